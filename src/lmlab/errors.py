@@ -1,0 +1,36 @@
+"""Errors that are told to the user in one message, without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake of the user's or of the machine's that a person can put right.
+
+    The message names the key (or file), the value received, what is accepted, and the fix. The
+    ``python -m lmlab...`` heads print it after ``error:`` and exit with code 2.
+    """
+
+
+class ConfigError(UserError):
+    """A setting is unknown, of the wrong type, or out of its range."""
+
+
+class DataError(UserError):
+    """A text, a token file or a tokenizer cannot be used as given."""
+
+
+class DiskError(UserError):
+    """A file or folder cannot be written or read: full disk, no permission, read-only."""
+
+
+class LockedError(UserError):
+    """Another live process owns the folder."""
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """Return ``'; did you mean "x"?'`` for the nearest of ``candidates``, or an empty string."""
+    near = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
+    return f'; did you mean "{near[0]}"?' if near else ""
