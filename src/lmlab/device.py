@@ -91,7 +91,13 @@ class Device:
 
 
 def resolve_device(
-    *, device: str, precision: str, tf32: bool, compile: str, threads: int | str, deterministic: bool
+    *,
+    device: str,
+    precision: str,
+    tf32: bool,
+    compile: str,
+    threads: int | str,
+    deterministic: bool,
 ) -> Device:
     """Turn the settings of ``runtime`` into a :class:`Device` that exists on this machine.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -86,6 +85,8 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.is_set and number == signal.SIGINT:
+            raise KeyboardInterrupt  # a second Ctrl-C does not wait; saved states stay whole
         self.signal_number = number
 
 
@@ -245,7 +246,11 @@ class Trainer:
             result.loss,
             result.bits_per_byte,
         )
-        if at.step > 0 and result.is_finite and result.loss < (at.best_loss or math.inf):
+        if (
+            at.step > 0
+            and result.is_finite
+            and (at.best_loss is None or result.loss < at.best_loss)
+        ):
             at.best_loss, at.best_step = result.loss, at.step
             self.checkpoints.save_best(self.state.model, at.step, result.loss)
 

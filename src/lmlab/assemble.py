@@ -1,0 +1,207 @@
+"""From a frozen configuration to objects: the one place that knows both.
+
+Every leaf of the configuration names its class or function by ``_target_`` and holds its knobs;
+what only the rest of the run can know (sizes, parameters, folders) is supplied here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lmlab.checkpoint import Checkpoints, Progress, TrainState
+from lmlab.config.compose import meaning, plain
+from lmlab.data.batches import Batches, validation_windows
+from lmlab.data.sources import Corpus
+from lmlab.data.token_file import TokenFile, encode_corpus
+from lmlab.device import Device, resolve_device
+from lmlab.errors import ConfigError
+from lmlab.model import Transformer
+from lmlab.optim.groups import parameter_groups
+from lmlab.tokenizer import Tokenizer
+from lmlab.tracking import RunInfo, Tracker
+from lmlab.validation import Evaluator
+
+# Raised when a change of the code changes the numbers that a run of the same settings computes.
+NUMERICS_VERSION = 1
+
+Config = Any  # a resolved, gated configuration: attribute access down to leaves
+
+
+def build(node: Config, **supplied: Any) -> Any:
+    """Call the leaf's ``_target_`` with its knobs and with what the assembly supplies."""
+    return factory(node)(**supplied)
+
+
+def factory(node: Config) -> Callable[..., Any]:
+    """The leaf's ``_target_`` with its knobs bound, still to be called."""
+    knobs = plain(node)
+    module, _, name = knobs.pop("_target_").rpartition(".")
+    return functools.partial(getattr(importlib.import_module(module), name), **knobs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """The data of a run: its corpus, the tokenizer, and both splits as tokens."""
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+    train: TokenFile
+    valid: TokenFile
+
+    def floor(self) -> dict[str, Any] | None:
+        """The exact entropy of the validation text, where its maker knows it."""
+        floor = self.corpus.floor
+        if floor is None:
+            return None
+        return {
+            "nats_per_token": floor.nats / max(self.valid.num_tokens - 1, 1),
+            "bits_per_byte": floor.bits_per_byte,
+            "note": floor.note,
+        }
+
+
+def check_source(config: Config) -> None:
+    """Look at the data settings without reading the data. Raises :class:`DataError`."""
+    build(config.data, cache_dir=cache_folder(config)).check()
+
+
+def cache_folder(config: Config) -> Path:
+    """Where corpora, tokenizers and token files are kept for all runs."""
+    return Path(config.output_root) / "cache"
+
+
+def prepare_texts(config: Config) -> Texts:
+    """Make or find the corpus, the tokenizer and the token files.
+
+    Raises:
+        DataError: the text cannot be used, or the vocabulary is not the model's.
+    """
+    cache = cache_folder(config)
+    corpus: Corpus = build(config.data, cache_dir=cache).prepare()
+    tokenizer: Tokenizer = build(
+        config.tokenizer,
+        train_paths=corpus.train_paths,
+        cache_dir=cache,
+        corpus_hash=corpus.train_hash,
+    )
+    if tokenizer.vocab_size != config.model.vocab_size:
+        raise ConfigError(
+            f"model.vocab_size={config.model.vocab_size}: the tokenizer has "
+            f"{tokenizer.vocab_size} entries; set model.vocab_size={tokenizer.vocab_size}"
+        )
+    splits = {}
+    for name, paths, text_hash in (
+        ("train", corpus.train_paths, corpus.train_hash),
+        ("valid", corpus.valid_paths, corpus.valid_hash),
+    ):
+        splits[name] = encode_corpus(paths, tokenizer, cache, name=name, text_hash=text_hash)
+        splits[name].check(tokenizer.hash, config.model.context_length, tokenizer.vocab_size)
+    return Texts(corpus, tokenizer, splits["train"], splits["valid"])
+
+
+def identity(config: Config, texts: Texts, device: Device) -> dict[str, Any]:
+    """Everything that changes the result of a run, and nothing else."""
+    return {
+        "config": meaning(config),
+        "train_text": texts.corpus.train_hash,
+        "valid_text": texts.corpus.valid_hash,
+        "tokenizer": texts.tokenizer.hash,
+        "device": device.identity(),
+        "numerics": NUMERICS_VERSION,
+    }
+
+
+def build_device(config: Config) -> Device:
+    """Resolve ``runtime``. Raises :class:`ConfigError` for a device that is not here."""
+    return resolve_device(**plain(config.runtime))
+
+
+def build_model(config: Config) -> Transformer:
+    """The model with its initial weights, on the CPU."""
+    model = config.model
+    network = Transformer(
+        vocab_size=model.vocab_size,
+        context_length=model.context_length,
+        d_model=model.d_model,
+        num_layers=model.num_layers,
+        num_heads=model.num_heads,
+        d_ff=None if model.d_ff == "auto" else int(model.d_ff),
+        tie_embeddings=model.tie_embeddings,
+        norm=build(model.norm),
+        pos=build(
+            model.pos,
+            d_model=model.d_model,
+            d_head=model.d_model // model.num_heads,
+            context_length=model.context_length,
+        ),
+        ffn=factory(model.ffn),
+        attention=factory(model.attention),
+    )
+    build(model.init)(network, seed=config.seeds.init)
+    return network
+
+
+def build_optimizer(config: Config, model: Transformer) -> torch.optim.Optimizer:
+    """The optimizer over the model's groups, each with its peak rate as ``initial_lr``."""
+    optimizer: torch.optim.Optimizer = build(config.optim, params=parameter_groups(model))
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    return optimizer
+
+
+def build_schedule(config: Config) -> Callable[[int], float]:
+    """The factor of the peak learning rate by step."""
+    return functools.partial(factory(config.schedule), total_steps=config.training.steps)
+
+
+def build_batches(config: Config, texts: Texts) -> Batches:
+    """Training batches by step."""
+    return Batches(
+        texts.train.tokens,
+        context_length=config.model.context_length,
+        batch_size=config.training.batch_size,
+        seed=config.seeds.data,
+    )
+
+
+def build_evaluator(config: Config, texts: Texts, device: Device) -> Evaluator:
+    """The measure of held-out loss."""
+    windows = validation_windows(
+        texts.valid.tokens,
+        context_length=config.model.context_length,
+        max_tokens=config.validation.max_tokens,
+    )
+    return Evaluator(
+        texts.valid.tokens,
+        windows,
+        texts.tokenizer.token_byte_lengths,
+        batch_size=config.validation.batch_size,
+        device=device.device,
+        autocast=device.autocast,
+    )
+
+
+def build_state(config: Config, device: Device) -> TrainState:
+    """Model, optimizer and progress of a run that has not begun."""
+    model = build_model(config).to(device.device)
+    return TrainState(model, build_optimizer(config, model), Progress())
+
+
+def build_checkpoints(config: Config, folder: Path) -> Checkpoints:
+    """The keeper of the run's saved states."""
+    return Checkpoints(
+        folder, keep_last=config.checkpoint.keep_last, keep_steps=config.checkpoint.keep_steps
+    )
+
+
+def build_tracker(config: Config, info: RunInfo) -> Tracker:
+    """Where rows go besides ``metrics.jsonl``."""
+    tracker: Tracker = build(config.logger, run_info=info)
+    return tracker

@@ -1,0 +1,251 @@
+"""One process's share of a run: from the last checkpoint to the end, or to a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import signal
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from lmlab import assemble
+from lmlab.assemble import Config, Texts
+from lmlab.checkpoint import TrainState
+from lmlab.config.compose import plain, to_yaml
+from lmlab.device import Device
+from lmlab.errors import ConfigError, UserError
+from lmlab.extension import Parent
+from lmlab.io import atomic_write_text
+from lmlab.provenance import provenance
+from lmlab.run_folder import RunFolder
+from lmlab.sampling import generate
+from lmlab.tracking import RunInfo, Tracker
+from lmlab.trainer import LoopSettings, StopRequest, Trainer
+
+log = logging.getLogger(__name__)
+STATUS_SECONDS = 2.0
+
+
+@dataclasses.dataclass
+class Session:
+    """One process's share of a run, under the run's lock."""
+
+    config: Config
+    run: RunFolder
+    device: Device
+    texts: Texts
+    identity: dict[str, Any]
+    state: TrainState
+    parent: Parent | None
+
+    def run_to_end(self) -> int:
+        """Train, then let the model write; keep the status true whatever happens."""
+        if self.run.meta().get("identity") not in (None, self.identity):
+            raise ConfigError(f"{self.run.path} was taken by another configuration: rerun")
+        stop = StopRequest()
+        with _logging_to(self.run.log), stop.listening():
+            try:
+                return self._run(stop)
+            except UserError as error:
+                self._write_failure(str(error))
+                raise
+            except torch.OutOfMemoryError as error:
+                told = ConfigError(
+                    "out of device memory: lower training.micro_batch_size (it divides "
+                    "training.batch_size; the result stays the same) or validation.batch_size"
+                )
+                self._write_failure(f"{told}\n{traceback.format_exc()}")
+                raise told from error
+            except Exception:
+                log.exception("the run failed")
+                self._write_failure(traceback.format_exc())
+                return 1
+
+    def _run(self, stop: StopRequest) -> int:
+        resumed = self._restore()
+        self._write_head()
+        tracker = assemble.build_tracker(self.config, self._info(resumed))
+        exit_code = 1
+        try:
+            ended = self._trainer(tracker, stop).train()
+            if ended == "stopped":
+                exit_code = self._note_stop(stop)
+            else:
+                if ended == "done":
+                    self._write_samples(tracker)
+                self._write_status(ended)
+                tracker.summary(self._summary())
+                exit_code = 0
+        finally:
+            tracker.finish(exit_code)
+        return exit_code
+
+    def _restore(self) -> bool:
+        """Bring the state to where the run stands; False at its very beginning."""
+        checkpoints = assemble.build_checkpoints(self.config, self.run.checkpoints)
+        if checkpoints.restore_newest(self.state):
+            step = self.state.progress.step
+            self.run.keep_rows_up_to(step)
+            log.info("resuming %s at step %d", self.run.path, step)
+            return True
+        if self.parent is not None and self.parent.restore(self.state, self.run):
+            return False
+        self.run.keep_rows_up_to(-1)
+        return False
+
+    def _write_head(self) -> None:
+        """Write what is known before the first step, or at the beginning of a session."""
+        meta = self.run.meta()
+        sessions = [*meta.get("sessions", []), provenance() | {"device": self.device.name()}]
+        model = self.state.model
+        atomic_write_text(self.run.config, to_yaml(self.config))
+        self.texts.tokenizer.save(self.run.tokenizer)
+        self.run.write_meta(
+            {
+                "format_version": 1,
+                "identity": self.identity,
+                "parent": self.config.parent,
+                "corpus": self.texts.corpus.name,
+                "train_tokens": self.texts.train.num_tokens,
+                "valid_tokens": self.texts.valid.num_tokens,
+                "valid_text_bytes": self.texts.valid.num_text_bytes,
+                "num_parameters": model.num_parameters(),
+                "forward_flops_per_token": model.forward_flops_per_token(),
+                "floor": self.texts.floor(),
+                "sessions": sessions,
+            }
+        )
+        self._write_status("running")
+
+    def _info(self, resumed: bool) -> RunInfo:
+        config = self.config
+        return RunInfo(
+            folder=self.run.path,
+            name=f"{config.arm}/seed{config.seed}",
+            group=config.study,
+            tags=(self.texts.corpus.name,),
+            config=plain(config),
+            resumed=resumed,
+        )
+
+    def _trainer(self, tracker: Tracker, stop: StopRequest) -> Trainer:
+        config, device, model = self.config, self.device, self.state.model
+        written = time.monotonic()
+
+        def record(row: dict[str, Any]) -> None:
+            nonlocal written
+            self.run.append_row(row)
+            tracker.log(row)
+            if time.monotonic() - written > STATUS_SECONDS:
+                self._write_status("running")
+                written = time.monotonic()
+
+        return Trainer(
+            state=self.state,
+            forward=torch.compile(model) if device.compile else model,
+            batches=assemble.build_batches(config, self.texts),
+            schedule=assemble.build_schedule(config),
+            evaluate=assemble.build_evaluator(config, self.texts, device).evaluate,
+            checkpoints=assemble.build_checkpoints(config, self.run.checkpoints),
+            record=record,
+            settings=self._settings(),
+            device=device.device,
+            autocast=device.autocast,
+            stop=stop,
+        )
+
+    def _settings(self) -> LoopSettings:
+        config, training, device = self.config, self.config.training, self.device
+        return LoopSettings(
+            steps=training.steps,
+            micro_batch_size=training.micro_batch_size or training.batch_size,
+            grad_clip_norm=training.grad_clip_norm,
+            log_every=training.log_every,
+            validate_every=config.validation.every_steps,
+            save_every=config.checkpoint.every_steps,
+            divergence_margin=training.divergence_margin,
+            # The backward pass takes two products for each one of the forward pass.
+            flops_per_token=3 * self.state.model.forward_flops_per_token(),
+            peak_flops=device.peak_flops(),
+        )
+
+    def _note_stop(self, stop: StopRequest) -> int:
+        number = stop.signal_number
+        assert number is not None
+        self._write_status("preempted" if number == signal.SIGUSR2 else "interrupted")
+        log.info(
+            "stopped by %s at step %d; the same command goes on from here",
+            signal.Signals(number).name,
+            self.state.progress.step,
+        )
+        return 128 + number
+
+    def _write_status(self, status: str, **details: Any) -> None:
+        at = self.state.progress
+        self.run.write_status(
+            status,
+            step=at.step,
+            steps=self.config.training.steps,
+            tokens=at.tokens,
+            seconds=round(at.seconds, 3),
+            **details,
+        )
+
+    def _write_failure(self, reason: str) -> None:
+        # On a full disk the status cannot be told either; the error itself still is.
+        with contextlib.suppress(UserError, OSError):
+            self._write_status("failed", reason=reason)
+
+    def _summary(self) -> dict[str, Any]:
+        at = self.state.progress
+        last = self.run.rows("validation")[-1]
+        measured = {key: last[key] for key in ("loss", "perplexity", "bits_per_byte")}
+        return measured | {"best_loss": at.best_loss, "best_step": at.best_step}
+
+    def _write_samples(self, tracker: Tracker) -> None:
+        """Let the trained model write, and keep what it wrote in ``samples.md``."""
+        settings, tokenizer = self.config.samples, self.texts.tokenizer
+        prompts = [text for text in settings.prompts for _ in range(settings.count)]
+        if not prompts:
+            return
+        start = [tokenizer.end_of_text_id] if tokenizer.end_of_text_id is not None else [0]
+        written = generate(
+            self.state.model,
+            [tokenizer.encode(prompt) or start for prompt in prompts],
+            max_new_tokens=settings.max_new_tokens,
+            temperature=settings.temperature,
+            top_k=settings.top_k,
+            top_p=settings.top_p,
+            seed=self.config.seeds.sampling,
+            stop_id=tokenizer.end_of_text_id,
+        )
+        rows = [
+            {"prompt": prompt, "text": tokenizer.decode(ids)}
+            for prompt, ids in zip(prompts, written, strict=True)
+        ]
+        blocks = (f"```text\n{row['prompt']}{row['text']}\n```\n" for row in rows)
+        title = f"# Samples at step {self.state.progress.step}\n\n"
+        atomic_write_text(self.run.samples, title + "\n".join(blocks))
+        tracker.samples(rows)
+
+
+@contextlib.contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Send lmlab's log to ``path`` too, and keep it clear of progress bars."""
+    logger = logging.getLogger("lmlab")
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    try:
+        with logging_redirect_tqdm([logger]):
+            yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
