@@ -200,7 +200,9 @@ def test_nothing_in_a_checkpoint_is_pickled(tmp_path: Path) -> None:
     take_steps(state, 1)
     folder = Checkpoints(tmp_path).save(state)
     assert {path.name for path in folder.iterdir()} == {
-        "model.safetensors", "training.safetensors", "state.json"
+        "model.safetensors",
+        "training.safetensors",
+        "state.json",
     }
     record = json.loads((folder / "state.json").read_text())
     assert record["progress"]["step"] == 1

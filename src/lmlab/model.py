@@ -1,0 +1,124 @@
+"""The Transformer language model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from lmlab.nn.attention import CausalSelfAttention
+from lmlab.nn.block import Block
+from lmlab.nn.cache import KVCache
+from lmlab.nn.norm import NormStrategy
+
+
+class Transformer(nn.Module):
+    """A decoder-only Transformer whose parts are given to it.
+
+    Args:
+        vocab_size: V.
+        context_length: longest sequence in tokens.
+        d_model: D.
+        num_layers: blocks.
+        num_heads: H.
+        d_ff: F; None leaves it to the feed-forward variant.
+        tie_embeddings: use the embedding matrix as the output head too (Press and Wolf 2017).
+        norm: makes the residual branches.
+        pos: position variant; one for all layers.
+        ffn: called with ``d_model`` and ``d_ff`` for each layer.
+        attention: called with ``d_model``, ``num_heads`` and ``pos`` for each layer.
+
+    The weights are drawn afterwards, by a scheme of :mod:`lmlab.nn.init`.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int,
+        context_length: int,
+        d_model: int,
+        num_layers: int,
+        num_heads: int,
+        d_ff: int | None,
+        tie_embeddings: bool,
+        norm: NormStrategy,
+        pos: nn.Module,
+        ffn: Callable[..., nn.Module],
+        attention: Callable[..., CausalSelfAttention],
+    ) -> None:
+        super().__init__()
+        self.context_length = context_length
+        self.d_head = d_model // num_heads
+        self.embedding = nn.Embedding(vocab_size, d_model)
+        self.pos = pos
+        self.blocks = nn.ModuleList(
+            Block(
+                attention=attention(d_model=d_model, num_heads=num_heads, pos=pos),
+                ffn=ffn(d_model=d_model, d_ff=d_ff),
+                norm=norm,
+                d_model=d_model,
+            )
+            for _ in range(num_layers)
+        )
+        self.final_norm = norm.final(d_model)
+        self.head = nn.Linear(d_model, vocab_size, bias=False)
+        if tie_embeddings:
+            self.head.weight = self.embedding.weight
+
+    def forward(
+        self,
+        tokens_BT: Tensor,
+        positions_BT: Tensor | None = None,
+        caches: list[KVCache] | None = None,
+        mask_BTS: Tensor | None = None,
+    ) -> Tensor:
+        """Return the logits of each next token (B, T, V).
+
+        Args:
+            tokens_BT: int64 ids, T at most ``context_length``.
+            positions_BT: int64 positions below ``context_length``; None for 0 .. T-1.
+            caches: from :meth:`make_caches`, holding the tokens before these.
+            mask_BTS: True where query t may see key s, S counting the cached tokens too; needed
+                with caches, else None for the causal mask.
+        """
+        x = self.pos.embed(self.embedding(tokens_BT), positions_BT)
+        for index, block in enumerate(self.blocks):
+            x = block(x, positions_BT, None if caches is None else caches[index], mask_BTS)
+        logits: Tensor = self.head(self.final_norm(x))
+        return logits
+
+    def make_caches(self, batch_size: int, max_length: int) -> list[KVCache]:
+        """Return an empty cache for each layer, with room for ``max_length`` tokens."""
+        weight = self.embedding.weight
+        return [
+            KVCache(
+                batch_size=batch_size,
+                num_kv_heads=attention.num_kv_heads,
+                max_length=max_length,
+                d_head=self.d_head,
+                device=weight.device,
+                dtype=weight.dtype,
+            )
+            for attention in self._attentions()
+        ]
+
+    def num_parameters(self) -> int:
+        """Number of weights; shared ones count once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def forward_flops_per_token(self) -> int:
+        """FLOPs of a forward pass over a full context, a token.
+
+        Two for each entry of each matrix that a token is multiplied by (the head also where it is
+        tied), and 4 T D a layer for scores and mixing over the whole square, as Chowdhery et al.
+        2022 (PaLM), appendix B, count them: the causal half is not subtracted. Norms, activations
+        and the softmax are left out.
+        """
+        matrices = sum(
+            part.weight.numel() for part in self.modules() if isinstance(part, nn.Linear)
+        )
+        widths = sum(attention.num_heads * self.d_head for attention in self._attentions())
+        return 2 * matrices + 4 * self.context_length * widths
+
+    def _attentions(self) -> list[CausalSelfAttention]:
+        return [part for part in self.modules() if isinstance(part, CausalSelfAttention)]

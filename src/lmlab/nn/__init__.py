@@ -1,0 +1,18 @@
+"""The parts of the model: plain modules with explicit arguments, no configuration.
+
+Suffixes of tensor names tell their axes:
+
+====== ==========================================
+letter axis
+====== ==========================================
+B      batch
+T      query time
+S      key time
+D      model width, ``d_model``
+H      query heads
+G      key/value heads
+K      width of one head, ``d_head``
+F      hidden width of the feed-forward, ``d_ff``
+V      vocabulary
+====== ==========================================
+"""

@@ -1,0 +1,99 @@
+"""Causal self-attention."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lmlab.nn.cache import KVCache
+from lmlab.nn.norm import RMSNorm
+
+
+class Positions(Protocol):
+    """What attention needs of a position variant."""
+
+    def rotate(self, x_BHTK: Tensor, positions_BT: Tensor | None) -> Tensor:
+        """Mark queries or keys by their positions."""
+        ...
+
+
+class CausalSelfAttention(nn.Module):
+    """Multi-head attention over the tokens so far: Vaswani et al. 2017, section 3.2.
+
+    Args:
+        d_model: D.
+        num_heads: H; divides D.
+        pos: marks queries and keys by position.
+        num_kv_heads: G key/value heads, each shared by H / G query heads (grouped-query attention,
+            Ainslie et al. 2023); None for H.
+        qk_norm: normalise each query and key over its width K by RMSNorm before they are rotated
+            (Henry et al. 2020, with RMSNorm in place of the L2 norm).
+        qk_norm_eps: added to the mean square in that norm.
+
+    No biases; scores are divided by sqrt(K).
+    """
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        num_heads: int,
+        pos: Positions,
+        num_kv_heads: int | None = None,
+        qk_norm: bool = False,
+        qk_norm_eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.d_head = d_model // num_heads
+        self.num_heads = num_heads
+        self.num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
+        d_kv = self.num_kv_heads * self.d_head
+        self.q = nn.Linear(d_model, num_heads * self.d_head, bias=False)
+        self.k = nn.Linear(d_model, d_kv, bias=False)
+        self.v = nn.Linear(d_model, d_kv, bias=False)
+        self.out = nn.Linear(num_heads * self.d_head, d_model, bias=False)
+        self.q_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
+        self.k_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
+        # One object serves all layers and belongs to the model; kept out of this module's children
+        # so that its parameters appear once.
+        self._pos = [pos]
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        positions_BT: Tensor | None = None,
+        cache: KVCache | None = None,
+        mask_BTS: Tensor | None = None,
+    ) -> Tensor:
+        """Return (B, T, D).
+
+        Args:
+            x_BTD: input.
+            positions_BT: position of each token; None for 0 .. T-1.
+            cache: keys and values of earlier tokens, which are attended to and added to.
+            mask_BTS: True where query t may see key s; needed with a cache, else None for the
+                causal mask.
+        """
+        (pos,) = self._pos
+        q = pos.rotate(self.q_norm(self._split(self.q(x_BTD))), positions_BT)
+        k = pos.rotate(self.k_norm(self._split(self.k(x_BTD))), positions_BT)
+        v = self._split(self.v(x_BTD))
+        if cache is not None:
+            k, v = cache.append(k.to(cache.k_BGSK.dtype), v.to(cache.v_BGSK.dtype))
+            k, v = k.to(q.dtype), v.to(q.dtype)
+        mixed = F.scaled_dot_product_attention(
+            q,
+            k,
+            v.to(q.dtype),
+            attn_mask=None if mask_BTS is None else mask_BTS[:, None],
+            is_causal=mask_BTS is None,
+            enable_gqa=self.num_kv_heads != self.num_heads,
+        )
+        update: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return update
+
+    def _split(self, x_BTD: Tensor) -> Tensor:
+        """Give each head its own axis: (B, heads, T, K)."""
+        return x_BTD.unflatten(-1, (-1, self.d_head)).transpose(1, 2)

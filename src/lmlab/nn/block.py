@@ -1,0 +1,32 @@
+"""One layer of the Transformer."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from lmlab.nn.cache import KVCache
+from lmlab.nn.norm import NormStrategy
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each in the residual branch that the norm strategy makes."""
+
+    def __init__(
+        self, *, attention: nn.Module, ffn: nn.Module, norm: NormStrategy, d_model: int
+    ) -> None:
+        super().__init__()
+        self.attention = norm.wrap(attention, d_model)
+        self.ffn = norm.wrap(ffn, d_model)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        positions_BT: Tensor | None,
+        cache: KVCache | None,
+        mask_BTS: Tensor | None,
+    ) -> Tensor:
+        """Return the layer's output (B, T, D)."""
+        x = self.attention(x_BTD, positions_BT, cache, mask_BTS)
+        x = self.ffn(x)
+        assert isinstance(x, Tensor)
+        return x

@@ -1,0 +1,52 @@
+"""Keys and values of the tokens read so far, for generation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class KVCache:
+    """Keys and values of one attention layer, in memory taken once.
+
+    Args:
+        batch_size: B.
+        num_kv_heads: G.
+        max_length: tokens that fit, the largest S.
+        d_head: K.
+        device: where the model is.
+        dtype: of keys and values.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch_size: int,
+        num_kv_heads: int,
+        max_length: int,
+        d_head: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        shape = (batch_size, num_kv_heads, max_length, d_head)
+        self.k_BGSK = torch.zeros(shape, device=device, dtype=dtype)
+        self.v_BGSK = torch.zeros(shape, device=device, dtype=dtype)
+        self.length = 0
+
+    def append(self, k_BGTK: Tensor, v_BGTK: Tensor) -> tuple[Tensor, Tensor]:
+        """Store T more tokens; return the keys and values of all S so far.
+
+        Raises:
+            IndexError: more than ``max_length`` tokens.
+        """
+        end = self.length + k_BGTK.shape[2]
+        if end > self.k_BGSK.shape[2]:
+            raise IndexError(f"{end} tokens do not fit a cache of {self.k_BGSK.shape[2]}")
+        self.k_BGSK[:, :, self.length : end] = k_BGTK
+        self.v_BGSK[:, :, self.length : end] = v_BGTK
+        self.length = end
+        return self.k_BGSK[:, :, :end], self.v_BGSK[:, :, :end]
+
+    def reset(self) -> None:
+        """Forget all tokens; the memory is kept."""
+        self.length = 0

@@ -1,0 +1,88 @@
+"""Feed-forward layers, applied to each position alone. No biases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lmlab.nn.ffn_width import auto_d_ff
+
+
+class SwiGLU(nn.Module):
+    """``down(silu(gate(x)) * up(x))``: Shazeer 2020, equation 6.
+
+    Args:
+        d_model: D.
+        d_ff: F; None for :func:`auto_d_ff` of a gated layer.
+    """
+
+    def __init__(self, *, d_model: int, d_ff: int | None) -> None:
+        super().__init__()
+        d_ff = auto_d_ff(d_model, gated=True) if d_ff is None else d_ff
+        self.gate = nn.Linear(d_model, d_ff, bias=False)
+        self.up = nn.Linear(d_model, d_ff, bias=False)
+        self.down = nn.Linear(d_ff, d_model, bias=False)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return (B, T, D)."""
+        x: Tensor = self.down(F.silu(self.gate(x_BTD)) * self.up(x_BTD))
+        return x
+
+
+class _Plain(nn.Module):
+    def __init__(
+        self, activation: Callable[[Tensor], Tensor], *, d_model: int, d_ff: int | None
+    ) -> None:
+        super().__init__()
+        d_ff = auto_d_ff(d_model, gated=False) if d_ff is None else d_ff
+        self.activation = activation
+        self.up = nn.Linear(d_model, d_ff, bias=False)
+        self.down = nn.Linear(d_ff, d_model, bias=False)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return (B, T, D)."""
+        x: Tensor = self.down(self.activation(self.up(x_BTD)))
+        return x
+
+
+class SiLU(_Plain):
+    """``down(silu(up(x)))``, silu(x) = x sigmoid(x): Hendrycks and Gimpel 2016, section 2.
+
+    Args:
+        d_model: D.
+        d_ff: F; None for :func:`auto_d_ff` of a plain layer.
+    """
+
+    def __init__(self, *, d_model: int, d_ff: int | None) -> None:
+        super().__init__(F.silu, d_model=d_model, d_ff=d_ff)
+
+
+class GELU(_Plain):
+    """``down(gelu(up(x)))`` with the exact error function: Hendrycks and Gimpel 2016, section 2.
+
+    Args:
+        d_model: D.
+        d_ff: F; None for :func:`auto_d_ff` of a plain layer.
+    """
+
+    def __init__(self, *, d_model: int, d_ff: int | None) -> None:
+        super().__init__(F.gelu, d_model=d_model, d_ff=d_ff)
+
+
+class ReLU2(_Plain):
+    """``down(relu(up(x))^2)``: So et al. 2021 (Primer), section 4.
+
+    Args:
+        d_model: D.
+        d_ff: F; None for :func:`auto_d_ff` of a plain layer.
+    """
+
+    def __init__(self, *, d_model: int, d_ff: int | None) -> None:
+        super().__init__(squared_relu, d_model=d_model, d_ff=d_ff)
+
+
+def squared_relu(x: Tensor) -> Tensor:
+    """Return max(x, 0)^2."""
+    return F.relu(x).square()

@@ -1,0 +1,16 @@
+"""The training loss."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def cross_entropy(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
+    """Mean negative log-likelihood in nats a token, computed in float32.
+
+    Args:
+        logits_BTV: unnormalised log-probabilities of the next token, any floating dtype.
+        targets_BT: int64 ids of the next token: ``targets[b, t]`` follows ``inputs[b, t]``.
+    """
+    return F.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
