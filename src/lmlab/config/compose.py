@@ -1,0 +1,133 @@
+"""From overrides to a frozen configuration: composed, resolved, typed and gated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lmlab.config import schema, source
+from lmlab.config.gate import check_leaves
+from lmlab.config.meaning import arm_name, meaning_of
+from lmlab.config.messages import telling
+from lmlab.config.paths import conf_folder
+from lmlab.config.rules import check_rules
+from lmlab.config.selection import rewrite_all
+from lmlab.errors import ConfigError, DataError
+
+
+def register() -> None:
+    """Make lmlab's schema, config source and resolvers known to Hydra; harmless when repeated."""
+    schema.register()
+    source.register()
+    OmegaConf.register_new_resolver("saved_vocab_size", _saved_vocab_size, replace=True)
+
+
+def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictConfig:
+    """Compose a configuration as ``python -m lmlab.train`` would, for notebooks and tests.
+
+    Args:
+        overrides: as on the command line, in dotted or slash form: ``["model.norm=post"]``.
+        config_name: the root file.
+
+    Returns:
+        The frozen configuration; see :func:`freeze`.
+
+    Raises:
+        ConfigError: a key, option or value is wrong; the message names it and the fix.
+    """
+    register()
+    folder = conf_folder()
+    rewritten = rewrite_all(overrides, [folder])
+    with telling(rewritten, folder):
+        if GlobalHydra.instance().is_initialized():  # called from inside a Hydra program
+            config = hydra_compose(config_name, rewritten)
+        else:
+            with initialize_config_dir(str(folder), version_base="1.3"):
+                config = hydra_compose(config_name, rewritten)
+    return freeze(config, rewritten)
+
+
+def freeze(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """Resolve, check and lock a composed configuration.
+
+    Args:
+        config: without the ``hydra`` node.
+        overrides: what ``arm`` is made from where it is null.
+
+    Raises:
+        ConfigError: see :func:`compose`.
+    """
+    with telling(overrides, conf_folder()):
+        resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(resolved, dict)
+    content: dict[str, Any] = {str(key): value for key, value in resolved.items()}
+    if content["arm"] is None:
+        content["arm"] = arm_name(overrides)
+    return _checked(content)
+
+
+def load_frozen(path: Path) -> DictConfig:
+    """Read a configuration written by :func:`to_yaml`, and check it again.
+
+    Raises:
+        DataError: the file is missing or no configuration.
+        ConfigError: a setting does not fit this version of the code.
+    """
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, ValueError, OmegaConfBaseException) as error:
+        raise DataError(f"{path} cannot be read as a configuration: {error}") from error
+    except Exception as error:  # the YAML reader's own errors share no base with ValueError
+        if type(error).__module__.partition(".")[0] != "yaml":
+            raise
+        raise DataError(f"{path} cannot be read as a configuration: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} cannot be read as a configuration: it holds no keys")
+    with telling([], conf_folder()):
+        typed = OmegaConf.merge(OmegaConf.structured(schema.Trunk), content)
+        whole = OmegaConf.to_container(typed, throw_on_missing=True)
+    assert isinstance(whole, dict)
+    return _checked({str(key): value for key, value in whole.items()})
+
+
+def _checked(content: dict[str, Any]) -> DictConfig:
+    check_leaves(content)
+    check_rules(content)
+    config = OmegaConf.create(content)
+    OmegaConf.set_readonly(config, True)
+    return config
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """A node as nested plain dictionaries and lists."""
+    content = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
+def to_yaml(config: DictConfig) -> str:
+    """A frozen configuration as YAML."""
+    return OmegaConf.to_yaml(config)
+
+
+def meaning(config: DictConfig) -> dict[str, Any]:
+    """What changes the result of a run; see :func:`lmlab.config.meaning.meaning_of`."""
+    return meaning_of(plain(config))
+
+
+def _saved_vocab_size(folder: str) -> int:
+    path = Path(folder) / "tokenizer.json"
+    try:
+        return int(json.loads(path.read_text("utf-8"))["vocab_size"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"tokenizer.path={folder}: {path} cannot be read as a saved tokenizer: {error}"
+        ) from error

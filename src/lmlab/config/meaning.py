@@ -1,0 +1,55 @@
+"""What of a configuration changes the result, and how an arm is called."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+_LONGEST_ARM = 100
+# Settings that choose no arm: names, places, seeds, and what is only recorded or shown.
+_NO_ARM = re.compile(
+    r"(study|arm|seed|seeds\..*|output_root|parent|experiment|logger(\..*)?|hydra([./].*)?"
+    r"|samples(\..*)?|checkpoint(\..*)?|runtime\.device|training\.log_every)"
+)
+
+
+def meaning_of(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a resolved configuration that changes a run's result.
+
+    Left out are names and places, what is only recorded or kept, the data and tokenizer (their
+    content hashes belong to the identity instead), and the runtime (the resolved device does).
+    """
+    training = {k: v for k, v in config["training"].items() if k != "log_every"}
+    validation = {k: v for k, v in config["validation"].items() if k != "batch_size"}
+    return {
+        "model": config["model"],
+        "optim": config["optim"],
+        "schedule": config["schedule"],
+        "training": training,
+        "validation": validation,
+        "seeds": {"init": config["seeds"]["init"], "data": config["seeds"]["data"]},
+    }
+
+
+def arm_name(overrides: Sequence[str]) -> str:
+    """A folder name made from the overrides that make an arm; ``default`` where there are none.
+
+    Different overrides give different names: what a folder name cannot hold is replaced and a hash
+    of the whole is added, as it is to names that would be too long.
+    """
+    chosen: dict[str, str] = {}
+    for override in overrides:
+        key, _, value = override.partition("=")
+        key = key.lstrip("+").replace("/", ".")
+        if not _NO_ARM.fullmatch(key.lstrip("~")):
+            chosen[key] = value
+    whole = ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
+    if not whole:
+        return "default"
+    name = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", whole)
+    if name == whole and len(name) <= _LONGEST_ARM:
+        return name
+    digest = hashlib.sha256(whole.encode("utf-8")).hexdigest()[:8]
+    return f"{name[:_LONGEST_ARM].strip('-.')}-{digest}"

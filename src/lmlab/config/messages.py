@@ -1,0 +1,149 @@
+"""Hydra's and OmegaConf's errors, told in terms of the user's own words."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from lmlab.errors import ConfigError, UserError, did_you_mean
+
+_HELP = "python -m lmlab.train --help lists the settings"
+
+
+@contextlib.contextmanager
+def telling(overrides: Sequence[str], folder: Path) -> Iterator[None]:
+    """Turn composition errors inside into :class:`ConfigError` with key, value and fix."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, UserError):  # raised by a resolver of ours
+                raise cause from None
+            cause = cause.__cause__ or cause.__context__
+        raise ConfigError(explain(error, overrides, folder)) from error
+
+
+def explain(error: Exception, overrides: Sequence[str], folder: Path) -> str:
+    """One message for a composition error."""
+    chain = _chain(error)
+    text = "\n".join(chain)
+    option = re.search(r"Could not find '([^']+)'", text)
+    if option:
+        return _no_such_option(option[1], folder)
+    group = re.search(r"Could not override '([^']+)'", text)
+    if group:
+        return _no_such_key(group[1].partition("@")[0], overrides, folder)
+    key = _full_key(error) or _between(text, r"full_key: (\S+)")
+    unknown = re.search(r"Key '([^']+)' (?:not in|is not in struct)", text)
+    if unknown:
+        return _no_such_key(key or unknown[1], overrides, folder)
+    missing = re.search(r"Missing mandatory value: (\S+)", text)
+    if missing:
+        return f"{missing[1]} is missing; set {missing[1]}=..."
+    value = re.search(r"Value '(.*?)'.* could not be converted to (\w+)", text, flags=re.DOTALL)
+    if value:
+        return f"{key}={value[1]}: accepted is {_kind(value[2])}"
+    null = re.search(r"(?:field|Non optional field) '([^']+)' (?:is not Optional|cannot be)", text)
+    if null:
+        return f"{key or null[1]}=null: a value is needed"
+    grammar = [override for override in overrides if not _parses(override)]
+    if grammar:
+        return f'"{grammar[0]}" is no override; accepted is key=value. {_HELP}'
+    first = " ".join(chain[-1].split())
+    return f"{key}: {first}" if key and key not in first else first
+
+
+def _chain(error: BaseException | None) -> list[str]:
+    texts = []
+    while error is not None:
+        texts.append(str(error))
+        error = error.__cause__ or error.__context__
+    return texts
+
+
+def _full_key(error: BaseException | None) -> str | None:
+    while error is not None:
+        key = getattr(error, "full_key", None)
+        if key:
+            return str(key)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _between(text: str, pattern: str) -> str | None:
+    found = re.search(pattern, text)
+    return found[1] if found else None
+
+
+def _parses(override: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return True
+
+
+def _kind(name: str) -> str:
+    kinds = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+    return kinds.get(name, name)
+
+
+def _no_such_option(choice: str, folder: Path) -> str:
+    group, _, option = choice.rpartition("/")
+    options = sorted(path.stem for path in (folder / group).glob("*.yaml"))
+    if not group or not options:
+        near = did_you_mean(choice, _groups(folder))
+        return f"{choice}: there is no such config group or file{near}. {_HELP}"
+    return (
+        f"{group}={option}: accepted are {', '.join(options)}{did_you_mean(option, options)}"
+    )
+
+
+def _no_such_key(key: str, overrides: Sequence[str], folder: Path) -> str:
+    dotted = key.replace("/", ".")
+    known = known_keys(folder)
+    parent, _, _ = dotted.rpartition(".")
+    siblings = sorted({name for name in known if name.rpartition(".")[0] == parent})
+    near = did_you_mean(dotted, siblings) or did_you_mean(dotted, known)
+    given = next((o for o in overrides if o.lstrip("+~").partition("=")[0] == key), dotted)
+    accepted = f"; accepted here are {', '.join(siblings)}" if siblings and parent else ""
+    return f"{given}: there is no setting {dotted}{near}{accepted}. {_HELP}"
+
+
+def _groups(folder: Path) -> list[str]:
+    return [
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_dir()
+    ]
+
+
+def known_keys(folder: Path) -> list[str]:
+    """Every dotted key of the default configuration, and the names of the groups."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import DictConfig, OmegaConf
+
+    if GlobalHydra.instance().is_initialized():
+        config = compose("train")
+    else:
+        with initialize_config_dir(str(folder), version_base="1.3"):
+            config = compose("train")
+    found: list[str] = []
+
+    def walk(node: DictConfig, prefix: str) -> None:
+        for key in node:
+            name = f"{prefix}{key}"
+            found.append(name)
+            if not OmegaConf.is_missing(node, key) and isinstance(
+                node._get_node(key), DictConfig
+            ):
+                walk(node[key], f"{name}.")
+
+    walk(config, "")
+    return found + [group.replace("/", ".") for group in _groups(folder)]

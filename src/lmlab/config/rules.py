@@ -1,0 +1,139 @@
+"""Rules between settings that types cannot tell, each with a message that names the fix."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from lmlab.errors import ConfigError
+
+_PRECISIONS = ("auto", "fp32", "bf16")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_NAME = re.compile(r"[A-Za-z0-9._=,+-]+")
+
+
+def check_rules(config: dict[str, Any]) -> None:
+    """Check a resolved configuration. Raises :class:`ConfigError` for the first rule broken."""
+    for rules in (_names, _model, _vocabulary, _training, _intervals, _samples, _runtime):
+        for key, fine, accepted in rules(config):
+            if not fine:
+                raise ConfigError(f"{key}={_value(config, key)}: accepted is {accepted}")
+    _check_schedule(config)
+
+
+Rules = Iterator[tuple[str, bool, str]]
+
+
+def _value(config: dict[str, Any], key: str) -> Any:
+    node: Any = config
+    for part in key.split("."):
+        node = node[part]
+    return node
+
+
+def _names(config: dict[str, Any]) -> Rules:
+    for key in ("study", "arm"):
+        text = config[key]
+        fine = bool(_NAME.fullmatch(text)) and text not in (".", "..") and len(text) <= 200
+        yield key, fine, "a folder name of letters, digits and . _ = , + -"
+    yield "output_root", bool(config["output_root"]), "a folder"
+
+
+def _model(config: dict[str, Any]) -> Rules:
+    model = config["model"]
+    for key in ("context_length", "d_model", "num_layers", "num_heads"):
+        yield f"model.{key}", model[key] >= 1, "1 or more"
+    width, heads = model["d_model"], model["num_heads"]
+    yield (
+        "model.d_model",
+        width % heads == 0,
+        f"a multiple of model.num_heads={heads}, for example {max(1, round(width / heads)) * heads}",
+    )
+    d_ff = model["d_ff"]
+    is_width = isinstance(d_ff, int) and not isinstance(d_ff, bool) and d_ff >= 1
+    yield "model.d_ff", d_ff == "auto" or is_width, "auto, or a width of 1 or more"
+    if "theta" in model["pos"]:  # a rotation turns pairs of features
+        yield (
+            "model.d_model",
+            (width // heads) % 2 == 0,
+            f"such that d_model / num_heads is even, but it is {width // heads}",
+        )
+        yield "model.pos.theta", model["pos"]["theta"] > 0, "above 0"
+    shared = model["attention"].get("num_kv_heads")
+    if shared is not None:
+        yield (
+            "model.attention.num_kv_heads",
+            shared >= 1 and heads % shared == 0,
+            f"a divisor of model.num_heads={heads}, or null",
+        )
+
+
+def _vocabulary(config: dict[str, Any]) -> Rules:
+    specials = config["tokenizer"].get("special_tokens", [])
+    least = 256 + len(specials)
+    accepted = f"{least} or more: 256 bytes and {len(specials)} special tokens"
+    yield "model.vocab_size", config["model"]["vocab_size"] >= least, accepted
+    if "vocab_size" in config["tokenizer"]:
+        size = config["model"]["vocab_size"]
+        own = config["tokenizer"]["vocab_size"]
+        yield "tokenizer.vocab_size", own == size, f"the same as model.vocab_size={size}"
+
+
+def _training(config: dict[str, Any]) -> Rules:
+    training = config["training"]
+    for key in ("steps", "batch_size", "log_every"):
+        yield f"training.{key}", training[key] >= 1, "1 or more"
+    micro, whole = training["micro_batch_size"], training["batch_size"]
+    yield (
+        "training.micro_batch_size",
+        micro is None or (micro >= 1 and whole % micro == 0),
+        f"a divisor of training.batch_size={whole}, or null",
+    )
+    clip = training["grad_clip_norm"]
+    yield "training.grad_clip_norm", clip is None or clip > 0, "above 0, or null for no clipping"
+    yield "training.divergence_margin", training["divergence_margin"] > 0, "above 0"
+    rate = config["optim"].get("lr")
+    if rate is not None:
+        yield "optim.lr", 0 < rate < math.inf, "above 0"
+
+
+def _intervals(config: dict[str, Any]) -> Rules:
+    for key in ("validation.every_steps", "validation.batch_size", "checkpoint.every_steps"):
+        yield key, _value(config, key) >= 1, "1 or more"
+    yield "checkpoint.keep_last", config["checkpoint"]["keep_last"] >= 1, "1 or more"
+    most = config["validation"]["max_tokens"]
+    yield "validation.max_tokens", most is None or most >= 1, "1 or more, or null for the whole split"
+
+
+def _samples(config: dict[str, Any]) -> Rules:
+    samples = config["samples"]
+    yield "samples.count", samples["count"] >= 0, "0 or more"
+    yield "samples.max_new_tokens", samples["max_new_tokens"] >= 1, "1 or more"
+    temperature = samples["temperature"]
+    yield "samples.temperature", 0 <= temperature < math.inf, "0 (greedy) or more"
+    top_k, top_p = samples["top_k"], samples["top_p"]
+    yield "samples.top_k", top_k is None or top_k >= 1, "1 or more, or null"
+    yield "samples.top_p", top_p is None or 0 < top_p <= 1, "above 0, at most 1, or null"
+
+
+def _runtime(config: dict[str, Any]) -> Rules:
+    runtime = config["runtime"]
+    device = bool(_DEVICE.fullmatch(runtime["device"]))
+    yield "runtime.device", device, "auto, cpu, mps, cuda or cuda:<index>"
+    yield "runtime.precision", runtime["precision"] in _PRECISIONS, " or ".join(_PRECISIONS)
+    yield "runtime.compile", runtime["compile"] in ("auto", True, False), "auto, true or false"
+    threads = runtime["threads"]
+    number = isinstance(threads, int) and not isinstance(threads, bool) and threads >= 1
+    yield "runtime.threads", threads == "auto" or number, "auto, or 1 or more"
+
+
+def _check_schedule(config: dict[str, Any]) -> None:
+    """Ask lmlab's own schedules, which need no torch, whether they can serve these steps."""
+    knobs = dict(config["schedule"])
+    module, _, name = knobs.pop("_target_").rpartition(".")
+    if module == "lmlab.optim.schedule":
+        schedule = getattr(importlib.import_module(module), name)
+        schedule(0, total_steps=config["training"]["steps"], **knobs)

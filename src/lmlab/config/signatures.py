@@ -1,0 +1,174 @@
+"""Signatures of classes and functions, read from their source without importing them.
+
+Importing ``lmlab.nn`` would import torch and take seconds; a mistake in a setting should be told
+at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import importlib.util
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One parameter of a callable: its name, whether it may be left out, and its annotation."""
+
+    name: str
+    has_default: bool
+    annotation: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """What a callable accepts by keyword.
+
+    Attributes:
+        parameters: by name, in order.
+        takes_any: whether it has ``**kwargs``.
+    """
+
+    parameters: dict[str, Parameter]
+    takes_any: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _Module:
+    """A module's source file, parsed."""
+
+    name: str
+    body: tuple[ast.stmt, ...]
+
+    def definition(self, name: str) -> ast.stmt | None:
+        """The class or function called ``name``, or the import that brings it."""
+        found = None
+        for statement in self.body:
+            if isinstance(statement, ast.ClassDef | ast.FunctionDef) and statement.name == name:
+                found = statement
+            if isinstance(statement, ast.ImportFrom) and any(
+                (alias.asname or alias.name) == name for alias in statement.names
+            ):
+                found = statement
+        return found
+
+    def public_names(self) -> list[str]:
+        """Names of its classes and functions."""
+        kinds = (ast.ClassDef, ast.FunctionDef)
+        return [
+            statement.name
+            for statement in self.body
+            if isinstance(statement, kinds) and not statement.name.startswith("_")
+        ]
+
+
+def read_signature(target: str) -> Signature | None:
+    """The keyword signature of the dotted ``target``; None where its source cannot tell.
+
+    Raises:
+        LookupError: there is no such module or name; the message says which.
+    """
+    module, _, name = target.rpartition(".")
+    return _signature_of(_read_module(module), name)
+
+
+def names_in(module: str) -> list[str]:
+    """Public classes and functions of a module; empty where there is no such module."""
+    try:
+        return _read_module(module).public_names()
+    except LookupError:
+        return []
+
+
+@functools.cache
+def _read_module(name: str) -> _Module:
+    path = _find_source(name)
+    tree = ast.parse(path.read_text("utf-8"), filename=str(path))
+    return _Module(name, tuple(tree.body))
+
+
+def _find_source(name: str) -> Path:
+    """The file of a module. Only the top package is looked up by Python, so none is imported."""
+    top, *rest = name.split(".")
+    spec = importlib.util.find_spec(top) if top else None
+    if spec is None:
+        raise LookupError(f"there is no package {top!r}")
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    if not folders:
+        if rest or spec.origin is None:
+            raise LookupError(f"{top!r} has no module {'.'.join(rest)!r}")
+        return Path(spec.origin)
+    for folder in folders:
+        base = folder.joinpath(*rest)
+        for path in (base / "__init__.py", base.with_name(base.name + ".py")):
+            if path.is_file():
+                return path
+    raise LookupError(f"there is no module {name!r}")
+
+
+def _signature_of(module: _Module, name: str) -> Signature | None:
+    found = module.definition(name)
+    if found is None:
+        raise LookupError(f"{module.name!r} has no class or function {name!r}")
+    if isinstance(found, ast.FunctionDef):
+        return _of_arguments(found.args, skip=0)
+    if isinstance(found, ast.ImportFrom):
+        original = next(a.name for a in found.names if (a.asname or a.name) == name)
+        return _signature_of(_read_module(_absolute(module.name, found)), original)
+    assert isinstance(found, ast.ClassDef)
+    return _of_class(module, found)
+
+
+def _absolute(here: str, statement: ast.ImportFrom) -> str:
+    if not statement.level:
+        return statement.module or ""
+    is_package = _find_source(here).name == "__init__.py"
+    parts = here.split(".")
+    parts = parts[: len(parts) - statement.level + (1 if is_package else 0)]
+    return ".".join([*parts, *([statement.module] if statement.module else [])])
+
+
+def _of_class(module: _Module, found: ast.ClassDef) -> Signature | None:
+    for statement in found.body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            return _of_arguments(statement.args, skip=1)
+    if any("dataclass" in ast.unparse(decorator) for decorator in found.decorator_list):
+        fields = [s for s in found.body if isinstance(s, ast.AnnAssign)]
+        return Signature(
+            {
+                ast.unparse(field.target): Parameter(
+                    ast.unparse(field.target), field.value is not None, ast.unparse(field.annotation)
+                )
+                for field in fields
+            },
+            takes_any=False,
+        )
+    for base in found.bases:
+        name = ast.unparse(base)
+        if module.definition(name) is not None:
+            return _signature_of(module, name)
+        if name not in ("object", "Protocol") and "." in name:
+            return None  # a base from a package: its source may be anything
+    return Signature({}, takes_any=False)
+
+
+def _of_arguments(arguments: ast.arguments, skip: int) -> Signature:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults = [False] * (len(positional) - len(arguments.defaults))
+    defaults += [True] * len(arguments.defaults)
+    pairs = list(zip(positional, defaults, strict=True))[skip:]
+    keyword_defaults = [value is not None for value in arguments.kw_defaults]
+    pairs += list(zip(arguments.kwonlyargs, keyword_defaults, strict=True))
+    return Signature(
+        {
+            argument.arg: Parameter(
+                argument.arg,
+                has_default,
+                None if argument.annotation is None else ast.unparse(argument.annotation),
+            )
+            for argument, has_default in pairs
+        },
+        takes_any=arguments.kwarg is not None,
+    )

@@ -1,0 +1,35 @@
+"""``python -m lmlab.train``: compose a configuration, train, and show what came of it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from omegaconf import DictConfig
+
+from lmlab import cli
+
+
+def train(config: DictConfig) -> int:
+    """Bring the run of ``config`` to its end; draw and print it. Returns the exit code."""
+    # Torch takes seconds to import: mistakes in the configuration are told before.
+    from lmlab.run import execute
+    from lmlab.run_folder import describe
+    from lmlab.study.curve import draw_learning_curve
+
+    outcome = execute(config)
+    if outcome.run.rows():
+        draw_learning_curve(outcome.run.path)
+    print(describe(outcome.run))
+    return outcome.exit_code
+
+
+def main(argv: list[str]) -> int:
+    """Run the command line; return its exit code."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("lmlab").setLevel(logging.INFO)
+    return cli.main(argv, train)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
