@@ -37,7 +37,10 @@ def test_a_failed_write_keeps_the_old_file_and_no_temporary(
 
 
 def test_written_files_follow_the_umask(tmp_path: Path) -> None:
-    script = "import os, sys; os.umask(0o027); from lmlab import io; io.atomic_write_text(sys.argv[1], 'x')"
+    script = (
+        "import os, sys; os.umask(0o027); from lmlab import io; "
+        "io.atomic_write_text(sys.argv[1], 'x')"
+    )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "f")], check=True)
     assert (tmp_path / "f").stat().st_mode & 0o777 == 0o640
 

@@ -1,4 +1,4 @@
-"""``python -m lmlab.generate run=<folder> prompt="Once upon a time"``: let a trained model write."""
+"""``python -m lmlab.generate run=<folder> prompt="One day"``: let a trained model write."""
 
 from __future__ import annotations
 

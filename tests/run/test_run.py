@@ -82,7 +82,10 @@ def test_the_same_text_elsewhere_is_the_same_run(overrides, texts, tmp_path: Pat
 def test_one_writer_at_a_time(overrides) -> None:
     config = compose([*overrides, "training.steps=21"])
     run = RunFolder(Path(config.output_root) / "runs" / config.arm / "seed0")
-    script = "import sys, time; from lmlab.lock import Lock\nwith Lock(sys.argv[1]): print(1, flush=True); time.sleep(60)"
+    script = (
+        "import sys, time; from lmlab.lock import Lock\n"
+        "with Lock(sys.argv[1]): print(1, flush=True); time.sleep(60)"
+    )
     holder = subprocess.Popen(
         [sys.executable, "-c", script, str(run.path / "run.lock")], stdout=subprocess.PIPE
     )

@@ -43,7 +43,11 @@ class LocalLauncher(Launcher):
             frozen.append(freeze(config, overrides))
         codes = run_jobs(frozen)
         return [
-            JobReturn(overrides=list(overrides), cfg=config, status=JobStatus.COMPLETED,
-                      _return_value=code)
+            JobReturn(
+                overrides=list(overrides),
+                cfg=config,
+                status=JobStatus.COMPLETED,
+                _return_value=code,
+            )
             for overrides, config, code in zip(job_overrides, frozen, codes, strict=True)
         ]

@@ -91,9 +91,7 @@ def _check_knobs(
     path: str, target: str, knobs: dict[str, Any], signature: Signature, supplied: tuple[str, ...]
 ) -> None:
     free = {
-        name: parameter
-        for name, parameter in signature.parameters.items()
-        if name not in supplied
+        name: parameter for name, parameter in signature.parameters.items() if name not in supplied
     }
     listed = ", ".join(free) or "none"
     for key, value in knobs.items():

@@ -46,7 +46,7 @@ def explain(error: Exception, overrides: Sequence[str], folder: Path) -> str:
         return _no_such_key(key or unknown[1], overrides, folder)
     missing = re.search(r"Missing mandatory value: (\S+)", text)
     if missing:
-        return f"{missing[1]} is missing; set {missing[1]}=..."
+        return f"{key or missing[1]} is missing; set {key or missing[1]}=..."
     value = re.search(r"Value '(.*?)'.* could not be converted to (\w+)", text, flags=re.DOTALL)
     if value:
         return f"{key}={value[1]}: accepted is {_kind(value[2])}"
@@ -101,9 +101,7 @@ def _no_such_option(choice: str, folder: Path) -> str:
     if not group or not options:
         near = did_you_mean(choice, _groups(folder))
         return f"{choice}: there is no such config group or file{near}. {_HELP}"
-    return (
-        f"{group}={option}: accepted are {', '.join(options)}{did_you_mean(option, options)}"
-    )
+    return f"{group}={option}: accepted are {', '.join(options)}{did_you_mean(option, options)}"
 
 
 def _no_such_key(key: str, overrides: Sequence[str], folder: Path) -> str:
@@ -118,9 +116,7 @@ def _no_such_key(key: str, overrides: Sequence[str], folder: Path) -> str:
 
 
 def _groups(folder: Path) -> list[str]:
-    return [
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_dir()
-    ]
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_dir()]
 
 
 def known_keys(folder: Path) -> list[str]:
@@ -140,9 +136,7 @@ def known_keys(folder: Path) -> list[str]:
         for key in node:
             name = f"{prefix}{key}"
             found.append(name)
-            if not OmegaConf.is_missing(node, key) and isinstance(
-                node._get_node(key), DictConfig
-            ):
+            if not OmegaConf.is_missing(node, key) and isinstance(node._get_node(key), DictConfig):
                 walk(node[key], f"{name}.")
 
     walk(config, "")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def conf_folder() -> Path:
-    """The folder of ``train.yaml``: inside an installed package, or beside ``src/`` in a checkout."""
+    """The folder of ``train.yaml``: installed, or beside ``src/`` in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "conf"
     return installed if installed.is_dir() else package.parents[1] / "conf"

@@ -47,11 +47,9 @@ def _model(config: dict[str, Any]) -> Rules:
     for key in ("context_length", "d_model", "num_layers", "num_heads"):
         yield f"model.{key}", model[key] >= 1, "1 or more"
     width, heads = model["d_model"], model["num_heads"]
-    yield (
-        "model.d_model",
-        width % heads == 0,
-        f"a multiple of model.num_heads={heads}, for example {max(1, round(width / heads)) * heads}",
-    )
+    nearest = max(1, round(width / heads)) * heads
+    accepted = f"a multiple of model.num_heads={heads}, for example {nearest}"
+    yield "model.d_model", width % heads == 0, accepted
     d_ff = model["d_ff"]
     is_width = isinstance(d_ff, int) and not isinstance(d_ff, bool) and d_ff >= 1
     yield "model.d_ff", d_ff == "auto" or is_width, "auto, or a width of 1 or more"
@@ -105,7 +103,11 @@ def _intervals(config: dict[str, Any]) -> Rules:
         yield key, _value(config, key) >= 1, "1 or more"
     yield "checkpoint.keep_last", config["checkpoint"]["keep_last"] >= 1, "1 or more"
     most = config["validation"]["max_tokens"]
-    yield "validation.max_tokens", most is None or most >= 1, "1 or more, or null for the whole split"
+    yield (
+        "validation.max_tokens",
+        most is None or most >= 1,
+        "1 or more, or null for the whole split",
+    )
 
 
 def _samples(config: dict[str, Any]) -> Rules:

@@ -139,7 +139,9 @@ def _of_class(module: _Module, found: ast.ClassDef) -> Signature | None:
         return Signature(
             {
                 ast.unparse(field.target): Parameter(
-                    ast.unparse(field.target), field.value is not None, ast.unparse(field.annotation)
+                    ast.unparse(field.target),
+                    field.value is not None,
+                    ast.unparse(field.annotation),
                 )
                 for field in fields
             },

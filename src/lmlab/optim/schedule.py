@@ -54,8 +54,8 @@ def wsd(
 ) -> float:
     """Warm up, stay at the peak, and fall linearly in the last ``decay_fraction`` of the steps.
 
-    Hu et al. 2024 (MiniCPM), section 4.2, with a linear decay as in Haegele et al. 2024. A run can be
-    extended from any checkpoint before the decay.
+    Hu et al. 2024 (MiniCPM), section 4.2, with a linear decay as in Haegele et al. 2024. A run can
+    be extended from any checkpoint before the decay.
 
     Raises:
         ConfigError: a setting is out of its range, or warm-up and decay overlap.

@@ -1,0 +1,109 @@
+"""Saved tokenizers: one JSON file, checked when it is read.
+
+``tokenizer.json`` holds the format version, the pattern, the special tokens, the vocabulary as a
+list by id and the merges, byte strings as hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lmlab.errors import DataError
+from lmlab.io import write_json
+
+NAME = "tokenizer.json"
+FORMAT_VERSION = 1
+
+
+def content(
+    vocab: dict[int, bytes],
+    merges: Sequence[tuple[bytes, bytes]],
+    special_tokens: Sequence[str],
+    pattern: str,
+) -> dict[str, Any]:
+    """A tokenizer as JSON values."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "vocab_size": len(vocab),
+        "pattern": pattern,
+        "special_tokens": list(special_tokens),
+        "vocab": [value.hex() for value in vocab.values()],
+        "merges": [f"{left.hex()} {right.hex()}" for left, right in merges],
+    }
+
+
+def save(folder: Path, saved: dict[str, Any]) -> None:
+    """Write ``saved`` to ``folder``, whole or not at all."""
+    write_json(folder / NAME, saved)
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """Read what :func:`save` wrote: ``vocab``, ``merges``, ``special_tokens``, ``pattern``.
+
+    Raises:
+        DataError: the file is missing, of another version, or damaged.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise DataError(f"{folder} holds no saved tokenizer ({NAME} is missing)")
+    try:
+        saved = json.loads(path.read_text("utf-8"))
+        version = saved["format_version"]
+        if version != FORMAT_VERSION:
+            raise DataError(
+                f"{path} has format version {version}; this lmlab reads version {FORMAT_VERSION}"
+            )
+        vocab = {index: bytes.fromhex(value) for index, value in enumerate(saved["vocab"])}
+        merges = []
+        for line in saved["merges"]:
+            left, right = line.split(" ")
+            merges.append((bytes.fromhex(left), bytes.fromhex(right)))
+        specials = [str(token) for token in saved["special_tokens"]]
+        if len(vocab) != saved["vocab_size"]:
+            raise ValueError(f"{len(vocab)} entries, not {saved['vocab_size']}")
+        pattern = str(saved["pattern"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+    return {"vocab": vocab, "merges": merges, "special_tokens": specials, "pattern": pattern}
+
+
+def load_gpt2(folder: Path) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]], list[str]]:
+    """Read ``vocab.json`` and ``merges.txt`` in the form in which GPT-2's were published.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    to_byte = {character: byte for byte, character in _printable_bytes().items()}
+
+    def to_bytes(text: str) -> bytes:
+        return bytes(to_byte[character] for character in text)
+
+    try:
+        entries = json.loads((folder / "vocab.json").read_text("utf-8"))
+        lines = (folder / "merges.txt").read_text("utf-8").split("\n")
+        specials = [text for text in entries if text.startswith("<|") and text.endswith("|>")]
+        vocab = {
+            index: text.encode("utf-8") if text in specials else to_bytes(text)
+            for text, index in entries.items()
+        }
+        merges = []
+        for line in lines:
+            if line and not line.startswith("#version"):
+                left, right = line.split(" ")
+                merges.append((to_bytes(left), to_bytes(right)))
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise DataError(
+            f"{folder} holds no tokenizer of GPT-2's form ({type(error).__name__}: {error})"
+        ) from error
+    return vocab, merges, specials
+
+
+def _printable_bytes() -> dict[int, str]:
+    """GPT-2's printable character for each byte: itself, or one from 256 upwards in order."""
+    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in visible]
+    table = {byte: chr(byte) for byte in visible}
+    return table | {byte: chr(256 + place) for place, byte in enumerate(hidden)}

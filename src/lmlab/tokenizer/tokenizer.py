@@ -1,0 +1,207 @@
+"""The byte-level BPE tokenizer."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmlab.errors import DataError
+from lmlab.io import hash_json
+from lmlab.tokenizer import files
+from lmlab.tokenizer.merging import merge_pieces
+from lmlab.tokenizer.pretokenize import GPT2_PATTERN, PreTokenizer
+
+END_OF_TEXT = "<|endoftext|>"
+_CACHED_PRETOKENS = 1 << 18
+_LONGEST_CACHED = 64
+
+
+class Tokenizer:
+    """Encodes text as ids and decodes ids as text: Sennrich et al. 2016 on bytes, as GPT-2 does.
+
+    Args:
+        vocab: bytes of each id, 0 .. V-1; all 256 single bytes are among them.
+        merges: pairs of byte strings in the order in which they were learned.
+        special_tokens: strings that encode to one id of their own, whatever they stand between;
+            those not in ``vocab`` are appended to it.
+        pattern: regular expression of the pre-tokens.
+
+    Raises:
+        DataError: ids are not 0 .. V-1, a byte is missing, or a merge's parts or result are.
+    """
+
+    def __init__(
+        self,
+        vocab: dict[int, bytes],
+        merges: Sequence[tuple[bytes, bytes]],
+        special_tokens: Sequence[str] | None = None,
+        *,
+        pattern: str = GPT2_PATTERN,
+    ) -> None:
+        self.vocab = dict(sorted(vocab.items()))
+        self.merges = [(left, right) for left, right in merges]
+        self.special_tokens = list(special_tokens or [])
+        self.pattern = pattern
+        known = set(self.vocab.values())
+        for token in self.special_tokens:
+            if token.encode("utf-8") not in known:
+                self.vocab[len(self.vocab)] = token.encode("utf-8")
+        _check_ids(self.vocab)
+        special_bytes = {token.encode("utf-8"): token for token in self.special_tokens}
+        self._special_ids = {
+            special_bytes[value]: index
+            for index, value in self.vocab.items()
+            if value in special_bytes
+        }
+        reserved = set(self._special_ids.values())
+        self._ids: dict[bytes, int] = {}
+        for index, value in self.vocab.items():
+            if index not in reserved:
+                self._ids.setdefault(value, index)  # two merges may have one result
+        self._merges = _merge_table(self.merges, self._ids)
+        self._byte_ids = _byte_ids(self._ids)
+        self._pretokenizer = PreTokenizer(pattern, self.special_tokens)
+        self._cache: dict[str, list[int]] = {}
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, V."""
+        return len(self.vocab)
+
+    @property
+    def end_of_text_id(self) -> int | None:
+        """The id of ``<|endoftext|>``; None where the tokenizer has no such special token."""
+        return self._special_ids.get(END_OF_TEXT)
+
+    @functools.cached_property
+    def hash(self) -> str:
+        """SHA-256 of everything that the behaviour depends on."""
+        return hash_json(self._content())
+
+    @functools.cached_property
+    def token_byte_lengths(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Bytes of text that each id stands for, (V,); special tokens stand for none."""
+        lengths = np.array([len(value) for value in self.vocab.values()], dtype=np.int64)
+        lengths[list(self._special_ids.values())] = 0
+        return lengths
+
+    def token_bytes(self, index: int) -> bytes:
+        """The bytes of one id. Raises :class:`DataError` for an id out of range."""
+        try:
+            return self.vocab[index]
+        except KeyError:
+            raise DataError(
+                f"token id {index} is out of range: this tokenizer has ids 0 to "
+                f"{self.vocab_size - 1}"
+            ) from None
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of ``text``. Raises :class:`DataError` for lone surrogates."""
+        ids: list[int] = []
+        for chunk in self._encode_pieces(self._pretokenizer.split(text)):
+            ids += chunk
+        return ids
+
+    def encode_iterable(self, strings: Iterable[str]) -> Iterator[int]:
+        """Yield the ids of the concatenated strings, wherever they are cut, in bounded memory."""
+        for chunk in self.encode_chunks(strings):
+            yield from chunk
+
+    def encode_chunks(self, strings: Iterable[str]) -> Iterator[list[int]]:
+        """Yield what :meth:`encode_iterable` does, in lists of convenient length."""
+        return self._encode_pieces(self._pretokenizer.split_stream(strings))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of ``ids``; malformed bytes become U+FFFD.
+
+        Raises:
+            DataError: an id is out of range.
+        """
+        return b"".join(map(self.token_bytes, ids)).decode("utf-8", errors="replace")
+
+    def save(self, folder: str | Path) -> None:
+        """Write the tokenizer to ``folder``; see :mod:`lmlab.tokenizer.files`."""
+        files.save(Path(folder), self._content())
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Tokenizer:
+        """Read a tokenizer from a folder written by :meth:`save`, or of GPT-2's own two files.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
+        path = Path(folder)
+        if (path / "vocab.json").is_file() and not (path / files.NAME).is_file():
+            return cls(*files.load_gpt2(path))
+        content = files.load(path)
+        return cls(
+            content["vocab"],
+            content["merges"],
+            content["special_tokens"],
+            pattern=content["pattern"],
+        )
+
+    def _content(self) -> dict[str, Any]:
+        return files.content(self.vocab, self.merges, self.special_tokens, self.pattern)
+
+    def _encode_pieces(self, pieces: Iterable[tuple[list[str], str | None]]) -> Iterator[list[int]]:
+        cache, encode_new = self._cache, self._encode_pretoken
+        for pretokens, special in pieces:
+            ids: list[int] = []
+            for pretoken in pretokens:
+                found = cache.get(pretoken)
+                ids += encode_new(pretoken) if found is None else found
+            if special is not None:
+                ids.append(self._special_ids[special])
+            if ids:
+                yield ids
+
+    def _encode_pretoken(self, pretoken: str) -> list[int]:
+        try:
+            data = pretoken.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"the text holds a lone surrogate, {error.object[error.start]!r}, which no UTF-8 "
+                "file can hold: replace or remove it"
+            ) from error
+        ids = [self._byte_ids[byte] for byte in data]
+        ids = merge_pieces(ids, self._merges)
+        if len(pretoken) <= _LONGEST_CACHED:
+            if len(self._cache) >= _CACHED_PRETOKENS:
+                self._cache.clear()
+            self._cache[pretoken] = ids
+        return ids
+
+
+def _check_ids(vocab: dict[int, bytes]) -> None:
+    if list(vocab) != list(range(len(vocab))):
+        odd = next(index for index, place in enumerate(vocab) if index != place)
+        raise DataError(f"the vocabulary's ids are not 0 to {len(vocab) - 1}: {odd} is missing")
+
+
+def _byte_ids(ids: dict[bytes, int]) -> list[int]:
+    missing = [byte for byte in range(256) if bytes([byte]) not in ids]
+    if missing:
+        raise DataError(
+            f"the vocabulary lacks {len(missing)} of the 256 single bytes, the first of them "
+            f"{missing[0]:#04x}"
+        )
+    return [ids[bytes([byte])] for byte in range(256)]
+
+
+def _merge_table(
+    merges: Sequence[tuple[bytes, bytes]], ids: dict[bytes, int]
+) -> dict[tuple[int, int], tuple[int, int]]:
+    table: dict[tuple[int, int], tuple[int, int]] = {}
+    for rank, (left, right) in enumerate(merges):
+        for part in (left, right, left + right):
+            if part not in ids:
+                raise DataError(
+                    f"merge {rank}, {left!r} + {right!r}, needs {part!r}: the vocabulary lacks it"
+                )
+        table.setdefault((ids[left], ids[right]), (rank, ids[left + right]))
+    return table
