@@ -1,0 +1,138 @@
+"""Training batches as a pure function of (seed, step): no state to save, none to restore."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from lmlab.errors import DataError
+
+Tokens = np.ndarray[Any, np.dtype[Any]]
+_ROUNDS = 4
+
+
+class Batches:
+    """Random windows of T + 1 tokens, each token of an epoch at most once a target.
+
+    Sample number n = step * batch_size + j belongs to epoch n // num_windows. An epoch cuts the
+    tokens into windows at a random phase and reads them in a random order; both depend on seed
+    and epoch alone.
+
+    Args:
+        tokens: the training tokens, (num_tokens,) unsigned integers, for example a memmap.
+        context_length: T.
+        batch_size: B.
+        seed: of the order.
+
+    Raises:
+        DataError: fewer than T + 1 tokens.
+    """
+
+    def __init__(self, tokens: Tokens, *, context_length: int, batch_size: int, seed: int) -> None:
+        if len(tokens) < context_length + 1:
+            raise DataError(
+                f"the training text has {len(tokens)} tokens; model.context_length="
+                f"{context_length} needs at least {context_length + 1}: give more text or lower it"
+            )
+        self.tokens = tokens
+        self.context_length = context_length
+        self.batch_size = batch_size
+        self.seed = seed
+        # The phase is drawn from all that leave room for the same number of windows, so that all
+        # epochs are equally long and every token's turn comes.
+        most = len(tokens) - 1
+        self.num_windows = max(1, most // context_length - 1)
+        self.num_phases = most - self.num_windows * context_length + 1
+
+    def num_epochs(self, steps: int) -> float:
+        """How often ``steps`` updates read each window, on average."""
+        return steps * self.batch_size / self.num_windows
+
+    def starts(self, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Offsets of the windows of update number ``step``, (B,)."""
+        samples = step * self.batch_size + np.arange(self.batch_size, dtype=np.int64)
+        epochs, places = np.divmod(samples, self.num_windows)
+        starts = np.empty(self.batch_size, dtype=np.int64)
+        for epoch in np.unique(epochs):
+            chosen = epochs == epoch
+            keys = _keys(self.seed, int(epoch))
+            phase = int(keys[-1] % np.uint64(self.num_phases))
+            windows = permute(places[chosen], self.num_windows, keys[:-1])
+            starts[chosen] = phase + windows * self.context_length
+        return starts
+
+    def batch(self, step: int) -> tuple[Tokens, Tokens]:
+        """Return inputs and targets of update number ``step``, each (B, T) int64.
+
+        ``targets[b, t]`` is the token after ``inputs[b, t]``.
+        """
+        offsets = np.arange(self.context_length + 1)
+        windows = self.tokens[self.starts(step)[:, None] + offsets].astype(np.int64)
+        return windows[:, :-1], windows[:, 1:]
+
+
+def permute(
+    places: np.ndarray[Any, np.dtype[np.int64]], size: int, keys: Tokens
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """A keyed permutation of range(size), without a table.
+
+    A Feistel network (Luby and Rackoff 1988) permutes the next even power of two; values outside
+    the range are permuted again until they fall inside (Black and Rogaway 2002, cycle walking).
+
+    Args:
+        places: values below ``size``.
+        size: of the permuted range.
+        keys: one 64-bit key a round.
+    """
+    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    values = places.astype(np.uint64)
+    outside = np.ones(len(values), dtype=bool)
+    while outside.any():
+        walking = values[outside]
+        left, right = walking >> half, walking & mask
+        for key in keys:
+            left, right = right, left ^ (_mix(right + key) & mask)
+        values[outside] = (left << half) | right
+        outside = values >= np.uint64(size)
+    return values.astype(np.int64)
+
+
+def _keys(seed: int, epoch: int) -> Tokens:
+    """Round keys and one more number, from seed and epoch."""
+    digest = hashlib.sha512(f"batches:{seed}:{epoch}".encode()).digest()
+    return np.frombuffer(digest, dtype="<u8")[: _ROUNDS + 1].astype(np.uint64)
+
+
+def _mix(x: Tokens) -> Tokens:
+    """SplitMix64's finaliser (Steele et al. 2014): every bit of the input reaches every output."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def validation_windows(
+    tokens: Tokens, *, context_length: int, max_tokens: int | None
+) -> list[tuple[int, int]]:
+    """Start and length of the windows on which a model is evaluated, the same for every run.
+
+    Consecutive windows share one token, so that each token but the split's first is predicted
+    exactly once; the last window may be shorter. With ``max_tokens``, full windows evenly spread
+    over the split that predict no more than that, at least one.
+
+    Args:
+        tokens: the validation split.
+        context_length: T; a window holds at most T + 1 tokens.
+        max_tokens: bound of the predicted tokens; None for the whole split.
+    """
+    last = len(tokens) - 1
+    windows = [
+        (start, min(context_length, last - start) + 1) for start in range(0, last, context_length)
+    ]
+    if max_tokens is None or max_tokens >= last:
+        return windows
+    full = [window for window in windows if window[1] == context_length + 1] or windows[:1]
+    count = max(1, min(len(full), max_tokens // context_length))
+    return [full[place * len(full) // count] for place in range(count)]

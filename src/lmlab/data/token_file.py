@@ -1,0 +1,176 @@
+"""A text as a file of token ids, encoded once and read through memory mapping."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmlab.errors import DataError
+from lmlab.io import hash_json, make_folder, progress, read_json, write_json, writing
+from lmlab.lock import Lock
+from lmlab.tokenizer import Tokenizer
+
+FORMAT_VERSION = 1
+_CHUNK_CHARACTERS = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenFile:
+    """``<name>.bin`` of little-endian ids, and ``<name>.json`` that says what they are.
+
+    Attributes:
+        path: the ``.bin`` file.
+        dtype: uint16, or uint32 where the vocabulary needs it.
+        num_tokens: ids in the file.
+        num_text_bytes: UTF-8 bytes of the text, special tokens not counted.
+        tokenizer_hash: of the tokenizer that made it.
+        text_hash: of the text.
+        vocab_size: entries of that tokenizer.
+    """
+
+    path: Path
+    dtype: str
+    num_tokens: int
+    num_text_bytes: int
+    tokenizer_hash: str
+    text_hash: str
+    vocab_size: int
+
+    @classmethod
+    def open(cls, path: Path) -> TokenFile:
+        """Read the sidecar beside ``path`` and check the file against it.
+
+        Raises:
+            DataError: one of the two is missing, damaged or of another size.
+        """
+        sidecar = path.with_suffix(".json")
+        try:
+            record = read_json(sidecar)
+            version = record.pop("format_version")
+            if version != FORMAT_VERSION:
+                raise DataError(
+                    f"{sidecar} has format version {version}; this lmlab reads {FORMAT_VERSION}: "
+                    "remove both files to have them made again"
+                )
+            found = cls(path=path, **record)
+            size = path.stat().st_size
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"token file {path} cannot be read: {error}") from error
+        expected = found.num_tokens * np.dtype(found.dtype).itemsize
+        if size != expected:
+            raise DataError(
+                f"token file {path} has {size} bytes, but its sidecar promises {expected}: "
+                "remove both files to have them made again"
+            )
+        return found
+
+    @property
+    def tokens(self) -> np.ndarray[Any, np.dtype[Any]]:
+        """The ids, (num_tokens,), mapped from the file."""
+        if self.num_tokens == 0:
+            return np.empty(0, dtype=self.dtype)
+        return np.memmap(self.path, dtype=np.dtype(self.dtype).newbyteorder("<"), mode="r")
+
+    def check(self, tokenizer_hash: str, context_length: int, vocab_size: int) -> None:
+        """Refuse a file that cannot serve a run.
+
+        Raises:
+            DataError: no tokens, fewer than ``context_length`` + 1, another tokenizer's, or ids
+                that the model has no entry for.
+        """
+        if self.num_tokens == 0:
+            raise DataError(f"token file {self.path} holds 0 tokens: give some text")
+        if self.num_tokens < context_length + 1:
+            raise DataError(
+                f"token file {self.path} holds {self.num_tokens} tokens, and model.context_length="
+                f"{context_length} needs at least {context_length + 1}: give more text or lower it"
+            )
+        if self.tokenizer_hash != tokenizer_hash:
+            raise DataError(
+                f"token file {self.path} was made by another tokenizer "
+                f"({self.tokenizer_hash[:8]}, not {tokenizer_hash[:8]}): encode the text again"
+            )
+        largest = max(int(part.max()) for part in _parts(self.tokens))
+        if largest >= vocab_size:
+            raise DataError(
+                f"token file {self.path} holds id {largest}, out of range for "
+                f"model.vocab_size={vocab_size} (0 to {vocab_size - 1}): encode the text again"
+            )
+
+
+def _parts(tokens: np.ndarray[Any, np.dtype[Any]]) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
+    """Slices small enough that checking a large file takes little memory."""
+    step = 1 << 22
+    return (tokens[start : start + step] for start in range(0, len(tokens), step))
+
+
+def encode_corpus(
+    paths: Sequence[Path], tokenizer: Tokenizer, cache_dir: Path, *, name: str, text_hash: str
+) -> TokenFile:
+    """Encode the text of ``paths`` one after the other, or find it encoded.
+
+    Args:
+        paths: UTF-8 text files.
+        tokenizer: encodes them.
+        cache_dir: where token files are kept, by the hash of text and tokenizer.
+        name: of the split.
+        text_hash: hash of the text.
+
+    Raises:
+        DiskError: the disk is full or not writable; nothing half-written is left.
+    """
+    key = hash_json({"version": FORMAT_VERSION, "text": text_hash, "tokenizer": tokenizer.hash})
+    path = Path(cache_dir) / "tokens" / key[:16] / f"{name}.bin"
+    with Lock(path.with_suffix(".lock")):
+        try:
+            return TokenFile.open(path)
+        except DataError:  # not there yet, or damaged: make it again
+            return _encode(paths, tokenizer, path, text_hash)
+
+
+def _encode(paths: Sequence[Path], tokenizer: Tokenizer, path: Path, text_hash: str) -> TokenFile:
+    dtype = "uint16" if tokenizer.vocab_size <= 1 << 16 else "uint32"
+    lengths = tokenizer.token_byte_lengths
+    num_tokens = num_text_bytes = 0
+    make_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    total = sum(text.stat().st_size for text in paths)
+    try:
+        with (
+            writing(path),
+            open(temporary, "wb") as file,
+            progress(total=total, desc=f"encoding {path.stem}", unit="B", unit_scale=True) as bar,
+        ):
+            for text in paths:
+                for chunk in tokenizer.encode_chunks(_read(text)):
+                    ids = np.array(chunk, dtype=np.dtype(dtype).newbyteorder("<"))
+                    file.write(ids.tobytes())
+                    num_bytes = int(lengths[ids].sum())
+                    num_tokens += len(ids)
+                    num_text_bytes += num_bytes
+                    bar.update(num_bytes)
+            file.flush()
+            os.fsync(file.fileno())
+        with writing(path):
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    found = TokenFile(
+        path, dtype, num_tokens, num_text_bytes, tokenizer.hash, text_hash, tokenizer.vocab_size
+    )
+    record = dataclasses.asdict(found)
+    del record["path"]
+    write_json(path.with_suffix(".json"), {"format_version": FORMAT_VERSION, **record})
+    return found
+
+
+def _read(path: Path) -> Iterator[str]:
+    with open(path, encoding="utf-8", newline="") as file:
+        while text := file.read(_CHUNK_CHARACTERS):
+            yield text
