@@ -47,6 +47,6 @@ class KVCache:
         self.length = end
         return self.k_BGSK[:, :, :end], self.v_BGSK[:, :, :end]
 
-    def reset(self) -> None:
-        """Forget all tokens; the memory is kept."""
-        self.length = 0
+    def keep_rows(self, rows: Tensor) -> None:
+        """Keep only these sequences of the batch."""
+        self.k_BGSK, self.v_BGSK = self.k_BGSK[rows], self.v_BGSK[rows]

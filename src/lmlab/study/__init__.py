@@ -1,0 +1,1 @@
+"""Figures, statistics and reports from run folders. No torch."""

@@ -1,0 +1,141 @@
+"""The learning curve of one run, drawn from its files alone."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lmlab.io import atomic_write_bytes
+from lmlab.run_folder import RunFolder
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
+
+
+def draw_learning_curve(run_folder: Path) -> list[Path]:
+    """Draw training and validation loss against tokens, with the floor where it is known.
+
+    Args:
+        run_folder: reads ``metrics.jsonl``, ``meta.json`` and ``status.json``.
+
+    Returns:
+        ``learning_curve.png`` and ``learning_curve.svg`` in that folder; the same rows give the
+        same bytes. Empty where there is nothing to draw yet.
+    """
+    run = RunFolder(Path(run_folder))
+    train, valid = run.rows("train"), run.rows("validation")
+    if not train and not valid:
+        return []
+    figure = Figure(figsize=(8, 4.8), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    unit, scale = _token_unit(max(row["tokens"] for row in [*train, *valid]))
+    _draw_losses(axes, train, valid, scale)
+    meta = run.meta()
+    floor = meta.get("floor")
+    if floor:
+        axes.axhline(floor["nats_per_token"], color=_GREEN, linestyle="--", linewidth=1.3)
+        label = f"floor {floor['nats_per_token']:.3f}: {floor['note']}"
+        axes.annotate(
+            label, (0.01, floor["nats_per_token"]), xycoords=("axes fraction", "data"),
+            xytext=(0, 3), textcoords="offset points", color=_GREEN, fontsize=8,
+        )  # fmt: skip
+    _limit(axes, train, valid, floor)
+    axes.set_xlabel(f"training tokens{unit}")
+    axes.set_ylabel("loss (nats a token)")
+    _add_bits_axis(axes, valid)
+    status = run.status()
+    arm = "/".join(run.path.resolve().parts[-3:])
+    state = status.get("status", "")
+    title = arm if state in ("done", "") else f"{arm} ({state} at step {status.get('step', 0):,})"
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9, loc="upper right")
+    return _save(figure, run.path)
+
+
+def _token_unit(most: int) -> tuple[str, float]:
+    for unit, scale in ((" (billions)", 1e9), (" (millions)", 1e6), (" (thousands)", 1e3)):
+        if most >= 2 * scale:
+            return unit, scale
+    return "", 1.0
+
+
+def _draw_losses(
+    axes: Axes, train: list[dict[str, Any]], valid: list[dict[str, Any]], scale: float
+) -> None:
+    tokens = [row["tokens"] / scale for row in train]
+    losses = [row["loss"] for row in train]
+    if len(train) > 60:
+        axes.plot(tokens, losses, color=_BLUE, alpha=0.25, linewidth=0.8)
+        axes.plot(tokens, _smooth(losses), color=_BLUE, linewidth=1.5, label="training, smoothed")
+    elif train:
+        axes.plot(tokens, losses, color=_BLUE, linewidth=1.3, label="training")
+    if not valid:
+        return
+    places = [row["tokens"] / scale for row in valid]
+    losses = [row["loss"] for row in valid]
+    axes.plot(places, losses, color=_ORANGE, marker="o", markersize=4, label="validation")
+    if math.isfinite(losses[-1]):
+        axes.annotate(
+            f"{losses[-1]:.3f}", (places[-1], losses[-1]), xytext=(-4, 7), ha="right",
+            textcoords="offset points", color=_ORANGE, fontsize=10, fontweight="bold",
+        )  # fmt: skip
+
+
+def _smooth(values: list[float], keep: float = 0.9) -> list[float]:
+    """Exponential moving average, corrected for its start; what is not finite is passed over."""
+    smoothed, total, weight = [], 0.0, 0.0
+    for value in values:
+        if math.isfinite(value):
+            total, weight = keep * total + (1 - keep) * value, keep * weight + 1 - keep
+        smoothed.append(total / weight if weight else math.nan)
+    return smoothed
+
+
+def _limit(
+    axes: Axes,
+    train: list[dict[str, Any]],
+    valid: list[dict[str, Any]],
+    floor: dict[str, Any] | None,
+) -> None:
+    """Show from below the floor up to the first loss; a divergence runs out of the picture."""
+    losses = [row["loss"] for row in [*train, *valid] if math.isfinite(row["loss"])]
+    if not losses:
+        return
+    top = valid[0]["loss"] if valid and math.isfinite(valid[0]["loss"]) else max(losses)
+    bottom = min([*losses, *([floor["nats_per_token"]] if floor else [])])
+    margin = 0.06 * max(top - bottom, 0.1)
+    axes.set_ylim(bottom - margin, top + margin)
+
+
+def _add_bits_axis(axes: Axes, valid: list[dict[str, Any]]) -> None:
+    """Bits a byte on the right, at the ratio of tokens to bytes of the validation text."""
+    measured = [row for row in valid if row["loss"] and math.isfinite(row["bits_per_byte"])]
+    if not measured:
+        return
+    ratio = measured[-1]["bits_per_byte"] / measured[-1]["loss"]
+    right = axes.secondary_yaxis(
+        "right", functions=(lambda nats: nats * ratio, lambda bits: bits / ratio)
+    )
+    right.set_ylabel("bits a byte")
+    right.tick_params(colors=_GREY)
+
+
+def _save(figure: Figure, folder: Path) -> list[Path]:
+    paths = []
+    with matplotlib.rc_context({"svg.hashsalt": "lmlab", "svg.fonttype": "none"}):
+        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata=metadata)
+            paths.append(folder / f"learning_curve.{kind}")
+            atomic_write_bytes(paths[-1], buffer.getvalue())
+    return paths
