@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from lmlab.checkpoint import Checkpoints, Progress, TrainState
-from lmlab.config.compose import meaning, plain
+from lmlab.config.compose import Config, meaning, plain
 from lmlab.data.batches import Batches, validation_windows
 from lmlab.data.sources import Corpus
 from lmlab.data.token_file import TokenFile, encode_corpus
@@ -30,8 +30,6 @@ from lmlab.validation import Evaluator
 
 # Raised when a change of the code changes the numbers that a run of the same settings computes.
 NUMERICS_VERSION = 1
-
-Config = Any  # a resolved, gated configuration: attribute access down to leaves
 
 
 def build(node: Config, **supplied: Any) -> Any:

@@ -18,6 +18,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable
@@ -30,7 +31,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from lmlab.errors import DataError, DiskError
-from lmlab.io import fsync_folder, hash_file, make_folder, write_json, writing
+from lmlab.io import disk_error, fsync_folder, hash_file, make_folder, write_json, writing
 
 FORMAT_VERSION = 1
 log = logging.getLogger(__name__)
@@ -171,11 +172,10 @@ class Checkpoints:
                 _remove(target)  # a damaged one of the same step
                 os.replace(temporary, target)
                 fsync_folder(self.folder)
-        except SafetensorError as error:
-            raise DiskError(
-                f"cannot write {target}: {error}; free some space and rerun: "
-                "the checkpoints saved before are untouched"
-            ) from error
+        except SafetensorError as error:  # the library's own way of telling a full disk
+            number = re.search(r"os error (\d+)", str(error))
+            known = disk_error(OSError(int(number[1]), ""), target) if number else None
+            raise known or DiskError(f"cannot write {target}: {error}") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

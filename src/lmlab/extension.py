@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lmlab.assemble import Config, build_checkpoints, build_schedule
+from lmlab.assemble import build_checkpoints, build_schedule
 from lmlab.checkpoint import Checkpoints, TrainState
-from lmlab.config.compose import load_frozen
+from lmlab.config.compose import Config, load_frozen
 from lmlab.errors import ConfigError, DataError
 from lmlab.run_folder import RunFolder, differences
 

@@ -10,6 +10,7 @@ from lmlab.nn.attention import CausalSelfAttention
 from lmlab.nn.block import Block
 from lmlab.nn.cache import KVCache
 from lmlab.nn.norm import NormStrategy
+from lmlab.nn.pos import Positions
 
 
 class Transformer(nn.Module):
@@ -42,7 +43,7 @@ class Transformer(nn.Module):
         d_ff: int | None,
         tie_embeddings: bool,
         norm: NormStrategy,
-        pos: nn.Module,
+        pos: Positions,
         ffn: Callable[..., nn.Module],
         attention: Callable[..., CausalSelfAttention],
     ) -> None:
@@ -50,7 +51,7 @@ class Transformer(nn.Module):
         self.context_length = context_length
         self.d_head = d_model // num_heads
         self.embedding = nn.Embedding(vocab_size, d_model)
-        self.pos = pos
+        self.pos: Positions = pos
         self.blocks = nn.ModuleList(
             Block(
                 attention=attention(d_model=d_model, num_heads=num_heads, pos=pos),

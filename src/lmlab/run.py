@@ -14,8 +14,7 @@ import sys
 from pathlib import Path
 
 from lmlab import assemble
-from lmlab.assemble import Config
-from lmlab.config.compose import load_frozen
+from lmlab.config.compose import Config, load_frozen
 from lmlab.errors import UserError
 from lmlab.extension import find_parent
 from lmlab.run_folder import FINISHED, RunFolder, choose, describe

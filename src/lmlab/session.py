@@ -16,13 +16,14 @@ import torch
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lmlab import assemble
-from lmlab.assemble import Config, Texts
+from lmlab.assemble import Texts
 from lmlab.checkpoint import TrainState
-from lmlab.config.compose import plain, to_yaml
+from lmlab.config.compose import Config, plain, to_yaml
 from lmlab.device import Device
 from lmlab.errors import ConfigError, UserError
 from lmlab.extension import Parent
 from lmlab.io import atomic_write_text
+from lmlab.model import Transformer
 from lmlab.provenance import provenance
 from lmlab.run_folder import RunFolder
 from lmlab.sampling import generate
@@ -87,6 +88,11 @@ class Session:
             tracker.finish(exit_code)
         return exit_code
 
+    @property
+    def _model(self) -> Transformer:
+        assert isinstance(self.state.model, Transformer)
+        return self.state.model
+
     def _restore(self) -> bool:
         """Bring the state to where the run stands; False at its very beginning."""
         checkpoints = assemble.build_checkpoints(self.config, self.run.checkpoints)
@@ -104,7 +110,6 @@ class Session:
         """Write what is known before the first step, or at the beginning of a session."""
         meta = self.run.meta()
         sessions = [*meta.get("sessions", []), provenance() | {"device": self.device.name()}]
-        model = self.state.model
         atomic_write_text(self.run.config, to_yaml(self.config))
         self.texts.tokenizer.save(self.run.tokenizer)
         self.run.write_meta(
@@ -116,8 +121,8 @@ class Session:
                 "train_tokens": self.texts.train.num_tokens,
                 "valid_tokens": self.texts.valid.num_tokens,
                 "valid_text_bytes": self.texts.valid.num_text_bytes,
-                "num_parameters": model.num_parameters(),
-                "forward_flops_per_token": model.forward_flops_per_token(),
+                "num_parameters": self._model.num_parameters(),
+                "forward_flops_per_token": self._model.forward_flops_per_token(),
                 "floor": self.texts.floor(),
                 "sessions": sessions,
             }
@@ -172,7 +177,7 @@ class Session:
             save_every=config.checkpoint.every_steps,
             divergence_margin=training.divergence_margin,
             # The backward pass takes two products for each one of the forward pass.
-            flops_per_token=3 * self.state.model.forward_flops_per_token(),
+            flops_per_token=3 * self._model.forward_flops_per_token(),
             peak_flops=device.peak_flops(),
         )
 
@@ -217,7 +222,7 @@ class Session:
             return
         start = [tokenizer.end_of_text_id] if tokenizer.end_of_text_id is not None else [0]
         written = generate(
-            self.state.model,
+            self._model,
             [tokenizer.encode(prompt) or start for prompt in prompts],
             max_new_tokens=settings.max_new_tokens,
             temperature=settings.temperature,
@@ -240,6 +245,8 @@ class Session:
 def _logging_to(path: Path) -> Iterator[None]:
     """Send lmlab's log to ``path`` too, and keep it clear of progress bars."""
     logger = logging.getLogger("lmlab")
+    level = logger.level
+    logger.setLevel(logging.INFO)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)
@@ -248,4 +255,5 @@ def _logging_to(path: Path) -> Iterator[None]:
             yield
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
         handler.close()

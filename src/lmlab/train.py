@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 
-from omegaconf import DictConfig
-
 from lmlab import cli
+from lmlab.config.compose import Config
 
 
-def train(config: DictConfig) -> int:
+def train(config: Config) -> int:
     """Bring the run of ``config`` to its end; draw and print it. Returns the exit code."""
     # Torch takes seconds to import: mistakes in the configuration are told before.
     from lmlab.run import execute

@@ -22,6 +22,8 @@ from lmlab.config.rules import check_rules
 from lmlab.config.selection import rewrite_all
 from lmlab.errors import ConfigError, DataError
 
+Config = DictConfig  # attribute access down to the leaves; read-only once frozen
+
 
 def register() -> None:
     """Make lmlab's schema, config source and resolvers known to Hydra; harmless when repeated."""
@@ -30,7 +32,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("saved_vocab_size", _saved_vocab_size, replace=True)
 
 
-def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictConfig:
+def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config:
     """Compose a configuration as ``python -m lmlab.train`` would, for notebooks and tests.
 
     Args:
@@ -55,7 +57,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictCo
     return freeze(config, rewritten)
 
 
-def freeze(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+def freeze(config: Config, overrides: Sequence[str]) -> Config:
     """Resolve, check and lock a composed configuration.
 
     Args:
@@ -74,7 +76,7 @@ def freeze(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     return _checked(content)
 
 
-def load_frozen(path: Path) -> DictConfig:
+def load_frozen(path: Path) -> Config:
     """Read a configuration written by :func:`to_yaml`, and check it again.
 
     Raises:
@@ -98,7 +100,7 @@ def load_frozen(path: Path) -> DictConfig:
     return _checked({str(key): value for key, value in whole.items()})
 
 
-def _checked(content: dict[str, Any]) -> DictConfig:
+def _checked(content: dict[str, Any]) -> Config:
     check_leaves(content)
     check_rules(content)
     config = OmegaConf.create(content)
@@ -113,12 +115,12 @@ def plain(node: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def to_yaml(config: DictConfig) -> str:
+def to_yaml(config: Config) -> str:
     """A frozen configuration as YAML."""
     return OmegaConf.to_yaml(config)
 
 
-def meaning(config: DictConfig) -> dict[str, Any]:
+def meaning(config: Config) -> dict[str, Any]:
     """What changes the result of a run; see :func:`lmlab.config.meaning.meaning_of`."""
     return meaning_of(plain(config))
 

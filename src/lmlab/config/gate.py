@@ -77,7 +77,7 @@ def _trusted_packages() -> list[str]:
     if not path.is_file():
         return []
     try:
-        packages = OmegaConf.to_container(OmegaConf.load(path)).get("trusted_packages", [])  # type: ignore[union-attr, call-overload]
+        packages = OmegaConf.to_container(OmegaConf.load(path)).get("trusted_packages", [])  # type: ignore[union-attr]
     except (OSError, ValueError, AttributeError, OmegaConfBaseException) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if not isinstance(packages, list) or not all(isinstance(p, str) and p for p in packages):

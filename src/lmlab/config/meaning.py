@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 _LONGEST_ARM = 100
+_ODD = re.compile(r"[^A-Za-z0-9._-]+")
 # Settings that choose no arm: names, places, seeds, and what is only recorded or shown.
 _NO_ARM = re.compile(
     r"(study|arm|seed|seeds\..*|output_root|parent|experiment|logger(\..*)?|hydra([./].*)?"
@@ -34,10 +35,10 @@ def meaning_of(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def arm_name(overrides: Sequence[str]) -> str:
-    """A folder name made from the overrides that make an arm; ``default`` where there are none.
+    """A folder name made from the overrides that make an arm: ``model.norm-post+optim.lr-1e-3``.
 
-    Different overrides give different names: what a folder name cannot hold is replaced and a hash
-    of the whole is added, as it is to names that would be too long.
+    It is ``default`` where there are none, and needs no quotes in an override. Different overrides
+    give different names: where something is left out or replaced, a hash of the whole is added.
     """
     chosen: dict[str, str] = {}
     for override in overrides:
@@ -45,11 +46,13 @@ def arm_name(overrides: Sequence[str]) -> str:
         key = key.lstrip("+").replace("/", ".")
         if not _NO_ARM.fullmatch(key.lstrip("~")):
             chosen[key] = value
-    whole = ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
-    if not whole:
+    if not chosen:
         return "default"
-    name = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", whole)
-    if name == whole and len(name) <= _LONGEST_ARM:
+    pairs = sorted(chosen.items())
+    # Of paths the last part says the most.
+    shown = [f"{key}-{re.sub(_ODD, '-', value.rpartition('/')[2])}" for key, value in pairs]
+    name = "+".join(re.sub(_ODD, "-", pair) for pair in shown)
+    if len(name) <= _LONGEST_ARM and shown == [f"{key}-{value}" for key, value in pairs]:
         return name
-    digest = hashlib.sha256(whole.encode("utf-8")).hexdigest()[:8]
-    return f"{name[:_LONGEST_ARM].strip('-.')}-{digest}"
+    digest = hashlib.sha256(repr(pairs).encode("utf-8")).hexdigest()[:8]
+    return f"{name[:_LONGEST_ARM].rstrip('-.+')}-{digest}"

@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lmlab.errors import ConfigError, UserError, did_you_mean
@@ -121,10 +124,6 @@ def _groups(folder: Path) -> list[str]:
 
 def known_keys(folder: Path) -> list[str]:
     """Every dotted key of the default configuration, and the names of the groups."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-    from omegaconf import DictConfig, OmegaConf
-
     if GlobalHydra.instance().is_initialized():
         config = compose("train")
     else:
@@ -134,7 +133,7 @@ def known_keys(folder: Path) -> list[str]:
 
     def walk(node: DictConfig, prefix: str) -> None:
         for key in node:
-            name = f"{prefix}{key}"
+            name = f"{prefix}{key!s}"
             found.append(name)
             if not OmegaConf.is_missing(node, key) and isinstance(node._get_node(key), DictConfig):
                 walk(node[key], f"{name}.")

@@ -12,7 +12,7 @@ from lmlab.errors import ConfigError
 
 _PRECISIONS = ("auto", "fp32", "bf16")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-_NAME = re.compile(r"[A-Za-z0-9._=,+-]+")
+_NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
 
 def check_rules(config: dict[str, Any]) -> None:
@@ -38,7 +38,7 @@ def _names(config: dict[str, Any]) -> Rules:
     for key in ("study", "arm"):
         text = config[key]
         fine = bool(_NAME.fullmatch(text)) and text not in (".", "..") and len(text) <= 200
-        yield key, fine, "a folder name of letters, digits and . _ = , + -"
+        yield key, fine, "a folder name of letters, digits and . _ + -"
     yield "output_root", bool(config["output_root"]), "a folder"
 
 
@@ -74,7 +74,7 @@ def _vocabulary(config: dict[str, Any]) -> Rules:
     least = 256 + len(specials)
     accepted = f"{least} or more: 256 bytes and {len(specials)} special tokens"
     yield "model.vocab_size", config["model"]["vocab_size"] >= least, accepted
-    if "vocab_size" in config["tokenizer"]:
+    if "vocab_size" in config["tokenizer"]:  # given apart from the model's
         size = config["model"]["vocab_size"]
         own = config["tokenizer"]["vocab_size"]
         yield "tokenizer.vocab_size", own == size, f"the same as model.vocab_size={size}"

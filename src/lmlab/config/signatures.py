@@ -44,7 +44,7 @@ class _Module:
 
     def definition(self, name: str) -> ast.stmt | None:
         """The class or function called ``name``, or the import that brings it."""
-        found = None
+        found: ast.stmt | None = None
         for statement in self.body:
             if isinstance(statement, ast.ClassDef | ast.FunctionDef) and statement.name == name:
                 found = statement

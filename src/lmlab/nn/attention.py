@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmlab.nn.cache import KVCache
 from lmlab.nn.norm import RMSNorm
-
-
-class Positions(Protocol):
-    """What attention needs of a position variant."""
-
-    def rotate(self, x_BHTK: Tensor, positions_BT: Tensor | None) -> Tensor:
-        """Mark queries or keys by their positions."""
-        ...
+from lmlab.nn.pos import Positions
 
 
 class CausalSelfAttention(nn.Module):

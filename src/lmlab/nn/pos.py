@@ -6,8 +6,22 @@ Positions are (B, T) integers, or None for 0 .. T-1 in every sequence, the path 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
+
+
+class Positions(Protocol):
+    """What the model asks of a position variant."""
+
+    def embed(self, x_BTD: Tensor, positions_BT: Tensor | None) -> Tensor:
+        """Mark the embeddings."""
+        ...
+
+    def rotate(self, x_BHTK: Tensor, positions_BT: Tensor | None) -> Tensor:
+        """Mark queries or keys."""
+        ...
 
 
 class RoPE(nn.Module):

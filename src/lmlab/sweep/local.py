@@ -7,13 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
-
-from lmlab.config.compose import to_yaml
+from lmlab.config.compose import Config, to_yaml
 from lmlab.io import atomic_write_text, hash_json
 
 
-def run_jobs(configs: Sequence[DictConfig]) -> list[int]:
+def run_jobs(configs: Sequence[Config]) -> list[int]:
     """Run each frozen configuration to its end, one after the other.
 
     A job that fails, is killed or exits never ends the others.
@@ -35,7 +33,7 @@ def run_jobs(configs: Sequence[DictConfig]) -> list[int]:
     return codes
 
 
-def freeze_file(config: DictConfig) -> Path:
+def freeze_file(config: Config) -> Path:
     """Write a frozen configuration below its output root, named by its content."""
     text = to_yaml(config)
     folder = Path(config.output_root) / "cache" / "frozen"

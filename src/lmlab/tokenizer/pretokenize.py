@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import regex
 
@@ -61,7 +61,7 @@ class PreTokenizer:
             enough = max(_BLOCK, 2 * length)
         yield from self.split("".join(held))
 
-    def _split_final(self, text: str) -> Iterator[tuple[list[str], str | None]]:
+    def _split_final(self, text: str) -> Generator[tuple[list[str], str | None], None, str]:
         """Yield what is certain whatever follows ``text``; return the rest."""
         start = 0
         if self._special is not None:
