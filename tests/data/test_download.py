@@ -1,0 +1,199 @@
+"""Downloads from a real server on this machine."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.server
+import json
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lmlab.data.download import fetch
+from lmlab.data.sources import Downloaded
+from lmlab.errors import ConfigError, DataError
+
+CONTENT = random.Random(0).randbytes(300_000)
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves ``files``; ``cut_after`` ends a connection early, once for each number in it."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files: dict[str, bytes] = {"/data.txt": CONTENT}
+        self.cut_after: list[int] = []
+        self.ranges = True
+        self.etag: str | None = '"one"'
+        self.asked: list[str | None] = []
+        self.status = 200
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        server = self.server
+        server.asked.append(self.headers.get("Range"))
+        if self.path not in server.files or server.status != 200:
+            self.send_error(404 if server.status == 200 else server.status)
+            return
+        content, start = server.files[self.path], 0
+        same = self.headers.get("If-Range") in (None, server.etag)
+        if self.headers.get("Range") and server.ranges and same:
+            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            if start >= len(content):
+                self.send_error(416)
+                return
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        else:
+            self.send_response(200)
+        if server.etag:
+            self.send_header("ETag", server.etag)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        end = server.cut_after.pop(0) if server.cut_after else len(content)
+        self.wfile.write(content[start : start + end])
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+    thread.start()
+    yield running
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmlab.data.download.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("lmlab.data.download._CHUNK_BYTES", 10_000)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_file_arrives_whole_with_its_hash_recorded(server: Server, tmp_path: Path) -> None:
+    target = fetch(f"{server.url}/data.txt", tmp_path / "d" / "data.txt")
+    assert target.read_bytes() == CONTENT
+    record = json.loads((tmp_path / "d" / "data.txt.json").read_text())
+    assert record["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert record["bytes"] == len(CONTENT)
+    assert names(tmp_path / "d") == {"data.txt", "data.txt.json"}
+    fetch(f"{server.url}/data.txt", target)
+    assert server.asked == [None], "it is fetched once"
+
+
+def test_a_cut_download_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+    server.cut_after = [70_000, 90_000]
+    target = fetch(f"{server.url}/data.txt", tmp_path / "data.txt")
+    assert target.read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=70000-", "bytes=160000-"]
+
+
+def test_a_later_run_goes_on_too(server: Server, tmp_path: Path) -> None:
+    server.cut_after = [20_000] * 5
+    with pytest.raises(DataError, match="rerun to go on"):
+        fetch(f"{server.url}/data.txt", tmp_path / "data.txt")
+    assert not (tmp_path / "data.txt").exists()
+    assert fetch(f"{server.url}/data.txt", tmp_path / "data.txt").read_bytes() == CONTENT
+    assert server.asked[-1] == "bytes=100000-"
+
+
+def test_a_server_without_ranges_is_asked_from_the_beginning(
+    server: Server, tmp_path: Path
+) -> None:
+    server.ranges = False
+    server.cut_after = [70_000]
+    assert fetch(f"{server.url}/data.txt", tmp_path / "data.txt").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("etag", ['"two"', None])
+def test_content_that_changed_between_the_parts_is_not_mixed(
+    server: Server, tmp_path: Path, etag: str | None
+) -> None:
+    server.etag = None if etag is None else server.etag
+    server.cut_after = [20_000] * 5
+    with pytest.raises(DataError):
+        fetch(f"{server.url}/data.txt", tmp_path / "data.txt")
+    changed = random.Random(1).randbytes(250_000)
+    server.files["/data.txt"], server.etag = changed, etag
+    assert fetch(f"{server.url}/data.txt", tmp_path / "data.txt").read_bytes() == changed
+
+
+def test_an_answer_of_no_such_file_is_told_at_once(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.txt cannot be downloaded.*404.*data=toystories"):
+        fetch(f"{server.url}/none.txt", tmp_path / "none.txt")
+    assert len(server.asked) == 1
+    assert not (tmp_path / "none.txt").exists()
+
+
+def test_a_server_in_trouble_is_asked_again(server: Server, tmp_path: Path) -> None:
+    server.status = 503
+    with pytest.raises(DataError, match="503"):
+        fetch(f"{server.url}/data.txt", tmp_path / "data.txt")
+    assert len(server.asked) == 5
+
+
+def test_another_hash_is_refused(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected was 00"):
+        fetch(f"{server.url}/data.txt", tmp_path / "data.txt", sha256="00")
+    assert names(tmp_path) <= {"data.txt.part.json"}
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    assert fetch(f"{server.url}/data.txt", tmp_path / "data.txt", sha256=digest).exists()
+
+
+def test_no_network_names_the_ways_out(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"refused.*data=toystories.*data=text"):
+        fetch("http://127.0.0.1:9/data.txt", tmp_path / "data.txt")
+    assert names(tmp_path) == set()
+
+
+def test_a_packed_file_is_unpacked(server: Server, tmp_path: Path) -> None:
+    packed = gzip.compress(CONTENT)
+    server.files["/data.txt.gz"] = packed
+    target = fetch(f"{server.url}/data.txt.gz", tmp_path / "data.txt")
+    assert target.read_bytes() == CONTENT
+    record = json.loads((tmp_path / "data.txt.json").read_text())
+    assert record["sha256"] == hashlib.sha256(packed).hexdigest()
+    assert names(tmp_path) == {"data.txt", "data.txt.json"}
+
+
+def test_a_packed_file_that_is_unsound_is_refused(server: Server, tmp_path: Path) -> None:
+    server.files["/data.txt.gz"] = gzip.compress(CONTENT)[:-50_000]
+    with pytest.raises(DataError, match="no sound gzip"):
+        fetch(f"{server.url}/data.txt.gz", tmp_path / "data.txt")
+    assert not (tmp_path / "data.txt").exists()
+
+
+def source(server: Server, folder: Path, **changes: str) -> Downloaded:
+    knobs = {"name": "web", "base_url": server.url, "train": "train.txt.gz", "valid": "valid.txt"}
+    return Downloaded(folder, **knobs | changes)
+
+
+def test_a_corpus_is_fetched_once(server: Server, tmp_path: Path) -> None:
+    server.files = {"/train.txt.gz": gzip.compress("é a b".encode()), "/valid.txt": b"c d"}
+    corpus = source(server, tmp_path).prepare()
+    assert corpus.train_paths[0].read_text("utf-8") == "é a b"
+    assert corpus.valid_paths[0].read_text("utf-8") == "c d"
+    assert corpus.name == "web"
+    source(server, tmp_path).prepare()
+    assert len(server.asked) == 2
+
+
+def test_an_address_must_be_one(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.base_url=ftp://x"):
+        source(server, tmp_path, base_url="ftp://x").check()

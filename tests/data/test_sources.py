@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lmlab.data.sources import TextFiles, ToyStories, check_utf8
+from lmlab.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "train.txt").write_text("some text")
+    (tmp_path / "valid.txt").write_text("other text")
+    return tmp_path
+
+
+def files(folder: Path, train: str | list[str] = "train.txt", valid: str = "valid.txt"):
+    many = [train] if isinstance(train, str) else train
+    return TextFiles(folder, train=[str(folder / name) for name in many], valid=str(folder / valid))
+
+
+def test_text_stays_where_it_is_and_is_known_by_its_content(folder: Path) -> None:
+    corpus = files(folder).prepare()
+    assert corpus.train_paths == [folder / "train.txt"]
+    assert corpus.floor is None
+    (folder / "copy.txt").write_text("some text")
+    assert files(folder, "copy.txt").prepare().train_hash == corpus.train_hash
+    assert files(folder, ["train.txt", "copy.txt"]).prepare().train_hash != corpus.train_hash
+
+
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [
+        ("trian.txt", "did you mean"),
+        ("none/train.txt", "nor its folder"),
+        (".", "is a folder"),
+        ("empty.txt", "is empty"),
+        ("valid.txt", "is training text too"),
+        ([], "accepted is a text file"),
+    ],
+)
+def test_what_cannot_be_text_is_told_before_anything_is_read(folder: Path, train, told) -> None:
+    (folder / "empty.txt").touch()
+    with pytest.raises(DataError, match=told):
+        files(folder, train).check()
+
+
+@pytest.mark.parametrize(
+    ("content", "offset"),
+    [
+        (b"\xff", 0),
+        (b"abcdefg\xffh", 7),
+        ("héé".encode() + b"\xc3(", 5),
+        ("東京".encode()[:-1], 3),  # cut short in the last character
+        (b"ab" + "😀".encode()[:3] + b"cd", 2),
+        (b"abc\xed\xa0\x80", 3),  # a surrogate
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 2, 3, 1 << 20])
+def test_the_offset_of_the_first_bad_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, offset: int, chunk: int
+) -> None:
+    monkeypatch.setattr("lmlab.data.sources._CHUNK_BYTES", chunk)
+    path = tmp_path / "text.txt"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"text\.txt is not UTF-8.* byte offset {offset};.*iconv"):
+        check_utf8(path)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_characters_cut_by_a_chunk_are_fine(tmp_path, monkeypatch, chunk: int) -> None:
+    monkeypatch.setattr("lmlab.data.sources._CHUNK_BYTES", chunk)
+    path = tmp_path / "text.txt"
+    path.write_text("é東😀" * 5, encoding="utf-8")
+    check_utf8(path)
+
+
+def test_stories_of_no_number_are_refused(tmp_path: Path) -> None:
+    source = ToyStories(tmp_path, num_train_documents=0, num_valid_documents=1, seed=0)
+    with pytest.raises(ConfigError, match=r"data\.num_train_documents=0"):
+        source.check()
