@@ -12,6 +12,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from lmlab.config import schema, source
 from lmlab.config.gate import check_leaves
@@ -85,11 +86,7 @@ def load_frozen(path: Path) -> Config:
     """
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, ValueError, OmegaConfBaseException) as error:
-        raise DataError(f"{path} cannot be read as a configuration: {error}") from error
-    except Exception as error:  # the YAML reader's own errors share no base with ValueError
-        if type(error).__module__.partition(".")[0] != "yaml":
-            raise
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
         raise DataError(f"{path} cannot be read as a configuration: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} cannot be read as a configuration: it holds no keys")

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from lmlab.config.paths import user_settings_file
 from lmlab.config.signatures import Signature, names_in, read_signature
@@ -78,7 +79,7 @@ def _trusted_packages() -> list[str]:
         return []
     try:
         packages = OmegaConf.to_container(OmegaConf.load(path)).get("trusted_packages", [])  # type: ignore[union-attr]
-    except (OSError, ValueError, AttributeError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if not isinstance(packages, list) or not all(isinstance(p, str) and p for p in packages):
         raise ConfigError(

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+
+from lmlab.config.compose import compose
+from lmlab.errors import ConfigError
+
+TEXT = ["data=text", "data.train=a", "data.valid=b"]
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("study=a/b", "study=a/b: accepted is a folder name"),
+        ("study='..'", "study=..: "),
+        ("arm='a b'", "arm=a b: "),
+        ("output_root=''", "output_root=: "),
+        ("model.context_length=0", "model.context_length=0: accepted is 1 or more"),
+        ("model.num_layers=0", "model.num_layers=0"),
+        ("model.num_heads=3", "model.d_model=128: accepted is a multiple of model.num_heads=3"),
+        ("model.num_heads=128", "is even, but it is 1"),
+        ("model.d_ff=wide", "model.d_ff=wide: accepted is auto, or a width"),
+        ("model.d_ff=0", "model.d_ff=0"),
+        ("model.d_ff=true", "model.d_ff=True"),
+        ("model.pos.theta=0", "model.pos.theta=0"),
+        ("model.attention.num_kv_heads=3", "a divisor of model.num_heads=4"),
+        ("model.vocab_size=256", "model.vocab_size=256: accepted is 257 or more"),
+        ("tokenizer.vocab_size=500", "the same as model.vocab_size=1024"),
+        ("training.steps=0", "training.steps=0: accepted is 1 or more"),
+        ("training.batch_size=0", "training.batch_size=0"),
+        ("training.log_every=0", "training.log_every=0"),
+        ("training.micro_batch_size=5", "a divisor of training.batch_size=32"),
+        ("training.micro_batch_size=0", "training.micro_batch_size=0"),
+        ("training.grad_clip_norm=0", "training.grad_clip_norm=0"),
+        ("training.divergence_margin=0", "training.divergence_margin=0"),
+        ("optim.lr=0", "optim.lr=0: accepted is above 0"),
+        ("optim.lr=-1e-3", "optim.lr=-0.001"),
+        ("optim.lr=nan", "optim.lr=nan"),
+        ("optim.lr=inf", "optim.lr=inf"),
+        ("validation.every_steps=0", "validation.every_steps=0"),
+        ("validation.batch_size=0", "validation.batch_size=0"),
+        ("validation.max_tokens=0", "validation.max_tokens=0"),
+        ("checkpoint.every_steps=0", "checkpoint.every_steps=0"),
+        ("checkpoint.keep_last=0", "checkpoint.keep_last=0"),
+        ("samples.count=-1", "samples.count=-1"),
+        ("samples.max_new_tokens=0", "samples.max_new_tokens=0"),
+        ("samples.temperature=-1", "samples.temperature=-1"),
+        ("samples.top_k=0", "samples.top_k=0"),
+        ("samples.top_p=1.5", "samples.top_p=1.5"),
+        ("runtime.device=tpu", "runtime.device=tpu: accepted is auto, cpu, mps"),
+        ("runtime.device=cuda:x", "runtime.device=cuda:x"),
+        ("runtime.precision=fp16", "runtime.precision=fp16: accepted is auto or fp32 or bf16"),
+        ("runtime.compile=maybe", "runtime.compile=maybe"),
+        ("runtime.threads=0", "runtime.threads=0"),
+        ("runtime.threads=some", "runtime.threads=some"),
+        ("schedule.warmup_steps=601", "schedule.warmup_steps=601: accepted is 0 to"),
+        ("schedule.min_lr_ratio=2", "schedule.min_lr_ratio=2"),
+    ],
+)
+def test_each_rule_names_key_value_and_what_is_accepted(override: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose([override])
+    assert told in str(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model.d_ff=64", "model.attention.num_kv_heads=2", "training.micro_batch_size=8",
+        "training.grad_clip_norm=null", "schedule.warmup_steps=600", "schedule.warmup_steps=0",
+        "runtime.device=cuda:3", "runtime.threads=1", "runtime.compile=false", "samples.top_p=1.0",
+        "samples.temperature=0", "validation.max_tokens=1", "samples.prompts=[]",
+    ],
+)  # fmt: skip
+def test_what_lies_just_inside_is_accepted(override: str) -> None:
+    compose([override])
+
+
+def test_odd_head_widths_are_fine_without_a_rotation() -> None:
+    compose(["model.num_heads=128", "model.pos=nope"])
+    compose(TEXT)
