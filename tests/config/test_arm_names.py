@@ -46,7 +46,8 @@ def test_names_say_what_was_chosen() -> None:
     "override",
     [
         "seed=1", "seeds.init=2", "study=x", "output_root=/tmp/x", "logger=none",
-        "hydra/launcher=a",        "logger.project=p", "samples.count=2", "checkpoint.keep_last=5", "runtime.device=cpu",
+        "hydra/launcher=a", "logger.project=p", "samples.count=2", "checkpoint.keep_last=5",
+        "runtime.device=cpu",
         "experiment=e", "+experiment=e", "parent=x", "training.log_every=3", "hydra.mode=RUN",
     ],
 )  # fmt: skip

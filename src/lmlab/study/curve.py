@@ -9,8 +9,10 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from lmlab.io import atomic_write_bytes
 from lmlab.run_folder import RunFolder
@@ -20,46 +22,61 @@ _BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
 
 
 def draw_learning_curve(run_folder: Path) -> list[Path]:
-    """Draw training and validation loss against tokens, with the floor where it is known.
+    """Draw :func:`make_figure` into the run folder.
+
+    Returns:
+        ``learning_curve.png`` and ``learning_curve.svg``; the same rows give the same bytes. Empty
+        where there is nothing to draw yet.
+    """
+    figure = make_figure(run_folder)
+    return [] if figure is None else _save(figure, Path(run_folder))
+
+
+def make_figure(run_folder: Path) -> Figure | None:
+    """Training and validation loss against tokens, with the floor where it is known.
+
+    The loss has a logarithmic axis: a halving of the distance to nothing is as high at the end of a
+    run as at its beginning.
 
     Args:
         run_folder: reads ``metrics.jsonl``, ``meta.json`` and ``status.json``.
-
-    Returns:
-        ``learning_curve.png`` and ``learning_curve.svg`` in that folder; the same rows give the
-        same bytes. Empty where there is nothing to draw yet.
     """
     run = RunFolder(Path(run_folder))
     train, valid = run.rows("train"), run.rows("validation")
     if not train and not valid:
-        return []
+        return None
     figure = Figure(figsize=(8, 4.8), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    axes.set_yscale("log")
     unit, scale = _token_unit(max(row["tokens"] for row in [*train, *valid]))
     _draw_losses(axes, train, valid, scale)
-    meta = run.meta()
-    floor = meta.get("floor")
+    floor = run.meta().get("floor")
     if floor:
-        axes.axhline(floor["nats_per_token"], color=_GREEN, linestyle="--", linewidth=1.3)
-        label = f"floor {floor['nats_per_token']:.3f}: {floor['note']}"
+        nats = floor["nats_per_token"]
+        axes.axhline(nats, color=_GREEN, linestyle="--", linewidth=1.3)
         axes.annotate(
-            label, (0.01, floor["nats_per_token"]), xycoords=("axes fraction", "data"),
-            xytext=(0, 3), textcoords="offset points", color=_GREEN, fontsize=8,
+            f"floor {nats:.3f}: {floor['note']}", (0.01, nats), color=_GREEN, fontsize=8, va="top",
+            xycoords=("axes fraction", "data"), xytext=(0, -4), textcoords="offset points",
         )  # fmt: skip
     _limit(axes, train, valid, floor)
     axes.set_xlabel(f"training tokens{unit}")
     axes.set_ylabel("loss (nats a token)")
     _add_bits_axis(axes, valid)
-    status = run.status()
-    arm = "/".join(run.path.resolve().parts[-3:])
-    state = status.get("status", "")
-    title = arm if state in ("done", "") else f"{arm} ({state} at step {status.get('step', 0):,})"
-    axes.set_title(title, loc="left", fontsize=11)
-    axes.grid(alpha=0.25, linewidth=0.6)
+    _add_title(axes, run)
+    axes.grid(alpha=0.25, linewidth=0.6, which="both")
     axes.spines[["top"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="upper right")
-    return _save(figure, run.path)
+    return figure
+
+
+def _add_title(axes: Axes, run: RunFolder) -> None:
+    name, status = "/".join(run.path.resolve().parts[-3:]), run.status()
+    state = status.get("status", "done")
+    told = "" if state == "done" else f" ({state} at step {status.get('step', 0):,})"
+    # Arms may have long names: the end, where the seed is, has to stay.
+    name = name if len(name) <= 80 else f"...{name[-77:]}"
+    axes.set_title(name + told, loc="left", fontsize=11)
 
 
 def _token_unit(most: int) -> tuple[str, float]:
@@ -108,13 +125,22 @@ def _limit(
     floor: dict[str, Any] | None,
 ) -> None:
     """Show from below the floor up to the first loss; a divergence runs out of the picture."""
-    losses = [row["loss"] for row in [*train, *valid] if math.isfinite(row["loss"])]
+    losses = [row["loss"] for row in [*train, *valid] if 0 < row["loss"] < math.inf]
     if not losses:
         return
-    top = valid[0]["loss"] if valid and math.isfinite(valid[0]["loss"]) else max(losses)
+    first = valid[0]["loss"] if valid else math.nan
+    top = first if 0 < first < math.inf else max(losses)
     bottom = min([*losses, *([floor["nats_per_token"]] if floor else [])])
-    margin = 0.06 * max(top - bottom, 0.1)
-    axes.set_ylim(bottom - margin, top + margin)
+    margin = max(top / bottom, 1.2) ** 0.08
+    axes.set_ylim(bottom / margin**1.5, top * margin)
+    _label_sparsely(axes.yaxis)
+
+
+def _label_sparsely(axis: Axis) -> None:
+    """Plain numbers at 1, 1.5, 2, 3, 5, 7 of each decade."""
+    axis.set_major_locator(LogLocator(base=10, subs=(1, 1.5, 2, 3, 5, 7)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FormatStrFormatter("%g"))
 
 
 def _add_bits_axis(axes: Axes, valid: list[dict[str, Any]]) -> None:
@@ -127,6 +153,7 @@ def _add_bits_axis(axes: Axes, valid: list[dict[str, Any]]) -> None:
         "right", functions=(lambda nats: nats * ratio, lambda bits: bits / ratio)
     )
     right.set_ylabel("bits a byte")
+    _label_sparsely(right.yaxis)
     right.tick_params(colors=_GREY)
 
 
