@@ -20,7 +20,7 @@ from lmlab.extension import find_parent
 from lmlab.run_folder import FINISHED, RunFolder, choose, describe
 from lmlab.session import Session
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("lmlab.run")  # also where this module is __main__
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,13 +74,20 @@ def _first_choice(config: Config) -> Path:
     return Path(config.output_root) / config.study / config.arm / f"seed{config.seed}"
 
 
+def show_log() -> None:
+    """Let a person see lmlab's log on stderr, whatever Hydra made of the logging before."""
+    logger = logging.getLogger("lmlab")
+    logger.disabled = False
+    logger.setLevel(logging.INFO)
+    logger.addHandler(logging.StreamHandler())
+
+
 def main(argv: list[str]) -> int:
     """Run the frozen configuration at ``argv[0]``; see :func:`execute` for the exit codes."""
     if len(argv) != 1 or argv[0] in ("-h", "--help"):
         print("usage: python -m lmlab.run FROZEN.yaml    (see python -m lmlab.train --help)")
         return 0 if argv[:1] in (["-h"], ["--help"]) else 2
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.getLogger("lmlab").setLevel(logging.INFO)
+    show_log()
     try:
         outcome = execute(load_frozen(Path(argv[0])))
     except UserError as error:

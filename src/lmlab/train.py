@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from lmlab import cli
@@ -12,10 +11,11 @@ from lmlab.config.compose import Config
 def train(config: Config) -> int:
     """Bring the run of ``config`` to its end; draw and print it. Returns the exit code."""
     # Torch takes seconds to import: mistakes in the configuration are told before.
-    from lmlab.run import execute
+    from lmlab.run import execute, show_log
     from lmlab.run_folder import describe
     from lmlab.study.curve import draw_learning_curve
 
+    show_log()
     outcome = execute(config)
     if outcome.run.rows():
         draw_learning_curve(outcome.run.path)
@@ -25,8 +25,6 @@ def train(config: Config) -> int:
 
 def main(argv: list[str]) -> int:
     """Run the command line; return its exit code."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.getLogger("lmlab").setLevel(logging.INFO)
     return cli.main(argv, train)
 
 

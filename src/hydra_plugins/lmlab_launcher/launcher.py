@@ -10,7 +10,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from lmlab.config.compose import freeze
-from lmlab.sweep.local import run_jobs
+from lmlab.sweep import local
 
 
 class LocalLauncher(Launcher):
@@ -33,6 +33,8 @@ class LocalLauncher(Launcher):
         """Run one job for each list of overrides; the return values are their exit codes."""
         assert self.hydra_context is not None
         assert self.config is not None
+        pairs = [dict(text.split("=", 1) for text in texts) for texts in job_overrides]
+        swept = {key for pair in pairs for key in pair if len({p.get(key) for p in pairs}) > 1}
         frozen = []
         for overrides in job_overrides:
             config = self.hydra_context.config_loader.load_sweep_config(
@@ -40,8 +42,8 @@ class LocalLauncher(Launcher):
             )
             with open_dict(config):
                 del config["hydra"]
-            frozen.append(freeze(config, overrides))
-        codes = run_jobs(frozen)
+            frozen.append(freeze(config, overrides, swept))
+        codes = local.run_jobs(frozen)
         return [
             JobReturn(
                 overrides=list(overrides),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,13 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config
     return freeze(config, rewritten)
 
 
-def freeze(config: Config, overrides: Sequence[str]) -> Config:
+def freeze(config: Config, overrides: Sequence[str], swept: Collection[str] = ()) -> Config:
     """Resolve, check and lock a composed configuration.
 
     Args:
         config: without the ``hydra`` node.
         overrides: what ``arm`` is made from where it is null.
+        swept: keys that differ between the jobs of a multirun, named first in ``arm``.
 
     Raises:
         ConfigError: see :func:`compose`.
@@ -73,7 +74,7 @@ def freeze(config: Config, overrides: Sequence[str]) -> Config:
     assert isinstance(resolved, dict)
     content: dict[str, Any] = {str(key): value for key, value in resolved.items()}
     if content["arm"] is None:
-        content["arm"] = arm_name(overrides)
+        content["arm"] = arm_name(overrides, swept)
     return _checked(content)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 _LONGEST_ARM = 100
@@ -34,12 +34,14 @@ def meaning_of(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def arm_name(overrides: Sequence[str]) -> str:
+def arm_name(overrides: Sequence[str], swept: Collection[str] = ()) -> str:
     """A folder name made from the overrides that make an arm: ``model.norm-post+optim.lr-1e-3``.
 
     It is ``default`` where there are none, and needs no quotes in an override. Different overrides
     give different names: where something is left out or replaced, a hash of the whole is added.
+    What is ``swept`` comes first, so that it is not what is left out.
     """
+    first = {key.replace("/", ".") for key in swept}
     chosen: dict[str, str] = {}
     for override in overrides:
         key, _, value = override.partition("=")
@@ -48,7 +50,7 @@ def arm_name(overrides: Sequence[str]) -> str:
             chosen[key] = value
     if not chosen:
         return "default"
-    pairs = sorted(chosen.items())
+    pairs = sorted(chosen.items(), key=lambda pair: (pair[0] not in first, pair))
     # Of paths the last part says the most.
     shown = [f"{key}-{re.sub(_ODD, '-', value.rpartition('/')[2])}" for key, value in pairs]
     name = "+".join(re.sub(_ODD, "-", pair) for pair in shown)

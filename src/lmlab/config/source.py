@@ -11,6 +11,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
+from lmlab.config.paths import conf_folder
 from lmlab.config.selection import extract_choices, rewrite
 
 
@@ -26,7 +27,7 @@ class FileConfigSource(HydraSource):
         """Load a file; raises Hydra's ConfigLoadError where there is none."""
         result = super().load_config(config_path)
         if config_path.startswith("experiment/"):
-            folders = [Path(self.path)]
+            folders = [Path(self.path), conf_folder()]
             body: Any = OmegaConf.to_container(result.config)
             if isinstance(body, dict):
                 result.config = OmegaConf.create(_understand(body, folders))

@@ -1,0 +1,125 @@
+"""The commands as a stranger types them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lmlab.config.paths import conf_folder
+
+
+def lmlab(head: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"WANDB_MODE": "offline"}
+    return subprocess.run(
+        [sys.executable, "-m", f"lmlab.{head}", *words],
+        capture_output=True, text=True, cwd=cwd, env=environment, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> list[str]:
+    """A run of about a second, on a text in the same folder."""
+    (tmp_path / "train.txt").write_text("The cat sat on the mat and saw a dog. " * 200)
+    (tmp_path / "valid.txt").write_text("A dog sat on the cat and saw the mat. " * 10)
+    return [
+        "data=text", "data.train=train.txt", "data.valid=valid.txt", "model.vocab_size=270",
+        "model.context_length=16", "model.d_model=16", "model.num_layers=1", "model.num_heads=2",
+        "training.steps=6", "training.batch_size=2", "schedule.warmup_steps=1", "logger=none",
+        "runtime.device=cpu", "samples.max_new_tokens=5", "validation.every_steps=3",
+    ]  # fmt: skip
+
+
+def test_help_lists_groups_options_keys_and_examples(tmp_path: Path) -> None:
+    done = lmlab("train", "--help", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for group in conf_folder().rglob("*"):
+        if group.is_dir() and group.relative_to(conf_folder()).parts[0] != "hydra":
+            options = sorted(path.stem for path in group.glob("*.yaml"))
+            name = str(group.relative_to(conf_folder()))
+            assert f"{name}: {', '.join(options)}" in done.stdout
+    for part in ("weight_decay:", "grad_clip_norm:", "python -m lmlab.train -m optim.lr="):
+        assert part in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cfg_shows_the_configuration_and_trains_nothing(tmp_path: Path) -> None:
+    done = lmlab("train", "model.norm=post", "--cfg", "job", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    config = yaml.safe_load(done.stdout)
+    assert config["model"]["norm"]["_target_"] == "lmlab.nn.norm.PostRMSNorm"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_skip_extend_and_generate(tmp_path: Path, small: list[str]) -> None:
+    words = [*small, "arm=x", "schedule=constant", "schedule.warmup_steps=1"]
+    first = lmlab("train", *words, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    run = tmp_path / "outputs" / "runs" / "x" / "seed0"
+    for part in ("done at step 6 of 6", "validation loss", "bits per byte", "learning_curve.png"):
+        assert part in first.stdout
+    assert (run / "learning_curve.png").exists()
+
+    again = lmlab("train", *words, cwd=tmp_path)
+    assert again.returncode == 0
+    assert "finished before" in again.stderr
+    assert again.stdout == first.stdout, "it is shown as when it ended"
+
+    longer = lmlab(
+        "train", *words, "training.steps=9", "arm=y", "parent=outputs/runs/x/seed0", cwd=tmp_path
+    )
+    assert longer.returncode == 0, longer.stderr
+    assert "going on from step 6" in longer.stderr
+
+    texts = [
+        lmlab("generate", f"run={run}", "prompt=The cat", f"seed={seed}", "max_new_tokens=20",
+              cwd=tmp_path)
+        for seed in (0, 0, 1)
+    ]  # fmt: skip
+    assert [done.returncode for done in texts] == [0, 0, 0], texts[0].stderr
+    assert texts[0].stdout.startswith("The cat")
+    assert texts[0].stdout == texts[1].stdout != texts[2].stdout
+    many = lmlab("generate", f"run={run}", "prompt=The", "prompt=A", "count=2", "top_k=3",
+                 "checkpoint=last", cwd=tmp_path)  # fmt: skip
+    assert many.returncode == 0, many.stderr
+    assert many.stdout.count("--- ") == 4
+
+    listed = lmlab("outputs", cwd=tmp_path)
+    assert "runs/x/seed0" in listed.stdout
+    assert "done" in listed.stdout
+
+
+def test_a_failing_job_ends_neither_the_sweep_nor_quietly(tmp_path: Path, small: list[str]) -> None:
+    # The second job asks for a context longer than the validation text.
+    words = [*small, "-m", "model.context_length=8,1000,16", "study=s"]
+    done = lmlab("train", *words, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.count("done at step 6") == 2
+    assert "2 of 3 jobs ended well" in done.stdout
+    assert "model.context_length-1000" in done.stdout.splitlines()[-1]
+    assert "error:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"train.txt", "valid.txt", "outputs"}
+    again = lmlab("train", *words, cwd=tmp_path)
+    assert again.stderr.count("finished before") == 2
+
+
+def test_an_experiment_runs_its_arms_from_any_folder(tmp_path: Path, small: list[str]) -> None:
+    done = lmlab("train", "experiment=ablate_norm", *small, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    runs = sorted(
+        path.parents[1].name for path in tmp_path.glob("outputs/ablate_norm/*/*/meta.json")
+    )
+    assert len(runs) == 4
+    assert sum("model.norm-none" in name for name in runs) == 1
+
+
+def test_generate_help_and_outputs_help(tmp_path: Path) -> None:
+    for head in ("generate", "outputs", "run"):
+        done = lmlab(head, "--help", cwd=tmp_path)
+        assert done.returncode == 0
+        assert f"python -m lmlab.{head}" in done.stdout
