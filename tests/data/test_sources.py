@@ -74,6 +74,9 @@ def test_characters_cut_by_a_chunk_are_fine(tmp_path, monkeypatch, chunk: int) -
     path = tmp_path / "text.txt"
     path.write_text("é東😀" * 5, encoding="utf-8")
     check_utf8(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError):
+        check_utf8(path)
 
 
 def test_stories_of_no_number_are_refused(tmp_path: Path) -> None:

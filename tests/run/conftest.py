@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 STORY = "The cat sat on the mat. A dog ran to the hill and saw the sun.\n<|endoftext|>\n"
+
+
+@pytest.fixture(autouse=True)
+def _restore_torch() -> Iterator[None]:
+    """A run sets torch's threads and determinism for its process, which is this one here."""
+    import torch
+
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(strict)
 
 
 @pytest.fixture(scope="session")

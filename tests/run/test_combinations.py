@@ -35,14 +35,6 @@ CHOICES += [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _restore_torch():
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(strict)
-
-
 @pytest.mark.parametrize("choice", CHOICES, ids=",".join)
 def test_trains_20_steps_saves_and_loads_bit_identically(overrides, choice: list[str]) -> None:
     config = compose([*overrides, *choice, "training.divergence_margin=100", "optim.lr=3e-3"])

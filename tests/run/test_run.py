@@ -16,16 +16,6 @@ from lmlab.run import execute
 from lmlab.run_folder import RunFolder
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    import torch
-
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(strict)
-
-
 def test_a_run_leaves_everything_that_its_readers_need(overrides, texts) -> None:
     outcome = execute(compose(overrides))
     run = outcome.run

@@ -4,6 +4,7 @@ import functools
 import itertools
 import os
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,12 +34,10 @@ texts = st.lists(st.sampled_from(PIECES), max_size=30).map("".join) | st.text(ma
 
 @functools.cache
 def trained() -> Tokenizer:
-    path = Path(os.environ.get("TMPDIR", "/tmp")) / f"lmlab-test-{os.getpid()}.txt"
-    path.write_text(TEXT * 3, encoding="utf-8", newline="")
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "text.txt"
+        path.write_text(TEXT * 3, encoding="utf-8", newline="")
         found = train_bpe(path, 330, [END])
-    finally:
-        path.unlink()
     return Tokenizer(found.vocab, found.merges, [END, "<|end|>", "<|end|><|end|>"])
 
 

@@ -1,0 +1,122 @@
+"""Break the code on purpose, one place at a time, and see which test notices.
+
+python tests/mutations.py [part of a name ...]
+
+Each mutation is made in a copy of the tree; the tests named beside it run there. The exit code is 1
+if one went unnoticed.
+"""
+
+# ruff: noqa: E501 -- the code that is replaced stands on one line
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutation:
+    """A believable bug: in ``file`` below src/lmlab, ``old`` becomes ``new``."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTATIONS = [
+    Mutation("causal mask", "nn/attention.py", "is_causal=mask_BTS is None", "is_causal=False",
+             "tests/test_model.py tests/nn"),
+    Mutation("rotation sign", "nn/pos.py", "torch.cat([-sin, sin], -1)", "torch.cat([sin, sin], -1)",
+             "tests/nn/test_pos.py tests/test_hf_parity.py"),
+    Mutation("rotation base", "nn/pos.py", "theta**-exponents", "10000.0**-exponents",
+             "tests/nn/test_pos.py tests/test_hf_parity.py"),
+    Mutation("keys are not rotated", "nn/attention.py",
+             "k = pos.rotate(self.k_norm(self._split(self.k(x_BTD))), positions_BT)",
+             "k = self.k_norm(self._split(self.k(x_BTD)))", "tests/test_hf_parity.py"),
+    Mutation("loss shift", "data/batches.py", "return windows[:, :-1], windows[:, 1:]",
+             "return windows[:, :-1], windows[:, :-1]", "tests/data/test_batches.py"),
+    Mutation("loss shift in validation", "validation.py", "yield window[:, :-1], window[:, 1:]",
+             "yield window[:, 1:], window[:, 1:]", "tests/test_validation.py"),
+    Mutation("decay of gains", "optim/groups.py", 'groups["vectors"]["weight_decay"] = 0.0', "pass",
+             "tests/optim"),
+    Mutation("embedding among the hidden", "optim/groups.py", '"hidden" if name.startswith("blocks.")',
+             '"hidden" if name', "tests/optim"),
+    Mutation("schedule ends early", "optim/schedule.py", "(step - start) / (end - start)",
+             "(step - start) / (end - start - 1)", "tests/optim/test_schedule.py"),
+    Mutation("warm-up from zero", "optim/schedule.py", "(step + 1) / warmup_steps",
+             "step / warmup_steps", "tests/optim/test_schedule.py"),
+    Mutation("resume one step late", "checkpoint.py", 'state.progress = Progress(**record["progress"])',
+             'state.progress = Progress(**record["progress"])\n    state.progress.step += 1',
+             "tests/test_checkpoint.py tests/test_trainer.py"),
+    Mutation("optimizer not restored", "checkpoint.py",
+             '    _restore_optimizer(state.optimizer, training, record["optimizer"])\n', "",
+             "tests/test_checkpoint.py tests/test_trainer.py"),
+    Mutation("interval loss forgotten", "trainer.py", "self.at.interval_loss = float(self.loss_sum)",
+             "pass", "tests/test_trainer.py"),
+    Mutation("damage unnoticed", "checkpoint.py", "hash_file(path) != expected", "False",
+             "tests/test_checkpoint.py"),
+    Mutation("rows kept after a resume", "run_folder.py", 'row.get("step", 0) <= step', "True",
+             "tests/test_run_folder.py"),
+    Mutation("best may be worse", "trainer.py", "result.loss < at.best_loss", "True",
+             "tests/test_trainer.py"),
+    Mutation("rate a step late", "trainer.py", "factor = self.schedule(step)",
+             "factor = self.schedule(step + 1)", "tests/test_trainer.py"),
+    Mutation("post-norm before", "nn/norm.py", "self.norm(x + self.sublayer(x, *context))",
+             "x + self.sublayer(self.norm(x), *context)", "tests/nn/test_norm.py"),
+    Mutation("ties to the lesser pair", "tokenizer/training.py", "(*(255 - byte for byte in entry), 256)",
+             "tuple(entry)", "tests/tokenizer/test_training.py"),
+    Mutation("merges across special tokens", "tokenizer/pretokenize.py",
+             "yield self._findall(text[start : match.start()]), match[0]",
+             "yield self._findall(text[start : match.end()]), None", "tests/tokenizer"),
+    Mutation("stream cut too early", "tokenizer/pretokenize.py", "_LOOKAHEAD = 2", "_LOOKAHEAD = 0",
+             "tests/tokenizer/test_encoding.py"),
+    Mutation("top-p leaves one out", "sampling.py", "before >= top_p", "before + ordered >= top_p",
+             "tests/test_sampling.py"),
+    Mutation("padding is seen", "sampling.py", "(causal_TS[None] & real_BS[:, None])",
+             "causal_TS[None]", "tests/test_sampling.py"),
+    Mutation("probability of a pick", "data/grammar.py", "-math.log(len(left))",
+             "-math.log(len(self.options))", "tests/data/test_toystories.py"),
+    Mutation("supplied knobs may be set", "config/gate.py", "if key in supplied:", "if False:",
+             "tests/config/test_gate.py"),
+]  # fmt: skip
+
+
+def unnoticed(mutation: Mutation, copy: Path) -> bool:
+    """Try one mutation; print the tests that saw it."""
+    path = copy / "src" / "lmlab" / mutation.file
+    text = path.read_text("utf-8")
+    assert text.count(mutation.old) == 1, f"{mutation.name}: {text.count(mutation.old)} places"
+    path.write_text(text.replace(mutation.old, mutation.new), "utf-8")
+    environment = os.environ | {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider",
+               *mutation.tests.split()]  # fmt: skip
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
+    path.write_text(text, "utf-8")
+    seen = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, flags=re.M)
+    print(f"{mutation.name:<30} {seen[0] if seen else 'NOT NOTICED'}", flush=True)
+    return not seen
+
+
+def main(words: list[str]) -> int:
+    """Run the mutations whose name holds one of ``words``, or all."""
+    chosen = [m for m in MUTATIONS if not words or any(word in m.name for word in words)]
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / "lmlab"
+        ignored = shutil.ignore_patterns(".venv", ".git", "outputs", "__pycache__", ".*_cache")
+        shutil.copytree(ROOT, copy, ignore=ignored)
+        missed = sum([unnoticed(mutation, copy) for mutation in chosen])
+    print(f"{len(chosen) - missed} of {len(chosen)} were noticed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
