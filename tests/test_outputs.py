@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lmlab.errors import ConfigError
-from lmlab.outputs import find_runs, main, parse_age, parse_statuses
+from lmlab.outputs.__main__ import main, parse_age, parse_statuses
+from lmlab.outputs.entries import find_runs
 from lmlab.run_folder import RunFolder
 
 DAY = 86400.0
@@ -99,7 +100,7 @@ def test_prune_asks_first(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_checkpoints_go_and_the_best_weights_stay(root: Path) -> None:
-    assert run(root, "prune", "--checkpoints", "--status", "done", "--yes") == 0
+    assert run(root, "prune", "--checkpoints-only", "--status", "done", "--yes") == 0
     kept = {path.name for path in (root / "s/a/seed0/checkpoints").iterdir()}
     assert kept == {"best_00000004"}
     assert left(root) == ALL

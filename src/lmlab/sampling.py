@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from lmlab.errors import ConfigError
+from lmlab.errors import ConfigError, DataError
 from lmlab.model import Transformer
 from lmlab.nn.cache import KVCache
 from lmlab.tokenizer import Tokenizer
@@ -49,12 +50,46 @@ def generate(
         The new ids of each sequence.
 
     Raises:
-        ConfigError: a prompt is empty.
+        ConfigError: a prompt is empty, or a setting is out of its range.
+        DataError: the model's output is not a number, since its weights have diverged.
     """
     if any(not prompt for prompt in prompts):
         raise ConfigError("prompt: accepted is at least one token; begin with <|endoftext|>")
+    _check(max_new_tokens, temperature, top_k, top_p)
+    if not prompts or max_new_tokens == 0:
+        return [[] for _ in prompts]
     was_training = model.training
     model.eval()
+    try:
+        return _write(
+            model, prompts, max_new_tokens, temperature, top_k, top_p, seed, stop_id, on_token
+        )
+    finally:
+        model.train(was_training)
+
+
+def _check(max_new_tokens: int, temperature: float, top_k: int | None, top_p: float | None) -> None:
+    for name, value, fine, accepted in (
+        ("max_new_tokens", max_new_tokens, max_new_tokens >= 0, "0 or more"),
+        ("temperature", temperature, 0 <= temperature < math.inf, "0 (greedy) or more"),
+        ("top_k", top_k, top_k is None or top_k >= 1, "1 or more, or None"),
+        ("top_p", top_p, top_p is None or 0 < top_p <= 1, "above 0, at most 1, or None"),
+    ):
+        if not fine:
+            raise ConfigError(f"{name}={value}: accepted is {accepted}")
+
+
+def _write(
+    model: Transformer,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    seed: int,
+    stop_id: int | None,
+    on_token: Callable[[int, int], None] | None,
+) -> list[list[int]]:
     device = model.embedding.weight.device
     windows = [list(prompt)[-model.context_length :] for prompt in prompts]
     written: list[list[int]] = [[] for _ in prompts]
@@ -76,7 +111,6 @@ def generate(
         rows, open_ones = still_open, [open_ones[row] for row in still_open]
         if open_ones:
             logits_BV = reader.go_on(rows, [windows[index] for index in open_ones])
-    model.train(was_training)
     return written
 
 
@@ -87,10 +121,14 @@ def draw(
     top_p: float | None,
     chance: torch.Generator,
 ) -> int:
-    """Draw a token from logits on the CPU; see :func:`generate`."""
+    """Draw a token from logits on the CPU; see :func:`generate`. Of equals 0 takes the first."""
+    if not bool(logits_V.isfinite().all()):
+        raise DataError("the model's output is not a number: its weights have diverged")
     if temperature == 0:
         return int(logits_V.argmax())
-    probs = keep_likeliest(torch.softmax(logits_V.double() / temperature, dim=-1), top_k, top_p)
+    # The largest is 0 before the division, so that the coldest temperature overflows nothing.
+    scaled_V = (logits_V.double() - logits_V.max().double()) / temperature
+    probs = keep_likeliest(torch.softmax(scaled_V, dim=-1), top_k, top_p)
     return int(torch.multinomial(probs, 1, generator=chance))
 
 

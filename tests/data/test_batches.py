@@ -108,6 +108,19 @@ def test_a_part_of_the_split_is_spread_over_it(num_tokens: int, context: int, mo
     assert len({start for start, _ in windows}) == len(windows)
     if most < num_tokens - 1:
         assert predicted > most - context, "no more is left out than a window"
-        if len(windows) > 3:
-            assert windows[-1][0] > 0.6 * num_tokens, "the end of the split has its share"
+        assert all(length == context + 1 for _, length in windows), "full windows only"
+        gaps = np.diff([start // context for start, _ in windows])
+        assert gaps.size == 0 or gaps.max() - gaps.min() <= 1, "evenly spread"
+        left = (num_tokens - 1) // context - windows[-1][0] // context
+        assert left <= -(-((num_tokens - 1) // context) // len(windows)), "the end has its share"
     assert windows == validation_windows(tokens, context_length=context, max_tokens=most)
+
+
+@pytest.mark.parametrize("most", [None, 1, 4, 100])
+def test_a_split_shorter_than_a_window_is_one_window(most: int | None) -> None:
+    windows = validation_windows(np.arange(5), context_length=10, max_tokens=most)
+    assert windows == [(0, 5)]
+
+
+def test_a_bound_below_a_window_still_gives_one() -> None:
+    assert validation_windows(np.arange(50), context_length=10, max_tokens=3) == [(0, 11)]

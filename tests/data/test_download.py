@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import json
 import random
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.files: dict[str, bytes] = {"/data.txt": CONTENT}
         self.cut_after: list[int] = []
         self.ranges = True
+        self.tells_length = True
         self.etag: str | None = '"one"'
         self.asked: list[str | None] = []
         self.status = 200
@@ -56,7 +58,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(200)
         if server.etag:
             self.send_header("ETag", server.etag)
-        self.send_header("Content-Length", str(len(content) - start))
+        if server.tells_length:
+            self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         end = server.cut_after.pop(0) if server.cut_after else len(content)
         self.wfile.write(content[start : start + end])
@@ -119,17 +122,46 @@ def test_a_server_without_ranges_is_asked_from_the_beginning(
     server.ranges = False
     server.cut_after = [70_000]
     assert fetch(f"{server.url}/data.txt", tmp_path / "data.txt").read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=70000-"]
 
 
-@pytest.mark.parametrize("etag", ['"two"', None])
+def test_a_server_that_tells_no_length_is_believed(server: Server, tmp_path: Path) -> None:
+    server.tells_length = False
+    assert fetch(f"{server.url}/data.txt", tmp_path / "data.txt").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("left", [{"data.txt.part"}, {"data.txt.part", "data.txt.part.json"}])
+def test_a_part_that_is_not_known_to_fit_is_not_used(
+    server: Server, tmp_path: Path, left: set[str]
+) -> None:
+    (tmp_path / "data.txt.part").write_bytes(b"x" * 1000)
+    if len(left) == 2:  # of another address
+        state = {"url": "http://other/data.txt", "total": len(CONTENT), "validator": None}
+        (tmp_path / "data.txt.part.json").write_text(json.dumps(state))
+    assert fetch(f"{server.url}/data.txt", tmp_path / "data.txt").read_bytes() == CONTENT
+    assert server.asked[-1] is None
+    assert len(server.asked) == len(left), "without a note beside it no part is asked for"
+
+
+def test_a_part_as_long_as_the_file_is_fetched_anew(server: Server, tmp_path: Path) -> None:
+    server.cut_after = [20_000] * 5
+    with pytest.raises(DataError):
+        fetch(f"{server.url}/data.txt", tmp_path / "data.txt")
+    (tmp_path / "data.txt.part").write_bytes(b"x" * len(CONTENT))
+    assert fetch(f"{server.url}/data.txt", tmp_path / "data.txt").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("etag", "size"), [('"two"', 250_000), ('"two"', 300_000), (None, 250_000)]
+)
 def test_content_that_changed_between_the_parts_is_not_mixed(
-    server: Server, tmp_path: Path, etag: str | None
+    server: Server, tmp_path: Path, etag: str | None, size: int
 ) -> None:
     server.etag = None if etag is None else server.etag
     server.cut_after = [20_000] * 5
     with pytest.raises(DataError):
         fetch(f"{server.url}/data.txt", tmp_path / "data.txt")
-    changed = random.Random(1).randbytes(250_000)
+    changed = random.Random(1).randbytes(size)
     server.files["/data.txt"], server.etag = changed, etag
     assert fetch(f"{server.url}/data.txt", tmp_path / "data.txt").read_bytes() == changed
 
@@ -157,8 +189,11 @@ def test_another_hash_is_refused(server: Server, tmp_path: Path) -> None:
 
 
 def test_no_network_names_the_ways_out(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"refused.*data=toystories.*data=text"):
-        fetch("http://127.0.0.1:9/data.txt", tmp_path / "data.txt")
+    with socket.socket() as taken:  # bound, but nobody listens
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/data.txt"
+        with pytest.raises(DataError, match=r"refused.*data=toystories.*data=text"):
+            fetch(url, tmp_path / "data.txt")
     assert names(tmp_path) == set()
 
 
@@ -173,10 +208,20 @@ def test_a_packed_file_is_unpacked(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_packed_file_that_is_unsound_is_refused(server: Server, tmp_path: Path) -> None:
-    server.files["/data.txt.gz"] = gzip.compress(CONTENT)[:-50_000]
-    with pytest.raises(DataError, match="no sound gzip"):
-        fetch(f"{server.url}/data.txt.gz", tmp_path / "data.txt")
-    assert not (tmp_path / "data.txt").exists()
+    sound = gzip.compress(CONTENT)
+    for unsound in (sound[:-50_000], sound[:10] + b"\xff" + sound[11:], sound[:-6] + bytes(6)):
+        server.files["/data.txt.gz"] = unsound
+        with pytest.raises(DataError, match="no sound gzip"):
+            fetch(f"{server.url}/data.txt.gz", tmp_path / "data.txt")
+        assert names(tmp_path) <= {"data.txt.part.json"}
+    server.files["/data.txt.gz"] = sound
+    assert fetch(f"{server.url}/data.txt.gz", tmp_path / "data.txt").read_bytes() == CONTENT
+
+
+def test_a_file_wanted_packed_stays_packed(server: Server, tmp_path: Path) -> None:
+    packed = gzip.compress(CONTENT)
+    server.files["/data.txt.gz"] = packed
+    assert fetch(f"{server.url}/data.txt.gz", tmp_path / "data.txt.gz").read_bytes() == packed
 
 
 def source(server: Server, folder: Path, **changes: str) -> Downloaded:
@@ -194,6 +239,18 @@ def test_a_corpus_is_fetched_once(server: Server, tmp_path: Path) -> None:
     assert len(server.asked) == 2
 
 
+def test_a_corpus_with_another_hash_or_of_other_text_is_refused(
+    server: Server, tmp_path: Path
+) -> None:
+    server.files = {"/train.txt.gz": gzip.compress(b"a"), "/valid.txt": b"abc\xff"}
+    with pytest.raises(DataError, match=r"train\.txt\.gz: .*expected was 00"):
+        source(server, tmp_path, train_sha256="00").prepare()
+    with pytest.raises(DataError, match=r"valid\.txt is not UTF-8.*byte offset 3"):
+        source(server, tmp_path).prepare()
+
+
 def test_an_address_must_be_one(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.base_url=ftp://x"):
         source(server, tmp_path, base_url="ftp://x").check()
+    with pytest.raises(ConfigError, match=r"data\.valid=valid\.txt: it is the training file too"):
+        source(server, tmp_path, train="valid.txt").check()

@@ -7,6 +7,8 @@ import pytest
 from lmlab.data.sources import TextFiles, ToyStories, check_utf8
 from lmlab.errors import ConfigError, DataError
 
+END = "<|endoftext|>"
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -32,16 +34,20 @@ def test_text_stays_where_it_is_and_is_known_by_its_content(folder: Path) -> Non
 @pytest.mark.parametrize(
     ("train", "told"),
     [
-        ("trian.txt", "did you mean"),
+        ("trian.txt", r'data\.train=.*trian\.txt: .* did you mean ".*/train\.txt"'),
         ("none/train.txt", "nor its folder"),
         (".", "is a folder"),
-        ("empty.txt", "is empty"),
+        ("empty.txt", r"data\.train=.*empty\.txt is empty"),
+        ("./none/../valid.txt", "no such file"),
+        ("link.txt", "is training text too"),
+        (["train.txt", "valid.txt"], "is training text too"),
         ("valid.txt", "is training text too"),
         ([], "accepted is a text file"),
     ],
 )
 def test_what_cannot_be_text_is_told_before_anything_is_read(folder: Path, train, told) -> None:
     (folder / "empty.txt").touch()
+    (folder / "link.txt").symlink_to(folder / "valid.txt")
     with pytest.raises(DataError, match=told):
         files(folder, train).check()
 
@@ -77,6 +83,27 @@ def test_characters_cut_by_a_chunk_are_fine(tmp_path, monkeypatch, chunk: int) -
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataError):
         check_utf8(path)
+
+
+@pytest.mark.parametrize("name", ["train.txt", "valid.txt"])
+def test_either_split_must_be_utf8(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"caf\xe9")
+    with pytest.raises(DataError, match=rf"{name} is not UTF-8.* byte offset 3"):
+        files(folder).prepare()
+
+
+def test_the_validation_file_is_looked_at_too(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.valid=.*vlaid\.txt.*did you mean.*valid\.txt"):
+        files(folder, valid="vlaid.txt").check()
+
+
+def test_stories_come_with_their_floor(tmp_path: Path) -> None:
+    source = ToyStories(tmp_path, num_train_documents=20, num_valid_documents=5, seed=3)
+    corpus = source.prepare()
+    assert corpus.floor is not None
+    assert 0 < corpus.floor.bits_per_byte < 8
+    assert [path.read_text("utf-8").count(END) for path in corpus.train_paths] == [20]
+    assert [path.read_text("utf-8").count(END) for path in corpus.valid_paths] == [5]
 
 
 def test_stories_of_no_number_are_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from lmlab.tokenizer import Tokenizer
 
 END = "<|endoftext|>"
 BYTES = {i: bytes([i]) for i in range(256)}
-TEXT = f"the naïve cat 東京{END}\nsat {END}on the mat"
+TEXT = f"the naïve cat 東京{END}\r\nsat {END}on the mat"
 
 
 @pytest.fixture
@@ -83,6 +83,27 @@ def test_a_damaged_file_is_refused_and_made_again(
     with pytest.raises(DataError, match=r"train\.bin"):
         TokenFile.open(found.path)
     assert list(encode(text, tokenizer, tmp_path).tokens) == tokenizer.encode(TEXT)
+
+
+@pytest.mark.parametrize(
+    "change", [{"dtype": "junk"}, {"num_tokens": None}, {"num_tokens": 7}, {"other": 1}]
+)
+def test_a_sidecar_of_wrong_values_is_refused_and_made_again(
+    text: Path, tokenizer: Tokenizer, tmp_path: Path, change: dict[str, object]
+) -> None:
+    found = encode(text, tokenizer, tmp_path)
+    sidecar = found.path.with_suffix(".json")
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | change))
+    with pytest.raises(DataError, match=r"train\.bin"):
+        TokenFile.open(found.path)
+    assert encode(text, tokenizer, tmp_path) == found
+
+
+def test_text_that_is_not_utf8_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    (tmp_path / "odd.txt").write_bytes(b"abc \xff")
+    with pytest.raises(DataError, match=r"odd\.txt is not UTF-8"):
+        encode(tmp_path / "odd.txt", tokenizer, tmp_path / "cache")
+    assert list((tmp_path / "cache").rglob("*.bin")) == []
 
 
 def test_another_version_is_refused(text: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -3,13 +3,15 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 from pathlib import Path
 
 import pytest
 
-from lmlab.data.grammar import OneOf, Pick, Seq, as_node, derivations, maybe
+from lmlab.data import toystories
+from lmlab.data.grammar import OneOf, Pick, Seq, Words, as_node, derivations, maybe
 from lmlab.data.stories import STORY
-from lmlab.data.story_words import CHILDREN
+from lmlab.data.story_words import ANIMALS, CHILDREN
 from lmlab.data.toystories import SEPARATOR, documents, generate, log_prob, write_corpus
 from lmlab.errors import DataError
 
@@ -20,10 +22,12 @@ class CountingChance(random.Random):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.log_prob = 0.0
+        self.picked: list[Words] = []
 
     def choice(self, options):
         self.log_prob -= math.log(len(options))
-        return super().choice(options)
+        self.picked.append(super().choice(options))
+        return self.picked[-1]
 
     def choices(self, nodes, weights=None, **other):
         (chosen,) = super().choices(range(len(nodes)), weights, **other)
@@ -32,7 +36,7 @@ class CountingChance(random.Random):
 
 
 def test_parsing_finds_the_choices_that_were_made_and_no_others() -> None:
-    for seed in range(1500):
+    for seed in range(2000):
         chance = CountingChance(seed)
         story = generate(chance)
         found = derivations(STORY, story)
@@ -86,6 +90,49 @@ def test_a_story_with_another_word_has_no_probability() -> None:
             log_prob(wrong)
 
 
+def test_any_word_may_be_changed_to_no_other() -> None:
+    words = generate(random.Random(2)).split(" ")
+    for place, word in enumerate(words):
+        with pytest.raises(DataError, match="story grammar"):
+            log_prob(" ".join([*words[:place], word + "x", *words[place + 1 :]]))
+        with pytest.raises(DataError, match="story grammar"):
+            log_prob(" ".join([*words[:place], *words[place + 1 :]]))
+
+
+def words_of(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text))
+
+
+@pytest.mark.parametrize("kind", [CHILDREN, ANIMALS])
+def test_a_story_names_those_who_were_picked_and_nobody_else(kind: list[Words]) -> None:
+    every = {option[""] for option in kind}
+    seen = set()
+    for seed in range(500):
+        chance = CountingChance(seed)
+        story = generate(chance)
+        picked = [option[""] for option in chance.picked if option in kind]
+        assert words_of(story) & every == set(picked), story
+        if kind is CHILDREN:
+            assert picked[0] not in picked[1:], f"their own friend: {story}"
+        seen.update(picked)
+    assert seen == every
+
+
+def test_a_child_renamed_halfway_makes_no_story() -> None:
+    """What was picked is remembered: a text that forgets it has no probability."""
+    tried = 0
+    for seed in range(50):
+        story = generate(random.Random(seed))
+        (hero, *_) = sorted(words_of(story) & {child[""] for child in CHILDREN}, key=story.index)
+        other = next(child[""] for child in CHILDREN if child[""] not in story)
+        places = [match.start() for match in re.finditer(rf"\b{hero}\b", story)]
+        for place in places if len(places) > 1 else []:
+            tried += 1
+            with pytest.raises(DataError, match="story grammar"):
+                log_prob(story[:place] + other + story[place + len(hero) :])
+    assert tried > 50
+
+
 def test_pronouns_are_those_of_the_child() -> None:
     girls = {child[""] for child in CHILDREN if child["he"] == "she"}
     for seed in range(300):
@@ -115,6 +162,19 @@ def test_splits_are_disjoint_and_the_floor_is_their_sum(tmp_path: Path) -> None:
     bits = found.floor.nats / math.log(2)
     assert found.floor.bits_per_byte == pytest.approx(bits / found.floor.text_bytes)
     assert valid.endswith(SEPARATOR)
+
+
+def test_a_training_story_is_never_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Real stories hardly ever meet by chance; of these forty, half are in the training text.
+    monkeypatch.setattr(toystories, "generate", lambda chance: f"story {chance.randrange(40)}")
+    monkeypatch.setattr(toystories, "log_prob", lambda story: -1.0)
+    found = write_corpus(tmp_path, num_train=30, num_valid=10, seed=0)
+    train, valid = (documents(p[0].read_text()) for p in (found.train_paths, found.valid_paths))
+    assert len(set(train)) < len(train) == 30
+    assert len(set(valid)) == len(valid) == 10
+    assert not set(train) & set(valid)
 
 
 def test_the_same_seed_writes_the_same_text_once(tmp_path: Path) -> None:

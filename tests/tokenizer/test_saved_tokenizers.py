@@ -74,6 +74,8 @@ def test_a_vocabulary_that_does_not_hold_together(changes: dict[str, object], to
         lambda text: text.replace("6162 63", "6162"),
         lambda text: text.replace('"format_version": 1', '"format_version": 2'),
         lambda text: text.replace('"pattern"', '"patern"'),
+        lambda text: text.replace('"pattern": "', '"pattern": "('),
+        lambda text: text.replace("<|x|>", "<|y|>"),
     ],
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path: Path, damage) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -74,6 +75,26 @@ def test_a_text_is_cut_by_the_pattern_and_at_special_tokens(tmp_path: Path) -> N
     assert not any(
         b"<|" in value and b"end" in value for value in list(tokenizer.vocab.values())[:-1]
     )
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.sampled_from(["a", "b", "ab", " ", "\n", "'s", "<|x|>", "<|x|><|x|>"]), max_size=40)
+)
+def test_files_of_any_text_give_the_naive_merges(pieces: list[str]) -> None:
+    specials = ["<|x|>", "<|x|><|x|>"]
+    text = "".join(pieces)
+    words: Counter[str] = Counter()
+    for part in regex.split(r"(?:<\|x\|>){1,2}", text):
+        words.update(regex.findall(GPT2_PATTERN, part))
+    expected = naive_merges(words, 6)
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder) / "t.txt", text)
+        size = 258 + len(expected)
+        assert train_bpe(path, size, specials).merges == expected
+        if len(expected) < 6:
+            with pytest.raises(DataError, match=rf"model\.vocab_size={size} or less"):
+                train_bpe(path, size + 1, specials)
 
 
 def test_ties_go_to_the_lexicographically_greater_pair_of_byte_strings() -> None:

@@ -9,6 +9,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def _unpack(packed: Path, target: Path, url: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         packed.unlink()
         raise DataError(
             f"{url} is no sound gzip file ({error}): rerun to fetch it again"

@@ -60,9 +60,9 @@ class TokenFile:
                 )
             found = cls(path=path, **record)
             size = path.stat().st_size
+            expected = found.num_tokens * np.dtype(found.dtype).itemsize
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"token file {path} cannot be read: {error}") from error
-        expected = found.num_tokens * np.dtype(found.dtype).itemsize
         if size != expected:
             raise DataError(
                 f"token file {path} has {size} bytes, but its sidecar promises {expected}: "
@@ -123,6 +123,7 @@ def encode_corpus(
         text_hash: hash of the text.
 
     Raises:
+        DataError: a text is not UTF-8.
         DiskError: the disk is full or not writable; nothing half-written is left.
     """
     key = hash_json({"version": FORMAT_VERSION, "text": text_hash, "tokenizer": tokenizer.hash})
@@ -172,5 +173,8 @@ def _encode(paths: Sequence[Path], tokenizer: Tokenizer, path: Path, text_hash: 
 
 def _read(path: Path) -> Iterator[str]:
     with open(path, encoding="utf-8", newline="") as file:
-        while text := file.read(_CHUNK_CHARACTERS):
-            yield text
+        try:
+            while text := file.read(_CHUNK_CHARACTERS):
+                yield text
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is not UTF-8 text: {error.reason}") from error

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import regex
+
 from lmlab.errors import DataError
 from lmlab.io import write_json
 
@@ -64,8 +66,11 @@ def load(folder: Path) -> dict[str, Any]:
         specials = [str(token) for token in saved["special_tokens"]]
         if len(vocab) != saved["vocab_size"]:
             raise ValueError(f"{len(vocab)} entries, not {saved['vocab_size']}")
+        if not {token.encode("utf-8") for token in specials} <= set(vocab.values()):
+            raise ValueError("a special token has no entry")
         pattern = str(saved["pattern"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        regex.compile(pattern)
+    except (ValueError, KeyError, TypeError, AttributeError, regex.error) as error:
         raise DataError(f"{path} is damaged ({type(error).__name__}: {error})") from error
     return {"vocab": vocab, "merges": merges, "special_tokens": specials, "pattern": pattern}
 

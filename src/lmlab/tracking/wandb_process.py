@@ -1,0 +1,144 @@
+"""The run's side of wandb: rows go to a process of their own, which alone talks to wandb.
+
+Inside the training process wandb can block a call for 20 s when the network goes away, keep the
+process from ever ending (it waits for uploads at exit), and write to the terminal. A process of its
+own can be left behind. It also outlives a killed run for long enough to store all of its rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lmlab.io import make_folder, write_json, writing
+
+log = logging.getLogger("lmlab.tracking")
+
+FINISH_SECONDS = 30.0
+_MOST_WAITING = 20_000  # rows, a few MB; more means that nobody takes them
+# Modules are found as in this process, wherever it was started; its __main__ is not run again.
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from lmlab.tracking.wandb_worker import main; sys.exit(main(*sys.argv[2:]))"
+)
+
+
+class WandbTracker:
+    """One session of a wandb run. No call but ``finish`` ever waits.
+
+    Args:
+        folder: where wandb keeps its files.
+        mode: ``auto``, ``online`` or ``offline``.
+        init: keyword arguments of ``wandb.init``, as plain values.
+
+    Raises:
+        OSError: the process cannot be started.
+        DiskError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, *, mode: str, init: dict[str, Any]) -> None:
+        self._folder = make_folder(folder)
+        session = folder / "session.json"
+        write_json(session, {"mode": mode, "init": init, "parent": os.getpid()})
+        reports, reporting = os.pipe()
+        try:
+            with writing(folder / "session.log"), open(folder / "session.log", "wb") as output:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", _START, json.dumps(sys.path), session, str(reporting)],
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=(reporting,),
+                    start_new_session=True,  # Ctrl-C is the run's to handle, no terminal to ask on
+                    env=self._environment(),
+                )
+        except BaseException:
+            os.close(reports)
+            raise
+        finally:
+            os.close(reporting)
+        self._lines: queue.Queue[bytes | None] = queue.Queue(_MOST_WAITING)
+        self._is_open, self._has_reported = True, False
+        self._reader = threading.Thread(target=self._read, args=(reports,), daemon=True)
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        self._reader.start()
+        self._writer.start()
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Send a row; see :class:`lmlab.tracking.Tracker`."""
+        self._send("log", row)
+
+    def samples(self, rows: Sequence[dict[str, str]]) -> None:
+        """Send samples as a table; see :class:`lmlab.tracking.Tracker`."""
+        self._send("samples", list(rows))
+
+    def summary(self, values: dict[str, Any]) -> None:
+        """Send the final numbers; see :class:`lmlab.tracking.Tracker`."""
+        self._send("summary", values)
+
+    def finish(self, exit_code: int) -> None:
+        """End the session; leaves wandb behind where it takes longer than half a minute."""
+        self._send("finish", exit_code)
+        self._is_open = False
+        with contextlib.suppress(queue.Full):
+            self._lines.put_nowait(None)
+        try:
+            self._process.wait(FINISH_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            self._warn(f"did not end in time; wandb sync {self._folder}/*run-* sends the rest")
+        self._report_end()
+
+    def _send(self, kind: str, value: Any) -> None:
+        if not self._is_open:
+            return
+        line = json.dumps([kind, value], default=str).encode() + b"\n"
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._is_open = False
+            self._warn("does not keep up and was stopped; metrics.jsonl has everything")
+
+    def _write(self) -> None:
+        pipe = self._process.stdin
+        assert pipe is not None
+        try:
+            while (line := self._lines.get()) is not None:
+                pipe.write(line)
+                pipe.flush()
+        except OSError:  # there is no process any more
+            self._is_open = False
+            self._report_end()
+        finally:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+    def _read(self, reports: int) -> None:
+        with open(reports, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                self._warn(line.strip())
+
+    def _report_end(self) -> None:
+        """Say that the process broke down, if it could not say so itself."""
+        self._reader.join(timeout=1)
+        if self._process.poll() != 0 and not self._has_reported:
+            self._warn(f"broke down (see {self._folder}/session.log); metrics.jsonl has everything")
+
+    def _warn(self, text: str) -> None:
+        self._has_reported = True
+        log.warning("wandb: %s", text)
+
+    def _environment(self) -> dict[str, str]:
+        # The only way to tell wandb where to keep copies of tables and its own log.
+        inside = {"WANDB_DATA_DIR": "data", "WANDB_CACHE_DIR": "cache"}
+        return {**os.environ, **{name: str(self._folder / at) for name, at in inside.items()}}
