@@ -233,6 +233,7 @@ def test_a_key_in_netrc_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 FAULTY = """
 import time, types
 def Table(**content): return None
+def teardown(exit_code): pass
 def setup(): return types.SimpleNamespace(settings=types.SimpleNamespace(base_url="http://x"))
 def Settings(**settings): return None
 class Run:

@@ -51,7 +51,12 @@ def main(session: str, reporting: str, failed_online: str = "") -> int:
             is_well = False
             _tell(int(reporting), f"stopped ({_brief(error)}); metrics.jsonl has everything")
     run.finish(exit_code=exit_code)
-    return 0
+    import wandb
+
+    wandb.teardown(exit_code)
+    # All is stored. An ordinary exit would wait for wandb's own telemetry, 15 s where no server
+    # answers.
+    os._exit(0)
 
 
 def _start(order: dict[str, Any], reporting: int, failed_online: str) -> Any:
