@@ -1,0 +1,1 @@
+"""``python -m lmlab.outputs``: list the runs and caches on disk, remove what is not needed."""
