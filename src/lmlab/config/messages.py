@@ -135,7 +135,7 @@ def known_keys(folder: Path) -> list[str]:
         for key in node:
             name = f"{prefix}{key!s}"
             found.append(name)
-            if not OmegaConf.is_missing(node, key) and isinstance(node._get_node(key), DictConfig):
+            if not OmegaConf.is_missing(node, key) and isinstance(node[key], DictConfig):
                 walk(node[key], f"{name}.")
 
     walk(config, "")

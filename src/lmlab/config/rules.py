@@ -82,7 +82,8 @@ def _vocabulary(config: dict[str, Any]) -> Rules:
 
 def _training(config: dict[str, Any]) -> Rules:
     training = config["training"]
-    for key in ("steps", "batch_size", "log_every"):
+    yield "training.steps", training["steps"] >= 0, "0 (an untrained model) or more"
+    for key in ("batch_size", "log_every"):
         yield f"training.{key}", training[key] >= 1, "1 or more"
     micro, whole = training["micro_batch_size"], training["batch_size"]
     yield (
@@ -136,6 +137,6 @@ def _check_schedule(config: dict[str, Any]) -> None:
     """Ask lmlab's own schedules, which need no torch, whether they can serve these steps."""
     knobs = dict(config["schedule"])
     module, _, name = knobs.pop("_target_").rpartition(".")
-    if module == "lmlab.optim.schedule":
+    if module == "lmlab.optim.schedule" and config["training"]["steps"] > 0:
         schedule = getattr(importlib.import_module(module), name)
         schedule(0, total_steps=config["training"]["steps"], **knobs)

@@ -95,6 +95,18 @@ class Runtime:
 
 
 @dataclasses.dataclass
+class Scale:
+    """How large a study is; the numbers of runs that a study's design takes from here."""
+
+    name: str = MISSING
+    num_seeds: int = MISSING
+    num_tuning_seeds: int = MISSING
+    extra_seeds: int = MISSING
+    margin: float = MISSING
+    expected_sd: float = MISSING
+
+
+@dataclasses.dataclass
 class Trunk:
     """A whole run."""
 
@@ -115,6 +127,10 @@ class Trunk:
     samples: Samples = dataclasses.field(default_factory=Samples)
     runtime: Runtime = dataclasses.field(default_factory=Runtime)
     logger: dict[str, Any] = MISSING
+    reuse: bool = MISSING
+    scale: Scale = dataclasses.field(default_factory=Scale)
+    design: dict[str, Any] | None = MISSING
+    exhibit: dict[str, Any] | None = MISSING
 
 
 def register() -> None:

@@ -16,7 +16,7 @@ from lmlab.config.selection import extract_choices, rewrite
 
 
 class FileConfigSource(HydraSource):
-    """Hydra's source of YAML files; bodies below ``experiment/`` may choose from groups.
+    """Hydra's source of YAML files; experiments and scales may choose from groups in their bodies.
 
     ``model: {norm: post}`` there becomes ``override /model/norm: post`` in the defaults list, keys
     of ``hydra.sweeper.params`` become Hydra's slashes, and parameters to sweep make the
@@ -26,7 +26,7 @@ class FileConfigSource(HydraSource):
     def load_config(self, config_path: str) -> ConfigResult:
         """Load a file; raises Hydra's ConfigLoadError where there is none."""
         result = super().load_config(config_path)
-        if config_path.startswith("experiment/"):
+        if config_path.startswith(("experiment/", "scale/")):
             folders = [Path(self.path), conf_folder()]
             body: Any = OmegaConf.to_container(result.config)
             if isinstance(body, dict):
@@ -48,6 +48,8 @@ def _understand(body: dict[str, Any], folders: list[Path]) -> dict[str, Any]:
         pairs = [rewrite(f"{key}={value}", folders) for key, value in params.items()]
         sweeper["params"] = dict(pair.split("=", 1) for pair in pairs)
         body["hydra"].setdefault("mode", "MULTIRUN")
+    if body.get("design") or any("design" in str(choice) for choice in defaults):
+        body.setdefault("hydra", {}).setdefault("mode", "MULTIRUN")
     return {"defaults": defaults, **body}
 
 

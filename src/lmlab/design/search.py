@@ -1,0 +1,200 @@
+"""The search for a learning rate: which rates to try next, given what the earlier ones gave.
+
+A search is a pure function of its results, so it goes on from whatever runs exist. It brackets the
+optimum on a coarse logarithmic grid with the first tuning seed, refines around it with all tuning
+seeds, and meanwhile climbs to the rate at which training breaks down and closes in on that edge by
+bisection. The answer is the lowest point of the parabola in log(rate) through the best rate and its
+two neighbours: a fitted optimum is off by less than the best of several noisy measurements, which
+matters because two arms are compared at rates that were each found so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+MOST_STEPS = 6  # of the coarse grid, to either side of the first rate
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of one run.
+
+    Attributes:
+        status: of the run folder; only ``done`` and ``diverged`` are final.
+        loss: final validation loss in nats a token; None where it has none or it is not finite.
+        first_loss: validation loss before training.
+    """
+
+    status: str
+    loss: float | None = None
+    first_loss: float | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no further training can change it."""
+        return self.status in ("done", "diverged")
+
+
+Tried = Mapping[tuple[float, int], Outcome]  # by rate and seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """The rule by which an arm's learning rate is found.
+
+    Attributes:
+        start: first rate.
+        factor: ratio of neighbouring rates on the coarse grid.
+        edge_ratio: where bisection of the divergence edge stops.
+        seeds: tuning seeds; the coarse grid and the edge use the first alone.
+    """
+
+    start: float
+    factor: float
+    edge_ratio: float
+    seeds: Sequence[int]
+
+    def wanted(self, tried: Tried) -> list[tuple[float, int]]:
+        """Every (rate, seed) that the search needs, so far as the results tell; in order.
+
+        It contains all that was tried at its behest, so a search has ended when everything wanted
+        was tried.
+        """
+        grid = self._coarse(tried)
+        first = self.seeds[0]
+        runs = [(rate, first) for rate in grid]
+        if not self._all_known(runs, tried):
+            return runs
+        best = self._best_of(grid, tried)
+        if best is None:
+            return runs
+        window = self._window(best)
+        usable = [
+            rate
+            for rate in window
+            if (rate, first) not in tried or self.is_usable(tried[rate, first], tried)
+        ]
+        runs += [(rate, seed) for seed in self.seeds for rate in usable]
+        return list(dict.fromkeys(runs + self._edge_runs(tried)))
+
+    def best(self, tried: Tried) -> float | None:
+        """The best rate, once the search around it has ended; None before, or if none trains.
+
+        Rounded to three digits, so that it can be typed.
+        """
+        means = self._means(tried)
+        grid = self._coarse(tried)
+        if not self._all_known([(rate, self.seeds[0]) for rate in grid], tried):
+            return None
+        coarse = self._best_of(grid, tried)
+        if coarse is None:
+            return None
+        window = [rate for rate in self._window(coarse) if rate in means]
+        wanted = [run for run in self.wanted(tried) if run[0] in self._window(coarse)]
+        if not self._all_known(wanted, tried):
+            return None
+        best = min(window, key=lambda rate: means[rate])
+        return _rounded(_vertex(window, means, best))
+
+    def edge(self, tried: Tried) -> tuple[float | None, float | None]:
+        """The largest rate that trained below the least that did not, and that one."""
+        known = {rate: self._is_usable_rate(rate, tried) for rate, _ in tried}
+        broken = sorted(rate for rate, usable in known.items() if usable is False)
+        least = broken[0] if broken else None
+        sound = [
+            rate for rate, usable in known.items() if usable and (least is None or rate < least)
+        ]
+        return (max(sound) if sound else None), least
+
+    def is_usable(self, outcome: Outcome, tried: Tried) -> bool:
+        """Whether a run trained: neither diverged nor lost half of what the best one gained."""
+        if outcome.status == "diverged" or outcome.loss is None:
+            return False
+        losses = [o.loss for o in tried.values() if o.loss is not None and o.status == "done"]
+        first = outcome.first_loss
+        if first is None or not losses:
+            return True
+        return outcome.loss <= (first + min(losses)) / 2
+
+    def _coarse(self, tried: Tried) -> list[float]:
+        """The coarse grid, as far as it must reach: until its best rate has neighbours."""
+        low, high = -1, 1
+        while True:
+            grid = [self._rate(step) for step in range(low, high + 1)]
+            if not self._all_known([(rate, self.seeds[0]) for rate in grid], tried):
+                return grid
+            best = self._best_of(grid, tried)
+            if (best is None or best == grid[0]) and low > -MOST_STEPS:
+                low -= 1
+            elif best == grid[-1] and high < MOST_STEPS:
+                high += 1
+            else:
+                return grid
+
+    def _rate(self, step: float) -> float:
+        return _rounded(self.start * self.factor**step)
+
+    def _window(self, best: float) -> list[float]:
+        step = math.log(best / self.start) / math.log(self.factor)
+        return [self._rate(round(2 * step) / 2 + shift) for shift in (-1, -0.5, 0, 0.5, 1)]
+
+    def _edge_runs(self, tried: Tried) -> list[tuple[float, int]]:
+        first = self.seeds[0]
+        sound, broken = self.edge(tried)
+        if sound is None:
+            return []
+        if broken is None:
+            steps = math.floor(math.log(sound / self.start) / math.log(self.factor) + 1e-6) + 1
+            return [(self._rate(steps), first)] if steps <= MOST_STEPS else []
+        if broken / sound <= self.edge_ratio:
+            return []
+        return [(_rounded(math.sqrt(sound * broken)), first)]
+
+    def _best_of(self, rates: Sequence[float], tried: Tried) -> float | None:
+        losses = {}
+        for rate in rates:
+            outcome = tried[rate, self.seeds[0]]
+            if self.is_usable(outcome, tried) and outcome.loss is not None:
+                losses[rate] = outcome.loss
+        return min(losses, key=lambda rate: losses[rate]) if losses else None
+
+    def _is_usable_rate(self, rate: float, tried: Tried) -> bool | None:
+        outcomes = [o for (other, _), o in tried.items() if other == rate and o.is_final]
+        return all(self.is_usable(o, tried) for o in outcomes) if outcomes else None
+
+    def _means(self, tried: Tried) -> dict[float, float]:
+        """Mean loss of each rate at which every run trained."""
+        means = {}
+        for rate in {rate for rate, _ in tried}:
+            if self._is_usable_rate(rate, tried):
+                losses = [
+                    o.loss for (r, _), o in tried.items() if r == rate and o.loss is not None
+                ]
+                means[rate] = math.fsum(losses) / len(losses)
+        return means
+
+    @staticmethod
+    def _all_known(runs: Sequence[tuple[float, int]], tried: Tried) -> bool:
+        return all(run in tried and tried[run].is_final for run in runs)
+
+
+def _vertex(window: Sequence[float], means: Mapping[float, float], best: float) -> float:
+    """The lowest point of the parabola through ``best`` and its neighbours, between those."""
+    below = max((rate for rate in window if rate < best), default=None)
+    above = min((rate for rate in window if rate > best), default=None)
+    if below is None or above is None:
+        return best
+    left, right = math.log(below / best), math.log(above / best)
+    rise_left = (means[below] - means[best]) / left
+    rise_right = (means[above] - means[best]) / right
+    curvature = (rise_right - rise_left) / (right - left)
+    if curvature <= 0:
+        return best
+    slope = rise_right - curvature * right
+    return best * math.exp(min(max(-slope / (2 * curvature), left), right))
+
+
+def _rounded(rate: float) -> float:
+    return float(f"{rate:.3g}")

@@ -1,0 +1,268 @@
+"""Is an arm better than the baseline? Paired differences, a two-look rule, and Holm's correction.
+
+The differences are taken seed by seed: both runs of a pair saw the same batches in the same order.
+Where a study allows a second look (more seeds for what the first could not decide), an arm's p-value
+is that of the smaller of its two looks under the null hypothesis, and intervals are widened to
+agree with it, so that looking twice costs what it should (Pocock 1977, Biometrika 64(2), with t in
+place of the normal distribution). Correction over arms is Holm's (1979, Scand. J. Statist. 6(2)).
+Equivalence is claimed as Schuirmann (1987) does, by an interval that lies within the margin.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import special, stats
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+_DRAWS = 200_000
+_MOST_SEEDS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """How a study decides; fixed before anything is trained.
+
+    Attributes:
+        seeds: pairs at the first look.
+        extra_seeds: pairs that a second look adds for an arm that the first left undecided.
+        alpha: chance of any false better or worse over all arms of a study.
+        power: chance of finding the difference that the plan promises to find.
+        margin: what counts as no difference, in nats a token.
+    """
+
+    seeds: int
+    extra_seeds: int = 0
+    alpha: float = 0.05
+    power: float = 0.8
+    margin: float = 0.02
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Number of pairs at each look."""
+        return (self.seeds, self.seeds + self.extra_seeds) if self.extra_seeds else (self.seeds,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """An arm against the baseline.
+
+    Attributes:
+        seeds: number of pairs.
+        difference: mean of arm minus baseline, nats a token.
+        sd: standard deviation of the differences.
+        low: lower end of the confidence interval.
+        high: upper end.
+        p: two-sided; of both looks together where the rule has two.
+        adjusted_p: corrected over the arms of the study.
+        verdict: ``better``, ``worse``, ``no difference`` or ``too few seeds``.
+        more_seeds: how many more pairs would probably decide; None where nothing is open.
+    """
+
+    seeds: int
+    difference: float
+    sd: float
+    low: float
+    high: float
+    p: float
+    adjusted_p: float
+    verdict: str
+    more_seeds: int | None = None
+
+
+def compare(differences: Sequence[Sequence[float]], rule: Rule, family: int | None = None) -> list[Comparison]:
+    """Compare every arm of a study with its baseline.
+
+    Args:
+        differences: for each arm the paired differences, in the order of the seeds.
+        rule: how the study decides.
+        family: number of arms that the study announced; None for those given. Arms without enough
+            runs count too, so that a verdict never gets easier because runs are missing.
+    """
+    ps = [sequential_p(pairs, rule) for pairs in differences]
+    adjusted = holm(ps, max(family or 0, len(ps)))
+    return [
+        _judge(pairs, p, adjusted_p, rule)
+        for pairs, p, adjusted_p in zip(differences, ps, adjusted, strict=True)
+    ]
+
+
+def _judge(pairs: Sequence[float], p: float, adjusted_p: float, rule: Rule) -> Comparison:
+    if len(pairs) < 2:
+        mean = float(np.mean(pairs)) if pairs else math.nan
+        need = max(rule.seeds - len(pairs), 1)
+        return Comparison(
+            len(pairs), mean, math.nan, -math.inf, math.inf, 1.0, 1.0, "too few seeds", need
+        )
+    low, high = interval(pairs, rule)
+    mean, sd = float(np.mean(pairs)), float(np.std(pairs, ddof=1))
+    more = None
+    if adjusted_p <= rule.alpha and mean != 0:
+        verdict = "better" if mean < 0 else "worse"
+    elif -rule.margin <= low and high <= rule.margin:
+        verdict = "no difference"
+    else:
+        verdict = "too few seeds"
+        more = max(seeds_to_decide(mean, sd, rule) - len(pairs), 1)
+    return Comparison(len(pairs), mean, sd, low, high, p, adjusted_p, verdict, more)
+
+
+def sequential_p(pairs: Sequence[float], rule: Rule) -> float:
+    """The two-sided p-value of the paired t test, of all looks so far together.
+
+    With one look it is the test's own. With two it is the chance, were there no difference, that
+    the smaller of the two p-values is as small as the smallest seen, also when the second look was
+    not needed: whether it would be taken was fixed before.
+    """
+    if len(pairs) < 2:
+        return 1.0
+    seen = [paired_p(pairs[:number]) for number in rule.looks if number <= len(pairs)]
+    smallest = min(seen or [paired_p(pairs)])
+    return smallest_p_cdf(smallest, rule.looks)
+
+
+def paired_p(pairs: Sequence[float]) -> float:
+    """The two-sided p-value of one t test; equal differences leave no doubt."""
+    values = np.asarray(pairs, dtype=np.float64)
+    if np.ptp(values) == 0:
+        return 1.0 if values[0] == 0 else 0.0
+    return float(stats.ttest_1samp(values, 0.0).pvalue)
+
+
+def interval(pairs: Sequence[float], rule: Rule) -> tuple[float, float]:
+    """The t confidence interval at 1 - alpha; wider where the rule looks twice."""
+    values = np.asarray(pairs, dtype=np.float64)
+    level = nominal_level(rule.alpha, rule.looks)
+    half = float(stats.t.isf(level / 2, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(
+        len(values)
+    )
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def holm(ps: Sequence[float], family: int | None = None) -> list[float]:
+    """Holm's adjusted p-values; hypotheses of the family without a p-value count as untested."""
+    total = max(family or 0, len(ps))
+    adjusted = [1.0] * len(ps)
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(len(ps)), key=lambda index: ps[index])):
+        highest = max(highest, min(1.0, (total - rank) * ps[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def smallest_p_cdf(p: float, looks: tuple[int, ...]) -> float:
+    """Chance under the null hypothesis that the smallest p-value of all looks is at most ``p``."""
+    if len(looks) == 1:
+        return p
+    smallest = _null_smallest_ps(looks)
+    share = float(np.searchsorted(smallest, p, side="right")) / len(smallest)
+    return min(max(share, p), 2 * p, 1.0)  # Bonferroni's bounds hold exactly where draws are few
+
+
+def nominal_level(alpha: float, looks: tuple[int, ...]) -> float:
+    """The level of each look at which all looks together have level ``alpha``."""
+    if len(looks) == 1:
+        return alpha
+    return float(min(max(np.quantile(_null_smallest_ps(looks), alpha), alpha / 2), alpha))
+
+
+@functools.cache
+def _null_smallest_ps(looks: tuple[int, ...]) -> Array:
+    draws = np.random.default_rng(0)
+    first, second = _p_values_of_looks(looks, 0.0, 1.0, draws, _DRAWS)[:2]
+    return np.sort(np.minimum(first, second))
+
+
+def _p_values_of_looks(
+    looks: tuple[int, ...], effect: float, sd: float, chance: np.random.Generator, draws: int
+) -> tuple[Array, ...]:
+    """Simulate studies; the p-values of each look."""
+    pairs = chance.normal(effect, sd, (draws, looks[-1]))
+    return tuple(_p_values(pairs[:, :number]) for number in looks)
+
+
+def _p_values(pairs: Array) -> Array:
+    number = pairs.shape[1]
+    t = pairs.mean(axis=1) / (pairs.std(axis=1, ddof=1) / math.sqrt(number))
+    return np.asarray(2 * special.stdtr(number - 1, -np.abs(t)))
+
+
+def predicted_power(effect: float, sd: float, rule: Rule, family: int = 1) -> float:
+    """Chance that an arm with this true difference is found better (or worse), before any run.
+
+    Args:
+        effect: true mean difference, nats a token.
+        sd: standard deviation of paired differences.
+        rule: how the study decides.
+        family: number of arms; the answer holds for Holm's first and hardest step.
+    """
+    if sd == 0:
+        return float(effect != 0)
+    draws, level = 20_000, rule.alpha / family
+    pairs = np.random.default_rng(1).normal(effect, sd, (draws, rule.looks[-1]))
+    nominal = nominal_level(level, rule.looks)
+    is_right = np.sign(pairs.mean(axis=1)) == math.copysign(1, effect)
+    if len(rule.looks) == 1:
+        return float((is_right & (_p_values(pairs) <= nominal)).mean())
+    first = pairs[:, : rule.seeds]
+    found_first = _p_values(first) <= nominal
+    width = float(stats.t.isf(nominal_level(rule.alpha, rule.looks) / 2, rule.seeds - 1))
+    half = width * first.std(axis=1, ddof=1) / math.sqrt(rule.seeds)
+    settled = (np.abs(first.mean(axis=1)) + half <= rule.margin) & ~found_first
+    right_first = found_first & (np.sign(first.mean(axis=1)) == math.copysign(1, effect))
+    found_second = ~found_first & ~settled & (_p_values(pairs) <= nominal) & is_right
+    return float((right_first | found_second).mean())
+
+
+def smallest_detectable(sd: float, rule: Rule, family: int = 1) -> float:
+    """The smallest true difference that is found with the rule's power; see :func:`predicted_power`."""
+    if sd == 0:
+        return 0.0
+    low, high = 0.0, sd
+    while predicted_power(high, sd, rule, family) < rule.power:
+        low, high = high, 2 * high
+    for _ in range(30):
+        middle = (low + high) / 2
+        if predicted_power(middle, sd, rule, family) < rule.power:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def seeds_to_decide(mean: float, sd: float, rule: Rule) -> int:
+    """How many pairs would decide, were the true difference and spread those seen.
+
+    Either the difference would be found with the rule's power, or the interval would lie within the
+    margin, whichever takes fewer pairs.
+    """
+    return min(_seeds_to_find(abs(mean), sd, rule), _seeds_to_settle(abs(mean), sd, rule))
+
+
+def _seeds_to_find(effect: float, sd: float, rule: Rule) -> int:
+    if effect == 0:
+        return _MOST_SEEDS
+    if sd == 0:
+        return 2
+    for number in range(2, _MOST_SEEDS):
+        bound = float(stats.t.isf(rule.alpha / 2, number - 1))
+        if float(stats.nct.sf(bound, number - 1, effect / sd * math.sqrt(number))) >= rule.power:
+            return number
+    return _MOST_SEEDS
+
+
+def _seeds_to_settle(effect: float, sd: float, rule: Rule) -> int:
+    room = rule.margin - effect
+    if room <= 0:
+        return _MOST_SEEDS
+    for number in range(2, _MOST_SEEDS):
+        half = float(stats.t.isf(rule.alpha / 2, number - 1)) * sd / math.sqrt(number)
+        if half <= room:
+            return number
+    return _MOST_SEEDS
