@@ -123,8 +123,15 @@ def build_device(config: Config) -> Device:
 
 def build_model(config: Config) -> Transformer:
     """The model with its initial weights, on the CPU."""
+    network = build_network(config)
+    build(config.model.init)(network, seed=config.seeds.init)
+    return network
+
+
+def build_network(config: Config) -> Transformer:
+    """The model's parts put together; its weights are whatever torch gives."""
     model = config.model
-    network = Transformer(
+    return Transformer(
         vocab_size=model.vocab_size,
         context_length=model.context_length,
         d_model=model.d_model,
@@ -142,8 +149,6 @@ def build_model(config: Config) -> Transformer:
         ffn=factory(model.ffn),
         attention=factory(model.attention),
     )
-    build(model.init)(network, seed=config.seeds.init)
-    return network
 
 
 def build_optimizer(config: Config, model: Transformer) -> torch.optim.Optimizer:

@@ -116,7 +116,7 @@ def resolve_device(
         capable = place.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if capable else "fp32"
     if threads == "auto":
-        threads = _usable_cores()
+        threads = usable_cores()
     return Device(
         device=place,
         precision=precision,
@@ -143,7 +143,8 @@ def _resolve_place(device: str) -> torch.device:
     return torch.device(device)
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

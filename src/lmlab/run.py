@@ -12,13 +12,16 @@ import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from lmlab import assemble
 from lmlab.config.compose import Config, load_frozen
-from lmlab.errors import UserError
+from lmlab.errors import LockedError, UserError
 from lmlab.extension import find_parent
-from lmlab.run_folder import FINISHED, RunFolder, choose, describe
+from lmlab.run_folder import FINISHED, RunFolder, choose, describe, find_registered
 from lmlab.session import Session
+
+LOCKED_EXIT_CODE = 75  # EX_TEMPFAIL: another process writes this run
 
 log = logging.getLogger("lmlab.run")  # also where this module is __main__
 
@@ -46,7 +49,7 @@ def execute(config: Config) -> Outcome:
     device.apply()
     texts = assemble.prepare_texts(config)
     identity = assemble.identity(config, texts, device)
-    run, different = choose(_first_choice(config), identity)
+    run, different = locate(config, identity)
     if different:
         log.info(
             "%s holds another configuration, so this run goes to %s; there -> here:\n  %s",
@@ -54,6 +57,8 @@ def execute(config: Config) -> Outcome:
             run.path,
             "\n  ".join(different),
         )
+    elif run.path != _first_choice(config):
+        log.info("the run of this configuration is %s", run.path)
     if run.status().get("status") in FINISHED:
         log.info("finished before: nothing to do")
         return Outcome(run, 0)
@@ -68,6 +73,19 @@ def execute(config: Config) -> Outcome:
         if is_new and not run.rows():
             shutil.rmtree(run.path, ignore_errors=True)
         raise
+
+
+def locate(config: Config, identity: dict[str, Any]) -> tuple[RunFolder, list[str]]:
+    """The folder of a run: where any study has it, else where its names say.
+
+    Returns:
+        The folder; and, where its name is taken by another configuration, how that one differs.
+    """
+    if config.reuse:
+        found = find_registered(Path(config.output_root), identity)
+        if found is not None:
+            return found, []
+    return choose(_first_choice(config), identity)
 
 
 def _first_choice(config: Config) -> Path:
@@ -90,6 +108,9 @@ def main(argv: list[str]) -> int:
     show_log()
     try:
         outcome = execute(load_frozen(Path(argv[0])))
+    except LockedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return LOCKED_EXIT_CODE
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

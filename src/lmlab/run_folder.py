@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -130,6 +131,26 @@ def choose(base: Path, identity: dict[str, Any]) -> tuple[RunFolder, list[str]]:
         return RunFolder(base), []
     suffixed = base.with_name(f"{base.name}-{hash_json(identity)[:8]}")
     return RunFolder(suffixed), differences(there, identity)
+
+
+def register(output_root: Path, run: RunFolder, identity: dict[str, Any]) -> None:
+    """Note where the run with ``identity`` lies, so that other studies find it."""
+    place = os.path.relpath(run.path.resolve(), output_root.resolve())
+    atomic_write_text(_index(output_root, identity), place)
+
+
+def find_registered(output_root: Path, identity: dict[str, Any]) -> RunFolder | None:
+    """The run with ``identity`` of any study below ``output_root``, if it is still there."""
+    try:
+        place = _index(output_root, identity).read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    run = RunFolder(Path(os.path.normpath(output_root / place)))
+    return run if run.meta().get("identity") == identity else None
+
+
+def _index(output_root: Path, identity: dict[str, Any]) -> Path:
+    return output_root / "cache" / "runs" / hash_json(identity)[:32]
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from lmlab.extension import Parent
 from lmlab.io import atomic_write_text
 from lmlab.model import Transformer
 from lmlab.provenance import provenance
-from lmlab.run_folder import RunFolder
+from lmlab.run_folder import RunFolder, register
 from lmlab.sampling import generate
 from lmlab.tracking import RunInfo, Tracker
 from lmlab.trainer import LoopSettings, StopRequest, Trainer
@@ -127,6 +127,7 @@ class Session:
                 "sessions": sessions,
             }
         )
+        register(Path(self.config.output_root), self.run, self.identity)
         self._write_status("running")
 
     def _info(self, resumed: bool) -> RunInfo:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from lmlab.config.compose import freeze
-from lmlab.sweep import local
+from lmlab.config.compose import Config, freeze
+from lmlab.errors import ConfigError
 
 
 class LocalLauncher(Launcher):
-    """Composes and checks every job first, then runs each in its own process."""
+    """Composes and checks every job first, then hands all to :mod:`lmlab.sweep`.
 
-    def __init__(self) -> None:
+    Args:
+        jobs_per_device: jobs at a time on each GPU (or on the CPU); ``auto`` is one a GPU, and on
+            a CPU as many as there are cores for the threads of one job.
+        plan_only: tell the plan and run nothing.
+        report: write the report at the end.
+    """
+
+    def __init__(
+        self, jobs_per_device: int | str = "auto", plan_only: bool = False, report: bool = True
+    ) -> None:
+        self.jobs_per_device = jobs_per_device
+        self.plan_only, self.report = plan_only, report
         self.hydra_context: HydraContext | None = None
         self.config: DictConfig | None = None
 
@@ -27,29 +38,20 @@ class LocalLauncher(Launcher):
         self.hydra_context = hydra_context
         self.config = config
 
+    def compose(self, overrides: Sequence[str], swept: Collection[str] = ()) -> Config:
+        """The frozen configuration of one job. Raises :class:`ConfigError`."""
+        assert self.hydra_context is not None
+        assert self.config is not None
+        loader = self.hydra_context.config_loader
+        config = loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            del config["hydra"]
+        return freeze(config, overrides, swept)
+
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Run one job for each list of overrides; the return values are their exit codes."""
-        assert self.hydra_context is not None
-        assert self.config is not None
-        pairs = [dict(text.split("=", 1) for text in texts) for texts in job_overrides]
-        swept = {key for pair in pairs for key in pair if len({p.get(key) for p in pairs}) > 1}
-        frozen = []
-        for overrides in job_overrides:
-            config = self.hydra_context.config_loader.load_sweep_config(
-                self.config, list(overrides)
-            )
-            with open_dict(config):
-                del config["hydra"]
-            frozen.append(freeze(config, overrides, swept))
-        codes = local.run_jobs(frozen)
-        return [
-            JobReturn(
-                overrides=list(overrides),
-                cfg=config,
-                status=JobStatus.COMPLETED,
-                _return_value=code,
-            )
-            for overrides, config, code in zip(job_overrides, frozen, codes, strict=True)
-        ]
+        """Not used: lmlab's sweeper submits all jobs of a multirun at once."""
+        raise ConfigError(
+            "hydra/launcher=lmlab needs hydra/sweeper=lmlab; leave both at their defaults"
+        )

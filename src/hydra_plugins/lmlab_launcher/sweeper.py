@@ -1,36 +1,113 @@
-"""Expands a multirun into its jobs."""
+"""Expands a multirun into its jobs, or a study into its arms, and submits them together."""
 
 from __future__ import annotations
 
+import dataclasses
+import shlex
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn
+from hydra.core.override_parser.types import Override
+
+from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
+from lmlab.config.compose import Config, plain
+from lmlab.config.paths import conf_folder
+from lmlab.config.selection import rewrite_all
+from lmlab.design.comparison import Comparison
+from lmlab.design.manifest import Manifest, at_equal_tokens
+from lmlab.errors import ConfigError
 
 
 class Sweeper(BasicSweeper):
-    """Every combination of the swept values; unlike Hydra's own it writes no folder of its own.
+    """Every combination of the swept values, or the arms of the study that ``design`` declares.
 
     A key given on the command line takes the place of the experiment's, in dotted or slash form.
     """
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Launch all jobs; the results are in the order of the combinations.
+        """Freeze all configurations, then carry the sweep out.
 
         Raises:
-            SystemExit: code 1, after all have ended, if any failed.
+            SystemExit: with the sweep's exit code, where that is not 0.
         """
         assert self.hydra_context is not None
-        assert self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        batches = self.split_arguments(overrides, self.max_batch_size)
-        returns: list[Sequence[JobReturn]] = []
-        for batch in batches:
-            self.validate_batch_is_legal(batch)
-            returns.append(self.launcher.launch(batch, initial_job_idx=len(returns)))
-        if any(job.return_value for batch in returns for job in batch):
-            raise SystemExit(1)
-        return returns
+        if self.config is not None and self.config.get("design") is not None:
+            manifest = self._freeze_study(overrides)
+        else:
+            manifest = self._freeze_sweep(overrides)
+        # Torch takes seconds to import: mistakes in the configurations are told before.
+        from lmlab.sweep.submit import Launch, carry_out
+
+        launcher = self._launcher()
+        launch = Launch(launcher.jobs_per_device, launcher.plan_only, launcher.report)
+        code = carry_out(manifest, launch)
+        if code:
+            raise SystemExit(code)
+        return None
+
+    def _launcher(self) -> LocalLauncher:
+        if not isinstance(self.launcher, LocalLauncher):
+            raise ConfigError("hydra/launcher: accepted is lmlab")
+        return self.launcher
+
+    def _freeze_sweep(self, overrides: list[Override]) -> Manifest:
+        batches = self.split_arguments(overrides, None)
+        jobs = [job for batch in batches for job in batch]
+        pairs = [dict(text.split("=", 1) for text in job) for job in jobs]
+        swept = {key for pair in pairs for key in pair if len({p.get(key) for p in pairs}) > 1}
+        configs = [self._launcher().compose(job, swept) for job in jobs]
+        return _manifest(configs, [config.arm for config in configs], jobs, None)
+
+    def _freeze_study(self, overrides: list[Override]) -> Manifest:
+        for override in overrides:
+            if override.is_sweep_override():
+                raise ConfigError(
+                    f"{override.input_line}: a study has its own arms, so no key is swept beside "
+                    "them; give one value, or change design.arms"
+                )
+        base = [str(override.input_line) for override in overrides]
+        launcher = self._launcher()
+        declared = plain(launcher.compose(base).design)
+        declared.pop("_target_")
+        design = Comparison(**declared)
+        folders = [conf_folder()]
+        configs = []
+        for arm, own in design.arms.items():
+            config = launcher.compose(rewrite_all([*base, *own], folders))
+            configs.append(config)
+            if "lr" not in config.optim and design.lr == "search":
+                raise ConfigError(f"design.lr=search: the optimizer of {arm} has no setting lr")
+        manifest = _manifest(configs, list(design.arms), list(design.arms.values()), design)
+        if not design.hold_tokens:
+            return manifest
+        reference = manifest.arms[manifest.names.index(design.baseline or manifest.names[0])]
+        arms = [at_equal_tokens(content, reference) for content in manifest.arms]
+        return dataclasses.replace(manifest, arms=arms)
+
+
+def _manifest(
+    configs: Sequence[Config],
+    names: list[str],
+    overrides: Sequence[Sequence[str]],
+    design: Comparison | None,
+) -> Manifest:
+    words = sys.argv[1:]
+    return Manifest(
+        study=configs[0].study,
+        command=shlex.join(["python", "-m", "lmlab.train", *words]),
+        arms=[_without_study(plain(config)) for config in configs],
+        names=names,
+        overrides=[list(own) for own in overrides],
+        comparison=design,
+    )
+
+
+def _without_study(content: dict[str, Any]) -> dict[str, Any]:
+    """A single run's configuration: it knows nothing of the study that wants it."""
+    return content | {"design": None}
+

@@ -106,6 +106,15 @@ def _checked(content: dict[str, Any]) -> Config:
     return config
 
 
+def thaw(content: dict[str, Any]) -> Config:
+    """A configuration from plain values that were frozen before, changed as a study wants them.
+
+    Raises:
+        ConfigError: a changed value does not fit.
+    """
+    return _checked(content)
+
+
 def plain(node: DictConfig) -> dict[str, Any]:
     """A node as nested plain dictionaries and lists."""
     content = OmegaConf.to_container(node, resolve=True)

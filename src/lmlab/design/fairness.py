@@ -24,7 +24,7 @@ class Facts:
         evaluation: tokens that the validation loss is a mean of.
         data: hash of training and validation text.
         tokenizer: hash of the tokenizer.
-        d_ff: feed-forward width.
+        d_ff: feed-forward width; None where the layer does not tell it.
         matching_d_ff: width at which the parameters would be the baseline's; None where no width
             is.
     """
@@ -38,7 +38,7 @@ class Facts:
     evaluation: int
     data: str
     tokenizer: str
-    d_ff: int
+    d_ff: int | None
     matching_d_ff: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def table(facts: Mapping[str, Facts]) -> list[list[str]]:
             f"{own.evaluation:,}",
             own.data[:8],
             own.tokenizer[:8],
-            f"{own.d_ff:,}",
+            f"{own.d_ff:,}" if own.d_ff else "-",
         ]
         for arm, own in facts.items()
     ]

@@ -14,6 +14,8 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
+from lmlab.run_folder import RunFolder
+
 MOST_STEPS = 6  # of the coarse grid, to either side of the first rate
 
 
@@ -35,6 +37,15 @@ class Outcome:
     def is_final(self) -> bool:
         """Whether no further training can change it."""
         return self.status in ("done", "diverged")
+
+
+def read_outcome(run: RunFolder, status: str) -> Outcome:
+    """What came of a finished run, from its folder."""
+    losses = [row["loss"] for row in run.rows("validation")]
+    if not losses:
+        return Outcome(status)
+    is_sound = status == "done" and math.isfinite(losses[-1])
+    return Outcome(status, float(losses[-1]) if is_sound else None, float(losses[0]))
 
 
 Tried = Mapping[tuple[float, int], Outcome]  # by rate and seed

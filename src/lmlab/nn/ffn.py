@@ -20,7 +20,7 @@ class SwiGLU(nn.Module):
 
     def __init__(self, *, d_model: int, d_ff: int | None) -> None:
         super().__init__()
-        d_ff = auto_d_ff(d_model, gated=True) if d_ff is None else d_ff
+        self.d_ff = d_ff = auto_d_ff(d_model, gated=True) if d_ff is None else d_ff
         self.gate = nn.Linear(d_model, d_ff, bias=False)
         self.up = nn.Linear(d_model, d_ff, bias=False)
         self.down = nn.Linear(d_ff, d_model, bias=False)
@@ -36,7 +36,7 @@ class _Plain(nn.Module):
         self, activation: Callable[[Tensor], Tensor], *, d_model: int, d_ff: int | None
     ) -> None:
         super().__init__()
-        d_ff = auto_d_ff(d_model, gated=False) if d_ff is None else d_ff
+        self.d_ff = d_ff = auto_d_ff(d_model, gated=False) if d_ff is None else d_ff
         self.activation = activation
         self.up = nn.Linear(d_model, d_ff, bias=False)
         self.down = nn.Linear(d_ff, d_model, bias=False)

@@ -1,1 +1,1 @@
-"""Running the jobs of a sweep."""
+"""Carrying out a sweep: which runs are still needed, and a process for each of them."""

@@ -1,0 +1,88 @@
+"""What an arm costs and sees, counted on a model that has shapes and no weights."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+
+from lmlab import assemble
+from lmlab.assemble import Texts
+from lmlab.config.compose import Config, plain, thaw
+from lmlab.data.batches import validation_windows
+from lmlab.design.fairness import Facts
+from lmlab.io import hash_json
+
+
+class TextsByConfig:
+    """The prepared texts of configurations; those that mean the same are prepared once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Texts] = {}
+
+    def of(self, config: Config) -> Texts:
+        """Corpus, tokenizer and token files. Raises :class:`DataError` or :class:`ConfigError`."""
+        key = hash_json(
+            [plain(config.data), plain(config.tokenizer), config.output_root]
+            + [config.model.vocab_size, config.model.context_length]
+        )
+        if key not in self._known:
+            assemble.check_source(config)
+            self._known[key] = assemble.prepare_texts(config)
+        return self._known[key]
+
+
+def facts_of(config: Config, texts: Texts, reference: Config | None = None) -> Facts:
+    """Count an arm.
+
+    Args:
+        config: of the arm.
+        texts: its texts.
+        reference: the baseline; with it, the width at which the parameters would match.
+    """
+    training, model = config.training, config.model
+    parameters, flops, d_ff = _count(config)
+    windows = validation_windows(
+        texts.valid.tokens,
+        context_length=model.context_length,
+        max_tokens=config.validation.max_tokens,
+    )
+    matching = None
+    if reference is not None and d_ff is not None:
+        target = _count(reference)[0]
+        matching = _matching_width(config, d_ff, parameters, target)
+    return Facts(
+        parameters=parameters,
+        flops=flops,
+        tokens=training.steps * training.batch_size * model.context_length,
+        steps=training.steps,
+        batch_size=training.batch_size,
+        context=model.context_length,
+        evaluation=sum(length - 1 for _, length in windows),
+        data=hash_json([texts.corpus.train_hash, texts.corpus.valid_hash]),
+        tokenizer=texts.tokenizer.hash,
+        d_ff=d_ff,
+        matching_d_ff=None if matching == d_ff else matching,
+    )
+
+
+def _count(config: Config) -> tuple[int, int, int | None]:
+    """Parameters, forward FLOPs a token, and the feed-forward width where the layer tells it."""
+    with torch.device("meta"):
+        network = assemble.build_network(config)
+    return network.num_parameters(), network.forward_flops_per_token(), _width(network)
+
+
+def _width(network: torch.nn.Module) -> int | None:
+    widths = [part.d_ff for part in network.modules() if isinstance(getattr(part, "d_ff", None), int)]
+    return int(widths[0]) if widths else None
+
+
+def _matching_width(config: Config, d_ff: int, parameters: int, target: int) -> int | None:
+    """Parameters grow linearly with the width, so two counts tell the width that matches."""
+    content: dict[str, Any] = copy.deepcopy(plain(config))
+    content["model"]["d_ff"] = d_ff + 64
+    a_unit = (_count(thaw(content))[0] - parameters) / 64
+    width = round(d_ff + (target - parameters) / a_unit)
+    return width if width >= 1 else None

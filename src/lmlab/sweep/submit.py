@@ -1,0 +1,117 @@
+"""From composed configurations to a sweep that is carried out and reported."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import sys
+from pathlib import Path
+
+from lmlab import assemble
+from lmlab.config.compose import Config, thaw
+from lmlab.design import fairness
+from lmlab.design.manifest import Manifest
+from lmlab.sweep.driver import Driver
+from lmlab.sweep.facts import TextsByConfig, facts_of
+from lmlab.sweep.folder import SweepFolder
+from lmlab.sweep.placement import find_slots
+from lmlab.sweep.plan import find_power, make_plan, measured_rate, probed_rate, runs_below
+from lmlab.sweep.view import View, print_results
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """How a sweep is launched on this machine.
+
+    Attributes:
+        jobs_per_device: a number or ``auto``; see :func:`lmlab.sweep.placement.find_slots`.
+        plan_only: tell what would be run, and run nothing.
+        report: write the report at the end.
+    """
+
+    jobs_per_device: int | str = "auto"
+    plan_only: bool = False
+    report: bool = True
+
+
+def carry_out(manifest: Manifest, launch: Launch) -> int:
+    """Check a manifest, tell the plan, run what is missing, and report.
+
+    Returns:
+        The exit code: 0 when every run is done (diverged counts as done), 1 when any failed, 130
+        after Ctrl-C.
+
+    Raises:
+        ConfigError: the comparison would not be fair, or a setting does not fit this machine.
+        DataError: a text cannot be used.
+    """
+    configs = [thaw(content) for content in manifest.arms]
+    root = Path(configs[0].output_root)
+    folder = SweepFolder.of(manifest, root)
+    slots = find_slots(configs[0], launch.jobs_per_device)
+    texts = TextsByConfig()
+    _tell_plan(manifest, configs, folder, texts, len(slots))
+    if launch.plan_only:
+        return 0
+    folder.write_manifest(manifest)
+    view = View(manifest.study, len(slots))
+    device = assemble.build_device(configs[0])
+    driver = Driver(manifest, folder, texts, device, slots, view)
+    with view:
+        tasks = driver.run()
+    print_results(tasks)
+    if launch.report:
+        _report(folder)
+    if driver.was_stopped:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return 1 if any(task.state == "failed" for task in tasks) else 0
+
+
+def _tell_plan(
+    manifest: Manifest,
+    configs: list[Config],
+    folder: SweepFolder,
+    texts: TextsByConfig,
+    slots: int,
+) -> None:
+    """Check fairness, and print what the study will cost and can find."""
+    design = manifest.comparison
+    root = Path(configs[0].output_root)
+    reference = None
+    if design is not None:
+        reference = configs[manifest.names.index(design.baseline or manifest.names[0])]
+    facts = [facts_of(config, texts.of(config), reference) for config in configs]
+    if design is not None:
+        by_arm = dict(zip(manifest.names, facts, strict=True))
+        _print_facts(by_arm)
+        for difference in fairness.check(by_arm, design):
+            print(f"allowed: {difference.told}", file=sys.stderr)
+        folder.write_facts({arm: own.as_dict() for arm, own in by_arm.items()})
+        baseline = [
+            entry.run
+            for entry in folder.entries()
+            if entry.job.arm == design.baseline and "judged" in entry.purposes
+        ]
+        for line in find_power(design, baseline):
+            print(line, file=sys.stderr)
+    device = assemble.build_device(configs[0])
+    rate = measured_rate(runs_below(root), device.device.type)
+    plan = make_plan(design, facts, slots, rate or probed_rate(device.device, device.threads))
+    print(f"{manifest.study}: {plan.told()}, {slots} at a time", file=sys.stderr)
+
+
+def _print_facts(facts: dict[str, fairness.Facts]) -> None:
+    rows = [list(fairness.TABLE_COLUMNS), *fairness.table(facts)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip(), file=sys.stderr)
+
+
+def _report(folder: SweepFolder) -> None:
+    from lmlab.study.report import write_report
+
+    for line in write_report(folder.study):
+        print(line)
+

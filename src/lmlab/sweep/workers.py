@@ -1,0 +1,76 @@
+"""One process a job. Torch is imported once; every job is forked from there.
+
+Python's fork server is a process of a single thread that has imported what a run needs and has
+computed nothing, so that a fork of it is as good as a fresh process, and ready at once. On macOS,
+whose system libraries do not survive a fork, each job is a fresh process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+_WATCH_SECONDS = 0.5
+
+
+def context() -> Any:
+    """The way in which processes are started here."""
+    if sys.platform == "darwin":
+        return multiprocessing.get_context("spawn")
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload(["lmlab.run"])
+    return forking
+
+
+def start(way: Any, frozen: Path, log: Path, environment: Mapping[str, str]) -> BaseProcess:
+    """Start the run of a frozen configuration.
+
+    Args:
+        way: of :func:`context`.
+        frozen: the configuration's file.
+        log: takes what the process prints.
+        environment: added to this process's.
+    """
+    process: BaseProcess = way.Process(
+        target=_work, args=(str(frozen.resolve()), str(log.resolve()), dict(environment))
+    )
+    process.start()
+    return process
+
+
+def _work(frozen: str, log: str, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    with open(log, "ab") as output, open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    from lmlab.run import main
+
+    code = main([frozen])
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _end_with(parent: int) -> None:
+    """Let the run save and stop when the sweep's process is gone, whatever ended that."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def how_it_ended(exit_code: int) -> str:
+    """An exit code in words."""
+    if exit_code < 0:
+        number = -exit_code
+        told = f"killed by signal {number} ({signal.Signals(number).name})"
+        return f"{told}, perhaps for want of memory" if number == signal.SIGKILL else told
+    return f"ended with exit code {exit_code} before the run was done"
