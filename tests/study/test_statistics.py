@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_holm_worked_by_hand() -> None:
 def test_holm_keeps_the_order_and_never_helps(ps: list[float]) -> None:
     adjusted = holm(ps)
     order = sorted(range(len(ps)), key=lambda index: ps[index])
-    assert all(adjusted[a] <= adjusted[b] for a, b in zip(order, order[1:], strict=False))
+    assert all(adjusted[a] <= adjusted[b] for a, b in itertools.pairwise(order))
     assert all(p <= q <= 1 for p, q in zip(ps, adjusted, strict=True))
     reject = _step_down(ps, 0.05)
     assert reject == [q <= 0.05 for q in adjusted]

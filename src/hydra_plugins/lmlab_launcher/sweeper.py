@@ -110,4 +110,3 @@ def _manifest(
 def _without_study(content: dict[str, Any]) -> dict[str, Any]:
     """A single run's configuration: it knows nothing of the study that wants it."""
     return content | {"design": None}
-

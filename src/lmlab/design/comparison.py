@@ -37,6 +37,8 @@ class Comparison:
         num_tuning_seeds: runs at each rate of the search.
         extra_seeds: more runs for arms that the first seeds leave undecided, added once.
         hold_tokens: set each arm's steps such that it sees as many tokens as the baseline.
+        solve_d_ff: where an arm's parameters lie outside the tolerance, set its ``model.d_ff`` such
+            that they match the baseline's.
         tolerance: relative difference from the baseline that counts as equal, by quantity:
             ``parameters``, ``flops`` (a token), ``tokens``, ``evaluation`` tokens.
         allow: quantities that may differ, marked in the report: those above, ``batches``,
@@ -64,6 +66,7 @@ class Comparison:
     num_tuning_seeds: int
     extra_seeds: int
     hold_tokens: bool
+    solve_d_ff: bool
     tolerance: dict[str, float]
     allow: list[str]
     margin: float

@@ -22,6 +22,7 @@ class Facts:
         batch_size: sequences an update.
         context: tokens a sequence.
         evaluation: tokens that the validation loss is a mean of.
+        evaluations: how often it is measured.
         data: hash of training and validation text.
         tokenizer: hash of the tokenizer.
         d_ff: feed-forward width; None where the layer does not tell it.
@@ -36,6 +37,7 @@ class Facts:
     batch_size: int
     context: int
     evaluation: int
+    evaluations: int
     data: str
     tokenizer: str
     d_ff: int | None

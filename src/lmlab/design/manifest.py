@@ -50,9 +50,9 @@ class Manifest:
         study: name of the study.
         command: what was typed.
         arms: the resolved configuration of each arm (of each run, for a plain sweep).
+        names: of the arms, in the same order.
         overrides: what makes each arm, as typed.
         comparison: the declaration of the study; None for a plain sweep.
-        runs: for a plain sweep its (arm, seed), in order.
     """
 
     study: str
@@ -144,10 +144,10 @@ class Manifest:
                     want(Job(arm, rate, seed), "search")
         at_baseline = None if design.baseline is None else self.rate(design.baseline, outcomes)
         for arm in design.judged:
-            rate = self.rate(arm, outcomes)
-            if rate is not None:
+            own = self.rate(arm, outcomes)
+            if own is not None:
                 for seed in self.judging_seeds(arm, undecided):
-                    want(Job(arm, rate, seed), "judged")
+                    want(Job(arm, own, seed), "judged")
             if design.at_baseline_lr and at_baseline is not None and arm in design.arms:
                 for seed in self.judging_seeds(arm, undecided):
                     want(Job(arm, at_baseline, seed), "baseline's lr")

@@ -14,8 +14,6 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from lmlab.run_folder import RunFolder
-
 MOST_STEPS = 6  # of the coarse grid, to either side of the first rate
 
 
@@ -39,9 +37,8 @@ class Outcome:
         return self.status in ("done", "diverged")
 
 
-def read_outcome(run: RunFolder, status: str) -> Outcome:
-    """What came of a finished run, from its folder."""
-    losses = [row["loss"] for row in run.rows("validation")]
+def outcome_of(status: str, losses: Sequence[float]) -> Outcome:
+    """What came of a finished run, from its validation losses in order."""
     if not losses:
         return Outcome(status)
     is_sound = status == "done" and math.isfinite(losses[-1])
@@ -85,27 +82,23 @@ class Search:
         usable = [
             rate
             for rate in window
-            if (rate, first) not in tried or self.is_usable(tried[rate, first], tried)
+            if (rate, first) not in tried or self.is_usable(rate, tried[rate, first], tried)
         ]
         runs += [(rate, seed) for seed in self.seeds for rate in usable]
         return list(dict.fromkeys(runs + self._edge_runs(tried)))
 
     def best(self, tried: Tried) -> float | None:
-        """The best rate, once the search around it has ended; None before, or if none trains.
+        """The best rate, once the search has ended; None before, or if no rate trains.
 
         Rounded to three digits, so that it can be typed.
         """
-        means = self._means(tried)
-        grid = self._coarse(tried)
-        if not self._all_known([(rate, self.seeds[0]) for rate in grid], tried):
+        if not self._all_known(self.wanted(tried), tried):
             return None
-        coarse = self._best_of(grid, tried)
+        coarse = self._best_of(self._coarse(tried), tried)
         if coarse is None:
             return None
+        means = self._means(tried)
         window = [rate for rate in self._window(coarse) if rate in means]
-        wanted = [run for run in self.wanted(tried) if run[0] in self._window(coarse)]
-        if not self._all_known(wanted, tried):
-            return None
         best = min(window, key=lambda rate: means[rate])
         return _rounded(_vertex(window, means, best))
 
@@ -119,15 +112,18 @@ class Search:
         ]
         return (max(sound) if sound else None), least
 
-    def is_usable(self, outcome: Outcome, tried: Tried) -> bool:
-        """Whether a run trained: neither diverged nor lost half of what the best one gained."""
+    def is_usable(self, rate: float, outcome: Outcome, tried: Tried) -> bool:
+        """Whether a run trained: it neither diverged nor lost half of what the best one gained.
+
+        A rate below the best one may gain less for being small, and still trains.
+        """
         if outcome.status == "diverged" or outcome.loss is None:
             return False
-        losses = [o.loss for o in tried.values() if o.loss is not None and o.status == "done"]
-        first = outcome.first_loss
-        if first is None or not losses:
+        losses = {run[0]: o.loss for run, o in tried.items() if o.loss is not None}
+        best = min(losses, key=lambda rate: losses[rate])
+        if rate <= best or outcome.first_loss is None:
             return True
-        return outcome.loss <= (first + min(losses)) / 2
+        return outcome.loss <= (outcome.first_loss + losses[best]) / 2
 
     def _coarse(self, tried: Tried) -> list[float]:
         """The coarse grid, as far as it must reach: until its best rate has neighbours."""
@@ -167,22 +163,20 @@ class Search:
         losses = {}
         for rate in rates:
             outcome = tried[rate, self.seeds[0]]
-            if self.is_usable(outcome, tried) and outcome.loss is not None:
+            if self.is_usable(rate, outcome, tried) and outcome.loss is not None:
                 losses[rate] = outcome.loss
         return min(losses, key=lambda rate: losses[rate]) if losses else None
 
     def _is_usable_rate(self, rate: float, tried: Tried) -> bool | None:
         outcomes = [o for (other, _), o in tried.items() if other == rate and o.is_final]
-        return all(self.is_usable(o, tried) for o in outcomes) if outcomes else None
+        return all(self.is_usable(rate, o, tried) for o in outcomes) if outcomes else None
 
     def _means(self, tried: Tried) -> dict[float, float]:
         """Mean loss of each rate at which every run trained."""
         means = {}
         for rate in {rate for rate, _ in tried}:
             if self._is_usable_rate(rate, tried):
-                losses = [
-                    o.loss for (r, _), o in tried.items() if r == rate and o.loss is not None
-                ]
+                losses = [o.loss for (r, _), o in tried.items() if r == rate and o.loss is not None]
                 means[rate] = math.fsum(losses) / len(losses)
         return means
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import math
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
-from lmlab.io import atomic_write_bytes
 from lmlab.run_folder import RunFolder
-
-# Okabe and Ito's colours, told apart by colour-blind readers too.
-_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
+from lmlab.study.figure_style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    label_sparsely,
+    new_figure,
+    save,
+)
 
 
 def draw_learning_curve(run_folder: Path) -> list[Path]:
@@ -29,7 +29,7 @@ def draw_learning_curve(run_folder: Path) -> list[Path]:
         where there is nothing to draw yet.
     """
     figure = make_figure(run_folder)
-    return [] if figure is None else _save(figure, Path(run_folder))
+    return [] if figure is None else save(figure, Path(run_folder) / "learning_curve")
 
 
 def make_figure(run_folder: Path) -> Figure | None:
@@ -45,8 +45,7 @@ def make_figure(run_folder: Path) -> Figure | None:
     train, valid = run.rows("train"), run.rows("validation")
     if not train and not valid:
         return None
-    figure = Figure(figsize=(8, 4.8), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure()
     axes = figure.add_subplot()
     axes.set_yscale("log")
     unit, scale = _token_unit(max(row["tokens"] for row in [*train, *valid]))
@@ -54,9 +53,9 @@ def make_figure(run_folder: Path) -> Figure | None:
     floor = run.meta().get("floor")
     if floor:
         nats = floor["nats_per_token"]
-        axes.axhline(nats, color=_GREEN, linestyle="--", linewidth=1.3)
+        axes.axhline(nats, color=GREEN, linestyle="--", linewidth=1.3)
         axes.annotate(
-            f"floor {nats:.3f}: {floor['note']}", (0.01, nats), color=_GREEN, fontsize=8, va="top",
+            f"floor {nats:.3f}: {floor['note']}", (0.01, nats), color=GREEN, fontsize=8, va="top",
             xycoords=("axes fraction", "data"), xytext=(0, -4), textcoords="offset points",
         )  # fmt: skip
     _limit(axes, train, valid, floor)
@@ -92,19 +91,19 @@ def _draw_losses(
     tokens = [row["tokens"] / scale for row in train]
     losses = [row["loss"] for row in train]
     if len(train) > 60:
-        axes.plot(tokens, losses, color=_BLUE, alpha=0.25, linewidth=0.8)
-        axes.plot(tokens, _smooth(losses), color=_BLUE, linewidth=1.5, label="training, smoothed")
+        axes.plot(tokens, losses, color=BLUE, alpha=0.25, linewidth=0.8)
+        axes.plot(tokens, _smooth(losses), color=BLUE, linewidth=1.5, label="training, smoothed")
     elif train:
-        axes.plot(tokens, losses, color=_BLUE, linewidth=1.3, label="training")
+        axes.plot(tokens, losses, color=BLUE, linewidth=1.3, label="training")
     if not valid:
         return
     places = [row["tokens"] / scale for row in valid]
     losses = [row["loss"] for row in valid]
-    axes.plot(places, losses, color=_ORANGE, marker="o", markersize=4, label="validation")
+    axes.plot(places, losses, color=ORANGE, marker="o", markersize=4, label="validation")
     if math.isfinite(losses[-1]):
         axes.annotate(
             f"{losses[-1]:.3f}", (places[-1], losses[-1]), xytext=(-4, 7), ha="right",
-            textcoords="offset points", color=_ORANGE, fontsize=10, fontweight="bold",
+            textcoords="offset points", color=ORANGE, fontsize=10, fontweight="bold",
         )  # fmt: skip
 
 
@@ -133,14 +132,7 @@ def _limit(
     bottom = min([*losses, *([floor["nats_per_token"]] if floor else [])])
     margin = max(top / bottom, 1.2) ** 0.08
     axes.set_ylim(bottom / margin**1.5, top * margin)
-    _label_sparsely(axes.yaxis)
-
-
-def _label_sparsely(axis: Axis) -> None:
-    """Plain numbers at 1, 1.5, 2, 3, 5, 7 of each decade."""
-    axis.set_major_locator(LogLocator(base=10, subs=(1, 1.5, 2, 3, 5, 7)))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FormatStrFormatter("%g"))
+    label_sparsely(axes.yaxis)
 
 
 def _add_bits_axis(axes: Axes, valid: list[dict[str, Any]]) -> None:
@@ -153,16 +145,5 @@ def _add_bits_axis(axes: Axes, valid: list[dict[str, Any]]) -> None:
         "right", functions=(lambda nats: nats * ratio, lambda bits: bits / ratio)
     )
     right.set_ylabel("bits a byte")
-    _label_sparsely(right.yaxis)
-    right.tick_params(colors=_GREY)
-
-
-def _save(figure: Figure, folder: Path) -> list[Path]:
-    paths = []
-    with matplotlib.rc_context({"svg.hashsalt": "lmlab", "svg.fonttype": "none"}):
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata)
-            paths.append(folder / f"learning_curve.{kind}")
-            atomic_write_bytes(paths[-1], buffer.getvalue())
-    return paths
+    label_sparsely(right.yaxis)
+    right.tick_params(colors=GREY)

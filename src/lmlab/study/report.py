@@ -1,1 +1,2 @@
-def write_report(folder): return []
+def write_report(folder):
+    return []

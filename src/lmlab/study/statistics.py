@@ -76,7 +76,9 @@ class Comparison:
     more_seeds: int | None = None
 
 
-def compare(differences: Sequence[Sequence[float]], rule: Rule, family: int | None = None) -> list[Comparison]:
+def compare(
+    differences: Sequence[Sequence[float]], rule: Rule, family: int | None = None
+) -> list[Comparison]:
     """Compare every arm of a study with its baseline.
 
     Args:
@@ -139,8 +141,10 @@ def interval(pairs: Sequence[float], rule: Rule) -> tuple[float, float]:
     """The t confidence interval at 1 - alpha; wider where the rule looks twice."""
     values = np.asarray(pairs, dtype=np.float64)
     level = nominal_level(rule.alpha, rule.looks)
-    half = float(stats.t.isf(level / 2, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(
-        len(values)
+    half = (
+        float(stats.t.isf(level / 2, len(values) - 1))
+        * float(values.std(ddof=1))
+        / math.sqrt(len(values))
     )
     return float(values.mean()) - half, float(values.mean()) + half
 

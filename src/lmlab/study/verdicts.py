@@ -143,10 +143,11 @@ def _losses(
 
 
 def _differences(own: dict[int, Outcome], base: dict[int, Outcome]) -> list[float]:
+    theirs = {position: outcome.loss for position, outcome in base.items()}
     return [
-        outcome.loss - base[position].loss
+        outcome.loss - loss
         for position, outcome in own.items()
-        if position in base and outcome.loss is not None and base[position].loss is not None
+        if outcome.loss is not None and (loss := theirs.get(position)) is not None
     ]
 
 

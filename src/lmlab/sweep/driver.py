@@ -16,10 +16,10 @@ from lmlab.device import Device
 from lmlab.io import atomic_write_text
 from lmlab.run import LOCKED_EXIT_CODE, locate
 from lmlab.run_folder import FINISHED
+from lmlab.study.ledger import SweepFolder
 from lmlab.study.verdicts import undecided_arms
 from lmlab.sweep import workers
 from lmlab.sweep.facts import TextsByConfig
-from lmlab.sweep.folder import SweepFolder
 from lmlab.sweep.placement import Slot
 from lmlab.sweep.task import Task
 from lmlab.sweep.view import View
@@ -236,8 +236,8 @@ class Driver:
         try:
             yield
         finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
+            for caught, handler in former.items():
+                signal.signal(caught, handler)
 
 
 def _on_slot(config: Config, slot: Slot) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -24,8 +25,7 @@ class TextsByConfig:
     def of(self, config: Config) -> Texts:
         """Corpus, tokenizer and token files. Raises :class:`DataError` or :class:`ConfigError`."""
         key = hash_json(
-            [plain(config.data), plain(config.tokenizer), config.output_root]
-            + [config.model.vocab_size, config.model.context_length]
+            [plain(config.data), plain(config.tokenizer), config.output_root, config.model.vocab_size, config.model.context_length]
         )
         if key not in self._known:
             assemble.check_source(config)
@@ -60,11 +60,26 @@ def facts_of(config: Config, texts: Texts, reference: Config | None = None) -> F
         batch_size=training.batch_size,
         context=model.context_length,
         evaluation=sum(length - 1 for _, length in windows),
+        evaluations=1 + math.ceil(training.steps / config.validation.every_steps),
         data=hash_json([texts.corpus.train_hash, texts.corpus.valid_hash]),
         tokenizer=texts.tokenizer.hash,
         d_ff=d_ff,
         matching_d_ff=None if matching == d_ff else matching,
     )
+
+
+def match_width(config: Config, reference: Config, tolerance: float) -> dict[str, Any]:
+    """An arm's plain configuration, with the width that matches the reference's parameters.
+
+    It is left alone where they match within the relative ``tolerance``, or no width matches.
+    """
+    content = copy.deepcopy(plain(config))
+    parameters, _, d_ff = _count(config)
+    target = _count(reference)[0]
+    if d_ff is not None and abs(parameters - target) > tolerance * target:
+        matching = _matching_width(config, d_ff, parameters, target)
+        content["model"]["d_ff"] = matching if matching is not None else content["model"]["d_ff"]
+    return content
 
 
 def _count(config: Config) -> tuple[int, int, int | None]:
@@ -75,8 +90,11 @@ def _count(config: Config) -> tuple[int, int, int | None]:
 
 
 def _width(network: torch.nn.Module) -> int | None:
-    widths = [part.d_ff for part in network.modules() if isinstance(getattr(part, "d_ff", None), int)]
-    return int(widths[0]) if widths else None
+    for part in network.modules():
+        width = getattr(part, "d_ff", None)
+        if isinstance(width, int):
+            return width
+    return None
 
 
 def _matching_width(config: Config, d_ff: int, parameters: int, target: int) -> int | None:

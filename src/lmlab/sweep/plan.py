@@ -20,6 +20,7 @@ from lmlab.study.verdicts import rule_of
 # A search tries about three coarse rates, two more on its way to the optimum, and three for the
 # edge with the first seed; the five around the optimum with every other seed.
 SEARCH_RUNS = (8, 5)
+START_SECONDS = 1.5  # of a run that is forked: building, saving, samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +56,13 @@ def make_plan(design: Comparison | None, facts: Sequence[Facts], slots: int, rat
         slots: jobs at once.
         rate: FLOP/s of one job.
     """
-    flops = [3.0 * own.flops * own.tokens for own in facts]
+    # A backward pass costs two forward passes; an evaluation has none.
+    costs = [
+        own.flops * (3 * own.tokens + own.evaluations * own.evaluation) / rate + START_SECONDS
+        for own in facts
+    ]
     if design is None:
-        return Plan(len(facts), len(facts), sum(flops) / rate / slots)
+        return Plan(len(facts), len(facts), sum(costs) / slots)
     tuning = SEARCH_RUNS[0] + SEARCH_RUNS[1] * (design.num_tuning_seeds - 1)
     if design.lr == "fixed":
         tuning = 0
@@ -66,13 +71,13 @@ def make_plan(design: Comparison | None, facts: Sequence[Facts], slots: int, rat
         tuning + design.num_seeds * (2 if twice and arm != design.baseline else 1)
         for arm in design.arms
     ]
-    seconds = sum(number * cost for number, cost in zip(each, flops, strict=True))
+    seconds = sum(number * cost for number, cost in zip(each, costs, strict=True))
     more = sum(design.extra_seeds * (2 if twice else 1) for _ in design.compared)
     runs = sum(each)
     if design.replicate is not None:
         runs += design.num_seeds
-        seconds += design.num_seeds * flops[list(design.arms).index(str(design.baseline))]
-    return Plan(runs, runs + more, seconds / rate / slots)
+        seconds += design.num_seeds * costs[list(design.arms).index(str(design.baseline))]
+    return Plan(runs, runs + more, seconds / slots)
 
 
 def find_power(design: Comparison, earlier: Iterable[RunFolder]) -> list[str]:

@@ -11,9 +11,9 @@ from lmlab import assemble
 from lmlab.config.compose import Config, thaw
 from lmlab.design import fairness
 from lmlab.design.manifest import Manifest
+from lmlab.study.ledger import SweepFolder
 from lmlab.sweep.driver import Driver
-from lmlab.sweep.facts import TextsByConfig, facts_of
-from lmlab.sweep.folder import SweepFolder
+from lmlab.sweep.facts import TextsByConfig, facts_of, match_width
 from lmlab.sweep.placement import find_slots
 from lmlab.sweep.plan import find_power, make_plan, measured_rate, probed_rate, runs_below
 from lmlab.sweep.view import View, print_results
@@ -45,6 +45,7 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
         ConfigError: the comparison would not be fair, or a setting does not fit this machine.
         DataError: a text cannot be used.
     """
+    manifest = _match_parameters(manifest)
     configs = [thaw(content) for content in manifest.arms]
     root = Path(configs[0].output_root)
     folder = SweepFolder.of(manifest, root)
@@ -66,6 +67,17 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 128 + signal.SIGINT
     return 1 if any(task.state == "failed" for task in tasks) else 0
+
+
+def _match_parameters(manifest: Manifest) -> Manifest:
+    """Set the feed-forward widths that a study wants solved; see ``design.solve_d_ff``."""
+    design = manifest.comparison
+    if design is None or not design.solve_d_ff:
+        return manifest
+    reference = thaw(manifest.arms[manifest.names.index(design.baseline or manifest.names[0])])
+    tolerance = design.tolerance.get("parameters", 0.0)
+    arms = [match_width(thaw(content), reference, tolerance) for content in manifest.arms]
+    return dataclasses.replace(manifest, arms=arms)
 
 
 def _tell_plan(
@@ -114,4 +126,3 @@ def _report(folder: SweepFolder) -> None:
 
     for line in write_report(folder.study):
         print(line)
-

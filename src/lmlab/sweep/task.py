@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lmlab.config.compose import Config
 from lmlab.design.manifest import Job
-from lmlab.design.search import Outcome, read_outcome
+from lmlab.design.search import Outcome, outcome_of
 from lmlab.lock import is_alive
 from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.sweep.placement import Slot
@@ -76,7 +76,9 @@ class Task:
         if self.state not in FINISHED:
             return Outcome(self.state)
         if self._final is None:
-            self._final = read_outcome(self.run, self.state)
+            self._final = outcome_of(
+                self.state, [row["loss"] for row in self.run.rows("validation")]
+            )
         return self._final
 
     def progress(self) -> tuple[float, float | None]:
