@@ -20,7 +20,7 @@ from lmlab.io import atomic_write_text, read_json, read_jsonl, write_json
 from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.study.ledger import sweeps_in
 
-_MOST_ROWS = 120  # kept of a run's training rows in compact records
+_MOST_ROWS = 24  # kept of a run's training rows in compact records
 _STATUS_KEYS = ("status", "step", "steps", "tokens", "seconds", "reason", "time")
 _META_KEYS = (
     "corpus", "train_tokens", "valid_tokens", "valid_text_bytes", "num_parameters",

@@ -1,0 +1,62 @@
+"""``python -m lmlab.export``: keep a study's records beside a write-up, small enough for git."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from lmlab.errors import DataError, UserError
+
+
+def export(study_folder: Path, target: Path) -> list[str]:
+    """Write compact records into ``target/records``, and the write-up made of them.
+
+    The write-up is made from the records just written, so that it can be made again from them by
+    ``python -m lmlab.export target`` and is the same then.
+
+    Args:
+        study_folder: ``outputs/<study>``, or ``target`` itself to make the write-up again.
+        target: ``experiments/<study>``.
+
+    Returns:
+        The verdicts in words, and where the write-up is.
+
+    Raises:
+        DataError: there is no study, or it has no manifest.
+    """
+    from lmlab.study.records import load_study, write_compact
+    from lmlab.study.report import write_report_of
+
+    records = target / "records"
+    if study_folder.resolve() != target.resolve():
+        study = load_study(study_folder)
+        if study.manifest is None:
+            raise DataError(f"{study_folder}: these runs were made by no study or sweep")
+        write_compact(study, records)
+    return write_report_of(load_study(records), target, markdown="README.md")
+
+
+def main(argv: list[str]) -> int:
+    """Run the command line; return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lmlab.export",
+        description="Write a study's compact run records and its write-up (README.md, report.html, "
+        "figures, results.csv) into a folder, for keeping in git.",
+        epilog="examples: python -m lmlab.export outputs/ablations experiments/ablations   ·   "
+        "python -m lmlab.export experiments/ablations   (makes the write-up again)",
+    )
+    parser.add_argument("study", type=Path, help="outputs/<study>, or a folder written before")
+    parser.add_argument("target", type=Path, nargs="?", help="default: the study itself")
+    arguments = parser.parse_args(argv)
+    try:
+        for line in export(arguments.study, arguments.target or arguments.study):
+            print(line)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,470 @@
+"""What a report says of a study, as plain values: pages, tables and figures are made of it."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from lmlab.design.fairness import TABLE_COLUMNS, Facts, find_differences, table
+from lmlab.design.manifest import Job, Manifest, tried
+from lmlab.run_folder import differences
+from lmlab.study.records import RunRecord, Study
+from lmlab.study.statistics import smallest_detectable
+from lmlab.study.verdicts import (
+    BASELINE_RATE,
+    OWN_RATE,
+    Verdict,
+    baseline_losses,
+    judge,
+    rule_of,
+)
+
+_STATES = ("done", "diverged", "running", "interrupted", "failed", "missing")
+_NO_DIFFERENCE = re.compile(r"(arm|study|seed|seeds\..*|optim\.lr|output_root|samples.*)(:|\.).*")
+
+
+def build_content(study: Study) -> dict[str, Any]:
+    """Everything that a report shows; see :func:`lmlab.study.page.render_page` for the keys."""
+    design = None if study.manifest is None else study.manifest.comparison
+    verdicts = _judge_all(study)
+    states = Counter(_state(record) for record in study.records)
+    unfinished = sum(states[state] for state in ("running", "interrupted", "missing"))
+    return {
+        "study": study.name,
+        "title": study.name.replace("_", " "),
+        "question": None if design is None else design.question,
+        "finished": bool(study.records) and not unfinished and not states["failed"],
+        "generated": _last_time(study.records),
+        "counts": {state: states[state] for state in _STATES},
+        "headline": _headline(study, verdicts),
+        "verdicts": [_verdict(study, verdict) for verdict in verdicts],
+        "noise": _noise(study),
+        "arms": _arms(study),
+        "curves": [_curve(study, record) for record in study.records if record.validation],
+        "rates": _rates(study),
+        "fairness": _fairness(study),
+        "samples": _samples(study),
+        "problems": _problems(study.records),
+        "commands": _commands(study),
+        "environment": _environment(study),
+        "limits": _limits(study),
+    }
+
+
+def _state(record: RunRecord) -> str:
+    return "missing" if record.state in ("queued", "preempted") else record.state
+
+
+def _last_time(records: Sequence[RunRecord]) -> str:
+    """When the newest run was written: the same files give the same report."""
+    return max((str(record.status.get("time", "")) for record in records), default="")
+
+
+def _judge_all(study: Study) -> list[Verdict]:
+    if study.manifest is None or study.manifest.comparison is None:
+        return []
+    found = judge(study.manifest, study.outcomes, OWN_RATE)
+    if study.manifest.comparison.at_baseline_lr and study.manifest.comparison.lr == "search":
+        found += judge(study.manifest, study.outcomes, BASELINE_RATE)
+    return found
+
+
+def _headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
+    manifest = study.manifest
+    if manifest is None or manifest.comparison is None:
+        return [f"{len(study.records)} runs; no comparison was declared, so there is no verdict."]
+    own = [verdict for verdict in verdicts if verdict.at == OWN_RATE and not verdict.is_check]
+    told = []
+    for word, said in (
+        ("better", "Better than {baseline} at their own best learning rates: {arms}."),
+        ("worse", "Worse than {baseline}: {arms}."),
+        ("no difference", "No difference that matters from {baseline}: {arms}."),
+        ("diverged", "Diverged on some seeds: {arms}."),
+        ("too few seeds", "Too few seeds for a verdict: {arms}."),
+        ("missing", "Not finished: {arms}."),
+    ):
+        arms = [_with_difference(verdict) for verdict in own if verdict.word == word]
+        if arms:
+            baseline = manifest.comparison.baseline
+            told.append(said.format(baseline=baseline, arms=", ".join(arms)))
+    for check in (verdict for verdict in verdicts if verdict.is_check):
+        told.append(f"Check of the study itself, the baseline on other seeds: {check.word}.")
+    if manifest.comparison.baseline is None:
+        for arm in manifest.comparison.arms:
+            told.append(_rate_told(manifest, study, arm))
+    return told
+
+
+def _with_difference(verdict: Verdict) -> str:
+    found = verdict.comparison
+    if found is None or not math.isfinite(found.difference):
+        return verdict.arm
+    return f"{verdict.arm} ({found.difference:+.3f})"
+
+
+def _rate_told(manifest: Manifest, study: Study, arm: str) -> str:
+    outcomes = study.outcomes
+    rate = manifest.rate(arm, outcomes)
+    if rate is None:
+        return f"{arm}: the search for the best learning rate is not finished."
+    sound, broken = manifest.search(arm).edge(tried(arm, outcomes))
+    told = f"{arm}: the best peak learning rate is {rate:g}"
+    if broken is not None and sound is not None:
+        edge = math.sqrt(sound * broken)
+        return f"{told}, a factor of {edge / rate:.1f} below the edge of divergence near {edge:.3g}."
+    return f"{told}; no rate up to {sound:g} diverged."
+
+
+def _verdict(study: Study, verdict: Verdict) -> dict[str, Any]:
+    assert study.manifest is not None and study.manifest.comparison is not None
+    found = verdict.comparison
+    known = [loss for loss in verdict.losses.values() if loss is not None]
+    return {
+        "arm": verdict.arm,
+        "at": verdict.at,
+        "lr": verdict.lr,
+        "baseline_lr": verdict.baseline_lr,
+        "verdict": verdict.word,
+        "told": verdict.told(study.manifest.comparison.margin),
+        "difference": _finite(found.difference if found else None),
+        "low": _finite(found.low if found else None),
+        "high": _finite(found.high if found else None),
+        "p": _finite(found.p if found else None),
+        "adjusted_p": _finite(found.adjusted_p if found else None),
+        "seeds": len(known),
+        "mean": _finite(verdict.mean),
+        "sd": statistics.stdev(known) if len(known) > 1 else None,
+        "tokens_told": _tokens_told(study, verdict),
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _tokens_told(study: Study, verdict: Verdict) -> str:
+    """The difference as tokens: where the better curve has the other's final loss.
+
+    Read off mean validation curves between their points; nothing is extrapolated. A curve in the
+    middle of its schedule lies above that of a run whose schedule ends there, so the saving is
+    told too small rather than too large.
+    """
+    manifest = study.manifest
+    assert manifest is not None and manifest.comparison is not None
+    if verdict.word not in ("better", "worse"):
+        return ""
+    baseline = str(manifest.comparison.baseline)
+    own = _mean_curve(study, verdict.arm, verdict.lr)
+    base = _mean_curve(study, baseline, verdict.baseline_lr)
+    if not own or not base:
+        return ""
+    leader, trailer = (own, base) if verdict.word == "better" else (base, own)
+    share = _reaches(leader, trailer[-1][1])
+    if share is None:
+        return ""
+    first, second = (verdict.arm, baseline) if verdict.word == "better" else (baseline, verdict.arm)
+    return f"{first} has {second}'s final loss after {share:.0%} of the tokens"
+
+
+def _mean_curve(study: Study, arm: str, lr: float | None) -> list[tuple[float, float]]:
+    """(tokens, mean validation loss) over the judging runs, where all were evaluated."""
+    curves = [
+        {row["tokens"]: row["loss"] for row in record.validation}
+        for record in study.records
+        if record.job.arm == arm and record.job.lr == lr and record.state == "done"
+        and set(record.purposes) & {"judged", "baseline's lr"}
+    ]  # fmt: skip
+    if not curves:
+        return []
+    shared = sorted(set.intersection(*(set(curve) for curve in curves)))
+    return [(at, statistics.fmean(curve[at] for curve in curves)) for at in shared]
+
+
+def _reaches(curve: Sequence[tuple[float, float]], loss: float) -> float | None:
+    """Share of the tokens at which a curve first has ``loss``; None where it never does."""
+    for (before, high), (after, low) in zip(curve, curve[1:], strict=False):
+        if high > loss >= low:
+            at = before + (after - before) * (high - loss) / (high - low)
+            return at / curve[-1][0]
+    return None
+
+
+def _noise(study: Study) -> list[str]:
+    manifest = study.manifest
+    if manifest is None or manifest.comparison is None:
+        return []
+    design, rule = manifest.comparison, rule_of(manifest.comparison)
+    losses = baseline_losses(manifest, study.outcomes)
+    told = []
+    if len(losses) > 1:
+        sd = statistics.stdev(losses)
+        told.append(
+            f"Noise floor: final losses of {len(losses)} runs of "
+            f"{design.baseline or next(iter(design.arms))} that differ in their seed alone have a "
+            f"standard deviation of {sd:.4f} nats a token."
+        )
+        family = len([arm for arm in design.compared if arm != design.replicate])
+        if family:
+            smallest = smallest_detectable(math.sqrt(2) * sd, rule, family)
+            told.append(
+                f"With that noise, {design.num_seeds} seeds"
+                + (f" (and {design.extra_seeds} more at a second look)" if rule.extra_seeds else "")
+                + f" find a true difference of {smallest:.4f} with a chance of {design.power:.0%}."
+            )
+    if design.compared:
+        told.append(
+            f"Differences are paired by seed and tested by a two-sided t test; over the arms of "
+            f"the study, at their own rates, the chance of any false better or worse is at most "
+            f"{design.alpha:.0%} (Holm). Comparisons at the baseline's rate are corrected among "
+            f"themselves. No difference is said where the interval lies within {design.margin:g} "
+            "nats a token of zero."
+        )
+    if design.lr == "search":
+        told.append(
+            f"Learning rates were chosen on {design.num_tuning_seeds} other "
+            f"{'seed' if design.num_tuning_seeds == 1 else 'seeds'} than those that judge. "
+            "The divergence edge is the least rate whose run diverged or lost half of what the "
+            "best one gained."
+        )
+    return told
+
+
+def _arms(study: Study) -> list[dict[str, Any]]:
+    manifest = study.manifest
+    if manifest is None or manifest.comparison is None:
+        names = dict.fromkeys(record.job.arm for record in study.records)
+        return [_bare_arm(study, name) for name in names]
+    design, found = manifest.comparison, []
+    reference = manifest.arms[manifest.names.index(design.baseline or manifest.names[0])]
+    for arm in design.judged:
+        like = str(design.baseline) if arm == design.replicate else arm
+        index = manifest.names.index(like)
+        rate = manifest.rate(arm, study.outcomes)
+        edge = None
+        if design.lr == "search":
+            sound, broken = manifest.search(like).edge(tried(like, study.outcomes))
+            edge = [sound, broken] if broken is not None else None
+        lines = differences(reference, manifest.arms[index])
+        found.append(
+            {
+                "name": arm,
+                "is_baseline": arm == design.baseline,
+                "overrides": manifest.overrides[index],
+                "commands": _arm_commands(manifest, arm, rate),
+                "best_lr": rate,
+                "edge": edge,
+                "differences": [_split(line) for line in lines if not _NO_DIFFERENCE.match(line)],
+            }
+        )
+    return found
+
+
+def _bare_arm(study: Study, name: str) -> dict[str, Any]:
+    overrides: list[str] = []
+    if study.manifest is not None and name in study.manifest.names:
+        overrides = study.manifest.overrides[study.manifest.names.index(name)]
+    command = shlex.join(["python", "-m", "lmlab.train", *overrides]) if overrides else ""
+    return {
+        "name": name, "is_baseline": False, "overrides": overrides,
+        "commands": [command] if command else [], "best_lr": None, "edge": None, "differences": [],
+    }  # fmt: skip
+
+
+def _split(line: str) -> dict[str, str]:
+    key, _, values = line.partition(": ")
+    there, _, here = values.partition(" -> ")
+    return {"key": key, "baseline": there, "arm": here}
+
+
+def _arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
+    """The command that trains one run of an arm by itself."""
+    if rate is None:
+        return []
+    job = Job(arm, rate, manifest.judging_seeds(arm)[0])
+    content = manifest.config_of(job)
+    words = [word for word in shlex.split(manifest.command)[3:] if not word.startswith("-")]
+    kept = [word for word in words if not word.startswith(("experiment=", "design.", "hydra"))]
+    assert manifest.comparison is not None
+    like = str(manifest.comparison.baseline) if arm == manifest.comparison.replicate else arm
+    own = manifest.overrides[manifest.names.index(like)]
+    chosen = [f"optim.lr={rate:g}", f"seed={job.seed}", f"study={manifest.study}"]
+    chosen.append(f"arm={content['arm']}")
+    if content["model"]["d_ff"] != "auto" and manifest.comparison.solve_d_ff:
+        chosen.append(f"model.d_ff={content['model']['d_ff']}")
+    if manifest.comparison.hold_tokens:
+        chosen += _in_steps(content)
+    return [shlex.join(["python", "-m", "lmlab.train", *kept, *own, *chosen])]
+
+
+def _in_steps(content: dict[str, Any]) -> list[str]:
+    keys = (
+        "training.steps", "training.log_every", "schedule.warmup_steps", "validation.every_steps",
+        "checkpoint.every_steps",
+    )  # fmt: skip
+    found = []
+    for key in keys:
+        section, _, name = key.partition(".")
+        if name in content[section]:
+            found.append(f"{key}={content[section][name]}")
+    return found
+
+
+def _purpose(record: RunRecord) -> str:
+    order = ("judged", "baseline's lr", "search", "run")
+    return next((purpose for purpose in order if purpose in record.purposes), "run")
+
+
+def _curve(study: Study, record: RunRecord) -> dict[str, Any]:
+    flops = 3 * int(record.meta.get("forward_flops_per_token") or 0)
+    rows = record.validation
+    return {
+        "arm": record.job.arm,
+        "seed": record.job.seed,
+        "lr": record.job.lr,
+        "purpose": _purpose(record),
+        "status": record.state,
+        "steps": [row["step"] for row in rows],
+        "tokens": [row["tokens"] for row in rows],
+        "seconds": [row["seconds"] for row in rows],
+        "flops": [flops * row["tokens"] for row in rows],
+        "loss": [_finite(row["loss"]) for row in rows],
+    }
+
+
+def _rates(study: Study) -> list[dict[str, Any]]:
+    return [
+        {
+            "arm": record.job.arm,
+            "seed": record.job.seed,
+            "lr": record.job.lr,
+            "purpose": _purpose(record),
+            "loss": record.outcome.loss,
+            "status": record.state,
+        }
+        for record in study.records
+        if record.job.lr is not None
+    ]
+
+
+def _fairness(study: Study) -> dict[str, Any]:
+    if not study.facts or study.manifest is None or study.manifest.comparison is None:
+        return {"columns": [], "rows": [], "notes": []}
+    facts = {arm: Facts(**own) for arm, own in study.facts.items()}
+    found = find_differences(facts, study.manifest.comparison)
+    notes = [f"Allowed by the study: {difference.told}." for difference in found]
+    rows = table(facts)
+    if not notes:
+        notes = ["Nothing differs by more than the study tolerates."]
+    return {"columns": list(TABLE_COLUMNS), "rows": rows, "notes": notes}
+
+
+def _samples(study: Study) -> list[dict[str, Any]]:
+    """The texts of the first judged run of each arm."""
+    found, seen = [], set()
+    for record in study.records:
+        if record.job.arm in seen or _purpose(record) not in ("judged", "run"):
+            continue
+        texts = re.findall(r"```text\n(.*?)\n```", record.samples, flags=re.DOTALL)
+        if not texts:
+            continue
+        seen.add(record.job.arm)
+        loss = record.outcome.loss
+        prompts = _prompts(study, record, len(texts))
+        for prompt, text in zip(prompts, texts, strict=True):
+            found.append(
+                {
+                    "arm": record.job.arm, "seed": record.job.seed, "prompt": prompt,
+                    "text": text.removeprefix(prompt), "loss": loss,
+                }
+            )  # fmt: skip
+    return found
+
+
+def _prompts(study: Study, record: RunRecord, number: int) -> list[str]:
+    if study.manifest is None:
+        return [""] * number
+    samples = study.manifest.config_of(record.job)["samples"]
+    prompts = [text for text in samples["prompts"] for _ in range(samples["count"])]
+    return prompts if len(prompts) == number else [""] * number
+
+
+def _problems(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    return [
+        {
+            "arm": record.job.arm,
+            "seed": record.job.seed,
+            "lr": record.job.lr,
+            "status": _state(record),
+            "reason": _reason(record),
+            "log": f"{record.place}/train.log",
+        }
+        for record in records
+        if record.state != "done"
+    ]
+
+
+def _reason(record: RunRecord) -> str:
+    lines = str(record.status.get("reason", "")).strip().splitlines()
+    if lines:
+        return lines[-1]
+    steps = record.status.get("steps")
+    return f"at step {record.status.get('step', 0):,} of {steps:,}" if steps else ""
+
+
+def _commands(study: Study) -> list[dict[str, str]]:
+    if study.manifest is None:
+        return []
+    return [
+        {"label": "the whole study", "command": study.manifest.command},
+        {"label": "this report", "command": f"python -m lmlab.report outputs/{study.name}"},
+    ]
+
+
+def _environment(study: Study) -> list[list[str]]:
+    sessions = [
+        session for record in study.records for session in record.meta.get("sessions", [])[-1:]
+    ]
+    found: dict[str, Counter[str]] = {}
+
+    def count(key: str, value: Any) -> None:
+        found.setdefault(key, Counter())[str(value)] += 1
+
+    for session in sessions:
+        code = session.get("code", {})
+        commit = code.get("commit", session.get("commit"))
+        count("commit", (commit or "unknown")[:12])
+        for key in ("device", "platform", "python"):
+            count(key, session.get(key, "unknown"))
+        for name, version in session.get("versions", {}).items():
+            count(name, version)
+    for record in study.records:
+        if record.meta.get("corpus"):
+            count("corpus", record.meta["corpus"])
+    seconds = math.fsum(float(record.status.get("seconds", 0)) for record in study.records)
+    rows = [[key, ", ".join(sorted(values))] for key, values in found.items()]
+    return [*rows, ["training time of all runs", f"{seconds / 60:.1f} min"]] if rows else []
+
+
+def _limits(study: Study) -> list[str]:
+    manifest = study.manifest
+    if manifest is None or manifest.comparison is None:
+        return []
+    design, first = manifest.comparison, manifest.arms[0]
+    shown = list(design.limits)
+    facts = next(iter(study.facts.values()), None)
+    if facts:
+        shown.append(
+            f"Models of {facts['parameters']:,} parameters were trained on {facts['tokens']:,} "
+            "tokens; larger ones, or longer training, may order the arms differently."
+        )
+    if first["training"]["steps"] and manifest.comparison.compared:
+        shown.append(
+            "Each arm has its own learning rate, but weight decay, warm-up and schedule are the "
+            "baseline's."
+        )
+    return shown

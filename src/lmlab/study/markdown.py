@@ -1,0 +1,122 @@
+"""A report as Markdown and as CSV, from the same content as the page."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+
+def render_markdown(content: dict[str, Any], figures: Sequence[str]) -> str:
+    """The report as Markdown; ``figures`` are the names of PNG files beside it."""
+    return "\n".join(_lines(content, figures)).rstrip() + "\n"
+
+
+def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
+    yield f"# {content['title']}\n"
+    if content["question"]:
+        yield f"{content['question']}\n"
+    for line in content["headline"]:
+        yield f"- {line}"
+    counts = ", ".join(f"{n} {state}" for state, n in content["counts"].items() if n)
+    yield f"\nRuns: {counts or 'none'}.\n"
+    if content["verdicts"]:
+        yield "## Verdicts\n"
+        yield from _verdicts(content["verdicts"])
+    for name in figures:
+        yield f"![{name.removesuffix('.png')}]({name})\n"
+    if any(arm["best_lr"] for arm in content["arms"]):
+        yield "## Learning rates\n"
+        rows = [[arm["name"], _number(arm["best_lr"]), _edge(arm["edge"])]
+                for arm in content["arms"]]  # fmt: skip
+        yield from _table(["arm", "best peak rate", "trained up to, diverged from"], rows)
+    if content["fairness"]["rows"]:
+        yield "## What the arms cost and see\n"
+        yield from _table(content["fairness"]["columns"], content["fairness"]["rows"])
+        yield from (f"{note}\n" for note in content["fairness"]["notes"])
+    if content["noise"]:
+        yield "## Noise and rules\n"
+        yield from (f"- {line}" for line in content["noise"])
+        yield ""
+    if content["problems"]:
+        yield "## Runs that are not done\n"
+        rows = [
+            [row["arm"], _number(row["lr"]), str(row["seed"]), row["status"], row["reason"]]
+            for row in content["problems"]
+        ]
+        yield from _table(["arm", "lr", "seed", "status", "reason"], rows)
+    if content["commands"]:
+        yield "## Commands\n"
+        for row in content["commands"]:
+            yield f"{row['label']}:\n\n    {row['command']}\n"
+        for arm in content["arms"]:
+            for command in arm["commands"][:1]:
+                yield f"one run of {arm['name']}:\n\n    {command}\n"
+    if content["limits"]:
+        yield "## What this does not show\n"
+        yield from (f"- {line}" for line in content["limits"])
+        yield ""
+    if content["environment"]:
+        yield "## Environment\n"
+        yield from _table(["", ""], content["environment"])
+
+
+def _verdicts(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for at in dict.fromkeys(row["at"] for row in rows):
+        yield f"Each arm at {'its ' if at.startswith('own') else 'the '}{at}:\n"
+        yield from _table(
+            ["arm", "lr", "seeds", "mean loss", "difference", "interval", "adjusted p", "verdict",
+             "in tokens"],
+            [_verdict_row(row) for row in rows if row["at"] == at],
+        )  # fmt: skip
+
+
+def _verdict_row(row: dict[str, Any]) -> list[str]:
+    known = row["low"] is not None and row["high"] is not None
+    return [
+        row["arm"],
+        _number(row["lr"]),
+        str(row["seeds"]),
+        "" if row["mean"] is None else f"{row['mean']:.4f}",
+        "" if row["difference"] is None else f"{row['difference']:+.4f}",
+        f"[{row['low']:+.4f}, {row['high']:+.4f}]" if known else "",
+        "" if row["adjusted_p"] is None else f"{row['adjusted_p']:.2g}",
+        f"**{row['verdict']}**",
+        row["tokens_told"],
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _edge(edge: Sequence[float | None] | None) -> str:
+    return "" if not edge else ", ".join(_number(value) for value in edge)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(_cell(column) for column in columns) + " |"
+    yield "|" + "---|" * len(columns)
+    for row in rows:
+        yield "| " + " | ".join(_cell(cell) for cell in row) + " |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def render_csv(content: dict[str, Any]) -> str:
+    """One row a run: arm, rate, seed, purpose, status, tokens, seconds, final loss."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        ["arm", "lr", "seed", "purpose", "status", "steps", "tokens", "seconds", "loss"]
+    )
+    for curve in content["curves"]:
+        writer.writerow(
+            [curve["arm"], _number(curve["lr"]), curve["seed"], curve["purpose"], curve["status"],
+             curve["steps"][-1], curve["tokens"][-1], curve["seconds"][-1], curve["loss"][-1]]
+        )  # fmt: skip
+    return buffer.getvalue()
