@@ -12,7 +12,9 @@ from lmlab import cli
 from lmlab.config import compose as composing
 from lmlab.config.paths import conf_folder
 from lmlab.config.selection import rewrite, rewrite_all
-from lmlab.sweep import local
+from lmlab.config.compose import thaw
+from lmlab.design.manifest import Manifest
+from lmlab.sweep import submit
 
 CONF = [conf_folder()]
 
@@ -63,11 +65,11 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The frozen configurations that a multirun would run."""
     found: list[Any] = []
 
-    def keep(configs: list[Any]) -> list[int]:
-        found.extend(configs)
-        return [0] * len(configs)
+    def keep(manifest: Manifest, launch: submit.Launch) -> int:
+        found.extend(thaw(manifest.config_of(job)) for job in manifest.jobs({}))
+        return 0
 
-    monkeypatch.setattr(local, "run_jobs", keep)
+    monkeypatch.setattr(submit, "carry_out", keep)
     return found
 
 
@@ -160,7 +162,7 @@ def test_an_experiment_that_does_not_exist(conf: Path, capsys: pytest.CaptureFix
     experiment(conf, BODY)
     assert cli.main(["experiment=mien"], lambda config: 0) == 2
     error = capsys.readouterr().err
-    assert "experiment=mien: accepted are ablate_norm, mine" in error
+    assert "experiment=mien: accepted are ablate_ffn, ablate_norm," in error
     assert 'did you mean "mine"' in error
 
 

@@ -29,7 +29,8 @@ TWO = Rule(seeds=5, extra_seeds=5)
 
 
 def test_a_worked_example() -> None:
-    # Differences 1..5: mean 3, sd sqrt(2.5), t = 3 / (1.5811 / sqrt 5) = 4.2426, t(4, .975) = 2.7764.
+    # Differences 1..5: mean 3, sd sqrt(2.5), t = 3 / (1.5811 / sqrt 5) = 4.2426; the quantile of
+    # t with 4 degrees of freedom is 2.7764.
     (found,) = compare([[1, 2, 3, 4, 5]], ONE)
     assert found.difference == 3
     assert found.low == pytest.approx(3 - 2.7764 * 0.70711, abs=1e-3)

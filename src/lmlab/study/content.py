@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import shlex
@@ -116,7 +117,9 @@ def _rate_told(manifest: Manifest, study: Study, arm: str) -> str:
     told = f"{arm}: the best peak learning rate is {rate:g}"
     if broken is not None and sound is not None:
         edge = math.sqrt(sound * broken)
-        return f"{told}, a factor of {edge / rate:.1f} below the edge of divergence near {edge:.3g}."
+        return (
+            f"{told}, a factor of {edge / rate:.1f} below the edge of divergence near {edge:.3g}."
+        )
     return f"{told}; no rate up to {sound:g} diverged."
 
 
@@ -187,7 +190,7 @@ def _mean_curve(study: Study, arm: str, lr: float | None) -> list[tuple[float, f
 
 def _reaches(curve: Sequence[tuple[float, float]], loss: float) -> float | None:
     """Share of the tokens at which a curve first has ``loss``; None where it never does."""
-    for (before, high), (after, low) in zip(curve, curve[1:], strict=False):
+    for (before, high), (after, low) in itertools.pairwise(curve):
         if high > loss >= low:
             at = before + (after - before) * (high - loss) / (high - low)
             return at / curve[-1][0]

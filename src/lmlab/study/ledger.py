@@ -1,8 +1,8 @@
 """The files of a sweep: what was submitted, and where each of its runs lies.
 
-``outputs/<study>/sweeps/<id>/`` holds ``manifest.json``, ``ledger.jsonl`` (one row a run: arm, rate,
-seed, purposes, folder), ``facts.json`` (what the arms cost) and ``jobs/`` (a frozen configuration
-and the output of each process).
+``outputs/<study>/sweeps/<id>/`` holds ``manifest.json``, ``ledger.jsonl`` (one row a run: arm,
+rate, seed, purposes, folder), ``facts.json`` (what the arms cost) and ``jobs/`` (a frozen
+configuration and the output of each process).
 """
 
 from __future__ import annotations

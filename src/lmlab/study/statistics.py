@@ -1,19 +1,20 @@
 """Is an arm better than the baseline? Paired differences, a two-look rule, and Holm's correction.
 
 The differences are taken seed by seed: both runs of a pair saw the same batches in the same order.
-Where a study allows a second look (more seeds for what the first could not decide), an arm's p-value
-is that of the smaller of its two looks under the null hypothesis, and intervals are widened to
-agree with it, so that looking twice costs what it should (Pocock 1977, Biometrika 64(2), with t in
-place of the normal distribution). Correction over arms is Holm's (1979, Scand. J. Statist. 6(2)).
-Equivalence is claimed as Schuirmann (1987) does, by an interval that lies within the margin.
+Where a study allows a second look (more seeds for what the first could not decide), an arm's
+p-value is that of the smaller of its two looks under the null hypothesis, and intervals are widened
+to agree with it, so that looking twice costs what it should (Pocock 1977, Biometrika 64(2), with t
+in place of the normal distribution). Correction over arms is Holm's (1979, Scand. J. Statist.
+6(2)). Equivalence is claimed as Schuirmann (1987) does, by an interval that lies within the margin.
 """
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,7 @@ def interval(pairs: Sequence[float], rule: Rule) -> tuple[float, float]:
     values = np.asarray(pairs, dtype=np.float64)
     level = nominal_level(rule.alpha, rule.looks)
     half = (
-        float(stats.t.isf(level / 2, len(values) - 1))
+        float(special.stdtrit(len(values) - 1, 1 - level / 2))
         * float(values.std(ddof=1))
         / math.sqrt(len(values))
     )
@@ -178,17 +179,10 @@ def nominal_level(alpha: float, looks: tuple[int, ...]) -> float:
 
 @functools.cache
 def _null_smallest_ps(looks: tuple[int, ...]) -> Array:
-    draws = np.random.default_rng(0)
-    first, second = _p_values_of_looks(looks, 0.0, 1.0, draws, _DRAWS)[:2]
-    return np.sort(np.minimum(first, second))
-
-
-def _p_values_of_looks(
-    looks: tuple[int, ...], effect: float, sd: float, chance: np.random.Generator, draws: int
-) -> tuple[Array, ...]:
-    """Simulate studies; the p-values of each look."""
-    pairs = chance.normal(effect, sd, (draws, looks[-1]))
-    return tuple(_p_values(pairs[:, :number]) for number in looks)
+    """The smaller p-value of both looks in simulated studies without a difference, sorted."""
+    draws = min(_DRAWS, 10_000_000 // looks[-1])  # at most 80 MB
+    pairs = np.random.default_rng(0).normal(size=(draws, looks[-1]))
+    return np.sort(np.minimum(*(_p_values(pairs[:, :number]) for number in looks)))
 
 
 def _p_values(pairs: Array) -> Array:
@@ -225,7 +219,7 @@ def predicted_power(effect: float, sd: float, rule: Rule, family: int = 1) -> fl
 
 
 def smallest_detectable(sd: float, rule: Rule, family: int = 1) -> float:
-    """The smallest true difference that is found with the rule's power; see :func:`predicted_power`."""
+    """The smallest true difference that :func:`predicted_power` says is found often enough."""
     if sd == 0:
         return 0.0
     low, high = 0.0, sd
@@ -254,19 +248,25 @@ def _seeds_to_find(effect: float, sd: float, rule: Rule) -> int:
         return _MOST_SEEDS
     if sd == 0:
         return 2
-    for number in range(2, _MOST_SEEDS):
-        bound = float(stats.t.isf(rule.alpha / 2, number - 1))
-        if float(stats.nct.sf(bound, number - 1, effect / sd * math.sqrt(number))) >= rule.power:
-            return number
-    return _MOST_SEEDS
+
+    def is_enough(number: int) -> bool:
+        bound = special.stdtrit(number - 1, 1 - rule.alpha / 2)
+        power = 1 - special.nctdtr(number - 1, effect / sd * math.sqrt(number), bound)
+        return bool(power >= rule.power)
+
+    return _least(is_enough)
 
 
 def _seeds_to_settle(effect: float, sd: float, rule: Rule) -> int:
     room = rule.margin - effect
-    if room <= 0:
-        return _MOST_SEEDS
-    for number in range(2, _MOST_SEEDS):
-        half = float(stats.t.isf(rule.alpha / 2, number - 1)) * sd / math.sqrt(number)
-        if half <= room:
-            return number
-    return _MOST_SEEDS
+
+    def is_enough(number: int) -> bool:
+        half = special.stdtrit(number - 1, 1 - rule.alpha / 2) * sd / math.sqrt(number)
+        return bool(half <= room)
+
+    return _least(is_enough) if room > 0 else _MOST_SEEDS
+
+
+def _least(is_enough: Callable[[int], bool]) -> int:
+    """The least number of seeds that is enough, by bisection: more always are."""
+    return 2 + bisect.bisect_left(range(2, _MOST_SEEDS), True, key=is_enough)

@@ -25,7 +25,12 @@ class TextsByConfig:
     def of(self, config: Config) -> Texts:
         """Corpus, tokenizer and token files. Raises :class:`DataError` or :class:`ConfigError`."""
         key = hash_json(
-            [plain(config.data), plain(config.tokenizer), config.output_root, config.model.vocab_size, config.model.context_length]
+            {
+                "data": plain(config.data),
+                "tokenizer": plain(config.tokenizer),
+                "output_root": config.output_root,
+                "sizes": [config.model.vocab_size, config.model.context_length],
+            }
         )
         if key not in self._known:
             assemble.check_source(config)
