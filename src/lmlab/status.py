@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     )  # fmt: skip
     parser.add_argument("--watch", action="store_true", help="show it again every two seconds")
     arguments = parser.parse_args(argv)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     try:
         show(console, arguments.folder)
         while arguments.watch:

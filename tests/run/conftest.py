@@ -1,15 +1,10 @@
-"""Whole runs of a model small enough to train in about a second."""
+"""Runs in the process of the tests leave torch as it was."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-
-STORY = "The cat sat on the mat. A dog ran to the hill and saw the sun.\n<|endoftext|>\n"
 
 
 @pytest.fixture(autouse=True)
@@ -21,78 +16,3 @@ def _restore_torch() -> Iterator[None]:
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(strict)
-
-
-@pytest.fixture(scope="session")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A training and a validation text of a few kilobytes."""
-    folder = tmp_path_factory.mktemp("texts")
-    train, valid = folder / "train.txt", folder / "valid.txt"
-    train.write_text("".join(f"Story {number}. {STORY}" for number in range(300)))
-    valid.write_text("".join(f"Tale {number}. {STORY}" for number in range(20)))
-    return train, valid
-
-
-@pytest.fixture
-def overrides(tmp_path: Path, texts: tuple[Path, Path]) -> list[str]:
-    """A configuration whose run takes about a second."""
-    return [
-        f"output_root={tmp_path / 'outputs'}",
-        "data=text",
-        f"data.train={texts[0]}",
-        f"data.valid={texts[1]}",
-        "model.vocab_size=280",
-        "model.context_length=16",
-        "model.d_model=16",
-        "model.num_layers=2",
-        "model.num_heads=2",
-        "training.steps=20",
-        "training.batch_size=4",
-        "training.log_every=5",
-        "schedule.warmup_steps=2",
-        "validation.every_steps=10",
-        "checkpoint.every_steps=5",
-        "samples.max_new_tokens=8",
-        "runtime.device=cpu",
-        "runtime.threads=1",
-        "logger=none",
-    ]
-
-
-def _train(overrides: list[str], prepare: Callable[[], None] | None) -> None:
-    if prepare is not None:
-        prepare()
-    from lmlab.config.compose import compose
-    from lmlab.run import execute
-
-    raise SystemExit(execute(compose(overrides)).exit_code)
-
-
-@pytest.fixture
-def start() -> Callable[..., Any]:
-    """Start a run in its own process, forked from a server that has torch imported already.
-
-    The function given as ``prepare`` is called in that process before the run.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lmlab.run"])
-
-    def begin(overrides: list[str], prepare: Callable[[], None] | None = None) -> Any:
-        process = context.Process(target=_train, args=(overrides, prepare))
-        process.start()
-        return process
-
-    return begin
-
-
-@pytest.fixture
-def train(start: Callable[..., Any]) -> Callable[..., int]:
-    """Bring a run to its end in its own process; the exit code."""
-
-    def to_end(overrides: list[str], prepare: Callable[[], None] | None = None) -> int:
-        process = start(overrides, prepare)
-        process.join()
-        assert process.exitcode is not None
-        return process.exitcode
-
-    return to_end

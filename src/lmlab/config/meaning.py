@@ -41,7 +41,7 @@ def arm_name(overrides: Sequence[str], swept: Collection[str] = ()) -> str:
     give different names: where something is left out or replaced, a hash of the whole is added.
     What is ``swept`` comes first, so that it is not what is left out.
     """
-    first = {key.replace("/", ".") for key in swept}
+    first = {key.lstrip("+").replace("/", ".") for key in swept}
     chosen: dict[str, str] = {}
     for override in overrides:
         key, _, value = override.partition("=")

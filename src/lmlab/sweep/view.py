@@ -49,7 +49,7 @@ class View:
 
     def say(self, text: str) -> None:
         """Print a line above the table."""
-        self.console.print(Text(text))
+        self.console.print(Text(text), soft_wrap=True)
 
     def update(self, tasks: Sequence[Task]) -> None:
         """Show the tasks as they are now."""
@@ -110,7 +110,7 @@ def _line(task: Task) -> str:
 
 def print_results(tasks: Sequence[Task]) -> None:
     """Print one row an arm and rate with its seeds, then every failure with its log."""
-    console = Console(file=sys.stdout, highlight=False, width=None)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     table = Table(box=None, pad_edge=False)
     for column in ("arm", "lr", "seeds", "validation loss", "sd", "state"):
         right = column in ("lr", "seeds", "validation loss", "sd")
@@ -132,6 +132,7 @@ def print_results(tasks: Sequence[Task]) -> None:
     console.print(table)
     trouble = [task for task in tasks if task.state in ("failed", "interrupted")]
     for task in trouble:
-        console.print(Text(f"{task.state}: {task.job.name}: {task.reason}\n    log: {task.log}"))
+        told = f"{task.state}: {task.job.name}: {task.reason}\n    log: {task.log}"
+        console.print(Text(told), soft_wrap=True)
     done = sum(task.state in ("done", "diverged") for task in tasks)
     console.print(Text(f"{done} of {len(tasks)} runs are done"))

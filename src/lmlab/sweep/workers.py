@@ -53,8 +53,12 @@ def _work(frozen: str, log: str, environment: dict[str, str]) -> None:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    from tqdm import tqdm
+
     from lmlab.run import main
 
+    # Its own lock, a semaphore of the system, would be reported as leaked by each killed job.
+    tqdm.set_lock(threading.RLock())
     code = main([frozen])
     sys.stdout.flush()
     sys.exit(code)
