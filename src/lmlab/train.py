@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from pathlib import Path
 
 from lmlab import cli
 from lmlab.config.compose import Config
@@ -10,6 +12,8 @@ from lmlab.config.compose import Config
 
 def train(config: Config) -> int:
     """Bring the run of ``config`` to its end; draw and print it. Returns the exit code."""
+    if config.exhibit is not None:
+        return show_exhibit(config)
     # Torch takes seconds to import: mistakes in the configuration are told before.
     from lmlab.run import execute, show_log
     from lmlab.run_folder import describe
@@ -21,6 +25,21 @@ def train(config: Config) -> int:
         draw_learning_curve(outcome.run.path)
     print(describe(outcome.run))
     return outcome.exit_code
+
+
+def show_exhibit(config: Config) -> int:
+    """Make the exhibit that ``config`` chooses, and print its tables. Returns the exit code."""
+    from lmlab import assemble
+    from lmlab.exhibit.write import write
+    from lmlab.run import show_log
+
+    show_log()
+    exhibit = assemble.build(config.exhibit, config=config)
+    command = shlex.join(["python", "-m", "lmlab.train", *sys.argv[1:]])
+    paths = write(exhibit, Path(config.output_root) / config.study, command)
+    print(paths[0].read_text("utf-8"))
+    print(f"report: {paths[1]}")
+    return 0
 
 
 def main(argv: list[str]) -> int:

@@ -10,9 +10,9 @@ import pytest
 
 from lmlab import cli
 from lmlab.config import compose as composing
+from lmlab.config.compose import thaw
 from lmlab.config.paths import conf_folder
 from lmlab.config.selection import rewrite, rewrite_all
-from lmlab.config.compose import thaw
 from lmlab.design.manifest import Manifest
 from lmlab.sweep import submit
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -122,23 +124,16 @@ def test_ten_kills_change_no_result(sweeps: Sweeps, tmp_path: Path, wait_for: Wa
     calm.overrides.append(f"output_root={calm.outputs}")
     calm.run(*words)
 
-    chance, done_before = random.Random(5), set()
+    chance = random.Random(5)
+    sessions_when_done: dict[str, int] = {}
     for kill in range(10):
         process = sweeps.start(*words)
-        open_before = {k for k, v in sweeps.runs().items() if v["status"] == "done"}
-        wait_for(lambda: process.poll() is not None or _jobs(process.pid) != [])
-        wait_for(
-            lambda seen=_steps(sweeps): process.poll() is not None or _steps(sweeps) > seen + 30
-        )
-        jobs = _jobs(process.pid)
-        if kill % 2 == 0:
-            process.kill()
-        elif jobs:
-            os.kill(chance.choice(jobs), signal.SIGKILL)
-        process.communicate(timeout=300)
-        wait_for(lambda jobs=jobs: not any(_is_alive(job) for job in jobs))
-        assert done_before <= open_before | done_before
-        done_before |= open_before
+        killed = _kill_under_way(sweeps, process, None if kill % 2 == 0 else chance, wait_for)
+        wait_for(functools.partial(_are_gone, killed))
+        sessions = sweeps.sessions()
+        assert all(sessions[run] == number for run, number in sessions_when_done.items())
+        done = [run for run, status in sweeps.runs().items() if status["status"] == "done"]
+        sessions_when_done |= {run: sessions[run] for run in done}
     sweeps.run(*words)
     assert {status["status"] for status in sweeps.runs().values()} == {"done"}
     assert len(sweeps.runs()) == 12
@@ -150,6 +145,26 @@ def test_ten_kills_change_no_result(sweeps: Sweeps, tmp_path: Path, wait_for: Wa
         steps = [json.loads(line)["step"] for line in path.read_text().splitlines()
                  if '"train"' in line]  # fmt: skip
         assert steps == sorted(set(steps)), "no step is told twice"
+
+
+def _kill_under_way(
+    sweeps: Sweeps, process: subprocess.Popen[str], chance: random.Random | None, wait_for: WaitFor
+) -> list[int]:
+    """Kill the launcher, or one of its jobs by ``chance``; return the jobs there were."""
+    wait_for(lambda: process.poll() is not None or _jobs(process.pid) != [])
+    seen = _steps(sweeps)
+    wait_for(lambda: process.poll() is not None or _steps(sweeps) > seen + 30)
+    jobs = _jobs(process.pid)
+    if chance is None:
+        process.kill()
+    elif jobs:
+        os.kill(chance.choice(jobs), signal.SIGKILL)
+    process.communicate(timeout=300)
+    return jobs
+
+
+def _are_gone(processes: list[int]) -> bool:
+    return not any(_is_alive(process) for process in processes)
 
 
 def _folder(path: Path) -> Path:

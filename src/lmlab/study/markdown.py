@@ -30,10 +30,10 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
         yield "## Learning rates\n"
         rows = [[arm["name"], _number(arm["best_lr"]), _edge(arm["edge"])]
                 for arm in content["arms"]]  # fmt: skip
-        yield from _table(["arm", "best peak rate", "trained up to, diverged from"], rows)
+        yield from table_lines(["arm", "best peak rate", "trained up to, diverged from"], rows)
     if content["fairness"]["rows"]:
         yield "## What the arms cost and see\n"
-        yield from _table(content["fairness"]["columns"], content["fairness"]["rows"])
+        yield from table_lines(content["fairness"]["columns"], content["fairness"]["rows"])
         yield from (f"{note}\n" for note in content["fairness"]["notes"])
     if content["noise"]:
         yield "## Noise and rules\n"
@@ -45,7 +45,7 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
             [row["arm"], _number(row["lr"]), str(row["seed"]), row["status"], row["reason"]]
             for row in content["problems"]
         ]
-        yield from _table(["arm", "lr", "seed", "status", "reason"], rows)
+        yield from table_lines(["arm", "lr", "seed", "status", "reason"], rows)
     if content["commands"]:
         yield "## Commands\n"
         for row in content["commands"]:
@@ -59,13 +59,13 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
         yield ""
     if content["environment"]:
         yield "## Environment\n"
-        yield from _table(["", ""], content["environment"])
+        yield from table_lines(["", ""], content["environment"])
 
 
 def _verdicts(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     for at in dict.fromkeys(row["at"] for row in rows):
         yield f"Each arm at {'its ' if at.startswith('own') else 'the '}{at}:\n"
-        yield from _table(
+        yield from table_lines(
             ["arm", "lr", "seeds", "mean loss", "difference", "interval", "adjusted p", "verdict",
              "in tokens"],
             [_verdict_row(row) for row in rows if row["at"] == at],
@@ -95,7 +95,8 @@ def _edge(edge: Sequence[float | None] | None) -> str:
     return "" if not edge else ", ".join(_number(value) for value in edge)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A Markdown table, with an empty line after it."""
     yield "| " + " | ".join(_cell(column) for column in columns) + " |"
     yield "|" + "---|" * len(columns)
     for row in rows:

@@ -63,7 +63,7 @@ class Tokenizer:
             if index not in reserved:
                 self._ids.setdefault(value, index)  # two merges may have one result
         self._merges = _merge_table(self.merges, self._ids)
-        self._byte_ids = _byte_ids(self._ids)
+        self.byte_ids = _byte_ids(self._ids)
         self._pretokenizer = PreTokenizer(pattern, self.special_tokens)
         self._cache: dict[str, list[int]] = {}
 
@@ -168,7 +168,7 @@ class Tokenizer:
                 f"the text holds a lone surrogate, {error.object[error.start]!r}, which no UTF-8 "
                 "file can hold: replace or remove it"
             ) from error
-        ids = [self._byte_ids[byte] for byte in data]
+        ids = [self.byte_ids[byte] for byte in data]
         ids = merge_pieces(ids, self._merges)
         if len(pretoken) <= _LONGEST_CACHED:
             if len(self._cache) >= _CACHED_PRETOKENS:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lmlab.study.figure_style import COLOURS
 
 _HERE = Path(__file__).parent
+STYLE = (_HERE / "page.css").read_text("utf-8")
 
 
 def render_page(content: dict[str, Any]) -> str:
@@ -31,7 +32,7 @@ def render_page(content: dict[str, Any]) -> str:
         content=content,
         data=_embed({key: content[key] for key in ("curves", "rates", "arms", "samples")}),
         colours=_embed(COLOURS),
-        style=(_HERE / "page.css").read_text("utf-8"),
+        style=STYLE,
         script=(_HERE / "page.js").read_text("utf-8"),
         forest=_forest(content["verdicts"]),
     )

@@ -1,4 +1,4 @@
-"""``python -m lmlab.export``: keep a study's records beside a write-up, small enough for git."""
+"""``python -m lmlab.publish``: keep a study's records beside a write-up, small enough for git."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from lmlab.errors import DataError, UserError
 
 
-def export(study_folder: Path, target: Path) -> list[str]:
+def publish(study_folder: Path, target: Path) -> list[str]:
     """Write compact records into ``target/records``, and the write-up made of them.
 
     The write-up is made from the records just written, so that it can be made again from them by
-    ``python -m lmlab.export target`` and is the same then.
+    ``python -m lmlab.publish target`` and is the same then.
 
     Args:
         study_folder: ``outputs/<study>``, or ``target`` itself to make the write-up again.
@@ -40,17 +40,17 @@ def export(study_folder: Path, target: Path) -> list[str]:
 def main(argv: list[str]) -> int:
     """Run the command line; return its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m lmlab.export",
+        prog="python -m lmlab.publish",
         description="Write a study's compact run records and its write-up (README.md, report.html, "
         "figures, results.csv) into a folder, for keeping in git.",
-        epilog="examples: python -m lmlab.export outputs/ablations experiments/ablations   ·   "
-        "python -m lmlab.export experiments/ablations   (makes the write-up again)",
+        epilog="examples: python -m lmlab.publish outputs/ablations experiments/ablations   ·   "
+        "python -m lmlab.publish experiments/ablations   (makes the write-up again)",
     )
     parser.add_argument("study", type=Path, help="outputs/<study>, or a folder written before")
     parser.add_argument("target", type=Path, nargs="?", help="default: the study itself")
     arguments = parser.parse_args(argv)
     try:
-        for line in export(arguments.study, arguments.target or arguments.study):
+        for line in publish(arguments.study, arguments.target or arguments.study):
             print(line)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
