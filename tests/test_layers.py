@@ -30,8 +30,8 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(["extension", "session", "run"], 5),
     "design": 6,
     "study": 7,
-    "sweep": 8,
-    **dict.fromkeys(["cli", "train", "generate", "outputs"], 9),
+    **dict.fromkeys(["sweep", "exhibit"], 8),
+    **dict.fromkeys(["cli", "train", "generate", "outputs", "status", "report", "publish"], 9),
 }
 NO_TORCH = [
     "errors",
