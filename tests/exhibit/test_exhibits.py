@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lmlab import publish
 from lmlab import train as train_head
 from lmlab.config.compose import compose
 from lmlab.exhibit import Exhibit, Section, generation, sgd
@@ -70,7 +71,7 @@ def test_the_same_exhibit_gives_the_same_bytes(tmp_path: Path) -> None:
         exhibit = sgd.sgd_lr(config=compose(["seed=0"]), lrs=[10.0, 1000.0], steps=5)
         write(exhibit, tmp_path / name, "a command")
     names = sorted(path.name for path in (tmp_path / "first").iterdir())
-    assert names == ["losses.png", "losses.svg", "report.html", "report.md"]
+    assert names == ["exhibit.json", "losses.png", "losses.svg", "report.html", "report.md"]
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
@@ -78,7 +79,7 @@ def test_the_same_exhibit_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_text_of_an_exhibit_is_shown_not_interpreted(tmp_path: Path) -> None:
     odd = "<b>|</b>\nline"
     exhibit = Exhibit("odd", odd, [Section(odd, [odd], [odd], [[odd]], [(odd, odd)])], [odd])
-    markdown, page = write(exhibit, tmp_path, odd)
+    markdown, page, _ = write(exhibit, tmp_path, odd)
     assert "<b>" not in page.read_text("utf-8")
     table = [line for line in markdown.read_text("utf-8").splitlines() if line.startswith("| ")]
     assert len(table) == 2, "a cell stays in its row"
@@ -92,6 +93,12 @@ def test_an_exhibit_from_the_command_line(
     assert train_head.main([f"experiment={name}", "tokenizer=bytes"]) == 0
     assert (tmp_path / "outputs" / name / "report.html").exists()
     assert f"report: outputs/{name}/report.html" in capsys.readouterr().out
+    assert publish.main([f"outputs/{name}", f"experiments/{name}"]) == 0
+    kept = tmp_path / "experiments" / name
+    assert (kept / "README.md").read_bytes() == (
+        tmp_path / "outputs" / name / "report.md"
+    ).read_bytes()
+    assert (kept / "losses.png").exists() == (name == "sgd_lr")
 
 
 def test_a_trained_model_writes_at_every_setting(tmp_path: Path, overrides: list[str]) -> None:
