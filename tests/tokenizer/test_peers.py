@@ -100,14 +100,14 @@ def every_code_point(template: str, step: int = 1) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("template", ["{}\n", "a{}b", "1{}2", " {} ", "  {}'s"])
+@pytest.mark.parametrize("template", ["a{}b", "1{}\n", "  {}'s"])
 def test_every_code_point_as_tiktoken(template: str) -> None:
     text = every_code_point(template)
     assert kernels_of(plain()).encode(text).tolist() == tiktoken_of(plain()).encode_ordinary(text)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("template", ["{}\n", "a{}b", " {} "])
+@pytest.mark.parametrize("template", ["a{}b", " {} "])
 def test_code_points_as_hugging_face(template: str) -> None:
     text = every_code_point(template, step=7)
     assert kernels_of(plain()).encode(text).tolist() == hugging_face_of(plain()).encode(text).ids
