@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import itertools
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +112,34 @@ def test_a_stream_cut_anywhere_equals_the_whole(
     parts = [text[a:b] for a, b in itertools.pairwise([0, *cuts, len(text)])]
     found = fast_of(trained()).chunks(parts, block)
     assert list(itertools.chain(*found)) == trained().encode_slowly(text)
+
+
+STREAM = """
+import random, sys, tracemalloc
+from lmlab.tokenizer import Tokenizer
+slow = Tokenizer.load(sys.argv[1])
+chance = random.Random(8)
+words = ["".join(chance.choices("abehilt", k=chance.randint(1, 9))) for _ in range(1500)]
+line = " ".join(chance.choices(words, k=2000)) + "<|endoftext|>"
+if sys.argv[2] == "kernels":  # its tables are the tokenizer's, not the stream's
+    list(slow.fast(1 << 30).chunks([line]))
+times = 5_000_000 // len(line) + 1
+tracemalloc.start()
+count = sum(1 for _ in slow.encode_iterable(line for _ in range(times)))
+print(tracemalloc.get_traced_memory()[1], count == times * len(slow.encode_slowly(line)))
+"""
+
+
+@pytest.mark.parametrize("path", ["kernels", "python"])
+def test_a_stream_of_5_mb_takes_less_than_a_megabyte(path: str, tmp_path: Path) -> None:
+    trained().save(tmp_path)
+    # In a process of its own, for a test runner's plugins take memory too.
+    command = [sys.executable, "-c", STREAM, str(tmp_path), path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    peak, same = done.stdout.split()
+    assert same == "True"
+    assert int(peak) < 1_000_000
 
 
 def test_a_stream_goes_over_to_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:

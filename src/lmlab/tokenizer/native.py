@@ -95,7 +95,7 @@ class Worker:
         longs: entries of that of long ones, a power of two; 160 bytes each.
     """
 
-    def __init__(self, tables: Tables, *, lines: int = 1 << 17, longs: int = 1 << 13) -> None:
+    def __init__(self, tables: Tables, *, lines: int = 1 << 18, longs: int = 1 << 13) -> None:
         self.tables = tables
         entry = layout.ENTRY * layout.ENTRIES_PER_LINE
         self._words = _aligned(lines * entry)

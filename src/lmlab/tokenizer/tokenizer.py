@@ -30,6 +30,7 @@ _LONGEST_CACHED = 64
 # compiled (seconds, once on a machine), and in a stream, which may have to stay in little memory.
 _WORTH_LOADING = 1 << 18
 _WORTH_COMPILING = 1 << 23
+_LIST_LENGTH = 1 << 12
 
 
 class Tokenizer:
@@ -197,7 +198,9 @@ class Tokenizer:
             yield from self._encode_pieces(self._pretokenizer.split("".join(rest)))
         else:
             for ids in self._fast.chunks(itertools.chain(rest, strings)):
-                yield ids.tolist()
+                # Python's integers take ten times the room of an array's.
+                for start in range(0, len(ids), _LIST_LENGTH):
+                    yield ids[start : start + _LIST_LENGTH].tolist()
 
     def _until_fast(self, strings: Iterable[str]) -> Iterator[str]:
         """Pass strings on, up to that which makes the kernels worthwhile."""
