@@ -102,7 +102,7 @@ def compare(
     libraries = [name for name in LIBRARIES[job] if name in chosen]
     for turn in range(rounds):
         for library in libraries:
-            if turn and (library in SLOW and turn >= 2):
+            if library in SLOW and turn >= 2:
                 continue
             found = measure(library, job, settings, environment)
             if found is None:
@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True, help="a large UTF-8 text")
     parser.add_argument("--small", type=Path, help="a smaller one, to train 10,000 entries on")
     parser.add_argument("--gpt2", type=Path, help="folder with vocab.json and merges.txt")
-    parser.add_argument("--tasks", default="train,file,text,start")
+    parser.add_argument("--tasks", default="train,file,large,text,start")
     parser.add_argument("--only", default="", help="libraries besides lmlab, all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -247,26 +247,24 @@ def main() -> None:
         base |= prepare(options.gpt2, folder) if options.gpt2 else {}
         tasks = options.tasks.split(",")
 
-        def job(title: str, kind: str, text: Path, **more: Any) -> None:
+        def job(title: str, kind: str, text: Path, without: set[str], **more: Any) -> None:
             size = text.stat().st_size
             settings = base | {"text": str(text), "size": size} | more
             title = f"{title}, {size / 1e6:.0f} MB, {options.threads} threads"
-            compare(report, title, kind, settings, options.rounds, chosen)
+            libraries = [name for name in chosen if name not in without]
+            compare(report, title, kind, settings, options.rounds, libraries)
 
         if "train" in tasks:
-            job("training, 32,000 entries", "train", options.text, vocab_size=32_000)
+            job("training, 32,000 entries", "train", options.text, set(), vocab_size=32_000)
             if options.small:
-                job("training, 10,000 entries", "train", options.small, vocab_size=10_000)
+                job("training, 10,000 entries", "train", options.small, set(), vocab_size=10_000)
         if "file" in tasks:
-            job("file to token file, GPT-2", "file", options.text)
-        if "large" in tasks or "file" in tasks:
+            job("file to token file, GPT-2", "file", options.text, set())
+        if "large" in tasks:
             large = three_times(options.text, folder)
-            fast = [library for library in chosen if library not in SLOW]
-            chosen_before, chosen[:] = list(chosen), fast
-            job("file to token file, GPT-2, three times over", "file", large)
-            chosen[:] = chosen_before
+            job("file to token file, GPT-2, three times over", "file", large, SLOW)
         if "text" in tasks:
-            job("one text in memory, warm, GPT-2", "text", options.text, repetitions=4)
+            job("one text in memory, warm, GPT-2", "text", options.text, set(), repetitions=4)
         if "start" in tasks:
             start(report, base | {"size": 0}, options.rounds)
 
