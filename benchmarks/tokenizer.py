@@ -152,15 +152,17 @@ def start(report: Report, settings: dict[str, Any], rounds: int) -> None:
         ("kernels", "the same, by the kernels"),
     ):
         runs = [measure("lmlab", job, settings, environment) for _ in range(rounds)]
-        walls = [run["wall"] for run in runs if run is not None]
-        report.line(f"{title:45} median {statistics.median(walls):.2f} s, "
-                    f"longest {max(walls):.2f} s of {len(walls)}")  # fmt: skip
+        found = [run for run in runs if run is not None]
+        longest = max(run["wall"] for run in found)
+        report.line(f"{title:45} median {median(found, 'wall'):.2f} s, longest {longest:.2f} s "
+                    f"of {len(found)}; CPU {median(found, 'cpu'):.2f} s")  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         empty = environment | {"XDG_CACHE_HOME": folder, "HOME": folder}
         for title in ("first use ever, kernels compiled", "the next use"):
             run = measure("lmlab", "kernels", settings, empty)
             assert run is not None
-            report.line(f"{title:45} {run['wall']:.2f} s; told: {run['told'] or 'nothing'}")
+            report.line(f"{title:45} {run['wall']:.2f} s; CPU {run['cpu']:.2f} s; "
+                        f"told: {run['told'] or 'nothing'}")  # fmt: skip
 
 
 def prepare(gpt2: Path, folder: Path) -> dict[str, str]:
