@@ -1,0 +1,65 @@
+"""The class of every Unicode character, frozen, so that ids depend on no library's version.
+
+``python -m lmlab.tokenizer.kernels.classes`` prints the table of the installed ``regex``; that in
+:mod:`lmlab.tokenizer.kernels.class_table` was made so (Unicode 17), and a test holds it against
+``regex`` code point by code point.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import sys
+import textwrap
+import zlib
+from typing import Any
+
+import numpy as np
+
+from lmlab.tokenizer.kernels.class_table import TABLE
+
+# \p{L}, \p{N} and \s of the patterns; what is none of them; carriage return and line feed, which
+# are white space too (their two low bits say so).
+OTHER, LETTER, NUMBER, SPACE, NEWLINE = 0, 1, 2, 3, 7
+CODE_POINTS = 0x11_0000
+BLOCKS_START = CODE_POINTS >> 8  # the index has one byte for each block of 256 code points
+
+_PATTERNS = [(r"[\r\n]", NEWLINE), (r"\s", SPACE), (r"\p{L}", LETTER), (r"\p{N}", NUMBER)]
+
+
+@functools.cache
+def class_table() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The table that kernels take: an index by the code point's upper bits, then blocks of 256.
+
+    The class of ``c`` is ``table[BLOCKS_START + 256 * table[c >> 8] + (c & 255)]``; that of an
+    ASCII character is ``table[BLOCKS_START + c]``.
+    """
+    return np.frombuffer(zlib.decompress(base64.b85decode(TABLE)), dtype=np.uint8)
+
+
+def class_of_each() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The class of each code point, (0x110000,)."""
+    table = class_table()
+    return table[BLOCKS_START:].reshape(-1, 256)[table[:BLOCKS_START]].reshape(-1)
+
+
+def table_of_regex() -> str:
+    """What ``TABLE`` would be for the installed ``regex``."""
+    import regex
+
+    tests = [(regex.compile(pattern).match, kind) for pattern, kind in _PATTERNS]
+    classes = bytes(
+        next((kind for test, kind in tests if test(chr(code))), OTHER)
+        for code in range(CODE_POINTS)
+    )
+    kinds: dict[bytes, int] = {}
+    index = [
+        kinds.setdefault(classes[start : start + 256], len(kinds))
+        for start in range(0, CODE_POINTS, 256)
+    ]
+    packed = zlib.compress(bytes(index) + b"".join(kinds), 9)
+    return base64.b85encode(packed).decode("ascii")
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(textwrap.wrap(table_of_regex(), 90)) + "\n")
