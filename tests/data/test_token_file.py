@@ -140,7 +140,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lmlab.data.token_file.os.fsync", full)
+    monkeypatch.setattr("lmlab.data.encoding.os.fsync", full)
     with pytest.raises(DiskError, match="disk is full"):
         encode(text, tokenizer, tmp_path / "cache")
     assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lmlab.data.encoding import encode_to
 from lmlab.errors import DataError
-from lmlab.io import hash_json, make_folder, progress, read_json, write_json, writing
+from lmlab.io import hash_json, make_folder, read_json, write_json
 from lmlab.lock import Lock
 from lmlab.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
-_CHUNK_CHARACTERS = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +113,8 @@ def encode_corpus(
 ) -> TokenFile:
     """Encode the text of ``paths`` one after the other, or find it encoded.
 
+    A call that was killed is gone on with by the next one; see :mod:`lmlab.data.encoding`.
+
     Args:
         paths: UTF-8 text files.
         tokenizer: encodes them.
@@ -136,45 +136,18 @@ def encode_corpus(
 
 
 def _encode(paths: Sequence[Path], tokenizer: Tokenizer, path: Path, text_hash: str) -> TokenFile:
-    dtype = "uint16" if tokenizer.vocab_size <= 1 << 16 else "uint32"
-    lengths = tokenizer.token_byte_lengths
-    num_tokens = num_text_bytes = 0
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    total = sum(text.stat().st_size for text in paths)
-    try:
-        with (
-            writing(path),
-            open(temporary, "wb") as file,
-            progress(total=total, desc=f"encoding {path.stem}", unit="B", unit_scale=True) as bar,
-        ):
-            for text in paths:
-                for chunk in tokenizer.encode_chunks(_read(text)):
-                    ids = np.array(chunk, dtype=np.dtype(dtype).newbyteorder("<"))
-                    file.write(ids.tobytes())
-                    num_bytes = int(lengths[ids].sum())
-                    num_tokens += len(ids)
-                    num_text_bytes += num_bytes
-                    bar.update(num_bytes)
-            file.flush()
-            os.fsync(file.fileno())
-        with writing(path):
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    num_tokens, num_text_bytes = encode_to(path, paths, tokenizer, text_hash)
     found = TokenFile(
-        path, dtype, num_tokens, num_text_bytes, tokenizer.hash, text_hash, tokenizer.vocab_size
+        path,
+        tokenizer.dtype.name,
+        num_tokens,
+        num_text_bytes,
+        tokenizer.hash,
+        text_hash,
+        tokenizer.vocab_size,
     )
     record = dataclasses.asdict(found)
     del record["path"]
     write_json(path.with_suffix(".json"), {"format_version": FORMAT_VERSION, **record})
     return found
-
-
-def _read(path: Path) -> Iterator[str]:
-    with open(path, encoding="utf-8", newline="") as file:
-        try:
-            while text := file.read(_CHUNK_CHARACTERS):
-                yield text
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not UTF-8 text: {error.reason}") from error

@@ -6,8 +6,9 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import regex
 
-# GPT-2's pattern (Radford et al. 2019): contractions, words, numbers, other signs, white space.
-GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+from lmlab.tokenizer.kernels.kinds import CL100K_PATTERN, GPT2_PATTERN, LLAMA3_PATTERN
+
+__all__ = ["CL100K_PATTERN", "GPT2_PATTERN", "LLAMA3_PATTERN", "PreTokenizer"]
 
 # A match is final once this many characters after it are known: "'" may still become "'ll".
 _LOOKAHEAD = 2
@@ -41,8 +42,12 @@ class PreTokenizer:
                 start = match.end()
         yield self._findall(text[start:]), None
 
-    def split_stream(self, strings: Iterable[str]) -> Iterator[tuple[list[str], str | None]]:
+    def split_stream(
+        self, strings: Iterable[str], rest: list[str] | None = None
+    ) -> Iterator[tuple[list[str], str | None]]:
         """Split the concatenation of ``strings`` as :meth:`split` would, in bounded memory.
+
+        Where ``rest`` is given, more text is to come: what is held back at the end is added to it.
 
         What is held back is the text whose cutting may still depend on what follows: a run of
         characters of one kind, or the beginning of a special token.
@@ -54,12 +59,14 @@ class PreTokenizer:
             length += len(string)
             if length < enough:
                 continue
-            text = "".join(held)
-            rest = yield from self._split_final(text)
-            held, length = [rest], len(rest)
+            last = yield from self._split_final("".join(held))
+            held, length = [last], len(last)
             # A run longer than a block is looked at again only when it has doubled.
             enough = max(_BLOCK, 2 * length)
-        yield from self.split("".join(held))
+        if rest is None:
+            yield from self.split("".join(held))
+        else:
+            rest += held
 
     def _split_final(self, text: str) -> Generator[tuple[list[str], str | None], None, str]:
         """Yield what is certain whatever follows ``text``; return the rest."""

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lmlab.errors import DataError
 from lmlab.io import hash_json
 from lmlab.tokenizer import files
+from lmlab.tokenizer.cores import usable_cores
+from lmlab.tokenizer.kernels import library
 from lmlab.tokenizer.merging import merge_pieces
 from lmlab.tokenizer.pretokenize import GPT2_PATTERN, PreTokenizer
+from lmlab.tokenizer.utf8 import to_utf8
+
+if TYPE_CHECKING:
+    from lmlab.tokenizer.fast import FastEncoder
 
 END_OF_TEXT = "<|endoftext|>"
 _CACHED_PRETOKENS = 1 << 18
 _LONGEST_CACHED = 64
+
+# Characters encoded in Python before the kernels are loaded (a tenth of a second), before they are
+# compiled (seconds, once on a machine), and in a stream, which may have to stay in little memory.
+_WORTH_LOADING = 1 << 18
+_WORTH_COMPILING = 1 << 23
 
 
 class Tokenizer:
@@ -66,6 +78,8 @@ class Tokenizer:
         self.byte_ids = _byte_ids(self._ids)
         self._pretokenizer = PreTokenizer(pattern, self.special_tokens)
         self._cache: dict[str, list[int]] = {}
+        self._fast: FastEncoder | None = None
+        self._characters = 0
 
     @property
     def vocab_size(self) -> int:
@@ -99,8 +113,69 @@ class Tokenizer:
                 f"{self.vocab_size - 1}"
             ) from None
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The smallest of uint16 and uint32 that holds every id."""
+        return np.dtype("<u2" if self.vocab_size <= 1 << 16 else "<u4")
+
+    def fast(self, characters: int, enough: int = _WORTH_LOADING) -> FastEncoder | None:
+        """The encoder by kernels, if there is one and it pays for that much text.
+
+        Args:
+            characters: to be encoded now.
+            enough: how many make it worth loading, those encoded before counted in.
+        """
+        self._characters += characters
+        if (
+            self._fast is None
+            and self._characters >= enough
+            and (self._characters >= _WORTH_COMPILING or library.is_cached("encoding"))
+        ):
+            from lmlab.tokenizer.fast import FastEncoder  # what only reads ids needs none of this
+            from lmlab.tokenizer.native import make_tables
+
+            tables = make_tables(
+                pattern=self.pattern,
+                vocab_size=self.vocab_size,
+                byte_ids=self.byte_ids,
+                merges=self._merges,
+                special_ids=self._special_ids,
+            )
+            self._fast = None if tables is None else FastEncoder(tables)
+        return self._fast
+
     def encode(self, text: str) -> list[int]:
         """Return the ids of ``text``. Raises :class:`DataError` for lone surrogates."""
+        fast = self.fast(len(text))
+        return self.encode_slowly(text) if fast is None else fast.encode(text).tolist()
+
+    def encode_array(self, text: str) -> np.ndarray[Any, np.dtype[Any]]:
+        """Return what :meth:`encode` does as an array of :attr:`dtype`: quicker for long texts."""
+        fast = self.fast(len(text))
+        if fast is None:
+            return np.array(self.encode_slowly(text), dtype=self.dtype)
+        return fast.encode(text)
+
+    def encode_many(
+        self, documents: Iterable[str], threads: int | None = None
+    ) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
+        """Yield the ids of each document, in order, as arrays of :attr:`dtype`.
+
+        Args:
+            documents: texts, read as they are needed.
+            threads: how many encode at a time; None for one a processor.
+        """
+        threads = threads or usable_cores()
+        documents = iter(documents)
+        for document in documents:
+            fast = self.fast(len(document))
+            if fast is not None:
+                yield from fast.many(itertools.chain([document], documents), threads)
+                return
+            yield np.array(self.encode_slowly(document), dtype=self.dtype)
+
+    def encode_slowly(self, text: str) -> list[int]:
+        """What :meth:`encode` does, in Python and for any pattern: the kernels' reference."""
         ids: list[int] = []
         for chunk in self._encode_pieces(self._pretokenizer.split(text)):
             ids += chunk
@@ -113,7 +188,24 @@ class Tokenizer:
 
     def encode_chunks(self, strings: Iterable[str]) -> Iterator[list[int]]:
         """Yield what :meth:`encode_iterable` does, in lists of convenient length."""
-        return self._encode_pieces(self._pretokenizer.split_stream(strings))
+        strings = iter(strings)
+        rest: list[str] = []
+        if self._fast is None:
+            slowly = self._pretokenizer.split_stream(self._until_fast(strings), rest)
+            yield from self._encode_pieces(slowly)
+        if self._fast is None:
+            yield from self._encode_pieces(self._pretokenizer.split("".join(rest)))
+        else:
+            for ids in self._fast.chunks(itertools.chain(rest, strings)):
+                yield ids.tolist()
+
+    def _until_fast(self, strings: Iterable[str]) -> Iterator[str]:
+        """Pass strings on, up to that which makes the kernels worthwhile."""
+        for string in strings:
+            fast = self.fast(len(string), _WORTH_COMPILING)
+            yield string
+            if fast is not None:
+                return
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ``ids``; malformed bytes become U+FFFD.
@@ -161,14 +253,7 @@ class Tokenizer:
                 yield ids
 
     def _encode_pretoken(self, pretoken: str) -> list[int]:
-        try:
-            data = pretoken.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"the text holds a lone surrogate, {error.object[error.start]!r}, which no UTF-8 "
-                "file can hold: replace or remove it"
-            ) from error
-        ids = [self.byte_ids[byte] for byte in data]
+        ids = [self.byte_ids[byte] for byte in to_utf8(pretoken)]
         ids = merge_pieces(ids, self._merges)
         if len(pretoken) <= _LONGEST_CACHED:
             if len(self._cache) >= _CACHED_PRETOKENS:

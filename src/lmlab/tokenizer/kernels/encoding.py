@@ -71,8 +71,8 @@ def cut(text: Any, start: int, end: int, table: Any, specials: Any, special_text
 
 
 @kernel(
-    "i64 u8* i64* i64 u8* i64* u8* i64* i32* u64* i64 u64* i64 u64* i64 u64* i32* i64 u64* i64* u64*"
-    " u8* i64 i64* i64*"
+    "i64 u8* i64* i64 u8* i64* u8* i64* i32* u64* i64 u64* i64 u64* i64 u64* i32* i64"
+    " u64* i64* u64* u8* i64 i64* i64*"
 )
 def encode(
     kind: int,

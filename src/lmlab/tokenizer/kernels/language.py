@@ -53,7 +53,7 @@ def kernel(signature: str) -> Callable[[Callable[..., int]], Callable[..., int]]
 
 def inline(function: Callable[..., Any]) -> Any:
     """Let kernels call a function; LLVM inlines it where that is worth it."""
-    return numba.njit(function, error_model="numpy", no_cpython_wrapper=True)
+    return numba.njit(function, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def _pointer(builder: Any, base: Any, index: Any, to: Any) -> Any:

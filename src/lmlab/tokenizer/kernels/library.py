@@ -38,6 +38,11 @@ def load(group: str) -> dict[str, Kernel] | None:
         return _loaded[group]
 
 
+def is_cached(group: str) -> bool:
+    """Whether :func:`load` would be quick: nothing to compile, or nothing that can be."""
+    return group in _loaded or bool(_missing()) or _path(group).is_file()
+
+
 def address(array: Any) -> int:
     """Where a numpy array's data begins."""
     return int(array.__array_interface__["data"][0])
@@ -53,11 +58,11 @@ def cache_folder() -> Path:
 
 
 def _load(group: str) -> dict[str, Kernel] | None:
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing or sys.byteorder != "little" or ctypes.sizeof(ctypes.c_void_p) != 8:
-        _tell_slow(" and ".join(missing) + " missing" if missing else "not a 64-bit machine")
+    missing = _missing()
+    if missing:
+        _tell_slow(missing)
         return None
-    path = cache_folder() / f"{group}-{_key()}.kernels"
+    path = _path(group)
     stored = _read(path)
     if stored is None:
         stored = _build(group)
@@ -67,8 +72,22 @@ def _load(group: str) -> dict[str, Kernel] | None:
 
 
 @functools.cache
+def _missing() -> str:
+    """What this machine lacks, or an empty string."""
+    names = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if names:
+        return f"{' and '.join(names)} not installed"
+    small = sys.byteorder != "little" or ctypes.sizeof(ctypes.c_void_p) != 8
+    return "not a little-endian 64-bit machine" if small else ""
+
+
+def _path(group: str) -> Path:
+    return cache_folder() / f"{group}-{_key()}.kernels"
+
+
+@functools.cache
 def _tell_slow(reason: str) -> None:
-    print(f"lmlab: tokenizing in pure Python, many times slower: {reason}", file=sys.stderr)
+    print(f"lmlab: tokenizing in pure Python, many times slower ({reason})", file=sys.stderr)
 
 
 @functools.cache

@@ -1,0 +1,159 @@
+"""Text files to a file of ids: with progress, in bounded memory, and resumable after a kill.
+
+Ids are written to ``.<name>.partial``, which is renamed when it is whole. Beside it a journal says,
+every few seconds, up to which place of the text the ids are safely on the disk; the next call cuts
+the partial file there and goes on, so that the result is the same byte for byte. Where there are no
+kernels for the tokenizer, the text is encoded in Python and from its beginning.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmlab.errors import DataError
+from lmlab.io import progress, read_json, write_json, writing
+from lmlab.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from lmlab.tokenizer.file_encoding import Place
+
+_CHUNK_CHARACTERS = 1 << 20
+_JOURNAL_SECONDS = 10.0
+_JOURNAL_VERSION = 1
+
+
+def encode_to(
+    path: Path, paths: Sequence[Path], tokenizer: Tokenizer, text_hash: str
+) -> tuple[int, int]:
+    """Write the ids of the text of ``paths`` to ``path``, whole or not at all.
+
+    Returns:
+        How many ids, and how many bytes of text they stand for, special tokens not counted.
+
+    Raises:
+        DataError: a text is not UTF-8.
+        DiskError: the disk is full or not writable. In both cases nothing half-written is left.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    journal = _Journal(path.with_name(f".{path.name}.journal"), paths, tokenizer, text_hash)
+    total = sum(text.stat().st_size for text in paths)
+    try:
+        with writing(path):
+            if tokenizer.fast(total) is None:
+                counts = _encode_in_python(partial, paths, tokenizer, total)
+            else:
+                counts = _encode_by_kernels(partial, journal, paths, tokenizer, total)
+            os.replace(partial, path)
+    except Exception:  # a kill or an interruption leaves them, to go on from
+        partial.unlink(missing_ok=True)
+        raise
+    finally:
+        if not partial.exists():
+            journal.path.unlink(missing_ok=True)
+    return counts
+
+
+def _encode_by_kernels(
+    partial: Path, journal: _Journal, paths: Sequence[Path], tokenizer: Tokenizer, total: int
+) -> tuple[int, int]:
+    from lmlab.tokenizer.file_encoding import encode_files
+
+    fast = tokenizer.fast(0)
+    assert fast is not None
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        start = journal.read(os.fstat(descriptor).st_size)
+        os.ftruncate(descriptor, start.num_tokens * tokenizer.dtype.itemsize)
+        done = start.offset + sum(text.stat().st_size for text in paths[: start.file])
+        with _bar(partial, total, done) as bar:
+
+            def advance(place: Place, size: int) -> None:
+                bar.update(size)
+                journal.keep(place, lambda: os.fsync(descriptor))
+
+            end = encode_files(fast.tables, paths, descriptor, start=start, advance=advance)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return end.num_tokens, end.num_text_bytes
+
+
+class _Journal:
+    """Up to which place of the text the partial file is safely written."""
+
+    def __init__(
+        self, path: Path, paths: Sequence[Path], tokenizer: Tokenizer, text_hash: str
+    ) -> None:
+        self.path = path
+        self._job = {
+            "format_version": _JOURNAL_VERSION,
+            "tokenizer_hash": tokenizer.hash,
+            "text_hash": text_hash,
+            "sizes": [text.stat().st_size for text in paths],
+        }
+        self._id_bytes = tokenizer.dtype.itemsize
+        self._due = time.monotonic() + _JOURNAL_SECONDS
+
+    def read(self, size: int) -> Place:
+        """Where to go on with a partial file of ``size`` bytes: at the beginning if in doubt."""
+        from lmlab.tokenizer.file_encoding import Place
+
+        try:
+            record = read_json(self.path)
+            place = Place(**record.pop("place"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return Place()
+        if record != self._job or place.num_tokens * self._id_bytes > size:
+            return Place()
+        return place
+
+    def keep(self, place: Place, synchronize: Callable[[], None]) -> None:
+        """Record ``place`` if that is due; the ids before it are synchronized to the disk first."""
+        start = time.monotonic()
+        if start < self._due:
+            return
+        synchronize()
+        write_json(self.path, {**self._job, "place": dataclasses.asdict(place)})
+        # A slow disk is not asked again before ten times as long has passed.
+        end = time.monotonic()
+        self._due = end + max(_JOURNAL_SECONDS, 10 * (end - start) if _JOURNAL_SECONDS else 0)
+
+
+def _encode_in_python(
+    partial: Path, paths: Sequence[Path], tokenizer: Tokenizer, total: int
+) -> tuple[int, int]:
+    lengths = tokenizer.token_byte_lengths
+    num_tokens = num_text_bytes = 0
+    with open(partial, "wb") as file, _bar(partial, total, 0) as bar:
+        for text in paths:
+            for chunk in tokenizer.encode_chunks(_read(text)):
+                ids = np.array(chunk, dtype=tokenizer.dtype)
+                file.write(ids.tobytes())
+                num_bytes = int(lengths[ids].sum())
+                num_tokens += len(ids)
+                num_text_bytes += num_bytes
+                bar.update(num_bytes)
+        file.flush()
+        os.fsync(file.fileno())
+    return num_tokens, num_text_bytes
+
+
+def _bar(partial: Path, total: int, done: int) -> Any:
+    name = partial.name.removeprefix(".").split(".")[0]
+    return progress(total=total, initial=done, desc=f"encoding {name}", unit="B", unit_scale=True)
+
+
+def _read(path: Path) -> Iterator[str]:
+    with open(path, encoding="utf-8", newline="") as file:
+        try:
+            while text := file.read(_CHUNK_CHARACTERS):
+                yield text
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is not UTF-8 text: {error.reason}") from error

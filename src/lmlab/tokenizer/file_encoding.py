@@ -1,0 +1,234 @@
+"""Text files to ids in a file: several threads, memory that does not grow, and a resumable place.
+
+Each thread reads the next few MiB up to a place where text may be cut, encodes them in its own
+buffers, waits for its turn to know where its ids belong, and writes them there. The ids are the
+same for any number of threads and any size of the parts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmlab.errors import DataError
+from lmlab.tokenizer.cores import usable_cores
+from lmlab.tokenizer.native import PADDING, Encoded, Tables, Worker
+
+_PART_BYTES = 4 << 20
+_LARGEST_WRITE = 1 << 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """How far encoding has come.
+
+    Attributes:
+        file: index of the file being read.
+        offset: bytes of it that are encoded.
+        num_tokens: ids written for all text before.
+        num_text_bytes: bytes of that text, special tokens not counted.
+    """
+
+    file: int = 0
+    offset: int = 0
+    num_tokens: int = 0
+    num_text_bytes: int = 0
+
+
+def encode_files(
+    tables: Tables,
+    paths: Sequence[Path],
+    descriptor: int,
+    *,
+    advance: Callable[[Place, int], None],
+    start: Place | None = None,
+    threads: int | None = None,
+    part_bytes: int = _PART_BYTES,
+) -> Place:
+    """Encode the text of ``paths``, each on its own, and write the ids one behind the other.
+
+    Args:
+        tables: of the tokenizer; ids are written little-endian in its dtype.
+        paths: UTF-8 text files.
+        descriptor: of the file that ids are written to.
+        advance: called in order, by one thread at a time, with a place up to which every id has
+            been written, and the bytes read since the last call.
+        start: where to go on; None for the beginning.
+        threads: how many encode at a time; None for one a processor.
+        part_bytes: what a thread reads at a time; more where text cannot be cut.
+
+    Returns:
+        The place at the end.
+
+    Raises:
+        DataError: a file is not UTF-8.
+        OSError: a file cannot be read or written.
+    """
+    job = _Job(tables, paths, descriptor, start or Place(), advance, part_bytes)
+    others = (threads or usable_cores()) - 1
+    workers = [threading.Thread(target=job.work, daemon=True) for _ in range(others)]
+    for worker in workers:
+        worker.start()
+    try:
+        job.work()
+    finally:
+        job.stop()
+        for worker in workers:
+            worker.join()
+        job.close()
+    if job.error is not None:
+        raise job.error
+    return job.safe
+
+
+@dataclasses.dataclass
+class _Part:
+    """Text from one cut to the next, in a worker's buffer."""
+
+    number: int
+    file: int
+    offset: int
+    size: int
+    ends_file: bool
+
+
+class _Job:
+    def __init__(
+        self,
+        tables: Tables,
+        paths: Sequence[Path],
+        descriptor: int,
+        start: Place,
+        advance: Callable[[Place, int], None],
+        part_bytes: int,
+    ) -> None:
+        self.tables, self.paths, self.descriptor = tables, paths, descriptor
+        self.advance, self.part_bytes = advance, part_bytes
+        self.error: BaseException | None = None
+        self.safe = start
+        self._reading = threading.Lock()
+        self._file, self._offset, self._number = start.file, start.offset, 0
+        self._input: int | None = None
+        self._turn = threading.Condition()
+        self._next, self._reserved = 0, start  # whose turn it is, and where its ids begin
+        self._written: dict[int, tuple[Place, int]] = {}
+        self._next_safe = 0
+        self._stopped = False
+
+    def work(self) -> None:
+        """Encode parts until none is left; the body of each thread."""
+        try:
+            worker = Worker(self.tables)
+            buffer = np.empty(self.part_bytes + PADDING, dtype=np.uint8)
+            while not self._stopped:
+                with self._reading:
+                    part, buffer = self._read(buffer)
+                if part is None:
+                    return
+                encoded = worker.encode(buffer, np.array([0, part.size], dtype=np.int64))
+                self._check(part, encoded)
+                place = self._reserve(part, encoded)
+                if place is None:
+                    return
+                self._write(encoded.ids, place.num_tokens)
+                self._finish(part)
+        except BaseException as error:  # raised again by encode_files, in the thread that called
+            with self._turn:
+                self.error = self.error or error
+            self.stop()
+
+    def stop(self) -> None:
+        """Let every thread end after what it is doing."""
+        with self._turn:
+            self._stopped = True
+            self._turn.notify_all()
+
+    def close(self) -> None:
+        """Close the file that is being read."""
+        if self._input is not None:
+            os.close(self._input)
+            self._input = None
+
+    def _read(self, buffer: Any) -> tuple[_Part | None, Any]:
+        """The next part, in ``buffer`` or a larger one; None at the end of the last file."""
+        if self._file == len(self.paths):
+            return None, buffer
+        if self._input is None:
+            self._input = os.open(self.paths[self._file], os.O_RDONLY)
+        size, ended, buffer = self._fill(buffer)
+        part = _Part(self._number, self._file, self._offset, size, ended)
+        self._number += 1
+        self._offset += size
+        if ended:
+            self.close()
+            self._file, self._offset = self._file + 1, 0
+        return part, buffer
+
+    def _fill(self, buffer: Any) -> tuple[int, bool, Any]:
+        """Read until the text can be cut or ends: bytes up to there, whether it ends, the buffer.
+
+        A buffer is read again from the cut by whoever comes next; the page cache has it.
+        """
+        assert self._input is not None
+        found = 0
+        while True:
+            room = len(buffer) - PADDING
+            while found < room:
+                count = os.preadv(self._input, [buffer[found:room]], self._offset + found)
+                if count == 0:
+                    return found, True, buffer
+                found += count
+            size = self.tables.cut(buffer, found)
+            if size > 0:
+                return size, False, buffer
+            larger = np.empty(2 * room + PADDING, dtype=np.uint8)
+            larger[:found] = buffer[:found]
+            buffer = larger
+
+    def _check(self, part: _Part, encoded: Encoded) -> None:
+        if encoded.malformed is not None:
+            raise DataError(
+                f"{self.paths[part.file]} is not UTF-8 text: malformed at byte "
+                f"{part.offset + encoded.malformed}"
+            )
+
+    def _reserve(self, part: _Part, encoded: Encoded) -> Place | None:
+        """Wait until all parts before have their places; this one's, or None to stop."""
+        with self._turn:
+            while self._next != part.number and not self._stopped:
+                self._turn.wait()
+            if self._stopped:
+                return None
+            place = self._reserved
+            ended = part.ends_file
+            self._reserved = Place(
+                part.file + 1 if ended else part.file,
+                0 if ended else part.offset + part.size,
+                place.num_tokens + len(encoded.ids),
+                place.num_text_bytes + part.size - encoded.special_bytes,
+            )
+            self._written[part.number] = (self._reserved, -1)
+            self._next += 1
+            self._turn.notify_all()
+            return place
+
+    def _write(self, ids: Any, first: int) -> None:
+        data = memoryview(ids).cast("B")
+        offset = first * ids.itemsize
+        while data:
+            count = os.pwrite(self.descriptor, data[:_LARGEST_WRITE], offset)
+            data, offset = data[count:], offset + count
+
+    def _finish(self, part: _Part) -> None:
+        with self._turn:
+            self._written[part.number] = (self._written[part.number][0], part.size)
+            while self._written.get(self._next_safe, (None, -1))[1] >= 0:
+                self.safe, size = self._written.pop(self._next_safe)
+                self._next_safe += 1
+                self.advance(self.safe, size)
