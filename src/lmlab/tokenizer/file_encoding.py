@@ -77,8 +77,10 @@ def encode_files(
         worker.start()
     try:
         job.work()
+        for worker in workers:
+            worker.join()
     finally:
-        job.stop()
+        job.stop()  # for whoever is at work still: this thread was interrupted
         for worker in workers:
             worker.join()
         job.close()

@@ -1,0 +1,275 @@
+"""The tokenizer beside every peer that installs from PyPI: training, encoding, starting.
+
+    pip install -c constraints.txt -e '.[benchmark]'
+    python benchmarks/tokenizer.py --text BOOKS.txt --gpt2 GPT2_FOLDER
+
+Every measurement is a process of its own, the libraries take turns, and medians are given: wall
+seconds and CPU seconds of the whole process, the seconds of the work in it, and its peak memory.
+Where the rules are the same the results must be equal. ``GPT2_FOLDER`` holds ``vocab.json`` and
+``merges.txt`` as GPT-2's were published. What is printed is also kept in ``--keep``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import importlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+JOBS = Path(__file__).with_name("tokenizer_jobs.py")
+LIBRARIES = {
+    "train": [
+        "lmlab", "gigatoken", "ffbpe", "rustbpe", "sentencepiece", "bpeasy", "tokenizers",
+    ],
+    "file": ["lmlab", "gigatoken", "fastokens", "tiktoken", "tokenizers"],
+    "text": ["lmlab", "gigatoken"],
+    "line": ["lmlab"],
+    "kernels": ["lmlab"],
+}  # fmt: skip
+# Libraries whose results are those of lmlab by rule; the others break ties or cut text otherwise.
+EQUAL = {"train": ["ffbpe"], "file": LIBRARIES["file"], "text": LIBRARIES["text"]}
+SLOW = {"tokenizers", "tiktoken", "bpeasy", "sentencepiece"}
+
+
+class Report:
+    """Lines that are printed and kept."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("")
+
+    def line(self, text: str = "") -> None:
+        """Print a line and keep it."""
+        print(text, flush=True)
+        if self._path is not None:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(text + "\n")
+
+
+def measure(
+    library: str, job: str, settings: dict[str, Any], environment: dict[str, str]
+) -> dict[str, Any] | None:
+    """Run a job in a process of its own; None where the library is not installed."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(settings, file)
+        file.flush()
+        started = time.perf_counter()
+        command = [sys.executable, str(JOBS), library, job, file.name]
+        child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        )
+        assert child.stdout is not None and child.stderr is not None
+        told, errors = child.stdout.read(), child.stderr.read()
+        _, status, usage = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - started
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{library} {job} failed:\n{errors.decode()}")
+    found = json.loads(told.decode().splitlines()[-1])
+    if found.get("missing"):
+        return None
+    return found | {
+        "wall": wall,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "told": errors.decode().strip(),
+    }
+
+
+def compare(
+    report: Report, title: str, job: str, settings: dict[str, Any], rounds: int, chosen: list[str]
+) -> None:
+    """Let the libraries take turns at a job, and print medians and ratios to lmlab."""
+    report.line(f"\n## {title}")
+    runs: dict[str, list[dict[str, Any]]] = {}
+    made: dict[str, str] = {}
+    environment = dict(os.environ) | {
+        name: str(settings["threads"])
+        for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "TOKENIZERS_NUM_THREADS")
+    }
+    libraries = [name for name in LIBRARIES[job] if name in chosen]
+    for turn in range(rounds):
+        for library in libraries:
+            if turn and (library in SLOW and turn >= 2):
+                continue
+            found = measure(library, job, settings, environment)
+            if found is None:
+                if turn == 0:
+                    report.line(f"{library} is not installed")
+                continue
+            runs.setdefault(library, []).append(found)
+            made[library] = found.get("made") or _hash_out(settings)
+    ours = {key: median(runs["lmlab"], key) for key in ("wall", "seconds")}
+    size = settings["size"] / 1e6
+    report.line(f"{'':14} {'runs':>4} {'wall s':>8} {'work s':>8} {'MB/s':>7} {'CPU s':>7} "
+                f"{'peak MB':>8} {'wall ratio':>10} {'work ratio':>10}")  # fmt: skip
+    for library, found in runs.items():
+        wall, work = median(found, "wall"), median(found, "seconds")
+        report.line(
+            f"{library:14} {len(found):4} {wall:8.2f} {work:8.2f} {size / work:7.0f} "
+            f"{median(found, 'cpu'):7.2f} {median(found, 'peak_mb'):8.0f} "
+            f"{wall / ours['wall']:10.2f} {work / ours['seconds']:10.2f}"
+        )
+    for library in EQUAL.get(job, []):
+        if library in made and library != "lmlab":
+            same = "equal to" if made[library] == made["lmlab"] else "DIFFERENT FROM"
+            report.line(f"{library}'s result is {same} lmlab's")
+
+
+def median(runs: list[dict[str, Any]], key: str) -> float:
+    """The median of one figure over runs."""
+    return statistics.median(run[key] for run in runs)
+
+
+def _hash_out(settings: dict[str, Any]) -> str:
+    out = Path(settings["out"])
+    if not out.exists():
+        return ""
+    with open(out, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    out.unlink()
+    return found
+
+
+def start(report: Report, settings: dict[str, Any], rounds: int) -> None:
+    """Times to start: a process that encodes a line, and the first use ever of the kernels."""
+    report.line("\n## start of a process")
+    environment = dict(os.environ)
+    for job, title in (
+        ("line", "load GPT-2's vocabulary, encode a line"),
+        ("kernels", "the same, by the kernels"),
+    ):
+        runs = [measure("lmlab", job, settings, environment) for _ in range(rounds)]
+        walls = [run["wall"] for run in runs if run is not None]
+        report.line(f"{title:45} median {statistics.median(walls):.2f} s, "
+                    f"longest {max(walls):.2f} s of {len(walls)}")  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        empty = environment | {"XDG_CACHE_HOME": folder, "HOME": folder}
+        for title in ("first use ever, kernels compiled", "the next use"):
+            run = measure("lmlab", "kernels", settings, empty)
+            assert run is not None
+            report.line(f"{title:45} {run['wall']:.2f} s; told: {run['told'] or 'nothing'}")
+
+
+def prepare(gpt2: Path, folder: Path) -> dict[str, str]:
+    """GPT-2's vocabulary in the forms that the libraries read."""
+    sys.path.insert(0, str(JOBS.parent))
+    files = importlib.import_module("lmlab.tokenizer.files")
+    vocab, _, _ = files.load_gpt2(gpt2)
+    ranks = folder / "ranks.tiktoken"
+    ranks.write_bytes(
+        b"".join(
+            base64.b64encode(entry) + b" %d\n" % index
+            for index, entry in vocab.items()
+            if index < 50256
+        )
+    )
+    whole = folder / "tokenizer.json"
+    entries = json.loads((gpt2 / "vocab.json").read_text("utf-8"))
+    lines = (gpt2 / "merges.txt").read_text("utf-8").split("\n")
+    merges = [line.split(" ") for line in lines if line and not line.startswith("#version")]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    end = {"id": 50256, "content": "<|endoftext|>", "special": True, "single_word": False,
+           "lstrip": False, "rstrip": False, "normalized": False}  # fmt: skip
+    whole.write_text(
+        json.dumps(
+            {
+                "version": "1.0",
+                "added_tokens": [end],
+                "normalizer": None,
+                "pre_tokenizer": byte_level | {"use_regex": True},
+                "post_processor": None,
+                "decoder": byte_level | {"use_regex": True},
+                "model": {"type": "BPE", "vocab": entries, "merges": merges},
+            }
+        )
+    )
+    return {"gpt2": str(gpt2), "tiktoken": str(ranks), "tokenizer_json": str(whole)}
+
+
+def three_times(text: Path, folder: Path) -> Path:
+    """The text three times over: as it is, in small letters, and with its vowels turned."""
+    whole = folder / "three_times.txt"
+    content = text.read_bytes().decode("utf-8")
+    turned = content.translate(str.maketrans("aeiou", "eioua"))
+    turned = turned.replace("<|indufvixv|>", "<|endoftext|>")
+    with open(whole, "wb") as file:
+        for part in (content, content.lower(), turned):
+            file.write(part.encode("utf-8"))
+    return whole
+
+
+def machine() -> str:
+    """Processor, cores and system, without the machine's name."""
+    processor = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                processor = line.split(":")[1].strip()
+    return f"{processor}, {os.cpu_count()} processors, {platform.system()}"
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--text", type=Path, required=True, help="a large UTF-8 text")
+    parser.add_argument("--small", type=Path, help="a smaller one, to train 10,000 entries on")
+    parser.add_argument("--gpt2", type=Path, help="folder with vocab.json and merges.txt")
+    parser.add_argument("--tasks", default="train,file,text,start")
+    parser.add_argument("--only", default="", help="libraries besides lmlab, all by default")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--keep", type=Path, help="a file for the results")
+    options = parser.parse_args()
+    every = sorted({name for names in LIBRARIES.values() for name in names})
+    chosen = ["lmlab", *options.only.split(",")] if options.only else every
+    report = Report(options.keep)
+    shown = [word if not word.startswith("/") else Path(word).name for word in sys.argv[1:]]
+    report.line(f"# python benchmarks/tokenizer.py {' '.join(shown)}")
+    report.line(f"{time.strftime('%Y-%m-%d')}; {machine()}; Python {platform.python_version()}")
+    found = {d.metadata["Name"].lower(): d.version for d in metadata.distributions()}
+    report.line(", ".join(f"{name} {found[name]}" for name in every if name in found))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        base: dict[str, Any] = {"threads": options.threads, "out": str(folder / "out")}
+        base |= prepare(options.gpt2, folder) if options.gpt2 else {}
+        tasks = options.tasks.split(",")
+
+        def job(title: str, kind: str, text: Path, **more: Any) -> None:
+            size = text.stat().st_size
+            settings = base | {"text": str(text), "size": size} | more
+            title = f"{title}, {size / 1e6:.0f} MB, {options.threads} threads"
+            compare(report, title, kind, settings, options.rounds, chosen)
+
+        if "train" in tasks:
+            job("training, 32,000 entries", "train", options.text, vocab_size=32_000)
+            if options.small:
+                job("training, 10,000 entries", "train", options.small, vocab_size=10_000)
+        if "file" in tasks:
+            job("file to token file, GPT-2", "file", options.text)
+        if "large" in tasks or "file" in tasks:
+            large = three_times(options.text, folder)
+            fast = [library for library in chosen if library not in SLOW]
+            chosen_before, chosen[:] = list(chosen), fast
+            job("file to token file, GPT-2, three times over", "file", large)
+            chosen[:] = chosen_before
+        if "text" in tasks:
+            job("one text in memory, warm, GPT-2", "text", options.text, repetitions=4)
+        if "start" in tasks:
+            start(report, base | {"size": 0}, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
