@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
-from lmlab.tokenizer.kernels.layout import OUT_SLACK
+from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.native import PADDING, Array, Tables, Worker
 from lmlab.tokenizer.utf8 import to_utf8
 
 _BLOCK_CHARACTERS = 1 << 20
+_SLICE_CHARACTERS = 1 << 13
+_WINDOW_CHARACTERS = 1 << 12
 _STREAM_CHARACTERS = 1 << 16
 _BATCH_CHARACTERS = 1 << 20
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 class FastEncoder:
@@ -39,32 +45,64 @@ class FastEncoder:
             self._idle.append(worker)
 
     def encode(self, text: str) -> Array:
-        """The ids of a text."""
+        """The ids of a text, a long one in as many threads as there are processors."""
         if len(text) > _BLOCK_CHARACTERS:
-            return self._encode_long(text)
+            return self._encode_long(text, usable_cores())
         data = to_utf8(text)
         with self._worker() as worker:
             return worker.encode(*_padded([data])).ids.copy()
 
-    def _encode_long(self, text: str) -> Array:
-        """By parts, straight into the result: fresh memory costs more than encoding does."""
-        out = np.empty(len(text) // 2 + 4 * _BLOCK_CHARACTERS, dtype=self.tables.dtype)
+    def _encode_long(self, text: str, threads: int) -> Array:
+        """By parts, into one result that is made before: fresh memory costs more than encoding."""
+        out = np.empty(len(text) // 2, dtype=self.tables.dtype)
         count = 0
-        with self._worker() as worker:
-            for buffer, size in self._parts([text], _BLOCK_CHARACTERS):
-                needed = count + size + OUT_SLACK
-                if needed > len(out):
-                    out.resize(max(needed, len(out) * 3 // 2), refcheck=False)
-                starts = np.array([0, size], dtype=np.int64)
-                count += len(worker.encode(buffer, starts, out[count:]).ids)
+        with ThreadPoolExecutor(threads) as pool:
+            for ids in _ahead(pool, self._encode_span, self._spans(text), threads):
+                if count + len(ids) > len(out):
+                    out.resize(2 * (count + len(ids)), refcheck=False)
+                out[count : count + len(ids)] = ids
+                count += len(ids)
         out.resize(count, refcheck=False)
         return out
+
+    def _encode_span(self, span: tuple[str, int, int]) -> Array:
+        text, start, end = span
+        # Small slices, for most of them are ASCII throughout, which is quicker.
+        slices = range(start, end, _SLICE_CHARACTERS)
+        data = [to_utf8(text[first : min(first + _SLICE_CHARACTERS, end)]) for first in slices]
+        padded = np.frombuffer(b"".join([*data, bytes(PADDING)]), dtype=np.uint8)
+        with self._worker() as worker:
+            return worker.encode(padded, _whole(len(padded) - PADDING)).ids.copy()
+
+    def _spans(self, text: str) -> Iterator[tuple[str, int, int]]:
+        """Parts of a text that can be encoded on their own: it, and where they begin and end."""
+        start = 0
+        while start < len(text):
+            end = self._span_end(text, start)
+            yield text, start, end
+            start = end
+
+    def _span_end(self, text: str, start: int) -> int:
+        size = _BLOCK_CHARACTERS
+        while start + size < len(text):
+            end, window = start + size, _WINDOW_CHARACTERS
+            while window < 4 * size:
+                first = max(start, end - window)
+                data = to_utf8(text[first:end])
+                buffer = np.frombuffer(data + bytes(PADDING), dtype=np.uint8)
+                place = self.tables.cut(buffer, len(data))
+                # A special token may begin before the window, but none is as long as half of it.
+                if place > (len(data) // 2 if first > start else 0):
+                    return first + len(data[:place].decode("utf-8"))
+                window *= 8
+            size *= 2
+        return len(text)
 
     def chunks(self, strings: Iterable[str], block: int = _STREAM_CHARACTERS) -> Iterator[Array]:
         """The ids of the concatenated strings, about ``block`` bytes of text at a time."""
         with self._worker() as worker:
             for buffer, size in self._parts(strings, block):
-                ids = worker.encode(buffer, np.array([0, size], dtype=np.int64)).ids
+                ids = worker.encode(buffer, _whole(size)).ids
                 if len(ids):
                     yield ids.copy()
 
@@ -94,19 +132,32 @@ class FastEncoder:
 
     def many(self, documents: Iterable[str], threads: int) -> Iterator[Array]:
         """The ids of each document, in order; a few batches of documents are on their way."""
-        waiting: deque[Future[list[Array]]] = deque()
         with ThreadPoolExecutor(threads) as pool:
-            for batch in _batches(documents):
-                waiting.append(pool.submit(self._encode_batch, batch))
-                if len(waiting) > 2 * threads:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
+            for batch in _ahead(pool, self._encode_batch, _batches(documents), threads):
+                yield from batch
 
     def _encode_batch(self, batch: Sequence[str]) -> list[Array]:
         with self._worker() as worker:
             encoded = worker.encode(*_padded([to_utf8(text) for text in batch]))
             return np.split(encoded.ids.copy(), encoded.ends[:-1])
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, work: Callable[[_T], _R], items: Iterable[_T], threads: int
+) -> Iterator[_R]:
+    """The results of ``work`` in order, with no more than a few items on their way."""
+    waiting: deque[Future[_R]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > 2 * threads:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _whole(size: int) -> Array:
+    """One text of ``size`` bytes, as a worker takes it."""
+    return np.array([0, size], dtype=np.int64)
 
 
 def _padded(texts: Sequence[bytes]) -> tuple[Array, Array]:

@@ -283,10 +283,11 @@ def _merge_table(
 ) -> dict[tuple[int, int], tuple[int, int]]:
     table: dict[tuple[int, int], tuple[int, int]] = {}
     for rank, (left, right) in enumerate(merges):
-        for part in (left, right, left + right):
-            if part not in ids:
-                raise DataError(
-                    f"merge {rank}, {left!r} + {right!r}, needs {part!r}: the vocabulary lacks it"
-                )
-        table.setdefault((ids[left], ids[right]), (rank, ids[left + right]))
+        try:
+            table.setdefault((ids[left], ids[right]), (rank, ids[left + right]))
+        except KeyError as error:
+            raise DataError(
+                f"merge {rank}, {left!r} + {right!r}, needs {error.args[0]!r}: the vocabulary "
+                "lacks it"
+            ) from None
     return table

@@ -4,7 +4,8 @@ Pre-tokens of up to 15 bytes and four ids (three where ids take four bytes) are 
 ``words``: lines of 64 bytes, two entries each of four uint64: the bytes and their number (two), the
 ids, and the rest of the ids with their number in the upper half. Longer ones, up to 64 bytes and 22
 ids, are kept in ``longs``, one entry of 20 uint64 a slot: length and number of ids, bytes, ids.
-Both tables forget the older entry where two meet, so that they never grow.
+The tables never grow: a new entry takes the place of the second in its line, which becomes the
+first when it is met again, so that what is frequent stays.
 """
 
 from __future__ import annotations
@@ -169,9 +170,9 @@ def _encode_segment(
                     lower, upper = group[3 * place], group[3 * place + 1]
                     at = I64(group[3 * place + 2])
                     hit = words[at] == lower and words[at + 1] == upper
-                    if not hit:
-                        at += ENTRY
-                        hit = words[at] == lower and words[at + 1] == upper
+                    if not hit and (words[at + ENTRY] == lower and words[at + ENTRY + 1] == upper):
+                        hit = True
+                        _swap(words, at)
                     if hit:
                         store_u64(out, written, words[at + 2])
                         rest = words[at + 3]
@@ -212,6 +213,15 @@ def _line(lower: Any, upper: Any, mask: int) -> int:
 
 
 @inline
+def _swap(words: Any, at: int) -> None:
+    """Put the second entry of a line first."""
+    for place in range(ENTRY):
+        first = words[at + place]
+        words[at + place] = words[at + ENTRY + place]
+        words[at + ENTRY + place] = first
+
+
+@inline
 def _encode_new(
     text: Any, start: int, length: int, byte_ids: Any, pairs: Any, pair_mask: int, words: Any,
     word_mask: int, longs: Any, long_mask: int, heap: Any, links: Any, out: Any, written: int,
@@ -234,8 +244,8 @@ def _encode_new(
     if length <= LONGEST_WORD and count <= most:
         lower, upper = _key(text, start, length)
         at = _line(lower, upper, word_mask)
-        for place in range(ENTRY):
-            words[at + ENTRY + place] = words[at + place]
+        if words[at + 1] != ZERO:
+            at += ENTRY
         words[at], words[at + 1] = lower, upper
         words[at + 2], words[at + 3] = _packed_ids(links, count, shift)
     elif slot >= 0 and count <= MOST_IDS_KEPT:
