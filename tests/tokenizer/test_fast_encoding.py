@@ -1,0 +1,219 @@
+"""Encoding by the kernels against encoding in Python, which other tests hold against others."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import random
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmlab.errors import DataError
+from lmlab.tokenizer import Tokenizer, fast, native, pretokenize, tokenizer
+from lmlab.tokenizer.fast import FastEncoder
+
+END, PAIR, LONG = "<|endoftext|>", "<|endoftext|><|endoftext|>", "<|end of text|> a b"
+WORDS = [
+    "a", "b", "the", " the", " low", "lower", "  ", " ", "\n", "\r\n", "\t", "'", "'ll", "'s", "'S",
+    "1", "2024", "é", "naïve", "東京", "😀", "\u00a0", "\u3000", "\x00", "\u200b", "e\u0301", "مرحبا",
+    ".", "...", "supercalifragilistic", "internationalization" * 4, "ab" * 40, END, PAIR, LONG,
+    END[:5], "<|", "|>",
+]  # fmt: skip
+texts = st.lists(st.sampled_from(WORDS), max_size=40).map("".join) | st.text(max_size=60)
+
+
+@functools.cache
+def trained(pattern: str = pretokenize.GPT2_PATTERN, extra: int = 0) -> Tokenizer:
+    """Random merges: more of them meet in one word than in a learned vocabulary."""
+    chance = random.Random(1)
+    entries = [bytes([byte]) for byte in range(256)]
+    merges: list[tuple[bytes, bytes]] = []
+    letters = [b"a", b"b", b"e", b" ", b"t", b"h", b"l", b"i", b"1", b"\xc3", b"\xa9", b"\n"]
+    while len(merges) < 500:
+        pool = letters + [left + right for left, right in merges]
+        pair = chance.choice(pool), chance.choice(pool)
+        if pair not in merges and len(pair[0] + pair[1]) < 24:
+            merges.append(pair)
+    entries += dict.fromkeys(left + right for left, right in merges)
+    entries += [b"<%d>" % number for number in range(extra)]
+    return Tokenizer(dict(enumerate(entries)), merges, [END, PAIR, LONG], pattern=pattern)
+
+
+def fast_of(slow: Tokenizer) -> FastEncoder:
+    found = slow.fast(1 << 30)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("extra", [0, 70_000])
+@pytest.mark.parametrize("pattern", [pretokenize.GPT2_PATTERN, pretokenize.CL100K_PATTERN])
+def test_the_kernels_give_the_ids_of_the_python_path(pattern: str, extra: int) -> None:
+    slow = trained(pattern, extra)
+    quick = fast_of(slow)
+    assert slow.dtype == quick.tables.dtype == ("uint32" if extra else "uint16")
+
+    @settings(max_examples=400, deadline=None)
+    @given(texts)
+    def check(text: str) -> None:
+        found = quick.encode(text)
+        assert found.tolist() == slow.encode_slowly(text)
+        assert found.dtype == slow.dtype
+        assert slow.decode(found.tolist()) == text
+
+    check()
+
+
+def test_random_bytes_come_back() -> None:
+    chance = random.Random(4)
+    tables = fast_of(trained()).tables
+    worker = native.Worker(tables)
+    for _ in range(300):
+        data = chance.randbytes(chance.choice([1, 5, 64, 300]))
+        text = np.frombuffer(data + bytes(native.PADDING), dtype=np.uint8)
+        found = worker.encode(text, np.array([0, len(data)], dtype=np.int64))
+        assert b"".join(trained().vocab[index] for index in found.ids.tolist()) == data
+        try:
+            data.decode("utf-8")
+            assert found.malformed is None
+        except UnicodeDecodeError as error:
+            assert found.malformed == error.start
+
+
+def test_small_tables_that_forget_change_nothing() -> None:
+    slow = trained()
+    chance = random.Random(9)
+    worker = native.Worker(fast_of(slow).tables, lines=1, longs=1)
+    for _ in range(100):
+        text = "".join(chance.choices(WORDS, k=50))
+        data = text.encode()
+        array = np.frombuffer(data + bytes(native.PADDING), dtype=np.uint8)
+        found = worker.encode(array, np.array([0, len(data)], dtype=np.int64))
+        assert found.ids.tolist() == slow.encode_slowly(text)
+        specials = sum(
+            len(slow.vocab[index]) for index in found.ids.tolist() if index >= len(slow.vocab) - 3
+        )
+        assert found.special_bytes == specials
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts, st.randoms(use_true_random=False), st.integers(1, 12))
+def test_a_stream_cut_anywhere_equals_the_whole(
+    text: str, chance: random.Random, block: int
+) -> None:
+    cuts = sorted(chance.randint(0, len(text)) for _ in range(chance.randint(0, 12)))
+    parts = [text[a:b] for a, b in itertools.pairwise([0, *cuts, len(text)])]
+    found = fast_of(trained()).chunks(parts, block)
+    assert list(itertools.chain(*found)) == trained().encode_slowly(text)
+
+
+def test_a_stream_goes_over_to_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizer, "_WORTH_COMPILING", 20_000)
+    monkeypatch.setattr(pretokenize, "_BLOCK", 1000)
+    chance = random.Random(2)
+    for _ in range(20):
+        text = "".join(chance.choices(WORDS, k=20_000))
+        fresh = Tokenizer(trained().vocab, trained().merges, trained().special_tokens)
+        parts = (text[start : start + 777] for start in range(0, len(text), 777))
+        assert list(fresh.encode_iterable(parts)) == trained().encode_slowly(text)
+        assert fresh._fast is not None
+
+
+def test_a_long_text_in_parts_equals_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "_BLOCK_CHARACTERS", 64)
+    monkeypatch.setattr(fast, "_WINDOW_CHARACTERS", 48)
+    monkeypatch.setattr(fast, "_SLICE_CHARACTERS", 7)
+    chance = random.Random(3)
+    quick = fast_of(trained())
+    for size in (1, 30, 300, 3000):
+        for _ in range(30):
+            text = "".join(chance.choices(chance.sample(WORDS, 12), k=size))
+            assert quick.encode(text).tolist() == trained().encode_slowly(text)
+
+
+def test_many_documents_keep_their_order_and_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "_BATCH_CHARACTERS", 500)
+    chance = random.Random(3)
+    documents = ["".join(chance.choices(WORDS, k=chance.randint(0, 40))) for _ in range(500)]
+    expected = [trained().encode_slowly(document) for document in documents]
+    for threads in (1, 2, 3):
+        found = list(trained().encode_many(iter(documents), threads))
+        assert [ids.tolist() for ids in found] == expected
+    fresh = Tokenizer(trained().vocab, trained().merges, trained().special_tokens)
+    assert [ids.tolist() for ids in fresh.encode_many(documents)] == expected
+    assert fresh._fast is None, "so little text is not worth loading kernels"
+
+
+def test_documents_are_read_as_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "_BATCH_CHARACTERS", 100)
+    fast_of(trained())
+    read = 0
+
+    def documents() -> Iterator[str]:
+        nonlocal read
+        for _ in range(10_000):
+            read += 1
+            yield "the low lower"
+
+    found = trained().encode_many(documents(), 2)
+    next(found)
+    assert read < 100
+
+
+def test_a_lone_surrogate_is_refused() -> None:
+    quick = fast_of(trained())
+    for bad in ("a\ud800b", "a" * 3_000_000 + "\ud800"):
+        with pytest.raises(DataError, match="surrogate"):
+            quick.encode(bad)
+    with pytest.raises(DataError, match="surrogate"):
+        list(quick.chunks(["a\ud800", "b"]))
+    with pytest.raises(DataError, match="surrogate"):
+        list(quick.many(["a", "\ud800"], 1))
+
+
+def test_another_pattern_stays_in_python() -> None:
+    other = Tokenizer(trained().vocab, trained().merges, [END], pattern=r"\w+|\W")
+    assert other.fast(1 << 30) is None
+    text = "the low, lower " * 30_000
+    assert other.encode_array(text).tolist() == other.encode(text) == other.encode_slowly(text)
+
+
+def random_base64(size: int) -> str:
+    signs = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    return "".join(random.Random(1).choices(signs, k=size))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", ["a", " ", "1", "\n", "東", ".", "base64"])
+def test_ten_megabytes_of_one_pretoken(sign: str) -> None:
+    size = 10_000_000
+    text = random_base64(size) if sign == "base64" else sign * (size // len(sign.encode()))
+    entries = [bytes([byte]) for byte in range(256)]
+    merges: list[tuple[bytes, bytes]] = []
+    one = sign.encode() if sign != "base64" else b"a"
+    for start in range(1, len(one)):
+        merges.append((one[:start], one[start : start + 1]))
+    merges += [(one * times, one * times) for times in (1, 2, 4, 8)]
+    merges += [(one, one * 2)]
+    chance = random.Random(2)
+    pool = [bytes([byte]) for byte in range(65, 123)]
+    for _ in range(2000 if sign == "base64" else 0):
+        pair = chance.choice(pool), chance.choice(pool)
+        if pair not in merges:
+            merges.append(pair)
+            pool.append(pair[0] + pair[1])
+    entries += dict.fromkeys(left + right for left, right in merges)
+    slow = Tokenizer(dict(enumerate(dict.fromkeys(entries))), merges)
+    quick = fast_of(slow)
+    start = time.process_time()
+    ids = quick.encode(text)
+    seconds = time.process_time() - start
+    assert seconds < 5, f"{seconds:.1f} s"
+    assert sum(len(slow.vocab[index]) for index in ids[:1000].tolist()) > 0
+    assert int(slow.token_byte_lengths[ids].sum()) == len(text.encode())
+    short = text[:3000]
+    assert quick.encode(short).tolist() == slow.encode_slowly(short)
