@@ -1,0 +1,163 @@
+"""Files to ids: any threads, any parts, any place to go on from."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmlab.errors import DataError
+from lmlab.tokenizer import Tokenizer
+from lmlab.tokenizer.file_encoding import Place, encode_files
+from lmlab.tokenizer.native import Tables
+
+END = "<|endoftext|>"
+PIECES = [
+    "the", " the", " low", "lower", "  ", " ", "\n", "\r\n", "'", "'ll", "2024", "é", "東京", "😀",
+    "\u00a0", "...", "internationalization" * 3, END, END + END, END[:5],
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    merges = [
+        (b"t", b"h"),
+        (b"th", b"e"),
+        (b" ", b"the"),
+        (b"l", b"o"),
+        (b"lo", b"w"),
+        (b"a", b"l"),
+    ]
+    entries = [bytes([byte]) for byte in range(256)] + [left + right for left, right in merges]
+    return Tokenizer(dict(enumerate(entries)), merges, [END, END + END])
+
+
+@pytest.fixture(scope="module")
+def tables(tokenizer: Tokenizer) -> Tables:
+    fast = tokenizer.fast(1 << 30)
+    assert fast is not None
+    return fast.tables
+
+
+def some_text(seed: int, count: int) -> str:
+    return "".join(random.Random(seed).choices(PIECES, k=count))
+
+
+def write(folder: Path, texts: list[str]) -> list[Path]:
+    paths = []
+    for place, text in enumerate(texts):
+        path = folder / f"{place}.txt"
+        path.write_bytes(text.encode())
+        paths.append(path)
+    return paths
+
+
+def encoded(
+    tables: Tables, paths: list[Path], folder: Path, start: Place | None = None, **knobs: int
+) -> tuple[list[int], Place, list[tuple[Place, int]]]:
+    out = folder / "ids"
+    told: list[tuple[Place, int]] = []
+    descriptor = os.open(out, os.O_RDWR | os.O_CREAT)
+    try:
+        end = encode_files(
+            tables, paths, descriptor, start=start,
+            advance=lambda place, size: told.append((place, size)), **knobs,
+        )  # fmt: skip
+    finally:
+        os.close(descriptor)
+    return np.fromfile(out, dtype="<u2").tolist(), end, told
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("part_bytes", [7, 64, 1000, 1 << 20])
+def test_any_threads_and_parts_give_the_same(
+    tokenizer: Tokenizer, tables: Tables, tmp_path: Path, threads: int, part_bytes: int
+) -> None:
+    texts = [some_text(1, 3000), "", some_text(2, 50), "a", some_text(3, 700), ""]
+    paths = write(tmp_path, texts)
+    found, end, told = encoded(tables, paths, tmp_path, threads=threads, part_bytes=part_bytes)
+    expected = [tokenizer.encode_slowly(text) for text in texts]
+    assert found == sum(expected, [])
+    size = sum(len(text.encode()) for text in texts)
+    plain = sum(len(text.replace(END, "").encode()) for text in texts)
+    assert end == Place(len(texts), 0, len(found), plain)
+    assert sum(count for _, count in told) == size
+    places = [place for place, _ in told]
+    assert places == sorted(places, key=lambda place: (place.file, place.offset))
+
+
+def test_going_on_from_any_place_gives_the_same(
+    tokenizer: Tokenizer, tables: Tables, tmp_path: Path
+) -> None:
+    paths = write(tmp_path, [some_text(5, 500), some_text(6, 500)])
+    whole, end, told = encoded(tables, paths, tmp_path, threads=2, part_bytes=200)
+    for place, _ in told:
+        with open(tmp_path / "ids", "r+b") as file:
+            file.truncate(2 * place.num_tokens)
+        again, same_end, _ = encoded(tables, paths, tmp_path, place, threads=2, part_bytes=333)
+        assert (again, same_end) == (whole, end)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("place", [0, 5, 4999, 30_000])
+def test_malformed_text_is_told_with_its_place(
+    tables: Tables, tmp_path: Path, threads: int, place: int
+) -> None:
+    data = bytearray(b"the lower one " * 3000)
+    data[place] = 0xE9
+    (tmp_path / "odd.txt").write_bytes(data)
+    with pytest.raises(DataError, match=rf"odd\.txt is not UTF-8.*byte {place}\b"):
+        encoded(tables, [tmp_path / "odd.txt"], tmp_path, threads=threads, part_bytes=1000)
+
+
+def test_a_file_that_vanishes_and_a_callback_that_fails_end_all_threads(
+    tables: Tables, tmp_path: Path
+) -> None:
+    paths = write(tmp_path, [some_text(1, 3000)] * 2)
+    paths[1].unlink()
+    with pytest.raises(FileNotFoundError):
+        encoded(tables, paths, tmp_path, threads=3, part_bytes=100)
+
+    def fail(place: Place, size: int) -> None:
+        raise KeyboardInterrupt
+
+    descriptor = os.open(tmp_path / "ids", os.O_RDWR | os.O_CREAT)
+    with pytest.raises(KeyboardInterrupt):
+        encode_files(tables, paths[:1], descriptor, advance=fail, threads=3, part_bytes=100)
+    os.close(descriptor)
+
+
+PEAK = """
+import os, sys
+from pathlib import Path
+from lmlab.tokenizer import Tokenizer
+from lmlab.tokenizer.file_encoding import encode_files
+fast = Tokenizer.load(sys.argv[1]).fast(1 << 30)
+out = os.open(os.devnull, os.O_WRONLY)
+text = [Path(sys.argv[2])] * int(sys.argv[3])
+encode_files(fast.tables, text, out, advance=lambda place, size: None, threads=2)
+(line,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(line.split()[1])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's own account")
+def test_memory_does_not_grow_with_the_text(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path)
+    (path,) = write(tmp_path, [some_text(1, 200_000) * 10])
+
+    def peak_mb(times: int) -> float:
+        command = [sys.executable, "-c", PEAK, str(tmp_path), str(path), str(times)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout) / 1e3
+
+    size = path.stat().st_size
+    few, many = max(1, 30_000_000 // size), 300_000_000 // size
+    assert many >= 8 * few
+    assert peak_mb(many) < 1.1 * peak_mb(few) < 300
