@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import subprocess
@@ -82,7 +83,7 @@ def test_any_threads_and_parts_give_the_same(
     paths = write(tmp_path, texts)
     found, end, told = encoded(tables, paths, tmp_path, threads=threads, part_bytes=part_bytes)
     expected = [tokenizer.encode_slowly(text) for text in texts]
-    assert found == sum(expected, [])
+    assert found == list(itertools.chain(*expected))
     size = sum(len(text.encode()) for text in texts)
     plain = sum(len(text.replace(END, "").encode()) for text in texts)
     assert end == Place(len(texts), 0, len(found), plain)

@@ -56,7 +56,7 @@ def encode_to(
         raise
     finally:
         if not partial.exists():
-            journal.path.unlink(missing_ok=True)
+            journal.remove()
     return counts
 
 
@@ -113,6 +113,12 @@ class _Journal:
         if record != self._job or place.num_tokens * self._id_bytes > size:
             return Place()
         return place
+
+    def remove(self) -> None:
+        """Remove the journal, and what a kill left while it was being written."""
+        self.path.unlink(missing_ok=True)
+        for stale in self.path.parent.glob(f".{self.path.name}.*"):
+            stale.unlink(missing_ok=True)
 
     def keep(self, place: Place, synchronize: Callable[[], None]) -> None:
         """Record ``place`` if that is due; the ids before it are synchronized to the disk first."""
