@@ -105,6 +105,17 @@ def trailing_zeros(typingctx: Any, mask: Any) -> Any:
 
 
 @intrinsic
+def highest_bit(typingctx: Any, mask: Any) -> Any:
+    """Place of the highest set bit of a uint64, as an int64; undefined for 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        zeros = builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.sub(ir.Constant(ir.IntType(64), 63), zeros)
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
 def count_ones(typingctx: Any, mask: Any) -> Any:
     """Number of set bits of a uint64, as an int64."""
 

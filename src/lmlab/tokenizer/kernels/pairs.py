@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmlab.tokenizer.kernels.language import ALL, I64, U64, inline, multiply_high
+from lmlab.tokenizer.kernels.language import (
+    ALL,
+    I64,
+    ONE,
+    U64,
+    ZERO,
+    highest_bit,
+    inline,
+    multiply_high,
+    trailing_zeros,
+)
 
 _MIXER = U64(0x9E3779B97F4A7C15)
 _LOW = U64(0xFFFF_FFFF)
@@ -16,7 +26,8 @@ _HALF = U64(32)
 EMPTY = ALL  # no pair, and no merge of a pair
 
 # Up to this many bytes, looking at every pair again is quicker than keeping a heap.
-_SHORT = 96
+_SHORT = 64
+_AT_ONCE = 16
 
 
 @inline
@@ -52,8 +63,8 @@ def merge_word(
 ) -> int:
     """Merge the bytes of a pre-token, lowest rank first and leftmost among equals.
 
-    ``heap`` has room for ``3 * length`` uint64 and ``links`` for ``3 * length`` int32. Returns how
-    many tokens are left; they are the first in ``links``.
+    ``heap`` has room for 128 and for ``3 * length`` uint64, ``links`` for ``3 * length`` int32.
+    Returns how many tokens are left; they are the first in ``links``.
     """
     for place in range(length):
         links[place] = byte_ids[I64(text[start + place])]
@@ -63,27 +74,52 @@ def merge_word(
 
 
 @inline
-def _merge_by_scanning(count: int, pairs: Any, mask: int, merges: Any, ids: Any) -> int:
-    for place in range(count - 1):
-        merges[place] = find_merge(I64(ids[place]), I64(ids[place + 1]), pairs, mask)
-    while count > 1:
-        best, at = EMPTY, -1
-        for place in range(count - 1):
-            if merges[place] < best:
-                best, at = merges[place], place
-        if at < 0:
+def _merge_by_scanning(length: int, pairs: Any, mask: int, heap: Any, ids: Any) -> int:
+    """For up to 64 bytes. ``heap`` holds ``rank << 32 | place`` of each place's merge, then its id.
+
+    The places that tokens begin at are the bits of a mask, and the least rank is looked for in
+    groups of sixteen, which the processor compares at once.
+    """
+    groups = (length + _AT_ONCE - 1) // _AT_ONCE
+    for place in range(groups * _AT_ONCE):
+        heap[place] = EMPTY
+    for place in range(length - 1):
+        _note(place, I64(ids[place]), I64(ids[place + 1]), pairs, mask, heap)
+    begins = ALL >> U64(64 - length)
+    while True:
+        best = EMPTY
+        for group in range(groups):
+            for place in range(_AT_ONCE):
+                best = min(best, heap[group * _AT_ONCE + place])
+        if best == EMPTY:
             break
-        ids[at] = I64(best & _LOW)
-        count -= 1
-        for place in range(at + 1, count):
-            ids[place] = ids[place + 1]
-        for place in range(at + 1, count - 1):
-            merges[place] = merges[place + 1]
-        if at > 0:
-            merges[at - 1] = find_merge(I64(ids[at - 1]), I64(ids[at]), pairs, mask)
-        if at + 1 < count:
-            merges[at] = find_merge(I64(ids[at]), I64(ids[at + 1]), pairs, mask)
+        place = I64(best & _LOW)
+        gone = trailing_zeros(begins & (ALL << U64(place) << ONE))
+        begins &= ~(ONE << U64(gone))
+        heap[gone] = EMPTY
+        heap[place] = EMPTY
+        ids[place] = I64(heap[64 + place])
+        behind = begins & (ALL << U64(place) << ONE)
+        if behind != ZERO:
+            _note(place, I64(ids[place]), I64(ids[trailing_zeros(behind)]), pairs, mask, heap)
+        ahead = begins & ~(ALL << U64(place))
+        if ahead != ZERO:
+            before = highest_bit(ahead)
+            _note(before, I64(ids[before]), I64(ids[place]), pairs, mask, heap)
+    count = 0
+    while begins != ZERO:
+        ids[count] = ids[trailing_zeros(begins)]
+        begins &= begins - ONE
+        count += 1
     return count
+
+
+@inline
+def _note(place: int, left: int, right: int, pairs: Any, mask: int, heap: Any) -> None:
+    """Put down the merge of the token at a place with the one behind it."""
+    merge = find_merge(left, right, pairs, mask)
+    heap[place] = EMPTY if merge == EMPTY else merge & ~_LOW | U64(place)
+    heap[64 + place] = merge & _LOW
 
 
 @inline
