@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from lmlab.tokenizer.cores import usable_cores
+from lmlab.tokenizer.kernels.layout import OUT_SLACK
 from lmlab.tokenizer.native import PADDING, Array, Tables, Worker
 from lmlab.tokenizer.utf8 import to_utf8
 
@@ -71,8 +72,9 @@ class FastEncoder:
         slices = range(start, end, _SLICE_CHARACTERS)
         data = [to_utf8(text[first : min(first + _SLICE_CHARACTERS, end)]) for first in slices]
         padded = np.frombuffer(b"".join([*data, bytes(PADDING)]), dtype=np.uint8)
+        out = np.empty(len(padded) + OUT_SLACK, dtype=self.tables.dtype)
         with self._worker() as worker:
-            return worker.encode(padded, _whole(len(padded) - PADDING)).ids.copy()
+            return worker.encode(padded, _whole(len(padded) - PADDING), out).ids
 
     def _spans(self, text: str) -> Iterator[tuple[str, int, int]]:
         """Parts of a text that can be encoded on their own: it, and where they begin and end."""

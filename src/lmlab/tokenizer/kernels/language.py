@@ -96,10 +96,10 @@ store_u32 = _storer(32, types.uint32)
 
 @intrinsic
 def trailing_zeros(typingctx: Any, mask: Any) -> Any:
-    """Place of the lowest set bit of a uint64, as an int64; undefined for 0."""
+    """Place of the lowest set bit of a uint64, as an int64; 64 for 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.int64(types.uint64), generate
 
