@@ -56,6 +56,17 @@ def inline(function: Callable[..., Any]) -> Any:
     return numba.njit(function, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
+def always_inline(function: Callable[..., Any]) -> Any:
+    """Like :func:`inline`, for what runs too often to be called."""
+    return numba.njit(
+        function,
+        error_model="numpy",
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+        forceinline=True,
+    )
+
+
 def _pointer(builder: Any, base: Any, index: Any, to: Any) -> Any:
     place = builder.gep(base, [index], source_etype=ir.IntType(8))
     return builder.bitcast(place, to.as_pointer())

@@ -29,7 +29,7 @@ from lmlab.tokenizer.kernels.characters import (
     MALFORMED,
     character,
 )
-from lmlab.tokenizer.kernels.classes import LETTER, NEWLINE, NUMBER, OTHER, SPACE
+from lmlab.tokenizer.kernels.classes import BLOCKS_START, LETTER, NEWLINE, NUMBER, OTHER, SPACE
 from lmlab.tokenizer.kernels.kinds import CL100K_ENDING, GPT2
 from lmlab.tokenizer.kernels.language import (
     ALL,
@@ -37,6 +37,7 @@ from lmlab.tokenizer.kernels.language import (
     ONE,
     U64,
     ZERO,
+    always_inline,
     ascii_classes,
     count_ones,
     inline,
@@ -143,7 +144,7 @@ def _scan_gpt2(
     return count
 
 
-@inline
+@always_inline
 def _valid(size: int) -> Any:
     """Bits of the bytes of a block that lie before the end, ``size`` bytes away."""
     if size >= 64:
@@ -153,7 +154,7 @@ def _valid(size: int) -> Any:
     return (ONE << U64(size)) - ONE
 
 
-@inline
+@always_inline
 def _begins(
     letters: Any, numbers: Any, spaces: Any, blanks: Any, quotes: Any, inner: Any, valid: Any,
     next_letters: Any, next_spaces: Any, next_inner: Any, next_valid: Any, state: Any,
@@ -194,7 +195,7 @@ def _begins(
     return found, calls & (letters >> ONE | next_letters << _TOP)
 
 
-@inline
+@always_inline
 def _write(base: int, found: Any, ends: Any, count: int) -> int:
     """Write the places of the bits of ``found``: eight at a time, so that few jumps are missed."""
     total = count_ones(found)
@@ -383,8 +384,10 @@ def _contraction(text: Any, place: int, end: int) -> int:
     return 0
 
 
-@inline
+@always_inline
 def _character(text: Any, place: int, end: int, table: Any, state: Any) -> int:
+    if text[place] < 0x80:
+        return I64(table[BLOCKS_START + I64(text[place])]) | 1 << LENGTH_SHIFT
     found = character(text, place, end, table)
     if found & MALFORMED and state[MALFORMED_AT] == ZERO:
         state[MALFORMED_AT] = U64(place + 1)
