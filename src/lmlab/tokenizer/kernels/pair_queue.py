@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmlab.tokenizer.kernels.language import inline
+from lmlab.tokenizer.kernels.language import I64, inline
 from lmlab.tokenizer.kernels.merge_state import (
     FLOOR,
     HEAP,
@@ -67,7 +67,7 @@ def compare_tokens(
     size_two = token_size[two]
     common = min(size_one, size_two)
     for place in range(KEY_BYTES, common):
-        difference = int(data[token_start[one] + place]) - int(data[token_start[two] + place])
+        difference = I64(data[token_start[one] + place]) - I64(data[token_start[two] + place])
         if difference != 0:
             return difference
     return size_one - size_two

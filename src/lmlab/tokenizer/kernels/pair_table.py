@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmlab.tokenizer.kernels.language import inline
+from lmlab.tokenizer.kernels.language import I64, inline
 from lmlab.tokenizer.kernels.merge_state import (
     KEY_BYTES,
     NONE,
@@ -94,9 +94,9 @@ def describe(
     token_start[token] = first
     token_size[token] = size
     # The first eight bytes as a number, shifted so that signed numbers keep the order of bytes.
-    key = int(data[first]) - 128
+    key = I64(data[first]) - 128
     for place in range(1, KEY_BYTES):
         key = key << 8
         if place < size:
-            key = key | int(data[first + place])
+            key = key | I64(data[first + place])
     token_key[token] = key
