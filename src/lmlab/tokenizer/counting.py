@@ -9,11 +9,12 @@ grows with the number of different words only.
 from __future__ import annotations
 
 import concurrent.futures
+import io
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -64,8 +65,7 @@ def count_words(
     specials = pack(sorted((token.encode() for token in special_tokens), key=len, reverse=True))
     total = sum(path.stat().st_size for path in paths)
     if threads is None:
-        threads = min(len(os.sched_getaffinity(0)) if _HAS_AFFINITY else os.cpu_count() or 1,
-                      _MOST_THREADS, 1 + total // piece_bytes)  # fmt: skip
+        threads = min(_cores(), _MOST_THREADS, 1 + total // piece_bytes)
     with progress(total=total, desc="counting words", unit="B", unit_scale=True) as bar:
         source = _Source(kernels, paths, specials, piece_bytes, bar.update)
         tables = [WordTable(kernels, specials, KINDS[pattern]) for _ in range(threads)]
@@ -85,7 +85,11 @@ def count_words(
     return first.words()
 
 
-_HAS_AFFINITY = hasattr(os, "sched_getaffinity")
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class _Source:
@@ -103,7 +107,7 @@ class _Source:
         self._paths = list(reversed(paths))
         self._piece_bytes = piece_bytes
         self._lock = threading.Lock()
-        self._file: IO[bytes] | None = None
+        self._file: io.FileIO | None = None
         self._path = Path()
         self._held = b""  # what was read behind the last cut
         self._at = 0  # where that begins in the file
@@ -138,14 +142,14 @@ class _Source:
                 if not self._paths:
                     return buffer, 0, self._path, 0
                 self._path = self._paths.pop()
-                self._file = open(self._path, "rb", buffering=0)  # noqa: SIM115
+                self._file = io.FileIO(self._path)
                 self._held, self._at = b"", 0
             size = len(self._held)
-            buffer = _enlarged(buffer, size, size + 1)
+            buffer = _enlarged(buffer, 0, size + 1)
             buffer[:size] = np.frombuffer(self._held, dtype=np.uint8)
             start = self._at
             while True:
-                read = self._file.readinto(memoryview(buffer)[size:-_PADDING])  # type: ignore[attr-defined]
+                read = self._file.readinto(buffer.data[size:-_PADDING])
                 self._advance(read)
                 size += read
                 if read == 0:
@@ -154,9 +158,8 @@ class _Source:
                     end = size
                     break
                 table, (numbers, text) = class_table(), self._specials
-                end = self._cut(
-                    *map(address, (buffer,)), size, *map(address, (table, numbers, text))
-                )
+                fixed = map(address, (table, numbers, text))
+                end = self._cut(address(buffer), size, *fixed)
                 if end > 0:
                     break
                 buffer = _enlarged(buffer, size, 2 * size)

@@ -16,20 +16,19 @@ from lmlab.errors import DataError
 from lmlab.io import progress
 from lmlab.tokenizer.kernels import merge_state as at
 from lmlab.tokenizer.kernels.library import Kernel, address, load
-from lmlab.tokenizer.words import Words
+from lmlab.tokenizer.words import Merge, Words
 
-Merge = tuple[bytes, bytes]
 Array = np.ndarray[Any, Any]
 
 _BATCH = 1000  # merges between two reports
 _LARGEST = 1 << 31  # places are int32
-_FIRST_PAIRS = 1 << 17
+_LEAST_PAIRS = 1 << 17  # to begin with; a power of two
 
 
 def learn_merges(words: Words, num_merges: int) -> list[Merge] | None:
     """Return up to ``num_merges`` merges; fewer where every word became one token.
 
-    None where kernels cannot be had: :mod:`lmlab.tokenizer.plain_learner` learns the same.
+    None where kernels cannot be had: :mod:`lmlab.tokenizer.plain_training` learns the same.
 
     Raises:
         DataError: the distinct words have 2^31 bytes or more together.
@@ -84,12 +83,14 @@ class _Learner:
             self.arrays[f"{side}_count"] = np.zeros(tokens, dtype=np.int64)
             self.arrays[f"{side}_number"] = np.zeros(tokens, dtype=np.int64)
             self.arrays[f"{side}_seen"] = np.empty(tokens, dtype=np.int32)
-        self._make_pairs(_FIRST_PAIRS)
 
     def learn(self) -> list[Merge]:
         """All merges."""
-        for name in ("byte_tokens", "lay_out", "first_pairs"):
-            self._call(name)
+        self._call("byte_tokens")
+        self._call("lay_out")
+        different = int(np.count_nonzero(self.arrays["byte_count"]))
+        self._make_pairs(max(_LEAST_PAIRS, 1 << different.bit_length()))
+        self._call("first_pairs")
         with progress(total=self.num_merges, desc="learning merges", unit="merge") as bar:
             made = 0
             while made < self.num_merges:

@@ -10,6 +10,7 @@ import numpy as np
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+Merge = tuple[bytes, bytes]
 
 
 @dataclasses.dataclass(frozen=True)

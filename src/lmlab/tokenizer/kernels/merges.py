@@ -1,4 +1,4 @@
-"""Learning merges on flat arrays; :mod:`lmlab.tokenizer.plain_learner` tells the same in Python.
+"""Learning merges on flat arrays; :mod:`lmlab.tokenizer.plain_training` tells the same in Python.
 
 ``data`` holds the words' bytes with a zero before each and at the end; a place is an index into it.
 ``symbols`` has the id of a token at the first and the last byte of the token, DEAD between them,
