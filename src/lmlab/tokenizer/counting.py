@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import io
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,11 +19,13 @@ import numpy as np
 
 from lmlab.errors import DataError
 from lmlab.io import progress
+from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.kernels import word_state as at
 from lmlab.tokenizer.kernels.classes import class_table
 from lmlab.tokenizer.kernels.kinds import KINDS
 from lmlab.tokenizer.kernels.library import Kernel, address, load
 from lmlab.tokenizer.kernels.specials import pack
+from lmlab.tokenizer.utf8 import to_utf8
 from lmlab.tokenizer.words import Words
 
 PIECE_BYTES = 1 << 22
@@ -62,10 +63,10 @@ def count_words(
     kernels = load("counting") if pattern in KINDS else None
     if kernels is None:
         return None
-    specials = pack(sorted((token.encode() for token in special_tokens), key=len, reverse=True))
+    specials = pack(sorted(map(to_utf8, special_tokens), key=len, reverse=True))
     total = sum(path.stat().st_size for path in paths)
     if threads is None:
-        threads = min(_cores(), _MOST_THREADS, 1 + total // piece_bytes)
+        threads = min(usable_cores(), _MOST_THREADS, 1 + total // piece_bytes)
     with progress(total=total, desc="counting words", unit="B", unit_scale=True) as bar:
         source = _Source(kernels, paths, specials, piece_bytes, bar.update)
         tables = [WordTable(kernels, specials, KINDS[pattern]) for _ in range(threads)]
@@ -83,13 +84,6 @@ def count_words(
     while tables:
         first.absorb(tables.pop(0))
     return first.words()
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Source:
@@ -187,6 +181,7 @@ class WordTable:
         self._kernels, self._specials, self._kind = kernels, specials, kind
         self._state = np.zeros(_STATE_SIZE, dtype=np.uint64)
         self._ends = np.empty(at.BATCH, dtype=np.int64)
+        self._places = np.empty(at.BATCH, dtype=np.int64)
         self._counter = np.zeros(at.COUNTER_SIZE, dtype=np.int64)
         self._short = _empty_short(_FIRST_SHORT)
         self._long = _empty_long(_FIRST_LONG)
@@ -199,7 +194,9 @@ class WordTable:
         """Count the words of a text; return the place of its first malformed byte, or None."""
         self._counter[at.PLACE] = 0
         numbers, text = self._specials
-        fixed = list(map(address, (class_table(), numbers, text, self._state, self._ends)))
+        fixed = list(
+            map(address, (class_table(), numbers, text, self._state, self._ends, self._places))
+        )
         count, start = self._kernels["count"], address(buffer)
         while code := count(self._kind, start, size, *fixed, *self._addresses()):
             self._grow(code)
@@ -221,8 +218,7 @@ class WordTable:
         written = self._kernels["list_words"](
             *self._addresses(), *map(address, (data, starts, counts))
         )
-        assert written == number and starts[-1] == size
-        return Words(data, starts, counts)
+        return Words(data[: starts[written]], starts[: written + 1], counts[:written])
 
     def _addresses(self) -> list[int]:
         return list(map(address, (self._counter, self._short, self._long, self._text)))

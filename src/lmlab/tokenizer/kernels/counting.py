@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmlab.tokenizer.kernels.language import I64, U64, ZERO, kernel
+from lmlab.tokenizer.kernels.language import I64, U64, ZERO, kernel, prefetch
 from lmlab.tokenizer.kernels.scan import FINISHED, MALFORMED_AT, begin, scan
 from lmlab.tokenizer.kernels.segments import (
     find_cut,
@@ -40,16 +40,16 @@ from lmlab.tokenizer.kernels.word_state import (
 from lmlab.tokenizer.kernels.word_table import (
     add_long,
     add_short,
-    fetch_short,
     high_half,
     long_hash,
     low_half,
+    short_hash,
 )
 
 Array = Any
 
 
-@kernel("i64 u8* i64 u8* i64* u8* u64* i64* i64* u64* i64* u8*")
+@kernel("i64 u8* i64 u8* i64* u8* u64* i64* i64* i64* u64* i64* u8*")
 def count(
     kind: int,
     text: Array,
@@ -59,14 +59,15 @@ def count(
     special_text: Array,
     state: Array,
     ends: Array,
+    places: Array,
     counter: Array,
     short: Array,
     long: Array,
     long_text: Array,
 ) -> int:
-    """Count the words of two bytes or more from ``counter[PLACE]`` to ``end``.
+    """Count the words from ``counter[PLACE]`` to ``end``.
 
-    ``ends`` has room for BATCH. Called again after a code that asks for room.
+    ``ends`` and ``places`` have room for BATCH. Called again after a code that asks for room.
     """
     while True:
         found = counter[FOUND]
@@ -79,26 +80,27 @@ def count(
             counter[NEEDED] = counter[TEXT] + ends[found - 1] - counter[WORD]
             if counter[NEEDED] > counter[TEXT_SIZE]:
                 return GROW_TEXT
-            start = counter[WORD]
+            mask = counter[SHORT_SIZE] - 1
+            first = counter[WORD]
+            start = first
             for index in range(found):
                 size = ends[index] - start
-                if size > 1 and size <= LONGEST_SHORT:
-                    fetch_short(
-                        counter, short, low_half(text, start, size), high_half(text, start, size)
-                    )
+                place = mask & short_hash(low_half(text, start, size), high_half(text, start, size))
+                places[index] = place
+                prefetch(short, place * (8 * SHORT_FIELDS))
                 start = ends[index]
-            start = counter[WORD]
+            start = first
             for index in range(found):
                 size = ends[index] - start
-                if size > LONGEST_SHORT:
+                if size <= LONGEST_SHORT:
+                    add_short(
+                        counter, short, low_half(text, start, size),
+                        high_half(text, start, size), places[index], 1,
+                    )  # fmt: skip
+                else:
                     add_long(
                         counter, long, long_text, text, start, size,
                         long_hash(text, start, size), 1,
-                    )  # fmt: skip
-                elif size > 1:
-                    add_short(
-                        counter, short, low_half(text, start, size),
-                        high_half(text, start, size), 1,
                     )  # fmt: skip
                 start = ends[index]
             counter[WORD] = start
@@ -129,7 +131,10 @@ def refill_short(counter: Array, old: Array, old_size: int, short: Array) -> int
     for place in range(old_size):
         at = SHORT_FIELDS * place
         if old[at + 1] != ZERO:
-            add_short(counter, short, old[at], old[at + 1], I64(old[at + 2]))
+            add_short(
+                counter, short, old[at], old[at + 1],
+                short_hash(old[at], old[at + 1]) & (counter[SHORT_SIZE] - 1), I64(old[at + 2]),
+            )  # fmt: skip
     counter[SHORT_BYTES] = bytes_before
     return DONE
 
@@ -167,9 +172,9 @@ def absorb(
         if other_short[at + 1] != ZERO:
             if 8 * (counter[SHORT] + 1) > 5 * counter[SHORT_SIZE]:
                 return GROW_SHORT
-            add_short(
-                counter, short, other_short[at], other_short[at + 1], I64(other_short[at + 2])
-            )
+            low, high = other_short[at], other_short[at + 1]
+            place = short_hash(low, high) & (counter[SHORT_SIZE] - 1)
+            add_short(counter, short, low, high, place, I64(other_short[at + 2]))
         other[NEXT] += 1
     while other[NEXT] < short_size + other[LONG_SIZE]:
         at = LONG_FIELDS * (other[NEXT] - short_size)
@@ -197,20 +202,20 @@ def list_words(
     starts: Array,
     counts: Array,
 ) -> int:
-    """Write all words as :class:`lmlab.tokenizer.words.Words`; return how many."""
+    """Write the words of two bytes or more as :class:`lmlab.tokenizer.words.Words`; count them."""
     data[0] = 0
     here = 1
     word = 0
     for place in range(counter[SHORT_SIZE]):
         at = SHORT_FIELDS * place
         high = short[at + 1]
-        if high == ZERO:
+        size = I64(high >> U64(56))
+        if size < 2:
             continue
         starts[word] = here
         counts[word] = I64(short[at + 2])
         word += 1
         low = short[at]
-        size = I64(high >> U64(56))
         for offset in range(size):
             if offset < 8:
                 data[here + offset] = (low >> U64(8 * offset)) & U64(255)

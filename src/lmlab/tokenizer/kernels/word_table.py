@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from lmlab.tokenizer.kernels.language import (
+    ALL,
     I64,
     ONE,
     U64,
@@ -16,7 +17,6 @@ from lmlab.tokenizer.kernels.language import (
     inline,
     load_u64,
     multiply_high,
-    prefetch,
 )
 from lmlab.tokenizer.kernels.word_state import (
     LONG,
@@ -43,46 +43,30 @@ def short_hash(low: Any, high: Any) -> int:
 @inline
 def low_half(text: Array, start: int, size: int) -> Any:
     """The first eight bytes of a short word."""
-    value = load_u64(text, start)
-    if size < 8:
-        value &= (ONE << U64(8 * size)) - ONE
-    return value
+    return load_u64(text, start) & (ALL >> U64(64 - 8 * min(size, 8)))
 
 
 @inline
 def high_half(text: Array, start: int, size: int) -> Any:
     """Its other bytes, and its size in the last one."""
-    value = U64(size) << U64(56)
-    if size > 8:
-        value |= load_u64(text, start + 8) & ((ONE << U64(8 * size - 64)) - ONE)
-    return value
+    mask = (ONE << U64(8 * max(size - 8, 0))) - ONE
+    return load_u64(text, start + 8) & mask | U64(size) << U64(56)
 
 
 @inline
-def fetch_short(counter: Array, short: Array, low: Any, high: Any) -> None:
-    """Ask for the place of a word that will be counted soon."""
-    place = short_hash(low, high) & (counter[SHORT_SIZE] - 1)
-    prefetch(short, place * (8 * SHORT_FIELDS))
-
-
-@inline
-def add_short(counter: Array, short: Array, low: Any, high: Any, count: int) -> None:
-    """Add to the count of a short word."""
-    mask = counter[SHORT_SIZE] - 1
-    place = short_hash(low, high) & mask
-    while True:
-        at = SHORT_FIELDS * place
-        if short[at + 1] == high and short[at] == low:
-            short[at + 2] += U64(count)
-            return
+def add_short(counter: Array, short: Array, low: Any, high: Any, place: int, count: int) -> None:
+    """Add to the count of a short word, which is looked for from a place of the table on."""
+    at = SHORT_FIELDS * place
+    while short[at] != low or short[at + 1] != high:
         if short[at + 1] == ZERO:
             short[at] = low
             short[at + 1] = high
-            short[at + 2] = U64(count)
             counter[SHORT] += 1
             counter[SHORT_BYTES] += I64(high >> U64(56))
-            return
-        place = (place + 1) & mask
+            break
+        place = (place + 1) & (counter[SHORT_SIZE] - 1)
+        at = SHORT_FIELDS * place
+    short[at + 2] += U64(count)
 
 
 @inline
