@@ -70,7 +70,7 @@ class _Learner:
             "weights": words.counts,
             # Pages that are never written take no memory.
             "symbols": np.empty(size, dtype=np.int32),
-            "word_of": np.empty(size, dtype=np.int32),
+            "word_near": np.empty((size >> at.WORD_SHIFT) + 1, dtype=np.int32),
             "places": np.empty(3 * size + 16, dtype=np.int32),
             "byte_count": np.zeros(at.BYTES**2, dtype=np.int64),
             "byte_number": np.zeros(at.BYTES**2, dtype=np.int64),
@@ -157,12 +157,12 @@ ARGUMENTS = {
     name: line.split()
     for name, line in {
         "byte_tokens": "token_start token_size token_key",
-        "lay_out": "state data word_start weights symbols word_of byte_count byte_number",
+        "lay_out": "state data word_start weights symbols word_near byte_count byte_number",
         "first_pairs": "state data symbols byte_count byte_number table pair_left pair_right "
         "pair_count pair_start pair_size heap places",
         "fill_table": "state table pair_left pair_right",
-        "learn": "state until data symbols word_of weights table pair_left pair_right pair_count "
-        "pair_start pair_size heap level places token_start token_size token_key "
+        "learn": "state until data symbols word_near word_start weights table pair_left "
+        "pair_right pair_count pair_start pair_size heap level places token_start token_size token_key "
         "left_count left_number left_seen right_count right_number right_seen "
         "merge_left merge_right",
     }.items()

@@ -28,4 +28,5 @@ DONE, EXHAUSTED, GROW_PAIRS = range(3)
 
 BYTES = 256
 KEY_BYTES = 8  # of a token, compared at once
+WORD_SHIFT = 4
 SEPARATOR, DEAD, NONE = -1, -2, -1

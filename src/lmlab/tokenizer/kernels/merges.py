@@ -2,7 +2,8 @@
 
 ``data`` holds the words' bytes with a zero before each and at the end; a place is an index into it.
 ``symbols`` has the id of a token at the first and the last byte of the token, DEAD between them,
-and SEPARATOR at the zeros, so that the neighbours of a token are one step away.
+and SEPARATOR at the zeros, so that the neighbours of a token are one step away. ``word_near`` has
+the first word that reaches into each run of ``1 << WORD_SHIFT`` places.
 
 Pairs are numbered by ``slot``. A pair is kept only if its count is at least ``state[FLOOR]`` when
 it arises: no other can be among the merges asked for (see :mod:`lmlab.tokenizer.learner`). The
@@ -35,6 +36,7 @@ from lmlab.tokenizer.kernels.merge_state import (
     SHIFT,
     SLOTS,
     TOKENS,
+    WORD_SHIFT,
     WORDS,
 )
 from lmlab.tokenizer.kernels.neighbours import (
@@ -75,21 +77,23 @@ def lay_out(
     word_start: Array,
     weights: Array,
     symbols: Array,
-    word_of: Array,
+    word_near: Array,
     byte_count: Array,
     byte_number: Array,
 ) -> int:
-    """Write ``symbols`` and ``word_of``; count the pairs of bytes, weighted and plain."""
+    """Write ``symbols`` and ``word_near``; count the pairs of bytes, weighted and plain."""
+    filled = 0
     for word in range(state[WORDS]):
         first = word_start[word]
         end = word_start[word + 1] - 1
         symbols[first - 1] = SEPARATOR
         weight = weights[word]
         symbols[first] = data[first]
-        word_of[first] = word
+        while filled <= end >> WORD_SHIFT:
+            word_near[filled] = word
+            filled += 1
         for place in range(first + 1, end):
             symbols[place] = data[place]
-            word_of[place] = word
             pair = data[place - 1] * 256 + data[place]
             byte_count[pair] += weight
             byte_number[pair] += 1
@@ -143,7 +147,7 @@ def first_pairs(
 
 
 @kernel(
-    "i64* i64 u8* i32* i32* i64* i32* i32* i32* i64* i64* i64* i64* i32* i32* i64* "
+    "i64* i64 u8* i32* i32* i64* i64* i32* i32* i32* i64* i64* i64* i64* i32* i32* i64* "
     "i64* i64* i64* i64* i32* i64* i64* i32* i32* i32*"
 )
 def learn(
@@ -151,7 +155,8 @@ def learn(
     until: int,
     data: Array,
     symbols: Array,
-    word_of: Array,
+    word_near: Array,
+    word_start: Array,
     weights: Array,
     table: Array,
     pair_left: Array,
@@ -195,8 +200,8 @@ def learn(
         merged = state[TOKENS]
         state[TOKENS] += 1
         replace(
-            state, symbols, word_of, weights, pair_start, pair_size, places, token_size,
-            left_count, left_number, left_seen, right_count, right_number, right_seen,
+            state, symbols, word_near, word_start, weights, pair_start, pair_size, places,
+            token_size, left_count, left_number, left_seen, right_count, right_number, right_seen,
             slot, left, right, merged,
         )  # fmt: skip
         describe(

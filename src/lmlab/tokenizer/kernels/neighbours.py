@@ -13,6 +13,7 @@ from lmlab.tokenizer.kernels.merge_state import (
     LEFT_SEEN,
     NONE,
     RIGHT_SEEN,
+    WORD_SHIFT,
 )
 from lmlab.tokenizer.kernels.pair_table import add_pair, lower_pair
 
@@ -23,7 +24,8 @@ Array = Any
 def replace(
     state: Array,
     symbols: Array,
-    word_of: Array,
+    word_near: Array,
+    word_start: Array,
     weights: Array,
     pair_start: Array,
     pair_size: Array,
@@ -74,7 +76,10 @@ def replace(
         else:
             if follower >= 0:
                 see(state, RIGHT_SEEN, right_count, right_number, right_seen, follower, weight, 1)
-            weight = weights[word_of[place]]
+            word = word_near[place >> WORD_SHIFT]
+            while word_start[word + 1] <= place:
+                word += 1
+            weight = weights[word]
             before = symbols[place - 1]
             if before >= 0:
                 see(state, LEFT_SEEN, left_count, left_number, left_seen, before, weight, 1)
