@@ -162,8 +162,8 @@ ARGUMENTS = {
         "pair_count pair_start pair_size heap places",
         "fill_table": "state table pair_left pair_right",
         "learn": "state until data symbols word_near word_start weights table pair_left "
-        "pair_right pair_count pair_start pair_size heap level places token_start token_size token_key "
-        "left_count left_number left_seen right_count right_number right_seen "
+        "pair_right pair_count pair_start pair_size heap level places token_start token_size "
+        "token_key left_count left_number left_seen right_count right_number right_seen "
         "merge_left merge_right",
     }.items()
 }
