@@ -138,8 +138,9 @@ def _speed(outcomes: dict[str, Outcome], extrapolate_gb: float) -> Section:
         rates = sorted(outcome.encoding_mb_per_s)
         middle = statistics.median(rates)
         size, cpu = outcome.text_bytes / 1e6, outcome.phases[-1].cpu_seconds
-        rows.append([label, f"{size:,.1f}", f"{middle:,.0f}", f"{rates[0]:,.0f} to {rates[-1]:,.0f}",
-                     f"{size / cpu:,.0f}", _duration(extrapolate_gb * 1000 / middle)])  # fmt: skip
+        spread = f"{rates[0]:,.0f} to {rates[-1]:,.0f}"
+        rows.append([label, f"{size:,.1f}", f"{middle:,.0f}", spread, f"{size / cpu:,.0f}",
+                     _duration(extrapolate_gb * 1000 / middle)])  # fmt: skip
     return Section(
         "Throughput",
         ["The training text from a file to a file of ids, synchronized to the disk: median, and "
