@@ -328,3 +328,18 @@ def test_other_patterns_are_counted_too(tmp_path: Path) -> None:
     found = train_bpe(path, 290, [], pattern=r"\S+|\s+")
     assert found.merges == naive_merges(Counter(regex.findall(r"\S+|\s+", TEXT)), 34)
     assert found.pattern == r"\S+|\s+"
+
+
+def test_room_for_places_is_made_by_moving_them_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    compacted = []
+    call = learner._Learner._call
+
+    def counted(self: learner._Learner, name: str, until: int = 0) -> int:
+        compacted.append(name == "compact")
+        return call(self, name, until)
+
+    monkeypatch.setattr(learner._Learner, "_call", counted)
+    chance = random.Random(2)
+    counts = Counter("".join(chance.choices("abcd", k=30)) for _ in range(200))
+    assert both(counts, 2000) == naive_merges(counts, 2000)
+    assert sum(compacted) > 2

@@ -71,7 +71,6 @@ class _Learner:
             # Pages that are never written take no memory.
             "symbols": np.empty(size, dtype=np.int32),
             "word_near": np.empty((size >> at.WORD_SHIFT) + 1, dtype=np.int32),
-            "places": np.empty(3 * size + 16, dtype=np.int32),
             "byte_count": np.zeros(at.BYTES**2, dtype=np.int64),
             "byte_number": np.zeros(at.BYTES**2, dtype=np.int64),
             "merge_left": np.empty(num_merges, dtype=np.int32),
@@ -90,6 +89,8 @@ class _Learner:
         self._call("lay_out")
         different = int(np.count_nonzero(self.arrays["byte_count"]))
         self._make_pairs(max(_LEAST_PAIRS, 1 << different.bit_length()))
+        frequent = self.arrays["byte_count"] >= self.state[at.FLOOR]
+        self._make_places(int(self.arrays["byte_number"][frequent].sum()))
         self._call("first_pairs")
         with progress(total=self.num_merges, desc="learning merges", unit="merge") as bar:
             made = 0
@@ -110,13 +111,27 @@ class _Learner:
         return self.kernels[name](*arguments)
 
     def _grow(self, code: int) -> None:
-        if code != at.GROW_PAIRS:
-            return
-        size = 2 * int(self.state[at.PAIRS_SIZE])
-        if size > 1 << int(self.state[at.SHIFT]):
-            raise DataError("this text has too many different pairs: train on less text")
-        self._make_pairs(size)
-        self._call("fill_table")
+        if code == at.GROW_PAIRS:
+            size = 2 * int(self.state[at.PAIRS_SIZE])
+            if size > 1 << int(self.state[at.SHIFT]):
+                raise DataError("this text has too many different pairs: train on less text")
+            self._make_pairs(size)
+            self._call("fill_table")
+        elif code == at.GROW_PLACES:
+            self._call("compact")
+            taken = int(self.state[at.PLACES])
+            free = int(self.state[at.PLACES_SIZE]) - taken
+            if free < max(self.state[at.NEEDED], taken // 8):
+                self._make_places(taken + int(self.state[at.NEEDED]))
+
+    def _make_places(self, size: int) -> None:
+        """Room for ``size`` places and a quarter more, with those that there are."""
+        new = np.empty(size + size // 4 + 16, dtype=np.int32)
+        if "places" in self.arrays:
+            taken = int(self.state[at.PLACES])
+            new[:taken] = self.arrays["places"][:taken]
+        self.arrays["places"] = new
+        self.state[at.PLACES_SIZE] = len(new)
 
     def _make_pairs(self, size: int) -> None:
         """Room for ``size`` pairs, with those that there are."""
@@ -161,6 +176,8 @@ ARGUMENTS = {
         "first_pairs": "state data symbols byte_count byte_number table pair_left pair_right "
         "pair_count pair_start pair_size heap places",
         "fill_table": "state table pair_left pair_right",
+        "compact": "state symbols pair_left pair_right pair_count pair_start pair_size places "
+        "token_size",
         "learn": "state until data symbols word_near word_start weights table pair_left "
         "pair_right pair_count pair_start pair_size heap level places token_start token_size "
         "token_key left_count left_number left_seen right_count right_number right_seen "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-DONE, EXHAUSTED, GROW_PAIRS = range(3)
+DONE, EXHAUSTED, GROW_PAIRS, GROW_PLACES = range(4)
 
 # ``state`` is an array of int64 with one number at each of these.
 (
@@ -21,10 +21,12 @@ DONE, EXHAUSTED, GROW_PAIRS = range(3)
     JOINED_NUMBER,  # the same, plain
     TABLE_SIZE,  # sizes of the arrays
     PAIRS_SIZE,
+    PLACES_SIZE,
+    NEEDED,  # free places that the next merge may fill
     DATA_SIZE,
     WORDS,
     STATE_SIZE,
-) = range(18)
+) = range(20)
 
 BYTES = 256
 KEY_BYTES = 8  # of a token, compared at once

@@ -13,8 +13,7 @@ Counts only fall, because no merge spells a token that there is already. Say the
 from (A, B) once and are now, elsewhere, from (C, D). No token has crossed the borders of the second
 place so far, so that only X itself told how it was merged, as at the first place; it was (A, B)
 when that pair was merged, at all its places. (Of overlapping ones, as in aaa, the second is crossed
-by the first.) Hence a pair is entered once, when its younger token arises, and ``places`` needs
-room for three times the text: each merge removes a token and gives two places at most.
+by the first.) Hence a pair is entered once, when its younger token arises.
 """
 
 from __future__ import annotations
@@ -29,9 +28,13 @@ from lmlab.tokenizer.kernels.merge_state import (
     EXHAUSTED,
     FLOOR,
     GROW_PAIRS,
+    GROW_PLACES,
     MERGES,
+    NEEDED,
     NONE,
     PAIRS_SIZE,
+    PLACES,
+    PLACES_SIZE,
     SEPARATOR,
     SHIFT,
     SLOTS,
@@ -146,6 +149,41 @@ def first_pairs(
     return DONE
 
 
+@kernel("i64* i32* i32* i32* i64* i64* i64* i32* i64*")
+def compact(
+    state: Array,
+    symbols: Array,
+    pair_left: Array,
+    pair_right: Array,
+    pair_count: Array,
+    pair_start: Array,
+    pair_size: Array,
+    places: Array,
+    token_size: Array,
+) -> int:
+    """Move the places of all pairs together, without those that are out of date or of no use.
+
+    Slots are in the order of their places.
+    """
+    here = 0
+    for slot in range(state[SLOTS]):
+        start = pair_start[slot]
+        end = start + pair_size[slot]
+        pair_start[slot] = here
+        if pair_count[slot] >= state[FLOOR]:
+            left = pair_left[slot]
+            right = pair_right[slot]
+            size = token_size[left]
+            for index in range(start, end):
+                place = places[index]
+                if symbols[place] == left and symbols[place + size] == right:
+                    places[here] = place
+                    here += 1
+        pair_size[slot] = here - pair_start[slot]
+    state[PLACES] = here
+    return DONE
+
+
 @kernel(
     "i64* i64 u8* i32* i32* i64* i64* i32* i32* i32* i64* i64* i64* i64* i32* i32* i64* "
     "i64* i64* i64* i64* i32* i64* i64* i32* i32* i32*"
@@ -189,12 +227,18 @@ def learn(
             return EXHAUSTED
         # A merge makes no more pairs than this.
         total = state[SLOTS] + 2 * min(pair_count[slot] // state[FLOOR], state[TOKENS]) + 2
+        lacking = DONE
         if total > state[PAIRS_SIZE]:
+            lacking = GROW_PAIRS
+        state[NEEDED] = 2 * pair_size[slot]
+        if state[PLACES] + state[NEEDED] > state[PLACES_SIZE]:
+            lacking = GROW_PLACES
+        if lacking != DONE:
             push_level(
                 state, level, data, token_start, token_size, token_key, pair_left, pair_right,
                 slot,
             )  # fmt: skip
-            return GROW_PAIRS
+            return lacking
         left = pair_left[slot]
         right = pair_right[slot]
         merged = state[TOKENS]
