@@ -1,13 +1,18 @@
 # make train trains the default model; make test runs the tests. Both set up .venv on first use.
 PYTHON ?= python3
+# Of studies: how large, on which text, and whatever else the command takes, as for instance
+#   make ablations SCALE=cpu DATA="data=text data.train=a.txt data.valid=b.txt"
+SCALE ?= smoke
+DATA ?=
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup train test lint format types check clean
+.PHONY: help setup train test lr-sweep batch-sweep lint format clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo "  studies:     $(STUDIES)"
 
 setup: $(VENV)/.installed ## make .venv and install lmlab with everything its tests need
 
@@ -23,6 +28,16 @@ train: $(VENV)/.installed ## train the default model and show its text (ARGS="mo
 
 test: $(VENV)/.installed ## run the tests (ARGS="-k tokenizer" selects some)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+
+# A study of conf/experiment goes by its name there.
+STUDIES := $(basename $(notdir $(wildcard conf/experiment/*.yaml)))
+.PHONY: $(STUDIES)
+$(STUDIES): $(VENV)/.installed
+	@$(BIN)/python -m lmlab.train experiment=$@ scale=$(SCALE) $(DATA) $(ARGS)
+
+ablations: ## which part of the model could be another? (SCALE=cpu DATA=... ARGS=...)
+lr-sweep: lr_sweep ## the loss against the learning rate, to where training breaks down
+batch-sweep: batch_size ## batch sizes at equal tokens, each at its own best learning rate
 
 lint: $(VENV)/.installed ## check format, lint and types
 	@$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from training_process import run_to_end
 
 STORY = "The cat sat on the mat. A dog ran to the hill and saw the sun.\n<|endoftext|>\n"
 
@@ -48,15 +49,6 @@ def overrides(tmp_path: Path, texts: tuple[Path, Path]) -> list[str]:
     ]
 
 
-def _train(overrides: list[str], prepare: Callable[[], None] | None) -> None:
-    if prepare is not None:
-        prepare()
-    from lmlab.config.compose import compose
-    from lmlab.run import execute
-
-    raise SystemExit(execute(compose(overrides)).exit_code)
-
-
 @pytest.fixture
 def start() -> Callable[..., Any]:
     """Start a run in its own process, forked from a server that has torch imported already.
@@ -67,7 +59,7 @@ def start() -> Callable[..., Any]:
     context.set_forkserver_preload(["lmlab.run"])
 
     def begin(overrides: list[str], prepare: Callable[[], None] | None = None) -> Any:
-        process = context.Process(target=_train, args=(overrides, prepare))
+        process = context.Process(target=run_to_end, args=(overrides, prepare))
         process.start()
         return process
 

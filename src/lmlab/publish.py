@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 
 from lmlab.errors import DataError, UserError
+from lmlab.exhibit import CONTENTS
+from lmlab.io import atomic_write_bytes, make_folder, read_json
 
 
 def publish(study_folder: Path, target: Path) -> list[str]:
     """Write compact records into ``target/records``, and the write-up made of them.
 
     The write-up is made from the records just written, so that it can be made again from them by
-    ``python -m lmlab.publish target`` and is the same then.
+    ``python -m lmlab.publish target`` and is the same then. An exhibit has no records: its write-up
+    is copied, and made again by the command that stands in it.
 
     Args:
         study_folder: ``outputs/<study>``, or ``target`` itself to make the write-up again.
@@ -25,6 +28,8 @@ def publish(study_folder: Path, target: Path) -> list[str]:
     Raises:
         DataError: there is no study, or it has no manifest.
     """
+    if (study_folder / CONTENTS).exists():
+        return _copy_exhibit(study_folder, target)
     from lmlab.study.records import load_study, write_compact
     from lmlab.study.report import write_report_of
 
@@ -35,6 +40,15 @@ def publish(study_folder: Path, target: Path) -> list[str]:
             raise DataError(f"{study_folder}: these runs were made by no study or sweep")
         write_compact(study, records)
     return write_report_of(load_study(records), target, markdown="README.md")
+
+
+def _copy_exhibit(folder: Path, target: Path) -> list[str]:
+    contents = read_json(folder / CONTENTS)
+    make_folder(target)
+    for name in contents["files"]:
+        kept = "README.md" if name == "report.md" else name
+        atomic_write_bytes(target / kept, (folder / name).read_bytes())
+    return [f"write-up: {target / 'README.md'}"]
 
 
 def main(argv: list[str]) -> int:

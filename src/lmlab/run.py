@@ -93,9 +93,8 @@ def _first_choice(config: Config) -> Path:
 
 
 def show_log() -> None:
-    """Let a person see lmlab's log on stderr, whatever Hydra made of the logging before."""
+    """Let a person see lmlab's log on stderr."""
     logger = logging.getLogger("lmlab")
-    logger.disabled = False
     logger.setLevel(logging.INFO)
     logger.addHandler(logging.StreamHandler())
 

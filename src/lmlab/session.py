@@ -19,7 +19,7 @@ from lmlab import assemble
 from lmlab.assemble import Texts
 from lmlab.checkpoint import TrainState
 from lmlab.config.compose import Config, plain, to_yaml
-from lmlab.device import Device
+from lmlab.device import Device, is_out_of_memory
 from lmlab.errors import ConfigError, UserError
 from lmlab.extension import Parent
 from lmlab.io import atomic_write_text
@@ -57,14 +57,14 @@ class Session:
             except UserError as error:
                 self._write_failure(str(error))
                 raise
-            except torch.OutOfMemoryError as error:
-                told = ConfigError(
-                    "out of device memory: lower training.micro_batch_size (it divides "
-                    "training.batch_size; the result stays the same) or validation.batch_size"
-                )
-                self._write_failure(f"{told}\n{traceback.format_exc()}")
-                raise told from error
-            except Exception:
+            except Exception as error:
+                if is_out_of_memory(error):
+                    told = ConfigError(
+                        "out of memory: lower training.micro_batch_size (it divides "
+                        "training.batch_size; the result stays the same) or validation.batch_size"
+                    )
+                    self._write_failure(f"{traceback.format_exc()}\n{told}")
+                    raise told from error
                 log.exception("the run failed")
                 self._write_failure(traceback.format_exc())
                 return 1

@@ -46,7 +46,7 @@ SMALL = ["model.vocab_size=270", "model.context_length=16", "logger=none", "runt
         (["optim.lr=fast"], ["optim.lr", "fast"]),
         (["model.d_model=100", "model.num_heads=3"], ["model.d_model=100", "num_heads"]),
         (["model.vocab_size=100"], ["vocab_size", "100", "257"]),
-        (["training.steps=0"], ["training.steps=0"]),
+        (["training.steps=-1"], ["training.steps=-1"]),
         (["schedule.warmup_steps=100000"], ["warmup_steps", "100000"]),
         (["runtime.device=tpu"], ["runtime.device", "tpu", "cpu"]),
         (["model.norm._target_=os.system"], ["_target_", "os.system"]),

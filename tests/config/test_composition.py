@@ -30,6 +30,8 @@ def needed(group: str, option: str, folder: Path) -> list[str]:
     if (group, option) == ("tokenizer", "saved"):
         Tokenizer({i: bytes([i]) for i in range(256)}, [], ["<|a|>", "<|b|>"]).save(folder)
         return [f"tokenizer.path={folder}"]
+    if group == "design":
+        return ["design.question=why", "design.arms={one:['model.norm=rms']}"]
     return []
 
 

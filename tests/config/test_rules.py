@@ -25,7 +25,7 @@ from lmlab.errors import ConfigError
         ("model.attention.num_kv_heads=3", "a divisor of model.num_heads=4"),
         ("model.vocab_size=256", "model.vocab_size=256: accepted is 257 or more"),
         ("tokenizer.vocab_size=500", "the same as model.vocab_size=1024"),
-        ("training.steps=0", "training.steps=0: accepted is 1 or more"),
+        ("training.steps=-1", "training.steps=-1: accepted is 0"),
         ("training.batch_size=0", "training.batch_size=0"),
         ("training.log_every=0", "training.log_every=0"),
         ("training.micro_batch_size=5", "a divisor of training.batch_size=32"),

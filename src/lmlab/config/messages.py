@@ -58,6 +58,10 @@ def explain(error: Exception, overrides: Sequence[str], folder: Path) -> str:
         return f"{key or null[1]}=null: a value is needed"
     grammar = [override for override in overrides if not _parses(override)]
     if grammar:
+        _, _, given = grammar[0].partition("=")
+        if given.startswith(("[", "{")) and "=" in given:
+            hint = """an override within a list is quoted, as in key=['model.norm=post']"""
+            return f'"{grammar[0]}" is no override; {hint}'
         return f'"{grammar[0]}" is no override; accepted is key=value. {_HELP}'
     first = " ".join(chain[-1].split())
     return f"{key}: {first}" if key and key not in first else first

@@ -85,6 +85,11 @@ class Comparison:
             ("num_seeds", self.num_seeds >= 1, "1 or more"),
             ("num_tuning_seeds", self.num_tuning_seeds >= 1, "1 or more"),
             ("extra_seeds", self.extra_seeds >= 0, "0 or more"),
+            (
+                "extra_seeds",
+                self.extra_seeds == 0 or self.num_seeds >= 2,
+                "0 with design.num_seeds=1, since a second look needs a first",
+            ),
             ("margin", self.margin >= 0, "0 or more"),
             ("alpha", 0 < self.alpha < 1, "between 0 and 1"),
             ("power", 0 < self.power < 1, "between 0 and 1"),

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CONTENTS = "exhibit.json"  # lists the files of an exhibit that was written
 
 
 @dataclasses.dataclass(frozen=True)

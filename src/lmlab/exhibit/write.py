@@ -10,8 +10,8 @@ import matplotlib
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
-from lmlab.exhibit import Exhibit
-from lmlab.io import atomic_write_text
+from lmlab.exhibit import CONTENTS, Exhibit
+from lmlab.io import atomic_write_text, write_json
 from lmlab.study.figure_style import save
 from lmlab.study.markdown import table_lines
 from lmlab.study.page import STYLE
@@ -41,8 +41,11 @@ aria-label="{{ section.heading }}"><table><thead><tr>
 """
 
 
-def write(exhibit: Exhibit, folder: Path, command: str, markdown: str = "report.md") -> list[Path]:
-    """Write ``report.md``, ``report.html`` and figures; the same exhibit gives the same bytes."""
+def write(exhibit: Exhibit, folder: Path, command: str) -> list[Path]:
+    """Write ``report.md``, ``report.html``, figures, and ``exhibit.json`` that lists them.
+
+    The same exhibit gives the same bytes. Returns the paths in this order, the list last.
+    """
     lines = [f"# {exhibit.title}\n", f"{exhibit.question}\n"]
     figures, made = {}, []
     for section in exhibit.sections:
@@ -62,10 +65,12 @@ def write(exhibit: Exhibit, folder: Path, command: str, markdown: str = "report.
     lines += [f"## Command\n\n    {command}"]
     page = Environment(autoescape=True, undefined=StrictUndefined).from_string(_PAGE)
     html = page.render(exhibit=exhibit, style=STYLE, figures=figures, command=command)
-    paths = [folder / markdown, folder / "report.html"]
+    paths = [folder / "report.md", folder / "report.html", *made]
     atomic_write_text(paths[0], "\n".join(lines) + "\n")
     atomic_write_text(paths[1], html)
-    return [*paths, *made]
+    contents = {"title": exhibit.title, "command": command, "files": [path.name for path in paths]}
+    write_json(folder / CONTENTS, contents)
+    return [*paths, folder / CONTENTS]
 
 
 def _inline(figure: Figure) -> str:

@@ -137,8 +137,8 @@ def _verdict(study: Study, verdict: Verdict) -> dict[str, Any]:
         "difference": _finite(found.difference if found else None),
         "low": _finite(found.low if found else None),
         "high": _finite(found.high if found else None),
-        "p": _finite(found.p if found else None),
-        "adjusted_p": _finite(found.adjusted_p if found else None),
+        "p": _finite(found.p if found and found.seeds > 1 else None),
+        "adjusted_p": _finite(found.adjusted_p if found and found.seeds > 1 else None),
         "seeds": len(known),
         "mean": _finite(verdict.mean),
         "sd": statistics.stdev(known) if len(known) > 1 else None,
@@ -212,7 +212,7 @@ def _noise(study: Study) -> list[str]:
             f"standard deviation of {sd:.4f} nats a token."
         )
         family = len([arm for arm in design.compared if arm != design.replicate])
-        if family:
+        if family and design.num_seeds > 1:
             smallest = smallest_detectable(math.sqrt(2) * sd, rule, family)
             told.append(
                 f"With that noise, {design.num_seeds} seeds"
@@ -249,7 +249,7 @@ def _arms(study: Study) -> list[dict[str, Any]]:
         index = manifest.names.index(like)
         rate = manifest.rate(arm, study.outcomes)
         edge = None
-        if design.lr == "search":
+        if design.lr == "search" and arm in design.arms:  # the replicate searches for nothing
             sound, broken = manifest.search(like).edge(tried(like, study.outcomes))
             edge = [sound, broken] if broken is not None else None
         lines = differences(reference, manifest.arms[index])
@@ -350,7 +350,7 @@ def _rates(study: Study) -> list[dict[str, Any]]:
             "status": record.state,
         }
         for record in study.records
-        if record.job.lr is not None
+        if record.job.lr is not None and record.outcome.is_final
     ]
 
 

@@ -107,6 +107,7 @@ def make_rates(content: dict[str, Any]) -> Figure | None:
     styles = _styles(content)
     best = min(losses)
     top = best + min(max(losses) - best, max(6 * (_quantile(losses, 0.5) - best), 0.2))
+    top = max(top, best + 1e-3)
     for arm, rows in points.items():
         by_rate: dict[float, list[float]] = {}
         for row in rows:

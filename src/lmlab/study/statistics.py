@@ -219,7 +219,12 @@ def predicted_power(effect: float, sd: float, rule: Rule, family: int = 1) -> fl
 
 
 def smallest_detectable(sd: float, rule: Rule, family: int = 1) -> float:
-    """The smallest true difference that :func:`predicted_power` says is found often enough."""
+    """The smallest true difference that :func:`predicted_power` says is found often enough.
+
+    Infinite where a single pair is all there is, which no test can judge.
+    """
+    if rule.looks[0] < 2:
+        return math.inf
     if sd == 0:
         return 0.0
     low, high = 0.0, sd

@@ -84,6 +84,8 @@ def find_power(design: Comparison, earlier: Iterable[RunFolder]) -> list[str]:
     """Sentences on what the design can find: noise, the smallest difference, and the rule."""
     if not design.compared:
         return []
+    if design.num_seeds == 1:
+        return ["One seed cannot support a verdict; five or more can."]
     losses = [run.rows("validation")[-1]["loss"] for run in earlier if run.rows("validation")]
     measured = len(losses) >= 3
     sd = statistics.stdev(losses) if measured else design.expected_sd
@@ -96,8 +98,8 @@ def find_power(design: Comparison, earlier: Iterable[RunFolder]) -> list[str]:
         f"Final losses vary by {sd:.4f} nats a token ({source}); a true difference of "
         f"{smallest:.4f} is found with a chance of {power:.0%}.",
     ]
-    if design.num_seeds < 3:
-        told.append(f"{design.num_seeds} seeds cannot support a verdict; five or more can.")
+    if design.num_seeds == 2:
+        told.append("Two seeds can hardly support a verdict; five or more can.")
     return told
 
 

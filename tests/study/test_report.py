@@ -1,0 +1,114 @@
+"""Reports from files alone: what they say, of whole and half-finished studies, again and again."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lmlab import publish, report, status
+from lmlab.study.content import build_content
+from lmlab.study.records import load_study
+from lmlab.study.report import write_report
+
+WriteStudy = Callable[..., Path]
+
+
+def test_a_finished_study(finished: Path) -> None:
+    told = write_report(finished)
+    assert any(line.startswith("Better than rms") and "none (-0.10" in line for line in told)
+    assert any(line.startswith("Worse than rms") and "post (+0.20" in line for line in told)
+    assert any(line.endswith("on other seeds: no difference.") for line in told)
+    content = build_content(load_study(finished))
+    by_arm = {row["arm"]: row for row in content["verdicts"] if row["at"] == "own best lr"}
+    for arm, effect in (("none", -0.1), ("post", 0.2), ("again", 0.0)):
+        row = by_arm[arm]
+        assert row["low"] < row["difference"] < row["high"]
+        assert row["difference"] == pytest.approx(effect, abs=0.01)
+        assert row["lr"] == pytest.approx(6e-3, rel=0.2), "the invented optimum"
+    assert content["finished"]
+    edges = [arm["edge"] for arm in content["arms"]]
+    assert all(sound < 6e-3 * 2.72**2 < broken for sound, broken in edges)
+
+
+def test_the_same_files_give_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        assert report.main([str(finished), "--to", str(tmp_path / name)]) == 0
+    names = sorted(path.name for path in (tmp_path / "first").iterdir())
+    assert {"report.html", "report.md", "results.csv"} < set(names)
+    assert {"curves.png", "curves.svg", "rates.png", "rates.svg"} < set(names)
+    for name in names:
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+@pytest.mark.parametrize("runs", [0, 1, 7, 30])
+def test_a_half_finished_study(write_study: WriteStudy, runs: int) -> None:
+    study = write_study(runs)
+    told = write_report(study)
+    assert any(line.startswith("Not finished") for line in told)
+    content = build_content(load_study(study))
+    assert not content["finished"]
+    assert content["counts"]["missing"] > 0
+    assert all(row["loss"] is not None or row["status"] == "diverged" for row in content["rates"])
+    page = (study / "report.html").read_text("utf-8")
+    assert "This study is not finished" in page
+
+
+def test_failures_are_named(write_study: WriteStudy, capsys: pytest.CaptureFixture[str]) -> None:
+    study = write_study(10_000, fail="post+lr-0.003/seed1000")
+    write_report(study)
+    text = (study / "report.md").read_text("utf-8")
+    assert "1 failed" in text
+    assert "| post | 0.003 | 1000 | failed | ValueError: invented |" in text
+    assert status.main([str(study)]) == 0
+    printed = capsys.readouterr().out
+    assert "failed: post+lr-0.003/seed1000: ValueError: invented" in printed
+
+
+def test_the_table_has_a_row_a_run(finished: Path) -> None:
+    write_report(finished)
+    with open(finished / "results.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    records = load_study(finished).records
+    assert len(rows) == len(records)
+    assert {row["status"] for row in rows} == {"done", "diverged"}
+
+
+def test_a_write_up_is_made_again_from_its_records(finished: Path, tmp_path: Path) -> None:
+    target = tmp_path / "experiments" / "norms"
+    assert publish.main([str(finished), str(target)]) == 0
+    first = {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()}
+    assert {"README.md", "report.html", "results.csv", "curves.png"} < set(first)
+    shutil.rmtree(finished)
+    for name in first:
+        (target / name).unlink()
+    assert publish.main([str(target)]) == 0
+    assert first == {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()}
+    text = first["README.md"].decode()
+    for heading in ("Which one?", "## Verdicts", "## Commands", "## What this does not show"):
+        assert heading in text
+    assert "All invented." in text
+
+
+def test_the_records_say_what_the_runs_say(finished: Path, tmp_path: Path) -> None:
+    publish.publish(finished, tmp_path / "kept")
+    direct = build_content(load_study(finished))
+    kept = build_content(load_study(tmp_path / "kept" / "records"))
+    for key in ("verdicts", "rates", "curves", "arms", "headline", "counts", "noise", "problems"):
+        assert direct[key] == kept[key], key
+
+
+def test_status_of_all_studies(write_study: WriteStudy, capsys: pytest.CaptureFixture[str]) -> None:
+    study = write_study(10)
+    assert status.main([str(study.parent)]) == 0
+    assert re.search(r"norms +\d+ +.*missing", capsys.readouterr().out)
+
+
+def test_a_folder_without_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for main in (report.main, status.main, publish.main):
+        assert main([str(tmp_path)]) == 2
+        assert "there is no study here" in capsys.readouterr().err
