@@ -87,8 +87,8 @@ def tokenizer_study(
         limits=[
             "Fewer tokens for a text are not a better model: compare models in bits a byte.",
             "The intervals are about these texts' documents, not about other texts.",
-            "Times are of one machine, whose cores and load they depend on; the extrapolation "
-            "takes the rate as it is and reading from a disk as quick as from memory.",
+            "Seconds are of one machine and depend on what else ran there; CPU seconds do less so.",
+            "The extrapolation takes the rates as they are, and a disk as quick as memory.",
         ],
     )  # fmt: skip
 
@@ -140,13 +140,14 @@ def _speed(outcomes: dict[str, Outcome], extrapolate_gb: float) -> Section:
         size, cpu = outcome.text_bytes / 1e6, outcome.phases[-1].cpu_seconds
         spread = f"{rates[0]:,.0f} to {rates[-1]:,.0f}"
         rows.append([label, f"{size:,.1f}", f"{middle:,.0f}", spread, f"{size / cpu:,.0f}",
-                     _duration(extrapolate_gb * 1000 / middle)])  # fmt: skip
+                     _duration(extrapolate_gb * 1000 / middle),
+                     f"{extrapolate_gb * 1000 * cpu / size / 3600:.2f}"])  # fmt: skip
     return Section(
         "Throughput",
         ["The training text from a file to a file of ids, synchronized to the disk: median, and "
          f"range, of {len(rates)} repetitions. CPU seconds are of all threads together."],
         ["tokenizer", "MB", "MB/s", "range", "MB a CPU second",
-         f"{extrapolate_gb:g} GB would take"],
+         f"{extrapolate_gb:g} GB would take", "CPU hours"],
         rows,
     )  # fmt: skip
 
