@@ -31,7 +31,9 @@ LAYERS: dict[str, int] = {
     "design": 6,
     "study": 7,
     **dict.fromkeys(["sweep", "exhibit"], 8),
-    **dict.fromkeys(["cli", "train", "generate", "outputs", "status", "report", "publish"], 9),
+    **dict.fromkeys(
+        ["cli", "train", "generate", "tokenize", "outputs", "status", "report", "publish"], 9
+    ),
 }
 NO_TORCH = [
     "errors",

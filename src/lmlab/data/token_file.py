@@ -132,10 +132,17 @@ def encode_corpus(
         try:
             return TokenFile.open(path)
         except DataError:  # not there yet, or damaged: make it again
-            return _encode(paths, tokenizer, path, text_hash)
+            return write_token_file(paths, tokenizer, path, text_hash)
 
 
-def _encode(paths: Sequence[Path], tokenizer: Tokenizer, path: Path, text_hash: str) -> TokenFile:
+def write_token_file(
+    paths: Sequence[Path], tokenizer: Tokenizer, path: Path, text_hash: str
+) -> TokenFile:
+    """Encode the text of ``paths`` to ``path`` (``.bin``) and write its sidecar.
+
+    Raises:
+        DataError, DiskError: see :func:`encode_corpus`.
+    """
     make_folder(path.parent)
     num_tokens, num_text_bytes = encode_to(path, paths, tokenizer, text_hash)
     found = TokenFile(

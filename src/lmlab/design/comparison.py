@@ -16,6 +16,9 @@ QUANTITIES = (
     "parameters", "flops", "tokens", "batches", "context", "evaluation", "data", "tokenizer",
 )  # fmt: skip
 
+# What runs may be compared in, and its unit; each is a key of a validation row.
+METRICS = {"loss": "nats a token", "bits_per_byte": "bits a byte"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
@@ -43,12 +46,14 @@ class Comparison:
             ``parameters``, ``flops`` (a token), ``tokens``, ``evaluation`` tokens.
         allow: quantities that may differ, marked in the report: those above, ``batches``,
             ``context``, ``data``, ``tokenizer``.
-        margin: differences up to this many nats a token count as none.
+        margin: differences up to this much count as none.
         alpha: chance of any false better or worse in the study.
         power: chance of finding the difference that the plan promises to find.
-        expected_sd: of a run's final loss over seeds, in nats a token, for the plan; earlier runs
+        expected_sd: of a run's final metric over seeds, for the plan; earlier runs
             of the baseline take its place where there are some.
         limits: what the study does not show.
+        metric: ``loss``, or ``bits_per_byte`` where the arms' tokenizers differ, so that a token is
+            not the same for all. ``margin`` and ``expected_sd`` are in its unit.
 
     Raises:
         ConfigError: a field is out of its range.
@@ -74,6 +79,7 @@ class Comparison:
     power: float
     expected_sd: float
     limits: list[str]
+    metric: str = "loss"
 
     def __post_init__(self) -> None:
         names = list(self.arms)
@@ -94,6 +100,7 @@ class Comparison:
             ("alpha", 0 < self.alpha < 1, "between 0 and 1"),
             ("power", 0 < self.power < 1, "between 0 and 1"),
             ("expected_sd", self.expected_sd > 0, "above 0"),
+            ("metric", self.metric in METRICS, " or ".join(METRICS)),
             ("replicate", self.replicate is None or self.replicate not in names, "a new name"),
         ]
         for key, fine, accepted in rules:

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, Comparison
+from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, METRICS, Comparison
 from lmlab.design.search import Outcome, Search
 from lmlab.errors import DataError
 from lmlab.io import hash_json
@@ -95,6 +95,16 @@ class Manifest:
             overrides=content["overrides"],
             comparison=None if declared is None else Comparison(**declared),
         )
+
+    @property
+    def metric(self) -> str:
+        """What runs are compared in, a key of their validation rows."""
+        return "loss" if self.comparison is None else self.comparison.metric
+
+    @property
+    def unit(self) -> str:
+        """Of the metric."""
+        return METRICS[self.metric]
 
     def config_of(self, job: Job) -> dict[str, Any]:
         """The whole configuration of a job's run."""

@@ -23,7 +23,8 @@ class Outcome:
 
     Attributes:
         status: of the run folder; only ``done`` and ``diverged`` are final.
-        loss: final validation loss in nats a token; None where it has none or it is not finite.
+        loss: final validation loss, or the design's other metric; None where it has none or it is
+            not finite.
         first_loss: validation loss before training.
     """
 

@@ -39,6 +39,7 @@ def build_content(study: Study) -> dict[str, Any]:
         "study": study.name,
         "title": study.name.replace("_", " "),
         "question": None if design is None else design.question,
+        "unit": "nats a token" if study.manifest is None else study.manifest.unit,
         "finished": bool(study.records) and not unfinished and not states["failed"],
         "generated": _last_time(study.records),
         "counts": {state: states[state] for state in _STATES},
@@ -133,7 +134,7 @@ def _verdict(study: Study, verdict: Verdict) -> dict[str, Any]:
         "lr": verdict.lr,
         "baseline_lr": verdict.baseline_lr,
         "verdict": verdict.word,
-        "told": verdict.told(study.manifest.comparison.margin),
+        "told": verdict.told(study.manifest.comparison.margin, study.manifest.unit),
         "difference": _finite(found.difference if found else None),
         "low": _finite(found.low if found else None),
         "high": _finite(found.high if found else None),
@@ -177,7 +178,7 @@ def _tokens_told(study: Study, verdict: Verdict) -> str:
 def _mean_curve(study: Study, arm: str, lr: float | None) -> list[tuple[float, float]]:
     """(tokens, mean validation loss) over the judging runs, where all were evaluated."""
     curves = [
-        {row["tokens"]: row["loss"] for row in record.validation}
+        {row["tokens"]: row[record.metric] for row in record.validation}
         for record in study.records
         if record.job.arm == arm and record.job.lr == lr and record.state == "done"
         and set(record.purposes) & {"judged", "baseline's lr"}
@@ -209,7 +210,7 @@ def _noise(study: Study) -> list[str]:
         told.append(
             f"Noise floor: final losses of {len(losses)} runs of "
             f"{design.baseline or next(iter(design.arms))} that differ in their seed alone have a "
-            f"standard deviation of {sd:.4f} nats a token."
+            f"standard deviation of {sd:.4f} {manifest.unit}."
         )
         family = len([arm for arm in design.compared if arm != design.replicate])
         if family and design.num_seeds > 1:
@@ -225,7 +226,7 @@ def _noise(study: Study) -> list[str]:
             f"the study, at their own rates, the chance of any false better or worse is at most "
             f"{design.alpha:.0%} (Holm). Comparisons at the baseline's rate are corrected among "
             f"themselves. No difference is said where the interval lies within {design.margin:g} "
-            "nats a token of zero."
+            f"{manifest.unit} of zero."
         )
     if design.lr == "search":
         told.append(
@@ -335,7 +336,7 @@ def _curve(study: Study, record: RunRecord) -> dict[str, Any]:
         "tokens": [row["tokens"] for row in rows],
         "seconds": [row["seconds"] for row in rows],
         "flops": [flops * row["tokens"] for row in rows],
-        "loss": [_finite(row["loss"]) for row in rows],
+        "loss": [_finite(row[record.metric]) for row in rows],
     }
 
 

@@ -52,7 +52,9 @@ def make_verdicts(content: dict[str, Any]) -> Figure | None:
         )  # fmt: skip
     axes.set_yticks(range(len(shown)), [row["arm"] for row in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.set_xlabel("final validation loss, arm minus baseline (nats a token; left is better)")
+    axes.set_xlabel(
+        f"final validation loss, arm minus baseline ({content['unit']}; left is better)"
+    )
     axes.set_title(f"{content['title']}: each arm at its own best learning rate", loc="left")
     add_grid(axes)
     return figure
@@ -82,7 +84,7 @@ def make_curves(content: dict[str, Any]) -> Figure | None:
         return None
     axes.set_ylim(min(lows) * 0.985, max(highs) * 1.02)
     axes.set_xlabel("training tokens")
-    axes.set_ylabel("validation loss (nats a token)")
+    axes.set_ylabel(f"validation loss ({content['unit']})")
     axes.set_title(f"{content['title']}: mean and range over seeds", loc="left")
     label_sparsely(axes.yaxis)
     add_grid(axes)
@@ -124,7 +126,7 @@ def make_rates(content: dict[str, Any]) -> Figure | None:
                          linestyle=":")  # fmt: skip
     axes.set_ylim(best - 0.06 * (top - best), top + 0.04 * (top - best))
     axes.set_xlabel("peak learning rate (dotted: edge of divergence; crosses: diverged)")
-    axes.set_ylabel("final validation loss (nats a token)")
+    axes.set_ylabel(f"final validation loss ({content['unit']})")
     axes.set_title(f"{content['title']}: search for the learning rate", loc="left")
     add_grid(axes)
     _legend(axes, list(points))

@@ -42,6 +42,7 @@ class RunRecord:
         validation: validation rows.
         train: training rows.
         samples: the texts it wrote.
+        metric: what the study compares runs in, a key of the validation rows.
     """
 
     job: Job
@@ -52,6 +53,7 @@ class RunRecord:
     validation: list[dict[str, Any]]
     train: list[dict[str, Any]]
     samples: str
+    metric: str = "loss"
 
     @property
     def state(self) -> str:
@@ -63,7 +65,7 @@ class RunRecord:
         """The result as the design sees it."""
         if self.state not in FINISHED:
             return Outcome(self.state)
-        return outcome_of(self.state, [row["loss"] for row in self.validation])
+        return outcome_of(self.state, [row[self.metric] for row in self.validation])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,10 +101,12 @@ def load_study(folder: Path) -> Study:
     folder = Path(folder)
     sweep = next(sweeps_in(folder), None)
     if sweep is not None:
+        manifest = sweep.manifest()
         records = [
-            read_run(entry.run, entry.job, entry.purposes, folder) for entry in sweep.entries()
+            read_run(entry.run, entry.job, entry.purposes, folder, manifest.metric)
+            for entry in sweep.entries()
         ]
-        return Study(sweep.manifest().study, folder, sweep.manifest(), sweep.facts(), records)
+        return Study(manifest.study, folder, manifest, sweep.facts(), records)
     if (folder / "records.jsonl").exists():
         return _load_compact(folder)
     runs = list(_bare_runs(folder))
@@ -114,7 +118,9 @@ def load_study(folder: Path) -> Study:
     return Study(folder.resolve().name, folder, None, {}, runs)
 
 
-def read_run(run: RunFolder, job: Job, purposes: Sequence[str], study: Path) -> RunRecord:
+def read_run(
+    run: RunFolder, job: Job, purposes: Sequence[str], study: Path, metric: str = "loss"
+) -> RunRecord:
     """A record of a run folder, which need not exist."""
     samples = run.samples.read_text("utf-8") if run.samples.exists() else ""
     try:
@@ -131,6 +137,7 @@ def read_run(run: RunFolder, job: Job, purposes: Sequence[str], study: Path) -> 
         validation=[row for row in rows if row.get("kind") == "validation"],
         train=[row for row in rows if row.get("kind") == "train"],
         samples=samples,
+        metric=metric,
     )
 
 
@@ -186,6 +193,7 @@ def _load_compact(folder: Path) -> Study:
             RunRecord(
                 job=Job(row["arm"], row["lr"], row["seed"], row["number"]),
                 purposes=tuple(row["purposes"]),
+                metric=manifest.metric,
                 **{key: row[key] for key in _RECORD_KEYS},
             )
             for row in read_jsonl(folder / "records.jsonl")

@@ -35,7 +35,7 @@ class Rule:
         extra_seeds: pairs that a second look adds for an arm that the first left undecided.
         alpha: chance of any false better or worse over all arms of a study.
         power: chance of finding the difference that the plan promises to find.
-        margin: what counts as no difference, in nats a token.
+        margin: what counts as no difference, in the unit of the metric.
     """
 
     seeds: int
@@ -56,7 +56,7 @@ class Comparison:
 
     Attributes:
         seeds: number of pairs.
-        difference: mean of arm minus baseline, nats a token.
+        difference: mean of arm minus baseline, in the unit of the metric.
         sd: standard deviation of the differences.
         low: lower end of the confidence interval.
         high: upper end.
@@ -195,7 +195,7 @@ def predicted_power(effect: float, sd: float, rule: Rule, family: int = 1) -> fl
     """Chance that an arm with this true difference is found better (or worse), before any run.
 
     Args:
-        effect: true mean difference, nats a token.
+        effect: true mean difference, in the unit of the metric.
         sd: standard deviation of paired differences.
         rule: how the study decides.
         family: number of arms; the answer holds for Holm's first and hardest step.

@@ -47,15 +47,15 @@ class Verdict:
         known = [loss for loss in self.losses.values() if loss is not None]
         return statistics.fmean(known) if known else None
 
-    def told(self, margin: float) -> str:
-        """The verdict in one sentence."""
+    def told(self, margin: float, unit: str) -> str:
+        """The verdict in one sentence; ``unit`` is that of the losses."""
         found = self.comparison
         if self.word == "missing":
             return f"{self.arm}: not enough runs are finished"
         if self.word == "diverged":
             return f"{self.arm}: {self.diverged} of {len(self.losses)} seeds diverged"
         assert found is not None
-        difference = f"{found.difference:+.4f} nats a token [{found.low:+.4f}, {found.high:+.4f}]"
+        difference = f"{found.difference:+.4f} {unit} [{found.low:+.4f}, {found.high:+.4f}]"
         if self.word in ("better", "worse"):
             return f"{self.arm} is {self.word}: {difference}"
         if self.word == "no difference":

@@ -124,7 +124,10 @@ class Driver:
         config = thaw(self.manifest.config_of(job))
         identity = assemble.identity(config, self.texts.of(config), self.device)
         run, _ = locate(config, identity)
-        task = Task(job, purposes, config, run, self.folder.job_file(job, "log"))
+        task = Task(
+            job, purposes, config, run, self.folder.job_file(job, "log"),
+            metric=self.manifest.metric,
+        )  # fmt: skip
         task.look()
         return task
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from lmlab.design.comparison import Comparison
+from lmlab.design.comparison import METRICS, Comparison
 from lmlab.design.fairness import Facts
 from lmlab.run_folder import RunFolder
 from lmlab.study.statistics import predicted_power, smallest_detectable
@@ -86,7 +86,8 @@ def find_power(design: Comparison, earlier: Iterable[RunFolder]) -> list[str]:
         return []
     if design.num_seeds == 1:
         return ["One seed cannot support a verdict; five or more can."]
-    losses = [run.rows("validation")[-1]["loss"] for run in earlier if run.rows("validation")]
+    rows = [run.rows("validation") for run in earlier]
+    losses = [found[-1][design.metric] for found in rows if found]
     measured = len(losses) >= 3
     sd = statistics.stdev(losses) if measured else design.expected_sd
     source = f"over {len(losses)} seeds of the baseline" if measured else "assumed"
@@ -95,7 +96,7 @@ def find_power(design: Comparison, earlier: Iterable[RunFolder]) -> list[str]:
     smallest = smallest_detectable(math.sqrt(2) * sd, rule, max(family, 1))
     power = predicted_power(smallest, math.sqrt(2) * sd, rule, max(family, 1))
     told = [
-        f"Final losses vary by {sd:.4f} nats a token ({source}); a true difference of "
+        f"Final losses vary by {sd:.4f} {METRICS[design.metric]} ({source}); a true difference of "
         f"{smallest:.4f} is found with a chance of {power:.0%}.",
     ]
     if design.num_seeds == 2:

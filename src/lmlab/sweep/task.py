@@ -30,6 +30,7 @@ class Task:
         state: ``queued``, ``running``, ``elsewhere`` (another launch runs it), ``done``,
             ``diverged``, ``failed`` or ``interrupted``.
         reason: why it failed.
+        metric: what the design compares runs in.
         was_done: found finished, not run by this launch.
     """
 
@@ -40,6 +41,7 @@ class Task:
     log: Path
     state: str = "queued"
     reason: str = ""
+    metric: str = "loss"
     was_done: bool = False
     process: BaseProcess | None = None
     slot: Slot | None = None
@@ -77,7 +79,7 @@ class Task:
             return Outcome(self.state)
         if self._final is None:
             self._final = outcome_of(
-                self.state, [row["loss"] for row in self.run.rows("validation")]
+                self.state, [row[self.metric] for row in self.run.rows("validation")]
             )
         return self._final
 

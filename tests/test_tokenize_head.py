@@ -1,0 +1,80 @@
+"""The commands of ``python -m lmlab.tokenize``, as typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmlab.data.token_file import TokenFile
+from lmlab.tokenize import main
+from lmlab.tokenizer import Tokenizer, train_bpe
+
+TEXT = "low lower lowest<|endoftext|>newest widest\n" * 50
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "t.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def test_train_encode_show(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, ids = tmp_path / "tok", tmp_path / "new" / "t.bin"
+    assert main(["train", str(text), "--vocab-size", "270", "--to", str(folder)]) == 0
+    assert "270 entries" in capsys.readouterr().out
+    tokenizer = Tokenizer.load(folder)
+    assert tokenizer.hash == train_bpe(text, 270, ["<|endoftext|>"]).hash
+    assert main(["encode", str(folder), str(text), "--to", str(ids)]) == 0
+    found = TokenFile.open(ids)
+    assert np.array_equal(found.tokens, tokenizer.encode(TEXT))
+    assert f"{found.num_tokens:,} tokens" in capsys.readouterr().out
+    assert main(["show", str(folder), "--longest", "1", "--split", "lowest"]) == 0
+    out = capsys.readouterr().out
+    assert "270 entries, 13 merges" in out
+    assert f"{len(tokenizer.encode('lowest'))} tokens of 6 bytes" in out
+
+
+def test_special_tokens_pattern_and_too_small_a_text(
+    text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = ["train", str(text), "--to", str(tmp_path / "tok"), "--pattern", "cl100k"]
+    assert main([*words, "--vocab-size", "9999", "--special", "<|a|>", "<|b|>"]) == 0
+    assert "no more pairs to merge" in caplog.text
+    tokenizer = Tokenizer.load(tmp_path / "tok")
+    assert tokenizer.special_tokens == ["<|a|>", "<|b|>"]
+    assert "{1,3}" in tokenizer.pattern
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["train", "absent.txt", "--vocab-size", "300", "--to", "x"], "absent.txt: there is no"),
+        (["train", "t.txt", "--vocab-size", "256", "--to", "x"], "tokenizer.vocab_size=256"),
+        (["encode", "x", "t.txt", "--to", "t.bin"], "x holds no saved tokenizer"),
+        (["encode", "x", "t.txt", "--to", "t.ids"], "ends in .bin"),
+        (["show", "x"], "x holds no saved tokenizer"),
+    ],
+)
+def test_mistakes_are_told(
+    text: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "t.bin").exists()
+
+
+@pytest.mark.parametrize("words", [[], ["train", "t.txt", "--vocab-size", "3", "--to", "x"]])
+def test_words_that_argparse_refuses(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert "error:" in capsys.readouterr().err
