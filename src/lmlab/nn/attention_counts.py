@@ -40,7 +40,7 @@ def CausalSelfAttention(
         matrix=matrix,
         pairs=2 * width,
         held=fused,
-        held_plain=(read, *repeated, softmax, mixed, *normed),
+        held_plain=(read, *repeated, softmax, mixed, *normed[:-1]),
         textbook=(
             *projected,
             Held("scores", 0, a_pair=num_heads),
