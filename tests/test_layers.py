@@ -27,11 +27,13 @@ LAYERS: dict[str, int] = {
     ),
     "assemble": 3,
     "trainer": 4,
-    **dict.fromkeys(["extension", "session", "run"], 5),
+    **dict.fromkeys(["preflight", "extension", "session", "run"], 5),
     "design": 6,
     "study": 7,
     **dict.fromkeys(["sweep", "exhibit"], 8),
-    **dict.fromkeys(["cli", "train", "generate", "outputs", "status", "report", "publish"], 9),
+    **dict.fromkeys(
+        ["cli", "train", "generate", "account", "outputs", "status", "report", "publish"], 9
+    ),
 }
 NO_TORCH = [
     "errors",
@@ -40,6 +42,7 @@ NO_TORCH = [
     "config",
     "tokenizer",
     "data",
+    "accounting",
     "run_folder",
     "provenance",
     "study",
@@ -110,7 +113,11 @@ def test_layers_have_no_cycle_inside() -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_modules_that_must_be_quick_to_import_need_no_torch(path: Path) -> None:
-    if owner(path) in NO_TORCH or path.name in ("schedule.py", "ffn_width.py"):
+    if (
+        owner(path) in NO_TORCH
+        or path.name in ("schedule.py", "ffn_width.py")
+        or "counts" in path.name
+    ):
         roots = {name.split(".")[0] for name in imports(path)}
         assert not roots & {"torch", "safetensors"}, path
 

@@ -181,10 +181,12 @@ def answer(options: Options) -> tuple[Any, list[Table]]:
 
 def _measure(options: Options) -> tuple[dict[str, Any], Table]:
     """A few real steps; torch is imported here and not before."""
+    from lmlab.assemble import build_device
     from lmlab.config.compose import compose
-    from lmlab.preflight import measure_here
+    from lmlab.preflight.flight import measure_here
 
-    return measure_here(compose(options.overrides))
+    config = compose(options.overrides)
+    return measure_here(config, build_device(config))
 
 
 def print_tables(tables: Sequence[Table]) -> None:

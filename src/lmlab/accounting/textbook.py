@@ -43,7 +43,9 @@ class Textbook:
     @classmethod
     def of(cls, model: ModelCounts) -> Textbook:
         """The sizes of a model, whatever its variants are."""
-        return cls(model.vocab_size, model.context, model.num_layers, model.d_model, model.num_heads)
+        return cls(
+            model.vocab_size, model.context, model.num_layers, model.d_model, model.num_heads
+        )
 
     @property
     def parameters(self) -> int:

@@ -33,7 +33,7 @@ def parse_flops(key: str, text: str) -> float:
     unit = None if found is None else re.sub(r"(FLOPS?|FLOP/S)$", "", found[2].upper())
     if found is None or unit not in _FLOPS or float(found[1]) <= 0:
         raise ConfigError(
-            f"{key}={text}: accepted is FLOP/s above 0, for example {key}=19.5TFLOP/s or {key}=312e12"
+            f"{key}={text}: accepted is FLOP/s above 0, for example {key}=19.5TFLOP/s, {key}=312e12"
         )
     return float(found[1]) * _FLOPS[unit]
 
