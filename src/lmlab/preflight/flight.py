@@ -64,12 +64,12 @@ class Flight:
         """
         done, told = max(build_checkpoints(config, run.checkpoints).steps(), default=0), None
         if config.runtime.preflight != "off" and config.training.steps > 0:
-            costs = costs_of(config, device)
+            held, costs = machine.held_before(device.device), costs_of(config, device)
             if costs is not None:
                 check_memory(config, device, costs)
                 check_disk(config, costs, run.path)
             measured = _measure(config, device, costs)
-            told = forecast(config, device, texts, costs, measured, done)
+            told = forecast(config, device, texts, costs, measured, done, held)
             log.info("preflight: %s", told.told(config, device))
         machine.watch_peak(device.device)
         return cls(config, device, run, told, done, time.perf_counter())

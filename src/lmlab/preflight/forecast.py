@@ -161,9 +161,10 @@ def forecast(
     texts: Texts,
     costs: Costs | None,
     measured: Calibration | None,
-    done: int = 0,
+    done: int,
+    held_before: int,
 ) -> Forecast:
-    """Put together what is told before a run."""
+    """Put together what is told before a run; ``held_before`` is memory that others hold."""
     peak = None if costs is None else costs.memory.peak
     if measured is not None and measured.peak_bytes is not None:
         peak = measured.peak_bytes
@@ -174,7 +175,7 @@ def forecast(
             peak = max(peak, costs.memory.validation)
     return Forecast(
         seconds=None if measured is None else seconds_of(config, texts, measured, done),
-        peak_bytes=None if peak is None else peak + machine.held_before(device.device),
+        peak_bytes=None if peak is None else peak + held_before,
         disk_bytes=None if costs is None else costs.disk_left,
         source="" if measured is None else measured.source,
     )
