@@ -42,6 +42,7 @@ class RunRecord:
         validation: validation rows.
         train: training rows.
         samples: the texts it wrote.
+        preflight: of ``preflight.json``; empty where there is none.
     """
 
     job: Job
@@ -52,6 +53,7 @@ class RunRecord:
     validation: list[dict[str, Any]]
     train: list[dict[str, Any]]
     samples: str
+    preflight: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def state(self) -> str:
@@ -131,6 +133,7 @@ def read_run(run: RunFolder, job: Job, purposes: Sequence[str], study: Path) -> 
         validation=[row for row in rows if row.get("kind") == "validation"],
         train=[row for row in rows if row.get("kind") == "train"],
         samples=samples,
+        preflight=run.preflight(),
     )
 
 
@@ -159,6 +162,7 @@ def write_compact(study: Study, target: Path) -> list[Path]:
             "validation": [_short(row) for row in record.validation],
             "train": [_short(row) for row in _thinned(record.train)],
             "samples": record.samples if "judged" in record.purposes else "",
+            "preflight": record.preflight,
         }
         lines.append(json.dumps(row, ensure_ascii=False) + "\n")
     paths = [target / name for name in ("manifest.json", "facts.json", "records.jsonl")]
@@ -187,6 +191,7 @@ def _load_compact(folder: Path) -> Study:
                 job=Job(row["arm"], row["lr"], row["seed"], row["number"]),
                 purposes=tuple(row["purposes"]),
                 **{key: row[key] for key in _RECORD_KEYS},
+                preflight=row.get("preflight", {}),  # records kept before it was written
             )
             for row in read_jsonl(folder / "records.jsonl")
         ]
