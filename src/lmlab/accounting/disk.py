@@ -10,7 +10,7 @@ from lmlab.accounting.model import ModelCounts
 from lmlab.optim.counts import OptimizerCounts
 
 ROW_BYTES = 250  # of metrics.jsonl, about
-OTHER_BYTES = 200_000  # configuration, log, samples, tokenizer and figures, about
+OTHER_BYTES = 60_000  # configuration, provenance, log, samples and tokenizer, about
 
 
 def state_bytes(model: ModelCounts, optimizer: OptimizerCounts) -> int:
