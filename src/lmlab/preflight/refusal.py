@@ -75,18 +75,22 @@ def _memory(config: Config, device: Device, costs: Costs, jobs: int) -> ConfigEr
             f"memory are free; set hydra.launcher.jobs_per_device={free // held.peak}, or "
             "runtime.preflight=warn to try"
         )
+    fixed = held.parameters + held.gradients + held.optimizer + held.workspace
     if device.device.type == "cuda":
-        fixed = held.parameters + held.gradients + held.optimizer
         return None if fixed <= free else _too_large(config, device, fixed, free)
     if held.peak <= free:
         return None
-    if held.validation > max(free, held.training):
-        return ConfigError(
-            f"validation.batch_size={config.validation.batch_size}: an evaluation needs "
-            f"{show_bytes(held.validation)}, and {show_bytes(free)} of memory are free on "
-            f"{device.name()}; lower it, which changes no result, or set runtime.preflight=warn"
-        )
-    return does_not_fit(config, device, costs, held.training, free)
+    if held.training > free:
+        return does_not_fit(config, device, costs, held.training, free)
+    batch = config.validation.batch_size
+    fits = (free - fixed) * batch // (held.validation - fixed)
+    if fits < 1:
+        return _too_large(config, device, held.validation, free)
+    return ConfigError(
+        f"validation.batch_size={batch}: an evaluation needs {show_bytes(held.validation)}, and "
+        f"{show_bytes(free)} of memory are free on {device.name()}; validation.batch_size={fits} "
+        "fits and changes no result; runtime.preflight=warn tries it as it is"
+    )
 
 
 def does_not_fit(
@@ -105,10 +109,11 @@ def does_not_fit(
     micro = training.micro_batch_size or training.batch_size
     key = "micro_batch_size" if training.micro_batch_size else "batch_size"
     fits = largest_batch(costs.model, costs.optimizer, costs.how, free, passes=2)
-    divisor = next((n for n in range(min(fits, micro), 0, -1) if training.batch_size % n == 0), 0)
-    if divisor == 0 or divisor == micro:
+    most = min(fits, micro - 1 if needed else micro // 2)  # where counting was wrong, half as much
+    divisor = next((n for n in range(most, 0, -1) if training.batch_size % n == 0), 0)
+    if divisor == 0:
         return _too_large(config, device, costs.memory.training, free)
-    alone = largest_batch(costs.model, costs.optimizer, costs.how, free)
+    alone = min(largest_batch(costs.model, costs.optimizer, costs.how, free), micro - 1)
     told = f"needs {show_bytes(needed)}, and" if needed else "does not fit:"
     return ConfigError(
         f"training.{key}={micro}: an update {told} {show_bytes(free)} of memory are free on "
