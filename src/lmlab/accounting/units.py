@@ -50,7 +50,7 @@ def show_bytes(size: float) -> str:
 def duration(seconds: float) -> str:
     """Seconds for a person."""
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.2g} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

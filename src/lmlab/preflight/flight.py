@@ -7,14 +7,12 @@ import logging
 import time
 from typing import Any
 
-import torch
-
 from lmlab.accounting.tables import Table
 from lmlab.accounting.units import duration
 from lmlab.assemble import Texts, build_checkpoints
 from lmlab.checkpoint import Progress
 from lmlab.config.compose import Config
-from lmlab.device import Device
+from lmlab.device import Device, is_out_of_memory
 from lmlab.errors import DiskError
 from lmlab.io import write_json
 from lmlab.preflight import machine
@@ -115,7 +113,9 @@ class Flight:
 def _measure(config: Config, device: Device, costs: Costs | None) -> Calibration | None:
     try:
         return calibration_of(config, device)
-    except torch.OutOfMemoryError:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         free = machine.free_memory(device.device)
         if costs is not None and free is not None:
             refuse(config, does_not_fit(config, device, costs, 0, free))

@@ -10,7 +10,7 @@ from typing import Any
 from lmlab.accounting.account import Question, computing
 from lmlab.accounting.disk import run_bytes
 from lmlab.accounting.find import NotCounted
-from lmlab.accounting.memory import Computing, Memory, memory
+from lmlab.accounting.memory import Computing, Memory, largest_batch, memory
 from lmlab.accounting.model import ModelCounts, count_model, count_optimizer
 from lmlab.accounting.units import duration, show_bytes
 from lmlab.assemble import Texts
@@ -122,12 +122,14 @@ class Forecast:
         peak_bytes: memory at the peak, as :func:`lmlab.preflight.machine.peak_bytes` counts it.
         disk_bytes: of the run's folder at the end.
         source: what the time is taken from.
+        largest: sequences of one pass that free memory holds.
     """
 
     seconds: Seconds | None
     peak_bytes: int | None
     disk_bytes: int | None
     source: str
+    largest: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for ``preflight.json``."""
@@ -148,11 +150,26 @@ class Forecast:
         if self.peak_bytes is not None:
             free = machine.free_memory(device.device)
             beside = "" if free is None else f", {show_bytes(free)} free"
+            if self.largest is not None:
+                beside += f" (passes of up to {self.largest:,} sequences fit)"
             said.append(f"peak memory {show_bytes(self.peak_bytes)}{beside}")
         if self.disk_bytes is not None:
             free = machine.free_disk(Path(config.output_root))
             said.append(f"disk {show_bytes(self.disk_bytes)}, {show_bytes(free)} free")
         return "; ".join(said) or "nothing is known of this model beforehand"
+
+
+def largest_pass(costs: Costs, measured: Calibration | None, free: int) -> int:
+    """The most sequences of one forward pass that ``free`` bytes hold; 0 where none does.
+
+    Where the peak of a pass was measured, as on CUDA, what a sequence takes is read off it.
+    """
+    if measured is None or measured.peak_bytes is None:
+        return largest_batch(costs.model, costs.optimizer, costs.how, free)
+    held = costs.memory
+    fixed = held.parameters + held.optimizer + held.workspace
+    a_sequence = max(1, (measured.peak_bytes - fixed) // measured.sequences)
+    return max(0, (free - fixed) // a_sequence)
 
 
 def forecast(
@@ -173,7 +190,9 @@ def forecast(
             if micro < config.training.batch_size:
                 peak += costs.memory.gradients
             peak = max(peak, costs.memory.validation)
+    free = machine.free_memory(device.device)
     return Forecast(
+        largest=None if costs is None or free is None else largest_pass(costs, measured, free),
         seconds=None if measured is None else seconds_of(config, texts, measured, done),
         peak_bytes=None if peak is None else peak + held_before,
         disk_bytes=None if costs is None else costs.disk_left,
