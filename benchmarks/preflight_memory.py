@@ -19,8 +19,9 @@ from lmlab import assemble
 from lmlab.accounting.units import show_bytes
 from lmlab.config.compose import Config, compose
 from lmlab.device import is_out_of_memory
-from lmlab.preflight.calibration import Calibration, calibrate
+from lmlab.preflight.calibration import Calibration
 from lmlab.preflight.forecast import costs_of, largest_pass
+from lmlab.preflight.measuring import calibrate
 
 CASES = {"small_17m": (32, (64, 128, 256)), "gpt2_small": (4, (8, 16))}
 SHARE = 0.25  # of the device's memory that the largest batch shall fit into

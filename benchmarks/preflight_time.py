@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-RUN = ["training.steps=300", "logger=none", "runtime.device=cpu", "study=one"]
+RUN = ["scale=cpu", "training.steps=300", "study=one"]
 SWEEP = ["-m", "scale=smoke", "study=six", "optim.lr=1e-3,2e-3,4e-3,6e-3,8e-3,1e-2"]
 
 

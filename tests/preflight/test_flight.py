@@ -13,8 +13,9 @@ import torch
 from lmlab import assemble
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError, DiskError
-from lmlab.preflight import calibration, flight, machine
-from lmlab.preflight.calibration import calibrate, calibration_of, known_calibration, shape_key
+from lmlab.preflight import flight, machine, measuring
+from lmlab.preflight.calibration import known_calibration, shape_key
+from lmlab.preflight.measuring import calibrate, calibration_of
 from lmlab.run import execute
 
 
@@ -68,7 +69,7 @@ def test_each_shape_is_measured_once(overrides: list[str], monkeypatch: pytest.M
         measured.append(config.arm)
         return calibrate(config, device)
 
-    monkeypatch.setattr(calibration, "calibrate", counting)
+    monkeypatch.setattr(measuring, "calibrate", counting)
     device = assemble.build_device(compose(overrides))
     for words in ([], ["optim.lr=1e-5"], ["seed=3"], ["training.steps=77"], ["model.init=normal"]):
         calibration_of(compose([*overrides, *words]), device)
@@ -208,7 +209,7 @@ def test_steps_of_the_calibration_that_do_not_fit_refuse_the_run(
     def full(config: Any, device: Any) -> Any:
         raise torch.OutOfMemoryError("no memory for the test")
 
-    monkeypatch.setattr(calibration, "calibrate", full)
+    monkeypatch.setattr(measuring, "calibrate", full)
     with pytest.raises(
         ConfigError, match=r"training\.batch_size=4: an update does not fit.*micro_batch_size=2 "
     ):

@@ -1,54 +1,20 @@
-"""A few real steps of a configuration on this device, timed; kept by shape and device.
-
-The steps are the trainer's own, on scratch weights and made-up tokens; a run that begins afterwards
-finds its random state, its weights and its files as if there had been none.
-"""
+"""What was measured of a configuration's shape on a device, kept below ``outputs/cache``."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
-import gc
-import itertools
-import logging
-import math
-import signal
-import statistics
-import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
 
 from lmlab import assemble
-from lmlab.accounting.find import NotCounted
-from lmlab.accounting.model import count_model
-from lmlab.checkpoint import Checkpoints, Progress, TrainState
 from lmlab.config.compose import Config, plain
-from lmlab.data.batches import Batches
 from lmlab.device import Device
-from lmlab.io import hash_json, make_folder, read_json, write_json
-from lmlab.model import Transformer
-from lmlab.optim.clip import clip_gradients
+from lmlab.io import hash_json, read_json, write_json
 from lmlab.preflight import machine
-from lmlab.sampling import generate
-from lmlab.trainer import LoopSettings, StopRequest, Trainer
-from lmlab.validation import Evaluator, Validation
 
 FORMAT_VERSION = 1
-BUDGET_SECONDS = 0.4  # of timed steps, when they are quick
-LONGEST_SECONDS = 4.0  # of timed steps, when they are slow
-MOST_STEPS, LEAST_STEPS = 30, 2
-STEP_SHARE = 20  # a run's steps for each timed one
-CPU_PASS_FLOPS = 4e10  # of a timed step on a CPU, about a second of one core
-LARGEST_SAVED = 1 << 26  # bytes of a state that is saved for timing
-DISK_BYTES_A_SECOND = 3e8  # guessed for larger ones: written, synced and hashed
-NEW_TOKENS = 6
+LEARNED_STEPS = 30  # of a run, from which its own time is the better measure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,16 +70,6 @@ def calibration_file(config: Config, device: Device) -> Path:
     return assemble.cache_folder(config) / "calibrations" / f"{key}.json"
 
 
-def calibration_of(config: Config, device: Device) -> Calibration:
-    """Measure, or find measured before."""
-    known = known_calibration(config, device)
-    if known is not None:
-        return known
-    found = calibrate(config, device)
-    write_json(calibration_file(config, device), dataclasses.asdict(found))
-    return found
-
-
 def known_calibration(config: Config, device: Device) -> Calibration | None:
     """What was measured before for this shape and device."""
     try:
@@ -125,196 +81,7 @@ def known_calibration(config: Config, device: Device) -> Calibration | None:
 def learn(config: Config, device: Device, step_seconds: float, steps: int) -> None:
     """Keep the time of a step that a run of this shape has really taken."""
     known = known_calibration(config, device)
-    if known is not None and steps >= MOST_STEPS:
+    if known is not None and steps >= LEARNED_STEPS:
         told = f"a run of {steps:,} steps on this device"
         better = dataclasses.replace(known, step=step_seconds, steps=steps, source=told)
         write_json(calibration_file(config, device), dataclasses.asdict(better))
-
-
-def calibrate(config: Config, device: Device) -> Calibration:
-    """Take a few steps, an evaluation, a save and some tokens, all on scratch.
-
-    Raises:
-        torch.OutOfMemoryError: the step does not fit the device.
-    """
-    devices = [device.device] if device.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), _silence():
-        before = machine.held_before(device.device)
-        machine.watch_peak(device.device)
-        state = _scratch_state(config, device)
-        sequences = _sequences(config, device)
-        seconds = _time_steps(config, device, state, sequences)
-        peak = machine.peak_bytes(device.device) if device.device.type == "cuda" else None
-        update = _timed(functools.partial(_update, config, state), device, rounds=2)
-        passes = config.training.batch_size / sequences
-        step = statistics.fmean(seconds)
-        whole = passes * max(step - update, 0.0) + update if passes != 1 else step
-        found = Calibration(
-            step=whole,
-            evaluation=_time_evaluation(config, device, state),
-            token=_time_samples(config, device, state),
-            peak_bytes=None if peak is None else peak - before,
-            steps=len(seconds),
-            sequences=sequences,
-            source=f"{len(seconds)} steps of {sequences:,} sequences on this device",
-            **_time_saving(config, state),
-        )
-    del state
-    gc.collect()
-    if device.device.type == "cuda":
-        torch.cuda.empty_cache()
-    return found
-
-
-def _scratch_state(config: Config, device: Device) -> TrainState:
-    with torch.device(device.device):
-        model = assemble.build_network(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0.0, 0.02)
-    return TrainState(model, assemble.build_optimizer(config, model), Progress())
-
-
-def _sequences(config: Config, device: Device) -> int:
-    """Of a timed pass: those of the run, or on a CPU as many as take about a second."""
-    micro: int = config.training.micro_batch_size or config.training.batch_size
-    if device.device.type != "cpu":
-        return micro
-    try:
-        a_sequence = count_model(plain(config.model)).training_flops()
-    except NotCounted:
-        return micro
-    return max(1, min(micro, int(CPU_PASS_FLOPS / a_sequence)))
-
-
-def _time_steps(config: Config, device: Device, state: TrainState, sequences: int) -> list[float]:
-    """Seconds of single updates, the first ones aside."""
-    stop, ends = StopRequest(), []
-    most = max(LEAST_STEPS, min(MOST_STEPS, config.training.steps // STEP_SHARE))
-
-    def record(row: dict[str, Any]) -> None:
-        if row["kind"] != "train":
-            return
-        ends.append(time.perf_counter())
-        taken = ends[-1] - ends[0]
-        enough = taken > BUDGET_SECONDS and len(ends) > LEAST_STEPS
-        if len(ends) > most or enough or taken > LONGEST_SECONDS:
-            stop.signal_number = signal.SIGTERM
-
-    context = config.model.context_length
-    tokens = _tokens(config, max(10_000, (context + 1) * (sequences + 1)))
-    model = state.model
-    Trainer(
-        state=state,
-        forward=torch.compile(model) if device.compile else model,
-        batches=Batches(tokens, context_length=context, batch_size=sequences, seed=0),
-        schedule=lambda step: 1e-3,
-        evaluate=lambda model: Validation(math.nan, math.nan, math.nan, 1),
-        checkpoints=_KeepsNothing(Path()),
-        record=record,
-        settings=LoopSettings(
-            steps=most + 2,
-            micro_batch_size=sequences,
-            grad_clip_norm=config.training.grad_clip_norm,
-            log_every=1,
-            validate_every=most + 2,
-            save_every=most + 2,
-            divergence_margin=math.inf,
-            flops_per_token=1,
-            peak_flops=None,
-            show_progress=False,
-        ),
-        device=device.device,
-        autocast=device.autocast,
-        stop=stop,
-    ).train()
-    return [after - before for before, after in itertools.pairwise(ends)]
-
-
-class _KeepsNothing(Checkpoints):
-    def save(self, state: TrainState) -> Path:
-        """Write nothing."""
-        return self.folder
-
-    def save_best(self, model: nn.Module, step: int, loss: float) -> Path:
-        """Write nothing."""
-        return self.folder
-
-
-def _update(config: Config, state: TrainState) -> None:
-    clip_gradients(state.model.parameters(), config.training.grad_clip_norm)
-    state.optimizer.step()
-
-
-def _time_evaluation(config: Config, device: Device, state: TrainState) -> float:
-    length = config.model.context_length + 1
-    flops = config.validation.batch_size / max(1, _sequences(config, device))
-    batch = config.validation.batch_size if flops <= 4 else max(1, _sequences(config, device))
-    tokens = _tokens(config, length * batch)
-    evaluator = Evaluator(
-        tokens,
-        [(index * length, length) for index in range(batch)],
-        np.ones(config.model.vocab_size, dtype=np.int64),
-        batch_size=batch,
-        device=device.device,
-        autocast=device.autocast,
-    )
-    seconds = _timed(lambda: evaluator.evaluate(state.model), device, rounds=2)
-    return seconds * config.validation.batch_size / batch
-
-
-def _time_samples(config: Config, device: Device, state: TrainState) -> float:
-    prompts = [[0]] * (len(config.samples.prompts) * config.samples.count)
-    number = min(NEW_TOKENS, config.samples.max_new_tokens)
-    if not prompts:
-        return 0.0
-    assert isinstance(state.model, Transformer)
-    model = state.model
-    draw = lambda: generate(model, prompts, max_new_tokens=number, seed=0)  # noqa: E731
-    return _timed(draw, device, rounds=1) / number
-
-
-def _time_saving(config: Config, state: TrainState) -> dict[str, float]:
-    weights = 4 * sum(parameter.numel() for parameter in state.model.parameters())
-    tensors = (t for s in state.optimizer.state.values() for t in s.values())
-    held = weights + sum(t.nbytes for t in tensors if isinstance(t, torch.Tensor))
-    if held > LARGEST_SAVED:
-        return {"saving": held / DISK_BYTES_A_SECOND, "saving_best": weights / DISK_BYTES_A_SECOND}
-    cache = make_folder(assemble.cache_folder(config))
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".calibration-") as name:
-        checkpoints = Checkpoints(Path(name), keep_last=1)
-        started = time.perf_counter()
-        checkpoints.save(state)
-        middle = time.perf_counter()
-        checkpoints.save_best(state.model, 1, 1.0)
-        ended = time.perf_counter()
-    return {"saving": middle - started, "saving_best": ended - middle}
-
-
-def _timed(act: Callable[[], Any], device: Device, rounds: int) -> float:
-    """Seconds of the last of a few rounds, the device's work included."""
-    seconds = 0.0
-    for _ in range(rounds):
-        started = time.perf_counter()
-        act()
-        if device.device.type == "cuda":
-            torch.cuda.synchronize(device.device)
-        seconds = time.perf_counter() - started
-    return seconds
-
-
-def _tokens(config: Config, number: int) -> np.ndarray[Any, Any]:
-    kind = np.uint16 if config.model.vocab_size <= 1 << 16 else np.uint32
-    return np.random.default_rng(0).integers(0, config.model.vocab_size, number, dtype=kind)
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keep what the scratch run says of itself from the log."""
-    logger = logging.getLogger("lmlab.trainer")
-    former, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = former

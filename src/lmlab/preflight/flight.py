@@ -16,8 +16,9 @@ from lmlab.device import Device, is_out_of_memory
 from lmlab.errors import DiskError
 from lmlab.io import write_json
 from lmlab.preflight import machine
-from lmlab.preflight.calibration import Calibration, calibrate, calibration_of, learn
+from lmlab.preflight.calibration import Calibration, learn
 from lmlab.preflight.forecast import Costs, Forecast, costs_of, forecast
+from lmlab.preflight.measuring import calibrate, calibration_of
 from lmlab.preflight.refusal import check_disk, check_memory, does_not_fit, refuse
 from lmlab.run_folder import RunFolder
 

@@ -16,8 +16,9 @@ from lmlab.device import Device
 from lmlab.errors import UserError
 from lmlab.io import write_json
 from lmlab.preflight import machine
-from lmlab.preflight.calibration import calibration_file, calibration_of, known_calibration
+from lmlab.preflight.calibration import calibration_file, known_calibration
 from lmlab.preflight.forecast import costs_of, seconds_of
+from lmlab.preflight.measuring import calibration_of
 from lmlab.preflight.refusal import check_memory, lacking_disk, refuse
 from lmlab.run import locate
 from lmlab.run_folder import FINISHED
