@@ -1,6 +1,6 @@
 """Predicted and actual time of a run of 300 steps and of a sweep of six smoke runs, on this CPU.
 
-python benchmarks/preflight_time.py [ROUNDS]
+python benchmarks/preflight_time.py [ROUNDS] [FOLDER]
 
 Every round starts with texts prepared and nothing measured.
 """
@@ -45,25 +45,32 @@ def whole_sweep(outputs: Path) -> tuple[float, float]:
     return found["predicted_seconds"], found["actual_seconds"]
 
 
+def compare(folder: Path, rounds: int) -> None:
+    """Measure and print; ``folder`` keeps the texts."""
+    train(folder, [*RUN, "training.steps=60", "arm=texts"])
+    train(folder, ["scale=smoke", "arm=texts", "study=six"])
+    for title, words, read in (
+        ("run of 300 steps", RUN, one_run), ("sweep of six", SWEEP, whole_sweep),
+    ):  # fmt: skip
+        ratios = []
+        for _ in range(rounds):
+            forget(folder / "outputs")
+            train(folder, words)
+            predicted, actual = read(folder / "outputs")
+            ratios.append(actual / predicted)
+            print(f"{title}: predicted {predicted:7.2f} s, actual {actual:7.2f} s, "
+                  f"ratio {ratios[-1]:.3f}", flush=True)  # fmt: skip
+        print(f"{title}: median ratio {statistics.median(ratios):.3f} of {rounds}", flush=True)
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure in the folder that is given, or in one that is removed afterwards."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    if len(sys.argv) > 2:
+        compare(Path(sys.argv[2]), rounds)
+        return
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        train(folder, [*RUN, "training.steps=40", "arm=texts"])
-        train(folder, ["scale=smoke", "arm=texts", "study=six"])
-        for title, words, read in (
-            ("run of 300 steps", RUN, one_run), ("sweep of six", SWEEP, whole_sweep),
-        ):  # fmt: skip
-            ratios = []
-            for _ in range(rounds):
-                forget(folder / "outputs")
-                train(folder, words)
-                predicted, actual = read(folder / "outputs")
-                ratios.append(actual / predicted)
-                print(f"{title}: predicted {predicted:7.2f} s, actual {actual:7.2f} s, "
-                      f"ratio {ratios[-1]:.3f}", flush=True)  # fmt: skip
-            print(f"{title}: median ratio {statistics.median(ratios):.3f} of {rounds}")
+        compare(Path(name), rounds)
 
 
 if __name__ == "__main__":
