@@ -21,6 +21,8 @@ from lmlab.optim.counts import OptimizerCounts
 from lmlab.preflight import machine
 from lmlab.preflight.calibration import Calibration
 
+BEGINNING_SECONDS = 0.2  # of a run: first weights, provenance, its folder's files
+
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
@@ -66,7 +68,7 @@ def costs_of(config: Config, device: Device) -> Costs | None:
 
 @dataclasses.dataclass(frozen=True)
 class Seconds:
-    """Time of the rest of a run.
+    """Time of the rest of a run, by part.
 
     Attributes:
         training: updates.
@@ -82,8 +84,9 @@ class Seconds:
 
     @property
     def whole(self) -> float:
-        """All parts together."""
-        return self.training + self.evaluation + self.saving + self.samples
+        """All parts together, and what a run begins with."""
+        parts = self.training + self.evaluation + self.saving + self.samples
+        return BEGINNING_SECONDS + parts
 
 
 def seconds_of(config: Config, texts: Texts, measured: Calibration, done: int = 0) -> Seconds:

@@ -41,10 +41,10 @@ from lmlab.sampling import generate
 from lmlab.trainer import LoopSettings, StopRequest, Trainer
 from lmlab.validation import Evaluator, Validation
 
-BUDGET_SECONDS = 0.4  # of timed steps, when they are quick
-LONGEST_SECONDS = 4.0  # of timed steps, when they are slow
+QUICK_SECONDS = 0.15  # of timed steps, whatever the run is
+RUN_SHARE = 1 / 30  # of a run's steps are timed where that takes longer,
+LONGEST_SECONDS = 4.0  # but no longer than that
 MOST_STEPS, LEAST_STEPS = 30, 2
-STEP_SHARE = 20  # a run's steps for each timed one
 CPU_PASS_FLOPS = 4e10  # of a timed step on a CPU, about a second of one core
 LARGEST_SAVED = 1 << 26  # bytes of a state that is saved for timing
 DISK_BYTES_A_SECOND = 3e8  # guessed for larger ones: written, synced and hashed
@@ -75,9 +75,9 @@ def calibrate(config: Config, device: Device) -> Calibration:
         sequences = _sequences(config, device)
         seconds = _time_steps(config, device, state, sequences)
         peak = machine.peak_bytes(device.device) if device.device.type == "cuda" else None
-        update = _timed(functools.partial(_update, config, state), device, rounds=2)
+        update = _timed(functools.partial(_update, config, state), device)
         passes = config.training.batch_size / sequences
-        step = statistics.fmean(seconds)
+        step = statistics.median(seconds)
         whole = passes * max(step - update, 0.0) + update if passes != 1 else step
         found = Calibration(
             step=whole,
@@ -121,15 +121,15 @@ def _sequences(config: Config, device: Device) -> int:
 def _time_steps(config: Config, device: Device, state: TrainState, sequences: int) -> list[float]:
     """Seconds of single updates, the first ones aside."""
     stop, ends = StopRequest(), []
-    most = max(LEAST_STEPS, min(MOST_STEPS, config.training.steps // STEP_SHARE))
+    share = max(LEAST_STEPS, round(RUN_SHARE * config.training.steps))
 
     def record(row: dict[str, Any]) -> None:
         if row["kind"] != "train":
             return
         ends.append(time.perf_counter())
-        taken = ends[-1] - ends[0]
-        enough = taken > BUDGET_SECONDS and len(ends) > LEAST_STEPS
-        if len(ends) > most or enough or taken > LONGEST_SECONDS:
+        steps, taken = len(ends) - 1, ends[-1] - ends[0]
+        enough = steps >= share and taken >= QUICK_SECONDS
+        if enough or steps == MOST_STEPS or taken >= LONGEST_SECONDS:
             stop.signal_number = signal.SIGTERM
 
     context = config.model.context_length
@@ -144,12 +144,12 @@ def _time_steps(config: Config, device: Device, state: TrainState, sequences: in
         checkpoints=_KeepsNothing(Path()),
         record=record,
         settings=LoopSettings(
-            steps=most + 2,
+            steps=MOST_STEPS + 2,
             micro_batch_size=sequences,
             grad_clip_norm=config.training.grad_clip_norm,
             log_every=1,
-            validate_every=most + 2,
-            save_every=most + 2,
+            validate_every=MOST_STEPS + 2,
+            save_every=MOST_STEPS + 2,
             divergence_margin=math.inf,
             flops_per_token=1,
             peak_flops=None,
@@ -190,7 +190,7 @@ def _time_evaluation(config: Config, device: Device, state: TrainState) -> float
         device=device.device,
         autocast=device.autocast,
     )
-    seconds = _timed(lambda: evaluator.evaluate(state.model), device, rounds=2)
+    seconds = _timed(lambda: evaluator.evaluate(state.model), device)
     return seconds * config.validation.batch_size / batch
 
 
@@ -202,7 +202,7 @@ def _time_samples(config: Config, device: Device, state: TrainState) -> float:
     assert isinstance(state.model, Transformer)
     model = state.model
     draw = lambda: generate(model, prompts, max_new_tokens=number, seed=0)  # noqa: E731
-    return _timed(draw, device, rounds=1) / number
+    return _timed(draw, device) / number
 
 
 def _time_saving(config: Config, state: TrainState) -> dict[str, float]:
@@ -222,16 +222,16 @@ def _time_saving(config: Config, state: TrainState) -> dict[str, float]:
     return {"saving": middle - started, "saving_best": ended - middle}
 
 
-def _timed(act: Callable[[], Any], device: Device, rounds: int) -> float:
-    """Seconds of the last of a few rounds, the device's work included."""
-    seconds = 0.0
-    for _ in range(rounds):
+def _timed(act: Callable[[], Any], device: Device) -> float:
+    """Seconds of an act, the device's work included: the median of a few after the first."""
+    seconds: list[float] = []
+    while len(seconds) < 2 or (len(seconds) < 6 and sum(seconds) < QUICK_SECONDS):
         started = time.perf_counter()
         act()
         if device.device.type == "cuda":
             torch.cuda.synchronize(device.device)
-        seconds = time.perf_counter() - started
-    return seconds
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[1:])
 
 
 def _tokens(config: Config, number: int) -> np.ndarray[Any, Any]:

@@ -26,7 +26,7 @@ from lmlab.sweep import workers
 from lmlab.sweep.facts import TextsByConfig
 from lmlab.sweep.placement import Slot
 
-START_SECONDS = 0.5  # of a run that is forked: reading texts, provenance, first weights
+START_SECONDS = 0.3  # of a run that is forked, until its preflight and after its end
 
 
 def beside(slot: Slot, slots: Sequence[Slot], jobs: int) -> int:
