@@ -118,7 +118,9 @@ def identity(config: Config, texts: Texts, device: Device) -> dict[str, Any]:
 
 def build_device(config: Config) -> Device:
     """Resolve ``runtime``. Raises :class:`ConfigError` for a device that is not here."""
-    return resolve_device(**plain(config.runtime))
+    policy = plain(config.runtime)
+    del policy["preflight"], policy["beside"]  # what is told and checked, not how it is computed
+    return resolve_device(**policy)
 
 
 def build_model(config: Config) -> Transformer:

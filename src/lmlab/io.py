@@ -172,6 +172,7 @@ def progress(
     desc: str = "",
     unit: str = "it",
     unit_scale: bool = False,
+    shown: bool = True,
 ) -> tqdm[Any]:
     """A progress bar with rate and ETA on stderr; silent where stderr is not a terminal."""
     return tqdm(
@@ -181,6 +182,6 @@ def progress(
         desc=desc,
         unit=unit,
         unit_scale=unit_scale,
-        disable=not sys.stderr.isatty(),
+        disable=not (shown and sys.stderr.isatty()),
         dynamic_ncols=True,
     )

@@ -18,6 +18,7 @@ from lmlab import assemble
 from lmlab.config.compose import Config, load_frozen
 from lmlab.errors import LockedError, UserError
 from lmlab.extension import find_parent
+from lmlab.preflight.flight import Flight, check_early
 from lmlab.run_folder import FINISHED, RunFolder, choose, describe, find_registered
 from lmlab.session import Session
 
@@ -47,6 +48,8 @@ def execute(config: Config) -> Outcome:
     assemble.check_source(config)
     device = assemble.build_device(config)
     device.apply()
+    if not _first_choice(config).exists():
+        check_early(config, device)
     texts = assemble.prepare_texts(config)
     identity = assemble.identity(config, texts, device)
     run, different = locate(config, identity)
@@ -63,11 +66,12 @@ def execute(config: Config) -> Outcome:
         log.info("finished before: nothing to do")
         return Outcome(run, 0)
     parent = find_parent(config, identity)
+    flight = Flight.prepare(config, device, texts, run)
     state = assemble.build_state(config, device)
     is_new = not run.path.exists()
     try:
         with run.lock():
-            session = Session(config, run, device, texts, identity, state, parent)
+            session = Session(config, run, device, texts, identity, state, parent, flight)
             return Outcome(run, session.run_to_end())
     except UserError:
         if is_new and not run.rows():

@@ -6,6 +6,7 @@
 - ``meta.json``: where the run comes from and what it computes with, and its identity,
 - ``status.json``: how far it is; see :data:`STATUSES`,
 - ``metrics.jsonl``: one row an event, with step, tokens and seconds,
+- ``preflight.json``: what was predicted of its last session, and what that took,
 - ``checkpoints/``, ``tokenizer/``, ``samples.md``, ``train.log``, ``learning_curve.png``.
 """
 
@@ -81,6 +82,10 @@ class RunFolder:
         """Replace ``status.json`` by ``status``, the time, and ``details``."""
         assert status in STATUSES, status
         write_json(self.path / "status.json", {"status": status, "time": _utc_now(), **details})
+
+    def preflight(self) -> dict[str, Any]:
+        """The content of ``preflight.json``: ``from_step``, ``predicted`` and ``actual``."""
+        return _read(self.path / "preflight.json")
 
     def rows(self, kind: str | None = None) -> list[dict[str, Any]]:
         """The rows of ``metrics.jsonl``, all or of one kind."""

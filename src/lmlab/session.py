@@ -24,6 +24,7 @@ from lmlab.errors import ConfigError, UserError
 from lmlab.extension import Parent
 from lmlab.io import atomic_write_text
 from lmlab.model import Transformer
+from lmlab.preflight.flight import Flight
 from lmlab.provenance import provenance
 from lmlab.run_folder import RunFolder, register
 from lmlab.sampling import generate
@@ -45,6 +46,7 @@ class Session:
     identity: dict[str, Any]
     state: TrainState
     parent: Parent | None
+    flight: Flight
 
     def run_to_end(self) -> int:
         """Train, then let the model write; keep the status true whatever happens."""
@@ -72,6 +74,7 @@ class Session:
     def _run(self, stop: StopRequest) -> int:
         resumed = self._restore()
         self._write_head()
+        self.flight.begin(self.state.progress)
         tracker = assemble.build_tracker(self.config, self._info(resumed))
         exit_code = 1
         try:
@@ -81,6 +84,7 @@ class Session:
             else:
                 if ended == "done":
                     self._write_samples(tracker)
+                    self.flight.end(self.state.progress)
                 self._write_status(ended)
                 tracker.summary(self._summary())
                 exit_code = 0

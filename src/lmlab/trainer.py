@@ -48,6 +48,7 @@ class LoopSettings:
             finite, or lies this many nats a token above the loss of its first update.
         flops_per_token: forward and backward FLOPs a token, for MFU.
         peak_flops: the device's peak in FLOP/s; None where it is not known.
+        show_progress: whether a person on a terminal sees a bar.
     """
 
     steps: int
@@ -59,6 +60,7 @@ class LoopSettings:
     divergence_margin: float
     flops_per_token: int
     peak_flops: float | None
+    show_progress: bool = True
 
 
 @dataclasses.dataclass
@@ -144,7 +146,10 @@ class Trainer:
         at, settings = self.state.progress, self.settings
         if at.step == 0:
             self._validate()
-        with progress(total=settings.steps, initial=at.step, desc="training", unit="step") as bar:
+        with progress(
+            total=settings.steps, initial=at.step, desc="training", unit="step",
+            shown=settings.show_progress,
+        ) as bar:  # fmt: skip
             while at.step < settings.steps:
                 started = time.perf_counter()
                 inputs, targets = self._fetch(at.step)

@@ -163,6 +163,7 @@ def test_a_full_disk_loses_nothing_saved_before(folder: Path, small_disk: Path) 
         "training.batch_size=2", "schedule.warmup_steps=2", "checkpoint.every_steps=10",
         "model.d_model=32", "model.num_layers=1", "model.num_heads=2", "model.d_ff=64",
         "validation.every_steps=40", "checkpoint.keep_last=100", "samples.max_new_tokens=4",
+        "runtime.preflight=off",  # which would not even begin
     ]  # fmt: skip
     run = small_disk / "runs" / "x" / "seed0"
     filler = small_disk / "filler"

@@ -59,17 +59,19 @@ def test_widths_are_solved(overrides: list[str]) -> None:
 
 
 def test_the_plan_counts_what_a_study_runs() -> None:
-    from test_fairness import BASE, a_design
+    from test_fairness import a_design
 
-    facts = [BASE, BASE]
-    fixed = make_plan(a_design(lr="fixed"), facts, slots=2, rate=1e9)
+    seconds = [3.0, 5.0]
+    fixed = make_plan(a_design(lr="fixed"), 2, seconds, slots=2)
     assert (fixed.least_runs, fixed.most_runs) == (10, 10)
-    searched = make_plan(a_design(extra_seeds=3), facts, slots=2, rate=1e9)
+    searched = make_plan(a_design(extra_seeds=3), 2, seconds, slots=2)
     assert searched.least_runs == 2 * 13 + 5 + 10
     assert searched.most_runs == searched.least_runs + 6
-    assert make_plan(None, facts, slots=1, rate=1e9).least_runs == 2
-    each = BASE.flops * (3 * BASE.tokens + BASE.evaluations * BASE.evaluation) / 1e9
-    assert fixed.seconds == pytest.approx(10 * (each + 1.5) / 2)
+    assert make_plan(None, 2, seconds, slots=1).least_runs == 2
+    assert fixed.seconds == pytest.approx((5 * 3 + 5 * 5) / 2)
+    assert make_plan(None, 3, [3, 1, 2], slots=2).seconds == pytest.approx(3)
+    unknown = make_plan(a_design(lr="fixed"), 2, None, slots=2)
+    assert (unknown.least_runs, unknown.seconds) == (10, None)
 
 
 def test_one_pair_detects_nothing() -> None:
@@ -100,9 +102,9 @@ def test_a_job_sees_the_gpu_of_its_slot(
     import torch
 
     config = compose(overrides)
-    found = placement.resolve_device(**{**config.runtime})
+    found = placement.assemble.build_device(config)
     gpu = dataclasses.replace(found, device=torch.device("cuda", index))
-    monkeypatch.setattr(placement, "resolve_device", lambda **settings: gpu)
+    monkeypatch.setattr(placement.assemble, "build_device", lambda config: gpu)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     slots = placement.find_slots(config, jobs)
     assert [dict(slot.environment)["CUDA_VISIBLE_DEVICES"] for slot in slots] == expected

@@ -11,6 +11,7 @@ from typing import Any
 from lmlab.errors import ConfigError
 
 _PRECISIONS = ("auto", "fp32", "bf16")
+_PREFLIGHTS = ("refuse", "warn", "off")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
@@ -131,6 +132,9 @@ def _runtime(config: dict[str, Any]) -> Rules:
     threads = runtime["threads"]
     number = isinstance(threads, int) and not isinstance(threads, bool) and threads >= 1
     yield "runtime.threads", threads == "auto" or number, "auto, or 1 or more"
+    fine = runtime["preflight"] in _PREFLIGHTS
+    yield "runtime.preflight", fine, "refuse, warn or off ('off' in quotes in a YAML file)"
+    yield "runtime.beside", runtime["beside"] >= 0, "0 or more"
 
 
 def _check_schedule(config: dict[str, Any]) -> None:

@@ -84,7 +84,7 @@ class Samples:
 
 @dataclasses.dataclass
 class Runtime:
-    """Device and numerical policy; see :func:`lmlab.device.resolve_device`."""
+    """Device, numerical policy (:func:`lmlab.device.resolve_device`), and what preflight does."""
 
     device: str = MISSING
     precision: str = MISSING
@@ -92,6 +92,8 @@ class Runtime:
     compile: Any = MISSING
     threads: Any = MISSING
     deterministic: bool = MISSING
+    preflight: str = "refuse"  # configurations frozen before these two existed stay readable
+    beside: int = 0
 
 
 @dataclasses.dataclass

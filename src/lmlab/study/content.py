@@ -14,6 +14,7 @@ from typing import Any
 from lmlab.design.fairness import TABLE_COLUMNS, Facts, find_differences, table
 from lmlab.design.manifest import Job, Manifest, tried
 from lmlab.run_folder import differences
+from lmlab.study.foresight import foresight
 from lmlab.study.records import RunRecord, Study
 from lmlab.study.statistics import smallest_detectable
 from lmlab.study.verdicts import (
@@ -55,6 +56,7 @@ def build_content(study: Study) -> dict[str, Any]:
         "commands": _commands(study),
         "environment": _environment(study),
         "limits": _limits(study),
+        "foresight": foresight(study.records),
     }
 
 

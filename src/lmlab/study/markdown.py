@@ -35,6 +35,9 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
         yield "## What the arms cost and see\n"
         yield from table_lines(content["fairness"]["columns"], content["fairness"]["rows"])
         yield from (f"{note}\n" for note in content["fairness"]["notes"])
+    if content["foresight"]["rows"]:
+        yield "## Predicted and actual\n"
+        yield from table_lines(content["foresight"]["columns"], content["foresight"]["rows"])
     if content["noise"]:
         yield "## Noise and rules\n"
         yield from (f"- {line}" for line in content["noise"])

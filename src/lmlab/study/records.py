@@ -43,6 +43,7 @@ class RunRecord:
         train: training rows.
         samples: the texts it wrote.
         metric: what the study compares runs in, a key of the validation rows.
+        preflight: of ``preflight.json``; empty where there is none.
     """
 
     job: Job
@@ -54,6 +55,7 @@ class RunRecord:
     train: list[dict[str, Any]]
     samples: str
     metric: str = "loss"
+    preflight: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def state(self) -> str:
@@ -138,6 +140,7 @@ def read_run(
         train=[row for row in rows if row.get("kind") == "train"],
         samples=samples,
         metric=metric,
+        preflight=run.preflight(),
     )
 
 
@@ -166,6 +169,7 @@ def write_compact(study: Study, target: Path) -> list[Path]:
             "validation": [_short(row) for row in record.validation],
             "train": [_short(row) for row in _thinned(record.train)],
             "samples": record.samples if "judged" in record.purposes else "",
+            "preflight": record.preflight,
         }
         lines.append(json.dumps(row, ensure_ascii=False) + "\n")
     paths = [target / name for name in ("manifest.json", "facts.json", "records.jsonl")]
@@ -195,6 +199,7 @@ def _load_compact(folder: Path) -> Study:
                 purposes=tuple(row["purposes"]),
                 metric=manifest.metric,
                 **{key: row[key] for key in _RECORD_KEYS},
+                preflight=row.get("preflight", {}),  # records kept before it was written
             )
             for row in read_jsonl(folder / "records.jsonl")
         ]

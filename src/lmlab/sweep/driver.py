@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab import assemble
-from lmlab.config.compose import Config, plain, thaw, to_yaml
+from lmlab.config.compose import thaw, to_yaml
 from lmlab.design.manifest import Job, Manifest
 from lmlab.device import Device
 from lmlab.io import atomic_write_text
@@ -21,6 +21,7 @@ from lmlab.study.verdicts import undecided_arms
 from lmlab.sweep import workers
 from lmlab.sweep.facts import TextsByConfig
 from lmlab.sweep.placement import Slot
+from lmlab.sweep.preflight import as_job, beside
 from lmlab.sweep.task import Task
 from lmlab.sweep.view import View
 
@@ -52,7 +53,7 @@ class Driver:
         self.manifest, self.folder, self.texts = manifest, folder, texts
         self.device, self.view = device, view
         self.tasks: dict[Job, Task] = {}
-        self._free = list(slots)
+        self._slots, self._free = slots, list(slots)
         self._way: Any = None
         self._noted = {entry.job: set(entry.purposes) for entry in folder.entries()}
         self._undecided: frozenset[str] = frozenset()
@@ -149,8 +150,9 @@ class Driver:
         if self._way is None:
             self._way = workers.context()
         slot = self._free.pop(0)
+        others = beside(slot, self._slots, len(self.tasks))
         frozen = self.folder.job_file(task.job, "yaml")
-        atomic_write_text(frozen, to_yaml(_on_slot(task.config, slot)))
+        atomic_write_text(frozen, to_yaml(as_job(task.config, slot, others)))
         task.process = workers.start(self._way, frozen, task.log, dict(slot.environment))
         task.slot, task.state, task.started = slot, "running", time.monotonic()
 
@@ -241,15 +243,6 @@ class Driver:
         finally:
             for caught, handler in former.items():
                 signal.signal(caught, handler)
-
-
-def _on_slot(config: Config, slot: Slot) -> Config:
-    """The configuration as the job sees it: its GPU is the only one there."""
-    if not slot.environment or ":" not in config.runtime.device:
-        return config
-    content = plain(config)
-    content["runtime"]["device"] = "cuda"
-    return thaw(content)
 
 
 def _tail(log: Path) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import torch
 
-from lmlab.config.compose import Config, plain
-from lmlab.device import resolve_device, usable_cores
+from lmlab import assemble
+from lmlab.config.compose import Config
+from lmlab.device import usable_cores
 from lmlab.errors import ConfigError
 
 
@@ -37,7 +38,7 @@ def find_slots(config: Config, jobs_per_device: int | str) -> list[Slot]:
         raise ConfigError(
             f"hydra.launcher.jobs_per_device={jobs_per_device}: accepted is auto, or 1 or more"
         )
-    device = resolve_device(**plain(config.runtime))
+    device = assemble.build_device(config)
     kind = device.device.type
     if jobs_per_device == "auto":
         each = max(1, usable_cores() // device.threads) if kind == "cpu" else 1

@@ -14,8 +14,9 @@ from lmlab.design.manifest import Manifest
 from lmlab.study.ledger import SweepFolder
 from lmlab.sweep.driver import Driver
 from lmlab.sweep.facts import TextsByConfig, facts_of, match_width
-from lmlab.sweep.placement import find_slots
-from lmlab.sweep.plan import find_power, make_plan, measured_rate, probed_rate, runs_below
+from lmlab.sweep.placement import Slot, find_slots
+from lmlab.sweep.plan import find_power, make_plan
+from lmlab.sweep.preflight import Stopwatch, check_all, is_finished, run_seconds
 from lmlab.sweep.view import View, print_results
 
 
@@ -51,16 +52,23 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
     folder = SweepFolder.of(manifest, root)
     slots = find_slots(configs[0], launch.jobs_per_device)
     texts = TextsByConfig()
-    _tell_plan(manifest, configs, folder, texts, len(slots))
+    predicted = _tell_plan(manifest, configs, folder, texts, slots)
     if launch.plan_only:
         return 0
     folder.write_manifest(manifest)
     view = View(manifest.study, len(slots))
     device = assemble.build_device(configs[0])
     driver = Driver(manifest, folder, texts, device, slots, view)
+    watch = Stopwatch(folder.path, predicted)
     with view:
         tasks = driver.run()
     print_results(tasks)
+    if not driver.was_stopped and all(task.state == "done" for task in tasks):
+        fresh = sum(not task.was_done for task in tasks)
+        counted = manifest.comparison is None or fresh == len(tasks)
+        told = watch.stop(fresh if counted else 0)
+        if told:
+            print(told)
     if launch.report:
         _report(folder)
     if driver.was_stopped:
@@ -85,11 +93,14 @@ def _tell_plan(
     configs: list[Config],
     folder: SweepFolder,
     texts: TextsByConfig,
-    slots: int,
-) -> None:
-    """Check fairness, and print what the study will cost and can find."""
+    slots: list[Slot],
+) -> float | None:
+    """Check fairness and room, and print what the study will cost and can find.
+
+    Returns:
+        Predicted seconds, where they are known.
+    """
     design = manifest.comparison
-    root = Path(configs[0].output_root)
     reference = None
     if design is not None:
         reference = configs[manifest.names.index(design.baseline or manifest.names[0])]
@@ -108,9 +119,15 @@ def _tell_plan(
         for line in find_power(design, baseline):
             print(line, file=sys.stderr)
     device = assemble.build_device(configs[0])
-    rate = measured_rate(runs_below(root), device.device.type)
-    plan = make_plan(design, facts, slots, rate or probed_rate(device.device, device.threads))
-    print(f"{manifest.study}: {plan.told()}, {slots} at a time", file=sys.stderr)
+    runs = make_plan(design, len(configs), None, len(slots)).least_runs
+    check_all(configs, device, texts, slots, runs)
+    wanted = configs
+    if design is None:
+        wanted = [config for config in configs if not is_finished(config, device, texts)]
+    seconds = run_seconds(wanted, device, texts, slots)
+    plan = make_plan(design, len(wanted), seconds, len(slots))
+    print(f"{manifest.study}: {plan.told()}, {len(slots)} at a time", file=sys.stderr)
+    return plan.seconds
 
 
 def _print_facts(facts: dict[str, fairness.Facts]) -> None:

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lmlab.sweep.plan import duration
+from lmlab.accounting.units import duration
 from lmlab.sweep.task import Task
 
 _STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "running": "cyan"}

@@ -26,7 +26,8 @@ def context() -> Any:
     if sys.platform == "darwin":
         return multiprocessing.get_context("spawn")
     forking = multiprocessing.get_context("forkserver")
-    forking.set_forkserver_preload(["lmlab.run"])
+    # Setting torch's determinism imports its compiler, about a second of processor time a job.
+    forking.set_forkserver_preload(["lmlab.run", "torch._inductor.config"])
     return forking
 
 

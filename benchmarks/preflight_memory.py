@@ -1,0 +1,116 @@
+"""Predicted and actual peak memory on a GPU, and whether the largest batch is predicted right.
+
+python benchmarks/preflight_memory.py
+
+For each model a few real steps at one batch are measured; from them the peaks at the other batches
+and the largest batch in a part of the memory are predicted, then tried. The eager prediction, which
+needs no step at all, stands beside what eager execution takes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import sys
+
+import torch
+
+from lmlab import assemble
+from lmlab.accounting.units import show_bytes
+from lmlab.config.compose import Config, compose
+from lmlab.device import is_out_of_memory
+from lmlab.preflight.calibration import Calibration
+from lmlab.preflight.forecast import costs_of, largest_pass
+from lmlab.preflight.measuring import calibrate
+
+CASES = {"small_17m": (32, (64, 128, 256)), "gpt2_small": (4, (8, 16))}
+SHARE = 0.25  # of the device's memory that the largest batch shall fit into
+
+
+def configured(model: str, batch: int, compiled: bool) -> Config:
+    """A run of few steps."""
+    return compose(
+        [
+            f"model={model}", f"training.batch_size={batch}", "training.steps=100",
+            "schedule.warmup_steps=1", "validation.batch_size=1", "samples.prompts=[]",
+            "runtime.device=cuda", f"runtime.compile={str(compiled).lower()}", "logger=none",
+        ]
+    )  # fmt: skip
+
+
+def measure(model: str, batch: int, compiled: bool) -> Calibration | None:
+    """A few steps; None where they do not fit."""
+    config = configured(model, batch, compiled)
+    device = assemble.build_device(config)
+    device.apply()
+    torch.compiler.reset()
+    try:
+        return calibrate(config, device)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+    finally:
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def row(*cells: object) -> None:
+    """Print one line of the table."""
+    print("  ".join(f"{cell!s:>14}" for cell in cells), flush=True)
+
+
+def compare(model: str, first: int, batches: tuple[int, ...], compiled: bool) -> None:
+    """Peaks at several batches, predicted from the first."""
+    known = measure(model, first, compiled)
+    assert known is not None and known.peak_bytes is not None
+    how = "compiled" if compiled else "eager"
+    for batch in batches:
+        config = configured(model, batch, compiled)
+        costs = costs_of(config, assemble.build_device(config))
+        assert costs is not None
+        held = costs.memory
+        fixed = held.parameters + held.optimizer + held.workspace
+        predicted = fixed + (known.peak_bytes - fixed) * batch // first
+        found = measure(model, batch, compiled)
+        if found is None or found.peak_bytes is None:
+            row(model, how, batch, show_bytes(predicted), "does not fit", "", "", "")
+            continue
+        counted = "" if compiled else f"{held.training / found.peak_bytes:.3f}"
+        row(model, how, batch, show_bytes(predicted), show_bytes(found.peak_bytes),
+            f"{predicted / found.peak_bytes:.3f}", counted, f"{found.step:.4f} s")  # fmt: skip
+    fill(model, first, known, compiled)
+
+
+def fill(model: str, first: int, known: Calibration, compiled: bool) -> None:
+    """Try the predicted largest batch, and one that is 15 % larger, in a part of the memory."""
+    config = configured(model, first, compiled)
+    costs = costs_of(config, assemble.build_device(config))
+    assert costs is not None
+    whole = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(SHARE)
+    largest = largest_pass(costs, dataclasses.replace(known, sequences=first), int(SHARE * whole))
+    told = {
+        batch: "fits" if measure(model, batch, compiled) is not None else "does not fit"
+        for batch in (largest, int(1.15 * largest) + 1)
+    }
+    torch.cuda.set_per_process_memory_fraction(1.0)
+    words = ", ".join(f"{batch} sequences: {said}" for batch, said in told.items())
+    print(f"    largest batch of {model} in {show_bytes(SHARE * whole)}: {words}", flush=True)
+
+
+def main() -> int:
+    """Measure and print."""
+    if not torch.cuda.is_available():
+        print("error: this measures a CUDA GPU, and there is none here", file=sys.stderr)
+        return 2
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
+    row("model", "", "batch", "predicted", "actual", "ratio", "counted/actual", "step")
+    for model, (first, batches) in CASES.items():
+        for compiled in (False, True):
+            compare(model, first, batches, compiled)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

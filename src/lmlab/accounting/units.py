@@ -1,0 +1,58 @@
+"""Bytes, FLOP/s and seconds, as people write and read them."""
+
+from __future__ import annotations
+
+import re
+
+from lmlab.errors import ConfigError
+
+_BYTES = {
+    "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40,
+}  # fmt: skip
+_FLOPS = {"": 1.0, "G": 1e9, "T": 1e12, "P": 1e15}
+_AMOUNT = re.compile(r"(\d+(?:\.\d*)?(?:[eE]\d+)?)\s*([A-Za-z/]*)")
+
+
+def parse_bytes(key: str, text: str) -> int:
+    """``80GB`` (10^9) or ``80 GiB`` (2^30) in bytes. Raises :class:`ConfigError`."""
+    found = _AMOUNT.fullmatch(text.strip())
+    unit = "" if found is None else found[2].upper()
+    if found is None or unit not in _BYTES or float(found[1]) <= 0:
+        number = found[1] if found is not None else "80"
+        raise ConfigError(
+            f"{key}={text}: accepted is a number above 0 with a unit: {number}GB (10^9 bytes) or "
+            f"{number}GiB (2^30), also MB, MiB, TB, TiB"
+        )
+    return int(float(found[1]) * _BYTES[unit])
+
+
+def parse_flops(key: str, text: str) -> float:
+    """``312T``, ``19.5TFLOP/s`` or ``19.5e12`` in FLOP/s. Raises :class:`ConfigError`."""
+    found = _AMOUNT.fullmatch(text.strip())
+    unit = None if found is None else re.sub(r"(FLOPS?|FLOP/S)$", "", found[2].upper())
+    if found is None or unit not in _FLOPS or float(found[1]) <= 0:
+        raise ConfigError(
+            f"{key}={text}: accepted is FLOP/s above 0, for example {key}=19.5TFLOP/s, {key}=312e12"
+        )
+    return float(found[1]) * _FLOPS[unit]
+
+
+def show_bytes(size: float) -> str:
+    """Bytes in the decimal unit that leaves 1 to 999 of it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 999.5:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB" if size < 1000 else f"{size:,.0f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a person."""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:,.1f} days"

@@ -1,0 +1,75 @@
+"""What a part of the model costs, as plain numbers. No torch: accounting answers without it.
+
+The counts of a class stand in a file of the same name with ``_counts`` added, under the class's
+own name: ``lmlab.nn.ffn.SwiGLU`` is counted by ``lmlab.nn.ffn_counts.SwiGLU``. They are called
+with the knobs of the leaf and the sizes that the class itself is given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+
+class Kind(enum.Enum):
+    """Where a kept tensor comes from, which tells its bytes a value.
+
+    Attributes:
+        FLOAT32: float32 whatever the precision of the run.
+        COMPUTE: the precision that products are computed in.
+        INPUT: the float32 input of products: kept as it is in float32; under bf16 autocast each
+            product that reads it keeps a copy of its own.
+        INDEX: int64.
+    """
+
+    FLOAT32 = "float32"
+    COMPUTE = "compute"
+    INPUT = "input"
+    INDEX = "index"
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """Values kept from the forward to the backward pass.
+
+    Attributes:
+        name: of the tensor.
+        a_token: values for each token of the batch.
+        kind: tells the bytes of a value.
+        readers: products that read an input.
+        a_pair: values for each pair of a query and a key of a sequence.
+        unfused: kept on a CPU alone, where the operation is put together from simpler ones.
+    """
+
+    name: str
+    a_token: int
+    kind: Kind = Kind.COMPUTE
+    readers: int = 1
+    a_pair: int = 0
+    unfused: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What one instance of a part costs.
+
+    Attributes:
+        parameters: weights that belong to it.
+        matrix: entries of the matrices that each token is multiplied by, shared weights too.
+        pairs: multiplications for each pair of a query and a key.
+        held: what autograd keeps of it.
+        held_plain: the same where attention is written out as plain products; None where that
+            makes no difference.
+        textbook: what a list of its operations on paper names, each result once.
+        tables: constants that are no parameters, in float32 values.
+        d_ff: hidden width, of a feed-forward layer.
+    """
+
+    parameters: int = 0
+    matrix: int = 0
+    pairs: int = 0
+    held: tuple[Held, ...] = ()
+    held_plain: tuple[Held, ...] | None = None
+    textbook: tuple[Held, ...] = ()
+    tables: int = 0
+    d_ff: int | None = None

@@ -1,0 +1,46 @@
+"""Counts of :mod:`lmlab.nn.ffn`. No torch."""
+
+from __future__ import annotations
+
+from lmlab.nn.counts import Counts, Held, Kind
+from lmlab.nn.ffn_width import auto_d_ff
+
+
+def SwiGLU(*, d_model: int, d_ff: int | None) -> Counts:
+    """Three matrices; the gate, its SiLU, the other half and their product are kept."""
+    width = auto_d_ff(d_model, gated=True) if d_ff is None else d_ff
+    names = ("gate", "silu of the gate", "up", "product")
+    return _counts(d_model, width, matrices=3, names=names)
+
+
+def SiLU(*, d_model: int, d_ff: int | None) -> Counts:
+    """Two matrices; what goes into the activation and what comes out is kept."""
+    return _plain(d_model, d_ff)
+
+
+def GELU(*, d_model: int, d_ff: int | None) -> Counts:
+    """Two matrices; what goes into the activation and what comes out is kept."""
+    return _plain(d_model, d_ff)
+
+
+def ReLU2(*, d_model: int, d_ff: int | None) -> Counts:
+    """Two matrices; the rectified values and their squares are kept."""
+    return _plain(d_model, d_ff)
+
+
+def _plain(d_model: int, d_ff: int | None) -> Counts:
+    width = auto_d_ff(d_model, gated=False) if d_ff is None else d_ff
+    return _counts(d_model, width, matrices=2, names=("up", "activation"))
+
+
+def _counts(d_model: int, width: int, matrices: int, names: tuple[str, ...]) -> Counts:
+    weights = matrices * d_model * width
+    kept = tuple(Held(name, width) for name in names)
+    read = Held("feed-forward input", d_model, Kind.INPUT, readers=matrices - 1)
+    return Counts(
+        parameters=weights,
+        matrix=weights,
+        held=(read, *kept),
+        textbook=(*kept, Held("down", d_model)),
+        d_ff=width,
+    )

@@ -1,0 +1,79 @@
+"""Counts of :mod:`lmlab.nn.norm`. No torch."""
+
+from __future__ import annotations
+
+from lmlab.nn.counts import Counts, Held, Kind
+
+
+def rms_norm(size: int, groups: int = 1) -> tuple[Held, ...]:
+    """What ``groups`` RMSNorms over ``size`` features keep for each token.
+
+    A CPU keeps the normalised values besides, since torch composes the operation there.
+    """
+    return (
+        Held("norm input", groups * size, Kind.FLOAT32),
+        Held("norm root", groups, Kind.FLOAT32),
+        Held("norm result before its gain", groups * size, Kind.FLOAT32, unfused=True),
+    )
+
+
+def _rms(d_model: int) -> Counts:
+    return Counts(d_model, held=rms_norm(d_model), textbook=(Held("norm", d_model),))
+
+
+def _layer(d_model: int) -> Counts:
+    held = (
+        Held("norm input", d_model, Kind.FLOAT32),
+        Held("norm mean and deviation", 2, Kind.FLOAT32),
+    )
+    return Counts(d_model, held=held, textbook=(Held("norm", d_model),))
+
+
+class PreRMSNorm:
+    """RMSNorm before each sublayer and before the head."""
+
+    def __init__(self, *, eps: float) -> None:
+        del eps
+
+    def wrap(self, d_model: int) -> Counts:
+        """Counts of a residual branch, without its sublayer's."""
+        return _rms(d_model)
+
+    def final(self, d_model: int) -> Counts:
+        """Counts of what stands before the head."""
+        return _rms(d_model)
+
+
+class PostRMSNorm(PreRMSNorm):
+    """RMSNorm after each residual sum."""
+
+    def final(self, d_model: int) -> Counts:
+        """Nothing more stands before the head."""
+        return Counts()
+
+
+class PreLayerNorm:
+    """LayerNorm before each sublayer and before the head."""
+
+    def __init__(self, *, eps: float) -> None:
+        del eps
+
+    def wrap(self, d_model: int) -> Counts:
+        """Counts of a residual branch, without its sublayer's."""
+        return _layer(d_model)
+
+    def final(self, d_model: int) -> Counts:
+        """Counts of what stands before the head."""
+        return _layer(d_model)
+
+
+class NoNorm:
+    """No normalisation anywhere."""
+
+    def wrap(self, d_model: int) -> Counts:
+        """Nothing."""
+        return Counts()
+
+    def final(self, d_model: int) -> Counts:
+        """Nothing."""
+        return Counts()

@@ -1,0 +1,23 @@
+"""Counts of :mod:`lmlab.nn.pos`. No torch."""
+
+from __future__ import annotations
+
+from lmlab.nn.counts import Counts
+
+
+def RoPE(*, d_model: int, d_head: int, context_length: int, theta: float) -> Counts:
+    """Two tables of a value for each position and feature; turning keeps nothing else."""
+    del d_model, theta
+    return Counts(tables=2 * context_length * d_head)
+
+
+def NoPE(*, d_model: int, d_head: int, context_length: int) -> Counts:
+    """Nothing."""
+    del d_model, d_head, context_length
+    return Counts()
+
+
+def LearnedPositions(*, d_model: int, d_head: int, context_length: int) -> Counts:
+    """A vector for each position."""
+    del d_head
+    return Counts(parameters=context_length * d_model)

@@ -1,0 +1,23 @@
+"""Counts of :mod:`lmlab.optim.adamw`. No torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lmlab.optim.counts import OptimizerCounts
+
+# Two moments of three operations each (four for the square), two bias corrections, a root, a sum,
+# a quotient, and three for the update with its decay.
+FLOPS_A_PARAMETER = 14
+
+
+def adamw(*, hidden: int, other: int, **knobs: Any) -> OptimizerCounts:
+    """Two moments of every parameter.
+
+    Args:
+        hidden: parameters in matrices inside the blocks.
+        other: all others.
+        knobs: of the optimizer; they change no count.
+    """
+    del knobs
+    return OptimizerCounts(2 * (hidden + other), FLOPS_A_PARAMETER * (hidden + other))

@@ -1,0 +1,140 @@
+"""The preflight of a run: told and checked before it, compared with what it took after it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from typing import Any
+
+from lmlab.accounting.tables import Table
+from lmlab.accounting.units import duration
+from lmlab.assemble import Texts, build_checkpoints
+from lmlab.checkpoint import Progress
+from lmlab.config.compose import Config
+from lmlab.device import Device, is_out_of_memory
+from lmlab.errors import DiskError
+from lmlab.io import write_json
+from lmlab.preflight import machine
+from lmlab.preflight.calibration import Calibration, learn
+from lmlab.preflight.forecast import Costs, Forecast, costs_of, forecast
+from lmlab.preflight.measuring import calibrate, calibration_of
+from lmlab.preflight.refusal import check_disk, check_memory, does_not_fit, refuse
+from lmlab.run_folder import RunFolder
+
+FORMAT_VERSION = 1
+log = logging.getLogger("lmlab.preflight")
+
+
+def check_early(config: Config, device: Device) -> None:
+    """Refuse what memory cannot hold, before any text is prepared. Raises :class:`ConfigError`."""
+    costs = None if config.runtime.preflight == "off" else costs_of(config, device)
+    if costs is not None:
+        check_memory(config, device, costs)
+
+
+@dataclasses.dataclass
+class Flight:
+    """A run between its preflight and its end.
+
+    Attributes:
+        config: of the run.
+        device: that it computes on.
+        run: its folder.
+        told: what was predicted; None where preflight is off.
+        from_step: the step that the session begins at.
+    """
+
+    config: Config
+    device: Device
+    run: RunFolder
+    told: Forecast | None
+    from_step: int
+    _started: float = 0.0
+    _trained_before: float = 0.0
+
+    @classmethod
+    def prepare(cls, config: Config, device: Device, texts: Texts, run: RunFolder) -> Flight:
+        """Measure where that was not done before, tell, and refuse what does not fit.
+
+        Raises:
+            ConfigError: memory does not suffice.
+            DiskError: disk does not suffice.
+        """
+        done, told = max(build_checkpoints(config, run.checkpoints).steps(), default=0), None
+        if config.runtime.preflight != "off" and config.training.steps > 0:
+            held, costs = machine.held_before(device.device), costs_of(config, device)
+            if costs is not None:
+                check_memory(config, device, costs)
+                check_disk(config, costs, run.path)
+            measured = _measure(config, device, costs)
+            told = forecast(config, device, texts, costs, measured, done, held)
+            log.info("preflight: %s", told.told(config, device))
+        machine.watch_peak(device.device)
+        return cls(config, device, run, told, done, time.perf_counter())
+
+    def begin(self, at: Progress) -> None:
+        """Write the prediction into the run's folder, which goes on from ``at``."""
+        self._trained_before = at.seconds
+        if self.told is None:
+            return
+        if at.step != self.from_step:  # a run that goes on from another's checkpoint
+            self.told, self.from_step = dataclasses.replace(self.told, seconds=None), at.step
+        self._write(None)
+
+    def end(self, at: Progress) -> None:
+        """Write what the session took, and keep the time of its steps for the next prediction."""
+        if self.told is None:
+            return
+        own, seconds = at.step - self.from_step, at.seconds - self._trained_before
+        self._write(
+            {
+                "seconds": round(time.perf_counter() - self._started, 3),
+                "training_seconds": round(seconds, 3),
+                "peak_bytes": machine.peak_bytes(self.device.device),
+                "disk_bytes": machine.size_of(self.run.path),
+            }
+        )
+        if own > 0:
+            learn(self.config, self.device, seconds / own, own)
+
+    def _write(self, actual: dict[str, Any] | None) -> None:
+        assert self.told is not None
+        write_json(
+            self.run.path / "preflight.json",
+            {
+                "format_version": FORMAT_VERSION,
+                "from_step": self.from_step,
+                "predicted": self.told.as_dict(),
+                "actual": actual,
+            },
+        )
+
+
+def _measure(config: Config, device: Device, costs: Costs | None) -> Calibration | None:
+    try:
+        return calibration_of(config, device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        free = machine.free_memory(device.device)
+        if costs is not None and free is not None:
+            refuse(config, does_not_fit(config, device, costs, 0, free))
+    except DiskError as error:
+        log.warning("preflight: nothing was measured: %s", error)
+    return None
+
+
+def measure_here(config: Config, device: Device) -> tuple[dict[str, Any], Table]:
+    """A few real steps of ``config`` on this device, for ``python -m lmlab.account``."""
+    device.apply()
+    found = calibrate(config, device)
+    steps = config.training.steps
+    rows = [
+        ["an update", f"{found.step:.4g} s"],
+        ["a batch of an evaluation", f"{found.evaluation:.4g} s"],
+        ["a checkpoint", f"{found.saving:.4g} s"],
+        [f"{steps:,} updates", duration(steps * found.step)],
+    ]
+    heading = f"Measured on {device.name()}: {found.source}"
+    return dataclasses.asdict(found), Table(heading, ["", "time"], rows)

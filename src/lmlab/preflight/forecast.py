@@ -1,0 +1,203 @@
+"""What a run will take: time, memory and disk, part by part."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+from lmlab.accounting.account import Question, computing
+from lmlab.accounting.disk import run_bytes
+from lmlab.accounting.find import NotCounted
+from lmlab.accounting.memory import Computing, Memory, largest_batch, memory
+from lmlab.accounting.model import ModelCounts, count_model, count_optimizer
+from lmlab.accounting.units import duration, show_bytes
+from lmlab.assemble import Texts
+from lmlab.config.compose import Config, plain
+from lmlab.data.batches import validation_windows
+from lmlab.device import Device
+from lmlab.optim.counts import OptimizerCounts
+from lmlab.preflight import machine
+from lmlab.preflight.calibration import Calibration
+
+BEGINNING_SECONDS = 0.2  # of a run: first weights, provenance, its folder's files
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs:
+    """What can be told of a run without running anything; all None for variants not counted.
+
+    Attributes:
+        model: its counts.
+        optimizer: its counts.
+        how: it computes.
+        memory: by part.
+        disk_left: bytes at the end.
+        disk_most: bytes while saving.
+    """
+
+    model: ModelCounts
+    optimizer: OptimizerCounts
+    how: Computing
+    memory: Memory
+    disk_left: int
+    disk_most: int
+
+
+def costs_of(config: Config, device: Device) -> Costs | None:
+    """Count a run; None where a variant of it has no counts."""
+    content = plain(config)
+    try:
+        model = count_model(content["model"])
+        optimizer = count_optimizer(content["optim"], model)
+    except NotCounted:
+        return None
+    how = dataclasses.replace(
+        computing(content, device.device.type, Question()), precision=device.precision
+    )
+    training = config.training
+    micro = training.micro_batch_size or training.batch_size
+    held = memory(
+        model, optimizer, how, micro_batch=micro, passes=training.batch_size // micro,
+        validation_batch=config.validation.batch_size,
+    )  # fmt: skip
+    left, most = run_bytes(content, model, optimizer)
+    return Costs(model, optimizer, how, held, left, most)
+
+
+@dataclasses.dataclass(frozen=True)
+class Seconds:
+    """Time of the rest of a run, by part.
+
+    Attributes:
+        training: updates.
+        evaluation: on held-out text.
+        saving: checkpoints and best weights.
+        samples: the texts at the end.
+    """
+
+    training: float
+    evaluation: float
+    saving: float
+    samples: float
+
+    @property
+    def whole(self) -> float:
+        """All parts together, and what a run begins with."""
+        parts = self.training + self.evaluation + self.saving + self.samples
+        return BEGINNING_SECONDS + parts
+
+
+def seconds_of(config: Config, texts: Texts, measured: Calibration, done: int = 0) -> Seconds:
+    """Predict the time of a run that has ``done`` steps behind it."""
+    training, steps = config.training, config.training.steps
+    windows = validation_windows(
+        texts.valid.tokens,
+        context_length=config.model.context_length,
+        max_tokens=config.validation.max_tokens,
+    )
+    batches = len(windows) / config.validation.batch_size
+    evaluations = _times(steps, config.validation.every_steps, done)
+    saves = _times(steps, config.checkpoint.every_steps, done)
+    first = 1 if done == 0 else 0  # the weights before the first step are evaluated too
+    settings = config.samples
+    length = settings.max_new_tokens if settings.prompts and settings.count else 0
+    return Seconds(
+        training=(training.steps - done) * measured.step,
+        evaluation=(evaluations + first) * batches * measured.evaluation,
+        saving=saves * measured.saving + evaluations * measured.saving_best,
+        samples=length * measured.token,
+    )
+
+
+def _times(steps: int, every: int, done: int) -> int:
+    """How often something is due after step ``done``: at multiples, and at the last step."""
+    return math.ceil(steps / every) - done // every if steps > done else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """What is told before a run, and compared with what it took.
+
+    Attributes:
+        seconds: of the rest of the run; None where nothing was measured.
+        peak_bytes: memory at the peak, as :func:`lmlab.preflight.machine.peak_bytes` counts it.
+        disk_bytes: of the run's folder at the end.
+        source: what the time is taken from.
+        largest: sequences of one pass that free memory holds.
+    """
+
+    seconds: Seconds | None
+    peak_bytes: int | None
+    disk_bytes: int | None
+    source: str
+    largest: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for ``preflight.json``."""
+        parts = {} if self.seconds is None else dataclasses.asdict(self.seconds)
+        return {
+            "seconds": None if self.seconds is None else round(self.seconds.whole, 3),
+            **{f"{name}_seconds": round(value, 3) for name, value in parts.items()},
+            "peak_bytes": self.peak_bytes,
+            "disk_bytes": self.disk_bytes,
+            "source": self.source,
+        }
+
+    def told(self, config: Config, device: Device) -> str:
+        """One line for a person."""
+        said = []
+        if self.seconds is not None:
+            said.append(f"about {duration(self.seconds.whole)} ({self.source})")
+        if self.peak_bytes is not None:
+            free = machine.free_memory(device.device)
+            beside = "" if free is None else f", {show_bytes(free)} free"
+            if self.largest is not None:
+                beside += f" (passes of up to {self.largest:,} sequences fit)"
+            said.append(f"peak memory {show_bytes(self.peak_bytes)}{beside}")
+        if self.disk_bytes is not None:
+            free = machine.free_disk(Path(config.output_root))
+            said.append(f"disk {show_bytes(self.disk_bytes)}, {show_bytes(free)} free")
+        return "; ".join(said) or "nothing is known of this model beforehand"
+
+
+def largest_pass(costs: Costs, measured: Calibration | None, free: int) -> int:
+    """The most sequences of one forward pass that ``free`` bytes hold; 0 where none does.
+
+    Where the peak of a pass was measured, as on CUDA, what a sequence takes is read off it.
+    """
+    if measured is None or measured.peak_bytes is None:
+        return largest_batch(costs.model, costs.optimizer, costs.how, free)
+    held = costs.memory
+    fixed = held.parameters + held.optimizer + held.workspace
+    a_sequence = max(1, (measured.peak_bytes - fixed) // measured.sequences)
+    return max(0, (free - fixed) // a_sequence)
+
+
+def forecast(
+    config: Config,
+    device: Device,
+    texts: Texts,
+    costs: Costs | None,
+    measured: Calibration | None,
+    done: int,
+    held_before: int,
+) -> Forecast:
+    """Put together what is told before a run; ``held_before`` is memory that others hold."""
+    peak = None if costs is None else costs.memory.peak
+    if measured is not None and measured.peak_bytes is not None:
+        peak = measured.peak_bytes
+        if costs is not None:
+            micro = config.training.micro_batch_size or config.training.batch_size
+            if micro < config.training.batch_size:
+                peak += costs.memory.gradients
+            peak = max(peak, costs.memory.validation)
+    free = machine.free_memory(device.device)
+    return Forecast(
+        largest=None if costs is None or free is None else largest_pass(costs, measured, free),
+        seconds=None if measured is None else seconds_of(config, texts, measured, done),
+        peak_bytes=None if peak is None else peak + held_before,
+        disk_bytes=None if costs is None else costs.disk_left,
+        source="" if measured is None else measured.source,
+    )

@@ -1,0 +1,180 @@
+"""The preflight of a sweep: what its runs take when as many of them run as there are places."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lmlab import assemble
+from lmlab.config.compose import Config, plain, thaw
+from lmlab.device import Device
+from lmlab.errors import UserError
+from lmlab.io import write_json
+from lmlab.preflight import machine
+from lmlab.preflight.calibration import calibration_file, known_calibration
+from lmlab.preflight.forecast import costs_of, seconds_of
+from lmlab.preflight.measuring import calibration_of
+from lmlab.preflight.refusal import check_memory, lacking_disk, refuse
+from lmlab.run import locate
+from lmlab.run_folder import FINISHED
+from lmlab.sweep import workers
+from lmlab.sweep.facts import TextsByConfig
+from lmlab.sweep.placement import Slot
+
+START_SECONDS = 0.3  # of a run that is forked, until its preflight and after its end
+
+
+def beside(slot: Slot, slots: Sequence[Slot], jobs: int) -> int:
+    """How many other jobs work on the device of ``slot`` while one does."""
+    sharing = sum(other.device == slot.device for other in slots)
+    return max(0, min(sharing, jobs) - 1)
+
+
+def as_job(config: Config, slot: Slot, others: int) -> Config:
+    """The configuration as a job sees it: its GPU is the only one there, shared with others."""
+    content = plain(config)
+    content["runtime"]["beside"] = others
+    if slot.environment and ":" in config.runtime.device:
+        content["runtime"]["device"] = "cuda"
+    return thaw(content)
+
+
+def check_all(
+    configs: Sequence[Config],
+    device: Device,
+    texts: TextsByConfig,
+    slots: Sequence[Slot],
+    runs: int,
+) -> None:
+    """Refuse a sweep that memory or disk cannot hold.
+
+    Args:
+        configs: of its arms, or of its runs.
+        device: that they compute on.
+        texts: of the configurations.
+        slots: places for jobs.
+        runs: in all, shared among the arms alike.
+
+    Raises:
+        ConfigError: a run does not fit memory, or as many as there are places do not.
+        DiskError: what they leave does not fit the disk.
+    """
+    left, saving = 0, 0
+    for config in configs:
+        costs = costs_of(config, device) if config.runtime.preflight != "off" else None
+        if costs is None or is_finished(config, device, texts):
+            continue
+        check_memory(config, device, costs, jobs=beside(slots[0], slots, len(configs)) + 1)
+        left += costs.disk_left
+        saving = max(saving, costs.disk_most - costs.disk_left)
+    needed = left * max(1, runs // len(configs)) + saving * min(len(slots), len(configs))
+    free = machine.free_disk(Path(configs[0].output_root))
+    if needed > free:
+        refuse(configs[0], lacking_disk(configs[0], needed, free, "the sweep"))
+
+
+def is_finished(config: Config, device: Device, texts: TextsByConfig) -> bool:
+    """Whether the run of ``config`` needs nothing more."""
+    run, _ = locate(config, assemble.identity(config, texts.of(config), device))
+    return run.status().get("status") in FINISHED
+
+
+def run_seconds(
+    configs: Sequence[Config], device: Device, texts: TextsByConfig, slots: Sequence[Slot]
+) -> list[float] | None:
+    """Predict the time of each run, forked and with others beside it; None where unknown.
+
+    Shapes that were not measured yet are measured, as many at once as jobs will run.
+    """
+    if not configs:
+        return []
+    if any(config.runtime.preflight == "off" for config in configs):
+        return None
+    others = beside(slots[0], slots, len(configs))
+    jobs = [as_job(config, slots[0], others) for config in configs]
+    _measure_all(jobs, device, slots, others + 1)
+    found = []
+    for config in jobs:
+        measured = known_calibration(config, device)
+        if measured is None:
+            return None
+        found.append(seconds_of(config, texts.of(config), measured).whole + START_SECONDS)
+    return found
+
+
+def _measure_all(
+    configs: Sequence[Config], device: Device, slots: Sequence[Slot], at_once: int
+) -> None:
+    """Calibrate each new shape; where there are fewer than places, the last one several times."""
+    unknown: dict[Path, Config] = {}
+    for config in configs:
+        path = calibration_file(config, device)
+        if not path.exists():
+            unknown.setdefault(path, config)
+    waiting = list(unknown.values())
+    if not waiting:
+        return
+    way = workers.context()
+    while waiting:
+        now, waiting = waiting[:at_once], waiting[at_once:]
+        now += [now[-1]] * (at_once - len(now))
+        processes = [
+            way.Process(target=_calibrate, args=(plain(config), dict(slot.environment)))
+            for config, slot in zip(now, _cycle(slots, len(now)), strict=True)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+
+
+def _cycle(slots: Sequence[Slot], number: int) -> Iterator[Slot]:
+    return (slots[index % len(slots)] for index in range(number))
+
+
+def _calibrate(content: dict[str, Any], environment: dict[str, str]) -> None:
+    """In a process of its own: measure, and leave the result where it is looked for."""
+    os.environ.update(environment)
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), 1)
+        os.dup2(nothing.fileno(), 2)
+    try:
+        config = thaw(content)
+        device = assemble.build_device(config)
+        device.apply()
+        calibration_of(config, device)
+    except (UserError, RuntimeError):
+        sys.exit(1)  # nothing is known of this shape; its own run will tell why
+
+
+def makespan(seconds: Sequence[float], places: int) -> float:
+    """The time of runs that are started in order, each at the first free place."""
+    ends = [0.0] * max(1, places)
+    for own in seconds:
+        heapq.heapreplace(ends, ends[0] + own)
+    return max(ends)
+
+
+class Stopwatch:
+    """Writes ``preflight.json`` of a sweep: what was predicted, and what it took."""
+
+    def __init__(self, folder: Path, predicted: float | None) -> None:
+        self.path, self.predicted = folder / "preflight.json", predicted
+        self._started = time.monotonic()
+
+    def stop(self, ran: int) -> str:
+        """Write, and say it in words; ``""`` where there is nothing to compare."""
+        actual = time.monotonic() - self._started
+        if self.predicted is None or not ran:
+            return ""
+        write_json(
+            self.path,
+            {"predicted_seconds": round(self.predicted, 3), "actual_seconds": round(actual, 3),
+             "runs": ran},
+        )  # fmt: skip
+        return f"predicted {self.predicted:.1f} s, took {actual:.1f} s"
