@@ -83,7 +83,7 @@ def _write(
     ids = {"bos_token_id": tokenizer.end_of_text_id, "eos_token_id": tokenizer.end_of_text_id}
     made_by = {"lmlab_version": lmlab.__version__}
     write_json(folder / "config.json", content | ids | {"use_cache": True} | made_by)
-    write_json(folder / "generation_config.json", ids | {"max_length": model.context_length})
+    write_json(folder / "generation_config.json", ids)
     if kind == "lmlab":
         source = Path(hf_config.__file__).with_name(f"{hf_config.REMOTE_MODULE}.py")
         shutil.copyfile(source, folder / source.name)
