@@ -21,6 +21,7 @@ from lmlab.config.messages import telling
 from lmlab.config.paths import conf_folder
 from lmlab.config.rules import check_rules
 from lmlab.config.selection import rewrite_all
+from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError, DataError
 from lmlab.hf import config as hf_config
 from lmlab.hf.files import hash_weights
@@ -51,7 +52,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config
     """
     register()
     folder = conf_folder()
-    rewritten = rewrite_all(overrides, [folder])
+    rewritten = rewrite_all(overrides, [folder, *search_path()])
     with telling(rewritten, folder):
         if GlobalHydra.instance().is_initialized():  # called from inside a Hydra program
             config = hydra_compose(config_name, rewritten)
