@@ -196,8 +196,10 @@ def load_into(model: nn.Module, tensors: dict[str, Tensor], folder: Path) -> Non
     if "pos.weight" in tensors and "pos.weight" in own:
         tensors["pos.weight"] = tensors["pos.weight"][: len(own["pos.weight"])]
     tied = own["head.weight"].data_ptr() == own["embedding.weight"].data_ptr()
-    if tied:
-        tensors.setdefault("head.weight", tensors["embedding.weight"])
+    if tied and "embedding.weight" in tensors:
+        head = tensors.setdefault("head.weight", tensors["embedding.weight"])
+        if not torch.equal(head, tensors["embedding.weight"]):
+            raise DataError(f"{folder} ties the head to the embedding, but holds another head")
     wrong = sorted(
         name
         for name in own.keys() | tensors.keys()
