@@ -31,7 +31,21 @@ LAYERS: dict[str, int] = {
     "design": 6,
     "study": 7,
     **dict.fromkeys(["sweep", "exhibit"], 8),
-    **dict.fromkeys(["cli", "train", "generate", "outputs", "status", "report", "publish", "evaluate", "export"], 9),
+    **dict.fromkeys(
+        [
+            "cli",
+            "train",
+            "generate",
+            "outputs",
+            "status",
+            "report",
+            "publish",
+            "evaluate",
+            "export",
+            "completion",
+        ],
+        9,
+    ),
 }
 NO_TORCH = [
     "errors",

@@ -200,9 +200,7 @@ def test_what_lmlab_would_compute_otherwise_is_not_imported(
         lmlab.load(tmp_path / "out")
 
 
-def test_a_gpt2_with_biases_and_parts_of_an_index(
-    overrides: list[str], tmp_path: Path
-) -> None:
+def test_a_gpt2_with_biases_and_parts_of_an_index(overrides: list[str], tmp_path: Path) -> None:
     choice = ["model.norm=layernorm", "model.pos=learned", "model.ffn=gelu", "training.steps=1",
               "schedule=constant", "schedule.warmup_steps=0"]  # fmt: skip
     run = execute(compose([*overrides, *choice])).run

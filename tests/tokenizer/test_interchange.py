@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import tiktoken
 from tokenizers import Tokenizer as HfTokenizer
-from tokenizers import decoders, models, normalizers, pre_tokenizers
+from tokenizers import decoders, models, pre_tokenizers
 
 from lmlab.errors import DataError
 from lmlab.tokenizer import Tokenizer, interchange, train_bpe
@@ -43,7 +43,7 @@ def every_character() -> str:
 
 def hard_text() -> str:
     """Characters of all kinds in all surroundings that the pattern looks at, and special tokens."""
-    seventh = every_character()[::199] + every_character()[: 0x2FF]
+    seventh = every_character()[::199] + every_character()[:0x2FF]
     around = "".join(f"a{c}b 1{c}2 !{c}? {c} \n{c}{c}'{c}ll" for c in seventh)
     return STORY.join(["", *SPECIALS, "<|endoftext|><|user|>", " <|end", ""]) + around
 
@@ -110,7 +110,10 @@ def saved_by_hf(folder: Path, **changes: Any) -> Path:
 
 
 DIGITS = pre_tokenizers.Sequence(
-    [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    [
+        pre_tokenizers.Digits(individual_digits=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+    ]
 )
 
 
@@ -153,8 +156,6 @@ def test_what_lmlab_does_not_do_exactly_is_refused(tmp_path: Path, change: Any, 
     path.write_text(json.dumps(saved))
     with pytest.raises(DataError, match=told):
         interchange.read(tmp_path)
-
-
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,12 @@ from lmlab.config.signatures import read_docstring, read_signature
 _HEAD = """\
 # Configuration reference
 
-Made by `make docs` from the files in `conf/` and the signatures of the code; a test keeps it in step.
+Made by `make docs` from the files in `conf/` and the signatures of the code; a test keeps it so.
 
-A run is `conf/train.yaml` with one option from each group. `key=value` sets a setting, `group=option`
-chooses, on the command line, in experiment files and in `lmlab.config.compose.compose` alike; see also
-`python -m lmlab.train --help`. `???` must be given; `${...}` is taken from another setting.
+A run is `conf/train.yaml` with one option from each group. `key=value` sets a setting,
+`group=option` chooses, on the command line, in experiment files and in
+`lmlab.config.compose.compose` alike. `???` must be given; `${...}` is taken from another setting;
+`+` stands before a setting that no file names.
 """
 _GROUP_NOTES = {
     "experiment": "Studies from files; each sets what its body says, and `design` or `exhibit`.",
@@ -37,13 +38,14 @@ _LINE = re.compile(r"^(\s*)([\w.]+):(?: ([^#]*?))?\s*(?:#\s*(.*))?$")
 
 def page() -> str:
     """The page in Markdown."""
-    parts = [_HEAD, "## Settings of every run\n", *_table(_rows_of(conf_folder() / "train.yaml"))]
-    for group in _groups():
+    parts = [_HEAD, "## Settings of every run\n", *_table(rows_of(conf_folder() / "train.yaml"))]
+    for group in groups():
         parts += _section(group)
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _groups() -> list[str]:
+def groups() -> list[str]:
+    """The groups that a person chooses from, ``model/norm`` and so on."""
     found = {
         str(path.parent.relative_to(conf_folder()))
         for path in conf_folder().rglob("*.yaml")
@@ -85,7 +87,7 @@ def _option_rows(group: str, path: Path, target: str | None) -> Iterator[tuple[s
     known = _parameters(target) if target else {}
     prefix = "" if path.read_text("utf-8").startswith("# @package _global_") else f"{group}/"
     seen = set()
-    for key, value, comment in _rows_of(path):
+    for key, value, comment in rows_of(path):
         name = key.rpartition(".")[2]
         seen.update(key.split("."))
         yield f"{prefix.replace('/', '.')}{key}", value, comment or known.get(name, "")
@@ -103,7 +105,7 @@ def _can_be_written(annotation: str | None) -> bool:
     return words <= {"str", "int", "float", "bool", "None", "list", "Sequence", "tuple", "dict"}
 
 
-def _rows_of(path: Path) -> list[tuple[str, str, str]]:
+def rows_of(path: Path) -> list[tuple[str, str, str]]:
     """Dotted key, value and comment of each setting of a file, in its order."""
     rows: list[tuple[str, str, str]] = []
     parents: list[tuple[int, str]] = []

@@ -69,6 +69,6 @@ def _read() -> dict[str, Any]:
     for key in content:
         if key not in _KEYS:
             raise ConfigError(
-                f"{path}: {key}: accepted are {', '.join(_KEYS)}{did_you_mean(str(key), _KEYS)}"
+                f"{path}: {key!s}: accepted are {', '.join(_KEYS)}{did_you_mean(str(key), _KEYS)}"
             )
     return {str(key): value for key, value in content.items()}

@@ -18,8 +18,8 @@ Writes the model of a run as a folder that transformers loads: weights, tokenize
   run=FOLDER           outputs/<study>/<arm>/seed<k>
   to=FOLDER            a new folder, or one that an earlier export made
   checkpoint=best      best (lowest validation loss) or last
-  check=auto           auto loads the folder with transformers, where that is installed, and compares
-                       logits and ids before the folder gets its name; off does not
+  check=auto           auto loads the folder again, with transformers too where that is installed,
+                       and compares logits and ids before it gets its name; off does not
 
 Or converts a tokenizer, ids unchanged:
 

@@ -46,7 +46,7 @@ def model_card(
         "",
         "In lmlab: `model, tokenizer = lmlab.load(\"FOLDER\")`.",
         "",
-        *(["`modeling_lmlab.py` holds the model's class: transformers has none for these parts.", ""]
+        *(["`modeling_lmlab.py` holds the model's class; transformers has none for these parts", ""]
           if remote else []),
         "| | |",
         "|---|---|",

@@ -90,7 +90,9 @@ def _write(
     write_tokenizer(tokenizer, folder, "hf")
     write_json(folder / "tokenizer_config.json", _tokenizer_config(tokenizer, model.context_length))
     run = RunFolder(run_folder)
-    curve = draw_learning_curve(run_folder) if not (run.path / CURVE).is_file() else [run.path / CURVE]
+    curve = (
+        draw_learning_curve(run_folder) if not (run.path / CURVE).is_file() else [run.path / CURVE]
+    )
     if curve:
         shutil.copyfile(run.path / CURVE, folder / CURVE)
     record = read_record(find_weights(run.checkpoints, checkpoint))

@@ -1,4 +1,4 @@
-"""A model's weights under Hugging Face's names, and back; safetensors files of one or many parts."""
+"""A model's weights under Hugging Face's names, and back; safetensors files, one or several."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Spelling out the Unicode classes of a pattern, so that no library's Unicode version matters.
 
-``\\p{L}`` is what the library at hand takes for a letter, and libraries differ: each Unicode version
-knows thousands of letters more. A pattern that leaves lmlab has the characters themselves in place
-of the class, so that it cuts every text as here.
+``\\p{L}`` is what the library at hand takes for a letter, and libraries differ: each version of
+Unicode knows thousands of letters more. A pattern that leaves lmlab has the characters themselves
+in place of the class, so that it cuts every text as here.
 """
 
 from __future__ import annotations
