@@ -31,9 +31,7 @@ def main(words: list[str]) -> int:
         print(__doc__)
         return 2
     tokenizer = (
-        interchange.read(Path(given[0]))
-        if given
-        else train_bpe(texts[0], 8192, ["<|endoftext|>"])
+        interchange.read(Path(given[0])) if given else train_bpe(texts[0], 8192, ["<|endoftext|>"])
     )
     with tempfile.TemporaryDirectory() as name:
         readers = _readers(tokenizer, Path(name))

@@ -58,7 +58,9 @@ def test_a_page_typed_as_written(page: Path, tmp_path: Path) -> None:
         assert re.search(r"sandwich.*(better|worse|no difference|too few seeds)", report)
         assert (tmp_path / "lm" / "outputs" / "my_norm" / "report.html").is_file()
     if page.stem == "ecosystem":
-        rows = [out.splitlines()[1].split()[1:] for key, out in printed.items() if "evaluate" in key]
+        rows = [
+            out.splitlines()[1].split()[1:] for key, out in printed.items() if "evaluate" in key
+        ]
         assert rows[0] == rows[1], "an exported model measures the same"
 
 
