@@ -61,7 +61,13 @@ NO_TORCH = [
     "cli",
 ]
 # In folders whose other modules need it.
-ALSO_NO_TORCH = ["optim/schedule.py", "nn/ffn_width.py", "hf/config.py", "hf/files.py"]
+ALSO_NO_TORCH = [
+    "optim/schedule.py",
+    "nn/ffn_width.py",
+    "hf/config.py",
+    "hf/files.py",
+    "hf/reading.py",
+]
 
 
 def modules() -> list[Path]:

@@ -10,7 +10,7 @@ from lmlab.checkpoint import find_weights, load_weights, read_weights
 from lmlab.config.compose import Config, compose, load_frozen, plain, thaw
 from lmlab.device import resolve_device
 from lmlab.errors import ConfigError, DataError
-from lmlab.hf import config as hf_config
+from lmlab.hf.reading import from_hf, read
 from lmlab.hf.weights import Imported
 from lmlab.model import Transformer
 from lmlab.run_folder import RunFolder
@@ -72,7 +72,7 @@ def _load_run(folder: Path, checkpoint: str) -> tuple[Transformer, Tokenizer]:
 
 def _load_hf(folder: Path) -> tuple[Transformer, Tokenizer]:
     tokenizer = read_tokenizer(folder)
-    network = assemble.build_network(_config_of(hf_config.from_hf(hf_config.read(folder))))
+    network = assemble.build_network(_config_of(from_hf(read(folder))))
     Imported(path=str(folder))(network, seed=0)
     return network, tokenizer
 

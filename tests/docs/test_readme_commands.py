@@ -1,6 +1,6 @@
-"""Every command in README, and in the indented lines of docs/, is run, or is listed here with why.
+"""Every command in README, and in indented lines of docs/, is run, or is listed here with why.
 
-Training is made small, and studies tell their plan only: tests/sweep and the tutorial carry some out.
+Training is made small; studies tell their plan only: tests/sweep and the tutorial carry some out.
 """
 
 from __future__ import annotations

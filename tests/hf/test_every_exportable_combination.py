@@ -15,6 +15,7 @@ from lmlab.config.compose import Config, compose, plain, to_yaml
 from lmlab.config.paths import conf_folder
 from lmlab.export.folder import export_run
 from lmlab.hf import config as hf_config
+from lmlab.hf.reading import read
 from lmlab.model import Transformer
 from lmlab.sampling import generate
 from lmlab.tokenizer import Tokenizer
@@ -90,7 +91,7 @@ def test_logits_and_greedy_text_are_the_same(tmp_path: Path, choice: list[str]) 
     model, tokenizer = make_run(tmp_path / "run", config)
     export_run(tmp_path / "run", tmp_path / "out", check=False)
     # Only a class of our own may need to be trusted.
-    own = hf_config.read(tmp_path / "out")["model_type"] == "lmlab"
+    own = read(tmp_path / "out")["model_type"] == "lmlab"
     assert own == (tmp_path / "out" / "modeling_lmlab.py").exists()
     theirs = transformers.AutoModelForCausalLM.from_pretrained(
         tmp_path / "out", local_files_only=True, trust_remote_code=own

@@ -23,8 +23,8 @@ from lmlab.config.rules import check_rules
 from lmlab.config.selection import rewrite_all
 from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError, DataError
-from lmlab.hf import config as hf_config
 from lmlab.hf.files import hash_weights
+from lmlab.hf.reading import from_hf, read
 
 Config = DictConfig  # attribute access down to the leaves; read-only once frozen
 
@@ -154,4 +154,4 @@ def _imported(folder: str, key: str) -> Any:
     """A setting of the model in a Hugging Face folder, or the ``sha256`` of its weights."""
     if key == "sha256":
         return hash_weights(Path(folder))
-    return hf_config.from_hf(hf_config.read(Path(folder)))[key]
+    return from_hf(read(Path(folder)))[key]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from lmlab.errors import DataError
-from lmlab.hf import config as hf_config
+from lmlab.hf.reading import read
 from lmlab.loading import Loaded, load
 from lmlab.tokenizer import Tokenizer
 
@@ -64,7 +64,7 @@ def _theirs(folder: Path) -> Any:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    if hf_config.read(folder)["model_type"] == "lmlab":
+    if read(folder)["model_type"] == "lmlab":
         from lmlab.hf.modeling_lmlab import LMLabForCausalLM
 
         return LMLabForCausalLM.from_pretrained(folder).eval()

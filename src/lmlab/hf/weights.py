@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from lmlab.errors import DataError
-from lmlab.hf.config import read
 from lmlab.hf.files import WEIGHTS, hash_weights, weight_files
+from lmlab.hf.reading import read
 
 _LLAMA = {
     "embedding.weight": "model.embed_tokens.weight",
