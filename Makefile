@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup train test lr-sweep batch-sweep lint format clean
+.PHONY: help setup train test lr-sweep batch-sweep docs lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ $(STUDIES): $(VENV)/.installed
 ablations: ## which part of the model could be another? (SCALE=cpu DATA=... ARGS=...)
 lr-sweep: lr_sweep ## the loss against the learning rate, to where training breaks down
 batch-sweep: batch_size ## batch sizes at equal tokens, each at its own best learning rate
+
+docs: $(VENV)/.installed ## make docs/configuration.md again from the files in conf/
+	@$(BIN)/python -m lmlab.config.reference > docs/configuration.md
 
 lint: $(VENV)/.installed ## check format, lint and types
 	@$(BIN)/ruff format --check .

@@ -87,6 +87,22 @@ MUTATIONS = [
              "-math.log(len(self.options))", "tests/data/test_toystories.py"),
     Mutation("supplied knobs may be set", "config/gate.py", "if key in supplied:", "if False:",
              "tests/config/test_gate.py"),
+    Mutation("exported rotation the other way", "hf/modeling_lmlab.py",
+             "torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)",
+             "torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1)", "tests/hf"),
+    Mutation("exported queries and keys", "hf/weights.py",
+             '"attn.c_attn": ("attention.sublayer.q", "attention.sublayer.k"',
+             '"attn.c_attn": ("attention.sublayer.k", "attention.sublayer.q"', "tests/hf"),
+    Mutation("classes by name in exports", "tokenizer/unicode_classes.py", 'return "".join(spelled)',
+             "return pattern", "tests/tokenizer/test_interchange.py"),
+    Mutation("merges taken for ranks", "tokenizer/tiktoken_form.py",
+             "if merges_of_ranks(ranks) != list(tokenizer.merges):", "if False:",
+             "tests/tokenizer/test_interchange.py"),
+    Mutation("another head dropped", "hf/weights.py",
+             'if not torch.equal(head, tensors["embedding.weight"]):', "if False:",
+             "tests/test_loading.py"),
+    Mutation("place of imported weights", "config/meaning.py", 'if model["init"].get("sha256"):',
+             "if False:", "tests/test_loading.py"),
 ]  # fmt: skip
 
 

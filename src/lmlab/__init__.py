@@ -5,4 +5,21 @@ Importing the package is cheap: torch, wandb and Hydra are loaded only by the pa
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lmlab.loading import Loaded
+
+__all__ = ["load"]
 __version__ = "0.1.0"
+
+
+def load(folder: str | Path, *, checkpoint: str = "best", device: str = "auto") -> Loaded:
+    """Load a trained model and its tokenizer: ``model, tokenizer = lmlab.load(run_folder)``.
+
+    See :func:`lmlab.loading.load`.
+    """
+    from lmlab.loading import load as load_folder
+
+    return load_folder(folder, checkpoint=checkpoint, device=device)

@@ -16,6 +16,7 @@ from lmlab.config.compose import freeze, register
 from lmlab.config.messages import telling
 from lmlab.config.paths import conf_folder
 from lmlab.config.selection import rewrite_all
+from lmlab.config.user_settings import search_path
 from lmlab.errors import UserError
 
 
@@ -46,7 +47,8 @@ def _main(argv: list[str], run: Callable[[DictConfig], int]) -> int:
     flags = list(argv)
     for word in arguments.overrides:
         flags.remove(word)
-    folders = [conf_folder(), *([Path(arguments.config_dir)] if arguments.config_dir else [])]
+    folders = [conf_folder(), *search_path()]
+    folders += [Path(arguments.config_dir)] if arguments.config_dir else []
     overrides = rewrite_all(arguments.overrides, folders)
 
     composed: list[DictConfig] = []

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import types
-import typing
 from pathlib import Path
 
-from lmlab.errors import ConfigError, DataError, UserError, did_you_mean
+from lmlab.errors import ConfigError, DataError
+from lmlab.words import FOLDER, read_words, run_head
 
 HELP = """\
 usage: python -m lmlab.generate run=FOLDER [key=value ...]
 
 Writes text with the model of a run folder, streamed to the terminal.
 
-  run=FOLDER           outputs/<study>/<arm>/seed<k>
+  run=FOLDER           outputs/<study>/<arm>/seed<k>, or a Hugging Face folder
   prompt="Once ..."    text to go on from; give it several times for several at once (default: none)
   count=1              texts a prompt
   max_new_tokens=200   length at which a text ends, if it does not end by itself
@@ -34,8 +33,8 @@ example: python -m lmlab.generate run=outputs/runs/default/seed0 prompt="One day
 class Options:
     """The settings of the command line; see :data:`HELP`."""
 
-    run: str
-    prompt: tuple[str, ...] = ()
+    run: str = dataclasses.field(metadata=FOLDER)
+    prompt: tuple[str, ...] = ("",)
     count: int = 1
     max_new_tokens: int = 200
     temperature: float = 0.8
@@ -48,41 +47,9 @@ class Options:
 
 def parse(argv: list[str]) -> Options:
     """Read ``key=value`` words. Raises :class:`ConfigError` naming the key and the fix."""
-    fields = {field.name for field in dataclasses.fields(Options)}
-    kinds = typing.get_type_hints(Options)
-    values: dict[str, object] = {}
-    prompts: list[str] = []
-    for word in argv:
-        key, equals, text = word.partition("=")
-        if not equals or key not in fields:
-            raise ConfigError(
-                f'"{word}": accepted are key=value words with the keys {", ".join(sorted(fields))}'
-                f"{did_you_mean(key, fields)}"
-            )
-        if key == "prompt":
-            prompts.append(text)
-        else:
-            values[key] = _convert(key, text, kinds[key])
-    if "run" not in values:
-        raise ConfigError("run=FOLDER is missing: which run shall write? See --help")
-    options = Options(**values, prompt=tuple(prompts) or ("",))  # type: ignore[arg-type]
+    options = read_words(Options, argv)
     _check(options)
     return options
-
-
-def _convert(key: str, text: str, kind: object) -> object:
-    choices = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    if type(None) in choices and text in ("null", "none", ""):
-        return None
-    for choice in choices:
-        if choice is type(None):
-            continue
-        try:
-            return choice(text)
-        except ValueError:
-            name = {int: "a whole number", float: "a number"}[choice]
-            raise ConfigError(f"{key}={text}: {key} is {name}, for example {key}=1") from None
-    raise AssertionError(key)
 
 
 def _check(options: Options) -> None:
@@ -97,9 +64,15 @@ def _check(options: Options) -> None:
     for key, fine, accepted in ranges:
         if not fine:
             raise ConfigError(f"{key}={getattr(options, key)}: accepted is {accepted}")
-    if not (Path(options.run) / "config.yaml").is_file():
+    check_folder(options.run)
+
+
+def check_folder(run: str) -> None:
+    """See whether a folder holds a model. Raises :class:`DataError` where it does not."""
+    folder = Path(run)
+    if not (folder / "config.yaml").is_file() and not (folder / "config.json").is_file():
         raise DataError(
-            f"run={options.run}: there is no run in this folder (no config.yaml); "
+            f"run={run}: there is no run in this folder (no config.yaml); "
             "python -m lmlab.outputs lists the runs"
         )
 
@@ -107,26 +80,10 @@ def _check(options: Options) -> None:
 def write(options: Options) -> None:
     """Generate and print; several texts are printed whole, a single one as it is drawn."""
     # Torch takes a second to import: mistakes in the options are told before.
-    from lmlab import assemble
-    from lmlab.checkpoint import find_weights, load_weights, read_weights
-    from lmlab.config.compose import load_frozen
-    from lmlab.device import resolve_device
-    from lmlab.run_folder import RunFolder
+    from lmlab.loading import load
     from lmlab.sampling import StreamDecoder, generate
-    from lmlab.tokenizer import Tokenizer
 
-    run = RunFolder(Path(options.run))
-    folder = find_weights(run.checkpoints, options.checkpoint)
-    tokenizer = Tokenizer.load(run.tokenizer)
-    device = resolve_device(
-        device=options.device, precision="fp32", tf32=False, compile="false",
-        threads="auto", deterministic=False,
-    )  # fmt: skip
-    device.apply()
-    model = assemble.build_model(load_frozen(run.config))
-    load_weights(model, read_weights(folder), folder)
-    model.to(device.device).eval()
-
+    model, tokenizer = load(options.run, checkpoint=options.checkpoint, device=options.device)
     start = [tokenizer.end_of_text_id] if tokenizer.end_of_text_id is not None else [0]
     prompts = [prompt for prompt in options.prompt for _ in range(options.count)]
     stream = StreamDecoder(tokenizer) if len(prompts) == 1 else None
@@ -157,18 +114,7 @@ def write(options: Options) -> None:
 
 def main(argv: list[str]) -> int:
     """Run the command; return its exit code."""
-    if not argv or any(word in ("-h", "--help") for word in argv):
-        print(HELP, end="")
-        return 0 if argv else 2
-    try:
-        write(parse(argv))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print()
-        return 130
-    return 0
+    return run_head(argv, HELP, lambda words: write(parse(words)))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import pytest
 from lmlab.config.compose import Config, compose, load_frozen, plain, to_yaml
 from lmlab.config.paths import conf_folder
 from lmlab.errors import ConfigError, DataError, UserError
+from lmlab.hf import config as hf_config
+from lmlab.io import write_json
 from lmlab.tokenizer import Tokenizer
 
 GROUPS = sorted(
@@ -32,6 +34,11 @@ def needed(group: str, option: str, folder: Path) -> list[str]:
         return [f"tokenizer.path={folder}"]
     if group == "design":
         return ["design.question=why", "design.arms={one:['model.norm=rms']}"]
+    if (group, option) == ("model", "imported"):
+        node = plain(compose(["model.vocab_size=300"]).model)
+        write_json(folder / "config.json", hf_config.to_hf(node, d_ff=64))
+        (folder / "model.safetensors").write_bytes(b"only hashed here")
+        return [f"model.init.path={folder}"]
     return []
 
 

@@ -16,6 +16,7 @@ from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
 from lmlab.config.compose import Config, plain
 from lmlab.config.paths import conf_folder
 from lmlab.config.selection import rewrite_all
+from lmlab.config.user_settings import search_path
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest, at_equal_tokens
 from lmlab.errors import ConfigError
@@ -75,7 +76,7 @@ class Sweeper(BasicSweeper):
         declared = plain(launcher.compose(base).design)
         declared.pop("_target_")
         design = Comparison(**declared)
-        folders = [conf_folder()]
+        folders = [conf_folder(), *search_path()]
         configs = []
         for arm, own in design.arms.items():
             config = launcher.compose(rewrite_all([*base, *own], folders))

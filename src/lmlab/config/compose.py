@@ -21,7 +21,10 @@ from lmlab.config.messages import telling
 from lmlab.config.paths import conf_folder
 from lmlab.config.rules import check_rules
 from lmlab.config.selection import rewrite_all
+from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError, DataError
+from lmlab.hf.files import hash_weights
+from lmlab.hf.reading import from_hf, read
 
 Config = DictConfig  # attribute access down to the leaves; read-only once frozen
 
@@ -31,6 +34,7 @@ def register() -> None:
     schema.register()
     source.register()
     OmegaConf.register_new_resolver("saved_vocab_size", _saved_vocab_size, replace=True)
+    OmegaConf.register_new_resolver("imported", _imported, replace=True)
 
 
 def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config:
@@ -48,7 +52,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config
     """
     register()
     folder = conf_folder()
-    rewritten = rewrite_all(overrides, [folder])
+    rewritten = rewrite_all(overrides, [folder, *search_path()])
     with telling(rewritten, folder):
         if GlobalHydra.instance().is_initialized():  # called from inside a Hydra program
             config = hydra_compose(config_name, rewritten)
@@ -135,8 +139,19 @@ def meaning(config: Config) -> dict[str, Any]:
 def _saved_vocab_size(folder: str) -> int:
     path = Path(folder) / "tokenizer.json"
     try:
-        return int(json.loads(path.read_text("utf-8"))["vocab_size"])
+        saved = json.loads(path.read_text("utf-8"))
+        if "model" in saved:  # Hugging Face's form
+            added = (token["id"] for token in saved.get("added_tokens") or ())
+            return len({*saved["model"]["vocab"].values(), *added})
+        return int(saved["vocab_size"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"tokenizer.path={folder}: {path} cannot be read as a saved tokenizer: {error}"
         ) from error
+
+
+def _imported(folder: str, key: str) -> Any:
+    """A setting of the model in a Hugging Face folder, or the ``sha256`` of its weights."""
+    if key == "sha256":
+        return hash_weights(Path(folder))
+    return from_hf(read(Path(folder)))[key]

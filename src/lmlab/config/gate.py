@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from lmlab.config.paths import user_settings_file
 from lmlab.config.signatures import Signature, names_in, read_signature
+from lmlab.config.user_settings import trusted_packages
 from lmlab.config.value_types import accepts
 from lmlab.errors import ConfigError, did_you_mean
 
@@ -69,28 +66,12 @@ def check_leaf(path: str, node: Any, supplied: tuple[str, ...]) -> None:
 
 
 def _check_trust(path: str, target: str) -> None:
-    trusted = (*_TRUSTED, *(f"{package}." for package in _trusted_packages()))
+    trusted = (*_TRUSTED, *(f"{package}." for package in trusted_packages()))
     if not target.startswith(trusted):
         raise ConfigError(
             f"{path}._target_={target}: targets may lie under {', '.join(trusted)}; to trust a "
             f"package of yours, add it to trusted_packages in {user_settings_file()}"
         )
-
-
-def _trusted_packages() -> list[str]:
-    """The packages that the user's own settings trust; a project's files cannot add to them."""
-    path = user_settings_file()
-    if not path.is_file():
-        return []
-    try:
-        packages = OmegaConf.to_container(OmegaConf.load(path)).get("trusted_packages", [])  # type: ignore[union-attr]
-    except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-    if not isinstance(packages, list) or not all(isinstance(p, str) and p for p in packages):
-        raise ConfigError(
-            f"{path}: trusted_packages={packages}: accepted is a list of package names"
-        )
-    return packages
 
 
 def _check_knobs(

@@ -24,8 +24,11 @@ def meaning_of(config: dict[str, Any]) -> dict[str, Any]:
     """
     training = {k: v for k, v in config["training"].items() if k != "log_every"}
     validation = {k: v for k, v in config["validation"].items() if k != "batch_size"}
+    model = dict(config["model"])
+    if model["init"].get("sha256"):  # weights from a folder: their hash stands for the place
+        model["init"] = {k: v for k, v in model["init"].items() if k != "path"}
     return {
-        "model": config["model"],
+        "model": model,
         "optim": config["optim"],
         "schedule": config["schedule"],
         "training": training,

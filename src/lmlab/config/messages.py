@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError, UserError, did_you_mean
 
 _HELP = "python -m lmlab.train --help lists the settings"
@@ -104,7 +105,8 @@ def _kind(name: str) -> str:
 
 def _no_such_option(choice: str, folder: Path) -> str:
     group, _, option = choice.rpartition("/")
-    options = sorted(path.stem for path in (folder / group).glob("*.yaml"))
+    places = [folder, *search_path()]
+    options = sorted(path.stem for place in places for path in (place / group).glob("*.yaml"))
     if not group or not options:
         near = did_you_mean(choice, _groups(folder))
         return f"{choice}: there is no such config group or file{near}. {_HELP}"

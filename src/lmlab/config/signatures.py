@@ -74,6 +74,18 @@ def read_signature(target: str) -> Signature | None:
     return _signature_of(_read_module(module), name)
 
 
+def read_docstring(target: str) -> str:
+    """The docstring of the dotted ``target``, or of its ``__init__``; empty where it has none."""
+    module, _, name = target.rpartition(".")
+    found = _read_module(module).definition(name)
+    if isinstance(found, ast.ImportFrom):
+        original = next(a.name for a in found.names if (a.asname or a.name) == name)
+        return read_docstring(f"{_absolute(module, found)}.{original}")
+    if not isinstance(found, ast.ClassDef | ast.FunctionDef):
+        return ""
+    return ast.get_docstring(found) or ""
+
+
 def names_in(module: str) -> list[str]:
     """Public classes and functions of a module; empty where there is no such module."""
     try:

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from lmlab.config.paths import conf_folder
 from lmlab.config.selection import extract_choices, rewrite
+from lmlab.config.user_settings import search_path
 
 
 class FileConfigSource(HydraSource):
@@ -27,7 +28,7 @@ class FileConfigSource(HydraSource):
         """Load a file; raises Hydra's ConfigLoadError where there is none."""
         result = super().load_config(config_path)
         if config_path.startswith(("experiment/", "scale/")):
-            folders = [Path(self.path), conf_folder()]
+            folders = [Path(self.path), conf_folder(), *search_path()]
             body: Any = OmegaConf.to_container(result.config)
             if isinstance(body, dict):
                 result.config = OmegaConf.create(_understand(body, folders))

@@ -16,6 +16,8 @@ import regex
 
 from lmlab.errors import DataError
 from lmlab.io import write_json
+from lmlab.tokenizer.alphabet import from_printable
+from lmlab.tokenizer.hf_form import from_hf
 
 NAME = "tokenizer.json"
 FORMAT_VERSION = 1
@@ -46,6 +48,8 @@ def save(folder: Path, saved: dict[str, Any]) -> None:
 def load(folder: Path) -> dict[str, Any]:
     """Read what :func:`save` wrote: ``vocab``, ``merges``, ``special_tokens``, ``pattern``.
 
+    A ``tokenizer.json`` of Hugging Face's is read too.
+
     Raises:
         DataError: the file is missing, of another version, or damaged.
     """
@@ -54,6 +58,8 @@ def load(folder: Path) -> dict[str, Any]:
         raise DataError(f"{folder} holds no saved tokenizer ({NAME} is missing)")
     try:
         saved = json.loads(path.read_text("utf-8"))
+        if "model" in saved and "format_version" not in saved:
+            return from_hf(saved)
         version = saved["format_version"]
         if version != FORMAT_VERSION:
             raise DataError(
@@ -82,19 +88,15 @@ def load_gpt2(folder: Path) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]]
     Raises:
         DataError: a file is missing or damaged.
     """
-    to_byte = {character: byte for byte, character in _printable_bytes().items()}
-    codes = {ord(character): byte for character, byte in to_byte.items()}
     try:
         entries = json.loads((folder / "vocab.json").read_text("utf-8"))
         lines = (folder / "merges.txt").read_text("utf-8").split("\n")
-        specials = [text for text in entries if text.startswith("<|") and text.endswith("|>")]
+        specials = _gpt2_specials(folder, entries)
         values = {text: text.encode("utf-8") for text in specials}
         plain = [text for text in entries if text not in values]
-        # All at once, for a character at a time takes half a second.
-        whole = "".join(plain)
-        if not set(whole) <= to_byte.keys():
-            raise ValueError("an entry is not in GPT-2's printable bytes")
-        data = whole.translate(codes).encode("latin-1")
+        data = from_printable("".join(plain))
+        if data is None:
+            raise ValueError("an entry is not in GPT-2's alphabet of bytes")
         ends = itertools.accumulate(map(len, plain))
         for text, end in zip(plain, ends, strict=True):
             values[text] = data[end - len(text) : end]
@@ -111,9 +113,13 @@ def load_gpt2(folder: Path) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]]
     return vocab, merges, specials
 
 
-def _printable_bytes() -> dict[int, str]:
-    """GPT-2's printable character for each byte: itself, or one from 256 upwards in order."""
-    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    hidden = [byte for byte in range(256) if byte not in visible]
-    table = {byte: chr(byte) for byte in visible}
-    return table | {byte: chr(256 + place) for place, byte in enumerate(hidden)}
+def _gpt2_specials(folder: Path, entries: dict[str, int]) -> list[str]:
+    """The special tokens: those listed beside, else all of the form ``<|...|>``."""
+    listed = folder / "special_tokens_map.json"
+    if not listed.is_file():
+        return [text for text in entries if text.startswith("<|") and text.endswith("|>")]
+    found: dict[str, None] = {}
+    for value in json.loads(listed.read_text("utf-8")).values():
+        for token in value if isinstance(value, list) else [value]:
+            found[token["content"] if isinstance(token, dict) else token] = None
+    return [token for token in found if token in entries]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import logging
 import os
 import secrets
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 from lmlab.errors import ConfigError, UserError
 from lmlab.io import atomic_write_text
+from lmlab.tracking.trackio import TrackioTracker
 from lmlab.tracking.wandb_process import WandbTracker
 
 log = logging.getLogger(__name__)
@@ -122,6 +124,36 @@ def wandb_tracker(
     except (OSError, UserError) as error:
         log.warning("wandb cannot start (%s); metrics.jsonl has everything", error)
         return NoTracker()
+
+
+def trackio_tracker(run_info: RunInfo, *, project: str) -> Tracker:
+    """Track in trackio, on this machine only.
+
+    Args:
+        run_info: about the run.
+        project: under which trackio's page shows the run.
+
+    Raises:
+        ConfigError: trackio is not installed.
+    """
+    try:
+        library = importlib.import_module("trackio")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"logger=trackio: {error.name} is not installed; pip install 'lmlab[trackio]', or "
+            "choose logger=none"
+        ) from error
+    init = {
+        "project": project,
+        "name": f"{run_info.group}/{run_info.name}",
+        "group": run_info.group,
+        "config": run_info.config,
+        "resume": "allow",
+        "embed": False,
+        "auto_log_gpu": False,
+        "auto_log_cpu": False,
+    }
+    return TrackioTracker(library, init=init)
 
 
 def _run_id(path: Path) -> str:

@@ -1,0 +1,1 @@
+"""``python -m lmlab.export``: runs as Hugging Face folders, tokenizers in any form."""

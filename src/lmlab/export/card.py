@@ -1,0 +1,93 @@
+"""The model card of an exported run, from the run's own records."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from lmlab.model import Transformer
+from lmlab.run_folder import RunFolder
+
+
+def model_card(
+    run: RunFolder, content: dict[str, Any], model: Transformer, step: int, has_curve: bool
+) -> str:
+    """The text of ``README.md``: data, loss, command, curve, and how to load the model.
+
+    Args:
+        run: the run.
+        content: of ``config.json``.
+        model: that was exported.
+        step: at which its weights were saved.
+        has_curve: whether the learning curve stands beside.
+    """
+    meta = run.meta()
+    session = (meta.get("sessions") or [{}])[-1]
+    remote = content["model_type"] == "lmlab"
+    trust = ", trust_remote_code=True" if remote else ""
+    lines = [
+        "---",
+        "library_name: transformers",
+        "pipeline_tag: text-generation",
+        "tags: [lmlab]",
+        "---",
+        "",
+        f"# {run.path.parent.parent.name}/{run.path.parent.name}/{run.path.name}",
+        "",
+        f"A language model of {model.num_parameters():,} parameters, trained with lmlab "
+        f"({content['architectures'][0]}).",
+        "",
+        "```python",
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        f'model = AutoModelForCausalLM.from_pretrained("FOLDER"{trust})',
+        'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+        "```",
+        "",
+        "In lmlab: `model, tokenizer = lmlab.load(\"FOLDER\")`.",
+        "",
+        *(["`modeling_lmlab.py` holds the model's class; transformers has none for these parts", ""]
+          if remote else []),
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in _facts(run, meta, session, model, step)),
+        "",
+        "## How it was trained",
+        "",
+        "```",
+        shlex.join(session.get("command", [])) or "unknown",
+        "```",
+        "",
+        *(["![training and validation loss](learning_curve.png)", ""] if has_curve else []),
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _facts(
+    run: RunFolder, meta: dict[str, Any], session: dict[str, Any], model: Transformer, step: int
+) -> list[tuple[str, str]]:
+    identity = meta.get("identity", {})
+    rows = [row for row in run.rows("validation") if row.get("step") == step]
+    facts = [
+        ("corpus", str(meta.get("corpus", "unknown"))),
+        ("training text", f"SHA-256 {identity.get('train_text', 'unknown')}"),
+        ("training text in tokens", f"{meta.get('train_tokens', 0):,}"),
+        ("context length", f"{model.context_length:,}"),
+        ("weights of step", f"{step:,} of {run.status().get('steps', 0):,}"),
+    ]
+    if rows:
+        facts += [
+            ("tokens seen", f"{rows[-1].get('tokens', 0):,}"),
+            ("validation loss", f"{rows[-1]['loss']:.4f} nats a token"),
+            ("perplexity", f"{rows[-1]['perplexity']:.3f}"),
+            ("bits per byte", f"{rows[-1]['bits_per_byte']:.4f}"),
+        ]
+    floor = meta.get("floor")
+    if floor:
+        facts.append(("bits per byte at best", f"{floor['bits_per_byte']:.4f} ({floor['note']})"))
+    commit = session.get("code", {}).get("commit")
+    facts.append(("lmlab", str(session.get("versions", {}).get("lmlab", "unknown"))))
+    if commit:
+        changed = " with changes" if session["code"].get("changed") else ""
+        facts.append(("commit", commit + changed))
+    return facts

@@ -1,0 +1,88 @@
+"""Does an exported folder compute what the model does? Asked before it gets its name."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lmlab.errors import DataError
+from lmlab.hf.reading import read
+from lmlab.loading import Loaded, load
+from lmlab.tokenizer import Tokenizer
+
+# transformers computes the angles of rotations in float32, lmlab in float64: far into a long
+# context that alone is more than 1e-5 of a logit. A wrong weight or part is more than 1e-2.
+_TOLERANCE = 1e-3
+_SAMPLE = (
+    "It's 12 o'clock; we'll see 2024 of them.\r\n\t \u00a0x  \n\n naïve e\u0301 東京 😀\u200d🔥 "
+    "\u0e01\u0e33 \u0661\u0662 \ufeff\ufffd don'T '' !?\u3000 end  "
+)
+
+
+def check_export(folder: Path, loaded: Loaded) -> list[str]:
+    """Load an exported folder again and compare.
+
+    Returns:
+        What was compared, in words.
+
+    Raises:
+        DataError: something differs.
+    """
+    model, tokenizer = loaded
+    generator = torch.Generator().manual_seed(0)
+    count = min(model.context_length, 256)
+    tokens = torch.randint(0, tokenizer.vocab_size, (1, count), generator=generator)
+    text = _SAMPLE + "".join(tokenizer.special_tokens) + _SAMPLE
+    with torch.inference_mode():
+        logits = model(tokens)
+        again = load(folder, device="cpu")
+        _compare("lmlab", logits, again.model(tokens), 0.0)
+        _compare_ids("lmlab", tokenizer, text, again.tokenizer.encode(text))
+        lines = []
+        if importlib.util.find_spec("transformers"):
+            difference = _compare("transformers", logits, _theirs(folder)(tokens).logits)
+            version = importlib.metadata.version("transformers")
+            lines.append(
+                f"transformers {version}: largest difference of a logit {difference:.1e} "
+                f"over {count} tokens"
+            )
+    if importlib.util.find_spec("tokenizers"):
+        from tokenizers import Tokenizer as Theirs
+
+        read = Theirs.from_file(str(folder / "tokenizer.json"))
+        _compare_ids("tokenizers", tokenizer, text, read.encode(text, add_special_tokens=False).ids)
+        lines.append(f"tokenizers {importlib.metadata.version('tokenizers')}: the same ids")
+    return lines
+
+
+def _theirs(folder: Path) -> Any:
+    """The model as transformers loads it; our own class without a detour through its cache."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    if read(folder)["model_type"] == "lmlab":
+        from lmlab.hf.modeling_lmlab import LMLabForCausalLM
+
+        return LMLabForCausalLM.from_pretrained(folder).eval()
+    return transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+
+
+def _compare(
+    who: str, ours: torch.Tensor, theirs: torch.Tensor, tolerance: float = _TOLERANCE
+) -> float:
+    difference = float((ours - theirs).abs().max())
+    if not difference <= tolerance * max(1.0, float(ours.abs().max())):
+        raise DataError(
+            f"the export was not kept: {who} computes other logits from it (largest difference "
+            f"{difference:.3g})"
+        )
+    return difference
+
+
+def _compare_ids(who: str, tokenizer: Tokenizer, text: str, theirs: list[int]) -> None:
+    if tokenizer.encode(text) != theirs:
+        raise DataError(f"the export was not kept: {who} gives other ids with its tokenizer.json")
