@@ -1,6 +1,6 @@
 """Types a command in a process forked from one that has torch imported already.
 
-It is the command as it stands, in its own process, with its own folder, environment and words; what
+It is the command as it stands, with its own process, folder, environment and words; what
 it is spared are the seconds in which torch is imported. A module, so that the process can import it.
 """
 
