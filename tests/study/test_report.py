@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from lmlab import publish, report, status
+from lmlab.design.manifest import Manifest
+from lmlab.errors import ConfigError
 from lmlab.study.content import build_content
 from lmlab.study.records import load_study
 from lmlab.study.report import write_report
@@ -112,3 +116,31 @@ def test_a_folder_without_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[
     for main in (report.main, status.main, publish.main):
         assert main([str(tmp_path)]) == 2
         assert "there is no study here" in capsys.readouterr().err
+
+
+def test_a_study_in_bits_a_byte(finished: Path, tmp_path: Path) -> None:
+    in_nats = build_content(load_study(finished))
+    for path in (finished / "sweeps").glob("*/manifest.json"):
+        content = json.loads(path.read_text())
+        content["comparison"]["metric"] = "bits_per_byte"  # a third of the loss in these runs
+        path.write_text(json.dumps(content))
+    in_bits = build_content(load_study(finished))
+    for nats, bits in zip(in_nats["verdicts"], in_bits["verdicts"], strict=True):
+        assert bits["arm"] == nats["arm"]
+        assert bits["difference"] == pytest.approx(nats["difference"] / 3)
+        assert "bits a byte" in bits["told"] and "nats" not in bits["told"]
+    assert in_bits["curves"][0]["loss"][0] == pytest.approx(in_nats["curves"][0]["loss"][0] / 3)
+    write_report(finished)
+    page = (finished / "report.html").read_text("utf-8")
+    assert "bits/byte" in page and "nats" not in page
+    publish.publish(finished, tmp_path / "kept")
+    kept = build_content(load_study(tmp_path / "kept" / "records"))
+    assert kept["verdicts"] == in_bits["verdicts"]
+
+
+def test_an_unknown_metric_is_refused(manifest: Manifest) -> None:
+    assert manifest.comparison is not None
+    with pytest.raises(
+        ConfigError, match=r"design\.metric=bits: accepted is loss or bits_per_byte"
+    ):
+        dataclasses.replace(manifest.comparison, metric="bits")
