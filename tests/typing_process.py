@@ -1,7 +1,8 @@
 """Types a command in a process forked from one that has torch imported already.
 
 It is the command as it stands, with its own process, folder, environment and words; what
-it is spared are the seconds in which torch is imported. A module, so that the process can import it.
+it is spared are the seconds in which torch is imported. A module, so that the process can
+import it.
 """
 
 from __future__ import annotations

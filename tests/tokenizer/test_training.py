@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmlab.errors import ConfigError, DataError
-from lmlab.tokenizer import counting, learner, plain_training, train_bpe
+from lmlab.tokenizer import counting, learner, plain_training, train_bpe, training
 from lmlab.tokenizer.kernels import word_state
 from lmlab.tokenizer.pretokenize import GPT2_PATTERN
 from lmlab.tokenizer.words import Merge, Words
@@ -64,6 +64,8 @@ def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """Both ways to count and learn."""
     if request.param == "pure Python":
         without_kernels(monkeypatch)
+    for name in ("_TEXT_WORTH_COMPILING", "_WORDS_WORTH_COMPILING"):
+        monkeypatch.setattr(training, name, 0)
     return str(request.param)
 
 
@@ -343,3 +345,16 @@ def test_room_for_places_is_made_by_moving_them_together(monkeypatch: pytest.Mon
     counts = Counter("".join(chance.choices("abcd", k=30)) for _ in range(200))
     assert both(counts, 2000) == naive_merges(counts, 2000)
     assert sum(compacted) > 2
+
+
+def test_little_text_compiles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "t.txt", TEXT)
+    expected = train_bpe(path, 290, []).merges
+
+    def never(group: str) -> None:
+        raise AssertionError(group)
+
+    monkeypatch.setattr(training, "is_cached", lambda group: False)
+    monkeypatch.setattr(counting, "load", never)
+    monkeypatch.setattr(learner, "load", never)
+    assert train_bpe(path, 290, []).merges == expected

@@ -8,11 +8,16 @@ from pathlib import Path
 
 from lmlab.errors import ConfigError
 from lmlab.tokenizer import counting, learner, plain_training
+from lmlab.tokenizer.kernels.library import is_cached
 from lmlab.tokenizer.pretokenize import GPT2_PATTERN
 from lmlab.tokenizer.tokenizer import Tokenizer
 from lmlab.tokenizer.words import Merge, Words
 
 log = logging.getLogger(__name__)
+
+# Below these, Python is done before kernels would be compiled: bytes of text, of different words.
+_TEXT_WORTH_COMPILING = 4 << 20
+_WORDS_WORTH_COMPILING = 1 << 17
 
 
 def train_bpe(
@@ -77,7 +82,10 @@ def count_words(
     Raises:
         DataError: a file is not UTF-8.
     """
-    words = counting.count_words(paths, special_tokens, pattern, threads=threads)
+    words = None
+    size = sum(path.stat().st_size for path in paths)
+    if size >= _TEXT_WORTH_COMPILING or is_cached("counting"):
+        words = counting.count_words(paths, special_tokens, pattern, threads=threads)
     if words is None:
         words = plain_training.count_words(paths, special_tokens, pattern)
     return words
@@ -85,7 +93,9 @@ def count_words(
 
 def learn_merges(words: Words, num_merges: int) -> list[Merge]:
     """Return up to ``num_merges`` merges; fewer where every word became one token."""
-    merges = learner.learn_merges(words, num_merges)
+    merges = None
+    if len(words.data) >= _WORDS_WORTH_COMPILING or is_cached("merges"):
+        merges = learner.learn_merges(words, num_merges)
     return plain_training.learn_merges(words, num_merges) if merges is None else merges
 
 
