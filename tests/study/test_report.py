@@ -40,6 +40,21 @@ def test_a_finished_study(finished: Path) -> None:
     assert all(sound < 6e-3 * 2.72**2 < broken for sound, broken in edges.values())
 
 
+def test_an_open_verdict_says_how_many_seeds_more(
+    finished: Path,
+) -> None:
+    # A margin that no interval lies within leaves the replicate open.
+    path = next(finished.glob("sweeps/*/manifest.json"))
+    manifest = json.loads(path.read_text("utf-8"))
+    manifest["comparison"]["margin"] = 1e-6
+    path.write_text(json.dumps(manifest), "utf-8")
+    write_report(finished)
+    text = (finished / "report.md").read_text("utf-8")
+    assert re.search(r"\| again \|.*\*\*too few seeds\*\*, about \d+ more \|", text)
+    page = (finished / "report.html").read_text("utf-8")
+    assert re.search(r"too few seeds</span> <small>about \d+ more</small>", page)
+
+
 def test_the_same_files_give_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
         assert report.main([str(finished), "--to", str(tmp_path / name)]) == 0

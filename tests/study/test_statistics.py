@@ -133,6 +133,10 @@ def test_seeds_to_decide() -> None:
     assert seeds_to_decide(1.0, 1.0, Rule(seeds=5, margin=1e-9)) == 10
     # Nothing there and sd 0.01: the half-width falls to 0.02 at t(n-1) / sqrt n <= 2, n = 4.
     assert seeds_to_decide(0.0, 0.01, Rule(seeds=5, margin=0.02)) == 4
+    # Eight arms: power 0.8 at level 0.05 / 8 takes 17 pairs, as the noncentral t has it.
+    bound, power = stats.t(16).isf(0.05 / 16), stats.nct(16, math.sqrt(17)).sf
+    assert power(bound) >= 0.8 > stats.nct(15, 4.0).sf(stats.t(15).isf(0.05 / 16))
+    assert seeds_to_decide(1.0, 1.0, Rule(seeds=5, margin=1e-9), family=8) == 17
 
 
 def test_the_vectorised_rule_of_the_plan_is_the_rule_of_the_verdict() -> None:

@@ -147,7 +147,8 @@ def _legend(axes: Axes, order: Sequence[str]) -> None:
     kept = [arm for arm in order if arm in by_label]
     shown = [arm if len(arm) <= 50 else f"{arm[:47]}..." for arm in kept]
     axes.legend(
-        [by_label[arm] for arm in kept], shown, frameon=False, fontsize=8, handlelength=3,
+        [by_label[arm] for arm in kept], shown, frameon=True, framealpha=0.85, edgecolor="none",
+        fontsize=8, handlelength=3,
         loc="upper right",
     )  # fmt: skip
 

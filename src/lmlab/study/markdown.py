@@ -85,7 +85,7 @@ def _verdict_row(row: dict[str, Any]) -> list[str]:
         "" if row["difference"] is None else f"{row['difference']:+.4f}",
         f"[{row['low']:+.4f}, {row['high']:+.4f}]" if known else "",
         "" if row["adjusted_p"] is None else f"{row['adjusted_p']:.2g}",
-        f"**{row['verdict']}**",
+        f"**{row['verdict']}**" + (f", about {more} more" if (more := row["more_seeds"]) else ""),
         row["tokens_told"],
     ]
 

@@ -89,14 +89,17 @@ def compare(
             runs count too, so that a verdict never gets easier because runs are missing.
     """
     ps = [sequential_p(pairs, rule) for pairs in differences]
-    adjusted = holm(ps, max(family or 0, len(ps)))
+    total = max(family or 0, len(ps))
+    adjusted = holm(ps, total)
     return [
-        _judge(pairs, p, adjusted_p, rule)
+        _judge(pairs, p, adjusted_p, rule, total)
         for pairs, p, adjusted_p in zip(differences, ps, adjusted, strict=True)
     ]
 
 
-def _judge(pairs: Sequence[float], p: float, adjusted_p: float, rule: Rule) -> Comparison:
+def _judge(
+    pairs: Sequence[float], p: float, adjusted_p: float, rule: Rule, family: int
+) -> Comparison:
     if len(pairs) < 2:
         mean = float(np.mean(pairs)) if pairs else math.nan
         need = max(rule.seeds - len(pairs), 1)
@@ -112,7 +115,7 @@ def _judge(pairs: Sequence[float], p: float, adjusted_p: float, rule: Rule) -> C
         verdict = "no difference"
     else:
         verdict = "too few seeds"
-        more = max(seeds_to_decide(mean, sd, rule) - len(pairs), 1)
+        more = max(seeds_to_decide(mean, sd, rule, family) - len(pairs), 1)
     return Comparison(len(pairs), mean, sd, low, high, p, adjusted_p, verdict, more)
 
 
@@ -239,34 +242,36 @@ def smallest_detectable(sd: float, rule: Rule, family: int = 1) -> float:
     return high
 
 
-def seeds_to_decide(mean: float, sd: float, rule: Rule) -> int:
+def seeds_to_decide(mean: float, sd: float, rule: Rule, family: int = 1) -> int:
     """How many pairs would decide, were the true difference and spread those seen.
 
-    Either the difference would be found with the rule's power, or the interval would lie within the
-    margin, whichever takes fewer pairs.
+    Either the difference would be found with the rule's power at Holm's first and hardest step for
+    a ``family`` of arms, or the interval would lie within the margin, whichever takes fewer pairs.
     """
-    return min(_seeds_to_find(abs(mean), sd, rule), _seeds_to_settle(abs(mean), sd, rule))
+    found = _seeds_to_find(abs(mean), sd, rule, nominal_level(rule.alpha / family, rule.looks))
+    settled = _seeds_to_settle(abs(mean), sd, rule, nominal_level(rule.alpha, rule.looks))
+    return min(found, settled)
 
 
-def _seeds_to_find(effect: float, sd: float, rule: Rule) -> int:
+def _seeds_to_find(effect: float, sd: float, rule: Rule, level: float) -> int:
     if effect == 0:
         return _MOST_SEEDS
     if sd == 0:
         return 2
 
     def is_enough(number: int) -> bool:
-        bound = special.stdtrit(number - 1, 1 - rule.alpha / 2)
+        bound = special.stdtrit(number - 1, 1 - level / 2)
         power = 1 - special.nctdtr(number - 1, effect / sd * math.sqrt(number), bound)
         return bool(power >= rule.power)
 
     return _least(is_enough)
 
 
-def _seeds_to_settle(effect: float, sd: float, rule: Rule) -> int:
+def _seeds_to_settle(effect: float, sd: float, rule: Rule, level: float) -> int:
     room = rule.margin - effect
 
     def is_enough(number: int) -> bool:
-        half = special.stdtrit(number - 1, 1 - rule.alpha / 2) * sd / math.sqrt(number)
+        half = special.stdtrit(number - 1, 1 - level / 2) * sd / math.sqrt(number)
         return bool(half <= room)
 
     return _least(is_enough) if room > 0 else _MOST_SEEDS
