@@ -59,7 +59,7 @@ def test_widths_are_solved(overrides: list[str]) -> None:
 
 
 def test_the_plan_counts_what_a_study_runs() -> None:
-    from test_fairness import a_design
+    from tests.design.test_fairness import a_design
 
     seconds = [3.0, 5.0]
     fixed = make_plan(a_design(lr="fixed"), 2, seconds, slots=2)
