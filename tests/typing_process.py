@@ -27,7 +27,10 @@ def type_command(command: str, folder: Path, environment: dict[str, str]) -> str
     printed = folder.parent / "printed.txt"
     process = context.Process(target=_work, args=(command, folder, environment, printed))
     process.start()
-    process.join(300)
+    process.join(600)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
     text = printed.read_text("utf-8")
     assert process.exitcode == 0, f"{command}\n{text}"
     return text

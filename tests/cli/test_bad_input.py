@@ -119,7 +119,11 @@ def test_a_text_shorter_than_the_context(folder: Path) -> None:
 
 def test_more_vocabulary_than_the_text_holds(folder: Path) -> None:
     words = [*text_data(folder), *SMALL, "model.vocab_size=5000"]
-    assert "5000" in refused(lmlab("train", *words, cwd=folder))
+    done = lmlab("train", *words, cwd=folder)
+    assert done.returncode == 2
+    warning, error = done.stderr.strip().splitlines()
+    assert "this text has no more pairs to merge" in warning
+    assert error.startswith("error: model.vocab_size=5000: the tokenizer has ")
     assert not list(folder.glob("outputs/runs"))
 
 

@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the runs and texts that the commands speak of are there."""
     place = tmp_path_factory.mktemp("readme") / "work"
     place.mkdir()
-    for name in ("a", "b"):
+    for name in ("a", "b", "books"):
         (place / f"{name}.txt").write_text(f"The {name} cat sat on the mat and saw a dog. " * 200)
     for arm in (["arm=default"], ["schedule=constant", "arm=schedule-constant"]):
         run(["python", "-m", "lmlab.train", *arm, *SMALL], place)
@@ -90,6 +91,7 @@ def test_commands_of_the_pages_run(folder: Path) -> None:
         if command in done:
             continue
         done.add(command)
+        print(f"{time.strftime('%H:%M:%S')} {command}", flush=True)
         if command.startswith("make "):
             run(["make", "-C", str(ROOT), "--dry-run", *shlex.split(command)[1:]], folder)
         elif command.startswith("eval "):

@@ -22,7 +22,7 @@ def test_a_run_leaves_everything_that_its_readers_need(overrides, texts) -> None
     assert outcome.exit_code == 0
     assert {path.name for path in run.path.iterdir()} == {
         "config.yaml", "meta.json", "status.json", "metrics.jsonl", "checkpoints", "tokenizer",
-        "samples.md", "train.log",
+        "samples.md", "preflight.json", "train.log",
     }  # fmt: skip
     status, meta = run.status(), run.meta()
     assert (status["status"], status["step"], status["tokens"]) == ("done", 20, 20 * 4 * 16)

@@ -14,8 +14,8 @@ import tokenizers
 from tokenizers import models, pre_tokenizers
 
 from lmlab.tokenizer import Tokenizer, train_bpe
+from lmlab.tokenizer.alphabet import byte_characters
 from lmlab.tokenizer.fast import FastEncoder
-from lmlab.tokenizer.files import _printable_bytes
 
 END, PAIR, PREFIX = "<|endoftext|>", "<|endoftext|><|endoftext|>", "<|end"
 SPACES = [chr(code) for code in (9, 10, 11, 12, 13, 32, 0x85, 0xA0, 0x1680, 0x2003, 0x2028, 0x3000)]
@@ -82,7 +82,7 @@ def tiktoken_of(tokenizer: Tokenizer) -> tiktoken.Encoding:
 
 
 def hugging_face_of(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
-    printable = _printable_bytes()
+    printable = byte_characters()
 
     def as_text(value: bytes) -> str:
         return "".join(printable[byte] for byte in value)

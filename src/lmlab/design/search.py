@@ -14,7 +14,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-MOST_STEPS = 6  # of the coarse grid, to either side of the first rate
+FARTHEST = 1000.0  # ratio to the first rate, to either side, that the grid may reach
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,12 +134,16 @@ class Search:
             if not self._all_known([(rate, self.seeds[0]) for rate in grid], tried):
                 return grid
             best = self._best_of(grid, tried)
-            if (best is None or best == grid[0]) and low > -MOST_STEPS:
+            if (best is None or best == grid[0]) and low > -self._most_steps:
                 low -= 1
-            elif best == grid[-1] and high < MOST_STEPS:
+            elif best == grid[-1] and high < self._most_steps:
                 high += 1
             else:
                 return grid
+
+    @property
+    def _most_steps(self) -> int:
+        return round(math.log(FARTHEST) / math.log(self.factor))
 
     def _rate(self, step: float) -> float:
         return _rounded(self.start * self.factor**step)
@@ -155,7 +159,7 @@ class Search:
             return []
         if broken is None:
             steps = math.floor(math.log(sound / self.start) / math.log(self.factor) + 1e-6) + 1
-            return [(self._rate(steps), first)] if steps <= MOST_STEPS else []
+            return [(self._rate(steps), first)] if steps <= self._most_steps else []
         if broken / sound <= self.edge_ratio:
             return []
         return [(_rounded(math.sqrt(sound * broken)), first)]

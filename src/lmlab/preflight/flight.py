@@ -13,7 +13,6 @@ from lmlab.assemble import Texts, build_checkpoints
 from lmlab.checkpoint import Progress
 from lmlab.config.compose import Config
 from lmlab.device import Device, is_out_of_memory
-from lmlab.errors import DiskError
 from lmlab.io import write_json
 from lmlab.preflight import machine
 from lmlab.preflight.calibration import Calibration, learn
@@ -114,14 +113,13 @@ class Flight:
 def _measure(config: Config, device: Device, costs: Costs | None) -> Calibration | None:
     try:
         return calibration_of(config, device)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
+    except Exception as error:
         free = machine.free_memory(device.device)
-        if costs is not None and free is not None:
+        if is_out_of_memory(error) and costs is not None and free is not None:
             refuse(config, does_not_fit(config, device, costs, 0, free))
-    except DiskError as error:
-        log.warning("preflight: nothing was measured: %s", error)
+        # Whatever it is, the run itself meets it too, and keeps its traceback.
+        told = str(error) or type(error).__name__
+        log.warning("preflight: nothing was measured: %s", told)
     return None
 
 
