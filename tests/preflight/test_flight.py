@@ -63,6 +63,11 @@ def test_measuring_leaves_the_random_state_and_the_files_alone(
     assert found.step > 0 and found.evaluation > 0 and found.saving > 0 and found.token > 0
 
 
+def test_a_rate_at_which_runs_diverge_is_measured_all_the_same(overrides: list[str]) -> None:
+    config = compose([*overrides, "optim.lr=1e6", "training.steps=200"])
+    assert calibrate(config, assemble.build_device(config)).token > 0
+
+
 def test_each_shape_is_measured_once(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     measured = []
 
