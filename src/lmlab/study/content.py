@@ -12,18 +12,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmlab.design.fairness import TABLE_COLUMNS, Facts, find_differences, table
-from lmlab.design.manifest import Job, Manifest, tried
+from lmlab.design.manifest import tried
 from lmlab.run_folder import differences
+from lmlab.study.commands import arm_commands, study_commands
 from lmlab.study.foresight import foresight
 from lmlab.study.records import RunRecord, Study
-from lmlab.study.statistics import smallest_detectable
+from lmlab.study.sentences import headline, limits, noise
 from lmlab.study.verdicts import (
     BASELINE_RATE,
     OWN_RATE,
     Verdict,
-    baseline_losses,
     judge,
-    rule_of,
 )
 
 _STATES = ("done", "diverged", "running", "interrupted", "failed", "missing")
@@ -44,18 +43,18 @@ def build_content(study: Study) -> dict[str, Any]:
         "finished": bool(study.records) and not unfinished and not states["failed"],
         "generated": _last_time(study.records),
         "counts": {state: states[state] for state in _STATES},
-        "headline": _headline(study, verdicts),
+        "headline": headline(study, verdicts),
         "verdicts": [_verdict(study, verdict) for verdict in verdicts],
-        "noise": _noise(study),
+        "noise": noise(study),
         "arms": _arms(study),
         "curves": [_curve(study, record) for record in study.records if record.validation],
         "rates": _rates(study),
         "fairness": _fairness(study),
         "samples": _samples(study),
         "problems": _problems(study.records),
-        "commands": _commands(study),
+        "commands": study_commands(study),
         "environment": _environment(study),
-        "limits": _limits(study),
+        "limits": limits(study),
         "foresight": foresight(study.records),
     }
 
@@ -76,54 +75,6 @@ def _judge_all(study: Study) -> list[Verdict]:
     if study.manifest.comparison.at_baseline_lr and study.manifest.comparison.lr == "search":
         found += judge(study.manifest, study.outcomes, BASELINE_RATE)
     return found
-
-
-def _headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
-    manifest = study.manifest
-    if manifest is None or manifest.comparison is None:
-        return [f"{len(study.records)} runs; no comparison was declared, so there is no verdict."]
-    own = [verdict for verdict in verdicts if verdict.at == OWN_RATE and not verdict.is_check]
-    told = []
-    for word, said in (
-        ("better", "Better than {baseline} at their own best learning rates: {arms}."),
-        ("worse", "Worse than {baseline}: {arms}."),
-        ("no difference", "No difference that matters from {baseline}: {arms}."),
-        ("diverged", "Diverged on some seeds: {arms}."),
-        ("too few seeds", "Too few seeds for a verdict: {arms}."),
-        ("missing", "Not finished: {arms}."),
-    ):
-        arms = [_with_difference(verdict) for verdict in own if verdict.word == word]
-        if arms:
-            baseline = manifest.comparison.baseline
-            told.append(said.format(baseline=baseline, arms=", ".join(arms)))
-    for check in (verdict for verdict in verdicts if verdict.is_check):
-        told.append(f"Check of the study itself, the baseline on other seeds: {check.word}.")
-    if manifest.comparison.baseline is None:
-        for arm in manifest.comparison.arms:
-            told.append(_rate_told(manifest, study, arm))
-    return told
-
-
-def _with_difference(verdict: Verdict) -> str:
-    found = verdict.comparison
-    if found is None or not math.isfinite(found.difference):
-        return verdict.arm
-    return f"{verdict.arm} ({found.difference:+.3f})"
-
-
-def _rate_told(manifest: Manifest, study: Study, arm: str) -> str:
-    outcomes = study.outcomes
-    rate = manifest.rate(arm, outcomes)
-    if rate is None:
-        return f"{arm}: the search for the best learning rate is not finished."
-    sound, broken = manifest.search(arm).edge(tried(arm, outcomes))
-    told = f"{arm}: the best peak learning rate is {rate:g}"
-    if broken is not None and sound is not None:
-        edge = math.sqrt(sound * broken)
-        return (
-            f"{told}, a factor of {edge / rate:.1f} below the edge of divergence near {edge:.3g}."
-        )
-    return f"{told}; no rate up to {sound:g} diverged."
 
 
 def _verdict(study: Study, verdict: Verdict) -> dict[str, Any]:
@@ -201,46 +152,6 @@ def _reaches(curve: Sequence[tuple[float, float]], loss: float) -> float | None:
     return None
 
 
-def _noise(study: Study) -> list[str]:
-    manifest = study.manifest
-    if manifest is None or manifest.comparison is None:
-        return []
-    design, rule = manifest.comparison, rule_of(manifest.comparison)
-    losses = baseline_losses(manifest, study.outcomes)
-    told = []
-    if len(losses) > 1:
-        sd = statistics.stdev(losses)
-        told.append(
-            f"Noise floor: final losses of {len(losses)} runs of "
-            f"{design.baseline or next(iter(design.arms))} that differ in their seed alone have a "
-            f"standard deviation of {sd:.4f} {manifest.unit}."
-        )
-        family = len([arm for arm in design.compared if arm != design.replicate])
-        if family and design.num_seeds > 1:
-            smallest = smallest_detectable(math.sqrt(2) * sd, rule, family)
-            told.append(
-                f"With that noise, {design.num_seeds} seeds"
-                + (f" (and {design.extra_seeds} more at a second look)" if rule.extra_seeds else "")
-                + f" find a true difference of {smallest:.4f} with a chance of {design.power:.0%}."
-            )
-    if design.compared:
-        told.append(
-            f"Differences are paired by seed and tested by a two-sided t test; over the arms of "
-            f"the study, at their own rates, the chance of any false better or worse is at most "
-            f"{design.alpha:.0%} (Holm). Comparisons at the baseline's rate are corrected among "
-            f"themselves. No difference is said where the interval lies within {design.margin:g} "
-            f"{manifest.unit} of zero."
-        )
-    if design.lr == "search":
-        told.append(
-            f"Learning rates were chosen on {design.num_tuning_seeds} other "
-            f"{'seed' if design.num_tuning_seeds == 1 else 'seeds'} than those that judge. "
-            "The divergence edge is the least rate whose run diverged or lost half of what the "
-            "best one gained."
-        )
-    return told
-
-
 def _arms(study: Study) -> list[dict[str, Any]]:
     manifest = study.manifest
     if manifest is None or manifest.comparison is None:
@@ -262,7 +173,7 @@ def _arms(study: Study) -> list[dict[str, Any]]:
                 "name": arm,
                 "is_baseline": arm == design.baseline,
                 "overrides": manifest.overrides[index],
-                "commands": _arm_commands(manifest, arm, rate),
+                "commands": arm_commands(manifest, arm, rate),
                 "best_lr": rate,
                 "edge": edge,
                 "differences": [_split(line) for line in lines if not _NO_DIFFERENCE.match(line)],
@@ -286,39 +197,6 @@ def _split(line: str) -> dict[str, str]:
     key, _, values = line.partition(": ")
     there, _, here = values.partition(" -> ")
     return {"key": key, "baseline": there, "arm": here}
-
-
-def _arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
-    """The command that trains one run of an arm by itself."""
-    if rate is None:
-        return []
-    job = Job(arm, rate, manifest.judging_seeds(arm)[0])
-    content = manifest.config_of(job)
-    words = [word for word in shlex.split(manifest.command)[3:] if not word.startswith("-")]
-    kept = [word for word in words if not word.startswith(("experiment=", "design.", "hydra"))]
-    assert manifest.comparison is not None
-    like = str(manifest.comparison.baseline) if arm == manifest.comparison.replicate else arm
-    own = manifest.overrides[manifest.names.index(like)]
-    chosen = [f"optim.lr={rate:g}", f"seed={job.seed}", f"study={manifest.study}"]
-    chosen.append(f"arm={content['arm']}")
-    if content["model"]["d_ff"] != "auto" and manifest.comparison.solve_d_ff:
-        chosen.append(f"model.d_ff={content['model']['d_ff']}")
-    if manifest.comparison.hold_tokens:
-        chosen += _in_steps(content)
-    return [shlex.join(["python", "-m", "lmlab.train", *kept, *own, *chosen])]
-
-
-def _in_steps(content: dict[str, Any]) -> list[str]:
-    keys = (
-        "training.steps", "training.log_every", "schedule.warmup_steps", "validation.every_steps",
-        "checkpoint.every_steps",
-    )  # fmt: skip
-    found = []
-    for key in keys:
-        section, _, name = key.partition(".")
-        if name in content[section]:
-            found.append(f"{key}={content[section][name]}")
-    return found
 
 
 def _purpose(record: RunRecord) -> str:
@@ -423,15 +301,6 @@ def _reason(record: RunRecord) -> str:
     return f"at step {record.status.get('step', 0):,} of {steps:,}" if steps else ""
 
 
-def _commands(study: Study) -> list[dict[str, str]]:
-    if study.manifest is None:
-        return []
-    return [
-        {"label": "the whole study", "command": study.manifest.command},
-        {"label": "this report", "command": f"python -m lmlab.report outputs/{study.name}"},
-    ]
-
-
 def _environment(study: Study) -> list[list[str]]:
     sessions = [
         session for record in study.records for session in record.meta.get("sessions", [])[-1:]
@@ -455,23 +324,3 @@ def _environment(study: Study) -> list[list[str]]:
     seconds = math.fsum(float(record.status.get("seconds", 0)) for record in study.records)
     rows = [[key, ", ".join(sorted(values))] for key, values in found.items()]
     return [*rows, ["training time of all runs", f"{seconds / 60:.1f} min"]] if rows else []
-
-
-def _limits(study: Study) -> list[str]:
-    manifest = study.manifest
-    if manifest is None or manifest.comparison is None:
-        return []
-    design, first = manifest.comparison, manifest.arms[0]
-    shown = list(design.limits)
-    facts = next(iter(study.facts.values()), None)
-    if facts:
-        shown.append(
-            f"Models of {facts['parameters']:,} parameters were trained on {facts['tokens']:,} "
-            "tokens; larger ones, or longer training, may order the arms differently."
-        )
-    if first["training"]["steps"] and manifest.comparison.compared:
-        shown.append(
-            "Each arm has its own learning rate, but weight decay, warm-up and schedule are the "
-            "baseline's."
-        )
-    return shown
