@@ -20,6 +20,7 @@ LAYERS: dict[str, int] = {
             "checkpoint",
             "tracking",
             "validation",
+            "gradients",
             "sampling",
             "run_folder",
         ],

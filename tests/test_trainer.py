@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import os
@@ -15,12 +14,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from lmlab.checkpoint import Checkpoints, Progress, TrainState
+from lmlab.gradients import Gradients
 from lmlab.trainer import LoopSettings, StopRequest, Trainer, weight_norm
 from lmlab.validation import Validation
 
 VOCABULARY, WIDTH = 7, 5
 SETTINGS = LoopSettings(
-    steps=12, micro_batch_size=4, grad_clip_norm=0.5, log_every=5, validate_every=4, save_every=3,
+    steps=12, grad_clip_norm=0.5, log_every=5, validate_every=4, save_every=3,
     divergence_margin=3.0, flops_per_token=100, peak_flops=None,
 )  # fmt: skip
 
@@ -53,7 +53,7 @@ def measure(model: nn.Module) -> Validation:
 def make_trainer(folder: Path, state: TrainState, rows: list[dict[str, Any]], **changes: Any):
     parts: dict[str, Any] = {
         "state": state,
-        "forward": state.model,
+        "gradients": Gradients(state.model, micro_batch_size=4),
         "batches": Batches(),
         "schedule": schedule,
         "evaluate": measure,
@@ -61,7 +61,6 @@ def make_trainer(folder: Path, state: TrainState, rows: list[dict[str, Any]], **
         "record": rows.append,
         "settings": SETTINGS,
         "device": torch.device("cpu"),
-        "autocast": contextlib.nullcontext,
         "stop": StopRequest(),
     }
     settings = {key: changes.pop(key) for key in list(changes) if hasattr(SETTINGS, key)}
@@ -120,7 +119,8 @@ def test_evaluation_and_saving_come_at_their_steps_and_at_the_end(tmp_path: Path
 def test_accumulation_equals_the_whole_batch(tmp_path: Path, size: int) -> None:
     whole, parts = make_state(), make_state()
     make_trainer(tmp_path / "whole", whole, []).train()
-    make_trainer(tmp_path / "parts", parts, [], micro_batch_size=size).train()
+    gradients = Gradients(parts.model, micro_batch_size=size)
+    make_trainer(tmp_path / "parts", parts, [], gradients=gradients).train()
     for ours, theirs in zip(parameters(whole), parameters(parts), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
@@ -170,8 +170,8 @@ class FakeLoss:
 @pytest.mark.parametrize("factor", [math.nan, math.inf, 1e4])
 def test_divergence_ends_the_run_and_is_not_saved(tmp_path: Path, factor: float) -> None:
     state, rows = make_state(), []
-    forward = FakeLoss(state.model, 8, factor)
-    trainer = make_trainer(tmp_path, state, rows, forward=forward, save_every=5)
+    gradients = Gradients(FakeLoss(state.model, 8, factor), micro_batch_size=4)
+    trainer = make_trainer(tmp_path, state, rows, gradients=gradients, save_every=5)
     assert trainer.train() == "diverged"
     assert rows[-1]["kind"] == "train"
     assert rows[-1]["step"] == 10, "noticed at the first row after it happened"
@@ -183,8 +183,8 @@ def test_divergence_ends_the_run_and_is_not_saved(tmp_path: Path, factor: float)
 
 def test_a_high_loss_within_the_margin_is_no_divergence(tmp_path: Path) -> None:
     state = make_state()
-    forward = FakeLoss(state.model, 8, 10.0)
-    trainer = make_trainer(tmp_path, state, [], forward=forward, divergence_margin=1e6)
+    gradients = Gradients(FakeLoss(state.model, 8, 10.0), micro_batch_size=4)
+    trainer = make_trainer(tmp_path, state, [], gradients=gradients, divergence_margin=1e6)
     assert trainer.train() == "done"
 
 

@@ -22,6 +22,7 @@ from lmlab.data.sources import Corpus
 from lmlab.data.token_file import TokenFile, encode_corpus
 from lmlab.device import Device, resolve_device
 from lmlab.errors import ConfigError
+from lmlab.gradients import Gradients
 from lmlab.model import Transformer
 from lmlab.optim.groups import parameter_groups
 from lmlab.tokenizer import Tokenizer
@@ -159,6 +160,18 @@ def build_optimizer(config: Config, model: Transformer) -> torch.optim.Optimizer
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer
+
+
+def build_gradients(
+    config: Config, model: Transformer, device: Device, micro_batch_size: int | None = None
+) -> Gradients:
+    """What computes an update's gradients; the micro-batch is the run's unless given."""
+    training = config.training
+    return Gradients(
+        torch.compile(model) if device.compile else model,
+        micro_batch_size=micro_batch_size or training.micro_batch_size or training.batch_size,
+        autocast=device.autocast,
+    )
 
 
 def build_schedule(config: Config) -> Callable[[int], float]:

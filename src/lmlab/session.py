@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lmlab import assemble
@@ -146,7 +145,7 @@ class Session:
         )
 
     def _trainer(self, tracker: Tracker, stop: StopRequest) -> Trainer:
-        config, device, model = self.config, self.device, self.state.model
+        config, device = self.config, self.device
         written = time.monotonic()
 
         def record(row: dict[str, Any]) -> None:
@@ -159,7 +158,7 @@ class Session:
 
         return Trainer(
             state=self.state,
-            forward=torch.compile(model) if device.compile else model,
+            gradients=assemble.build_gradients(config, self._model, device),
             batches=assemble.build_batches(config, self.texts),
             schedule=assemble.build_schedule(config),
             evaluate=assemble.build_evaluator(config, self.texts, device).evaluate,
@@ -167,7 +166,6 @@ class Session:
             record=record,
             settings=self._settings(),
             device=device.device,
-            autocast=device.autocast,
             stop=stop,
         )
 
@@ -175,7 +173,6 @@ class Session:
         config, training, device = self.config, self.config.training, self.device
         return LoopSettings(
             steps=training.steps,
-            micro_batch_size=training.micro_batch_size or training.batch_size,
             grad_clip_norm=training.grad_clip_norm,
             log_every=training.log_every,
             validate_every=config.validation.every_steps,

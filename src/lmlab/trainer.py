@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import FrameType
 from typing import Any, Protocol
 
@@ -17,7 +17,6 @@ from torch import nn
 
 from lmlab.checkpoint import Checkpoints, Progress, TrainState
 from lmlab.io import progress
-from lmlab.nn.loss import cross_entropy
 from lmlab.optim.clip import clip_gradients
 from lmlab.validation import Validation
 
@@ -38,8 +37,6 @@ class LoopSettings:
 
     Attributes:
         steps: updates in all.
-        micro_batch_size: sequences a forward pass; the batch is a multiple of it and gradients
-            accumulate over the passes.
         grad_clip_norm: bound of the global gradient norm; None for no clipping.
         log_every: steps between recorded training rows.
         validate_every: steps between evaluations; the first and last step are always evaluated.
@@ -52,7 +49,6 @@ class LoopSettings:
     """
 
     steps: int
-    micro_batch_size: int
     grad_clip_norm: float | None
     log_every: int
     validate_every: int
@@ -97,7 +93,8 @@ class Trainer:
 
     Args:
         state: model, optimizer and progress; the only thing that changes, and all that is saved.
-        forward: what is called for the logits: the model itself, or its compiled form.
+        gradients: called with inputs and targets; leaves the gradients of their mean loss in the
+            model's parameters and returns that loss.
         batches: inputs and targets by step.
         schedule: factor of every group's peak learning rate, by step.
         evaluate: measures the model on held-out text.
@@ -105,7 +102,6 @@ class Trainer:
         record: receives each row of metrics at once.
         settings: what the loop does and when.
         device: where the model is.
-        autocast: makes the context that forward passes run in.
         stop: asked at each step boundary.
     """
 
@@ -113,7 +109,7 @@ class Trainer:
         self,
         *,
         state: TrainState,
-        forward: Callable[[torch.Tensor], torch.Tensor],
+        gradients: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         batches: BatchSource,
         schedule: Callable[[int], float],
         evaluate: Callable[[nn.Module], Validation],
@@ -121,11 +117,10 @@ class Trainer:
         record: Callable[[dict[str, Any]], None],
         settings: LoopSettings,
         device: torch.device,
-        autocast: Callable[[], contextlib.AbstractContextManager[Any]],
         stop: StopRequest,
     ) -> None:
         self.state = state
-        self.forward = forward
+        self.gradients = gradients
         self.batches = batches
         self.schedule = schedule
         self.evaluate = evaluate
@@ -133,12 +128,24 @@ class Trainer:
         self.record = record
         self.settings = settings
         self.device = device
-        self.autocast = autocast
         self.stop = stop
         self._meter = _Meter(state.progress, device)
 
     def train(self) -> str:
-        """Run the loop; return ``done``, ``diverged`` or ``stopped``.
+        """Run the loop to its end; return ``done``, ``diverged`` or ``stopped``."""
+        loop = self.loop()
+        try:
+            batch = next(loop)
+            while True:
+                batch = loop.send(self.gradients(*batch))
+        except StopIteration as end:
+            return str(end.value)
+
+    def loop(self) -> Generator[tuple[torch.Tensor, torch.Tensor], torch.Tensor, str]:
+        """The loop, asking for gradients: yields inputs and targets (B, T), is sent their loss.
+
+        Whoever drives it leaves the gradients of the mean loss in the model's parameters. Returns
+        how the loop ended, as :meth:`train` does.
 
         At a step boundary the rows come first and the checkpoint last, so that a checkpoint at
         step s stands for every row up to s.
@@ -153,7 +160,8 @@ class Trainer:
             while at.step < settings.steps:
                 started = time.perf_counter()
                 inputs, targets = self._fetch(at.step)
-                loss = self._forward_backward(inputs, targets)
+                self.state.optimizer.zero_grad(set_to_none=True)
+                loss = yield inputs, targets
                 grad_norm = clip_gradients(self.state.model.parameters(), settings.grad_clip_norm)
                 self._update(at.step)
                 self._meter.add(loss, inputs.numel(), started)
@@ -184,21 +192,6 @@ class Trainer:
             inputs.to(self.device, non_blocking=True),
             targets.to(self.device, non_blocking=True),
         )
-
-    def _forward_backward(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Accumulate the gradients of the batch's mean loss; return that loss, on the device."""
-        self.state.optimizer.zero_grad(set_to_none=True)
-        size = self.settings.micro_batch_size
-        total = torch.zeros((), device=self.device)
-        for micro_inputs, micro_targets in zip(
-            inputs.split(size), targets.split(size), strict=True
-        ):
-            with self.autocast():
-                logits = self.forward(micro_inputs)
-            loss = cross_entropy(logits, micro_targets) * (len(micro_inputs) / len(inputs))
-            loss.backward()
-            total += loss.detach()
-        return total
 
     def _update(self, step: int) -> None:
         """Take optimizer step number ``step`` (from 0) at its scheduled learning rate."""

@@ -134,10 +134,10 @@ def _time_steps(config: Config, device: Device, state: TrainState, sequences: in
 
     context = config.model.context_length
     tokens = _tokens(config, max(10_000, (context + 1) * (sequences + 1)))
-    model = state.model
+    assert isinstance(state.model, Transformer)
     Trainer(
         state=state,
-        forward=torch.compile(model) if device.compile else model,
+        gradients=assemble.build_gradients(config, state.model, device, sequences),
         batches=Batches(tokens, context_length=context, batch_size=sequences, seed=0),
         schedule=lambda step: 0.0,  # all work of an update, and weights that stay finite
         evaluate=lambda model: Validation(math.nan, math.nan, math.nan, 1),
@@ -145,7 +145,6 @@ def _time_steps(config: Config, device: Device, state: TrainState, sequences: in
         record=record,
         settings=LoopSettings(
             steps=MOST_STEPS + 2,
-            micro_batch_size=sequences,
             grad_clip_norm=config.training.grad_clip_norm,
             log_every=1,
             validate_every=MOST_STEPS + 2,
@@ -156,7 +155,6 @@ def _time_steps(config: Config, device: Device, state: TrainState, sequences: in
             show_progress=False,
         ),
         device=device.device,
-        autocast=device.autocast,
         stop=stop,
     ).train()
     return [after - before for before, after in itertools.pairwise(ends)]
