@@ -1,6 +1,6 @@
 """Do lmlab, Hugging Face's tokenizers and tiktoken give the same ids on texts of yours?
 
-    python benchmarks/interchange.py TEXT [TEXT ...] [tokenizer=FOLDER]
+    python benchmarks/interchange.py TEXT [TEXT ...] [--tokenizer FOLDER]
 
 Without a tokenizer one of 8,192 entries is trained on the first text. Each tokenizer is written in
 every form and read back; the exit code is 1 if any id differs.
@@ -8,6 +8,7 @@ every form and read back; the exit code is 1 if any id differs.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
@@ -23,16 +24,17 @@ from lmlab.tokenizer.tiktoken_form import to_tiktoken
 _PIECE = 1 << 20  # characters at a time: Hugging Face's library takes much memory for a text
 
 
-def main(words: list[str]) -> int:
+def main() -> int:
     """Compare and print; return the exit code."""
-    texts = [Path(word) for word in words if not word.startswith("tokenizer=")]
-    given = [word.partition("=")[2] for word in words if word.startswith("tokenizer=")]
-    if not texts:
-        print(__doc__)
-        return 2
-    tokenizer = (
-        interchange.read(Path(given[0])) if given else train_bpe(texts[0], 8192, ["<|endoftext|>"])
-    )
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("texts", nargs="+", type=Path, metavar="TEXT")
+    parser.add_argument("--tokenizer", type=Path, metavar="FOLDER")
+    given = parser.parse_args()
+    texts: list[Path] = given.texts
+    if given.tokenizer:
+        tokenizer = interchange.read(given.tokenizer)
+    else:
+        tokenizer = train_bpe(texts[0], 8192, ["<|endoftext|>"])
     with tempfile.TemporaryDirectory() as name:
         readers = _readers(tokenizer, Path(name))
         return max(_compare(text, readers) for text in texts)
@@ -71,4 +73,4 @@ def _compare(path: Path, readers: dict[str, Callable[[str], list[int]]]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
