@@ -78,13 +78,18 @@ def make_plan(
 
 
 def find_power(design: Comparison, earlier: Iterable[RunFolder]) -> list[str]:
-    """Sentences on what the design can find: noise, the smallest difference, and the rule."""
+    """Sentences on what the design can find: noise, the smallest difference, and the rule.
+
+    Args:
+        design: of the study.
+        earlier: runs of the baseline; those that are done tell its noise.
+    """
     if not design.compared:
         return []
     if design.num_seeds == 1:
         return ["One seed cannot support a verdict; five or more can."]
-    rows = [run.rows("validation") for run in earlier]
-    losses = [found[-1][design.metric] for found in rows if found]
+    done = [run for run in earlier if run.status().get("status") == "done"]
+    losses = [run.rows("validation")[-1][design.metric] for run in done]
     measured = len(losses) >= 3
     sd = statistics.stdev(losses) if measured else design.expected_sd
     source = f"over {len(losses)} seeds of the baseline" if measured else "assumed"
