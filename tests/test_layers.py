@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "lmlab"
 
 LAYERS: dict[str, int] = {
-    **dict.fromkeys(["errors", "io", "lock", "config", "device", "provenance", "hf", "words"], 0),
+    **dict.fromkeys(["errors", "io", "background", "lock", "config", "device", "provenance", "hf", "words"], 0),
     **dict.fromkeys(["tokenizer", "nn", "optim"], 1),
     **dict.fromkeys(
         [
@@ -53,6 +53,7 @@ LAYERS: dict[str, int] = {
 NO_TORCH = [
     "errors",
     "io",
+    "background",
     "lock",
     "config",
     "tokenizer",

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from lmlab.background import InBackground
 from lmlab.checkpoint import Checkpoints, Progress, TrainState
 from lmlab.config.compose import Config, meaning, plain
 from lmlab.data.batches import Batches, validation_windows
@@ -213,9 +214,12 @@ def build_state(config: Config, device: Device) -> TrainState:
 
 
 def build_checkpoints(config: Config, folder: Path) -> Checkpoints:
-    """The keeper of the run's saved states."""
+    """The keeper of the run's saved states, which are written in the background."""
     return Checkpoints(
-        folder, keep_last=config.checkpoint.keep_last, keep_steps=config.checkpoint.keep_steps
+        folder,
+        keep_last=config.checkpoint.keep_last,
+        keep_steps=config.checkpoint.keep_steps,
+        worker=InBackground("checkpoint"),
     )
 
 

@@ -9,6 +9,10 @@ A checkpoint is a folder ``step_00000400/`` of
 
 It is written under a temporary name and renamed, so a folder with a final name is complete, and a
 damaged one (a failing disk, a stray hand) is noticed by its hashes.
+
+What is written is a copy in host memory, made when the save is asked for, so that training may go
+on while a worker writes. At most one step's copies exist at a time: of the whole state, and besides
+of the weights where they are the best so far.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from lmlab.background import AtOnce, Worker
 from lmlab.errors import DataError, DiskError
 from lmlab.io import disk_error, fsync_folder, hash_file, make_folder, write_json, writing
 
@@ -78,12 +83,21 @@ class Checkpoints:
         folder: the run's ``checkpoints/`` folder; created by the first save.
         keep_last: number of newest checkpoints to keep, at least 1.
         keep_steps: steps whose checkpoints are never removed.
+        worker: writes; the default is done when a save returns.
     """
 
-    def __init__(self, folder: Path, keep_last: int = 2, keep_steps: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keep_last: int = 2,
+        keep_steps: Iterable[int] = (),
+        worker: Worker | None = None,
+    ) -> None:
         self.folder = folder
         self.keep_last = keep_last
         self.keep_steps = frozenset(keep_steps)
+        self.worker = worker or AtOnce()
+        self._step_in_hand: int | None = None
 
     def steps(self) -> list[int]:
         """Steps that have a complete checkpoint folder, ascending."""
@@ -94,37 +108,61 @@ class Checkpoints:
         return self.folder / f"step_{step:08d}"
 
     def save(self, state: TrainState) -> Path:
-        """Write the whole state at ``state.progress.step``, then remove what need not be kept.
+        """Save the whole state at ``state.progress.step``, then remove what need not be kept.
+
+        Returns when a copy is made and the worker has it; an earlier step's is waited for.
 
         Raises:
-            DiskError: the disk is full or not writable; every earlier checkpoint is untouched.
+            DiskError: the disk is full or not writable, now or at an earlier save; every earlier
+                checkpoint is untouched.
         """
+        self._take_turn(state.progress.step)
+        target, weights = self.path(state.progress.step), _copy_weights(state.model)
+        tensors, plain = _flatten_optimizer(state.optimizer)
+        tensors = {name: _copy(tensor) for name, tensor in tensors.items()} | _random_states()
+        record = {"progress": dataclasses.asdict(state.progress), "optimizer": plain}
 
-        def write(folder: Path) -> dict[str, Any]:
-            safetensors.torch.save_model(state.model, str(folder / "model.safetensors"))
-            tensors, plain = _flatten_optimizer(state.optimizer)
-            tensors |= _random_states()
-            safetensors.torch.save_file(tensors, str(folder / "training.safetensors"))
-            return {"progress": dataclasses.asdict(state.progress), "optimizer": plain}
+        def write() -> None:
+            self._write(target, {"model": weights, "training": tensors}, record)
+            self.prune(self.keep_last)
 
-        target = self.path(state.progress.step)
-        self._write(target, write)
-        self.prune(self.keep_last)
+        self.worker.start(write)
         return target
 
     def save_best(self, model: nn.Module, step: int, loss: float) -> Path:
-        """Write the weights with the lowest validation loss so far, in place of the former ones."""
+        """Save the weights with the lowest validation loss so far, in place of the former ones.
 
-        def write(folder: Path) -> dict[str, Any]:
-            safetensors.torch.save_model(model, str(folder / "model.safetensors"))
-            return {"step": step, "validation_loss": loss}
+        Returns and raises as :meth:`save` does.
+        """
+        self._take_turn(step)
+        target, weights = self.folder / f"best_{step:08d}", _copy_weights(model)
 
-        target = self.folder / f"best_{step:08d}"
-        self._write(target, write)
-        for old in _steps_of(self.folder, "best"):
-            if old != step:
-                _remove(self.folder / f"best_{old:08d}")
+        def write() -> None:
+            self._write(target, {"model": weights}, {"step": step, "validation_loss": loss})
+            for old in _steps_of(self.folder, "best"):
+                if old != step:
+                    _remove(self.folder / f"best_{old:08d}")
+
+        self.worker.start(write)
         return target
+
+    def check(self) -> None:
+        """Raise what went wrong with an earlier save, without waiting. Raises as a save does."""
+        self.worker.check()
+
+    def wait(self) -> None:
+        """Return when every save is on the disk. Raises as a save does."""
+        self.worker.wait()
+
+    def settle(self) -> None:
+        """Return when nothing is being written any more, whatever came of it."""
+        self.worker.settle()
+
+    def _take_turn(self, step: int) -> None:
+        """Let no more than one step's state be in memory twice."""
+        if step != self._step_in_hand:
+            self.worker.wait()
+            self._step_in_hand = step
 
     def prune(self, keep_last: int) -> None:
         """Remove all but the newest ``keep_last`` and the pinned checkpoints."""
@@ -156,17 +194,20 @@ class Checkpoints:
             return True
         return False
 
-    def _write(self, target: Path, write: Callable[[Path], dict[str, Any]]) -> None:
+    def _write(
+        self, target: Path, files: dict[str, dict[str, torch.Tensor]], record: dict[str, Any]
+    ) -> None:
         make_folder(self.folder)
         temporary = self.folder / f".tmp-{uuid.uuid4().hex}"
         try:
             with writing(target):
                 temporary.mkdir()
-                record = write(temporary)
-                files = {file.name: file for file in sorted(temporary.iterdir())}
-                for file in files.values():
+                hashes = {}
+                for stem, tensors in files.items():
+                    file = temporary / f"{stem}.safetensors"
+                    safetensors.torch.save_file(tensors, str(file))
                     _fsync(file)
-                hashes = {name: hash_file(file) for name, file in files.items()}
+                    hashes[file.name] = hash_file(file)
                 meta = {"format_version": FORMAT_VERSION, "files": hashes}
                 write_json(temporary / "state.json", meta | record)
                 _remove(target)  # a damaged one of the same step
@@ -272,6 +313,22 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(trash, ignore_errors=True)
 
 
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    """A contiguous copy in host memory, which no later update changes."""
+    return tensor.detach().to("cpu", copy=True).contiguous()
+
+
+def _copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Copies of a model's state entries; of those that share memory the first name's only."""
+    names: dict[tuple[int, torch.Size], str] = {}
+    entries = sorted(model.state_dict().items())
+    return {
+        name: _copy(tensor)
+        for name, tensor in entries
+        if names.setdefault((tensor.data_ptr(), tensor.shape), name) == name
+    }
+
+
 def _fsync(path: Path) -> None:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
@@ -296,7 +353,7 @@ def _flatten_optimizer(
         numbers[str(index)] = {}
         for key, value in values.items():
             if isinstance(value, torch.Tensor):
-                tensors[f"optimizer.{index}.{key}"] = value.contiguous()
+                tensors[f"optimizer.{index}.{key}"] = value
             else:
                 numbers[str(index)][key] = value
     return tensors, {"numbers": numbers, "groups": saved["param_groups"]}

@@ -140,6 +140,8 @@ class Trainer:
                 batch = loop.send(self.gradients(*batch))
         except StopIteration as end:
             return str(end.value)
+        finally:
+            self.checkpoints.settle()  # whoever locked the run's folder may now let go of it
 
     def loop(self) -> Generator[tuple[torch.Tensor, torch.Tensor], torch.Tensor, str]:
         """The loop, asking for gradients: yields inputs and targets (B, T), is sent their loss.
@@ -148,7 +150,9 @@ class Trainer:
         how the loop ended, as :meth:`train` does.
 
         At a step boundary the rows come first and the checkpoint last, so that a checkpoint at
-        step s stands for every row up to s.
+        step s stands for every row up to s. Checkpoints may be written in the background: one
+        that could not be ends the loop at the next boundary, and every one is on the disk when
+        the loop has returned.
         """
         at, settings = self.state.progress, self.settings
         if at.step == 0:
@@ -166,18 +170,22 @@ class Trainer:
                 self._update(at.step)
                 self._meter.add(loss, inputs.numel(), started)
                 bar.update()
+                self.checkpoints.check()
 
                 if self._is_due(settings.log_every):
                     row = self._record_row(grad_norm)
                     bar.set_postfix_str(_postfix(row))
                     if self._has_diverged(row["loss"]):
+                        self.checkpoints.wait()
                         return "diverged"
                 if self._is_due(settings.validate_every):
                     self._validate()
                 if self._is_due(settings.save_every) or self.stop.is_set:
                     self._save()
                 if self.stop.is_set and at.step < settings.steps:
+                    self.checkpoints.wait()
                     return "stopped"
+        self.checkpoints.wait()
         return "done"
 
     def _is_due(self, every: int) -> bool:

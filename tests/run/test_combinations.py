@@ -50,7 +50,9 @@ def test_trains_20_steps_saves_and_loads_bit_identically(overrides, choice: list
         not torch.equal(before, after) and bool(torch.isfinite(after).all())
         for before, after in zip(untrained, state.model.parameters(), strict=True)
     ), "every weight was trained"
-    resaved = assemble.build_checkpoints(config, outcome.run.path / "again").save(state)
+    again = assemble.build_checkpoints(config, outcome.run.path / "again")
+    resaved = again.save(state)
+    again.wait()
     saved = checkpoints.path(20)
     for name in ("model.safetensors", "training.safetensors"):
         assert (resaved / name).read_bytes() == (saved / name).read_bytes()
