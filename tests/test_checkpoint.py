@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from lmlab.background import InBackground
 from lmlab.checkpoint import (
     Checkpoints,
     Progress,
@@ -207,3 +209,55 @@ def test_nothing_in_a_checkpoint_is_pickled(tmp_path: Path) -> None:
     record = json.loads((folder / "state.json").read_text())
     assert record["progress"]["step"] == 1
     assert b"pickle" not in b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+class Gated(InBackground):
+    """A worker that begins when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__("test")
+        self.gate = threading.Event()
+        self.begun = 0
+
+    def start(self, task) -> None:
+        self.begun += 1
+        super().start(lambda: (self.gate.wait(), task())[1])
+
+
+def test_what_is_written_behind_is_the_state_at_the_save(tmp_path: Path) -> None:
+    state, worker = make_state(0), Gated()
+    keeper = Checkpoints(tmp_path, worker=worker)
+    take_steps(state, 2)
+    then, at_save = weights(state), make_state(1)
+    keeper.save_best(state.model, 2, 1.0)
+    keeper.save(state)
+    torch.manual_seed(99)
+    take_steps(state, 3)
+    assert keeper.steps() == []
+    worker.gate.set()
+    keeper.wait()
+    assert Checkpoints(tmp_path).restore_newest(at_save)
+    assert at_save.progress.step == 2
+    assert equal(weights(at_save), then)
+    take_steps(at_save, 3)
+    assert equal(weights(at_save), weights(state)), "the optimizer's state was copied too"
+    best = make_state(1)
+    load_weights(best.model, read_weights(find_weights(tmp_path, "best")), tmp_path)
+    assert equal(weights(best), then)
+
+
+def test_an_earlier_steps_save_is_waited_for(tmp_path: Path) -> None:
+    state, worker = make_state(0), Gated()
+    keeper = Checkpoints(tmp_path, worker=worker)
+    keeper.save(state)
+    take_steps(state, 1)
+    threading.Timer(0.2, worker.gate.set).start()
+    keeper.save(state)
+    assert 0 in keeper.steps(), "two steps were held in memory at once"
+    keeper.wait()
+    assert keeper.steps() == [0, 1]
+
+
+def test_tied_weights_are_copied_and_written_once(tmp_path: Path) -> None:
+    folder = Checkpoints(tmp_path).save_best(make_state(0).model, 1, 1.0)
+    assert set(read_weights(folder)) == {"embedding.weight", "middle.weight", "middle.bias"}

@@ -10,7 +10,9 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "lmlab"
 
 LAYERS: dict[str, int] = {
-    **dict.fromkeys(["errors", "io", "background", "lock", "config", "device", "provenance", "hf", "words"], 0),
+    **dict.fromkeys(
+        ["errors", "io", "background", "lock", "config", "device", "provenance", "hf", "words"], 0
+    ),
     **dict.fromkeys(["tokenizer", "nn", "optim"], 1),
     **dict.fromkeys(
         [

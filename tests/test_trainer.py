@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lmlab.background import InBackground
 from lmlab.checkpoint import Checkpoints, Progress, TrainState
+from lmlab.errors import DiskError
 from lmlab.gradients import Gradients
 from lmlab.trainer import LoopSettings, StopRequest, Trainer, weight_norm
 from lmlab.validation import Validation
@@ -148,6 +151,36 @@ def test_a_stop_at_any_step_changes_neither_weights_nor_rows(
     make_trainer(tmp_path / "cut", second, rows).train()
     assert same(parameters(straight), parameters(second))
     assert timeless(rows) == timeless(straight_rows)
+
+
+def test_a_save_that_fails_behind_ends_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lmlab.checkpoint._fsync", full)
+    for save_every in (1, 12):  # noticed at a boundary, or at the end
+        state, keeper = make_state(), Checkpoints(tmp_path, worker=InBackground("test"))
+        trainer = make_trainer(
+            tmp_path, state, [], checkpoints=keeper, save_every=save_every, validate_every=12
+        )
+        with pytest.raises(DiskError, match=r"step_000000\d\d.*disk is full|best_.*disk is full"):
+            trainer.train()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_saves_are_on_the_disk_when_the_loop_has_ended(tmp_path: Path) -> None:
+    class Slow(InBackground):
+        def start(self, task) -> None:
+            super().start(lambda: (time.sleep(0.1), task())[1])
+
+    for ended, stop in (("done", StopRequest()), ("stopped", StopRequest(signal.SIGTERM))):
+        folder = tmp_path / ended
+        keeper = Checkpoints(folder, worker=Slow("test"))
+        trainer = make_trainer(folder, make_state(), [], checkpoints=keeper, steps=3, stop=stop)
+        assert trainer.train() == ended
+        assert Checkpoints(folder).steps() == [3 if ended == "done" else 1]
 
 
 def test_a_signal_in_the_last_step_leaves_a_finished_run(tmp_path: Path) -> None:

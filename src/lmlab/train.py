@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from lmlab import cli
@@ -15,16 +18,31 @@ def train(config: Config) -> int:
     if config.exhibit is not None:
         return show_exhibit(config)
     # Torch takes seconds to import: mistakes in the configuration are told before.
-    from lmlab.run import execute, show_log
-    from lmlab.run_folder import describe
-    from lmlab.study.curve import draw_learning_curve
+    with _without_collection():
+        import torch._dynamo  # noqa: F401  the first optimizer would import it, more slowly
+
+        from lmlab.run import execute, show_log
+        from lmlab.run_folder import describe
 
     show_log()
     outcome = execute(config)
     if outcome.run.rows():
+        from lmlab.study.curve import draw_learning_curve
+
         draw_learning_curve(outcome.run.path)
     print(describe(outcome.run))
     return outcome.exit_code
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Let imports make their objects without looking for garbage among them, then or later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def show_exhibit(config: Config) -> int:

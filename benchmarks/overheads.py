@@ -1,0 +1,279 @@
+"""What a run spends besides its steps, and how long it takes to the first of them.
+
+python benchmarks/overheads.py --keep benchmarks/results/overheads-DATE.md
+python benchmarks/overheads.py --model small_17m --steps 100 training.batch_size=8
+
+Shares: one run in a process of its own, on a terminal, with timers put around the parts of its
+loop from here; the time of a part is its own, without that of the parts that it calls. What the
+thread that writes checkpoints computes is told as processor time besides.
+
+Start: ``python -m lmlab.train`` until the first update's row is in ``metrics.jsonl``, killed then;
+in rounds, each with an ``import torch`` for comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import platform
+import pty
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PARTS = ["step", "evaluation", "data", "checkpoints", "logging", "progress", "rest"]
+IMPORT = "import torch"
+
+
+class Clock:
+    """Splits the time of one thread among parts; a part within another interrupts it."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.background = 0.0
+        self._parts: list[str] = []
+        self._since = 0.0
+
+    def _turn(self) -> None:
+        now = time.perf_counter()
+        if self._parts:
+            self.seconds[self._parts[-1]] += now - self._since
+        self._since = now
+
+    def around(self, owner: Any, name: str, part: str, always: bool = False) -> None:
+        """Count calls of ``owner.name`` to ``part``: within the loop, or everywhere."""
+        real = getattr(owner, name)
+
+        @functools.wraps(real)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            if not (self._parts or always):
+                return real(*arguments, **named)
+            self._turn()
+            self._parts.append(part)
+            try:
+                return real(*arguments, **named)
+            finally:
+                self._turn()
+                self._parts.pop()
+
+        setattr(owner, name, timed)
+
+    def behind(self, task: Callable[[], None]) -> Callable[[], None]:
+        """``task``, its thread's processor time counted."""
+
+        def counted() -> None:
+            before = time.thread_time()
+            task()
+            self.background += time.thread_time() - before
+
+        return counted
+
+
+def run_timed(words: list[str], result: Path) -> None:
+    """Train in this process with timers around everything; write the seconds of each part."""
+    from lmlab import run, session, trainer
+    from lmlab.background import InBackground
+    from lmlab.checkpoint import Checkpoints
+    from lmlab.config.compose import compose
+    from lmlab.gradients import Gradients
+    from lmlab.run_folder import RunFolder
+    from lmlab.validation import Evaluator
+
+    clock = Clock()
+    clock.around(trainer.Trainer, "train", "rest", always=True)
+    clock.around(trainer.Trainer, "_fetch", "data")
+    clock.around(Gradients, "__call__", "step")
+    clock.around(trainer, "clip_gradients", "step")
+    clock.around(trainer.Trainer, "_update", "step")
+    clock.around(Evaluator, "evaluate", "evaluation")
+    for name in ("save", "save_best", "check", "wait", "settle"):
+        clock.around(Checkpoints, name, "checkpoints")
+    clock.around(trainer.Trainer, "_record_row", "logging")
+    clock.around(trainer.Trainer, "_validate", "logging")
+    clock.around(RunFolder, "append_row", "logging")
+    clock.around(session.Session, "_write_status", "logging")
+    start = InBackground.start
+    InBackground.start = lambda self, task: start(self, clock.behind(task))  # type: ignore[method-assign]
+    bars = trainer.progress
+
+    def progress(*arguments: Any, **named: Any) -> Any:
+        bar = bars(*arguments, **named)
+        assert not bar.disable, "this is meant to be seen on a terminal"
+        clock.around(bar, "update", "progress")
+        clock.around(bar, "set_postfix_str", "progress")
+        return bar
+
+    trainer.progress = progress  # type: ignore[assignment]
+    run.show_log()
+    outcome = run.execute(compose(words))
+    assert outcome.run.status()["status"] == "done"
+    result.write_text(json.dumps({"parts": clock.seconds, "background": clock.background}))
+
+
+def shares(words: list[str], folder: Path) -> dict[str, Any]:
+    """Seconds of each part of a run, trained in a process on a terminal of its own."""
+    result = folder / "parts.json"
+    terminal, other = pty.openpty()
+    drain = threading.Thread(target=_drain, args=(terminal,), daemon=True)
+    drain.start()
+    command = [sys.executable, str(Path(__file__).resolve()), "--inside", str(result), *words]
+    subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=other, check=True)
+    os.close(other)
+    found: dict[str, Any] = json.loads(result.read_text())
+    return found
+
+
+def _drain(terminal: int) -> None:
+    while True:
+        try:
+            if not os.read(terminal, 65536):
+                return
+        except OSError:  # nobody holds the other side any more
+            return
+
+
+def seconds_to_first_update(words: list[str], folder: Path) -> float:
+    """From the start of the process to the row of its first update."""
+    study = f"start{time.time_ns()}"
+    command = [sys.executable, "-m", "lmlab.train", *words, f"study={study}", "reuse=false"]
+    command += ["training.log_every=1", "arm=one"]
+    rows = folder / "outputs" / study / "one" / "seed0" / "metrics.jsonl"
+    with tempfile.TemporaryFile() as told:
+        started = time.perf_counter()
+        child = subprocess.Popen(command, cwd=folder, stdout=told, stderr=told)
+        try:
+            while not (rows.exists() and b'"train"' in rows.read_bytes()):
+                if child.poll() is not None:
+                    told.seek(0)
+                    raise SystemExit(f"the run ended too early:\n{told.read().decode()}")
+                time.sleep(0.002)
+            return time.perf_counter() - started
+        finally:
+            child.kill()
+            child.wait()
+
+
+def seconds_to_import() -> float:
+    """A process that imports torch and ends."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", IMPORT], check=True)
+    return time.perf_counter() - started
+
+
+def starts(words: list[str], folder: Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each way to start, in turn."""
+    calibrations = folder / "outputs" / "cache" / "calibrations"
+    one_window = [*words, "validation.max_tokens=1"]
+    found: dict[str, list[float]] = defaultdict(list)
+    for number in range(rounds + 1):
+        shutil.rmtree(calibrations, ignore_errors=True)
+        ways = {
+            "first update, a shape never measured here": [*one_window, "logger=none"],
+            "first update": [*one_window, "logger=none"],
+            "first update, wandb": [*one_window, "logger=wandb"],
+            "first update, the whole first evaluation before it": [*words, "logger=none"],
+        }
+        row = {IMPORT: seconds_to_import()}
+        row |= {name: seconds_to_first_update(way, folder) for name, way in ways.items()}
+        if number:  # the first round fills the caches
+            for name, seconds in row.items():
+                found[name].append(seconds)
+    return found
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table, numbers to the right."""
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def share_table(found: dict[str, Any]) -> str:
+    """The parts of a run as a table and a line."""
+    parts = found["parts"]
+    total = sum(parts.values())
+    rows = [
+        [part, f"{parts.get(part, 0.0):.3f}", f"{parts.get(part, 0.0) / total:.2%}"]
+        for part in PARTS
+    ]
+    besides = total - parts["step"] - parts["evaluation"]
+    rows.append(["all but step and evaluation", f"{besides:.3f}", f"{besides / total:.2%}"])
+    behind = found["background"]
+    rows.append(["processor time of writing behind", f"{behind:.3f}", f"{behind / total:.2%}"])
+    return table(["part of the loop", "seconds", "share"], rows)
+
+
+def start_table(found: dict[str, list[float]]) -> str:
+    """The ways to start as a table."""
+    base = statistics.median(found[IMPORT])
+    rows = [
+        [
+            name,
+            f"{statistics.median(seconds):.2f}",
+            f"{min(seconds):.2f} to {max(seconds):.2f}",
+            f"{statistics.median(seconds) - base:+.2f}",
+        ]
+        for name, seconds in found.items()
+    ]
+    return table(["process start to", "median s", "range s", f"beyond {IMPORT}, s"], rows)
+
+
+def heading() -> str:
+    """Command, date, device and versions."""
+    words = [word if not word.startswith("/") else Path(word).name for word in sys.argv[1:]]
+    versions = [f"{name} {metadata.version(name)}" for name in ("torch", "safetensors", "wandb")]
+    model = "unknown processor"
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if "model name" in line), model)
+    return (
+        f"# {shlex.join(['python', 'benchmarks/overheads.py', *words])}\n\n"
+        f"{time.strftime('%Y-%m-%d')}; {len(os.sched_getaffinity(0))} cores of {model}; "
+        f"Python {platform.python_version()}, {', '.join(versions)}"
+    )
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="tiny")
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=5, help="of the starts")
+    parser.add_argument("--tasks", default="shares,start")
+    parser.add_argument("--keep", type=Path, help="a file for the results")
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("words", nargs="*", help="more settings of the run")
+    options = parser.parse_args()
+    if options.inside:
+        run_timed(options.words, options.inside)
+        return
+    words = [f"model={options.model}", f"training.steps={options.steps}", *options.words]
+    told = [heading()]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if "shares" in options.tasks:
+            more = ["logger=wandb", "samples.prompts=[]"]
+            told.append(f"A run of {options.steps:,} steps:")
+            told.append(share_table(shares([*words, *more], folder)))
+        if "start" in options.tasks:
+            told.append(f"Starts, {options.rounds} rounds:")
+            told.append(start_table(starts(words, folder, options.rounds)))
+    text = "\n\n".join(told) + "\n"
+    print(text)
+    if options.keep is not None:
+        options.keep.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
