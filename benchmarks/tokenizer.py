@@ -122,6 +122,9 @@ def compare(
             f"{median(found, 'cpu'):7.2f} {median(found, 'peak_mb'):8.0f} "
             f"{wall / ours['wall']:10.2f} {work / ours['seconds']:10.2f}"
         )
+    for library, found in runs.items():
+        if "kind" in found[0]:
+            report.line(f"{library} returns {found[0]['kind']}")
     for library in EQUAL.get(job, []):
         if library in made and library != "lmlab":
             same = "equal to" if made[library] == made["lmlab"] else "DIFFERENT FROM"
@@ -266,7 +269,9 @@ def main() -> None:
             large = three_times(options.text, folder)
             job("file to token file, GPT-2, three times over", "file", large, SLOW)
         if "text" in tasks:
-            job("one text in memory, warm, GPT-2", "text", options.text, set(), repetitions=4)
+            for same, title in ((False, "a new string each time"), (True, "one string again")):
+                title = f"one text in memory, warm, GPT-2, {title}"
+                job(title, "text", options.text, set(), repetitions=6, same_string=same)
         if "start" in tasks:
             start(report, base | {"size": 0}, options.rounds)
 

@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import json
 import resource
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -69,15 +70,28 @@ class Stopwatch:
         return {"seconds": time.perf_counter() - self._start}
 
 
-def best(settings: Settings, encode: Callable[[], Any]) -> dict[str, Any]:
-    """The quickest of a few repetitions, the first of which warms caches."""
+def warm(settings: Settings, encode: Callable[[str], Any]) -> dict[str, Any]:
+    """The median of a few repetitions after the first, which warms caches.
+
+    Each encodes a string that was not there before, made outside the measured time; or, where
+    ``same_string`` is set, all of them one. The two differ, for CPython keeps the UTF-8 of a string
+    once somebody has asked for it.
+    """
+    data = Path(settings["text"]).read_bytes()
+    text = data.decode("utf-8")
     seconds = []
     for _ in range(settings["repetitions"]):
+        if not settings["same_string"]:
+            del text
+            text = data.decode("utf-8")
         watch = Stopwatch()
-        ids = encode()
+        ids = encode(text)
         seconds.append(watch.read()["seconds"])
     write(settings, [ids])
-    return {"seconds": min(seconds[1:] or seconds)}
+    return {
+        "seconds": statistics.median(seconds[1:]),
+        "kind": f"{type(ids).__module__}.{type(ids).__name__} of {ids.dtype}",
+    }
 
 
 def lmlab_train(settings: Settings) -> dict[str, Any]:
@@ -104,9 +118,7 @@ def lmlab_text(settings: Settings) -> dict[str, Any]:
     """lmlab, one text in memory."""
     from lmlab.tokenizer import Tokenizer
 
-    tokenizer = Tokenizer.load(settings["gpt2"])
-    text = Path(settings["text"]).read_bytes().decode("utf-8")
-    return best(settings, lambda: tokenizer.encode_array(text))
+    return warm(settings, Tokenizer.load(settings["gpt2"]).encode_array)
 
 
 def lmlab_line(settings: Settings) -> dict[str, Any]:
@@ -160,9 +172,7 @@ def gigatoken_file(settings: Settings) -> dict[str, Any]:
 
 def gigatoken_text(settings: Settings) -> dict[str, Any]:
     """gigatoken, one text in memory."""
-    tokenizer = _gigatoken(settings)
-    text = Path(settings["text"]).read_bytes().decode("utf-8")
-    return best(settings, lambda: tokenizer.encode(text))
+    return warm(settings, _gigatoken(settings).encode)
 
 
 def ffbpe_train(settings: Settings) -> dict[str, Any]:
@@ -175,13 +185,19 @@ def ffbpe_train(settings: Settings) -> dict[str, Any]:
     trainer = ffbpe.BpeTrainer([END], tie_break="largest_content")
     trainer.add_words(words)
     trainer.train(settings["vocab_size"])
-    seconds = watch.read()
+    return watch.read() | {"made": vocabulary_hash(ffbpe_learned(trainer))}
+
+
+def ffbpe_learned(trainer: Any) -> list[bytes]:
+    """The entries of ffbpe's trainer in the order of learning, bytes and special tokens left out.
+
+    It names no merges; the next entry says which pair was merged but for the place of the cut.
+    """
     entries = [
         entry if isinstance(entry, bytes) else entry.encode()
         for entry, _ in sorted(trainer.vocab.items(), key=lambda item: item[1])
     ]
-    learned = (entry for entry in entries if len(entry) > 1 and entry != END.encode())
-    return seconds | {"made": vocabulary_hash(learned)}
+    return [entry for entry in entries if len(entry) > 1 and entry != END.encode()]
 
 
 def rustbpe_train(settings: Settings) -> dict[str, Any]:
@@ -252,15 +268,20 @@ def tokenizers_file(settings: Settings) -> dict[str, Any]:
     return watch.read()
 
 
-def tiktoken_file(settings: Settings) -> dict[str, Any]:
-    """tiktoken's ``encode_batch`` on parts of a file."""
+def tiktoken_encoding(settings: Settings) -> Any:
+    """tiktoken's encoder with GPT-2's ranks."""
     import tiktoken
 
     lines = Path(settings["tiktoken"]).read_bytes().splitlines()
     ranks = {base64.b64decode(entry): int(rank) for entry, rank in map(bytes.split, lines)}
-    encoding = tiktoken.Encoding(
+    return tiktoken.Encoding(
         "gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={END: 50256}
     )
+
+
+def tiktoken_file(settings: Settings) -> dict[str, Any]:
+    """tiktoken's ``encode_batch`` on parts of a file."""
+    encoding = tiktoken_encoding(settings)
     watch = Stopwatch()
     found = encoding.encode_batch(
         parts(settings["text"]), num_threads=settings["threads"], allowed_special="all"

@@ -12,11 +12,12 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any
 
 from lmlab.errors import DiskError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _FIXES = {
     errno.ENOSPC: "the disk is full: free some space (python -m lmlab.outputs prune) and rerun",
@@ -175,6 +176,8 @@ def progress(
     shown: bool = True,
 ) -> tqdm[Any]:
     """A progress bar with rate and ETA on stderr; silent where stderr is not a terminal."""
+    from tqdm import tqdm  # not for those who only read files
+
     return tqdm(
         iterable,
         total=total,

@@ -158,12 +158,17 @@ def test_a_long_text_in_parts_equals_the_whole(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(fast, "_BLOCK_CHARACTERS", 64)
     monkeypatch.setattr(fast, "_WINDOW_CHARACTERS", 48)
     monkeypatch.setattr(fast, "_SLICE_CHARACTERS", 7)
+    monkeypatch.setattr(fast, "_LIST_LENGTH", 50)
     chance = random.Random(3)
     quick = fast_of(trained())
     for size in (1, 30, 300, 3000):
         for _ in range(30):
             text = "".join(chance.choices(chance.sample(WORDS, 12), k=size))
-            assert quick.encode(text).tolist() == trained().encode_slowly(text)
+            expected = trained().encode_slowly(text)
+            assert quick.encode(text).tolist() == expected
+            found = quick.encode_as_list(text)
+            assert found == expected
+            assert {type(index) for index in found} <= {int}
 
 
 def test_many_documents_keep_their_order_and_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

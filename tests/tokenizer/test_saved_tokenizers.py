@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,24 @@ def test_a_saved_tokenizer_comes_back_whole(tmp_path: Path) -> None:
     assert (back.special_tokens, back.pattern) == (ours.special_tokens, ours.pattern)
     text = "abc ab<|x|>cab"
     assert back.encode(text) == ours.encode(text)
+
+
+def test_a_merge_that_stands_there_twice_counts_where_it_stands_first() -> None:
+    vocab = BYTES | {256: b"ab", 257: b"bc"}
+    twice = Tokenizer(vocab, [(b"a", b"b"), (b"b", b"c"), (b"a", b"b")])
+    assert twice.encode("abc") == [256, ord("c")]
+
+
+def test_loading_and_encoding_a_line_imports_little(tmp_path: Path) -> None:
+    tokenizer().save(tmp_path)
+    program = (
+        "import sys\nfrom lmlab.tokenizer import Tokenizer\n"
+        "print(Tokenizer.load(sys.argv[1]).encode('abc'))\n"
+        "print(sorted({'numpy', 'numba', 'llvmlite', 'tqdm', 'torch'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[257]", "[]"]
 
 
 def test_the_hash_sees_everything_that_behaviour_depends_on() -> None:

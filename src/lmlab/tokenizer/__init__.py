@@ -1,6 +1,21 @@
 """Byte-level byte-pair encoding: training, encoding, saving. No torch."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from lmlab.tokenizer.tokenizer import Tokenizer
-from lmlab.tokenizer.training import train_bpe
+
+if TYPE_CHECKING:
+    from lmlab.tokenizer.training import train_bpe
 
 __all__ = ["Tokenizer", "train_bpe"]
+
+
+def __getattr__(name: str) -> Any:
+    """The trainer, loaded when it is asked for: most processes only encode."""
+    if name != "train_bpe":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lmlab.tokenizer.training import train_bpe
+
+    return train_bpe

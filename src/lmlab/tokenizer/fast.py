@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ _SLICE_CHARACTERS = 1 << 13
 _WINDOW_CHARACTERS = 1 << 12
 _STREAM_CHARACTERS = 1 << 16
 _BATCH_CHARACTERS = 1 << 20
+_LIST_LENGTH = 1 << 14
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -52,6 +54,24 @@ class FastEncoder:
         data = to_utf8(text)
         with self._worker() as worker:
             return worker.encode(*_padded([data])).ids.copy()
+
+    def encode_as_list(self, text: str) -> list[int]:
+        """The ids of a text, each id's places in the list being one and the same object.
+
+        Making an object for each token would take more time than encoding, and most memory.
+        """
+        ids = self.encode(text)
+        if len(ids) < self.tables.vocab_size:
+            return ids.tolist()
+        found: list[int] = []
+        for start in range(0, len(ids), _LIST_LENGTH):
+            found += self._integers[ids[start : start + _LIST_LENGTH]].tolist()
+        return found
+
+    @functools.cached_property
+    def _integers(self) -> Array:
+        """Python's integers for the ids."""
+        return np.arange(self.tables.vocab_size).astype(object)
 
     def _encode_long(self, text: str, threads: int) -> Array:
         """By parts, into one result that is made before: fresh memory costs more than encoding."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import operator
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import regex
 from lmlab.errors import DataError
 from lmlab.io import write_json
 from lmlab.tokenizer.alphabet import from_printable
-from lmlab.tokenizer.hf_form import from_hf
 
+_SPLIT = operator.methodcaller("split", " ")
 NAME = "tokenizer.json"
 FORMAT_VERSION = 1
 
@@ -59,6 +60,8 @@ def load(folder: Path) -> dict[str, Any]:
     try:
         saved = json.loads(path.read_text("utf-8"))
         if "model" in saved and "format_version" not in saved:
+            from lmlab.tokenizer.hf_form import from_hf  # few files are of that form
+
             return from_hf(saved)
         version = saved["format_version"]
         if version != FORMAT_VERSION:
@@ -66,10 +69,10 @@ def load(folder: Path) -> dict[str, Any]:
                 f"{path} has format version {version}; this lmlab reads version {FORMAT_VERSION}"
             )
         vocab = {index: bytes.fromhex(value) for index, value in enumerate(saved["vocab"])}
-        merges = []
-        for line in saved["merges"]:
-            left, right = line.split(" ")
-            merges.append((bytes.fromhex(left), bytes.fromhex(right)))
+        merges = [
+            (bytes.fromhex(left), bytes.fromhex(right))
+            for left, right in map(_SPLIT, saved["merges"])
+        ]
         specials = [str(token) for token in saved["special_tokens"]]
         if len(vocab) != saved["vocab_size"]:
             raise ValueError(f"{len(vocab)} entries, not {saved['vocab_size']}")
@@ -90,7 +93,11 @@ def load_gpt2(folder: Path) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]]
     """
     try:
         entries = json.loads((folder / "vocab.json").read_text("utf-8"))
-        lines = (folder / "merges.txt").read_text("utf-8").split("\n")
+        lines = [
+            line
+            for line in (folder / "merges.txt").read_text("utf-8").split("\n")
+            if line and not line.startswith("#version")
+        ]
         specials = _gpt2_specials(folder, entries)
         values = {text: text.encode("utf-8") for text in specials}
         plain = [text for text in entries if text not in values]
@@ -101,11 +108,7 @@ def load_gpt2(folder: Path) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]]
         for text, end in zip(plain, ends, strict=True):
             values[text] = data[end - len(text) : end]
         vocab = {index: values[text] for text, index in entries.items()}
-        merges = []
-        for line in lines:
-            if line and not line.startswith("#version"):
-                left, right = line.split(" ")
-                merges.append((values[left], values[right]))
+        merges = [(values[left], values[right]) for left, right in map(_SPLIT, lines)]
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise DataError(
             f"{folder} holds no tokenizer of GPT-2's form ({type(error).__name__}: {error})"

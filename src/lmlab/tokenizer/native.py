@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -44,6 +46,7 @@ class Tables:
     ) -> None:
         self.kernels = kernels
         self.kind = KINDS[pattern]
+        self.vocab_size = vocab_size
         self.dtype = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
         self.classes = class_table()
         encoded = {token.encode("utf-8"): index for token, index in special_ids.items()}
@@ -54,11 +57,10 @@ class Tables:
         self.pairs, self.pair_mask = self._pairs(merges)
 
     def _pairs(self, merges: Mapping[tuple[int, int], tuple[int, int]]) -> tuple[Array, int]:
-        rows = np.fromiter(
-            (number for pair, (_, result) in merges.items() for number in (*pair, result)),
-            dtype=np.int64,
-            count=3 * len(merges),
-        )
+        rows = np.empty((len(merges), 3), dtype=np.int64)
+        numbers = itertools.chain.from_iterable(merges)
+        rows[:, :2] = np.fromiter(numbers, np.int64, 2 * len(merges)).reshape(-1, 2)
+        rows[:, 2] = np.fromiter(map(operator.itemgetter(1), merges.values()), np.int64)
         size = 1 << (2 * len(merges) + 1).bit_length()
         pairs = np.empty(2 * size, dtype=np.uint64)
         self.kernels["fill_pairs"](address(rows), len(merges), address(pairs), size - 1)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from lmlab.errors import DataError
 from lmlab.io import hash_json
@@ -20,6 +19,8 @@ from lmlab.tokenizer.pretokenize import GPT2_PATTERN, PreTokenizer
 from lmlab.tokenizer.utf8 import to_utf8
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lmlab.tokenizer.fast import FastEncoder
 
 END_OF_TEXT = "<|endoftext|>"
@@ -56,7 +57,7 @@ class Tokenizer:
         pattern: str = GPT2_PATTERN,
     ) -> None:
         self.vocab = dict(sorted(vocab.items()))
-        self.merges = [(left, right) for left, right in merges]
+        self.merges = list(merges)
         self.special_tokens = list(special_tokens or [])
         self.pattern = pattern
         known = set(self.vocab.values())
@@ -100,6 +101,8 @@ class Tokenizer:
     @functools.cached_property
     def token_byte_lengths(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Bytes of text that each id stands for, (V,); special tokens stand for none."""
+        import numpy as np  # not for a process that loads and encodes a line
+
         lengths = np.array([len(value) for value in self.vocab.values()], dtype=np.int64)
         lengths[list(self._special_ids.values())] = 0
         return lengths
@@ -117,6 +120,8 @@ class Tokenizer:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The smallest of uint16 and uint32 that holds every id."""
+        import numpy as np
+
         return np.dtype("<u2" if self.vocab_size <= 1 << 16 else "<u4")
 
     def fast(self, characters: int, enough: int = _WORTH_LOADING) -> FastEncoder | None:
@@ -148,13 +153,13 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Return the ids of ``text``. Raises :class:`DataError` for lone surrogates."""
         fast = self.fast(len(text))
-        return self.encode_slowly(text) if fast is None else fast.encode(text).tolist()
+        return self.encode_slowly(text) if fast is None else fast.encode_as_list(text)
 
     def encode_array(self, text: str) -> np.ndarray[Any, np.dtype[Any]]:
         """Return what :meth:`encode` does as an array of :attr:`dtype`: quicker for long texts."""
         fast = self.fast(len(text))
         if fast is None:
-            return np.array(self.encode_slowly(text), dtype=self.dtype)
+            return self._slowly_as_array(text)
         return fast.encode(text)
 
     def encode_many(
@@ -173,7 +178,7 @@ class Tokenizer:
             if fast is not None:
                 yield from fast.many(itertools.chain([document], documents), threads)
                 return
-            yield np.array(self.encode_slowly(document), dtype=self.dtype)
+            yield self._slowly_as_array(document)
 
     def encode_slowly(self, text: str) -> list[int]:
         """What :meth:`encode` does, in Python and for any pattern: the kernels' reference."""
@@ -181,6 +186,11 @@ class Tokenizer:
         for chunk in self._encode_pieces(self._pretokenizer.split(text)):
             ids += chunk
         return ids
+
+    def _slowly_as_array(self, text: str) -> np.ndarray[Any, np.dtype[Any]]:
+        import numpy as np
+
+        return np.array(self.encode_slowly(text), dtype=self.dtype)
 
     def encode_iterable(self, strings: Iterable[str]) -> Iterator[int]:
         """Yield the ids of the concatenated strings, wherever they are cut, in bounded memory."""
@@ -284,7 +294,16 @@ def _byte_ids(ids: dict[bytes, int]) -> list[int]:
 def _merge_table(
     merges: Sequence[tuple[bytes, bytes]], ids: dict[bytes, int]
 ) -> dict[tuple[int, int], tuple[int, int]]:
-    table: dict[tuple[int, int], tuple[int, int]] = {}
+    try:
+        sides = [list(map(ids.__getitem__, side)) for side in zip(*merges, strict=True)]
+        results = map(ids.__getitem__, itertools.starmap(operator.add, merges))
+        table = dict(zip(zip(*sides, strict=True), enumerate(results), strict=True))
+        if len(table) == len(merges):
+            return table
+    except KeyError:
+        pass  # which one is told below
+    # A merge that stands there twice counts where it stands first.
+    table = {}
     for rank, (left, right) in enumerate(merges):
         try:
             table.setdefault((ids[left], ids[right]), (rank, ids[left + right]))

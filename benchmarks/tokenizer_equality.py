@@ -1,0 +1,193 @@
+"""Whether the tokenizer's results are those of libraries that follow the same rules.
+
+    pip install -c constraints.txt -e '.[benchmark]'
+    python benchmarks/tokenizer_equality.py --text BOOKS.txt --gpt2 GPT2_FOLDER
+
+Merges are compared with ffbpe's, whose rule for ties is lmlab's, one by one. Ids are compared with
+those of tiktoken and of Hugging Face's tokenizers for GPT-2's vocabulary: lmlab encodes the file to
+a token file as a run does, then the text goes to each library a million characters at a time, cut
+before a special token, and what it makes must stand next in that file. So the memory does not grow
+with the text. After the text comes a made one in which every code point stands alone and between
+letters, digits and white space. What is printed is also kept in ``--keep``; the exit status is 1
+where anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tokenizer import Report, machine, prepare
+from tokenizer_jobs import END, PATTERN, ffbpe_learned, tiktoken_encoding
+
+from lmlab.data.encoding import encode_to
+from lmlab.tokenizer import Tokenizer, train_bpe
+
+PART_CHARACTERS = 1 << 20
+TEMPLATES = ("a{}b", " {} ", "1{}\n", "  {}'s")
+LIBRARIES = ("ffbpe", "tiktoken", "tokenizers")
+
+Ids = Sequence[int]
+
+
+def parts(path: Path) -> Iterator[str]:
+    """The text in parts of about a million characters, each but the first from a special token."""
+    held: list[str] = []
+    length = 0
+    with open(path, encoding="utf-8", newline="") as file:
+        while block := file.read(PART_CHARACTERS // 4):
+            held.append(block)
+            length += len(block)
+            if length < PART_CHARACTERS:
+                continue
+            text = "".join(held)
+            cut = text.rfind(END)
+            if cut > 0:
+                yield text[:cut]
+                text = text[cut:]
+            held, length = [text], len(text) if cut > 0 else 0
+    yield "".join(held)
+
+
+def code_points(path: Path) -> None:
+    """Write every code point in each of the templates."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        for template in TEMPLATES:
+            for code in range(sys.maxunicode + 1):
+                if not 0xD800 <= code < 0xE000:
+                    file.write(template.format(chr(code)))
+                if code % (1 << 14) == 0:
+                    file.write(END)
+
+
+def tiktoken_encode(settings: dict[str, str]) -> Callable[[str], Ids]:
+    """tiktoken with the same ranks."""
+    encoding = tiktoken_encoding(settings)
+    return lambda text: encoding.encode(text, allowed_special="all")
+
+
+def tokenizers_encode(settings: dict[str, str]) -> Callable[[str], Ids]:
+    """Hugging Face's with the same merges."""
+    import tokenizers
+
+    tokenizer = tokenizers.Tokenizer.from_file(settings["tokenizer_json"])
+
+    def encode(text: str) -> Ids:
+        documents = text.split(END)
+        asked = [documents[0], *(END + document for document in documents[1:])]
+        return [index for found in tokenizer.encode_batch_fast(asked) for index in found.ids]
+
+    return encode
+
+
+def first_difference(expected: np.ndarray[Any, Any], chunks: Iterable[Ids]) -> int | None:
+    """The place of the first id that is not that of ``expected``; None where all are equal."""
+    place = 0
+    for chunk in chunks:
+        found = np.asarray(chunk, dtype=np.int64)
+        same = expected[place : place + len(found)]
+        if len(same) < len(found) or not np.array_equal(same, found):
+            differ = np.flatnonzero(same != found[: len(same)])
+            return place + int(differ[0] if len(differ) else len(same))
+        place += len(found)
+    return None if place == len(expected) else place
+
+
+def ffbpe_merges(text: Path, vocab_size: int) -> list[bytes]:
+    """What ffbpe learns, in order, with lmlab's rule for ties."""
+    import ffbpe
+
+    counter = ffbpe.PreTokenizer([END], eot_token=END, pat_str=PATTERN)
+    trainer = ffbpe.BpeTrainer([END], tie_break="largest_content")
+    trainer.add_words(counter.get_words_from_file(str(text)))
+    trainer.train(vocab_size)
+    return ffbpe_learned(trainer)
+
+
+class Table:
+    """Rows of what was compared."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.all_equal = True
+        report.line(f"{'library':11} {'what':34} {'compared':>12} {'result':26} {'seconds':>7}")
+
+    def row(
+        self, library: str, what: str, compared: int, difference: int | None, seconds: float
+    ) -> None:
+        """Print a row and remember whether it was equal."""
+        self.all_equal &= difference is None
+        told = "equal" if difference is None else f"DIFFERENT from {difference:,} on"
+        self._report.line(f"{library:11} {what:34} {compared:12,} {told:26} {seconds:7.1f}")
+
+
+def compare_merges(table: Table, text: Path, vocab_size: int) -> None:
+    """lmlab's merges and ffbpe's."""
+    started = time.perf_counter()
+    merges = [left + right for left, right in train_bpe(text, vocab_size, [END]).merges]
+    theirs = ffbpe_merges(text, vocab_size)
+    both = zip(merges, theirs, strict=False)
+    different = (place for place, (ours, other) in enumerate(both) if ours != other)
+    shorter = None if len(merges) == len(theirs) else min(len(merges), len(theirs))
+    table.row("ffbpe", f"merges of {text.name}, {vocab_size:,}", len(merges),
+              next(different, shorter), time.perf_counter() - started)  # fmt: skip
+
+
+def compare_ids(
+    table: Table, text: Path, settings: dict[str, str], libraries: list[str], folder: Path
+) -> None:
+    """lmlab's token file and the ids of each library."""
+    out = folder / "ids"
+    encode_to(out, [text], Tokenizer.load(settings["gpt2"]), "equality")
+    expected = np.memmap(out, dtype="<u2", mode="r")
+    makers = {"tiktoken": tiktoken_encode, "tokenizers": tokenizers_encode}
+    for library in libraries:
+        started = time.perf_counter()
+        encode = makers[library](settings)
+        difference = first_difference(expected, map(encode, parts(text)))
+        table.row(library, f"ids of {text.name}", len(expected), difference,
+                  time.perf_counter() - started)  # fmt: skip
+
+
+def main() -> int:
+    """Compare, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--text", type=Path, required=True, help="a UTF-8 text")
+    parser.add_argument("--gpt2", type=Path, help="folder with vocab.json and merges.txt")
+    parser.add_argument("--only", default=",".join(LIBRARIES), help="libraries to compare with")
+    parser.add_argument("--keep", type=Path, help="a file for the results")
+    options = parser.parse_args()
+    chosen = options.only.split(",")
+    report = Report(options.keep)
+    shown = [word if not word.startswith("/") else Path(word).name for word in sys.argv[1:]]
+    report.line(f"# python benchmarks/tokenizer_equality.py {' '.join(shown)}")
+    report.line(f"{time.strftime('%Y-%m-%d')}; {machine()}")
+    report.line(", ".join(f"{name} {metadata.version(name)}" for name in chosen))
+    report.line()
+    table = Table(report)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if "ffbpe" in chosen:
+            for vocab_size in (10_000, 32_000):
+                compare_merges(table, options.text, vocab_size)
+        if options.gpt2:
+            settings = prepare(options.gpt2, folder)
+            made = folder / "every code point"
+            code_points(made)
+            libraries = [name for name in chosen if name != "ffbpe"]
+            for text in (options.text, made):
+                compare_ids(table, text, settings, libraries, folder)
+    return 0 if table.all_equal else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
