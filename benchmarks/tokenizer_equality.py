@@ -27,10 +27,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tokenizer import Report, machine, prepare
-from tokenizer_jobs import END, PATTERN, ffbpe_learned, tiktoken_encoding
+from tokenizer_jobs import END, PATTERN, tiktoken_encoding
 
 from lmlab.data.encoding import encode_to
 from lmlab.tokenizer import Tokenizer, train_bpe
+from lmlab.tokenizer.alphabet import from_printable
 
 PART_CHARACTERS = 1 << 20
 TEMPLATES = ("a{}b", " {} ", "1{}\n", "  {}'s")
@@ -102,15 +103,19 @@ def first_difference(expected: np.ndarray[Any, Any], chunks: Iterable[Ids]) -> i
     return None if place == len(expected) else place
 
 
-def ffbpe_merges(text: Path, vocab_size: int) -> list[bytes]:
-    """What ffbpe learns, in order, with lmlab's rule for ties."""
+def ffbpe_merges(text: Path, vocab_size: int, folder: Path) -> list[tuple[bytes, ...]]:
+    """The pairs that ffbpe merges, in order, with lmlab's rule for ties."""
     import ffbpe
 
     counter = ffbpe.PreTokenizer([END], eot_token=END, pat_str=PATTERN)
     trainer = ffbpe.BpeTrainer([END], tie_break="largest_content")
     trainer.add_words(counter.get_words_from_file(str(text)))
     trainer.train(vocab_size)
-    return ffbpe_learned(trainer)
+    merges = folder / "merges.txt"
+    trainer.save_files(str(folder / "vocab.json"), str(merges))
+    lines = merges.read_text("utf-8").split("\n")
+    pairs = (line.split(" ") for line in lines if line and not line.startswith("#version"))
+    return [tuple(from_printable(side) or b"" for side in pair) for pair in pairs]
 
 
 class Table:
@@ -130,11 +135,11 @@ class Table:
         self._report.line(f"{library:11} {what:34} {compared:12,} {told:26} {seconds:7.1f}")
 
 
-def compare_merges(table: Table, text: Path, vocab_size: int) -> None:
+def compare_merges(table: Table, text: Path, vocab_size: int, folder: Path) -> None:
     """lmlab's merges and ffbpe's."""
     started = time.perf_counter()
-    merges = [left + right for left, right in train_bpe(text, vocab_size, [END]).merges]
-    theirs = ffbpe_merges(text, vocab_size)
+    merges = train_bpe(text, vocab_size, [END]).merges
+    theirs = ffbpe_merges(text, vocab_size, folder)
     both = zip(merges, theirs, strict=False)
     different = (place for place, (ours, other) in enumerate(both) if ours != other)
     shorter = None if len(merges) == len(theirs) else min(len(merges), len(theirs))
@@ -178,7 +183,7 @@ def main() -> int:
         folder = Path(name)
         if "ffbpe" in chosen:
             for vocab_size in (10_000, 32_000):
-                compare_merges(table, options.text, vocab_size)
+                compare_merges(table, options.text, vocab_size, folder)
         if options.gpt2:
             settings = prepare(options.gpt2, folder)
             made = folder / "every code point"

@@ -185,19 +185,13 @@ def ffbpe_train(settings: Settings) -> dict[str, Any]:
     trainer = ffbpe.BpeTrainer([END], tie_break="largest_content")
     trainer.add_words(words)
     trainer.train(settings["vocab_size"])
-    return watch.read() | {"made": vocabulary_hash(ffbpe_learned(trainer))}
-
-
-def ffbpe_learned(trainer: Any) -> list[bytes]:
-    """The entries of ffbpe's trainer in the order of learning, bytes and special tokens left out.
-
-    It names no merges; the next entry says which pair was merged but for the place of the cut.
-    """
+    seconds = watch.read()
     entries = [
         entry if isinstance(entry, bytes) else entry.encode()
         for entry, _ in sorted(trainer.vocab.items(), key=lambda item: item[1])
     ]
-    return [entry for entry in entries if len(entry) > 1 and entry != END.encode()]
+    learned = (entry for entry in entries if len(entry) > 1 and entry != END.encode())
+    return seconds | {"made": vocabulary_hash(learned)}
 
 
 def rustbpe_train(settings: Settings) -> dict[str, Any]:
