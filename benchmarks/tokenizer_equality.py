@@ -114,7 +114,9 @@ def ffbpe_merges(text: Path, vocab_size: int, folder: Path) -> list[tuple[bytes,
     merges = folder / "merges.txt"
     trainer.save_files(str(folder / "vocab.json"), str(merges))
     lines = merges.read_text("utf-8").split("\n")
-    pairs = (line.split(" ") for line in lines if line and not line.startswith("#version"))
+    pairs = (
+        line.rsplit(" => ", 1)[0].split(" ") for line in lines if line
+    )  # "left right => count"
     return [tuple(from_printable(side) or b"" for side in pair) for pair in pairs]
 
 
