@@ -259,20 +259,24 @@ def main() -> None:
         run_timed(options.words, options.inside)
         return
     words = [f"model={options.model}", f"training.steps={options.steps}", *options.words]
-    told = [heading()]
+
+    def tell(text: str) -> None:
+        """Print a part at once, and keep it."""
+        print(text + "\n", flush=True)
+        if options.keep is not None:
+            with open(options.keep, "a", encoding="utf-8") as file:
+                file.write(text + "\n\n")
+
+    tell(heading())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "shares" in options.tasks:
             more = ["logger=wandb", "samples.prompts=[]"]
-            told.append(f"A run of {options.steps:,} steps:")
-            told.append(share_table(shares([*words, *more], folder)))
+            found = shares([*words, *more], folder)
+            tell(f"A run of {options.steps:,} steps:\n\n{share_table(found)}")
         if "start" in options.tasks:
-            told.append(f"Starts, {options.rounds} rounds:")
-            told.append(start_table(starts(words, folder, options.rounds)))
-    text = "\n\n".join(told) + "\n"
-    print(text)
-    if options.keep is not None:
-        options.keep.write_text(text, encoding="utf-8")
+            times = starts(words, folder, options.rounds)
+            tell(f"Starts, {options.rounds} rounds:\n\n{start_table(times)}")
 
 
 if __name__ == "__main__":
