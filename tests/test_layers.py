@@ -13,6 +13,7 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(
         ["errors", "io", "background", "lock", "config", "device", "provenance", "hf", "words"], 0
     ),
+    **dict.fromkeys(["world", "ranks", "rank_group"], 0),
     **dict.fromkeys(["tokenizer", "nn", "optim"], 1),
     **dict.fromkeys(
         [
@@ -25,12 +26,13 @@ LAYERS: dict[str, int] = {
             "gradients",
             "sampling",
             "run_folder",
+            "replicas",
         ],
         2,
     ),
     "assemble": 3,
     "trainer": 4,
-    **dict.fromkeys(["preflight", "extension", "session", "run", "loading"], 5),
+    **dict.fromkeys(["preflight", "extension", "session", "follower", "run", "loading"], 5),
     "design": 6,
     "study": 7,
     **dict.fromkeys(["sweep", "exhibit"], 8),
@@ -57,6 +59,7 @@ NO_TORCH = [
     "io",
     "background",
     "lock",
+    "world",
     "config",
     "tokenizer",
     "data",

@@ -17,7 +17,7 @@ import torch
 
 from lmlab.background import InBackground
 from lmlab.checkpoint import Checkpoints, Progress, TrainState
-from lmlab.config.compose import Config, meaning, plain
+from lmlab.config.compose import Config, meaning, plain, thaw
 from lmlab.data.batches import Batches, validation_windows
 from lmlab.data.sources import Corpus
 from lmlab.data.token_file import TokenFile, encode_corpus
@@ -26,6 +26,7 @@ from lmlab.errors import ConfigError
 from lmlab.gradients import Gradients
 from lmlab.model import Transformer
 from lmlab.optim.groups import parameter_groups
+from lmlab.ranks import ALONE, Ranks
 from lmlab.tokenizer import Tokenizer
 from lmlab.tracking import RunInfo, Tracker
 from lmlab.validation import Evaluator
@@ -118,10 +119,39 @@ def identity(config: Config, texts: Texts, device: Device) -> dict[str, Any]:
     }
 
 
+def share_of(config: Config, num_ranks: int) -> Config:
+    """The run as one of its ranks computes it: with its share of the batch.
+
+    Raises:
+        ConfigError: the ranks cannot have equal shares, or these no equal micro-batches.
+    """
+    whole, micro = config.training.batch_size, config.training.micro_batch_size
+    if whole % num_ranks:
+        near = max(number for number in range(1, num_ranks) if whole % number == 0)
+        raise ConfigError(
+            f"training.batch_size={whole}: accepted with {num_ranks} ranks is a multiple of "
+            f"{num_ranks}, for example {max(1, round(whole / num_ranks)) * num_ranks}; or start "
+            f"{near} rank{'s' if near > 1 else ''}"
+        )
+    own = whole // num_ranks
+    micro = None if micro is None else min(micro, own)
+    if micro is not None and own % micro:
+        near = max(number for number in range(1, micro) if own % number == 0)
+        raise ConfigError(
+            f"training.micro_batch_size={micro}: accepted with {num_ranks} ranks is a divisor of "
+            f"the {own} sequences that each has of training.batch_size={whole}, for example {near} "
+            "(another micro-batch is another run), or null"
+        )
+    content = plain(config)
+    content["training"] |= {"batch_size": own, "micro_batch_size": micro}
+    return thaw(content)
+
+
 def build_device(config: Config) -> Device:
     """Resolve ``runtime``. Raises :class:`ConfigError` for a device that is not here."""
     policy = plain(config.runtime)
-    del policy["preflight"], policy["beside"]  # what is told and checked, not how it is computed
+    # What is told and checked, and by how many; not how it is computed.
+    del policy["preflight"], policy["beside"], policy["parallel"]
     return resolve_device(**policy)
 
 
@@ -180,17 +210,20 @@ def build_schedule(config: Config) -> Callable[[int], float]:
     return functools.partial(factory(config.schedule), total_steps=config.training.steps)
 
 
-def build_batches(config: Config, texts: Texts) -> Batches:
-    """Training batches by step."""
+def build_batches(config: Config, texts: Texts, ranks: Ranks = ALONE) -> Batches:
+    """Training batches by step, or this rank's part of them."""
     return Batches(
         texts.train.tokens,
         context_length=config.model.context_length,
         batch_size=config.training.batch_size,
         seed=config.seeds.data,
+        part=ranks.part_of(config.training.batch_size),
     )
 
 
-def build_evaluator(config: Config, texts: Texts, device: Device) -> Evaluator:
+def build_evaluator(
+    config: Config, texts: Texts, device: Device, ranks: Ranks = ALONE
+) -> Evaluator:
     """The measure of held-out loss."""
     windows = validation_windows(
         texts.valid.tokens,
@@ -204,6 +237,7 @@ def build_evaluator(config: Config, texts: Texts, device: Device) -> Evaluator:
         batch_size=config.validation.batch_size,
         device=device.device,
         autocast=device.autocast,
+        ranks=ranks,
     )
 
 

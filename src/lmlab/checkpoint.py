@@ -227,6 +227,21 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)
 
 
+class NoCheckpoints(Checkpoints):
+    """Saves nothing: for steps that are only measured, and where another rank saves."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+
+    def save(self, state: TrainState) -> Path:
+        """Write nothing."""
+        return self.folder
+
+    def save_best(self, model: nn.Module, step: int, loss: float) -> Path:
+        """Write nothing."""
+        return self.folder
+
+
 def restore(folder: Path, state: TrainState) -> None:
     """Load the checkpoint in ``folder`` into ``state``, after checking every file's hash.
 

@@ -18,6 +18,7 @@ from lmlab.config.paths import conf_folder
 from lmlab.config.selection import rewrite_all
 from lmlab.config.user_settings import search_path
 from lmlab.errors import UserError
+from lmlab.world import tell
 
 
 def main(argv: Sequence[str], run: Callable[[DictConfig], int]) -> int:
@@ -34,8 +35,8 @@ def main(argv: Sequence[str], run: Callable[[DictConfig], int]) -> int:
     try:
         return _main(list(argv), run)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        tell(error)
+        return error.exit_code
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -33,7 +33,7 @@ class Device:
         precision: ``fp32`` or ``bf16`` (autocast: products in bfloat16, weights in float32).
         tf32: whether float32 products on CUDA may use TF32; False elsewhere.
         compile: whether the model goes through ``torch.compile``.
-        threads: CPU threads inside one operation.
+        threads: CPU threads inside one operation; ranks on the same cores share them.
         deterministic: whether torch refuses operations that are not bitwise repeatable.
     """
 
@@ -44,9 +44,13 @@ class Device:
     threads: int
     deterministic: bool
 
-    def apply(self) -> None:
-        """Set the process-wide torch switches of this policy."""
-        torch.set_num_threads(self.threads)
+    def apply(self, core_sharers: int = 1) -> None:
+        """Set the process-wide torch switches of this policy.
+
+        Args:
+            core_sharers: processes of this run that compute on the same cores.
+        """
+        torch.set_num_threads(max(1, self.threads // core_sharers))
         if self.deterministic and self.device.type == "cuda":
             # cuBLAS reads it when its first handle is made, and is not repeatable without it.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -10,8 +10,10 @@ class UserError(Exception):
     """A mistake of the user's or of the machine's that a person can put right.
 
     The message names the key (or file), the value received, what is accepted, and the fix. The
-    ``python -m lmlab...`` heads print it after ``error:`` and exit with code 2.
+    ``python -m lmlab...`` heads print it after ``error:`` and exit with its ``exit_code``.
     """
+
+    exit_code = 2
 
 
 class ConfigError(UserError):
@@ -28,6 +30,18 @@ class DiskError(UserError):
 
 class LockedError(UserError):
     """Another live process owns the folder."""
+
+
+class RankError(UserError):
+    """Another process of the same run has ended, and so this one does."""
+
+    exit_code = 1
+
+
+class ToldElsewhere(UserError):
+    """What ended this process is told by another one of the same run: nothing is printed."""
+
+    exit_code = 1
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

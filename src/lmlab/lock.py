@@ -74,7 +74,7 @@ class Lock:
             if is_alive(self.path):
                 return False
             owner = {"host": socket.gethostname(), "pid": os.getpid(), "token": self._token}
-            owner["process_start"] = _process_start(os.getpid())
+            owner["process_start"] = process_start(os.getpid())
             temporary = self.path.with_name(f".{self.path.name}.{self._token}")
             temporary.write_text(json.dumps(owner), "utf-8")
             os.replace(temporary, self.path)
@@ -105,7 +105,7 @@ def is_alive(path: Path) -> bool:
         return False  # written whole by a rename: an unreadable one was damaged
     if owner.get("host") != socket.gethostname():
         return age_seconds < STALE_SECONDS
-    return _process_start(int(owner["pid"])) == owner.get("process_start")
+    return process_start(int(owner["pid"])) == owner.get("process_start")
 
 
 def _read_owner(path: Path) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _read_owner(path: Path) -> dict[str, Any]:
     return owner if isinstance(owner, dict) else {}
 
 
-def _process_start(pid: int) -> str | None:
+def process_start(pid: int) -> str | None:
     """A mark that tells a process from a later one of the same number; None when it is gone."""
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():

@@ -14,13 +14,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lmlab import assemble
+from lmlab import assemble, rank_group
 from lmlab.config.compose import Config, load_frozen
+from lmlab.device import Device
 from lmlab.errors import LockedError, UserError
 from lmlab.extension import find_parent
+from lmlab.follower import Follower
 from lmlab.preflight.flight import Flight, check_early
+from lmlab.ranks import Ranks
 from lmlab.run_folder import FINISHED, RunFolder, choose, describe, find_registered
 from lmlab.session import Session
+from lmlab.world import read_world, tell
 
 LOCKED_EXIT_CODE = 75  # EX_TEMPFAIL: another process writes this run
 
@@ -46,12 +50,26 @@ def execute(config: Config) -> Outcome:
         UserError: a setting, the data or the machine does not allow the run.
     """
     assemble.check_source(config)
-    device = assemble.build_device(config)
-    device.apply()
-    if not _first_choice(config).exists():
-        check_early(config, device)
-    texts = assemble.prepare_texts(config)
-    identity = assemble.identity(config, texts, device)
+    with rank_group.join(config.runtime.parallel, read_world()) as ranks:
+        share = assemble.share_of(config, ranks.size)
+        device = ranks.place(assemble.build_device(config))
+        device.apply(ranks.core_sharers)
+        if not _first_choice(config).exists():
+            check_early(share, device)
+        texts = ranks.from_writer(lambda: assemble.prepare_texts(config))
+        identity = assemble.identity(config, texts, device)
+        run, is_finished = ranks.from_writer(lambda: _find(config, identity))
+        if is_finished:
+            log.info("finished before: nothing to do")
+            return Outcome(run, 0)
+        if not ranks.is_writer:
+            state = assemble.build_state(config, device)
+            return Outcome(run, Follower(config, device, texts, state, ranks).run_to_end())
+        return _write(config, share, run, device, texts, identity, ranks)
+
+
+def _find(config: Config, identity: dict[str, Any]) -> tuple[RunFolder, bool]:
+    """The folder of a run, and whether it is finished; say so where it is not the first choice."""
     run, different = locate(config, identity)
     if different:
         log.info(
@@ -62,16 +80,25 @@ def execute(config: Config) -> Outcome:
         )
     elif run.path != _first_choice(config):
         log.info("the run of this configuration is %s", run.path)
-    if run.status().get("status") in FINISHED:
-        log.info("finished before: nothing to do")
-        return Outcome(run, 0)
+    return run, run.status().get("status") in FINISHED
+
+
+def _write(
+    config: Config,
+    share: Config,
+    run: RunFolder,
+    device: Device,
+    texts: assemble.Texts,
+    identity: dict[str, Any],
+    ranks: Ranks,
+) -> Outcome:
     parent = find_parent(config, identity)
-    flight = Flight.prepare(config, device, texts, run)
+    flight = Flight.prepare(share, device, texts, run, learns=ranks.size == 1)
     state = assemble.build_state(config, device)
     is_new = not run.path.exists()
     try:
         with run.lock():
-            session = Session(config, run, device, texts, identity, state, parent, flight)
+            session = Session(config, run, device, texts, identity, state, parent, flight, ranks)
             return Outcome(run, session.run_to_end())
     except UserError:
         if is_new and not run.rows():
@@ -97,9 +124,9 @@ def _first_choice(config: Config) -> Path:
 
 
 def show_log() -> None:
-    """Let a person see lmlab's log on stderr."""
+    """Let a person see lmlab's log on stderr; of the ranks besides rank 0 the warnings only."""
     logger = logging.getLogger("lmlab")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if read_world().is_writer else logging.WARNING)
     logger.addHandler(logging.StreamHandler())
 
 
@@ -108,19 +135,20 @@ def main(argv: list[str]) -> int:
     if len(argv) != 1 or argv[0] in ("-h", "--help"):
         print("usage: python -m lmlab.run FROZEN.yaml    (see python -m lmlab.train --help)")
         return 0 if argv[:1] in (["-h"], ["--help"]) else 2
-    show_log()
     try:
+        show_log()
         outcome = execute(load_frozen(Path(argv[0])))
     except LockedError as error:
         print(f"error: {error}", file=sys.stderr)
         return LOCKED_EXIT_CODE
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        tell(error)
+        return error.exit_code
     except KeyboardInterrupt:
         print("interrupted before training began; the same command starts again", file=sys.stderr)
         return 128 + signal.SIGINT
-    print(describe(outcome.run))
+    if read_world().is_writer:
+        print(describe(outcome.run))
     return outcome.exit_code
 
 

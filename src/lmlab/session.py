@@ -8,7 +8,7 @@ import logging
 import signal
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lmlab import assemble
 from lmlab.assemble import Texts
-from lmlab.checkpoint import TrainState
+from lmlab.checkpoint import Checkpoints, TrainState
 from lmlab.config.compose import Config, plain, to_yaml
 from lmlab.device import Device, is_out_of_memory
 from lmlab.errors import ConfigError, UserError
@@ -25,6 +25,8 @@ from lmlab.io import atomic_write_text
 from lmlab.model import Transformer
 from lmlab.preflight.flight import Flight
 from lmlab.provenance import provenance
+from lmlab.ranks import ALONE, Ranks
+from lmlab.replicas import MeanGradients, spread_state
 from lmlab.run_folder import RunFolder, register
 from lmlab.sampling import generate
 from lmlab.tracking import RunInfo, Tracker
@@ -36,7 +38,7 @@ STATUS_SECONDS = 2.0
 
 @dataclasses.dataclass
 class Session:
-    """One process's share of a run, under the run's lock."""
+    """One process's share of a run, under the run's lock; of several ranks, that of rank 0."""
 
     config: Config
     run: RunFolder
@@ -46,12 +48,13 @@ class Session:
     state: TrainState
     parent: Parent | None
     flight: Flight
+    ranks: Ranks = ALONE
 
     def run_to_end(self) -> int:
         """Train, then let the model write; keep the status true whatever happens."""
         if self.run.meta().get("identity") not in (None, self.identity):
             raise ConfigError(f"{self.run.path} was taken by another configuration: rerun")
-        stop = StopRequest()
+        stop = StopRequest(agree=self.ranks.largest)
         with _logging_to(self.run.log), stop.listening():
             try:
                 return self._run(stop)
@@ -72,6 +75,7 @@ class Session:
 
     def _run(self, stop: StopRequest) -> int:
         resumed = self._restore()
+        spread_state(self.state, self.ranks)
         self._write_head()
         self.flight.begin(self.state.progress)
         tracker = assemble.build_tracker(self.config, self._info(resumed))
@@ -112,7 +116,8 @@ class Session:
     def _write_head(self) -> None:
         """Write what is known before the first step, or at the beginning of a session."""
         meta = self.run.meta()
-        sessions = [*meta.get("sessions", []), provenance() | {"device": self.device.name()}]
+        place = {"device": self.device.name(), "ranks": self.ranks.size}
+        sessions = [*meta.get("sessions", []), provenance() | place]
         atomic_write_text(self.run.config, to_yaml(self.config))
         self.texts.tokenizer.save(self.run.tokenizer)
         self.run.write_meta(
@@ -145,7 +150,6 @@ class Session:
         )
 
     def _trainer(self, tracker: Tracker, stop: StopRequest) -> Trainer:
-        config, device = self.config, self.device
         written = time.monotonic()
 
         def record(row: dict[str, Any]) -> None:
@@ -156,32 +160,11 @@ class Session:
                 self._write_status("running")
                 written = time.monotonic()
 
-        return Trainer(
-            state=self.state,
-            gradients=assemble.build_gradients(config, self._model, device),
-            batches=assemble.build_batches(config, self.texts),
-            schedule=assemble.build_schedule(config),
-            evaluate=assemble.build_evaluator(config, self.texts, device).evaluate,
-            checkpoints=assemble.build_checkpoints(config, self.run.checkpoints),
-            record=record,
-            settings=self._settings(),
-            device=device.device,
-            stop=stop,
-        )
-
-    def _settings(self) -> LoopSettings:
-        config, training, device = self.config, self.config.training, self.device
-        return LoopSettings(
-            steps=training.steps,
-            grad_clip_norm=training.grad_clip_norm,
-            log_every=training.log_every,
-            validate_every=config.validation.every_steps,
-            save_every=config.checkpoint.every_steps,
-            divergence_margin=training.divergence_margin,
-            # The backward pass takes two products for each one of the forward pass.
-            flops_per_token=3 * self._model.forward_flops_per_token(),
-            peak_flops=device.peak_flops(),
-        )
+        return build_trainer(
+            self.config, self.device, self.texts, self.state, self.ranks,
+            checkpoints=assemble.build_checkpoints(self.config, self.run.checkpoints),
+            record=record, stop=stop,
+        )  # fmt: skip
 
     def _note_stop(self, stop: StopRequest) -> int:
         number = stop.signal_number
@@ -206,6 +189,7 @@ class Session:
         )
 
     def _write_failure(self, reason: str) -> None:
+        self.ranks.fail(reason)
         # On a full disk the status cannot be told either; the error itself still is.
         with contextlib.suppress(UserError, OSError):
             self._write_status("failed", reason=reason)
@@ -241,6 +225,48 @@ class Session:
         title = f"# Samples at step {self.state.progress.step}\n\n"
         atomic_write_text(self.run.samples, title + "\n".join(blocks))
         tracker.samples(rows)
+
+
+def build_trainer(
+    config: Config,
+    device: Device,
+    texts: Texts,
+    state: TrainState,
+    ranks: Ranks,
+    *,
+    checkpoints: Checkpoints,
+    record: Callable[[dict[str, Any]], None],
+    stop: StopRequest,
+) -> Trainer:
+    """The loop of this process: of a whole run, or of one of its ranks."""
+    model, training = state.model, config.training
+    assert isinstance(model, Transformer)
+    share = assemble.share_of(config, ranks.size)
+    peak = device.peak_flops()
+    return Trainer(
+        state=state,
+        gradients=MeanGradients(assemble.build_gradients(share, model, device), model, ranks),
+        batches=assemble.build_batches(config, texts, ranks),
+        schedule=assemble.build_schedule(config),
+        evaluate=assemble.build_evaluator(config, texts, device, ranks).evaluate,
+        checkpoints=checkpoints,
+        record=record,
+        settings=LoopSettings(
+            steps=training.steps,
+            grad_clip_norm=training.grad_clip_norm,
+            log_every=training.log_every,
+            validate_every=config.validation.every_steps,
+            save_every=config.checkpoint.every_steps,
+            divergence_margin=training.divergence_margin,
+            # The backward pass takes two products for each one of the forward pass.
+            flops_per_token=3 * model.forward_flops_per_token(),
+            peak_flops=None if peak is None else peak * ranks.size,
+            show_progress=ranks.is_writer,
+            num_ranks=ranks.size,
+        ),
+        device=device.device,
+        stop=stop,
+    )
 
 
 @contextlib.contextmanager

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from lmlab import cli
 from lmlab.config.compose import Config
+from lmlab.world import read_world, refuse_several
 
 
 def train(config: Config) -> int:
     """Bring the run of ``config`` to its end; draw and print it. Returns the exit code."""
     if config.exhibit is not None:
+        refuse_several("an exhibit")
         return show_exhibit(config)
     # Torch takes seconds to import: mistakes in the configuration are told before.
     with _without_collection():
@@ -26,6 +28,8 @@ def train(config: Config) -> int:
 
     show_log()
     outcome = execute(config)
+    if not read_world().is_writer:
+        return outcome.exit_code
     if outcome.run.rows():
         from lmlab.study.curve import draw_learning_curve
 

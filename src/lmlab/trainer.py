@@ -46,6 +46,7 @@ class LoopSettings:
         flops_per_token: forward and backward FLOPs a token, for MFU.
         peak_flops: the device's peak in FLOP/s; None where it is not known.
         show_progress: whether a person on a terminal sees a bar.
+        num_ranks: processes that share each batch equally; each loop sees its own part.
     """
 
     steps: int
@@ -57,18 +58,32 @@ class LoopSettings:
     flops_per_token: int
     peak_flops: float | None
     show_progress: bool = True
+    num_ranks: int = 1
 
 
 @dataclasses.dataclass
 class StopRequest:
-    """Set by a signal: the loop saves at the next step boundary and returns."""
+    """Set by a signal: the loop saves at the next step boundary and returns.
+
+    Attributes:
+        signal_number: the signal that has come.
+        agree: the largest of the numbers that all ranks of the run call it with.
+    """
 
     signal_number: int | None = None
+    agree: Callable[[int], int] = lambda number: number
 
     @property
     def is_set(self) -> bool:
         """Whether a signal has come."""
         return self.signal_number is not None
+
+    def is_agreed(self) -> bool:
+        """Whether a signal has come to any rank; all ask at the same step boundary."""
+        agreed = self.agree(self.signal_number or 0)
+        if agreed:  # else one that has come meanwhile is kept for the next boundary
+            self.signal_number = agreed
+        return bool(agreed)
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[StopRequest]:
@@ -168,7 +183,7 @@ class Trainer:
                 loss = yield inputs, targets
                 grad_norm = clip_gradients(self.state.model.parameters(), settings.grad_clip_norm)
                 self._update(at.step)
-                self._meter.add(loss, inputs.numel(), started)
+                self._meter.add(loss, inputs.numel() * settings.num_ranks, started)
                 bar.update()
                 self.checkpoints.check()
 
@@ -180,9 +195,10 @@ class Trainer:
                         return "diverged"
                 if self._is_due(settings.validate_every):
                     self._validate()
-                if self._is_due(settings.save_every) or self.stop.is_set:
+                stopping = self.stop.is_agreed()
+                if self._is_due(settings.save_every) or stopping:
                     self._save()
-                if self.stop.is_set and at.step < settings.steps:
+                if stopping and at.step < settings.steps:
                     self.checkpoints.wait()
                     return "stopped"
         self.checkpoints.wait()

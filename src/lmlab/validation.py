@@ -13,6 +13,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lmlab.ranks import ALONE, Ranks
+
+Tokens = np.ndarray[Any, np.dtype[Any]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
@@ -50,6 +54,8 @@ class Evaluator:
         batch_size: windows a forward pass.
         device: where the model is.
         autocast: makes the context that forward passes run in.
+        ranks: that share the forward passes; the sums are those of one process, bit for bit where
+            the losses are.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class Evaluator:
         batch_size: int,
         device: torch.device,
         autocast: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.tokens = tokens
         self.windows = windows
@@ -68,39 +75,49 @@ class Evaluator:
         self.batch_size = batch_size
         self.device = device
         self.autocast = autocast
+        self.ranks = ranks
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module) -> Validation:
         """Return the losses of ``model``; its training mode is restored afterwards."""
         was_training = model.training
         model.eval()
-        # Sums of float32 losses in float64, on the host where MPS has no float64.
-        nats, num_tokens, num_bytes = 0.0, 0, 0
-        for inputs, targets in self._batches():
+        # Of each batch: nats, tokens and bytes. Sums of float32 losses are taken in float64, on
+        # the host where MPS has no float64, and every rank fills in the batches that are its own.
+        batches = self._batches()
+        sums = np.zeros((len(batches), 3))
+        for index, (starts, length) in self.ranks.mine(batches):
+            inputs, targets = self._windows(starts, length)
             with self.autocast():
                 logits = model(torch.from_numpy(inputs).to(self.device))
             flat = torch.from_numpy(targets).to(self.device).flatten()
             losses = F.cross_entropy(logits.float().flatten(0, 1), flat, reduction="none")
-            nats += float(losses.cpu().double().sum())
-            num_tokens += targets.size
-            num_bytes += int(self.token_bytes[targets].sum())
+            num_bytes = int(self.token_bytes[targets].sum())
+            sums[index] = float(losses.cpu().double().sum()), targets.size, num_bytes
         model.train(was_training)
+        # One after the other, in the order of one process.
+        nats, num_tokens, num_bytes = map(sum, self.ranks.sum(sums).T.tolist())
         loss = nats / num_tokens
         return Validation(
             loss=loss,
             perplexity=math.exp(loss) if loss < 700 else math.inf,
             bits_per_byte=nats / math.log(2) / num_bytes if num_bytes else math.nan,
-            num_tokens=num_tokens,
+            num_tokens=int(num_tokens),
         )
 
-    def _batches(self) -> Any:
-        """Yield inputs and targets (B, T); windows of one length share a batch."""
+    def _batches(self) -> list[tuple[list[int], int]]:
+        """The starts of each batch's windows and their length, which they share."""
         by_length: dict[int, list[int]] = {}
         for start, length in self.windows:
             by_length.setdefault(length, []).append(start)
-        for length, starts in by_length.items():
-            offsets = np.arange(length)
-            for first in range(0, len(starts), self.batch_size):
-                chosen = np.array(starts[first : first + self.batch_size])
-                window = self.tokens[chosen[:, None] + offsets].astype(np.int64)
-                yield window[:, :-1], window[:, 1:]
+        return [
+            (starts[first : first + self.batch_size], length)
+            for length, starts in by_length.items()
+            for first in range(0, len(starts), self.batch_size)
+        ]
+
+    def _windows(self, starts: list[int], length: int) -> tuple[Tokens, Tokens]:
+        """Inputs and targets (B, T)."""
+        places = np.array(starts)[:, None] + np.arange(length)
+        window = self.tokens[places].astype(np.int64)
+        return window[:, :-1], window[:, 1:]

@@ -12,7 +12,7 @@ _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 # Settings that choose no arm: names, places, seeds, and what is only recorded or shown.
 _NO_ARM = re.compile(
     r"(study|arm|seed|seeds\..*|output_root|parent|experiment|logger(\..*)?|hydra([./].*)?"
-    r"|samples(\..*)?|checkpoint(\..*)?|runtime\.(device|preflight|beside)|training\.log_every)"
+    r"|samples(\..*)?|checkpoint(\..*)?|runtime\.(device|preflight|beside|parallel)|training\.log_every)"
 )
 
 

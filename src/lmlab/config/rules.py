@@ -12,6 +12,7 @@ from lmlab.errors import ConfigError
 
 _PRECISIONS = ("auto", "fp32", "bf16")
 _PREFLIGHTS = ("refuse", "warn", "off")
+_PARALLEL = ("auto", "none", "ddp")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
@@ -135,6 +136,7 @@ def _runtime(config: dict[str, Any]) -> Rules:
     fine = runtime["preflight"] in _PREFLIGHTS
     yield "runtime.preflight", fine, "refuse, warn or off ('off' in quotes in a YAML file)"
     yield "runtime.beside", runtime["beside"] >= 0, "0 or more"
+    yield "runtime.parallel", runtime["parallel"] in _PARALLEL, " or ".join(_PARALLEL)
 
 
 def _check_schedule(config: dict[str, Any]) -> None:

@@ -92,8 +92,9 @@ class Runtime:
     compile: Any = MISSING
     threads: Any = MISSING
     deterministic: bool = MISSING
-    preflight: str = "refuse"  # configurations frozen before these two existed stay readable
+    preflight: str = "refuse"  # configurations frozen before these existed stay readable
     beside: int = 0
+    parallel: str = "auto"
 
 
 @dataclasses.dataclass

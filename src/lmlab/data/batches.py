@@ -25,12 +25,21 @@ class Batches:
         context_length: T.
         batch_size: B.
         seed: of the order.
+        part: which sequences of each batch are given, where several processes share it.
 
     Raises:
         DataError: fewer than T + 1 tokens.
     """
 
-    def __init__(self, tokens: Tokens, *, context_length: int, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        *,
+        context_length: int,
+        batch_size: int,
+        seed: int,
+        part: slice = slice(None),
+    ) -> None:
         if len(tokens) < context_length + 1:
             raise DataError(
                 f"the training text has {len(tokens)} tokens; model.context_length="
@@ -40,6 +49,7 @@ class Batches:
         self.context_length = context_length
         self.batch_size = batch_size
         self.seed = seed
+        self.part = part
         # The phase is drawn from all that leave room for the same number of windows, so that all
         # epochs are equally long and every token's turn comes.
         most = len(tokens) - 1
@@ -69,7 +79,8 @@ class Batches:
         ``targets[b, t]`` is the token after ``inputs[b, t]``.
         """
         offsets = np.arange(self.context_length + 1)
-        windows = self.tokens[self.starts(step)[:, None] + offsets].astype(np.int64)
+        starts = self.starts(step)[self.part]
+        windows = self.tokens[starts[:, None] + offsets].astype(np.int64)
         return windows[:, :-1], windows[:, 1:]
 
 

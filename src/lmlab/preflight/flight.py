@@ -42,6 +42,7 @@ class Flight:
         run: its folder.
         told: what was predicted; None where preflight is off.
         from_step: the step that the session begins at.
+        learns: whether what it takes improves later predictions.
     """
 
     config: Config
@@ -49,11 +50,14 @@ class Flight:
     run: RunFolder
     told: Forecast | None
     from_step: int
+    learns: bool = True
     _started: float = 0.0
     _trained_before: float = 0.0
 
     @classmethod
-    def prepare(cls, config: Config, device: Device, texts: Texts, run: RunFolder) -> Flight:
+    def prepare(
+        cls, config: Config, device: Device, texts: Texts, run: RunFolder, learns: bool = True
+    ) -> Flight:
         """Measure where that was not done before, tell, and refuse what does not fit.
 
         Raises:
@@ -70,7 +74,7 @@ class Flight:
             told = forecast(config, device, texts, costs, measured, done, held)
             log.info("preflight: %s", told.told(config, device))
         machine.watch_peak(device.device)
-        return cls(config, device, run, told, done, time.perf_counter())
+        return cls(config, device, run, told, done, learns, time.perf_counter())
 
     def begin(self, at: Progress) -> None:
         """Write the prediction into the run's folder, which goes on from ``at``."""
@@ -94,7 +98,7 @@ class Flight:
                 "disk_bytes": machine.size_of(self.run.path),
             }
         )
-        if own > 0:
+        if own > 0 and self.learns:
             learn(self.config, self.device, seconds / own, own)
 
     def _write(self, actual: dict[str, Any] | None) -> None:

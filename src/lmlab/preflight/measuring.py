@@ -23,12 +23,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from lmlab import assemble
 from lmlab.accounting.find import NotCounted
 from lmlab.accounting.model import count_model
-from lmlab.checkpoint import Checkpoints, Progress, TrainState
+from lmlab.checkpoint import Checkpoints, NoCheckpoints, Progress, TrainState
 from lmlab.config.compose import Config, plain
 from lmlab.data.batches import Batches
 from lmlab.device import Device
@@ -141,7 +140,7 @@ def _time_steps(config: Config, device: Device, state: TrainState, sequences: in
         batches=Batches(tokens, context_length=context, batch_size=sequences, seed=0),
         schedule=lambda step: 0.0,  # all work of an update, and weights that stay finite
         evaluate=lambda model: Validation(math.nan, math.nan, math.nan, 1),
-        checkpoints=_KeepsNothing(Path()),
+        checkpoints=NoCheckpoints(),
         record=record,
         settings=LoopSettings(
             steps=MOST_STEPS + 2,
@@ -158,16 +157,6 @@ def _time_steps(config: Config, device: Device, state: TrainState, sequences: in
         stop=stop,
     ).train()
     return [after - before for before, after in itertools.pairwise(ends)]
-
-
-class _KeepsNothing(Checkpoints):
-    def save(self, state: TrainState) -> Path:
-        """Write nothing."""
-        return self.folder
-
-    def save_best(self, model: nn.Module, step: int, loss: float) -> Path:
-        """Write nothing."""
-        return self.folder
 
 
 def _update(config: Config, state: TrainState) -> None:

@@ -1,0 +1,44 @@
+"""The share of a rank that writes nothing: it computes its part of every batch."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from lmlab.assemble import Texts
+from lmlab.checkpoint import NoCheckpoints, TrainState
+from lmlab.config.compose import Config
+from lmlab.device import Device
+from lmlab.ranks import Ranks
+from lmlab.replicas import spread_state
+from lmlab.run_folder import FINISHED
+from lmlab.session import build_trainer
+from lmlab.trainer import StopRequest
+
+
+@dataclasses.dataclass
+class Follower:
+    """What the ranks besides rank 0 do of a run; rank 0 holds its session."""
+
+    config: Config
+    device: Device
+    texts: Texts
+    state: TrainState
+    ranks: Ranks
+
+    def run_to_end(self) -> int:
+        """Train to where rank 0 trains; return the exit code of the process."""
+        with StopRequest(agree=self.ranks.largest).listening() as stop:
+            spread_state(self.state, self.ranks)
+            trainer = build_trainer(
+                self.config, self.device, self.texts, self.state, self.ranks,
+                checkpoints=NoCheckpoints(), record=_drop, stop=stop,
+            )  # fmt: skip
+            if trainer.train() in FINISHED:
+                return 0
+            assert stop.signal_number is not None
+            return 128 + stop.signal_number
+
+
+def _drop(row: dict[str, Any]) -> None:
+    """Record nothing."""

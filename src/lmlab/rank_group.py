@@ -1,0 +1,311 @@
+"""Several ranks through :mod:`torch.distributed`: gloo between hosts, NCCL between GPUs.
+
+Words that may take long to come go through its key-value store. A rank that dies closes its
+connections, which ends the others' collectives at once; one that only hangs ends them after
+:data:`TIMEOUT`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import os
+import pickle
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
+
+from lmlab.device import Device
+from lmlab.errors import ConfigError, RankError, ToldElsewhere, UserError
+from lmlab.lock import process_start
+from lmlab.ranks import ALONE, Ranks
+from lmlab.world import World
+
+TIMEOUT = datetime.timedelta(minutes=15)
+_GOODBYE_SECONDS = 30.0  # rank 0 may hold the store, so it leaves last
+_FAILURE_SECONDS = 5.0
+_BUCKET_BYTES = 1 << 25
+
+T = TypeVar("T")
+
+
+def join(parallel: str, world: World) -> Ranks:
+    """Meet the other processes of the run.
+
+    Args:
+        parallel: ``auto`` shares the work where several processes were started; ``ddp`` forms a
+            group even of one; ``none`` trains in one process.
+        world: what was started.
+
+    Raises:
+        ConfigError: ``none`` in several processes.
+        RankError: the others do not come.
+    """
+    if parallel == "none" and world.size > 1:
+        raise ConfigError(
+            f"runtime.parallel=none: {world.size} processes were started for this run; start one, "
+            "or leave runtime.parallel=auto"
+        )
+    if world.size == 1 and parallel in ("auto", "none"):
+        return ALONE
+    return Group(world, "ddp" if parallel == "auto" else parallel)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Peer:
+    """What the ranks know of each other."""
+
+    host: str
+    pid: int
+    started: str | None
+    cores: frozenset[int]
+
+    @classmethod
+    def me(cls) -> _Peer:
+        cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
+        pid = os.getpid()
+        return cls(socket.gethostname(), pid, process_start(pid), frozenset(cores))
+
+    def has_ended(self) -> bool:
+        """Whether it is known to be dead; on another host that cannot be known."""
+        if self.host != socket.gethostname():
+            return False
+        return process_start(self.pid) != self.started
+
+
+class Group(Ranks):
+    """Several processes, each with a copy of the model (or, for measuring, one)."""
+
+    def __init__(self, world: World, parallel: str) -> None:
+        self.rank, self.size, self.parallel = world.rank, world.size, parallel
+        self._local_rank = world.local_rank
+        self._words = 0
+        self._failed = False
+        self._on_devices: dist.ProcessGroup | None = None  # None: the same as between hosts
+        self._peers: list[_Peer] = []
+        try:
+            self._store = _connect(world)
+            dist.init_process_group(
+                "gloo",
+                store=dist.PrefixStore("group", self._store),
+                rank=self.rank,
+                world_size=self.size,
+                timeout=TIMEOUT,
+            )
+            self._peers = self._gather(_Peer.me())
+        except (RuntimeError, OSError) as error:
+            raise RankError(
+                f"rank {self.rank} of {self.size} did not find the others: {error}; under Slurm "
+                "another MASTER_PORT may help"
+            ) from error
+        here = self._peers[self.rank]
+        self.core_sharers = sum(
+            peer.host == here.host and bool(peer.cores & here.cores) for peer in self._peers
+        )
+
+    def place(self, device: Device) -> Device:
+        """The GPU of this rank's local number; or the CPU, where all share its cores."""
+        kind = device.device.type
+        if kind == "mps" and self.size > 1:
+            raise ConfigError("runtime.device=mps: it serves one rank; choose runtime.device=cpu")
+        if kind != "cuda":
+            return device
+        if device.device.index is not None and self.size > 1:
+            raise ConfigError(
+                f"runtime.device={device.device}: each rank takes a GPU of its own; with several "
+                "ranks accepted is auto, cuda or cpu"
+            )
+        # Slurm may show each task its own GPU only, which is then number 0.
+        seen = torch.cuda.device_count()
+        index = device.device.index or (0 if seen == 1 else self._local_rank)
+        own = str(torch.cuda.get_device_properties(index).uuid) if index < seen else "none"
+        places = self._gather((self._peers[self.rank].host, own))
+        here = [place for host, place in places if host == self._peers[self.rank].host]
+        if "none" in here or len(set(here)) < len(here):
+            raise ConfigError(
+                f"{len(here)} ranks on this machine, but not as many GPUs: start at most one rank "
+                "a GPU (torchrun --nproc-per-node), or choose runtime.device=cpu"
+            )
+        place = torch.device("cuda", index)
+        torch.cuda.set_device(place)
+        self._on_devices = dist.new_group(backend="nccl", timeout=TIMEOUT)
+        return dataclasses.replace(device, device=place)
+
+    def from_writer(self, act: Callable[[], T]) -> T:
+        """What ``act`` gives on rank 0, pickled."""
+        self._words += 1
+        key = f"word/{self._words}"
+        if self.is_writer:
+            value = act()
+            with self._together():
+                self._store.set(key, pickle.dumps(value))  # type: ignore[arg-type] # bytes serve
+            return value
+        pause = 0.01
+        with self._together():
+            while not self._store.check([key]):
+                if self._store.check(["failure"]):
+                    raise self._lost()
+                time.sleep(pause)
+                pause = min(2 * pause, 0.5)
+            received: T = pickle.loads(self._store.get(key))
+        return received
+
+    def copy_from_writer(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Broadcast, tensor by tensor."""
+        with self._together():
+            for tensor in tensors:
+                dist.broadcast(tensor.detach(), 0, group=self._group_of(tensor))
+
+    def average(self, tensors: Sequence[torch.Tensor]) -> None:
+        """All-reduce in flat buckets; while one is under way, the next is laid out."""
+        under_way: list[tuple[list[torch.Tensor], torch.Tensor, Any]] = []
+        with self._together():
+            for bucket in _buckets(tensors):
+                flat = torch.cat([tensor.detach().flatten() for tensor in bucket])
+                work = dist.all_reduce(flat, group=self._group_of(flat), async_op=True)
+                under_way.append((bucket, flat, work))
+                if len(under_way) > 1:
+                    self._finish(*under_way.pop(0))
+            for last in under_way:
+                self._finish(*last)
+
+    def _finish(self, bucket: list[torch.Tensor], flat: torch.Tensor, work: Any) -> None:
+        work.wait()
+        flat /= self.size
+        parts = flat.split([tensor.numel() for tensor in bucket])
+        shaped = [part.view_as(tensor) for part, tensor in zip(parts, bucket, strict=True)]
+        torch._foreach_copy_([tensor.detach() for tensor in bucket], shaped)
+
+    def sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """All-reduce between the hosts."""
+        total = torch.from_numpy(values.astype(np.float64))
+        with self._together():
+            dist.all_reduce(total)
+        return total.numpy()
+
+    def largest(self, number: int) -> int:
+        """All-reduce between the hosts, so that no GPU is waited for."""
+        found = torch.tensor(number)
+        with self._together():
+            dist.all_reduce(found, dist.ReduceOp.MAX)
+        return int(found)
+
+    def fail(self, reason: str) -> None:
+        """Leave the first reason in the store, for those who lose this rank."""
+        self._failed = True
+        with contextlib.suppress(RuntimeError):
+            self._store.compare_set("failure", "", f"rank {self.rank} failed: {reason}")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave; of an error that ends all ranks, one rank alone tells.
+
+        Raises:
+            ToldElsewhere: in place of a :class:`UserError` that this rank need not tell.
+        """
+        if error is not None:
+            told = str(error) if isinstance(error, UserError) else traceback.format_exc()
+            self.fail(told)
+        speaks = self._failed and self._speaks()
+        if self._on_devices is None or not self._failed:  # NCCL's would wait for the lost rank
+            dist.destroy_process_group()
+        self._say_goodbye(_FAILURE_SECONDS if self._failed else _GOODBYE_SECONDS)
+        if isinstance(error, UserError) and not (speaks and self.is_writer):
+            if speaks:
+                print(f"rank {self.rank}: error: {error}", file=sys.stderr)
+            raise ToldElsewhere(str(error)) from error
+
+    def _speaks(self) -> bool:
+        try:
+            return self._store.add("told", 1) == 1
+        except RuntimeError:  # rank 0 held the store and is gone
+            return self.rank == 1
+
+    def _say_goodbye(self, seconds: float) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._store.add("gone", 0 if self.is_writer else 1)
+            until = time.monotonic() + seconds
+            while self.is_writer and time.monotonic() < until:
+                if self._store.add("gone", 0) == self.size - 1:
+                    return
+                time.sleep(0.01)
+
+    def _gather(self, mine: T) -> list[T]:
+        found: list[Any] = [None] * self.size
+        with self._together():
+            dist.all_gather_object(found, mine)
+        return found
+
+    def _group_of(self, tensor: torch.Tensor) -> dist.ProcessGroup | None:
+        return self._on_devices if tensor.is_cuda else None
+
+    @contextlib.contextmanager
+    def _together(self) -> Iterator[None]:
+        """Turn a collective's failure into the error of the rank that was lost."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not self._peers:
+                raise
+            raise self._lost() from error
+
+    def _lost(self) -> RankError:
+        return RankError(
+            f"{self._who_ended()}; the same command goes on from the last checkpoint, also with "
+            "another number of ranks"
+        )
+
+    def _who_ended(self) -> str:
+        """The first reason that was left, or which process is no longer there."""
+        until = time.monotonic() + 2.0  # connections close a moment before a process is gone
+        while time.monotonic() < until:
+            with contextlib.suppress(RuntimeError):
+                if self._store.check(["failure"]):
+                    return self._store.get("failure").decode()
+            for rank, peer in enumerate(self._peers):
+                if peer.has_ended():
+                    return (
+                        f"rank {rank} of {self.size} (process {peer.pid} on {peer.host}) ended "
+                        "without a word: it was killed, by the system (out of memory?) or by hand"
+                    )
+            time.sleep(0.05)
+        return f"a rank of this run was lost, or said nothing for {TIMEOUT}"
+
+
+def _connect(world: World) -> dist.Store:
+    if world.size == 1:
+        return dist.HashStore()
+    if world.address is None:
+        store: dist.Store = next(iter(rendezvous("env://", timeout=TIMEOUT)))[0]
+        return store
+    host, port = world.address
+    return dist.TCPStore(host, port, world.size, is_master=world.is_writer, timeout=TIMEOUT)
+
+
+def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    """Runs of tensors of one kind, of about :data:`_BUCKET_BYTES` each."""
+    bucket: list[torch.Tensor] = []
+    held = 0
+    for tensor in tensors:
+        other = bool(bucket) and tensor.dtype != bucket[0].dtype
+        if bucket and (other or held + tensor.nbytes > _BUCKET_BYTES):
+            yield bucket
+            bucket, held = [], 0
+        bucket.append(tensor)
+        held += tensor.nbytes
+    if bucket:
+        yield bucket

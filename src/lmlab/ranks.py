@@ -1,0 +1,87 @@
+"""The ranks of a run: the processes that share each batch, and what they ask of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from lmlab.device import Device
+
+T = TypeVar("T")
+
+
+class Ranks:
+    """This process alone: the trivial case, in which all is mine and everyone agrees.
+
+    Attributes:
+        rank: of this process, from 0.
+        size: number of processes.
+        parallel: how they share the work, ``none`` or ``ddp``.
+        core_sharers: ranks that compute on this process's CPU cores, itself included.
+    """
+
+    rank = 0
+    size = 1
+    parallel = "none"
+    core_sharers = 1
+
+    @property
+    def is_writer(self) -> bool:
+        """Whether this process writes the run's files."""
+        return self.rank == 0
+
+    def place(self, device: Device) -> Device:
+        """The device of this rank, where ``device`` is that of the run.
+
+        Raises:
+            ConfigError: the ranks of a machine have no device each.
+        """
+        return device
+
+    def part_of(self, batch_size: int) -> slice:
+        """The sequences of a batch that are this rank's; ``batch_size`` is a multiple of size."""
+        own = batch_size // self.size
+        return slice(self.rank * own, (self.rank + 1) * own)
+
+    def mine(self, items: Iterable[T]) -> Iterator[tuple[int, T]]:
+        """Those of equally costly items that are this rank's, numbered among all."""
+        return (pair for pair in enumerate(items) if pair[0] % self.size == self.rank)
+
+    def from_writer(self, act: Callable[[], T]) -> T:
+        """What ``act`` gives on rank 0, on every rank; it may take as long as it takes."""
+        return act()
+
+    def copy_from_writer(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Overwrite tensors by rank 0's of the same shapes."""
+
+    def average(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Replace each tensor by its mean over the ranks, the same bits on every rank."""
+
+    def sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The sum over the ranks of a float64 array on the host."""
+        return values
+
+    def largest(self, number: int) -> int:
+        """The largest of the ranks' numbers."""
+        return number
+
+    def fail(self, reason: str) -> None:
+        """Tell the others why this rank is about to end."""
+
+    def __enter__(self) -> Ranks:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the others."""
+
+
+ALONE = Ranks()
