@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_process import run_to_end
+from training_process import PRELOADED, run_to_end
 
 STORY = "The cat sat on the mat. A dog ran to the hill and saw the sun.\n<|endoftext|>\n"
 
@@ -56,7 +56,7 @@ def start() -> Callable[..., Any]:
     The function given as ``prepare`` is called in that process before the run.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lmlab.run"])
+    context.set_forkserver_preload(PRELOADED)
 
     def begin(overrides: list[str], prepare: Callable[[], None] | None = None) -> Any:
         process = context.Process(target=run_to_end, args=(overrides, prepare))

@@ -13,7 +13,7 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(
         ["errors", "io", "background", "lock", "config", "device", "provenance", "hf", "words"], 0
     ),
-    **dict.fromkeys(["world", "ranks", "rank_group"], 0),
+    **dict.fromkeys(["world", "ranks", "rank_group", "peers"], 0),
     **dict.fromkeys(["tokenizer", "nn", "optim"], 1),
     **dict.fromkeys(
         [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+# Torch imports its compiler when deterministic operations are asked for.
+PRELOADED = ["lmlab.run", "torch._inductor"]
+
 
 def run_to_end(overrides: list[str], prepare: Callable[[], None] | None) -> None:
     """Call ``prepare`` in this process, then bring the run of ``overrides`` to its end."""

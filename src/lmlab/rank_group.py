@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import os
 import pickle
-import socket
 import sys
 import time
 import traceback
@@ -27,12 +25,12 @@ from torch.distributed.rendezvous import rendezvous
 
 from lmlab.device import Device
 from lmlab.errors import ConfigError, RankError, ToldElsewhere, UserError
-from lmlab.lock import process_start
+from lmlab.peers import Peers, Process
 from lmlab.ranks import ALONE, Ranks
 from lmlab.world import World
 
 TIMEOUT = datetime.timedelta(minutes=15)
-_GOODBYE_SECONDS = 30.0  # rank 0 may hold the store, so it leaves last
+_GOODBYE_SECONDS = 30.0
 _FAILURE_SECONDS = 5.0
 _BUCKET_BYTES = 1 << 25
 
@@ -61,28 +59,6 @@ def join(parallel: str, world: World) -> Ranks:
     return Group(world, "ddp" if parallel == "auto" else parallel)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Peer:
-    """What the ranks know of each other."""
-
-    host: str
-    pid: int
-    started: str | None
-    cores: frozenset[int]
-
-    @classmethod
-    def me(cls) -> _Peer:
-        cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
-        pid = os.getpid()
-        return cls(socket.gethostname(), pid, process_start(pid), frozenset(cores))
-
-    def has_ended(self) -> bool:
-        """Whether it is known to be dead; on another host that cannot be known."""
-        if self.host != socket.gethostname():
-            return False
-        return process_start(self.pid) != self.started
-
-
 class Group(Ranks):
     """Several processes, each with a copy of the model (or, for measuring, one)."""
 
@@ -92,7 +68,6 @@ class Group(Ranks):
         self._words = 0
         self._failed = False
         self._on_devices: dist.ProcessGroup | None = None  # None: the same as between hosts
-        self._peers: list[_Peer] = []
         try:
             self._store = _connect(world)
             dist.init_process_group(
@@ -102,16 +77,15 @@ class Group(Ranks):
                 world_size=self.size,
                 timeout=TIMEOUT,
             )
-            self._peers = self._gather(_Peer.me())
+            known: list[Any] = [None] * self.size
+            dist.all_gather_object(known, Process.me())
         except (RuntimeError, OSError) as error:
             raise RankError(
                 f"rank {self.rank} of {self.size} did not find the others: {error}; under Slurm "
                 "another MASTER_PORT may help"
             ) from error
-        here = self._peers[self.rank]
-        self.core_sharers = sum(
-            peer.host == here.host and bool(peer.cores & here.cores) for peer in self._peers
-        )
+        self._peers = Peers(self._store, self.rank, known)
+        self.core_sharers = self._peers.core_sharers()
 
     def place(self, device: Device) -> Device:
         """The GPU of this rank's local number; or the CPU, where all share its cores."""
@@ -129,8 +103,10 @@ class Group(Ranks):
         seen = torch.cuda.device_count()
         index = device.device.index or (0 if seen == 1 else self._local_rank)
         own = str(torch.cuda.get_device_properties(index).uuid) if index < seen else "none"
-        places = self._gather((self._peers[self.rank].host, own))
-        here = [place for host, place in places if host == self._peers[self.rank].host]
+        places: list[Any] = [None] * self.size
+        with self._together():
+            dist.all_gather_object(places, own)
+        here = [places[rank] for rank in self._peers.on_this_host()]
         if "none" in here or len(set(here)) < len(here):
             raise ConfigError(
                 f"{len(here)} ranks on this machine, but not as many GPUs: start at most one rank "
@@ -153,8 +129,8 @@ class Group(Ranks):
         pause = 0.01
         with self._together():
             while not self._store.check([key]):
-                if self._store.check(["failure"]):
-                    raise self._lost()
+                if self._peers.have_failed():
+                    raise self._peers.lost()
                 time.sleep(pause)
                 pause = min(2 * pause, 0.5)
             received: T = pickle.loads(self._store.get(key))
@@ -203,8 +179,7 @@ class Group(Ranks):
     def fail(self, reason: str) -> None:
         """Leave the first reason in the store, for those who lose this rank."""
         self._failed = True
-        with contextlib.suppress(RuntimeError):
-            self._store.compare_set("failure", "", f"rank {self.rank} failed: {reason}")
+        self._peers.fail(reason)
 
     def __exit__(
         self,
@@ -220,35 +195,15 @@ class Group(Ranks):
         if error is not None:
             told = str(error) if isinstance(error, UserError) else traceback.format_exc()
             self.fail(told)
-        speaks = self._failed and self._speaks()
+        speaks = self._failed and self._peers.let_me_tell()
         if self._on_devices is None or not self._failed:  # NCCL's would wait for the lost rank
             dist.destroy_process_group()
-        self._say_goodbye(_FAILURE_SECONDS if self._failed else _GOODBYE_SECONDS)
+        # Whoever holds the store leaves last.
+        self._peers.say_goodbye(_FAILURE_SECONDS if self._failed else _GOODBYE_SECONDS)
         if isinstance(error, UserError) and not (speaks and self.is_writer):
             if speaks:
                 print(f"rank {self.rank}: error: {error}", file=sys.stderr)
             raise ToldElsewhere(str(error)) from error
-
-    def _speaks(self) -> bool:
-        try:
-            return self._store.add("told", 1) == 1
-        except RuntimeError:  # rank 0 held the store and is gone
-            return self.rank == 1
-
-    def _say_goodbye(self, seconds: float) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._store.add("gone", 0 if self.is_writer else 1)
-            until = time.monotonic() + seconds
-            while self.is_writer and time.monotonic() < until:
-                if self._store.add("gone", 0) == self.size - 1:
-                    return
-                time.sleep(0.01)
-
-    def _gather(self, mine: T) -> list[T]:
-        found: list[Any] = [None] * self.size
-        with self._together():
-            dist.all_gather_object(found, mine)
-        return found
 
     def _group_of(self, tensor: torch.Tensor) -> dist.ProcessGroup | None:
         return self._on_devices if tensor.is_cuda else None
@@ -259,31 +214,7 @@ class Group(Ranks):
         try:
             yield
         except RuntimeError as error:
-            if not self._peers:
-                raise
-            raise self._lost() from error
-
-    def _lost(self) -> RankError:
-        return RankError(
-            f"{self._who_ended()}; the same command goes on from the last checkpoint, also with "
-            "another number of ranks"
-        )
-
-    def _who_ended(self) -> str:
-        """The first reason that was left, or which process is no longer there."""
-        until = time.monotonic() + 2.0  # connections close a moment before a process is gone
-        while time.monotonic() < until:
-            with contextlib.suppress(RuntimeError):
-                if self._store.check(["failure"]):
-                    return self._store.get("failure").decode()
-            for rank, peer in enumerate(self._peers):
-                if peer.has_ended():
-                    return (
-                        f"rank {rank} of {self.size} (process {peer.pid} on {peer.host}) ended "
-                        "without a word: it was killed, by the system (out of memory?) or by hand"
-                    )
-            time.sleep(0.05)
-        return f"a rank of this run was lost, or said nothing for {TIMEOUT}"
+            raise self._peers.lost() from error
 
 
 def _connect(world: World) -> dist.Store:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 
-from lmlab.errors import ConfigError, UserError
+from lmlab.errors import ConfigError, ToldElsewhere, UserError
 
 WRITER_SPEAKS_SECONDS = 5.0
 _LOWEST_PORT, _NUM_PORTS = 15_000, 16_000  # below those that a kernel gives away by itself
@@ -80,6 +80,8 @@ def tell(error: UserError) -> None:
 
     What started the ranks ends them all when rank 0 has spoken and ended.
     """
+    if isinstance(error, ToldElsewhere):
+        return
     rank = _rank_or_zero()
     if rank:
         time.sleep(WRITER_SPEAKS_SECONDS)

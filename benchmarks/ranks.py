@@ -1,0 +1,104 @@
+"""What data parallelism costs where it gains nothing: one rank in a group against no group.
+
+    python benchmarks/ranks.py model=gpt2_small training.batch_size=16 data=toystories
+
+The words are settings as of `python -m lmlab.train`. Both kinds take the trainer's own updates, on
+one model in one process, in short turns, so that a slower moment meets both. A group of one does
+all that a group of several does besides waiting: it lays gradients out, reduces and copies them
+back, and asks at each step whether to stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+import torch
+
+from lmlab import assemble
+from lmlab.config.compose import compose
+from lmlab.data.batches import Batches
+from lmlab.device import Device
+from lmlab.optim.clip import clip_gradients
+from lmlab.rank_group import join
+from lmlab.ranks import ALONE, Ranks
+from lmlab.replicas import MeanGradients
+from lmlab.world import World
+
+
+def main() -> None:
+    """Time both and print the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("settings", nargs="*", help="as of python -m lmlab.train")
+    parser.add_argument("--turns", type=int, default=20, help="of each kind")
+    parser.add_argument("--updates", type=int, default=10, help="a turn")
+    arguments = parser.parse_args()
+    config = compose(arguments.settings)
+    device = assemble.build_device(config)
+    with join("ddp", World()) as group:
+        device = group.place(device)
+        device.apply()
+        state = assemble.build_state(config, device)
+        gradients = assemble.build_gradients(config, state.model, device)
+        batches = Batches(
+            np.random.default_rng(0).integers(0, config.model.vocab_size, 1 << 22, np.uint16),
+            context_length=config.model.context_length,
+            batch_size=config.training.batch_size,
+            seed=0,
+        )
+        kinds: dict[str, Ranks] = {"no group": ALONE, "one rank": group}
+        took: dict[str, list[float]] = {name: [] for name in kinds}
+        for turn in range(arguments.turns + 1):
+            for name, ranks in kinds.items():
+                mean = MeanGradients(gradients, state.model, ranks)
+                seconds = timed(state, mean, ranks, batches, device, arguments.updates)
+                if turn:  # the first warms up
+                    took[name].append(seconds)
+    tokens = config.training.batch_size * config.model.context_length
+    for name, seconds in took.items():
+        print(
+            f"{name}  median {tokens / statistics.median(seconds):12,.0f} tokens a second   "
+            f"an update {1e3 * min(seconds):.2f} to {1e3 * max(seconds):.2f} ms"
+        )
+    pairs = zip(took["one rank"], took["no group"], strict=True)
+    ratios = sorted(with_group / without for with_group, without in pairs)
+    quarter = len(ratios) // 4
+    print(
+        f"{device.name()}: an update of one rank in a group takes "
+        f"{statistics.median(ratios):.4f} of one in no group "
+        f"(middle half {ratios[quarter]:.4f} to {ratios[-1 - quarter]:.4f}, {len(ratios)} pairs)"
+    )
+
+
+def timed(
+    state: assemble.TrainState,
+    gradients: MeanGradients,
+    ranks: Ranks,
+    batches: Batches,
+    device: Device,
+    updates: int,
+) -> float:
+    """Seconds of an update, the device's work included."""
+    wait(device)
+    started = time.perf_counter()
+    for step in range(updates):
+        inputs, targets = (torch.from_numpy(side).to(device.device) for side in batches.batch(step))
+        state.optimizer.zero_grad(set_to_none=True)
+        gradients(inputs, targets)
+        clip_gradients(state.model.parameters(), 1.0)
+        state.optimizer.step()
+        ranks.largest(0)
+    wait(device)
+    return (time.perf_counter() - started) / updates
+
+
+def wait(device: Device) -> None:
+    """Let the device finish."""
+    if device.device.type == "cuda":
+        torch.cuda.synchronize(device.device)
+
+
+if __name__ == "__main__":
+    main()
