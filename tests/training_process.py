@@ -19,18 +19,15 @@ def run_to_end(overrides: list[str], prepare: Callable[[], None] | None) -> None
 
 
 def rank_to_end(
-    frozen: str, rank: int, size: int, port: int, log: str, prepare: Callable[[], None] | None
+    frozen: str, environment: dict[str, str], log: str, prepare: Callable[[], None] | None
 ) -> None:
-    """Be one of the ranks that train the frozen configuration, as torchrun starts them."""
+    """Be one of the ranks that train the frozen configuration; their variables say which."""
     import os
 
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    os.environ |= {
-        "RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank),
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-    }  # fmt: skip
+    os.environ |= environment
     if prepare is not None:
         prepare()
     from lmlab.run import main

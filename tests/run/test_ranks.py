@@ -59,7 +59,15 @@ class Launcher:
         self.number = 0
 
     def __call__(
-        self, overrides: list[str], size: int, prepare: dict[int, Prepare] | None = None
+        self,
+        overrides: list[str],
+        size: int,
+        prepare: dict[int, Prepare] | None = None,
+        variables: Callable[[int, int], dict[str, str]] = lambda rank, size: {
+            "RANK": str(rank),
+            "WORLD_SIZE": str(size),
+            "LOCAL_RANK": str(rank),
+        },
     ) -> Trained:
         self.number += 1
         frozen = self.folder / f"frozen{self.number}.yaml"
@@ -68,11 +76,16 @@ class Launcher:
         log = self.folder / f"printed{self.number}.txt"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+            where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
         ranks = [
             self.context.Process(
                 target=rank_to_end,
-                args=(str(frozen), rank, size, port, str(log), (prepare or {}).get(rank)),
+                args=(
+                    str(frozen),
+                    variables(rank, size) | where,
+                    str(log),
+                    (prepare or {}).get(rank),
+                ),
             )
             for rank in range(size)
         ]
@@ -110,7 +123,7 @@ def send(number: signal.Signals) -> None:
 
 
 def break_down() -> None:
-    raise RuntimeError("a bug of rank 1")
+    raise RuntimeError("a bug")
 
 
 def signal_at(step: int, number: signal.Signals) -> Prepare:
@@ -234,18 +247,19 @@ def test_the_writer_killed_is_told_by_another(settings, launch: Launcher, tmp_pa
     assert trained.run.status()["status"] == "interrupted"
 
 
+@pytest.mark.parametrize(("rank", "told"), [(1, "rank 1 failed: Traceback"), (0, "Traceback")])
 def test_a_bug_in_one_rank_is_kept_with_its_traceback(
-    settings, launch: Launcher, tmp_path: Path
+    settings, launch: Launcher, tmp_path: Path, rank: int, told: str
 ) -> None:
-    prepare = {1: functools.partial(at_step, 7, break_down)}
+    prepare = {rank: functools.partial(at_step, 7, break_down)}
     trained = launch([*settings, f"output_root={tmp_path / 'outputs'}"], 2, prepare)
     assert trained.codes == [1, 1]
-    assert trained.printed.count("RuntimeError: a bug of rank 1") == 1
+    assert trained.printed.count("RuntimeError: a bug\n") == 1
     assert trained.errors == []
     status = trained.run.status()
     assert status["status"] == "failed"
-    assert "rank 1 failed: Traceback" in status["reason"]
-    assert "a bug of rank 1" in status["reason"]
+    assert status["reason"].startswith(told)
+    assert "RuntimeError: a bug\n" in status["reason"]
 
 
 @pytest.mark.parametrize(
@@ -335,6 +349,19 @@ SLURM = {
     "SLURM_JOB_ID": "71", "SLURM_STEP_ID": "2", "SLURM_PROCID": "3", "SLURM_LOCALID": "1",
     "SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_NODELIST": "gpu[07-08]",
 }  # fmt: skip
+
+
+def slurm_variables(rank: int, size: int) -> dict[str, str]:
+    return SLURM | {
+        "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_STEP_NUM_TASKS": str(size),
+    }  # fmt: skip
+
+
+def test_tasks_of_slurm_are_ranks(settings, launch: Launcher, tmp_path: Path) -> None:
+    words = [*settings, f"output_root={tmp_path / 'outputs'}", "training.steps=4"]
+    trained = launch(words, 2, variables=slurm_variables)
+    assert trained.codes == [0, 0]
+    assert trained.run.meta()["sessions"][0]["ranks"] == 2
 
 
 class TestWorld:
