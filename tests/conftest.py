@@ -45,6 +45,7 @@ def overrides(tmp_path: Path, texts: tuple[Path, Path]) -> list[str]:
         "samples.max_new_tokens=8",
         "runtime.device=cpu",
         "runtime.threads=1",
+        "runtime.policy=exact",
         "logger=none",
     ]
 

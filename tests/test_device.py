@@ -6,24 +6,19 @@ import torch
 from lmlab.device import resolve_device
 from lmlab.errors import ConfigError
 
-SETTINGS = {
-    "device": "cpu", "precision": "auto", "tf32": True, "compile": "auto", "threads": 3,
-    "deterministic": True,
-}  # fmt: skip
+SETTINGS = {"device": "cpu", "policy": "exact", "compile": False, "threads": 3}
 
 
-def test_auto_on_a_cpu_means_exact_float32() -> None:
+def test_a_cpu_has_no_peak_that_is_known() -> None:
     device = resolve_device(**SETTINGS)
     assert device.device == torch.device("cpu")
-    assert (device.precision, device.compile, device.tf32) == ("fp32", False, False)
     assert device.peak_flops() is None
 
 
-def test_what_changes_no_result_is_not_in_the_identity() -> None:
-    one, other = (resolve_device(**SETTINGS | {"tf32": tf32}) for tf32 in (True, False))
-    assert one.identity() == other.identity(), "TF32 does not exist on a CPU"
-    assert resolve_device(**SETTINGS | {"threads": 2}).identity() != one.identity()
-    assert resolve_device(**SETTINGS | {"precision": "bf16"}).identity() != one.identity()
+def test_what_changes_the_result_is_in_the_identity() -> None:
+    one = resolve_device(**SETTINGS)
+    for change in ({"threads": 2}, {"policy": "fast"}, {"compile": True}):
+        assert resolve_device(**SETTINGS | change).identity() != one.identity()
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "cpu:1"])
@@ -32,17 +27,19 @@ def test_a_device_that_is_not_here_is_told_with_those_that_are(device: str) -> N
         resolve_device(**SETTINGS | {"device": device})
 
 
-def test_the_policy_is_applied_and_bf16_autocasts() -> None:
+def test_the_policy_is_applied_and_taken_back_by_the_next() -> None:
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    device = resolve_device(**SETTINGS | {"precision": "bf16", "threads": 1})
+    fast, exact = (
+        resolve_device(**SETTINGS | {"policy": p, "threads": 1}) for p in ("fast", "exact")
+    )
     try:
-        device.apply()
+        fast.apply()
         assert torch.get_num_threads() == 1
         assert torch.are_deterministic_algorithms_enabled()
+        assert torch.get_float32_matmul_precision() == fast.policy.products
+        exact.apply()
+        assert torch.get_float32_matmul_precision() == "highest"
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)
-    with device.autocast():
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
-    with resolve_device(**SETTINGS).autocast():
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+        torch.set_float32_matmul_precision("highest")

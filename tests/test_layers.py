@@ -11,9 +11,24 @@ SOURCE = Path(__file__).parents[1] / "src" / "lmlab"
 
 LAYERS: dict[str, int] = {
     **dict.fromkeys(
-        ["errors", "io", "background", "lock", "config", "device", "provenance", "hf", "words"], 0
+        [
+            "errors",
+            "io",
+            "background",
+            "lock",
+            "config",
+            "device",
+            "policy",
+            "provenance",
+            "hf",
+            "words",
+            "world",
+            "ranks",
+            "rank_group",
+            "peers",
+        ],
+        0,
     ),
-    **dict.fromkeys(["world", "ranks", "rank_group", "peers"], 0),
     **dict.fromkeys(["tokenizer", "nn", "optim"], 1),
     **dict.fromkeys(
         [
@@ -24,6 +39,11 @@ LAYERS: dict[str, int] = {
             "tracking",
             "validation",
             "gradients",
+            "objective",
+            "working",
+            "resident",
+            "graphed",
+            "compiling",
             "sampling",
             "run_folder",
             "replicas",

@@ -18,6 +18,7 @@ from lmlab.background import InBackground
 from lmlab.checkpoint import Checkpoints, Progress, TrainState
 from lmlab.errors import DiskError
 from lmlab.gradients import Gradients
+from lmlab.objective import of_logits
 from lmlab.trainer import LoopSettings, StopRequest, Trainer, weight_norm
 from lmlab.validation import Validation
 
@@ -56,7 +57,7 @@ def measure(model: nn.Module) -> Validation:
 def make_trainer(folder: Path, state: TrainState, rows: list[dict[str, Any]], **changes: Any):
     parts: dict[str, Any] = {
         "state": state,
-        "gradients": Gradients(state.model, micro_batch_size=4),
+        "gradients": Gradients(of_logits(state.model), micro_batch_size=4),
         "batches": Batches(),
         "schedule": schedule,
         "evaluate": measure,
@@ -122,7 +123,7 @@ def test_evaluation_and_saving_come_at_their_steps_and_at_the_end(tmp_path: Path
 def test_accumulation_equals_the_whole_batch(tmp_path: Path, size: int) -> None:
     whole, parts = make_state(), make_state()
     make_trainer(tmp_path / "whole", whole, []).train()
-    gradients = Gradients(parts.model, micro_batch_size=size)
+    gradients = Gradients(of_logits(parts.model), micro_batch_size=size)
     make_trainer(tmp_path / "parts", parts, [], gradients=gradients).train()
     for ours, theirs in zip(parameters(whole), parameters(parts), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
@@ -203,7 +204,7 @@ class FakeLoss:
 @pytest.mark.parametrize("factor", [math.nan, math.inf, 1e4])
 def test_divergence_ends_the_run_and_is_not_saved(tmp_path: Path, factor: float) -> None:
     state, rows = make_state(), []
-    gradients = Gradients(FakeLoss(state.model, 8, factor), micro_batch_size=4)
+    gradients = Gradients(of_logits(FakeLoss(state.model, 8, factor)), micro_batch_size=4)
     trainer = make_trainer(tmp_path, state, rows, gradients=gradients, save_every=5)
     assert trainer.train() == "diverged"
     assert rows[-1]["kind"] == "train"
@@ -216,7 +217,7 @@ def test_divergence_ends_the_run_and_is_not_saved(tmp_path: Path, factor: float)
 
 def test_a_high_loss_within_the_margin_is_no_divergence(tmp_path: Path) -> None:
     state = make_state()
-    gradients = Gradients(FakeLoss(state.model, 8, 10.0), micro_batch_size=4)
+    gradients = Gradients(of_logits(FakeLoss(state.model, 8, 10.0)), micro_batch_size=4)
     trainer = make_trainer(tmp_path, state, [], gradients=gradients, divergence_margin=1e6)
     assert trainer.train() == "done"
 

@@ -15,8 +15,11 @@ from typing import Any
 
 import torch
 
+from lmlab.accounting.find import NotCounted
+from lmlab.accounting.model import count_model
 from lmlab.background import InBackground
 from lmlab.checkpoint import Checkpoints, Progress, TrainState
+from lmlab.compiling import GPU_RATE, Work, decide, share_cache
 from lmlab.config.compose import Config, meaning, plain, thaw
 from lmlab.data.batches import Batches, validation_windows
 from lmlab.data.sources import Corpus
@@ -24,12 +27,17 @@ from lmlab.data.token_file import TokenFile, encode_corpus
 from lmlab.device import Device, resolve_device
 from lmlab.errors import ConfigError
 from lmlab.gradients import Gradients
+from lmlab.graphed import LAUNCH_BOUND_SECONDS, GraphedGradients
 from lmlab.model import Transformer
+from lmlab.objective import compiled, in_chunks, of_logits
 from lmlab.optim.groups import parameter_groups
 from lmlab.ranks import ALONE, Ranks
+from lmlab.resident import ResidentBatches, fits_on
+from lmlab.run_folder import RunFolder
 from lmlab.tokenizer import Tokenizer
 from lmlab.tracking import RunInfo, Tracker
 from lmlab.validation import Evaluator
+from lmlab.working import WorkingCopy
 
 # Raised when a change of the code changes the numbers that a run of the same settings computes.
 NUMERICS_VERSION = 1
@@ -148,11 +156,65 @@ def share_of(config: Config, num_ranks: int) -> Config:
 
 
 def build_device(config: Config) -> Device:
-    """Resolve ``runtime``. Raises :class:`ConfigError` for a device that is not here."""
-    policy = plain(config.runtime)
-    # What is told and checked, and by how many; not how it is computed.
-    del policy["preflight"], policy["beside"], policy["parallel"]
-    return resolve_device(**policy)
+    """Resolve ``runtime``, for this very configuration: its length decides on compilation too.
+
+    Raises:
+        ConfigError: the device is not here, or cannot carry out the policy.
+    """
+    runtime = config.runtime
+    device = _resolve(runtime.device, runtime.policy, runtime.threads)
+    compiled = runtime.compile
+    if compiled == "auto":
+        compiled = _compiled_before(config, device)
+    if compiled is None:
+        compiled = _pays_to_compile(config, device)
+    return dataclasses.replace(device, compile=compiled)
+
+
+@functools.lru_cache
+def _resolve(device: str, policy: str, threads: int | str) -> Device:
+    return resolve_device(device=device, policy=policy, compile=False, threads=threads)
+
+
+def _compiled_before(config: Config, device: Device) -> bool | None:
+    """Whether the run, or the one that it goes on from, was begun compiled; None where neither is.
+
+    To go on otherwise would change the last bits of its result.
+    """
+    first_choice = Path(config.output_root) / config.study / config.arm / f"seed{config.seed}"
+    for folder in filter(None, (config.parent, first_choice)):
+        identity = RunFolder(Path(folder)).meta().get("identity")
+        if identity is None:
+            continue
+        begun = dict(identity["device"])
+        compiled = begun.pop("compile", None)
+        same_device = begun | {"compile": False} == device.identity()
+        if config.parent or (same_device and identity["config"] == meaning(config)):
+            return compiled
+    return None
+
+
+def _pays_to_compile(config: Config, device: Device) -> bool:
+    if device.policy.is_plain:  # its bits are to be the equations' own
+        return False
+    content, training = plain(config), config.training
+    try:
+        step_flops = count_model(content["model"]).training_flops() * training.batch_size
+    except NotCounted:
+        step_flops = None
+    shape = {
+        "torch": torch.__version__,
+        "numerics": NUMERICS_VERSION,
+        "model": {key: value for key, value in content["model"].items() if key != "init"},
+        "micro_batch": training.micro_batch_size or training.batch_size,
+        "batch": training.batch_size,
+        "device": device.identity() | {"name": device.name()},
+    }
+    work = Work(
+        shape=shape, steps=training.steps, step_flops=step_flops,
+        device_type=device.device.type, precision=device.policy.precision, threads=device.threads,
+    )  # fmt: skip
+    return decide(work, cache_folder(config))
 
 
 def build_model(config: Config) -> Transformer:
@@ -195,14 +257,27 @@ def build_optimizer(config: Config, model: Transformer) -> torch.optim.Optimizer
 
 def build_gradients(
     config: Config, model: Transformer, device: Device, micro_batch_size: int | None = None
-) -> Gradients:
+) -> Gradients | GraphedGradients:
     """What computes an update's gradients; the micro-batch is the run's unless given."""
     training = config.training
-    return Gradients(
-        torch.compile(model) if device.compile else model,
+    working = WorkingCopy(model) if device.policy.precision == "bf16" else None
+    own = model if working is None else working.model
+    objective = of_logits(own)
+    if not device.policy.is_plain:
+        own.join_products()
+        objective = in_chunks(own)
+    if device.compile:
+        share_cache(cache_folder(config))
+        objective = compiled(objective, device.device)
+    gradients = Gradients(
+        objective,
         micro_batch_size=micro_batch_size or training.micro_batch_size or training.batch_size,
-        autocast=device.autocast,
+        working=working,
     )
+    step_flops = 3 * model.forward_flops_per_token() * model.context_length * training.batch_size
+    if device.device.type == "cuda" and step_flops < LAUNCH_BOUND_SECONDS * GPU_RATE:
+        return GraphedGradients(gradients, list(model.parameters()))
+    return gradients
 
 
 def build_schedule(config: Config) -> Callable[[int], float]:
@@ -210,15 +285,23 @@ def build_schedule(config: Config) -> Callable[[int], float]:
     return functools.partial(factory(config.schedule), total_steps=config.training.steps)
 
 
-def build_batches(config: Config, texts: Texts, ranks: Ranks = ALONE) -> Batches:
-    """Training batches by step, or this rank's part of them."""
-    return Batches(
+def build_batches(
+    config: Config, texts: Texts, place: torch.device | None = None, ranks: Ranks = ALONE
+) -> Batches | ResidentBatches:
+    """Training batches by step, or this rank's part of them.
+
+    They come from ``place``, where it is a GPU that holds the whole text.
+    """
+    batches = Batches(
         texts.train.tokens,
         context_length=config.model.context_length,
         batch_size=config.training.batch_size,
         seed=config.seeds.data,
         part=ranks.part_of(config.training.batch_size),
     )
+    if place is not None and fits_on(place, len(batches.tokens)):
+        return ResidentBatches(batches, place)
+    return batches
 
 
 def build_evaluator(
@@ -236,7 +319,7 @@ def build_evaluator(
         texts.tokenizer.token_byte_lengths,
         batch_size=config.validation.batch_size,
         device=device.device,
-        autocast=device.autocast,
+        in_bf16=device.policy.precision == "bf16",
         ranks=ranks,
     )
 

@@ -1,8 +1,7 @@
-"""Where and how a run computes: device, precision, threads, compilation, determinism."""
+"""Where and how a run computes: device, numerical policy, threads, compilation."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from lmlab.errors import ConfigError
+from lmlab.policy import Policy, resolve_policy
 
 # Dense bf16 peak of one device in FLOP/s, from the makers' data sheets (without sparsity).
 # Longer names come first where one is a part of another.
@@ -26,29 +26,34 @@ PEAK_BF16_FLOPS = {
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """The resolved numerical policy and place of a run.
+    """The place of a run, and how it computes there.
 
     Attributes:
         device: where tensors live.
-        precision: ``fp32`` or ``bf16`` (autocast: products in bfloat16, weights in float32).
-        tf32: whether float32 products on CUDA may use TF32; False elsewhere.
-        compile: whether the model goes through ``torch.compile``.
+        policy: in which numbers, by which products.
+        compile: whether the step goes through ``torch.compile``.
         threads: CPU threads inside one operation; ranks on the same cores share them.
-        deterministic: whether torch refuses operations that are not bitwise repeatable.
     """
 
     device: torch.device
-    precision: str
-    tf32: bool
+    policy: Policy
     compile: bool
     threads: int
-    deterministic: bool
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether torch refuses operations that are not bitwise repeatable.
+
+        On a CPU that costs little and makes every policy's resumed run end in the same bits; on
+        CUDA it costs, and is what ``exact`` is for.
+        """
+        return self.policy.is_plain or self.device.type == "cpu"
 
     def apply(self, core_sharers: int = 1) -> None:
-        """Set the process-wide torch switches of this policy.
+        """Set the process-wide torch switches of this run.
 
         Args:
-            core_sharers: processes of this run that compute on the same cores.
+            core_sharers: processes of the run that compute on the same cores.
         """
         torch.set_num_threads(max(1, self.threads // core_sharers))
         if self.deterministic and self.device.type == "cuda":
@@ -58,29 +63,20 @@ class Device:
         # Torch would also fill all fresh memory with NaN, a tenth of a small CPU step, to expose
         # operations that read it before writing; none here does.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        if self.device.type == "cuda":
-            torch.backends.cuda.matmul.allow_tf32 = self.tf32
-            torch.backends.cudnn.allow_tf32 = self.tf32
-
-    def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """The context in which forward passes run."""
-        if self.precision == "fp32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        torch.set_float32_matmul_precision(self.policy.products)
 
     def identity(self) -> dict[str, Any]:
-        """What of this policy changes the result, and so belongs to a run's identity.
+        """What of this changes the result, and so belongs to a run's identity.
 
         The device's index does not; threads do on a CPU, where they order the sums.
         """
         cpu = self.device.type == "cpu"
         return {
             "device_type": self.device.type,
-            "precision": self.precision,
-            "tf32": self.tf32,
+            "policy": self.policy.name,
+            "products": self.policy.products,
             "compile": self.compile,
             "threads": self.threads if cpu else None,
-            "deterministic": self.deterministic,
         }
 
     def name(self) -> str:
@@ -90,44 +86,28 @@ class Device:
         return self.device.type
 
     def peak_flops(self) -> float | None:
-        """Peak FLOP/s at this precision where it is known; None elsewhere (no MFU is shown)."""
-        if self.device.type != "cuda" or self.precision != "bf16":
+        """Peak FLOP/s of this policy where it is known; None elsewhere (no MFU is shown)."""
+        if self.device.type != "cuda" or self.policy.precision != "bf16":
             return None
         name = self.name()
         return next((peak for key, peak in PEAK_BF16_FLOPS.items() if key in name), None)
 
 
-def resolve_device(
-    *,
-    device: str,
-    precision: str,
-    tf32: bool,
-    compile: str,
-    threads: int | str,
-    deterministic: bool,
-) -> Device:
+def resolve_device(*, device: str, policy: str, compile: bool, threads: int | str) -> Device:
     """Turn the settings of ``runtime`` into a :class:`Device` that exists on this machine.
 
-    ``auto`` means: device CUDA, else MPS, else CPU; precision bf16 on CUDA devices that have it,
-    else fp32; compile on CUDA only, where Inductor repays its compilation within a normal run;
-    threads as many as this process may use.
+    ``auto`` means: device CUDA, else MPS, else CPU; policy as
+    :func:`lmlab.policy.resolve_policy` says; threads as many as this process may use.
 
     Raises:
-        ConfigError: the device does not exist here, or cannot compute in this precision.
+        ConfigError: the device does not exist here, or cannot carry out this policy.
     """
     place = _resolve_place(device)
-    if precision == "auto":
-        capable = place.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = "bf16" if capable else "fp32"
-    if threads == "auto":
-        threads = usable_cores()
     return Device(
         device=place,
-        precision=precision,
-        tf32=tf32 and place.type == "cuda",
-        compile=compile == "true" or (compile == "auto" and place.type == "cuda"),
-        threads=int(threads),
-        deterministic=deterministic,
+        policy=resolve_policy(policy, place),
+        compile=compile,
+        threads=usable_cores() if threads == "auto" else int(threads),
     )
 
 

@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-from typing import Any
-
 import torch
 
-from lmlab.nn.loss import cross_entropy
+from lmlab.objective import Objective
+from lmlab.working import WorkingCopy
 
 
 class Gradients:
     """Accumulates a batch's gradients in the parameters, a micro-batch at a time.
 
     Args:
-        forward: what is called for the logits: the model itself, or its compiled form.
+        objective: called with inputs and targets for their mean loss.
         micro_batch_size: sequences a forward pass; the batch is a multiple of it.
-        autocast: makes the context that forward passes run in.
+        working: the copy that ``objective`` computes with, whose gradients go to the weights
+            that it was copied from; None where it computes with those themselves.
     """
 
     def __init__(
-        self,
-        forward: Callable[[torch.Tensor], torch.Tensor],
-        *,
-        micro_batch_size: int,
-        autocast: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+        self, objective: Objective, *, micro_batch_size: int, working: WorkingCopy | None = None
     ) -> None:
-        self.forward = forward
+        self.objective = objective
         self.micro_batch_size = micro_batch_size
-        self.autocast = autocast
+        self.working = working
 
     def __call__(self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
         """Add the gradients of the batch's mean loss; return that loss, left on the device."""
+        if self.working is not None:
+            self.working.refresh()
         total = torch.zeros((), device=inputs_BT.device)
         for inputs, targets in zip(
             inputs_BT.split(self.micro_batch_size),
             targets_BT.split(self.micro_batch_size),
             strict=True,
         ):
-            with self.autocast():
-                logits = self.forward(inputs)
-            loss = cross_entropy(logits, targets) * (len(inputs) / len(inputs_BT))
+            loss = self.objective(inputs, targets) * (len(inputs) / len(inputs_BT))
             loss.backward()
+            if self.working is not None:
+                self.working.hand_over()
             total += loss.detach()
         return total

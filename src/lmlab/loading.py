@@ -43,10 +43,7 @@ def load(folder: str | Path, *, checkpoint: str = "best", device: str = "auto") 
     """
     if checkpoint not in ("best", "last"):
         raise ConfigError(f"checkpoint={checkpoint}: accepted is best or last")
-    place = resolve_device(
-        device=device, precision="fp32", tf32=False, compile="false",
-        threads="auto", deterministic=False,
-    )  # fmt: skip
+    place = resolve_device(device=device, policy="exact", compile=False, threads="auto")
     path = Path(folder)
     model, tokenizer = _load_run(path, checkpoint) if is_run(path) else _load_hf(path)
     return Loaded(model.to(place.device).eval(), tokenizer)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lmlab.nn.attention import CausalSelfAttention
 from lmlab.nn.block import Block
 from lmlab.nn.cache import KVCache
+from lmlab.nn.joint import joint_products
 from lmlab.nn.norm import NormStrategy
 from lmlab.nn.pos import Positions
 
@@ -73,7 +74,18 @@ class Transformer(nn.Module):
         caches: list[KVCache] | None = None,
         mask_BTS: Tensor | None = None,
     ) -> Tensor:
-        """Return the logits of each next token (B, T, V).
+        """Return the logits of each next token (B, T, V); arguments as of :meth:`hidden`."""
+        logits: Tensor = self.head(self.hidden(tokens_BT, positions_BT, caches, mask_BTS))
+        return logits
+
+    def hidden(
+        self,
+        tokens_BT: Tensor,
+        positions_BT: Tensor | None = None,
+        caches: list[KVCache] | None = None,
+        mask_BTS: Tensor | None = None,
+    ) -> Tensor:
+        """Return what the head is given (B, T, D), in the head's dtype.
 
         Args:
             tokens_BT: int64 ids, T at most ``context_length``.
@@ -82,11 +94,18 @@ class Transformer(nn.Module):
             mask_BTS: True where query t may see key s, S counting the cached tokens too; needed
                 with caches, else None for the causal mask.
         """
-        x = self.pos.embed(self.embedding(tokens_BT), positions_BT)
+        # Embeddings are looked up and summed in their own numbers, products computed in theirs.
+        x = self.pos.embed(self.embedding(tokens_BT), positions_BT).to(self.head.weight.dtype)
         for index, block in enumerate(self.blocks):
             x = block(x, positions_BT, None if caches is None else caches[index], mask_BTS)
-        logits: Tensor = self.head(self.final_norm(x))
-        return logits
+        final: Tensor = self.final_norm(x)
+        return final
+
+    def join_products(self) -> None:
+        """Compute maps of one input as one product from now on; see :mod:`lmlab.nn.joint`."""
+        for part in self.modules():
+            if hasattr(part, "products"):
+                part.products = joint_products  # type: ignore[assignment]
 
     def make_caches(self, batch_size: int, max_length: int) -> list[KVCache]:
         """Return an empty cache for each layer, with room for ``max_length`` tokens."""

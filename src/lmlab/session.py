@@ -132,6 +132,7 @@ class Session:
                 "num_parameters": self._model.num_parameters(),
                 "forward_flops_per_token": self._model.forward_flops_per_token(),
                 "floor": self.texts.floor(),
+                "policy": self.device.policy.as_dict(),
                 "sessions": sessions,
             }
         )
@@ -246,7 +247,7 @@ def build_trainer(
     return Trainer(
         state=state,
         gradients=MeanGradients(assemble.build_gradients(share, model, device), model, ranks),
-        batches=assemble.build_batches(config, texts, ranks),
+        batches=assemble.build_batches(config, texts, device.device, ranks),
         schedule=assemble.build_schedule(config),
         evaluate=assemble.build_evaluator(config, texts, device, ranks).evaluate,
         checkpoints=checkpoints,

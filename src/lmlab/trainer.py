@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterator
 from types import FrameType
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -26,8 +25,11 @@ log = logging.getLogger(__name__)
 class BatchSource(Protocol):
     """Training batches as a pure function of the step."""
 
-    def batch(self, step: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Return inputs and targets of update number ``step``, each (B, T) int64."""
+    def batch(self, step: int) -> tuple[Any, Any]:
+        """Return inputs and targets of update number ``step``, each (B, T) int64.
+
+        They are arrays, or tensors that may be on the device already.
+        """
         ...
 
 
@@ -209,8 +211,8 @@ class Trainer:
         return step % every == 0 or step == self.settings.steps
 
     def _fetch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        inputs, targets = (torch.from_numpy(side) for side in self.batches.batch(step))
-        if self.device.type == "cuda":
+        inputs, targets = map(torch.as_tensor, self.batches.batch(step))
+        if self.device.type == "cuda" and inputs.device.type == "cpu":
             inputs, targets = inputs.pin_memory(), targets.pin_memory()
         return (
             inputs.to(self.device, non_blocking=True),

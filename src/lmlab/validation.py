@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lmlab.model import Transformer
 from lmlab.ranks import ALONE, Ranks
+from lmlab.working import WorkingCopy
 
 Tokens = np.ndarray[Any, np.dtype[Any]]
 
@@ -53,7 +53,7 @@ class Evaluator:
         token_bytes: (V,) UTF-8 bytes of each vocabulary entry, 0 for special tokens.
         batch_size: windows a forward pass.
         device: where the model is.
-        autocast: makes the context that forward passes run in.
+        in_bf16: compute as a run of the bf16 policy does; see :mod:`lmlab.working`.
         ranks: that share the forward passes; the sums are those of one process, bit for bit where
             the losses are.
     """
@@ -66,7 +66,7 @@ class Evaluator:
         *,
         batch_size: int,
         device: torch.device,
-        autocast: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+        in_bf16: bool = False,
         ranks: Ranks = ALONE,
     ) -> None:
         self.tokens = tokens
@@ -74,7 +74,7 @@ class Evaluator:
         self.token_bytes = token_bytes
         self.batch_size = batch_size
         self.device = device
-        self.autocast = autocast
+        self.in_bf16 = in_bf16
         self.ranks = ranks
 
     @torch.inference_mode()
@@ -82,14 +82,17 @@ class Evaluator:
         """Return the losses of ``model``; its training mode is restored afterwards."""
         was_training = model.training
         model.eval()
+        computing = model
+        if self.in_bf16:
+            assert isinstance(model, Transformer)
+            computing = WorkingCopy(model).model
         # Of each batch: nats, tokens and bytes. Sums of float32 losses are taken in float64, on
         # the host where MPS has no float64, and every rank fills in the batches that are its own.
         batches = self._batches()
         sums = np.zeros((len(batches), 3))
         for index, (starts, length) in self.ranks.mine(batches):
             inputs, targets = self._windows(starts, length)
-            with self.autocast():
-                logits = model(torch.from_numpy(inputs).to(self.device))
+            logits = computing(torch.from_numpy(inputs).to(self.device))
             flat = torch.from_numpy(targets).to(self.device).flatten()
             losses = F.cross_entropy(logits.float().flatten(0, 1), flat, reduction="none")
             num_bytes = int(self.token_bytes[targets].sum())

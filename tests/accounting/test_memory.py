@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lmlab.accounting.account import Question, computing
 from lmlab.accounting.memory import (
     Computing,
     activations,
@@ -19,15 +20,22 @@ from lmlab.accounting.memory import (
 from lmlab.accounting.model import count_model
 from lmlab.accounting.textbook import Textbook
 from lmlab.config.compose import compose, plain
-from lmlab.nn.loss import cross_entropy
+from lmlab.objective import in_chunks, of_logits
 from lmlab.optim.counts import OptimizerCounts
+from lmlab.working import WorkingCopy
 from tests.accounting.small_models import build
 
 BATCH = 3
 
 
-def saved_bytes(network: Any, context: int, precision: str, plain_attention: bool) -> int:
+def saved_bytes(network: Any, context: int, policy: str, plain_attention: bool) -> int:
     """Bytes of every tensor that autograd saves, each once, parameters and tables aside."""
+    if policy == "bf16":
+        network = WorkingCopy(network).model
+    objective = of_logits(network)
+    if policy != "exact":
+        network.join_products()
+        objective = in_chunks(network)
     own = {t.untyped_storage().data_ptr() for t in [*network.parameters(), *network.buffers()]}
     seen: dict[int, int] = {}
     kept = []
@@ -41,24 +49,22 @@ def saved_bytes(network: Any, context: int, precision: str, plain_attention: boo
 
     tokens = torch.zeros(BATCH, context, dtype=torch.long)
     kernel = sdpa_kernel(SDPBackend.MATH) if plain_attention else contextlib.nullcontext()
-    autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")
     with kernel, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        with autocast:
-            logits = network(tokens)
-        cross_entropy(logits, tokens.clone())
+        objective(tokens, tokens.clone())
     return sum(seen.values())
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("policy", ["exact", "fast", "bf16"])
 @pytest.mark.parametrize("plain_attention", [False, True])
 def test_activations_are_what_autograd_saves(
-    models: list[Any], precision: str, plain_attention: bool
+    models: list[Any], policy: str, plain_attention: bool
 ) -> None:
-    how = Computing(precision=precision, fused_attention=not plain_attention)
+    question = Question(fused_attention=not plain_attention)
     worst = 0.0
     for model in models:
         counted = count_model(model)
-        saved = saved_bytes(build(model), counted.context, precision, plain_attention)
+        how = computing({"model": model}, "cpu", question, policy)
+        saved = saved_bytes(build(model), counted.context, policy, plain_attention)
         predicted = sum(activations(counted, BATCH, how).values())
         worst = max(worst, abs(predicted / saved - 1))
     assert worst < 0.01  # all but the four bytes of the loss's total weight
@@ -109,6 +115,9 @@ def test_what_saves_memory_does() -> None:
     whole = kept()
     assert kept(fused_attention=False) > whole
     assert kept(precision="bf16") < whole
-    assert kept(loss_chunk=512) == whole - 4 * 4 * 1024 * 50257
+    the_heads_gradient = 4 * 50257 * 1600
+    logits_and_targets = 4 * 1024 * (4 * 50257 + 8)
+    assert kept(loss_chunk=512) == whole - logits_and_targets + the_heads_gradient
+    assert kept(joint=True) > whole
     assert kept(checkpointing=True) < whole / 8
     assert kept(device="cuda") < whole

@@ -48,7 +48,7 @@ from lmlab.errors import ConfigError
         ("samples.top_p=1.5", "samples.top_p=1.5"),
         ("runtime.device=tpu", "runtime.device=tpu: accepted is auto, cpu, mps"),
         ("runtime.device=cuda:x", "runtime.device=cuda:x"),
-        ("runtime.precision=fp16", "runtime.precision=fp16: accepted is auto or fp32 or bf16"),
+        ("runtime.policy=fp16", "runtime.policy=fp16: accepted is auto or exact or fast or bf16"),
         ("runtime.compile=maybe", "runtime.compile=maybe"),
         ("runtime.threads=0", "runtime.threads=0"),
         ("runtime.threads=some", "runtime.threads=some"),

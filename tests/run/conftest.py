@@ -13,6 +13,8 @@ def _restore_torch() -> Iterator[None]:
     import torch
 
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    products = torch.get_float32_matmul_precision()
     yield
+    torch.set_float32_matmul_precision(products)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(strict)

@@ -31,7 +31,9 @@ CHOICES += [[f"model.init={init}"] for init in options("model/init")]
 CHOICES += [
     ["model.attention.num_kv_heads=1"], ["model.attention.qk_norm=true"],
     ["model.tie_embeddings=true"], ["tokenizer=bytes", "model.vocab_size=257"],
-    ["runtime.precision=bf16"], ["training.micro_batch_size=2"], ["training.grad_clip_norm=null"],
+    ["runtime.policy=fast"], ["runtime.policy=bf16"],
+    ["runtime.policy=bf16", "model.tie_embeddings=true"],
+    ["training.micro_batch_size=2"], ["training.grad_clip_norm=null"],
 ]  # fmt: skip
 
 

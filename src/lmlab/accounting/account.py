@@ -17,6 +17,7 @@ from lmlab.accounting.memory import (
 )
 from lmlab.accounting.model import GROUPS, ModelCounts, count_model, count_optimizer
 from lmlab.accounting.textbook import EXPRESSION, Textbook
+from lmlab.nn.loss_counts import chunk_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,14 +101,23 @@ def _flops(model: ModelCounts) -> dict[str, Any]:
     }
 
 
-def computing(config: Mapping[str, Any], device: str, question: Question) -> Computing:
-    """How the configured run computes on ``device``."""
-    precision = config["runtime"]["precision"]
-    if precision == "auto":
-        precision = "bf16" if device == "cuda" else "fp32"
+AUTO_POLICY = {"cuda": "bf16", "cpu": "fast", "mps": "exact"}
+
+
+def computing(
+    config: Mapping[str, Any], device: str, question: Question, policy: str | None = None
+) -> Computing:
+    """How the configured run computes on ``device``; by ``policy``, where that was resolved."""
+    policy = policy or config["runtime"]["policy"]
+    if policy == "auto":
+        policy = AUTO_POLICY[device]
+    chunk = question.loss_chunk
+    if chunk is None and policy != "exact":
+        chunk = chunk_rows(config["model"]["vocab_size"])
     return Computing(
-        precision=precision, device=device, fused_attention=question.fused_attention,
-        loss_chunk=question.loss_chunk, checkpointing=question.checkpointing,
+        precision="bf16" if policy == "bf16" else "fp32", device=device,
+        fused_attention=question.fused_attention, loss_chunk=chunk, joint=policy != "exact",
+        checkpointing=question.checkpointing,
     )  # fmt: skip
 
 

@@ -18,10 +18,11 @@ class Computing:
     """How a run computes, as far as its memory depends on it.
 
     Attributes:
-        precision: ``fp32``, or ``bf16`` for autocast.
+        precision: ``fp32``, or ``bf16`` with a working copy of the matrices.
         device: ``cpu``, ``cuda`` or ``mps``.
         fused_attention: whether scores are never written out.
         loss_chunk: tokens whose logits exist at a time; None for all of the pass.
+        joint: whether matrices that share an input are put together for one product.
         checkpointing: keep each block's input alone and compute the rest again.
     """
 
@@ -29,6 +30,7 @@ class Computing:
     device: str = "cpu"
     fused_attention: bool = True
     loss_chunk: int | None = None
+    joint: bool = False
     checkpointing: bool = False
 
     @property
@@ -88,13 +90,15 @@ def activations(model: ModelCounts, batch: int, how: Computing) -> dict[str, int
     found: dict[str, int] = {}
     for component, held in model.held(how.fused_attention):
         own = component.times * _bytes(held, model.context, batch, how)
-        if held.name == "log softmax" and how.loss_chunk is not None:
-            own = 0  # each chunk's logits are gone when the next one's are made
+        if held.name in ("log softmax", "targets") and how.loss_chunk is not None:
+            own = 0  # each chunk's are gone when the next one's are made
         found[component.name] = found.get(component.name, 0) + own
     if how.checkpointing:
         found = _checkpointed(model, batch, how, found)
-    if how.precision != "fp32":
-        found["bf16 copies of the weights"] = 2 * model.matrix_entries
+    if how.joint:
+        found["matrices put together"] = how.compute_bytes * model.joint_entries
+    if how.loss_chunk is not None:
+        found["the head's gradient"] = how.compute_bytes * model.vocab_size * model.d_model
     return {name: size for name, size in found.items() if size}
 
 
@@ -118,6 +122,8 @@ def memory(
         validation_batch: sequences of a pass of an evaluation.
     """
     parameters = FLOAT32 * (model.parameters + model.tables)
+    if how.precision != "fp32":
+        parameters += 2 * model.matrix_entries  # the working copy
     gradients = FLOAT32 * model.parameters
     state = FLOAT32 * optimizer.state
     workspace = CUBLAS_WORKSPACE if how.device == "cuda" else 0
@@ -182,8 +188,6 @@ def _bytes(held: Held, context: int, batch: int, how: Computing) -> int:
         return 8 * values
     if held.kind is Kind.FLOAT32:
         return FLOAT32 * values
-    if held.kind is Kind.INPUT:
-        return values * (FLOAT32 if how.precision == "fp32" else 2 * held.readers)
     return how.compute_bytes * values
 
 
@@ -207,11 +211,13 @@ def _loss_transient(model: ModelCounts, batch: int, how: Computing) -> int:
     The trainer's name for the logits lives through the backward pass.
     """
     tokens = batch * model.context
-    shown = tokens if how.loss_chunk is None else min(tokens, how.loss_chunk)
-    a_value = how.compute_bytes + 2 * FLOAT32
-    if how.loss_chunk is not None:
-        a_value += FLOAT32
-    return shown * model.vocab_size * a_value
+    if how.loss_chunk is None:
+        return tokens * model.vocab_size * (how.compute_bytes + 2 * FLOAT32)
+    # Logits, softmax, softmax less one, and the gradient; beside them the head's gradient so far
+    # and that of the chunk, in float32.
+    a_value = 4 * FLOAT32 + (how.compute_bytes if how.precision != "fp32" else 0)
+    shown = min(tokens, how.loss_chunk)
+    return model.vocab_size * (shown * a_value + 2 * FLOAT32 * model.d_model)
 
 
 def _validation(model: ModelCounts, batch: int, how: Computing) -> int:

@@ -85,6 +85,11 @@ class ModelCounts:
         return sum(c.times * c.counts.matrix for c in self.components)
 
     @property
+    def joint_entries(self) -> int:
+        """Entries of matrices that are put together for joint products."""
+        return sum(c.times * c.counts.joint for c in self.components)
+
+    @property
     def tables(self) -> int:
         """float32 values that are no parameters."""
         return sum(c.times * c.counts.tables for c in self.components)
@@ -139,7 +144,7 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
     head = Counts(
         parameters=0 if model["tie_embeddings"] else vocab * width,
         matrix=vocab * width,
-        held=(Held("head input", width, Kind.INPUT), Held("log softmax", vocab, Kind.FLOAT32),
+        held=(Held("head input", width), Held("log softmax", vocab, Kind.FLOAT32),
               Held("targets", 1, Kind.INDEX)),
         textbook=(Held("logits", vocab), Held("cross-entropy", 1)),
     )  # fmt: skip

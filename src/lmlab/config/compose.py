@@ -19,6 +19,7 @@ from lmlab.config.gate import check_leaves
 from lmlab.config.meaning import arm_name, meaning_of
 from lmlab.config.messages import telling
 from lmlab.config.paths import conf_folder
+from lmlab.config.retired import upgrade
 from lmlab.config.rules import check_rules
 from lmlab.config.selection import rewrite_all
 from lmlab.config.user_settings import search_path
@@ -95,8 +96,9 @@ def load_frozen(path: Path) -> Config:
         raise DataError(f"{path} cannot be read as a configuration: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} cannot be read as a configuration: it holds no keys")
+    named = {str(key): value for key, value in content.items()}
     with telling([], conf_folder()):
-        typed = OmegaConf.merge(OmegaConf.structured(schema.Trunk), content)
+        typed = OmegaConf.merge(OmegaConf.structured(schema.Trunk), upgrade(named))
         whole = OmegaConf.to_container(typed, throw_on_missing=True)
     assert isinstance(whole, dict)
     return _checked({str(key): value for key, value in whole.items()})

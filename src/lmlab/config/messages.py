@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lmlab.config.retired import RETIRED
 from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError, UserError, did_you_mean
 
@@ -115,6 +116,8 @@ def _no_such_option(choice: str, folder: Path) -> str:
 
 def _no_such_key(key: str, overrides: Sequence[str], folder: Path) -> str:
     dotted = key.replace("/", ".")
+    if dotted in RETIRED:
+        return f"{dotted}: there is no such setting any more; use {RETIRED[dotted]}"
     known = known_keys(folder)
     parent, _, _ = dotted.rpartition(".")
     siblings = sorted({name for name in known if name.rpartition(".")[0] == parent})

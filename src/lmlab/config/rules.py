@@ -10,7 +10,7 @@ from typing import Any
 
 from lmlab.errors import ConfigError
 
-_PRECISIONS = ("auto", "fp32", "bf16")
+_POLICIES = ("auto", "exact", "fast", "bf16")
 _PREFLIGHTS = ("refuse", "warn", "off")
 _PARALLEL = ("auto", "none", "ddp")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -128,7 +128,7 @@ def _runtime(config: dict[str, Any]) -> Rules:
     runtime = config["runtime"]
     device = bool(_DEVICE.fullmatch(runtime["device"]))
     yield "runtime.device", device, "auto, cpu, mps, cuda or cuda:<index>"
-    yield "runtime.precision", runtime["precision"] in _PRECISIONS, " or ".join(_PRECISIONS)
+    yield "runtime.policy", runtime["policy"] in _POLICIES, " or ".join(_POLICIES)
     yield "runtime.compile", runtime["compile"] in ("auto", True, False), "auto, true or false"
     threads = runtime["threads"]
     number = isinstance(threads, int) and not isinstance(threads, bool) and threads >= 1

@@ -87,11 +87,9 @@ class Runtime:
     """Device, numerical policy (:func:`lmlab.device.resolve_device`), and what preflight does."""
 
     device: str = MISSING
-    precision: str = MISSING
-    tf32: bool = MISSING
+    policy: str = MISSING
     compile: Any = MISSING
     threads: Any = MISSING
-    deterministic: bool = MISSING
     preflight: str = "refuse"  # configurations frozen before these existed stay readable
     beside: int = 0
     parallel: str = "auto"

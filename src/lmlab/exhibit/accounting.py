@@ -78,7 +78,7 @@ def accounting(
 
 
 def _count(overrides: Sequence[str], question: Question) -> dict[str, Any]:
-    return account(plain(compose([*overrides, "runtime.precision=fp32"])), question, "cuda")
+    return account(plain(compose([*overrides, "runtime.policy=exact"])), question, "cuda")
 
 
 def _section(table: Table, text: Sequence[str] = (), **more: Any) -> Section:
@@ -171,16 +171,16 @@ def _adamw(name: str, found: Mapping[str, Any], question: Question) -> Section:
 def _kept(name: str, question: Question) -> Section:
     """What a run really keeps, by how it computes."""
     ways: dict[str, tuple[str, dict[str, Any]]] = {
-        "plain attention, float32": ("fp32", {"fused_attention": False}),
-        "fused attention, float32": ("fp32", {}),
-        "fused attention, bf16": ("bf16", {}),
-        "and the loss in chunks of 1,024 tokens": ("bf16", {"loss_chunk": 1024}),
-        "and blocks computed again": ("bf16", {"loss_chunk": 1024, "checkpointing": True}),
+        "plain attention, float32": ("exact", {"fused_attention": False}),
+        "fused attention, float32": ("exact", {}),
+        "and the loss in chunks": ("fast", {}),
+        "and in bf16": ("bf16", {}),
+        "and blocks computed again": ("bf16", {"checkpointing": True}),
     }
     rows = []
-    for told, (precision, changes) in ways.items():
+    for told, (policy, changes) in ways.items():
         words = [f"model={name}", "training.batch_size=1", "validation.batch_size=1",
-                 f"runtime.precision={precision}"]  # fmt: skip
+                 f"runtime.policy={policy}"]  # fmt: skip
         asked = dataclasses.replace(question, **changes)
         held = account(plain(compose(words)), asked, "cuda")["memory"]
         fixed = held["parameters"] + held["gradients"] + held["optimizer"]
@@ -190,8 +190,8 @@ def _kept(name: str, question: Question) -> Section:
         )  # fmt: skip
     text = [
         f"What autograd keeps of one sequence of {name} with its gated feed-forward layer (three "
-        "matrices, so more parameters than on paper), by how the run computes. Activations contain "
-        "the bf16 copies of the weights where there are any."
+        "matrices, so more parameters than on paper), by how the run computes. Weights contain "
+        "the bf16 copies of the matrices where there are any."
     ]
     columns = ["", "weights, gradients, moments, GB", "activations of one sequence, GB",
                "logits and their gradients, GB", "largest batch"]  # fmt: skip

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmlab.nn.cache import KVCache
+from lmlab.nn.joint import Products, separate_products
 from lmlab.nn.norm import RMSNorm
 from lmlab.nn.pos import Positions
 
@@ -47,6 +48,7 @@ class CausalSelfAttention(nn.Module):
         self.out = nn.Linear(num_heads * self.d_head, d_model, bias=False)
         self.q_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
         self.k_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
+        self.products: Products = separate_products
         # One object serves all layers and belongs to the model; kept out of this module's children
         # so that its parameters appear once.
         self._pos = [pos]
@@ -68,9 +70,9 @@ class CausalSelfAttention(nn.Module):
                 causal mask.
         """
         (pos,) = self._pos
-        q = pos.rotate(self.q_norm(self._split(self.q(x_BTD))), positions_BT)
-        k = pos.rotate(self.k_norm(self._split(self.k(x_BTD))), positions_BT)
-        v = self._split(self.v(x_BTD))
+        q, k, v = map(self._split, self.products(x_BTD, (self.q, self.k, self.v)))
+        q = pos.rotate(self.q_norm(q), positions_BT)
+        k = pos.rotate(self.k_norm(k), positions_BT)
         if cache is not None:
             k, v = cache.append(k.to(cache.k_BGSK.dtype), v.to(cache.v_BGSK.dtype))
             k, v = k.to(q.dtype), v.to(q.dtype)

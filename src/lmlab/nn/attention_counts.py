@@ -25,7 +25,7 @@ def CausalSelfAttention(
     width, kv_width = num_heads * d_head, kv_heads * d_head
     matrix = 2 * d_model * (width + kv_width)
     projected = (Held("query", width), Held("key", kv_width), Held("value", kv_width))
-    read = Held("attention input", d_model, Kind.INPUT, readers=3)
+    read = Held("attention input", d_model)
     mixed = Held("mixed values", width)
     normed: tuple[Held, ...] = ()
     if qk_norm:
@@ -37,6 +37,7 @@ def CausalSelfAttention(
     softmax = Held("softmax", 0, Kind.FLOAT32, a_pair=num_heads)
     return Counts(
         parameters=matrix + (2 * d_head if qk_norm else 0),
+        joint=d_model * (width + 2 * kv_width),
         matrix=matrix,
         pairs=2 * width,
         held=fused,

@@ -17,14 +17,11 @@ class Kind(enum.Enum):
     Attributes:
         FLOAT32: float32 whatever the precision of the run.
         COMPUTE: the precision that products are computed in.
-        INPUT: the float32 input of products: kept as it is in float32; under bf16 autocast each
-            product that reads it keeps a copy of its own.
         INDEX: int64.
     """
 
     FLOAT32 = "float32"
     COMPUTE = "compute"
-    INPUT = "input"
     INDEX = "index"
 
 
@@ -36,7 +33,6 @@ class Held:
         name: of the tensor.
         a_token: values for each token of the batch.
         kind: tells the bytes of a value.
-        readers: products that read an input.
         a_pair: values for each pair of a query and a key of a sequence.
         unfused: kept on a CPU alone, where the operation is put together from simpler ones.
     """
@@ -44,7 +40,6 @@ class Held:
     name: str
     a_token: int
     kind: Kind = Kind.COMPUTE
-    readers: int = 1
     a_pair: int = 0
     unfused: bool = False
 
@@ -55,6 +50,7 @@ class Counts:
 
     Attributes:
         parameters: weights that belong to it.
+        joint: entries of its matrices that share an input, and may be put together for a product.
         matrix: entries of the matrices that each token is multiplied by, shared weights too.
         pairs: multiplications for each pair of a query and a key.
         held: what autograd keeps of it.
@@ -66,6 +62,7 @@ class Counts:
     """
 
     parameters: int = 0
+    joint: int = 0
     matrix: int = 0
     pairs: int = 0
     held: tuple[Held, ...] = ()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmlab.nn.ffn_width import auto_d_ff
+from lmlab.nn.joint import Products, separate_products
 
 
 class SwiGLU(nn.Module):
@@ -24,10 +25,12 @@ class SwiGLU(nn.Module):
         self.gate = nn.Linear(d_model, d_ff, bias=False)
         self.up = nn.Linear(d_model, d_ff, bias=False)
         self.down = nn.Linear(d_ff, d_model, bias=False)
+        self.products: Products = separate_products
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return (B, T, D)."""
-        x: Tensor = self.down(F.silu(self.gate(x_BTD)) * self.up(x_BTD))
+        gate, up = self.products(x_BTD, (self.gate, self.up))
+        x: Tensor = self.down(F.silu(gate) * up)
         return x
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmlab.nn.counts import Counts, Held, Kind
+from lmlab.nn.counts import Counts, Held
 from lmlab.nn.ffn_width import auto_d_ff
 
 
@@ -36,9 +36,10 @@ def _plain(d_model: int, d_ff: int | None) -> Counts:
 def _counts(d_model: int, width: int, matrices: int, names: tuple[str, ...]) -> Counts:
     weights = matrices * d_model * width
     kept = tuple(Held(name, width) for name in names)
-    read = Held("feed-forward input", d_model, Kind.INPUT, readers=matrices - 1)
+    read = Held("feed-forward input", d_model)
     return Counts(
         parameters=weights,
+        joint=2 * d_model * width if matrices == 3 else 0,  # gate and up
         matrix=weights,
         held=(read, *kept),
         textbook=(*kept, Held("down", d_model)),

@@ -53,9 +53,7 @@ def costs_of(config: Config, device: Device) -> Costs | None:
         optimizer = count_optimizer(content["optim"], model)
     except NotCounted:
         return None
-    how = dataclasses.replace(
-        computing(content, device.device.type, Question()), precision=device.precision
-    )
+    how = computing(content, device.device.type, Question(), device.policy.name)
     training = config.training
     micro = training.micro_batch_size or training.batch_size
     held = memory(

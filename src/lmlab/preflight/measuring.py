@@ -175,7 +175,7 @@ def _time_evaluation(config: Config, device: Device, state: TrainState) -> float
         np.ones(config.model.vocab_size, dtype=np.int64),
         batch_size=batch,
         device=device.device,
-        autocast=device.autocast,
+        in_bf16=device.policy.precision == "bf16",
     )
     seconds = _timed(lambda: evaluator.evaluate(state.model), device)
     return seconds * config.validation.batch_size / batch

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lmlab import assemble
-from lmlab.config.compose import thaw, to_yaml
+from lmlab.config.compose import Config, thaw, to_yaml
 from lmlab.design.manifest import Job, Manifest
-from lmlab.device import Device
 from lmlab.io import atomic_write_text
 from lmlab.run import LOCKED_EXIT_CODE, locate
-from lmlab.run_folder import FINISHED
+from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.study.ledger import SweepFolder
 from lmlab.study.verdicts import undecided_arms
 from lmlab.sweep import workers
@@ -36,7 +35,6 @@ class Driver:
         manifest: what was submitted.
         folder: of the sweep.
         texts: of the configurations, prepared.
-        device: that the jobs compute on.
         slots: places for jobs.
         view: shows the tasks.
     """
@@ -46,12 +44,11 @@ class Driver:
         manifest: Manifest,
         folder: SweepFolder,
         texts: TextsByConfig,
-        device: Device,
         slots: list[Slot],
         view: View,
     ) -> None:
         self.manifest, self.folder, self.texts = manifest, folder, texts
-        self.device, self.view = device, view
+        self.view = view
         self.tasks: dict[Job, Task] = {}
         self._slots, self._free = slots, list(slots)
         self._way: Any = None
@@ -123,8 +120,7 @@ class Driver:
 
     def _task(self, job: Job, purposes: list[str]) -> Task:
         config = thaw(self.manifest.config_of(job))
-        identity = assemble.identity(config, self.texts.of(config), self.device)
-        run, _ = locate(config, identity)
+        run = self._run_of(config)
         task = Task(
             job, purposes, config, run, self.folder.job_file(job, "log"),
             metric=self.manifest.metric,
@@ -176,10 +172,14 @@ class Driver:
         if ended and not self._signals:
             self._add_wanted()
 
+    def _run_of(self, config: Config) -> RunFolder:
+        device = assemble.build_device(config)
+        run, _ = locate(config, assemble.identity(config, self.texts.of(config), device))
+        return run
+
     def _judge(self, task: Task, code: int) -> None:
         task.process = None
-        identity = assemble.identity(task.config, self.texts.of(task.config), self.device)
-        task.run, _ = locate(task.config, identity)  # another launch may have taken the name
+        task.run = self._run_of(task.config)  # another launch may have taken the name
         self.folder.note(task.job, task.purposes, task.run)
         status = task.run.status()
         if status.get("status") in FINISHED:

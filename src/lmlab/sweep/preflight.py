@@ -12,7 +12,6 @@ from typing import Any
 
 from lmlab import assemble
 from lmlab.config.compose import Config, plain, thaw
-from lmlab.device import Device
 from lmlab.errors import UserError
 from lmlab.io import write_json
 from lmlab.preflight import machine
@@ -46,7 +45,6 @@ def as_job(config: Config, slot: Slot, others: int) -> Config:
 
 def check_all(
     configs: Sequence[Config],
-    device: Device,
     texts: TextsByConfig,
     slots: Sequence[Slot],
     runs: int,
@@ -55,7 +53,6 @@ def check_all(
 
     Args:
         configs: of its arms, or of its runs.
-        device: that they compute on.
         texts: of the configurations.
         slots: places for jobs.
         runs: in all, shared among the arms alike.
@@ -66,8 +63,9 @@ def check_all(
     """
     left, saving = 0, 0
     for config in configs:
+        device = assemble.build_device(config)
         costs = costs_of(config, device) if config.runtime.preflight != "off" else None
-        if costs is None or is_finished(config, device, texts):
+        if costs is None or is_finished(config, texts):
             continue
         check_memory(config, device, costs, jobs=beside(slots[0], slots, len(configs)) + 1)
         left += costs.disk_left
@@ -78,14 +76,15 @@ def check_all(
         refuse(configs[0], lacking_disk(configs[0], needed, free, "the sweep"))
 
 
-def is_finished(config: Config, device: Device, texts: TextsByConfig) -> bool:
+def is_finished(config: Config, texts: TextsByConfig) -> bool:
     """Whether the run of ``config`` needs nothing more."""
+    device = assemble.build_device(config)
     run, _ = locate(config, assemble.identity(config, texts.of(config), device))
     return run.status().get("status") in FINISHED
 
 
 def run_seconds(
-    configs: Sequence[Config], device: Device, texts: TextsByConfig, slots: Sequence[Slot]
+    configs: Sequence[Config], texts: TextsByConfig, slots: Sequence[Slot]
 ) -> list[float] | None:
     """Predict the time of each run, forked and with others beside it; None where unknown.
 
@@ -97,23 +96,21 @@ def run_seconds(
         return None
     others = beside(slots[0], slots, len(configs))
     jobs = [as_job(config, slots[0], others) for config in configs]
-    _measure_all(jobs, device, slots, others + 1)
+    _measure_all(jobs, slots, others + 1)
     found = []
     for config in jobs:
-        measured = known_calibration(config, device)
+        measured = known_calibration(config, assemble.build_device(config))
         if measured is None:
             return None
         found.append(seconds_of(config, texts.of(config), measured).whole + START_SECONDS)
     return found
 
 
-def _measure_all(
-    configs: Sequence[Config], device: Device, slots: Sequence[Slot], at_once: int
-) -> None:
+def _measure_all(configs: Sequence[Config], slots: Sequence[Slot], at_once: int) -> None:
     """Calibrate each new shape; where there are fewer than places, the last one several times."""
     unknown: dict[Path, Config] = {}
     for config in configs:
-        path = calibration_file(config, device)
+        path = calibration_file(config, assemble.build_device(config))
         if not path.exists():
             unknown.setdefault(path, config)
     waiting = list(unknown.values())

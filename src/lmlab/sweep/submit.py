@@ -7,7 +7,6 @@ import signal
 import sys
 from pathlib import Path
 
-from lmlab import assemble
 from lmlab.config.compose import Config, thaw
 from lmlab.design import fairness
 from lmlab.design.manifest import Manifest
@@ -57,8 +56,7 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
         return 0
     folder.write_manifest(manifest)
     view = View(manifest.study, len(slots))
-    device = assemble.build_device(configs[0])
-    driver = Driver(manifest, folder, texts, device, slots, view)
+    driver = Driver(manifest, folder, texts, slots, view)
     watch = Stopwatch(folder.path, predicted)
     with view:
         tasks = driver.run()
@@ -118,13 +116,12 @@ def _tell_plan(
         ]
         for line in find_power(design, baseline):
             print(line, file=sys.stderr)
-    device = assemble.build_device(configs[0])
     runs = make_plan(design, len(configs), None, len(slots)).least_runs
-    check_all(configs, device, texts, slots, runs)
+    check_all(configs, texts, slots, runs)
     wanted = configs
     if design is None:
-        wanted = [config for config in configs if not is_finished(config, device, texts)]
-    seconds = run_seconds(wanted, device, texts, slots)
+        wanted = [config for config in configs if not is_finished(config, texts)]
+    seconds = run_seconds(wanted, texts, slots)
     plan = make_plan(design, len(wanted), seconds, len(slots))
     print(f"{manifest.study}: {plan.told()}, {len(slots)} at a time", file=sys.stderr)
     return plan.seconds

@@ -1,0 +1,26 @@
+"""Several linear maps of one input: one after another, or as one product.
+
+One product reads its input once and, on a GPU, is started once; its sums are the same, but not
+always their last bits, and its backward pass adds the maps' shares inside the product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Products = Callable[[Tensor, Sequence[nn.Linear]], Sequence[Tensor]]
+
+
+def separate_products(x: Tensor, maps: Sequence[nn.Linear]) -> Sequence[Tensor]:
+    """Return each map's result, (..., d_out)."""
+    return [linear(x) for linear in maps]
+
+
+def joint_products(x: Tensor, maps: Sequence[nn.Linear]) -> Sequence[Tensor]:
+    """Return each map's result, (..., d_out), as a part of one product. Maps have no bias."""
+    weight = torch.cat([linear.weight for linear in maps])
+    return F.linear(x, weight).split([linear.out_features for linear in maps], dim=-1)
