@@ -52,7 +52,9 @@ LAYERS: dict[str, int] = {
     ),
     "assemble": 3,
     "trainer": 4,
-    **dict.fromkeys(["preflight", "extension", "session", "follower", "run", "loading"], 5),
+    **dict.fromkeys(
+        ["preflight", "extension", "session", "follower", "run", "loading", "stack"], 5
+    ),
     "design": 6,
     "study": 7,
     **dict.fromkeys(["sweep", "exhibit"], 8),

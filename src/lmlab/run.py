@@ -93,7 +93,7 @@ def _write(
     ranks: Ranks,
 ) -> Outcome:
     parent = find_parent(config, identity)
-    flight = Flight.prepare(share, device, texts, run, learns=ranks.size == 1)
+    flight = Flight.prepare(share, device, texts, run, alone=ranks.size == 1)
     state = assemble.build_state(config, device)
     is_new = not run.path.exists()
     try:

@@ -8,10 +8,11 @@ import logging
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lmlab import assemble
@@ -35,10 +36,18 @@ from lmlab.trainer import LoopSettings, StopRequest, Trainer
 log = logging.getLogger(__name__)
 STATUS_SECONDS = 2.0
 
+# What a run asks to have the gradients of (inputs and targets), is sent (their loss), and comes to.
+Steps = Generator[tuple[torch.Tensor, torch.Tensor], torch.Tensor, Any]
+
 
 @dataclasses.dataclass
 class Session:
-    """One process's share of a run, under the run's lock; of several ranks, that of rank 0."""
+    """One process's share of a run, under the run's lock; of several ranks, that of rank 0.
+
+    Attributes:
+        ranks: that share each batch.
+        stacked: runs that train as one with this, itself among them; 1 where it trains alone.
+    """
 
     config: Config
     run: RunFolder
@@ -49,31 +58,48 @@ class Session:
     parent: Parent | None
     flight: Flight
     ranks: Ranks = ALONE
+    stacked: int = 1
 
     def run_to_end(self) -> int:
         """Train, then let the model write; keep the status true whatever happens."""
+        with (
+            log_file(self.run.log),
+            _clear_of_bars(),
+            StopRequest(agree=self.ranks.largest).listening() as stop,
+        ):
+            try:
+                next(self.loop(stop, _by_itself))
+            except StopIteration as end:
+                return int(end.value)
+        raise AssertionError("a run by itself asks nobody for gradients")
+
+    def loop(self, stop: StopRequest, train: Callable[[Trainer], Steps]) -> Steps:
+        """The whole session, in the steps that ``train`` takes; returns the exit code.
+
+        Args:
+            stop: asked at each step boundary.
+            train: :meth:`Trainer.loop`, where whoever drives this computes the gradients.
+        """
         if self.run.meta().get("identity") not in (None, self.identity):
             raise ConfigError(f"{self.run.path} was taken by another configuration: rerun")
-        stop = StopRequest(agree=self.ranks.largest)
-        with _logging_to(self.run.log), stop.listening():
-            try:
-                return self._run(stop)
-            except UserError as error:
-                self._write_failure(str(error))
-                raise
-            except Exception as error:
-                if is_out_of_memory(error):
-                    told = ConfigError(
-                        "out of memory: lower training.micro_batch_size (it divides "
-                        "training.batch_size; the result stays the same) or validation.batch_size"
-                    )
-                    self._write_failure(f"{traceback.format_exc()}\n{told}")
-                    raise told from error
-                log.exception("the run failed")
-                self._write_failure(traceback.format_exc())
-                return 1
+        try:
+            return (yield from self._run(stop, train))
+        except UserError as error:
+            self._write_failure(str(error))
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                told = ConfigError(
+                    "out of memory: lower training.micro_batch_size (it divides "
+                    "training.batch_size; the result stays the same) or validation.batch_size"
+                )
+                self._write_failure(f"{traceback.format_exc()}\n{told}")
+                raise told from error
+            log.exception("the run failed")
+            self._write_failure(traceback.format_exc())
+            return 1
 
-    def _run(self, stop: StopRequest) -> int:
+    def _run(self, stop: StopRequest, train: Callable[[Trainer], Steps]) -> Steps:
         resumed = self._restore()
         spread_state(self.state, self.ranks)
         self._write_head()
@@ -81,7 +107,7 @@ class Session:
         tracker = assemble.build_tracker(self.config, self._info(resumed))
         exit_code = 1
         try:
-            ended = self._trainer(tracker, stop).train()
+            ended = yield from train(self._trainer(tracker, stop))
             if ended == "stopped":
                 exit_code = self._note_stop(stop)
             else:
@@ -116,7 +142,9 @@ class Session:
     def _write_head(self) -> None:
         """Write what is known before the first step, or at the beginning of a session."""
         meta = self.run.meta()
-        place = {"device": self.device.name(), "ranks": self.ranks.size}
+        place = {
+            "device": self.device.name(), "ranks": self.ranks.size, "stacked": self.stacked,
+        }  # fmt: skip
         sessions = [*meta.get("sessions", []), provenance() | place]
         atomic_write_text(self.run.config, to_yaml(self.config))
         self.texts.tokenizer.save(self.run.tokenizer)
@@ -270,19 +298,29 @@ def build_trainer(
     )
 
 
+def _by_itself(trainer: Trainer) -> Steps:
+    """Train with the trainer's own gradients: nobody is asked for any."""
+    yield from ()
+    return trainer.train()
+
+
 @contextlib.contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    """Send lmlab's log to ``path`` too, and keep it clear of progress bars."""
+def log_file(path: Path) -> Iterator[None]:
+    """Send lmlab's log to ``path`` too."""
     logger = logging.getLogger("lmlab")
     level = logger.level
     logger.setLevel(logging.INFO)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)
     try:
-        with logging_redirect_tqdm([logger]):
-            yield
+        yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
         handler.close()
+
+
+def _clear_of_bars() -> contextlib.AbstractContextManager[None]:
+    """Keep what is logged clear of progress bars."""
+    return logging_redirect_tqdm([logging.getLogger("lmlab")])

@@ -16,9 +16,9 @@ from lmlab.sweep.placement import Slot
 from lmlab.sweep.preflight import as_job, beside, check_all, makespan
 
 
-def test_makespan_starts_each_run_at_the_first_free_place() -> None:
+def test_makespan_starts_the_longest_first_at_the_first_free_place() -> None:
     assert makespan([3, 1, 1, 1], 2) == 3
-    assert makespan([1, 1, 1, 3], 2) == 4
+    assert makespan([1, 1, 1, 3], 2) == 3
     assert makespan([2, 2, 2], 1) == 6
     assert makespan([], 4) == 0
 

@@ -19,14 +19,20 @@ class LocalLauncher(Launcher):
     Args:
         jobs_per_device: jobs at a time on each GPU (or on the CPU); ``auto`` is one a GPU, and on
             a CPU as many as there are cores for the threads of one job.
+        stack: runs that differ only in seeds, initial weights, optimizer and schedule and train as
+            one model: at most so many of them, ``off``, or ``auto`` where that is faster.
         plan_only: tell the plan and run nothing.
         report: write the report at the end.
     """
 
     def __init__(
-        self, jobs_per_device: int | str = "auto", plan_only: bool = False, report: bool = True
+        self,
+        jobs_per_device: int | str = "auto",
+        stack: int | str = "auto",
+        plan_only: bool = False,
+        report: bool = True,
     ) -> None:
-        self.jobs_per_device = jobs_per_device
+        self.jobs_per_device, self.stack = jobs_per_device, stack
         self.plan_only, self.report = plan_only, report
         self.hydra_context: HydraContext | None = None
         self.config: DictConfig | None = None

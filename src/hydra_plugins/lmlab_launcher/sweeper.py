@@ -47,7 +47,9 @@ class Sweeper(BasicSweeper):
         from lmlab.sweep.submit import Launch, carry_out
 
         launcher = self._launcher()
-        launch = Launch(launcher.jobs_per_device, launcher.plan_only, launcher.report)
+        launch = Launch(
+            launcher.jobs_per_device, launcher.plan_only, launcher.report, launcher.stack
+        )
         code = carry_out(manifest, launch)
         if code:
             raise SystemExit(code)

@@ -42,7 +42,7 @@ class Flight:
         run: its folder.
         told: what was predicted; None where preflight is off.
         from_step: the step that the session begins at.
-        learns: whether what it takes improves later predictions.
+        alone: whether the time that it takes is its own.
     """
 
     config: Config
@@ -50,15 +50,22 @@ class Flight:
     run: RunFolder
     told: Forecast | None
     from_step: int
-    learns: bool = True
+    alone: bool = True
     _started: float = 0.0
     _trained_before: float = 0.0
 
     @classmethod
     def prepare(
-        cls, config: Config, device: Device, texts: Texts, run: RunFolder, learns: bool = True
+        cls, config: Config, device: Device, texts: Texts, run: RunFolder, alone: bool = True
     ) -> Flight:
         """Measure where that was not done before, tell, and refuse what does not fit.
+
+        Args:
+            config: of the run.
+            device: that it computes on.
+            texts: its data.
+            run: its folder.
+            alone: False where its steps are not its own: no time is predicted then, or learned.
 
         Raises:
             ConfigError: memory does not suffice.
@@ -70,11 +77,11 @@ class Flight:
             if costs is not None:
                 check_memory(config, device, costs)
                 check_disk(config, costs, run.path)
-            measured = _measure(config, device, costs)
+            measured = _measure(config, device, costs) if alone else None
             told = forecast(config, device, texts, costs, measured, done, held)
             log.info("preflight: %s", told.told(config, device))
         machine.watch_peak(device.device)
-        return cls(config, device, run, told, done, learns, time.perf_counter())
+        return cls(config, device, run, told, done, alone, time.perf_counter())
 
     def begin(self, at: Progress) -> None:
         """Write the prediction into the run's folder, which goes on from ``at``."""
@@ -98,7 +105,7 @@ class Flight:
                 "disk_bytes": machine.size_of(self.run.path),
             }
         )
-        if own > 0 and self.learns:
+        if own > 0 and self.alone:
             learn(self.config, self.device, seconds / own, own)
 
     def _write(self, actual: dict[str, Any] | None) -> None:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lmlab import assemble
-from lmlab.config.compose import Config, thaw, to_yaml
+from lmlab.config.compose import Config, plain, thaw
 from lmlab.design.manifest import Job, Manifest
-from lmlab.io import atomic_write_text
-from lmlab.run import LOCKED_EXIT_CODE, locate
-from lmlab.run_folder import FINISHED, RunFolder
+from lmlab.device import Device
+from lmlab.run import locate
+from lmlab.run_folder import FINISHED
 from lmlab.study.ledger import SweepFolder
 from lmlab.study.verdicts import undecided_arms
-from lmlab.sweep import workers
 from lmlab.sweep.facts import TextsByConfig
-from lmlab.sweep.placement import Slot
-from lmlab.sweep.preflight import as_job, beside
-from lmlab.sweep.task import Task
+from lmlab.sweep.pool import End, Pool
+from lmlab.sweep.task import PLACED, Task
+from lmlab.sweep.threads import run_flops
 from lmlab.sweep.view import View
 
 _POLL_SECONDS = 0.1
@@ -35,8 +34,10 @@ class Driver:
         manifest: what was submitted.
         folder: of the sweep.
         texts: of the configurations, prepared.
-        slots: places for jobs.
+        device_of: what a configuration computes with, where its job runs.
+        pool: runs the jobs.
         view: shows the tasks.
+        signals: that stop the sweep.
     """
 
     def __init__(
@@ -44,14 +45,15 @@ class Driver:
         manifest: Manifest,
         folder: SweepFolder,
         texts: TextsByConfig,
-        slots: list[Slot],
+        device_of: Callable[[Config], Device],
+        pool: Pool,
         view: View,
+        signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
     ) -> None:
         self.manifest, self.folder, self.texts = manifest, folder, texts
-        self.view = view
+        self.device_of, self.pool, self.view = device_of, pool, view
         self.tasks: dict[Job, Task] = {}
-        self._slots, self._free = slots, list(slots)
-        self._way: Any = None
+        self._caught = signals
         self._noted = {entry.job: set(entry.purposes) for entry in folder.entries()}
         self._undecided: frozenset[str] = frozenset()
         self._signals = 0
@@ -65,17 +67,23 @@ class Driver:
                 self._collect()
                 self._look_elsewhere()
                 if self._signals:
-                    self._stop()
+                    self.pool.stop(self._running(), insist=self._signals > 1)
                 else:
                     self._start_queued()
                 self.view.update(list(self.tasks.values()))
-                if self._signals and not self._running():
+                if self._signals and (self.pool.outlives or not self._running()):
                     break
                 time.sleep(_POLL_SECONDS)
             self.view.update(list(self.tasks.values()))
         for task in self.tasks.values():
             if task.is_open:
-                task.state, task.reason = "interrupted", "the sweep was stopped; rerun goes on"
+                task.state, task.reason = "interrupted", self.pool.left
+        return list(self.tasks.values())
+
+    def start_all(self) -> list[Task]:
+        """Start what the results so far call for, and leave it to itself; the tasks."""
+        self._add_wanted()
+        self._start_queued()
         return list(self.tasks.values())
 
     @property
@@ -120,79 +128,63 @@ class Driver:
 
     def _task(self, job: Job, purposes: list[str]) -> Task:
         config = thaw(self.manifest.config_of(job))
-        run = self._run_of(config)
+        run, _ = locate(config, self._identity(config))
         task = Task(
             job, purposes, config, run, self.folder.job_file(job, "log"),
-            metric=self.manifest.metric,
+            metric=self.manifest.metric, flops=run_flops(plain(config)),
         )  # fmt: skip
         task.look()
+        if task.state not in FINISHED:
+            self.pool.adopt(task)
         return task
 
+    def _identity(self, config: Config) -> dict[str, Any]:
+        return assemble.identity(config, self.texts.of(config), self.device_of(config))
+
     def _start_queued(self) -> None:
-        for task in self.tasks.values():
-            if not self._free:
-                return
+        """Start the longest runs first, and those of one length in the order of their need."""
+        queued = [task for task in self.tasks.values() if task.state == "queued"]
+        for task in sorted(queued, key=lambda task: -task.flops):
+            if not self.pool.has_room():
+                break
             if task.state == "queued" and not self._shares_a_folder(task):
-                self._start(task)
+                task.look()  # another launch, or a twin, may have run it meanwhile
+                if task.state == "queued":
+                    self.pool.start(task, len(self.tasks))
+        self.pool.flush()
 
     def _shares_a_folder(self, task: Task) -> bool:
         """Whether a running task writes the very same run, as where a sweep names it twice."""
         return any(other.run == task.run for other in self._running())
 
-    def _start(self, task: Task) -> None:
-        task.look()  # another launch, or a twin, may have run it meanwhile
-        if task.state != "queued":
-            return
-        if self._way is None:
-            self._way = workers.context()
-        slot = self._free.pop(0)
-        others = beside(slot, self._slots, len(self.tasks))
-        frozen = self.folder.job_file(task.job, "yaml")
-        atomic_write_text(frozen, to_yaml(as_job(task.config, slot, others)))
-        task.process = workers.start(self._way, frozen, task.log, dict(slot.environment))
-        task.slot, task.state, task.started = slot, "running", time.monotonic()
-
     def _running(self) -> list[Task]:
-        return [task for task in self.tasks.values() if task.state == "running"]
+        return [task for task in self.tasks.values() if task.state in PLACED]
 
     def _collect(self) -> None:
-        """Take the results of processes that have ended."""
+        """Take the results of jobs that have ended."""
         ended = False
-        for task in self._running():
-            assert task.process is not None
-            if task.process.exitcode is None:
-                continue
-            code = task.process.exitcode
-            task.process.join()
-            assert task.slot is not None
-            self._free.append(task.slot)
+        for task, end in self.pool.ended(self._running()):
             task.seconds = time.monotonic() - task.started
-            self._judge(task, code)
+            self._judge(task, end)
             ended = True
         if ended and not self._signals:
             self._add_wanted()
 
-    def _run_of(self, config: Config) -> RunFolder:
-        device = assemble.build_device(config)
-        run, _ = locate(config, assemble.identity(config, self.texts.of(config), device))
-        return run
-
-    def _judge(self, task: Task, code: int) -> None:
-        task.process = None
-        task.run = self._run_of(task.config)  # another launch may have taken the name
+    def _judge(self, task: Task, end: End) -> None:
+        # Another launch may have taken the folder's name.
+        task.run, _ = locate(task.config, self._identity(task.config))
         self.folder.note(task.job, task.purposes, task.run)
         status = task.run.status()
         if status.get("status") in FINISHED:
-            task.state = str(status["status"])
-        elif code == LOCKED_EXIT_CODE:
-            task.state = "elsewhere"
-        elif self._signals:
-            task.state, task.reason = "interrupted", "the sweep was stopped; rerun goes on"
+            task.state, task.reason = str(status["status"]), ""
+        elif self._signals and end.state != "elsewhere":
+            task.state, task.reason = "interrupted", self.pool.left
         else:
-            task.state = "failed"
-            task.reason = self._reason(task, code)
+            task.state, task.reason = end.state, end.reason
+            if end.state == "failed":
+                task.reason = self._reason(task, end)
 
-    def _reason(self, task: Task, code: int) -> str:
+    def _reason(self, task: Task, end: End) -> str:
         """Why a run failed, in one line, and where to read more."""
         told = str(task.run.status().get("reason", "")).strip().splitlines()
         if told and task.run.status().get("status") == "failed":
@@ -201,9 +193,9 @@ class Driver:
             last = told[-1]
             return last if len(last) < 300 else last[:300]
         printed = _tail(task.log)
-        if code == 2 and printed:  # a mistake in the configuration or the data
+        if end.code == 2 and printed:  # a mistake in the configuration or the data
             return printed
-        return workers.how_it_ended(code)
+        return end.reason
 
     def _look_elsewhere(self) -> None:
         if time.monotonic() - self._looked < _LOOK_SECONDS:
@@ -217,26 +209,16 @@ class Driver:
         if changed and not self._signals:
             self._add_wanted()
 
-    def _stop(self) -> None:
-        """Ask the jobs to save and end; kill them where a person insists."""
-        for task in self._running():
-            assert task.process is not None
-            if self._signals > 1:
-                task.process.kill()
-            elif not task.reason:
-                task.reason = "stopping"
-                task.process.terminate()
-
     @contextmanager
     def _listening(self) -> Iterator[None]:
         def note(number: int, frame: object) -> None:
             self._signals += 1
             told = "stopping: running jobs save and end (once more to kill them)"
             if self._signals == 1:
-                self.view.say(told)
+                self.view.say(self.pool.left if self.pool.outlives else told)
 
         former: dict[int, Callable[..., Any] | int | None] = {}
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in self._caught:
             former[number] = signal.signal(number, note)
         try:
             yield

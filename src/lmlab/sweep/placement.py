@@ -12,14 +12,28 @@ from lmlab import assemble
 from lmlab.config.compose import Config
 from lmlab.device import usable_cores
 from lmlab.errors import ConfigError
+from lmlab.sweep.pinning import pin_to_free_core
 
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """A place for one job at a time: the device's name, and what the job finds set."""
+    """A place for one job at a time.
+
+    Attributes:
+        device: its name.
+        environment: what the job finds set.
+        pinned: whether the job keeps to one core.
+    """
 
     device: str
     environment: tuple[tuple[str, str], ...] = ()
+    pinned: bool = False
+
+    def enter(self) -> None:
+        """Make this process work here."""
+        os.environ.update(self.environment)
+        if self.pinned:
+            pin_to_free_core()
 
 
 def find_slots(config: Config, jobs_per_device: int | str) -> list[Slot]:
@@ -45,7 +59,9 @@ def find_slots(config: Config, jobs_per_device: int | str) -> list[Slot]:
     else:
         each = int(jobs_per_device)
     if kind != "cuda":
-        return [Slot(kind)] * each
+        # Where all cores are in use; else the system knows better which are idle.
+        pinned = kind == "cpu" and device.threads == 1 and each == usable_cores() > 1
+        return [Slot(kind, pinned=pinned)] * each
     # The index counts the devices that this process sees; a job sees its own as the only one.
     visible = _visible_devices()
     chosen: Sequence[str] = visible
@@ -56,6 +72,22 @@ def find_slots(config: Config, jobs_per_device: int | str) -> list[Slot]:
         for _ in range(each)
         for name in chosen
     ]
+
+
+def told(slots: Sequence[Slot], threads: int, members: int) -> str:
+    """How the jobs of a sweep share the machine, for people.
+
+    Args:
+        slots: places for processes.
+        threads: of a job on a CPU.
+        members: the most runs of a process.
+    """
+    said = f"{len(slots)} at a time"
+    if members > 1:
+        said += f", each a stack of up to {members} runs"
+    if slots[0].device == "cpu":
+        said += f", {threads} {'thread' if threads == 1 else 'threads'} each"
+    return said + (", a core for each" if slots[0].pinned else "")
 
 
 def _visible_devices() -> list[str]:

@@ -121,7 +121,7 @@ def _measure_all(configs: Sequence[Config], slots: Sequence[Slot], at_once: int)
         now, waiting = waiting[:at_once], waiting[at_once:]
         now += [now[-1]] * (at_once - len(now))
         processes = [
-            way.Process(target=_calibrate, args=(plain(config), dict(slot.environment)))
+            way.Process(target=_calibrate, args=(plain(config), slot))
             for config, slot in zip(now, _cycle(slots, len(now)), strict=True)
         ]
         for process in processes:
@@ -134,9 +134,9 @@ def _cycle(slots: Sequence[Slot], number: int) -> Iterator[Slot]:
     return (slots[index % len(slots)] for index in range(number))
 
 
-def _calibrate(content: dict[str, Any], environment: dict[str, str]) -> None:
+def _calibrate(content: dict[str, Any], slot: Slot) -> None:
     """In a process of its own: measure, and leave the result where it is looked for."""
-    os.environ.update(environment)
+    slot.enter()
     with open(os.devnull, "wb") as nothing:
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
@@ -150,9 +150,9 @@ def _calibrate(content: dict[str, Any], environment: dict[str, str]) -> None:
 
 
 def makespan(seconds: Sequence[float], places: int) -> float:
-    """The time of runs that are started in order, each at the first free place."""
+    """The time of runs that are started longest first, each at the first free place."""
     ends = [0.0] * max(1, places)
-    for own in seconds:
+    for own in sorted(seconds, reverse=True):
         heapq.heapreplace(ends, ends[0] + own)
     return max(ends)
 

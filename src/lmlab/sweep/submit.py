@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import signal
 import sys
 from pathlib import Path
 
+from lmlab import assemble
 from lmlab.config.compose import Config, thaw
 from lmlab.design import fairness
 from lmlab.design.manifest import Manifest
+from lmlab.stack.eligible import members_at_once
 from lmlab.study.ledger import SweepFolder
+from lmlab.sweep import placement
 from lmlab.sweep.driver import Driver
 from lmlab.sweep.facts import TextsByConfig, facts_of, match_width
 from lmlab.sweep.placement import Slot, find_slots
 from lmlab.sweep.plan import find_power, make_plan
+from lmlab.sweep.pool import LocalPool
 from lmlab.sweep.preflight import Stopwatch, check_all, is_finished, run_seconds
+from lmlab.sweep.stacks import StackingPool
+from lmlab.sweep.threads import resolve_threads
 from lmlab.sweep.view import View, print_results
 
 
@@ -27,11 +34,13 @@ class Launch:
         jobs_per_device: a number or ``auto``; see :func:`lmlab.sweep.placement.find_slots`.
         plan_only: tell what would be run, and run nothing.
         report: write the report at the end.
+        stack: a number, ``auto`` or ``off``; see :func:`lmlab.stack.eligible.members_at_once`.
     """
 
     jobs_per_device: int | str = "auto"
     plan_only: bool = False
     report: bool = True
+    stack: int | str = "auto"
 
 
 def carry_out(manifest: Manifest, launch: Launch) -> int:
@@ -45,18 +54,26 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
         ConfigError: the comparison would not be fair, or a setting does not fit this machine.
         DataError: a text cannot be used.
     """
-    manifest = _match_parameters(manifest)
+    manifest = match_parameters(manifest)
+    arms = [resolve_threads(content) for content in manifest.arms]
+    manifest = dataclasses.replace(manifest, arms=arms)
     configs = [thaw(content) for content in manifest.arms]
     root = Path(configs[0].output_root)
     folder = SweepFolder.of(manifest, root)
     slots = find_slots(configs[0], launch.jobs_per_device)
     texts = TextsByConfig()
-    predicted = _tell_plan(manifest, configs, folder, texts, slots)
+    kind = assemble.build_device(configs[0]).device.type
+    members_of = functools.partial(members_at_once, device_type=kind, setting=launch.stack)
+    members = max(members_of(config) for config in configs)
+    predicted = _tell_plan(manifest, configs, folder, texts, slots, members)
     if launch.plan_only:
         return 0
     folder.write_manifest(manifest)
-    view = View(manifest.study, len(slots))
-    driver = Driver(manifest, folder, texts, slots, view)
+    view = View(manifest.study, len(slots) * members)
+    pool = LocalPool(slots, folder)
+    if members > 1:
+        pool = StackingPool(slots, folder, members_of, view.say)
+    driver = Driver(manifest, folder, texts, assemble.build_device, pool, view)
     watch = Stopwatch(folder.path, predicted)
     with view:
         tasks = driver.run()
@@ -68,14 +85,14 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
         if told:
             print(told)
     if launch.report:
-        _report(folder)
+        report(folder)
     if driver.was_stopped:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 128 + signal.SIGINT
     return 1 if any(task.state == "failed" for task in tasks) else 0
 
 
-def _match_parameters(manifest: Manifest) -> Manifest:
+def match_parameters(manifest: Manifest) -> Manifest:
     """Set the feed-forward widths that a study wants solved; see ``design.solve_d_ff``."""
     design = manifest.comparison
     if design is None or not design.solve_d_ff:
@@ -92,12 +109,33 @@ def _tell_plan(
     folder: SweepFolder,
     texts: TextsByConfig,
     slots: list[Slot],
+    members: int,
 ) -> float | None:
     """Check fairness and room, and print what the study will cost and can find.
 
     Returns:
         Predicted seconds, where they are known.
     """
+    check_fairness(manifest, configs, folder, texts)
+    design = manifest.comparison
+    device = assemble.build_device(configs[0])
+    runs = make_plan(design, len(configs), None, len(slots)).least_runs
+    check_all(configs, texts, slots * members, runs)
+    wanted = configs
+    if design is None:
+        wanted = [config for config in configs if not is_finished(config, texts)]
+    # What a run measures alone says little about the steps of a stack.
+    seconds = run_seconds(wanted, texts, slots) if members == 1 else None
+    plan = make_plan(design, len(wanted), seconds, len(slots))
+    placed = placement.told(slots, device.threads, members)
+    print(f"{manifest.study}: {plan.told()}, {placed}", file=sys.stderr)
+    return plan.seconds
+
+
+def check_fairness(
+    manifest: Manifest, configs: list[Config], folder: SweepFolder, texts: TextsByConfig
+) -> None:
+    """Count every arm, and print what the study can find. Raises :class:`ConfigError`."""
     design = manifest.comparison
     reference = None
     if design is not None:
@@ -116,15 +154,6 @@ def _tell_plan(
         ]
         for line in find_power(design, baseline):
             print(line, file=sys.stderr)
-    runs = make_plan(design, len(configs), None, len(slots)).least_runs
-    check_all(configs, texts, slots, runs)
-    wanted = configs
-    if design is None:
-        wanted = [config for config in configs if not is_finished(config, texts)]
-    seconds = run_seconds(wanted, texts, slots)
-    plan = make_plan(design, len(wanted), seconds, len(slots))
-    print(f"{manifest.study}: {plan.told()}, {len(slots)} at a time", file=sys.stderr)
-    return plan.seconds
 
 
 def _print_facts(facts: dict[str, fairness.Facts]) -> None:
@@ -135,7 +164,8 @@ def _print_facts(facts: dict[str, fairness.Facts]) -> None:
         print("  ".join(cells).rstrip(), file=sys.stderr)
 
 
-def _report(folder: SweepFolder) -> None:
+def report(folder: SweepFolder) -> None:
+    """Write the report of the study, and say where."""
     from lmlab.study.report import write_report
 
     for line in write_report(folder.study):

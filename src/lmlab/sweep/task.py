@@ -14,7 +14,8 @@ from lmlab.lock import is_alive
 from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.sweep.placement import Slot
 
-OPEN = ("queued", "running", "elsewhere")
+PLACED = ("submitted", "running")
+OPEN = ("queued", *PLACED, "elsewhere")
 
 
 @dataclasses.dataclass
@@ -27,11 +28,12 @@ class Task:
         config: of the run, frozen.
         run: its folder.
         log: what its process prints.
-        state: ``queued``, ``running``, ``elsewhere`` (another launch runs it), ``done``,
-            ``diverged``, ``failed`` or ``interrupted``.
+        state: ``queued``, ``submitted`` (waits in a cluster's queue), ``running``, ``elsewhere``
+            (another launch runs it), ``done``, ``diverged``, ``failed`` or ``interrupted``.
         reason: why it failed.
         metric: what the design compares runs in.
         was_done: found finished, not run by this launch.
+        flops: of its training, by which the longest is known.
     """
 
     job: Job
@@ -43,6 +45,7 @@ class Task:
     reason: str = ""
     metric: str = "loss"
     was_done: bool = False
+    flops: int = 0
     process: BaseProcess | None = None
     slot: Slot | None = None
     started: float = 0.0

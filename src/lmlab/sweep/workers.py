@@ -13,10 +13,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+
+from lmlab.sweep.placement import Slot
 
 _WATCH_SECONDS = 0.5
 
@@ -27,28 +29,27 @@ def context() -> Any:
         return multiprocessing.get_context("spawn")
     forking = multiprocessing.get_context("forkserver")
     # Setting torch's determinism imports its compiler, about a second of processor time a job.
-    forking.set_forkserver_preload(["lmlab.run", "torch._inductor.config"])
+    forking.set_forkserver_preload(["lmlab.stack.__main__", "torch._inductor.config"])
     return forking
 
 
-def start(way: Any, frozen: Path, log: Path, environment: Mapping[str, str]) -> BaseProcess:
-    """Start the run of a frozen configuration.
+def start(way: Any, frozen: Sequence[Path], log: Path, slot: Slot) -> BaseProcess:
+    """Start the run of a frozen configuration, or a stack of several.
 
     Args:
         way: of :func:`context`.
-        frozen: the configuration's file.
+        frozen: the configurations' files; several train as one.
         log: takes what the process prints.
-        environment: added to this process's.
+        slot: where it runs.
     """
-    process: BaseProcess = way.Process(
-        target=_work, args=(str(frozen.resolve()), str(log.resolve()), dict(environment))
-    )
+    files = [str(path.resolve()) for path in frozen]
+    process: BaseProcess = way.Process(target=_work, args=(files, str(log.resolve()), slot))
     process.start()
     return process
 
 
-def _work(frozen: str, log: str, environment: dict[str, str]) -> None:
-    os.environ.update(environment)
+def _work(frozen: list[str], log: str, slot: Slot) -> None:
+    slot.enter()
     with open(log, "ab") as output, open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
         os.dup2(output.fileno(), 1)
@@ -56,11 +57,12 @@ def _work(frozen: str, log: str, environment: dict[str, str]) -> None:
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     from tqdm import tqdm
 
-    from lmlab.run import main
+    from lmlab import run
+    from lmlab.stack import __main__ as stack
 
     # Its own lock, a semaphore of the system, would be reported as leaked by each killed job.
     tqdm.set_lock(threading.RLock())
-    code = main([frozen])
+    code = run.main(frozen) if len(frozen) == 1 else stack.main(frozen)
     sys.stdout.flush()
     sys.exit(code)
 

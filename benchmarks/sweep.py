@@ -1,0 +1,243 @@
+"""A sweep of eight learning rates: one run after another, packed on the cores, or as one stack.
+
+    python benchmarks/sweep.py [--steps 500] [--rounds 5] [--keep FILE]
+    python benchmarks/sweep.py --device cuda --d-model 128 --context 128 --batch 8 --keep FILE
+
+Each measurement is a whole `python -m lmlab.train -m optim.lr=...` in a study of its own, from its
+start to its last run's end; the ways take turns. `whole` counts all tokens over that time, so that
+starting and compiling are in it; `steady` is what the runs say of their steps, the first ones
+aside.
+Compiled kernels are cached by a sweep of few steps before. Then the results are compared: weights
+to the bit at equal threads, and losses at step 100 of a stack against those of runs alone.
+`--measured FILE` keeps single measurements, and takes those that it holds from earlier calls, so
+that the rounds need not follow one another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+RATES = ["1e-4", "2e-4", "5e-4", "1e-3", "2e-3", "3e-3", "5e-3", "1e-2"]
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+ALONE = ["hydra.launcher.stack=off"]
+ONE = [*ALONE, "hydra.launcher.jobs_per_device=1"]
+STACK = [f"hydra.launcher.stack={len(RATES)}", "hydra.launcher.jobs_per_device=1"]
+EAGER, COMPILED = ["runtime.compile=false"], ["runtime.compile=true"]
+ONE_THREAD = ["runtime.threads=1"]
+WAYS = {  # all but the packed ones compute with as many threads as there are cores
+    "sequential": [*ONE, *EAGER],
+    "sequential compiled": [*ONE, *COMPILED],
+    "packed": [*ALONE, *ONE_THREAD, *EAGER],
+    "packed compiled": [*ALONE, *ONE_THREAD, *COMPILED],
+    "stacked": [*STACK, *EAGER],
+    "stacked compiled": [*STACK, *COMPILED],
+}
+REFERENCE = "sequential compiled"
+TAG = str(time.time_ns())  # where a folder is used again, every study is a new one
+
+
+def settings(options: argparse.Namespace) -> list[str]:
+    """What all ways have in common."""
+    return [
+        "data=toystories", "model.vocab_size=1024", "model.num_layers=4", "model.num_heads=4",
+        f"model.context_length={options.context}", f"model.d_model={options.d_model}",
+        f"training.batch_size={options.batch}", f"runtime.device={options.device}",
+        "validation.max_tokens=4096", "validation.every_steps=100000",
+        "checkpoint.every_steps=100000", "schedule.warmup_steps=10", "training.log_every=50",
+        "samples.count=0", "logger=none", "reuse=false", "runtime.preflight=off",
+        "hydra.launcher.report=false", f"runtime.threads={options.threads}",
+    ]  # fmt: skip
+
+
+def sweep(root: Path, study: str, words: list[str]) -> float:
+    """Carry a sweep out; the seconds of the whole program."""
+    command = [sys.executable, "-m", "lmlab.train", "-m", f"optim.lr={','.join(RATES)}"]
+    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(root / "inductor")}
+    started = time.perf_counter()
+    done = subprocess.run(
+        [*command, f"study={study}", *words],
+        cwd=root, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    seconds = time.perf_counter() - started
+    if done.returncode or f"{len(RATES)} of {len(RATES)} runs are done" not in done.stdout:
+        raise SystemExit(f"{study} failed:\n{done.stdout}\n{done.stderr}")
+    return seconds
+
+
+def folders(root: Path, study: str) -> list[Path]:
+    """The runs of a study, by rate."""
+    return sorted((root / "outputs" / study).glob("*/seed0"))
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    """The training rows of a run."""
+    lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
+    return [row for row in map(json.loads, lines) if row["kind"] == "train"]
+
+
+def steady(root: Path, study: str, way: str) -> float:
+    """Tokens a second of all runs that train at once, the first rows aside."""
+    at_once = len(RATES) if way.startswith("stacked") else 1
+    if way.startswith("packed"):
+        at_once = min(CORES, len(RATES))
+    own = [
+        statistics.median(row["tokens_per_second"] for row in rows(run)[2:])
+        for run in folders(root, study)
+    ]
+    return at_once * statistics.fmean(own)
+
+
+def measure(root: Path, options: argparse.Namespace, ways: list[str]) -> list[dict[str, Any]]:
+    """Let the ways take turns."""
+    common = [*settings(options), f"training.steps={options.steps}"]
+    for way in ways:  # data, tokenizer and compiled kernels are there afterwards
+        name = way.replace(" ", "-")
+        ready = root / f"warm-{name}-{options.d_model}-{options.context}-{options.batch}"
+        if not ready.exists():
+            sweep(root, f"warm-{name}-{TAG}", [*settings(options), "training.steps=12", *WAYS[way]])
+            ready.touch()
+    found = []
+    for number in range(options.rounds):
+        for way in ways:
+            study = f"{way.replace(' ', '-')}-{TAG}-{number}"
+            seconds = sweep(root, study, [*common, *WAYS[way]])
+            found.append({"way": way, "seconds": seconds, "steady": steady(root, study, way)})
+            print(f"{way}: {seconds:.1f} s", file=sys.stderr, flush=True)
+    return found
+
+
+def table(options: argparse.Namespace, found: list[dict[str, Any]]) -> list[str]:
+    """Medians, and ratios to the sequential compiled sweep."""
+    tokens = len(RATES) * options.steps * options.batch * options.context
+    by_way: dict[str, list[dict[str, Any]]] = {}
+    for one in found:
+        by_way.setdefault(one["way"], []).append(one)
+    middle = {
+        way: {key: statistics.median(one[key] for one in own) for key in ("seconds", "steady")}
+        for way, own in by_way.items()
+    }
+    reference = middle.get(REFERENCE)
+    columns = ["way", "rounds", "whole, s", "from, to", "whole, tokens/s", "ratio"]
+    columns += ["steady, tokens/s", "ratio"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for way, own in by_way.items():
+        seconds, speed = middle[way]["seconds"], middle[way]["steady"]
+        spread = f"{min(o['seconds'] for o in own):.1f}, {max(o['seconds'] for o in own):.1f}"
+        ratios = ("", "")
+        if reference is not None:
+            ratios = (f"{reference['seconds'] / seconds:.2f}", f"{speed / reference['steady']:.2f}")
+        lines.append(
+            f"| {way} | {len(own)} | {seconds:.1f} | {spread} | {tokens / seconds:,.0f} | "
+            f"{ratios[0]} | {speed:,.0f} | {ratios[1]} |"
+        )
+    return lines
+
+
+def compare(root: Path, options: argparse.Namespace) -> list[str]:
+    """Results of 100 steps, of one thread each: packed and stacked against one after another."""
+    common = [*settings(options), "training.steps=100", "training.log_every=1", *EAGER, *ONE_THREAD]
+    ways = {f"alone-{TAG}": ONE, f"packed-{TAG}": ALONE, f"stacked-{TAG}": STACK}
+    for study, words in ways.items():
+        sweep(root, study, [*common, *words])
+    alone, packed, stacked = (folders(root, study) for study in ways)
+    weights = "checkpoints/step_00000100/model.safetensors"
+    equal = sum(
+        (one / weights).read_bytes() == (other / weights).read_bytes()
+        for one, other in zip(alone, packed, strict=True)
+    )
+    apart = [
+        max(
+            abs(a["loss"] - b["loss"])
+            for a, b in zip(rows(one)[99:], rows(other)[99:], strict=True)
+        )
+        for one, other in zip(alone, stacked, strict=True)
+    ]
+    return [
+        f"packed against one after another, one thread each: weights of {equal} of {len(alone)} "
+        "runs are equal to the bit after 100 steps",
+        f"stacked against one after another: losses at step 100 differ by {max(apart):.1e} at most "
+        f"({', '.join(f'{one:.0e}' for one in apart)})",
+    ]
+
+
+def machine() -> str:
+    """Processor or GPU, cores and system, without the machine's name."""
+    processor = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                processor = line.split(":")[1].strip()
+    return f"{processor}, {CORES} usable cores, {platform.system()}"
+
+
+def gpu(device: str) -> str:
+    """The GPU's name; nothing on a CPU."""
+    if not device.startswith("cuda"):
+        return ""
+    told = "import torch; print(torch.cuda.get_device_name())"
+    return subprocess.check_output([sys.executable, "-c", told], text=True).strip() + "; "
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--d-model", type=int, default=64)
+    parser.add_argument("--context", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=CORES, help="of all but the packed ways")
+    parser.add_argument("--ways", default=",".join(WAYS), help="some of them, by comma")
+    parser.add_argument("--no-check", action="store_true", help="compare no results")
+    parser.add_argument("--measured", type=Path, help="single measurements, read and added to")
+    parser.add_argument("--folder", type=Path, help="caches and runs; a temporary one by default")
+    parser.add_argument("--keep", type=Path, help="a file for the table")
+    options = parser.parse_args()
+    ways = [way.strip() for way in options.ways.split(",") if way.strip()]
+    with tempfile.TemporaryDirectory() as temporary:
+        root = options.folder or Path(temporary)
+        root.mkdir(parents=True, exist_ok=True)
+        found = []
+        if options.measured is not None and options.measured.exists():
+            found = [json.loads(line) for line in options.measured.read_text().splitlines()]
+        fresh = measure(root, options, ways)
+        if options.measured is not None:
+            with open(options.measured, "a", encoding="utf-8") as file:
+                file.writelines(json.dumps(one) + "\n" for one in fresh)
+        checked = [] if options.no_check else compare(root, options)
+    shape = f"--d-model {options.d_model} --context {options.context} --batch {options.batch}"
+    command = (
+        f"python benchmarks/sweep.py {shape} --steps {options.steps} --device {options.device}"
+    )
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("lmlab", "torch"))
+    lines = [
+        f"# {command}",
+        "",
+        f"{time.strftime('%Y-%m-%d')}; {gpu(options.device)}{machine()}; "
+        f"Python {platform.python_version()}, {versions}; medians of whole sweeps of "
+        f"{len(RATES)} rates, ratios to `{REFERENCE}`.",
+        "",
+        *table(options, [*found, *fresh]),
+        "",
+        *checked,
+    ]
+    print("\n".join(lines))
+    if options.keep is not None:
+        options.keep.parent.mkdir(parents=True, exist_ok=True)
+        options.keep.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Trains several runs as one: asks each for its batch, and gives each its loss and gradients."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import warnings
+from collections.abc import Sequence
+
+import torch
+
+from lmlab import assemble
+from lmlab.config.compose import Config
+from lmlab.device import Device
+from lmlab.errors import ConfigError
+from lmlab.stack.eligible import obstacle, stack_key
+from lmlab.stack.gradients import StackedGradients
+from lmlab.stack.member import Member
+from lmlab.stack.parameters import StackedParameters
+from lmlab.trainer import StopRequest
+
+
+def execute_all(configs: Sequence[Config]) -> list[Member]:
+    """Bring the runs of a stack to their ends, each from wherever it stands.
+
+    Their number and order are those of the places, and belong to what makes a resumed stack equal
+    to an undisturbed one: the runs that are done are named too.
+
+    Returns:
+        The members, with the exit codes that processes of their own would have had.
+
+    Raises:
+        UserError: the runs cannot be stacked, or the data or the machine does not allow them.
+        Exception: whatever the shared passes raise. No run is marked as failed then, because
+            nobody knows which of them is the cause; each can go on by itself.
+    """
+    first = configs[0]
+    assemble.check_source(first)
+    device = assemble.build_device(first)
+    _check(configs, device)
+    device.apply()
+    texts = assemble.prepare_texts(first)
+    members = [Member(config, place, texts, device) for place, config in enumerate(configs)]
+    parameters, gradients = _shared(first, len(configs), device)
+    with StopRequest().listening() as stop, contextlib.ExitStack() as leaving:
+        for member in members:
+            leaving.callback(member.leave)
+            member.begin(parameters, len(configs), stop)
+        _train(members, parameters, gradients)
+    return members
+
+
+def _check(configs: Sequence[Config], device: Device) -> None:
+    problem = obstacle(configs[0], device.device.type)
+    if problem is not None:
+        raise ConfigError(f"these runs cannot be stacked: {problem}")
+    if len({stack_key(config) for config in configs}) > 1:
+        raise ConfigError(
+            "these runs cannot be stacked: they differ in more than seeds, initial weights, "
+            "optimizer and schedule"
+        )
+
+
+def _shared(
+    config: Config, size: int, device: Device
+) -> tuple[StackedParameters, StackedGradients]:
+    """What the runs have in common: the weights' memory, and the passes."""
+    # Attention has no stacked form on a CPU, and is computed one place after the other there.
+    warnings.filterwarnings("ignore", message=".*batching rule")
+    template = assemble.build_network(config).to(device.device)
+    parameters = StackedParameters(template, size, device.device)
+    gradients = StackedGradients(
+        template,
+        parameters,
+        micro_batch_size=config.training.micro_batch_size or config.training.batch_size,
+        autocast=functools.partial(_products, device),
+        compiled=device.compile,
+    )
+    return parameters, gradients
+
+
+def _products(device: Device) -> contextlib.AbstractContextManager[object]:
+    """The context of the forward passes: a working copy of a stack's weights has no place."""
+    if device.policy.precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.device.type, dtype=torch.bfloat16)
+
+
+def _train(
+    members: Sequence[Member], parameters: StackedParameters, gradients: StackedGradients
+) -> None:
+    inputs_KBT: torch.Tensor | None = None
+    while going := [(member, member.batch) for member in members if member.batch is not None]:
+        if inputs_KBT is None:
+            example = going[0][1][0]
+            # Empty places compute on zeros; nobody reads what comes of it.
+            inputs_KBT = example.new_zeros(len(members), *example.shape)
+            targets_KBT = torch.zeros_like(inputs_KBT)
+        for member, (inputs, targets) in going:
+            inputs_KBT[member.place], targets_KBT[member.place] = inputs, targets
+        losses = gradients(inputs_KBT, targets_KBT)
+        for member, _ in going:
+            parameters.hand_out_gradients(member.place)
+            member.go_on(losses[member.place])
