@@ -33,16 +33,13 @@ def test_a_backend_that_rounds_to_bfloat16_is_not_taken(monkeypatch) -> None:
 
 
 def test_the_probe_tells_numbers_of_fewer_bits(monkeypatch) -> None:
-    class Rounding:
-        """A product whose factors are rounded to bfloat16 first."""
-
-        def __call__(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-            if left.dtype == torch.float32:
-                left, right = left.bfloat16().float(), right.bfloat16().float()
-            return torch.matmul(left, right)
+    def rounding(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        if left.dtype == torch.float32:
+            left, right = left.bfloat16().float(), right.bfloat16().float()
+        return torch.matmul(left, right)
 
     plain = product_error(CPU, "highest")
-    monkeypatch.setattr(torch.Tensor, "__matmul__", Rounding().__call__)
+    monkeypatch.setattr(torch.Tensor, "__matmul__", rounding)
     rounded = product_error(CPU, "highest")
     assert rounded > policy.CPU_BOUND * plain
     assert rounded > policy.TF32_BOUND

@@ -264,9 +264,9 @@ def build_gradients(
     own = model if working is None else working.model
     objective = of_logits(own)
     if not device.policy.is_plain:
-        own.join_products()
         objective = in_chunks(own)
     if device.compile:
+        own.join_products()  # eager, the parts of the joint result would stay in memory together
         share_cache(cache_folder(config))
         objective = compiled(objective, device.device)
     gradients = Gradients(

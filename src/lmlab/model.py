@@ -105,7 +105,7 @@ class Transformer(nn.Module):
         """Compute maps of one input as one product from now on; see :mod:`lmlab.nn.joint`."""
         for part in self.modules():
             if hasattr(part, "products"):
-                part.products = joint_products  # type: ignore[assignment]
+                setattr(part, "products", joint_products)  # noqa: B010, its type is not told
 
     def make_caches(self, batch_size: int, max_length: int) -> list[KVCache]:
         """Return an empty cache for each layer, with room for ``max_length`` tokens."""

@@ -34,7 +34,6 @@ def saved_bytes(network: Any, context: int, policy: str, plain_attention: bool) 
         network = WorkingCopy(network).model
     objective = of_logits(network)
     if policy != "exact":
-        network.join_products()
         objective = in_chunks(network)
     own = {t.untyped_storage().data_ptr() for t in [*network.parameters(), *network.buffers()]}
     seen: dict[int, int] = {}
@@ -118,6 +117,5 @@ def test_what_saves_memory_does() -> None:
     the_heads_gradient = 4 * 50257 * 1600
     logits_and_targets = 4 * 1024 * (4 * 50257 + 8)
     assert kept(loss_chunk=512) == whole - logits_and_targets + the_heads_gradient
-    assert kept(joint=True) > whole
     assert kept(checkpointing=True) < whole / 8
     assert kept(device="cuda") < whole

@@ -116,7 +116,7 @@ def computing(
         chunk = chunk_rows(config["model"]["vocab_size"])
     return Computing(
         precision="bf16" if policy == "bf16" else "fp32", device=device,
-        fused_attention=question.fused_attention, loss_chunk=chunk, joint=policy != "exact",
+        fused_attention=question.fused_attention, loss_chunk=chunk,
         checkpointing=question.checkpointing,
     )  # fmt: skip
 

@@ -22,7 +22,6 @@ class Computing:
         device: ``cpu``, ``cuda`` or ``mps``.
         fused_attention: whether scores are never written out.
         loss_chunk: tokens whose logits exist at a time; None for all of the pass.
-        joint: whether matrices that share an input are put together for one product.
         checkpointing: keep each block's input alone and compute the rest again.
     """
 
@@ -30,7 +29,6 @@ class Computing:
     device: str = "cpu"
     fused_attention: bool = True
     loss_chunk: int | None = None
-    joint: bool = False
     checkpointing: bool = False
 
     @property
@@ -95,8 +93,6 @@ def activations(model: ModelCounts, batch: int, how: Computing) -> dict[str, int
         found[component.name] = found.get(component.name, 0) + own
     if how.checkpointing:
         found = _checkpointed(model, batch, how, found)
-    if how.joint:
-        found["matrices put together"] = how.compute_bytes * model.joint_entries
     if how.loss_chunk is not None:
         found["the head's gradient"] = how.compute_bytes * model.vocab_size * model.d_model
     return {name: size for name, size in found.items() if size}

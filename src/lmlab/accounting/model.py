@@ -85,11 +85,6 @@ class ModelCounts:
         return sum(c.times * c.counts.matrix for c in self.components)
 
     @property
-    def joint_entries(self) -> int:
-        """Entries of matrices that are put together for joint products."""
-        return sum(c.times * c.counts.joint for c in self.components)
-
-    @property
     def tables(self) -> int:
         """float32 values that are no parameters."""
         return sum(c.times * c.counts.tables for c in self.components)

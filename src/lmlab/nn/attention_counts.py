@@ -37,7 +37,6 @@ def CausalSelfAttention(
     softmax = Held("softmax", 0, Kind.FLOAT32, a_pair=num_heads)
     return Counts(
         parameters=matrix + (2 * d_head if qk_norm else 0),
-        joint=d_model * (width + 2 * kv_width),
         matrix=matrix,
         pairs=2 * width,
         held=fused,

@@ -50,7 +50,6 @@ class Counts:
 
     Attributes:
         parameters: weights that belong to it.
-        joint: entries of its matrices that share an input, and may be put together for a product.
         matrix: entries of the matrices that each token is multiplied by, shared weights too.
         pairs: multiplications for each pair of a query and a key.
         held: what autograd keeps of it.
@@ -62,7 +61,6 @@ class Counts:
     """
 
     parameters: int = 0
-    joint: int = 0
     matrix: int = 0
     pairs: int = 0
     held: tuple[Held, ...] = ()

@@ -39,7 +39,6 @@ def _counts(d_model: int, width: int, matrices: int, names: tuple[str, ...]) -> 
     read = Held("feed-forward input", d_model)
     return Counts(
         parameters=weights,
-        joint=2 * d_model * width if matrices == 3 else 0,  # gate and up
         matrix=weights,
         held=(read, *kept),
         textbook=(*kept, Held("down", d_model)),
