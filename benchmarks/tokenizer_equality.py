@@ -7,9 +7,10 @@ Merges are compared with ffbpe's, whose rule for ties is lmlab's, one by one. Id
 those of tiktoken and of Hugging Face's tokenizers for GPT-2's vocabulary: lmlab encodes the file to
 a token file as a run does, then the text goes to each library a million characters at a time, cut
 before a special token, and what it makes must stand next in that file. So the memory does not grow
-with the text. After the text comes a made one in which every code point stands alone and between
-letters, digits and white space. What is printed is also kept in ``--keep``; the exit status is 1
-where anything differs.
+with the text. After the text comes a made one in which every assigned code point stands between
+letters, digits and white space; those that Python's Unicode does not know yet are left out, for
+each library has the Unicode of its day, and a new letter is none to an older one. What is
+printed is also kept in ``--keep``; the exit status is 1 where anything differs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import argparse
 import sys
 import tempfile
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -60,11 +62,11 @@ def parts(path: Path) -> Iterator[str]:
 
 
 def code_points(path: Path) -> None:
-    """Write every code point in each of the templates."""
+    """Write every assigned code point in each of the templates."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         for template in TEMPLATES:
             for code in range(sys.maxunicode + 1):
-                if not 0xD800 <= code < 0xE000:
+                if unicodedata.category(chr(code)) not in ("Cn", "Cs"):
                     file.write(template.format(chr(code)))
                 if code % (1 << 14) == 0:
                     file.write(END)
@@ -188,7 +190,7 @@ def main() -> int:
                 compare_merges(table, options.text, vocab_size, folder)
         if options.gpt2:
             settings = prepare(options.gpt2, folder)
-            made = folder / "every code point"
+            made = folder / f"Unicode {unicodedata.unidata_version}"
             code_points(made)
             libraries = [name for name in chosen if name != "ffbpe"]
             for text in (options.text, made):
