@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup train test lr-sweep batch-sweep docs lint format clean
+.PHONY: help setup train test test-slurm lr-sweep batch-sweep docs lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ train: $(VENV)/.installed ## train the default model and show its text (ARGS="mo
 
 test: $(VENV)/.installed ## run the tests (ARGS="-k tokenizer" selects some)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+
+test-slurm: $(VENV)/.installed ## run the tests that start a private Slurm (ARGS="-k usr2" selects some)
+	@$(BIN)/python -m pytest tests/slurm --numprocesses 2 --dist worksteal $(ARGS)
 
 # A study of conf/experiment goes by its name there.
 STUDIES := $(basename $(notdir $(wildcard conf/experiment/*.yaml)))

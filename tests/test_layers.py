@@ -16,6 +16,7 @@ LAYERS: dict[str, int] = {
             "io",
             "background",
             "lock",
+            "signals",
             "config",
             "device",
             "policy",

@@ -19,6 +19,7 @@ from lmlab.checkpoint import Checkpoints, Progress, TrainState
 from lmlab.errors import DiskError
 from lmlab.gradients import Gradients
 from lmlab.objective import of_logits
+from lmlab.signals import EarlySignal
 from lmlab.trainer import LoopSettings, StopRequest, Trainer, weight_norm
 from lmlab.validation import Validation
 
@@ -264,3 +265,34 @@ def test_a_second_interrupt_does_not_wait() -> None:
     with pytest.raises(KeyboardInterrupt), StopRequest().listening():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_from_before_the_run_is_followed() -> None:
+    early = EarlySignal()
+    before = signal.signal(signal.SIGUSR2, early)
+    try:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        with StopRequest().listening() as stop:
+            assert stop.signal_number == signal.SIGUSR2
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_warning_saves_once_and_the_run_goes_on(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGTERM, EarlySignal(stops=False))
+    try:
+        stop, saved = StopRequest(), []
+
+        def record(row: dict[str, Any]) -> None:
+            if row["kind"] == "train" and row["step"] == 5:
+                os.kill(os.getpid(), signal.SIGTERM)
+            saved.append(Checkpoints(tmp_path).steps())
+
+        with stop.listening():
+            trainer = make_trainer(tmp_path, make_state(), [], stop=stop, save_every=1000)
+            trainer.record = record
+            assert trainer.train() == "done"
+        assert [5] in saved
+        assert Checkpoints(tmp_path).steps()[0] == 5
+    finally:
+        signal.signal(signal.SIGTERM, before)

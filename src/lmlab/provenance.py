@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import lmlab
+from lmlab.io import read_json
 
 _PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "regex", "safetensors", "wandb")
 _LONGEST_DIFF = 200_000
+SNAPSHOT_FILE = "lmlab-code.json"  # beside a copy of the package: where its code came from
 
 
 def provenance() -> dict[str, Any]:
@@ -28,7 +30,7 @@ def provenance() -> dict[str, Any]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "versions": {"lmlab": lmlab.__version__} | _versions(),
-        "code": _code(),
+        "code": code_of(Path(__file__).parent),
     }
 
 
@@ -42,8 +44,12 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _code() -> dict[str, Any]:
-    """Commit of the checkout that this package runs from, and what was changed since."""
+def code_of(package: Path) -> dict[str, Any]:
+    """Commit of the checkout that lmlab's package runs from, and what was changed since."""
+    kept = package.resolve().parent / SNAPSHOT_FILE
+    if kept.exists():
+        code: dict[str, Any] = read_json(kept)
+        return code
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return {"commit": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
 import sys
 import time
@@ -14,8 +15,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lmlab.design.manifest import Job
 from lmlab.errors import DataError, UserError
+from lmlab.run_folder import FINISHED
 from lmlab.study.records import RunRecord, Study, load_study
+from lmlab.sweep.slurm.whereabouts import Whereabouts, whereabouts
 
 
 def main(argv: list[str]) -> int:
@@ -61,6 +65,7 @@ def show(console: Console, folder: Path) -> None:
             table.add_row(one.folder.name, str(len(one.records)), _counts(one.records))
         console.print(table)
         return
+    study, jobs, lines = _with_slurm(study)
     console.print(_arms(study))
     running = [record for record in study.records if record.state == "running"]
     for record in running:
@@ -70,10 +75,31 @@ def show(console: Console, folder: Path) -> None:
         console.print(Text(f"running: {record.job.name}, step {step:,} of {steps:,}{left}"))
     for record in study.records:
         if record.state in ("failed", "interrupted"):
-            lines = str(record.status.get("reason", "")).strip().splitlines()
-            reason = f": {lines[-1]}" if lines else ""
+            told = str(record.status.get("reason", "")).strip().splitlines()
+            reason = f": {told[-1]}" if told else ""
             console.print(Text(f"{record.state}: {record.job.name}{reason}\n    {record.place}"))
+            if record.job in jobs:
+                console.print(Text(f"    log: {jobs[record.job].log}"), soft_wrap=True)
+    for line in lines:
+        console.print(Text(line))
     console.print(Text(f"{study.name}: {_counts(study.records)}"))
+
+
+def _with_slurm(study: Study) -> tuple[Study, dict[Job, Whereabouts], list[str]]:
+    """The study with what Slurm says of runs that are not finished."""
+    jobs, lines = whereabouts(study.folder)
+    records = []
+    for record in study.records:
+        there = jobs.get(record.job)
+        settled = record.state in (*FINISHED, "running")
+        if there is None or not there.state or settled:
+            records.append(record)
+        elif there.state == "interrupted" and record.state == "failed":
+            records.append(record)  # the run's own reason says more
+        else:
+            told = record.status | {"status": there.state, "reason": there.told}
+            records.append(dataclasses.replace(record, status=told))
+    return dataclasses.replace(study, records=records), jobs, lines
 
 
 def _studies_below(folder: Path) -> Iterator[Study]:

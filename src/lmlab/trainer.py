@@ -17,6 +17,7 @@ from torch import nn
 from lmlab.checkpoint import Checkpoints, Progress, TrainState
 from lmlab.io import progress
 from lmlab.optim.clip import clip_gradients
+from lmlab.signals import EarlySignal
 from lmlab.validation import Validation
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,9 @@ class LoopSettings:
 class StopRequest:
     """Set by a signal: the loop saves at the next step boundary and returns.
 
+    Where whoever started the process had put an :class:`EarlySignal` in place, that tells whether
+    the signal stops the run or only makes it save.
+
     Attributes:
         signal_number: the signal that has come.
         agree: the largest of the numbers that all ranks of the run call it with.
@@ -74,6 +78,8 @@ class StopRequest:
 
     signal_number: int | None = None
     agree: Callable[[int], int] = lambda number: number
+    _save: bool = False
+    _goes_on: set[int] = dataclasses.field(default_factory=set)
 
     @property
     def is_set(self) -> bool:
@@ -92,14 +98,27 @@ class StopRequest:
         """Catch SIGINT, SIGTERM and SIGUSR2 inside; the former handlers come back afterwards."""
         former = {}
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+            before = signal.getsignal(number)
+            if isinstance(before, EarlySignal) and not before.stops:
+                self._goes_on.add(number)
             former[number] = signal.signal(number, self._note)
+            if isinstance(before, EarlySignal) and before.has_come:
+                self._note(number, None)
         try:
             yield self
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
 
+    def take_save(self) -> bool:
+        """Whether a signal asked for a save alone since the last call."""
+        asked, self._save = self._save, False
+        return asked
+
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if number in self._goes_on:
+            self._save = True
+            return
         if self.is_set and number == signal.SIGINT:
             raise KeyboardInterrupt  # a second Ctrl-C does not wait; saved states stay whole
         self.signal_number = number
@@ -198,7 +217,7 @@ class Trainer:
                 if self._is_due(settings.validate_every):
                     self._validate()
                 stopping = self.stop.is_agreed()
-                if self._is_due(settings.save_every) or stopping:
+                if self._is_due(settings.save_every) or stopping or self.stop.take_save():
                     self._save()
                 if stopping and at.step < settings.steps:
                     self.checkpoints.wait()

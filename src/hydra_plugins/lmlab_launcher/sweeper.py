@@ -43,21 +43,14 @@ class Sweeper(BasicSweeper):
             manifest = self._freeze_study(overrides)
         else:
             manifest = self._freeze_sweep(overrides)
-        # Torch takes seconds to import: mistakes in the configurations are told before.
-        from lmlab.sweep.submit import Launch, carry_out
-
-        launcher = self._launcher()
-        launch = Launch(
-            launcher.jobs_per_device, launcher.plan_only, launcher.report, launcher.stack
-        )
-        code = carry_out(manifest, launch)
+        code = self._launcher().carry_out(manifest)
         if code:
             raise SystemExit(code)
         return None
 
     def _launcher(self) -> LocalLauncher:
         if not isinstance(self.launcher, LocalLauncher):
-            raise ConfigError("hydra/launcher: accepted is lmlab")
+            raise ConfigError("hydra/launcher: accepted are lmlab and slurm")
         return self.launcher
 
     def _freeze_sweep(self, overrides: list[Override]) -> Manifest:

@@ -15,6 +15,7 @@ from lmlab.design.manifest import Job, Manifest
 from lmlab.device import Device
 from lmlab.run import locate
 from lmlab.run_folder import FINISHED
+from lmlab.signals import EarlySignal
 from lmlab.study.ledger import SweepFolder
 from lmlab.study.verdicts import undecided_arms
 from lmlab.sweep.facts import TextsByConfig
@@ -219,7 +220,9 @@ class Driver:
 
         former: dict[int, Callable[..., Any] | int | None] = {}
         for number in self._caught:
-            former[number] = signal.signal(number, note)
+            former[number] = early = signal.signal(number, note)
+            if isinstance(early, EarlySignal) and early.has_come:
+                note(number, None)
         try:
             yield
         finally:

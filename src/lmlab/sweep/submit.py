@@ -136,12 +136,13 @@ def check_fairness(
     manifest: Manifest, configs: list[Config], folder: SweepFolder, texts: TextsByConfig
 ) -> None:
     """Count every arm, and print what the study can find. Raises :class:`ConfigError`."""
+    prepared = [texts.of(config) for config in configs]
     design = manifest.comparison
-    reference = None
     if design is not None:
         reference = configs[manifest.names.index(design.baseline or manifest.names[0])]
-    facts = [facts_of(config, texts.of(config), reference) for config in configs]
-    if design is not None:
+        facts = [
+            facts_of(config, own, reference) for config, own in zip(configs, prepared, strict=True)
+        ]
         by_arm = dict(zip(manifest.names, facts, strict=True))
         _print_facts(by_arm)
         for difference in fairness.check(by_arm, design):

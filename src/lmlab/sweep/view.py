@@ -60,7 +60,9 @@ class View:
             key = task.key
             if self._told.get(key) != task.state:
                 known, self._told[key] = self._told.get(key), task.state
-                if task.state != "queued" and not (known is None and task.was_done):
+                if task.state not in ("queued", "submitted") and not (
+                    known is None and task.was_done
+                ):
                     self.say(_line(task))
 
     def _render(self, tasks: Sequence[Task]) -> Group:

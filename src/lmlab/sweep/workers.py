@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,13 @@ def context() -> Any:
     return forking
 
 
-def start(way: Any, frozen: Sequence[Path], log: Path, slot: Slot) -> BaseProcess:
+def start(
+    way: Any,
+    frozen: Sequence[Path],
+    log: Path,
+    slot: Slot,
+    prepare: Callable[[], object] | None = None,
+) -> BaseProcess:
     """Start the run of a frozen configuration, or a stack of several.
 
     Args:
@@ -41,14 +47,19 @@ def start(way: Any, frozen: Sequence[Path], log: Path, slot: Slot) -> BaseProces
         frozen: the configurations' files; several train as one.
         log: takes what the process prints.
         slot: where it runs.
+        prepare: a module's function, called in the process before the run.
     """
     files = [str(path.resolve()) for path in frozen]
-    process: BaseProcess = way.Process(target=_work, args=(files, str(log.resolve()), slot))
+    process: BaseProcess = way.Process(
+        target=_work, args=(files, str(log.resolve()), slot, prepare)
+    )
     process.start()
     return process
 
 
-def _work(frozen: list[str], log: str, slot: Slot) -> None:
+def _work(frozen: list[str], log: str, slot: Slot, prepare: Callable[[], object] | None) -> None:
+    if prepare is not None:
+        prepare()
     slot.enter()
     with open(log, "ab") as output, open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)

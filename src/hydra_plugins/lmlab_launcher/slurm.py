@@ -1,0 +1,75 @@
+"""Runs the jobs of a multirun under Slurm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
+from lmlab.design.manifest import Manifest
+
+
+class SlurmLauncher(LocalLauncher):
+    """Composes and checks every job first, then hands all to :mod:`lmlab.sweep.slurm`.
+
+    Args:
+        wait: follow the jobs here; False leaves at once.
+        arms_per_job: runs that share one job's resources, all at once.
+        array_parallelism: jobs of an array at a time.
+        signal_seconds: before the time limit, when a job saves and is queued again.
+        retries: how often a killed job is submitted again without having got further.
+        poll_seconds: between questions to Slurm.
+        per_arm: resources of arms whose names match a pattern.
+        driver: resources of the job that drives a detached sweep.
+        plan_only: tell the plan and submit nothing.
+        report: write the report at the end.
+        resources: see :class:`lmlab.sweep.slurm.resources.Resources`.
+    """
+
+    def __init__(
+        self,
+        *,
+        wait: bool,
+        arms_per_job: int,
+        array_parallelism: int,
+        signal_seconds: int,
+        retries: int,
+        poll_seconds: float,
+        per_arm: Mapping[str, Any],
+        driver: Mapping[str, Any],
+        plan_only: bool,
+        report: bool,
+        **resources: Any,
+    ) -> None:
+        super().__init__(plan_only=plan_only, report=report)
+        self.settings: dict[str, Any] = {
+            "wait": wait,
+            "arms_per_job": arms_per_job,
+            "array_parallelism": array_parallelism,
+            "signal_seconds": signal_seconds,
+            "retries": retries,
+            "poll_seconds": poll_seconds,
+            "per_arm": _plain(per_arm),
+            "driver": _plain(driver),
+            "plan_only": plan_only,
+            "report": report,
+            "resources": {key: _plain(value) for key, value in resources.items()},
+        }
+
+    def carry_out(self, manifest: Manifest) -> int:
+        """Submit the sweep; its exit code."""
+        from lmlab.sweep.slurm.launch import Launch, carry_out
+
+        return carry_out(manifest, Launch.of(**self.settings))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, DictConfig | ListConfig):
+        return OmegaConf.to_container(value, resolve=True)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(inner) for inner in value]
+    return value

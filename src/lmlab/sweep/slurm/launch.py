@@ -1,0 +1,212 @@
+"""From composed configurations to a sweep under Slurm: checked, submitted, followed or left."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lmlab.config.compose import thaw
+from lmlab.design.manifest import Manifest
+from lmlab.errors import ConfigError
+from lmlab.io import make_folder, read_json, write_json
+from lmlab.lock import Lock
+from lmlab.run_folder import FINISHED
+from lmlab.study.ledger import SweepFolder
+from lmlab.sweep.driver import Driver
+from lmlab.sweep.facts import TextsByConfig
+from lmlab.sweep.plan import make_plan
+from lmlab.sweep.slurm import queue
+from lmlab.sweep.slurm.pool import SlurmPool, Submitting
+from lmlab.sweep.slurm.resources import Requests, Resources, device_of
+from lmlab.sweep.slurm.snapshot import take_snapshot
+from lmlab.sweep.slurm.submission import submit
+from lmlab.sweep.submit import check_fairness, match_parameters, report
+from lmlab.sweep.view import View, print_results
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """How a sweep is launched under Slurm.
+
+    Attributes:
+        submitting: how jobs are submitted.
+        wait: follow them here; False leaves at once, and a job of its own drives what depends on
+            results and writes the report.
+        driver: what that job asks Slurm for.
+        plan_only: tell the plan and submit nothing.
+        report: write the report at the end.
+    """
+
+    submitting: Submitting
+    wait: bool = True
+    driver: Resources = dataclasses.field(default_factory=Resources)
+    plan_only: bool = False
+    report: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        resources: Mapping[str, Any],
+        per_arm: Mapping[str, Mapping[str, Any]],
+        driver: Mapping[str, Any],
+        arms_per_job: int,
+        array_parallelism: int,
+        signal_seconds: int,
+        retries: int,
+        poll_seconds: float,
+        **ways: bool,
+    ) -> Launch:
+        """Checked settings. Raises :class:`ConfigError`."""
+        for key, value, least in (
+            ("arms_per_job", arms_per_job, 1),
+            ("array_parallelism", array_parallelism, 1),
+            ("signal_seconds", signal_seconds, 1),
+            ("retries", retries, 0),
+        ):
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ConfigError(
+                    f"hydra.launcher.{key}={value}: accepted is a whole number, at least {least}"
+                )
+        common = Resources.of(resources)
+        requests = Requests(common, per_arm, arms_per_job)
+        for pattern in per_arm:
+            requests.of(pattern)  # mistakes are told before anything is prepared
+        how = Submitting(requests, array_parallelism, signal_seconds, retries, poll_seconds)
+        return cls(how, driver=common.changed({"gpus": 0} | dict(driver)), **ways)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a file."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Launch:
+        """The inverse of :meth:`as_dict`."""
+        how = dict(content["submitting"])
+        requests = dict(how.pop("requests"))
+        common = Resources.of(requests.pop("common"))
+        submitting = Submitting(requests=Requests(common, **requests), **how)
+        return cls(
+            **content | {"submitting": submitting, "driver": Resources.of(content["driver"])}
+        )
+
+
+def carry_out(manifest: Manifest, launch: Launch) -> int:
+    """Check a manifest, submit what is missing, and follow it or leave it to a job of its own.
+
+    Returns:
+        The exit code: 0 when every run is done or was left to Slurm, 1 when any failed, 130 after
+        Ctrl-C, which leaves the jobs to Slurm too.
+
+    Raises:
+        ConfigError: the comparison would not be fair, or Slurm refuses a request.
+        DataError: a text cannot be used.
+    """
+    queue.check_commands()
+    requests = launch.submitting.requests
+    arms = [
+        requests.settle(content, name)
+        for content, name in zip(manifest.arms, manifest.names, strict=True)
+    ]
+    manifest = match_parameters(dataclasses.replace(manifest, arms=arms))
+    configs = [thaw(content) for content in manifest.arms]
+    root = Path(configs[0].output_root)
+    folder = SweepFolder.of(manifest, root)
+    texts = TextsByConfig()
+    check_fairness(manifest, configs, folder, texts)
+    plan = make_plan(manifest.comparison, len(configs), None, launch.submitting.array_parallelism)
+    print(f"{manifest.study}: {plan.told()}", file=sys.stderr)
+    if launch.plan_only:
+        return 0
+    folder.write_manifest(manifest)
+    code = take_snapshot(root)
+    if launch.wait:
+        return follow(manifest, launch, folder, texts, code)
+    return _leave(manifest, launch, folder, texts, code)
+
+
+def follow(
+    manifest: Manifest,
+    launch: Launch,
+    folder: SweepFolder,
+    texts: TextsByConfig,
+    code: Path,
+    signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
+    goes_on: bool = False,
+) -> int:
+    """Drive the sweep from this process until nothing is missing; see :func:`carry_out`."""
+    view = View(manifest.study, launch.submitting.array_parallelism)
+    pool = SlurmPool(
+        folder, manifest.study, texts, launch.submitting, code, view.say, goes_on=goes_on
+    )
+    driver = Driver(manifest, folder, texts, device_of, pool, view, signals)
+    with view:
+        tasks = driver.run()
+    print_results(tasks)
+    if launch.report:
+        report(folder)
+    if driver.was_stopped:
+        return 128 + signal.SIGINT
+    return 1 if any(task.state in ("failed", "interrupted") for task in tasks) else 0
+
+
+def _leave(
+    manifest: Manifest, launch: Launch, folder: SweepFolder, texts: TextsByConfig, code: Path
+) -> int:
+    """Submit what can be submitted now, and a job that drives the rest and reports."""
+    view = View(manifest.study, launch.submitting.array_parallelism)
+    pool = SlurmPool(folder, manifest.study, texts, launch.submitting, code, view.say)
+    tasks = Driver(manifest, folder, texts, device_of, pool, view).start_all()
+    counts = Counter(task.state for task in tasks)
+    told = ", ".join(f"{number} {state}" for state, number in counts.items())
+    print(f"{manifest.study}: {told}")
+    if all(task.state in FINISHED for task in tasks):
+        if launch.report:
+            report(folder)
+        return 0
+    design = manifest.comparison
+    has_waves = design is not None and (design.lr == "search" or design.extra_seeds > 0)
+    after = [] if has_waves else pool.job_ids()
+    _submit_driver(manifest, launch, folder, code, after)
+    print(
+        f"how far it is: python -m lmlab.status {folder.study}\n"
+        f"the report:    python -m lmlab.report {folder.study}"
+    )
+    return 0
+
+
+def _submit_driver(
+    manifest: Manifest, launch: Launch, folder: SweepFolder, code: Path, after: list[str]
+) -> None:
+    """Submit the sweep's driver as a job, unless there is one already."""
+    place = make_folder(folder.path / "slurm" / "driver")
+    name = f"lmlab-driver-{folder.path.name}-{place.resolve().stat().st_ino:x}"
+    with Lock(place / "submit.lock"):
+        if any(state.is_alive for state in queue.states_by_name([name]).values()):
+            return
+        write_json(place / "launch.json", launch.as_dict() | {"wait": True, "code": str(code)})
+        job_id = submit(
+            place,
+            "lmlab.sweep.slurm.drive",
+            name=name,
+            jobs=1,
+            resources=launch.driver,
+            code=code,
+            array_parallelism=1,
+            signal_seconds=launch.submitting.signal_seconds,
+            after=after,
+        )
+        write_json(place / "driver.json", {"name": name, "job_id": job_id})
+    print(f"submitted job {job_id}, which drives the study and writes its report")
+
+
+def read_launch(place: Path) -> tuple[Launch, Path]:
+    """What the driver's job finds in its folder: the launch, and the snapshot's folder."""
+    content = read_json(place / "launch.json")
+    code = Path(content.pop("code"))
+    return Launch.from_dict(content), code

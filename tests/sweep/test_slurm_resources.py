@@ -1,0 +1,70 @@
+"""What jobs ask Slurm for, and what their runs compute with; without a Slurm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lmlab import assemble
+from lmlab.config.compose import compose, plain, thaw
+from lmlab.errors import ConfigError
+from lmlab.sweep.slurm.resources import Requests, Resources, device_of
+
+
+def settled(resources: dict[str, Any], *overrides: str, arms_per_job: int = 1) -> dict[str, Any]:
+    requests = Requests(Resources.of(resources), {}, arms_per_job)
+    return requests.settle(plain(compose(overrides)), "arm")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("cpus", 0, "at least 1"),
+        ("gpus", "2", "at least 0"),
+        ("time_min", True, "at least 1"),
+        ("mem_gb", -1, "above 0"),
+        ("partition", 3, "null or a name"),
+        ("sbatch", ["exclude=a"], "--exclude=node7"),
+        ("setup", "module load", "a list"),
+        ("partitoin", "gpu", 'did you mean "partition"'),
+    ],
+)
+def test_a_wrong_request_is_told_with_its_key(key: str, value: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as error:
+        Resources.of({key: value})
+    assert key in str(error.value)
+
+
+def test_options_of_sbatch_are_keys_and_values() -> None:
+    resources = Resources.of({"sbatch": ["--exclude=a=b", "--exclusive"]})
+    assert resources.options() == {"exclude": "a=b", "exclusive": True}
+
+
+def test_arms_that_match_a_pattern_ask_for_more() -> None:
+    requests = Requests(Resources.of({"cpus": 2}), {"*large*": {"mem_gb": 64}})
+    assert requests.of("model-large").mem_gb == 64
+    assert requests.of("model-large").cpus == 2
+    assert requests.of("model-small") == requests.common
+
+
+def test_a_job_computes_as_it_asked_and_not_as_this_machine_would() -> None:
+    on_gpu = settled({"gpus": 1, "cpus": 8})["runtime"]
+    assert (on_gpu["device"], on_gpu["precision"], on_gpu["threads"]) == ("cuda", "bf16", 8)
+    on_cpu = settled({"cpus": 8}, arms_per_job=3)["runtime"]
+    assert (on_cpu["device"], on_cpu["precision"], on_cpu["threads"]) == ("cpu", "fp32", 2)
+
+
+def test_what_was_set_stays() -> None:
+    runtime = settled({"gpus": 1}, "runtime.precision=fp32", "runtime.threads=3")["runtime"]
+    assert (runtime["precision"], runtime["threads"]) == ("fp32", 3)
+
+
+def test_a_device_that_is_not_asked_for_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"runtime.device=cuda.*0 GPUs"):
+        settled({}, "runtime.device=cuda")
+
+
+def test_the_job_finds_the_device_that_the_submitter_expected() -> None:
+    config = thaw(settled({"cpus": 2}))
+    assert device_of(config) == assemble.build_device(config)
