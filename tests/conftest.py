@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from training_process import PRELOADED, run_to_end
+from training_process import run_to_end
+from warm import Process, call
 
 STORY = "The cat sat on the mat. A dog ran to the hill and saw the sun.\n<|endoftext|>\n"
 
@@ -51,30 +50,23 @@ def overrides(tmp_path: Path, texts: tuple[Path, Path]) -> list[str]:
 
 
 @pytest.fixture
-def start() -> Callable[..., Any]:
-    """Start a run in its own process, forked from a server that has torch imported already.
+def start() -> Callable[..., Process]:
+    """Start a run in its own process, which need not import torch.
 
     The function given as ``prepare`` is called in that process before the run.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
 
-    def begin(overrides: list[str], prepare: Callable[[], None] | None = None) -> Any:
-        process = context.Process(target=run_to_end, args=(overrides, prepare))
-        process.start()
-        return process
+    def begin(overrides: list[str], prepare: Callable[[], None] | None = None) -> Process:
+        return call(run_to_end, overrides, prepare)
 
     return begin
 
 
 @pytest.fixture
-def train(start: Callable[..., Any]) -> Callable[..., int]:
+def train(start: Callable[..., Process]) -> Callable[..., int]:
     """Bring a run to its end in its own process; the exit code."""
 
     def to_end(overrides: list[str], prepare: Callable[[], None] | None = None) -> int:
-        process = start(overrides, prepare)
-        process.join()
-        assert process.exitcode is not None
-        return process.exitcode
+        return start(overrides, prepare).wait()
 
     return to_end

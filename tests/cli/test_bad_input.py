@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from warm import run_head
 
 TEXT = "The cat sat on the mat. " * 200
 
@@ -16,10 +17,7 @@ def lmlab(
     head: str, *words: str, cwd: Path, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"WANDB_MODE": "offline"} | (env or {})
-    return subprocess.run(
-        [sys.executable, "-m", f"lmlab.{head}", *words],
-        capture_output=True, text=True, cwd=cwd, env=environment, timeout=120,
-    )  # fmt: skip
+    return run_head(head, *words, cwd=cwd, env=environment)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:

@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pytest
 import yaml
+from warm import run_head
 
 from lmlab.config.paths import conf_folder
 
 
+def fresh(head: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a Python of its own: what it begins with is tested too."""
+    command = [sys.executable, "-m", f"lmlab.{head}", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
 def lmlab(head: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"WANDB_MODE": "offline"}
-    return subprocess.run(
-        [sys.executable, "-m", f"lmlab.{head}", *words],
-        capture_output=True, text=True, cwd=cwd, env=environment, timeout=300,
-    )  # fmt: skip
+    return run_head(head, *words, cwd=cwd, env=os.environ | {"WANDB_MODE": "offline"})
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def small(tmp_path: Path) -> list[str]:
 
 
 def test_help_lists_groups_options_keys_and_examples(tmp_path: Path) -> None:
-    done = lmlab("train", "--help", cwd=tmp_path)
+    done = fresh("train", "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for group in conf_folder().rglob("*"):
         if group.is_dir() and group.relative_to(conf_folder()).parts[0] != "hydra":
@@ -48,7 +51,7 @@ def test_help_lists_groups_options_keys_and_examples(tmp_path: Path) -> None:
 
 
 def test_cfg_shows_the_configuration_and_trains_nothing(tmp_path: Path) -> None:
-    done = lmlab("train", "model.norm=post", "--cfg", "job", cwd=tmp_path)
+    done = fresh("train", "model.norm=post", "--cfg", "job", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     config = yaml.safe_load(done.stdout)
     assert config["model"]["norm"]["_target_"] == "lmlab.nn.norm.PostRMSNorm"
@@ -115,6 +118,6 @@ def test_an_experiment_runs_its_arms_from_any_folder(tmp_path: Path, small: list
 
 def test_generate_help_and_outputs_help(tmp_path: Path) -> None:
     for head in ("generate", "outputs", "run"):
-        done = lmlab(head, "--help", cwd=tmp_path)
+        done = fresh(head, "--help", cwd=tmp_path)
         assert done.returncode == 0
         assert f"python -m lmlab.{head}" in done.stdout

@@ -49,15 +49,14 @@ def test_twenty_kills_at_random_moments(overrides, train, start, tmp_path: Path)
         saved = tmp_path / "cut" / "outputs"
         if kills:  # let it come to training first: the folders are there already
             before = the_run(tmp_path / "cut").rows()[-1:]
-            while process.is_alive() and the_run(tmp_path / "cut").rows()[-1:] == before:
+            while process.poll() is None and the_run(tmp_path / "cut").rows()[-1:] == before:
                 time.sleep(0.002)
         else:
             while not list(saved.glob("runs/*/seed0/checkpoints/step_*")):
                 time.sleep(0.002)
         time.sleep(moments.uniform(0, 0.06))
         os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        assert process.exitcode == -signal.SIGKILL, "the run was over before twenty kills"
+        assert process.wait() == -signal.SIGKILL, "the run was over before twenty kills"
         during_saving += bool(list(saved.glob("runs/*/seed0/checkpoints/.tmp-*")))
         kills += 1
     assert train(cut) == 0
@@ -114,8 +113,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(
         time.sleep(0.005)
     time.sleep(0.1)
     os.kill(process.pid, number)
-    process.join()
-    assert process.exitcode == 128 + number
+    assert process.wait() == 128 + number
     run = the_run(tmp_path / "cut")
     status = run.status()
     assert status["status"] == ("preempted" if number == signal.SIGUSR2 else "interrupted")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from warm import Process, start_head
 
 FAULTS = '''"""Feed-forward layers that end their process in one way or another, for tests."""
 
@@ -61,22 +60,16 @@ class Sweeps:
         settings.mkdir(parents=True)
         (settings / "config.yaml").write_text("trusted_packages: [faults_for_test]\n")
 
-    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+    def start(self, *words: str) -> Process:
         """Start ``python -m lmlab.train`` in a process group of its own."""
         environment = os.environ | {
             "PYTHONPATH": str(self.folder / "packages"),
             "XDG_CONFIG_HOME": str(self.folder / "settings"),
         }
-        return subprocess.Popen(
-            [sys.executable, "-m", "lmlab.train", *self.overrides, *words],
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            **options,
-        )
+        return start_head(
+            "train", *self.overrides, *words, cwd=self.folder, env=environment,
+            together=True, session=True,
+        )  # fmt: skip
 
     def run(self, *words: str, code: int = 0) -> str:
         """Run a sweep to its end; what it printed."""
