@@ -80,9 +80,16 @@ def show(console: Console, folder: Path) -> None:
             console.print(Text(f"{record.state}: {record.job.name}{reason}\n    {record.place}"))
             if record.job in jobs:
                 console.print(Text(f"    log: {jobs[record.job].log}"), soft_wrap=True)
+    waits = Counter(str(record.status.get("reason", "")) for record in _queued(study, jobs))
+    for reason, number in waits.most_common():
+        console.print(Text(f"queued: {number} in Slurm, {reason}"))
     for line in lines:
         console.print(Text(line))
     console.print(Text(f"{study.name}: {_counts(study.records)}"))
+
+
+def _queued(study: Study, jobs: dict[Job, Whereabouts]) -> list[RunRecord]:
+    return [one for one in study.records if one.state == "queued" and one.job in jobs]
 
 
 def _with_slurm(study: Study) -> tuple[Study, dict[Job, Whereabouts], list[str]]:

@@ -101,20 +101,17 @@ def test_two_launches_at_once_submit_each_run_once(studies: Any) -> None:
     assert set(studies.sessions().values()) == {1}
 
 
-def test_arms_share_a_job(studies: Any) -> None:
+def test_arms_share_a_job_and_get_their_own_resources(studies: Any) -> None:
     printed = studies.run(
-        "seed=0,1,2", "training.steps=30", "hydra.launcher.arms_per_job=2",
-        "hydra.launcher.cpus=2",
-    )  # fmt: skip
-    assert "3 runs in 2 jobs" in printed
-    assert set(studies.statuses().values()) == {"done"}
-
-
-def test_arms_get_their_own_resources(studies: Any) -> None:
-    studies.run(
-        "model.norm=rms,post", "training.steps=5",
+        "model.norm=rms,post", "seed=0,1,2", "training.steps=30",
+        "hydra.launcher.arms_per_job=2", "hydra.launcher.cpus=2", "hydra.launcher.report=false",
         "+hydra.launcher.per_arm={*post*:{time_min:7}}",
     )  # fmt: skip
-    asked = {one["runs"][0]["job"]["arm"]: one["resources"]["time_min"]
-             for one in studies.submissions()}  # fmt: skip
-    assert sorted(asked.values()) == [7, 240]
+    assert printed.count("3 runs in 2 jobs") == 2
+    assert set(studies.statuses().values()) == {"done"}
+    asked = {
+        (run["job"]["arm"].partition("+")[0], one["resources"]["time_min"])
+        for one in studies.submissions()
+        for run in one["runs"]
+    }
+    assert asked == {("model.norm-rms", 240), ("model.norm-post", 7)}

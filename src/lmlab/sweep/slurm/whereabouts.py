@@ -63,7 +63,7 @@ def _of(
     state = states.get((content["name"], run.index))
     if state is not None and state.is_alive:
         waits = state.state == "PENDING"
-        told = f"job {job} {state.state}" + (f" ({state.reason})" if state.reason else "")
+        told = state.state + (f" ({state.reason})" if state.reason else "")
         return Whereabouts("queued" if waits else "running", told, log)
     if content["job_id"] is None:
         return Whereabouts("interrupted", "its job was not submitted; the same command is", log)
