@@ -22,7 +22,7 @@ from lmlab.stack.eligible import members_at_once, stack_key
         ("training.batch_size=8", False),
         ("training.steps=21", False),
         ("tokenizer=bytes", False),
-        ("runtime.precision=bf16", False),
+        ("runtime.policy=bf16", False),
     ],
 )
 def test_what_runs_of_a_stack_may_differ_in(overrides: list[str], change: str, same: bool) -> None:

@@ -50,14 +50,15 @@ def test_arms_that_match_a_pattern_ask_for_more() -> None:
 
 def test_a_job_computes_as_it_asked_and_not_as_this_machine_would() -> None:
     on_gpu = settled({"gpus": 1, "cpus": 8})["runtime"]
-    assert (on_gpu["device"], on_gpu["precision"], on_gpu["threads"]) == ("cuda", "bf16", 8)
+    assert (on_gpu["device"], on_gpu["policy"], on_gpu["threads"]) == ("cuda", "bf16", 8)
+    assert on_gpu["compile"] is True
     on_cpu = settled({"cpus": 8}, arms_per_job=3)["runtime"]
-    assert (on_cpu["device"], on_cpu["precision"], on_cpu["threads"]) == ("cpu", "fp32", 2)
+    assert (on_cpu["device"], on_cpu["policy"], on_cpu["threads"]) == ("cpu", "auto", 2)
 
 
 def test_what_was_set_stays() -> None:
-    runtime = settled({"gpus": 1}, "runtime.precision=fp32", "runtime.threads=3")["runtime"]
-    assert (runtime["precision"], runtime["threads"]) == ("fp32", 3)
+    runtime = settled({"gpus": 1}, "runtime.policy=fast", "runtime.threads=3")["runtime"]
+    assert (runtime["policy"], runtime["threads"]) == ("fast", 3)
 
 
 def test_a_device_that_is_not_asked_for_is_refused() -> None:
