@@ -48,9 +48,9 @@ def test_jobs_that_do_not_fit_together_are_refused(
     costs = costs_of(config, device)
     assert costs is not None
     monkeypatch.setattr(machine, "free_memory", lambda device: 3 * costs.memory.peak + 1)
-    check_all([config] * 3, device, texts, slots, runs=3)
+    check_all([config] * 3, texts, slots, runs=3)
     with pytest.raises(ConfigError, match=r"4 jobs at a time.*jobs_per_device=3"):
-        check_all([config] * 4, device, texts, slots, runs=4)
+        check_all([config] * 4, texts, slots, runs=4)
 
 
 def test_disk_is_counted_over_all_runs(
@@ -62,9 +62,9 @@ def test_disk_is_counted_over_all_runs(
     assert costs is not None
     room = 5 * costs.disk_left + costs.disk_most
     monkeypatch.setattr(machine, "free_disk", lambda folder: room)
-    check_all([config, config], device, texts, slots, runs=6)
+    check_all([config, config], texts, slots, runs=6)
     with pytest.raises(DiskError, match=r"the sweep needs"):
-        check_all([config, config], device, texts, slots, runs=8)
+        check_all([config, config], texts, slots, runs=8)
 
 
 def test_a_sweep_tells_and_compares(sweeps: Any) -> None:
