@@ -47,7 +47,7 @@ def test_losses_bits_and_resume(overrides, monkeypatch, policy: str) -> None:
     config = compose([*overrides, "study=cut", "reuse=false"])
     with monkeypatch.context() as patch:
         steps = iter(range(100))
-        patch.setattr(StopRequest, "is_set", property(lambda self: _after(self, steps)))
+        patch.setattr(StopRequest, "is_agreed", lambda self: _after(self, steps))
         assert execute(config).exit_code == 128 + signal.SIGTERM
     cut = execute(config).run
     assert len(cut.meta()["sessions"]) == 2

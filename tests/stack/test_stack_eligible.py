@@ -31,8 +31,8 @@ def test_what_runs_of_a_stack_may_differ_in(overrides: list[str], change: str, s
 
 def test_stacks_are_chosen_where_they_pay(overrides: list[str]) -> None:
     small, wide = (
-        compose([*overrides, "model.d_model=256"]),
-        compose([*overrides, "model.d_model=512"]),
+        compose([*overrides, "runtime.policy=fast", "model.d_model=256"]),
+        compose([*overrides, "runtime.policy=fast", "model.d_model=512"]),
     )
     assert members_at_once(small, "cuda", "auto") == 8
     assert members_at_once(wide, "cuda", "auto") == 1
