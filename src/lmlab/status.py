@@ -77,7 +77,8 @@ def show(console: Console, folder: Path) -> None:
         if record.state in ("failed", "interrupted"):
             told = str(record.status.get("reason", "")).strip().splitlines()
             reason = f": {told[-1]}" if told else ""
-            console.print(Text(f"{record.state}: {record.job.name}{reason}\n    {record.place}"))
+            line = f"{record.state}: {record.job.name}{reason}\n    {record.place}"
+            console.print(Text(line), soft_wrap=True)
             if record.job in jobs:
                 console.print(Text(f"    log: {jobs[record.job].log}"), soft_wrap=True)
     waits = Counter(str(record.status.get("reason", "")) for record in _queued(study, jobs))

@@ -9,6 +9,7 @@ from lmlab import assemble
 from lmlab.config.compose import compose
 from lmlab.gradients import Gradients
 from lmlab.model import Transformer
+from lmlab.objective import of_logits
 from lmlab.stack.gradients import StackedGradients
 from lmlab.stack.parameters import StackedParameters
 
@@ -58,7 +59,9 @@ def test_each_model_gets_the_gradients_it_would_get_alone(
     gradients = stack_of(stacked, micro_batch_size)
     losses = gradients(inputs, targets)
     for place, (one, other) in enumerate(zip(alone, stacked, strict=True)):
-        loss = Gradients(one, micro_batch_size=micro_batch_size)(inputs[place], targets[place])
+        loss = Gradients(of_logits(one), micro_batch_size=micro_batch_size)(
+            inputs[place], targets[place]
+        )
         gradients.parameters.hand_out_gradients(place)
         assert float(losses[place]) == pytest.approx(float(loss), abs=1e-5)
         pairs = zip(one.parameters(), other.parameters(), strict=True)

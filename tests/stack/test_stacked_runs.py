@@ -29,7 +29,7 @@ DIFFERENT = {
 
 def members(overrides: list[str], root: Path, **arms: list[str]) -> list[list[str]]:
     return [
-        [*overrides, f"output_root={root / 'outputs'}", f"arm={arm}", *own]
+        [*overrides, "runtime.policy=fast", f"output_root={root / 'outputs'}", f"arm={arm}", *own]
         for arm, own in (arms or DIFFERENT).items()
     ]
 

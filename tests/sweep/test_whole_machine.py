@@ -124,7 +124,13 @@ def test_the_longest_run_starts_first(overrides: list[str], tmp_path: Path) -> N
 
 
 def test_a_sweep_in_stacks_and_its_rerun(sweeps: Sweeps) -> None:
-    words = ["-m", "optim.lr=1e-3,2e-3,3e-3", "seed=0,1", "hydra.launcher.stack=4"]
+    words = [
+        "-m",
+        "optim.lr=1e-3,2e-3,3e-3",
+        "seed=0,1",
+        "hydra.launcher.stack=4",
+        "runtime.policy=fast",
+    ]
     words += ["hydra.launcher.jobs_per_device=1", "study=s", "runtime.threads=auto"]
     printed = sweeps.run(*words)
     assert "1 at a time, each a stack of up to 4 runs, 1 thread each" in printed
@@ -141,7 +147,7 @@ def test_a_sweep_in_stacks_and_its_rerun(sweeps: Sweeps) -> None:
 def test_runs_of_a_stack_that_fails_go_on_alone(sweeps: Sweeps) -> None:
     """A fault of the shared passes is nobody's; alone, each run fails or not by itself."""
     words = ["-m", "optim.lr=1e-3,2e-3", FAULTY, "+model.ffn.what=killed,nothing"]
-    words += ["hydra.launcher.stack=2", "runtime.preflight=off", "study=s"]
+    words += ["hydra.launcher.stack=2", "runtime.policy=fast", "runtime.preflight=off", "study=s"]
     printed = sweeps.run(*words, code=1)
     assert "2 of 4 runs are done" in printed
     assert "these go on alone" in printed
