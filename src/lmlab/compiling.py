@@ -57,7 +57,7 @@ def decide(work: Work, cache: Path) -> bool:
     kept = folder / f"steps-{work.steps}.json"
     try:
         return bool(read_json(kept)["compile"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     is_warm = any(read_json(path).get("compile") for path in folder.glob("steps-*.json"))
     won, cost = seconds_won(work), WARM_SECONDS if is_warm else COLD_SECONDS
