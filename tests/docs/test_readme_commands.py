@@ -32,7 +32,7 @@ NOT_RUN = {
 def commands() -> list[str]:
     found = []
     for page in PAGES:
-        for line in COMMAND.findall(page.read_text("utf-8")):
+        for line in COMMAND.findall(re.sub(r"\s*\\\n\s*", " ", page.read_text("utf-8"))):
             text = re.sub(r"\s+#.*$", "", line)
             found += [part.strip() for part in text.split(" · ")]
     return found
@@ -81,7 +81,8 @@ def run(words: list[str], place: Path) -> None:
 
 
 def is_run(command: str) -> bool:
-    return not command.startswith(tuple(NOT_RUN))
+    # What needs a cluster is run by tests/slurm.
+    return not command.startswith(tuple(NOT_RUN)) and "launcher=slurm" not in command
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def _pin(core: Any, go: Any) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="cores are chosen on Linux only")
 def test_each_core_is_given_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # else sweeps of other tests count
     cores = len(os.sched_getaffinity(0))
     way = multiprocessing.get_context("fork")
     found, go = way.Queue(), way.Event()
