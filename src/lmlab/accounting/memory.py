@@ -209,9 +209,9 @@ def _loss_transient(model: ModelCounts, batch: int, how: Computing) -> int:
     tokens = batch * model.context
     if how.loss_chunk is None:
         return tokens * model.vocab_size * (how.compute_bytes + 2 * FLOAT32)
-    # Logits, softmax, softmax less one, and the gradient; beside them the head's gradient so far
-    # and that of the chunk, in float32.
-    a_value = 4 * FLOAT32 + (how.compute_bytes if how.precision != "fp32" else 0)
+    # One float32 buffer, and the logits or their gradient in the numbers of products; beside them
+    # the head's gradient so far and that of the chunk, in float32.
+    a_value = FLOAT32 + (how.compute_bytes if how.precision != "fp32" else 0)
     shown = min(tokens, how.loss_chunk)
     return model.vocab_size * (shown * a_value + 2 * FLOAT32 * model.d_model)
 

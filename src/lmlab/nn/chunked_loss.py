@@ -36,19 +36,21 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, rows: int) -> Tensor:
         count = len(targets)
-        ids = torch.arange(len(weight), device=weight.device)
         losses, hidden_gradients, weight_gradient = [], [], None
         for start in range(0, count, rows):
             part, wanted = hidden[start : start + rows], targets[start : start + rows, None]
-            logits = (part @ weight.T).float()
-            log_sum = logits.logsumexp(-1, keepdim=True)
-            losses.append((log_sum - logits.gather(1, wanted)).sum())
-            softmax = torch.exp(logits - log_sum)
-            gradient = torch.where(ids == wanted, softmax - 1, softmax).mul(1 / count)
-            gradient = gradient.to(hidden.dtype)
+            # One buffer is all that a chunk takes: logits, then their exponentials, then gradients.
+            values = (part @ weight.T).float()
+            values -= values.amax(-1, keepdim=True)
+            chosen = values.gather(1, wanted)
+            total = values.exp_().sum(-1, keepdim=True)
+            losses.append((total.log() - chosen).sum())
+            values *= 1 / count / total
+            values.scatter_add_(1, wanted, torch.full_like(chosen, -1 / count))
+            gradient = values.to(hidden.dtype)
             hidden_gradients.append(gradient @ weight)
             own = (gradient.T @ part).float()
-            weight_gradient = own if weight_gradient is None else weight_gradient + own
+            weight_gradient = own if weight_gradient is None else weight_gradient.add_(own)
         assert weight_gradient is not None
         ctx.save_for_backward(torch.cat(hidden_gradients), weight_gradient.to(weight.dtype))
         return torch.stack(losses).sum() / count
