@@ -15,7 +15,7 @@ import sys
 
 import torch
 
-from lmlab import assemble
+from lmlab import resolve
 from lmlab.accounting.units import show_bytes
 from lmlab.config.compose import Config, compose
 from lmlab.device import is_out_of_memory
@@ -41,7 +41,7 @@ def configured(model: str, batch: int, compiled: bool) -> Config:
 def measure(model: str, batch: int, compiled: bool) -> Calibration | None:
     """A few steps; None where they do not fit."""
     config = configured(model, batch, compiled)
-    device = assemble.build_device(config)
+    device = resolve.build_device(config)
     device.apply()
     torch.compiler.reset()
     try:
@@ -67,7 +67,7 @@ def compare(model: str, first: int, batches: tuple[int, ...], compiled: bool) ->
     how = "compiled" if compiled else "eager"
     for batch in batches:
         config = configured(model, batch, compiled)
-        costs = costs_of(config, assemble.build_device(config))
+        costs = costs_of(config, resolve.build_device(config))
         assert costs is not None
         held = costs.memory
         fixed = held.parameters + held.optimizer + held.workspace
@@ -85,7 +85,7 @@ def compare(model: str, first: int, batches: tuple[int, ...], compiled: bool) ->
 def fill(model: str, first: int, known: Calibration, compiled: bool) -> None:
     """Try the predicted largest batch, and one that is 15 % larger, in a part of the memory."""
     config = configured(model, first, compiled)
-    costs = costs_of(config, assemble.build_device(config))
+    costs = costs_of(config, resolve.build_device(config))
     assert costs is not None
     whole = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(SHARE)

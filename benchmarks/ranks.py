@@ -17,7 +17,7 @@ import time
 import numpy as np
 import torch
 
-from lmlab import assemble
+from lmlab import assemble, resolve
 from lmlab.config.compose import compose
 from lmlab.data.batches import Batches
 from lmlab.device import Device
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=10, help="a turn")
     arguments = parser.parse_args()
     config = compose(arguments.settings)
-    device = assemble.build_device(config)
+    device = resolve.build_device(config)
     with join("ddp", World()) as group:
         device = group.place(device)
         device.apply()

@@ -27,7 +27,7 @@ Step = Callable[[Tensor, Tensor], Tensor]
 
 def lmlab(settings: dict[str, Any]) -> Step:
     """The step of a run: its own gradients, clipping and optimizer, as the trainer calls them."""
-    assemble = importlib.import_module("lmlab.assemble")
+    assemble, resolve = map(importlib.import_module, ("lmlab.assemble", "lmlab.resolve"))
     compose = importlib.import_module("lmlab.config.compose").compose
     clip = importlib.import_module("lmlab.optim.clip").clip_gradients
     shape = settings["shape"]
@@ -38,7 +38,7 @@ def lmlab(settings: dict[str, Any]) -> Step:
            f"output_root={settings['outputs']}", f"optim.lr={RATES['lr']}",
            "runtime.device=" + settings["device"]]
     )  # fmt: skip
-    device = assemble.build_device(config)
+    device = resolve.build_device(config)
     device.apply()
     state = assemble.build_state(config, device)
     gradients = assemble.build_gradients(config, state.model, device)

@@ -94,3 +94,22 @@ def test_write_json_round_trips_unicode(tmp_path: Path) -> None:
     assert io.read_json(tmp_path / "v.json") == value
     assert "naïve" in (tmp_path / "v.json").read_text("utf-8")
     assert json.loads((tmp_path / "v.json").read_bytes()) == value
+
+
+def test_what_is_made_once_stays(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "choice.json"
+    assert io.write_json_once(path, lambda: {"a": 1}) == {"a": 1}
+    assert io.write_json_once(path, lambda: {"a": 2}) == {"a": 1}
+    path.write_text("{")
+    assert io.write_json_once(path, lambda: {"a": 3}) == {"a": 3} == io.read_json(path)
+    assert [one.name for one in path.parent.iterdir()] == ["choice.json"]
+
+
+def test_of_two_who_make_it_at_once_the_first_is_heard(tmp_path: Path) -> None:
+    path = tmp_path / "choice.json"
+
+    def make_while_another_does() -> dict[str, int]:
+        io.write_json(path, {"a": 1})
+        return {"a": 2}
+
+    assert io.write_json_once(path, make_while_another_does) == {"a": 1}

@@ -52,6 +52,7 @@ LAYERS: dict[str, int] = {
         2,
     ),
     "assemble": 3,
+    "resolve": 4,
     "trainer": 4,
     **dict.fromkeys(
         ["preflight", "extension", "session", "follower", "run", "loading", "stack"], 5

@@ -181,9 +181,9 @@ def answer(options: Options) -> tuple[Any, list[Table]]:
 
 def _measure(options: Options) -> tuple[dict[str, Any], Table]:
     """A few real steps; torch is imported here and not before."""
-    from lmlab.assemble import build_device
     from lmlab.config.compose import compose
     from lmlab.preflight.flight import measure_here
+    from lmlab.resolve import build_device
 
     config = compose(options.overrides)
     return measure_here(config, build_device(config))

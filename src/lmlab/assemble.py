@@ -15,16 +15,14 @@ from typing import Any
 
 import torch
 
-from lmlab.accounting.find import NotCounted
-from lmlab.accounting.model import count_model
 from lmlab.background import InBackground
 from lmlab.checkpoint import Checkpoints, Progress, TrainState
-from lmlab.compiling import GPU_RATE, Work, decide, share_cache
+from lmlab.compiling import GPU_RATE, share_cache
 from lmlab.config.compose import Config, meaning, plain, thaw
 from lmlab.data.batches import Batches, validation_windows
 from lmlab.data.sources import Corpus
 from lmlab.data.token_file import TokenFile, encode_corpus
-from lmlab.device import Device, resolve_device
+from lmlab.device import Device
 from lmlab.errors import ConfigError
 from lmlab.gradients import Gradients
 from lmlab.graphed import LAUNCH_BOUND_SECONDS, GraphedGradients
@@ -33,7 +31,6 @@ from lmlab.objective import compiled, in_chunks, of_logits
 from lmlab.optim.groups import parameter_groups
 from lmlab.ranks import ALONE, Ranks
 from lmlab.resident import ResidentBatches, fits_on
-from lmlab.run_folder import RunFolder
 from lmlab.tokenizer import Tokenizer
 from lmlab.tracking import RunInfo, Tracker
 from lmlab.validation import Evaluator
@@ -155,66 +152,9 @@ def share_of(config: Config, num_ranks: int) -> Config:
     return thaw(content)
 
 
-def build_device(config: Config) -> Device:
-    """Resolve ``runtime``, for this very configuration: its length decides on compilation too.
-
-    Raises:
-        ConfigError: the device is not here, or cannot carry out the policy.
-    """
-    runtime = config.runtime
-    device = _resolve(runtime.device, runtime.policy, runtime.threads)
-    compiled = runtime.compile
-    if compiled == "auto":
-        compiled = _compiled_before(config, device)
-    if compiled is None:
-        compiled = _pays_to_compile(config, device)
-    return dataclasses.replace(device, compile=compiled)
-
-
-@functools.lru_cache
-def _resolve(device: str, policy: str, threads: int | str) -> Device:
-    return resolve_device(device=device, policy=policy, compile=False, threads=threads)
-
-
-def _compiled_before(config: Config, device: Device) -> bool | None:
-    """Whether the run, or the one that it goes on from, was begun compiled; None where neither is.
-
-    To go on otherwise would change the last bits of its result.
-    """
-    first_choice = Path(config.output_root) / config.study / config.arm / f"seed{config.seed}"
-    for folder in filter(None, (config.parent, first_choice)):
-        identity = RunFolder(Path(folder)).meta().get("identity")
-        if identity is None:
-            continue
-        begun = dict(identity["device"])
-        compiled = begun.pop("compile", None)
-        same_device = begun | {"compile": False} == device.identity()
-        if config.parent or (same_device and identity["config"] == meaning(config)):
-            return compiled
-    return None
-
-
-def _pays_to_compile(config: Config, device: Device) -> bool:
-    if device.policy.is_plain:  # its bits are to be the equations' own
-        return False
-    content, training = plain(config), config.training
-    try:
-        step_flops = count_model(content["model"]).training_flops() * training.batch_size
-    except NotCounted:
-        step_flops = None
-    shape = {
-        "torch": torch.__version__,
-        "numerics": NUMERICS_VERSION,
-        "model": {key: value for key, value in content["model"].items() if key != "init"},
-        "micro_batch": training.micro_batch_size or training.batch_size,
-        "batch": training.batch_size,
-        "device": device.identity() | {"name": device.name()},
-    }
-    work = Work(
-        shape=shape, steps=training.steps, step_flops=step_flops,
-        device_type=device.device.type, precision=device.policy.precision, threads=device.threads,
-    )  # fmt: skip
-    return decide(work, cache_folder(config))
+def first_choice(config: Config) -> Path:
+    """The folder that a run's names give it; another configuration's run may stand there."""
+    return Path(config.output_root) / config.study / config.arm / f"seed{config.seed}"
 
 
 def build_model(config: Config) -> Transformer:
@@ -245,6 +185,18 @@ def build_network(config: Config) -> Transformer:
         ffn=factory(model.ffn),
         attention=factory(model.attention),
     )
+
+
+def build_scratch_network(config: Config, device: Device) -> Transformer:
+    """The model on its device with weights that are fit for measuring its time alone."""
+    with torch.device(device.device):
+        network = build_network(config)
+    generator = torch.Generator(device.device).manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0.0, 0.02, generator=generator)
+    return network
 
 
 def build_optimizer(config: Config, model: Transformer) -> torch.optim.Optimizer:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lmlab.io import hash_json, make_folder, read_json, write_json
+from lmlab.io import hash_json, read_json, write_json_once
 
 # Seconds that a first compiled step takes more than an eager one: with an empty cache, and with
 # one that holds this step's kernels.
@@ -54,23 +54,20 @@ def decide(work: Work, cache: Path) -> bool:
     if work.step_flops is None or not has_compiler(work.device_type):
         return False
     folder = cache / "compile" / hash_json(work.shape)[:24]
-    kept = folder / f"steps-{work.steps}.json"
-    try:
-        return bool(read_json(kept)["compile"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    return bool(
+        write_json_once(folder / f"steps-{work.steps}.json", lambda: _weigh(work, folder))[
+            "compile"
+        ]
+    )
+
+
+def _weigh(work: Work, folder: Path) -> dict[str, Any]:
     is_warm = any(read_json(path).get("compile") for path in folder.glob("steps-*.json"))
     won, cost = seconds_won(work), WARM_SECONDS if is_warm else COLD_SECONDS
-    answer = won > SAFETY * cost
-    make_folder(folder)
-    write_json(
-        kept,
-        {
-            "compile": answer, "warm": is_warm, "predicted_cost_seconds": cost,
-            "predicted_won_seconds": round(won, 3),
-        },
-    )  # fmt: skip
-    return answer
+    return {
+        "compile": won > SAFETY * cost, "warm": is_warm, "predicted_cost_seconds": cost,
+        "predicted_won_seconds": round(won, 3),
+    }  # fmt: skip
 
 
 def seconds_won(work: Work) -> float:

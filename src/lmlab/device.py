@@ -102,7 +102,7 @@ def resolve_device(*, device: str, policy: str, compile: bool, threads: int | st
     Raises:
         ConfigError: the device does not exist here, or cannot carry out this policy.
     """
-    place = _resolve_place(device)
+    place = resolve_place(device)
     return Device(
         device=place,
         policy=resolve_policy(policy, place),
@@ -111,7 +111,8 @@ def resolve_device(*, device: str, policy: str, compile: bool, threads: int | st
     )
 
 
-def _resolve_place(device: str) -> torch.device:
+def resolve_place(device: str) -> torch.device:
+    """The device that a setting means on this machine. Raises :class:`ConfigError`."""
     available = {"cpu": 1, "mps": int(torch.backends.mps.is_available())}
     available["cuda"] = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == "auto":

@@ -10,7 +10,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,28 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises FileNotFoundError or json.JSONDecodeError."""
     return json.loads(Path(path).read_text("utf-8"))
+
+
+def write_json_once(path: Path, make: Callable[[], Any]) -> Any:
+    """What stands in ``path``; where there is nothing readable, what ``make`` gives, kept there.
+
+    Of several processes that make it at the same time all return what the first has written.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        return read_json(path)
+    value = make()
+    make_folder(path.parent)
+    own = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
+    write_json(own, value)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.link(own, path)
+        return read_json(path)
+    except (OSError, ValueError):  # no links here, or what stood there is damaged
+        write_json(path, value)
+        return value
+    finally:
+        own.unlink(missing_ok=True)
 
 
 def append_jsonl(path: Path, row: dict[str, Any]) -> None:

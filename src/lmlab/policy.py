@@ -4,7 +4,8 @@
 name    what it promises
 ======= =================================================================================
 exact   float32 products of full precision; the same settings give the same bits
-fast    float32 through the fastest backend whose error, measured at the start, is in bounds
+fast    float32 through the faster of the backends whose error, measured at the start, is in
+        bounds; on a CPU measured for the shape of the run
 bf16    products and activations in bfloat16 (8 bits of precision) from float32 weights;
         norms, softmax and loss in float32
 ======= =================================================================================
@@ -13,12 +14,16 @@ bf16    products and activations in bfloat16 (8 bits of precision) from float32 
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from lmlab.errors import ConfigError
 
+PLAIN_PRODUCTS = "highest"
+TIMED_ROUNDS = 3
 POLICIES = ("exact", "fast", "bf16")
 # The shape of the probe: sums as long as those of a small model's products.
 ROWS, SUM_LENGTH, COLUMNS = 256, 1024, 256
@@ -41,7 +46,7 @@ class Policy:
     """
 
     name: str
-    products: str = "highest"
+    products: str = PLAIN_PRODUCTS
     probe: dict[str, float] | None = None
 
     @property
@@ -100,10 +105,10 @@ def has_bf16(device: torch.device) -> bool:
 def _probed(device: torch.device) -> Policy:
     """The faster float32 product where its error is in bounds, else the plain one."""
     products = "medium" if device.type == "cpu" else "high"
-    plain, faster = product_error(device, "highest"), product_error(device, products)
+    plain, faster = product_error(device, PLAIN_PRODUCTS), product_error(device, products)
     bound = CPU_BOUND * plain if device.type == "cpu" else TF32_BOUND
     probe = {"plain_error": plain, "error": faster, "bound": bound}
-    return Policy("fast", products if faster <= bound else "highest", probe)
+    return Policy("fast", products if faster <= bound else PLAIN_PRODUCTS, probe)
 
 
 @torch.no_grad()
@@ -128,3 +133,27 @@ def product_error(device: torch.device, products: str) -> float:
     finally:
         torch.set_float32_matmul_precision(former)
     return float((found - exact).square().mean().sqrt() / exact.square().mean().sqrt())
+
+
+def time_products(step: Callable[[], object], settings: Sequence[str]) -> dict[str, float]:
+    """Seconds of a step under each of torch's settings of float32 products.
+
+    Args:
+        step: computes the same under each.
+        settings: ``highest``, ``high`` or ``medium``.
+
+    Returns:
+        The least of a few, taken in turns after one that is not counted.
+    """
+    former = torch.get_float32_matmul_precision()
+    found: dict[str, list[float]] = {products: [] for products in settings}
+    try:
+        for _ in range(1 + TIMED_ROUNDS):
+            for products, seconds in found.items():
+                torch.set_float32_matmul_precision(products)
+                started = time.perf_counter()
+                step()
+                seconds.append(time.perf_counter() - started)
+    finally:
+        torch.set_float32_matmul_precision(former)
+    return {products: min(seconds[1:]) for products, seconds in found.items()}

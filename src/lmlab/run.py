@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lmlab import assemble, rank_group
+from lmlab import assemble, rank_group, resolve
 from lmlab.config.compose import Config, load_frozen
 from lmlab.device import Device
 from lmlab.errors import LockedError, UserError
@@ -52,9 +52,9 @@ def execute(config: Config) -> Outcome:
     assemble.check_source(config)
     with rank_group.join(config.runtime.parallel, read_world()) as ranks:
         share = assemble.share_of(config, ranks.size)
-        device = ranks.place(assemble.build_device(config))
+        device = ranks.place(resolve.build_device(config))
         device.apply(ranks.core_sharers)
-        if not _first_choice(config).exists():
+        if not assemble.first_choice(config).exists():
             check_early(share, device)
         texts = ranks.from_writer(lambda: assemble.prepare_texts(config))
         identity = assemble.identity(config, texts, device)
@@ -74,11 +74,11 @@ def _find(config: Config, identity: dict[str, Any]) -> tuple[RunFolder, bool]:
     if different:
         log.info(
             "%s holds another configuration, so this run goes to %s; there -> here:\n  %s",
-            _first_choice(config),
+            assemble.first_choice(config),
             run.path,
             "\n  ".join(different),
         )
-    elif run.path != _first_choice(config):
+    elif run.path != assemble.first_choice(config):
         log.info("the run of this configuration is %s", run.path)
     return run, run.status().get("status") in FINISHED
 
@@ -116,11 +116,7 @@ def locate(config: Config, identity: dict[str, Any]) -> tuple[RunFolder, list[st
         found = find_registered(Path(config.output_root), identity)
         if found is not None:
             return found, []
-    return choose(_first_choice(config), identity)
-
-
-def _first_choice(config: Config) -> Path:
-    return Path(config.output_root) / config.study / config.arm / f"seed{config.seed}"
+    return choose(assemble.first_choice(config), identity)
 
 
 def show_log() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from lmlab import assemble
+from lmlab import resolve
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError, DiskError
 from lmlab.preflight import flight, machine, measuring
@@ -55,7 +55,7 @@ def test_measuring_leaves_the_random_state_and_the_files_alone(
     tmp_path: Path, overrides: list[str]
 ) -> None:
     config = compose(overrides)
-    device = assemble.build_device(config)
+    device = resolve.build_device(config)
     before = torch.get_rng_state()
     found = calibrate(config, device)
     assert torch.equal(torch.get_rng_state(), before)
@@ -65,7 +65,7 @@ def test_measuring_leaves_the_random_state_and_the_files_alone(
 
 def test_a_rate_at_which_runs_diverge_is_measured_all_the_same(overrides: list[str]) -> None:
     config = compose([*overrides, "optim.lr=1e6", "training.steps=200"])
-    assert calibrate(config, assemble.build_device(config)).token > 0
+    assert calibrate(config, resolve.build_device(config)).token > 0
 
 
 def test_each_shape_is_measured_once(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_each_shape_is_measured_once(overrides: list[str], monkeypatch: pytest.M
         return calibrate(config, device)
 
     monkeypatch.setattr(measuring, "calibrate", counting)
-    device = assemble.build_device(compose(overrides))
+    device = resolve.build_device(compose(overrides))
     for words in ([], ["optim.lr=1e-5"], ["seed=3"], ["training.steps=77"], ["model.init=normal"]):
         calibration_of(compose([*overrides, *words]), device)
     assert len(measured) == 1
@@ -107,7 +107,7 @@ def test_predicted_and_actual_are_written(overrides: list[str]) -> None:
 def test_what_a_run_took_is_remembered(overrides: list[str]) -> None:
     config = compose([*overrides, "training.steps=40"])
     run = execute(config).run
-    known = known_calibration(config, assemble.build_device(config))
+    known = known_calibration(config, resolve.build_device(config))
     assert known is not None and known.source == "a run of 40 steps on this device"
     actual = run.preflight()["actual"]["training_seconds"]
     assert known.step == pytest.approx(actual / 40, rel=0.01)
@@ -122,7 +122,7 @@ def test_a_resumed_run_is_predicted_from_where_it_stands(
     run = execute(config).run
     found = run.preflight()
     assert found["from_step"] == 12
-    measured = known_calibration(config, assemble.build_device(config))
+    measured = known_calibration(config, resolve.build_device(config))
     assert measured is not None
     predicted = found["predicted"]["training_seconds"]
     assert predicted == pytest.approx(8 * measured.step, rel=0.9)
@@ -150,7 +150,7 @@ def test_too_little_memory_is_refused_with_what_fits(
 ) -> None:
     words = [*overrides, "training.batch_size=4096", "validation.batch_size=1"]
     config = compose(words)
-    device = assemble.build_device(config)
+    device = resolve.build_device(config)
     costs = flight.costs_of(config, device)
     assert costs is not None
     monkeypatch.setattr(machine, "free_memory", lambda device: costs.memory.training // 5)

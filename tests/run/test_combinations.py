@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmlab import assemble
+from lmlab import assemble, resolve
 from lmlab.config.compose import compose
 from lmlab.config.paths import conf_folder
 from lmlab.nn.loss import cross_entropy
@@ -43,7 +43,7 @@ def test_trains_20_steps_saves_and_loads_bit_identically(overrides, choice: list
     outcome = execute(config)
     assert outcome.run.status()["status"] == "done"
 
-    state = assemble.build_state(config, assemble.build_device(config))
+    state = assemble.build_state(config, resolve.build_device(config))
     untrained = [weight.detach().clone() for weight in state.model.parameters()]
     checkpoints = assemble.build_checkpoints(config, outcome.run.checkpoints)
     assert checkpoints.restore_newest(state)

@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 
-from lmlab import assemble
+from lmlab import resolve
 from lmlab.config.compose import compose
 from lmlab.config.retired import upgrade
 from lmlab.errors import ConfigError
@@ -65,18 +65,18 @@ def test_policies_do_not_share_a_run(overrides) -> None:
     identities = set()
     for policy in ("exact", "fast"):
         config = compose([*overrides, f"runtime.policy={policy}"])
-        identities.add(str(assemble.build_device(config).identity()))
+        identities.add(str(resolve.build_device(config).identity()))
     assert len(identities) == 2
 
 
 def test_a_run_that_began_compiled_goes_on_so(overrides, monkeypatch) -> None:
     config = compose([*overrides, "runtime.policy=fast", "runtime.compile=auto"])
-    monkeypatch.setattr(assemble, "_pays_to_compile", lambda config, device: False)
+    monkeypatch.setattr(resolve, "_pays_to_compile", lambda config, device: False)
     execute(config)
-    monkeypatch.setattr(assemble, "_pays_to_compile", lambda config, device: True)
-    assert not assemble.build_device(config).compile
+    monkeypatch.setattr(resolve, "_pays_to_compile", lambda config, device: True)
+    assert not resolve.build_device(config).compile
     other = compose([*overrides, "runtime.policy=fast", "optim.lr=7e-3", "arm=default"])
-    assert assemble.build_device(other).compile, "another configuration decides for itself"
+    assert resolve.build_device(other).compile, "another configuration decides for itself"
 
 
 @pytest.mark.parametrize("key", ["precision", "tf32", "deterministic"])

@@ -102,9 +102,9 @@ def test_a_job_sees_the_gpu_of_its_slot(
     import torch
 
     config = compose(overrides)
-    found = placement.assemble.build_device(config)
+    found = placement.resolve.build_device(config)
     gpu = dataclasses.replace(found, device=torch.device("cuda", index))
-    monkeypatch.setattr(placement.assemble, "build_device", lambda config: gpu)
+    monkeypatch.setattr(placement.resolve, "build_device", lambda config: gpu)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     slots = placement.find_slots(config, jobs)
     assert [dict(slot.environment)["CUDA_VISIBLE_DEVICES"] for slot in slots] == expected

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lmlab import assemble
+from lmlab import resolve
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError, DiskError
 from lmlab.preflight import machine
@@ -44,7 +44,7 @@ def test_jobs_that_do_not_fit_together_are_refused(
     overrides: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = compose(overrides)
-    device, texts, slots = assemble.build_device(config), TextsByConfig(), [Slot("cpu")] * 4
+    device, texts, slots = resolve.build_device(config), TextsByConfig(), [Slot("cpu")] * 4
     costs = costs_of(config, device)
     assert costs is not None
     monkeypatch.setattr(machine, "free_memory", lambda device: 3 * costs.memory.peak + 1)
@@ -57,7 +57,7 @@ def test_disk_is_counted_over_all_runs(
     overrides: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = compose(overrides)
-    device, texts, slots = assemble.build_device(config), TextsByConfig(), [Slot("cpu")]
+    device, texts, slots = resolve.build_device(config), TextsByConfig(), [Slot("cpu")]
     costs = costs_of(config, device)
     assert costs is not None
     room = 5 * costs.disk_left + costs.disk_most

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lmlab import assemble
+from lmlab import resolve
 from lmlab.config.compose import compose, plain, thaw
 from lmlab.errors import ConfigError
 from lmlab.sweep.slurm.resources import Requests, Resources, device_of
@@ -68,4 +68,4 @@ def test_a_device_that_is_not_asked_for_is_refused() -> None:
 
 def test_the_job_finds_the_device_that_the_submitter_expected() -> None:
     config = thaw(settled({"cpus": 2}))
-    assert device_of(config) == assemble.build_device(config)
+    assert device_of(config) == resolve.build_device(config)

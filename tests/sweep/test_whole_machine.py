@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lmlab import assemble
+from lmlab import resolve
 from lmlab.config.compose import compose, plain
 from lmlab.design.manifest import Manifest
 from lmlab.study.ledger import SweepFolder
@@ -118,7 +118,7 @@ def test_the_longest_run_starts_first(overrides: list[str], tmp_path: Path) -> N
     manifest = Manifest("s", "", arms, names, [[] for _ in arms])
     pool = Starts()
     Driver(
-        manifest, SweepFolder(tmp_path / "sweep"), TextsByConfig(), assemble.build_device, pool,
+        manifest, SweepFolder(tmp_path / "sweep"), TextsByConfig(), resolve.build_device, pool,
         View("s", 1),
     ).start_all()  # fmt: skip
     assert pool.steps == [12, 8, 4]

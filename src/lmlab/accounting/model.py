@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lmlab.accounting.find import counts_of
+from lmlab.accounting.find import NotCounted, counts_of
 from lmlab.nn.counts import Counts, Held, Kind
 from lmlab.optim.counts import OptimizerCounts
 
@@ -163,3 +163,12 @@ def count_optimizer(optim: Mapping[str, Any], model: ModelCounts) -> OptimizerCo
         hidden=hidden, other=model.parameters - hidden
     )
     return found
+
+
+def update_flops(config: Mapping[str, Any]) -> int | None:
+    """FLOPs of one update of a configured run; None where a part of its model is not counted."""
+    try:
+        a_sequence = count_model(config["model"]).training_flops()
+    except NotCounted:
+        return None
+    return int(config["training"]["batch_size"]) * a_sequence

@@ -96,12 +96,7 @@ def calibrate(config: Config, device: Device) -> Calibration:
 
 
 def _scratch_state(config: Config, device: Device) -> TrainState:
-    with torch.device(device.device):
-        model = assemble.build_network(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0.0, 0.02)
+    model = assemble.build_scratch_network(config, device)
     return TrainState(model, assemble.build_optimizer(config, model), Progress())
 
 

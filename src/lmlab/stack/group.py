@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from lmlab import assemble
+from lmlab import assemble, resolve
 from lmlab.config.compose import Config
 from lmlab.device import Device
 from lmlab.errors import ConfigError
@@ -36,7 +36,7 @@ def execute_all(configs: Sequence[Config]) -> list[Member]:
     """
     first = configs[0]
     assemble.check_source(first)
-    device = assemble.build_device(first)
+    device = resolve.build_device(first)
     _check(configs, device)
     device.apply()
     texts = assemble.prepare_texts(first)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from lmlab import assemble
+from lmlab import resolve
 from lmlab.config.compose import Config
 from lmlab.device import usable_cores
 from lmlab.errors import ConfigError
@@ -52,7 +52,7 @@ def find_slots(config: Config, jobs_per_device: int | str) -> list[Slot]:
         raise ConfigError(
             f"hydra.launcher.jobs_per_device={jobs_per_device}: accepted is auto, or 1 or more"
         )
-    device = assemble.build_device(config)
+    device = resolve.build_device(config)
     kind = device.device.type
     if jobs_per_device == "auto":
         each = max(1, usable_cores() // device.threads) if kind == "cpu" else 1

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmlab import assemble
+from lmlab import assemble, resolve
 from lmlab.config.compose import Config, plain, thaw
 from lmlab.errors import UserError
 from lmlab.io import write_json
@@ -63,7 +63,7 @@ def check_all(
     """
     left, saving = 0, 0
     for config in configs:
-        device = assemble.build_device(config)
+        device = resolve.build_device(config)
         costs = costs_of(config, device) if config.runtime.preflight != "off" else None
         if costs is None or is_finished(config, texts):
             continue
@@ -78,7 +78,7 @@ def check_all(
 
 def is_finished(config: Config, texts: TextsByConfig) -> bool:
     """Whether the run of ``config`` needs nothing more."""
-    device = assemble.build_device(config)
+    device = resolve.build_device(config)
     run, _ = locate(config, assemble.identity(config, texts.of(config), device))
     return run.status().get("status") in FINISHED
 
@@ -99,7 +99,7 @@ def run_seconds(
     _measure_all(jobs, slots, others + 1)
     found = []
     for config in jobs:
-        measured = known_calibration(config, assemble.build_device(config))
+        measured = known_calibration(config, resolve.build_device(config))
         if measured is None:
             return None
         found.append(seconds_of(config, texts.of(config), measured).whole + START_SECONDS)
@@ -110,7 +110,7 @@ def _measure_all(configs: Sequence[Config], slots: Sequence[Slot], at_once: int)
     """Calibrate each new shape; where there are fewer than places, the last one several times."""
     unknown: dict[Path, Config] = {}
     for config in configs:
-        path = calibration_file(config, assemble.build_device(config))
+        path = calibration_file(config, resolve.build_device(config))
         if not path.exists():
             unknown.setdefault(path, config)
     waiting = list(unknown.values())
@@ -142,7 +142,7 @@ def _calibrate(content: dict[str, Any], slot: Slot) -> None:
         os.dup2(nothing.fileno(), 2)
     try:
         config = thaw(content)
-        device = assemble.build_device(config)
+        device = resolve.build_device(config)
         device.apply()
         calibration_of(config, device)
     except (UserError, RuntimeError):

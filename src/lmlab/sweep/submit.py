@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from lmlab import assemble
+from lmlab import resolve
 from lmlab.config.compose import Config, thaw
 from lmlab.design import fairness
 from lmlab.design.manifest import Manifest
@@ -62,7 +62,7 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
     folder = SweepFolder.of(manifest, root)
     slots = find_slots(configs[0], launch.jobs_per_device)
     texts = TextsByConfig()
-    kind = assemble.build_device(configs[0]).device.type
+    kind = resolve.build_device(configs[0]).device.type
     members_of = functools.partial(members_at_once, device_type=kind, setting=launch.stack)
     members = max(members_of(config) for config in configs)
     predicted = _tell_plan(manifest, configs, folder, texts, slots, members)
@@ -73,7 +73,7 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
     pool = LocalPool(slots, folder)
     if members > 1:
         pool = StackingPool(slots, folder, members_of, view.say)
-    driver = Driver(manifest, folder, texts, assemble.build_device, pool, view)
+    driver = Driver(manifest, folder, texts, resolve.build_device, pool, view)
     watch = Stopwatch(folder.path, predicted)
     with view:
         tasks = driver.run()
@@ -118,7 +118,7 @@ def _tell_plan(
     """
     check_fairness(manifest, configs, folder, texts)
     design = manifest.comparison
-    device = assemble.build_device(configs[0])
+    device = resolve.build_device(configs[0])
     runs = make_plan(design, len(configs), None, len(slots)).least_runs
     check_all(configs, texts, slots * members, runs)
     wanted = configs

@@ -10,11 +10,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from lmlab import assemble
-from lmlab.accounting.find import NotCounted
-from lmlab.accounting.model import count_model
-from lmlab.config.compose import thaw
-from lmlab.device import usable_cores
+from lmlab.accounting.model import update_flops
+from lmlab.device import resolve_place, usable_cores
 
 # About what a core computes in a second. Smaller updates gain little from a second thread, and
 # a run a core uses the whole machine.
@@ -29,7 +26,7 @@ def resolve_threads(content: dict[str, Any]) -> dict[str, Any]:
     """
     if content["runtime"]["threads"] != "auto":
         return content
-    if assemble.build_device(thaw(content)).device.type != "cpu":
+    if resolve_place(content["runtime"]["device"]).type != "cpu":
         return content
     changed = copy.deepcopy(content)
     changed["runtime"]["threads"] = 1 if is_small(content) else usable_cores()
@@ -40,15 +37,6 @@ def is_small(content: dict[str, Any]) -> bool:
     """Whether a core takes less than about a second for an update."""
     flops = update_flops(content)
     return flops is not None and flops <= SMALL_UPDATE_FLOPS
-
-
-def update_flops(content: dict[str, Any]) -> int | None:
-    """FLOPs of an update; None where a part of the model is not counted."""
-    try:
-        a_sequence = count_model(content["model"]).training_flops()
-    except NotCounted:
-        return None
-    return int(content["training"]["batch_size"]) * a_sequence
 
 
 def run_flops(content: dict[str, Any]) -> int:

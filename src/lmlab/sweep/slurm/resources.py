@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lmlab import assemble
+from lmlab import resolve
 from lmlab.config.compose import Config
 from lmlab.device import Device
 from lmlab.errors import ConfigError, did_you_mean
@@ -149,7 +149,7 @@ def device_of(config: Config) -> Device:
     """What a settled configuration computes with; a GPU need not be here."""
     runtime = config.runtime
     if runtime.device == "cpu":
-        return assemble.build_device(config)
+        return resolve.build_device(config)
     products = "high" if runtime.policy == "fast" else "highest"  # as a probe finds them on CUDA
     return Device(
         device=torch.device(runtime.device),

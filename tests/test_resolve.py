@@ -1,0 +1,86 @@
+"""What is left to ``auto`` is chosen once, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lmlab import resolve
+from lmlab.config.compose import compose
+from lmlab.policy import Policy, time_products
+from lmlab.run import execute
+
+
+@pytest.fixture
+def fast(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A run's words, on a machine that has a second float32 product, exact enough."""
+    monkeypatch.setattr(
+        "lmlab.device.resolve_policy", lambda name, device: Policy(name, "medium", {"error": 0.0})
+    )
+    resolve._on_this_machine.cache_clear()
+    yield [*overrides, "runtime.policy=fast"]
+    resolve._on_this_machine.cache_clear()
+
+
+def taking(monkeypatch: pytest.MonkeyPatch, plain: float, other: float) -> list[int]:
+    """Let the products take so many seconds; the list grows with each measurement."""
+    calls: list[int] = []
+
+    def measure(step: Any, settings: Any) -> dict[str, float]:
+        step()
+        calls.append(1)
+        return dict(zip(settings, (plain, other), strict=True))
+
+    monkeypatch.setattr(resolve, "time_products", measure)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("other", "chosen"), [(0.5, "medium"), (0.99, "highest"), (1.5, "highest")]
+)
+def test_the_faster_product_is_taken_where_it_is_worth_it(
+    fast: list[str], monkeypatch: pytest.MonkeyPatch, other: float, chosen: str
+) -> None:
+    config = compose(fast)
+    calls = taking(monkeypatch, 1.0, other)
+    assert resolve.build_device(config).policy.products == chosen
+    taking(monkeypatch, 1.0, 1.0 if chosen == "medium" else 0.1)
+    assert resolve.build_device(config).policy.products == chosen, "a rerun must find its run"
+    assert calls == [1]
+
+
+def test_a_run_goes_on_as_it_was_begun_though_the_cache_is_gone(
+    fast: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose(fast)
+    taking(monkeypatch, 1.0, 0.5)
+    run = execute(config).run
+    (kept,) = (Path(config.output_root) / "cache" / "products").iterdir()
+    kept.unlink()
+    taking(monkeypatch, 1.0, 2.0)
+    assert resolve.build_device(config).policy.products == "medium"
+    assert execute(config).run == run
+    other = compose([*fast, "optim.lr=7e-3"])
+    assert resolve.build_device(other).policy.products == "highest", "another one decides anew"
+
+
+def test_the_exact_policy_measures_nothing(
+    overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = taking(monkeypatch, 1.0, 0.1)
+    device = resolve.build_device(compose([*overrides, "runtime.policy=exact"]))
+    assert (device.policy.products, calls) == ("highest", [])
+
+
+def test_the_times_are_of_the_settings_in_force() -> None:
+    former, seen = torch.get_float32_matmul_precision(), []
+    found = time_products(
+        lambda: seen.append(torch.get_float32_matmul_precision()), ("highest", "medium")
+    )
+    assert seen[:4] == ["highest", "medium", "highest", "medium"]
+    assert set(found) == {"highest", "medium"}
+    assert torch.get_float32_matmul_precision() == former, "put back"
