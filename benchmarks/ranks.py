@@ -22,10 +22,10 @@ from lmlab.config.compose import compose
 from lmlab.data.batches import Batches
 from lmlab.device import Device
 from lmlab.optim.clip import clip_gradients
-from lmlab.rank_group import join
-from lmlab.ranks import ALONE, Ranks
+from lmlab.ranks.group import join
+from lmlab.ranks.ranks import ALONE, Ranks
+from lmlab.ranks.world import World
 from lmlab.replicas import MeanGradients
-from lmlab.world import World
 
 
 def main() -> None:

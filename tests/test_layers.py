@@ -23,10 +23,7 @@ LAYERS: dict[str, int] = {
             "provenance",
             "hf",
             "words",
-            "world",
             "ranks",
-            "rank_group",
-            "peers",
         ],
         0,
     ),
@@ -83,7 +80,6 @@ NO_TORCH = [
     "io",
     "background",
     "lock",
-    "world",
     "config",
     "tokenizer",
     "data",
@@ -96,6 +92,7 @@ NO_TORCH = [
 ]
 # In folders whose other modules need it.
 ALSO_NO_TORCH = [
+    "ranks/world.py",
     "optim/schedule.py",
     "nn/ffn_width.py",
     "hf/config.py",

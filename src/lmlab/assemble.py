@@ -29,7 +29,7 @@ from lmlab.graphed import LAUNCH_BOUND_SECONDS, GraphedGradients
 from lmlab.model import Transformer
 from lmlab.objective import compiled, in_chunks, of_logits
 from lmlab.optim.groups import parameter_groups
-from lmlab.ranks import ALONE, Ranks
+from lmlab.ranks.ranks import ALONE, Ranks
 from lmlab.resident import ResidentBatches, fits_on
 from lmlab.tokenizer import Tokenizer
 from lmlab.tracking import RunInfo, Tracker

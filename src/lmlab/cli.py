@@ -18,7 +18,7 @@ from lmlab.config.paths import conf_folder
 from lmlab.config.selection import rewrite_all
 from lmlab.config.user_settings import search_path
 from lmlab.errors import UserError
-from lmlab.world import tell
+from lmlab.ranks.world import tell
 
 
 def main(argv: Sequence[str], run: Callable[[DictConfig], int]) -> int:

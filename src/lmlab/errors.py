@@ -31,6 +31,8 @@ class DiskError(UserError):
 class LockedError(UserError):
     """Another live process owns the folder."""
 
+    exit_code = 75  # EX_TEMPFAIL of the BSDs: trying again later may do
+
 
 class RankError(UserError):
     """Another process of the same run has ended, and so this one does."""

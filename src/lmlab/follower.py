@@ -9,7 +9,7 @@ from lmlab.assemble import Texts
 from lmlab.checkpoint import NoCheckpoints, TrainState
 from lmlab.config.compose import Config
 from lmlab.device import Device
-from lmlab.ranks import Ranks
+from lmlab.ranks.ranks import Ranks
 from lmlab.replicas import spread_state
 from lmlab.run_folder import FINISHED
 from lmlab.session import build_trainer

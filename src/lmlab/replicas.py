@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lmlab.checkpoint import TrainState
-from lmlab.ranks import Ranks
+from lmlab.ranks.ranks import Ranks
 
 Gradient = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

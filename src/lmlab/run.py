@@ -14,19 +14,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lmlab import assemble, rank_group, resolve
+from lmlab import assemble, resolve
 from lmlab.config.compose import Config, load_frozen
 from lmlab.device import Device
-from lmlab.errors import LockedError, UserError
+from lmlab.errors import UserError
 from lmlab.extension import find_parent
 from lmlab.follower import Follower
 from lmlab.preflight.flight import Flight, check_early
-from lmlab.ranks import Ranks
+from lmlab.ranks.group import join
+from lmlab.ranks.ranks import Ranks
+from lmlab.ranks.world import read_world, tell
 from lmlab.run_folder import FINISHED, RunFolder, choose, describe, find_registered
 from lmlab.session import Session
-from lmlab.world import read_world, tell
-
-LOCKED_EXIT_CODE = 75  # EX_TEMPFAIL: another process writes this run
 
 log = logging.getLogger("lmlab.run")  # also where this module is __main__
 
@@ -50,7 +49,7 @@ def execute(config: Config) -> Outcome:
         UserError: a setting, the data or the machine does not allow the run.
     """
     assemble.check_source(config)
-    with rank_group.join(config.runtime.parallel, read_world()) as ranks:
+    with join(config.runtime.parallel, read_world()) as ranks:
         share = assemble.share_of(config, ranks.size)
         device = ranks.place(resolve.build_device(config))
         device.apply(ranks.core_sharers)
@@ -134,9 +133,6 @@ def main(argv: list[str]) -> int:
     try:
         show_log()
         outcome = execute(load_frozen(Path(argv[0])))
-    except LockedError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return LOCKED_EXIT_CODE
     except UserError as error:
         tell(error)
         return error.exit_code

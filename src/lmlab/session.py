@@ -26,7 +26,7 @@ from lmlab.io import atomic_write_text
 from lmlab.model import Transformer
 from lmlab.preflight.flight import Flight
 from lmlab.provenance import provenance
-from lmlab.ranks import ALONE, Ranks
+from lmlab.ranks.ranks import ALONE, Ranks
 from lmlab.replicas import MeanGradients, spread_state
 from lmlab.run_folder import RunFolder, register
 from lmlab.sampling import generate

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lmlab import cli
 from lmlab.config.compose import Config
-from lmlab.world import read_world, refuse_several
+from lmlab.ranks.world import read_world, refuse_several
 
 
 def train(config: Config) -> int:

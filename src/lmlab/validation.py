@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lmlab.model import Transformer
-from lmlab.ranks import ALONE, Ranks
+from lmlab.ranks.ranks import ALONE, Ranks
 from lmlab.working import WorkingCopy
 
 Tokens = np.ndarray[Any, np.dtype[Any]]

@@ -22,10 +22,10 @@ from training_process import PRELOADED, rank_to_end
 from lmlab.assemble import share_of
 from lmlab.config.compose import compose, to_yaml
 from lmlab.errors import ConfigError
+from lmlab.ranks.world import World, read_world
 from lmlab.run import execute
 from lmlab.run_folder import RunFolder
 from lmlab.train import main
-from lmlab.world import World, read_world
 
 Prepare = Callable[[], None]
 STEPS = 50

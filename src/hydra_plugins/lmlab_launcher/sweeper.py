@@ -20,7 +20,7 @@ from lmlab.config.user_settings import search_path
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest, at_equal_tokens
 from lmlab.errors import ConfigError
-from lmlab.world import refuse_several
+from lmlab.ranks.world import refuse_several
 
 
 class Sweeper(BasicSweeper):

@@ -12,10 +12,10 @@ from lmlab import assemble
 from lmlab.assemble import Texts
 from lmlab.config.compose import Config
 from lmlab.device import Device
-from lmlab.errors import LockedError, UserError
+from lmlab.errors import UserError
 from lmlab.extension import find_parent
 from lmlab.preflight.flight import Flight
-from lmlab.run import LOCKED_EXIT_CODE, locate
+from lmlab.run import locate
 from lmlab.run_folder import FINISHED
 from lmlab.session import Session, log_file
 from lmlab.stack.parameters import StackedParameters
@@ -103,5 +103,5 @@ class Member:
             yield
         except UserError as error:
             print(f"error: {self.run.path}: {error}", file=sys.stderr)
-            self.exit_code = LOCKED_EXIT_CODE if isinstance(error, LockedError) else 2
+            self.exit_code = error.exit_code
             self.leave()

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from lmlab.config.compose import to_yaml
+from lmlab.errors import LockedError
 from lmlab.io import atomic_write_text
-from lmlab.run import LOCKED_EXIT_CODE
 from lmlab.study.ledger import SweepFolder
 from lmlab.sweep import workers
 from lmlab.sweep.placement import Slot
@@ -129,7 +129,7 @@ class LocalPool:
             task.process.join()
             self._free.append(task.slot)
             task.process = None
-            state = "elsewhere" if code == LOCKED_EXIT_CODE else "failed"
+            state = "elsewhere" if code == LockedError.exit_code else "failed"
             yield task, End(state, workers.how_it_ended(code), code)
 
     def stop(self, running: Sequence[Task], insist: bool) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lmlab.errors import LockedError
 from lmlab.signals import EarlySignal
 from lmlab.sweep.slurm.records import Assignment, Index, Submission
 from lmlab.sweep.slurm.requeue import STOPPED_EXIT_CODE, listen, queue_again
@@ -22,7 +23,6 @@ from lmlab.sweep.slurm.requeue import STOPPED_EXIT_CODE, listen, queue_again
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-_LOCKED_EXIT_CODE = 75  # of lmlab.run, which is slow to import
 _LOCK_WAIT_SECONDS = 180  # the writer of a node that failed counts as alive for a minute
 _POLL_SECONDS = 0.2
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     else:
         codes = {run.frozen: _run(submission.folder / run.frozen, told) for run in runs}
     stopped = STOPPED_EXIT_CODE in codes.values()
-    if (stopped or (told.has_come and _LOCKED_EXIT_CODE in codes.values())) and queue_again():
+    if (stopped or (told.has_come and LockedError.exit_code in codes.values())) and queue_again():
         return 0
     submission.write_end(index, codes)
     return next((code for code in codes.values() if code), 0)
@@ -70,7 +70,7 @@ def _run(frozen: Path, told: EarlySignal) -> int:
     deadline = time.monotonic() + _LOCK_WAIT_SECONDS
     while True:
         code = run_frozen([str(frozen)])
-        if code != _LOCKED_EXIT_CODE or told.has_come or time.monotonic() > deadline:
+        if code != LockedError.exit_code or told.has_come or time.monotonic() > deadline:
             return code
         time.sleep(5)
 

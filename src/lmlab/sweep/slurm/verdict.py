@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmlab.run import LOCKED_EXIT_CODE
+from lmlab.errors import LockedError
 from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.sweep.pool import End
 from lmlab.sweep.slurm import queue
@@ -40,7 +40,7 @@ def judge(
     status = folder.status()
     if status.get("status") in FINISHED:
         return End(str(status["status"]))
-    if code == LOCKED_EXIT_CODE:
+    if code == LockedError.exit_code:
         return End("elsewhere")
     if code in _OWN_FAULT:
         return End("failed", how_it_ended(code), code)

@@ -25,9 +25,9 @@ from torch.distributed.rendezvous import rendezvous
 
 from lmlab.device import Device
 from lmlab.errors import ConfigError, RankError, ToldElsewhere, UserError
-from lmlab.peers import Peers, Process
-from lmlab.ranks import ALONE, Ranks
-from lmlab.world import World
+from lmlab.ranks.peers import Peers, Process
+from lmlab.ranks.ranks import ALONE, Ranks
+from lmlab.ranks.world import World
 
 TIMEOUT = datetime.timedelta(minutes=15)
 _GOODBYE_SECONDS = 30.0

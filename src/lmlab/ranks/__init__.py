@@ -1,0 +1,1 @@
+"""Several processes of one run, called ranks, that share its batches."""
