@@ -10,15 +10,9 @@ import torch
 from torch import nn
 
 from lmlab.background import InBackground
-from lmlab.checkpoint import (
-    Checkpoints,
-    Progress,
-    TrainState,
-    find_weights,
-    load_weights,
-    read_weights,
-)
+from lmlab.checkpoint import Checkpoints, find_weights, read_weights
 from lmlab.errors import DataError, DiskError
+from lmlab.train_state import Progress, TrainState, load_weights
 
 
 class Tied(nn.Module):

@@ -34,6 +34,7 @@ LAYERS: dict[str, int] = {
             "model",
             "accounting",
             "checkpoint",
+            "train_state",
             "tracking",
             "validation",
             "gradients",

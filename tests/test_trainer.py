@@ -15,11 +15,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from lmlab.background import InBackground
-from lmlab.checkpoint import Checkpoints, Progress, TrainState
+from lmlab.checkpoint import Checkpoints
 from lmlab.errors import DiskError
 from lmlab.gradients import Gradients
 from lmlab.objective import of_logits
 from lmlab.signals import EarlySignal
+from lmlab.train_state import Progress, TrainState
 from lmlab.trainer import LoopSettings, StopRequest, Trainer, weight_norm
 from lmlab.validation import Validation
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from lmlab.background import InBackground
-from lmlab.checkpoint import Checkpoints, Progress, TrainState
+from lmlab.checkpoint import Checkpoints
 from lmlab.compiling import GPU_RATE, share_cache
 from lmlab.config.compose import Config, meaning, plain, thaw
 from lmlab.data.batches import Batches, validation_windows
@@ -33,6 +33,7 @@ from lmlab.ranks.ranks import ALONE, Ranks
 from lmlab.resident import ResidentBatches, fits_on
 from lmlab.tokenizer import Tokenizer
 from lmlab.tracking import RunInfo, Tracker
+from lmlab.train_state import Progress, TrainState
 from lmlab.validation import Evaluator
 from lmlab.working import WorkingCopy
 

@@ -17,8 +17,6 @@ of the weights where they are the best so far.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
 import logging
 import os
@@ -37,43 +35,10 @@ from torch import nn
 from lmlab.background import AtOnce, Worker
 from lmlab.errors import DataError, DiskError
 from lmlab.io import disk_error, fsync_folder, hash_file, make_folder, write_json, writing
+from lmlab.train_state import Snapshot, TrainState, copy_weights
 
 FORMAT_VERSION = 1
 log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass
-class Progress:
-    """How far a run has come: everything the loop remembers besides weights and optimizer.
-
-    Attributes:
-        step: number of finished updates.
-        tokens: training tokens seen.
-        seconds: time spent in the loop, over all sessions of the run.
-        first_loss: training loss of the first update in nats a token; divergence is judged by it.
-        interval_loss: sum of the losses since the last recorded row, in nats a token.
-        interval_steps: number of updates in that sum.
-        best_loss: lowest finite validation loss so far.
-        best_step: the step it was measured at.
-    """
-
-    step: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    first_loss: float | None = None
-    interval_loss: float = 0.0
-    interval_steps: int = 0
-    best_loss: float | None = None
-    best_step: int | None = None
-
-
-@dataclasses.dataclass
-class TrainState:
-    """All resumable state of a run in one object."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    progress: Progress
 
 
 class Checkpoints:
@@ -117,13 +82,11 @@ class Checkpoints:
                 checkpoint is untouched.
         """
         self._take_turn(state.progress.step)
-        target, weights = self.path(state.progress.step), _copy_weights(state.model)
-        tensors, plain = _flatten_optimizer(state.optimizer)
-        tensors = {name: _copy(tensor) for name, tensor in tensors.items()} | _random_states()
-        record = {"progress": dataclasses.asdict(state.progress), "optimizer": plain}
+        target, snapshot = self.path(state.progress.step), Snapshot.of(state)
 
         def write() -> None:
-            self._write(target, {"model": weights, "training": tensors}, record)
+            files = {"model": snapshot.weights, "training": snapshot.training}
+            self._write(target, files, snapshot.record)
             self.prune(self.keep_last)
 
         self.worker.start(write)
@@ -135,7 +98,7 @@ class Checkpoints:
         Returns and raises as :meth:`save` does.
         """
         self._take_turn(step)
-        target, weights = self.folder / f"best_{step:08d}", _copy_weights(model)
+        target, weights = self.folder / f"best_{step:08d}", copy_weights(model)
 
         def write() -> None:
             self._write(target, {"model": weights}, {"step": step, "validation_loss": loss})
@@ -249,31 +212,11 @@ def restore(folder: Path, state: TrainState) -> None:
         DataError: a file is missing, cut short or altered, or of another format; names it.
     """
     record = read_record(folder)
-    model = safetensors.torch.load_file(str(folder / "model.safetensors"))
-    training = safetensors.torch.load_file(str(folder / "training.safetensors"))
-    load_weights(state.model, model, folder)
-    _restore_optimizer(state.optimizer, training, record["optimizer"])
-    _restore_random_states(training)
-    state.progress = Progress(**record["progress"])
-
-
-def load_weights(model: nn.Module, tensors: dict[str, torch.Tensor], folder: Path) -> None:
-    """Copy ``tensors`` into ``model``; shared weights are stored once and may be absent.
-
-    Raises:
-        DataError: names or shapes are not the model's.
-    """
-    shared = _shared_names(model)
-    try:
-        result = model.load_state_dict(tensors, strict=False)
-    except RuntimeError as error:
-        raise DataError(f"{folder} holds weights of another model: {error}") from error
-    missing = [name for name in result.missing_keys if name not in shared]
-    if missing or result.unexpected_keys:
-        raise DataError(
-            f"{folder} holds weights of another model: "
-            f"missing {missing}, unexpected {result.unexpected_keys}"
-        )
+    weights, training = (
+        safetensors.torch.load_file(str(folder / f"{name}.safetensors"))
+        for name in ("model", "training")
+    )
+    Snapshot(weights, training, record).restore(state, folder)
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -328,86 +271,6 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(trash, ignore_errors=True)
 
 
-def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    """A contiguous copy in host memory, which no later update changes."""
-    return tensor.detach().to("cpu", copy=True).contiguous()
-
-
-def _copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Copies of a model's state entries; of those that share memory the first name's only."""
-    names: dict[tuple[int, torch.Size], str] = {}
-    entries = sorted(model.state_dict().items())
-    return {
-        name: _copy(tensor)
-        for name, tensor in entries
-        if names.setdefault((tensor.data_ptr(), tensor.shape), name) == name
-    }
-
-
 def _fsync(path: Path) -> None:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
-
-
-def _shared_names(model: nn.Module) -> set[str]:
-    """Names of state entries that share memory with an entry named before or after them."""
-    owners: dict[int, list[str]] = {}
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        owners.setdefault(tensor.data_ptr(), []).append(name)
-    return {name for names in owners.values() if len(names) > 1 for name in names}
-
-
-def _flatten_optimizer(
-    optimizer: torch.optim.Optimizer,
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Split an optimizer's state into named tensors and plain numbers."""
-    saved = optimizer.state_dict()
-    tensors: dict[str, torch.Tensor] = {}
-    numbers: dict[str, dict[str, Any]] = {}
-    for index, values in saved["state"].items():
-        numbers[str(index)] = {}
-        for key, value in values.items():
-            if isinstance(value, torch.Tensor):
-                tensors[f"optimizer.{index}.{key}"] = value
-            else:
-                numbers[str(index)][key] = value
-    return tensors, {"numbers": numbers, "groups": saved["param_groups"]}
-
-
-def _restore_optimizer(
-    optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], plain: dict[str, Any]
-) -> None:
-    state: dict[int, dict[str, Any]] = {
-        int(index): dict(values) for index, values in plain["numbers"].items()
-    }
-    for name, tensor in tensors.items():
-        kind, _, rest = name.partition(".")
-        if kind == "optimizer":
-            index, _, key = rest.partition(".")
-            state[int(index)][key] = tensor
-    current = optimizer.state_dict()["param_groups"]
-    groups = [_as_before(saved, now) for saved, now in zip(plain["groups"], current, strict=True)]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _as_before(saved: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """Undo what JSON does to a parameter group: tuples became lists."""
-    return {
-        key: tuple(value) if isinstance(now.get(key), tuple) else value
-        for key, value in saved.items()
-    }
-
-
-def _random_states() -> dict[str, torch.Tensor]:
-    """Torch's generators: batches do not use them, but a variant with dropout would."""
-    states = {"random.cpu": torch.get_rng_state()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        states["random.cuda"] = torch.cuda.get_rng_state()
-    return states
-
-
-def _restore_random_states(tensors: dict[str, torch.Tensor]) -> None:
-    torch.set_rng_state(tensors["random.cpu"])
-    if "random.cuda" in tensors and torch.cuda.is_available():
-        with contextlib.suppress(RuntimeError):  # another kind of GPU keeps another state
-            torch.cuda.set_rng_state(tensors["random.cuda"])

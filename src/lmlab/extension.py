@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.assemble import build_checkpoints, build_schedule
-from lmlab.checkpoint import Checkpoints, TrainState
+from lmlab.checkpoint import Checkpoints
 from lmlab.config.compose import Config, load_frozen
 from lmlab.errors import ConfigError, DataError
 from lmlab.run_folder import RunFolder, differences
+from lmlab.train_state import TrainState
 
 log = logging.getLogger(__name__)
 

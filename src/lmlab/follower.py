@@ -6,13 +6,14 @@ import dataclasses
 from typing import Any
 
 from lmlab.assemble import Texts
-from lmlab.checkpoint import NoCheckpoints, TrainState
+from lmlab.checkpoint import NoCheckpoints
 from lmlab.config.compose import Config
 from lmlab.device import Device
 from lmlab.ranks.ranks import Ranks
 from lmlab.replicas import spread_state
 from lmlab.run_folder import FINISHED
 from lmlab.session import build_trainer
+from lmlab.train_state import TrainState
 from lmlab.trainer import StopRequest
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lmlab import assemble
-from lmlab.checkpoint import find_weights, load_weights, read_weights
+from lmlab.checkpoint import find_weights, read_weights
 from lmlab.config.compose import Config, compose, load_frozen, plain, thaw
 from lmlab.device import resolve_device
 from lmlab.errors import ConfigError, DataError
@@ -16,6 +16,7 @@ from lmlab.model import Transformer
 from lmlab.run_folder import RunFolder
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.interchange import read as read_tokenizer
+from lmlab.train_state import load_weights
 
 
 class Loaded(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from lmlab.checkpoint import TrainState
 from lmlab.ranks.ranks import Ranks
+from lmlab.train_state import TrainState
 
 Gradient = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

@@ -17,7 +17,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lmlab import assemble
 from lmlab.assemble import Texts
-from lmlab.checkpoint import Checkpoints, TrainState
+from lmlab.checkpoint import Checkpoints
 from lmlab.config.compose import Config, plain, to_yaml
 from lmlab.device import Device, is_out_of_memory
 from lmlab.errors import ConfigError, UserError
@@ -31,6 +31,7 @@ from lmlab.replicas import MeanGradients, spread_state
 from lmlab.run_folder import RunFolder, register
 from lmlab.sampling import generate
 from lmlab.tracking import RunInfo, Tracker
+from lmlab.train_state import TrainState
 from lmlab.trainer import LoopSettings, StopRequest, Trainer
 
 log = logging.getLogger(__name__)

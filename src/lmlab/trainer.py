@@ -14,10 +14,11 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from lmlab.checkpoint import Checkpoints, Progress, TrainState
+from lmlab.checkpoint import Checkpoints
 from lmlab.io import progress
 from lmlab.optim.clip import clip_gradients
 from lmlab.signals import EarlySignal
+from lmlab.train_state import Progress, TrainState
 from lmlab.validation import Validation
 
 log = logging.getLogger(__name__)

@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 from lmlab.assemble import build_model, build_optimizer
-from lmlab.checkpoint import Checkpoints, Progress, TrainState
+from lmlab.checkpoint import Checkpoints
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 from lmlab.optim.clip import clip_gradients
 from lmlab.optim.groups import parameter_groups
+from lmlab.train_state import Progress, TrainState
 
 SMALL = [
     "model.vocab_size=300", "model.context_length=8", "model.d_model=16", "model.num_layers=2",

@@ -39,8 +39,9 @@ def generation_grid(
         max_new_tokens: length of a text.
     """
     from lmlab import assemble
-    from lmlab.checkpoint import find_weights, load_weights, read_weights
+    from lmlab.checkpoint import find_weights, read_weights
     from lmlab.run import execute
+    from lmlab.train_state import load_weights
 
     run = execute(config).run
     if not run.rows("validation"):

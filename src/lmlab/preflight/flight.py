@@ -10,7 +10,6 @@ from typing import Any
 from lmlab.accounting.tables import Table
 from lmlab.accounting.units import duration
 from lmlab.assemble import Texts, build_checkpoints
-from lmlab.checkpoint import Progress
 from lmlab.config.compose import Config
 from lmlab.device import Device, is_out_of_memory
 from lmlab.io import write_json
@@ -20,6 +19,7 @@ from lmlab.preflight.forecast import Costs, Forecast, costs_of, forecast
 from lmlab.preflight.measuring import calibrate, calibration_of
 from lmlab.preflight.refusal import check_disk, check_memory, does_not_fit, refuse
 from lmlab.run_folder import RunFolder
+from lmlab.train_state import Progress
 
 FORMAT_VERSION = 1
 log = logging.getLogger("lmlab.preflight")

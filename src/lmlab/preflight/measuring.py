@@ -27,7 +27,7 @@ import torch
 from lmlab import assemble
 from lmlab.accounting.find import NotCounted
 from lmlab.accounting.model import count_model
-from lmlab.checkpoint import Checkpoints, NoCheckpoints, Progress, TrainState
+from lmlab.checkpoint import Checkpoints, NoCheckpoints
 from lmlab.config.compose import Config, plain
 from lmlab.data.batches import Batches
 from lmlab.device import Device
@@ -37,6 +37,7 @@ from lmlab.optim.clip import clip_gradients
 from lmlab.preflight import machine
 from lmlab.preflight.calibration import Calibration, calibration_file, known_calibration
 from lmlab.sampling import generate
+from lmlab.train_state import Progress, TrainState
 from lmlab.trainer import LoopSettings, StopRequest, Trainer
 from lmlab.validation import Evaluator, Validation
 
