@@ -47,7 +47,8 @@ def test_jobs_that_do_not_fit_together_are_refused(
     device, texts, slots = resolve.build_device(config), TextsByConfig(), [Slot("cpu")] * 4
     costs = costs_of(config, device)
     assert costs is not None
-    monkeypatch.setattr(machine, "free_memory", lambda device: 3 * costs.memory.peak + 1)
+    each = costs.memory.peak + costs.memory.saving
+    monkeypatch.setattr(machine, "free_memory", lambda device: 3 * each + 1)
     check_all([config] * 3, texts, slots, runs=3)
     with pytest.raises(ConfigError, match=r"4 jobs at a time.*jobs_per_device=3"):
         check_all([config] * 4, texts, slots, runs=4)

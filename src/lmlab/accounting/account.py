@@ -143,6 +143,7 @@ def _memory(
         "activations": held.activations,
         "activations_by_component": activations(model, micro, how),
         "loss": held.transient,
+        "saving": held.saving,
         "training_peak": held.training,
         "validation_peak": held.validation,
         "peak": held.peak,

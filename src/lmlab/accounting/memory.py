@@ -48,6 +48,8 @@ class Memory:
         activations: kept for the backward pass.
         transient: logits and their gradients while the loss is computed.
         workspace: of the libraries on the device.
+        saving: copies of the state and of the best weights, which are written while training goes
+            on; in the host's memory, beside the peaks below, so nothing on CUDA.
         training: at the peak of an update.
         validation: at the peak of an evaluation.
     """
@@ -58,6 +60,7 @@ class Memory:
     activations: int
     transient: int
     workspace: int
+    saving: int
     training: int
     validation: int
 
@@ -125,6 +128,7 @@ def memory(
     workspace = CUBLAS_WORKSPACE if how.device == "cuda" else 0
     kept = sum(activations(model, micro_batch, how).values())
     transient = _loss_transient(model, micro_batch, how)
+    saving = 0 if how.device == "cuda" else 2 * FLOAT32 * model.parameters + state
     fixed = parameters + state + workspace
     if passes > 1:
         training = fixed + gradients + kept + transient
@@ -139,6 +143,7 @@ def memory(
         activations=kept,
         transient=transient,
         workspace=workspace,
+        saving=saving,
         training=training,
         validation=fixed + gradients + _validation(model, validation_batch, how),
     )

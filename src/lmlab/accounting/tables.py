@@ -71,6 +71,7 @@ def _memory(found: Mapping[str, Any]) -> Table:
         "optimizer": "optimizer state",
         "activations": "activations, as this run keeps them",
         "loss": "logits and their gradients",
+        "saving": "copies that are being saved, in the host's memory",
         "training_peak": "peak of training",
         "validation_peak": "peak of an evaluation",
         "textbook_activations": "activations by the list on paper, float32",

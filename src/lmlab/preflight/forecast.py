@@ -183,7 +183,8 @@ def forecast(
     held_before: int,
 ) -> Forecast:
     """Put together what is told before a run; ``held_before`` is memory that others hold."""
-    peak = None if costs is None else costs.memory.peak
+    saving = 0 if costs is None else costs.memory.saving
+    peak = None if costs is None else costs.memory.peak + saving
     if measured is not None and measured.peak_bytes is not None:
         peak = measured.peak_bytes
         if costs is not None:
@@ -193,7 +194,9 @@ def forecast(
             peak = max(peak, costs.memory.validation)
     free = machine.free_memory(device.device)
     return Forecast(
-        largest=None if costs is None or free is None else largest_pass(costs, measured, free),
+        largest=None
+        if costs is None or free is None
+        else largest_pass(costs, measured, free - saving),
         seconds=None if measured is None else seconds_of(config, texts, measured, done),
         peak_bytes=None if peak is None else peak + held_before,
         disk_bytes=None if costs is None else costs.disk_left,

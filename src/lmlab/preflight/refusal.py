@@ -69,12 +69,14 @@ def _memory(config: Config, device: Device, costs: Costs, jobs: int) -> ConfigEr
     free, held = machine.free_memory(device.device), costs.memory
     if free is None:
         return None
-    if jobs > 1 and held.peak <= free < jobs * held.peak and device.device.type == "cpu":
+    each = held.peak + held.saving
+    if jobs > 1 and each <= free < jobs * each and device.device.type == "cpu":
         return ConfigError(
-            f"{jobs} jobs at a time need {show_bytes(jobs * held.peak)}, and {show_bytes(free)} of "
-            f"memory are free; set hydra.launcher.jobs_per_device={free // held.peak}, or "
+            f"{jobs} jobs at a time need {show_bytes(jobs * each)}, and {show_bytes(free)} of "
+            f"memory are free; set hydra.launcher.jobs_per_device={free // each}, or "
             "runtime.preflight=warn to try"
         )
+    free -= held.saving
     fixed = held.parameters + held.gradients + held.optimizer + held.workspace
     if device.device.type == "cuda":
         return None if fixed <= free else _too_large(config, device, fixed, free)
