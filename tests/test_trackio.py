@@ -47,6 +47,26 @@ def test_rows_can_be_read_back(
     assert [row[1] for row in rows][:2] == [0, 10]
 
 
+def test_runs_of_one_process_end_by_themselves(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    trackio = pytest.importorskip("trackio")
+    for module in (trackio.utils, trackio.sqlite_storage):
+        monkeypatch.setattr(module, "TRACKIO_DIR", tmp_path / "store")
+    one, other = (TrackioTracker(trackio, init={"project": "stack", "name": name}) for name in "ab")
+    one.log(ROWS[0])
+    one.finish(0)
+    other.log(ROWS[1])
+    other.finish(0)
+    (database,) = (tmp_path / "store").glob("*.db")
+    rows = sqlite3.connect(database).execute("select run_name, step from metrics").fetchall()
+    assert rows == [("a", 0), ("b", 10)]
+    assert not caplog.records and capsys.readouterr().out == ""
+
+
 def test_without_the_package_the_fix_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

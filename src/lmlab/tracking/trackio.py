@@ -63,7 +63,10 @@ class TrackioTracker:
         del exit_code
         if self._run is not None:
             with self._guarded():
-                self._library.finish()  # forgets the run, which would else be ended again at exit
+                self._run.finish()
+                current = self._library.context_vars.current_run
+                if current.get() is self._run:  # which would else be ended again at exit
+                    current.set(None)
         self._run = None
 
     @contextlib.contextmanager
