@@ -12,6 +12,7 @@ from lmlab.model import Transformer
 from lmlab.objective import of_logits
 from lmlab.stack.gradients import StackedGradients
 from lmlab.stack.parameters import StackedParameters
+from lmlab.working import WorkingCopy
 
 SIZE, B, T = 3, 4, 16
 pytestmark = pytest.mark.filterwarnings("ignore:.*batching rule")
@@ -27,12 +28,14 @@ def models(overrides: list[str]) -> list[Transformer]:
     return found
 
 
-def stack_of(networks: list[Transformer], micro_batch_size: int = B) -> StackedGradients:
+def stack_of(
+    networks: list[Transformer], micro_batch_size: int = B, **how: torch.dtype
+) -> StackedGradients:
     template = networks[0]
     parameters = StackedParameters(template, SIZE, torch.device("cpu"))
     for place, network in enumerate(networks):
         parameters.adopt(place, network)
-    return StackedGradients(template, parameters, micro_batch_size=micro_batch_size)
+    return StackedGradients(template, parameters, micro_batch_size=micro_batch_size, **how)
 
 
 def batches() -> tuple[torch.Tensor, torch.Tensor]:
@@ -68,6 +71,29 @@ def test_each_model_gets_the_gradients_it_would_get_alone(
         for expected, found in pairs:
             assert expected.grad is not None and found.grad is not None
             torch.testing.assert_close(found.grad, expected.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_bf16_rounds_what_a_working_copy_rounds(overrides: list[str], tied: bool) -> None:
+    inputs, targets = batches()
+    words = [*overrides, f"model.tie_embeddings={tied}"]
+    alone, stacked = models(words), models(words)
+    gradients = stack_of(stacked, products=torch.bfloat16)
+    losses = gradients(inputs, targets)
+    exact = stack_of(models(words))(inputs, targets)
+    assert not torch.equal(losses, exact), "it must have rounded"
+    for place, (one, other) in enumerate(zip(alone, stacked, strict=True)):
+        working = WorkingCopy(one)
+        compute = Gradients(of_logits(working.model), micro_batch_size=B, working=working)
+        loss = compute(inputs[place], targets[place])
+        gradients.parameters.hand_out_gradients(place)
+        assert float(losses[place]) == pytest.approx(float(loss), abs=2e-3)
+        for (name, expected), found in zip(one.named_parameters(), other.parameters(), strict=True):
+            assert expected.grad is not None and found.grad is not None
+            assert found.grad.dtype == torch.float32
+            # bfloat16 keeps 8 bits: sums in another order differ by about 2^-8.
+            apart = (found.grad - expected.grad).norm() / expected.grad.norm()
+            assert apart < 0.02, (name, apart)
 
 
 def test_what_is_nan_in_one_place_stays_there(overrides: list[str]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +22,8 @@ class StackedGradients:
         template: a model of the shape, whose code and buffers are used; its weights are not.
         parameters: the weights.
         micro_batch_size: sequences of each model in a forward pass.
-        autocast: makes the context that forward passes run in.
+        products: dtype of the factors of products; the matrices are rounded to it at each pass, as
+            :class:`lmlab.working.WorkingCopy` rounds those of a model alone.
         compiled: whether the pass goes through ``torch.compile``.
     """
 
@@ -34,14 +33,23 @@ class StackedGradients:
         parameters: StackedParameters,
         *,
         micro_batch_size: int,
-        autocast: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+        products: torch.dtype = torch.float32,
         compiled: bool = False,
     ) -> None:
         self.parameters, self.micro_batch_size = parameters, micro_batch_size
 
+        owners = {id(weight): name for name, weight in template.named_parameters()}
+        matrices = {  # by the name that the map has for it: a tied head has another than its owner
+            f"{name}.weight": owners[id(part.weight)]
+            for name, part in template.named_modules()
+            if isinstance(part, nn.Linear)
+        }
+
         def loss_of(weights: dict[str, Tensor], inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-            with autocast():
-                logits: Tensor = functional_call(template, weights, (inputs_BT,))
+            rounded = {name: weights[owner].to(products) for name, owner in matrices.items()}
+            logits: Tensor = functional_call(
+                template, weights | rounded, (inputs_BT,), tie_weights=False
+            )
             return cross_entropy(logits, targets_BT)
 
         losses = vmap(loss_of)

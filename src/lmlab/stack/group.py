@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import warnings
 from collections.abc import Sequence
 
@@ -73,17 +72,10 @@ def _shared(
         template,
         parameters,
         micro_batch_size=config.training.micro_batch_size or config.training.batch_size,
-        autocast=functools.partial(_products, device),
+        products=torch.bfloat16 if device.policy.precision == "bf16" else torch.float32,
         compiled=device.compile,
     )
     return parameters, gradients
-
-
-def _products(device: Device) -> contextlib.AbstractContextManager[object]:
-    """The context of the forward passes: a working copy of a stack's weights has no place."""
-    if device.policy.precision == "fp32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.device.type, dtype=torch.bfloat16)
 
 
 def _train(
