@@ -17,9 +17,7 @@ import argparse
 import functools
 import json
 import os
-import platform
 import pty
-import shlex
 import shutil
 import statistics
 import subprocess
@@ -29,9 +27,10 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from report import Report
 
 PARTS = ["step", "evaluation", "data", "checkpoints", "logging", "progress", "rest"]
 IMPORT = "import torch"
@@ -229,21 +228,6 @@ def start_table(found: dict[str, list[float]]) -> str:
     return table(["process start to", "median s", "range s", f"beyond {IMPORT}, s"], rows)
 
 
-def heading() -> str:
-    """Command, date, device and versions."""
-    words = [word if not word.startswith("/") else Path(word).name for word in sys.argv[1:]]
-    versions = [f"{name} {metadata.version(name)}" for name in ("torch", "safetensors", "wandb")]
-    model = "unknown processor"
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if "model name" in line), model)
-    return (
-        f"# {shlex.join(['python', 'benchmarks/overheads.py', *words])}\n\n"
-        f"{time.strftime('%Y-%m-%d')}; {len(os.sched_getaffinity(0))} cores of {model}; "
-        f"Python {platform.python_version()}, {', '.join(versions)}"
-    )
-
-
 def main() -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -260,23 +244,17 @@ def main() -> None:
         return
     words = [f"model={options.model}", f"training.steps={options.steps}", *options.words]
 
-    def tell(text: str) -> None:
-        """Print a part at once, and keep it."""
-        print(text + "\n", flush=True)
-        if options.keep is not None:
-            with open(options.keep, "a", encoding="utf-8") as file:
-                file.write(text + "\n\n")
-
-    tell(heading())
+    report = Report(options.keep)
+    report.head(("lmlab", "torch", "safetensors", "wandb"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "shares" in options.tasks:
             more = ["logger=wandb", "samples.prompts=[]"]
             found = shares([*words, *more], folder)
-            tell(f"A run of {options.steps:,} steps:\n\n{share_table(found)}")
+            report.line(f"A run of {options.steps:,} steps:\n\n{share_table(found)}\n")
         if "start" in options.tasks:
             times = starts(words, folder, options.rounds)
-            tell(f"Starts, {options.rounds} rounds:\n\n{start_table(times)}")
+            report.line(f"Starts, {options.rounds} rounds:\n\n{start_table(times)}")
 
 
 if __name__ == "__main__":

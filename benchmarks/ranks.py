@@ -26,6 +26,7 @@ from lmlab.ranks.group import join
 from lmlab.ranks.ranks import ALONE, Ranks
 from lmlab.ranks.world import World
 from lmlab.replicas import MeanGradients
+from lmlab.train_state import TrainState
 
 
 def main() -> None:
@@ -73,7 +74,7 @@ def main() -> None:
 
 
 def timed(
-    state: assemble.TrainState,
+    state: TrainState,
     gradients: MeanGradients,
     ranks: Ranks,
     batches: Batches,

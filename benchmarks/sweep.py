@@ -18,18 +18,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from report import CORES, Report
+
 RATES = ["1e-4", "2e-4", "5e-4", "1e-3", "2e-3", "3e-3", "5e-3", "1e-2"]
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 ALONE = ["hydra.launcher.stack=off"]
 ONE = [*ALONE, "hydra.launcher.jobs_per_device=1"]
 STACK = [f"hydra.launcher.stack={len(RATES)}", "hydra.launcher.jobs_per_device=1"]
@@ -171,24 +170,6 @@ def compare(root: Path, options: argparse.Namespace) -> list[str]:
     ]
 
 
-def machine() -> str:
-    """Processor or GPU, cores and system, without the machine's name."""
-    processor = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.split(":")[1].strip()
-    return f"{processor}, {CORES} usable cores, {platform.system()}"
-
-
-def gpu(device: str) -> str:
-    """The GPU's name; nothing on a CPU."""
-    if not device.startswith("cuda"):
-        return ""
-    told = "import torch; print(torch.cuda.get_device_name())"
-    return subprocess.check_output([sys.executable, "-c", told], text=True).strip() + "; "
-
-
 def main() -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -217,26 +198,11 @@ def main() -> None:
             with open(options.measured, "a", encoding="utf-8") as file:
                 file.writelines(json.dumps(one) + "\n" for one in fresh)
         checked = [] if options.no_check else compare(root, options)
-    shape = f"--d-model {options.d_model} --context {options.context} --batch {options.batch}"
-    command = (
-        f"python benchmarks/sweep.py {shape} --steps {options.steps} --device {options.device}"
-    )
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("lmlab", "torch"))
-    lines = [
-        f"# {command}",
-        "",
-        f"{time.strftime('%Y-%m-%d')}; {gpu(options.device)}{machine()}; "
-        f"Python {platform.python_version()}, {versions}; medians of whole sweeps of "
-        f"{len(RATES)} rates, ratios to `{REFERENCE}`.",
-        "",
-        *table(options, [*found, *fresh]),
-        "",
-        *checked,
-    ]
-    print("\n".join(lines))
-    if options.keep is not None:
-        options.keep.parent.mkdir(parents=True, exist_ok=True)
-        options.keep.write_text("\n".join(lines) + "\n", "utf-8")
+    report = Report(options.keep)
+    report.head(("lmlab", "torch"), options.device)
+    report.line(f"Medians of whole sweeps of {len(RATES)} rates, ratios to `{REFERENCE}`.")
+    for line in ["", *table(options, [*found, *fresh]), "", *checked]:
+        report.line(line)
 
 
 if __name__ == "__main__":

@@ -17,15 +17,15 @@ import hashlib
 import importlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from report import Report, version
 
 JOBS = Path(__file__).with_name("tokenizer_jobs.py")
 LIBRARIES = {
@@ -40,23 +40,6 @@ LIBRARIES = {
 # Libraries whose results are those of lmlab by rule; the others break ties or cut text otherwise.
 EQUAL = {"train": ["ffbpe"], "file": LIBRARIES["file"], "text": LIBRARIES["text"]}
 SLOW = {"tokenizers", "tiktoken", "bpeasy", "sentencepiece"}
-
-
-class Report:
-    """Lines that are printed and kept."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("")
-
-    def line(self, text: str = "") -> None:
-        """Print a line and keep it."""
-        print(text, flush=True)
-        if self._path is not None:
-            with open(self._path, "a", encoding="utf-8") as file:
-                file.write(text + "\n")
 
 
 def measure(
@@ -216,16 +199,6 @@ def three_times(text: Path, folder: Path) -> Path:
     return whole
 
 
-def machine() -> str:
-    """Processor, cores and system, without the machine's name."""
-    processor = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.split(":")[1].strip()
-    return f"{processor}, {os.cpu_count()} processors, {platform.system()}"
-
-
 def main() -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -241,11 +214,7 @@ def main() -> None:
     every = sorted({name for names in LIBRARIES.values() for name in names})
     chosen = ["lmlab", *options.only.split(",")] if options.only else every
     report = Report(options.keep)
-    shown = [word if not word.startswith("/") else Path(word).name for word in sys.argv[1:]]
-    report.line(f"# python benchmarks/tokenizer.py {' '.join(shown)}")
-    report.line(f"{time.strftime('%Y-%m-%d')}; {machine()}; Python {platform.python_version()}")
-    found = {d.metadata["Name"].lower(): d.version for d in metadata.distributions()}
-    report.line(", ".join(f"{name} {found[name]}" for name in every if name in found))
+    report.head([name for name in every if version(name) != "not installed"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         base: dict[str, Any] = {"threads": options.threads, "out": str(folder / "out")}

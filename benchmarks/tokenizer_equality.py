@@ -21,14 +21,14 @@ import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from tokenizer import Report, machine, prepare
+from report import Report
+from tokenizer import prepare
 from tokenizer_jobs import END, PATTERN, tiktoken_encoding
 
 from lmlab.data.encoding import encode_to
@@ -177,11 +177,7 @@ def main() -> int:
     options = parser.parse_args()
     chosen = options.only.split(",")
     report = Report(options.keep)
-    shown = [word if not word.startswith("/") else Path(word).name for word in sys.argv[1:]]
-    report.line(f"# python benchmarks/tokenizer_equality.py {' '.join(shown)}")
-    report.line(f"{time.strftime('%Y-%m-%d')}; {machine()}")
-    report.line(", ".join(f"{name} {metadata.version(name)}" for name in chosen))
-    report.line()
+    report.head(chosen)
     table = Table(report)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -15,18 +15,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizer import Report, machine
+from report import CORES, Report
 
 from lmlab.config.compose import compose, plain
 
@@ -182,28 +180,18 @@ def main() -> None:
     parser.add_argument("--only", default="", help="libraries: lmlab,transformers,litgpt,plain")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=2, help="updates a round")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=CORES)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cache", type=Path, default=Path("outputs/cache/inductor-benchmark"))
     parser.add_argument("--keep", type=Path, help="a file for the results")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     report = Report(options.keep)
-    shown = [word if not word.startswith("/") else Path(word).name for word in sys.argv[1:]]
-    report.line(f"# python benchmarks/train_step.py {' '.join(shown)}")
-    report.line(f"{time.strftime('%Y-%m-%d')}; {machine()}; Python {platform.python_version()}; "
-                f"torch {torch.__version__}; transformers {_version('transformers')}; "
-                f"litgpt {_version_in(options.litgpt_python)}")  # fmt: skip
+    report.head(("lmlab", "torch", "transformers"), options.device)
+    report.line(f"litgpt {_version_in(options.litgpt_python)}, in an environment of its own")
     for batch in map(int, options.batches.split(",")):
         for precision in options.precisions.split(","):
             compare(report, precision, options, batch)
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _version_in(python: str) -> str:

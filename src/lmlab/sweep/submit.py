@@ -70,9 +70,11 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
         return 0
     folder.write_manifest(manifest)
     view = View(manifest.study, len(slots) * members)
-    pool = LocalPool(slots, folder)
-    if members > 1:
-        pool = StackingPool(slots, folder, members_of, view.say)
+    pool = (
+        LocalPool(slots, folder)
+        if members == 1
+        else StackingPool(slots, folder, members_of, view.say)
+    )
     driver = Driver(manifest, folder, texts, resolve.build_device, pool, view)
     watch = Stopwatch(folder.path, predicted)
     with view:

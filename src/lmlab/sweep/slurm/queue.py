@@ -106,6 +106,13 @@ def final_state(name: str, job_id: str, index: int) -> JobState | None:
     return None
 
 
+def how_it_ended(job: str, final: JobState | None) -> str:
+    """The end of a job, in words; ``final`` is None where Slurm has forgotten it."""
+    if final is None:
+        return f"job {job} is lost: Slurm knows nothing of it"
+    return f"job {job} ended: {final.state} {final.reason}".rstrip()
+
+
 def _told(reason: str, exit_code: str) -> str:
     told = "" if reason == "None" else reason
     return f"{told} exit code {exit_code}".strip() if exit_code not in ("0:0", "") else told

@@ -48,12 +48,9 @@ def judge(
         return End("interrupted", "its process got an interrupt; the same command goes on", code)
     final = queue.final_state(content["name"], job_id, run.index) or state
     job = f"{job_id}_{run.index}"
-    if final is None:
-        told = f"job {job} is lost: Slurm knows nothing of it"
-    elif final.state == "CANCELLED":
+    if final is not None and final.state == "CANCELLED":
         return End("interrupted", f"job {job} was cancelled; the same command goes on", code)
-    else:
-        told = f"job {job} ended: {final.state} {final.reason}".rstrip()
+    told = queue.how_it_ended(job, final)
     if int(status.get("step", 0)) > run.step or run.attempt < retries:
         return End("queued", told)
     return End("failed", f"{told}, {run.attempt + 1} times without getting further", code)

@@ -70,10 +70,7 @@ def _of(
     if submission.end(run.index):
         return Whereabouts("", f"job {job} ended", log)
     final = queue.final_state(content["name"], str(content["job_id"]), run.index)
-    if final is None:
-        told = f"job {job} is lost: Slurm knows nothing of it"
-    else:
-        told = f"job {job} ended: {final.state} {final.reason}".rstrip()
+    told = queue.how_it_ended(job, final)
     return Whereabouts("interrupted", f"{told}; the same command goes on", log)
 
 
