@@ -21,6 +21,7 @@ def fast(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[list
     monkeypatch.setattr(
         "lmlab.device.resolve_policy", lambda name, device: Policy(name, "medium", {"error": 0.0})
     )
+    monkeypatch.setattr(resolve, "LEAST_FLOPS", 1)
     resolve._on_this_machine.cache_clear()
     yield [*overrides, "runtime.policy=fast"]
     resolve._on_this_machine.cache_clear()
@@ -66,6 +67,15 @@ def test_a_run_goes_on_as_it_was_begun_though_the_cache_is_gone(
     assert execute(config).run == run
     other = compose([*fast, "optim.lr=7e-3"])
     assert resolve.build_device(other).policy.products == "highest", "another one decides anew"
+
+
+def test_a_small_model_keeps_the_plain_product(
+    fast: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolve, "LEAST_FLOPS", 1e9)
+    calls = taking(monkeypatch, 1.0, 0.1)
+    assert resolve.build_device(compose(fast)).policy.products == "highest"
+    assert calls == []
 
 
 def test_the_exact_policy_measures_nothing(

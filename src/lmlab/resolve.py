@@ -27,8 +27,11 @@ from lmlab.run_folder import RunFolder
 
 # What a timed pass of one layer may take: a tenth of a second on a core of about this speed.
 PROBE_FLOPS = 2e10
-# Of the plain product's time: less is within the noise of a busy machine.
-WORTHWHILE_SHARE = 0.95
+# Of the plain product's time: a smaller gain is within the noise of a busy machine, and would make
+# runs of the same settings differ in their last bits for nothing.
+WORTHWHILE_SHARE = 0.9
+# Of an update: below, products are a small part of a step, and their choice is left alone.
+LEAST_FLOPS = 1e9
 
 
 def build_device(config: Config) -> Device:
@@ -71,6 +74,8 @@ def _as_begun(config: Config, device: Device) -> dict[str, Any] | None:
 
 def _faster_products(config: Config, device: Device) -> str:
     """The faster of the float32 products that are exact enough, for this shape."""
+    if (update_flops(plain(config)) or LEAST_FLOPS) < LEAST_FLOPS:
+        return PLAIN_PRODUCTS
     shape = _shape(config, device)
     path = assemble.cache_folder(config) / "products" / f"{hash_json(shape)[:24]}.json"
     return str(write_json_once(path, lambda: _time_products(config, device))["products"])

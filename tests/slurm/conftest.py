@@ -87,6 +87,7 @@ class Studies:
             'samples.prompts=["it\'s \\"so\\" ü"]',
             "samples.max_new_tokens=4",
             "runtime.threads=1",
+            "runtime.policy=exact",  # the bits are compared, of runs with caches of their own
             "runtime.preflight=off",
             "logger=none",
         ]
