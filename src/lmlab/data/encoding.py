@@ -9,6 +9,7 @@ kernels for the tokenizer, the text is encoded in Python and from its beginning.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -92,14 +93,19 @@ class _Journal:
         self, path: Path, paths: Sequence[Path], tokenizer: Tokenizer, text_hash: str
     ) -> None:
         self.path = path
-        self._job = {
-            "format_version": _JOURNAL_VERSION,
-            "tokenizer_hash": tokenizer.hash,
+        self._tokenizer = tokenizer
+        self._text = {
             "text_hash": text_hash,
             "sizes": [text.stat().st_size for text in paths],
         }
         self._id_bytes = tokenizer.dtype.itemsize
         self._due = time.monotonic() + _JOURNAL_SECONDS
+
+    @functools.cached_property
+    def _job(self) -> dict[str, Any]:
+        """What must be the same to go on; hashing a tokenizer takes longer than a short text."""
+        hashed = {"tokenizer_hash": self._tokenizer.hash}
+        return {"format_version": _JOURNAL_VERSION, **hashed, **self._text}
 
     def read(self, size: int) -> Place:
         """Where to go on with a partial file of ``size`` bytes: at the beginning if in doubt."""

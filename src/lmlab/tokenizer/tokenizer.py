@@ -28,9 +28,10 @@ _CACHED_PRETOKENS = 1 << 18
 _LONGEST_CACHED = 64
 
 # Characters encoded in Python before the kernels are loaded (a tenth of a second), before they are
-# compiled (seconds, once on a machine), and in a stream, which may have to stay in little memory.
+# compiled (a second, once on a machine), and of a stream, which may have to stay in little memory.
 _WORTH_LOADING = 1 << 18
-_WORTH_COMPILING = 1 << 23
+_WORTH_COMPILING = 1 << 21
+_WORTH_IN_STREAM = 1 << 23
 _LIST_LENGTH = 1 << 12
 
 
@@ -215,7 +216,7 @@ class Tokenizer:
     def _until_fast(self, strings: Iterable[str]) -> Iterator[str]:
         """Pass strings on, up to that which makes the kernels worthwhile."""
         for string in strings:
-            fast = self.fast(len(string), _WORTH_COMPILING)
+            fast = self.fast(len(string), _WORTH_IN_STREAM)
             yield string
             if fast is not None:
                 return

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from lmlab.tokenizer.kernels import library
+from lmlab.tokenizer.kernels import intermediate, library
 
-# A group of one small kernel, so that compiling takes a second.
+# A group of one small kernel that the package does not hold: numba writes it within seconds.
 PROGRAM = """
 import sys
 from lmlab.tokenizer.kernels import library
@@ -60,7 +61,7 @@ def run(package: Path, cache: Path, program: str = PROGRAM) -> tuple[dict[str, s
 def test_compiled_once_and_told_then_loaded_without_numba(package: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     told, errors = run(package, cache)
-    assert told == {"cached": "False", "loaded": "42", "numba": "True", "llvmlite": "True"}
+    assert told == {"cached": "False", "loaded": "42", "numba": "False", "llvmlite": "True"}
     assert "compiling the tokenizer's kernels (sums), once on this machine" in errors
     told, errors = run(package, cache)
     assert told == {"cached": "True", "loaded": "42", "numba": "False", "llvmlite": "True"}
@@ -95,16 +96,55 @@ def test_a_cache_that_cannot_be_written_is_told(package: Path, tmp_path: Path) -
     assert "the compiled kernels cannot be kept" in errors
 
 
-@pytest.mark.parametrize("name", ["numba", "llvmlite"])
-def test_without_the_compiler_there_are_none_and_one_line_says_so(
-    package: Path, tmp_path: Path, name: str
-) -> None:
-    hide = f"""
+def test_the_package_holds_what_numba_makes_of_the_sources() -> None:
+    """``python -m lmlab.tokenizer.kernels.building`` writes it anew."""
+    command = [sys.executable, "-m", "lmlab.tokenizer.kernels.building", "--check"]
+    environment = dict(os.environ) | intermediate.SETTINGS
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    told = dict(line.split(": ") for line in done.stdout.splitlines())
+    assert set(told) >= {"counting", "encoding", "merges"}
+    assert set(told.values()) == {"unchanged"}
+
+
+HIDE = """
 import importlib.util
 real = importlib.util.find_spec
 importlib.util.find_spec = lambda wanted, *rest: None if wanted == "{name}" else real(wanted, *rest)
 """
-    told, errors = run(package, tmp_path / "cache", hide + PROGRAM + "library.load('others')\n")
+
+
+def test_a_group_that_the_package_holds_needs_no_numba(tmp_path: Path) -> None:
+    program = HIDE.format(name="numba") + PROGRAM.replace("sums", "merges").replace("add", "none")
+    program = program.replace('found["none"](40, 2)', "len(found) > 0")
+    source = Path(library.__file__).parents[3]
+    told, errors = run(source, tmp_path / "cache", program)
+    assert told == {"cached": "False", "loaded": "True", "numba": "False", "llvmlite": "True"}
+    assert "compiling the tokenizer's kernels (merges)" in errors
+
+
+def test_what_this_llvm_cannot_read_is_written_anew(package: Path, tmp_path: Path) -> None:
+    """As where llvmlite is older than the one that wrote it."""
+    copy = package / "lmlab" / "tokenizer" / "kernels"
+    shutil.copytree(Path(library.__file__).parent / "ir", copy / "ir")
+    spoil = """
+from lmlab.tokenizer.kernels import intermediate
+found = intermediate.Program({"add": ["i64", "i64"]}, "define i64 @add(strange")
+intermediate.ship("sums", found)
+"""
+    told, errors = run(package, tmp_path / "cache", spoil + PROGRAM)
+    assert told["loaded"] == "42"
+    told, errors = run(package, tmp_path / "other", HIDE.format(name="numba") + PROGRAM)
+    assert told["loaded"] == "False"
+    assert "numba not installed" in errors.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["numba", "llvmlite"])
+def test_without_the_compiler_there_are_none_and_one_line_says_so(
+    package: Path, tmp_path: Path, name: str
+) -> None:
+    program = HIDE.format(name=name) + PROGRAM + "library.load('others')\n"
+    told, errors = run(package, tmp_path / "cache", program)
     assert told["loaded"] == "False"
     (line,) = errors.splitlines()
     assert "pure Python, many times slower" in line

@@ -5,11 +5,13 @@ with :func:`lmlab.tokenizer.kernels.language.kernel`. :func:`lmlab.tokenizer.ker
 returns a group's kernels as plain C functions:
 
 1. The object code of the group lies in the user's cache folder, keyed by the sources of this
-   package, the versions of numba and llvmlite, and the processor. llvmlite loads it in
-   milliseconds; numba is not imported.
-2. Where it does not lie there, numba compiles the group (seconds, told on stderr) and it is stored.
-3. Where numba or llvmlite is missing, ``load`` returns None and the callers take their paths in
-   pure Python, slower but equal; one line on stderr says so once.
+   package, the version of llvmlite, and the processor. llvmlite loads it in milliseconds.
+2. Where it does not lie there, llvmlite makes it of the intermediate representation in ``ir/``, in
+   about a second, told on stderr, and it is stored.
+3. Where the sources have changed since, or llvmlite is older than what is in ``ir/``, numba comes
+   first, in some seconds; ``python -m lmlab.tokenizer.kernels.building`` makes ``ir/`` anew.
+4. Where llvmlite or, for 3, numba is missing, ``load`` returns None and the callers take their
+   paths in pure Python, slower but equal; one line on stderr says so once.
 
 Rules for kernels. They take int64 values and pointers, return an int64, and touch no Python object,
 so that they run without the interpreter's lock, in as many threads as call them. They own no

@@ -1,8 +1,11 @@
-"""Compiling a group of kernels with numba; the only place that runs the compiler."""
+"""Writing kernels in LLVM's intermediate representation; the only place that runs numba."""
 
 from __future__ import annotations
 
+import argparse
 import importlib
+import json
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -10,28 +13,41 @@ from numba.core import compiler, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
+from lmlab.tokenizer.kernels import intermediate
+from lmlab.tokenizer.kernels.intermediate import Program
 from lmlab.tokenizer.kernels.language import TYPES
 
 _C_TYPES = {"i64": "i64"}  # every other one is a pointer
 
 
-def build(group: str) -> tuple[dict[str, list[str]], bytes]:
-    """Compile every kernel of a group for this processor.
-
-    Returns:
-        The argument types of each kernel by its name, and an object file in which the kernels are
-        C functions of those names.
-    """
-    module = importlib.import_module(f"lmlab.tokenizer.kernels.{group}")
-    kernels = {
-        name: value for name, value in vars(module).items() if hasattr(value, "__lmlab_kernel__")
-    }
+def build(group: str) -> Program:
+    """Every kernel of a group as a C function, with numba's settings of this process."""
+    kernels = _kernels(group)
     signatures = {name: value.__lmlab_kernel__ for name, value in kernels.items()}
     whole = llvm.parse_assembly("")
     for name, function in kernels.items():
         whole.link_in(llvm.parse_assembly(_compile(name, function, signatures[name])))
+    for value in [*whole.functions, *whole.global_variables]:
+        if not value.is_declaration and value.name not in kernels:
+            value.linkage = llvm.Linkage.internal
     whole.verify()
-    return signatures, _target_machine().emit_object(whole)
+    lines = str(whole).splitlines()
+    ir = "\n".join(line for line in lines if not line.startswith(("target ", "; ModuleID")))
+    return Program(signatures, ir)
+
+
+def groups() -> list[str]:
+    """The modules of this package that hold kernels."""
+    names = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
+    written = [name for name in names if name not in ("__init__", "building", "language")]
+    return [name for name in written if _kernels(name)]
+
+
+def _kernels(group: str) -> dict[str, Any]:
+    module = importlib.import_module(f"lmlab.tokenizer.kernels.{group}")
+    return {
+        name: value for name, value in vars(module).items() if hasattr(value, "__lmlab_kernel__")
+    }
 
 
 def _compile(name: str, function: Any, signature: list[str]) -> str:
@@ -69,15 +85,24 @@ define i64 @{name}({", ".join(declared)}) {{
 """
 
 
-def _target_machine() -> Any:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_default_triple()
-    return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
-        opt=3,
-        reloc="pic",
-        codemodel="jitdefault",
-        jit=True,
-    )
+def main() -> None:
+    """Write what the package holds anew, or check or print it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="tell whether it is up to date")
+    parser.add_argument("--print", metavar="GROUP", help="write a group to the standard output")
+    options = parser.parse_args()
+    if options.print:
+        print(json.dumps(build(options.print)._asdict()))
+        return
+    for group in groups():
+        program = intermediate.written(group)
+        same = intermediate.shipped(group) == program
+        if options.check and not same:
+            raise SystemExit(f"{group} is not what its sources say: run this without --check")
+        if not same:
+            intermediate.ship(group, program)
+        print(f"{group}: {'unchanged' if same else 'written'}")
+
+
+if __name__ == "__main__":
+    main()

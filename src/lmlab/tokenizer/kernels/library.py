@@ -1,7 +1,8 @@
-"""Loading kernels: from the cache of object code, or by compiling them once."""
+"""Loading kernels: from the cache of object code, or by making that once."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -11,20 +12,17 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
-from importlib import metadata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DiskError
 from lmlab.io import atomic_write_bytes
+from lmlab.tokenizer.kernels import intermediate, machine_code
+from lmlab.tokenizer.kernels.machine_code import Kernel
 
-Kernel = Callable[..., int]
-
-_NEEDED = ("llvmlite", "numba")
 _lock = threading.Lock()
 _loaded: dict[str, dict[str, Kernel] | None] = {}
-_engines: list[Any] = []  # keep the machine code mapped
 
 
 def load(group: str) -> dict[str, Kernel] | None:
@@ -58,25 +56,28 @@ def cache_folder() -> Path:
 
 
 def _load(group: str) -> dict[str, Kernel] | None:
-    missing = _missing()
-    if missing:
-        _tell_slow(missing)
+    if _missing():
+        _tell_slow(_missing())
         return None
     path = _path(group)
     stored = _read(path)
     if stored is None:
         stored = _build(group)
+        if stored is None:
+            return None
         _keep(path, *stored)
-    signatures, code = stored
-    return _link(signatures, code)
+    return machine_code.link(*stored)
+
+
+def _is_installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
 
 
 @functools.cache
 def _missing() -> str:
     """What this machine lacks, or an empty string."""
-    names = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if names:
-        return f"{' and '.join(names)} not installed"
+    if not _is_installed("llvmlite"):
+        return "llvmlite not installed"
     small = sys.byteorder != "little" or ctypes.sizeof(ctypes.c_void_p) != 8
     return "not a little-endian 64-bit machine" if small else ""
 
@@ -93,30 +94,34 @@ def _tell_slow(reason: str) -> None:
 @functools.cache
 def _key() -> str:
     """Hash of everything that the object code depends on."""
-    import llvmlite.binding as llvm
-
-    parts = [f"{name} {metadata.version(name)}" for name in _NEEDED]
-    parts += [llvm.get_default_triple(), llvm.get_host_cpu_name()]
-    parts.append(llvm.get_host_cpu_features().flatten())
-    digest = hashlib.sha256("\n".join(parts).encode("utf-8"))
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:20]
+    parts = [*machine_code.processor(), intermediate.sources()]
+    return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()[:20]
 
 
-def _build(group: str) -> tuple[dict[str, list[str]], bytes]:
-    print(
-        f"lmlab: compiling the tokenizer's kernels ({group}), once on this machine ...",
-        end="",
-        file=sys.stderr,
-        flush=True,
-    )
+def _build(group: str) -> tuple[dict[str, list[str]], bytes] | None:
+    """Signatures and object code of a group; None where that takes numba and it is missing."""
+    program = intermediate.shipped(group)
+    if program is not None:
+        # What a newer LLVM wrote may be more than this one reads.
+        with contextlib.suppress(RuntimeError), _told(group):
+            return program.signatures, machine_code.emit(program.ir)
+    if not _is_installed("numba"):
+        _tell_slow("numba not installed")
+        return None
+    with _told(group):
+        program = intermediate.written(group)
+        return program.signatures, machine_code.emit(program.ir)
+
+
+@contextlib.contextmanager
+def _told(group: str) -> Iterator[None]:
+    told = f"lmlab: compiling the tokenizer's kernels ({group}), once on this machine ..."
+    print(told, end="", file=sys.stderr, flush=True)
     start = time.perf_counter()
-    from lmlab.tokenizer.kernels.building import build
-
-    built = build(group)
-    print(f" {time.perf_counter() - start:.1f} s", file=sys.stderr)
-    return built
+    try:
+        yield
+    finally:
+        print(f" {time.perf_counter() - start:.1f} s", file=sys.stderr)
 
 
 # A stored group: the length of its signatures' JSON, a checksum of the rest, the JSON, the object.
@@ -143,20 +148,3 @@ def _read(path: Path) -> tuple[dict[str, list[str]], bytes] | None:
         return None
     length = int.from_bytes(data[:8], "little")
     return json.loads(rest[:length]), rest[length:]
-
-
-def _link(signatures: dict[str, list[str]], code: bytes) -> dict[str, Kernel]:
-    import llvmlite.binding as llvm
-
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    _engines.append(engine)
-    kernels: dict[str, Kernel] = {}
-    for name, signature in signatures.items():
-        kinds = [ctypes.c_int64 if word == "i64" else ctypes.c_void_p for word in signature]
-        kernels[name] = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(engine.get_function_address(name))
-    return kernels
