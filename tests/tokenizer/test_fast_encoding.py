@@ -143,7 +143,7 @@ def test_a_stream_of_5_mb_takes_less_than_a_megabyte(path: str, tmp_path: Path) 
 
 
 def test_a_stream_goes_over_to_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenizer, "_WORTH_COMPILING", 20_000)
+    monkeypatch.setattr(tokenizer, "_WORTH_IN_STREAM", 20_000)
     monkeypatch.setattr(pretokenize, "_BLOCK", 1000)
     chance = random.Random(2)
     for _ in range(20):
