@@ -38,7 +38,7 @@ from lmlab.validation import Evaluator
 from lmlab.working import WorkingCopy
 
 # Raised when a change of the code changes the numbers that a run of the same settings computes.
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 
 
 def build(node: Config, **supplied: Any) -> Any:

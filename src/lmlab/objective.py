@@ -26,7 +26,7 @@ def of_logits(forward: Callable[[Tensor], Tensor]) -> Objective:
 
 def in_chunks(model: Transformer) -> Objective:
     """The mean loss, the logits of a chunk of tokens at a time."""
-    rows = chunk_rows(model.head.out_features)
+    rows = chunk_rows(model.head.out_features, model.head.weight.device.type)
 
     def objective(inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
         hidden = model.hidden(inputs_BT).flatten(0, 1)

@@ -29,7 +29,7 @@ from lmlab.run_folder import RunFolder
 PROBE_FLOPS = 2e10
 # Of the plain product's time: a smaller gain is within the noise of a busy machine, and would make
 # runs of the same settings differ in their last bits for nothing.
-WORTHWHILE_SHARE = 0.9
+WORTHWHILE_SHARE = 0.95
 # Of an update: below, products are a small part of a step, and their choice is left alone.
 LEAST_FLOPS = 1e9
 

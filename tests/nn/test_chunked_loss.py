@@ -43,7 +43,11 @@ def test_large_logits_stay_finite() -> None:
     assert torch.isfinite(loss) and bool(torch.isfinite(gradient).all())
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("vocabulary", [256, 10_000, 50_257, 10**7])
-def test_a_chunks_logits_are_bounded(vocabulary: int) -> None:
-    rows = chunk_rows(vocabulary)
-    assert rows == FEWEST_ROWS or VALUES_A_CHUNK / 2 < rows * vocabulary <= VALUES_A_CHUNK
+def test_a_chunks_logits_are_bounded(vocabulary: int, device: str) -> None:
+    rows = chunk_rows(vocabulary, device)
+    assert (
+        rows == FEWEST_ROWS
+        or VALUES_A_CHUNK[device] / 2 < rows * vocabulary <= VALUES_A_CHUNK[device]
+    )

@@ -113,7 +113,7 @@ def computing(
         policy = AUTO_POLICY[device]
     chunk = question.loss_chunk
     if chunk is None and policy != "exact":
-        chunk = chunk_rows(config["model"]["vocab_size"])
+        chunk = chunk_rows(config["model"]["vocab_size"], device)
     return Computing(
         precision="bf16" if policy == "bf16" else "fp32", device=device,
         fused_attention=question.fused_attention, loss_chunk=chunk,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lmlab.nn import cpu_attention
 from lmlab.nn.cache import KVCache
 from lmlab.nn.joint import Products, separate_products
 from lmlab.nn.norm import RMSNorm
@@ -76,14 +77,18 @@ class CausalSelfAttention(nn.Module):
         if cache is not None:
             k, v = cache.append(k.to(cache.k_BGSK.dtype), v.to(cache.v_BGSK.dtype))
             k, v = k.to(q.dtype), v.to(q.dtype)
-        mixed = F.scaled_dot_product_attention(
-            q,
-            k,
-            v.to(q.dtype),
-            attn_mask=None if mask_BTS is None else mask_BTS[:, None],
-            is_causal=mask_BTS is None,
-            enable_gqa=self.num_kv_heads != self.num_heads,
-        )
+        grouped = self.num_kv_heads != self.num_heads
+        if mask_BTS is None and not grouped and cpu_attention.is_faster_for(q):
+            mixed = cpu_attention.causal_attention(q, k, v.to(q.dtype))
+        else:
+            mixed = F.scaled_dot_product_attention(
+                q,
+                k,
+                v.to(q.dtype),
+                attn_mask=None if mask_BTS is None else mask_BTS[:, None],
+                is_causal=mask_BTS is None,
+                enable_gqa=grouped,
+            )
         update: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return update
 

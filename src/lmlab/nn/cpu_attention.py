@@ -1,0 +1,106 @@
+"""Causal attention on a CPU in float32 by plain products, whatever the rest of a step is made of.
+
+Torch's fused kernel splits attention into many small products. On a CPU those are slowed down by
+what speeds up large ones: oneDNN in place of the plain product takes half as long again, and
+bfloat16 a third longer in the backward pass. So the policies ``fast`` and ``bf16`` leave attention
+out; what is kept for the backward pass has the dtype that it came in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+
+
+def is_faster_for(q_BHTK: Tensor) -> bool:
+    """Whether :func:`causal_attention` is made for this query, and the run's policy wants it."""
+    if q_BHTK.device.type != "cpu" or not torch.is_grad_enabled():
+        return False
+    if q_BHTK.dtype is torch.bfloat16:
+        return True
+    return q_BHTK.dtype is torch.float32 and torch.get_float32_matmul_precision() != "highest"
+
+
+def causal_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:
+    """What ``scaled_dot_product_attention`` computes with ``is_causal``: (B, H, T, K)."""
+    mixed: Tensor = _attend(q_BHTK, k_BHTK, v_BHTK)[0]
+    return mixed
+
+
+@contextlib.contextmanager
+def _plain_products() -> Iterator[None]:
+    former = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(former)
+
+
+@torch.library.custom_op("lmlab::causal_attention", mutates_args=())
+def _attend(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    with _plain_products():
+        mixed, log_sums = _forward(q.float(), k.float(), v.float(), 0.0, True)
+    return mixed.to(q.dtype), log_sums
+
+
+@torch.library.custom_op("lmlab::causal_attention_backward", mutates_args=())
+def _attend_backward(
+    gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, mixed: Tensor, log_sums: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    kept = (part.float() for part in (gradient, q, k, v, mixed))
+    with _plain_products():
+        found = _backward(*kept, log_sums, 0.0, True)
+    dq, dk, dv = (part.to(q.dtype) for part in found)
+    return dq, dk, dv
+
+
+def _like(q: Tensor) -> Tensor:
+    """An empty tensor of the layout that the kernel gives: heads behind tokens."""
+    batch, heads, tokens, width = q.shape
+    return q.new_empty(batch, tokens, heads, width).transpose(1, 2)
+
+
+@_attend.register_fake
+def _(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    batch, heads, tokens, _ = q.shape
+    log_sums = q.new_empty(batch, tokens, heads, dtype=torch.float32).transpose(1, 2)
+    return _like(q), log_sums
+
+
+@_attend_backward.register_fake
+def _(gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, mixed: Tensor, log_sums: Tensor) -> Any:
+    return _like(q), _like(k), _like(v)
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*inputs, *output)
+
+
+def _differentiate(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    found: tuple[Tensor, Tensor, Tensor] = _attend_backward(gradient, *ctx.saved_tensors)
+    return found
+
+
+def _fold(info: Any, in_dims: tuple[int | None, ...], *parts: Tensor) -> Any:
+    """Several models at once: their batches one behind the other."""
+    size = info.batch_size
+    moved = [
+        part.expand(size, *part.shape) if dim is None else part.movedim(dim, 0)
+        for part, dim in zip(parts, in_dims, strict=True)
+    ]
+    op = _attend if len(parts) == 3 else _attend_backward
+    found = op(*(part.flatten(0, 1) for part in moved))
+    return tuple(part.unflatten(0, (size, -1)) for part in found), (0,) * len(found)
+
+
+_attend.register_autograd(_differentiate, setup_context=_keep)
+_attend.register_vmap(_fold)
+_attend_backward.register_vmap(_fold)
