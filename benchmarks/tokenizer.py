@@ -15,8 +15,10 @@ import argparse
 import base64
 import hashlib
 import importlib
+import itertools
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -151,6 +153,49 @@ def start(report: Report, settings: dict[str, Any], rounds: int) -> None:
                         f"told: {run['told'] or 'nothing'}")  # fmt: skip
 
 
+def memory(report: Report, base: dict[str, Any], text: Path, folder: Path) -> None:
+    """Peak memory as files grow: encoding 0.3 and 3 GB, learning from 0.1, 1 and 10 GB."""
+    report.line("\n## peak memory of a process")
+    report.line(f"{'':52} {'GB':>6} {'peak MB':>8} {'wall s':>8}")
+
+    def tell(title: str, job: str, size: int, **settings: Any) -> None:
+        found = measure("lmlab", job, base | {"size": size} | settings, dict(os.environ))
+        assert found is not None
+        report.line(f"{title:52} {size / 1e9:6.2f} {found['peak_mb']:8.0f} {found['wall']:8.1f}")
+
+    large, many = three_times(text, folder), folder / "many_times.txt"
+    with open(many, "wb") as file:
+        for _ in range(10):
+            file.write(large.read_bytes())
+    for path in (large, many):
+        tell("file to token file, GPT-2", "file", path.stat().st_size, text=str(path))
+        Path(base["out"]).unlink()
+    many.unlink()
+    for times in (1, 10, 100):
+        settings = {"text": str(text), "repeat": times, "vocab_size": 32_000}
+        title = f"training, 32,000 entries, the text {times} times"
+        tell(title, "train", times * text.stat().st_size, **settings)
+    ideographs = distinct_words(folder)
+    title = "training, 32,000 entries, words of ideographs"
+    tell(title, "train", ideographs.stat().st_size, text=str(ideographs), vocab_size=32_000)
+
+
+def distinct_words(folder: Path) -> Path:
+    """Text without spaces, as Chinese is written: 4 M words of 2 to 9 ideographs, few twice."""
+    chance = random.Random(0)
+    # A few ideographs are far more frequent than others.
+    frequencies = [1 / (rank + 10) for rank in range(6000)]
+    letters = "".join(chr(0x4E00 + index) for index in range(6000))
+    found = folder / "ideographs.txt"
+    with open(found, "w", encoding="utf-8", newline="") as file:
+        for _ in range(40):
+            drawn = "".join(chance.choices(letters, frequencies, k=550_000))
+            ends = itertools.accumulate(chance.choices(range(2, 10), k=100_000))
+            places = [0, *ends]
+            file.write("\u3002".join(drawn[a:b] for a, b in itertools.pairwise(places)))
+    return found
+
+
 def prepare(gpt2: Path, folder: Path) -> dict[str, str]:
     """GPT-2's vocabulary in the forms that the libraries read."""
     sys.path.insert(0, str(JOBS.parent))
@@ -205,7 +250,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True, help="a large UTF-8 text")
     parser.add_argument("--small", type=Path, help="a smaller one, to train 10,000 entries on")
     parser.add_argument("--gpt2", type=Path, help="folder with vocab.json and merges.txt")
-    parser.add_argument("--tasks", default="train,file,large,text,start")
+    parser.add_argument("--tasks", default="train,file,large,text,start,memory")
     parser.add_argument("--only", default="", help="libraries besides lmlab, all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -243,6 +288,8 @@ def main() -> None:
                 job(title, "text", options.text, set(), repetitions=6, same_string=same)
         if "start" in tasks:
             start(report, base | {"size": 0}, options.rounds)
+        if "memory" in tasks:
+            memory(report, base, options.text, folder)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,8 @@ def lmlab_train(settings: Settings) -> dict[str, Any]:
     from lmlab.tokenizer import train_bpe
 
     watch = Stopwatch()
-    found = train_bpe(settings["text"], settings["vocab_size"], [END])
+    paths = [settings["text"]] * settings.get("repeat", 1)
+    found = train_bpe(paths, settings["vocab_size"], [END])
     return watch.read() | {"made": vocabulary_hash(left + right for left, right in found.merges)}
 
 
