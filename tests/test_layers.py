@@ -99,6 +99,8 @@ ALSO_NO_TORCH = [
     "hf/config.py",
     "hf/files.py",
     "hf/reading.py",
+    "sweep/slurm/resources.py",
+    "sweep/slurm/settings.py",
 ]
 
 

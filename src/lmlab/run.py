@@ -16,6 +16,7 @@ from typing import Any
 
 from lmlab import assemble, resolve
 from lmlab.config.compose import Config, load_frozen
+from lmlab.config.share import share_of
 from lmlab.device import Device
 from lmlab.errors import UserError
 from lmlab.extension import find_parent
@@ -50,7 +51,7 @@ def execute(config: Config) -> Outcome:
     """
     assemble.check_source(config)
     with join(config.runtime.parallel, read_world()) as ranks:
-        share = assemble.share_of(config, ranks.size)
+        share = share_of(config, ranks.size)
         device = ranks.place(resolve.build_device(config))
         device.apply(ranks.core_sharers)
         if not assemble.first_choice(config).exists():

@@ -19,6 +19,7 @@ from lmlab import assemble
 from lmlab.assemble import Texts
 from lmlab.checkpoint import Checkpoints
 from lmlab.config.compose import Config, plain, to_yaml
+from lmlab.config.share import share_of
 from lmlab.device import Device, is_out_of_memory
 from lmlab.errors import ConfigError, UserError
 from lmlab.extension import Parent
@@ -271,7 +272,7 @@ def build_trainer(
     """The loop of this process: of a whole run, or of one of its ranks."""
     model, training = state.model, config.training
     assert isinstance(model, Transformer)
-    share = assemble.share_of(config, ranks.size)
+    share = share_of(config, ranks.size)
     peak = device.peak_flops()
     return Trainer(
         state=state,

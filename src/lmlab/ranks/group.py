@@ -24,7 +24,7 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from lmlab.device import Device
-from lmlab.errors import ConfigError, RankError, ToldElsewhere, UserError
+from lmlab.errors import ConfigError, LostRankError, ToldElsewhere, UserError
 from lmlab.ranks.peers import Peers, Process
 from lmlab.ranks.ranks import ALONE, Ranks
 from lmlab.ranks.world import World
@@ -47,7 +47,7 @@ def join(parallel: str, world: World) -> Ranks:
 
     Raises:
         ConfigError: ``none`` in several processes.
-        RankError: the others do not come.
+        LostRankError: the others do not come.
     """
     if parallel == "none" and world.size > 1:
         raise ConfigError(
@@ -80,7 +80,7 @@ class Group(Ranks):
             known: list[Any] = [None] * self.size
             dist.all_gather_object(known, Process.me())
         except (RuntimeError, OSError) as error:
-            raise RankError(
+            raise LostRankError(
                 f"rank {self.rank} of {self.size} did not find the others: {error}; under Slurm "
                 "another MASTER_PORT may help"
             ) from error
@@ -203,7 +203,7 @@ class Group(Ranks):
         if isinstance(error, UserError) and not (speaks and self.is_writer):
             if speaks:
                 print(f"rank {self.rank}: error: {error}", file=sys.stderr)
-            raise ToldElsewhere(str(error)) from error
+            raise ToldElsewhere(error) from error
 
     def _group_of(self, tensor: torch.Tensor) -> dist.ProcessGroup | None:
         return self._on_devices if tensor.is_cuda else None
