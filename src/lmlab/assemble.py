@@ -29,6 +29,7 @@ from lmlab.graphed import LAUNCH_BOUND_SECONDS, GraphedGradients
 from lmlab.model import Transformer
 from lmlab.objective import compiled, in_chunks, of_logits
 from lmlab.optim.groups import parameter_groups
+from lmlab.optim.sharded import ShardedOptimizer
 from lmlab.ranks.ranks import ALONE, Ranks
 from lmlab.resident import ResidentBatches, fits_on
 from lmlab.tokenizer import Tokenizer
@@ -249,10 +250,13 @@ def build_evaluator(
     )
 
 
-def build_state(config: Config, device: Device) -> TrainState:
-    """Model, optimizer and progress of a run that has not begun."""
+def build_state(config: Config, device: Device, ranks: Ranks = ALONE) -> TrainState:
+    """Model, optimizer and progress of a run that has not begun, as one of its ranks has them."""
     model = build_model(config).to(device.device)
-    return TrainState(model, build_optimizer(config, model), Progress())
+    optimizer = build_optimizer(config, model)
+    if ranks.parallel == "zero1":
+        return TrainState(model, ShardedOptimizer(optimizer, ranks), Progress())
+    return TrainState(model, optimizer, Progress())
 
 
 def build_checkpoints(config: Config, folder: Path) -> Checkpoints:

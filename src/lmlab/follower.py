@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from lmlab.assemble import Texts
 from lmlab.checkpoint import NoCheckpoints
 from lmlab.config.compose import Config
 from lmlab.device import Device
+from lmlab.optim.sharded import ShardedOptimizer
 from lmlab.ranks.ranks import Ranks
 from lmlab.replicas import spread_state
 from lmlab.run_folder import FINISHED
@@ -33,12 +35,22 @@ class Follower:
             spread_state(self.state, self.ranks)
             trainer = build_trainer(
                 self.config, self.device, self.texts, self.state, self.ranks,
-                checkpoints=NoCheckpoints(), record=_drop, stop=stop,
+                checkpoints=_Contribution(), record=_drop, stop=stop,
             )  # fmt: skip
             if trainer.train() in FINISHED:
                 return 0
             assert stop.signal_number is not None
             return 128 + stop.signal_number
+
+
+class _Contribution(NoCheckpoints):
+    """Saves nothing, but gives rank 0 what is only here of a state that it saves."""
+
+    def save(self, state: TrainState) -> Path:
+        """Take part in a save of rank 0's at the same step."""
+        if isinstance(state.optimizer, ShardedOptimizer):
+            state.optimizer.state_dict()
+        return super().save(state)
 
 
 def _drop(row: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ def execute(config: Config) -> Outcome:
         device = ranks.place(resolve.build_device(config))
         device.apply(ranks.core_sharers)
         if not assemble.first_choice(config).exists():
-            check_early(share, device)
+            check_early(share, device, ranks)
         texts = ranks.from_writer(lambda: assemble.prepare_texts(config))
         identity = assemble.identity(config, texts, device)
         run, is_finished = ranks.from_writer(lambda: _find(config, identity))
@@ -63,7 +63,7 @@ def execute(config: Config) -> Outcome:
             log.info("finished before: nothing to do")
             return Outcome(run, 0)
         if not ranks.is_writer:
-            state = assemble.build_state(config, device)
+            state = assemble.build_state(config, device, ranks)
             return Outcome(run, Follower(config, device, texts, state, ranks).run_to_end())
         return _write(config, share, run, device, texts, identity, ranks)
 
@@ -93,8 +93,8 @@ def _write(
     ranks: Ranks,
 ) -> Outcome:
     parent = find_parent(config, identity)
-    flight = Flight.prepare(share, device, texts, run, alone=ranks.size == 1)
-    state = assemble.build_state(config, device)
+    flight = Flight.prepare(share, device, texts, run, alone=ranks.size == 1, ranks=ranks)
+    state = assemble.build_state(config, device, ranks)
     is_new = not run.path.exists()
     try:
         with run.lock():

@@ -145,7 +145,8 @@ class Session:
         """Write what is known before the first step, or at the beginning of a session."""
         meta = self.run.meta()
         place = {
-            "device": self.device.name(), "ranks": self.ranks.size, "stacked": self.stacked,
+            "device": self.device.name(), "ranks": self.ranks.size,
+            "parallel": self.ranks.parallel, "stacked": self.stacked,
         }  # fmt: skip
         sessions = [*meta.get("sessions", []), provenance() | place]
         atomic_write_text(self.run.config, to_yaml(self.config))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lmlab.errors import DataError
+from lmlab.optim.sharded import ShardedOptimizer
 
 
 @dataclasses.dataclass
@@ -40,10 +41,14 @@ class Progress:
 
 @dataclasses.dataclass
 class TrainState:
-    """All resumable state of a run in one object."""
+    """All resumable state of a run in one object.
+
+    Of several ranks each has one; where the optimizer's state is divided among them, saving it
+    takes all of them.
+    """
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | ShardedOptimizer
     progress: Progress
 
 
@@ -125,7 +130,7 @@ def _shared_names(model: nn.Module) -> set[str]:
 
 
 def _flatten_optimizer(
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer | ShardedOptimizer,
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Split an optimizer's state into named tensors and plain numbers."""
     saved = optimizer.state_dict()
@@ -142,7 +147,9 @@ def _flatten_optimizer(
 
 
 def _restore_optimizer(
-    optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], plain: dict[str, Any]
+    optimizer: torch.optim.Optimizer | ShardedOptimizer,
+    tensors: dict[str, torch.Tensor],
+    plain: dict[str, Any],
 ) -> None:
     state: dict[int, dict[str, Any]] = {
         int(index): dict(values) for index, values in plain["numbers"].items()
@@ -152,7 +159,7 @@ def _restore_optimizer(
         if kind == "optimizer":
             index, _, key = rest.partition(".")
             state[int(index)][key] = tensor
-    current = optimizer.state_dict()["param_groups"]
+    current = optimizer.param_groups
     groups = [_as_before(saved, now) for saved, now in zip(plain["groups"], current, strict=True)]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 

@@ -30,7 +30,7 @@ class Costs:
 
     Attributes:
         model: its counts.
-        optimizer: its counts.
+        optimizer: its counts, on one rank.
         how: it computes.
         memory: by part.
         disk_left: bytes at the end.
@@ -45,8 +45,14 @@ class Costs:
     disk_most: int
 
 
-def costs_of(config: Config, device: Device) -> Costs | None:
-    """Count a run; None where a variant of it has no counts."""
+def costs_of(config: Config, device: Device, optimizer_shards: int = 1) -> Costs | None:
+    """Count a run, as one of its ranks has it; None where a variant of it has no counts.
+
+    Args:
+        config: of the run, or a rank's share of it.
+        device: that it computes on.
+        optimizer_shards: ranks among which the optimizer's state is divided.
+    """
     content = plain(config)
     try:
         model = count_model(content["model"])
@@ -56,12 +62,13 @@ def costs_of(config: Config, device: Device) -> Costs | None:
     how = computing(content, device.device.type, Question(), device.policy.name)
     training = config.training
     micro = training.micro_batch_size or training.batch_size
+    own = dataclasses.replace(optimizer, state=math.ceil(optimizer.state / optimizer_shards))
     held = memory(
-        model, optimizer, how, micro_batch=micro, passes=training.batch_size // micro,
+        model, own, how, micro_batch=micro, passes=training.batch_size // micro,
         validation_batch=config.validation.batch_size,
     )  # fmt: skip
     left, most = run_bytes(content, model, optimizer)
-    return Costs(model, optimizer, how, held, left, most)
+    return Costs(model, own, how, held, left, most)
 
 
 @dataclasses.dataclass(frozen=True)

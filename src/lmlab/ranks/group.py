@@ -41,8 +41,8 @@ def join(parallel: str, world: World) -> Ranks:
     """Meet the other processes of the run.
 
     Args:
-        parallel: ``auto`` shares the work where several processes were started; ``ddp`` forms a
-            group even of one; ``none`` trains in one process.
+        parallel: ``auto`` shares the work where several processes were started; ``ddp`` and
+            ``zero1`` form a group even of one; ``none`` trains in one process.
         world: what was started.
 
     Raises:
@@ -136,11 +136,24 @@ class Group(Ranks):
             received: T = pickle.loads(self._store.get(key))
         return received
 
-    def copy_from_writer(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Broadcast, tensor by tensor."""
+    def from_all(self, value: T) -> list[T]:
+        """All-gather between the hosts, pickled."""
+        values: list[Any] = [None] * self.size
         with self._together():
-            for tensor in tensors:
-                dist.broadcast(tensor.detach(), 0, group=self._group_of(tensor))
+            dist.all_gather_object(values, value)
+        return values
+
+    def copy_from(self, rank: int, tensors: Sequence[torch.Tensor]) -> None:
+        """Broadcast in flat buckets."""
+        with self._together():
+            for bucket in _buckets(tensors):
+                if self.rank == rank:
+                    flat = torch.cat([tensor.detach().flatten() for tensor in bucket])
+                else:
+                    flat = bucket[0].new_empty(sum(tensor.numel() for tensor in bucket))
+                dist.broadcast(flat, rank, group=self._group_of(flat))
+                if self.rank != rank:
+                    _lay_out(flat, bucket)
 
     def average(self, tensors: Sequence[torch.Tensor]) -> None:
         """All-reduce in flat buckets; while one is under way, the next is laid out."""
@@ -158,9 +171,7 @@ class Group(Ranks):
     def _finish(self, bucket: list[torch.Tensor], flat: torch.Tensor, work: Any) -> None:
         work.wait()
         flat /= self.size
-        parts = flat.split([tensor.numel() for tensor in bucket])
-        shaped = [part.view_as(tensor) for part, tensor in zip(parts, bucket, strict=True)]
-        torch._foreach_copy_([tensor.detach() for tensor in bucket], shaped)
+        _lay_out(flat, bucket)
 
     def sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """All-reduce between the hosts."""
@@ -227,12 +238,21 @@ def _connect(world: World) -> dist.Store:
     return dist.TCPStore(host, port, world.size, is_master=world.is_writer, timeout=TIMEOUT)
 
 
+def _lay_out(flat: torch.Tensor, bucket: list[torch.Tensor]) -> None:
+    """Copy the parts of a flat tensor to those that it was made of."""
+    parts = flat.split([tensor.numel() for tensor in bucket])
+    shaped = [part.view_as(tensor) for part, tensor in zip(parts, bucket, strict=True)]
+    torch._foreach_copy_([tensor.detach() for tensor in bucket], shaped)
+
+
 def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    """Runs of tensors of one kind, of about :data:`_BUCKET_BYTES` each."""
+    """Runs of tensors of one kind and place, of about :data:`_BUCKET_BYTES` each."""
     bucket: list[torch.Tensor] = []
     held = 0
     for tensor in tensors:
-        other = bool(bucket) and tensor.dtype != bucket[0].dtype
+        other = bool(bucket) and (tensor.dtype, tensor.device) != (
+            bucket[0].dtype, bucket[0].device,
+        )  # fmt: skip
         if bucket and (other or held + tensor.nbytes > _BUCKET_BYTES):
             yield bucket
             bucket, held = [], 0

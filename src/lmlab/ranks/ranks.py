@@ -20,7 +20,7 @@ class Ranks:
     Attributes:
         rank: of this process, from 0.
         size: number of processes.
-        parallel: how they share the work, ``none`` or ``ddp``.
+        parallel: how they share the work: ``none``, ``ddp`` or ``zero1``.
         core_sharers: ranks that compute on this process's CPU cores, itself included.
     """
 
@@ -28,6 +28,11 @@ class Ranks:
     size = 1
     parallel = "none"
     core_sharers = 1
+
+    @property
+    def optimizer_shards(self) -> int:
+        """Among how many ranks the optimizer's state is divided."""
+        return self.size if self.parallel == "zero1" else 1
 
     @property
     def is_writer(self) -> bool:
@@ -55,8 +60,12 @@ class Ranks:
         """What ``act`` gives on rank 0, on every rank; it may take as long as it takes."""
         return act()
 
-    def copy_from_writer(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Overwrite tensors by rank 0's of the same shapes."""
+    def from_all(self, value: T) -> list[T]:
+        """What each rank has called it with, in their order."""
+        return [value]
+
+    def copy_from(self, rank: int, tensors: Sequence[torch.Tensor]) -> None:
+        """Overwrite tensors by those of one rank, which have the same shapes."""
 
     def average(self, tensors: Sequence[torch.Tensor]) -> None:
         """Replace each tensor by its mean over the ranks, the same bits on every rank."""
