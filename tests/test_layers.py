@@ -46,6 +46,7 @@ LAYERS: dict[str, int] = {
             "sampling",
             "run_folder",
             "replicas",
+            "fully_sharded",
         ],
         2,
     ),

@@ -24,6 +24,7 @@ from lmlab.data.sources import Corpus
 from lmlab.data.token_file import TokenFile, encode_corpus
 from lmlab.device import Device
 from lmlab.errors import ConfigError
+from lmlab.fully_sharded import FullyShardedOptimizer
 from lmlab.gradients import Gradients
 from lmlab.graphed import LAUNCH_BOUND_SECONDS, GraphedGradients
 from lmlab.model import Transformer
@@ -126,6 +127,23 @@ def identity(config: Config, texts: Texts, device: Device) -> dict[str, Any]:
     }
 
 
+def check_parallel(config: Config, device: Device, ranks: Ranks) -> None:
+    """Refuse a division of the model that its parts do not allow. Raises :class:`ConfigError`."""
+    if not ranks.divides_model:
+        return
+    where = "runtime.parallel=fsdp"
+    instead = "runtime.parallel=zero1 divides the optimizer's state and has no such bound"
+    if config.optim._target_.endswith((".MuonAdamW", ".Muon")):
+        raise ConfigError(f"optim=muon: it looks at whole matrices, which {where} cuts; {instead}")
+    if device.policy.precision == "bf16":
+        raise ConfigError(
+            f"runtime.policy=bf16: its rounded copy of the matrices would be whole on every rank; "
+            f"accepted with {where} is fast or exact; {instead}"
+        )
+    if device.compile:
+        raise ConfigError(f"runtime.compile=true: accepted with {where} is false; {instead}")
+
+
 def first_choice(config: Config) -> Path:
     """The folder that a run's names give it; another configuration's run may stand there."""
     return Path(config.output_root) / config.study / config.arm / f"seed{config.seed}"
@@ -182,7 +200,11 @@ def build_optimizer(config: Config, model: Transformer) -> torch.optim.Optimizer
 
 
 def build_gradients(
-    config: Config, model: Transformer, device: Device, micro_batch_size: int | None = None
+    config: Config,
+    model: Transformer,
+    device: Device,
+    micro_batch_size: int | None = None,
+    ranks: Ranks = ALONE,
 ) -> Gradients | GraphedGradients:
     """What computes an update's gradients; the micro-batch is the run's unless given."""
     training = config.training
@@ -201,6 +223,8 @@ def build_gradients(
         working=working,
     )
     step_flops = 3 * model.forward_flops_per_token() * model.context_length * training.batch_size
+    if ranks.divides_model:
+        return gradients  # what its hooks do cannot be recorded
     if device.device.type == "cuda" and step_flops < LAUNCH_BOUND_SECONDS * GPU_RATE:
         return GraphedGradients(gradients, list(model.parameters()))
     return gradients
@@ -254,6 +278,9 @@ def build_state(config: Config, device: Device, ranks: Ranks = ALONE) -> TrainSt
     """Model, optimizer and progress of a run that has not begun, as one of its ranks has them."""
     model = build_model(config).to(device.device)
     optimizer = build_optimizer(config, model)
+    if ranks.divides_model:
+        divided = FullyShardedOptimizer(model, lambda: build_optimizer(config, model), ranks)
+        return TrainState(model, divided, Progress())
     if ranks.parallel == "zero1":
         return TrainState(model, ShardedOptimizer(optimizer, ranks), Progress())
     return TrainState(model, optimizer, Progress())

@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from lmlab.optim.layout import allocate, layout_of, tensors_of
-from lmlab.optim.sharded import ShardedOptimizer
 from lmlab.ranks.ranks import Ranks
-from lmlab.train_state import TrainState
+from lmlab.train_state import DividedOptimizer, TrainState
 
 Gradient = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -19,7 +18,8 @@ class MeanGradients:
     """The gradients of a whole batch, of which each rank is given its part.
 
     The parts are equally large, so that the mean of their mean losses is that of the batch. The
-    ranks exchange once an update, after the last micro-batch.
+    ranks exchange once an update, after the last micro-batch; where they divide the gradients, a
+    backward pass leaves means itself.
 
     Args:
         gradients: leaves the gradients of a part's mean loss in the parameters; returns the loss.
@@ -35,7 +35,9 @@ class MeanGradients:
     def __call__(self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
         """Leave the batch's gradients in the parameters; return its loss, equal on all ranks."""
         loss = self.gradients(inputs_BT, targets_BT).detach().clone()
-        held = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        held = []
+        if not self.ranks.divides_model:
+            held = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         self.ranks.average([loss, *held])
         return loss
 
@@ -45,7 +47,7 @@ def spread_state(state: TrainState, ranks: Ranks) -> None:
     state.progress = ranks.from_writer(lambda: state.progress)
     weights = {tensor.data_ptr(): tensor for tensor in state.model.state_dict().values()}
     ranks.copy_from(0, list(weights.values()))
-    if isinstance(state.optimizer, ShardedOptimizer):
+    if isinstance(state.optimizer, DividedOptimizer):
         state.optimizer.spread()
     else:
         _spread_optimizer(state, ranks)

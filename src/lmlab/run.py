@@ -53,6 +53,7 @@ def execute(config: Config) -> Outcome:
     with join(config.runtime.parallel, read_world()) as ranks:
         share = share_of(config, ranks.size)
         device = ranks.place(resolve.build_device(config))
+        assemble.check_parallel(config, device, ranks)
         device.apply(ranks.core_sharers)
         if not assemble.first_choice(config).exists():
             check_early(share, device, ranks)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lmlab import assemble
@@ -23,6 +24,7 @@ from lmlab.config.share import share_of
 from lmlab.device import Device, is_out_of_memory
 from lmlab.errors import ConfigError, UserError
 from lmlab.extension import Parent
+from lmlab.fully_sharded import put_together
 from lmlab.io import atomic_write_text
 from lmlab.model import Transformer
 from lmlab.preflight.flight import Flight
@@ -34,6 +36,7 @@ from lmlab.sampling import generate
 from lmlab.tracking import RunInfo, Tracker
 from lmlab.train_state import TrainState
 from lmlab.trainer import LoopSettings, StopRequest, Trainer
+from lmlab.validation import Validation
 
 log = logging.getLogger(__name__)
 STATUS_SECONDS = 2.0
@@ -109,12 +112,14 @@ class Session:
         tracker = assemble.build_tracker(self.config, self._info(resumed))
         exit_code = 1
         try:
-            ended = yield from train(self._trainer(tracker, stop))
+            with self.ranks.watching():
+                ended = yield from train(self._trainer(tracker, stop))
             if ended == "stopped":
                 exit_code = self._note_stop(stop)
             else:
                 if ended == "done":
-                    self._write_samples(tracker)
+                    with put_together(self.state.model):
+                        self._write_samples(tracker)
                     self.flight.end(self.state.progress)
                 self._write_status(ended)
                 tracker.summary(self._summary())
@@ -275,12 +280,20 @@ def build_trainer(
     assert isinstance(model, Transformer)
     share = share_of(config, ranks.size)
     peak = device.peak_flops()
+    evaluator = assemble.build_evaluator(config, texts, device, ranks)
+
+    def evaluate(model: nn.Module) -> Validation:
+        with put_together(model):  # ranks may have different numbers of passes
+            return evaluator.evaluate(model)
+
     return Trainer(
         state=state,
-        gradients=MeanGradients(assemble.build_gradients(share, model, device), model, ranks),
+        gradients=MeanGradients(
+            assemble.build_gradients(share, model, device, ranks=ranks), model, ranks
+        ),
         batches=assemble.build_batches(config, texts, device.device, ranks),
         schedule=assemble.build_schedule(config),
-        evaluate=assemble.build_evaluator(config, texts, device, ranks).evaluate,
+        evaluate=evaluate,
         checkpoints=checkpoints,
         record=record,
         settings=LoopSettings(

@@ -17,6 +17,7 @@ from torch import nn
 from lmlab.checkpoint import Checkpoints
 from lmlab.io import progress
 from lmlab.optim.clip import clip_gradients
+from lmlab.ranks.whole import whole
 from lmlab.signals import EarlySignal
 from lmlab.train_state import Progress, TrainState
 from lmlab.validation import Validation
@@ -350,7 +351,7 @@ class _Meter:
 def weight_norm(model: nn.Module) -> float:
     """L2 norm of all parameters together."""
     norms = torch._foreach_norm([parameter.detach() for parameter in model.parameters()])
-    return float(torch.linalg.vector_norm(torch.stack(list(norms))))
+    return float(whole(torch.linalg.vector_norm(torch.stack(list(norms)))))
 
 
 def _postfix(row: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Ranks that divide the optimizer's state: each keeps its part, and nothing else is different."""
 
+# ruff: noqa: F401, F811 (fixtures of another module)
 from __future__ import annotations
 
 import functools
@@ -13,20 +14,21 @@ from test_ranks import (
     STEPS,
     Launcher,
     Trained,
-    alone,  # noqa: F401  a fixture, as are the next
+    alone,
     assert_same_curve,
-    killed,  # noqa: F401
+    killed,
     last_weights,
-    launch,  # noqa: F401
-    settings,  # noqa: F401
+    launch,
+    settings,
     signal_at,
-    two,  # noqa: F401
+    two,
 )
 
 from lmlab import resolve
 from lmlab.config.compose import compose
 from lmlab.optim.sharded import owners_of
 from lmlab.preflight.forecast import costs_of
+from lmlab.ranks.ranks import Ranks
 from lmlab.run_folder import RunFolder
 
 ZERO = "runtime.parallel=zero1"
@@ -61,7 +63,7 @@ def saved(run: RunFolder) -> tuple[bytes, bytes]:
 
 
 @pytest.fixture(scope="module")
-def divided(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Trained:  # noqa: F811
+def divided(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The run on two ranks that divide the state."""
     root = tmp_path_factory.mktemp("divided")
     words = [*settings, ZERO, f"output_root={root / 'outputs'}"]
@@ -69,7 +71,7 @@ def divided(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Tr
 
 
 def test_the_checkpoint_is_that_of_ranks_that_keep_the_whole(
-    divided: Trained, two: Trained, alone: RunFolder  # noqa: F811
+    divided: Trained, two: Trained, alone: RunFolder
 ) -> None:  # fmt: skip
     assert divided.codes == [0, 0]
     assert_same_curve(divided.run, alone)
@@ -85,7 +87,7 @@ def test_the_checkpoint_is_that_of_ranks_that_keep_the_whole(
 
 
 def test_each_rank_keeps_about_half(
-    divided: Trained, settings, launch: Launcher, tmp_path: Path  # noqa: F811
+    divided: Trained, settings, launch: Launcher, tmp_path: Path
 ) -> None:  # fmt: skip
     words = [*settings, f"output_root={tmp_path / 'outputs'}", "training.steps=2"]
     whole, same = kept_by_each(launch(words, 2, dict.fromkeys((0, 1), tell_what_is_kept)))
@@ -96,7 +98,7 @@ def test_each_rank_keeps_about_half(
     assert max(parts) < 0.6 * whole
 
 
-def test_muon_divides_whole_matrices(settings, launch: Launcher, tmp_path: Path) -> None:  # noqa: F811
+def test_muon_divides_whole_matrices(settings, launch: Launcher, tmp_path: Path) -> None:
     words = [*settings, "optim=muon", "training.steps=20", "checkpoint.keep_last=9"]
     weights = []
     for how in ("ddp", "zero1"):
@@ -110,7 +112,7 @@ def test_muon_divides_whole_matrices(settings, launch: Launcher, tmp_path: Path)
 
 @pytest.mark.parametrize(("size", "how"), [(2, "zero1"), (4, "ddp"), (1, "none"), (1, "zero1")])
 def test_a_killed_run_goes_on_otherwise(
-    settings, two: Trained, alone: RunFolder, launch: Launcher, tmp_path: Path, size: int,  # noqa: F811
+    settings, two: Trained, alone: RunFolder, launch: Launcher, tmp_path: Path, size: int,
     how: str, killed_divided: Trained,
 ) -> None:  # fmt: skip
     shutil.copytree(killed_divided.run.path.parents[2], tmp_path / "outputs")
@@ -125,7 +127,7 @@ def test_a_killed_run_goes_on_otherwise(
 
 @pytest.fixture(scope="module")
 def killed_divided(
-    settings: list[str], tmp_path_factory: pytest.TempPathFactory  # noqa: F811
+    settings: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:  # fmt: skip
     """The run on two ranks that divide the state, of which one is killed in the 24th update."""
     root = tmp_path_factory.mktemp("killed_divided")
@@ -135,7 +137,7 @@ def killed_divided(
 
 @pytest.mark.parametrize("size", [2, 4])
 def test_a_run_of_whole_states_goes_on_divided(
-    killed: Trained, two: Trained, alone: RunFolder, settings, launch: Launcher, tmp_path: Path,  # noqa: F811
+    killed: Trained, two: Trained, alone: RunFolder, settings, launch: Launcher, tmp_path: Path,
     size: int,
 ) -> None:  # fmt: skip
     shutil.copytree(killed.run.path.parents[2], tmp_path / "outputs")
@@ -147,7 +149,7 @@ def test_a_run_of_whole_states_goes_on_divided(
 
 
 def test_a_signal_stops_and_saves_on_all_ranks(
-    settings, two: Trained, launch: Launcher, tmp_path: Path  # noqa: F811
+    settings, two: Trained, launch: Launcher, tmp_path: Path
 ) -> None:  # fmt: skip
     words = [*settings, ZERO, f"output_root={tmp_path / 'outputs'}"]
     stopped = launch(words, 2, {1: signal_at(12, signal.SIGUSR2)})
@@ -169,7 +171,7 @@ def warn_at(step: int) -> None:
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_warning_to_one_rank_makes_all_save(
-    settings, launch: Launcher, tmp_path: Path, rank: int  # noqa: F811
+    settings, launch: Launcher, tmp_path: Path, rank: int
 ) -> None:  # fmt: skip
     words = [
         *settings, ZERO, f"output_root={tmp_path / 'outputs'}", "checkpoint.every_steps=40",
@@ -189,12 +191,16 @@ def test_parameters_go_to_whoever_has_least() -> None:
     assert owners_of([3, 3], 1) == [0, 0]
 
 
-def test_the_preflight_counts_one_ranks_part(settings) -> None:  # noqa: F811
+def test_the_preflight_counts_one_ranks_part(settings) -> None:
     config = compose(settings)
     device = resolve.build_device(config)
-    whole, part = costs_of(config, device), costs_of(config, device, optimizer_shards=4)
+    four = Ranks()
+    four.size, four.parallel = 4, "zero1"
+    whole, part = costs_of(config, device), costs_of(config, device, four)
     assert whole is not None
     assert part is not None
     assert part.memory.optimizer == pytest.approx(whole.memory.optimizer / 4, abs=4)
     assert part.memory.parameters == whole.memory.parameters
-    assert part.disk_most == whole.disk_most, "a checkpoint holds all"
+    assert part.memory.gradients == whole.memory.gradients
+    assert part.memory.saving == whole.memory.saving, "rank 0 copies all"
+    assert part.disk_most == whole.disk_most

@@ -28,8 +28,7 @@ log = logging.getLogger("lmlab.preflight")
 
 def check_early(config: Config, device: Device, ranks: Ranks = ALONE) -> None:
     """Refuse what memory cannot hold, before any text is prepared. Raises :class:`ConfigError`."""
-    shards = ranks.optimizer_shards
-    costs = None if config.runtime.preflight == "off" else costs_of(config, device, shards)
+    costs = None if config.runtime.preflight == "off" else costs_of(config, device, ranks)
     if costs is not None:
         check_memory(config, device, costs)
 
@@ -83,7 +82,7 @@ class Flight:
         done, told = max(build_checkpoints(config, run.checkpoints).steps(), default=0), None
         if config.runtime.preflight != "off" and config.training.steps > 0:
             held = machine.held_before(device.device)
-            costs = costs_of(config, device, ranks.optimizer_shards)
+            costs = costs_of(config, device, ranks)
             if costs is not None:
                 check_memory(config, device, costs)
                 check_disk(config, costs, run.path)

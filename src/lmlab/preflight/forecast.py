@@ -20,6 +20,7 @@ from lmlab.device import Device
 from lmlab.optim.counts import OptimizerCounts
 from lmlab.preflight import machine
 from lmlab.preflight.calibration import Calibration
+from lmlab.ranks.ranks import ALONE, Ranks
 
 BEGINNING_SECONDS = 0.2  # of a run: first weights, provenance, its folder's files
 
@@ -30,7 +31,7 @@ class Costs:
 
     Attributes:
         model: its counts.
-        optimizer: its counts, on one rank.
+        optimizer: its counts.
         how: it computes.
         memory: by part.
         disk_left: bytes at the end.
@@ -45,13 +46,13 @@ class Costs:
     disk_most: int
 
 
-def costs_of(config: Config, device: Device, optimizer_shards: int = 1) -> Costs | None:
+def costs_of(config: Config, device: Device, ranks: Ranks = ALONE) -> Costs | None:
     """Count a run, as one of its ranks has it; None where a variant of it has no counts.
 
     Args:
         config: of the run, or a rank's share of it.
         device: that it computes on.
-        optimizer_shards: ranks among which the optimizer's state is divided.
+        ranks: that share it.
     """
     content = plain(config)
     try:
@@ -62,13 +63,15 @@ def costs_of(config: Config, device: Device, optimizer_shards: int = 1) -> Costs
     how = computing(content, device.device.type, Question(), device.policy.name)
     training = config.training
     micro = training.micro_batch_size or training.batch_size
-    own = dataclasses.replace(optimizer, state=math.ceil(optimizer.state / optimizer_shards))
+    how = dataclasses.replace(
+        how, optimizer_shards=ranks.optimizer_shards, gradient_shards=ranks.gradient_shards
+    )
     held = memory(
-        model, own, how, micro_batch=micro, passes=training.batch_size // micro,
+        model, optimizer, how, micro_batch=micro, passes=training.batch_size // micro,
         validation_batch=config.validation.batch_size,
     )  # fmt: skip
     left, most = run_bytes(content, model, optimizer)
-    return Costs(model, own, how, held, left, most)
+    return Costs(model, optimizer, how, held, left, most)
 
 
 @dataclasses.dataclass(frozen=True)

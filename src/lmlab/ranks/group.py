@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +34,9 @@ _GOODBYE_SECONDS = 30.0
 _FAILURE_SECONDS = 5.0
 _BUCKET_BYTES = 1 << 25
 
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+
 T = TypeVar("T")
 
 
@@ -41,8 +44,8 @@ def join(parallel: str, world: World) -> Ranks:
     """Meet the other processes of the run.
 
     Args:
-        parallel: ``auto`` shares the work where several processes were started; ``ddp`` and
-            ``zero1`` form a group even of one; ``none`` trains in one process.
+        parallel: ``auto`` shares the work where several processes were started; ``ddp``,
+            ``zero1`` and ``fsdp`` form a group even of one; ``none`` trains in one process.
         world: what was started.
 
     Raises:
@@ -186,6 +189,25 @@ class Group(Ranks):
         with self._together():
             dist.all_reduce(found, dist.ReduceOp.MAX)
         return int(found)
+
+    def mesh(self) -> DeviceMesh:
+        """Over the devices that :meth:`place` has found."""
+        from torch.distributed.device_mesh import DeviceMesh
+
+        kind = "cpu" if self._on_devices is None else "cuda"
+        group = self._on_devices or dist.group.WORLD
+        assert group is not None
+        return DeviceMesh.from_group(group, kind)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Ask, after an error where torch itself exchanges, whether a rank has ended before."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self.divides_model and self._peers.have_ended():
+                raise self._peers.lost() from error
+            raise
 
     def fail(self, reason: str) -> None:
         """Leave the first reason in the store, for those who lose this rank."""

@@ -95,6 +95,21 @@ class Peers:
     def _is_gone(self, rank: int) -> bool:
         return bool(self.store.check([f"gone/{rank}"])) or self.processes[rank].has_ended()
 
+    def have_ended(self) -> bool:
+        """Whether another rank has failed or is gone, or is so within the time that closing takes.
+
+        Without the store, rank 0 is gone.
+        """
+        until = time.monotonic() + _CLOSING_SECONDS
+        try:
+            while time.monotonic() < until:
+                if self.have_failed() or any(peer.has_ended() for peer in self.processes):
+                    return True
+                time.sleep(0.05)
+        except RuntimeError:
+            return True
+        return False
+
     def lost(self) -> RankError:
         """The error of a rank that can no longer be reached.
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 
 from lmlab.device import Device
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
 
 T = TypeVar("T")
 
@@ -20,7 +24,7 @@ class Ranks:
     Attributes:
         rank: of this process, from 0.
         size: number of processes.
-        parallel: how they share the work: ``none``, ``ddp`` or ``zero1``.
+        parallel: how they share the work: ``none``, ``ddp``, ``zero1`` or ``fsdp``.
         core_sharers: ranks that compute on this process's CPU cores, itself included.
     """
 
@@ -32,7 +36,17 @@ class Ranks:
     @property
     def optimizer_shards(self) -> int:
         """Among how many ranks the optimizer's state is divided."""
-        return self.size if self.parallel == "zero1" else 1
+        return self.size if self.parallel in ("zero1", "fsdp") else 1
+
+    @property
+    def gradient_shards(self) -> int:
+        """Among how many ranks the gradients are divided."""
+        return self.size if self.divides_model else 1
+
+    @property
+    def divides_model(self) -> bool:
+        """Whether weights and gradients are divided among the ranks."""
+        return self.parallel == "fsdp"
 
     @property
     def is_writer(self) -> bool:
@@ -77,6 +91,15 @@ class Ranks:
     def largest(self, number: int) -> int:
         """The largest of the ranks' numbers."""
         return number
+
+    def mesh(self) -> DeviceMesh:
+        """All ranks in a row, for what torch divides among them."""
+        raise AssertionError("one process divides nothing")
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Turn what a lost rank brings about inside into the error of that rank."""
+        yield
 
     def fail(self, reason: str) -> None:
         """Tell the others why this rank is about to end."""
