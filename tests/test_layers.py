@@ -46,6 +46,7 @@ LAYERS: dict[str, int] = {
             "sampling",
             "run_folder",
             "replicas",
+            "fully_sharded",
         ],
         2,
     ),
@@ -99,6 +100,8 @@ ALSO_NO_TORCH = [
     "hf/config.py",
     "hf/files.py",
     "hf/reading.py",
+    "sweep/slurm/resources.py",
+    "sweep/slurm/settings.py",
 ]
 
 

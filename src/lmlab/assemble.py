@@ -18,17 +18,19 @@ import torch
 from lmlab.background import InBackground
 from lmlab.checkpoint import Checkpoints
 from lmlab.compiling import GPU_RATE, share_cache
-from lmlab.config.compose import Config, meaning, plain, thaw
+from lmlab.config.compose import Config, meaning, plain
 from lmlab.data.batches import Batches, validation_windows
 from lmlab.data.sources import Corpus
 from lmlab.data.token_file import TokenFile, encode_corpus
 from lmlab.device import Device
 from lmlab.errors import ConfigError
+from lmlab.fully_sharded import FullyShardedOptimizer
 from lmlab.gradients import Gradients
 from lmlab.graphed import LAUNCH_BOUND_SECONDS, GraphedGradients
 from lmlab.model import Transformer
 from lmlab.objective import compiled, in_chunks, of_logits
 from lmlab.optim.groups import parameter_groups
+from lmlab.optim.sharded import ShardedOptimizer
 from lmlab.ranks.ranks import ALONE, Ranks
 from lmlab.resident import ResidentBatches, fits_on
 from lmlab.tokenizer import Tokenizer
@@ -125,32 +127,21 @@ def identity(config: Config, texts: Texts, device: Device) -> dict[str, Any]:
     }
 
 
-def share_of(config: Config, num_ranks: int) -> Config:
-    """The run as one of its ranks computes it: with its share of the batch.
-
-    Raises:
-        ConfigError: the ranks cannot have equal shares, or these no equal micro-batches.
-    """
-    whole, micro = config.training.batch_size, config.training.micro_batch_size
-    if whole % num_ranks:
-        near = max(number for number in range(1, num_ranks) if whole % number == 0)
+def check_parallel(config: Config, device: Device, ranks: Ranks) -> None:
+    """Refuse a division of the model that its parts do not allow. Raises :class:`ConfigError`."""
+    if not ranks.divides_model:
+        return
+    where = "runtime.parallel=fsdp"
+    instead = "runtime.parallel=zero1 divides the optimizer's state and has no such bound"
+    if config.optim._target_.endswith((".MuonAdamW", ".Muon")):
+        raise ConfigError(f"optim=muon: it looks at whole matrices, which {where} cuts; {instead}")
+    if device.policy.precision == "bf16":
         raise ConfigError(
-            f"training.batch_size={whole}: accepted with {num_ranks} ranks is a multiple of "
-            f"{num_ranks}, for example {max(1, round(whole / num_ranks)) * num_ranks}; or start "
-            f"{near} rank{'s' if near > 1 else ''}"
+            f"runtime.policy=bf16: its rounded copy of the matrices would be whole on every rank; "
+            f"accepted with {where} is fast or exact; {instead}"
         )
-    own = whole // num_ranks
-    micro = None if micro is None else min(micro, own)
-    if micro is not None and own % micro:
-        near = max(number for number in range(1, micro) if own % number == 0)
-        raise ConfigError(
-            f"training.micro_batch_size={micro}: accepted with {num_ranks} ranks is a divisor of "
-            f"the {own} sequences that each has of training.batch_size={whole}, for example {near} "
-            "(another micro-batch is another run), or null"
-        )
-    content = plain(config)
-    content["training"] |= {"batch_size": own, "micro_batch_size": micro}
-    return thaw(content)
+    if device.compile:
+        raise ConfigError(f"runtime.compile=true: accepted with {where} is false; {instead}")
 
 
 def first_choice(config: Config) -> Path:
@@ -209,7 +200,11 @@ def build_optimizer(config: Config, model: Transformer) -> torch.optim.Optimizer
 
 
 def build_gradients(
-    config: Config, model: Transformer, device: Device, micro_batch_size: int | None = None
+    config: Config,
+    model: Transformer,
+    device: Device,
+    micro_batch_size: int | None = None,
+    ranks: Ranks = ALONE,
 ) -> Gradients | GraphedGradients:
     """What computes an update's gradients; the micro-batch is the run's unless given."""
     training = config.training
@@ -228,6 +223,8 @@ def build_gradients(
         working=working,
     )
     step_flops = 3 * model.forward_flops_per_token() * model.context_length * training.batch_size
+    if ranks.divides_model:
+        return gradients  # what its hooks do cannot be recorded
     if device.device.type == "cuda" and step_flops < LAUNCH_BOUND_SECONDS * GPU_RATE:
         return GraphedGradients(gradients, list(model.parameters()))
     return gradients
@@ -277,10 +274,16 @@ def build_evaluator(
     )
 
 
-def build_state(config: Config, device: Device) -> TrainState:
-    """Model, optimizer and progress of a run that has not begun."""
+def build_state(config: Config, device: Device, ranks: Ranks = ALONE) -> TrainState:
+    """Model, optimizer and progress of a run that has not begun, as one of its ranks has them."""
     model = build_model(config).to(device.device)
-    return TrainState(model, build_optimizer(config, model), Progress())
+    optimizer = build_optimizer(config, model)
+    if ranks.divides_model:
+        divided = FullyShardedOptimizer(model, lambda: build_optimizer(config, model), ranks)
+        return TrainState(model, divided, Progress())
+    if ranks.parallel == "zero1":
+        return TrainState(model, ShardedOptimizer(optimizer, ranks), Progress())
+    return TrainState(model, optimizer, Progress())
 
 
 def build_checkpoints(config: Config, folder: Path) -> Checkpoints:

@@ -40,10 +40,18 @@ class RankError(UserError):
     exit_code = 1
 
 
+class LostRankError(RankError):
+    """Another process of the same run was killed, or can no longer be reached: bad luck."""
+
+    exit_code = 69  # EX_UNAVAILABLE of the BSDs
+
+
 class ToldElsewhere(UserError):
     """What ended this process is told by another one of the same run: nothing is printed."""
 
-    exit_code = 1
+    def __init__(self, error: UserError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

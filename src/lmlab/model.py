@@ -75,7 +75,8 @@ class Transformer(nn.Module):
         mask_BTS: Tensor | None = None,
     ) -> Tensor:
         """Return the logits of each next token (B, T, V); arguments as of :meth:`hidden`."""
-        logits: Tensor = self.head(self.hidden(tokens_BT, positions_BT, caches, mask_BTS))
+        # Not through `hidden`: FSDP2's hooks stand around each of both, and do not nest.
+        logits: Tensor = self.head(self._hidden(tokens_BT, positions_BT, caches, mask_BTS))
         return logits
 
     def hidden(
@@ -94,6 +95,15 @@ class Transformer(nn.Module):
             mask_BTS: True where query t may see key s, S counting the cached tokens too; needed
                 with caches, else None for the causal mask.
         """
+        return self._hidden(tokens_BT, positions_BT, caches, mask_BTS)
+
+    def _hidden(
+        self,
+        tokens_BT: Tensor,
+        positions_BT: Tensor | None,
+        caches: list[KVCache] | None,
+        mask_BTS: Tensor | None,
+    ) -> Tensor:
         # Embeddings are looked up and summed in their own numbers, products computed in theirs.
         x = self.pos.embed(self.embedding(tokens_BT), positions_BT).to(self.head.weight.dtype)
         for index, block in enumerate(self.blocks):

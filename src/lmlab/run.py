@@ -16,6 +16,7 @@ from typing import Any
 
 from lmlab import assemble, resolve
 from lmlab.config.compose import Config, load_frozen
+from lmlab.config.share import share_of
 from lmlab.device import Device
 from lmlab.errors import UserError
 from lmlab.extension import find_parent
@@ -50,11 +51,12 @@ def execute(config: Config) -> Outcome:
     """
     assemble.check_source(config)
     with join(config.runtime.parallel, read_world()) as ranks:
-        share = assemble.share_of(config, ranks.size)
+        share = share_of(config, ranks.size)
         device = ranks.place(resolve.build_device(config))
+        assemble.check_parallel(config, device, ranks)
         device.apply(ranks.core_sharers)
         if not assemble.first_choice(config).exists():
-            check_early(share, device)
+            check_early(share, device, ranks)
         texts = ranks.from_writer(lambda: assemble.prepare_texts(config))
         identity = assemble.identity(config, texts, device)
         run, is_finished = ranks.from_writer(lambda: _find(config, identity))
@@ -62,7 +64,7 @@ def execute(config: Config) -> Outcome:
             log.info("finished before: nothing to do")
             return Outcome(run, 0)
         if not ranks.is_writer:
-            state = assemble.build_state(config, device)
+            state = assemble.build_state(config, device, ranks)
             return Outcome(run, Follower(config, device, texts, state, ranks).run_to_end())
         return _write(config, share, run, device, texts, identity, ranks)
 
@@ -92,8 +94,8 @@ def _write(
     ranks: Ranks,
 ) -> Outcome:
     parent = find_parent(config, identity)
-    flight = Flight.prepare(share, device, texts, run, alone=ranks.size == 1)
-    state = assemble.build_state(config, device)
+    flight = Flight.prepare(share, device, texts, run, alone=ranks.size == 1, ranks=ranks)
+    state = assemble.build_state(config, device, ranks)
     is_new = not run.path.exists()
     try:
         with run.lock():

@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lmlab import assemble
 from lmlab.assemble import Texts
 from lmlab.checkpoint import Checkpoints
 from lmlab.config.compose import Config, plain, to_yaml
+from lmlab.config.share import share_of
 from lmlab.device import Device, is_out_of_memory
 from lmlab.errors import ConfigError, UserError
 from lmlab.extension import Parent
+from lmlab.fully_sharded import put_together
 from lmlab.io import atomic_write_text
 from lmlab.model import Transformer
 from lmlab.preflight.flight import Flight
@@ -33,6 +36,7 @@ from lmlab.sampling import generate
 from lmlab.tracking import RunInfo, Tracker
 from lmlab.train_state import TrainState
 from lmlab.trainer import LoopSettings, StopRequest, Trainer
+from lmlab.validation import Validation
 
 log = logging.getLogger(__name__)
 STATUS_SECONDS = 2.0
@@ -108,12 +112,14 @@ class Session:
         tracker = assemble.build_tracker(self.config, self._info(resumed))
         exit_code = 1
         try:
-            ended = yield from train(self._trainer(tracker, stop))
+            with self.ranks.watching():
+                ended = yield from train(self._trainer(tracker, stop))
             if ended == "stopped":
                 exit_code = self._note_stop(stop)
             else:
                 if ended == "done":
-                    self._write_samples(tracker)
+                    with put_together(self.state.model):
+                        self._write_samples(tracker)
                     self.flight.end(self.state.progress)
                 self._write_status(ended)
                 tracker.summary(self._summary())
@@ -144,7 +150,8 @@ class Session:
         """Write what is known before the first step, or at the beginning of a session."""
         meta = self.run.meta()
         place = {
-            "device": self.device.name(), "ranks": self.ranks.size, "stacked": self.stacked,
+            "device": self.device.name(), "ranks": self.ranks.size,
+            "parallel": self.ranks.parallel, "stacked": self.stacked,
         }  # fmt: skip
         sessions = [*meta.get("sessions", []), provenance() | place]
         atomic_write_text(self.run.config, to_yaml(self.config))
@@ -271,14 +278,22 @@ def build_trainer(
     """The loop of this process: of a whole run, or of one of its ranks."""
     model, training = state.model, config.training
     assert isinstance(model, Transformer)
-    share = assemble.share_of(config, ranks.size)
+    share = share_of(config, ranks.size)
     peak = device.peak_flops()
+    evaluator = assemble.build_evaluator(config, texts, device, ranks)
+
+    def evaluate(model: nn.Module) -> Validation:
+        with put_together(model):  # ranks may have different numbers of passes
+            return evaluator.evaluate(model)
+
     return Trainer(
         state=state,
-        gradients=MeanGradients(assemble.build_gradients(share, model, device), model, ranks),
+        gradients=MeanGradients(
+            assemble.build_gradients(share, model, device, ranks=ranks), model, ranks
+        ),
         batches=assemble.build_batches(config, texts, device.device, ranks),
         schedule=assemble.build_schedule(config),
-        evaluate=assemble.build_evaluator(config, texts, device, ranks).evaluate,
+        evaluate=evaluate,
         checkpoints=checkpoints,
         record=record,
         settings=LoopSettings(

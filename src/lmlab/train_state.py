@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 from lmlab.errors import DataError
+from lmlab.ranks.whole import whole
 
 
 @dataclasses.dataclass
@@ -38,12 +39,51 @@ class Progress:
     best_step: int | None = None
 
 
+@runtime_checkable
+class DividedOptimizer(Protocol):
+    """An optimizer whose state the ranks of a run divide; what one process sees is the whole."""
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of all parameters."""
+        ...
+
+    @property
+    def state(self) -> dict[torch.Tensor, dict[str, Any]]:
+        """What this rank keeps, by parameter."""
+        ...
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear all gradients."""
+        ...
+
+    def step(self) -> None:
+        """Take one update; all ranks call it."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole state, on rank 0; all ranks call it."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take a whole state, on rank 0."""
+        ...
+
+    def spread(self) -> None:
+        """Give every rank its part of what rank 0 has taken; all ranks call it, once."""
+        ...
+
+
 @dataclasses.dataclass
 class TrainState:
-    """All resumable state of a run in one object."""
+    """All resumable state of a run in one object.
+
+    Of several ranks each has one; where they divide weights or the optimizer's state, saving takes
+    all of them.
+    """
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | DividedOptimizer
     progress: Progress
 
 
@@ -81,20 +121,43 @@ class Snapshot:
         state.progress = Progress(**self.record["progress"])
 
 
+def contribute(state: TrainState) -> None:
+    """Take part in rank 0's :meth:`Snapshot.of`, where only this rank has a part of the state."""
+    if isinstance(state.optimizer, DividedOptimizer):
+        state.optimizer.state_dict()
+    contribute_weights(state.model)
+
+
+def contribute_weights(model: nn.Module) -> None:
+    """Take part in rank 0's :func:`copy_weights`."""
+    for tensor in _distinct_entries(model).values():
+        whole(tensor)
+
+
 def _copy(tensor: torch.Tensor) -> torch.Tensor:
     """A contiguous copy in host memory, which no later update changes."""
-    return tensor.detach().to("cpu", copy=True).contiguous()
+    return whole(tensor.detach()).to("cpu", copy=True).contiguous()
 
 
 def copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """Copies of a model's state entries; of those that share memory the first name's only."""
+    return {name: _copy(tensor) for name, tensor in _distinct_entries(model).items()}
+
+
+def _distinct_entries(model: nn.Module) -> dict[str, torch.Tensor]:
+    """State entries by name; of those that share memory the first."""
     names: dict[tuple[int, torch.Size], str] = {}
-    entries = sorted(model.state_dict().items())
+    entries = sorted(model.state_dict(keep_vars=True).items())
     return {
-        name: _copy(tensor)
+        name: tensor
         for name, tensor in entries
-        if names.setdefault((tensor.data_ptr(), tensor.shape), name) == name
+        if names.setdefault((_memory_of(tensor), tensor.shape), name) == name
     }
+
+
+def _memory_of(tensor: torch.Tensor) -> int:
+    """Where a tensor lies; of one that ranks divide, some of whom may have nothing, which it is."""
+    return id(tensor) if hasattr(tensor, "full_tensor") else tensor.data_ptr()
 
 
 def load_weights(model: nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:
@@ -125,7 +188,7 @@ def _shared_names(model: nn.Module) -> set[str]:
 
 
 def _flatten_optimizer(
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer | DividedOptimizer,
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Split an optimizer's state into named tensors and plain numbers."""
     saved = optimizer.state_dict()
@@ -142,7 +205,9 @@ def _flatten_optimizer(
 
 
 def _restore_optimizer(
-    optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], plain: dict[str, Any]
+    optimizer: torch.optim.Optimizer | DividedOptimizer,
+    tensors: dict[str, torch.Tensor],
+    plain: dict[str, Any],
 ) -> None:
     state: dict[int, dict[str, Any]] = {
         int(index): dict(values) for index, values in plain["numbers"].items()
@@ -152,7 +217,7 @@ def _restore_optimizer(
         if kind == "optimizer":
             index, _, key = rest.partition(".")
             state[int(index)][key] = tensor
-    current = optimizer.state_dict()["param_groups"]
+    current = optimizer.param_groups
     groups = [_as_before(saved, now) for saved, now in zip(plain["groups"], current, strict=True)]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 

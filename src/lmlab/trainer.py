@@ -17,6 +17,7 @@ from torch import nn
 from lmlab.checkpoint import Checkpoints
 from lmlab.io import progress
 from lmlab.optim.clip import clip_gradients
+from lmlab.ranks.whole import whole
 from lmlab.signals import EarlySignal
 from lmlab.train_state import Progress, TrainState
 from lmlab.validation import Validation
@@ -80,6 +81,7 @@ class StopRequest:
     signal_number: int | None = None
     agree: Callable[[int], int] = lambda number: number
     _save: bool = False
+    _save_is_agreed: bool = False
     _goes_on: set[int] = dataclasses.field(default_factory=set)
 
     @property
@@ -88,9 +90,16 @@ class StopRequest:
         return self.signal_number is not None
 
     def is_agreed(self) -> bool:
-        """Whether a signal has come to any rank; all ask at the same step boundary."""
-        agreed = self.agree(self.signal_number or 0)
-        if agreed:  # else one that has come meanwhile is kept for the next boundary
+        """Whether a signal has come to any rank that stops the run.
+
+        All ask at the same step boundary, and agree on what asks for a save alone, too.
+        """
+        save = self._save
+        agreed, saves = divmod(self.agree(2 * (self.signal_number or 0) + save), 2)
+        self._save_is_agreed |= bool(saves)
+        # What has come meanwhile is kept for the next boundary.
+        self._save &= not save
+        if agreed:
             self.signal_number = agreed
         return bool(agreed)
 
@@ -112,8 +121,8 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def take_save(self) -> bool:
-        """Whether a signal asked for a save alone since the last call."""
-        asked, self._save = self._save, False
+        """Whether a signal asked for a save alone, at the last boundary on which all agreed."""
+        asked, self._save_is_agreed = self._save_is_agreed, False
         return asked
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -342,7 +351,7 @@ class _Meter:
 def weight_norm(model: nn.Module) -> float:
     """L2 norm of all parameters together."""
     norms = torch._foreach_norm([parameter.detach() for parameter in model.parameters()])
-    return float(torch.linalg.vector_norm(torch.stack(list(norms))))
+    return float(whole(torch.linalg.vector_norm(torch.stack(list(norms)))))
 
 
 def _postfix(row: dict[str, Any]) -> str:

@@ -38,6 +38,7 @@ SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
 SlurmctldParameters=preempt_send_user_signal
 JobRequeue=1
+FirstJobId={first}
 ReturnToService=2
 KillWait=3
 SlurmdTimeout=10
@@ -88,12 +89,15 @@ class Cluster:
         folder.chmod(0o755)
         for name in ("state", "spool"):
             (folder / name).mkdir(exist_ok=True)
+        # Ranks meet at a port made from their job's number, which no two clusters here may share.
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
         (folder / "slurm.conf").write_text(
             CONF.format(
                 folder=folder,
                 host=self.host,
                 cpus=self.cpus,
                 age=self.min_job_age,
+                first=1 + 1000 * worker,
                 ctld=_free_port(),
                 slurmd=_free_port(),
             )

@@ -9,7 +9,8 @@ import pytest
 from lmlab import resolve
 from lmlab.config.compose import compose, plain, thaw
 from lmlab.errors import ConfigError
-from lmlab.sweep.slurm.resources import Requests, Resources, device_of
+from lmlab.sweep.slurm.job_device import device_of
+from lmlab.sweep.slurm.resources import Requests, Resources
 
 
 def settled(resources: dict[str, Any], *overrides: str, arms_per_job: int = 1) -> dict[str, Any]:
@@ -28,6 +29,8 @@ def settled(resources: dict[str, Any], *overrides: str, arms_per_job: int = 1) -
         ("sbatch", ["exclude=a"], "--exclude=node7"),
         ("setup", "module load", "a list"),
         ("partitoin", "gpu", 'did you mean "partition"'),
+        ("ranks", 0, "at least 1"),
+        ("nodes", "two", "at least 1"),
     ],
 )
 def test_a_wrong_request_is_told_with_its_key(key: str, value: Any, told: str) -> None:
@@ -54,6 +57,45 @@ def test_a_job_computes_as_it_asked_and_not_as_this_machine_would() -> None:
     assert on_gpu["compile"] is True
     on_cpu = settled({"cpus": 8}, arms_per_job=3)["runtime"]
     assert (on_cpu["device"], on_cpu["policy"], on_cpu["threads"]) == ("cpu", "auto", 2)
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        ({"ranks": 3, "nodes": 2}, r"ranks=3: accepted with nodes=2 .* for example 2"),
+        ({"nodes": 2}, r"ranks=1: accepted with nodes=2 .* for example 2"),
+        ({"ranks": 2, "gpus": 2}, r"gpus=2: .* accepted with ranks=2 is 0 or 1"),
+    ],
+)
+def test_ranks_that_no_job_can_have(request_: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        Resources.of(request_)
+
+
+def test_several_ranks_and_several_arms_exclude_each_other_in_each_arm() -> None:
+    requests = Requests(Resources.of({}), {"*large*": {"ranks": 2}}, arms_per_job=2)
+    assert requests.of("small").ranks == 1
+    with pytest.raises(ConfigError, match=r"arms_per_job=2: accepted with ranks=2 is 1"):
+        requests.of("large")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["runtime.parallel=none"], r"runtime\.parallel=none: the jobs of arm ask .* 3 ranks"),
+        (["training.batch_size=8"], r"training\.batch_size=8: accepted with 3 ranks"),
+    ],
+)
+def test_a_run_that_its_ranks_cannot_train_is_refused_before(
+    overrides: list[str], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        settled({"ranks": 3}, *overrides)
+
+
+def test_the_threads_are_those_of_a_rank() -> None:
+    runtime = settled({"ranks": 2, "cpus": 3})["runtime"]
+    assert runtime["threads"] == 3, "so that ranks are no part of a run's identity"
 
 
 def test_what_was_set_stays() -> None:

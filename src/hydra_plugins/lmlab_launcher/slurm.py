@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
 from lmlab.design.manifest import Manifest
+from lmlab.sweep.slurm.settings import Launch
 
 
 class SlurmLauncher(LocalLauncher):
@@ -60,9 +61,12 @@ class SlurmLauncher(LocalLauncher):
 
     def carry_out(self, manifest: Manifest) -> int:
         """Submit the sweep; its exit code."""
-        from lmlab.sweep.slurm.launch import Launch, carry_out
+        launch = Launch.of(**self.settings)
+        settled = launch.settle(manifest)
+        # Torch takes seconds to import: mistakes in the settings are told before.
+        from lmlab.sweep.slurm.launch import carry_out
 
-        return carry_out(manifest, Launch.of(**self.settings))
+        return carry_out(settled, launch)
 
 
 def _plain(value: Any) -> Any:

@@ -23,6 +23,8 @@ class Computing:
         fused_attention: whether scores are never written out.
         loss_chunk: tokens whose logits exist at a time; None for all of the pass.
         checkpointing: keep each block's input alone and compute the rest again.
+        optimizer_shards: ranks among which the optimizer's state is divided.
+        gradient_shards: ranks among which the gradients are divided.
     """
 
     precision: str = "fp32"
@@ -30,6 +32,8 @@ class Computing:
     fused_attention: bool = True
     loss_chunk: int | None = None
     checkpointing: bool = False
+    optimizer_shards: int = 1
+    gradient_shards: int = 1
 
     @property
     def compute_bytes(self) -> int:
@@ -123,12 +127,12 @@ def memory(
     parameters = FLOAT32 * (model.parameters + model.tables)
     if how.precision != "fp32":
         parameters += 2 * model.matrix_entries  # the working copy
-    gradients = FLOAT32 * model.parameters
-    state = FLOAT32 * optimizer.state
+    gradients = FLOAT32 * model.parameters // how.gradient_shards
+    state = FLOAT32 * optimizer.state // how.optimizer_shards
     workspace = CUBLAS_WORKSPACE if how.device == "cuda" else 0
     kept = sum(activations(model, micro_batch, how).values())
     transient = _loss_transient(model, micro_batch, how)
-    saving = 0 if how.device == "cuda" else 2 * FLOAT32 * model.parameters + state
+    saving = 0 if how.device == "cuda" else FLOAT32 * (2 * model.parameters + optimizer.state)
     fixed = parameters + state + workspace
     if passes > 1:
         training = fixed + gradients + kept + transient

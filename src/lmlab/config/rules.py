@@ -12,7 +12,7 @@ from lmlab.errors import ConfigError
 
 _POLICIES = ("auto", "exact", "fast", "bf16")
 _PREFLIGHTS = ("refuse", "warn", "off")
-_PARALLEL = ("auto", "none", "ddp")
+_PARALLEL = ("auto", "none", "ddp", "zero1", "fsdp")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _NAME = re.compile(r"[A-Za-z0-9._+-]+")
 

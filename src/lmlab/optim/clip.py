@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from lmlab.ranks.whole import whole
+
 
 @torch.no_grad()
 def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float | None) -> Tensor:
@@ -24,7 +26,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float | None) -
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return torch.zeros(())
-    norm = torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(gradients))))
+    norm = whole(torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(gradients)))))
     if max_norm is not None:
         # The small constant, as in torch's own clipping, keeps a zero norm from dividing.
         torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))

@@ -18,6 +18,7 @@ from lmlab.preflight.calibration import Calibration, learn
 from lmlab.preflight.forecast import Costs, Forecast, costs_of, forecast
 from lmlab.preflight.measuring import calibrate, calibration_of
 from lmlab.preflight.refusal import check_disk, check_memory, does_not_fit, refuse
+from lmlab.ranks.ranks import ALONE, Ranks
 from lmlab.run_folder import RunFolder
 from lmlab.train_state import Progress
 
@@ -25,9 +26,9 @@ FORMAT_VERSION = 1
 log = logging.getLogger("lmlab.preflight")
 
 
-def check_early(config: Config, device: Device) -> None:
+def check_early(config: Config, device: Device, ranks: Ranks = ALONE) -> None:
     """Refuse what memory cannot hold, before any text is prepared. Raises :class:`ConfigError`."""
-    costs = None if config.runtime.preflight == "off" else costs_of(config, device)
+    costs = None if config.runtime.preflight == "off" else costs_of(config, device, ranks)
     if costs is not None:
         check_memory(config, device, costs)
 
@@ -56,7 +57,13 @@ class Flight:
 
     @classmethod
     def prepare(
-        cls, config: Config, device: Device, texts: Texts, run: RunFolder, alone: bool = True
+        cls,
+        config: Config,
+        device: Device,
+        texts: Texts,
+        run: RunFolder,
+        alone: bool = True,
+        ranks: Ranks = ALONE,
     ) -> Flight:
         """Measure where that was not done before, tell, and refuse what does not fit.
 
@@ -66,6 +73,7 @@ class Flight:
             texts: its data.
             run: its folder.
             alone: False where its steps are not its own: no time is predicted then, or learned.
+            ranks: that share the batches, of which ``config`` is one's part.
 
         Raises:
             ConfigError: memory does not suffice.
@@ -73,7 +81,8 @@ class Flight:
         """
         done, told = max(build_checkpoints(config, run.checkpoints).steps(), default=0), None
         if config.runtime.preflight != "off" and config.training.steps > 0:
-            held, costs = machine.held_before(device.device), costs_of(config, device)
+            held = machine.held_before(device.device)
+            costs = costs_of(config, device, ranks)
             if costs is not None:
                 check_memory(config, device, costs)
                 check_disk(config, costs, run.path)

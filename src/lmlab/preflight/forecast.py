@@ -20,6 +20,7 @@ from lmlab.device import Device
 from lmlab.optim.counts import OptimizerCounts
 from lmlab.preflight import machine
 from lmlab.preflight.calibration import Calibration
+from lmlab.ranks.ranks import ALONE, Ranks
 
 BEGINNING_SECONDS = 0.2  # of a run: first weights, provenance, its folder's files
 
@@ -45,8 +46,14 @@ class Costs:
     disk_most: int
 
 
-def costs_of(config: Config, device: Device) -> Costs | None:
-    """Count a run; None where a variant of it has no counts."""
+def costs_of(config: Config, device: Device, ranks: Ranks = ALONE) -> Costs | None:
+    """Count a run, as one of its ranks has it; None where a variant of it has no counts.
+
+    Args:
+        config: of the run, or a rank's share of it.
+        device: that it computes on.
+        ranks: that share it.
+    """
     content = plain(config)
     try:
         model = count_model(content["model"])
@@ -56,6 +63,9 @@ def costs_of(config: Config, device: Device) -> Costs | None:
     how = computing(content, device.device.type, Question(), device.policy.name)
     training = config.training
     micro = training.micro_batch_size or training.batch_size
+    how = dataclasses.replace(
+        how, optimizer_shards=ranks.optimizer_shards, gradient_shards=ranks.gradient_shards
+    )
     held = memory(
         model, optimizer, how, micro_batch=micro, passes=training.batch_size // micro,
         validation_batch=config.validation.batch_size,

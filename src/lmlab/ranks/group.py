@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from lmlab.device import Device
-from lmlab.errors import ConfigError, RankError, ToldElsewhere, UserError
+from lmlab.errors import ConfigError, LostRankError, ToldElsewhere, UserError
 from lmlab.ranks.peers import Peers, Process
 from lmlab.ranks.ranks import ALONE, Ranks
 from lmlab.ranks.world import World
@@ -34,6 +34,9 @@ _GOODBYE_SECONDS = 30.0
 _FAILURE_SECONDS = 5.0
 _BUCKET_BYTES = 1 << 25
 
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+
 T = TypeVar("T")
 
 
@@ -41,13 +44,13 @@ def join(parallel: str, world: World) -> Ranks:
     """Meet the other processes of the run.
 
     Args:
-        parallel: ``auto`` shares the work where several processes were started; ``ddp`` forms a
-            group even of one; ``none`` trains in one process.
+        parallel: ``auto`` shares the work where several processes were started; ``ddp``,
+            ``zero1`` and ``fsdp`` form a group even of one; ``none`` trains in one process.
         world: what was started.
 
     Raises:
         ConfigError: ``none`` in several processes.
-        RankError: the others do not come.
+        LostRankError: the others do not come.
     """
     if parallel == "none" and world.size > 1:
         raise ConfigError(
@@ -80,7 +83,7 @@ class Group(Ranks):
             known: list[Any] = [None] * self.size
             dist.all_gather_object(known, Process.me())
         except (RuntimeError, OSError) as error:
-            raise RankError(
+            raise LostRankError(
                 f"rank {self.rank} of {self.size} did not find the others: {error}; under Slurm "
                 "another MASTER_PORT may help"
             ) from error
@@ -136,11 +139,24 @@ class Group(Ranks):
             received: T = pickle.loads(self._store.get(key))
         return received
 
-    def copy_from_writer(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Broadcast, tensor by tensor."""
+    def from_all(self, value: T) -> list[T]:
+        """All-gather between the hosts, pickled."""
+        values: list[Any] = [None] * self.size
         with self._together():
-            for tensor in tensors:
-                dist.broadcast(tensor.detach(), 0, group=self._group_of(tensor))
+            dist.all_gather_object(values, value)
+        return values
+
+    def copy_from(self, rank: int, tensors: Sequence[torch.Tensor]) -> None:
+        """Broadcast in flat buckets."""
+        with self._together():
+            for bucket in _buckets(tensors):
+                if self.rank == rank:
+                    flat = torch.cat([tensor.detach().flatten() for tensor in bucket])
+                else:
+                    flat = bucket[0].new_empty(sum(tensor.numel() for tensor in bucket))
+                dist.broadcast(flat, rank, group=self._group_of(flat))
+                if self.rank != rank:
+                    _lay_out(flat, bucket)
 
     def average(self, tensors: Sequence[torch.Tensor]) -> None:
         """All-reduce in flat buckets; while one is under way, the next is laid out."""
@@ -158,9 +174,7 @@ class Group(Ranks):
     def _finish(self, bucket: list[torch.Tensor], flat: torch.Tensor, work: Any) -> None:
         work.wait()
         flat /= self.size
-        parts = flat.split([tensor.numel() for tensor in bucket])
-        shaped = [part.view_as(tensor) for part, tensor in zip(parts, bucket, strict=True)]
-        torch._foreach_copy_([tensor.detach() for tensor in bucket], shaped)
+        _lay_out(flat, bucket)
 
     def sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """All-reduce between the hosts."""
@@ -175,6 +189,25 @@ class Group(Ranks):
         with self._together():
             dist.all_reduce(found, dist.ReduceOp.MAX)
         return int(found)
+
+    def mesh(self) -> DeviceMesh:
+        """Over the devices that :meth:`place` has found."""
+        from torch.distributed.device_mesh import DeviceMesh
+
+        kind = "cpu" if self._on_devices is None else "cuda"
+        group = self._on_devices or dist.group.WORLD
+        assert group is not None
+        return DeviceMesh.from_group(group, kind)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Ask, after an error where torch itself exchanges, whether a rank has ended before."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self.divides_model and self._peers.have_ended():
+                raise self._peers.lost() from error
+            raise
 
     def fail(self, reason: str) -> None:
         """Leave the first reason in the store, for those who lose this rank."""
@@ -203,7 +236,7 @@ class Group(Ranks):
         if isinstance(error, UserError) and not (speaks and self.is_writer):
             if speaks:
                 print(f"rank {self.rank}: error: {error}", file=sys.stderr)
-            raise ToldElsewhere(str(error)) from error
+            raise ToldElsewhere(error) from error
 
     def _group_of(self, tensor: torch.Tensor) -> dist.ProcessGroup | None:
         return self._on_devices if tensor.is_cuda else None
@@ -227,12 +260,21 @@ def _connect(world: World) -> dist.Store:
     return dist.TCPStore(host, port, world.size, is_master=world.is_writer, timeout=TIMEOUT)
 
 
+def _lay_out(flat: torch.Tensor, bucket: list[torch.Tensor]) -> None:
+    """Copy the parts of a flat tensor to those that it was made of."""
+    parts = flat.split([tensor.numel() for tensor in bucket])
+    shaped = [part.view_as(tensor) for part, tensor in zip(parts, bucket, strict=True)]
+    torch._foreach_copy_([tensor.detach() for tensor in bucket], shaped)
+
+
 def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    """Runs of tensors of one kind, of about :data:`_BUCKET_BYTES` each."""
+    """Runs of tensors of one kind and place, of about :data:`_BUCKET_BYTES` each."""
     bucket: list[torch.Tensor] = []
     held = 0
     for tensor in tensors:
-        other = bool(bucket) and tensor.dtype != bucket[0].dtype
+        other = bool(bucket) and (tensor.dtype, tensor.device) != (
+            bucket[0].dtype, bucket[0].device,
+        )  # fmt: skip
         if bucket and (other or held + tensor.nbytes > _BUCKET_BYTES):
             yield bucket
             bucket, held = [], 0

@@ -10,7 +10,7 @@ import time
 
 import torch.distributed as dist
 
-from lmlab.errors import RankError
+from lmlab.errors import LostRankError, RankError
 from lmlab.lock import process_start
 
 _CLOSING_SECONDS = 2.0  # within which a process is gone whose connections have closed
@@ -52,6 +52,7 @@ class Peers:
         self.store = store
         self.rank = rank
         self.processes = processes
+        self._has_lost = False
 
     def on_this_host(self) -> list[int]:
         """The ranks on this process's machine."""
@@ -66,6 +67,8 @@ class Peers:
     def fail(self, reason: str) -> None:
         """Leave the reason why this rank ends, unless another has left its own before."""
         with contextlib.suppress(RuntimeError):
+            if self._has_lost:
+                self.store.set("lost", "")
             self.store.compare_set("failure", "", f"rank {self.rank} failed: {reason}")
 
     def have_failed(self) -> bool:
@@ -92,19 +95,41 @@ class Peers:
     def _is_gone(self, rank: int) -> bool:
         return bool(self.store.check([f"gone/{rank}"])) or self.processes[rank].has_ended()
 
+    def have_ended(self) -> bool:
+        """Whether another rank has failed or is gone, or is so within the time that closing takes.
+
+        Without the store, rank 0 is gone.
+        """
+        until = time.monotonic() + _CLOSING_SECONDS
+        try:
+            while time.monotonic() < until:
+                if self.have_failed() or any(peer.has_ended() for peer in self.processes):
+                    return True
+                time.sleep(0.05)
+        except RuntimeError:
+            return True
+        return False
+
     def lost(self) -> RankError:
-        """The error of a rank that can no longer be reached."""
-        return RankError(
-            f"{self._who_ended()}; the same command goes on from the last checkpoint, also with "
-            "another number of ranks"
+        """The error of a rank that can no longer be reached.
+
+        It is a :class:`LostRankError` unless a rank has failed by itself.
+        """
+        told = self._who_ended()
+        kind = LostRankError if self._has_lost else RankError
+        return kind(
+            f"{told}; the same command goes on from the last checkpoint, also with another number "
+            "of ranks"
         )
 
     def _who_ended(self) -> str:
         """The first reason that was left, or which process is no longer there."""
+        self._has_lost = True
         until = time.monotonic() + _CLOSING_SECONDS
         while time.monotonic() < until:
             with contextlib.suppress(RuntimeError):
                 if self.have_failed():
+                    self._has_lost = bool(self.store.check(["lost"]))
                     return self.store.get("failure").decode()
             for rank, peer in enumerate(self.processes):
                 if peer.has_ended():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 
 from lmlab.device import Device
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
 
 T = TypeVar("T")
 
@@ -20,7 +24,7 @@ class Ranks:
     Attributes:
         rank: of this process, from 0.
         size: number of processes.
-        parallel: how they share the work, ``none`` or ``ddp``.
+        parallel: how they share the work: ``none``, ``ddp``, ``zero1`` or ``fsdp``.
         core_sharers: ranks that compute on this process's CPU cores, itself included.
     """
 
@@ -28,6 +32,21 @@ class Ranks:
     size = 1
     parallel = "none"
     core_sharers = 1
+
+    @property
+    def optimizer_shards(self) -> int:
+        """Among how many ranks the optimizer's state is divided."""
+        return self.size if self.parallel in ("zero1", "fsdp") else 1
+
+    @property
+    def gradient_shards(self) -> int:
+        """Among how many ranks the gradients are divided."""
+        return self.size if self.divides_model else 1
+
+    @property
+    def divides_model(self) -> bool:
+        """Whether weights and gradients are divided among the ranks."""
+        return self.parallel == "fsdp"
 
     @property
     def is_writer(self) -> bool:
@@ -55,8 +74,12 @@ class Ranks:
         """What ``act`` gives on rank 0, on every rank; it may take as long as it takes."""
         return act()
 
-    def copy_from_writer(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Overwrite tensors by rank 0's of the same shapes."""
+    def from_all(self, value: T) -> list[T]:
+        """What each rank has called it with, in their order."""
+        return [value]
+
+    def copy_from(self, rank: int, tensors: Sequence[torch.Tensor]) -> None:
+        """Overwrite tensors by those of one rank, which have the same shapes."""
 
     def average(self, tensors: Sequence[torch.Tensor]) -> None:
         """Replace each tensor by its mean over the ranks, the same bits on every rank."""
@@ -68,6 +91,15 @@ class Ranks:
     def largest(self, number: int) -> int:
         """The largest of the ranks' numbers."""
         return number
+
+    def mesh(self) -> DeviceMesh:
+        """All ranks in a row, for what torch divides among them."""
+        raise AssertionError("one process divides nothing")
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Turn what a lost rank brings about inside into the error of that rank."""
+        yield
 
     def fail(self, reason: str) -> None:
         """Tell the others why this rank is about to end."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from lmlab.config.compose import thaw
 from lmlab.design.manifest import Manifest
-from lmlab.errors import ConfigError
 from lmlab.io import make_folder, read_json, write_json
 from lmlab.lock import Lock
 from lmlab.run_folder import FINISHED
@@ -21,83 +18,21 @@ from lmlab.sweep.driver import Driver
 from lmlab.sweep.facts import TextsByConfig
 from lmlab.sweep.plan import make_plan
 from lmlab.sweep.slurm import queue
-from lmlab.sweep.slurm.pool import SlurmPool, Submitting
-from lmlab.sweep.slurm.resources import Requests, Resources, device_of
+from lmlab.sweep.slurm.job_device import device_of
+from lmlab.sweep.slurm.pool import SlurmPool
+from lmlab.sweep.slurm.settings import Launch
 from lmlab.sweep.slurm.snapshot import take_snapshot
 from lmlab.sweep.slurm.submission import submit
 from lmlab.sweep.submit import check_fairness, match_parameters, report
 from lmlab.sweep.view import View, print_results
 
 
-@dataclasses.dataclass(frozen=True)
-class Launch:
-    """How a sweep is launched under Slurm.
-
-    Attributes:
-        submitting: how jobs are submitted.
-        wait: follow them here; False leaves at once, and a job of its own drives what depends on
-            results and writes the report.
-        driver: what that job asks Slurm for.
-        plan_only: tell the plan and submit nothing.
-        report: write the report at the end.
-    """
-
-    submitting: Submitting
-    wait: bool = True
-    driver: Resources = dataclasses.field(default_factory=Resources)
-    plan_only: bool = False
-    report: bool = True
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        resources: Mapping[str, Any],
-        per_arm: Mapping[str, Mapping[str, Any]],
-        driver: Mapping[str, Any],
-        arms_per_job: int,
-        array_parallelism: int,
-        signal_seconds: int,
-        retries: int,
-        poll_seconds: float,
-        **ways: bool,
-    ) -> Launch:
-        """Checked settings. Raises :class:`ConfigError`."""
-        for key, value, least in (
-            ("arms_per_job", arms_per_job, 1),
-            ("array_parallelism", array_parallelism, 1),
-            ("signal_seconds", signal_seconds, 1),
-            ("retries", retries, 0),
-        ):
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ConfigError(
-                    f"hydra.launcher.{key}={value}: accepted is a whole number, at least {least}"
-                )
-        common = Resources.of(resources)
-        requests = Requests(common, per_arm, arms_per_job)
-        for pattern in per_arm:
-            requests.of(pattern)  # mistakes are told before anything is prepared
-        how = Submitting(requests, array_parallelism, signal_seconds, retries, poll_seconds)
-        return cls(how, driver=common.changed({"gpus": 0} | dict(driver)), **ways)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a file."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Launch:
-        """The inverse of :meth:`as_dict`."""
-        how = dict(content["submitting"])
-        requests = dict(how.pop("requests"))
-        common = Resources.of(requests.pop("common"))
-        submitting = Submitting(requests=Requests(common, **requests), **how)
-        return cls(
-            **content | {"submitting": submitting, "driver": Resources.of(content["driver"])}
-        )
-
-
 def carry_out(manifest: Manifest, launch: Launch) -> int:
     """Check a manifest, submit what is missing, and follow it or leave it to a job of its own.
+
+    Args:
+        manifest: as :meth:`Launch.settle` gave it.
+        launch: how.
 
     Returns:
         The exit code: 0 when every run is done or was left to Slurm, 1 when any failed, 130 after
@@ -108,12 +43,7 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
         DataError: a text cannot be used.
     """
     queue.check_commands()
-    requests = launch.submitting.requests
-    arms = [
-        requests.settle(content, name)
-        for content, name in zip(manifest.arms, manifest.names, strict=True)
-    ]
-    manifest = match_parameters(dataclasses.replace(manifest, arms=arms))
+    manifest = match_parameters(manifest)
     configs = [thaw(content) for content in manifest.arms]
     root = Path(configs[0].output_root)
     folder = SweepFolder.of(manifest, root)

@@ -14,6 +14,7 @@ from lmlab.study.ledger import SweepFolder
 from lmlab.sweep.facts import TextsByConfig
 from lmlab.sweep.pool import End
 from lmlab.sweep.slurm import queue
+from lmlab.sweep.slurm.job_device import device_of
 from lmlab.sweep.slurm.queue import JobState
 from lmlab.sweep.slurm.records import (
     Assignment,
@@ -23,29 +24,11 @@ from lmlab.sweep.slurm.records import (
     note_adoption,
     submissions_in,
 )
-from lmlab.sweep.slurm.resources import Requests, Resources, device_of
+from lmlab.sweep.slurm.resources import Resources
+from lmlab.sweep.slurm.settings import Submitting
 from lmlab.sweep.slurm.submission import submit
 from lmlab.sweep.slurm.verdict import judge
 from lmlab.sweep.task import Task
-
-
-@dataclasses.dataclass(frozen=True)
-class Submitting:
-    """How jobs are submitted.
-
-    Attributes:
-        requests: resources by arm.
-        array_parallelism: jobs of an array that may run at once.
-        signal_seconds: before the time limit, when a job is told to save and be queued again.
-        retries: how often a job that was killed is submitted again without having got further.
-        poll_seconds: between questions to Slurm.
-    """
-
-    requests: Requests
-    array_parallelism: int = 64
-    signal_seconds: int = 90
-    retries: int = 3
-    poll_seconds: float = 10.0
 
 
 @dataclasses.dataclass

@@ -8,13 +8,9 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
-from lmlab import resolve
-from lmlab.config.compose import Config
-from lmlab.device import Device
+from lmlab.config.compose import thaw
+from lmlab.config.share import share_of
 from lmlab.errors import ConfigError, did_you_mean
-from lmlab.policy import Policy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +19,11 @@ class Resources:
 
     Attributes:
         partition: null is the cluster's default.
-        gpus: of one job.
-        cpus: cores of one job.
-        mem_gb: memory of one job; null is the cluster's default.
+        ranks: processes that share each batch of a run, the tasks of its job.
+        nodes: machines that they are spread over, equally.
+        gpus: of each rank.
+        cpus: cores of each rank.
+        mem_gb: memory of one job on each of its nodes; null is the cluster's default.
         time_min: time limit of one session of a job, in minutes.
         constraint: features that the node must have.
         account: to be charged.
@@ -35,6 +33,8 @@ class Resources:
     """
 
     partition: str | None = None
+    ranks: int = 1
+    nodes: int = 1
     gpus: int = 0
     cpus: int = 1
     mem_gb: float | None = None
@@ -59,11 +59,25 @@ class Resources:
         kept: dict[str, Any] = dict(content)
         for key in ("sbatch", "setup"):
             kept[key] = tuple(kept.get(key, ()))
-        return cls(**kept)
+        whole = cls(**kept)
+        whole._check_ranks()
+        return whole
 
     def changed(self, content: Mapping[str, Any]) -> Resources:
         """With some of them replaced. Raises :class:`ConfigError`."""
         return self.of(dataclasses.asdict(self) | dict(content))
+
+    def _check_ranks(self) -> None:
+        if self.ranks % self.nodes:
+            raise ConfigError(
+                f"hydra.launcher.ranks={self.ranks}: accepted with nodes={self.nodes} is a "
+                f"multiple of it, for example {max(1, self.ranks // self.nodes) * self.nodes}"
+            )
+        if self.ranks > 1 and self.gpus > 1:
+            raise ConfigError(
+                f"hydra.launcher.gpus={self.gpus}: they are those of each rank, which computes on "
+                f"one; accepted with ranks={self.ranks} is 0 or 1"
+            )
 
     def options(self) -> dict[str, str | bool]:
         """What :attr:`sbatch` says, as keys and values."""
@@ -74,7 +88,7 @@ class Resources:
 def _check(key: str, value: Any) -> None:
     whole = isinstance(value, int) and not isinstance(value, bool)
     lists = isinstance(value, Sequence) and not isinstance(value, str)
-    least = {"gpus": 0, "cpus": 1, "time_min": 1}
+    least = {"ranks": 1, "nodes": 1, "gpus": 0, "cpus": 1, "time_min": 1}
     if key in least:
         fits, accepted = whole and value >= least[key], f"a whole number, at least {least[key]}"
     elif key == "mem_gb":
@@ -109,21 +123,29 @@ class Requests:
 
     def of(self, arm: str) -> Resources:
         """The request for an arm. Raises :class:`ConfigError`."""
+        found = self.common
         for pattern, changes in self.per_arm.items():
             if fnmatch.fnmatchcase(arm, pattern):
-                return self.common.changed(changes)
-        return self.common
+                found = self.common.changed(changes)
+                break
+        if found.ranks > 1 and self.arms_per_job > 1:
+            raise ConfigError(
+                f"hydra.launcher.arms_per_job={self.arms_per_job}: accepted with ranks="
+                f"{found.ranks} is 1: either several runs share a job, or several ranks a run"
+            )
+        return found
 
     def settle(self, content: dict[str, Any], arm: str) -> dict[str, Any]:
         """A plain configuration whose ``runtime`` is that of the job, not of this machine.
 
         With GPUs, ``auto`` means CUDA, bf16 and compiled; else the CPU, with the policy and the
         compilation that this machine, which must be like the job's, would choose. Threads are as
-        many as the job's cores, shared among its arms. So the submitting machine, which may have
-        no GPU, knows each run's identity.
+        many as a rank's cores, shared among the job's arms. So the submitting machine, which may
+        have no GPU, knows each run's identity.
 
         Raises:
-            ConfigError: ``runtime.device`` is not what the job asks for.
+            ConfigError: ``runtime.device`` or ``runtime.parallel`` is not what the job asks for,
+                or the job's ranks cannot share the run's batch.
         """
         resources = self.of(arm)
         settled = copy.deepcopy(content)
@@ -142,18 +164,11 @@ class Requests:
                 runtime["compile"] = True
         if runtime["threads"] == "auto":
             runtime["threads"] = max(1, resources.cpus // self.arms_per_job)
+        if resources.ranks > 1:
+            if runtime["parallel"] == "none":
+                raise ConfigError(
+                    f"runtime.parallel=none: the jobs of {arm} ask Slurm for {resources.ranks} "
+                    "ranks; leave it at auto, or set hydra.launcher.ranks=1"
+                )
+            share_of(thaw(settled), resources.ranks)
         return settled
-
-
-def device_of(config: Config) -> Device:
-    """What a settled configuration computes with; a GPU need not be here."""
-    runtime = config.runtime
-    if runtime.device == "cpu":
-        return resolve.build_device(config)
-    products = "high" if runtime.policy == "fast" else "highest"  # as a probe finds them on CUDA
-    return Device(
-        device=torch.device(runtime.device),
-        policy=Policy(runtime.policy, products),
-        compile=bool(runtime.compile),
-        threads=int(runtime.threads),
-    )

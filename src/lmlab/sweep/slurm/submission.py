@@ -69,12 +69,16 @@ def submit(
     folder = folder.resolve()
     if "%" in str(folder):
         raise ConfigError(f"output_root: Slurm gives % in {folder} a meaning: choose another path")
+    ranks_per_node = resources.ranks // resources.nodes
     try:
         executor = _Executor(folder)
         executor.update_parameters(
             job_name=name,
             partition=resources.partition,
-            gpus_per_node=resources.gpus or None,
+            nodes=resources.nodes,
+            ntasks_per_node=ranks_per_node,
+            # Of the node and not of the task: ranks that see each other's GPUs exchange directly.
+            gpus_per_node=resources.gpus * ranks_per_node or None,
             cpus_per_task=resources.cpus,
             mem=None if resources.mem_gb is None else f"{round(resources.mem_gb * 1024)}MB",
             time=resources.time_min,
@@ -87,15 +91,25 @@ def submit(
             dependency="afterany:" + ":".join(after) if after else None,
             setup=_setup(resources, code),
             additional_parameters={"requeue": True, **resources.options()},
+            srun_args=_srun(resources, folder),
         )
         words = ["bash", "-c", _DEAF, "lmlab", sys.executable, "-u", "-m", module, str(folder)]
         return executor.array(shlex.join(words), jobs)
     except (FailedSubmissionError, FailedJobError, subprocess.SubprocessError, OSError) as error:
         lines = str(error).strip().splitlines() or [repr(error)]
         raise ConfigError(
-            f"Slurm refuses the jobs ({lines[-1]}); see hydra.launcher.partition, gpus, cpus, "
-            "mem_gb, time_min, constraint, account, qos and sbatch"
+            f"Slurm refuses the jobs ({lines[-1]}); see hydra.launcher.partition, ranks, nodes, "
+            "gpus, cpus, mem_gb, time_min, constraint, account, qos and sbatch"
         ) from error
+
+
+def _srun(resources: Resources, folder: Path) -> list[str]:
+    """Options of the step that runs the command."""
+    options = [f"--cpus-per-task={resources.cpus}"]  # since Slurm 22.05 no longer the job's
+    if resources.ranks == 1:
+        return options
+    # All ranks write one log. One that ends badly ends the others, which may wait for it.
+    return [*options, f"--output={folder / '%A_%a_0_log.out'}", "--kill-on-bad-exit=1"]
 
 
 def _setup(resources: Resources, code: Path) -> list[str]:

@@ -2,6 +2,9 @@
 
 It brings its runs to their end. Its exit code is that of ``python -m lmlab.run``, so that Slurm
 calls a failed run's job FAILED; its output is the run's log, with the traceback of a failure.
+
+Where the job asked for several ranks, each of them is one such process: all train, and rank 0
+alone writes and puts the job back into the queue.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmlab.errors import LockedError
+from lmlab.ranks.world import read_world
 from lmlab.signals import EarlySignal
 from lmlab.sweep.slurm.records import Assignment, Index, Submission
 from lmlab.sweep.slurm.requeue import STOPPED_EXIT_CODE, listen, queue_again
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 _LOCK_WAIT_SECONDS = 180  # the writer of a node that failed counts as alive for a minute
 _POLL_SECONDS = 0.2
+_BY_SIGNAL = 128  # exit codes above it are those of runs that a signal stopped
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,12 +37,17 @@ def main(argv: Sequence[str]) -> int:
     told, warned = listen()
     submission = Submission(Path(argv[0]))
     index = int(os.environ["SLURM_ARRAY_TASK_ID"])
+    world = read_world()
+    if not world.is_writer:
+        return _follow(submission, index, told)
     (submission.folder / f"end-{index}.json").unlink(missing_ok=True)
     runs = _own(submission, index)
     if len(runs) > 1:
         codes = _run_together(submission, runs, [told, warned])
     else:
-        codes = {run.frozen: _run(submission.folder / run.frozen, told) for run in runs}
+        # Several ranks would have to try again together.
+        patience = _LOCK_WAIT_SECONDS if world.size == 1 else 0
+        codes = {run.frozen: _run(submission.folder / run.frozen, told, patience) for run in runs}
     stopped = STOPPED_EXIT_CODE in codes.values()
     if (stopped or (told.has_come and LockedError.exit_code in codes.values())) and queue_again():
         return 0
@@ -45,11 +55,23 @@ def main(argv: Sequence[str]) -> int:
     return next((code for code in codes.values() if code), 0)
 
 
+def _follow(submission: Submission, index: int, told: EarlySignal) -> int:
+    """Be a rank besides rank 0, which speaks for the job.
+
+    One that stopped as it was told ends well, since a bad end would have Slurm end rank 0 too,
+    before it has put the job back into the queue.
+    """
+    runs = _own(submission, index)
+    codes = [_run(submission.folder / run.frozen, told, patience=0) for run in runs]
+    return next((code for code in codes if 0 < code < _BY_SIGNAL), 0)
+
+
 def _own(submission: Submission, index: int) -> list[Assignment]:
     """The runs of this job that no other submission has taken over since."""
     content = submission.read()
     owners = Index(Path(content["output_root"]))
-    if content["job_id"] is None:  # the launcher was killed before it could write it
+    if content["job_id"] is None and read_world().is_writer:
+        # The launcher was killed before it could write it.
         submission.know_id(os.environ["SLURM_ARRAY_JOB_ID"])
     mine = []
     for run in submission.runs():
@@ -63,11 +85,11 @@ def _own(submission: Submission, index: int) -> list[Assignment]:
     return mine
 
 
-def _run(frozen: Path, told: EarlySignal) -> int:
-    """Bring one run to its end; wait where another process still has its lock."""
+def _run(frozen: Path, told: EarlySignal, patience: float) -> int:
+    """Bring one run to its end; wait so many seconds where another process still has its lock."""
     from lmlab.run import main as run_frozen
 
-    deadline = time.monotonic() + _LOCK_WAIT_SECONDS
+    deadline = time.monotonic() + patience
     while True:
         code = run_frozen([str(frozen)])
         if code != LockedError.exit_code or told.has_come or time.monotonic() > deadline:

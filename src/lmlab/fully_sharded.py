@@ -1,0 +1,141 @@
+"""A model whose weights, gradients and optimizer state are divided among the ranks of a run.
+
+Torch's ``fully_shard`` (FSDP2) does it: Zhao et al. 2023; stage 3 of ZeRO, Rajbhandari et al. 2020.
+Each rank keeps a part of every tensor. The weights of a block are put together when its passes
+need them, and its gradients are averaged and divided as the backward pass leaves it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from lmlab.model import Transformer
+from lmlab.optim.layout import allocate, layout_of, tensors_of
+from lmlab.ranks.ranks import Ranks
+from lmlab.ranks.whole import whole
+
+
+class FullyShardedOptimizer:
+    """The optimizer of a model that :meth:`spread` divides; it updates this rank's parts.
+
+    Until then the model is whole, so that weights are drawn, loaded and checked as in one process.
+
+    Args:
+        model: to be divided, with its whole weights.
+        build: makes the optimizer over the parameters that the model then has. Its update must be
+            one of each number by itself, as AdamW's is: it sees parts of the matrices only.
+        ranks: that divide the model. All of them call every method but :meth:`load_state_dict`.
+    """
+
+    def __init__(
+        self, model: Transformer, build: Callable[[], torch.optim.Optimizer], ranks: Ranks
+    ) -> None:
+        self.model, self.build, self.ranks = model, build, ranks
+        self.optimizer = build()
+        self._loaded: dict[str, Any] | None = None
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of all parameters."""
+        return self.optimizer.param_groups
+
+    @property
+    def state(self) -> dict[torch.Tensor, dict[str, Any]]:
+        """What this rank keeps, by parameter."""
+        return self.optimizer.state
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear all gradients."""
+        self.optimizer.zero_grad(set_to_none=set_to_none)
+
+    def step(self) -> None:
+        """Update this rank's part of each parameter."""
+        self.optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole state, on rank 0 in host memory; elsewhere without tensors of parameters."""
+        saved = self.optimizer.state_dict()
+        state: dict[int, dict[str, Any]] = {}
+        for index, values in saved["state"].items():
+            state[index] = {}
+            for key, value in values.items():
+                found = whole(value) if isinstance(value, torch.Tensor) else value
+                if self.ranks.is_writer:
+                    state[index][key] = found.cpu() if isinstance(found, torch.Tensor) else found
+        return saved | {"state": state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take a whole state, on rank 0; :meth:`spread` gives each rank its part of it."""
+        self._loaded = state_dict
+
+    def spread(self) -> None:
+        """Divide the model, whose weights are equal on all ranks, and the state that rank 0 has."""
+        fully_shard(self.model, self.ranks)
+        self.optimizer = self.build()
+        loaded, self._loaded = self._loaded, None
+        layout = self.ranks.from_writer(lambda: None if loaded is None else layout_of(loaded))
+        if layout is None:
+            return
+        parameters = [one for group in self.param_groups for one in group["params"]]
+        mine: dict[int, dict[str, Any]] = {}
+        for index, values in layout["state"].items():
+            # One parameter's at a time, so that no rank but 0 has room for the whole state.
+            if loaded is None:
+                part = allocate({"state": {index: values}}, torch.device("cpu"))
+            else:
+                part = {"state": {index: loaded["state"][index]}}
+            self.ranks.copy_from(0, list(tensors_of(part)))
+            mine[index] = {
+                key: _own_part(value, parameters[index])
+                for key, value in part["state"][index].items()
+            }
+        self.optimizer.load_state_dict(layout | {"state": mine})
+
+
+def fully_shard(model: Transformer, ranks: Ranks) -> None:
+    """Divide each block, and the rest of the model, among the ranks that all call this."""
+    from torch.distributed import fsdp
+
+    mesh = ranks.mesh()
+    for block in model.blocks:
+        fsdp.fully_shard(block, mesh=mesh)
+    fsdp.fully_shard(model, mesh=mesh)
+    fsdp.register_fsdp_forward_method(model, "hidden")  # which a loss in chunks calls
+
+
+@contextlib.contextmanager
+def put_together(model: nn.Module) -> Iterator[None]:
+    """Give every rank the whole weights inside; then its passes need no other rank.
+
+    All ranks enter and leave together. Nothing happens to a model that is not divided.
+    """
+    parts: list[Any] = [part for part in model.modules() if hasattr(part, "unshard")]
+    for part in parts:
+        part.unshard()
+        part.set_reshard_after_forward(False, recurse=False)
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.set_reshard_after_forward(part is not model, recurse=False)
+            part.reshard()
+
+
+def _own_part(value: Any, parameter: torch.Tensor) -> Any:
+    """This rank's part of a tensor that is divided as a parameter is; others as they are."""
+    if not isinstance(value, torch.Tensor) or value.shape != parameter.shape:
+        return value
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(parameter, DTensor)
+    return distribute_tensor(
+        value.to(parameter.device),
+        parameter.device_mesh,
+        parameter.placements,
+        src_data_rank=None,  # every rank has it already
+    )

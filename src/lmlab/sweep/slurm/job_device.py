@@ -1,0 +1,24 @@
+"""What a run computes with in its job, as the machine that submits it knows it."""
+
+from __future__ import annotations
+
+import torch
+
+from lmlab import resolve
+from lmlab.config.compose import Config
+from lmlab.device import Device
+from lmlab.policy import Policy
+
+
+def device_of(config: Config) -> Device:
+    """What a settled configuration computes with; a GPU need not be here."""
+    runtime = config.runtime
+    if runtime.device == "cpu":
+        return resolve.build_device(config)
+    products = "high" if runtime.policy == "fast" else "highest"  # as a probe finds them on CUDA
+    return Device(
+        device=torch.device(runtime.device),
+        policy=Policy(runtime.policy, products),
+        compile=bool(runtime.compile),
+        threads=int(runtime.threads),
+    )
