@@ -18,8 +18,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_modules_paths_and_targets_exist(page: Path) -> None:
     text = page.read_text("utf-8")
-    for module in re.findall(r"python -m lmlab\.(\w+)", text):
-        place = ROOT / "src" / "lmlab" / module
+    for module in re.findall(r"python -m lmlab\.(\w+(?:\.\w+)*)", text):
+        place = ROOT / "src" / "lmlab" / module.replace(".", "/")
         assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), module
     for path in re.findall(r"`((?:src|conf|tests|docs|\.ci)/[\w./]+)`", text):
         example = path == "conf/model/ffn/relu.yaml"  # the file that a reader is to write

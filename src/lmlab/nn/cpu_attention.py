@@ -20,8 +20,13 @@ _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
 def is_faster_for(q_BHTK: Tensor) -> bool:
-    """Whether :func:`causal_attention` is made for this query, and the run's policy wants it."""
+    """Whether :func:`causal_attention` is made for this query, and the run's policy wants it.
+
+    Never where ``torch.nn.attention.sdpa_kernel`` rules out the fused kernel.
+    """
     if q_BHTK.device.type != "cpu" or not torch.is_grad_enabled():
+        return False
+    if not torch.backends.cuda.flash_sdp_enabled():  # of every device, in spite of its name
         return False
     if q_BHTK.dtype is torch.bfloat16:
         return True
