@@ -188,7 +188,14 @@ def build_scratch_network(config: Config, device: Device) -> Transformer:
         for parameter in network.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(0.0, 0.02, generator=generator)
+    adapt(network, device)
     return network
+
+
+def adapt(model: Transformer, device: Device) -> None:
+    """Let a model's parts compute as the policy does on this device."""
+    if device.device.type == "cpu" and not device.policy.is_plain:
+        model.keep_attention_plain()
 
 
 def build_optimizer(config: Config, model: Transformer) -> torch.optim.Optimizer:
@@ -210,6 +217,7 @@ def build_gradients(
     training = config.training
     working = WorkingCopy(model) if device.policy.precision == "bf16" else None
     own = model if working is None else working.model
+    adapt(own, device)
     objective = of_logits(own)
     if not device.policy.is_plain:
         objective = in_chunks(own)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from lmlab.nn import cpu_attention
 from lmlab.nn.attention import CausalSelfAttention
 from lmlab.nn.block import Block
 from lmlab.nn.cache import KVCache
@@ -116,6 +117,15 @@ class Transformer(nn.Module):
         for part in self.modules():
             if hasattr(part, "products"):
                 setattr(part, "products", joint_products)  # noqa: B010, its type is not told
+
+    def keep_attention_plain(self) -> None:
+        """Compute causal attention on a CPU by plain products from now on, in float32.
+
+        See :mod:`lmlab.nn.cpu_attention`.
+        """
+        for part in self.modules():
+            if isinstance(part, CausalSelfAttention):
+                part.causal_attention = cpu_attention.causal_attention
 
     def make_caches(self, batch_size: int, max_length: int) -> list[KVCache]:
         """Return an empty cache for each layer, with room for ``max_length`` tokens."""

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn import functional as F
 
+from lmlab.assemble import build_gradients, build_network
+from lmlab.config.compose import compose
+from lmlab.device import Device
 from lmlab.nn.attention import CausalSelfAttention
-from lmlab.nn.cpu_attention import causal_attention, is_faster_for
+from lmlab.nn.cpu_attention import causal_attention
 from lmlab.nn.pos import NoPE
+from lmlab.policy import Policy
 
 SHAPES = [(1, 1, 1, 8), (2, 3, 17, 16), (2, 4, 130, 32)]
 
@@ -80,25 +83,27 @@ def test_several_models_at_once_equal_each_alone() -> None:
             torch.testing.assert_close(one, other[index], rtol=1e-6, atol=1e-6)
 
 
-def test_compiled_equals_eager(medium: None) -> None:
-    layer = CausalSelfAttention(
-        d_model=32, num_heads=4, pos=NoPE(d_model=32, d_head=8, context_length=16)
-    )
+@pytest.mark.parametrize("num_kv_heads", [4, 2])
+def test_a_layer_is_compiled_in_one_piece(medium: None, num_kv_heads: int) -> None:
+    pos = NoPE(d_model=32, d_head=8, context_length=16)
+    layer = CausalSelfAttention(d_model=32, num_heads=4, pos=pos, num_kv_heads=num_kv_heads)
     x = torch.randn(2, 16, 32, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    expected = layer(x).square().mean()
+    layer.causal_attention = causal_attention
     compiled = torch.compile(layer, dynamic=False, fullgraph=True)
-    losses = [one(x).square().mean() for one in (layer, compiled)]
-    gradients = [torch.autograd.grad(loss, [x, *layer.parameters()]) for loss in losses]
-    torch.testing.assert_close(*losses, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
+    losses = [expected, layer(x).square().mean(), compiled(x).square().mean()]
+    first, *others = (torch.autograd.grad(loss, [x, *layer.parameters()]) for loss in losses)
+    for loss, gradients in zip(losses[1:], others, strict=True):
+        torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(gradients, first, rtol=1e-4, atol=1e-6)
 
 
-def test_chosen_where_it_is_faster(medium: None) -> None:
-    query = torch.zeros(1, 1, 2, 8)
-    assert is_faster_for(query)
-    assert is_faster_for(query.bfloat16())
-    with torch.no_grad():  # generation and validation
-        assert not is_faster_for(query)
-    with sdpa_kernel(SDPBackend.MATH):
-        assert not is_faster_for(query)
-    torch.set_float32_matmul_precision("highest")
-    assert not is_faster_for(query)
+@pytest.mark.parametrize(("policy", "kept"), [("exact", False), ("fast", True)])
+def test_all_but_exact_have_it_on_a_cpu(policy: str, kept: bool) -> None:
+    config = compose(["scale=smoke"])
+    network = build_network(config)
+    device = Device(torch.device("cpu"), Policy(policy), compile=False, threads=1)
+    build_gradients(config, network, device)
+    layers = [part for part in network.modules() if isinstance(part, CausalSelfAttention)]
+    assert layers
+    assert all((layer.causal_attention is causal_attention) == kept for layer in layers)

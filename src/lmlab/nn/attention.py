@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lmlab.nn import cpu_attention
 from lmlab.nn.cache import KVCache
 from lmlab.nn.joint import Products, separate_products
 from lmlab.nn.norm import RMSNorm
 from lmlab.nn.pos import Positions
+
+
+def causal_attention(q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor) -> Tensor:
+    """Each token's mixture of the values so far, by torch's fused kernel: (B, H, T, K)."""
+    grouped = k_BGTK.shape[1] != q_BHTK.shape[1]
+    return F.scaled_dot_product_attention(
+        q_BHTK, k_BGTK, v_BGTK, is_causal=True, enable_gqa=grouped
+    )
 
 
 class CausalSelfAttention(nn.Module):
@@ -50,6 +59,7 @@ class CausalSelfAttention(nn.Module):
         self.q_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
         self.k_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
         self.products: Products = separate_products
+        self.causal_attention: Callable[[Tensor, Tensor, Tensor], Tensor] = causal_attention
         # One object serves all layers and belongs to the model; kept out of this module's children
         # so that its parameters appear once.
         self._pos = [pos]
@@ -77,17 +87,15 @@ class CausalSelfAttention(nn.Module):
         if cache is not None:
             k, v = cache.append(k.to(cache.k_BGSK.dtype), v.to(cache.v_BGSK.dtype))
             k, v = k.to(q.dtype), v.to(q.dtype)
-        grouped = self.num_kv_heads != self.num_heads
-        if mask_BTS is None and not grouped and cpu_attention.is_faster_for(q):
-            mixed = cpu_attention.causal_attention(q, k, v.to(q.dtype))
+        if mask_BTS is None:
+            mixed = self.causal_attention(q, k, v.to(q.dtype))
         else:
             mixed = F.scaled_dot_product_attention(
                 q,
                 k,
                 v.to(q.dtype),
-                attn_mask=None if mask_BTS is None else mask_BTS[:, None],
-                is_causal=mask_BTS is None,
-                enable_gqa=grouped,
+                attn_mask=mask_BTS[:, None],
+                enable_gqa=self.num_kv_heads != self.num_heads,
             )
         update: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return update

@@ -14,28 +14,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
-def is_faster_for(q_BHTK: Tensor) -> bool:
-    """Whether :func:`causal_attention` is made for this query, and the run's policy wants it.
+def causal_attention(q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor) -> Tensor:
+    """What ``scaled_dot_product_attention`` computes with ``is_causal``: (B, H, T, K).
 
-    Never where ``torch.nn.attention.sdpa_kernel`` rules out the fused kernel.
+    Grouped keys and values, G below H, are left to that.
     """
-    if q_BHTK.device.type != "cpu" or not torch.is_grad_enabled():
-        return False
-    if not torch.backends.cuda.flash_sdp_enabled():  # of every device, in spite of its name
-        return False
-    if q_BHTK.dtype is torch.bfloat16:
-        return True
-    return q_BHTK.dtype is torch.float32 and torch.get_float32_matmul_precision() != "highest"
-
-
-def causal_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:
-    """What ``scaled_dot_product_attention`` computes with ``is_causal``: (B, H, T, K)."""
-    mixed: Tensor = _attend(q_BHTK, k_BHTK, v_BHTK)[0]
+    if k_BGTK.shape[1] != q_BHTK.shape[1]:
+        return F.scaled_dot_product_attention(
+            q_BHTK, k_BGTK, v_BGTK, is_causal=True, enable_gqa=True
+        )
+    mixed: Tensor = _attend(q_BHTK, k_BGTK, v_BGTK)[0]
     return mixed
 
 

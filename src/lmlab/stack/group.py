@@ -64,9 +64,10 @@ def _shared(
     config: Config, size: int, device: Device
 ) -> tuple[StackedParameters, StackedGradients]:
     """What the runs have in common: the weights' memory, and the passes."""
-    # Attention has no stacked form on a CPU, and is computed one place after the other there.
+    # Torch's attention has no stacked form on a CPU: one place after the other, where it is used.
     warnings.filterwarnings("ignore", message=".*batching rule")
     template = assemble.build_network(config).to(device.device)
+    assemble.adapt(template, device)
     parameters = StackedParameters(template, size, device.device)
     gradients = StackedGradients(
         template,
