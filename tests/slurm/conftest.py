@@ -64,6 +64,7 @@ class Studies:
         self.cluster = cluster
         self.folder = folder / "a folder, 'quoted' \"twice\" ü"
         self.outputs = self.folder / "outputs"
+        self.pending_since: dict[str, float] = {}  # by job, while it waits
         self.folder.mkdir()
         (self.folder / "packages").mkdir()
         (self.folder / "packages" / "faults_for_slurm.py").write_text(FAULTS)

@@ -25,9 +25,17 @@ def job_ids(studies: Any, state: str = "RUNNING") -> list[str]:
 
 
 def release(studies: Any) -> None:
-    """Let requeued jobs start at once; Slurm would hold them for two minutes."""
-    for job in job_ids(studies, "PENDING"):
-        studies.cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)
+    """Let requeued jobs start soon; Slurm would hold them for two minutes.
+
+    Not within the second in which they were queued again: slurmd revokes a job's credentials by
+    whole seconds, and would refuse ("Killing non-startable batch job") what starts that early.
+    """
+    now = time.monotonic()
+    pending = job_ids(studies, "PENDING")
+    studies.pending_since = {job: studies.pending_since.get(job, now) for job in pending}
+    for job, since in studies.pending_since.items():
+        if now > since + 1.5:
+            studies.cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)
 
 
 def task_pids(studies: Any) -> list[int]:
