@@ -190,8 +190,12 @@ def test_the_time_limit(studies: Any, wait_for: Callable[..., None]) -> None:
     wait_for(is_saved, seconds=100)
     assert status.exists()
     wait_for(lambda: bool(job_ids(studies, "PENDING")), seconds=30)
-    release(studies)
-    wait_for(lambda: set(studies.sessions("disturbed").values()) == {2})
+
+    def goes_on() -> bool:
+        release(studies)
+        return set(studies.sessions("disturbed").values()) == {2}
+
+    wait_for(goes_on)
     process.kill()
     process.communicate()
 

@@ -89,7 +89,6 @@ def test_usr2_stops_all_ranks_and_queues_the_job_again(
     wait_for(lambda: "preempted" in studies.statuses("disturbed").values(), seconds=30)
     stopped = studies.statuses("disturbed", "step")
     wait_for(lambda: studies.queue() == ["PENDING"], seconds=30)
-    release(studies)
     to_the_end(studies, [*LONG, *TWO], process)
     assert list(studies.statuses("disturbed").values()) == ["done"]
     assert ranks_of_sessions(studies, "disturbed") == {"seed0": [2, 2]}
