@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_events import begun_again, release, task_pids, to_the_end, told_usr2, wait_for_steps
+from test_events import begun_again, task_pids, to_the_end, told_usr2, wait_for_steps
 
 TWO = ["hydra.launcher.ranks=2", "hydra.launcher.report=false"]
 # Long enough that an event meets it: an update of two ranks takes about two milliseconds.
