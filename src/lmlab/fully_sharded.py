@@ -15,12 +15,13 @@ import torch
 from torch import nn
 
 from lmlab.model import Transformer
+from lmlab.optim.divided import DividedOptimizer
 from lmlab.optim.layout import allocate, layout_of, tensors_of
 from lmlab.ranks.ranks import Ranks
 from lmlab.ranks.whole import whole
 
 
-class FullyShardedOptimizer:
+class FullyShardedOptimizer(DividedOptimizer):
     """The optimizer of a model that :meth:`spread` divides; it updates this rank's parts.
 
     Until then the model is whole, so that weights are drawn, loaded and checked as in one process.
@@ -29,29 +30,14 @@ class FullyShardedOptimizer:
         model: to be divided, with its whole weights.
         build: makes the optimizer over the parameters that the model then has. Its update must be
             one of each number by itself, as AdamW's is: it sees parts of the matrices only.
-        ranks: that divide the model. All of them call every method but :meth:`load_state_dict`.
+        ranks: that divide the model.
     """
 
     def __init__(
         self, model: Transformer, build: Callable[[], torch.optim.Optimizer], ranks: Ranks
     ) -> None:
-        self.model, self.build, self.ranks = model, build, ranks
-        self.optimizer = build()
-        self._loaded: dict[str, Any] | None = None
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """The groups of all parameters."""
-        return self.optimizer.param_groups
-
-    @property
-    def state(self) -> dict[torch.Tensor, dict[str, Any]]:
-        """What this rank keeps, by parameter."""
-        return self.optimizer.state
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clear all gradients."""
-        self.optimizer.zero_grad(set_to_none=set_to_none)
+        super().__init__(build(), ranks)
+        self.model, self.build = model, build
 
     def step(self) -> None:
         """Update this rank's part of each parameter."""
@@ -68,10 +54,6 @@ class FullyShardedOptimizer:
                 if self.ranks.is_writer:
                     state[index][key] = found.cpu() if isinstance(found, torch.Tensor) else found
         return saved | {"state": state}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a whole state, on rank 0; :meth:`spread` gives each rank its part of it."""
-        self._loaded = state_dict
 
     def spread(self) -> None:
         """Divide the model, whose weights are equal on all ranks, and the state that rank 0 has."""

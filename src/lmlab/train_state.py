@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import nn
 
 from lmlab.errors import DataError
+from lmlab.optim.divided import DividedOptimizer
 from lmlab.ranks.whole import whole
 
 
@@ -37,41 +38,6 @@ class Progress:
     interval_steps: int = 0
     best_loss: float | None = None
     best_step: int | None = None
-
-
-@runtime_checkable
-class DividedOptimizer(Protocol):
-    """An optimizer whose state the ranks of a run divide; what one process sees is the whole."""
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """The groups of all parameters."""
-        ...
-
-    @property
-    def state(self) -> dict[torch.Tensor, dict[str, Any]]:
-        """What this rank keeps, by parameter."""
-        ...
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clear all gradients."""
-        ...
-
-    def step(self) -> None:
-        """Take one update; all ranks call it."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """The whole state, on rank 0; all ranks call it."""
-        ...
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a whole state, on rank 0."""
-        ...
-
-    def spread(self) -> None:
-        """Give every rank its part of what rank 0 has taken; all ranks call it, once."""
-        ...
 
 
 @dataclasses.dataclass

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
+from lmlab.optim.divided import DividedOptimizer
 from lmlab.optim.layout import allocate, layout_of, tensors_of
 from lmlab.ranks.ranks import Ranks
 
 
-class ShardedOptimizer:
+class ShardedOptimizer(DividedOptimizer):
     """Each parameter is updated by one rank, which alone keeps its state: Rajbhandari et al. 2020.
 
     Stage 1 of ZeRO (section 5.1), with whole parameters for parts, so that an optimizer may look
@@ -20,33 +21,17 @@ class ShardedOptimizer:
     Parameters go to the ranks largest first, each to the one that has the least so far.
 
     Args:
-        optimizer: over all parameters, in the same order on every rank; it has no state yet.
-        ranks: that share its work. All of them call every method but :meth:`load_state_dict`.
+        optimizer: of all parameters.
+        ranks: that share its work.
 
     Attributes:
         owners: the rank of each parameter, in the optimizer's order.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, ranks: Ranks) -> None:
-        self.optimizer = optimizer
-        self.ranks = ranks
+        super().__init__(optimizer, ranks)
         self.parameters = [one for group in optimizer.param_groups for one in group["params"]]
         self.owners = owners_of([one.numel() for one in self.parameters], ranks.size)
-        self._loaded: dict[str, Any] | None = None
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """The groups of all parameters, as of an optimizer that is not divided."""
-        return self.optimizer.param_groups
-
-    @property
-    def state(self) -> dict[torch.Tensor, dict[str, Any]]:
-        """What this rank keeps, by parameter."""
-        return self.optimizer.state
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clear all gradients."""
-        self.optimizer.zero_grad(set_to_none=set_to_none)
 
     def step(self) -> None:
         """Update the parameters that are this rank's, and take those of the others from them.
@@ -79,10 +64,6 @@ class ShardedOptimizer:
                 if self.ranks.is_writer:
                     state[index] = {key: _on_host(one) for key, one in part["state"][index].items()}
         return own | {"state": dict(sorted(state.items()))}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a whole state, on rank 0; :meth:`spread` gives each rank its part of it."""
-        self._loaded = state_dict
 
     def spread(self) -> None:
         """Let every rank have its part of the state that rank 0 has loaded, if it has any."""

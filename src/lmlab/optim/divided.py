@@ -1,0 +1,53 @@
+"""What optimizers have in common whose state the ranks of a run divide among themselves."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import torch
+
+from lmlab.ranks.ranks import Ranks
+
+
+class DividedOptimizer(abc.ABC):
+    """An optimizer whose state is divided; what a process alone sees is the whole.
+
+    Args:
+        optimizer: over all parameters, in the same order on every rank; it has no state yet.
+        ranks: that share its work. All of them call every method but :meth:`load_state_dict`.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, ranks: Ranks) -> None:
+        self.optimizer, self.ranks = optimizer, ranks
+        self._loaded: dict[str, Any] | None = None
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of all parameters, as of an optimizer that is not divided."""
+        return self.optimizer.param_groups
+
+    @property
+    def state(self) -> dict[torch.Tensor, dict[str, Any]]:
+        """What this rank keeps, by parameter."""
+        return self.optimizer.state
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear all gradients."""
+        self.optimizer.zero_grad(set_to_none=set_to_none)
+
+    @abc.abstractmethod
+    def step(self) -> None:
+        """Take one update."""
+
+    @abc.abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """The whole state, on rank 0."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take a whole state, on rank 0; :meth:`spread` gives each rank its part of it."""
+        self._loaded = state_dict
+
+    @abc.abstractmethod
+    def spread(self) -> None:
+        """Give every rank its part of what rank 0 has taken, if it has; once."""
