@@ -85,8 +85,14 @@ def test_usr2_stops_all_ranks_and_queues_the_job_again(
         wait_for(lambda: pid_of_rank(studies, 1) is not None)
     else:
         wait_for_steps(studies, wait_for, 1)
-    told_usr2(studies)
-    wait_for(lambda: "preempted" in studies.statuses("disturbed").values(), seconds=30)
+
+    def is_saved() -> bool:
+        if "preempted" in studies.statuses("disturbed").values():
+            return True
+        told_usr2(studies)  # one that comes before any rank listens is not heard, and does no harm
+        return False
+
+    wait_for(is_saved, seconds=60)
     stopped = studies.statuses("disturbed", "step")
     wait_for(lambda: studies.queue() == ["PENDING"], seconds=30)
     to_the_end(studies, [*LONG, *TWO], process)
