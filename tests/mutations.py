@@ -33,8 +33,10 @@ class Mutation:
 
 
 MUTATIONS = [
-    Mutation("causal mask", "nn/attention.py", "is_causal=mask_BTS is None", "is_causal=False",
+    Mutation("causal mask", "nn/attention.py", "is_causal=True", "is_causal=False",
              "tests/test_model.py tests/nn"),
+    Mutation("causal mask on a CPU", "nn/cpu_attention.py", "v.float(), 0.0, True)", "v.float(), 0.0, False)",
+             "tests/nn/test_cpu_attention.py"),
     Mutation("rotation sign", "nn/pos.py", "torch.cat([-sin, sin], -1)", "torch.cat([sin, sin], -1)",
              "tests/nn/test_pos.py tests/test_hf_parity.py"),
     Mutation("rotation base", "nn/pos.py", "theta**-exponents", "10000.0**-exponents",

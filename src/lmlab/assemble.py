@@ -48,7 +48,7 @@ def build(node: Config, **supplied: Any) -> Any:
     return factory(node)(**supplied)
 
 
-def factory(node: Config) -> Callable[..., Any]:
+def factory(node: Config) -> functools.partial[Any]:
     """The leaf's ``_target_`` with its knobs bound, still to be called."""
     knobs = plain(node)
     module, _, name = knobs.pop("_target_").rpartition(".")
@@ -133,8 +133,12 @@ def check_parallel(config: Config, device: Device, ranks: Ranks) -> None:
         return
     where = "runtime.parallel=fsdp"
     instead = "runtime.parallel=zero1 divides the optimizer's state and has no such bound"
-    if config.optim._target_.endswith((".MuonAdamW", ".Muon")):
-        raise ConfigError(f"optim=muon: it looks at whole matrices, which {where} cuts; {instead}")
+    optimizer = factory(config.optim).func
+    if getattr(optimizer, "needs_whole_matrices", False):
+        raise ConfigError(
+            f"optim._target_={config.optim._target_}: it needs whole matrices, which {where} cuts; "
+            f"{instead}"
+        )
     if device.policy.precision == "bf16":
         raise ConfigError(
             f"runtime.policy=bf16: its rounded copy of the matrices would be whole on every rank; "

@@ -16,7 +16,6 @@ from torch import nn
 
 from lmlab.model import Transformer
 from lmlab.optim.divided import DividedOptimizer
-from lmlab.optim.layout import allocate, layout_of, tensors_of
 from lmlab.ranks.ranks import Ranks
 from lmlab.ranks.whole import whole
 
@@ -59,24 +58,11 @@ class FullyShardedOptimizer(DividedOptimizer):
         """Divide the model, whose weights are equal on all ranks, and the state that rank 0 has."""
         fully_shard(self.model, self.ranks)
         self.optimizer = self.build()
-        loaded, self._loaded = self._loaded, None
-        layout = self.ranks.from_writer(lambda: None if loaded is None else layout_of(loaded))
-        if layout is None:
-            return
+        super().spread()
+
+    def _own_part(self, index: int, values: dict[str, Any]) -> dict[str, Any]:
         parameters = [one for group in self.param_groups for one in group["params"]]
-        mine: dict[int, dict[str, Any]] = {}
-        for index, values in layout["state"].items():
-            # One parameter's at a time, so that no rank but 0 has room for the whole state.
-            if loaded is None:
-                part = allocate({"state": {index: values}}, torch.device("cpu"))
-            else:
-                part = {"state": {index: loaded["state"][index]}}
-            self.ranks.copy_from(0, list(tensors_of(part)))
-            mine[index] = {
-                key: _own_part(value, parameters[index])
-                for key, value in part["state"][index].items()
-            }
-        self.optimizer.load_state_dict(layout | {"state": mine})
+        return {key: _divide(value, parameters[index]) for key, value in values.items()}
 
 
 def fully_shard(model: Transformer, ranks: Ranks) -> None:
@@ -108,7 +94,7 @@ def put_together(model: nn.Module) -> Iterator[None]:
             part.reshard()
 
 
-def _own_part(value: Any, parameter: torch.Tensor) -> Any:
+def _divide(value: Any, parameter: torch.Tensor) -> Any:
     """This rank's part of a tensor that is divided as a parameter is; others as they are."""
     if not isinstance(value, torch.Tensor) or value.shape != parameter.shape:
         return value

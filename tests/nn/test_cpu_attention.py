@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from lmlab.assemble import build_gradients, build_network
 from lmlab.config.compose import compose
 from lmlab.device import Device
+from lmlab.nn import cpu_attention
 from lmlab.nn.attention import CausalSelfAttention
 from lmlab.nn.cpu_attention import causal_attention
 from lmlab.nn.pos import NoPE
@@ -57,6 +58,18 @@ def test_values_and_gradients_are_those_of_the_equation(
     for one, other in zip(own, theirs, strict=True):
         assert one.dtype is dtype
         torch.testing.assert_close(one.double(), other, **bounds)
+
+
+def test_parts_of_a_batch_give_the_bits_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    *inputs, gradient = parts((5, 2, 40, 16), torch.bfloat16)
+
+    def both() -> list[Tensor]:
+        mixed = causal_attention(*inputs)
+        return [mixed, *torch.autograd.grad(mixed, inputs, gradient)]
+
+    whole = both()
+    monkeypatch.setattr(cpu_attention, "_COPIED", 2 * 2 * 40 * 16)  # 2 sequences, and 1 at the end
+    assert all(map(torch.equal, both(), whole))
 
 
 def test_bits_are_those_of_plain_products_and_the_setting_comes_back(medium: None) -> None:

@@ -104,8 +104,11 @@ class _Journal:
     @functools.cached_property
     def _job(self) -> dict[str, Any]:
         """What must be the same to go on; hashing a tokenizer takes longer than a short text."""
-        hashed = {"tokenizer_hash": self._tokenizer.hash}
-        return {"format_version": _JOURNAL_VERSION, **hashed, **self._text}
+        return {
+            "format_version": _JOURNAL_VERSION,
+            "tokenizer_hash": self._tokenizer.hash,
+            **self._text,
+        }
 
     def read(self, size: int) -> Place:
         """Where to go on with a partial file of ``size`` bytes: at the beginning if in doubt."""

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+_COPIED = 1 << 20  # numbers of a query's copy in float32, which stay in the processor's own memory
 
 
 def causal_attention(q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor) -> Tensor:
@@ -43,35 +44,58 @@ def _plain_products() -> Iterator[None]:
         torch.set_float32_matmul_precision(former)
 
 
+def _parts(q: Tensor) -> list[slice]:
+    """Sequences a part, whose float32 copies take about :data:`_COPIED` numbers each."""
+    size = max(1, _COPIED // q[0].numel())
+    return [slice(first, first + size) for first in range(0, len(q), size)]
+
+
 @torch.library.custom_op("lmlab::causal_attention", mutates_args=())
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     with _plain_products():
-        mixed, log_sums = _forward(q.float(), k.float(), v.float(), 0.0, True)
-    return mixed.to(q.dtype), log_sums
+        if q.dtype is torch.float32:
+            mixed, log_sums = _forward(q, k, v, 0.0, True)
+            return mixed, log_sums
+        mixed, log_sums = _like(q), _sums_like(q)
+        for part in _parts(q):
+            copies = (kept[part].float() for kept in (q, k, v))
+            for whole, found in zip((mixed, log_sums), _forward(*copies, 0.0, True), strict=True):
+                whole[part].copy_(found)
+    return mixed, log_sums
 
 
 @torch.library.custom_op("lmlab::causal_attention_backward", mutates_args=())
 def _attend_backward(
     gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, mixed: Tensor, log_sums: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    kept = (part.float() for part in (gradient, q, k, v, mixed))
+    kept = (gradient, q, k, v, mixed, log_sums)
     with _plain_products():
-        found = _backward(*kept, log_sums, 0.0, True)
-    dq, dk, dv = (part.to(q.dtype) for part in found)
+        if q.dtype is torch.float32:
+            dq, dk, dv = _backward(*kept, 0.0, True)
+            return dq, dk, dv
+        dq, dk, dv = _like(q), _like(k), _like(v)
+        for part in _parts(q):
+            copies = (one[part].float() for one in kept)
+            for whole, found in zip((dq, dk, dv), _backward(*copies, 0.0, True), strict=True):
+                whole[part].copy_(found)
     return dq, dk, dv
 
 
 def _like(q: Tensor) -> Tensor:
-    """An empty tensor of the layout that the kernel gives: heads behind tokens."""
+    """Room for a result, in the layout that the kernel gives: heads behind tokens."""
     batch, heads, tokens, width = q.shape
     return q.new_empty(batch, tokens, heads, width).transpose(1, 2)
 
 
+def _sums_like(q: Tensor) -> Tensor:
+    """Room for the logarithm of each query's sum of exponentials, (B, H, T)."""
+    batch, heads, tokens, _ = q.shape
+    return q.new_empty(batch, tokens, heads, dtype=torch.float32).transpose(1, 2)
+
+
 @_attend.register_fake
 def _(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    batch, heads, tokens, _ = q.shape
-    log_sums = q.new_empty(batch, tokens, heads, dtype=torch.float32).transpose(1, 2)
-    return _like(q), log_sums
+    return _like(q), _sums_like(q)
 
 
 @_attend_backward.register_fake

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from lmlab.optim.layout import allocate, layout_of, tensors_of
 from lmlab.ranks.ranks import Ranks
 
 
@@ -48,6 +49,25 @@ class DividedOptimizer(abc.ABC):
         """Take a whole state, on rank 0; :meth:`spread` gives each rank its part of it."""
         self._loaded = state_dict
 
-    @abc.abstractmethod
     def spread(self) -> None:
-        """Give every rank its part of what rank 0 has taken, if it has; once."""
+        """Give every rank its part of the state that rank 0 has taken, if it has; once."""
+        loaded, self._loaded = self._loaded, None
+        layout = self.ranks.from_writer(lambda: None if loaded is None else layout_of(loaded))
+        if layout is None:
+            return
+        mine: dict[int, dict[str, Any]] = {}
+        for index, places in layout["state"].items():
+            # One parameter's at a time, so that no rank but 0 has room for the whole state.
+            if loaded is None:
+                one = allocate({"state": {index: places}}, torch.device("cpu"))
+            else:
+                one = {"state": {index: loaded["state"][index]}}
+            self.ranks.copy_from(0, list(tensors_of(one)))
+            own = self._own_part(index, one["state"][index])
+            if own is not None:
+                mine[index] = own
+        self.optimizer.load_state_dict(layout | {"state": mine})
+
+    @abc.abstractmethod
+    def _own_part(self, index: int, values: dict[str, Any]) -> dict[str, Any] | None:
+        """What this rank keeps of a parameter's whole state; None for nothing."""

@@ -34,6 +34,8 @@ class MuonAdamW(torch.optim.Optimizer):
         ConfigError: this torch has no Muon (it came with torch 2.9).
     """
 
+    needs_whole_matrices = True  # so that no rank may hold a part of one
+
     def __init__(
         self,
         params: Iterable[dict[str, Any]],

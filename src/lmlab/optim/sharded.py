@@ -65,24 +65,8 @@ class ShardedOptimizer(DividedOptimizer):
                     state[index] = {key: _on_host(one) for key, one in part["state"][index].items()}
         return own | {"state": dict(sorted(state.items()))}
 
-    def spread(self) -> None:
-        """Let every rank have its part of the state that rank 0 has loaded, if it has any."""
-        loaded, self._loaded = self._loaded, None
-        layout = self.ranks.from_writer(lambda: None if loaded is None else layout_of(loaded))
-        if layout is None:
-            return
-        host = torch.device("cpu")
-        mine: dict[int, dict[str, Any]] = {}
-        for index, values in layout["state"].items():
-            if loaded is None:
-                part = allocate({"state": {index: values}}, host)
-            else:
-                part = {"state": {index: loaded["state"][index]}}
-            if self.owners[index] != 0:
-                self.ranks.copy_from(0, list(tensors_of(part)))
-            if self.owners[index] == self.ranks.rank:
-                mine[index] = part["state"][index]
-        self.optimizer.load_state_dict(layout | {"state": mine})
+    def _own_part(self, index: int, values: dict[str, Any]) -> dict[str, Any] | None:
+        return values if self.owners[index] == self.ranks.rank else None
 
     def _owned_by(self, rank: int) -> list[torch.Tensor]:
         pairs = zip(self.parameters, self.owners, strict=True)

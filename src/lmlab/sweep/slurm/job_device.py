@@ -7,7 +7,7 @@ import torch
 from lmlab import resolve
 from lmlab.config.compose import Config
 from lmlab.device import Device
-from lmlab.policy import Policy
+from lmlab.policy import PLAIN_PRODUCTS, Policy
 
 
 def device_of(config: Config) -> Device:
@@ -15,7 +15,8 @@ def device_of(config: Config) -> Device:
     runtime = config.runtime
     if runtime.device == "cpu":
         return resolve.build_device(config)
-    products = "high" if runtime.policy == "fast" else "highest"  # as a probe finds them on CUDA
+    # What a probe on CUDA finds.
+    products = "high" if runtime.policy == "fast" else PLAIN_PRODUCTS
     return Device(
         device=torch.device(runtime.device),
         policy=Policy(runtime.policy, products),
