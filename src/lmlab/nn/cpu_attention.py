@@ -82,7 +82,7 @@ def _attend_backward(
 
 
 def _like(q: Tensor) -> Tensor:
-    """Room for a result, in the layout that the kernel gives: heads behind tokens."""
+    """Room for a result, heads behind tokens, as projections of a model lie."""
     batch, heads, tokens, width = q.shape
     return q.new_empty(batch, tokens, heads, width).transpose(1, 2)
 
@@ -94,12 +94,15 @@ def _sums_like(q: Tensor) -> Tensor:
 
 
 @_attend.register_fake
-def _(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    return _like(q), _sums_like(q)
+def _(q: Tensor, k: Tensor, v: Tensor) -> Any:
+    # The kernel's own layout follows that of its arguments, and torch knows how.
+    return _forward(q, k, v, 0.0, True) if q.dtype is torch.float32 else (_like(q), _sums_like(q))
 
 
 @_attend_backward.register_fake
 def _(gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, mixed: Tensor, log_sums: Tensor) -> Any:
+    if q.dtype is torch.float32:
+        return _backward(gradient, q, k, v, mixed, log_sums, 0.0, True)
     return _like(q), _like(k), _like(v)
 
 
