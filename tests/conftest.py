@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,22 @@ STORY = "The cat sat on the mat. A dog ran to the hill and saw the sun.\n<|endof
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow tests, so that at the end no core waits for one."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(autouse=True)
+def _restore_torch() -> Iterator[None]:
+    """A run sets torch's threads, determinism and products for its process: here, the tests'."""
+    if "torch" not in sys.modules:
+        yield
+        return
+    import torch
+
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    products = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(products)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(strict)
 
 
 @pytest.fixture(scope="session")

@@ -28,18 +28,12 @@ def test_a_device_that_is_not_here_is_told_with_those_that_are(device: str) -> N
 
 
 def test_the_policy_is_applied_and_taken_back_by_the_next() -> None:
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     fast, exact = (
         resolve_device(**SETTINGS | {"policy": p, "threads": 1}) for p in ("fast", "exact")
     )
-    try:
-        fast.apply()
-        assert torch.get_num_threads() == 1
-        assert torch.are_deterministic_algorithms_enabled()
-        assert torch.get_float32_matmul_precision() == fast.policy.products
-        exact.apply()
-        assert torch.get_float32_matmul_precision() == "highest"
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
-        torch.set_float32_matmul_precision("highest")
+    fast.apply()
+    assert torch.get_num_threads() == 1
+    assert torch.are_deterministic_algorithms_enabled()
+    assert torch.get_float32_matmul_precision() == fast.policy.products
+    exact.apply()
+    assert torch.get_float32_matmul_precision() == "highest"

@@ -23,14 +23,6 @@ from lmlab.run import execute
 from lmlab.run_folder import RunFolder
 
 
-@pytest.fixture(autouse=True)
-def _restore_torch():
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(strict)
-
-
 @pytest.fixture
 def run(overrides: list[str]) -> RunFolder:
     """A run of about a second."""

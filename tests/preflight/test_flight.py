@@ -20,14 +20,6 @@ from lmlab.preflight.measuring import calibrate, calibration_of
 from lmlab.run import execute
 
 
-@pytest.fixture(autouse=True)
-def _restore_torch() -> Any:
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(strict)
-
-
 def last_weights(run: Path) -> bytes:
     return (sorted((run / "checkpoints").glob("step_*"))[-1] / "model.safetensors").read_bytes()
 

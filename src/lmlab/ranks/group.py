@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import importlib
 import pickle
 import sys
 import time
@@ -71,6 +72,9 @@ class Group(Ranks):
         self._words = 0
         self._failed = False
         self._on_devices: dist.ProcessGroup | None = None  # None: the same as between hosts
+        # Torch's compiler imports it later. Its functions keep the group that is there then as a
+        # default, and with it the connections by whose end the others notice that of this rank.
+        importlib.import_module("torch.distributed.nn.functional")
         try:
             self._store = _connect(world)
             dist.init_process_group(

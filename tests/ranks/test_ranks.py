@@ -2,183 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import multiprocessing
-import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from training_process import PRELOADED, rank_to_end
+from launching import (
+    Launcher,
+    Trained,
+    assert_same_curve,
+    at_step,
+    break_down,
+    last_weights,
+    losses,
+    signal_at,
+)
 
-from lmlab.config.compose import compose, to_yaml
+from lmlab.config.compose import compose
 from lmlab.config.share import share_of
 from lmlab.errors import ConfigError, LostRankError
 from lmlab.ranks.world import World, read_world
 from lmlab.run import execute
 from lmlab.run_folder import RunFolder
 from lmlab.train import main
-
-Prepare = Callable[[], None]
-STEPS = 50
-MORE = [
-    f"training.steps={STEPS}", "training.batch_size=8", "training.micro_batch_size=2",
-    "training.log_every=1", "validation.batch_size=4", "checkpoint.keep_last=1",
-    "samples.count=0",
-]  # fmt: skip
-
-
-@dataclasses.dataclass
-class Trained:
-    """What several ranks left: their exit codes, their folder, and all that they printed."""
-
-    codes: list[int]
-    run: RunFolder
-    printed: str
-
-    @property
-    def errors(self) -> list[str]:
-        return re.findall(r"^.*error: .*$", self.printed, flags=re.M)
-
-
-class Launcher:
-    """Starts ranks from a server that has torch imported already."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(PRELOADED)
-        self.number = 0
-
-    def __call__(
-        self,
-        overrides: list[str],
-        size: int,
-        prepare: dict[int, Prepare] | None = None,
-        variables: Callable[[int, int], dict[str, str]] = lambda rank, size: {
-            "RANK": str(rank),
-            "WORLD_SIZE": str(size),
-            "LOCAL_RANK": str(rank),
-        },
-    ) -> Trained:
-        self.number += 1
-        frozen = self.folder / f"frozen{self.number}.yaml"
-        config = compose(overrides)
-        frozen.write_text(to_yaml(config))
-        log = self.folder / f"printed{self.number}.txt"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-        ranks = [
-            self.context.Process(
-                target=rank_to_end,
-                args=(
-                    str(frozen),
-                    variables(rank, size) | where,
-                    str(log),
-                    (prepare or {}).get(rank),
-                ),
-            )
-            for rank in range(size)
-        ]
-        for process in ranks:
-            process.start()
-        for process in ranks:
-            process.join(60)
-            assert process.exitcode is not None, f"a rank hangs\n{log.read_text()}"
-        run = RunFolder(Path(config.output_root) / config.study / config.arm / "seed0")
-        codes = [process.exitcode or 0 for process in ranks]
-        return Trained(codes, run, log.read_text())
-
-
-@pytest.fixture
-def launch(tmp_path: Path) -> Launcher:
-    return Launcher(tmp_path)
-
-
-def at_step(step: int, act: Callable[[], Any]) -> None:
-    """Make this process act when it fetches the batch of update number ``step``."""
-    from lmlab.data.batches import Batches
-
-    fetch = Batches.batch
-
-    def acting(self: Batches, number: int) -> Any:
-        if number == step:
-            act()
-        return fetch(self, number)
-
-    Batches.batch = acting  # type: ignore[method-assign]
-
-
-def send(number: signal.Signals) -> None:
-    os.kill(os.getpid(), number)
-
-
-def break_down() -> None:
-    raise RuntimeError("a bug")
-
-
-def signal_at(step: int, number: signal.Signals) -> Prepare:
-    return functools.partial(at_step, step, functools.partial(send, number))
-
-
-def losses(run: RunFolder) -> list[tuple[str, int, float]]:
-    return [(row["kind"], row["step"], row["loss"]) for row in run.rows()]
-
-
-def assert_same_curve(run: RunFolder, reference: RunFolder) -> None:
-    assert run.status()["status"] == "done"
-    ours, theirs = losses(run), losses(reference)
-    assert [row[:2] for row in ours] == [row[:2] for row in theirs]
-    assert max(abs(a[2] - b[2]) for a, b in zip(ours, theirs, strict=True)) < 1e-4
-
-
-def last_weights(run: RunFolder) -> bytes:
-    return (run.checkpoints / f"step_{STEPS:08d}" / "model.safetensors").read_bytes()
-
-
-@pytest.fixture(scope="module")
-def settings(texts: tuple[Path, Path]) -> list[str]:
-    """Of a run on a CPU that takes about a second."""
-    return [
-        "data=text", f"data.train={texts[0]}", f"data.valid={texts[1]}", "model.vocab_size=280",
-        "model.context_length=16", "model.d_model=16", "model.num_layers=2", "model.num_heads=2",
-        "schedule.warmup_steps=2", "validation.every_steps=10", "checkpoint.every_steps=5",
-        "runtime.device=cpu", "runtime.threads=1", "logger=none", "arm=x",
-        "runtime.preflight='off'", *MORE,
-    ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def alone(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """The run in one process."""
-    root = tmp_path_factory.mktemp("alone")
-    outcome = execute(compose([*settings, f"output_root={root}"]))
-    assert outcome.exit_code == 0
-    return outcome.run
-
-
-@pytest.fixture(scope="module")
-def two(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The run on two ranks."""
-    root = tmp_path_factory.mktemp("two")
-    return Launcher(root)([*settings, f"output_root={root / 'outputs'}"], 2)
-
-
-@pytest.fixture(scope="module")
-def killed(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The run on two ranks, of which the second is killed in its 24th update."""
-    root = tmp_path_factory.mktemp("killed")
-    kill = {1: signal_at(23, signal.SIGKILL)}
-    return Launcher(root)([*settings, f"output_root={root / 'outputs'}"], 2, kill)
 
 
 def test_two_ranks_give_the_curve_of_one_process(two: Trained, alone: RunFolder) -> None:
@@ -253,13 +103,30 @@ def test_a_bug_in_one_rank_is_kept_with_its_traceback(
 ) -> None:
     prepare = {rank: functools.partial(at_step, 7, break_down)}
     trained = launch([*settings, f"output_root={tmp_path / 'outputs'}"], 2, prepare)
-    assert trained.codes == [1, 1]
+    assert trained.codes == [1, 1], trained.printed
     assert trained.printed.count("RuntimeError: a bug\n") == 1
     assert trained.errors == []
     status = trained.run.status()
     assert status["status"] == "failed"
     assert status["reason"].startswith(told)
     assert "RuntimeError: a bug\n" in status["reason"]
+
+
+def test_nothing_keeps_a_group_that_has_ended() -> None:
+    """Else its connections stay open, and the others learn late that this rank has failed."""
+    program = """
+import gc, weakref
+import torch, torch.distributed
+from lmlab.ranks.group import join
+from lmlab.ranks.world import World
+with join("ddp", World(0, 1, 0, None)):
+    torch.use_deterministic_algorithms(True)  # imports torch's compiler
+    group = weakref.ref(torch.distributed.group.WORLD)
+gc.collect()
+print(group() is None)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
 
 
 @pytest.mark.parametrize(

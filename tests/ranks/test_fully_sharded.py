@@ -1,6 +1,5 @@
 """Ranks that divide weights, gradients and optimizer state train and save what one process does."""
 
-# ruff: noqa: F401, F811 (fixtures of another module)
 from __future__ import annotations
 
 import re
@@ -10,19 +9,17 @@ from pathlib import Path
 
 import pytest
 import safetensors.torch
-from test_ranks import (
+from launching import (
     STEPS,
     Launcher,
     Trained,
-    alone,
     assert_same_curve,
     at_step,
     break_down,
-    killed,
+    kept_by_each,
     last_weights,
-    launch,
-    settings,
     signal_at,
+    tell_what_is_kept,
 )
 
 from lmlab.config.compose import compose
@@ -31,34 +28,6 @@ from lmlab.run import execute
 from lmlab.run_folder import RunFolder
 
 FSDP = "runtime.parallel=fsdp"
-
-
-def tell_what_is_kept() -> None:
-    """Print, at the end of this process's loop, how many numbers are here, by kind."""
-    from lmlab.trainer import Trainer
-
-    train = Trainer.train
-
-    def local(tensor):  # type: ignore[no-untyped-def]
-        return tensor.to_local().numel() if hasattr(tensor, "to_local") else tensor.numel()
-
-    def telling(self: Trainer) -> str:
-        ended = train(self)
-        parameters = list(self.state.model.parameters())
-        moments = [t for one in self.state.optimizer.state.values() for t in one.values()]
-        kinds = parameters, [one.grad for one in parameters], moments
-        print("kept", *(sum(map(local, kind)) for kind in kinds), flush=True)
-        return ended
-
-    Trainer.train = telling  # type: ignore[method-assign]
-
-
-def kept_by_each(trained: Trained) -> list[list[int]]:
-    """Weights, gradients and optimizer state of each rank."""
-    return [
-        [int(number) for number in line.split()]
-        for line in re.findall(r"kept (\d+ \d+ \d+)", trained.printed)
-    ]
 
 
 def shapes(run: RunFolder) -> dict[str, list[int]]:
@@ -189,7 +158,7 @@ def test_a_bug_ends_all_and_is_kept_with_its_traceback(
     words = [*settings, FSDP, f"output_root={tmp_path / 'outputs'}"]
     trained = launch(words, 2, {rank: break_at_seven})
     # Torch holds on to the connections: where rank 0 fails, they close as late as its store.
-    assert trained.codes in ([1, 1], [1, LostRankError.exit_code])
+    assert trained.codes in ([1, 1], [1, LostRankError.exit_code]), trained.printed
     assert trained.printed.count("RuntimeError: a bug\n") == 1
     assert "RuntimeError: a bug\n" in trained.run.status()["reason"]
 

@@ -1,27 +1,22 @@
 """Ranks that divide the optimizer's state: each keeps its part, and nothing else is different."""
 
-# ruff: noqa: F401, F811 (fixtures of another module)
 from __future__ import annotations
 
 import functools
-import re
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
-from test_ranks import (
+from launching import (
     STEPS,
     Launcher,
     Trained,
-    alone,
     assert_same_curve,
-    killed,
+    kept_by_each,
     last_weights,
-    launch,
-    settings,
     signal_at,
-    two,
+    tell_what_is_kept,
 )
 
 from lmlab import resolve
@@ -32,25 +27,6 @@ from lmlab.ranks.ranks import Ranks
 from lmlab.run_folder import RunFolder
 
 ZERO = "runtime.parallel=zero1"
-
-
-def tell_what_is_kept() -> None:
-    """Print, at the end of this process's loop, how many numbers its optimizer keeps."""
-    from lmlab.trainer import Trainer
-
-    train = Trainer.train
-
-    def telling(self: Trainer) -> str:
-        ended = train(self)
-        kept = (t for one in self.state.optimizer.state.values() for t in one.values())
-        print(f"kept {sum(tensor.numel() for tensor in kept)}.", flush=True)
-        return ended
-
-    Trainer.train = telling  # type: ignore[method-assign]
-
-
-def kept_by_each(trained: Trained) -> list[int]:
-    return [int(number) for number in re.findall(r"kept (\d+)\.", trained.printed)]
 
 
 def saved(run: RunFolder) -> tuple[bytes, bytes]:
@@ -92,10 +68,11 @@ def test_each_rank_keeps_about_half(
     words = [*settings, f"output_root={tmp_path / 'outputs'}", "training.steps=2"]
     whole, same = kept_by_each(launch(words, 2, dict.fromkeys((0, 1), tell_what_is_kept)))
     assert whole == same, "without it, each keeps all"
+    weights, _, moments = whole
     parts = kept_by_each(divided)
-    assert len(parts) == 2
-    assert sum(parts) == whole
-    assert max(parts) < 0.6 * whole
+    assert [part[0] for part in parts] == [weights, weights]
+    assert sum(part[2] for part in parts) == moments
+    assert max(part[2] for part in parts) < 0.6 * moments
 
 
 def test_muon_divides_whole_matrices(settings, launch: Launcher, tmp_path: Path) -> None:
