@@ -235,6 +235,8 @@ def prepare(gpt2: Path, folder: Path) -> dict[str, str]:
 def three_times(text: Path, folder: Path) -> Path:
     """The text three times over: as it is, in small letters, and with its vowels turned."""
     whole = folder / "three_times.txt"
+    if whole.exists():
+        return whole
     content = text.read_bytes().decode("utf-8")
     turned = content.translate(str.maketrans("aeiou", "eioua"))
     turned = turned.replace("<|indufvixv|>", "<|endoftext|>")
