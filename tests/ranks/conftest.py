@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from launching import STEPS, Launcher, Trained, signal_at
+from launching import STEPS, Launcher, Trained, assert_same_curve, signal_at
 
 from lmlab.run_folder import RunFolder
 
@@ -52,3 +54,21 @@ def killed(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Tra
     root = tmp_path_factory.mktemp("killed")
     kill = {1: signal_at(23, signal.SIGKILL)}
     return Launcher(root)([*settings, f"output_root={root / 'outputs'}"], 2, kill)
+
+
+@pytest.fixture
+def resume(
+    settings: list[str], alone: RunFolder, launch: Launcher, tmp_path: Path
+) -> Callable[[Trained, int, str], RunFolder]:
+    """Goes on with a copy of a run that was killed in its 24th update, on so many ranks."""
+
+    def go_on(killed: Trained, size: int, parallel: str) -> RunFolder:
+        shutil.copytree(killed.run.path.parents[2], tmp_path / "outputs")
+        where = f"output_root={tmp_path / 'outputs'}"
+        resumed = launch([*settings, where, f"runtime.parallel={parallel}"], size)
+        assert resumed.codes == [0] * size
+        assert f"resuming {resumed.run.path} at step 20" in resumed.run.log.read_text()
+        assert_same_curve(resumed.run, alone)
+        return resumed.run
+
+    return go_on

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 from pathlib import Path
 
@@ -115,27 +114,16 @@ def test_a_killed_rank_ends_all_with_one_error(killed_divided: Trained) -> None:
 
 @pytest.mark.parametrize(("size", "how"), [(2, "fsdp"), (4, "ddp"), (1, "none"), (2, "zero1")])
 def test_it_goes_on_otherwise(
-    killed_divided: Trained, divided: Trained, alone: RunFolder, settings, launch: Launcher,
-    tmp_path: Path, size: int, how: str,
-) -> None:  # fmt: skip
-    shutil.copytree(killed_divided.run.path.parents[2], tmp_path / "outputs")
-    words = [*settings, f"output_root={tmp_path / 'outputs'}", f"runtime.parallel={how}"]
-    resumed = launch(words, size)
-    assert resumed.codes == [0] * size
-    assert f"resuming {resumed.run.path} at step 20" in resumed.run.log.read_text()
-    assert_same_curve(resumed.run, alone)
+    killed_divided: Trained, divided: Trained, resume, size: int, how: str
+) -> None:
+    resumed = resume(killed_divided, size, how)
     if how == "fsdp":
-        assert last_weights(resumed.run) == last_weights(divided.run), "bit for bit"
+        assert last_weights(resumed) == last_weights(divided.run), "bit for bit"
 
 
 @pytest.mark.parametrize("size", [1, 4])
-def test_a_run_of_whole_models_goes_on_divided(
-    killed: Trained, alone: RunFolder, settings, launch: Launcher, tmp_path: Path, size: int
-) -> None:  # fmt: skip
-    shutil.copytree(killed.run.path.parents[2], tmp_path / "outputs")
-    resumed = launch([*settings, FSDP, f"output_root={tmp_path / 'outputs'}"], size)
-    assert resumed.codes == [0] * size
-    assert_same_curve(resumed.run, alone)
+def test_a_run_of_whole_models_goes_on_divided(killed: Trained, resume, size: int) -> None:
+    resume(killed, size, "fsdp")
 
 
 def test_a_signal_stops_all(settings, divided: Trained, launch: Launcher, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -76,16 +75,11 @@ def test_a_killed_rank_ends_all_with_one_error(killed: Trained) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_a_killed_run_goes_on_with_any_number_of_ranks(
-    killed: Trained, two: Trained, alone: RunFolder, settings: list[str], tmp_path: Path,
-    launch: Launcher, size: int,
-) -> None:  # fmt: skip
-    shutil.copytree(killed.run.path.parents[2], tmp_path / "outputs")
-    resumed = launch([*settings, f"output_root={tmp_path / 'outputs'}"], size)
-    assert resumed.codes == [0] * size
-    assert f"resuming {resumed.run.path} at step 20" in resumed.run.log.read_text()
-    assert_same_curve(resumed.run, alone)
+    killed: Trained, two: Trained, resume, size: int
+) -> None:
+    resumed = resume(killed, size, "auto")
     if size == 2:
-        assert last_weights(resumed.run) == last_weights(two.run), "as if nothing had happened"
+        assert last_weights(resumed) == last_weights(two.run), "as if nothing had happened"
 
 
 def test_the_writer_killed_is_told_by_another(settings, launch: Launcher, tmp_path: Path) -> None:

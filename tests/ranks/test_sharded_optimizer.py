@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import signal
 from pathlib import Path
 
@@ -89,17 +88,11 @@ def test_muon_divides_whole_matrices(settings, launch: Launcher, tmp_path: Path)
 
 @pytest.mark.parametrize(("size", "how"), [(2, "zero1"), (4, "ddp"), (1, "none"), (1, "zero1")])
 def test_a_killed_run_goes_on_otherwise(
-    settings, two: Trained, alone: RunFolder, launch: Launcher, tmp_path: Path, size: int,
-    how: str, killed_divided: Trained,
-) -> None:  # fmt: skip
-    shutil.copytree(killed_divided.run.path.parents[2], tmp_path / "outputs")
-    words = [*settings, f"output_root={tmp_path / 'outputs'}", f"runtime.parallel={how}"]
-    resumed = launch(words, size)
-    assert resumed.codes == [0] * size
-    assert f"resuming {resumed.run.path} at step 20" in resumed.run.log.read_text()
-    assert_same_curve(resumed.run, alone)
+    killed_divided: Trained, two: Trained, resume, size: int, how: str
+) -> None:
+    resumed = resume(killed_divided, size, how)
     if size == 2:
-        assert saved(resumed.run) == saved(two.run), "as if nothing had happened"
+        assert saved(resumed) == saved(two.run), "as if nothing had happened"
 
 
 @pytest.fixture(scope="module")
@@ -114,15 +107,11 @@ def killed_divided(
 
 @pytest.mark.parametrize("size", [2, 4])
 def test_a_run_of_whole_states_goes_on_divided(
-    killed: Trained, two: Trained, alone: RunFolder, settings, launch: Launcher, tmp_path: Path,
-    size: int,
-) -> None:  # fmt: skip
-    shutil.copytree(killed.run.path.parents[2], tmp_path / "outputs")
-    resumed = launch([*settings, ZERO, f"output_root={tmp_path / 'outputs'}"], size)
-    assert resumed.codes == [0] * size
-    assert_same_curve(resumed.run, alone)
+    killed: Trained, two: Trained, resume, size: int
+) -> None:
+    resumed = resume(killed, size, "zero1")
     if size == 2:
-        assert saved(resumed.run) == saved(two.run)
+        assert saved(resumed) == saved(two.run)
 
 
 def test_a_signal_stops_and_saves_on_all_ranks(
