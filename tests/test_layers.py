@@ -16,6 +16,8 @@ LAYERS: dict[str, int] = {
             "io",
             "background",
             "lock",
+            "native",
+            "allocator",
             "signals",
             "config",
             "device",

@@ -28,6 +28,7 @@ from lmlab.fully_sharded import FullyShardedOptimizer
 from lmlab.gradients import Gradients
 from lmlab.graphed import LAUNCH_BOUND_SECONDS, GraphedGradients
 from lmlab.model import Transformer
+from lmlab.nn import compiled_attention, cpu_attention
 from lmlab.objective import compiled, in_chunks, of_logits
 from lmlab.optim.groups import parameter_groups
 from lmlab.optim.sharded import ShardedOptimizer
@@ -40,7 +41,7 @@ from lmlab.validation import Evaluator
 from lmlab.working import WorkingCopy
 
 # Raised when a change of the code changes the numbers that a run of the same settings computes.
-NUMERICS_VERSION = 2
+NUMERICS_VERSION = 3
 
 
 def build(node: Config, **supplied: Any) -> Any:
@@ -192,14 +193,19 @@ def build_scratch_network(config: Config, device: Device) -> Transformer:
         for parameter in network.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(0.0, 0.02, generator=generator)
-    adapt(network, device)
+    adapt(config, network, device)
     return network
 
 
-def adapt(model: Transformer, device: Device) -> None:
+def adapt(config: Config, model: Transformer, device: Device) -> None:
     """Let a model's parts compute as the policy does on this device."""
-    if device.device.type == "cpu" and not device.policy.is_plain:
-        model.keep_attention_plain()
+    if device.device.type != "cpu" or device.policy.is_plain:
+        return
+    if device.compile and compiled_attention.is_supported():
+        compiled_attention.prepare(model.d_head, cache_folder(config) / "kernels")
+        model.attend_by(compiled_attention.causal_attention)
+    else:
+        model.attend_by(cpu_attention.causal_attention)
 
 
 def build_optimizer(config: Config, model: Transformer) -> torch.optim.Optimizer:
@@ -221,7 +227,7 @@ def build_gradients(
     training = config.training
     working = WorkingCopy(model) if device.policy.precision == "bf16" else None
     own = model if working is None else working.model
-    adapt(own, device)
+    adapt(config, own, device)
     objective = of_logits(own)
     if not device.policy.is_plain:
         objective = in_chunks(own)

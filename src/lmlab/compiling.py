@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 from lmlab.io import hash_json, read_json, write_json_once
+from lmlab.native import find_compiler
 
 # Seconds that a first compiled step takes more than an eager one: with an empty cache, and with
 # one that holds this step's kernels.
@@ -85,8 +85,7 @@ def has_compiler(device_type: str) -> bool:
         return importlib.util.find_spec("triton") is not None
     if device_type != "cpu":
         return False
-    named = os.environ.get("CXX")
-    return any(shutil.which(name) for name in ([named] if named else ["g++", "clang++", "c++"]))
+    return find_compiler() is not None
 
 
 def share_cache(cache: Path) -> None:

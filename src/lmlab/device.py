@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from lmlab.allocator import keep_freed_memory
 from lmlab.errors import ConfigError
 from lmlab.policy import Policy, resolve_policy
 
@@ -56,6 +57,8 @@ class Device:
             core_sharers: processes of the run that compute on the same cores.
         """
         torch.set_num_threads(max(1, self.threads // core_sharers))
+        if self.device.type == "cpu":
+            keep_freed_memory()
         if self.deterministic and self.device.type == "cuda":
             # cuBLAS reads it when its first handle is made, and is not repeatable without it.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

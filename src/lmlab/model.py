@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from lmlab.nn import cpu_attention
-from lmlab.nn.attention import CausalSelfAttention
+from lmlab.nn.attention import CausalAttention, CausalSelfAttention
 from lmlab.nn.block import Block
 from lmlab.nn.cache import KVCache
 from lmlab.nn.joint import joint_products
@@ -118,14 +117,14 @@ class Transformer(nn.Module):
             if hasattr(part, "products"):
                 setattr(part, "products", joint_products)  # noqa: B010, its type is not told
 
-    def keep_attention_plain(self) -> None:
-        """Compute causal attention on a CPU by plain products from now on, in float32.
+    def attend_by(self, causal_attention: CausalAttention) -> None:
+        """Let layers mix values by this function, where tokens stand at 0 .. T-1 without a mask.
 
-        See :mod:`lmlab.nn.cpu_attention`.
+        See :func:`lmlab.nn.attention.causal_attention`.
         """
         for part in self.modules():
             if isinstance(part, CausalSelfAttention):
-                part.causal_attention = cpu_attention.causal_attention
+                part.causal_attention = causal_attention
 
     def make_caches(self, batch_size: int, max_length: int) -> list[KVCache]:
         """Return an empty cache for each layer, with room for ``max_length`` tokens."""

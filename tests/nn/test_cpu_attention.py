@@ -66,10 +66,10 @@ def test_what_the_compiler_is_told_is_so(dtype: torch.dtype) -> None:
     *inputs, gradient = parts((2, 3, 17, 16), dtype)
     behind = [part.detach().transpose(1, 2).contiguous().transpose(1, 2) for part in inputs]
     for laid in (inputs, behind, [inputs[0], *behind[1:]]):
-        torch.library.opcheck(cpu_attention._attend, tuple(laid))
+        torch.library.opcheck(cpu_attention._operation, tuple(laid))
         kept = [part.detach() for part in laid]
-        results = cpu_attention._attend(*kept)
-        torch.library.opcheck(cpu_attention._attend_backward, (gradient, *kept, *results))
+        results = cpu_attention._operation(*kept)
+        torch.library.opcheck(cpu_attention._backward_operation, (gradient, *kept, *results))
 
 
 def test_parts_of_a_batch_give_the_bits_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

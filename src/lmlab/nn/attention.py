@@ -12,12 +12,25 @@ from lmlab.nn.joint import Products, separate_products
 from lmlab.nn.norm import RMSNorm
 from lmlab.nn.pos import Positions
 
+CausalAttention = Callable[[Tensor, Tensor, Tensor, Positions], Tensor]
 
-def causal_attention(q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor) -> Tensor:
-    """Each token's mixture of the values so far, by torch's fused kernel: (B, H, T, K)."""
+
+def causal_attention(
+    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, pos: Positions | None = None
+) -> Tensor:
+    """Each token's mixture of the values so far, by torch's fused kernel: (B, H, T, K).
+
+    Args:
+        q_BHTK: queries.
+        k_BGTK: keys; each head serves H / G of the queries'.
+        v_BGTK: values.
+        pos: marks queries and keys of tokens 0 .. T-1; None where they are marked.
+    """
+    if pos is not None:
+        q_BHTK, k_BGTK = pos.rotate(q_BHTK, None), pos.rotate(k_BGTK, None)
     grouped = k_BGTK.shape[1] != q_BHTK.shape[1]
     return F.scaled_dot_product_attention(
-        q_BHTK, k_BGTK, v_BGTK, is_causal=True, enable_gqa=grouped
+        q_BHTK, k_BGTK, v_BGTK.to(q_BHTK.dtype), is_causal=True, enable_gqa=grouped
     )
 
 
@@ -59,7 +72,7 @@ class CausalSelfAttention(nn.Module):
         self.q_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
         self.k_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
         self.products: Products = separate_products
-        self.causal_attention: Callable[[Tensor, Tensor, Tensor], Tensor] = causal_attention
+        self.causal_attention: CausalAttention = causal_attention
         # One object serves all layers and belongs to the model; kept out of this module's children
         # so that its parameters appear once.
         self._pos = [pos]
@@ -82,23 +95,29 @@ class CausalSelfAttention(nn.Module):
         """
         (pos,) = self._pos
         q, k, v = map(self._split, self.products(x_BTD, (self.q, self.k, self.v)))
-        q = pos.rotate(self.q_norm(q), positions_BT)
-        k = pos.rotate(self.k_norm(k), positions_BT)
-        if cache is not None:
-            k, v = cache.append(k.to(cache.k_BGSK.dtype), v.to(cache.v_BGSK.dtype))
-            k, v = k.to(q.dtype), v.to(q.dtype)
-        if mask_BTS is None:
-            mixed = self.causal_attention(q, k, v.to(q.dtype))
+        q, k = self.q_norm(q), self.k_norm(k)
+        if positions_BT is None and cache is None and mask_BTS is None:
+            mixed = self.causal_attention(q, k, v, pos)
         else:
-            mixed = F.scaled_dot_product_attention(
-                q,
-                k,
-                v.to(q.dtype),
-                attn_mask=mask_BTS[:, None],
-                enable_gqa=self.num_kv_heads != self.num_heads,
-            )
+            q, k = pos.rotate(q, positions_BT), pos.rotate(k, positions_BT)
+            if cache is not None:
+                k, v = cache.append(k.to(cache.k_BGSK.dtype), v.to(cache.v_BGSK.dtype))
+            mixed = self._masked(q, k.to(q.dtype), v.to(q.dtype), mask_BTS)
         update: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return update
+
+    def _masked(
+        self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask_BTS: Tensor | None
+    ) -> Tensor:
+        if mask_BTS is None:
+            return causal_attention(q_BHTK, k_BGSK, v_BGSK)
+        return F.scaled_dot_product_attention(
+            q_BHTK,
+            k_BGSK,
+            v_BGSK,
+            attn_mask=mask_BTS[:, None],
+            enable_gqa=self.num_kv_heads != self.num_heads,
+        )
 
     def _split(self, x_BTD: Tensor) -> Tensor:
         """Give each head its own axis: (B, heads, T, K)."""

@@ -67,7 +67,7 @@ def _shared(
     # Torch's attention has no stacked form on a CPU: one place after the other, where it is used.
     warnings.filterwarnings("ignore", message=".*batching rule")
     template = assemble.build_network(config).to(device.device)
-    assemble.adapt(template, device)
+    assemble.adapt(config, template, device)
     parameters = StackedParameters(template, size, device.device)
     gradients = StackedGradients(
         template,
