@@ -7,10 +7,11 @@ import signal
 import pytest
 import torch
 
-from lmlab import resolve
+from lmlab import assemble, resolve
 from lmlab.config.compose import compose
 from lmlab.config.retired import upgrade
 from lmlab.errors import ConfigError
+from lmlab.native import find_compiler
 from lmlab.policy import has_bf16
 from lmlab.run import execute
 from lmlab.trainer import StopRequest
@@ -33,9 +34,16 @@ def weights(run) -> bytes:
     return (run.checkpoints / "step_00000020" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("kernels", ["torch's", "own"])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_losses_bits_and_resume(overrides, monkeypatch, policy: str) -> None:
+def test_losses_bits_and_resume(overrides, monkeypatch, policy: str, kernels: str) -> None:
+    """``own`` is a compiled run's attention and joint products, in torch's own operations."""
     overrides = [*overrides, f"runtime.policy={policy}", "runtime.threads=2"]
+    if kernels == "own":
+        if find_compiler() is None:
+            pytest.skip("no C++ compiler here")
+        overrides.append("runtime.compile=true")
+        monkeypatch.setattr(assemble, "compiled", lambda objective, device: objective)
     straight = execute(compose([*overrides, "study=straight"])).run
     wanted, tolerance = GOLDEN[policy]
     losses = [row["loss"] for row in straight.rows("validation")]
