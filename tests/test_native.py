@@ -77,3 +77,15 @@ def test_a_missing_compiler_is_told(
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ConfigError, match=r"needs a C\+\+ compiler.*runtime\.compile=false"):
         build_library(source, tmp_path, {"FACTOR": 2})
+
+
+@needs_compiler
+def test_headers_are_a_part_of_a_source(source: Path, tmp_path: Path) -> None:
+    source.write_text('#include "factor.h"\nextern "C" int twice(int x) { return x * FACTOR; }')
+    for factor in (2, 3):
+        (tmp_path / "factor.h").write_text(f"#define FACTOR {factor}")
+        assert build_library(source, tmp_path / "kernels", {}).twice(5) == 5 * factor
+
+
+def test_only_linux_is_supported() -> None:
+    assert native.is_supported() == (sys.platform == "linux")

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from lmlab import native
 from lmlab.background import InBackground
 from lmlab.checkpoint import Checkpoints
 from lmlab.compiling import GPU_RATE, share_cache
@@ -28,7 +29,7 @@ from lmlab.fully_sharded import FullyShardedOptimizer
 from lmlab.gradients import Gradients
 from lmlab.graphed import LAUNCH_BOUND_SECONDS, GraphedGradients
 from lmlab.model import Transformer
-from lmlab.nn import compiled_attention, cpu_attention
+from lmlab.nn import compiled_attention, compiled_loss, cpu_attention
 from lmlab.objective import compiled, in_chunks, of_logits
 from lmlab.optim.groups import parameter_groups
 from lmlab.optim.sharded import ShardedOptimizer
@@ -41,7 +42,7 @@ from lmlab.validation import Evaluator
 from lmlab.working import WorkingCopy
 
 # Raised when a change of the code changes the numbers that a run of the same settings computes.
-NUMERICS_VERSION = 3
+NUMERICS_VERSION = 4
 
 
 def build(node: Config, **supplied: Any) -> Any:
@@ -201,11 +202,19 @@ def adapt(config: Config, model: Transformer, device: Device) -> None:
     """Let a model's parts compute as the policy does on this device."""
     if device.device.type != "cpu" or device.policy.is_plain:
         return
-    if device.compile and compiled_attention.is_supported():
-        compiled_attention.prepare(model.d_head, cache_folder(config) / "kernels")
+    if _has_own_kernels(device):
+        compiled_attention.prepare(model.d_head, _kernel_folder(config))
         model.attend_by(compiled_attention.causal_attention)
     else:
         model.attend_by(cpu_attention.causal_attention)
+
+
+def _has_own_kernels(device: Device) -> bool:
+    return device.compile and device.device.type == "cpu" and native.is_supported()
+
+
+def _kernel_folder(config: Config) -> Path:
+    return cache_folder(config) / "kernels"
 
 
 def build_optimizer(config: Config, model: Transformer) -> torch.optim.Optimizer:
@@ -230,7 +239,11 @@ def build_gradients(
     adapt(config, own, device)
     objective = of_logits(own)
     if not device.policy.is_plain:
-        objective = in_chunks(own)
+        loss = None
+        if _has_own_kernels(device):
+            compiled_loss.prepare(_kernel_folder(config))
+            loss = compiled_loss.chunked_cross_entropy
+        objective = in_chunks(own, loss)
     if device.compile:
         own.join_products()  # eager, the parts of the joint result would stay in memory together
         share_cache(cache_folder(config))

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,11 @@ from lmlab.errors import ConfigError
 from lmlab.io import hash_json, make_folder
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-Wno-psabi")
+
+
+def is_supported() -> bool:
+    """Whether compilers here have the threads that it needs; Apple's does not come with them."""
+    return sys.platform == "linux"
 
 
 def find_compiler() -> str | None:
@@ -28,7 +34,7 @@ def build_library(source: Path, folder: Path, macros: Mapping[str, int]) -> ctyp
     """Compile a source, or find what was compiled from it before, and load it.
 
     Args:
-        source: C++17, with OpenMP where it likes.
+        source: C++17, with OpenMP where it likes, and with the headers beside it.
         folder: that keeps libraries, for all kinds of processors that share it.
         macros: that are defined for it.
 
@@ -42,7 +48,8 @@ def build_library(source: Path, folder: Path, macros: Mapping[str, int]) -> ctyp
             "here; install one, or set runtime.compile=false"
         )
     command = [compiler, *FLAGS, *(f"-D{name}={value}" for name, value in macros.items())]
-    made_from = [source.read_text("utf-8"), command, _told_by(compiler), _processor()]
+    texts = [path.read_text("utf-8") for path in (source, *sorted(source.parent.glob("*.h")))]
+    made_from = [texts, command, _told_by(compiler), _processor()]
     library = folder / f"{source.stem}-{hash_json(made_from)[:24]}.so"
     if not library.exists():
         make_folder(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -13,6 +14,8 @@ from lmlab.nn.loss import cross_entropy
 from lmlab.nn.loss_counts import chunk_rows
 
 Objective = Callable[[Tensor, Tensor], Tensor]
+# Of what the head is given (tokens, D), its weight (V, D) and the targets (tokens).
+HeadLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def of_logits(forward: Callable[[Tensor], Tensor]) -> Objective:
@@ -24,13 +27,19 @@ def of_logits(forward: Callable[[Tensor], Tensor]) -> Objective:
     return objective
 
 
-def in_chunks(model: Transformer) -> Objective:
-    """The mean loss, the logits of a chunk of tokens at a time."""
+def in_chunks(model: Transformer, loss: HeadLoss | None = None) -> Objective:
+    """The mean loss, the logits of a chunk of tokens at a time.
+
+    Args:
+        model: whose loss it is.
+        loss: computes it from what the head is given; torch's operations do unless given.
+    """
     rows = chunk_rows(model.head.out_features, model.head.weight.device.type)
+    head_loss = loss or functools.partial(chunked_cross_entropy, rows=rows)
 
     def objective(inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
         hidden = model.hidden(inputs_BT).flatten(0, 1)
-        return chunked_cross_entropy(hidden, model.head.weight, targets_BT.flatten(), rows)
+        return head_loss(hidden, model.head.weight, targets_BT.flatten())
 
     return objective
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from lmlab import native
 from lmlab.assemble import build_gradients, build_network
 from lmlab.config.compose import compose
 from lmlab.device import Device
-from lmlab.native import find_compiler
 from lmlab.nn import compiled_attention
 from lmlab.nn.attention import CausalSelfAttention
 from lmlab.nn.compiled_attention import causal_attention
@@ -21,7 +20,7 @@ from lmlab.nn.pos import NoPE, Positions, RoPE
 from lmlab.policy import Policy
 
 pytestmark = pytest.mark.skipif(
-    find_compiler() is None or not compiled_attention.is_supported(),
+    native.find_compiler() is None or not native.is_supported(),
     reason="no C++ compiler with OpenMP here",
 )
 # B, H, G, T, K: less than a lane, odd, more than a block, groups, more than a panel.
@@ -221,7 +220,3 @@ def test_a_compiled_run_has_it_on_a_cpu(
     layers = [part for part in model.modules() if isinstance(part, CausalSelfAttention)]
     assert layers
     assert all((layer.causal_attention is causal_attention) == own for layer in layers)
-
-
-def test_only_linux_is_supported() -> None:
-    assert compiled_attention.is_supported() == (sys.platform == "linux")

@@ -7,7 +7,6 @@ processor multiplies those. ``causal_attention.cpp`` says how.
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,6 @@ from lmlab.nn.pos import Positions, RoPE
 
 SOURCE = Path(__file__).with_name("causal_attention.cpp")
 _libraries: dict[int, ctypes.CDLL] = {}
-
-
-def is_supported() -> bool:
-    """Whether compilers here have the threads that it needs; Apple's does not come with them."""
-    return sys.platform == "linux"
 
 
 def prepare(d_head: int, folder: Path) -> None:

@@ -6,9 +6,19 @@ from __future__ import annotations
 # where a step of small_17m is fastest); a GPU wants large products (128 MiB).
 VALUES_A_CHUNK = {"cpu": 1 << 23, "cuda": 1 << 25, "mps": 1 << 25}
 FEWEST_ROWS = 128  # below that, products get slow
+# Logits that gradients take the place of: a product of more tokens, measured, is the faster one.
+BYTES_IN_PLACE = 1 << 26
 
 
 def chunk_rows(vocab_size: int, device_type: str) -> int:
     """Tokens of a chunk: the power of two whose logits stay below :data:`VALUES_A_CHUNK`."""
-    fitting = max(1, VALUES_A_CHUNK[device_type] // vocab_size)
-    return max(FEWEST_ROWS, 1 << (fitting.bit_length() - 1))
+    return _rows(VALUES_A_CHUNK[device_type] // vocab_size)
+
+
+def chunk_rows_in_place(vocab_size: int, item_size: int) -> int:
+    """Tokens of a chunk whose logits, of ``item_size`` bytes, are its only large tensor."""
+    return _rows(BYTES_IN_PLACE // (vocab_size * item_size))
+
+
+def _rows(fitting: int) -> int:
+    return max(FEWEST_ROWS, 1 << (max(1, fitting).bit_length() - 1))
