@@ -38,5 +38,5 @@ def faults_of(mode: str) -> int:
 
 
 def test_large_tensors_come_from_memory_that_the_process_has() -> None:
-    # Not none: a small piece that lands in the middle of freed memory makes the heap grow once more.
+    # Not none: a small piece that lands amid freed memory makes the heap grow once more.
     assert 4 * faults_of("kept") < faults_of("asked for again")
