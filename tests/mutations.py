@@ -59,6 +59,8 @@ MUTATIONS = [
              "tests/nn/test_compiled_loss.py"),
     Mutation("a library of other headers", "native.py",
              '(source, *sorted(source.parent.glob("*.h")))', "(source,)", "tests/test_native.py"),
+    Mutation("wandb starts with the run", "tracking/wandb_worker.py", "    select.select([sys.stdin], [], [])",
+             "    pass", "tests/test_tracking.py -k behind"),
     Mutation("a library for another processor", "native.py", "_told_by(compiler), _processor()]",
              "_told_by(compiler)]", "tests/test_native.py"),
     Mutation("freed memory is given back", "allocator.py", "mallopt(_MMAP_MAX, 0)",

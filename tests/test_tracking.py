@@ -279,6 +279,34 @@ def test_a_wandb_that_fails_ends_the_tracking_only(
     assert len([record for record in caplog.records if record.name == "lmlab.tracking"]) == 1
 
 
+@pytest.mark.parametrize("reason", ["the first update", "a long wait", "the end"])
+def test_wandb_starts_behind_the_first_update(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    """Importing it takes a processor for a second, and the first update would wait that long."""
+    monkeypatch.setattr(wandb_process, "START_SECONDS", 2.0 if reason == "a long wait" else 600.0)
+    (tmp_path / "faulty").mkdir()
+    code = f"open({str(tmp_path / 'imported')!r}, 'w').close()\n"
+    code += FAULTY.format(log="pass", finish="pass", init="return Run()")
+    (tmp_path / "faulty" / "wandb.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path / "faulty")
+    tracker = start(tmp_path)
+    tracker.log(ROWS[0])
+    time.sleep(1)
+    assert not (tmp_path / "imported").exists()
+    if reason == "the end":
+        tracker.finish(0)
+        assert (tmp_path / "imported").exists()
+        return
+    if reason == "the first update":
+        tracker.log(ROWS[1])
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "imported").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    tracker.finish(0)
+
+
 def test_a_killed_run_leaves_its_rows(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; "

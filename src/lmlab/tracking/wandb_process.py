@@ -24,6 +24,7 @@ from lmlab.io import make_folder, write_json, writing
 log = logging.getLogger("lmlab.tracking")
 
 FINISH_SECONDS = 30.0
+START_SECONDS = 10.0
 _MOST_WAITING = 20_000  # rows, a few MB; more means that nobody takes them
 # Modules are found as in this process, wherever it was started; its __main__ is not run again.
 _START = (
@@ -34,6 +35,8 @@ _START = (
 
 class WandbTracker:
     """One session of a wandb run. No call but ``finish`` ever waits.
+
+    wandb starts behind the first update, or where that takes long, after ten seconds.
 
     Args:
         folder: where wandb keeps its files.
@@ -68,6 +71,7 @@ class WandbTracker:
             os.close(reporting)
         self._lines: queue.Queue[bytes | None] = queue.Queue(_MOST_WAITING)
         self._is_open, self._has_reported = True, False
+        self._may_start = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(reports,), daemon=True)
         self._writer = threading.Thread(target=self._write, daemon=True)
         self._reader.start()
@@ -76,6 +80,8 @@ class WandbTracker:
     def log(self, row: dict[str, Any]) -> None:
         """Send a row; see :class:`lmlab.tracking.Tracker`."""
         self._send("log", row)
+        if row["kind"] == "train":
+            self._may_start.set()
 
     def samples(self, rows: Sequence[dict[str, str]]) -> None:
         """Send samples as a table; see :class:`lmlab.tracking.Tracker`."""
@@ -89,6 +95,7 @@ class WandbTracker:
         """End the session; leaves wandb behind where it takes longer than half a minute."""
         self._send("finish", exit_code)
         self._is_open = False
+        self._may_start.set()
         with contextlib.suppress(queue.Full):
             self._lines.put_nowait(None)
         try:
@@ -112,6 +119,7 @@ class WandbTracker:
     def _write(self) -> None:
         pipe = self._process.stdin
         assert pipe is not None
+        self._may_start.wait(START_SECONDS)
         try:
             while (line := self._lines.get()) is not None:
                 pipe.write(line)

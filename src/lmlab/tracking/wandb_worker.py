@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 import threading
 import time
@@ -31,6 +32,8 @@ def main(session: str, reporting: str, failed_online: str = "") -> int:
     """
     order = json.loads(Path(session).read_text("utf-8"))
     threading.Thread(target=_leave_with, args=(order["parent"],), daemon=True).start()
+    # wandb's import alone takes a processor for a second: the run says when it can spare one.
+    select.select([sys.stdin], [], [])
     try:
         run = _start(order, int(reporting), failed_online)
     except Exception as error:
