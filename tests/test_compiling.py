@@ -25,14 +25,14 @@ def test_long_runs_are_compiled_and_short_ones_are_not(tmp_path: Path) -> None:
 
 
 def test_a_warm_cache_makes_shorter_runs_worth_it(tmp_path: Path) -> None:
-    short = dataclasses.replace(WORK, steps=200)
+    short = dataclasses.replace(WORK, steps=150)
     assert not decide(short, tmp_path / "cold")
     decide(WORK, tmp_path / "warm")
     assert decide(short, tmp_path / "warm")
 
 
 def test_what_was_decided_stays_so_though_the_cache_has_become_warm(tmp_path: Path) -> None:
-    short = dataclasses.replace(WORK, steps=200)
+    short = dataclasses.replace(WORK, steps=150)
     assert not decide(short, tmp_path)
     decide(WORK, tmp_path)
     assert not decide(short, tmp_path), "a rerun must find its run again"
