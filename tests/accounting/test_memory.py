@@ -60,7 +60,9 @@ def test_activations_are_what_autograd_saves(
 ) -> None:
     question = Question(fused_attention=not plain_attention)
     worst = 0.0
-    for model in models:
+    # Of all but the first case every fifth: the numbers of options have no 5 in them.
+    every = policy == "exact" and not plain_attention
+    for model in models if every else models[::5]:
         counted = count_model(model)
         how = computing({"model": model}, "cpu", question, policy)
         saved = saved_bytes(build(model), counted.context, policy, plain_attention)
