@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import operator
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,7 +29,7 @@ class Tables:
         pattern: one of :data:`~lmlab.tokenizer.kernels.kinds.KINDS`.
         vocab_size: decides whether ids take two bytes or four.
         byte_ids: id of each byte.
-        merges: rank and resulting id of each pair of ids.
+        merge_ids: left, right and resulting id of each merge, by rank.
         special_ids: id of each special token.
     """
 
@@ -41,7 +40,7 @@ class Tables:
         pattern: str,
         vocab_size: int,
         byte_ids: Sequence[int],
-        merges: Mapping[tuple[int, int], tuple[int, int]],
+        merge_ids: array[int],
         special_ids: Mapping[str, int],
     ) -> None:
         self.kernels = kernels
@@ -54,16 +53,14 @@ class Tables:
         self.special_numbers, self.special_text = pack(specials)
         self.special_ids = np.array([encoded[token] for token in specials], dtype=np.int64)
         self.byte_ids = np.array(byte_ids, dtype=np.int32)
-        self.pairs, self.pair_mask = self._pairs(merges)
+        self.pairs, self.pair_mask = self._pairs(merge_ids)
 
-    def _pairs(self, merges: Mapping[tuple[int, int], tuple[int, int]]) -> tuple[Array, int]:
-        rows = np.empty((len(merges), 3), dtype=np.int64)
-        numbers = itertools.chain.from_iterable(merges)
-        rows[:, :2] = np.fromiter(numbers, np.int64, 2 * len(merges)).reshape(-1, 2)
-        rows[:, 2] = np.fromiter(map(operator.itemgetter(1), merges.values()), np.int64)
-        size = 1 << (2 * len(merges) + 1).bit_length()
+    def _pairs(self, merge_ids: array[int]) -> tuple[Array, int]:
+        rows = np.array(merge_ids, dtype=np.int64)
+        count = len(rows) // 3
+        size = 1 << (2 * count + 1).bit_length()
         pairs = np.empty(2 * size, dtype=np.uint64)
-        self.kernels["fill_pairs"](address(rows), len(merges), address(pairs), size - 1)
+        self.kernels["fill_pairs"](address(rows), count, address(pairs), size - 1)
         return pairs, size - 1
 
     def cut(self, text: Array, end: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-import operator
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +77,7 @@ class Tokenizer:
         for index, value in self.vocab.items():
             if index not in reserved:
                 self._ids.setdefault(value, index)  # two merges may have one result
-        self._merges = _merge_table(self.merges, self._ids)
+        self._merge_ids = _merge_ids(self.merges, self._ids)
         self.byte_ids = _byte_ids(self._ids)
         self._pretokenizer = PreTokenizer(pattern, self.special_tokens)
         self._cache: dict[str, list[int]] = {}
@@ -98,6 +98,12 @@ class Tokenizer:
     def hash(self) -> str:
         """SHA-256 of everything that the behaviour depends on."""
         return hash_json(self._content())
+
+    @functools.cached_property
+    def _merges(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """Rank and resulting id of each pair of ids: for encoding in Python."""
+        lefts, rights, results = (self._merge_ids[part::3] for part in range(3))
+        return dict(zip(zip(lefts, rights, strict=True), enumerate(results), strict=True))
 
     @functools.cached_property
     def token_byte_lengths(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -145,7 +151,7 @@ class Tokenizer:
                 pattern=self.pattern,
                 vocab_size=self.vocab_size,
                 byte_ids=self.byte_ids,
-                merges=self._merges,
+                merge_ids=self._merge_ids,
                 special_ids=self._special_ids,
             )
             self._fast = None if tables is None else FastEncoder(tables)
@@ -292,25 +298,20 @@ def _byte_ids(ids: dict[bytes, int]) -> list[int]:
     return [ids[bytes([byte])] for byte in range(256)]
 
 
-def _merge_table(
-    merges: Sequence[tuple[bytes, bytes]], ids: dict[bytes, int]
-) -> dict[tuple[int, int], tuple[int, int]]:
+def _merge_ids(merges: Sequence[tuple[bytes, bytes]], ids: dict[bytes, int]) -> array[int]:
+    """Left, right and resulting id of each merge, the same merge once: where it first stands."""
+    distinct = dict.fromkeys(merges)
+    found = array("i", bytes(12 * len(distinct)))
     try:
-        sides = [list(map(ids.__getitem__, side)) for side in zip(*merges, strict=True)]
-        results = map(ids.__getitem__, itertools.starmap(operator.add, merges))
-        table = dict(zip(zip(*sides, strict=True), enumerate(results), strict=True))
-        if len(table) == len(merges):
-            return table
+        found[0::3] = array("i", [ids[left] for left, _ in distinct])
+        found[1::3] = array("i", [ids[right] for _, right in distinct])
+        found[2::3] = array("i", [ids[left + right] for left, right in distinct])
     except KeyError:
-        pass  # which one is told below
-    # A merge that stands there twice counts where it stands first.
-    table = {}
-    for rank, (left, right) in enumerate(merges):
-        try:
-            table.setdefault((ids[left], ids[right]), (rank, ids[left + right]))
-        except KeyError as error:
-            raise DataError(
-                f"merge {rank}, {left!r} + {right!r}, needs {error.args[0]!r}: the vocabulary "
-                "lacks it"
-            ) from None
-    return table
+        for rank, (left, right) in enumerate(merges):
+            for part in (left, right, left + right):
+                if part not in ids:
+                    raise DataError(
+                        f"merge {rank}, {left!r} + {right!r}, needs {part!r}: the vocabulary "
+                        "lacks it"
+                    ) from None
+    return found
