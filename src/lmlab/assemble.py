@@ -18,7 +18,7 @@ import torch
 from lmlab import native
 from lmlab.background import InBackground
 from lmlab.checkpoint import Checkpoints
-from lmlab.compiling import GPU_RATE, share_cache
+from lmlab.compiling import share_cache
 from lmlab.config.compose import Config, meaning, plain
 from lmlab.data.batches import Batches, validation_windows
 from lmlab.data.sources import Corpus
@@ -27,7 +27,7 @@ from lmlab.device import Device
 from lmlab.errors import ConfigError
 from lmlab.fully_sharded import FullyShardedOptimizer
 from lmlab.gradients import Gradients
-from lmlab.graphed import LAUNCH_BOUND_SECONDS, GraphedGradients
+from lmlab.graphed import Compute, graphed
 from lmlab.model import Transformer
 from lmlab.nn import compiled_attention, compiled_loss, cpu_attention
 from lmlab.objective import compiled, in_chunks, of_logits
@@ -231,7 +231,7 @@ def build_gradients(
     device: Device,
     micro_batch_size: int | None = None,
     ranks: Ranks = ALONE,
-) -> Gradients | GraphedGradients:
+) -> Compute:
     """What computes an update's gradients; the micro-batch is the run's unless given."""
     training = config.training
     working = WorkingCopy(model) if device.policy.precision == "bf16" else None
@@ -253,12 +253,19 @@ def build_gradients(
         micro_batch_size=micro_batch_size or training.micro_batch_size or training.batch_size,
         working=working,
     )
-    step_flops = 3 * model.forward_flops_per_token() * model.context_length * training.batch_size
     if ranks.divides_model:
         return gradients  # what its hooks do cannot be recorded
-    if device.device.type == "cuda" and step_flops < LAUNCH_BOUND_SECONDS * GPU_RATE:
-        return GraphedGradients(gradients, list(model.parameters()))
-    return gradients
+    return graphed(
+        gradients, list(model.parameters()),
+        device=device.device, step_flops=training_flops(config, model),
+        setting=config.runtime.cuda_graph,
+    )  # fmt: skip
+
+
+def training_flops(config: Config, model: Transformer) -> int:
+    """FLOPs of the passes of an update: a backward pass takes two of each forward one."""
+    num_tokens: int = config.training.batch_size * model.context_length
+    return 3 * model.forward_flops_per_token() * num_tokens
 
 
 def build_schedule(config: Config) -> Callable[[int], float]:

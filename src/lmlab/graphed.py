@@ -13,11 +13,36 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+from lmlab.compiling import GPU_RATE
+
 LAUNCH_BOUND_SECONDS = 0.02  # of predicted work a step: longer ones keep the device busy anyway
 WARM_UP = 3  # passes before recording: libraries choose their kernels, Inductor compiles
 log = logging.getLogger(__name__)
 
 Compute = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def graphed(
+    compute: Compute,
+    parameters: Sequence[nn.Parameter],
+    *,
+    device: torch.device,
+    step_flops: int,
+    setting: str | bool,
+) -> Compute:
+    """``compute``, recorded as a graph where launches take longer than the work.
+
+    Args:
+        compute: see :class:`GraphedGradients`.
+        parameters: see :class:`GraphedGradients`.
+        device: that it computes on; there are graphs on CUDA alone.
+        step_flops: FLOPs of a call.
+        setting: ``runtime.cuda_graph``: ``auto``, or False for no graph.
+    """
+    is_small = step_flops < LAUNCH_BOUND_SECONDS * GPU_RATE
+    if device.type == "cuda" and is_small and setting == "auto":
+        return GraphedGradients(compute, parameters)
+    return compute
 
 
 class GraphedGradients:

@@ -22,7 +22,7 @@ def check_rules(config: dict[str, Any]) -> None:
     for rules in (_names, _model, _vocabulary, _training, _intervals, _samples, _runtime):
         for key, fine, accepted in rules(config):
             if not fine:
-                raise ConfigError(f"{key}={_value(config, key)}: accepted is {accepted}")
+                raise ConfigError(f"{key}={_as_typed(_value(config, key))}: accepted is {accepted}")
     _check_schedule(config)
 
 
@@ -34,6 +34,11 @@ def _value(config: dict[str, Any], key: str) -> Any:
     for part in key.split("."):
         node = node[part]
     return node
+
+
+def _as_typed(value: Any) -> str:
+    """A value as an override would say it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _names(config: dict[str, Any]) -> Rules:
@@ -135,6 +140,7 @@ def _runtime(config: dict[str, Any]) -> Rules:
     yield "runtime.threads", threads == "auto" or number, "auto, or 1 or more"
     fine = runtime["preflight"] in _PREFLIGHTS
     yield "runtime.preflight", fine, "refuse, warn or off ('off' in quotes in a YAML file)"
+    yield "runtime.cuda_graph", runtime["cuda_graph"] in ("auto", False), "auto or false"
     yield "runtime.beside", runtime["beside"] >= 0, "0 or more"
     yield "runtime.parallel", runtime["parallel"] in _PARALLEL, " or ".join(_PARALLEL)
 

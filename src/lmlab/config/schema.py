@@ -93,6 +93,7 @@ class Runtime:
     preflight: str = "refuse"  # configurations frozen before these existed stay readable
     beside: int = 0
     parallel: str = "auto"
+    cuda_graph: Any = "auto"
 
 
 @dataclasses.dataclass

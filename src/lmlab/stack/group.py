@@ -12,6 +12,7 @@ from lmlab import assemble, resolve
 from lmlab.config.compose import Config
 from lmlab.device import Device
 from lmlab.errors import ConfigError
+from lmlab.graphed import Compute, graphed
 from lmlab.stack.eligible import obstacle, stack_key
 from lmlab.stack.gradients import StackedGradients
 from lmlab.stack.member import Member
@@ -60,9 +61,7 @@ def _check(configs: Sequence[Config], device: Device) -> None:
         )
 
 
-def _shared(
-    config: Config, size: int, device: Device
-) -> tuple[StackedParameters, StackedGradients]:
+def _shared(config: Config, size: int, device: Device) -> tuple[StackedParameters, Compute]:
     """What the runs have in common: the weights' memory, and the passes."""
     # Torch's attention has no stacked form on a CPU: one place after the other, where it is used.
     warnings.filterwarnings("ignore", message=".*batching rule")
@@ -76,12 +75,14 @@ def _shared(
         products=torch.bfloat16 if device.policy.precision == "bf16" else torch.float32,
         compiled=device.compile,
     )
-    return parameters, gradients
+    return parameters, graphed(
+        gradients, list(parameters.tensors.values()),
+        device=device.device, step_flops=size * assemble.training_flops(config, template),
+        setting=config.runtime.cuda_graph,
+    )  # fmt: skip
 
 
-def _train(
-    members: Sequence[Member], parameters: StackedParameters, gradients: StackedGradients
-) -> None:
+def _train(members: Sequence[Member], parameters: StackedParameters, gradients: Compute) -> None:
     inputs_KBT: torch.Tensor | None = None
     while going := [(member, member.batch) for member in members if member.batch is not None]:
         if inputs_KBT is None:
