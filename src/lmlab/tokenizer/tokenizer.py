@@ -306,12 +306,14 @@ def _merge_ids(merges: Sequence[tuple[bytes, bytes]], ids: dict[bytes, int]) -> 
         found[0::3] = array("i", [ids[left] for left, _ in distinct])
         found[1::3] = array("i", [ids[right] for _, right in distinct])
         found[2::3] = array("i", [ids[left + right] for left, right in distinct])
+        return found
     except KeyError:
-        for rank, (left, right) in enumerate(merges):
-            for part in (left, right, left + right):
-                if part not in ids:
-                    raise DataError(
-                        f"merge {rank}, {left!r} + {right!r}, needs {part!r}: the vocabulary "
-                        "lacks it"
-                    ) from None
-    return found
+        rank, left, right, part = next(
+            (rank, left, right, part)
+            for rank, (left, right) in enumerate(merges)
+            for part in (left, right, left + right)
+            if part not in ids
+        )
+        raise DataError(
+            f"merge {rank}, {left!r} + {right!r}, needs {part!r}: the vocabulary lacks it"
+        ) from None

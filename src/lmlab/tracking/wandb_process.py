@@ -24,7 +24,7 @@ from lmlab.io import make_folder, write_json, writing
 log = logging.getLogger("lmlab.tracking")
 
 FINISH_SECONDS = 30.0
-START_SECONDS = 10.0
+START_SECONDS = 10.0  # that wandb's own start waits for the first update, at most
 _MOST_WAITING = 20_000  # rows, a few MB; more means that nobody takes them
 # Modules are found as in this process, wherever it was started; its __main__ is not run again.
 _START = (
