@@ -1,14 +1,16 @@
 """A sweep of eight learning rates: one run after another, packed on the cores, or as one stack.
 
     python benchmarks/sweep.py [--steps 500] [--rounds 5] [--keep FILE]
-    python benchmarks/sweep.py --device cuda --d-model 128 --context 128 --batch 8 --keep FILE
+    python benchmarks/sweep.py --device cuda --d-model 128 --context 128 --batch 8 \\
+        --ways "sequential no graph,sequential,sequential compiled,stacked,stacked compiled"
 
 Each measurement is a whole `python -m lmlab.train -m optim.lr=...` in a study of its own, from its
 start to its last run's end; the ways take turns. `whole` counts all tokens over that time, so that
 starting and compiling are in it; `steady` is what the runs say of their steps, the first ones
 aside.
 Compiled kernels are cached by a sweep of few steps before. Then the results are compared: weights
-to the bit at equal threads, and losses at step 100 of a stack against those of runs alone.
+to the bit at equal threads, under the default policy and under `exact`, and losses at step 100 of a
+stack, which `exact` has not, against those of runs alone.
 `--measured FILE` keeps single measurements, and takes those that it holds from earlier calls, so
 that the rounds need not follow one another.
 """
@@ -34,7 +36,9 @@ ONE = [*ALONE, "hydra.launcher.jobs_per_device=1"]
 STACK = [f"hydra.launcher.stack={len(RATES)}", "hydra.launcher.jobs_per_device=1"]
 EAGER, COMPILED = ["runtime.compile=false"], ["runtime.compile=true"]
 ONE_THREAD = ["runtime.threads=1"]
+NO_GRAPH = ["runtime.cuda_graph=false"]
 WAYS = {  # all but the packed ones compute with as many threads as there are cores
+    "sequential no graph": [*ONE, *EAGER, *NO_GRAPH],
     "sequential": [*ONE, *EAGER],
     "sequential compiled": [*ONE, *COMPILED],
     "packed": [*ALONE, *ONE_THREAD, *EAGER],
@@ -42,6 +46,7 @@ WAYS = {  # all but the packed ones compute with as many threads as there are co
     "stacked": [*STACK, *EAGER],
     "stacked compiled": [*STACK, *COMPILED],
 }
+ON_CPU = [way for way in WAYS if "graph" not in way]
 REFERENCE = "sequential compiled"
 TAG = str(time.time_ns())  # where a folder is used again, every study is a new one
 
@@ -103,8 +108,10 @@ def measure(root: Path, options: argparse.Namespace, ways: list[str]) -> list[di
     for way in ways:  # data, tokenizer and compiled kernels are there afterwards
         name = way.replace(" ", "-")
         ready = root / f"warm-{name}-{options.d_model}-{options.context}-{options.batch}"
-        if not ready.exists():
-            sweep(root, f"warm-{name}-{TAG}", [*settings(options), "training.steps=12", *WAYS[way]])
+        if not ready.exists() and (way == ways[0] or "compiled" in way):
+            words = [*settings(options), "training.steps=12", *WAYS[way]]
+            seconds = sweep(root, f"warm-{name}-{TAG}", words)
+            print(f"{way}: ready in {seconds:.1f} s", file=sys.stderr, flush=True)
             ready.touch()
     found = []
     for number in range(options.rounds):
@@ -143,18 +150,41 @@ def table(options: argparse.Namespace, found: list[dict[str, Any]]) -> list[str]
     return lines
 
 
+def stacked_ratios(found: list[dict[str, Any]]) -> list[str]:
+    """How many times faster the steps of the faster stack are than those of each other way."""
+    steady: dict[str, float] = {}
+    for way in dict.fromkeys(one["way"] for one in found):
+        steady[way] = statistics.median(one["steady"] for one in found if one["way"] == way)
+    stacks = {way: speed for way, speed in steady.items() if way.startswith("stacked")}
+    if not stacks:
+        return []
+    best = max(stacks, key=lambda way: stacks[way])
+    ratios = [
+        f"{stacks[best] / speed:.2f} times {way}"
+        for way, speed in steady.items() if way not in stacks
+    ]  # fmt: skip
+    return [f"steps of {best}: {', '.join(ratios)}"] if ratios else []
+
+
 def compare(root: Path, options: argparse.Namespace) -> list[str]:
     """Results of 100 steps, of one thread each: packed and stacked against one after another."""
     common = [*settings(options), "training.steps=100", "training.log_every=1", *EAGER, *ONE_THREAD]
-    ways = {f"alone-{TAG}": ONE, f"packed-{TAG}": ALONE, f"stacked-{TAG}": STACK}
-    for study, words in ways.items():
-        sweep(root, study, [*common, *words])
-    alone, packed, stacked = (folders(root, study) for study in ways)
-    weights = "checkpoints/step_00000100/model.safetensors"
-    equal = sum(
-        (one / weights).read_bytes() == (other / weights).read_bytes()
-        for one, other in zip(alone, packed, strict=True)
-    )
+    lines = []
+    for policy in ("exact", "auto"):
+        for name, words in ("alone", ONE), ("packed", ALONE):
+            sweep(root, f"{name}-{policy}-{TAG}", [*common, f"runtime.policy={policy}", *words])
+        alone, packed = (folders(root, f"{name}-{policy}-{TAG}") for name in ("alone", "packed"))
+        weights = "checkpoints/step_00000100/model.safetensors"
+        equal = sum(
+            (one / weights).read_bytes() == (other / weights).read_bytes()
+            for one, other in zip(alone, packed, strict=True)
+        )
+        lines.append(
+            f"packed against one after another, one thread each, policy {policy}: weights of "
+            f"{equal} of {len(alone)} runs are equal to the bit after 100 steps"
+        )
+    sweep(root, f"stacked-{TAG}", [*common, *STACK])
+    stacked = folders(root, f"stacked-{TAG}")
     apart = [
         max(
             abs(a["loss"] - b["loss"])
@@ -163,8 +193,7 @@ def compare(root: Path, options: argparse.Namespace) -> list[str]:
         for one, other in zip(alone, stacked, strict=True)
     ]
     return [
-        f"packed against one after another, one thread each: weights of {equal} of {len(alone)} "
-        "runs are equal to the bit after 100 steps",
+        *lines,
         f"stacked against one after another: losses at step 100 differ by {max(apart):.1e} at most "
         f"({', '.join(f'{one:.0e}' for one in apart)})",
     ]
@@ -180,7 +209,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=CORES, help="of all but the packed ways")
-    parser.add_argument("--ways", default=",".join(WAYS), help="some of them, by comma")
+    parser.add_argument("--ways", default=",".join(ON_CPU), help="some of them, by comma")
     parser.add_argument("--no-check", action="store_true", help="compare no results")
     parser.add_argument("--measured", type=Path, help="single measurements, read and added to")
     parser.add_argument("--folder", type=Path, help="caches and runs; a temporary one by default")
@@ -201,7 +230,13 @@ def main() -> None:
     report = Report(options.keep)
     report.head(("lmlab", "torch"), options.device)
     report.line(f"Medians of whole sweeps of {len(RATES)} rates, ratios to `{REFERENCE}`.")
-    for line in ["", *table(options, [*found, *fresh]), "", *checked]:
+    for line in [
+        "",
+        *table(options, [*found, *fresh]),
+        "",
+        *stacked_ratios([*found, *fresh]),
+        *checked,
+    ]:
         report.line(line)
 
 

@@ -30,7 +30,7 @@ from lmlab.gradients import Gradients
 from lmlab.graphed import Compute, graphed
 from lmlab.model import Transformer
 from lmlab.nn import compiled_attention, compiled_loss, cpu_attention
-from lmlab.objective import compiled, in_chunks, of_logits
+from lmlab.objective import HeadLoss, compiled, in_chunks, of_logits
 from lmlab.optim.groups import parameter_groups
 from lmlab.optim.sharded import ShardedOptimizer
 from lmlab.ranks.ranks import ALONE, Ranks
@@ -200,17 +200,40 @@ def build_scratch_network(config: Config, device: Device) -> Transformer:
 
 def adapt(config: Config, model: Transformer, device: Device) -> None:
     """Let a model's parts compute as the policy does on this device."""
-    if device.device.type != "cpu" or device.policy.is_plain:
-        return
-    if _has_own_kernels(device):
+    kernels = _own_kernels(device)
+    if kernels == "triton":
+        from lmlab.nn import triton_attention, triton_gate
+
+        model.gate_jointly(triton_gate.joint_gate)
+        if triton_attention.fits(model.d_head, model.context_length):
+            model.attend_jointly(triton_attention.joint_attention)
+    elif kernels == "native":
         compiled_attention.prepare(model.d_head, _kernel_folder(config))
         model.attend_by(compiled_attention.causal_attention)
-    else:
+    elif device.device.type == "cpu" and not device.policy.is_plain:
         model.attend_by(cpu_attention.causal_attention)
 
 
-def _has_own_kernels(device: Device) -> bool:
-    return device.compile and device.device.type == "cpu" and native.is_supported()
+def _own_loss(config: Config, device: Device) -> HeadLoss | None:
+    kernels = _own_kernels(device)
+    if kernels == "triton":
+        from lmlab.nn import triton_loss
+
+        fits = config.model.vocab_size <= triton_loss.LARGEST_VOCABULARY
+        return triton_loss.chunked_cross_entropy if fits else None
+    if kernels == "native":
+        compiled_loss.prepare(_kernel_folder(config))
+        return compiled_loss.chunked_cross_entropy
+    return None
+
+
+def _own_kernels(device: Device) -> str | None:
+    """Which kernels of our own a run uses: ``native`` ones, ``triton``'s, or None."""
+    if not device.compile or device.policy.is_plain:
+        return None
+    if device.device.type == "cuda" and device.policy.precision == "bf16":
+        return "triton"  # which compiles the rest of the step, too
+    return "native" if device.device.type == "cpu" and native.is_supported() else None
 
 
 def _kernel_folder(config: Config) -> Path:
@@ -239,11 +262,7 @@ def build_gradients(
     adapt(config, own, device)
     objective = of_logits(own)
     if not device.policy.is_plain:
-        loss = None
-        if _has_own_kernels(device):
-            compiled_loss.prepare(_kernel_folder(config))
-            loss = compiled_loss.chunked_cross_entropy
-        objective = in_chunks(own, loss)
+        objective = in_chunks(own, _own_loss(config, device))
     if device.compile:
         own.join_products()  # eager, the parts of the joint result would stay in memory together
         share_cache(cache_folder(config))

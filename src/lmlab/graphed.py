@@ -15,7 +15,7 @@ from torch import nn
 
 from lmlab.compiling import GPU_RATE
 
-LAUNCH_BOUND_SECONDS = 0.02  # of predicted work a step: longer ones keep the device busy anyway
+LAUNCH_BOUND_SECONDS = 0.1  # of predicted work a step: longer ones keep the device busy anyway
 WARM_UP = 3  # passes before recording: libraries choose their kernels, Inductor compiles
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from lmlab.nn.attention import CausalAttention, CausalSelfAttention
+from lmlab.nn.attention import CausalAttention, CausalSelfAttention, JointAttention
 from lmlab.nn.block import Block
 from lmlab.nn.cache import KVCache
+from lmlab.nn.ffn import SwiGLU
 from lmlab.nn.joint import joint_products
 from lmlab.nn.norm import NormStrategy
 from lmlab.nn.pos import Positions
@@ -122,9 +123,23 @@ class Transformer(nn.Module):
 
         See :func:`lmlab.nn.attention.causal_attention`.
         """
+        for part in self._attentions():
+            part.causal_attention = causal_attention
+
+    def attend_jointly(self, joint_attention: JointAttention) -> None:
+        """Let layers hand the joint product of queries, keys and values to this function, there.
+
+        Layers that normalise queries and keys do not.
+        """
+        for part in self._attentions():
+            if isinstance(part.q_norm, nn.Identity):
+                part.joint_attention = joint_attention
+
+    def gate_jointly(self, joint_gate: Callable[[Tensor], Tensor]) -> None:
+        """Let SwiGLU hand the joint product of gate and up (B, T, 2 F) to this function."""
         for part in self.modules():
-            if isinstance(part, CausalSelfAttention):
-                part.causal_attention = causal_attention
+            if isinstance(part, SwiGLU):
+                part.joint_gate = joint_gate
 
     def make_caches(self, batch_size: int, max_length: int) -> list[KVCache]:
         """Return an empty cache for each layer, with room for ``max_length`` tokens."""

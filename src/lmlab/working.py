@@ -44,13 +44,19 @@ class WorkingCopy:
     @torch.no_grad()
     def hand_over(self) -> None:
         """Add the copies' gradients to those of the float32 weights, and clear them."""
+        fresh, given = [], []
         for master, own in zip(self._masters, self._copies, strict=True):
-            if own.grad is not None:
-                if master.grad is None:
-                    master.grad = own.grad.float()
-                else:
-                    master.grad += own.grad
-                own.grad = None
+            if own.grad is None:
+                continue
+            if master.grad is None:
+                master.grad = torch.empty_like(master)
+                fresh.append(master.grad)
+                given.append(own.grad)
+            else:
+                master.grad += own.grad
+            own.grad = None
+        if fresh:
+            torch._foreach_copy_(fresh, given)
 
 
 def _tensors(model: nn.Module) -> list[torch.Tensor]:

@@ -5,7 +5,12 @@ import math
 import pytest
 import torch
 
-from lmlab.nn.attention import CausalSelfAttention
+from lmlab.nn.attention import (
+    CausalAttention,
+    CausalSelfAttention,
+    causal_attention,
+    written_out_attention,
+)
 from lmlab.nn.cache import KVCache
 from lmlab.nn.pos import NoPE, Positions, RoPE
 
@@ -46,9 +51,35 @@ def by_hand(layer: CausalSelfAttention, x_BTD: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("num_kv_heads", [None, 2, 1])
-def test_equals_the_formula(num_kv_heads: int | None) -> None:
+@pytest.mark.parametrize("by", [causal_attention, written_out_attention])
+def test_equals_the_formula(num_kv_heads: int | None, by: CausalAttention) -> None:
     layer = make(num_kv_heads=num_kv_heads)
+    layer.causal_attention = by
     torch.testing.assert_close(layer(tokens()), by_hand(layer, tokens()))
+
+
+def test_written_out_attention_turns_queries_and_keys_too() -> None:
+    rope = RoPE(d_model=WIDTH, d_head=K, context_length=32, theta=100.0)
+    q, k, v = (torch.randn(2, heads, 9, K) for heads in (4, 2, 2))
+    torch.testing.assert_close(
+        written_out_attention(q, k, v, rope), causal_attention(q, k, v, rope)
+    )
+
+
+@pytest.mark.parametrize("num_kv_heads", [None, 2])
+def test_a_joint_product_is_handed_on_as_it_is(num_kv_heads: int | None) -> None:
+    """Where nothing stands between product and attention, which then gets all heads at once."""
+    layer = make(num_kv_heads=num_kv_heads)
+    expected = layer(tokens())
+
+    def attend(joint: torch.Tensor, heads: int, width: int, pos: Positions) -> torch.Tensor:
+        parts = joint.unflatten(-1, (-1, width)).transpose(1, 2)
+        groups = (parts.shape[1] - heads) // 2
+        mixed = causal_attention(*parts.split([heads, groups, groups], 1), pos)
+        return mixed.transpose(1, 2).flatten(2)
+
+    layer.joint_attention = attend
+    torch.testing.assert_close(layer(tokens()), expected)
 
 
 def test_qk_norm_makes_scores_independent_of_the_input_scale() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lmlab import native
-from lmlab.nn import compiled_loss, loss_counts
+from lmlab.nn import compiled_loss, loss_counts, loss_op
 from lmlab.nn.compiled_loss import chunked_cross_entropy
 
 pytestmark = pytest.mark.skipif(
@@ -29,7 +29,7 @@ def _kernel(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture
 def _chunks_of_seven(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled_loss, "chunk_rows_in_place", lambda vocab_size, item_size: 7)
+    monkeypatch.setattr(loss_op, "chunk_rows_in_place", lambda *sizes: 7)
 
 
 def drawn(
@@ -120,7 +120,10 @@ def test_it_compiles_and_a_tied_head_gets_both_gradients() -> None:
 
 @pytest.mark.parametrize("vocabulary", [256, 10_000, 50_257, 10**7])
 @pytest.mark.parametrize("item_size", [2, 4])
-def test_a_chunks_logits_are_bounded(vocabulary: int, item_size: int) -> None:
-    rows, most = loss_counts.chunk_rows_in_place(vocabulary, item_size), loss_counts.BYTES_IN_PLACE
+@pytest.mark.parametrize(("device", "most"), loss_counts.BYTES_IN_PLACE.items())
+def test_a_chunks_logits_are_bounded(
+    vocabulary: int, item_size: int, device: str, most: int
+) -> None:
+    rows = loss_counts.chunk_rows_in_place(vocabulary, item_size, device)
     size = rows * vocabulary * item_size
     assert rows == loss_counts.FEWEST_ROWS or most / 2 < size <= most

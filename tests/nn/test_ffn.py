@@ -66,3 +66,15 @@ def test_widths_default_to_auto_and_there_are_no_biases() -> None:
         assert {name for name, _ in kind(d_model=8, d_ff=8).named_parameters()} == {
             "up.weight", "down.weight"
         }  # fmt: skip
+
+
+def test_a_joint_product_is_handed_on_as_it_is() -> None:
+    layer, x = SwiGLU(d_model=6, d_ff=10), torch.randn(2, 3, 6)
+    expected = layer(x)
+
+    def gated(joint: torch.Tensor) -> torch.Tensor:
+        gate, up = joint.chunk(2, -1)
+        return torch.nn.functional.silu(gate) * up
+
+    layer.joint_gate = gated
+    torch.testing.assert_close(layer(x), expected)

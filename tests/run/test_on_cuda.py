@@ -68,9 +68,14 @@ def test_a_graph_changes_no_loss(on_gpu: list[str], policy: str) -> None:
     assert "not recorded" not in recorded.log.read_text()
 
 
-@pytest.mark.parametrize("policy", ["fast", "bf16"])
-def test_a_stack_is_near_its_runs_alone(on_gpu: list[str], tmp_path: Path, policy: str) -> None:
+@pytest.mark.parametrize(
+    ("policy", "compiled"), [("fast", "false"), ("bf16", "false"), ("bf16", "true")]
+)
+def test_a_stack_is_near_its_runs_alone(
+    on_gpu: list[str], tmp_path: Path, policy: str, compiled: str
+) -> None:
     words = [*on_gpu, f"runtime.policy={policy}", "reuse=false", "training.log_every=1"]
+    words += [f"runtime.compile={compiled}", "model.d_model=64"]  # heads that Triton's kernels take
     arms = [[*words, f"arm={arm}", f"optim.lr={rate}"] for arm, rate in RATES.items()]
     execute_all([compose([*own, "study=together"]) for own in arms])
     for arm, own in zip(RATES, arms, strict=True):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmlab.nn.cache import KVCache
-from lmlab.nn.joint import Products, separate_products
+from lmlab.nn.joint import Products, joint_product, separate_products
 from lmlab.nn.norm import RMSNorm
 from lmlab.nn.pos import Positions
 
 CausalAttention = Callable[[Tensor, Tensor, Tensor, Positions], Tensor]
+# Of a joint product of queries, keys and values (B, T, (H + 2 G) K), H, K, and the positions: what
+# tokens mixed, (B, T, H K).
+JointAttention = Callable[[Tensor, int, int, Positions], Tensor]
 
 
 def causal_attention(
@@ -32,6 +36,21 @@ def causal_attention(
     return F.scaled_dot_product_attention(
         q_BHTK, k_BGTK, v_BGTK.to(q_BHTK.dtype), is_causal=True, enable_gqa=grouped
     )
+
+
+def written_out_attention(
+    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, pos: Positions | None = None
+) -> Tensor:
+    """What :func:`causal_attention` computes, with all scores in memory; softmax is float32."""
+    if pos is not None:
+        q_BHTK, k_BGTK = pos.rotate(q_BHTK, None), pos.rotate(k_BGTK, None)
+    shared = q_BHTK.shape[1] // k_BGTK.shape[1]
+    if shared > 1:
+        k_BGTK, v_BGTK = (part.repeat_interleave(shared, 1) for part in (k_BGTK, v_BGTK))
+    scores = (q_BHTK @ k_BGTK.mT).float() * q_BHTK.shape[-1] ** -0.5
+    hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+    weights = scores.masked_fill(hidden, float("-inf")).softmax(-1)
+    return weights.to(q_BHTK.dtype) @ v_BGTK.to(q_BHTK.dtype)
 
 
 class CausalSelfAttention(nn.Module):
@@ -73,6 +92,7 @@ class CausalSelfAttention(nn.Module):
         self.k_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
         self.products: Products = separate_products
         self.causal_attention: CausalAttention = causal_attention
+        self.joint_attention: JointAttention | None = None
         # One object serves all layers and belongs to the model; kept out of this module's children
         # so that its parameters appear once.
         self._pos = [pos]
@@ -94,16 +114,24 @@ class CausalSelfAttention(nn.Module):
                 causal mask.
         """
         (pos,) = self._pos
+        is_plain = positions_BT is None and cache is None and mask_BTS is None
+        if is_plain and self.joint_attention is not None:
+            joint = joint_product(x_BTD, (self.q, self.k, self.v))
+            mixed = self.joint_attention(joint, self.num_heads, self.d_head, pos)
+            return self._project(mixed)
         q, k, v = map(self._split, self.products(x_BTD, (self.q, self.k, self.v)))
         q, k = self.q_norm(q), self.k_norm(k)
-        if positions_BT is None and cache is None and mask_BTS is None:
+        if is_plain:
             mixed = self.causal_attention(q, k, v, pos)
         else:
             q, k = pos.rotate(q, positions_BT), pos.rotate(k, positions_BT)
             if cache is not None:
                 k, v = cache.append(k.to(cache.k_BGSK.dtype), v.to(cache.v_BGSK.dtype))
             mixed = self._masked(q, k.to(q.dtype), v.to(q.dtype), mask_BTS)
-        update: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return self._project(mixed.transpose(1, 2).flatten(2))
+
+    def _project(self, mixed_BTJ: Tensor) -> Tensor:
+        update: Tensor = self.out(mixed_BTJ)
         return update
 
     def _masked(

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmlab.nn.fold import register_fold
+
 # From q, k, v, and tables (T, K) where an operation takes some: what tokens mixed, (B, H, T, K),
 # and the logarithm of each query's sum of exponentials, (B, H, T).
 Forward = Callable[..., tuple[Tensor, Tensor]]
@@ -50,26 +52,8 @@ def define(
 
     attend.register_autograd(hand_on, setup_context=keep)
     for op in (attend, differentiate):
-        op.register_vmap(_folded(op))
+        register_fold(op)
     return attend, differentiate
-
-
-def _folded(op: Any) -> Callable[..., Any]:
-    """Several models at once, of the same tables: their batches one behind the other."""
-
-    def fold(info: Any, in_dims: tuple[int | None, ...], *parts: Tensor | None) -> Any:
-        size = info.batch_size
-
-        def lay(part: Tensor | None, dim: int | None) -> Tensor | None:
-            if part is None or (dim is None and part.dim() == 2):  # a table
-                return part
-            moved = part.expand(size, *part.shape) if dim is None else part.movedim(dim, 0)
-            return moved.flatten(0, 1)
-
-        found = op(*map(lay, parts, in_dims))
-        return tuple(part.unflatten(0, (size, -1)) for part in found), (0,) * len(found)
-
-    return fold
 
 
 def heads_behind_tokens(part: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmlab.nn.ffn_width import auto_d_ff
-from lmlab.nn.joint import Products, separate_products
+from lmlab.nn.joint import Products, joint_product, separate_products
 
 
 class SwiGLU(nn.Module):
@@ -26,9 +26,13 @@ class SwiGLU(nn.Module):
         self.up = nn.Linear(d_model, d_ff, bias=False)
         self.down = nn.Linear(d_ff, d_model, bias=False)
         self.products: Products = separate_products
+        self.joint_gate: Callable[[Tensor], Tensor] | None = None
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return (B, T, D)."""
+        if self.joint_gate is not None:
+            joint: Tensor = self.down(self.joint_gate(joint_product(x_BTD, (self.gate, self.up))))
+            return joint
         gate, up = self.products(x_BTD, (self.gate, self.up))
         x: Tensor = self.down(F.silu(gate) * up)
         return x

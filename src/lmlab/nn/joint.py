@@ -22,5 +22,9 @@ def separate_products(x: Tensor, maps: Sequence[nn.Linear]) -> Sequence[Tensor]:
 
 def joint_products(x: Tensor, maps: Sequence[nn.Linear]) -> Sequence[Tensor]:
     """Return each map's result, (..., d_out), as a part of one product. Maps have no bias."""
-    weight = torch.cat([linear.weight for linear in maps])
-    return F.linear(x, weight).split([linear.out_features for linear in maps], dim=-1)
+    return joint_product(x, maps).split([linear.out_features for linear in maps], dim=-1)
+
+
+def joint_product(x: Tensor, maps: Sequence[nn.Linear]) -> Tensor:
+    """Return the maps' results one behind the other, (..., sum of d_out). Maps have no bias."""
+    return F.linear(x, torch.cat([linear.weight for linear in maps]))

@@ -13,6 +13,7 @@ from lmlab.config.compose import Config
 from lmlab.device import Device
 from lmlab.errors import ConfigError
 from lmlab.graphed import Compute, graphed
+from lmlab.nn.attention import written_out_attention
 from lmlab.stack.eligible import obstacle, stack_key
 from lmlab.stack.gradients import StackedGradients
 from lmlab.stack.member import Member
@@ -66,6 +67,8 @@ def _shared(config: Config, size: int, device: Device) -> tuple[StackedParameter
     # Torch's attention has no stacked form on a CPU: one place after the other, where it is used.
     warnings.filterwarnings("ignore", message=".*batching rule")
     template = assemble.build_network(config).to(device.device)
+    if device.device.type == "cuda":  # where stacked, torch's fused one gives other gradients
+        template.attend_by(written_out_attention)
     assemble.adapt(config, template, device)
     parameters = StackedParameters(template, size, device.device)
     gradients = StackedGradients(
