@@ -244,6 +244,38 @@ def test_mfu_is_told_where_the_peak_is_known(tmp_path: Path) -> None:
     assert row["mfu"] == pytest.approx(row["tokens_per_second"] * 100 / 1e6, rel=1e-3)
 
 
+class LossBehind(torch.Tensor):
+    """A loss for which, as on a GPU, the host has to wait."""
+
+    WAIT = 0.05
+
+    def item(self) -> float:
+        time.sleep(self.WAIT)
+        return float(self)
+
+
+def test_the_wait_for_a_device_is_time_of_the_updates(tmp_path: Path) -> None:
+    state, rows = make_state(), []
+    waited_before: list[float] = []
+
+    def evaluate(model: nn.Module) -> Validation:
+        waited_before.append(state.progress.seconds)
+        time.sleep(1)  # and evaluation none of it
+        return measure(model)
+
+    inner = Gradients(of_logits(state.model), micro_batch_size=4)
+    make_trainer(
+        tmp_path, state, rows, evaluate=evaluate, validate_every=6, log_every=12, save_every=12,
+        gradients=lambda *batch: inner(*batch).as_subclass(LossBehind),
+    ).train()  # fmt: skip
+    at_start, halfway, at_end = waited_before
+    assert at_start == 0
+    assert LossBehind.WAIT <= halfway < 1
+    assert halfway + LossBehind.WAIT <= at_end < 1
+    row = next(row for row in rows if row["kind"] == "train")
+    assert row["tokens_per_second"] < state.progress.tokens / (2 * LossBehind.WAIT)
+
+
 def test_weight_norm_is_that_of_all_weights_together() -> None:
     model = nn.Linear(1, 2)
     with torch.no_grad():

@@ -225,6 +225,7 @@ class Trainer:
                         self.checkpoints.wait()
                         return "diverged"
                 if self._is_due(settings.validate_every):
+                    self._meter.settle()
                     self._validate()
                 stopping = self.stop.is_agreed()
                 if self._is_due(settings.save_every) or stopping or self.stop.take_save():
@@ -333,6 +334,7 @@ class _Meter:
 
     def read(self) -> tuple[float, float]:
         """Return mean loss and tokens a second since the last reading, and begin anew."""
+        self.settle()
         at = self.at
         loss = float(self.loss_sum) / at.interval_steps
         seconds = max(at.seconds - self.seconds_before, 1e-9)
@@ -342,8 +344,15 @@ class _Meter:
         at.interval_steps = 0
         return loss, tokens_per_second
 
+    def settle(self) -> None:
+        """Wait for the updates that a GPU has yet to do; that time is theirs."""
+        started = time.perf_counter()
+        self.loss_sum.item()
+        self.at.seconds += time.perf_counter() - started
+
     def store(self) -> None:
         """Put the sum into the progress that is saved."""
+        self.settle()
         self.at.interval_loss = float(self.loss_sum)
 
 
