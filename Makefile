@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup train test test-slurm lr-sweep batch-sweep docs lint format clean
+.PHONY: help setup train test test-slurm test-triton lr-sweep batch-sweep docs lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,13 @@ test: $(VENV)/.installed ## run the tests (ARGS="-k tokenizer" selects some)
 
 test-slurm: $(VENV)/.installed ## run the tests that start a private Slurm (ARGS="-k usr2" selects some)
 	@$(BIN)/python -m pytest tests/slurm --numprocesses 2 --dist worksteal $(ARGS)
+
+# Beside the other packages and not among them: torch on a CPU would find Triton and try to use it.
+# Nor is it in constraints.txt, since torch for CUDA brings a version of its own.
+test-triton: $(VENV)/.installed ## run the tests of the GPU's kernels without one, interpreted (fetches a large package)
+	@test -d $(VENV)/triton || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --target $(VENV)/triton triton==3.9.0
+	@TRITON_INTERPRET=1 PYTHONPATH=$(VENV)/triton $(BIN)/python -m pytest tests/nn/test_triton.py $(ARGS)
 
 # A study of conf/experiment goes by its name there.
 STUDIES := $(basename $(notdir $(wildcard conf/experiment/*.yaml)))

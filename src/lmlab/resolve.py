@@ -121,7 +121,7 @@ def _shape(config: Config, device: Device) -> dict[str, Any]:
     training, model = config.training, plain(config.model)
     return {
         "torch": torch.__version__,
-        "numerics": assemble.NUMERICS_VERSION,
+        "numerics": assemble.NUMERICS_VERSIONS[device.device.type],
         "model": {key: value for key, value in model.items() if key != "init"},
         "micro_batch": training.micro_batch_size or training.batch_size,
         "batch": training.batch_size,

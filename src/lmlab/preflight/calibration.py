@@ -51,7 +51,7 @@ def shape_key(config: Config, device: Device) -> str:
     return hash_json(
         {
             "format_version": FORMAT_VERSION,
-            "numerics": assemble.NUMERICS_VERSION,
+            "numerics": assemble.NUMERICS_VERSIONS[device.device.type],
             "torch": torch.__version__,
             "model": model,
             "optim": optim,
