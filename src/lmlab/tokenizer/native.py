@@ -162,6 +162,7 @@ def make_tables(**parts: Any) -> Tables | None:
 
 def _aligned(size: int) -> Array:
     """Zeros whose first byte begins a line of the processor's cache."""
-    padded = np.zeros(size + 8, dtype=np.uint64)
+    padded = np.empty(size + 8, dtype=np.uint64)  # numpy asks for huge pages for these alone
+    padded.fill(0)
     skip = -address(padded) // 8 % 8
     return padded[skip : skip + size]

@@ -27,9 +27,9 @@ from lmlab.tokenizer.kernels.language import (
     store_u64,
 )
 from lmlab.tokenizer.kernels.layout import (
+    AHEAD,
     ENDS_ROOM,
     ENTRY,
-    GROUP_ROOM,
     LONG_ENTRY,
     LONG_IDS,
     LONGEST_KEPT,
@@ -49,7 +49,6 @@ from lmlab.tokenizer.kernels.segments import (
     special_length,
 )
 
-_GROUP = GROUP_ROOM // 3
 _FIRST_MIXER, _SECOND_MIXER = U64(0xA0761D6478BD642F), U64(0xE7037ED1A0B428DB)
 _HALF = U64(32)
 
@@ -149,44 +148,40 @@ def _encode_segment(
     begin(state, start)
     while state[FINISHED] == ZERO:
         count = scan(kind, text, start, end, table, state, ends, ENDS_ROOM)
-        for first in range(0, count, _GROUP):
-            size = min(_GROUP, count - first)
-            # All keys first, so that the table's lines are on their way when they are needed.
-            begins = word
-            for place in range(size):
-                stop = ends[first + place]
-                if stop - begins <= LONGEST_WORD:
-                    lower, upper = _key(text, begins, stop - begins)
-                    line = _line(lower, upper, word_mask)
-                    prefetch(words, line << 3)
-                    group[3 * place], group[3 * place + 1] = lower, upper
-                    group[3 * place + 2] = U64(line)
-                begins = stop
-            for place in range(size):
-                stop = ends[first + place]
-                length = stop - word
-                hit = False
-                if length <= LONGEST_WORD:
-                    lower, upper = group[3 * place], group[3 * place + 1]
-                    at = I64(group[3 * place + 2])
-                    hit = words[at] == lower and words[at + 1] == upper
-                    if not hit and (words[at + ENTRY] == lower and words[at + ENTRY + 1] == upper):
-                        hit = True
-                        _swap(words, at)
-                    if hit:
-                        store_u64(out, written, words[at + 2])
-                        rest = words[at + 3]
-                        store_u64(out, written + 8, rest)
-                        written += I64(rest >> _HALF) << shift
-                if not hit:
-                    if length > room:
-                        control[NEEDED] = length
-                        return False
-                    written = _encode_new(
-                        text, word, length, byte_ids, pairs, pair_mask, words, word_mask, longs,
-                        long_mask, heap, links, out, written, shift,
-                    )  # fmt: skip
-                word = stop
+        # Keys some words ahead, so that the table's lines are on their way when they are needed.
+        begins = word
+        for place in range(min(AHEAD, count)):
+            begins = _ask(text, begins, ends[place], words, word_mask, group, place)
+        for place in range(count):
+            slot = 3 * (place & (AHEAD - 1))
+            stop = ends[place]
+            length = stop - word
+            hit = False
+            if length <= LONGEST_WORD:
+                lower, upper = group[slot], group[slot + 1]
+                at = I64(group[slot + 2])
+                hit = words[at] == lower and words[at + 1] == upper
+                if not hit and (words[at + ENTRY] == lower and words[at + ENTRY + 1] == upper):
+                    hit = True
+                    _swap(words, at)
+                if hit:
+                    store_u64(out, written, words[at + 2])
+                    rest = words[at + 3]
+                    store_u64(out, written + 8, rest)
+                    written += I64(rest >> _HALF) << shift
+            if place + AHEAD < count:
+                begins = _ask(
+                    text, begins, ends[place + AHEAD], words, word_mask, group, place + AHEAD
+                )
+            if not hit:
+                if length > room:
+                    control[NEEDED] = length
+                    return False
+                written = _encode_new(
+                    text, word, length, byte_ids, pairs, pair_mask, words, word_mask, longs,
+                    long_mask, heap, links, out, written, shift,
+                )  # fmt: skip
+            word = stop
     if state[MALFORMED_AT] != ZERO and control[MALFORMED_BYTE] == 0:
         control[MALFORMED_BYTE] = I64(state[MALFORMED_AT])
     control[NUM_IDS] = written >> shift
@@ -194,14 +189,24 @@ def _encode_segment(
 
 
 @inline
+def _ask(text: Any, start: int, stop: int, words: Any, mask: int, group: Any, place: int) -> int:
+    """Keep a short pre-token's key and line in ``group``. Returns its end."""
+    if stop - start <= LONGEST_WORD:
+        slot = 3 * (place & (AHEAD - 1))
+        lower, upper = _key(text, start, stop - start)
+        line = _line(lower, upper, mask)
+        prefetch(words, line << 3)
+        group[slot], group[slot + 1] = lower, upper
+        group[slot + 2] = U64(line)
+    return stop
+
+
+@inline
 def _key(text: Any, start: int, length: int) -> Any:
     """Up to 15 bytes and their number as two uint64."""
-    lower, upper = load_u64(text, start), load_u64(text, start + 8)
-    if length < 8:
-        lower &= (ONE << U64(8 * length)) - ONE
-        upper = ZERO
-    else:
-        upper &= (ONE << U64(8 * (length - 8))) - ONE
+    # Without a branch, whose way no processor could tell beforehand.
+    lower = load_u64(text, start) & (ALL >> U64(64 - 8 * min(length, 8)))
+    upper = load_u64(text, start + 8) & ((ONE << U64(8 * max(length - 8, 0))) - ONE)
     return lower, upper | U64(length) << U64(56)
 
 

@@ -17,5 +17,6 @@ CONTROL_SIZE = 8
 
 # Rooms that the caller provides.
 ENDS_ROOM = 2048
-GROUP_ROOM = 3 * 32
+AHEAD = 32
+GROUP_ROOM = 3 * AHEAD
 OUT_SLACK = 16
