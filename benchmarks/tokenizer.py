@@ -200,7 +200,7 @@ def prepare(gpt2: Path, folder: Path) -> dict[str, str]:
     """GPT-2's vocabulary in the forms that the libraries read."""
     sys.path.insert(0, str(JOBS.parent))
     files = importlib.import_module("lmlab.tokenizer.files")
-    vocab, _, _ = files.load_gpt2(gpt2)
+    vocab = files.parse(gpt2, files.read(gpt2))["vocab"]
     ranks = folder / "ranks.tiktoken"
     ranks.write_bytes(
         b"".join(

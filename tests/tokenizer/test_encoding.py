@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from lmlab.errors import DataError
 from lmlab.tokenizer import Tokenizer, merging, pretokenize, train_bpe
+from lmlab.tokenizer.kernels import kinds
 from lmlab.tokenizer.merging import merge_pieces
 
 END = "<|endoftext|>"
@@ -112,7 +113,7 @@ def test_pieces_are_the_same_for_every_pair_of_cuts(
 ) -> None:
     # Pieces, for ids may be the same by chance: "'" and "ll" need not differ from "'ll".
     monkeypatch.setattr(pretokenize, "_BLOCK", 1)
-    cutter = pretokenize.PreTokenizer(pretokenize.GPT2_PATTERN, special_tokens)
+    cutter = pretokenize.PreTokenizer(kinds.GPT2_PATTERN, special_tokens)
     whole = flat(cutter.split(text))
     assert "".join(whole) == text
     for first, second in itertools.combinations(range(len(text) + 1), 2):
@@ -259,7 +260,7 @@ def test_gpt2_own_vocabulary_gives_tiktoken_own_ids() -> None:
     specials = {END: entries.pop(END)}
     ranks = {bytes(to_byte[sign] for sign in text): index for text, index in entries.items()}
     theirs = tiktoken.Encoding(
-        "gpt2", pat_str=pretokenize.GPT2_PATTERN, mergeable_ranks=ranks, special_tokens=specials
+        "gpt2", pat_str=kinds.GPT2_PATTERN, mergeable_ranks=ranks, special_tokens=specials
     )
     for text in NASTY:
         assert ours.encode(text) == theirs.encode(text, allowed_special="all"), text

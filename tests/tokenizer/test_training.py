@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from lmlab.errors import ConfigError, DataError
 from lmlab.tokenizer import counting, learner, plain_training, train_bpe, training
 from lmlab.tokenizer.kernels import word_state
-from lmlab.tokenizer.pretokenize import GPT2_PATTERN
+from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 from lmlab.tokenizer.words import Merge, Words
 
 Learn = Callable[[Words, int], list[Merge] | None]

@@ -21,7 +21,7 @@ from typing import Any
 
 from lmlab.errors import DataError
 from lmlab.tokenizer import training
-from lmlab.tokenizer.pretokenize import GPT2_PATTERN
+from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 from lmlab.tokenizer.words import Merge
 
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")

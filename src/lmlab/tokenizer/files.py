@@ -9,18 +9,19 @@ from __future__ import annotations
 import itertools
 import json
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import regex
 
 from lmlab.errors import DataError
 from lmlab.io import write_json
 from lmlab.tokenizer.alphabet import from_printable
+from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN, KINDS
 
 _SPLIT = operator.methodcaller("split", " ")
 NAME = "tokenizer.json"
+GPT2_NAMES = ("vocab.json", "merges.txt")
+_GPT2_SPECIALS = "special_tokens_map.json"
 FORMAT_VERSION = 1
 
 
@@ -46,19 +47,39 @@ def save(folder: Path, saved: dict[str, Any]) -> None:
     write_json(folder / NAME, saved)
 
 
-def load(folder: Path) -> dict[str, Any]:
-    """Read what :func:`save` wrote: ``vocab``, ``merges``, ``special_tokens``, ``pattern``.
-
-    A ``tokenizer.json`` of Hugging Face's is read too.
+def read(folder: Path) -> dict[str, bytes]:
+    """The files that a tokenizer is saved in, by their names.
 
     Raises:
-        DataError: the file is missing, of another version, or damaged.
+        DataError: there are none.
     """
     path = folder / NAME
-    if not path.is_file():
+    if path.is_file():
+        return {NAME: path.read_bytes()}
+    if not (folder / GPT2_NAMES[0]).is_file():
         raise DataError(f"{folder} holds no saved tokenizer ({NAME} is missing)")
     try:
-        saved = json.loads(path.read_text("utf-8"))
+        contents = {name: (folder / name).read_bytes() for name in GPT2_NAMES}
+    except OSError as error:
+        raise _not_gpt2(folder, error) from error
+    listed = folder / _GPT2_SPECIALS
+    return contents | ({_GPT2_SPECIALS: listed.read_bytes()} if listed.is_file() else {})
+
+
+def parse(folder: Path, contents: Mapping[str, bytes]) -> dict[str, Any]:
+    """``vocab``, ``merges``, ``special_tokens`` and ``pattern`` of what :func:`read` found.
+
+    They are of the form that :func:`save` writes, Hugging Face's, or GPT-2's own two files.
+
+    Raises:
+        DataError: a file is of another version, or damaged.
+    """
+    return _parse(folder / NAME, contents[NAME]) if NAME in contents else _gpt2(folder, contents)
+
+
+def _parse(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        saved = json.loads(content.decode("utf-8"))
         if "model" in saved and "format_version" not in saved:
             from lmlab.tokenizer.hf_form import from_hf  # few files are of that form
 
@@ -79,26 +100,23 @@ def load(folder: Path) -> dict[str, Any]:
         if not {token.encode("utf-8") for token in specials} <= set(vocab.values()):
             raise ValueError("a special token has no entry")
         pattern = str(saved["pattern"])
-        regex.compile(pattern)
-    except (ValueError, KeyError, TypeError, AttributeError, regex.error) as error:
+        if pattern not in KINDS:
+            from lmlab.tokenizer.pretokenize import check_pattern  # regex: few patterns need it
+
+            check_pattern(pattern)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({type(error).__name__}: {error})") from error
     return {"vocab": vocab, "merges": merges, "special_tokens": specials, "pattern": pattern}
 
 
-def load_gpt2(folder: Path) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]], list[str]]:
-    """Read ``vocab.json`` and ``merges.txt`` in the form in which GPT-2's were published.
-
-    Raises:
-        DataError: a file is missing or damaged.
-    """
+def _gpt2(folder: Path, contents: Mapping[str, bytes]) -> dict[str, Any]:
     try:
-        entries = json.loads((folder / "vocab.json").read_text("utf-8"))
+        vocab_text, merges_text = (contents[name].decode("utf-8") for name in GPT2_NAMES)
+        entries = json.loads(vocab_text)
         lines = [
-            line
-            for line in (folder / "merges.txt").read_text("utf-8").split("\n")
-            if line and not line.startswith("#version")
+            line for line in merges_text.split("\n") if line and not line.startswith("#version")
         ]
-        specials = _gpt2_specials(folder, entries)
+        specials = _gpt2_specials(contents, entries)
         values = {text: text.encode("utf-8") for text in specials}
         plain = [text for text in entries if text not in values]
         data = from_printable("".join(plain))
@@ -109,20 +127,23 @@ def load_gpt2(folder: Path) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]]
             values[text] = data[end - len(text) : end]
         vocab = {index: values[text] for text, index in entries.items()}
         merges = [(values[left], values[right]) for left, right in map(_SPLIT, lines)]
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise DataError(
-            f"{folder} holds no tokenizer of GPT-2's form ({type(error).__name__}: {error})"
-        ) from error
-    return vocab, merges, specials
+    except (ValueError, KeyError, AttributeError) as error:
+        raise _not_gpt2(folder, error) from error
+    return {"vocab": vocab, "merges": merges, "special_tokens": specials, "pattern": GPT2_PATTERN}
 
 
-def _gpt2_specials(folder: Path, entries: dict[str, int]) -> list[str]:
+def _not_gpt2(folder: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{folder} holds no tokenizer of GPT-2's form ({type(error).__name__}: {error})"
+    )
+
+
+def _gpt2_specials(contents: Mapping[str, bytes], entries: dict[str, int]) -> list[str]:
     """The special tokens: those listed beside, else all of the form ``<|...|>``."""
-    listed = folder / "special_tokens_map.json"
-    if not listed.is_file():
+    if _GPT2_SPECIALS not in contents:
         return [text for text in entries if text.startswith("<|") and text.endswith("|>")]
     found: dict[str, None] = {}
-    for value in json.loads(listed.read_text("utf-8")).values():
+    for value in json.loads(contents[_GPT2_SPECIALS]).values():
         for token in value if isinstance(value, list) else [value]:
             found[token["content"] if isinstance(token, dict) else token] = None
     return [token for token in found if token in entries]

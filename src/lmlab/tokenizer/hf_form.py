@@ -6,14 +6,17 @@ Whatever of that form this tokenizer cannot do exactly is refused, by name.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import regex
 
 from lmlab.errors import DataError
 from lmlab.tokenizer.alphabet import from_printable, to_printable
-from lmlab.tokenizer.pretokenize import GPT2_PATTERN
+from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 from lmlab.tokenizer.unicode_classes import name_again, spell_out
+
+if TYPE_CHECKING:
+    from lmlab.tokenizer.tokenizer import Tokenizer
 
 # The pattern after `Digits(individual_digits=True)`, which cuts at every numeral first.
 _SINGLE_DIGITS_PATTERN = (
@@ -21,16 +24,7 @@ _SINGLE_DIGITS_PATTERN = (
 )
 
 
-class Parts(Protocol):
-    """What makes a tokenizer; :class:`lmlab.tokenizer.Tokenizer` has them."""
-
-    vocab: dict[int, bytes]
-    merges: list[tuple[bytes, bytes]]
-    special_tokens: list[str]
-    pattern: str
-
-
-def entries(tokenizer: Parts) -> dict[str, int]:
+def entries(tokenizer: Tokenizer) -> dict[str, int]:
     """The vocabulary as Hugging Face and GPT-2 write it: special tokens as they are, bytes printed.
 
     Raises:
@@ -56,7 +50,7 @@ def entries(tokenizer: Parts) -> dict[str, int]:
     return found
 
 
-def merge_lines(tokenizer: Parts) -> list[str]:
+def merge_lines(tokenizer: Tokenizer) -> list[str]:
     """The merges, one ``left right`` each; a pair that comes again later never counts."""
     return [
         f"{to_printable(left)} {to_printable(right)}"
@@ -64,7 +58,7 @@ def merge_lines(tokenizer: Parts) -> list[str]:
     ]
 
 
-def to_hf(tokenizer: Parts) -> dict[str, Any]:
+def to_hf(tokenizer: Tokenizer) -> dict[str, Any]:
     """The content of ``tokenizer.json``. Raises :class:`DataError` where there is no exact one."""
     vocab = entries(tokenizer)
     cut = {

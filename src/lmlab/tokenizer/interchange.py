@@ -19,7 +19,7 @@ from lmlab.errors import DataError, did_you_mean
 from lmlab.io import atomic_write_text, make_folder, write_json
 from lmlab.tokenizer import files
 from lmlab.tokenizer.hf_form import entries, merge_lines, to_hf
-from lmlab.tokenizer.pretokenize import GPT2_PATTERN
+from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 from lmlab.tokenizer.tiktoken_form import from_tiktoken, ranks_text, read_ranks, to_tiktoken
 from lmlab.tokenizer.tokenizer import Tokenizer
 

@@ -6,13 +6,17 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import regex
 
-from lmlab.tokenizer.kernels.kinds import CL100K_PATTERN, GPT2_PATTERN, LLAMA3_PATTERN
-
-__all__ = ["CL100K_PATTERN", "GPT2_PATTERN", "LLAMA3_PATTERN", "PreTokenizer"]
-
 # A match is final once this many characters after it are known: "'" may still become "'ll".
 _LOOKAHEAD = 2
 _BLOCK = 1 << 16
+
+
+def check_pattern(pattern: str) -> None:
+    """Raise ValueError for what is no regular expression."""
+    try:
+        regex.compile(pattern)
+    except regex.error as error:
+        raise ValueError(str(error)) from error
 
 
 class PreTokenizer:

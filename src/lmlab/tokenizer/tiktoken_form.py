@@ -12,14 +12,16 @@ from __future__ import annotations
 import base64
 import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmlab.errors import DataError
-from lmlab.tokenizer.hf_form import Parts
 from lmlab.tokenizer.unicode_classes import name_again, spell_out
 
+if TYPE_CHECKING:
+    from lmlab.tokenizer.tokenizer import Tokenizer
 
-def to_tiktoken(tokenizer: Parts, name: str = "lmlab") -> dict[str, Any]:
+
+def to_tiktoken(tokenizer: Tokenizer, name: str = "lmlab") -> dict[str, Any]:
     """What ``tiktoken.Encoding(**...)`` takes for the same ids.
 
     Raises:

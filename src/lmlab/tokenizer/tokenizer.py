@@ -5,23 +5,25 @@ from __future__ import annotations
 import functools
 import itertools
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmlab.errors import DataError
 from lmlab.io import hash_json
-from lmlab.tokenizer import files
+from lmlab.tokenizer import checked, files
+from lmlab.tokenizer.checked import Checked
 from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.kernels import library
+from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN, KINDS
 from lmlab.tokenizer.merging import merge_pieces
-from lmlab.tokenizer.pretokenize import GPT2_PATTERN, PreTokenizer
 from lmlab.tokenizer.utf8 import to_utf8
 
 if TYPE_CHECKING:
     import numpy as np
 
     from lmlab.tokenizer.fast import FastEncoder
+    from lmlab.tokenizer.pretokenize import PreTokenizer
 
 END_OF_TEXT = "<|endoftext|>"
 _CACHED_PRETOKENS = 1 << 18
@@ -49,6 +51,8 @@ class Tokenizer:
         DataError: ids are not 0 .. V-1, a byte is missing, or a merge's parts or result are.
     """
 
+    _known: Checked  # of one that was read before, whose vocabulary is made when asked for
+
     def __init__(
         self,
         vocab: dict[int, bytes],
@@ -73,21 +77,44 @@ class Tokenizer:
             if value in special_bytes
         }
         reserved = set(self._special_ids.values())
-        self._ids: dict[bytes, int] = {}
+        ids: dict[bytes, int] = {}
         for index, value in self.vocab.items():
             if index not in reserved:
-                self._ids.setdefault(value, index)  # two merges may have one result
-        self._merge_ids = _merge_ids(self.merges, self._ids)
-        self.byte_ids = _byte_ids(self._ids)
-        self._pretokenizer = PreTokenizer(pattern, self.special_tokens)
+                ids.setdefault(value, index)  # two merges may have one result
+        self._merge_ids = _merge_ids(self.merges, ids)
+        self.byte_ids = _byte_ids(ids)
+        self._lengths = array("I", map(len, self.vocab.values()))
+        if pattern not in KINDS:
+            _ = self._pretokenizer  # raises for what is no pattern
+        self._begin()
+
+    def _begin(self) -> None:
+        """Set what changes as text is encoded."""
         self._cache: dict[str, list[int]] = {}
         self._fast: FastEncoder | None = None
         self._characters = 0
 
+    @functools.cached_property
+    def vocab(self) -> dict[int, bytes]:
+        """Bytes of each id, 0 .. V-1."""
+        return self._known.vocab()
+
+    @functools.cached_property
+    def merges(self) -> list[tuple[bytes, bytes]]:
+        """Pairs of byte strings in the order in which they were learned."""
+        lefts, rights = (map(self.vocab.__getitem__, self._merge_ids[part::3]) for part in (0, 1))
+        return list(zip(lefts, rights, strict=True))
+
+    @functools.cached_property
+    def _pretokenizer(self) -> PreTokenizer:
+        from lmlab.tokenizer.pretokenize import PreTokenizer  # regex: kernels do without
+
+        return PreTokenizer(self.pattern, self.special_tokens)
+
     @property
     def vocab_size(self) -> int:
         """Number of ids, V."""
-        return len(self.vocab)
+        return len(self._lengths)
 
     @property
     def end_of_text_id(self) -> int | None:
@@ -110,7 +137,7 @@ class Tokenizer:
         """Bytes of text that each id stands for, (V,); special tokens stand for none."""
         import numpy as np  # not for a process that loads and encodes a line
 
-        lengths = np.array([len(value) for value in self.vocab.values()], dtype=np.int64)
+        lengths = np.array(self._lengths, dtype=np.int64)
         lengths[list(self._special_ids.values())] = 0
         return lengths
 
@@ -247,14 +274,42 @@ class Tokenizer:
             DataError: a file is missing or damaged.
         """
         path = Path(folder)
-        if (path / "vocab.json").is_file() and not (path / files.NAME).is_file():
-            return cls(*files.load_gpt2(path))
-        content = files.load(path)
-        return cls(
-            content["vocab"],
-            content["merges"],
-            content["special_tokens"],
-            pattern=content["pattern"],
+        contents = files.read(path)
+        known = checked.read(contents)
+        if known is not None:
+            return cls._of(known)
+        tokenizer = cls(**files.parse(path, contents))
+        tokenizer._keep(contents)
+        return tokenizer
+
+    @classmethod
+    def _of(cls, known: Checked) -> Tokenizer:
+        """A tokenizer that was checked before."""
+        tokenizer = cls.__new__(cls)
+        tokenizer.pattern, tokenizer.special_tokens = known.pattern, known.special_tokens
+        tokenizer.byte_ids, tokenizer._special_ids = known.byte_ids, known.special_ids
+        tokenizer._lengths, tokenizer._merge_ids = known.lengths, known.merge_ids
+        tokenizer.hash = known.hash
+        tokenizer._known = known
+        tokenizer._begin()
+        return tokenizer
+
+    def _keep(self, contents: Mapping[str, bytes]) -> None:
+        """Let whoever reads these files next find what they hold."""
+        if len(self._merge_ids) < 3 * len(self.merges):
+            return  # one stands there twice, which merge_ids do not tell
+        checked.keep(
+            contents,
+            Checked(
+                hash=self.hash,
+                pattern=self.pattern,
+                special_tokens=self.special_tokens,
+                special_ids=self._special_ids,
+                byte_ids=self.byte_ids,
+                lengths=self._lengths,
+                merge_ids=self._merge_ids,
+                entries=b"".join(self.vocab.values()),
+            ),
         )
 
     def _content(self) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lmlab.errors import ConfigError
 from lmlab.tokenizer import counting, learner, plain_training
+from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 from lmlab.tokenizer.kernels.library import is_cached
-from lmlab.tokenizer.pretokenize import GPT2_PATTERN
 from lmlab.tokenizer.tokenizer import Tokenizer
 from lmlab.tokenizer.words import Merge, Words
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lmlab import user_cache
 from lmlab.tokenizer.kernels import intermediate, library
 
 # A group of one small kernel that the package does not hold: numba writes it within seconds.
@@ -37,7 +38,13 @@ def package(tmp_path: Path) -> Path:
     source = Path(library.__file__).parents[2]
     copy = tmp_path / "src" / "lmlab"
     for path in source.rglob("*.py"):
-        if path.relative_to(source).parts[0] in ("__init__.py", "errors.py", "io.py", "tokenizer"):
+        if path.relative_to(source).parts[0] in (
+            "__init__.py",
+            "errors.py",
+            "io.py",
+            "tokenizer",
+            "user_cache.py",
+        ):
             target = copy / path.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
@@ -128,6 +135,7 @@ def test_what_this_llvm_cannot_read_is_written_anew(package: Path, tmp_path: Pat
     copy = package / "lmlab" / "tokenizer" / "kernels"
     shutil.copytree(Path(library.__file__).parent / "ir", copy / "ir")
     spoil = """
+from lmlab import user_cache
 from lmlab.tokenizer.kernels import intermediate
 found = intermediate.Program({"add": ["i64", "i64"]}, "define i64 @add(strange")
 intermediate.ship("sums", found)
@@ -157,7 +165,7 @@ def test_kernels_need_nothing_but_the_c_library() -> None:
 
     for group in ("encoding", "boundaries"):
         assert library.load(group) is not None
-        stored = library._read(library._path(group))
+        stored = user_cache.read(library._path(group))
         assert stored is not None
         target = llvm.ObjectFileRef.from_data(stored[1])
         assert any(section.is_text() for section in target.sections())

@@ -7,8 +7,6 @@ import ctypes
 import functools
 import hashlib
 import importlib.util
-import json
-import os
 import sys
 import threading
 import time
@@ -16,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lmlab import user_cache
 from lmlab.errors import DiskError
-from lmlab.io import atomic_write_bytes
 from lmlab.tokenizer.kernels import intermediate, machine_code
 from lmlab.tokenizer.kernels.machine_code import Kernel
 
@@ -46,26 +44,20 @@ def address(array: Any) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def cache_folder() -> Path:
-    """Where this user's object code is kept."""
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "lmlab" / "kernels"
-
-
 def _load(group: str) -> dict[str, Kernel] | None:
     if _missing():
         _tell_slow(_missing())
         return None
     path = _path(group)
-    stored = _read(path)
+    stored = user_cache.read(path)
     if stored is None:
         stored = _build(group)
         if stored is None:
             return None
-        _keep(path, *stored)
+        try:
+            user_cache.keep(path, *stored)
+        except DiskError as error:
+            print(f"lmlab: the compiled kernels cannot be kept: {error}", file=sys.stderr)
     return machine_code.link(*stored)
 
 
@@ -83,7 +75,7 @@ def _missing() -> str:
 
 
 def _path(group: str) -> Path:
-    return cache_folder() / f"{group}-{_key()}.kernels"
+    return user_cache.folder("kernels") / f"{group}-{_key()}.kernels"
 
 
 @functools.cache
@@ -122,29 +114,3 @@ def _told(group: str) -> Iterator[None]:
         yield
     finally:
         print(f" {time.perf_counter() - start:.1f} s", file=sys.stderr)
-
-
-# A stored group: the length of its signatures' JSON, a checksum of the rest, the JSON, the object.
-_HEAD = 8 + 32
-
-
-def _keep(path: Path, signatures: dict[str, list[str]], code: bytes) -> None:
-    text = json.dumps(signatures).encode("utf-8")
-    rest = text + code
-    head = len(text).to_bytes(8, "little") + hashlib.sha256(rest).digest()
-    try:
-        atomic_write_bytes(path, head + rest)
-    except DiskError as error:
-        print(f"lmlab: the compiled kernels cannot be kept: {error}", file=sys.stderr)
-
-
-def _read(path: Path) -> tuple[dict[str, list[str]], bytes] | None:
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    rest = data[_HEAD:]
-    if hashlib.sha256(rest).digest() != data[8:_HEAD]:
-        return None
-    length = int.from_bytes(data[:8], "little")
-    return json.loads(rest[:length]), rest[length:]
