@@ -82,12 +82,6 @@ def test_hash_json_ignores_key_order_and_sees_values() -> None:
     assert io.hash_json({"a": 1}) != io.hash_json({"a": "1"})
 
 
-def test_progress_is_silent_in_logs() -> None:
-    script = "from lmlab.io import progress\nfor _ in progress(range(3)): pass"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    assert done.stderr == b""
-
-
 def test_write_json_round_trips_unicode(tmp_path: Path) -> None:
     value = {"naïve": ["é", 1.5, None]}
     io.write_json(tmp_path / "v.json", value)

@@ -8,17 +8,13 @@ import functools
 import hashlib
 import json
 import os
-import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lmlab.errors import DiskError
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 _FIXES = {
     errno.ENOSPC: "the disk is full: free some space (python -m lmlab.outputs prune) and rerun",
@@ -186,28 +182,3 @@ def hash_json(value: Any) -> str:
     """Return the SHA-256 in hex of ``value`` as canonical JSON (sorted keys, no spaces)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
-
-
-def progress(
-    iterable: Iterable[Any] | None = None,
-    *,
-    total: float | None = None,
-    initial: float = 0,
-    desc: str = "",
-    unit: str = "it",
-    unit_scale: bool = False,
-    shown: bool = True,
-) -> tqdm[Any]:
-    """A progress bar with rate and ETA on stderr; silent where stderr is not a terminal."""
-    from tqdm import tqdm  # not for those who only read files
-
-    return tqdm(
-        iterable,
-        total=total,
-        initial=initial,
-        desc=desc,
-        unit=unit,
-        unit_scale=unit_scale,
-        disable=not (shown and sys.stderr.isatty()),
-        dynamic_ncols=True,
-    )

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from lmlab.checkpoint import Checkpoints
-from lmlab.io import progress
 from lmlab.optim.clip import clip_gradients
+from lmlab.progress import progress
 from lmlab.ranks.whole import whole
 from lmlab.signals import EarlySignal
 from lmlab.train_state import Progress, TrainState

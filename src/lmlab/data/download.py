@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DataError
-from lmlab.io import hash_file, make_folder, progress, read_json, write_json, writing
+from lmlab.io import hash_file, make_folder, read_json, write_json, writing
+from lmlab.progress import progress
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30.0

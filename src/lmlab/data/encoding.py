@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmlab.errors import DataError
-from lmlab.io import progress, read_json, write_json, writing
+from lmlab.io import read_json, write_json, writing
+from lmlab.progress import progress
 from lmlab.tokenizer import Tokenizer
 
 if TYPE_CHECKING:

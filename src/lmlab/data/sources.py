@@ -14,7 +14,7 @@ from pathlib import Path
 from lmlab.data.corpus import Corpus
 from lmlab.data.download import fetch
 from lmlab.errors import ConfigError, DataError
-from lmlab.io import progress
+from lmlab.progress import progress
 
 _CHUNK_BYTES = 1 << 20
 

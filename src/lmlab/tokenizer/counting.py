@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lmlab.errors import DataError
-from lmlab.io import progress
+from lmlab.progress import progress
 from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.kernels import word_state as at
 from lmlab.tokenizer.kernels.classes import class_table

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lmlab.errors import DataError
-from lmlab.io import progress
+from lmlab.progress import progress
 from lmlab.tokenizer.kernels import merge_state as at
 from lmlab.tokenizer.kernels.library import Kernel, address, load
 from lmlab.tokenizer.words import Merge, Words

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lmlab.errors import DataError
-from lmlab.io import progress
+from lmlab.progress import progress
 from lmlab.tokenizer.pretokenize import PreTokenizer
 from lmlab.tokenizer.words import Merge, Words
 

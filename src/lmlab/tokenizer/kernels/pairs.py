@@ -88,9 +88,15 @@ def _merge_by_scanning(length: int, pairs: Any, mask: int, heap: Any, ids: Any) 
     begins = ALL >> U64(64 - length)
     while True:
         best = EMPTY
-        for group in range(groups):
-            for place in range(_AT_ONCE):
-                best = min(best, heap[group * _AT_ONCE + place])
+        if groups == 1:
+            live = begins
+            while live != ZERO:
+                best = min(best, heap[trailing_zeros(live)])
+                live &= live - ONE
+        else:
+            for group in range(groups):
+                for place in range(_AT_ONCE):
+                    best = min(best, heap[group * _AT_ONCE + place])
         if best == EMPTY:
             break
         place = I64(best & _LOW)
