@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lmlab.errors import DataError
 from lmlab.io import read_json, write_json, writing
 from lmlab.progress import progress
@@ -25,6 +23,7 @@ from lmlab.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from lmlab.tokenizer.file_encoding import Place
+    from lmlab.tokenizer.native import Tables
 
 _CHUNK_CHARACTERS = 1 << 20
 _JOURNAL_SECONDS = 10.0
@@ -48,10 +47,11 @@ def encode_to(
     total = sum(text.stat().st_size for text in paths)
     try:
         with writing(path):
-            if tokenizer.fast(total) is None:
+            tables = tokenizer.tables(total)
+            if tables is None:
                 counts = _encode_in_python(partial, paths, tokenizer, total)
             else:
-                counts = _encode_by_kernels(partial, journal, paths, tokenizer, total)
+                counts = _encode_by_kernels(partial, journal, paths, tables, total)
             os.replace(partial, path)
     except Exception:  # a kill or an interruption leaves them, to go on from
         partial.unlink(missing_ok=True)
@@ -63,16 +63,14 @@ def encode_to(
 
 
 def _encode_by_kernels(
-    partial: Path, journal: _Journal, paths: Sequence[Path], tokenizer: Tokenizer, total: int
+    partial: Path, journal: _Journal, paths: Sequence[Path], tables: Tables, total: int
 ) -> tuple[int, int]:
     from lmlab.tokenizer.file_encoding import encode_files
 
-    fast = tokenizer.fast(0)
-    assert fast is not None
     descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         start = journal.read(os.fstat(descriptor).st_size)
-        os.ftruncate(descriptor, start.num_tokens * tokenizer.dtype.itemsize)
+        os.ftruncate(descriptor, start.num_tokens * tables.id_bytes)
         done = start.offset + sum(text.stat().st_size for text in paths[: start.file])
         with _bar(partial, total, done) as bar:
 
@@ -80,7 +78,7 @@ def _encode_by_kernels(
                 bar.update(size)
                 journal.keep(place, lambda: os.fsync(descriptor))
 
-            end = encode_files(fast.tables, paths, descriptor, start=start, advance=advance)
+            end = encode_files(tables, paths, descriptor, start=start, advance=advance)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -99,7 +97,7 @@ class _Journal:
             "text_hash": text_hash,
             "sizes": [text.stat().st_size for text in paths],
         }
-        self._id_bytes = tokenizer.dtype.itemsize
+        self._id_bytes = tokenizer.id_bytes
         self._due = time.monotonic() + _JOURNAL_SECONDS
 
     @functools.cached_property
@@ -145,6 +143,8 @@ class _Journal:
 def _encode_in_python(
     partial: Path, paths: Sequence[Path], tokenizer: Tokenizer, total: int
 ) -> tuple[int, int]:
+    import numpy as np  # kernels do without, and start sooner
+
     lengths = tokenizer.token_byte_lengths
     num_tokens = num_text_bytes = 0
     with open(partial, "wb") as file, _bar(partial, total, 0) as bar:

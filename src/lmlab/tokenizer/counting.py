@@ -11,6 +11,7 @@ from __future__ import annotations
 import concurrent.futures
 import io
 import threading
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.kernels import word_state as at
 from lmlab.tokenizer.kernels.classes import class_table
 from lmlab.tokenizer.kernels.kinds import KINDS
-from lmlab.tokenizer.kernels.library import Kernel, address, load
+from lmlab.tokenizer.kernels.library import Kernel, load
 from lmlab.tokenizer.kernels.specials import pack
+from lmlab.tokenizer.memory import address
 from lmlab.tokenizer.utf8 import to_utf8
 from lmlab.tokenizer.words import Words
 
@@ -93,7 +95,7 @@ class _Source:
         self,
         kernels: Mapping[str, Kernel],
         paths: Sequence[Path],
-        specials: tuple[Array, Array],
+        specials: tuple[array[int], bytes],
         piece_bytes: int,
         advance: Callable[[int], object],
     ) -> None:
@@ -176,7 +178,7 @@ class WordTable:
     """Different words and their counts; see :mod:`lmlab.tokenizer.kernels.word_table`."""
 
     def __init__(
-        self, kernels: Mapping[str, Kernel], specials: tuple[Array, Array], kind: int
+        self, kernels: Mapping[str, Kernel], specials: tuple[array[int], bytes], kind: int
     ) -> None:
         self._kernels, self._specials, self._kind = kernels, specials, kind
         self._state = np.zeros(_STATE_SIZE, dtype=np.uint64)

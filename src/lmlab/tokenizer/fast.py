@@ -7,13 +7,13 @@ import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.kernels.layout import OUT_SLACK
-from lmlab.tokenizer.native import PADDING, Array, Tables, Worker
+from lmlab.tokenizer.native import PADDING, Tables, Worker
 from lmlab.tokenizer.utf8 import to_utf8
 
 _BLOCK_CHARACTERS = 1 << 20
@@ -23,6 +23,7 @@ _STREAM_CHARACTERS = 1 << 16
 _BATCH_CHARACTERS = 1 << 20
 _LIST_LENGTH = 1 << 14
 
+Array = np.ndarray[Any, np.dtype[Any]]
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
+from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from lmlab.errors import DataError
 from lmlab.tokenizer.cores import usable_cores
+from lmlab.tokenizer.memory import Memory
 from lmlab.tokenizer.native import PADDING, Encoded, Tables, Worker
 
 _PART_BYTES = 4 << 20
@@ -127,18 +126,18 @@ class _Job:
         """Encode parts until none is left; the body of each thread."""
         try:
             worker = Worker(self.tables)
-            buffer = np.empty(self.part_bytes + PADDING, dtype=np.uint8)
+            buffer = Memory(self.part_bytes + PADDING)
             while not self._stopped:
                 with self._reading:
                     part, buffer = self._read(buffer)
                 if part is None:
                     return
-                encoded = worker.encode(buffer, np.array([0, part.size], dtype=np.int64))
+                encoded = worker.encode(buffer, array("q", [0, part.size]))
                 self._check(part, encoded)
                 place = self._reserve(part, encoded)
                 if place is None:
                     return
-                self._write(encoded.ids, place.num_tokens)
+                self._write(encoded.data, place.num_tokens * encoded.id_bytes)
                 self._finish(part)
         except BaseException as error:  # raised again by encode_files, in the thread that called
             with self._turn:
@@ -157,7 +156,7 @@ class _Job:
             os.close(self._input)
             self._input = None
 
-    def _read(self, buffer: Any) -> tuple[_Part | None, Any]:
+    def _read(self, buffer: Memory) -> tuple[_Part | None, Memory]:
         """The next part, in ``buffer`` or a larger one; None at the end of the last file."""
         if self._file == len(self.paths):
             return None, buffer
@@ -172,7 +171,7 @@ class _Job:
             self._file, self._offset = self._file + 1, 0
         return part, buffer
 
-    def _fill(self, buffer: Any) -> tuple[int, bool, Any]:
+    def _fill(self, buffer: Memory) -> tuple[int, bool, Memory]:
         """Read until the text can be cut or ends: bytes up to there, whether it ends, the buffer.
 
         A buffer is read again from the cut by whoever comes next; the page cache has it.
@@ -182,15 +181,15 @@ class _Job:
         while True:
             room = len(buffer) - PADDING
             while found < room:
-                count = os.preadv(self._input, [buffer[found:room]], self._offset + found)
+                count = os.preadv(self._input, [buffer.view[found:room]], self._offset + found)
                 if count == 0:
                     return found, True, buffer
                 found += count
             size = self.tables.cut(buffer, found)
             if size > 0:
                 return size, False, buffer
-            larger = np.empty(2 * room + PADDING, dtype=np.uint8)
-            larger[:found] = buffer[:found]
+            larger = Memory(2 * room + PADDING)
+            larger.view[:found] = buffer.view[:found]
             buffer = larger
 
     def _check(self, part: _Part, encoded: Encoded) -> None:
@@ -212,7 +211,7 @@ class _Job:
             self._reserved = Place(
                 part.file + 1 if ended else part.file,
                 0 if ended else part.offset + part.size,
-                place.num_tokens + len(encoded.ids),
+                place.num_tokens + encoded.num_ids,
                 place.num_text_bytes + part.size - encoded.special_bytes,
             )
             self._written[part.number] = (self._reserved, -1)
@@ -220,9 +219,7 @@ class _Job:
             self._turn.notify_all()
             return place
 
-    def _write(self, ids: Any, first: int) -> None:
-        data = memoryview(ids).cast("B")
-        offset = first * ids.itemsize
+    def _write(self, data: memoryview, offset: int) -> None:
         while data:
             count = os.pwrite(self.descriptor, data[:_LARGEST_WRITE], offset)
             data, offset = data[count:], offset + count

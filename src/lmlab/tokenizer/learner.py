@@ -15,7 +15,8 @@ import numpy as np
 from lmlab.errors import DataError
 from lmlab.progress import progress
 from lmlab.tokenizer.kernels import merge_state as at
-from lmlab.tokenizer.kernels.library import Kernel, address, load
+from lmlab.tokenizer.kernels.library import Kernel, load
+from lmlab.tokenizer.memory import address
 from lmlab.tokenizer.words import Merge, Words
 
 Array = np.ndarray[Any, Any]

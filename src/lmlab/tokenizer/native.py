@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmlab.tokenizer.kernels import layout
 from lmlab.tokenizer.kernels.classes import class_table
 from lmlab.tokenizer.kernels.kinds import KINDS
-from lmlab.tokenizer.kernels.library import Kernel, address, load
+from lmlab.tokenizer.kernels.library import Kernel, load
 from lmlab.tokenizer.kernels.specials import pack
+from lmlab.tokenizer.memory import Memory, address
 
-Array = np.ndarray[Any, np.dtype[Any]]
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
 
 GROUP = "encoding"
 PADDING = 64  # readable bytes that kernels want after a text
@@ -46,24 +49,30 @@ class Tables:
         self.kernels = kernels
         self.kind = KINDS[pattern]
         self.vocab_size = vocab_size
-        self.dtype = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
+        self.id_bytes = 2 if vocab_size <= 1 << 16 else 4
         self.classes = class_table()
         encoded = {token.encode("utf-8"): index for token, index in special_ids.items()}
         specials = sorted(encoded, key=len, reverse=True)
         self.special_numbers, self.special_text = pack(specials)
-        self.special_ids = np.array([encoded[token] for token in specials], dtype=np.int64)
-        self.byte_ids = np.array(byte_ids, dtype=np.int32)
+        self.special_ids = array("q", [encoded[token] for token in specials])
+        self.byte_ids = array("i", byte_ids)
         self.pairs, self.pair_mask = self._pairs(merge_ids)
 
-    def _pairs(self, merge_ids: array[int]) -> tuple[Array, int]:
-        rows = np.array(merge_ids, dtype=np.int64)
-        count = len(rows) // 3
+    def _pairs(self, merge_ids: array[int]) -> tuple[Memory, int]:
+        count = len(merge_ids) // 3
         size = 1 << (2 * count + 1).bit_length()
-        pairs = np.empty(2 * size, dtype=np.uint64)
-        self.kernels["fill_pairs"](address(rows), count, address(pairs), size - 1)
+        pairs = Memory(16 * size)
+        self.kernels["fill_pairs"](address(merge_ids), count, pairs.address, size - 1)
         return pairs, size - 1
 
-    def cut(self, text: Array, end: int) -> int:
+    @functools.cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """Of ids."""
+        import numpy as np  # here and below: not for whoever writes them to a file
+
+        return np.dtype(f"<u{self.id_bytes}")
+
+    def cut(self, text: Any, end: int) -> int:
         """The last place before ``end`` where ``text``, which goes on, may be cut; -1 for none."""
         arrays = (self.classes, self.special_numbers, self.special_text)
         return self.kernels["cut"](address(text), 0, end, *map(address, arrays))
@@ -73,16 +82,32 @@ class Encoded(NamedTuple):
     """Ids of texts, and what was met in them.
 
     Attributes:
-        ids: a view into the worker's buffer; the next call overwrites it.
+        out: where the ids are; those of a worker's own buffer are overwritten by the next call.
+        num_ids: how many.
         ends: how many ids there are up to the end of each text.
         special_bytes: bytes of text in special tokens.
         malformed: place of the first byte that is not UTF-8; None for none.
+        id_bytes: of each id.
     """
 
-    ids: Array
-    ends: Array
+    out: Any
+    num_ids: int
+    ends: array[int]
     special_bytes: int
     malformed: int | None
+    id_bytes: int
+
+    @property
+    def data(self) -> memoryview:
+        """The ids' bytes, little-endian."""
+        return memoryview(self.out).cast("B")[: self.num_ids * self.id_bytes]
+
+    @property
+    def ids(self) -> Array:
+        """A view of the ids."""
+        import numpy as np
+
+        return np.frombuffer(self.out, dtype=f"<u{self.id_bytes}", count=self.num_ids)
 
 
 class Worker:
@@ -96,59 +121,59 @@ class Worker:
 
     def __init__(self, tables: Tables, *, lines: int = 1 << 18, longs: int = 1 << 13) -> None:
         self.tables = tables
-        entry = layout.ENTRY * layout.ENTRIES_PER_LINE
-        self._words = _aligned(lines * entry)
-        self._longs = np.zeros(longs * layout.LONG_ENTRY, dtype=np.uint64)
+        self._words = Memory(8 * lines * layout.ENTRY * layout.ENTRIES_PER_LINE)
+        self._longs = Memory(8 * longs * layout.LONG_ENTRY)
         self._masks = lines - 1, longs - 1
-        self._state = np.zeros(16, dtype=np.uint64)
-        self._ends = np.empty(layout.ENDS_ROOM, dtype=np.int64)
-        self._group = np.empty(layout.GROUP_ROOM, dtype=np.uint64)
-        self._control = np.zeros(layout.CONTROL_SIZE, dtype=np.int64)
-        self._out = np.empty(0, dtype=tables.dtype)
+        self._state = Memory(8 * 16)
+        self._ends = Memory(8 * layout.ENDS_ROOM)
+        self._group = Memory(8 * layout.GROUP_ROOM)
+        self._control = array("q", bytes(8 * layout.CONTROL_SIZE))
+        self._out = Memory(0)
         self._make_room(_ROOM)
 
     def _make_room(self, room: int) -> None:
-        self._heap = np.empty(3 * room, dtype=np.uint64)
-        self._links = np.empty(3 * room, dtype=np.int32)
+        self._heap = Memory(8 * 3 * room)
+        self._links = Memory(4 * 3 * room)
         self._room = room
 
-    def encode(self, text: Array, starts: Array, out: Array | None = None) -> Encoded:
+    def encode(self, text: Any, starts: Any, out: Any = None) -> Encoded:
         """Encode texts that lie one behind the other.
 
         Args:
-            text: uint8; ``PADDING`` bytes after the last text are readable.
+            text: bytes, in anything that :func:`~lmlab.tokenizer.memory.address` takes; ``PADDING``
+                bytes after the last text are readable.
             starts: int64; where each text begins, and the end of the last.
-            out: where ids go: one for each byte and ``OUT_SLACK`` bytes more; None for a buffer of
-                the worker's.
+            out: numpy's array, where ids go: one for each byte and ``OUT_SLACK`` bytes more; None
+                for a buffer of the worker's.
         """
         tables, control = self.tables, self._control
         needed = int(starts[-1] - starts[0]) + layout.OUT_SLACK
-        if out is None:
-            if len(self._out) < needed:
-                self._out = np.empty(needed, dtype=tables.dtype)
-            out = self._out
-        assert len(out) >= needed
-        id_ends = np.empty(len(starts) - 1, dtype=np.int64)
-        first = (address(text), address(starts), len(id_ends))
+        if out is None and len(self._out) < needed * tables.id_bytes:
+            self._out = Memory(needed * tables.id_bytes)
+        room, view = (self._out, self._out.view) if out is None else (out, out)
+        assert view.nbytes >= needed * tables.id_bytes
+        id_ends = array("q", bytes(8 * (len(starts) - 1)))
         shared = (
             tables.classes, tables.special_numbers, tables.special_text, tables.special_ids,
             tables.byte_ids, tables.pairs,
         )  # fmt: skip
-        shift = tables.dtype.itemsize // 2
         while tables.kernels["encode"](
-            tables.kind, *first, *map(address, shared), tables.pair_mask,
-            address(self._words), self._masks[0], address(self._longs), self._masks[1],
-            address(self._heap), address(self._links), self._room,
-            address(self._state), address(self._ends), address(self._group),
-            address(out), shift, address(id_ends), address(control),
+            tables.kind, address(text), address(starts), len(id_ends),
+            *map(address, shared), tables.pair_mask,
+            self._words.address, self._masks[0], self._longs.address, self._masks[1],
+            self._heap.address, self._links.address, self._room,
+            self._state.address, self._ends.address, self._group.address,
+            address(room), tables.id_bytes // 2, address(id_ends), address(control),
         ):  # fmt: skip
-            self._make_room(2 * int(control[layout.NEEDED]))
-        found = int(control[layout.MALFORMED_BYTE])
+            self._make_room(2 * control[layout.NEEDED])
+        found = control[layout.MALFORMED_BYTE]
         return Encoded(
-            out[: control[layout.NUM_IDS]],
-            id_ends,
-            int(control[layout.SPECIAL_BYTES]),
-            found - 1 if found else None,
+            out=view,
+            num_ids=control[layout.NUM_IDS],
+            ends=id_ends,
+            special_bytes=control[layout.SPECIAL_BYTES],
+            malformed=found - 1 if found else None,
+            id_bytes=tables.id_bytes,
         )
 
 
@@ -158,11 +183,3 @@ def make_tables(**parts: Any) -> Tables | None:
         return None
     kernels = load(GROUP)
     return None if kernels is None else Tables(kernels, **parts)
-
-
-def _aligned(size: int) -> Array:
-    """Zeros whose first byte begins a line of the processor's cache."""
-    padded = np.empty(size + 8, dtype=np.uint64)  # numpy asks for huge pages for these alone
-    padded.fill(0)
-    skip = -address(padded) // 8 % 8
-    return padded[skip : skip + size]

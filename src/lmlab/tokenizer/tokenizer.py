@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lmlab.tokenizer.fast import FastEncoder
+    from lmlab.tokenizer.native import Tables
     from lmlab.tokenizer.pretokenize import PreTokenizer
 
 END_OF_TEXT = "<|endoftext|>"
@@ -91,6 +92,7 @@ class Tokenizer:
     def _begin(self) -> None:
         """Set what changes as text is encoded."""
         self._cache: dict[str, list[int]] = {}
+        self._tables: Tables | None = None
         self._fast: FastEncoder | None = None
         self._characters = 0
 
@@ -156,7 +158,12 @@ class Tokenizer:
         """The smallest of uint16 and uint32 that holds every id."""
         import numpy as np
 
-        return np.dtype("<u2" if self.vocab_size <= 1 << 16 else "<u4")
+        return np.dtype(f"<u{self.id_bytes}")
+
+    @property
+    def id_bytes(self) -> int:
+        """Bytes of an id in a token file: those of :attr:`dtype`."""
+        return 2 if self.vocab_size <= 1 << 16 else 4
 
     def fast(self, characters: int, enough: int = _WORTH_LOADING) -> FastEncoder | None:
         """The encoder by kernels, if there is one and it pays for that much text.
@@ -165,24 +172,32 @@ class Tokenizer:
             characters: to be encoded now.
             enough: how many make it worth loading, those encoded before counted in.
         """
+        if self._fast is None:
+            tables = self.tables(characters, enough)
+            if tables is not None:
+                from lmlab.tokenizer.fast import FastEncoder  # what only reads ids needs none of it
+
+                self._fast = FastEncoder(tables)
+        return self._fast
+
+    def tables(self, characters: int, enough: int = _WORTH_LOADING) -> Tables | None:
+        """The kernels' tables, if there are any and they pay; see :meth:`fast`."""
         self._characters += characters
         if (
-            self._fast is None
+            self._tables is None
             and self._characters >= enough
             and (self._characters >= _WORTH_COMPILING or library.is_cached("encoding"))
         ):
-            from lmlab.tokenizer.fast import FastEncoder  # what only reads ids needs none of this
             from lmlab.tokenizer.native import make_tables
 
-            tables = make_tables(
+            self._tables = make_tables(
                 pattern=self.pattern,
                 vocab_size=self.vocab_size,
                 byte_ids=self.byte_ids,
                 merge_ids=self._merge_ids,
                 special_ids=self._special_ids,
             )
-            self._fast = None if tables is None else FastEncoder(tables)
-        return self._fast
+        return self._tables
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of ``text``. Raises :class:`DataError` for lone surrogates."""

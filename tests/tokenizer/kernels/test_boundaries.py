@@ -12,8 +12,9 @@ import pytest
 import regex
 
 from lmlab.tokenizer.kernels import classes, kinds
-from lmlab.tokenizer.kernels.library import address, load
+from lmlab.tokenizer.kernels.library import load
 from lmlab.tokenizer.kernels.specials import pack
+from lmlab.tokenizer.memory import address
 
 PATTERNS = list(kinds.KINDS)
 PIECES = [

@@ -12,11 +12,12 @@ import functools
 import sys
 import textwrap
 import zlib
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from lmlab.tokenizer.kernels.class_table import TABLE
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # \p{L}, \p{N} and \s of the patterns; what is none of them; carriage return and line feed, which
 # are white space too (their two low bits say so).
@@ -28,18 +29,20 @@ _PATTERNS = [(r"[\r\n]", NEWLINE), (r"\s", SPACE), (r"\p{L}", LETTER), (r"\p{N}"
 
 
 @functools.cache
-def class_table() -> np.ndarray[Any, np.dtype[np.uint8]]:
+def class_table() -> bytes:
     """The table that kernels take: an index by the code point's upper bits, then blocks of 256.
 
     The class of ``c`` is ``table[BLOCKS_START + 256 * table[c >> 8] + (c & 255)]``; that of an
     ASCII character is ``table[BLOCKS_START + c]``.
     """
-    return np.frombuffer(zlib.decompress(base64.b85decode(TABLE)), dtype=np.uint8)
+    return zlib.decompress(base64.b85decode(TABLE))
 
 
 def class_of_each() -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The class of each code point, (0x110000,)."""
-    table = class_table()
+    import numpy as np  # not for whoever only encodes
+
+    table = np.frombuffer(class_table(), dtype=np.uint8)
     return table[BLOCKS_START:].reshape(-1, 256)[table[:BLOCKS_START]].reshape(-1)
 
 

@@ -53,14 +53,15 @@ _FIRST_MIXER, _SECOND_MIXER = U64(0xA0761D6478BD642F), U64(0xE7037ED1A0B428DB)
 _HALF = U64(32)
 
 
-@kernel("i64* i64 u64* i64")
+@kernel("i32* i64 u64* i64")
 def fill_pairs(merges: Any, count: int, pairs: Any, mask: int) -> int:
     """Fill the empty table of merges from rows of (left id, right id, resulting id), by rank."""
     for slot in range(2 * (mask + 1)):
         pairs[slot] = EMPTY
     for rank in range(count):
         row = 3 * rank
-        insert_merge(merges[row], merges[row + 1], rank, merges[row + 2], pairs, mask)
+        left, right, result = I64(merges[row]), I64(merges[row + 1]), I64(merges[row + 2])
+        insert_merge(left, right, rank, result, pairs, mask)
     return 0
 
 

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from lmlab import user_cache
 from lmlab.errors import DiskError
@@ -26,7 +25,7 @@ _loaded: dict[str, dict[str, Kernel] | None] = {}
 def load(group: str) -> dict[str, Kernel] | None:
     """The kernels of a group by name; None where this machine cannot make them.
 
-    Pointer arguments take any object whose address :func:`address` gives, or the address itself.
+    Pointer arguments take the address itself, see :func:`lmlab.tokenizer.memory.address`.
     """
     with _lock:
         if group not in _loaded:
@@ -37,11 +36,6 @@ def load(group: str) -> dict[str, Kernel] | None:
 def is_cached(group: str) -> bool:
     """Whether :func:`load` would be quick: nothing to compile, or nothing that can be."""
     return group in _loaded or bool(_missing()) or _path(group).is_file()
-
-
-def address(array: Any) -> int:
-    """Where a numpy array's data begins."""
-    return int(array.__array_interface__["data"][0])
 
 
 def _load(group: str) -> dict[str, Kernel] | None:
