@@ -8,12 +8,9 @@ the job makes something that libraries must agree on, its hash or the file it li
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import importlib.util
 import json
 import resource
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -77,6 +74,8 @@ def warm(settings: Settings, encode: Callable[[str], Any]) -> dict[str, Any]:
     ``same_string`` is set, all of them one. The two differ, for CPython keeps the UTF-8 of a string
     once somebody has asked for it.
     """
+    import statistics
+
     data = Path(settings["text"]).read_bytes()
     text = data.decode("utf-8")
     seconds = []
@@ -265,6 +264,8 @@ def tokenizers_file(settings: Settings) -> dict[str, Any]:
 
 def tiktoken_encoding(settings: Settings) -> Any:
     """tiktoken's encoder with GPT-2's ranks."""
+    import base64  # not for everyone: every library's process counts its imports
+
     import tiktoken
 
     lines = Path(settings["tiktoken"]).read_bytes().splitlines()
@@ -301,11 +302,14 @@ def fastokens_file(settings: Settings) -> dict[str, Any]:
 def main() -> None:
     """Run the job named on the command line."""
     library, job, settings = sys.argv[1:]
-    if importlib.util.find_spec(library) is None:
+    found: Job = globals()[f"{library}_{job}"]
+    try:
+        told = found(json.loads(Path(settings).read_text()))
+    except ModuleNotFoundError as error:
+        if error.name != library:
+            raise
         print(json.dumps({"missing": True}))
         return
-    found: Job = globals()[f"{library}_{job}"]
-    told = found(json.loads(Path(settings).read_text()))
     print(json.dumps(told | {"peak_mb": peak_mb()}))
 
 

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -117,7 +116,7 @@ def write_json_once(path: Path, make: Callable[[], Any]) -> Any:
         return read_json(path)
     value = make()
     make_folder(path.parent)
-    own = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
+    own = path.with_name(f".{os.urandom(16).hex()}.{path.name}")
     write_json(own, value)
     try:
         with contextlib.suppress(FileExistsError):

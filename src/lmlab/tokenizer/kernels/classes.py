@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import functools
 import sys
-import textwrap
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -65,4 +64,6 @@ def table_of_regex() -> str:
 
 
 if __name__ == "__main__":
+    import textwrap
+
     sys.stdout.write("\n".join(textwrap.wrap(table_of_regex(), 90)) + "\n")
