@@ -1,9 +1,10 @@
 """Text files to a file of ids: with progress, in bounded memory, and resumable after a kill.
 
-Ids are written to ``.<name>.partial``, which is renamed when it is whole. Beside it a journal says,
-every few seconds, up to which place of the text the ids are safely on the disk; the next call cuts
-the partial file there and goes on, so that the result is the same byte for byte. Where there are no
-kernels for the tokenizer, the text is encoded in Python and from its beginning.
+Ids are written to ``.<name>.partial``, which is renamed when it is whole. A thread brings them to
+the disk meanwhile, and every few seconds a journal beside it says up to which place of the text
+they are there; the next call cuts the partial file at that place and goes on, so that the result is
+the same byte for byte. Where there are no kernels for the tokenizer, the text is encoded in Python
+and from its beginning.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmlab.errors import DataError
+from lmlab.errors import DataError, DiskError
 from lmlab.io import read_json, write_json, writing
 from lmlab.progress import progress
 from lmlab.tokenizer import Tokenizer
@@ -72,11 +74,11 @@ def _encode_by_kernels(
         start = journal.read(os.fstat(descriptor).st_size)
         os.ftruncate(descriptor, start.num_tokens * tables.id_bytes)
         done = start.offset + sum(text.stat().st_size for text in paths[: start.file])
-        with _bar(partial, total, done) as bar:
+        with _bar(partial, total, done) as bar, _Behind(descriptor, journal) as behind:
 
             def advance(place: Place, size: int) -> None:
                 bar.update(size)
-                journal.keep(place, lambda: os.fsync(descriptor))
+                behind.reach(place)
 
             end = encode_files(tables, paths, descriptor, start=start, advance=advance)
         os.fsync(descriptor)
@@ -128,16 +130,68 @@ class _Journal:
         for stale in self.path.parent.glob(f".{self.path.name}.*"):
             stale.unlink(missing_ok=True)
 
-    def keep(self, place: Place, synchronize: Callable[[], None]) -> None:
-        """Record ``place`` if that is due; the ids before it are synchronized to the disk first."""
-        start = time.monotonic()
-        if start < self._due:
-            return
-        synchronize()
-        write_json(self.path, {**self._job, "place": dataclasses.asdict(place)})
-        # A slow disk is not asked again before ten times as long has passed.
-        end = time.monotonic()
-        self._due = end + max(_JOURNAL_SECONDS, 10 * (end - start) if _JOURNAL_SECONDS else 0)
+    def keep(self, place: Place) -> None:
+        """Record ``place``, before which every id is on the disk, if that is due."""
+        if time.monotonic() >= self._due:
+            write_json(self.path, {**self._job, "place": dataclasses.asdict(place)})
+            self._due = time.monotonic() + _JOURNAL_SECONDS
+
+
+class _Behind:
+    """Brings ids to the disk while more are made, in a thread, and has the journal say how many.
+
+    What fails there is raised by the next call, or at the end.
+
+    Args:
+        descriptor: of the file of ids.
+        journal: told of places whose ids are safe.
+    """
+
+    def __init__(self, descriptor: int, journal: _Journal) -> None:
+        self._descriptor, self._journal = descriptor, journal
+        self._changed = threading.Condition()
+        self._place: Place | None = None
+        self._ended = False
+        self._error: OSError | DiskError | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def reach(self, place: Place) -> None:
+        """Every id before ``place`` has been written."""
+        self._check()
+        with self._changed:
+            self._place = place
+            self._changed.notify()
+
+    def __enter__(self) -> _Behind:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        self._thread.join()
+        if kind is None:
+            self._check()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _next(self) -> Place | None:
+        """The place reached since the last call, once there is one; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._place is not None or self._ended)
+            place, self._place = self._place, None
+            return None if self._ended else place
+
+    def _work(self) -> None:
+        try:
+            while (place := self._next()) is not None:
+                os.fsync(self._descriptor)
+                self._journal.keep(place)
+        except (OSError, DiskError) as error:
+            self._error = error
 
 
 def _encode_in_python(
