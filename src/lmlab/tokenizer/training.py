@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lmlab.errors import ConfigError
-from lmlab.tokenizer import counting, learner, plain_training
+from lmlab.tokenizer import counting, learner
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 from lmlab.tokenizer.kernels.library import is_cached
 from lmlab.tokenizer.tokenizer import Tokenizer
@@ -87,6 +87,8 @@ def count_words(
     if size >= _TEXT_WORTH_COMPILING or is_cached("counting"):
         words = counting.count_words(paths, special_tokens, pattern, threads=threads)
     if words is None:
+        from lmlab.tokenizer import plain_training  # regex: kernels do without
+
         words = plain_training.count_words(paths, special_tokens, pattern)
     return words
 
@@ -96,7 +98,11 @@ def learn_merges(words: Words, num_merges: int) -> list[Merge]:
     merges = None
     if len(words.data) >= _WORDS_WORTH_COMPILING or is_cached("merges"):
         merges = learner.learn_merges(words, num_merges)
-    return plain_training.learn_merges(words, num_merges) if merges is None else merges
+    if merges is None:
+        from lmlab.tokenizer import plain_training
+
+        merges = plain_training.learn_merges(words, num_merges)
+    return merges
 
 
 def assemble(
