@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -56,5 +55,7 @@ class ToldElsewhere(UserError):
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """Return ``'; did you mean "x"?'`` for the nearest of ``candidates``, or an empty string."""
+    import difflib  # an error may take its time
+
     near = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
     return f'; did you mean "{near[0]}"?' if near else ""

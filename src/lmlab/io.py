@@ -8,7 +8,6 @@ import functools
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +66,8 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
     Raises:
         DiskError: the disk is full or the folder is not writable; the old file is untouched.
     """
+    import tempfile  # not for those who only read files
+
     path = Path(path)
     make_folder(path.parent)
     with writing(path):

@@ -9,7 +9,6 @@ and from its beginning.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 import threading
@@ -133,7 +132,7 @@ class _Journal:
     def keep(self, place: Place) -> None:
         """Record ``place``, before which every id is on the disk, if that is due."""
         if time.monotonic() >= self._due:
-            write_json(self.path, {**self._job, "place": dataclasses.asdict(place)})
+            write_json(self.path, {**self._job, "place": place._asdict()})
             self._due = time.monotonic() + _JOURNAL_SECONDS
 
 

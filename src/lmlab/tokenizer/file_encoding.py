@@ -7,12 +7,12 @@ same for any number of threads and any size of the parts.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import threading
 from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from lmlab.errors import DataError
 from lmlab.tokenizer.cores import usable_cores
@@ -23,8 +23,7 @@ _PART_BYTES = 4 << 20
 _LARGEST_WRITE = 1 << 30
 
 
-@dataclasses.dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """How far encoding has come.
 
     Attributes:
@@ -88,8 +87,7 @@ def encode_files(
     return job.safe
 
 
-@dataclasses.dataclass
-class _Part:
+class _Part(NamedTuple):
     """Text from one cut to the next, in a worker's buffer."""
 
     number: int

@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+from array import array
 from pathlib import Path
 
 import pytest
 
-from lmlab import user_cache
-from lmlab.tokenizer.kernels import intermediate, library
+from lmlab.native import find_compiler
+from lmlab.tokenizer.kernels import intermediate, library, machine_code
+from lmlab.tokenizer.memory import Memory, address
 
 # A group of one small kernel that the package does not hold: numba writes it within seconds.
 PROGRAM = """
@@ -32,19 +34,17 @@ def add(left, right):
 """
 
 
+NEEDED = ("__init__.py", "errors.py", "io.py", "native.py", "tokenizer", "user_cache.py")
+LINKS = sys.platform == "linux" and find_compiler() is not None
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """A copy of the package with the group ``sums``."""
     source = Path(library.__file__).parents[2]
     copy = tmp_path / "src" / "lmlab"
     for path in source.rglob("*.py"):
-        if path.relative_to(source).parts[0] in (
-            "__init__.py",
-            "errors.py",
-            "io.py",
-            "tokenizer",
-            "user_cache.py",
-        ):
+        if path.relative_to(source).parts[0] in NEEDED:
             target = copy / path.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
@@ -52,11 +52,14 @@ def package(tmp_path: Path) -> Path:
     return tmp_path / "src"
 
 
-def run(package: Path, cache: Path, program: str = PROGRAM) -> tuple[dict[str, str], str]:
+def run(
+    package: Path, cache: Path, program: str = PROGRAM, **more: str
+) -> tuple[dict[str, str], str]:
     environment = dict(os.environ) | {
         "PYTHONPATH": str(package),
         "XDG_CACHE_HOME": str(cache),
         "HOME": str(cache),
+        **more,
     }
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True
@@ -65,14 +68,44 @@ def run(package: Path, cache: Path, program: str = PROGRAM) -> tuple[dict[str, s
     return dict(line.split(" ", 1) for line in done.stdout.splitlines()), done.stderr
 
 
-def test_compiled_once_and_told_then_loaded_without_numba(package: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    told, errors = run(package, cache)
+@pytest.mark.parametrize("compiler", ["", "none-of-that-name", "/bin/false"])
+def test_compiled_once_and_told_then_loaded_without_numba(
+    package: Path, tmp_path: Path, compiler: str
+) -> None:
+    """And without LLVM, where a compiler's linker has made a library of the object."""
+    more = {"CXX": compiler} if compiler else {}
+    links = LINKS and not compiler
+    told, errors = run(package, tmp_path / "cache", **more)
     assert told == {"cached": "False", "loaded": "42", "numba": "False", "llvmlite": "True"}
     assert "compiling the tokenizer's kernels (sums), once on this machine" in errors
-    told, errors = run(package, cache)
-    assert told == {"cached": "True", "loaded": "42", "numba": "False", "llvmlite": "True"}
+    told, errors = run(package, tmp_path / "cache", **more)
+    loaded = {"cached": "True", "loaded": "42", "numba": "False", "llvmlite": str(not links)}
+    assert told == loaded
     assert errors == ""
+
+
+REFUSE = """
+import ctypes
+plain = ctypes.CDLL
+def refuse(name, *rest):
+    if str(name).startswith("/proc"):
+        raise OSError("no code from memory here")
+    return plain(name, *rest)
+ctypes.CDLL = refuse
+"""
+
+
+@pytest.mark.skipif(not LINKS, reason="no compiler here whose linker makes libraries")
+@pytest.mark.parametrize("since", ["always", "now"])
+def test_where_no_library_is_loaded_llvm_loads_the_object(
+    package: Path, tmp_path: Path, since: str
+) -> None:
+    if since == "now":
+        run(package, tmp_path / "cache")
+    for number in range(2):
+        told, errors = run(package, tmp_path / "cache", REFUSE + PROGRAM)
+        assert (told["loaded"], told["llvmlite"]) == ("42", "True")
+        assert ("compiling" in errors) == (number == 0)
 
 
 def test_a_change_of_the_sources_compiles_anew(package: Path, tmp_path: Path) -> None:
@@ -136,6 +169,7 @@ def test_what_this_llvm_cannot_read_is_written_anew(package: Path, tmp_path: Pat
     shutil.copytree(Path(library.__file__).parent / "ir", copy / "ir")
     spoil = """
 from lmlab import user_cache
+from lmlab.native import find_compiler
 from lmlab.tokenizer.kernels import intermediate
 found = intermediate.Program({"add": ["i64", "i64"]}, "define i64 @add(strange")
 intermediate.ship("sums", found)
@@ -164,10 +198,27 @@ def test_kernels_need_nothing_but_the_c_library() -> None:
     import llvmlite.binding as llvm
 
     for group in ("encoding", "boundaries"):
-        assert library.load(group) is not None
-        stored = user_cache.read(library._path(group))
-        assert stored is not None
-        target = llvm.ObjectFileRef.from_data(stored[1])
+        program = intermediate.shipped(group)
+        assert program is not None
+        code = machine_code.emit(program.ir)
+        target = llvm.ObjectFileRef.from_data(code)
         assert any(section.is_text() for section in target.sections())
         for word in (b"NRT_", b"numba_", b"Py"):
-            assert word not in stored[1], (group, word)
+            assert word not in code, (group, word)
+
+
+@pytest.mark.skipif(not LINKS, reason="no compiler here whose linker makes libraries")
+def test_a_library_computes_what_the_object_does() -> None:
+    program = intermediate.shipped("encoding")
+    assert program is not None
+    code = machine_code.emit(program.ir)
+    made = machine_code.as_library(code)
+    assert made is not None
+    found = []
+    for kind, content in ((machine_code.OBJECT, code), (machine_code.LIBRARY, made)):
+        fill = machine_code.link(kind, program.signatures, content)["fill_pairs"]
+        rows, pairs = array("i", [97, 98, 256, 256, 99, 257]), Memory(16 * 8)
+        assert fill(address(rows), 2, pairs.address, 7) == 0
+        found.append(bytes(pairs.view))
+    assert found[0] == found[1]
+    assert any(byte not in (0, 255) for byte in found[0])

@@ -43,16 +43,24 @@ def _load(group: str) -> dict[str, Kernel] | None:
         _tell_slow(_missing())
         return None
     path = _path(group)
-    stored = user_cache.read(path)
-    if stored is None:
-        stored = _build(group)
-        if stored is None:
-            return None
-        try:
-            user_cache.keep(path, *stored)
-        except DiskError as error:
-            print(f"lmlab: the compiled kernels cannot be kept: {error}", file=sys.stderr)
-    return machine_code.link(*stored)
+    with contextlib.suppress(OSError):  # of a system that has begun to refuse the library
+        stored = user_cache.read(path)
+        if stored is not None:
+            return machine_code.link(**stored[0], code=stored[1])
+    built = _build(group)
+    if built is None:
+        return None
+    signatures, code = built
+    library = machine_code.as_library(code)
+    if library is not None:
+        kind, code = machine_code.LIBRARY, library
+    else:
+        kind = machine_code.OBJECT
+    try:
+        user_cache.keep(path, {"kind": kind, "signatures": signatures}, code)
+    except DiskError as error:
+        print(f"lmlab: the compiled kernels cannot be kept: {error}", file=sys.stderr)
+    return machine_code.link(kind, signatures, code)
 
 
 def _is_installed(name: str) -> bool:
@@ -80,7 +88,7 @@ def _tell_slow(reason: str) -> None:
 @functools.cache
 def _key() -> str:
     """Hash of everything that the object code depends on."""
-    parts = [*machine_code.processor(), intermediate.sources()]
+    parts = [*machine_code.made_by(), intermediate.sources()]
     return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()[:20]
 
 
