@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from lmlab.data import encoding
 from lmlab.data.encoding import encode_to
 from lmlab.data.token_file import TokenFile, encode_corpus
 from lmlab.errors import DataError
-from lmlab.tokenizer import Tokenizer
+from lmlab.tokenizer import Tokenizer, file_encoding
 
 END = "<|endoftext|>"
 ENCODE = """
@@ -104,6 +105,40 @@ def test_killed_at_any_moment_the_next_call_makes_the_same_file(
         left = [name for name in everything(cache) if not name.endswith(".lock")]
         assert sorted(left) == ["train.bin", "train.json"]
     assert went_on >= 8
+
+
+def test_the_journal_never_runs_ahead_of_the_disk(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+    events: list[tuple[str, int]] = []
+    plain = file_encoding.encode_files
+
+    def slowly(*arguments: Any, advance: Any, **knobs: Any) -> Any:
+        def told(place: file_encoding.Place, size: int) -> None:
+            nonlocal written
+            written = place.num_tokens
+            advance(place, size)
+            time.sleep(0.005)
+
+        return plain(*arguments, advance=told, part_bytes=8_000, **knobs)
+
+    monkeypatch.setattr(file_encoding, "encode_files", slowly)
+    monkeypatch.setattr(encoding.os, "fsync", lambda descriptor: events.append(("safe", written)))
+    monkeypatch.setattr(
+        encoding._Journal, "keep", lambda journal, place: events.append(("kept", place.num_tokens))
+    )
+    tokenizer = Tokenizer.load(folder)
+    tokenizer.fast(1 << 30)
+    encode_to(tmp_path / "x.bin", [folder / "first.txt"], tokenizer, "h")
+    safe = kept = 0
+    for event, place in events:
+        if event == "safe":
+            safe = place
+        else:
+            kept += 1
+            assert place <= safe
+    assert kept > 3
 
 
 def half_done(folder: Path, out: Path) -> tuple[Path, Path]:

@@ -34,6 +34,7 @@ def tokenizer(count: int = 120, **changes: Any) -> Tokenizer:
         if left + right not in entries:
             merges.append((left, right))
             entries.append(left + right)
+    entries += [b"<|x|>", b"<|y|>"]
     knobs = {"merges": merges, "special_tokens": ["<|y|>", "<|x|>"], **changes}
     return Tokenizer(dict(enumerate(entries)), **knobs)
 

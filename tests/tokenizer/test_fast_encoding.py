@@ -88,6 +88,21 @@ def test_random_bytes_come_back() -> None:
             assert found.malformed == error.start
 
 
+def test_words_that_differ_in_one_place_are_told_apart() -> None:
+    """At each place of each length: a table of words is asked by their bytes."""
+    pieces = [b"a", b"aa", b"aaaa", b"aaaaaaaa"]  # few ids a word, as the table has room for
+    entries = [*(bytes([byte]) for byte in range(256)), *pieces[1:]]
+    slow = Tokenizer(dict(enumerate(entries)), [(piece, piece) for piece in pieces[:3]])
+    for length in range(1, 40):
+        words = [
+            "a" * place + letter + "a" * (length - 1 - place)
+            for place in range(length)
+            for letter in "bcd"
+        ]
+        text = ".".join(words + words)
+        assert fast_of(slow).encode(text).tolist() == slow.encode_slowly(text)
+
+
 def test_small_tables_that_forget_change_nothing() -> None:
     slow = trained()
     chance = random.Random(9)
