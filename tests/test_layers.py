@@ -14,6 +14,8 @@ LAYERS: dict[str, int] = {
         [
             "errors",
             "io",
+            "progress",
+            "user_cache",
             "background",
             "lock",
             "native",
@@ -82,6 +84,8 @@ LAYERS: dict[str, int] = {
 NO_TORCH = [
     "errors",
     "io",
+    "progress",
+    "user_cache",
     "background",
     "lock",
     "config",
