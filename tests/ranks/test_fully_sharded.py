@@ -20,6 +20,7 @@ from launching import (
     signal_at,
     tell_what_is_kept,
 )
+from processors import needs_bf16
 
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError, LostRankError
@@ -155,7 +156,9 @@ def test_a_bug_ends_all_and_is_kept_with_its_traceback(
     ("words", "told"),
     [
         (["optim=muon"], r"optim\._target_=.*\.MuonAdamW: it needs whole matrices"),
-        (["runtime.policy=bf16"], r"runtime\.policy=bf16: .* is fast or exact"),
+        pytest.param(
+            ["runtime.policy=bf16"], r"runtime\.policy=bf16: .* is fast or exact", marks=needs_bf16
+        ),
         (["runtime.compile=true"], r"runtime\.compile=true: .* is false"),
     ],
 )

@@ -5,20 +5,16 @@ from __future__ import annotations
 import signal
 
 import pytest
-import torch
+from processors import needs_bf16
 
 from lmlab import assemble, resolve
 from lmlab.config.compose import compose
 from lmlab.config.retired import upgrade
 from lmlab.errors import ConfigError
 from lmlab.native import find_compiler
-from lmlab.policy import has_bf16
 from lmlab.run import execute
 from lmlab.trainer import StopRequest
 
-needs_bf16 = pytest.mark.skipif(
-    not has_bf16(torch.device("cpu")), reason="this CPU multiplies no bfloat16"
-)
 POLICIES = ["exact", "fast", pytest.param("bf16", marks=needs_bf16)]
 # Validation losses at steps 0, 10 and 20. Float32 products that are added in another order move
 # them by parts in a million; bfloat16 rounds each product's factors to 8 bits, and what CPUs do
