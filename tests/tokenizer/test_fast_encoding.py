@@ -8,7 +8,9 @@ import random
 import subprocess
 import sys
 import time
+from array import array
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from lmlab.errors import DataError
 from lmlab.tokenizer import Tokenizer, fast, native, pretokenize, tokenizer
 from lmlab.tokenizer.fast import FastEncoder
-from lmlab.tokenizer.kernels import kinds
+from lmlab.tokenizer.kernels import kinds, layout
 
 END, PAIR, LONG = "<|endoftext|>", "<|endoftext|><|endoftext|>", "<|end of text|> a b"
 WORDS = [
@@ -103,20 +105,87 @@ def test_words_that_differ_in_one_place_are_told_apart() -> None:
         assert fast_of(slow).encode(text).tolist() == slow.encode_slowly(text)
 
 
+def tables_with_lines(slow: Tokenizer, lines: int) -> native.Tables:
+    tables = native.make_tables(
+        pattern=slow.pattern,
+        vocab_size=slow.vocab_size,
+        byte_ids=slow.byte_ids,
+        merge_ids=slow._merge_ids,
+        special_ids=slow._special_ids,
+        lines=lines,
+    )
+    assert tables is not None
+    return tables
+
+
+def encoded(worker: native.Worker, text: str) -> native.Encoded:
+    data = text.encode()
+    array = np.frombuffer(data + bytes(native.PADDING), dtype=np.uint8)
+    return worker.encode(array, np.array([0, len(data)], dtype=np.int64))
+
+
 def test_small_tables_that_forget_change_nothing() -> None:
     slow = trained()
     chance = random.Random(9)
-    worker = native.Worker(fast_of(slow).tables, lines=1, longs=1)
+    worker = native.Worker(tables_with_lines(slow, 1), longs=1)
     for _ in range(100):
         text = "".join(chance.choices(WORDS, k=50))
-        data = text.encode()
-        array = np.frombuffer(data + bytes(native.PADDING), dtype=np.uint8)
-        found = worker.encode(array, np.array([0, len(data)], dtype=np.int64))
+        found = encoded(worker, text)
         assert found.ids.tolist() == slow.encode_slowly(text)
         specials = sum(
             len(slow.vocab[index]) for index in found.ids.tolist() if index >= len(slow.vocab) - 3
         )
         assert found.special_bytes == specials
+
+
+@pytest.mark.parametrize("extra", [0, 70_000])
+def test_entries_torn_between_threads_are_never_believed(extra: int) -> None:
+    """Any of an entry's four numbers may be another's, as where two threads write at once."""
+    slow = trained(extra=extra)
+    chance = random.Random(3)
+    lines = 16
+    tables = tables_with_lines(slow, lines)
+    worker = native.Worker(tables)
+    # Alike in one half of the key or in the other, so that some are wrong in one number alone.
+    words = [a * 8 + b * 3 for a in "abeth" for b in ("", "a", "b", "th")]
+    words += [f"{number}"[:3] for number in range(100, 140)]
+    for _ in range(300):
+        text = ".".join(chance.choices(words, k=60))
+        assert encoded(worker, text).ids.tolist() == slow.encode_slowly(text)
+        numbers = tables.words.view.cast("Q")
+        entries = np.array(numbers).reshape(2 * lines, 4)
+        used = np.flatnonzero(entries[:, 1])
+        for _ in range(40):
+            torn, other = chance.choice(used), chance.choice(used)
+            half = chance.choice([slice(0, 1), slice(1, 2), slice(2, 4), slice(0, 2), slice(3, 4)])
+            entries[torn, half] = entries[other, half]
+        numbers[:] = memoryview(entries.reshape(-1))
+
+
+def test_threads_that_share_a_small_table_agree_with_python() -> None:
+    slow = trained()
+    tables = tables_with_lines(slow, 2)
+    chance = random.Random(6)
+    texts = ["".join(chance.choices(WORDS, k=3000)) for _ in range(4)]
+    expected = [slow.encode_slowly(text) for text in texts]
+
+    def work(place: int) -> bool:
+        worker = native.Worker(tables)
+        found = [encoded(worker, texts[place]).ids.tolist() for _ in range(200)]
+        return all(ids == expected[place] for ids in found)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(4)))
+
+
+def test_ids_that_no_slot_holds_are_left_to_python() -> None:
+    most = layout.MOST_IDS
+    parts = {"pattern": kinds.GPT2_PATTERN, "byte_ids": range(256), "special_ids": {}}
+    parts["merge_ids"] = array("i", [97, 98, most - 1])
+    assert native.make_tables(vocab_size=most + 1, **parts) is None
+    tables = native.make_tables(vocab_size=most, **parts)
+    assert tables is not None
+    assert encoded(native.Worker(tables), "ab b").ids.tolist() == [most - 1, 32, 98]
 
 
 @settings(max_examples=200, deadline=None)

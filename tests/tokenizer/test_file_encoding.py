@@ -7,15 +7,17 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lmlab.errors import DataError
-from lmlab.tokenizer import Tokenizer
+from lmlab.tokenizer import Tokenizer, file_encoding
 from lmlab.tokenizer.file_encoding import Place, encode_files
-from lmlab.tokenizer.native import Tables
+from lmlab.tokenizer.native import Encoded, Tables, Worker
 
 END = "<|endoftext|>"
 PIECES = [
@@ -90,6 +92,30 @@ def test_any_threads_and_parts_give_the_same(
     assert sum(count for _, count in told) == size
     places = [place for place, _ in told]
     assert places == sorted(places, key=lambda place: (place.file, place.offset))
+
+
+def test_no_thread_waits_for_a_slower_one_until_much_is_held(
+    tokenizer: Tokenizer, tables: Tables, tmp_path: Path, monkeypatch
+) -> None:
+    most = 2 * file_encoding._EARLY_PARTS
+    others = threading.Semaphore(0)
+    plain = Worker.encode
+
+    def encode(self: Worker, text: Any, starts: Any) -> Encoded:
+        if bytes(text.view[:5]) == b"first":
+            for _ in range(most):
+                assert others.acquire(timeout=20)
+            assert not others.acquire(timeout=0.2), "more is held than should be"
+        else:
+            others.release()
+        return plain(self, text, starts)
+
+    monkeypatch.setattr(Worker, "encode", encode)
+    text = "first" + some_text(8, 4000)
+    paths = write(tmp_path, [text])
+    found, _, told = encoded(tables, paths, tmp_path, threads=2, part_bytes=1000)
+    assert found == tokenizer.encode_slowly(text)
+    assert len(told) > most + 2
 
 
 def test_going_on_from_any_place_gives_the_same(

@@ -1,8 +1,9 @@
 """Text files to ids in a file: several threads, memory that does not grow, and a resumable place.
 
-Each thread reads the next few MiB up to a place where text may be cut, encodes them in its own
-buffers, waits for its turn to know where its ids belong, and writes them there. The ids are the
-same for any number of threads and any size of the parts.
+Each thread reads the next few MiB up to a place where text may be cut and encodes them in its own
+buffers. Where ids belong is known once all text before them is encoded; the thread that makes it
+known writes them, so that none waits for a slower one. The ids are the same for any number of
+threads and any size of the parts.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.memory import Memory
 from lmlab.tokenizer.native import PADDING, Encoded, Tables, Worker
 
-_PART_BYTES = 4 << 20
+_PART_BYTES = 2 << 20
 _LARGEST_WRITE = 1 << 30
+_EARLY_PARTS = 4  # for each thread, encoded before those that come before them
 
 
 class Place(NamedTuple):
@@ -68,9 +70,9 @@ def encode_files(
         DataError: a file is not UTF-8.
         OSError: a file cannot be read or written.
     """
-    job = _Job(tables, paths, descriptor, start or Place(), advance, part_bytes)
-    others = (threads or usable_cores()) - 1
-    workers = [threading.Thread(target=job.work, daemon=True) for _ in range(others)]
+    threads = threads or usable_cores()
+    job = _Job(tables, paths, descriptor, start or Place(), advance, part_bytes, threads)
+    workers = [threading.Thread(target=job.work, daemon=True) for _ in range(threads - 1)]
     for worker in workers:
         worker.start()
     try:
@@ -97,6 +99,15 @@ class _Part(NamedTuple):
     ends_file: bool
 
 
+class _Ids(NamedTuple):
+    """Of a part, in a worker's buffer while no other part is encoded there."""
+
+    part: _Part
+    data: memoryview | bytes
+    num_ids: int
+    special_bytes: int
+
+
 class _Job:
     def __init__(
         self,
@@ -106,6 +117,7 @@ class _Job:
         start: Place,
         advance: Callable[[Place, int], None],
         part_bytes: int,
+        threads: int,
     ) -> None:
         self.tables, self.paths, self.descriptor = tables, paths, descriptor
         self.advance, self.part_bytes = advance, part_bytes
@@ -116,6 +128,8 @@ class _Job:
         self._input: int | None = None
         self._turn = threading.Condition()
         self._next, self._reserved = 0, start  # whose turn it is, and where its ids begin
+        self._most_early = _EARLY_PARTS * threads
+        self._early: dict[int, _Ids] = {}
         self._written: dict[int, tuple[Place, int]] = {}
         self._next_safe = 0
         self._stopped = False
@@ -132,11 +146,9 @@ class _Job:
                     return
                 encoded = worker.encode(buffer, array("q", [0, part.size]))
                 self._check(part, encoded)
-                place = self._reserve(part, encoded)
-                if place is None:
-                    return
-                self._write(encoded.data, place.num_tokens * encoded.id_bytes)
-                self._finish(part)
+                for place, ids in self._placed(part, encoded):
+                    self._write(memoryview(ids.data), place.num_tokens * encoded.id_bytes)
+                    self._finish(ids.part)
         except BaseException as error:  # raised again by encode_files, in the thread that called
             with self._turn:
                 self.error = self.error or error
@@ -197,25 +209,34 @@ class _Job:
                 f"{part.offset + encoded.malformed}"
             )
 
-    def _reserve(self, part: _Part, encoded: Encoded) -> Place | None:
-        """Wait until all parts before have their places; this one's, or None to stop."""
+    def _placed(self, part: _Part, encoded: Encoded) -> list[tuple[Place, _Ids]]:
+        """The ids whose places this part's make known: its own, and those that waited for it."""
+        data: memoryview | bytes = encoded.data
+        if part.number != self._next:  # once it is, no other thread changes that
+            data = bytes(data)
+        placed = []
         with self._turn:
-            while self._next != part.number and not self._stopped:
-                self._turn.wait()
-            if self._stopped:
-                return None
-            place = self._reserved
-            ended = part.ends_file
-            self._reserved = Place(
-                part.file + 1 if ended else part.file,
-                0 if ended else part.offset + part.size,
-                place.num_tokens + encoded.num_ids,
-                place.num_text_bytes + part.size - encoded.special_bytes,
-            )
-            self._written[part.number] = (self._reserved, -1)
-            self._next += 1
+            self._early[part.number] = _Ids(part, data, encoded.num_ids, encoded.special_bytes)
+            while not self._stopped and self._next in self._early:
+                ids = self._early.pop(self._next)
+                placed.append((self._reserved, ids))
+                self._reserve(ids)
             self._turn.notify_all()
-            return place
+            while not self._stopped and part.number - self._next >= self._most_early:
+                self._turn.wait()
+        return placed
+
+    def _reserve(self, ids: _Ids) -> None:
+        part, place = ids.part, self._reserved
+        ended = part.ends_file
+        self._reserved = Place(
+            part.file + 1 if ended else part.file,
+            0 if ended else part.offset + part.size,
+            place.num_tokens + ids.num_ids,
+            place.num_text_bytes + part.size - ids.special_bytes,
+        )
+        self._written[part.number] = (self._reserved, -1)
+        self._next += 1
 
     def _write(self, data: memoryview, offset: int) -> None:
         while data:

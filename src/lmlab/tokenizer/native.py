@@ -34,6 +34,7 @@ class Tables:
         byte_ids: id of each byte.
         merge_ids: left, right and resulting id of each merge, by rank.
         special_ids: id of each special token.
+        lines: lines of the table of short pre-tokens, a power of two; 64 bytes each.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Tables:
         byte_ids: Sequence[int],
         merge_ids: array[int],
         special_ids: Mapping[str, int],
+        lines: int = 1 << 18,
     ) -> None:
         self.kernels = kernels
         self.kind = KINDS[pattern]
@@ -57,11 +59,13 @@ class Tables:
         self.special_ids = array("q", [encoded[token] for token in specials])
         self.byte_ids = array("i", byte_ids)
         self.pairs, self.pair_mask = self._pairs(merge_ids)
+        self.words = Memory(8 * lines * layout.ENTRY * layout.ENTRIES_PER_LINE)
+        self.word_mask = lines - 1
 
     def _pairs(self, merge_ids: array[int]) -> tuple[Memory, int]:
         count = len(merge_ids) // 3
-        size = 1 << (2 * count + 1).bit_length()
-        pairs = Memory(16 * size)
+        size = max(1 << (2 * count + 1).bit_length(), 16)
+        pairs = Memory(8 * size + size // 2 + 4 * count)
         self.kernels["fill_pairs"](address(merge_ids), count, pairs.address, size - 1)
         return pairs, size - 1
 
@@ -115,15 +119,13 @@ class Worker:
 
     Args:
         tables: of the tokenizer.
-        lines: lines of the table of short pre-tokens, a power of two; 64 bytes each.
-        longs: entries of that of long ones, a power of two; 160 bytes each.
+        longs: entries of the table of long pre-tokens, a power of two; 160 bytes each.
     """
 
-    def __init__(self, tables: Tables, *, lines: int = 1 << 18, longs: int = 1 << 13) -> None:
+    def __init__(self, tables: Tables, *, longs: int = 1 << 13) -> None:
         self.tables = tables
-        self._words = Memory(8 * lines * layout.ENTRY * layout.ENTRIES_PER_LINE)
-        self._longs = Memory(8 * longs * layout.LONG_ENTRY)
-        self._masks = lines - 1, longs - 1
+        self._longs = Memory(8 * longs * (1 + layout.LONG_ENTRY))
+        self._long_mask = longs - 1
         self._state = Memory(8 * 16)
         self._ends = Memory(8 * layout.ENDS_ROOM)
         self._group = Memory(8 * layout.GROUP_ROOM)
@@ -160,7 +162,7 @@ class Worker:
         while tables.kernels["encode"](
             tables.kind, address(text), address(starts), len(id_ends),
             *map(address, shared), tables.pair_mask,
-            self._words.address, self._masks[0], self._longs.address, self._masks[1],
+            tables.words.address, tables.word_mask, self._longs.address, self._long_mask,
             self._heap.address, self._links.address, self._room,
             self._state.address, self._ends.address, self._group.address,
             address(room), tables.id_bytes // 2, address(id_ends), address(control),
@@ -179,7 +181,7 @@ class Worker:
 
 def make_tables(**parts: Any) -> Tables | None:
     """The tables of a tokenizer, see :class:`Tables`; None where there are no kernels for it."""
-    if parts["pattern"] not in KINDS:
+    if parts["pattern"] not in KINDS or parts["vocab_size"] > layout.MOST_IDS:
         return None
     kernels = load(GROUP)
     return None if kernels is None else Tables(kernels, **parts)

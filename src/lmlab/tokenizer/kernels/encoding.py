@@ -1,9 +1,15 @@
 """Kernels that turn text into ids.
 
 Pre-tokens of up to 15 bytes and four ids (three where ids take four bytes) are kept in the table
-``words``: lines of 64 bytes, two entries each of four uint64: the bytes and their number (two), the
-ids, and the rest of the ids with their number in the upper half. Longer ones, up to 64 bytes and 22
-ids, are kept in ``longs``, one entry of 20 uint64 a slot: length and number of ids, bytes, ids.
+``words``, which all threads share: lines of 64 bytes, two entries each of four uint64: the bytes
+and their number (two), the ids, and the rest of the ids with their number in the upper half. No
+thread waits for another, so an entry may be read while it is being written; the first number is
+therefore mixed with a hash of all the others and of the key, and an entry that another's numbers
+got into is not found (but for a chance of one in 2**64).
+
+Longer ones, up to 64 bytes and 22 ids, are kept in a thread's ``longs``: first, for each slot,
+length and number of ids, then each slot's bytes and ids.
+
 The tables never grow: a new entry takes the place of the second in its line, which becomes the
 first when it is met again, so that what is frequent stays.
 """
@@ -18,11 +24,14 @@ from lmlab.tokenizer.kernels.language import (
     ONE,
     U64,
     ZERO,
+    always_inline,
     inline,
     kernel,
+    load_shared,
     load_u64,
     multiply_high,
     prefetch,
+    store_shared,
     store_u32,
     store_u64,
 )
@@ -40,7 +49,7 @@ from lmlab.tokenizer.kernels.layout import (
     NUM_IDS,
     SPECIAL_BYTES,
 )
-from lmlab.tokenizer.kernels.pairs import EMPTY, insert_merge, merge_word
+from lmlab.tokenizer.kernels.pairs import clear_pairs, insert_merge, merge_word
 from lmlab.tokenizer.kernels.scan import FINISHED, MALFORMED_AT, begin, scan
 from lmlab.tokenizer.kernels.segments import (
     find_cut,
@@ -51,13 +60,13 @@ from lmlab.tokenizer.kernels.segments import (
 
 _FIRST_MIXER, _SECOND_MIXER = U64(0xA0761D6478BD642F), U64(0xE7037ED1A0B428DB)
 _HALF = U64(32)
+_NO_KEY = ALL  # of a pre-token that is too long for one
 
 
 @kernel("i32* i64 u64* i64")
 def fill_pairs(merges: Any, count: int, pairs: Any, mask: int) -> int:
-    """Fill the empty table of merges from rows of (left id, right id, resulting id), by rank."""
-    for slot in range(2 * (mask + 1)):
-        pairs[slot] = EMPTY
+    """Make the table of merges from rows of (left id, right id, resulting id), by rank."""
+    clear_pairs(pairs, mask)
     for rank in range(count):
         row = 3 * rank
         left, right, result = I64(merges[row]), I64(merges[row + 1]), I64(merges[row + 2])
@@ -149,40 +158,33 @@ def _encode_segment(
     begin(state, start)
     while state[FINISHED] == ZERO:
         count = scan(kind, text, start, end, table, state, ends, ENDS_ROOM)
-        # Keys some words ahead, so that the table's lines are on their way when they are needed.
-        begins = word
-        for place in range(min(AHEAD, count)):
-            begins = _ask(text, begins, ends[place], words, word_mask, group, place)
-        for place in range(count):
-            slot = 3 * (place & (AHEAD - 1))
-            stop = ends[place]
-            length = stop - word
-            hit = False
-            if length <= LONGEST_WORD:
-                lower, upper = group[slot], group[slot + 1]
-                at = I64(group[slot + 2])
-                hit = words[at] == lower and words[at + 1] == upper
-                if not hit and (words[at + ENTRY] == lower and words[at + ENTRY + 1] == upper):
-                    hit = True
-                    _swap(words, at)
-                if hit:
-                    store_u64(out, written, words[at + 2])
-                    rest = words[at + 3]
-                    store_u64(out, written + 8, rest)
-                    written += I64(rest >> _HALF) << shift
-            if place + AHEAD < count:
-                begins = _ask(
-                    text, begins, ends[place + AHEAD], words, word_mask, group, place + AHEAD
-                )
-            if not hit:
+        # A group's keys are asked for before the group before it is looked up, so that the table's
+        # lines are on their way when they are needed.
+        first = 0
+        _ask(text, word, ends, 0, min(AHEAD, count), words, word_mask, group)
+        while first < count:
+            last = min(first + AHEAD, count)
+            if last < count:
+                until = min(last + AHEAD, count)
+                _ask(text, ends[last - 1], ends, last, until, words, word_mask, group)
+            place = first
+            while True:
+                place, written = _known(words, word_mask, group, place, last, out, written, shift)
+                if place == last:
+                    break
+                begins = word if place == 0 else ends[place - 1]
+                length = ends[place] - begins
                 if length > room:
                     control[NEEDED] = length
                     return False
-                written = _encode_new(
-                    text, word, length, byte_ids, pairs, pair_mask, words, word_mask, longs,
-                    long_mask, heap, links, out, written, shift,
+                written = _encode_other(
+                    text, begins, length, byte_ids, pairs, pair_mask, words, word_mask, longs,
+                    long_mask, heap, links, group, place, out, written, shift,
                 )  # fmt: skip
-            word = stop
+                place += 1
+            first = last
+        if count > 0:
+            word = ends[count - 1]
     if state[MALFORMED_AT] != ZERO and control[MALFORMED_BYTE] == 0:
         control[MALFORMED_BYTE] = I64(state[MALFORMED_AT])
     control[NUM_IDS] = written >> shift
@@ -190,16 +192,56 @@ def _encode_segment(
 
 
 @inline
-def _ask(text: Any, start: int, stop: int, words: Any, mask: int, group: Any, place: int) -> int:
-    """Keep a short pre-token's key and line in ``group``. Returns its end."""
-    if stop - start <= LONGEST_WORD:
-        slot = 3 * (place & (AHEAD - 1))
-        lower, upper = _key(text, start, stop - start)
-        line = _line(lower, upper, mask)
-        prefetch(words, line << 3)
-        group[slot], group[slot + 1] = lower, upper
-        group[slot + 2] = U64(line)
-    return stop
+def _ask(
+    text: Any, begins: int, ends: Any, first: int, last: int, words: Any, mask: int, group: Any
+) -> None:
+    """Keep keys of pre-tokens, and their places in ``words``, in ``group``; ask for their lines."""
+    for place in range(first, last):
+        stop = ends[place]
+        slot = 3 * (place & (2 * AHEAD - 1))
+        length = stop - begins
+        if length <= LONGEST_WORD:
+            lower, upper = _key(text, begins, length)
+            mixed = multiply_high(lower ^ _FIRST_MIXER, upper ^ _SECOND_MIXER)
+            prefetch(words, _line(mixed, mask) << 3)
+            group[slot], group[slot + 1], group[slot + 2] = lower, upper, mixed
+        else:
+            group[slot + 1], group[slot + 2] = _NO_KEY, ZERO
+        begins = stop
+
+
+@inline
+def _known(
+    words: Any, mask: int, group: Any, place: int, last: int, out: Any, written: int, shift: int
+) -> Any:
+    """Write the ids of pre-tokens for as long as they are the first ones of their lines."""
+    while place < last:
+        slot = 3 * (place & (2 * AHEAD - 1))
+        mixed = group[slot + 2]
+        at = _line(mixed, mask)
+        ids, rest = load_shared(words, at + 2), load_shared(words, at + 3)
+        if not _holds(words, at, group[slot], group[slot + 1], mixed, ids, rest):
+            break
+        store_u64(out, written, ids)
+        store_u64(out, written + 8, rest)
+        written += I64(rest >> _HALF) << shift
+        place += 1
+    return place, written
+
+
+@always_inline
+def _holds(words: Any, at: int, lower: Any, upper: Any, mixed: Any, ids: Any, rest: Any) -> bool:
+    """Whether an entry is that of a key, and ``ids`` and ``rest`` are what was read of it."""
+    return (
+        load_shared(words, at) ^ _check(mixed, ids, rest) == lower
+        and load_shared(words, at + 1) == upper
+    )
+
+
+@always_inline
+def _check(mixed: Any, ids: Any, rest: Any) -> Any:
+    """What stands for an entry's key and ids together."""
+    return multiply_high(ids ^ mixed, rest ^ _FIRST_MIXER)
 
 
 @inline
@@ -211,36 +253,45 @@ def _key(text: Any, start: int, length: int) -> Any:
     return lower, upper | U64(length) << U64(56)
 
 
-@inline
-def _line(lower: Any, upper: Any, mask: int) -> int:
+@always_inline
+def _line(mixed: Any, mask: int) -> int:
     """Where a key's line of two entries begins, in uint64."""
-    mixed = multiply_high(lower ^ _FIRST_MIXER, upper ^ _SECOND_MIXER)
     return (I64(mixed) & mask) << 3
 
 
 @inline
 def _swap(words: Any, at: int) -> None:
     """Put the second entry of a line first."""
-    for place in range(ENTRY):
-        first = words[at + place]
-        words[at + place] = words[at + ENTRY + place]
-        words[at + ENTRY + place] = first
+    for place in range(at, at + ENTRY):
+        first, second = load_shared(words, place), load_shared(words, place + ENTRY)
+        store_shared(words, place, second)
+        store_shared(words, place + ENTRY, first)
 
 
 @inline
-def _encode_new(
+def _encode_other(
     text: Any, start: int, length: int, byte_ids: Any, pairs: Any, pair_mask: int, words: Any,
-    word_mask: int, longs: Any, long_mask: int, heap: Any, links: Any, out: Any, written: int,
-    shift: int,
+    word_mask: int, longs: Any, long_mask: int, heap: Any, links: Any, group: Any, place: int,
+    out: Any, written: int, shift: int,
 ) -> int:  # fmt: skip
-    """Encode a pre-token that is not in ``words``, and keep it. Returns the end of the ids."""
-    slot = -1
+    """Encode a pre-token that is not the first of its line; keep it. Returns the end of the ids."""
+    found = 3 * (place & (2 * AHEAD - 1))
+    lower, upper, mixed = group[found], group[found + 1], group[found + 2]
+    at = _line(mixed, word_mask)
+    ids, rest = load_shared(words, at + ENTRY + 2), load_shared(words, at + ENTRY + 3)
+    if _holds(words, at + ENTRY, lower, upper, mixed, ids, rest):
+        _swap(words, at)
+        store_u64(out, written, ids)
+        store_u64(out, written + 8, rest)
+        return written + (I64(rest >> _HALF) << shift)
+    slot, entry = -1, 0
     if length <= LONGEST_KEPT:
         slot = _long_slot(text, start, length, long_mask)
-        if _same_long(text, start, length, longs, slot):
+        entry = long_mask + 1 + slot * LONG_ENTRY
+        if _same_long(text, start, length, longs, slot, entry):
             count = I64(longs[slot] >> _HALF)
             for place in range(count):
-                packed = longs[slot + LONG_IDS + (place >> 1)] >> U64(32 * (place & 1))
+                packed = longs[entry + LONG_IDS + (place >> 1)] >> U64(32 * (place & 1))
                 store_u32(out, written + (place << shift), I64(packed))
             return written + (count << shift)
     count = merge_word(text, start, length, byte_ids, pairs, pair_mask, heap, links)
@@ -248,21 +299,22 @@ def _encode_new(
         store_u32(out, written + (place << shift), I64(links[place]))
     most = 4 if shift == 1 else 3
     if length <= LONGEST_WORD and count <= most:
-        lower, upper = _key(text, start, length)
-        at = _line(lower, upper, word_mask)
-        if words[at + 1] != ZERO:
+        if load_shared(words, at + 1) != ZERO:
             at += ENTRY
-        words[at], words[at + 1] = lower, upper
-        words[at + 2], words[at + 3] = _packed_ids(links, count, shift)
+        ids, rest = _packed_ids(links, count, shift)
+        store_shared(words, at, lower ^ _check(mixed, ids, rest))
+        store_shared(words, at + 1, upper)
+        store_shared(words, at + 2, ids)
+        store_shared(words, at + 3, rest)
     elif slot >= 0 and count <= MOST_IDS_KEPT:
         longs[slot] = U64(count) << _HALF | U64(length)
         for place in range((length + 7) >> 3):
-            longs[slot + 1 + place] = _eight(text, start, length, place)
+            longs[entry + place] = _eight(text, start, length, place)
         for place in range((count + 1) >> 1):
             packed = U64(links[2 * place])
             if 2 * place + 1 < count:
                 packed |= U64(links[2 * place + 1]) << _HALF
-            longs[slot + LONG_IDS + place] = packed
+            longs[entry + LONG_IDS + place] = packed
     return written + (count << shift)
 
 
@@ -294,14 +346,14 @@ def _long_slot(text: Any, start: int, length: int, mask: int) -> int:
     mixed = U64(length) ^ _FIRST_MIXER
     for place in range((length + 7) >> 3):
         mixed = multiply_high(mixed ^ _eight(text, start, length, place), _SECOND_MIXER)
-    return (I64(mixed) & mask) * LONG_ENTRY
+    return I64(mixed) & mask
 
 
 @inline
-def _same_long(text: Any, start: int, length: int, longs: Any, slot: int) -> bool:
+def _same_long(text: Any, start: int, length: int, longs: Any, slot: int, entry: int) -> bool:
     if I64(longs[slot] & (ALL >> _HALF)) != length:
         return False
     for place in range((length + 7) >> 3):
-        if longs[slot + 1 + place] != _eight(text, start, length, place):
+        if longs[entry + place] != _eight(text, start, length, place):
             return False
     return True

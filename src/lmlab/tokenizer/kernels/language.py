@@ -106,6 +106,29 @@ store_u32 = _storer(32, types.uint32)
 
 
 @intrinsic
+def load_shared(typingctx: Any, base: Any, index: Any) -> Any:
+    """``base[index]`` of uint64, which other threads may be writing: an old value or a new one."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = builder.gep(arguments[0], [arguments[1]], source_etype=ir.IntType(64))
+        return builder.load_atomic(place, "monotonic", 8, typ=ir.IntType(64))
+
+    return types.uint64(base, types.int64), generate
+
+
+@intrinsic
+def store_shared(typingctx: Any, base: Any, index: Any, value: Any) -> Any:
+    """``base[index] = value`` of uint64, which other threads may be reading."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = builder.gep(arguments[0], [arguments[1]], source_etype=ir.IntType(64))
+        builder.store_atomic(arguments[2], place, "monotonic", 8)
+        return context.get_dummy_value()
+
+    return types.void(base, types.int64, types.uint64), generate
+
+
+@intrinsic
 def trailing_zeros(typingctx: Any, mask: Any) -> Any:
     """Place of the lowest set bit of a uint64, as an int64; 64 for 0."""
 

@@ -7,8 +7,12 @@ LONGEST_WORD = 15
 ENTRY = 4
 ENTRIES_PER_LINE = 2
 LONGEST_KEPT, MOST_IDS_KEPT = 64, 22
-LONG_IDS = 1 + LONGEST_KEPT // 8
+LONG_IDS = LONGEST_KEPT // 8
 LONG_ENTRY = LONG_IDS + MOST_IDS_KEPT // 2
+
+# A slot of the table of merges holds two ids below MOST_IDS and a rank.
+ID_BITS, RANK_BITS = 20, 24
+MOST_IDS = 1 << ID_BITS
 
 # What encoding reports: ids written, bytes in special tokens, 1 + the first malformed byte or 0,
 # and the length of a pre-token that found no room.
@@ -18,5 +22,5 @@ CONTROL_SIZE = 8
 # Rooms that the caller provides.
 ENDS_ROOM = 2048
 AHEAD = 32
-GROUP_ROOM = 3 * AHEAD
+GROUP_ROOM = 3 * 2 * AHEAD
 OUT_SLACK = 16

@@ -1,7 +1,9 @@
 """Inlined: the table of merges, and applying them to the bytes of one pre-token.
 
-The table is open addressing over ``mask + 1`` slots of two uint64: the pair's ids, and its rank and
-resulting id, each ``upper << 32 | lower``.
+The table, in uint64, is open addressing over ``mask + 1`` slots, each with a pair's ids and its
+rank; then a filter of four bits a slot, where the bit of every pair in the table is set. It is
+small enough to stay near the processor, and most pairs that are looked for have no merge. Then, two
+in each uint64, the ids that result by rank.
 """
 
 from __future__ import annotations
@@ -16,14 +18,19 @@ from lmlab.tokenizer.kernels.language import (
     ZERO,
     highest_bit,
     inline,
+    load_u32,
     multiply_high,
+    store_u32,
     trailing_zeros,
 )
+from lmlab.tokenizer.kernels.layout import ID_BITS, RANK_BITS
 
 _MIXER = U64(0x9E3779B97F4A7C15)
 _LOW = U64(0xFFFF_FFFF)
 _HALF = U64(32)
-EMPTY = ALL  # no pair, and no merge of a pair
+_RANK_BITS, _ID_BITS = U64(RANK_BITS), U64(ID_BITS)
+_BIT = U64(63)
+EMPTY = ALL  # a slot without a pair, and the rank of a pair without a merge
 
 # Up to this many bytes, looking at every pair again is quicker than keeping a heap.
 _SHORT = 64
@@ -32,29 +39,59 @@ _AT_ONCE = 16
 
 @inline
 def find_merge(left: int, right: int, pairs: Any, mask: int) -> Any:
-    """``rank << 32 | id`` of a pair, or ``EMPTY``."""
-    key = U64(left) << _HALF | U64(right)
-    slot = I64(multiply_high(key, _MIXER)) & mask
+    """The rank of a pair, or ``EMPTY``."""
+    key, slot, bit = _places(left, right, mask)
+    if pairs[mask + 1 + (bit >> 6)] >> (U64(bit) & _BIT) & ONE == ZERO:
+        return EMPTY
     while True:
-        found = pairs[2 * slot]
-        if found == key:
-            return pairs[2 * slot + 1]
+        found = pairs[slot]
+        if found >> _RANK_BITS == key:
+            return found & ((ONE << _RANK_BITS) - ONE)
         if found == EMPTY:
             return EMPTY
         slot = (slot + 1) & mask
 
 
 @inline
+def result_of(rank: Any, pairs: Any, mask: int) -> int:
+    """The id of a merge."""
+    return I64(load_u32(pairs, _results(mask) + 4 * I64(rank)))
+
+
+@inline
+def clear_pairs(pairs: Any, mask: int) -> None:
+    """Make the table empty."""
+    for slot in range(mask + 1):
+        pairs[slot] = EMPTY
+    for place in range(mask + 1, _results(mask) >> 3):
+        pairs[place] = ZERO
+
+
+@inline
 def insert_merge(left: int, right: int, rank: int, result: int, pairs: Any, mask: int) -> None:
     """Add a pair; one that is there already stays as it is."""
-    key = U64(left) << _HALF | U64(right)
-    slot = I64(multiply_high(key, _MIXER)) & mask
-    while pairs[2 * slot] != EMPTY:
-        if pairs[2 * slot] == key:
+    key, slot, bit = _places(left, right, mask)
+    while pairs[slot] != EMPTY:
+        if pairs[slot] >> _RANK_BITS == key:
             return
         slot = (slot + 1) & mask
-    pairs[2 * slot] = key
-    pairs[2 * slot + 1] = U64(rank) << _HALF | U64(result)
+    pairs[slot] = key << _RANK_BITS | U64(rank)
+    pairs[mask + 1 + (bit >> 6)] |= ONE << (U64(bit) & _BIT)
+    store_u32(pairs, _results(mask) + 4 * rank, result)
+
+
+@inline
+def _places(left: int, right: int, mask: int) -> Any:
+    """A pair's key, the first slot that it may be in, and its bit of the filter."""
+    key = U64(left) << _ID_BITS | U64(right)
+    mixed = multiply_high(key, _MIXER)
+    return key, I64(mixed) & mask, I64(mixed >> _HALF) & (4 * mask + 3)
+
+
+@inline
+def _results(mask: int) -> int:
+    """Where the ids begin, in bytes."""
+    return 8 * (mask + 1) + ((mask + 1) >> 1)
 
 
 @inline
@@ -75,7 +112,7 @@ def merge_word(
 
 @inline
 def _merge_by_scanning(length: int, pairs: Any, mask: int, heap: Any, ids: Any) -> int:
-    """For up to 64 bytes. ``heap`` holds ``rank << 32 | place`` of each place's merge, then its id.
+    """For up to 64 bytes. ``heap`` holds ``rank << 32 | place`` of each place's merge.
 
     The places that tokens begin at are the bits of a mask, and the least rank is looked for in
     groups of sixteen, which the processor compares at once.
@@ -104,7 +141,7 @@ def _merge_by_scanning(length: int, pairs: Any, mask: int, heap: Any, ids: Any) 
         begins &= ~(ONE << U64(gone))
         heap[gone] = EMPTY
         heap[place] = EMPTY
-        ids[place] = I64(heap[64 + place])
+        ids[place] = result_of(best >> _HALF, pairs, mask)
         behind = begins & (ALL << U64(place) << ONE)
         if behind != ZERO:
             _note(place, I64(ids[place]), I64(ids[trailing_zeros(behind)]), pairs, mask, heap)
@@ -123,50 +160,49 @@ def _merge_by_scanning(length: int, pairs: Any, mask: int, heap: Any, ids: Any) 
 @inline
 def _note(place: int, left: int, right: int, pairs: Any, mask: int, heap: Any) -> None:
     """Put down the merge of the token at a place with the one behind it."""
-    merge = find_merge(left, right, pairs, mask)
-    heap[place] = EMPTY if merge == EMPTY else merge & ~_LOW | U64(place)
-    heap[64 + place] = merge & _LOW
+    rank = find_merge(left, right, pairs, mask)
+    heap[place] = EMPTY if rank == EMPTY else rank << _HALF | U64(place)
 
 
 @inline
 def _merge_by_heap(length: int, pairs: Any, mask: int, heap: Any, links: Any) -> int:
     """O(n log n). A heap's entry is a rank and a place; it is out of date if the merge there is."""
-    after, before, merges = length, 2 * length, 2 * length  # the first two lie in links
+    after, before, ranks = length, 2 * length, 2 * length  # the first two lie in links
     size = 0
     for place in range(length):
         links[after + place] = place + 1
         links[before + place] = place - 1
-        merge = EMPTY
+        rank = EMPTY
         if place + 1 < length:
-            merge = find_merge(I64(links[place]), I64(links[place + 1]), pairs, mask)
-        heap[merges + place] = merge
-        if merge != EMPTY:
-            size = _push(heap, size, merge & ~_LOW | U64(place))
+            rank = find_merge(I64(links[place]), I64(links[place + 1]), pairs, mask)
+        heap[ranks + place] = rank
+        if rank != EMPTY:
+            size = _push(heap, size, rank << _HALF | U64(place))
     while size > 0:
         entry = heap[0]
         size = _pop(heap, size)
         place = I64(entry & _LOW)
-        merge = heap[merges + place]
-        if merge >> _HALF != entry >> _HALF:
+        rank = heap[ranks + place]
+        if rank != entry >> _HALF:
             continue
         gone = I64(links[after + place])
         behind = I64(links[after + gone])
-        links[place] = I64(merge & _LOW)
+        links[place] = result_of(rank, pairs, mask)
         links[after + place] = behind
-        heap[merges + gone] = EMPTY
-        merge = EMPTY
+        heap[ranks + gone] = EMPTY
+        rank = EMPTY
         if behind < length:
             links[before + behind] = place
-            merge = find_merge(I64(links[place]), I64(links[behind]), pairs, mask)
-            if merge != EMPTY:
-                size = _push(heap, size, merge & ~_LOW | U64(place))
-        heap[merges + place] = merge
+            rank = find_merge(I64(links[place]), I64(links[behind]), pairs, mask)
+            if rank != EMPTY:
+                size = _push(heap, size, rank << _HALF | U64(place))
+        heap[ranks + place] = rank
         ahead = I64(links[before + place])
         if ahead >= 0:
-            merge = find_merge(I64(links[ahead]), I64(links[place]), pairs, mask)
-            heap[merges + ahead] = merge
-            if merge != EMPTY:
-                size = _push(heap, size, merge & ~_LOW | U64(ahead))
+            rank = find_merge(I64(links[ahead]), I64(links[place]), pairs, mask)
+            heap[ranks + ahead] = rank
+            if rank != EMPTY:
+                size = _push(heap, size, rank << _HALF | U64(ahead))
     count, place = 0, 0
     while place < length:
         links[count] = links[place]
