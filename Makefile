@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup train test test-slurm test-triton lr-sweep batch-sweep docs lint format clean
+.PHONY: help setup train test test-long test-slurm test-triton lr-sweep batch-sweep docs lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,7 +27,10 @@ train: $(VENV)/.installed ## train the default model and show its text (ARGS="mo
 	@$(BIN)/python -m lmlab.train $(ARGS)
 
 test: $(VENV)/.installed ## run the tests (ARGS="-k tokenizer" selects some)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not long" $(ARGS)
+
+test-long: $(VENV)/.installed ## run those left out there: many kills at random, many simulated studies
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m long $(ARGS)
 
 test-slurm: $(VENV)/.installed ## run the tests that start a private Slurm (ARGS="-k usr2" selects some)
 	@$(BIN)/python -m pytest tests/slurm --numprocesses 2 --dist worksteal $(ARGS)

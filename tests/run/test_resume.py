@@ -34,7 +34,7 @@ def elsewhere(overrides: list[str], root: Path) -> list[str]:
     return [*overrides, f"output_root={root / 'outputs'}"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_kills_at_random_moments(overrides, train, start, tmp_path: Path) -> None:
     more = ["training.steps=400", "checkpoint.every_steps=1", "validation.every_steps=25"]
     overrides = overrides + more

@@ -73,7 +73,7 @@ def simulate(
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("extra_seeds", [0, 5], ids=["one look", "two looks"])
 def test_false_verdicts_are_as_rare_as_stated(extra_seeds: int) -> None:
     manifest, chance = a_study(arms=3, extra_seeds=extra_seeds), np.random.default_rng(11)
@@ -86,7 +86,7 @@ def test_false_verdicts_are_as_rare_as_stated(extra_seeds: int) -> None:
     assert wrong / REPEATS <= 0.05 + 3 * error
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("extra_seeds", [0, 5], ids=["one look", "two looks"])
 def test_power_is_as_predicted(extra_seeds: int) -> None:
     manifest, chance = a_study(arms=1, extra_seeds=extra_seeds), np.random.default_rng(12)

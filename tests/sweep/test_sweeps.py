@@ -117,7 +117,7 @@ def test_ctrl_c_leaves_all_resumable(sweeps: Sweeps, wait_for: WaitFor) -> None:
     assert {status["status"] for status in sweeps.runs().values()} == {"done"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ten_kills_change_no_result(sweeps: Sweeps, tmp_path: Path, wait_for: WaitFor) -> None:
     """The launcher and single jobs are killed in turn; the sweep is run again each time."""
     words = ["-m", "model.norm=rms,none,post", "seed=0,1,2,3", "training.steps=80"]
