@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from lmlab.data.token_file import TokenFile
+from lmlab.errors import LockedError
+from lmlab.lock import Lock
 from lmlab.tokenize import main
 from lmlab.tokenizer import Tokenizer, train_bpe
 
@@ -70,6 +72,87 @@ def test_mistakes_are_told(
     assert main(words) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "t.bin").exists()
+
+
+@pytest.fixture
+def trained(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with text and a tokenizer."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "t.txt", "--vocab-size", "270", "--to", "tok"]) == 0
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["t.bin", "--to", "t.bin"], "would replace t.bin, which is read"),
+        (["t.json", "--to", "t.bin"], "would replace t.json, which is read"),
+        (["t.txt", "--to", "tok/tokenizer.bin"], "tok/tokenizer.json, which is read"),
+        (["t.txt", "--to", "settings.bin"], "settings.json, which describes no token file"),
+        (["t.txt", "--to", "folder.bin"], "a folder stands there"),
+        (["tok", "--to", "x.bin"], "there is no such file"),
+    ],
+)
+def test_nothing_but_a_token_file_is_replaced(
+    trained: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    for name in ("t.bin", "t.json"):
+        (trained / name).write_text(TEXT)
+    (trained / "settings.json").write_text('{"a": 1}')
+    (trained / "folder.bin").mkdir()
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    assert main(["encode", "tok", *words]) == 2
+    assert told in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+
+
+def test_a_token_file_is_replaced_by_a_new_one(trained: Path) -> None:
+    assert main(["encode", "tok", "t.txt", "--to", "t.bin"]) == 0
+    (trained / "t.txt").write_text("low " * 10)
+    assert main(["encode", "tok", "t.txt", "--to", "t.bin"]) == 0
+    found = TokenFile.open(trained / "t.bin")
+    assert np.array_equal(found.tokens, Tokenizer.load("tok").encode("low " * 10))
+    names = {path.name for path in trained.iterdir()}
+    assert names == {"t.txt", "tok", "t.bin", "t.json"}
+
+
+def test_two_at_once_do_not_write_one_file(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Lock(trained / ".t.bin.lock"):
+        assert main(["encode", "tok", "t.txt", "--to", "t.bin"]) == LockedError.exit_code
+    assert "is being written by process" in capsys.readouterr().err
+    assert not (trained / "t.bin").exists()
+
+
+def test_more_entries_than_there_can_be_are_not_waited_for(
+    trained: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main(["train", "t.txt", "--vocab-size", "99999999999", "--to", "other"]) == 0
+    assert "no more pairs to merge" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["train", "t.txt", "--vocab-size", "270", "--to", "other"], "nothing was saved"),
+        (["encode", "tok", "t.txt", "--to", "t.bin"], "the same command goes on from here"),
+    ],
+)
+def test_an_interruption_is_told(
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    told: str,
+) -> None:
+    def interrupt(*arguments: object, **knobs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lmlab.tokenizer.train_bpe", interrupt)
+    monkeypatch.setattr("lmlab.data.token_file.write_token_file", interrupt)
+    assert main(words) == 130
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [[], ["train", "t.txt", "--vocab-size", "3", "--to", "x"]])

@@ -11,6 +11,7 @@ import numpy as np
 
 from lmlab.errors import ConfigError, DataError
 from lmlab.generate import check_folder
+from lmlab.tokenizer.utf8 import read_utf8
 from lmlab.words import FOLDER, read_words, run_head
 
 if TYPE_CHECKING:
@@ -86,14 +87,7 @@ def evaluate(
 
     model, tokenizer = loaded
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
-    try:
-        with open(text, encoding="utf-8", newline="") as file:
-            chunks = [
-                np.array(chunk, dtype=dtype)
-                for chunk in tokenizer.encode_chunks(iter(lambda: file.read(1 << 20), ""))
-            ]
-    except UnicodeDecodeError as error:
-        raise DataError(f"text={text} is not UTF-8: {error.reason}") from error
+    chunks = [np.array(chunk, dtype=dtype) for chunk in tokenizer.encode_chunks(read_utf8(text))]
     tokens = np.concatenate(chunks) if chunks else np.empty(0, dtype=dtype)
     if len(tokens) < 2:
         raise DataError(f"text={text} has {len(tokens)} tokens: accepted is 2 or more")

@@ -12,17 +12,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lmlab.errors import DiskError
+from lmlab.errors import DataError, DiskError
 
+_ELSEWHERE = "choose another output_root (or --to)"
 _FIXES = {
     errno.ENOSPC: "the disk is full: free some space (python -m lmlab.outputs prune) and rerun",
     errno.EDQUOT: "your disk quota is used up: free some space and rerun",
-    errno.EROFS: "the file system is read-only: choose another output_root",
-    errno.EACCES: "permission denied: choose another output_root or change the permissions",
-    errno.EPERM: "permission denied: choose another output_root or change the permissions",
-    errno.ENOTDIR: "a part of this path is a file, not a folder: choose another output_root",
-    errno.EEXIST: "a file stands where a folder is needed: choose another output_root",
-    errno.ENAMETOOLONG: "the name is too long: choose a shorter arm, study or output_root",
+    errno.EROFS: f"the file system is read-only: {_ELSEWHERE}",
+    errno.EACCES: f"permission denied: {_ELSEWHERE} or change the permissions",
+    errno.EPERM: f"permission denied: {_ELSEWHERE} or change the permissions",
+    errno.EISDIR: "a folder stands there: choose another name",
+    errno.ENOTDIR: f"a part of this path is a file, not a folder: {_ELSEWHERE}",
+    errno.EEXIST: f"a file stands where a folder is needed: {_ELSEWHERE}",
+    errno.ENAMETOOLONG: f"the name is too long: {_ELSEWHERE}, or a shorter name of study or arm",
 }
 
 
@@ -42,6 +44,15 @@ def writing(path: Path) -> Iterator[None]:
         if told is None:
             raise
         raise told from error
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn system errors raised inside into :class:`DataError` naming ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def make_folder(path: Path) -> Path:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lmlab.errors import ConfigError, DataError, UserError
+from lmlab.errors import ConfigError, DataError, DiskError, UserError
+from lmlab.io import make_folder, reading
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -22,6 +24,9 @@ def train(arguments: argparse.Namespace) -> None:
     specials = [END_OF_TEXT] if arguments.special is None else list(arguments.special)
     pattern = {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN, "llama3": CL100K_PATTERN}
     paths = _texts(arguments.text)
+    make_folder(arguments.to)
+    if not os.access(arguments.to, os.W_OK):
+        raise DiskError(f"--to {arguments.to}: nothing can be written there; choose another folder")
     start = time.perf_counter()
     tokenizer = train_bpe(
         paths,
@@ -43,17 +48,19 @@ def train(arguments: argparse.Namespace) -> None:
 def encode(arguments: argparse.Namespace) -> None:
     """Encode files to a token file."""
     from lmlab.data.token_file import write_token_file
-    from lmlab.io import hash_file, hash_json, make_folder
+    from lmlab.io import hash_file, hash_json
+    from lmlab.lock import Lock
     from lmlab.tokenizer import Tokenizer
 
-    if arguments.to.suffix != ".bin":
-        raise ConfigError(f"--to {arguments.to}: accepted is a name that ends in .bin")
-    tokenizer, paths = Tokenizer.load(arguments.tokenizer), _texts(arguments.text)
+    paths = _texts(arguments.text)
+    _check_target(arguments.to, [*paths, *arguments.tokenizer.glob("*")])
+    tokenizer = Tokenizer.load(arguments.tokenizer)
     start = time.perf_counter()
     make_folder(arguments.to.parent)
     hashes = [hash_file(path) for path in paths]
     text_hash = hashes[0] if len(hashes) == 1 else hash_json(hashes)
-    found = write_token_file(paths, tokenizer, arguments.to, text_hash)
+    with Lock(arguments.to.with_name(f".{arguments.to.name}.lock"), wait=False):
+        found = write_token_file(paths, tokenizer, arguments.to, text_hash)
     seconds = time.perf_counter() - start
     size = sum(path.stat().st_size for path in paths)
     print(
@@ -95,7 +102,30 @@ def _texts(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.is_file():
             raise DataError(f"{path}: there is no such file; accepted are UTF-8 text files")
+        with reading(path), open(path, "rb"):
+            pass
     return list(paths)
+
+
+def _check_target(path: Path, read: Sequence[Path]) -> None:
+    """Refuse to write a token file over something else."""
+    if path.suffix != ".bin":
+        raise ConfigError(f"--to {path}: accepted is a name that ends in .bin")
+    if path.is_dir():
+        raise ConfigError(f"--to {path}: a folder stands there; accepted is the name of a file")
+    sidecar = path.with_suffix(".json")
+    for written in (path, sidecar):
+        if written.exists() and any(written.samefile(other) for other in read):
+            raise ConfigError(
+                f"--to {path}: this would replace {written}, which is read; choose another name"
+            )
+    from lmlab.data.token_file import is_sidecar
+
+    if sidecar.exists() and not is_sidecar(sidecar):
+        raise ConfigError(
+            f"--to {path}: this would replace {sidecar}, which describes no token file; choose "
+            "another name, or remove it"
+        )
 
 
 def _at_least(least: int) -> type:
@@ -169,9 +199,10 @@ def main(argv: list[str]) -> int:
         arguments.run(arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        on = "nothing was saved" if arguments.run is train else "the same command goes on from here"
+        print(f"\ninterrupted; {on}", file=sys.stderr)
         return 130
     return 0
 

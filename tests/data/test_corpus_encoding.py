@@ -17,8 +17,8 @@ import pytest
 
 from lmlab.data import encoding
 from lmlab.data.encoding import encode_to
-from lmlab.data.token_file import TokenFile, encode_corpus
-from lmlab.errors import DataError
+from lmlab.data.token_file import TokenFile, encode_corpus, write_token_file
+from lmlab.errors import DataError, DiskError
 from lmlab.tokenizer import Tokenizer, file_encoding
 
 END = "<|endoftext|>"
@@ -142,12 +142,14 @@ def test_the_journal_never_runs_ahead_of_the_disk(
 
 
 def half_done(folder: Path, out: Path) -> tuple[Path, Path]:
-    """What a kill leaves after a few parts."""
+    """What a kill leaves after a few parts, and once a journal tells of some."""
     out.parent.mkdir(exist_ok=True)
     child = start(folder, out.parent)
     assert child.stdout is not None
     for _ in range(8):
         child.stdout.readline()
+    while not [*out.parent.rglob(".*.journal")] and child.poll() is None:
+        time.sleep(0.001)
     child.kill()
     child.wait()
     (partial,) = out.parent.rglob(".*.partial")
@@ -176,6 +178,54 @@ def test_a_journal_in_doubt_is_not_believed(folder: Path, tmp_path: Path, damage
     assert out.read_bytes() == expected.read_bytes()
 
 
+def test_a_journal_does_not_speak_for_another_jobs_ids(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One job is killed, another one begun at the same place and killed, then the first again."""
+    tokenizer = Tokenizer.load(folder)
+    tokenizer.fast(1 << 30)
+    texts = [folder / "first.txt", folder / "second.txt"]
+    encode_to(tmp_path / "expected.bin", texts, tokenizer, "h")
+    partial, _ = half_done(folder, tmp_path / "cache" / "x")
+    out = partial.with_name("train.bin")
+
+    def write_some(tables: Any, paths: Any, descriptor: int, **knobs: Any) -> None:
+        os.pwrite(descriptor, b"other ids" * 100_000, 0)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(file_encoding, "encode_files", write_some)
+        with pytest.raises(KeyboardInterrupt):
+            encode_to(out, texts[::-1], tokenizer, "g")
+    encode_to(out, texts, tokenizer, "h")
+    assert out.read_bytes() == (tmp_path / "expected.bin").read_bytes()
+
+
+def test_what_describes_the_former_file_goes_with_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = Tokenizer.load(folder)
+    (tmp_path / "1.txt").write_text("the low the")
+    (tmp_path / "2.txt").write_text("low the low")  # as many ids
+    path = tmp_path / "x.bin"
+    write_token_file([tmp_path / "1.txt"], tokenizer, path, "1")
+
+    def fail(path: Path, value: object) -> None:
+        raise DiskError("the disk is full")
+
+    monkeypatch.setattr("lmlab.data.token_file.write_json", fail)
+    with pytest.raises(DiskError):
+        write_token_file([tmp_path / "2.txt"], tokenizer, path, "2")
+    with pytest.raises(DataError, match=r"x\.bin cannot be read"):
+        TokenFile.open(path)
+
+
+def test_a_file_that_cannot_be_made_is_told_as_such(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 250 + ".bin")
+    with pytest.raises(DiskError, match="the name is too long"):
+        encode_to(path, [folder / "first.txt"], Tokenizer.load(folder), "h")
+
+
 def test_an_interruption_leaves_what_can_be_gone_on_with(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,7 +248,8 @@ def test_the_python_path_writes_the_same_file(
     quick = Tokenizer.load(folder)
     assert quick.fast(1 << 30) is not None
     counts = encode_to(tmp_path / "quick.bin", texts, quick, "h")
-    monkeypatch.setattr(Tokenizer, "fast", lambda *arguments: None)
+    monkeypatch.setattr(Tokenizer, "tables", lambda *arguments: None)
+    monkeypatch.setattr(encoding, "_encode_by_kernels", None)
     slow = Tokenizer.load(folder)
     assert encode_to(tmp_path / "slow.bin", texts, slow, "h") == counts
     assert (tmp_path / "slow.bin").read_bytes() == (tmp_path / "quick.bin").read_bytes()

@@ -67,7 +67,7 @@ def test_what_cannot_be_text_is_told_before_anything_is_read(folder: Path, train
 def test_the_offset_of_the_first_bad_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, offset: int, chunk: int
 ) -> None:
-    monkeypatch.setattr("lmlab.data.sources._CHUNK_BYTES", chunk)
+    monkeypatch.setattr("lmlab.tokenizer.utf8._CHUNK_BYTES", chunk)
     path = tmp_path / "text.txt"
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"text\.txt is not UTF-8.* byte offset {offset};.*iconv"):
@@ -76,7 +76,7 @@ def test_the_offset_of_the_first_bad_byte(
 
 @pytest.mark.parametrize("chunk", [1, 2, 3])
 def test_characters_cut_by_a_chunk_are_fine(tmp_path, monkeypatch, chunk: int) -> None:
-    monkeypatch.setattr("lmlab.data.sources._CHUNK_BYTES", chunk)
+    monkeypatch.setattr("lmlab.tokenizer.utf8._CHUNK_BYTES", chunk)
     path = tmp_path / "text.txt"
     path.write_text("é東😀" * 5, encoding="utf-8")
     check_utf8(path)

@@ -185,7 +185,21 @@ def test_ids_that_no_slot_holds_are_left_to_python() -> None:
     assert native.make_tables(vocab_size=most + 1, **parts) is None
     tables = native.make_tables(vocab_size=most, **parts)
     assert tables is not None
+    slots = 8 * (tables.pair_mask + 1)
+    for place in range(slots, slots + slots // 16):  # the filter: look at the slots of every pair
+        tables.pairs.view[place] = 0xFF
+    # Of all pairs the largest, beside which an empty slot may not look alike.
+    assert encoded(native.Worker(tables), "abab").ids.tolist() == [most - 1, most - 1]
     assert encoded(native.Worker(tables), "ab b").ids.tolist() == [most - 1, 32, 98]
+
+
+def test_ranks_that_no_slot_holds_are_left_to_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "MOST_MERGES", 1)
+    parts = {"pattern": kinds.GPT2_PATTERN, "byte_ids": range(256), "special_ids": {}}
+    for count, known in ((1, True), (2, False)):
+        merge_ids = array("i", [97, 98, 256, 98, 99, 257][: 3 * count])
+        tables = native.make_tables(vocab_size=258, merge_ids=merge_ids, **parts)
+        assert (tables is not None) == known
 
 
 @settings(max_examples=200, deadline=None)

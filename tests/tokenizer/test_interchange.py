@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import tiktoken
+from tokenizers import Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as HfTokenizer
-from tokenizers import decoders, models, pre_tokenizers
 
 from lmlab.errors import DataError
 from lmlab.tokenizer import Tokenizer, interchange, train_bpe
@@ -117,7 +117,18 @@ DIGITS = pre_tokenizers.Sequence(
 )
 
 
-@pytest.mark.parametrize("cut", [pre_tokenizers.ByteLevel(add_prefix_space=False), DIGITS])
+def isolating(pattern: str) -> Any:
+    """Cut at the matches of a pattern, which are pieces like what lies between them."""
+    split = pre_tokenizers.Split(Regex(pattern), "isolated")
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return pre_tokenizers.Sequence([split, to_bytes])
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [pre_tokenizers.ByteLevel(add_prefix_space=False), DIGITS, isolating(r" ?[^\s.,!?]+"),
+     isolating("\n"), isolating(r"(\d)(\d)?")],
+)  # fmt: skip
 def test_tokenizers_of_others_are_read(tmp_path: Path, cut: Any) -> None:
     theirs = HfTokenizer.from_file(str(saved_by_hf(tmp_path, cut=cut)))
     ours = interchange.read(tmp_path)

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lmlab.errors import DataError
 from lmlab.tokenizer import Tokenizer, recipes
+from lmlab.tokenizer.alphabet import to_printable
 from lmlab.tokenizer.recipes import bpe, byte_level, saved
 
 BYTES = {i: bytes([i]) for i in range(256)}
@@ -77,6 +80,11 @@ def test_any_order_of_ids_will_do() -> None:
         ({"vocab": {i: v for i, v in VOCAB.items() if i != 7}}, "7 is missing"),
         ({"vocab": VOCAB | {65: b"zz"}}, "lacks 1 of the 256 single bytes, the first of them 0x41"),
         ({"merges": [(b"q", b"r")]}, r"merge 0, b'q' \+ b'r', needs b'qr'"),
+        ({"special_tokens": ["<|x|>", ""]}, "special token ''"),
+        ({"special_tokens": ["\ud800"]}, "lone surrogate"),
+        ({"pattern": "("}, r"pattern='\(' is no regular expression"),
+        ({"pattern": 5}, "pattern=5"),
+        ({"vocab": {float(i): v for i, v in VOCAB.items()}}, "0.0 for an id"),
     ],
 )
 def test_a_vocabulary_that_does_not_hold_together(changes: dict[str, object], told: str) -> None:
@@ -96,6 +104,9 @@ def test_a_vocabulary_that_does_not_hold_together(changes: dict[str, object], to
         lambda text: text.replace('"pattern"', '"patern"'),
         lambda text: text.replace('"pattern": "', '"pattern": "('),
         lambda text: text.replace("<|x|>", "<|y|>"),
+        lambda text: text.replace("<|x|>", "\\ud800"),
+        lambda text: text.replace('"special_tokens": [', '"special_tokens": ["", '),
+        lambda text: "[" * 100_000,
     ],
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path: Path, damage) -> None:
@@ -123,7 +134,51 @@ def test_files_of_gpt2_form_are_read(tmp_path: Path) -> None:
     assert ours.encode(" a\n<|endoftext|>") == [256, 10, 257]
     assert ours.decode([256, 10]) == " a\n"
     (tmp_path / "merges.txt").unlink()
-    with pytest.raises(DataError, match="GPT-2"):
+    with pytest.raises(DataError, match=r"merges\.txt cannot be read"):
+        Tokenizer.load(tmp_path)
+
+
+GPT2_ENTRIES = [*map(to_printable, map(bytes, zip(range(256), strict=True))), "ab", "bc"]
+GPT2_IDS = {text: index for index, text in enumerate(GPT2_ENTRIES)}
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_merge_that_stands_there_twice_counts_last_in_gpt2s_form(
+    tmp_path: Path, line_end: str
+) -> None:
+    (tmp_path / "vocab.json").write_text(json.dumps(GPT2_IDS))
+    lines = ["#version: 0.2", "a b", "b c", "a b", ""]
+    (tmp_path / "merges.txt").write_bytes(line_end.join(lines).encode())
+    assert Tokenizer.load(tmp_path).encode("abc") == [ord("a"), 257]
+
+
+def odd_ids(change: Callable[[int], object]) -> str:
+    return json.dumps({text: change(index) for text, index in GPT2_IDS.items()})
+
+
+@pytest.mark.parametrize(
+    "vocab",
+    [
+        "5", "null", '"abc"', "[]", "[" * 100_000, "{" , odd_ids(str), odd_ids(float),
+        odd_ids(lambda index: index + 0.5), odd_ids(lambda index: None),
+        odd_ids(lambda index: [index]), odd_ids(lambda index: str(index) if index % 2 else index),
+        odd_ids(lambda index: index == 1 or index), odd_ids(lambda index: index - 1),
+        odd_ids(lambda index: 10**30 * index),
+    ],
+)  # fmt: skip
+def test_damaged_files_of_gpt2_form_are_refused_by_name(tmp_path: Path, vocab: str) -> None:
+    (tmp_path / "merges.txt").write_text("a b\n")
+    (tmp_path / "vocab.json").write_text(vocab)
+    with pytest.raises(DataError, match=re.escape(str(tmp_path))):
+        Tokenizer.load(tmp_path)
+
+
+@pytest.mark.parametrize("listed", ["[1]", "5", '{"a": [[1]]}', '{"a": {"x": 1}}'])
+def test_damaged_lists_of_special_tokens_are_refused_by_name(tmp_path: Path, listed: str) -> None:
+    (tmp_path / "merges.txt").write_text("a b\n")
+    (tmp_path / "vocab.json").write_text(json.dumps(GPT2_IDS))
+    (tmp_path / "special_tokens_map.json").write_text(listed)
+    with pytest.raises(DataError, match=re.escape(str(tmp_path))):
         Tokenizer.load(tmp_path)
 
 

@@ -9,32 +9,45 @@ and from its beginning.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmlab.errors import DataError, DiskError
-from lmlab.io import read_json, write_json, writing
+from lmlab.errors import DiskError
+from lmlab.io import fsync_folder, read_json, write_json, writing
 from lmlab.progress import progress
 from lmlab.tokenizer import Tokenizer
+from lmlab.tokenizer.utf8 import read_utf8
 
 if TYPE_CHECKING:
     from lmlab.tokenizer.file_encoding import Place
     from lmlab.tokenizer.native import Tables
 
-_CHUNK_CHARACTERS = 1 << 20
 _JOURNAL_SECONDS = 10.0
 _JOURNAL_VERSION = 1
 
 
 def encode_to(
-    path: Path, paths: Sequence[Path], tokenizer: Tokenizer, text_hash: str
+    path: Path,
+    paths: Sequence[Path],
+    tokenizer: Tokenizer,
+    text_hash: str,
+    *,
+    sidecar: Path | None = None,
 ) -> tuple[int, int]:
     """Write the ids of the text of ``paths`` to ``path``, whole or not at all.
+
+    Args:
+        path: of the file of ids; no other process writes it at the same time.
+        paths: UTF-8 text files.
+        tokenizer: encodes them.
+        text_hash: of the text, to know it again after a kill.
+        sidecar: describes what stood at ``path`` before; removed with it.
 
     Returns:
         How many ids, and how many bytes of text they stand for, special tokens not counted.
@@ -50,27 +63,32 @@ def encode_to(
         with writing(path):
             tables = tokenizer.tables(total)
             if tables is None:
+                journal.remove()
                 counts = _encode_in_python(partial, paths, tokenizer, total)
             else:
                 counts = _encode_by_kernels(partial, journal, paths, tables, total)
+            if sidecar is not None:
+                sidecar.unlink(missing_ok=True)
             os.replace(partial, path)
-    except Exception:  # a kill or an interruption leaves them, to go on from
-        partial.unlink(missing_ok=True)
-        raise
-    finally:
-        if not partial.exists():
             journal.remove()
+    except Exception:  # a kill or an interruption leaves them, to go on from
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+            journal.remove()
+        raise
     return counts
 
 
 def _encode_by_kernels(
     partial: Path, journal: _Journal, paths: Sequence[Path], tables: Tables, total: int
 ) -> tuple[int, int]:
-    from lmlab.tokenizer.file_encoding import encode_files
+    from lmlab.tokenizer.file_encoding import Place, encode_files
 
     descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         start = journal.read(os.fstat(descriptor).st_size)
+        if start == Place():
+            journal.remove()  # it may be another job's, which would take these ids for its own
         os.ftruncate(descriptor, start.num_tokens * tables.id_bytes)
         done = start.offset + sum(text.stat().st_size for text in paths[: start.file])
         with _bar(partial, total, done) as bar, _Behind(descriptor, journal) as behind:
@@ -117,17 +135,19 @@ class _Journal:
         try:
             record = read_json(self.path)
             place = Place(**record.pop("place"))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            known = record == self._job and place.num_tokens * self._id_bytes <= size
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return Place()
-        if record != self._job or place.num_tokens * self._id_bytes > size:
-            return Place()
-        return place
+        return place if known else Place()
 
     def remove(self) -> None:
-        """Remove the journal, and what a kill left while it was being written."""
-        self.path.unlink(missing_ok=True)
-        for stale in self.path.parent.glob(f".{self.path.name}.*"):
+        """Remove the journal for good, and what a kill left while it was being written."""
+        names = (self.path.name, f".{self.path.name}.")
+        found = [file for file in self.path.parent.iterdir() if file.name.startswith(names)]
+        for stale in found:
             stale.unlink(missing_ok=True)
+        if found:
+            fsync_folder(self.path.parent)
 
     def keep(self, place: Place) -> None:
         """Record ``place``, before which every id is on the disk, if that is due."""
@@ -202,7 +222,7 @@ def _encode_in_python(
     num_tokens = num_text_bytes = 0
     with open(partial, "wb") as file, _bar(partial, total, 0) as bar:
         for text in paths:
-            for chunk in tokenizer.encode_chunks(_read(text)):
+            for chunk in tokenizer.encode_chunks(read_utf8(text)):
                 ids = np.array(chunk, dtype=tokenizer.dtype)
                 file.write(ids.tobytes())
                 num_bytes = int(lengths[ids].sum())
@@ -217,12 +237,3 @@ def _encode_in_python(
 def _bar(partial: Path, total: int, done: int) -> Any:
     name = partial.name.removeprefix(".").split(".")[0]
     return progress(total=total, initial=done, desc=f"encoding {name}", unit="B", unit_scale=True)
-
-
-def _read(path: Path) -> Iterator[str]:
-    with open(path, encoding="utf-8", newline="") as file:
-        try:
-            while text := file.read(_CHUNK_CHARACTERS):
-                yield text
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not UTF-8 text: {error.reason}") from error

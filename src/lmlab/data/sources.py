@@ -6,7 +6,6 @@ can ``prepare`` the text.
 
 from __future__ import annotations
 
-import codecs
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,9 @@ from pathlib import Path
 from lmlab.data.corpus import Corpus
 from lmlab.data.download import fetch
 from lmlab.errors import ConfigError, DataError
+from lmlab.io import reading
 from lmlab.progress import progress
-
-_CHUNK_BYTES = 1 << 20
+from lmlab.tokenizer.utf8 import read_utf8
 
 
 class TextFiles:
@@ -147,27 +146,10 @@ class ToyStories:
 
 def check_utf8(path: Path) -> None:
     """Read a file through. Raises :class:`DataError` naming the offset of the first bad byte."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    offset = 0
-    with (
-        open(path, "rb") as file,
-        progress(total=path.stat().st_size, desc="checking text", unit="B", unit_scale=True) as bar,
-    ):
-        while True:
-            chunk = file.read(_CHUNK_BYTES)
-            pending = len(decoder.getstate()[0])
-            try:
-                decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
-                place = offset - pending + error.start
-                raise DataError(
-                    f"{path} is not UTF-8 text: {error.reason} at byte offset {place}; convert it, "
-                    f"for example: iconv -f latin1 -t utf-8 {path} > {path.stem}.utf8.txt"
-                ) from error
-            if not chunk:
-                return
-            offset += len(chunk)
-            bar.update(len(chunk))
+    size = path.stat().st_size
+    with progress(total=size, desc="checking text", unit="B", unit_scale=True) as bar:
+        for _ in read_utf8(path, bar.update):
+            pass
 
 
 def _check_file(key: str, path: Path) -> None:
@@ -175,12 +157,9 @@ def _check_file(key: str, path: Path) -> None:
         raise DataError(f"{key}={path} is a folder: name the text file in it")
     if not path.is_file():
         raise DataError(f"{key}={path}: there is no such file{_nearest(path)}")
-    try:
-        with open(path, "rb") as file:
-            if not file.read(1):
-                raise DataError(f"{key}={path} is empty: give some text")
-    except PermissionError as error:
-        raise DataError(f"{key}={path} cannot be read: permission denied") from error
+    with reading(Path(f"{key}={path}")), open(path, "rb") as file:
+        if not file.read(1):
+            raise DataError(f"{key}={path} is empty: give some text")
 
 
 def _nearest(path: Path) -> str:

@@ -144,17 +144,25 @@ def write_token_file(
         DataError, DiskError: see :func:`encode_corpus`.
     """
     make_folder(path.parent)
-    num_tokens, num_text_bytes = encode_to(path, paths, tokenizer, text_hash)
+    sidecar = path.with_suffix(".json")
+    counts = encode_to(path, paths, tokenizer, text_hash, sidecar=sidecar)
     found = TokenFile(
         path,
         tokenizer.dtype.name,
-        num_tokens,
-        num_text_bytes,
+        *counts,
         tokenizer.hash,
         text_hash,
         tokenizer.vocab_size,
     )
     record = dataclasses.asdict(found)
     del record["path"]
-    write_json(path.with_suffix(".json"), {"format_version": FORMAT_VERSION, **record})
+    write_json(sidecar, {"format_version": FORMAT_VERSION, **record})
     return found
+
+
+def is_sidecar(path: Path) -> bool:
+    """Whether a JSON file describes a token file."""
+    try:
+        return set(read_json(path)) >= {"format_version", "num_tokens", "tokenizer_hash"}
+    except (OSError, ValueError, TypeError):
+        return False

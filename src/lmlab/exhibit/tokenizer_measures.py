@@ -12,10 +12,10 @@ import numpy as np
 from lmlab.errors import DataError
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.tokenizer import END_OF_TEXT
+from lmlab.tokenizer.utf8 import read_utf8
 
 _RESAMPLES = 4000
 _LEVEL = 0.95
-_READ = 1 << 20
 
 Array = np.ndarray[Any, Any]
 
@@ -55,13 +55,9 @@ def sample_documents(path: Path, number: int, seed: int) -> list[str]:
 
 def _documents(path: Path) -> Any:
     rest = ""
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            while text := file.read(_READ):
-                *whole, rest = (rest + text).split(END_OF_TEXT)
-                yield from (document for document in whole if document.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    for text in read_utf8(path):
+        *whole, rest = (rest + text).split(END_OF_TEXT)
+        yield from (document for document in whole if document.strip())
     if rest.strip():
         yield rest
 

@@ -12,7 +12,6 @@ import itertools
 import sys
 from array import array
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from lmlab import user_cache
@@ -20,6 +19,7 @@ from lmlab.errors import DiskError
 
 # Raised when reading a tokenizer finds something else in the same files.
 _VERSION = 1
+_KIND = "tokenizers"
 _WORTH_KEEPING = 4096  # entries; fewer are read as quickly from their own file
 _MOST_KEPT = 64
 
@@ -62,7 +62,7 @@ def read(contents: Mapping[str, bytes]) -> Checked | None:
     """
     if sum(map(len, contents.values())) < _WORTH_KEEPING:
         return None
-    found = user_cache.read(_path(contents))
+    found = user_cache.read(_KIND, _name(contents))
     if found is None:
         return None
     header, data = found
@@ -81,17 +81,13 @@ def keep(contents: Mapping[str, bytes], checked: Checked) -> None:
     parts = [header.pop(name) for name in ("lengths", "merge_ids", "entries")]
     data = [bytes(memoryview(part).cast("B")) for part in parts]
     header["ends"] = [len(data[0]), len(data[0]) + len(data[1])]
-    path = _path(contents)
-    with contextlib.suppress(DiskError, OSError):
-        user_cache.keep(path, header, b"".join(data))
-        kept = sorted(path.parent.glob("*.tokenizer"), key=lambda file: file.stat().st_mtime)
-        for old in kept[:-_MOST_KEPT]:
-            old.unlink(missing_ok=True)
+    with contextlib.suppress(DiskError):
+        user_cache.keep(_KIND, _name(contents), header, b"".join(data), _MOST_KEPT)
 
 
-def _path(contents: Mapping[str, bytes]) -> Path:
+def _name(contents: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256(f"{_VERSION} {sys.byteorder}".encode())
     for name, content in contents.items():
         digest.update(f"\0{name} {len(content)}\0".encode())
         digest.update(content)
-    return user_cache.folder("tokenizers") / f"{digest.hexdigest()[:32]}.tokenizer"
+    return f"{digest.hexdigest()[:32]}.tokenizer"

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lmlab.errors import DataError
+from lmlab.io import reading
 from lmlab.progress import progress
 from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.kernels import word_state as at
@@ -27,7 +27,7 @@ from lmlab.tokenizer.kernels.kinds import KINDS
 from lmlab.tokenizer.kernels.library import Kernel, load
 from lmlab.tokenizer.kernels.specials import pack
 from lmlab.tokenizer.memory import address
-from lmlab.tokenizer.utf8 import to_utf8
+from lmlab.tokenizer.utf8 import not_utf8, to_utf8
 from lmlab.tokenizer.words import Words
 
 PIECE_BYTES = 1 << 22
@@ -82,6 +82,7 @@ def count_words(
                         job.result()
                 finally:
                     source.close()  # the others stop after the piece they have
+    source.check()
     first = tables.pop(0)
     while tables:
         first.absorb(tables.pop(0))
@@ -100,9 +101,10 @@ class _Source:
         advance: Callable[[int], object],
     ) -> None:
         self._cut, self._specials, self._advance = kernels["cut"], specials, advance
-        self._paths = list(reversed(paths))
+        self._known, self._paths = list(paths), list(reversed(paths))
         self._piece_bytes = piece_bytes
         self._lock = threading.Lock()
+        self._malformed: list[tuple[int, int]] = []
         self._file: io.FileIO | None = None
         self._path = Path()
         self._held = b""  # what was read behind the last cut
@@ -126,10 +128,16 @@ class _Source:
                 return
             malformed = table.count(buffer, size)
             if malformed is not None:
-                raise DataError(
-                    f"{path} is not UTF-8 text: the byte at {start + malformed:,} fits in no "
-                    "character; convert the file, or remove what is no text"
-                )
+                with self._lock:  # the first in the text is told
+                    self._malformed.append((self._known.index(path), start + malformed))
+                self.close()
+                return
+
+    def check(self) -> None:
+        """Raise :class:`DataError` if a malformed byte was met."""
+        if self._malformed:
+            number, place = min(self._malformed)
+            raise not_utf8(self._known[number], place)
 
     def _next(self, buffer: Array) -> tuple[Array, int, Path, int]:
         """The buffer (or a larger one) with the next piece, its size, its file and place."""
@@ -138,7 +146,8 @@ class _Source:
                 if not self._paths:
                     return buffer, 0, self._path, 0
                 self._path = self._paths.pop()
-                self._file = io.FileIO(self._path)
+                with reading(self._path):
+                    self._file = io.FileIO(self._path)
                 self._held, self._at = b"", 0
             size = len(self._held)
             buffer = _enlarged(buffer, 0, size + 1)

@@ -8,6 +8,7 @@ threads and any size of the parts.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from array import array
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lmlab.errors import DataError
+from lmlab.io import reading
 from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.memory import Memory
 from lmlab.tokenizer.native import PADDING, Encoded, Tables, Worker
+from lmlab.tokenizer.utf8 import not_utf8
 
 _PART_BYTES = 2 << 20
 _LARGEST_WRITE = 1 << 30
@@ -67,15 +70,18 @@ def encode_files(
         The place at the end.
 
     Raises:
-        DataError: a file is not UTF-8.
-        OSError: a file cannot be read or written.
+        DataError: a file cannot be read, or is not UTF-8.
+        OSError: ids cannot be written.
     """
     threads = threads or usable_cores()
     job = _Job(tables, paths, descriptor, start or Place(), advance, part_bytes, threads)
-    workers = [threading.Thread(target=job.work, daemon=True) for _ in range(threads - 1)]
-    for worker in workers:
-        worker.start()
+    workers: list[threading.Thread] = []
     try:
+        with contextlib.suppress(RuntimeError):  # no more threads here: those that there are do
+            for _ in range(threads - 1):
+                worker = threading.Thread(target=job.work, daemon=True)
+                worker.start()
+                workers.append(worker)
         job.work()
         for worker in workers:
             worker.join()
@@ -119,9 +125,13 @@ class _Job:
         part_bytes: int,
         threads: int,
     ) -> None:
-        self.tables, self.paths, self.descriptor = tables, paths, descriptor
+        self.tables, self.paths = tables, paths
+        # Its own: where an interruption ends the wait for a thread, that may go on writing, and
+        # the caller's would be closed by then and might be another file's.
+        self.descriptor = os.dup(descriptor)
         self.advance, self.part_bytes = advance, part_bytes
         self.error: BaseException | None = None
+        self._error_part = -1
         self.safe = start
         self._reading = threading.Lock()
         self._file, self._offset, self._number = start.file, start.offset, 0
@@ -136,6 +146,7 @@ class _Job:
 
     def work(self) -> None:
         """Encode parts until none is left; the body of each thread."""
+        part = None
         try:
             worker = Worker(self.tables)
             buffer = Memory(self.part_bytes + PADDING)
@@ -150,8 +161,11 @@ class _Job:
                     self._write(memoryview(ids.data), place.num_tokens * encoded.id_bytes)
                     self._finish(ids.part)
         except BaseException as error:  # raised again by encode_files, in the thread that called
+            # Whoever has an earlier part ends it: of malformed bytes, the first is told.
+            number = -1 if part is None or not isinstance(error, DataError) else part.number
             with self._turn:
-                self.error = self.error or error
+                if self.error is None or number < self._error_part:
+                    self.error, self._error_part = error, number
             self.stop()
 
     def stop(self) -> None:
@@ -161,7 +175,11 @@ class _Job:
             self._turn.notify_all()
 
     def close(self) -> None:
-        """Close the file that is being read."""
+        """Close all files; no thread is at work any more."""
+        self._close_input()
+        os.close(self.descriptor)
+
+    def _close_input(self) -> None:
         if self._input is not None:
             os.close(self._input)
             self._input = None
@@ -170,14 +188,15 @@ class _Job:
         """The next part, in ``buffer`` or a larger one; None at the end of the last file."""
         if self._file == len(self.paths):
             return None, buffer
-        if self._input is None:
-            self._input = os.open(self.paths[self._file], os.O_RDONLY)
-        size, ended, buffer = self._fill(buffer)
+        with reading(self.paths[self._file]):
+            if self._input is None:
+                self._input = os.open(self.paths[self._file], os.O_RDONLY)
+            size, ended, buffer = self._fill(buffer)
         part = _Part(self._number, self._file, self._offset, size, ended)
         self._number += 1
         self._offset += size
         if ended:
-            self.close()
+            self._close_input()
             self._file, self._offset = self._file + 1, 0
         return part, buffer
 
@@ -204,10 +223,7 @@ class _Job:
 
     def _check(self, part: _Part, encoded: Encoded) -> None:
         if encoded.malformed is not None:
-            raise DataError(
-                f"{self.paths[part.file]} is not UTF-8 text: malformed at byte "
-                f"{part.offset + encoded.malformed}"
-            )
+            raise not_utf8(self.paths[part.file], part.offset + encoded.malformed)
 
     def _placed(self, part: _Part, encoded: Encoded) -> list[tuple[Place, _Ids]]:
         """The ids whose places this part's make known: its own, and those that waited for it."""

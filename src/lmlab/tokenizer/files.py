@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DataError
-from lmlab.io import write_json
+from lmlab.io import reading, write_json
 from lmlab.tokenizer.alphabet import from_printable
-from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN, KINDS
+from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 
 _SPLIT = operator.methodcaller("split", " ")
 NAME = "tokenizer.json"
 GPT2_NAMES = ("vocab.json", "merges.txt")
 _GPT2_SPECIALS = "special_tokens_map.json"
 FORMAT_VERSION = 1
+_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def content(
@@ -53,17 +54,17 @@ def read(folder: Path) -> dict[str, bytes]:
     Raises:
         DataError: there are none.
     """
-    path = folder / NAME
-    if path.is_file():
-        return {NAME: path.read_bytes()}
+    if (folder / NAME).is_file():
+        return {NAME: _read(folder / NAME)}
     if not (folder / GPT2_NAMES[0]).is_file():
         raise DataError(f"{folder} holds no saved tokenizer ({NAME} is missing)")
-    try:
-        contents = {name: (folder / name).read_bytes() for name in GPT2_NAMES}
-    except OSError as error:
-        raise _not_gpt2(folder, error) from error
-    listed = folder / _GPT2_SPECIALS
-    return contents | ({_GPT2_SPECIALS: listed.read_bytes()} if listed.is_file() else {})
+    listed = [_GPT2_SPECIALS] * (folder / _GPT2_SPECIALS).is_file()
+    return {name: _read(folder / name) for name in (*GPT2_NAMES, *listed)}
+
+
+def _read(path: Path) -> bytes:
+    with reading(path):
+        return path.read_bytes()
 
 
 def parse(folder: Path, contents: Mapping[str, bytes]) -> dict[str, Any]:
@@ -99,12 +100,8 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
             raise ValueError(f"{len(vocab)} entries, not {saved['vocab_size']}")
         if not {token.encode("utf-8") for token in specials} <= set(vocab.values()):
             raise ValueError("a special token has no entry")
-        pattern = str(saved["pattern"])
-        if pattern not in KINDS:
-            from lmlab.tokenizer.pretokenize import check_pattern  # regex: few patterns need it
-
-            check_pattern(pattern)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        pattern = saved["pattern"]
+    except _DAMAGE as error:
         raise DataError(f"{path} is damaged ({type(error).__name__}: {error})") from error
     return {"vocab": vocab, "merges": merges, "special_tokens": specials, "pattern": pattern}
 
@@ -114,7 +111,7 @@ def _gpt2(folder: Path, contents: Mapping[str, bytes]) -> dict[str, Any]:
         vocab_text, merges_text = (contents[name].decode("utf-8") for name in GPT2_NAMES)
         entries = json.loads(vocab_text)
         lines = [
-            line for line in merges_text.split("\n") if line and not line.startswith("#version")
+            line for line in merges_text.splitlines() if line and not line.startswith("#version")
         ]
         specials = _gpt2_specials(contents, entries)
         values = {text: text.encode("utf-8") for text in specials}
@@ -126,10 +123,15 @@ def _gpt2(folder: Path, contents: Mapping[str, bytes]) -> dict[str, Any]:
         for text, end in zip(plain, ends, strict=True):
             values[text] = data[end - len(text) : end]
         vocab = {index: values[text] for text, index in entries.items()}
-        merges = [(values[left], values[right]) for left, right in map(_SPLIT, lines)]
-    except (ValueError, KeyError, AttributeError) as error:
+        merges = last_of_each([(values[a], values[b]) for a, b in map(_SPLIT, lines)])
+    except _DAMAGE as error:
         raise _not_gpt2(folder, error) from error
     return {"vocab": vocab, "merges": merges, "special_tokens": specials, "pattern": GPT2_PATTERN}
+
+
+def last_of_each(merges: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The merges, of those that stand there twice the last, as GPT-2 and Hugging Face count."""
+    return list(dict.fromkeys(reversed(merges)))[::-1]
 
 
 def _not_gpt2(folder: Path, error: Exception) -> DataError:

@@ -181,7 +181,8 @@ class Worker:
 
 def make_tables(**parts: Any) -> Tables | None:
     """The tables of a tokenizer, see :class:`Tables`; None where there are no kernels for it."""
-    if parts["pattern"] not in KINDS or parts["vocab_size"] > layout.MOST_IDS:
+    many = parts["vocab_size"] > layout.MOST_IDS or len(parts["merge_ids"]) > 3 * layout.MOST_MERGES
+    if many or parts["pattern"] not in KINDS:
         return None
     kernels = load(GROUP)
     return None if kernels is None else Tables(kernels, **parts)

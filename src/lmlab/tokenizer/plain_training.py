@@ -5,15 +5,13 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lmlab.errors import DataError
 from lmlab.progress import progress
 from lmlab.tokenizer.pretokenize import PreTokenizer
+from lmlab.tokenizer.utf8 import read_utf8
 from lmlab.tokenizer.words import Merge, Words
-
-_CHUNK_CHARACTERS = 1 << 20
 
 
 def count_words(paths: Sequence[Path], special_tokens: Sequence[str], pattern: str) -> Words:
@@ -27,19 +25,9 @@ def count_words(paths: Sequence[Path], special_tokens: Sequence[str], pattern: s
     total = sum(path.stat().st_size for path in paths)
     with progress(total=total, desc="counting words", unit="B", unit_scale=True) as bar:
         for path in paths:
-            for pretokens, _ in pretokenizer.split_stream(_read(path, bar.update)):
+            for pretokens, _ in pretokenizer.split_stream(read_utf8(path, bar.update)):
                 counts.update(pretokens)
     return Words.of((word.encode("utf-8"), count) for word, count in counts.items())
-
-
-def _read(path: Path, advance: Callable[[int], object]) -> Iterator[str]:
-    with open(path, encoding="utf-8", newline="") as file:
-        try:
-            while text := file.read(_CHUNK_CHARACTERS):
-                advance(len(text))
-                yield text
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not UTF-8 text: {error.reason}") from error
 
 
 def learn_merges(words: Iterable[tuple[bytes, int]], num_merges: int) -> list[Merge]:

@@ -2,49 +2,70 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import regex
 
-# A match is final once this many characters after it are known: "'" may still become "'ll".
-_LOOKAHEAD = 2
+from lmlab.errors import DataError
+from lmlab.tokenizer.kernels.kinds import KINDS
+from lmlab.tokenizer.unicode_classes import stand_ins
+
 _BLOCK = 1 << 16
-
-
-def check_pattern(pattern: str) -> None:
-    """Raise ValueError for what is no regular expression."""
-    try:
-        regex.compile(pattern)
-    except regex.error as error:
-        raise ValueError(str(error)) from error
 
 
 class PreTokenizer:
     """Splits text at special tokens, and the rest by a pattern.
 
     Args:
-        pattern: a regular expression whose matches, one after the other, cover any text, and
-            whose match depends on no more than the characters in it and the run of characters of
-            the same kind and two more after it.
+        pattern: a regular expression. Its matches, one after the other, are pieces, and so is what
+            lies between them. A stream is cut as the whole text is where what a piece is depends
+            on nothing before it, and on no more after it than the rest of the word, the white space
+            behind that and one character; a word is what stands between white space.
         special_tokens: strings that are never split; where several fit, the longest is taken.
+
+    Raises:
+        DataError: the pattern is no regular expression.
     """
 
     def __init__(self, pattern: str, special_tokens: Sequence[str]) -> None:
-        self._findall = regex.compile(pattern).findall
+        try:
+            self._pattern = regex.compile(pattern)
+        except regex.error as error:
+            raise DataError(f"pattern={pattern!r} is no regular expression: {error}") from error
+        self._cut = self._cut_as_frozen if pattern in KINDS else self._isolate
         longest_first = sorted(special_tokens, key=len, reverse=True)
         self._special = (
             regex.compile("|".join(map(regex.escape, longest_first))) if longest_first else None
         )
         self._longest = len(longest_first[0]) if longest_first else 1
 
+    def _cut_as_frozen(self, text: str) -> list[str]:
+        """The pieces of a pattern whose matches cover any text, by the kernels' classes."""
+        others = stand_ins()
+        if not others:
+            return self._pattern.findall(text)
+        ends = [match.end() for match in self._pattern.finditer(text.translate(others))]
+        return [text[start:end] for start, end in itertools.pairwise([0, *ends])]
+
+    def _isolate(self, text: str) -> list[str]:
+        """The matches of any pattern, and what lies between them."""
+        pieces, behind = [], 0
+        for match in self._pattern.finditer(text):
+            start, end = match.span()
+            pieces += [text[behind:start], text[start:end]]
+            behind = end
+        pieces.append(text[behind:])
+        return [piece for piece in pieces if piece]
+
     def split(self, text: str) -> Iterator[tuple[list[str], str | None]]:
         """Yield the pre-tokens before each special token, and that token (None at the end)."""
         start = 0
         if self._special is not None:
             for match in self._special.finditer(text):
-                yield self._findall(text[start : match.start()]), match[0]
+                yield self._cut(text[start : match.start()]), match[0]
                 start = match.end()
-        yield self._findall(text[start:]), None
+        yield self._cut(text[start:]), None
 
     def split_stream(
         self, strings: Iterable[str], rest: list[str] | None = None
@@ -53,8 +74,8 @@ class PreTokenizer:
 
         Where ``rest`` is given, more text is to come: what is held back at the end is added to it.
 
-        What is held back is the text whose cutting may still depend on what follows: a run of
-        characters of one kind, or the beginning of a special token.
+        What is held back is the text whose cutting may still depend on what follows: the last
+        word, or the beginning of a special token.
         """
         held: list[str] = []
         length, enough = 0, _BLOCK
@@ -65,7 +86,7 @@ class PreTokenizer:
                 continue
             last = yield from self._split_final("".join(held))
             held, length = [last], len(last)
-            # A run longer than a block is looked at again only when it has doubled.
+            # A word longer than a block is looked at again only when it has doubled.
             enough = max(_BLOCK, 2 * length)
         if rest is None:
             yield from self.split("".join(held))
@@ -79,13 +100,19 @@ class PreTokenizer:
             for match in self._special.finditer(text):
                 if match.start() + self._longest > len(text):
                     break  # a longer special token may begin here
-                yield self._findall(text[start : match.start()]), match[0]
+                yield self._cut(text[start : match.start()]), match[0]
                 start = match.end()
         # A special token may begin in the last characters.
         known = text[start : max(start, len(text) - self._longest + 1)]
-        pieces = self._findall(known)
-        end = len(known)
-        while pieces and end > len(known) - _LOOKAHEAD:
+        pieces = self._cut(known)
+        end, most = len(known), _certain(known)
+        while pieces and end > most:
             end -= len(pieces.pop())
         yield pieces, None
-        return text[start + (end if pieces else 0) :]
+        return text[start + end :]
+
+
+def _certain(text: str) -> int:
+    """Up to where pieces are the same whatever follows: where white space begins that has ended."""
+    before_last_word = text.rstrip().rsplit(maxsplit=1)[:-1]
+    return len(before_last_word[0].rstrip()) if before_last_word else 0

@@ -49,7 +49,8 @@ class Tokenizer:
         pattern: regular expression of the pre-tokens.
 
     Raises:
-        DataError: ids are not 0 .. V-1, a byte is missing, or a merge's parts or result are.
+        DataError: ids are not 0 .. V-1, a byte is missing, or a merge's parts or result are; a
+            special token is empty, or the pattern no regular expression.
     """
 
     _known: Checked  # of one that was read before, whose vocabulary is made when asked for
@@ -62,16 +63,19 @@ class Tokenizer:
         *,
         pattern: str = GPT2_PATTERN,
     ) -> None:
+        _check_types(vocab, pattern)
         self.vocab = dict(sorted(vocab.items()))
         self.merges = list(merges)
         self.special_tokens = list(special_tokens or [])
         self.pattern = pattern
+        special_bytes = {to_utf8(token): token for token in self.special_tokens}
+        if b"" in special_bytes:
+            raise DataError("special token '': accepted are strings of one character or more")
         known = set(self.vocab.values())
-        for token in self.special_tokens:
-            if token.encode("utf-8") not in known:
-                self.vocab[len(self.vocab)] = token.encode("utf-8")
+        for value in special_bytes:
+            if value not in known:
+                self.vocab[len(self.vocab)] = value
         _check_ids(self.vocab)
-        special_bytes = {token.encode("utf-8"): token for token in self.special_tokens}
         self._special_ids = {
             special_bytes[value]: index
             for index, value in self.vocab.items()
@@ -293,7 +297,12 @@ class Tokenizer:
         known = checked.read(contents)
         if known is not None:
             return cls._of(known)
-        tokenizer = cls(**files.parse(path, contents))
+        parts = files.parse(path, contents)
+        try:
+            tokenizer = cls(**parts)
+        except DataError as error:
+            name = next(iter(contents))
+            raise DataError(f"{path / name} holds no usable tokenizer: {error}") from error
         tokenizer._keep(contents)
         return tokenizer
 
@@ -350,6 +359,14 @@ class Tokenizer:
                 self._cache.clear()
             self._cache[pretoken] = ids
         return ids
+
+
+def _check_types(vocab: dict[int, bytes], pattern: str) -> None:
+    odd = next((index for index in vocab if type(index) is not int), None)
+    if odd is not None:
+        raise DataError(f"the vocabulary has {odd!r} for an id: accepted are whole numbers")
+    if not isinstance(pattern, str):
+        raise DataError(f"pattern={pattern!r}: accepted is a regular expression")
 
 
 def _check_ids(vocab: dict[int, bytes]) -> None:

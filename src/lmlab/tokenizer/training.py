@@ -95,6 +95,7 @@ def count_words(
 
 def learn_merges(words: Words, num_merges: int) -> list[Merge]:
     """Return up to ``num_merges`` merges; fewer where every word became one token."""
+    num_merges = min(num_merges, len(words.data))  # each makes one token of two somewhere
     merges = None
     if len(words.data) >= _WORDS_WORTH_COMPILING or is_cached("merges"):
         merges = learner.learn_merges(words, num_merges)

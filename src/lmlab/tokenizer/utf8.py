@@ -1,8 +1,15 @@
-"""From Python's strings to bytes."""
+"""UTF-8 text: from files to strings, and from strings to bytes."""
 
 from __future__ import annotations
 
+import codecs
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 from lmlab.errors import DataError
+from lmlab.io import reading
+
+_CHUNK_BYTES = 1 << 20
 
 
 def to_utf8(text: str) -> bytes:
@@ -14,3 +21,40 @@ def to_utf8(text: str) -> bytes:
             f"the text holds a lone surrogate, {error.object[error.start]!r}, which no UTF-8 "
             "file can hold: replace or remove it"
         ) from error
+
+
+def read_utf8(path: Path, advance: Callable[[int], object] | None = None) -> Iterator[str]:
+    """Yield the text of a file in strings of convenient length.
+
+    Args:
+        path: the file.
+        advance: called with the number of bytes read since the last call.
+
+    Raises:
+        DataError: it cannot be read, or is not UTF-8.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = 0
+    with reading(path), open(path, "rb") as file:
+        while True:
+            chunk = file.read(_CHUNK_BYTES)
+            pending = len(decoder.getstate()[0])
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                raise not_utf8(path, offset - pending + error.start) from error
+            if advance is not None:
+                advance(len(chunk))
+            if text:
+                yield text
+            if not chunk:
+                return
+            offset += len(chunk)
+
+
+def not_utf8(path: Path, place: int) -> DataError:
+    """What to raise for a file whose byte at ``place`` is part of no character."""
+    return DataError(
+        f"{path} is not UTF-8 text: malformed at byte offset {place}; convert it, for example: "
+        f"iconv -f latin1 -t utf-8 {path} > {path.stem}.utf8.txt"
+    )

@@ -65,6 +65,7 @@ def random_data(chance: random.Random, pieces: list[bytes]) -> bytes:
 
 def test_classes_are_those_of_regex() -> None:
     assert classes.table_of_regex() == classes.TABLE
+    assert regex.__version__ == classes.MADE_BY_REGEX, "where the table is the same: name it too"
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

@@ -1,7 +1,7 @@
 """The class of every Unicode character, frozen, so that ids depend on no library's version.
 
 ``python -m lmlab.tokenizer.kernels.classes`` prints the table of the installed ``regex``; that in
-:mod:`lmlab.tokenizer.kernels.class_table` was made so (Unicode 17), and a test holds it against
+:mod:`lmlab.tokenizer.kernels.class_table` was made so (Unicode 18), and a test holds it against
 ``regex`` code point by code point.
 """
 
@@ -11,6 +11,7 @@ import base64
 import functools
 import sys
 import zlib
+from array import array
 from typing import TYPE_CHECKING, Any
 
 from lmlab.tokenizer.kernels.class_table import TABLE
@@ -24,7 +25,8 @@ OTHER, LETTER, NUMBER, SPACE, NEWLINE = 0, 1, 2, 3, 7
 CODE_POINTS = 0x11_0000
 BLOCKS_START = CODE_POINTS >> 8  # the index has one byte for each block of 256 code points
 
-_PATTERNS = [(r"[\r\n]", NEWLINE), (r"\s", SPACE), (r"\p{L}", LETTER), (r"\p{N}", NUMBER)]
+MADE_BY_REGEX = "2026.11.15"  # whose classes the table holds
+_PATTERNS = [(r"\s+", SPACE), (r"[\r\n]+", NEWLINE), (r"\p{L}+", LETTER), (r"\p{N}+", NUMBER)]
 
 
 @functools.cache
@@ -45,15 +47,21 @@ def class_of_each() -> np.ndarray[Any, np.dtype[np.uint8]]:
     return table[BLOCKS_START:].reshape(-1, 256)[table[:BLOCKS_START]].reshape(-1)
 
 
-def table_of_regex() -> str:
-    """What ``TABLE`` would be for the installed ``regex``."""
+def classes_of_regex() -> bytes:
+    """The class of each code point for the installed ``regex``."""
     import regex
 
-    tests = [(regex.compile(pattern).match, kind) for pattern, kind in _PATTERNS]
-    classes = bytes(
-        next((kind for test, kind in tests if test(chr(code))), OTHER)
-        for code in range(CODE_POINTS)
-    )
+    classes = bytearray([OTHER]) * CODE_POINTS
+    everything = array("I", range(CODE_POINTS)).tobytes().decode("utf-32", "surrogatepass")
+    for pattern, kind in _PATTERNS:
+        for run in regex.finditer(pattern, everything):
+            classes[run.start() : run.end()] = bytes([kind]) * len(run[0])
+    return bytes(classes)
+
+
+def table_of_regex() -> str:
+    """What ``TABLE`` would be for the installed ``regex``."""
+    classes = classes_of_regex()
     kinds: dict[bytes, int] = {}
     index = [
         kinds.setdefault(classes[start : start + 256], len(kinds))

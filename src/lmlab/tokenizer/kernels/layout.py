@@ -10,9 +10,9 @@ LONGEST_KEPT, MOST_IDS_KEPT = 64, 22
 LONG_IDS = LONGEST_KEPT // 8
 LONG_ENTRY = LONG_IDS + MOST_IDS_KEPT // 2
 
-# A slot of the table of merges holds two ids below MOST_IDS and a rank.
+# A slot of the table of merges holds two ids and a rank; one with every bit set is empty.
 ID_BITS, RANK_BITS = 20, 24
-MOST_IDS = 1 << ID_BITS
+MOST_IDS, MOST_MERGES = (1 << ID_BITS) - 1, (1 << RANK_BITS) - 1
 
 # What encoding reports: ids written, bytes in special tokens, 1 + the first malformed byte or 0,
 # and the length of a pre-token that found no room.

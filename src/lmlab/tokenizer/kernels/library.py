@@ -11,13 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from lmlab import user_cache
 from lmlab.errors import DiskError
 from lmlab.tokenizer.kernels import intermediate, machine_code
 from lmlab.tokenizer.kernels.machine_code import Kernel
 
+_KIND = "kernels"
 _lock = threading.Lock()
 _loaded: dict[str, dict[str, Kernel] | None] = {}
 
@@ -35,16 +35,15 @@ def load(group: str) -> dict[str, Kernel] | None:
 
 def is_cached(group: str) -> bool:
     """Whether :func:`load` would be quick: nothing to compile, or nothing that can be."""
-    return group in _loaded or bool(_missing()) or _path(group).is_file()
+    return group in _loaded or bool(_missing()) or user_cache.holds(_KIND, _name(group))
 
 
 def _load(group: str) -> dict[str, Kernel] | None:
     if _missing():
         _tell_slow(_missing())
         return None
-    path = _path(group)
     with contextlib.suppress(OSError):  # of a system that has begun to refuse the library
-        stored = user_cache.read(path)
+        stored = user_cache.read(_KIND, _name(group))
         if stored is not None:
             return machine_code.link(**stored[0], code=stored[1])
     built = _build(group)
@@ -57,7 +56,7 @@ def _load(group: str) -> dict[str, Kernel] | None:
     else:
         kind = machine_code.OBJECT
     try:
-        user_cache.keep(path, {"kind": kind, "signatures": signatures}, code)
+        user_cache.keep(_KIND, _name(group), {"kind": kind, "signatures": signatures}, code)
     except DiskError as error:
         print(f"lmlab: the compiled kernels cannot be kept: {error}", file=sys.stderr)
     return machine_code.link(kind, signatures, code)
@@ -76,8 +75,8 @@ def _missing() -> str:
     return "not a little-endian 64-bit machine" if small else ""
 
 
-def _path(group: str) -> Path:
-    return user_cache.folder("kernels") / f"{group}-{_key()}.kernels"
+def _name(group: str) -> str:
+    return f"{group}-{_key()}.kernels"
 
 
 @functools.cache

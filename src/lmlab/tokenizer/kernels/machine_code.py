@@ -51,18 +51,18 @@ def as_library(code: bytes) -> bytes | None:
     compiler = find_compiler()
     if compiler is None or not hasattr(os, "memfd_create"):
         return None
-    with tempfile.TemporaryDirectory() as room:
-        source, made = Path(room) / "kernels.o", Path(room) / "kernels.so"
-        source.write_bytes(code)
-        command = [compiler, "-shared", "-o", str(made), str(source)]
-        try:
+    try:
+        with tempfile.TemporaryDirectory() as room:
+            source, made = Path(room) / "kernels.o", Path(room) / "kernels.so"
+            source.write_bytes(code)
+            command = [compiler, "-shared", "-o", str(made), str(source)]
             if subprocess.run(command, capture_output=True, check=False).returncode:
                 return None
             library = made.read_bytes()
             _open(library)
-        except OSError:  # no such compiler, or a system that runs no code from memory
-            return None
-    return library
+            return library
+    except OSError:  # no such compiler, no room, or a system that runs no code from memory
+        return None
 
 
 def link(kind: str, signatures: dict[str, list[str]], code: bytes) -> dict[str, Kernel]:
