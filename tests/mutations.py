@@ -138,8 +138,22 @@ MUTATIONS = [
     Mutation("merges across special tokens", "tokenizer/pretokenize.py",
              "finditer(text):\n                yield self", "finditer(''):\n                yield self",
              "tests/tokenizer"),
-    Mutation("stream cut too early", "tokenizer/pretokenize.py", "_LOOKAHEAD = 2", "_LOOKAHEAD = 0",
+    Mutation("stream cut too early", "tokenizer/pretokenize.py", "_certain(known)\n",
+             "len(known) - 2\n", "tests/tokenizer/test_encoding.py"),
+    Mutation("text between matches is lost", "tokenizer/pretokenize.py",
+             "pieces += [text[behind:start], text[start:end]]", "pieces += [text[start:end]]",
              "tests/tokenizer/test_encoding.py"),
+    Mutation("an empty slot is the largest pair", "tokenizer/kernels/layout.py",
+             "(1 << ID_BITS) - 1, ", "1 << ID_BITS, ", "tests/tokenizer/test_fast_encoding.py"),
+    Mutation("a journal outlives its job", "data/encoding.py",
+             "journal.remove()  # it may", "pass  # it may", "tests/data/test_corpus_encoding.py"),
+    Mutation("threads write to the caller's file", "tokenizer/file_encoding.py",
+             "os.dup(descriptor)", "descriptor", "tests/tokenizer/test_file_encoding.py"),
+    Mutation("any malformed byte is told", "tokenizer/file_encoding.py",
+             "number < self._error_part", "False", "tests/tokenizer/test_file_encoding.py"),
+    Mutation("the first of equal merges counts", "tokenizer/files.py",
+             "dict.fromkeys(reversed(merges)))[::-1]", "dict.fromkeys(merges))",
+             "tests/tokenizer/test_saved_tokenizers.py"),
     Mutation("top-p leaves one out", "sampling.py", "before >= top_p", "before + ordered >= top_p",
              "tests/test_sampling.py"),
     Mutation("padding is seen", "sampling.py", "(causal_TS[None] & real_BS[:, None])",
@@ -211,6 +225,8 @@ def unnoticed(mutation: Mutation, copy: Path) -> bool:
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
     path.write_text(text, "utf-8")
     seen = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, flags=re.M)
+    if done.returncode < 0:
+        seen = [f"signal {-done.returncode} ended the tests"]
     print(f"{mutation.name:<30} {seen[0] if seen else 'NOT NOTICED'}", flush=True)
     return not seen
 
