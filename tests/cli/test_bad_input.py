@@ -58,9 +58,10 @@ def test_a_wrong_setting(tmp_path: Path, words: list[str], told: list[str]) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_wrong_setting_in_a_sweep_starts_none_of_its_jobs(tmp_path: Path) -> None:
-    done = lmlab("train", "-m", "optim.lr=1e-3,fast", cwd=tmp_path)
-    assert "fast" in refused(done)
+@pytest.mark.parametrize("swept", ["optim.lr=1e-3,fast", "+training.ema=0.9,0.99"])
+def test_a_wrong_setting_in_a_sweep_starts_none_of_its_jobs(tmp_path: Path, swept: str) -> None:
+    done = lmlab("train", "-m", swept, cwd=tmp_path)
+    assert swept.partition("=")[0].lstrip("+") in refused(done)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -155,6 +157,14 @@ def test_a_frozen_file_is_checked_again(tmp_path: Path, change, told: str) -> No
     assert path.read_text() != text
     with pytest.raises(UserError, match=told):
         load_frozen(path)
+
+
+def test_a_process_that_composes_nothing_tells_of_an_unknown_key(tmp_path: Path) -> None:
+    path = tmp_path / "frozen.yaml"
+    path.write_text(to_yaml(compose([])).replace("d_model:", "dropout: 0.1\n  d_model:"))
+    script = f"from lmlab.config.compose import *; load_frozen(Path({str(path)!r}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "ConfigError: model.dropout: there is no setting model.dropout" in done.stderr
 
 
 def test_a_missing_frozen_file_is_told(tmp_path: Path) -> None:

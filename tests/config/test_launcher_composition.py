@@ -13,6 +13,7 @@ from hydra.types import HydraContext, RunMode
 from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
 from lmlab.config.compose import compose, plain, register
 from lmlab.config.paths import conf_folder
+from lmlab.errors import ConfigError
 
 
 @pytest.fixture
@@ -51,3 +52,8 @@ def test_a_wrong_key_is_told_for_every_job(launcher: LocalLauncher) -> None:
     for _ in range(2):
         with pytest.raises(HydraException, match="sead"):
             launcher.compose(["sead=1"])
+
+
+def test_what_hydra_adds_to_the_trunk_is_refused_in_a_job_too(launcher: LocalLauncher) -> None:
+    with pytest.raises(ConfigError, match=r"model\.dropout=0\.1"):
+        launcher.compose(["+model.dropout=0.1"])

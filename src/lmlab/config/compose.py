@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from lmlab.config import schema, source
-from lmlab.config.gate import check_leaves
+from lmlab.config.gate import check_leaves, check_trunk
 from lmlab.config.meaning import arm_name, meaning_of
 from lmlab.config.messages import telling
 from lmlab.config.paths import conf_folder
@@ -97,6 +97,7 @@ def load_frozen(path: Path) -> Config:
     if not isinstance(content, dict):
         raise DataError(f"{path} cannot be read as a configuration: it holds no keys")
     named = {str(key): value for key, value in content.items()}
+    register()  # what tells of an unknown key composes the known ones
     with telling([], conf_folder()):
         typed = OmegaConf.merge(OmegaConf.structured(schema.Trunk), upgrade(named))
         whole = OmegaConf.to_container(typed, throw_on_missing=True)
@@ -105,6 +106,7 @@ def load_frozen(path: Path) -> Config:
 
 
 def _checked(content: dict[str, Any]) -> Config:
+    check_trunk(content)
     check_leaves(content)
     check_rules(content)
     config = OmegaConf.create(content)

@@ -1,10 +1,18 @@
-"""The gate between YAML and code: every leaf must name a known target and fit its signature."""
+"""The gate between YAML and code.
+
+The trunk must have its own keys and no others; every leaf must name a known target and fit its
+signature.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import typing
 from typing import Any
 
+from lmlab.config.messages import no_such_setting
 from lmlab.config.paths import user_settings_file
+from lmlab.config.schema import Trunk
 from lmlab.config.signatures import Signature, names_in, read_signature
 from lmlab.config.user_settings import trusted_packages
 from lmlab.config.value_types import accepts
@@ -27,6 +35,27 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
 }
 _MAY_BE_ABSENT = ("design", "exhibit")
 _TRUSTED = ("lmlab.", "torch.optim.")
+
+
+def check_trunk(config: dict[str, Any], kind: type = Trunk, prefix: str = "") -> None:
+    """Check the keys of a resolved configuration down to its leaves.
+
+    Hydra itself lets ``+key=value`` add to a typed node what its class does not have.
+
+    Raises:
+        ConfigError: a key is unknown or missing.
+    """
+    hints = typing.get_type_hints(kind)
+    for name, value in config.items():
+        if name not in hints:
+            known = [f"{prefix}{own}" for own in hints]
+            key = f"{prefix}{name}"
+            raise ConfigError(no_such_setting(f"{key}={value}", key, known))
+    for name, hint in hints.items():
+        if name not in config:
+            raise ConfigError(f"{prefix}{name} is missing: no run does without it")
+        if dataclasses.is_dataclass(hint):
+            check_trunk(config[name], typing.cast(type, hint), f"{prefix}{name}.")
 
 
 def check_leaves(config: dict[str, Any]) -> None:

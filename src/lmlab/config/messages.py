@@ -110,21 +110,29 @@ def _no_such_option(choice: str, folder: Path) -> str:
     options = sorted(path.stem for place in places for path in (place / group).glob("*.yaml"))
     if not group or not options:
         near = did_you_mean(choice, _groups(folder))
-        return f"{choice}: there is no such config group or file{near}. {_HELP}"
+        return _with_help(f"{choice}: there is no such config group or file{near}")
     return f"{group}={option}: accepted are {', '.join(options)}{did_you_mean(option, options)}"
 
 
 def _no_such_key(key: str, overrides: Sequence[str], folder: Path) -> str:
     dotted = key.replace("/", ".")
-    if dotted in RETIRED:
-        return f"{dotted}: there is no such setting any more; use {RETIRED[dotted]}"
-    known = known_keys(folder)
-    parent, _, _ = dotted.rpartition(".")
-    siblings = sorted({name for name in known if name.rpartition(".")[0] == parent})
-    near = did_you_mean(dotted, siblings) or did_you_mean(dotted, known)
     given = next((o for o in overrides if o.lstrip("+~").partition("=")[0] == key), dotted)
+    return no_such_setting(given, dotted, known_keys(folder))
+
+
+def no_such_setting(given: str, key: str, known: Sequence[str]) -> str:
+    """Say that the dotted ``key``, which was ``given`` so, is none of the ``known`` ones."""
+    if key in RETIRED:
+        return f"{key}: there is no such setting any more; use {RETIRED[key]}"
+    parent, _, _ = key.rpartition(".")
+    siblings = sorted({name for name in known if name.rpartition(".")[0] == parent})
+    near = did_you_mean(key, siblings) or did_you_mean(key, known)
     accepted = f"; accepted here are {', '.join(siblings)}" if siblings and parent else ""
-    return f"{given}: there is no setting {dotted}{near}{accepted}. {_HELP}"
+    return _with_help(f"{given}: there is no setting {key}{accepted}{near}")
+
+
+def _with_help(told: str) -> str:
+    return f"{told if told.endswith('?') else f'{told}.'} {_HELP}"
 
 
 def _groups(folder: Path) -> list[str]:
