@@ -110,6 +110,49 @@ def test_an_export_is_checked_kept_whole_and_described(
     assert not list(tmp_path.glob(".out-*"))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("notes.txt", "mine", "it holds notes.txt"),
+        ("src/app.ts", "", "it holds src"),
+        ("config.json", '{"api": "https://example.org"}', "it holds no config.json of an export"),
+        (
+            "config.json",
+            '{"lmlab_version": "1", "transformers_version": "5"}',
+            "it holds no config.json",
+        ),
+        ("config.json", "[1]", "it holds no config.json of an export"),
+        ("README.md", "mine", "it holds no config.json of an export"),
+    ],
+)
+def test_a_folder_that_no_export_made_is_kept(
+    tmp_path: Path, name: str, content: str, told: str
+) -> None:
+    target = tmp_path / "app"
+    (target / name).parent.mkdir(parents=True)
+    if name not in ("config.json", "README.md"):  # a change to what was an export
+        (target / "config.json").write_text('{"lmlab_version": "1"}')
+    (target / name).write_text(content)
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    with pytest.raises(DataError, match=rf"to={target}: .*\({told}"):
+        export_run(tmp_path / "run", target)
+    assert before == {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+
+
+def test_an_export_goes_over_one_of_another_kind_and_into_the_working_folder(
+    run: RunFolder, overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = execute(compose([*overrides, "model.pos=nope", "study=other"])).run
+    target = tmp_path / "out"
+    target.mkdir()
+    monkeypatch.chdir(target)
+    export_run(other.path, Path("."), check=False)
+    assert (target / "modeling_lmlab.py").is_file()
+    export_run(run.path, target, check=False)
+    assert not (target / "modeling_lmlab.py").exists()
+    assert (target / "learning_curve.png").is_file()
+
+
 def test_an_export_that_computes_something_else_is_not_kept(
     run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

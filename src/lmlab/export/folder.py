@@ -15,17 +15,24 @@ from lmlab.errors import DataError
 from lmlab.export.card import model_card
 from lmlab.export.check import check_export
 from lmlab.hf import config as hf_config
+from lmlab.hf.files import WEIGHTS
 from lmlab.hf.weights import write_weights
-from lmlab.io import atomic_write_text, make_folder, write_json, writing
+from lmlab.io import atomic_write_text, read_json, reading, write_json, writing
 from lmlab.loading import Loaded, load
 from lmlab.model import Transformer
 from lmlab.run_folder import RunFolder
 from lmlab.study.curve import draw_learning_curve
-from lmlab.tokenizer import Tokenizer
+from lmlab.tokenizer import Tokenizer, files
 from lmlab.tokenizer.interchange import write as write_tokenizer
 from lmlab.tokenizer.tokenizer import END_OF_TEXT
 
 CURVE = "learning_curve.png"
+_REMOTE = f"{hf_config.REMOTE_MODULE}.py"
+_WRITTEN = {
+    WEIGHTS, "config.json", "generation_config.json", _REMOTE, files.NAME, "tokenizer_config.json",
+    CURVE, "README.md",
+}  # fmt: skip
+_VERSION = "lmlab_version"
 
 
 def export_run(
@@ -35,7 +42,8 @@ def export_run(
 
     Args:
         run_folder: the run's.
-        target: gets the files; a folder of that name is replaced if an export made it.
+        target: gets the files; a folder of that name is replaced if an export made it and nothing
+            was added.
         checkpoint: ``best`` or ``last``.
         check: load the files again before the folder gets its name, in lmlab and, where that is
             installed, in transformers, and compare logits and ids.
@@ -47,26 +55,54 @@ def export_run(
         ConfigError: a part of the model is none of lmlab's own.
         DataError: the run has no weights, the folder is something else, or the check failed.
     """
-    if target.exists() and not (target / "config.json").is_file() and any(target.iterdir()):
-        raise DataError(f"to={target}: it is there and no export made it; choose a new folder")
+    with reading(target):
+        foreign = _foreign(target)
+    if foreign is not None:
+        raise DataError(
+            f"to={target}: it is there and no export made it ({foreign}); choose a new folder"
+        )
     config = load_frozen(RunFolder(run_folder).config)
     node = plain(config.model)
     hf_config.to_hf(node, d_ff=1)  # refuses before anything is loaded
     loaded = load(run_folder, checkpoint=checkpoint, device="cpu")
     content = hf_config.to_hf(node, d_ff=_width(loaded.model))
     # Beside the target, so that the renaming is one step of the file system.
-    temporary = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
-    make_folder(temporary)
+    place = target.resolve()
+    temporary = place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}")
+    with writing(target):
+        temporary.mkdir(parents=True)
     try:
         with writing(target):
             _write(temporary, content, loaded, run_folder, checkpoint)
         checked = check_export(temporary, loaded) if check else []
         with writing(target):
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(temporary, target)
+            shutil.rmtree(place, ignore_errors=True)
+            os.replace(temporary, place)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return [f"{target}: {content['architectures'][0]}", *(f"  {line}" for line in checked)]
+
+
+def _foreign(target: Path) -> str | None:
+    """What shows that ``target`` is no export; None where it is one, is empty or not there."""
+    if not target.is_dir():
+        return "it is a file" if target.exists() else None
+    names = {path.name for path in target.iterdir()}
+    others = sorted(names - _WRITTEN)
+    if others:
+        return f"it holds {others[0]}"
+    return None if not names or _is_marked(target) else "it holds no config.json of an export"
+
+
+def _is_marked(folder: Path) -> bool:
+    try:
+        content = read_json(folder / "config.json")
+    except (OSError, ValueError):
+        return False
+    # When transformers saves a model it keeps our key, and adds its own version.
+    return (
+        isinstance(content, dict) and _VERSION in content and "transformers_version" not in content
+    )
 
 
 def _width(model: Transformer) -> int:
@@ -81,12 +117,11 @@ def _write(
     kind = content["model_type"]
     write_weights(folder, kind, model.state_dict())
     ids = {"bos_token_id": tokenizer.end_of_text_id, "eos_token_id": tokenizer.end_of_text_id}
-    made_by = {"lmlab_version": lmlab.__version__}
+    made_by = {_VERSION: lmlab.__version__}
     write_json(folder / "config.json", content | ids | {"use_cache": True} | made_by)
     write_json(folder / "generation_config.json", ids)
     if kind == "lmlab":
-        source = Path(hf_config.__file__).with_name(f"{hf_config.REMOTE_MODULE}.py")
-        shutil.copyfile(source, folder / source.name)
+        shutil.copyfile(Path(hf_config.__file__).with_name(_REMOTE), folder / _REMOTE)
     write_tokenizer(tokenizer, folder, "hf")
     write_json(folder / "tokenizer_config.json", _tokenizer_config(tokenizer, model.context_length))
     run = RunFolder(run_folder)
