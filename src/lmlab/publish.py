@@ -26,7 +26,8 @@ def publish(study_folder: Path, target: Path) -> list[str]:
         The verdicts in words, and where the write-up is.
 
     Raises:
-        DataError: there is no study, or it has no manifest.
+        DataError: there is no study, it has no manifest, or the write-up of another one stands in
+            ``target``.
     """
     if (study_folder / CONTENTS).exists():
         return _copy_exhibit(study_folder, target)
@@ -38,17 +39,35 @@ def publish(study_folder: Path, target: Path) -> list[str]:
         study = load_study(study_folder)
         if study.manifest is None:
             raise DataError(f"{study_folder}: these runs were made by no study or sweep")
+        _refuse_another(target, study.name)
         write_compact(study, records)
     return write_report_of(load_study(records), target, markdown="README.md")
 
 
 def _copy_exhibit(folder: Path, target: Path) -> list[str]:
     contents = read_json(folder / CONTENTS)
+    _refuse_another(target, contents["title"])
     make_folder(target)
     for name in contents["files"]:
         kept = "README.md" if name == "report.md" else name
         atomic_write_bytes(target / kept, (folder / name).read_bytes())
     return [f"write-up: {target / 'README.md'}"]
+
+
+def _refuse_another(target: Path, study: str) -> None:
+    """Raise :class:`DataError` where ``target`` holds something else than ``study`` kept."""
+    manifest, write_up = target / "records" / "manifest.json", target / "README.md"
+    if manifest.is_file():
+        path, there = manifest, read_json(manifest).get("study")
+    elif write_up.is_file():
+        path, there = write_up, write_up.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+    else:
+        return
+    if there not in (study, study.replace("_", " ")):  # as the title of a report has it
+        raise DataError(
+            f'{path} is of "{there}", not of the study "{study}"; choose another folder, or remove '
+            "what stands there"
+        )
 
 
 def main(argv: list[str]) -> int:

@@ -15,6 +15,8 @@ import pytest
 from lmlab import publish, report, status
 from lmlab.design.manifest import Manifest
 from lmlab.errors import ConfigError
+from lmlab.exhibit import Exhibit
+from lmlab.exhibit.write import write
 from lmlab.study.content import build_content
 from lmlab.study.records import load_study
 from lmlab.study.report import write_report
@@ -112,6 +114,36 @@ def test_a_write_up_is_made_again_from_its_records(finished: Path, tmp_path: Pat
     for heading in ("Which one?", "## Verdicts", "## Commands", "## What this does not show"):
         assert heading in text
     assert "All invented." in text
+
+
+def test_another_studys_write_up_is_kept(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "pub"
+    exhibit = tmp_path / "outputs" / "bowl_walk"
+    write(Exhibit("bowl_walk", "Which way?", []), exhibit, "python -m lmlab.train")
+    other = tmp_path / "outputs" / "other"
+    shutil.copytree(finished, other)
+    for path in (other / "sweeps").glob("*/manifest.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"study": "other"}))
+
+    def refused(study: Path, *names: str) -> bool:
+        before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+        assert publish.main([str(study), str(target)]) == 2
+        told = capsys.readouterr().err
+        assert all(f'"{name}"' in told for name in names), told
+        return before == {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+
+    for _ in range(2):
+        assert publish.main([str(finished), str(target)]) == 0
+    assert refused(other, "norms", "other")
+    assert refused(exhibit, "norms", "bowl_walk")
+    shutil.rmtree(target)
+    for _ in range(2):
+        assert publish.main([str(exhibit), str(target)]) == 0
+    assert refused(finished, "bowl_walk", "norms")
+    (target / "README.md").write_text("# My project\n")
+    assert refused(exhibit, "My project", "bowl_walk")
 
 
 def test_the_records_say_what_the_runs_say(finished: Path, tmp_path: Path) -> None:
