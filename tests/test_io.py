@@ -51,6 +51,17 @@ def test_a_file_where_a_folder_is_needed_is_told(tmp_path: Path) -> None:
         io.make_folder(tmp_path / "taken" / "inside")
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="the system has no /proc")
+def test_a_place_where_nothing_can_be_made_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="/proc/lmlab: nothing can be made there"):
+        io.make_folder(Path("/proc/lmlab"))
+    with pytest.raises(DiskError, match=r"/proc/figure\.png: nothing can be made there"):
+        io.atomic_write_bytes(Path("/proc/figure.png"), b"")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(DiskError, match="circle"):
+        io.make_folder(tmp_path / "circle" / "inside")
+
+
 def test_jsonl_survives_a_row_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     io.append_jsonl(path, {"step": 1})

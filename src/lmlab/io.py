@@ -14,13 +14,16 @@ from typing import Any
 
 from lmlab.errors import DataError, DiskError
 
-_ELSEWHERE = "choose another output_root (or --to)"
+_ELSEWHERE = "choose another place (for runs: output_root)"
 _FIXES = {
     errno.ENOSPC: "the disk is full: free some space (python -m lmlab.outputs prune) and rerun",
     errno.EDQUOT: "your disk quota is used up: free some space and rerun",
     errno.EROFS: f"the file system is read-only: {_ELSEWHERE}",
     errno.EACCES: f"permission denied: {_ELSEWHERE} or change the permissions",
     errno.EPERM: f"permission denied: {_ELSEWHERE} or change the permissions",
+    # What mkdir says of a place like /proc, with every parent there.
+    errno.ENOENT: f"nothing can be made there, or it was removed meanwhile: {_ELSEWHERE}",
+    errno.ELOOP: f"its symbolic links lead in a circle: {_ELSEWHERE}",
     errno.EISDIR: "a folder stands there: choose another name",
     errno.ENOTDIR: f"a part of this path is a file, not a folder: {_ELSEWHERE}",
     errno.EEXIST: f"a file stands where a folder is needed: {_ELSEWHERE}",
