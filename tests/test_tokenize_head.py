@@ -88,7 +88,8 @@ def trained(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
         (["t.bin", "--to", "t.bin"], "would replace t.bin, which is read"),
         (["t.json", "--to", "t.bin"], "would replace t.json, which is read"),
         (["t.txt", "--to", "tok/tokenizer.bin"], "tok/tokenizer.json, which is read"),
-        (["t.txt", "--to", "settings.bin"], "settings.json, which describes no token file"),
+        (["t.txt", "--to", "settings.bin"], "settings.json, which is of no token file"),
+        (["t.txt", "--to", "weights.bin"], "weights.bin, which is of no token file"),
         (["t.txt", "--to", "folder.bin"], "a folder stands there"),
         (["tok", "--to", "x.bin"], "there is no such file"),
     ],
@@ -96,7 +97,7 @@ def trained(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def test_nothing_but_a_token_file_is_replaced(
     trained: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
 ) -> None:
-    for name in ("t.bin", "t.json"):
+    for name in ("t.bin", "t.json", "weights.bin"):
         (trained / name).write_text(TEXT)
     (trained / "settings.json").write_text('{"a": 1}')
     (trained / "folder.bin").mkdir()
@@ -104,6 +105,26 @@ def test_nothing_but_a_token_file_is_replaced(
     assert main(["encode", "tok", *words]) == 2
     assert told in capsys.readouterr().err
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+
+
+def test_a_saved_tokenizer_is_kept_unless_told(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Tokenizer.load("tok").hash
+    assert main(["train", "t.txt", "--vocab-size", "262", "--to", "tok"]) == 2
+    assert "a tokenizer is saved there" in capsys.readouterr().err
+    assert Tokenizer.load("tok").hash == before
+    assert main(["train", "t.txt", "--vocab-size", "262", "--to", "tok", "--force"]) == 0
+    assert Tokenizer.load("tok").vocab_size == 262
+
+
+@pytest.mark.parametrize("words", [["train", "--vocab-size", "270"], ["encode", "tok"]])
+def test_text_there_must_be(
+    trained: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    (trained / "empty.txt").touch()
+    assert main([*words, "empty.txt", "--to", "new.bin"]) == 2
+    assert "empty.txt: there is no text" in capsys.readouterr().err
 
 
 def test_a_token_file_is_replaced_by_a_new_one(trained: Path) -> None:
@@ -155,7 +176,14 @@ def test_an_interruption_is_told(
     assert told in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [[], ["train", "t.txt", "--vocab-size", "3", "--to", "x"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["train", "t.txt", "--vocab-size", "3", "--to", "x"],
+        ["train", "t.txt", "--vocab-size", "300", "--threads", "100000", "--to", "x"],
+    ],
+)
 def test_words_that_argparse_refuses(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(words)

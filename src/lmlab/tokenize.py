@@ -19,11 +19,17 @@ END_OF_TEXT = "<|endoftext|>"
 def train(arguments: argparse.Namespace) -> None:
     """Train on files and save."""
     from lmlab.tokenizer import train_bpe
+    from lmlab.tokenizer.files import is_saved
     from lmlab.tokenizer.kernels.kinds import CL100K_PATTERN, GPT2_PATTERN
 
     specials = [END_OF_TEXT] if arguments.special is None else list(arguments.special)
     pattern = {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN, "llama3": CL100K_PATTERN}
     paths = _texts(arguments.text)
+    if not arguments.force and is_saved(arguments.to):
+        raise ConfigError(
+            f"--to {arguments.to}: a tokenizer is saved there, and what was encoded with it would "
+            "fit no longer; choose another folder, or add --force"
+        )
     make_folder(arguments.to)
     if not os.access(arguments.to, os.W_OK):
         raise DiskError(f"--to {arguments.to}: nothing can be written there; choose another folder")
@@ -53,7 +59,7 @@ def encode(arguments: argparse.Namespace) -> None:
     from lmlab.tokenizer import Tokenizer
 
     paths = _texts(arguments.text)
-    _check_target(arguments.to, [*paths, *arguments.tokenizer.glob("*")])
+    _check_target(arguments.to, [*paths, *arguments.tokenizer.glob("*")], arguments.force)
     tokenizer = Tokenizer.load(arguments.tokenizer)
     start = time.perf_counter()
     make_folder(arguments.to.parent)
@@ -104,11 +110,13 @@ def _texts(paths: Sequence[Path]) -> list[Path]:
             raise DataError(f"{path}: there is no such file; accepted are UTF-8 text files")
         with reading(path), open(path, "rb"):
             pass
+    if not any(path.stat().st_size for path in paths):
+        raise DataError(f"{' '.join(map(str, paths))}: there is no text; give some")
     return list(paths)
 
 
-def _check_target(path: Path, read: Sequence[Path]) -> None:
-    """Refuse to write a token file over something else."""
+def _check_target(path: Path, read: Sequence[Path], force: bool) -> None:
+    """Refuse to write a token file over what is read; over something else where not forced."""
     if path.suffix != ".bin":
         raise ConfigError(f"--to {path}: accepted is a name that ends in .bin")
     if path.is_dir():
@@ -121,19 +129,22 @@ def _check_target(path: Path, read: Sequence[Path]) -> None:
             )
     from lmlab.data.token_file import is_sidecar
 
-    if sidecar.exists() and not is_sidecar(sidecar):
+    there = sidecar if sidecar.exists() else path
+    if there.exists() and not force and not is_sidecar(there):
         raise ConfigError(
-            f"--to {path}: this would replace {sidecar}, which describes no token file; choose "
-            "another name, or remove it"
+            f"--to {path}: this would replace {there}, which is of no token file; choose another "
+            "name, or add --force"
         )
 
 
-def _at_least(least: int) -> type:
+def _at_least(least: int, most: int | None = None) -> type:
+    accepted = f"{least} or more" if most is None else f"{least} to {most}"
+
     class Number(int):
         def __new__(cls, text: str) -> Number:
             value = super().__new__(cls, text)
-            if value < least:
-                raise argparse.ArgumentTypeError(f"{text}: accepted is {least} or more")
+            if value < least or (most is not None and value > most):
+                raise argparse.ArgumentTypeError(f"{text}: accepted is {accepted}")
             return value
 
     Number.__name__ = "whole number"
@@ -165,8 +176,9 @@ def _parser() -> argparse.ArgumentParser:
         help="how text is cut before merging; default: gpt2",
     )  # fmt: skip
     command.add_argument(
-        "--threads", type=_at_least(1), help="default: one a core; the result is the same"
+        "--threads", type=_at_least(1, 256), help="default: one a core; the result is the same"
     )
+    command.add_argument("--force", action="store_true", help="replace a tokenizer saved there")
     command.set_defaults(run=train)
     command = commands.add_parser(
         "encode",
@@ -178,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("tokenizer", type=Path, help="folder of a saved tokenizer")
     command.add_argument("text", type=Path, nargs="+", help="UTF-8 text files")
     command.add_argument("--to", type=Path, required=True, help="the .bin file")
+    command.add_argument("--force", action="store_true", help="replace what is no token file, too")
     command.set_defaults(run=encode)
     command = commands.add_parser(
         "show",

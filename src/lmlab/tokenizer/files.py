@@ -48,6 +48,11 @@ def save(folder: Path, saved: dict[str, Any]) -> None:
     write_json(folder / NAME, saved)
 
 
+def is_saved(folder: Path) -> bool:
+    """Whether a folder holds a tokenizer."""
+    return any((folder / name).is_file() for name in (NAME, GPT2_NAMES[0]))
+
+
 def read(folder: Path) -> dict[str, bytes]:
     """The files that a tokenizer is saved in, by their names.
 
@@ -56,7 +61,7 @@ def read(folder: Path) -> dict[str, bytes]:
     """
     if (folder / NAME).is_file():
         return {NAME: _read(folder / NAME)}
-    if not (folder / GPT2_NAMES[0]).is_file():
+    if not is_saved(folder):
         raise DataError(f"{folder} holds no saved tokenizer ({NAME} is missing)")
     listed = [_GPT2_SPECIALS] * (folder / _GPT2_SPECIALS).is_file()
     return {name: _read(folder / name) for name in (*GPT2_NAMES, *listed)}
