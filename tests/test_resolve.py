@@ -11,6 +11,7 @@ import torch
 
 from lmlab import resolve
 from lmlab.config.compose import compose
+from lmlab.errors import ConfigError
 from lmlab.policy import Policy, time_products
 from lmlab.run import execute
 
@@ -76,6 +77,27 @@ def test_a_small_model_keeps_the_plain_product(
     calls = taking(monkeypatch, 1.0, 0.1)
     assert resolve.build_device(compose(fast)).policy.products == "highest"
     assert calls == []
+
+
+def test_what_memory_cannot_hold_is_not_measured(
+    fast: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose([*fast, "model.vocab_size=1000000000"])
+    calls = taking(monkeypatch, 1.0, 0.1)
+    assert resolve.build_device(config).policy.products == "highest"
+    monkeypatch.setattr(resolve, "free_memory", lambda device: 0)
+    assert resolve.build_device(compose(fast)).policy.products == "highest"
+    assert calls == []
+    with pytest.raises(ConfigError, match=r"^model\.vocab_size=1000000000: training one sequence"):
+        execute(config)
+    assert not (Path(config.output_root) / "cache" / "tokenizers").exists()
+
+
+def test_what_is_measured_is_a_small_part_of_a_long_context(fast: list[str]) -> None:
+    config = compose([*fast, "model.context_length=100000000", "model.num_layers=3"])
+    probe = resolve._probe(config)
+    assert (probe.model.num_layers, probe.training.batch_size) == (1, 1)
+    assert probe.model.context_length < 100_000
 
 
 def test_the_exact_policy_measures_nothing(

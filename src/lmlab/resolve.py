@@ -23,6 +23,8 @@ from lmlab.gradients import Gradients
 from lmlab.io import hash_json, write_json_once
 from lmlab.objective import in_chunks
 from lmlab.policy import PLAIN_PRODUCTS, time_products
+from lmlab.preflight.forecast import costs_of
+from lmlab.preflight.machine import free_memory
 from lmlab.run_folder import RunFolder
 
 # What a timed pass of one layer may take: a tenth of a second on a core of about this speed.
@@ -78,18 +80,36 @@ def _faster_products(config: Config, device: Device) -> str:
         return PLAIN_PRODUCTS
     shape = _shape(config, device)
     path = assemble.cache_folder(config) / "products" / f"{hash_json(shape)[:24]}.json"
+    if not path.exists() and not _can_be_timed(config, device):
+        return PLAIN_PRODUCTS
     return str(write_json_once(path, lambda: _time_products(config, device))["products"])
 
 
-def _time_products(config: Config, device: Device) -> dict[str, Any]:
+def _can_be_timed(config: Config, device: Device) -> bool:
+    """Whether memory holds what is timed; where it does not, preflight refuses the run."""
+    costs, free = costs_of(_probe(config), device), free_memory(device.device)
+    if costs is None or free is None:
+        return True
+    return costs.memory.training - costs.memory.optimizer <= free
+
+
+def _probe(config: Config) -> Config:
+    """One layer, and as much of a batch as a timed pass may take."""
     content = plain(config)
-    content["model"]["num_layers"] = 1
-    thin = thaw(content)
-    micro = config.training.micro_batch_size or config.training.batch_size
-    a_sequence = (update_flops(content) or PROBE_FLOPS) / config.training.batch_size
-    sequences = max(1, min(micro, int(PROBE_FLOPS / a_sequence)))
-    length = max(1, int(config.model.context_length * min(1.0, PROBE_FLOPS / a_sequence)))
-    network = assemble.build_scratch_network(thin, device)
+    model, training = content["model"], content["training"]
+    model["num_layers"] = 1
+    whole = training["batch_size"]
+    sequences = PROBE_FLOPS * whole / (update_flops(content) or PROBE_FLOPS)
+    micro = training["micro_batch_size"] or whole
+    model["context_length"] = max(1, int(model["context_length"] * min(1.0, sequences)))
+    training |= {"batch_size": max(1, min(micro, int(sequences))), "micro_batch_size": None}
+    return thaw(content)
+
+
+def _time_products(config: Config, device: Device) -> dict[str, Any]:
+    probe = _probe(config)
+    sequences, length = probe.training.batch_size, probe.model.context_length
+    network = assemble.build_scratch_network(probe, device)
     gradients = Gradients(in_chunks(network), micro_batch_size=sequences)
     tokens = torch.arange(sequences * length).reshape(sequences, length) % config.model.vocab_size
     former = torch.get_num_threads()

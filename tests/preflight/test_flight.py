@@ -171,8 +171,32 @@ def test_a_model_that_cannot_fit_is_named(
     overrides: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "free_memory", lambda device: 10_000)
-    with pytest.raises(ConfigError, match=r"model\.d_model=16.*smaller model"):
+    with pytest.raises(ConfigError, match=r"model\.d_model=16.* lower model\.d_model"):
         execute(compose(overrides))
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["model.vocab_size=1000000000"], "model.vocab_size"),
+        (["model.d_model=1000000"], "model.d_model or model.num_layers"),
+        (["model.d_ff=1000000000"], "model.d_ff or model.num_layers"),
+        (["model.pos=learned", "model.context_length=100000000000"], "model.context_length"),
+        (["model.context_length=100000000"], "model.context_length"),
+    ],
+)
+@pytest.mark.parametrize("policy", ["exact", "fast"])
+def test_what_to_lower_is_the_largest_part(
+    overrides: list[str], words: list[str], named: str, policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose([*overrides, *words, f"runtime.policy={policy}"])
+    free = 100 * 10**9
+    monkeypatch.setattr(machine, "free_memory", lambda device: free)
+    monkeypatch.setattr(resolve, "free_memory", lambda device: free)
+    with pytest.raises(ConfigError) as told:
+        execute(config)
+    assert f"lower {named}, or set" in str(told.value)
+    assert "more than the 100 GB of memory that are free on cpu" in str(told.value)
 
 
 def test_warn_tells_and_goes_on(
@@ -182,7 +206,7 @@ def test_warn_tells_and_goes_on(
     with caplog.at_level(logging.WARNING, "lmlab.preflight"):
         outcome = execute(compose([*overrides, "runtime.preflight=warn"]))
     assert outcome.exit_code == 0
-    assert "smaller model" in caplog.text
+    assert "lower model.d_model" in caplog.text
 
 
 def test_too_little_disk_is_refused_and_a_finished_run_is_not(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from lmlab.accounting.memory import largest_batch
+from lmlab.accounting.memory import FLOAT32, largest_batch
+from lmlab.accounting.model import FFN
 from lmlab.accounting.units import show_bytes
 from lmlab.config.compose import Config
 from lmlab.device import Device
@@ -76,20 +77,19 @@ def _memory(config: Config, device: Device, costs: Costs, jobs: int) -> ConfigEr
             f"memory are free; set hydra.launcher.jobs_per_device={free // each}, or "
             "runtime.preflight=warn to try"
         )
-    free -= held.saving
-    fixed = held.parameters + held.gradients + held.optimizer + held.workspace
+    fixed = _fixed(costs)
     if device.device.type == "cuda":
-        return None if fixed <= free else _too_large(config, device, fixed, free)
-    if held.peak <= free:
+        return None if fixed <= free else _too_large(config, device, costs, free)
+    if each <= free:
         return None
-    if held.training > free:
-        return does_not_fit(config, device, costs, held.training, free)
+    if held.training + held.saving > free:
+        return does_not_fit(config, device, costs, held.training + held.saving, free)
     batch = config.validation.batch_size
-    fits = (free - fixed) * batch // (held.validation - fixed)
+    fits = (free - held.saving - fixed) * batch // (held.validation - fixed)
     if fits < 1:
-        return _too_large(config, device, held.validation, free)
+        return _too_large(config, device, costs, free)
     return ConfigError(
-        f"validation.batch_size={batch}: an evaluation needs {show_bytes(held.validation)}, and "
+        f"validation.batch_size={batch}: an evaluation needs {show_bytes(each)}, and "
         f"{show_bytes(free)} of memory are free on {device.name()}; validation.batch_size={fits} "
         "fits and changes no result; runtime.preflight=warn tries it as it is"
     )
@@ -104,18 +104,19 @@ def does_not_fit(
         config: of the run.
         device: that it computes on.
         costs: what it will take.
-        needed: bytes of an update; 0 where that was not found out.
+        needed: bytes of an update, and of saving beside it; 0 where that was not found out.
         free: bytes.
     """
     training = config.training
     micro = training.micro_batch_size or training.batch_size
     key = "micro_batch_size" if training.micro_batch_size else "batch_size"
-    fits = largest_batch(costs.model, costs.optimizer, costs.how, free, passes=2)
+    left = free - costs.memory.saving
+    fits = largest_batch(costs.model, costs.optimizer, costs.how, left, passes=2)
     most = min(fits, micro - 1 if needed else micro // 2)  # where counting was wrong, half as much
     divisor = next((n for n in range(most, 0, -1) if training.batch_size % n == 0), 0)
     if divisor == 0:
-        return _too_large(config, device, costs.memory.training, free)
-    alone = min(largest_batch(costs.model, costs.optimizer, costs.how, free), micro - 1)
+        return _too_large(config, device, costs, free)
+    alone = min(largest_batch(costs.model, costs.optimizer, costs.how, left), micro - 1)
     told = f"needs {show_bytes(needed)}, and" if needed else "does not fit:"
     return ConfigError(
         f"training.{key}={micro}: an update {told} {show_bytes(free)} of memory are free on "
@@ -126,11 +127,27 @@ def does_not_fit(
     )
 
 
-def _too_large(config: Config, device: Device, needed: int, free: int) -> ConfigError:
-    model = config.model
+def _fixed(costs: Costs) -> int:
+    """Bytes that a run takes however few sequences a pass has; saving comes beside them."""
+    held = costs.memory
+    return held.parameters + held.gradients + held.optimizer + held.workspace
+
+
+def _too_large(config: Config, device: Device, costs: Costs, free: int) -> ConfigError:
+    held = costs.memory
+    part = max(costs.model.components, key=lambda part: part.parameters)
+    told = f"{show_bytes(FLOAT32 * part.parameters)} of it the weights of the {part.name}"
+    if _fixed(costs) + held.saving <= free:  # not the weights, but what comes of a sequence
+        keys, told = ["context_length"], f"{show_bytes(held.activations)} of it activations"
+    elif part.in_block:
+        is_wide = part.group == FFN and config.model.d_ff != "auto"
+        keys = ["d_ff" if is_wide else "d_model", "num_layers"]
+    else:
+        keys = ["context_length" if part.name == "positions" else "vocab_size"]
+    settings = ", ".join(f"model.{key}={config.model[key]}" for key in keys)
     return ConfigError(
-        f"model.d_model={model.d_model}, model.num_layers={model.num_layers}: training one "
-        f"sequence at a time needs more than the {show_bytes(free)} of memory that are free on "
-        f"{device.name()} ({show_bytes(needed)} as configured); choose a smaller model or "
-        "model.context_length, or set runtime.preflight=warn to try"
+        f"{settings}: training one sequence at a time needs more than the {show_bytes(free)} of "
+        f"memory that are free on {device.name()} ({show_bytes(held.peak + held.saving)} as "
+        f"configured, {told}); lower {' or '.join(f'model.{key}' for key in keys)}, or set "
+        "runtime.preflight=warn to try"
     )
