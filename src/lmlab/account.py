@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -19,6 +18,7 @@ from lmlab.accounting.account import Question, account
 from lmlab.accounting.tables import Table, comparison, shares, tables_of
 from lmlab.accounting.units import parse_bytes, parse_flops
 from lmlab.errors import ConfigError, UserError
+from lmlab.words import run_main, stdout_console
 
 HELP = """\
 usage: python -m lmlab.account [group=option ...] [key=value ...] [--json | --markdown]
@@ -191,7 +191,7 @@ def _measure(options: Options) -> tuple[dict[str, Any], Table]:
 
 def print_tables(tables: Sequence[Table]) -> None:
     """Print for a person."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console = stdout_console(200)
     for table in tables:
         drawn = RichTable(title=table.heading, title_justify="left", title_style="bold", box=None,
                           pad_edge=False)  # fmt: skip
@@ -239,4 +239,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_main(main)

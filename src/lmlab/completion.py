@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from lmlab.config.paths import conf_folder
 from lmlab.config.reference import groups, rows_of
 from lmlab.config.user_settings import search_path
 from lmlab.errors import UserError
+from lmlab.words import run_main
 
 HELP = """\
 usage: python -m lmlab.completion bash | zsh
@@ -110,4 +110,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_main(main)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import numpy as np
 from lmlab.errors import ConfigError, DataError
 from lmlab.generate import check_folder
 from lmlab.tokenizer.utf8 import read_utf8
-from lmlab.words import FOLDER, read_words, run_head
+from lmlab.words import FOLDER, read_words, run_head, run_main
 
 if TYPE_CHECKING:
     from lmlab.loading import Loaded
@@ -126,4 +125,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_main(main)

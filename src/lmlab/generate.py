@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 
 from lmlab.errors import ConfigError, DataError
-from lmlab.words import FOLDER, read_words, run_head
+from lmlab.words import FOLDER, read_words, run_head, run_main
 
 HELP = """\
 usage: python -m lmlab.generate run=FOLDER [key=value ...]
@@ -118,4 +117,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_main(main)

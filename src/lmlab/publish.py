@@ -9,6 +9,7 @@ from pathlib import Path
 from lmlab.errors import DataError, UserError
 from lmlab.exhibit import CONTENTS
 from lmlab.io import atomic_write_bytes, make_folder, read_json
+from lmlab.words import run_main
 
 
 def publish(study_folder: Path, target: Path) -> list[str]:
@@ -92,4 +93,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_main(main)

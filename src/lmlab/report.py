@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from lmlab.errors import UserError
+from lmlab.words import run_main
 
 
 def main(argv: list[str]) -> int:
@@ -33,4 +34,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_main(main)

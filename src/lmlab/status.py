@@ -20,6 +20,7 @@ from lmlab.errors import DataError, UserError
 from lmlab.run_folder import FINISHED
 from lmlab.study.records import RunRecord, Study, load_study
 from lmlab.sweep.slurm.whereabouts import Whereabouts, whereabouts
+from lmlab.words import run_main, stdout_console
 
 
 def main(argv: list[str]) -> int:
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> int:
     )  # fmt: skip
     parser.add_argument("--watch", action="store_true", help="show it again every two seconds")
     arguments = parser.parse_args(argv)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = stdout_console(160)
     try:
         show(console, arguments.folder)
         while arguments.watch:
@@ -152,4 +153,4 @@ def _counts(records: Sequence[RunRecord]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_main(main)

@@ -12,6 +12,7 @@ from pathlib import Path
 from lmlab import cli
 from lmlab.config.compose import Config
 from lmlab.ranks.world import read_world, refuse_several
+from lmlab.words import run_main
 
 
 def train(config: Config) -> int:
@@ -70,4 +71,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_main(main)

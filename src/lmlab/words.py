@@ -1,19 +1,26 @@
-"""``key=value`` words of a command line, read into a dataclass."""
+"""The words of a command line: ``key=value`` read into a dataclass, and a head run on them."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+import select
+import signal
 import sys
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from lmlab.errors import ConfigError, UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 T = TypeVar("T")
 
 FOLDER = {"shown": "FOLDER"}
+_STDOUT = 1
 
 
 def read_words(kind: type[T], argv: list[str]) -> T:
@@ -76,3 +83,40 @@ def run_head(argv: list[str], help_text: str, act: Callable[[list[str]], None]) 
         print()
         return 130
     return 0
+
+
+def run_main(main: Callable[[list[str]], int]) -> NoReturn:
+    """Run a head's ``main`` on the command line and end the process with its exit code.
+
+    Where whoever reads the output has ended, as ``head`` does, the process ends without a word,
+    with the code that shells give a program which that signal ended.
+    """
+    try:
+        try:
+            sys.exit(main(sys.argv[1:]))
+        finally:
+            print(end="", flush=True)
+    except BrokenPipeError:
+        if not _is_unread(_STDOUT):
+            raise  # another pipe, to a process of our own
+        # At its exit Python flushes once more, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _is_unread(descriptor: int) -> bool:
+    """Whether the other end of a pipe is closed."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return bool(poll.poll(0))
+
+
+def stdout_console(width: int) -> Console:
+    """A console on stdout, as wide as the terminal; where there is none ``width`` characters."""
+    from rich.console import Console
+
+    class StdoutConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # called while BrokenPipeError is handled; rich would exit with 1
+
+    return StdoutConsole(highlight=False, width=None if sys.stdout.isatty() else width)

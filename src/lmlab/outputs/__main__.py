@@ -14,6 +14,7 @@ from lmlab.outputs import __doc__ as about
 from lmlab.outputs.entries import AGE_UNITS, find_caches, find_runs, select, show
 from lmlab.outputs.prune import prune
 from lmlab.run_folder import STATUSES
+from lmlab.words import run_main
 
 _EXAMPLES = """\
 examples:
@@ -132,4 +133,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_main(main)
