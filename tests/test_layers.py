@@ -55,10 +55,9 @@ LAYERS: dict[str, int] = {
         2,
     ),
     "assemble": 3,
-    "resolve": 4,
     "trainer": 4,
     **dict.fromkeys(
-        ["preflight", "extension", "session", "follower", "run", "loading", "stack"], 5
+        ["preflight", "resolve", "extension", "session", "follower", "run", "loading", "stack"], 5
     ),
     "design": 6,
     "study": 7,
