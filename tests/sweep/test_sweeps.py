@@ -117,6 +117,25 @@ def test_ctrl_c_leaves_all_resumable(sweeps: Sweeps, wait_for: WaitFor) -> None:
     assert {status["status"] for status in sweeps.runs().values()} == {"done"}
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
+def test_a_stop_while_the_fork_server_imports(
+    sweeps: Sweeps, wait_for: WaitFor, number: signal.Signals
+) -> None:
+    words = ["-m", "seed=0,1", "runtime.preflight=off"]
+    command = [sys.executable, "-m", "lmlab.train", *sweeps.overrides, *words]
+    process = subprocess.Popen(
+        command, cwd=sweeps.folder, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    wait_for(lambda: any("forkserver" in _command(child) for child in _children(process.pid)))
+    os.killpg(process.pid, number)
+    printed, _ = process.communicate(timeout=100)
+    assert process.returncode == 130, printed
+    assert "the same command goes on from here" in printed
+    assert "Traceback" not in printed
+    assert "2 of 2 runs are done" in sweeps.run(*words)
+
+
 @pytest.mark.long
 def test_ten_kills_change_no_result(sweeps: Sweeps, tmp_path: Path, wait_for: WaitFor) -> None:
     """The launcher and single jobs are killed in turn; the sweep is run again each time."""

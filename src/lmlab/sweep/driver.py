@@ -145,14 +145,18 @@ class Driver:
     def _start_queued(self) -> None:
         """Start the longest runs first, and those of one length in the order of their need."""
         queued = [task for task in self.tasks.values() if task.state == "queued"]
-        for task in sorted(queued, key=lambda task: -task.flops):
-            if not self.pool.has_room():
-                break
-            if task.state == "queued" and not self._shares_a_folder(task):
-                task.look()  # another launch, or a twin, may have run it meanwhile
-                if task.state == "queued":
-                    self.pool.start(task, len(self.tasks))
-        self.pool.flush()
+        try:
+            for task in sorted(queued, key=lambda task: -task.flops):
+                if not self.pool.has_room():
+                    break
+                if task.state == "queued" and not self._shares_a_folder(task):
+                    task.look()  # another launch, or a twin, may have run it meanwhile
+                    if task.state == "queued":
+                        self.pool.start(task, len(self.tasks))
+            self.pool.flush()
+        except (EOFError, ConnectionError):
+            if not self._signals:  # which also ended the server that jobs are forked from
+                raise
 
     def _shares_a_folder(self, task: Task) -> bool:
         """Whether a running task writes the very same run, as where a sweep names it twice."""

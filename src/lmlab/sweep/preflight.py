@@ -140,6 +140,7 @@ def _calibrate(content: dict[str, Any], slot: Slot) -> None:
     with open(os.devnull, "wb") as nothing:
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
+    workers.hear_interrupts()
     try:
         config = thaw(content)
         device = resolve.build_device(config)

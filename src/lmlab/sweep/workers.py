@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,21 @@ def context() -> Any:
     forking = multiprocessing.get_context("forkserver")
     # Setting torch's determinism imports its compiler, about a second of processor time a job.
     forking.set_forkserver_preload(["lmlab.stack.__main__", "torch._inductor.config"])
+    _start_server()
     return forking
+
+
+def _start_server() -> None:
+    """Start the fork server deaf to Ctrl-C, which it ignores only once it has imported all."""
+    resource_tracker.ensure_running()  # now, since it ends with SIGINT unblocked
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    forkserver.ensure_running()
+    hear_interrupts()
+
+
+def hear_interrupts() -> None:
+    """Unblock Ctrl-C, to which a process begins as deaf as the server that it is forked from."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def start(
@@ -65,6 +80,7 @@ def _work(frozen: list[str], log: str, slot: Slot, prepare: Callable[[], object]
         os.dup2(nothing.fileno(), 0)
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
+    hear_interrupts()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     from tqdm import tqdm
 

@@ -9,7 +9,6 @@ alone writes and puts the job back into the queue.
 
 from __future__ import annotations
 
-import multiprocessing.forkserver
 import os
 import signal
 import sys
@@ -104,11 +103,10 @@ def _run_together(
     from lmlab.sweep import workers
     from lmlab.sweep.placement import Slot
 
-    way: Any = workers.context()
     # The server that they are forked from must not end by a signal that is meant for them, and
     # keeps what is ignored now.
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _MEANT_FOR_RUNS}
-    multiprocessing.forkserver.ensure_running()
+    way: Any = workers.context()
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
