@@ -35,6 +35,13 @@ def test_everything_of_gpt2_xl(capsys: pytest.CaptureFixture[str]) -> None:
     assert "| forward | 4,513,336,524,800 |" in table
 
 
+def test_a_small_models_memory_on_paper_is_no_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    # V = 300, T = 8, L = 1, D = 4, H = 1: P = 2400 + 200 + 4, and 4 (17 T D + 2 T^2 + T V + T).
+    sizes = ["vocab_size=300", "context_length=8", "num_layers=1", "d_model=4", "num_heads=1"]
+    printed = run(capsys, *(f"model.{size}" for size in sizes))
+    assert "peak(B) = 41.66 kB + 12.32 kB x B" in printed
+
+
 def test_models_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compare=[gpt2_small,gpt2_xl model.context_length=16384]", "--json"]
     found = json.loads(run(capsys, *words))

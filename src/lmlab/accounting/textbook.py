@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from lmlab.accounting.model import ModelCounts
+from lmlab.accounting.units import show_bytes
 
 GIGABYTE = 10**9
 EXPRESSION = (
@@ -72,8 +73,6 @@ class Textbook:
         return max(0, (available - self.fixed_bytes) // self.bytes_a_sequence)
 
     def evaluated(self) -> str:
-        """The expression with its numbers, in GB."""
-        return (
-            f"peak(B) = {self.fixed_bytes / GIGABYTE:.2f} GB + "
-            f"{self.bytes_a_sequence / GIGABYTE:.2f} GB x B"
-        )
+        """The expression with its numbers, each in a unit of its size."""
+        fixed, each = (show_bytes(n, ".2f") for n in (self.fixed_bytes, self.bytes_a_sequence))
+        return f"peak(B) = {fixed} + {each} x B"

@@ -38,13 +38,13 @@ def parse_flops(key: str, text: str) -> float:
     return float(found[1]) * _FLOPS[unit]
 
 
-def show_bytes(size: float) -> str:
-    """Bytes in the decimal unit that leaves 1 to 999 of it."""
+def show_bytes(size: float, form: str = ".3g") -> str:
+    """Bytes in the decimal unit that leaves 1 to 999 of it; ``form`` is how its number is put."""
     for unit in ("B", "kB", "MB", "GB"):
         if abs(size) < 999.5:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:{form}} {unit}"
         size /= 1000
-    return f"{size:.3g} TB" if size < 1000 else f"{size:,.0f} TB"
+    return f"{size:{form}} TB" if size < 1000 else f"{size:,.0f} TB"
 
 
 def duration(seconds: float) -> str:
