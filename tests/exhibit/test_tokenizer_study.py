@@ -12,7 +12,7 @@ from lmlab.errors import ConfigError, DataError
 from lmlab.exhibit import tokenizer_measures as measures
 from lmlab.exhibit.tokenizers import tokenizer_study
 from lmlab.exhibit.write import write
-from lmlab.tokenizer import Tokenizer
+from lmlab.tokenizer import Tokenizer, utf8
 
 BYTES = {byte: bytes([byte]) for byte in range(256)}
 
@@ -25,7 +25,7 @@ def tokenizer(*merges: tuple[bytes, bytes]) -> Tokenizer:
 def test_documents_are_drawn_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "t.txt"
     path.write_text("<|endoftext|>\n".join(f"document {number}" for number in range(10)) + "\n")
-    monkeypatch.setattr(measures, "_READ", 7)
+    monkeypatch.setattr(utf8, "_CHUNK_BYTES", 7)
     assert len(measures.sample_documents(path, 99, seed=0)) == 10
     draws = [measures.sample_documents(path, 3, seed) for seed in range(3000)]
     assert all(len({document.strip() for document in draw}) == 3 for draw in draws)
@@ -90,6 +90,7 @@ def test_the_study_on_two_small_texts(texts: list[str], tmp_path: Path) -> None:
     assert [row[0] for row in sections["Compression, at home and abroad"].rows] == names
     assert [row[1] for row in sections["How strings split"].rows] == names
     phases = sections["Time and memory by phase"].rows
+    assert "cores, with Python" in sections["Throughput"].text[1]
     assert len(phases) == 4 * 4
     assert all(float(row[4].replace(",", "")) > 5 for row in phases), "MB of an interpreter"
     overlap = sections["What vocabularies share"].rows

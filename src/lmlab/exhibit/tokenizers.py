@@ -15,7 +15,10 @@ from lmlab.exhibit import tokenizer_measures as measures
 from lmlab.exhibit.tokenizer_job import Outcome, measure
 from lmlab.exhibit.tokenizer_measures import Estimate
 from lmlab.io import make_folder
+from lmlab.preflight.machine import processor
+from lmlab.provenance import provenance
 from lmlab.tokenizer import Tokenizer
+from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.kernels.library import load
 
 _LONGEST = 10
@@ -145,11 +148,22 @@ def _speed(outcomes: dict[str, Outcome], extrapolate_gb: float) -> Section:
     return Section(
         "Throughput",
         ["The training text from a file to a file of ids, synchronized to the disk: median, and "
-         f"range, of {len(rates)} repetitions. CPU seconds are of all threads together."],
+         f"range, of {len(rates)} repetitions. CPU seconds are of all threads together.",
+         _machine()],
         ["tokenizer", "MB", "MB/s", "range", "MB a CPU second",
          f"{extrapolate_gb:g} GB would take", "CPU hours"],
         rows,
     )  # fmt: skip
+
+
+def _machine() -> str:
+    """What the times were measured on, and with."""
+    made = provenance()
+    commit = (made["code"]["commit"] or "of no checkout")[:12]
+    return (
+        f"Measured on {processor()}, {usable_cores()} cores, with Python {made['python']}, regex "
+        f"{made['versions']['regex']} and lmlab {made['versions']['lmlab']} ({commit})."
+    )
 
 
 def _phases(outcomes: dict[str, Outcome]) -> Section:
