@@ -36,7 +36,7 @@ Says what a configuration of python -m lmlab.train costs: parameters, FLOPs, mem
   loss_chunk=null       tokens whose logits exist at a time; null: all of a pass
   checkpointing=false   true: keep the inputs of the blocks alone, compute the rest again
   measure=false         true: take a few real steps on this device and tell their time
-  figure=null           FILE.png: draw the shares of a sweep
+  figure=null           FILE.png or FILE.svg: draw the shares of a sweep, in both forms
 
 example: python -m lmlab.account model=gpt2_xl memory=80GB peak=19.5TFLOP/s training.batch_size=1024
 """
@@ -88,16 +88,13 @@ def parse(argv: Sequence[str]) -> Options:
     if len(swept) > 1 or (swept and "compare" in own):
         named = ", ".join(key for key, _ in swept)
         raise ConfigError(f"{named}: accepted is a sweep of one key, and no compare= beside it")
-    if "figure" in own and not swept:
-        raise ConfigError(f"figure={own['figure']}: it draws a sweep, for example "
-                          "model.context_length=1024,4096,16384")  # fmt: skip
     return Options(
         overrides=tuple(overrides),
         swept=swept[0] if swept else None,
         compared=tuple(_compared(own["compare"])) if "compare" in own else (),
         question=_question(own),
         measure=_flag(own, "measure"),
-        figure=Path(own["figure"]) if own.get("figure", "null") != "null" else None,
+        figure=_figure(own, bool(swept)),
         form=form,
     )
 
@@ -131,6 +128,18 @@ def _question(own: dict[str, str]) -> Question:
     )
 
 
+def _figure(own: dict[str, str], is_sweep: bool) -> Path | None:
+    value = own.get("figure", "null")
+    if value == "null":
+        return None
+    if not is_sweep:
+        raise ConfigError(f"figure={value}: it draws a sweep, for example "
+                          "model.context_length=1024,4096,16384")  # fmt: skip
+    if Path(value).suffix not in (".png", ".svg"):
+        raise ConfigError(f"figure={value}: accepted is FILE.png or FILE.svg; both are written")
+    return Path(value)
+
+
 def _flag(own: dict[str, str], key: str) -> bool:
     value = own.get(key, "false")
     if value not in ("true", "false"):
@@ -161,12 +170,14 @@ def answer(options: Options) -> tuple[Any, list[Table]]:
     if options.swept is not None:
         key, values = options.swept
         found = {v: count([*options.overrides, f"{key}={v}"], question) for v in values}
+        table = shares(key, found)
         if options.figure is not None:
             from lmlab.study.figure_style import save
             from lmlab.study.shares import draw_shares
 
-            save(draw_shares(key, found), options.figure.with_suffix(""))
-        return found, [shares(key, found), comparison(found)]
+            paths = save(draw_shares(key, found), options.figure.with_suffix(""))
+            table = dataclasses.replace(table, notes=[f"Drawn: {path}" for path in paths])
+        return found, [table, comparison(found)]
     if options.compared:
         found = {name: count([*options.overrides, *own], question) for name, own in
                  options.compared}  # fmt: skip

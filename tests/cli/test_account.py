@@ -56,7 +56,13 @@ def test_a_sweep_draws_the_shares(tmp_path: Path, capsys: pytest.CaptureFixture[
     printed = run(capsys, "model=gpt2_xl", "model.context_length=1024,16384", f"figure={figure}")
     rows = [line for line in printed.splitlines() if "===" in line]
     assert [row.count("#") for row in rows] == [12, 26]
-    assert figure.exists() and figure.with_suffix(".svg").exists()
+    for path in (figure, figure.with_suffix(".svg")):
+        assert path.exists() and f"Drawn: {path}" in printed.replace("\n", "")
+    kinds = ["shares.bmp", "shares.pdf", "shares"]
+    for word in (f"figure={tmp_path / kind}" for kind in kinds):
+        told = run(capsys, "model.d_model=256,512", word, code=2)
+        assert f"{word}: accepted is FILE.png or FILE.svg" in told
+    assert len(list(tmp_path.iterdir())) == 2
     assert "512" in run(capsys, "model.d_ff=auto", "model.d_model=256,512")
 
 
