@@ -18,6 +18,7 @@ from lmlab.evaluate import HELP, Options, evaluate, main, parse
 from lmlab.export.__main__ import HELP as EXPORT_HELP
 from lmlab.export.__main__ import Options as ExportOptions
 from lmlab.export.__main__ import main as export_main
+from lmlab.export.__main__ import parse as parse_export
 from lmlab.export.folder import export_run
 from lmlab.run import execute
 from lmlab.run_folder import RunFolder
@@ -108,6 +109,19 @@ def test_an_export_is_checked_kept_whole_and_described(
     assert "no export made it" in capsys.readouterr().err
     assert sorted(path.name for path in target.iterdir()) == before
     assert not list(tmp_path.glob(".out-*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run=r", "format=gpt2"], "format=gpt2: it goes with tokenizer=FOLDER"),
+        (["tokenizer=t", "checkpoint=last"], "checkpoint=last: it goes with run=FOLDER"),
+        (["tokenizer=t", "check=off"], "check=off: it goes with run=FOLDER"),
+    ],
+)
+def test_a_setting_that_an_export_would_pass_over_is_refused(words: list[str], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        parse_export([*words, "to=out"])
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,12 @@ def parse(argv: list[str]) -> Options:
     options = read_words(Options, argv)
     if (options.run is None) == (options.tokenizer is None):
         raise ConfigError("accepted is either run=FOLDER or tokenizer=FOLDER. See --help")
+    other, idle = ("tokenizer", ["format"]) if options.run else ("run", ["checkpoint", "check"])
+    for key in idle:
+        if getattr(options, key) != getattr(Options, key):
+            raise ConfigError(
+                f"{key}={getattr(options, key)}: it goes with {other}=FOLDER; leave it out"
+            )
     for key, accepted in (("checkpoint", ("best", "last")), ("check", ("auto", "off"))):
         if getattr(options, key) not in accepted:
             told = " or ".join(accepted)
