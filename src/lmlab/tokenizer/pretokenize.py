@@ -50,6 +50,10 @@ class PreTokenizer:
 
     def _isolate(self, text: str) -> list[str]:
         """The matches of any pattern, and what lies between them."""
+        if not self._pattern.groups:  # with groups, these would be found
+            pieces = self._pattern.findall(text)
+            if sum(map(len, pieces)) == len(text) and "" not in pieces:
+                return pieces
         pieces, behind = [], 0
         for match in self._pattern.finditer(text):
             start, end = match.span()
