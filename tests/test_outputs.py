@@ -160,3 +160,10 @@ def test_ages_and_statuses() -> None:
     assert parse_statuses("done,,failed") == ["done", "failed"]
     with pytest.raises(ConfigError):
         parse_age("-1d")
+
+
+def test_help_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    help_text = capsys.readouterr().out
+    assert "List the runs and caches" in help_text and "`" not in help_text

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from lmlab.errors import ConfigError, DataError, UserError, did_you_mean
-from lmlab.outputs import __doc__ as about
 from lmlab.outputs.entries import AGE_UNITS, find_caches, find_runs, select, show
 from lmlab.outputs.prune import prune
 from lmlab.run_folder import STATUSES
@@ -62,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--older-than", default="", help="only what is at least so old, as in 7d")
     parser = _Parser(
         prog="python -m lmlab.outputs",
-        description=about,
+        description="List the runs and caches on disk, remove what is not needed.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
