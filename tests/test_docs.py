@@ -52,3 +52,11 @@ def test_the_readme_lists_every_option_of_every_group() -> None:
             continue
         for option in group.glob("*.yaml"):
             assert f"`{option.stem}`" in rows[name], f"{name}={option.stem}"
+
+
+def test_the_readme_names_every_package_once() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    section = text.partition("## The folders")[2].partition("src/hydra_plugins/")[0]
+    named = re.findall(r" (\w+)/(?=[, ])", section.partition("src/lmlab/")[2])
+    packages = [path.parent.name for path in (ROOT / "src" / "lmlab").glob("*/__init__.py")]
+    assert sorted(named) == sorted(packages)
