@@ -12,7 +12,7 @@ from lmlab.config.compose import compose
 from lmlab.config.gate import check_leaf
 from lmlab.config.paths import conf_folder
 from lmlab.config.signatures import read_signature
-from lmlab.config.value_types import accepts
+from lmlab.config.value_types import accepts, in_words
 from lmlab.errors import ConfigError
 
 
@@ -41,6 +41,22 @@ from lmlab.errors import ConfigError
 def test_values_fit_annotations(annotation: str | None, good: list[Any], bad: list[Any]) -> None:
     assert [value for value in good if not accepts(annotation, value)] == []
     assert [value for value in bad if accepts(annotation, value)] == []
+
+
+def test_annotations_are_told_in_words() -> None:
+    annotations = [
+        "float",
+        "int | None",
+        "str | list[str]",
+        "'Sequence[float]'",
+        "Path",
+        "a.B",
+        None,
+    ]
+    assert [in_words(annotation) for annotation in annotations] == [
+        "a number", "a whole number or null", "a text or a list of texts", "a list of numbers",
+        "a path", "a.B", "Any",
+    ]  # fmt: skip
 
 
 def targets() -> list[str]:
@@ -75,10 +91,12 @@ def test_signatures_read_from_source_are_the_real_ones(target: str) -> None:
         ("optim._target_=lmlab.optim.adma.adamw", ["no module 'lmlab.optim.adma'"]),
         ("+optim.momentum=0.9", ["optim.momentum=0.9", "no such knob", "lr, betas, eps"]),
         ("+optim.weight_dcay=0.9", ['did you mean "weight_decay"']),
-        ("optim.lr=fast", ["optim.lr=fast: accepted is float, not str"]),
-        ("optim.betas=[0.9,a]", ["optim.betas"]),
-        ("model.attention.qk_norm=1", ["model.attention.qk_norm=1: accepted is bool"]),
-        ("model.attention.num_kv_heads=2.5", ["accepted is int | None, not float"]),
+        ("optim.lr=fast", ["optim.lr=fast: accepted is a number"]),
+        ("optim.betas=[0.9,a]", ["optim.betas=[0.9, 'a']: accepted is a list of numbers"]),
+        ("optim.lr=null", ["optim.lr=null: accepted is a number"]),
+        ("model.tie_embeddings=maybe", ["model.tie_embeddings=maybe: accepted is true or false"]),
+        ("model.attention.qk_norm=1", ["model.attention.qk_norm=1: accepted is true or false"]),
+        ("model.attention.num_kv_heads=2.5", ["accepted is a whole number or null"]),
         ("+model.dropuot=0.1", ["model.dropuot=0.1: there is no setting", "model.d_ff"]),
         ("+training.stpes=3", ['did you mean "training.steps"? python']),
         ("++samples.foo.bar=1", ["samples.foo=", "there is no setting samples.foo"]),
@@ -139,7 +157,7 @@ def test_only_the_user_can_trust_a_package(package: str, tmp_path: Path) -> None
     trust(tmp_path, f"trusted_packages: [{package}]\n")
     check_leaf("model.norm", leaf, ())
     check_leaf("model.norm", {"_target_": f"{package}.Mine", "scale": 2.0}, ())
-    with pytest.raises(ConfigError, match="accepted is float"):
+    with pytest.raises(ConfigError, match="accepted is a number"):
         check_leaf("model.norm", leaf | {"scale": "a"}, ())
 
 

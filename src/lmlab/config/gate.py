@@ -15,7 +15,7 @@ from lmlab.config.paths import user_settings_file
 from lmlab.config.schema import Trunk
 from lmlab.config.signatures import Signature, names_in, read_signature
 from lmlab.config.user_settings import trusted_packages
-from lmlab.config.value_types import accepts
+from lmlab.config.value_types import accepts, as_typed, in_words
 from lmlab.errors import ConfigError, did_you_mean
 
 # What the assembly supplies to each leaf, and configuration may therefore not set.
@@ -50,7 +50,7 @@ def check_trunk(config: dict[str, Any], kind: type = Trunk, prefix: str = "") ->
         if name not in hints:
             known = [f"{prefix}{own}" for own in hints]
             key = f"{prefix}{name}"
-            raise ConfigError(no_such_setting(f"{key}={value}", key, known))
+            raise ConfigError(no_such_setting(f"{key}={as_typed(value)}", key, known))
     for name, hint in hints.items():
         if name not in config:
             raise ConfigError(f"{prefix}{name} is missing: no run does without it")
@@ -122,8 +122,7 @@ def _check_knobs(
             )
         if not accepts(free[key].annotation, value):
             raise ConfigError(
-                f"{path}.{key}={value}: accepted is {free[key].annotation}, "
-                f"not {type(value).__name__}"
+                f"{path}.{key}={as_typed(value)}: accepted is {in_words(free[key].annotation)}"
             )
     missing = [name for name, knob in free.items() if not knob.has_default and name not in knobs]
     if missing:

@@ -52,7 +52,8 @@ def explain(error: Exception, overrides: Sequence[str], folder: Path) -> str:
     missing = re.search(r"Missing mandatory value: (\S+)", text)
     if missing:
         return f"{key or missing[1]} is missing; set {key or missing[1]}=..."
-    value = re.search(r"Value '(.*?)'.* could not be converted to (\w+)", text, flags=re.DOTALL)
+    refused = r"Value '(.*?)'.* (?:could not be converted to|is not a valid) (\w+)"
+    value = re.search(refused, text, flags=re.DOTALL)
     if value:
         return f"{key}={value[1]}: accepted is {_kind(value[2])}"
     null = re.search(r"(?:field|Non optional field) '([^']+)' (?:is not Optional|cannot be)", text)
@@ -100,7 +101,7 @@ def _parses(override: str) -> bool:
 
 
 def _kind(name: str) -> str:
-    kinds = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+    kinds = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
     return kinds.get(name, name)
 
 

@@ -1,4 +1,7 @@
-"""Whether a value from YAML fits a parameter's annotation, judged from the annotation's text."""
+"""Whether a value from YAML fits a parameter's annotation, judged from the annotation's text.
+
+And how both are told to a person.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,37 @@ import ast
 from typing import Any
 
 _SEQUENCES = {"list", "tuple", "Sequence", "Iterable", "Collection", "set", "frozenset"}
+
+
+_ONE = {
+    "float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text",
+    "Path": "a path", "None": "null",
+}  # fmt: skip
+_SEVERAL = {"float": "numbers", "int": "whole numbers", "str": "texts", "Path": "paths"}
+
+
+def as_typed(value: Any) -> str:
+    """A value as an override would say it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def in_words(annotation: str | None) -> str:
+    """What an annotation accepts; itself where it is none of those that :func:`accepts` knows."""
+    return _in_words(ast.parse(annotation or "Any", mode="eval").body)
+
+
+def _in_words(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return in_words(node.value)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return f"{_in_words(node.left)} or {_in_words(node.right)}"
+    name = ast.unparse(node).partition("[")[0].rpartition(".")[2]
+    inner = ast.unparse(node.slice) if isinstance(node, ast.Subscript) else ""
+    if name in _SEQUENCES and inner in _SEVERAL:
+        return f"a list of {_SEVERAL[inner]}"
+    return _ONE.get(name, ast.unparse(node))
 
 
 def accepts(annotation: str | None, value: Any) -> bool:
