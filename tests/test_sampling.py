@@ -94,6 +94,13 @@ def test_an_empty_prompt_is_refused_and_the_mode_restored() -> None:
     assert model().training
 
 
+@pytest.mark.parametrize("seed", [10**23, 2**63, -1])
+def test_a_seed_that_torch_does_not_take_is_refused(seed: int) -> None:
+    with pytest.raises(ConfigError, match=f"seed={seed}: accepted is a whole number from 0 to"):
+        generate(model(), [[1]], max_new_tokens=1, seed=seed)
+    generate(model(), [[1], [2]], max_new_tokens=1, seed=2**63 - 1)
+
+
 PROBS = torch.tensor([0.1, 0.4, 0.15, 0.05, 0.3], dtype=torch.float64)
 
 

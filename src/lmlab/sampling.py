@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from lmlab.config.rules import LARGEST_SEED
 from lmlab.errors import ConfigError, DataError
 from lmlab.model import Transformer
 from lmlab.nn.cache import KVCache
@@ -55,7 +56,7 @@ def generate(
     """
     if any(not prompt for prompt in prompts):
         raise ConfigError("prompt: accepted is at least one token; begin with <|endoftext|>")
-    _check(max_new_tokens, temperature, top_k, top_p)
+    _check(max_new_tokens, temperature, top_k, top_p, seed)
     if not prompts or max_new_tokens == 0:
         return [[] for _ in prompts]
     was_training = model.training
@@ -68,12 +69,15 @@ def generate(
         model.train(was_training)
 
 
-def _check(max_new_tokens: int, temperature: float, top_k: int | None, top_p: float | None) -> None:
+def _check(
+    max_new_tokens: int, temperature: float, top_k: int | None, top_p: float | None, seed: int
+) -> None:
     for name, value, fine, accepted in (
         ("max_new_tokens", max_new_tokens, max_new_tokens >= 0, "0 or more"),
         ("temperature", temperature, 0 <= temperature < math.inf, "0 (greedy) or more"),
         ("top_k", top_k, top_k is None or top_k >= 1, "1 or more, or None"),
         ("top_p", top_p, top_p is None or 0 < top_p <= 1, "above 0, at most 1, or None"),
+        ("seed", seed, 0 <= seed <= LARGEST_SEED, f"a whole number from 0 to {LARGEST_SEED}"),
     ):
         if not fine:
             raise ConfigError(f"{name}={value}: accepted is {accepted}")

@@ -32,10 +32,22 @@ from lmlab.errors import ConfigError
         ("training.micro_batch_size=0", "training.micro_batch_size=0"),
         ("training.grad_clip_norm=0", "training.grad_clip_norm=0"),
         ("training.divergence_margin=0", "training.divergence_margin=0"),
-        ("optim.lr=0", "optim.lr=0: accepted is above 0"),
+        ("optim.lr=0", "optim.lr=0: accepted is above 0, and finite"),
         ("optim.lr=-1e-3", "optim.lr=-0.001"),
         ("optim.lr=nan", "optim.lr=nan"),
         ("optim.lr=inf", "optim.lr=inf"),
+        ("optim.betas=[2,3]", "optim.betas=[2, 3]: accepted is two shares of 0 or more, below 1"),
+        ("optim.betas=[0.9]", "optim.betas=[0.9]: "),
+        ("optim.betas=[0.9,nan]", "optim.betas=[0.9, nan]: "),
+        ("optim.weight_decay=-1", "optim.weight_decay=-1: accepted is 0 or more, and finite"),
+        ("optim.weight_decay=nan", "optim.weight_decay=nan"),
+        ("optim.eps=-1", "optim.eps=-1: accepted is 0 or more"),
+        ("model.norm.eps=-1", "model.norm.eps=-1: accepted is 0 or more, and finite"),
+        ("model.norm.eps=nan", "model.norm.eps=nan"),
+        ("model.pos.theta=inf", "model.pos.theta=inf: accepted is above 0, and finite"),
+        (f"seed={2**63}", f"seed={2**63}: accepted is a whole number from 0 to {2**63 - 1}"),
+        ("seeds.sampling=-1", "seeds.sampling=-1: "),
+        ("runtime.threads=100000", "runtime.threads=100000: accepted is auto, or 1 to 1024; more"),
         ("validation.every_steps=0", "validation.every_steps=0"),
         ("validation.batch_size=0", "validation.batch_size=0"),
         ("validation.max_tokens=0", "validation.max_tokens=0"),
@@ -64,11 +76,36 @@ def test_each_rule_names_key_value_and_what_is_accepted(override: str, told: str
 
 
 @pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ("optim=muon optim.adamw_lr=-1", "optim.adamw_lr=-1: accepted is above 0"),
+        ("optim=muon optim.momentum=2", "optim.momentum=2: accepted is 0 or more, below 1"),
+        ("optim=muon optim.ns_steps=-1", "optim.ns_steps=-1: accepted is 0 to 99"),
+        ("optim=muon optim.adjust_lr=none", "optim.adjust_lr=none: accepted is match_rms_adamw or"),
+        ("optim=sgd optim.nesterov=true optim.momentum=0", "optim.nesterov=true: accepted is fal"),
+        ("model.init=normal model.init.std=-1", "model.init.std=-1: accepted is 0 or more, and f"),
+        ("model.init=normal model.init.std=nan", "model.init.std=nan"),
+        ("experiment=ablate_norm design.tolerance.flops=-1", "design.tolerance.flops=-1"),
+        (
+            "experiment=ablate_norm design.tolerance.parameters=abc",
+            "design.tolerance.parameters=abc: accepted is a share of 0 or more",
+        ),
+    ],
+)
+def test_rules_of_options_that_are_not_the_default(overrides: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(overrides.split())
+    assert told in str(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize(
     "override",
     [
         "model.d_ff=64", "model.attention.num_kv_heads=2", "training.micro_batch_size=8",
         "training.grad_clip_norm=null", "schedule.warmup_steps=600", "schedule.warmup_steps=0",
         "runtime.device=cuda:3", "runtime.threads=1", "runtime.compile=false", "samples.top_p=1.0",
+        "optim.eps=0.0", "optim.weight_decay=0.0", "optim.betas=[0.0, 0.999]",
+        f"seeds.init={2**63 - 1}", "runtime.threads=1024",
         "samples.temperature=0", "validation.max_tokens=1", "samples.prompts=[]",
     ],
 )  # fmt: skip
