@@ -18,7 +18,8 @@ from rich.text import Text
 from lmlab.design.manifest import Job
 from lmlab.errors import DataError, UserError
 from lmlab.run_folder import FINISHED
-from lmlab.study.records import RunRecord, Study, load_study
+from lmlab.study.ledger import sweeps_in
+from lmlab.study.records import RunRecord, Study, load_study, other_runs
 from lmlab.sweep.slurm.whereabouts import Whereabouts, whereabouts
 from lmlab.words import run_main, stdout_console
 
@@ -63,7 +64,8 @@ def show(console: Console, folder: Path) -> None:
             raise
         table = _table(["study", "runs", "state"])
         for one in studies:
-            table.add_row(one.folder.name, str(len(one.records)), _counts(one.records))
+            runs = [*one.records, *other_runs(one)]
+            table.add_row(one.folder.name, str(len(runs)), _counts(runs))
         console.print(table)
         return
     study, jobs, lines = _with_slurm(study)
@@ -80,14 +82,20 @@ def show(console: Console, folder: Path) -> None:
             reason = f": {told[-1]}" if told else ""
             line = f"{record.state}: {record.job.name}{reason}\n    {record.place}"
             console.print(Text(line), soft_wrap=True)
-            if record.job in jobs:
-                console.print(Text(f"    log: {jobs[record.job].log}"), soft_wrap=True)
+            log = jobs[record.job].log if record.job in jobs else record.log
+            console.print(Text(f"    log: {log}"), soft_wrap=True)
     waits = Counter(str(record.status.get("reason", "")) for record in _queued(study, jobs))
     for reason, number in waits.most_common():
         console.print(Text(f"queued: {number} in Slurm, {reason}"))
     for line in lines:
         console.print(Text(line))
     console.print(Text(f"{study.name}: {_counts(study.records)}"))
+    others = other_runs(study)
+    if others:
+        console.print(Text(f"other runs in {study.folder}: {_counts(others)}"))
+    for sweep in list(sweeps_in(study.folder))[1:]:
+        earlier = f"an earlier sweep: python -m lmlab.report {sweep.path}"
+        console.print(Text(earlier), soft_wrap=True)
 
 
 def _queued(study: Study, jobs: dict[Job, Whereabouts]) -> list[RunRecord]:

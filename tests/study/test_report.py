@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from lmlab import publish, report, status
-from lmlab.design.manifest import Manifest
+from lmlab.design.manifest import Job, Manifest
 from lmlab.errors import ConfigError
 from lmlab.exhibit import Exhibit
 from lmlab.exhibit.write import write
-from lmlab.study.content import build_content
+from lmlab.run_folder import RunFolder
+from lmlab.study.content import _STATES, build_content
+from lmlab.study.ledger import Failure, SweepFolder, sweeps_in
 from lmlab.study.records import load_study
 from lmlab.study.report import write_report
 
@@ -85,10 +87,70 @@ def test_failures_are_named(write_study: WriteStudy, capsys: pytest.CaptureFixtu
     write_report(study)
     text = (study / "report.md").read_text("utf-8")
     assert "1 failed" in text
-    assert "| post | 0.003 | 1000 | failed | ValueError: invented |" in text
+    log = "norms/post+lr-0.003/seed1000/train.log"
+    assert f"| post | 0.003 | 1000 | failed | ValueError: invented | {log} |" in text
     assert status.main([str(study)]) == 0
     printed = capsys.readouterr().out
     assert "failed: post+lr-0.003/seed1000: ValueError: invented" in printed
+
+
+def test_a_run_that_failed_before_it_wrote_anything(
+    write_study: WriteStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = write_study(0)
+    sweep = next(sweeps_in(study))
+    for entry in sweep.entries():
+        failure = Failure("exit code 1", sweep.job_file(entry.job, "log"))
+        sweep.note(entry.job, list(entry.purposes), entry.run, failure)
+    number = len(sweep.entries())
+    loaded = load_study(study)
+    assert build_content(loaded)["counts"] == dict.fromkeys(_STATES, 0) | {"failed": number}
+    write_report(study)
+    log = f"norms/sweeps/{sweep.path.name}/jobs/post+lr-0.003+seed1000.log"
+    text = (study / "report.md").read_text("utf-8")
+    assert f"| post | 0.003 | 1000 | failed | exit code 1 | {log} |" in text
+    assert "Not finished: post (3 runs failed), none (3 runs failed)." in text
+    page = (study / "report.html").read_text("utf-8")
+    assert log in page and f"not finished: {number} of its runs failed;" in page
+    assert status.main([str(study)]) == 0
+    printed = capsys.readouterr().out
+    assert "failed: post+lr-0.003/seed1000: exit code 1" in printed
+    assert f"log: {log}" in printed and "missing" not in printed
+    # What the run itself says since then is newer.
+    entry = sweep.entries()[0]
+    entry.run.path.mkdir(parents=True)
+    entry.run.write_status("done", step=1, steps=1)
+    assert load_study(study).records[0].state == "done"
+
+
+def test_each_sweep_of_a_folder_keeps_its_report(
+    finished: Path, manifest: Manifest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = next(sweeps_in(finished))
+    before = len(load_study(finished).records)
+    for entry in earlier.entries():
+        (entry.run.path / "config.yaml").touch()
+    plain = dataclasses.replace(manifest, comparison=None)
+    later = SweepFolder.of(plain, finished.parent)
+    later.write_manifest(plain)
+    run = RunFolder(finished / "new" / "seed0")
+    run.path.mkdir(parents=True)
+    run.write_status("done", step=1, steps=1)
+    (run.path / "config.yaml").touch()
+    later.note(Job("new", None, 0), ["run"], run)
+    assert [one.place for one in load_study(finished).records] == ["norms/new/seed0"]
+    assert len(load_study(earlier.path).records) == before
+    assert status.main([str(finished)]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(rf"other runs in {finished}: \d+ done, \d+ diverged", printed)
+    assert f"python -m lmlab.report {earlier.path}\n" in printed
+    assert status.main([str(finished.parent)]) == 0
+    assert re.search(rf"norms +{before + 1} ", capsys.readouterr().out)
+    assert report.main([str(earlier.path)]) == 0
+    text = (earlier.path / "report.md").read_text("utf-8")
+    assert "Worse than rms" in text
+    assert f"python -m lmlab.report outputs/norms/sweeps/{earlier.path.name}\n" in text
+    assert not (finished / "report.md").exists()
 
 
 def test_the_table_has_a_row_a_run(finished: Path) -> None:
@@ -108,6 +170,8 @@ def test_a_write_up_is_made_again_from_its_records(finished: Path, tmp_path: Pat
     shutil.rmtree(finished)
     for name in first:
         (target / name).unlink()
+    assert report.main([str(target), "--to", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again" / "results.csv").read_bytes() == first["results.csv"]
     assert publish.main([str(target)]) == 0
     assert first == {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()}
     text = first["README.md"].decode()

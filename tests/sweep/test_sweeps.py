@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from lmlab.study.records import load_study
+
 Sweeps = Any  # the class of conftest.py, which tests cannot import
 WaitFor = Callable[[Callable[[], bool]], None]
 FAULTY = "model.ffn._target_=faults_for_test.Faulty"
@@ -63,7 +65,7 @@ def test_failures_of_all_kinds_end_no_other_job(sweeps: Sweeps) -> None:
     assert "2 of 6 runs are done" in printed
     for kind, told in (
         ("raises", "ValueError: a fault of the test"),
-        ("exits", "exit code 3"),
+        ("exits", "exit code 3 before the run was done; its log ends: "),
         ("killed", "killed by signal 9"),
         ("memory", "out of memory: lower training.micro_batch_size"),
     ):
@@ -72,6 +74,10 @@ def test_failures_of_all_kinds_end_no_other_job(sweeps: Sweeps) -> None:
     logs = re.findall(r"log: (\S+)", printed)
     assert len(logs) == 4
     assert all((sweeps.folder / log).is_file() for log in logs)
+    records = load_study(sweeps.outputs / "runs").records
+    assert (
+        sum(record.state == "failed" and bool(record.status["reason"]) for record in records) == 4
+    )
     # A rerun tries what failed again, and nothing else.
     sweeps.run(*words, code=1)
     assert sorted(sweeps.sessions().values()) == [1, 1, 2, 2, 2, 2]

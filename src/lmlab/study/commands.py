@@ -46,7 +46,10 @@ def study_commands(study: Study) -> list[dict[str, str]]:
     """The commands of the whole study and of its report, each with a label."""
     if study.manifest is None:
         return []
+    place = f"outputs/{study.name}"
+    if study.folder.parent.name == "sweeps":  # the report of this sweep, be it the newest or not
+        place += f"/sweeps/{study.folder.name}"
     return [
         {"label": "the whole study", "command": study.manifest.command},
-        {"label": "this report", "command": f"python -m lmlab.report outputs/{study.name}"},
+        {"label": "this report", "command": f"python -m lmlab.report {place}"},
     ]

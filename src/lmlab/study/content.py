@@ -286,7 +286,7 @@ def _problems(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
             "lr": record.job.lr,
             "status": _state(record),
             "reason": _reason(record),
-            "log": f"{record.place}/train.log",
+            "log": record.log,
         }
         for record in records
         if record.state != "done"

@@ -21,12 +21,24 @@ from lmlab.run_folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True)
+class Failure:
+    """Why a run's process failed, in one line, and what it printed."""
+
+    reason: str
+    log: Path
+
+
+@dataclasses.dataclass(frozen=True)
 class Entry:
-    """A run that a sweep needs: its purposes, and its folder, which another study may own."""
+    """A run that a sweep needs: its purposes, and its folder, which another study may own.
+
+    The run's own files know nothing of a ``failure`` that left it no time to write.
+    """
 
     job: Job
     purposes: tuple[str, ...]
     run: RunFolder
+    failure: Failure | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +56,11 @@ class SweepFolder:
     def study(self) -> Path:
         """The folder of the study."""
         return self.path.parent.parent
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anything was submitted in the folder, rather than kept beside a write-up."""
+        return self.path.parent.name == "sweeps" and (self.path / "manifest.json").exists()
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Keep what was submitted. A repeated submission changes only the time of the file."""
@@ -74,10 +91,13 @@ class SweepFolder:
         name = job.name.replace("/", "+") + (f"+{job.number}" if job.number else "")
         return make_folder(self.path / "jobs") / f"{name}.{ending}"
 
-    def note(self, job: Job, purposes: list[str], run: RunFolder) -> None:
+    def note(
+        self, job: Job, purposes: list[str], run: RunFolder, failure: Failure | None = None
+    ) -> None:
         """Append a run to the ledger; the last row of a job counts."""
-        place = os.path.relpath(run.path.resolve(), self.path.resolve())
-        row = dataclasses.asdict(job) | {"purposes": purposes, "run": place}
+        row = dataclasses.asdict(job) | {"purposes": purposes, "run": self._place(run.path)}
+        if failure is not None:
+            row["failure"] = {"reason": failure.reason, "log": self._place(failure.log)}
         append_jsonl(self.path / "ledger.jsonl", row)
 
     def entries(self) -> list[Entry]:
@@ -85,9 +105,18 @@ class SweepFolder:
         found: dict[Job, Entry] = {}
         for row in read_jsonl(self.path / "ledger.jsonl"):
             job = Job(row["arm"], row["lr"], row["seed"], row["number"])
-            run = RunFolder(Path(os.path.normpath(self.path / row["run"])))
-            found[job] = Entry(job, tuple(row["purposes"]), run)
+            failed, failure = row.get("failure"), None
+            if failed is not None:
+                failure = Failure(failed["reason"], self._found(failed["log"]))
+            run = RunFolder(self._found(row["run"]))
+            found[job] = Entry(job, tuple(row["purposes"]), run, failure)
         return list(found.values())
+
+    def _place(self, path: Path) -> str:
+        return os.path.relpath(path.resolve(), self.path.resolve())
+
+    def _found(self, place: str) -> Path:
+        return Path(os.path.normpath(self.path / place))
 
 
 def sweeps_in(study: Path) -> Iterator[SweepFolder]:

@@ -45,10 +45,17 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
     if content["problems"]:
         yield "## Runs that are not done\n"
         rows = [
-            [row["arm"], _number(row["lr"]), str(row["seed"]), row["status"], row["reason"]]
+            [
+                row["arm"],
+                _number(row["lr"]),
+                str(row["seed"]),
+                row["status"],
+                row["reason"],
+                row["log"],
+            ]
             for row in content["problems"]
         ]
-        yield from table_lines(["arm", "lr", "seed", "status", "reason"], rows)
+        yield from table_lines(["arm", "lr", "seed", "status", "reason", "log"], rows)
     if content["commands"]:
         yield "## Commands\n"
         for row in content["commands"]:

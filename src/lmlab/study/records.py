@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from lmlab.design.search import Outcome, outcome_of
 from lmlab.errors import DataError
 from lmlab.io import atomic_write_text, read_json, read_jsonl, write_json
 from lmlab.run_folder import FINISHED, RunFolder
-from lmlab.study.ledger import sweeps_in
+from lmlab.study.ledger import Entry, SweepFolder, sweeps_in
 
 _MOST_ROWS = 24  # kept of a run's training rows in compact records
-_STATUS_KEYS = ("status", "step", "steps", "tokens", "seconds", "reason", "time")
+_STATUS_KEYS = ("status", "step", "steps", "tokens", "seconds", "reason", "log", "time")
 _META_KEYS = (
     "corpus", "train_tokens", "valid_tokens", "valid_text_bytes", "num_parameters",
     "forward_flops_per_token", "floor",
@@ -63,6 +63,11 @@ class RunRecord:
         return str(self.status.get("status", "missing"))
 
     @property
+    def log(self) -> str:
+        """What its process printed, relative as ``place`` is."""
+        return str(self.status.get("log") or f"{self.place}/train.log")
+
+    @property
     def outcome(self) -> Outcome:
         """The result as the design sees it."""
         if self.state not in FINISHED:
@@ -97,20 +102,24 @@ class Study:
 def load_study(folder: Path) -> Study:
     """Read a study's newest sweep, compact records, or bare runs; half-finished ones too.
 
+    Args:
+        folder: of the study, of one of its sweeps, or of compact records or the write-up made of
+            them.
+
     Raises:
         DataError: there is nothing of the kind in the folder.
     """
     folder = Path(folder)
-    sweep = next(sweeps_in(folder), None)
-    if sweep is not None:
+    sweep = SweepFolder(folder)
+    if not sweep.is_there:
+        sweep = next(sweeps_in(folder), sweep)
+    if sweep.is_there:
         manifest = sweep.manifest()
-        records = [
-            read_run(entry.run, entry.job, entry.purposes, folder, manifest.metric)
-            for entry in sweep.entries()
-        ]
+        records = [_read_entry(entry, sweep.study, manifest.metric) for entry in sweep.entries()]
         return Study(manifest.study, folder, manifest, sweep.facts(), records)
-    if (folder / "records.jsonl").exists():
-        return _load_compact(folder)
+    for kept in (folder, folder / "records"):
+        if (kept / "records.jsonl").exists():
+            return _load_compact(kept)
     runs = list(_bare_runs(folder))
     if not runs:
         raise DataError(
@@ -120,20 +129,38 @@ def load_study(folder: Path) -> Study:
     return Study(folder.resolve().name, folder, None, {}, runs)
 
 
+def other_runs(study: Study) -> list[RunRecord]:
+    """The runs in a study's folder that its newest sweep does not need, as of earlier ones."""
+    known = {record.place for record in study.records}
+    return list(_bare_runs(study.folder, known))
+
+
+def _read_entry(entry: Entry, study: Path, metric: str) -> RunRecord:
+    record = read_run(entry.run, entry.job, entry.purposes, study, metric)
+    if entry.failure is None or record.state in (*FINISHED, "running", "failed"):
+        return record
+    log = _place(entry.failure.log, study)
+    told = {"status": "failed", "reason": entry.failure.reason, "log": log}
+    return dataclasses.replace(record, status=record.status | told)
+
+
+def _place(path: Path, study: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(study.resolve().parent))
+    except ValueError:
+        return str(path)
+
+
 def read_run(
     run: RunFolder, job: Job, purposes: Sequence[str], study: Path, metric: str = "loss"
 ) -> RunRecord:
     """A record of a run folder, which need not exist."""
     samples = run.samples.read_text("utf-8") if run.samples.exists() else ""
-    try:
-        place = str(run.path.resolve().relative_to(study.resolve().parent))
-    except ValueError:
-        place = str(run.path)
     rows = run.rows()
     return RunRecord(
         job=job,
         purposes=tuple(purposes),
-        place=place,
+        place=_place(run.path, study),
         status=run.status() or {"status": "missing"},
         meta=run.meta(),
         validation=[row for row in rows if row.get("kind") == "validation"],
@@ -144,8 +171,10 @@ def read_run(
     )
 
 
-def _bare_runs(folder: Path) -> Iterator[RunRecord]:
+def _bare_runs(folder: Path, known: Collection[str] = ()) -> Iterator[RunRecord]:
     for config in sorted(folder.glob("*/seed*/config.yaml")):
+        if _place(config.parent, folder) in known:
+            continue
         run = RunFolder(config.parent)
         seed = config.parent.name.removeprefix("seed").partition("-")[0]
         job = Job(config.parent.parent.name, None, int(seed) if seed.isdigit() else 0)

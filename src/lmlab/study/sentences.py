@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 
 from lmlab.design.manifest import Manifest, tried
@@ -18,7 +19,7 @@ def headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
     if manifest is None or manifest.comparison is None:
         return [f"{len(study.records)} runs; no comparison was declared, so there is no verdict."]
     own = [verdict for verdict in verdicts if verdict.at == OWN_RATE and not verdict.is_check]
-    told = []
+    told, failed = [], Counter(one.job.arm for one in study.records if one.state == "failed")
     for word, said in (
         ("better", "Better than {baseline} at their own best learning rates: {arms}."),
         ("worse", "Worse than {baseline}: {arms}."),
@@ -27,7 +28,7 @@ def headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
         ("too few seeds", "Too few seeds for a verdict: {arms}."),
         ("missing", "Not finished: {arms}."),
     ):
-        arms = [_with_difference(verdict) for verdict in own if verdict.word == word]
+        arms = [_with_difference(verdict, failed) for verdict in own if verdict.word == word]
         if arms:
             baseline = manifest.comparison.baseline
             told.append(said.format(baseline=baseline, arms=", ".join(arms)))
@@ -39,8 +40,10 @@ def headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
     return told
 
 
-def _with_difference(verdict: Verdict) -> str:
-    found = verdict.comparison
+def _with_difference(verdict: Verdict, failed: Counter[str]) -> str:
+    found, number = verdict.comparison, failed[verdict.arm]
+    if verdict.word == "missing" and number:
+        return f"{verdict.arm} ({number} {'run' if number == 1 else 'runs'} failed)"
     if found is None or not math.isfinite(found.difference):
         return verdict.arm
     return f"{verdict.arm} ({found.difference:+.3f})"

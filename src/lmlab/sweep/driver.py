@@ -105,7 +105,7 @@ class Driver:
                     self.tasks[job] = self._task(job, purposes)
                 if not set(purposes) <= self._noted.get(job, set()):
                     self._noted[job] = set(purposes)
-                    self.folder.note(job, purposes, self.tasks[job].run)
+                    self._note(self.tasks[job])
             if fresh:
                 continue  # some may be finished already and call for more
             if self._is_settled() and self._take_second_look():
@@ -178,7 +178,6 @@ class Driver:
     def _judge(self, task: Task, end: End) -> None:
         # Another launch may have taken the folder's name.
         task.run, _ = locate(task.config, self._identity(task.config))
-        self.folder.note(task.job, task.purposes, task.run)
         status = task.run.status()
         if status.get("status") in FINISHED:
             task.state, task.reason = str(status["status"]), ""
@@ -188,6 +187,10 @@ class Driver:
             task.state, task.reason = end.state, end.reason
             if end.state == "failed":
                 task.reason = self._reason(task, end)
+        self._note(task)
+
+    def _note(self, task: Task) -> None:
+        self.folder.note(task.job, task.purposes, task.run, task.failure)
 
     def _reason(self, task: Task, end: End) -> str:
         """Why a run failed, in one line, and where to read more."""
@@ -200,6 +203,8 @@ class Driver:
         printed = _tail(task.log)
         if end.code == 2 and printed:  # a mistake in the configuration or the data
             return printed
+        if end.code is not None and end.code > 0 and printed:
+            return f"{end.reason}; its log ends: {printed[:300]}"
         return end.reason
 
     def _look_elsewhere(self) -> None:

@@ -12,6 +12,7 @@ from lmlab.design.manifest import Job
 from lmlab.design.search import Outcome, outcome_of
 from lmlab.lock import is_alive
 from lmlab.run_folder import FINISHED, RunFolder
+from lmlab.study.ledger import Failure
 from lmlab.sweep.placement import Slot
 
 PLACED = ("submitted", "running")
@@ -61,6 +62,11 @@ class Task:
     def is_open(self) -> bool:
         """Whether it may still change by itself."""
         return self.state in OPEN
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why it failed; None where it did not."""
+        return Failure(self.reason, self.log) if self.state == "failed" else None
 
     def look(self) -> None:
         """Take the state from the run's files, where no process of this launch runs it."""
