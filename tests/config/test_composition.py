@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
+from os.path import expanduser
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,44 @@ def test_choices_are_merged_and_the_later_wins(overrides: list[str], expected: s
 def test_seeds_follow_the_seed_unless_given() -> None:
     assert plain(compose(["seed=3"]).seeds) == {"init": 3, "data": 3, "sampling": 3}
     assert compose(["seed=3", "seeds.data=1"]).seeds.data == 1
+
+
+def test_the_home_folder_is_put_in_the_place_of_a_tilde(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = needed("tokenizer", "saved", tmp_path)
+    config = compose(
+        [
+            'output_root="~/out"', 'parent="~/former"', "tokenizer=saved",
+            *(word.replace(f"={tmp_path}", '="~') + '"' for word in words),
+            "data=text", 'data.train=["~/a.txt","b~.txt"]', 'data.valid="~/(v).txt"',
+        ]
+    )  # fmt: skip
+    assert (config.output_root, config.parent) == (f"{tmp_path}/out", f"{tmp_path}/former")
+    assert config.data.train == [f"{tmp_path}/a.txt", "b~.txt"]
+    assert config.data.valid == f"{tmp_path}/(v).txt"
+    assert config.model.vocab_size == 258
+    assert config.tokenizer.path == words[0].partition("=")[2]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("output_root=~/x", """ 'output_root="~/x"'"""),
+        ("output_root=a=b", """ 'output_root="a=b"'"""),
+        ("output_root=a(b)", """ 'output_root="a(b)"'"""),
+        ("output_root=a,b", """as one text it is 'output_root="a,b"', as a list 'output_root=["""),
+        ("samples.prompts=[a(b)]", """quoted, as in 'samples.prompts=["one (1).txt"]'"""),
+        ("output_root", "accepted is key=value"),
+    ],
+)
+def test_how_a_text_with_signs_is_quoted(word: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose([word])
+    assert told in str(caught.value)
+    for advised in re.findall(r"'(output_root=\".*?\")'", told):
+        assert compose([advised]).output_root == expanduser(word.partition("=")[2])
 
 
 def test_the_byte_tokenizer_sets_the_size_of_the_vocabulary(tmp_path: Path) -> None:

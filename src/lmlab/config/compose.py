@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ from lmlab.errors import ConfigError, DataError
 from lmlab.hf.files import hash_weights
 from lmlab.hf.reading import from_hf, read
 
+# Settings that name files or folders.
+_PATHS = (
+    "output_root", "parent", "data.train", "data.valid", "tokenizer.path", "model.init.path",
+)  # fmt: skip
 Config = DictConfig  # attribute access down to the leaves; read-only once frozen
 
 
@@ -78,6 +83,7 @@ def freeze(config: Config, overrides: Sequence[str], swept: Collection[str] = ()
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
     content: dict[str, Any] = {str(key): value for key, value in resolved.items()}
+    _expand_home(content)
     if content["arm"] is None:
         content["arm"] = arm_name(overrides, swept)
     return _checked(content)
@@ -103,6 +109,20 @@ def load_frozen(path: Path) -> Config:
         whole = OmegaConf.to_container(typed, throw_on_missing=True)
     assert isinstance(whole, dict)
     return _checked({str(key): value for key, value in whole.items()})
+
+
+def _expand_home(content: dict[str, Any]) -> None:
+    """Put the home folder in the place of ``~``, which a shell leaves alone behind ``a.key=``."""
+    for key in _PATHS:
+        *parents, name = key.split(".")
+        node: Any = content
+        for parent in parents:
+            node = node.get(parent) if isinstance(node, dict) else None
+        value = node.get(name) if isinstance(node, dict) else None
+        if isinstance(value, str):
+            node[name] = expanduser(value)
+        elif isinstance(value, list):
+            node[name] = [expanduser(item) if isinstance(item, str) else item for item in value]
 
 
 def _checked(content: dict[str, Any]) -> Config:
@@ -141,7 +161,7 @@ def meaning(config: Config) -> dict[str, Any]:
 
 
 def _saved_vocab_size(folder: str) -> int:
-    path = Path(folder) / "tokenizer.json"
+    path = Path(expanduser(folder)) / "tokenizer.json"
     try:
         saved = json.loads(path.read_text("utf-8"))
         if "model" in saved:  # Hugging Face's form
@@ -156,6 +176,5 @@ def _saved_vocab_size(folder: str) -> int:
 
 def _imported(folder: str, key: str) -> Any:
     """A setting of the model in a Hugging Face folder, or the ``sha256`` of its weights."""
-    if key == "sha256":
-        return hash_weights(Path(folder))
-    return from_hf(read(Path(folder)))[key]
+    path = Path(expanduser(folder))
+    return hash_weights(path) if key == "sha256" else from_hf(read(path))[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -59,13 +60,12 @@ def explain(error: Exception, overrides: Sequence[str], folder: Path) -> str:
     null = re.search(r"(?:field|Non optional field) '([^']+)' (?:is not Optional|cannot be)", text)
     if null:
         return f"{key or null[1]}=null: a value is needed"
+    several = re.search(r"Ambiguous value for argument '([^\n]+)'", text)
+    if several:
+        return _several_values(several[1])
     grammar = [override for override in overrides if not _parses(override)]
     if grammar:
-        _, _, given = grammar[0].partition("=")
-        if given.startswith(("[", "{")) and "=" in given:
-            hint = """an override within a list is quoted, as in key=['model.norm=post']"""
-            return f'"{grammar[0]}" is no override; {hint}'
-        return f'"{grammar[0]}" is no override; accepted is key=value. {_HELP}'
+        return _no_override(grammar[0])
     first = " ".join(chain[-1].split())
     return f"{key}: {first}" if key and key not in first else first
 
@@ -98,6 +98,33 @@ def _parses(override: str) -> bool:
     except HydraException:
         return False
     return True
+
+
+def _no_override(given: str) -> str:
+    key, _, value = given.partition("=")
+    told = f'"{given}" is no override'
+    if value.startswith(("[", "{")) and "=" in value:
+        return f"""{told}; an override within a list is quoted, as in key=['model.norm=post']"""
+    if value.startswith(("[", "{")):
+        return f"""{told}; a text within a list is quoted, as in '{key}=["one (1).txt"]'"""
+    if value and _parses(_quoted(given)):
+        return f"{told}; a text with such signs is quoted twice: {shlex.quote(_quoted(given))}"
+    return f"{told}; accepted is key=value. {_HELP}"
+
+
+def _several_values(given: str) -> str:
+    key, _, value = given.partition("=")
+    return (
+        f'"{given}" may mean three things; as one text it is {shlex.quote(_quoted(given))}, as a '
+        f"list {shlex.quote(f'{key}=[{value}]')}, and for a sweep -m is added"
+    )
+
+
+def _quoted(given: str) -> str:
+    """An override with its value in Hydra's quotes."""
+    key, _, value = given.partition("=")
+    escaped = value.replace('"', '\\"')
+    return f'{key}="{escaped}"'
 
 
 def _kind(name: str) -> str:
