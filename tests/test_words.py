@@ -33,6 +33,7 @@ def run_unread(*words: str) -> subprocess.CompletedProcess[bytes]:
         ["-u", "-m", "lmlab.account"],
         ["-m", "lmlab.account", "--json"],
         ["-m", "lmlab.train", "--help"],
+        ["-m", "lmlab.tokenize", "encode", "--help"],
         ["-u", "-m", "lmlab.train", "--cfg", "job"],
     ],
 )

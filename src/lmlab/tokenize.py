@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lmlab.errors import ConfigError, DataError, DiskError, UserError
 from lmlab.io import make_folder, reading
+from lmlab.words import run_main
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -221,4 +222,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_main(main)
