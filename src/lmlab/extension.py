@@ -76,14 +76,29 @@ def find_parent(config: Config, identity: dict[str, Any]) -> Parent | None:
             f"and schedule only; also different: {'; '.join(changed)}"
         )
     checkpoints = build_checkpoints(former, run.checkpoints)
-    shared = _shared_steps(config, former)
-    if not any(step <= shared for step in checkpoints.steps()):
+    shared, kept = _shared_steps(config, former), checkpoints.steps()
+    if not any(step <= shared for step in kept):
         raise ConfigError(
             f"parent={config.parent}: the two schedules agree for the first {shared} steps, and "
-            f"the parent keeps checkpoints at steps {checkpoints.steps()}; use schedule=constant "
-            f"or schedule=wsd, and rerun the parent with checkpoint.keep_steps=[{shared}]"
+            f"the parent keeps checkpoints at steps {kept}; {_ways_out(config, shared, kept)}"
         )
     return Parent(run, checkpoints, shared)
+
+
+def _ways_out(config: Config, shared: int, kept: list[int]) -> str:
+    """What to do where the parent keeps nothing that the run could begin with."""
+    steps = config.training.steps
+    ways = [f"leave parent out, so that all {steps} steps are trained here"]
+    if shared == steps and kept:
+        ways.append(f"set training.steps above {kept[0]}")
+    if shared < steps:
+        ways.append("choose schedule=constant or schedule=wsd for both, which agree for longer")
+    if shared:
+        ways.append(
+            f"train the parent anew with checkpoint.keep_steps=[{shared}] reuse=false and another "
+            "arm=... (a rerun passes over what is finished)"
+        )
+    return ", or ".join(ways)
 
 
 def _shared_steps(config: Config, former: Config) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lmlab.assemble import build_checkpoints
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError, DataError, LockedError
 from lmlab.run import execute
@@ -147,6 +149,27 @@ class TestExtension:
             compose([*wsd, "arm=long", "training.steps=40", f"parent={parent.path}"])
         ).run
         assert "going on from step 10" in child.log.read_text()
+
+    def test_the_ways_out_of_a_shorter_child_lead_somewhere(self, overrides) -> None:
+        constant = [*overrides, "schedule=constant", "schedule.warmup_steps=2"]
+        parent = execute(compose([*constant, "arm=long"])).run
+        child = [*constant, "arm=child", "training.steps=10"]
+        with pytest.raises(ConfigError) as told:
+            execute(compose([*child, f"parent={parent.path}"]))
+        advice = re.search(r"(checkpoint\.keep_steps=\S+) (reuse=false)", str(told.value))
+        assert advice is not None
+        kept = build_checkpoints(compose(constant), parent.checkpoints).steps()
+        assert f"set training.steps above {kept[0]}," in str(told.value)
+        anew = execute(compose([*constant, "arm=anew", *advice.groups()])).run
+        run = execute(compose([*child, "reuse=false", f"parent={anew.path}"])).run
+        assert "going on from step 10" in run.log.read_text()
+
+    def test_where_no_step_is_shared_none_is_to_be_kept(self, overrides) -> None:
+        parent = execute(compose([*overrides, "arm=short", "schedule.warmup_steps=2"])).run
+        child = [*overrides, "arm=long", "training.steps=30", "schedule.warmup_steps=3"]
+        with pytest.raises(ConfigError, match="leave parent out, so that all 30 steps") as told:
+            execute(compose([*child, f"parent={parent.path}"]))
+        assert "keep_steps" not in str(told.value)
 
     def test_another_change_is_named(self, overrides) -> None:
         parent = execute(compose([*overrides, "arm=short"])).run
