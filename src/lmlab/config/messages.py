@@ -51,8 +51,9 @@ def explain(error: Exception, overrides: Sequence[str], folder: Path) -> str:
     if unknown:
         return _no_such_key(key or unknown[1], overrides, folder)
     missing = re.search(r"Missing mandatory value: (\S+)", text)
-    if missing:
-        return f"{key or missing[1]} is missing; set {key or missing[1]}=..."
+    if missing:  # the key is of what was asked for, which may be taken from what is missing
+        name = missing[1] if "while resolving interpolation" in text else key or missing[1]
+        return f"{name} is missing; set {name}=..."
     refused = r"Value '(.*?)'.* (?:could not be converted to|is not a valid) (\w+)"
     value = re.search(refused, text, flags=re.DOTALL)
     if value:
