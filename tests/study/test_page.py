@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lmlab.study.page import _forest
 from lmlab.study.report import write_report
 
 CHROMIUM = shutil.which("chromium")
@@ -88,3 +89,46 @@ def test_nothing_outside_is_named(finished: Path) -> None:
     write_report(finished)
     text = (finished / "report.html").read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"https?://|@import|<link[^>]+stylesheet|src=", text)
+
+
+def a_row(at: str, low: float, difference: float, high: float) -> dict[str, Any]:
+    return {"at": at, "low": low, "difference": difference, "high": high}
+
+
+def test_verdicts_share_a_scale_and_show_what_lies_beyond_it() -> None:
+    own = [a_row("own", -0.03, 0.0, 0.03), a_row("own", 0.9, 1.0, 1.1), a_row("own", 0, 0.02, 9)]
+    other = [a_row("other", -0.03, 0.0, 0.03), a_row("other", -0.04, -0.01, 0.02)]
+    forest = _forest([*own, *other])
+    assert [label for _, label in forest["ticks"]] == ["-0.05", "0", "+0.05"]
+    near, far, wide = forest["rows"]["own"]
+    assert forest["rows"]["other"][0] == near, "one scale for both tables"
+    ends = forest["ticks"][0][0], forest["ticks"][-1][0]
+    assert ends[0] < near["low"] < near["difference"] < near["high"] < ends[1]
+    assert near["off"] == [] and wide["off"] == far["off"] == ["right"]
+    assert far["difference"] is None and wide["difference"] is not None
+    assert wide["high"] > ends[1]
+
+
+@needs_browser
+def test_the_verdicts_fit_a_laptop(tmp_path: Path) -> None:
+    records = Path(__file__).parents[2] / "experiments" / "ablations" / "records"
+    write_report(records, tmp_path)
+    script = """document.body.dataset.cut = Math.max(...[...document.querySelectorAll(
+      ".scroll:has(.verdicts)")].map(one => one.scrollWidth - one.clientWidth));"""
+    assert 'data-cut="0"' in browse(tmp_path / "report.html", tmp_path, 1280, script)
+
+
+def test_a_study_without_a_baseline_shows_no_verdicts(finished: Path) -> None:
+    write_report(finished)
+    with_one = (finished / "report.html").read_text("utf-8")
+    path = next(finished.glob("sweeps/*/manifest.json"))
+    manifest = json.loads(path.read_text("utf-8"))
+    manifest["comparison"] |= {"baseline": None, "replicate": None}
+    path.write_text(json.dumps(manifest), "utf-8")
+    ledger = path.with_name("ledger.jsonl")
+    rows = [row for row in ledger.read_text("utf-8").splitlines() if '"again"' not in row]
+    ledger.write_text("".join(f"{row}\n" for row in rows), "utf-8")
+    write_report(finished)
+    without = (finished / "report.html").read_text("utf-8")
+    for text in ("Verdicts</h2>", "<span>baseline's</span>"):
+        assert text in with_one and text not in without

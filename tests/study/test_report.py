@@ -20,6 +20,7 @@ from lmlab.exhibit.write import write
 from lmlab.run_folder import RunFolder
 from lmlab.study.content import _STATES, build_content
 from lmlab.study.ledger import Failure, SweepFolder, sweeps_in
+from lmlab.study.markdown import _verdicts
 from lmlab.study.records import load_study
 from lmlab.study.report import write_report
 
@@ -56,7 +57,38 @@ def test_an_open_verdict_says_how_many_seeds_more(
     text = (finished / "report.md").read_text("utf-8")
     assert re.search(r"\| again \|.*\*\*too few seeds\*\*, about \d+ more \|", text)
     page = (finished / "report.html").read_text("utf-8")
-    assert re.search(r"too few seeds</span> <small>about \d+ more</small>", page)
+    assert re.search(r"too few seeds</span><small>, about \d+ more</small>", page)
+
+
+def test_no_difference_says_how_large_a_one_is_ruled_out(finished: Path) -> None:
+    write_report(finished)
+    row = next(one for one in build_content(load_study(finished))["verdicts"]
+               if one["arm"] == "again")  # fmt: skip
+    bound = f"{max(abs(row['low']), abs(row['high'])):.4f}"
+    text = (finished / "report.md").read_text("utf-8")
+    assert f"**no difference** larger than {bound} |" in text
+    page = (finished / "report.html").read_text("utf-8")
+    assert f"no difference</span><small> larger than {bound}</small>" in page
+
+
+def test_one_seed_is_too_few_rather_than_unfinished(finished: Path) -> None:
+    path = next(finished.glob("sweeps/*/manifest.json"))
+    manifest = json.loads(path.read_text("utf-8"))
+    manifest["comparison"]["num_seeds"] = 1
+    path.write_text(json.dumps(manifest), "utf-8")
+    told = write_report(finished)
+    assert not any(line.startswith("Not finished") for line in told)
+    assert any(line.startswith("Too few seeds for a verdict: post (+0.2") for line in told)
+    assert "**too few seeds**, about 4 more |" in (finished / "report.md").read_text("utf-8")
+
+
+def test_savings_in_tokens_have_a_column_only_where_there_are_some() -> None:
+    row = {"arm": "post", "at": "own best lr", "lr": None, "seeds": 0, "mean": None, "low": None,
+           "high": None, "difference": None, "adjusted_p": None, "verdict": "missing",
+           "detail": ""}  # fmt: skip
+    quiet, telling = [row | {"tokens_told": told} for told in ("", "half of the tokens")]
+    assert "in tokens" not in "".join(_verdicts([quiet]))
+    assert "half of the tokens |" in "".join(_verdicts([quiet, telling]))
 
 
 def test_the_same_files_give_the_same_bytes(finished: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def _verdict(study: Study, verdict: Verdict) -> dict[str, Any]:
         "lr": verdict.lr,
         "baseline_lr": verdict.baseline_lr,
         "verdict": verdict.word,
-        "more_seeds": found.more_seeds if found and verdict.word == "too few seeds" else None,
+        "detail": verdict.detail,
         "told": verdict.told(study.manifest.comparison.margin, study.manifest.unit),
         "difference": _finite(found.difference if found else None),
         "low": _finite(found.low if found else None),

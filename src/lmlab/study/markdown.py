@@ -75,11 +75,14 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
 def _verdicts(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     for at in dict.fromkeys(row["at"] for row in rows):
         yield f"Each arm at {'its ' if at.startswith('own') else 'the '}{at}:\n"
-        yield from table_lines(
-            ["arm", "lr", "seeds", "mean loss", "difference", "interval", "adjusted p", "verdict",
-             "in tokens"],
-            [_verdict_row(row) for row in rows if row["at"] == at],
-        )  # fmt: skip
+        own = [row for row in rows if row["at"] == at]
+        columns = ["arm", "lr", "seeds", "mean loss", "difference", "interval", "adjusted p",
+                   "verdict"]  # fmt: skip
+        cells = [_verdict_row(row) for row in own]
+        if any(row["tokens_told"] for row in own):
+            columns.append("in tokens")
+            cells = [[*known, row["tokens_told"]] for known, row in zip(cells, own, strict=True)]
+        yield from table_lines(columns, cells)
 
 
 def _verdict_row(row: dict[str, Any]) -> list[str]:
@@ -92,8 +95,7 @@ def _verdict_row(row: dict[str, Any]) -> list[str]:
         "" if row["difference"] is None else f"{row['difference']:+.4f}",
         f"[{row['low']:+.4f}, {row['high']:+.4f}]" if known else "",
         "" if row["adjusted_p"] is None else f"{row['adjusted_p']:.2g}",
-        f"**{row['verdict']}**" + (f", about {more} more" if (more := row["more_seeds"]) else ""),
-        row["tokens_told"],
+        f"**{row['verdict']}**{row['detail']}",
     ]
 
 

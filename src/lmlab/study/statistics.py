@@ -24,6 +24,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 _DRAWS = 200_000
 _MOST_SEEDS = 1000
+SEEDS_FOR_A_CLAIM = 5  # with three, Holm's first step over eight arms is hopeless
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +77,11 @@ class Comparison:
     verdict: str
     more_seeds: int | None = None
 
+    @property
+    def bound(self) -> float:
+        """The largest difference that the interval does not rule out."""
+        return max(abs(self.low), abs(self.high))
+
 
 def compare(
     differences: Sequence[Sequence[float]], rule: Rule, family: int | None = None
@@ -102,7 +108,7 @@ def _judge(
 ) -> Comparison:
     if len(pairs) < 2:
         mean = float(np.mean(pairs)) if pairs else math.nan
-        need = max(rule.seeds - len(pairs), 1)
+        need = (rule.seeds if rule.seeds > 1 else SEEDS_FOR_A_CLAIM) - len(pairs)
         return Comparison(
             len(pairs), mean, math.nan, -math.inf, math.inf, 1.0, 1.0, "too few seeds", need
         )

@@ -47,6 +47,16 @@ class Verdict:
         known = [loss for loss in self.losses.values() if loss is not None]
         return statistics.fmean(known) if known else None
 
+    @property
+    def detail(self) -> str:
+        """What belongs behind the word: how large a difference is ruled out, or what is lacking."""
+        found = self.comparison
+        if found is not None and self.word == "no difference":
+            return f" larger than {found.bound:.4f}"
+        if found is not None and self.word == "too few seeds":
+            return f", about {found.more_seeds} more"
+        return ""
+
     def told(self, margin: float, unit: str) -> str:
         """The verdict in one sentence; ``unit`` is that of the losses."""
         found = self.comparison
@@ -59,8 +69,7 @@ class Verdict:
         if self.word in ("better", "worse"):
             return f"{self.arm} is {self.word}: {difference}"
         if self.word == "no difference":
-            bound = max(abs(found.low), abs(found.high))
-            return f"{self.arm}: no difference larger than {bound:.4f} ({difference})"
+            return f"{self.arm}: no difference{self.detail} ({difference})"
         return (
             f"{self.arm}: too few seeds for a verdict ({difference}); "
             f"{found.more_seeds} more would probably do"
@@ -168,6 +177,6 @@ def _verdict(
     word = found.verdict
     if diverged:
         word = "diverged"
-    elif found.seeds < 2 or not math.isfinite(found.difference):
+    elif found.seeds < min(2, len(own)) or not math.isfinite(found.difference):
         word = "missing"
     return Verdict(arm, at, lr, baseline_lr, word, found, losses, diverged, is_check)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -59,23 +60,51 @@ def _kind(word: str) -> str:
     return word.replace(" ", "-")
 
 
-def _forest(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, float] | None]]:
-    """Places of differences and interval ends in per cent of one scale for each table."""
-    found: dict[str, list[dict[str, float] | None]] = {}
-    for at in dict.fromkeys(row["at"] for row in rows):
-        own = [row for row in rows if row["at"] == at]
-        known = [row for row in own if None not in (row["difference"], row["low"], row["high"])]
-        # A single arm far off must not press all others into one line.
-        ends = sorted(abs(row[key]) for row in known for key in ("low", "high"))
-        most = ends[int(0.8 * (len(ends) - 1))] * 1.25 if ends else 1.0
+def _forest(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Where differences and interval ends lie on one scale for all tables.
 
-        def place(value: float, most: float = most or 1.0) -> float:
-            return round(50 + 50 * max(-1.0, min(1.0, value / most)), 2)
+    Returns:
+        ``ticks`` as pairs of place and label, and for each table its ``rows``: the places of an
+        interval's ends and of the difference in per cent, and the sides to which one of them lies
+        off the scale.
+    """
+    known = [row for row in rows if None not in (row["difference"], row["low"], row["high"])]
+    # A few arms far off must not press all others into one line.
+    ends = sorted(abs(row[key]) for row in known for key in ("low", "high"))
+    most = _round_up(ends[int(0.7 * (len(ends) - 1))]) if ends else 1.0
 
-        found[at] = [
-            {key: place(row[key]) for key in ("low", "difference", "high")}
-            if row in known
-            else None
-            for row in own
-        ]
-    return found
+    def place(value: float) -> float:
+        return round(50 + _REACH * max(-_EDGE, min(_EDGE, value / most)), 2)
+
+    def places(row: dict[str, Any]) -> dict[str, Any]:
+        values = [row[key] for key in ("low", "difference", "high")]
+        return {
+            "low": place(row["low"]),
+            "high": place(row["high"]),
+            "difference": place(row["difference"]) if abs(row["difference"]) <= most else None,
+            "off": [
+                side
+                for side, beyond in (("left", min(values) < -most), ("right", max(values) > most))
+                if beyond
+            ],
+        }
+
+    return {
+        "ticks": [
+            (place(share * most), f"{share * most:+g}" if share else "0") for share in (-1, 0, 1)
+        ],
+        "rows": {
+            at: [places(row) if row in known else None for row in rows if row["at"] == at]
+            for at in dict.fromkeys(row["at"] for row in rows)
+        },
+    }
+
+
+_REACH = 40  # per cent from the middle to either end of the scale
+_EDGE = 1.15  # of that, to where bars are cut off and arrows begin
+
+
+def _round_up(value: float) -> float:
+    """The next of 1, 2 and 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
+    return next(lead * power for lead in (1, 2, 5, 10) if lead * power >= value)
