@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+import lmlab
 from lmlab.device import resolve_device
 from lmlab.errors import ConfigError
 
@@ -21,10 +24,15 @@ def test_what_changes_the_result_is_in_the_identity() -> None:
         assert resolve_device(**SETTINGS | change).identity() != one.identity()
 
 
-@pytest.mark.parametrize("device", ["cuda:99", "cpu:1"])
+@pytest.mark.parametrize("device", ["cuda:99", "cpu:1", "cuda:x", "tpu"])
 def test_a_device_that_is_not_here_is_told_with_those_that_are(device: str) -> None:
     with pytest.raises(ConfigError, match=rf"runtime.device={device}.*available: auto, cpu"):
         resolve_device(**SETTINGS | {"device": device})
+
+
+def test_a_device_is_told_under_the_key_that_was_given(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^device=cuda:99: .*or leave device=auto$"):
+        lmlab.load(tmp_path, device="cuda:99")
 
 
 def test_the_policy_is_applied_and_taken_back_by_the_next() -> None:

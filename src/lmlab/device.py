@@ -114,19 +114,20 @@ def resolve_device(*, device: str, policy: str, compile: bool, threads: int | st
     )
 
 
-def resolve_place(device: str) -> torch.device:
-    """The device that a setting means on this machine. Raises :class:`ConfigError`."""
+def resolve_place(device: str, key: str = "runtime.device") -> torch.device:
+    """The device that the setting ``key`` means on this machine. Raises :class:`ConfigError`."""
     available = {"cpu": 1, "mps": int(torch.backends.mps.is_available())}
     available["cuda"] = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
     kind, _, index = device.partition(":")
-    if int(index or 0) >= available.get(kind, 0):
+    number = index or "0"
+    if not number.isdecimal() or int(number) >= available.get(kind, 0):
         here = ["auto", "cpu", *(["mps"] if available["mps"] else [])]
         here += [f"cuda:{i}" for i in range(available["cuda"])]
         raise ConfigError(
-            f"runtime.device={device}: there is no such device here; "
-            f"available: {', '.join(here)}; choose one of these or leave runtime.device=auto"
+            f"{key}={device}: there is no such device here; available: {', '.join(here)}; "
+            f"choose one of these or leave {key}=auto"
         )
     return torch.device(device)
 

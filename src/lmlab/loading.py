@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from lmlab import assemble
 from lmlab.checkpoint import find_weights, read_weights
 from lmlab.config.compose import Config, compose, load_frozen, plain, thaw
-from lmlab.device import resolve_device
+from lmlab.device import resolve_place
 from lmlab.errors import ConfigError, DataError
 from lmlab.hf.reading import from_hf, read
 from lmlab.hf.weights import Imported
@@ -44,10 +44,10 @@ def load(folder: str | Path, *, checkpoint: str = "best", device: str = "auto") 
     """
     if checkpoint not in ("best", "last"):
         raise ConfigError(f"checkpoint={checkpoint}: accepted is best or last")
-    place = resolve_device(device=device, policy="exact", compile=False, threads="auto")
+    place = resolve_place(device, key="device")
     path = Path(folder)
     model, tokenizer = _load_run(path, checkpoint) if is_run(path) else _load_hf(path)
-    return Loaded(model.to(place.device).eval(), tokenizer)
+    return Loaded(model.to(place).eval(), tokenizer)
 
 
 def is_run(folder: Path) -> bool:
