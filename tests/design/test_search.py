@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable
@@ -62,6 +63,15 @@ def test_the_optimum_and_the_edge_are_found(shift: float, room: float, seeds: in
         assert sound <= edge < broken
         assert broken / sound <= 1.5
     assert len(tried) <= 6 + 5 * seeds + 10
+
+
+@pytest.mark.parametrize("edge", [0.04, 0.07])
+def test_no_rate_is_tried_twice_in_all_but_its_last_digit(edge: float) -> None:
+    # The grid has 0.0533 half a step above 0.03; bisection of its neighbours would have 0.0534.
+    tried = carry_out(a_search(), curve(2e-2, edge))
+    rates = sorted({rate for rate, _ in tried})
+    assert 0.0533 in rates
+    assert all(above / below > 1.02 for below, above in itertools.pairwise(rates))
 
 
 def test_noise_moves_the_answer_little() -> None:

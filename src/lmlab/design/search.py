@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 FARTHEST = 1000.0  # ratio to the first rate, to either side, that the grid may reach
+_SAME = 0.01  # relative; the grid and bisection are rounded each by itself
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Search:
             if (rate, first) not in tried or self.is_usable(rate, tried[rate, first], tried)
         ]
         runs += [(rate, seed) for seed in self.seeds for rate in usable]
-        return list(dict.fromkeys(runs + self._edge_runs(tried)))
+        return list(dict.fromkeys(runs + self._edge_runs(tried, window)))
 
     def best(self, tried: Tried) -> float | None:
         """The best rate, once the search has ended; None before, or if no rate trains.
@@ -152,7 +153,8 @@ class Search:
         step = math.log(best / self.start) / math.log(self.factor)
         return [self._rate(round(2 * step) / 2 + shift) for shift in (-1, -0.5, 0, 0.5, 1)]
 
-    def _edge_runs(self, tried: Tried) -> list[tuple[float, int]]:
+    def _edge_runs(self, tried: Tried, window: Sequence[float]) -> list[tuple[float, int]]:
+        """The next run towards the edge; one of the window's where that has as good a rate."""
         first = self.seeds[0]
         sound, broken = self.edge(tried)
         if sound is None:
@@ -162,7 +164,13 @@ class Search:
             return [(self._rate(steps), first)] if steps <= self._most_steps else []
         if broken / sound <= self.edge_ratio:
             return []
-        return [(_rounded(math.sqrt(sound * broken)), first)]
+        middle = math.sqrt(sound * broken)
+        shared = [
+            rate
+            for rate in window
+            if sound < rate < broken and math.isclose(rate, middle, rel_tol=_SAME)
+        ]
+        return [(rate, first) for rate in shared or [_rounded(middle)]]
 
     def _best_of(self, rates: Sequence[float], tried: Tried) -> float | None:
         losses = {}
