@@ -107,6 +107,8 @@ def test_verdicts_share_a_scale_and_show_what_lies_beyond_it() -> None:
     assert near["off"] == [] and wide["off"] == far["off"] == ["right"]
     assert far["difference"] is None and wide["difference"] is not None
     assert wide["high"] > ends[1]
+    alike = _forest([a_row("own", low, 0.0, 0.04) for low in (-0.001, -0.002, -0.09)])
+    assert [row["off"] for row in alike["rows"]["own"]] == [[], [], []], "none is far off"
 
 
 @needs_browser

@@ -23,6 +23,8 @@ from lmlab.study.ledger import Failure, SweepFolder, sweeps_in
 from lmlab.study.markdown import _verdicts
 from lmlab.study.records import load_study
 from lmlab.study.report import write_report
+from lmlab.study.statistics import Rule, compare
+from lmlab.study.verdicts import OWN_RATE, Verdict
 
 WriteStudy = Callable[..., Path]
 
@@ -69,6 +71,12 @@ def test_no_difference_says_how_large_a_one_is_ruled_out(finished: Path) -> None
     assert f"**no difference** larger than {bound} |" in text
     page = (finished / "report.html").read_text("utf-8")
     assert f"no difference</span><small> larger than {bound}</small>" in page
+
+
+def test_a_bound_is_never_told_as_zero() -> None:
+    same = compare([[0.0, 1e-6, 0.0, -1e-6]], Rule(seeds=4))[0]
+    verdict = Verdict("post", OWN_RATE, None, None, same.verdict, same, {})
+    assert verdict.detail == " larger than 0.0001"
 
 
 def test_one_seed_is_too_few_rather_than_unfinished(finished: Path) -> None:

@@ -52,7 +52,7 @@ class Verdict:
         """What belongs behind the word: how large a difference is ruled out, or what is lacking."""
         found = self.comparison
         if found is not None and self.word == "no difference":
-            return f" larger than {found.bound:.4f}"
+            return f" larger than {max(found.bound, 1e-4):.4f}"  # never 0, by rounding
         if found is not None and self.word == "too few seeds":
             return f", about {found.more_seeds} more"
         return ""

@@ -71,7 +71,8 @@ def _forest(rows: list[dict[str, Any]]) -> dict[str, Any]:
     known = [row for row in rows if None not in (row["difference"], row["low"], row["high"])]
     # A few arms far off must not press all others into one line.
     ends = sorted(abs(row[key]) for row in known for key in ("low", "high"))
-    most = _round_up(ends[int(0.7 * (len(ends) - 1))]) if ends else 1.0
+    far = 3 * ends[int(0.7 * (len(ends) - 1))] if ends else 0.0
+    most = _round_up(max((end for end in ends if end <= far), default=1.0))
 
     def place(value: float) -> float:
         return round(50 + _REACH * max(-_EDGE, min(_EDGE, value / most)), 2)
