@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lmlab.accounting.units import duration, show_bytes
 from lmlab.study.records import RunRecord
 
 COLUMNS = ["of a run", "predicted", "actual", "actual / predicted", "least and most", "runs"]
-_QUANTITIES = {
+_QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
     "seconds": ("time", duration),
     "training_seconds": ("time of its steps", duration),
     "peak_bytes": ("peak memory", show_bytes),
