@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,24 @@ def test_what_the_gate_refuses(override: str, told: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         compose([override])
     assert all(part in str(caught.value) for part in told), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [
+        ("steps=3", "training.steps"),
+        ("training.lr=3", "optim.lr"),
+        ("train.steps=3", "training.steps"),
+        ("optim.lrr=3", "optim.lr"),
+        ("modle=tiny", "model"),
+        ("+training.ema=0.9", None),
+    ],
+)
+def test_the_nearest_setting_is_that_of_the_nearest_name(word: str, near: str | None) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose([word])
+    found = re.search(r'did you mean "(.*?)"', str(caught.value))
+    assert (found and found[1]) == near
 
 
 def test_knobs_left_over_from_another_option_are_refused() -> None:

@@ -153,9 +153,12 @@ def no_such_setting(given: str, key: str, known: Sequence[str]) -> str:
     """Say that the dotted ``key``, which was ``given`` so, is none of the ``known`` ones."""
     if key in RETIRED:
         return f"{key}: there is no such setting any more; use {RETIRED[key]}"
-    parent, _, _ = key.rpartition(".")
+    parent, _, own = key.rpartition(".")
     siblings = sorted({name for name in known if name.rpartition(".")[0] == parent})
-    near = did_you_mean(key, siblings) or did_you_mean(key, known)
+    # Names are compared without what stands before them, which all siblings share.
+    elsewhere = [name for name in known if name.rpartition(".")[2] == own]
+    alike = [name for name in siblings if did_you_mean(own, [name.rpartition(".")[2]])]
+    near = did_you_mean(key, elsewhere or alike)
     accepted = f"; accepted here are {', '.join(siblings)}" if siblings and parent else ""
     return _with_help(f"{given}: there is no setting {key}{accepted}{near}")
 
