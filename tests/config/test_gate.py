@@ -51,12 +51,13 @@ def test_annotations_are_told_in_words() -> None:
         "str | list[str]",
         "'Sequence[float]'",
         "Path",
+        "dict[str, int]",
         "a.B",
         None,
     ]
     assert [in_words(annotation) for annotation in annotations] == [
         "a number", "a whole number or null", "a text or a list of texts", "a list of numbers",
-        "a path", "a.B", "Any",
+        "a path", "names with values, {name: value}", "a.B", "Any",
     ]  # fmt: skip
 
 

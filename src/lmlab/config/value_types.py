@@ -13,7 +13,7 @@ _SEQUENCES = {"list", "tuple", "Sequence", "Iterable", "Collection", "set", "fro
 
 _ONE = {
     "float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text",
-    "Path": "a path", "None": "null",
+    "Path": "a path", "None": "null", "dict": "names with values, {name: value}",
 }  # fmt: skip
 _SEVERAL = {"float": "numbers", "int": "whole numbers", "str": "texts", "Path": "paths"}
 
