@@ -1,4 +1,4 @@
-"""A scale sets the sizes of its own model, and leaves a model or tokenizer that is asked for whole."""
+"""A scale sets the sizes of its own model, and leaves what is asked for whole."""
 
 from __future__ import annotations
 
