@@ -29,7 +29,7 @@ train: $(VENV)/.installed ## train the default model and show its text (ARGS="mo
 test: $(VENV)/.installed ## run the tests (ARGS="-k tokenizer" selects some)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not long" $(ARGS)
 
-test-long: $(VENV)/.installed ## run those left out there: many kills at random, many simulated studies
+test-long: $(VENV)/.installed ## run those left out there: pages as typed, many kills at random, every shape of a model
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m long $(ARGS)
 
 test-slurm: $(VENV)/.installed ## run the tests that start a private Slurm (ARGS="-k usr2" selects some)

@@ -46,7 +46,7 @@ def type_page(page: Path, home: Path) -> dict[str, str]:
     return printed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_typed_as_written(page: Path, tmp_path: Path) -> None:
     printed = type_page(page, tmp_path)
