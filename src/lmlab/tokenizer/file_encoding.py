@@ -25,7 +25,7 @@ from lmlab.tokenizer.utf8 import not_utf8
 
 _PART_BYTES = 2 << 20
 _LARGEST_WRITE = 1 << 30
-_EARLY_PARTS = 4  # for each thread, encoded before those that come before them
+_EARLY_PARTS = 2  # for each thread, encoded before those that come before them
 
 
 class Place(NamedTuple):
