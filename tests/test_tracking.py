@@ -192,7 +192,7 @@ def test_trouble_with_the_server_means_offline_with_one_warning(
         tracker.finish(0)
         ended = time.monotonic() - started
     print(f"{kind}: the run waited {waited:.2f} s at its start, {ended:.1f} s to the end")
-    assert ended < 60, "it hangs"
+    assert ended < 25, "it hangs"
     warnings = [record for record in caplog.records if record.name.startswith("lmlab")]
     assert len(warnings) == 1
     assert told in warnings[0].getMessage()
@@ -272,9 +272,9 @@ def test_a_wandb_that_fails_ends_the_tracking_only(
     for _ in range(3):
         tracker.log(ROWS[0])
     tracker.samples([])
-    assert time.monotonic() - started < 4.0, "the run waits for nobody"
+    assert time.monotonic() - started < 1, "the run waits for nobody"
     tracker.finish(0)
-    assert time.monotonic() - started < 50, "it waits for a wandb of 60 s"
+    assert time.monotonic() - started < 20
     assert caplog.text.count(told) == 1
     assert len([record for record in caplog.records if record.name == "lmlab.tracking"]) == 1
 
