@@ -63,7 +63,7 @@ MUTATIONS = [
              "    pass", "tests/test_tracking.py -k behind"),
     Mutation("graphs of long steps", "graphed.py", 'device.type == "cuda" and is_small and', 'device.type == "cuda" and',
              "tests/test_graphed.py"),
-    Mutation("a merge again counts again", "tokenizer/tokenizer.py", "dict.fromkeys(merges)", "list(merges)",
+    Mutation("a merge again counts again", "tokenizer/vocabulary.py", "dict.fromkeys(merges)", "list(merges)",
              "tests/tokenizer/test_saved_tokenizers.py"),
     Mutation("a library for another processor", "native.py", "_told_by(compiler), _processor()]",
              "_told_by(compiler)]", "tests/test_native.py"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmlab.errors import DataError
 from lmlab.io import hash_json
-from lmlab.tokenizer import checked, files
+from lmlab.tokenizer import checked, files, vocabulary
 from lmlab.tokenizer.checked import Checked
 from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.kernels import library
@@ -63,7 +63,7 @@ class Tokenizer:
         *,
         pattern: str = GPT2_PATTERN,
     ) -> None:
-        _check_types(vocab, pattern)
+        vocabulary.check_types(vocab, pattern)
         self.vocab = dict(sorted(vocab.items()))
         self.merges = list(merges)
         self.special_tokens = list(special_tokens or [])
@@ -75,7 +75,7 @@ class Tokenizer:
         for value in special_bytes:
             if value not in known:
                 self.vocab[len(self.vocab)] = value
-        _check_ids(self.vocab)
+        vocabulary.check_ids(self.vocab)
         self._special_ids = {
             special_bytes[value]: index
             for index, value in self.vocab.items()
@@ -86,8 +86,8 @@ class Tokenizer:
         for index, value in self.vocab.items():
             if index not in reserved:
                 ids.setdefault(value, index)  # two merges may have one result
-        self._merge_ids = _merge_ids(self.merges, ids)
-        self.byte_ids = _byte_ids(ids)
+        self._merge_ids = vocabulary.merge_ids(self.merges, ids)
+        self.byte_ids = vocabulary.byte_ids(ids)
         self._lengths = array("I", map(len, self.vocab.values()))
         if pattern not in KINDS:
             _ = self._pretokenizer  # raises for what is no pattern
@@ -359,48 +359,3 @@ class Tokenizer:
                 self._cache.clear()
             self._cache[pretoken] = ids
         return ids
-
-
-def _check_types(vocab: dict[int, bytes], pattern: str) -> None:
-    odd = next((index for index in vocab if type(index) is not int), None)
-    if odd is not None:
-        raise DataError(f"the vocabulary has {odd!r} for an id: accepted are whole numbers")
-    if not isinstance(pattern, str):
-        raise DataError(f"pattern={pattern!r}: accepted is a regular expression")
-
-
-def _check_ids(vocab: dict[int, bytes]) -> None:
-    if list(vocab) != list(range(len(vocab))):
-        odd = next(index for index, place in enumerate(vocab) if index != place)
-        raise DataError(f"the vocabulary's ids are not 0 to {len(vocab) - 1}: {odd} is missing")
-
-
-def _byte_ids(ids: dict[bytes, int]) -> list[int]:
-    missing = [byte for byte in range(256) if bytes([byte]) not in ids]
-    if missing:
-        raise DataError(
-            f"the vocabulary lacks {len(missing)} of the 256 single bytes, the first of them "
-            f"{missing[0]:#04x}"
-        )
-    return [ids[bytes([byte])] for byte in range(256)]
-
-
-def _merge_ids(merges: Sequence[tuple[bytes, bytes]], ids: dict[bytes, int]) -> array[int]:
-    """Left, right and resulting id of each merge, the same merge once: where it first stands."""
-    distinct = dict.fromkeys(merges)
-    found = array("i", bytes(12 * len(distinct)))
-    try:
-        found[0::3] = array("i", [ids[left] for left, _ in distinct])
-        found[1::3] = array("i", [ids[right] for _, right in distinct])
-        found[2::3] = array("i", [ids[left + right] for left, right in distinct])
-        return found
-    except KeyError:
-        rank, left, right, part = next(
-            (rank, left, right, part)
-            for rank, (left, right) in enumerate(merges)
-            for part in (left, right, left + right)
-            if part not in ids
-        )
-        raise DataError(
-            f"merge {rank}, {left!r} + {right!r}, needs {part!r}: the vocabulary lacks it"
-        ) from None
