@@ -50,12 +50,12 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn system errors raised inside into :class:`DataError` naming ``path``."""
+def reading(named: Path | str) -> Iterator[None]:
+    """Turn system errors raised inside into :class:`DataError` that says what was ``named``."""
     try:
         yield
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{named} cannot be read: {error.strerror or error}") from error
 
 
 def make_folder(path: Path) -> Path:

@@ -118,6 +118,8 @@ def _texts(paths: Sequence[Path]) -> list[Path]:
 
 def _check_target(path: Path, read: Sequence[Path], force: bool) -> None:
     """Refuse to write a token file over what is read; over something else where not forced."""
+    from lmlab.data.token_file import is_sidecar
+
     if path.suffix != ".bin":
         raise ConfigError(f"--to {path}: accepted is a name that ends in .bin")
     if path.is_dir():
@@ -128,8 +130,6 @@ def _check_target(path: Path, read: Sequence[Path], force: bool) -> None:
             raise ConfigError(
                 f"--to {path}: this would replace {written}, which is read; choose another name"
             )
-    from lmlab.data.token_file import is_sidecar
-
     there = sidecar if sidecar.exists() else path
     if there.exists() and not force and not is_sidecar(there):
         raise ConfigError(

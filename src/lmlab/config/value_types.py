@@ -9,8 +9,6 @@ import ast
 from typing import Any
 
 _SEQUENCES = {"list", "tuple", "Sequence", "Iterable", "Collection", "set", "frozenset"}
-
-
 _ONE = {
     "float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text",
     "Path": "a path", "None": "null", "dict": "names with values, {name: value}",

@@ -157,7 +157,7 @@ def _check_file(key: str, path: Path) -> None:
         raise DataError(f"{key}={path} is a folder: name the text file in it")
     if not path.is_file():
         raise DataError(f"{key}={path}: there is no such file{_nearest(path)}")
-    with reading(Path(f"{key}={path}")), open(path, "rb") as file:
+    with reading(f"{key}={path}"), open(path, "rb") as file:
         if not file.read(1):
             raise DataError(f"{key}={path} is empty: give some text")
 

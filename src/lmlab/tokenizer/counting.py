@@ -101,7 +101,7 @@ class _Source:
         advance: Callable[[int], object],
     ) -> None:
         self._cut, self._specials, self._advance = kernels["cut"], specials, advance
-        self._known, self._paths = list(paths), list(reversed(paths))
+        self._all, self._paths = list(paths), list(reversed(paths))
         self._piece_bytes = piece_bytes
         self._lock = threading.Lock()
         self._malformed: list[tuple[int, int]] = []
@@ -129,7 +129,7 @@ class _Source:
             malformed = table.count(buffer, size)
             if malformed is not None:
                 with self._lock:  # the first in the text is told
-                    self._malformed.append((self._known.index(path), start + malformed))
+                    self._malformed.append((self._all.index(path), start + malformed))
                 self.close()
                 return
 
@@ -137,7 +137,7 @@ class _Source:
         """Raise :class:`DataError` if a malformed byte was met."""
         if self._malformed:
             number, place = min(self._malformed)
-            raise not_utf8(self._known[number], place)
+            raise not_utf8(self._all[number], place)
 
     def _next(self, buffer: Array) -> tuple[Array, int, Path, int]:
         """The buffer (or a larger one) with the next piece, its size, its file and place."""

@@ -13,6 +13,8 @@ from lmlab.study.figure_style import COLOURS
 
 _HERE = Path(__file__).parent
 STYLE = (_HERE / "page.css").read_text("utf-8")
+_REACH = 40  # per cent from the middle to either end of the verdicts' scale
+_EDGE = 1.15  # of that, to where bars are cut off and arrows begin
 
 
 def render_page(content: dict[str, Any]) -> str:
@@ -99,10 +101,6 @@ def _forest(rows: list[dict[str, Any]]) -> dict[str, Any]:
             for at in dict.fromkeys(row["at"] for row in rows)
         },
     }
-
-
-_REACH = 40  # per cent from the middle to either end of the scale
-_EDGE = 1.15  # of that, to where bars are cut off and arrows begin
 
 
 def _round_up(value: float) -> float:
