@@ -27,20 +27,20 @@ train: $(VENV)/.installed ## train the default model and show its text (ARGS="mo
 	@$(BIN)/python -m lmlab.train $(ARGS)
 
 test: $(VENV)/.installed ## run the tests (ARGS="-k tokenizer" selects some)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not long" $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not long and not slurm" $(ARGS)
 
 test-long: $(VENV)/.installed ## run those left out there: pages as typed, many kills at random, every shape of a model
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m long $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "long and not slurm" $(ARGS)
 
 test-slurm: $(VENV)/.installed ## run the tests that start a private Slurm (ARGS="-k usr2" selects some)
-	@$(BIN)/python -m pytest tests/slurm --numprocesses 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -m slurm --numprocesses 2 --dist worksteal $(ARGS)
 
 # Beside the other packages and not among them: torch on a CPU would find Triton and try to use it.
 # Nor is it in constraints.txt, since torch for CUDA brings a version of its own.
 test-triton: $(VENV)/.installed ## run the tests of the GPU's kernels without one, interpreted (fetches a large package)
 	@test -d $(VENV)/triton || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--no-deps --target $(VENV)/triton triton==3.9.0
-	@TRITON_INTERPRET=1 PYTHONPATH=$(VENV)/triton $(BIN)/python -m pytest tests/nn/test_triton.py $(ARGS)
+	@TRITON_INTERPRET=1 PYTHONPATH=$(VENV)/triton $(BIN)/python -m pytest tests/integration/triton/test_triton_kernels.py $(ARGS)
 
 # A study of conf/experiment goes by its name there.
 STUDIES := $(basename $(notdir $(wildcard conf/experiment/*.yaml)))

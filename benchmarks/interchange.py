@@ -18,8 +18,9 @@ from pathlib import Path
 import tiktoken
 from tokenizers import Tokenizer as HfTokenizer
 
-from lmlab.tokenizer import Tokenizer, interchange, train_bpe
-from lmlab.tokenizer.tiktoken_form import to_tiktoken
+from lmlab.tokenizer import Tokenizer, train_bpe
+from lmlab.tokenizer.formats import convert
+from lmlab.tokenizer.formats.tiktoken import to_tiktoken
 
 _PIECE = 1 << 20  # characters at a time: Hugging Face's library takes much memory for a text
 
@@ -32,7 +33,7 @@ def main() -> int:
     given = parser.parse_args()
     texts: list[Path] = given.texts
     if given.tokenizer:
-        tokenizer = interchange.read(given.tokenizer)
+        tokenizer = convert.read(given.tokenizer)
     else:
         tokenizer = train_bpe(texts[0], 8192, ["<|endoftext|>"])
     with tempfile.TemporaryDirectory() as name:
@@ -42,9 +43,9 @@ def main() -> int:
 
 def _readers(tokenizer: Tokenizer, folder: Path) -> dict[str, Callable[[str], list[int]]]:
     readers: dict[str, Callable[[str], list[int]]] = {"lmlab": tokenizer.encode}
-    for form in interchange.FORMS:
-        interchange.write(tokenizer, folder / form, form)
-        again = interchange.read(folder / form)
+    for form in convert.FORMS:
+        convert.write(tokenizer, folder / form, form)
+        again = convert.read(folder / form)
         same = "the same" if again.hash == tokenizer.hash else "DIFFERENT"
         print(f"written as {form} and read back: {same}")
     theirs = HfTokenizer.from_file(str(folder / "hf" / "tokenizer.json"))

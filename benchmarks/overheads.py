@@ -82,18 +82,20 @@ class Clock:
 
 def run_timed(words: list[str], result: Path) -> None:
     """Train in this process with timers around everything; write the seconds of each part."""
-    from lmlab import run, session, trainer
-    from lmlab.background import InBackground
-    from lmlab.checkpoint import Checkpoints
+    from lmlab import run
     from lmlab.config.compose import compose
-    from lmlab.gradients import Gradients
     from lmlab.run_folder import RunFolder
-    from lmlab.validation import Evaluator
+    from lmlab.runs import session
+    from lmlab.runtime.background import InBackground
+    from lmlab.training import trainer
+    from lmlab.training.checkpoint import Checkpoints
+    from lmlab.training.evaluator import Evaluator
+    from lmlab.training.gradient_accumulation import GradientAccumulator
 
     clock = Clock()
     clock.around(trainer.Trainer, "train", "rest", always=True)
     clock.around(trainer.Trainer, "_fetch", "data")
-    clock.around(Gradients, "__call__", "step")
+    clock.around(GradientAccumulator, "__call__", "step")
     clock.around(trainer, "clip_gradients", "step")
     clock.around(trainer.Trainer, "_update", "step")
     clock.around(Evaluator, "evaluate", "evaluation")
@@ -115,7 +117,7 @@ def run_timed(words: list[str], result: Path) -> None:
         return bar
 
     trainer.progress = progress  # type: ignore[assignment]
-    run.show_log()
+    run.log_to_stderr()
     outcome = run.execute(compose(words))
     assert outcome.run.status()["status"] == "done"
     result.write_text(json.dumps({"parts": clock.seconds, "background": clock.background}))

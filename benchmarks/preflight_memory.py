@@ -15,13 +15,13 @@ import sys
 
 import torch
 
-from lmlab import resolve
 from lmlab.accounting.units import show_bytes
 from lmlab.config.compose import Config, compose
-from lmlab.device import is_out_of_memory
 from lmlab.preflight.calibration import Calibration
 from lmlab.preflight.forecast import costs_of, largest_pass
-from lmlab.preflight.measuring import calibrate
+from lmlab.preflight.measurement import calibrate
+from lmlab.runs import auto_settings
+from lmlab.runtime.device import is_out_of_memory
 
 CASES = {"small_17m": (32, (64, 128, 256)), "gpt2_small": (4, (8, 16))}
 SHARE = 0.25  # of the device's memory that the largest batch shall fit into
@@ -41,7 +41,7 @@ def configured(model: str, batch: int, compiled: bool) -> Config:
 def measure(model: str, batch: int, compiled: bool) -> Calibration | None:
     """A few steps; None where they do not fit."""
     config = configured(model, batch, compiled)
-    device = resolve.build_device(config)
+    device = auto_settings.build_device(config)
     device.apply()
     torch.compiler.reset()
     try:
@@ -67,7 +67,7 @@ def compare(model: str, first: int, batches: tuple[int, ...], compiled: bool) ->
     how = "compiled" if compiled else "eager"
     for batch in batches:
         config = configured(model, batch, compiled)
-        costs = costs_of(config, resolve.build_device(config))
+        costs = costs_of(config, auto_settings.build_device(config))
         assert costs is not None
         held = costs.memory
         fixed = held.parameters + held.optimizer + held.workspace
@@ -85,7 +85,7 @@ def compare(model: str, first: int, batches: tuple[int, ...], compiled: bool) ->
 def fill(model: str, first: int, known: Calibration, compiled: bool) -> None:
     """Try the predicted largest batch, and one that is 15 % larger, in a part of the memory."""
     config = configured(model, first, compiled)
-    costs = costs_of(config, resolve.build_device(config))
+    costs = costs_of(config, auto_settings.build_device(config))
     assert costs is not None
     whole = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(SHARE)

@@ -17,16 +17,17 @@ import time
 import numpy as np
 import torch
 
-from lmlab import assemble, resolve
+from lmlab.build import factory
 from lmlab.config.compose import compose
 from lmlab.data.batches import Batches
-from lmlab.device import Device
+from lmlab.distributed.communicator import ALONE, Communicator
+from lmlab.distributed.data_parallel import DataParallelGradients
+from lmlab.distributed.process_group import join
 from lmlab.optim.clip import clip_gradients
-from lmlab.ranks.group import join
-from lmlab.ranks.ranks import ALONE, Ranks
-from lmlab.ranks.world import World
-from lmlab.replicas import MeanGradients
-from lmlab.train_state import TrainState
+from lmlab.runs import auto_settings
+from lmlab.runtime.device import Device
+from lmlab.runtime.launch_env import LaunchEnv
+from lmlab.training.state import TrainState
 
 
 def main() -> None:
@@ -37,23 +38,23 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=10, help="a turn")
     arguments = parser.parse_args()
     config = compose(arguments.settings)
-    device = resolve.build_device(config)
-    with join("ddp", World()) as group:
+    device = auto_settings.build_device(config)
+    with join("ddp", LaunchEnv()) as group:
         device = group.place(device)
         device.apply()
-        state = assemble.build_state(config, device)
-        gradients = assemble.build_gradients(config, state.model, device)
+        state = factory.build_state(config, device)
+        gradients = factory.build_gradients(config, state.model, device)
         batches = Batches(
             np.random.default_rng(0).integers(0, config.model.vocab_size, 1 << 22, np.uint16),
             context_length=config.model.context_length,
             batch_size=config.training.batch_size,
             seed=0,
         )
-        kinds: dict[str, Ranks] = {"no group": ALONE, "one rank": group}
+        kinds: dict[str, Communicator] = {"no group": ALONE, "one rank": group}
         took: dict[str, list[float]] = {name: [] for name in kinds}
         for turn in range(arguments.turns + 1):
             for name, ranks in kinds.items():
-                mean = MeanGradients(gradients, state.model, ranks)
+                mean = DataParallelGradients(gradients, state.model, ranks)
                 seconds = timed(state, mean, ranks, batches, device, arguments.updates)
                 if turn:  # the first warms up
                     took[name].append(seconds)
@@ -75,8 +76,8 @@ def main() -> None:
 
 def timed(
     state: TrainState,
-    gradients: MeanGradients,
-    ranks: Ranks,
+    gradients: DataParallelGradients,
+    ranks: Communicator,
     batches: Batches,
     device: Device,
     updates: int,

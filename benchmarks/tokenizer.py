@@ -199,7 +199,7 @@ def distinct_words(folder: Path) -> Path:
 def prepare(gpt2: Path, folder: Path) -> dict[str, str]:
     """GPT-2's vocabulary in the forms that the libraries read."""
     sys.path.insert(0, str(JOBS.parent))
-    files = importlib.import_module("lmlab.tokenizer.files")
+    files = importlib.import_module("lmlab.tokenizer.serialization")
     vocab = files.parse(gpt2, files.read(gpt2))["vocab"]
     ranks = folder / "ranks.tiktoken"
     ranks.write_bytes(

@@ -31,9 +31,9 @@ from report import Report
 from tokenizer import prepare
 from tokenizer_jobs import END, PATTERN, tiktoken_encoding
 
-from lmlab.data.encoding import encode_to
+from lmlab.data.corpus_encoding import encode_to
 from lmlab.tokenizer import Tokenizer, train_bpe
-from lmlab.tokenizer.alphabet import from_printable
+from lmlab.tokenizer.formats.byte_alphabet import from_printable
 
 PART_CHARACTERS = 1 << 20
 TEMPLATES = ("a{}b", " {} ", "1{}\n", "  {}'s")

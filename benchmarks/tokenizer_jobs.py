@@ -105,7 +105,7 @@ def lmlab_train(settings: Settings) -> dict[str, Any]:
 
 def lmlab_file(settings: Settings) -> dict[str, Any]:
     """lmlab, file to token file as a run does it, synchronized to the disk at the end."""
-    from lmlab.data.encoding import encode_to
+    from lmlab.data.corpus_encoding import encode_to
     from lmlab.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(settings["gpt2"])

@@ -27,7 +27,9 @@ Step = Callable[[Tensor, Tensor], Tensor]
 
 def lmlab(settings: dict[str, Any]) -> Step:
     """The step of a run: its own gradients, clipping and optimizer, as the trainer calls them."""
-    assemble, resolve = map(importlib.import_module, ("lmlab.assemble", "lmlab.resolve"))
+    assemble, resolve = map(
+        importlib.import_module, ("lmlab.build.factory", "lmlab.runs.auto_settings")
+    )
     compose = importlib.import_module("lmlab.config.compose").compose
     clip = importlib.import_module("lmlab.optim.clip").clip_gradients
     shape = settings["shape"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lmlab.loading import Loaded
+    from lmlab.runs.load import Loaded
 
 __all__ = ["load"]
 __version__ = "0.1.0"
@@ -18,8 +18,8 @@ __version__ = "0.1.0"
 def load(folder: str | Path, *, checkpoint: str = "best", device: str = "auto") -> Loaded:
     """Load a trained model and its tokenizer: ``model, tokenizer = lmlab.load(run_folder)``.
 
-    See :func:`lmlab.loading.load`.
+    See :func:`lmlab.runs.load.load`.
     """
-    from lmlab.loading import load as load_folder
+    from lmlab.runs.load import load as load_folder
 
     return load_folder(folder, checkpoint=checkpoint, device=device)

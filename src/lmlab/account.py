@@ -14,11 +14,11 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from lmlab.accounting.account import Question, account
+from lmlab.accounting.cost_report import Question, account
 from lmlab.accounting.tables import Table, comparison, shares, tables_of
 from lmlab.accounting.units import parse_bytes, parse_flops
+from lmlab.console.command_line import run_main, stdout_console
 from lmlab.errors import ConfigError, UserError
-from lmlab.words import run_main, stdout_console
 
 HELP = """\
 usage: python -m lmlab.account [group=option ...] [key=value ...] [--json | --markdown]
@@ -173,7 +173,7 @@ def answer(options: Options) -> tuple[Any, list[Table]]:
         table = shares(key, found)
         if options.figure is not None:
             from lmlab.study.figure_style import save
-            from lmlab.study.shares import draw_shares
+            from lmlab.study.flop_shares import draw_shares
 
             paths = save(draw_shares(key, found), options.figure.with_suffix(""))
             table = dataclasses.replace(table, notes=[f"Drawn: {path}" for path in paths])
@@ -193,8 +193,8 @@ def answer(options: Options) -> tuple[Any, list[Table]]:
 def _measure(options: Options) -> tuple[dict[str, Any], Table]:
     """A few real steps; torch is imported here and not before."""
     from lmlab.config.compose import compose
-    from lmlab.preflight.flight import measure_here
-    from lmlab.resolve import build_device
+    from lmlab.preflight.run_preflight import measure_here
+    from lmlab.runs.auto_settings import build_device
 
     config = compose(options.overrides)
     return measure_here(config, build_device(config))

@@ -9,8 +9,8 @@ from pathlib import Path
 from lmlab.config.paths import conf_folder
 from lmlab.config.reference import groups, rows_of
 from lmlab.config.user_settings import search_path
+from lmlab.console.command_line import run_main
 from lmlab.errors import UserError
-from lmlab.words import run_main
 
 HELP = """\
 usage: python -m lmlab.completion bash | zsh

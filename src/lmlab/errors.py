@@ -45,7 +45,7 @@ class LostRankError(RankError):
     exit_code = 69  # EX_UNAVAILABLE of the BSDs
 
 
-class ToldElsewhere(UserError):
+class ReportedElsewhere(UserError):
     """What ended this process is told by another one of the same run: nothing is printed."""
 
     def __init__(self, error: UserError) -> None:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmlab.console.command_line import FOLDER, read_options, run_command, run_main
 from lmlab.errors import ConfigError, DataError
 from lmlab.generate import check_folder
 from lmlab.tokenizer.utf8 import read_utf8
-from lmlab.words import FOLDER, read_words, run_head, run_main
 
 if TYPE_CHECKING:
-    from lmlab.loading import Loaded
-    from lmlab.validation import Validation
+    from lmlab.runs.load import Loaded
+    from lmlab.training.evaluator import Validation
 
 HELP = """\
 usage: python -m lmlab.evaluate run=FOLDER text=FILE [key=value ...]
@@ -51,7 +51,7 @@ class Options:
 
 def parse(argv: list[str]) -> Options:
     """Read the words. Raises :class:`ConfigError` or :class:`DataError` naming key and fix."""
-    options = read_words(Options, argv)
+    options = read_options(Options, argv)
     ranges: list[tuple[str, bool, str]] = [
         ("checkpoint", options.checkpoint in ("best", "last"), "best or last"),
         ("batch_size", options.batch_size >= 1, "at least 1"),
@@ -82,7 +82,7 @@ def evaluate(
         DataError: the text is not UTF-8, or shorter than two tokens.
     """
     from lmlab.data.batches import validation_windows
-    from lmlab.validation import Evaluator
+    from lmlab.training.evaluator import Evaluator
 
     model, tokenizer = loaded
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
@@ -103,7 +103,7 @@ def evaluate(
 def tell(options: Options) -> None:
     """Evaluate and print, a line a text."""
     # Torch takes a second to import: mistakes in the options are told before.
-    from lmlab.loading import load
+    from lmlab.runs.load import load
 
     loaded = load(options.run, checkpoint=options.checkpoint, device=options.device)
     width = max(map(len, options.text))
@@ -121,7 +121,7 @@ def tell(options: Options) -> None:
 
 def main(argv: list[str]) -> int:
     """Run the command; return its exit code."""
-    return run_head(argv, HELP, lambda words: tell(parse(words)))
+    return run_command(argv, HELP, lambda words: tell(parse(words)))
 
 
 if __name__ == "__main__":

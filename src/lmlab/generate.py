@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from lmlab.console.command_line import FOLDER, read_options, run_command, run_main
 from lmlab.errors import ConfigError, DataError
-from lmlab.words import FOLDER, read_words, run_head, run_main
 
 HELP = """\
 usage: python -m lmlab.generate run=FOLDER [key=value ...]
@@ -46,7 +46,7 @@ class Options:
 
 def parse(argv: list[str]) -> Options:
     """Read ``key=value`` words. Raises :class:`ConfigError` naming the key and the fix."""
-    options = read_words(Options, argv)
+    options = read_options(Options, argv)
     _check(options)
     return options
 
@@ -79,8 +79,8 @@ def check_folder(run: str) -> None:
 def write(options: Options) -> None:
     """Generate and print; several texts are printed whole, a single one as it is drawn."""
     # Torch takes a second to import: mistakes in the options are told before.
-    from lmlab.loading import load
-    from lmlab.sampling import StreamDecoder, generate
+    from lmlab.runs.load import load
+    from lmlab.training.generation import StreamDecoder, generate
 
     model, tokenizer = load(options.run, checkpoint=options.checkpoint, device=options.device)
     start = [tokenizer.end_of_text_id] if tokenizer.end_of_text_id is not None else [0]
@@ -113,7 +113,7 @@ def write(options: Options) -> None:
 
 def main(argv: list[str]) -> int:
     """Run the command; return its exit code."""
-    return run_head(argv, HELP, lambda words: write(parse(words)))
+    return run_command(argv, HELP, lambda words: write(parse(words)))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from lmlab.console.command_line import run_main
+from lmlab.demos import CONTENTS
 from lmlab.errors import DataError, UserError
-from lmlab.exhibit import CONTENTS
-from lmlab.io import atomic_write_bytes, make_folder, read_json
-from lmlab.words import run_main
+from lmlab.storage.io import atomic_write_bytes, make_folder, read_json
 
 
 def publish(study_folder: Path, target: Path) -> list[str]:
@@ -32,8 +32,8 @@ def publish(study_folder: Path, target: Path) -> list[str]:
     """
     if (study_folder / CONTENTS).exists():
         return _copy_exhibit(study_folder, target)
-    from lmlab.study.records import load_study, write_compact
-    from lmlab.study.report import write_report_of
+    from lmlab.study.run_records import load_study, write_compact
+    from lmlab.study.write_report import write_report_of
 
     records = target / "records"
     if study_folder.resolve() != target.resolve():

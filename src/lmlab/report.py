@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from lmlab.console.command_line import run_main
 from lmlab.errors import UserError
-from lmlab.words import run_main
 
 
 def main(argv: list[str]) -> int:
@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--to", type=Path, help="where the report goes; default: into the folder")
     arguments = parser.parse_args(argv)
     # Matplotlib and scipy take a second to import: help comes before.
-    from lmlab.study.report import write_report
+    from lmlab.study.write_report import write_report
 
     try:
         for line in write_report(arguments.study, arguments.to):

@@ -21,8 +21,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lmlab.io import append_jsonl, atomic_write_text, hash_json, read_json, read_jsonl, write_json
-from lmlab.lock import Lock, is_alive
+from lmlab.storage.io import (
+    append_jsonl,
+    atomic_write_text,
+    hash_json,
+    read_json,
+    read_jsonl,
+    write_json,
+)
+from lmlab.storage.lock import Lock, is_alive
 
 STATUSES = ("queued", "running", "done", "diverged", "failed", "preempted", "interrupted")
 FINISHED = ("done", "diverged")

@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lmlab.console.command_line import run_main, stdout_console
 from lmlab.design.manifest import Job
 from lmlab.errors import DataError, UserError
 from lmlab.run_folder import FINISHED
-from lmlab.study.ledger import sweeps_in
-from lmlab.study.records import RunRecord, Study, load_study, other_runs
-from lmlab.sweep.slurm.whereabouts import Whereabouts, whereabouts
-from lmlab.words import run_main, stdout_console
+from lmlab.study.run_records import RunRecord, Study, load_study, other_runs
+from lmlab.study.sweep_folder import sweeps_in
+from lmlab.sweep.slurm.job_status import JobStatus, job_status
 
 
 def main(argv: list[str]) -> int:
@@ -98,13 +98,13 @@ def show(console: Console, folder: Path) -> None:
         console.print(Text(earlier), soft_wrap=True)
 
 
-def _queued(study: Study, jobs: dict[Job, Whereabouts]) -> list[RunRecord]:
+def _queued(study: Study, jobs: dict[Job, JobStatus]) -> list[RunRecord]:
     return [one for one in study.records if one.state == "queued" and one.job in jobs]
 
 
-def _with_slurm(study: Study) -> tuple[Study, dict[Job, Whereabouts], list[str]]:
+def _with_slurm(study: Study) -> tuple[Study, dict[Job, JobStatus], list[str]]:
     """The study with what Slurm says of runs that are not finished."""
-    jobs, lines = whereabouts(study.folder)
+    jobs, lines = job_status(study.folder)
     records = []
     for record in study.records:
         there = jobs.get(record.job)

@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from lmlab.console.command_line import run_main
 from lmlab.errors import ConfigError, DataError, DiskError, UserError
-from lmlab.io import make_folder, reading
-from lmlab.words import run_main
+from lmlab.storage.io import make_folder, reading
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -20,8 +20,8 @@ END_OF_TEXT = "<|endoftext|>"
 def train(arguments: argparse.Namespace) -> None:
     """Train on files and save."""
     from lmlab.tokenizer import train_bpe
-    from lmlab.tokenizer.files import is_saved
     from lmlab.tokenizer.kernels.kinds import CL100K_PATTERN, GPT2_PATTERN
+    from lmlab.tokenizer.serialization import is_saved
 
     specials = [END_OF_TEXT] if arguments.special is None else list(arguments.special)
     pattern = {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN, "llama3": CL100K_PATTERN}
@@ -55,8 +55,8 @@ def train(arguments: argparse.Namespace) -> None:
 def encode(arguments: argparse.Namespace) -> None:
     """Encode files to a token file."""
     from lmlab.data.token_file import write_token_file
-    from lmlab.io import hash_file, hash_json
-    from lmlab.lock import Lock
+    from lmlab.storage.io import hash_file, hash_json
+    from lmlab.storage.lock import Lock
     from lmlab.tokenizer import Tokenizer
 
     paths = _texts(arguments.text)

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from lmlab import cli
+from lmlab.build.instantiate import instantiate
+from lmlab.config import hydra_app
 from lmlab.config.compose import Config
-from lmlab.ranks.world import read_world, refuse_several
-from lmlab.words import run_main
+from lmlab.console.command_line import run_main
+from lmlab.runtime.launch_env import read_launch_env, refuse_several
 
 
 def train(config: Config) -> int:
@@ -24,15 +25,16 @@ def train(config: Config) -> int:
     with _without_collection():
         import torch._dynamo  # noqa: F401  the first optimizer would import it, more slowly
 
-        from lmlab.run import execute, show_log
+        from lmlab.console.logging import log_to_stderr
         from lmlab.run_folder import describe
+        from lmlab.runs.execute import execute
 
-    show_log()
+    log_to_stderr()
     outcome = execute(config)
-    if not read_world().is_writer:
+    if not read_launch_env().is_rank0:
         return outcome.exit_code
     if outcome.run.rows():
-        from lmlab.study.curve import draw_learning_curve
+        from lmlab.study.learning_curve import draw_learning_curve
 
         draw_learning_curve(outcome.run.path)
     print(describe(outcome.run))
@@ -52,12 +54,11 @@ def _without_collection() -> Iterator[None]:
 
 def show_exhibit(config: Config) -> int:
     """Make the exhibit that ``config`` chooses, and print its tables. Returns the exit code."""
-    from lmlab import assemble
-    from lmlab.exhibit.write import write
-    from lmlab.run import show_log
+    from lmlab.console.logging import log_to_stderr
+    from lmlab.demos.write_demo import write
 
-    show_log()
-    exhibit = assemble.build(config.exhibit, config=config)
+    log_to_stderr()
+    exhibit = instantiate(config.exhibit, config=config)
     command = shlex.join(["python", "-m", "lmlab.train", *sys.argv[1:]])
     paths = write(exhibit, Path(config.output_root) / config.study, command)
     print(paths[0].read_text("utf-8"))
@@ -67,7 +68,7 @@ def show_exhibit(config: Config) -> int:
 
 def main(argv: list[str]) -> int:
     """Run the command line; return its exit code."""
-    return cli.main(argv, train)
+    return hydra_app.main(argv, train)
 
 
 if __name__ == "__main__":

@@ -75,13 +75,13 @@ class LocalLauncher(Launcher):
             self._composed[chosen] = config
         return self._composed[chosen]
 
-    def carry_out(self, manifest: Manifest) -> int:
+    def run_sweep(self, manifest: Manifest) -> int:
         """Carry the sweep out on this machine; its exit code."""
         # Torch takes seconds to import: mistakes in the configurations are told before.
-        from lmlab.sweep.submit import Launch, carry_out
+        from lmlab.sweep.submit import LaunchOptions, run_sweep
 
-        return carry_out(
-            manifest, Launch(self.jobs_per_device, self.plan_only, self.report, self.stack)
+        return run_sweep(
+            manifest, LaunchOptions(self.jobs_per_device, self.plan_only, self.report, self.stack)
         )
 
     def launch(

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
 from lmlab.design.manifest import Manifest
-from lmlab.sweep.slurm.settings import Launch
+from lmlab.sweep.slurm.settings import SlurmLaunch
 
 
 class SlurmLauncher(LocalLauncher):
@@ -59,14 +59,14 @@ class SlurmLauncher(LocalLauncher):
             "resources": {key: _plain(value) for key, value in resources.items()},
         }
 
-    def carry_out(self, manifest: Manifest) -> int:
+    def run_sweep(self, manifest: Manifest) -> int:
         """Submit the sweep; its exit code."""
-        launch = Launch.of(**self.settings)
+        launch = SlurmLaunch.of(**self.settings)
         settled = launch.settle(manifest)
         # Torch takes seconds to import: mistakes in the settings are told before.
-        from lmlab.sweep.slurm.launch import carry_out
+        from lmlab.sweep.slurm.launch import run_sweep
 
-        return carry_out(settled, launch)
+        return run_sweep(settled, launch)
 
 
 def _plain(value: Any) -> Any:

@@ -14,13 +14,13 @@ from hydra.core.override_parser.types import Override
 
 from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
 from lmlab.config.compose import Config, plain
+from lmlab.config.group_selection import rewrite_all
 from lmlab.config.paths import conf_folder
-from lmlab.config.selection import rewrite_all
 from lmlab.config.user_settings import search_path
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest, at_equal_tokens
 from lmlab.errors import ConfigError
-from lmlab.ranks.world import refuse_several
+from lmlab.runtime.launch_env import refuse_several
 
 
 class Sweeper(BasicSweeper):
@@ -43,7 +43,7 @@ class Sweeper(BasicSweeper):
             manifest = self._freeze_study(overrides)
         else:
             manifest = self._freeze_sweep(overrides)
-        code = self._launcher().carry_out(manifest)
+        code = self._launcher().run_sweep(manifest)
         if code:
             raise SystemExit(code)
         return None

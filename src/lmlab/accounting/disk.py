@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.accounting.memory import FLOAT32
-from lmlab.accounting.model import ModelCounts
+from lmlab.accounting.model_counts import ModelCounts
 from lmlab.optim.counts import OptimizerCounts
 
 ROW_BYTES = 250  # of metrics.jsonl, about

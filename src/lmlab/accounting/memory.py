@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from lmlab.accounting.model import ModelCounts
-from lmlab.nn.counts import Held, Kind
+from lmlab.accounting.model_counts import ModelCounts
+from lmlab.nn.counts import Kind, SavedTensor
 from lmlab.optim.counts import OptimizerCounts
 
 FLOAT32 = 4
@@ -181,11 +181,11 @@ def largest_batch(
     return low
 
 
-def _values(held: Held, context: int, batch: int) -> int:
+def _values(held: SavedTensor, context: int, batch: int) -> int:
     return batch * context * (held.a_token + held.a_pair * context)
 
 
-def _bytes(held: Held, context: int, batch: int, how: Computing) -> int:
+def _bytes(held: SavedTensor, context: int, batch: int, how: Computing) -> int:
     values = _values(held, context, batch)
     if held.unfused and how.device != "cpu":
         return 0

@@ -30,7 +30,7 @@ class Table:
 
 
 def tables_of(found: Mapping[str, Any]) -> list[Table]:
-    """The tables of one account (:func:`lmlab.accounting.account.account`)."""
+    """The tables of one account (:func:`lmlab.accounting.cost_report.account`)."""
     tables = [_parameters(found["parameters"]), _flops(found["flops"]), _memory(found["memory"])]
     return [*tables, _cost(found), _textbook(found["textbook"])]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from lmlab.accounting.model import ModelCounts
+from lmlab.accounting.model_counts import ModelCounts
 from lmlab.accounting.units import show_bytes
 
 GIGABYTE = 10**9

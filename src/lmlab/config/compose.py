@@ -15,18 +15,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from lmlab.config import schema, source
-from lmlab.config.gate import check_leaves, check_trunk
-from lmlab.config.meaning import arm_name, meaning_of
-from lmlab.config.messages import telling
+from lmlab.config import config_source, schema
+from lmlab.config.deprecated_keys import upgrade
+from lmlab.config.group_selection import rewrite_all
+from lmlab.config.hydra_errors import translate_hydra_errors
+from lmlab.config.identity_settings import arm_name, select_identity_settings
 from lmlab.config.paths import conf_folder
-from lmlab.config.retired import upgrade
 from lmlab.config.rules import check_rules
-from lmlab.config.selection import rewrite_all
+from lmlab.config.target_validation import check_leaves, check_trunk
 from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError, DataError
-from lmlab.hf.files import hash_weights
-from lmlab.hf.reading import from_hf, read
+from lmlab.hf.config_reader import from_hf, read
+from lmlab.hf.weight_files import hash_weights
 
 # Settings that name files or folders.
 _PATHS = (
@@ -38,7 +38,7 @@ Config = DictConfig  # attribute access down to the leaves; read-only once froze
 def register() -> None:
     """Make lmlab's schema, config source and resolvers known to Hydra; harmless when repeated."""
     schema.register()
-    source.register()
+    config_source.register()
     OmegaConf.register_new_resolver("saved_vocab_size", _saved_vocab_size, replace=True)
     OmegaConf.register_new_resolver("imported", _imported, replace=True)
 
@@ -59,7 +59,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config
     register()
     folder = conf_folder()
     rewritten = rewrite_all(overrides, [folder, *search_path()])
-    with telling(rewritten, folder):
+    with translate_hydra_errors(rewritten, folder):
         if GlobalHydra.instance().is_initialized():  # called from inside a Hydra program
             config = hydra_compose(config_name, rewritten)
         else:
@@ -79,7 +79,7 @@ def freeze(config: Config, overrides: Sequence[str], swept: Collection[str] = ()
     Raises:
         ConfigError: see :func:`compose`.
     """
-    with telling(overrides, conf_folder()):
+    with translate_hydra_errors(overrides, conf_folder()):
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
     content: dict[str, Any] = {str(key): value for key, value in resolved.items()}
@@ -104,7 +104,7 @@ def load_frozen(path: Path) -> Config:
         raise DataError(f"{path} cannot be read as a configuration: it holds no keys")
     named = {str(key): value for key, value in content.items()}
     register()  # what tells of an unknown key composes the known ones
-    with telling([], conf_folder()):
+    with translate_hydra_errors([], conf_folder()):
         typed = OmegaConf.merge(OmegaConf.structured(schema.Trunk), upgrade(named))
         whole = OmegaConf.to_container(typed, throw_on_missing=True)
     assert isinstance(whole, dict)
@@ -134,7 +134,7 @@ def _checked(content: dict[str, Any]) -> Config:
     return config
 
 
-def thaw(content: dict[str, Any]) -> Config:
+def from_dict(content: dict[str, Any]) -> Config:
     """A configuration from plain values that were frozen before, changed as a study wants them.
 
     Raises:
@@ -155,9 +155,9 @@ def to_yaml(config: Config) -> str:
     return OmegaConf.to_yaml(config)
 
 
-def meaning(config: Config) -> dict[str, Any]:
-    """What changes the result of a run; see :func:`lmlab.config.meaning.meaning_of`."""
-    return meaning_of(plain(config))
+def identity_settings(config: Config) -> dict[str, Any]:
+    """What changes the result of a run; see :func:`lmlab.config.identity_settings.select_identity_settings`."""
+    return select_identity_settings(plain(config))
 
 
 def _saved_vocab_size(folder: str) -> int:

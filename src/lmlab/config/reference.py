@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from lmlab.config.gate import SUPPLIED
 from lmlab.config.paths import conf_folder
 from lmlab.config.signatures import read_docstring, read_signature
+from lmlab.config.target_validation import SUPPLIED
 
 _HEAD = """\
 # Configuration reference
@@ -126,9 +126,9 @@ def rows_of(path: Path) -> list[tuple[str, str, str]]:
 
 def _table(rows: list[tuple[str, str, str]]) -> Iterator[str]:
     yield "| setting | default | meaning |\n|---|---|---|"
-    for key, value, meaning in rows:
+    for key, value, identity_settings in rows:
         shown = f"`{value.replace('|', chr(92) + '|')}`" if value else ""
-        yield f"| `{key}` | {shown} | {meaning.replace('|', chr(92) + '|')} |"
+        yield f"| `{key}` | {shown} | {identity_settings.replace('|', chr(92) + '|')} |"
 
 
 def _leading_comment(path: Path) -> str:

@@ -200,6 +200,6 @@ def _check_schedule(config: dict[str, Any]) -> None:
     """Ask lmlab's own schedules, which need no torch, whether they can serve these steps."""
     knobs = dict(config["schedule"])
     module, _, name = knobs.pop("_target_").rpartition(".")
-    if module == "lmlab.optim.schedule" and config["training"]["steps"] > 0:
+    if module == "lmlab.optim.lr_schedule" and config["training"]["steps"] > 0:
         schedule = getattr(importlib.import_module(module), name)
         schedule(0, total_steps=config["training"]["steps"], **knobs)

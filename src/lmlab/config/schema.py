@@ -42,7 +42,7 @@ class Model:
 
 @dataclasses.dataclass
 class Training:
-    """The loop; see :class:`lmlab.trainer.LoopSettings`."""
+    """The loop; see :class:`lmlab.training.trainer.LoopSettings`."""
 
     steps: int = MISSING
     batch_size: int = MISSING
@@ -84,7 +84,7 @@ class Samples:
 
 @dataclasses.dataclass
 class Runtime:
-    """Device, numerical policy (:func:`lmlab.device.resolve_device`), and what preflight does."""
+    """Device, numerical policy (:func:`lmlab.runtime.device.resolve_device`), and what preflight does."""
 
     device: str = MISSING
     policy: str = MISSING

@@ -7,7 +7,7 @@ import functools
 import math
 from pathlib import Path
 
-from lmlab.io import hash_file, hash_json
+from lmlab.storage.io import hash_file, hash_json
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,9 +13,9 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from lmlab.console.progress_bar import progress
 from lmlab.errors import DataError
-from lmlab.io import hash_file, make_folder, read_json, write_json, writing
-from lmlab.progress import progress
+from lmlab.storage.io import hash_file, make_folder, read_json, write_json, writing
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30.0

@@ -12,14 +12,14 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-Words = Mapping[str, str]  # the forms of a picked option: "" for itself, "he", "his", ...
-Memory = Mapping[str, Words]  # what was picked so far, by the name of its role
+WordCounts = Mapping[str, str]  # the forms of a picked option: "" for itself, "he", "his", ...
+Memory = Mapping[str, WordCounts]  # what was picked so far, by the name of its role
 
 
 class Node(Protocol):
     """A part of a grammar."""
 
-    def draw(self, chance: random.Random, memory: dict[str, Words]) -> str:
+    def draw(self, chance: random.Random, memory: dict[str, WordCounts]) -> str:
         """Return a random text, and note what was picked in ``memory``."""
         ...
 
@@ -43,7 +43,7 @@ class Say:
             part if isinstance(part, str) else memory[part[0]][part[1]] for part in self.parts
         )
 
-    def draw(self, chance: random.Random, memory: dict[str, Words]) -> str:
+    def draw(self, chance: random.Random, memory: dict[str, WordCounts]) -> str:
         """See :class:`Node`."""
         return self.render(memory)
 
@@ -67,18 +67,18 @@ class Pick:
     """
 
     def __init__(
-        self, role: str, options: Sequence[Words], form: str = "", but_not: str | None = None
+        self, role: str, options: Sequence[WordCounts], form: str = "", but_not: str | None = None
     ) -> None:
         self.role = role
         self.options = options
         self.form = form
         self.but_not = but_not
 
-    def _left(self, memory: Memory) -> list[Words]:
+    def _left(self, memory: Memory) -> list[WordCounts]:
         taken = None if self.but_not is None else memory[self.but_not]
         return [option for option in self.options if option != taken]
 
-    def draw(self, chance: random.Random, memory: dict[str, Words]) -> str:
+    def draw(self, chance: random.Random, memory: dict[str, WordCounts]) -> str:
         """See :class:`Node`."""
         memory[self.role] = chance.choice(self._left(memory))
         return memory[self.role][self.form]
@@ -101,7 +101,7 @@ class OneOf:
         total = sum(self.weights)
         self.log_probs = [math.log(weight / total) for weight in self.weights]
 
-    def draw(self, chance: random.Random, memory: dict[str, Words]) -> str:
+    def draw(self, chance: random.Random, memory: dict[str, WordCounts]) -> str:
         """See :class:`Node`."""
         (node,) = chance.choices(self.nodes, self.weights)
         return node.draw(chance, memory)
@@ -119,7 +119,7 @@ class Seq:
     def __init__(self, *parts: Any) -> None:
         self.nodes: list[Node] = [as_node(part) for part in parts]
 
-    def draw(self, chance: random.Random, memory: dict[str, Words]) -> str:
+    def draw(self, chance: random.Random, memory: dict[str, WordCounts]) -> str:
         """See :class:`Node`."""
         return "".join([node.draw(chance, memory) for node in self.nodes])
 

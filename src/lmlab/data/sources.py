@@ -10,11 +10,11 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
+from lmlab.console.progress_bar import progress
 from lmlab.data.corpus import Corpus
 from lmlab.data.download import fetch
 from lmlab.errors import ConfigError, DataError
-from lmlab.io import reading
-from lmlab.progress import progress
+from lmlab.storage.io import reading
 from lmlab.tokenizer.utf8 import read_utf8
 
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from lmlab.data.grammar import Words
+from lmlab.data.grammar import WordCounts
 
 
-def _girl(name: str) -> Words:
+def _girl(name: str) -> WordCounts:
     return {"": name, "he": "she", "him": "her", "his": "her", "He": "She", "child": "girl"}
 
 
-def _boy(name: str) -> Words:
+def _boy(name: str) -> WordCounts:
     return {"": name, "he": "he", "him": "him", "his": "his", "He": "He", "child": "boy"}
 
 
-def _named(*names: str) -> list[Words]:
+def _named(*names: str) -> list[WordCounts]:
     """Nouns with their article."""
     return [{"": name, "a": f"an {name}" if name[0] in "aeiou" else f"a {name}"} for name in names]
 
 
-def _plain(*words: str) -> list[Words]:
+def _plain(*words: str) -> list[WordCounts]:
     return [{"": word} for word in words]
 
 
@@ -29,7 +29,7 @@ CHILDREN = [
                 "Noah", "Oscar", "Sam", "Tom"]),
 ]  # fmt: skip
 
-GROWN_UPS: list[Words] = [
+GROWN_UPS: list[WordCounts] = [
     {"": "mother", "he": "she", "him": "her", "his": "her", "He": "She"},
     {"": "father", "he": "he", "him": "him", "his": "his", "He": "He"},
     {"": "grandmother", "he": "she", "him": "her", "his": "her", "He": "She"},

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from lmlab.data.encoding import encode_to
+from lmlab.data.corpus_encoding import encode_to
 from lmlab.errors import DataError
-from lmlab.io import hash_json, make_folder, read_json, write_json
-from lmlab.lock import Lock
+from lmlab.storage.io import hash_json, make_folder, read_json, write_json
+from lmlab.storage.lock import Lock
 from lmlab.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
@@ -113,7 +113,7 @@ def encode_corpus(
 ) -> TokenFile:
     """Encode the text of ``paths`` one after the other, or find it encoded.
 
-    A call that was killed is gone on with by the next one; see :mod:`lmlab.data.encoding`.
+    A call that was killed is gone on with by the next one; see :mod:`lmlab.data.corpus_encoding`.
 
     Args:
         paths: UTF-8 text files.

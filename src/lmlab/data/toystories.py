@@ -14,8 +14,8 @@ from lmlab.data.corpus import Corpus, Floor
 from lmlab.data.grammar import derivations
 from lmlab.data.stories import STORY
 from lmlab.errors import DataError
-from lmlab.io import atomic_write_text, hash_json, read_json, write_json
-from lmlab.lock import Lock
+from lmlab.storage.io import atomic_write_text, hash_json, read_json, write_json
+from lmlab.storage.lock import Lock
 
 # Raised with every change of the grammar or of how it is drawn from.
 GRAMMAR_VERSION = 1

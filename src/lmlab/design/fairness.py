@@ -11,7 +11,7 @@ from lmlab.errors import ConfigError
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class ArmCosts:
     """What an arm costs and sees.
 
     Attributes:
@@ -74,7 +74,7 @@ TABLE_COLUMNS = (
 )  # fmt: skip
 
 
-def find_differences(facts: Mapping[str, Facts], design: Comparison) -> list[Difference]:
+def find_differences(facts: Mapping[str, ArmCosts], design: Comparison) -> list[Difference]:
     """Compare every arm with the baseline (with the first arm where there is none)."""
     reference = design.baseline or next(iter(facts))
     found = []
@@ -89,7 +89,7 @@ def find_differences(facts: Mapping[str, Facts], design: Comparison) -> list[Dif
     return found
 
 
-def _differs(quantity: str, own: Facts, base: Facts, tolerance: float) -> str:
+def _differs(quantity: str, own: ArmCosts, base: ArmCosts, tolerance: float) -> str:
     if quantity == "batches":
         ours, theirs = f"{own.steps} x {own.batch_size}", f"{base.steps} x {base.batch_size}"
         return "" if ours == theirs else f"{ours}, not {theirs}"
@@ -102,7 +102,7 @@ def _differs(quantity: str, own: Facts, base: Facts, tolerance: float) -> str:
     return f"{ours:,}, not {theirs:,}: {off:.1%} apart, where {tolerance:.1%} is tolerated"
 
 
-def check(facts: Mapping[str, Facts], design: Comparison) -> list[Difference]:
+def check(facts: Mapping[str, ArmCosts], design: Comparison) -> list[Difference]:
     """Return the differences that the study allows.
 
     Raises:
@@ -120,7 +120,7 @@ def check(facts: Mapping[str, Facts], design: Comparison) -> list[Difference]:
     return differences
 
 
-def table(facts: Mapping[str, Facts]) -> list[list[str]]:
+def table(facts: Mapping[str, ArmCosts]) -> list[list[str]]:
     """One row an arm; see :data:`TABLE_COLUMNS`."""
     return [
         [

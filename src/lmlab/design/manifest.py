@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, METRICS, Comparison
-from lmlab.design.search import Outcome, Search
+from lmlab.design.search import Search, TrialOutcome
 from lmlab.errors import DataError
-from lmlab.io import hash_json
+from lmlab.storage.io import hash_json
 
 FORMAT_VERSION = 1
 PURPOSES = ("search", "judged", "baseline's lr", "run")
@@ -39,7 +39,7 @@ class Job:
         return f"{self.arm}{rate}/seed{self.seed}"
 
 
-Outcomes = Mapping[Job, Outcome]
+Outcomes = Mapping[Job, TrialOutcome]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +194,7 @@ class Manifest:
         return [first + index for index in range(number)]
 
 
-def tried(arm: str, outcomes: Outcomes) -> dict[tuple[float, int], Outcome]:
+def tried(arm: str, outcomes: Outcomes) -> dict[tuple[float, int], TrialOutcome]:
     """The tuning runs of an arm by rate and seed."""
     return {
         (job.lr, job.seed): outcome

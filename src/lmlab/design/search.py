@@ -19,7 +19,7 @@ _SAME = 0.01  # relative; the grid and bisection are rounded each by itself
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """What came of one run.
 
     Attributes:
@@ -39,15 +39,15 @@ class Outcome:
         return self.status in ("done", "diverged")
 
 
-def outcome_of(status: str, losses: Sequence[float]) -> Outcome:
+def outcome_of(status: str, losses: Sequence[float]) -> TrialOutcome:
     """What came of a finished run, from its validation losses in order."""
     if not losses:
-        return Outcome(status)
+        return TrialOutcome(status)
     is_sound = status == "done" and math.isfinite(losses[-1])
-    return Outcome(status, float(losses[-1]) if is_sound else None, float(losses[0]))
+    return TrialOutcome(status, float(losses[-1]) if is_sound else None, float(losses[0]))
 
 
-Tried = Mapping[tuple[float, int], Outcome]  # by rate and seed
+Tried = Mapping[tuple[float, int], TrialOutcome]  # by rate and seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Search:
         ]
         return (max(sound) if sound else None), least
 
-    def is_usable(self, rate: float, outcome: Outcome, tried: Tried) -> bool:
+    def is_usable(self, rate: float, outcome: TrialOutcome, tried: Tried) -> bool:
         """Whether a run trained: it neither diverged nor lost half of what the best one gained.
 
         A rate below the best one may gain less for being small, and still trains.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from lmlab.console.command_line import FOLDER, read_options, run_command, run_main
 from lmlab.errors import ConfigError, DataError
-from lmlab.words import FOLDER, read_words, run_head, run_main
 
 HELP = """\
 usage: python -m lmlab.export run=FOLDER to=FOLDER [key=value ...]
@@ -44,7 +44,7 @@ class Options:
 
 def parse(argv: list[str]) -> Options:
     """Read the words. Raises :class:`ConfigError` or :class:`DataError` naming key and fix."""
-    options = read_words(Options, argv)
+    options = read_options(Options, argv)
     if (options.run is None) == (options.tokenizer is None):
         raise ConfigError("accepted is either run=FOLDER or tokenizer=FOLDER. See --help")
     other, idle = ("tokenizer", ["format"]) if options.run else ("run", ["checkpoint", "check"])
@@ -68,7 +68,7 @@ def parse(argv: list[str]) -> Options:
 def export(options: Options) -> None:
     """Write what is asked for, and print where it is."""
     if options.tokenizer is not None:
-        from lmlab.tokenizer.interchange import read, write
+        from lmlab.tokenizer.formats.convert import read, write
 
         tokenizer = read(Path(options.tokenizer))
         for path in write(tokenizer, Path(options.to), options.format):
@@ -89,7 +89,7 @@ def export(options: Options) -> None:
 
 def main(argv: list[str]) -> int:
     """Run the command; return its exit code."""
-    return run_head(argv, HELP, lambda words: export(parse(words)))
+    return run_command(argv, HELP, lambda words: export(parse(words)))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from lmlab.model import Transformer
+from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import RunFolder
 
 

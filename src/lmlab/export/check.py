@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from lmlab.errors import DataError
-from lmlab.hf.reading import read
-from lmlab.loading import Loaded, load
+from lmlab.hf.config_reader import read
+from lmlab.runs.load import Loaded, load
 from lmlab.tokenizer import Tokenizer
 
 # transformers computes the angles of rotations in float32, lmlab in float64: far into a long

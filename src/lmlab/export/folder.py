@@ -9,27 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import lmlab
-from lmlab.checkpoint import find_weights, read_record
 from lmlab.config.compose import load_frozen, plain
 from lmlab.errors import DataError
 from lmlab.export.card import model_card
 from lmlab.export.check import check_export
-from lmlab.hf import config as hf_config
-from lmlab.hf.files import WEIGHTS
+from lmlab.hf import config_writer as hf_config
+from lmlab.hf.weight_files import WEIGHTS
 from lmlab.hf.weights import write_weights
-from lmlab.io import atomic_write_text, read_json, reading, write_json, writing
-from lmlab.loading import Loaded, load
-from lmlab.model import Transformer
+from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import RunFolder
-from lmlab.study.curve import draw_learning_curve
-from lmlab.tokenizer import Tokenizer, files
-from lmlab.tokenizer.interchange import write as write_tokenizer
+from lmlab.runs.load import Loaded, load
+from lmlab.storage.io import atomic_write_text, read_json, reading, write_json, writing
+from lmlab.study.learning_curve import draw_learning_curve
+from lmlab.tokenizer import Tokenizer, serialization
+from lmlab.tokenizer.formats.convert import write as write_tokenizer
 from lmlab.tokenizer.tokenizer import END_OF_TEXT
+from lmlab.training.checkpoint import find_weights, read_record
 
 CURVE = "learning_curve.png"
 _REMOTE = f"{hf_config.REMOTE_MODULE}.py"
 _WRITTEN = {
-    WEIGHTS, "config.json", "generation_config.json", _REMOTE, files.NAME, "tokenizer_config.json",
+    WEIGHTS, "config.json", "generation_config.json", _REMOTE, serialization.NAME, "tokenizer_config.json",
     CURVE, "README.md",
 }  # fmt: skip
 _VERSION = "lmlab_version"

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from lmlab.errors import DataError
-from lmlab.hf.files import WEIGHTS, hash_weights, weight_files
-from lmlab.hf.reading import read
+from lmlab.hf.config_reader import read
+from lmlab.hf.weight_files import WEIGHTS, hash_weights, weight_files
 
 _LLAMA = {
     "embedding.weight": "model.embed_tokens.weight",

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lmlab.nn.cache import KVCache
-from lmlab.nn.joint import Products, joint_product, separate_products
+from lmlab.nn.fused_linear import Products, joint_product, separate_products
+from lmlab.nn.kv_cache import KVCache
 from lmlab.nn.norm import RMSNorm
 from lmlab.nn.pos import Positions
 
@@ -38,7 +38,7 @@ def causal_attention(
     )
 
 
-def written_out_attention(
+def naive_attention(
     q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, pos: Positions | None = None
 ) -> Tensor:
     """What :func:`causal_attention` computes, with all scores in memory; softmax is float32."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmlab.nn.counts import Counts, Held, Kind
+from lmlab.nn.counts import Counts, Kind, SavedTensor
 from lmlab.nn.norm_counts import rms_norm
 
 
@@ -24,17 +24,30 @@ def CausalSelfAttention(
     kv_heads = num_heads if num_kv_heads is None else num_kv_heads
     width, kv_width = num_heads * d_head, kv_heads * d_head
     matrix = 2 * d_model * (width + kv_width)
-    projected = (Held("query", width), Held("key", kv_width), Held("value", kv_width))
-    read = Held("attention input", d_model)
-    mixed = Held("mixed values", width)
-    normed: tuple[Held, ...] = ()
+    projected = (
+        SavedTensor("query", width),
+        SavedTensor("key", kv_width),
+        SavedTensor("value", kv_width),
+    )
+    read = SavedTensor("attention input", d_model)
+    mixed = SavedTensor("mixed values", width)
+    normed: tuple[SavedTensor, ...] = ()
     if qk_norm:
         # The norm's result lies otherwise in memory, and so does what is mixed: it is copied.
-        normed = (*rms_norm(d_head, num_heads + kv_heads), Held("mixed values in order", width))
-    fused = (read, *projected, mixed, Held("log of the sums", num_heads, Kind.FLOAT32), *normed)
+        normed = (
+            *rms_norm(d_head, num_heads + kv_heads),
+            SavedTensor("mixed values in order", width),
+        )
+    fused = (
+        read,
+        *projected,
+        mixed,
+        SavedTensor("log of the sums", num_heads, Kind.FLOAT32),
+        *normed,
+    )
     # Written out, all of it is float32, and shared keys and values are repeated for every head.
-    repeated = tuple(Held(held.name, width, Kind.FLOAT32) for held in projected)
-    softmax = Held("softmax", 0, Kind.FLOAT32, a_pair=num_heads)
+    repeated = tuple(SavedTensor(held.name, width, Kind.FLOAT32) for held in projected)
+    softmax = SavedTensor("softmax", 0, Kind.FLOAT32, a_pair=num_heads)
     return Counts(
         parameters=matrix + (2 * d_head if qk_norm else 0),
         matrix=matrix,
@@ -43,9 +56,9 @@ def CausalSelfAttention(
         held_plain=(read, *repeated, softmax, mixed, *normed[:-1]),
         textbook=(
             *projected,
-            Held("scores", 0, a_pair=num_heads),
-            Held("softmax", 0, a_pair=num_heads),
+            SavedTensor("scores", 0, a_pair=num_heads),
+            SavedTensor("softmax", 0, a_pair=num_heads),
             mixed,
-            Held("output projection", d_model),
+            SavedTensor("output projection", d_model),
         ),
     )

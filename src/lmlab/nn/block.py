@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lmlab.nn.cache import KVCache
+from lmlab.nn.kv_cache import KVCache
 from lmlab.nn.norm import NormStrategy
 
 

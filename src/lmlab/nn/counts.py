@@ -26,7 +26,7 @@ class Kind(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Held:
+class SavedTensor:
     """Values kept from the forward to the backward pass.
 
     Attributes:
@@ -63,8 +63,8 @@ class Counts:
     parameters: int = 0
     matrix: int = 0
     pairs: int = 0
-    held: tuple[Held, ...] = ()
-    held_plain: tuple[Held, ...] | None = None
-    textbook: tuple[Held, ...] = ()
+    held: tuple[SavedTensor, ...] = ()
+    held_plain: tuple[SavedTensor, ...] | None = None
+    textbook: tuple[SavedTensor, ...] = ()
     tables: int = 0
     d_ff: int | None = None

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmlab.nn.ffn_width import auto_d_ff
-from lmlab.nn.joint import Products, joint_product, separate_products
+from lmlab.nn.fused_linear import Products, joint_product, separate_products
 
 
 class SwiGLU(nn.Module):

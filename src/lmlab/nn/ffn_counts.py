@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmlab.nn.counts import Counts, Held
+from lmlab.nn.counts import Counts, SavedTensor
 from lmlab.nn.ffn_width import auto_d_ff
 
 
@@ -35,12 +35,12 @@ def _plain(d_model: int, d_ff: int | None) -> Counts:
 
 def _counts(d_model: int, width: int, matrices: int, names: tuple[str, ...]) -> Counts:
     weights = matrices * d_model * width
-    kept = tuple(Held(name, width) for name in names)
-    read = Held("feed-forward input", d_model)
+    kept = tuple(SavedTensor(name, width) for name in names)
+    read = SavedTensor("feed-forward input", d_model)
     return Counts(
         parameters=weights,
         matrix=weights,
         held=(read, *kept),
-        textbook=(*kept, Held("down", d_model)),
+        textbook=(*kept, SavedTensor("down", d_model)),
         d_ff=width,
     )

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from lmlab.nn.counts import Counts, Held, Kind
+from lmlab.nn.counts import Counts, Kind, SavedTensor
 
 
-def rms_norm(size: int, groups: int = 1) -> tuple[Held, ...]:
+def rms_norm(size: int, groups: int = 1) -> tuple[SavedTensor, ...]:
     """What ``groups`` RMSNorms over ``size`` features keep for each token.
 
     A CPU keeps the normalised values besides, since torch composes the operation there.
     """
     return (
-        Held("norm input", groups * size, Kind.FLOAT32),
-        Held("norm root", groups, Kind.FLOAT32),
-        Held("norm result before its gain", groups * size, Kind.FLOAT32, unfused=True),
+        SavedTensor("norm input", groups * size, Kind.FLOAT32),
+        SavedTensor("norm root", groups, Kind.FLOAT32),
+        SavedTensor("norm result before its gain", groups * size, Kind.FLOAT32, unfused=True),
     )
 
 
 def _rms(d_model: int) -> Counts:
-    return Counts(d_model, held=rms_norm(d_model), textbook=(Held("norm", d_model),))
+    return Counts(d_model, held=rms_norm(d_model), textbook=(SavedTensor("norm", d_model),))
 
 
 def _layer(d_model: int) -> Counts:
     held = (
-        Held("norm input", d_model, Kind.FLOAT32),
-        Held("norm mean and deviation", 2, Kind.FLOAT32),
+        SavedTensor("norm input", d_model, Kind.FLOAT32),
+        SavedTensor("norm mean and deviation", 2, Kind.FLOAT32),
     )
-    return Counts(d_model, held=held, textbook=(Held("norm", d_model),))
+    return Counts(d_model, held=held, textbook=(SavedTensor("norm", d_model),))
 
 
 class PreRMSNorm:

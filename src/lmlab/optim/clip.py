@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from lmlab.ranks.whole import whole
+from lmlab.distributed.full_tensor import whole
 
 
 @torch.no_grad()

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from lmlab.console.command_line import run_main
 from lmlab.errors import ConfigError, DataError, UserError, did_you_mean
 from lmlab.outputs.entries import AGE_UNITS, find_caches, find_runs, select, show
 from lmlab.outputs.prune import prune
 from lmlab.run_folder import STATUSES
-from lmlab.words import run_main
 
 _EXAMPLES = """\
 examples:

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lmlab.lock import is_alive
 from lmlab.run_folder import RunFolder
+from lmlab.storage.lock import is_alive
 
 AGE_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lmlab.errors import ConfigError
-from lmlab.io import writing
-from lmlab.lock import is_alive
 from lmlab.outputs.entries import Entry, measure, size_text, table
+from lmlab.storage.io import writing
+from lmlab.storage.lock import is_alive
 
 
 def prune(

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 
-from lmlab import assemble
+from lmlab.build.identity import NUMERICS_VERSIONS
+from lmlab.build.locations import cache_folder
 from lmlab.config.compose import Config, plain
-from lmlab.device import Device
-from lmlab.io import hash_json, read_json, write_json
-from lmlab.preflight import machine
+from lmlab.preflight import machine_resources
+from lmlab.runtime.device import Device
+from lmlab.storage.io import hash_json, read_json, write_json
 
 FORMAT_VERSION = 1
 LEARNED_STEPS = 30  # of a run, from which its own time is the better measure
@@ -51,14 +52,15 @@ def shape_key(config: Config, device: Device) -> str:
     return hash_json(
         {
             "format_version": FORMAT_VERSION,
-            "numerics": assemble.NUMERICS_VERSIONS[device.device.type],
+            "numerics": NUMERICS_VERSIONS[device.device.type],
             "torch": torch.__version__,
             "model": model,
             "optim": optim,
             "batch": [config.training.batch_size, config.training.micro_batch_size],
             "validation": config.validation.batch_size,
             "samples": len(config.samples.prompts) * config.samples.count,
-            "device": device.identity() | {"name": device.name(), "cpu": machine.processor()},
+            "device": device.identity()
+            | {"name": device.name(), "cpu": machine_resources.processor()},
             "beside": config.runtime.beside,
         }
     )
@@ -67,7 +69,7 @@ def shape_key(config: Config, device: Device) -> str:
 def calibration_file(config: Config, device: Device) -> Path:
     """Where the calibration of this shape and device is kept."""
     key = shape_key(config, device)[:24]
-    return assemble.cache_folder(config) / "calibrations" / f"{key}.json"
+    return cache_folder(config) / "calibrations" / f"{key}.json"
 
 
 def known_calibration(config: Config, device: Device) -> Calibration | None:

@@ -7,20 +7,20 @@ import math
 from pathlib import Path
 from typing import Any
 
-from lmlab.accounting.account import Question, computing
+from lmlab.accounting.cost_report import Question, computing
 from lmlab.accounting.disk import run_bytes
-from lmlab.accounting.find import NotCounted
 from lmlab.accounting.memory import Computing, Memory, largest_batch, memory
-from lmlab.accounting.model import ModelCounts, count_model, count_optimizer
+from lmlab.accounting.model_counts import ModelCounts, count_model, count_optimizer
+from lmlab.accounting.target_counts import NotCounted
 from lmlab.accounting.units import duration, show_bytes
-from lmlab.assemble import Texts
+from lmlab.build.run_data import RunData
 from lmlab.config.compose import Config, plain
 from lmlab.data.batches import validation_windows
-from lmlab.device import Device
+from lmlab.distributed.communicator import ALONE, Communicator
 from lmlab.optim.counts import OptimizerCounts
-from lmlab.preflight import machine
+from lmlab.preflight import machine_resources
 from lmlab.preflight.calibration import Calibration
-from lmlab.ranks.ranks import ALONE, Ranks
+from lmlab.runtime.device import Device
 
 BEGINNING_SECONDS = 0.2  # of a run: first weights, provenance, its folder's files
 
@@ -46,7 +46,7 @@ class Costs:
     disk_most: int
 
 
-def costs_of(config: Config, device: Device, ranks: Ranks = ALONE) -> Costs | None:
+def costs_of(config: Config, device: Device, ranks: Communicator = ALONE) -> Costs | None:
     """Count a run, as one of its ranks has it; None where a variant of it has no counts.
 
     Args:
@@ -97,7 +97,7 @@ class Seconds:
         return BEGINNING_SECONDS + parts
 
 
-def seconds_of(config: Config, texts: Texts, measured: Calibration, done: int = 0) -> Seconds:
+def seconds_of(config: Config, texts: RunData, measured: Calibration, done: int = 0) -> Seconds:
     """Predict the time of a run that has ``done`` steps behind it."""
     training, steps = config.training, config.training.steps
     windows = validation_windows(
@@ -130,7 +130,7 @@ class Forecast:
 
     Attributes:
         seconds: of the rest of the run; None where nothing was measured.
-        peak_bytes: memory at the peak, as :func:`lmlab.preflight.machine.peak_bytes` counts it.
+        peak_bytes: memory at the peak, as :func:`lmlab.preflight.machine_resources.peak_bytes` counts it.
         disk_bytes: of the run's folder at the end.
         source: what the time is taken from.
         largest: sequences of one pass that free memory holds.
@@ -159,13 +159,13 @@ class Forecast:
         if self.seconds is not None:
             said.append(f"about {duration(self.seconds.whole)} ({self.source})")
         if self.peak_bytes is not None:
-            free = machine.free_memory(device.device)
+            free = machine_resources.free_memory(device.device)
             beside = "" if free is None else f", {show_bytes(free)} free"
             if self.largest is not None:
                 beside += f" (passes of up to {self.largest:,} sequences fit)"
             said.append(f"peak memory {show_bytes(self.peak_bytes)}{beside}")
         if self.disk_bytes is not None:
-            free = machine.free_disk(Path(config.output_root))
+            free = machine_resources.free_disk(Path(config.output_root))
             said.append(f"disk {show_bytes(self.disk_bytes)}, {show_bytes(free)} free")
         return "; ".join(said) or "nothing is known of this model beforehand"
 
@@ -186,7 +186,7 @@ def largest_pass(costs: Costs, measured: Calibration | None, free: int) -> int:
 def forecast(
     config: Config,
     device: Device,
-    texts: Texts,
+    texts: RunData,
     costs: Costs | None,
     measured: Calibration | None,
     done: int,
@@ -202,7 +202,7 @@ def forecast(
             if micro < config.training.batch_size:
                 peak += costs.memory.gradients
             peak = max(peak, costs.memory.validation)
-    free = machine.free_memory(device.device)
+    free = machine_resources.free_memory(device.device)
     return Forecast(
         largest=None
         if costs is None or free is None

@@ -35,9 +35,11 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
         yield "## What the arms cost and see\n"
         yield from table_lines(content["fairness"]["columns"], content["fairness"]["rows"])
         yield from (f"{note}\n" for note in content["fairness"]["notes"])
-    if content["foresight"]["rows"]:
+    if content["prediction_accuracy"]["rows"]:
         yield "## Predicted and actual\n"
-        yield from table_lines(content["foresight"]["columns"], content["foresight"]["rows"])
+        yield from table_lines(
+            content["prediction_accuracy"]["columns"], content["prediction_accuracy"]["rows"]
+        )
     if content["noise"]:
         yield "## Noise and rules\n"
         yield from (f"- {line}" for line in content["noise"])

@@ -52,7 +52,7 @@ class Rule:
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """An arm against the baseline.
 
     Attributes:
@@ -85,7 +85,7 @@ class Comparison:
 
 def compare(
     differences: Sequence[Sequence[float]], rule: Rule, family: int | None = None
-) -> list[Comparison]:
+) -> list[PairedComparison]:
     """Compare every arm of a study with its baseline.
 
     Args:
@@ -105,14 +105,14 @@ def compare(
 
 def _judge(
     pairs: Sequence[float], p: float, adjusted_p: float, rule: Rule, family: int
-) -> Comparison:
+) -> PairedComparison:
     if len(pairs) < 2:
         mean = float(np.mean(pairs)) if pairs else math.nan
         need = (rule.seeds if rule.seeds > 1 else SEEDS_FOR_A_CLAIM) - len(pairs)
-        return Comparison(
+        return PairedComparison(
             len(pairs), mean, math.nan, -math.inf, math.inf, 1.0, 1.0, "too few seeds", need
         )
-    low, high = interval(pairs, rule)
+    low, high = t_interval(pairs, rule)
     mean, sd = float(np.mean(pairs)), float(np.std(pairs, ddof=1))
     more = None
     if adjusted_p <= rule.alpha and mean != 0:
@@ -122,7 +122,7 @@ def _judge(
     else:
         verdict = "too few seeds"
         more = max(seeds_to_decide(mean, sd, rule, family) - len(pairs), 1)
-    return Comparison(len(pairs), mean, sd, low, high, p, adjusted_p, verdict, more)
+    return PairedComparison(len(pairs), mean, sd, low, high, p, adjusted_p, verdict, more)
 
 
 def sequential_p(pairs: Sequence[float], rule: Rule) -> float:
@@ -147,7 +147,7 @@ def paired_p(pairs: Sequence[float]) -> float:
     return float(stats.ttest_1samp(values, 0.0).pvalue)
 
 
-def interval(pairs: Sequence[float], rule: Rule) -> tuple[float, float]:
+def t_interval(pairs: Sequence[float], rule: Rule) -> tuple[float, float]:
     """The t confidence interval at 1 - alpha; wider where the rule looks twice."""
     values = np.asarray(pairs, dtype=np.float64)
     level = nominal_level(rule.alpha, rule.looks)

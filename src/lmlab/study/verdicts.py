@@ -8,11 +8,11 @@ import statistics
 
 from lmlab.design.comparison import Comparison as Design
 from lmlab.design.manifest import Job, Manifest, Outcomes
-from lmlab.design.search import Outcome
-from lmlab.study.statistics import Comparison, Rule, compare
+from lmlab.design.search import TrialOutcome
+from lmlab.study.statistics import PairedComparison, Rule, compare
 
 OWN_RATE, BASELINE_RATE = "own best lr", "baseline's lr"
-_MISSING = Outcome("missing")
+_MISSING = TrialOutcome("missing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Verdict:
     lr: float | None
     baseline_lr: float | None
     word: str
-    comparison: Comparison | None
+    comparison: PairedComparison | None
     losses: dict[int, float | None]
     diverged: int = 0
     is_check: bool = False
@@ -138,7 +138,7 @@ def baseline_losses(manifest: Manifest, outcomes: Outcomes) -> list[float]:
 
 def _losses(
     manifest: Manifest, outcomes: Outcomes, arm: str, lr: float | None
-) -> dict[int, Outcome]:
+) -> dict[int, TrialOutcome]:
     """Outcomes of the judging seeds by their position, so that a replicate's pair up too."""
     assert manifest.comparison is not None
     seeds = manifest.judging_seeds(arm, undecided=[arm])
@@ -151,7 +151,7 @@ def _losses(
     return found
 
 
-def _differences(own: dict[int, Outcome], base: dict[int, Outcome]) -> list[float]:
+def _differences(own: dict[int, TrialOutcome], base: dict[int, TrialOutcome]) -> list[float]:
     theirs = {position: outcome.loss for position, outcome in base.items()}
     return [
         outcome.loss - loss
@@ -165,8 +165,8 @@ def _verdict(
     at: str,
     lr: float | None,
     baseline_lr: float | None,
-    own: dict[int, Outcome],
-    found: Comparison,
+    own: dict[int, TrialOutcome],
+    found: PairedComparison,
     is_check: bool,
 ) -> Verdict:
     losses = {position: outcome.loss for position, outcome in own.items()}

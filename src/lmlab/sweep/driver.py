@@ -9,20 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lmlab import assemble
-from lmlab.config.compose import Config, plain, thaw
+from lmlab.build.identity import run_identity
+from lmlab.config.compose import Config, from_dict, plain
 from lmlab.design.manifest import Job, Manifest
-from lmlab.device import Device
-from lmlab.run import locate
 from lmlab.run_folder import FINISHED
-from lmlab.signals import EarlySignal
-from lmlab.study.ledger import SweepFolder
+from lmlab.runs.execute import locate
+from lmlab.runtime.device import Device
+from lmlab.runtime.signals import EarlySignal
+from lmlab.study.sweep_folder import SweepFolder
 from lmlab.study.verdicts import undecided_arms
-from lmlab.sweep.facts import TextsByConfig
-from lmlab.sweep.pool import End, Pool
+from lmlab.sweep.arm_costs import TextsByConfig
+from lmlab.sweep.local_pool import JobResult, Pool
+from lmlab.sweep.progress_view import View
 from lmlab.sweep.task import PLACED, Task
 from lmlab.sweep.threads import run_flops
-from lmlab.sweep.view import View
 
 _POLL_SECONDS = 0.1
 _LOOK_SECONDS = 2.0
@@ -128,7 +128,7 @@ class Driver:
         return bool(self._undecided)
 
     def _task(self, job: Job, purposes: list[str]) -> Task:
-        config = thaw(self.manifest.config_of(job))
+        config = from_dict(self.manifest.config_of(job))
         run, _ = locate(config, self._identity(config))
         task = Task(
             job, purposes, config, run, self.folder.job_file(job, "log"),
@@ -136,11 +136,11 @@ class Driver:
         )  # fmt: skip
         task.look()
         if task.state not in FINISHED:
-            self.pool.adopt(task)
+            self.pool.attach(task)
         return task
 
     def _identity(self, config: Config) -> dict[str, Any]:
-        return assemble.identity(config, self.texts.of(config), self.device_of(config))
+        return run_identity(config, self.texts.of(config), self.device_of(config))
 
     def _start_queued(self) -> None:
         """Start the longest runs first, and those of one length in the order of their need."""
@@ -175,7 +175,7 @@ class Driver:
         if ended and not self._signals:
             self._add_wanted()
 
-    def _judge(self, task: Task, end: End) -> None:
+    def _judge(self, task: Task, end: JobResult) -> None:
         # Another launch may have taken the folder's name.
         task.run, _ = locate(task.config, self._identity(task.config))
         status = task.run.status()
@@ -192,7 +192,7 @@ class Driver:
     def _note(self, task: Task) -> None:
         self.folder.note(task.job, task.purposes, task.run, task.failure)
 
-    def _reason(self, task: Task, end: End) -> str:
+    def _reason(self, task: Task, end: JobResult) -> str:
         """Why a run failed, in one line, and where to read more."""
         told = str(task.run.status().get("reason", "")).strip().splitlines()
         if told and task.run.status().get("status") == "failed":

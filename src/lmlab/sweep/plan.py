@@ -12,7 +12,7 @@ from lmlab.design.comparison import METRICS, Comparison
 from lmlab.run_folder import RunFolder
 from lmlab.study.statistics import predicted_power, smallest_detectable
 from lmlab.study.verdicts import rule_of
-from lmlab.sweep.preflight import makespan
+from lmlab.sweep.sweep_preflight import makespan
 
 # A search tries about three coarse rates, two more on its way to the optimum, and three for the
 # edge with the first seed; the five around the optimum with every other seed.

@@ -8,33 +8,32 @@ import signal
 import sys
 from pathlib import Path
 
-from lmlab import resolve
-from lmlab.config.compose import Config, thaw
+from lmlab.config.compose import Config, from_dict
 from lmlab.design import fairness
 from lmlab.design.manifest import Manifest
-from lmlab.stack.eligible import members_at_once
-from lmlab.study.ledger import SweepFolder
-from lmlab.sweep import placement
+from lmlab.runs import auto_settings
+from lmlab.runs.stacked.eligibility import members_at_once
+from lmlab.study.sweep_folder import SweepFolder
+from lmlab.sweep.arm_costs import TextsByConfig, facts_of, match_width
 from lmlab.sweep.driver import Driver
-from lmlab.sweep.facts import TextsByConfig, facts_of, match_width
-from lmlab.sweep.placement import Slot, find_slots
+from lmlab.sweep.local_pool import LocalPool
 from lmlab.sweep.plan import find_power, make_plan
-from lmlab.sweep.pool import LocalPool
-from lmlab.sweep.preflight import Stopwatch, check_all, is_finished, run_seconds
-from lmlab.sweep.stacks import StackingPool
+from lmlab.sweep.progress_view import View, print_results
+from lmlab.sweep.slots import Slot, describe_slots, find_slots
+from lmlab.sweep.stacked_executor import StackingPool
+from lmlab.sweep.sweep_preflight import Stopwatch, check_all, is_finished, run_seconds
 from lmlab.sweep.threads import resolve_threads
-from lmlab.sweep.view import View, print_results
 
 
 @dataclasses.dataclass(frozen=True)
-class Launch:
+class LaunchOptions:
     """How a sweep is launched on this machine.
 
     Attributes:
-        jobs_per_device: a number or ``auto``; see :func:`lmlab.sweep.placement.find_slots`.
+        jobs_per_device: a number or ``auto``; see :func:`lmlab.sweep.slots.find_slots`.
         plan_only: tell what would be run, and run nothing.
         report: write the report at the end.
-        stack: a number, ``auto`` or ``off``; see :func:`lmlab.stack.eligible.members_at_once`.
+        stack: a number, ``auto`` or ``off``; see :func:`lmlab.runs.stacked.eligibility.members_at_once`.
     """
 
     jobs_per_device: int | str = "auto"
@@ -43,7 +42,7 @@ class Launch:
     stack: int | str = "auto"
 
 
-def carry_out(manifest: Manifest, launch: Launch) -> int:
+def run_sweep(manifest: Manifest, launch: LaunchOptions) -> int:
     """Check a manifest, tell the plan, run what is missing, and report.
 
     Returns:
@@ -57,12 +56,12 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
     manifest = match_parameters(manifest)
     arms = [resolve_threads(content) for content in manifest.arms]
     manifest = dataclasses.replace(manifest, arms=arms)
-    configs = [thaw(content) for content in manifest.arms]
+    configs = [from_dict(content) for content in manifest.arms]
     root = Path(configs[0].output_root)
     folder = SweepFolder.of(manifest, root)
     slots = find_slots(configs[0], launch.jobs_per_device)
     texts = TextsByConfig()
-    kind = resolve.build_device(configs[0]).device.type
+    kind = auto_settings.build_device(configs[0]).device.type
     members_of = functools.partial(members_at_once, device_type=kind, setting=launch.stack)
     members = max(members_of(config) for config in configs)
     predicted = _tell_plan(manifest, configs, folder, texts, slots, members)
@@ -75,7 +74,7 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
         if members == 1
         else StackingPool(slots, folder, members_of, view.say)
     )
-    driver = Driver(manifest, folder, texts, resolve.build_device, pool, view)
+    driver = Driver(manifest, folder, texts, auto_settings.build_device, pool, view)
     watch = Stopwatch(folder.path, predicted)
     with view:
         tasks = driver.run()
@@ -99,9 +98,9 @@ def match_parameters(manifest: Manifest) -> Manifest:
     design = manifest.comparison
     if design is None or not design.solve_d_ff:
         return manifest
-    reference = thaw(manifest.arms[manifest.names.index(design.baseline or manifest.names[0])])
+    reference = from_dict(manifest.arms[manifest.names.index(design.baseline or manifest.names[0])])
     tolerance = design.tolerance.get("parameters", 0.0)
-    arms = [match_width(thaw(content), reference, tolerance) for content in manifest.arms]
+    arms = [match_width(from_dict(content), reference, tolerance) for content in manifest.arms]
     return dataclasses.replace(manifest, arms=arms)
 
 
@@ -120,7 +119,7 @@ def _tell_plan(
     """
     check_fairness(manifest, configs, folder, texts)
     design = manifest.comparison
-    device = resolve.build_device(configs[0])
+    device = auto_settings.build_device(configs[0])
     runs = make_plan(design, len(configs), None, len(slots)).least_runs
     check_all(configs, texts, slots * members, runs)
     wanted = configs
@@ -129,7 +128,7 @@ def _tell_plan(
     # What a run measures alone says little about the steps of a stack.
     seconds = run_seconds(wanted, texts, slots) if members == 1 else None
     plan = make_plan(design, len(wanted), seconds, len(slots))
-    placed = placement.told(slots, device.threads, members)
+    placed = describe_slots(slots, device.threads, members)
     print(f"{manifest.study}: {plan.told()}, {placed}", file=sys.stderr)
     return plan.seconds
 
@@ -159,7 +158,7 @@ def check_fairness(
             print(line, file=sys.stderr)
 
 
-def _print_facts(facts: dict[str, fairness.Facts]) -> None:
+def _print_facts(facts: dict[str, fairness.ArmCosts]) -> None:
     rows = [list(fairness.TABLE_COLUMNS), *fairness.table(facts)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
@@ -169,7 +168,7 @@ def _print_facts(facts: dict[str, fairness.Facts]) -> None:
 
 def report(folder: SweepFolder) -> None:
     """Write the report of the study, and say where."""
-    from lmlab.study.report import write_report
+    from lmlab.study.write_report import write_report
 
     for line in write_report(folder.study):
         print(line)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from lmlab.config.compose import Config
 from lmlab.design.manifest import Job
-from lmlab.design.search import Outcome, outcome_of
-from lmlab.lock import is_alive
+from lmlab.design.search import TrialOutcome, outcome_of
 from lmlab.run_folder import FINISHED, RunFolder
-from lmlab.study.ledger import Failure
-from lmlab.sweep.placement import Slot
+from lmlab.storage.lock import is_alive
+from lmlab.study.sweep_folder import Failure
+from lmlab.sweep.slots import Slot
 
 PLACED = ("submitted", "running")
 OPEN = ("queued", *PLACED, "elsewhere")
@@ -51,7 +51,7 @@ class Task:
     slot: Slot | None = None
     started: float = 0.0
     seconds: float = 0.0
-    _final: Outcome | None = None
+    _final: TrialOutcome | None = None
 
     @property
     def key(self) -> str:
@@ -82,10 +82,10 @@ class Task:
         """The final validation loss; None before the end, or where it is not finite."""
         return self.outcome().loss
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> TrialOutcome:
         """The result as the design sees it; read once it is final."""
         if self.state not in FINISHED:
-            return Outcome(self.state)
+            return TrialOutcome(self.state)
         if self._final is None:
             self._final = outcome_of(
                 self.state, [row[self.metric] for row in self.run.rows("validation")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lmlab.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from lmlab.tokenizer.training import train_bpe
+    from lmlab.tokenizer.bpe_training import train_bpe
 
 __all__ = ["Tokenizer", "train_bpe"]
 
@@ -16,6 +16,6 @@ def __getattr__(name: str) -> Any:
     """The trainer, loaded when it is asked for: most processes only encode."""
     if name != "train_bpe":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from lmlab.tokenizer.training import train_bpe
+    from lmlab.tokenizer.bpe_training import train_bpe
 
     return train_bpe

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lmlab.errors import DataError
-from lmlab.io import reading
+from lmlab.storage.io import reading
+from lmlab.tokenizer.buffers import Memory
 from lmlab.tokenizer.cores import usable_cores
-from lmlab.tokenizer.memory import Memory
-from lmlab.tokenizer.native import PADDING, Encoded, Tables, Worker
+from lmlab.tokenizer.kernel_encoder import PADDING, Encoded, Tables, Worker
 from lmlab.tokenizer.utf8 import not_utf8
 
 _PART_BYTES = 2 << 20

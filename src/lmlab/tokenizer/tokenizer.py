@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmlab.errors import DataError
-from lmlab.io import hash_json
-from lmlab.tokenizer import checked, files, vocabulary
-from lmlab.tokenizer.checked import Checked
+from lmlab.storage.io import hash_json
+from lmlab.tokenizer import parsed_cache, serialization, vocabulary
 from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.kernels import library
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN, KINDS
-from lmlab.tokenizer.merging import merge_pieces
+from lmlab.tokenizer.parsed_cache import Checked
+from lmlab.tokenizer.pretoken_merging import merge_pieces
 from lmlab.tokenizer.utf8 import to_utf8
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from lmlab.tokenizer.fast import FastEncoder
-    from lmlab.tokenizer.native import Tables
+    from lmlab.tokenizer.fast_encoder import FastEncoder
+    from lmlab.tokenizer.kernel_encoder import Tables
     from lmlab.tokenizer.pretokenize import PreTokenizer
 
 END_OF_TEXT = "<|endoftext|>"
@@ -179,7 +179,9 @@ class Tokenizer:
         if self._fast is None:
             tables = self.tables(characters, enough)
             if tables is not None:
-                from lmlab.tokenizer.fast import FastEncoder  # what only reads ids needs none of it
+                from lmlab.tokenizer.fast_encoder import (
+                    FastEncoder,  # what only reads ids needs none of it
+                )
 
                 self._fast = FastEncoder(tables)
         return self._fast
@@ -192,7 +194,7 @@ class Tokenizer:
             and self._characters >= enough
             and (self._characters >= _WORTH_COMPILING or library.is_cached("encoding"))
         ):
-            from lmlab.tokenizer.native import make_tables
+            from lmlab.tokenizer.kernel_encoder import make_tables
 
             self._tables = make_tables(
                 pattern=self.pattern,
@@ -282,8 +284,8 @@ class Tokenizer:
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", errors="replace")
 
     def save(self, folder: str | Path) -> None:
-        """Write the tokenizer to ``folder``; see :mod:`lmlab.tokenizer.files`."""
-        files.save(Path(folder), self._content())
+        """Write the tokenizer to ``folder``; see :mod:`lmlab.tokenizer.serialization`."""
+        serialization.save(Path(folder), self._content())
 
     @classmethod
     def load(cls, folder: str | Path) -> Tokenizer:
@@ -293,11 +295,11 @@ class Tokenizer:
             DataError: a file is missing or damaged.
         """
         path = Path(folder)
-        contents = files.read(path)
-        known = checked.read(contents)
+        contents = serialization.read(path)
+        known = parsed_cache.read(contents)
         if known is not None:
             return cls._of(known)
-        parts = files.parse(path, contents)
+        parts = serialization.parse(path, contents)
         try:
             tokenizer = cls(**parts)
         except DataError as error:
@@ -322,7 +324,7 @@ class Tokenizer:
         """Let whoever reads these files next find what they hold."""
         if len(self._merge_ids) < 3 * len(self.merges):
             return  # one stands there twice, which merge_ids do not tell
-        checked.keep(
+        parsed_cache.keep(
             contents,
             Checked(
                 hash=self.hash,
@@ -337,7 +339,7 @@ class Tokenizer:
         )
 
     def _content(self) -> dict[str, Any]:
-        return files.content(self.vocab, self.merges, self.special_tokens, self.pattern)
+        return serialization.content(self.vocab, self.merges, self.special_tokens, self.pattern)
 
     def _encode_pieces(self, pieces: Iterable[tuple[list[str], str | None]]) -> Iterator[list[int]]:
         cache, encode_new = self._cache, self._encode_pretoken

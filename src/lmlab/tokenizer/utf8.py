@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lmlab.errors import DataError
-from lmlab.io import reading
+from lmlab.storage.io import reading
 
 _CHUNK_BYTES = 1 << 20
 

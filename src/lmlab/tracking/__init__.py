@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lmlab.errors import ConfigError, UserError
-from lmlab.io import atomic_write_text
+from lmlab.storage.io import atomic_write_text
 from lmlab.tracking.trackio import TrackioTracker
 from lmlab.tracking.wandb_process import WandbTracker
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lmlab.io import make_folder, write_json, writing
+from lmlab.storage.io import make_folder, write_json, writing
 
 log = logging.getLogger("lmlab.tracking")
 

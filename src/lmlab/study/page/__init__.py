@@ -21,7 +21,7 @@ def render_page(content: dict[str, Any]) -> str:
     """The page as HTML; the same content gives the same text.
 
     Args:
-        content: of :func:`lmlab.study.content.build_content`. Text in it may hold anything.
+        content: of :func:`lmlab.study.report_content.build_content`. Text in it may hold anything.
     """
     environment = Environment(
         loader=FileSystemLoader(_HERE),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from lmlab import resolve
 from lmlab.config.compose import Config
-from lmlab.device import Device
-from lmlab.policy import PLAIN_PRODUCTS, Policy
+from lmlab.runs import auto_settings
+from lmlab.runtime.device import Device
+from lmlab.runtime.precision import PLAIN_PRODUCTS, Policy
 
 
 def device_of(config: Config) -> Device:
     """What a settled configuration computes with; a GPU need not be here."""
     runtime = config.runtime
     if runtime.device == "cpu":
-        return resolve.build_device(config)
+        return auto_settings.build_device(config)
     # What a probe on CUDA finds.
     products = "high" if runtime.policy == "fast" else PLAIN_PRODUCTS
     return Device(

@@ -8,30 +8,30 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from lmlab.config.compose import thaw
+from lmlab.config.compose import from_dict
 from lmlab.design.manifest import Manifest
-from lmlab.io import make_folder, read_json, write_json
-from lmlab.lock import Lock
 from lmlab.run_folder import FINISHED
-from lmlab.study.ledger import SweepFolder
+from lmlab.storage.io import make_folder, read_json, write_json
+from lmlab.storage.lock import Lock
+from lmlab.study.sweep_folder import SweepFolder
+from lmlab.sweep.arm_costs import TextsByConfig
+from lmlab.sweep.code_snapshot import take_snapshot
 from lmlab.sweep.driver import Driver
-from lmlab.sweep.facts import TextsByConfig
 from lmlab.sweep.plan import make_plan
+from lmlab.sweep.progress_view import View, print_results
 from lmlab.sweep.slurm import queue
 from lmlab.sweep.slurm.job_device import device_of
-from lmlab.sweep.slurm.pool import SlurmPool
-from lmlab.sweep.slurm.settings import Launch
-from lmlab.sweep.slurm.snapshot import take_snapshot
+from lmlab.sweep.slurm.settings import SlurmLaunch
+from lmlab.sweep.slurm.slurm_pool import SlurmPool
 from lmlab.sweep.slurm.submission import submit
 from lmlab.sweep.submit import check_fairness, match_parameters, report
-from lmlab.sweep.view import View, print_results
 
 
-def carry_out(manifest: Manifest, launch: Launch) -> int:
+def run_sweep(manifest: Manifest, launch: SlurmLaunch) -> int:
     """Check a manifest, submit what is missing, and follow it or leave it to a job of its own.
 
     Args:
-        manifest: as :meth:`Launch.settle` gave it.
+        manifest: as :meth:`SlurmLaunch.settle` gave it.
         launch: how.
 
     Returns:
@@ -44,7 +44,7 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
     """
     queue.check_commands()
     manifest = match_parameters(manifest)
-    configs = [thaw(content) for content in manifest.arms]
+    configs = [from_dict(content) for content in manifest.arms]
     root = Path(configs[0].output_root)
     folder = SweepFolder.of(manifest, root)
     texts = TextsByConfig()
@@ -62,14 +62,14 @@ def carry_out(manifest: Manifest, launch: Launch) -> int:
 
 def follow(
     manifest: Manifest,
-    launch: Launch,
+    launch: SlurmLaunch,
     folder: SweepFolder,
     texts: TextsByConfig,
     code: Path,
     signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
     goes_on: bool = False,
 ) -> int:
-    """Drive the sweep from this process until nothing is missing; see :func:`carry_out`."""
+    """Drive the sweep from this process until nothing is missing; see :func:`run_sweep`."""
     view = View(manifest.study, launch.submitting.array_parallelism)
     pool = SlurmPool(
         folder, manifest.study, texts, launch.submitting, code, view.say, goes_on=goes_on
@@ -86,7 +86,7 @@ def follow(
 
 
 def _leave(
-    manifest: Manifest, launch: Launch, folder: SweepFolder, texts: TextsByConfig, code: Path
+    manifest: Manifest, launch: SlurmLaunch, folder: SweepFolder, texts: TextsByConfig, code: Path
 ) -> int:
     """Submit what can be submitted now, and a job that drives the rest and reports."""
     view = View(manifest.study, launch.submitting.array_parallelism)
@@ -111,7 +111,7 @@ def _leave(
 
 
 def _submit_driver(
-    manifest: Manifest, launch: Launch, folder: SweepFolder, code: Path, after: list[str]
+    manifest: Manifest, launch: SlurmLaunch, folder: SweepFolder, code: Path, after: list[str]
 ) -> None:
     """Submit the sweep's driver as a job, unless there is one already."""
     place = make_folder(folder.path / "slurm" / "driver")
@@ -122,7 +122,7 @@ def _submit_driver(
         write_json(place / "launch.json", launch.as_dict() | {"wait": True, "code": str(code)})
         job_id = submit(
             place,
-            "lmlab.sweep.slurm.drive",
+            "lmlab.sweep.slurm.detached_driver",
             name=name,
             jobs=1,
             resources=launch.driver,
@@ -135,8 +135,8 @@ def _submit_driver(
     print(f"submitted job {job_id}, which drives the study and writes its report")
 
 
-def read_launch(place: Path) -> tuple[Launch, Path]:
+def read_launch(place: Path) -> tuple[SlurmLaunch, Path]:
     """What the driver's job finds in its folder: the launch, and the snapshot's folder."""
     content = read_json(place / "launch.json")
     code = Path(content.pop("code"))
-    return Launch.from_dict(content), code
+    return SlurmLaunch.from_dict(content), code

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from lmlab.signals import EarlySignal
+from lmlab.runtime.signals import EarlySignal
 
 log = logging.getLogger("lmlab.slurm")
 STOPPED_EXIT_CODE = 128 + signal.SIGUSR2

@@ -8,8 +8,8 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmlab.config.compose import thaw
-from lmlab.config.share import share_of
+from lmlab.config.compose import from_dict
+from lmlab.config.rank_batch import rank_config
 from lmlab.errors import ConfigError, did_you_mean
 
 
@@ -170,5 +170,5 @@ class Requests:
                     f"runtime.parallel=none: the jobs of {arm} ask Slurm for {resources.ranks} "
                     "ranks; leave it at auto, or set hydra.launcher.ranks=1"
                 )
-            share_of(thaw(settled), resources.ranks)
+            rank_config(from_dict(settled), resources.ranks)
         return settled

@@ -31,7 +31,7 @@ class Submitting:
 
 
 @dataclasses.dataclass(frozen=True)
-class Launch:
+class SlurmLaunch:
     """How a sweep is launched under Slurm.
 
     Attributes:
@@ -62,7 +62,7 @@ class Launch:
         retries: int,
         poll_seconds: float,
         **ways: bool,
-    ) -> Launch:
+    ) -> SlurmLaunch:
         """Checked settings. Raises :class:`ConfigError`."""
         for key, value, least in (
             ("arms_per_job", arms_per_job, 1),
@@ -105,7 +105,7 @@ class Launch:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Launch:
+    def from_dict(cls, content: dict[str, Any]) -> SlurmLaunch:
         """The inverse of :meth:`as_dict`."""
         how = dict(content["submitting"])
         requests = dict(how.pop("requests"))

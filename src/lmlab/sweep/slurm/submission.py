@@ -3,7 +3,7 @@
 Its pickles are not used: a task's frozen configuration says all that it needs, is written before
 sbatch is called, and so survives a launcher that is killed at any moment. Nor is its count of
 time-outs, which would end a long run for want of luck: a job that was told to stop saves and is
-queued again, however often (see :mod:`lmlab.sweep.slurm.task`).
+queued again, however often (see :mod:`lmlab.sweep.slurm.array_job`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ returns a group's kernels as plain C functions:
 2. Where it does not lie there, llvmlite makes it of the intermediate representation in ``ir/``, in
    about a second, told on stderr, and it is stored.
 3. Where the sources have changed since, or llvmlite is older than what is in ``ir/``, numba comes
-   first, in some seconds; ``python -m lmlab.tokenizer.kernels.building`` makes ``ir/`` anew.
+   first, in some seconds; ``python -m lmlab.tokenizer.kernels.compile_ir`` makes ``ir/`` anew.
 4. Where llvmlite or, for 3, numba is missing, ``load`` returns None and the callers take their
    paths in pure Python, slower but equal; one line on stderr says so once.
 

@@ -202,7 +202,7 @@ def list_words(
     starts: Array,
     counts: Array,
 ) -> int:
-    """Write the words of two bytes or more as :class:`lmlab.tokenizer.words.Words`; count them."""
+    """Write the words of two bytes or more as :class:`lmlab.tokenizer.word_counts.WordCounts`; count them."""
     data[0] = 0
     here = 1
     word = 0

@@ -12,9 +12,9 @@ import threading
 import time
 from collections.abc import Iterator
 
-from lmlab import user_cache
 from lmlab.errors import DiskError
-from lmlab.tokenizer.kernels import intermediate, machine_code
+from lmlab.storage import user_cache
+from lmlab.tokenizer.kernels import llvm_ir, machine_code
 from lmlab.tokenizer.kernels.machine_code import Kernel
 
 _KIND = "kernels"
@@ -25,7 +25,7 @@ _loaded: dict[str, dict[str, Kernel] | None] = {}
 def load(group: str) -> dict[str, Kernel] | None:
     """The kernels of a group by name; None where this machine cannot make them.
 
-    Pointer arguments take the address itself, see :func:`lmlab.tokenizer.memory.address`.
+    Pointer arguments take the address itself, see :func:`lmlab.tokenizer.buffers.address`.
     """
     with _lock:
         if group not in _loaded:
@@ -87,13 +87,13 @@ def _tell_slow(reason: str) -> None:
 @functools.cache
 def _key() -> str:
     """Hash of everything that the object code depends on."""
-    parts = [*machine_code.made_by(), intermediate.sources()]
+    parts = [*machine_code.made_by(), llvm_ir.sources()]
     return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()[:20]
 
 
 def _build(group: str) -> tuple[dict[str, list[str]], bytes] | None:
     """Signatures and object code of a group; None where that takes numba and it is missing."""
-    program = intermediate.shipped(group)
+    program = llvm_ir.shipped(group)
     if program is not None:
         # What a newer LLVM wrote may be more than this one reads.
         with contextlib.suppress(RuntimeError), _told(group):
@@ -102,7 +102,7 @@ def _build(group: str) -> tuple[dict[str, list[str]], bytes] | None:
         _tell_slow("numba not installed")
         return None
     with _told(group):
-        program = intermediate.written(group)
+        program = llvm_ir.written(group)
         return program.signatures, machine_code.emit(program.ir)
 
 

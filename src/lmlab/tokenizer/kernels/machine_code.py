@@ -46,7 +46,7 @@ def as_library(code: bytes) -> bytes | None:
     import subprocess  # like LLVM: not for whoever finds what was made before
     import tempfile
 
-    from lmlab.native import find_compiler
+    from lmlab.runtime.cpp_extension import find_compiler
 
     compiler = find_compiler()
     if compiler is None or not hasattr(os, "memfd_create"):

@@ -1,4 +1,4 @@
-"""Learning merges on flat arrays; :mod:`lmlab.tokenizer.plain_training` tells the same in Python.
+"""Learning merges on flat arrays; :mod:`lmlab.tokenizer.reference_training` tells the same in Python.
 
 ``data`` holds the words' bytes with a zero before each and at the end; a place is an index into it.
 ``symbols`` has the id of a token at the first and the last byte of the token, DEAD between them,
@@ -6,7 +6,7 @@ and SEPARATOR at the zeros, so that the neighbours of a token are one step away.
 the first word that reaches into each run of ``1 << WORD_SHIFT`` places.
 
 Pairs are numbered by ``slot``. A pair is kept only if its count is at least ``state[FLOOR]`` when
-it arises: no other can be among the merges asked for (see :mod:`lmlab.tokenizer.learner`). The
+it arises: no other can be among the merges asked for (see :mod:`lmlab.tokenizer.merge_learner`). The
 places of a pair may be out of date, which ``symbols`` tells; its count never is.
 
 Counts only fall, because no merge spells a token that there is already. Say the bytes X were merged

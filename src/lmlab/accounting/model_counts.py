@@ -1,0 +1,174 @@
+"""A model's components and what each counts, from its configuration alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lmlab.accounting.target_counts import NotCounted, counts_of
+from lmlab.nn.counts import Counts, Kind, SavedTensor
+from lmlab.optim.counts import OptimizerCounts
+
+ATTENTION, FFN, HEAD, OTHER = "attention", "feed-forward", "head", "other"
+GROUPS = (ATTENTION, FFN, HEAD, OTHER)
+
+
+@dataclasses.dataclass(frozen=True)
+class Component:
+    """A part of the model, as often as it occurs.
+
+    Attributes:
+        name: for people.
+        group: one of :data:`GROUPS`, for shares.
+        times: how often it occurs.
+        in_block: whether it lies inside the blocks.
+        counts: of one occurrence.
+    """
+
+    name: str
+    group: str
+    times: int
+    in_block: bool
+    counts: Counts
+
+    @property
+    def parameters(self) -> int:
+        """Of all occurrences."""
+        return self.times * self.counts.parameters
+
+    def forward_flops(self, context: int, causal: bool = False) -> int:
+        """FLOPs of a forward pass over one sequence, two for each product of two numbers.
+
+        Args:
+            context: T.
+            causal: count the pairs that the causal mask leaves, as a causal kernel executes them;
+                else the whole square (Chowdhery et al. 2022, appendix B).
+        """
+        pairs = context * (context + 1) // 2 if causal else context * context
+        return self.times * 2 * (self.counts.matrix * context + self.counts.pairs * pairs)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCounts:
+    """A model as accounting sees it.
+
+    Attributes:
+        vocab_size: V.
+        context: T.
+        d_model: D.
+        num_layers: L.
+        num_heads: H.
+        components: in the order of the forward pass.
+    """
+
+    vocab_size: int
+    context: int
+    d_model: int
+    num_layers: int
+    num_heads: int
+    components: tuple[Component, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Of the whole model; shared ones count once."""
+        return sum(component.parameters for component in self.components)
+
+    @property
+    def hidden_parameters(self) -> int:
+        """Entries of matrices inside the blocks."""
+        return sum(c.times * c.counts.matrix for c in self.components if c.in_block)
+
+    @property
+    def matrix_entries(self) -> int:
+        """Entries of all matrices that a token is multiplied by."""
+        return sum(c.times * c.counts.matrix for c in self.components)
+
+    @property
+    def tables(self) -> int:
+        """float32 values that are no parameters."""
+        return sum(c.times * c.counts.tables for c in self.components)
+
+    @property
+    def d_ff(self) -> int | None:
+        """F."""
+        return next((c.counts.d_ff for c in self.components if c.counts.d_ff is not None), None)
+
+    def forward_flops(self, causal: bool = False) -> int:
+        """FLOPs of a forward pass over one full context; see :class:`Component`."""
+        return sum(c.forward_flops(self.context, causal) for c in self.components)
+
+    def training_flops(self, causal: bool = False) -> int:
+        """Of a forward and a backward pass, which takes two products for each of the forward's."""
+        return 3 * self.forward_flops(causal)
+
+    def share(self, group: str) -> float:
+        """A group's part of the counted forward FLOPs."""
+        own = sum(c.forward_flops(self.context) for c in self.components if c.group == group)
+        return own / self.forward_flops()
+
+    def held(self, fused_attention: bool = True) -> Iterator[tuple[Component, SavedTensor]]:
+        """Everything that autograd keeps, with the component that it is of."""
+        for component in self.components:
+            plain = component.counts.held_plain
+            kept = component.counts.held if fused_attention or plain is None else plain
+            yield from ((component, held) for held in kept)
+
+
+def count_model(model: Mapping[str, Any]) -> ModelCounts:
+    """Count a model.
+
+    Args:
+        model: the node ``model`` of a configuration as plain values.
+
+    Raises:
+        NotCounted: one of its variants has no counts.
+    """
+    vocab, context, width = model["vocab_size"], model["context_length"], model["d_model"]
+    layers, heads = model["num_layers"], model["num_heads"]
+    d_ff = None if model["d_ff"] == "auto" else int(model["d_ff"])
+    pos = counts_of("model.pos", model["pos"])(
+        d_model=width, d_head=width // heads, context_length=context
+    )
+    attention = counts_of("model.attention", model["attention"])(d_model=width, num_heads=heads)
+    ffn = counts_of("model.ffn", model["ffn"])(d_model=width, d_ff=d_ff)
+    norm = counts_of("model.norm", model["norm"])()
+    projections = dataclasses.replace(attention, pairs=0)
+    scores = Counts(pairs=attention.pairs)
+    tokens = (SavedTensor("tokens", 1, Kind.INDEX),)
+    head = Counts(
+        parameters=0 if model["tie_embeddings"] else vocab * width,
+        matrix=vocab * width,
+        held=(SavedTensor("head input", width), SavedTensor("log softmax", vocab, Kind.FLOAT32),
+              SavedTensor("targets", 1, Kind.INDEX)),
+        textbook=(SavedTensor("logits", vocab), SavedTensor("cross-entropy", 1)),
+    )  # fmt: skip
+    components = (
+        Component("embedding", OTHER, 1, False, Counts(vocab * width, held=tokens)),
+        Component("positions", OTHER, 1, False, pos),
+        Component("attention projections", ATTENTION, layers, True, projections),
+        Component("attention scores and mixing", ATTENTION, layers, True, scores),
+        Component("feed-forward", FFN, layers, True, ffn),
+        Component("norms", OTHER, 2 * layers, True, norm.wrap(width)),
+        Component("final norm", OTHER, 1, False, norm.final(width)),
+        Component("tied head" if model["tie_embeddings"] else "head", HEAD, 1, False, head),
+    )
+    return ModelCounts(vocab, context, width, layers, heads, components)
+
+
+def count_optimizer(optim: Mapping[str, Any], model: ModelCounts) -> OptimizerCounts:
+    """Count an optimizer over a model. Raises :class:`NotCounted`."""
+    hidden = model.hidden_parameters
+    found: OptimizerCounts = counts_of("optim", optim)(
+        hidden=hidden, other=model.parameters - hidden
+    )
+    return found
+
+
+def update_flops(config: Mapping[str, Any]) -> int | None:
+    """FLOPs of one update of a configured run; None where a part of its model is not counted."""
+    try:
+        a_sequence = count_model(config["model"]).training_flops()
+    except NotCounted:
+        return None
+    return int(config["training"]["batch_size"]) * a_sequence

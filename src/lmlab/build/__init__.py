@@ -1,0 +1,1 @@
+"""From a frozen configuration to objects."""

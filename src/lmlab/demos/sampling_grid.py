@@ -1,0 +1,154 @@
+"""Temperature and top-p: what each does to the text of a trained model."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lmlab.build.run_data import prepare_data
+from lmlab.demos import Demo, Section
+from lmlab.errors import DataError
+from lmlab.nn.transformer import Transformer
+from lmlab.tokenizer import Tokenizer
+from lmlab.training.generation import generate
+
+COLUMNS = ["temperature", "top-p", "tokens", "nats a token", "distinct words", "repeated 4-grams"]
+
+
+def generation_grid(
+    *,
+    config: Any,
+    temperatures: list[float],
+    top_ps: list[float],
+    prompts: list[str],
+    count: int,
+    max_new_tokens: int,
+) -> Demo:
+    """Train the configured model (or find it trained), and let it write at every setting.
+
+    Args:
+        config: of the run.
+        temperatures: 0 is greedy.
+        top_ps: 1 keeps all.
+        prompts: starts of the texts.
+        count: texts a prompt and setting.
+        max_new_tokens: length of a text.
+    """
+    from lmlab.build import factory
+    from lmlab.runs.execute import execute
+    from lmlab.training.checkpoint import find_weights, read_weights
+    from lmlab.training.state import load_weights
+
+    run = execute(config).run
+    if not run.rows("validation"):
+        raise DataError(f"{run.path}: the run did not train, so that nothing can be written")
+    model = factory.build_model(config)
+    folder = find_weights(run.checkpoints, "best")
+    load_weights(model, read_weights(folder), folder)
+    tokenizer = Tokenizer.load(run.tokenizer)
+    loss = run.rows("validation")[-1]["loss"]
+    valid = prepare_data(config).corpus.valid_paths[0]
+    return explore(
+        model, tokenizer, f"{run.path}, validation loss {loss:.4f} nats a token", temperatures,
+        top_ps, prompts, count, max_new_tokens, config.seeds.sampling, _excerpts(valid, tokenizer,
+        max_new_tokens, count * len(prompts)),
+    )  # fmt: skip
+
+
+def explore(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    told: str,
+    temperatures: Sequence[float],
+    top_ps: Sequence[float],
+    prompts: Sequence[str],
+    count: int,
+    max_new_tokens: int,
+    seed: int,
+    excerpts: Sequence[Sequence[int]],
+) -> Demo:
+    """The grid for a model at hand; ``excerpts`` of real text are measured beside it."""
+    rows, blocks = [], []
+    starts = [tokenizer.encode(prompt) for prompt in prompts for _ in range(count)]
+    for temperature, top_p in itertools.product(temperatures, top_ps):
+        if temperature == 0 and top_p != top_ps[0]:
+            continue  # greedy has nothing to cut off
+        written = generate(
+            model, starts, max_new_tokens=max_new_tokens, temperature=temperature,
+            top_p=top_p if top_p < 1 else None, seed=seed, stop_id=tokenizer.end_of_text_id,
+        )  # fmt: skip
+        setting = [f"{temperature:g}", "" if temperature == 0 else f"{top_p:g}"]
+        rows.append([*setting, *measure(model, tokenizer, starts, written)])
+        name = "greedy" if temperature == 0 else f"temperature {temperature:g}, top-p {top_p:g}"
+        blocks.append((name, prompts[0] + tokenizer.decode(written[0])))
+    if excerpts:
+        first = [list(ids[:1]) for ids in excerpts]
+        rest = [list(ids[1:]) for ids in excerpts]
+        rows.append(["real text", "", *measure(model, tokenizer, first, rest)])
+    return Demo(
+        title="generate",
+        question="What do temperature and top-p do to the text that a model writes?",
+        sections=[
+            Section("Measured", [f"The model: {told}.", "Nats a token are the model's own, at "
+                "temperature 1; a repeated 4-gram occurred before in the same text. Settings whose "
+                "numbers lie near those of real text write most like it."], COLUMNS, rows),
+            Section("RunData", ["The first text of the first prompt at each setting."],
+                blocks=blocks),
+        ],
+        limits=["Numbers of a few texts; whether they read well is not measured."],
+    )  # fmt: skip
+
+
+def measure(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    starts: Sequence[Sequence[int]],
+    written: Sequence[Sequence[int]],
+) -> list[str]:
+    """Tokens, mean nats a token under the model, distinct words, and repeated 4-grams."""
+    nats = [mean_nats(model, start, ids) for start, ids in zip(starts, written, strict=True) if ids]
+    words = " ".join(tokenizer.decode(list(ids)) for ids in written).split()
+    return [
+        str(sum(map(len, written))),
+        f"{statistics.fmean(nats):.3f}" if nats else "",
+        f"{len(set(words)) / len(words):.1%}" if words else "",
+        f"{repeated_share(written, 4):.1%}",
+    ]
+
+
+@torch.no_grad()
+def mean_nats(model: Transformer, start: Sequence[int], ids: Sequence[int]) -> float:
+    """Mean -log p of ``ids`` after ``start``, within the last window that the model can see."""
+    whole = [*start, *ids][-(model.context_length + 1) :]
+    counted = min(len(ids), len(whole) - 1)
+    device = model.embedding.weight.device
+    logits = model(torch.tensor([whole[:-1]], device=device))[0].double()
+    losses = torch.nn.functional.cross_entropy(
+        logits, torch.tensor(whole[1:], device=device), reduction="none"
+    )
+    return float(losses[-counted:].mean())
+
+
+def repeated_share(texts: Sequence[Sequence[int]], length: int) -> float:
+    """Share of the n-grams of each text that occurred in it before."""
+    repeated = total = 0
+    for ids in texts:
+        seen = set()
+        for start in range(len(ids) - length + 1):
+            gram = tuple(ids[start : start + length])
+            repeated += gram in seen
+            total += 1
+            seen.add(gram)
+    return repeated / total if total else 0.0
+
+
+def _excerpts(path: Path, tokenizer: Tokenizer, length: int, number: int) -> list[list[int]]:
+    with open(path, encoding="utf-8") as file:
+        ids = tokenizer.encode(file.read(20 * length * number))
+    size = length + 1
+    return [ids[start : start + size] for start in range(0, len(ids) - size, size)][:number]

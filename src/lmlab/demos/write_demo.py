@@ -1,0 +1,81 @@
+"""An exhibit as Markdown, one page, and figures."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import matplotlib
+from jinja2 import Environment, StrictUndefined
+from matplotlib.figure import Figure
+
+from lmlab.demos import CONTENTS, Demo
+from lmlab.storage.io import atomic_write_text, write_json
+from lmlab.study.figure_style import save
+from lmlab.study.markdown import table_lines
+from lmlab.study.page import STYLE
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ exhibit.title }}</title><link rel="icon" href="data:,">
+<style>{{ style|safe }} .figure svg { max-width: 100%; height: auto; background: white; }
+pre { background: var(--raised); border: 1px solid var(--line); border-radius: .4rem;
+padding: .8rem 1rem; white-space: pre-wrap; overflow-wrap: anywhere; }</style></head>
+<body><main><header><p class="kicker">study {{ exhibit.title }}</p>
+<h1>{{ exhibit.question }}</h1></header>
+{% for section in exhibit.sections %}<section><h2>{{ section.heading }}</h2>
+{% for text in section.text %}<p>{{ text }}</p>{% endfor %}
+{% if section.figure %}<div class="figure">{{ figures[section.figure[0]]|safe }}</div>{% endif %}
+{% if section.columns %}<div class="scroll" tabindex="0" role="region"
+aria-label="{{ section.heading }}"><table><thead><tr>
+{% for column in section.columns %}<th>{{ column }}</th>{% endfor %}</tr></thead><tbody>
+{% for row in section.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table></div>{% endif %}
+{% for title, text in section.blocks %}<h3>{{ title }}</h3><pre>{{ text }}</pre>{% endfor %}
+</section>{% endfor %}
+<section><h2>What this does not show</h2><ul>
+{% for line in exhibit.limits %}<li>{{ line }}</li>{% endfor %}</ul>
+<h2>Command</h2><p><code>{{ command }}</code></p></section></main></body></html>
+"""
+
+
+def write(exhibit: Demo, folder: Path, command: str) -> list[Path]:
+    """Write ``report.md``, ``report.html``, figures, and ``exhibit.json`` that lists them.
+
+    The same exhibit gives the same bytes. Returns the paths in this order, the list last.
+    """
+    lines = [f"# {exhibit.title}\n", f"{exhibit.question}\n"]
+    figures, made = {}, []
+    for section in exhibit.sections:
+        lines.append(f"## {section.heading}\n")
+        lines += [f"{text}\n" for text in section.text]
+        if section.figure is not None:
+            name, figure = section.figure
+            made += save(figure, folder / name)
+            figures[name] = _inline(figure)
+            lines.append(f"![{name}]({name}.png)\n")
+        if section.columns:
+            lines += table_lines(section.columns, section.rows)
+        for title, text in section.blocks:
+            indented = "\n".join(f"    {line}" for line in text.splitlines())
+            lines.append(f"{title}:\n\n{indented}\n")
+    lines += ["## What this does not show\n", *(f"- {line}" for line in exhibit.limits), ""]
+    lines += [f"## Command\n\n    {command}"]
+    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(_PAGE)
+    html = page.render(exhibit=exhibit, style=STYLE, figures=figures, command=command)
+    paths = [folder / "report.md", folder / "report.html", *made]
+    atomic_write_text(paths[0], "\n".join(lines) + "\n")
+    atomic_write_text(paths[1], html)
+    contents = {"title": exhibit.title, "command": command, "files": [path.name for path in paths]}
+    write_json(folder / CONTENTS, contents)
+    return [*paths, folder / CONTENTS]
+
+
+def _inline(figure: Figure) -> str:
+    """The figure as an SVG element."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "lmlab", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return re.sub(r"^.*?(?=<svg)", "", buffer.getvalue(), flags=re.DOTALL)

@@ -1,0 +1,152 @@
+"""Hugging Face's ``config.json`` read as a ``model`` node. JSON only, no torch.
+
+Whatever lmlab would compute otherwise than the configuration says is refused, by name.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lmlab.errors import DataError
+from lmlab.hf.config_writer import ATTENTION, FFNS, NORMS, POSITIONS
+
+
+def from_hf(config: dict[str, Any]) -> dict[str, Any]:
+    """The ``model`` node for the content of ``config.json``, without ``init``.
+
+    Raises:
+        DataError: the architecture, or a setting of it, is none that lmlab computes exactly.
+    """
+    readers = {"llama": _from_llama, "qwen3": _from_llama, "gpt2": _from_gpt2, "lmlab": _from_own}
+    kind = config.get("model_type")
+    if kind not in readers:
+        raise DataError(f"config.json: model_type={kind}: accepted are {', '.join(readers)}")
+    try:
+        return readers[kind](config)
+    except KeyError as error:
+        raise DataError(f"config.json: {error.args[0]} is missing") from error
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The content of a folder's ``config.json``. Raises :class:`DataError` where there is none."""
+    path = folder / "config.json"
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no settings")
+    return content
+
+
+def _node(
+    config: dict[str, Any], parts: dict[str, dict[str, Any]], sizes: dict[str, int]
+) -> dict[str, Any]:
+    return {
+        "vocab_size": int(config["vocab_size"]),
+        **sizes,
+        "tie_embeddings": bool(config.get("tie_word_embeddings", False)),
+        **parts,
+    }
+
+
+def _require(config: dict[str, Any], key: str, *accepted: Any) -> None:
+    """Refuse a setting that changes what is computed; where it is absent it is the first."""
+    value = config.get(key, accepted[0])
+    if value not in accepted:
+        told = " or ".join(map(str, accepted))
+        raise DataError(f"config.json: {key}={value}: lmlab computes {told} only")
+
+
+def _from_llama(config: dict[str, Any]) -> dict[str, Any]:
+    width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
+    _require(config, "hidden_act", "silu")
+    _require(config, "attention_bias", False)
+    _require(config, "mlp_bias", False)
+    _require(config, "head_dim", width // heads, None)
+    _require(config, "use_sliding_window", False)
+    _require(config, "rope_scaling", None, config.get("rope_parameters"))
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    _require(rope, "rope_type", "default")
+    qk_norm = config["model_type"] == "qwen3"
+    eps = float(config.get("rms_norm_eps", 1e-6))
+    theta = rope.get("rope_theta", config.get("rope_theta", 10000.0))
+    attention = {
+        "_target_": ATTENTION,
+        "num_kv_heads": int(config.get("num_key_value_heads") or heads),
+        "qk_norm": qk_norm,
+    }
+    return _node(
+        config,
+        {
+            "norm": {"_target_": "lmlab.nn.norm.PreRMSNorm", "eps": eps},
+            "pos": {"_target_": "lmlab.nn.pos.RoPE", "theta": float(theta)},
+            "ffn": {"_target_": "lmlab.nn.ffn.SwiGLU"},
+            "attention": attention | ({"qk_norm_eps": eps} if qk_norm else {}),
+        },
+        {
+            "context_length": int(config["max_position_embeddings"]),
+            "d_model": width,
+            "num_layers": int(config["num_hidden_layers"]),
+            "num_heads": heads,
+            "d_ff": int(config["intermediate_size"]),
+        },
+    )
+
+
+def _from_gpt2(config: dict[str, Any]) -> dict[str, Any]:
+    names = {name: target for target, name in FFNS.items() if name != "swiglu"}
+    activation = config.get("activation_function", "gelu_new")
+    _require({"activation_function": activation}, "activation_function", *names)
+    _require(config, "scale_attn_weights", True)
+    _require(config, "scale_attn_by_inverse_layer_idx", False)
+    width = int(config["n_embd"])
+    eps = float(config.get("layer_norm_epsilon", 1e-5))
+    return _node(
+        config | {"tie_word_embeddings": config.get("tie_word_embeddings", True)},
+        {
+            "norm": {"_target_": "lmlab.nn.norm.PreLayerNorm", "eps": eps},
+            "pos": {"_target_": "lmlab.nn.pos.LearnedPositions"},
+            "ffn": {"_target_": names[activation]},
+            "attention": {"_target_": ATTENTION, "num_kv_heads": None, "qk_norm": False},
+        },
+        {
+            "context_length": int(config["n_positions"]),
+            "d_model": width,
+            "num_layers": int(config["n_layer"]),
+            "num_heads": int(config["n_head"]),
+            "d_ff": int(config.get("n_inner") or 4 * width),
+        },
+    )
+
+
+def _from_own(config: dict[str, Any]) -> dict[str, Any]:
+    def target(names: dict[str, str], key: str) -> dict[str, Any]:
+        _require(config, key, *names.values())
+        return {"_target_": next(t for t, name in names.items() if name == config[key])}
+
+    norm, pos = target(NORMS, "norm"), target(POSITIONS, "position")
+    attention = {
+        "_target_": ATTENTION,
+        "num_kv_heads": int(config["num_key_value_heads"]),
+        "qk_norm": bool(config["qk_norm"]),
+        "qk_norm_eps": float(config["qk_norm_eps"]),
+    }
+    return _node(
+        config,
+        {
+            "norm": norm if config["norm"] == "none" else norm | {"eps": config["norm_eps"]},
+            "pos": pos if config["position"] != "rope" else pos | {"theta": config["rope_theta"]},
+            "ffn": target(FFNS, "ffn"),
+            "attention": attention,
+        },
+        {
+            "context_length": int(config["max_position_embeddings"]),
+            "d_model": int(config["hidden_size"]),
+            "num_layers": int(config["num_hidden_layers"]),
+            "num_heads": int(config["num_attention_heads"]),
+            "d_ff": int(config["intermediate_size"]),
+        },
+    )

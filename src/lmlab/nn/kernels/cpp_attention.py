@@ -1,0 +1,120 @@
+"""Causal attention on a CPU by a kernel of our own, compiled where a run is compiled.
+
+Sums, softmax and rotation are float32; under bf16, factors of products are bfloat16 where the
+processor multiplies those. ``causal_attention.cpp`` says how.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmlab.nn.kernels.attention_op import define, heads_behind_tokens
+from lmlab.nn.pos import Positions, RoPE
+from lmlab.runtime.cpp_extension import build_library
+
+SOURCE = Path(__file__).with_name("causal_attention.cpp")
+_libraries: dict[int, ctypes.CDLL] = {}
+
+
+def prepare(d_head: int, folder: Path) -> None:
+    """Make :func:`causal_attention` ready for heads of a width.
+
+    Args:
+        d_head: K.
+        folder: where compiled kernels are kept.
+
+    Raises:
+        ConfigError: the compiler does not compile it.
+    """
+    if d_head not in _libraries:
+        library = build_library(SOURCE, folder, {"WIDTH": d_head})
+        for function in (library.attend, library.attend_backward):
+            function.restype = ctypes.c_bool
+            pointers = [ctypes.c_void_p] * 4
+            function.argtypes = [ctypes.c_bool, *pointers, ctypes.c_int]
+        _libraries[d_head] = library
+
+
+def causal_attention(
+    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, pos: Positions | None = None
+) -> Tensor:
+    """What :func:`lmlab.nn.attention.causal_attention` computes.
+
+    The heads' width is one that :func:`prepare` was given. Rotary positions are turned to by the
+    kernel itself, so that no rotated queries and keys are kept for the backward pass.
+    """
+    tables: tuple[Tensor | None, Tensor | None] = (None, None)
+    if type(pos) is RoPE:  # not one that a user derived from it
+        tables = pos.cos_SK[: q_BHTK.shape[2]], pos.sin_SK[: q_BHTK.shape[2]]
+    elif pos is not None:
+        q_BHTK, k_BGTK = pos.rotate(q_BHTK, None), pos.rotate(k_BGTK, None)
+    mixed: Tensor = _operation(q_BHTK, k_BGTK, v_BGTK.to(q_BHTK.dtype), *tables)[0]
+    return mixed
+
+
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, cos: Tensor | None, sin: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    mixed, log_sums = _forward_room(q, k, v, cos, sin)
+    _call("attend", k.shape[1], (cos, sin), (q, k, v), (mixed, log_sums[..., None]))
+    return mixed, log_sums
+
+
+def _attend_backward(
+    gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, cos: Tensor | None, sin: Tensor | None,
+    mixed: Tensor, log_sums: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    found = _backward_room(gradient, q, k, v, cos, sin, mixed, log_sums)
+    given = (gradient, q, k, v, mixed, log_sums[..., None])
+    _call("attend_backward", k.shape[1], (cos, sin), given, found)
+    return found
+
+
+def _call(
+    name: str,
+    groups: int,
+    tables: Sequence[Tensor | None],
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+) -> None:
+    batch, heads, tokens, width = outputs[0].shape
+    rows = [part if part.stride(-1) == 1 else part.contiguous() for part in inputs] + list(outputs)
+    sizes = (ctypes.c_int64 * 4)(batch, heads, groups, tokens)
+    rotation = (ctypes.c_void_p * 2)(*(None if one is None else one.data_ptr() for one in tables))
+    data = (ctypes.c_void_p * len(rows))(*(part.data_ptr() for part in rows))
+    strides: Any = (ctypes.c_int64 * (3 * len(rows)))(*(
+        stride for part in rows for stride in part.stride()[:3]
+    ))  # fmt: skip
+    function = getattr(_libraries[width], name)
+    if not function(
+        outputs[0].dtype is torch.bfloat16, sizes, rotation, data, strides, torch.get_num_threads()
+    ):
+        raise MemoryError("attention: there is no memory for the keys and values of one head")
+
+
+def _forward_room(
+    q: Tensor, k: Tensor, v: Tensor, cos: Tensor | None, sin: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    return heads_behind_tokens(q), q.new_empty(q.shape[:3], dtype=torch.float32)
+
+
+def _backward_room(
+    gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, cos: Tensor | None, sin: Tensor | None,
+    mixed: Tensor, log_sums: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    return heads_behind_tokens(q), heads_behind_tokens(k), heads_behind_tokens(v)
+
+
+_operation, _backward_operation = define(
+    "lmlab::compiled_causal_attention",
+    _attend,
+    _attend_backward,
+    forward_room=_forward_room,
+    backward_room=_backward_room,
+)

@@ -1,0 +1,178 @@
+"""The Transformer language model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from lmlab.nn.attention import CausalAttention, CausalSelfAttention, JointAttention
+from lmlab.nn.block import Block
+from lmlab.nn.ffn import SwiGLU
+from lmlab.nn.fused_linear import joint_products
+from lmlab.nn.kv_cache import KVCache
+from lmlab.nn.norm import NormStrategy
+from lmlab.nn.pos import Positions
+
+
+class Transformer(nn.Module):
+    """A decoder-only Transformer whose parts are given to it.
+
+    Args:
+        vocab_size: V.
+        context_length: longest sequence in tokens.
+        d_model: D.
+        num_layers: blocks.
+        num_heads: H.
+        d_ff: F; None leaves it to the feed-forward variant.
+        tie_embeddings: use the embedding matrix as the output head too (Press and Wolf 2017).
+        norm: makes the residual branches.
+        pos: position variant; one for all layers.
+        ffn: called with ``d_model`` and ``d_ff`` for each layer.
+        attention: called with ``d_model``, ``num_heads`` and ``pos`` for each layer.
+
+    The weights are drawn afterwards, by a scheme of :mod:`lmlab.nn.init`.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int,
+        context_length: int,
+        d_model: int,
+        num_layers: int,
+        num_heads: int,
+        d_ff: int | None,
+        tie_embeddings: bool,
+        norm: NormStrategy,
+        pos: Positions,
+        ffn: Callable[..., nn.Module],
+        attention: Callable[..., CausalSelfAttention],
+    ) -> None:
+        super().__init__()
+        self.context_length = context_length
+        self.d_head = d_model // num_heads
+        self.embedding = nn.Embedding(vocab_size, d_model)
+        self.pos: Positions = pos
+        self.blocks = nn.ModuleList(
+            Block(
+                attention=attention(d_model=d_model, num_heads=num_heads, pos=pos),
+                ffn=ffn(d_model=d_model, d_ff=d_ff),
+                norm=norm,
+                d_model=d_model,
+            )
+            for _ in range(num_layers)
+        )
+        self.final_norm = norm.final(d_model)
+        self.head = nn.Linear(d_model, vocab_size, bias=False)
+        if tie_embeddings:
+            self.head.weight = self.embedding.weight
+
+    def forward(
+        self,
+        tokens_BT: Tensor,
+        positions_BT: Tensor | None = None,
+        caches: list[KVCache] | None = None,
+        mask_BTS: Tensor | None = None,
+    ) -> Tensor:
+        """Return the logits of each next token (B, T, V); arguments as of :meth:`hidden`."""
+        # Not through `hidden`: FSDP2's hooks stand around each of both, and do not nest.
+        logits: Tensor = self.head(self._hidden(tokens_BT, positions_BT, caches, mask_BTS))
+        return logits
+
+    def hidden(
+        self,
+        tokens_BT: Tensor,
+        positions_BT: Tensor | None = None,
+        caches: list[KVCache] | None = None,
+        mask_BTS: Tensor | None = None,
+    ) -> Tensor:
+        """Return what the head is given (B, T, D), in the head's dtype.
+
+        Args:
+            tokens_BT: int64 ids, T at most ``context_length``.
+            positions_BT: int64 positions below ``context_length``; None for 0 .. T-1.
+            caches: from :meth:`make_caches`, holding the tokens before these.
+            mask_BTS: True where query t may see key s, S counting the cached tokens too; needed
+                with caches, else None for the causal mask.
+        """
+        return self._hidden(tokens_BT, positions_BT, caches, mask_BTS)
+
+    def _hidden(
+        self,
+        tokens_BT: Tensor,
+        positions_BT: Tensor | None,
+        caches: list[KVCache] | None,
+        mask_BTS: Tensor | None,
+    ) -> Tensor:
+        # Embeddings are looked up and summed in their own numbers, products computed in theirs.
+        x = self.pos.embed(self.embedding(tokens_BT), positions_BT).to(self.head.weight.dtype)
+        for index, block in enumerate(self.blocks):
+            x = block(x, positions_BT, None if caches is None else caches[index], mask_BTS)
+        final: Tensor = self.final_norm(x)
+        return final
+
+    def join_products(self) -> None:
+        """Compute maps of one input as one product from now on; see :mod:`lmlab.nn.fused_linear`."""
+        for part in self.modules():
+            if hasattr(part, "products"):
+                setattr(part, "products", joint_products)  # noqa: B010, its type is not told
+
+    def attend_by(self, causal_attention: CausalAttention) -> None:
+        """Let layers mix values by this function, where tokens stand at 0 .. T-1 without a mask.
+
+        See :func:`lmlab.nn.attention.causal_attention`.
+        """
+        for part in self._attentions():
+            part.causal_attention = causal_attention
+
+    def attend_jointly(self, joint_attention: JointAttention) -> None:
+        """Let layers hand the joint product of queries, keys and values to this function, there.
+
+        Layers that normalise queries and keys do not.
+        """
+        for part in self._attentions():
+            if isinstance(part.q_norm, nn.Identity):
+                part.joint_attention = joint_attention
+
+    def gate_jointly(self, joint_gate: Callable[[Tensor], Tensor]) -> None:
+        """Let SwiGLU hand the joint product of gate and up (B, T, 2 F) to this function."""
+        for part in self.modules():
+            if isinstance(part, SwiGLU):
+                part.joint_gate = joint_gate
+
+    def make_caches(self, batch_size: int, max_length: int) -> list[KVCache]:
+        """Return an empty cache for each layer, with room for ``max_length`` tokens."""
+        weight = self.embedding.weight
+        return [
+            KVCache(
+                batch_size=batch_size,
+                num_kv_heads=attention.num_kv_heads,
+                max_length=max_length,
+                d_head=self.d_head,
+                device=weight.device,
+                dtype=weight.dtype,
+            )
+            for attention in self._attentions()
+        ]
+
+    def num_parameters(self) -> int:
+        """Number of weights; shared ones count once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def forward_flops_per_token(self) -> int:
+        """FLOPs of a forward pass over a full context, a token.
+
+        Two for each entry of each matrix that a token is multiplied by (the head also where it is
+        tied), and 4 T D a layer for scores and mixing over the whole square, as Chowdhery et al.
+        2022 (PaLM), appendix B, count them: the causal half is not subtracted. Norms, activations
+        and the softmax are left out.
+        """
+        matrices = sum(
+            part.weight.numel() for part in self.modules() if isinstance(part, nn.Linear)
+        )
+        widths = sum(attention.num_heads * self.d_head for attention in self._attentions())
+        return 2 * matrices + 4 * self.context_length * widths
+
+    def _attentions(self) -> list[CausalSelfAttention]:
+        return [part for part in self.modules() if isinstance(part, CausalSelfAttention)]

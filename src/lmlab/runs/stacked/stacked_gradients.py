@@ -1,0 +1,73 @@
+"""The gradients of an update of several models at once, from one forward and backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from lmlab.nn.loss import cross_entropy
+from lmlab.runs.stacked.stacked_parameters import StackedParameters
+
+
+class StackedGradients:
+    """Accumulates the gradients of K batches in stacked parameters, a micro-batch at a time.
+
+    The model's own code runs once, each of its operations on all K at a time, so that no variant
+    of a part needs to know of it. No sum or product mixes the K: what is NaN in one stays there.
+
+    Args:
+        template: a model of the shape, whose code and buffers are used; its weights are not.
+        parameters: the weights.
+        micro_batch_size: sequences of each model in a forward pass.
+        products: dtype of the factors of products; the matrices are rounded to it at each pass, as
+            :class:`lmlab.training.mixed_precision.Bf16Weights` rounds those of a model alone.
+        compiled: whether the pass goes through ``torch.compile``.
+    """
+
+    def __init__(
+        self,
+        template: nn.Module,
+        parameters: StackedParameters,
+        *,
+        micro_batch_size: int,
+        products: torch.dtype = torch.float32,
+        compiled: bool = False,
+    ) -> None:
+        self.parameters, self.micro_batch_size = parameters, micro_batch_size
+
+        owners = {id(weight): name for name, weight in template.named_parameters()}
+        matrices = {  # by the name that the map has for it: a tied head has another than its owner
+            f"{name}.weight": owners[id(part.weight)]
+            for name, part in template.named_modules()
+            if isinstance(part, nn.Linear)
+        }
+
+        def loss_of(weights: dict[str, Tensor], inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+            rounded = {name: weights[owner].to(products) for name, owner in matrices.items()}
+            logits: Tensor = functional_call(
+                template, weights | rounded, (inputs_BT,), tie_weights=False
+            )
+            return cross_entropy(logits, targets_BT)
+
+        losses = vmap(loss_of)
+        self._losses: Callable[..., Tensor] = torch.compile(losses) if compiled else losses
+
+    def __call__(self, inputs_KBT: Tensor, targets_KBT: Tensor) -> Tensor:
+        """Leave the gradients of each batch's mean loss in its place; return those losses (K,)."""
+        self.parameters.forget_gradients()
+        size, batch = inputs_KBT.shape[:2]
+        total = torch.zeros(size, device=inputs_KBT.device)
+        for inputs, targets in zip(
+            inputs_KBT.split(self.micro_batch_size, dim=1),
+            targets_KBT.split(self.micro_batch_size, dim=1),
+            strict=True,
+        ):
+            losses = self._losses(self.parameters.tensors, inputs, targets)
+            losses = losses * (inputs.shape[1] / batch)
+            # Not their sum: each loss begins its own backward pass, whatever the others are.
+            losses.backward(torch.ones_like(losses))
+            total += losses.detach()
+        return total

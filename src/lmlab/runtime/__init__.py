@@ -1,0 +1,1 @@
+"""The machine under a run: device, precision, compilers, signals, launch environment."""

@@ -1,0 +1,121 @@
+"""How many processes share a run, and which of them this one is: told by what started them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Mapping
+
+from lmlab.errors import ConfigError, ReportedElsewhere, UserError
+
+WRITER_SPEAKS_SECONDS = 5.0
+_LOWEST_PORT, _NUM_PORTS = 15_000, 16_000  # below those that a kernel gives away by itself
+
+
+@dataclasses.dataclass(frozen=True)
+class LaunchEnv:
+    """The processes of one run, called ranks.
+
+    Attributes:
+        rank: of this process, from 0; rank 0 is the one that writes.
+        size: number of processes.
+        local_rank: of this process among those on its machine.
+        address: host and port where rank 0 listens; None where torchrun's own variables tell.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    address: tuple[str, int] | None = None
+
+    @property
+    def is_rank0(self) -> bool:
+        """Whether this process writes the run's files."""
+        return self.rank == 0
+
+
+def read_launch_env(environment: Mapping[str, str] = os.environ) -> LaunchEnv:
+    """The processes that torchrun, or srun with several tasks, has started; else this one alone.
+
+    torchrun sets ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK``. Slurm's variables count only inside
+    a step of several tasks: in a batch script they tell how many tasks could be started.
+
+    Raises:
+        ConfigError: the variables contradict each other.
+    """
+    if "RANK" in environment and "WORLD_SIZE" in environment:
+        rank, size = _number(environment, "RANK"), _number(environment, "WORLD_SIZE")
+        local = _number(environment, "LOCAL_RANK") if "LOCAL_RANK" in environment else rank
+        if not rank < size:
+            raise ConfigError(
+                f"RANK={rank}, WORLD_SIZE={size}: accepted are ranks from 0 to {size - 1}; unset "
+                "both variables to train in one process"
+            )
+        return LaunchEnv(rank, size, local)
+    size = int(environment.get("SLURM_STEP_NUM_TASKS", 1))
+    if size == 1:
+        return LaunchEnv()
+    return LaunchEnv(
+        _number(environment, "SLURM_PROCID"),
+        size,
+        _number(environment, "SLURM_LOCALID"),
+        (_first_host(environment), _port(environment)),
+    )
+
+
+def refuse_several(what: str) -> None:
+    """Raise :class:`ConfigError` where several processes were started for ``what``."""
+    size = read_launch_env().size
+    if size > 1:
+        raise ConfigError(
+            f"{what} was started in {size} processes at once (torchrun or srun): several ranks "
+            "serve a single run only; start it once, without torchrun, or with --ntasks=1"
+        )
+
+
+def tell(error: UserError) -> None:
+    """Print an error that all ranks may meet; rank 0 speaks, and the others where it does not.
+
+    What started the ranks ends them all when rank 0 has spoken and ended.
+    """
+    if isinstance(error, ReportedElsewhere):
+        return
+    rank = _rank_or_zero()
+    if rank:
+        time.sleep(WRITER_SPEAKS_SECONDS)
+    print(f"rank {rank}: error: {error}" if rank else f"error: {error}", file=sys.stderr)
+
+
+def _rank_or_zero() -> int:
+    try:
+        return read_launch_env().rank
+    except UserError:
+        return 0
+
+
+def _number(environment: Mapping[str, str], key: str) -> int:
+    text = environment.get(key, "")
+    if not text.isdigit():
+        raise ConfigError(f"{key}={text}: accepted is a number of 0 or more; it is set by torchrun")
+    return int(text)
+
+
+def _first_host(environment: Mapping[str, str]) -> str:
+    if "MASTER_ADDR" in environment:
+        return environment["MASTER_ADDR"]
+    hosts = environment.get("SLURM_STEP_NODELIST", environment.get("SLURM_NODELIST", "localhost"))
+    # node[07-09,12],other3 -> node07
+    prefix, bracket, rest = hosts.partition("[")
+    if not bracket or "," in prefix:
+        return hosts.partition(",")[0]
+    first = rest.partition("]")[0].replace("-", ",").partition(",")[0]
+    return prefix + first + rest.partition("]")[2].partition(",")[0]
+
+
+def _port(environment: Mapping[str, str]) -> int:
+    if "MASTER_PORT" in environment:
+        return _number(environment, "MASTER_PORT")
+    job, step = (int(environment.get(key, 0)) for key in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+    return _LOWEST_PORT + (31 * job + step) % _NUM_PORTS

@@ -1,0 +1,81 @@
+"""Where a run comes from: code, versions, machine and command."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lmlab
+from lmlab.storage.io import read_json
+
+_PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "regex", "safetensors", "wandb")
+_LONGEST_DIFF = 200_000
+SNAPSHOT_FILE = "lmlab-code.json"  # beside a copy of the package: where its code came from
+
+
+def provenance() -> dict[str, Any]:
+    """Commit and diff of the code, versions, host, command and time, for ``meta.json``."""
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "command": [Path(sys.executable).name, *sys.orig_argv[1:]],
+        "folder": os.getcwd(),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {"lmlab": lmlab.__version__} | _versions(),
+        "code": code_of(Path(lmlab.__file__).parent),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def code_of(package: Path) -> dict[str, Any]:
+    """Commit of the checkout that lmlab's package runs from, and what was changed since."""
+    kept = package.resolve().parent / SNAPSHOT_FILE
+    if kept.exists():
+        code: dict[str, Any] = read_json(kept)
+        return code
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return {"commit": None}
+    diff = _git("diff", "HEAD") or ""
+    return {
+        "commit": commit.strip(),
+        "changed": bool(_git("status", "--porcelain")),
+        "diff": diff[:_LONGEST_DIFF],
+        "diff_is_whole": len(diff) <= _LONGEST_DIFF,
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of a git command about lmlab's own checkout; None where there is none."""
+    checkout = Path(lmlab.__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return None  # installed from a wheel: the folders above belong to something else
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(checkout), *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

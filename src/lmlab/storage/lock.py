@@ -1,0 +1,148 @@
+"""One writer at a time: a lock file with a heartbeat, safe against dead owners."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from lmlab.errors import LockedError
+from lmlab.storage.io import make_folder, writing
+
+HEARTBEAT_SECONDS = 5.0
+STALE_SECONDS = 60.0
+
+
+class Lock:
+    """An exclusive lock on ``path`` between processes, on one host or over a shared file system.
+
+    The file names its owner (host, process, start of the process) and its modification time is
+    renewed every five seconds. An owner on this host is dead when its process is; an owner on
+    another host when its heartbeat is a minute old. A dead owner's lock is taken over.
+
+    Args:
+        path: the lock file.
+        wait: wait for a living owner to finish; False raises at once.
+
+    Raises:
+        LockedError: a living process holds the lock and ``wait`` is False.
+        DiskError: the folder is not writable.
+    """
+
+    def __init__(self, path: Path, wait: bool = True) -> None:
+        self.path = Path(path)
+        self.wait = wait
+        self._token = uuid.uuid4().hex
+        self._released = threading.Event()
+
+    def __enter__(self) -> Lock:
+        make_folder(self.path.parent)
+        while not self._take():
+            if not self.wait:
+                raise LockedError(self._told())
+            time.sleep(0.1)
+        self._released.clear()
+        threading.Thread(target=self._beat, name="lock-heartbeat", daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._released.set()
+        with _guard(self.path.parent):
+            if self.is_mine():
+                self.path.unlink(missing_ok=True)
+
+    def is_mine(self) -> bool:
+        """Whether the file still names this owner (a sleeping owner may have been replaced)."""
+        return _read_owner(self.path).get("token") == self._token
+
+    def _take(self) -> bool:
+        with _guard(self.path.parent), writing(self.path):
+            if is_alive(self.path):
+                return False
+            owner = {"host": socket.gethostname(), "pid": os.getpid(), "token": self._token}
+            owner["process_start"] = process_start(os.getpid())
+            temporary = self.path.with_name(f".{self.path.name}.{self._token}")
+            temporary.write_text(json.dumps(owner), "utf-8")
+            os.replace(temporary, self.path)
+            return True
+
+    def _beat(self) -> None:
+        while not self._released.wait(HEARTBEAT_SECONDS):
+            with contextlib.suppress(OSError):  # a full or absent disk must not end the owner
+                if self.is_mine():
+                    os.utime(self.path)
+
+    def _told(self) -> str:
+        owner = _read_owner(self.path)
+        return (
+            f"{self.path.parent} is being written by process {owner.get('pid')} on "
+            f"{owner.get('host')}: wait for it or stop it, then rerun"
+        )
+
+
+def is_alive(path: Path) -> bool:
+    """Whether the lock file at ``path`` exists and belongs to a living process."""
+    try:
+        age_seconds = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    owner = _read_owner(path)
+    if not owner:
+        return False  # written whole by a rename: an unreadable one was damaged
+    if owner.get("host") != socket.gethostname():
+        return age_seconds < STALE_SECONDS
+    return process_start(int(owner["pid"])) == owner.get("process_start")
+
+
+def _read_owner(path: Path) -> dict[str, Any]:
+    try:
+        owner = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def process_start(pid: int) -> str | None:
+    """A mark that tells a process from a later one of the same number; None when it is gone."""
+    stat = Path(f"/proc/{pid}/stat")
+    if Path("/proc/self/stat").exists():
+        try:
+            # Field 22, counted after the command name, which may itself hold spaces and brackets.
+            fields = stat.read_text("utf-8", errors="replace").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return None if fields[0] in "ZX" else fields[19]
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return "alive"
+
+
+@contextlib.contextmanager
+def _guard(folder: Path) -> Iterator[None]:
+    """Serialise look-and-take between processes; the kernel frees it when a process dies."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network file systems refuse it; the rename in _take is then the only guard.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,45 @@
+"""How right the preflight of a study's runs was."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lmlab.accounting.units import duration, show_bytes
+from lmlab.study.run_records import RunRecord
+
+COLUMNS = ["of a run", "predicted", "actual", "actual / predicted", "least and most", "runs"]
+_QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "seconds": ("time", duration),
+    "training_seconds": ("time of its steps", duration),
+    "peak_bytes": ("peak memory", show_bytes),
+    "disk_bytes": ("disk", show_bytes),
+}
+
+
+def prediction_accuracy(records: Sequence[RunRecord]) -> dict[str, Any]:
+    """Predicted and actual, medians over the runs that were compared, as a table."""
+    rows = []
+    for key, (name, show) in _QUANTITIES.items():
+        pairs = [pair for record in records if (pair := _pair(record, key)) is not None]
+        if not pairs:
+            continue
+        ratios = [actual / predicted for predicted, actual in pairs]
+        rows.append(
+            [
+                name,
+                show(statistics.median(predicted for predicted, _ in pairs)),
+                show(statistics.median(actual for _, actual in pairs)),
+                f"{statistics.median(ratios):.2f}",
+                f"{min(ratios):.2f} to {max(ratios):.2f}",
+                str(len(pairs)),
+            ]
+        )
+    return {"columns": COLUMNS, "rows": rows}
+
+
+def _pair(record: RunRecord, key: str) -> tuple[float, float] | None:
+    predicted = (record.preflight.get("predicted") or {}).get(key)
+    actual = (record.preflight.get("actual") or {}).get(key)
+    return (predicted, actual) if predicted and actual else None

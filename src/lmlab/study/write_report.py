@@ -1,0 +1,41 @@
+"""The report of a study: one page, Markdown, figures and a table, from its files alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lmlab.storage.io import atomic_write_text
+from lmlab.study.figures import draw_figures
+from lmlab.study.markdown import render_csv, render_markdown
+from lmlab.study.page import render_page
+from lmlab.study.report_content import build_content
+from lmlab.study.run_records import Study, load_study
+
+
+def write_report(folder: Path, target: Path | None = None) -> list[str]:
+    """Write ``report.html``, ``report.md``, ``results.csv`` and figures.
+
+    The same files of a study give the same bytes. A half-finished study is reported as it stands.
+
+    Args:
+        folder: of the study, or of compact records.
+        target: where the report goes; by default into the folder.
+
+    Returns:
+        The verdicts in words, and where the report is.
+
+    Raises:
+        DataError: there is no study in the folder.
+    """
+    return write_report_of(load_study(folder), target or Path(folder))
+
+
+def write_report_of(study: Study, target: Path, markdown: str = "report.md") -> list[str]:
+    """Write the report of a study that was read; see :func:`write_report`."""
+    content = build_content(study)
+    paths = draw_figures(content, target)
+    figures = [path.name for path in paths if path.suffix == ".png"]
+    atomic_write_text(target / markdown, render_markdown(content, figures))
+    atomic_write_text(target / "results.csv", render_csv(content))
+    atomic_write_text(target / "report.html", render_page(content))
+    return [*content["headline"], f"report: {target / 'report.html'}"]

@@ -1,0 +1,70 @@
+"""How a run comes by its tokenizer: the targets of ``conf/tokenizer``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lmlab.errors import DataError
+from lmlab.storage.io import hash_json
+from lmlab.storage.lock import Lock
+from lmlab.tokenizer.bpe_training import train_bpe
+from lmlab.tokenizer.tokenizer import Tokenizer
+
+_RECIPE_VERSION = 1
+
+
+def bpe(
+    train_paths: Sequence[Path],
+    cache_dir: Path,
+    corpus_hash: str,
+    *,
+    vocab_size: int,
+    special_tokens: Sequence[str],
+) -> Tokenizer:
+    """A tokenizer trained on the corpus, or the one that was before on the same text.
+
+    Args:
+        train_paths: the training text.
+        cache_dir: where trained tokenizers are kept, by the hash of recipe and text.
+        corpus_hash: hash of the training text.
+        vocab_size: entries in all.
+        special_tokens: strings that are never split.
+
+    Raises:
+        ConfigError, DataError: see :func:`lmlab.tokenizer.train_bpe`.
+    """
+    recipe = {
+        "version": _RECIPE_VERSION,
+        "corpus": corpus_hash,
+        "vocab_size": vocab_size,
+        "special_tokens": list(special_tokens),
+    }
+    folder = Path(cache_dir) / "tokenizers" / hash_json(recipe)[:16]
+    with Lock(folder / "training.lock"):
+        try:
+            return Tokenizer.load(folder)
+        except DataError:  # not there yet, or damaged: make it again
+            tokenizer = train_bpe(train_paths, vocab_size, special_tokens)
+            tokenizer.save(folder)
+            return tokenizer
+
+
+def byte_level(
+    train_paths: Sequence[Path],
+    cache_dir: Path,
+    corpus_hash: str,
+    *,
+    special_tokens: Sequence[str],
+) -> Tokenizer:
+    """A tokenizer of the 256 bytes and the special tokens; the corpus plays no part."""
+    del train_paths, cache_dir, corpus_hash
+    return Tokenizer({byte: bytes([byte]) for byte in range(256)}, [], special_tokens)
+
+
+def saved(
+    train_paths: Sequence[Path], cache_dir: Path, corpus_hash: str, *, path: str
+) -> Tokenizer:
+    """The tokenizer in the folder ``path``. Raises :class:`DataError` where there is none."""
+    del train_paths, cache_dir, corpus_hash
+    return Tokenizer.load(path)

@@ -1,0 +1,1 @@
+"""Vocabularies in the file formats of other libraries."""

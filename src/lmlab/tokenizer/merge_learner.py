@@ -1,0 +1,187 @@
+"""Learning merges with compiled kernels: the arrays, their growth, and progress.
+
+Exact pruning: let t be the count of the N-th most frequent of the words of two bytes or more. Each
+merge completes at most one word, so that before the N-th merge one of these N words still has a
+pair, and its count is at least t. Hence no pair below t can be among the first N merges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lmlab.console.progress_bar import progress
+from lmlab.errors import DataError
+from lmlab.tokenizer.buffers import address
+from lmlab.tokenizer.kernels import merge_state as at
+from lmlab.tokenizer.kernels.library import Kernel, load
+from lmlab.tokenizer.word_counts import Merge, WordCounts
+
+Array = np.ndarray[Any, Any]
+
+_BATCH = 1000  # merges between two reports
+_LARGEST = 1 << 31  # places are int32
+_LEAST_PAIRS = 1 << 17  # to begin with; a power of two
+
+
+def learn_merges(words: WordCounts, num_merges: int) -> list[Merge] | None:
+    """Return up to ``num_merges`` merges; fewer where every word became one token.
+
+    None where kernels cannot be had: :mod:`lmlab.tokenizer.reference_training` learns the same.
+
+    Raises:
+        DataError: the distinct words have 2^31 bytes or more together.
+    """
+    kernels = load("merges")
+    if kernels is None:
+        return None
+    if len(words.data) >= _LARGEST:
+        raise DataError(
+            f"the different words of this text have {len(words.data):,} bytes together; at most "
+            f"{_LARGEST:,} can be learned from: train on less text"
+        )
+    if num_merges == 0 or len(words) == 0:
+        return []
+    return _Learner(kernels, words, num_merges).learn()
+
+
+def floor(counts: Array, num_merges: int) -> int:
+    """The least count that a pair can have and be among the first ``num_merges``."""
+    if len(counts) < num_merges:
+        return 1
+    return max(1, int(np.partition(counts, -num_merges)[-num_merges]))
+
+
+class _Learner:
+    """The kernels' arrays, by the names of the kernels' arguments."""
+
+    def __init__(self, kernels: Mapping[str, Kernel], words: WordCounts, num_merges: int) -> None:
+        self.kernels, self.num_merges = kernels, num_merges
+        size, tokens = len(words.data), at.BYTES + num_merges
+        state = self.state = np.zeros(at.STATE_SIZE, dtype=np.int64)
+        state[at.FLOOR] = floor(words.counts, num_merges)
+        state[at.TOKENS] = at.BYTES
+        state[at.DATA_SIZE], state[at.WORDS] = size, len(words)
+        self.arrays: dict[str, Array] = {
+            "state": state,
+            "data": words.data,
+            "word_start": words.starts,
+            "weights": words.counts,
+            # Pages that are never written take no memory.
+            "symbols": np.empty(size, dtype=np.int32),
+            "word_near": np.empty((size >> at.WORD_SHIFT) + 1, dtype=np.int32),
+            "byte_count": np.zeros(at.BYTES**2, dtype=np.int64),
+            "byte_number": np.zeros(at.BYTES**2, dtype=np.int64),
+            "merge_left": np.empty(num_merges, dtype=np.int32),
+            "merge_right": np.empty(num_merges, dtype=np.int32),
+        }
+        for name, kind in _TOKENS.items():
+            self.arrays[name] = np.empty(tokens, dtype=kind)
+        for side in ("left", "right"):
+            self.arrays[f"{side}_count"] = np.zeros(tokens, dtype=np.int64)
+            self.arrays[f"{side}_number"] = np.zeros(tokens, dtype=np.int64)
+            self.arrays[f"{side}_seen"] = np.empty(tokens, dtype=np.int32)
+
+    def learn(self) -> list[Merge]:
+        """All merges."""
+        self._call("byte_tokens")
+        self._call("lay_out")
+        different = int(np.count_nonzero(self.arrays["byte_count"]))
+        self._make_pairs(max(_LEAST_PAIRS, 1 << different.bit_length()))
+        frequent = self.arrays["byte_count"] >= self.state[at.FLOOR]
+        self._make_places(int(self.arrays["byte_number"][frequent].sum()))
+        self._call("first_pairs")
+        with progress(total=self.num_merges, desc="learning merges", unit="merge") as bar:
+            made = 0
+            while made < self.num_merges:
+                code = self._call("learn", min(made + _BATCH, self.num_merges))
+                bar.update(int(self.state[at.MERGES]) - made)
+                made = int(self.state[at.MERGES])
+                if code == at.EXHAUSTED:
+                    break
+                self._grow(code)
+        return self._merges(made)
+
+    def _call(self, name: str, until: int = 0) -> int:
+        arguments = [
+            until if argument == "until" else address(self.arrays[argument])
+            for argument in ARGUMENTS[name]
+        ]
+        return self.kernels[name](*arguments)
+
+    def _grow(self, code: int) -> None:
+        if code == at.GROW_PAIRS:
+            size = 2 * int(self.state[at.PAIRS_SIZE])
+            if size > 1 << int(self.state[at.SHIFT]):
+                raise DataError("this text has too many different pairs: train on less text")
+            self._make_pairs(size)
+            self._call("fill_table")
+        elif code == at.GROW_PLACES:
+            self._call("compact")
+            taken = int(self.state[at.PLACES])
+            free = int(self.state[at.PLACES_SIZE]) - taken
+            if free < max(self.state[at.NEEDED], taken // 8):
+                self._make_places(taken + int(self.state[at.NEEDED]))
+
+    def _make_places(self, size: int) -> None:
+        """Room for ``size`` places and a quarter more, with those that there are."""
+        new = np.empty(size + size // 4 + 16, dtype=np.int32)
+        if "places" in self.arrays:
+            taken = int(self.state[at.PLACES])
+            new[:taken] = self.arrays["places"][:taken]
+        self.arrays["places"] = new
+        self.state[at.PLACES_SIZE] = len(new)
+
+    def _make_pairs(self, size: int) -> None:
+        """Room for ``size`` pairs, with those that there are."""
+        for name, kind in _PAIRS.items():
+            new = np.empty(size, dtype=kind)
+            if name in self.arrays:
+                new[: len(self.arrays[name])] = self.arrays[name]
+            self.arrays[name] = new
+        self.arrays["table"] = np.full(2 * size, at.NONE, dtype=np.int32)
+        self.state[at.PAIRS_SIZE], self.state[at.TABLE_SIZE] = size, 2 * size
+
+    def _merges(self, made: int) -> list[Merge]:
+        entries = [bytes([byte]) for byte in range(at.BYTES)]
+        merges = []
+        lefts = self.arrays["merge_left"][:made].tolist()
+        rights = self.arrays["merge_right"][:made].tolist()
+        for left, right in zip(lefts, rights, strict=True):
+            merges.append((entries[left], entries[right]))
+            entries.append(entries[left] + entries[right])
+        return merges
+
+
+_TOKENS = {
+    "token_start": np.int64,
+    "token_size": np.int64,
+    "token_key": np.int64,
+}
+_PAIRS = {
+    "pair_left": np.int32,
+    "pair_right": np.int32,
+    "pair_count": np.int64,
+    "pair_start": np.int64,
+    "pair_size": np.int64,
+    "heap": np.int64,
+    "level": np.int32,
+}
+ARGUMENTS = {
+    name: line.split()
+    for name, line in {
+        "byte_tokens": "token_start token_size token_key",
+        "lay_out": "state data word_start weights symbols word_near byte_count byte_number",
+        "first_pairs": "state data symbols byte_count byte_number table pair_left pair_right "
+        "pair_count pair_start pair_size heap places",
+        "fill_table": "state table pair_left pair_right",
+        "compact": "state symbols pair_left pair_right pair_count pair_start pair_size places "
+        "token_size",
+        "learn": "state until data symbols word_near word_start weights table pair_left "
+        "pair_right pair_count pair_start pair_size heap level places token_start token_size "
+        "token_key left_count left_number left_seen right_count right_number right_seen "
+        "merge_left merge_right",
+    }.items()
+}

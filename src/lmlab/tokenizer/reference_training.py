@@ -1,0 +1,126 @@
+"""Counting and learning in pure Python: reference for the kernels, and what does without them."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from lmlab.console.progress_bar import progress
+from lmlab.tokenizer.pretokenize import PreTokenizer
+from lmlab.tokenizer.utf8 import read_utf8
+from lmlab.tokenizer.word_counts import Merge, WordCounts
+
+
+def count_words(paths: Sequence[Path], special_tokens: Sequence[str], pattern: str) -> WordCounts:
+    """Count the pre-tokens of all files; each file begins anew.
+
+    Raises:
+        DataError: a file is not UTF-8.
+    """
+    pretokenizer = PreTokenizer(pattern, special_tokens)
+    counts: Counter[str] = Counter()
+    total = sum(path.stat().st_size for path in paths)
+    with progress(total=total, desc="counting words", unit="B", unit_scale=True) as bar:
+        for path in paths:
+            for pretokens, _ in pretokenizer.split_stream(read_utf8(path, bar.update)):
+                counts.update(pretokens)
+    return WordCounts.of((word.encode("utf-8"), count) for word, count in counts.items())
+
+
+def learn_merges(words: Iterable[tuple[bytes, int]], num_merges: int) -> list[Merge]:
+    """Return up to ``num_merges`` merges; fewer where every word became one token."""
+    learner = _Learner(words)
+    merges = []
+    for _ in progress(range(num_merges), desc="learning merges", unit="merge"):
+        merge = learner.merge_best()
+        if merge is None:
+            break
+        merges.append(merge)
+    return merges
+
+
+class _Learner:
+    """Words as token lists, with the count of each pair and the words that hold it.
+
+    The heap's entries may be out of date: a pair whose count fell is put back when it surfaces,
+    and one whose count rose was pushed again then, so that the first up-to-date entry is the best.
+    """
+
+    def __init__(self, words: Iterable[tuple[bytes, int]]) -> None:
+        self.entries = [bytes([byte]) for byte in range(256)]
+        self.descending = [_descending(entry) for entry in self.entries]
+        given = list(words)
+        self.words = [list(word) for word, _ in given]
+        self.weights = [count for _, count in given]
+        self.pairs: Counter[tuple[int, int]] = Counter()
+        self.holders: dict[tuple[int, int], set[int]] = {}
+        for index, word in enumerate(self.words):
+            for pair in itertools.pairwise(word):
+                self.pairs[pair] += self.weights[index]
+                self.holders.setdefault(pair, set()).add(index)
+        self.heap = [self._candidate(pair) for pair in self.pairs]
+        heapq.heapify(self.heap)
+
+    def merge_best(self) -> tuple[bytes, bytes] | None:
+        """Merge the best pair in all words; None where no pair is left."""
+        while self.heap:
+            count, _, _, pair = heapq.heappop(self.heap)
+            now = self.pairs.get(pair, 0)
+            if now == -count:
+                break
+            if now > 0:
+                heapq.heappush(self.heap, self._candidate(pair))
+        else:
+            return None
+        left, right = (self.entries[part] for part in pair)
+        # No two merges have one result: see lmlab.tokenizer.kernels.merges.
+        self.entries.append(left + right)
+        self.descending.append(_descending(left + right))
+        self._merge_in_words(pair, len(self.entries) - 1)
+        return left, right
+
+    def _candidate(
+        self, pair: tuple[int, int]
+    ) -> tuple[int, tuple[int, ...], tuple[int, ...], tuple[int, int]]:
+        left, right = pair
+        return -self.pairs[pair], self.descending[left], self.descending[right], pair
+
+    def _merge_in_words(self, pair: tuple[int, int], merged: int) -> None:
+        grown: set[tuple[int, int]] = set()
+        for index in self.holders.pop(pair):
+            old = self.words[index]
+            new = _replace(old, pair, merged)
+            self.words[index] = new
+            weight = self.weights[index]
+            for before in itertools.pairwise(old):
+                self.pairs[before] -= weight
+            for after in itertools.pairwise(new):
+                self.pairs[after] += weight
+                if merged in after:
+                    self.holders.setdefault(after, set()).add(index)
+                    grown.add(after)
+        self.pairs.pop(pair, None)
+        for fresh in grown:
+            heapq.heappush(self.heap, self._candidate(fresh))
+
+
+def _replace(word: list[int], pair: tuple[int, int], merged: int) -> list[int]:
+    """Replace each ``pair``, from left to right, by ``merged``."""
+    left, right = pair
+    new, place, last = [], 0, len(word) - 1
+    while place <= last:
+        if place < last and word[place] == left and word[place + 1] == right:
+            new.append(merged)
+            place += 2
+        else:
+            new.append(word[place])
+            place += 1
+    return new
+
+
+def _descending(entry: bytes) -> tuple[int, ...]:
+    """A key that orders byte strings the other way round; a prefix comes after its extensions."""
+    return (*(255 - byte for byte in entry), 256)

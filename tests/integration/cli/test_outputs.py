@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lmlab.errors import ConfigError
+from lmlab.outputs.__main__ import main, parse_age, parse_statuses
+from lmlab.outputs.entries import find_runs
+from lmlab.run_folder import RunFolder
+
+DAY = 86400.0
+
+
+def make_run(root: Path, name: str, status: str, age_days: float = 0.0) -> Path:
+    run = RunFolder(root / name)
+    run.write_meta({"identity": {}})
+    run.write_status(status, step=5, steps=10)
+    run.config.write_text("seed: 0\n")
+    run.append_row({"kind": "validation", "step": 5, "loss": 1.25})
+    for folder in ("step_00000005", "step_00000004", "best_00000004"):
+        (run.checkpoints / folder).mkdir(parents=True)
+        (run.checkpoints / folder / "model.safetensors").write_bytes(b"x" * 10_000)
+    then = time.time() - age_days * DAY
+    for path in run.path.rglob("*"):
+        os.utime(path, (then, then))
+    return run.path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "outputs"
+    make_run(root, "s/a/seed0", "done", age_days=10)
+    make_run(root, "s/a/seed1", "failed")
+    make_run(root, "s/b/seed0", "diverged", age_days=3)
+    make_run(root, "t/c/seed0", "running")  # its writer is dead
+    (root / "notes").mkdir()
+    (root / "notes" / "config.yaml").write_text("not a run")
+    (root / "cache" / "tokens" / "abc").mkdir(parents=True)
+    (root / "cache" / "tokens" / "abc" / "train.bin").write_bytes(b"x" * 5000)
+    return root
+
+
+def left(root: Path) -> set[str]:
+    return {str(entry.path.relative_to(root)) for entry in find_runs(root)}
+
+
+ALL = {"s/a/seed0", "s/a/seed1", "s/b/seed0", "t/c/seed0"}
+
+
+def run(root: Path, *words: str) -> int:
+    return main([*words, "--root", str(root)])
+
+
+def test_the_list_names_state_size_age_and_loss(root: Path, capsys) -> None:
+    assert run(root) == 0
+    lines = capsys.readouterr().out.splitlines()
+    by_name = {line.split()[0]: line for line in lines}
+    assert "done" in by_name["s/a/seed0"]
+    assert "1 w" in by_name["s/a/seed0"]
+    assert "30.2 kB" in by_name["s/a/seed0"]
+    assert "step 5 of 10, validation loss 1.2500" in by_name["s/a/seed0"]
+    assert "interrupted" in by_name["t/c/seed0"]
+    assert "5.0 kB" in by_name["cache/tokens/abc"]
+    assert "notes" not in by_name
+    assert lines[-1].startswith("5 entries")
+
+
+@pytest.mark.parametrize(
+    ("words", "gone"),
+    [
+        (["--status", "failed"], {"s/a/seed1"}),
+        (["--status", "failed,diverged"], {"s/a/seed1", "s/b/seed0"}),
+        (["--status", "interrupted"], {"t/c/seed0"}),
+        (["--older-than", "2d"], {"s/a/seed0", "s/b/seed0"}),
+        (["--older-than", "2d", "--status", "done"], {"s/a/seed0"}),
+        (["--older-than", "100d"], set()),
+    ],
+)
+def test_prune_removes_what_fits_all_conditions(root: Path, words, gone: set[str]) -> None:
+    assert run(root, "prune", "--yes", *words) == 0
+    assert left(root) == ALL - gone
+    assert (root / "notes" / "config.yaml").exists()
+    assert (root / "cache" / "tokens" / "abc").exists()
+
+
+def test_prune_asks_first(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = []
+    for answer, remaining in (("n", ALL), ("", ALL), ("y", ALL - {"s/a/seed1"})):
+        monkeypatch.setattr(
+            "builtins.input", lambda text, answer=answer: (questions.append(text), answer)[1]
+        )
+        run(root, "prune", "--status", "failed")
+        assert left(root) == remaining
+    assert "30.2 kB" in questions[0]
+
+
+def test_checkpoints_go_and_the_best_weights_stay(root: Path) -> None:
+    assert run(root, "prune", "--checkpoints-only", "--status", "done", "--yes") == 0
+    kept = {path.name for path in (root / "s/a/seed0/checkpoints").iterdir()}
+    assert kept == {"best_00000004"}
+    assert left(root) == ALL
+    assert len(list((root / "s/b/seed0/checkpoints").iterdir())) == 3
+
+
+def test_caches_go_and_runs_stay(root: Path) -> None:
+    assert run(root, "prune", "--caches", "--yes") == 0
+    assert not (root / "cache" / "tokens" / "abc").exists()
+    assert left(root) == ALL
+
+
+def test_a_living_run_is_never_touched(root: Path) -> None:
+    script = (
+        "import sys, time; from lmlab.storage.lock import Lock\n"
+        "with Lock(sys.argv[1]): print(1, flush=True); time.sleep(60)"
+    )
+    lock = root / "t/c/seed0/run.lock"
+    holder = subprocess.Popen([sys.executable, "-c", script, str(lock)], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert run(root, "prune", "--older-than", "0d", "--yes") == 0
+        assert left(root) == {"t/c/seed0"}
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["prune", "--status", "finished"], "--status finished: accepted are queued"),
+        (["prune", "--status", "dune"], 'did you mean "done"'),
+        (["prune", "--older-than", "7"], "--older-than 7: accepted is a number with"),
+        (["prune"], "say which"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(root: Path, capsys, words: list[str], told: str) -> None:
+    assert run(root, *words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert told in error
+    assert error.count("\n") == 1
+    assert left(root) == ALL
+
+
+def test_no_such_folder(tmp_path: Path, capsys) -> None:
+    assert run(tmp_path / "none") == 2
+    assert "no such folder" in capsys.readouterr().err
+
+
+def test_ages_and_statuses() -> None:
+    assert [parse_age(text) for text in ("90m", "12h", "1.5d", "2w")] == [
+        5400, 43200, 1.5 * DAY, 14 * DAY
+    ]  # fmt: skip
+    assert parse_statuses("done,,failed") == ["done", "failed"]
+    with pytest.raises(ConfigError):
+        parse_age("-1d")
+
+
+def test_help_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    help_text = capsys.readouterr().out
+    assert "List the runs and caches" in help_text and "`" not in help_text

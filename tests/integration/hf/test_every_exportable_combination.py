@@ -1,0 +1,150 @@
+"""What leaves lmlab computes in transformers what it computed here, offline, token for token."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+
+import lmlab
+from lmlab.build import factory
+from lmlab.config.compose import Config, compose, plain, to_yaml
+from lmlab.config.paths import conf_folder
+from lmlab.export.folder import export_run
+from lmlab.hf import config_writer as hf_config
+from lmlab.hf.config_reader import read
+from lmlab.nn.transformer import Transformer
+from lmlab.tokenizer import Tokenizer
+from lmlab.training.checkpoint import Checkpoints
+from lmlab.training.generation import generate
+
+transformers = pytest.importorskip("transformers")
+
+NEW_TOKENS = 200
+SIZES = [
+    "model.vocab_size=300", "model.context_length=224", "model.d_model=32", "model.num_layers=2",
+    "model.num_heads=4", "model.d_ff=48", "model.init=normal", "model.init.std=0.15",
+]  # fmt: skip
+
+
+def options(kind: str) -> list[str]:
+    return sorted(path.stem for path in (conf_folder() / "model" / kind).glob("*.yaml"))
+
+
+COMBINATIONS = [
+    [f"model.norm={norm}", f"model.pos={pos}", f"model.ffn={ffn}"]
+    for norm, pos, ffn in itertools.product(options("norm"), options("pos"), options("ffn"))
+]
+# Knobs that go across: each with a Llama, a GPT-2 and the class of our own where it can be.
+GPT2 = ["model.norm=layernorm", "model.pos=learned", "model.ffn=gelu"]
+KNOBS = [
+    ["model.tie_embeddings=true"],
+    ["model.attention.num_kv_heads=2"],
+    ["model.attention.qk_norm=true"],
+    ["model.attention.qk_norm=true", "+model.attention.qk_norm_eps=1e-3"],
+    ["model.attention.qk_norm=true", "model.attention.num_kv_heads=1", "model.tie_embeddings=true"],
+    ["model.norm.eps=1e-2", "model.pos.theta=500"],
+    [*GPT2, "model.tie_embeddings=true", "model.norm.eps=1e-2"],
+    [*GPT2, "model.attention.num_kv_heads=2"],
+    ["model.norm=post", "model.pos=nope", "model.tie_embeddings=true"],
+    ["model.norm=none", "model.attention.num_kv_heads=2", "model.attention.qk_norm=true"],
+]
+
+
+def make_run(folder: Path, config: Config) -> tuple[Transformer, Tokenizer]:
+    """A run folder as if trained: every weight differs from every other, gains too."""
+    model = factory.build_model(config).eval()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim == 1:
+                weight.copy_(torch.rand(weight.shape, generator=generator) + 0.5)
+            elif name == "pos.weight":
+                weight.copy_(torch.randn(weight.shape, generator=generator) / 2)
+    merges = [(bytes([97 + i]), bytes([97 + j])) for i in range(6) for j in range(7)]
+    vocab = [bytes([byte]) for byte in range(256)] + [left + right for left, right in merges]
+    tokenizer = Tokenizer(dict(enumerate(vocab)), merges, ["<|endoftext|>", "<|pad|>"])
+    assert tokenizer.vocab_size == 300
+    folder.mkdir()
+    (folder / "config.yaml").write_text(to_yaml(config))
+    tokenizer.save(folder / "tokenizer")
+    Checkpoints(folder / "checkpoints").save_best(model, step=7, loss=1.0)
+    return model, tokenizer
+
+
+@pytest.fixture(autouse=True)
+def _offline_on_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "m"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    transformers.utils.logging.disable_progress_bar()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("choice", [*COMBINATIONS, *KNOBS], ids=",".join)
+def test_logits_and_greedy_text_are_the_same(tmp_path: Path, choice: list[str]) -> None:
+    config = compose([*SIZES, *choice])
+    model, tokenizer = make_run(tmp_path / "run", config)
+    export_run(tmp_path / "run", tmp_path / "out", check=False)
+    # Only a class of our own may need to be trusted.
+    own = read(tmp_path / "out")["model_type"] == "lmlab"
+    assert own == (tmp_path / "out" / "modeling_lmlab.py").exists()
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "out", local_files_only=True, trust_remote_code=own
+    ).eval()
+    their_tokenizer = transformers.AutoTokenizer.from_pretrained(
+        tmp_path / "out", local_files_only=True, trust_remote_code=own
+    )
+    again, again_tokenizer = lmlab.load(tmp_path / "out", device="cpu")
+
+    prompt = tokenizer.encode("a bad cab, a fed bee<|endoftext|>é")
+    assert their_tokenizer.encode("a bad cab, a fed bee<|endoftext|>é") == prompt
+    assert again_tokenizer.hash == tokenizer.hash
+    tokens = torch.randint(0, 300, (2, 224), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        ours = model(tokens)
+        difference = float((ours - theirs(tokens).logits).abs().max())
+        assert float(ours.std()) > 0.1, "the comparison is of something"
+        assert torch.equal(ours, again(tokens))
+        written = theirs.generate(
+            torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), do_sample=False,
+            max_new_tokens=NEW_TOKENS, eos_token_id=None, pad_token_id=0,
+        )[0, len(prompt) :].tolist()  # fmt: skip
+    print(f"largest difference of a logit: {difference:.2e}, largest {float(ours.abs().max()):.1f}")
+    assert difference < 1e-5
+    assert len(written) == NEW_TOKENS
+    (mine,) = generate(again, [prompt], max_new_tokens=NEW_TOKENS, temperature=0)
+    assert mine == written
+
+
+def test_padding_on_the_left_is_not_seen_by_our_own_class(tmp_path: Path) -> None:
+    config = compose([*SIZES, "model.norm=post", "model.pos=learned"])
+    model, _ = make_run(tmp_path / "run", config)
+    export_run(tmp_path / "run", tmp_path / "out", check=False)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "out", trust_remote_code=True
+    ).eval()
+    prompts = [[5, 6, 7, 8, 9], [100, 101]]
+    rows = torch.tensor([prompts[0], [0, 0, 0, *prompts[1]]])
+    seen = torch.tensor([[1] * 5, [0, 0, 0, 1, 1]])
+    written = theirs.generate(
+        rows, attention_mask=seen, do_sample=False, max_new_tokens=20, eos_token_id=None,
+        pad_token_id=0,
+    )[:, 5:]  # fmt: skip
+    assert written.tolist() == generate(model, prompts, max_new_tokens=20, temperature=0)
+
+
+def test_which_class_serves_which_parts() -> None:
+    def kind(*overrides: str) -> str:
+        return hf_config.to_hf(plain(compose([*SIZES, *overrides]).model), 48)["model_type"]
+
+    assert kind() == "llama"
+    assert kind("model.attention.qk_norm=true") == "qwen3"
+    assert kind("model.attention.qk_norm=true", "model.norm.eps=1e-2") == "lmlab"
+    assert kind(*GPT2) == "gpt2"
+    assert kind(*GPT2, "model.attention.num_kv_heads=2") == "lmlab"
+    assert kind("model.ffn=gelu") == "lmlab"

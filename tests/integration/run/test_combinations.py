@@ -1,0 +1,102 @@
+"""Every choice of parts trains, saves, and loads bit-identically; runs repeat bit for bit."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from processors import needs_bf16
+
+from lmlab.build import factory
+from lmlab.build.run_data import prepare_data
+from lmlab.config.compose import compose
+from lmlab.config.paths import conf_folder
+from lmlab.nn.loss import cross_entropy
+from lmlab.runs import auto_settings
+from lmlab.runs.execute import execute
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in Path(conf_folder(), group).glob("*.yaml"))
+
+
+CHOICES = [
+    [f"model.norm={norm}", f"model.pos={pos}", f"model.ffn={ffn}"]
+    for norm, pos, ffn in itertools.product(
+        options("model/norm"), options("model/pos"), options("model/ffn")
+    )
+]
+CHOICES += [[f"optim={optim}"] for optim in options("optim")]
+CHOICES += [[f"schedule={schedule}", "schedule.warmup_steps=2"] for schedule in options("schedule")]
+CHOICES += [[f"model.init={init}"] for init in options("model/init")]
+CHOICES += [
+    ["model.attention.num_kv_heads=1"], ["model.attention.qk_norm=true"],
+    ["model.tie_embeddings=true"], ["tokenizer=bytes", "model.vocab_size=257"],
+    ["runtime.policy=fast"],
+    ["training.micro_batch_size=2"], ["training.grad_clip_norm=null"],
+]  # fmt: skip
+CHOICES += [
+    pytest.param(["runtime.policy=bf16", *more], marks=needs_bf16)
+    for more in ([], ["model.tie_embeddings=true"])
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=",".join)
+def test_trains_20_steps_saves_and_loads_bit_identically(overrides, choice: list[str]) -> None:
+    config = compose([*overrides, *choice, "training.divergence_margin=100", "optim.lr=3e-3"])
+    outcome = execute(config)
+    assert outcome.run.status()["status"] == "done"
+
+    state = factory.build_state(config, auto_settings.build_device(config))
+    untrained = [weight.detach().clone() for weight in state.model.parameters()]
+    checkpoints = factory.build_checkpoints(config, outcome.run.checkpoints)
+    assert checkpoints.restore_newest(state)
+    assert state.progress.step == 20
+    assert all(
+        not torch.equal(before, after) and bool(torch.isfinite(after).all())
+        for before, after in zip(untrained, state.model.parameters(), strict=True)
+    ), "every weight was trained"
+    again = factory.build_checkpoints(config, outcome.run.path / "again")
+    resaved = again.save(state)
+    again.wait()
+    saved = checkpoints.path(20)
+    for name in ("model.safetensors", "training.safetensors"):
+        assert (resaved / name).read_bytes() == (saved / name).read_bytes()
+
+
+def test_a_run_repeats_bit_for_bit(overrides) -> None:
+    first, second = (execute(compose([*overrides, f"study={name}"])).run for name in ("a", "b"))
+    name = "checkpoints/step_00000020/model.safetensors"
+    assert (first.path / name).read_bytes() == (second.path / name).read_bytes()
+    other = execute(compose([*overrides, "study=c", "seeds.data=1"])).run
+    assert (first.path / name).read_bytes() != (other.path / name).read_bytes()
+
+
+def test_the_loss_is_what_it_has_always_been(overrides) -> None:
+    """A refactoring keeps these; another processor may round the last digits differently."""
+    run = execute(compose(overrides)).run
+    losses = [row["loss"] for row in run.rows("validation")]
+    assert losses == pytest.approx(GOLDEN, rel=2e-5)
+
+
+GOLDEN = [5.700182, 5.144925, 4.932989]
+
+
+def test_overfits_one_batch_to_a_loss_under_a_hundredth(overrides) -> None:
+    config = compose([*overrides, "model.d_model=32", "optim.lr=1e-2"])
+    torch.set_num_threads(1)
+    model = factory.build_model(config)
+    optimizer = factory.build_optimizer(config, model)
+    texts = prepare_data(config)
+    inputs, targets = map(torch.from_numpy, factory.build_batches(config, texts).batch(0))
+    # Each sequence begins differently, so that its first token can be told from the others'.
+    inputs = inputs.clone()
+    inputs[:, 0] = torch.arange(len(inputs))
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = cross_entropy(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.01

@@ -1,0 +1,244 @@
+"""What a cluster does to jobs: each run ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slurm_events import (
+    begun_again,
+    job_ids,
+    release,
+    task_pids,
+    to_the_end,
+    told_usr2,
+    wait_for_steps,
+)
+
+pytestmark = pytest.mark.slurm
+
+# Seconds of work, several times what it takes until an event meets the run that it is meant for.
+LONG = ["training.steps=6000", "checkpoint.every_steps=500", "study=disturbed"]
+
+
+def preempt(studies: Any) -> None:
+    """A job of the partition that goes first takes the whole node for a second."""
+    studies.cluster.ask(
+        "sbatch", "-p", "high", f"-c{studies.cluster.cpus}", "-o/dev/null", "--wrap=sleep 1"
+    )
+
+
+def requeue(studies: Any) -> None:
+    for job in job_ids(studies):
+        studies.cluster.ask("scontrol", "requeue", job, check=False)
+
+
+def kill_tasks(studies: Any) -> None:
+    for pid in task_pids(studies):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def cancel(studies: Any) -> None:
+    for one in studies.submissions():
+        studies.cluster.ask("scancel", str(one["job_id"]), check=False)
+
+
+def restart_node(studies: Any) -> None:
+    studies.cluster.kill_node()
+    time.sleep(1)
+    studies.cluster.start_node()
+
+
+def warn(studies: Any) -> None:
+    """What preemption without a user's signal begins with."""
+    for job in job_ids(studies):
+        studies.cluster.ask("scancel", "--signal=TERM", job, check=False)
+
+
+EVENTS = [preempt, told_usr2, requeue, kill_tasks, cancel, restart_node, warn]
+
+
+@pytest.fixture(scope="session")
+def known() -> dict[tuple[str, ...], dict[str, bytes]]:
+    """Weights of undisturbed studies, by their words."""
+    return {}
+
+
+@pytest.fixture
+def undisturbed(
+    studies: Any, known: dict[tuple[str, ...], dict[str, bytes]]
+) -> Callable[[list[str]], dict[str, bytes]]:
+    """The weights of the same study on this machine, undisturbed."""
+
+    def find(words: list[str]) -> dict[str, bytes]:
+        key = tuple(words)
+        if key not in known:
+            studies.run(
+                *words, "output_root=undisturbed", "hydra.launcher.report=false", slurm=False
+            )
+            known[key] = studies.weights("disturbed", root="undisturbed")
+        return known[key]
+
+    return find
+
+
+@pytest.mark.parametrize(
+    "event", [one for one in EVENTS if one is not told_usr2], ids=lambda event: event.__name__
+)
+def test_an_event(
+    studies: Any,
+    wait_for: Callable[..., None],
+    undisturbed: Callable[[list[str]], dict[str, bytes]],
+    event: Callable[..., None],
+) -> None:
+    words = [*LONG, "seed=0"]
+    expected = undisturbed(words)
+    words.append("hydra.launcher.report=false")
+    process = studies.start(*words)
+    wait_for_steps(studies, wait_for, 1)
+    event(studies)
+    printed = to_the_end(studies, words, process)
+    assert studies.weights("disturbed") == expected
+    assert begun_again(studies) == []
+    if event is cancel:
+        assert "was cancelled; the same command goes on" in printed
+    elif event is warn:
+        assert set(studies.sessions("disturbed").values()) == {1}, "it went on"
+    elif event is not restart_node:
+        assert max(studies.sessions("disturbed").values()) > 1, "the event hit nothing"
+
+
+def test_the_time_limit(studies: Any, wait_for: Callable[..., None]) -> None:
+    words = ["training.steps=9000000", "study=disturbed", "seed=0",
+             "hydra.launcher.time_min=1", "hydra.launcher.signal_seconds=55"]  # fmt: skip
+    process = studies.start(*words)
+    status = studies.outputs / "disturbed"
+
+    def is_saved() -> bool:
+        return "preempted" in studies.statuses("disturbed").values()
+
+    wait_for(is_saved, seconds=100)
+    assert status.exists()
+    wait_for(lambda: bool(job_ids(studies, "PENDING")), seconds=30)
+
+    def goes_on() -> bool:
+        release(studies)
+        return set(studies.sessions("disturbed").values()) == {2}
+
+    wait_for(goes_on)
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("case", ["at_start", "twice", "while_saving"])
+def test_usr2(
+    studies: Any,
+    wait_for: Callable[..., None],
+    undisturbed: Callable[[list[str]], dict[str, bytes]],
+    case: str,
+) -> None:
+    words = [*LONG, "seed=0"]
+    if case == "while_saving":  # a checkpoint after every step: whenever it comes, one is written
+        words.append("checkpoint.every_steps=1")
+        words[0] = "training.steps=1500"
+    expected = undisturbed(words)
+    words.append("hydra.launcher.report=false")
+    process = studies.start(*words)
+    if case == "at_start":
+        wait_for(lambda: bool(job_ids(studies)))
+        for _ in range(5):
+            told_usr2(studies)
+            time.sleep(0.2)
+    else:
+        wait_for_steps(studies, wait_for, 1)
+        told_usr2(studies)
+        if case == "twice":
+            time.sleep(0.1)
+            told_usr2(studies)
+    to_the_end(studies, words, process)
+    assert studies.weights("disturbed") == expected
+    assert begun_again(studies) == []
+    if case != "at_start":  # which may be before the run begins
+        assert set(studies.sessions("disturbed").values()) == {2}, "it saved and was queued again"
+
+
+def test_usr2_to_one_job_of_an_array_leaves_the_others_alone(
+    studies: Any, wait_for: Callable[..., None]
+) -> None:
+    words = [*LONG, "seed=0,1", "hydra.launcher.report=false"]
+    process = studies.start(*words)
+    wait_for_steps(studies, wait_for, 2)
+    # The last job of an array has the array's own number.
+    studies.cluster.ask("scancel", "--signal=USR2", next(
+        job for job in job_ids(studies) if job.endswith("_1")
+    ))  # fmt: skip
+    to_the_end(studies, words, process)
+    assert sorted(studies.sessions("disturbed").values()) == [1, 2]
+
+
+def test_a_raising_arm_is_failed_for_slurm_too(studies: Any) -> None:
+    words = ["model.ffn._target_=lmlab.nn.ffn.SiLU,faults_for_slurm.Faulty", "model.ffn=silu",
+             "training.steps=30"]  # fmt: skip
+    printed = studies.run(*words, code=1)
+    assert "1 done" in printed or "1 of 2 runs are done" in printed
+    assert "ValueError: a fault of the test" in printed
+    states = studies.cluster.ask("squeue", "-h", "-r", "-t", "all", "-o", "%T").split()[-2:]
+    assert sorted(states) == ["COMPLETED", "FAILED"]
+    shown = studies.head("status", str(studies.outputs / "runs"))
+    assert "ValueError: a fault of the test" in shown
+    log = next(line.split("log: ")[1] for line in shown.splitlines() if "log: " in line)
+    assert "Traceback" in Path(log).read_text()
+
+
+def test_lost_jobs_are_shown(studies: Any, wait_for: Callable[..., None]) -> None:
+    studies.run("seed=0,1", "training.steps=900000", "hydra.launcher.wait=false")
+    wait_for(lambda: len(job_ids(studies)) == 2)
+    studies.cluster.clear()
+    for path in studies.outputs.glob("*/sweeps/*/slurm/*/submission.json"):
+        path.write_text(path.read_text().replace(path.parent.name, "forgotten").replace(
+            '"job_id": "', '"job_id": "9'))  # fmt: skip
+    shown = studies.head("status", str(studies.outputs / "runs"))
+    assert "is lost: Slurm knows nothing of it" in shown
+
+
+@pytest.mark.parametrize("seed", [0])
+def test_random_events_leave_no_trace(
+    studies: Any,
+    wait_for: Callable[..., None],
+    undisturbed: Callable[[list[str]], dict[str, bytes]],
+    seed: int,
+) -> None:
+    """As many as the environment says, and more runs where they are many."""
+    number = int(os.environ.get("LMLAB_SLURM_EVENTS", "4"))
+    rng = random.Random(seed)
+    runs = ",".join(str(one) for one in range(12 if number >= 30 else 3))
+    words = [*LONG, f"seed={runs}"]
+    expected = undisturbed(words)
+    words.append("hydra.launcher.report=false")
+    process = studies.start(*words)
+    wait_for_steps(studies, wait_for, 1)
+    told = []
+    for _ in range(number):
+        event = rng.choice(EVENTS)
+        told.append(event.__name__)
+        event(studies)
+        deadline = time.monotonic() + rng.uniform(2, 6)
+        while time.monotonic() < deadline:
+            release(studies)
+            time.sleep(0.3)
+        if process.poll() is not None:
+            process.communicate()
+            process = studies.start(*words)
+            wait_for(lambda: process.poll() is not None or bool(job_ids(studies)))  # noqa: B023
+    print("events:", *told)
+    to_the_end(studies, words, process)
+    assert studies.weights("disturbed") == expected
+    assert begun_again(studies) == []

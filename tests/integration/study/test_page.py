@@ -1,0 +1,136 @@
+"""The page in a real browser: its switches work, it asks nothing of a network, it fits a phone."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmlab.study.page import _forest
+from lmlab.study.write_report import write_report
+
+CHROMIUM = shutil.which("chromium")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+DRIVER = (Path(__file__).parents[2] / "support" / "page_driver.js").read_text("utf-8")
+LISTENER = """<script>
+window.seenErrors = [];
+addEventListener("error", event => seenErrors.push(event.message));
+</script>"""
+
+
+def browse(page: Path, folder: Path, width: int, script: str) -> str:
+    """Open a page with a script in it; its document afterwards, as HTML."""
+    text = page.read_text("utf-8").replace("<head>", f"<head>{LISTENER}", 1)
+    driven = folder / "driven.html"
+    driven.write_text(text.replace("</body>", f"<script>{script}</script></body>"), "utf-8")
+    assert CHROMIUM is not None
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+             "--disable-background-networking", "--disable-component-update", "--disable-sync",
+             f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900",
+             "--virtual-time-budget=5000", "--dump-dom"]  # fmt: skip
+    found = subprocess.run(
+        [CHROMIUM, *flags, driven.as_uri()], capture_output=True, text=True, timeout=120
+    )
+    assert found.returncode == 0, found.stderr[-2000:]
+    return found.stdout
+
+
+def drive(page: Path, folder: Path, width: int) -> dict[str, Any]:
+    """Use the controls of a page; what there was to see."""
+    document = browse(page, folder, width, DRIVER)
+    match = re.search(r'<pre id="seen">(.*?)</pre>', document, flags=re.DOTALL)
+    assert match, document[-2000:]
+    seen: dict[str, Any] = json.loads(html.unescape(match[1]))
+    return seen
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1200, 500], ids=["desktop", "narrow"])
+def test_the_switches_work(finished: Path, tmp_path: Path, width: int) -> None:
+    write_report(finished)
+    seen = drive(finished / "report.html", tmp_path, width)
+    assert seen["errors"] == []
+    assert seen["requests"] == [], "the page asks nothing of anyone"
+    assert seen["arms"] == 4
+    assert {key: text.split()[-1] for key, text in seen["axes"].items()} == {
+        "steps": "steps", "seconds": "training", "flops": "FLOPs", "tokens": "tokens",
+    }  # fmt: skip
+    assert seen["scaleChanges"] and seen["rateChanges"]
+    assert seen["armsWithoutOne"] == 3 and seen["armsAgain"] == 4
+    assert "rms" in seen["readout"] and "tokens" in seen["readout"]
+    assert seen["edges"] == 3 and seen["broken"] >= 3
+    assert seen["prompts"] == ["Once upon a time", "One day"]
+    assert len(seen["samples"]) == 4
+    assert all("</script><b>bold</b> & 'quotes'" in text for text in seen["samples"])
+    assert seen["bold"] == 0, "text is shown, not interpreted"
+    assert seen["overflow"] <= 0, "nothing sticks out to the side"
+    assert seen["smallest"] >= 11, "readable"
+
+
+@needs_browser
+def test_a_page_of_nothing(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    study = write_study(0)
+    write_report(study)
+    script = "document.body.dataset.errors = seenErrors.length;"
+    document = browse(study / "report.html", tmp_path, 1200, script)
+    assert 'data-errors="0"' in document
+    assert "No run has been evaluated yet." in document
+
+
+def test_nothing_outside_is_named(finished: Path) -> None:
+    write_report(finished)
+    text = (finished / "report.html").read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"https?://|@import|<link[^>]+stylesheet|src=", text)
+
+
+def a_row(at: str, low: float, difference: float, high: float) -> dict[str, Any]:
+    return {"at": at, "low": low, "difference": difference, "high": high}
+
+
+def test_verdicts_share_a_scale_and_show_what_lies_beyond_it() -> None:
+    own = [a_row("own", -0.03, 0.0, 0.03), a_row("own", 0.9, 1.0, 1.1), a_row("own", 0, 0.02, 9)]
+    other = [a_row("other", -0.03, 0.0, 0.03), a_row("other", -0.04, -0.01, 0.02)]
+    forest = _forest([*own, *other])
+    assert [label for _, label in forest["ticks"]] == ["-0.05", "0", "+0.05"]
+    near, far, wide = forest["rows"]["own"]
+    assert forest["rows"]["other"][0] == near, "one scale for both tables"
+    ends = forest["ticks"][0][0], forest["ticks"][-1][0]
+    assert ends[0] < near["low"] < near["difference"] < near["high"] < ends[1]
+    assert near["off"] == [] and wide["off"] == far["off"] == ["right"]
+    assert far["difference"] is None and wide["difference"] is not None
+    assert wide["high"] > ends[1]
+    alike = _forest([a_row("own", low, 0.0, 0.04) for low in (-0.001, -0.002, -0.09)])
+    assert [row["off"] for row in alike["rows"]["own"]] == [[], [], []], "none is far off"
+
+
+@needs_browser
+def test_the_verdicts_fit_a_laptop(tmp_path: Path) -> None:
+    records = Path(__file__).parents[3] / "experiments" / "ablations" / "records"
+    write_report(records, tmp_path)
+    script = """document.body.dataset.cut = Math.max(...[...document.querySelectorAll(
+      ".scroll:has(.verdicts)")].map(one => one.scrollWidth - one.clientWidth));"""
+    assert 'data-cut="0"' in browse(tmp_path / "report.html", tmp_path, 1280, script)
+
+
+def test_a_study_without_a_baseline_shows_no_verdicts(finished: Path) -> None:
+    write_report(finished)
+    with_one = (finished / "report.html").read_text("utf-8")
+    path = next(finished.glob("sweeps/*/manifest.json"))
+    manifest = json.loads(path.read_text("utf-8"))
+    manifest["comparison"] |= {"baseline": None, "replicate": None}
+    path.write_text(json.dumps(manifest), "utf-8")
+    ledger = path.with_name("ledger.jsonl")
+    rows = [row for row in ledger.read_text("utf-8").splitlines() if '"again"' not in row]
+    ledger.write_text("".join(f"{row}\n" for row in rows), "utf-8")
+    write_report(finished)
+    without = (finished / "report.html").read_text("utf-8")
+    for text in ("Verdicts</h2>", "<span>baseline's</span>"):
+        assert text in with_one and text not in without

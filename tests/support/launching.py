@@ -1,0 +1,155 @@
+"""Starting several ranks, making something happen in one of them, and what they leave."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import multiprocessing
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from training_process import PRELOADED, rank_to_end
+
+from lmlab.config.compose import compose, to_yaml
+from lmlab.run_folder import RunFolder
+
+Prepare = Callable[[], None]
+STEPS = 50
+
+
+@dataclasses.dataclass
+class Trained:
+    """What several ranks left: their exit codes, their folder, and all that they printed."""
+
+    codes: list[int]
+    run: RunFolder
+    printed: str
+
+    @property
+    def errors(self) -> list[str]:
+        return re.findall(r"^.*error: .*$", self.printed, flags=re.M)
+
+
+class Launcher:
+    """Starts ranks from a server that has torch imported already."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(PRELOADED)
+        self.number = 0
+
+    def __call__(
+        self,
+        overrides: list[str],
+        size: int,
+        prepare: dict[int, Prepare] | None = None,
+        variables: Callable[[int, int], dict[str, str]] = lambda rank, size: {
+            "RANK": str(rank),
+            "WORLD_SIZE": str(size),
+            "LOCAL_RANK": str(rank),
+        },
+    ) -> Trained:
+        self.number += 1
+        frozen = self.folder / f"frozen{self.number}.yaml"
+        config = compose(overrides)
+        frozen.write_text(to_yaml(config))
+        log = self.folder / f"printed{self.number}.txt"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        ranks = [
+            self.context.Process(
+                target=rank_to_end,
+                args=(
+                    str(frozen),
+                    variables(rank, size) | where,
+                    str(log),
+                    (prepare or {}).get(rank),
+                ),
+            )
+            for rank in range(size)
+        ]
+        for process in ranks:
+            process.start()
+        for process in ranks:
+            process.join(60)
+            assert process.exitcode is not None, f"a rank hangs\n{log.read_text()}"
+        run = RunFolder(Path(config.output_root) / config.study / config.arm / "seed0")
+        codes = [process.exitcode or 0 for process in ranks]
+        return Trained(codes, run, log.read_text())
+
+
+def at_step(step: int, act: Callable[[], Any]) -> None:
+    """Make this process act when it fetches the batch of update number ``step``."""
+    from lmlab.data.batches import Batches
+
+    fetch = Batches.batch
+
+    def acting(self: Batches, number: int) -> Any:
+        if number == step:
+            act()
+        return fetch(self, number)
+
+    Batches.batch = acting  # type: ignore[method-assign]
+
+
+def send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+def break_down() -> None:
+    raise RuntimeError("a bug")
+
+
+def signal_at(step: int, number: signal.Signals) -> Prepare:
+    return functools.partial(at_step, step, functools.partial(send, number))
+
+
+def losses(run: RunFolder) -> list[tuple[str, int, float]]:
+    return [(row["kind"], row["step"], row["loss"]) for row in run.rows()]
+
+
+def assert_same_curve(run: RunFolder, reference: RunFolder) -> None:
+    assert run.status()["status"] == "done"
+    ours, theirs = losses(run), losses(reference)
+    assert [row[:2] for row in ours] == [row[:2] for row in theirs]
+    assert max(abs(a[2] - b[2]) for a, b in zip(ours, theirs, strict=True)) < 1e-4
+
+
+def last_weights(run: RunFolder) -> bytes:
+    return (run.checkpoints / f"step_{STEPS:08d}" / "model.safetensors").read_bytes()
+
+
+def tell_what_is_kept() -> None:
+    """Print, at the end of this process's loop, how many numbers are here, by kind."""
+    from lmlab.training.trainer import Trainer
+
+    train = Trainer.train
+
+    def local(tensor):  # type: ignore[no-untyped-def]
+        return tensor.to_local().numel() if hasattr(tensor, "to_local") else tensor.numel()
+
+    def translate_hydra_errors(self: Trainer) -> str:
+        ended = train(self)
+        parameters = list(self.state.model.parameters())
+        moments = [t for one in self.state.optimizer.state.values() for t in one.values()]
+        gradients = [one.grad for one in parameters if one.grad is not None]
+        kinds = parameters, gradients, moments
+        print("kept", *(sum(map(local, kind)) for kind in kinds), flush=True)
+        return ended
+
+    Trainer.train = translate_hydra_errors  # type: ignore[method-assign]
+
+
+def kept_by_each(trained: Trained) -> list[list[int]]:
+    """Weights, gradients and optimizer state of each rank."""
+    return [
+        [int(number) for number in line.split()]
+        for line in re.findall(r"kept (\d+ \d+ \d+)", trained.printed)
+    ]

@@ -1,0 +1,57 @@
+"""Small models of every combination of parts."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from lmlab.build import factory
+from lmlab.config.paths import conf_folder
+from lmlab.nn.transformer import Transformer
+
+
+def leaf(group: str, option: str) -> dict[str, Any]:
+    """The content of an option's file."""
+    content = yaml.safe_load(Path(conf_folder(), group, f"{option}.yaml").read_text("utf-8"))
+    assert isinstance(content, dict)
+    return content
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in Path(conf_folder(), group).glob("*.yaml"))
+
+
+def combinations() -> list[dict[str, Any]]:
+    """The node ``model`` of every norm, position, feed-forward, key/value heads, tied or not."""
+    found = []
+    parts = itertools.product(
+        options("model/norm"), options("model/pos"), options("model/ffn"),
+        [None, 1, 2], [False, True], [False, True],
+    )  # fmt: skip
+    for number, (norm, pos, ffn, kv_heads, tied, qk_norm) in enumerate(parts):
+        # Sizes differ from one to the next, so that no two of them can be mistaken for each other.
+        found.append(
+            {
+                "vocab_size": 260 + number % 7,
+                "context_length": 5 + number % 11,
+                "d_model": (16, 24, 32)[number % 3],
+                "num_layers": 1 + number % 2,
+                "num_heads": 4,
+                "d_ff": ("auto", 20, 36)[number // 3 % 3],
+                "tie_embeddings": tied,
+                "norm": leaf("model/norm", norm),
+                "pos": leaf("model/pos", pos),
+                "ffn": leaf("model/ffn", ffn),
+                "attention": leaf("model/attention", "causal")
+                | {"num_kv_heads": kv_heads, "qk_norm": qk_norm},
+            }
+        )
+    return found
+
+
+def build(model: dict[str, Any]) -> Transformer:
+    return factory.build_network(OmegaConf.create({"model": model}))

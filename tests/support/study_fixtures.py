@@ -1,0 +1,124 @@
+"""A study with invented losses on disk: everything is real but the training."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmlab.config.compose import compose, plain
+from lmlab.design.comparison import Comparison
+from lmlab.design.fairness import ArmCosts
+from lmlab.design.manifest import Job, Manifest
+from lmlab.design.search import TrialOutcome, outcome_of
+from lmlab.run_folder import RunFolder
+from lmlab.study.sweep_folder import SweepFolder
+
+HOSTILE = "</script><b>bold</b> & 'quotes' \u2028 牛乳"
+ARMS = {
+    "rms": ["model.norm=rms"],
+    "post": ["model.norm=post"],
+    "none": ["model.norm=none"],
+}
+_EFFECT = {"rms": 0.0, "post": 0.2, "none": -0.1, "again": 0.0}
+
+
+@pytest.fixture(scope="session")
+def manifest() -> Manifest:
+    design = Comparison(
+        question="Which one?", arms=ARMS, baseline="rms", replicate="again", lr="search",
+        lr_factor=math.sqrt(10), edge_ratio=1.5, at_baseline_lr=True, num_seeds=5,
+        num_tuning_seeds=2, extra_seeds=0, hold_tokens=False, solve_d_ff=False, tolerance={},
+        allow=[], margin=0.02, alpha=0.05, power=0.8, expected_sd=0.01, limits=["All invented."],
+    )  # fmt: skip
+    own = [compose([*words, "study=norms", "logger=none", "seed=0"]) for words in ARMS.values()]
+    arms = [plain(config) | {"design": None} for config in own]
+    command = "python -m lmlab.train experiment=norms"
+    return Manifest("norms", command, arms, list(ARMS), list(ARMS.values()), design)
+
+
+@pytest.fixture(scope="session")
+def whole_study(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study carried out to its end, to read only."""
+    return carry_out(manifest, tmp_path_factory.mktemp("whole"), 10_000)
+
+
+@pytest.fixture
+def finished(whole_study: Path, tmp_path: Path) -> Path:
+    """A copy of the study carried out to its end."""
+    return Path(shutil.copytree(whole_study, tmp_path / "outputs" / "norms"))
+
+
+@pytest.fixture
+def write_study(tmp_path: Path, manifest: Manifest) -> Callable[..., Path]:
+    """Carry the study out as far as its first runs; its folder."""
+
+    def write(most_runs: int, fail: str = "") -> Path:
+        return carry_out(manifest, tmp_path / "outputs", most_runs, fail)
+
+    return write
+
+
+def carry_out(manifest: Manifest, root: Path, most_runs: int, fail: str = "") -> Path:
+    """Write the runs that the study wants, up to so many; one of them may fail."""
+    sweep = SweepFolder.of(manifest, root)
+    sweep.write_manifest(manifest)
+    facts = ArmCosts(1000, 2000, 64000, 1000, 4, 16, 512, 11, "d" * 64, "t" * 64, 64)
+    sweep.write_facts({arm: facts.as_dict() for arm in manifest.names})
+    outcomes: dict[Job, TrialOutcome] = {}
+    while fresh := [job for job in manifest.jobs(outcomes) if job not in outcomes]:
+        wanted = manifest.jobs(outcomes)
+        for job in fresh:
+            content = manifest.config_of(job)
+            run = RunFolder(root / content["study"] / content["arm"] / f"seed{job.seed}")
+            sweep.note(job, wanted[job], run)
+            if len(outcomes) < most_runs:
+                losses = write_run(run, job, job.name == fail)
+                outcomes[job] = outcome_of(str(run.status()["status"]), losses)
+        if len(outcomes) >= most_runs or not all(o.is_final for o in outcomes.values()):
+            break
+    return sweep.study
+
+
+def write_run(run: RunFolder, job: Job, fails: bool) -> list[float]:
+    """Write the files of a run whose losses follow from its arm, rate and seed."""
+    assert job.lr is not None
+    chance = random.Random(f"{job.arm} {job.lr} {job.seed}")
+    away = math.log(job.lr / 6e-3)
+    diverges = away > 2
+    final = 3 + _EFFECT[job.arm] + 0.05 * away**2 + chance.gauss(0, 0.004)
+    losses = []
+    run.path.mkdir(parents=True)
+    rows = []
+    for step in range(0, 1001, 200):
+        loss = final + 4 * math.exp(-step / 150)
+        if diverges and step > 500:
+            loss = math.nan
+        row: dict[str, Any] = {"step": step, "tokens": 64 * step, "seconds": step / 50}
+        rows.append(row | {"kind": "train", "loss": loss, "lr": job.lr})
+        rows.append(row | {"kind": "validation", "loss": loss, "bits_per_byte": loss / 3})
+        losses.append(loss)
+        if math.isnan(loss):
+            break
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (run.path / "metrics.jsonl").write_text(text, "utf-8")
+    status = "failed" if fails else "diverged" if diverges else "done"
+    reason = "Traceback\nValueError: invented" if fails else "loss is nan" if diverges else ""
+    run.write_status(status, step=step, steps=1000, tokens=64 * step, seconds=20.0, reason=reason)
+    session = {"time": "2026-01-01T00:00:00Z", "device": "cpu", "platform": "test",
+               "python": "3", "versions": {"torch": "2"}, "code": {"commit": "c" * 40}}  # fmt: skip
+    run.write_meta(
+        {"identity": {"run": job.name}, "forward_flops_per_token": 2000, "sessions": [session]}
+    )
+    text = f"One day {HOSTILE} {job.arm}"
+    run.samples.write_text(
+        f"# Samples\n\n```text\nOnce upon a time {text}\n```\n\n```text\nOne day {text}\n```\n",
+        "utf-8",
+    )
+    return losses

@@ -1,0 +1,29 @@
+"""Predicted disk use against the files of real runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lmlab.accounting.disk import run_bytes
+from lmlab.accounting.model_counts import count_model, count_optimizer
+from lmlab.config.compose import compose, plain
+from lmlab.preflight.machine_resources import size_of
+from lmlab.runs.execute import execute
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["checkpoint.keep_last=1", "optim=sgd"], ["checkpoint.every_steps=100"]]
+)
+def test_a_run_takes_what_was_predicted(
+    tmp_path: Path, overrides: list[str], words: list[str]
+) -> None:
+    chosen = [*overrides, "model.d_model=128", "model.num_layers=3", *words]
+    config = compose(chosen)
+    content = plain(config)
+    model = count_model(content["model"])
+    left, most = run_bytes(content, model, count_optimizer(content["optim"], model))
+    taken = size_of(execute(config).run.path)
+    assert left == pytest.approx(taken, rel=0.05)
+    assert most >= left

@@ -1,0 +1,121 @@
+"""Parameters and FLOPs against torch's own counts, and against figures worked out by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from small_models import build, leaf, options
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from lmlab.accounting.model_counts import count_model, count_optimizer
+from lmlab.accounting.target_counts import NotCounted, counts_of
+from lmlab.config.compose import compose, plain
+from lmlab.errors import ConfigError
+from lmlab.nn.loss import cross_entropy
+
+
+def test_every_combination_has_as_many_parameters_as_the_module(models: list[Any]) -> None:
+    for model in models:
+        assert count_model(model).parameters == build(model).num_parameters(), model
+
+
+@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.long)])
+def test_flops_are_those_that_torch_counts_to_the_last(models: list[Any], every: int) -> None:
+    for model in models[::every]:
+        counted, network = count_model(model), build(model)
+        tokens = torch.zeros(1, counted.context, dtype=torch.long)
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            logits = network(tokens)
+            forward = counter.get_total_flops()
+            cross_entropy(logits, tokens).backward()
+        assert counted.forward_flops() == forward, model
+        assert counted.training_flops() == counter.get_total_flops(), model
+
+
+def test_a_causal_kernel_executes_the_pairs_that_are_seen() -> None:
+    counted = count_model(plain(compose(["model=tiny"]))["model"])
+    scores = next(c for c in counted.components if c.name == "attention scores and mixing")
+    for context in (1, 2, 7):
+        seen = sum(1 for t in range(context) for s in range(context) if s <= t)
+        whole = scores.forward_flops(context)
+        assert scores.forward_flops(context, causal=True) * context**2 == whole * seen
+
+
+@pytest.mark.parametrize(
+    ("words", "parameters", "flops", "shares"),
+    [
+        (["model=gpt2_small"], 190_460_160, 349_630_365_696, (27.6, 49.8, 22.6)),
+        (["model=gpt2_medium"], 505_629_696, 1_033_109_504_000, (29.9, 59.9, 10.2)),
+        (["model=gpt2_large"], 1_072_469_760, 2_257_754_521_600, (30.0, 64.2, 5.8)),
+        (["model=gpt2_xl"], 2_127_057_600, 4_513_336_524_800, (29.4, 66.9, 3.6)),
+        (
+            ["model=gpt2_xl", "model.context_length=16384"],
+            2_127_057_600,
+            149_522_795_724_800,
+            (65.9, 32.3, 1.8),
+        ),
+        # 4,227,858,432 of the 9,533,652,992 are the feed-forward layers': 44.35 %.
+        (["model=small_17m"], 22_696_448, 9_533_652_992, (28.2, 44.3, 27.5)),
+    ],
+)
+def test_known_figures(
+    words: list[str], parameters: int, flops: int, shares: tuple[float, ...]
+) -> None:
+    counted = count_model(plain(compose(words))["model"])
+    assert counted.parameters == parameters
+    assert counted.forward_flops() == flops
+    groups = ("attention", "feed-forward", "head")
+    assert tuple(round(100 * counted.share(group), 1) for group in groups) == shares
+    assert sum(counted.share(group) for group in groups) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("group", ["model/norm", "model/pos", "model/ffn", "model/attention"])
+def test_every_option_of_the_model_has_counts(group: str) -> None:
+    without = []
+    for option in options(group):
+        try:
+            counts_of(group, leaf(group, option))
+        except NotCounted:
+            without.append(option)
+    assert without == []
+
+
+@pytest.mark.parametrize("optim", options("optim"))
+def test_optimizers_hold_what_they_are_counted_to(optim: str) -> None:
+    from lmlab.build import factory
+
+    config = compose(["model.d_model=16", "model.num_layers=2", f"optim={optim}"])
+    model = factory.build_network(config)
+    optimizer = factory.build_optimizer(config, model)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    states = (value for state in optimizer.state.values() for value in state.values())
+    held = sum(value.numel() for value in states if torch.is_tensor(value) and value.ndim)
+    counted = count_model(plain(config)["model"])
+    assert count_optimizer(plain(config)["optim"], counted).state == held
+
+
+def test_torch_optimizers_hold_what_they_are_counted_to() -> None:
+    for name, knobs in (
+        ("Adam", {}), ("AdamW", {"amsgrad": True}), ("SGD", {}), ("SGD", {"momentum": 0.9}),
+        ("RAdam", {}), ("Adamax", {}), ("Adagrad", {}), ("RMSprop", {}), ("NAdam", {}),
+    ):  # fmt: skip
+        weights = torch.nn.Parameter(torch.ones(3, 5))
+        weights.grad = torch.ones(3, 5)
+        optimizer = getattr(torch.optim, name)([weights], lr=0.1, **knobs)
+        optimizer.step()
+        states = optimizer.state[weights].values()
+        held = sum(value.numel() for value in states if torch.is_tensor(value) and value.ndim)
+        counts = counts_of("optim", {"_target_": f"torch.optim.{name}", "lr": 0.1, **knobs})
+        assert counts(hidden=10, other=5).state == held, name
+
+
+def test_a_variant_without_counts_is_told() -> None:
+    with pytest.raises(NotCounted, match=r"mine\.ffn_counts") as told:
+        counts_of("model.ffn", {"_target_": "mine.ffn.Mine"})
+    assert isinstance(told.value, ConfigError)

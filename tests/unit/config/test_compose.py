@@ -1,0 +1,212 @@
+"""Every option composes; dots and slashes mean the same; later choices win."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import subprocess
+import sys
+from os.path import expanduser
+from pathlib import Path
+
+import pytest
+
+from lmlab.config.compose import Config, compose, load_frozen, plain, to_yaml
+from lmlab.config.paths import conf_folder
+from lmlab.errors import ConfigError, DataError, UserError
+from lmlab.hf import config_writer as hf_config
+from lmlab.storage.io import write_json
+from lmlab.tokenizer import Tokenizer
+
+GROUPS = sorted(
+    str(path.relative_to(conf_folder()))
+    for path in conf_folder().rglob("*")
+    if path.is_dir() and path.relative_to(conf_folder()).parts[0] not in ("hydra", "experiment")
+)
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+
+
+def needed(group: str, option: str, folder: Path) -> list[str]:
+    """What an option cannot do without."""
+    if (group, option) == ("data", "text"):
+        return ["data.train=a.txt", "data.valid=b.txt"]
+    if (group, option) == ("tokenizer", "saved"):
+        Tokenizer({i: bytes([i]) for i in range(256)}, [], ["<|a|>", "<|b|>"]).save(folder)
+        return [f"tokenizer.path={folder}"]
+    if group == "design":
+        return ["design.question=why", "design.arms={one:['model.norm=rms']}"]
+    if (group, option) == ("model", "imported"):
+        node = plain(compose(["model.vocab_size=300"]).model)
+        write_json(folder / "config.json", hf_config.to_hf(node, d_ff=64))
+        (folder / "model.safetensors").write_bytes(b"only hashed here")
+        return [f"model.init.path={folder}"]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("group", "option"), [(group, option) for group in GROUPS for option in options(group)]
+)
+def test_every_option_composes_and_passes_the_gate(group: str, option: str, tmp_path: Path) -> None:
+    more = needed(group, option, tmp_path)
+    dotted = compose([f"{group.replace('/', '.')}={option}", *more])
+    slashed = compose([f"{group}={option}", *more])
+    assert plain(dotted) == {**plain(slashed), "arm": dotted.arm}
+
+
+@pytest.mark.parametrize(
+    "choice",
+    list(itertools.product(options("model/norm"), options("model/pos"), options("model/ffn"))),
+    ids="-".join,
+)
+def test_every_combination_of_parts_composes(choice: tuple[str, str, str]) -> None:
+    groups = dict(zip(("norm", "pos", "ffn"), choice, strict=True))
+    config = compose([f"model.{group}={option}" for group, option in groups.items()])
+    for group, option in groups.items():
+        text = (conf_folder() / "model" / group / f"{option}.yaml").read_text()
+        assert f"_target_: {config.model[group]._target_}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes"),
+    [
+        ("small_17m", (10_000, 256, 512, 4, 16, 1344)),
+        ("gpt2_small", (50_257, 1024, 768, 12, 12, 3072)),
+        ("gpt2_medium", (50_257, 1024, 1024, 24, 16, 4096)),
+        ("gpt2_large", (50_257, 1024, 1280, 36, 20, 5120)),
+        ("gpt2_xl", (50_257, 1024, 1600, 48, 25, 6400)),
+    ],
+)
+def test_models_have_their_published_shapes(model: str, sizes: tuple[int, ...]) -> None:
+    found = compose([f"model={model}"]).model
+    keys = ("vocab_size", "context_length", "d_model", "num_layers", "num_heads", "d_ff")
+    assert tuple(found[key] for key in keys) == sizes
+
+
+def target(config: Config) -> str:
+    return str(config.model.norm._target_).rpartition(".")[2]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["model.norm=post", "model/norm=none"], "NoNorm"),
+        (["model/norm=none", "model.norm=post"], "PostRMSNorm"),
+        (["model.norm=post", "model=small_17m"], "PostRMSNorm"),
+        (["model=small_17m", "model.norm=post"], "PostRMSNorm"),
+        (["model.norm=post", "model.norm.eps=1e-3"], "PostRMSNorm"),
+        (["model.norm={_target_: lmlab.nn.norm.NoNorm}"], "PreRMSNorm"),
+    ],
+)
+def test_choices_are_merged_and_the_later_wins(overrides: list[str], expected: str) -> None:
+    if "{" in overrides[0]:  # a whole node is merged into the chosen one, which has an eps
+        with pytest.raises(ConfigError, match="NoNorm has no such knob"):
+            compose(overrides)
+        return
+    config = compose(overrides)
+    assert target(config) == expected
+    if "model=small_17m" in overrides:
+        assert config.model.d_model == 512
+    if "model.norm.eps=1e-3" in overrides:
+        assert config.model.norm.eps == 1e-3
+
+
+def test_seeds_follow_the_seed_unless_given() -> None:
+    assert plain(compose(["seed=3"]).seeds) == {"init": 3, "data": 3, "sampling": 3}
+    assert compose(["seed=3", "seeds.data=1"]).seeds.data == 1
+
+
+def test_the_home_folder_is_put_in_the_place_of_a_tilde(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = needed("tokenizer", "saved", tmp_path)
+    config = compose(
+        [
+            'output_root="~/out"', 'parent="~/former"', "tokenizer=saved",
+            *(word.replace(f"={tmp_path}", '="~') + '"' for word in words),
+            "data=text", 'data.train=["~/a.txt","b~.txt"]', 'data.valid="~/(v).txt"',
+        ]
+    )  # fmt: skip
+    assert (config.output_root, config.parent) == (f"{tmp_path}/out", f"{tmp_path}/former")
+    assert config.data.train == [f"{tmp_path}/a.txt", "b~.txt"]
+    assert config.data.valid == f"{tmp_path}/(v).txt"
+    assert config.model.vocab_size == 258
+    assert config.tokenizer.path == words[0].partition("=")[2]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("output_root=~/x", """ 'output_root="~/x"'"""),
+        ("output_root=a=b", """ 'output_root="a=b"'"""),
+        ("output_root=a(b)", """ 'output_root="a(b)"'"""),
+        ("output_root=a,b", """as one text it is 'output_root="a,b"', as a list 'output_root=["""),
+        ("samples.prompts=[a(b)]", """quoted, as in 'samples.prompts=["one (1).txt"]'"""),
+        ("output_root", "accepted is key=value"),
+    ],
+)
+def test_how_a_text_with_signs_is_quoted(word: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose([word])
+    assert told in str(caught.value)
+    for advised in re.findall(r"'(output_root=\".*?\")'", told):
+        assert compose([advised]).output_root == expanduser(word.partition("=")[2])
+
+
+def test_the_byte_tokenizer_sets_the_size_of_the_vocabulary(tmp_path: Path) -> None:
+    assert compose(["tokenizer=bytes"]).model.vocab_size == 257
+    assert compose(["tokenizer=bytes", "model.vocab_size=300"]).model.vocab_size == 300
+    more = needed("tokenizer", "saved", tmp_path)
+    assert compose(["tokenizer=saved", *more]).model.vocab_size == 258
+
+
+def test_a_frozen_configuration_cannot_be_changed() -> None:
+    config = compose([])
+    with pytest.raises(Exception, match="read-only"):
+        config.training.steps = 1
+
+
+def test_a_frozen_file_comes_back_whole(tmp_path: Path) -> None:
+    config = compose(["model.norm=post", "training.micro_batch_size=4", "optim=sgd"])
+    path = tmp_path / "frozen.yaml"
+    path.write_text(to_yaml(config))
+    assert plain(load_frozen(path)) == plain(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text.replace("d_model:", "d_modle:"), "d_modle"),
+        (lambda text: text.replace("  steps: 600\n", ""), "steps"),
+        (lambda text: text.replace("  steps: 600\n", "  steps: many\n"), "steps"),
+        (lambda text: text.replace("eps: 1.0e-05", "epsilon: 1.0e-05"), "epsilon"),
+        (lambda text: text.replace("lmlab.nn.norm.PreRMSNorm", "os.system"), "os.system"),
+        (lambda text: text.replace("num_heads: 4", "num_heads: 3"), "num_heads"),
+        (lambda text: "a: [1", "cannot be read"),
+        (lambda text: "", "cannot be read|is missing"),
+        (lambda text: "- 1\n- 2", "cannot be read"),
+    ],
+)
+def test_a_frozen_file_is_checked_again(tmp_path: Path, change, told: str) -> None:
+    path = tmp_path / "frozen.yaml"
+    text = to_yaml(compose([]))
+    path.write_text(change(text))
+    assert path.read_text() != text
+    with pytest.raises(UserError, match=told):
+        load_frozen(path)
+
+
+def test_a_process_that_composes_nothing_tells_of_an_unknown_key(tmp_path: Path) -> None:
+    path = tmp_path / "frozen.yaml"
+    path.write_text(to_yaml(compose([])).replace("d_model:", "dropout: 0.1\n  d_model:"))
+    script = f"from lmlab.config.compose import *; load_frozen(Path({str(path)!r}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "ConfigError: model.dropout: there is no setting model.dropout" in done.stderr
+
+
+def test_a_missing_frozen_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.yaml"):
+        load_frozen(tmp_path / "none.yaml")

@@ -1,0 +1,295 @@
+"""A token file is whole or it is not there, from a kill at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lmlab.data import corpus_encoding
+from lmlab.data.corpus_encoding import encode_to
+from lmlab.data.token_file import TokenFile, encode_corpus, write_token_file
+from lmlab.errors import DataError, DiskError
+from lmlab.tokenizer import Tokenizer, file_encoding
+
+END = "<|endoftext|>"
+ENCODE = """
+import os, sys, time
+from pathlib import Path
+from lmlab.data import encoding
+from lmlab.data.token_file import encode_corpus
+from lmlab.tokenizer import Tokenizer, file_encoding
+
+encoding._JOURNAL_SECONDS = 0.0  # after every part
+plain = file_encoding.encode_files
+
+def slowly(*arguments, advance, **knobs):
+    def wait(place, size):
+        advance(place, size)
+        print(place.file, place.offset, flush=True)
+        time.sleep(0.01)
+    return plain(*arguments, advance=wait, part_bytes=8_000, threads=2, **knobs)
+
+file_encoding.encode_files = slowly
+tokenizer = Tokenizer.load(sys.argv[1])
+tokenizer.fast(1 << 30)
+texts = [Path(sys.argv[1]) / name for name in ("first.txt", "second.txt")]
+encode_corpus(texts, tokenizer, Path(sys.argv[2]), name="train", text_hash="h")
+print("done", flush=True)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    merges = [(b"t", b"h"), (b"th", b"e"), (b" ", b"the"), (b"l", b"o"), (b"lo", b"w")]
+    entries = [bytes([byte]) for byte in range(256)] + [left + right for left, right in merges]
+    Tokenizer(dict(enumerate(entries)), merges, [END]).save(tmp_path)
+    chance = random.Random(1)
+    words = ["the", " the", " low", "  ", "\n", "'ll", " 2024", " é", "東京 ", "😀", "...", END]
+    for name in ("first.txt", "second.txt"):
+        text = "".join(chance.choices(words, k=60_000))
+        (tmp_path / name).write_bytes(text.encode())
+    return tmp_path
+
+
+def start(folder: Path, cache: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", ENCODE, str(folder), str(cache)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def everything(cache: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in cache.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_next_call_makes_the_same_file(
+    folder: Path, tmp_path: Path
+) -> None:
+    tokenizer = Tokenizer.load(folder)
+    texts = [folder / "first.txt", folder / "second.txt"]
+    whole = encode_corpus(texts, tokenizer, tmp_path / "whole", name="train", text_hash="h")
+    expected = []
+    for text in texts:
+        expected += tokenizer.encode_slowly(text.read_bytes().decode("utf-8"))
+    assert whole.tokens.tolist() == expected
+    went_on = 0
+    for moment in range(10):
+        cache = tmp_path / f"cache{moment}"
+        child = start(folder, cache)
+        assert child.stdout is not None
+        lines = [child.stdout.readline() for _ in range(1 + 3 * moment)]
+        time.sleep(0.003 * moment)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        assert all(lines) and "done\n" not in lines, "killed too late to show anything"
+        path = cache / whole.path.relative_to(tmp_path / "whole")
+        with pytest.raises(DataError):
+            TokenFile.open(path)
+        assert not path.exists()
+        again = start(folder, cache)
+        told, _ = again.communicate()
+        assert again.returncode == 0
+        first = told.split("\n", 1)[0].split()
+        went_on += (int(first[0]), int(first[1])) > (0, 8_000)
+        assert path.read_bytes() == whole.path.read_bytes()
+        assert TokenFile.open(path).num_text_bytes == whole.num_text_bytes
+        left = [name for name in everything(cache) if not name.endswith(".lock")]
+        assert sorted(left) == ["train.bin", "train.json"]
+    assert went_on >= 8
+
+
+def test_the_journal_never_runs_ahead_of_the_disk(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+    events: list[tuple[str, int]] = []
+    plain = file_encoding.encode_files
+
+    def slowly(*arguments: Any, advance: Any, **knobs: Any) -> Any:
+        def told(place: file_encoding.Place, size: int) -> None:
+            nonlocal written
+            written = place.num_tokens
+            advance(place, size)
+            time.sleep(0.005)
+
+        return plain(*arguments, advance=told, part_bytes=8_000, **knobs)
+
+    monkeypatch.setattr(file_encoding, "encode_files", slowly)
+    monkeypatch.setattr(
+        corpus_encoding.os, "fsync", lambda descriptor: events.append(("safe", written))
+    )
+    monkeypatch.setattr(
+        corpus_encoding._Journal,
+        "keep",
+        lambda journal, place: events.append(("kept", place.num_tokens)),
+    )
+    tokenizer = Tokenizer.load(folder)
+    tokenizer.fast(1 << 30)
+    encode_to(tmp_path / "x.bin", [folder / "first.txt"], tokenizer, "h")
+    safe = kept = 0
+    for event, place in events:
+        if event == "safe":
+            safe = place
+        else:
+            kept += 1
+            assert place <= safe
+    assert kept > 3
+
+
+def half_done(folder: Path, out: Path) -> tuple[Path, Path]:
+    """What a kill leaves after a few parts, and once a journal tells of some."""
+    out.parent.mkdir(exist_ok=True)
+    child = start(folder, out.parent)
+    assert child.stdout is not None
+    for _ in range(8):
+        child.stdout.readline()
+    while not [*out.parent.rglob(".*.journal")] and child.poll() is None:
+        time.sleep(0.001)
+    child.kill()
+    child.wait()
+    (partial,) = out.parent.rglob(".*.partial")
+    (journal,) = out.parent.rglob(".*.journal")
+    return partial, journal
+
+
+@pytest.mark.parametrize("damage", ["journal", "other text", "short", "longer"])
+def test_a_journal_in_doubt_is_not_believed(folder: Path, tmp_path: Path, damage: str) -> None:
+    tokenizer = Tokenizer.load(folder)
+    tokenizer.fast(1 << 30)
+    texts = [folder / "first.txt", folder / "second.txt"]
+    expected = tmp_path / "expected.bin"
+    encode_to(expected, texts, tokenizer, "h")
+    partial, journal = half_done(folder, tmp_path / "cache" / "x")
+    out = partial.with_name("train.bin")
+    if damage == "journal":
+        journal.write_bytes(journal.read_bytes()[:-9])
+    elif damage == "other text":
+        journal.write_text(json.dumps(json.loads(journal.read_text()) | {"text_hash": "g"}))
+    elif damage == "short":
+        partial.write_bytes(partial.read_bytes()[:100])
+    else:
+        partial.write_bytes(partial.read_bytes() + b"rubbish" * 1000)
+    encode_to(out, texts, tokenizer, "h")
+    assert out.read_bytes() == expected.read_bytes()
+
+
+def test_a_journal_does_not_speak_for_another_jobs_ids(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One job is killed, another one begun at the same place and killed, then the first again."""
+    tokenizer = Tokenizer.load(folder)
+    tokenizer.fast(1 << 30)
+    texts = [folder / "first.txt", folder / "second.txt"]
+    encode_to(tmp_path / "expected.bin", texts, tokenizer, "h")
+    partial, _ = half_done(folder, tmp_path / "cache" / "x")
+    out = partial.with_name("train.bin")
+
+    def write_some(tables: Any, paths: Any, descriptor: int, **knobs: Any) -> None:
+        os.pwrite(descriptor, b"other ids" * 100_000, 0)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(file_encoding, "encode_files", write_some)
+        with pytest.raises(KeyboardInterrupt):
+            encode_to(out, texts[::-1], tokenizer, "g")
+    encode_to(out, texts, tokenizer, "h")
+    assert out.read_bytes() == (tmp_path / "expected.bin").read_bytes()
+
+
+def test_what_describes_the_former_file_goes_with_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = Tokenizer.load(folder)
+    (tmp_path / "1.txt").write_text("the low the")
+    (tmp_path / "2.txt").write_text("low the low")  # as many ids
+    path = tmp_path / "x.bin"
+    write_token_file([tmp_path / "1.txt"], tokenizer, path, "1")
+
+    def fail(path: Path, value: object) -> None:
+        raise DiskError("the disk is full")
+
+    monkeypatch.setattr("lmlab.data.token_file.write_json", fail)
+    with pytest.raises(DiskError):
+        write_token_file([tmp_path / "2.txt"], tokenizer, path, "2")
+    with pytest.raises(DataError, match=r"x\.bin cannot be read"):
+        TokenFile.open(path)
+
+
+def test_a_file_that_cannot_be_made_is_told_as_such(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 250 + ".bin")
+    with pytest.raises(DiskError, match="the name is too long"):
+        encode_to(path, [folder / "first.txt"], Tokenizer.load(folder), "h")
+
+
+def test_an_interruption_leaves_what_can_be_gone_on_with(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = Tokenizer.load(folder)
+    tokenizer.fast(1 << 30)
+
+    def interrupt(*arguments: object, **knobs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lmlab.tokenizer.file_encoding.encode_files", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        encode_to(tmp_path / "x.bin", [folder / "first.txt"], tokenizer, "h")
+    assert (tmp_path / ".x.bin.partial").exists()
+
+
+def test_the_python_path_writes_the_same_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [folder / "first.txt", folder / "second.txt"]
+    quick = Tokenizer.load(folder)
+    assert quick.fast(1 << 30) is not None
+    counts = encode_to(tmp_path / "quick.bin", texts, quick, "h")
+    monkeypatch.setattr(Tokenizer, "tables", lambda *arguments: None)
+    monkeypatch.setattr(corpus_encoding, "_encode_by_kernels", None)
+    slow = Tokenizer.load(folder)
+    assert encode_to(tmp_path / "slow.bin", texts, slow, "h") == counts
+    assert (tmp_path / "slow.bin").read_bytes() == (tmp_path / "quick.bin").read_bytes()
+
+
+def test_reading_what_is_encoded_loads_no_kernels(folder: Path, tmp_path: Path) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+from lmlab.data.token_file import encode_corpus
+from lmlab.tokenizer import Tokenizer
+tokenizer = Tokenizer.load({str(folder)!r})
+found = encode_corpus(
+    [Path({str(folder / "first.txt")!r})], tokenizer, Path({str(tmp_path)!r}), name="x",
+    text_hash="h",
+)
+print(found.num_tokens, found.tokens[:3].tolist(), tokenizer.encode("the low") != [])
+print([name for name in ("llvmlite", "numba", "lmlab.tokenizer.kernel_encoder") if name in sys.modules])
+"""
+    for turn in range(2):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        loaded = done.stdout.splitlines()[-1]
+        assert turn == 0 or loaded == "[]"
+
+
+def test_a_small_text_is_not_worth_loading_kernels_for(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("kernels were loaded")
+
+    monkeypatch.setattr(corpus_encoding, "_encode_by_kernels", refuse)
+    (tmp_path / "small.txt").write_text("the low " * 1000)
+    num_tokens, num_bytes = encode_to(
+        tmp_path / "x.bin", [tmp_path / "small.txt"], Tokenizer.load(folder), "h"
+    )
+    assert num_bytes == 8000
+    assert len(np.fromfile(tmp_path / "x.bin", dtype="<u2")) == num_tokens

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+
+from lmlab.build.factory import build_model
+from lmlab.config.compose import compose
+from lmlab.config.paths import conf_folder
+from lmlab.nn.transformer import Transformer
+
+SMALL = [
+    "model.vocab_size=300", "model.context_length=16", "model.d_model=24", "model.num_layers=2",
+    "model.num_heads=4", "model.d_ff=32",
+]  # fmt: skip
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in Path(conf_folder(), "model", group).glob("*.yaml"))
+
+
+COMBINATIONS = list(itertools.product(options("norm"), options("pos"), options("ffn")))
+EXTRAS = [
+    ["model.attention.num_kv_heads=2"], ["model.attention.qk_norm=true"],
+    ["model.tie_embeddings=true"],
+]  # fmt: skip
+
+
+def model(*overrides: str) -> Transformer:
+    return build_model(compose([*SMALL, *overrides])).eval()
+
+
+def tokens(length: int = 16, batch: int = 2) -> torch.Tensor:
+    return torch.randint(0, 300, (batch, length), generator=torch.Generator().manual_seed(0))
+
+
+CHOICES = [
+    [f"model.norm={norm}", f"model.pos={pos}", f"model.ffn={ffn}"]
+    for norm, pos, ffn in COMBINATIONS
+] + EXTRAS
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=",".join)
+def test_future_tokens_change_no_earlier_logit(choice: list[str]) -> None:
+    net = model(*choice)
+    embedded: list[torch.Tensor] = []
+
+    def keep(module: object, inputs: object, output: torch.Tensor) -> torch.Tensor:
+        embedded.append(output.detach().requires_grad_())
+        return embedded[0]
+
+    net.embedding.register_forward_hook(keep)
+    logits = net(tokens(12, 1))
+    for t in (0, 5, 11):
+        (gradient,) = torch.autograd.grad(logits[0, t].square().sum(), embedded, retain_graph=True)
+        reach = gradient[0].abs().sum(-1)
+        assert torch.equal(reach[t + 1 :], torch.zeros(11 - t)), "the future is seen"
+        assert bool((reach[: t + 1] > 0).all()), "the past is not seen"
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=",".join)
+def test_reading_with_caches_equals_reading_at_once(choice: list[str]) -> None:
+    net = model(*choice)
+    ids = tokens()
+    caches = net.make_caches(2, 16)
+    read = []
+    with torch.no_grad():
+        for start, end in ((0, 5), (5, 6), (6, 16)):
+            positions = torch.arange(start, end).expand(2, -1)
+            mask = torch.arange(end)[None, :] <= torch.arange(start, end)[:, None]
+            read.append(net(ids[:, start:end], positions, caches, mask.expand(2, -1, -1)))
+        torch.testing.assert_close(torch.cat(read, 1), net(ids), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("pos", options("pos"))
+def test_padding_on_the_left_is_not_seen(pos: str) -> None:
+    net, ids, pad = model(f"model.pos={pos}"), tokens(10, 1), 4
+    padded = torch.cat([torch.zeros(1, pad, dtype=torch.int64), ids], 1)
+    places = torch.arange(10 + pad)
+    mask = (places[None, :] <= places[:, None]) & (places[None, :] >= pad)
+    mask |= torch.eye(10 + pad, dtype=torch.bool)
+    with torch.no_grad():
+        logits = net(padded, (places - pad).clamp(min=0)[None], None, mask[None])
+        torch.testing.assert_close(logits[:, pad:], net(ids), rtol=1e-4, atol=1e-4)
+
+
+def test_the_reference_model_has_the_stated_size() -> None:
+    net = build_model(compose(["model=small_17m"]))
+    # Embedding and head 2 * 10,000 * 512; four layers of 4 * 512^2 + 3 * 512 * 1344 + 2 * 512;
+    # one norm before the head.
+    assert net.num_parameters() == 22_696_448
+    assert net.num_parameters() - 10_000 * 512 == 17_576_448
+    matrices = 10_000 * 512 + 4 * (4 * 512**2 + 3 * 512 * 1344)
+    assert net.forward_flops_per_token() == 2 * matrices + 4 * (4 * 256 * 512)
+
+
+def test_tied_embeddings_are_one_weight_that_still_costs_a_product() -> None:
+    apart, tied = model(), model("model.tie_embeddings=true")
+    assert apart.num_parameters() - tied.num_parameters() == 300 * 24
+    assert apart.forward_flops_per_token() == tied.forward_flops_per_token()
+
+
+def test_names_of_the_weights_are_stable() -> None:
+    assert list(model("model.num_layers=1").state_dict()) == [
+        "embedding.weight",
+        "blocks.0.attention.norm.weight",
+        "blocks.0.attention.sublayer.q.weight",
+        "blocks.0.attention.sublayer.k.weight",
+        "blocks.0.attention.sublayer.v.weight",
+        "blocks.0.attention.sublayer.out.weight",
+        "blocks.0.ffn.norm.weight",
+        "blocks.0.ffn.sublayer.gate.weight",
+        "blocks.0.ffn.sublayer.up.weight",
+        "blocks.0.ffn.sublayer.down.weight",
+        "final_norm.weight",
+        "head.weight",
+    ]
+
+
+def test_grouped_queries_have_fewer_keys_and_values() -> None:
+    weights = dict(model("model.attention.num_kv_heads=2").named_parameters())
+    assert weights["blocks.0.attention.sublayer.k.weight"].shape == (12, 24)
+    assert weights["blocks.0.attention.sublayer.q.weight"].shape == (24, 24)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable
+
+import pytest
+
+from lmlab.errors import ConfigError
+from lmlab.optim.lr_schedule import constant, cosine, linear, wsd
+
+Schedule = Callable[[int], float]
+COSINE = functools.partial(cosine, total_steps=100, warmup_steps=10, min_lr_ratio=0.1)
+LINEAR = functools.partial(linear, total_steps=100, warmup_steps=10, min_lr_ratio=0.1)
+WSD = functools.partial(wsd, total_steps=100, warmup_steps=10, decay_fraction=0.2, min_lr_ratio=0.1)
+CONSTANT = functools.partial(constant, total_steps=100, warmup_steps=10)
+ALL = [COSINE, LINEAR, WSD, CONSTANT]
+
+
+@pytest.mark.parametrize("schedule", ALL)
+def test_warm_up_wastes_no_step_and_ends_at_the_peak(schedule: Schedule) -> None:
+    assert [schedule(step) for step in range(10)] == pytest.approx([n / 10 for n in range(1, 11)])
+    assert schedule(10) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("schedule", "step", "expected"),
+    [
+        (COSINE, 55, 0.55),  # half way
+        (COSINE, 32, 0.1 + 0.9 * (1 + math.cos(math.pi * 22 / 90)) / 2),
+        (COSINE, 99, 0.1 + 0.9 * (1 + math.cos(math.pi * 89 / 90)) / 2),
+        (COSINE, 100, 0.1),
+        (COSINE, 10_000, 0.1),
+        (LINEAR, 55, 0.55),
+        (LINEAR, 99, 0.11),
+        (LINEAR, 100, 0.1),
+        (LINEAR, 10_000, 0.1),
+        (WSD, 79, 1.0),
+        (WSD, 80, 1.0),
+        (WSD, 81, 1 - 0.9 / 20),
+        (WSD, 90, 0.55),
+        (WSD, 99, 0.1 + 0.9 / 20),
+        (WSD, 100, 0.1),
+        (WSD, 10_000, 0.1),
+        (CONSTANT, 10_000, 1.0),
+    ],
+)
+def test_worked_values(schedule: Schedule, step: int, expected: float) -> None:
+    assert schedule(step) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("schedule", ALL)
+def test_factors_stay_in_range_and_never_rise_after_warm_up(schedule: Schedule) -> None:
+    factors = [schedule(step) for step in range(10, 120)]
+    assert all(0 <= factor <= 1 for factor in factors)
+    assert all(b <= a for a, b in itertools.pairwise(factors))
+
+
+def test_no_warm_up_begins_at_the_peak() -> None:
+    for schedule in ALL:
+        assert schedule(0, warmup_steps=0) == 1.0
+
+
+def test_wsd_and_constant_can_be_extended() -> None:
+    longer = functools.partial(WSD, total_steps=200)
+    assert [WSD(step) for step in range(80)] == [longer(step) for step in range(80)]
+    assert WSD(81) != longer(81)
+    assert [CONSTANT(s) for s in range(100)] == [CONSTANT(s, total_steps=200) for s in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: COSINE(0, warmup_steps=101), "schedule.warmup_steps=101"),
+        (lambda: LINEAR(0, warmup_steps=-1), "schedule.warmup_steps=-1"),
+        (lambda: CONSTANT(0, warmup_steps=101), "training.steps=100"),
+        (lambda: COSINE(0, min_lr_ratio=1.5), "schedule.min_lr_ratio=1.5"),
+        (lambda: WSD(0, decay_fraction=1.5), "schedule.decay_fraction=1.5"),
+        (lambda: WSD(0, decay_fraction=0.95), "inside the warm-up"),
+    ],
+)
+def test_settings_out_of_range_are_named(call: Callable[[], float], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        call()
+    assert told in str(caught.value)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from lmlab.config.compose import compose, from_dict, plain
+from lmlab.errors import ConfigError
+from lmlab.runs.stacked.eligibility import members_at_once, stack_key
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ("optim.lr=1e-4", True),
+        ("optim.weight_decay=0", True),
+        ("optim=sgd", True),
+        ("schedule.warmup_steps=1", True),
+        ("model.init=normal", True),
+        ("seed=7", True),
+        ("seeds.data=7", True),
+        ("model.norm=post", False),
+        ("model.d_model=32", False),
+        ("training.batch_size=8", False),
+        ("training.steps=21", False),
+        ("tokenizer=bytes", False),
+        ("runtime.policy=bf16", False),
+    ],
+)
+def test_what_runs_of_a_stack_may_differ_in(overrides: list[str], change: str, same: bool) -> None:
+    assert (stack_key(compose([*overrides, change])) == stack_key(compose(overrides))) is same
+
+
+def test_stacks_are_chosen_where_they_pay(overrides: list[str]) -> None:
+    small, wide = (
+        compose([*overrides, "runtime.policy=fast", "model.d_model=256"]),
+        compose([*overrides, "runtime.policy=fast", "model.d_model=512"]),
+    )
+    assert members_at_once(small, "cuda", "auto") == 8
+    assert members_at_once(wide, "cuda", "auto") == 1
+    assert members_at_once(small, "cpu", "auto") == 1
+    assert members_at_once(small, "cuda", "off") == members_at_once(small, "cuda", False) == 1
+    assert members_at_once(wide, "cpu", 5) == 5
+    for wrong in (0, 1, -2, True, "many"):
+        with pytest.raises(ConfigError, match=r"hydra\.launcher\.stack="):
+            members_at_once(small, "cpu", wrong)
+    with pytest.raises(ConfigError, match="mps"):
+        members_at_once(small, "mps", 4)
+    assert members_at_once(small, "mps", "auto") == 1
+
+
+def test_a_policy_of_exact_bits_is_never_stacked(overrides: list[str]) -> None:
+    content = plain(compose(overrides))
+    content["runtime"]["policy"] = "exact"
+    assert members_at_once(from_dict(content), "cuda", "auto") == 1
+    with pytest.raises(ConfigError, match=r"runtime\.policy=exact"):
+        members_at_once(from_dict(content), "cuda", 4)

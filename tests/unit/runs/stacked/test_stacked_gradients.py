@@ -1,0 +1,123 @@
+"""The gradients of a stack are those of its models, whatever their parts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lmlab.build import factory
+from lmlab.build.instantiate import instantiate
+from lmlab.config.compose import compose
+from lmlab.nn.transformer import Transformer
+from lmlab.runs.stacked.stacked_gradients import StackedGradients
+from lmlab.runs.stacked.stacked_parameters import StackedParameters
+from lmlab.training.gradient_accumulation import GradientAccumulator
+from lmlab.training.mixed_precision import Bf16Weights
+from lmlab.training.objective import of_logits
+
+SIZE, B, T = 3, 4, 16
+pytestmark = pytest.mark.filterwarnings("ignore:.*batching rule")
+
+
+def models(overrides: list[str]) -> list[Transformer]:
+    config = compose(overrides)
+    found = []
+    for seed in range(SIZE):
+        network = factory.build_network(config)
+        instantiate(config.model.init)(network, seed=seed)
+        found.append(network)
+    return found
+
+
+def stack_of(
+    networks: list[Transformer], micro_batch_size: int = B, **how: torch.dtype
+) -> StackedGradients:
+    template = networks[0]
+    parameters = StackedParameters(template, SIZE, torch.device("cpu"))
+    for place, network in enumerate(networks):
+        parameters.adopt(place, network)
+    return StackedGradients(template, parameters, micro_batch_size=micro_batch_size, **how)
+
+
+def batches() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    inputs, targets = torch.randint(0, 280, (2, SIZE, B, T), generator=generator)
+    return inputs, targets
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["model.norm=rms", "model.pos=rope", "model.ffn=swiglu", "model.tie_embeddings=true"],
+        ["model.norm=post", "model.pos=learned", "model.ffn=gelu"],
+        ["model.norm=layernorm", "model.pos=nope", "model.attention.qk_norm=true"],
+        ["model.norm=none", "model.ffn=relu2", "model.attention.num_kv_heads=1"],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("micro_batch_size", [B, 2])
+def test_each_model_gets_the_gradients_it_would_get_alone(
+    overrides: list[str], parts: list[str], micro_batch_size: int
+) -> None:
+    inputs, targets = batches()
+    alone, stacked = models([*overrides, *parts]), models([*overrides, *parts])
+    gradients = stack_of(stacked, micro_batch_size)
+    losses = gradients(inputs, targets)
+    for place, (one, other) in enumerate(zip(alone, stacked, strict=True)):
+        loss = GradientAccumulator(of_logits(one), micro_batch_size=micro_batch_size)(
+            inputs[place], targets[place]
+        )
+        gradients.parameters.hand_out_gradients(place)
+        assert float(losses[place]) == pytest.approx(float(loss), abs=1e-5)
+        pairs = zip(one.parameters(), other.parameters(), strict=True)
+        for expected, found in pairs:
+            assert expected.grad is not None and found.grad is not None
+            torch.testing.assert_close(found.grad, expected.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_bf16_rounds_what_a_working_copy_rounds(overrides: list[str], tied: bool) -> None:
+    inputs, targets = batches()
+    words = [*overrides, f"model.tie_embeddings={tied}"]
+    alone, stacked = models(words), models(words)
+    gradients = stack_of(stacked, products=torch.bfloat16)
+    losses = gradients(inputs, targets)
+    exact = stack_of(models(words))(inputs, targets)
+    assert not torch.equal(losses, exact), "it must have rounded"
+    for place, (one, other) in enumerate(zip(alone, stacked, strict=True)):
+        working = Bf16Weights(one)
+        compute = GradientAccumulator(of_logits(working.model), micro_batch_size=B, working=working)
+        loss = compute(inputs[place], targets[place])
+        gradients.parameters.hand_out_gradients(place)
+        assert float(losses[place]) == pytest.approx(float(loss), abs=2e-3)
+        for (name, expected), found in zip(one.named_parameters(), other.parameters(), strict=True):
+            assert expected.grad is not None and found.grad is not None
+            assert found.grad.dtype == torch.float32
+            # bfloat16 keeps 8 bits: sums in another order differ by about 2^-8.
+            apart = (found.grad - expected.grad).norm() / expected.grad.norm()
+            assert apart < 0.02, (name, apart)
+
+
+def test_what_is_nan_in_one_place_stays_there(overrides: list[str]) -> None:
+    inputs, targets = batches()
+    clean, spoiled = stack_of(models(overrides)), stack_of(models(overrides))
+    with torch.no_grad():
+        for stacked in spoiled.parameters.tensors.values():
+            stacked[1] = float("nan")
+    expected, found = clean(inputs, targets), spoiled(inputs, targets)
+    assert torch.equal(expected[[0, 2]], found[[0, 2]])
+    assert torch.isnan(found[1])
+    for name, stacked in clean.parameters.tensors.items():
+        other = spoiled.parameters.tensors[name]
+        assert stacked.grad is not None and other.grad is not None
+        assert torch.equal(stacked.grad[[0, 2]], other.grad[[0, 2]]), name
+
+
+def test_adopted_weights_keep_their_values_and_are_the_stack_s(overrides: list[str]) -> None:
+    (before, *_), (network, *others) = models(overrides), models(overrides)
+    parameters = stack_of([network, *others]).parameters
+    for (name, own), expected in zip(network.named_parameters(), before.parameters(), strict=True):
+        assert torch.equal(own, expected)
+        assert own.untyped_storage().nbytes() == own.nbytes, "a file of it holds it alone"
+        with torch.no_grad():
+            own.add_(1)
+        assert torch.equal(parameters.tensors[name][0], own)

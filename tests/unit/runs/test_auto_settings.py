@@ -1,0 +1,121 @@
+"""What is left to ``auto`` is chosen once, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lmlab.config.compose import compose
+from lmlab.errors import ConfigError
+from lmlab.runs import auto_settings
+from lmlab.runs.execute import execute
+from lmlab.runtime.precision import Policy, time_products
+
+
+@pytest.fixture
+def fast(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A run's words, on a machine that has a second float32 product, exact enough."""
+    monkeypatch.setattr(
+        "lmlab.runtime.device.resolve_policy",
+        lambda name, device: Policy(name, "medium", {"error": 0.0}),
+    )
+    monkeypatch.setattr(auto_settings, "LEAST_FLOPS", 1)
+    auto_settings._on_this_machine.cache_clear()
+    yield [*overrides, "runtime.policy=fast"]
+    auto_settings._on_this_machine.cache_clear()
+
+
+def taking(monkeypatch: pytest.MonkeyPatch, plain: float, other: float) -> list[int]:
+    """Let the products take so many seconds; the list grows with each measurement."""
+    calls: list[int] = []
+
+    def measure(step: Any, settings: Any) -> dict[str, float]:
+        step()
+        calls.append(1)
+        return dict(zip(settings, (plain, other), strict=True))
+
+    monkeypatch.setattr(auto_settings, "time_products", measure)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("other", "chosen"), [(0.5, "medium"), (0.99, "highest"), (1.5, "highest")]
+)
+def test_the_faster_product_is_taken_where_it_is_worth_it(
+    fast: list[str], monkeypatch: pytest.MonkeyPatch, other: float, chosen: str
+) -> None:
+    config = compose(fast)
+    calls = taking(monkeypatch, 1.0, other)
+    assert auto_settings.build_device(config).policy.products == chosen
+    taking(monkeypatch, 1.0, 1.0 if chosen == "medium" else 0.1)
+    assert auto_settings.build_device(config).policy.products == chosen, "a rerun must find its run"
+    assert calls == [1]
+
+
+def test_a_run_goes_on_as_it_was_begun_though_the_cache_is_gone(
+    fast: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose(fast)
+    taking(monkeypatch, 1.0, 0.5)
+    run = execute(config).run
+    (kept,) = (Path(config.output_root) / "cache" / "products").iterdir()
+    kept.unlink()
+    taking(monkeypatch, 1.0, 2.0)
+    assert auto_settings.build_device(config).policy.products == "medium"
+    assert execute(config).run == run
+    other = compose([*fast, "optim.lr=7e-3"])
+    assert auto_settings.build_device(other).policy.products == "highest", (
+        "another one decides anew"
+    )
+
+
+def test_a_small_model_keeps_the_plain_product(
+    fast: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auto_settings, "LEAST_FLOPS", 1e9)
+    calls = taking(monkeypatch, 1.0, 0.1)
+    assert auto_settings.build_device(compose(fast)).policy.products == "highest"
+    assert calls == []
+
+
+def test_what_memory_cannot_hold_is_not_measured(
+    fast: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose([*fast, "model.vocab_size=1000000000"])
+    calls = taking(monkeypatch, 1.0, 0.1)
+    assert auto_settings.build_device(config).policy.products == "highest"
+    monkeypatch.setattr(auto_settings, "free_memory", lambda device: 0)
+    assert auto_settings.build_device(compose(fast)).policy.products == "highest"
+    assert calls == []
+    with pytest.raises(ConfigError, match=r"^model\.vocab_size=1000000000: training one sequence"):
+        execute(config)
+    assert not (Path(config.output_root) / "cache" / "tokenizers").exists()
+
+
+def test_what_is_measured_is_a_small_part_of_a_long_context(fast: list[str]) -> None:
+    config = compose([*fast, "model.context_length=100000000", "model.num_layers=3"])
+    probe = auto_settings._probe(config)
+    assert (probe.model.num_layers, probe.training.batch_size) == (1, 1)
+    assert probe.model.context_length < 100_000
+
+
+def test_the_exact_policy_measures_nothing(
+    overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = taking(monkeypatch, 1.0, 0.1)
+    device = auto_settings.build_device(compose([*overrides, "runtime.policy=exact"]))
+    assert (device.policy.products, calls) == ("highest", [])
+
+
+def test_the_times_are_of_the_settings_in_force() -> None:
+    former, seen = torch.get_float32_matmul_precision(), []
+    found = time_products(
+        lambda: seen.append(torch.get_float32_matmul_precision()), ("highest", "medium")
+    )
+    assert seen[:4] == ["highest", "medium", "highest", "medium"]
+    assert set(found) == {"highest", "medium"}
+    assert torch.get_float32_matmul_precision() == former, "put back"

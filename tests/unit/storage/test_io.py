@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lmlab.errors import DiskError
+from lmlab.storage import io
+
+
+def test_atomic_write_replaces_whole_and_leaves_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "file.bin"
+    io.atomic_write_bytes(target, b"old")
+    io.atomic_write_bytes(target, b"new")
+    assert target.read_bytes() == b"new"
+    assert [path.name for path in target.parent.iterdir()] == ["file.bin"]
+
+
+def test_a_failed_write_keeps_the_old_file_and_no_temporary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "file"
+    io.atomic_write_bytes(target, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskError, match="disk is full"):
+        io.atomic_write_bytes(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_written_files_follow_the_umask(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; os.umask(0o027); from lmlab import io; "
+        "io.atomic_write_text(sys.argv[1], 'x')"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "f")], check=True)
+    assert (tmp_path / "f").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_file_where_a_folder_is_needed_is_told(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(DiskError, match="taken"):
+        io.make_folder(tmp_path / "taken" / "inside")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="the system has no /proc")
+def test_a_place_where_nothing_can_be_made_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="/proc/lmlab: nothing can be made there"):
+        io.make_folder(Path("/proc/lmlab"))
+    with pytest.raises(DiskError, match=r"/proc/figure\.png: nothing can be made there"):
+        io.atomic_write_bytes(Path("/proc/figure.png"), b"")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(DiskError, match="circle"):
+        io.make_folder(tmp_path / "circle" / "inside")
+
+
+def test_jsonl_survives_a_row_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    io.append_jsonl(path, {"step": 1})
+    with open(path, "ab") as file:
+        file.write(b'{"step": 2, "lo')  # a kill in the middle of a write
+    assert io.read_jsonl(path) == [{"step": 1}]
+    io.append_jsonl(path, {"step": 3})
+    assert io.read_jsonl(path) == [{"step": 1}, {"step": 3}]
+
+
+def test_jsonl_of_a_missing_file_is_empty(tmp_path: Path) -> None:
+    assert io.read_jsonl(tmp_path / "none.jsonl") == []
+
+
+def test_hash_file_sees_a_change_of_content(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(b"abc")
+    # SHA-256 of "abc": FIPS 180-4, example 1.
+    assert io.hash_file(path) == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
+    path.write_bytes(b"abcd")
+    assert not io.hash_file(path).startswith("ba7816bf")
+
+
+def test_hash_json_ignores_key_order_and_sees_values() -> None:
+    assert io.hash_json({"a": 1, "b": [2, 3]}) == io.hash_json({"b": [2, 3], "a": 1})
+    assert io.hash_json({"a": 1}) != io.hash_json({"a": 2})
+    assert io.hash_json({"a": 1}) != io.hash_json({"a": "1"})
+
+
+def test_write_json_round_trips_unicode(tmp_path: Path) -> None:
+    value = {"naïve": ["é", 1.5, None]}
+    io.write_json(tmp_path / "v.json", value)
+    assert io.read_json(tmp_path / "v.json") == value
+    assert "naïve" in (tmp_path / "v.json").read_text("utf-8")
+    assert json.loads((tmp_path / "v.json").read_bytes()) == value
+
+
+def test_what_is_made_once_stays(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "choice.json"
+    assert io.write_json_once(path, lambda: {"a": 1}) == {"a": 1}
+    assert io.write_json_once(path, lambda: {"a": 2}) == {"a": 1}
+    path.write_text("{")
+    assert io.write_json_once(path, lambda: {"a": 3}) == {"a": 3} == io.read_json(path)
+    assert [one.name for one in path.parent.iterdir()] == ["choice.json"]
+
+
+def test_of_two_who_make_it_at_once_the_first_is_heard(tmp_path: Path) -> None:
+    path = tmp_path / "choice.json"
+
+    def make_while_another_does() -> dict[str, int]:
+        io.write_json(path, {"a": 1})
+        return {"a": 2}
+
+    assert io.write_json_once(path, make_while_another_does) == {"a": 1}

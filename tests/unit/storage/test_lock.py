@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from lmlab.errors import LockedError
+from lmlab.storage.lock import STALE_SECONDS, Lock, is_alive
+
+HOLD = """
+    import sys, time
+    from lmlab.storage.lock import Lock
+    with Lock(sys.argv[1]):
+        print("held", flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path):
+    """A live process that holds tmp_path/run.lock."""
+    path = tmp_path / "run.lock"
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(HOLD), str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process, path
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_living_owner_keeps_others_out(holder) -> None:
+    process, path = holder
+    with pytest.raises(LockedError, match=str(process.pid)), Lock(path, wait=False):
+        pass
+    assert is_alive(path)
+
+
+def test_a_killed_owner_is_taken_over(holder) -> None:
+    process, path = holder
+    process.kill()
+    process.wait()
+    assert not is_alive(path)
+    with Lock(path, wait=False) as lock:
+        assert lock.is_mine()
+    assert not path.exists()
+
+
+def test_a_killed_owner_that_nobody_waited_for_is_dead(holder) -> None:
+    process, path = holder
+    process.kill()  # not reaped: the process remains as a zombie
+    deadline = time.time() + 10
+    while is_alive(path) and time.time() < deadline:
+        time.sleep(0.01)
+    assert not is_alive(path)
+
+
+def write_owner(path: Path, **changes: object) -> None:
+    stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    owner = {"host": socket.gethostname(), "pid": os.getpid(), "process_start": stat[19]}
+    path.write_text(json.dumps(owner | {"token": "other"} | changes))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_a_later_process_of_the_same_number_is_not_the_owner(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    write_owner(path)
+    assert is_alive(path)
+    write_owner(path, process_start="1")
+    assert not is_alive(path)
+
+
+def test_another_host_is_judged_by_its_heartbeat(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    write_owner(path, host="elsewhere")
+    assert is_alive(path)
+    long_ago = time.time() - STALE_SECONDS - 1
+    os.utime(path, (long_ago, long_ago))
+    assert not is_alive(path)
+
+
+def test_the_heartbeat_renews_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmlab.storage.lock.HEARTBEAT_SECONDS", 0.02)
+    path = tmp_path / "run.lock"
+    with Lock(path):
+        os.utime(path, (0, 0))
+        deadline = time.time() + 10
+        while path.stat().st_mtime < 1 and time.time() < deadline:
+            time.sleep(0.01)
+        assert path.stat().st_mtime > 1
+
+
+def test_only_one_of_many_is_inside(tmp_path: Path) -> None:
+    script = textwrap.dedent("""
+        import os, sys, time
+        from pathlib import Path
+        from lmlab.storage.lock import Lock
+        folder = Path(sys.argv[1])
+        for _ in range(10):
+            with Lock(folder / "x.lock"):
+                os.mkdir(folder / "inside")  # fails if another is inside
+                time.sleep(0.002)
+                os.rmdir(folder / "inside")
+    """)
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    assert [process.communicate()[1] for process in processes] == [b""] * 4

@@ -1,0 +1,66 @@
+"""Nothing depends on the user's cache folder but time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lmlab.errors import DiskError
+from lmlab.storage import user_cache
+
+HEADER, DATA = {"a": [1, "é"]}, bytes(range(256))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_what_is_kept_is_found() -> None:
+    assert not user_cache.holds("things", "a.thing")
+    assert user_cache.read("things", "a.thing") is None
+    user_cache.keep("things", "a.thing", HEADER, DATA)
+    assert user_cache.holds("things", "a.thing")
+    assert user_cache.read("things", "a.thing") == (HEADER, DATA)
+
+
+def test_only_the_newest_are_kept() -> None:
+    for number in range(5):
+        user_cache.keep("things", f"{number}.thing", HEADER, DATA, most=2)
+    assert [user_cache.holds("things", f"{number}.thing") for number in range(5)][3:] == [True] * 2
+    assert sum(user_cache.holds("things", f"{number}.thing") for number in range(5)) == 2
+
+
+def test_a_damaged_file_is_none() -> None:
+    user_cache.keep("things", "a.thing", HEADER, DATA)
+    folder = user_cache.folder("things")
+    assert folder is not None
+    path = folder / "a.thing"
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place])
+        assert user_cache.read("things", "a.thing") is None, place
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
+        assert user_cache.read("things", "a.thing") is None, place
+    path.unlink()
+    path.mkdir()
+    assert user_cache.read("things", "a.thing") is None
+    with pytest.raises(DiskError, match="XDG_CACHE_HOME"):
+        user_cache.keep("things", "a.thing", HEADER, DATA)
+
+
+def test_without_a_place_there_is_none(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    cache.write_text("a file where the folder would be")
+    for change in (lambda: None, lambda: monkeypatch.setattr(Path, "home", no_home)):
+        change()
+        assert user_cache.read("things", "a.thing") is None
+        assert not user_cache.holds("things", "a.thing")
+        with pytest.raises(DiskError, match="XDG_CACHE_HOME"):
+            user_cache.keep("things", "a.thing", HEADER, DATA)
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)

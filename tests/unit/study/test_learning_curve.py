@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from lmlab.run_folder import RunFolder
+from lmlab.study.learning_curve import draw_learning_curve, make_figure
+
+
+def make_run(folder: Path, num_rows: int = 100, status: str = "done", floor: bool = True) -> Path:
+    run = RunFolder(folder / "study" / "arm" / "seed0")
+    note = {"nats_per_token": 0.5, "bits_per_byte": 0.2, "note": "whole documents"}
+    run.write_meta({"floor": note if floor else None})
+    run.write_status(status, step=num_rows * 10)
+    for index in range(num_rows + 1):
+        step = index * 10
+        loss = 0.6 + 6 * math.exp(-index / 20)
+        common = {"step": step, "tokens": step * 4096, "seconds": step * 0.2}
+        if index:
+            run.append_row({"kind": "train", **common, "loss": loss})
+        if index % 10 == 0:
+            values = {"loss": loss, "perplexity": math.exp(loss), "bits_per_byte": loss * 0.4}
+            run.append_row({"kind": "validation", **common, **values})
+    return run.path
+
+
+def drawn(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    figure = make_figure(folder)
+    assert figure is not None
+    lines = figure.axes[0].get_lines()
+    return {
+        str(line.get_label()): list(zip(*map(list, line.get_data()), strict=True)) for line in lines
+    }
+
+
+def test_the_lines_are_the_rows(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, 30)
+    lines = drawn(folder)
+    rows = RunFolder(folder)
+    assert lines["training"] == [(r["tokens"] / 1e3, r["loss"]) for r in rows.rows("train")] or (
+        lines["training"] == [(r["tokens"] / 1e6, r["loss"]) for r in rows.rows("train")]
+    )
+    assert len(lines["validation"]) == len(rows.rows("validation"))
+    assert [loss for _, loss in lines["validation"]] == [r["loss"] for r in rows.rows("validation")]
+
+
+def test_both_files_repeat_byte_for_byte(tmp_path: Path) -> None:
+    folder = make_run(tmp_path)
+    paths = draw_learning_curve(folder)
+    assert [path.name for path in paths] == ["learning_curve.png", "learning_curve.svg"]
+    before = [path.read_bytes() for path in paths]
+    assert before[0].startswith(b"\x89PNG")
+    assert b"<svg" in before[1]
+    assert [path.read_bytes() for path in draw_learning_curve(folder)] == before
+
+
+def texts(folder: Path) -> str:
+    return draw_learning_curve(folder)[1].read_text()
+
+
+def test_the_figure_says_what_it_shows(tmp_path: Path) -> None:
+    told = texts(make_run(tmp_path))
+    last = 0.6 + 6 * math.exp(-100 / 20)
+    for part in ("study/arm/seed0", "whole documents", "0.500", f"{last:.3f}", "validation"):
+        assert part in told
+    assert "bits a byte" in told
+    assert "millions" in told
+
+
+def test_no_floor_is_drawn_where_none_is_known(tmp_path: Path) -> None:
+    assert "floor" not in texts(make_run(tmp_path, floor=False))
+
+
+def test_a_run_that_is_not_done_says_so(tmp_path: Path) -> None:
+    assert "diverged at step 1,000" in texts(make_run(tmp_path, status="diverged"))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_broken_loss_does_not_break_the_figure(tmp_path: Path, value: float) -> None:
+    folder = make_run(tmp_path, status="diverged")
+    row = {"step": 1010, "tokens": 1010 * 4096, "seconds": 1.0, "loss": value}
+    RunFolder(folder).append_row({"kind": "train", **row})
+    RunFolder(folder).append_row(
+        {"kind": "validation", **row, "perplexity": value, "bits_per_byte": value}
+    )
+    assert len(draw_learning_curve(folder)) == 2
+
+
+@pytest.mark.parametrize("kind", ["train", "validation"])
+def test_one_kind_of_rows_is_enough(tmp_path: Path, kind: str) -> None:
+    folder = make_run(tmp_path)
+    rows = [row for row in RunFolder(folder).rows() if row["kind"] == kind]
+    RunFolder(folder).keep_rows_up_to(10**9, rows)
+    assert len(draw_learning_curve(folder)) == 2
+
+
+def test_nothing_is_drawn_from_nothing(tmp_path: Path) -> None:
+    assert draw_learning_curve(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

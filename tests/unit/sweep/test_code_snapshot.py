@@ -1,0 +1,55 @@
+"""Jobs that wait run the code of their submission."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lmlab
+from lmlab.config.paths import conf_folder
+from lmlab.runtime.provenance import code_of
+from lmlab.sweep import code_snapshot
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A trusted package that is edited in place."""
+    path = tmp_path / "edited" / "own_parts_for_test.py"
+    path.parent.mkdir()
+    path.write_text("VALUE = 1\n")
+    monkeypatch.syspath_prepend(str(path.parent))
+    monkeypatch.setattr(code_snapshot, "trusted_packages", lambda: ["own_parts_for_test", "numpy"])
+    return path
+
+
+def test_a_snapshot_is_whole_and_keeps_what_it_was(tmp_path: Path, package: Path) -> None:
+    taken = code_snapshot.take_snapshot(tmp_path)
+    package.write_text("VALUE = 2\n")
+    printed = subprocess.run(
+        [sys.executable, "-c", "import own_parts_for_test as own, lmlab\n"
+         "from lmlab.config.paths import conf_folder\n"
+         "print(own.VALUE, lmlab.__file__, conf_folder(), sep='\\n')"],
+        env={"PYTHONPATH": f"{taken}:{package.parent}"}, cwd=tmp_path,
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    assert printed == ["1", str(taken / "lmlab" / "__init__.py"), str(taken / "lmlab" / "conf")]
+    assert not (taken / "numpy").exists(), "installed packages are not edited"
+    assert (conf_folder() / "train.yaml").read_text() == (
+        taken / "lmlab" / "conf" / "train.yaml"
+    ).read_text()
+
+
+def test_equal_code_is_copied_once_and_other_code_again(tmp_path: Path, package: Path) -> None:
+    first = code_snapshot.take_snapshot(tmp_path)
+    assert code_snapshot.take_snapshot(tmp_path) == first
+    package.write_text("VALUE = 2\n")
+    assert code_snapshot.take_snapshot(tmp_path) != first
+
+
+def test_a_snapshot_tells_where_its_code_came_from(tmp_path: Path, package: Path) -> None:
+    taken = code_snapshot.take_snapshot(tmp_path)
+    here = Path(lmlab.__file__).parent
+    assert code_of(taken / "lmlab") == code_of(here)

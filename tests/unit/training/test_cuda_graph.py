@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from lmlab.runtime.compile_policy import GPU_RATE
+from lmlab.training.cuda_graph import LAUNCH_BOUND_SECONDS, CudaGraphGradients, graphed
+
+SMALL = round(LAUNCH_BOUND_SECONDS * GPU_RATE / 2)
+
+
+def compute(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return (inputs - targets).sum()
+
+
+def is_graphed(device: str, step_flops: int, setting: str | bool) -> bool:
+    found = graphed(
+        compute, [nn.Parameter(torch.zeros(1))],
+        device=torch.device(device), step_flops=step_flops, setting=setting,
+    )  # fmt: skip
+    assert found is compute or isinstance(found, CudaGraphGradients)
+    return found is not compute
+
+
+def test_small_steps_on_cuda_are_recorded_unless_refused() -> None:
+    assert is_graphed("cuda", SMALL, "auto")
+    assert not is_graphed("cuda", 4 * SMALL, "auto")
+    assert not is_graphed("cuda", SMALL, False)
+    assert not is_graphed("cpu", SMALL, "auto")

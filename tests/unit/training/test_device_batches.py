@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from lmlab.data.batches import Batches
+from lmlab.training.device_batches import DeviceBatches, fits_on
+
+
+def test_batches_gathered_on_a_device_are_those_of_the_host() -> None:
+    tokens = np.random.default_rng(0).integers(0, 60_000, 5_000).astype(np.uint16)
+    batches = Batches(tokens, context_length=16, batch_size=6, seed=3)
+    resident = DeviceBatches(batches, torch.device("cpu"))
+    for step in (0, 1, 57, 400):
+        for own, theirs in zip(resident.batch(step), batches.batch(step), strict=True):
+            assert own.dtype == torch.int64
+            assert np.array_equal(own.numpy(), theirs)
+
+
+def test_only_a_gpu_is_given_the_text() -> None:
+    assert not fits_on(torch.device("cpu"), 1)

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmlab.build.factory import build_model
+from lmlab.config.compose import compose
+from lmlab.errors import ConfigError
+from lmlab.nn.transformer import Transformer
+from lmlab.tokenizer import Tokenizer
+from lmlab.training.generation import StreamDecoder, draw, generate, keep_likeliest
+
+CONTEXT, VOCABULARY = 12, 300
+
+
+@functools.cache
+def model(pos: str = "rope") -> Transformer:
+    return build_model(
+        compose(
+            [
+                f"model.pos={pos}", f"model.vocab_size={VOCABULARY}", "model.num_layers=2",
+                f"model.context_length={CONTEXT}", "model.d_model=32", "model.num_heads=4",
+            ]
+        )
+    )  # fmt: skip
+
+
+def slowly(
+    net: Transformer, prompt: list[int], count: int, temperature: float, seed: int
+) -> list[int]:
+    """One sequence, read anew for each token; when full, the last half of it goes on."""
+    window, written = prompt[-CONTEXT:], []
+    chance = torch.Generator().manual_seed(seed)
+    for _ in range(count):
+        with torch.no_grad():
+            logits = net(torch.tensor([window]))[0, -1]
+        if temperature == 0:
+            token = int(logits.argmax())
+        else:
+            probs = torch.softmax(logits.double() / temperature, 0)
+            token = int(torch.multinomial(probs, 1, generator=chance))
+        written.append(token)
+        window = [*window, token]
+        if len(window) > CONTEXT:
+            window = window[-CONTEXT // 2 :]
+    return written
+
+
+PROMPTS = [[5], [7, 8, 9, 10, 11], list(range(20, 32)), list(range(100, 130)), [5, 6]]
+
+
+@pytest.mark.parametrize("pos", ["rope", "nope", "learned"])
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+def test_batched_and_cached_equals_one_by_one_and_read_anew(pos: str, temperature: float) -> None:
+    written = generate(model(pos), PROMPTS, max_new_tokens=30, temperature=temperature, seed=3)
+    for index, prompt in enumerate(PROMPTS):
+        assert written[index] == slowly(model(pos), prompt, 30, temperature, 3 + index)
+
+
+def test_a_sequence_does_not_depend_on_its_neighbours() -> None:
+    together = generate(model(), PROMPTS, max_new_tokens=25, temperature=1.0, seed=0)
+    alone = generate(model(), PROMPTS[:1], max_new_tokens=25, temperature=1.0, seed=0)
+    assert together[0] == alone[0]
+
+
+def test_seeds_choose_the_text() -> None:
+    texts = [generate(model(), [[5]], max_new_tokens=10, seed=seed)[0] for seed in (0, 0, 1)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_a_sequence_ends_at_the_stop_token_and_the_others_go_on() -> None:
+    free = generate(model(), PROMPTS, max_new_tokens=20, temperature=1.0, seed=0)
+    stop = free[1][4]
+    seen: list[tuple[int, int]] = []
+    stopped = generate(
+        model(), PROMPTS, max_new_tokens=20, temperature=1.0, seed=0, stop_id=stop,
+        on_token=lambda index, token: seen.append((index, token)),
+    )  # fmt: skip
+    for whole, cut in zip(free, stopped, strict=True):
+        assert cut == (whole[: whole.index(stop)] if stop in whole else whole)
+    for index, cut in enumerate(stopped):
+        assert [token for row, token in seen if row == index] == cut
+
+
+def test_an_empty_prompt_is_refused_and_the_mode_restored() -> None:
+    with pytest.raises(ConfigError, match="at least one token"):
+        generate(model(), [[1], []], max_new_tokens=1)
+    model().train()
+    generate(model(), [[1]], max_new_tokens=1)
+    assert model().training
+
+
+@pytest.mark.parametrize("seed", [10**23, 2**63, -1])
+def test_a_seed_that_torch_does_not_take_is_refused(seed: int) -> None:
+    with pytest.raises(ConfigError, match=f"seed={seed}: accepted is a whole number from 0 to"):
+        generate(model(), [[1]], max_new_tokens=1, seed=seed)
+    generate(model(), [[1], [2]], max_new_tokens=1, seed=2**63 - 1)
+
+
+PROBS = torch.tensor([0.1, 0.4, 0.15, 0.05, 0.3], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("top_k", "top_p", "expected"),
+    [
+        (None, None, [0.1, 0.4, 0.15, 0.05, 0.3]),
+        (1, None, [0, 1, 0, 0, 0]),
+        (2, None, [0, 4 / 7, 0, 0, 3 / 7]),
+        (99, None, [0.1, 0.4, 0.15, 0.05, 0.3]),
+        (None, 0.3, [0, 1, 0, 0, 0]),
+        (None, 0.69, [0, 4 / 7, 0, 0, 3 / 7]),
+        (None, 0.71, [0, 40 / 85, 15 / 85, 0, 30 / 85]),
+        (None, 1.0, [0.1, 0.4, 0.15, 0.05, 0.3]),
+        (None, 1e-9, [0, 1, 0, 0, 0]),
+        # of the three likeliest, 0.4 / 0.85 = 0.47 and 0.3 / 0.85 = 0.35 hold 0.8 together
+        (3, 0.8, [0, 4 / 7, 0, 0, 3 / 7]),
+    ],
+)
+def test_filters_worked_by_hand(
+    top_k: int | None, top_p: float | None, expected: list[float]
+) -> None:
+    kept = keep_likeliest(PROBS.clone(), top_k, top_p)
+    torch.testing.assert_close(kept, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_of_equals_the_lower_id_comes_first() -> None:
+    kept = keep_likeliest(torch.full((6,), 1 / 6, dtype=torch.float64), 2, None)
+    assert kept.tolist() == [0.5, 0.5, 0, 0, 0, 0]
+
+
+def test_temperature_sharpens() -> None:
+    logits = torch.log(PROBS)
+    chance = torch.Generator().manual_seed(0)
+    drawn = [draw(logits, 0.5, None, None, chance) for _ in range(4000)]
+    squares = PROBS.square() / PROBS.square().sum()
+    shares = torch.bincount(torch.tensor(drawn), minlength=5) / 4000
+    torch.testing.assert_close(shares.double(), squares, atol=0.03, rtol=0)
+    assert draw(logits, 0.0, None, None, chance) == 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=20))
+def test_streamed_pieces_join_to_the_text_and_cut_no_character(text: str) -> None:
+    tokenizer = Tokenizer({i: bytes([i]) for i in range(256)}, [])
+    ids = tokenizer.encode(text)
+    stream = StreamDecoder(tokenizer)
+    pieces = [stream.add(token) for token in ids]
+    assert "".join(pieces) + stream.finish() == text
+    for cut in range(len(ids)):
+        part = StreamDecoder(tokenizer)
+        shown = "".join(part.add(token) for token in ids[:cut])
+        assert text.startswith(shown), "no half of a character is shown"
+        assert shown + part.finish() == tokenizer.decode(ids[:cut])

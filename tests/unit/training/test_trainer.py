@@ -1,0 +1,334 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lmlab.errors import DiskError
+from lmlab.runtime.background import InBackground
+from lmlab.runtime.signals import EarlySignal, StopRequest
+from lmlab.training.checkpoint import Checkpoints
+from lmlab.training.evaluator import Validation
+from lmlab.training.gradient_accumulation import GradientAccumulator
+from lmlab.training.objective import of_logits
+from lmlab.training.state import Progress, TrainState
+from lmlab.training.trainer import LoopSettings, Trainer, weight_norm
+
+VOCABULARY, WIDTH = 7, 5
+SETTINGS = LoopSettings(
+    steps=12, grad_clip_norm=0.5, log_every=5, validate_every=4, save_every=3,
+    divergence_margin=3.0, flops_per_token=100, peak_flops=None,
+)  # fmt: skip
+
+
+class Batches:
+    """Four random sequences a step, as a pure function of the step."""
+
+    def batch(self, step: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        window = np.random.default_rng(step).integers(0, VOCABULARY, (4, 9))
+        return window[:, :-1], window[:, 1:]
+
+
+def make_state(seed: int = 0) -> TrainState:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Embedding(VOCABULARY, WIDTH), nn.Linear(WIDTH, VOCABULARY))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.1)
+    optimizer.param_groups[0]["initial_lr"] = 0.05
+    return TrainState(model, optimizer, Progress())
+
+
+def schedule(step: int) -> float:
+    return 1 / (step + 1)
+
+
+def measure(model: nn.Module) -> Validation:
+    loss = weight_norm(model)  # any number that follows from the weights
+    return Validation(loss, math.exp(loss), loss, 1)
+
+
+def make_trainer(folder: Path, state: TrainState, rows: list[dict[str, Any]], **changes: Any):
+    parts: dict[str, Any] = {
+        "state": state,
+        "gradients": GradientAccumulator(of_logits(state.model), micro_batch_size=4),
+        "batches": Batches(),
+        "schedule": schedule,
+        "evaluate": measure,
+        "checkpoints": Checkpoints(folder, keep_last=100),
+        "record": rows.append,
+        "settings": SETTINGS,
+        "device": torch.device("cpu"),
+        "stop": StopRequest(),
+    }
+    settings = {key: changes.pop(key) for key in list(changes) if hasattr(SETTINGS, key)}
+    parts |= {"settings": dataclasses.replace(SETTINGS, **settings)}
+    return Trainer(**parts | changes)
+
+
+def parameters(state: TrainState) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in state.model.parameters()]
+
+
+def same(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {k: v for k, v in row.items() if k not in ("seconds", "tokens_per_second")} for row in rows
+    ]
+
+
+def test_the_loop_equals_a_plain_one(tmp_path: Path) -> None:
+    state, rows = make_state(), []
+    assert make_trainer(tmp_path, state, rows).train() == "done"
+
+    plain, losses, norms = make_state(), [], []
+    for step in range(12):
+        inputs, targets = (torch.from_numpy(side) for side in Batches().batch(step))
+        plain.optimizer.zero_grad()
+        loss = F.cross_entropy(plain.model(inputs).flatten(0, 1), targets.flatten())
+        loss.backward()
+        norms.append(float(nn.utils.clip_grad_norm_(plain.model.parameters(), 0.5)))
+        plain.optimizer.param_groups[0]["lr"] = 0.05 / (step + 1)
+        plain.optimizer.step()
+        losses.append(loss.item())
+    assert max(norms) > 0.5 > min(norms) or max(norms) > 0.5, "clipping must have worked"
+    for ours, theirs in zip(parameters(state), parameters(plain), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    trained = [row for row in rows if row["kind"] == "train"]
+    assert [row["step"] for row in trained] == [5, 10, 12]
+    assert trained[0]["loss"] == pytest.approx(sum(losses[:5]) / 5, rel=1e-5)
+    assert trained[2]["loss"] == pytest.approx(sum(losses[10:]) / 2, rel=1e-5)
+    assert trained[1]["lr"] == pytest.approx(0.05 / 10), "the rate of the update just taken"
+    assert trained[1]["grad_norm"] == pytest.approx(norms[9], rel=1e-4)
+    assert trained[2]["tokens"] == 12 * 4 * 8
+
+
+def test_evaluation_and_saving_come_at_their_steps_and_at_the_end(tmp_path: Path) -> None:
+    state, rows = make_state(), []
+    make_trainer(tmp_path, state, rows, steps=10).train()
+    assert [row["step"] for row in rows if row["kind"] == "validation"] == [0, 4, 8, 10]
+    assert Checkpoints(tmp_path).steps() == [3, 6, 9, 10]
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_accumulation_equals_the_whole_batch(tmp_path: Path, size: int) -> None:
+    whole, parts = make_state(), make_state()
+    make_trainer(tmp_path / "whole", whole, []).train()
+    gradients = GradientAccumulator(of_logits(parts.model), micro_batch_size=size)
+    make_trainer(tmp_path / "parts", parts, [], gradients=gradients).train()
+    for ours, theirs in zip(parameters(whole), parameters(parts), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("stopped_at", [1, 3, 4, 7, 11])
+def test_a_stop_at_any_step_changes_neither_weights_nor_rows(
+    tmp_path: Path, stopped_at: int
+) -> None:
+    straight, straight_rows = make_state(), []
+    make_trainer(tmp_path / "straight", straight, straight_rows).train()
+
+    stop, rows = StopRequest(), []
+
+    class StopsThere(Batches):
+        def batch(self, step: int):
+            if step == stopped_at - 1:
+                stop.signal_number = signal.SIGTERM
+            return super().batch(step)
+
+    first = make_state()
+    ended = make_trainer(tmp_path / "cut", first, rows, batches=StopsThere(), stop=stop).train()
+    assert (ended, first.progress.step) == ("stopped", stopped_at)
+    second = make_state(seed=9)
+    Checkpoints(tmp_path / "cut").restore_newest(second)
+    make_trainer(tmp_path / "cut", second, rows).train()
+    assert same(parameters(straight), parameters(second))
+    assert timeless(rows) == timeless(straight_rows)
+
+
+def test_a_save_that_fails_behind_ends_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lmlab.training.checkpoint._fsync", full)
+    for save_every in (1, 12):  # noticed at a boundary, or at the end
+        state, keeper = make_state(), Checkpoints(tmp_path, worker=InBackground("test"))
+        trainer = make_trainer(
+            tmp_path, state, [], checkpoints=keeper, save_every=save_every, validate_every=12
+        )
+        with pytest.raises(DiskError, match=r"step_000000\d\d.*disk is full|best_.*disk is full"):
+            trainer.train()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_saves_are_on_the_disk_when_the_loop_has_ended(tmp_path: Path) -> None:
+    class Slow(InBackground):
+        def start(self, task) -> None:
+            super().start(lambda: (time.sleep(0.1), task())[1])
+
+    for ended, stop in (("done", StopRequest()), ("stopped", StopRequest(signal.SIGTERM))):
+        folder = tmp_path / ended
+        keeper = Checkpoints(folder, worker=Slow("test"))
+        trainer = make_trainer(folder, make_state(), [], checkpoints=keeper, steps=3, stop=stop)
+        assert trainer.train() == ended
+        assert Checkpoints(folder).steps() == [3 if ended == "done" else 1]
+
+
+def test_a_signal_in_the_last_step_leaves_a_finished_run(tmp_path: Path) -> None:
+    stop = StopRequest(signal.SIGTERM)
+    assert make_trainer(tmp_path, make_state(), [], steps=1, stop=stop).train() == "done"
+
+
+class FakeLoss:
+    """A model whose loss is put out of order from some call on."""
+
+    def __init__(self, model: nn.Module, call: int, factor: float) -> None:
+        self.model, self.call, self.factor, self.calls = model, call, factor, 0
+
+    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        logits = self.model(tokens)
+        return logits * self.factor if self.calls >= self.call else logits
+
+
+@pytest.mark.parametrize("factor", [math.nan, math.inf, 1e4])
+def test_divergence_ends_the_run_and_is_not_saved(tmp_path: Path, factor: float) -> None:
+    state, rows = make_state(), []
+    gradients = GradientAccumulator(of_logits(FakeLoss(state.model, 8, factor)), micro_batch_size=4)
+    trainer = make_trainer(tmp_path, state, rows, gradients=gradients, save_every=5)
+    assert trainer.train() == "diverged"
+    assert rows[-1]["kind"] == "train"
+    assert rows[-1]["step"] == 10, "noticed at the first row after it happened"
+    assert Checkpoints(tmp_path).steps() == [5]
+    restored = make_state(seed=1)
+    Checkpoints(tmp_path).restore_newest(restored)
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in parameters(restored))
+
+
+def test_a_high_loss_within_the_margin_is_no_divergence(tmp_path: Path) -> None:
+    state = make_state()
+    gradients = GradientAccumulator(of_logits(FakeLoss(state.model, 8, 10.0)), micro_batch_size=4)
+    trainer = make_trainer(tmp_path, state, [], gradients=gradients, divergence_margin=1e6)
+    assert trainer.train() == "done"
+
+
+def test_best_is_the_lowest_finite_loss(tmp_path: Path) -> None:
+    losses = iter([0.1, 5.0, math.nan, 3.0, 4.0])  # before training, then at 3, 6, 9, 12
+
+    def evaluate(model: nn.Module) -> Validation:
+        loss = next(losses)
+        return Validation(loss, 0.0, 0.0, 1)
+
+    state = make_state()
+    make_trainer(tmp_path, state, [], evaluate=evaluate, validate_every=3).train()
+    assert (state.progress.best_loss, state.progress.best_step) == (3.0, 9)
+    assert [path.name for path in tmp_path.glob("best_*")] == ["best_00000009"]
+
+
+def test_mfu_is_told_where_the_peak_is_known(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+    make_trainer(tmp_path, make_state(), rows, peak_flops=1e6).train()
+    row = next(row for row in rows if row["kind"] == "train")
+    assert row["mfu"] == pytest.approx(row["tokens_per_second"] * 100 / 1e6, rel=1e-3)
+
+
+class LossBehind(torch.Tensor):
+    """A loss for which, as on a GPU, the host has to wait."""
+
+    WAIT = 0.05
+
+    def item(self) -> float:
+        time.sleep(self.WAIT)
+        return float(self)
+
+
+def test_the_wait_for_a_device_is_time_of_the_updates(tmp_path: Path) -> None:
+    state, rows = make_state(), []
+    waited_before: list[float] = []
+
+    def evaluate(model: nn.Module) -> Validation:
+        waited_before.append(state.progress.seconds)
+        time.sleep(0.5)  # and evaluation none of it
+        return measure(model)
+
+    inner = GradientAccumulator(of_logits(state.model), micro_batch_size=4)
+    trainer = make_trainer(
+        tmp_path, state, rows, evaluate=evaluate, validate_every=6, log_every=12, save_every=12,
+        gradients=lambda *batch: inner(*batch).as_subclass(LossBehind),
+    )  # fmt: skip
+    started = time.perf_counter()
+    trainer.train()
+    of_updates = time.perf_counter() - started - 3 * 0.5  # at most, however slow the machine
+    at_start, halfway, at_end = waited_before
+    assert at_start == 0
+    assert halfway >= LossBehind.WAIT
+    assert halfway + LossBehind.WAIT <= at_end <= of_updates
+    row = next(row for row in rows if row["kind"] == "train")
+    assert row["tokens_per_second"] < state.progress.tokens / (2 * LossBehind.WAIT)
+
+
+def test_weight_norm_is_that_of_all_weights_together() -> None:
+    model = nn.Linear(1, 2)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[1.0], [2.0]]))
+        model.bias.copy_(torch.tensor([2.0, 4.0]))
+    assert weight_norm(model) == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
+def test_signals_are_noted_and_handlers_come_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with StopRequest().listening() as stop:
+        assert not stop.is_set
+        os.kill(os.getpid(), number)
+        assert stop.signal_number == number
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_interrupt_does_not_wait() -> None:
+    with pytest.raises(KeyboardInterrupt), StopRequest().listening():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_from_before_the_run_is_followed() -> None:
+    early = EarlySignal()
+    before = signal.signal(signal.SIGUSR2, early)
+    try:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        with StopRequest().listening() as stop:
+            assert stop.signal_number == signal.SIGUSR2
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_warning_saves_once_and_the_run_goes_on(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGTERM, EarlySignal(stops=False))
+    try:
+        stop, saved = StopRequest(), []
+
+        def record(row: dict[str, Any]) -> None:
+            if row["kind"] == "train" and row["step"] == 5:
+                os.kill(os.getpid(), signal.SIGTERM)
+            saved.append(Checkpoints(tmp_path).steps())
+
+        with stop.listening():
+            trainer = make_trainer(tmp_path, make_state(), [], stop=stop, save_every=1000)
+            trainer.record = record
+            assert trainer.train() == "done"
+        assert [5] in saved
+        assert Checkpoints(tmp_path).steps()[0] == 5
+    finally:
+        signal.signal(signal.SIGTERM, before)
