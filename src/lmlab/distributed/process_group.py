@@ -227,7 +227,7 @@ class ProcessGroup(Communicator):
         """Leave; of an error that ends all ranks, one rank alone tells.
 
         Raises:
-            ToldElsewhere: in place of a :class:`UserError` that this rank need not tell.
+            ReportedElsewhere: in place of a :class:`UserError` that this rank need not tell.
         """
         if error is not None:
             told = str(error) if isinstance(error, UserError) else traceback.format_exc()

@@ -69,7 +69,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         found.extend(from_dict(manifest.config_of(job)) for job in manifest.jobs({}))
         return 0
 
-    monkeypatch.setattr(submit, "carry_out", keep)
+    monkeypatch.setattr(submit, "run_sweep", keep)
     return found
 
 

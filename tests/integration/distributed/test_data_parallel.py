@@ -112,8 +112,8 @@ def test_nothing_keeps_a_group_that_has_ended() -> None:
 import gc, weakref
 import torch, torch.distributed
 from lmlab.distributed.process_group import join
-from lmlab.runtime.launch_env import World
-with join("ddp", World(0, 1, 0, None)):
+from lmlab.runtime.launch_env import LaunchEnv
+with join("ddp", LaunchEnv(0, 1, 0, None)):
     torch.use_deterministic_algorithms(True)  # imports torch's compiler
     group = weakref.ref(torch.distributed.group.WORLD)
 gc.collect()

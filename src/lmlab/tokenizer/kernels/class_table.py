@@ -32,7 +32,7 @@ TABLE = (
     "Jq~}Zk3Jj!=Qpdl9vcdwBR$FUjtOl32;r*Mn(Ko#JbN8DI=TD#i3)Dx0B|fHeJ}>?$^25o`@rrW*NtAJNdy<%>{U@_"
     "8z)6drGYCuKkAL0$-"
     "Squ4gC5%^`C>!qYkATW^)KBG&+oo+TjHTfO4_LLmR5hT`XLHr&3DdiKm7YiW8*g^^5>ECbo11Od9d5VAnH<j0AahC9"
-    "O!qtcC5sEFTmp{h~~oCy%|$|nW(=%m@*qyU#t$~-2k6S}~l`S{-"
+    "O!qtcC5sEFTmp{h~~oCy%|$|nW(=%m@*qyU#@@t$~-2k6S}~l`S{-"
     "bAR9!#P2c~ni!(C<Fsvr1Ux#VrGH^rm33&27^YB*F-Vcs01#W_V$rlhanq-"
     "=);%NB5?AmrHB>?utq~^bNM1}3!uZZu)x1Rx8X=i1UfGTPe%Aw~ekH7ev8&?DzD3etn(P<VM^b>&TmEhMa-"
     "Y)uIP~R&sdET18goojOlRG!`"
