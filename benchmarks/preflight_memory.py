@@ -16,7 +16,8 @@ import sys
 import torch
 
 from lmlab.accounting.units import show_bytes
-from lmlab.config.compose import Config, compose
+from lmlab.config.compose import compose
+from lmlab.config.run_config import RunConfig
 from lmlab.preflight.calibration import Calibration
 from lmlab.preflight.forecast import costs_of, largest_pass
 from lmlab.preflight.measurement import calibrate
@@ -27,7 +28,7 @@ CASES = {"small_17m": (32, (64, 128, 256)), "gpt2_small": (4, (8, 16))}
 SHARE = 0.25  # of the device's memory that the largest batch shall fit into
 
 
-def configured(model: str, batch: int, compiled: bool) -> Config:
+def configured(model: str, batch: int, compiled: bool) -> RunConfig:
     """A run of few steps."""
     return compose(
         [

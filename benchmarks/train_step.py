@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from report import CORES, Report
 
-from lmlab.config.compose import compose, plain
+from lmlab.config.compose import compose
 
 JOBS = Path(__file__).with_name("train_step_jobs.py")
 # Name, library, precision, policy of lmlab, and whether it is compiled.
@@ -96,7 +96,7 @@ def peak_flops(precision: str, device: str) -> float:
 
 def compare(report: Report, precision: str, options: argparse.Namespace, batch: int) -> None:
     """Let the libraries of one precision take turns, and print medians and ratios."""
-    config = plain(compose(["model=small_17m"]))["model"]
+    config = compose(["model=small_17m"]).as_dict()["model"]
     keys = ("vocab_size", "context_length", "d_model", "num_layers", "num_heads", "d_ff")
     shape = {key: config[key] for key in keys}
     flops = (

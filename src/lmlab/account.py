@@ -158,9 +158,9 @@ def device_here(asked: str) -> str:
 
 def count(overrides: Sequence[str], question: Question) -> dict[str, Any]:
     """The account of what ``overrides`` compose. Raises :class:`ConfigError`."""
-    from lmlab.config.compose import compose, plain
+    from lmlab.config.compose import compose
 
-    config = plain(compose(overrides))
+    config = compose(overrides).as_dict()
     return account(config, question, device_here(config["runtime"]["device"]))
 
 

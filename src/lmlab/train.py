@@ -11,12 +11,12 @@ from pathlib import Path
 
 from lmlab.build.instantiate import instantiate
 from lmlab.config import hydra_app
-from lmlab.config.compose import Config
+from lmlab.config.run_config import RunConfig
 from lmlab.console.command_line import run_main
 from lmlab.runtime.launch_env import read_launch_env, refuse_several
 
 
-def train(config: Config) -> int:
+def train(config: RunConfig) -> int:
     """Bring the run of ``config`` to its end; draw and print it. Returns the exit code."""
     if config.exhibit is not None:
         refuse_several("an exhibit")
@@ -52,11 +52,12 @@ def _without_collection() -> Iterator[None]:
         gc.enable()
 
 
-def show_exhibit(config: Config) -> int:
+def show_exhibit(config: RunConfig) -> int:
     """Make the exhibit that ``config`` chooses, and print its tables. Returns the exit code."""
     from lmlab.console.logging import log_to_stderr
     from lmlab.demos.write_demo import write
 
+    assert config.exhibit is not None
     log_to_stderr()
     exhibit = instantiate(config.exhibit, config=config)
     command = shlex.join(["python", "-m", "lmlab.train", *sys.argv[1:]])

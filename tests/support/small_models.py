@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
 
 from lmlab.build import factory
 from lmlab.config.paths import conf_folder
+from lmlab.config.run_config import Model, build_tree
 from lmlab.nn.transformer import Transformer
 
 
@@ -54,4 +54,4 @@ def combinations() -> list[dict[str, Any]]:
 
 
 def build(model: dict[str, Any]) -> Transformer:
-    return factory.build_network(OmegaConf.create({"model": model}))
+    return factory.build_network(build_tree(Model, {"init": leaf("model/init", "normal")} | model))

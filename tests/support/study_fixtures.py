@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lmlab.config.compose import compose, plain
+from lmlab.config.compose import compose
 from lmlab.design.comparison import Comparison
 from lmlab.design.fairness import ArmCosts
 from lmlab.design.manifest import Job, Manifest
@@ -38,7 +38,7 @@ def manifest() -> Manifest:
         allow=[], margin=0.02, alpha=0.05, power=0.8, expected_sd=0.01, limits=["All invented."],
     )  # fmt: skip
     own = [compose([*words, "study=norms", "logger=none", "seed=0"]) for words in ARMS.values()]
-    arms = [plain(config) | {"design": None} for config in own]
+    arms = [config.as_dict() | {"design": None} for config in own]
     command = "python -m lmlab.train experiment=norms"
     return Manifest("norms", command, arms, list(ARMS), list(ARMS.values()), design)
 

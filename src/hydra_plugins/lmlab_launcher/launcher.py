@@ -13,7 +13,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from lmlab.config.compose import Config, freeze
+from lmlab.config.compose import freeze
+from lmlab.config.run_config import RunConfig
 from lmlab.design.manifest import Manifest
 from lmlab.errors import ConfigError
 
@@ -50,7 +51,7 @@ class LocalLauncher(Launcher):
         self.hydra_context = hydra_context
         self.config = config
 
-    def compose(self, overrides: Sequence[str], swept: Collection[str] = ()) -> Config:
+    def compose(self, overrides: Sequence[str], swept: Collection[str] = ()) -> RunConfig:
         """The frozen configuration of one job. Raises :class:`ConfigError`."""
         assert self.hydra_context is not None
         loader = self.hydra_context.config_loader

@@ -13,9 +13,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
-from lmlab.config.compose import Config, plain
 from lmlab.config.group_selection import rewrite_all
 from lmlab.config.paths import conf_folder
+from lmlab.config.run_config import RunConfig
 from lmlab.config.user_settings import search_path
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest, at_equal_tokens
@@ -70,9 +70,9 @@ class Sweeper(BasicSweeper):
                 )
         base = [str(override.input_line) for override in overrides]
         launcher = self._launcher()
-        declared = plain(launcher.compose(base).design)
-        declared.pop("_target_")
-        design = Comparison(**declared)
+        declared = launcher.compose(base).design
+        assert declared is not None
+        design = Comparison(**declared.parameters)
         folders = [conf_folder(), *search_path()]
         configs = []
         for arm, own in design.arms.items():
@@ -89,7 +89,7 @@ class Sweeper(BasicSweeper):
 
 
 def _manifest(
-    configs: Sequence[Config],
+    configs: Sequence[RunConfig],
     names: list[str],
     overrides: Sequence[Sequence[str]],
     design: Comparison | None,
@@ -98,7 +98,7 @@ def _manifest(
     return Manifest(
         study=configs[0].study,
         command=shlex.join(["python", "-m", "lmlab.train", *words]),
-        arms=[_without_study(plain(config)) for config in configs],
+        arms=[_without_study(config.as_dict()) for config in configs],
         names=names,
         overrides=[list(own) for own in overrides],
         comparison=design,

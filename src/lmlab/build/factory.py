@@ -14,9 +14,8 @@ import torch
 
 from lmlab.build.instantiate import instantiate, target_partial
 from lmlab.build.kernel_choice import loss_kernel, use_kernels
-from lmlab.build.locations import cache_folder
 from lmlab.build.run_data import RunData
-from lmlab.config.compose import Config
+from lmlab.config.run_config import Model, RunConfig
 from lmlab.data.batches import Batches, validation_windows
 from lmlab.distributed.communicator import ALONE, Communicator
 from lmlab.distributed.fsdp import FSDPOptimizer
@@ -38,7 +37,7 @@ from lmlab.training.objective import compiled, in_chunks, of_logits
 from lmlab.training.state import Progress, TrainState
 
 
-def check_parallel(config: Config, device: Device, ranks: Communicator) -> None:
+def check_parallel(config: RunConfig, device: Device, ranks: Communicator) -> None:
     """Refuse a division of the model that its parts do not allow. Raises :class:`ConfigError`."""
     if not ranks.divides_model:
         return
@@ -47,7 +46,7 @@ def check_parallel(config: Config, device: Device, ranks: Communicator) -> None:
     optimizer = target_partial(config.optim).func
     if getattr(optimizer, "needs_whole_matrices", False):
         raise ConfigError(
-            f"optim._target_={config.optim._target_}: it needs whole matrices, which {where} cuts; "
+            f"optim._target_={config.optim.target}: it needs whole matrices, which {where} cuts; "
             f"{instead}"
         )
     if device.policy.precision == "bf16":
@@ -59,16 +58,15 @@ def check_parallel(config: Config, device: Device, ranks: Communicator) -> None:
         raise ConfigError(f"runtime.compile=true: accepted with {where} is false; {instead}")
 
 
-def build_model(config: Config) -> Transformer:
+def build_model(config: RunConfig) -> Transformer:
     """The model with its initial weights, on the CPU."""
-    network = build_network(config)
+    network = build_network(config.model)
     instantiate(config.model.init)(network, seed=config.seeds.init)
     return network
 
 
-def build_network(config: Config) -> Transformer:
+def build_network(model: Model) -> Transformer:
     """The model's parts put together; its weights are whatever torch gives."""
-    model = config.model
     return Transformer(
         vocab_size=model.vocab_size,
         context_length=model.context_length,
@@ -89,10 +87,10 @@ def build_network(config: Config) -> Transformer:
     )
 
 
-def build_scratch_network(config: Config, device: Device) -> Transformer:
+def build_scratch_network(config: RunConfig, device: Device) -> Transformer:
     """The model on its device with weights that are fit for measuring its time alone."""
     with torch.device(device.device):
-        network = build_network(config)
+        network = build_network(config.model)
     generator = torch.Generator(device.device).manual_seed(0)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -102,7 +100,7 @@ def build_scratch_network(config: Config, device: Device) -> Transformer:
     return network
 
 
-def build_optimizer(config: Config, model: Transformer) -> torch.optim.Optimizer:
+def build_optimizer(config: RunConfig, model: Transformer) -> torch.optim.Optimizer:
     """The optimizer over the model's groups, each with its peak rate as ``initial_lr``."""
     optimizer: torch.optim.Optimizer = instantiate(config.optim, params=parameter_groups(model))
     for group in optimizer.param_groups:
@@ -111,7 +109,7 @@ def build_optimizer(config: Config, model: Transformer) -> torch.optim.Optimizer
 
 
 def build_gradients(
-    config: Config,
+    config: RunConfig,
     model: Transformer,
     device: Device,
     micro_batch_size: int | None = None,
@@ -127,7 +125,7 @@ def build_gradients(
         objective = in_chunks(own, loss_kernel(config, device))
     if device.compile:
         own.join_products()  # eager, the parts of the joint result would stay in memory together
-        share_cache(cache_folder(config))
+        share_cache(config.cache_folder)
         objective = compiled(objective, device.device)
     gradients = GradientAccumulator(
         objective,
@@ -143,19 +141,22 @@ def build_gradients(
     )  # fmt: skip
 
 
-def training_flops(config: Config, model: Transformer) -> int:
+def training_flops(config: RunConfig, model: Transformer) -> int:
     """FLOPs of the passes of an update: a backward pass takes two of each forward one."""
     num_tokens: int = config.training.batch_size * model.context_length
     return 3 * model.forward_flops_per_token() * num_tokens
 
 
-def build_schedule(config: Config) -> Callable[[int], float]:
+def build_schedule(config: RunConfig) -> Callable[[int], float]:
     """The factor of the peak learning rate by step."""
     return functools.partial(target_partial(config.schedule), total_steps=config.training.steps)
 
 
 def build_batches(
-    config: Config, texts: RunData, place: torch.device | None = None, ranks: Communicator = ALONE
+    config: RunConfig,
+    texts: RunData,
+    place: torch.device | None = None,
+    ranks: Communicator = ALONE,
 ) -> Batches | DeviceBatches:
     """Training batches by step, or this rank's part of them.
 
@@ -174,7 +175,7 @@ def build_batches(
 
 
 def build_evaluator(
-    config: Config, texts: RunData, device: Device, ranks: Communicator = ALONE
+    config: RunConfig, texts: RunData, device: Device, ranks: Communicator = ALONE
 ) -> Evaluator:
     """The measure of held-out loss."""
     windows = validation_windows(
@@ -193,7 +194,7 @@ def build_evaluator(
     )
 
 
-def build_state(config: Config, device: Device, ranks: Communicator = ALONE) -> TrainState:
+def build_state(config: RunConfig, device: Device, ranks: Communicator = ALONE) -> TrainState:
     """Model, optimizer and progress of a run that has not begun, as one of its ranks has them."""
     model = build_model(config).to(device.device)
     optimizer = build_optimizer(config, model)
@@ -205,7 +206,7 @@ def build_state(config: Config, device: Device, ranks: Communicator = ALONE) -> 
     return TrainState(model, optimizer, Progress())
 
 
-def build_checkpoints(config: Config, folder: Path) -> Checkpoints:
+def build_checkpoints(config: RunConfig, folder: Path) -> Checkpoints:
     """The keeper of the run's saved states, which are written in the background."""
     return Checkpoints(
         folder,
@@ -215,7 +216,7 @@ def build_checkpoints(config: Config, folder: Path) -> Checkpoints:
     )
 
 
-def build_tracker(config: Config, info: RunInfo) -> Tracker:
+def build_tracker(config: RunConfig, info: RunInfo) -> Tracker:
     """Where rows go besides ``metrics.jsonl``."""
     tracker: Tracker = instantiate(config.logger, run_info=info)
     return tracker

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lmlab.build.run_data import RunData
-from lmlab.config.compose import Config, identity_settings
+from lmlab.config.compose import identity_settings
+from lmlab.config.run_config import RunConfig
 from lmlab.runtime.device import Device
 
 # By type of device; raised when a change of the code changes the numbers that a run of the same
@@ -13,7 +14,7 @@ from lmlab.runtime.device import Device
 NUMERICS_VERSIONS = {"cpu": 4, "cuda": 5, "mps": 4}
 
 
-def run_identity(config: Config, texts: RunData, device: Device) -> dict[str, Any]:
+def run_identity(config: RunConfig, texts: RunData, device: Device) -> dict[str, Any]:
     """Everything that changes the result of a run, and nothing else."""
     return {
         "config": identity_settings(config),

@@ -6,16 +6,16 @@ import functools
 import importlib
 from typing import Any
 
-from lmlab.config.compose import Config, plain
+from lmlab.config.run_config import Component
 
 
-def instantiate(node: Config, **supplied: Any) -> Any:
-    """Call the leaf's ``_target_`` with its knobs and with what the assembly supplies."""
-    return target_partial(node)(**supplied)
+def instantiate(component: Component, **supplied: Any) -> Any:
+    """Call the component's target with its parameters and with what the program supplies."""
+    return target_partial(component)(**supplied)
 
 
-def target_partial(node: Config) -> functools.partial[Any]:
-    """The leaf's ``_target_`` with its knobs bound, still to be called."""
-    knobs = plain(node)
-    module, _, name = knobs.pop("_target_").rpartition(".")
-    return functools.partial(getattr(importlib.import_module(module), name), **knobs)
+def target_partial(component: Component) -> functools.partial[Any]:
+    """The component's target with its parameters bound, still to be called."""
+    module, _, name = component.target.rpartition(".")
+    target = getattr(importlib.import_module(module), name)
+    return functools.partial(target, **component.parameters)

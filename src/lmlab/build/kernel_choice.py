@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lmlab.build.locations import cache_folder
-from lmlab.config.compose import Config
+from lmlab.config.run_config import RunConfig
 from lmlab.nn.kernels import cpp_attention, cpp_loss, fp32_attention
 from lmlab.nn.transformer import Transformer
 from lmlab.runtime import cpp_extension
@@ -13,7 +12,7 @@ from lmlab.runtime.device import Device
 from lmlab.training.objective import HeadLoss
 
 
-def use_kernels(config: Config, model: Transformer, device: Device) -> None:
+def use_kernels(config: RunConfig, model: Transformer, device: Device) -> None:
     """Let a model's parts compute as the policy does on this device."""
     kernels = _own_kernels(device)
     if kernels == "triton":
@@ -29,7 +28,7 @@ def use_kernels(config: Config, model: Transformer, device: Device) -> None:
         model.attend_by(fp32_attention.causal_attention)
 
 
-def loss_kernel(config: Config, device: Device) -> HeadLoss | None:
+def loss_kernel(config: RunConfig, device: Device) -> HeadLoss | None:
     """Choose the fused head and loss of this run; None where torch's operations compute them."""
     kernels = _own_kernels(device)
     if kernels == "triton":
@@ -52,5 +51,5 @@ def _own_kernels(device: Device) -> str | None:
     return "native" if device.device.type == "cpu" and cpp_extension.is_supported() else None
 
 
-def _kernel_folder(config: Config) -> Path:
-    return cache_folder(config) / "kernels"
+def _kernel_folder(config: RunConfig) -> Path:
+    return config.cache_folder / "kernels"

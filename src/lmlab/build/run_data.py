@@ -6,8 +6,7 @@ import dataclasses
 from typing import Any
 
 from lmlab.build.instantiate import instantiate
-from lmlab.build.locations import cache_folder
-from lmlab.config.compose import Config
+from lmlab.config.run_config import RunConfig
 from lmlab.data.sources import Corpus
 from lmlab.data.token_file import TokenFile, encode_corpus
 from lmlab.errors import ConfigError
@@ -35,18 +34,18 @@ class RunData:
         }
 
 
-def check_source(config: Config) -> None:
+def check_source(config: RunConfig) -> None:
     """Look at the data settings without reading the data. Raises :class:`DataError`."""
-    instantiate(config.data, cache_dir=cache_folder(config)).check()
+    instantiate(config.data, cache_dir=config.cache_folder).check()
 
 
-def prepare_data(config: Config) -> RunData:
+def prepare_data(config: RunConfig) -> RunData:
     """Make or find the corpus, the tokenizer and the token files.
 
     Raises:
         DataError: the text cannot be used, or the vocabulary is not the model's.
     """
-    cache = cache_folder(config)
+    cache = config.cache_folder
     corpus: Corpus = instantiate(config.data, cache_dir=cache).prepare()
     tokenizer: Tokenizer = instantiate(
         config.tokenizer,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from os.path import expanduser
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from lmlab.config.hydra_errors import translate_hydra_errors
 from lmlab.config.identity_settings import arm_name, select_identity_settings
 from lmlab.config.paths import conf_folder
 from lmlab.config.rules import check_rules
-from lmlab.config.target_validation import check_leaves, check_trunk
+from lmlab.config.run_config import RunConfig, build_tree
+from lmlab.config.target_validation import check_components, check_trunk
 from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError, DataError
 from lmlab.hf.config_reader import from_hf, read
@@ -32,7 +33,6 @@ from lmlab.hf.weight_files import hash_weights
 _PATHS = (
     "output_root", "parent", "data.train", "data.valid", "tokenizer.path", "model.init.path",
 )  # fmt: skip
-Config = DictConfig  # attribute access down to the leaves; read-only once frozen
 
 
 def register() -> None:
@@ -43,7 +43,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("imported", _imported, replace=True)
 
 
-def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config:
+def compose(overrides: Sequence[str] = (), config_name: str = "train") -> RunConfig:
     """Compose a configuration as ``python -m lmlab.train`` would, for notebooks and tests.
 
     Args:
@@ -68,7 +68,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> Config
     return freeze(config, rewritten)
 
 
-def freeze(config: Config, overrides: Sequence[str], swept: Collection[str] = ()) -> Config:
+def freeze(config: DictConfig, overrides: Sequence[str], swept: Collection[str] = ()) -> RunConfig:
     """Resolve, check and lock a composed configuration.
 
     Args:
@@ -86,10 +86,10 @@ def freeze(config: Config, overrides: Sequence[str], swept: Collection[str] = ()
     _expand_home(content)
     if content["arm"] is None:
         content["arm"] = arm_name(overrides, swept)
-    return _checked(content)
+    return from_dict(content)
 
 
-def load_frozen(path: Path) -> Config:
+def load_frozen(path: Path) -> RunConfig:
     """Read a configuration written by :func:`to_yaml`, and check it again.
 
     Raises:
@@ -105,10 +105,10 @@ def load_frozen(path: Path) -> Config:
     named = {str(key): value for key, value in content.items()}
     register()  # what tells of an unknown key composes the known ones
     with translate_hydra_errors([], conf_folder()):
-        typed = OmegaConf.merge(OmegaConf.structured(schema.Trunk), upgrade(named))
+        typed = OmegaConf.merge(OmegaConf.structured(schema.hydra_schema()), upgrade(named))
         whole = OmegaConf.to_container(typed, throw_on_missing=True)
     assert isinstance(whole, dict)
-    return _checked({str(key): value for key, value in whole.items()})
+    return from_dict({str(key): value for key, value in whole.items()})
 
 
 def _expand_home(content: dict[str, Any]) -> None:
@@ -125,39 +125,46 @@ def _expand_home(content: dict[str, Any]) -> None:
             node[name] = [expanduser(item) if isinstance(item, str) else item for item in value]
 
 
-def _checked(content: dict[str, Any]) -> Config:
-    check_trunk(content)
-    check_leaves(content)
-    check_rules(content)
-    config = OmegaConf.create(content)
-    OmegaConf.set_readonly(config, True)
-    return config
-
-
-def from_dict(content: dict[str, Any]) -> Config:
-    """A configuration from plain values that were frozen before, changed as a study wants them.
+def from_dict(content: dict[str, Any]) -> RunConfig:
+    """Check plain values, as :meth:`RunConfig.as_dict` gives them, and freeze them.
 
     Raises:
-        ConfigError: a changed value does not fit.
+        ConfigError: a value is not allowed.
     """
-    return _checked(content)
+    check_trunk(content)
+    check_components(content)
+    check_rules(content)
+    return build_tree(RunConfig, content)
 
 
-def plain(node: DictConfig) -> dict[str, Any]:
-    """A node as nested plain dictionaries and lists."""
-    content = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(content, dict)
-    return {str(key): value for key, value in content.items()}
+def with_values(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """Return ``config`` with other values at some dotted keys.
+
+    Args:
+        config: stays as it is.
+        changes: values by dotted key: ``{"training.batch_size": 8}``.
+
+    Raises:
+        ConfigError: a new value is not allowed.
+    """
+    content = config.as_dict()
+    for key, value in changes.items():
+        *parents, name = key.split(".")
+        node = content
+        for parent in parents:
+            node = node[parent]
+        node[name] = value
+    return from_dict(content)
 
 
-def to_yaml(config: Config) -> str:
+def to_yaml(config: RunConfig) -> str:
     """A frozen configuration as YAML."""
-    return OmegaConf.to_yaml(config)
+    return OmegaConf.to_yaml(OmegaConf.create(config.as_dict()))
 
 
-def identity_settings(config: Config) -> dict[str, Any]:
-    """What changes the result of a run; see :func:`lmlab.config.identity_settings.select_identity_settings`."""
-    return select_identity_settings(plain(config))
+def identity_settings(config: RunConfig) -> dict[str, Any]:
+    """What changes the result of a run; see :mod:`lmlab.config.identity_settings`."""
+    return select_identity_settings(config.as_dict())
 
 
 def _saved_vocab_size(folder: str) -> int:

@@ -16,12 +16,13 @@ from lmlab.config.compose import freeze, register
 from lmlab.config.group_selection import rewrite_all
 from lmlab.config.hydra_errors import translate_hydra_errors
 from lmlab.config.paths import conf_folder
+from lmlab.config.run_config import RunConfig
 from lmlab.config.user_settings import search_path
 from lmlab.errors import UserError
 from lmlab.runtime.launch_env import tell
 
 
-def main(argv: Sequence[str], run: Callable[[DictConfig], int]) -> int:
+def main(argv: Sequence[str], run: Callable[[RunConfig], int]) -> int:
     """Compose what ``argv`` asks for and run it.
 
     Args:
@@ -42,7 +43,7 @@ def main(argv: Sequence[str], run: Callable[[DictConfig], int]) -> int:
         return 128 + signal.SIGINT
 
 
-def _main(argv: list[str], run: Callable[[DictConfig], int]) -> int:
+def _main(argv: list[str], run: Callable[[RunConfig], int]) -> int:
     register()
     arguments = get_args_parser().parse_intermixed_args(argv)
     flags = list(argv)

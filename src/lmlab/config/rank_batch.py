@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from lmlab.config.compose import Config, from_dict, plain
+from lmlab.config.compose import with_values
+from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError
 
 
-def rank_config(config: Config, num_ranks: int) -> Config:
+def rank_config(config: RunConfig, num_ranks: int) -> RunConfig:
     """The run as one of its ranks computes it: with its share of the batch.
 
     Raises:
@@ -29,6 +30,4 @@ def rank_config(config: Config, num_ranks: int) -> Config:
             f"the {own} sequences that each has of training.batch_size={whole}, for example {near} "
             "(another micro-batch is another run), or null"
         )
-    content = plain(config)
-    content["training"] |= {"batch_size": own, "micro_batch_size": micro}
-    return from_dict(content)
+    return with_values(config, {"training.batch_size": own, "training.micro_batch_size": micro})

@@ -12,7 +12,7 @@ from typing import Any
 
 from lmlab.config.hydra_errors import no_such_setting
 from lmlab.config.paths import user_settings_file
-from lmlab.config.schema import Trunk
+from lmlab.config.run_config import RunConfig, field_types
 from lmlab.config.signatures import Signature, names_in, read_signature
 from lmlab.config.user_settings import trusted_packages
 from lmlab.config.value_types import accepts, as_typed, in_words
@@ -37,7 +37,7 @@ _MAY_BE_ABSENT = ("design", "exhibit")
 _TRUSTED = ("lmlab.", "torch.optim.")
 
 
-def check_trunk(config: dict[str, Any], kind: type = Trunk, prefix: str = "") -> None:
+def check_trunk(config: dict[str, Any], kind: type = RunConfig, prefix: str = "") -> None:
     """Check the keys of a resolved configuration down to its leaves.
 
     Hydra itself lets ``+key=value`` add to a typed node what its class does not have.
@@ -45,7 +45,7 @@ def check_trunk(config: dict[str, Any], kind: type = Trunk, prefix: str = "") ->
     Raises:
         ConfigError: a key is unknown or missing.
     """
-    hints = typing.get_type_hints(kind)
+    hints = field_types(kind)
     for name, value in config.items():
         if name not in hints:
             known = [f"{prefix}{own}" for own in hints]
@@ -58,7 +58,7 @@ def check_trunk(config: dict[str, Any], kind: type = Trunk, prefix: str = "") ->
             check_trunk(config[name], typing.cast(type, hint), f"{prefix}{name}.")
 
 
-def check_leaves(config: dict[str, Any]) -> None:
+def check_components(config: dict[str, Any]) -> None:
     """Check every leaf of a resolved configuration.
 
     Raises:
@@ -71,11 +71,11 @@ def check_leaves(config: dict[str, Any]) -> None:
             node = node[part]
         if node is None and path in _MAY_BE_ABSENT:
             continue
-        check_leaf(path, node, supplied)
+        check_component(path, node, supplied)
 
 
-def check_leaf(path: str, node: Any, supplied: tuple[str, ...]) -> None:
-    """Check one leaf. Raises :class:`ConfigError`; see :func:`check_leaves`."""
+def check_component(path: str, node: Any, supplied: tuple[str, ...]) -> None:
+    """Check one leaf. Raises :class:`ConfigError`; see :func:`check_components`."""
     target = node.get("_target_") if isinstance(node, dict) else None
     if not isinstance(target, str):
         raise ConfigError(

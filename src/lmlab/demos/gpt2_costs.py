@@ -12,7 +12,7 @@ from lmlab.accounting.cost_report import Question, account
 from lmlab.accounting.tables import Table, comparison, tables_of
 from lmlab.accounting.textbook import GIGABYTE, Textbook
 from lmlab.accounting.units import duration, parse_bytes, parse_flops
-from lmlab.config.compose import compose, plain
+from lmlab.config.compose import compose
 from lmlab.demos import Demo, Section
 from lmlab.study.figure_style import BLUE, GREEN, ORANGE, add_grid, new_figure
 from lmlab.study.flop_shares import draw_shares
@@ -78,7 +78,7 @@ def accounting(
 
 
 def _count(overrides: Sequence[str], question: Question) -> dict[str, Any]:
-    return account(plain(compose([*overrides, "runtime.policy=exact"])), question, "cuda")
+    return account(compose([*overrides, "runtime.policy=exact"]).as_dict(), question, "cuda")
 
 
 def _section(table: Table, text: Sequence[str] = (), **more: Any) -> Section:
@@ -182,7 +182,7 @@ def _kept(name: str, question: Question) -> Section:
         words = [f"model={name}", "training.batch_size=1", "validation.batch_size=1",
                  f"runtime.policy={policy}"]  # fmt: skip
         asked = dataclasses.replace(question, **changes)
-        held = account(plain(compose(words)), asked, "cuda")["memory"]
+        held = account(compose(words).as_dict(), asked, "cuda")["memory"]
         fixed = held["parameters"] + held["gradients"] + held["optimizer"]
         rows.append(
             [told, f"{fixed / GIGABYTE:.2f}", f"{held['activations'] / GIGABYTE:.2f}",

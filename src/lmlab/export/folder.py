@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lmlab
-from lmlab.config.compose import load_frozen, plain
+from lmlab.config.compose import load_frozen
 from lmlab.errors import DataError
 from lmlab.export.card import model_card
 from lmlab.export.check import check_export
@@ -62,7 +62,7 @@ def export_run(
             f"to={target}: it is there and no export made it ({foreign}); choose a new folder"
         )
     config = load_frozen(RunFolder(run_folder).config)
-    node = plain(config.model)
+    node = config.model.as_dict()
     hf_config.to_hf(node, d_ff=1)  # refuses before anything is loaded
     loaded = load(run_folder, checkpoint=checkpoint, device="cpu")
     content = hf_config.to_hf(node, d_ff=_width(loaded.model))

@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 
 from lmlab.build.identity import NUMERICS_VERSIONS
-from lmlab.build.locations import cache_folder
-from lmlab.config.compose import Config, plain
+from lmlab.config.run_config import RunConfig
 from lmlab.preflight import machine_resources
 from lmlab.runtime.device import Device
 from lmlab.storage.io import hash_json, read_json, write_json
@@ -45,10 +44,10 @@ class Calibration:
     source: str
 
 
-def shape_key(config: Config, device: Device) -> str:
+def shape_key(config: RunConfig, device: Device) -> str:
     """A hash of everything that the time of a run's parts depends on."""
-    optim = {key: value for key, value in plain(config.optim).items() if key != "lr"}
-    model = {key: value for key, value in plain(config.model).items() if key != "init"}
+    optim = {key: value for key, value in config.optim.as_dict().items() if key != "lr"}
+    model = {key: value for key, value in config.model.as_dict().items() if key != "init"}
     return hash_json(
         {
             "format_version": FORMAT_VERSION,
@@ -66,13 +65,13 @@ def shape_key(config: Config, device: Device) -> str:
     )
 
 
-def calibration_file(config: Config, device: Device) -> Path:
+def calibration_file(config: RunConfig, device: Device) -> Path:
     """Where the calibration of this shape and device is kept."""
     key = shape_key(config, device)[:24]
-    return cache_folder(config) / "calibrations" / f"{key}.json"
+    return config.cache_folder / "calibrations" / f"{key}.json"
 
 
-def known_calibration(config: Config, device: Device) -> Calibration | None:
+def known_calibration(config: RunConfig, device: Device) -> Calibration | None:
     """What was measured before for this shape and device."""
     try:
         return Calibration(**read_json(calibration_file(config, device)))
@@ -80,7 +79,7 @@ def known_calibration(config: Config, device: Device) -> Calibration | None:
         return None
 
 
-def learn(config: Config, device: Device, step_seconds: float, steps: int) -> None:
+def learn(config: RunConfig, device: Device, step_seconds: float, steps: int) -> None:
     """Keep the time of a step that a run of this shape has really taken."""
     known = known_calibration(config, device)
     if known is not None and steps >= LEARNED_STEPS:

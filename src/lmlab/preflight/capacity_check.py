@@ -8,7 +8,7 @@ from pathlib import Path
 from lmlab.accounting.memory import FLOAT32, largest_batch
 from lmlab.accounting.model_counts import FFN
 from lmlab.accounting.units import show_bytes
-from lmlab.config.compose import Config
+from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError, DiskError, UserError
 from lmlab.preflight import machine_resources
 from lmlab.preflight.forecast import Costs
@@ -17,7 +17,7 @@ from lmlab.runtime.device import Device
 log = logging.getLogger("lmlab.preflight")
 
 
-def check_memory(config: Config, device: Device, costs: Costs, jobs: int = 1) -> None:
+def check_memory(config: RunConfig, device: Device, costs: Costs, jobs: int = 1) -> None:
     """Refuse a run that memory cannot hold; only tell where ``runtime.preflight=warn``.
 
     On CUDA, where compilation changes what is kept, nothing but weights, gradients and optimizer
@@ -37,7 +37,7 @@ def check_memory(config: Config, device: Device, costs: Costs, jobs: int = 1) ->
         refuse(config, problem)
 
 
-def check_disk(config: Config, costs: Costs, run: Path) -> None:
+def check_disk(config: RunConfig, costs: Costs, run: Path) -> None:
     """Refuse a run that the disk cannot hold; what lies in its folder is not needed again.
 
     Raises:
@@ -52,7 +52,7 @@ def check_disk(config: Config, costs: Costs, run: Path) -> None:
         refuse(config, lacking_disk(config, needed, free, "the run"))
 
 
-def lacking_disk(config: Config, needed: int, free: int, who: str) -> DiskError:
+def lacking_disk(config: RunConfig, needed: int, free: int, who: str) -> DiskError:
     """Say how much disk ``who`` needs, and where it could come from."""
     return DiskError(
         f"output_root={config.output_root}: {who} needs {show_bytes(needed)} while saving, and "
@@ -61,7 +61,7 @@ def lacking_disk(config: Config, needed: int, free: int, who: str) -> DiskError:
     )
 
 
-def refuse(config: Config, problem: UserError) -> None:
+def refuse(config: RunConfig, problem: UserError) -> None:
     """Raise ``problem``, or tell it and go on where ``runtime.preflight=warn``."""
     if config.runtime.preflight == "warn":
         log.warning("preflight: %s", problem)
@@ -69,7 +69,7 @@ def refuse(config: Config, problem: UserError) -> None:
     raise problem
 
 
-def _memory(config: Config, device: Device, costs: Costs, jobs: int) -> ConfigError | None:
+def _memory(config: RunConfig, device: Device, costs: Costs, jobs: int) -> ConfigError | None:
     free, held = machine_resources.free_memory(device.device), costs.memory
     if free is None:
         return None
@@ -99,7 +99,7 @@ def _memory(config: Config, device: Device, costs: Costs, jobs: int) -> ConfigEr
 
 
 def does_not_fit(
-    config: Config, device: Device, costs: Costs, needed: int, free: int
+    config: RunConfig, device: Device, costs: Costs, needed: int, free: int
 ) -> ConfigError:
     """Say what would fit: the largest batch, with accumulation to the one that is wanted.
 
@@ -136,7 +136,7 @@ def _fixed(costs: Costs) -> int:
     return held.parameters + held.gradients + held.optimizer + held.workspace
 
 
-def _too_large(config: Config, device: Device, costs: Costs, free: int) -> ConfigError:
+def _too_large(config: RunConfig, device: Device, costs: Costs, free: int) -> ConfigError:
     held = costs.memory
     part = max(costs.model.components, key=lambda part: part.parameters)
     told = f"{show_bytes(FLOAT32 * part.parameters)} of it the weights of the {part.name}"
@@ -147,7 +147,7 @@ def _too_large(config: Config, device: Device, costs: Costs, free: int) -> Confi
         keys = ["d_ff" if is_wide else "d_model", "num_layers"]
     else:
         keys = ["context_length" if part.name == "positions" else "vocab_size"]
-    settings = ", ".join(f"model.{key}={config.model[key]}" for key in keys)
+    settings = ", ".join(f"model.{key}={getattr(config.model, key)}" for key in keys)
     return ConfigError(
         f"{settings}: training one sequence at a time needs more than the {show_bytes(free)} of "
         f"memory that are free on {device.name()} ({show_bytes(held.peak + held.saving)} as "

@@ -14,7 +14,7 @@ from lmlab.accounting.model_counts import ModelCounts, count_model, count_optimi
 from lmlab.accounting.target_counts import NotCounted
 from lmlab.accounting.units import duration, show_bytes
 from lmlab.build.run_data import RunData
-from lmlab.config.compose import Config, plain
+from lmlab.config.run_config import RunConfig
 from lmlab.data.batches import validation_windows
 from lmlab.distributed.communicator import ALONE, Communicator
 from lmlab.optim.counts import OptimizerCounts
@@ -46,7 +46,7 @@ class Costs:
     disk_most: int
 
 
-def costs_of(config: Config, device: Device, ranks: Communicator = ALONE) -> Costs | None:
+def costs_of(config: RunConfig, device: Device, ranks: Communicator = ALONE) -> Costs | None:
     """Count a run, as one of its ranks has it; None where a variant of it has no counts.
 
     Args:
@@ -54,7 +54,7 @@ def costs_of(config: Config, device: Device, ranks: Communicator = ALONE) -> Cos
         device: that it computes on.
         ranks: that share it.
     """
-    content = plain(config)
+    content = config.as_dict()
     try:
         model = count_model(content["model"])
         optimizer = count_optimizer(content["optim"], model)
@@ -97,7 +97,7 @@ class Seconds:
         return BEGINNING_SECONDS + parts
 
 
-def seconds_of(config: Config, texts: RunData, measured: Calibration, done: int = 0) -> Seconds:
+def seconds_of(config: RunConfig, texts: RunData, measured: Calibration, done: int = 0) -> Seconds:
     """Predict the time of a run that has ``done`` steps behind it."""
     training, steps = config.training, config.training.steps
     windows = validation_windows(
@@ -153,7 +153,7 @@ class Forecast:
             "source": self.source,
         }
 
-    def told(self, config: Config, device: Device) -> str:
+    def told(self, config: RunConfig, device: Device) -> str:
         """One line for a person."""
         said = []
         if self.seconds is not None:
@@ -184,7 +184,7 @@ def largest_pass(costs: Costs, measured: Calibration | None, free: int) -> int:
 
 
 def forecast(
-    config: Config,
+    config: RunConfig,
     device: Device,
     texts: RunData,
     costs: Costs | None,

@@ -27,8 +27,7 @@ import torch
 from lmlab.accounting.model_counts import count_model
 from lmlab.accounting.target_counts import NotCounted
 from lmlab.build import factory
-from lmlab.build.locations import cache_folder
-from lmlab.config.compose import Config, plain
+from lmlab.config.run_config import RunConfig
 from lmlab.data.batches import Batches
 from lmlab.nn.transformer import Transformer
 from lmlab.optim.clip import clip_gradients
@@ -53,7 +52,7 @@ DISK_BYTES_A_SECOND = 3e8  # guessed for larger ones: written, synced and hashed
 NEW_TOKENS = 6
 
 
-def calibration_of(config: Config, device: Device) -> Calibration:
+def calibration_of(config: RunConfig, device: Device) -> Calibration:
     """Measure, or find measured before."""
     known = known_calibration(config, device)
     if known is not None:
@@ -63,7 +62,7 @@ def calibration_of(config: Config, device: Device) -> Calibration:
     return found
 
 
-def calibrate(config: Config, device: Device) -> Calibration:
+def calibrate(config: RunConfig, device: Device) -> Calibration:
     """Take a few steps, an evaluation, a save and some tokens, all on scratch.
 
     Raises:
@@ -98,24 +97,26 @@ def calibrate(config: Config, device: Device) -> Calibration:
     return found
 
 
-def _scratch_state(config: Config, device: Device) -> TrainState:
+def _scratch_state(config: RunConfig, device: Device) -> TrainState:
     model = factory.build_scratch_network(config, device)
     return TrainState(model, factory.build_optimizer(config, model), Progress())
 
 
-def _sequences(config: Config, device: Device) -> int:
+def _sequences(config: RunConfig, device: Device) -> int:
     """Of a timed pass: those of the run, or on a CPU as many as take about a second."""
     micro: int = config.training.micro_batch_size or config.training.batch_size
     if device.device.type != "cpu":
         return micro
     try:
-        a_sequence = count_model(plain(config.model)).training_flops()
+        a_sequence = count_model(config.model.as_dict()).training_flops()
     except NotCounted:
         return micro
     return max(1, min(micro, int(CPU_PASS_FLOPS / a_sequence)))
 
 
-def _time_steps(config: Config, device: Device, state: TrainState, sequences: int) -> list[float]:
+def _time_steps(
+    config: RunConfig, device: Device, state: TrainState, sequences: int
+) -> list[float]:
     """Seconds of single updates, the first ones aside."""
     stop, ends = StopRequest(), []
     share = max(LEAST_STEPS, round(RUN_SHARE * config.training.steps))
@@ -157,12 +158,12 @@ def _time_steps(config: Config, device: Device, state: TrainState, sequences: in
     return [after - before for before, after in itertools.pairwise(ends)]
 
 
-def _update(config: Config, state: TrainState) -> None:
+def _update(config: RunConfig, state: TrainState) -> None:
     clip_gradients(state.model.parameters(), config.training.grad_clip_norm)
     state.optimizer.step()
 
 
-def _time_evaluation(config: Config, device: Device, state: TrainState) -> float:
+def _time_evaluation(config: RunConfig, device: Device, state: TrainState) -> float:
     length = config.model.context_length + 1
     flops = config.validation.batch_size / max(1, _sequences(config, device))
     batch = config.validation.batch_size if flops <= 4 else max(1, _sequences(config, device))
@@ -179,7 +180,7 @@ def _time_evaluation(config: Config, device: Device, state: TrainState) -> float
     return seconds * config.validation.batch_size / batch
 
 
-def _time_samples(config: Config, device: Device, state: TrainState) -> float:
+def _time_samples(config: RunConfig, device: Device, state: TrainState) -> float:
     prompts = [[0]] * (len(config.samples.prompts) * config.samples.count)
     number = min(NEW_TOKENS, config.samples.max_new_tokens)
     if not prompts:
@@ -190,13 +191,13 @@ def _time_samples(config: Config, device: Device, state: TrainState) -> float:
     return _timed(draw, device) / number
 
 
-def _time_saving(config: Config, state: TrainState) -> dict[str, float]:
+def _time_saving(config: RunConfig, state: TrainState) -> dict[str, float]:
     weights = 4 * sum(parameter.numel() for parameter in state.model.parameters())
     tensors = (t for s in state.optimizer.state.values() for t in s.values())
     held = weights + sum(t.nbytes for t in tensors if isinstance(t, torch.Tensor))
     if held > LARGEST_SAVED:
         return {"saving": held / DISK_BYTES_A_SECOND, "saving_best": weights / DISK_BYTES_A_SECOND}
-    cache = make_folder(cache_folder(config))
+    cache = make_folder(config.cache_folder)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".calibration-") as name:
         checkpoints = Checkpoints(Path(name), keep_last=1)
         started = time.perf_counter()
@@ -219,7 +220,7 @@ def _timed(act: Callable[[], Any], device: Device) -> float:
     return statistics.median(seconds[1:])
 
 
-def _tokens(config: Config, number: int) -> np.ndarray[Any, Any]:
+def _tokens(config: RunConfig, number: int) -> np.ndarray[Any, Any]:
     kind = np.uint16 if config.model.vocab_size <= 1 << 16 else np.uint32
     return np.random.default_rng(0).integers(0, config.model.vocab_size, number, dtype=kind)
 

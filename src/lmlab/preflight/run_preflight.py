@@ -11,7 +11,7 @@ from lmlab.accounting.tables import Table
 from lmlab.accounting.units import duration
 from lmlab.build.factory import build_checkpoints
 from lmlab.build.run_data import RunData
-from lmlab.config.compose import Config
+from lmlab.config.run_config import RunConfig
 from lmlab.distributed.communicator import ALONE, Communicator
 from lmlab.preflight import machine_resources
 from lmlab.preflight.calibration import Calibration, learn
@@ -27,7 +27,7 @@ FORMAT_VERSION = 1
 log = logging.getLogger("lmlab.preflight")
 
 
-def check_early(config: Config, device: Device, ranks: Communicator = ALONE) -> None:
+def check_early(config: RunConfig, device: Device, ranks: Communicator = ALONE) -> None:
     """Refuse what memory cannot hold, before any text is prepared. Raises :class:`ConfigError`."""
     costs = None if config.runtime.preflight == "off" else costs_of(config, device, ranks)
     if costs is not None:
@@ -47,7 +47,7 @@ class RunPreflight:
         alone: whether the time that it takes is its own.
     """
 
-    config: Config
+    config: RunConfig
     device: Device
     run: RunFolder
     told: Forecast | None
@@ -59,7 +59,7 @@ class RunPreflight:
     @classmethod
     def prepare(
         cls,
-        config: Config,
+        config: RunConfig,
         device: Device,
         texts: RunData,
         run: RunFolder,
@@ -131,7 +131,7 @@ class RunPreflight:
         )
 
 
-def _measure(config: Config, device: Device, costs: Costs | None) -> Calibration | None:
+def _measure(config: RunConfig, device: Device, costs: Costs | None) -> Calibration | None:
     try:
         return calibration_of(config, device)
     except Exception as error:
@@ -144,7 +144,7 @@ def _measure(config: Config, device: Device, costs: Costs | None) -> Calibration
     return None
 
 
-def measure_here(config: Config, device: Device) -> tuple[dict[str, Any], Table]:
+def measure_here(config: RunConfig, device: Device) -> tuple[dict[str, Any], Table]:
     """A few real steps of ``config`` on this device, for ``python -m lmlab.account``."""
     device.apply()
     found = calibrate(config, device)

@@ -17,8 +17,8 @@ import torch
 from lmlab.accounting.model_counts import update_flops
 from lmlab.build import factory
 from lmlab.build.identity import NUMERICS_VERSIONS
-from lmlab.build.locations import cache_folder, first_choice
-from lmlab.config.compose import Config, from_dict, identity_settings, plain
+from lmlab.config.compose import from_dict, identity_settings
+from lmlab.config.run_config import RunConfig
 from lmlab.preflight.forecast import costs_of
 from lmlab.preflight.machine_resources import free_memory
 from lmlab.run_folder import RunFolder
@@ -38,7 +38,7 @@ WORTHWHILE_SHARE = 0.95
 LEAST_FLOPS = 1e9
 
 
-def build_device(config: Config) -> Device:
+def build_device(config: RunConfig) -> Device:
     """Resolve ``runtime``, for this very configuration: its shape and length decide too.
 
     Raises:
@@ -62,9 +62,9 @@ def _on_this_machine(device: str, policy: str, threads: int | str) -> Device:
     return resolve_device(device=device, policy=policy, compile=False, threads=threads)
 
 
-def _as_begun(config: Config, device: Device) -> dict[str, Any] | None:
+def _as_begun(config: RunConfig, device: Device) -> dict[str, Any] | None:
     """How the run, or the one that it goes on from, computes; None where neither was begun."""
-    for folder in filter(None, (config.parent, first_choice(config))):
+    for folder in filter(None, (config.parent, str(config.named_folder))):
         identity = RunFolder(Path(folder)).meta().get("identity")
         if identity is None:
             continue
@@ -76,18 +76,18 @@ def _as_begun(config: Config, device: Device) -> dict[str, Any] | None:
     return None
 
 
-def _faster_products(config: Config, device: Device) -> str:
+def _faster_products(config: RunConfig, device: Device) -> str:
     """The faster of the float32 products that are exact enough, for this shape."""
-    if (update_flops(plain(config)) or LEAST_FLOPS) < LEAST_FLOPS:
+    if (update_flops(config.as_dict()) or LEAST_FLOPS) < LEAST_FLOPS:
         return PLAIN_PRODUCTS
     shape = _shape(config, device)
-    path = cache_folder(config) / "products" / f"{hash_json(shape)[:24]}.json"
+    path = config.cache_folder / "products" / f"{hash_json(shape)[:24]}.json"
     if not path.exists() and not _can_be_timed(config, device):
         return PLAIN_PRODUCTS
     return str(write_json_once(path, lambda: _time_products(config, device))["products"])
 
 
-def _can_be_timed(config: Config, device: Device) -> bool:
+def _can_be_timed(config: RunConfig, device: Device) -> bool:
     """Whether memory holds what is timed; where it does not, preflight refuses the run."""
     costs, free = costs_of(_probe(config), device), free_memory(device.device)
     if costs is None or free is None:
@@ -95,9 +95,9 @@ def _can_be_timed(config: Config, device: Device) -> bool:
     return costs.memory.training - costs.memory.optimizer <= free
 
 
-def _probe(config: Config) -> Config:
+def _probe(config: RunConfig) -> RunConfig:
     """One layer, and as much of a batch as a timed pass may take."""
-    content = plain(config)
+    content = config.as_dict()
     model, training = content["model"], content["training"]
     model["num_layers"] = 1
     whole = training["batch_size"]
@@ -108,7 +108,7 @@ def _probe(config: Config) -> Config:
     return from_dict(content)
 
 
-def _time_products(config: Config, device: Device) -> dict[str, Any]:
+def _time_products(config: RunConfig, device: Device) -> dict[str, Any]:
     probe = _probe(config)
     sequences, length = probe.training.batch_size, probe.model.context_length
     network = factory.build_scratch_network(probe, device)
@@ -127,20 +127,20 @@ def _time_products(config: Config, device: Device) -> dict[str, Any]:
     return {"products": faster, "seconds": seconds}
 
 
-def _pays_to_compile(config: Config, device: Device) -> bool:
+def _pays_to_compile(config: RunConfig, device: Device) -> bool:
     if device.policy.is_plain:  # its bits are to be the equations' own
         return False
     work = Work(
         shape=_shape(config, device), steps=config.training.steps,
-        step_flops=update_flops(plain(config)), device_type=device.device.type,
+        step_flops=update_flops(config.as_dict()), device_type=device.device.type,
         precision=device.policy.precision, threads=device.threads,
     )  # fmt: skip
-    return decide(work, cache_folder(config))
+    return decide(work, config.cache_folder)
 
 
-def _shape(config: Config, device: Device) -> dict[str, Any]:
+def _shape(config: RunConfig, device: Device) -> dict[str, Any]:
     """Everything that the time of a step depends on."""
-    training, model = config.training, plain(config.model)
+    training, model = config.training, config.model.as_dict()
     return {
         "torch": torch.__version__,
         "numerics": NUMERICS_VERSIONS[device.device.type],

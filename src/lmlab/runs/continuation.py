@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.build.factory import build_checkpoints, build_schedule
-from lmlab.config.compose import Config, load_frozen
+from lmlab.config.compose import load_frozen
+from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError, DataError
 from lmlab.run_folder import RunFolder, differences
 from lmlab.training.checkpoint import Checkpoints
@@ -50,7 +51,7 @@ class Parent:
         return True
 
 
-def find_parent(config: Config, identity: dict[str, Any]) -> Parent | None:
+def find_parent(config: RunConfig, identity: dict[str, Any]) -> Parent | None:
     """Check that the run may go on from ``config.parent``; None where it names no parent.
 
     Raises:
@@ -85,7 +86,7 @@ def find_parent(config: Config, identity: dict[str, Any]) -> Parent | None:
     return Parent(run, checkpoints, shared)
 
 
-def _ways_out(config: Config, shared: int, kept: list[int]) -> str:
+def _ways_out(config: RunConfig, shared: int, kept: list[int]) -> str:
     """What to do where the parent keeps nothing that the run could begin with."""
     steps = config.training.steps
     ways = [f"leave parent out, so that all {steps} steps are trained here"]
@@ -101,7 +102,7 @@ def _ways_out(config: Config, shared: int, kept: list[int]) -> str:
     return ", or ".join(ways)
 
 
-def _shared_steps(config: Config, former: Config) -> int:
+def _shared_steps(config: RunConfig, former: RunConfig) -> int:
     """Number of first updates that both runs take at the same learning rate."""
     new, old = build_schedule(config), build_schedule(former)
     both = min(config.training.steps, former.training.steps)

@@ -10,10 +10,9 @@ from typing import Any
 
 from lmlab.build import factory
 from lmlab.build.identity import run_identity
-from lmlab.build.locations import first_choice
 from lmlab.build.run_data import RunData, check_source, prepare_data
-from lmlab.config.compose import Config
 from lmlab.config.rank_batch import rank_config
+from lmlab.config.run_config import RunConfig
 from lmlab.distributed.communicator import Communicator
 from lmlab.distributed.process_group import join
 from lmlab.errors import UserError
@@ -37,7 +36,7 @@ class RunResult:
     exit_code: int
 
 
-def execute(config: Config) -> RunResult:
+def execute(config: RunConfig) -> RunResult:
     """Bring the run of ``config`` to its end, from wherever it stands.
 
     Returns:
@@ -53,7 +52,7 @@ def execute(config: Config) -> RunResult:
         device = ranks.place(auto_settings.build_device(config))
         factory.check_parallel(config, device, ranks)
         device.apply(ranks.core_sharers)
-        if not first_choice(config).exists():
+        if not config.named_folder.exists():
             check_early(share, device, ranks)
         texts = ranks.broadcast_from_rank0(lambda: prepare_data(config))
         identity = run_identity(config, texts, device)
@@ -67,24 +66,24 @@ def execute(config: Config) -> RunResult:
         return _write(config, share, run, device, texts, identity, ranks)
 
 
-def _find(config: Config, identity: dict[str, Any]) -> tuple[RunFolder, bool]:
+def _find(config: RunConfig, identity: dict[str, Any]) -> tuple[RunFolder, bool]:
     """The folder of a run, and whether it is finished; say so where it is not the first choice."""
     run, different = locate(config, identity)
     if different:
         log.info(
             "%s holds another configuration, so this run goes to %s; there -> here:\n  %s",
-            first_choice(config),
+            config.named_folder,
             run.path,
             "\n  ".join(different),
         )
-    elif run.path != first_choice(config):
+    elif run.path != config.named_folder:
         log.info("the run of this configuration is %s", run.path)
     return run, run.status().get("status") in FINISHED
 
 
 def _write(
-    config: Config,
-    share: Config,
+    config: RunConfig,
+    share: RunConfig,
     run: RunFolder,
     device: Device,
     texts: RunData,
@@ -105,7 +104,7 @@ def _write(
         raise
 
 
-def locate(config: Config, identity: dict[str, Any]) -> tuple[RunFolder, list[str]]:
+def locate(config: RunConfig, identity: dict[str, Any]) -> tuple[RunFolder, list[str]]:
     """The folder of a run: where any study has it, else where its names say.
 
     Returns:
@@ -115,4 +114,4 @@ def locate(config: Config, identity: dict[str, Any]) -> tuple[RunFolder, list[st
         found = find_registered(Path(config.output_root), identity)
         if found is not None:
             return found, []
-    return choose(first_choice(config), identity)
+    return choose(config.named_folder, identity)

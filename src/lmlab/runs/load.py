@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lmlab.build import factory
-from lmlab.config.compose import Config, compose, from_dict, load_frozen, plain
+from lmlab.config.compose import compose, from_dict, load_frozen
+from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError, DataError
 from lmlab.hf.config_reader import from_hf, read
 from lmlab.hf.weights import Imported
@@ -63,19 +64,19 @@ def _load_run(folder: Path, checkpoint: str) -> tuple[Transformer, Tokenizer]:
     run = RunFolder(folder)
     weights = find_weights(run.checkpoints, checkpoint)
     tokenizer = Tokenizer.load(run.tokenizer)
-    model = factory.build_network(load_frozen(run.config))
+    model = factory.build_network(load_frozen(run.config).model)
     load_weights(model, read_weights(weights), weights)
     return model, tokenizer
 
 
 def _load_hf(folder: Path) -> tuple[Transformer, Tokenizer]:
     tokenizer = read_tokenizer(folder)
-    network = factory.build_network(_config_of(from_hf(read(folder))))
+    network = factory.build_network(_config_of(from_hf(read(folder))).model)
     Imported(path=str(folder))(network, seed=0)
     return network, tokenizer
 
 
-def _config_of(model: dict[str, Any]) -> Config:
+def _config_of(model: dict[str, Any]) -> RunConfig:
     """A whole configuration around a ``model`` node, so that it is checked like any other."""
-    content = plain(compose(["tokenizer=bytes"]))
+    content = compose(["tokenizer=bytes"]).as_dict()
     return from_dict(content | {"model": model | {"init": content["model"]["init"]}})

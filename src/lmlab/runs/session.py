@@ -17,8 +17,9 @@ from torch import nn
 
 from lmlab.build import factory
 from lmlab.build.run_data import RunData
-from lmlab.config.compose import Config, plain, to_yaml
+from lmlab.config.compose import to_yaml
 from lmlab.config.rank_batch import rank_config
+from lmlab.config.run_config import RunConfig
 from lmlab.console.logging import log_above_progress_bars, log_to_file
 from lmlab.distributed.communicator import ALONE, Communicator
 from lmlab.distributed.data_parallel import DataParallelGradients
@@ -55,7 +56,7 @@ class Session:
         stacked: runs that train as one with this, itself among them; 1 where it trains alone.
     """
 
-    config: Config
+    config: RunConfig
     run: RunFolder
     device: Device
     texts: RunData
@@ -183,7 +184,7 @@ class Session:
             name=f"{config.arm}/seed{config.seed}",
             group=config.study,
             tags=(self.texts.corpus.name,),
-            config=plain(config),
+            config=config.as_dict(),
             resumed=resumed,
         )
 
@@ -266,7 +267,7 @@ class Session:
 
 
 def build_trainer(
-    config: Config,
+    config: RunConfig,
     device: Device,
     texts: RunData,
     state: TrainState,

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from lmlab.build.run_data import RunData
-from lmlab.config.compose import Config
+from lmlab.config.run_config import RunConfig
 from lmlab.distributed.communicator import Communicator
 from lmlab.distributed.fsdp import unsharded
 from lmlab.run_folder import FINISHED
@@ -24,7 +24,7 @@ from lmlab.training.state import TrainState, broadcast_state, contribute, contri
 class WorkerRank:
     """What the ranks besides rank 0 do of a run; rank 0 holds its session."""
 
-    config: Config
+    config: RunConfig
     device: Device
     texts: RunData
     state: TrainState

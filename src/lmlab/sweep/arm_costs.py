@@ -10,7 +10,8 @@ import torch
 
 from lmlab.build import factory
 from lmlab.build.run_data import RunData, check_source, prepare_data
-from lmlab.config.compose import Config, from_dict, plain
+from lmlab.config.compose import from_dict
+from lmlab.config.run_config import RunConfig
 from lmlab.data.batches import validation_windows
 from lmlab.design.fairness import ArmCosts
 from lmlab.storage.io import hash_json
@@ -22,12 +23,12 @@ class TextsByConfig:
     def __init__(self) -> None:
         self._known: dict[str, RunData] = {}
 
-    def of(self, config: Config) -> RunData:
+    def of(self, config: RunConfig) -> RunData:
         """Corpus, tokenizer and token files. Raises :class:`DataError` or :class:`ConfigError`."""
         key = hash_json(
             {
-                "data": plain(config.data),
-                "tokenizer": plain(config.tokenizer),
+                "data": config.data.as_dict(),
+                "tokenizer": config.tokenizer.as_dict(),
                 "output_root": config.output_root,
                 "sizes": [config.model.vocab_size, config.model.context_length],
             }
@@ -38,7 +39,7 @@ class TextsByConfig:
         return self._known[key]
 
 
-def facts_of(config: Config, texts: RunData, reference: Config | None = None) -> ArmCosts:
+def facts_of(config: RunConfig, texts: RunData, reference: RunConfig | None = None) -> ArmCosts:
     """Count an arm.
 
     Args:
@@ -73,12 +74,12 @@ def facts_of(config: Config, texts: RunData, reference: Config | None = None) ->
     )
 
 
-def match_width(config: Config, reference: Config, tolerance: float) -> dict[str, Any]:
+def match_width(config: RunConfig, reference: RunConfig, tolerance: float) -> dict[str, Any]:
     """An arm's plain configuration, with the width that matches the reference's parameters.
 
     It is left alone where they match within the relative ``tolerance``, or no width matches.
     """
-    content = copy.deepcopy(plain(config))
+    content = copy.deepcopy(config.as_dict())
     parameters, _, d_ff = _count(config)
     target = _count(reference)[0]
     if d_ff is not None and abs(parameters - target) > tolerance * target:
@@ -87,10 +88,10 @@ def match_width(config: Config, reference: Config, tolerance: float) -> dict[str
     return content
 
 
-def _count(config: Config) -> tuple[int, int, int | None]:
+def _count(config: RunConfig) -> tuple[int, int, int | None]:
     """Parameters, forward FLOPs a token, and the feed-forward width where the layer tells it."""
     with torch.device("meta"):
-        network = factory.build_network(config)
+        network = factory.build_network(config.model)
     return network.num_parameters(), network.forward_flops_per_token(), _width(network)
 
 
@@ -102,9 +103,9 @@ def _width(network: torch.nn.Module) -> int | None:
     return None
 
 
-def _matching_width(config: Config, d_ff: int, parameters: int, target: int) -> int | None:
+def _matching_width(config: RunConfig, d_ff: int, parameters: int, target: int) -> int | None:
     """Parameters grow linearly with the width, so two counts tell the width that matches."""
-    content: dict[str, Any] = copy.deepcopy(plain(config))
+    content: dict[str, Any] = copy.deepcopy(config.as_dict())
     content["model"]["d_ff"] = d_ff + 64
     a_unit = (_count(from_dict(content))[0] - parameters) / 64
     width = round(d_ff + (target - parameters) / a_unit)

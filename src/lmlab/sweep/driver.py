@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.build.identity import run_identity
-from lmlab.config.compose import Config, from_dict, plain
+from lmlab.config.compose import from_dict
+from lmlab.config.run_config import RunConfig
 from lmlab.design.manifest import Job, Manifest
 from lmlab.run_folder import FINISHED
 from lmlab.runs.execute import locate
@@ -46,7 +47,7 @@ class Driver:
         manifest: Manifest,
         folder: SweepFolder,
         texts: TextsByConfig,
-        device_of: Callable[[Config], Device],
+        device_of: Callable[[RunConfig], Device],
         pool: Pool,
         view: View,
         signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
@@ -132,14 +133,14 @@ class Driver:
         run, _ = locate(config, self._identity(config))
         task = Task(
             job, purposes, config, run, self.folder.job_file(job, "log"),
-            metric=self.manifest.metric, flops=run_flops(plain(config)),
+            metric=self.manifest.metric, flops=run_flops(config.as_dict()),
         )  # fmt: skip
         task.look()
         if task.state not in FINISHED:
             self.pool.attach(task)
         return task
 
-    def _identity(self, config: Config) -> dict[str, Any]:
+    def _identity(self, config: RunConfig) -> dict[str, Any]:
         return run_identity(config, self.texts.of(config), self.device_of(config))
 
     def _start_queued(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from lmlab.config.compose import Config
+from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError
 from lmlab.runs import auto_settings
 from lmlab.runtime.device import usable_cores
@@ -36,7 +36,7 @@ class Slot:
             pin_to_free_core()
 
 
-def find_slots(config: Config, jobs_per_device: int | str) -> list[Slot]:
+def find_slots(config: RunConfig, jobs_per_device: int | str) -> list[Slot]:
     """The places for jobs on this machine.
 
     Args:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from lmlab.config.compose import Config, to_yaml
+from lmlab.config.compose import to_yaml
+from lmlab.config.run_config import RunConfig
 from lmlab.run_folder import FINISHED
 from lmlab.runs.stacked.eligibility import stack_key
 from lmlab.storage.io import append_jsonl, atomic_write_text, read_jsonl
@@ -38,7 +39,7 @@ class StackingPool(LocalPool):
         self,
         slots: Sequence[Slot],
         folder: SweepFolder,
-        members_of: Callable[[Config], int],
+        members_of: Callable[[RunConfig], int],
         say: Callable[[str], None],
         way: Callable[[], Any] = worker_processes.context,
     ) -> None:

@@ -8,7 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
-from lmlab.config.compose import Config, from_dict
+from lmlab.config.compose import from_dict
+from lmlab.config.run_config import RunConfig
 from lmlab.design import fairness
 from lmlab.design.manifest import Manifest
 from lmlab.runs import auto_settings
@@ -106,7 +107,7 @@ def match_parameters(manifest: Manifest) -> Manifest:
 
 def _tell_plan(
     manifest: Manifest,
-    configs: list[Config],
+    configs: list[RunConfig],
     folder: SweepFolder,
     texts: TextsByConfig,
     slots: list[Slot],
@@ -134,7 +135,7 @@ def _tell_plan(
 
 
 def check_fairness(
-    manifest: Manifest, configs: list[Config], folder: SweepFolder, texts: TextsByConfig
+    manifest: Manifest, configs: list[RunConfig], folder: SweepFolder, texts: TextsByConfig
 ) -> None:
     """Count every arm, and print what the study can find. Raises :class:`ConfigError`."""
     prepared = [texts.of(config) for config in configs]

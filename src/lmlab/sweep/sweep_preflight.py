@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.build.identity import run_identity
-from lmlab.config.compose import Config, from_dict, plain
+from lmlab.config.compose import from_dict
+from lmlab.config.run_config import RunConfig
 from lmlab.errors import UserError
 from lmlab.preflight import machine_resources
 from lmlab.preflight.calibration import calibration_file, known_calibration
@@ -35,9 +36,9 @@ def beside(slot: Slot, slots: Sequence[Slot], jobs: int) -> int:
     return max(0, min(sharing, jobs) - 1)
 
 
-def as_job(config: Config, slot: Slot, others: int) -> Config:
+def as_job(config: RunConfig, slot: Slot, others: int) -> RunConfig:
     """The configuration as a job sees it: its GPU is the only one there, shared with others."""
-    content = plain(config)
+    content = config.as_dict()
     content["runtime"]["beside"] = others
     if slot.environment and ":" in config.runtime.device:
         content["runtime"]["device"] = "cuda"
@@ -45,7 +46,7 @@ def as_job(config: Config, slot: Slot, others: int) -> Config:
 
 
 def check_all(
-    configs: Sequence[Config],
+    configs: Sequence[RunConfig],
     texts: TextsByConfig,
     slots: Sequence[Slot],
     runs: int,
@@ -77,7 +78,7 @@ def check_all(
         refuse(configs[0], lacking_disk(configs[0], needed, free, "the sweep"))
 
 
-def is_finished(config: Config, texts: TextsByConfig) -> bool:
+def is_finished(config: RunConfig, texts: TextsByConfig) -> bool:
     """Whether the run of ``config`` needs nothing more."""
     device = auto_settings.build_device(config)
     run, _ = locate(config, run_identity(config, texts.of(config), device))
@@ -85,7 +86,7 @@ def is_finished(config: Config, texts: TextsByConfig) -> bool:
 
 
 def run_seconds(
-    configs: Sequence[Config], texts: TextsByConfig, slots: Sequence[Slot]
+    configs: Sequence[RunConfig], texts: TextsByConfig, slots: Sequence[Slot]
 ) -> list[float] | None:
     """Predict the time of each run, forked and with others beside it; None where unknown.
 
@@ -107,9 +108,9 @@ def run_seconds(
     return found
 
 
-def _measure_all(configs: Sequence[Config], slots: Sequence[Slot], at_once: int) -> None:
+def _measure_all(configs: Sequence[RunConfig], slots: Sequence[Slot], at_once: int) -> None:
     """Calibrate each new shape; where there are fewer than places, the last one several times."""
-    unknown: dict[Path, Config] = {}
+    unknown: dict[Path, RunConfig] = {}
     for config in configs:
         path = calibration_file(config, auto_settings.build_device(config))
         if not path.exists():
@@ -122,7 +123,7 @@ def _measure_all(configs: Sequence[Config], slots: Sequence[Slot], at_once: int)
         now, waiting = waiting[:at_once], waiting[at_once:]
         now += [now[-1]] * (at_once - len(now))
         processes = [
-            way.Process(target=_calibrate, args=(plain(config), slot))
+            way.Process(target=_calibrate, args=(config.as_dict(), slot))
             for config, slot in zip(now, _cycle(slots, len(now)), strict=True)
         ]
         for process in processes:

@@ -7,7 +7,7 @@ import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from lmlab.config.compose import Config
+from lmlab.config.run_config import RunConfig
 from lmlab.design.manifest import Job
 from lmlab.design.search import TrialOutcome, outcome_of
 from lmlab.run_folder import FINISHED, RunFolder
@@ -39,7 +39,7 @@ class Task:
 
     job: Job
     purposes: list[str]
-    config: Config
+    config: RunConfig
     run: RunFolder
     log: Path
     state: str = "queued"

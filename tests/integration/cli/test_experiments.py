@@ -80,7 +80,7 @@ def single(*argv: str) -> Any:
 
 
 def norm(config: Any) -> str:
-    return str(config.model.norm._target_).rpartition(".")[2]
+    return str(config.model.norm.target).rpartition(".")[2]
 
 
 BODY = "study: mine\nmodel:\n  norm: post\n  d_model: 64\noptim: sgd\ntraining:\n  steps: 77\n"
@@ -92,7 +92,7 @@ def test_a_body_chooses_from_groups_and_sets_values(conf: Path, choose: str) -> 
     config = single(choose)
     assert (config.study, config.training.steps, config.model.d_model) == ("mine", 77, 64)
     assert norm(config) == "PostRMSNorm"
-    assert config.optim._target_ == "lmlab.optim.sgd.sgd"
+    assert config.optim.target == "lmlab.optim.sgd.sgd"
     assert config.arm == "default"
 
 

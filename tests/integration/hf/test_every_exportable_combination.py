@@ -10,8 +10,9 @@ import torch
 
 import lmlab
 from lmlab.build import factory
-from lmlab.config.compose import Config, compose, plain, to_yaml
+from lmlab.config.compose import compose, to_yaml
 from lmlab.config.paths import conf_folder
+from lmlab.config.run_config import RunConfig
 from lmlab.export.folder import export_run
 from lmlab.hf import config_writer as hf_config
 from lmlab.hf.config_reader import read
@@ -53,7 +54,7 @@ KNOBS = [
 ]
 
 
-def make_run(folder: Path, config: Config) -> tuple[Transformer, Tokenizer]:
+def make_run(folder: Path, config: RunConfig) -> tuple[Transformer, Tokenizer]:
     """A run folder as if trained: every weight differs from every other, gains too."""
     model = factory.build_model(config).eval()
     generator = torch.Generator().manual_seed(1)
@@ -140,7 +141,7 @@ def test_padding_on_the_left_is_not_seen_by_our_own_class(tmp_path: Path) -> Non
 
 def test_which_class_serves_which_parts() -> None:
     def kind(*overrides: str) -> str:
-        return hf_config.to_hf(plain(compose([*SIZES, *overrides]).model), 48)["model_type"]
+        return hf_config.to_hf(compose([*SIZES, *overrides]).model.as_dict(), 48)["model_type"]
 
     assert kind() == "llama"
     assert kind("model.attention.qk_norm=true") == "qwen3"

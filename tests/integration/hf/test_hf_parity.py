@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from lmlab.build import factory
-from lmlab.config.compose import Config, compose
+from lmlab.config.compose import compose
+from lmlab.config.run_config import RunConfig
 from lmlab.nn.loss import cross_entropy
 from lmlab.optim.clip import clip_gradients
 
@@ -43,7 +44,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def llama(config: Config) -> torch.nn.Module:
+def llama(config: RunConfig) -> torch.nn.Module:
     """Hugging Face's model of the same shape with the weights of lmlab's."""
     model = config.model
     shape = transformers.LlamaConfig(
@@ -110,7 +111,7 @@ def batches(steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         yield torch.from_numpy(rows[:, :-1]), torch.from_numpy(rows[:, 1:])
 
 
-def losses_of_ours(config: Config) -> list[float]:
+def losses_of_ours(config: RunConfig) -> list[float]:
     model = factory.build_model(config)
     optimizer, schedule = factory.build_optimizer(config, model), factory.build_schedule(config)
     losses = []
@@ -126,7 +127,7 @@ def losses_of_ours(config: Config) -> list[float]:
     return losses
 
 
-def losses_of_theirs(config: Config) -> list[float]:
+def losses_of_theirs(config: RunConfig) -> list[float]:
     model = llama(config)
     matrices = [weight for weight in model.parameters() if weight.ndim >= 2]
     vectors = [weight for weight in model.parameters() if weight.ndim < 2]

@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 
 from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
-from lmlab.config.compose import compose, plain, register
+from lmlab.config.compose import compose, register
 from lmlab.config.paths import conf_folder
 from lmlab.errors import ConfigError
 
@@ -43,9 +43,9 @@ JOBS = [
 
 
 def test_each_job_is_composed_as_if_alone(launcher: LocalLauncher) -> None:
-    found = [plain(launcher.compose(job)) for job in JOBS]
+    found = [launcher.compose(job).as_dict() for job in JOBS]
     GlobalHydra.instance().clear()
-    assert found == [plain(compose(job)) for job in JOBS]
+    assert found == [compose(job).as_dict() for job in JOBS]
 
 
 def test_a_wrong_key_is_told_for_every_job(launcher: LocalLauncher) -> None:

@@ -125,6 +125,6 @@ def test_facts_are_those_of_the_model(overrides: list[str]) -> None:
 
     config = compose(overrides)
     facts = facts_of(config, prepare_data(config))
-    assert facts.parameters == factory.build_network(config).num_parameters()
+    assert facts.parameters == factory.build_network(config.model).num_parameters()
     assert facts.tokens == 20 * 4 * 16
     assert facts.evaluations == 3

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lmlab.config.compose import compose, plain
+from lmlab.config.compose import compose
 from lmlab.design.manifest import Manifest
 from lmlab.runs import auto_settings
 from lmlab.study.sweep_folder import SweepFolder
@@ -32,7 +32,7 @@ FAULTY = "model.ffn._target_=faults_for_test.Faulty"
 
 
 def threads_of(overrides: list[str]) -> Any:
-    return resolve_threads(plain(compose(overrides)))["runtime"]["threads"]
+    return resolve_threads(compose(overrides).as_dict())["runtime"]["threads"]
 
 
 def test_small_updates_get_a_thread_each(
@@ -44,7 +44,7 @@ def test_small_updates_get_a_thread_each(
     assert threads_of(auto) == 1
     assert threads_of([*auto, *large, "training.batch_size=32"]) == 6
     assert threads_of([*overrides, "runtime.threads=3"]) == 3, "what a person says stands"
-    content = resolve_threads(plain(compose(auto)))
+    content = resolve_threads(compose(auto).as_dict())
     assert resolve_threads(content) == content
 
 
@@ -114,7 +114,7 @@ class Starts:
 
 def test_the_longest_run_starts_first(overrides: list[str], tmp_path: Path) -> None:
     steps = [4, 12, 8]
-    arms = [plain(compose([*overrides, f"training.steps={number}"])) for number in steps]
+    arms = [compose([*overrides, f"training.steps={number}"]).as_dict() for number in steps]
     names = [f"steps-{number}" for number in steps]
     manifest = Manifest("s", "", arms, names, [[] for _ in arms])
     pool = Starts()

@@ -8,7 +8,7 @@ import pytest
 
 from lmlab.accounting.disk import run_bytes
 from lmlab.accounting.model_counts import count_model, count_optimizer
-from lmlab.config.compose import compose, plain
+from lmlab.config.compose import compose
 from lmlab.preflight.machine_resources import size_of
 from lmlab.runs.execute import execute
 
@@ -21,7 +21,7 @@ def test_a_run_takes_what_was_predicted(
 ) -> None:
     chosen = [*overrides, "model.d_model=128", "model.num_layers=3", *words]
     config = compose(chosen)
-    content = plain(config)
+    content = config.as_dict()
     model = count_model(content["model"])
     left, most = run_bytes(content, model, count_optimizer(content["optim"], model))
     taken = size_of(execute(config).run.path)

@@ -20,7 +20,7 @@ from lmlab.accounting.memory import (
 )
 from lmlab.accounting.model_counts import count_model
 from lmlab.accounting.textbook import Textbook
-from lmlab.config.compose import compose, plain
+from lmlab.config.compose import compose
 from lmlab.optim.counts import OptimizerCounts
 from lmlab.training.mixed_precision import Bf16Weights
 from lmlab.training.objective import in_chunks, of_logits
@@ -73,7 +73,7 @@ def test_activations_are_what_autograd_saves(
 
 def gpt2_xl(*words: str) -> dict[str, Any]:
     chosen = ["model=gpt2_xl", "model.ffn=silu", *words]
-    return dict(plain(compose(chosen))["model"])
+    return dict(compose(chosen).as_dict()["model"])
 
 
 def test_the_list_on_paper_is_the_formula() -> None:
@@ -94,7 +94,7 @@ def test_adamw_on_paper_for_gpt2_xl() -> None:
 
 
 def test_the_largest_batch_fits_and_one_more_does_not() -> None:
-    counted = count_model(plain(compose(["model=tiny"]))["model"])
+    counted = count_model(compose(["model=tiny"]).as_dict()["model"])
     optimizer = OptimizerCounts(2 * counted.parameters, None)
     how = Computing(precision="bf16", device="cuda")
     for passes in (1, 2):

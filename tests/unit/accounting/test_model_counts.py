@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lmlab.accounting.model_counts import count_model, count_optimizer
 from lmlab.accounting.target_counts import NotCounted, counts_of
-from lmlab.config.compose import compose, plain
+from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 from lmlab.nn.loss import cross_entropy
 
@@ -36,7 +36,7 @@ def test_flops_are_those_that_torch_counts_to_the_last(models: list[Any], every:
 
 
 def test_a_causal_kernel_executes_the_pairs_that_are_seen() -> None:
-    counted = count_model(plain(compose(["model=tiny"]))["model"])
+    counted = count_model(compose(["model=tiny"]).as_dict()["model"])
     scores = next(c for c in counted.components if c.name == "attention scores and mixing")
     for context in (1, 2, 7):
         seen = sum(1 for t in range(context) for s in range(context) if s <= t)
@@ -64,7 +64,7 @@ def test_a_causal_kernel_executes_the_pairs_that_are_seen() -> None:
 def test_known_figures(
     words: list[str], parameters: int, flops: int, shares: tuple[float, ...]
 ) -> None:
-    counted = count_model(plain(compose(words))["model"])
+    counted = count_model(compose(words).as_dict()["model"])
     assert counted.parameters == parameters
     assert counted.forward_flops() == flops
     groups = ("attention", "feed-forward", "head")
@@ -88,7 +88,7 @@ def test_optimizers_hold_what_they_are_counted_to(optim: str) -> None:
     from lmlab.build import factory
 
     config = compose(["model.d_model=16", "model.num_layers=2", f"optim={optim}"])
-    model = factory.build_network(config)
+    model = factory.build_network(config.model)
     optimizer = factory.build_optimizer(config, model)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter)
@@ -96,8 +96,8 @@ def test_optimizers_hold_what_they_are_counted_to(optim: str) -> None:
     optimizer.step()
     states = (value for state in optimizer.state.values() for value in state.values())
     held = sum(value.numel() for value in states if torch.is_tensor(value) and value.ndim)
-    counted = count_model(plain(config)["model"])
-    assert count_optimizer(plain(config)["optim"], counted).state == held
+    counted = count_model(config.as_dict()["model"])
+    assert count_optimizer(config.as_dict()["optim"], counted).state == held
 
 
 def test_torch_optimizers_hold_what_they_are_counted_to() -> None:

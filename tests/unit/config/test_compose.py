@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lmlab.config.compose import Config, compose, load_frozen, plain, to_yaml
+from lmlab.config.compose import compose, load_frozen, to_yaml
 from lmlab.config.paths import conf_folder
+from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError, DataError, UserError
 from lmlab.hf import config_writer as hf_config
 from lmlab.storage.io import write_json
@@ -39,7 +40,7 @@ def needed(group: str, option: str, folder: Path) -> list[str]:
     if group == "design":
         return ["design.question=why", "design.arms={one:['model.norm=rms']}"]
     if (group, option) == ("model", "imported"):
-        node = plain(compose(["model.vocab_size=300"]).model)
+        node = compose(["model.vocab_size=300"]).model.as_dict()
         write_json(folder / "config.json", hf_config.to_hf(node, d_ff=64))
         (folder / "model.safetensors").write_bytes(b"only hashed here")
         return [f"model.init.path={folder}"]
@@ -53,7 +54,7 @@ def test_every_option_composes_and_passes_the_gate(group: str, option: str, tmp_
     more = needed(group, option, tmp_path)
     dotted = compose([f"{group.replace('/', '.')}={option}", *more])
     slashed = compose([f"{group}={option}", *more])
-    assert plain(dotted) == {**plain(slashed), "arm": dotted.arm}
+    assert dotted.as_dict() == {**slashed.as_dict(), "arm": dotted.arm}
 
 
 @pytest.mark.parametrize(
@@ -82,11 +83,11 @@ def test_every_combination_of_parts_composes(choice: tuple[str, str, str]) -> No
 def test_models_have_their_published_shapes(model: str, sizes: tuple[int, ...]) -> None:
     found = compose([f"model={model}"]).model
     keys = ("vocab_size", "context_length", "d_model", "num_layers", "num_heads", "d_ff")
-    assert tuple(found[key] for key in keys) == sizes
+    assert tuple(getattr(found, key) for key in keys) == sizes
 
 
-def target(config: Config) -> str:
-    return str(config.model.norm._target_).rpartition(".")[2]
+def target(config: RunConfig) -> str:
+    return str(config.model.norm.target).rpartition(".")[2]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_choices_are_merged_and_the_later_wins(overrides: list[str], expected: s
 
 
 def test_seeds_follow_the_seed_unless_given() -> None:
-    assert plain(compose(["seed=3"]).seeds) == {"init": 3, "data": 3, "sampling": 3}
+    assert compose(["seed=3"]).seeds.as_dict() == {"init": 3, "data": 3, "sampling": 3}
     assert compose(["seed=3", "seeds.data=1"]).seeds.data == 1
 
 
@@ -173,7 +174,7 @@ def test_a_frozen_file_comes_back_whole(tmp_path: Path) -> None:
     config = compose(["model.norm=post", "training.micro_batch_size=4", "optim=sgd"])
     path = tmp_path / "frozen.yaml"
     path.write_text(to_yaml(config))
-    assert plain(load_frozen(path)) == plain(config)
+    assert load_frozen(path).as_dict() == config.as_dict()
 
 
 @pytest.mark.parametrize(

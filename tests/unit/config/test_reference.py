@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lmlab.config.compose import compose, plain
+from lmlab.config.compose import compose
 from lmlab.config.reference import page
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -24,7 +24,7 @@ def test_the_page_is_in_step() -> None:
 
 def test_the_page_knows_every_setting_of_the_default_run() -> None:
     text = page()
-    wanted = [key for key in keys(plain(compose([]))) if not key.endswith("_target_")]
+    wanted = [key for key in keys(compose([]).as_dict()) if not key.endswith("_target_")]
     missing = [key for key in wanted if f"| `{key}` |" not in text]
     assert [key for key in missing if not key.startswith("scale.")] == []
     assert "`lmlab.nn.norm.PreRMSNorm`" in text

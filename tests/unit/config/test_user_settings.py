@@ -52,7 +52,7 @@ def composed(*argv: str) -> object:
 def test_an_option_outside_is_chosen_like_one_inside(home: Path, word: str) -> None:
     for config in (compose([word]), composed(word)):
         assert config.model.norm == {"_target_": "my_norms_for_test.Mine", "eps": 1e-3}
-        assert type(build_network(config).final_norm).__name__ == "RMSNorm"
+        assert type(build_network(config.model).final_norm).__name__ == "RMSNorm"
 
 
 def test_a_wrong_name_lists_the_users_options_too(home: Path) -> None:

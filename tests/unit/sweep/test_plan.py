@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from lmlab.config.compose import compose, plain
+from lmlab.config.compose import compose
 from lmlab.design.comparison import Comparison
 from lmlab.run_folder import RunFolder
 from lmlab.sweep.plan import find_power
 
 
 def design_of(num_seeds: int) -> Comparison:
-    declared = plain(compose(["experiment=ablate_norm"]))["design"]
+    declared = compose(["experiment=ablate_norm"]).as_dict()["design"]
     declared.pop("_target_")
     return Comparison(**declared | {"num_seeds": num_seeds})
 

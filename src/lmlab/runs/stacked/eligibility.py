@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmlab.config.compose import Config, plain
+from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError
 from lmlab.storage.io import hash_json
 
@@ -18,18 +18,18 @@ AUTO_DEVICE, AUTO_D_MODEL = "cuda", 256
 AUTO_MEMBERS = 8
 
 
-def stack_key(config: Config) -> str:
+def stack_key(config: RunConfig) -> str:
     """A hash that runs share when they can be stacked: everything but what may differ.
 
     Free are the learning rate and all else of the optimizer and its schedule, the initial weights
     (their scheme too), and the seeds.
     """
-    content: dict[str, Any] = {k: v for k, v in plain(config).items() if k not in FREE}
+    content: dict[str, Any] = {k: v for k, v in config.as_dict().items() if k not in FREE}
     content["model"] = {k: v for k, v in content["model"].items() if k != "init"}
     return hash_json(content)
 
 
-def obstacle(config: Config, device_type: str) -> str | None:
+def obstacle(config: RunConfig, device_type: str) -> str | None:
     """What stands against stacking this run, for people; None where nothing does.
 
     Args:
@@ -38,18 +38,18 @@ def obstacle(config: Config, device_type: str) -> str | None:
     """
     if device_type not in DEVICES:
         return f"stacks run on {' and '.join(DEVICES)}, and this is {device_type}"
-    policy = plain(config)["runtime"].get("policy")
+    policy = config.as_dict()["runtime"].get("policy")
     if policy in BITWISE:
         return f"runtime.policy={policy} promises the bits of a run by itself"
     return None
 
 
-def may_stack(config: Config, device_type: str) -> bool:
+def may_stack(config: RunConfig, device_type: str) -> bool:
     """Whether this run may be part of a stack; its losses then differ in their last bits."""
     return obstacle(config, device_type) is None
 
 
-def members_at_once(config: Config, device_type: str, setting: int | str) -> int:
+def members_at_once(config: RunConfig, device_type: str, setting: int | str) -> int:
     """How many runs a stack of this sweep may hold; 1 where its runs train alone.
 
     Args:

@@ -11,7 +11,7 @@ import torch
 from lmlab.build import factory
 from lmlab.build.kernel_choice import use_kernels
 from lmlab.build.run_data import check_source, prepare_data
-from lmlab.config.compose import Config
+from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError
 from lmlab.nn.attention import naive_attention
 from lmlab.runs import auto_settings
@@ -24,7 +24,7 @@ from lmlab.runtime.signals import StopRequest
 from lmlab.training.cuda_graph import Compute, graphed
 
 
-def execute_all(configs: Sequence[Config]) -> list[Member]:
+def execute_all(configs: Sequence[RunConfig]) -> list[Member]:
     """Bring the runs of a stack to their ends, each from wherever it stands.
 
     Their number and order are those of the places, and belong to what makes a resumed stack equal
@@ -54,7 +54,7 @@ def execute_all(configs: Sequence[Config]) -> list[Member]:
     return members
 
 
-def _check(configs: Sequence[Config], device: Device) -> None:
+def _check(configs: Sequence[RunConfig], device: Device) -> None:
     problem = obstacle(configs[0], device.device.type)
     if problem is not None:
         raise ConfigError(f"these runs cannot be stacked: {problem}")
@@ -65,11 +65,11 @@ def _check(configs: Sequence[Config], device: Device) -> None:
         )
 
 
-def _shared(config: Config, size: int, device: Device) -> tuple[StackedParameters, Compute]:
+def _shared(config: RunConfig, size: int, device: Device) -> tuple[StackedParameters, Compute]:
     """What the runs have in common: the weights' memory, and the passes."""
     # Torch's attention has no stacked form on a CPU: one place after the other, where it is used.
     warnings.filterwarnings("ignore", message=".*batching rule")
-    template = factory.build_network(config).to(device.device)
+    template = factory.build_network(config.model).to(device.device)
     if device.device.type == "cuda":  # where stacked, torch's fused one gives other gradients
         template.attend_by(naive_attention)
     use_kernels(config, template, device)

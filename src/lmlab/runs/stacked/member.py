@@ -11,7 +11,7 @@ import torch
 from lmlab.build import factory
 from lmlab.build.identity import run_identity
 from lmlab.build.run_data import RunData
-from lmlab.config.compose import Config
+from lmlab.config.run_config import RunConfig
 from lmlab.console.logging import log_to_file
 from lmlab.errors import UserError
 from lmlab.preflight.run_preflight import RunPreflight
@@ -45,7 +45,7 @@ class Member:
         exit_code: as that of a run's own process, 0 where nothing was to be done.
     """
 
-    def __init__(self, config: Config, place: int, texts: RunData, device: Device) -> None:
+    def __init__(self, config: RunConfig, place: int, texts: RunData, device: Device) -> None:
         self.config, self.place = config, place
         self.texts, self.device = texts, device
         self.batch: Batch | None = None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from lmlab.config.compose import Config
+from lmlab.config.run_config import RunConfig
 from lmlab.runs import auto_settings
 from lmlab.runtime.device import Device
 from lmlab.runtime.precision import PLAIN_PRODUCTS, Policy
 
 
-def device_of(config: Config) -> Device:
+def device_of(config: RunConfig) -> Device:
     """What a settled configuration computes with; a GPU need not be here."""
     runtime = config.runtime
     if runtime.device == "cpu":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lmlab.build.identity import run_identity
-from lmlab.config.compose import from_dict, plain, to_yaml
+from lmlab.config.compose import from_dict, to_yaml
 from lmlab.storage.io import atomic_write_text
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.arm_costs import TextsByConfig
@@ -213,7 +213,7 @@ class SlurmPool:
         runs = []
         for number, task in enumerate(tasks):
             first = number - number % each
-            content = plain(task.config)
+            content = task.config.as_dict()
             content["runtime"]["beside"] = min(each, len(tasks) - first) - 1
             frozen = f"{number}.yaml"
             atomic_write_text(submission.folder / frozen, to_yaml(from_dict(content)))

@@ -213,7 +213,7 @@ def test_a_compiled_run_has_it_on_a_cpu(
     policy: str, compile: bool, own: bool, tmp_path: Path
 ) -> None:
     config = compose(["scale=smoke", f"output_root={tmp_path}"])
-    network = build_network(config)
+    network = build_network(config.model)
     device = Device(torch.device("cpu"), Policy(policy), compile=compile, threads=1)
     gradients = build_gradients(config, network, device)
     model = network if policy != "bf16" else gradients.working.model  # type: ignore[union-attr]

@@ -126,7 +126,7 @@ def test_a_layer_is_compiled_in_one_piece(medium: None, num_kv_heads: int) -> No
 @pytest.mark.parametrize(("policy", "kept"), [("exact", False), ("fast", True)])
 def test_all_but_exact_have_it_on_a_cpu(policy: str, kept: bool) -> None:
     config = compose(["scale=smoke"])
-    network = build_network(config)
+    network = build_network(config.model)
     device = Device(torch.device("cpu"), Policy(policy), compile=False, threads=1)
     build_gradients(config, network, device)
     layers = [part for part in network.modules() if isinstance(part, CausalSelfAttention)]

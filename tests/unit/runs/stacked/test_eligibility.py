@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmlab.config.compose import compose, from_dict, plain
+from lmlab.config.compose import compose, from_dict
 from lmlab.errors import ConfigError
 from lmlab.runs.stacked.eligibility import members_at_once, stack_key
 
@@ -48,7 +48,7 @@ def test_stacks_are_chosen_where_they_pay(overrides: list[str]) -> None:
 
 
 def test_a_policy_of_exact_bits_is_never_stacked(overrides: list[str]) -> None:
-    content = plain(compose(overrides))
+    content = compose(overrides).as_dict()
     content["runtime"]["policy"] = "exact"
     assert members_at_once(from_dict(content), "cuda", "auto") == 1
     with pytest.raises(ConfigError, match=r"runtime\.policy=exact"):

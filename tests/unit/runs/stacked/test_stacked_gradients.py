@@ -23,7 +23,7 @@ def models(overrides: list[str]) -> list[Transformer]:
     config = compose(overrides)
     found = []
     for seed in range(SIZE):
-        network = factory.build_network(config)
+        network = factory.build_network(config.model)
         instantiate(config.model.init)(network, seed=seed)
         found.append(network)
     return found

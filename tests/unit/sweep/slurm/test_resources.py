@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lmlab.config.compose import compose, from_dict, plain
+from lmlab.config.compose import compose, from_dict
 from lmlab.errors import ConfigError
 from lmlab.runs import auto_settings
 from lmlab.sweep.slurm.job_device import device_of
@@ -15,7 +15,7 @@ from lmlab.sweep.slurm.resources import Requests, Resources
 
 def settled(resources: dict[str, Any], *overrides: str, arms_per_job: int = 1) -> dict[str, Any]:
     requests = Requests(Resources.of(resources), {}, arms_per_job)
-    return requests.settle(plain(compose(overrides)), "arm")
+    return requests.settle(compose(overrides).as_dict(), "arm")
 
 
 @pytest.mark.parametrize(
