@@ -59,6 +59,7 @@ lint: $(VENV)/.installed ## check format, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/.installed ## format the code and mend what lint can mend
 	@$(BIN)/ruff format .
