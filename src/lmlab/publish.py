@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from lmlab.console.command_line import run_main
-from lmlab.demos import CONTENTS
+from lmlab.demos import CONTENTS_FILE
 from lmlab.errors import DataError, UserError
 from lmlab.storage.io import atomic_write_bytes, make_folder, read_json
 
@@ -30,8 +30,8 @@ def publish(study_folder: Path, target: Path) -> list[str]:
         DataError: there is no study, it has no manifest, or the write-up of another one stands in
             ``target``.
     """
-    if (study_folder / CONTENTS).exists():
-        return _copy_exhibit(study_folder, target)
+    if (study_folder / CONTENTS_FILE).exists():
+        return _copy_demo(study_folder, target)
     from lmlab.study.run_records import load_study, write_compact
     from lmlab.study.write_report import write_report_of
 
@@ -45,8 +45,8 @@ def publish(study_folder: Path, target: Path) -> list[str]:
     return write_report_of(load_study(records), target, markdown="README.md")
 
 
-def _copy_exhibit(folder: Path, target: Path) -> list[str]:
-    contents = read_json(folder / CONTENTS)
+def _copy_demo(folder: Path, target: Path) -> list[str]:
+    contents = read_json(folder / CONTENTS_FILE)
     _refuse_another(target, contents["title"])
     make_folder(target)
     for name in contents["files"]:

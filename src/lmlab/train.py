@@ -20,7 +20,7 @@ def train(config: RunConfig) -> int:
     """Bring the run of ``config`` to its end; draw and print it. Returns the exit code."""
     if config.exhibit is not None:
         refuse_several("an exhibit")
-        return show_exhibit(config)
+        return run_demo(config)
     # Torch takes seconds to import: mistakes in the configuration are told before.
     with _without_collection():
         import torch._dynamo  # noqa: F401  the first optimizer would import it, more slowly
@@ -52,16 +52,16 @@ def _without_collection() -> Iterator[None]:
         gc.enable()
 
 
-def show_exhibit(config: RunConfig) -> int:
+def run_demo(config: RunConfig) -> int:
     """Make the exhibit that ``config`` chooses, and print its tables. Returns the exit code."""
     from lmlab.console.logging import log_to_stderr
-    from lmlab.demos.write_demo import write
+    from lmlab.demos.write_demo import write_demo
 
     assert config.exhibit is not None
     log_to_stderr()
     exhibit = instantiate(config.exhibit, config=config)
     command = shlex.join(["python", "-m", "lmlab.train", *sys.argv[1:]])
-    paths = write(exhibit, Path(config.output_root) / config.study, command)
+    paths = write_demo(exhibit, Path(config.output_root) / config.study, command)
     print(paths[0].read_text("utf-8"))
     print(f"report: {paths[1]}")
     return 0

@@ -91,7 +91,11 @@ def _option_rows(group: str, path: Path, target: str | None) -> Iterator[tuple[s
         name = key.rpartition(".")[2]
         seen.update(key.split("."))
         yield f"{prefix.replace('/', '.')}{key}", value, comment or known.get(name, "")
-    signature = read_signature(target) if target and target.startswith("lmlab.") else None
+    signature = (
+        read_signature(target)
+        if target and target.startswith(("lmlab.", "lmlab_studies."))
+        else None
+    )
     hidden = SUPPLIED.get(group.replace("/", "."), ())
     for name, parameter in signature.parameters.items() if signature else ():
         free = name not in seen and name not in hidden

@@ -34,7 +34,7 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "exhibit": ("config",),
 }
 _MAY_BE_ABSENT = ("design", "exhibit")
-_TRUSTED = ("lmlab.", "torch.optim.")
+_TRUSTED = ("lmlab.", "lmlab_studies.", "torch.optim.")
 
 
 def check_trunk(config: dict[str, Any], kind: type = RunConfig, prefix: str = "") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CONTENTS = "exhibit.json"  # lists the files of an exhibit that was written
+CONTENTS_FILE = "exhibit.json"  # lists the files of a written demo
 
 
 @dataclasses.dataclass(frozen=True)

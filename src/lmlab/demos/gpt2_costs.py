@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lmlab.accounting.cost_report import Question, account
 from lmlab.accounting.tables import Table, comparison, tables_of
-from lmlab.accounting.textbook import GIGABYTE, Textbook
+from lmlab.accounting.textbook import GIGABYTE
 from lmlab.accounting.units import duration, parse_bytes, parse_flops
 from lmlab.config.compose import compose
 from lmlab.demos import Demo, Section
@@ -67,7 +67,6 @@ def accounting(
             _adamw(largest, sizes[largest], question),
             _kept(largest, question),
             _duration(largest, _count([f"model={largest}", *run], question)),
-            _earlier(largest, sizes[largest], question),
         ],
         limits=[
             "Norms, activations and the softmax cost time, but few FLOPs, and are not counted.",
@@ -207,26 +206,3 @@ def _duration(name: str, found: Mapping[str, Any]) -> Section:
         f"{time['step_seconds']:,.0f} s an update, {duration(time['run_seconds'])} in all."
     ]
     return Section(f"How long {name} trains", text)
-
-
-def _earlier(name: str, found: Mapping[str, Any], question: Question) -> Section:
-    """Figures of an earlier write-up of the same questions, beside these."""
-    assert question.memory is not None
-    paper = Textbook(
-        found["sizes"]["vocab_size"], found["sizes"]["context_length"],
-        found["sizes"]["num_layers"], found["sizes"]["d_model"], found["sizes"]["num_heads"],
-    )  # fmt: skip
-    old = dataclasses.replace(paper, block_terms=19)
-    rows = [
-        ["activations of B T D a layer", "19", "16",
-         "the rows of the list sum to 2 + 3 + 1 + 1 + 4 + 4 + 1"],
-        [f"activations of one sequence of {name}", f"{old.bytes_a_sequence / GIGABYTE:.2f} GB",
-         f"{paper.bytes_a_sequence / GIGABYTE:.2f} GB", "follows from the line above"],
-        [f"sequences in {question.memory / GIGABYTE:g} GB", "18",
-         str(paper.largest_batch(question.memory)),
-         f"({question.memory / GIGABYTE:g} - {paper.fixed_bytes / GIGABYTE:.2f}) / "
-         f"{paper.bytes_a_sequence / GIGABYTE:.2f}; with 19 too it would be "
-         f"{old.largest_batch(question.memory)}"],
-    ]  # fmt: skip
-    return Section("An earlier write-up", ["Where an earlier write-up of these questions differs."],
-                   ["figure", "there", "here", "why"], rows)  # fmt: skip

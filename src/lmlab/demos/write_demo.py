@@ -10,7 +10,7 @@ import matplotlib
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
-from lmlab.demos import CONTENTS, Demo
+from lmlab.demos import CONTENTS_FILE, Demo
 from lmlab.storage.io import atomic_write_text, write_json
 from lmlab.study.figure_style import save
 from lmlab.study.markdown import table_lines
@@ -41,7 +41,7 @@ aria-label="{{ section.heading }}"><table><thead><tr>
 """
 
 
-def write(exhibit: Demo, folder: Path, command: str) -> list[Path]:
+def write_demo(exhibit: Demo, folder: Path, command: str) -> list[Path]:
     """Write ``report.md``, ``report.html``, figures, and ``exhibit.json`` that lists them.
 
     The same exhibit gives the same bytes. Returns the paths in this order, the list last.
@@ -69,8 +69,8 @@ def write(exhibit: Demo, folder: Path, command: str) -> list[Path]:
     atomic_write_text(paths[0], "\n".join(lines) + "\n")
     atomic_write_text(paths[1], html)
     contents = {"title": exhibit.title, "command": command, "files": [path.name for path in paths]}
-    write_json(folder / CONTENTS, contents)
-    return [*paths, folder / CONTENTS]
+    write_json(folder / CONTENTS_FILE, contents)
+    return [*paths, folder / CONTENTS_FILE]
 
 
 def _inline(figure: Figure) -> str:

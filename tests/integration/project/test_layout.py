@@ -35,7 +35,9 @@ def place(path: Path) -> str:
 
 
 def modules() -> list[Path]:
-    return sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+    folders = (PACKAGE, ROOT / "src" / "lmlab_studies")
+    files = (path for folder in folders for path in folder.rglob("*.py"))
+    return sorted(path for path in files if path.name != "__init__.py")
 
 
 def test_the_root_holds_the_commands_and_nothing_else() -> None:
@@ -63,9 +65,10 @@ def test_no_function_is_too_long(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(UNIT.rglob("test_*.py")), ids=place)
 def test_a_unit_test_lies_where_its_module_does(path: Path) -> None:
     below = path.relative_to(UNIT)
+    package = ROOT / "src" if below.parts[0] == "lmlab_studies" else PACKAGE
     name = below.name.removeprefix("test_")
-    assert (PACKAGE / below.parent / name).is_file() or (
-        PACKAGE / below.parent / name.removesuffix(".py") / "__init__.py"
+    assert (package / below.parent / name).is_file() or (
+        package / below.parent / name.removesuffix(".py") / "__init__.py"
     ).is_file()
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from lmlab import publish, report, status
 from lmlab.demos import Demo
-from lmlab.demos.write_demo import write
+from lmlab.demos.write_demo import write_demo
 from lmlab.design.manifest import Job, Manifest
 from lmlab.errors import ConfigError
 from lmlab.run_folder import RunFolder
@@ -227,7 +227,7 @@ def test_another_studys_write_up_is_kept(
 ) -> None:
     target = tmp_path / "pub"
     exhibit = tmp_path / "outputs" / "bowl_walk"
-    write(Demo("bowl_walk", "Which way?", []), exhibit, "python -m lmlab.train")
+    write_demo(Demo("bowl_walk", "Which way?", []), exhibit, "python -m lmlab.train")
     other = tmp_path / "outputs" / "other"
     shutil.copytree(finished, other)
     for path in (other / "sweeps").glob("*/manifest.json"):

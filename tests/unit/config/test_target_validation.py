@@ -66,7 +66,7 @@ def targets() -> list[str]:
     for path in conf_folder().rglob("*.yaml"):
         for line in path.read_text().splitlines():
             key, _, value = line.partition(":")
-            if key.strip() == "_target_" and value.strip().startswith("lmlab."):
+            if key.strip() == "_target_" and value.strip().startswith(("lmlab.", "lmlab_studies.")):
                 found.add(value.strip())
     return [*sorted(found), "torch.optim.AdamW", "torch.optim.SGD", "torch.optim.adam.Adam"]
 

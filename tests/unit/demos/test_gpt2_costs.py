@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lmlab.build.instantiate import instantiate
 from lmlab.config.compose import compose
-from lmlab.demos.write_demo import write
+from lmlab.demos.write_demo import write_demo
 
 KEPT = Path(__file__).parents[3] / "experiments" / "accounting" / "README.md"
 
@@ -16,7 +16,7 @@ def test_the_write_up_is_what_its_command_makes(tmp_path: Path) -> None:
     config = compose(["experiment=accounting"])
     exhibit = instantiate(config.exhibit, config=config)
     command = re.findall(r"^    (python -m .*)$", KEPT.read_text("utf-8"), flags=re.M)[-1]
-    made = write(exhibit, tmp_path, command)[0].read_text("utf-8")
+    made = write_demo(exhibit, tmp_path, command)[0].read_text("utf-8")
     assert made == KEPT.read_text("utf-8")
 
 
@@ -26,6 +26,6 @@ def test_it_has_the_figures_to_agree_with() -> None:
         "190,460,160", "349,630,365,696", "505,629,696", "1,033,109,504,000", "1,072,469,760",
         "2,257,754,521,600", "2,127,057,600", "4,513,336,524,800", "149,522,795,724,800",
         "22,696,448", "9,533,652,992", "26.17 GB + 15.31 GB x B", "1,422 s an update",
-        "6,583.6 days", "| 18 | 3 |", "| 19 | 16 |",
+        "6,583.6 days",
     ):  # fmt: skip
         assert figure in told, figure

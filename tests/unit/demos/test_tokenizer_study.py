@@ -10,7 +10,7 @@ import pytest
 from lmlab.config.compose import compose
 from lmlab.demos import tokenizer_measures as measures
 from lmlab.demos.tokenizer_study import tokenizer_study
-from lmlab.demos.write_demo import write
+from lmlab.demos.write_demo import write_demo
 from lmlab.errors import ConfigError, DataError
 from lmlab.tokenizer import Tokenizer, utf8
 
@@ -97,7 +97,7 @@ def test_the_study_on_two_small_texts(texts: list[str], tmp_path: Path) -> None:
     assert overlap[0][:4] == ["low 265", "low 270", "8", "100.0%"]
     home = Tokenizer.load(tmp_path / "outputs" / "tokenizer" / "tokenizers" / "low-270")
     assert home.vocab_size == 270
-    page = {path.name for path in write(exhibit, tmp_path / "page", "command")}
+    page = {path.name for path in write_demo(exhibit, tmp_path / "page", "command")}
     assert {"report.md", "report.html", "compression.png", "phases.svg", "lengths.png"} <= page
 
 

@@ -1,0 +1,1 @@
+"""Demos of single questions, built on lmlab; no module of lmlab imports this package."""
