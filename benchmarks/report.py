@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shlex
 import sys
@@ -11,7 +10,9 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from lmlab.runtime.processor import cpu_name, usable_cores
+
+CORES = usable_cores()
 
 
 class Report:
@@ -50,12 +51,7 @@ def command() -> str:
 
 def machine(device: str = "cpu") -> str:
     """GPU where there is one, processor, cores and system, without the machine's name."""
-    processor = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.split(":")[1].strip()
-    told = f"{processor}, {CORES} usable cores, {platform.system()}"
+    told = f"{cpu_name()}, {CORES} usable cores, {platform.system()}"
     if device.startswith("cuda"):
         import torch
 

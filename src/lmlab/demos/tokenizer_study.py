@@ -14,11 +14,10 @@ from lmlab.demos import tokenizer_measures as measures
 from lmlab.demos.tokenizer_job import TokenizerResult, measure
 from lmlab.demos.tokenizer_measures import Estimate
 from lmlab.errors import ConfigError
-from lmlab.preflight.machine_resources import processor
+from lmlab.runtime.processor import cpu_name, usable_cores
 from lmlab.runtime.provenance import provenance
 from lmlab.storage.io import make_folder
 from lmlab.tokenizer import Tokenizer
-from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.kernels.library import load
 
 _LONGEST = 10
@@ -161,7 +160,7 @@ def _machine() -> str:
     made = provenance()
     commit = (made["code"]["commit"] or "of no checkout")[:12]
     return (
-        f"Measured on {processor()}, {usable_cores()} cores, with Python {made['python']}, regex "
+        f"Measured on {cpu_name()}, {usable_cores()} cores, with Python {made['python']}, regex "
         f"{made['versions']['regex']} and lmlab {made['versions']['lmlab']} ({commit})."
     )
 

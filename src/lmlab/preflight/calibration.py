@@ -9,8 +9,8 @@ import torch
 
 from lmlab.build.identity import NUMERICS_VERSIONS
 from lmlab.config.run_config import RunConfig
-from lmlab.preflight import machine_resources
 from lmlab.runtime.device import Device
+from lmlab.runtime.processor import cpu_name
 from lmlab.storage.io import hash_json, read_json, write_json
 
 FORMAT_VERSION = 1
@@ -58,8 +58,7 @@ def shape_key(config: RunConfig, device: Device) -> str:
             "batch": [config.training.batch_size, config.training.micro_batch_size],
             "validation": config.validation.batch_size,
             "samples": len(config.samples.prompts) * config.samples.count,
-            "device": device.identity()
-            | {"name": device.name(), "cpu": machine_resources.processor()},
+            "device": device.identity() | {"name": device.name(), "cpu": cpu_name()},
             "beside": config.runtime.beside,
         }
     )

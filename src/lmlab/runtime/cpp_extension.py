@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lmlab.errors import ConfigError
+from lmlab.runtime.processor import cpu_info
 from lmlab.storage.io import hash_json, make_folder
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-Wno-psabi")
@@ -49,7 +50,7 @@ def build_library(source: Path, folder: Path, macros: Mapping[str, int]) -> ctyp
         )
     command = [compiler, *FLAGS, *(f"-D{name}={value}" for name, value in macros.items())]
     texts = [path.read_text("utf-8") for path in (source, *sorted(source.parent.glob("*.h")))]
-    made_from = [texts, command, _told_by(compiler), _processor()]
+    made_from = [texts, command, _told_by(compiler), platform.machine(), cpu_info()]
     library = folder / f"{source.stem}-{hash_json(made_from)[:24]}.so"
     if not library.exists():
         make_folder(folder)
@@ -73,13 +74,3 @@ def _told_by(compiler: str) -> str:
     return subprocess.run(
         [compiler, "--version"], capture_output=True, text=True, check=False
     ).stdout
-
-
-def _processor() -> list[str]:
-    """What a processor can do, since a library made for one may not run on another."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return [platform.machine(), platform.processor()]
-    keys = ("flags", "Features", "model name", "CPU part")
-    return sorted({line for line in lines if line.startswith(keys)})

@@ -11,6 +11,7 @@ import torch
 from lmlab.errors import ConfigError
 from lmlab.runtime.malloc import keep_freed_memory
 from lmlab.runtime.precision import Policy, resolve_policy
+from lmlab.runtime.processor import usable_cores
 
 # Dense bf16 peak of one device in FLOP/s, from the makers' data sheets (without sparsity).
 # Longer names come first where one is a part of another.
@@ -130,13 +131,6 @@ def resolve_place(device: str, key: str = "runtime.device") -> torch.device:
             f"choose one of these or leave {key}=auto"
         )
     return torch.device(device)
-
-
-def usable_cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ import torch
 from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError
 from lmlab.runs import auto_settings
-from lmlab.runtime.device import usable_cores
+from lmlab.runtime.processor import usable_cores
 from lmlab.sweep.cpu_affinity import pin_to_free_core
 
 

@@ -11,7 +11,8 @@ import copy
 from typing import Any
 
 from lmlab.accounting.model_counts import update_flops
-from lmlab.runtime.device import resolve_place, usable_cores
+from lmlab.runtime.device import resolve_place
+from lmlab.runtime.processor import usable_cores
 
 # About what a core computes in a second. Smaller updates gain little from a second thread, and
 # a run a core uses the whole machine.

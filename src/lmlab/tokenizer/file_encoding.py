@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lmlab.errors import DataError
+from lmlab.runtime.processor import usable_cores
 from lmlab.storage.io import reading
 from lmlab.tokenizer.buffers import Memory
-from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.kernel_encoder import PADDING, Encoded, Tables, Worker
 from lmlab.tokenizer.utf8 import not_utf8
 

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from lmlab.console.progress_bar import progress
+from lmlab.runtime.processor import usable_cores
 from lmlab.storage.io import reading
 from lmlab.tokenizer.buffers import address
-from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.kernels import word_state as at
 from lmlab.tokenizer.kernels.classes import class_table
 from lmlab.tokenizer.kernels.kinds import KINDS

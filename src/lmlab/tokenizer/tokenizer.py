@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmlab.errors import DataError
+from lmlab.runtime.processor import usable_cores
 from lmlab.storage.io import hash_json
 from lmlab.tokenizer import parsed_cache, serialization, vocabulary
-from lmlab.tokenizer.cores import usable_cores
 from lmlab.tokenizer.kernels import library
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN, KINDS
 from lmlab.tokenizer.parsed_cache import Checked

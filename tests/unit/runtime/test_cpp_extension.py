@@ -43,8 +43,8 @@ def test_each_kind_of_processor_has_its_own(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Machines of a cluster share a folder, and not always an instruction set."""
-    for kind in (["flags: avx2"], ["flags: avx2 avx512f"]):
-        monkeypatch.setattr(cpp_extension, "_processor", lambda kind=kind: kind)
+    for kind in ({"flags": "avx2"}, {"flags": "avx2 avx512f"}):
+        monkeypatch.setattr(cpp_extension, "cpu_info", lambda kind=kind: kind)
         build_library(source, tmp_path / "kernels", {"FACTOR": 2})
     assert len(list((tmp_path / "kernels").iterdir())) == 2
 

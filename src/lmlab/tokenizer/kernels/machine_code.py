@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lmlab.runtime.processor import cpu_info
+
 Kernel = Callable[..., int]
 OBJECT, LIBRARY = "object", "library"
 
@@ -118,21 +120,12 @@ def made_by() -> tuple[str, ...]:
     found = importlib.util.find_spec("llvmlite")
     assert found is not None and found.origin is not None
     version = (Path(found.origin).parent / "_version.py").read_text("utf-8")
-    return version, *(_told_by_linux() or _told_by_llvm())
+    # Linux describes the CPU without LLVM, which takes a while to load.
+    described = tuple(f"{key}: {value}" for key, value in cpu_info().items())
+    return version, *(described or _target())
 
 
-def _told_by_linux() -> tuple[str, ...]:
-    """What the first core can do; LLVM would have to be loaded to say so."""
-    keys = ("flags", "Features", "model name", "CPU part")
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            lines = iter(lambda: file.readline().rstrip("\n"), "")
-            return tuple(line for line in lines if line.startswith(keys))
-    except OSError:
-        return ()
-
-
-def _told_by_llvm() -> tuple[str, ...]:
+def _target() -> tuple[str, ...]:
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features().flatten()
@@ -144,7 +137,7 @@ def _target_machine() -> Any:
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    triple, name, features = _told_by_llvm()
+    triple, name, features = _target()
     return llvm.Target.from_triple(triple).create_target_machine(
         cpu=name, features=features, opt=3, reloc="pic", codemodel="jitdefault", jit=True
     )

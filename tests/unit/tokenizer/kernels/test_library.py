@@ -34,7 +34,7 @@ def add(left, right):
 """
 
 
-NEEDED = ("__init__.py", "errors.py", "io.py", "native.py", "tokenizer", "user_cache.py")
+NEEDED = ("__init__.py", "errors.py", "runtime", "storage", "tokenizer")
 LINKS = sys.platform == "linux" and find_compiler() is not None
 
 
@@ -168,11 +168,9 @@ def test_what_this_llvm_cannot_read_is_written_anew(package: Path, tmp_path: Pat
     copy = package / "lmlab" / "tokenizer" / "kernels"
     shutil.copytree(Path(library.__file__).parent / "ir", copy / "ir")
     spoil = """
-from lmlab import user_cache
-from lmlab.runtime.cpp_extension import find_compiler
-from lmlab.tokenizer.kernels import intermediate
-found = intermediate.Program({"add": ["i64", "i64"]}, "define i64 @add(strange")
-intermediate.ship("sums", found)
+from lmlab.tokenizer.kernels import llvm_ir
+found = llvm_ir.Program({"add": ["i64", "i64"]}, "define i64 @add(strange")
+llvm_ir.ship("sums", found)
 """
     told, errors = run(package, tmp_path / "cache", spoil + PROGRAM)
     assert told["loaded"] == "42"
