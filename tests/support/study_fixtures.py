@@ -16,7 +16,7 @@ from lmlab.config.compose import compose
 from lmlab.design.comparison import Comparison
 from lmlab.design.fairness import ArmCosts
 from lmlab.design.manifest import Job, Manifest
-from lmlab.design.search import TrialOutcome, outcome_of
+from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.run_folder import RunFolder
 from lmlab.study.sweep_folder import SweepFolder
 
@@ -72,15 +72,15 @@ def carry_out(manifest: Manifest, root: Path, most_runs: int, fail: str = "") ->
     facts = ArmCosts(1000, 2000, 64000, 1000, 4, 16, 512, 11, "d" * 64, "t" * 64, 64)
     sweep.write_facts({arm: facts.as_dict() for arm in manifest.names})
     outcomes: dict[Job, TrialOutcome] = {}
-    while fresh := [job for job in manifest.jobs(outcomes) if job not in outcomes]:
-        wanted = manifest.jobs(outcomes)
+    while fresh := [job for job in manifest.required_jobs(outcomes) if job not in outcomes]:
+        wanted = manifest.required_jobs(outcomes)
         for job in fresh:
-            content = manifest.config_of(job)
+            content = manifest.job_config(job)
             run = RunFolder(root / content["study"] / content["arm"] / f"seed{job.seed}")
             sweep.note(job, wanted[job], run)
             if len(outcomes) < most_runs:
                 losses = write_run(run, job, job.name == fail)
-                outcomes[job] = outcome_of(str(run.status()["status"]), losses)
+                outcomes[job] = outcome_from_losses(str(run.status()["status"]), losses)
         if len(outcomes) >= most_runs or not all(o.is_final for o in outcomes.values()):
             break
     return sweep.study

@@ -18,7 +18,7 @@ from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import RunConfig
 from lmlab.config.user_settings import search_path
 from lmlab.design.comparison import Comparison
-from lmlab.design.manifest import Manifest, at_equal_tokens
+from lmlab.design.manifest import Manifest, match_tokens
 from lmlab.errors import ConfigError
 from lmlab.runtime.launch_env import refuse_several
 
@@ -84,7 +84,7 @@ class Sweeper(BasicSweeper):
         if not design.hold_tokens:
             return manifest
         reference = manifest.arms[manifest.names.index(design.baseline or manifest.names[0])]
-        arms = [at_equal_tokens(content, reference) for content in manifest.arms]
+        arms = [match_tokens(content, reference) for content in manifest.arms]
         return dataclasses.replace(manifest, arms=arms)
 
 

@@ -1,1 +1,1 @@
-"""What a study is: its arms, what they hold fixed, its seeds, and which runs it needs."""
+"""What a study declares: its arms, what they hold fixed, its seeds, and the runs it requires."""

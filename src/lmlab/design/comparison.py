@@ -6,57 +6,57 @@ import dataclasses
 import re
 from typing import Any
 
-from lmlab.errors import ConfigError, did_you_mean
+from lmlab.errors import Check, ConfigError, check_settings, suggestion
 
-# Seeds of different use are disjoint: a learning rate is never judged on the seeds that chose it.
+# Tuning and evaluation never share a seed: no learning rate is judged on the seeds that chose it.
 FIRST_TUNING_SEED = 1000
 FIRST_REPLICATE_SEED = 2000
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,60}")
+_ARM_NAME = re.compile(r"[A-Za-z0-9._-]{1,60}")
 QUANTITIES = (
     "parameters", "flops", "tokens", "batches", "context", "evaluation", "data", "tokenizer",
 )  # fmt: skip
 
-# What runs may be compared in, and its unit; each is a key of a validation row.
-METRICS = {"loss": "nats a token", "bits_per_byte": "bits a byte"}
+# Metrics to compare runs by, with their units; each is a key of a validation row.
+METRICS = {"loss": "nats per token", "bits_per_byte": "bits per byte"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """A study in which arms are compared with a baseline.
+    """A study that compares arms with a baseline.
 
     Attributes:
-        question: what the study asks, for its report.
-        arms: for each arm the overrides that make it, the baseline's among them.
-        baseline: the arm that all others are compared with; None compares nothing.
-        replicate: name of an arm to add that is the baseline on other seeds; None for none. Its
-            verdict must be "no difference": a check of the study itself.
-        lr: ``search`` finds each arm's own best learning rate on seeds of their own, ``fixed``
-            takes the one that is configured.
+        question: the question that the report answers.
+        arms: the overrides of each arm, including the baseline.
+        baseline: the arm that all others are compared with; None for no comparison.
+        replicate: name of an additional arm that repeats the baseline on other seeds; None for
+            none. Its verdict must be "no difference", which checks the study itself.
+        lr: ``search`` tunes the learning rate of each arm on separate seeds, ``fixed`` uses the
+            configured one.
         lr_factor: ratio of neighbouring rates on the coarse grid of the search.
-        edge_ratio: the divergence edge is known when the least rate that diverged is at most so
-            many times the largest that trained.
-        at_baseline_lr: also compare each arm at the baseline's best rate.
-        num_seeds: runs that judge an arm; the first is the configured ``seed``.
-        num_tuning_seeds: runs at each rate of the search.
-        extra_seeds: more runs for arms that the first seeds leave undecided, added once.
-        hold_tokens: set each arm's steps such that it sees as many tokens as the baseline.
-        solve_d_ff: where an arm's parameters lie outside the tolerance, set its ``model.d_ff`` such
-            that they match the baseline's.
+        edge_ratio: the search for the divergence edge ends when the lowest diverging rate is at
+            most this many times the highest rate that trains.
+        at_baseline_lr: also compare each arm at the best learning rate of the baseline.
+        num_seeds: runs per arm for the verdict; the first uses the configured ``seed``.
+        num_tuning_seeds: runs per learning rate of the search.
+        extra_seeds: additional runs, granted once to arms that the first seeds leave undecided.
+        hold_tokens: set the steps of each arm to process as many tokens as the baseline.
+        solve_d_ff: where the parameters of an arm are outside the tolerance, set its
+            ``model.d_ff`` to match those of the baseline.
         tolerance: relative difference from the baseline that counts as equal, by quantity:
-            ``parameters``, ``flops`` (a token), ``tokens``, ``evaluation`` tokens.
-        allow: quantities that may differ, marked in the report: those above, ``batches``,
-            ``context``, ``data``, ``tokenizer``.
-        margin: differences up to this much count as none.
-        alpha: chance of any false better or worse in the study.
-        power: chance of finding the difference that the plan promises to find.
-        expected_sd: of a run's final metric over seeds, for the plan; earlier runs
-            of the baseline take its place where there are some.
+            ``parameters``, ``flops`` (per token), ``tokens``, ``evaluation`` (tokens).
+        allow: quantities that may differ and are then marked in the report: those of
+            ``tolerance``, ``batches``, ``context``, ``data``, ``tokenizer``.
+        margin: largest difference that counts as no difference.
+        alpha: probability of any false "better" or "worse" in the study.
+        power: probability of detecting the difference that the plan states.
+        expected_sd: standard deviation of the final metric over seeds, for the plan; finished
+            runs of the baseline replace it.
         limits: what the study does not show.
-        metric: ``loss``, or ``bits_per_byte`` where the arms' tokenizers differ, so that a token is
-            not the same for all. ``margin`` and ``expected_sd`` are in its unit.
+        metric: ``loss``, or ``bits_per_byte`` where the tokenizers of the arms differ and losses
+            per token are not comparable. ``margin`` and ``expected_sd`` are in its unit.
 
     Raises:
-        ConfigError: a field is out of its range.
+        ConfigError: a field is out of range.
     """
 
     question: str
@@ -82,62 +82,71 @@ class Comparison:
     metric: str = "loss"
 
     def __post_init__(self) -> None:
-        names = list(self.arms)
+        self._check_ranges()
+        self._check_names()
+
+    def _check_ranges(self) -> None:
         rules = [
-            ("arms", bool(names), "at least one"),
+            ("arms", bool(self.arms), "at least one arm"),
             ("lr", self.lr in ("search", "fixed"), "search or fixed"),
-            ("lr_factor", self.lr_factor > 1, "above 1"),
-            ("edge_ratio", self.edge_ratio > 1, "above 1"),
+            ("lr_factor", self.lr_factor > 1, "a number above 1"),
+            ("edge_ratio", self.edge_ratio > 1, "a number above 1"),
             ("num_seeds", self.num_seeds >= 1, "1 or more"),
             ("num_tuning_seeds", self.num_tuning_seeds >= 1, "1 or more"),
             ("extra_seeds", self.extra_seeds >= 0, "0 or more"),
             (
                 "extra_seeds",
                 self.extra_seeds == 0 or self.num_seeds >= 2,
-                "0 with design.num_seeds=1, since a second look needs a first",
+                "0 with design.num_seeds=1: extra seeds require at least two first seeds",
             ),
             ("margin", self.margin >= 0, "0 or more"),
-            ("alpha", 0 < self.alpha < 1, "between 0 and 1"),
-            ("power", 0 < self.power < 1, "between 0 and 1"),
-            ("expected_sd", self.expected_sd > 0, "above 0"),
-            ("metric", self.metric in METRICS, " or ".join(METRICS)),
-            ("replicate", self.replicate is None or self.replicate not in names, "a new name"),
+            ("alpha", 0 < self.alpha < 1, "a number between 0 and 1"),
+            ("power", 0 < self.power < 1, "a number between 0 and 1"),
+            ("expected_sd", self.expected_sd > 0, "a number above 0"),
+            ("metric", self.metric in METRICS, f"one of {', '.join(METRICS)}"),
+            ("replicate", self.replicate not in self.arms, "a name that no arm has"),
         ]
-        for key, fine, accepted in rules:
-            if not fine:
-                raise ConfigError(f"design.{key}={getattr(self, key)}: accepted is {accepted}")
-        for name in [*names, *([self.replicate] if self.replicate else [])]:
-            if not _NAME.fullmatch(name):
+        check_settings(
+            Check(f"design.{key}", getattr(self, key), is_valid, expected)
+            for key, is_valid, expected in rules
+        )
+
+    def _check_names(self) -> None:
+        for name in self.judged_arms:
+            if not _ARM_NAME.fullmatch(name):
                 raise ConfigError(
-                    f"design.arms.{name}: accepted as a name are letters, digits and . _ -"
+                    f"design.arms.{name}: expected a name of 1 to 60 letters, digits and . _ -",
+                    "rename the arm",
                 )
-        if self.baseline is not None and self.baseline not in names:
+        if self.baseline is not None and self.baseline not in self.arms:
             raise ConfigError(
-                f"design.baseline={self.baseline}: accepted are {', '.join(names)}"
-                f"{did_you_mean(self.baseline, names)}"
+                f"design.baseline={self.baseline}: expected one of {', '.join(self.arms)}",
+                suggestion(self.baseline, self.arms) or "name one of the arms",
             )
         if self.replicate is not None and self.baseline is None:
-            raise ConfigError(f"design.replicate={self.replicate}: it needs design.baseline")
-        for key in (*self.allow, *self.tolerance):
-            if key not in QUANTITIES:
-                raise ConfigError(
-                    f"design: there is no quantity {key}; accepted are {', '.join(QUANTITIES)}"
-                    f"{did_you_mean(key, QUANTITIES)}"
-                )
+            raise ConfigError(
+                f"design.replicate={self.replicate}: expected null without design.baseline",
+                "set design.baseline, or remove design.replicate",
+            )
+        for setting in ("allow", "tolerance"):
+            for quantity in getattr(self, setting):
+                if quantity not in QUANTITIES:
+                    raise ConfigError(
+                        f"design.{setting}: unknown quantity {quantity}, expected one of "
+                        f"{', '.join(QUANTITIES)}",
+                        suggestion(quantity, QUANTITIES) or "name one of these quantities",
+                    )
 
     @property
-    def compared(self) -> list[str]:
-        """The arms that get a verdict, the replicate last."""
-        if self.baseline is None:
-            return []
-        arms = [name for name in self.arms if name != self.baseline]
-        return [*arms, *([self.replicate] if self.replicate else [])]
+    def compared_arms(self) -> list[str]:
+        """The arms that get a verdict, with the replicate last."""
+        return [name for name in self.judged_arms if name != self.baseline] if self.baseline else []
 
     @property
-    def judged(self) -> list[str]:
-        """All arms that are trained on the judging seeds."""
+    def judged_arms(self) -> list[str]:
+        """All arms that are trained on the evaluation seeds, with the replicate last."""
         return [*self.arms, *([self.replicate] if self.replicate else [])]
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as plain values."""
+        """Return the fields as plain values."""
         return dataclasses.asdict(self)

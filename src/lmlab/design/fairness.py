@@ -1,4 +1,4 @@
-"""Whether the arms of a study differ in nothing but what the study asks about."""
+"""Checks that the arms of a study differ in nothing but what the study asks about."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from lmlab.errors import ConfigError
 
 @dataclasses.dataclass(frozen=True)
 class ArmCosts:
-    """What an arm costs and sees.
+    """The cost of an arm, and the data that it sees.
 
     Attributes:
-        parameters: of the model.
-        flops: of a forward pass over a full context, a token.
-        tokens: training tokens in all.
-        steps: updates.
-        batch_size: sequences an update.
-        context: tokens a sequence.
-        evaluation: tokens that the validation loss is a mean of.
-        evaluations: how often it is measured.
-        data: hash of training and validation text.
+        parameters: number of model parameters.
+        flops: FLOPs per token of a forward pass over a full context.
+        tokens: total training tokens.
+        steps: number of updates.
+        batch_size: sequences per update.
+        context: tokens per sequence.
+        evaluation: tokens that the validation loss averages over.
+        evaluations: number of validation passes.
+        data: hash of the training and validation texts.
         tokenizer: hash of the tokenizer.
-        d_ff: feed-forward width; None where the layer does not tell it.
-        matching_d_ff: width at which the parameters would be the baseline's; None where no width
-            is.
+        d_ff: feed-forward width; None if the layer does not report one.
+        matching_d_ff: width with as many parameters as the baseline; None if no width matches.
     """
 
     parameters: int
@@ -44,23 +43,30 @@ class ArmCosts:
     matching_d_ff: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as plain values."""
+        """Return the fields as plain values."""
         return dataclasses.asdict(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """A quantity in which an arm differs from the baseline by more than the study tolerates."""
+    """A quantity in which an arm differs from the baseline by more than the tolerance.
+
+    Attributes:
+        arm: name of the arm.
+        quantity: one of :data:`lmlab.design.comparison.QUANTITIES`.
+        description: the values of both arms in one line.
+        is_allowed: whether ``design.allow`` lists the quantity.
+    """
 
     arm: str
     quantity: str
-    told: str
+    description: str
     is_allowed: bool
 
 
-_TOLD = {
+_LABELS = {
     "parameters": "parameters",
-    "flops": "FLOPs a token",
+    "flops": "FLOPs per token",
     "tokens": "training tokens",
     "evaluation": "evaluation tokens",
     "batches": "batches (steps x sequences)",
@@ -74,65 +80,72 @@ TABLE_COLUMNS = (
 )  # fmt: skip
 
 
-def find_differences(facts: Mapping[str, ArmCosts], design: Comparison) -> list[Difference]:
-    """Compare every arm with the baseline (with the first arm where there is none)."""
-    reference = design.baseline or next(iter(facts))
-    found = []
-    for arm, own in facts.items():
-        for quantity in _TOLD:
-            told = _differs(quantity, own, facts[reference], design.tolerance.get(quantity, 0.0))
-            if told:
-                text = f"{arm}: {_TOLD[quantity]} {told} ({reference})"
-                if quantity == "parameters" and own.matching_d_ff is not None:
-                    text += f"; model.d_ff={own.matching_d_ff} would match"
-                found.append(Difference(arm, quantity, text, quantity in design.allow))
-    return found
+def find_differences(costs: Mapping[str, ArmCosts], design: Comparison) -> list[Difference]:
+    """Compare every arm with the baseline, or with the first arm if there is no baseline."""
+    reference = design.baseline or next(iter(costs))
+    differences = []
+    for arm, arm_costs in costs.items():
+        for quantity, label in _LABELS.items():
+            tolerance = design.tolerance.get(quantity, 0.0)
+            values = _describe_difference(quantity, arm_costs, costs[reference], tolerance)
+            if values:
+                description = f"{arm}: {label} {values} ({reference})"
+                if quantity == "parameters" and arm_costs.matching_d_ff is not None:
+                    description += f"; model.d_ff={arm_costs.matching_d_ff} would match"
+                is_allowed = quantity in design.allow
+                differences.append(Difference(arm, quantity, description, is_allowed))
+    return differences
 
 
-def _differs(quantity: str, own: ArmCosts, base: ArmCosts, tolerance: float) -> str:
+def _describe_difference(quantity: str, arm: ArmCosts, baseline: ArmCosts, tolerance: float) -> str:
+    """Return both values, or an empty string where they are equal within the tolerance."""
     if quantity == "batches":
-        ours, theirs = f"{own.steps} x {own.batch_size}", f"{base.steps} x {base.batch_size}"
+        ours, theirs = (
+            f"{arm.steps} x {arm.batch_size}",
+            f"{baseline.steps} x {baseline.batch_size}",
+        )
         return "" if ours == theirs else f"{ours}, not {theirs}"
-    ours, theirs = getattr(own, quantity), getattr(base, quantity)
+    ours, theirs = getattr(arm, quantity), getattr(baseline, quantity)
     if isinstance(ours, str):
         return "" if ours == theirs else f"{ours[:8]}, not {theirs[:8]}"
-    off = abs(ours - theirs) / max(theirs, 1)
-    if off <= tolerance:
+    relative = abs(ours - theirs) / max(theirs, 1)
+    if relative <= tolerance:
         return ""
-    return f"{ours:,}, not {theirs:,}: {off:.1%} apart, where {tolerance:.1%} is tolerated"
+    return f"{ours:,}, not {theirs:,}: {relative:.1%} apart, above the tolerance of {tolerance:.1%}"
 
 
-def check(facts: Mapping[str, ArmCosts], design: Comparison) -> list[Difference]:
+def check_fairness(costs: Mapping[str, ArmCosts], design: Comparison) -> list[Difference]:
     """Return the differences that the study allows.
 
     Raises:
-        ConfigError: there are others; the message names each with what would mend it.
+        ConfigError: arms differ in ways that the study does not allow; the message lists them.
     """
-    differences = find_differences(facts, design)
+    differences = find_differences(costs, design)
     refused = [difference for difference in differences if not difference.is_allowed]
     if refused:
-        keys = ", ".join(dict.fromkeys(difference.quantity for difference in refused))
-        listed = "\n  ".join(difference.told for difference in refused)
+        quantities = ", ".join(dict.fromkeys(difference.quantity for difference in refused))
+        listed = "\n  ".join(difference.description for difference in refused)
         raise ConfigError(
-            f"this comparison would not be fair:\n  {listed}\nchange the arms, or say "
-            f"design.allow=[{keys}] to have the difference marked in the report"
+            f"the arms cannot be compared fairly:\n  {listed}",
+            f"change the arms, or set design.allow=[{quantities}] to allow the differences and "
+            "mark them in the report",
         )
     return differences
 
 
-def table(facts: Mapping[str, ArmCosts]) -> list[list[str]]:
-    """One row an arm; see :data:`TABLE_COLUMNS`."""
+def cost_table(costs: Mapping[str, ArmCosts]) -> list[list[str]]:
+    """Return one row per arm, with the columns :data:`TABLE_COLUMNS`."""
     return [
         [
-            arm,
-            f"{own.parameters:,}",
-            f"{own.flops:,}",
-            f"{own.tokens:,}",
-            f"{own.steps:,} x {own.batch_size} x {own.context}",
-            f"{own.evaluation:,}",
-            own.data[:8],
-            own.tokenizer[:8],
-            f"{own.d_ff:,}" if own.d_ff else "-",
+            name,
+            f"{arm.parameters:,}",
+            f"{arm.flops:,}",
+            f"{arm.tokens:,}",
+            f"{arm.steps:,} x {arm.batch_size} x {arm.context}",
+            f"{arm.evaluation:,}",
+            arm.data[:8],
+            arm.tokenizer[:8],
+            f"{arm.d_ff:,}" if arm.d_ff else "-",
         ]
-        for arm, own in facts.items()
+        for name, arm in costs.items()
     ]

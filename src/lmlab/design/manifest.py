@@ -1,4 +1,4 @@
-"""A study as it was submitted: every configuration frozen, and which runs it needs."""
+"""A study as it was submitted: frozen configurations, and the runs that they require."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, METRICS, Comparison
-from lmlab.design.search import Search, TrialOutcome
+from lmlab.design.search import LRSearch, TrialOutcome
 from lmlab.errors import DataError
 from lmlab.storage.io import hash_json
 
@@ -18,13 +18,13 @@ PURPOSES = ("search", "judged", "baseline's lr", "run")
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Job:
-    """One run that a study needs.
+    """One run that a study requires.
 
     Attributes:
-        arm: its name in the study.
-        lr: peak learning rate where the study chose it; None as configured.
-        seed: of initialisation, data order and sampling.
-        number: position in a plain sweep, where arm and seed may not tell runs apart.
+        arm: name of the arm in the study.
+        lr: peak learning rate chosen by the study; None for the configured one.
+        seed: seed of initialization, data order and sampling.
+        number: position in a plain sweep, where several runs may share an arm and a seed.
     """
 
     arm: str
@@ -34,7 +34,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """A name for people and files."""
+        """The name in messages and file names."""
         rate = "" if self.lr is None else f"+lr-{self.lr:g}"
         return f"{self.arm}{rate}/seed{self.seed}"
 
@@ -44,14 +44,14 @@ Outcomes = Mapping[Job, TrialOutcome]
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """A study or sweep, frozen when it was submitted; later edits of files do not change it.
+    """A study or sweep, frozen at submission; editing files later does not change it.
 
     Attributes:
         study: name of the study.
-        command: what was typed.
-        arms: the resolved configuration of each arm (of each run, for a plain sweep).
-        names: of the arms, in the same order.
-        overrides: what makes each arm, as typed.
+        command: the command line that submitted it.
+        arms: resolved configuration of each arm (for a plain sweep, of each run).
+        names: names of the arms, in the same order.
+        overrides: overrides of each arm, as typed.
         comparison: the declaration of the study; None for a plain sweep.
     """
 
@@ -64,13 +64,13 @@ class Manifest:
 
     @property
     def id(self) -> str:
-        """Eight hex digits of what was submitted, the command aside."""
+        """Eight hex digits that identify the content except for the command."""
         content = self.as_dict()
         del content["command"]
         return hash_json(content)[:8]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a file."""
+        """Return plain values for ``manifest.json``."""
         return {
             "format_version": FORMAT_VERSION,
             "study": self.study,
@@ -83,9 +83,12 @@ class Manifest:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Manifest:
-        """The inverse of :meth:`as_dict`. Raises :class:`DataError` for other content."""
-        if content.get("format_version") != FORMAT_VERSION:
-            raise DataError(f"manifest of format {content.get('format_version')}: rerun the study")
+        """Invert :meth:`as_dict`. Raises :class:`DataError` for another format version."""
+        version = content.get("format_version")
+        if version != FORMAT_VERSION:
+            raise DataError(
+                f"manifest: format_version={version}: expected {FORMAT_VERSION}", "rerun the study"
+            )
         declared = content["comparison"]
         return cls(
             study=content["study"],
@@ -98,104 +101,119 @@ class Manifest:
 
     @property
     def metric(self) -> str:
-        """What runs are compared in, a key of their validation rows."""
+        """The key of a validation row that runs are compared by."""
         return "loss" if self.comparison is None else self.comparison.metric
 
     @property
     def unit(self) -> str:
-        """Of the metric."""
+        """The unit of the metric."""
         return METRICS[self.metric]
 
-    def config_of(self, job: Job) -> dict[str, Any]:
-        """The whole configuration of a job's run."""
+    def job_config(self, job: Job) -> dict[str, Any]:
+        """Return the full configuration of a run."""
         if self.comparison is None:
             return copy.deepcopy(self.arms[job.number])
-        content = copy.deepcopy(self.arms[self.names.index(self._made_like(job.arm))])
+        content = copy.deepcopy(self._arm_config(job.arm))
         content["arm"] = job.arm
         if job.lr is not None:
             content["optim"]["lr"] = job.lr
             content["arm"] = f"{job.arm}+lr-{job.lr:g}"
         for name, seed in content["seeds"].items():
-            if seed == content["seed"]:  # a seed that was pinned stays
+            if seed == content["seed"]:  # an explicitly pinned seed stays
                 content["seeds"][name] = job.seed
         content["seed"] = job.seed
         return content
 
-    def _made_like(self, arm: str) -> str:
-        assert self.comparison is not None
-        if arm == self.comparison.replicate:
-            assert self.comparison.baseline is not None
-            return self.comparison.baseline
-        return arm
+    def required_jobs(
+        self, outcomes: Outcomes, undecided: Collection[str] = ()
+    ) -> dict[Job, list[str]]:
+        """Return the runs that the outcomes so far call for, each with its purposes.
 
-    def jobs(self, outcomes: Outcomes, undecided: Collection[str] = ()) -> dict[Job, list[str]]:
-        """The runs that are needed, with their purposes, so far as the results tell.
+        Call it again when runs finish: a search or a second look may then require more.
 
         Args:
-            outcomes: what the runs so far gave.
-            undecided: arms whose first look left the verdict open, and that get more seeds.
+            outcomes: outcomes of the runs so far.
+            undecided: arms whose first verdict was inconclusive; they get ``extra_seeds``.
         """
-        wanted: dict[Job, list[str]] = {}
+        required: dict[Job, list[str]] = {}
         if self.comparison is None:
             for number, (name, content) in enumerate(zip(self.names, self.arms, strict=True)):
-                wanted[Job(name, None, content["seed"], number)] = ["run"]
-            return wanted
+                required[Job(name, None, content["seed"], number)] = ["run"]
+            return required
 
-        def want(job: Job, purpose: str) -> None:
-            purposes = wanted.setdefault(job, [])
+        def require(job: Job, purpose: str) -> None:
+            purposes = required.setdefault(job, [])
             if purpose not in purposes:
                 purposes.append(purpose)
 
         design = self.comparison
         if design.lr == "search":
             for arm in design.arms:
-                search = self.search(arm)
-                for rate, seed in search.wanted(tried(arm, outcomes)):
-                    want(Job(arm, rate, seed), "search")
-        at_baseline = None if design.baseline is None else self.rate(design.baseline, outcomes)
-        for arm in design.judged:
-            own = self.rate(arm, outcomes)
-            if own is not None:
-                for seed in self.judging_seeds(arm, undecided):
-                    want(Job(arm, own, seed), "judged")
-            if design.at_baseline_lr and at_baseline is not None and arm in design.arms:
-                for seed in self.judging_seeds(arm, undecided):
-                    want(Job(arm, at_baseline, seed), "baseline's lr")
-        return wanted
+                trials = tuning_outcomes(arm, outcomes)
+                for trial_lr, seed in self.lr_search(arm).required_runs(trials):
+                    require(Job(arm, trial_lr, seed), "search")
+        baseline_lr = None if design.baseline is None else self.judged_lr(design.baseline, outcomes)
+        for arm in design.judged_arms:
+            seeds = self.evaluation_seeds(arm, undecided)
+            rate = self.judged_lr(arm, outcomes)
+            if rate is not None:
+                for seed in seeds:
+                    require(Job(arm, rate, seed), "judged")
+            if design.at_baseline_lr and baseline_lr is not None and arm in design.arms:
+                for seed in seeds:
+                    require(Job(arm, baseline_lr, seed), "baseline's lr")
+        return required
 
-    def search(self, arm: str) -> Search:
-        """The learning-rate search of an arm."""
+    def lr_search(self, arm: str) -> LRSearch:
+        """Return the learning-rate search of an arm."""
         assert self.comparison is not None
         design = self.comparison
-        return Search(
+        return LRSearch(
             start=self.arms[self.names.index(arm)]["optim"]["lr"],
             factor=design.lr_factor,
             edge_ratio=design.edge_ratio,
             seeds=[FIRST_TUNING_SEED + number for number in range(design.num_tuning_seeds)],
         )
 
-    def rate(self, arm: str, outcomes: Outcomes) -> float | None:
-        """The rate at which an arm is judged; None while its search goes on or found none."""
-        assert self.comparison is not None
-        like = self._made_like(arm)
-        if self.comparison.lr == "fixed":
-            return float(self.arms[self.names.index(like)]["optim"]["lr"])
-        return self.search(like).best(tried(like, outcomes))
+    def judged_lr(self, arm: str, outcomes: Outcomes) -> float | None:
+        """Return the learning rate at which an arm is judged.
 
-    def judging_seeds(self, arm: str, undecided: Collection[str] = ()) -> list[int]:
-        """The seeds that judge an arm; the baseline has those of every arm."""
+        None while its search is unfinished, or if no rate trains.
+        """
+        assert self.comparison is not None
+        source = self._source_arm(arm)
+        if self.comparison.lr == "fixed":
+            return float(self._arm_config(arm)["optim"]["lr"])
+        return self.lr_search(source).best_lr(tuning_outcomes(source, outcomes))
+
+    def evaluation_seeds(self, arm: str, undecided: Collection[str] = ()) -> list[int]:
+        """Return the seeds on which an arm is judged.
+
+        The baseline gets the extra seeds of every undecided arm, so that all pairs share seeds.
+        """
         assert self.comparison is not None
         design = self.comparison
-        first = self.arms[self.names.index(self._made_like(arm))]["seed"]
+        first = self._arm_config(arm)["seed"]
         if arm == design.replicate:
             first += FIRST_REPLICATE_SEED
-        needs_more = arm in undecided or (arm == design.baseline and bool(undecided))
-        number = design.num_seeds + (design.extra_seeds if needs_more else 0)
+        gets_extra = arm in undecided or (arm == design.baseline and bool(undecided))
+        number = design.num_seeds + (design.extra_seeds if gets_extra else 0)
         return [first + index for index in range(number)]
 
+    def _arm_config(self, arm: str) -> dict[str, Any]:
+        return self.arms[self.names.index(self._source_arm(arm))]
 
-def tried(arm: str, outcomes: Outcomes) -> dict[tuple[float, int], TrialOutcome]:
-    """The tuning runs of an arm by rate and seed."""
+    def _source_arm(self, arm: str) -> str:
+        """Return the arm whose configuration ``arm`` uses: the baseline for the replicate."""
+        assert self.comparison is not None
+        if arm == self.comparison.replicate:
+            assert self.comparison.baseline is not None
+            return self.comparison.baseline
+        return arm
+
+
+def tuning_outcomes(arm: str, outcomes: Outcomes) -> dict[tuple[float, int], TrialOutcome]:
+    """Return the outcomes of an arm's tuning runs by learning rate and seed."""
     return {
         (job.lr, job.seed): outcome
         for job, outcome in outcomes.items()
@@ -205,21 +223,21 @@ def tried(arm: str, outcomes: Outcomes) -> dict[tuple[float, int], TrialOutcome]
     }
 
 
-def at_equal_tokens(content: dict[str, Any], baseline: dict[str, Any]) -> dict[str, Any]:
-    """An arm's configuration with the steps at which it sees as many tokens as the baseline.
+def match_tokens(content: dict[str, Any], baseline: dict[str, Any]) -> dict[str, Any]:
+    """Return an arm's configuration with steps set to process as many tokens as the baseline.
 
     Warm-up and the intervals of logging, validation and saving keep their tokens too.
     """
     changed = copy.deepcopy(content)
-    ratio = _tokens_a_step(baseline) / _tokens_a_step(content)
-    for section, key in _IN_STEPS:
+    ratio = _tokens_per_step(baseline) / _tokens_per_step(content)
+    for section, key in _SETTINGS_IN_STEPS:
         value = baseline[section].get(key)
         if value is not None and key in changed[section]:
             changed[section][key] = max(0 if key == "warmup_steps" else 1, round(value * ratio))
     return changed
 
 
-_IN_STEPS: Sequence[tuple[str, str]] = (
+_SETTINGS_IN_STEPS: Sequence[tuple[str, str]] = (
     ("training", "steps"),
     ("training", "log_every"),
     ("schedule", "warmup_steps"),
@@ -228,5 +246,5 @@ _IN_STEPS: Sequence[tuple[str, str]] = (
 )
 
 
-def _tokens_a_step(content: dict[str, Any]) -> int:
+def _tokens_per_step(content: dict[str, Any]) -> int:
     return int(content["training"]["batch_size"]) * int(content["model"]["context_length"])

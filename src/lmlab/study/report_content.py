@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from lmlab.design.fairness import TABLE_COLUMNS, ArmCosts, find_differences, table
-from lmlab.design.manifest import tried
+from lmlab.design.fairness import TABLE_COLUMNS, ArmCosts, cost_table, find_differences
+from lmlab.design.manifest import tuning_outcomes
 from lmlab.run_folder import differences
 from lmlab.study.prediction_accuracy import prediction_accuracy
 from lmlab.study.rerun_commands import arm_commands, study_commands
@@ -39,7 +39,7 @@ def build_content(study: Study) -> dict[str, Any]:
         "study": study.name,
         "title": study.name.replace("_", " "),
         "question": None if design is None else design.question,
-        "unit": "nats a token" if study.manifest is None else study.manifest.unit,
+        "unit": "nats per token" if study.manifest is None else study.manifest.unit,
         "finished": bool(study.records) and not unfinished and not states["failed"],
         "generated": _last_time(study.records),
         "counts": {state: states[state] for state in _STATES},
@@ -159,13 +159,15 @@ def _arms(study: Study) -> list[dict[str, Any]]:
         return [_bare_arm(study, name) for name in names]
     design, found = manifest.comparison, []
     reference = manifest.arms[manifest.names.index(design.baseline or manifest.names[0])]
-    for arm in design.judged:
+    for arm in design.judged_arms:
         like = str(design.baseline) if arm == design.replicate else arm
         index = manifest.names.index(like)
-        rate = manifest.rate(arm, study.outcomes)
+        rate = manifest.judged_lr(arm, study.outcomes)
         edge = None
         if design.lr == "search" and arm in design.arms:  # the replicate searches for nothing
-            sound, broken = manifest.search(like).edge(tried(like, study.outcomes))
+            sound, broken = manifest.lr_search(like).divergence_edge(
+                tuning_outcomes(like, study.outcomes)
+            )
             edge = [sound, broken] if broken is not None else None
         lines = differences(reference, manifest.arms[index])
         found.append(
@@ -241,8 +243,8 @@ def _fairness(study: Study) -> dict[str, Any]:
         return {"columns": [], "rows": [], "notes": []}
     facts = {arm: ArmCosts(**own) for arm, own in study.facts.items()}
     found = find_differences(facts, study.manifest.comparison)
-    notes = [f"Allowed by the study: {difference.told}." for difference in found]
-    rows = table(facts)
+    notes = [f"Allowed by the study: {difference.description}." for difference in found]
+    rows = cost_table(facts)
     if not notes:
         notes = ["Nothing differs by more than the study tolerates."]
     return {"columns": list(TABLE_COLUMNS), "rows": rows, "notes": notes}
@@ -273,7 +275,7 @@ def _samples(study: Study) -> list[dict[str, Any]]:
 def _prompts(study: Study, record: RunRecord, number: int) -> list[str]:
     if study.manifest is None:
         return [""] * number
-    samples = study.manifest.config_of(record.job)["samples"]
+    samples = study.manifest.job_config(record.job)["samples"]
     prompts = [text for text in samples["prompts"] for _ in range(samples["count"])]
     return prompts if len(prompts) == number else [""] * number
 

@@ -13,8 +13,8 @@ def arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
     """The command that trains one run of an arm by itself."""
     if rate is None:
         return []
-    job = Job(arm, rate, manifest.judging_seeds(arm)[0])
-    content = manifest.config_of(job)
+    job = Job(arm, rate, manifest.evaluation_seeds(arm)[0])
+    content = manifest.job_config(job)
     words = [word for word in shlex.split(manifest.command)[3:] if not word.startswith("-")]
     kept = [word for word in words if not word.startswith(("experiment=", "design.", "hydra"))]
     assert manifest.comparison is not None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.design.manifest import Job, Manifest
-from lmlab.design.search import TrialOutcome, outcome_of
+from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.errors import DataError
 from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.storage.io import atomic_write_text, read_json, read_jsonl, write_json
@@ -72,7 +72,7 @@ class RunRecord:
         """The result as the design sees it."""
         if self.state not in FINISHED:
             return TrialOutcome(self.state)
-        return outcome_of(self.state, [row[self.metric] for row in self.validation])
+        return outcome_from_losses(self.state, [row[self.metric] for row in self.validation])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
-from lmlab.design.manifest import Manifest, tried
+from lmlab.design.manifest import Manifest, tuning_outcomes
 from lmlab.study.run_records import Study
 from lmlab.study.statistics import smallest_detectable
 from lmlab.study.verdicts import OWN_RATE, Verdict, baseline_losses, rule_of
@@ -51,10 +51,10 @@ def _with_difference(verdict: Verdict, failed: Counter[str]) -> str:
 
 def _rate_told(manifest: Manifest, study: Study, arm: str) -> str:
     outcomes = study.outcomes
-    rate = manifest.rate(arm, outcomes)
+    rate = manifest.judged_lr(arm, outcomes)
     if rate is None:
         return f"{arm}: the search for the best learning rate is not finished."
-    sound, broken = manifest.search(arm).edge(tried(arm, outcomes))
+    sound, broken = manifest.lr_search(arm).divergence_edge(tuning_outcomes(arm, outcomes))
     told = f"{arm}: the best peak learning rate is {rate:g}"
     if broken is not None and sound is not None:
         edge = math.sqrt(sound * broken)
@@ -79,7 +79,7 @@ def noise(study: Study) -> list[str]:
             f"{design.baseline or next(iter(design.arms))} that differ in their seed alone have a "
             f"standard deviation of {sd:.4f} {manifest.unit}."
         )
-        family = len([arm for arm in design.compared if arm != design.replicate])
+        family = len([arm for arm in design.compared_arms if arm != design.replicate])
         if family and design.num_seeds > 1:
             smallest = smallest_detectable(math.sqrt(2) * sd, rule, family)
             told.append(
@@ -87,7 +87,7 @@ def noise(study: Study) -> list[str]:
                 + (f" (and {design.extra_seeds} more at a second look)" if rule.extra_seeds else "")
                 + f" find a true difference of {smallest:.4f} with a chance of {design.power:.0%}."
             )
-    if design.compared:
+    if design.compared_arms:
         told.append(
             f"Differences are paired by seed and tested by a two-sided t test; over the arms of "
             f"the study, at their own rates, the chance of any false better or worse is at most "
@@ -118,7 +118,7 @@ def limits(study: Study) -> list[str]:
             f"Models of {facts['parameters']:,} parameters were trained on {facts['tokens']:,} "
             "tokens; larger ones, or longer training, may order the arms differently."
         )
-    if first["training"]["steps"] and manifest.comparison.compared:
+    if first["training"]["steps"] and manifest.comparison.compared_arms:
         shown.append(
             "Each arm has its own learning rate, but weight decay, warm-up and schedule are the "
             "baseline's."

@@ -98,12 +98,12 @@ def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Ve
     design = manifest.comparison
     if design is None or design.baseline is None:
         return []
-    baseline_lr = manifest.rate(design.baseline, outcomes)
+    baseline_lr = manifest.judged_lr(design.baseline, outcomes)
     base = _losses(manifest, outcomes, design.baseline, baseline_lr)
-    arms = [arm for arm in design.compared if at == OWN_RATE or arm != design.replicate]
+    arms = [arm for arm in design.compared_arms if at == OWN_RATE or arm != design.replicate]
     rows = []
     for arm in arms:
-        lr = manifest.rate(arm, outcomes) if at == OWN_RATE else baseline_lr
+        lr = manifest.judged_lr(arm, outcomes) if at == OWN_RATE else baseline_lr
         rows.append((arm, lr, _losses(manifest, outcomes, arm, lr)))
     pairs = [_differences(own, base) for _, _, own in rows]
     rule = rule_of(design)
@@ -132,7 +132,7 @@ def baseline_losses(manifest: Manifest, outcomes: Outcomes) -> list[float]:
     if design is None:
         return []
     arm = design.baseline or next(iter(design.arms))
-    found = _losses(manifest, outcomes, arm, manifest.rate(arm, outcomes))
+    found = _losses(manifest, outcomes, arm, manifest.judged_lr(arm, outcomes))
     return [outcome.loss for outcome in found.values() if outcome.loss is not None]
 
 
@@ -141,7 +141,7 @@ def _losses(
 ) -> dict[int, TrialOutcome]:
     """Outcomes of the judging seeds by their position, so that a replicate's pair up too."""
     assert manifest.comparison is not None
-    seeds = manifest.judging_seeds(arm, undecided=[arm])
+    seeds = manifest.evaluation_seeds(arm, undecided=[arm])
     planned = manifest.comparison.num_seeds
     found = {}
     for position, seed in enumerate(seeds):

@@ -97,7 +97,7 @@ class Driver:
         """Add the runs that the results so far call for."""
         while True:
             outcomes = {job: task.outcome() for job, task in self.tasks.items()}
-            wanted = self.manifest.jobs(outcomes, self._undecided)
+            wanted = self.manifest.required_jobs(outcomes, self._undecided)
             fresh = [job for job in wanted if job not in self.tasks]
             for job, purposes in wanted.items():
                 if job in self.tasks:
@@ -129,7 +129,7 @@ class Driver:
         return bool(self._undecided)
 
     def _task(self, job: Job, purposes: list[str]) -> Task:
-        config = from_dict(self.manifest.config_of(job))
+        config = from_dict(self.manifest.job_config(job))
         run, _ = locate(config, self._identity(config))
         task = Task(
             job, purposes, config, run, self.folder.job_file(job, "log"),

@@ -66,7 +66,7 @@ def make_plan(
         tuning + design.num_seeds * (2 if twice and arm != design.baseline else 1)
         for arm in design.arms
     ]
-    more = sum(design.extra_seeds * (2 if twice else 1) for _ in design.compared)
+    more = sum(design.extra_seeds * (2 if twice else 1) for _ in design.compared_arms)
     runs = sum(each)
     if design.replicate is not None:
         runs += design.num_seeds
@@ -84,7 +84,7 @@ def find_power(design: Comparison, earlier: Iterable[RunFolder]) -> list[str]:
         design: of the study.
         earlier: runs of the baseline; those that are done tell its noise.
     """
-    if not design.compared:
+    if not design.compared_arms:
         return []
     if design.num_seeds == 1:
         return ["One seed cannot support a verdict; five or more can."]
@@ -93,7 +93,7 @@ def find_power(design: Comparison, earlier: Iterable[RunFolder]) -> list[str]:
     measured = len(losses) >= 3
     sd = statistics.stdev(losses) if measured else design.expected_sd
     source = f"over {len(losses)} seeds of the baseline" if measured else "assumed"
-    rule, family = rule_of(design), len([a for a in design.compared if a != design.replicate])
+    rule, family = rule_of(design), len([a for a in design.compared_arms if a != design.replicate])
     # Differences of independent runs; what a pair has in common can only make them smaller.
     smallest = smallest_detectable(math.sqrt(2) * sd, rule, max(family, 1))
     power = predicted_power(smallest, math.sqrt(2) * sd, rule, max(family, 1))

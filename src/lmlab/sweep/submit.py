@@ -147,8 +147,8 @@ def check_fairness(
         ]
         by_arm = dict(zip(manifest.names, facts, strict=True))
         _print_facts(by_arm)
-        for difference in fairness.check(by_arm, design):
-            print(f"allowed: {difference.told}", file=sys.stderr)
+        for difference in fairness.check_fairness(by_arm, design):
+            print(f"allowed: {difference.description}", file=sys.stderr)
         folder.write_facts({arm: own.as_dict() for arm, own in by_arm.items()})
         baseline = [
             entry.run
@@ -160,7 +160,7 @@ def check_fairness(
 
 
 def _print_facts(facts: dict[str, fairness.ArmCosts]) -> None:
-    rows = [list(fairness.TABLE_COLUMNS), *fairness.table(facts)]
+    rows = [list(fairness.TABLE_COLUMNS), *fairness.cost_table(facts)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]

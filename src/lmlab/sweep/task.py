@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lmlab.config.run_config import RunConfig
 from lmlab.design.manifest import Job
-from lmlab.design.search import TrialOutcome, outcome_of
+from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.storage.lock import is_alive
 from lmlab.study.sweep_folder import Failure
@@ -87,7 +87,7 @@ class Task:
         if self.state not in FINISHED:
             return TrialOutcome(self.state)
         if self._final is None:
-            self._final = outcome_of(
+            self._final = outcome_from_losses(
                 self.state, [row[self.metric] for row in self.run.rows("validation")]
             )
         return self._final

@@ -66,7 +66,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
 
     def keep(manifest: Manifest, launch: submit.Launch) -> int:
-        found.extend(from_dict(manifest.config_of(job)) for job in manifest.jobs({}))
+        found.extend(from_dict(manifest.job_config(job)) for job in manifest.required_jobs({}))
         return 0
 
     monkeypatch.setattr(submit, "run_sweep", keep)

@@ -282,7 +282,7 @@ def test_a_study_in_bits_a_byte(finished: Path, tmp_path: Path) -> None:
     for nats, bits in zip(in_nats["verdicts"], in_bits["verdicts"], strict=True):
         assert bits["arm"] == nats["arm"]
         assert bits["difference"] == pytest.approx(nats["difference"] / 3)
-        assert "bits a byte" in bits["told"] and "nats" not in bits["told"]
+        assert "bits per byte" in bits["told"] and "nats" not in bits["told"]
     assert in_bits["curves"][0]["loss"][0] == pytest.approx(in_nats["curves"][0]["loss"][0] / 3)
     write_report(finished)
     page = (finished / "report.html").read_text("utf-8")

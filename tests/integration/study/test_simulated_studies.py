@@ -60,7 +60,9 @@ def simulate(
     undecided: frozenset[str] = frozenset()
     assert manifest.comparison is not None
     for look in (1, 2):
-        while fresh := [job for job in manifest.jobs(outcomes, undecided) if job not in outcomes]:
+        while fresh := [
+            job for job in manifest.required_jobs(outcomes, undecided) if job not in outcomes
+        ]:
             outcomes |= {job: run(job) for job in fresh}
         if look == 1 and manifest.comparison.extra_seeds:
             undecided = undecided_arms(manifest, outcomes)

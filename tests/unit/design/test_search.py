@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmlab.design.search import Search, TrialOutcome
+from lmlab.design.search import LRSearch, TrialOutcome
 
 Curve = Callable[[float, int], TrialOutcome]
 
@@ -29,11 +29,11 @@ def curve(best: float, edge: float, noise: float = 0.0, curvature: float = 0.1) 
 
 
 def carry_out(
-    search: Search, outcome: Curve, waves: int = 60
+    search: LRSearch, outcome: Curve, waves: int = 60
 ) -> dict[tuple[float, int], TrialOutcome]:
     tried: dict[tuple[float, int], TrialOutcome] = {}
     for _ in range(waves):
-        fresh = [run for run in search.wanted(tried) if run not in tried]
+        fresh = [run for run in search.required_runs(tried) if run not in tried]
         if not fresh:
             return tried
         for run in fresh:
@@ -41,8 +41,8 @@ def carry_out(
     raise AssertionError("the search does not end")
 
 
-def a_search(start: float = 3e-3, seeds: int = 2) -> Search:
-    return Search(
+def a_search(start: float = 3e-3, seeds: int = 2) -> LRSearch:
+    return LRSearch(
         start=start, factor=math.sqrt(10), edge_ratio=1.5, seeds=range(1000, 1000 + seeds)
     )
 
@@ -54,10 +54,10 @@ def test_the_optimum_and_the_edge_are_found(shift: float, room: float, seeds: in
     best = search.start * 10**shift
     edge = best * 10**room
     tried = carry_out(search, curve(best, edge))
-    found = search.best(tried)
+    found = search.best_lr(tried)
     assert found is not None
     assert found == pytest.approx(best, rel=0.02)
-    sound, broken = search.edge(tried)
+    sound, broken = search.divergence_edge(tried)
     assert sound is not None
     if broken is None:
         assert edge > search.start * search.factor**6 / 1.01
@@ -79,9 +79,9 @@ def test_no_rate_is_tried_twice_in_all_but_its_last_digit(edge: float) -> None:
 def test_noise_moves_the_answer_little() -> None:
     losses = []
     for number in range(200):
-        search = Search(3e-3 * 1.001**number, math.sqrt(10), 1.5, [1000, 1001])
+        search = LRSearch(3e-3 * 1.001**number, math.sqrt(10), 1.5, [1000, 1001])
         tried = carry_out(search, curve(1e-2, 0.1, noise=0.01))
-        found = search.best(tried)
+        found = search.best_lr(tried)
         assert found is not None
         losses.append(0.1 * math.log(found / 1e-2) ** 2)
     # The mean excess stays well below the noise of a single run.
@@ -91,7 +91,7 @@ def test_noise_moves_the_answer_little() -> None:
 def test_an_arm_that_never_trains_has_no_best_rate() -> None:
     search = a_search()
     tried = carry_out(search, lambda rate, seed: TrialOutcome("diverged", None, 9.0))
-    assert search.best(tried) is None
+    assert search.best_lr(tried) is None
     assert min(rate for rate, _ in tried) < 3e-3 / 500, "it went down as far as it may"
     assert len(tried) < 12
 
@@ -101,7 +101,7 @@ def test_a_lost_half_counts_as_broken_down() -> None:
         return TrialOutcome("done", 8.0 if rate > 0.02 else 3 + abs(math.log(rate / 1e-2)), 9.0)
 
     search = a_search()
-    sound, broken = search.edge(carry_out(search, outcome))
+    sound, broken = search.divergence_edge(carry_out(search, outcome))
     assert sound is not None and broken is not None
     assert sound <= 0.02 < broken
 
@@ -112,7 +112,7 @@ def test_a_small_rate_that_gains_little_still_trains() -> None:
 
     search = a_search(start=1e-3)
     tried = carry_out(search, outcome)
-    assert search.best(tried) == pytest.approx(0.1, rel=0.05)
+    assert search.best_lr(tried) == pytest.approx(0.1, rel=0.05)
 
 
 def test_it_goes_on_from_what_exists_in_any_order() -> None:
@@ -121,24 +121,24 @@ def test_it_goes_on_from_what_exists_in_any_order() -> None:
     whole = carry_out(search, outcome)
     for shuffle in range(5):
         chance, tried = random.Random(shuffle), {}
-        while fresh := [run for run in search.wanted(tried) if run not in tried]:
+        while fresh := [run for run in search.required_runs(tried) if run not in tried]:
             run = chance.choice(fresh)
             tried[run] = outcome(*run)
-        assert search.best(tried) == search.best(whole)
+        assert search.best_lr(tried) == search.best_lr(whole)
 
 
 def test_nothing_is_said_before_the_end() -> None:
     search, outcome = a_search(), curve(1e-2, 0.1)
     tried: dict[tuple[float, int], TrialOutcome] = {}
-    while fresh := [run for run in search.wanted(tried) if run not in tried]:
-        assert search.best(tried) is None
+    while fresh := [run for run in search.required_runs(tried) if run not in tried]:
+        assert search.best_lr(tried) is None
         tried[fresh[0]] = outcome(*fresh[0])
-    assert search.best(tried) is not None
+    assert search.best_lr(tried) is not None
 
 
 def test_a_failed_run_holds_the_search_up() -> None:
     search = a_search()
     tried = {(3e-3, 1000): TrialOutcome("failed")}
-    wanted = search.wanted(tried)
-    assert search.best(tried) is None
+    wanted = search.required_runs(tried)
+    assert search.best_lr(tried) is None
     assert {seed for _, seed in wanted} == {1000}

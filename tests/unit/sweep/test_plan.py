@@ -38,7 +38,7 @@ def test_the_noise_is_that_of_finished_runs(tmp_path: Path) -> None:
         baseline_run(tmp_path / "broken", "failed"),
     ]
     assert find_power(design, runs + unfinished) == find_power(design, runs)
-    assert "vary by 0.1000 nats a token (over 3 seeds" in find_power(design, runs)[0]
+    assert "vary by 0.1000 nats per token (over 3 seeds" in find_power(design, runs)[0]
     assert "assumed" in find_power(design, runs[:2] + unfinished)[0]
 
 

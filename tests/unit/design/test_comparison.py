@@ -1,0 +1,54 @@
+"""The declaration of a study: its arms, and the settings that it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from designs import a_design
+
+from lmlab.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arms": {}}, "design.arms={}: expected at least one arm"),
+        ({"lr": "guess"}, "design.lr=guess: expected search or fixed"),
+        ({"lr_factor": 1.0}, "design.lr_factor=1.0: expected a number above 1"),
+        ({"edge_ratio": 0.5}, "design.edge_ratio=0.5: expected a number above 1"),
+        ({"num_seeds": 0}, "design.num_seeds=0: expected 1 or more"),
+        ({"num_tuning_seeds": 0}, "design.num_tuning_seeds=0: expected 1 or more"),
+        ({"extra_seeds": -1}, "design.extra_seeds=-1: expected 0 or more"),
+        ({"num_seeds": 1, "extra_seeds": 2}, "extra seeds require at least two first seeds"),
+        ({"alpha": 1.0}, "design.alpha=1.0: expected a number between 0 and 1"),
+        ({"power": 0.0}, "design.power=0.0: expected a number between 0 and 1"),
+        ({"margin": -1.0}, "design.margin=-1.0: expected 0 or more"),
+        ({"expected_sd": 0.0}, "design.expected_sd=0.0: expected a number above 0"),
+        ({"metric": "acc"}, "design.metric=acc: expected one of loss, bits_per_byte"),
+        ({"replicate": "a"}, "design.replicate=a: expected a name that no arm has"),
+        ({"arms": {"a b": []}, "baseline": None}, "design.arms.a b: expected a name of"),
+        ({"replicate": "a/b"}, "design.arms.a/b: expected a name of"),
+        ({"baseline": "c"}, "design.baseline=c: expected one of a, b"),
+        ({"baseline": None, "replicate": "c"}, "design.replicate=c: expected null without"),
+        ({"allow": ["paramters"]}, 'help: did you mean "parameters"?'),
+        ({"tolerance": {"flop": 0.1}}, 'help: did you mean "flops"?'),
+        ({"allow": ["colour"]}, "design.allow: unknown quantity colour, expected one of par"),
+    ],
+)
+def test_an_invalid_declaration_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        a_design(**changes)
+    assert message in str(caught.value)
+
+
+def test_the_replicate_is_judged_and_compared_but_the_baseline_only_judged() -> None:
+    design = a_design(replicate="again")
+    assert design.judged_arms == ["a", "b", "again"]
+    assert design.compared_arms == ["b", "again"]
+    assert a_design(baseline=None).compared_arms == []
+
+
+def test_the_declaration_survives_a_file() -> None:
+    design = a_design(allow=["context"])
+    assert type(design)(**design.as_dict()) == design
