@@ -15,7 +15,7 @@ from lmlab.console.logging import log_to_stderr
 from lmlab.errors import UserError
 from lmlab.run_folder import describe
 from lmlab.runs.execute import execute
-from lmlab.runtime.launch_env import read_launch_env, tell
+from lmlab.runtime.launch_env import print_error, read_launch_env
 
 
 def main(argv: list[str]) -> int:
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
         log_to_stderr()
         outcome = execute(load_frozen(Path(argv[0])))
     except UserError as error:
-        tell(error)
+        print_error(error)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted before training began; the same command starts again", file=sys.stderr)

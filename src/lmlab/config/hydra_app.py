@@ -19,7 +19,7 @@ from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import RunConfig
 from lmlab.config.user_settings import search_path
 from lmlab.errors import UserError
-from lmlab.runtime.launch_env import tell
+from lmlab.runtime.launch_env import print_error
 
 
 def main(argv: Sequence[str], run: Callable[[RunConfig], int]) -> int:
@@ -36,7 +36,7 @@ def main(argv: Sequence[str], run: Callable[[RunConfig], int]) -> int:
     try:
         return _main(list(argv), run)
     except UserError as error:
-        tell(error)
+        print_error(error)
         return error.exit_code
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)

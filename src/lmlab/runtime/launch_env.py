@@ -75,7 +75,7 @@ def refuse_several(what: str) -> None:
         )
 
 
-def tell(error: UserError) -> None:
+def print_error(error: UserError) -> None:
     """Print an error that all ranks may meet; rank 0 speaks, and the others where it does not.
 
     What started the ranks ends them all when rank 0 has spoken and ended.
