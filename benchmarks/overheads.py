@@ -86,7 +86,7 @@ def run_timed(words: list[str], result: Path) -> None:
     from lmlab.config.compose import compose
     from lmlab.run_folder import RunFolder
     from lmlab.runs import session
-    from lmlab.runtime.background import InBackground
+    from lmlab.runtime.background import ThreadWorker
     from lmlab.training import trainer
     from lmlab.training.checkpoint import Checkpoints
     from lmlab.training.evaluator import Evaluator
@@ -105,8 +105,8 @@ def run_timed(words: list[str], result: Path) -> None:
     clock.around(trainer.Trainer, "_validate", "logging")
     clock.around(RunFolder, "append_row", "logging")
     clock.around(session.Session, "_write_status", "logging")
-    start = InBackground.start
-    InBackground.start = lambda self, task: start(self, clock.behind(task))  # type: ignore[method-assign]
+    start = ThreadWorker.start
+    ThreadWorker.start = lambda self, task: start(self, clock.behind(task))  # type: ignore[method-assign]
     bars = trainer.progress
 
     def progress(*arguments: Any, **named: Any) -> Any:

@@ -20,7 +20,7 @@ import torch
 from lmlab.build import factory
 from lmlab.config.compose import compose
 from lmlab.data.batches import Batches
-from lmlab.distributed.communicator import ALONE, Communicator
+from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.distributed.data_parallel import DataParallelGradients
 from lmlab.distributed.process_group import join
 from lmlab.optim.clip import clip_gradients
@@ -40,7 +40,7 @@ def main() -> None:
     config = compose(arguments.settings)
     device = auto_settings.build_device(config)
     with join("ddp", LaunchEnv()) as group:
-        device = group.place(device)
+        device = group.assign_device(device)
         device.apply()
         state = factory.build_state(config, device)
         gradients = factory.build_gradients(config, state.model, device)
@@ -50,12 +50,12 @@ def main() -> None:
             batch_size=config.training.batch_size,
             seed=0,
         )
-        kinds: dict[str, Communicator] = {"no group": ALONE, "one rank": group}
+        kinds: dict[str, Communicator] = {"no group": SINGLE_PROCESS, "one rank": group}
         took: dict[str, list[float]] = {name: [] for name in kinds}
         for turn in range(arguments.turns + 1):
-            for name, ranks in kinds.items():
-                mean = DataParallelGradients(gradients, state.model, ranks)
-                seconds = timed(state, mean, ranks, batches, device, arguments.updates)
+            for name, comm in kinds.items():
+                mean = DataParallelGradients(gradients, state.model, comm)
+                seconds = timed(state, mean, comm, batches, device, arguments.updates)
                 if turn:  # the first warms up
                     took[name].append(seconds)
     tokens = config.training.batch_size * config.model.context_length
@@ -77,7 +77,7 @@ def main() -> None:
 def timed(
     state: TrainState,
     gradients: DataParallelGradients,
-    ranks: Communicator,
+    comm: Communicator,
     batches: Batches,
     device: Device,
     updates: int,
@@ -91,7 +91,7 @@ def timed(
         gradients(inputs, targets)
         clip_gradients(state.model.parameters(), 1.0)
         state.optimizer.step()
-        ranks.largest(0)
+        comm.all_reduce_max(0)
     wait(device)
     return (time.perf_counter() - started) / updates
 

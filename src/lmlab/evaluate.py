@@ -15,7 +15,7 @@ from lmlab.tokenizer.utf8 import read_utf8
 
 if TYPE_CHECKING:
     from lmlab.runs.load import Loaded
-    from lmlab.training.evaluator import Validation
+    from lmlab.training.evaluator import ValidationResult
 
 HELP = """\
 usage: python -m lmlab.evaluate run=FOLDER text=FILE [key=value ...]
@@ -69,7 +69,7 @@ def parse(argv: list[str]) -> Options:
 
 def evaluate(
     loaded: Loaded, text: Path, *, max_tokens: int | None = None, batch_size: int = 32
-) -> Validation:
+) -> ValidationResult:
     """Measure a model on a text.
 
     Args:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lmlab.console.command_line import run_main
 from lmlab.errors import ConfigError, DataError, DiskError, UserError
-from lmlab.storage.io import make_folder, reading
+from lmlab.storage.io import make_folder, translate_read_errors
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -109,7 +109,7 @@ def _texts(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.is_file():
             raise DataError(f"{path}: there is no such file; accepted are UTF-8 text files")
-        with reading(path), open(path, "rb"):
+        with translate_read_errors(path), open(path, "rb"):
             pass
     if not any(path.stat().st_size for path in paths):
         raise DataError(f"{' '.join(map(str, paths))}: there is no text; give some")

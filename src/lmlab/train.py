@@ -13,13 +13,13 @@ from lmlab.build.instantiate import instantiate
 from lmlab.config import hydra_app
 from lmlab.config.run_config import RunConfig
 from lmlab.console.command_line import run_main
-from lmlab.runtime.launch_env import read_launch_env, refuse_several
+from lmlab.runtime.launch_env import read_launch_env, require_single_process
 
 
 def train(config: RunConfig) -> int:
     """Bring the run of ``config`` to its end; draw and print it. Returns the exit code."""
     if config.exhibit is not None:
-        refuse_several("an exhibit")
+        require_single_process("an exhibit")
         return run_demo(config)
     # Torch takes seconds to import: mistakes in the configuration are told before.
     with _without_collection():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lmlab.runtime.precision import has_bf16
+from lmlab.runtime.precision import supports_bf16
 
 needs_bf16 = pytest.mark.skipif(
-    not has_bf16(torch.device("cpu")), reason="this CPU multiplies no bfloat16"
+    not supports_bf16(torch.device("cpu")), reason="this CPU multiplies no bfloat16"
 )

@@ -20,7 +20,7 @@ from lmlab.config.user_settings import search_path
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest, match_tokens
 from lmlab.errors import ConfigError
-from lmlab.runtime.launch_env import refuse_several
+from lmlab.runtime.launch_env import require_single_process
 
 
 class Sweeper(BasicSweeper):
@@ -35,7 +35,7 @@ class Sweeper(BasicSweeper):
         Raises:
             SystemExit: with the sweep's exit code, where that is not 0.
         """
-        refuse_several("a multirun")
+        require_single_process("a multirun")
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])

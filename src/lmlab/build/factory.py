@@ -17,19 +17,19 @@ from lmlab.build.kernel_choice import loss_kernel, use_kernels
 from lmlab.build.run_data import RunData
 from lmlab.config.run_config import Model, RunConfig
 from lmlab.data.batches import Batches, validation_windows
-from lmlab.distributed.communicator import ALONE, Communicator
+from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.distributed.fsdp import FSDPOptimizer
 from lmlab.distributed.zero1 import Zero1Optimizer
 from lmlab.errors import ConfigError
 from lmlab.nn.transformer import Transformer
 from lmlab.optim.groups import parameter_groups
-from lmlab.runtime.background import InBackground
-from lmlab.runtime.compile_policy import share_cache
+from lmlab.runtime.background import ThreadWorker
+from lmlab.runtime.compile_policy import set_inductor_cache
 from lmlab.runtime.device import Device
 from lmlab.tracking import RunInfo, Tracker
 from lmlab.training.checkpoint import Checkpoints
-from lmlab.training.cuda_graph import Compute, graphed
-from lmlab.training.device_batches import DeviceBatches, fits_on
+from lmlab.training.cuda_graph import ComputeGradients, maybe_graphed
+from lmlab.training.device_batches import DeviceBatches, fits_on_device
 from lmlab.training.evaluator import Evaluator
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.mixed_precision import Bf16Weights
@@ -37,9 +37,9 @@ from lmlab.training.objective import compiled, in_chunks, of_logits
 from lmlab.training.state import Progress, TrainState
 
 
-def check_parallel(config: RunConfig, device: Device, ranks: Communicator) -> None:
+def check_parallel(config: RunConfig, device: Device, comm: Communicator) -> None:
     """Refuse a division of the model that its parts do not allow. Raises :class:`ConfigError`."""
-    if not ranks.divides_model:
+    if not comm.shards_model:
         return
     where = "runtime.parallel=fsdp"
     instead = "runtime.parallel=zero1 divides the optimizer's state and has no such bound"
@@ -113,28 +113,28 @@ def build_gradients(
     model: Transformer,
     device: Device,
     micro_batch_size: int | None = None,
-    ranks: Communicator = ALONE,
-) -> Compute:
+    comm: Communicator = SINGLE_PROCESS,
+) -> ComputeGradients:
     """What computes an update's gradients; the micro-batch is the run's unless given."""
     training = config.training
     working = Bf16Weights(model) if device.policy.precision == "bf16" else None
     own = model if working is None else working.model
     use_kernels(config, own, device)
     objective = of_logits(own)
-    if not device.policy.is_plain:
+    if not device.policy.is_exact:
         objective = in_chunks(own, loss_kernel(config, device))
     if device.compile:
         own.join_products()  # eager, the parts of the joint result would stay in memory together
-        share_cache(config.cache_folder)
+        set_inductor_cache(config.cache_folder)
         objective = compiled(objective, device.device)
     gradients = GradientAccumulator(
         objective,
         micro_batch_size=micro_batch_size or training.micro_batch_size or training.batch_size,
         working=working,
     )
-    if ranks.divides_model:
+    if comm.shards_model:
         return gradients  # what its hooks do cannot be recorded
-    return graphed(
+    return maybe_graphed(
         gradients, list(model.parameters()),
         device=device.device, step_flops=training_flops(config, model),
         setting=config.runtime.cuda_graph,
@@ -156,7 +156,7 @@ def build_batches(
     config: RunConfig,
     texts: RunData,
     place: torch.device | None = None,
-    ranks: Communicator = ALONE,
+    comm: Communicator = SINGLE_PROCESS,
 ) -> Batches | DeviceBatches:
     """Training batches by step, or this rank's part of them.
 
@@ -167,15 +167,15 @@ def build_batches(
         context_length=config.model.context_length,
         batch_size=config.training.batch_size,
         seed=config.seeds.data,
-        part=ranks.part_of(config.training.batch_size),
+        part=comm.batch_slice(config.training.batch_size),
     )
-    if place is not None and fits_on(place, len(batches.tokens)):
+    if place is not None and fits_on_device(place, len(batches.tokens)):
         return DeviceBatches(batches, place)
     return batches
 
 
 def build_evaluator(
-    config: RunConfig, texts: RunData, device: Device, ranks: Communicator = ALONE
+    config: RunConfig, texts: RunData, device: Device, comm: Communicator = SINGLE_PROCESS
 ) -> Evaluator:
     """The measure of held-out loss."""
     windows = validation_windows(
@@ -190,19 +190,21 @@ def build_evaluator(
         batch_size=config.validation.batch_size,
         device=device.device,
         in_bf16=device.policy.precision == "bf16",
-        ranks=ranks,
+        comm=comm,
     )
 
 
-def build_state(config: RunConfig, device: Device, ranks: Communicator = ALONE) -> TrainState:
+def build_state(
+    config: RunConfig, device: Device, comm: Communicator = SINGLE_PROCESS
+) -> TrainState:
     """Model, optimizer and progress of a run that has not begun, as one of its ranks has them."""
     model = build_model(config).to(device.device)
     optimizer = build_optimizer(config, model)
-    if ranks.divides_model:
-        divided = FSDPOptimizer(model, lambda: build_optimizer(config, model), ranks)
+    if comm.shards_model:
+        divided = FSDPOptimizer(model, lambda: build_optimizer(config, model), comm)
         return TrainState(model, divided, Progress())
-    if ranks.parallel == "zero1":
-        return TrainState(model, Zero1Optimizer(optimizer, ranks), Progress())
+    if comm.parallel == "zero1":
+        return TrainState(model, Zero1Optimizer(optimizer, comm), Progress())
     return TrainState(model, optimizer, Progress())
 
 
@@ -212,7 +214,7 @@ def build_checkpoints(config: RunConfig, folder: Path) -> Checkpoints:
         folder,
         keep_last=config.checkpoint.keep_last,
         keep_steps=config.checkpoint.keep_steps,
-        worker=InBackground("checkpoint"),
+        worker=ThreadWorker("checkpoint"),
     )
 
 

@@ -24,7 +24,7 @@ def use_kernels(config: RunConfig, model: Transformer, device: Device) -> None:
     elif kernels == "native":
         cpp_attention.prepare(model.d_head, _kernel_folder(config))
         model.attend_by(cpp_attention.causal_attention)
-    elif device.device.type == "cpu" and not device.policy.is_plain:
+    elif device.device.type == "cpu" and not device.policy.is_exact:
         model.attend_by(fp32_attention.causal_attention)
 
 
@@ -44,7 +44,7 @@ def loss_kernel(config: RunConfig, device: Device) -> HeadLoss | None:
 
 def _own_kernels(device: Device) -> str | None:
     """Which kernels of our own a run uses: ``native`` ones, ``triton``'s, or None."""
-    if not device.compile or device.policy.is_plain:
+    if not device.compile or device.policy.is_exact:
         return None
     if device.device.type == "cuda" and device.policy.precision == "bf16":
         return "triton"  # which compiles the rest of the step, too

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmlab.console.progress_bar import progress
 from lmlab.errors import DiskError
-from lmlab.storage.io import fsync_folder, read_json, write_json, writing
+from lmlab.storage.io import fsync_folder, read_json, translate_write_errors, write_json
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.utf8 import read_utf8
 
@@ -60,7 +60,7 @@ def encode_to(
     journal = _Journal(path.with_name(f".{path.name}.journal"), paths, tokenizer, text_hash)
     total = sum(text.stat().st_size for text in paths)
     try:
-        with writing(path):
+        with translate_write_errors(path):
             tables = tokenizer.tables(total)
             if tables is None:
                 journal.remove()

@@ -15,7 +15,7 @@ from typing import Any
 
 from lmlab.console.progress_bar import progress
 from lmlab.errors import DataError
-from lmlab.storage.io import hash_file, make_folder, read_json, write_json, writing
+from lmlab.storage.io import hash_file, make_folder, read_json, translate_write_errors, write_json
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30.0
@@ -52,7 +52,7 @@ def fetch(url: str, target: Path, *, sha256: str | None = None) -> Path:
             "the file on the server has changed, or something between altered it"
         )
     size = part.stat().st_size
-    with writing(target):
+    with translate_write_errors(target):
         if url.endswith(".gz") and target.suffix != ".gz":
             _unpack(part, target, url)
         else:
@@ -135,7 +135,7 @@ def _receive(url: str, part: Path) -> bool:
 def _copy(answer: Any, part: Path, start: int, total: int | None) -> bool:
     received = start
     with (
-        writing(part),
+        translate_write_errors(part),
         open(part, "ab" if start else "wb") as file,
         progress(
             total=total, initial=start, desc=f"downloading {part.stem}", unit="B", unit_scale=True

@@ -14,7 +14,7 @@ from lmlab.console.progress_bar import progress
 from lmlab.data.corpus import Corpus
 from lmlab.data.download import fetch
 from lmlab.errors import ConfigError, DataError
-from lmlab.storage.io import reading
+from lmlab.storage.io import translate_read_errors
 from lmlab.tokenizer.utf8 import read_utf8
 
 
@@ -157,7 +157,7 @@ def _check_file(key: str, path: Path) -> None:
         raise DataError(f"{key}={path} is a folder: name the text file in it")
     if not path.is_file():
         raise DataError(f"{key}={path}: there is no such file{_nearest(path)}")
-    with reading(f"{key}={path}"), open(path, "rb") as file:
+    with translate_read_errors(f"{key}={path}"), open(path, "rb") as file:
         if not file.read(1):
             raise DataError(f"{key}={path} is empty: give some text")
 

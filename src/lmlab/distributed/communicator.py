@@ -25,13 +25,13 @@ class Communicator:
         rank: of this process, from 0.
         size: number of processes.
         parallel: how they share the work: ``none``, ``ddp``, ``zero1`` or ``fsdp``.
-        core_sharers: ranks that compute on this process's CPU cores, itself included.
+        num_sharing_cores: ranks that compute on this process's CPU cores, itself included.
     """
 
     rank = 0
     size = 1
     parallel = "none"
-    core_sharers = 1
+    num_sharing_cores = 1
 
     @property
     def optimizer_shards(self) -> int:
@@ -41,10 +41,10 @@ class Communicator:
     @property
     def gradient_shards(self) -> int:
         """Among how many ranks the gradients are divided."""
-        return self.size if self.divides_model else 1
+        return self.size if self.shards_model else 1
 
     @property
-    def divides_model(self) -> bool:
+    def shards_model(self) -> bool:
         """Whether weights and gradients are divided among the ranks."""
         return self.parallel == "fsdp"
 
@@ -53,7 +53,7 @@ class Communicator:
         """Whether this process writes the run's files."""
         return self.rank == 0
 
-    def place(self, device: Device) -> Device:
+    def assign_device(self, device: Device) -> Device:
         """The device of this rank, where ``device`` is that of the run.
 
         Raises:
@@ -61,12 +61,12 @@ class Communicator:
         """
         return device
 
-    def part_of(self, batch_size: int) -> slice:
+    def batch_slice(self, batch_size: int) -> slice:
         """The sequences of a batch that are this rank's; ``batch_size`` is a multiple of size."""
         own = batch_size // self.size
         return slice(self.rank * own, (self.rank + 1) * own)
 
-    def mine(self, items: Iterable[T]) -> Iterator[tuple[int, T]]:
+    def shard(self, items: Iterable[T]) -> Iterator[tuple[int, T]]:
         """Those of equally costly items that are this rank's, numbered among all."""
         return (pair for pair in enumerate(items) if pair[0] % self.size == self.rank)
 
@@ -74,17 +74,17 @@ class Communicator:
         """What ``act`` gives on rank 0, on every rank; it may take as long as it takes."""
         return act()
 
-    def from_all(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         """What each rank has called it with, in their order."""
         return [value]
 
     def broadcast(self, rank: int, tensors: Sequence[torch.Tensor]) -> None:
         """Overwrite tensors by those of one rank, which have the same shapes."""
 
-    def average(self, tensors: Sequence[torch.Tensor]) -> None:
+    def all_reduce_mean(self, tensors: Sequence[torch.Tensor]) -> None:
         """Replace each tensor by its mean over the ranks, the same bits on every rank."""
 
-    def sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def all_reduce_sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """The sum over the ranks of a float64 array on the host."""
         return values
 
@@ -92,16 +92,16 @@ class Communicator:
         """The largest of the ranks' numbers."""
         return number
 
-    def mesh(self) -> DeviceMesh:
+    def device_mesh(self) -> DeviceMesh:
         """All ranks in a row, for what torch divides among them."""
         raise AssertionError("one process divides nothing")
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
+    def reporting_lost_ranks(self) -> Iterator[None]:
         """Turn what a lost rank brings about inside into the error of that rank."""
         yield
 
-    def fail(self, reason: str) -> None:
+    def report_failure(self, reason: str) -> None:
         """Tell the others why this rank is about to end."""
 
     def __enter__(self) -> Communicator:
@@ -116,4 +116,4 @@ class Communicator:
         """Leave the others."""
 
 
-ALONE = Communicator()
+SINGLE_PROCESS = Communicator()

@@ -22,19 +22,19 @@ class DataParallelGradients:
     Args:
         gradients: leaves the gradients of a part's mean loss in the parameters; returns the loss.
         model: whose parameters they are.
-        ranks: that share the batch.
+        comm: that share the batch.
     """
 
-    def __init__(self, gradients: Gradient, model: nn.Module, ranks: Communicator) -> None:
+    def __init__(self, gradients: Gradient, model: nn.Module, comm: Communicator) -> None:
         self.gradients = gradients
         self.parameters = list(model.parameters())
-        self.ranks = ranks
+        self.comm = comm
 
     def __call__(self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
         """Leave the batch's gradients in the parameters; return its loss, equal on all ranks."""
         loss = self.gradients(inputs_BT, targets_BT).detach().clone()
         held = []
-        if not self.ranks.divides_model:
+        if not self.comm.shards_model:
             held = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        self.ranks.average([loss, *held])
+        self.comm.all_reduce_mean([loss, *held])
         return loss

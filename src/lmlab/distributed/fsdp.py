@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from lmlab.distributed.communicator import Communicator
-from lmlab.distributed.full_tensor import whole
+from lmlab.distributed.full_tensor import full_tensor
 from lmlab.distributed.sharded_optimizer import ShardedOptimizer
 from lmlab.nn.transformer import Transformer
 
@@ -29,13 +29,13 @@ class FSDPOptimizer(ShardedOptimizer):
         model: to be divided, with its whole weights.
         build: makes the optimizer over the parameters that the model then has. Its update must be
             one of each number by itself, as AdamW's is: it sees parts of the matrices only.
-        ranks: that divide the model.
+        comm: that divide the model.
     """
 
     def __init__(
-        self, model: Transformer, build: Callable[[], torch.optim.Optimizer], ranks: Communicator
+        self, model: Transformer, build: Callable[[], torch.optim.Optimizer], comm: Communicator
     ) -> None:
-        super().__init__(build(), ranks)
+        super().__init__(build(), comm)
         self.model, self.build = model, build
 
     def step(self) -> None:
@@ -49,14 +49,14 @@ class FSDPOptimizer(ShardedOptimizer):
         for index, values in saved["state"].items():
             state[index] = {}
             for key, value in values.items():
-                found = whole(value) if isinstance(value, torch.Tensor) else value
-                if self.ranks.is_rank0:
+                found = full_tensor(value) if isinstance(value, torch.Tensor) else value
+                if self.comm.is_rank0:
                     state[index][key] = found.cpu() if isinstance(found, torch.Tensor) else found
         return saved | {"state": state}
 
     def broadcast(self) -> None:
         """Divide the model, whose weights are equal on all ranks, and the state that rank 0 has."""
-        fully_shard(self.model, self.ranks)
+        fully_shard(self.model, self.comm)
         self.optimizer = self.build()
         super().broadcast()
 
@@ -65,11 +65,11 @@ class FSDPOptimizer(ShardedOptimizer):
         return {key: _divide(value, parameters[index]) for key, value in values.items()}
 
 
-def fully_shard(model: Transformer, ranks: Communicator) -> None:
+def fully_shard(model: Transformer, comm: Communicator) -> None:
     """Divide each block, and the rest of the model, among the ranks that all call this."""
     from torch.distributed import fsdp
 
-    mesh = ranks.mesh()
+    mesh = comm.device_mesh()
     for block in model.blocks:
         fsdp.fully_shard(block, mesh=mesh)
     fsdp.fully_shard(model, mesh=mesh)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
+def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor itself, or put together where the ranks divide it; all of them call it then."""
     # By its method: importing the class takes longer than a small run's first step.
     unsharded = getattr(tensor, "full_tensor", None)

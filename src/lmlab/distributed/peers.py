@@ -11,7 +11,7 @@ import time
 import torch.distributed as dist
 
 from lmlab.errors import LostRankError, RankError
-from lmlab.storage.lock import process_start
+from lmlab.storage.lock import process_start_time
 
 _CLOSING_SECONDS = 2.0  # within which a process is gone whose connections have closed
 
@@ -30,13 +30,13 @@ class Process:
         """This process."""
         cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
         pid = os.getpid()
-        return cls(socket.gethostname(), pid, process_start(pid), frozenset(cores))
+        return cls(socket.gethostname(), pid, process_start_time(pid), frozenset(cores))
 
     def has_ended(self) -> bool:
         """Whether it is known to be dead; on another host that cannot be known."""
         if self.host != socket.gethostname():
             return False
-        return process_start(self.pid) != self.started
+        return process_start_time(self.pid) != self.started
 
 
 class Peers:
@@ -59,12 +59,12 @@ class Peers:
         host = self.processes[self.rank].host
         return [rank for rank, peer in enumerate(self.processes) if peer.host == host]
 
-    def core_sharers(self) -> int:
+    def num_sharing_cores(self) -> int:
         """How many ranks may compute on this process's CPU cores, itself included."""
         own = self.processes[self.rank].cores
         return sum(bool(self.processes[rank].cores & own) for rank in self.on_this_host())
 
-    def fail(self, reason: str) -> None:
+    def report_failure(self, reason: str) -> None:
         """Leave the reason why this rank ends, unless another has left its own before."""
         with contextlib.suppress(RuntimeError):
             if self._has_lost:

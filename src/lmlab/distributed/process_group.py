@@ -24,7 +24,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from lmlab.distributed.communicator import ALONE, Communicator
+from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.distributed.peers import Peers, Process
 from lmlab.errors import ConfigError, LostRankError, ReportedElsewhere, UserError
 from lmlab.runtime.device import Device
@@ -59,7 +59,7 @@ def join(parallel: str, world: LaunchEnv) -> Communicator:
             "or leave runtime.parallel=auto"
         )
     if world.size == 1 and parallel in ("auto", "none"):
-        return ALONE
+        return SINGLE_PROCESS
     return ProcessGroup(world, "ddp" if parallel == "auto" else parallel)
 
 
@@ -92,9 +92,9 @@ class ProcessGroup(Communicator):
                 "another MASTER_PORT may help"
             ) from error
         self._peers = Peers(self._store, self.rank, known)
-        self.core_sharers = self._peers.core_sharers()
+        self.num_sharing_cores = self._peers.num_sharing_cores()
 
-    def place(self, device: Device) -> Device:
+    def assign_device(self, device: Device) -> Device:
         """The GPU of this rank's local number; or the CPU, where all share its cores."""
         kind = device.device.type
         if kind == "mps" and self.size > 1:
@@ -143,7 +143,7 @@ class ProcessGroup(Communicator):
             received: T = pickle.loads(self._store.get(key))
         return received
 
-    def from_all(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         """All-gather between the hosts, pickled."""
         values: list[Any] = [None] * self.size
         with self._together():
@@ -162,7 +162,7 @@ class ProcessGroup(Communicator):
                 if self.rank != rank:
                     _lay_out(flat, bucket)
 
-    def average(self, tensors: Sequence[torch.Tensor]) -> None:
+    def all_reduce_mean(self, tensors: Sequence[torch.Tensor]) -> None:
         """All-reduce in flat buckets; while one is under way, the next is laid out."""
         under_way: list[tuple[list[torch.Tensor], torch.Tensor, Any]] = []
         with self._together():
@@ -180,7 +180,7 @@ class ProcessGroup(Communicator):
         flat /= self.size
         _lay_out(flat, bucket)
 
-    def sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def all_reduce_sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """All-reduce between the hosts."""
         total = torch.from_numpy(values.astype(np.float64))
         with self._together():
@@ -194,8 +194,8 @@ class ProcessGroup(Communicator):
             dist.all_reduce(found, dist.ReduceOp.MAX)
         return int(found)
 
-    def mesh(self) -> DeviceMesh:
-        """Over the devices that :meth:`place` has found."""
+    def device_mesh(self) -> DeviceMesh:
+        """Over the devices that :meth:`assign_device` has found."""
         from torch.distributed.device_mesh import DeviceMesh
 
         kind = "cpu" if self._on_devices is None else "cuda"
@@ -204,19 +204,19 @@ class ProcessGroup(Communicator):
         return DeviceMesh.from_group(group, kind)
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
+    def reporting_lost_ranks(self) -> Iterator[None]:
         """Ask, after an error where torch itself exchanges, whether a rank has ended before."""
         try:
             yield
         except RuntimeError as error:
-            if self.divides_model and self._peers.have_ended():
+            if self.shards_model and self._peers.have_ended():
                 raise self._peers.lost() from error
             raise
 
-    def fail(self, reason: str) -> None:
+    def report_failure(self, reason: str) -> None:
         """Leave the first reason in the store, for those who lose this rank."""
         self._failed = True
-        self._peers.fail(reason)
+        self._peers.report_failure(reason)
 
     def __exit__(
         self,
@@ -231,7 +231,7 @@ class ProcessGroup(Communicator):
         """
         if error is not None:
             told = str(error) if isinstance(error, UserError) else traceback.format_exc()
-            self.fail(told)
+            self.report_failure(told)
         speaks = self._failed and self._peers.let_me_tell()
         if self._on_devices is None or not self._failed:  # NCCL's would wait for the lost rank
             dist.destroy_process_group()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lmlab.distributed.communicator import Communicator
-from lmlab.distributed.state_layout import allocate, layout_of, tensors_of
+from lmlab.distributed.state_layout import allocate, layout_without_tensors, state_tensors
 
 
 class ShardedOptimizer(abc.ABC):
@@ -16,11 +16,11 @@ class ShardedOptimizer(abc.ABC):
 
     Args:
         optimizer: over all parameters, in the same order on every rank; it has no state yet.
-        ranks: that share its work. All of them call every method but :meth:`load_state_dict`.
+        comm: that share its work. All of them call every method but :meth:`load_state_dict`.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, ranks: Communicator) -> None:
-        self.optimizer, self.ranks = optimizer, ranks
+    def __init__(self, optimizer: torch.optim.Optimizer, comm: Communicator) -> None:
+        self.optimizer, self.comm = optimizer, comm
         self._loaded: dict[str, Any] | None = None
 
     @property
@@ -52,8 +52,8 @@ class ShardedOptimizer(abc.ABC):
     def broadcast(self) -> None:
         """Give every rank its part of the state that rank 0 has taken, if it has; once."""
         loaded, self._loaded = self._loaded, None
-        layout = self.ranks.broadcast_from_rank0(
-            lambda: None if loaded is None else layout_of(loaded)
+        layout = self.comm.broadcast_from_rank0(
+            lambda: None if loaded is None else layout_without_tensors(loaded)
         )
         if layout is None:
             return
@@ -64,7 +64,7 @@ class ShardedOptimizer(abc.ABC):
                 one = allocate({"state": {index: places}}, torch.device("cpu"))
             else:
                 one = {"state": {index: loaded["state"][index]}}
-            self.ranks.broadcast(0, list(tensors_of(one)))
+            self.comm.broadcast(0, list(state_tensors(one)))
             own = self._own_part(index, one["state"][index])
             if own is not None:
                 mine[index] = own

@@ -10,7 +10,7 @@ import torch
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class TensorSpec:
     """Where a tensor stands in an optimizer's state, and what room it needs."""
 
     shape: tuple[int, ...]
@@ -18,13 +18,13 @@ class Place:
     device_type: str
 
 
-def layout_of(saved: dict[str, Any]) -> dict[str, Any]:
-    """What ``state_dict`` gave, with a :class:`Place` for each tensor: small enough to be sent."""
+def layout_without_tensors(saved: dict[str, Any]) -> dict[str, Any]:
+    """What ``state_dict`` gave, with a :class:`TensorSpec` for each tensor: small enough to be sent."""
 
     def place(value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
             return value
-        return Place(tuple(value.shape), value.dtype, value.device.type)
+        return TensorSpec(tuple(value.shape), value.dtype, value.device.type)
 
     return _with_values(saved, place)
 
@@ -33,7 +33,7 @@ def allocate(layout: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """A state with room for every tensor of a layout, on ``device`` or, where it was, the host."""
 
     def room(value: Any) -> Any:
-        if not isinstance(value, Place):
+        if not isinstance(value, TensorSpec):
             return value
         here = torch.device("cpu") if value.device_type == "cpu" else device
         return torch.empty(value.shape, dtype=value.dtype, device=here)
@@ -41,7 +41,7 @@ def allocate(layout: dict[str, Any], device: torch.device) -> dict[str, Any]:
     return _with_values(layout, room)
 
 
-def tensors_of(saved: dict[str, Any]) -> Iterator[torch.Tensor]:
+def state_tensors(saved: dict[str, Any]) -> Iterator[torch.Tensor]:
     """The tensors of a state in its own order, which its layout shares."""
     for values in saved["state"].values():
         for value in values.values():

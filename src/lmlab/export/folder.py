@@ -19,7 +19,13 @@ from lmlab.hf.weights import write_weights
 from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import RunFolder
 from lmlab.runs.load import Loaded, load
-from lmlab.storage.io import atomic_write_text, read_json, reading, write_json, writing
+from lmlab.storage.io import (
+    atomic_write_text,
+    read_json,
+    translate_read_errors,
+    translate_write_errors,
+    write_json,
+)
 from lmlab.study.learning_curve import draw_learning_curve
 from lmlab.tokenizer import Tokenizer, serialization
 from lmlab.tokenizer.formats.convert import write as write_tokenizer
@@ -55,7 +61,7 @@ def export_run(
         ConfigError: a part of the model is none of lmlab's own.
         DataError: the run has no weights, the folder is something else, or the check failed.
     """
-    with reading(target):
+    with translate_read_errors(target):
         foreign = _foreign(target)
     if foreign is not None:
         raise DataError(
@@ -69,13 +75,13 @@ def export_run(
     # Beside the target, so that the renaming is one step of the file system.
     place = target.resolve()
     temporary = place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}")
-    with writing(target):
+    with translate_write_errors(target):
         temporary.mkdir(parents=True)
     try:
-        with writing(target):
+        with translate_write_errors(target):
             _write(temporary, content, loaded, run_folder, checkpoint)
         checked = check_export(temporary, loaded) if check else []
-        with writing(target):
+        with translate_write_errors(target):
             shutil.rmtree(place, ignore_errors=True)
             os.replace(temporary, place)
     finally:

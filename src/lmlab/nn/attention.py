@@ -114,14 +114,14 @@ class CausalSelfAttention(nn.Module):
                 causal mask.
         """
         (pos,) = self._pos
-        is_plain = positions_BT is None and cache is None and mask_BTS is None
-        if is_plain and self.joint_attention is not None:
+        is_exact = positions_BT is None and cache is None and mask_BTS is None
+        if is_exact and self.joint_attention is not None:
             joint = joint_product(x_BTD, (self.q, self.k, self.v))
             mixed = self.joint_attention(joint, self.num_heads, self.d_head, pos)
             return self._project(mixed)
         q, k, v = map(self._split, self.products(x_BTD, (self.q, self.k, self.v)))
         q, k = self.q_norm(q), self.k_norm(k)
-        if is_plain:
+        if is_exact:
             mixed = self.causal_attention(q, k, v, pos)
         else:
             q, k = pos.rotate(q, positions_BT), pos.rotate(k, positions_BT)

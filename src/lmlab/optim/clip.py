@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from lmlab.distributed.full_tensor import whole
+from lmlab.distributed.full_tensor import full_tensor
 
 
 @torch.no_grad()
@@ -26,7 +26,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float | None) -
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return torch.zeros(())
-    norm = whole(torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(gradients)))))
+    norm = full_tensor(torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(gradients)))))
     if max_norm is not None:
         # The small constant, as in torch's own clipping, keeps a zero norm from dividing.
         torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))

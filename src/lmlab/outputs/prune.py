@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lmlab.errors import ConfigError
 from lmlab.outputs.entries import Entry, measure, size_text, table
-from lmlab.storage.io import writing
+from lmlab.storage.io import translate_write_errors
 from lmlab.storage.lock import is_alive
 
 
@@ -62,7 +62,7 @@ def _agrees(question: str) -> bool:
 
 def _remove(folder: Path) -> None:
     """Remove a folder; what makes it a run goes last, so that a broken removal can be repeated."""
-    with writing(folder):
+    with translate_write_errors(folder):
         for child in folder.iterdir():
             if child.is_dir() and not child.is_symlink():
                 shutil.rmtree(child)

@@ -16,7 +16,7 @@ from lmlab.accounting.units import duration, show_bytes
 from lmlab.build.run_data import RunData
 from lmlab.config.run_config import RunConfig
 from lmlab.data.batches import validation_windows
-from lmlab.distributed.communicator import ALONE, Communicator
+from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.optim.counts import OptimizerCounts
 from lmlab.preflight import machine_resources
 from lmlab.preflight.calibration import Calibration
@@ -46,13 +46,15 @@ class Costs:
     disk_most: int
 
 
-def costs_of(config: RunConfig, device: Device, ranks: Communicator = ALONE) -> Costs | None:
+def costs_of(
+    config: RunConfig, device: Device, comm: Communicator = SINGLE_PROCESS
+) -> Costs | None:
     """Count a run, as one of its ranks has it; None where a variant of it has no counts.
 
     Args:
         config: of the run, or a rank's share of it.
         device: that it computes on.
-        ranks: that share it.
+        comm: that share it.
     """
     content = config.as_dict()
     try:
@@ -64,7 +66,7 @@ def costs_of(config: RunConfig, device: Device, ranks: Communicator = ALONE) -> 
     training = config.training
     micro = training.micro_batch_size or training.batch_size
     how = dataclasses.replace(
-        how, optimizer_shards=ranks.optimizer_shards, gradient_shards=ranks.gradient_shards
+        how, optimizer_shards=comm.optimizer_shards, gradient_shards=comm.gradient_shards
     )
     held = memory(
         model, optimizer, how, micro_batch=micro, passes=training.batch_size // micro,

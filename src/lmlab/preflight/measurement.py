@@ -34,10 +34,10 @@ from lmlab.optim.clip import clip_gradients
 from lmlab.preflight import machine_resources
 from lmlab.preflight.calibration import Calibration, calibration_file, known_calibration
 from lmlab.runtime.device import Device
-from lmlab.runtime.signals import StopRequest
+from lmlab.runtime.signals import SignalHandler
 from lmlab.storage.io import make_folder, write_json
 from lmlab.training.checkpoint import Checkpoints, NoCheckpoints
-from lmlab.training.evaluator import Evaluator, Validation
+from lmlab.training.evaluator import Evaluator, ValidationResult
 from lmlab.training.generation import generate
 from lmlab.training.state import Progress, TrainState
 from lmlab.training.trainer import LoopSettings, Trainer
@@ -118,7 +118,7 @@ def _time_steps(
     config: RunConfig, device: Device, state: TrainState, sequences: int
 ) -> list[float]:
     """Seconds of single updates, the first ones aside."""
-    stop, ends = StopRequest(), []
+    stop, ends = SignalHandler(), []
     share = max(LEAST_STEPS, round(RUN_SHARE * config.training.steps))
 
     def record(row: dict[str, Any]) -> None:
@@ -138,7 +138,7 @@ def _time_steps(
         gradients=factory.build_gradients(config, state.model, device, sequences),
         batches=Batches(tokens, context_length=context, batch_size=sequences, seed=0),
         schedule=lambda step: 0.0,  # all work of an update, and weights that stay finite
-        evaluate=lambda model: Validation(math.nan, math.nan, math.nan, 1),
+        evaluate=lambda model: ValidationResult(math.nan, math.nan, math.nan, 1),
         checkpoints=NoCheckpoints(),
         record=record,
         settings=LoopSettings(

@@ -12,7 +12,7 @@ from lmlab.accounting.units import duration
 from lmlab.build.factory import build_checkpoints
 from lmlab.build.run_data import RunData
 from lmlab.config.run_config import RunConfig
-from lmlab.distributed.communicator import ALONE, Communicator
+from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.preflight import machine_resources
 from lmlab.preflight.calibration import Calibration, learn
 from lmlab.preflight.capacity_check import check_disk, check_memory, does_not_fit, refuse
@@ -27,9 +27,9 @@ FORMAT_VERSION = 1
 log = logging.getLogger("lmlab.preflight")
 
 
-def check_early(config: RunConfig, device: Device, ranks: Communicator = ALONE) -> None:
+def check_early(config: RunConfig, device: Device, comm: Communicator = SINGLE_PROCESS) -> None:
     """Refuse what memory cannot hold, before any text is prepared. Raises :class:`ConfigError`."""
-    costs = None if config.runtime.preflight == "off" else costs_of(config, device, ranks)
+    costs = None if config.runtime.preflight == "off" else costs_of(config, device, comm)
     if costs is not None:
         check_memory(config, device, costs)
 
@@ -64,7 +64,7 @@ class RunPreflight:
         texts: RunData,
         run: RunFolder,
         alone: bool = True,
-        ranks: Communicator = ALONE,
+        comm: Communicator = SINGLE_PROCESS,
     ) -> RunPreflight:
         """Measure where that was not done before, tell, and refuse what does not fit.
 
@@ -74,7 +74,7 @@ class RunPreflight:
             texts: its data.
             run: its folder.
             alone: False where its steps are not its own: no time is predicted then, or learned.
-            ranks: that share the batches, of which ``config`` is one's part.
+            comm: that share the batches, of which ``config`` is one's part.
 
         Raises:
             ConfigError: memory does not suffice.
@@ -83,7 +83,7 @@ class RunPreflight:
         done, told = max(build_checkpoints(config, run.checkpoints).steps(), default=0), None
         if config.runtime.preflight != "off" and config.training.steps > 0:
             held = machine_resources.held_before(device.device)
-            costs = costs_of(config, device, ranks)
+            costs = costs_of(config, device, comm)
             if costs is not None:
                 check_memory(config, device, costs)
                 check_disk(config, costs, run.path)

@@ -22,10 +22,10 @@ from lmlab.config.run_config import RunConfig
 from lmlab.preflight.forecast import costs_of
 from lmlab.preflight.machine_resources import free_memory
 from lmlab.run_folder import RunFolder
-from lmlab.runtime.compile_policy import Work, decide
+from lmlab.runtime.compile_policy import Workload, should_compile
 from lmlab.runtime.device import Device, resolve_device
-from lmlab.runtime.precision import PLAIN_PRODUCTS, time_products
-from lmlab.storage.io import hash_json, write_json_once
+from lmlab.runtime.precision import FULL_PRECISION, time_matmuls
+from lmlab.storage.io import get_or_create_json, hash_json
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.objective import in_chunks
 
@@ -47,9 +47,9 @@ def build_device(config: RunConfig) -> Device:
     runtime = config.runtime
     device = _on_this_machine(runtime.device, runtime.policy, runtime.threads)
     begun = _as_begun(config, device)
-    if device.policy.products != PLAIN_PRODUCTS and device.device.type == "cpu":
+    if device.policy.matmul_precision != FULL_PRECISION and device.device.type == "cpu":
         products = begun["products"] if begun else _faster_products(config, device)
-        policy = dataclasses.replace(device.policy, products=products)
+        policy = dataclasses.replace(device.policy, matmul_precision=products)
         device = dataclasses.replace(device, policy=policy)
     compiled = runtime.compile
     if compiled == "auto":
@@ -79,12 +79,12 @@ def _as_begun(config: RunConfig, device: Device) -> dict[str, Any] | None:
 def _faster_products(config: RunConfig, device: Device) -> str:
     """The faster of the float32 products that are exact enough, for this shape."""
     if (update_flops(config.as_dict()) or LEAST_FLOPS) < LEAST_FLOPS:
-        return PLAIN_PRODUCTS
+        return FULL_PRECISION
     shape = _shape(config, device)
     path = config.cache_folder / "products" / f"{hash_json(shape)[:24]}.json"
     if not path.exists() and not _can_be_timed(config, device):
-        return PLAIN_PRODUCTS
-    return str(write_json_once(path, lambda: _time_products(config, device))["products"])
+        return FULL_PRECISION
+    return str(get_or_create_json(path, lambda: _time_products(config, device))["products"])
 
 
 def _can_be_timed(config: RunConfig, device: Device) -> bool:
@@ -117,25 +117,29 @@ def _time_products(config: RunConfig, device: Device) -> dict[str, Any]:
     former = torch.get_num_threads()
     torch.set_num_threads(device.threads)
     try:
-        seconds = time_products(
-            lambda: gradients(tokens, tokens), (PLAIN_PRODUCTS, device.policy.products)
+        seconds = time_matmuls(
+            lambda: gradients(tokens, tokens), (FULL_PRECISION, device.policy.matmul_precision)
         )
     finally:
         torch.set_num_threads(former)
-    least = WORTHWHILE_SHARE * seconds[PLAIN_PRODUCTS]
-    faster = device.policy.products if seconds[device.policy.products] < least else PLAIN_PRODUCTS
+    least = WORTHWHILE_SHARE * seconds[FULL_PRECISION]
+    faster = (
+        device.policy.matmul_precision
+        if seconds[device.policy.matmul_precision] < least
+        else FULL_PRECISION
+    )
     return {"products": faster, "seconds": seconds}
 
 
 def _pays_to_compile(config: RunConfig, device: Device) -> bool:
-    if device.policy.is_plain:  # its bits are to be the equations' own
+    if device.policy.is_exact:  # its bits are to be the equations' own
         return False
-    work = Work(
+    work = Workload(
         shape=_shape(config, device), steps=config.training.steps,
         step_flops=update_flops(config.as_dict()), device_type=device.device.type,
         precision=device.policy.precision, threads=device.threads,
     )  # fmt: skip
-    return decide(work, config.cache_folder)
+    return should_compile(work, config.cache_folder)
 
 
 def _shape(config: RunConfig, device: Device) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Parent:
 
     def restore(self, state: TrainState, child: RunFolder) -> bool:
         """Load the parent's newest usable checkpoint, its rows and its best weights."""
-        if not self.checkpoints.restore_newest(state, lambda step: step <= self.shared_steps):
+        if not self.checkpoints.restore_latest(state, lambda step: step <= self.shared_steps):
             return False
         at = state.progress
         child.keep_rows_up_to(at.step, self.run.rows())

@@ -47,23 +47,23 @@ def execute(config: RunConfig) -> RunResult:
         UserError: a setting, the data or the machine does not allow the run.
     """
     check_source(config)
-    with join(config.runtime.parallel, read_launch_env()) as ranks:
-        share = rank_config(config, ranks.size)
-        device = ranks.place(auto_settings.build_device(config))
-        factory.check_parallel(config, device, ranks)
-        device.apply(ranks.core_sharers)
+    with join(config.runtime.parallel, read_launch_env()) as comm:
+        share = rank_config(config, comm.size)
+        device = comm.assign_device(auto_settings.build_device(config))
+        factory.check_parallel(config, device, comm)
+        device.apply(comm.num_sharing_cores)
         if not config.named_folder.exists():
-            check_early(share, device, ranks)
-        texts = ranks.broadcast_from_rank0(lambda: prepare_data(config))
+            check_early(share, device, comm)
+        texts = comm.broadcast_from_rank0(lambda: prepare_data(config))
         identity = run_identity(config, texts, device)
-        run, is_finished = ranks.broadcast_from_rank0(lambda: _find(config, identity))
+        run, is_finished = comm.broadcast_from_rank0(lambda: _find(config, identity))
         if is_finished:
             log.info("finished before: nothing to do")
             return RunResult(run, 0)
-        if not ranks.is_rank0:
-            state = factory.build_state(config, device, ranks)
-            return RunResult(run, WorkerRank(config, device, texts, state, ranks).run_to_end())
-        return _write(config, share, run, device, texts, identity, ranks)
+        if not comm.is_rank0:
+            state = factory.build_state(config, device, comm)
+            return RunResult(run, WorkerRank(config, device, texts, state, comm).run_to_end())
+        return _write(config, share, run, device, texts, identity, comm)
 
 
 def _find(config: RunConfig, identity: dict[str, Any]) -> tuple[RunFolder, bool]:
@@ -88,15 +88,15 @@ def _write(
     device: Device,
     texts: RunData,
     identity: dict[str, Any],
-    ranks: Communicator,
+    comm: Communicator,
 ) -> RunResult:
     parent = find_parent(config, identity)
-    flight = RunPreflight.prepare(share, device, texts, run, alone=ranks.size == 1, ranks=ranks)
-    state = factory.build_state(config, device, ranks)
+    flight = RunPreflight.prepare(share, device, texts, run, alone=comm.size == 1, comm=comm)
+    state = factory.build_state(config, device, comm)
     is_new = not run.path.exists()
     try:
         with run.lock():
-            session = Session(config, run, device, texts, identity, state, parent, flight, ranks)
+            session = Session(config, run, device, texts, identity, state, parent, flight, comm)
             return RunResult(run, session.run_to_end())
     except UserError:
         if is_new and not run.rows():

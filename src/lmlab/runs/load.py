@@ -13,7 +13,7 @@ from lmlab.hf.config_reader import from_hf, read
 from lmlab.hf.weights import Imported
 from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import RunFolder
-from lmlab.runtime.device import resolve_place
+from lmlab.runtime.device import resolve_torch_device
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.formats.convert import read as read_tokenizer
 from lmlab.training.checkpoint import find_weights, read_weights
@@ -45,7 +45,7 @@ def load(folder: str | Path, *, checkpoint: str = "best", device: str = "auto") 
     """
     if checkpoint not in ("best", "last"):
         raise ConfigError(f"checkpoint={checkpoint}: accepted is best or last")
-    place = resolve_place(device, key="device")
+    place = resolve_torch_device(device, key="device")
     path = Path(folder)
     model, tokenizer = _load_run(path, checkpoint) if is_run(path) else _load_hf(path)
     return Loaded(model.to(place).eval(), tokenizer)

@@ -21,7 +21,7 @@ from lmlab.config.compose import to_yaml
 from lmlab.config.rank_batch import rank_config
 from lmlab.config.run_config import RunConfig
 from lmlab.console.logging import log_above_progress_bars, log_to_file
-from lmlab.distributed.communicator import ALONE, Communicator
+from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.distributed.data_parallel import DataParallelGradients
 from lmlab.distributed.fsdp import unsharded
 from lmlab.errors import ConfigError, UserError
@@ -31,11 +31,11 @@ from lmlab.run_folder import RunFolder, register
 from lmlab.runs.continuation import Parent
 from lmlab.runtime.device import Device, is_out_of_memory
 from lmlab.runtime.provenance import provenance
-from lmlab.runtime.signals import StopRequest
+from lmlab.runtime.signals import SignalHandler
 from lmlab.storage.io import atomic_write_text
 from lmlab.tracking import RunInfo, Tracker
 from lmlab.training.checkpoint import Checkpoints
-from lmlab.training.evaluator import Validation
+from lmlab.training.evaluator import ValidationResult
 from lmlab.training.generation import generate
 from lmlab.training.state import TrainState, broadcast_state
 from lmlab.training.trainer import LoopSettings, Trainer
@@ -52,7 +52,7 @@ class Session:
     """One process's share of a run, under the run's lock; of several ranks, that of rank 0.
 
     Attributes:
-        ranks: that share each batch.
+        comm: that share each batch.
         stacked: runs that train as one with this, itself among them; 1 where it trains alone.
     """
 
@@ -64,7 +64,7 @@ class Session:
     state: TrainState
     parent: Parent | None
     flight: RunPreflight
-    ranks: Communicator = ALONE
+    comm: Communicator = SINGLE_PROCESS
     stacked: int = 1
 
     def run_to_end(self) -> int:
@@ -72,7 +72,7 @@ class Session:
         with (
             log_to_file(self.run.log),
             log_above_progress_bars(),
-            StopRequest(agree=self.ranks.all_reduce_max).listening() as stop,
+            SignalHandler(all_reduce_max=self.comm.all_reduce_max).listen() as stop,
         ):
             try:
                 next(self.loop(stop, _by_itself))
@@ -80,7 +80,7 @@ class Session:
                 return int(end.value)
         raise AssertionError("a run by itself asks nobody for gradients")
 
-    def loop(self, stop: StopRequest, train: Callable[[Trainer], Steps]) -> Steps:
+    def loop(self, stop: SignalHandler, train: Callable[[Trainer], Steps]) -> Steps:
         """The whole session, in the steps that ``train`` takes; returns the exit code.
 
         Args:
@@ -106,15 +106,15 @@ class Session:
             self._write_failure(traceback.format_exc())
             return 1
 
-    def _run(self, stop: StopRequest, train: Callable[[Trainer], Steps]) -> Steps:
+    def _run(self, stop: SignalHandler, train: Callable[[Trainer], Steps]) -> Steps:
         resumed = self._restore()
-        broadcast_state(self.state, self.ranks)
+        broadcast_state(self.state, self.comm)
         self._write_head()
         self.flight.begin(self.state.progress)
         tracker = factory.build_tracker(self.config, self._info(resumed))
         exit_code = 1
         try:
-            with self.ranks.watching():
+            with self.comm.reporting_lost_ranks():
                 ended = yield from train(self._trainer(tracker, stop))
             if ended == "stopped":
                 exit_code = self._note_stop(stop)
@@ -138,7 +138,7 @@ class Session:
     def _restore(self) -> bool:
         """Bring the state to where the run stands; False at its very beginning."""
         checkpoints = factory.build_checkpoints(self.config, self.run.checkpoints)
-        if checkpoints.restore_newest(self.state):
+        if checkpoints.restore_latest(self.state):
             step = self.state.progress.step
             self.run.keep_rows_up_to(step)
             log.info("resuming %s at step %d", self.run.path, step)
@@ -152,8 +152,8 @@ class Session:
         """Write what is known before the first step, or at the beginning of a session."""
         meta = self.run.meta()
         place = {
-            "device": self.device.name(), "ranks": self.ranks.size,
-            "parallel": self.ranks.parallel, "stacked": self.stacked,
+            "device": self.device.name(), "ranks": self.comm.size,
+            "parallel": self.comm.parallel, "stacked": self.stacked,
         }  # fmt: skip
         sessions = [*meta.get("sessions", []), provenance() | place]
         atomic_write_text(self.run.config, to_yaml(self.config))
@@ -188,7 +188,7 @@ class Session:
             resumed=resumed,
         )
 
-    def _trainer(self, tracker: Tracker, stop: StopRequest) -> Trainer:
+    def _trainer(self, tracker: Tracker, stop: SignalHandler) -> Trainer:
         written = time.monotonic()
 
         def record(row: dict[str, Any]) -> None:
@@ -200,12 +200,12 @@ class Session:
                 written = time.monotonic()
 
         return build_trainer(
-            self.config, self.device, self.texts, self.state, self.ranks,
+            self.config, self.device, self.texts, self.state, self.comm,
             checkpoints=factory.build_checkpoints(self.config, self.run.checkpoints),
             record=record, stop=stop,
         )  # fmt: skip
 
-    def _note_stop(self, stop: StopRequest) -> int:
+    def _note_stop(self, stop: SignalHandler) -> int:
         number = stop.signal_number
         assert number is not None
         self._write_status("preempted" if number == signal.SIGUSR2 else "interrupted")
@@ -228,7 +228,7 @@ class Session:
         )
 
     def _write_failure(self, reason: str) -> None:
-        self.ranks.fail(reason)
+        self.comm.report_failure(reason)
         # On a full disk the status cannot be told either; the error itself still is.
         with contextlib.suppress(UserError, OSError):
             self._write_status("failed", reason=reason)
@@ -271,29 +271,29 @@ def build_trainer(
     device: Device,
     texts: RunData,
     state: TrainState,
-    ranks: Communicator,
+    comm: Communicator,
     *,
     checkpoints: Checkpoints,
     record: Callable[[dict[str, Any]], None],
-    stop: StopRequest,
+    stop: SignalHandler,
 ) -> Trainer:
     """The loop of this process: of a whole run, or of one of its ranks."""
     model, training = state.model, config.training
     assert isinstance(model, Transformer)
-    share = rank_config(config, ranks.size)
+    share = rank_config(config, comm.size)
     peak = device.peak_flops()
-    evaluator = factory.build_evaluator(config, texts, device, ranks)
+    evaluator = factory.build_evaluator(config, texts, device, comm)
 
-    def evaluate(model: nn.Module) -> Validation:
+    def evaluate(model: nn.Module) -> ValidationResult:
         with unsharded(model):  # ranks may have different numbers of passes
             return evaluator.evaluate(model)
 
     return Trainer(
         state=state,
         gradients=DataParallelGradients(
-            factory.build_gradients(share, model, device, ranks=ranks), model, ranks
+            factory.build_gradients(share, model, device, comm=comm), model, comm
         ),
-        batches=factory.build_batches(config, texts, device.device, ranks),
+        batches=factory.build_batches(config, texts, device.device, comm),
         schedule=factory.build_schedule(config),
         evaluate=evaluate,
         checkpoints=checkpoints,
@@ -307,9 +307,9 @@ def build_trainer(
             divergence_margin=training.divergence_margin,
             # The backward pass takes two products for each one of the forward pass.
             flops_per_token=3 * model.forward_flops_per_token(),
-            peak_flops=None if peak is None else peak * ranks.size,
-            show_progress=ranks.is_rank0,
-            num_ranks=ranks.size,
+            peak_flops=None if peak is None else peak * comm.size,
+            show_progress=comm.is_rank0,
+            num_ranks=comm.size,
         ),
         device=device.device,
         stop=stop,

@@ -15,9 +15,9 @@ from lmlab.distributed.fsdp import unsharded
 from lmlab.run_folder import FINISHED
 from lmlab.runs.session import build_trainer
 from lmlab.runtime.device import Device
-from lmlab.runtime.signals import StopRequest
+from lmlab.runtime.signals import SignalHandler
 from lmlab.training.checkpoint import NoCheckpoints
-from lmlab.training.state import TrainState, broadcast_state, contribute, contribute_weights
+from lmlab.training.state import TrainState, broadcast_state, gather_shards, gather_weight_shards
 
 
 @dataclasses.dataclass
@@ -28,17 +28,17 @@ class WorkerRank:
     device: Device
     texts: RunData
     state: TrainState
-    ranks: Communicator
+    comm: Communicator
 
     def run_to_end(self) -> int:
         """Train to where rank 0 trains; return the exit code of the process."""
-        with StopRequest(agree=self.ranks.all_reduce_max).listening() as stop:
-            broadcast_state(self.state, self.ranks)
+        with SignalHandler(all_reduce_max=self.comm.all_reduce_max).listen() as stop:
+            broadcast_state(self.state, self.comm)
             trainer = build_trainer(
-                self.config, self.device, self.texts, self.state, self.ranks,
+                self.config, self.device, self.texts, self.state, self.comm,
                 checkpoints=_Contribution(), record=_drop, stop=stop,
             )  # fmt: skip
-            with self.ranks.watching():
+            with self.comm.reporting_lost_ranks():
                 ended = trainer.train()
                 if ended == "done":
                     with unsharded(self.state.model):  # rank 0 lets the model write
@@ -54,12 +54,12 @@ class _Contribution(NoCheckpoints):
 
     def save(self, state: TrainState) -> Path:
         """Take part in a save of rank 0's at the same step."""
-        contribute(state)
+        gather_shards(state)
         return super().save(state)
 
     def save_best(self, model: nn.Module, step: int, loss: float) -> Path:
         """Take part in a save of rank 0's at the same step."""
-        contribute_weights(model)
+        gather_weight_shards(model)
         return super().save_best(model, step, loss)
 
 

@@ -29,7 +29,7 @@ class Worker(Protocol):
         ...
 
 
-class AtOnce:
+class InlineWorker:
     """Does each task before it returns."""
 
     def start(self, task: Task) -> None:
@@ -46,7 +46,7 @@ class AtOnce:
         """Nothing is outstanding."""
 
 
-class InBackground:
+class ThreadWorker:
     """Does tasks in a thread of its own, one after the other.
 
     The process does not end before its tasks have, unless it is killed.

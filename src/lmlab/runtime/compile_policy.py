@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.runtime.cpp_extension import find_compiler
-from lmlab.storage.io import hash_json, read_json, write_json_once
+from lmlab.storage.io import get_or_create_json, hash_json, read_json
 
 # Seconds that a first compiled step takes more than an eager one: with an empty cache, and with
 # one that holds this step's kernels.
@@ -25,7 +25,7 @@ SAFETY = 1.5  # times its cost must be won, so that a wrong guess makes no run s
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
+class Workload:
     """What the decision depends on besides the machine.
 
     Attributes:
@@ -45,7 +45,7 @@ class Work:
     threads: int
 
 
-def decide(work: Work, cache: Path) -> bool:
+def should_compile(work: Workload, cache: Path) -> bool:
     """Decide once for a shape and a number of steps, and keep to it.
 
     Whether a run is compiled changes its last bits, so a rerun, a resumed run and the arms of a
@@ -56,22 +56,22 @@ def decide(work: Work, cache: Path) -> bool:
         return False
     folder = cache / "compile" / hash_json(work.shape)[:24]
     return bool(
-        write_json_once(folder / f"steps-{work.steps}.json", lambda: _weigh(work, folder))[
+        get_or_create_json(folder / f"steps-{work.steps}.json", lambda: _weigh(work, folder))[
             "compile"
         ]
     )
 
 
-def _weigh(work: Work, folder: Path) -> dict[str, Any]:
+def _weigh(work: Workload, folder: Path) -> dict[str, Any]:
     is_warm = any(read_json(path).get("compile") for path in folder.glob("steps-*.json"))
-    won, cost = seconds_won(work), WARM_SECONDS if is_warm else COLD_SECONDS
+    won, cost = seconds_saved(work), WARM_SECONDS if is_warm else COLD_SECONDS
     return {
         "compile": won > SAFETY * cost, "warm": is_warm, "predicted_cost_seconds": cost,
         "predicted_won_seconds": round(won, 3),
     }  # fmt: skip
 
 
-def seconds_won(work: Work) -> float:
+def seconds_saved(work: Workload) -> float:
     """Seconds that compiled steps take less over a whole run, compiling left out."""
     assert work.step_flops is not None
     if work.device_type == "cuda":
@@ -89,6 +89,6 @@ def has_compiler(device_type: str) -> bool:
     return find_compiler() is not None
 
 
-def share_cache(cache: Path) -> None:
+def set_inductor_cache(cache: Path) -> None:
     """Let Inductor keep its kernels below ``cache``, for all runs, unless the user says where."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((cache / "inductor").resolve()))

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from lmlab.errors import ConfigError
-from lmlab.runtime.malloc import keep_freed_memory
-from lmlab.runtime.precision import Policy, resolve_policy
+from lmlab.runtime.malloc import retain_freed_memory
+from lmlab.runtime.precision import PrecisionPolicy, resolve_policy
 from lmlab.runtime.processor import usable_cores
 
 # Dense bf16 peak of one device in FLOP/s, from the makers' data sheets (without sparsity).
@@ -38,7 +38,7 @@ class Device:
     """
 
     device: torch.device
-    policy: Policy
+    policy: PrecisionPolicy
     compile: bool
     threads: int
 
@@ -49,17 +49,17 @@ class Device:
         On a CPU that costs little and makes every policy's resumed run end in the same bits; on
         CUDA it costs, and is what ``exact`` is for.
         """
-        return self.policy.is_plain or self.device.type == "cpu"
+        return self.policy.is_exact or self.device.type == "cpu"
 
-    def apply(self, core_sharers: int = 1) -> None:
+    def apply(self, num_sharing_cores: int = 1) -> None:
         """Set the process-wide torch switches of this run.
 
         Args:
-            core_sharers: processes of the run that compute on the same cores.
+            num_sharing_cores: processes of the run that compute on the same cores.
         """
-        torch.set_num_threads(max(1, self.threads // core_sharers))
+        torch.set_num_threads(max(1, self.threads // num_sharing_cores))
         if self.device.type == "cpu":
-            keep_freed_memory()
+            retain_freed_memory()
         if self.deterministic and self.device.type == "cuda":
             # cuBLAS reads it when its first handle is made, and is not repeatable without it.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -67,7 +67,7 @@ class Device:
         # Torch would also fill all fresh memory with NaN, a tenth of a small CPU step, to expose
         # operations that read it before writing; none here does.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        torch.set_float32_matmul_precision(self.policy.products)
+        torch.set_float32_matmul_precision(self.policy.matmul_precision)
 
     def identity(self) -> dict[str, Any]:
         """What of this changes the result, and so belongs to a run's identity.
@@ -78,7 +78,7 @@ class Device:
         return {
             "device_type": self.device.type,
             "policy": self.policy.name,
-            "products": self.policy.products,
+            "products": self.policy.matmul_precision,
             "compile": self.compile,
             "threads": self.threads if cpu else None,
         }
@@ -106,7 +106,7 @@ def resolve_device(*, device: str, policy: str, compile: bool, threads: int | st
     Raises:
         ConfigError: the device does not exist here, or cannot carry out this policy.
     """
-    place = resolve_place(device)
+    place = resolve_torch_device(device)
     return Device(
         device=place,
         policy=resolve_policy(policy, place),
@@ -115,7 +115,7 @@ def resolve_device(*, device: str, policy: str, compile: bool, threads: int | st
     )
 
 
-def resolve_place(device: str, key: str = "runtime.device") -> torch.device:
+def resolve_torch_device(device: str, key: str = "runtime.device") -> torch.device:
     """The device that the setting ``key`` means on this machine. Raises :class:`ConfigError`."""
     available = {"cpu": 1, "mps": int(torch.backends.mps.is_available())}
     available["cuda"] = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -65,7 +65,7 @@ def read_launch_env(environment: Mapping[str, str] = os.environ) -> LaunchEnv:
     )
 
 
-def refuse_several(what: str) -> None:
+def require_single_process(what: str) -> None:
     """Raise :class:`ConfigError` where several processes were started for ``what``."""
     size = read_launch_env().size
     if size > 1:

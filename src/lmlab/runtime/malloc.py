@@ -10,7 +10,7 @@ _NEVER = -1
 TOP_PAD_BYTES = 64 << 20
 
 
-def keep_freed_memory() -> None:
+def retain_freed_memory() -> None:
     """Serve large tensors from memory that this process already has.
 
     glibc asks the kernel for the pages of every large tensor and gives them back when it is freed,

@@ -22,7 +22,7 @@ import torch
 
 from lmlab.errors import ConfigError
 
-PLAIN_PRODUCTS = "highest"
+FULL_PRECISION = "highest"
 TIMED_ROUNDS = 3
 POLICIES = ("exact", "fast", "bf16")
 # The shape of the probe: sums as long as those of a small model's products.
@@ -36,17 +36,17 @@ TF32_BOUND = 2.0**-11  # of the sum's own size
 
 
 @dataclasses.dataclass(frozen=True)
-class Policy:
+class PrecisionPolicy:
     """A policy as it is carried out on this machine.
 
     Attributes:
         name: of :data:`POLICIES`.
-        products: torch's float32 product precision, ``highest``, ``high`` or ``medium``.
+        matmul_precision: of float32 products, as torch names it: ``highest``, ``high`` or ``medium``.
         probe: what was measured at the start; None where nothing was to be chosen.
     """
 
     name: str
-    products: str = PLAIN_PRODUCTS
+    matmul_precision: str = FULL_PRECISION
     probe: dict[str, float] | None = None
 
     @property
@@ -55,16 +55,16 @@ class Policy:
         return "bf16" if self.name == "bf16" else "fp32"
 
     @property
-    def is_plain(self) -> bool:
+    def is_exact(self) -> bool:
         """Whether each operation is torch's own, so that the bits are those of the equations."""
         return self.name == "exact"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for ``meta.json``."""
-        return {"name": self.name, "products": self.products, "probe": self.probe}
+        return {"name": self.name, "products": self.matmul_precision, "probe": self.probe}
 
 
-def resolve_policy(name: str, device: torch.device) -> Policy:
+def resolve_policy(name: str, device: torch.device) -> PrecisionPolicy:
     """Choose how ``name`` is carried out on ``device``, measuring where there is a choice.
 
     ``auto`` is the fastest policy that the parity study allows: bf16 on CUDA devices that have it,
@@ -75,23 +75,23 @@ def resolve_policy(name: str, device: torch.device) -> Policy:
     """
     if name == "auto":
         name = _fastest(device)
-    if name == "bf16" and not has_bf16(device):
+    if name == "bf16" and not supports_bf16(device):
         raise ConfigError(
             f"runtime.policy=bf16: this {device.type} has no bfloat16 products of its own, and "
             "would compute them slowly; choose runtime.policy=fast, or leave it at auto"
         )
     if name != "fast" or device.type == "mps":
-        return Policy(name)
+        return PrecisionPolicy(name)
     return _probed(device)
 
 
 def _fastest(device: torch.device) -> str:
     if device.type == "cuda":
-        return "bf16" if has_bf16(device) else "fast"
+        return "bf16" if supports_bf16(device) else "fast"
     return "fast" if device.type == "cpu" else "exact"
 
 
-def has_bf16(device: torch.device) -> bool:
+def supports_bf16(device: torch.device) -> bool:
     """Whether ``device`` multiplies bfloat16 in hardware."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -102,17 +102,17 @@ def has_bf16(device: torch.device) -> bool:
     return False
 
 
-def _probed(device: torch.device) -> Policy:
+def _probed(device: torch.device) -> PrecisionPolicy:
     """The faster float32 product where its error is in bounds, else the plain one."""
     products = "medium" if device.type == "cpu" else "high"
-    plain, faster = product_error(device, PLAIN_PRODUCTS), product_error(device, products)
+    plain, faster = matmul_error(device, FULL_PRECISION), matmul_error(device, products)
     bound = CPU_BOUND * plain if device.type == "cpu" else TF32_BOUND
     probe = {"plain_error": plain, "error": faster, "bound": bound}
-    return Policy("fast", products if faster <= bound else PLAIN_PRODUCTS, probe)
+    return PrecisionPolicy("fast", products if faster <= bound else FULL_PRECISION, probe)
 
 
 @torch.no_grad()
-def product_error(device: torch.device, products: str) -> float:
+def matmul_error(device: torch.device, products: str) -> float:
     """Error of a product under a setting of torch's, against float64.
 
     Args:
@@ -135,7 +135,7 @@ def product_error(device: torch.device, products: str) -> float:
     return float((found - exact).square().mean().sqrt() / exact.square().mean().sqrt())
 
 
-def time_products(step: Callable[[], object], settings: Sequence[str]) -> dict[str, float]:
+def time_matmuls(step: Callable[[], object], settings: Sequence[str]) -> dict[str, float]:
     """Seconds of a step under each of torch's settings of float32 products.
 
     Args:

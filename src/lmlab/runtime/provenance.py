@@ -30,7 +30,7 @@ def provenance() -> dict[str, Any]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "versions": {"lmlab": lmlab.__version__} | _versions(),
-        "code": code_of(Path(lmlab.__file__).parent),
+        "code": code_version(Path(lmlab.__file__).parent),
     }
 
 
@@ -44,7 +44,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def code_of(package: Path) -> dict[str, Any]:
+def code_version(package: Path) -> dict[str, Any]:
     """Commit of the checkout that lmlab's package runs from, and what was changed since."""
     kept = package.resolve().parent / SNAPSHOT_FILE
     if kept.exists():

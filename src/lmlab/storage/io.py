@@ -38,7 +38,7 @@ def disk_error(error: OSError, path: Path) -> DiskError | None:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def translate_write_errors(path: Path) -> Iterator[None]:
     """Turn disk errors raised inside into :class:`DiskError` naming ``path`` and the fix."""
     try:
         yield
@@ -50,7 +50,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(named: Path | str) -> Iterator[None]:
+def translate_read_errors(named: Path | str) -> Iterator[None]:
     """Turn system errors raised inside into :class:`DataError` that says what was ``named``."""
     try:
         yield
@@ -60,7 +60,7 @@ def reading(named: Path | str) -> Iterator[None]:
 
 def make_folder(path: Path) -> Path:
     """Create ``path`` with its parents. Raises :class:`DiskError` where that is not possible."""
-    with writing(path):
+    with translate_write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -84,7 +84,7 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
 
     path = Path(path)
     make_folder(path.parent)
-    with writing(path):
+    with translate_write_errors(path):
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -122,7 +122,7 @@ def read_json(path: Path) -> Any:
     return json.loads(Path(path).read_text("utf-8"))
 
 
-def write_json_once(path: Path, make: Callable[[], Any]) -> Any:
+def get_or_create_json(path: Path, make: Callable[[], Any]) -> Any:
     """What stands in ``path``; where there is nothing readable, what ``make`` gives, kept there.
 
     Of several processes that make it at the same time all return what the first has written.
@@ -150,7 +150,7 @@ def append_jsonl(path: Path, row: dict[str, Any]) -> None:
     A row reaches the file by one write, so a killed process leaves at most one partial last line,
     which :func:`read_jsonl` passes over and the next append ends.
     """
-    with writing(path), open(path, "ab") as file:
+    with translate_write_errors(path), open(path, "ab") as file:
         line = json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n"
         start = file.tell()
         if start and not _ends_with_newline(path, start):

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from lmlab.errors import LockedError
-from lmlab.storage.io import make_folder, writing
+from lmlab.storage.io import make_folder, translate_write_errors
 
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -62,19 +62,19 @@ class Lock:
     ) -> None:
         self._released.set()
         with _guard(self.path.parent):
-            if self.is_mine():
+            if self.is_owned():
                 self.path.unlink(missing_ok=True)
 
-    def is_mine(self) -> bool:
+    def is_owned(self) -> bool:
         """Whether the file still names this owner (a sleeping owner may have been replaced)."""
         return _read_owner(self.path).get("token") == self._token
 
     def _take(self) -> bool:
-        with _guard(self.path.parent), writing(self.path):
+        with _guard(self.path.parent), translate_write_errors(self.path):
             if is_alive(self.path):
                 return False
             owner = {"host": socket.gethostname(), "pid": os.getpid(), "token": self._token}
-            owner["process_start"] = process_start(os.getpid())
+            owner["process_start"] = process_start_time(os.getpid())
             temporary = self.path.with_name(f".{self.path.name}.{self._token}")
             temporary.write_text(json.dumps(owner), "utf-8")
             os.replace(temporary, self.path)
@@ -83,7 +83,7 @@ class Lock:
     def _beat(self) -> None:
         while not self._released.wait(HEARTBEAT_SECONDS):
             with contextlib.suppress(OSError):  # a full or absent disk must not end the owner
-                if self.is_mine():
+                if self.is_owned():
                     os.utime(self.path)
 
     def _told(self) -> str:
@@ -105,7 +105,7 @@ def is_alive(path: Path) -> bool:
         return False  # written whole by a rename: an unreadable one was damaged
     if owner.get("host") != socket.gethostname():
         return age_seconds < STALE_SECONDS
-    return process_start(int(owner["pid"])) == owner.get("process_start")
+    return process_start_time(int(owner["pid"])) == owner.get("process_start")
 
 
 def _read_owner(path: Path) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _read_owner(path: Path) -> dict[str, Any]:
     return owner if isinstance(owner, dict) else {}
 
 
-def process_start(pid: int) -> str | None:
+def process_start_time(pid: int) -> str | None:
     """A mark that tells a process from a later one of the same number; None when it is gone."""
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():

@@ -15,7 +15,7 @@ import lmlab
 from lmlab.config.paths import conf_folder
 from lmlab.config.user_settings import trusted_packages
 from lmlab.errors import ConfigError
-from lmlab.runtime.provenance import SNAPSHOT_FILE, code_of
+from lmlab.runtime.provenance import SNAPSHOT_FILE, code_version
 from lmlab.storage.io import make_folder, write_json
 
 _LARGEST_BYTES = 200 << 20  # of a trusted package; more is data
@@ -50,7 +50,7 @@ def take_snapshot(output_root: Path) -> Path:
         _copy(source, whole / name)
     if not (whole / "lmlab" / "conf").exists():
         _copy(conf_folder(), whole / "lmlab" / "conf")
-    write_json(whole / SNAPSHOT_FILE, code_of(package))
+    write_json(whole / SNAPSHOT_FILE, code_version(package))
     try:
         os.rename(whole, target)
     except OSError:  # another launch was first

@@ -16,7 +16,7 @@ from lmlab.design.manifest import Job, Manifest
 from lmlab.run_folder import FINISHED
 from lmlab.runs.execute import locate
 from lmlab.runtime.device import Device
-from lmlab.runtime.signals import EarlySignal
+from lmlab.runtime.signals import EarlySignalHandler
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.study.verdicts import undecided_arms
 from lmlab.sweep.arm_costs import TextsByConfig
@@ -231,7 +231,7 @@ class Driver:
         former: dict[int, Callable[..., Any] | int | None] = {}
         for number in self._caught:
             former[number] = early = signal.signal(number, note)
-            if isinstance(early, EarlySignal) and early.has_come:
+            if isinstance(early, EarlySignalHandler) and early.received:
                 note(number, None)
         try:
             yield

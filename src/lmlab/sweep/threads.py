@@ -11,7 +11,7 @@ import copy
 from typing import Any
 
 from lmlab.accounting.model_counts import update_flops
-from lmlab.runtime.device import resolve_place
+from lmlab.runtime.device import resolve_torch_device
 from lmlab.runtime.processor import usable_cores
 
 # About what a core computes in a second. Smaller updates gain little from a second thread, and
@@ -27,7 +27,7 @@ def resolve_threads(content: dict[str, Any]) -> dict[str, Any]:
     """
     if content["runtime"]["threads"] != "auto":
         return content
-    if resolve_place(content["runtime"]["device"]).type != "cpu":
+    if resolve_torch_device(content["runtime"]["device"]).type != "cpu":
         return content
     changed = copy.deepcopy(content)
     changed["runtime"]["threads"] = 1 if is_small(content) else usable_cores()

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from lmlab.errors import DataError
 from lmlab.runtime.processor import usable_cores
-from lmlab.storage.io import reading
+from lmlab.storage.io import translate_read_errors
 from lmlab.tokenizer.buffers import Memory
 from lmlab.tokenizer.kernel_encoder import PADDING, Encoded, Tables, Worker
 from lmlab.tokenizer.utf8 import not_utf8
@@ -188,7 +188,7 @@ class _Job:
         """The next part, in ``buffer`` or a larger one; None at the end of the last file."""
         if self._file == len(self.paths):
             return None, buffer
-        with reading(self.paths[self._file]):
+        with translate_read_errors(self.paths[self._file]):
             if self._input is None:
                 self._input = os.open(self.paths[self._file], os.O_RDONLY)
             size, ended, buffer = self._fill(buffer)

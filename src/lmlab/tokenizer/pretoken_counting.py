@@ -20,7 +20,7 @@ import numpy as np
 
 from lmlab.console.progress_bar import progress
 from lmlab.runtime.processor import usable_cores
-from lmlab.storage.io import reading
+from lmlab.storage.io import translate_read_errors
 from lmlab.tokenizer.buffers import address
 from lmlab.tokenizer.kernels import word_state as at
 from lmlab.tokenizer.kernels.classes import class_table
@@ -146,7 +146,7 @@ class _Source:
                 if not self._paths:
                     return buffer, 0, self._path, 0
                 self._path = self._paths.pop()
-                with reading(self._path):
+                with translate_read_errors(self._path):
                     self._file = io.FileIO(self._path)
                 self._held, self._at = b"", 0
             size = len(self._held)

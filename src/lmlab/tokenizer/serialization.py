@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DataError
-from lmlab.storage.io import reading, write_json
+from lmlab.storage.io import translate_read_errors, write_json
 from lmlab.tokenizer.formats.byte_alphabet import from_printable
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 
@@ -68,7 +68,7 @@ def read(folder: Path) -> dict[str, bytes]:
 
 
 def _read(path: Path) -> bytes:
-    with reading(path):
+    with translate_read_errors(path):
         return path.read_bytes()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lmlab.errors import DataError
-from lmlab.storage.io import reading
+from lmlab.storage.io import translate_read_errors
 
 _CHUNK_BYTES = 1 << 20
 
@@ -35,7 +35,7 @@ def read_utf8(path: Path, advance: Callable[[int], object] | None = None) -> Ite
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset = 0
-    with reading(path), open(path, "rb") as file:
+    with translate_read_errors(path), open(path, "rb") as file:
         while True:
             chunk = file.read(_CHUNK_BYTES)
             pending = len(decoder.getstate()[0])

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lmlab.storage.io import make_folder, write_json, writing
+from lmlab.storage.io import make_folder, translate_write_errors, write_json
 
 log = logging.getLogger("lmlab.tracking")
 
@@ -54,7 +54,10 @@ class WandbTracker:
         write_json(session, {"mode": mode, "init": init, "parent": os.getpid()})
         reports, reporting = os.pipe()
         try:
-            with writing(folder / "session.log"), open(folder / "session.log", "wb") as output:
+            with (
+                translate_write_errors(folder / "session.log"),
+                open(folder / "session.log", "wb") as output,
+            ):
                 self._process = subprocess.Popen(
                     [sys.executable, "-c", _START, json.dumps(sys.path), session, str(reporting)],
                     stdin=subprocess.PIPE,

@@ -33,8 +33,15 @@ from safetensors import SafetensorError
 from torch import nn
 
 from lmlab.errors import DataError, DiskError
-from lmlab.runtime.background import AtOnce, Worker
-from lmlab.storage.io import disk_error, fsync_folder, hash_file, make_folder, write_json, writing
+from lmlab.runtime.background import InlineWorker, Worker
+from lmlab.storage.io import (
+    disk_error,
+    fsync_folder,
+    hash_file,
+    make_folder,
+    translate_write_errors,
+    write_json,
+)
 from lmlab.training.state import Snapshot, TrainState, copy_weights
 
 FORMAT_VERSION = 1
@@ -61,7 +68,7 @@ class Checkpoints:
         self.folder = folder
         self.keep_last = keep_last
         self.keep_steps = frozenset(keep_steps)
-        self.worker = worker or AtOnce()
+        self.worker = worker or InlineWorker()
         self._step_in_hand: int | None = None
 
     def steps(self) -> list[int]:
@@ -134,7 +141,7 @@ class Checkpoints:
             if step not in self.keep_steps:
                 _remove(self.path(step))
 
-    def restore_newest(
+    def restore_latest(
         self, state: TrainState, accept: Callable[[int], bool] = lambda step: True
     ) -> bool:
         """Load the newest sound checkpoint into ``state``; False if there is none.
@@ -163,7 +170,7 @@ class Checkpoints:
         make_folder(self.folder)
         temporary = self.folder / f".tmp-{uuid.uuid4().hex}"
         try:
-            with writing(target):
+            with translate_write_errors(target):
                 temporary.mkdir()
                 hashes = {}
                 for stem, tensors in files.items():

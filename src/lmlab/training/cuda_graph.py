@@ -19,17 +19,17 @@ LAUNCH_BOUND_SECONDS = 0.1  # of predicted work a step: longer ones keep the dev
 WARM_UP = 3  # passes before recording: libraries choose their kernels, Inductor compiles
 log = logging.getLogger(__name__)
 
-Compute = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+ComputeGradients = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def graphed(
-    compute: Compute,
+def maybe_graphed(
+    compute: ComputeGradients,
     parameters: Sequence[nn.Parameter],
     *,
     device: torch.device,
     step_flops: int,
     setting: str | bool,
-) -> Compute:
+) -> ComputeGradients:
     """``compute``, recorded as a graph where launches take longer than the work.
 
     Args:
@@ -56,7 +56,7 @@ class CudaGraphGradients:
         parameters: whose gradients it leaves; they have none at each call.
     """
 
-    def __init__(self, compute: Compute, parameters: Sequence[nn.Parameter]) -> None:
+    def __init__(self, compute: ComputeGradients, parameters: Sequence[nn.Parameter]) -> None:
         self.compute = compute
         self.parameters = list(parameters)
         self._graph: torch.cuda.CUDAGraph | None = None

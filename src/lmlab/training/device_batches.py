@@ -36,7 +36,7 @@ class DeviceBatches:
         return windows[:, :-1], windows[:, 1:]
 
 
-def fits_on(device: torch.device, num_tokens: int) -> bool:
+def fits_on_device(device: torch.device, num_tokens: int) -> bool:
     """Whether so many tokens may lie on a CUDA device for a whole run."""
     if device.type != "cuda":
         return False

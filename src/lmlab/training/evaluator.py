@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lmlab.distributed.communicator import ALONE, Communicator
+from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.nn.transformer import Transformer
 from lmlab.training.mixed_precision import Bf16Weights
 
@@ -19,7 +19,7 @@ Tokens = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Validation:
+class ValidationResult:
     """Losses of one evaluation.
 
     Attributes:
@@ -54,7 +54,7 @@ class Evaluator:
         batch_size: windows a forward pass.
         device: where the model is.
         in_bf16: compute as a run of the bf16 policy does; see :mod:`lmlab.training.mixed_precision`.
-        ranks: that share the forward passes; the sums are those of one process, bit for bit where
+        comm: that share the forward passes; the sums are those of one process, bit for bit where
             the losses are.
     """
 
@@ -67,7 +67,7 @@ class Evaluator:
         batch_size: int,
         device: torch.device,
         in_bf16: bool = False,
-        ranks: Communicator = ALONE,
+        comm: Communicator = SINGLE_PROCESS,
     ) -> None:
         self.tokens = tokens
         self.windows = windows
@@ -75,10 +75,10 @@ class Evaluator:
         self.batch_size = batch_size
         self.device = device
         self.in_bf16 = in_bf16
-        self.ranks = ranks
+        self.comm = comm
 
     @torch.inference_mode()
-    def evaluate(self, model: nn.Module) -> Validation:
+    def evaluate(self, model: nn.Module) -> ValidationResult:
         """Return the losses of ``model``; its training mode is restored afterwards."""
         was_training = model.training
         model.eval()
@@ -90,7 +90,7 @@ class Evaluator:
         # the host where MPS has no float64, and every rank fills in the batches that are its own.
         batches = self._batches()
         sums = np.zeros((len(batches), 3))
-        for index, (starts, length) in self.ranks.mine(batches):
+        for index, (starts, length) in self.comm.shard(batches):
             inputs, targets = self._windows(starts, length)
             logits = computing(torch.from_numpy(inputs).to(self.device))
             flat = torch.from_numpy(targets).to(self.device).flatten()
@@ -99,9 +99,9 @@ class Evaluator:
             sums[index] = float(losses.cpu().double().sum()), targets.size, num_bytes
         model.train(was_training)
         # One after the other, in the order of one process.
-        nats, num_tokens, num_bytes = map(sum, self.ranks.sum(sums).T.tolist())
+        nats, num_tokens, num_bytes = map(sum, self.comm.all_reduce_sum(sums).T.tolist())
         loss = nats / num_tokens
-        return Validation(
+        return ValidationResult(
             loss=loss,
             perplexity=math.exp(loss) if loss < 700 else math.inf,
             bits_per_byte=nats / math.log(2) / num_bytes if num_bytes else math.nan,

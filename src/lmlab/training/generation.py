@@ -104,7 +104,7 @@ def _write(
     while open_ones:
         still_open = []
         for row, index in enumerate(open_ones):
-            token = draw(logits_BV[row], temperature, top_k, top_p, chances[index])
+            token = sample_token(logits_BV[row], temperature, top_k, top_p, chances[index])
             if token != stop_id:
                 written[index].append(token)
                 windows[index].append(token)
@@ -118,7 +118,7 @@ def _write(
     return written
 
 
-def draw(
+def sample_token(
     logits_V: Tensor,
     temperature: float,
     top_k: int | None,
@@ -132,11 +132,11 @@ def draw(
         return int(logits_V.argmax())
     # The largest is 0 before the division, so that the coldest temperature overflows nothing.
     scaled_V = (logits_V.double() - logits_V.max().double()) / temperature
-    probs = keep_likeliest(torch.softmax(scaled_V, dim=-1), top_k, top_p)
+    probs = filter_probabilities(torch.softmax(scaled_V, dim=-1), top_k, top_p)
     return int(torch.multinomial(probs, 1, generator=chance))
 
 
-def keep_likeliest(probs_V: Tensor, top_k: int | None, top_p: float | None) -> Tensor:
+def filter_probabilities(probs_V: Tensor, top_k: int | None, top_p: float | None) -> Tensor:
     """Set all but the likeliest tokens to 0: the ``top_k`` first, then those beyond ``top_p``.
 
     Of equally likely tokens the one with the lower id comes first. The rest is scaled to sum to 1.

@@ -28,7 +28,7 @@ class GradientAccumulator:
     def __call__(self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
         """Add the gradients of the batch's mean loss; return that loss, left on the device."""
         if self.working is not None:
-            self.working.refresh()
+            self.working.copy_from_master()
         total = torch.zeros((), device=inputs_BT.device)
         for inputs, targets in zip(
             inputs_BT.split(self.micro_batch_size),
@@ -38,6 +38,6 @@ class GradientAccumulator:
             loss = self.objective(inputs, targets) * (len(inputs) / len(inputs_BT))
             loss.backward()
             if self.working is not None:
-                self.working.hand_over()
+                self.working.add_gradients_to_master()
             total += loss.detach()
         return total

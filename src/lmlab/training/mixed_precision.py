@@ -22,7 +22,7 @@ class Bf16Weights:
         masters: the float32 model; it stays the one that is updated and saved.
 
     Attributes:
-        model: computes with the weights of the last :meth:`refresh`.
+        model: computes with the weights of the last :meth:`copy_from_master`.
     """
 
     def __init__(self, masters: Transformer) -> None:
@@ -37,12 +37,12 @@ class Bf16Weights:
                 self._masters.append(theirs.weight)
 
     @torch.no_grad()
-    def refresh(self) -> None:
+    def copy_from_master(self) -> None:
         """Round the float32 weights as they now are."""
         torch._foreach_copy_(self._copies, self._masters)
 
     @torch.no_grad()
-    def hand_over(self) -> None:
+    def add_gradients_to_master(self) -> None:
         """Add the copies' gradients to those of the float32 weights, and clear them."""
         fresh, given = [], []
         for master, own in zip(self._masters, self._copies, strict=True):

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from lmlab.distributed.communicator import Communicator
-from lmlab.distributed.full_tensor import whole
+from lmlab.distributed.full_tensor import full_tensor
 from lmlab.distributed.sharded_optimizer import ShardedOptimizer
-from lmlab.distributed.state_layout import allocate, layout_of, tensors_of
+from lmlab.distributed.state_layout import allocate, layout_without_tensors, state_tensors
 from lmlab.errors import DataError
 
 
@@ -89,22 +89,22 @@ class Snapshot:
         state.progress = Progress(**self.record["progress"])
 
 
-def contribute(state: TrainState) -> None:
+def gather_shards(state: TrainState) -> None:
     """Take part in rank 0's :meth:`Snapshot.of`, where only this rank has a part of the state."""
     if isinstance(state.optimizer, ShardedOptimizer):
         state.optimizer.state_dict()
-    contribute_weights(state.model)
+    gather_weight_shards(state.model)
 
 
-def contribute_weights(model: nn.Module) -> None:
+def gather_weight_shards(model: nn.Module) -> None:
     """Take part in rank 0's :func:`copy_weights`."""
     for tensor in _distinct_entries(model).values():
-        whole(tensor)
+        full_tensor(tensor)
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:
     """A contiguous copy in host memory, which no later update changes."""
-    return whole(tensor.detach()).to("cpu", copy=True).contiguous()
+    return full_tensor(tensor.detach()).to("cpu", copy=True).contiguous()
 
 
 def copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -213,22 +213,22 @@ def _restore_random_states(tensors: dict[str, torch.Tensor]) -> None:
             torch.cuda.set_rng_state(tensors["random.cuda"])
 
 
-def broadcast_state(state: TrainState, ranks: Communicator) -> None:
+def broadcast_state(state: TrainState, comm: Communicator) -> None:
     """Give every rank the weights and progress of rank 0, and its optimizer's state or a part."""
-    state.progress = ranks.broadcast_from_rank0(lambda: state.progress)
+    state.progress = comm.broadcast_from_rank0(lambda: state.progress)
     weights = {tensor.data_ptr(): tensor for tensor in state.model.state_dict().values()}
-    ranks.broadcast(0, list(weights.values()))
+    comm.broadcast(0, list(weights.values()))
     if isinstance(state.optimizer, ShardedOptimizer):
         state.optimizer.broadcast()
     else:
-        _broadcast_optimizer(state, ranks)
+        _broadcast_optimizer(state, comm)
 
 
-def _broadcast_optimizer(state: TrainState, ranks: Communicator) -> None:
+def _broadcast_optimizer(state: TrainState, comm: Communicator) -> None:
     own = state.optimizer.state_dict()
-    layout = ranks.broadcast_from_rank0(lambda: layout_of(own))
+    layout = comm.broadcast_from_rank0(lambda: layout_without_tensors(own))
     device = next(state.model.parameters()).device
-    received = own if ranks.is_rank0 else allocate(layout, device)
-    ranks.broadcast(0, list(tensors_of(received)))
-    if not ranks.is_rank0:
+    received = own if comm.is_rank0 else allocate(layout, device)
+    comm.broadcast(0, list(state_tensors(received)))
+    if not comm.is_rank0:
         state.optimizer.load_state_dict(received)

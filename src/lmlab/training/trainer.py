@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from lmlab.console.progress_bar import progress
-from lmlab.distributed.full_tensor import whole
+from lmlab.distributed.full_tensor import full_tensor
 from lmlab.optim.clip import clip_gradients
-from lmlab.runtime.signals import StopRequest
+from lmlab.runtime.signals import SignalHandler
 from lmlab.training.checkpoint import Checkpoints
-from lmlab.training.evaluator import Validation
+from lmlab.training.evaluator import ValidationResult
 from lmlab.training.state import Progress, TrainState
 
 log = logging.getLogger(__name__)
@@ -87,12 +87,12 @@ class Trainer:
         gradients: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         batches: BatchSource,
         schedule: Callable[[int], float],
-        evaluate: Callable[[nn.Module], Validation],
+        evaluate: Callable[[nn.Module], ValidationResult],
         checkpoints: Checkpoints,
         record: Callable[[dict[str, Any]], None],
         settings: LoopSettings,
         device: torch.device,
-        stop: StopRequest,
+        stop: SignalHandler,
     ) -> None:
         self.state = state
         self.gradients = gradients
@@ -156,8 +156,8 @@ class Trainer:
                 if self._is_due(settings.validate_every):
                     self._meter.settle()
                     self._validate()
-                stopping = self.stop.is_agreed()
-                if self._is_due(settings.save_every) or stopping or self.stop.take_save():
+                stopping = self.stop.should_stop()
+                if self._is_due(settings.save_every) or stopping or self.stop.should_save():
                     self._save()
                 if stopping and at.step < settings.steps:
                     self.checkpoints.wait()
@@ -289,7 +289,7 @@ class _Meter:
 def weight_norm(model: nn.Module) -> float:
     """L2 norm of all parameters together."""
     norms = torch._foreach_norm([parameter.detach() for parameter in model.parameters()])
-    return float(whole(torch.linalg.vector_norm(torch.stack(list(norms)))))
+    return float(full_tensor(torch.linalg.vector_norm(torch.stack(list(norms)))))
 
 
 def _postfix(row: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from launching import (
 
 from lmlab.config.compose import compose
 from lmlab.distributed.communicator import Communicator
-from lmlab.distributed.zero1 import owners_of
+from lmlab.distributed.zero1 import assign_owners
 from lmlab.preflight.forecast import costs_of
 from lmlab.run_folder import RunFolder
 from lmlab.runs import auto_settings
@@ -129,9 +129,9 @@ def test_a_signal_stops_and_saves_on_all_ranks(
 
 def warn_at(step: int) -> None:
     """Let SIGTERM, which comes at a step, ask for a save alone, as in a job of Slurm's."""
-    from lmlab.runtime.signals import EarlySignal
+    from lmlab.runtime.signals import EarlySignalHandler
 
-    signal.signal(signal.SIGTERM, EarlySignal(stops=False))
+    signal.signal(signal.SIGTERM, EarlySignalHandler(stops=False))
     signal_at(step, signal.SIGTERM)()
 
 
@@ -152,9 +152,9 @@ def test_a_warning_to_one_rank_makes_all_save(
 
 
 def test_parameters_go_to_whoever_has_least() -> None:
-    assert owners_of([5, 9, 1, 4, 5], 2) == [1, 0, 1, 0, 1], "9 + 4 and 5 + 5 + 1"
-    assert owners_of([3, 3], 4) == [0, 1]
-    assert owners_of([3, 3], 1) == [0, 0]
+    assert assign_owners([5, 9, 1, 4, 5], 2) == [1, 0, 1, 0, 1], "9 + 4 and 5 + 5 + 1"
+    assert assign_owners([3, 3], 4) == [0, 1]
+    assert assign_owners([3, 3], 1) == [0, 0]
 
 
 def test_the_preflight_counts_one_ranks_part(settings) -> None:

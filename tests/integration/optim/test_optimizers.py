@@ -161,7 +161,7 @@ def test_going_on_from_a_saved_state_is_bit_identical(tmp_path: Path, optim: str
     Checkpoints(tmp_path).save(straight)
     take(straight, range(3, 6))
     resumed = state()
-    assert Checkpoints(tmp_path).restore_newest(resumed)
+    assert Checkpoints(tmp_path).restore_latest(resumed)
     take(resumed, range(3, 6))
     pairs = zip(straight.model.parameters(), resumed.model.parameters(), strict=True)
     assert all(torch.equal(mine, theirs) for mine, theirs in pairs)

@@ -52,7 +52,7 @@ def test_trains_20_steps_saves_and_loads_bit_identically(overrides, choice: list
     state = factory.build_state(config, auto_settings.build_device(config))
     untrained = [weight.detach().clone() for weight in state.model.parameters()]
     checkpoints = factory.build_checkpoints(config, outcome.run.checkpoints)
-    assert checkpoints.restore_newest(state)
+    assert checkpoints.restore_latest(state)
     assert state.progress.step == 20
     assert all(
         not torch.equal(before, after) and bool(torch.isfinite(after).all())

@@ -12,7 +12,7 @@ from lmlab.config.compose import compose
 from lmlab.run_folder import RunFolder
 from lmlab.runs.execute import execute
 from lmlab.runs.stacked.execute_stack import execute_all
-from lmlab.runtime.signals import StopRequest
+from lmlab.runtime.signals import SignalHandler
 
 DEVICE = "cuda"
 pytestmark = [
@@ -48,7 +48,7 @@ def test_exact_runs_resume_bit_for_bit(
     straight = trained([*words, "study=straight"])
     with monkeypatch.context() as patch:
         steps = iter(range(100))
-        patch.setattr(StopRequest, "is_agreed", lambda self: _after_seven(self, steps))
+        patch.setattr(SignalHandler, "should_stop", lambda self: _after_seven(self, steps))
         stopped = execute(compose([*words, "study=cut"]))
         assert stopped.exit_code == 128 + signal.SIGTERM
     cut = trained([*words, "study=cut"])
@@ -56,7 +56,7 @@ def test_exact_runs_resume_bit_for_bit(
     assert weights(cut) == weights(straight)
 
 
-def _after_seven(stop: StopRequest, steps) -> bool:
+def _after_seven(stop: SignalHandler, steps) -> bool:
     if next(steps) >= 7:
         stop.signal_number = signal.SIGTERM
     return stop.signal_number is not None

@@ -14,7 +14,7 @@ from lmlab.errors import ConfigError
 from lmlab.runs import auto_settings
 from lmlab.runs.execute import execute
 from lmlab.runtime.cpp_extension import find_compiler
-from lmlab.runtime.signals import StopRequest
+from lmlab.runtime.signals import SignalHandler
 
 POLICIES = ["exact", "fast", pytest.param("bf16", marks=needs_bf16)]
 # Validation losses at steps 0, 10 and 20. Float32 products that are added in another order move
@@ -52,14 +52,14 @@ def test_losses_bits_and_resume(overrides, monkeypatch, policy: str, kernels: st
     config = compose([*overrides, "study=cut", "reuse=false"])
     with monkeypatch.context() as patch:
         steps = iter(range(100))
-        patch.setattr(StopRequest, "is_agreed", lambda self: _after(self, steps))
+        patch.setattr(SignalHandler, "should_stop", lambda self: _after(self, steps))
         assert execute(config).exit_code == 128 + signal.SIGTERM
     cut = execute(config).run
     assert len(cut.meta()["sessions"]) == 2
     assert weights(cut) == weights(straight)
 
 
-def _after(stop: StopRequest, steps) -> bool:
+def _after(stop: SignalHandler, steps) -> bool:
     """A stop that comes at the seventh look."""
     if next(steps) >= 7:
         stop.signal_number = signal.SIGTERM

@@ -13,7 +13,7 @@ from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 from lmlab.runs import auto_settings
 from lmlab.runs.execute import execute
-from lmlab.runtime.precision import Policy, time_products
+from lmlab.runtime.precision import PrecisionPolicy, time_matmuls
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def fast(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[list
     """A run's words, on a machine that has a second float32 product, exact enough."""
     monkeypatch.setattr(
         "lmlab.runtime.device.resolve_policy",
-        lambda name, device: Policy(name, "medium", {"error": 0.0}),
+        lambda name, device: PrecisionPolicy(name, "medium", {"error": 0.0}),
     )
     monkeypatch.setattr(auto_settings, "LEAST_FLOPS", 1)
     auto_settings._on_this_machine.cache_clear()
@@ -38,7 +38,7 @@ def taking(monkeypatch: pytest.MonkeyPatch, plain: float, other: float) -> list[
         calls.append(1)
         return dict(zip(settings, (plain, other), strict=True))
 
-    monkeypatch.setattr(auto_settings, "time_products", measure)
+    monkeypatch.setattr(auto_settings, "time_matmuls", measure)
     return calls
 
 
@@ -50,9 +50,11 @@ def test_the_faster_product_is_taken_where_it_is_worth_it(
 ) -> None:
     config = compose(fast)
     calls = taking(monkeypatch, 1.0, other)
-    assert auto_settings.build_device(config).policy.products == chosen
+    assert auto_settings.build_device(config).policy.matmul_precision == chosen
     taking(monkeypatch, 1.0, 1.0 if chosen == "medium" else 0.1)
-    assert auto_settings.build_device(config).policy.products == chosen, "a rerun must find its run"
+    assert auto_settings.build_device(config).policy.matmul_precision == chosen, (
+        "a rerun must find its run"
+    )
     assert calls == [1]
 
 
@@ -65,10 +67,10 @@ def test_a_run_goes_on_as_it_was_begun_though_the_cache_is_gone(
     (kept,) = (Path(config.output_root) / "cache" / "products").iterdir()
     kept.unlink()
     taking(monkeypatch, 1.0, 2.0)
-    assert auto_settings.build_device(config).policy.products == "medium"
+    assert auto_settings.build_device(config).policy.matmul_precision == "medium"
     assert execute(config).run == run
     other = compose([*fast, "optim.lr=7e-3"])
-    assert auto_settings.build_device(other).policy.products == "highest", (
+    assert auto_settings.build_device(other).policy.matmul_precision == "highest", (
         "another one decides anew"
     )
 
@@ -78,7 +80,7 @@ def test_a_small_model_keeps_the_plain_product(
 ) -> None:
     monkeypatch.setattr(auto_settings, "LEAST_FLOPS", 1e9)
     calls = taking(monkeypatch, 1.0, 0.1)
-    assert auto_settings.build_device(compose(fast)).policy.products == "highest"
+    assert auto_settings.build_device(compose(fast)).policy.matmul_precision == "highest"
     assert calls == []
 
 
@@ -87,9 +89,9 @@ def test_what_memory_cannot_hold_is_not_measured(
 ) -> None:
     config = compose([*fast, "model.vocab_size=1000000000"])
     calls = taking(monkeypatch, 1.0, 0.1)
-    assert auto_settings.build_device(config).policy.products == "highest"
+    assert auto_settings.build_device(config).policy.matmul_precision == "highest"
     monkeypatch.setattr(auto_settings, "free_memory", lambda device: 0)
-    assert auto_settings.build_device(compose(fast)).policy.products == "highest"
+    assert auto_settings.build_device(compose(fast)).policy.matmul_precision == "highest"
     assert calls == []
     with pytest.raises(ConfigError, match=r"^model\.vocab_size=1000000000: training one sequence"):
         execute(config)
@@ -108,12 +110,12 @@ def test_the_exact_policy_measures_nothing(
 ) -> None:
     calls = taking(monkeypatch, 1.0, 0.1)
     device = auto_settings.build_device(compose([*overrides, "runtime.policy=exact"]))
-    assert (device.policy.products, calls) == ("highest", [])
+    assert (device.policy.matmul_precision, calls) == ("highest", [])
 
 
 def test_the_times_are_of_the_settings_in_force() -> None:
     former, seen = torch.get_float32_matmul_precision(), []
-    found = time_products(
+    found = time_matmuls(
         lambda: seen.append(torch.get_float32_matmul_precision()), ("highest", "medium")
     )
     assert seen[:4] == ["highest", "medium", "highest", "medium"]

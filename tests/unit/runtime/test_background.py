@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from lmlab.runtime.background import AtOnce, InBackground
+from lmlab.runtime.background import InlineWorker, ThreadWorker
 
 
 def failing() -> None:
@@ -14,7 +14,7 @@ def failing() -> None:
 
 
 def test_tasks_are_done_in_order_without_being_waited_for() -> None:
-    worker, gate, done = InBackground("test"), threading.Event(), list[int]()
+    worker, gate, done = ThreadWorker("test"), threading.Event(), list[int]()
     worker.start(lambda: (gate.wait(), done.append(1))[1])
     worker.start(lambda: done.append(2))
     worker.check()  # nothing has failed, and nothing is waited for
@@ -25,7 +25,7 @@ def test_tasks_are_done_in_order_without_being_waited_for() -> None:
 
 
 def test_a_failure_is_raised_once_at_the_next_look() -> None:
-    worker = InBackground("test")
+    worker = ThreadWorker("test")
     worker.start(failing)
     worker.settle()
     with pytest.raises(ValueError, match="no room"):
@@ -38,7 +38,7 @@ def test_a_failure_is_raised_once_at_the_next_look() -> None:
 
 def test_at_once_is_at_once() -> None:
     done: list[int] = []
-    AtOnce().start(lambda: done.append(1))
+    InlineWorker().start(lambda: done.append(1))
     assert done == [1]
     with pytest.raises(ValueError, match="no room"):
-        AtOnce().start(failing)
+        InlineWorker().start(failing)

@@ -42,6 +42,6 @@ def test_the_policy_is_applied_and_taken_back_by_the_next() -> None:
     fast.apply()
     assert torch.get_num_threads() == 1
     assert torch.are_deterministic_algorithms_enabled()
-    assert torch.get_float32_matmul_precision() == fast.policy.products
+    assert torch.get_float32_matmul_precision() == fast.policy.matmul_precision
     exact.apply()
     assert torch.get_float32_matmul_precision() == "highest"

@@ -11,9 +11,9 @@ import pytest
 CODE = """
 import ctypes, json, resource, sys
 import torch
-from lmlab.runtime.malloc import keep_freed_memory
+from lmlab.runtime.malloc import retain_freed_memory
 if sys.argv[1] == "kept":
-    keep_freed_memory()
+    retain_freed_memory()
 torch.set_num_threads(1)
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

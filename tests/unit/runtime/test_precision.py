@@ -5,7 +5,7 @@ import torch
 
 import lmlab.runtime.precision as policy
 from lmlab.errors import ConfigError
-from lmlab.runtime.precision import product_error, resolve_policy
+from lmlab.runtime.precision import matmul_error, resolve_policy
 
 CPU = torch.device("cpu")
 
@@ -15,21 +15,21 @@ def test_auto_on_a_cpu_is_fast_and_keeps_what_it_measured() -> None:
     assert (found.name, found.precision) == ("fast", "fp32")
     assert found.probe is not None
     assert found.probe["plain_error"] < 1e-6, "float32 has 24 bits"
-    assert (found.products == "medium") == (found.probe["error"] <= found.probe["bound"])
+    assert (found.matmul_precision == "medium") == (found.probe["error"] <= found.probe["bound"])
 
 
 def test_exact_measures_nothing_and_multiplies_plainly() -> None:
     found = resolve_policy("exact", CPU)
-    assert (found.products, found.probe, found.precision) == ("highest", None, "fp32")
+    assert (found.matmul_precision, found.probe, found.precision) == ("highest", None, "fp32")
 
 
 def test_a_backend_that_rounds_to_bfloat16_is_not_taken(monkeypatch) -> None:
     """As AMX chips do under the same flag; told by the error, not by the chip."""
     errors = {"highest": 2e-7, "medium": 2e-3}
-    monkeypatch.setattr(policy, "product_error", lambda device, products: errors[products])
-    assert resolve_policy("fast", CPU).products == "highest"
+    monkeypatch.setattr(policy, "matmul_error", lambda device, products: errors[products])
+    assert resolve_policy("fast", CPU).matmul_precision == "highest"
     errors["medium"] = 4e-7
-    assert resolve_policy("fast", CPU).products == "medium"
+    assert resolve_policy("fast", CPU).matmul_precision == "medium"
 
 
 def test_the_probe_tells_numbers_of_fewer_bits(monkeypatch) -> None:
@@ -38,20 +38,20 @@ def test_the_probe_tells_numbers_of_fewer_bits(monkeypatch) -> None:
             left, right = left.bfloat16().float(), right.bfloat16().float()
         return torch.matmul(left, right)
 
-    plain = product_error(CPU, "highest")
+    plain = matmul_error(CPU, "highest")
     monkeypatch.setattr(torch.Tensor, "__matmul__", rounding)
-    rounded = product_error(CPU, "highest")
+    rounded = matmul_error(CPU, "highest")
     assert rounded > policy.CPU_BOUND * plain
     assert rounded > policy.TF32_BOUND
 
 
 def test_bf16_is_refused_where_the_hardware_has_none(monkeypatch) -> None:
-    monkeypatch.setattr(policy, "has_bf16", lambda device: False)
+    monkeypatch.setattr(policy, "supports_bf16", lambda device: False)
     with pytest.raises(ConfigError, match=r"runtime\.policy=bf16.*choose runtime\.policy=fast"):
         resolve_policy("bf16", CPU)
 
 
 def test_measuring_leaves_torch_as_it_was() -> None:
     before = torch.get_float32_matmul_precision()
-    product_error(CPU, "medium")
+    matmul_error(CPU, "medium")
     assert torch.get_float32_matmul_precision() == before

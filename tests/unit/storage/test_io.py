@@ -38,7 +38,7 @@ def test_a_failed_write_keeps_the_old_file_and_no_temporary(
 
 def test_written_files_follow_the_umask(tmp_path: Path) -> None:
     script = (
-        "import os, sys; os.umask(0o027); from lmlab import io; "
+        "import os, sys; os.umask(0o027); from lmlab.storage import io; "
         "io.atomic_write_text(sys.argv[1], 'x')"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "f")], check=True)
@@ -103,10 +103,10 @@ def test_write_json_round_trips_unicode(tmp_path: Path) -> None:
 
 def test_what_is_made_once_stays(tmp_path: Path) -> None:
     path = tmp_path / "new" / "choice.json"
-    assert io.write_json_once(path, lambda: {"a": 1}) == {"a": 1}
-    assert io.write_json_once(path, lambda: {"a": 2}) == {"a": 1}
+    assert io.get_or_create_json(path, lambda: {"a": 1}) == {"a": 1}
+    assert io.get_or_create_json(path, lambda: {"a": 2}) == {"a": 1}
     path.write_text("{")
-    assert io.write_json_once(path, lambda: {"a": 3}) == {"a": 3} == io.read_json(path)
+    assert io.get_or_create_json(path, lambda: {"a": 3}) == {"a": 3} == io.read_json(path)
     assert [one.name for one in path.parent.iterdir()] == ["choice.json"]
 
 
@@ -117,4 +117,4 @@ def test_of_two_who_make_it_at_once_the_first_is_heard(tmp_path: Path) -> None:
         io.write_json(path, {"a": 1})
         return {"a": 2}
 
-    assert io.write_json_once(path, make_while_another_does) == {"a": 1}
+    assert io.get_or_create_json(path, make_while_another_does) == {"a": 1}

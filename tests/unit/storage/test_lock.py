@@ -51,7 +51,7 @@ def test_a_killed_owner_is_taken_over(holder) -> None:
     process.wait()
     assert not is_alive(path)
     with Lock(path, wait=False) as lock:
-        assert lock.is_mine()
+        assert lock.is_owned()
     assert not path.exists()
 
 

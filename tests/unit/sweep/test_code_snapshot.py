@@ -10,7 +10,7 @@ import pytest
 
 import lmlab
 from lmlab.config.paths import conf_folder
-from lmlab.runtime.provenance import code_of
+from lmlab.runtime.provenance import code_version
 from lmlab.sweep import code_snapshot
 
 
@@ -52,4 +52,4 @@ def test_equal_code_is_copied_once_and_other_code_again(tmp_path: Path, package:
 def test_a_snapshot_tells_where_its_code_came_from(tmp_path: Path, package: Path) -> None:
     taken = code_snapshot.take_snapshot(tmp_path)
     here = Path(lmlab.__file__).parent
-    assert code_of(taken / "lmlab") == code_of(here)
+    assert code_version(taken / "lmlab") == code_version(here)

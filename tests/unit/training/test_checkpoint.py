@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lmlab.errors import DataError, DiskError
-from lmlab.runtime.background import InBackground
+from lmlab.runtime.background import ThreadWorker
 from lmlab.training.checkpoint import Checkpoints, find_weights, read_weights
 from lmlab.training.state import Progress, TrainState, load_weights
 
@@ -66,7 +66,7 @@ def test_going_on_from_a_checkpoint_is_bit_identical(tmp_path: Path) -> None:
     take_steps(straight, 4)
 
     resumed = make_state(1)  # other weights: everything must come from the file
-    assert Checkpoints(tmp_path).restore_newest(resumed)
+    assert Checkpoints(tmp_path).restore_latest(resumed)
     assert resumed.progress.step == 3
     assert not equal(weights(straight), weights(resumed))
     take_steps(resumed, 4)
@@ -83,7 +83,7 @@ def test_random_state_is_part_of_a_checkpoint(tmp_path: Path) -> None:
     Checkpoints(tmp_path).save(state)
     expected = torch.rand(3)
     torch.manual_seed(99)
-    Checkpoints(tmp_path).restore_newest(state)
+    Checkpoints(tmp_path).restore_latest(state)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -128,7 +128,7 @@ def test_a_damaged_newest_is_passed_over_and_named(
     else:
         damage(keeper.path(2) / name)
     fresh = make_state(1)
-    assert keeper.restore_newest(fresh)
+    assert keeper.restore_latest(fresh)
     assert fresh.progress.step == 1
     assert equal(weights(fresh), sound)
     assert "step_00000002" in caplog.text
@@ -138,7 +138,7 @@ def test_a_damaged_newest_is_passed_over_and_named(
 def test_no_checkpoint_leaves_the_state_alone(tmp_path: Path) -> None:
     state = make_state(0)
     before = weights(state)
-    assert not Checkpoints(tmp_path / "none").restore_newest(state)
+    assert not Checkpoints(tmp_path / "none").restore_latest(state)
     assert equal(weights(state), before)
 
 
@@ -159,14 +159,14 @@ def test_a_full_disk_loses_nothing_saved_before(
     monkeypatch.undo()
     assert keeper.steps() == [1]
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000001"]
-    assert keeper.restore_newest(make_state(1))
+    assert keeper.restore_latest(make_state(1))
 
 
 def test_what_a_kill_left_half_written_is_swept_away(tmp_path: Path) -> None:
     state, keeper = make_state(0), Checkpoints(tmp_path)
     keeper.save(state)
     shutil.copytree(keeper.path(0), tmp_path / ".tmp-dead")
-    assert keeper.restore_newest(make_state(1))
+    assert keeper.restore_latest(make_state(1))
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000000"]
 
 
@@ -205,7 +205,7 @@ def test_nothing_in_a_checkpoint_is_pickled(tmp_path: Path) -> None:
     assert b"pickle" not in b"".join(path.read_bytes() for path in folder.iterdir())
 
 
-class Gated(InBackground):
+class Gated(ThreadWorker):
     """A worker that begins when it is let."""
 
     def __init__(self) -> None:
@@ -230,7 +230,7 @@ def test_what_is_written_behind_is_the_state_at_the_save(tmp_path: Path) -> None
     assert keeper.steps() == []
     worker.gate.set()
     keeper.wait()
-    assert Checkpoints(tmp_path).restore_newest(at_save)
+    assert Checkpoints(tmp_path).restore_latest(at_save)
     assert at_save.progress.step == 2
     assert equal(weights(at_save), then)
     take_steps(at_save, 3)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from lmlab.runtime.compile_policy import GPU_RATE
-from lmlab.training.cuda_graph import LAUNCH_BOUND_SECONDS, CudaGraphGradients, graphed
+from lmlab.training.cuda_graph import LAUNCH_BOUND_SECONDS, CudaGraphGradients, maybe_graphed
 
 SMALL = round(LAUNCH_BOUND_SECONDS * GPU_RATE / 2)
 
@@ -14,7 +14,7 @@ def compute(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def is_graphed(device: str, step_flops: int, setting: str | bool) -> bool:
-    found = graphed(
+    found = maybe_graphed(
         compute, [nn.Parameter(torch.zeros(1))],
         device=torch.device(device), step_flops=step_flops, setting=setting,
     )  # fmt: skip

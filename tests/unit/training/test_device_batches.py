@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from lmlab.data.batches import Batches
-from lmlab.training.device_batches import DeviceBatches, fits_on
+from lmlab.training.device_batches import DeviceBatches, fits_on_device
 
 
 def test_batches_gathered_on_a_device_are_those_of_the_host() -> None:
@@ -18,4 +18,4 @@ def test_batches_gathered_on_a_device_are_those_of_the_host() -> None:
 
 
 def test_only_a_gpu_is_given_the_text() -> None:
-    assert not fits_on(torch.device("cpu"), 1)
+    assert not fits_on_device(torch.device("cpu"), 1)

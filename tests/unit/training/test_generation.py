@@ -12,7 +12,7 @@ from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 from lmlab.nn.transformer import Transformer
 from lmlab.tokenizer import Tokenizer
-from lmlab.training.generation import StreamDecoder, draw, generate, keep_likeliest
+from lmlab.training.generation import StreamDecoder, filter_probabilities, generate, sample_token
 
 CONTEXT, VOCABULARY = 12, 300
 
@@ -123,23 +123,23 @@ PROBS = torch.tensor([0.1, 0.4, 0.15, 0.05, 0.3], dtype=torch.float64)
 def test_filters_worked_by_hand(
     top_k: int | None, top_p: float | None, expected: list[float]
 ) -> None:
-    kept = keep_likeliest(PROBS.clone(), top_k, top_p)
+    kept = filter_probabilities(PROBS.clone(), top_k, top_p)
     torch.testing.assert_close(kept, torch.tensor(expected, dtype=torch.float64))
 
 
 def test_of_equals_the_lower_id_comes_first() -> None:
-    kept = keep_likeliest(torch.full((6,), 1 / 6, dtype=torch.float64), 2, None)
+    kept = filter_probabilities(torch.full((6,), 1 / 6, dtype=torch.float64), 2, None)
     assert kept.tolist() == [0.5, 0.5, 0, 0, 0, 0]
 
 
 def test_temperature_sharpens() -> None:
     logits = torch.log(PROBS)
     chance = torch.Generator().manual_seed(0)
-    drawn = [draw(logits, 0.5, None, None, chance) for _ in range(4000)]
+    drawn = [sample_token(logits, 0.5, None, None, chance) for _ in range(4000)]
     squares = PROBS.square() / PROBS.square().sum()
     shares = torch.bincount(torch.tensor(drawn), minlength=5) / 4000
     torch.testing.assert_close(shares.double(), squares, atol=0.03, rtol=0)
-    assert draw(logits, 0.0, None, None, chance) == 1
+    assert sample_token(logits, 0.0, None, None, chance) == 1
 
 
 @settings(max_examples=100, deadline=None)

@@ -15,10 +15,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from lmlab.errors import DiskError
-from lmlab.runtime.background import InBackground
-from lmlab.runtime.signals import EarlySignal, StopRequest
+from lmlab.runtime.background import ThreadWorker
+from lmlab.runtime.signals import EarlySignalHandler, SignalHandler
 from lmlab.training.checkpoint import Checkpoints
-from lmlab.training.evaluator import Validation
+from lmlab.training.evaluator import ValidationResult
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.objective import of_logits
 from lmlab.training.state import Progress, TrainState
@@ -51,9 +51,9 @@ def schedule(step: int) -> float:
     return 1 / (step + 1)
 
 
-def measure(model: nn.Module) -> Validation:
+def measure(model: nn.Module) -> ValidationResult:
     loss = weight_norm(model)  # any number that follows from the weights
-    return Validation(loss, math.exp(loss), loss, 1)
+    return ValidationResult(loss, math.exp(loss), loss, 1)
 
 
 def make_trainer(folder: Path, state: TrainState, rows: list[dict[str, Any]], **changes: Any):
@@ -67,7 +67,7 @@ def make_trainer(folder: Path, state: TrainState, rows: list[dict[str, Any]], **
         "record": rows.append,
         "settings": SETTINGS,
         "device": torch.device("cpu"),
-        "stop": StopRequest(),
+        "stop": SignalHandler(),
     }
     settings = {key: changes.pop(key) for key in list(changes) if hasattr(SETTINGS, key)}
     parts |= {"settings": dataclasses.replace(SETTINGS, **settings)}
@@ -138,7 +138,7 @@ def test_a_stop_at_any_step_changes_neither_weights_nor_rows(
     straight, straight_rows = make_state(), []
     make_trainer(tmp_path / "straight", straight, straight_rows).train()
 
-    stop, rows = StopRequest(), []
+    stop, rows = SignalHandler(), []
 
     class StopsThere(Batches):
         def batch(self, step: int):
@@ -150,7 +150,7 @@ def test_a_stop_at_any_step_changes_neither_weights_nor_rows(
     ended = make_trainer(tmp_path / "cut", first, rows, batches=StopsThere(), stop=stop).train()
     assert (ended, first.progress.step) == ("stopped", stopped_at)
     second = make_state(seed=9)
-    Checkpoints(tmp_path / "cut").restore_newest(second)
+    Checkpoints(tmp_path / "cut").restore_latest(second)
     make_trainer(tmp_path / "cut", second, rows).train()
     assert same(parameters(straight), parameters(second))
     assert timeless(rows) == timeless(straight_rows)
@@ -164,7 +164,7 @@ def test_a_save_that_fails_behind_ends_the_loop(
 
     monkeypatch.setattr("lmlab.training.checkpoint._fsync", full)
     for save_every in (1, 12):  # noticed at a boundary, or at the end
-        state, keeper = make_state(), Checkpoints(tmp_path, worker=InBackground("test"))
+        state, keeper = make_state(), Checkpoints(tmp_path, worker=ThreadWorker("test"))
         trainer = make_trainer(
             tmp_path, state, [], checkpoints=keeper, save_every=save_every, validate_every=12
         )
@@ -174,11 +174,11 @@ def test_a_save_that_fails_behind_ends_the_loop(
 
 
 def test_saves_are_on_the_disk_when_the_loop_has_ended(tmp_path: Path) -> None:
-    class Slow(InBackground):
+    class Slow(ThreadWorker):
         def start(self, task) -> None:
             super().start(lambda: (time.sleep(0.1), task())[1])
 
-    for ended, stop in (("done", StopRequest()), ("stopped", StopRequest(signal.SIGTERM))):
+    for ended, stop in (("done", SignalHandler()), ("stopped", SignalHandler(signal.SIGTERM))):
         folder = tmp_path / ended
         keeper = Checkpoints(folder, worker=Slow("test"))
         trainer = make_trainer(folder, make_state(), [], checkpoints=keeper, steps=3, stop=stop)
@@ -187,7 +187,7 @@ def test_saves_are_on_the_disk_when_the_loop_has_ended(tmp_path: Path) -> None:
 
 
 def test_a_signal_in_the_last_step_leaves_a_finished_run(tmp_path: Path) -> None:
-    stop = StopRequest(signal.SIGTERM)
+    stop = SignalHandler(signal.SIGTERM)
     assert make_trainer(tmp_path, make_state(), [], steps=1, stop=stop).train() == "done"
 
 
@@ -213,7 +213,7 @@ def test_divergence_ends_the_run_and_is_not_saved(tmp_path: Path, factor: float)
     assert rows[-1]["step"] == 10, "noticed at the first row after it happened"
     assert Checkpoints(tmp_path).steps() == [5]
     restored = make_state(seed=1)
-    Checkpoints(tmp_path).restore_newest(restored)
+    Checkpoints(tmp_path).restore_latest(restored)
     assert all(bool(torch.isfinite(tensor).all()) for tensor in parameters(restored))
 
 
@@ -227,9 +227,9 @@ def test_a_high_loss_within_the_margin_is_no_divergence(tmp_path: Path) -> None:
 def test_best_is_the_lowest_finite_loss(tmp_path: Path) -> None:
     losses = iter([0.1, 5.0, math.nan, 3.0, 4.0])  # before training, then at 3, 6, 9, 12
 
-    def evaluate(model: nn.Module) -> Validation:
+    def evaluate(model: nn.Module) -> ValidationResult:
         loss = next(losses)
-        return Validation(loss, 0.0, 0.0, 1)
+        return ValidationResult(loss, 0.0, 0.0, 1)
 
     state = make_state()
     make_trainer(tmp_path, state, [], evaluate=evaluate, validate_every=3).train()
@@ -258,7 +258,7 @@ def test_the_wait_for_a_device_is_time_of_the_updates(tmp_path: Path) -> None:
     state, rows = make_state(), []
     waited_before: list[float] = []
 
-    def evaluate(model: nn.Module) -> Validation:
+    def evaluate(model: nn.Module) -> ValidationResult:
         waited_before.append(state.progress.seconds)
         time.sleep(0.5)  # and evaluation none of it
         return measure(model)
@@ -290,7 +290,7 @@ def test_weight_norm_is_that_of_all_weights_together() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
 def test_signals_are_noted_and_handlers_come_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with StopRequest().listening() as stop:
+    with SignalHandler().listen() as stop:
         assert not stop.is_set
         os.kill(os.getpid(), number)
         assert stop.signal_number == number
@@ -298,33 +298,33 @@ def test_signals_are_noted_and_handlers_come_back(number: signal.Signals) -> Non
 
 
 def test_a_second_interrupt_does_not_wait() -> None:
-    with pytest.raises(KeyboardInterrupt), StopRequest().listening():
+    with pytest.raises(KeyboardInterrupt), SignalHandler().listen():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_signal_from_before_the_run_is_followed() -> None:
-    early = EarlySignal()
+    early = EarlySignalHandler()
     before = signal.signal(signal.SIGUSR2, early)
     try:
         os.kill(os.getpid(), signal.SIGUSR2)
-        with StopRequest().listening() as stop:
+        with SignalHandler().listen() as stop:
             assert stop.signal_number == signal.SIGUSR2
     finally:
         signal.signal(signal.SIGUSR2, before)
 
 
 def test_a_warning_saves_once_and_the_run_goes_on(tmp_path: Path) -> None:
-    before = signal.signal(signal.SIGTERM, EarlySignal(stops=False))
+    before = signal.signal(signal.SIGTERM, EarlySignalHandler(stops=False))
     try:
-        stop, saved = StopRequest(), []
+        stop, saved = SignalHandler(), []
 
         def record(row: dict[str, Any]) -> None:
             if row["kind"] == "train" and row["step"] == 5:
                 os.kill(os.getpid(), signal.SIGTERM)
             saved.append(Checkpoints(tmp_path).steps())
 
-        with stop.listening():
+        with stop.listen():
             trainer = make_trainer(tmp_path, make_state(), [], stop=stop, save_every=1000)
             trainer.record = record
             assert trainer.train() == "done"

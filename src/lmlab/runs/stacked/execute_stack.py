@@ -20,8 +20,8 @@ from lmlab.runs.stacked.member import Member
 from lmlab.runs.stacked.stacked_gradients import StackedGradients
 from lmlab.runs.stacked.stacked_parameters import StackedParameters
 from lmlab.runtime.device import Device
-from lmlab.runtime.signals import StopRequest
-from lmlab.training.cuda_graph import Compute, graphed
+from lmlab.runtime.signals import SignalHandler
+from lmlab.training.cuda_graph import ComputeGradients, maybe_graphed
 
 
 def execute_all(configs: Sequence[RunConfig]) -> list[Member]:
@@ -46,7 +46,7 @@ def execute_all(configs: Sequence[RunConfig]) -> list[Member]:
     texts = prepare_data(first)
     members = [Member(config, place, texts, device) for place, config in enumerate(configs)]
     parameters, gradients = _shared(first, len(configs), device)
-    with StopRequest().listening() as stop, contextlib.ExitStack() as leaving:
+    with SignalHandler().listen() as stop, contextlib.ExitStack() as leaving:
         for member in members:
             leaving.callback(member.leave)
             member.begin(parameters, len(configs), stop)
@@ -65,7 +65,9 @@ def _check(configs: Sequence[RunConfig], device: Device) -> None:
         )
 
 
-def _shared(config: RunConfig, size: int, device: Device) -> tuple[StackedParameters, Compute]:
+def _shared(
+    config: RunConfig, size: int, device: Device
+) -> tuple[StackedParameters, ComputeGradients]:
     """What the runs have in common: the weights' memory, and the passes."""
     # Torch's attention has no stacked form on a CPU: one place after the other, where it is used.
     warnings.filterwarnings("ignore", message=".*batching rule")
@@ -81,14 +83,16 @@ def _shared(config: RunConfig, size: int, device: Device) -> tuple[StackedParame
         products=torch.bfloat16 if device.policy.precision == "bf16" else torch.float32,
         compiled=device.compile,
     )
-    return parameters, graphed(
+    return parameters, maybe_graphed(
         gradients, list(parameters.tensors.values()),
         device=device.device, step_flops=size * factory.training_flops(config, template),
         setting=config.runtime.cuda_graph,
     )  # fmt: skip
 
 
-def _train(members: Sequence[Member], parameters: StackedParameters, gradients: Compute) -> None:
+def _train(
+    members: Sequence[Member], parameters: StackedParameters, gradients: ComputeGradients
+) -> None:
     inputs_KBT: torch.Tensor | None = None
     while going := [(member, member.batch) for member in members if member.batch is not None]:
         if inputs_KBT is None:

@@ -21,7 +21,7 @@ from lmlab.runs.execute import locate
 from lmlab.runs.session import Session
 from lmlab.runs.stacked.stacked_parameters import StackedParameters
 from lmlab.runtime.device import Device
-from lmlab.runtime.signals import StopRequest
+from lmlab.runtime.signals import SignalHandler
 from lmlab.training.trainer import Trainer
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -55,7 +55,7 @@ class Member:
         self._loop: Generator[Batch, torch.Tensor, int] | None = None
         self._held = contextlib.ExitStack()
 
-    def begin(self, parameters: StackedParameters, size: int, stop: StopRequest) -> None:
+    def begin(self, parameters: StackedParameters, size: int, stop: SignalHandler) -> None:
         """Take the run's lock and go to its first batch, from wherever it stands.
 
         Args:

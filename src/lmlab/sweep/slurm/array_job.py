@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmlab.errors import LockedError
 from lmlab.runtime.launch_env import read_launch_env
-from lmlab.runtime.signals import EarlySignal
+from lmlab.runtime.signals import EarlySignalHandler
 from lmlab.sweep.slurm.requeue import STOPPED_EXIT_CODE, listen, queue_again
 from lmlab.sweep.submission_records import Assignment, Index, Submission
 
@@ -48,13 +48,13 @@ def main(argv: Sequence[str]) -> int:
         patience = _LOCK_WAIT_SECONDS if world.size == 1 else 0
         codes = {run.frozen: _run(submission.folder / run.frozen, told, patience) for run in runs}
     stopped = STOPPED_EXIT_CODE in codes.values()
-    if (stopped or (told.has_come and LockedError.exit_code in codes.values())) and queue_again():
+    if (stopped or (told.received and LockedError.exit_code in codes.values())) and queue_again():
         return 0
     submission.write_end(index, codes)
     return next((code for code in codes.values() if code), 0)
 
 
-def _follow(submission: Submission, index: int, told: EarlySignal) -> int:
+def _follow(submission: Submission, index: int, told: EarlySignalHandler) -> int:
     """Be a rank besides rank 0, which speaks for the job.
 
     One that stopped as it was told ends well, since a bad end would have Slurm end rank 0 too,
@@ -84,20 +84,20 @@ def _own(submission: Submission, index: int) -> list[Assignment]:
     return mine
 
 
-def _run(frozen: Path, told: EarlySignal, patience: float) -> int:
+def _run(frozen: Path, told: EarlySignalHandler, patience: float) -> int:
     """Bring one run to its end; wait so many seconds where another process still has its lock."""
     from lmlab.run import main as run_frozen
 
     deadline = time.monotonic() + patience
     while True:
         code = run_frozen([str(frozen)])
-        if code != LockedError.exit_code or told.has_come or time.monotonic() > deadline:
+        if code != LockedError.exit_code or told.received or time.monotonic() > deadline:
             return code
         time.sleep(5)
 
 
 def _run_together(
-    submission: Submission, runs: Sequence[Assignment], heard: Sequence[EarlySignal]
+    submission: Submission, runs: Sequence[Assignment], heard: Sequence[EarlySignalHandler]
 ) -> dict[str, int]:
     """A process a run, all at once, as the local launcher would start them; their exit codes."""
     from lmlab.sweep import worker_processes
@@ -124,7 +124,7 @@ def _run_together(
     forwarded: set[int] = set()
     while any(process.exitcode is None for process in processes.values()):
         for number, signal_heard in zip(_MEANT_FOR_RUNS, heard, strict=True):
-            if signal_heard.has_come and number not in forwarded:
+            if signal_heard.received and number not in forwarded:
                 forwarded.add(number)
                 for process in processes.values():
                     if process.exitcode is None and process.pid is not None:

@@ -7,7 +7,7 @@ import torch
 from lmlab.config.run_config import RunConfig
 from lmlab.runs import auto_settings
 from lmlab.runtime.device import Device
-from lmlab.runtime.precision import PLAIN_PRODUCTS, Policy
+from lmlab.runtime.precision import FULL_PRECISION, PrecisionPolicy
 
 
 def device_of(config: RunConfig) -> Device:
@@ -16,10 +16,10 @@ def device_of(config: RunConfig) -> Device:
     if runtime.device == "cpu":
         return auto_settings.build_device(config)
     # What a probe on CUDA finds.
-    products = "high" if runtime.policy == "fast" else PLAIN_PRODUCTS
+    products = "high" if runtime.policy == "fast" else FULL_PRECISION
     return Device(
         device=torch.device(runtime.device),
-        policy=Policy(runtime.policy, products),
+        policy=PrecisionPolicy(runtime.policy, products),
         compile=bool(runtime.compile),
         threads=int(runtime.threads),
     )

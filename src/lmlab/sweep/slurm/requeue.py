@@ -8,16 +8,16 @@ import signal
 import subprocess
 import time
 
-from lmlab.runtime.signals import EarlySignal
+from lmlab.runtime.signals import EarlySignalHandler
 
 log = logging.getLogger("lmlab.slurm")
 STOPPED_EXIT_CODE = 128 + signal.SIGUSR2
 _PATIENCE_SECONDS = 60
 
 
-def listen() -> tuple[EarlySignal, EarlySignal]:
+def listen() -> tuple[EarlySignalHandler, EarlySignalHandler]:
     """Keep USR2 (save, be queued again) and TERM (save, go on until killed) for the run."""
-    told, warned = EarlySignal(stops=True), EarlySignal(stops=False)
+    told, warned = EarlySignalHandler(stops=True), EarlySignalHandler(stops=False)
     signal.signal(signal.SIGUSR2, told)
     signal.signal(signal.SIGTERM, warned)
     return told, warned

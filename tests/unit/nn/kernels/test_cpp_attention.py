@@ -17,7 +17,7 @@ from lmlab.nn.kernels.cpp_attention import causal_attention
 from lmlab.nn.pos import NoPE, Positions, RoPE
 from lmlab.runtime import cpp_extension
 from lmlab.runtime.device import Device
-from lmlab.runtime.precision import Policy
+from lmlab.runtime.precision import PrecisionPolicy
 
 pytestmark = pytest.mark.skipif(
     cpp_extension.find_compiler() is None or not cpp_extension.is_supported(),
@@ -214,7 +214,7 @@ def test_a_compiled_run_has_it_on_a_cpu(
 ) -> None:
     config = compose(["scale=smoke", f"output_root={tmp_path}"])
     network = build_network(config.model)
-    device = Device(torch.device("cpu"), Policy(policy), compile=compile, threads=1)
+    device = Device(torch.device("cpu"), PrecisionPolicy(policy), compile=compile, threads=1)
     gradients = build_gradients(config, network, device)
     model = network if policy != "bf16" else gradients.working.model  # type: ignore[union-attr]
     layers = [part for part in model.modules() if isinstance(part, CausalSelfAttention)]

@@ -16,7 +16,7 @@ from lmlab.nn.kernels import fp32_attention
 from lmlab.nn.kernels.fp32_attention import causal_attention
 from lmlab.nn.pos import NoPE
 from lmlab.runtime.device import Device
-from lmlab.runtime.precision import Policy
+from lmlab.runtime.precision import PrecisionPolicy
 
 SHAPES = [(1, 1, 1, 8), (2, 3, 17, 16), (2, 4, 130, 32)]
 
@@ -127,7 +127,7 @@ def test_a_layer_is_compiled_in_one_piece(medium: None, num_kv_heads: int) -> No
 def test_all_but_exact_have_it_on_a_cpu(policy: str, kept: bool) -> None:
     config = compose(["scale=smoke"])
     network = build_network(config.model)
-    device = Device(torch.device("cpu"), Policy(policy), compile=False, threads=1)
+    device = Device(torch.device("cpu"), PrecisionPolicy(policy), compile=False, threads=1)
     build_gradients(config, network, device)
     layers = [part for part in network.modules() if isinstance(part, CausalSelfAttention)]
     assert layers
