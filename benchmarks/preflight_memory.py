@@ -15,9 +15,9 @@ import sys
 
 import torch
 
-from lmlab.accounting.units import show_bytes
 from lmlab.config.compose import compose
 from lmlab.config.run_config import RunConfig
+from lmlab.console.formatting import format_bytes
 from lmlab.preflight.calibration import Calibration
 from lmlab.preflight.forecast import costs_of, largest_pass
 from lmlab.preflight.measurement import calibrate
@@ -75,10 +75,10 @@ def compare(model: str, first: int, batches: tuple[int, ...], compiled: bool) ->
         predicted = fixed + (known.peak_bytes - fixed) * batch // first
         found = measure(model, batch, compiled)
         if found is None or found.peak_bytes is None:
-            row(model, how, batch, show_bytes(predicted), "does not fit", "", "", "")
+            row(model, how, batch, format_bytes(predicted), "does not fit", "", "", "")
             continue
         counted = "" if compiled else f"{held.training / found.peak_bytes:.3f}"
-        row(model, how, batch, show_bytes(predicted), show_bytes(found.peak_bytes),
+        row(model, how, batch, format_bytes(predicted), format_bytes(found.peak_bytes),
             f"{predicted / found.peak_bytes:.3f}", counted, f"{found.step:.4f} s")  # fmt: skip
     fill(model, first, known, compiled)
 
@@ -97,7 +97,7 @@ def fill(model: str, first: int, known: Calibration, compiled: bool) -> None:
     }
     torch.cuda.set_per_process_memory_fraction(1.0)
     words = ", ".join(f"{batch} sequences: {said}" for batch, said in told.items())
-    print(f"    largest batch of {model} in {show_bytes(SHARE * whole)}: {words}", flush=True)
+    print(f"    largest batch of {model} in {format_bytes(SHARE * whole)}: {words}", flush=True)
 
 
 def main() -> int:

@@ -14,8 +14,8 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from lmlab.accounting.cost_report import Question, account
-from lmlab.accounting.tables import Table, comparison, shares, tables_of
+from lmlab.accounting.cost_report import CostOptions, cost_report
+from lmlab.accounting.tables import Table, comparison_table, report_tables, share_table
 from lmlab.accounting.units import parse_bytes, parse_flops
 from lmlab.console.command_line import run_main, stdout_console
 from lmlab.errors import ConfigError, UserError
@@ -61,7 +61,7 @@ class Options:
     overrides: tuple[str, ...] = ()
     swept: tuple[str, tuple[str, ...]] | None = None
     compared: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    question: Question = dataclasses.field(default_factory=Question)
+    question: CostOptions = dataclasses.field(default_factory=CostOptions)
     measure: bool = False
     figure: Path | None = None
     form: str = "text"
@@ -109,7 +109,7 @@ def _compared(value: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield " ".join(words), tuple(w if "=" in w else f"model={w}" for w in words)
 
 
-def _question(own: dict[str, str]) -> Question:
+def _question(own: dict[str, str]) -> CostOptions:
     attention, chunk = own.get("attention", "fused"), own.get("loss_chunk", "null")
     if attention not in ("fused", "plain"):
         raise ConfigError(f"attention={attention}: accepted is fused or plain")
@@ -118,7 +118,7 @@ def _question(own: dict[str, str]) -> Question:
     mfu = own.get("mfu", "0.5")
     if not re.fullmatch(r"\d*\.?\d+", mfu) or not 0 < float(mfu) <= 1:
         raise ConfigError(f"mfu={mfu}: accepted is above 0, at most 1, for example mfu=0.5")
-    return Question(
+    return CostOptions(
         memory=parse_bytes("memory", own["memory"]) if "memory" in own else None,
         peak=parse_flops("peak", own["peak"]) if "peak" in own else None,
         mfu=float(mfu),
@@ -156,12 +156,12 @@ def device_here(asked: str) -> str:
     return "mps" if sys.platform == "darwin" and os.uname().machine == "arm64" else "cpu"
 
 
-def count(overrides: Sequence[str], question: Question) -> dict[str, Any]:
+def count(overrides: Sequence[str], question: CostOptions) -> dict[str, Any]:
     """The account of what ``overrides`` compose. Raises :class:`ConfigError`."""
     from lmlab.config.compose import compose
 
     config = compose(overrides).as_dict()
-    return account(config, question, device_here(config["runtime"]["device"]))
+    return cost_report(config, question, device_here(config["runtime"]["device"]))
 
 
 def answer(options: Options) -> tuple[Any, list[Table]]:
@@ -170,20 +170,20 @@ def answer(options: Options) -> tuple[Any, list[Table]]:
     if options.swept is not None:
         key, values = options.swept
         found = {v: count([*options.overrides, f"{key}={v}"], question) for v in values}
-        table = shares(key, found)
+        table = share_table(key, found)
         if options.figure is not None:
             from lmlab.study.figure_style import save
             from lmlab.study.flop_shares import draw_shares
 
             paths = save(draw_shares(key, found), options.figure.with_suffix(""))
             table = dataclasses.replace(table, notes=[f"Drawn: {path}" for path in paths])
-        return found, [table, comparison(found)]
+        return found, [table, comparison_table(found)]
     if options.compared:
         found = {name: count([*options.overrides, *own], question) for name, own in
                  options.compared}  # fmt: skip
-        return found, [comparison(found)]
+        return found, [comparison_table(found)]
     one = count(options.overrides, question)
-    tables = tables_of(one)
+    tables = report_tables(one)
     if options.measure:
         one["measured"], table = _measure(options)
         tables.append(table)

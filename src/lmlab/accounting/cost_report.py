@@ -6,14 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from lmlab.accounting.disk import run_bytes
+from lmlab.accounting.disk import run_folder_bytes
 from lmlab.accounting.memory import (
     FLOAT32,
-    Computing,
-    activations,
+    ComputeSettings,
+    activation_bytes,
+    estimate_memory,
     largest_batch,
-    memory,
-    textbook_activations,
+    textbook_activation_values,
 )
 from lmlab.accounting.model_counts import GROUPS, ModelCounts, count_model, count_optimizer
 from lmlab.accounting.textbook import EXPRESSION, Textbook
@@ -21,7 +21,7 @@ from lmlab.nn.loss_counts import chunk_rows
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
+class CostOptions:
     """What is asked beside the configuration.
 
     Attributes:
@@ -41,7 +41,7 @@ class Question:
     checkpointing: bool = False
 
 
-def account(config: Mapping[str, Any], question: Question, device: str) -> dict[str, Any]:
+def cost_report(config: Mapping[str, Any], question: CostOptions, device: str) -> dict[str, Any]:
     """Count a configuration.
 
     Args:
@@ -53,7 +53,7 @@ def account(config: Mapping[str, Any], question: Question, device: str) -> dict[
         Parameters, FLOPs, memory, disk, and what ``question`` asks for, ready for JSON.
 
     Raises:
-        NotCounted: a variant has no counts.
+        UnknownCostError: a variant has no counts.
     """
     model = count_model(config["model"])
     return {
@@ -104,9 +104,9 @@ def _flops(model: ModelCounts) -> dict[str, Any]:
 AUTO_POLICY = {"cuda": "bf16", "cpu": "fast", "mps": "exact"}
 
 
-def computing(
-    config: Mapping[str, Any], device: str, question: Question, policy: str | None = None
-) -> Computing:
+def compute_settings(
+    config: Mapping[str, Any], device: str, question: CostOptions, policy: str | None = None
+) -> ComputeSettings:
     """How the configured run computes on ``device``; by ``policy``, where that was resolved."""
     policy = policy or config["runtime"]["policy"]
     if policy == "auto":
@@ -114,7 +114,7 @@ def computing(
     chunk = question.loss_chunk
     if chunk is None and policy != "exact":
         chunk = chunk_rows(config["model"]["vocab_size"], device)
-    return Computing(
+    return ComputeSettings(
         precision="bf16" if policy == "bf16" else "fp32", device=device,
         fused_attention=question.fused_attention, loss_chunk=chunk,
         checkpointing=question.checkpointing,
@@ -122,14 +122,14 @@ def computing(
 
 
 def _memory(
-    config: Mapping[str, Any], model: ModelCounts, question: Question, device: str
+    config: Mapping[str, Any], model: ModelCounts, question: CostOptions, device: str
 ) -> dict[str, Any]:
     training, validation = config["training"], config["validation"]["batch_size"]
     optimizer = count_optimizer(config["optim"], model)
     micro = training["micro_batch_size"] or training["batch_size"]
     passes = training["batch_size"] // micro
-    how = computing(config, device, question)
-    held = memory(
+    how = compute_settings(config, device, question)
+    held = estimate_memory(
         model, optimizer, how, micro_batch=micro, passes=passes, validation_batch=validation
     )
     found: dict[str, Any] = {
@@ -141,13 +141,13 @@ def _memory(
         "gradients": held.gradients,
         "optimizer": held.optimizer,
         "activations": held.activations,
-        "activations_by_component": activations(model, micro, how),
+        "activations_by_component": activation_bytes(model, micro, how),
         "loss": held.transient,
         "saving": held.saving,
         "training_peak": held.training,
         "validation_peak": held.validation,
         "peak": held.peak,
-        "textbook_activations": FLOAT32 * textbook_activations(model, micro),
+        "textbook_activation_values": FLOAT32 * textbook_activation_values(model, micro),
     }
     if question.memory is not None:
         found["available"] = question.memory
@@ -156,11 +156,11 @@ def _memory(
 
 
 def _disk(config: Mapping[str, Any], model: ModelCounts) -> dict[str, int]:
-    left, most = run_bytes(config, model, count_optimizer(config["optim"], model))
+    left, most = run_folder_bytes(config, model, count_optimizer(config["optim"], model))
     return {"left": left, "most": most}
 
 
-def _time(config: Mapping[str, Any], model: ModelCounts, question: Question) -> dict[str, Any]:
+def _time(config: Mapping[str, Any], model: ModelCounts, question: CostOptions) -> dict[str, Any]:
     training = config["training"]
     step = model.training_flops() * training["batch_size"]
     update = count_optimizer(config["optim"], model).flops
@@ -177,14 +177,14 @@ def _time(config: Mapping[str, Any], model: ModelCounts, question: Question) -> 
     return found
 
 
-def _textbook(model: ModelCounts, question: Question) -> dict[str, Any]:
+def _textbook(model: ModelCounts, question: CostOptions) -> dict[str, Any]:
     paper = Textbook.of(model)
     earlier = dataclasses.replace(paper, block_terms=19)
     found = {
         "expression": list(EXPRESSION),
         "parameters": paper.parameters,
         "fixed_bytes": paper.fixed_bytes,
-        "bytes_a_sequence": paper.bytes_a_sequence,
+        "bytes_a_sequence": paper.bytes_per_sequence,
         "evaluated": paper.evaluated(),
         "evaluated_with_19L": earlier.evaluated(),
     }

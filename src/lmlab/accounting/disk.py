@@ -13,12 +13,12 @@ ROW_BYTES = 250  # of metrics.jsonl, about
 OTHER_BYTES = 60_000  # configuration, provenance, log, samples and tokenizer, about
 
 
-def state_bytes(model: ModelCounts, optimizer: OptimizerCounts) -> int:
+def checkpoint_bytes(model: ModelCounts, optimizer: OptimizerCounts) -> int:
     """One checkpoint: weights and the optimizer's state."""
     return FLOAT32 * (model.parameters + optimizer.state)
 
 
-def run_bytes(
+def run_folder_bytes(
     config: Mapping[str, Any], model: ModelCounts, optimizer: OptimizerCounts
 ) -> tuple[int, int]:
     """What a run leaves, and the most that it takes while it saves.
@@ -34,7 +34,7 @@ def run_bytes(
     saves = max(1, -(-training["steps"] // saving["every_steps"]))
     pinned = sum(1 for step in saving["keep_steps"] if step <= training["steps"])
     kept = min(saves, saving["keep_last"] + pinned)
-    state, weights = state_bytes(model, optimizer), FLOAT32 * model.parameters
+    state, weights = checkpoint_bytes(model, optimizer), FLOAT32 * model.parameters
     rows = training["steps"] // training["log_every"]
     rows += training["steps"] // config["validation"]["every_steps"]
     left = kept * state + weights + rows * ROW_BYTES + OTHER_BYTES

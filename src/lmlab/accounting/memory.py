@@ -14,7 +14,7 @@ CUBLAS_WORKSPACE = 8 * 4096 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
-class Computing:
+class ComputeSettings:
     """How a run computes, as far as its memory depends on it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Computing:
 
 
 @dataclasses.dataclass(frozen=True)
-class Memory:
+class MemoryEstimate:
     """Bytes of a training run, by part.
 
     Attributes:
@@ -74,7 +74,7 @@ class Memory:
         return max(self.training, self.validation)
 
 
-def textbook_activations(model: ModelCounts, batch: int) -> int:
+def textbook_activation_values(model: ModelCounts, batch: int) -> int:
     """Activations of one pass in values, each result of an operation on paper once.
 
     With a feed-forward layer of two matrices and F = 4D that is
@@ -87,13 +87,13 @@ def textbook_activations(model: ModelCounts, batch: int) -> int:
     )
 
 
-def activations(model: ModelCounts, batch: int, how: Computing) -> dict[str, int]:
+def activation_bytes(model: ModelCounts, batch: int, how: ComputeSettings) -> dict[str, int]:
     """Bytes that autograd keeps of one forward pass over ``batch`` sequences, by component.
 
     What is counted is each saved tensor once, without parameters and tables.
     """
     found: dict[str, int] = {}
-    for component, held in model.held(how.fused_attention):
+    for component, held in model.saved_tensors(how.fused_attention):
         own = component.times * _bytes(held, model.context, batch, how)
         if held.name in ("log softmax", "targets") and how.loss_chunk is not None:
             own = 0  # each chunk's are gone when the next one's are made
@@ -105,15 +105,15 @@ def activations(model: ModelCounts, batch: int, how: Computing) -> dict[str, int
     return {name: size for name, size in found.items() if size}
 
 
-def memory(
+def estimate_memory(
     model: ModelCounts,
     optimizer: OptimizerCounts,
-    how: Computing,
+    how: ComputeSettings,
     *,
     micro_batch: int,
     passes: int = 1,
     validation_batch: int = 0,
-) -> Memory:
+) -> MemoryEstimate:
     """Memory of a training run.
 
     Args:
@@ -130,7 +130,7 @@ def memory(
     gradients = FLOAT32 * model.parameters // how.gradient_shards
     state = FLOAT32 * optimizer.state // how.optimizer_shards
     workspace = CUBLAS_WORKSPACE if how.device == "cuda" else 0
-    kept = sum(activations(model, micro_batch, how).values())
+    kept = sum(activation_bytes(model, micro_batch, how).values())
     transient = _loss_transient(model, micro_batch, how)
     saving = 0 if how.device == "cuda" else FLOAT32 * (2 * model.parameters + optimizer.state)
     fixed = parameters + state + workspace
@@ -140,7 +140,7 @@ def memory(
         # Gradients grow while activations go; the peak is at one end of the backward pass.
         last = kept // max(1, model.num_layers)
         training = fixed + max(kept + transient, gradients + last)
-    return Memory(
+    return MemoryEstimate(
         parameters=parameters,
         gradients=gradients,
         optimizer=state,
@@ -156,7 +156,7 @@ def memory(
 def largest_batch(
     model: ModelCounts,
     optimizer: OptimizerCounts,
-    how: Computing,
+    how: ComputeSettings,
     available: int,
     validation_batch: int = 0,
     passes: int = 1,
@@ -164,7 +164,7 @@ def largest_batch(
     """The most sequences of one pass that fit into ``available`` bytes; 0 where none does."""
 
     def fits(batch: int) -> bool:
-        needed = memory(
+        needed = estimate_memory(
             model, optimizer, how,
             micro_batch=batch, passes=passes, validation_batch=validation_batch,
         )  # fmt: skip
@@ -182,12 +182,12 @@ def largest_batch(
 
 
 def _values(held: SavedTensor, context: int, batch: int) -> int:
-    return batch * context * (held.a_token + held.a_pair * context)
+    return batch * context * (held.per_token + held.per_pair * context)
 
 
-def _bytes(held: SavedTensor, context: int, batch: int, how: Computing) -> int:
+def _bytes(held: SavedTensor, context: int, batch: int, how: ComputeSettings) -> int:
     values = _values(held, context, batch)
-    if held.unfused and how.device != "cpu":
+    if held.cpu_only and how.device != "cpu":
         return 0
     if held.kind is Kind.INDEX:
         return 8 * values
@@ -197,7 +197,7 @@ def _bytes(held: SavedTensor, context: int, batch: int, how: Computing) -> int:
 
 
 def _checkpointed(
-    model: ModelCounts, batch: int, how: Computing, whole: dict[str, int]
+    model: ModelCounts, batch: int, how: ComputeSettings, whole: dict[str, int]
 ) -> dict[str, int]:
     """Each block's input, and the activations of the one block that is computed again."""
     inside = {component.name for component in model.components if component.in_block}
@@ -210,7 +210,7 @@ def _checkpointed(
     }
 
 
-def _loss_transient(model: ModelCounts, batch: int, how: Computing) -> int:
+def _loss_transient(model: ModelCounts, batch: int, how: ComputeSettings) -> int:
     """Logits, and the gradients of log softmax and logits; the log softmax is an activation.
 
     The trainer's name for the logits lives through the backward pass.
@@ -225,7 +225,7 @@ def _loss_transient(model: ModelCounts, batch: int, how: Computing) -> int:
     return model.vocab_size * (shown * a_value + 2 * FLOAT32 * model.d_model)
 
 
-def _validation(model: ModelCounts, batch: int, how: Computing) -> int:
+def _validation(model: ModelCounts, batch: int, how: ComputeSettings) -> int:
     """Logits, their float32 copy where they are not float32, and the log softmax."""
     a_logit = FLOAT32 + (FLOAT32 if how.precision == "fp32" else 2 + FLOAT32)
     stream = 2 * model.d_model * FLOAT32

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lmlab.accounting.target_counts import NotCounted, counts_of
+from lmlab.accounting.target_counts import UnknownCostError, counts_of
 from lmlab.nn.counts import Counts, Kind, SavedTensor
 from lmlab.optim.counts import OptimizerCounts
 
@@ -46,7 +46,11 @@ class Component:
                 else the whole square (Chowdhery et al. 2022, appendix B).
         """
         pairs = context * (context + 1) // 2 if causal else context * context
-        return self.times * 2 * (self.counts.matrix * context + self.counts.pairs * pairs)
+        return (
+            self.times
+            * 2
+            * (self.counts.matmul_weights * context + self.counts.products_per_pair * pairs)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,12 +81,12 @@ class ModelCounts:
     @property
     def hidden_parameters(self) -> int:
         """Entries of matrices inside the blocks."""
-        return sum(c.times * c.counts.matrix for c in self.components if c.in_block)
+        return sum(c.times * c.counts.matmul_weights for c in self.components if c.in_block)
 
     @property
     def matrix_entries(self) -> int:
         """Entries of all matrices that a token is multiplied by."""
-        return sum(c.times * c.counts.matrix for c in self.components)
+        return sum(c.times * c.counts.matmul_weights for c in self.components)
 
     @property
     def tables(self) -> int:
@@ -107,11 +111,13 @@ class ModelCounts:
         own = sum(c.forward_flops(self.context) for c in self.components if c.group == group)
         return own / self.forward_flops()
 
-    def held(self, fused_attention: bool = True) -> Iterator[tuple[Component, SavedTensor]]:
+    def saved_tensors(
+        self, fused_attention: bool = True
+    ) -> Iterator[tuple[Component, SavedTensor]]:
         """Everything that autograd keeps, with the component that it is of."""
         for component in self.components:
-            plain = component.counts.held_plain
-            kept = component.counts.held if fused_attention or plain is None else plain
+            plain = component.counts.saved_unfused
+            kept = component.counts.saved if fused_attention or plain is None else plain
             yield from ((component, held) for held in kept)
 
 
@@ -122,7 +128,7 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
         model: the node ``model`` of a configuration as plain values.
 
     Raises:
-        NotCounted: one of its variants has no counts.
+        UnknownCostError: one of its variants has no counts.
     """
     vocab, context, width = model["vocab_size"], model["context_length"], model["d_model"]
     layers, heads = model["num_layers"], model["num_heads"]
@@ -133,18 +139,18 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
     attention = counts_of("model.attention", model["attention"])(d_model=width, num_heads=heads)
     ffn = counts_of("model.ffn", model["ffn"])(d_model=width, d_ff=d_ff)
     norm = counts_of("model.norm", model["norm"])()
-    projections = dataclasses.replace(attention, pairs=0)
-    scores = Counts(pairs=attention.pairs)
+    projections = dataclasses.replace(attention, products_per_pair=0)
+    scores = Counts(products_per_pair=attention.products_per_pair)
     tokens = (SavedTensor("tokens", 1, Kind.INDEX),)
     head = Counts(
         parameters=0 if model["tie_embeddings"] else vocab * width,
-        matrix=vocab * width,
-        held=(SavedTensor("head input", width), SavedTensor("log softmax", vocab, Kind.FLOAT32),
+        matmul_weights=vocab * width,
+        saved=(SavedTensor("head input", width), SavedTensor("log softmax", vocab, Kind.FLOAT32),
               SavedTensor("targets", 1, Kind.INDEX)),
         textbook=(SavedTensor("logits", vocab), SavedTensor("cross-entropy", 1)),
     )  # fmt: skip
     components = (
-        Component("embedding", OTHER, 1, False, Counts(vocab * width, held=tokens)),
+        Component("embedding", OTHER, 1, False, Counts(vocab * width, saved=tokens)),
         Component("positions", OTHER, 1, False, pos),
         Component("attention projections", ATTENTION, layers, True, projections),
         Component("attention scores and mixing", ATTENTION, layers, True, scores),
@@ -157,7 +163,7 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
 
 
 def count_optimizer(optim: Mapping[str, Any], model: ModelCounts) -> OptimizerCounts:
-    """Count an optimizer over a model. Raises :class:`NotCounted`."""
+    """Count an optimizer over a model. Raises :class:`UnknownCostError`."""
     hidden = model.hidden_parameters
     found: OptimizerCounts = counts_of("optim", optim)(
         hidden=hidden, other=model.parameters - hidden
@@ -169,6 +175,6 @@ def update_flops(config: Mapping[str, Any]) -> int | None:
     """FLOPs of one update of a configured run; None where a part of its model is not counted."""
     try:
         a_sequence = count_model(config["model"]).training_flops()
-    except NotCounted:
+    except UnknownCostError:
         return None
     return int(config["training"]["batch_size"]) * a_sequence

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmlab.accounting.units import duration, show_bytes
+from lmlab.console.formatting import format_bytes, format_duration
 
 _BAR = 40
 _MARKS = {"attention": "#", "feed-forward": "=", "head": "."}
@@ -29,8 +29,8 @@ class Table:
     notes: Sequence[str] = ()
 
 
-def tables_of(found: Mapping[str, Any]) -> list[Table]:
-    """The tables of one account (:func:`lmlab.accounting.cost_report.account`)."""
+def report_tables(found: Mapping[str, Any]) -> list[Table]:
+    """The tables of one account (:func:`lmlab.accounting.cost_report.cost_report`)."""
     tables = [_parameters(found["parameters"]), _flops(found["flops"]), _memory(found["memory"])]
     return [*tables, _cost(found), _textbook(found["textbook"])]
 
@@ -41,7 +41,7 @@ def _parameters(found: Mapping[str, Any]) -> Table:
         for name, count in found["components"].items()
     ]
     rows.append(["all", f"{found['total']:,}", ""])
-    note = f"{show_bytes(found['bytes'])} in float32."
+    note = f"{format_bytes(found['bytes'])} in float32."
     return Table("Parameters", ["component", "parameters", "share"], rows, [note])
 
 
@@ -74,9 +74,9 @@ def _memory(found: Mapping[str, Any]) -> Table:
         "saving": "copies that are being saved, in the host's memory",
         "training_peak": "peak of training",
         "validation_peak": "peak of an evaluation",
-        "textbook_activations": "activations by the list on paper, float32",
+        "textbook_activation_values": "activations by the list on paper, float32",
     }
-    rows = [[told, f"{found[key]:,}", show_bytes(found[key])] for key, told in names.items()]
+    rows = [[told, f"{found[key]:,}", format_bytes(found[key])] for key, told in names.items()]
     accumulates = f", {found['passes']} passes an update" if found["passes"] > 1 else ""
     notes = [
         f"{found['micro_batch_size']} sequences a pass{accumulates}, {found['precision']} on "
@@ -84,10 +84,10 @@ def _memory(found: Mapping[str, Any]) -> Table:
     ]
     if "largest_batch" in found:
         notes.append(
-            f"Largest batch of one pass in {show_bytes(found['available'])}: "
+            f"Largest batch of one pass in {format_bytes(found['available'])}: "
             f"{found['largest_batch']:,} sequences."
         )
-    return Table("Memory", ["part", "bytes", ""], rows, notes)
+    return Table("MemoryEstimate", ["part", "bytes", ""], rows, notes)
 
 
 def _cost(found: Mapping[str, Any]) -> Table:
@@ -96,15 +96,15 @@ def _cost(found: Mapping[str, Any]) -> Table:
         ["FLOPs of an update", f"{time['step_flops']:.4g}"],
         ["FLOPs of the optimizer", f"{time['update_flops'] or 0:.4g}"],
         ["FLOPs of the run", f"{time['run_flops']:.4g}"],
-        ["disk, at the end", show_bytes(disk["left"])],
-        ["disk, while saving", show_bytes(disk["most"])],
+        ["disk, at the end", format_bytes(disk["left"])],
+        ["disk, while saving", format_bytes(disk["most"])],
     ]
     if time["update_flops"] is None:
         del rows[1]
     if "step_seconds" in time:
         told = f"{time['peak']:.4g} FLOP/s at {time['mfu']:.0%}"
         rows.append([f"an update on {told}", f"{time['step_seconds']:,.4g} s"])
-        rows.append([f"{time['steps']:,} updates", duration(time["run_seconds"])])
+        rows.append([f"{time['steps']:,} updates", format_duration(time["run_seconds"])])
     return Table("Run", [f"{time['steps']:,} x {time['batch_size']:,} sequences", ""], rows)
 
 
@@ -122,7 +122,7 @@ def _textbook(found: Mapping[str, Any]) -> Table:
     return Table("AdamW on paper, float32", ["expression"], rows, notes)
 
 
-def comparison(found: Mapping[str, Mapping[str, Any]]) -> Table:
+def comparison_table(found: Mapping[str, Mapping[str, Any]]) -> Table:
     """Several accounts side by side, one row each."""
     groups = list(dict.fromkeys(name for own in found.values() for name in own["flops"]["shares"]))
     columns = ["", "parameters", "float32", "forward FLOPs", "with a causal kernel", *groups,
@@ -133,9 +133,9 @@ def comparison(found: Mapping[str, Mapping[str, Any]]) -> Table:
         shares = [f"{own['flops']['shares'].get(group, 0):.1%}" for group in groups]
         memory = own["memory"]
         row = [
-            name, f"{own['parameters']['total']:,}", show_bytes(own["parameters"]["bytes"]),
+            name, f"{own['parameters']['total']:,}", format_bytes(own["parameters"]["bytes"]),
             f"{own['flops']['forward']:,}", f"{own['flops']['forward_causal']:,}", *shares,
-            show_bytes(memory["activations"]), show_bytes(memory["peak"]),
+            format_bytes(memory["activations"]), format_bytes(memory["peak"]),
         ]  # fmt: skip
         rows.append([*row, f"{memory['largest_batch']:,}"] if with_batch else row)
     if with_batch:
@@ -143,7 +143,7 @@ def comparison(found: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table("Side by side", columns, rows, ["FLOPs and shares are of one sequence."])
 
 
-def shares(key: str, found: Mapping[str, Mapping[str, Any]]) -> Table:
+def share_table(key: str, found: Mapping[str, Mapping[str, Any]]) -> Table:
     """How the shares of forward FLOPs change along a swept key, with bars."""
     rows = []
     for value, own in found.items():

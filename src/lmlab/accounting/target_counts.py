@@ -16,7 +16,7 @@ _TORCH_STATES = {
 }  # fmt: skip
 
 
-class NotCounted(ConfigError):
+class UnknownCostError(ConfigError):
     """A variant has no counts: one of a package of the user's, usually."""
 
 
@@ -28,7 +28,7 @@ def counts_of(path: str, leaf: Mapping[str, Any]) -> Callable[..., Any]:
         leaf: ``_target_`` and knobs.
 
     Raises:
-        NotCounted: there is no file of counts beside the target, or it has no such name.
+        UnknownCostError: there is no file of counts beside the target, or it has no such name.
     """
     target = str(leaf["_target_"])
     module, _, name = target.rpartition(".")
@@ -39,7 +39,7 @@ def counts_of(path: str, leaf: Mapping[str, Any]) -> Callable[..., Any]:
     try:
         found = getattr(importlib.import_module(beside), name)
     except (ModuleNotFoundError, AttributeError) as error:
-        raise NotCounted(
+        raise UnknownCostError(
             f"{path}._target_={target}: its costs are not known; write {name} in {beside} "
             "(see lmlab.nn.counts), or choose a variant of lmlab"
         ) from error
@@ -56,7 +56,7 @@ def _torch_optimizer(name: str, knobs: Mapping[str, Any]) -> Callable[..., Optim
     elif name in _TORCH_STATES:
         states = _TORCH_STATES[name] + bool(knobs.get("amsgrad"))
     else:
-        raise NotCounted(f"optim._target_=torch.optim.{name}: its states are not known")
+        raise UnknownCostError(f"optim._target_=torch.optim.{name}: its states are not known")
 
     def count(*, hidden: int, other: int) -> OptimizerCounts:
         return OptimizerCounts(states * (hidden + other), flops=None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from lmlab.accounting.model_counts import ModelCounts
-from lmlab.accounting.units import show_bytes
+from lmlab.console.formatting import format_bytes
 
 GIGABYTE = 10**9
 EXPRESSION = (
@@ -59,20 +59,20 @@ class Textbook:
         return 16 * self.parameters
 
     @property
-    def bytes_a_sequence(self) -> int:
+    def bytes_per_sequence(self) -> int:
         """Activations of one sequence."""
         wide = (self.block_terms * self.L + 1) * self.T * self.D
         return 4 * (wide + 2 * self.L * self.H * self.T**2 + self.T * self.V + self.T)
 
     def peak_bytes(self, batch: int) -> int:
         """The expression at B."""
-        return self.fixed_bytes + batch * self.bytes_a_sequence
+        return self.fixed_bytes + batch * self.bytes_per_sequence
 
     def largest_batch(self, available: int) -> int:
         """The most sequences whose peak fits into ``available`` bytes."""
-        return max(0, (available - self.fixed_bytes) // self.bytes_a_sequence)
+        return max(0, (available - self.fixed_bytes) // self.bytes_per_sequence)
 
     def evaluated(self) -> str:
         """The expression with its numbers, each in a unit of its size."""
-        fixed, each = (show_bytes(n, ".2f") for n in (self.fixed_bytes, self.bytes_a_sequence))
+        fixed, each = (format_bytes(n, ".2f") for n in (self.fixed_bytes, self.bytes_per_sequence))
         return f"peak(B) = {fixed} + {each} x B"

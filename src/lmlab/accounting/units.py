@@ -36,23 +36,3 @@ def parse_flops(key: str, text: str) -> float:
             f"{key}={text}: accepted is FLOP/s above 0, for example {key}=19.5TFLOP/s, {key}=312e12"
         )
     return float(found[1]) * _FLOPS[unit]
-
-
-def show_bytes(size: float, form: str = ".3g") -> str:
-    """Bytes in the decimal unit that leaves 1 to 999 of it; ``form`` is how its number is put."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(size) < 999.5:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:{form}} {unit}"
-        size /= 1000
-    return f"{size:{form}} TB" if size < 1000 else f"{size:,.0f} TB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for a person."""
-    if seconds < 9.95:
-        return f"{seconds:.2g} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:,.1f} days"

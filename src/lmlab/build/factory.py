@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from lmlab.build.instantiate import instantiate, target_partial
-from lmlab.build.kernel_choice import loss_kernel, use_kernels
+from lmlab.build.kernel_choice import choose_kernels
 from lmlab.build.run_data import RunData
 from lmlab.config.run_config import Model, RunConfig
 from lmlab.data.batches import Batches, validation_windows
@@ -44,7 +44,7 @@ def check_parallel(config: RunConfig, device: Device, comm: Communicator) -> Non
     where = "runtime.parallel=fsdp"
     instead = "runtime.parallel=zero1 divides the optimizer's state and has no such bound"
     optimizer = target_partial(config.optim).func
-    if getattr(optimizer, "needs_whole_matrices", False):
+    if getattr(optimizer, "needs_full_matrices", False):
         raise ConfigError(
             f"optim._target_={config.optim.target}: it needs whole matrices, which {where} cuts; "
             f"{instead}"
@@ -96,7 +96,7 @@ def build_scratch_network(config: RunConfig, device: Device) -> Transformer:
         for parameter in network.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(0.0, 0.02, generator=generator)
-    use_kernels(config, network, device)
+    choose_kernels(config, device).install(network)
     return network
 
 
@@ -119,12 +119,13 @@ def build_gradients(
     training = config.training
     working = Bf16Weights(model) if device.policy.precision == "bf16" else None
     own = model if working is None else working.model
-    use_kernels(config, own, device)
+    kernels = choose_kernels(config, device)
+    kernels.install(own)
     objective = of_logits(own)
     if not device.policy.is_exact:
-        objective = in_chunks(own, loss_kernel(config, device))
+        objective = in_chunks(own, kernels.head_loss())
     if device.compile:
-        own.join_products()  # eager, the parts of the joint result would stay in memory together
+        own.fuse_linears()  # eager, the parts of the joint result would stay in memory together
         set_inductor_cache(config.cache_folder)
         objective = compiled(objective, device.device)
     gradients = GradientAccumulator(

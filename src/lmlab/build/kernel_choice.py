@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from lmlab.config.run_config import RunConfig
 from lmlab.nn.kernels import cpp_attention, cpp_loss, fp32_attention
@@ -12,44 +13,111 @@ from lmlab.runtime.device import Device
 from lmlab.training.objective import HeadLoss
 
 
-def use_kernels(config: RunConfig, model: Transformer, device: Device) -> None:
-    """Let a model's parts compute as the policy does on this device."""
-    kernels = _own_kernels(device)
-    if kernels == "triton":
+class Kernels(Protocol):
+    """A set of kernels for the model and the training loss."""
+
+    def install(self, model: Transformer) -> None:
+        """Make the layers of ``model`` compute with these kernels."""
+        ...
+
+    def head_loss(self) -> HeadLoss | None:
+        """Return the fused output head and loss, or None for torch's operations."""
+        ...
+
+
+def choose_kernels(config: RunConfig, device: Device) -> Kernels:
+    """Choose the kernels of a run.
+
+    The policy ``exact`` always uses torch's operations. Of the other policies, compiled runs use
+    Triton on a GPU under bf16 and C++ on a CPU that supports it; all other runs on a CPU use
+    float32 attention.
+    """
+    if device.policy.is_exact:
+        return TorchKernels()
+    if device.device.type == "cuda":
+        uses_triton = device.compile and device.policy.precision == "bf16"
+        return TritonKernels(config.model.vocab_size) if uses_triton else TorchKernels()
+    if device.device.type == "cpu":
+        uses_cpp = device.compile and cpp_extension.is_supported()
+        return CppKernels(config.cache_folder / "kernels") if uses_cpp else Fp32Attention()
+    return TorchKernels()
+
+
+class TorchKernels:
+    """Torch's own operations everywhere."""
+
+    def install(self, model: Transformer) -> None:
+        """Leave ``model`` unchanged."""
+
+    def head_loss(self) -> HeadLoss | None:
+        """Return None: torch's operations compute the loss."""
+        return None
+
+
+class Fp32Attention:
+    """Attention by plain float32 products on a CPU, torch's operations elsewhere."""
+
+    def install(self, model: Transformer) -> None:
+        """Replace the attention of ``model``."""
+        model.use_causal_attention(fp32_attention.causal_attention)
+
+    def head_loss(self) -> HeadLoss | None:
+        """Return None: torch's operations compute the loss."""
+        return None
+
+
+class CppKernels:
+    """Attention and loss compiled from C++ for this CPU.
+
+    Args:
+        folder: where compiled libraries are kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def install(self, model: Transformer) -> None:
+        """Replace the attention of ``model``.
+
+        Raises:
+            ConfigError: the compiler rejects the source.
+        """
+        cpp_attention.load_kernel(model.d_head, self.folder)
+        model.use_causal_attention(cpp_attention.causal_attention)
+
+    def head_loss(self) -> HeadLoss | None:
+        """Return the loss with gradients computed in place of the logits.
+
+        Raises:
+            ConfigError: the compiler rejects the source.
+        """
+        cpp_loss.load_kernel(self.folder)
+        return cpp_loss.chunked_cross_entropy
+
+
+class TritonKernels:
+    """Attention, SwiGLU's gate and the loss in Triton on a GPU, for the shapes they support.
+
+    Args:
+        vocab_size: V; torch's operations compute the loss of larger vocabularies than
+            :data:`lmlab.nn.kernels.triton_loss.MAX_VOCABULARY`.
+    """
+
+    def __init__(self, vocab_size: int) -> None:
+        self.vocab_size = vocab_size
+
+    def install(self, model: Transformer) -> None:
+        """Replace the gate of ``model``, and its attention for supported heads and contexts."""
         from lmlab.nn.kernels import triton_attention, triton_gate
 
-        model.gate_jointly(triton_gate.joint_gate)
-        if triton_attention.fits(model.d_head, model.context_length):
-            model.attend_jointly(triton_attention.joint_attention)
-    elif kernels == "native":
-        cpp_attention.prepare(model.d_head, _kernel_folder(config))
-        model.attend_by(cpp_attention.causal_attention)
-    elif device.device.type == "cpu" and not device.policy.is_exact:
-        model.attend_by(fp32_attention.causal_attention)
+        model.use_silu_and_mul(triton_gate.silu_and_mul)
+        if triton_attention.supports(model.d_head, model.context_length):
+            model.use_fused_qkv_attention(triton_attention.fused_qkv_attention)
 
-
-def loss_kernel(config: RunConfig, device: Device) -> HeadLoss | None:
-    """Choose the fused head and loss of this run; None where torch's operations compute them."""
-    kernels = _own_kernels(device)
-    if kernels == "triton":
+    def head_loss(self) -> HeadLoss | None:
+        """Return the loss with gradients computed in place of the logits, for small enough V."""
         from lmlab.nn.kernels import triton_loss
 
-        fits = config.model.vocab_size <= triton_loss.LARGEST_VOCABULARY
-        return triton_loss.chunked_cross_entropy if fits else None
-    if kernels == "native":
-        cpp_loss.prepare(_kernel_folder(config))
-        return cpp_loss.chunked_cross_entropy
-    return None
-
-
-def _own_kernels(device: Device) -> str | None:
-    """Which kernels of our own a run uses: ``native`` ones, ``triton``'s, or None."""
-    if not device.compile or device.policy.is_exact:
-        return None
-    if device.device.type == "cuda" and device.policy.precision == "bf16":
-        return "triton"  # which compiles the rest of the step, too
-    return "native" if device.device.type == "cpu" and cpp_extension.is_supported() else None
-
-
-def _kernel_folder(config: RunConfig) -> Path:
-    return config.cache_folder / "kernels"
+        if self.vocab_size > triton_loss.MAX_VOCABULARY:
+            return None
+        return triton_loss.chunked_cross_entropy

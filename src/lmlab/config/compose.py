@@ -26,7 +26,7 @@ from lmlab.config.run_config import RunConfig, build_tree
 from lmlab.config.target_validation import check_components, check_trunk
 from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError, DataError
-from lmlab.hf.config_reader import from_hf, read
+from lmlab.hf.config_reader import config_from_hf, read_config
 from lmlab.hf.weight_files import hash_weights
 
 # Settings that name files or folders.
@@ -184,4 +184,4 @@ def _saved_vocab_size(folder: str) -> int:
 def _imported(folder: str, key: str) -> Any:
     """A setting of the model in a Hugging Face folder, or the ``sha256`` of its weights."""
     path = Path(expanduser(folder))
-    return hash_weights(path) if key == "sha256" else from_hf(read(path))[key]
+    return hash_weights(path) if key == "sha256" else config_from_hf(read_config(path))[key]

@@ -8,11 +8,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from lmlab.accounting.cost_report import Question, account
-from lmlab.accounting.tables import Table, comparison, tables_of
+from lmlab.accounting.cost_report import CostOptions, cost_report
+from lmlab.accounting.tables import Table, comparison_table, report_tables
 from lmlab.accounting.textbook import GIGABYTE
-from lmlab.accounting.units import duration, parse_bytes, parse_flops
+from lmlab.accounting.units import parse_bytes, parse_flops
 from lmlab.config.compose import compose
+from lmlab.console.formatting import format_duration
 from lmlab.demos import Demo, Section
 from lmlab.study.figure_style import BLUE, GREEN, ORANGE, add_grid, new_figure
 from lmlab.study.flop_shares import draw_shares
@@ -46,7 +47,7 @@ def accounting(
         batch_size: its sequences an update.
     """
     del config
-    question = Question(memory=parse_bytes("memory", memory), peak=parse_flops("peak", peak),
+    question = CostOptions(memory=parse_bytes("memory", memory), peak=parse_flops("peak", peak),
                         mfu=mfu)  # fmt: skip
     largest = models[-1]
     run = [f"training.steps={steps}", f"training.batch_size={batch_size}"]
@@ -76,8 +77,8 @@ def accounting(
     )
 
 
-def _count(overrides: Sequence[str], question: Question) -> dict[str, Any]:
-    return account(compose([*overrides, "runtime.policy=exact"]).as_dict(), question, "cuda")
+def _count(overrides: Sequence[str], question: CostOptions) -> dict[str, Any]:
+    return cost_report(compose([*overrides, "runtime.policy=exact"]).as_dict(), question, "cuda")
 
 
 def _section(table: Table, text: Sequence[str] = (), **more: Any) -> Section:
@@ -85,7 +86,7 @@ def _section(table: Table, text: Sequence[str] = (), **more: Any) -> Section:
 
 
 def _overview(shown: Mapping[str, Mapping[str, Any]], sizes: Accounts) -> Section:
-    table = comparison(shown)
+    table = comparison_table(shown)
     kept = [index for index, name in enumerate(table.columns) if index < 8 and name != "other"]
     picked = dataclasses.replace(
         table,
@@ -105,7 +106,7 @@ def _overview(shown: Mapping[str, Mapping[str, Any]], sizes: Accounts) -> Sectio
 
 
 def _parts(name: str, found: Mapping[str, Any]) -> list[Section]:
-    parameters, flops = tables_of(found)[:2]
+    parameters, flops = report_tables(found)[:2]
     return [
         _section(dataclasses.replace(parameters, heading=f"Parameters of {name}")),
         _section(dataclasses.replace(flops, heading=f"FLOPs of {name}")),
@@ -149,7 +150,7 @@ def _draw_sizes(sizes: Accounts) -> Figure:
     return figure
 
 
-def _adamw(name: str, found: Mapping[str, Any], question: Question) -> Section:
+def _adamw(name: str, found: Mapping[str, Any], question: CostOptions) -> Section:
     paper = found["textbook"]
     assert question.memory is not None
     lines = [*paper["expression"], f"P = {paper['parameters']:,}", paper["evaluated"]]
@@ -167,7 +168,7 @@ def _adamw(name: str, found: Mapping[str, Any], question: Question) -> Section:
                    blocks=[("expression", "\n".join(lines))])  # fmt: skip
 
 
-def _kept(name: str, question: Question) -> Section:
+def _kept(name: str, question: CostOptions) -> Section:
     """What a run really keeps, by how it computes."""
     ways: dict[str, tuple[str, dict[str, Any]]] = {
         "plain attention, float32": ("exact", {"fused_attention": False}),
@@ -181,7 +182,7 @@ def _kept(name: str, question: Question) -> Section:
         words = [f"model={name}", "training.batch_size=1", "validation.batch_size=1",
                  f"runtime.policy={policy}"]  # fmt: skip
         asked = dataclasses.replace(question, **changes)
-        held = account(compose(words).as_dict(), asked, "cuda")["memory"]
+        held = cost_report(compose(words).as_dict(), asked, "cuda")["memory"]
         fixed = held["parameters"] + held["gradients"] + held["optimizer"]
         rows.append(
             [told, f"{fixed / GIGABYTE:.2f}", f"{held['activations'] / GIGABYTE:.2f}",
@@ -203,6 +204,6 @@ def _duration(name: str, found: Mapping[str, Any]) -> Section:
         f"{time['steps']:,} updates of {time['batch_size']:,} sequences on one device of "
         f"{time['peak'] / 1e12:g} TFLOP/s at {time['mfu']:.0%}: {time['step_flops']:.4g} FLOPs an "
         f"update (3 x {found['flops']['forward']:,} x {time['batch_size']:,}), "
-        f"{time['step_seconds']:,.0f} s an update, {duration(time['run_seconds'])} in all."
+        f"{time['step_seconds']:,.0f} s an update, {format_duration(time['run_seconds'])} in all."
     ]
     return Section(f"How long {name} trains", text)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from lmlab.errors import DataError
-from lmlab.hf.config_reader import read
+from lmlab.hf.config_reader import read_config
 from lmlab.runs.load import Loaded, load
 from lmlab.tokenizer import Tokenizer
 
@@ -53,8 +53,13 @@ def check_export(folder: Path, loaded: Loaded) -> list[str]:
     if importlib.util.find_spec("tokenizers"):
         from tokenizers import Tokenizer as Theirs
 
-        read = Theirs.from_file(str(folder / "tokenizer.json"))
-        _compare_ids("tokenizers", tokenizer, text, read.encode(text, add_special_tokens=False).ids)
+        tokenizer_of_hf = Theirs.from_file(str(folder / "tokenizer.json"))
+        _compare_ids(
+            "tokenizers",
+            tokenizer,
+            text,
+            tokenizer_of_hf.encode(text, add_special_tokens=False).ids,
+        )
         lines.append(f"tokenizers {importlib.metadata.version('tokenizers')}: the same ids")
     return lines
 
@@ -64,7 +69,7 @@ def _theirs(folder: Path) -> Any:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    if read(folder)["model_type"] == "lmlab":
+    if read_config(folder)["model_type"] == "lmlab":
         from lmlab.hf.modeling_lmlab import LMLabForCausalLM
 
         return LMLabForCausalLM.from_pretrained(folder).eval()

@@ -69,9 +69,9 @@ def export_run(
         )
     config = load_frozen(RunFolder(run_folder).config)
     node = config.model.as_dict()
-    hf_config.to_hf(node, d_ff=1)  # refuses before anything is loaded
+    hf_config.config_to_hf(node, d_ff=1)  # refuses before anything is loaded
     loaded = load(run_folder, checkpoint=checkpoint, device="cpu")
-    content = hf_config.to_hf(node, d_ff=_width(loaded.model))
+    content = hf_config.config_to_hf(node, d_ff=_width(loaded.model))
     # Beside the target, so that the renaming is one step of the file system.
     place = target.resolve()
     temporary = place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}")

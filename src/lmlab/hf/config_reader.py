@@ -13,7 +13,7 @@ from lmlab.errors import DataError
 from lmlab.hf.config_writer import ATTENTION, FFNS, NORMS, POSITIONS
 
 
-def from_hf(config: dict[str, Any]) -> dict[str, Any]:
+def config_from_hf(config: dict[str, Any]) -> dict[str, Any]:
     """The ``model`` node for the content of ``config.json``, without ``init``.
 
     Raises:
@@ -29,7 +29,7 @@ def from_hf(config: dict[str, Any]) -> dict[str, Any]:
         raise DataError(f"config.json: {error.args[0]} is missing") from error
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
     """The content of a folder's ``config.json``. Raises :class:`DataError` where there is none."""
     path = folder / "config.json"
     try:

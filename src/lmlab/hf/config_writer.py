@@ -35,7 +35,7 @@ _QK_NORM_EPS = 1e-5  # the attention's own default
 REMOTE_MODULE = "modeling_lmlab"
 
 
-def to_hf(model: dict[str, Any], d_ff: int) -> dict[str, Any]:
+def config_to_hf(model: dict[str, Any], d_ff: int) -> dict[str, Any]:
     """The content of ``config.json`` for a model.
 
     Args:

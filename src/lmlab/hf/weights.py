@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from lmlab.errors import DataError
-from lmlab.hf.config_reader import read
+from lmlab.hf.config_reader import read_config
 from lmlab.hf.weight_files import WEIGHTS, hash_weights, weight_files
 
 _LLAMA = {
@@ -49,7 +49,7 @@ _GPT2_MATRICES = {
 _BUFFERS = (".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias")
 
 
-def to_hf(kind: str, ours: dict[str, Tensor]) -> dict[str, Tensor]:
+def weights_to_hf(kind: str, ours: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename a state dictionary for the ``model_type`` of the same model's ``config.json``."""
     if kind == "lmlab":
         return dict(ours)
@@ -58,8 +58,8 @@ def to_hf(kind: str, ours: dict[str, Tensor]) -> dict[str, Tensor]:
     return {_renamed(name, _LLAMA, _LLAMA_LAYER, "model.layers"): t for name, t in ours.items()}
 
 
-def from_hf(kind: str, theirs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Undo :func:`to_hf`.
+def weights_from_hf(kind: str, theirs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Undo :func:`weights_to_hf`.
 
     Raises:
         DataError: there are biases other than zero, which no model here has, or unknown names.
@@ -139,21 +139,21 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     Raises:
         DataError: a file is missing or damaged, or the weights are of no model of lmlab's.
     """
-    kind = str(read(folder).get("model_type"))
+    kind = str(read_config(folder).get("model_type"))
     tensors: dict[str, Tensor] = {}
     for path in weight_files(folder):
         try:
             tensors |= safetensors.torch.load_file(str(path))
         except (OSError, SafetensorError) as error:
             raise DataError(f"{path} cannot be read as safetensors: {error}") from error
-    return {name: tensor.float() for name, tensor in from_hf(kind, tensors).items()}
+    return {name: tensor.float() for name, tensor in weights_from_hf(kind, tensors).items()}
 
 
 def write_weights(folder: Path, kind: str, ours: dict[str, Tensor]) -> Path:
     """Write a state dictionary as ``model.safetensors``; weights that are shared come once."""
     seen: set[int] = set()
     tensors = {}
-    for name, tensor in to_hf(kind, ours).items():
+    for name, tensor in weights_to_hf(kind, ours).items():
         if tensor.data_ptr() not in seen:
             tensors[name] = tensor.detach().cpu().contiguous()
         seen.add(tensor.data_ptr())
@@ -183,10 +183,10 @@ class Imported:
         del seed
         if self.sha256 is not None and hash_weights(self.path) != self.sha256:
             raise DataError(f"model.init.path={self.path}: the weights there have changed")
-        load_into(model, read_weights(self.path), self.path)
+        load_imported_weights(model, read_weights(self.path), self.path)
 
 
-def load_into(model: nn.Module, tensors: dict[str, Tensor], folder: Path) -> None:
+def load_imported_weights(model: nn.Module, tensors: dict[str, Tensor], folder: Path) -> None:
     """Copy weights into a model. Raises :class:`DataError` where they are another model's.
 
     A head that is absent is the embedding's, and must be here too; learned positions beyond the

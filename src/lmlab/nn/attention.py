@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lmlab.nn.fused_linear import Products, joint_product, separate_products
+from lmlab.nn.fused_linear import ApplyLinears, fused_linear, separate_linears
 from lmlab.nn.kv_cache import KVCache
 from lmlab.nn.norm import RMSNorm
 from lmlab.nn.pos import Positions
@@ -16,7 +16,7 @@ from lmlab.nn.pos import Positions
 CausalAttention = Callable[[Tensor, Tensor, Tensor, Positions], Tensor]
 # Of a joint product of queries, keys and values (B, T, (H + 2 G) K), H, K, and the positions: what
 # tokens mixed, (B, T, H K).
-JointAttention = Callable[[Tensor, int, int, Positions], Tensor]
+FusedQKVAttention = Callable[[Tensor, int, int, Positions], Tensor]
 
 
 def causal_attention(
@@ -90,9 +90,9 @@ class CausalSelfAttention(nn.Module):
         self.out = nn.Linear(num_heads * self.d_head, d_model, bias=False)
         self.q_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
         self.k_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
-        self.products: Products = separate_products
+        self.apply_linears: ApplyLinears = separate_linears
         self.causal_attention: CausalAttention = causal_attention
-        self.joint_attention: JointAttention | None = None
+        self.fused_qkv_attention: FusedQKVAttention | None = None
         # One object serves all layers and belongs to the model; kept out of this module's children
         # so that its parameters appear once.
         self._pos = [pos]
@@ -114,14 +114,14 @@ class CausalSelfAttention(nn.Module):
                 causal mask.
         """
         (pos,) = self._pos
-        is_exact = positions_BT is None and cache is None and mask_BTS is None
-        if is_exact and self.joint_attention is not None:
-            joint = joint_product(x_BTD, (self.q, self.k, self.v))
-            mixed = self.joint_attention(joint, self.num_heads, self.d_head, pos)
+        is_plain = positions_BT is None and cache is None and mask_BTS is None
+        if is_plain and self.fused_qkv_attention is not None:
+            joint = fused_linear(x_BTD, (self.q, self.k, self.v))
+            mixed = self.fused_qkv_attention(joint, self.num_heads, self.d_head, pos)
             return self._project(mixed)
-        q, k, v = map(self._split, self.products(x_BTD, (self.q, self.k, self.v)))
+        q, k, v = map(self._split, self.apply_linears(x_BTD, (self.q, self.k, self.v)))
         q, k = self.q_norm(q), self.k_norm(k)
-        if is_exact:
+        if is_plain:
             mixed = self.causal_attention(q, k, v, pos)
         else:
             q, k = pos.rotate(q, positions_BT), pos.rotate(k, positions_BT)

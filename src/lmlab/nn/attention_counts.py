@@ -47,17 +47,17 @@ def CausalSelfAttention(
     )
     # Written out, all of it is float32, and shared keys and values are repeated for every head.
     repeated = tuple(SavedTensor(held.name, width, Kind.FLOAT32) for held in projected)
-    softmax = SavedTensor("softmax", 0, Kind.FLOAT32, a_pair=num_heads)
+    softmax = SavedTensor("softmax", 0, Kind.FLOAT32, per_pair=num_heads)
     return Counts(
         parameters=matrix + (2 * d_head if qk_norm else 0),
-        matrix=matrix,
-        pairs=2 * width,
-        held=fused,
-        held_plain=(read, *repeated, softmax, mixed, *normed[:-1]),
+        matmul_weights=matrix,
+        products_per_pair=2 * width,
+        saved=fused,
+        saved_unfused=(read, *repeated, softmax, mixed, *normed[:-1]),
         textbook=(
             *projected,
-            SavedTensor("scores", 0, a_pair=num_heads),
-            SavedTensor("softmax", 0, a_pair=num_heads),
+            SavedTensor("scores", 0, per_pair=num_heads),
+            SavedTensor("softmax", 0, per_pair=num_heads),
             mixed,
             SavedTensor("output projection", d_model),
         ),

@@ -38,10 +38,10 @@ class SavedTensor:
     """
 
     name: str
-    a_token: int
+    per_token: int
     kind: Kind = Kind.COMPUTE
-    a_pair: int = 0
-    unfused: bool = False
+    per_pair: int = 0
+    cpu_only: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Counts:
 
     Attributes:
         parameters: weights that belong to it.
-        matrix: entries of the matrices that each token is multiplied by, shared weights too.
-        pairs: multiplications for each pair of a query and a key.
-        held: what autograd keeps of it.
+        matmul_weights: entries of the matrices that each token is multiplied by, shared weights too.
+        products_per_pair: multiplications for each pair of a query and a key.
+        saved: what autograd keeps of it.
         held_plain: the same where attention is written out as plain products; None where that
             makes no difference.
         textbook: what a list of its operations on paper names, each result once.
@@ -61,10 +61,10 @@ class Counts:
     """
 
     parameters: int = 0
-    matrix: int = 0
-    pairs: int = 0
-    held: tuple[SavedTensor, ...] = ()
-    held_plain: tuple[SavedTensor, ...] | None = None
+    matmul_weights: int = 0
+    products_per_pair: int = 0
+    saved: tuple[SavedTensor, ...] = ()
+    saved_unfused: tuple[SavedTensor, ...] | None = None
     textbook: tuple[SavedTensor, ...] = ()
     tables: int = 0
     d_ff: int | None = None

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmlab.nn.ffn_width import auto_d_ff
-from lmlab.nn.fused_linear import Products, joint_product, separate_products
+from lmlab.nn.fused_linear import ApplyLinears, fused_linear, separate_linears
 
 
 class SwiGLU(nn.Module):
@@ -25,15 +25,15 @@ class SwiGLU(nn.Module):
         self.gate = nn.Linear(d_model, d_ff, bias=False)
         self.up = nn.Linear(d_model, d_ff, bias=False)
         self.down = nn.Linear(d_ff, d_model, bias=False)
-        self.products: Products = separate_products
-        self.joint_gate: Callable[[Tensor], Tensor] | None = None
+        self.apply_linears: ApplyLinears = separate_linears
+        self.silu_and_mul: Callable[[Tensor], Tensor] | None = None
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return (B, T, D)."""
-        if self.joint_gate is not None:
-            joint: Tensor = self.down(self.joint_gate(joint_product(x_BTD, (self.gate, self.up))))
+        if self.silu_and_mul is not None:
+            joint: Tensor = self.down(self.silu_and_mul(fused_linear(x_BTD, (self.gate, self.up))))
             return joint
-        gate, up = self.products(x_BTD, (self.gate, self.up))
+        gate, up = self.apply_linears(x_BTD, (self.gate, self.up))
         x: Tensor = self.down(F.silu(gate) * up)
         return x
 

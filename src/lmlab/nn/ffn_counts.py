@@ -39,8 +39,8 @@ def _counts(d_model: int, width: int, matrices: int, names: tuple[str, ...]) -> 
     read = SavedTensor("feed-forward input", d_model)
     return Counts(
         parameters=weights,
-        matrix=weights,
-        held=(read, *kept),
+        matmul_weights=weights,
+        saved=(read, *kept),
         textbook=(*kept, SavedTensor("down", d_model)),
         d_ff=width,
     )

@@ -12,19 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Products = Callable[[Tensor, Sequence[nn.Linear]], Sequence[Tensor]]
+ApplyLinears = Callable[[Tensor, Sequence[nn.Linear]], Sequence[Tensor]]
 
 
-def separate_products(x: Tensor, maps: Sequence[nn.Linear]) -> Sequence[Tensor]:
+def separate_linears(x: Tensor, maps: Sequence[nn.Linear]) -> Sequence[Tensor]:
     """Return each map's result, (..., d_out)."""
     return [linear(x) for linear in maps]
 
 
-def joint_products(x: Tensor, maps: Sequence[nn.Linear]) -> Sequence[Tensor]:
+def fused_linears(x: Tensor, maps: Sequence[nn.Linear]) -> Sequence[Tensor]:
     """Return each map's result, (..., d_out), as a part of one product. Maps have no bias."""
-    return joint_product(x, maps).split([linear.out_features for linear in maps], dim=-1)
+    return fused_linear(x, maps).split([linear.out_features for linear in maps], dim=-1)
 
 
-def joint_product(x: Tensor, maps: Sequence[nn.Linear]) -> Tensor:
+def fused_linear(x: Tensor, maps: Sequence[nn.Linear]) -> Tensor:
     """Return the maps' results one behind the other, (..., sum of d_out). Maps have no bias."""
     return F.linear(x, torch.cat([linear.weight for linear in maps]))

@@ -13,12 +13,12 @@ def rms_norm(size: int, groups: int = 1) -> tuple[SavedTensor, ...]:
     return (
         SavedTensor("norm input", groups * size, Kind.FLOAT32),
         SavedTensor("norm root", groups, Kind.FLOAT32),
-        SavedTensor("norm result before its gain", groups * size, Kind.FLOAT32, unfused=True),
+        SavedTensor("norm result before its gain", groups * size, Kind.FLOAT32, cpu_only=True),
     )
 
 
 def _rms(d_model: int) -> Counts:
-    return Counts(d_model, held=rms_norm(d_model), textbook=(SavedTensor("norm", d_model),))
+    return Counts(d_model, saved=rms_norm(d_model), textbook=(SavedTensor("norm", d_model),))
 
 
 def _layer(d_model: int) -> Counts:
@@ -26,7 +26,7 @@ def _layer(d_model: int) -> Counts:
         SavedTensor("norm input", d_model, Kind.FLOAT32),
         SavedTensor("norm mean and deviation", 2, Kind.FLOAT32),
     )
-    return Counts(d_model, held=held, textbook=(SavedTensor("norm", d_model),))
+    return Counts(d_model, saved=held, textbook=(SavedTensor("norm", d_model),))
 
 
 class PreRMSNorm:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from lmlab.nn.attention import CausalAttention, CausalSelfAttention, JointAttention
+from lmlab.nn.attention import CausalAttention, CausalSelfAttention, FusedQKVAttention
 from lmlab.nn.block import Block
 from lmlab.nn.ffn import SwiGLU
-from lmlab.nn.fused_linear import joint_products
+from lmlab.nn.fused_linear import fused_linears
 from lmlab.nn.kv_cache import KVCache
 from lmlab.nn.norm import NormStrategy
 from lmlab.nn.pos import Positions
@@ -112,13 +112,13 @@ class Transformer(nn.Module):
         final: Tensor = self.final_norm(x)
         return final
 
-    def join_products(self) -> None:
+    def fuse_linears(self) -> None:
         """Compute maps of one input as one product from now on; see :mod:`lmlab.nn.fused_linear`."""
         for part in self.modules():
-            if hasattr(part, "products"):
-                setattr(part, "products", joint_products)  # noqa: B010, its type is not told
+            if hasattr(part, "apply_linears"):
+                setattr(part, "apply_linears", fused_linears)  # noqa: B010, its type is not told
 
-    def attend_by(self, causal_attention: CausalAttention) -> None:
+    def use_causal_attention(self, causal_attention: CausalAttention) -> None:
         """Let layers mix values by this function, where tokens stand at 0 .. T-1 without a mask.
 
         See :func:`lmlab.nn.attention.causal_attention`.
@@ -126,20 +126,20 @@ class Transformer(nn.Module):
         for part in self._attentions():
             part.causal_attention = causal_attention
 
-    def attend_jointly(self, joint_attention: JointAttention) -> None:
+    def use_fused_qkv_attention(self, fused_qkv_attention: FusedQKVAttention) -> None:
         """Let layers hand the joint product of queries, keys and values to this function, there.
 
         Layers that normalise queries and keys do not.
         """
         for part in self._attentions():
             if isinstance(part.q_norm, nn.Identity):
-                part.joint_attention = joint_attention
+                part.fused_qkv_attention = fused_qkv_attention
 
-    def gate_jointly(self, joint_gate: Callable[[Tensor], Tensor]) -> None:
+    def use_silu_and_mul(self, silu_and_mul: Callable[[Tensor], Tensor]) -> None:
         """Let SwiGLU hand the joint product of gate and up (B, T, 2 F) to this function."""
         for part in self.modules():
             if isinstance(part, SwiGLU):
-                part.joint_gate = joint_gate
+                part.silu_and_mul = silu_and_mul
 
     def make_caches(self, batch_size: int, max_length: int) -> list[KVCache]:
         """Return an empty cache for each layer, with room for ``max_length`` tokens."""

@@ -8,7 +8,7 @@ from lmlab.optim.counts import OptimizerCounts
 
 # Two moments of three operations each (four for the square), two bias corrections, a root, a sum,
 # a quotient, and three for the update with its decay.
-FLOPS_A_PARAMETER = 14
+FLOPS_PER_PARAMETER = 14
 
 
 def adamw(*, hidden: int, other: int, **knobs: Any) -> OptimizerCounts:
@@ -20,4 +20,4 @@ def adamw(*, hidden: int, other: int, **knobs: Any) -> OptimizerCounts:
         knobs: of the optimizer; they change no count.
     """
     del knobs
-    return OptimizerCounts(2 * (hidden + other), FLOPS_A_PARAMETER * (hidden + other))
+    return OptimizerCounts(2 * (hidden + other), FLOPS_PER_PARAMETER * (hidden + other))

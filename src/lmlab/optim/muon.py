@@ -34,7 +34,7 @@ class MuonAdamW(torch.optim.Optimizer):
         ConfigError: this torch has no Muon (it came with torch 2.9).
     """
 
-    needs_whole_matrices = True  # so that no rank may hold a part of one
+    needs_full_matrices = True  # so that no rank may hold a part of one
 
     def __init__(
         self,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lmlab.accounting.memory import FLOAT32, largest_batch
 from lmlab.accounting.model_counts import FFN
-from lmlab.accounting.units import show_bytes
 from lmlab.config.run_config import RunConfig
+from lmlab.console.formatting import format_bytes
 from lmlab.errors import ConfigError, DiskError, UserError
 from lmlab.preflight import machine_resources
 from lmlab.preflight.forecast import Costs
@@ -55,8 +55,8 @@ def check_disk(config: RunConfig, costs: Costs, run: Path) -> None:
 def lacking_disk(config: RunConfig, needed: int, free: int, who: str) -> DiskError:
     """Say how much disk ``who`` needs, and where it could come from."""
     return DiskError(
-        f"output_root={config.output_root}: {who} needs {show_bytes(needed)} while saving, and "
-        f"{show_bytes(free)} are free there; free some space (python -m lmlab.outputs prune), "
+        f"output_root={config.output_root}: {who} needs {format_bytes(needed)} while saving, and "
+        f"{format_bytes(free)} are free there; free some space (python -m lmlab.outputs prune), "
         f"lower checkpoint.keep_last={config.checkpoint.keep_last}, or choose another output_root"
     )
 
@@ -76,7 +76,7 @@ def _memory(config: RunConfig, device: Device, costs: Costs, jobs: int) -> Confi
     each = held.peak + held.saving
     if jobs > 1 and each <= free < jobs * each and device.device.type == "cpu":
         return ConfigError(
-            f"{jobs} jobs at a time need {show_bytes(jobs * each)}, and {show_bytes(free)} of "
+            f"{jobs} jobs at a time need {format_bytes(jobs * each)}, and {format_bytes(free)} of "
             f"memory are free; set hydra.launcher.jobs_per_device={free // each}, or "
             "runtime.preflight=warn to try"
         )
@@ -92,8 +92,8 @@ def _memory(config: RunConfig, device: Device, costs: Costs, jobs: int) -> Confi
     if fits < 1:
         return _too_large(config, device, costs, free)
     return ConfigError(
-        f"validation.batch_size={batch}: an evaluation needs {show_bytes(each)}, and "
-        f"{show_bytes(free)} of memory are free on {device.name()}; validation.batch_size={fits} "
+        f"validation.batch_size={batch}: an evaluation needs {format_bytes(each)}, and "
+        f"{format_bytes(free)} of memory are free on {device.name()}; validation.batch_size={fits} "
         "fits and changes no result; runtime.preflight=warn tries it as it is"
     )
 
@@ -120,9 +120,9 @@ def does_not_fit(
     if divisor == 0:
         return _too_large(config, device, costs, free)
     alone = min(largest_batch(costs.model, costs.optimizer, costs.how, left), micro - 1)
-    told = f"needs {show_bytes(needed)}, and" if needed else "does not fit:"
+    told = f"needs {format_bytes(needed)}, and" if needed else "does not fit:"
     return ConfigError(
-        f"training.{key}={micro}: an update {told} {show_bytes(free)} of memory are free on "
+        f"training.{key}={micro}: an update {told} {format_bytes(free)} of memory are free on "
         f"{device.name()}; training.micro_batch_size={divisor} fits "
         f"({training.batch_size // divisor} passes an update, which still learns from "
         f"{training.batch_size} sequences), or training.batch_size={alone}; "
@@ -139,9 +139,9 @@ def _fixed(costs: Costs) -> int:
 def _too_large(config: RunConfig, device: Device, costs: Costs, free: int) -> ConfigError:
     held = costs.memory
     part = max(costs.model.components, key=lambda part: part.parameters)
-    told = f"{show_bytes(FLOAT32 * part.parameters)} of it the weights of the {part.name}"
+    told = f"{format_bytes(FLOAT32 * part.parameters)} of it the weights of the {part.name}"
     if _fixed(costs) + held.saving <= free:  # not the weights, but what comes of a sequence
-        keys, told = ["context_length"], f"{show_bytes(held.activations)} of it activations"
+        keys, told = ["context_length"], f"{format_bytes(held.activations)} of it activations"
     elif part.in_block:
         is_wide = part.group == FFN and config.model.d_ff != "auto"
         keys = ["d_ff" if is_wide else "d_model", "num_layers"]
@@ -149,8 +149,8 @@ def _too_large(config: RunConfig, device: Device, costs: Costs, free: int) -> Co
         keys = ["context_length" if part.name == "positions" else "vocab_size"]
     settings = ", ".join(f"model.{key}={getattr(config.model, key)}" for key in keys)
     return ConfigError(
-        f"{settings}: training one sequence at a time needs more than the {show_bytes(free)} of "
-        f"memory that are free on {device.name()} ({show_bytes(held.peak + held.saving)} as "
+        f"{settings}: training one sequence at a time needs more than the {format_bytes(free)} of "
+        f"memory that are free on {device.name()} ({format_bytes(held.peak + held.saving)} as "
         f"configured, {told}); lower {' or '.join(f'model.{key}' for key in keys)}, or set "
         "runtime.preflight=warn to try"
     )

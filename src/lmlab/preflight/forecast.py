@@ -7,14 +7,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from lmlab.accounting.cost_report import Question, computing
-from lmlab.accounting.disk import run_bytes
-from lmlab.accounting.memory import Computing, Memory, largest_batch, memory
+from lmlab.accounting.cost_report import CostOptions, compute_settings
+from lmlab.accounting.disk import run_folder_bytes
+from lmlab.accounting.memory import ComputeSettings, MemoryEstimate, estimate_memory, largest_batch
 from lmlab.accounting.model_counts import ModelCounts, count_model, count_optimizer
-from lmlab.accounting.target_counts import NotCounted
-from lmlab.accounting.units import duration, show_bytes
+from lmlab.accounting.target_counts import UnknownCostError
 from lmlab.build.run_data import RunData
 from lmlab.config.run_config import RunConfig
+from lmlab.console.formatting import format_bytes, format_duration
 from lmlab.data.batches import validation_windows
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.optim.counts import OptimizerCounts
@@ -40,8 +40,8 @@ class Costs:
 
     model: ModelCounts
     optimizer: OptimizerCounts
-    how: Computing
-    memory: Memory
+    how: ComputeSettings
+    memory: MemoryEstimate
     disk_left: int
     disk_most: int
 
@@ -60,19 +60,19 @@ def costs_of(
     try:
         model = count_model(content["model"])
         optimizer = count_optimizer(content["optim"], model)
-    except NotCounted:
+    except UnknownCostError:
         return None
-    how = computing(content, device.device.type, Question(), device.policy.name)
+    how = compute_settings(content, device.device.type, CostOptions(), device.policy.name)
     training = config.training
     micro = training.micro_batch_size or training.batch_size
     how = dataclasses.replace(
         how, optimizer_shards=comm.optimizer_shards, gradient_shards=comm.gradient_shards
     )
-    held = memory(
+    held = estimate_memory(
         model, optimizer, how, micro_batch=micro, passes=training.batch_size // micro,
         validation_batch=config.validation.batch_size,
     )  # fmt: skip
-    left, most = run_bytes(content, model, optimizer)
+    left, most = run_folder_bytes(content, model, optimizer)
     return Costs(model, optimizer, how, held, left, most)
 
 
@@ -159,16 +159,16 @@ class Forecast:
         """One line for a person."""
         said = []
         if self.seconds is not None:
-            said.append(f"about {duration(self.seconds.whole)} ({self.source})")
+            said.append(f"about {format_duration(self.seconds.whole)} ({self.source})")
         if self.peak_bytes is not None:
             free = machine_resources.free_memory(device.device)
-            beside = "" if free is None else f", {show_bytes(free)} free"
+            beside = "" if free is None else f", {format_bytes(free)} free"
             if self.largest is not None:
                 beside += f" (passes of up to {self.largest:,} sequences fit)"
-            said.append(f"peak memory {show_bytes(self.peak_bytes)}{beside}")
+            said.append(f"peak memory {format_bytes(self.peak_bytes)}{beside}")
         if self.disk_bytes is not None:
             free = machine_resources.free_disk(Path(config.output_root))
-            said.append(f"disk {show_bytes(self.disk_bytes)}, {show_bytes(free)} free")
+            said.append(f"disk {format_bytes(self.disk_bytes)}, {format_bytes(free)} free")
         return "; ".join(said) or "nothing is known of this model beforehand"
 
 

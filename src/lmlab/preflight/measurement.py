@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from lmlab.accounting.model_counts import count_model
-from lmlab.accounting.target_counts import NotCounted
+from lmlab.accounting.target_counts import UnknownCostError
 from lmlab.build import factory
 from lmlab.config.run_config import RunConfig
 from lmlab.data.batches import Batches
@@ -109,7 +109,7 @@ def _sequences(config: RunConfig, device: Device) -> int:
         return micro
     try:
         a_sequence = count_model(config.model.as_dict()).training_flops()
-    except NotCounted:
+    except UnknownCostError:
         return micro
     return max(1, min(micro, int(CPU_PASS_FLOPS / a_sequence)))
 

@@ -8,11 +8,11 @@ import time
 from typing import Any
 
 from lmlab.accounting.tables import Table
-from lmlab.accounting.units import duration
 from lmlab.build.factory import build_checkpoints
 from lmlab.build.run_data import RunData
 from lmlab.config.run_config import RunConfig
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
+from lmlab.console.formatting import format_duration
 from lmlab.preflight import machine_resources
 from lmlab.preflight.calibration import Calibration, learn
 from lmlab.preflight.capacity_check import check_disk, check_memory, does_not_fit, refuse
@@ -153,7 +153,7 @@ def measure_here(config: RunConfig, device: Device) -> tuple[dict[str, Any], Tab
         ["an update", f"{found.step:.4g} s"],
         ["a batch of an evaluation", f"{found.evaluation:.4g} s"],
         ["a checkpoint", f"{found.saving:.4g} s"],
-        [f"{steps:,} updates", duration(steps * found.step)],
+        [f"{steps:,} updates", format_duration(steps * found.step)],
     ]
     heading = f"Measured on {device.name()}: {found.source}"
     return dataclasses.asdict(found), Table(heading, ["", "time"], rows)

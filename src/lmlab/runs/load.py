@@ -9,7 +9,7 @@ from lmlab.build import factory
 from lmlab.config.compose import compose, from_dict, load_frozen
 from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError, DataError
-from lmlab.hf.config_reader import from_hf, read
+from lmlab.hf.config_reader import config_from_hf, read_config
 from lmlab.hf.weights import Imported
 from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import RunFolder
@@ -71,7 +71,7 @@ def _load_run(folder: Path, checkpoint: str) -> tuple[Transformer, Tokenizer]:
 
 def _load_hf(folder: Path) -> tuple[Transformer, Tokenizer]:
     tokenizer = read_tokenizer(folder)
-    network = factory.build_network(_config_of(from_hf(read(folder))).model)
+    network = factory.build_network(_config_of(config_from_hf(read_config(folder))).model)
     Imported(path=str(folder))(network, seed=0)
     return network, tokenizer
 

@@ -6,15 +6,15 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lmlab.accounting.units import duration, show_bytes
+from lmlab.console.formatting import format_bytes, format_duration
 from lmlab.study.run_records import RunRecord
 
 COLUMNS = ["of a run", "predicted", "actual", "actual / predicted", "least and most", "runs"]
 _QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
-    "seconds": ("time", duration),
-    "training_seconds": ("time of its steps", duration),
-    "peak_bytes": ("peak memory", show_bytes),
-    "disk_bytes": ("disk", show_bytes),
+    "seconds": ("time", format_duration),
+    "training_seconds": ("time of its steps", format_duration),
+    "peak_bytes": ("peak memory", format_bytes),
+    "disk_bytes": ("disk", format_bytes),
 }
 
 

@@ -7,7 +7,7 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 
-from lmlab.accounting.units import duration
+from lmlab.console.formatting import format_duration
 from lmlab.design.comparison import METRICS, Comparison
 from lmlab.run_folder import RunFolder
 from lmlab.study.statistics import predicted_power, smallest_detectable
@@ -42,7 +42,7 @@ class Plan:
             runs += f" ({self.most_runs} if every arm needs more seeds)"
         if self.seconds is None:
             return runs
-        return f"{runs}, predicted {duration(self.seconds)} if none of them is done yet"
+        return f"{runs}, predicted {format_duration(self.seconds)} if none of them is done yet"
 
 
 def make_plan(

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lmlab.accounting.units import duration
+from lmlab.console.formatting import format_duration
 from lmlab.sweep.task import Task
 
 _STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "running": "cyan"}
@@ -79,12 +79,12 @@ class View:
                 task.job.name,
                 Text(task.state, _STYLES.get(task.state, "")),
                 f"[dim]{bar:<20}[/dim] {share:4.0%}",
-                "" if left is None else duration(left),
+                "" if left is None else format_duration(left),
             )
         left = self._left(tasks)
-        foot = f"{len(running)} of {self.slots} places in use, {duration(self._passed())} so far"
+        foot = f"{len(running)} of {self.slots} places in use, {format_duration(self._passed())} so far"
         if left is not None:
-            foot += f", about {duration(left)} for what is queued now"
+            foot += f", about {format_duration(left)} for what is queued now"
         return Group(table, Text(foot, "dim"))
 
     def _passed(self) -> float:

@@ -15,7 +15,7 @@ from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import RunConfig
 from lmlab.export.folder import export_run
 from lmlab.hf import config_writer as hf_config
-from lmlab.hf.config_reader import read
+from lmlab.hf.config_reader import read_config
 from lmlab.nn.transformer import Transformer
 from lmlab.tokenizer import Tokenizer
 from lmlab.training.checkpoint import Checkpoints
@@ -92,7 +92,7 @@ def test_logits_and_greedy_text_are_the_same(tmp_path: Path, choice: list[str]) 
     model, tokenizer = make_run(tmp_path / "run", config)
     export_run(tmp_path / "run", tmp_path / "out", check=False)
     # Only a class of our own may need to be trusted.
-    own = read(tmp_path / "out")["model_type"] == "lmlab"
+    own = read_config(tmp_path / "out")["model_type"] == "lmlab"
     assert own == (tmp_path / "out" / "modeling_lmlab.py").exists()
     theirs = transformers.AutoModelForCausalLM.from_pretrained(
         tmp_path / "out", local_files_only=True, trust_remote_code=own
@@ -141,7 +141,9 @@ def test_padding_on_the_left_is_not_seen_by_our_own_class(tmp_path: Path) -> Non
 
 def test_which_class_serves_which_parts() -> None:
     def kind(*overrides: str) -> str:
-        return hf_config.to_hf(compose([*SIZES, *overrides]).model.as_dict(), 48)["model_type"]
+        return hf_config.config_to_hf(compose([*SIZES, *overrides]).model.as_dict(), 48)[
+            "model_type"
+        ]
 
     assert kind() == "llama"
     assert kind("model.attention.qk_norm=true") == "qwen3"

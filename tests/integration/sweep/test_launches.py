@@ -10,11 +10,12 @@ from designs import a_design
 
 from lmlab.build.run_data import prepare_data
 from lmlab.config.compose import compose
+from lmlab.console.formatting import format_duration
 from lmlab.errors import ConfigError
 from lmlab.study.statistics import Rule, smallest_detectable
 from lmlab.sweep import slots as slots_module
 from lmlab.sweep.arm_costs import facts_of, match_width
-from lmlab.sweep.plan import duration, make_plan
+from lmlab.sweep.plan import make_plan
 
 Sweeps = Any
 
@@ -83,7 +84,7 @@ def test_one_pair_detects_nothing() -> None:
     ("seconds", "told"), [(5, "5 s"), (600, "10 min"), (7200, "2.0 h"), (259200, "3.0 days")]
 )
 def test_durations_for_people(seconds: float, told: str) -> None:
-    assert duration(seconds) == told
+    assert format_duration(seconds) == told
 
 
 @pytest.mark.parametrize(

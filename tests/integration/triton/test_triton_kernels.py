@@ -76,7 +76,7 @@ def written_out_in_double(q: Tensor, k: Tensor, v: Tensor, pos: RoPE | NoPE) -> 
 
 
 def own(joint: Tensor, gradient: Tensor, shape: Shape, pos: RoPE | NoPE) -> list[Tensor]:
-    mixed = triton_attention.joint_attention(joint, shape[1], shape[-1], pos)
+    mixed = triton_attention.fused_qkv_attention(joint, shape[1], shape[-1], pos)
     return [mixed.detach(), *torch.autograd.grad(mixed, joint, gradient)]
 
 
@@ -111,7 +111,7 @@ def test_attention_shows_what_is_no_number() -> None:
     joint, _ = drawn(shape)
     with torch.no_grad():
         joint[1, 50, 2 * 32 + 3] = float("nan")  # a key of the first head
-    found = triton_attention.joint_attention(joint, 2, 32, positions(shape, False)).isnan()
+    found = triton_attention.fused_qkv_attention(joint, 2, 32, positions(shape, False)).isnan()
     assert found[1, 50:, :32].all() and not found[1, :50].any()
     assert not found[0].any() and not found[1, :, 32:].any()
 
@@ -123,7 +123,7 @@ def test_attention_of_several_models_is_that_of_each(turned: bool) -> None:
     pos = positions(shape, turned)
 
     def mix(part: Tensor) -> Tensor:
-        return triton_attention.joint_attention(part, 2, 32, pos)
+        return triton_attention.fused_qkv_attention(part, 2, 32, pos)
 
     mixed = torch.func.vmap(mix)(joint)
     (stacked,) = torch.autograd.grad(mixed, joint, gradient)
@@ -137,7 +137,7 @@ def test_attention_of_several_models_is_that_of_each(turned: bool) -> None:
 def test_the_loss_is_that_of_float64(
     tokens: int, vocabulary: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss_op, "chunk_rows_in_place", lambda *sizes: 7)
+    monkeypatch.setattr(loss_op, "in_place_chunk_rows", lambda *sizes: 7)
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(tokens, 8, generator=generator).to(DEVICE, torch.bfloat16).requires_grad_()
     weight = torch.randn(vocabulary, 8, generator=generator).to(hidden).requires_grad_()
@@ -167,7 +167,7 @@ def test_the_gate_is_silu_times_up(shape: tuple[int, ...]) -> None:
     generator = torch.Generator().manual_seed(0)
     joint = torch.randn(shape, generator=generator).to(DEVICE, torch.bfloat16).requires_grad_()
     gradient = torch.randn(*shape[:-1], shape[-1] // 2, generator=generator).to(joint)
-    found = triton_gate.joint_gate(joint)
+    found = triton_gate.silu_and_mul(joint)
     gate, up = joint.double().chunk(2, -1)
     exact = F.silu(gate) * up
     torch.testing.assert_close(found.double(), exact, rtol=2**-7, atol=1e-6)
@@ -175,7 +175,7 @@ def test_the_gate_is_silu_times_up(shape: tuple[int, ...]) -> None:
     (exact_gradient,) = torch.autograd.grad(exact, joint, gradient.double())
     torch.testing.assert_close(own_gradient, exact_gradient, rtol=2**-6, atol=1e-2)
     several = torch.stack([joint.detach(), -joint.detach()])
-    stacked = torch.func.vmap(triton_gate.joint_gate)(several)
+    stacked = torch.func.vmap(triton_gate.silu_and_mul)(several)
     assert torch.equal(stacked[0], found)
 
 
@@ -191,5 +191,5 @@ def test_what_the_compiler_is_told_is_so() -> None:
             triton_attention._backward_operation, (gradient, kept, *tables, *results, 4, 32)
         )
     torch.library.opcheck(triton_gate._operation, (joint,))
-    half = torch.ones_like(triton_gate.joint_gate(joint.detach()))
+    half = torch.ones_like(triton_gate.silu_and_mul(joint.detach()))
     torch.library.opcheck(triton_gate._backward_operation, (half, joint.detach()))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lmlab.accounting.disk import run_bytes
+from lmlab.accounting.disk import run_folder_bytes
 from lmlab.accounting.model_counts import count_model, count_optimizer
 from lmlab.config.compose import compose
 from lmlab.preflight.machine_resources import size_of
@@ -23,7 +23,7 @@ def test_a_run_takes_what_was_predicted(
     config = compose(chosen)
     content = config.as_dict()
     model = count_model(content["model"])
-    left, most = run_bytes(content, model, count_optimizer(content["optim"], model))
+    left, most = run_folder_bytes(content, model, count_optimizer(content["optim"], model))
     taken = size_of(execute(config).run.path)
     assert left == pytest.approx(taken, rel=0.05)
     assert most >= left

@@ -10,13 +10,13 @@ import torch
 from small_models import build
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lmlab.accounting.cost_report import Question, computing
+from lmlab.accounting.cost_report import CostOptions, compute_settings
 from lmlab.accounting.memory import (
-    Computing,
-    activations,
+    ComputeSettings,
+    activation_bytes,
+    estimate_memory,
     largest_batch,
-    memory,
-    textbook_activations,
+    textbook_activation_values,
 )
 from lmlab.accounting.model_counts import count_model
 from lmlab.accounting.textbook import Textbook
@@ -58,15 +58,15 @@ def saved_bytes(network: Any, context: int, policy: str, plain_attention: bool) 
 def test_activations_are_what_autograd_saves(
     models: list[Any], policy: str, plain_attention: bool
 ) -> None:
-    question = Question(fused_attention=not plain_attention)
+    question = CostOptions(fused_attention=not plain_attention)
     worst = 0.0
     # Of all but the first case every fifth: the numbers of options have no 5 in them.
     every = policy == "exact" and not plain_attention
     for model in models if every else models[::5]:
         counted = count_model(model)
-        how = computing({"model": model}, "cpu", question, policy)
+        how = compute_settings({"model": model}, "cpu", question, policy)
         saved = saved_bytes(build(model), counted.context, policy, plain_attention)
-        predicted = sum(activations(counted, BATCH, how).values())
+        predicted = sum(activation_bytes(counted, BATCH, how).values())
         worst = max(worst, abs(predicted / saved - 1))
     assert worst < 0.01  # all but the four bytes of the loss's total weight
 
@@ -81,14 +81,14 @@ def test_the_list_on_paper_is_the_formula() -> None:
         counted = count_model(gpt2_xl(*words))
         paper = Textbook.of(counted)
         assert counted.parameters == paper.parameters
-        assert 4 * textbook_activations(counted, 1) == paper.bytes_a_sequence
-        assert 4 * textbook_activations(counted, 5) == 5 * paper.bytes_a_sequence
+        assert 4 * textbook_activation_values(counted, 1) == paper.bytes_per_sequence
+        assert 4 * textbook_activation_values(counted, 5) == 5 * paper.bytes_per_sequence
 
 
 def test_adamw_on_paper_for_gpt2_xl() -> None:
     paper = Textbook.of(count_model(gpt2_xl()))
     assert f"{paper.fixed_bytes / 1e9:.2f}" == "26.17"
-    assert f"{paper.bytes_a_sequence / 1e9:.2f}" == "15.31"
+    assert f"{paper.bytes_per_sequence / 1e9:.2f}" == "15.31"
     assert paper.largest_batch(80 * 10**9) == 3
     assert paper.peak_bytes(3) <= 80e9 < paper.peak_bytes(4)
 
@@ -96,11 +96,11 @@ def test_adamw_on_paper_for_gpt2_xl() -> None:
 def test_the_largest_batch_fits_and_one_more_does_not() -> None:
     counted = count_model(compose(["model=tiny"]).as_dict()["model"])
     optimizer = OptimizerCounts(2 * counted.parameters, None)
-    how = Computing(precision="bf16", device="cuda")
+    how = ComputeSettings(precision="bf16", device="cuda")
     for passes in (1, 2):
         batch = largest_batch(counted, optimizer, how, 10**9, passes=passes)
         peaks = [
-            memory(counted, optimizer, how, micro_batch=size, passes=passes).peak
+            estimate_memory(counted, optimizer, how, micro_batch=size, passes=passes).peak
             for size in (batch, batch + 1)
         ]
         assert peaks[0] <= 10**9 < peaks[1]
@@ -111,7 +111,7 @@ def test_what_saves_memory_does() -> None:
     counted = count_model(gpt2_xl())
 
     def kept(**changes: Any) -> int:
-        return sum(activations(counted, 4, Computing(**changes)).values())
+        return sum(activation_bytes(counted, 4, ComputeSettings(**changes)).values())
 
     whole = kept()
     assert kept(fused_attention=False) > whole

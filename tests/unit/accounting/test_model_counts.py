@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lmlab.accounting.model_counts import count_model, count_optimizer
-from lmlab.accounting.target_counts import NotCounted, counts_of
+from lmlab.accounting.target_counts import UnknownCostError, counts_of
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 from lmlab.nn.loss import cross_entropy
@@ -78,7 +78,7 @@ def test_every_option_of_the_model_has_counts(group: str) -> None:
     for option in options(group):
         try:
             counts_of(group, leaf(group, option))
-        except NotCounted:
+        except UnknownCostError:
             without.append(option)
     assert without == []
 
@@ -116,6 +116,6 @@ def test_torch_optimizers_hold_what_they_are_counted_to() -> None:
 
 
 def test_a_variant_without_counts_is_told() -> None:
-    with pytest.raises(NotCounted, match=r"mine\.ffn_counts") as told:
+    with pytest.raises(UnknownCostError, match=r"mine\.ffn_counts") as told:
         counts_of("model.ffn", {"_target_": "mine.ffn.Mine"})
     assert isinstance(told.value, ConfigError)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lmlab.accounting.units import duration, parse_bytes, parse_flops, show_bytes
+from lmlab.accounting.units import parse_bytes, parse_flops
+from lmlab.console.formatting import format_bytes, format_duration
 from lmlab.errors import ConfigError
 
 
@@ -37,10 +38,10 @@ def test_flops() -> None:
 
 
 def test_shown_for_people() -> None:
-    assert [show_bytes(n) for n in (0, 999, 1000, 8.508e9, 999.6e6, 15.3e12, 2.5e15)] == [
+    assert [format_bytes(n) for n in (0, 999, 1000, 8.508e9, 999.6e6, 15.3e12, 2.5e15)] == [
         "0 B", "999 B", "1 kB", "8.51 GB", "1 GB", "15.3 TB", "2,500 TB",
     ]  # fmt: skip
-    assert show_bytes(26.172e9, ".2f") == "26.17 GB"
-    assert [duration(s) for s in (0.26, 9.94, 9.96, 89, 600, 7200, 86400 * 6583.6)] == [
+    assert format_bytes(26.172e9, ".2f") == "26.17 GB"
+    assert [format_duration(s) for s in (0.26, 9.94, 9.96, 89, 600, 7200, 86400 * 6583.6)] == [
         "0.26 s", "9.9 s", "10 s", "89 s", "10 min", "2.0 h", "6,583.6 days",
     ]  # fmt: skip

@@ -41,7 +41,7 @@ def needed(group: str, option: str, folder: Path) -> list[str]:
         return ["design.question=why", "design.arms={one:['model.norm=rms']}"]
     if (group, option) == ("model", "imported"):
         node = compose(["model.vocab_size=300"]).model.as_dict()
-        write_json(folder / "config.json", hf_config.to_hf(node, d_ff=64))
+        write_json(folder / "config.json", hf_config.config_to_hf(node, d_ff=64))
         (folder / "model.safetensors").write_bytes(b"only hashed here")
         return [f"model.init.path={folder}"]
     return []

@@ -76,7 +76,7 @@ def test_a_joint_product_is_handed_on_as_it_is(num_kv_heads: int | None) -> None
         mixed = causal_attention(*parts.split([heads, groups, groups], 1), pos)
         return mixed.transpose(1, 2).flatten(2)
 
-    layer.joint_attention = attend
+    layer.fused_qkv_attention = attend
     torch.testing.assert_close(layer(tokens()), expected)
 
 

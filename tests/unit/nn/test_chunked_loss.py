@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from lmlab.nn.chunked_loss import chunked_cross_entropy
-from lmlab.nn.loss_counts import FEWEST_ROWS, VALUES_A_CHUNK, chunk_rows
+from lmlab.nn.loss_counts import MIN_ROWS, VALUES_PER_CHUNK, chunk_rows
 
 
 def parts(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, ...]:
@@ -48,6 +48,6 @@ def test_large_logits_stay_finite() -> None:
 def test_a_chunks_logits_are_bounded(vocabulary: int, device: str) -> None:
     rows = chunk_rows(vocabulary, device)
     assert (
-        rows == FEWEST_ROWS
-        or VALUES_A_CHUNK[device] / 2 < rows * vocabulary <= VALUES_A_CHUNK[device]
+        rows == MIN_ROWS
+        or VALUES_PER_CHUNK[device] / 2 < rows * vocabulary <= VALUES_PER_CHUNK[device]
     )

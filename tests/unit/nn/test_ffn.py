@@ -76,5 +76,5 @@ def test_a_joint_product_is_handed_on_as_it_is() -> None:
         gate, up = joint.chunk(2, -1)
         return torch.nn.functional.silu(gate) * up
 
-    layer.joint_gate = gated
+    layer.silu_and_mul = gated
     torch.testing.assert_close(layer(x), expected)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from lmlab.nn.fused_linear import joint_products, separate_products
+from lmlab.nn.fused_linear import fused_linears, separate_linears
 
 
 def test_joint_products_are_the_separate_ones_with_their_gradients() -> None:
@@ -11,7 +11,7 @@ def test_joint_products_are_the_separate_ones_with_their_gradients() -> None:
     maps = [nn.Linear(6, width, bias=False) for width in (4, 2, 5)]
     x = torch.randn(3, 7, 6, requires_grad=True)
     found = []
-    for products in (separate_products, joint_products):
+    for products in (separate_linears, fused_linears):
         results = list(products(x, maps))
         loss = sum((result * (n + 1)).square().sum() for n, result in enumerate(results))
         gradients = torch.autograd.grad(loss, [x, *(part.weight for part in maps)])

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmlab.nn.kernels.vmap_rule import register_fold
+from lmlab.nn.kernels.vmap_rule import register_vmap_rule
 
 # From q, k, v, and tables (T, K) where an operation takes some: what tokens mixed, (B, H, T, K),
 # and the logarithm of each query's sum of exponentials, (B, H, T).
@@ -22,8 +22,8 @@ def define(
     forward: Forward,
     backward: Backward,
     *,
-    forward_room: Forward,
-    backward_room: Backward,
+    forward_fake: Forward,
+    backward_fake: Backward,
 ) -> tuple[Any, Any]:
     """Register an attention and its backward pass with torch, vmap included.
 
@@ -39,8 +39,8 @@ def define(
     """
     attend = torch.library.custom_op(name, forward, mutates_args=())
     differentiate = torch.library.custom_op(f"{name}_backward", backward, mutates_args=())
-    attend.register_fake(forward_room)
-    differentiate.register_fake(backward_room)
+    attend.register_fake(forward_fake)
+    differentiate.register_fake(backward_fake)
 
     def keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
         ctx.tables = len(inputs) - 3
@@ -52,11 +52,11 @@ def define(
 
     attend.register_autograd(hand_on, setup_context=keep)
     for op in (attend, differentiate):
-        register_fold(op)
+        register_vmap_rule(op)
     return attend, differentiate
 
 
-def heads_behind_tokens(part: Tensor) -> Tensor:
+def empty_token_major(part: Tensor) -> Tensor:
     """Room for a result shaped as ``part``, (B, H, T, K), laid out as projections of a model."""
     batch, heads, tokens, width = part.shape
     return part.new_empty(batch, tokens, heads, width).transpose(1, 2)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmlab.nn.kernels.attention_op import define, heads_behind_tokens
+from lmlab.nn.kernels.attention_op import define, empty_token_major
 from lmlab.nn.pos import Positions, RoPE
 from lmlab.runtime.cpp_extension import build_library
 
@@ -22,7 +22,7 @@ SOURCE = Path(__file__).with_name("causal_attention.cpp")
 _libraries: dict[int, ctypes.CDLL] = {}
 
 
-def prepare(d_head: int, folder: Path) -> None:
+def load_kernel(d_head: int, folder: Path) -> None:
     """Make :func:`causal_attention` ready for heads of a width.
 
     Args:
@@ -46,7 +46,7 @@ def causal_attention(
 ) -> Tensor:
     """What :func:`lmlab.nn.attention.causal_attention` computes.
 
-    The heads' width is one that :func:`prepare` was given. Rotary positions are turned to by the
+    The heads' width is one that :func:`load_kernel` was given. Rotary positions are turned to by the
     kernel itself, so that no rotated queries and keys are kept for the backward pass.
     """
     tables: tuple[Tensor | None, Tensor | None] = (None, None)
@@ -61,7 +61,7 @@ def causal_attention(
 def _attend(
     q: Tensor, k: Tensor, v: Tensor, cos: Tensor | None, sin: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    mixed, log_sums = _forward_room(q, k, v, cos, sin)
+    mixed, log_sums = _forward_fake(q, k, v, cos, sin)
     _call("attend", k.shape[1], (cos, sin), (q, k, v), (mixed, log_sums[..., None]))
     return mixed, log_sums
 
@@ -70,7 +70,7 @@ def _attend_backward(
     gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, cos: Tensor | None, sin: Tensor | None,
     mixed: Tensor, log_sums: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    found = _backward_room(gradient, q, k, v, cos, sin, mixed, log_sums)
+    found = _backward_fake(gradient, q, k, v, cos, sin, mixed, log_sums)
     given = (gradient, q, k, v, mixed, log_sums[..., None])
     _call("attend_backward", k.shape[1], (cos, sin), given, found)
     return found
@@ -98,23 +98,23 @@ def _call(
         raise MemoryError("attention: there is no memory for the keys and values of one head")
 
 
-def _forward_room(
+def _forward_fake(
     q: Tensor, k: Tensor, v: Tensor, cos: Tensor | None, sin: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    return heads_behind_tokens(q), q.new_empty(q.shape[:3], dtype=torch.float32)
+    return empty_token_major(q), q.new_empty(q.shape[:3], dtype=torch.float32)
 
 
-def _backward_room(
+def _backward_fake(
     gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, cos: Tensor | None, sin: Tensor | None,
     mixed: Tensor, log_sums: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    return heads_behind_tokens(q), heads_behind_tokens(k), heads_behind_tokens(v)
+    return empty_token_major(q), empty_token_major(k), empty_token_major(v)
 
 
 _operation, _backward_operation = define(
     "lmlab::compiled_causal_attention",
     _attend,
     _attend_backward,
-    forward_room=_forward_room,
-    backward_room=_backward_room,
+    forward_fake=_forward_fake,
+    backward_fake=_backward_fake,
 )

@@ -18,7 +18,7 @@ SOURCE = Path(__file__).with_name("softmax_gradients.cpp")
 _library: ctypes.CDLL | None = None
 
 
-def prepare(folder: Path) -> None:
+def load_kernel(folder: Path) -> None:
     """Make :func:`chunked_cross_entropy` ready.
 
     Args:
@@ -38,7 +38,7 @@ def prepare(folder: Path) -> None:
 
 
 def _replace(values: Tensor, targets: Tensor, losses: Tensor, factor: float) -> None:
-    assert _library is not None, "prepare() comes first"
+    assert _library is not None, "call load_kernel() first"
     if not _library.softmax_gradients(
         values.dtype is torch.bfloat16,
         (ctypes.c_int64 * 2)(*values.shape),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lmlab.nn import attention
-from lmlab.nn.kernels.attention_op import define, heads_behind_tokens
+from lmlab.nn.kernels.attention_op import define, empty_token_major
 from lmlab.nn.pos import Positions
 
 _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -59,7 +59,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         if q.dtype is torch.float32:
             mixed, log_sums = _forward(q, k, v, 0.0, True)
             return mixed, log_sums
-        mixed, log_sums = _forward_room(q, k, v)
+        mixed, log_sums = _forward_fake(q, k, v)
         for part in _parts(q):
             copies = (kept[part].float() for kept in (q, k, v))
             for whole, found in zip((mixed, log_sums), _forward(*copies, 0.0, True), strict=True):
@@ -75,7 +75,7 @@ def _attend_backward(
         if q.dtype is torch.float32:
             dq, dk, dv = _backward(*kept, 0.0, True)
             return dq, dk, dv
-        dq, dk, dv = _backward_room(*kept)
+        dq, dk, dv = _backward_fake(*kept)
         for part in _parts(q):
             copies = (one[part].float() for one in kept)
             for whole, found in zip((dq, dk, dv), _backward(*copies, 0.0, True), strict=True):
@@ -83,28 +83,28 @@ def _attend_backward(
     return dq, dk, dv
 
 
-def _forward_room(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+def _forward_fake(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     if q.dtype is torch.float32:
         # The kernel's own layout follows that of its arguments, and torch knows how.
         mixed, log_sums = _forward(q, k, v, 0.0, True)
         return mixed, log_sums
     sums_BTH = q.new_empty(q.shape[0], q.shape[2], q.shape[1], dtype=torch.float32)
-    return heads_behind_tokens(q), sums_BTH.transpose(1, 2)
+    return empty_token_major(q), sums_BTH.transpose(1, 2)
 
 
-def _backward_room(
+def _backward_fake(
     gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, mixed: Tensor, log_sums: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     if q.dtype is torch.float32:
         dq, dk, dv = _backward(gradient, q, k, v, mixed, log_sums, 0.0, True)
         return dq, dk, dv
-    return heads_behind_tokens(q), heads_behind_tokens(k), heads_behind_tokens(v)
+    return empty_token_major(q), empty_token_major(k), empty_token_major(v)
 
 
 _operation, _backward_operation = define(
     "lmlab::causal_attention",
     _attend,
     _attend_backward,
-    forward_room=_forward_room,
-    backward_room=_backward_room,
+    forward_fake=_forward_fake,
+    backward_fake=_backward_fake,
 )

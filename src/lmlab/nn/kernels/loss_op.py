@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmlab.nn.loss_counts import chunk_rows_in_place
+from lmlab.nn.loss_counts import in_place_chunk_rows
 
 # Of a chunk's logits (tokens, V), its targets, room for each token's loss, and the factor of the
 # gradients, which take the logits' place.
@@ -49,7 +49,7 @@ def _compute(
     hidden: Tensor, weight: Tensor, targets: Tensor, replace: Replace
 ) -> tuple[Tensor, Tensor, Tensor]:
     count = len(targets)
-    rows = chunk_rows_in_place(len(weight), weight.dtype.itemsize, weight.device.type)
+    rows = in_place_chunk_rows(len(weight), weight.dtype.itemsize, weight.device.type)
     logits = weight.new_empty(min(rows, count), len(weight))
     losses = hidden.new_empty(count, dtype=torch.float32)
     hidden_gradient, weight_gradient = torch.empty_like(hidden), None

@@ -20,7 +20,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lmlab.nn.kernels.vmap_rule import register_fold
+from lmlab.nn.kernels.vmap_rule import register_vmap_rule
 from lmlab.nn.pos import Positions, RoPE
 
 WIDTHS = (32, 64)  # of heads that the kernels compute
@@ -49,12 +49,12 @@ class Tiling:
 FORWARD, BACKWARD = Tiling(64, 64, 4, 2), Tiling(64, 64, 4, 3, 168)
 
 
-def fits(d_head: int, tokens: int) -> bool:
+def supports(d_head: int, tokens: int) -> bool:
     """Whether the kernels are for such heads and sequences."""
     return d_head in WIDTHS and tokens <= LONGEST
 
 
-def joint_attention(joint_BTJ: Tensor, num_heads: int, d_head: int, pos: Positions) -> Tensor:
+def fused_qkv_attention(joint_BTJ: Tensor, num_heads: int, d_head: int, pos: Positions) -> Tensor:
     """What tokens mixed, (B, T, H K), by heads one behind the other.
 
     Args:
@@ -258,7 +258,7 @@ def _operation(
     joint: Tensor, cos: Tensor | None, sin: Tensor | None, heads: int, width: int
 ) -> tuple[Tensor, Tensor]:
     joint = joint.contiguous()
-    mixed, log_sums = _forward_room(joint, cos, sin, heads, width)
+    mixed, log_sums = _forward_fake(joint, cos, sin, heads, width)
     batch, tokens, all_widths = joint.shape
     groups = (all_widths // width - heads) // 2
     _forward[(triton.cdiv(tokens, FORWARD.rows), batch * heads)](
@@ -269,7 +269,7 @@ def _operation(
 
 
 @_operation.register_fake
-def _forward_room(
+def _forward_fake(
     joint: Tensor, cos: Tensor | None, sin: Tensor | None, heads: int, width: int
 ) -> tuple[Tensor, Tensor]:
     batch, tokens, _ = joint.shape
@@ -296,7 +296,7 @@ def _backward_operation(
 
 
 @_backward_operation.register_fake
-def _backward_room(
+def _backward_fake(
     gradient: Tensor, joint: Tensor, cos: Tensor | None, sin: Tensor | None, mixed: Tensor,
     log_sums: Tensor, heads: int, width: int,
 ) -> Tensor:  # fmt: skip
@@ -314,5 +314,5 @@ def _hand_on(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]
 
 
 _operation.register_autograd(_hand_on, setup_context=_keep)
-register_fold(_operation)
-register_fold(_backward_operation)
+register_vmap_rule(_operation)
+register_vmap_rule(_backward_operation)

@@ -13,12 +13,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lmlab.nn.kernels.vmap_rule import register_fold
+from lmlab.nn.kernels.vmap_rule import register_vmap_rule
 
 ROWS, COLUMNS = 4, 512  # that a program computes
 
 
-def joint_gate(joint: Tensor) -> Tensor:
+def silu_and_mul(joint: Tensor) -> Tensor:
     """``silu(gate) * up`` in float32, rounded once: (..., F).
 
     Args:
@@ -81,7 +81,7 @@ def _fake(joint: Tensor) -> Tensor:
 
 @torch.library.custom_op("lmlab::triton_gate_backward", mutates_args=())
 def _backward_operation(gradient: Tensor, joint: Tensor) -> Tensor:
-    found = _backward_room(gradient, joint)
+    found = _backward_fake(gradient, joint)
     _launch(
         _backward, gradient.contiguous(), joint.contiguous(), found, width=gradient.shape[-1]
     )  # fmt: skip
@@ -89,7 +89,7 @@ def _backward_operation(gradient: Tensor, joint: Tensor) -> Tensor:
 
 
 @_backward_operation.register_fake
-def _backward_room(gradient: Tensor, joint: Tensor) -> Tensor:
+def _backward_fake(gradient: Tensor, joint: Tensor) -> Tensor:
     return joint.new_empty(joint.shape)
 
 
@@ -103,5 +103,5 @@ def _hand_on(ctx: Any, gradient: Tensor) -> Tensor:
 
 
 _operation.register_autograd(_hand_on, setup_context=_keep)
-register_fold(_operation)
-register_fold(_backward_operation)
+register_vmap_rule(_operation)
+register_vmap_rule(_backward_operation)

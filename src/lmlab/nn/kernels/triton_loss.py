@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lmlab.nn.kernels.loss_op import define
 
-LARGEST_VOCABULARY = 1 << 16  # whose logits one program holds
+MAX_VOCABULARY = 1 << 16  # whose logits one program holds
 
 
 @triton.jit

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 
-def register_fold(operation: Any) -> None:
+def register_vmap_rule(operation: Any) -> None:
     """Tell vmap how an operation computes for several models.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from lmlab.build import factory
-from lmlab.build.kernel_choice import use_kernels
+from lmlab.build.kernel_choice import choose_kernels
 from lmlab.build.run_data import check_source, prepare_data
 from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError
@@ -73,8 +73,8 @@ def _shared(
     warnings.filterwarnings("ignore", message=".*batching rule")
     template = factory.build_network(config.model).to(device.device)
     if device.device.type == "cuda":  # where stacked, torch's fused one gives other gradients
-        template.attend_by(naive_attention)
-    use_kernels(config, template, device)
+        template.use_causal_attention(naive_attention)
+    choose_kernels(config, device).install(template)
     parameters = StackedParameters(template, size, device.device)
     gradients = StackedGradients(
         template,

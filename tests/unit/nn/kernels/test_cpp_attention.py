@@ -39,7 +39,7 @@ BOUNDS = {
 def _kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("kernels")
     for width in {shape[-1] for shape in SHAPES} | {8}:
-        cpp_attention.prepare(width, folder)
+        cpp_attention.load_kernel(width, folder)
 
 
 def drawn(shape: tuple[int, ...], dtype: torch.dtype, *more: int) -> list[Tensor]:

@@ -25,12 +25,12 @@ BOUNDS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _kernel(tmp_path_factory: pytest.TempPathFactory) -> None:
-    cpp_loss.prepare(tmp_path_factory.mktemp("kernels"))
+    cpp_loss.load_kernel(tmp_path_factory.mktemp("kernels"))
 
 
 @pytest.fixture
 def _chunks_of_seven(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss_op, "chunk_rows_in_place", lambda *sizes: 7)
+    monkeypatch.setattr(loss_op, "in_place_chunk_rows", lambda *sizes: 7)
 
 
 def drawn(
@@ -121,10 +121,10 @@ def test_it_compiles_and_a_tied_head_gets_both_gradients() -> None:
 
 @pytest.mark.parametrize("vocabulary", [256, 10_000, 50_257, 10**7])
 @pytest.mark.parametrize("item_size", [2, 4])
-@pytest.mark.parametrize(("device", "most"), loss_counts.BYTES_IN_PLACE.items())
+@pytest.mark.parametrize(("device", "most"), loss_counts.BYTES_PER_IN_PLACE_CHUNK.items())
 def test_a_chunks_logits_are_bounded(
     vocabulary: int, item_size: int, device: str, most: int
 ) -> None:
-    rows = loss_counts.chunk_rows_in_place(vocabulary, item_size, device)
+    rows = loss_counts.in_place_chunk_rows(vocabulary, item_size, device)
     size = rows * vocabulary * item_size
-    assert rows == loss_counts.FEWEST_ROWS or most / 2 < size <= most
+    assert rows == loss_counts.MIN_ROWS or most / 2 < size <= most

@@ -1,0 +1,28 @@
+"""Byte counts and durations as text. No torch."""
+
+from __future__ import annotations
+
+
+def format_bytes(size: float, number_format: str = ".3g") -> str:
+    """Format a byte count in the decimal unit that leaves a number from 1 to 999.
+
+    Args:
+        size: number of bytes.
+        number_format: format specification of the number, for units above the byte.
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 999.5:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:{number_format}} {unit}"
+        size /= 1000
+    return f"{size:{number_format}} TB" if size < 1000 else f"{size:,.0f} TB"
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration in seconds, minutes, hours or days."""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:,.1f} days"
