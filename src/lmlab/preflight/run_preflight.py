@@ -11,8 +11,8 @@ from lmlab.accounting.tables import Table
 from lmlab.build.factory import build_checkpoints
 from lmlab.build.run_data import RunData
 from lmlab.config.run_config import RunConfig
-from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.console.formatting import format_duration
+from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.preflight import machine_resources
 from lmlab.preflight.calibration import Calibration, learn
 from lmlab.preflight.capacity_check import check_disk, check_memory, does_not_fit, refuse
