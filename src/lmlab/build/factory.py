@@ -33,7 +33,7 @@ from lmlab.training.device_batches import DeviceBatches, fits_on_device
 from lmlab.training.evaluator import Evaluator
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.mixed_precision import Bf16Weights
-from lmlab.training.objective import compiled, in_chunks, of_logits
+from lmlab.training.objective import chunked_loss, compile_objective, full_logits_loss
 from lmlab.training.state import Progress, TrainState
 
 
@@ -121,13 +121,13 @@ def build_gradients(
     own = model if working is None else working.model
     kernels = choose_kernels(config, device)
     kernels.install(own)
-    objective = of_logits(own)
+    objective = full_logits_loss(own)
     if not device.policy.is_exact:
-        objective = in_chunks(own, kernels.head_loss())
+        objective = chunked_loss(own, kernels.head_loss())
     if device.compile:
         own.fuse_linears()  # eager, the parts of the joint result would stay in memory together
         set_inductor_cache(config.cache_folder)
-        objective = compiled(objective, device.device)
+        objective = compile_objective(objective, device.device)
     gradients = GradientAccumulator(
         objective,
         micro_batch_size=micro_batch_size or training.micro_batch_size or training.batch_size,

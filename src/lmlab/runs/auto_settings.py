@@ -27,7 +27,7 @@ from lmlab.runtime.device import Device, resolve_device
 from lmlab.runtime.precision import FULL_PRECISION, time_matmuls
 from lmlab.storage.io import get_or_create_json, hash_json
 from lmlab.training.gradient_accumulation import GradientAccumulator
-from lmlab.training.objective import in_chunks
+from lmlab.training.objective import chunked_loss
 
 # What a timed pass of one layer may take: a tenth of a second on a core of about this speed.
 PROBE_FLOPS = 2e10
@@ -112,7 +112,7 @@ def _time_products(config: RunConfig, device: Device) -> dict[str, Any]:
     probe = _probe(config)
     sequences, length = probe.training.batch_size, probe.model.context_length
     network = factory.build_scratch_network(probe, device)
-    gradients = GradientAccumulator(in_chunks(network), micro_batch_size=sequences)
+    gradients = GradientAccumulator(chunked_loss(network), micro_batch_size=sequences)
     tokens = torch.arange(sequences * length).reshape(sequences, length) % config.model.vocab_size
     former = torch.get_num_threads()
     torch.set_num_threads(device.threads)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.nn.transformer import Transformer
 from lmlab.training.mixed_precision import Bf16Weights
+from lmlab.training.objective import full_logits_loss
 
 Tokens = np.ndarray[Any, np.dtype[Any]]
 
@@ -88,13 +88,14 @@ class Evaluator:
             computing = Bf16Weights(model).model
         # Of each batch: nats, tokens and bytes. Sums of float32 losses are taken in float64, on
         # the host where MPS has no float64, and every rank fills in the batches that are its own.
+        token_losses = full_logits_loss(computing, reduction="none")
         batches = self._batches()
         sums = np.zeros((len(batches), 3))
         for index, (starts, length) in self.comm.shard(batches):
             inputs, targets = self._windows(starts, length)
-            logits = computing(torch.from_numpy(inputs).to(self.device))
-            flat = torch.from_numpy(targets).to(self.device).flatten()
-            losses = F.cross_entropy(logits.float().flatten(0, 1), flat, reduction="none")
+            losses = token_losses(
+                torch.from_numpy(inputs).to(self.device), torch.from_numpy(targets).to(self.device)
+            )
             num_bytes = int(self.token_bytes[targets].sum())
             sums[index] = float(losses.cpu().double().sum()), targets.size, num_bytes
         model.train(was_training)

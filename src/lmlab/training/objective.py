@@ -1,9 +1,14 @@
-"""The training loss as a function of inputs and targets, the whole of what is compiled."""
+"""The language-model loss as a function of inputs and targets.
+
+Training, stacked training and evaluation all take their loss from here. An objective is everything
+that ``torch.compile`` compiles.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,29 +18,38 @@ from lmlab.nn.loss import cross_entropy
 from lmlab.nn.loss_counts import chunk_rows
 from lmlab.nn.transformer import Transformer
 
+# Maps inputs and targets, each (B, T) int64, to the loss in nats per token.
 Objective = Callable[[Tensor, Tensor], Tensor]
-# Of what the head is given (tokens, D), its weight (V, D) and the targets (tokens).
+# Maps the head's input (tokens, D), its weight (V, D) and the targets (tokens,) to the mean loss.
 HeadLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def of_logits(forward: Callable[[Tensor], Tensor]) -> Objective:
-    """The mean loss of all the logits at once."""
+def full_logits_loss(
+    forward: Callable[[Tensor], Tensor], reduction: Literal["mean", "none"] = "mean"
+) -> Objective:
+    """Return the loss computed from all logits at once.
+
+    Args:
+        forward: maps token ids (B, T) to logits (B, T, V).
+        reduction: ``mean`` for a scalar; ``none`` for the loss of each token, (B * T,).
+    """
 
     def objective(inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        return cross_entropy(forward(inputs_BT), targets_BT)
+        return cross_entropy(forward(inputs_BT), targets_BT, reduction)
 
     return objective
 
 
-def in_chunks(model: Transformer, loss: HeadLoss | None = None) -> Objective:
-    """The mean loss, the logits of a chunk of tokens at a time.
+def chunked_loss(model: Transformer, head_loss: HeadLoss | None = None) -> Objective:
+    """Return the mean loss that computes the logits of one chunk of tokens at a time.
 
     Args:
-        model: whose loss it is.
-        loss: computes it from what the head is given; torch's operations do unless given.
+        model: the network; its head is applied inside the loss.
+        head_loss: computes the loss from the head's input; by default
+            :func:`lmlab.nn.chunked_loss.chunked_cross_entropy`.
     """
     rows = chunk_rows(model.head.out_features, model.head.weight.device.type)
-    head_loss = loss or functools.partial(chunked_cross_entropy, rows=rows)
+    head_loss = head_loss or functools.partial(chunked_cross_entropy, rows=rows)
 
     def objective(inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
         hidden = model.hidden(inputs_BT).flatten(0, 1)
@@ -44,12 +58,11 @@ def in_chunks(model: Transformer, loss: HeadLoss | None = None) -> Objective:
     return objective
 
 
-def compiled(objective: Objective, device: torch.device) -> Objective:
-    """The objective as one compiled function.
+def compile_objective(objective: Objective, device: torch.device) -> Objective:
+    """Compile an objective into one function.
 
-    On MPS, where Inductor does not get through every model, its graph is only made once, and runs
-    in torch's own operations.
+    On MPS, where Inductor cannot compile every model, the graph runs in torch's own operations.
     """
     backend = "aot_eager" if device.type == "mps" else "inductor"
-    found: Objective = torch.compile(objective, backend=backend, dynamic=False)
-    return found
+    compiled: Objective = torch.compile(objective, backend=backend, dynamic=False)
+    return compiled

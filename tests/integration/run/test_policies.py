@@ -40,7 +40,7 @@ def test_losses_bits_and_resume(overrides, monkeypatch, policy: str, kernels: st
         if find_compiler() is None:
             pytest.skip("no C++ compiler here")
         overrides.append("runtime.compile=true")
-        monkeypatch.setattr(factory, "compiled", lambda objective, device: objective)
+        monkeypatch.setattr(factory, "compile_objective", lambda objective, device: objective)
     straight = execute(compose([*overrides, "study=straight"])).run
     wanted, tolerance = GOLDEN[policy]
     losses = [row["loss"] for row in straight.rows("validation")]

@@ -23,7 +23,7 @@ from lmlab.accounting.textbook import Textbook
 from lmlab.config.compose import compose
 from lmlab.optim.counts import OptimizerCounts
 from lmlab.training.mixed_precision import Bf16Weights
-from lmlab.training.objective import in_chunks, of_logits
+from lmlab.training.objective import chunked_loss, full_logits_loss
 
 BATCH = 3
 
@@ -32,9 +32,9 @@ def saved_bytes(network: Any, context: int, policy: str, plain_attention: bool) 
     """Bytes of every tensor that autograd saves, each once, parameters and tables aside."""
     if policy == "bf16":
         network = Bf16Weights(network).model
-    objective = of_logits(network)
+    objective = full_logits_loss(network)
     if policy != "exact":
-        objective = in_chunks(network)
+        objective = chunked_loss(network)
     own = {t.untyped_storage().data_ptr() for t in [*network.parameters(), *network.buffers()]}
     seen: dict[int, int] = {}
     kept = []

@@ -9,7 +9,7 @@ from lmlab.config.compose import compose
 from lmlab.nn.transformer import Transformer
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.mixed_precision import Bf16Weights
-from lmlab.training.objective import in_chunks
+from lmlab.training.objective import chunked_loss
 
 
 def tiny(*more: str) -> Transformer:
@@ -40,12 +40,12 @@ def test_gradients_reach_the_float32_weights_in_every_micro_batch(tied: str) -> 
     model = tiny(f"model.tie_embeddings={tied}")
     tokens = torch.randint(0, 300, (4, 17), generator=torch.Generator().manual_seed(0))
     inputs, targets = tokens[:, :-1], tokens[:, 1:]
-    GradientAccumulator(in_chunks(model), micro_batch_size=4)(inputs, targets)
+    GradientAccumulator(chunked_loss(model), micro_batch_size=4)(inputs, targets)
     wanted = {name: parameter.grad for name, parameter in model.named_parameters()}
     for size in (4, 2):
         model.zero_grad(set_to_none=True)
         working = Bf16Weights(model)
-        GradientAccumulator(in_chunks(working.model), micro_batch_size=size, working=working)(
+        GradientAccumulator(chunked_loss(working.model), micro_batch_size=size, working=working)(
             inputs, targets
         )
         for name, parameter in model.named_parameters():
@@ -61,5 +61,7 @@ def test_weights_that_were_updated_are_what_is_computed_with() -> None:
     with torch.no_grad():
         model.head.weight.zero_()
     tokens = torch.zeros(1, 4, dtype=torch.long)
-    gradients = GradientAccumulator(in_chunks(working.model), micro_batch_size=1, working=working)
+    gradients = GradientAccumulator(
+        chunked_loss(working.model), micro_batch_size=1, working=working
+    )
     assert gradients(tokens, tokens).item() == pytest.approx(torch.log(torch.tensor(300.0)).item())

@@ -20,7 +20,7 @@ from lmlab.runtime.signals import EarlySignalHandler, SignalHandler
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.evaluator import ValidationResult
 from lmlab.training.gradient_accumulation import GradientAccumulator
-from lmlab.training.objective import of_logits
+from lmlab.training.objective import full_logits_loss
 from lmlab.training.state import Progress, TrainState
 from lmlab.training.trainer import LoopSettings, Trainer, weight_norm
 
@@ -59,7 +59,7 @@ def measure(model: nn.Module) -> ValidationResult:
 def make_trainer(folder: Path, state: TrainState, rows: list[dict[str, Any]], **changes: Any):
     parts: dict[str, Any] = {
         "state": state,
-        "gradients": GradientAccumulator(of_logits(state.model), micro_batch_size=4),
+        "gradients": GradientAccumulator(full_logits_loss(state.model), micro_batch_size=4),
         "batches": Batches(),
         "schedule": schedule,
         "evaluate": measure,
@@ -125,7 +125,7 @@ def test_evaluation_and_saving_come_at_their_steps_and_at_the_end(tmp_path: Path
 def test_accumulation_equals_the_whole_batch(tmp_path: Path, size: int) -> None:
     whole, parts = make_state(), make_state()
     make_trainer(tmp_path / "whole", whole, []).train()
-    gradients = GradientAccumulator(of_logits(parts.model), micro_batch_size=size)
+    gradients = GradientAccumulator(full_logits_loss(parts.model), micro_batch_size=size)
     make_trainer(tmp_path / "parts", parts, [], gradients=gradients).train()
     for ours, theirs in zip(parameters(whole), parameters(parts), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
@@ -206,7 +206,9 @@ class FakeLoss:
 @pytest.mark.parametrize("factor", [math.nan, math.inf, 1e4])
 def test_divergence_ends_the_run_and_is_not_saved(tmp_path: Path, factor: float) -> None:
     state, rows = make_state(), []
-    gradients = GradientAccumulator(of_logits(FakeLoss(state.model, 8, factor)), micro_batch_size=4)
+    gradients = GradientAccumulator(
+        full_logits_loss(FakeLoss(state.model, 8, factor)), micro_batch_size=4
+    )
     trainer = make_trainer(tmp_path, state, rows, gradients=gradients, save_every=5)
     assert trainer.train() == "diverged"
     assert rows[-1]["kind"] == "train"
@@ -219,7 +221,9 @@ def test_divergence_ends_the_run_and_is_not_saved(tmp_path: Path, factor: float)
 
 def test_a_high_loss_within_the_margin_is_no_divergence(tmp_path: Path) -> None:
     state = make_state()
-    gradients = GradientAccumulator(of_logits(FakeLoss(state.model, 8, 10.0)), micro_batch_size=4)
+    gradients = GradientAccumulator(
+        full_logits_loss(FakeLoss(state.model, 8, 10.0)), micro_batch_size=4
+    )
     trainer = make_trainer(tmp_path, state, [], gradients=gradients, divergence_margin=1e6)
     assert trainer.train() == "done"
 
@@ -263,7 +267,7 @@ def test_the_wait_for_a_device_is_time_of_the_updates(tmp_path: Path) -> None:
         time.sleep(0.5)  # and evaluation none of it
         return measure(model)
 
-    inner = GradientAccumulator(of_logits(state.model), micro_batch_size=4)
+    inner = GradientAccumulator(full_logits_loss(state.model), micro_batch_size=4)
     trainer = make_trainer(
         tmp_path, state, rows, evaluate=evaluate, validate_every=6, log_every=12, save_every=12,
         gradients=lambda *batch: inner(*batch).as_subclass(LossBehind),

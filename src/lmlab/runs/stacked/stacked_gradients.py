@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from lmlab.nn.loss import cross_entropy
 from lmlab.runs.stacked.stacked_parameters import StackedParameters
+from lmlab.training.objective import full_logits_loss
 
 
 class StackedGradients:
@@ -47,10 +47,14 @@ class StackedGradients:
 
         def loss_of(weights: dict[str, Tensor], inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
             rounded = {name: weights[owner].to(products) for name, owner in matrices.items()}
-            logits: Tensor = functional_call(
-                template, weights | rounded, (inputs_BT,), tie_weights=False
-            )
-            return cross_entropy(logits, targets_BT)
+
+            def forward(tokens_BT: Tensor) -> Tensor:
+                logits: Tensor = functional_call(
+                    template, weights | rounded, (tokens_BT,), tie_weights=False
+                )
+                return logits
+
+            return full_logits_loss(forward)(inputs_BT, targets_BT)
 
         losses = vmap(loss_of)
         self._losses: Callable[..., Tensor] = torch.compile(losses) if compiled else losses

@@ -13,7 +13,7 @@ from lmlab.runs.stacked.stacked_gradients import StackedGradients
 from lmlab.runs.stacked.stacked_parameters import StackedParameters
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.mixed_precision import Bf16Weights
-from lmlab.training.objective import of_logits
+from lmlab.training.objective import full_logits_loss
 
 SIZE, B, T = 3, 4, 16
 pytestmark = pytest.mark.filterwarnings("ignore:.*batching rule")
@@ -63,7 +63,7 @@ def test_each_model_gets_the_gradients_it_would_get_alone(
     gradients = stack_of(stacked, micro_batch_size)
     losses = gradients(inputs, targets)
     for place, (one, other) in enumerate(zip(alone, stacked, strict=True)):
-        loss = GradientAccumulator(of_logits(one), micro_batch_size=micro_batch_size)(
+        loss = GradientAccumulator(full_logits_loss(one), micro_batch_size=micro_batch_size)(
             inputs[place], targets[place]
         )
         gradients.parameters.hand_out_gradients(place)
@@ -85,7 +85,9 @@ def test_bf16_rounds_what_a_working_copy_rounds(overrides: list[str], tied: bool
     assert not torch.equal(losses, exact), "it must have rounded"
     for place, (one, other) in enumerate(zip(alone, stacked, strict=True)):
         working = Bf16Weights(one)
-        compute = GradientAccumulator(of_logits(working.model), micro_batch_size=B, working=working)
+        compute = GradientAccumulator(
+            full_logits_loss(working.model), micro_batch_size=B, working=working
+        )
         loss = compute(inputs[place], targets[place])
         gradients.parameters.hand_out_gradients(place)
         assert float(losses[place]) == pytest.approx(float(loss), abs=2e-3)
