@@ -18,8 +18,8 @@ from lmlab.runtime.launch_env import read_launch_env, require_single_process
 
 def train(config: RunConfig) -> int:
     """Bring the run of ``config`` to its end; draw and print it. Returns the exit code."""
-    if config.exhibit is not None:
-        require_single_process("an exhibit")
+    if config.demo is not None:
+        require_single_process("a demo")
         return run_demo(config)
     # Torch takes seconds to import: mistakes in the configuration are told before.
     with _without_collection():
@@ -57,9 +57,9 @@ def run_demo(config: RunConfig) -> int:
     from lmlab.console.logging import log_to_stderr
     from lmlab.demos.write_demo import write_demo
 
-    assert config.exhibit is not None
+    assert config.demo is not None
     log_to_stderr()
-    exhibit = instantiate(config.exhibit, config=config)
+    exhibit = instantiate(config.demo, config=config)
     command = shlex.join(["python", "-m", "lmlab.train", *sys.argv[1:]])
     paths = write_demo(exhibit, Path(config.output_root) / config.study, command)
     print(paths[0].read_text("utf-8"))

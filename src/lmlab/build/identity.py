@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lmlab.build.run_data import RunData
-from lmlab.config.compose import identity_settings
+from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_config import RunConfig
 from lmlab.runtime.device import Device
 

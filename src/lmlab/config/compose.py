@@ -1,9 +1,8 @@
-"""From overrides to a frozen configuration: composed, resolved, typed and gated."""
+"""Compose overrides into a frozen configuration: resolved, typed and checked once."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from os.path import expanduser
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from lmlab.config import config_source, schema
+from lmlab.config import config_source, resolvers, schema
+from lmlab.config.arm_name import arm_name
 from lmlab.config.deprecated_keys import upgrade
 from lmlab.config.group_selection import rewrite_all
 from lmlab.config.hydra_errors import translate_hydra_errors
-from lmlab.config.identity_settings import arm_name, select_identity_settings
 from lmlab.config.paths import conf_folder
+from lmlab.config.renamed_targets import resolve_targets
 from lmlab.config.rules import check_rules
 from lmlab.config.run_config import RunConfig, build_tree
 from lmlab.config.target_validation import check_components, check_trunk
 from lmlab.config.user_settings import search_path
-from lmlab.errors import ConfigError, DataError
-from lmlab.hf.config_reader import config_from_hf, read_config
-from lmlab.hf.weight_files import hash_weights
+from lmlab.errors import DataError
 
 # Settings that name files or folders.
 _PATHS = (
@@ -36,15 +34,14 @@ _PATHS = (
 
 
 def register() -> None:
-    """Make lmlab's schema, config source and resolvers known to Hydra; harmless when repeated."""
+    """Register the schema, the config source and the resolvers with Hydra; harmless to repeat."""
     schema.register()
     config_source.register()
-    OmegaConf.register_new_resolver("saved_vocab_size", _saved_vocab_size, replace=True)
-    OmegaConf.register_new_resolver("imported", _imported, replace=True)
+    resolvers.register()
 
 
 def compose(overrides: Sequence[str] = (), config_name: str = "train") -> RunConfig:
-    """Compose a configuration as ``python -m lmlab.train`` would, for notebooks and tests.
+    """Compose a configuration as ``python -m lmlab.train`` does, for notebooks and tests.
 
     Args:
         overrides: as on the command line, in dotted or slash form: ``["model.norm=post"]``.
@@ -54,7 +51,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> RunCon
         The frozen configuration; see :func:`freeze`.
 
     Raises:
-        ConfigError: a key, option or value is wrong; the message names it and the fix.
+        ConfigError: a key, option or value is invalid; the message names it and the fix.
     """
     register()
     folder = conf_folder()
@@ -65,54 +62,63 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> RunCon
         else:
             with initialize_config_dir(str(folder), version_base="1.3"):
                 config = hydra_compose(config_name, rewritten)
-    return freeze(config, rewritten)
+    return freeze(config, overrides)
 
 
 def freeze(config: DictConfig, overrides: Sequence[str], swept: Collection[str] = ()) -> RunConfig:
-    """Resolve, check and lock a composed configuration.
+    """Resolve, check and freeze a composed configuration.
 
     Args:
         config: without the ``hydra`` node.
-        overrides: what ``arm`` is made from where it is null.
-        swept: keys that differ between the jobs of a multirun, named first in ``arm``.
+        overrides: as typed; ``arm`` is made from them where it is null.
+        swept: keys that differ between the jobs of a multirun, which come first in ``arm``.
 
     Raises:
         ConfigError: see :func:`compose`.
     """
-    with translate_hydra_errors(overrides, conf_folder()):
+    return _freeze_values(_resolve(config, overrides), overrides, swept)
+
+
+def _resolve(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    with translate_hydra_errors(overrides):
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
-    content: dict[str, Any] = {str(key): value for key, value in resolved.items()}
+    return {str(key): value for key, value in resolved.items()}
+
+
+def _freeze_values(
+    content: dict[str, Any], overrides: Sequence[str], swept: Collection[str]
+) -> RunConfig:
     _expand_home(content)
     if content["arm"] is None:
         content["arm"] = arm_name(overrides, swept)
-    return from_dict(content)
+    return from_dict(resolve_targets(content))
 
 
 def load_frozen(path: Path) -> RunConfig:
     """Read a configuration written by :func:`to_yaml`, and check it again.
 
     Raises:
-        DataError: the file is missing or no configuration.
-        ConfigError: a setting does not fit this version of the code.
+        DataError: the file is missing or is not a configuration.
+        ConfigError: a setting is not valid in this version of the code.
     """
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-        raise DataError(f"{path} cannot be read as a configuration: {error}") from error
+        raise DataError(f"{path}: cannot read the configuration: {error}") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path} cannot be read as a configuration: it holds no keys")
+        raise DataError(f"{path}: cannot read the configuration: expected keys with values")
     named = {str(key): value for key, value in content.items()}
-    register()  # what tells of an unknown key composes the known ones
-    with translate_hydra_errors([], conf_folder()):
+    register()  # the message about an unknown key composes the known ones
+    with translate_hydra_errors([]):
         typed = OmegaConf.merge(OmegaConf.structured(schema.hydra_schema()), upgrade(named))
-        whole = OmegaConf.to_container(typed, throw_on_missing=True)
-    assert isinstance(whole, dict)
-    return from_dict({str(key): value for key, value in whole.items()})
+        complete = OmegaConf.to_container(typed, throw_on_missing=True)
+    assert isinstance(complete, dict)
+    return from_dict({str(key): value for key, value in complete.items()})
 
 
 def _expand_home(content: dict[str, Any]) -> None:
-    """Put the home folder in the place of ``~``, which a shell leaves alone behind ``a.key=``."""
+    """Expand ``~`` in paths: a shell does not expand it after ``a.key=``."""
     for key in _PATHS:
         *parents, name = key.split(".")
         node: Any = content
@@ -126,10 +132,10 @@ def _expand_home(content: dict[str, Any]) -> None:
 
 
 def from_dict(content: dict[str, Any]) -> RunConfig:
-    """Check plain values, as :meth:`RunConfig.as_dict` gives them, and freeze them.
+    """Check plain values, as :meth:`RunConfig.as_dict` returns them, and freeze them.
 
     Raises:
-        ConfigError: a value is not allowed.
+        ConfigError: a value is invalid.
     """
     check_trunk(content)
     check_components(content)
@@ -137,51 +143,6 @@ def from_dict(content: dict[str, Any]) -> RunConfig:
     return build_tree(RunConfig, content)
 
 
-def with_values(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
-    """Return ``config`` with other values at some dotted keys.
-
-    Args:
-        config: stays as it is.
-        changes: values by dotted key: ``{"training.batch_size": 8}``.
-
-    Raises:
-        ConfigError: a new value is not allowed.
-    """
-    content = config.as_dict()
-    for key, value in changes.items():
-        *parents, name = key.split(".")
-        node = content
-        for parent in parents:
-            node = node[parent]
-        node[name] = value
-    return from_dict(content)
-
-
 def to_yaml(config: RunConfig) -> str:
-    """A frozen configuration as YAML."""
+    """Return a frozen configuration as YAML."""
     return OmegaConf.to_yaml(OmegaConf.create(config.as_dict()))
-
-
-def identity_settings(config: RunConfig) -> dict[str, Any]:
-    """What changes the result of a run; see :mod:`lmlab.config.identity_settings`."""
-    return select_identity_settings(config.as_dict())
-
-
-def _saved_vocab_size(folder: str) -> int:
-    path = Path(expanduser(folder)) / "tokenizer.json"
-    try:
-        saved = json.loads(path.read_text("utf-8"))
-        if "model" in saved:  # Hugging Face's form
-            added = (token["id"] for token in saved.get("added_tokens") or ())
-            return len({*saved["model"]["vocab"].values(), *added})
-        return int(saved["vocab_size"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"tokenizer.path={folder}: {path} cannot be read as a saved tokenizer: {error}"
-        ) from error
-
-
-def _imported(folder: str, key: str) -> Any:
-    """A setting of the model in a Hugging Face folder, or the ``sha256`` of its weights."""
-    path = Path(expanduser(folder))
-    return hash_weights(path) if key == "sha256" else config_from_hf(read_config(path))[key]

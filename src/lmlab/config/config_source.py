@@ -11,6 +11,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
+from lmlab.config.deprecated_keys import rename_key
 from lmlab.config.group_selection import extract_choices, rewrite
 from lmlab.config.paths import conf_folder
 from lmlab.config.user_settings import search_path
@@ -38,7 +39,8 @@ class FileConfigSource(HydraSource):
 
 
 def _understand(body: dict[str, Any], folders: list[Path]) -> dict[str, Any]:
-    defaults = list(body.pop("defaults", []))
+    body = {rename_key(str(key)): value for key, value in body.items()}
+    defaults = [_rename(choice) for choice in body.pop("defaults", [])]
     choices = extract_choices(body, folders)
     defaults += [{f"override /{group}": option} for group, option in choices.items()]
     if "_self_" not in defaults:
@@ -52,6 +54,13 @@ def _understand(body: dict[str, Any], folders: list[Path]) -> dict[str, Any]:
     if body.get("design") or any("design" in str(choice) for choice in defaults):
         body.setdefault("hydra", {}).setdefault("mode", "MULTIRUN")
     return {"defaults": defaults, **body}
+
+
+def _rename(choice: Any) -> Any:
+    """An entry of a defaults list, with the current name of its group."""
+    if isinstance(choice, dict):
+        return {rename_key(str(group)): option for group, option in choice.items()}
+    return rename_key(choice) if isinstance(choice, str) else choice
 
 
 def register() -> None:

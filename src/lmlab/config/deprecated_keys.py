@@ -1,21 +1,52 @@
-"""Settings that are no more, and configurations that were frozen with them."""
+"""Settings that were removed or renamed, and configurations that still use them."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-RETIRED = {
+from lmlab.config.renamed_targets import original_targets, resolve_targets, warn_renamed
+
+# Removed setting -> what to use instead.
+REMOVED_KEYS = {
     "runtime.precision": "runtime.policy (exact, fast or bf16; auto chooses)",
     "runtime.tf32": "runtime.policy=fast, which uses TF32 where its measured error is in bounds",
     "runtime.deterministic": "runtime.policy=exact, which is bitwise repeatable",
 }
+# Original name -> current name, of top-level keys and of the config groups that fill them.
+RENAMED_KEYS = {"exhibit": "demo"}
 _POLICY_OF = {"fp32": "exact", "bf16": "bf16"}
+# An override ("++exhibit.count=2", "exhibit/group=option"), or an entry of a defaults list.
+_FIRST_NAME = re.compile(r"((?:override )?/?[+~]*)(\w+)(?=[./@=]|$)")
+
+
+def rename_key(key: str) -> str:
+    """Replace an old first name in a dotted or slash-separated key; warn where there is one.
+
+    The key may be a whole override, or an entry of a defaults list with its ``override``.
+    """
+    found = _FIRST_NAME.match(key)
+    if found is None or found[2] not in RENAMED_KEYS:
+        return key
+    current = RENAMED_KEYS[found[2]]
+    warn_renamed(found[2], current)
+    return f"{found[1]}{current}{key[found.end() :]}"
 
 
 def upgrade(content: dict[str, Any]) -> dict[str, Any]:
-    """A frozen configuration in today's terms, so that earlier runs can be loaded."""
-    runtime = content.get("runtime")
-    if not isinstance(runtime, dict) or "precision" not in runtime:
-        return content
-    now = {key: v for key, v in runtime.items() if f"runtime.{key}" not in RETIRED}
-    return content | {"runtime": now | {"policy": _POLICY_OF.get(runtime["precision"], "auto")}}
+    """Return a configuration that an earlier version froze, in current terms."""
+    current = {rename_key(key): value for key, value in content.items()}
+    runtime = current.get("runtime")
+    if isinstance(runtime, dict) and "precision" in runtime:
+        kept = {key: v for key, v in runtime.items() if f"runtime.{key}" not in REMOVED_KEYS}
+        current["runtime"] = kept | {"policy": _POLICY_OF.get(runtime["precision"], "auto")}
+    return resolve_targets(current)
+
+
+def original_names(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a frozen configuration under the original names of its keys and targets.
+
+    Whatever is hashed or compared with files of earlier versions uses these names.
+    """
+    originals = {current: original for original, current in RENAMED_KEYS.items()}
+    return original_targets({originals.get(key, key): value for key, value in content.items()})

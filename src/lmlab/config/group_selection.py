@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmlab.config.deprecated_keys import rename_key
+
 
 def is_group(key: str, folders: Iterable[Path]) -> bool:
     """Whether the slash-separated ``key`` is a config group in one of the folders."""
@@ -22,6 +24,7 @@ def rewrite(override: str, folders: Sequence[Path]) -> str:
 
     Assignments of whole nodes (``model.norm={...}``) and other keys are left as they are.
     """
+    override = rename_key(override)
     key, equals, value = override.partition("=")
     name = key.lstrip("+~")
     slashed = name.replace(".", "/")

@@ -61,4 +61,4 @@ def _main(argv: list[str], run: Callable[[RunConfig], int]) -> int:
     with translate_hydra_errors(overrides, folders[0]):
         program(composed.append)()
     # Nothing is composed by --help or --cfg, nor by a multirun, whose jobs the launcher ran.
-    return run(freeze(composed[0], overrides)) if composed else 0
+    return run(freeze(composed[0], arguments.overrides)) if composed else 0

@@ -30,7 +30,7 @@ A run is `conf/train.yaml` with one option from each group. `key=value` sets a s
 `+` stands before a setting that no file names.
 """
 _GROUP_NOTES = {
-    "experiment": "Studies from files; each sets what its body says, and `design` or `exhibit`.",
+    "experiment": "Studies from files; each sets what its body says, and `design` or `demo`.",
     "scale": "How large a study is; sets what its body says.",
 }
 _LINE = re.compile(r"^(\s*)([\w.]+):(?: ([^#]*?))?\s*(?:#\s*(.*))?$")

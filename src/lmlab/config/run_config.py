@@ -202,7 +202,7 @@ class RunConfig:
     reuse: bool
     scale: Scale
     design: Component | None
-    exhibit: Component | None
+    demo: Component | None
 
     @property
     def cache_folder(self) -> Path:

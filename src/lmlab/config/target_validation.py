@@ -31,9 +31,9 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "schedule": ("step", "total_steps"),
     "logger": ("run_info",),
     "design": (),
-    "exhibit": ("config",),
+    "demo": ("config",),
 }
-_MAY_BE_ABSENT = ("design", "exhibit")
+_MAY_BE_ABSENT = ("design", "demo")
 _TRUSTED = ("lmlab.", "lmlab_studies.", "torch.optim.")
 
 

@@ -98,22 +98,22 @@ def tokenizer_study(
 def _paths(texts: Sequence[str], heldout: Sequence[str]) -> tuple[list[Path], list[Path]]:
     if not texts:
         raise ConfigError(
-            "exhibit.texts=[]: accepted are text files, for example "
-            "'exhibit.texts=[childrens.txt,books.txt]'"
+            "demo.texts=[]: accepted are text files, for example "
+            "'demo.texts=[childrens.txt,books.txt]'"
         )
     if heldout and len(heldout) != len(texts):
         raise ConfigError(
-            f"exhibit.heldout={list(heldout)}: accepted are {len(texts)} files, one for each of "
-            "exhibit.texts, or none"
+            f"demo.heldout={list(heldout)}: accepted are {len(texts)} files, one for each of "
+            "demo.texts, or none"
         )
     training = [Path(text) for text in texts]
     tested = [Path(text) for text in heldout] or training
     for path in [*training, *tested]:
         if not path.is_file():
             key = "texts" if path in training else "heldout"
-            raise ConfigError(f"exhibit.{key}: {path}: there is no such file")
+            raise ConfigError(f"demo.{key}: {path}: there is no such file")
     if len({path.stem for path in training}) < len(training):
-        raise ConfigError("exhibit.texts: accepted are files of different names")
+        raise ConfigError("demo.texts: accepted are files of different names")
     return training, tested
 
 

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from lmlab.config.deprecated_keys import original_names, upgrade
 from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, METRICS, Comparison
 from lmlab.design.search import LRSearch, TrialOutcome
 from lmlab.errors import DataError
@@ -67,6 +68,7 @@ class Manifest:
         """Eight hex digits that identify the content except for the command."""
         content = self.as_dict()
         del content["command"]
+        content["arms"] = [original_names(arm) for arm in self.arms]
         return hash_json(content)[:8]
 
     def as_dict(self) -> dict[str, Any]:
@@ -93,7 +95,7 @@ class Manifest:
         return cls(
             study=content["study"],
             command=content["command"],
-            arms=content["arms"],
+            arms=[upgrade(arm) for arm in content["arms"]],
             names=content["names"],
             overrides=content["overrides"],
             comparison=None if declared is None else Comparison(**declared),

@@ -17,7 +17,8 @@ import torch
 from lmlab.accounting.model_counts import update_flops
 from lmlab.build import factory
 from lmlab.build.identity import NUMERICS_VERSIONS
-from lmlab.config.compose import from_dict, identity_settings
+from lmlab.config.compose import from_dict
+from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_config import RunConfig
 from lmlab.preflight.forecast import costs_of
 from lmlab.preflight.machine_resources import free_memory

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmlab.config.compose import compose, identity_settings
-from lmlab.config.identity_settings import arm_name
+from lmlab.config.arm_name import arm_name
+from lmlab.config.compose import compose
+from lmlab.config.identity_settings import identity_settings
 
 keys = st.sampled_from(["model.norm", "optim.lr", "model.d_ff", "data.train", "a.b", "a"])
 values = st.text("ab1.-_/+, []é", max_size=60)

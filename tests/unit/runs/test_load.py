@@ -12,7 +12,8 @@ import torch
 
 import lmlab
 from lmlab.build import factory
-from lmlab.config.compose import compose, identity_settings, load_frozen
+from lmlab.config.compose import compose, load_frozen
+from lmlab.config.identity_settings import identity_settings
 from lmlab.errors import ConfigError, DataError
 from lmlab.evaluate import HELP, Options, evaluate, main, parse
 from lmlab.export.__main__ import HELP as EXPORT_HELP

@@ -1,0 +1,41 @@
+"""The OmegaConf resolvers of ``conf/``: values read from files that another setting names."""
+
+from __future__ import annotations
+
+import json
+from os.path import expanduser
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from lmlab.errors import ConfigError
+from lmlab.hf.config_reader import config_from_hf, read_config
+from lmlab.hf.weight_files import hash_weights
+
+
+def register() -> None:
+    """Make ``${saved_vocab_size:...}`` and ``${imported:...}`` known; harmless when repeated."""
+    OmegaConf.register_new_resolver("saved_vocab_size", _saved_vocab_size, replace=True)
+    OmegaConf.register_new_resolver("imported", _imported, replace=True)
+
+
+def _saved_vocab_size(folder: str) -> int:
+    path = Path(expanduser(folder)) / "tokenizer.json"
+    try:
+        saved = json.loads(path.read_text("utf-8"))
+        if "model" in saved:  # Hugging Face's format
+            added = (token["id"] for token in saved.get("added_tokens") or ())
+            return len({*saved["model"]["vocab"].values(), *added})
+        return int(saved["vocab_size"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"tokenizer.path={folder}: cannot read {path} as a saved tokenizer: {error}",
+            "set tokenizer.path to a folder that contains a tokenizer.json",
+        ) from error
+
+
+def _imported(folder: str, key: str) -> Any:
+    """A setting of the model in a Hugging Face folder, or the ``sha256`` of its weights."""
+    path = Path(expanduser(folder))
+    return hash_weights(path) if key == "sha256" else config_from_hf(read_config(path))[key]
