@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors, told in terms of the user's own words."""
+"""Errors of Hydra and OmegaConf as messages that name the setting, its value and the fix."""
 
 from __future__ import annotations
 
@@ -15,60 +15,75 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lmlab.config.deprecated_keys import RETIRED
+from lmlab.config.deprecated_keys import REMOVED_KEYS
+from lmlab.config.paths import conf_folder
 from lmlab.config.user_settings import search_path
-from lmlab.errors import ConfigError, UserError, did_you_mean
+from lmlab.errors import ConfigError, UserError, suggestion
 
-_HELP = "python -m lmlab.train --help lists the settings"
+_LIST_SETTINGS = "run python -m lmlab.train --help to list the settings"
+_TYPE_NAMES = {"Integer": "an integer", "Float": "a number", "bool": "true or false"}
 
 
 @contextlib.contextmanager
-def translate_hydra_errors(overrides: Sequence[str], folder: Path) -> Iterator[None]:
-    """Turn composition errors inside into :class:`ConfigError` with key, value and fix."""
+def translate_hydra_errors(overrides: Sequence[str], folder: Path | None = None) -> Iterator[None]:
+    """Raise composition errors of the block as :class:`ConfigError` with key, value and fix.
+
+    Args:
+        overrides: as typed, to be quoted in messages.
+        folder: the configuration files; by default lmlab's own.
+    """
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         cause: BaseException | None = error
         while cause is not None:
-            if isinstance(cause, UserError):  # raised by a resolver of ours
+            if isinstance(cause, UserError):  # raised by one of lmlab's resolvers
                 raise cause from None
             cause = cause.__cause__ or cause.__context__
-        raise ConfigError(explain(error, overrides, folder)) from error
+        raise explain(error, overrides, folder or conf_folder()) from error
 
 
-def explain(error: Exception, overrides: Sequence[str], folder: Path) -> str:
-    """One message for a composition error."""
+def explain(error: Exception, overrides: Sequence[str], folder: Path) -> ConfigError:
+    """Return the error that reports a composition error to the user."""
     chain = _chain(error)
     text = "\n".join(chain)
     option = re.search(r"Could not find '([^']+)'", text)
     if option:
-        return _no_such_option(option[1], folder)
+        return _unknown_option(option[1], folder)
     group = re.search(r"Could not override '([^']+)'", text)
     if group:
-        return _no_such_key(group[1].partition("@")[0], overrides, folder)
-    key = _full_key(error) or _between(text, r"full_key: (\S+)")
+        return _unknown_key(group[1].partition("@")[0], overrides, folder)
+    key = _full_key(error) or _first_group(text, r"full_key: (\S+)")
     unknown = re.search(r"Key '([^']+)' (?:not in|is not in struct)", text)
     if unknown:
-        return _no_such_key(key or unknown[1], overrides, folder)
+        return _unknown_key(key or unknown[1], overrides, folder)
+    value_error = _value_error(text, key)
+    if value_error:
+        return value_error
+    ambiguous = re.search(r"Ambiguous value for argument '([^\n]+)'", text)
+    if ambiguous:
+        return _ambiguous_value(ambiguous[1])
+    malformed = [override for override in overrides if not _parses(override)]
+    if malformed:
+        return _malformed_override(malformed[0])
+    first = " ".join(chain[-1].split())
+    return ConfigError(f"{key}: {first}" if key and key not in first else first)
+
+
+def _value_error(text: str, key: str | None) -> ConfigError | None:
+    """The error for a value that is missing, null, or of the wrong type."""
     missing = re.search(r"Missing mandatory value: (\S+)", text)
-    if missing:  # the key is of what was asked for, which may be taken from what is missing
+    if missing:  # `key` is the setting that was read; it may interpolate the missing one
         name = missing[1] if "while resolving interpolation" in text else key or missing[1]
-        return f"{name} is missing; set {name}=..."
+        return ConfigError(f"{name}: missing required setting", f"set {name}=...")
     refused = r"Value '(.*?)'.* (?:could not be converted to|is not a valid) (\w+)"
     value = re.search(refused, text, flags=re.DOTALL)
     if value:
-        return f"{key}={value[1]}: accepted is {_kind(value[2])}"
+        return ConfigError(f"{key}={value[1]}: expected {_TYPE_NAMES.get(value[2], value[2])}")
     null = re.search(r"(?:field|Non optional field) '([^']+)' (?:is not Optional|cannot be)", text)
     if null:
-        return f"{key or null[1]}=null: a value is needed"
-    several = re.search(r"Ambiguous value for argument '([^\n]+)'", text)
-    if several:
-        return _several_values(several[1])
-    grammar = [override for override in overrides if not _parses(override)]
-    if grammar:
-        return _no_override(grammar[0])
-    first = " ".join(chain[-1].split())
-    return f"{key}: {first}" if key and key not in first else first
+        return ConfigError(f"{key or null[1]}=null: expected a value other than null")
+    return None
 
 
 def _chain(error: BaseException | None) -> list[str]:
@@ -88,7 +103,7 @@ def _full_key(error: BaseException | None) -> str | None:
     return None
 
 
-def _between(text: str, pattern: str) -> str | None:
+def _first_group(text: str, pattern: str) -> str | None:
     found = re.search(pattern, text)
     return found[1] if found else None
 
@@ -101,23 +116,26 @@ def _parses(override: str) -> bool:
     return True
 
 
-def _no_override(given: str) -> str:
+def _malformed_override(given: str) -> ConfigError:
     key, _, value = given.partition("=")
-    told = f'"{given}" is no override'
+    message = f"{given}: invalid override"
     if value.startswith(("[", "{")) and "=" in value:
-        return f"""{told}; an override within a list is quoted, as in key=['model.norm=post']"""
+        return ConfigError(message, "quote an override in a list, as in key=['model.norm=post']")
     if value.startswith(("[", "{")):
-        return f"""{told}; a text within a list is quoted, as in '{key}=["one (1).txt"]'"""
+        return ConfigError(message, f"quote a string in a list, as in '{key}=[\"one (1).txt\"]'")
     if value and _parses(_quoted(given)):
-        return f"{told}; a text with such signs is quoted twice: {shlex.quote(_quoted(given))}"
-    return f"{told}; accepted is key=value. {_HELP}"
+        return ConfigError(
+            message, f"quote a value with special characters twice: {shlex.quote(_quoted(given))}"
+        )
+    return ConfigError(f"{message}; expected key=value", _LIST_SETTINGS)
 
 
-def _several_values(given: str) -> str:
+def _ambiguous_value(given: str) -> ConfigError:
     key, _, value = given.partition("=")
-    return (
-        f'"{given}" may mean three things; as one text it is {shlex.quote(_quoted(given))}, as a '
-        f"list {shlex.quote(f'{key}=[{value}]')}, and for a sweep -m is added"
+    return ConfigError(
+        f"{given}: ambiguous value",
+        f"write {shlex.quote(_quoted(given))} for one string, {shlex.quote(f'{key}=[{value}]')} "
+        "for a list, or add -m to sweep over the values",
     )
 
 
@@ -128,43 +146,44 @@ def _quoted(given: str) -> str:
     return f'{key}="{escaped}"'
 
 
-def _kind(name: str) -> str:
-    kinds = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
-    return kinds.get(name, name)
-
-
-def _no_such_option(choice: str, folder: Path) -> str:
+def _unknown_option(choice: str, folder: Path) -> ConfigError:
     group, _, option = choice.rpartition("/")
-    places = [folder, *search_path()]
-    options = sorted(path.stem for place in places for path in (place / group).glob("*.yaml"))
+    folders = [folder, *search_path()]
+    options = sorted(path.stem for each in folders for path in (each / group).glob("*.yaml"))
     if not group or not options:
-        near = did_you_mean(choice, _groups(folder))
-        return _with_help(f"{choice}: there is no such config group or file{near}")
-    return f"{group}={option}: accepted are {', '.join(options)}{did_you_mean(option, options)}"
+        near = suggestion(choice, _groups(folder))
+        return ConfigError(f"{choice}: unknown config group or file", near or _LIST_SETTINGS)
+    dotted = group.replace("/", ".")
+    return ConfigError(
+        f"{dotted}={option}: expected one of {', '.join(options)}", suggestion(option, options)
+    )
 
 
-def _no_such_key(key: str, overrides: Sequence[str], folder: Path) -> str:
+def _unknown_key(key: str, overrides: Sequence[str], folder: Path) -> ConfigError:
     dotted = key.replace("/", ".")
     given = next((o for o in overrides if o.lstrip("+~").partition("=")[0] == key), dotted)
-    return no_such_setting(given, dotted, known_keys(folder))
+    return unknown_setting(given, dotted, known_keys(folder))
 
 
-def no_such_setting(given: str, key: str, known: Sequence[str]) -> str:
-    """Say that the dotted ``key``, which was ``given`` so, is none of the ``known`` ones."""
-    if key in RETIRED:
-        return f"{key}: there is no such setting any more; use {RETIRED[key]}"
-    parent, _, own = key.rpartition(".")
-    siblings = sorted({name for name in known if name.rpartition(".")[0] == parent})
-    # Names are compared without what stands before them, which all siblings share.
-    elsewhere = [name for name in known if name.rpartition(".")[2] == own]
-    alike = [name for name in siblings if did_you_mean(own, [name.rpartition(".")[2]])]
-    near = did_you_mean(key, elsewhere or alike)
-    accepted = f"; accepted here are {', '.join(siblings)}" if siblings and parent else ""
-    return _with_help(f"{given}: there is no setting {key}{accepted}{near}")
+def unknown_setting(given: str, key: str, known: Sequence[str]) -> ConfigError:
+    """Return the error for a setting that does not exist.
 
-
-def _with_help(told: str) -> str:
-    return f"{told if told.endswith('?') else f'{told}.'} {_HELP}"
+    Args:
+        given: the override that set it, or its key.
+        key: its dotted key.
+        known: the dotted keys that exist.
+    """
+    if key in REMOVED_KEYS:
+        return ConfigError(f"{key}: this setting was removed", f"use {REMOVED_KEYS[key]}")
+    parent, _, name = key.rpartition(".")
+    siblings = sorted({other for other in known if other.rpartition(".")[0] == parent})
+    # Siblings share their parent, so only their last names are compared.
+    elsewhere = [other for other in known if other.rpartition(".")[2] == name]
+    similar = [other for other in siblings if suggestion(name, [other.rpartition(".")[2]])]
+    near = suggestion(key, elsewhere or similar)
+    expected = f"; expected one of {', '.join(siblings)}" if siblings and parent else ""
+    hint = f"{near} Or {_LIST_SETTINGS}" if near else _LIST_SETTINGS
+    return ConfigError(f"{given}: unknown setting{expected}", hint)
 
 
 def _groups(folder: Path) -> list[str]:
@@ -172,7 +191,7 @@ def _groups(folder: Path) -> list[str]:
 
 
 def known_keys(folder: Path) -> list[str]:
-    """Every dotted key of the default configuration, and the names of the groups."""
+    """Return every dotted key of the default configuration, and the names of the groups."""
     if GlobalHydra.instance().is_initialized():
         config = compose("train")
     else:

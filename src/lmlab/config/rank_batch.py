@@ -35,7 +35,5 @@ def rank_config(config: RunConfig, num_ranks: int) -> RunConfig:
             f"that each of {num_ranks} ranks has of training.batch_size={total}",
             f"set training.micro_batch_size={near} (another micro-batch is another run), or null",
         )
-    training = dataclasses.replace(
-        config.training, batch_size=per_rank, micro_batch_size=micro
-    )
+    training = dataclasses.replace(config.training, batch_size=per_rank, micro_batch_size=micro)
     return dataclasses.replace(config, training=training)

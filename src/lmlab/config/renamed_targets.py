@@ -56,7 +56,7 @@ def _renames_in(value: Any, table: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     if isinstance(value, dict):
         target = value.get("_target_")
-        if target in table:
+        if isinstance(target, str) and target in table:
             found[target] = table[target]
         for inner in value.values():
             found |= _renames_in(inner, table)

@@ -1,4 +1,4 @@
-"""Rules between settings that types cannot tell, each with a message that names the fix."""
+"""Constraints on settings that types cannot express: ranges, and relations between settings."""
 
 from __future__ import annotations
 
@@ -8,33 +8,35 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lmlab.config.value_types import as_typed
-from lmlab.errors import ConfigError
+from lmlab.config.value_types import format_value
+from lmlab.errors import Check, check_settings
 
 _POLICIES = ("auto", "exact", "fast", "bf16")
 _PREFLIGHTS = ("refuse", "warn", "off")
 _PARALLEL = ("auto", "none", "ddp", "zero1", "fsdp")
 _ADJUST_LR = ("match_rms_adamw", "original")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-# Far more, and torch ends the process while it starts them.
-_MOST_THREADS = 1024
-# Torch's generators take a little more, so that a few may be counted from a seed.
+# With far more threads, torch aborts the process while it starts them.
+_MAX_THREADS = 1024
+# Torch's generators accept slightly larger seeds, so that code may add a few to a seed.
 LARGEST_SEED = 2**63 - 1
 _NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
 
 def check_rules(config: dict[str, Any]) -> None:
-    """Check a resolved configuration. Raises :class:`ConfigError` for the first rule broken."""
+    """Check a resolved configuration. Raises :class:`ConfigError` for the first violated rule."""
     for rules in (
-        _names, _seeds, _model, _parts, _vocabulary, _training, _optim, _intervals, _samples,
+        _names, _seeds, _model, _components, _vocabulary, _training, _optim, _intervals, _samples,
         _runtime, _design,
     ):  # fmt: skip
-        for key, fine, accepted in rules(config):
-            if not fine:
-                raise ConfigError(f"{key}={as_typed(_value(config, key))}: accepted is {accepted}")
+        check_settings(
+            Check(key, format_value(_value(config, key)), is_valid, expected)
+            for key, is_valid, expected in rules(config)
+        )
     _check_schedule(config)
 
 
+# Key, whether its value is valid, and which values are, as the rest of "expected ...".
 Rules = Iterator[tuple[str, bool, str]]
 
 
@@ -45,6 +47,10 @@ def _value(config: dict[str, Any], key: str) -> Any:
     return node
 
 
+def _one_of(values: tuple[str, ...]) -> str:
+    return f"one of {', '.join(values)}"
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -52,15 +58,15 @@ def _is_number(value: Any) -> bool:
 def _names(config: dict[str, Any]) -> Rules:
     for key in ("study", "arm"):
         text = config[key]
-        fine = bool(_NAME.fullmatch(text)) and text not in (".", "..") and len(text) <= 200
-        yield key, fine, "a folder name of letters, digits and . _ + -"
+        is_valid = bool(_NAME.fullmatch(text)) and text not in (".", "..") and len(text) <= 200
+        yield key, is_valid, "a folder name of letters, digits and . _ + -"
     yield "output_root", bool(config["output_root"]), "a folder"
 
 
 def _seeds(config: dict[str, Any]) -> Rules:
     for key in ("seed", "seeds.init", "seeds.data", "seeds.sampling"):
-        fine = 0 <= _value(config, key) <= LARGEST_SEED
-        yield key, fine, f"a whole number from 0 to {LARGEST_SEED}"
+        is_valid = 0 <= _value(config, key) <= LARGEST_SEED
+        yield key, is_valid, f"an integer from 0 to {LARGEST_SEED}"
 
 
 def _model(config: dict[str, Any]) -> Rules:
@@ -69,43 +75,50 @@ def _model(config: dict[str, Any]) -> Rules:
         yield f"model.{key}", model[key] >= 1, "1 or more"
     width, heads = model["d_model"], model["num_heads"]
     nearest = max(1, round(width / heads)) * heads
-    accepted = f"a multiple of model.num_heads={heads}, for example {nearest}"
-    yield "model.d_model", width % heads == 0, accepted
+    expected = f"a multiple of model.num_heads={heads}, for example {nearest}"
+    yield "model.d_model", width % heads == 0, expected
     d_ff = model["d_ff"]
     is_width = isinstance(d_ff, int) and not isinstance(d_ff, bool) and d_ff >= 1
     yield "model.d_ff", d_ff == "auto" or is_width, "auto, or a width of 1 or more"
-    if "theta" in model["pos"]:  # a rotation turns pairs of features
+    if "theta" in model["pos"]:  # RoPE rotates pairs of features
         yield (
             "model.d_model",
             (width // heads) % 2 == 0,
-            f"such that d_model / num_heads is even, but it is {width // heads}",
+            f"an even d_model / num_heads, but it is {width // heads}",
         )
-        yield "model.pos.theta", 0 < model["pos"]["theta"] < math.inf, "above 0, and finite"
-    shared = model["attention"].get("num_kv_heads")
-    if shared is not None:
+        yield "model.pos.theta", 0 < model["pos"]["theta"] < math.inf, "a finite number above 0"
+    kv_heads = model["attention"].get("num_kv_heads")
+    if kv_heads is not None:
         yield (
             "model.attention.num_kv_heads",
-            shared >= 1 and heads % shared == 0,
+            kv_heads >= 1 and heads % kv_heads == 0,
             f"a divisor of model.num_heads={heads}, or null",
         )
 
 
-def _parts(config: dict[str, Any]) -> Rules:
+def _components(config: dict[str, Any]) -> Rules:
     model = config["model"]
-    for part, knob in (("norm", "eps"), ("init", "std")):
-        if knob in model[part]:
-            yield f"model.{part}.{knob}", 0 <= model[part][knob] < math.inf, "0 or more, and finite"
+    for part, name in (("norm", "eps"), ("init", "std")):
+        if name in model[part]:
+            yield (
+                f"model.{part}.{name}",
+                0 <= model[part][name] < math.inf,
+                "a finite number of 0 or more",
+            )
 
 
 def _vocabulary(config: dict[str, Any]) -> Rules:
     specials = config["tokenizer"].get("special_tokens", [])
     least = 256 + len(specials)
-    accepted = f"{least} or more: 256 bytes and {len(specials)} special tokens"
-    yield "model.vocab_size", config["model"]["vocab_size"] >= least, accepted
-    if "vocab_size" in config["tokenizer"]:  # given apart from the model's
-        size = config["model"]["vocab_size"]
-        own = config["tokenizer"]["vocab_size"]
-        yield "tokenizer.vocab_size", own == size, f"the same as model.vocab_size={size}"
+    expected = f"{least} or more (256 bytes and {len(specials)} special tokens)"
+    size = config["model"]["vocab_size"]
+    yield "model.vocab_size", size >= least, expected
+    if "vocab_size" in config["tokenizer"]:  # may be set independently of the model's
+        yield (
+            "tokenizer.vocab_size",
+            config["tokenizer"]["vocab_size"] == size,
+            f"the same as model.vocab_size={size}",
+        )
 
 
 def _training(config: dict[str, Any]) -> Rules:
@@ -113,11 +126,11 @@ def _training(config: dict[str, Any]) -> Rules:
     yield "training.steps", training["steps"] >= 0, "0 (an untrained model) or more"
     for key in ("batch_size", "log_every"):
         yield f"training.{key}", training[key] >= 1, "1 or more"
-    micro, whole = training["micro_batch_size"], training["batch_size"]
+    micro, total = training["micro_batch_size"], training["batch_size"]
     yield (
         "training.micro_batch_size",
-        micro is None or (micro >= 1 and whole % micro == 0),
-        f"a divisor of training.batch_size={whole}, or null",
+        micro is None or (micro >= 1 and total % micro == 0),
+        f"a divisor of training.batch_size={total}, or null",
     )
     clip = training["grad_clip_norm"]
     yield "training.grad_clip_norm", clip is None or clip > 0, "above 0, or null for no clipping"
@@ -125,40 +138,37 @@ def _training(config: dict[str, Any]) -> Rules:
 
 
 def _optim(config: dict[str, Any]) -> Rules:
-    """The knobs that optimizers share, torch's own among them."""
+    """The parameters that optimizers share, including those of ``torch.optim``."""
     optim = config["optim"]
     ranges = {
-        "lr": (lambda rate: 0 < rate < math.inf, "above 0, and finite"),
-        "adamw_lr": (lambda rate: 0 < rate < math.inf, "above 0, and finite"),
-        "weight_decay": (lambda decay: 0 <= decay < math.inf, "0 or more, and finite"),
-        "eps": (lambda eps: 0 <= eps < math.inf, "0 or more, and finite"),
-        "momentum": (lambda share: 0 <= share < 1, "0 or more, below 1"),
+        "lr": (lambda rate: 0 < rate < math.inf, "a finite number above 0"),
+        "adamw_lr": (lambda rate: 0 < rate < math.inf, "a finite number above 0"),
+        "weight_decay": (lambda decay: 0 <= decay < math.inf, "a finite number of 0 or more"),
+        "eps": (lambda eps: 0 <= eps < math.inf, "a finite number of 0 or more"),
+        "momentum": (lambda share: 0 <= share < 1, "a number in [0, 1)"),
         "ns_steps": (lambda steps: 0 <= steps < 100, "0 to 99"),
     }
-    for key, (is_fine, accepted) in ranges.items():
+    for key, (is_in_range, expected) in ranges.items():
         if _is_number(optim.get(key)):
-            yield f"optim.{key}", is_fine(optim[key]), accepted
+            yield f"optim.{key}", is_in_range(optim[key]), expected
     betas = optim.get("betas")
     if betas is not None:
-        fine = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
-        yield "optim.betas", fine, "two shares of 0 or more, below 1, for example [0.9, 0.95]"
+        is_valid = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
+        yield "optim.betas", is_valid, "two numbers in [0, 1), for example [0.9, 0.95]"
     if optim.get("nesterov"):
-        fine = optim.get("momentum") != 0
-        yield "optim.nesterov", fine, "false with optim.momentum=0, along which it would look ahead"
+        has_momentum = optim.get("momentum") != 0
+        yield "optim.nesterov", has_momentum, "false with optim.momentum=0"
     if "adjust_lr" in optim:
-        yield "optim.adjust_lr", optim["adjust_lr"] in _ADJUST_LR, " or ".join(_ADJUST_LR)
+        yield "optim.adjust_lr", optim["adjust_lr"] in _ADJUST_LR, _one_of(_ADJUST_LR)
 
 
 def _intervals(config: dict[str, Any]) -> Rules:
     for key in ("validation.every_steps", "validation.batch_size", "checkpoint.every_steps"):
         yield key, _value(config, key) >= 1, "1 or more"
     yield "checkpoint.keep_last", config["checkpoint"]["keep_last"] >= 1, "1 or more"
-    most = config["validation"]["max_tokens"]
-    yield (
-        "validation.max_tokens",
-        most is None or most >= 1,
-        "1 or more, or null for the whole split",
-    )
+    limit = config["validation"]["max_tokens"]
+    expected = "1 or more, or null for the whole split"
+    yield "validation.max_tokens", limit is None or limit >= 1, expected
 
 
 def _samples(config: dict[str, Any]) -> Rules:
@@ -166,40 +176,45 @@ def _samples(config: dict[str, Any]) -> Rules:
     yield "samples.count", samples["count"] >= 0, "0 or more"
     yield "samples.max_new_tokens", samples["max_new_tokens"] >= 1, "1 or more"
     temperature = samples["temperature"]
-    yield "samples.temperature", 0 <= temperature < math.inf, "0 (greedy) or more, and finite"
+    yield (
+        "samples.temperature",
+        0 <= temperature < math.inf,
+        "a finite number of 0 (greedy) or more",
+    )
     top_k, top_p = samples["top_k"], samples["top_p"]
     yield "samples.top_k", top_k is None or top_k >= 1, "1 or more, or null"
-    yield "samples.top_p", top_p is None or 0 < top_p <= 1, "above 0, at most 1, or null"
+    yield "samples.top_p", top_p is None or 0 < top_p <= 1, "a number in (0, 1], or null"
 
 
 def _runtime(config: dict[str, Any]) -> Rules:
     runtime = config["runtime"]
     device = bool(_DEVICE.fullmatch(runtime["device"]))
-    yield "runtime.device", device, "auto, cpu, mps, cuda or cuda:<index>"
-    yield "runtime.policy", runtime["policy"] in _POLICIES, " or ".join(_POLICIES)
-    yield "runtime.compile", runtime["compile"] in ("auto", True, False), "auto, true or false"
+    yield "runtime.device", device, "one of auto, cpu, mps, cuda, cuda:<index>"
+    yield "runtime.policy", runtime["policy"] in _POLICIES, _one_of(_POLICIES)
+    yield "runtime.compile", runtime["compile"] in ("auto", True, False), "one of auto, true, false"
     threads = runtime["threads"]
     is_number = isinstance(threads, int) and not isinstance(threads, bool)
-    fine = threads == "auto" or (is_number and 1 <= threads <= _MOST_THREADS)
-    accepted = f"auto, or 1 to {_MOST_THREADS}; more than there are cores only slow a run"
-    yield "runtime.threads", fine, accepted
-    fine = runtime["preflight"] in _PREFLIGHTS
-    yield "runtime.preflight", fine, "refuse, warn or off ('off' in quotes in a YAML file)"
-    yield "runtime.cuda_graph", runtime["cuda_graph"] in ("auto", False), "auto or false"
+    is_valid = threads == "auto" or (is_number and 1 <= threads <= _MAX_THREADS)
+    expected = f"auto, or 1 to {_MAX_THREADS}; more threads than cores slow a run down"
+    yield "runtime.threads", is_valid, expected
+    is_valid = runtime["preflight"] in _PREFLIGHTS
+    yield "runtime.preflight", is_valid, "one of refuse, warn, 'off' (quoted in a YAML file)"
+    yield "runtime.cuda_graph", runtime["cuda_graph"] in ("auto", False), "one of auto, false"
     yield "runtime.beside", runtime["beside"] >= 0, "0 or more"
-    yield "runtime.parallel", runtime["parallel"] in _PARALLEL, " or ".join(_PARALLEL)
+    yield "runtime.parallel", runtime["parallel"] in _PARALLEL, _one_of(_PARALLEL)
 
 
 def _design(config: dict[str, Any]) -> Rules:
     for quantity, share in ((config["design"] or {}).get("tolerance") or {}).items():
-        fine = _is_number(share) and share >= 0
-        yield f"design.tolerance.{quantity}", fine, "a share of 0 or more, for example 0.01"
+        is_valid = _is_number(share) and share >= 0
+        expected = "a fraction of 0 or more, for example 0.01"
+        yield f"design.tolerance.{quantity}", is_valid, expected
 
 
 def _check_schedule(config: dict[str, Any]) -> None:
-    """Ask lmlab's own schedules, which need no torch, whether they can serve these steps."""
-    knobs = dict(config["schedule"])
-    module, _, name = knobs.pop("_target_").rpartition(".")
+    """Let lmlab's own schedules, which need no torch, check their parameters."""
+    parameters = dict(config["schedule"])
+    module, _, name = parameters.pop("_target_").rpartition(".")
     if module == "lmlab.optim.lr_schedule" and config["training"]["steps"] > 0:
         schedule = getattr(importlib.import_module(module), name)
-        schedule(0, total_steps=config["training"]["steps"], **knobs)
+        schedule(0, total_steps=config["training"]["steps"], **parameters)

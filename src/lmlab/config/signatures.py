@@ -1,6 +1,6 @@
 """Signatures of classes and functions, read from their source without importing them.
 
-Importing ``lmlab.nn`` would import torch and take seconds; a mistake in a setting should be told
+Importing ``lmlab.nn`` would import torch, which takes seconds; mistakes in settings are reported
 at once.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """One parameter of a callable: its name, whether it may be left out, and its annotation."""
+    """One parameter of a callable: its name, whether it is optional, and its annotation."""
 
     name: str
     has_default: bool
@@ -24,7 +24,7 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """What a callable accepts by keyword.
+    """The keyword parameters of a callable.
 
     Attributes:
         parameters: by name, in order.
@@ -43,7 +43,7 @@ class _Module:
     body: tuple[ast.stmt, ...]
 
     def definition(self, name: str) -> ast.stmt | None:
-        """The class or function called ``name``, or the import that brings it."""
+        """The class or function called ``name``, or the statement that imports it."""
         found: ast.stmt | None = None
         for statement in self.body:
             if isinstance(statement, ast.ClassDef | ast.FunctionDef) and statement.name == name:
@@ -55,7 +55,7 @@ class _Module:
         return found
 
     def public_names(self) -> list[str]:
-        """Names of its classes and functions."""
+        """The names of its public classes and functions."""
         kinds = (ast.ClassDef, ast.FunctionDef)
         return [
             statement.name
@@ -65,17 +65,17 @@ class _Module:
 
 
 def read_signature(target: str) -> Signature | None:
-    """The keyword signature of the dotted ``target``; None where its source cannot tell.
+    """Read the keyword signature of the dotted ``target``; None where its source does not show it.
 
     Raises:
-        LookupError: there is no such module or name; the message says which.
+        LookupError: the module or the name does not exist; the message says which.
     """
     module, _, name = target.rpartition(".")
     return _signature_of(_read_module(module), name)
 
 
 def read_docstring(target: str) -> str:
-    """The docstring of the dotted ``target``, or of its ``__init__``; empty where it has none."""
+    """Read the docstring of the dotted ``target``; empty where it has none."""
     module, _, name = target.rpartition(".")
     found = _read_module(module).definition(name)
     if isinstance(found, ast.ImportFrom):
@@ -87,7 +87,7 @@ def read_docstring(target: str) -> str:
 
 
 def names_in(module: str) -> list[str]:
-    """Public classes and functions of a module; empty where there is no such module."""
+    """List the public classes and functions of a module; empty where it does not exist."""
     try:
         return _read_module(module).public_names()
     except LookupError:
@@ -102,11 +102,11 @@ def _read_module(name: str) -> _Module:
 
 
 def _find_source(name: str) -> Path:
-    """The file of a module. Only the top package is looked up by Python, so none is imported."""
+    """Find the file of a module. Python looks up the top-level package only: none is imported."""
     top, *rest = name.split(".")
     spec = importlib.util.find_spec(top) if top else None
     if spec is None:
-        raise LookupError(f"there is no package {top!r}")
+        raise LookupError(f"no package named {top!r}")
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
     if not folders:
         if rest or spec.origin is None:
@@ -117,13 +117,13 @@ def _find_source(name: str) -> Path:
         for path in (base / "__init__.py", base.with_name(base.name + ".py")):
             if path.is_file():
                 return path
-    raise LookupError(f"there is no module {name!r}")
+    raise LookupError(f"no module named {name!r}")
 
 
 def _signature_of(module: _Module, name: str) -> Signature | None:
     found = module.definition(name)
     if found is None:
-        raise LookupError(f"{module.name!r} has no class or function {name!r}")
+        raise LookupError(f"module {module.name!r} has no class or function {name!r}")
     if isinstance(found, ast.FunctionDef):
         return _of_arguments(found.args, skip=0)
     if isinstance(found, ast.ImportFrom):
@@ -164,7 +164,7 @@ def _of_class(module: _Module, found: ast.ClassDef) -> Signature | None:
         if module.definition(name) is not None:
             return _signature_of(module, name)
         if name not in ("object", "Protocol") and "." in name:
-            return None  # a base from a package: its source may be anything
+            return None  # a base class of another package may take any parameters
     return Signature({}, takes_any=False)
 
 

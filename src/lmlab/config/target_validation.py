@@ -1,7 +1,7 @@
-"""The gate between YAML and code.
+"""Check a resolved configuration against the code that it names, without importing that code.
 
-The trunk must have its own keys and no others; every leaf must name a known target and fit its
-signature.
+The trunk must have exactly the keys of :class:`RunConfig`. Each component must name a trusted
+target that exists, and set parameters that are valid for its signature.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import dataclasses
 import typing
 from typing import Any
 
-from lmlab.config.hydra_errors import no_such_setting
+from lmlab.config.hydra_errors import unknown_setting
 from lmlab.config.paths import user_settings_file
 from lmlab.config.run_config import RunConfig, field_types
 from lmlab.config.signatures import Signature, names_in, read_signature
 from lmlab.config.user_settings import trusted_packages
-from lmlab.config.value_types import accepts, as_typed, in_words
-from lmlab.errors import ConfigError, did_you_mean
+from lmlab.config.value_types import accepts, describe_annotation, format_value
+from lmlab.errors import ConfigError, suggestion
 
-# What the assembly supplies to each leaf, and configuration may therefore not set.
+# The parameters of each component that the program computes; configurations may not set them.
 SUPPLIED: dict[str, tuple[str, ...]] = {
     "data": ("cache_dir",),
     "tokenizer": ("train_paths", "cache_dir", "corpus_hash"),
@@ -33,14 +33,14 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "design": (),
     "demo": ("config",),
 }
-_MAY_BE_ABSENT = ("design", "demo")
+_OPTIONAL = ("design", "demo")
 _TRUSTED = ("lmlab.", "lmlab_studies.", "torch.optim.")
 
 
 def check_trunk(config: dict[str, Any], kind: type = RunConfig, prefix: str = "") -> None:
-    """Check the keys of a resolved configuration down to its leaves.
+    """Check the keys of a resolved configuration down to its components.
 
-    Hydra itself lets ``+key=value`` add to a typed node what its class does not have.
+    Hydra lets ``+key=value`` add keys to a typed node that its class does not have.
 
     Raises:
         ConfigError: a key is unknown or missing.
@@ -48,84 +48,99 @@ def check_trunk(config: dict[str, Any], kind: type = RunConfig, prefix: str = ""
     hints = field_types(kind)
     for name, value in config.items():
         if name not in hints:
-            known = [f"{prefix}{own}" for own in hints]
+            known = [f"{prefix}{valid}" for valid in hints]
             key = f"{prefix}{name}"
-            raise ConfigError(no_such_setting(f"{key}={as_typed(value)}", key, known))
+            raise unknown_setting(f"{key}={format_value(value)}", key, known)
     for name, hint in hints.items():
         if name not in config:
-            raise ConfigError(f"{prefix}{name} is missing: no run does without it")
+            key = f"{prefix}{name}"
+            raise ConfigError(f"{key}: missing required setting", f"set {key}")
         if dataclasses.is_dataclass(hint):
             check_trunk(config[name], typing.cast(type, hint), f"{prefix}{name}.")
 
 
 def check_components(config: dict[str, Any]) -> None:
-    """Check every leaf of a resolved configuration.
+    """Check every component of a resolved configuration.
 
     Raises:
-        ConfigError: a leaf has no target, one that is not trusted or does not exist, or knobs that
-            do not fit it.
+        ConfigError: a component has no target, a target that is not trusted or does not exist, or
+            parameters that are not valid for its target.
     """
     for path, supplied in SUPPLIED.items():
         node: Any = config
         for part in path.split("."):
             node = node[part]
-        if node is None and path in _MAY_BE_ABSENT:
+        if node is None and path in _OPTIONAL:
             continue
         check_component(path, node, supplied)
 
 
 def check_component(path: str, node: Any, supplied: tuple[str, ...]) -> None:
-    """Check one leaf. Raises :class:`ConfigError`; see :func:`check_components`."""
+    """Check one component.
+
+    Args:
+        path: its dotted key.
+        node: its content.
+        supplied: the parameters that the program computes.
+
+    Raises:
+        ConfigError: see :func:`check_components`.
+    """
     target = node.get("_target_") if isinstance(node, dict) else None
     if not isinstance(target, str):
         raise ConfigError(
-            f"{path}={node}: a variant is needed, with a _target_ and its knobs; choose one with "
-            f"{path}=<option> (python -m lmlab.train --help lists the options)"
+            f"{path}={node}: expected a component with a _target_",
+            f"choose one with {path}=<option>; python -m lmlab.train --help lists the options",
         )
     _check_trust(path, target)
     try:
         signature = read_signature(target)
     except LookupError as error:
         module, _, name = target.rpartition(".")
-        near = did_you_mean(name, names_in(module))
-        raise ConfigError(f"{path}._target_={target}: {error}{near}") from None
+        near = suggestion(name, names_in(module))
+        raise ConfigError(f"{path}._target_={target}: {error}", near) from None
     if signature is not None:
-        knobs = {key: value for key, value in node.items() if key != "_target_"}
-        _check_knobs(path, target, knobs, signature, supplied)
+        parameters = {key: value for key, value in node.items() if key != "_target_"}
+        _check_parameters(path, target, parameters, signature, supplied)
 
 
 def _check_trust(path: str, target: str) -> None:
     trusted = (*_TRUSTED, *(f"{package}." for package in trusted_packages()))
     if not target.startswith(trusted):
         raise ConfigError(
-            f"{path}._target_={target}: targets may lie under {', '.join(trusted)}; to trust a "
-            f"package of yours, add it to trusted_packages in {user_settings_file()}"
+            f"{path}._target_={target}: expected a target in one of {', '.join(trusted)}",
+            f"to trust your own package, add it to trusted_packages in {user_settings_file()}",
         )
 
 
-def _check_knobs(
-    path: str, target: str, knobs: dict[str, Any], signature: Signature, supplied: tuple[str, ...]
+def _check_parameters(
+    path: str,
+    target: str,
+    parameters: dict[str, Any],
+    signature: Signature,
+    supplied: tuple[str, ...],
 ) -> None:
-    free = {
+    settable = {
         name: parameter for name, parameter in signature.parameters.items() if name not in supplied
     }
-    listed = ", ".join(free) or "none"
-    for key, value in knobs.items():
+    for key, value in parameters.items():
+        given = f"{path}.{key}={format_value(value)}"
         if key in supplied:
-            raise ConfigError(f"{path}.{key}={value}: it is set by the program; leave it out")
-        if key not in free:
+            raise ConfigError(f"{given}: computed automatically", f"remove {path}.{key}")
+        if key not in settable:
             if signature.takes_any:
                 continue
             raise ConfigError(
-                f"{path}.{key}={value}: {target} has no such knob; it has: {listed}"
-                f"{did_you_mean(key, free)}"
+                f"{given}: unknown parameter of {target}; valid parameters: "
+                f"{', '.join(settable) or 'none'}",
+                suggestion(key, settable) or f"remove {path}.{key}",
             )
-        if not accepts(free[key].annotation, value):
-            raise ConfigError(
-                f"{path}.{key}={as_typed(value)}: accepted is {in_words(free[key].annotation)}"
-            )
-    missing = [name for name, knob in free.items() if not knob.has_default and name not in knobs]
+        annotation = settable[key].annotation
+        if not accepts(annotation, value):
+            raise ConfigError(f"{given}: expected {describe_annotation(annotation)}")
+    required = (name for name, parameter in settable.items() if not parameter.has_default)
+    missing = [name for name in required if name not in parameters]
     if missing:
         raise ConfigError(
-            f"{path}: {target} needs {', '.join(missing)}; set {path}.{missing[0]}=..."
+            f"{path}: {target} requires {', '.join(missing)}", f"set {path}.{missing[0]}=..."
         )

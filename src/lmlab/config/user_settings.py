@@ -1,11 +1,11 @@
-"""The user's own settings, outside any project: which code to trust, where more options lie.
+"""The user's own settings: packages to trust, and folders with more options.
 
-``~/.config/lmlab/config.yaml`` (or below ``XDG_CONFIG_HOME``) may hold
+``~/.config/lmlab/config.yaml`` (or below ``XDG_CONFIG_HOME``) may contain
 
-- ``trusted_packages``: names of Python packages that configuration files may take variants from,
-- ``search_path``: folders laid out like ``conf/``, whose options are added to lmlab's own.
+- ``trusted_packages``: names of Python packages whose classes configurations may name,
+- ``search_path``: folders with the layout of ``conf/``, whose options are added to lmlab's.
 
-A project's files cannot add to either: they name code that will run.
+The files of a project cannot add to either, since both decide which code runs.
 """
 
 from __future__ import annotations
@@ -18,41 +18,38 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from lmlab.config.paths import conf_folder, user_settings_file
-from lmlab.errors import ConfigError, did_you_mean
+from lmlab.errors import ConfigError, suggestion
 
 _KEYS = ("trusted_packages", "search_path")
 
 
 def trusted_packages() -> list[str]:
-    """The packages that are trusted besides lmlab's own. Raises :class:`ConfigError`."""
+    """Return the packages to trust in addition to lmlab's. Raises :class:`ConfigError`."""
     return _strings("trusted_packages", "package names")
 
 
 def search_path() -> list[Path]:
-    """The folders of more options; relative ones start from the settings file's folder.
+    """Return the folders with more options, relative to the folder of the settings file.
 
     Raises:
-        ConfigError: a folder is missing, or holds an option that lmlab has under the same name,
-            so that one of them would never be seen.
+        ConfigError: a folder does not exist, or contains an option that lmlab has under the same
+            name, so that one of them would never be found.
     """
-    here = user_settings_file()
-    folders = [here.parent / Path(text).expanduser() for text in _strings("search_path", "folders")]
+    file = user_settings_file()
+    folders = [file.parent / Path(text).expanduser() for text in _strings("search_path", "folders")]
     for folder in folders:
         if not folder.is_dir():
-            raise ConfigError(f"{here}: search_path: {folder} is no folder")
+            raise ConfigError(f"{file}: search_path: {folder} is not a folder")
         for path in folder.rglob("*.yaml"):
-            own = conf_folder() / path.relative_to(folder)
-            if own.is_file():
-                raise ConfigError(f"{path} has the name of an option of lmlab's: rename it")
+            if (conf_folder() / path.relative_to(folder)).is_file():
+                raise ConfigError(f"{path}: lmlab has an option of this name", "rename the file")
     return folders
 
 
-def _strings(key: str, accepted: str) -> list[str]:
+def _strings(key: str, items: str) -> list[str]:
     values = _read().get(key, [])
     if not isinstance(values, list) or not all(isinstance(v, str) and v for v in values):
-        raise ConfigError(
-            f"{user_settings_file()}: {key}={values}: accepted is a list of {accepted}"
-        )
+        raise ConfigError(f"{user_settings_file()}: {key}={values}: expected a list of {items}")
     return values
 
 
@@ -63,12 +60,12 @@ def _read() -> dict[str, Any]:
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+        raise ConfigError(f"{path}: cannot read the settings: {error}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path} cannot be read: it holds no keys")
+        raise ConfigError(f"{path}: cannot read the settings: expected keys with values")
     for key in content:
         if key not in _KEYS:
             raise ConfigError(
-                f"{path}: {key!s}: accepted are {', '.join(_KEYS)}{did_you_mean(str(key), _KEYS)}"
+                f"{path}: {key!s}: expected one of {', '.join(_KEYS)}", suggestion(str(key), _KEYS)
             )
     return {str(key): value for key, value in content.items()}

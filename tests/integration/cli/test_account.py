@@ -69,9 +69,9 @@ def test_a_sweep_draws_the_shares(tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("model=gpt3", "model=gpt3: accepted are"),
-        ("model.d_model=100", 'model.d_model=100: accepted is a multiple'),
-        ("model.num_layers=0", "model.num_layers=0: accepted is 1 or more"),
+        ("model=gpt3", "model=gpt3: expected one of"),
+        ("model.d_model=100", 'model.d_model=100: expected a multiple'),
+        ("model.num_layers=0", "model.num_layers=0: expected 1 or more"),
         ("modle=tiny", "modle"),
         ("memory=80", "memory=80: accepted is a number above 0 with a unit: 80GB"),
         ("memory=80 gigs", "memory=80 gigs: accepted is"),

@@ -162,7 +162,7 @@ def test_an_experiment_that_does_not_exist(conf: Path, capsys: pytest.CaptureFix
     experiment(conf, BODY)
     assert hydra_app.main(["experiment=mien"], lambda config: 0) == 2
     error = capsys.readouterr().err
-    assert "experiment=mien: accepted are ablate_ffn, ablate_norm," in error
+    assert "experiment=mien: expected one of ablate_ffn, ablate_norm," in error
     assert 'did you mean "mine"' in error
 
 

@@ -27,7 +27,7 @@ def test_a_demo_runs_and_is_published(
 
 
 def test_a_trained_model_generates_at_every_setting(tmp_path: Path, overrides: list[str]) -> None:
-    arguments = ["experiment=generate", "exhibit.count=1", "exhibit.max_new_tokens=8", *overrides]
+    arguments = ["experiment=generate", "demo.count=1", "demo.max_new_tokens=8", *overrides]
     assert train_command.main(arguments) == 0
     text = (tmp_path / "outputs" / "generate" / "report.md").read_text("utf-8")
     assert text.count("| 0.6 |") == 2 and text.count("| 0 |") == 1

@@ -1,4 +1,4 @@
-"""The page of all settings is made from them, and knows them all."""
+"""The page of settings is generated from the files and the code, and is complete."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def keys(node: dict[str, object], prefix: str = "") -> list[str]:
     return found
 
 
-def test_the_page_is_in_step() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert (DOCS / "configuration.md").read_text("utf-8") == page(), "run make docs"
 
 
-def test_the_page_knows_every_setting_of_the_default_run() -> None:
+def test_the_page_lists_every_setting_of_the_default_run() -> None:
     text = page()
     wanted = [key for key in keys(compose([]).as_dict()) if not key.endswith("_target_")]
     missing = [key for key in wanted if f"| `{key}` |" not in text]

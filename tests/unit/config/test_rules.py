@@ -7,46 +7,49 @@ from lmlab.errors import ConfigError
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
-        ("study=a/b", "study=a/b: accepted is a folder name"),
+        ("study=a/b", "study=a/b: expected a folder name"),
         ("study='..'", "study=..: "),
         ("arm='a b'", "arm=a b: "),
         ("output_root=''", "output_root=: "),
-        ("model.context_length=0", "model.context_length=0: accepted is 1 or more"),
+        ("model.context_length=0", "model.context_length=0: expected 1 or more"),
         ("model.num_layers=0", "model.num_layers=0"),
-        ("model.num_heads=3", "model.d_model=128: accepted is a multiple of model.num_heads=3"),
-        ("model.num_heads=128", "is even, but it is 1"),
-        ("model.d_ff=wide", "model.d_ff=wide: accepted is auto, or a width"),
+        ("model.num_heads=3", "model.d_model=128: expected a multiple of model.num_heads=3"),
+        ("model.num_heads=128", "expected an even d_model / num_heads, but it is 1"),
+        ("model.d_ff=wide", "model.d_ff=wide: expected auto, or a width"),
         ("model.d_ff=0", "model.d_ff=0"),
         ("model.d_ff=true", "model.d_ff=true"),
         ("model.pos.theta=0", "model.pos.theta=0"),
         ("model.attention.num_kv_heads=3", "a divisor of model.num_heads=4"),
-        ("model.vocab_size=256", "model.vocab_size=256: accepted is 257 or more"),
+        (
+            "model.vocab_size=256",
+            "model.vocab_size=256: expected 257 or more (256 bytes and 1 special tokens)",
+        ),
         ("tokenizer.vocab_size=500", "the same as model.vocab_size=1024"),
-        ("training.steps=-1", "training.steps=-1: accepted is 0"),
+        ("training.steps=-1", "training.steps=-1: expected 0"),
         ("training.batch_size=0", "training.batch_size=0"),
         ("training.log_every=0", "training.log_every=0"),
         ("training.micro_batch_size=5", "a divisor of training.batch_size=32"),
         ("training.micro_batch_size=0", "training.micro_batch_size=0"),
         ("training.grad_clip_norm=0", "training.grad_clip_norm=0"),
         ("training.divergence_margin=0", "training.divergence_margin=0"),
-        ("optim.lr=0", "optim.lr=0: accepted is above 0, and finite"),
+        ("optim.lr=0", "optim.lr=0: expected a finite number above 0"),
         ("optim.lr=-1e-3", "optim.lr=-0.001"),
         ("optim.lr=nan", "optim.lr=nan"),
         ("optim.lr=inf", "optim.lr=inf"),
-        ("optim.betas=[2,3]", "optim.betas=[2, 3]: accepted is two shares of 0 or more, below 1"),
+        ("optim.betas=[2,3]", "optim.betas=[2, 3]: expected two numbers in [0, 1)"),
         ("optim.betas=[0.9]", "optim.betas=[0.9]: "),
         ("optim.betas=[0.9,nan]", "optim.betas=[0.9, nan]: "),
-        ("optim.weight_decay=-1", "optim.weight_decay=-1: accepted is 0 or more, and finite"),
+        ("optim.weight_decay=-1", "optim.weight_decay=-1: expected a finite number of 0 or more"),
         ("optim.weight_decay=nan", "optim.weight_decay=nan"),
-        ("optim.eps=-1", "optim.eps=-1: accepted is 0 or more"),
-        ("model.norm.eps=-1", "model.norm.eps=-1: accepted is 0 or more, and finite"),
+        ("optim.eps=-1", "optim.eps=-1: expected a finite number of 0 or more"),
+        ("model.norm.eps=-1", "model.norm.eps=-1: expected a finite number of 0 or more"),
         ("model.norm.eps=nan", "model.norm.eps=nan"),
-        ("model.pos.theta=inf", "model.pos.theta=inf: accepted is above 0, and finite"),
-        (f"seed={2**63}", f"seed={2**63}: accepted is a whole number from 0 to {2**63 - 1}"),
+        ("model.pos.theta=inf", "model.pos.theta=inf: expected a finite number above 0"),
+        (f"seed={2**63}", f"seed={2**63}: expected an integer from 0 to {2**63 - 1}"),
         ("seeds.sampling=-1", "seeds.sampling=-1: "),
-        ("runtime.threads=100000", "runtime.threads=100000: accepted is auto, or 1 to 1024; more"),
+        ("runtime.threads=100000", "runtime.threads=100000: expected auto, or 1 to 1024; more"),
         ("validation.every_steps=0", "validation.every_steps=0"),
         ("validation.batch_size=0", "validation.batch_size=0"),
         ("validation.max_tokens=0", "validation.max_tokens=0"),
@@ -57,44 +60,50 @@ from lmlab.errors import ConfigError
         ("samples.temperature=-1", "samples.temperature=-1"),
         ("samples.top_k=0", "samples.top_k=0"),
         ("samples.top_p=1.5", "samples.top_p=1.5"),
-        ("runtime.device=tpu", "runtime.device=tpu: accepted is auto, cpu, mps"),
+        ("runtime.device=tpu", "runtime.device=tpu: expected one of auto, cpu, mps"),
         ("runtime.device=cuda:x", "runtime.device=cuda:x"),
-        ("runtime.policy=fp16", "runtime.policy=fp16: accepted is auto or exact or fast or bf16"),
+        ("runtime.policy=fp16", "runtime.policy=fp16: expected one of auto, exact, fast, bf16"),
         ("runtime.compile=maybe", "runtime.compile=maybe"),
-        ("runtime.cuda_graph=true", "runtime.cuda_graph=true: accepted is auto or false"),
+        ("runtime.cuda_graph=true", "runtime.cuda_graph=true: expected one of auto, false"),
         ("runtime.threads=0", "runtime.threads=0"),
         ("runtime.threads=some", "runtime.threads=some"),
         ("schedule.warmup_steps=601", "schedule.warmup_steps=601: accepted is 0 to"),
         ("schedule.min_lr_ratio=2", "schedule.min_lr_ratio=2"),
     ],
 )
-def test_each_rule_names_key_value_and_what_is_accepted(override: str, told: str) -> None:
+def test_each_rule_names_key_value_and_valid_values(override: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         compose([override])
-    assert told in str(caught.value), str(caught.value)
+    assert message in str(caught.value), str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
-        ("optim=muon optim.adamw_lr=-1", "optim.adamw_lr=-1: accepted is above 0"),
-        ("optim=muon optim.momentum=2", "optim.momentum=2: accepted is 0 or more, below 1"),
-        ("optim=muon optim.ns_steps=-1", "optim.ns_steps=-1: accepted is 0 to 99"),
-        ("optim=muon optim.adjust_lr=none", "optim.adjust_lr=none: accepted is match_rms_adamw or"),
-        ("optim=sgd optim.nesterov=true optim.momentum=0", "optim.nesterov=true: accepted is fal"),
-        ("model.init=normal model.init.std=-1", "model.init.std=-1: accepted is 0 or more, and f"),
+        ("optim=muon optim.adamw_lr=-1", "optim.adamw_lr=-1: expected a finite number above 0"),
+        ("optim=muon optim.momentum=2", "optim.momentum=2: expected a number in [0, 1)"),
+        ("optim=muon optim.ns_steps=-1", "optim.ns_steps=-1: expected 0 to 99"),
+        (
+            "optim=muon optim.adjust_lr=none",
+            "optim.adjust_lr=none: expected one of match_rms_adamw,",
+        ),
+        ("optim=sgd optim.nesterov=true optim.momentum=0", "optim.nesterov=true: expected fal"),
+        (
+            "model.init=normal model.init.std=-1",
+            "model.init.std=-1: expected a finite number of 0 or more",
+        ),
         ("model.init=normal model.init.std=nan", "model.init.std=nan"),
         ("experiment=ablate_norm design.tolerance.flops=-1", "design.tolerance.flops=-1"),
         (
             "experiment=ablate_norm design.tolerance.parameters=abc",
-            "design.tolerance.parameters=abc: accepted is a share of 0 or more",
+            "design.tolerance.parameters=abc: expected a fraction of 0 or more",
         ),
     ],
 )
-def test_rules_of_options_that_are_not_the_default(overrides: str, told: str) -> None:
+def test_rules_of_options_that_are_not_the_default(overrides: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         compose(overrides.split())
-    assert told in str(caught.value), str(caught.value)
+    assert message in str(caught.value), str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +117,7 @@ def test_rules_of_options_that_are_not_the_default(overrides: str, told: str) ->
         "samples.temperature=0", "validation.max_tokens=1", "samples.prompts=[]",
     ],
 )  # fmt: skip
-def test_what_lies_just_inside_is_accepted(override: str) -> None:
+def test_boundary_values_are_valid(override: str) -> None:
     key, _, value = override.partition("=")
     found = compose([override]).as_dict()
     for part in key.split("."):
@@ -118,5 +127,5 @@ def test_what_lies_just_inside_is_accepted(override: str) -> None:
     )  # fmt: skip
 
 
-def test_odd_head_widths_are_fine_without_a_rotation() -> None:
+def test_odd_head_widths_are_valid_without_rope() -> None:
     assert compose(["model.num_heads=128", "model.pos=nope"]).model.num_heads == 128

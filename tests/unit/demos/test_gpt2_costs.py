@@ -14,7 +14,7 @@ KEPT = Path(__file__).parents[3] / "experiments" / "accounting" / "README.md"
 
 def test_the_write_up_is_what_its_command_makes(tmp_path: Path) -> None:
     config = compose(["experiment=accounting"])
-    exhibit = instantiate(config.exhibit, config=config)
+    exhibit = instantiate(config.demo, config=config)
     command = re.findall(r"^    (python -m .*)$", KEPT.read_text("utf-8"), flags=re.M)[-1]
     made = write_demo(exhibit, tmp_path, command)[0].read_text("utf-8")
     assert made == KEPT.read_text("utf-8")

@@ -104,9 +104,9 @@ def test_the_study_on_two_small_texts(texts: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "heldout", "told"),
     [
-        ([], [], "exhibit.texts=\\[\\]: accepted"),
-        (["absent.txt"], [], "exhibit.texts: absent.txt: there is no such file"),
-        (["low.txt"], ["absent.txt"], "exhibit.heldout: absent.txt"),
+        ([], [], "demo.texts=\\[\\]: accepted"),
+        (["absent.txt"], [], "demo.texts: absent.txt: there is no such file"),
+        (["low.txt"], ["absent.txt"], "demo.heldout: absent.txt"),
         (["low.txt", "cat.txt"], ["low.txt"], "accepted are 2 files"),
         (["low.txt", "low.txt"], [], "different names"),
     ],

@@ -239,5 +239,5 @@ def test_steps_of_the_calibration_that_do_not_fit_refuse_the_run(
 
 
 def test_one_line_for_an_unknown_mode() -> None:
-    with pytest.raises(ConfigError, match=r"runtime\.preflight=on: accepted is refuse, warn"):
+    with pytest.raises(ConfigError, match=r"runtime\.preflight=on: expected one of refuse, warn"):
         compose(["runtime.preflight=on"])
