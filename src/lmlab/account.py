@@ -173,9 +173,9 @@ def answer(options: Options) -> tuple[Any, list[Table]]:
         table = share_table(key, found)
         if options.figure is not None:
             from lmlab.study.figure_style import save
-            from lmlab.study.flop_shares import draw_shares
+            from lmlab.study.flop_breakdown import draw_flop_breakdown
 
-            paths = save(draw_shares(key, found), options.figure.with_suffix(""))
+            paths = save(draw_flop_breakdown(key, found), options.figure.with_suffix(""))
             table = dataclasses.replace(table, notes=[f"Drawn: {path}" for path in paths])
         return found, [table, comparison_table(found)]
     if options.compared:

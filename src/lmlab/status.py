@@ -80,7 +80,7 @@ def show(console: Console, folder: Path) -> None:
         if record.state in ("failed", "interrupted"):
             told = str(record.status.get("reason", "")).strip().splitlines()
             reason = f": {told[-1]}" if told else ""
-            line = f"{record.state}: {record.job.name}{reason}\n    {record.place}"
+            line = f"{record.state}: {record.job.name}{reason}\n    {record.folder}"
             console.print(Text(line), soft_wrap=True)
             log = jobs[record.job].log if record.job in jobs else record.log
             console.print(Text(f"    log: {log}"), soft_wrap=True)

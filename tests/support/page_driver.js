@@ -1,17 +1,19 @@
 "use strict";
-// Runs in a report page after its own script, uses the controls, and leaves what it saw there.
+// Use the controls of a report page and append what they show to the page as JSON.
 addEventListener("load", () => {
   const all = selector => [...document.querySelectorAll(selector)];
   const means = () => all("#curve-chart path.mean");
-  const shapes = () => means().map(one => one.getAttribute("d")).join();
+  const shapes = () => means().map(node => node.getAttribute("d")).join();
   const axis = () => all("#curve-chart text").at(-1).textContent;
   const choose = (name, value) => all(`input[name=${name}][value=${value}]`)[0].click();
+  const yLabels = () => all("svg text[transform]").map(text => text.textContent);
   const toggleFirstArm = () => all("#curve-legend button, #curve-legend input")[0].click();
   const seen = {
     errors: window.seenErrors,
-    requests: performance.getEntriesByType("resource").map(one => one.name),
+    requests: performance.getEntriesByType("resource").map(node => node.name),
     arms: means().length,
     axes: {},
+    yLabels: yLabels(),
   };
   for (const value of ["steps", "seconds", "flops", "tokens"]) {
     choose("x", value);
@@ -20,9 +22,9 @@ addEventListener("load", () => {
   const logarithmic = shapes();
   choose("scale", "linear");
   seen.scaleChanges = logarithmic !== shapes();
-  const own = shapes();
+  const ownRate = shapes();
   choose("at", "baseline");
-  seen.rateChanges = own !== shapes();
+  seen.rateChanges = ownRate !== shapes();
   choose("at", "judged");
   toggleFirstArm();
   seen.armsWithoutOne = means().length;
@@ -34,19 +36,19 @@ addEventListener("load", () => {
   chart.dispatchEvent(new PointerEvent("pointermove", middle));
   seen.readout = document.getElementById("curve-readout").textContent;
   seen.edges = all("#rate-chart .edge").length;
-  seen.broken = all("#rate-chart .broken").length;
+  seen.diverged = all("#rate-chart .diverged").length;
 
   const prompts = document.getElementById("prompt");
-  seen.prompts = [...prompts.options].map(one => one.textContent);
+  seen.prompts = [...prompts.options].map(node => node.textContent);
   prompts.value = prompts.options[1].value;
   prompts.dispatchEvent(new Event("change"));
-  seen.samples = all("#sample-list p").map(one => one.textContent);
+  seen.samples = all("#sample-list p").map(node => node.textContent);
   seen.bold = all("#sample-list b").length;
 
   seen.overflow = document.documentElement.scrollWidth - innerWidth;
-  const texts = all("main *").filter(one =>
-    one.childElementCount === 0 && one.textContent.trim() && !one.closest("svg"));
-  seen.smallest = Math.min(...texts.map(one => parseFloat(getComputedStyle(one).fontSize)));
+  const texts = all("main *").filter(node =>
+    node.childElementCount === 0 && node.textContent.trim() && !node.closest("svg"));
+  seen.smallest = Math.min(...texts.map(node => parseFloat(getComputedStyle(node).fontSize)));
 
   const out = document.createElement("pre");
   out.id = "seen";

@@ -70,20 +70,20 @@ def carry_out(manifest: Manifest, root: Path, most_runs: int, fail: str = "") ->
     sweep = SweepFolder.of(manifest, root)
     sweep.write_manifest(manifest)
     facts = ArmCosts(1000, 2000, 64000, 1000, 4, 16, 512, 11, "d" * 64, "t" * 64, 64)
-    sweep.write_facts({arm: facts.as_dict() for arm in manifest.names})
+    sweep.write_arm_costs({arm: facts.as_dict() for arm in manifest.names})
     outcomes: dict[Job, TrialOutcome] = {}
     while fresh := [job for job in manifest.required_jobs(outcomes) if job not in outcomes]:
         wanted = manifest.required_jobs(outcomes)
         for job in fresh:
             content = manifest.job_config(job)
             run = RunFolder(root / content["study"] / content["arm"] / f"seed{job.seed}")
-            sweep.note(job, wanted[job], run)
+            sweep.add_entry(job, wanted[job], run)
             if len(outcomes) < most_runs:
                 losses = write_run(run, job, job.name == fail)
                 outcomes[job] = outcome_from_losses(str(run.status()["status"]), losses)
         if len(outcomes) >= most_runs or not all(o.is_final for o in outcomes.values()):
             break
-    return sweep.study
+    return sweep.study_folder
 
 
 def write_run(run: RunFolder, job: Job, fails: bool) -> list[float]:

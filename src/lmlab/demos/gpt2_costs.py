@@ -16,7 +16,7 @@ from lmlab.config.compose import compose
 from lmlab.console.formatting import format_duration
 from lmlab.demos import Demo, Section
 from lmlab.study.figure_style import BLUE, GREEN, ORANGE, add_grid, new_figure
-from lmlab.study.flop_shares import draw_shares
+from lmlab.study.flop_breakdown import draw_flop_breakdown
 
 Accounts = dict[str, dict[str, Any]]
 
@@ -129,7 +129,7 @@ def _contexts(name: str, long: Accounts) -> Section:
     ]
     columns = ["context", "forward FLOPs", *_GROUPS]
     return Section(f"Longer contexts for {name}", text, columns, rows,
-                   figure=("contexts", draw_shares("context", long)))  # fmt: skip
+                   figure=("contexts", draw_flop_breakdown("context", long)))  # fmt: skip
 
 
 _GROUPS = {"attention": BLUE, "feed-forward": ORANGE, "head": GREEN}

@@ -1,4 +1,4 @@
-"""The figures of a study, from the content of its report."""
+"""The figures of a study: verdicts, learning curves, loss against learning rate."""
 
 from __future__ import annotations
 
@@ -12,57 +12,67 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lmlab.study.figure_style import GREY, add_grid, label_sparsely, line_style, new_figure, save
+from lmlab.study.statistics import INCONCLUSIVE
+from lmlab.study.verdicts import OWN_RATE
 
-_MARKS = {"better": "v", "worse": "^", "no difference": "s", "too few seeds": "o", "diverged": "X"}
+_MARKS = {"better": "v", "worse": "^", "no difference": "s", INCONCLUSIVE: "o", "diverged": "X"}
 
 
 def draw_figures(content: dict[str, Any], folder: Path) -> list[Path]:
-    """Draw what there is to draw: verdicts, learning curves, loss against learning rate."""
-    made: list[Path] = []
-    for name, make in (
-        ("verdicts", make_verdicts),
-        ("curves", make_curves),
-        ("rates", make_rates),
+    """Draw the figures for which the content has data and save them as PNG and SVG.
+
+    Args:
+        content: result of :func:`lmlab.study.report_content.build_content`.
+        folder: folder for the files.
+
+    Returns:
+        Paths of the files.
+    """
+    paths: list[Path] = []
+    for name, draw in (
+        ("verdicts", draw_verdicts),
+        ("curves", draw_curves),
+        ("rates", draw_rates),
     ):
-        figure = make(content)
+        figure = draw(content)
         if figure is not None:
-            made += save(figure, folder / name)
-    return made
+            paths += save(figure, folder / name)
+    return paths
 
 
-def make_verdicts(content: dict[str, Any]) -> Figure | None:
-    """Differences from the baseline with their intervals; one row an arm."""
+def draw_verdicts(content: dict[str, Any]) -> Figure | None:
+    """Draw the differences from the baseline with their intervals, one row per arm."""
     rows = [row for row in content["verdicts"] if row["difference"] is not None]
-    shown = [row for row in rows if row["at"] == "own best lr"]
+    shown = [row for row in rows if row["at"] == OWN_RATE]
     if not shown:
         return None
     figure = new_figure(8, 1.4 + 0.42 * len(shown))
     axes = figure.add_subplot()
     axes.axvline(0, color=GREY, linewidth=1)
     styles = _styles(content)
-    for place, row in enumerate(shown):
+    for y, row in enumerate(shown):
         colour = styles[row["arm"]]["color"]
         if row["low"] is not None and row["high"] is not None:
-            axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2)
+            axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2)
         mark = _MARKS.get(row["verdict"], "o")
-        axes.plot(row["difference"], place, mark, color=colour, markersize=8)
+        axes.plot(row["difference"], y, mark, color=colour, markersize=8)
         axes.annotate(
-            row["verdict"], (1.01, place), xycoords=("axes fraction", "data"), va="center",
+            row["verdict"], (1.01, y), xycoords=("axes fraction", "data"), va="center",
             fontsize=9,
         )  # fmt: skip
     axes.set_yticks(range(len(shown)), [row["arm"] for row in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlabel(
-        f"final validation loss, arm minus baseline ({content['unit']}; left is better)"
+        f"difference in final validation loss from the baseline ({content['unit']}; left is better)"
     )
     axes.set_title(f"{content['title']}: each arm at its own best learning rate", loc="left")
     add_grid(axes)
     return figure
 
 
-def make_curves(content: dict[str, Any]) -> Figure | None:
-    """Mean validation loss against tokens, with the range of the seeds."""
-    groups = _judged(content)
+def draw_curves(content: dict[str, Any]) -> Figure | None:
+    """Draw the mean validation loss against tokens, with the range over seeds."""
+    groups = _judged_curves(content)
     if not groups:
         return None
     figure = new_figure(8, 5)
@@ -71,12 +81,12 @@ def make_curves(content: dict[str, Any]) -> Figure | None:
     styles, ends = _styles(content), []
     lows, highs = [], []
     for arm, curves in groups.items():
-        points = _mean_points(curves, "tokens")
+        points = _mean_points(curves)
         if len(points) < 2:
             continue
-        at, mean, low, high = zip(*points, strict=True)
-        axes.plot(at, mean, linewidth=1.6, label=arm, **styles[arm])
-        axes.fill_between(at, low, high, color=styles[arm]["color"], alpha=0.15, linewidth=0)
+        tokens, mean, low, high = zip(*points, strict=True)
+        axes.plot(tokens, mean, linewidth=1.6, label=arm, **styles[arm])
+        axes.fill_between(tokens, low, high, color=styles[arm]["color"], alpha=0.15, linewidth=0)
         ends.append((mean[-1], arm))
         lows.append(min(low))
         highs.append(mean[min(1, len(mean) - 1)])
@@ -92,8 +102,8 @@ def make_curves(content: dict[str, Any]) -> Figure | None:
     return figure
 
 
-def make_rates(content: dict[str, Any]) -> Figure | None:
-    """Final loss against peak learning rate, with what diverged and each arm's edge."""
+def draw_rates(content: dict[str, Any]) -> Figure | None:
+    """Draw the final loss against the peak learning rate, with divergence and its edge."""
     arms = [arm["name"] for arm in content["arms"]]
     points = {
         arm: [row for row in content["rates"] if row["arm"] == arm and row["purpose"] == "search"]
@@ -117,8 +127,8 @@ def make_rates(content: dict[str, Any]) -> Figure | None:
                 by_rate.setdefault(row["lr"], []).append(row["loss"])
         mean = sorted((rate, statistics.fmean(found)) for rate, found in by_rate.items())
         axes.plot(*zip(*mean, strict=True), marker="o", markersize=4, label=arm, **styles[arm])
-        broken = sorted(row["lr"] for row in rows if row["loss"] is None)
-        axes.plot(broken, [top] * len(broken), "x", color=styles[arm]["color"], markersize=8)
+        diverged = sorted(row["lr"] for row in rows if row["loss"] is None)
+        axes.plot(diverged, [top] * len(diverged), "x", color=styles[arm]["color"], markersize=8)
     for arm in content["arms"]:
         if arm["edge"] and arm["name"] in points and None not in arm["edge"]:
             edge = math.sqrt(arm["edge"][0] * arm["edge"][1])
@@ -127,14 +137,14 @@ def make_rates(content: dict[str, Any]) -> Figure | None:
     axes.set_ylim(best - 0.06 * (top - best), top + 0.04 * (top - best))
     axes.set_xlabel("peak learning rate (dotted: edge of divergence; crosses: diverged)")
     axes.set_ylabel(f"final validation loss ({content['unit']})")
-    axes.set_title(f"{content['title']}: search for the learning rate", loc="left")
+    axes.set_title(f"{content['title']}: learning rate search", loc="left")
     add_grid(axes)
     _legend(axes, list(points))
     return figure
 
 
-def _quantile(values: Sequence[float], share: float) -> float:
-    return sorted(values)[int(share * (len(values) - 1))]
+def _quantile(values: Sequence[float], q: float) -> float:
+    return sorted(values)[int(q * (len(values) - 1))]
 
 
 def _styles(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -144,16 +154,16 @@ def _styles(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _legend(axes: Axes, order: Sequence[str]) -> None:
     handles, labels = axes.get_legend_handles_labels()
     by_label = dict(zip(labels, handles, strict=True))
-    kept = [arm for arm in order if arm in by_label]
-    shown = [arm if len(arm) <= 50 else f"{arm[:47]}..." for arm in kept]
+    arms = [arm for arm in order if arm in by_label]
+    names = [arm if len(arm) <= 50 else f"{arm[:47]}..." for arm in arms]
     axes.legend(
-        [by_label[arm] for arm in kept], shown, frameon=True, framealpha=0.85, edgecolor="none",
+        [by_label[arm] for arm in arms], names, frameon=True, framealpha=0.85, edgecolor="none",
         fontsize=8, handlelength=3,
         loc="upper right",
     )  # fmt: skip
 
 
-def _judged(content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _judged_curves(content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     best = {arm["name"]: arm["best_lr"] for arm in content["arms"]}
     for curve in content["curves"]:
@@ -163,15 +173,15 @@ def _judged(content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return groups
 
 
-def _mean_points(
-    curves: Sequence[dict[str, Any]], axis: str
-) -> list[tuple[float, float, float, float]]:
-    """(position, mean, lowest, highest) where every curve has a point."""
-    series = [dict(zip(curve[axis], curve["loss"], strict=True)) for curve in curves]
-    shared = sorted(set.intersection(*(set(one) for one in series)))
+def _mean_points(curves: Sequence[dict[str, Any]]) -> list[tuple[float, float, float, float]]:
+    """Return (tokens, mean, lowest, highest) where every curve has a point."""
+    losses_of_runs = [dict(zip(curve["tokens"], curve["loss"], strict=True)) for curve in curves]
+    shared = sorted(set.intersection(*(set(by_tokens) for by_tokens in losses_of_runs)))
     points = []
-    for at in shared:
-        losses = [one[at] for one in series if one[at] is not None]
-        if losses and at > 0:
-            points.append((at, statistics.fmean(losses), min(losses), max(losses)))
+    for tokens in shared:
+        losses = [
+            by_tokens[tokens] for by_tokens in losses_of_runs if by_tokens[tokens] is not None
+        ]
+        if losses and tokens > 0:
+            points.append((tokens, statistics.fmean(losses), min(losses), max(losses)))
     return points

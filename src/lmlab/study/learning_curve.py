@@ -1,4 +1,4 @@
-"""The learning curve of one run, drawn from its files alone."""
+"""The learning curve of one run, drawn from its run folder."""
 
 from __future__ import annotations
 
@@ -22,24 +22,27 @@ from lmlab.study.figure_style import (
 
 
 def draw_learning_curve(run_folder: Path) -> list[Path]:
-    """Draw :func:`make_figure` into the run folder.
+    """Draw :func:`make_figure` and save it to the run folder.
 
     Returns:
-        ``learning_curve.png`` and ``learning_curve.svg``; the same rows give the same bytes. Empty
-        where there is nothing to draw yet.
+        Paths of ``learning_curve.png`` and ``learning_curve.svg``; the same rows give the same
+        bytes. Empty if the run has not recorded any loss yet.
     """
     figure = make_figure(run_folder)
     return [] if figure is None else save(figure, Path(run_folder) / "learning_curve")
 
 
 def make_figure(run_folder: Path) -> Figure | None:
-    """Training and validation loss against tokens, with the floor where it is known.
+    """Plot training and validation loss against tokens.
 
-    The loss has a logarithmic axis: a halving of the distance to nothing is as high at the end of a
-    run as at its beginning.
+    A dashed line marks the entropy of the validation text where it is known. The loss axis is
+    logarithmic, so that late improvements remain visible beside the drop at the start.
 
     Args:
-        run_folder: reads ``metrics.jsonl``, ``meta.json`` and ``status.json``.
+        run_folder: folder with ``metrics.jsonl``, ``meta.json`` and ``status.json``.
+
+    Returns:
+        The figure; None if the run has not recorded any loss yet.
     """
     run = RunFolder(Path(run_folder))
     train, valid = run.rows("train"), run.rows("validation")
@@ -55,12 +58,13 @@ def make_figure(run_folder: Path) -> Figure | None:
         nats = floor["nats_per_token"]
         axes.axhline(nats, color=GREEN, linestyle="--", linewidth=1.3)
         axes.annotate(
-            f"floor {nats:.3f}: {floor['note']}", (0.01, nats), color=GREEN, fontsize=8, va="top",
+            f"entropy of the validation text: {nats:.3f}", (0.01, nats), color=GREEN, fontsize=8,
+            va="top",
             xycoords=("axes fraction", "data"), xytext=(0, -4), textcoords="offset points",
         )  # fmt: skip
-    _limit(axes, train, valid, floor)
+    _set_loss_range(axes, train, valid, floor)
     axes.set_xlabel(f"training tokens{unit}")
-    axes.set_ylabel("loss (nats a token)")
+    axes.set_ylabel("loss (nats per token)")
     _add_bits_axis(axes, valid)
     _add_title(axes, run)
     axes.grid(alpha=0.25, linewidth=0.6, which="both")
@@ -72,15 +76,15 @@ def make_figure(run_folder: Path) -> Figure | None:
 def _add_title(axes: Axes, run: RunFolder) -> None:
     name, status = "/".join(run.path.resolve().parts[-3:]), run.status()
     state = status.get("status", "done")
-    told = "" if state == "done" else f" ({state} at step {status.get('step', 0):,})"
-    # Arms may have long names: the end, where the seed is, has to stay.
+    suffix = "" if state == "done" else f" ({state} at step {status.get('step', 0):,})"
+    # Names of arms may be long; the seed is at the end.
     name = name if len(name) <= 80 else f"...{name[-77:]}"
-    axes.set_title(name + told, loc="left", fontsize=11)
+    axes.set_title(name + suffix, loc="left", fontsize=11)
 
 
-def _token_unit(most: int) -> tuple[str, float]:
+def _token_unit(max_tokens: int) -> tuple[str, float]:
     for unit, scale in ((" (billions)", 1e9), (" (millions)", 1e6), (" (thousands)", 1e3)):
-        if most >= 2 * scale:
+        if max_tokens >= 2 * scale:
             return unit, scale
     return "", 1.0
 
@@ -97,18 +101,18 @@ def _draw_losses(
         axes.plot(tokens, losses, color=BLUE, linewidth=1.3, label="training")
     if not valid:
         return
-    places = [row["tokens"] / scale for row in valid]
+    tokens = [row["tokens"] / scale for row in valid]
     losses = [row["loss"] for row in valid]
-    axes.plot(places, losses, color=ORANGE, marker="o", markersize=4, label="validation")
+    axes.plot(tokens, losses, color=ORANGE, marker="o", markersize=4, label="validation")
     if math.isfinite(losses[-1]):
         axes.annotate(
-            f"{losses[-1]:.3f}", (places[-1], losses[-1]), xytext=(-4, 7), ha="right",
+            f"{losses[-1]:.3f}", (tokens[-1], losses[-1]), xytext=(-4, 7), ha="right",
             textcoords="offset points", color=ORANGE, fontsize=10, fontweight="bold",
         )  # fmt: skip
 
 
 def _smooth(values: list[float], keep: float = 0.9) -> list[float]:
-    """Exponential moving average, corrected for its start; what is not finite is passed over."""
+    """Exponential moving average with bias correction; values that are not finite are skipped."""
     smoothed, total, weight = [], 0.0, 0.0
     for value in values:
         if math.isfinite(value):
@@ -117,13 +121,13 @@ def _smooth(values: list[float], keep: float = 0.9) -> list[float]:
     return smoothed
 
 
-def _limit(
+def _set_loss_range(
     axes: Axes,
     train: list[dict[str, Any]],
     valid: list[dict[str, Any]],
     floor: dict[str, Any] | None,
 ) -> None:
-    """Show from below the floor up to the first loss; a divergence runs out of the picture."""
+    """Show the range from below the entropy to the first loss; a diverging curve is cut off."""
     losses = [row["loss"] for row in [*train, *valid] if 0 < row["loss"] < math.inf]
     if not losses:
         return
@@ -136,7 +140,7 @@ def _limit(
 
 
 def _add_bits_axis(axes: Axes, valid: list[dict[str, Any]]) -> None:
-    """Bits a byte on the right, at the ratio of tokens to bytes of the validation text."""
+    """Add bits per byte on the right, at the validation text's ratio of tokens to bytes."""
     measured = [row for row in valid if row["loss"] and math.isfinite(row["bits_per_byte"])]
     if not measured:
         return
@@ -144,6 +148,6 @@ def _add_bits_axis(axes: Axes, valid: list[dict[str, Any]]) -> None:
     right = axes.secondary_yaxis(
         "right", functions=(lambda nats: nats * ratio, lambda bits: bits / ratio)
     )
-    right.set_ylabel("bits a byte")
+    right.set_ylabel("bits per byte")
     label_sparsely(right.yaxis)
     right.tick_params(colors=GREY)

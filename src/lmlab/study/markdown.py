@@ -1,4 +1,4 @@
-"""A report as Markdown and as CSV, from the same content as the page."""
+"""A report as Markdown and its table as CSV, from the same content as the page."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from lmlab.study.verdicts import RATE_NAMES
+
 
 def render_markdown(content: dict[str, Any], figures: Sequence[str]) -> str:
-    """The report as Markdown; ``figures`` are the names of PNG files beside it."""
+    """Render the report as Markdown; ``figures`` are the names of PNG files beside it."""
     return "\n".join(_lines(content, figures)).rstrip() + "\n"
 
 
@@ -23,29 +25,29 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
     yield f"\nRuns: {counts or 'none'}.\n"
     if content["verdicts"]:
         yield "## Verdicts\n"
-        yield from _verdicts(content["verdicts"])
+        yield from _verdict_tables(content["verdicts"])
     for name in figures:
         yield f"![{name.removesuffix('.png')}]({name})\n"
     if any(arm["best_lr"] for arm in content["arms"]):
         yield "## Learning rates\n"
         rows = [[arm["name"], _number(arm["best_lr"]), _edge(arm["edge"])]
                 for arm in content["arms"]]  # fmt: skip
-        yield from table_lines(["arm", "best peak rate", "trained up to, diverged from"], rows)
-    if content["fairness"]["rows"]:
-        yield "## What the arms cost and see\n"
-        yield from table_lines(content["fairness"]["columns"], content["fairness"]["rows"])
-        yield from (f"{note}\n" for note in content["fairness"]["notes"])
+        yield from table_lines(["arm", "best peak rate", "highest stable, lowest diverged"], rows)
+    if content["costs"]["rows"]:
+        yield "## Cost and data of the arms\n"
+        yield from table_lines(content["costs"]["columns"], content["costs"]["rows"])
+        yield from (f"{note}\n" for note in content["costs"]["notes"])
     if content["prediction_accuracy"]["rows"]:
-        yield "## Predicted and actual\n"
+        yield "## Predicted and actual cost\n"
         yield from table_lines(
             content["prediction_accuracy"]["columns"], content["prediction_accuracy"]["rows"]
         )
     if content["noise"]:
-        yield "## Noise and rules\n"
+        yield "## Noise and decision rule\n"
         yield from (f"- {line}" for line in content["noise"])
         yield ""
     if content["problems"]:
-        yield "## Runs that are not done\n"
+        yield "## Incomplete runs\n"
         rows = [
             [
                 row["arm"],
@@ -61,12 +63,12 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
     if content["commands"]:
         yield "## Commands\n"
         for row in content["commands"]:
-            yield f"{row['label']}:\n\n    {row['command']}\n"
+            yield f"{row['label'].capitalize()}:\n\n    {row['command']}\n"
         for arm in content["arms"]:
             for command in arm["commands"][:1]:
-                yield f"one run of {arm['name']}:\n\n    {command}\n"
+                yield f"One run of {arm['name']}:\n\n    {command}\n"
     if content["limits"]:
-        yield "## What this does not show\n"
+        yield "## Limitations\n"
         yield from (f"- {line}" for line in content["limits"])
         yield ""
     if content["environment"]:
@@ -74,20 +76,22 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
         yield from table_lines(["", ""], content["environment"])
 
 
-def _verdicts(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _verdict_tables(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     for at in dict.fromkeys(row["at"] for row in rows):
-        yield f"Each arm at {'its ' if at.startswith('own') else 'the '}{at}:\n"
-        own = [row for row in rows if row["at"] == at]
+        yield f"Each arm at {RATE_NAMES[at]}:\n"
+        rows_at = [row for row in rows if row["at"] == at]
         columns = ["arm", "lr", "seeds", "mean loss", "difference", "interval", "adjusted p",
                    "verdict"]  # fmt: skip
-        cells = [_verdict_row(row) for row in own]
-        if any(row["tokens_told"] for row in own):
-            columns.append("in tokens")
-            cells = [[*known, row["tokens_told"]] for known, row in zip(cells, own, strict=True)]
+        cells = [_verdict_cells(row) for row in rows_at]
+        if any(row["token_savings"] for row in rows_at):
+            columns.append("token savings")
+            cells = [
+                [*known, row["token_savings"]] for known, row in zip(cells, rows_at, strict=True)
+            ]
         yield from table_lines(columns, cells)
 
 
-def _verdict_row(row: dict[str, Any]) -> list[str]:
+def _verdict_cells(row: dict[str, Any]) -> list[str]:
     known = row["low"] is not None and row["high"] is not None
     return [
         row["arm"],
@@ -110,7 +114,7 @@ def _edge(edge: Sequence[float | None] | None) -> str:
 
 
 def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A Markdown table, with an empty line after it."""
+    """Yield the lines of a Markdown table and an empty line."""
     yield "| " + " | ".join(_cell(column) for column in columns) + " |"
     yield "|" + "---|" * len(columns)
     for row in rows:
@@ -123,7 +127,7 @@ def _cell(text: str) -> str:
 
 
 def render_csv(content: dict[str, Any]) -> str:
-    """One row a run: arm, rate, seed, purpose, status, tokens, seconds, final loss."""
+    """Render one row per run: arm, rate, seed, purpose, status, tokens, seconds, final loss."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(

@@ -1,4 +1,4 @@
-"""How right the preflight of a study's runs was."""
+"""How accurately the preflight predicted the cost of a study's runs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from typing import Any
 from lmlab.console.formatting import format_bytes, format_duration
 from lmlab.study.run_records import RunRecord
 
-COLUMNS = ["of a run", "predicted", "actual", "actual / predicted", "least and most", "runs"]
+COLUMNS = [
+    "per run", "predicted (median)", "actual (median)", "actual / predicted (median)", "range",
+    "runs",
+]  # fmt: skip
 _QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
-    "seconds": ("time", format_duration),
-    "training_seconds": ("time of its steps", format_duration),
+    "seconds": ("total time", format_duration),
+    "training_seconds": ("time of the training steps", format_duration),
     "peak_bytes": ("peak memory", format_bytes),
-    "disk_bytes": ("disk", format_bytes),
+    "disk_bytes": ("disk space", format_bytes),
 }
 
 
 def prediction_accuracy(records: Sequence[RunRecord]) -> dict[str, Any]:
-    """Predicted and actual, medians over the runs that were compared, as a table."""
+    """Tabulate predicted and actual cost over the runs that recorded both."""
     rows = []
     for key, (name, show) in _QUANTITIES.items():
         pairs = [pair for record in records if (pair := _pair(record, key)) is not None]

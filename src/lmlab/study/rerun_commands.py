@@ -1,4 +1,4 @@
-"""The commands that make a study, or one run of it, again."""
+"""The commands that reproduce a study, its report, or one of its runs."""
 
 from __future__ import annotations
 
@@ -10,46 +10,52 @@ from lmlab.study.run_records import Study
 
 
 def arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
-    """The command that trains one run of an arm by itself."""
+    """Return the command that trains one run of an arm by itself; none without a rate."""
     if rate is None:
         return []
+    assert manifest.comparison is not None
     job = Job(arm, rate, manifest.evaluation_seeds(arm)[0])
     content = manifest.job_config(job)
-    words = [word for word in shlex.split(manifest.command)[3:] if not word.startswith("-")]
-    kept = [word for word in words if not word.startswith(("experiment=", "design.", "hydra"))]
-    assert manifest.comparison is not None
+    study_overrides = [
+        argument for argument in shlex.split(manifest.command)[3:] if not argument.startswith("-")
+    ]
+    shared = [
+        override
+        for override in study_overrides
+        if not override.startswith(("experiment=", "design.", "hydra"))
+    ]
     like = str(manifest.comparison.baseline) if arm == manifest.comparison.replicate else arm
-    own = manifest.overrides[manifest.names.index(like)]
-    chosen = [f"optim.lr={rate:g}", f"seed={job.seed}", f"study={manifest.study}"]
-    chosen.append(f"arm={content['arm']}")
+    of_arm = manifest.overrides[manifest.names.index(like)]
+    of_run = [f"optim.lr={rate:g}", f"seed={job.seed}", f"study={manifest.study}"]
+    of_run.append(f"arm={content['arm']}")
     if content["model"]["d_ff"] != "auto" and manifest.comparison.solve_d_ff:
-        chosen.append(f"model.d_ff={content['model']['d_ff']}")
+        of_run.append(f"model.d_ff={content['model']['d_ff']}")
     if manifest.comparison.hold_tokens:
-        chosen += _in_steps(content)
-    return [shlex.join(["python", "-m", "lmlab.train", *kept, *own, *chosen])]
+        of_run += _step_overrides(content)
+    return [shlex.join(["python", "-m", "lmlab.train", *shared, *of_arm, *of_run])]
 
 
-def _in_steps(content: dict[str, Any]) -> list[str]:
+def _step_overrides(content: dict[str, Any]) -> list[str]:
     keys = (
         "training.steps", "training.log_every", "schedule.warmup_steps", "validation.every_steps",
         "checkpoint.every_steps",
     )  # fmt: skip
-    found = []
+    overrides = []
     for key in keys:
         section, _, name = key.partition(".")
         if name in content[section]:
-            found.append(f"{key}={content[section][name]}")
-    return found
+            overrides.append(f"{key}={content[section][name]}")
+    return overrides
 
 
 def study_commands(study: Study) -> list[dict[str, str]]:
-    """The commands of the whole study and of its report, each with a label."""
+    """Return the commands of the whole study and of its report, each with a label."""
     if study.manifest is None:
         return []
-    place = f"outputs/{study.name}"
-    if study.folder.parent.name == "sweeps":  # the report of this sweep, be it the newest or not
-        place += f"/sweeps/{study.folder.name}"
+    folder = f"outputs/{study.name}"
+    if study.folder.parent.name == "sweeps":  # this sweep may not be the newest one of the study
+        folder += f"/sweeps/{study.folder.name}"
     return [
         {"label": "the whole study", "command": study.manifest.command},
-        {"label": "this report", "command": f"python -m lmlab.report {place}"},
+        {"label": "this report", "command": f"python -m lmlab.report {folder}"},
     ]

@@ -1,7 +1,7 @@
-"""The files of a sweep: what was submitted, and where each of its runs lies.
+"""The files of a sweep: what was submitted, and the folder of each of its runs.
 
-``outputs/<study>/sweeps/<id>/`` holds ``manifest.json``, ``ledger.jsonl`` (one row a run: arm,
-rate, seed, purposes, folder), ``facts.json`` (what the arms cost) and ``jobs/`` (a frozen
+``outputs/<study>/sweeps/<id>/`` holds ``manifest.json``, ``ledger.jsonl`` (one row per run: arm,
+rate, seed, purposes, folder), ``facts.json`` (the cost of each arm) and ``jobs/`` (the frozen
 configuration and the output of each process).
 """
 
@@ -22,17 +22,26 @@ from lmlab.storage.io import append_jsonl, make_folder, read_json, read_jsonl, w
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Why a run's process failed, in one line, and what it printed."""
+    """Why the process of a run failed.
+
+    Attributes:
+        reason: the reason in one line.
+        log: file with the output of the process.
+    """
 
     reason: str
     log: Path
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
-    """A run that a sweep needs: its purposes, and its folder, which another study may own.
+class LedgerEntry:
+    """One run that a sweep needs.
 
-    The run's own files know nothing of a ``failure`` that left it no time to write.
+    Attributes:
+        job: arm, rate and seed.
+        purposes: what the sweep needs the run for.
+        run: its folder, which may belong to another study.
+        failure: why its process failed; the run folder may not record it.
     """
 
     job: Job
@@ -43,86 +52,90 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class SweepFolder:
-    """Reads and writes the files of one sweep."""
+    """Reads and writes the files of one sweep.
+
+    Attributes:
+        path: ``outputs/<study>/sweeps/<id>``.
+    """
 
     path: Path
 
     @classmethod
     def of(cls, manifest: Manifest, output_root: Path) -> SweepFolder:
-        """The folder in which a manifest is carried out."""
+        """Return the folder of a manifest's sweep below ``output_root``."""
         return cls(output_root / manifest.study / "sweeps" / manifest.id)
 
     @property
-    def study(self) -> Path:
-        """The folder of the study."""
+    def study_folder(self) -> Path:
+        """Folder of the study."""
         return self.path.parent.parent
 
     @property
-    def is_there(self) -> bool:
-        """Whether anything was submitted in the folder, rather than kept beside a write-up."""
+    def exists(self) -> bool:
+        """Whether a sweep was submitted in this folder. False for records beside a write-up."""
         return self.path.parent.name == "sweeps" and (self.path / "manifest.json").exists()
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Keep what was submitted. A repeated submission changes only the time of the file."""
+        """Write what was submitted. Submitting it again only updates the modification time."""
         write_json(self.path / "manifest.json", manifest.as_dict())
 
     def manifest(self) -> Manifest:
-        """What was submitted. Raises :class:`DataError` where it cannot be read."""
+        """Read what was submitted. Raises :class:`DataError` if the file is missing or invalid."""
         path = self.path / "manifest.json"
         try:
             return Manifest.from_dict(read_json(path))
         except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-            raise DataError(f"{path} cannot be read as a manifest: {error}") from error
+            raise DataError(f"{path}: invalid manifest: {error}", "rerun the study") from error
 
-    def write_facts(self, facts: dict[str, dict[str, Any]]) -> None:
-        """Keep what the arms cost and see."""
-        write_json(self.path / "facts.json", facts)
+    def write_arm_costs(self, arm_costs: dict[str, dict[str, Any]]) -> None:
+        """Write cost and data of each arm."""
+        write_json(self.path / "facts.json", arm_costs)
 
-    def facts(self) -> dict[str, dict[str, Any]]:
-        """What the arms cost and see; empty where it was not written."""
+    def arm_costs(self) -> dict[str, dict[str, Any]]:
+        """Read cost and data of each arm; empty if they were not written."""
         try:
-            facts: dict[str, dict[str, Any]] = read_json(self.path / "facts.json")
+            arm_costs: dict[str, dict[str, Any]] = read_json(self.path / "facts.json")
         except (FileNotFoundError, ValueError):
             return {}
-        return facts
+        return arm_costs
 
-    def job_file(self, job: Job, ending: str) -> Path:
-        """The frozen configuration (``yaml``) or output (``log``) of a job."""
+    def job_file(self, job: Job, suffix: str) -> Path:
+        """Return the path of a job's frozen configuration (``yaml``) or output (``log``)."""
         name = job.name.replace("/", "+") + (f"+{job.number}" if job.number else "")
-        return make_folder(self.path / "jobs") / f"{name}.{ending}"
+        return make_folder(self.path / "jobs") / f"{name}.{suffix}"
 
-    def note(
+    def add_entry(
         self, job: Job, purposes: list[str], run: RunFolder, failure: Failure | None = None
     ) -> None:
-        """Append a run to the ledger; the last row of a job counts."""
-        row = dataclasses.asdict(job) | {"purposes": purposes, "run": self._place(run.path)}
+        """Append a run to the ledger; the last row of a job replaces earlier ones."""
+        row = dataclasses.asdict(job) | {"purposes": purposes, "run": self._relative(run.path)}
         if failure is not None:
-            row["failure"] = {"reason": failure.reason, "log": self._place(failure.log)}
+            row["failure"] = {"reason": failure.reason, "log": self._relative(failure.log)}
         append_jsonl(self.path / "ledger.jsonl", row)
 
-    def entries(self) -> list[Entry]:
-        """The runs of the ledger, in the order in which they were first needed."""
-        found: dict[Job, Entry] = {}
+    def entries(self) -> list[LedgerEntry]:
+        """Read the runs of the ledger, in the order in which they were first needed."""
+        entries: dict[Job, LedgerEntry] = {}
         for row in read_jsonl(self.path / "ledger.jsonl"):
             job = Job(row["arm"], row["lr"], row["seed"], row["number"])
             failed, failure = row.get("failure"), None
             if failed is not None:
-                failure = Failure(failed["reason"], self._found(failed["log"]))
-            run = RunFolder(self._found(row["run"]))
-            found[job] = Entry(job, tuple(row["purposes"]), run, failure)
-        return list(found.values())
+                failure = Failure(failed["reason"], self._absolute(failed["log"]))
+            run = RunFolder(self._absolute(row["run"]))
+            entries[job] = LedgerEntry(job, tuple(row["purposes"]), run, failure)
+        return list(entries.values())
 
-    def _place(self, path: Path) -> str:
+    def _relative(self, path: Path) -> str:
         return os.path.relpath(path.resolve(), self.path.resolve())
 
-    def _found(self, place: str) -> Path:
-        return Path(os.path.normpath(self.path / place))
+    def _absolute(self, path: str) -> Path:
+        return Path(os.path.normpath(self.path / path))
 
 
-def sweeps_in(study: Path) -> Iterator[SweepFolder]:
-    """The sweeps of a study, the one submitted last first."""
+def sweeps_in(study_folder: Path) -> Iterator[SweepFolder]:
+    """Yield the sweeps of a study, the most recently submitted one first."""
     files = sorted(
-        study.glob("sweeps/*/manifest.json"),
+        study_folder.glob("sweeps/*/manifest.json"),
         key=lambda path: (path.stat().st_mtime_ns, path.parent.name),
         reverse=True,
     )

@@ -1,4 +1,4 @@
-"""The verdict on each arm of a study, from the outcomes of its runs."""
+"""The verdict on each arm of a study, from the results of its runs."""
 
 from __future__ import annotations
 
@@ -6,78 +6,67 @@ import dataclasses
 import math
 import statistics
 
-from lmlab.design.comparison import Comparison as Design
+from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Job, Manifest, Outcomes
 from lmlab.design.search import TrialOutcome
-from lmlab.study.statistics import PairedComparison, Rule, compare
+from lmlab.study.sequential_test import Rule
+from lmlab.study.statistics import INCONCLUSIVE, PairedComparison, compare
 
 OWN_RATE, BASELINE_RATE = "own best lr", "baseline's lr"
+RATE_NAMES = {
+    OWN_RATE: "its own best learning rate",
+    BASELINE_RATE: "the baseline's learning rate",
+}
 _MISSING = TrialOutcome("missing")
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What a study says of an arm.
+    """The verdict on one arm.
 
     Attributes:
-        arm: its name.
+        arm: name of the arm.
         at: ``own best lr`` or ``baseline's lr``.
-        lr: peak rate of the arm's runs; None where no search has found one.
-        baseline_lr: of the baseline's.
-        word: ``better``, ``worse``, ``no difference``, ``too few seeds``, ``diverged`` or
+        lr: peak learning rate of the arm's runs; None until the search has found one.
+        baseline_lr: peak learning rate of the baseline's runs; None until it is found.
+        label: ``better``, ``worse``, ``no difference``, ``inconclusive``, ``diverged`` or
             ``missing``.
-        comparison: the statistics; None where there is nothing to compare.
-        losses: final losses by seed; None for a run that diverged or is missing.
-        is_check: whether the arm is the replicate, whose truth is known.
+        comparison: the statistics; None where there are none.
+        losses: final loss by position of the seed; None for a run that diverged or is missing.
+        diverged: number of seeds that diverged.
+        is_replicate: whether the arm is the baseline's replicate, whose true difference is zero.
     """
 
     arm: str
     at: str
     lr: float | None
     baseline_lr: float | None
-    word: str
+    label: str
     comparison: PairedComparison | None
     losses: dict[int, float | None]
     diverged: int = 0
-    is_check: bool = False
+    is_replicate: bool = False
 
     @property
     def mean(self) -> float | None:
-        """Mean final loss of the arm; None without any."""
+        """Mean final loss of the arm; None if no run has one."""
         known = [loss for loss in self.losses.values() if loss is not None]
         return statistics.fmean(known) if known else None
 
     @property
     def detail(self) -> str:
-        """What belongs behind the word: how large a difference is ruled out, or what is lacking."""
+        """The rest of the verdict: the largest possible difference, or the seeds needed."""
         found = self.comparison
-        if found is not None and self.word == "no difference":
-            return f" larger than {max(found.bound, 1e-4):.4f}"  # never 0, by rounding
-        if found is not None and self.word == "too few seeds":
-            return f", about {found.more_seeds} more"
+        if found is not None and self.label == "no difference":
+            return f" larger than {max(found.bound, 1e-4):.4f}"  # rounding must not give 0
+        if found is not None and self.label == INCONCLUSIVE:
+            seeds = "seed" if found.more_seeds == 1 else "seeds"
+            return f": about {found.more_seeds} more {seeds} needed"
         return ""
 
-    def told(self, margin: float, unit: str) -> str:
-        """The verdict in one sentence; ``unit`` is that of the losses."""
-        found = self.comparison
-        if self.word == "missing":
-            return f"{self.arm}: not enough runs are finished"
-        if self.word == "diverged":
-            return f"{self.arm}: {self.diverged} of {len(self.losses)} seeds diverged"
-        assert found is not None
-        difference = f"{found.difference:+.4f} {unit} [{found.low:+.4f}, {found.high:+.4f}]"
-        if self.word in ("better", "worse"):
-            return f"{self.arm} is {self.word}: {difference}"
-        if self.word == "no difference":
-            return f"{self.arm}: no difference{self.detail} ({difference})"
-        return (
-            f"{self.arm}: too few seeds for a verdict ({difference}); "
-            f"{found.more_seeds} more would probably do"
-        )
 
-
-def rule_of(design: Design) -> Rule:
-    """How the study decides."""
+def decision_rule(design: Comparison) -> Rule:
+    """Return how the study decides."""
     return Rule(
         seeds=design.num_seeds,
         extra_seeds=design.extra_seeds,
@@ -88,12 +77,12 @@ def rule_of(design: Design) -> Rule:
 
 
 def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Verdict]:
-    """The verdict on each compared arm, in the study's order.
+    """Return the verdict on each compared arm, in the order of the study.
 
     Args:
-        manifest: of a study with a baseline.
-        outcomes: of its runs; what is missing is passed over.
-        at: whether each arm is judged at its own best rate or at the baseline's.
+        manifest: manifest of the study; without a baseline there are no verdicts.
+        outcomes: results of its runs; missing ones are ignored.
+        at: ``OWN_RATE`` to judge each arm at its own best rate, or ``BASELINE_RATE``.
     """
     design = manifest.comparison
     if design is None or design.baseline is None:
@@ -106,13 +95,13 @@ def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Ve
         lr = manifest.judged_lr(arm, outcomes) if at == OWN_RATE else baseline_lr
         rows.append((arm, lr, _losses(manifest, outcomes, arm, lr)))
     pairs = [_differences(own, base) for _, _, own in rows]
-    rule = rule_of(design)
+    rule = decision_rule(design)
     tested = [index for index, arm in enumerate(arms) if arm != design.replicate]
     compared = dict(
         zip(tested, compare([pairs[i] for i in tested], rule, len(tested)), strict=True)
     )
     for index, arm in enumerate(arms):
-        if arm == design.replicate:  # no hypothesis of the study, so not of its family
+        if arm == design.replicate:  # not a hypothesis of the study, so not in its family
             compared[index] = compare([pairs[index]], rule)[0]
     return [
         _verdict(arm, at, lr, baseline_lr, own, compared[index], arm == design.replicate)
@@ -121,13 +110,13 @@ def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Ve
 
 
 def undecided_arms(manifest: Manifest, outcomes: Outcomes) -> frozenset[str]:
-    """The arms whose first look leaves the verdict at their own rate open."""
+    """Return the arms that are inconclusive at their own rate after the first look."""
     found = judge(manifest, outcomes)
-    return frozenset(verdict.arm for verdict in found if verdict.word == "too few seeds")
+    return frozenset(verdict.arm for verdict in found if verdict.label == INCONCLUSIVE)
 
 
 def baseline_losses(manifest: Manifest, outcomes: Outcomes) -> list[float]:
-    """Final losses of the baseline's replicates, from which the noise floor is measured."""
+    """Return the baseline's final losses over seeds; their spread is the noise floor."""
     design = manifest.comparison
     if design is None:
         return []
@@ -139,7 +128,7 @@ def baseline_losses(manifest: Manifest, outcomes: Outcomes) -> list[float]:
 def _losses(
     manifest: Manifest, outcomes: Outcomes, arm: str, lr: float | None
 ) -> dict[int, TrialOutcome]:
-    """Outcomes of the judging seeds by their position, so that a replicate's pair up too."""
+    """Results of the judging seeds by position: a replicate pairs up despite its other seeds."""
     assert manifest.comparison is not None
     seeds = manifest.evaluation_seeds(arm, undecided=[arm])
     planned = manifest.comparison.num_seeds
@@ -167,16 +156,16 @@ def _verdict(
     baseline_lr: float | None,
     own: dict[int, TrialOutcome],
     found: PairedComparison,
-    is_check: bool,
+    is_replicate: bool,
 ) -> Verdict:
     losses = {position: outcome.loss for position, outcome in own.items()}
     diverged = sum(
         outcome.status == "diverged" or (outcome.status == "done" and outcome.loss is None)
         for outcome in own.values()
     )
-    word = found.verdict
+    label = found.verdict
     if diverged:
-        word = "diverged"
+        label = "diverged"
     elif found.seeds < min(2, len(own)) or not math.isfinite(found.difference):
-        word = "missing"
-    return Verdict(arm, at, lr, baseline_lr, word, found, losses, diverged, is_check)
+        label = "missing"
+    return Verdict(arm, at, lr, baseline_lr, label, found, losses, diverged, is_replicate)

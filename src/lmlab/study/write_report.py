@@ -1,4 +1,4 @@
-"""The report of a study: one page, Markdown, figures and a table, from its files alone."""
+"""The report of a study: a page, Markdown, figures and a table, from the study's files."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from lmlab.study.run_records import Study, load_study
 def write_report(folder: Path, target: Path | None = None) -> list[str]:
     """Write ``report.html``, ``report.md``, ``results.csv`` and figures.
 
-    The same files of a study give the same bytes. A half-finished study is reported as it stands.
+    The same files give the same bytes. Unfinished studies are reported with the results so far.
 
     Args:
-        folder: of the study, or of compact records.
-        target: where the report goes; by default into the folder.
+        folder: folder of the study, or of compact records.
+        target: folder for the report; None for ``folder``.
 
     Returns:
-        The verdicts in words, and where the report is.
+        Lines to print: the headline and the path of the report.
 
     Raises:
-        DataError: there is no study in the folder.
+        DataError: the folder contains no study.
     """
     return write_report_of(load_study(folder), target or Path(folder))
 
 
 def write_report_of(study: Study, target: Path, markdown: str = "report.md") -> list[str]:
-    """Write the report of a study that was read; see :func:`write_report`."""
+    """Write the report of a loaded study; see :func:`write_report`."""
     content = build_content(study)
     paths = draw_figures(content, target)
     figures = [path.name for path in paths if path.suffix == ".png"]

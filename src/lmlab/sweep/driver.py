@@ -191,7 +191,7 @@ class Driver:
         self._note(task)
 
     def _note(self, task: Task) -> None:
-        self.folder.note(task.job, task.purposes, task.run, task.failure)
+        self.folder.add_entry(task.job, task.purposes, task.run, task.failure)
 
     def _reason(self, task: Task, end: JobResult) -> str:
         """Why a run failed, in one line, and where to read more."""

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from lmlab.console.formatting import format_duration
 from lmlab.design.comparison import METRICS, Comparison
 from lmlab.run_folder import RunFolder
-from lmlab.study.statistics import predicted_power, smallest_detectable
-from lmlab.study.verdicts import rule_of
+from lmlab.study.power import predicted_power, smallest_detectable
+from lmlab.study.verdicts import decision_rule
 from lmlab.sweep.sweep_preflight import makespan
 
 # A search tries about three coarse rates, two more on its way to the optimum, and three for the
@@ -93,7 +93,10 @@ def find_power(design: Comparison, earlier: Iterable[RunFolder]) -> list[str]:
     measured = len(losses) >= 3
     sd = statistics.stdev(losses) if measured else design.expected_sd
     source = f"over {len(losses)} seeds of the baseline" if measured else "assumed"
-    rule, family = rule_of(design), len([a for a in design.compared_arms if a != design.replicate])
+    rule, family = (
+        decision_rule(design),
+        len([a for a in design.compared_arms if a != design.replicate]),
+    )
     # Differences of independent runs; what a pair has in common can only make them smaller.
     smallest = smallest_detectable(math.sqrt(2) * sd, rule, max(family, 1))
     power = predicted_power(smallest, math.sqrt(2) * sd, rule, max(family, 1))

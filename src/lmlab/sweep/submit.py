@@ -149,7 +149,7 @@ def check_fairness(
         _print_facts(by_arm)
         for difference in fairness.check_fairness(by_arm, design):
             print(f"allowed: {difference.description}", file=sys.stderr)
-        folder.write_facts({arm: own.as_dict() for arm, own in by_arm.items()})
+        folder.write_arm_costs({arm: own.as_dict() for arm, own in by_arm.items()})
         baseline = [
             entry.run
             for entry in folder.entries()
@@ -171,5 +171,5 @@ def report(folder: SweepFolder) -> None:
     """Write the report of the study, and say where."""
     from lmlab.study.write_report import write_report
 
-    for line in write_report(folder.study):
+    for line in write_report(folder.study_folder):
         print(line)

@@ -1,4 +1,4 @@
-"""The page in a real browser: its switches work, it asks nothing of a network, it fits a phone."""
+"""The page in a real browser: its controls work, it needs no network, and it fits a phone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lmlab.study.page import _forest
+from lmlab.study.page import forest_layout
 from lmlab.study.write_report import write_report
 
 CHROMIUM = shutil.which("chromium")
@@ -27,7 +27,7 @@ addEventListener("error", event => seenErrors.push(event.message));
 
 
 def browse(page: Path, folder: Path, width: int, script: str) -> str:
-    """Open a page with a script in it; its document afterwards, as HTML."""
+    """Open a page with a script added; return the resulting document as HTML."""
     text = page.read_text("utf-8").replace("<head>", f"<head>{LISTENER}", 1)
     driven = folder / "driven.html"
     driven.write_text(text.replace("</body>", f"<script>{script}</script></body>"), "utf-8")
@@ -44,7 +44,7 @@ def browse(page: Path, folder: Path, width: int, script: str) -> str:
 
 
 def drive(page: Path, folder: Path, width: int) -> dict[str, Any]:
-    """Use the controls of a page; what there was to see."""
+    """Use the controls of a page; return what the driver observed."""
     document = browse(page, folder, width, DRIVER)
     match = re.search(r'<pre id="seen">(.*?)</pre>', document, flags=re.DOTALL)
     assert match, document[-2000:]
@@ -54,29 +54,30 @@ def drive(page: Path, folder: Path, width: int) -> dict[str, Any]:
 
 @needs_browser
 @pytest.mark.parametrize("width", [1200, 500], ids=["desktop", "narrow"])
-def test_the_switches_work(finished: Path, tmp_path: Path, width: int) -> None:
+def test_the_controls_change_the_charts(finished: Path, tmp_path: Path, width: int) -> None:
     write_report(finished)
     seen = drive(finished / "report.html", tmp_path, width)
     assert seen["errors"] == []
-    assert seen["requests"] == [], "the page asks nothing of anyone"
+    assert seen["requests"] == [], "the page requests nothing"
     assert seen["arms"] == 4
     assert {key: text.split()[-1] for key, text in seen["axes"].items()} == {
-        "steps": "steps", "seconds": "training", "flops": "FLOPs", "tokens": "tokens",
+        "steps": "steps", "seconds": "(seconds)", "flops": "FLOPs", "tokens": "tokens",
     }  # fmt: skip
+    assert seen["yLabels"] == ["validation loss (nats per token)", "final loss (nats per token)"]
     assert seen["scaleChanges"] and seen["rateChanges"]
     assert seen["armsWithoutOne"] == 3 and seen["armsAgain"] == 4
     assert "rms" in seen["readout"] and "tokens" in seen["readout"]
-    assert seen["edges"] == 3 and seen["broken"] >= 3
+    assert seen["edges"] == 3 and seen["diverged"] >= 3
     assert seen["prompts"] == ["Once upon a time", "One day"]
     assert len(seen["samples"]) == 4
     assert all("</script><b>bold</b> & 'quotes'" in text for text in seen["samples"])
-    assert seen["bold"] == 0, "text is shown, not interpreted"
-    assert seen["overflow"] <= 0, "nothing sticks out to the side"
-    assert seen["smallest"] >= 11, "readable"
+    assert seen["bold"] == 0, "text is shown, not interpreted as HTML"
+    assert seen["overflow"] <= 0, "no horizontal overflow"
+    assert seen["smallest"] >= 11, "readable text sizes"
 
 
 @needs_browser
-def test_a_page_of_nothing(write_study: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_page_without_runs_says_so(write_study: Callable[..., Path], tmp_path: Path) -> None:
     study = write_study(0)
     write_report(study)
     script = "document.body.dataset.errors = seenErrors.length;"
@@ -85,7 +86,7 @@ def test_a_page_of_nothing(write_study: Callable[..., Path], tmp_path: Path) -> 
     assert "No run has been evaluated yet." in document
 
 
-def test_nothing_outside_is_named(finished: Path) -> None:
+def test_the_page_refers_to_no_other_file(finished: Path) -> None:
     write_report(finished)
     text = (finished / "report.html").read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"https?://|@import|<link[^>]+stylesheet|src=", text)
@@ -95,28 +96,28 @@ def a_row(at: str, low: float, difference: float, high: float) -> dict[str, Any]
     return {"at": at, "low": low, "difference": difference, "high": high}
 
 
-def test_verdicts_share_a_scale_and_show_what_lies_beyond_it() -> None:
+def test_verdicts_share_a_scale_and_mark_values_beyond_it() -> None:
     own = [a_row("own", -0.03, 0.0, 0.03), a_row("own", 0.9, 1.0, 1.1), a_row("own", 0, 0.02, 9)]
     other = [a_row("other", -0.03, 0.0, 0.03), a_row("other", -0.04, -0.01, 0.02)]
-    forest = _forest([*own, *other])
-    assert [label for _, label in forest["ticks"]] == ["-0.05", "0", "+0.05"]
-    near, far, wide = forest["rows"]["own"]
-    assert forest["rows"]["other"][0] == near, "one scale for both tables"
-    ends = forest["ticks"][0][0], forest["ticks"][-1][0]
+    layout = forest_layout([*own, *other])
+    assert [label for _, label in layout["ticks"]] == ["-0.05", "0", "+0.05"]
+    near, far, wide = layout["rows"]["own"]
+    assert layout["rows"]["other"][0] == near, "one scale for both tables"
+    ends = layout["ticks"][0][0], layout["ticks"][-1][0]
     assert ends[0] < near["low"] < near["difference"] < near["high"] < ends[1]
     assert near["off"] == [] and wide["off"] == far["off"] == ["right"]
     assert far["difference"] is None and wide["difference"] is not None
     assert wide["high"] > ends[1]
-    alike = _forest([a_row("own", low, 0.0, 0.04) for low in (-0.001, -0.002, -0.09)])
-    assert [row["off"] for row in alike["rows"]["own"]] == [[], [], []], "none is far off"
+    alike = forest_layout([a_row("own", low, 0.0, 0.04) for low in (-0.001, -0.002, -0.09)])
+    assert [row["off"] for row in alike["rows"]["own"]] == [[], [], []], "no outliers"
 
 
 @needs_browser
-def test_the_verdicts_fit_a_laptop(tmp_path: Path) -> None:
+def test_the_verdicts_fit_the_width_of_a_laptop(tmp_path: Path) -> None:
     records = Path(__file__).parents[3] / "experiments" / "ablations" / "records"
     write_report(records, tmp_path)
     script = """document.body.dataset.cut = Math.max(...[...document.querySelectorAll(
-      ".scroll:has(.verdicts)")].map(one => one.scrollWidth - one.clientWidth));"""
+      ".scroll:has(.verdicts)")].map(box => box.scrollWidth - box.clientWidth));"""
     assert 'data-cut="0"' in browse(tmp_path / "report.html", tmp_path, 1280, script)
 
 

@@ -1,8 +1,8 @@
-"""Whole studies with invented losses: are verdicts as often wrong, and right, as is promised?
+"""Simulated studies with a known truth: error rates and power are as stated.
 
-Everything but the training is real: the search for each arm's learning rate, the judging seeds, the
-second look, and the verdicts. The invented losses have a known optimum, noise that a pair shares,
-and noise of their own.
+Everything but the training is real: the search for each arm's learning rate, the judging seeds,
+the second look, and the verdicts. The simulated losses have a known optimum, noise shared by a
+pair, and independent noise.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import pytest
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Job, Manifest
 from lmlab.design.search import TrialOutcome
-from lmlab.study.statistics import predicted_power
-from lmlab.study.verdicts import judge, rule_of, undecided_arms
+from lmlab.study.power import predicted_power
+from lmlab.study.verdicts import decision_rule, judge, undecided_arms
 
 REPEATS = 1000
-SHARED_SD, OWN_SD = 0.008, 0.01  # nats a token
-PAIR_SD = math.sqrt(2) * OWN_SD
+SHARED_SD, RUN_SD = 0.008, 0.01  # nats per token
+PAIR_SD = math.sqrt(2) * RUN_SD
 
 
 def a_study(arms: int, extra_seeds: int, margin: float = 0.02) -> Manifest:
@@ -40,7 +40,7 @@ def a_study(arms: int, extra_seeds: int, margin: float = 0.02) -> Manifest:
 def simulate(
     manifest: Manifest, effects: list[float], chance: np.random.Generator
 ) -> list[tuple[str, float]]:
-    """Carry a study out; the verdict and difference of each arm."""
+    """Simulate a study; return verdict and difference of each arm."""
     offsets = chance.normal(0, SHARED_SD, 4000)
     start = chance.uniform(math.log(5e-3), math.log(2e-2))
     best = {f"arm{i}": start + chance.uniform(-0.3, 0.3) for i in range(len(effects) + 1)}
@@ -51,8 +51,8 @@ def simulate(
         away = math.log(job.lr) - best[job.arm]
         if away > 1.8:
             return TrialOutcome("diverged", None, 7.0)
-        noise = offsets[job.seed] + chance.normal(0, OWN_SD)
-        # Steeper towards the edge than away from it, as real ones are.
+        noise = offsets[job.seed] + chance.normal(0, RUN_SD)
+        # Steeper towards the edge of divergence, as real curves are.
         curve = 0.05 * away**2 * (1 + 0.3 * max(away, 0.0))
         return TrialOutcome("done", 3 + effect[job.arm] + curve + noise, 7.0)
 
@@ -70,7 +70,7 @@ def simulate(
                 break
     found = judge(manifest, outcomes)
     return [
-        (verdict.word, verdict.comparison.difference if verdict.comparison else math.nan)
+        (verdict.label, verdict.comparison.difference if verdict.comparison else math.nan)
         for verdict in found
     ]
 
@@ -94,18 +94,20 @@ def test_power_is_as_predicted(extra_seeds: int) -> None:
     manifest, chance = a_study(arms=1, extra_seeds=extra_seeds), np.random.default_rng(12)
     assert manifest.comparison is not None
     effect = 0.022
-    predicted = predicted_power(effect, PAIR_SD, rule_of(manifest.comparison))
+    predicted = predicted_power(effect, PAIR_SD, decision_rule(manifest.comparison))
     found = [simulate(manifest, [effect], chance)[0] for _ in range(REPEATS)]
     power = sum(word == "worse" for word, _ in found) / REPEATS
     wrong = sum(word == "better" for word, _ in found)
     error = math.sqrt(predicted * (1 - predicted) / REPEATS)
     print(f"power {power:.3f}, predicted {predicted:.3f}")
-    assert abs(power - predicted) <= 3 * error + 0.02, "0.02: learning rates are found, not known"
+    assert abs(power - predicted) <= 3 * error + 0.02, (
+        "0.02 because the search finds the learning rates only approximately"
+    )
     assert wrong <= 3
 
 
 def test_differences_are_unbiased() -> None:
-    """Judged on other seeds than those that chose the rates, an arm is not flattered."""
+    """Seeds that choose the rates are not used for verdicts, so the choice adds no bias."""
     manifest, chance = a_study(arms=1, extra_seeds=0), np.random.default_rng(13)
     differences = [simulate(manifest, [0.03], chance)[0][1] for _ in range(300)]
     error = float(np.std(differences)) / math.sqrt(len(differences))

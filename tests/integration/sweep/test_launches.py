@@ -12,7 +12,8 @@ from lmlab.build.run_data import prepare_data
 from lmlab.config.compose import compose
 from lmlab.console.formatting import format_duration
 from lmlab.errors import ConfigError
-from lmlab.study.statistics import Rule, smallest_detectable
+from lmlab.study.power import smallest_detectable
+from lmlab.study.sequential_test import Rule
 from lmlab.sweep import slots as slots_module
 from lmlab.sweep.arm_costs import facts_of, match_width
 from lmlab.sweep.plan import make_plan

@@ -11,7 +11,7 @@ from lmlab.study.learning_curve import draw_learning_curve, make_figure
 
 def make_run(folder: Path, num_rows: int = 100, status: str = "done", floor: bool = True) -> Path:
     run = RunFolder(folder / "study" / "arm" / "seed0")
-    note = {"nats_per_token": 0.5, "bits_per_byte": 0.2, "note": "whole documents"}
+    note = {"nats_per_token": 0.5, "bits_per_byte": 0.2, "note": "exact"}
     run.write_meta({"floor": note if floor else None})
     run.write_status(status, step=num_rows * 10)
     for index in range(num_rows + 1):
@@ -26,7 +26,7 @@ def make_run(folder: Path, num_rows: int = 100, status: str = "done", floor: boo
     return run.path
 
 
-def drawn(folder: Path) -> dict[str, list[tuple[float, float]]]:
+def plotted_lines(folder: Path) -> dict[str, list[tuple[float, float]]]:
     figure = make_figure(folder)
     assert figure is not None
     lines = figure.axes[0].get_lines()
@@ -35,9 +35,9 @@ def drawn(folder: Path) -> dict[str, list[tuple[float, float]]]:
     }
 
 
-def test_the_lines_are_the_rows(tmp_path: Path) -> None:
+def test_the_lines_show_the_recorded_rows(tmp_path: Path) -> None:
     folder = make_run(tmp_path, 30)
-    lines = drawn(folder)
+    lines = plotted_lines(folder)
     rows = RunFolder(folder)
     assert lines["training"] == [(r["tokens"] / 1e3, r["loss"]) for r in rows.rows("train")] or (
         lines["training"] == [(r["tokens"] / 1e6, r["loss"]) for r in rows.rows("train")]
@@ -46,7 +46,7 @@ def test_the_lines_are_the_rows(tmp_path: Path) -> None:
     assert [loss for _, loss in lines["validation"]] == [r["loss"] for r in rows.rows("validation")]
 
 
-def test_both_files_repeat_byte_for_byte(tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     folder = make_run(tmp_path)
     paths = draw_learning_curve(folder)
     assert [path.name for path in paths] == ["learning_curve.png", "learning_curve.svg"]
@@ -60,25 +60,31 @@ def texts(folder: Path) -> str:
     return draw_learning_curve(folder)[1].read_text()
 
 
-def test_the_figure_says_what_it_shows(tmp_path: Path) -> None:
-    told = texts(make_run(tmp_path))
+def test_the_figure_is_labelled(tmp_path: Path) -> None:
+    svg = texts(make_run(tmp_path))
     last = 0.6 + 6 * math.exp(-100 / 20)
-    for part in ("study/arm/seed0", "whole documents", "0.500", f"{last:.3f}", "validation"):
-        assert part in told
-    assert "bits a byte" in told
-    assert "millions" in told
+    for label in (
+        "study/arm/seed0",
+        "loss (nats per token)",
+        "bits per byte",
+        "training tokens (millions)",
+        "entropy of the validation text: 0.500",
+        f">{last:.3f}<",
+        "validation",
+    ):
+        assert label in svg
 
 
-def test_no_floor_is_drawn_where_none_is_known(tmp_path: Path) -> None:
-    assert "floor" not in texts(make_run(tmp_path, floor=False))
+def test_no_entropy_is_drawn_where_none_is_known(tmp_path: Path) -> None:
+    assert "entropy" not in texts(make_run(tmp_path, floor=False))
 
 
-def test_a_run_that_is_not_done_says_so(tmp_path: Path) -> None:
+def test_the_title_shows_that_a_run_is_not_done(tmp_path: Path) -> None:
     assert "diverged at step 1,000" in texts(make_run(tmp_path, status="diverged"))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_broken_loss_does_not_break_the_figure(tmp_path: Path, value: float) -> None:
+def test_a_loss_that_is_not_finite_is_left_out(tmp_path: Path, value: float) -> None:
     folder = make_run(tmp_path, status="diverged")
     row = {"step": 1010, "tokens": 1010 * 4096, "seconds": 1.0, "loss": value}
     RunFolder(folder).append_row({"kind": "train", **row})
@@ -89,13 +95,13 @@ def test_a_broken_loss_does_not_break_the_figure(tmp_path: Path, value: float) -
 
 
 @pytest.mark.parametrize("kind", ["train", "validation"])
-def test_one_kind_of_rows_is_enough(tmp_path: Path, kind: str) -> None:
+def test_training_or_validation_rows_alone_are_drawn(tmp_path: Path, kind: str) -> None:
     folder = make_run(tmp_path)
     rows = [row for row in RunFolder(folder).rows() if row["kind"] == kind]
     RunFolder(folder).keep_rows_up_to(10**9, rows)
     assert len(draw_learning_curve(folder)) == 2
 
 
-def test_nothing_is_drawn_from_nothing(tmp_path: Path) -> None:
+def test_an_empty_run_folder_gives_no_figure(tmp_path: Path) -> None:
     assert draw_learning_curve(tmp_path) == []
     assert list(tmp_path.iterdir()) == []

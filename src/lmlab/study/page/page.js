@@ -27,17 +27,17 @@
     return size < 1e-3 ? value.toExponential(0) : String(+value.toPrecision(3));
   };
 
-  /* A frame with axes. Scales are {min, max, log}; returns the places of values and the plot's group. */
-  function frame(box, x, y, told) {
+  /* Draw axes. Scales are {min, max, log}. Return the plot's group and the functions that map values to positions. */
+  function frame(box, x, y, labels) {
     const narrow = box.clientWidth < 560;
     const width = narrow ? 480 : 960, height = narrow ? 400 : 460;
-    const left = 62, right = width - 14, top = 12, bottom = height - 50;
+    const left = 82, right = width - 14, top = 12, bottom = height - 50;
     box.textContent = "";
-    const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": told.label }, box);
-    const share = (value, scale) => scale.log
+    const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": labels.title }, box);
+    const fraction = (value, scale) => scale.log
       ? (Math.log(value) - Math.log(scale.min)) / (Math.log(scale.max) - Math.log(scale.min))
       : (value - scale.min) / (scale.max - scale.min);
-    const at = { x: value => left + (right - left) * share(value, x), y: value => bottom - (bottom - top) * share(value, y) };
+    const at = { x: value => left + (right - left) * fraction(value, x), y: value => bottom - (bottom - top) * fraction(value, y) };
     for (const tick of ticks(y, narrow ? 5 : 7)) {
       make("line", { x1: left, x2: right, y1: at.y(tick), y2: at.y(tick), class: "axis" }, svg);
       make("text", { x: left - 8, y: at.y(tick) + 5, "text-anchor": "end" }, svg, short(tick));
@@ -46,12 +46,14 @@
       make("line", { x1: at.x(tick), x2: at.x(tick), y1: bottom, y2: bottom + 5, class: "axis" }, svg);
       make("text", { x: at.x(tick), y: bottom + 21, "text-anchor": "middle" }, svg, short(tick));
     }
-    make("text", { x: (left + right) / 2, y: height - 6, "text-anchor": "middle" }, svg, told.x);
+    const middle = (top + bottom) / 2;
+    make("text", { x: 16, y: middle, "text-anchor": "middle", transform: `rotate(-90 16 ${middle})` }, svg, labels.y);
+    make("text", { x: (left + right) / 2, y: height - 6, "text-anchor": "middle" }, svg, labels.x);
     const clip = make("clipPath", { id: box.id + "-clip" }, svg);
     make("rect", { x: left, y: top, width: right - left, height: bottom - top }, clip);
     const plot = make("g", { "clip-path": `url(#${box.id}-clip)` }, svg);
-    const value = place => {
-      const part = (place - left) / (right - left);
+    const value = position => {
+      const part = (position - left) / (right - left);
       return x.log ? Math.exp(Math.log(x.min) + part * (Math.log(x.max) - Math.log(x.min))) : x.min + part * (x.max - x.min);
     };
     return { svg, plot, at, width, top, bottom, left, right, value };
@@ -61,13 +63,13 @@
     if (scale.log && scale.max / scale.min > 3) {
       const all = [];
       for (let power = Math.floor(Math.log10(scale.min)); power <= Math.log10(scale.max); power++)
-        for (const lead of [1, 2, 3, 5]) all.push(lead * 10 ** power);
+        for (const digit of [1, 2, 3, 5]) all.push(digit * 10 ** power);
       let inside = all.filter(tick => tick >= scale.min && tick <= scale.max);
       if (inside.length > about) inside = inside.filter(tick => /^1(e|$)/.test(tick.toExponential().replace(/\.0+e/, "e")));
       if (inside.length >= 2) return inside;
     }
     const raw = (scale.max - scale.min) / about, power = 10 ** Math.floor(Math.log10(raw));
-    const step = [1, 2, 2.5, 5, 10].map(lead => lead * power).find(size => size >= raw);
+    const step = [1, 2, 2.5, 5, 10].map(digit => digit * power).find(size => size >= raw);
     const found = [];
     for (let tick = Math.ceil(scale.min / step) * step; tick <= scale.max + step / 1e6; tick += step) found.push(+tick.toPrecision(12));
     return found;
@@ -79,7 +81,7 @@
   /* ---- learning curves ---- */
   const chosen = { x: "tokens", scale: "log", at: "judged" };
   const hidden = new Set();
-  const units = { tokens: "training tokens", steps: "steps", seconds: "seconds of training", flops: "training FLOPs" };
+  const axisLabels = { tokens: "training tokens", steps: "training steps", seconds: "training time (seconds)", flops: "training FLOPs" };
 
   function groups() {
     const baseline = data.arms.find(arm => arm.is_baseline);
@@ -94,8 +96,8 @@
     return found;
   }
 
-  /* Mean, lowest and highest loss at each evaluation that all of an arm's runs have. */
-  function summarise(curves) {
+  /* Mean, lowest and highest loss at each evaluation that all runs of an arm have. */
+  function summarize(curves) {
     const length = Math.min(...curves.map(curve => curve.loss.length)), points = [];
     for (let index = 0; index < length; index++) {
       const losses = curves.map(curve => curve.loss[index]).filter(loss => loss !== null);
@@ -111,42 +113,42 @@
     const box = document.getElementById("curve-chart");
     if (!box) return;
     const all = groups(), shown = new Map();
-    for (const [arm, curves] of all) if (!hidden.has(arm)) shown.set(arm, { curves, points: summarise(curves) });
+    for (const [arm, curves] of all) if (!hidden.has(arm)) shown.set(arm, { curves, points: summarize(curves) });
     const points = [...shown.values()].flatMap(one => one.points);
-    if (!points.length) { box.textContent = "Nothing to draw here."; drawLegend(all); return; }
+    if (!points.length) { box.textContent = "No curves to show."; drawLegend(all); return; }
     const later = [...shown.values()].flatMap(one => one.points.slice(1));
     const used = later.length ? later : points;
     const low = Math.min(...used.map(point => point.low)), high = Math.max(...used.map(point => point.mean));
     const reach = Math.max(...points.map(point => point.x)) || 1;
     const margin = chosen.scale === "log" ? [low / 1.02, high * 1.03] : [low - .03 * (high - low), high + .05 * (high - low)];
-    const told = { x: units[chosen.x], label: `validation loss against ${units[chosen.x]}` };
-    const drawn = frame(box, { min: 0, max: reach * 1.01 }, { min: margin[0], max: Math.max(margin[1], margin[0] * 1.001), log: chosen.scale === "log" }, told);
+    const labels = { x: axisLabels[chosen.x], y: `validation loss (${data.unit})`, title: `validation loss against ${axisLabels[chosen.x]}` };
+    const drawn = frame(box, { min: 0, max: reach * 1.01 }, { min: margin[0], max: Math.max(margin[1], margin[0] * 1.001), log: chosen.scale === "log" }, labels);
     for (const [arm, { curves, points }] of shown) {
       const style = styleOf(arm), group = make("g", { "data-arm": arm }, drawn.plot);
       const band = [...points.map(point => [point.x, point.high]), ...points.slice().reverse().map(point => [point.x, point.low])];
       make("path", { d: line(band, drawn.at) + "Z", fill: style.colour, opacity: .13 }, group);
       for (const curve of curves) {
-        const own = curve.loss.map((loss, index) => [curve[chosen.x][index], loss]).filter(([, loss]) => loss !== null);
-        make("path", { d: line(own, drawn.at), fill: "none", stroke: style.colour, "stroke-width": .7, opacity: .35 }, group);
+        const points = curve.loss.map((loss, index) => [curve[chosen.x][index], loss]).filter(([, loss]) => loss !== null);
+        make("path", { d: line(points, drawn.at), fill: "none", stroke: style.colour, "stroke-width": .7, opacity: .35 }, group);
       }
       make("path", { d: line(points.map(point => [point.x, point.mean]), drawn.at), fill: "none", stroke: style.colour, "stroke-width": 2.4, "stroke-dasharray": style.dash, class: "mean" }, group);
     }
-    readOnMove(drawn, "curve-readout", x => [...shown].map(([arm, { points }]) => {
+    addReadout(drawn, "curve-readout", x => [...shown].map(([arm, { points }]) => {
       const near = points.reduce((best, point) => Math.abs(point.x - x) < Math.abs(best.x - x) ? point : best);
       return [near.mean, `${arm} ${near.mean.toFixed(4)}`];
-    }), x => `${short(x)} ${units[chosen.x]}`);
+    }), x => `${axisLabels[chosen.x]} ${short(x)}`);
     drawLegend(all);
   }
 
-  function readOnMove(drawn, id, read, where) {
+  function addReadout(drawn, id, read, where) {
     const out = document.getElementById(id);
     const guide = make("line", { class: "guide", y1: drawn.top, y2: drawn.bottom, visibility: "hidden" }, drawn.svg);
     drawn.svg.addEventListener("pointermove", event => {
       const box = drawn.svg.getBoundingClientRect();
-      const place = (event.clientX - box.left) * drawn.width / box.width;
-      if (place < drawn.left || place > drawn.right) return;
-      guide.setAttribute("x1", place); guide.setAttribute("x2", place); guide.setAttribute("visibility", "visible");
-      const x = drawn.value(place);
+      const position = (event.clientX - box.left) * drawn.width / box.width;
+      if (position < drawn.left || position > drawn.right) return;
+      guide.setAttribute("x1", position); guide.setAttribute("x2", position); guide.setAttribute("visibility", "visible");
+      const x = drawn.value(position);
       out.textContent = `${where(x)}: ` + read(x).sort((a, b) => a[0] - b[0]).map(([, text]) => text).join(", ");
     });
     drawn.svg.addEventListener("pointerleave", () => guide.setAttribute("visibility", "hidden"));
@@ -179,40 +181,40 @@
       rates.set(row.lr, [...(rates.get(row.lr) || []), row.loss]);
       byArm.set(row.arm, rates);
     }
-    const lines = new Map(), broken = [];
+    const lines = new Map(), diverged = [];
     for (const [arm, rates] of byArm) {
       const points = [];
       for (const [rate, losses] of [...rates].sort((a, b) => a[0] - b[0])) {
         const known = losses.filter(loss => loss !== null);
-        if (known.length) points.push([rate, mean(known)]); else broken.push([arm, rate]);
+        if (known.length) points.push([rate, mean(known)]); else diverged.push([arm, rate]);
       }
       lines.set(arm, points);
     }
     const losses = [...lines.values()].flat().map(point => point[1]).sort((a, b) => a - b);
-    if (!losses.length) { box.textContent = "No run has ended yet."; return; }
+    if (!losses.length) { box.textContent = "No run has finished yet."; return; }
     const rates = data.rates.map(row => row.lr), low = losses[0];
     const top = Math.min(losses[losses.length - 1], low + Math.max(6 * (losses[Math.floor(losses.length / 2)] - low), .05));
     const span = Math.max(top - low, 1e-3);
     const drawn = frame(box, { min: Math.min(...rates) / 1.2, max: Math.max(...rates) * 1.2, log: true },
-      { min: low - .06 * span, max: top + .08 * span }, { x: "peak learning rate", label: "final loss against learning rate" });
+      { min: low - .06 * span, max: top + .08 * span }, { x: "peak learning rate", y: `final loss (${data.unit})`, title: "final loss against learning rate" });
     for (const arm of data.arms) if (arm.edge && arm.edge[0] && arm.edge[1]) {
-      const place = drawn.at.x(Math.sqrt(arm.edge[0] * arm.edge[1]));
-      make("line", { x1: place, x2: place, y1: drawn.top, y2: drawn.bottom, stroke: styleOf(arm.name).colour, "stroke-dasharray": "5 4", opacity: .7, class: "edge" }, drawn.plot);
+      const position = drawn.at.x(Math.sqrt(arm.edge[0] * arm.edge[1]));
+      make("line", { x1: position, x2: position, y1: drawn.top, y2: drawn.bottom, stroke: styleOf(arm.name).colour, "stroke-dasharray": "5 4", opacity: .7, class: "edge" }, drawn.plot);
     }
     for (const [arm, points] of lines) {
-      const style = styleOf(arm), own = armOf.get(arm);
+      const style = styleOf(arm), settings = armOf.get(arm);
       make("path", { d: line(points, drawn.at), fill: "none", stroke: style.colour, "stroke-width": 2, "stroke-dasharray": style.dash }, drawn.plot);
       for (const [rate, loss] of points) make("circle", { cx: drawn.at.x(rate), cy: drawn.at.y(loss), r: 3.5, fill: style.colour }, drawn.plot);
-      if (own && own.best_lr && points.length) {
-        const near = points.reduce((best, point) => Math.abs(Math.log(point[0] / own.best_lr)) < Math.abs(Math.log(best[0] / own.best_lr)) ? point : best);
-        make("circle", { cx: drawn.at.x(own.best_lr), cy: drawn.at.y(near[1]), r: 8, fill: "none", stroke: style.colour, "stroke-width": 2 }, drawn.plot);
+      if (settings && settings.best_lr && points.length) {
+        const near = points.reduce((best, point) => Math.abs(Math.log(point[0] / settings.best_lr)) < Math.abs(Math.log(best[0] / settings.best_lr)) ? point : best);
+        make("circle", { cx: drawn.at.x(settings.best_lr), cy: drawn.at.y(near[1]), r: 8, fill: "none", stroke: style.colour, "stroke-width": 2 }, drawn.plot);
       }
     }
-    for (const [arm, rate] of broken) {
+    for (const [arm, rate] of diverged) {
       const x = drawn.at.x(rate), y = drawn.top + 8, size = 5;
-      make("path", { d: `M${x - size} ${y - size}L${x + size} ${y + size}M${x - size} ${y + size}L${x + size} ${y - size}`, stroke: styleOf(arm).colour, "stroke-width": 2.5, class: "broken" }, drawn.plot);
+      make("path", { d: `M${x - size} ${y - size}L${x + size} ${y + size}M${x - size} ${y + size}L${x + size} ${y - size}`, stroke: styleOf(arm).colour, "stroke-width": 2.5, class: "diverged" }, drawn.plot);
     }
-    readOnMove(drawn, "rate-readout", x => [...lines].filter(([, points]) => points.length).map(([arm, points]) => {
+    addReadout(drawn, "rate-readout", x => [...lines].filter(([, points]) => points.length).map(([arm, points]) => {
       const near = points.reduce((best, point) => Math.abs(Math.log(point[0] / x)) < Math.abs(Math.log(best[0] / x)) ? point : best);
       return [near[1], `${arm} ${near[1].toFixed(4)} at ${short(near[0])}`];
     }), x => `lr ${short(x)}`);
@@ -225,7 +227,7 @@
     for (const prompt of new Set(data.samples.map(sample => sample.prompt))) select.append(new Option(prompt || "(none)", prompt));
     const show = () => {
       list.textContent = "";
-      for (const sample of data.samples.filter(one => one.prompt === select.value)) {
+      for (const sample of data.samples.filter(sample => sample.prompt === select.value)) {
         const card = document.createElement("article"), title = document.createElement("h3"), loss = document.createElement("small");
         const text = document.createElement("p"), start = document.createElement("span");
         card.className = "sample"; start.className = "prompt"; text.tabIndex = 0;

@@ -104,8 +104,8 @@ def _leave(
     after = [] if has_waves else pool.job_ids()
     _submit_driver(manifest, launch, folder, code, after)
     print(
-        f"how far it is: python -m lmlab.status {folder.study}\n"
-        f"the report:    python -m lmlab.report {folder.study}"
+        f"how far it is: python -m lmlab.status {folder.study_folder}\n"
+        f"the report:    python -m lmlab.report {folder.study_folder}"
     )
     return 0
 

@@ -1,0 +1,118 @@
+"""The parts of a report about its runs: curves, losses by learning rate, samples, problems."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from lmlab.study.run_records import RunRecord, Study
+
+
+def finite(value: float | None) -> float | None:
+    """Return ``value``, or None where it is not finite and so has no form in JSON."""
+    return None if value is None or not math.isfinite(value) else value
+
+
+def reported_state(record: RunRecord) -> str:
+    """Return the state of a run; one that waits for a start counts as missing."""
+    return "missing" if record.state in ("queued", "preempted") else record.state
+
+
+def _main_purpose(record: RunRecord) -> str:
+    order = ("judged", "baseline's lr", "search", "run")
+    return next((purpose for purpose in order if purpose in record.purposes), "run")
+
+
+def build_curves(study: Study) -> list[dict[str, Any]]:
+    """Return the learning curve of each run that was evaluated."""
+    return [_curve(record) for record in study.records if record.validation]
+
+
+def _curve(record: RunRecord) -> dict[str, Any]:
+    flops_per_token = 3 * int(record.meta.get("forward_flops_per_token") or 0)
+    rows = record.validation
+    return {
+        "arm": record.job.arm,
+        "seed": record.job.seed,
+        "lr": record.job.lr,
+        "purpose": _main_purpose(record),
+        "status": record.state,
+        "steps": [row["step"] for row in rows],
+        "tokens": [row["tokens"] for row in rows],
+        "seconds": [row["seconds"] for row in rows],
+        "flops": [flops_per_token * row["tokens"] for row in rows],
+        "loss": [finite(row[record.metric]) for row in rows],
+    }
+
+
+def build_rates(study: Study) -> list[dict[str, Any]]:
+    """Return the final loss of each finished run whose learning rate the study chose."""
+    return [
+        {
+            "arm": record.job.arm,
+            "seed": record.job.seed,
+            "lr": record.job.lr,
+            "purpose": _main_purpose(record),
+            "loss": record.outcome.loss,
+            "status": record.state,
+        }
+        for record in study.records
+        if record.job.lr is not None and record.outcome.is_final
+    ]
+
+
+def build_samples(study: Study) -> list[dict[str, Any]]:
+    """Return the texts that the first judged run of each arm generated."""
+    samples, seen = [], set()
+    for record in study.records:
+        if record.job.arm in seen or _main_purpose(record) not in ("judged", "run"):
+            continue
+        texts = re.findall(r"```text\n(.*?)\n```", record.samples, flags=re.DOTALL)
+        if not texts:
+            continue
+        seen.add(record.job.arm)
+        loss = record.outcome.loss
+        prompts = _prompts(study, record, len(texts))
+        for prompt, text in zip(prompts, texts, strict=True):
+            samples.append(
+                {
+                    "arm": record.job.arm, "seed": record.job.seed, "prompt": prompt,
+                    "text": text.removeprefix(prompt), "loss": loss,
+                }
+            )  # fmt: skip
+    return samples
+
+
+def _prompts(study: Study, record: RunRecord, number: int) -> list[str]:
+    """The prompt of each sample; empty ones where the configuration does not name as many."""
+    if study.manifest is None:
+        return [""] * number
+    samples = study.manifest.job_config(record.job)["samples"]
+    prompts = [text for text in samples["prompts"] for _ in range(samples["count"])]
+    return prompts if len(prompts) == number else [""] * number
+
+
+def build_problems(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """Return the runs that are not done, each with its reason and its log."""
+    return [
+        {
+            "arm": record.job.arm,
+            "seed": record.job.seed,
+            "lr": record.job.lr,
+            "status": reported_state(record),
+            "reason": _reason(record),
+            "log": record.log,
+        }
+        for record in records
+        if record.state != "done"
+    ]
+
+
+def _reason(record: RunRecord) -> str:
+    lines = str(record.status.get("reason", "")).strip().splitlines()
+    if lines:
+        return lines[-1]
+    steps = record.status.get("steps")
+    return f"at step {record.status.get('step', 0):,} of {steps:,}" if steps else ""

@@ -1,0 +1,64 @@
+"""How many training tokens the better of two arms saves, read off the learning curves."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Sequence
+
+from lmlab.study.run_records import Study
+from lmlab.study.verdicts import Verdict
+
+
+def token_savings(study: Study, verdict: Verdict) -> str:
+    """State after which fraction of the tokens the better arm reaches the other's final loss.
+
+    The mean validation curves are interpolated linearly between evaluations, never extrapolated. In
+    the middle of its schedule a run has a higher loss than a run whose schedule ends there, so the
+    savings are underestimated rather than overestimated.
+
+    Returns:
+        One sentence; empty unless the verdict is better or worse and the better curve reaches the
+        loss.
+    """
+    manifest = study.manifest
+    assert manifest is not None and manifest.comparison is not None
+    if verdict.label not in ("better", "worse"):
+        return ""
+    baseline = str(manifest.comparison.baseline)
+    arm_curve = mean_curve(study, verdict.arm, verdict.lr)
+    baseline_curve = mean_curve(study, baseline, verdict.baseline_lr)
+    if not arm_curve or not baseline_curve:
+        return ""
+    leader, other = verdict.arm, baseline
+    leader_curve, other_curve = arm_curve, baseline_curve
+    if verdict.label == "worse":
+        leader, other = other, leader
+        leader_curve, other_curve = other_curve, leader_curve
+    fraction = fraction_to_reach(leader_curve, other_curve[-1][1])
+    if fraction is None:
+        return ""
+    return f"{leader} reaches {other}'s final loss after {fraction:.0%} of the tokens"
+
+
+def mean_curve(study: Study, arm: str, lr: float | None) -> list[tuple[float, float]]:
+    """Return (tokens, mean validation loss) where all judging runs of an arm were evaluated."""
+    curves = [
+        {row["tokens"]: row[record.metric] for row in record.validation}
+        for record in study.records
+        if record.job.arm == arm and record.job.lr == lr and record.state == "done"
+        and set(record.purposes) & {"judged", "baseline's lr"}
+    ]  # fmt: skip
+    if not curves:
+        return []
+    shared = sorted(set.intersection(*(set(curve) for curve in curves)))
+    return [(tokens, statistics.fmean(curve[tokens] for curve in curves)) for tokens in shared]
+
+
+def fraction_to_reach(curve: Sequence[tuple[float, float]], loss: float) -> float | None:
+    """Return the fraction of its tokens after which a curve first has ``loss``; None if never."""
+    for (before, high), (after, low) in itertools.pairwise(curve):
+        if high > loss >= low:
+            tokens = before + (after - before) * (high - loss) / (high - low)
+            return tokens / curve[-1][0]
+    return None
