@@ -283,6 +283,6 @@ def test_a_study_may_compare_bits_per_byte(finished: Path, tmp_path: Path) -> No
 def test_an_unknown_metric_is_refused(manifest: Manifest) -> None:
     assert manifest.comparison is not None
     with pytest.raises(
-        ConfigError, match=r"design\.metric=bits: accepted is loss or bits_per_byte"
+        ConfigError, match=r"design\.metric=bits: expected one of loss, bits_per_byte"
     ):
         dataclasses.replace(manifest.comparison, metric="bits")
