@@ -18,8 +18,7 @@ from pathlib import Path
 import tiktoken
 from tokenizers import Tokenizer as HfTokenizer
 
-from lmlab.tokenizer import Tokenizer, train_bpe
-from lmlab.tokenizer.formats import convert
+from lmlab.tokenizer import Tokenizer, convert, train_bpe
 from lmlab.tokenizer.formats.tiktoken import to_tiktoken
 
 _PIECE = 1 << 20  # characters at a time: Hugging Face's library takes much memory for a text
@@ -43,14 +42,14 @@ def main() -> int:
 
 def _readers(tokenizer: Tokenizer, folder: Path) -> dict[str, Callable[[str], list[int]]]:
     readers: dict[str, Callable[[str], list[int]]] = {"lmlab": tokenizer.encode}
-    for form in convert.FORMS:
+    for form in convert.FORMATS:
         convert.write(tokenizer, folder / form, form)
         again = convert.read(folder / form)
         same = "the same" if again.hash == tokenizer.hash else "DIFFERENT"
         print(f"written as {form} and read back: {same}")
     theirs = HfTokenizer.from_file(str(folder / "hf" / "tokenizer.json"))
     readers["tokenizers"] = lambda text: theirs.encode(text, add_special_tokens=False).ids
-    ranks = tiktoken.Encoding(**to_tiktoken(tokenizer))
+    ranks = tiktoken.Encoding(**to_tiktoken(tokenizer.vocabulary))
     readers["tiktoken"] = lambda text: ranks.encode(text, allowed_special="all")
     return readers
 

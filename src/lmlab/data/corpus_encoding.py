@@ -61,7 +61,7 @@ def encode_to(
     total = sum(text.stat().st_size for text in paths)
     try:
         with translate_write_errors(path):
-            tables = tokenizer.tables(total)
+            tables = tokenizer.encoder.tables(total)
             if tables is None:
                 journal.remove()
                 counts = _encode_in_python(partial, paths, tokenizer, total)

@@ -68,7 +68,7 @@ def parse(argv: list[str]) -> Options:
 def export(options: Options) -> None:
     """Write what is asked for, and print where it is."""
     if options.tokenizer is not None:
-        from lmlab.tokenizer.formats.convert import read, write
+        from lmlab.tokenizer.convert import read, write
 
         tokenizer = read(Path(options.tokenizer))
         for path in write(tokenizer, Path(options.to), options.format):

@@ -28,7 +28,7 @@ from lmlab.storage.io import (
 )
 from lmlab.study.learning_curve import draw_learning_curve
 from lmlab.tokenizer import Tokenizer, serialization
-from lmlab.tokenizer.formats.convert import write as write_tokenizer
+from lmlab.tokenizer.convert import write as write_tokenizer
 from lmlab.tokenizer.tokenizer import END_OF_TEXT
 from lmlab.training.checkpoint import find_weights, read_record
 

@@ -1,4 +1,4 @@
-"""Encoding text in memory by the kernels: one text, a stream of strings, many documents."""
+"""Encoding text in memory by kernels: one text, a stream of strings, many documents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _SLICE_CHARACTERS = 1 << 13
 _WINDOW_CHARACTERS = 1 << 12
 _STREAM_CHARACTERS = 1 << 16
 _BATCH_CHARACTERS = 1 << 20
-_LIST_LENGTH = 1 << 14
+_CONVERTED_AT_ONCE = 1 << 14  # ids of a text
+_CHUNK_IDS = 1 << 12  # of a stream: Python integers take ten times the memory of an array
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _T = TypeVar("_T")
@@ -29,10 +30,10 @@ _R = TypeVar("_R")
 
 
 class FastEncoder:
-    """What :class:`~lmlab.tokenizer.tokenizer.Tokenizer` does in Python, by kernels.
+    """An :class:`~lmlab.tokenizer.encoder.Encoder` by kernels.
 
     Args:
-        tables: of the tokenizer.
+        tables: the tokenizer's.
     """
 
     def __init__(self, tables: Tables) -> None:
@@ -41,41 +42,41 @@ class FastEncoder:
 
     @contextlib.contextmanager
     def _worker(self) -> Iterator[Worker]:
-        """Buffers that no other thread uses meanwhile."""
+        """A worker that no other thread uses at the same time."""
         worker = self._idle.pop() if self._idle else Worker(self.tables)
         try:
             yield worker
         finally:
             self._idle.append(worker)
 
-    def encode(self, text: str) -> Array:
-        """The ids of a text, a long one in as many threads as there are processors."""
+    def encode_array(self, text: str) -> Array:
+        """See :class:`~lmlab.tokenizer.encoder.Encoder`; a long text uses every usable core."""
         if len(text) > _BLOCK_CHARACTERS:
             return self._encode_long(text, usable_cores())
         data = to_utf8(text)
         with self._worker() as worker:
             return worker.encode(*_padded([data])).ids.copy()
 
-    def encode_as_list(self, text: str) -> list[int]:
-        """The ids of a text, each id's places in the list being one and the same object.
+    def encode(self, text: str) -> list[int]:
+        """See :class:`~lmlab.tokenizer.encoder.Encoder`; equal ids are one and the same object.
 
-        Making an object for each token would take more time than encoding, and most memory.
+        An object per token would take more time than encoding, and most of the memory.
         """
-        ids = self.encode(text)
+        ids = self.encode_array(text)
         if len(ids) < self.tables.vocab_size:
             return ids.tolist()
         found: list[int] = []
-        for start in range(0, len(ids), _LIST_LENGTH):
-            found += self._integers[ids[start : start + _LIST_LENGTH]].tolist()
+        for start in range(0, len(ids), _CONVERTED_AT_ONCE):
+            found += self._integers[ids[start : start + _CONVERTED_AT_ONCE]].tolist()
         return found
 
     @functools.cached_property
     def _integers(self) -> Array:
-        """Python's integers for the ids."""
+        """A Python integer for each id, (V,)."""
         return np.arange(self.tables.vocab_size).astype(object)
 
     def _encode_long(self, text: str, threads: int) -> Array:
-        """By parts, into one result that is made before: fresh memory costs more than encoding."""
+        """Encode parts into one preallocated result: fresh memory costs more than encoding."""
         out = np.empty(len(text) // 2, dtype=self.tables.dtype)
         count = 0
         with ThreadPoolExecutor(threads) as pool:
@@ -89,16 +90,16 @@ class FastEncoder:
 
     def _encode_span(self, span: tuple[str, int, int]) -> Array:
         text, start, end = span
-        # Small slices, for most of them are ASCII throughout, which is quicker.
+        # Small slices: most of them are pure ASCII, which is faster to convert.
         slices = range(start, end, _SLICE_CHARACTERS)
         data = [to_utf8(text[first : min(first + _SLICE_CHARACTERS, end)]) for first in slices]
         padded = np.frombuffer(b"".join([*data, bytes(PADDING)]), dtype=np.uint8)
         out = np.empty(len(padded) + OUT_SLACK, dtype=self.tables.dtype)
         with self._worker() as worker:
-            return worker.encode(padded, _whole(len(padded) - PADDING), out).ids
+            return worker.encode(padded, _single(len(padded) - PADDING), out).ids
 
     def _spans(self, text: str) -> Iterator[tuple[str, int, int]]:
-        """Parts of a text that can be encoded on their own: it, and where they begin and end."""
+        """Yield the text with start and end of each part that can be encoded independently."""
         start = 0
         while start < len(text):
             end = self._span_end(text, start)
@@ -113,48 +114,56 @@ class FastEncoder:
                 first = max(start, end - window)
                 data = to_utf8(text[first:end])
                 buffer = np.frombuffer(data + bytes(PADDING), dtype=np.uint8)
-                place = self.tables.cut(buffer, len(data))
+                position = self.tables.cut(buffer, len(data))
                 # A special token may begin before the window, but none is as long as half of it.
-                if place > (len(data) // 2 if first > start else 0):
-                    return first + len(data[:place].decode("utf-8"))
+                if position > (len(data) // 2 if first > start else 0):
+                    return first + len(data[:position].decode("utf-8"))
                 window *= 8
             size *= 2
         return len(text)
 
-    def chunks(self, strings: Iterable[str], block: int = _STREAM_CHARACTERS) -> Iterator[Array]:
-        """The ids of the concatenated strings, about ``block`` bytes of text at a time."""
+    def encode_chunks(self, strings: Iterable[str]) -> Iterator[list[int]]:
+        """See :class:`~lmlab.tokenizer.encoder.Encoder`."""
+        for ids in self.encode_blocks(strings):
+            for start in range(0, len(ids), _CHUNK_IDS):
+                yield ids[start : start + _CHUNK_IDS].tolist()
+
+    def encode_blocks(
+        self, strings: Iterable[str], block: int = _STREAM_CHARACTERS
+    ) -> Iterator[Array]:
+        """Yield the ids of the concatenated strings, about ``block`` bytes of text at a time."""
         with self._worker() as worker:
-            for buffer, size in self._parts(strings, block):
-                ids = worker.encode(buffer, _whole(size)).ids
+            for buffer, size in self._blocks(strings, block):
+                ids = worker.encode(buffer, _single(size)).ids
                 if len(ids):
                     yield ids.copy()
 
-    def _parts(self, strings: Iterable[str], block: int) -> Iterator[tuple[Array, int]]:
-        """Text that can be encoded on its own, at the beginning of a buffer that is used again."""
+    def _blocks(self, strings: Iterable[str], block: int) -> Iterator[tuple[Array, int]]:
+        """Yield a reused buffer and the size of the text at its start that can be encoded alone."""
         buffer = np.empty(4 * block + PADDING, dtype=np.uint8)
-        held, enough = 0, block
+        filled, threshold = 0, block
         for string in strings:
             for first in range(0, len(string), block):
                 data = np.frombuffer(to_utf8(string[first : first + block]), dtype=np.uint8)
-                if held + len(data) + PADDING > len(buffer):
-                    larger = np.empty(2 * (held + len(data)) + PADDING, dtype=np.uint8)
-                    larger[:held] = buffer[:held]
+                if filled + len(data) + PADDING > len(buffer):
+                    larger = np.empty(2 * (filled + len(data)) + PADDING, dtype=np.uint8)
+                    larger[:filled] = buffer[:filled]
                     buffer = larger
-                buffer[held : held + len(data)] = data
-                held += len(data)
-                if held < enough:
+                buffer[filled : filled + len(data)] = data
+                filled += len(data)
+                if filled < threshold:
                     continue
-                size = self.tables.cut(buffer, held)
+                size = self.tables.cut(buffer, filled)
                 if size > 0:
                     yield buffer, size
-                    buffer[: held - size] = buffer[size:held]
-                    held -= size
-                # What cannot be cut is looked at again only when it has doubled.
-                enough = max(block, 2 * held)
-        yield buffer, held
+                    buffer[: filled - size] = buffer[size:filled]
+                    filled -= size
+                # Try again only when text that cannot be cut has doubled.
+                threshold = max(block, 2 * filled)
+        yield buffer, filled
 
-    def many(self, documents: Iterable[str], threads: int) -> Iterator[Array]:
-        """The ids of each document, in order; a few batches of documents are on their way."""
+    def encode_many(self, documents: Iterable[str], threads: int) -> Iterator[Array]:
+        """See :class:`~lmlab.tokenizer.encoder.Encoder`; encodes a few batches ahead."""
         with ThreadPoolExecutor(threads) as pool:
             for batch in _ahead(pool, self._encode_batch, _batches(documents), threads):
                 yield from batch
@@ -168,7 +177,7 @@ class FastEncoder:
 def _ahead(
     pool: ThreadPoolExecutor, work: Callable[[_T], _R], items: Iterable[_T], threads: int
 ) -> Iterator[_R]:
-    """The results of ``work`` in order, with no more than a few items on their way."""
+    """Yield the results of ``work`` in order, working on a few items ahead."""
     waiting: deque[Future[_R]] = deque()
     for item in items:
         waiting.append(pool.submit(work, item))
@@ -178,13 +187,13 @@ def _ahead(
         yield waiting.popleft().result()
 
 
-def _whole(size: int) -> Array:
-    """One text of ``size`` bytes, as a worker takes it."""
+def _single(size: int) -> Array:
+    """The ``starts`` of a single text of ``size`` bytes; see :meth:`Worker.encode`."""
     return np.array([0, size], dtype=np.int64)
 
 
 def _padded(texts: Sequence[bytes]) -> tuple[Array, Array]:
-    """Texts one behind the other, and where each begins, with the end of the last."""
+    """The concatenated texts with padding, and their ``starts``; see :meth:`Worker.encode`."""
     starts = np.zeros(len(texts) + 1, dtype=np.int64)
     np.cumsum([len(text) for text in texts], out=starts[1:])
     return np.frombuffer(b"".join([*texts, bytes(PADDING)]), dtype=np.uint8), starts

@@ -1,7 +1,7 @@
-"""Large tokenizers as they were found when they were first read, in this user's cache folder.
+"""Cache of parsed and checked tokenizers in the user's cache folder.
 
-Reading and checking GPT-2's two files takes a tenth of a second; what is kept here takes
-milliseconds. A file is found by the hash of what was read.
+Parsing and checking GPT-2's two files takes a tenth of a second; reading the cached result takes
+milliseconds. Entries are keyed by the hash of the files' contents.
 """
 
 from __future__ import annotations
@@ -16,26 +16,28 @@ from typing import Any, NamedTuple
 
 from lmlab.errors import DiskError
 from lmlab.storage import user_cache
+from lmlab.tokenizer.serialization import content_hash
+from lmlab.tokenizer.vocabulary import BPEVocabulary, VocabularyIds
 
-# Raised when reading a tokenizer finds something else in the same files.
+# Increase when parsing finds something else in the same files.
 _VERSION = 1
 _KIND = "tokenizers"
-_WORTH_KEEPING = 4096  # entries; fewer are read as quickly from their own file
-_MOST_KEPT = 64
+_WORTH_KEEPING = 4096  # entries and bytes; less is read as quickly from the files themselves
+_MAX_ENTRIES = 64
 
 
-class Checked(NamedTuple):
-    """A tokenizer whose parts hold together.
+class ParsedVocabulary(NamedTuple):
+    """A checked vocabulary in compact form, with its hash.
 
     Attributes:
-        hash: of everything that the behaviour depends on.
+        hash: of everything that the tokenizer's behaviour depends on.
         pattern: regular expression of the pre-tokens.
         special_tokens: in the order in which they were given.
         special_ids: id of each special token.
         byte_ids: id of each byte.
-        lengths: bytes of each id's entry.
+        lengths: number of bytes of each id's entry.
         merge_ids: left, right and resulting id of each merge, by rank.
-        entries: the bytes of all ids one behind the other.
+        entries: the bytes of all ids, concatenated.
     """
 
     hash: str
@@ -47,42 +49,67 @@ class Checked(NamedTuple):
     merge_ids: array[int]
     entries: bytes
 
-    def vocab(self) -> dict[int, bytes]:
-        """Bytes of each id."""
+    @property
+    def ids(self) -> VocabularyIds:
+        """What encoding needs."""
+        return VocabularyIds(
+            self.pattern, self.special_ids, self.byte_ids, self.merge_ids, self.lengths
+        )
+
+    def vocabulary(self) -> BPEVocabulary:
+        """The vocabulary as byte strings."""
         ends = itertools.accumulate(self.lengths)
-        places = zip(ends, self.lengths, strict=True)
-        return {index: self.entries[end - size : end] for index, (end, size) in enumerate(places)}
+        spans = enumerate(zip(ends, self.lengths, strict=True))
+        vocab = {index: self.entries[end - size : end] for index, (end, size) in spans}
+        lefts, rights = (map(vocab.__getitem__, self.merge_ids[part::3]) for part in (0, 1))
+        return BPEVocabulary.unchecked(
+            self.ids,
+            vocab=vocab,
+            merges=list(zip(lefts, rights, strict=True)),
+            special_tokens=self.special_tokens,
+        )
 
 
-def read(contents: Mapping[str, bytes]) -> Checked | None:
-    """What was kept of a tokenizer.
+def read(contents: Mapping[str, bytes]) -> ParsedVocabulary | None:
+    """The cached result of parsing these files; None where there is none.
 
     Args:
-        contents: the files that it is saved in, by their names.
+        contents: the tokenizer's files by name.
     """
     if sum(map(len, contents.values())) < _WORTH_KEEPING:
         return None
-    found = user_cache.read(_KIND, _name(contents))
-    if found is None:
+    cached = user_cache.read(_KIND, _name(contents))
+    if cached is None:
         return None
-    header, data = found
+    header, data = cached
     lengths, merge_ids = array("I"), array("i")
     ends = header.pop("ends")
     lengths.frombytes(data[: ends[0]])
     merge_ids.frombytes(data[ends[0] : ends[1]])
-    return Checked(**header, lengths=lengths, merge_ids=merge_ids, entries=data[ends[1] :])
+    return ParsedVocabulary(**header, lengths=lengths, merge_ids=merge_ids, entries=data[ends[1] :])
 
 
-def keep(contents: Mapping[str, bytes], checked: Checked) -> None:
-    """Keep what was found in these files, where that saves time and the disk takes it."""
-    if len(checked.lengths) < _WORTH_KEEPING:
+def keep(contents: Mapping[str, bytes], vocabulary: BPEVocabulary) -> None:
+    """Cache the result of parsing these files where that saves time and the disk allows it.
+
+    A vocabulary with repeated merges is not cached: its ids do not include the repetitions.
+    """
+    ids = vocabulary.ids
+    if len(ids.lengths) < _WORTH_KEEPING or len(ids.merge_ids) < 3 * len(vocabulary.merges):
         return
-    header: dict[str, Any] = checked._asdict()
-    parts = [header.pop(name) for name in ("lengths", "merge_ids", "entries")]
+    entries = b"".join(vocabulary.vocab.values())
+    parts = (ids.lengths, ids.merge_ids, entries)
     data = [bytes(memoryview(part).cast("B")) for part in parts]
-    header["ends"] = [len(data[0]), len(data[0]) + len(data[1])]
+    header: dict[str, Any] = {
+        "hash": content_hash(vocabulary),
+        "pattern": vocabulary.pattern,
+        "special_tokens": vocabulary.special_tokens,
+        "special_ids": ids.special_ids,
+        "byte_ids": ids.byte_ids,
+        "ends": [len(data[0]), len(data[0]) + len(data[1])],
+    }
     with contextlib.suppress(DiskError):
-        user_cache.keep(_KIND, _name(contents), header, b"".join(data), _MOST_KEPT)
+        user_cache.keep(_KIND, _name(contents), header, b"".join(data), _MAX_ENTRIES)
 
 
 def _name(contents: Mapping[str, bytes]) -> str:

@@ -9,7 +9,7 @@ import itertools
 _SHORT = 48
 
 
-def merge_pieces(ids: list[int], merges: dict[tuple[int, int], tuple[int, int]]) -> list[int]:
+def merge_pretoken(ids: list[int], merges: dict[tuple[int, int], tuple[int, int]]) -> list[int]:
     """Merge neighbours, lowest rank first and leftmost among equals, until none can be merged.
 
     Sennrich et al. 2016, section 3.2.

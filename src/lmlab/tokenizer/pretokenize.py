@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Any
 
 import regex
 
@@ -12,6 +13,14 @@ from lmlab.tokenizer.kernels.kinds import KINDS
 from lmlab.tokenizer.unicode_classes import stand_ins
 
 _BLOCK = 1 << 16
+
+
+def compile_pattern(pattern: str) -> Any:
+    """Compile a pattern of pre-tokens. Raises :class:`DataError` where it is not valid."""
+    try:
+        return regex.compile(pattern)
+    except regex.error as error:
+        raise DataError(f"pattern={pattern!r}: expected a regular expression ({error})") from error
 
 
 class PreTokenizer:
@@ -29,10 +38,7 @@ class PreTokenizer:
     """
 
     def __init__(self, pattern: str, special_tokens: Sequence[str]) -> None:
-        try:
-            self._pattern = regex.compile(pattern)
-        except regex.error as error:
-            raise DataError(f"pattern={pattern!r} is no regular expression: {error}") from error
+        self._pattern = compile_pattern(pattern)
         self._cut = self._cut_as_frozen if pattern in KINDS else self._isolate
         longest_first = sorted(special_tokens, key=len, reverse=True)
         self._special = (

@@ -28,7 +28,7 @@ _STAND_INS = {
 }
 
 
-def spell_out(pattern: str) -> str:
+def spell_out_classes(pattern: str) -> str:
     """Replace ``\\p{...}`` in a pattern by the characters for which it stands."""
     spelled, inside = [], False
     for item in _ITEM.findall(pattern):
@@ -40,8 +40,8 @@ def spell_out(pattern: str) -> str:
     return "".join(spelled)
 
 
-def name_again(pattern: str) -> str:
-    """Undo :func:`spell_out` for letters and numbers, where they are spelled as here."""
+def name_classes(pattern: str) -> str:
+    """Undo :func:`spell_out_classes` for letters and numbers, where they are spelled as here."""
     for name in _SPELLED:
         item = f"\\p{{{name}}}"
         spelled = _ranges(item)

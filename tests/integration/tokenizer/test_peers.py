@@ -67,7 +67,7 @@ def plain() -> Tokenizer:
 
 
 def kernels_of(tokenizer: Tokenizer) -> FastEncoder:
-    found = tokenizer.fast(1 << 30)
+    found = tokenizer.encoder.fast(1 << 30)
     assert found is not None
     return found
 
@@ -103,28 +103,32 @@ def every_code_point(template: str, step: int = 1) -> str:
 @pytest.mark.parametrize("template", ["a{}b", "1{}\n", "  {}'s"])
 def test_every_code_point_as_tiktoken(template: str) -> None:
     text = every_code_point(template)
-    assert kernels_of(plain()).encode(text).tolist() == tiktoken_of(plain()).encode_ordinary(text)
+    assert kernels_of(plain()).encode_array(text).tolist() == tiktoken_of(plain()).encode_ordinary(
+        text
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("template", ["a{}b", " {} "])
 def test_code_points_as_hugging_face(template: str) -> None:
     text = every_code_point(template, step=7)
-    assert kernels_of(plain()).encode(text).tolist() == hugging_face_of(plain()).encode(text).ids
+    assert (
+        kernels_of(plain()).encode_array(text).tolist() == hugging_face_of(plain()).encode(text).ids
+    )
 
 
 @pytest.mark.parametrize("text", ADVERSARIAL, ids=lambda text: ascii(text[:12]))
 def test_adversarial_text_as_both(text: str) -> None:
-    found = kernels_of(plain()).encode(text).tolist()
+    found = kernels_of(plain()).encode_array(text).tolist()
     assert found == tiktoken_of(plain()).encode_ordinary(text)
     assert found == hugging_face_of(plain()).encode(text).ids
-    assert found == plain().encode_slowly(text)
+    assert found == plain().encoder.reference.encode(text)
 
 
 @pytest.mark.parametrize("text", SPECIAL)
 def test_special_tokens_as_tiktoken(text: str) -> None:
     one = Tokenizer(plain().vocab, plain().merges, [END])
-    found = kernels_of(one).encode(text).tolist()
+    found = kernels_of(one).encode_array(text).tolist()
     assert found == tiktoken_of(one).encode(text, allowed_special="all")
 
 
@@ -138,14 +142,14 @@ def test_special_tokens_within_one_another_are_leftmost_longest(text: str) -> No
     while rest:
         fitting = [token for token in (PAIR, END, PREFIX) if rest.startswith(token)]
         if fitting:
-            expected += [*plain().encode_slowly(pending), ids[fitting[0].encode()]]
+            expected += [*plain().encoder.reference.encode(pending), ids[fitting[0].encode()]]
             rest, pending = rest[len(fitting[0]) :], ""
         else:
             pending, rest = pending + rest[0], rest[1:]
-    expected += plain().encode_slowly(pending)
+    expected += plain().encoder.reference.encode(pending)
     quick = kernels_of(nested)
-    assert quick.encode(text).tolist() == expected
+    assert quick.encode_array(text).tolist() == expected
     for cut in range(len(text) + 1):
         parts = [text[:cut], text[cut:]]
-        found = [index for ids in quick.chunks(parts, block=1) for index in ids.tolist()]
+        found = [index for ids in quick.encode_blocks(parts, block=1) for index in ids.tolist()]
         assert found == expected

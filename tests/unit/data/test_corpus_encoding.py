@@ -20,16 +20,17 @@ from lmlab.data.corpus_encoding import encode_to
 from lmlab.data.token_file import TokenFile, encode_corpus, write_token_file
 from lmlab.errors import DataError, DiskError
 from lmlab.tokenizer import Tokenizer, file_encoding
+from lmlab.tokenizer.adaptive_encoder import AdaptiveEncoder
 
 END = "<|endoftext|>"
 ENCODE = """
 import os, sys, time
 from pathlib import Path
-from lmlab.data import encoding
+from lmlab.data import corpus_encoding
 from lmlab.data.token_file import encode_corpus
 from lmlab.tokenizer import Tokenizer, file_encoding
 
-encoding._JOURNAL_SECONDS = 0.0  # after every part
+corpus_encoding._JOURNAL_SECONDS = 0.0  # after every part
 plain = file_encoding.encode_files
 
 def slowly(*arguments, advance, **knobs):
@@ -41,7 +42,7 @@ def slowly(*arguments, advance, **knobs):
 
 file_encoding.encode_files = slowly
 tokenizer = Tokenizer.load(sys.argv[1])
-tokenizer.fast(1 << 30)
+tokenizer.encoder.fast(1 << 30)
 texts = [Path(sys.argv[1]) / name for name in ("first.txt", "second.txt")]
 encode_corpus(texts, tokenizer, Path(sys.argv[2]), name="train", text_hash="h")
 print("done", flush=True)
@@ -79,7 +80,7 @@ def test_killed_at_any_moment_the_next_call_makes_the_same_file(
     whole = encode_corpus(texts, tokenizer, tmp_path / "whole", name="train", text_hash="h")
     expected = []
     for text in texts:
-        expected += tokenizer.encode_slowly(text.read_bytes().decode("utf-8"))
+        expected += tokenizer.encoder.reference.encode(text.read_bytes().decode("utf-8"))
     assert whole.tokens.tolist() == expected
     went_on = 0
     for moment in range(10):
@@ -133,7 +134,7 @@ def test_the_journal_never_runs_ahead_of_the_disk(
         lambda journal, place: events.append(("kept", place.num_tokens)),
     )
     tokenizer = Tokenizer.load(folder)
-    tokenizer.fast(1 << 30)
+    tokenizer.encoder.fast(1 << 30)
     encode_to(tmp_path / "x.bin", [folder / "first.txt"], tokenizer, "h")
     safe = kept = 0
     for event, place in events:
@@ -164,7 +165,7 @@ def half_done(folder: Path, out: Path) -> tuple[Path, Path]:
 @pytest.mark.parametrize("damage", ["journal", "other text", "short", "longer"])
 def test_a_journal_in_doubt_is_not_believed(folder: Path, tmp_path: Path, damage: str) -> None:
     tokenizer = Tokenizer.load(folder)
-    tokenizer.fast(1 << 30)
+    tokenizer.encoder.fast(1 << 30)
     texts = [folder / "first.txt", folder / "second.txt"]
     expected = tmp_path / "expected.bin"
     encode_to(expected, texts, tokenizer, "h")
@@ -187,7 +188,7 @@ def test_a_journal_does_not_speak_for_another_jobs_ids(
 ) -> None:
     """One job is killed, another one begun at the same place and killed, then the first again."""
     tokenizer = Tokenizer.load(folder)
-    tokenizer.fast(1 << 30)
+    tokenizer.encoder.fast(1 << 30)
     texts = [folder / "first.txt", folder / "second.txt"]
     encode_to(tmp_path / "expected.bin", texts, tokenizer, "h")
     partial, _ = half_done(folder, tmp_path / "cache" / "x")
@@ -234,7 +235,7 @@ def test_an_interruption_leaves_what_can_be_gone_on_with(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokenizer = Tokenizer.load(folder)
-    tokenizer.fast(1 << 30)
+    tokenizer.encoder.fast(1 << 30)
 
     def interrupt(*arguments: object, **knobs: object) -> None:
         raise KeyboardInterrupt
@@ -250,9 +251,9 @@ def test_the_python_path_writes_the_same_file(
 ) -> None:
     texts = [folder / "first.txt", folder / "second.txt"]
     quick = Tokenizer.load(folder)
-    assert quick.fast(1 << 30) is not None
+    assert quick.encoder.fast(1 << 30) is not None
     counts = encode_to(tmp_path / "quick.bin", texts, quick, "h")
-    monkeypatch.setattr(Tokenizer, "tables", lambda *arguments: None)
+    monkeypatch.setattr(AdaptiveEncoder, "tables", lambda *arguments: None)
     monkeypatch.setattr(corpus_encoding, "_encode_by_kernels", None)
     slow = Tokenizer.load(folder)
     assert encode_to(tmp_path / "slow.bin", texts, slow, "h") == counts

@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmlab.errors import DataError
-from lmlab.tokenizer import Tokenizer, fast_encoder, kernel_encoder, pretokenize, tokenizer
+from lmlab.tokenizer import Tokenizer, adaptive_encoder, fast_encoder, kernel_encoder, pretokenize
 from lmlab.tokenizer.fast_encoder import FastEncoder
 from lmlab.tokenizer.kernels import kinds, layout
+from lmlab.tokenizer.vocabulary import VocabularyIds
 
 END, PAIR, LONG = "<|endoftext|>", "<|endoftext|><|endoftext|>", "<|end of text|> a b"
 WORDS = [
@@ -51,7 +52,7 @@ def trained(pattern: str = kinds.GPT2_PATTERN, extra: int = 0) -> Tokenizer:
 
 
 def fast_of(slow: Tokenizer) -> FastEncoder:
-    found = slow.fast(1 << 30)
+    found = slow.encoder.fast(1 << 30)
     assert found is not None
     return found
 
@@ -66,8 +67,8 @@ def test_the_kernels_give_the_ids_of_the_python_path(pattern: str, extra: int) -
     @settings(max_examples=400, deadline=None)
     @given(texts)
     def check(text: str) -> None:
-        found = quick.encode(text)
-        assert found.tolist() == slow.encode_slowly(text)
+        found = quick.encode_array(text)
+        assert found.tolist() == slow.encoder.reference.encode(text)
         assert found.dtype == slow.dtype
         assert slow.decode(found.tolist()) == text
 
@@ -102,18 +103,11 @@ def test_words_that_differ_in_one_place_are_told_apart() -> None:
             for letter in "bcd"
         ]
         text = ".".join(words + words)
-        assert fast_of(slow).encode(text).tolist() == slow.encode_slowly(text)
+        assert fast_of(slow).encode_array(text).tolist() == slow.encoder.reference.encode(text)
 
 
 def tables_with_lines(slow: Tokenizer, lines: int) -> kernel_encoder.Tables:
-    tables = kernel_encoder.make_tables(
-        pattern=slow.pattern,
-        vocab_size=slow.vocab_size,
-        byte_ids=slow.byte_ids,
-        merge_ids=slow._merge_ids,
-        special_ids=slow._special_ids,
-        lines=lines,
-    )
+    tables = kernel_encoder.make_tables(slow.ids, lines=lines)
     assert tables is not None
     return tables
 
@@ -131,7 +125,7 @@ def test_small_tables_that_forget_change_nothing() -> None:
     for _ in range(100):
         text = "".join(chance.choices(WORDS, k=50))
         found = encoded(worker, text)
-        assert found.ids.tolist() == slow.encode_slowly(text)
+        assert found.ids.tolist() == slow.encoder.reference.encode(text)
         specials = sum(
             len(slow.vocab[index]) for index in found.ids.tolist() if index >= len(slow.vocab) - 3
         )
@@ -151,7 +145,7 @@ def test_entries_torn_between_threads_are_never_believed(extra: int) -> None:
     words += [f"{number}"[:3] for number in range(100, 140)]
     for _ in range(300):
         text = ".".join(chance.choices(words, k=60))
-        assert encoded(worker, text).ids.tolist() == slow.encode_slowly(text)
+        assert encoded(worker, text).ids.tolist() == slow.encoder.reference.encode(text)
         numbers = tables.words.view.cast("Q")
         entries = np.array(numbers).reshape(2 * lines, 4)
         used = np.flatnonzero(entries[:, 1])
@@ -167,7 +161,7 @@ def test_threads_that_share_a_small_table_agree_with_python() -> None:
     tables = tables_with_lines(slow, 2)
     chance = random.Random(6)
     texts = ["".join(chance.choices(WORDS, k=3000)) for _ in range(4)]
-    expected = [slow.encode_slowly(text) for text in texts]
+    expected = [slow.encoder.reference.encode(text) for text in texts]
 
     def work(place: int) -> bool:
         worker = kernel_encoder.Worker(tables)
@@ -178,12 +172,16 @@ def test_threads_that_share_a_small_table_agree_with_python() -> None:
         assert all(pool.map(work, range(4)))
 
 
+def ids_of(vocab_size: int, merge_ids: array[int]) -> VocabularyIds:
+    lengths = array("I", bytes(4 * vocab_size))
+    return VocabularyIds(kinds.GPT2_PATTERN, {}, list(range(256)), merge_ids, lengths)
+
+
 def test_ids_that_no_slot_holds_are_left_to_python() -> None:
     most = layout.MOST_IDS
-    parts = {"pattern": kinds.GPT2_PATTERN, "byte_ids": range(256), "special_ids": {}}
-    parts["merge_ids"] = array("i", [97, 98, most - 1])
-    assert kernel_encoder.make_tables(vocab_size=most + 1, **parts) is None
-    tables = kernel_encoder.make_tables(vocab_size=most, **parts)
+    merge_ids = array("i", [97, 98, most - 1])
+    assert kernel_encoder.make_tables(ids_of(most + 1, merge_ids)) is None
+    tables = kernel_encoder.make_tables(ids_of(most, merge_ids))
     assert tables is not None
     slots = 8 * (tables.pair_mask + 1)
     for place in range(slots, slots + slots // 16):  # the filter: look at the slots of every pair
@@ -195,10 +193,9 @@ def test_ids_that_no_slot_holds_are_left_to_python() -> None:
 
 def test_ranks_that_no_slot_holds_are_left_to_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "MOST_MERGES", 1)
-    parts = {"pattern": kinds.GPT2_PATTERN, "byte_ids": range(256), "special_ids": {}}
     for count, known in ((1, True), (2, False)):
         merge_ids = array("i", [97, 98, 256, 98, 99, 257][: 3 * count])
-        tables = kernel_encoder.make_tables(vocab_size=258, merge_ids=merge_ids, **parts)
+        tables = kernel_encoder.make_tables(ids_of(258, merge_ids))
         assert (tables is not None) == known
 
 
@@ -209,8 +206,8 @@ def test_a_stream_cut_anywhere_equals_the_whole(
 ) -> None:
     cuts = sorted(chance.randint(0, len(text)) for _ in range(chance.randint(0, 12)))
     parts = [text[a:b] for a, b in itertools.pairwise([0, *cuts, len(text)])]
-    found = fast_of(trained()).chunks(parts, block)
-    assert list(itertools.chain(*found)) == trained().encode_slowly(text)
+    found = fast_of(trained()).encode_blocks(parts, block)
+    assert list(itertools.chain(*found)) == trained().encoder.reference.encode(text)
 
 
 STREAM = """
@@ -220,13 +217,13 @@ slow = Tokenizer.load(sys.argv[1])
 chance = random.Random(8)
 words = ["".join(chance.choices("abehilt", k=chance.randint(1, 9))) for _ in range(1500)]
 line = " ".join(chance.choices(words, k=2000)) + "<|endoftext|>"
-slow.encode_slowly("a")  # regex and the tables are the tokenizer's, not the stream's
+slow.encoder.reference.encode("a")  # regex and the tables are the tokenizer's, not the stream's
 if sys.argv[2] == "kernels":
-    list(slow.fast(1 << 30).chunks([line]))
+    list(slow.encoder.fast(1 << 30).encode_blocks([line]))
 times = 5_000_000 // len(line) + 1
 tracemalloc.start()
 count = sum(1 for _ in slow.encode_iterable(line for _ in range(times)))
-print(tracemalloc.get_traced_memory()[1], count == times * len(slow.encode_slowly(line)))
+print(tracemalloc.get_traced_memory()[1], count == times * len(slow.encoder.reference.encode(line)))
 """
 
 
@@ -243,30 +240,30 @@ def test_a_stream_of_5_mb_takes_less_than_a_megabyte(path: str, tmp_path: Path) 
 
 
 def test_a_stream_goes_over_to_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenizer, "_WORTH_IN_STREAM", 20_000)
+    monkeypatch.setattr(adaptive_encoder, "_WORTH_IN_STREAM", 20_000)
     monkeypatch.setattr(pretokenize, "_BLOCK", 1000)
     chance = random.Random(2)
     for _ in range(20):
         text = "".join(chance.choices(WORDS, k=20_000))
         fresh = Tokenizer(trained().vocab, trained().merges, trained().special_tokens)
         parts = (text[start : start + 777] for start in range(0, len(text), 777))
-        assert list(fresh.encode_iterable(parts)) == trained().encode_slowly(text)
-        assert fresh._fast is not None
+        assert list(fresh.encode_iterable(parts)) == trained().encoder.reference.encode(text)
+        assert fresh.encoder.loaded is not None
 
 
 def test_a_long_text_in_parts_equals_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_encoder, "_BLOCK_CHARACTERS", 64)
     monkeypatch.setattr(fast_encoder, "_WINDOW_CHARACTERS", 48)
     monkeypatch.setattr(fast_encoder, "_SLICE_CHARACTERS", 7)
-    monkeypatch.setattr(fast_encoder, "_LIST_LENGTH", 50)
+    monkeypatch.setattr(fast_encoder, "_CONVERTED_AT_ONCE", 50)
     chance = random.Random(3)
     quick = fast_of(trained())
     for size in (1, 30, 300, 3000):
         for _ in range(30):
             text = "".join(chance.choices(chance.sample(WORDS, 12), k=size))
-            expected = trained().encode_slowly(text)
-            assert quick.encode(text).tolist() == expected
-            found = quick.encode_as_list(text)
+            expected = trained().encoder.reference.encode(text)
+            assert quick.encode_array(text).tolist() == expected
+            found = quick.encode(text)
             assert found == expected
             assert {type(index) for index in found} <= {int}
 
@@ -275,13 +272,13 @@ def test_many_documents_keep_their_order_and_bounds(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(fast_encoder, "_BATCH_CHARACTERS", 500)
     chance = random.Random(3)
     documents = ["".join(chance.choices(WORDS, k=chance.randint(0, 40))) for _ in range(500)]
-    expected = [trained().encode_slowly(document) for document in documents]
+    expected = [trained().encoder.reference.encode(document) for document in documents]
     for threads in (1, 2, 3):
         found = list(trained().encode_many(iter(documents), threads))
         assert [ids.tolist() for ids in found] == expected
     fresh = Tokenizer(trained().vocab, trained().merges, trained().special_tokens)
     assert [ids.tolist() for ids in fresh.encode_many(documents)] == expected
-    assert fresh._fast is None, "so little text is not worth loading kernels"
+    assert fresh.encoder.loaded is None, "so little text is not worth loading kernels"
 
 
 def test_documents_are_read_as_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,18 +301,22 @@ def test_a_lone_surrogate_is_refused() -> None:
     quick = fast_of(trained())
     for bad in ("a\ud800b", "a" * 3_000_000 + "\ud800"):
         with pytest.raises(DataError, match="surrogate"):
-            quick.encode(bad)
+            quick.encode_array(bad)
     with pytest.raises(DataError, match="surrogate"):
-        list(quick.chunks(["a\ud800", "b"]))
+        list(quick.encode_blocks(["a\ud800", "b"]))
     with pytest.raises(DataError, match="surrogate"):
-        list(quick.many(["a", "\ud800"], 1))
+        list(quick.encode_many(["a", "\ud800"], 1))
 
 
 def test_another_pattern_stays_in_python() -> None:
     other = Tokenizer(trained().vocab, trained().merges, [END], pattern=r"\w+|\W")
-    assert other.fast(1 << 30) is None
+    assert other.encoder.fast(1 << 30) is None
     text = "the low, lower " * 30_000
-    assert other.encode_array(text).tolist() == other.encode(text) == other.encode_slowly(text)
+    assert (
+        other.encode_array(text).tolist()
+        == other.encode(text)
+        == other.encoder.reference.encode(text)
+    )
 
 
 def random_base64(size: int) -> str:
@@ -346,10 +347,10 @@ def test_ten_megabytes_of_one_pretoken(sign: str) -> None:
     slow = Tokenizer(dict(enumerate(dict.fromkeys(entries))), merges)
     quick = fast_of(slow)
     start = time.process_time()
-    ids = quick.encode(text)
+    ids = quick.encode_array(text)
     seconds = time.process_time() - start
     assert seconds < 5, f"{seconds:.1f} s"
     assert sum(len(slow.vocab[index]) for index in ids[:1000].tolist()) > 0
     assert int(slow.token_byte_lengths[ids].sum()) == len(text.encode())
     short = text[:3000]
-    assert quick.encode(short).tolist() == slow.encode_slowly(short)
+    assert quick.encode_array(short).tolist() == slow.encoder.reference.encode(short)

@@ -43,7 +43,7 @@ def tokenizer() -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def tables(tokenizer: Tokenizer) -> Tables:
-    fast = tokenizer.fast(1 << 30)
+    fast = tokenizer.encoder.fast(1 << 30)
     assert fast is not None
     return fast.tables
 
@@ -85,7 +85,7 @@ def test_any_threads_and_parts_give_the_same(
     texts = [some_text(1, 3000), "", some_text(2, 50), "a", some_text(3, 700), ""]
     paths = write(tmp_path, texts)
     found, end, told = encoded(tables, paths, tmp_path, threads=threads, part_bytes=part_bytes)
-    expected = [tokenizer.encode_slowly(text) for text in texts]
+    expected = [tokenizer.encoder.reference.encode(text) for text in texts]
     assert found == list(itertools.chain(*expected))
     size = sum(len(text.encode()) for text in texts)
     plain = sum(len(text.replace(END, "").encode()) for text in texts)
@@ -115,7 +115,7 @@ def test_no_thread_waits_for_a_slower_one_until_much_is_held(
     text = "first" + some_text(8, 4000)
     paths = write(tmp_path, [text])
     found, _, told = encoded(tables, paths, tmp_path, threads=2, part_bytes=1000)
-    assert found == tokenizer.encode_slowly(text)
+    assert found == tokenizer.encoder.reference.encode(text)
     assert len(told) > most + 2
 
 
@@ -258,7 +258,7 @@ def check_late(job, part, encoded):
     check(job, part, encoded)
 
 file_encoding._Job._check = check_late
-fast = Tokenizer.load(sys.argv[1]).fast(1 << 30)
+fast = Tokenizer.load(sys.argv[1]).encoder.fast(1 << 30)
 out = os.open(os.devnull, os.O_WRONLY)
 text = [Path(sys.argv[2])] * int(sys.argv[3])
 encode_files(fast.tables, text, out, advance=lambda place, size: None, threads=2)

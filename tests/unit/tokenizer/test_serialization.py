@@ -77,14 +77,23 @@ def test_any_order_of_ids_will_do() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"vocab": {i: v for i, v in VOCAB.items() if i != 7}}, "7 is missing"),
-        ({"vocab": VOCAB | {65: b"zz"}}, "lacks 1 of the 256 single bytes, the first of them 0x41"),
-        ({"merges": [(b"q", b"r")]}, r"merge 0, b'q' \+ b'r', needs b'qr'"),
+        (
+            {"vocab": {i: v for i, v in VOCAB.items() if i != 7}},
+            "expected 0 to 256, but 7 is missing",
+        ),
+        (
+            {"vocab": VOCAB | {65: b"zz"}},
+            "1 of the 256 single bytes are missing, the first of them 0x41",
+        ),
+        ({"merges": [(b"q", b"r")]}, r"merge 0, b'q' \+ b'r': b'qr' is not in the vocabulary"),
         ({"special_tokens": ["<|x|>", ""]}, "special token ''"),
         ({"special_tokens": ["\ud800"]}, "lone surrogate"),
-        ({"pattern": "("}, r"pattern='\(' is no regular expression"),
-        ({"pattern": 5}, "pattern=5"),
-        ({"vocab": {float(i): v for i, v in VOCAB.items()}}, "0.0 for an id"),
+        ({"pattern": "("}, r"pattern='\(': expected a regular expression"),
+        ({"pattern": 5}, "pattern=5: expected"),
+        (
+            {"vocab": {float(i): v for i, v in VOCAB.items()}},
+            "vocabulary id 0.0: expected an integer",
+        ),
     ],
 )
 def test_a_vocabulary_that_does_not_hold_together(changes: dict[str, object], told: str) -> None:
@@ -119,7 +128,7 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, damage) -> None:
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no saved tokenizer"):
+    with pytest.raises(DataError, match=r"no saved tokenizer"):
         Tokenizer.load(tmp_path)
 
 

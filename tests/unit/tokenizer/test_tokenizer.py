@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from lmlab.errors import DataError
 from lmlab.tokenizer import Tokenizer, pretoken_merging, pretokenize, train_bpe, unicode_classes
 from lmlab.tokenizer.kernels import classes, kinds
-from lmlab.tokenizer.pretoken_merging import merge_pieces
+from lmlab.tokenizer.pretoken_merging import merge_pretoken
 
 END = "<|endoftext|>"
 TEXT = (
@@ -187,7 +187,7 @@ def test_classes_are_those_of_the_kernels_whatever_regex_knows(
         assert len(unicode_classes.stand_ins()) == 4
         cutter = pretokenize.PreTokenizer(kinds.GPT2_PATTERN, [])
         assert flat(cutter.split(text)) == pieces
-        spelled = unicode_classes.spell_out(kinds.GPT2_PATTERN)
+        spelled = unicode_classes.spell_out_classes(kinds.GPT2_PATTERN)
         assert regex.findall(spelled, text.replace("-", " ")) == [
             piece.replace("-", " ") for piece in ["a", "é", "b%c", " 1東2", "-", "-x"]
         ]
@@ -244,7 +244,7 @@ def test_long_pretokens_by_heap_equal_scanning(seed: int) -> None:
     ids = [chance.randrange(8) for _ in range(200)]
     by_heap = pretoken_merging._merge_by_heap(list(ids), table)
     assert by_heap == pretoken_merging._merge_by_scanning(list(ids), table)
-    assert merge_pieces(list(ids), table) == by_heap
+    assert merge_pretoken(list(ids), table) == by_heap
 
 
 def test_a_hundred_thousand_equal_letters_take_no_quadratic_time(
@@ -267,7 +267,9 @@ def test_malformed_bytes_decode_to_the_replacement_character() -> None:
 
 @pytest.mark.parametrize("index", [-1, 10_000])
 def test_an_id_out_of_range_is_named_with_the_range(index: int) -> None:
-    with pytest.raises(DataError, match=rf"token id {index} is out of range.*0 to"):
+    with pytest.raises(
+        DataError, match=rf"token id {index}: expected 0 to {trained().vocab_size - 1}"
+    ):
         trained().decode([65, index])
 
 

@@ -1,68 +1,41 @@
-"""Tokenizers in Hugging Face's form, ``tokenizer.json``: byte-level BPE, ids unchanged.
+"""Hugging Face's ``tokenizer.json``: byte-level BPE with unchanged ids.
 
-Whatever of that form this tokenizer cannot do exactly is refused, by name.
+Settings that lmlab cannot reproduce exactly are rejected by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lmlab.errors import DataError
-from lmlab.tokenizer.formats.byte_alphabet import from_printable, to_printable
+from lmlab.tokenizer.formats.byte_alphabet import (
+    from_printable,
+    printable_ids,
+    printable_merges,
+    to_printable,
+)
+from lmlab.tokenizer.formats.tiktoken import merges_of_ranks
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
-from lmlab.tokenizer.serialization import last_of_each
-from lmlab.tokenizer.unicode_classes import name_again, spell_out
+from lmlab.tokenizer.unicode_classes import name_classes, spell_out_classes
+from lmlab.tokenizer.vocabulary import BPEVocabulary, keep_last_of_equal_merges
 
-if TYPE_CHECKING:
-    from lmlab.tokenizer.tokenizer import Tokenizer
-
-# The pattern after `Digits(individual_digits=True)`, which cuts at every numeral first.
+# GPT-2's pattern after `Digits(individual_digits=True)`, which splits at every numeral first.
 _SINGLE_DIGITS_PATTERN = (
     r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?=\p{N})|\s+(?!\S)|\s+"
 )
 
 
-def entries(tokenizer: Tokenizer) -> dict[str, int]:
-    """The vocabulary as Hugging Face and GPT-2 write it: special tokens as they are, bytes printed.
+def to_hf(vocabulary: BPEVocabulary) -> dict[str, Any]:
+    """The content of ``tokenizer.json``.
 
     Raises:
-        DataError: two ids would be written alike, or a special token would be read as bytes.
+        DataError: the format cannot hold this vocabulary exactly.
     """
-    specials = {token.encode("utf-8"): token for token in tokenizer.special_tokens}
-    found: dict[str, int] = {}
-    for index, value in tokenizer.vocab.items():
-        text = specials.get(value)
-        if text is None:
-            text = to_printable(value)
-        elif from_printable(text) not in (None, value):
-            raise DataError(
-                f"special token {text!r} cannot be written in Hugging Face's form: its characters "
-                "stand for other bytes there; choose another name, of plain ASCII letters"
-            )
-        if text in found:
-            raise DataError(
-                f"ids {found[text]} and {index} would both be written {text!r}: this vocabulary "
-                "has no exact form for Hugging Face"
-            )
-        found[text] = index
-    return found
-
-
-def merge_lines(tokenizer: Tokenizer) -> list[str]:
-    """The merges, one ``left right`` each; a pair that comes again later never counts."""
-    return [
-        f"{to_printable(left)} {to_printable(right)}"
-        for left, right in dict.fromkeys(tokenizer.merges)
-    ]
-
-
-def to_hf(tokenizer: Tokenizer) -> dict[str, Any]:
-    """The content of ``tokenizer.json``. Raises :class:`DataError` where there is no exact one."""
-    vocab = entries(tokenizer)
-    cut = {
+    vocab = printable_ids(vocabulary)
+    split = {
         "type": "Split",
-        "pattern": {"Regex": spell_out(tokenizer.pattern)},
+        "pattern": {"Regex": spell_out_classes(vocabulary.pattern)},
         "behavior": "Isolated",
         "invert": False,
     }
@@ -86,10 +59,10 @@ def to_hf(tokenizer: Tokenizer) -> dict[str, Any]:
                 "normalized": False,
                 "special": True,
             }
-            for token in sorted(tokenizer.special_tokens, key=vocab.__getitem__)
+            for token in sorted(vocabulary.special_tokens, key=vocab.__getitem__)
         ],
         "normalizer": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [cut, to_bytes]},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, to_bytes]},
         "post_processor": None,
         "decoder": to_bytes | {"use_regex": True},
         "model": {
@@ -102,22 +75,20 @@ def to_hf(tokenizer: Tokenizer) -> dict[str, Any]:
             "byte_fallback": False,
             "ignore_merges": False,
             "vocab": vocab,
-            "merges": merge_lines(tokenizer),
+            "merges": printable_merges(vocabulary),
         },
     }
 
 
-def from_hf(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a tokenizer from the content of ``tokenizer.json``.
+def from_hf(saved: Mapping[str, Any]) -> BPEVocabulary:
+    """The vocabulary in the content of ``tokenizer.json``.
 
-    Tokens that a post-processor would put around a text are not put there: ids are those of
-    ``encode(text, add_special_tokens=False)``.
-
-    Returns:
-        ``vocab``, ``merges``, ``special_tokens``, ``pattern``.
+    A post-processor is ignored: ids are those of ``encode(text, add_special_tokens=False)``.
 
     Raises:
-        DataError: it is no byte-level BPE, or asks for something that lmlab does not do.
+        DataError: not byte-level BPE, a setting that lmlab does not support, or an inconsistent
+            vocabulary.
+        ValueError, LookupError, TypeError, AttributeError: the content is damaged.
     """
     model = saved["model"]
     _check_model(saved, model)
@@ -129,42 +100,42 @@ def from_hf(saved: Mapping[str, Any]) -> dict[str, Any]:
     }
     for content, index in specials:
         if vocab.setdefault(index, content.encode("utf-8")) != content.encode("utf-8"):
-            raise DataError(f"tokenizer.json: id {index} is given to {content!r} and to another")
+            raise DataError(f"added token {content!r}: id {index} belongs to another token")
     merges = []
     for merge in model["merges"]:
         left, right = merge.split(" ") if isinstance(merge, str) else merge
         merges.append((_bytes_of(left), _bytes_of(right)))
     if model.get("ignore_merges"):
         _check_ignored_merges(vocab, merges, contents)
-    return {
-        "vocab": vocab,
-        "merges": last_of_each(merges),
-        "special_tokens": [content for content, _ in specials],
-        "pattern": _pattern(saved.get("pre_tokenizer")),
-    }
+    return BPEVocabulary(
+        vocab,
+        keep_last_of_equal_merges(merges),
+        [content for content, _ in specials],
+        _pattern(saved.get("pre_tokenizer")),
+    )
 
 
-def _refuse(what: str, value: object, accepted: str) -> DataError:
-    return DataError(f"tokenizer.json: {what}={value!r}: accepted is {accepted}")
+def _unsupported(key: str, value: object, expected: str) -> DataError:
+    return DataError(f"{key}={value!r}: expected {expected}")
 
 
 def _check_model(saved: Mapping[str, Any], model: Mapping[str, Any]) -> None:
     if model.get("type", "BPE") != "BPE":
-        raise _refuse("model.type", model["type"], "BPE")
+        raise _unsupported("model.type", model["type"], "BPE")
     for key in ("unk_token", "continuing_subword_prefix", "end_of_word_suffix", "dropout"):
         if model.get(key) and not (key == "unk_token" and _has_all_bytes(model["vocab"])):
-            raise _refuse(f"model.{key}", model[key], "null")
+            raise _unsupported(f"model.{key}", model[key], "null")
     if model.get("byte_fallback"):
-        raise _refuse(
-            "model.byte_fallback", True, "false: lmlab reads byte-level BPE, not SentencePiece's"
+        raise _unsupported(
+            "model.byte_fallback", True, "false (byte-level BPE, not SentencePiece's)"
         )
     if saved.get("normalizer") is not None:
         kind = saved["normalizer"].get("type")
-        raise _refuse("normalizer", kind, "null: text is never changed before it is encoded")
+        raise _unsupported("normalizer", kind, "null (lmlab encodes text unchanged)")
 
 
 def _has_all_bytes(vocab: Mapping[str, int]) -> bool:
-    """Whether nothing can be unknown."""
+    """Whether the unknown token can never occur."""
     return all(to_printable(bytes([byte])) in vocab for byte in range(256))
 
 
@@ -172,10 +143,10 @@ def _special(token: Mapping[str, Any]) -> tuple[str, int]:
     content = str(token["content"])
     for key in ("lstrip", "rstrip", "single_word"):
         if token.get(key):
-            raise _refuse(f"added token {content!r} {key}", True, "false")
+            raise _unsupported(f"added token {content!r} {key}", True, "false")
     if not token.get("special"):
-        raise _refuse(
-            f"added token {content!r} special", False, "true: lmlab has no other added tokens"
+        raise _unsupported(
+            f"added token {content!r} special", False, "true (lmlab adds only special tokens)"
         )
     return content, int(token["id"])
 
@@ -183,44 +154,49 @@ def _special(token: Mapping[str, Any]) -> tuple[str, int]:
 def _bytes_of(text: str) -> bytes:
     value = from_printable(text)
     if value is None:
-        raise DataError(f"tokenizer.json: entry {text!r} is not in GPT-2's alphabet of bytes")
+        raise DataError(f"entry {text!r}: expected characters of GPT-2's byte alphabet")
     return value
 
 
 def _check_ignored_merges(
     vocab: Mapping[int, bytes], merges: Sequence[tuple[bytes, bytes]], specials: set[str]
 ) -> None:
-    """Whole words are looked up first there; that is the same where every entry is a merge."""
-    from lmlab.tokenizer.formats.tiktoken import merges_of_ranks
+    """``ignore_merges`` looks up whole pre-tokens first; check that this changes no ids.
 
-    ordinary = {value: i for i, value in vocab.items() if value.decode("utf-8", "replace") not in
-                specials}  # fmt: skip
+    It changes none where merging any entry's bytes gives that entry.
+    """
+    ordinary = {
+        value: index
+        for index, value in vocab.items()
+        if value.decode("utf-8", "replace") not in specials
+    }
     if merges_of_ranks(ordinary) != list(merges):
-        raise _refuse("model.ignore_merges", True, "false: here it would change ids")
+        raise _unsupported("model.ignore_merges", True, "false (here it would change ids)")
 
 
 def _pattern(node: Mapping[str, Any] | None) -> str:
-    """The one pattern that cuts as a chain of pre-tokenizers does."""
+    """The single pattern that splits text as a chain of pre-tokenizers does."""
     steps = [] if node is None else node.get("pretokenizers", [node])
     kinds = [step["type"] for step in steps]
     if not kinds or kinds[-1] != "ByteLevel":
-        raise _refuse("pre_tokenizer", kinds, "ByteLevel, alone or last of a sequence")
+        raise _unsupported("pre_tokenizer", kinds, "ByteLevel, alone or last in a sequence")
     last = steps[-1]
     if last.get("add_prefix_space"):
-        raise _refuse("pre_tokenizer.add_prefix_space", True, "false")
-    own = last.get("use_regex", True)
-    if len(steps) == 1 and own:
+        raise _unsupported("pre_tokenizer.add_prefix_space", True, "false")
+    uses_gpt2_pattern = last.get("use_regex", True)
+    if len(steps) == 1 and uses_gpt2_pattern:
         return GPT2_PATTERN
-    if kinds == ["Digits", "ByteLevel"] and steps[0].get("individual_digits") and own:
+    single_digits = kinds == ["Digits", "ByteLevel"] and steps[0].get("individual_digits")
+    if single_digits and uses_gpt2_pattern:
         return _SINGLE_DIGITS_PATTERN
-    if kinds == ["Split", "ByteLevel"] and not own:
+    if kinds == ["Split", "ByteLevel"] and not uses_gpt2_pattern:
         pattern = steps[0]["pattern"].get("Regex")
-        fine = steps[0].get("behavior") == "Isolated" and not steps[0].get("invert")
-        if pattern is not None and fine:
-            return name_again(pattern)
-    raise _refuse(
+        isolates = steps[0].get("behavior") == "Isolated" and not steps[0].get("invert")
+        if pattern is not None and isolates:
+            return name_classes(pattern)
+    raise _unsupported(
         "pre_tokenizer",
         kinds,
-        "ByteLevel with its own pattern, after Digits (one by one) or not; or one isolating "
-        "Split by a Regex and then ByteLevel without its pattern",
+        "ByteLevel(use_regex=True), optionally after Digits(individual_digits=True), or "
+        "Split(Regex, isolated) and ByteLevel(use_regex=False)",
     )

@@ -1,10 +1,10 @@
-"""Tokenizers as tiktoken has them: the rank of each byte string, and no merges.
+"""tiktoken's form: a rank for each byte string, and no merges.
 
-tiktoken merges any two neighbours whose bytes together have a rank, lowest first. This is the same
-as merging by a list of pairs exactly where each entry, spelled out and merged by the ranks below
-its own, comes to its own pair of parts: then no other pair that makes up the entry can ever stand
-side by side when its turn comes. :func:`to_tiktoken` checks it, and :func:`merges_of_ranks` finds
-the pairs by it.
+tiktoken merges any two neighbours whose concatenation has a rank, lowest rank first. This equals
+merging by a list of pairs if and only if the bytes of each entry, merged by the ranks below its
+own, end as that entry's pair: then no other pair with the same concatenation can occur when the
+entry's rank is due. :func:`to_tiktoken` checks this, and :func:`merges_of_ranks` uses it to find
+the pairs.
 """
 
 from __future__ import annotations
@@ -12,46 +12,45 @@ from __future__ import annotations
 import base64
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lmlab.errors import DataError
-from lmlab.tokenizer.unicode_classes import name_again, spell_out
-
-if TYPE_CHECKING:
-    from lmlab.tokenizer.tokenizer import Tokenizer
+from lmlab.tokenizer.unicode_classes import name_classes, spell_out_classes
+from lmlab.tokenizer.vocabulary import BPEVocabulary
 
 
-def to_tiktoken(tokenizer: Tokenizer, name: str = "lmlab") -> dict[str, Any]:
-    """What ``tiktoken.Encoding(**...)`` takes for the same ids.
+def to_tiktoken(vocabulary: BPEVocabulary, name: str = "lmlab") -> dict[str, Any]:
+    """The arguments of ``tiktoken.Encoding`` that give the same ids.
 
     Raises:
-        DataError: ids are not ranks here, so that tiktoken would encode otherwise.
+        DataError: tiktoken would encode some texts differently.
     """
-    for token in tokenizer.special_tokens:
-        for other in tokenizer.special_tokens:
+    for token in vocabulary.special_tokens:
+        for other in vocabulary.special_tokens:
             if other != token and other.startswith(token):
                 raise DataError(
-                    f"special token {token!r} begins {other!r} too: tiktoken takes either of them, "
-                    "lmlab always the longer"
+                    f"special token {token!r}: a prefix of {other!r}; tiktoken matches either of "
+                    "them, lmlab always the longer"
                 )
-    special_bytes = {token.encode("utf-8"): token for token in tokenizer.special_tokens}
+    special_bytes = {token.encode("utf-8"): token for token in vocabulary.special_tokens}
     ranks: dict[bytes, int] = {}
     specials: dict[str, int] = {}
-    for index, value in tokenizer.vocab.items():
+    for index, value in vocabulary.vocab.items():
         if value in special_bytes:
             specials[special_bytes[value]] = index
         elif value in ranks:
-            raise DataError(f"ids {ranks[value]} and {index} are the same bytes: tiktoken has one")
+            raise DataError(f"ids {ranks[value]} and {index}: same bytes; tiktoken allows one id")
         else:
             ranks[value] = index
-    if merges_of_ranks(ranks) != list(tokenizer.merges):
+    if merges_of_ranks(ranks) != list(vocabulary.merges):
         raise DataError(
-            "this tokenizer has no exact form for tiktoken: its merges are not in the order of "
-            "their ids, or an entry is made of other parts than tiktoken would take"
+            "no exact tiktoken form: the merges are not in the order of their ids, or an entry is "
+            "made of other parts than tiktoken would merge",
+            "use format=hf",
         )
     return {
         "name": name,
-        "pat_str": spell_out(tokenizer.pattern),
+        "pat_str": spell_out_classes(vocabulary.pattern),
         "mergeable_ranks": ranks,
         "special_tokens": specials,
     }
@@ -59,33 +58,26 @@ def to_tiktoken(tokenizer: Tokenizer, name: str = "lmlab") -> dict[str, Any]:
 
 def from_tiktoken(
     ranks: Mapping[bytes, int], pattern: str, special_tokens: Mapping[str, int]
-) -> dict[str, Any]:
-    """The parts of a tokenizer with tiktoken's ids.
-
-    Returns:
-        ``vocab``, ``merges``, ``special_tokens``, ``pattern``.
+) -> BPEVocabulary:
+    """The vocabulary with tiktoken's ids.
 
     Raises:
-        DataError: an entry is not made of two others, or an id is given twice.
+        DataError: an entry is not the concatenation of two others, an id occurs twice, or the
+            vocabulary is inconsistent.
     """
     vocab = {index: value for value, index in ranks.items()}
     for token, index in special_tokens.items():
         if index in vocab:
-            raise DataError(f"special token {token!r}: id {index} is {vocab[index]!r} already")
+            raise DataError(f"special token {token!r}: id {index} belongs to {vocab[index]!r}")
         vocab[index] = token.encode("utf-8")
     merges = merges_of_ranks(ranks)
     if merges is None:
-        raise DataError("an entry of these ranks is not made of two others: not a plain BPE")
-    return {
-        "vocab": vocab,
-        "merges": merges,
-        "special_tokens": list(special_tokens),
-        "pattern": name_again(pattern),
-    }
+        raise DataError("an entry is not made of two others: expected plain BPE")
+    return BPEVocabulary(vocab, merges, list(special_tokens), name_classes(pattern))
 
 
 def merges_of_ranks(ranks: Mapping[bytes, int]) -> list[tuple[bytes, bytes]] | None:
-    """The pair that makes each entry, in the order of ranks; None where one has no such pair."""
+    """The pair that makes each entry, ordered by rank; None where an entry has no such pair."""
     merges = []
     for value, rank in sorted(ranks.items(), key=lambda entry: entry[1]):
         if len(value) > 1:
@@ -97,27 +89,27 @@ def merges_of_ranks(ranks: Mapping[bytes, int]) -> list[tuple[bytes, bytes]] | N
 
 
 def _merged(value: bytes, ranks: Mapping[bytes, int], below: int) -> list[bytes]:
-    """The parts to which ``value`` is merged by the ranks below one."""
-    parts = [value[place : place + 1] for place in range(len(value))]
+    """The parts that remain after merging the bytes of ``value`` by ranks less than ``below``."""
+    parts = [value[index : index + 1] for index in range(len(value))]
     while len(parts) > 1:
-        rank, place = min(
-            (ranks.get(left + right, below), place)
-            for place, (left, right) in enumerate(itertools.pairwise(parts))
+        rank, index = min(
+            (ranks.get(left + right, below), index)
+            for index, (left, right) in enumerate(itertools.pairwise(parts))
         )
         if rank >= below:
             break
-        parts[place : place + 2] = [parts[place] + parts[place + 1]]
+        parts[index : index + 2] = [parts[index] + parts[index + 1]]
     return parts
 
 
 def ranks_text(ranks: Mapping[bytes, int]) -> str:
-    """Ranks as tiktoken's files hold them: base64 and a number a line."""
+    """Write ranks as in tiktoken's files: base64 of the bytes and the rank, one entry per line."""
     ordered = sorted(ranks.items(), key=lambda entry: entry[1])
     return "".join(f"{base64.b64encode(value).decode('ascii')} {rank}\n" for value, rank in ordered)
 
 
 def read_ranks(text: str) -> dict[bytes, int]:
-    """Undo :func:`ranks_text`. Raises :class:`DataError` naming the line that is damaged."""
+    """Undo :func:`ranks_text`. Raises :class:`DataError` with the number of a damaged line."""
     ranks = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if line:
@@ -125,5 +117,7 @@ def read_ranks(text: str) -> dict[bytes, int]:
                 value, rank = line.split(" ")
                 ranks[base64.b64decode(value, validate=True)] = int(rank)
             except ValueError as error:
-                raise DataError(f"line {number} is not base64 and a rank: {line!r}") from error
+                raise DataError(
+                    f"line {number}: expected base64 and a rank, got {line!r}"
+                ) from error
     return ranks

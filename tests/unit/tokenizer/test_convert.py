@@ -14,10 +14,10 @@ from tokenizers import Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as HfTokenizer
 
 from lmlab.errors import DataError
-from lmlab.tokenizer import Tokenizer, train_bpe
-from lmlab.tokenizer.formats import convert
+from lmlab.tokenizer import Tokenizer, convert, train_bpe
 from lmlab.tokenizer.formats.tiktoken import to_tiktoken
-from lmlab.tokenizer.unicode_classes import name_again, spell_out
+from lmlab.tokenizer.unicode_classes import name_classes, spell_out_classes
+from lmlab.tokenizer.vocabulary import BPEVocabulary
 
 BYTES = {i: bytes([i]) for i in range(256)}
 SPECIALS = ["<|endoftext|>", "<|user|>", "[PAD]"]
@@ -51,7 +51,11 @@ def hard_text() -> str:
 
 def three(tokenizer: Tokenizer, folder: Path) -> tuple[Tokenizer, HfTokenizer, tiktoken.Encoding]:
     (path,) = convert.write(tokenizer, folder, "hf")
-    return tokenizer, HfTokenizer.from_file(str(path)), tiktoken.Encoding(**to_tiktoken(tokenizer))
+    return (
+        tokenizer,
+        HfTokenizer.from_file(str(path)),
+        tiktoken.Encoding(**to_tiktoken(tokenizer.vocabulary)),
+    )
 
 
 def test_ids_are_the_same_in_three_libraries(tmp_path: Path) -> None:
@@ -77,7 +81,7 @@ def test_newer_unicode_than_a_library_knows_makes_no_difference(tmp_path: Path) 
     assert theirs.encode(text).ids == ids == ranks.encode(text)
 
 
-@pytest.mark.parametrize("form", convert.FORMS)
+@pytest.mark.parametrize("form", convert.FORMATS)
 def test_every_form_comes_back_whole(tmp_path: Path, form: str) -> None:
     convert.write(trained(), tmp_path / form, form)
     assert convert.read(tmp_path / form).hash == trained().hash
@@ -85,10 +89,10 @@ def test_every_form_comes_back_whole(tmp_path: Path, form: str) -> None:
 
 def test_classes_are_spelled_and_named_again() -> None:
     for pattern in (trained().pattern, r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|\[\p{N}\]|\\p{L}x"):
-        spelled = spell_out(pattern)
+        spelled = spell_out_classes(pattern)
         assert r"\p{N}" not in spelled
-        assert name_again(spelled) == pattern
-    assert spell_out(r"\p{Zs}x") == "[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]x"
+        assert name_classes(spelled) == pattern
+    assert spell_out_classes(r"\p{Zs}x") == "[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]x"
 
 
 def saved_by_hf(folder: Path, **changes: Any) -> Path:
@@ -156,7 +160,7 @@ def test_tokenizers_of_others_are_read(tmp_path: Path, cut: Any) -> None:
         (lambda saved: saved.update(pre_tokenizer={"type": "Whitespace"}), "pre_tokenizer"),
         (lambda saved: saved["model"].update(ignore_merges=True), "ignore_merges"),
         (lambda saved: saved["model"]["vocab"].update({"東": 350}), "alphabet"),
-        (lambda saved: saved["model"]["vocab"].update({"zzzz": 400}), "ids are not 0 to"),
+        (lambda saved: saved["model"]["vocab"].update({"zzzz": 400}), "ids: expected 0 to"),
     ],
 )
 def test_what_lmlab_does_not_do_exactly_is_refused(tmp_path: Path, change: Any, told: str) -> None:
@@ -175,8 +179,8 @@ def test_what_lmlab_does_not_do_exactly_is_refused(tmp_path: Path, change: Any, 
     [
         # "abc" is made of "a" and "bc", but by ranks of "ab" and "c".
         ({256: b"bc", 257: b"abc", 258: b"ab"}, [(b"a", b"b"), (b"b", b"c"), (b"a", b"bc")], [],
-         "no exact form"),
-        ({256: b"ab"}, [], [], "no exact form"),
+         "no exact tiktoken form"),
+        ({256: b"ab"}, [], [], "no exact tiktoken form"),
         ({256: b"ab", 257: b"ab"}, [(b"a", b"b")], [], "same bytes"),
         ({}, [], ["<|x|>", "<|x|>y"], "always the longer"),
     ],
@@ -185,17 +189,20 @@ def test_what_tiktoken_would_encode_otherwise_is_refused(
     vocab: dict[int, bytes], merges: list[Any], specials: list[str], told: str
 ) -> None:
     with pytest.raises(DataError, match=told):
-        to_tiktoken(Tokenizer(BYTES | vocab, merges, specials))
+        to_tiktoken(BPEVocabulary(BYTES | vocab, merges, specials))
 
 
 def test_names_that_the_forms_cannot_hold_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="stand for other bytes"):
         convert.write(Tokenizer(BYTES, [], ["é"]), tmp_path, "hf")
-    with pytest.raises(DataError, match="both be written"):
+    with pytest.raises(DataError, match="both would be written 'a'"):
         convert.write(Tokenizer(BYTES | {256: b"a"}, []), tmp_path, "hf")
-    with pytest.raises(DataError, match="holds no pattern"):
+    with pytest.raises(DataError, match="format=gpt2: stores no pattern"):
         convert.write(Tokenizer(BYTES, [], pattern=r"\w+|\W+"), tmp_path, "gpt2")
-    with pytest.raises(DataError, match=r'accepted are hf.*"tiktoken"'):
+    with pytest.raises(
+        DataError,
+        match=r'format=tictoken: expected one of hf, gpt2, tiktoken, lmlab\nhelp: did you mean "tiktoken"',
+    ):
         convert.write(Tokenizer(BYTES, []), tmp_path, "tictoken")
     convert.write(trained(), tmp_path, "tiktoken")
     (tmp_path / "tokenizer.tiktoken.json").unlink()

@@ -1,0 +1,75 @@
+"""GPT-2's files: ``vocab.json``, ``merges.txt`` and, optionally, ``special_tokens_map.json``."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+from lmlab.errors import DataError
+from lmlab.tokenizer.formats.byte_alphabet import (
+    from_printable,
+    printable_ids,
+    printable_merges,
+)
+from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
+from lmlab.tokenizer.vocabulary import BPEVocabulary, keep_last_of_equal_merges
+
+VOCAB, MERGES, SPECIALS = "vocab.json", "merges.txt", "special_tokens_map.json"
+_SPLIT = operator.methodcaller("split", " ")
+
+
+def to_gpt2(vocabulary: BPEVocabulary) -> tuple[dict[str, int], str, dict[str, Any]]:
+    """The content of ``vocab.json``, ``merges.txt`` and ``special_tokens_map.json``.
+
+    Raises:
+        DataError: the files cannot hold this vocabulary exactly.
+    """
+    if vocabulary.pattern != GPT2_PATTERN:
+        raise DataError(
+            "format=gpt2: stores no pattern and implies GPT-2's, but this tokenizer has another",
+            "use format=hf",
+        )
+    lines = ["#version: 0.2", *printable_merges(vocabulary), ""]
+    specials = {"additional_special_tokens": vocabulary.special_tokens}
+    return printable_ids(vocabulary), "\n".join(lines), specials
+
+
+def from_gpt2(contents: Mapping[str, bytes]) -> BPEVocabulary:
+    """Undo :func:`to_gpt2`.
+
+    Args:
+        contents: the files by name. Without ``special_tokens_map.json``, entries of the form
+            ``<|...|>`` are the special tokens.
+
+    Raises:
+        DataError: an inconsistent vocabulary.
+        ValueError, LookupError, TypeError, AttributeError: the content is damaged.
+    """
+    vocab_text, merges_text = (contents[name].decode("utf-8") for name in (VOCAB, MERGES))
+    ids = json.loads(vocab_text)
+    lines = [line for line in merges_text.splitlines() if line and not line.startswith("#version")]
+    specials = _special_tokens(contents, ids)
+    values = {text: text.encode("utf-8") for text in specials}
+    plain = [text for text in ids if text not in values]
+    data = from_printable("".join(plain))
+    if data is None:
+        raise ValueError("an entry is not in GPT-2's byte alphabet")
+    ends = itertools.accumulate(map(len, plain))
+    for text, end in zip(plain, ends, strict=True):
+        values[text] = data[end - len(text) : end]
+    vocab = {index: values[text] for text, index in ids.items()}
+    merges = keep_last_of_equal_merges([(values[a], values[b]) for a, b in map(_SPLIT, lines)])
+    return BPEVocabulary(vocab, merges, specials)
+
+
+def _special_tokens(contents: Mapping[str, bytes], ids: dict[str, int]) -> list[str]:
+    if SPECIALS not in contents:
+        return [text for text in ids if text.startswith("<|") and text.endswith("|>")]
+    found: dict[str, None] = {}
+    for value in json.loads(contents[SPECIALS]).values():
+        for token in value if isinstance(value, list) else [value]:
+            found[token["content"] if isinstance(token, dict) else token] = None
+    return [token for token in found if token in ids]

@@ -1,0 +1,53 @@
+"""lmlab's own ``tokenizer.json``: format version, pattern, special tokens, vocabulary and merges.
+
+The vocabulary is a list ordered by id. Byte strings are written as hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+from lmlab.errors import DataError
+from lmlab.tokenizer.vocabulary import BPEVocabulary
+
+FORMAT_VERSION = 1
+_SPLIT = operator.methodcaller("split", " ")
+
+
+def to_lmlab(vocabulary: BPEVocabulary) -> dict[str, Any]:
+    """The content of ``tokenizer.json`` as JSON values."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "vocab_size": len(vocabulary.vocab),
+        "pattern": vocabulary.pattern,
+        "special_tokens": list(vocabulary.special_tokens),
+        "vocab": [value.hex() for value in vocabulary.vocab.values()],
+        "merges": [f"{left.hex()} {right.hex()}" for left, right in vocabulary.merges],
+    }
+
+
+def from_lmlab(saved: Mapping[str, Any]) -> BPEVocabulary:
+    """Undo :func:`to_lmlab`.
+
+    Raises:
+        DataError: another format version, or an inconsistent vocabulary.
+        ValueError, LookupError, TypeError, AttributeError: the content is damaged.
+    """
+    version = saved["format_version"]
+    if version != FORMAT_VERSION:
+        raise DataError(
+            f"format version {version}: expected {FORMAT_VERSION}",
+            "read it with the version of lmlab that wrote it",
+        )
+    vocab = {index: bytes.fromhex(value) for index, value in enumerate(saved["vocab"])}
+    merges = [
+        (bytes.fromhex(left), bytes.fromhex(right)) for left, right in map(_SPLIT, saved["merges"])
+    ]
+    specials = [str(token) for token in saved["special_tokens"]]
+    if len(vocab) != saved["vocab_size"]:
+        raise ValueError(f"{len(vocab)} entries, but vocab_size is {saved['vocab_size']}")
+    if not {token.encode("utf-8") for token in specials} <= set(vocab.values()):
+        raise ValueError("a special token is not in the vocabulary")
+    return BPEVocabulary(vocab, merges, specials, saved["pattern"])
