@@ -17,6 +17,8 @@ from lmlab.run_folder import describe
 from lmlab.runs.execute import execute
 from lmlab.runtime.launch_env import print_error, read_launch_env
 
+__all__ = ["execute", "main"]
+
 
 def main(argv: list[str]) -> int:
     """Run the frozen configuration at ``argv[0]``; see :func:`execute` for the exit codes."""
