@@ -1,4 +1,4 @@
-"""Call what a leaf of the configuration names by ``_target_``."""
+"""Call the class or function that a component of the configuration names."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lmlab.config.run_config import Component
 
 
 def instantiate(component: Component, **supplied: Any) -> Any:
-    """Call the component's target with its parameters and with what the program supplies."""
+    """Call the target with the component's parameters and those that the program supplies."""
     return target_partial(component)(**supplied)
 
 
 def target_partial(component: Component) -> functools.partial[Any]:
-    """The component's target with its parameters bound, still to be called."""
+    """Return the target with the component's parameters bound, not yet called."""
     module, _, name = component.target.rpartition(".")
     target = getattr(importlib.import_module(module), name)
     return functools.partial(target, **component.parameters)

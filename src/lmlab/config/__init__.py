@@ -1,4 +1,4 @@
-"""The configuration: composed by Hydra, typed by dataclasses, checked by one gate.
+"""The configuration: composed by Hydra, typed by dataclasses, checked once.
 
-The only importer of hydra and omegaconf below the heads; imports no torch.
+No other package below the commands imports hydra or omegaconf. Imports no torch.
 """

@@ -1,4 +1,4 @@
-"""Reads configuration files for Hydra, with dotted group choices in experiments understood."""
+"""Read configuration files for Hydra, with dotted group choices in experiments."""
 
 from __future__ import annotations
 
@@ -7,38 +7,64 @@ from typing import Any
 
 from hydra._internal.core_plugins.file_config_source import FileConfigSource as HydraSource
 from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
-from lmlab.config.deprecated_keys import rename_key
+from lmlab.config.deprecated_keys import RENAMED_KEYS, rename_key
 from lmlab.config.group_selection import extract_choices, rewrite
 from lmlab.config.paths import conf_folder
 from lmlab.config.user_settings import search_path
 
 
 class FileConfigSource(HydraSource):
-    """Hydra's source of YAML files; experiments and scales may choose from groups in their bodies.
+    """Hydra's source of YAML files, where the bodies of experiments and scales may select options.
 
-    ``model: {norm: post}`` there becomes ``override /model/norm: post`` in the defaults list, keys
-    of ``hydra.sweeper.params`` become Hydra's slashes, and parameters to sweep make the
-    experiment a multirun. The file's content goes to the root of the configuration.
+    In these files, ``model: {norm: post}`` becomes ``override /model/norm: post`` in the defaults
+    list, and keys of ``hydra.sweeper.params`` get Hydra's slashes. Parameters to sweep, or a
+    design, make the experiment a multirun. The content goes to the root of the configuration.
+
+    A folder with the old name of a group (:data:`lmlab.config.deprecated_keys.RENAMED_KEYS`) holds
+    options of the group.
     """
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Load a file; raises Hydra's ConfigLoadError where there is none."""
-        result = super().load_config(config_path)
+        """Load a file. Raises Hydra's ConfigLoadError where it does not exist."""
+        result = super().load_config(self._on_disk(config_path))
         if config_path.startswith(("experiment/", "scale/")):
             folders = [Path(self.path), conf_folder(), *search_path()]
             body: Any = OmegaConf.to_container(result.config)
             if isinstance(body, dict):
-                result.config = OmegaConf.create(_understand(body, folders))
+                result.config = OmegaConf.create(_translate_body(body, folders))
             result.header.setdefault("package", "_global_")
             result.header["package"] = result.header["package"] or "_global_"
         return result
 
+    def is_group(self, config_path: str) -> bool:
+        """Whether the path is a folder."""
+        return bool(super().is_group(self._on_disk(config_path)))
 
-def _understand(body: dict[str, Any], folders: list[Path]) -> dict[str, Any]:
+    def is_config(self, config_path: str) -> bool:
+        """Whether the path is a file."""
+        return bool(super().is_config(self._on_disk(config_path)))
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """List the groups or files in a folder."""
+        found: list[str] = super().list(self._on_disk(config_path), results_filter)
+        return found
+
+    def _on_disk(self, config_path: str) -> str:
+        """Return the path with the old name of its group where only that one is a folder here."""
+        group, slash, rest = config_path.partition("/")
+        old = next((old for old, new in RENAMED_KEYS.items() if new == group), None)
+        folder = Path(self.path)
+        if old is None or (folder / group).is_dir() or not (folder / old).is_dir():
+            return config_path
+        return f"{old}{slash}{rest}"
+
+
+def _translate_body(body: dict[str, Any], folders: list[Path]) -> dict[str, Any]:
     body = {rename_key(str(key)): value for key, value in body.items()}
     defaults = [_rename(choice) for choice in body.pop("defaults", [])]
     choices = extract_choices(body, folders)
@@ -57,13 +83,13 @@ def _understand(body: dict[str, Any], folders: list[Path]) -> dict[str, Any]:
 
 
 def _rename(choice: Any) -> Any:
-    """An entry of a defaults list, with the current name of its group."""
+    """Return an entry of a defaults list with the current name of its group."""
     if isinstance(choice, dict):
         return {rename_key(str(group)): option for group, option in choice.items()}
     return rename_key(choice) if isinstance(choice, str) else choice
 
 
 def register() -> None:
-    """Put this source in the place of Hydra's own, which Hydra registers first."""
+    """Replace Hydra's own source of files, which Hydra registers first."""
     Plugins.instance()
     SourcesRegistry.instance().types["file"] = FileConfigSource

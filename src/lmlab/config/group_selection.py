@@ -1,8 +1,8 @@
-"""Dotted keys that name a config group select from it, as Hydra's slashes do.
+"""Dotted keys of config groups: ``model.norm=post`` selects an option like ``model/norm=post``.
 
-Left to itself, Hydra takes ``model.norm=post`` for the string "post" in place of the whole node.
-Here dots become slashes wherever a folder of that name exists: on the command line, in sweep
-parameters and in the bodies of experiments.
+Hydra would replace the node ``model.norm`` by the string "post". These functions turn dots into
+slashes where a group of that name exists: on the command line, in sweep parameters and in the
+bodies of experiments.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def is_group(key: str, folders: Iterable[Path]) -> bool:
 def rewrite(override: str, folders: Sequence[Path]) -> str:
     """Turn ``model.norm=post`` into ``model/norm=post`` where ``model/norm`` is a group.
 
-    Assignments of whole nodes (``model.norm={...}``) and other keys are left as they are.
+    Overrides of a complete node (``model.norm={...}``) and of other keys stay unchanged, except for
+    the old names of :data:`lmlab.config.deprecated_keys.RENAMED_KEYS`.
     """
     override = rename_key(override)
     key, equals, value = override.partition("=")
@@ -32,12 +33,12 @@ def rewrite(override: str, folders: Sequence[Path]) -> str:
         return override
     prefix = key[: len(key) - len(name)]
     if slashed == "experiment":
-        prefix = ""  # the defaults list has its place already
+        prefix = ""  # the defaults list already has this group
     return f"{prefix}{slashed}={value}"
 
 
 def rewrite_all(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
-    """Rewrite each override; of several choices from one group the last stands."""
+    """Rewrite each override; of several choices from one group, keep the last."""
     rewritten = [rewrite(override, folders) for override in overrides]
     last = {override.partition("=")[0]: index for index, override in enumerate(rewritten)}
     return [
@@ -51,10 +52,10 @@ def rewrite_all(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
 def extract_choices(
     body: dict[str, Any], folders: Sequence[Path], prefix: str = ""
 ) -> dict[str, str]:
-    """Take the group choices out of a config body: ``{"model": {"norm": "post"}}``.
+    """Remove the group choices from a config body, such as ``{"model": {"norm": "post"}}``.
 
     Returns:
-        Choices by slash-separated group; they are removed from ``body``.
+        The removed choices by slash-separated group.
     """
     found: dict[str, str] = {}
     for name in list(body):

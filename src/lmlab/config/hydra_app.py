@@ -1,4 +1,4 @@
-"""The command line of ``python -m lmlab.train``: Hydra's, with lmlab's words and errors."""
+"""The command line of ``python -m lmlab.train``: Hydra's, with lmlab's overrides and errors."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ from lmlab.errors import UserError
 from lmlab.runtime.launch_env import print_error
 
 
-def main(argv: Sequence[str], run: Callable[[RunConfig], int]) -> int:
-    """Compose what ``argv`` asks for and run it.
+def main(arguments: Sequence[str], run: Callable[[RunConfig], int]) -> int:
+    """Compose the configuration that the arguments describe, and run it.
 
     Args:
-        argv: the words after the program's name.
-        run: called with the frozen configuration of a single run; returns the exit code. The jobs
-            of a multirun go through the launcher instead.
+        arguments: those after the program's name.
+        run: called with the frozen configuration of a single run; returns the exit code. The
+            launcher runs the jobs of a multirun instead.
 
     Returns:
-        The exit code: 2 with one message on stderr for a mistake of the user's.
+        The exit code; 2 and a message on stderr for a :class:`UserError`.
     """
     try:
-        return _main(list(argv), run)
+        return _compose_and_run(list(arguments), run)
     except UserError as error:
         print_error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        print("\ninterrupted; rerun the command to resume", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
-def _main(argv: list[str], run: Callable[[RunConfig], int]) -> int:
+def _compose_and_run(arguments: list[str], run: Callable[[RunConfig], int]) -> int:
     register()
-    arguments = get_args_parser().parse_intermixed_args(argv)
-    flags = list(argv)
-    for word in arguments.overrides:
-        flags.remove(word)
+    options = get_args_parser().parse_intermixed_args(arguments)
+    flags = list(arguments)
+    for override in options.overrides:
+        flags.remove(override)
     folders = [conf_folder(), *search_path()]
-    folders += [Path(arguments.config_dir)] if arguments.config_dir else []
-    overrides = rewrite_all(arguments.overrides, folders)
+    folders += [Path(options.config_dir)] if options.config_dir else []
+    overrides = rewrite_all(options.overrides, folders)
 
     composed: list[DictConfig] = []
-    # Hydra would print the errors itself, with a hint at its own variable, and exit with code 1.
+    # Without this, Hydra prints errors itself, with advice on its own variable, and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = [sys.argv[0], *flags, *overrides]  # -m may stand anywhere
+    sys.argv = [sys.argv[0], *flags, *overrides]  # -m may come anywhere
     program = hydra.main(config_path=str(folders[0]), config_name="train", version_base="1.3")
     with translate_hydra_errors(overrides, folders[0]):
         program(composed.append)()
-    # Nothing is composed by --help or --cfg, nor by a multirun, whose jobs the launcher ran.
-    return run(freeze(composed[0], arguments.overrides)) if composed else 0
+    # --help and --cfg compose nothing, nor does a multirun, whose jobs the launcher ran.
+    return run(freeze(composed[0], options.overrides)) if composed else 0

@@ -1,7 +1,7 @@
-"""The configuration of a run as a frozen tree of dataclasses: resolved once, then only read.
+"""The configuration of a run: a frozen tree of dataclasses, resolved once and then only read.
 
-This file is the schema. Composition (:mod:`lmlab.config.compose`) checks and fills it; Hydra's own
-copy, whose fields may still be missing, is derived from it in :mod:`lmlab.config.schema`.
+These classes are the schema. :mod:`lmlab.config.compose` fills and checks them;
+:mod:`lmlab.config.schema` derives the classes that Hydra composes, whose fields may be missing.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-# Of a field that composition may leave null, and freezing fills in.
+# Metadata of a field that may be null until the configuration is frozen.
 NULL_UNTIL_FROZEN = {"null_until_frozen": True}
 
 
 class Component:
-    """A leaf of the configuration: the class or function that ``_target_`` names, and parameters.
+    """A component of a run: the class or function that ``_target_`` names, and its parameters.
 
-    Parameters read as attributes (``config.optim.lr``); ``name in component`` tells whether one is
-    set. Values are plain and must not be changed.
+    Read parameters as attributes (``config.optim.lr``); test whether one is set with
+    ``name in component``. Values are plain. Do not change them.
     """
 
     __slots__ = ("_content",)
@@ -68,11 +68,11 @@ class Component:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The values it is called with, by name: a copy."""
+        """The parameters that are set, by name: a copy."""
         return {k: copy.deepcopy(v) for k, v in self._content.items() if k != "_target_"}
 
     def as_dict(self) -> dict[str, Any]:
-        """The leaf as plain values, ``_target_`` included: a copy."""
+        """Return the component as plain values, including ``_target_``: a copy."""
         return copy.deepcopy(self._content)
 
 
@@ -87,7 +87,7 @@ class Seeds:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """Sizes of the Transformer, and its parts. ``d_ff`` is a width or ``auto``."""
+    """Sizes and components of the Transformer. ``d_ff`` is a width or ``auto``."""
 
     vocab_size: int
     context_length: int
@@ -103,13 +103,13 @@ class Model:
     init: Component
 
     def as_dict(self) -> dict[str, Any]:
-        """The node as plain values: a copy."""
+        """Return the node as plain values: a copy."""
         return _plain(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """The loop; see :class:`lmlab.training.trainer.LoopSettings`."""
+    """The training loop; see :class:`lmlab.training.trainer.LoopSettings`."""
 
     steps: int
     batch_size: int
@@ -130,7 +130,7 @@ class ValidationSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """When the state is saved, and how much of it is kept."""
+    """When the state is saved, and which checkpoints are kept."""
 
     every_steps: int
     keep_last: int
@@ -139,7 +139,7 @@ class Checkpoint:
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """The texts that a finished run generates."""
+    """The text that a finished run generates."""
 
     prompts: tuple[str, ...]
     count: int
@@ -151,9 +151,9 @@ class Samples:
 
 @dataclasses.dataclass(frozen=True)
 class Runtime:
-    """Device and precision (:mod:`lmlab.runtime.device`), and what preflight does.
+    """Device and precision (:mod:`lmlab.runtime.device`), and the action of preflight.
 
-    Fields with a default did not always exist; configurations written before them stay readable.
+    Fields with a default are missing in configurations that earlier versions froze.
     """
 
     device: str
@@ -168,7 +168,7 @@ class Runtime:
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """How large a study is: the numbers of runs that its design takes from here."""
+    """The size of a study: numbers of runs that its design interpolates."""
 
     name: str
     num_seeds: int
@@ -180,7 +180,7 @@ class Scale:
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """A whole run."""
+    """The configuration of a run."""
 
     study: str
     arm: str = dataclasses.field(metadata=NULL_UNTIL_FROZEN)
@@ -204,18 +204,18 @@ class RunConfig:
     design: Component | None
     demo: Component | None
 
-    @property
+    @functools.cached_property
     def cache_folder(self) -> Path:
-        """Where corpora, tokenizers and token files are kept for all runs."""
+        """The folder of the corpora, tokenizers and token files of all runs."""
         return Path(self.output_root) / "cache"
 
-    @property
+    @functools.cached_property
     def named_folder(self) -> Path:
-        """The folder that the run's names give it; another configuration may occupy it."""
+        """The folder that the run's names lead to; another configuration may occupy it."""
         return Path(self.output_root) / self.study / self.arm / f"seed{self.seed}"
 
     def as_dict(self) -> dict[str, Any]:
-        """The configuration as nested plain dictionaries and lists: a copy."""
+        """Return the configuration as nested dictionaries and lists: a copy."""
         return _plain(self)
 
 
@@ -231,12 +231,12 @@ def _plain(value: Any) -> Any:
 
 @functools.cache
 def field_types(kind: type) -> dict[str, Any]:
-    """The types of a dataclass's fields, by name."""
+    """Return the types of a dataclass's fields, by name."""
     return typing.get_type_hints(kind)
 
 
 def build_tree(kind: type[T], content: Mapping[str, Any]) -> T:
-    """Make the dataclass ``kind`` from nested plain values that were checked before."""
+    """Make the dataclass ``kind`` from nested plain values that are valid."""
     hints = field_types(typing.cast(type, kind))
     return kind(**{name: _node(hints[name], value) for name, value in content.items()})
 

@@ -1,7 +1,7 @@
 """The schema that Hydra composes against: unknown keys and wrong types fail there.
 
-It is :class:`lmlab.config.run_config.RunConfig` with every value still missing and every component
-a dictionary, since Hydra fills a configuration piece by piece.
+It is :class:`lmlab.config.run_config.RunConfig` with every value missing and every component a
+dictionary, since Hydra fills a configuration piece by piece.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lmlab.config.run_config import Component, RunConfig, field_types
 
 @functools.cache
 def hydra_schema(kind: type = RunConfig) -> type:
-    """Derive the mutable dataclass that Hydra fills from the frozen ``kind``."""
+    """Derive from the frozen ``kind`` the mutable dataclass that Hydra fills."""
     fields: list[tuple[str, Any, Any]] = []
     for field in dataclasses.fields(kind):
         hint = field_types(kind)[field.name]
@@ -47,5 +47,5 @@ def _as_composed(hint: Any) -> Any:
 
 
 def register() -> None:
-    """Make the schema known to Hydra under the name ``schema``."""
+    """Register the schema with Hydra under the name ``schema``."""
     ConfigStore.instance().store(name="schema", node=hydra_schema())

@@ -275,6 +275,23 @@ def test_the_old_name_of_a_group_is_accepted_in_an_experiment_file(
     assert renames() == ["exhibit was renamed to demo"]
 
 
+def test_a_users_folder_of_options_may_have_the_old_name_of_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "options" / "exhibit").mkdir(parents=True)
+    (tmp_path / "options" / "exhibit" / "mine.yaml").write_text(
+        "_target_: lmlab.exhibit.sgd.sgd_lr\nlrs: [1.0]\nsteps: 2\n"
+    )
+    (tmp_path / "lmlab").mkdir()
+    (tmp_path / "lmlab" / "config.yaml").write_text("search_path: [../options]\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for override in ("exhibit=mine", "demo=mine"):
+        for config in (compose([override]), composed(override)):
+            assert config.demo is not None
+            assert config.demo.target == "lmlab_studies.sgd_lr.sgd_lr"
+            assert config.demo.parameters == {"lrs": [1.0], "steps": 2}
+
+
 def test_a_removed_setting_names_its_replacement() -> None:
     """The reverse of a rename: what cannot be carried over is refused with the fix."""
     with pytest.raises(Exception, match=r"runtime\.precision: this setting was removed"):
