@@ -85,7 +85,7 @@ def run_timed(words: list[str], result: Path) -> None:
     from lmlab import run
     from lmlab.config.compose import compose
     from lmlab.run_folder import RunFolder
-    from lmlab.runs import session
+    from lmlab.runs import status_writer
     from lmlab.runtime.background import ThreadWorker
     from lmlab.training import trainer
     from lmlab.training.checkpoint import Checkpoints
@@ -104,7 +104,7 @@ def run_timed(words: list[str], result: Path) -> None:
     clock.around(trainer.Trainer, "_record_row", "logging")
     clock.around(trainer.Trainer, "_validate", "logging")
     clock.around(RunFolder, "append_row", "logging")
-    clock.around(session.Session, "_write_status", "logging")
+    clock.around(status_writer.StatusWriter, "write", "logging")
     start = ThreadWorker.start
     ThreadWorker.start = lambda self, task: start(self, clock.behind(task))  # type: ignore[method-assign]
     bars = trainer.progress

@@ -15,6 +15,7 @@ import sys
 
 import torch
 
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.config.run_config import RunConfig
 from lmlab.console.formatting import format_bytes
@@ -46,7 +47,7 @@ def measure(model: str, batch: int, compiled: bool) -> Calibration | None:
     device.apply()
     torch.compiler.reset()
     try:
-        return calibrate(config, device)
+        return calibrate(resolve(config), device)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -68,7 +69,7 @@ def compare(model: str, first: int, batches: tuple[int, ...], compiled: bool) ->
     how = "compiled" if compiled else "eager"
     for batch in batches:
         config = configured(model, batch, compiled)
-        costs = costs_of(config, auto_settings.build_device(config))
+        costs = costs_of(resolve(config).workload, auto_settings.build_device(config))
         assert costs is not None
         held = costs.memory
         fixed = held.parameters + held.optimizer + held.workspace
@@ -86,7 +87,7 @@ def compare(model: str, first: int, batches: tuple[int, ...], compiled: bool) ->
 def fill(model: str, first: int, known: Calibration, compiled: bool) -> None:
     """Try the predicted largest batch, and one that is 15 % larger, in a part of the memory."""
     config = configured(model, first, compiled)
-    costs = costs_of(config, auto_settings.build_device(config))
+    costs = costs_of(resolve(config).workload, auto_settings.build_device(config))
     assert costs is not None
     whole = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(SHARE)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from lmlab.build import factory
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.data.batches import Batches
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
@@ -38,12 +39,13 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=10, help="a turn")
     arguments = parser.parse_args()
     config = compose(arguments.settings)
-    device = auto_settings.build_device(config)
+    spec = resolve(config)
+    device = auto_settings.choose_device(spec)
     with join("ddp", LaunchEnv()) as group:
         device = group.assign_device(device)
         device.apply()
-        state = factory.build_state(config, device)
-        gradients = factory.build_gradients(config, state.model, device)
+        state = factory.build_state(spec, device)
+        gradients = factory.build_gradients(spec, state.model, device)
         batches = Batches(
             np.random.default_rng(0).integers(0, config.model.vocab_size, 1 << 22, np.uint16),
             context_length=config.model.context_length,

@@ -27,8 +27,9 @@ Step = Callable[[Tensor, Tensor], Tensor]
 
 def lmlab(settings: dict[str, Any]) -> Step:
     """The step of a run: its own gradients, clipping and optimizer, as the trainer calls them."""
-    assemble, resolve = map(
-        importlib.import_module, ("lmlab.build.factory", "lmlab.runs.auto_settings")
+    factory, auto_settings, run_spec = map(
+        importlib.import_module,
+        ("lmlab.build.factory", "lmlab.runs.auto_settings", "lmlab.build.run_spec"),
     )
     compose = importlib.import_module("lmlab.config.compose").compose
     clip = importlib.import_module("lmlab.optim.clip").clip_gradients
@@ -40,10 +41,11 @@ def lmlab(settings: dict[str, Any]) -> Step:
            f"output_root={settings['outputs']}", f"optim.lr={RATES['lr']}",
            "runtime.device=" + settings["device"]]
     )  # fmt: skip
-    device = resolve.build_device(config)
+    spec = run_spec.resolve(config)
+    device = auto_settings.choose_device(spec)
     device.apply()
-    state = assemble.build_state(config, device)
-    gradients = assemble.build_gradients(config, state.model, device)
+    state = factory.build_state(spec, device)
+    gradients = factory.build_gradients(spec, state.model, device)
 
     def step(inputs: Tensor, targets: Tensor) -> Tensor:
         state.optimizer.zero_grad(set_to_none=True)

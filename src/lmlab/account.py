@@ -192,12 +192,13 @@ def answer(options: Options) -> tuple[Any, list[Table]]:
 
 def _measure(options: Options) -> tuple[dict[str, Any], Table]:
     """A few real steps; torch is imported here and not before."""
+    from lmlab.build.run_spec import resolve
     from lmlab.config.compose import compose
     from lmlab.preflight.run_preflight import measure_here
-    from lmlab.runs.auto_settings import build_device
+    from lmlab.runs.auto_settings import choose_device
 
-    config = compose(options.overrides)
-    return measure_here(config, build_device(config))
+    spec = resolve(compose(options.overrides))
+    return measure_here(spec, choose_device(spec))
 
 
 def print_tables(tables: Sequence[Table]) -> None:

@@ -45,8 +45,9 @@ def unicode_text(*, config: Any, tokenizer: Tokenizer | None = None) -> Demo:
     """
     if tokenizer is None:
         from lmlab.build.run_data import prepare_data
+        from lmlab.build.run_spec import resolve
 
-        tokenizer = prepare_data(config).tokenizer
+        tokenizer = prepare_data(resolve(config).data).tokenizer
     lengths = [_lengths(name, text) for name, text in SAMPLES.items()]
     trips = [_trip(name, text, tokenizer) for name, text in SAMPLES.items()]
     broken = [_decode(name, data, tokenizer) for name, data in INVALID.items()]

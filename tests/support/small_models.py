@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from lmlab.build import factory
+from lmlab.build.network import build_network
 from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import Model, build_tree
 from lmlab.nn.transformer import Transformer
@@ -54,4 +54,4 @@ def combinations() -> list[dict[str, Any]]:
 
 
 def build(model: dict[str, Any]) -> Transformer:
-    return factory.build_network(build_tree(Model, {"init": leaf("model/init", "normal")} | model))
+    return build_network(build_tree(Model, {"init": leaf("model/init", "normal")} | model))

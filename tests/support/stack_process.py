@@ -6,7 +6,7 @@ from __future__ import annotations
 def run_stack(members: list[list[str]]) -> None:
     """Bring the runs of these overrides to their ends, as one stack."""
     from lmlab.config.compose import compose
-    from lmlab.runs.stacked.execute_stack import execute_all
+    from lmlab.runs.stacked.execute_stack import execute_stack
 
-    ended = execute_all([compose(overrides) for overrides in members])
+    ended = execute_stack([compose(overrides) for overrides in members])
     raise SystemExit(max(member.exit_code for member in ended))

@@ -1,225 +1,245 @@
-"""From a frozen configuration to objects: the one place that knows both.
+"""Build the objects of a run from its :class:`lmlab.build.run_spec.RunSpec`.
 
-Every leaf of the configuration names its class or function by ``_target_`` and holds its knobs;
-what only the rest of the run can know (sizes, parameters, folders) is supplied here.
+The spec holds what the configuration says. What only the rest of the run can know (parameters,
+folders, the comm) is supplied here.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
-from lmlab.build.instantiate import instantiate, target_partial
 from lmlab.build.kernel_choice import choose_kernels
 from lmlab.build.run_data import RunData
-from lmlab.config.run_config import Model, RunConfig
+from lmlab.build.run_spec import RunSpec
+from lmlab.build.workload import RunWorkload
 from lmlab.data.batches import Batches, validation_windows
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
-from lmlab.distributed.fsdp import FSDPOptimizer
+from lmlab.distributed.data_parallel import DataParallelGradients
+from lmlab.distributed.fsdp import FSDPOptimizer, unsharded
 from lmlab.distributed.zero1 import Zero1Optimizer
-from lmlab.errors import ConfigError
 from lmlab.nn.transformer import Transformer
 from lmlab.optim.groups import parameter_groups
 from lmlab.runtime.background import ThreadWorker
 from lmlab.runtime.compile_policy import set_inductor_cache
 from lmlab.runtime.device import Device
+from lmlab.runtime.signals import SignalHandler
 from lmlab.tracking import RunInfo, Tracker
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.cuda_graph import ComputeGradients, maybe_graphed
 from lmlab.training.device_batches import DeviceBatches, fits_on_device
-from lmlab.training.evaluator import Evaluator
+from lmlab.training.evaluator import Evaluator, ValidationResult
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.mixed_precision import Bf16Weights
 from lmlab.training.objective import chunked_loss, compile_objective, full_logits_loss
 from lmlab.training.state import Progress, TrainState
+from lmlab.training.trainer import LoopSettings, Trainer
 
 
-def check_parallel(config: RunConfig, device: Device, comm: Communicator) -> None:
-    """Refuse a division of the model that its parts do not allow. Raises :class:`ConfigError`."""
-    if not comm.shards_model:
-        return
-    where = "runtime.parallel=fsdp"
-    instead = "runtime.parallel=zero1 divides the optimizer's state and has no such bound"
-    optimizer = target_partial(config.optim).func
-    if getattr(optimizer, "needs_full_matrices", False):
-        raise ConfigError(
-            f"optim._target_={config.optim.target}: it needs whole matrices, which {where} cuts; "
-            f"{instead}"
-        )
-    if device.policy.precision == "bf16":
-        raise ConfigError(
-            f"runtime.policy=bf16: its rounded copy of the matrices would be whole on every rank; "
-            f"accepted with {where} is fast or exact; {instead}"
-        )
-    if device.compile:
-        raise ConfigError(f"runtime.compile=true: accepted with {where} is false; {instead}")
+def build_model(spec: RunSpec) -> Transformer:
+    """Build the model with its initial weights, on the CPU."""
+    model = spec.network()
+    spec.initializer()(model, seed=spec.init_seed)
+    return model
 
 
-def build_model(config: RunConfig) -> Transformer:
-    """The model with its initial weights, on the CPU."""
-    network = build_network(config.model)
-    instantiate(config.model.init)(network, seed=config.seeds.init)
-    return network
+def build_scratch_network(
+    spec: RunSpec, device: Device, sizes: Mapping[str, int] | None = None
+) -> Transformer:
+    """Build the model on its device with random weights, to measure its speed.
 
-
-def build_network(model: Model) -> Transformer:
-    """The model's parts put together; its weights are whatever torch gives."""
-    return Transformer(
-        vocab_size=model.vocab_size,
-        context_length=model.context_length,
-        d_model=model.d_model,
-        num_layers=model.num_layers,
-        num_heads=model.num_heads,
-        d_ff=None if model.d_ff == "auto" else int(model.d_ff),
-        tie_embeddings=model.tie_embeddings,
-        norm=instantiate(model.norm),
-        pos=instantiate(
-            model.pos,
-            d_model=model.d_model,
-            d_head=model.d_model // model.num_heads,
-            context_length=model.context_length,
-        ),
-        ffn=target_partial(model.ffn),
-        attention=target_partial(model.attention),
-    )
-
-
-def build_scratch_network(config: RunConfig, device: Device) -> Transformer:
-    """The model on its device with weights that are fit for measuring its time alone."""
+    Args:
+        spec: of the run.
+        device: where the model is built.
+        sizes: replaces sizes of the model, by name.
+    """
     with torch.device(device.device):
-        network = build_network(config.model)
+        network = spec.network(**(sizes or {}))
     generator = torch.Generator(device.device).manual_seed(0)
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(0.0, 0.02, generator=generator)
-    choose_kernels(config, device).install(network)
+    choose_kernels(device, spec.workload.vocab_size, spec.kernel_folder).install(network)
     return network
 
 
-def build_optimizer(config: RunConfig, model: Transformer) -> torch.optim.Optimizer:
-    """The optimizer over the model's groups, each with its peak rate as ``initial_lr``."""
-    optimizer: torch.optim.Optimizer = instantiate(config.optim, params=parameter_groups(model))
+def build_optimizer(spec: RunSpec, model: nn.Module) -> torch.optim.Optimizer:
+    """Build the optimizer of the model's parameter groups, each with its peak rate ``initial_lr``."""
+    optimizer: torch.optim.Optimizer = spec.optimizer(params=parameter_groups(model))
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer
 
 
+def build_state(spec: RunSpec, device: Device, comm: Communicator = SINGLE_PROCESS) -> TrainState:
+    """Build model, optimizer and progress before the first step, as this rank holds them."""
+    model = build_model(spec).to(device.device)
+    optimizer = build_optimizer(spec, model)
+    if comm.shards_model:
+        sharded = FSDPOptimizer(model, lambda: build_optimizer(spec, model), comm)
+        return TrainState(model, sharded, Progress())
+    if comm.parallel == "zero1":
+        return TrainState(model, Zero1Optimizer(optimizer, comm), Progress())
+    return TrainState(model, optimizer, Progress())
+
+
 def build_gradients(
-    config: RunConfig,
+    spec: RunSpec,
     model: Transformer,
     device: Device,
-    micro_batch_size: int | None = None,
+    workload: RunWorkload | None = None,
     comm: Communicator = SINGLE_PROCESS,
 ) -> ComputeGradients:
-    """What computes an update's gradients; the micro-batch is the run's unless given."""
-    training = config.training
+    """Build the function that computes the gradients of an update.
+
+    Args:
+        spec: of the run.
+        model: whose gradients are computed.
+        device: where the model is.
+        workload: of this rank; that of the full run by default.
+        comm: of the ranks that share a batch.
+    """
+    workload = workload or spec.workload
     working = Bf16Weights(model) if device.policy.precision == "bf16" else None
-    own = model if working is None else working.model
-    kernels = choose_kernels(config, device)
-    kernels.install(own)
-    objective = full_logits_loss(own)
+    computing = model if working is None else working.model
+    kernels = choose_kernels(device, workload.vocab_size, spec.kernel_folder)
+    kernels.install(computing)
+    objective = full_logits_loss(computing)
     if not device.policy.is_exact:
-        objective = chunked_loss(own, kernels.head_loss())
+        objective = chunked_loss(computing, kernels.head_loss())
     if device.compile:
-        own.fuse_linears()  # eager, the parts of the joint result would stay in memory together
-        set_inductor_cache(config.cache_folder)
+        # In eager mode, the parts of a joint product would keep each other in memory.
+        computing.fuse_linears()
+        set_inductor_cache(spec.cache_folder)
         objective = compile_objective(objective, device.device)
-    gradients = GradientAccumulator(
-        objective,
-        micro_batch_size=micro_batch_size or training.micro_batch_size or training.batch_size,
-        working=working,
-    )
+    gradients = GradientAccumulator(objective, micro_batch_size=workload.pass_size, working=working)
     if comm.shards_model:
-        return gradients  # what its hooks do cannot be recorded
+        return gradients  # FSDP's hooks cannot be recorded in a CUDA graph
     return maybe_graphed(
         gradients, list(model.parameters()),
-        device=device.device, step_flops=training_flops(config, model),
-        setting=config.runtime.cuda_graph,
+        device=device.device, step_flops=training_flops(model, workload),
+        setting=spec.device.cuda_graph,
     )  # fmt: skip
 
 
-def training_flops(config: RunConfig, model: Transformer) -> int:
-    """FLOPs of the passes of an update: a backward pass takes two of each forward one."""
-    num_tokens: int = config.training.batch_size * model.context_length
+def training_flops(model: Transformer, workload: RunWorkload) -> int:
+    """FLOPs of the passes of an update; a backward pass takes two for each forward one."""
+    num_tokens = workload.batch_size * model.context_length
     return 3 * model.forward_flops_per_token() * num_tokens
 
 
-def build_schedule(config: RunConfig) -> Callable[[int], float]:
-    """The factor of the peak learning rate by step."""
-    return functools.partial(target_partial(config.schedule), total_steps=config.training.steps)
+def build_schedule(spec: RunSpec) -> Callable[[int], float]:
+    """Build the learning-rate schedule: the factor of the peak rate, by step."""
+    return functools.partial(spec.schedule.load(), total_steps=spec.workload.steps)
 
 
 def build_batches(
-    config: RunConfig,
-    texts: RunData,
-    place: torch.device | None = None,
+    spec: RunSpec,
+    data: RunData,
+    device: torch.device | None = None,
     comm: Communicator = SINGLE_PROCESS,
 ) -> Batches | DeviceBatches:
-    """Training batches by step, or this rank's part of them.
+    """Build the training batches by step, of which this rank gets its part.
 
-    They come from ``place``, where it is a GPU that holds the whole text.
+    They are gathered on ``device`` where that is a GPU with space for all training tokens.
     """
     batches = Batches(
-        texts.train.tokens,
-        context_length=config.model.context_length,
-        batch_size=config.training.batch_size,
-        seed=config.seeds.data,
-        part=comm.batch_slice(config.training.batch_size),
+        data.train.tokens,
+        context_length=spec.workload.context_length,
+        batch_size=spec.workload.batch_size,
+        seed=spec.data_seed,
+        part=comm.batch_slice(spec.workload.batch_size),
     )
-    if place is not None and fits_on_device(place, len(batches.tokens)):
-        return DeviceBatches(batches, place)
+    if device is not None and fits_on_device(device, len(batches.tokens)):
+        return DeviceBatches(batches, device)
     return batches
 
 
 def build_evaluator(
-    config: RunConfig, texts: RunData, device: Device, comm: Communicator = SINGLE_PROCESS
+    workload: RunWorkload, data: RunData, device: Device, comm: Communicator = SINGLE_PROCESS
 ) -> Evaluator:
-    """The measure of held-out loss."""
+    """Build the evaluator of the validation loss."""
     windows = validation_windows(
-        texts.valid.tokens,
-        context_length=config.model.context_length,
-        max_tokens=config.validation.max_tokens,
+        data.valid.tokens,
+        context_length=workload.context_length,
+        max_tokens=workload.validation_max_tokens,
     )
     return Evaluator(
-        texts.valid.tokens,
+        data.valid.tokens,
         windows,
-        texts.tokenizer.token_byte_lengths,
-        batch_size=config.validation.batch_size,
+        data.tokenizer.token_byte_lengths,
+        batch_size=workload.validation_batch_size,
         device=device.device,
         in_bf16=device.policy.precision == "bf16",
         comm=comm,
     )
 
 
-def build_state(
-    config: RunConfig, device: Device, comm: Communicator = SINGLE_PROCESS
-) -> TrainState:
-    """Model, optimizer and progress of a run that has not begun, as one of its ranks has them."""
-    model = build_model(config).to(device.device)
-    optimizer = build_optimizer(config, model)
-    if comm.shards_model:
-        divided = FSDPOptimizer(model, lambda: build_optimizer(config, model), comm)
-        return TrainState(model, divided, Progress())
-    if comm.parallel == "zero1":
-        return TrainState(model, Zero1Optimizer(optimizer, comm), Progress())
-    return TrainState(model, optimizer, Progress())
-
-
-def build_checkpoints(config: RunConfig, folder: Path) -> Checkpoints:
-    """The keeper of the run's saved states, which are written in the background."""
+def build_checkpoints(workload: RunWorkload, folder: Path) -> Checkpoints:
+    """Build the store of the run's checkpoints, which writes in the background."""
     return Checkpoints(
         folder,
-        keep_last=config.checkpoint.keep_last,
-        keep_steps=config.checkpoint.keep_steps,
+        keep_last=workload.keep_last,
+        keep_steps=workload.keep_steps,
         worker=ThreadWorker("checkpoint"),
     )
 
 
-def build_tracker(config: RunConfig, info: RunInfo) -> Tracker:
-    """Where rows go besides ``metrics.jsonl``."""
-    tracker: Tracker = instantiate(config.logger, run_info=info)
+def build_tracker(spec: RunSpec, info: RunInfo) -> Tracker:
+    """Build what receives metrics in addition to ``metrics.jsonl``."""
+    tracker: Tracker = spec.tracker(run_info=info)
     return tracker
+
+
+def build_trainer(
+    spec: RunSpec,
+    device: Device,
+    data: RunData,
+    state: TrainState,
+    comm: Communicator,
+    *,
+    checkpoints: Checkpoints,
+    record: Callable[[dict[str, Any]], None],
+    stop: SignalHandler,
+) -> Trainer:
+    """Build the training loop of this process: of a full run, or of one of its ranks."""
+    model, workload = state.model, spec.workload
+    assert isinstance(model, Transformer)
+    gradients = build_gradients(spec, model, device, workload.for_rank(comm.size), comm)
+    evaluator = build_evaluator(workload, data, device, comm)
+    peak = device.peak_flops()
+
+    def evaluate(model: nn.Module) -> ValidationResult:
+        with unsharded(model):  # ranks may evaluate different numbers of batches
+            return evaluator.evaluate(model)
+
+    return Trainer(
+        state=state,
+        gradients=DataParallelGradients(gradients, model, comm),
+        batches=build_batches(spec, data, device.device, comm),
+        schedule=build_schedule(spec),
+        evaluate=evaluate,
+        checkpoints=checkpoints,
+        record=record,
+        settings=LoopSettings(
+            steps=workload.steps,
+            grad_clip_norm=workload.grad_clip_norm,
+            log_every=workload.log_every,
+            validate_every=workload.validate_every,
+            save_every=workload.save_every,
+            divergence_margin=spec.divergence_margin,
+            # The backward pass takes two products for each one of the forward pass.
+            flops_per_token=3 * model.forward_flops_per_token(),
+            peak_flops=None if peak is None else peak * comm.size,
+            show_progress=comm.is_rank0,
+            num_ranks=comm.size,
+        ),
+        device=device.device,
+        stop=stop,
+    )

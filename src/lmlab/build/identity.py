@@ -1,26 +1,32 @@
-"""What makes two runs the same run: everything that changes the result, and nothing else."""
+"""The identity of a run: everything that changes its result, and nothing else."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lmlab.build.run_data import RunData
-from lmlab.config.identity_settings import identity_settings
-from lmlab.config.run_config import RunConfig
 from lmlab.runtime.device import Device
 
-# By type of device; raised when a change of the code changes the numbers that a run of the same
-# settings computes there.
+# By device type. Increase a number when a change of the code changes the results of a run with
+# unchanged settings on that device.
 NUMERICS_VERSIONS = {"cpu": 4, "cuda": 5, "mps": 4}
 
 
-def run_identity(config: RunConfig, texts: RunData, device: Device) -> dict[str, Any]:
-    """Everything that changes the result of a run, and nothing else."""
+def run_identity(settings: Mapping[str, Any], data: RunData, device: Device) -> dict[str, Any]:
+    """Return the identity of a run; two runs with equal identities are the same run.
+
+    Args:
+        settings: the part of the configuration that changes the result; see
+            :func:`lmlab.config.identity_settings.identity_settings`.
+        data: identified by content hashes, not by paths.
+        device: identified by type, precision, compilation and, on a CPU, threads.
+    """
     return {
-        "config": identity_settings(config),
-        "train_text": texts.corpus.train_hash,
-        "valid_text": texts.corpus.valid_hash,
-        "tokenizer": texts.tokenizer.hash,
+        "config": settings,
+        "train_text": data.corpus.train_hash,
+        "valid_text": data.corpus.valid_hash,
+        "tokenizer": data.tokenizer.hash,
         "device": device.identity(),
         "numerics": NUMERICS_VERSIONS[device.device.type],
     }

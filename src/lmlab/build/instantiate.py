@@ -1,21 +1,45 @@
-"""Call the class or function that a component of the configuration names."""
+"""Call the class or function that a component of the configuration names by ``_target_``."""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import functools
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 from lmlab.config.run_config import Component
 
 
+@dataclasses.dataclass(frozen=True)
+class BoundTarget:
+    """A class or function with parameters bound; it is imported at the first call.
+
+    Attributes:
+        target: dotted path of the class or function.
+        parameters: values from the configuration, by name.
+    """
+
+    target: str
+    parameters: Mapping[str, Any]
+
+    def load(self) -> functools.partial[Any]:
+        """Import the target and bind copies of the parameters."""
+        module, _, name = self.target.rpartition(".")
+        function = getattr(importlib.import_module(module), name)
+        return functools.partial(function, **copy.deepcopy(dict(self.parameters)))
+
+    def __call__(self, **supplied: Any) -> Any:
+        """Call the target with its parameters and with the values that the program supplies."""
+        return self.load()(**supplied)
+
+
+def bind(component: Component) -> BoundTarget:
+    """Bind the parameters of ``component`` to its target, without importing the target."""
+    return BoundTarget(component.target, component.parameters)
+
+
 def instantiate(component: Component, **supplied: Any) -> Any:
-    """Call the target with the component's parameters and those that the program supplies."""
-    return target_partial(component)(**supplied)
-
-
-def target_partial(component: Component) -> functools.partial[Any]:
-    """Return the target with the component's parameters bound, not yet called."""
-    module, _, name = component.target.rpartition(".")
-    target = getattr(importlib.import_module(module), name)
-    return functools.partial(target, **component.parameters)
+    """Call the component's target with its parameters and with the values that you supply."""
+    return bind(component)(**supplied)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from lmlab.config.run_config import RunConfig
 from lmlab.nn.kernels import cpp_attention, cpp_loss, fp32_attention
 from lmlab.nn.transformer import Transformer
 from lmlab.runtime import cpp_extension
@@ -25,21 +24,26 @@ class Kernels(Protocol):
         ...
 
 
-def choose_kernels(config: RunConfig, device: Device) -> Kernels:
+def choose_kernels(device: Device, vocab_size: int, library_folder: Path) -> Kernels:
     """Choose the kernels of a run.
 
     The policy ``exact`` always uses torch's operations. Of the other policies, compiled runs use
     Triton on a GPU under bf16 and C++ on a CPU that supports it; all other runs on a CPU use
     float32 attention.
+
+    Args:
+        device: where the run computes, and how.
+        vocab_size: V.
+        library_folder: where compiled libraries are kept.
     """
     if device.policy.is_exact:
         return TorchKernels()
     if device.device.type == "cuda":
         uses_triton = device.compile and device.policy.precision == "bf16"
-        return TritonKernels(config.model.vocab_size) if uses_triton else TorchKernels()
+        return TritonKernels(vocab_size) if uses_triton else TorchKernels()
     if device.device.type == "cpu":
         uses_cpp = device.compile and cpp_extension.is_supported()
-        return CppKernels(config.cache_folder / "kernels") if uses_cpp else Fp32Attention()
+        return CppKernels(library_folder) if uses_cpp else Fp32Attention()
     return TorchKernels()
 
 

@@ -1,4 +1,4 @@
-"""The data of a run: its corpus, its tokenizer, and both splits as tokens."""
+"""The data of a run: its corpus, its tokenizer, and both splits as token files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from lmlab.build.instantiate import instantiate
-from lmlab.config.run_config import Component, RunConfig
+from lmlab.build.instantiate import BoundTarget
 from lmlab.data.sources import Corpus
 from lmlab.data.token_file import TokenFile, encode_corpus
 from lmlab.errors import ConfigError
@@ -15,8 +14,27 @@ from lmlab.tokenizer import Tokenizer
 
 
 @dataclasses.dataclass(frozen=True)
+class DataSpec:
+    """Which data a run reads, resolved from its configuration.
+
+    Attributes:
+        source: makes the text source, given ``cache_dir``.
+        tokenizer: makes the tokenizer, given the corpus.
+        cache_folder: where corpora, tokenizers and token files are kept.
+        vocab_size: of the model; the tokenizer must have as many entries.
+        context_length: of the model, in tokens; each split must hold at least one window.
+    """
+
+    source: BoundTarget
+    tokenizer: BoundTarget
+    cache_folder: Path
+    vocab_size: int
+    context_length: int
+
+
+@dataclasses.dataclass(frozen=True)
 class RunData:
-    """The data of a run: its corpus, the tokenizer, and both splits as tokens."""
+    """The data of a run: its corpus, its tokenizer, and both splits as token files."""
 
     corpus: Corpus
     tokenizer: Tokenizer
@@ -35,49 +53,26 @@ class RunData:
         }
 
 
-def check_source(config: RunConfig) -> None:
-    """Check the data settings without reading the data. Raises :class:`DataError`."""
-    _check_source(config.data, config.cache_folder)
+def check_source(spec: DataSpec) -> None:
+    """Check the data settings without reading the text. Raises :class:`DataError`."""
+    spec.source(cache_dir=spec.cache_folder).check()
 
 
-def prepare_data(config: RunConfig) -> RunData:
-    """Make or find the corpus, the tokenizer and the token files.
+def prepare_data(spec: DataSpec) -> RunData:
+    """Prepare the corpus, the tokenizer and the token files, or reuse cached ones.
 
     Raises:
-        ConfigError: the vocabularies of the tokenizer and the model differ in size.
         DataError: the text cannot be used.
+        ConfigError: the vocabulary sizes of tokenizer and model differ.
     """
-    return _prepare(
-        config.data,
-        config.tokenizer,
-        vocab_size=config.model.vocab_size,
-        context_length=config.model.context_length,
-        cache_folder=config.cache_folder,
+    cache = spec.cache_folder
+    corpus: Corpus = spec.source(cache_dir=cache).prepare()
+    tokenizer: Tokenizer = spec.tokenizer(
+        train_paths=corpus.train_paths, cache_dir=cache, corpus_hash=corpus.train_hash
     )
-
-
-def _check_source(data: Component, cache_folder: Path) -> None:
-    instantiate(data, cache_dir=cache_folder).check()
-
-
-def _prepare(
-    data: Component,
-    tokenizer_settings: Component,
-    *,
-    vocab_size: int,
-    context_length: int,
-    cache_folder: Path,
-) -> RunData:
-    corpus: Corpus = instantiate(data, cache_dir=cache_folder).prepare()
-    tokenizer: Tokenizer = instantiate(
-        tokenizer_settings,
-        train_paths=corpus.train_paths,
-        cache_dir=cache_folder,
-        corpus_hash=corpus.train_hash,
-    )
-    if tokenizer.vocab_size != vocab_size:
+    if tokenizer.vocab_size != spec.vocab_size:
         raise ConfigError(
-            f"model.vocab_size={vocab_size}: expected {tokenizer.vocab_size}, the size of the "
+            f"model.vocab_size={spec.vocab_size}: expected {tokenizer.vocab_size}, the size of the "
             "tokenizer's vocabulary",
             f"set model.vocab_size={tokenizer.vocab_size}",
         )
@@ -86,6 +81,6 @@ def _prepare(
         ("train", corpus.train_paths, corpus.train_hash),
         ("valid", corpus.valid_paths, corpus.valid_hash),
     ):
-        splits[name] = encode_corpus(paths, tokenizer, cache_folder, name=name, text_hash=text_hash)
-        splits[name].check(tokenizer.hash, context_length, tokenizer.vocab_size)
+        splits[name] = encode_corpus(paths, tokenizer, cache, name=name, text_hash=text_hash)
+        splits[name].check(tokenizer.hash, spec.context_length, tokenizer.vocab_size)
     return RunData(corpus, tokenizer, splits["train"], splits["valid"])

@@ -145,4 +145,9 @@ def from_dict(content: dict[str, Any]) -> RunConfig:
 
 def to_yaml(config: RunConfig) -> str:
     """Return a frozen configuration as YAML."""
-    return OmegaConf.to_yaml(OmegaConf.create(config.as_dict()))
+    return settings_to_yaml(config.as_dict())
+
+
+def settings_to_yaml(settings: dict[str, Any]) -> str:
+    """Return plain values, as :meth:`RunConfig.as_dict` returns them, as YAML."""
+    return OmegaConf.to_yaml(OmegaConf.create(settings))

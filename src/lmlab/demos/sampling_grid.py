@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from lmlab.build.run_data import prepare_data
+from lmlab.build.run_spec import resolve
 from lmlab.demos import Demo, Section
 from lmlab.errors import DataError
 from lmlab.nn.transformer import Transformer
@@ -47,12 +48,13 @@ def generation_grid(
     run = execute(config).run
     if not run.rows("validation"):
         raise DataError(f"{run.path}: the run did not train, so that nothing can be written")
-    model = factory.build_model(config)
+    spec = resolve(config)
+    model = factory.build_model(spec)
     folder = find_weights(run.checkpoints, "best")
     load_weights(model, read_weights(folder), folder)
     tokenizer = Tokenizer.load(run.tokenizer)
     loss = run.rows("validation")[-1]["loss"]
-    valid = prepare_data(config).corpus.valid_paths[0]
+    valid = prepare_data(spec.data).corpus.valid_paths[0]
     return explore(
         model, tokenizer, f"{run.path}, validation loss {loss:.4f} nats a token", temperatures,
         top_ps, prompts, count, max_new_tokens, config.seeds.sampling, _excerpts(valid, tokenizer,

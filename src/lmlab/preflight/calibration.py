@@ -1,4 +1,4 @@
-"""What was measured of a configuration's shape on a device, kept below ``outputs/cache``."""
+"""Measured times of a workload on a device, kept in ``calibrations/`` of the cache folder."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from pathlib import Path
 import torch
 
 from lmlab.build.identity import NUMERICS_VERSIONS
-from lmlab.config.run_config import RunConfig
+from lmlab.build.workload import RunWorkload
 from lmlab.runtime.device import Device
 from lmlab.runtime.processor import cpu_name
 from lmlab.storage.io import hash_json, read_json, write_json
 
 FORMAT_VERSION = 1
-LEARNED_STEPS = 30  # of a run, from which its own time is the better measure
+LEARNED_STEPS = 30  # a run of at least so many steps measures its step time better than a probe
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Seconds of the parts of a run, measured.
+    """Measured times of the parts of a run, in seconds.
 
     Attributes:
-        step: one update of the whole batch.
-        evaluation: one batch of an evaluation.
-        saving: one checkpoint.
-        saving_best: one set of weights.
-        token: one token of all samples at once.
+        step: of one update with the full batch.
+        evaluation: of one batch of an evaluation.
+        saving: of one checkpoint.
+        saving_best: of one set of weights.
+        token: of one token for all samples at once.
         peak_bytes: device memory at the peak of an update, on CUDA.
-        steps: updates that were timed.
-        sequences: of each of them.
-        source: what was measured, for people.
+        steps: number of timed updates.
+        sequences: sequences per timed update.
+        source: what was measured, as shown to the user.
     """
 
     step: float
@@ -44,44 +44,46 @@ class Calibration:
     source: str
 
 
-def shape_key(config: RunConfig, device: Device) -> str:
-    """A hash of everything that the time of a run's parts depends on."""
-    optim = {key: value for key, value in config.optim.as_dict().items() if key != "lr"}
-    model = {key: value for key, value in config.model.as_dict().items() if key != "init"}
+def shape_key(workload: RunWorkload, device: Device) -> str:
+    """Return a hash of everything that the times of a run's parts depend on."""
     return hash_json(
         {
             "format_version": FORMAT_VERSION,
             "numerics": NUMERICS_VERSIONS[device.device.type],
             "torch": torch.__version__,
-            "model": model,
-            "optim": optim,
-            "batch": [config.training.batch_size, config.training.micro_batch_size],
-            "validation": config.validation.batch_size,
-            "samples": len(config.samples.prompts) * config.samples.count,
+            "model": {key: value for key, value in workload.model.items() if key != "init"},
+            "optim": {key: value for key, value in workload.optim.items() if key != "lr"},
+            "batch": [workload.batch_size, workload.micro_batch_size],
+            "validation": workload.validation_batch_size,
+            "samples": workload.num_samples,
             "device": device.identity() | {"name": device.name(), "cpu": cpu_name()},
-            "beside": config.runtime.beside,
+            "beside": workload.concurrent_jobs,
         }
     )
 
 
-def calibration_file(config: RunConfig, device: Device) -> Path:
-    """Where the calibration of this shape and device is kept."""
-    key = shape_key(config, device)[:24]
-    return config.cache_folder / "calibrations" / f"{key}.json"
+def calibration_file(workload: RunWorkload, device: Device, cache_folder: Path) -> Path:
+    """Return the path of the calibration of this workload on this device."""
+    return cache_folder / "calibrations" / f"{shape_key(workload, device)[:24]}.json"
 
 
-def known_calibration(config: RunConfig, device: Device) -> Calibration | None:
-    """What was measured before for this shape and device."""
+def read_calibration(path: Path) -> Calibration | None:
+    """Read a calibration; None where the file is missing or unreadable."""
     try:
-        return Calibration(**read_json(calibration_file(config, device)))
+        return Calibration(**read_json(path))
     except (FileNotFoundError, ValueError, TypeError):
         return None
 
 
-def learn(config: RunConfig, device: Device, step_seconds: float, steps: int) -> None:
-    """Keep the time of a step that a run of this shape has really taken."""
-    known = known_calibration(config, device)
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    """Write a calibration."""
+    write_json(path, dataclasses.asdict(calibration))
+
+
+def update_calibration(path: Path, step_seconds: float, steps: int) -> None:
+    """Replace the step time of an existing calibration by that of a run of ``steps`` steps."""
+    known = read_calibration(path)
     if known is not None and steps >= LEARNED_STEPS:
-        told = f"a run of {steps:,} steps on this device"
-        better = dataclasses.replace(known, step=step_seconds, steps=steps, source=told)
-        write_json(calibration_file(config, device), dataclasses.asdict(better))
+        source = f"a run of {steps:,} steps on this device"
+        better = dataclasses.replace(known, step=step_seconds, steps=steps, source=source)
+        write_calibration(path, better)

@@ -1,4 +1,4 @@
-"""What a run will take: time, memory and disk, part by part."""
+"""Predict the time, peak memory and disk space of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lmlab.accounting.memory import ComputeSettings, MemoryEstimate, estimate_me
 from lmlab.accounting.model_counts import ModelCounts, count_model, count_optimizer
 from lmlab.accounting.target_counts import UnknownCostError
 from lmlab.build.run_data import RunData
-from lmlab.config.run_config import RunConfig
+from lmlab.build.workload import RunWorkload
 from lmlab.console.formatting import format_bytes, format_duration
 from lmlab.data.batches import validation_windows
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
@@ -22,20 +22,20 @@ from lmlab.preflight import machine_resources
 from lmlab.preflight.calibration import Calibration
 from lmlab.runtime.device import Device
 
-BEGINNING_SECONDS = 0.2  # of a run: first weights, provenance, its folder's files
+STARTUP_SECONDS = 0.2  # of a run: initial weights, provenance, the files of its folder
 
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """What can be told of a run without running anything; all None for variants not counted.
+    """What a run costs, counted without running it.
 
     Attributes:
-        model: its counts.
-        optimizer: its counts.
-        how: it computes.
-        memory: by part.
-        disk_left: bytes at the end.
-        disk_most: bytes while saving.
+        model: counts of the model.
+        optimizer: counts of the optimizer.
+        how: precision and kernels that the counts assume.
+        memory: bytes, by part.
+        disk_left: bytes on disk at the end.
+        disk_most: bytes on disk at the peak, while saving.
     """
 
     model: ModelCounts
@@ -47,42 +47,42 @@ class Costs:
 
 
 def costs_of(
-    config: RunConfig, device: Device, comm: Communicator = SINGLE_PROCESS
+    workload: RunWorkload, device: Device, comm: Communicator = SINGLE_PROCESS
 ) -> Costs | None:
-    """Count a run, as one of its ranks has it; None where a variant of it has no counts.
+    """Count what a run costs; None where one of its components has no counts.
 
     Args:
-        config: of the run, or a rank's share of it.
-        device: that it computes on.
-        comm: that share it.
+        workload: of the run, or of one of its ranks.
+        device: where the run computes.
+        comm: of the ranks that share the run.
     """
-    content = config.as_dict()
+    settings = workload.accounting_settings()
     try:
-        model = count_model(content["model"])
-        optimizer = count_optimizer(content["optim"], model)
+        model = count_model(workload.model)
+        optimizer = count_optimizer(workload.optim, model)
     except UnknownCostError:
         return None
-    how = compute_settings(content, device.device.type, CostOptions(), device.policy.name)
-    training = config.training
-    micro = training.micro_batch_size or training.batch_size
     how = dataclasses.replace(
-        how, optimizer_shards=comm.optimizer_shards, gradient_shards=comm.gradient_shards
+        compute_settings(settings, device.device.type, CostOptions(), device.policy.name),
+        optimizer_shards=comm.optimizer_shards,
+        gradient_shards=comm.gradient_shards,
     )
-    held = estimate_memory(
-        model, optimizer, how, micro_batch=micro, passes=training.batch_size // micro,
-        validation_batch=config.validation.batch_size,
+    needed = estimate_memory(
+        model, optimizer, how, micro_batch=workload.pass_size,
+        passes=workload.batch_size // workload.pass_size,
+        validation_batch=workload.validation_batch_size,
     )  # fmt: skip
-    left, most = run_folder_bytes(content, model, optimizer)
-    return Costs(model, optimizer, how, held, left, most)
+    left, most = run_folder_bytes(settings, model, optimizer)
+    return Costs(model, optimizer, how, needed, left, most)
 
 
 @dataclasses.dataclass(frozen=True)
 class Seconds:
-    """Time of the rest of a run, by part.
+    """Predicted time of the remaining run, by part.
 
     Attributes:
         training: updates.
-        evaluation: on held-out text.
+        evaluation: evaluations.
         saving: checkpoints and best weights.
         samples: the texts at the end.
     """
@@ -93,49 +93,49 @@ class Seconds:
     samples: float
 
     @property
-    def whole(self) -> float:
-        """All parts together, and what a run begins with."""
+    def total(self) -> float:
+        """All parts and the start-up of the run."""
         parts = self.training + self.evaluation + self.saving + self.samples
-        return BEGINNING_SECONDS + parts
+        return STARTUP_SECONDS + parts
 
 
-def seconds_of(config: RunConfig, texts: RunData, measured: Calibration, done: int = 0) -> Seconds:
-    """Predict the time of a run that has ``done`` steps behind it."""
-    training, steps = config.training, config.training.steps
+def seconds_of(
+    workload: RunWorkload, data: RunData, measured: Calibration, steps_done: int = 0
+) -> Seconds:
+    """Predict the remaining time of a run after ``steps_done`` steps."""
     windows = validation_windows(
-        texts.valid.tokens,
-        context_length=config.model.context_length,
-        max_tokens=config.validation.max_tokens,
+        data.valid.tokens,
+        context_length=workload.context_length,
+        max_tokens=workload.validation_max_tokens,
     )
-    batches = len(windows) / config.validation.batch_size
-    evaluations = _times(steps, config.validation.every_steps, done)
-    saves = _times(steps, config.checkpoint.every_steps, done)
-    first = 1 if done == 0 else 0  # the weights before the first step are evaluated too
-    settings = config.samples
-    length = settings.max_new_tokens if settings.prompts and settings.count else 0
+    batches = len(windows) / workload.validation_batch_size
+    evaluations = _occurrences(workload.steps, workload.validate_every, steps_done)
+    saves = _occurrences(workload.steps, workload.save_every, steps_done)
+    first = 1 if steps_done == 0 else 0  # the initial weights are evaluated, too
+    length = workload.sample_tokens if workload.num_samples else 0
     return Seconds(
-        training=(training.steps - done) * measured.step,
+        training=(workload.steps - steps_done) * measured.step,
         evaluation=(evaluations + first) * batches * measured.evaluation,
         saving=saves * measured.saving + evaluations * measured.saving_best,
         samples=length * measured.token,
     )
 
 
-def _times(steps: int, every: int, done: int) -> int:
-    """How often something is due after step ``done``: at multiples, and at the last step."""
-    return math.ceil(steps / every) - done // every if steps > done else 0
+def _occurrences(steps: int, every: int, steps_done: int) -> int:
+    """How often something is due after ``steps_done``: at multiples, and at the last step."""
+    return math.ceil(steps / every) - steps_done // every if steps > steps_done else 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """What is told before a run, and compared with what it took.
+    """The prediction that is shown before a run and compared with the run afterwards.
 
     Attributes:
-        seconds: of the rest of the run; None where nothing was measured.
-        peak_bytes: memory at the peak, as :func:`lmlab.preflight.machine_resources.peak_bytes` counts it.
-        disk_bytes: of the run's folder at the end.
-        source: what the time is taken from.
-        largest: sequences of one pass that free memory holds.
+        seconds: of the remaining run; None where nothing was measured.
+        peak_bytes: peak memory, as :func:`lmlab.preflight.machine_resources.peak_bytes` counts it.
+        disk_bytes: size of the run folder at the end.
+        source: what the time is derived from.
+        largest: most sequences per forward pass that fit free memory.
     """
 
     seconds: Seconds | None
@@ -145,63 +145,72 @@ class Forecast:
     largest: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for ``preflight.json``."""
+        """Return plain values for ``preflight.json``."""
         parts = {} if self.seconds is None else dataclasses.asdict(self.seconds)
         return {
-            "seconds": None if self.seconds is None else round(self.seconds.whole, 3),
+            "seconds": None if self.seconds is None else round(self.seconds.total, 3),
             **{f"{name}_seconds": round(value, 3) for name, value in parts.items()},
             "peak_bytes": self.peak_bytes,
             "disk_bytes": self.disk_bytes,
             "source": self.source,
         }
 
-    def told(self, config: RunConfig, device: Device) -> str:
-        """One line for a person."""
-        said = []
+    def summary(self, device: Device, output_root: Path) -> str:
+        """Describe the prediction in one line, beside what is free."""
+        parts = []
         if self.seconds is not None:
-            said.append(f"about {format_duration(self.seconds.whole)} ({self.source})")
+            parts.append(f"about {format_duration(self.seconds.total)} ({self.source})")
         if self.peak_bytes is not None:
             free = machine_resources.free_memory(device.device)
-            beside = "" if free is None else f", {format_bytes(free)} free"
+            available = "" if free is None else f", {format_bytes(free)} free"
             if self.largest is not None:
-                beside += f" (passes of up to {self.largest:,} sequences fit)"
-            said.append(f"peak memory {format_bytes(self.peak_bytes)}{beside}")
+                available += f" (passes of up to {self.largest:,} sequences fit)"
+            parts.append(f"peak memory {format_bytes(self.peak_bytes)}{available}")
         if self.disk_bytes is not None:
-            free = machine_resources.free_disk(Path(config.output_root))
-            said.append(f"disk {format_bytes(self.disk_bytes)}, {format_bytes(free)} free")
-        return "; ".join(said) or "nothing is known of this model beforehand"
+            free = machine_resources.free_disk(output_root)
+            parts.append(f"disk {format_bytes(self.disk_bytes)}, {format_bytes(free)} free")
+        return "; ".join(parts) or "no cost estimate for this model"
 
 
 def largest_pass(costs: Costs, measured: Calibration | None, free: int) -> int:
-    """The most sequences of one forward pass that ``free`` bytes hold; 0 where none does.
+    """Return the most sequences of one forward pass that fit ``free`` bytes; 0 where none does.
 
-    Where the peak of a pass was measured, as on CUDA, what a sequence takes is read off it.
+    Where the peak of a pass was measured, as on CUDA, memory per sequence is derived from it.
     """
     if measured is None or measured.peak_bytes is None:
         return largest_batch(costs.model, costs.optimizer, costs.how, free)
-    held = costs.memory
-    fixed = held.parameters + held.optimizer + held.workspace
-    a_sequence = max(1, (measured.peak_bytes - fixed) // measured.sequences)
-    return max(0, (free - fixed) // a_sequence)
+    needed = costs.memory
+    fixed = needed.parameters + needed.optimizer + needed.workspace
+    per_sequence = max(1, (measured.peak_bytes - fixed) // measured.sequences)
+    return max(0, (free - fixed) // per_sequence)
 
 
 def forecast(
-    config: RunConfig,
+    workload: RunWorkload,
     device: Device,
-    texts: RunData,
+    data: RunData,
     costs: Costs | None,
     measured: Calibration | None,
-    done: int,
-    held_before: int,
+    steps_done: int,
+    baseline_bytes: int,
 ) -> Forecast:
-    """Put together what is told before a run; ``held_before`` is memory that others hold."""
+    """Predict a run.
+
+    Args:
+        workload: of the run, or of one of its ranks.
+        device: where the run computes.
+        data: of the run.
+        costs: counted for the workload; None where they are unknown.
+        measured: times of the workload on the device; None where they are unknown.
+        steps_done: steps of the checkpoint that the run resumes from.
+        baseline_bytes: memory in use before the run.
+    """
     saving = 0 if costs is None else costs.memory.saving
     peak = None if costs is None else costs.memory.peak + saving
     if measured is not None and measured.peak_bytes is not None:
         peak = measured.peak_bytes
         if costs is not None:
-            micro = config.training.micro_batch_size or config.training.batch_size
-            if micro < config.training.batch_size:
+            if workload.pass_size < workload.batch_size:
                 peak += costs.memory.gradients
             peak = max(peak, costs.memory.validation)
     free = machine_resources.free_memory(device.device)
@@ -209,8 +218,8 @@ def forecast(
         largest=None
         if costs is None or free is None
         else largest_pass(costs, measured, free - saving),
-        seconds=None if measured is None else seconds_of(config, texts, measured, done),
-        peak_bytes=None if peak is None else peak + held_before,
+        seconds=None if measured is None else seconds_of(workload, data, measured, steps_done),
+        peak_bytes=None if peak is None else peak + baseline_bytes,
         disk_bytes=None if costs is None else costs.disk_left,
         source="" if measured is None else measured.source,
     )

@@ -1,7 +1,7 @@
-"""A few real steps of a configuration on this device, timed.
+"""Time a few real steps of a run on this device.
 
-The steps are the trainer's own, on scratch weights and made-up tokens; a run that begins afterwards
-finds its random state, its weights and its files as if there had been none.
+The steps are those of the trainer, with scratch weights and random tokens. They leave torch's
+random state and all files as they were, so that a run that follows computes the same numbers.
 """
 
 from __future__ import annotations
@@ -27,126 +27,135 @@ import torch
 from lmlab.accounting.model_counts import count_model
 from lmlab.accounting.target_counts import UnknownCostError
 from lmlab.build import factory
-from lmlab.config.run_config import RunConfig
+from lmlab.build.run_spec import RunSpec
+from lmlab.build.workload import RunWorkload
 from lmlab.data.batches import Batches
 from lmlab.nn.transformer import Transformer
 from lmlab.optim.clip import clip_gradients
 from lmlab.preflight import machine_resources
-from lmlab.preflight.calibration import Calibration, calibration_file, known_calibration
+from lmlab.preflight.calibration import (
+    Calibration,
+    calibration_file,
+    read_calibration,
+    write_calibration,
+)
 from lmlab.runtime.device import Device
 from lmlab.runtime.signals import SignalHandler
-from lmlab.storage.io import make_folder, write_json
+from lmlab.storage.io import make_folder
 from lmlab.training.checkpoint import Checkpoints, NoCheckpoints
 from lmlab.training.evaluator import Evaluator, ValidationResult
 from lmlab.training.generation import generate
 from lmlab.training.state import Progress, TrainState
 from lmlab.training.trainer import LoopSettings, Trainer
 
-QUICK_SECONDS = 0.15  # of timed steps, whatever the run is
-RUN_SHARE = 1 / 30  # of a run's steps are timed where that takes longer,
-LONGEST_SECONDS = 4.0  # but no longer than that
-MOST_STEPS, LEAST_STEPS = 30, 2
-CPU_PASS_FLOPS = 4e10  # of a timed step on a CPU, about a second of one core
-LARGEST_SAVED = 1 << 26  # bytes of a state that is saved for timing
-DISK_BYTES_A_SECOND = 3e8  # guessed for larger ones: written, synced and hashed
+MIN_SECONDS = 0.15  # of timed steps, for every run
+RUN_FRACTION = 1 / 30  # of a run's steps are timed where that takes longer,
+MAX_SECONDS = 4.0  # but not longer than this
+MAX_STEPS, MIN_STEPS = 30, 2
+CPU_PASS_FLOPS = 4e10  # of a timed pass on a CPU: about a second on one core
+MAX_SAVED_BYTES = 1 << 26  # states up to this size are really saved
+DISK_BYTES_PER_SECOND = 3e8  # assumed for larger ones: write, sync and hash
 NEW_TOKENS = 6
 
 
-def calibration_of(config: RunConfig, device: Device) -> Calibration:
-    """Measure, or find measured before."""
-    known = known_calibration(config, device)
+def find_or_calibrate(spec: RunSpec, device: Device) -> Calibration:
+    """Return the calibration of the run's workload, measured now or before."""
+    path = calibration_file(spec.workload, device, spec.cache_folder)
+    known = read_calibration(path)
     if known is not None:
         return known
-    found = calibrate(config, device)
-    write_json(calibration_file(config, device), dataclasses.asdict(found))
+    found = calibrate(spec, device)
+    write_calibration(path, found)
     return found
 
 
-def calibrate(config: RunConfig, device: Device) -> Calibration:
-    """Take a few steps, an evaluation, a save and some tokens, all on scratch.
+def calibrate(spec: RunSpec, device: Device) -> Calibration:
+    """Time a few updates, an evaluation, a save and some generated tokens.
 
     Raises:
-        torch.OutOfMemoryError: the step does not fit the device.
+        torch.OutOfMemoryError: an update does not fit the device.
     """
-    devices = [device.device] if device.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), _silence():
-        before = machine_resources.held_before(device.device)
-        machine_resources.watch_peak(device.device)
-        state = _scratch_state(config, device)
-        sequences = _sequences(config, device)
-        seconds = _time_steps(config, device, state, sequences)
-        peak = machine_resources.peak_bytes(device.device) if device.device.type == "cuda" else None
-        update = _timed(functools.partial(_update, config, state), device)
-        passes = config.training.batch_size / sequences
-        step = statistics.median(seconds)
-        whole = passes * max(step - update, 0.0) + update if passes != 1 else step
+    is_cuda = device.device.type == "cuda"
+    with torch.random.fork_rng(devices=[device.device] if is_cuda else []), _no_training_log():
+        before = machine_resources.baseline_bytes(device.device)
+        machine_resources.reset_peak(device.device)
+        state = _scratch_state(spec, device)
+        sequences = _pass_size(spec.workload, device)
+        seconds = _time_steps(spec, device, state, sequences)
+        peak = machine_resources.peak_bytes(device.device) if is_cuda else None
+        update = _timed(functools.partial(_update, spec.workload, state), device)
         found = Calibration(
-            step=whole,
-            evaluation=_time_evaluation(config, device, state),
-            token=_time_samples(config, device, state),
+            step=_step_seconds(seconds, update, spec.workload.batch_size / sequences),
+            evaluation=_time_evaluation(spec.workload, device, state),
+            token=_time_samples(spec.workload, device, state),
             peak_bytes=None if peak is None else peak - before,
             steps=len(seconds),
             sequences=sequences,
             source=f"{len(seconds)} steps of {sequences:,} sequences on this device",
-            **_time_saving(config, state),
+            **_time_saving(spec.cache_folder, state),
         )
     del state
     gc.collect()
-    if device.device.type == "cuda":
+    if is_cuda:
         torch.cuda.empty_cache()
     return found
 
 
-def _scratch_state(config: RunConfig, device: Device) -> TrainState:
-    model = factory.build_scratch_network(config, device)
-    return TrainState(model, factory.build_optimizer(config, model), Progress())
+def _step_seconds(seconds: list[float], update: float, passes: float) -> float:
+    """Time of a step of ``passes`` passes, where the timed steps had one pass each."""
+    step = statistics.median(seconds)
+    return passes * max(step - update, 0.0) + update if passes != 1 else step
 
 
-def _sequences(config: RunConfig, device: Device) -> int:
-    """Of a timed pass: those of the run, or on a CPU as many as take about a second."""
-    micro: int = config.training.micro_batch_size or config.training.batch_size
+def _scratch_state(spec: RunSpec, device: Device) -> TrainState:
+    model = factory.build_scratch_network(spec, device)
+    return TrainState(model, factory.build_optimizer(spec, model), Progress())
+
+
+def _pass_size(workload: RunWorkload, device: Device) -> int:
+    """Sequences of a timed pass: those of the run; on a CPU at most as many as take a second."""
     if device.device.type != "cpu":
-        return micro
+        return workload.pass_size
     try:
-        a_sequence = count_model(config.model.as_dict()).training_flops()
+        per_sequence = count_model(workload.model).training_flops()
     except UnknownCostError:
-        return micro
-    return max(1, min(micro, int(CPU_PASS_FLOPS / a_sequence)))
+        return workload.pass_size
+    return max(1, min(workload.pass_size, int(CPU_PASS_FLOPS / per_sequence)))
 
 
-def _time_steps(
-    config: RunConfig, device: Device, state: TrainState, sequences: int
-) -> list[float]:
-    """Seconds of single updates, the first ones aside."""
+def _time_steps(spec: RunSpec, device: Device, state: TrainState, sequences: int) -> list[float]:
+    """Time single updates, in seconds; the first ones are warm-up."""
     stop, ends = SignalHandler(), []
-    share = max(LEAST_STEPS, round(RUN_SHARE * config.training.steps))
+    workload = spec.workload
+    fraction = max(MIN_STEPS, round(RUN_FRACTION * workload.steps))
 
     def record(row: dict[str, Any]) -> None:
         if row["kind"] != "train":
             return
         ends.append(time.perf_counter())
         steps, taken = len(ends) - 1, ends[-1] - ends[0]
-        enough = steps >= share and taken >= QUICK_SECONDS
-        if enough or steps == MOST_STEPS or taken >= LONGEST_SECONDS:
+        is_enough = steps >= fraction and taken >= MIN_SECONDS
+        if is_enough or steps == MAX_STEPS or taken >= MAX_SECONDS:
             stop.signal_number = signal.SIGTERM
 
-    context = config.model.context_length
-    tokens = _tokens(config, max(10_000, (context + 1) * (sequences + 1)))
+    context = workload.context_length
+    tokens = _tokens(workload.vocab_size, max(10_000, (context + 1) * (sequences + 1)))
     assert isinstance(state.model, Transformer)
+    timed = dataclasses.replace(workload, micro_batch_size=sequences)
     Trainer(
         state=state,
-        gradients=factory.build_gradients(config, state.model, device, sequences),
+        gradients=factory.build_gradients(spec, state.model, device, timed),
         batches=Batches(tokens, context_length=context, batch_size=sequences, seed=0),
         schedule=lambda step: 0.0,  # all work of an update, and weights that stay finite
         evaluate=lambda model: ValidationResult(math.nan, math.nan, math.nan, 1),
         checkpoints=NoCheckpoints(),
         record=record,
         settings=LoopSettings(
-            steps=MOST_STEPS + 2,
-            grad_clip_norm=config.training.grad_clip_norm,
+            steps=MAX_STEPS + 2,
+            grad_clip_norm=workload.grad_clip_norm,
             log_every=1,
-            validate_every=MOST_STEPS + 2,
-            save_every=MOST_STEPS + 2,
+            validate_every=MAX_STEPS + 2,
+            save_every=MAX_STEPS + 2,
             divergence_margin=math.inf,
             flops_per_token=1,
             peak_flops=None,
@@ -158,47 +167,46 @@ def _time_steps(
     return [after - before for before, after in itertools.pairwise(ends)]
 
 
-def _update(config: RunConfig, state: TrainState) -> None:
-    clip_gradients(state.model.parameters(), config.training.grad_clip_norm)
+def _update(workload: RunWorkload, state: TrainState) -> None:
+    clip_gradients(state.model.parameters(), workload.grad_clip_norm)
     state.optimizer.step()
 
 
-def _time_evaluation(config: RunConfig, device: Device, state: TrainState) -> float:
-    length = config.model.context_length + 1
-    flops = config.validation.batch_size / max(1, _sequences(config, device))
-    batch = config.validation.batch_size if flops <= 4 else max(1, _sequences(config, device))
-    tokens = _tokens(config, length * batch)
+def _time_evaluation(workload: RunWorkload, device: Device, state: TrainState) -> float:
+    length, wanted = workload.context_length + 1, workload.validation_batch_size
+    pass_size = max(1, _pass_size(workload, device))
+    batch = wanted if wanted / pass_size <= 4 else pass_size
     evaluator = Evaluator(
-        tokens,
+        _tokens(workload.vocab_size, length * batch),
         [(index * length, length) for index in range(batch)],
-        np.ones(config.model.vocab_size, dtype=np.int64),
+        np.ones(workload.vocab_size, dtype=np.int64),
         batch_size=batch,
         device=device.device,
         in_bf16=device.policy.precision == "bf16",
     )
     seconds = _timed(lambda: evaluator.evaluate(state.model), device)
-    return seconds * config.validation.batch_size / batch
+    return seconds * wanted / batch
 
 
-def _time_samples(config: RunConfig, device: Device, state: TrainState) -> float:
-    prompts = [[0]] * (len(config.samples.prompts) * config.samples.count)
-    number = min(NEW_TOKENS, config.samples.max_new_tokens)
+def _time_samples(workload: RunWorkload, device: Device, state: TrainState) -> float:
+    prompts = [[0]] * workload.num_samples
     if not prompts:
         return 0.0
+    num_tokens = min(NEW_TOKENS, workload.sample_tokens)
     assert isinstance(state.model, Transformer)
-    model = state.model
-    draw = lambda: generate(model, prompts, max_new_tokens=number, seed=0)  # noqa: E731
-    return _timed(draw, device) / number
+    draw = functools.partial(generate, state.model, prompts, max_new_tokens=num_tokens, seed=0)
+    return _timed(draw, device) / num_tokens
 
 
-def _time_saving(config: RunConfig, state: TrainState) -> dict[str, float]:
+def _time_saving(cache_folder: Path, state: TrainState) -> dict[str, float]:
     weights = 4 * sum(parameter.numel() for parameter in state.model.parameters())
     tensors = (t for s in state.optimizer.state.values() for t in s.values())
-    held = weights + sum(t.nbytes for t in tensors if isinstance(t, torch.Tensor))
-    if held > LARGEST_SAVED:
-        return {"saving": held / DISK_BYTES_A_SECOND, "saving_best": weights / DISK_BYTES_A_SECOND}
-    cache = make_folder(config.cache_folder)
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".calibration-") as name:
+    total = weights + sum(t.nbytes for t in tensors if isinstance(t, torch.Tensor))
+    if total > MAX_SAVED_BYTES:
+        speed = DISK_BYTES_PER_SECOND
+        return {"saving": total / speed, "saving_best": weights / speed}
+    make_folder(cache_folder)
+    with tempfile.TemporaryDirectory(dir=cache_folder, prefix=".calibration-") as name:
         checkpoints = Checkpoints(Path(name), keep_last=1)
         started = time.perf_counter()
         checkpoints.save(state)
@@ -209,9 +217,9 @@ def _time_saving(config: RunConfig, state: TrainState) -> dict[str, float]:
 
 
 def _timed(act: Callable[[], Any], device: Device) -> float:
-    """Seconds of an act, the device's work included: the median of a few after the first."""
+    """Seconds of a call, the device's work included: the median of a few after a warm-up."""
     seconds: list[float] = []
-    while len(seconds) < 2 or (len(seconds) < 6 and sum(seconds) < QUICK_SECONDS):
+    while len(seconds) < 2 or (len(seconds) < 6 and sum(seconds) < MIN_SECONDS):
         started = time.perf_counter()
         act()
         if device.device.type == "cuda":
@@ -220,14 +228,14 @@ def _timed(act: Callable[[], Any], device: Device) -> float:
     return statistics.median(seconds[1:])
 
 
-def _tokens(config: RunConfig, number: int) -> np.ndarray[Any, Any]:
-    kind = np.uint16 if config.model.vocab_size <= 1 << 16 else np.uint32
-    return np.random.default_rng(0).integers(0, config.model.vocab_size, number, dtype=kind)
+def _tokens(vocab_size: int, number: int) -> np.ndarray[Any, Any]:
+    kind = np.uint16 if vocab_size <= 1 << 16 else np.uint32
+    return np.random.default_rng(0).integers(0, vocab_size, number, dtype=kind)
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keep what the scratch run says of itself from the log."""
+def _no_training_log() -> Iterator[None]:
+    """Keep the messages of the scratch run out of the log."""
     logger = logging.getLogger("lmlab.training.trainer")
     former, logger.disabled = logger.disabled, True
     try:

@@ -1,23 +1,25 @@
-"""The preflight of a run: told and checked before it, compared with what it took after it."""
+"""The preflight of a run: predict and check it before the start, compare at the end."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 from lmlab.accounting.tables import Table
 from lmlab.build.factory import build_checkpoints
 from lmlab.build.run_data import RunData
-from lmlab.config.run_config import RunConfig
+from lmlab.build.run_spec import RunSpec
+from lmlab.build.workload import RunWorkload
 from lmlab.console.formatting import format_duration
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.preflight import machine_resources
-from lmlab.preflight.calibration import Calibration, learn
-from lmlab.preflight.capacity_check import check_disk, check_memory, does_not_fit, refuse
+from lmlab.preflight.calibration import Calibration, calibration_file, update_calibration
+from lmlab.preflight.capacity_check import check_disk, check_memory, refuse, update_problem
 from lmlab.preflight.forecast import Costs, Forecast, costs_of, forecast
-from lmlab.preflight.measurement import calibrate, calibration_of
+from lmlab.preflight.measurement import calibrate, find_or_calibrate
 from lmlab.run_folder import RunFolder
 from lmlab.runtime.device import Device, is_out_of_memory
 from lmlab.storage.io import write_json
@@ -27,132 +29,141 @@ FORMAT_VERSION = 1
 log = logging.getLogger("lmlab.preflight")
 
 
-def check_early(config: RunConfig, device: Device, comm: Communicator = SINGLE_PROCESS) -> None:
-    """Refuse what memory cannot hold, before any text is prepared. Raises :class:`ConfigError`."""
-    costs = None if config.runtime.preflight == "off" else costs_of(config, device, comm)
+def check_memory_early(
+    workload: RunWorkload, device: Device, mode: str, comm: Communicator = SINGLE_PROCESS
+) -> None:
+    """Refuse a run that memory cannot hold before data is prepared. Raises :class:`ConfigError`."""
+    costs = None if mode == "off" else costs_of(workload, device, comm)
     if costs is not None:
-        check_memory(config, device, costs)
+        check_memory(workload, device, costs, mode)
 
 
 @dataclasses.dataclass
 class RunPreflight:
-    """A run between its preflight and its end.
+    """The prediction of a run, from its preflight to its end.
 
     Attributes:
-        config: of the run.
-        device: that it computes on.
-        run: its folder.
-        told: what was predicted; None where preflight is off.
-        from_step: the step that the session begins at.
-        alone: whether the time that it takes is its own.
+        device: where the run computes.
+        folder: of the run.
+        prediction: None where preflight is off.
+        from_step: the step that this session starts from.
+        calibration: file that is updated with the step time of the run; None where others share
+            its steps.
     """
 
-    config: RunConfig
     device: Device
-    run: RunFolder
-    told: Forecast | None
+    folder: RunFolder
+    prediction: Forecast | None
     from_step: int
-    alone: bool = True
+    calibration: Path | None
     _started: float = 0.0
-    _trained_before: float = 0.0
+    _seconds_before: float = 0.0
 
     @classmethod
     def prepare(
         cls,
-        config: RunConfig,
+        spec: RunSpec,
         device: Device,
-        texts: RunData,
-        run: RunFolder,
-        alone: bool = True,
+        data: RunData,
+        folder: RunFolder,
         comm: Communicator = SINGLE_PROCESS,
+        *,
+        is_stacked: bool = False,
     ) -> RunPreflight:
-        """Measure where that was not done before, tell, and refuse what does not fit.
+        """Measure a new workload, log the prediction, and refuse what does not fit.
 
         Args:
-            config: of the run.
-            device: that it computes on.
-            texts: its data.
-            run: its folder.
-            alone: False where its steps are not its own: no time is predicted then, or learned.
-            comm: that share the batches, of which ``config`` is one's part.
+            spec: of the run.
+            device: where it computes.
+            data: of the run.
+            folder: of the run.
+            comm: of the ranks that share the batches.
+            is_stacked: whether other runs share the steps. Time is neither predicted nor learned
+                then, nor with several ranks.
 
         Raises:
             ConfigError: memory does not suffice.
-            DiskError: disk does not suffice.
+            DiskError: disk space does not suffice.
         """
-        done, told = max(build_checkpoints(config, run.checkpoints).steps(), default=0), None
-        if config.runtime.preflight != "off" and config.training.steps > 0:
-            held = machine_resources.held_before(device.device)
-            costs = costs_of(config, device, comm)
+        workload, prediction = spec.workload.for_rank(comm.size), None
+        is_alone = comm.size == 1 and not is_stacked
+        saved = build_checkpoints(workload, folder.checkpoints).steps()
+        steps_done = max(saved, default=0)
+        if spec.preflight != "off" and workload.steps > 0:
+            baseline = machine_resources.baseline_bytes(device.device)
+            costs = costs_of(workload, device, comm)
             if costs is not None:
-                check_memory(config, device, costs)
-                check_disk(config, costs, run.path)
-            measured = _measure(config, device, costs) if alone else None
-            told = forecast(config, device, texts, costs, measured, done, held)
-            log.info("preflight: %s", told.told(config, device))
-        machine_resources.watch_peak(device.device)
-        return cls(config, device, run, told, done, alone, time.perf_counter())
+                check_memory(workload, device, costs, spec.preflight)
+                check_disk(workload, costs, folder.path, spec.output_root, spec.preflight)
+            measured = _measure(spec, device, costs) if is_alone else None
+            prediction = forecast(workload, device, data, costs, measured, steps_done, baseline)
+            log.info("preflight: %s", prediction.summary(device, spec.output_root))
+        machine_resources.reset_peak(device.device)
+        calibration = calibration_file(workload, device, spec.cache_folder) if is_alone else None
+        started = time.perf_counter()
+        return cls(device, folder, prediction, steps_done, calibration, started)
 
-    def begin(self, at: Progress) -> None:
-        """Write the prediction into the run's folder, which goes on from ``at``."""
-        self._trained_before = at.seconds
-        if self.told is None:
+    def begin(self, progress: Progress) -> None:
+        """Write the prediction into the run folder, for a session that starts at ``progress``."""
+        self._seconds_before = progress.seconds
+        if self.prediction is None:
             return
-        if at.step != self.from_step:  # a run that goes on from another's checkpoint
-            self.told, self.from_step = dataclasses.replace(self.told, seconds=None), at.step
+        if progress.step != self.from_step:  # the run extends a parent from its checkpoint
+            self.prediction = dataclasses.replace(self.prediction, seconds=None)
+            self.from_step = progress.step
         self._write(None)
 
-    def end(self, at: Progress) -> None:
-        """Write what the session took, and keep the time of its steps for the next prediction."""
-        if self.told is None:
+    def end(self, progress: Progress) -> None:
+        """Write what the session took, and keep its step time for the next prediction."""
+        if self.prediction is None:
             return
-        own, seconds = at.step - self.from_step, at.seconds - self._trained_before
+        steps, seconds = progress.step - self.from_step, progress.seconds - self._seconds_before
         self._write(
             {
                 "seconds": round(time.perf_counter() - self._started, 3),
                 "training_seconds": round(seconds, 3),
                 "peak_bytes": machine_resources.peak_bytes(self.device.device),
-                "disk_bytes": machine_resources.size_of(self.run.path),
+                "disk_bytes": machine_resources.size_of(self.folder.path),
             }
         )
-        if own > 0 and self.alone:
-            learn(self.config, self.device, seconds / own, own)
+        if steps > 0 and self.calibration is not None:
+            update_calibration(self.calibration, seconds / steps, steps)
 
     def _write(self, actual: dict[str, Any] | None) -> None:
-        assert self.told is not None
+        assert self.prediction is not None
         write_json(
-            self.run.path / "preflight.json",
+            self.folder.path / "preflight.json",
             {
                 "format_version": FORMAT_VERSION,
                 "from_step": self.from_step,
-                "predicted": self.told.as_dict(),
+                "predicted": self.prediction.as_dict(),
                 "actual": actual,
             },
         )
 
 
-def _measure(config: RunConfig, device: Device, costs: Costs | None) -> Calibration | None:
+def _measure(spec: RunSpec, device: Device, costs: Costs | None) -> Calibration | None:
     try:
-        return calibration_of(config, device)
+        return find_or_calibrate(spec, device)
     except Exception as error:
         free = machine_resources.free_memory(device.device)
         if is_out_of_memory(error) and costs is not None and free is not None:
-            refuse(config, does_not_fit(config, device, costs, 0, free))
-        # Whatever it is, the run itself meets it too, and keeps its traceback.
-        told = str(error) or type(error).__name__
-        log.warning("preflight: nothing was measured: %s", told)
+            refuse(update_problem(spec.workload, device, costs, None, free), spec.preflight)
+        # The run itself meets the same error and keeps its traceback.
+        reason = str(error) or type(error).__name__
+        log.warning("preflight: the measurement failed: %s", reason)
     return None
 
 
-def measure_here(config: RunConfig, device: Device) -> tuple[dict[str, Any], Table]:
-    """A few real steps of ``config`` on this device, for ``python -m lmlab.account``."""
+def measure_here(spec: RunSpec, device: Device) -> tuple[dict[str, Any], Table]:
+    """Time a few real steps on this device, for ``python -m lmlab.account``."""
     device.apply()
-    found = calibrate(config, device)
-    steps = config.training.steps
+    found = calibrate(spec, device)
+    steps = spec.workload.steps
     rows = [
-        ["an update", f"{found.step:.4g} s"],
-        ["a batch of an evaluation", f"{found.evaluation:.4g} s"],
-        ["a checkpoint", f"{found.saving:.4g} s"],
+        ["update", f"{found.step:.4g} s"],
+        ["evaluation batch", f"{found.evaluation:.4g} s"],
+        ["checkpoint", f"{found.saving:.4g} s"],
         [f"{steps:,} updates", format_duration(steps * found.step)],
     ]
     heading = f"Measured on {device.name()}: {found.source}"

@@ -1,8 +1,8 @@
-"""From the settings of ``runtime`` to a :class:`Device`: what is left to ``auto`` is chosen here.
+"""Choose the settings of ``runtime`` that are ``auto``, and make a :class:`Device` of them all.
 
-What is measured or predicted for a choice may come out otherwise another time, and the choice
-changes a run's last bits. So it is made once for a shape and kept below ``output_root/cache``; and
-a run that was begun goes on as it was begun, whatever became of that folder.
+Choices that rest on a measurement or prediction could come out differently another time, and they
+change the last bits of a run. Each is therefore made once per workload and kept in the cache
+folder. A run that has started keeps its choices even where the cache folder is gone.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import torch
 from lmlab.accounting.model_counts import update_flops
 from lmlab.build import factory
 from lmlab.build.identity import NUMERICS_VERSIONS
-from lmlab.config.compose import from_dict
-from lmlab.config.identity_settings import identity_settings
+from lmlab.build.run_spec import RunSpec, resolve
+from lmlab.build.workload import RunWorkload
 from lmlab.config.run_config import RunConfig
 from lmlab.preflight.forecast import costs_of
 from lmlab.preflight.machine_resources import free_memory
@@ -30,32 +30,37 @@ from lmlab.storage.io import get_or_create_json, hash_json
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.objective import chunked_loss
 
-# What a timed pass of one layer may take: a tenth of a second on a core of about this speed.
+# FLOPs of a timed pass of one layer: about a tenth of a second on a core of 200 GFLOP/s.
 PROBE_FLOPS = 2e10
-# Of the plain product's time: a smaller gain is within the noise of a busy machine, and would make
-# runs of the same settings differ in their last bits for nothing.
-WORTHWHILE_SHARE = 0.95
-# Of an update: below, products are a small part of a step, and their choice is left alone.
-LEAST_FLOPS = 1e9
+# Of the plain product's time. A smaller gain is within the noise of a busy machine, and would make
+# the last bits of equal runs differ for nothing.
+WORTHWHILE_FRACTION = 0.95
+# Of an update. Below, products are a small part of a step, and the plain ones are kept.
+MIN_UPDATE_FLOPS = 1e9
 
 
 def build_device(config: RunConfig) -> Device:
-    """Resolve ``runtime``, for this very configuration: its shape and length decide too.
+    """Choose the device of a configuration; see :func:`choose_device`."""
+    return choose_device(resolve(config))
+
+
+def choose_device(spec: RunSpec) -> Device:
+    """Resolve the device settings for the workload of this run.
 
     Raises:
-        ConfigError: the device is not here, or cannot carry out the policy.
+        ConfigError: the device does not exist here, or does not support the policy.
     """
-    runtime = config.runtime
-    device = _on_this_machine(runtime.device, runtime.policy, runtime.threads)
-    begun = _as_begun(config, device)
+    request = spec.device
+    device = _on_this_machine(request.device, request.policy, request.threads)
+    previous = _previous_choices(spec, device)
     if device.policy.matmul_precision != FULL_PRECISION and device.device.type == "cpu":
-        products = begun["products"] if begun else _faster_products(config, device)
+        products = previous["products"] if previous else _faster_products(spec, device)
         policy = dataclasses.replace(device.policy, matmul_precision=products)
         device = dataclasses.replace(device, policy=policy)
-    compiled = runtime.compile
+    compiled = request.compile
     if compiled == "auto":
-        compiled = begun["compile"] if begun else _pays_to_compile(config, device)
-    return dataclasses.replace(device, compile=compiled)
+        compiled = previous["compile"] if previous else _pays_to_compile(spec, device)
+    return dataclasses.replace(device, compile=bool(compiled))
 
 
 @functools.lru_cache
@@ -63,58 +68,62 @@ def _on_this_machine(device: str, policy: str, threads: int | str) -> Device:
     return resolve_device(device=device, policy=policy, compile=False, threads=threads)
 
 
-def _as_begun(config: RunConfig, device: Device) -> dict[str, Any] | None:
-    """How the run, or the one that it goes on from, computes; None where neither was begun."""
-    for folder in filter(None, (config.parent, str(config.named_folder))):
+def _previous_choices(spec: RunSpec, device: Device) -> dict[str, Any] | None:
+    """The device identity of the run, or of its parent; None where neither has started."""
+    for folder in filter(None, (spec.parent, str(spec.named_folder))):
         identity = RunFolder(Path(folder)).meta().get("identity")
         if identity is None:
             continue
-        begun: dict[str, Any] = identity["device"]
-        chosen = {key: begun.get(key) for key in ("products", "compile")}
-        same_device = begun == device.identity() | chosen
-        if config.parent or (same_device and identity["config"] == identity_settings(config)):
-            return begun
+        previous: dict[str, Any] = identity["device"]
+        chosen = {key: previous.get(key) for key in ("products", "compile")}
+        is_same_device = previous == device.identity() | chosen
+        if spec.parent or (is_same_device and identity["config"] == spec.identity_settings):
+            return previous
     return None
 
 
-def _faster_products(config: RunConfig, device: Device) -> str:
-    """The faster of the float32 products that are exact enough, for this shape."""
-    if (update_flops(config.as_dict()) or LEAST_FLOPS) < LEAST_FLOPS:
+def _faster_products(spec: RunSpec, device: Device) -> str:
+    """The fastest float32 products that are accurate enough, for this workload."""
+    flops = update_flops(spec.workload.accounting_settings())
+    if (flops or MIN_UPDATE_FLOPS) < MIN_UPDATE_FLOPS:
         return FULL_PRECISION
-    shape = _shape(config, device)
-    path = config.cache_folder / "products" / f"{hash_json(shape)[:24]}.json"
-    if not path.exists() and not _can_be_timed(config, device):
+    shape = _shape(spec.workload, device)
+    path = spec.cache_folder / "products" / f"{hash_json(shape)[:24]}.json"
+    if not path.exists() and not _fits_in_memory(spec.workload, device):
         return FULL_PRECISION
-    return str(get_or_create_json(path, lambda: _time_products(config, device))["products"])
+    return str(get_or_create_json(path, lambda: _time_products(spec, device))["products"])
 
 
-def _can_be_timed(config: RunConfig, device: Device) -> bool:
-    """Whether memory holds what is timed; where it does not, preflight refuses the run."""
-    costs, free = costs_of(_probe(config), device), free_memory(device.device)
+def _fits_in_memory(workload: RunWorkload, device: Device) -> bool:
+    """Whether memory holds the timed pass; where it does not, preflight refuses the run."""
+    costs, free = costs_of(_probe(workload), device), free_memory(device.device)
     if costs is None or free is None:
         return True
     return costs.memory.training - costs.memory.optimizer <= free
 
 
-def _probe(config: RunConfig) -> RunConfig:
-    """One layer, and as much of a batch as a timed pass may take."""
-    content = config.as_dict()
-    model, training = content["model"], content["training"]
-    model["num_layers"] = 1
-    whole = training["batch_size"]
-    sequences = PROBE_FLOPS * whole / (update_flops(content) or PROBE_FLOPS)
-    micro = training["micro_batch_size"] or whole
-    model["context_length"] = max(1, int(model["context_length"] * min(1.0, sequences)))
-    training |= {"batch_size": max(1, min(micro, int(sequences))), "micro_batch_size": None}
-    return from_dict(content)
+def _probe(workload: RunWorkload) -> RunWorkload:
+    """One layer of the model, with as much of a batch as a timed pass may take."""
+    single = dataclasses.replace(workload, model={**workload.model, "num_layers": 1})
+    flops = update_flops(single.accounting_settings()) or PROBE_FLOPS
+    sequences = PROBE_FLOPS * workload.batch_size / flops
+    context_length = max(1, int(workload.context_length * min(1.0, sequences)))
+    return dataclasses.replace(
+        single,
+        model={**single.model, "context_length": context_length},
+        batch_size=max(1, min(workload.pass_size, int(sequences))),
+        micro_batch_size=None,
+    )
 
 
-def _time_products(config: RunConfig, device: Device) -> dict[str, Any]:
-    probe = _probe(config)
-    sequences, length = probe.training.batch_size, probe.model.context_length
-    network = factory.build_scratch_network(probe, device)
+def _time_products(spec: RunSpec, device: Device) -> dict[str, Any]:
+    probe = _probe(spec.workload)
+    sequences, length = probe.batch_size, probe.context_length
+    network = factory.build_scratch_network(
+        spec, device, {"num_layers": 1, "context_length": length}
+    )
     gradients = GradientAccumulator(chunked_loss(network), micro_batch_size=sequences)
-    tokens = torch.arange(sequences * length).reshape(sequences, length) % config.model.vocab_size
+    tokens = torch.arange(sequences * length).reshape(sequences, length) % probe.vocab_size
     former = torch.get_num_threads()
     torch.set_num_threads(device.threads)
     try:
@@ -123,34 +132,31 @@ def _time_products(config: RunConfig, device: Device) -> dict[str, Any]:
         )
     finally:
         torch.set_num_threads(former)
-    least = WORTHWHILE_SHARE * seconds[FULL_PRECISION]
-    faster = (
-        device.policy.matmul_precision
-        if seconds[device.policy.matmul_precision] < least
-        else FULL_PRECISION
-    )
-    return {"products": faster, "seconds": seconds}
+    bound = WORTHWHILE_FRACTION * seconds[FULL_PRECISION]
+    is_faster = seconds[device.policy.matmul_precision] < bound
+    return {
+        "products": device.policy.matmul_precision if is_faster else FULL_PRECISION, "seconds": seconds,
+    }  # fmt: skip
 
 
-def _pays_to_compile(config: RunConfig, device: Device) -> bool:
-    if device.policy.is_exact:  # its bits are to be the equations' own
+def _pays_to_compile(spec: RunSpec, device: Device) -> bool:
+    if device.policy.is_exact:  # its bits are those of the plain equations
         return False
     work = Workload(
-        shape=_shape(config, device), steps=config.training.steps,
-        step_flops=update_flops(config.as_dict()), device_type=device.device.type,
-        precision=device.policy.precision, threads=device.threads,
+        shape=_shape(spec.workload, device), steps=spec.workload.steps,
+        step_flops=update_flops(spec.workload.accounting_settings()),
+        device_type=device.device.type, precision=device.policy.precision, threads=device.threads,
     )  # fmt: skip
-    return should_compile(work, config.cache_folder)
+    return should_compile(work, spec.cache_folder)
 
 
-def _shape(config: RunConfig, device: Device) -> dict[str, Any]:
+def _shape(workload: RunWorkload, device: Device) -> dict[str, Any]:
     """Everything that the time of a step depends on."""
-    training, model = config.training, config.model.as_dict()
     return {
         "torch": torch.__version__,
         "numerics": NUMERICS_VERSIONS[device.device.type],
-        "model": {key: value for key, value in model.items() if key != "init"},
-        "micro_batch": training.micro_batch_size or training.batch_size,
-        "batch": training.batch_size,
+        "model": {key: value for key, value in workload.model.items() if key != "init"},
+        "micro_batch": workload.pass_size,
+        "batch": workload.batch_size,
         "device": device.identity() | {"name": device.name()},
     }

@@ -1,4 +1,4 @@
-"""Going on from a finished run with more steps, as a new run that names its parent."""
+"""Extend a finished run by more steps, as a new run that names its parent."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.build.factory import build_checkpoints, build_schedule
+from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.compose import load_frozen
-from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError, DataError
 from lmlab.run_folder import RunFolder, differences
 from lmlab.training.checkpoint import Checkpoints
@@ -18,92 +18,101 @@ from lmlab.training.state import TrainState
 
 log = logging.getLogger(__name__)
 
-# The settings in which a child may differ from its parent.
-_MAY_DIFFER = ("config.training.steps", "config.schedule.")
+# Prefixes of the settings in which a child may differ from its parent.
+_FREE_SETTINGS = ("config.training.steps", "config.schedule.")
 
 
 @dataclasses.dataclass(frozen=True)
-class Parent:
-    """A run that another may go on from.
+class ParentRun:
+    """A run that another run extends.
 
     Attributes:
-        run: its folder.
-        checkpoints: its saved states.
-        shared_steps: number of first updates at which both schedules agree.
+        folder: of the parent.
+        checkpoints: of the parent.
+        shared_steps: number of first updates for which both schedules agree.
     """
 
-    run: RunFolder
+    folder: RunFolder
     checkpoints: Checkpoints
     shared_steps: int
 
     def restore(self, state: TrainState, child: RunFolder) -> bool:
-        """Load the parent's newest usable checkpoint, its rows and its best weights."""
+        """Load the newest usable checkpoint, and copy its rows and best weights to ``child``.
+
+        Returns:
+            False where no checkpoint can be read.
+        """
         if not self.checkpoints.restore_latest(state, lambda step: step <= self.shared_steps):
             return False
-        at = state.progress
-        child.keep_rows_up_to(at.step, self.run.rows())
-        best = self.checkpoints.folder / f"best_{at.best_step or 0:08d}"
+        progress = state.progress
+        child.keep_rows_up_to(progress.step, self.folder.rows())
+        best = self.checkpoints.folder / f"best_{progress.best_step or 0:08d}"
         if best.is_dir():
             shutil.copytree(best, child.checkpoints / best.name, dirs_exist_ok=True)
         else:
-            at.best_loss = at.best_step = None
-        log.info("going on from step %d of %s", at.step, self.run.path)
+            progress.best_loss = progress.best_step = None
+        log.info("extending %s from step %d", self.folder.path, progress.step)
         return True
 
 
-def find_parent(config: RunConfig, identity: dict[str, Any]) -> Parent | None:
-    """Check that the run may go on from ``config.parent``; None where it names no parent.
+def find_parent(spec: RunSpec, identity: dict[str, Any]) -> ParentRun | None:
+    """Find the run that ``spec`` extends; None where it names no parent.
 
     Raises:
-        ConfigError: the folder is no run, another setting than the number of steps and the
-            schedule differs, or no kept checkpoint lies where both schedules still agree.
+        ConfigError: the folder holds no run, a setting other than the number of steps and the
+            schedule differs, or the parent keeps no checkpoint at a step for which both schedules
+            agree.
     """
-    if config.parent is None:
+    if spec.parent is None:
         return None
-    run = RunFolder(Path(config.parent))
-    there = run.meta().get("identity")
-    if there is None:
-        raise ConfigError(f"parent={config.parent}: there is no run in this folder")
+    key = f"parent={spec.parent}"
+    folder = RunFolder(Path(spec.parent))
+    parent_identity = folder.meta().get("identity")
+    if parent_identity is None:
+        raise ConfigError(f"{key}: expected a run folder", "check the path, or leave parent out")
     try:
-        former = load_frozen(run.config)
+        parent = resolve(load_frozen(folder.config))
     except (OSError, DataError) as error:
-        raise ConfigError(
-            f"parent={config.parent}: its config.yaml cannot be read: {error}"
-        ) from error
-    changed = [line for line in differences(there, identity) if not line.startswith(_MAY_DIFFER)]
+        raise ConfigError(f"{key}: config.yaml cannot be read: {error}") from error
+    changed = [
+        line
+        for line in differences(parent_identity, identity)
+        if not line.startswith(_FREE_SETTINGS)
+    ]
     if changed:
         raise ConfigError(
-            f"parent={config.parent}: an extended run may differ from its parent in training.steps "
-            f"and schedule only; also different: {'; '.join(changed)}"
+            f"{key}: expected a run that differs in training.steps and schedule only; also "
+            f"different (parent -> this run): {'; '.join(changed)}",
+            "use the settings of the parent, or leave parent out",
         )
-    checkpoints = build_checkpoints(former, run.checkpoints)
-    shared, kept = _shared_steps(config, former), checkpoints.steps()
+    checkpoints = build_checkpoints(parent.workload, folder.checkpoints)
+    shared, kept = _shared_steps(spec, parent), checkpoints.steps()
     if not any(step <= shared for step in kept):
         raise ConfigError(
-            f"parent={config.parent}: the two schedules agree for the first {shared} steps, and "
-            f"the parent keeps checkpoints at steps {kept}; {_ways_out(config, shared, kept)}"
+            f"{key}: expected a checkpoint at a step for which both schedules agree, the first "
+            f"{shared}; the parent keeps steps {kept}",
+            _remedies(spec.workload.steps, shared, kept),
         )
-    return Parent(run, checkpoints, shared)
+    return ParentRun(folder, checkpoints, shared)
 
 
-def _ways_out(config: RunConfig, shared: int, kept: list[int]) -> str:
-    """What to do where the parent keeps nothing that the run could begin with."""
-    steps = config.training.steps
-    ways = [f"leave parent out, so that all {steps} steps are trained here"]
+def _remedies(steps: int, shared: int, kept: list[int]) -> str:
+    """What to do where the parent keeps no checkpoint that the run could start from."""
+    remedies = [f"leave parent out to train all {steps} steps"]
     if shared == steps and kept:
-        ways.append(f"set training.steps above {kept[0]}")
+        remedies.append(f"set training.steps above {kept[0]}")
     if shared < steps:
-        ways.append("choose schedule=constant or schedule=wsd for both, which agree for longer")
+        remedies.append("set schedule=constant or schedule=wsd for both, which agree for longer")
     if shared:
-        ways.append(
-            f"train the parent anew with checkpoint.keep_steps=[{shared}] reuse=false and another "
-            "arm=... (a rerun passes over what is finished)"
+        remedies.append(
+            f"train the parent again with checkpoint.keep_steps=[{shared}] reuse=false and "
+            "another arm=... (a finished run is skipped)"
         )
-    return ", or ".join(ways)
+    return ", or ".join(remedies)
 
 
-def _shared_steps(config: RunConfig, former: RunConfig) -> int:
+def _shared_steps(spec: RunSpec, parent: RunSpec) -> int:
     """Number of first updates that both runs take at the same learning rate."""
-    new, old = build_schedule(config), build_schedule(former)
-    both = min(config.training.steps, former.training.steps)
+    new, old = build_schedule(spec), build_schedule(parent)
+    both = min(spec.workload.steps, parent.workload.steps)
     return next((step for step in range(both) if new(step) != old(step)), both)

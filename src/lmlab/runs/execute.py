@@ -1,28 +1,28 @@
-"""Bring the run of one configuration to its end, from wherever it stands."""
+"""Run one configuration to its end, from its last checkpoint where it has one."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 import shutil
-from pathlib import Path
 from typing import Any
 
 from lmlab.build import factory
 from lmlab.build.identity import run_identity
-from lmlab.build.run_data import RunData, check_source, prepare_data
-from lmlab.config.rank_batch import rank_config
+from lmlab.build.parallel_check import check_parallel
+from lmlab.build.run_data import check_source, prepare_data
+from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.run_config import RunConfig
 from lmlab.distributed.communicator import Communicator
 from lmlab.distributed.process_group import join
 from lmlab.errors import UserError
-from lmlab.preflight.run_preflight import RunPreflight, check_early
+from lmlab.preflight.run_preflight import RunPreflight, check_memory_early
 from lmlab.run_folder import FINISHED, RunFolder, choose, find_registered
-from lmlab.runs import auto_settings
+from lmlab.runs.auto_settings import choose_device
+from lmlab.runs.context import RunContext
 from lmlab.runs.continuation import find_parent
 from lmlab.runs.session import Session
 from lmlab.runs.worker_rank import WorkerRank
-from lmlab.runtime.device import Device
 from lmlab.runtime.launch_env import read_launch_env
 
 log = logging.getLogger("lmlab.run")
@@ -30,88 +30,99 @@ log = logging.getLogger("lmlab.run")
 
 @dataclasses.dataclass(frozen=True)
 class RunResult:
-    """What came of a run: its folder, and the exit code of the process that ran it."""
+    """How a run ended.
+
+    Attributes:
+        run: its folder.
+        exit_code: of the process that ran it.
+    """
 
     run: RunFolder
     exit_code: int
 
 
 def execute(config: RunConfig) -> RunResult:
-    """Bring the run of ``config`` to its end, from wherever it stands.
+    """Resolve ``config``, then build the run and train it to its end.
 
     Returns:
-        Exit code 0 for a run that is done or has diverged (a result, not a failure), 1 for one
-        that failed, and 128 + n for one that signal n stopped, to go on when rerun.
+        The run folder and the exit code: 0 for a run that is done or has diverged (a result, not a
+        failure), 1 for one that failed, and 128 + n for one that signal n stopped; rerun it to
+        resume.
 
     Raises:
         UserError: a setting, the data or the machine does not allow the run.
     """
-    check_source(config)
-    with join(config.runtime.parallel, read_launch_env()) as comm:
-        share = rank_config(config, comm.size)
-        device = comm.assign_device(auto_settings.build_device(config))
-        factory.check_parallel(config, device, comm)
-        device.apply(comm.num_sharing_cores)
-        if not config.named_folder.exists():
-            check_early(share, device, comm)
-        texts = comm.broadcast_from_rank0(lambda: prepare_data(config))
-        identity = run_identity(config, texts, device)
-        run, is_finished = comm.broadcast_from_rank0(lambda: _find(config, identity))
+    return _execute(resolve(config))
+
+
+def _execute(spec: RunSpec) -> RunResult:
+    check_source(spec.data)
+    with join(spec.device.parallel, read_launch_env()) as comm:
+        context, is_finished = _resolve_on_machine(spec, comm)
         if is_finished:
-            log.info("finished before: nothing to do")
-            return RunResult(run, 0)
-        if not comm.is_rank0:
-            state = factory.build_state(config, device, comm)
-            return RunResult(run, WorkerRank(config, device, texts, state, comm).run_to_end())
-        return _write(config, share, run, device, texts, identity, comm)
+            log.info("already complete; skipping")
+            return RunResult(context.folder, 0)
+        if comm.is_rank0:
+            return RunResult(context.folder, _run_session(context))
+        return RunResult(context.folder, WorkerRank(context).run_to_end())
 
 
-def _find(config: RunConfig, identity: dict[str, Any]) -> tuple[RunFolder, bool]:
-    """The folder of a run, and whether it is finished; say so where it is not the first choice."""
-    run, different = locate(config, identity)
+def _resolve_on_machine(spec: RunSpec, comm: Communicator) -> tuple[RunContext, bool]:
+    """Choose device and folder, and prepare the data; return whether the run is finished, too."""
+    workload = spec.workload.for_rank(comm.size)
+    device = comm.assign_device(choose_device(spec))
+    check_parallel(spec.optimizer, device, comm)
+    device.apply(comm.num_sharing_cores)
+    if not spec.named_folder.exists():
+        check_memory_early(workload, device, spec.preflight, comm)
+    data = comm.broadcast_from_rank0(lambda: prepare_data(spec.data))
+    identity = run_identity(spec.identity_settings, data, device)
+    folder, is_finished = comm.broadcast_from_rank0(lambda: _find(spec, identity))
+    return RunContext(spec, device, data, comm, identity, folder), is_finished
+
+
+def _find(spec: RunSpec, identity: dict[str, Any]) -> tuple[RunFolder, bool]:
+    """Return the folder of a run, and whether the run is finished; log an unexpected folder."""
+    folder, different = locate(spec, identity)
     if different:
         log.info(
             "%s holds another configuration, so this run goes to %s; there -> here:\n  %s",
-            config.named_folder,
-            run.path,
+            spec.named_folder,
+            folder.path,
             "\n  ".join(different),
         )
-    elif run.path != config.named_folder:
-        log.info("the run of this configuration is %s", run.path)
-    return run, run.status().get("status") in FINISHED
+    elif folder.path != spec.named_folder:
+        log.info("reusing the run of the same configuration in %s", folder.path)
+    return folder, folder.status().get("status") in FINISHED
 
 
-def _write(
-    config: RunConfig,
-    share: RunConfig,
-    run: RunFolder,
-    device: Device,
-    texts: RunData,
-    identity: dict[str, Any],
-    comm: Communicator,
-) -> RunResult:
-    parent = find_parent(config, identity)
-    flight = RunPreflight.prepare(share, device, texts, run, alone=comm.size == 1, comm=comm)
-    state = factory.build_state(config, device, comm)
-    is_new = not run.path.exists()
-    try:
-        with run.lock():
-            session = Session(config, run, device, texts, identity, state, parent, flight, comm)
-            return RunResult(run, session.run_to_end())
-    except UserError:
-        if is_new and not run.rows():
-            shutil.rmtree(run.path, ignore_errors=True)
-        raise
-
-
-def locate(config: RunConfig, identity: dict[str, Any]) -> tuple[RunFolder, list[str]]:
-    """The folder of a run: where any study has it, else where its names say.
+def locate(spec: RunSpec, identity: dict[str, Any]) -> tuple[RunFolder, list[str]]:
+    """Find the folder of a run: that of a matching run of any study, else the one of its names.
 
     Returns:
-        The folder; and, where its name is taken by another configuration, how that one differs.
+        The folder; and, where another configuration occupies the folder of its names, the
+        differences.
     """
-    if config.reuse:
-        found = find_registered(Path(config.output_root), identity)
+    if spec.reuse:
+        found = find_registered(spec.output_root, identity)
         if found is not None:
             return found, []
-    return choose(config.named_folder, identity)
+    return choose(spec.named_folder, identity)
+
+
+def _run_session(context: RunContext) -> int:
+    """Build the run and train it; return the exit code."""
+    folder = context.folder
+    parent = find_parent(context.spec, context.identity)
+    preflight = RunPreflight.prepare(
+        context.spec, context.device, context.data, folder, context.comm
+    )
+    state = factory.build_state(context.spec, context.device, context.comm)
+    is_new = not folder.path.exists()
+    try:
+        with folder.lock():
+            return Session(context, state, parent, preflight).run_to_end()
+    except UserError:
+        if is_new and not folder.rows():
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise

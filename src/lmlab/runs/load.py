@@ -1,11 +1,11 @@
-"""A trained model and its tokenizer from their folder, in one line."""
+"""Load a trained model and its tokenizer from a folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lmlab.build import factory
+from lmlab.build.network import build_network
 from lmlab.config.compose import compose, from_dict, load_frozen
 from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError, DataError
@@ -28,23 +28,23 @@ class Loaded(NamedTuple):
 
 
 def load(folder: str | Path, *, checkpoint: str = "best", device: str = "auto") -> Loaded:
-    """Load a trained model, ready to be called, and its tokenizer.
+    """Load a trained model and its tokenizer.
 
     Args:
-        folder: a run folder, or a folder in Hugging Face's form whose model is shaped like one of
-            lmlab's: Llama, Qwen3, a GPT-2 without biases, or what ``lmlab.export`` wrote.
-        checkpoint: of a run, ``best`` (lowest validation loss) or ``last``.
+        folder: a run folder, or a Hugging Face model folder of an architecture that lmlab
+            supports: Llama, Qwen3, GPT-2 without biases, or an export of ``lmlab.export``.
+        checkpoint: of a run: ``best`` (lowest validation loss) or ``last``.
         device: ``auto``, ``cpu``, ``mps``, ``cuda``, ``cuda:1`` ...
 
     Returns:
-        The model in eval mode, its weights in float32, and the tokenizer.
+        The model in eval mode with float32 weights, and the tokenizer.
 
     Raises:
-        DataError: there is no model in the folder, or it is damaged.
-        ConfigError: a setting is wrong, or lmlab cannot compute what the model does.
+        DataError: the folder holds no model, or a damaged one.
+        ConfigError: an argument is not valid, or lmlab does not support the architecture.
     """
     if checkpoint not in ("best", "last"):
-        raise ConfigError(f"checkpoint={checkpoint}: accepted is best or last")
+        raise ConfigError(f"checkpoint={checkpoint}: expected best or last")
     place = resolve_torch_device(device, key="device")
     path = Path(folder)
     model, tokenizer = _load_run(path, checkpoint) if is_run(path) else _load_hf(path)
@@ -52,31 +52,33 @@ def load(folder: str | Path, *, checkpoint: str = "best", device: str = "auto") 
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run's. Raises :class:`DataError` where it holds no model at all."""
+    """Whether ``folder`` is a run folder. Raises :class:`DataError` where it holds no model."""
     if RunFolder(folder).config.is_file():
         return True
     if (folder / "config.json").is_file():
         return False
-    raise DataError(f"{folder} holds no model: neither a run (config.yaml) nor a config.json")
+    raise DataError(
+        f"{folder}: expected a run folder (config.yaml) or a Hugging Face model (config.json)"
+    )
 
 
 def _load_run(folder: Path, checkpoint: str) -> tuple[Transformer, Tokenizer]:
     run = RunFolder(folder)
     weights = find_weights(run.checkpoints, checkpoint)
     tokenizer = Tokenizer.load(run.tokenizer)
-    model = factory.build_network(load_frozen(run.config).model)
+    model = build_network(load_frozen(run.config).model)
     load_weights(model, read_weights(weights), weights)
     return model, tokenizer
 
 
 def _load_hf(folder: Path) -> tuple[Transformer, Tokenizer]:
     tokenizer = read_tokenizer(folder)
-    network = factory.build_network(_config_of(config_from_hf(read_config(folder))).model)
+    network = build_network(_config_of(config_from_hf(read_config(folder))).model)
     Imported(path=str(folder))(network, seed=0)
     return network, tokenizer
 
 
 def _config_of(model: dict[str, Any]) -> RunConfig:
-    """A whole configuration around a ``model`` node, so that it is checked like any other."""
+    """Compose a full configuration around a ``model`` node, so that it is validated as usual."""
     content = compose(["tokenizer=bytes"]).as_dict()
     return from_dict(content | {"model": model | {"init": content["model"]["init"]}})

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from lmlab.build import factory
+from lmlab.build.network import build_network
 from lmlab.build.run_data import RunData, check_source, prepare_data
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import from_dict
 from lmlab.config.run_config import RunConfig
 from lmlab.data.batches import validation_windows
@@ -34,8 +35,9 @@ class TextsByConfig:
             }
         )
         if key not in self._known:
-            check_source(config)
-            self._known[key] = prepare_data(config)
+            spec = resolve(config).data
+            check_source(spec)
+            self._known[key] = prepare_data(spec)
         return self._known[key]
 
 
@@ -91,7 +93,7 @@ def match_width(config: RunConfig, reference: RunConfig, tolerance: float) -> di
 def _count(config: RunConfig) -> tuple[int, int, int | None]:
     """Parameters, forward FLOPs a token, and the feed-forward width where the layer tells it."""
     with torch.device("meta"):
-        network = factory.build_network(config.model)
+        network = build_network(config.model)
     return network.num_parameters(), network.forward_flops_per_token(), _width(network)
 
 

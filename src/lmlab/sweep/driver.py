@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.build.identity import run_identity
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import from_dict
+from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_config import RunConfig
 from lmlab.design.manifest import Job, Manifest
 from lmlab.run_folder import FINISHED
@@ -130,7 +132,7 @@ class Driver:
 
     def _task(self, job: Job, purposes: list[str]) -> Task:
         config = from_dict(self.manifest.job_config(job))
-        run, _ = locate(config, self._identity(config))
+        run, _ = locate(resolve(config), self._identity(config))
         task = Task(
             job, purposes, config, run, self.folder.job_file(job, "log"),
             metric=self.manifest.metric, flops=run_flops(config.as_dict()),
@@ -141,7 +143,9 @@ class Driver:
         return task
 
     def _identity(self, config: RunConfig) -> dict[str, Any]:
-        return run_identity(config, self.texts.of(config), self.device_of(config))
+        return run_identity(
+            identity_settings(config), self.texts.of(config), self.device_of(config)
+        )
 
     def _start_queued(self) -> None:
         """Start the longest runs first, and those of one length in the order of their need."""
@@ -178,7 +182,7 @@ class Driver:
 
     def _judge(self, task: Task, end: JobResult) -> None:
         # Another launch may have taken the folder's name.
-        task.run, _ = locate(task.config, self._identity(task.config))
+        task.run, _ = locate(resolve(task.config), self._identity(task.config))
         status = task.run.status()
         if status.get("status") in FINISHED:
             task.state, task.reason = str(status["status"]), ""

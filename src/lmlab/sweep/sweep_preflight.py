@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.build.identity import run_identity
+from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.compose import from_dict
 from lmlab.config.run_config import RunConfig
 from lmlab.errors import UserError
 from lmlab.preflight import machine_resources
-from lmlab.preflight.calibration import calibration_file, known_calibration
-from lmlab.preflight.capacity_check import check_memory, lacking_disk, refuse
+from lmlab.preflight.calibration import calibration_file, read_calibration
+from lmlab.preflight.capacity_check import check_memory, disk_problem, refuse
 from lmlab.preflight.forecast import costs_of, seconds_of
-from lmlab.preflight.measurement import calibration_of
+from lmlab.preflight.measurement import find_or_calibrate
 from lmlab.run_folder import FINISHED
-from lmlab.runs import auto_settings
+from lmlab.runs.auto_settings import choose_device
 from lmlab.runs.execute import locate
 from lmlab.storage.io import write_json
 from lmlab.sweep import worker_processes
@@ -65,23 +66,29 @@ def check_all(
     """
     left, saving = 0, 0
     for config in configs:
-        device = auto_settings.build_device(config)
-        costs = costs_of(config, device) if config.runtime.preflight != "off" else None
+        spec = resolve(config)
+        workload, device = spec.workload, choose_device(spec)
+        costs = costs_of(workload, device) if spec.preflight != "off" else None
         if costs is None or is_finished(config, texts):
             continue
-        check_memory(config, device, costs, jobs=beside(slots[0], slots, len(configs)) + 1)
+        jobs = beside(slots[0], slots, len(configs)) + 1
+        check_memory(workload, device, costs, spec.preflight, jobs)
         left += costs.disk_left
         saving = max(saving, costs.disk_most - costs.disk_left)
     needed = left * max(1, runs // len(configs)) + saving * min(len(slots), len(configs))
-    free = machine_resources.free_disk(Path(configs[0].output_root))
+    first = resolve(configs[0])
+    free = machine_resources.free_disk(first.output_root)
     if needed > free:
-        refuse(configs[0], lacking_disk(configs[0], needed, free, "the sweep"))
+        keep_last = first.workload.keep_last
+        problem = disk_problem(first.output_root, keep_last, needed, free, "the sweep")
+        refuse(problem, first.preflight)
 
 
 def is_finished(config: RunConfig, texts: TextsByConfig) -> bool:
     """Whether the run of ``config`` needs nothing more."""
-    device = auto_settings.build_device(config)
-    run, _ = locate(config, run_identity(config, texts.of(config), device))
+    spec = resolve(config)
+    identity = run_identity(spec.identity_settings, texts.of(config), choose_device(spec))
+    run, _ = locate(spec, identity)
     return run.status().get("status") in FINISHED
 
 
@@ -101,10 +108,11 @@ def run_seconds(
     _measure_all(jobs, slots, others + 1)
     found = []
     for config in jobs:
-        measured = known_calibration(config, auto_settings.build_device(config))
+        spec = resolve(config)
+        measured = read_calibration(_calibration_file(spec))
         if measured is None:
             return None
-        found.append(seconds_of(config, texts.of(config), measured).whole + START_SECONDS)
+        found.append(seconds_of(spec.workload, texts.of(config), measured).total + START_SECONDS)
     return found
 
 
@@ -112,7 +120,7 @@ def _measure_all(configs: Sequence[RunConfig], slots: Sequence[Slot], at_once: i
     """Calibrate each new shape; where there are fewer than places, the last one several times."""
     unknown: dict[Path, RunConfig] = {}
     for config in configs:
-        path = calibration_file(config, auto_settings.build_device(config))
+        path = _calibration_file(resolve(config))
         if not path.exists():
             unknown.setdefault(path, config)
     waiting = list(unknown.values())
@@ -132,6 +140,10 @@ def _measure_all(configs: Sequence[RunConfig], slots: Sequence[Slot], at_once: i
             process.join()
 
 
+def _calibration_file(spec: RunSpec) -> Path:
+    return calibration_file(spec.workload, choose_device(spec), spec.cache_folder)
+
+
 def _cycle(slots: Sequence[Slot], number: int) -> Iterator[Slot]:
     return (slots[index % len(slots)] for index in range(number))
 
@@ -144,10 +156,10 @@ def _calibrate(content: dict[str, Any], slot: Slot) -> None:
         os.dup2(nothing.fileno(), 2)
     worker_processes.hear_interrupts()
     try:
-        config = from_dict(content)
-        device = auto_settings.build_device(config)
+        spec = resolve(from_dict(content))
+        device = choose_device(spec)
         device.apply()
-        calibration_of(config, device)
+        find_or_calibrate(spec, device)
     except (UserError, RuntimeError):
         sys.exit(1)  # nothing is known of this shape; its own run will tell why
 

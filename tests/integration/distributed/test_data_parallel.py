@@ -22,7 +22,6 @@ from launching import (
 )
 
 from lmlab.config.compose import compose
-from lmlab.config.rank_batch import rank_config
 from lmlab.errors import ConfigError, LostRankError
 from lmlab.run_folder import RunFolder
 from lmlab.runs.execute import execute
@@ -165,30 +164,8 @@ def test_an_error_of_all_ranks_is_told_once(settings, launch: Launcher, tmp_path
     assert 2 in trained.codes
     assert set(trained.codes) <= {1, 2}
     (error,) = trained.errors
-    assert "training.batch_size=8: accepted with 3 ranks is a multiple of 3, for example 9" in error
+    assert "training.batch_size=8: expected a multiple of 3 with 3 ranks" in error
     assert not trained.run.path.exists()
-
-
-@pytest.mark.parametrize(
-    ("whole", "micro", "ranks", "told"),
-    [
-        (8, "null", 3, r"training\.batch_size=8: .* or start 2 ranks"),
-        (2, "null", 4, r"multiple of 4, for example 4; or start 2 ranks"),
-        (12, "4", 2, r"training\.micro_batch_size=4: .* the 6 sequences .* for example 3"),
-    ],
-)
-def test_what_cannot_be_shared_equally_is_refused(
-    settings, whole: int, micro: str, ranks: int, told: str
-) -> None:
-    sizes = [f"training.batch_size={whole}", f"training.micro_batch_size={micro}"]
-    with pytest.raises(ConfigError, match=told):
-        rank_config(compose([*settings, *sizes]), ranks)
-
-
-def test_more_ranks_than_micro_batches_take_smaller_ones(settings) -> None:
-    sizes = ["training.batch_size=8", "training.micro_batch_size=4"]
-    training = rank_config(compose([*settings, *sizes]), 4).training
-    assert (training.batch_size, training.micro_batch_size) == (2, 2)
 
 
 def test_one_process_is_asked_for_where_several_were_started(

@@ -18,6 +18,7 @@ from launching import (
     tell_what_is_kept,
 )
 
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.distributed.communicator import Communicator
 from lmlab.distributed.zero1 import assign_owners
@@ -162,7 +163,10 @@ def test_the_preflight_counts_one_ranks_part(settings) -> None:
     device = auto_settings.build_device(config)
     four = Communicator()
     four.size, four.parallel = 4, "zero1"
-    whole, part = costs_of(config, device), costs_of(config, device, four)
+    whole, part = (
+        costs_of(resolve(config).workload, device),
+        costs_of(resolve(config).workload, device, four),
+    )
     assert whole is not None
     assert part is not None
     assert part.memory.optimizer == pytest.approx(whole.memory.optimizer / 4, abs=4)

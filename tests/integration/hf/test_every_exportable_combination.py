@@ -10,6 +10,7 @@ import torch
 
 import lmlab
 from lmlab.build import factory
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose, to_yaml
 from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import RunConfig
@@ -56,7 +57,7 @@ KNOBS = [
 
 def make_run(folder: Path, config: RunConfig) -> tuple[Transformer, Tokenizer]:
     """A run folder as if trained: every weight differs from every other, gains too."""
-    model = factory.build_model(config).eval()
+    model = factory.build_model(resolve(config)).eval()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, weight in model.named_parameters():

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from lmlab.build import factory
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.config.run_config import RunConfig
 from lmlab.nn.loss import cross_entropy
@@ -57,7 +58,7 @@ def llama(config: RunConfig) -> torch.nn.Module:
         attn_implementation="eager",
     )  # fmt: skip
     theirs = transformers.LlamaForCausalLM(shape).float()
-    ours = factory.build_model(config).state_dict()
+    ours = factory.build_model(resolve(config)).state_dict()
     weights = {
         "model.embed_tokens.weight": ours["embedding.weight"],
         "model.norm.weight": ours["final_norm.weight"],
@@ -83,7 +84,7 @@ def llama_name(name: str) -> str:
 )
 def test_logits_are_equal_to_1e_5(more: list[str]) -> None:
     config = compose([*SETTINGS, *more, "model.init=normal"])
-    ours = factory.build_model(config).eval()
+    ours = factory.build_model(resolve(config)).eval()
     generator = torch.Generator().manual_seed(0)
     # Gains other than one, so that a norm in the wrong place or without its gain shows.
     with torch.no_grad():
@@ -112,8 +113,11 @@ def batches(steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
 
 
 def losses_of_ours(config: RunConfig) -> list[float]:
-    model = factory.build_model(config)
-    optimizer, schedule = factory.build_optimizer(config, model), factory.build_schedule(config)
+    model = factory.build_model(resolve(config))
+    optimizer, schedule = (
+        factory.build_optimizer(resolve(config), model),
+        factory.build_schedule(resolve(config)),
+    )
     losses = []
     for step, (inputs, targets) in enumerate(batches(200)):
         optimizer.zero_grad()

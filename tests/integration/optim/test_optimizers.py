@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lmlab.build.factory import build_model, build_optimizer
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 from lmlab.optim.clip import clip_gradients
@@ -22,7 +23,11 @@ SMALL = [
 
 def test_groups_hold_every_weight_once_and_decay_matrices_only() -> None:
     model = build_model(
-        compose([*SMALL, "model.num_layers=1", "model.pos=learned", "model.attention.qk_norm=true"])
+        resolve(
+            compose(
+                [*SMALL, "model.num_layers=1", "model.pos=learned", "model.attention.qk_norm=true"]
+            )
+        )
     )
     groups = {group["name"]: group for group in parameter_groups(model)}
     assert {name: group["names"] for name, group in groups.items()} == {
@@ -49,7 +54,7 @@ def test_groups_hold_every_weight_once_and_decay_matrices_only() -> None:
 
 
 def test_a_model_without_norms_has_no_empty_group() -> None:
-    model = build_model(compose([*SMALL, "model.norm=none", "model.tie_embeddings=true"]))
+    model = build_model(resolve(compose([*SMALL, "model.norm=none", "model.tie_embeddings=true"])))
     groups = parameter_groups(model)
     assert sorted(group["name"] for group in groups) == ["embedding", "hidden"]
     names = [name for group in groups for name in group["names"]]
@@ -59,8 +64,8 @@ def test_a_model_without_norms_has_no_empty_group() -> None:
 @pytest.mark.parametrize("optim", ["adamw", "sgd", "muon"])
 def test_decay_shrinks_matrices_and_leaves_gains_alone(optim: str) -> None:
     config = compose([*SMALL, f"optim={optim}", "optim.weight_decay=0.5", "optim.lr=0.1"])
-    model = build_model(config)
-    optimizer = build_optimizer(config, model)
+    model = build_model(resolve(config))
+    optimizer = build_optimizer(resolve(config), model)
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     for weight in model.parameters():
         weight.grad = torch.zeros_like(weight)
@@ -80,8 +85,8 @@ def gradients(model: nn.Module, step: int) -> None:
 
 def test_adamw_equals_the_published_algorithm() -> None:
     config = compose([*SMALL, "optim.lr=0.01", "optim.weight_decay=0.1"])
-    model = build_model(config)
-    optimizer = build_optimizer(config, model)
+    model = build_model(resolve(config))
+    optimizer = build_optimizer(resolve(config), model)
     theta = {name: weight.detach().double() for name, weight in model.named_parameters()}
     m = {name: torch.zeros_like(value) for name, value in theta.items()}
     v = {name: torch.zeros_like(value) for name, value in theta.items()}
@@ -106,8 +111,8 @@ needs_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch 
 @needs_muon
 def test_muon_updates_hidden_matrices_and_adamw_the_rest() -> None:
     config = compose([*SMALL, "optim=muon", "optim.lr=0.02", "optim.adamw_lr=0.003"])
-    model, twin = build_model(config), build_model(config)
-    ours = build_optimizer(config, model)
+    model, twin = build_model(resolve(config)), build_model(resolve(config))
+    ours = build_optimizer(resolve(config), model)
     hidden = [w for n, w in twin.named_parameters() if n.startswith("blocks.") and w.ndim == 2]
     matrices = [
         w for n, w in twin.named_parameters() if w.ndim == 2 and not n.startswith("blocks.")
@@ -138,7 +143,7 @@ def test_a_torch_without_muon_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.optim, "Muon", raising=False)
     config = compose([*SMALL, "optim=muon"])
     with pytest.raises(ConfigError, match=r"optim=muon: torch .* needs torch 2\.9"):
-        build_optimizer(config, build_model(config))
+        build_optimizer(resolve(config), build_model(resolve(config)))
 
 
 @pytest.mark.parametrize("optim", ["adamw", "sgd", pytest.param("muon", marks=needs_muon)])
@@ -146,8 +151,8 @@ def test_going_on_from_a_saved_state_is_bit_identical(tmp_path: Path, optim: str
     config = compose([*SMALL, f"optim={optim}"])
 
     def state() -> TrainState:
-        model = build_model(config)
-        return TrainState(model, build_optimizer(config, model), Progress())
+        model = build_model(resolve(config))
+        return TrainState(model, build_optimizer(resolve(config), model), Progress())
 
     def take(at: TrainState, steps: range) -> None:
         for step in steps:

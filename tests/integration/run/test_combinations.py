@@ -11,6 +11,7 @@ from processors import needs_bf16
 
 from lmlab.build import factory
 from lmlab.build.run_data import prepare_data
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.config.paths import conf_folder
 from lmlab.nn.loss import cross_entropy
@@ -49,16 +50,16 @@ def test_trains_20_steps_saves_and_loads_bit_identically(overrides, choice: list
     outcome = execute(config)
     assert outcome.run.status()["status"] == "done"
 
-    state = factory.build_state(config, auto_settings.build_device(config))
+    state = factory.build_state(resolve(config), auto_settings.build_device(config))
     untrained = [weight.detach().clone() for weight in state.model.parameters()]
-    checkpoints = factory.build_checkpoints(config, outcome.run.checkpoints)
+    checkpoints = factory.build_checkpoints(resolve(config).workload, outcome.run.checkpoints)
     assert checkpoints.restore_latest(state)
     assert state.progress.step == 20
     assert all(
         not torch.equal(before, after) and bool(torch.isfinite(after).all())
         for before, after in zip(untrained, state.model.parameters(), strict=True)
     ), "every weight was trained"
-    again = factory.build_checkpoints(config, outcome.run.path / "again")
+    again = factory.build_checkpoints(resolve(config).workload, outcome.run.path / "again")
     resaved = again.save(state)
     again.wait()
     saved = checkpoints.path(20)
@@ -87,10 +88,10 @@ GOLDEN = [5.700182, 5.144925, 4.932989]
 def test_overfits_one_batch_to_a_loss_under_a_hundredth(overrides) -> None:
     config = compose([*overrides, "model.d_model=32", "optim.lr=1e-2"])
     torch.set_num_threads(1)
-    model = factory.build_model(config)
-    optimizer = factory.build_optimizer(config, model)
-    texts = prepare_data(config)
-    inputs, targets = map(torch.from_numpy, factory.build_batches(config, texts).batch(0))
+    model = factory.build_model(resolve(config))
+    optimizer = factory.build_optimizer(resolve(config), model)
+    texts = prepare_data(resolve(config).data)
+    inputs, targets = map(torch.from_numpy, factory.build_batches(resolve(config), texts).batch(0))
     # Each sequence begins differently, so that its first token can be told from the others'.
     inputs = inputs.clone()
     inputs[:, 0] = torch.arange(len(inputs))

@@ -11,7 +11,7 @@ import torch
 from lmlab.config.compose import compose
 from lmlab.run_folder import RunFolder
 from lmlab.runs.execute import execute
-from lmlab.runs.stacked.execute_stack import execute_all
+from lmlab.runs.stacked.execute_stack import execute_stack
 from lmlab.runtime.signals import SignalHandler
 
 DEVICE = "cuda"
@@ -82,7 +82,7 @@ def test_a_stack_is_near_its_runs_alone(
     words = [*on_gpu, f"runtime.policy={policy}", "reuse=false", "training.log_every=1"]
     words += [f"runtime.compile={compiled}", f"model.d_model={d_model}"]
     arms = [[*words, f"arm={arm}", f"optim.lr={rate}"] for arm, rate in RATES.items()]
-    execute_all([compose([*own, "study=together"]) for own in arms])
+    execute_stack([compose([*own, "study=together"]) for own in arms])
     for arm, own in zip(RATES, arms, strict=True):
         alone = trained([*own, "study=apart"])
         place = tmp_path / "outputs" / "together" / arm / "seed0"

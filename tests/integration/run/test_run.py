@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lmlab.build.factory import build_checkpoints
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError, DataError, LockedError
 from lmlab.run_folder import RunFolder
@@ -131,7 +132,7 @@ class TestExtension:
         name = "checkpoints/step_00000030/model.safetensors"
         assert (child.path / name).read_bytes() == (straight.path / name).read_bytes()
         assert child.meta()["parent"] == str(parent.path)
-        assert "going on from step 20" in child.log.read_text()
+        assert f"extending {parent.path} from step 20" in child.log.read_text()
         steps = [row["step"] for row in child.rows("train")]
         assert steps == [5, 10, 15, 20, 25, 30]
 
@@ -148,7 +149,7 @@ class TestExtension:
         child = execute(
             compose([*wsd, "arm=long", "training.steps=40", f"parent={parent.path}"])
         ).run
-        assert "going on from step 10" in child.log.read_text()
+        assert f"extending {parent.path} from step 10" in child.log.read_text()
 
     def test_the_ways_out_of_a_shorter_child_lead_somewhere(self, overrides) -> None:
         constant = [*overrides, "schedule=constant", "schedule.warmup_steps=2"]
@@ -158,16 +159,16 @@ class TestExtension:
             execute(compose([*child, f"parent={parent.path}"]))
         advice = re.search(r"(checkpoint\.keep_steps=\S+) (reuse=false)", str(told.value))
         assert advice is not None
-        kept = build_checkpoints(compose(constant), parent.checkpoints).steps()
+        kept = build_checkpoints(resolve(compose(constant)).workload, parent.checkpoints).steps()
         assert f"set training.steps above {kept[0]}," in str(told.value)
         anew = execute(compose([*constant, "arm=anew", *advice.groups()])).run
         run = execute(compose([*child, "reuse=false", f"parent={anew.path}"])).run
-        assert "going on from step 10" in run.log.read_text()
+        assert f"extending {anew.path} from step 10" in run.log.read_text()
 
     def test_where_no_step_is_shared_none_is_to_be_kept(self, overrides) -> None:
         parent = execute(compose([*overrides, "arm=short", "schedule.warmup_steps=2"])).run
         child = [*overrides, "arm=long", "training.steps=30", "schedule.warmup_steps=3"]
-        with pytest.raises(ConfigError, match="leave parent out, so that all 30 steps") as told:
+        with pytest.raises(ConfigError, match="leave parent out to train all 30 steps") as told:
             execute(compose([*child, f"parent={parent.path}"]))
         assert "keep_steps" not in str(told.value)
 
@@ -178,7 +179,7 @@ class TestExtension:
             execute(compose(more))
 
     def test_a_folder_that_is_no_run(self, overrides, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match="no run in this folder"):
+        with pytest.raises(ConfigError, match="parent=.*: expected a run folder"):
             execute(compose([*overrides, f"parent={tmp_path}"]))
 
 

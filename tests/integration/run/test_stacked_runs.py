@@ -18,7 +18,7 @@ from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 from lmlab.run_folder import RunFolder
 from lmlab.runs.execute import execute
-from lmlab.runs.stacked.execute_stack import execute_all
+from lmlab.runs.stacked.execute_stack import execute_stack
 
 DIFFERENT = {
     "a": ["optim.lr=1e-3", "seed=1"],
@@ -44,7 +44,7 @@ def weights(run: RunFolder, step: int) -> bytes:
 
 
 def stack(wanted: list[list[str]]) -> None:
-    execute_all([compose(overrides) for overrides in wanted])
+    execute_stack([compose(overrides) for overrides in wanted])
 
 
 def test_runs_of_a_stack_are_those_of_processes_of_their_own(overrides, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_what_is_wrong_with_one_member_ends_it_alone(overrides, tmp_path: Path) 
     wanted = members(overrides, tmp_path)
     held = compose(wanted[1])
     with RunFolder(Path(held.output_root) / "runs" / "b" / "seed2").lock():
-        ended = execute_all([compose(own) for own in wanted])
+        ended = execute_stack([compose(own) for own in wanted])
     assert [member.exit_code for member in ended] == [0, 75, 0]
     assert "b" not in json.dumps([run.status() for run in runs(tmp_path).values()])
     assert (
@@ -182,6 +182,6 @@ def test_what_is_wrong_with_one_member_ends_it_alone(overrides, tmp_path: Path) 
 
 def test_runs_of_two_shapes_make_no_stack(overrides, tmp_path: Path) -> None:
     wanted = members(overrides, tmp_path, a=["optim.lr=1e-3"], b=["training.batch_size=8"])
-    with pytest.raises(ConfigError, match="differ in more than seeds"):
-        execute_all([compose(own) for own in wanted])
+    with pytest.raises(ConfigError, match="expected configurations that differ in seeds"):
+        execute_stack([compose(own) for own in wanted])
     assert not runs(tmp_path)

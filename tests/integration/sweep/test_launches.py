@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from designs import a_design
 
+from lmlab.build.network import build_network
 from lmlab.build.run_data import prepare_data
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.console.formatting import format_duration
 from lmlab.errors import ConfigError
@@ -123,10 +125,9 @@ def test_small_jobs_fill_the_cores(monkeypatch: pytest.MonkeyPatch, overrides: l
 
 
 def test_facts_are_those_of_the_model(overrides: list[str]) -> None:
-    from lmlab.build import factory
 
     config = compose(overrides)
-    facts = facts_of(config, prepare_data(config))
-    assert facts.parameters == factory.build_network(config.model).num_parameters()
+    facts = facts_of(config, prepare_data(resolve(config).data))
+    assert facts.parameters == build_network(config.model).num_parameters()
     assert facts.tokens == 20 * 4 * 16
     assert facts.evaluations == 3

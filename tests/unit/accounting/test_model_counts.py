@@ -12,6 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lmlab.accounting.model_counts import count_model, count_optimizer
 from lmlab.accounting.target_counts import UnknownCostError, counts_of
+from lmlab.build.network import build_network
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 from lmlab.nn.loss import cross_entropy
@@ -88,8 +90,8 @@ def test_optimizers_hold_what_they_are_counted_to(optim: str) -> None:
     from lmlab.build import factory
 
     config = compose(["model.d_model=16", "model.num_layers=2", f"optim={optim}"])
-    model = factory.build_network(config.model)
-    optimizer = factory.build_optimizer(config, model)
+    model = build_network(config.model)
+    optimizer = factory.build_optimizer(resolve(config), model)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter)
         parameter.grad = torch.ones_like(parameter)

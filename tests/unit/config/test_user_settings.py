@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lmlab.build.factory import build_network
+from lmlab.build.network import build_network
 from lmlab.config import hydra_app
 from lmlab.config.compose import compose
 from lmlab.config.run_config import RunConfig

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.demos import sampling_grid
 
@@ -22,7 +23,7 @@ def test_mean_nats_equal_those_of_the_logits() -> None:
 
     overrides = ["model.vocab_size=257", "tokenizer=bytes", "model.d_model=16", "model.num_layers=1",
                  "model.num_heads=2", "model.context_length=8"]  # fmt: skip
-    model = factory.build_model(compose(overrides))
+    model = factory.build_model(resolve(compose(overrides)))
     start, ids = [5, 6], [7, 8, 9]
     with torch.no_grad():
         log_probs = model(torch.tensor([[5, 6, 7, 8]]))[0].double().log_softmax(-1)

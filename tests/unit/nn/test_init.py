@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lmlab.build.factory import build_model
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.nn.init import Normal, TruncatedNormal, XavierUniform
 
@@ -15,7 +16,7 @@ SIZES = ["model.d_model=192", "model.num_layers=2", "model.vocab_size=2048"]
 
 
 def model(*overrides: str, seed: int = 0) -> nn.Module:
-    return build_model(compose([*SIZES, *overrides, f"seed={seed}"]))
+    return build_model(resolve(compose([*SIZES, *overrides, f"seed={seed}"])))
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lmlab.build.factory import build_model
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.config.paths import conf_folder
 from lmlab.nn.transformer import Transformer
@@ -29,7 +30,7 @@ EXTRAS = [
 
 
 def model(*overrides: str) -> Transformer:
-    return build_model(compose([*SMALL, *overrides])).eval()
+    return build_model(resolve(compose([*SMALL, *overrides]))).eval()
 
 
 def tokens(length: int = 16, batch: int = 2) -> torch.Tensor:
@@ -87,7 +88,7 @@ def test_padding_on_the_left_is_not_seen(pos: str) -> None:
 
 
 def test_the_reference_model_has_the_stated_size() -> None:
-    net = build_model(compose(["model=small_17m"]))
+    net = build_model(resolve(compose(["model=small_17m"])))
     # Embedding and head 2 * 10,000 * 512; four layers of 4 * 512^2 + 3 * 512 * 1344 + 2 * 512;
     # one norm before the head.
     assert net.num_parameters() == 22_696_448

@@ -10,18 +10,26 @@ from typing import Any
 import pytest
 import torch
 
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
+from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError, DiskError
 from lmlab.preflight import machine_resources, measurement, run_preflight
-from lmlab.preflight.calibration import known_calibration, shape_key
-from lmlab.preflight.forecast import BEGINNING_SECONDS
-from lmlab.preflight.measurement import calibrate, calibration_of
+from lmlab.preflight.calibration import Calibration, calibration_file, read_calibration, shape_key
+from lmlab.preflight.forecast import STARTUP_SECONDS
+from lmlab.preflight.measurement import calibrate, find_or_calibrate
 from lmlab.runs import auto_settings
 from lmlab.runs.execute import execute
 
 
 def last_weights(run: Path) -> bytes:
     return (sorted((run / "checkpoints").glob("step_*"))[-1] / "model.safetensors").read_bytes()
+
+
+def known_calibration(config: RunConfig) -> Calibration | None:
+    spec = resolve(config)
+    device = auto_settings.choose_device(spec)
+    return read_calibration(calibration_file(spec.workload, device, spec.cache_folder))
 
 
 def rows(run: Path) -> list[dict[str, Any]]:
@@ -49,7 +57,7 @@ def test_measuring_leaves_the_random_state_and_the_files_alone(
     config = compose(overrides)
     device = auto_settings.build_device(config)
     before = torch.get_rng_state()
-    found = calibrate(config, device)
+    found = calibrate(resolve(config), device)
     assert torch.equal(torch.get_rng_state(), before)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert found.step > 0 and found.evaluation > 0 and found.saving > 0 and found.token > 0
@@ -57,25 +65,25 @@ def test_measuring_leaves_the_random_state_and_the_files_alone(
 
 def test_a_rate_at_which_runs_diverge_is_measured_all_the_same(overrides: list[str]) -> None:
     config = compose([*overrides, "optim.lr=1e6", "training.steps=200"])
-    assert calibrate(config, auto_settings.build_device(config)).token > 0
+    assert calibrate(resolve(config), auto_settings.build_device(config)).token > 0
 
 
 def test_each_shape_is_measured_once(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     measured = []
 
-    def counting(config: Any, device: Any) -> Any:
-        measured.append(config.arm)
-        return calibrate(config, device)
+    def counting(spec: Any, device: Any) -> Any:
+        measured.append(spec.arm)
+        return calibrate(spec, device)
 
     monkeypatch.setattr(measurement, "calibrate", counting)
     device = auto_settings.build_device(compose(overrides))
     for words in ([], ["optim.lr=1e-5"], ["seed=3"], ["training.steps=77"], ["model.init=normal"]):
-        calibration_of(compose([*overrides, *words]), device)
+        find_or_calibrate(resolve(compose([*overrides, *words])), device)
     assert len(measured) == 1
-    keys = {shape_key(compose(overrides), device)}
+    keys = {shape_key(resolve(compose(overrides)).workload, device)}
     for words in (["model.d_model=32"], ["training.batch_size=8"], ["model.norm=post"],
                   ["optim=sgd"], ["runtime.beside=1"], ["validation.batch_size=7"]):  # fmt: skip
-        keys.add(shape_key(compose([*overrides, *words]), device))
+        keys.add(shape_key(resolve(compose([*overrides, *words])).workload, device))
     assert len(keys) == 7
 
 
@@ -89,7 +97,7 @@ def test_predicted_and_actual_are_written(overrides: list[str]) -> None:
         assert found["actual"][key] > 0
     parts = ("training", "evaluation", "saving", "samples")
     whole = sum(found["predicted"][f"{part}_seconds"] for part in parts)
-    assert found["predicted"]["seconds"] == pytest.approx(whole + BEGINNING_SECONDS, abs=0.01)
+    assert found["predicted"]["seconds"] == pytest.approx(whole + STARTUP_SECONDS, abs=0.01)
     if machine_resources.peak_bytes(torch.device("cpu")) is not None:
         ratio = found["predicted"]["peak_bytes"] / found["actual"]["peak_bytes"]
         assert 0.7 < ratio < 1.3
@@ -99,7 +107,7 @@ def test_predicted_and_actual_are_written(overrides: list[str]) -> None:
 def test_what_a_run_took_is_remembered(overrides: list[str]) -> None:
     config = compose([*overrides, "training.steps=40"])
     run = execute(config).run
-    known = known_calibration(config, auto_settings.build_device(config))
+    known = known_calibration(config)
     assert known is not None and known.source == "a run of 40 steps on this device"
     actual = run.preflight()["actual"]["training_seconds"]
     assert known.step == pytest.approx(actual / 40, rel=0.01)
@@ -114,7 +122,7 @@ def test_a_resumed_run_is_predicted_from_where_it_stands(
     run = execute(config).run
     found = run.preflight()
     assert found["from_step"] == 12
-    measured = known_calibration(config, auto_settings.build_device(config))
+    measured = known_calibration(config)
     assert measured is not None
     predicted = found["predicted"]["training_seconds"]
     assert predicted == pytest.approx(8 * measured.step, rel=0.9)
@@ -143,7 +151,7 @@ def test_too_little_memory_is_refused_with_what_fits(
     words = [*overrides, "training.batch_size=4096", "validation.batch_size=1"]
     config = compose(words)
     device = auto_settings.build_device(config)
-    costs = run_preflight.costs_of(config, device)
+    costs = run_preflight.costs_of(resolve(config).workload, device)
     assert costs is not None
     monkeypatch.setattr(machine_resources, "free_memory", lambda device: costs.memory.training // 5)
     with pytest.raises(ConfigError) as told:
@@ -153,9 +161,15 @@ def test_too_little_memory_is_refused_with_what_fits(
     assert not (tmp_path / "outputs" / "runs").exists()
     micro = int(message.partition("training.micro_batch_size=")[2].split()[0])
     smaller = compose([*words, f"training.micro_batch_size={micro}"])
-    assert run_preflight.costs_of(smaller, device).memory.peak <= costs.memory.training // 5  # type: ignore[union-attr]
+    assert (
+        run_preflight.costs_of(resolve(smaller).workload, device).memory.peak
+        <= costs.memory.training // 5
+    )  # type: ignore[union-attr]
     twice = compose([*words, f"training.micro_batch_size={2 * micro}"])
-    assert run_preflight.costs_of(twice, device).memory.peak > costs.memory.training // 5  # type: ignore[union-attr]
+    assert (
+        run_preflight.costs_of(resolve(twice).workload, device).memory.peak
+        > costs.memory.training // 5
+    )  # type: ignore[union-attr]
 
 
 def test_an_evaluation_that_does_not_fit_is_named(
@@ -163,7 +177,7 @@ def test_an_evaluation_that_does_not_fit_is_named(
 ) -> None:
     config = compose([*overrides, "validation.batch_size=50000"])
     monkeypatch.setattr(machine_resources, "free_memory", lambda device: 10**8)
-    with pytest.raises(ConfigError, match=r"validation\.batch_size=50000.*changes no result"):
+    with pytest.raises(ConfigError, match=r"(?s)validation\.batch_size=50000.*changes no result"):
         execute(config)
 
 
@@ -171,7 +185,7 @@ def test_a_model_that_cannot_fit_is_named(
     overrides: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine_resources, "free_memory", lambda device: 10_000)
-    with pytest.raises(ConfigError, match=r"model\.d_model=16.* lower model\.d_model"):
+    with pytest.raises(ConfigError, match=r"(?s)model\.d_model=16.* lower model\.d_model"):
         execute(compose(overrides))
 
 
@@ -196,7 +210,7 @@ def test_what_to_lower_is_the_largest_part(
     with pytest.raises(ConfigError) as told:
         execute(config)
     assert f"lower {named}, or set" in str(told.value)
-    assert "more than the 100 GB of memory that are free on cpu" in str(told.value)
+    assert "more than the 100 GB of memory free on cpu" in str(told.value)
 
 
 def test_warn_tells_and_goes_on(
@@ -215,7 +229,9 @@ def test_too_little_disk_is_refused_and_a_finished_run_is_not(
     config = compose(overrides)
     with monkeypatch.context() as patch:
         patch.setattr(machine_resources, "free_disk", lambda folder: 1000)
-        with pytest.raises(DiskError, match=r"output_root=.*needs .* while saving.*keep_last=2"):
+        with pytest.raises(
+            DiskError, match=r"(?s)output_root=.*needs .* while saving.*keep_last=2"
+        ):
             execute(config)
     assert execute(config).exit_code == 0
     monkeypatch.setattr(machine_resources, "free_disk", lambda folder: 1000)
@@ -233,7 +249,8 @@ def test_steps_of_the_calibration_that_do_not_fit_refuse_the_run(
 
     monkeypatch.setattr(measurement, "calibrate", full)
     with pytest.raises(
-        ConfigError, match=r"training\.batch_size=4: an update does not fit.*micro_batch_size=2 "
+        ConfigError,
+        match=r"(?s)training\.batch_size=4: an update does not fit.*micro_batch_size=2 ",
     ):
         execute(compose(overrides))
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 from lmlab.runs import auto_settings
@@ -23,7 +24,7 @@ def fast(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[list
         "lmlab.runtime.device.resolve_policy",
         lambda name, device: PrecisionPolicy(name, "medium", {"error": 0.0}),
     )
-    monkeypatch.setattr(auto_settings, "LEAST_FLOPS", 1)
+    monkeypatch.setattr(auto_settings, "MIN_UPDATE_FLOPS", 1)
     auto_settings._on_this_machine.cache_clear()
     yield [*overrides, "runtime.policy=fast"]
     auto_settings._on_this_machine.cache_clear()
@@ -78,7 +79,7 @@ def test_a_run_goes_on_as_it_was_begun_though_the_cache_is_gone(
 def test_a_small_model_keeps_the_plain_product(
     fast: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auto_settings, "LEAST_FLOPS", 1e9)
+    monkeypatch.setattr(auto_settings, "MIN_UPDATE_FLOPS", 1e9)
     calls = taking(monkeypatch, 1.0, 0.1)
     assert auto_settings.build_device(compose(fast)).policy.matmul_precision == "highest"
     assert calls == []
@@ -93,16 +94,18 @@ def test_what_memory_cannot_hold_is_not_measured(
     monkeypatch.setattr(auto_settings, "free_memory", lambda device: 0)
     assert auto_settings.build_device(compose(fast)).policy.matmul_precision == "highest"
     assert calls == []
-    with pytest.raises(ConfigError, match=r"^model\.vocab_size=1000000000: training one sequence"):
+    with pytest.raises(
+        ConfigError, match=r"^model\.vocab_size=1000000000: training on one sequence"
+    ):
         execute(config)
     assert not (Path(config.output_root) / "cache" / "tokenizers").exists()
 
 
 def test_what_is_measured_is_a_small_part_of_a_long_context(fast: list[str]) -> None:
     config = compose([*fast, "model.context_length=100000000", "model.num_layers=3"])
-    probe = auto_settings._probe(config)
-    assert (probe.model.num_layers, probe.training.batch_size) == (1, 1)
-    assert probe.model.context_length < 100_000
+    probe = auto_settings._probe(resolve(config).workload)
+    assert (probe.model["num_layers"], probe.batch_size) == (1, 1)
+    assert probe.context_length < 100_000
 
 
 def test_the_exact_policy_measures_nothing(

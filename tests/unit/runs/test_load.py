@@ -12,6 +12,7 @@ import torch
 
 import lmlab
 from lmlab.build import factory
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose, load_frozen
 from lmlab.config.identity_settings import identity_settings
 from lmlab.errors import ConfigError, DataError
@@ -215,12 +216,12 @@ def test_training_goes_on_from_a_folder_wherever_it_lies(
     assert first["loss"] == pytest.approx(exported.loss, abs=1e-6)
     assert last["loss"] < first["loss"]
     again = load_frozen(outcome.run.config)
-    assert factory.build_model(again).num_parameters() > 0
+    assert factory.build_model(resolve(again)).num_parameters() > 0
     (tmp_path / "a" / "model.safetensors").write_bytes(
         (tmp_path / "a" / "model.safetensors").read_bytes()[:-1] + b"x"
     )
     with pytest.raises(DataError, match="have changed"):
-        factory.build_model(again)
+        factory.build_model(resolve(again))
 
 
 def change_config(folder: Path, **changes: object) -> None:

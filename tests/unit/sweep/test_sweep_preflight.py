@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError, DiskError
 from lmlab.preflight import machine_resources
@@ -45,7 +46,7 @@ def test_jobs_that_do_not_fit_together_are_refused(
 ) -> None:
     config = compose(overrides)
     device, texts, slots = auto_settings.build_device(config), TextsByConfig(), [Slot("cpu")] * 4
-    costs = costs_of(config, device)
+    costs = costs_of(resolve(config).workload, device)
     assert costs is not None
     each = costs.memory.peak + costs.memory.saving
     monkeypatch.setattr(machine_resources, "free_memory", lambda device: 3 * each + 1)
@@ -59,7 +60,7 @@ def test_disk_is_counted_over_all_runs(
 ) -> None:
     config = compose(overrides)
     device, texts, slots = auto_settings.build_device(config), TextsByConfig(), [Slot("cpu")]
-    costs = costs_of(config, device)
+    costs = costs_of(resolve(config).workload, device)
     assert costs is not None
     room = 5 * costs.disk_left + costs.disk_most
     monkeypatch.setattr(machine_resources, "free_disk", lambda folder: room)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmlab.build.factory import build_model
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 from lmlab.nn.transformer import Transformer
@@ -19,14 +20,12 @@ CONTEXT, VOCABULARY = 12, 300
 
 @functools.cache
 def model(pos: str = "rope") -> Transformer:
-    return build_model(
-        compose(
+    return build_model(resolve(compose(
             [
                 f"model.pos={pos}", f"model.vocab_size={VOCABULARY}", "model.num_layers=2",
                 f"model.context_length={CONTEXT}", "model.d_model=32", "model.num_heads=4",
             ]
-        )
-    )  # fmt: skip
+        )))  # fmt: skip
 
 
 def slowly(

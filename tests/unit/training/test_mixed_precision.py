@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from lmlab.build import factory
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.nn.transformer import Transformer
 from lmlab.training.gradient_accumulation import GradientAccumulator
@@ -15,7 +16,7 @@ from lmlab.training.objective import chunked_loss
 def tiny(*more: str) -> Transformer:
     sizes = ["model.vocab_size=300", "model.context_length=16", "model.d_model=32",
              "model.num_layers=2", "model.num_heads=2"]  # fmt: skip
-    return factory.build_model(compose([*sizes, *more]))
+    return factory.build_model(resolve(compose([*sizes, *more])))
 
 
 @pytest.mark.parametrize("tied", ["false", "true"])

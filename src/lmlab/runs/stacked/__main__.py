@@ -1,4 +1,4 @@
-"""``python -m lmlab.runs.stacked FROZEN.yaml ...``: frozen configurations train as one stacked model."""
+"""``python -m lmlab.runs.stacked FROZEN.yaml ...``: train frozen configurations as one model."""
 
 from __future__ import annotations
 
@@ -9,27 +9,34 @@ from lmlab.config.compose import load_frozen
 from lmlab.console.logging import log_to_stderr
 from lmlab.errors import UserError
 from lmlab.run_folder import describe
-from lmlab.runs.stacked.execute_stack import execute_all
+from lmlab.runs.stacked.execute_stack import execute_stack
+
+USAGE = """\
+usage: python -m lmlab.runs.stacked FROZEN.yaml ...
+
+Train frozen configurations as one stacked model, each in its own run folder.
+Sweeps start this command; see hydra.launcher.stack.
+"""
 
 
-def main(argv: list[str]) -> int:
-    """Run the frozen configurations at ``argv``, each in its own run folder.
+def main(arguments: list[str]) -> int:
+    """Run the frozen configurations at the paths ``arguments``, each in its own run folder.
 
     Returns:
-        0 where every run is done or diverged, 128 + n after signal n, 2 for a mistake in the
-        settings, else 1; what became of each run is in its folder.
+        0 where every run is done or has diverged, 128 + n after signal n, 2 for a wrong setting,
+        else 1. The folder of each run holds its status.
     """
-    if not argv or argv[0] in ("-h", "--help"):
-        print("usage: python -m lmlab.runs.stacked FROZEN.yaml ...   (see hydra.launcher.stack)")
-        return 0 if argv else 2
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0 if arguments else 2
     log_to_stderr()
     try:
-        members = execute_all([load_frozen(Path(path)) for path in argv])
+        members = execute_stack([load_frozen(Path(path)) for path in arguments])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for member in members:
-        print(describe(member.run))
+        print(describe(member.context.folder))
     codes = {member.exit_code for member in members} - {0}
     return next((code for code in codes if code > 128), 1) if codes else 0
 

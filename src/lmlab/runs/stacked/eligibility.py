@@ -1,4 +1,4 @@
-"""Which runs may train as one stack. Settings only: each is asked before anything is started."""
+"""Decide which runs may train as one stack, from their settings alone."""
 
 from __future__ import annotations
 
@@ -9,67 +9,64 @@ from lmlab.errors import ConfigError
 from lmlab.storage.io import hash_json
 
 # Nodes in which the runs of a stack may differ: each has its own optimizer, schedule and batches.
-FREE = ("arm", "seed", "seeds", "optim", "schedule")
-DEVICES = ("cpu", "cuda")
-BITWISE = ("exact",)  # values of runtime.policy that promise the bits of a run alone
-# Where a step waits for launches rather than for products, a stack of steps takes about as long
-# as one; wider models fill a GPU by themselves, and on a CPU a core a run is faster.
-AUTO_DEVICE, AUTO_D_MODEL = "cuda", 256
+FREE_NODES = ("arm", "seed", "seeds", "optim", "schedule")
+DEVICE_TYPES = ("cpu", "cuda")
+BITWISE_POLICIES = ("exact",)  # these promise the bits of a run that trains alone
+# Small models on a GPU wait for kernel launches, so that a stacked step takes about as long as a
+# single one. Wider models fill a GPU alone, and on a CPU one run per core is faster.
+AUTO_DEVICE_TYPE, AUTO_D_MODEL = "cuda", 256
 AUTO_MEMBERS = 8
 
 
 def stack_key(config: RunConfig) -> str:
-    """A hash that runs share when they can be stacked: everything but what may differ.
+    """Return a hash of all settings that the runs of a stack must share.
 
-    Free are the learning rate and all else of the optimizer and its schedule, the initial weights
-    (their scheme too), and the seeds.
+    The optimizer, its schedule, the scheme of the initial weights and the seeds are free.
     """
-    content: dict[str, Any] = {k: v for k, v in config.as_dict().items() if k not in FREE}
+    content: dict[str, Any] = {k: v for k, v in config.as_dict().items() if k not in FREE_NODES}
     content["model"] = {k: v for k, v in content["model"].items() if k != "init"}
     return hash_json(content)
 
 
-def obstacle(config: RunConfig, device_type: str) -> str | None:
-    """What stands against stacking this run, for people; None where nothing does.
+def obstacle(policy: str, device_type: str) -> str | None:
+    """Explain why runs cannot be stacked; None where they can.
 
     Args:
-        config: of the run.
-        device_type: that it computes on.
+        policy: ``runtime.policy`` of the runs.
+        device_type: where they compute.
     """
-    if device_type not in DEVICES:
-        return f"stacks run on {' and '.join(DEVICES)}, and this is {device_type}"
-    policy = config.as_dict()["runtime"].get("policy")
-    if policy in BITWISE:
-        return f"runtime.policy={policy} promises the bits of a run by itself"
+    if device_type not in DEVICE_TYPES:
+        return f"stacks need a device of type {' or '.join(DEVICE_TYPES)}, not {device_type}"
+    if policy in BITWISE_POLICIES:
+        return f"runtime.policy={policy} promises the bits of a run that trains alone"
     return None
 
 
-def may_stack(config: RunConfig, device_type: str) -> bool:
-    """Whether this run may be part of a stack; its losses then differ in their last bits."""
-    return obstacle(config, device_type) is None
-
-
 def members_at_once(config: RunConfig, device_type: str, setting: int | str) -> int:
-    """How many runs a stack of this sweep may hold; 1 where its runs train alone.
+    """Return how many runs a stack of a sweep may hold; 1 where its runs train alone.
 
     Args:
-        config: of any run.
-        device_type: that it computes on.
+        config: of any run of the sweep.
+        device_type: where the runs compute.
         setting: ``hydra.launcher.stack``: ``auto``, ``off``, or a number.
 
     Raises:
-        ConfigError: the setting is none of these, or asks for stacks where they are refused.
+        ConfigError: the setting is none of these, or requests stacks that are not possible.
     """
-    if isinstance(setting, bool):  # YAML's word for off
-        setting = "off" if not setting else "on"
+    if isinstance(setting, bool):  # YAML reads off as False
+        setting = "on" if setting else "off"
     if setting == "off":
         return 1
+    problem = obstacle(config.runtime.policy, device_type)
     if setting == "auto":
-        pays = device_type == AUTO_DEVICE and config.model.d_model <= AUTO_D_MODEL
-        return AUTO_MEMBERS if pays and may_stack(config, device_type) else 1
+        pays = device_type == AUTO_DEVICE_TYPE and config.model.d_model <= AUTO_D_MODEL
+        return AUTO_MEMBERS if pays and problem is None else 1
     if not isinstance(setting, int) or setting < 2:
-        raise ConfigError(f"hydra.launcher.stack={setting}: accepted is auto, off, or 2 or more")
-    problem = obstacle(config, device_type)
+        raise ConfigError(
+            f"hydra.launcher.stack={setting}: expected auto, off, or an integer of at least 2"
+        )
     if problem is not None:
-        raise ConfigError(f"hydra.launcher.stack={setting}: {problem}; set it to auto or off")
+        raise ConfigError(
+            f"hydra.launcher.stack={setting}: {problem}", "set hydra.launcher.stack=auto or off"
+        )
     return setting

@@ -1,4 +1,4 @@
-"""Trains several runs as one: asks each for its batch, and gives each its loss and gradients."""
+"""Train several runs as one model: collect their batches, and hand out losses and gradients."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import torch
 from lmlab.build import factory
 from lmlab.build.kernel_choice import choose_kernels
 from lmlab.build.run_data import check_source, prepare_data
+from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError
 from lmlab.nn.attention import naive_attention
-from lmlab.runs import auto_settings
+from lmlab.runs.auto_settings import choose_device
 from lmlab.runs.stacked.eligibility import obstacle, stack_key
-from lmlab.runs.stacked.member import Member
+from lmlab.runs.stacked.member import StackMember
 from lmlab.runs.stacked.stacked_gradients import StackedGradients
 from lmlab.runs.stacked.stacked_parameters import StackedParameters
 from lmlab.runtime.device import Device
@@ -24,85 +25,82 @@ from lmlab.runtime.signals import SignalHandler
 from lmlab.training.cuda_graph import ComputeGradients, maybe_graphed
 
 
-def execute_all(configs: Sequence[RunConfig]) -> list[Member]:
-    """Bring the runs of a stack to their ends, each from wherever it stands.
+def execute_stack(configs: Sequence[RunConfig]) -> list[StackMember]:
+    """Train the runs of a stack to their ends, each from its last checkpoint.
 
-    Their number and order are those of the places, and belong to what makes a resumed stack equal
-    to an undisturbed one: the runs that are done are named too.
+    A resumed stack equals an undisturbed one only if number and order of the configurations are
+    the same, so include those of finished runs.
 
     Returns:
         The members, with the exit codes that processes of their own would have had.
 
     Raises:
         UserError: the runs cannot be stacked, or the data or the machine does not allow them.
-        Exception: whatever the shared passes raise. No run is marked as failed then, because
-            nobody knows which of them is the cause; each can go on by itself.
+        Exception: the shared passes failed. No run is marked as failed, since the cause may be in
+            any of them; each can still train alone.
     """
-    first = configs[0]
-    check_source(first)
-    device = auto_settings.build_device(first)
-    _check(configs, device)
+    if len({stack_key(config) for config in configs}) > 1:
+        raise ConfigError(
+            "the runs cannot be stacked: expected configurations that differ in seeds, initial "
+            "weights, optimizer and schedule only"
+        )
+    specs = [resolve(config) for config in configs]
+    first = specs[0]
+    check_source(first.data)
+    device = choose_device(first)
+    problem = obstacle(first.device.policy, device.device.type)
+    if problem is not None:
+        raise ConfigError(f"the runs cannot be stacked: {problem}")
     device.apply()
-    texts = prepare_data(first)
-    members = [Member(config, place, texts, device) for place, config in enumerate(configs)]
-    parameters, gradients = _shared(first, len(configs), device)
-    with SignalHandler().listen() as stop, contextlib.ExitStack() as leaving:
+    data = prepare_data(first.data)
+    members = [StackMember(spec, index, data, device) for index, spec in enumerate(specs)]
+    parameters, gradients = _build_shared(first, len(specs), device)
+    with SignalHandler().listen() as stop, contextlib.ExitStack() as cleanup:
         for member in members:
-            leaving.callback(member.leave)
-            member.begin(parameters, len(configs), stop)
+            cleanup.callback(member.leave)
+            member.begin(parameters, len(specs), stop)
         _train(members, parameters, gradients)
     return members
 
 
-def _check(configs: Sequence[RunConfig], device: Device) -> None:
-    problem = obstacle(configs[0], device.device.type)
-    if problem is not None:
-        raise ConfigError(f"these runs cannot be stacked: {problem}")
-    if len({stack_key(config) for config in configs}) > 1:
-        raise ConfigError(
-            "these runs cannot be stacked: they differ in more than seeds, initial weights, "
-            "optimizer and schedule"
-        )
-
-
-def _shared(
-    config: RunConfig, size: int, device: Device
+def _build_shared(
+    spec: RunSpec, size: int, device: Device
 ) -> tuple[StackedParameters, ComputeGradients]:
-    """What the runs have in common: the weights' memory, and the passes."""
-    # Torch's attention has no stacked form on a CPU: one place after the other, where it is used.
+    """Build the stacked weights and the passes that all members share."""
+    # Torch's attention has no batching rule on a CPU; vmap loops over the members there.
     warnings.filterwarnings("ignore", message=".*batching rule")
-    template = factory.build_network(config.model).to(device.device)
-    if device.device.type == "cuda":  # where stacked, torch's fused one gives other gradients
+    template = spec.network().to(device.device)
+    if device.device.type == "cuda":  # stacked, torch's fused attention has wrong gradients
         template.use_causal_attention(naive_attention)
-    choose_kernels(config, device).install(template)
+    choose_kernels(device, spec.workload.vocab_size, spec.kernel_folder).install(template)
     parameters = StackedParameters(template, size, device.device)
     gradients = StackedGradients(
         template,
         parameters,
-        micro_batch_size=config.training.micro_batch_size or config.training.batch_size,
+        micro_batch_size=spec.workload.pass_size,
         products=torch.bfloat16 if device.policy.precision == "bf16" else torch.float32,
         compiled=device.compile,
     )
     return parameters, maybe_graphed(
         gradients, list(parameters.tensors.values()),
-        device=device.device, step_flops=size * factory.training_flops(config, template),
-        setting=config.runtime.cuda_graph,
+        device=device.device, step_flops=size * factory.training_flops(template, spec.workload),
+        setting=spec.device.cuda_graph,
     )  # fmt: skip
 
 
 def _train(
-    members: Sequence[Member], parameters: StackedParameters, gradients: ComputeGradients
+    members: Sequence[StackMember], parameters: StackedParameters, gradients: ComputeGradients
 ) -> None:
     inputs_KBT: torch.Tensor | None = None
-    while going := [(member, member.batch) for member in members if member.batch is not None]:
+    while active := [(member, member.batch) for member in members if member.batch is not None]:
         if inputs_KBT is None:
-            example = going[0][1][0]
-            # Empty places compute on zeros; nobody reads what comes of it.
+            example = active[0][1][0]
+            # Members without a run compute on zeros; the results are not used.
             inputs_KBT = example.new_zeros(len(members), *example.shape)
             targets_KBT = torch.zeros_like(inputs_KBT)
-        for member, (inputs, targets) in going:
-            inputs_KBT[member.place], targets_KBT[member.place] = inputs, targets
+        for member, (inputs, targets) in active:
+            inputs_KBT[member.index], targets_KBT[member.index] = inputs, targets
         losses = gradients(inputs_KBT, targets_KBT)
-        for member, _ in going:
-            parameters.hand_out_gradients(member.place)
-            member.go_on(losses[member.place])
+        for member, _ in active:
+            parameters.assign_gradients(member.index)
+            member.step(losses[member.index])

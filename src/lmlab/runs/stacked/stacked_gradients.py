@@ -1,4 +1,4 @@
-"""The gradients of an update of several models at once, from one forward and backward pass."""
+"""The gradients of an update of several models, from one forward and backward pass."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from lmlab.training.objective import full_logits_loss
 
 
 class StackedGradients:
-    """Accumulates the gradients of K batches in stacked parameters, a micro-batch at a time.
+    """Accumulates the gradients of K batches in stacked parameters, one micro-batch at a time.
 
-    The model's own code runs once, each of its operations on all K at a time, so that no variant
-    of a part needs to know of it. No sum or product mixes the K: what is NaN in one stays there.
+    ``vmap`` runs the code of the model once for all K, so that its parts need no changes. No
+    operation mixes the K: a NaN in one model stays there.
 
     Args:
-        template: a model of the shape, whose code and buffers are used; its weights are not.
+        template: a model of the shape; its code and buffers are used, its weights are not.
         parameters: the weights.
-        micro_batch_size: sequences of each model in a forward pass.
-        products: dtype of the factors of products; the matrices are rounded to it at each pass, as
-            :class:`lmlab.training.mixed_precision.Bf16Weights` rounds those of a model alone.
+        micro_batch_size: sequences per model in a forward pass.
+        products: dtype of matrix products; the matrices are rounded to it at each pass, as by
+            :class:`lmlab.training.mixed_precision.Bf16Weights` for a single model.
         compiled: whether the pass goes through ``torch.compile``.
     """
 
@@ -39,7 +39,7 @@ class StackedGradients:
         self.parameters, self.micro_batch_size = parameters, micro_batch_size
 
         owners = {id(weight): name for name, weight in template.named_parameters()}
-        matrices = {  # by the name that the map has for it: a tied head has another than its owner
+        matrices = {  # by the name of the linear map: a tied head belongs to the embedding
             f"{name}.weight": owners[id(part.weight)]
             for name, part in template.named_modules()
             if isinstance(part, nn.Linear)
@@ -60,8 +60,8 @@ class StackedGradients:
         self._losses: Callable[..., Tensor] = torch.compile(losses) if compiled else losses
 
     def __call__(self, inputs_KBT: Tensor, targets_KBT: Tensor) -> Tensor:
-        """Leave the gradients of each batch's mean loss in its place; return those losses (K,)."""
-        self.parameters.forget_gradients()
+        """Leave the gradients of each batch's mean loss in the stack; return the losses (K,)."""
+        self.parameters.clear_gradients()
         size, batch = inputs_KBT.shape[:2]
         total = torch.zeros(size, device=inputs_KBT.device)
         for inputs, targets in zip(
@@ -71,7 +71,7 @@ class StackedGradients:
         ):
             losses = self._losses(self.parameters.tensors, inputs, targets)
             losses = losses * (inputs.shape[1] / batch)
-            # Not their sum: each loss begins its own backward pass, whatever the others are.
+            # Not their mean: each loss starts its own backward pass, independent of the others.
             losses.backward(torch.ones_like(losses))
             total += losses.detach()
         return total

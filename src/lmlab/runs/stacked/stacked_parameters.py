@@ -1,4 +1,4 @@
-"""The weights of several models of one shape, side by side."""
+"""The weights of several models of one shape, stacked."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 
 class StackedParameters:
-    """One tensor (K, ...) for each parameter of K models that are shaped alike.
+    """One tensor (K, ...) for each parameter of K models of the same shape.
 
     Args:
-        template: a model of that shape; its weights are not used.
+        template: a model of the shape; its weights are not used.
         size: K.
         device: where the tensors are.
 
     Attributes:
-        tensors: by the parameter's name; leaves, so that a backward pass leaves gradients in them.
+        tensors: by parameter name; leaves, whose gradients a backward pass sets.
     """
 
     def __init__(self, template: nn.Module, size: int, device: torch.device) -> None:
@@ -28,28 +28,28 @@ class StackedParameters:
         self._adopted: dict[int, list[tuple[nn.Parameter, nn.Parameter]]] = {}
 
     @torch.no_grad()
-    def adopt(self, place: int, model: nn.Module) -> None:
-        """Move a model's weights into its place; whoever holds its parameters notices nothing.
+    def adopt(self, index: int, model: nn.Module) -> None:
+        """Move a model's weights to ``index`` of the stack; the parameter objects stay the same.
 
-        Each parameter has a storage of its own afterwards, that lies within the stacked one, so
-        that files of the weights hold these alone.
+        Each parameter gets a storage of its own within the memory of the stack, so that files of
+        the weights hold no other model's.
         """
         pairs = []
         for name, parameter in model.named_parameters():
             stacked = self.tensors[name]
-            own = torch.from_dlpack(stacked.detach()[place])
-            own.copy_(parameter)
-            parameter.data = own
+            view = torch.from_dlpack(stacked.detach()[index])
+            view.copy_(parameter)
+            parameter.data = view
             pairs.append((stacked, parameter))
-        self._adopted[place] = pairs
+        self._adopted[index] = pairs
 
-    def hand_out_gradients(self, place: int) -> None:
-        """Let a model's parameters see their part of the stacked gradients."""
-        for stacked, parameter in self._adopted[place]:
-            assert isinstance(stacked.grad, Tensor), "a backward pass came before"
-            parameter.grad = stacked.grad[place]
+    def assign_gradients(self, index: int) -> None:
+        """Set the gradients of the model at ``index`` to its part of the stacked ones."""
+        for stacked, parameter in self._adopted[index]:
+            assert isinstance(stacked.grad, Tensor), "call this after a backward pass"
+            parameter.grad = stacked.grad[index]
 
-    def forget_gradients(self) -> None:
-        """Begin an update."""
+    def clear_gradients(self) -> None:
+        """Drop the stacked gradients, at the start of an update."""
         for stacked in self.tensors.values():
             stacked.grad = None

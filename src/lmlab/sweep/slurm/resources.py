@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmlab.config.compose import from_dict
-from lmlab.config.rank_batch import rank_config
+from lmlab.config.rank_batch import per_rank_batch
 from lmlab.errors import ConfigError, did_you_mean
 
 
@@ -170,5 +170,6 @@ class Requests:
                     f"runtime.parallel=none: the jobs of {arm} ask Slurm for {resources.ranks} "
                     "ranks; leave it at auto, or set hydra.launcher.ranks=1"
                 )
-            rank_config(from_dict(settled), resources.ranks)
+            training = from_dict(settled).training
+            per_rank_batch(training.batch_size, training.micro_batch_size, resources.ranks)
         return settled

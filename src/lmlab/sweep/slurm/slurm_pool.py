@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lmlab.build.identity import run_identity
 from lmlab.config.compose import from_dict, to_yaml
+from lmlab.config.identity_settings import identity_settings
 from lmlab.storage.io import atomic_write_text
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.arm_costs import TextsByConfig
@@ -149,7 +150,9 @@ class SlurmPool:
     def _key(self, task: Task) -> str:
         if task.key not in self._keys:
             config = task.config
-            identity = run_identity(config, self.texts.of(config), device_of(config))
+            identity = run_identity(
+                identity_settings(config), self.texts.of(config), device_of(config)
+            )
             self._keys[task.key] = identity_key(identity)
         return self._keys[task.key]
 

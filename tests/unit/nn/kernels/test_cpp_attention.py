@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lmlab.build.factory import build_gradients, build_network
+from lmlab.build.factory import build_gradients
+from lmlab.build.network import build_network
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.nn.attention import CausalSelfAttention
 from lmlab.nn.kernels import cpp_attention
@@ -215,7 +217,7 @@ def test_a_compiled_run_has_it_on_a_cpu(
     config = compose(["scale=smoke", f"output_root={tmp_path}"])
     network = build_network(config.model)
     device = Device(torch.device("cpu"), PrecisionPolicy(policy), compile=compile, threads=1)
-    gradients = build_gradients(config, network, device)
+    gradients = build_gradients(resolve(config), network, device)
     model = network if policy != "bf16" else gradients.working.model  # type: ignore[union-attr]
     layers = [part for part in model.modules() if isinstance(part, CausalSelfAttention)]
     assert layers

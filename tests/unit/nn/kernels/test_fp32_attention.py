@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lmlab.build.factory import build_gradients, build_network
+from lmlab.build.factory import build_gradients
+from lmlab.build.network import build_network
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.nn.attention import CausalSelfAttention
 from lmlab.nn.kernels import fp32_attention
@@ -128,7 +130,7 @@ def test_all_but_exact_have_it_on_a_cpu(policy: str, kept: bool) -> None:
     config = compose(["scale=smoke"])
     network = build_network(config.model)
     device = Device(torch.device("cpu"), PrecisionPolicy(policy), compile=False, threads=1)
-    build_gradients(config, network, device)
+    build_gradients(resolve(config), network, device)
     layers = [part for part in network.modules() if isinstance(part, CausalSelfAttention)]
     assert layers
     assert all((layer.causal_attention is causal_attention) == kept for layer in layers)

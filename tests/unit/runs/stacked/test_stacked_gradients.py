@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lmlab.build import factory
 from lmlab.build.instantiate import instantiate
+from lmlab.build.network import build_network
 from lmlab.config.compose import compose
 from lmlab.nn.transformer import Transformer
 from lmlab.runs.stacked.stacked_gradients import StackedGradients
@@ -23,7 +23,7 @@ def models(overrides: list[str]) -> list[Transformer]:
     config = compose(overrides)
     found = []
     for seed in range(SIZE):
-        network = factory.build_network(config.model)
+        network = build_network(config.model)
         instantiate(config.model.init)(network, seed=seed)
         found.append(network)
     return found
@@ -66,7 +66,7 @@ def test_each_model_gets_the_gradients_it_would_get_alone(
         loss = GradientAccumulator(full_logits_loss(one), micro_batch_size=micro_batch_size)(
             inputs[place], targets[place]
         )
-        gradients.parameters.hand_out_gradients(place)
+        gradients.parameters.assign_gradients(place)
         assert float(losses[place]) == pytest.approx(float(loss), abs=1e-5)
         pairs = zip(one.parameters(), other.parameters(), strict=True)
         for expected, found in pairs:
@@ -89,7 +89,7 @@ def test_bf16_rounds_what_a_working_copy_rounds(overrides: list[str], tied: bool
             full_logits_loss(working.model), micro_batch_size=B, working=working
         )
         loss = compute(inputs[place], targets[place])
-        gradients.parameters.hand_out_gradients(place)
+        gradients.parameters.assign_gradients(place)
         assert float(losses[place]) == pytest.approx(float(loss), abs=2e-3)
         for (name, expected), found in zip(one.named_parameters(), other.parameters(), strict=True):
             assert expected.grad is not None and found.grad is not None

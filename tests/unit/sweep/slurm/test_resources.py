@@ -83,7 +83,10 @@ def test_several_ranks_and_several_arms_exclude_each_other_in_each_arm() -> None
     ("overrides", "told"),
     [
         (["runtime.parallel=none"], r"runtime\.parallel=none: the jobs of arm ask .* 3 ranks"),
-        (["training.batch_size=8"], r"training\.batch_size=8: accepted with 3 ranks"),
+        (
+            ["training.batch_size=8"],
+            r"training\.batch_size=8: expected a multiple of 3 with 3 ranks",
+        ),
     ],
 )
 def test_a_run_that_its_ranks_cannot_train_is_refused_before(

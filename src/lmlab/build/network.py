@@ -1,0 +1,54 @@
+"""Build a Transformer from the ``model`` node of the configuration."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from lmlab.build.instantiate import BoundTarget, bind
+from lmlab.config.run_config import Model
+from lmlab.nn.transformer import Transformer
+
+
+def build_network(model: Model) -> Transformer:
+    """Build the model with the weights that torch's modules start with; see ``model.init``."""
+    return network_builder(model)()
+
+
+def network_builder(model: Model) -> Callable[..., Transformer]:
+    """Return a function that builds the model; its keyword arguments replace sizes."""
+    return functools.partial(
+        _build,
+        vocab_size=model.vocab_size,
+        context_length=model.context_length,
+        d_model=model.d_model,
+        num_layers=model.num_layers,
+        num_heads=model.num_heads,
+        d_ff=None if model.d_ff == "auto" else int(model.d_ff),
+        tie_embeddings=model.tie_embeddings,
+        norm=bind(model.norm),
+        pos=bind(model.pos),
+        ffn=bind(model.ffn),
+        attention=bind(model.attention),
+    )
+
+
+def _build(
+    *,
+    norm: BoundTarget,
+    pos: BoundTarget,
+    ffn: BoundTarget,
+    attention: BoundTarget,
+    **sizes: Any,
+) -> Transformer:
+    d_model, num_heads = sizes["d_model"], sizes["num_heads"]
+    return Transformer(
+        norm=norm(),
+        pos=pos(
+            d_model=d_model, d_head=d_model // num_heads, context_length=sizes["context_length"]
+        ),
+        ffn=ffn.load(),
+        attention=attention.load(),
+        **sizes,
+    )

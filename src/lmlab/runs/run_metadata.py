@@ -1,0 +1,47 @@
+"""Write what a run folder records at the start of a session."""
+
+from __future__ import annotations
+
+from lmlab.config.compose import settings_to_yaml
+from lmlab.nn.transformer import Transformer
+from lmlab.run_folder import register
+from lmlab.runs.context import RunContext
+from lmlab.runtime.provenance import provenance
+from lmlab.storage.io import atomic_write_text
+
+FORMAT_VERSION = 1
+
+
+def write_metadata(context: RunContext, model: Transformer, *, stack_size: int) -> None:
+    """Write ``config.yaml``, ``tokenizer/`` and ``meta.json``, and register the run.
+
+    Args:
+        context: of the run.
+        model: of the run.
+        stack_size: number of runs that train as one, this one included.
+    """
+    folder, data, device = context.folder, context.data, context.device
+    session = provenance() | {
+        "device": device.name(), "ranks": context.comm.size,
+        "parallel": context.comm.parallel, "stacked": stack_size,
+    }  # fmt: skip
+    sessions = [*folder.meta().get("sessions", []), session]
+    atomic_write_text(folder.config, settings_to_yaml(context.spec.settings))
+    data.tokenizer.save(folder.tokenizer)
+    folder.write_meta(
+        {
+            "format_version": FORMAT_VERSION,
+            "identity": context.identity,
+            "parent": context.spec.parent,
+            "corpus": data.corpus.name,
+            "train_tokens": data.train.num_tokens,
+            "valid_tokens": data.valid.num_tokens,
+            "valid_text_bytes": data.valid.num_text_bytes,
+            "num_parameters": model.num_parameters(),
+            "forward_flops_per_token": model.forward_flops_per_token(),
+            "floor": data.floor(),
+            "policy": device.policy.as_dict(),
+            "sessions": sessions,
+        }
+    )
+    register(context.spec.output_root, folder, context.identity)

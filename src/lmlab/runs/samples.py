@@ -1,0 +1,44 @@
+"""Generate the texts of a trained model, and write them to ``samples.md``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lmlab.build.run_spec import SampleSettings
+from lmlab.nn.transformer import Transformer
+from lmlab.storage.io import atomic_write_text
+from lmlab.tokenizer import Tokenizer
+from lmlab.training.generation import generate
+
+
+def draw_samples(
+    model: Transformer, tokenizer: Tokenizer, settings: SampleSettings
+) -> list[dict[str, str]]:
+    """Generate ``count`` texts per prompt; each is a row with ``prompt`` and ``text``.
+
+    An empty prompt starts at the end-of-text token, or at token 0 where there is none.
+    """
+    prompts = [prompt for prompt in settings.prompts for _ in range(settings.count)]
+    if not prompts:
+        return []
+    start = [tokenizer.end_of_text_id] if tokenizer.end_of_text_id is not None else [0]
+    generated = generate(
+        model,
+        [tokenizer.encode(prompt) or start for prompt in prompts],
+        max_new_tokens=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        seed=settings.seed,
+        stop_id=tokenizer.end_of_text_id,
+    )
+    return [
+        {"prompt": prompt, "text": tokenizer.decode(ids)}
+        for prompt, ids in zip(prompts, generated, strict=True)
+    ]
+
+
+def write_samples(path: Path, rows: list[dict[str, str]], step: int) -> None:
+    """Write samples as Markdown, one code block each."""
+    blocks = (f"```text\n{row['prompt']}{row['text']}\n```\n" for row in rows)
+    atomic_write_text(path, f"# Samples at step {step}\n\n" + "\n".join(blocks))
