@@ -203,7 +203,7 @@ class Driver:
         if told and task.run.status().get("status") == "failed":
             if task.run.log.exists():
                 task.log = task.run.log
-            last = told[-1]
+            last = _last_message(told)
             return last if len(last) < 300 else last[:300]
         printed = _tail(task.log)
         if end.code == 2 and printed:  # a mistake in the configuration or the data
@@ -246,4 +246,11 @@ class Driver:
 
 def _tail(log: Path) -> str:
     lines = log.read_text("utf-8", errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1].removeprefix("error: ") if lines else ""
+    return _last_message(lines).removeprefix("error: ")
+
+
+def _last_message(lines: list[str]) -> str:
+    """The last line; where that is the help of a message, the message and its help in one line."""
+    if len(lines) > 1 and lines[-1].startswith("help: "):
+        return f"{lines[-2]}; {lines[-1].removeprefix('help: ')}"
+    return lines[-1] if lines else ""

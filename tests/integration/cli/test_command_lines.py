@@ -69,14 +69,14 @@ def test_train_skip_extend_and_generate(tmp_path: Path, small: list[str]) -> Non
 
     again = lmlab("train", *words, cwd=tmp_path)
     assert again.returncode == 0
-    assert "finished before" in again.stderr
+    assert "already complete; skipping" in again.stderr
     assert again.stdout == first.stdout, "it is shown as when it ended"
 
     longer = lmlab(
         "train", *words, "training.steps=9", "arm=y", "parent=outputs/runs/x/seed0", cwd=tmp_path
     )
     assert longer.returncode == 0, longer.stderr
-    assert "from step 6" in longer.stderr
+    assert "extending outputs/runs/x/seed0 from step 6" in longer.stderr
 
     texts = [
         lmlab("generate", f"run={run}", "prompt=The cat", f"seed={seed}", "max_new_tokens=20",

@@ -148,7 +148,7 @@ def test_a_finished_run_is_passed_over_by_all(two: Trained, settings, launch: La
     root = two.run.path.parents[2]
     again = launch([*settings, f"output_root={root}"], 2)
     assert again.codes == [0, 0]
-    assert again.printed.count("finished before") == 1
+    assert again.printed.count("already complete; skipping") == 1
 
 
 def test_a_group_of_one_computes_what_no_group_does(

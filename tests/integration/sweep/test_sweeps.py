@@ -67,7 +67,7 @@ def test_failures_of_all_kinds_end_no_other_job(sweeps: Sweeps) -> None:
         ("raises", "ValueError: a fault of the test"),
         ("exits", "exit code 3 before the run was done; its log ends: "),
         ("killed", "killed by signal 9"),
-        ("memory", "out of memory: lower training.micro_batch_size"),
+        ("memory", "out of memory; lower training.micro_batch_size"),
     ):
         lines = [line for line in printed.splitlines() if line.startswith("failed: ")]
         assert any(kind in line and told in line for line in lines), (kind, printed)
