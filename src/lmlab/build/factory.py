@@ -70,7 +70,7 @@ def build_scratch_network(
 
 
 def build_optimizer(spec: RunSpec, model: nn.Module) -> torch.optim.Optimizer:
-    """Build the optimizer of the model's parameter groups, each with its peak rate ``initial_lr``."""
+    """Build the optimizer; each parameter group has its peak learning rate as ``initial_lr``."""
     optimizer: torch.optim.Optimizer = spec.optimizer(params=parameter_groups(model))
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]

@@ -1,4 +1,4 @@
-"""Where metrics go besides ``metrics.jsonl``. A tracker never fails, hangs or delays a run."""
+"""Trackers receive metrics in addition to ``metrics.jsonl``; they never stop or delay a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from lmlab.errors import ConfigError, UserError
+from lmlab.errors import ConfigError, UserError, suggestion
 from lmlab.storage.io import atomic_write_text
 from lmlab.tracking.trackio import TrackioTracker
 from lmlab.tracking.wandb_process import WandbTracker
@@ -23,15 +23,15 @@ _MODES = ("auto", "online", "offline")
 
 @dataclasses.dataclass(frozen=True)
 class RunInfo:
-    """What a tracker tells about a run.
+    """Describes a run to a tracker.
 
     Attributes:
         folder: the run folder.
-        name: short and readable, the arm and seed.
+        name: arm and seed.
         group: the study.
         tags: for filtering.
-        config: the whole configuration.
-        resumed: whether this session goes on with an earlier one.
+        config: the full configuration as plain values.
+        resumed: whether this session resumes an earlier one.
     """
 
     folder: Path
@@ -43,43 +43,43 @@ class RunInfo:
 
 
 class Tracker(Protocol):
-    """Receives what a run measures."""
+    """Receives the metrics and samples of a run."""
 
     def log(self, row: dict[str, Any]) -> None:
-        """Take a row of metrics, as it goes to ``metrics.jsonl``."""
+        """Record a row of ``metrics.jsonl``."""
         ...
 
     def samples(self, rows: Sequence[dict[str, str]]) -> None:
-        """Take the texts that the trained model wrote, by ``prompt`` and ``text``."""
+        """Record generated texts; each row has a ``prompt`` and a ``text``."""
         ...
 
     def summary(self, values: dict[str, Any]) -> None:
-        """Take the run's final numbers."""
+        """Record the final metrics of the run."""
         ...
 
     def finish(self, exit_code: int) -> None:
-        """End the session."""
+        """End the session with the exit code of the run."""
         ...
 
 
 class NoTracker:
-    """Drops everything."""
+    """Discards everything."""
 
     def log(self, row: dict[str, Any]) -> None:
-        """Drop a row."""
+        """Discard a row."""
 
     def samples(self, rows: Sequence[dict[str, str]]) -> None:
-        """Drop samples."""
+        """Discard samples."""
 
     def summary(self, values: dict[str, Any]) -> None:
-        """Drop the summary."""
+        """Discard the summary."""
 
     def finish(self, exit_code: int) -> None:
         """Do nothing."""
 
 
 def no_tracker(run_info: RunInfo) -> NoTracker:
-    """Keep ``metrics.jsonl`` only."""
+    """Record nothing in addition to ``metrics.jsonl``."""
     del run_info
     return NoTracker()
 
@@ -87,21 +87,23 @@ def no_tracker(run_info: RunInfo) -> NoTracker:
 def wandb_tracker(
     run_info: RunInfo, *, project: str, mode: str, entity: str | None = None
 ) -> Tracker:
-    """Track in Weights & Biases, files below the run folder.
+    """Track the run in Weights & Biases, with files in the run folder.
 
     Args:
-        run_info: about the run.
-        project: where the run is filed.
-        mode: ``auto`` is online where an API key is present and the server takes it, else offline
-            with one warning that says why; ``online`` is the same but warns without a key too;
-            ``offline`` never asks. wandb's own ``WANDB_MODE=offline`` and ``disabled`` are heeded.
-        entity: account or team; None for the key's own.
+        run_info: of the run.
+        project: wandb project of the run.
+        mode: ``auto`` is online where an API key is set and the server accepts it, otherwise
+            offline; ``online`` also warns where no key is set; ``offline`` makes no connection.
+            ``WANDB_MODE=offline`` and ``WANDB_MODE=disabled`` take precedence.
+        entity: account or team; None for the default of the key.
 
     Raises:
-        ConfigError: ``mode`` is none of the three.
+        ConfigError: ``mode`` is not valid.
     """
     if mode not in _MODES:
-        raise ConfigError(f"logger.mode={mode}: accepted is auto, online or offline")
+        raise ConfigError(
+            f"logger.mode={mode}: expected one of {', '.join(_MODES)}", suggestion(mode, _MODES)
+        )
     if os.environ.get("WANDB_MODE") == "disabled":
         return NoTracker()
     try:
@@ -122,16 +124,16 @@ def wandb_tracker(
             },
         )
     except (OSError, UserError) as error:
-        log.warning("wandb cannot start (%s); metrics.jsonl has everything", error)
+        log.warning("wandb cannot start (%s); metrics are in metrics.jsonl only", error)
         return NoTracker()
 
 
 def trackio_tracker(run_info: RunInfo, *, project: str) -> Tracker:
-    """Track in trackio, on this machine only.
+    """Track the run in trackio, on this machine only.
 
     Args:
-        run_info: about the run.
-        project: under which trackio's page shows the run.
+        run_info: of the run.
+        project: trackio project of the run.
 
     Raises:
         ConfigError: trackio is not installed.
@@ -140,8 +142,8 @@ def trackio_tracker(run_info: RunInfo, *, project: str) -> Tracker:
         library = importlib.import_module("trackio")
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"logger=trackio: {error.name} is not installed; pip install 'lmlab[trackio]', or "
-            "choose logger=none"
+            f"logger=trackio: the package {error.name} is not installed",
+            "run pip install 'lmlab[trackio]', or set logger=none",
         ) from error
     init = {
         "project": project,
@@ -157,10 +159,10 @@ def trackio_tracker(run_info: RunInfo, *, project: str) -> Tracker:
 
 
 def _run_id(path: Path) -> str:
-    """The wandb id of a run folder: drawn once and kept there, so that a resumed run keeps it.
+    """Return the wandb id of a run folder; it is drawn once and kept for resumed sessions.
 
-    Not a hash of the path: two machines, or a run and the one that replaced it after a prune,
-    would write to one wandb run.
+    The id is not a hash of the path: otherwise equal paths on two machines, or a run that replaces
+    a pruned one, would share a wandb run.
     """
     if not path.exists():
         atomic_write_text(path, secrets.token_hex(8))

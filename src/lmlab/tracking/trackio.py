@@ -1,7 +1,7 @@
-"""trackio: the runs of this machine on a local page, ``trackio show --project lmlab``.
+"""trackio: a local dashboard of the runs of this machine (``trackio show --project lmlab``).
 
-It keeps rows in a local database, from a thread of its own, and talks to no server. Where the
-database lies is trackio's to say (``TRACKIO_DIR``), so that its page finds the runs of all studies.
+A thread of trackio writes rows to a local database; no server is involved. Set ``TRACKIO_DIR`` to
+change the folder of the database, which all studies share.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 
 log = logging.getLogger("lmlab.tracking")
 
-# What its database raises on a full disk, a damaged file, or a value that it cannot store.
+# Raised by trackio on a full disk, a damaged database, or a value that cannot be stored.
 _FAILURES = (OSError, sqlite3.Error, RuntimeError, ValueError, TypeError)
 
 
 class TrackioTracker:
-    """One session of a trackio run; anything that goes wrong ends the tracking, never the run.
+    """One session of a trackio run; an error ends the tracking, never the run.
 
     Args:
         library: the ``trackio`` module.
@@ -34,16 +34,18 @@ class TrackioTracker:
             self._run = library.init(**init)
 
     def log(self, row: dict[str, Any]) -> None:
-        """Keep a row; see :class:`lmlab.tracking.Tracker`."""
+        """Record a row; see :class:`lmlab.tracking.Tracker`."""
         if self._run is None:
             return
         kind = row.get("kind", "row")
-        own = {key: value for key, value in row.items() if key not in ("kind", "step")}
+        metrics = {key: value for key, value in row.items() if key not in ("kind", "step")}
         with self._guarded():
-            self._run.log({f"{kind}/{key}": value for key, value in own.items()}, row.get("step"))
+            self._run.log(
+                {f"{kind}/{key}": value for key, value in metrics.items()}, row.get("step")
+            )
 
     def samples(self, rows: Sequence[dict[str, str]]) -> None:
-        """Keep samples as a text; see :class:`lmlab.tracking.Tracker`."""
+        """Record samples as Markdown; see :class:`lmlab.tracking.Tracker`."""
         if self._run is None:
             return
         text = "\n\n".join(f"**{row['prompt']}**{row['text']}" for row in rows)
@@ -51,7 +53,7 @@ class TrackioTracker:
             self._run.log({"samples": self._library.Markdown(text)})
 
     def summary(self, values: dict[str, Any]) -> None:
-        """Keep the final numbers; see :class:`lmlab.tracking.Tracker`."""
+        """Record the final metrics; see :class:`lmlab.tracking.Tracker`."""
         if self._run is None:
             return
         numbers = {f"final/{key}": value for key, value in values.items() if value is not None}
@@ -65,16 +67,16 @@ class TrackioTracker:
             with self._guarded():
                 self._run.finish()
                 current = self._library.context_vars.current_run
-                if current.get() is self._run:  # which would else be ended again at exit
+                if current.get() is self._run:  # otherwise trackio would end it again at exit
                     current.set(None)
         self._run = None
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Keep trackio's words off the terminal, and its failures off the run."""
+        """Suppress trackio's output, and end the tracking on its errors."""
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 yield
         except _FAILURES as error:
             self._run = None
-            log.warning("trackio: %s; metrics.jsonl has everything", error)
+            log.warning("trackio: %s; metrics are in metrics.jsonl only", error)

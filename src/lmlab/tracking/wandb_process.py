@@ -1,8 +1,8 @@
-"""The run's side of wandb: rows go to a process of their own, which alone talks to wandb.
+"""The training side of wandb: rows go to a separate worker process, which calls wandb.
 
-Inside the training process wandb can block a call for 20 s when the network goes away, keep the
-process from ever ending (it waits for uploads at exit), and write to the terminal. A process of its
-own can be left behind. It also outlives a killed run for long enough to store all of its rows.
+In the training process, wandb can block a call for 20 s when the network fails, wait for uploads
+without limit at exit, and write to the terminal. The training process can abandon the worker
+instead. The worker also outlives a killed run long enough to store its rows.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from lmlab.storage.io import make_folder, translate_write_errors, write_json
 log = logging.getLogger("lmlab.tracking")
 
 FINISH_SECONDS = 30.0
-START_SECONDS = 10.0  # that wandb's own start waits for the first update, at most
-_MOST_WAITING = 20_000  # rows, a few MB; more means that nobody takes them
-# Modules are found as in this process, wherever it was started; its __main__ is not run again.
+START_SECONDS = 10.0  # at most; wandb starts after the first update
+_MAX_QUEUED = 20_000  # rows, a few MB; more means that the worker hangs
+# The worker has the same sys.path, and does not run __main__ again.
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from lmlab.tracking.wandb_worker import main; sys.exit(main(*sys.argv[2:]))"
@@ -34,9 +34,9 @@ _START = (
 
 
 class WandbTracker:
-    """One session of a wandb run. No call but ``finish`` ever waits.
+    """One session of a wandb run; only ``finish`` blocks.
 
-    wandb starts behind the first update, or where that takes long, after ten seconds.
+    wandb starts after the first update, or after ``START_SECONDS``.
 
     Args:
         folder: where wandb keeps its files.
@@ -44,7 +44,7 @@ class WandbTracker:
         init: keyword arguments of ``wandb.init``, as plain values.
 
     Raises:
-        OSError: the process cannot be started.
+        OSError: the worker cannot be started.
         DiskError: the folder cannot be written.
     """
 
@@ -64,7 +64,7 @@ class WandbTracker:
                     stdout=output,
                     stderr=output,
                     pass_fds=(reporting,),
-                    start_new_session=True,  # Ctrl-C is the run's to handle, no terminal to ask on
+                    start_new_session=True,  # only the run handles Ctrl-C; wandb cannot prompt
                     env=self._environment(),
                 )
         except BaseException:
@@ -72,7 +72,7 @@ class WandbTracker:
             raise
         finally:
             os.close(reporting)
-        self._lines: queue.Queue[bytes | None] = queue.Queue(_MOST_WAITING)
+        self._lines: queue.Queue[bytes | None] = queue.Queue(_MAX_QUEUED)
         self._is_open, self._has_reported = True, False
         self._may_start = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(reports,), daemon=True)
@@ -91,11 +91,11 @@ class WandbTracker:
         self._send("samples", list(rows))
 
     def summary(self, values: dict[str, Any]) -> None:
-        """Send the final numbers; see :class:`lmlab.tracking.Tracker`."""
+        """Send the final metrics; see :class:`lmlab.tracking.Tracker`."""
         self._send("summary", values)
 
     def finish(self, exit_code: int) -> None:
-        """End the session; leaves wandb behind where it takes longer than half a minute."""
+        """End the session; kill the worker where it takes longer than ``FINISH_SECONDS``."""
         self._send("finish", exit_code)
         self._is_open = False
         self._may_start.set()
@@ -106,7 +106,9 @@ class WandbTracker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            self._warn(f"did not end in time; wandb sync {self._folder}/*run-* sends the rest")
+            self._warn(
+                f"did not end in time; run wandb sync {self._folder}/*run-* to upload the rest"
+            )
         self._report_end()
 
     def _send(self, kind: str, value: Any) -> None:
@@ -117,7 +119,7 @@ class WandbTracker:
             self._lines.put_nowait(line)
         except queue.Full:
             self._is_open = False
-            self._warn("does not keep up and was stopped; metrics.jsonl has everything")
+            self._warn("cannot keep up and was stopped; metrics are in metrics.jsonl only")
 
     def _write(self) -> None:
         pipe = self._process.stdin
@@ -127,7 +129,7 @@ class WandbTracker:
             while (line := self._lines.get()) is not None:
                 pipe.write(line)
                 pipe.flush()
-        except OSError:  # there is no process any more
+        except OSError:  # the worker has ended
             self._is_open = False
             self._report_end()
         finally:
@@ -140,16 +142,18 @@ class WandbTracker:
                 self._warn(line.strip())
 
     def _report_end(self) -> None:
-        """Say that the process broke down, if it could not say so itself."""
+        """Warn that the worker crashed, unless it reported a problem itself."""
         self._reader.join(timeout=1)
         if self._process.poll() != 0 and not self._has_reported:
-            self._warn(f"broke down (see {self._folder}/session.log); metrics.jsonl has everything")
+            self._warn(
+                f"crashed (see {self._folder}/session.log); metrics are in metrics.jsonl only"
+            )
 
     def _warn(self, text: str) -> None:
         self._has_reported = True
         log.warning("wandb: %s", text)
 
     def _environment(self) -> dict[str, str]:
-        # The only way to tell wandb where to keep copies of tables and its own log.
-        inside = {"WANDB_DATA_DIR": "data", "WANDB_CACHE_DIR": "cache"}
-        return {**os.environ, **{name: str(self._folder / at) for name, at in inside.items()}}
+        # wandb reads the folders of table copies and of its log from the environment only.
+        folders = {"WANDB_DATA_DIR": "data", "WANDB_CACHE_DIR": "cache"}
+        return {**os.environ, **{name: str(self._folder / path) for name, path in folders.items()}}

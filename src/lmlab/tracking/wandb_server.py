@@ -1,4 +1,4 @@
-"""Whether a wandb server is there and takes the API key, asked in bounded time."""
+"""Check in bounded time whether a wandb server responds and accepts the API key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROBE_SECONDS = 3.0
 
 
 def find_key(base_url: str) -> str | None:
-    """The API key for the server at ``base_url``: of the environment, else of the netrc file."""
+    """Return the API key for the server at ``base_url``: from the environment, else from netrc."""
     key = os.environ.get("WANDB_API_KEY")
     if key:
         return key
@@ -30,22 +30,22 @@ def find_key(base_url: str) -> str | None:
 
 
 def find_problem(base_url: str, key: str) -> str | None:
-    """Ask the server who the key belongs to; say what is wrong, or None.
+    """Ask the server for the owner of the key; return what is wrong, or None.
 
-    In a thread of its own: name look-up and proxies know no time limit.
+    A thread asks, since name resolution and proxies have no time limit.
     """
     answers: list[str | None] = []
 
     def ask() -> None:
-        answers.append(_ask(base_url.rstrip("/"), key))
+        answers.append(_query(base_url.rstrip("/"), key))
 
-    asking = threading.Thread(target=ask, name="wandb-probe", daemon=True)
-    asking.start()
-    asking.join(PROBE_SECONDS)
-    return answers[0] if answers else f"{base_url} does not answer"
+    thread = threading.Thread(target=ask, name="wandb-probe", daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return answers[0] if answers else f"{base_url} is not responding"
 
 
-def _ask(base_url: str, key: str) -> str | None:
+def _query(base_url: str, key: str) -> str | None:
     token = base64.b64encode(f"api:{key}".encode()).decode()
     try:
         request = urllib.request.Request(
@@ -53,19 +53,19 @@ def _ask(base_url: str, key: str) -> str | None:
             data=b'{"query": "query { viewer { id } }"}',
             headers={"Authorization": f"Basic {token}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=PROBE_SECONDS) as answer:
-            content = answer.read(100_000)
+        with urllib.request.urlopen(request, timeout=PROBE_SECONDS) as response:
+            content = response.read(100_000)
     except urllib.error.HTTPError as error:
-        refused = " refuses the API key" if error.code in (401, 403) else " answers with an error"
-        return f"{base_url}{refused} (HTTP {error.code})"
+        problem = "rejects the API key" if error.code in (401, 403) else "returned an error"
+        return f"{base_url} {problem} (HTTP {error.code})"
     except (OSError, ValueError, http.client.HTTPException) as error:
         return f"{base_url} cannot be reached ({getattr(error, 'reason', error)})"
-    return _read_answer(base_url, content)
+    return _read_response(base_url, content)
 
 
-def _read_answer(base_url: str, content: bytes) -> str | None:
+def _read_response(base_url: str, content: bytes) -> str | None:
     try:
         viewer = json.loads(content)["data"]["viewer"]
-    except (ValueError, LookupError, TypeError):  # a hotel's log-in page, say
-        return f"{base_url} does not answer as a wandb server"
+    except (ValueError, LookupError, TypeError):  # for example the login page of a hotel network
+        return f"{base_url} is not a wandb server"
     return None if viewer else f"{base_url} does not know the API key"

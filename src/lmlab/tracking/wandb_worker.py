@@ -1,7 +1,7 @@
-"""wandb's side of a run: a process that reads what the run sends and hands it to wandb.
+"""The wandb worker: a process that passes the rows of a run to wandb.
 
-Whatever goes wrong here is told to the run in one line and ends the tracking, not the run. This is
-the one place where every exception is caught: wandb's are many and undocumented.
+An error is reported to the run in one line and ends the tracking, not the run. Every exception is
+caught, since those of wandb are many and undocumented.
 """
 
 from __future__ import annotations
@@ -23,23 +23,26 @@ _AXES = ("step", "tokens", "seconds")
 
 
 def main(session: str, reporting: str, failed_online: str = "") -> int:
-    """Serve one run until it says ``finish`` or is gone; then the wandb run counts as failed.
+    """Serve one run until it sends ``finish``; without it, the wandb run counts as failed.
 
     Args:
         session: file of :class:`lmlab.tracking.wandb_process.WandbTracker` with the settings.
-        reporting: file descriptor for one line to the run.
+        reporting: file descriptor for messages to the run.
         failed_online: why an earlier attempt to go online failed; empty for the first.
     """
-    order = json.loads(Path(session).read_text("utf-8"))
-    threading.Thread(target=_leave_with, args=(order["parent"],), daemon=True).start()
-    # wandb's import alone takes a processor for a second: the run says when it can spare one.
+    settings = json.loads(Path(session).read_text("utf-8"))
+    threading.Thread(target=_exit_after, args=(settings["parent"],), daemon=True).start()
+    # Importing wandb occupies a core for a second, so wait until the run sends its first row.
     select.select([sys.stdin], [], [])
     try:
-        run = _start(order, int(reporting), failed_online)
+        run = _start(settings, int(reporting), failed_online)
     except Exception as error:
-        _tell(int(reporting), f"cannot start ({_brief(error)}); metrics.jsonl has everything")
+        _report(
+            int(reporting),
+            f"cannot start ({_summary_of(error)}); metrics are in metrics.jsonl only",
+        )
         return 1
-    exit_code, is_well = 1, True
+    exit_code, has_failed = 1, False
     for line in sys.stdin:
         if not line.endswith("\n"):
             break  # the run was killed while it wrote
@@ -48,46 +51,47 @@ def main(session: str, reporting: str, failed_online: str = "") -> int:
             exit_code = value
             break
         try:
-            if is_well:
+            if not has_failed:
                 _HANDLERS[kind](run, value)
         except Exception as error:
-            is_well = False
-            _tell(int(reporting), f"stopped ({_brief(error)}); metrics.jsonl has everything")
+            has_failed = True
+            _report(
+                int(reporting), f"stopped ({_summary_of(error)}); metrics are in metrics.jsonl only"
+            )
     run.finish(exit_code=exit_code)
     import wandb
 
     wandb.teardown(exit_code)
-    # All is stored. An ordinary exit would wait for wandb's own telemetry, 15 s where no server
-    # answers.
+    # Everything is stored. A normal exit would wait for wandb's telemetry, 15 s without a server.
     os._exit(0)
 
 
-def _start(order: dict[str, Any], reporting: int, failed_online: str) -> Any:
+def _start(settings: dict[str, Any], reporting: int, failed_online: str) -> Any:
     import wandb
 
-    problem = failed_online or _find_problem(order["mode"], wandb.setup().settings.base_url)
+    problem = failed_online or _find_problem(settings["mode"], wandb.setup().settings.base_url)
     if problem is None:
         try:
-            return _init(wandb, order["init"], online=True)
+            return _init(wandb, settings["init"], online=True)
         except Exception as error:
-            # wandb holds on to the failed run, so only a new process can record it offline. Nothing
-            # of stdin was read yet: the new one finds all rows there.
-            again = [*sys.orig_argv[:6], f"it cannot go online ({_brief(error)})"]
-            own = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
-            os.execve(sys.executable, again, own)
-    run = _init(wandb, order["init"], online=False)
+            # wandb keeps the failed run, so only a new process can record it offline. It finds all
+            # rows on stdin, since nothing was read yet.
+            arguments = [*sys.orig_argv[:6], f"wandb cannot go online ({_summary_of(error)})"]
+            variables = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
+            os.execve(sys.executable, arguments, variables)
+    run = _init(wandb, settings["init"], online=False)
     if problem:
-        _tell(reporting, f"{problem}, so this run is recorded offline (wandb sync sends it)")
+        _report(reporting, f"{problem}; recording offline (run wandb sync to upload)")
     return run
 
 
 def _find_problem(mode: str, base_url: str) -> str | None:
-    """Why this run cannot be online; empty where that needs no word, None where it can."""
+    """Why this run cannot be online; empty where it need not be reported, None where it can."""
     if mode == "offline":
         return ""
     key = find_key(base_url)
     if key is None:
-        return "there is no API key (wandb login sets one)" if mode == "online" else ""
+        return "no API key is set (run wandb login)" if mode == "online" else ""
     return find_problem(base_url, key)
 
 
@@ -106,7 +110,7 @@ def _init(wandb: Any, arguments: dict[str, Any], *, online: bool) -> Any:
         run.define_metric(axis, hidden=True)
     for kind in ("train", "validation"):
         run.define_metric(f"{kind}/*", step_metric="step")
-    # The same losses once more, drawn against the other two axes.
+    # The losses again, plotted against the other two axes.
     for axis in _AXES[1:]:
         run.define_metric(f"by_{axis}/*", step_metric=axis)
     return run
@@ -115,9 +119,9 @@ def _init(wandb: Any, arguments: dict[str, Any], *, online: bool) -> Any:
 def _log(run: Any, row: dict[str, Any]) -> None:
     kind = row["kind"]
     shared = {axis: row[axis] for axis in _AXES}
-    own = {f"{kind}/{key}": value for key, value in row.items() if key not in (*_AXES, "kind")}
-    again = {f"by_{axis}/{kind}_loss": row["loss"] for axis in _AXES[1:]}
-    run.log(shared | own | again)
+    metrics = {f"{kind}/{key}": value for key, value in row.items() if key not in (*_AXES, "kind")}
+    by_axis = {f"by_{axis}/{kind}_loss": row["loss"] for axis in _AXES[1:]}
+    run.log(shared | metrics | by_axis)
 
 
 def _samples(run: Any, rows: list[dict[str, str]]) -> None:
@@ -138,18 +142,18 @@ _HANDLERS: dict[str, Callable[[Any, Any], None]] = {
 }
 
 
-def _leave_with(parent: int) -> None:
-    """End this process a minute after the run's, whatever it is waiting for."""
+def _exit_after(parent: int) -> None:
+    """End this process ``ORPHAN_SECONDS`` after that of the run."""
     while os.getppid() == parent:
         time.sleep(1)
     time.sleep(ORPHAN_SECONDS)
     os._exit(1)
 
 
-def _tell(reporting: int, text: str) -> None:
+def _report(reporting: int, text: str) -> None:
     os.write(reporting, f"{text}\n".encode())
 
 
-def _brief(error: BaseException) -> str:
+def _summary_of(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]

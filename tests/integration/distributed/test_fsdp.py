@@ -155,11 +155,19 @@ def test_a_bug_ends_all_and_is_kept_with_its_traceback(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["optim=muon"], r"optim\._target_=.*\.MuonAdamW: expected an optimizer that updates shards"),
-        pytest.param(
-            ["runtime.policy=bf16"], r"runtime\.policy=bf16: expected fast or exact with runtime\.parallel=fsdp", marks=needs_bf16
+        (
+            ["optim=muon"],
+            r"optim\._target_=.*\.MuonAdamW: expected an optimizer that updates shards",
         ),
-        (["runtime.compile=true"], r"runtime\.compile=true: expected false with runtime\.parallel=fsdp"),
+        pytest.param(
+            ["runtime.policy=bf16"],
+            r"runtime\.policy=bf16: expected fast or exact with runtime\.parallel=fsdp",
+            marks=needs_bf16,
+        ),
+        (
+            ["runtime.compile=true"],
+            r"runtime\.compile=true: expected false with runtime\.parallel=fsdp",
+        ),
     ],
 )
 def test_what_cannot_be_divided_is_refused(

@@ -122,7 +122,7 @@ def test_no_key_means_offline_without_a_word(
     assert len(offline_folders(tmp_path)) == 1
     assert [record for record in caplog.records if record.name.startswith("lmlab")] == []
     start(tmp_path, "online").finish(0)
-    assert "no API key" in caplog.text
+    assert "no API key is set" in caplog.text
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -169,11 +169,11 @@ def refusing() -> Iterator[str]:
 
 
 SERVERS = {
-    "bad key": (lambda: serving(401, b"{}"), "refuses the API key (HTTP 401)"),
+    "bad key": (lambda: serving(401, b"{}"), "rejects the API key (HTTP 401)"),
     "unknown key": (lambda: serving(200, b'{"data": {"viewer": null}}'), "does not know"),
     "broken": (lambda: serving(500, b"oops"), "HTTP 500"),
     "no network": (refusing, "cannot be reached"),
-    "black hole": (black_hole, "does not answer"),
+    "black hole": (black_hole, "is not responding"),
 }
 
 
@@ -205,7 +205,7 @@ def test_the_server_is_asked_about_the_key() -> None:
     for url in serving(200, b'{"data": {"viewer": {"id": "x"}}}'):
         assert find_problem(url, KEY) is None
     for url in serving(200, b"<html>log in to this hotel"):
-        assert "does not answer as a wandb server" in str(find_problem(url, KEY))
+        assert "is not a wandb server" in str(find_problem(url, KEY))
 
 
 def test_a_server_of_nonsense_hurts_no_run(
@@ -249,9 +249,9 @@ def init(**settings): {init}
     [
         ({"init": "raise RuntimeError('no service')"}, "cannot start (RuntimeError: no service)"),
         ({"log": "raise RuntimeError('gone')"}, "stopped (RuntimeError: gone)"),
-        ({"log": "import os; os._exit(3)"}, "broke down"),
+        ({"log": "import os; os._exit(3)"}, "crashed"),
         ({"finish": "time.sleep(60)"}, "did not end in time"),
-        ({"finish": "raise RuntimeError('late')"}, "broke down"),
+        ({"finish": "raise RuntimeError('late')"}, "crashed"),
     ],
 )
 def test_a_wandb_that_fails_ends_the_tracking_only(
@@ -329,7 +329,9 @@ def test_a_killed_run_leaves_its_rows(tmp_path: Path) -> None:
 
 
 def test_an_unknown_mode_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"logger\.mode=sometimes: accepted is auto, online"):
+    with pytest.raises(
+        ConfigError, match=r"logger\.mode=sometimes: expected one of auto, online, offline"
+    ):
         start(tmp_path, "sometimes")
 
 

@@ -103,5 +103,5 @@ def test_a_failure_ends_the_tracking_with_one_warning(caplog: pytest.LogCaptureF
         tracker.finish(0)
     assert len(library.rows) == 1
     assert [record.getMessage() for record in caplog.records] == [
-        "trackio: database or disk is full; metrics.jsonl has everything"
+        "trackio: database or disk is full; metrics are in metrics.jsonl only"
     ]
