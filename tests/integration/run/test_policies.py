@@ -86,7 +86,9 @@ def test_a_run_that_began_compiled_goes_on_so(overrides, monkeypatch) -> None:
 
 @pytest.mark.parametrize("key", ["precision", "tf32", "deterministic"])
 def test_retired_settings_are_told_with_what_took_their_place(overrides, key: str) -> None:
-    with pytest.raises(ConfigError, match=rf"runtime\.{key}: there is no such setting any more"):
+    with pytest.raises(
+        ConfigError, match=rf"runtime\.{key}: this setting was removed\nhelp: use runtime\.policy"
+    ):
         compose([*overrides, f"runtime.{key}=true"])
 
 

@@ -42,7 +42,9 @@ def test_load_gives_the_best_or_the_last_weights(run: RunFolder) -> None:
     assert model(torch.tensor([ids])).shape == (1, len(ids), 280)
     with pytest.raises(ConfigError, match="best or last"):
         lmlab.load(run.path, checkpoint="newest")
-    with pytest.raises(DataError, match="holds no model"):
+    with pytest.raises(
+        DataError, match=r"expected a run folder \(config\.yaml\) or a Hugging Face model"
+    ):
         lmlab.load(run.path.parent)
 
 

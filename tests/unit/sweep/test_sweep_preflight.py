@@ -51,7 +51,9 @@ def test_jobs_that_do_not_fit_together_are_refused(
     each = costs.memory.peak + costs.memory.saving
     monkeypatch.setattr(machine_resources, "free_memory", lambda device: 3 * each + 1)
     check_all([config] * 3, texts, slots, runs=3)
-    with pytest.raises(ConfigError, match=r"4 jobs at a time.*jobs_per_device=3"):
+    with pytest.raises(
+        ConfigError, match=r"4 jobs at the same time need .*\nhelp: set .*jobs_per_device=3"
+    ):
         check_all([config] * 4, texts, slots, runs=4)
 
 

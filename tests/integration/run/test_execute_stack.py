@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import random
@@ -13,38 +12,13 @@ from typing import Any
 
 import pytest
 from stack_process import run_stack
+from stacks import members, runs, stack, weights
 
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 from lmlab.run_folder import RunFolder
 from lmlab.runs.execute import execute
 from lmlab.runs.stacked.execute_stack import execute_stack
-
-DIFFERENT = {
-    "a": ["optim.lr=1e-3", "seed=1"],
-    "b": ["optim.lr=3e-3", "optim.weight_decay=0.3", "optim.betas=[0.8,0.99]", "seed=2"],
-    "c": ["optim.lr=3e-3", "schedule.warmup_steps=5", "model.init=xavier_uniform", "seed=3"],
-}
-
-
-def members(overrides: list[str], root: Path, **arms: list[str]) -> list[list[str]]:
-    return [
-        [*overrides, "runtime.policy=fast", f"output_root={root / 'outputs'}", f"arm={arm}", *own]
-        for arm, own in (arms or DIFFERENT).items()
-    ]
-
-
-def runs(root: Path) -> dict[str, RunFolder]:
-    found = sorted((root / "outputs" / "runs").glob("*/seed*"))
-    return {path.parent.name: RunFolder(path) for path in found}
-
-
-def weights(run: RunFolder, step: int) -> bytes:
-    return (run.checkpoints / f"step_{step:08d}" / "model.safetensors").read_bytes()
-
-
-def stack(wanted: list[list[str]]) -> None:
-    execute_stack([compose(overrides) for overrides in wanted])
 
 
 def test_runs_of_a_stack_are_those_of_processes_of_their_own(overrides, tmp_path: Path) -> None:
@@ -80,18 +54,6 @@ def test_runs_of_a_stack_are_those_of_processes_of_their_own(overrides, tmp_path
 
 def files(run: RunFolder) -> set[str]:
     return {str(path.relative_to(run.path)) for path in run.path.rglob("*")}
-
-
-def test_a_member_diverges_alone(overrides, tmp_path: Path) -> None:
-    calm, wild = tmp_path / "calm", tmp_path / "wild"
-    arms = {"a": ["optim.lr=1e-3"], "b": ["optim.lr=2e-3"], "c": ["optim.lr=3e-3"]}
-    stack(members(overrides, calm, **arms))
-    stack(members(overrides, wild, **(arms | {"b": ["optim.lr=1e30"]})))
-    assert runs(wild)["b"].status()["status"] == "diverged"
-    for arm in ("a", "c"):
-        assert runs(wild)[arm].status()["status"] == "done"
-        assert weights(runs(wild)[arm], 20) == weights(runs(calm)[arm], 20)
-    assert weights(runs(calm)["b"], 20) != weights(runs(calm)["a"], 20)
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(8, marks=pytest.mark.long)])
@@ -149,35 +111,6 @@ def steps(root: Path) -> dict[str, int]:
         arm: max((int(path.name[5:]) for path in run.checkpoints.glob("step_*")), default=0)
         for arm, run in runs(root).items()
     }
-
-
-def test_a_member_that_is_done_keeps_its_place(overrides, tmp_path: Path) -> None:
-    """One of three goes on after the two others were finished: its bits are those of the stack."""
-    straight, cut = tmp_path / "straight", tmp_path / "cut"
-    stack(members(overrides, straight))
-    stack(members(overrides, cut))
-    late = runs(cut)["b"]
-    removed = late.checkpoints / "step_00000020"
-    for path in removed.iterdir():
-        path.unlink()
-    removed.rmdir()
-    late.write_status("interrupted", step=15)
-    stack(members(overrides, cut))
-    assert late.status()["status"] == "done"
-    assert weights(late, 20) == weights(runs(straight)["b"], 20)
-    assert len(runs(cut)["a"].meta()["sessions"]) == 1
-
-
-def test_what_is_wrong_with_one_member_ends_it_alone(overrides, tmp_path: Path) -> None:
-    wanted = members(overrides, tmp_path)
-    held = compose(wanted[1])
-    with RunFolder(Path(held.output_root) / "runs" / "b" / "seed2").lock():
-        ended = execute_stack([compose(own) for own in wanted])
-    assert [member.exit_code for member in ended] == [0, 75, 0]
-    assert "b" not in json.dumps([run.status() for run in runs(tmp_path).values()])
-    assert (
-        runs(tmp_path)["a"].status()["status"] == runs(tmp_path)["c"].status()["status"] == "done"
-    )
 
 
 def test_runs_of_two_shapes_make_no_stack(overrides, tmp_path: Path) -> None:

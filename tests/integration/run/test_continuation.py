@@ -1,0 +1,79 @@
+"""A run that extends a finished run by more steps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lmlab.build.factory import build_checkpoints
+from lmlab.build.run_spec import resolve
+from lmlab.config.compose import compose
+from lmlab.errors import ConfigError
+from lmlab.runs.execute import execute
+
+
+def test_a_constant_schedule_goes_on_as_if_it_had_been_longer(overrides, tmp_path) -> None:
+    constant = [*overrides, "schedule=constant", "schedule.warmup_steps=2"]
+    parent = execute(compose([*constant, "arm=short"])).run
+    child = execute(
+        compose([*constant, "arm=long", "training.steps=30", f"parent={parent.path}"])
+    ).run
+    straight = execute(compose([*constant, "arm=straight", "training.steps=30"])).run
+    name = "checkpoints/step_00000030/model.safetensors"
+    assert (child.path / name).read_bytes() == (straight.path / name).read_bytes()
+    assert child.meta()["parent"] == str(parent.path)
+    assert f"extending {parent.path} from step 20" in child.log.read_text()
+    steps = [row["step"] for row in child.rows("train")]
+    assert steps == [5, 10, 15, 20, 25, 30]
+
+
+def test_a_schedule_that_already_decayed_is_refused(overrides) -> None:
+    parent = execute(compose([*overrides, "arm=short"])).run
+    more = [*overrides, "arm=long", "training.steps=30", f"parent={parent.path}"]
+    with pytest.raises(ConfigError, match=r"schedule=constant or schedule=wsd"):
+        execute(compose(more))
+    assert not (parent.path.parents[1] / "long").exists()
+
+
+def test_wsd_goes_on_from_a_pinned_checkpoint(overrides) -> None:
+    wsd = [*overrides, "schedule=wsd", "schedule.warmup_steps=2", "schedule.decay_fraction=0.5"]
+    parent = execute(compose([*wsd, "arm=short", "checkpoint.keep_steps=[10]"])).run
+    child = execute(compose([*wsd, "arm=long", "training.steps=40", f"parent={parent.path}"])).run
+    assert f"extending {parent.path} from step 10" in child.log.read_text()
+
+
+def test_the_ways_out_of_a_shorter_child_lead_somewhere(overrides) -> None:
+    constant = [*overrides, "schedule=constant", "schedule.warmup_steps=2"]
+    parent = execute(compose([*constant, "arm=long"])).run
+    child = [*constant, "arm=child", "training.steps=10"]
+    with pytest.raises(ConfigError) as told:
+        execute(compose([*child, f"parent={parent.path}"]))
+    advice = re.search(r"(checkpoint\.keep_steps=\S+) (reuse=false)", str(told.value))
+    assert advice is not None
+    kept = build_checkpoints(resolve(compose(constant)).workload, parent.checkpoints).steps()
+    assert f"set training.steps above {kept[0]}," in str(told.value)
+    anew = execute(compose([*constant, "arm=anew", *advice.groups()])).run
+    run = execute(compose([*child, "reuse=false", f"parent={anew.path}"])).run
+    assert f"extending {anew.path} from step 10" in run.log.read_text()
+
+
+def test_where_no_step_is_shared_none_is_to_be_kept(overrides) -> None:
+    parent = execute(compose([*overrides, "arm=short", "schedule.warmup_steps=2"])).run
+    child = [*overrides, "arm=long", "training.steps=30", "schedule.warmup_steps=3"]
+    with pytest.raises(ConfigError, match="leave parent out to train all 30 steps") as told:
+        execute(compose([*child, f"parent={parent.path}"]))
+    assert "keep_steps" not in str(told.value)
+
+
+def test_another_change_is_named(overrides) -> None:
+    parent = execute(compose([*overrides, "arm=short"])).run
+    more = [*overrides, "arm=long", "optim.lr=0.5", f"parent={parent.path}"]
+    with pytest.raises(ConfigError, match=r"config\.optim\.lr"):
+        execute(compose(more))
+
+
+def test_a_folder_that_is_no_run(overrides, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="parent=.*: expected a run folder"):
+        execute(compose([*overrides, f"parent={tmp_path}"]))
