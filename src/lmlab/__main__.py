@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
-from lmlab.console.command_line import run_main
-from lmlab.errors import suggestion
-
-COMMANDS = {
-    "train": "train a model, run a sweep or a study",
-    "run": "run one frozen configuration",
-    "generate": "generate text with a trained model",
-    "evaluate": "measure the loss of a trained model on any text",
-    "export": "export a model or a tokenizer",
-    "tokenize": "train, use and inspect tokenizers",
-    "account": "compute parameters, FLOPs and memory of a configuration",
-    "status": "show the progress of a study",
-    "report": "write the report of a study",
-    "publish": "keep a study's records and report, small enough for git",
-    "outputs": "list and remove runs and caches",
-    "completion": "print a script for shell completion",
-}
-_PACKAGES = ("export", "outputs")
+import lmlab
+from lmlab.console.commands import COMMANDS, import_command
+from lmlab.console.stdout import run_main
+from lmlab.errors import UserError, suggestion
 
 
 def _help() -> str:
-    lines = [f"  {name:<12} {text}" for name, text in COMMANDS.items()]
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
-            "usage: lmlab COMMAND [OPTION ...]",
+            "usage: lmlab COMMAND [argument ...]",
+            "",
+            "Train small language models, compare them in studies, and report the results.",
             "",
             *lines,
             "",
-            "lmlab COMMAND --help shows its options",
+            "options:",
+            f"  {'--help':<{width}}  show this help message and exit",
+            f"  {'--version':<{width}}  show the version and exit",
+            "",
+            "lmlab COMMAND --help lists the options of a command.",
+            "",
+            "examples:",
+            "  lmlab train model.norm=post",
+            "  lmlab report outputs/ablations",
+            "",
         ]
     )
 
@@ -41,16 +38,19 @@ def _help() -> str:
 def main(argv: list[str]) -> int:
     """Run the command that ``argv`` begins with; return its exit code."""
     if not argv or argv[0] in ("-h", "--help"):
-        print(_help())
+        print(_help(), end="")
         return 0 if argv else 2
     name, *rest = argv
+    if name == "--version":
+        print(f"lmlab {lmlab.__version__}")
+        return 0
     if name not in COMMANDS:
-        print(f"error: {name}: expected one of {', '.join(COMMANDS)}", file=sys.stderr)
-        print(f"help: {suggestion(name, COMMANDS) or 'lmlab --help'}", file=sys.stderr)
-        return 2
-    module = f"lmlab.{name}.__main__" if name in _PACKAGES else f"lmlab.{name}"
+        help = suggestion(name, COMMANDS) or "run lmlab --help to list the commands"
+        error = UserError(f"{name}: expected one of {', '.join(COMMANDS)}", help)
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
     sys.argv = [f"lmlab {name}", *rest]
-    code: int = importlib.import_module(module).main(rest)
+    code: int = import_command(name).main(rest)
     return code
 
 

@@ -1,65 +1,93 @@
-"""``python -m lmlab.completion bash``: the shell completes commands, groups, options, keys."""
+"""``lmlab completion bash``: the shell completes commands, groups, options and keys."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 
 from lmlab.config.paths import conf_folder
 from lmlab.config.reference import groups, rows_of
 from lmlab.config.user_settings import search_path
-from lmlab.console.command_line import run_main
+from lmlab.console.command_line import Command, CommandGroup
+from lmlab.console.commands import COMMANDS, import_command
+from lmlab.console.options import argument, one_of
+from lmlab.console.stdout import run_main
 from lmlab.errors import UserError
 
-HELP = """\
-usage: python -m lmlab.completion bash | zsh
-
-Prints a script that lets the tab key complete lmlab's commands and settings. For this shell alone:
-
-  eval "$(python -m lmlab.completion bash)"
-
-For every new one, write the line to ~/.bashrc (or, with zsh in place of bash, to ~/.zshrc).
-"""
-
-# Candidates are whole words; where the shell has cut the word at "=", only the rest is wanted.
+# Candidates are full words; if the shell has split the word at "=", only the rest is returned.
 _SCRIPT = """\
 _lmlab_complete() {
-    local line="${COMP_LINE:0:$COMP_POINT}"
+    local line="${COMP_LINE:0:$COMP_POINT}" program="${COMP_WORDS[0]}"
     COMPREPLY=()
-    case "$line" in *" -m "*) ;; *) return ;; esac
+    local ask=("$program" -m lmlab.completion)
+    if [ "${program##*/}" = lmlab ]; then ask=("$program" completion); else
+        case "$line" in *" -m "*) ;; *) return ;; esac
+    fi
     local word="${line##* }" candidate
     while IFS= read -r candidate; do
         case "$word" in *=*) case "$COMP_WORDBREAKS" in *=*) candidate="${candidate#*=}" ;; esac ;; esac
         COMPREPLY+=("$candidate")
-    done < <("${COMP_WORDS[0]}" -m lmlab.completion words "$line" 2>/dev/null)
+    done < <("${ask[@]}" words "$line" 2>/dev/null)
 }
-complete -o nospace -o default -F _lmlab_complete python python3
+complete -o nospace -o default -F _lmlab_complete python python3 lmlab
 """  # noqa: E501 -- shell
 
 
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The options of the command."""
+
+    shell: str = argument(metavar="SHELL", valid=one_of("bash", "zsh"), help="your shell")
+
+
+def print_script(options: Options) -> None:
+    """Print the script of a shell."""
+    zsh = "autoload -U +X bashcompinit && bashcompinit\n" if options.shell == "zsh" else ""
+    print(zsh + _SCRIPT, end="")
+
+
 def candidates(line: str) -> list[str]:
-    """What may stand in place of the last word of ``line``, up to the cursor; none for files."""
+    """List the words that can replace the last word of ``line``; none where files can."""
     *before, word = line.split(" ")
-    head = next((b.removeprefix("lmlab.") for b in before if b.startswith("lmlab.")), None)
-    if head is None:
-        return [name for name in _heads() if name.startswith(word) and before[-1:] == ["-m"]]
-    if head == "train":
-        return sorted(name for name in _settings(word) if name.startswith(word))
-    return sorted(
-        f"{key}=" for key in _keys(head) if f"{key}=".startswith(word) and "=" not in word
-    )
+    if before and before[0].rpartition("/")[2] == "lmlab":
+        if len(before) == 1:
+            return [f"{name} " for name in COMMANDS if name.startswith(word)]
+        name, typed = before[1], before[2:]
+    else:
+        modules = [index for index, one in enumerate(before) if one.startswith("lmlab.")]
+        if not modules:
+            names = sorted(f"lmlab.{name} " for name in COMMANDS)
+            return [one for one in names if one.startswith(word) and before[-1:] == ["-m"]]
+        name = before[modules[0]].removeprefix("lmlab.")
+        typed = before[modules[0] + 1 :]
+    if name == "train":
+        return sorted(one for one in _settings(word) if one.startswith(word))
+    if name not in COMMANDS:
+        return []
+    return sorted(one for one in _arguments(import_command(name).COMMAND, typed, word)
+                  if one.startswith(word))  # fmt: skip
 
 
-def _heads() -> list[str]:
-    here = Path(__file__).parent
-    found = [path for path in here.glob("*.py") if "__main__" in path.read_text("utf-8")]
-    names = [path.stem for path in found] + [p.parent.name for p in here.glob("*/__main__.py")]
-    return sorted(f"lmlab.{name} " for name in names if not name.startswith("_"))
+def _arguments(
+    command: Command[object] | CommandGroup, typed: list[str], word: str
+) -> Iterator[str]:
+    """Yield subcommands, and options as ``key=`` or, once dashes are typed, as ``--key``."""
+    if isinstance(command, CommandGroup):
+        name = next((one for one in typed if one in command.commands), None)
+        if name is None:
+            yield from (f"{one} " for one in command.commands)
+            if command.default is None:
+                return
+        command = command.commands[name or command.default or ""]
+    for option in command.named():
+        if word.startswith("-"):
+            yield f"{option.name} "
+        elif not option.is_flag:
+            yield f"{option.key}="
 
 
 def _settings(word: str) -> Iterator[str]:
-    """Groups and keys; the options of a group where its name is typed already."""
+    """Yield groups and keys, and the options of a group once its name and ``=`` are typed."""
     key, equals, _ = word.partition("=")
     folders = [conf_folder(), *search_path()]
     for group in groups():
@@ -76,37 +104,38 @@ def _settings(word: str) -> Iterator[str]:
     for path in conf_folder().rglob("*.yaml"):
         group = str(path.parent.relative_to(conf_folder())).replace("/", ".")
         if path.parent != conf_folder() and not group.startswith(("experiment", "scale")):
-            whole = path.read_text("utf-8").startswith("# @package _global_")
-            yield from (f"{name if whole else f'{group}.{name}'}=" for name, _, _ in rows_of(path))
+            is_global = path.read_text("utf-8").startswith("# @package _global_")
+            yield from (
+                f"{name if is_global else f'{group}.{name}'}=" for name, _, _ in rows_of(path)
+            )
 
 
-def _keys(head: str) -> list[str]:
-    """The keys of the commands that take ``key=value`` words."""
-    if head == "generate":
-        from lmlab.generate import Options as Known
-    elif head == "evaluate":
-        from lmlab.evaluate import Options as Known  # type: ignore[assignment]
-    elif head == "export":
-        from lmlab.export.__main__ import Options as Known  # type: ignore[assignment]
-    else:
-        return []
-    return [field.name for field in dataclasses.fields(Known)]
+COMMAND = Command(
+    name="completion",
+    options=Options,
+    act=print_script,
+    description="Print a script that completes lmlab's commands and settings with the tab key.",
+    notes="""\
+To enable completion in this shell:
+
+  eval "$(lmlab completion bash)"
+
+To enable it in every new shell, add this line to ~/.bashrc. For zsh, replace bash by zsh, and add
+the line to ~/.zshrc.
+""",
+    examples=["bash", "zsh"],
+)
 
 
 def main(argv: list[str]) -> int:
     """Run the command; return its exit code."""
-    if argv[:1] == ["words"] and len(argv) == 2:
+    if argv[:1] == ["words"] and len(argv) == 2:  # called by the script
         try:
             print("\n".join(dict.fromkeys(candidates(argv[1]))))
-        except UserError:  # a mistake in the user's settings is told by the command itself
+        except UserError:  # a mistake in the user's settings, which the command itself reports
             return 2
         return 0
-    if argv in (["bash"], ["zsh"]):
-        zsh = "autoload -U +X bashcompinit && bashcompinit\n" if argv == ["zsh"] else ""
-        print(zsh + _SCRIPT, end="")
-        return 0
-    print(HELP, end="")
-    return 0 if argv in (["-h"], ["--help"]) else 2
+    return COMMAND.run(argv)
 
 
 if __name__ == "__main__":

@@ -6,65 +6,40 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lmlab.console.command_line import FOLDER, read_options, run_command, run_main
-from lmlab.errors import ConfigError, DataError
+from lmlab.console.command_line import Command
+from lmlab.console.options import at_least, one_of, option
+from lmlab.console.stdout import run_main
+from lmlab.errors import DataError
 from lmlab.generate import check_folder
-from lmlab.tokenizer.utf8 import read_utf8
 
 if TYPE_CHECKING:
     from lmlab.runs.load import Loaded
     from lmlab.training.evaluator import ValidationResult
 
-HELP = """\
-usage: python -m lmlab.evaluate run=FOLDER text=FILE [key=value ...]
-
-Measures the model of a run folder, or of a Hugging Face folder, on any UTF-8 text.
-
-  run=FOLDER           outputs/<study>/<arm>/seed<k>, or a Hugging Face folder
-  text=FILE            give it several times for several texts, one line each
-  checkpoint=best      of a run: best (lowest validation loss) or last
-  max_tokens=null      windows spread over the text, of so many tokens in all; null: the whole text
-  batch_size=32        windows a forward pass; changes the speed only
-  device=auto          auto, cpu, mps, cuda, cuda:1 ...
-
-Loss is in nats a token, in float32. Every token but the first is predicted once, from as many
-before it as the windows of the model's context length hold. Bits per byte can be compared between
-models of different tokenizers.
-
-example: python -m lmlab.evaluate run=outputs/runs/default/seed0 text=story.txt
-"""
-
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The settings of the command line; see :data:`HELP`."""
+    """The options of the command."""
 
-    run: str = dataclasses.field(metadata=FOLDER)
-    text: tuple[str, ...] = dataclasses.field(metadata={"shown": "FILE"})
-    checkpoint: str = "best"
-    max_tokens: int | None = None
-    batch_size: int = 32
-    device: str = "auto"
-
-
-def parse(argv: list[str]) -> Options:
-    """Read the words. Raises :class:`ConfigError` or :class:`DataError` naming key and fix."""
-    options = read_options(Options, argv)
-    ranges: list[tuple[str, bool, str]] = [
-        ("checkpoint", options.checkpoint in ("best", "last"), "best or last"),
-        ("batch_size", options.batch_size >= 1, "at least 1"),
-        ("max_tokens", options.max_tokens is None or options.max_tokens >= 1, "1 or more, or null"),
-    ]
-    for key, fine, accepted in ranges:
-        if not fine:
-            raise ConfigError(f"{key}={getattr(options, key)}: accepted is {accepted}")
-    check_folder(options.run)
-    for text in options.text:
-        if not Path(text).is_file():
-            raise DataError(f"text={text}: there is no such file")
-    return options
+    run: str = option(
+        metavar="FOLDER", help="outputs/<study>/<arm>/seed<k>, or a Hugging Face folder"
+    )
+    text: tuple[str, ...] = option(metavar="FILE", help="a UTF-8 text; one line of output each")
+    checkpoint: str = option(
+        "best",
+        valid=one_of("best", "last"),
+        metavar="NAME",
+        help="weights of a run: best has the lowest validation loss",
+    )
+    max_tokens: int | None = option(
+        None,
+        valid=at_least(1),
+        help="tokens to evaluate, in windows spread over the text; null: the full text",
+    )
+    batch_size: int = option(
+        32, valid=at_least(1), help="windows per forward pass; affects only the speed"
+    )
+    device: str = option("auto", metavar="NAME", help="auto, cpu, mps, cuda, cuda:1 ...")
 
 
 def evaluate(
@@ -73,15 +48,18 @@ def evaluate(
     """Measure a model on a text.
 
     Args:
-        loaded: of :func:`lmlab.load`.
+        loaded: model and tokenizer, as :func:`lmlab.load` returns them.
         text: a UTF-8 file.
         max_tokens: see :func:`lmlab.data.batches.validation_windows`.
-        batch_size: windows a forward pass.
+        batch_size: windows per forward pass.
 
     Raises:
-        DataError: the text is not UTF-8, or shorter than two tokens.
+        DataError: the text is not UTF-8, or is shorter than two tokens.
     """
+    import numpy as np
+
     from lmlab.data.batches import validation_windows
+    from lmlab.tokenizer.utf8 import read_utf8
     from lmlab.training.evaluator import Evaluator
 
     model, tokenizer = loaded
@@ -89,7 +67,7 @@ def evaluate(
     chunks = [np.array(chunk, dtype=dtype) for chunk in tokenizer.encode_chunks(read_utf8(text))]
     tokens = np.concatenate(chunks) if chunks else np.empty(0, dtype=dtype)
     if len(tokens) < 2:
-        raise DataError(f"text={text} has {len(tokens)} tokens: accepted is 2 or more")
+        raise DataError(f"text={text}: expected 2 tokens or more, found {len(tokens)}")
     windows = validation_windows(
         tokens,
         context_length=min(model.context_length, len(tokens) - 1),
@@ -100,28 +78,46 @@ def evaluate(
     return Evaluator(tokens, windows, lengths, batch_size=batch_size, device=device).evaluate(model)
 
 
-def tell(options: Options) -> None:
-    """Evaluate and print, a line a text."""
-    # Torch takes a second to import: mistakes in the options are told before.
+def print_losses(options: Options) -> None:
+    """Evaluate and print one line per text."""
+    check_folder(options.run)
+    for text in options.text:
+        if not Path(text).is_file():
+            raise DataError(f"text={text}: no such file")
+    # Importing torch takes seconds; mistakes in the options are reported before.
     from lmlab.runs.load import load
 
     loaded = load(options.run, checkpoint=options.checkpoint, device=options.device)
     width = max(map(len, options.text))
     print(f"{'text':<{width}}  {'loss':>8}  {'perplexity':>10}  {'bits/byte':>9}  {'tokens':>11}")
     for text in options.text:
-        found = evaluate(
+        result = evaluate(
             loaded, Path(text), max_tokens=options.max_tokens, batch_size=options.batch_size
         )
         print(
-            f"{text:<{width}}  {found.loss:8.4f}  {found.perplexity:10.3f}  "
-            f"{found.bits_per_byte:9.4f}  {found.num_tokens:11,}",
+            f"{text:<{width}}  {result.loss:8.4f}  {result.perplexity:10.3f}  "
+            f"{result.bits_per_byte:9.4f}  {result.num_tokens:11,}",
             flush=True,
         )
 
 
+COMMAND = Command(
+    name="evaluate",
+    options=Options,
+    act=print_losses,
+    description="Measure the loss of a run, or of a Hugging Face folder, on any UTF-8 text.",
+    notes="""\
+The loss is in nats per token, computed in float32. Every token except the first is predicted once,
+from the preceding tokens of its window, whose length is the model's context length. Bits per byte
+are comparable between models with different tokenizers.
+""",
+    examples=["run=outputs/runs/default/seed0 text=story.txt"],
+)
+
+
 def main(argv: list[str]) -> int:
     """Run the command; return its exit code."""
-    return run_command(argv, HELP, lambda words: tell(parse(words)))
+    return COMMAND.run(argv)
 
 
 if __name__ == "__main__":

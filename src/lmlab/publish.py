@@ -1,34 +1,43 @@
-"""``python -m lmlab.publish``: keep a study's records beside a write-up, small enough for git."""
+"""``python -m lmlab.publish``: write a study's records and write-up, small enough for git."""
 
 from __future__ import annotations
 
-import argparse
-import sys
+import dataclasses
 from pathlib import Path
 
-from lmlab.console.command_line import run_main
+from lmlab.console.command_line import Command
+from lmlab.console.options import argument
+from lmlab.console.stdout import run_main
 from lmlab.demos import CONTENTS_FILE
-from lmlab.errors import DataError, UserError
+from lmlab.errors import DataError
 from lmlab.storage.io import atomic_write_bytes, make_folder, read_json
 
 
-def publish(study_folder: Path, target: Path) -> list[str]:
-    """Write compact records into ``target/records``, and the write-up made of them.
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The options of the command."""
 
-    The write-up is made from the records just written, so that it can be made again from them by
-    ``python -m lmlab.publish target`` and is the same then. An exhibit has no records: its write-up
-    is copied, and made again by the command that stands in it.
+    study: Path = argument(metavar="STUDY", help="outputs/<study>, or a published folder")
+    target: Path | None = argument(
+        None, metavar="TARGET", help="folder to write; null: regenerate the published folder STUDY"
+    )
+
+
+def publish(study_folder: Path, target: Path) -> list[str]:
+    """Write compact records to ``target/records``, and a write-up generated from them.
+
+    ``python -m lmlab.publish target`` regenerates the same write-up from the records. A demo has no
+    records: its write-up is copied, and the command in it regenerates it.
 
     Args:
-        study_folder: ``outputs/<study>``, or ``target`` itself to make the write-up again.
+        study_folder: ``outputs/<study>``, or ``target`` itself to regenerate the write-up.
         target: ``experiments/<study>``.
 
     Returns:
-        The verdicts in words, and where the write-up is.
+        The verdicts as sentences, and the path of the write-up.
 
     Raises:
-        DataError: there is no study, it has no manifest, or the write-up of another one stands in
-            ``target``.
+        DataError: the study does not exist or has no manifest, or ``target`` holds another study.
     """
     if (study_folder / CONTENTS_FILE).exists():
         return _copy_demo(study_folder, target)
@@ -39,7 +48,10 @@ def publish(study_folder: Path, target: Path) -> list[str]:
     if study_folder.resolve() != target.resolve():
         study = load_study(study_folder)
         if study.manifest is None:
-            raise DataError(f"{study_folder}: these runs were made by no study or sweep")
+            raise DataError(
+                f"{study_folder}: expected the runs of a study or sweep",
+                "start them by experiment=..., design=... or a sweep (-m)",
+            )
         _refuse_another(target, study.name)
         write_compact(study, records)
     return write_report_of(load_study(records), target, markdown="README.md")
@@ -50,46 +62,47 @@ def _copy_demo(folder: Path, target: Path) -> list[str]:
     _refuse_another(target, contents["title"])
     make_folder(target)
     for name in contents["files"]:
-        kept = "README.md" if name == "report.md" else name
-        atomic_write_bytes(target / kept, (folder / name).read_bytes())
+        target_name = "README.md" if name == "report.md" else name
+        atomic_write_bytes(target / target_name, (folder / name).read_bytes())
     return [f"write-up: {target / 'README.md'}"]
 
 
 def _refuse_another(target: Path, study: str) -> None:
-    """Raise :class:`DataError` where ``target`` holds something else than ``study`` kept."""
+    """Raise :class:`DataError` if ``target`` holds the write-up of another study."""
     manifest, write_up = target / "records" / "manifest.json", target / "README.md"
     if manifest.is_file():
-        path, there = manifest, read_json(manifest).get("study")
+        path, found = manifest, read_json(manifest).get("study")
     elif write_up.is_file():
-        path, there = write_up, write_up.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+        path, found = write_up, write_up.read_text("utf-8").partition("\n")[0].removeprefix("# ")
     else:
         return
-    if there not in (study, study.replace("_", " ")):  # as the title of a report has it
+    if found not in (study, study.replace("_", " ")):  # the latter is the title of a report
         raise DataError(
-            f'{path} is of "{there}", not of the study "{study}"; choose another folder, or remove '
-            "what stands there"
+            f'{path}: holds the study "{found}", not "{study}"',
+            "choose another folder, or remove this one",
         )
 
 
+def act(options: Options) -> None:
+    """Publish a study, and print its summary."""
+    for line in publish(options.study, options.target or options.study):
+        print(line)
+
+
+COMMAND = Command(
+    name="publish",
+    options=Options,
+    act=act,
+    description="Write a study's compact run records and its write-up (README.md, report.html,\n"
+    "figures, results.csv) to a folder for git. Given that folder alone, regenerate the write-up.",
+    examples=["outputs/ablations experiments/ablations", "experiments/ablations"],
+    allow_abbrev=True,
+)
+
+
 def main(argv: list[str]) -> int:
-    """Run the command line; return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lmlab.publish",
-        description="Write a study's compact run records and its write-up (README.md, report.html, "
-        "figures, results.csv) into a folder, for keeping in git.",
-        epilog="examples: python -m lmlab.publish outputs/ablations experiments/ablations   ·   "
-        "python -m lmlab.publish experiments/ablations   (makes the write-up again)",
-    )
-    parser.add_argument("study", type=Path, help="outputs/<study>, or a folder written before")
-    parser.add_argument("target", type=Path, nargs="?", help="default: the study itself")
-    arguments = parser.parse_args(argv)
-    try:
-        for line in publish(arguments.study, arguments.target or arguments.study):
-            print(line)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Run the command; return its exit code."""
+    return COMMAND.run(argv)
 
 
 if __name__ == "__main__":

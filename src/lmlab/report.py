@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
+import dataclasses
 from pathlib import Path
 
-from lmlab.console.command_line import run_main
-from lmlab.errors import UserError
+from lmlab.console.command_line import Command
+from lmlab.console.options import argument, option
+from lmlab.console.stdout import run_main
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The options of the command."""
+
+    study: Path = argument(metavar="STUDY", help="outputs/<study>, or a folder of compact records")
+    to: Path | None = option(
+        None, metavar="FOLDER", help="folder of the report; null: the folder of the study"
+    )
+
+
+def report(options: Options) -> None:
+    """Write the report, and print its summary and path."""
+    # Importing matplotlib and scipy takes a second; mistakes in the options are reported before.
+    from lmlab.study.write_report import write_report
+
+    for line in write_report(options.study, options.to):
+        print(line)
+
+
+COMMAND = Command(
+    name="report",
+    options=Options,
+    act=report,
+    description="Write report.html, report.md, results.csv and figures of a study.\n"
+    "Works on unfinished studies. The same files give the same bytes.",
+    examples=["outputs/ablations"],
+    allow_abbrev=True,
+)
 
 
 def main(argv: list[str]) -> int:
-    """Run the command line; return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lmlab.report",
-        description="Write report.html, report.md, results.csv and figures of a study, finished or "
-        "not. The same files give the same bytes.",
-        epilog="example: python -m lmlab.report outputs/ablations",
-    )
-    parser.add_argument("study", type=Path, help="outputs/<study>, or a folder of compact records")
-    parser.add_argument("--to", type=Path, help="where the report goes; default: into the folder")
-    arguments = parser.parse_args(argv)
-    # Matplotlib and scipy take a second to import: help comes before.
-    from lmlab.study.write_report import write_report
-
-    try:
-        for line in write_report(arguments.study, arguments.to):
-            print(line)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Run the command; return its exit code."""
+    return COMMAND.run(argv)
 
 
 if __name__ == "__main__":

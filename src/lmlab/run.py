@@ -1,42 +1,62 @@
-"""``python -m lmlab.run <frozen.yaml>``: one frozen configuration becomes one run folder.
+"""``python -m lmlab.run <frozen.yaml>``: execute one frozen configuration in its run folder.
 
-Rerunning is always safe: a finished run is passed over, an unfinished one goes on from its last
-checkpoint, and another configuration never lands in the same folder.
+Rerunning is safe: a finished run is skipped, an unfinished one resumes from its last checkpoint,
+and another configuration gets another folder.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import sys
 from pathlib import Path
 
 from lmlab.config.compose import load_frozen
+from lmlab.console.command_line import Command
 from lmlab.console.logging import log_to_stderr
-from lmlab.errors import UserError
+from lmlab.console.options import argument
 from lmlab.run_folder import describe
 from lmlab.runs.execute import execute
-from lmlab.runtime.launch_env import print_error, read_launch_env
+from lmlab.runtime.launch_env import read_launch_env
 
 __all__ = ["execute", "main"]
 
 
-def main(argv: list[str]) -> int:
-    """Run the frozen configuration at ``argv[0]``; see :func:`execute` for the exit codes."""
-    if len(argv) != 1 or argv[0] in ("-h", "--help"):
-        print("usage: python -m lmlab.run FROZEN.yaml    (see python -m lmlab.train --help)")
-        return 0 if argv[:1] in (["-h"], ["--help"]) else 2
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The options of the command."""
+
+    config: Path = argument(
+        metavar="FROZEN.yaml", help="a frozen configuration, as in a run folder"
+    )
+
+
+def run(options: Options) -> int:
+    """Execute the run and print its summary; see :func:`execute` for the exit codes."""
     try:
         log_to_stderr()
-        outcome = execute(load_frozen(Path(argv[0])))
-    except UserError as error:
-        print_error(error)
-        return error.exit_code
+        outcome = execute(load_frozen(options.config))
     except KeyboardInterrupt:
-        print("interrupted before training began; the same command starts again", file=sys.stderr)
+        print("interrupted before training started; rerun the command", file=sys.stderr)
         return 128 + signal.SIGINT
     if read_launch_env().is_rank0:
         print(describe(outcome.run))
     return outcome.exit_code
+
+
+COMMAND = Command(
+    name="run",
+    options=Options,
+    act=run,
+    description="Execute one frozen configuration. A finished run is skipped, an unfinished one "
+    "resumes.",
+    examples=["outputs/runs/default/seed0/config.yaml"],
+)
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; return its exit code."""
+    return COMMAND.run(argv)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
-"""``python -m lmlab.status``: how far a study is, or all of them; while they run or after."""
+"""``python -m lmlab.status``: the progress of one study, or of all."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,80 +13,67 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lmlab.console.command_line import run_main, stdout_console
+from lmlab.console.command_line import Command
+from lmlab.console.options import argument, option
+from lmlab.console.stdout import run_main, stdout_console
 from lmlab.design.manifest import Job
-from lmlab.errors import DataError, UserError
+from lmlab.errors import DataError
 from lmlab.run_folder import FINISHED
 from lmlab.study.run_records import RunRecord, Study, load_study, other_runs
 from lmlab.study.sweep_folder import sweeps_in
 from lmlab.sweep.slurm.job_status import JobStatus, job_status
 
+_WATCH_SECONDS = 2
 
-def main(argv: list[str]) -> int:
-    """Run the command line; return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lmlab.status",
-        description="Show how far a study is, or every study below the output folder.",
-        epilog="examples: python -m lmlab.status   ·   python -m lmlab.status outputs/ablations",
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The options of the command."""
+
+    folder: Path = argument(
+        Path("outputs"), metavar="FOLDER", help="a study, or the output folder of all studies"
     )
-    parser.add_argument(
-        "folder", type=Path, nargs="?", default=Path("outputs"),
-        help="a study, or the folder of all; default: outputs",
-    )  # fmt: skip
-    parser.add_argument("--watch", action="store_true", help="show it again every two seconds")
-    arguments = parser.parse_args(argv)
+    watch: bool = option(False, help=f"refresh every {_WATCH_SECONDS} seconds until Ctrl-C")
+
+
+def act(options: Options) -> None:
+    """Print the status once, or until Ctrl-C."""
     console = stdout_console(160)
     try:
-        show(console, arguments.folder)
-        while arguments.watch:
-            time.sleep(2)
+        show(console, options.folder)
+        while options.watch:
+            time.sleep(_WATCH_SECONDS)
             console.clear()
-            show(console, arguments.folder)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+            show(console, options.folder)
     except KeyboardInterrupt:
-        return 0
-    return 0
+        return
 
 
 def show(console: Console, folder: Path) -> None:
-    """Print one study, or a line for each below ``folder``. Raises :class:`DataError`."""
+    """Print one study, or one line per study below ``folder``. Raises :class:`DataError`."""
     if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder")
+        raise DataError(f"{folder}: no such folder")
     try:
         study = load_study(folder)
     except DataError:
         studies = list(_studies_below(folder))
         if not studies:
             raise
-        table = _table(["study", "runs", "state"])
-        for one in studies:
-            runs = [*one.records, *other_runs(one)]
-            table.add_row(one.folder.name, str(len(runs)), _counts(runs))
-        console.print(table)
+        _print_studies(console, studies)
         return
-    study, jobs, lines = _with_slurm(study)
+    study, jobs, messages = _with_slurm(study)
     console.print(_arms(study))
-    running = [record for record in study.records if record.state == "running"]
-    for record in running:
-        step, steps = record.status.get("step", 0), record.status.get("steps") or 1
-        seconds = record.status.get("seconds", 0)
-        left = f", {seconds * (steps - step) / step:,.0f} s left" if step else ""
-        console.print(Text(f"running: {record.job.name}, step {step:,} of {steps:,}{left}"))
+    for record in study.records:
+        if record.state == "running":
+            console.print(Text(_progress(record)))
     for record in study.records:
         if record.state in ("failed", "interrupted"):
-            told = str(record.status.get("reason", "")).strip().splitlines()
-            reason = f": {told[-1]}" if told else ""
-            line = f"{record.state}: {record.job.name}{reason}\n    {record.folder}"
-            console.print(Text(line), soft_wrap=True)
-            log = jobs[record.job].log if record.job in jobs else record.log
-            console.print(Text(f"    log: {log}"), soft_wrap=True)
-    waits = Counter(str(record.status.get("reason", "")) for record in _queued(study, jobs))
-    for reason, number in waits.most_common():
+            _print_failure(console, record, jobs)
+    reasons = Counter(str(record.status.get("reason", "")) for record in _queued(study, jobs))
+    for reason, number in reasons.most_common():
         console.print(Text(f"queued: {number} in Slurm, {reason}"))
-    for line in lines:
-        console.print(Text(line))
+    for message in messages:
+        console.print(Text(message))
     console.print(Text(f"{study.name}: {_counts(study.records)}"))
     others = other_runs(study)
     if others:
@@ -98,25 +83,48 @@ def show(console: Console, folder: Path) -> None:
         console.print(Text(earlier), soft_wrap=True)
 
 
+def _print_studies(console: Console, studies: Sequence[Study]) -> None:
+    table = _table(["study", "runs", "state"])
+    for study in studies:
+        runs = [*study.records, *other_runs(study)]
+        table.add_row(study.folder.name, str(len(runs)), _counts(runs))
+    console.print(table)
+
+
+def _progress(record: RunRecord) -> str:
+    step, steps = record.status.get("step", 0), record.status.get("steps") or 1
+    seconds = record.status.get("seconds", 0)
+    left = f", {seconds * (steps - step) / step:,.0f} s left" if step else ""
+    return f"running: {record.job.name}, step {step:,} of {steps:,}{left}"
+
+
+def _print_failure(console: Console, record: RunRecord, jobs: dict[Job, JobStatus]) -> None:
+    lines = str(record.status.get("reason", "")).strip().splitlines()
+    reason = f": {lines[-1]}" if lines else ""
+    text = f"{record.state}: {record.job.name}{reason}\n    {record.folder}"
+    console.print(Text(text), soft_wrap=True)
+    log = jobs[record.job].log if record.job in jobs else record.log
+    console.print(Text(f"    log: {log}"), soft_wrap=True)
+
+
 def _queued(study: Study, jobs: dict[Job, JobStatus]) -> list[RunRecord]:
     return [one for one in study.records if one.state == "queued" and one.job in jobs]
 
 
 def _with_slurm(study: Study) -> tuple[Study, dict[Job, JobStatus], list[str]]:
-    """The study with what Slurm says of runs that are not finished."""
-    jobs, lines = job_status(study.folder)
+    """Return the study with Slurm's status of unfinished runs, their jobs, and messages."""
+    jobs, messages = job_status(study.folder)
     records = []
     for record in study.records:
-        there = jobs.get(record.job)
-        settled = record.state in (*FINISHED, "running")
-        if there is None or not there.state or settled:
+        job = jobs.get(record.job)
+        if job is None or not job.state or record.state in (*FINISHED, "running"):
             records.append(record)
-        elif there.state == "interrupted" and record.state == "failed":
-            records.append(record)  # the run's own reason says more
+        elif job.state == "interrupted" and record.state == "failed":
+            records.append(record)  # the run's own reason is more specific
         else:
-            told = record.status | {"status": there.state, "reason": there.told}
-            records.append(dataclasses.replace(record, status=told))
-    return dataclasses.replace(study, records=records), jobs, lines
+            status = record.status | {"status": job.state, "reason": job.told}
+            records.append(dataclasses.replace(record, status=status))
+    return dataclasses.replace(study, records=records), jobs, messages
 
 
 def _studies_below(folder: Path) -> Iterator[Study]:
@@ -142,7 +150,7 @@ def _arms(study: Study) -> Table:
         groups.setdefault((record.job.arm, record.job.lr or 0.0), []).append(record)
     table = _table(["arm", "lr", "seeds", "loss", "sd", "state"])
     for (arm, lr), records in sorted(groups.items(), key=lambda item: item[0]):
-        losses = [o.loss for record in records if (o := record.outcome).loss is not None]
+        losses = [record.outcome.loss for record in records]
         known = [loss for loss in losses if loss is not None]
         table.add_row(
             arm,
@@ -158,6 +166,21 @@ def _arms(study: Study) -> Table:
 def _counts(records: Sequence[RunRecord]) -> str:
     counts = Counter(record.state for record in records)
     return ", ".join(f"{number} {state}" for state, number in counts.most_common()) or "no runs"
+
+
+COMMAND = Command(
+    name="status",
+    options=Options,
+    act=act,
+    description="Show the progress of a study, or of every study below the output folder.",
+    examples=["", "outputs/ablations"],
+    allow_abbrev=True,
+)
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; return its exit code."""
+    return COMMAND.run(argv)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""``python -m lmlab.tokenize``: train a tokenizer, encode files with one, look at one."""
+"""``python -m lmlab.tokenize``: train a tokenizer, encode files with it, and inspect it."""
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import logging
 import os
 import sys
@@ -10,92 +10,140 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lmlab.console.command_line import run_main
-from lmlab.errors import ConfigError, DataError, DiskError, UserError
+from lmlab.console.command_line import Command, CommandGroup
+from lmlab.console.options import argument, at_least, one_of, option
+from lmlab.console.stdout import run_main
+from lmlab.errors import ConfigError, DataError, DiskError
 from lmlab.storage.io import make_folder, translate_read_errors
 
 END_OF_TEXT = "<|endoftext|>"
+_MAX_THREADS = 256
+_NUM_LONGEST = 10
 
 
-def train(arguments: argparse.Namespace) -> None:
-    """Train on files and save."""
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """The options of ``train``."""
+
+    text: tuple[Path, ...] = argument(metavar="FILE", help="UTF-8 text files")
+    vocab_size: int = option(valid=at_least(256), help="size of the vocabulary, in entries")
+    to: Path = option(metavar="FOLDER", help="folder to save the tokenizer in")
+    special: tuple[str, ...] = option(
+        (END_OF_TEXT,), nargs="*", metavar="TOKEN", help="strings that are never split"
+    )
+    pattern: str = option(
+        "gpt2",
+        valid=one_of("gpt2", "cl100k", "llama3"),
+        metavar="NAME",
+        help="regular expression that splits text before merging",
+    )
+    threads: int | None = option(
+        None,
+        valid=at_least(1, _MAX_THREADS),
+        help="number of threads; null: one per core. Does not affect the result",
+    )
+    force: bool = option(False, help="overwrite a saved tokenizer")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodeOptions:
+    """The options of ``encode``."""
+
+    tokenizer: Path = argument(metavar="TOKENIZER", help="folder of a saved tokenizer")
+    text: tuple[Path, ...] = argument(metavar="FILE", help="UTF-8 text files")
+    to: Path = option(metavar="FILE.bin", help="the token file")
+    force: bool = option(False, help="overwrite a file that is not a token file")
+
+
+@dataclasses.dataclass(frozen=True)
+class ShowOptions:
+    """The options of ``show``."""
+
+    tokenizer: Path = argument(metavar="TOKENIZER", help="folder of a saved tokenizer")
+    longest: int = option(_NUM_LONGEST, valid=at_least(0), help="number of longest entries to list")
+    split: tuple[str, ...] = option((), nargs="+", help="texts whose tokens are shown")
+
+
+def train(options: TrainOptions) -> None:
+    """Train a tokenizer on files and save it."""
     from lmlab.tokenizer import train_bpe
     from lmlab.tokenizer.kernels.kinds import CL100K_PATTERN, GPT2_PATTERN
     from lmlab.tokenizer.serialization import is_saved
 
-    specials = [END_OF_TEXT] if arguments.special is None else list(arguments.special)
-    pattern = {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN, "llama3": CL100K_PATTERN}
-    paths = _texts(arguments.text)
-    if not arguments.force and is_saved(arguments.to):
+    patterns = {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN, "llama3": CL100K_PATTERN}
+    _check_texts(options.text)
+    if not options.force and is_saved(options.to):
         raise ConfigError(
-            f"--to {arguments.to}: a tokenizer is saved there, and what was encoded with it would "
-            "fit no longer; choose another folder, or add --force"
+            f"to={options.to}: a tokenizer is saved there, and token files made with it would no "
+            "longer match",
+            "choose another folder, or add --force",
         )
-    make_folder(arguments.to)
-    if not os.access(arguments.to, os.W_OK):
-        raise DiskError(f"--to {arguments.to}: nothing can be written there; choose another folder")
+    make_folder(options.to)
+    if not os.access(options.to, os.W_OK):
+        raise DiskError(f"to={options.to}: the folder is not writable", "choose another folder")
     start = time.perf_counter()
     tokenizer = train_bpe(
-        paths,
-        arguments.vocab_size,
-        specials,
-        pattern=pattern[arguments.pattern],
-        threads=arguments.threads,
+        options.text,
+        options.vocab_size,
+        list(options.special),
+        pattern=patterns[options.pattern],
+        threads=options.threads,
     )
     seconds = time.perf_counter() - start
-    tokenizer.save(arguments.to)
-    size = sum(path.stat().st_size for path in paths)
+    tokenizer.save(options.to)
+    size = sum(path.stat().st_size for path in options.text)
     print(
         f"{tokenizer.vocab_size:,} entries from {size / 1e6:,.1f} MB in {seconds:.2f} s: "
-        f"{arguments.to}"
+        f"{options.to}"
     )
-    _show_longest(arguments.to, 10)
+    _print_longest(options.to, _NUM_LONGEST)
 
 
-def encode(arguments: argparse.Namespace) -> None:
+def encode(options: EncodeOptions) -> None:
     """Encode files to a token file."""
     from lmlab.data.token_file import write_token_file
     from lmlab.storage.io import hash_file, hash_json
     from lmlab.storage.lock import Lock
     from lmlab.tokenizer import Tokenizer
 
-    paths = _texts(arguments.text)
-    _check_target(arguments.to, [*paths, *arguments.tokenizer.glob("*")], arguments.force)
-    tokenizer = Tokenizer.load(arguments.tokenizer)
+    _check_texts(options.text)
+    _check_target(options.to, [*options.text, *options.tokenizer.glob("*")], options.force)
+    tokenizer = Tokenizer.load(options.tokenizer)
     start = time.perf_counter()
-    make_folder(arguments.to.parent)
-    hashes = [hash_file(path) for path in paths]
+    make_folder(options.to.parent)
+    hashes = [hash_file(path) for path in options.text]
     text_hash = hashes[0] if len(hashes) == 1 else hash_json(hashes)
-    with Lock(arguments.to.with_name(f".{arguments.to.name}.lock"), wait=False):
-        found = write_token_file(paths, tokenizer, arguments.to, text_hash)
+    with Lock(options.to.with_name(f".{options.to.name}.lock"), wait=False):
+        written = write_token_file(options.text, tokenizer, options.to, text_hash)
     seconds = time.perf_counter() - start
-    size = sum(path.stat().st_size for path in paths)
+    size = sum(path.stat().st_size for path in options.text)
     print(
         f"{size / 1e6:,.1f} MB in {seconds:.2f} s ({size / 1e6 / seconds:,.0f} MB/s): "
-        f"{found.num_tokens:,} tokens, {found.num_text_bytes / max(1, found.num_tokens):.3f} "
-        f"bytes a token, {found.dtype}: {arguments.to}"
+        f"{written.num_tokens:,} tokens, "
+        f"{written.num_text_bytes / max(1, written.num_tokens):.3f} bytes per token, "
+        f"{written.dtype}: {options.to}"
     )
 
 
-def show(arguments: argparse.Namespace) -> None:
-    """Print what a tokenizer is, and how it splits given texts."""
+def show(options: ShowOptions) -> None:
+    """Print the properties of a tokenizer, and how it splits given texts."""
     from lmlab.tokenizer import Tokenizer
 
-    tokenizer = Tokenizer.load(arguments.tokenizer)
+    tokenizer = Tokenizer.load(options.tokenizer)
     lengths = tokenizer.token_byte_lengths
     print(f"{tokenizer.vocab_size:,} entries, {len(tokenizer.merges):,} merges")
     print(f"special tokens: {' '.join(tokenizer.special_tokens) or 'none'}")
-    print(f"bytes of an entry: mean {lengths.mean():.2f}, longest {lengths.max()}")
+    print(f"bytes per entry: mean {lengths.mean():.2f}, longest {lengths.max()}")
     print(f"pattern: {tokenizer.pattern}")
     print(f"hash: {tokenizer.hash}")
-    _show_longest(arguments.tokenizer, arguments.longest)
-    for text in arguments.split or []:
+    _print_longest(options.tokenizer, options.longest)
+    for text in options.split:
         ids = tokenizer.encode(text)
         parts = " | ".join(tokenizer.decode([index]) for index in ids)
         print(f"{len(ids)} tokens of {len(text.encode())} bytes: {parts}\n  {ids}")
 
 
-def _show_longest(folder: Path, number: int) -> None:
+def _print_longest(folder: Path, number: int) -> None:
     from lmlab.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(folder)
@@ -105,120 +153,81 @@ def _show_longest(folder: Path, number: int) -> None:
         print(f"  {index:>8}  {lengths[index]:>4} bytes  {tokenizer.decode([index])!r}")
 
 
-def _texts(paths: Sequence[Path]) -> list[Path]:
+def _check_texts(paths: Sequence[Path]) -> None:
+    """Raise :class:`DataError` unless all files are readable and one has text."""
     for path in paths:
         if not path.is_file():
-            raise DataError(f"{path}: there is no such file; accepted are UTF-8 text files")
+            raise DataError(f"{path}: no such file", "name UTF-8 text files")
         with translate_read_errors(path), open(path, "rb"):
             pass
     if not any(path.stat().st_size for path in paths):
-        raise DataError(f"{' '.join(map(str, paths))}: there is no text; give some")
-    return list(paths)
+        raise DataError(f"{' '.join(map(str, paths))}: the text is empty")
 
 
-def _check_target(path: Path, read: Sequence[Path], force: bool) -> None:
-    """Refuse to write a token file over what is read; over something else where not forced."""
+def _check_target(path: Path, inputs: Sequence[Path], force: bool) -> None:
+    """Refuse to overwrite an input, and without ``force`` any file that is not a token file."""
     from lmlab.data.token_file import is_sidecar
 
     if path.suffix != ".bin":
-        raise ConfigError(f"--to {path}: accepted is a name that ends in .bin")
+        raise ConfigError(f"to={path}: expected a file name that ends in .bin")
     if path.is_dir():
-        raise ConfigError(f"--to {path}: a folder stands there; accepted is the name of a file")
+        raise ConfigError(f"to={path}: expected a file, found a folder")
     sidecar = path.with_suffix(".json")
-    for written in (path, sidecar):
-        if written.exists() and any(written.samefile(other) for other in read):
+    for output in (path, sidecar):
+        if output.exists() and any(output.samefile(other) for other in inputs):
             raise ConfigError(
-                f"--to {path}: this would replace {written}, which is read; choose another name"
+                f"to={path}: would overwrite {output}, which is an input", "choose another name"
             )
-    there = sidecar if sidecar.exists() else path
-    if there.exists() and not force and not is_sidecar(there):
+    existing = sidecar if sidecar.exists() else path
+    if existing.exists() and not force and not is_sidecar(existing):
         raise ConfigError(
-            f"--to {path}: this would replace {there}, which is of no token file; choose another "
-            "name, or add --force"
+            f"to={path}: would overwrite {existing}, which is not a token file",
+            "choose another name, or add --force",
         )
 
 
-def _at_least(least: int, most: int | None = None) -> type:
-    accepted = f"{least} or more" if most is None else f"{least} to {most}"
-
-    class Number(int):
-        def __new__(cls, text: str) -> Number:
-            value = super().__new__(cls, text)
-            if value < least or (most is not None and value > most):
-                raise argparse.ArgumentTypeError(f"{text}: accepted is {accepted}")
-            return value
-
-    Number.__name__ = "whole number"
-    return Number
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lmlab.tokenize",
-        description="Train a byte-level BPE tokenizer, encode files with one, or look at one.",
-        epilog="The folder that train writes serves as tokenizer=saved tokenizer.path=FOLDER of "
-        "python -m lmlab.train.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="train|encode|show")
-    command = commands.add_parser(
-        "train",
-        help="learn a vocabulary from text files",
-        epilog="example: python -m lmlab.tokenize train books.txt --vocab-size 32000 --to books32k",
-    )
-    command.add_argument("text", type=Path, nargs="+", help="UTF-8 text files")
-    command.add_argument("--vocab-size", type=_at_least(256), required=True, metavar="N")
-    command.add_argument("--to", type=Path, required=True, help="folder to save the tokenizer in")
-    command.add_argument(
-        "--special", nargs="*", metavar="TOKEN",
-        help=f"strings that are never split; default: {END_OF_TEXT}",
-    )  # fmt: skip
-    command.add_argument(
-        "--pattern", choices=["gpt2", "cl100k", "llama3"], default="gpt2",
-        help="how text is cut before merging; default: gpt2",
-    )  # fmt: skip
-    command.add_argument(
-        "--threads", type=_at_least(1, 256), help="default: one a core; the result is the same"
-    )
-    command.add_argument("--force", action="store_true", help="replace a tokenizer saved there")
-    command.set_defaults(run=train)
-    command = commands.add_parser(
-        "encode",
-        help="write a token file",
-        description="Write the ids of text files as a .bin file, with a .json file that describes "
-        "it. A killed call is gone on with by the same call.",
-        epilog="example: python -m lmlab.tokenize encode books32k books.txt --to books.bin",
-    )
-    command.add_argument("tokenizer", type=Path, help="folder of a saved tokenizer")
-    command.add_argument("text", type=Path, nargs="+", help="UTF-8 text files")
-    command.add_argument("--to", type=Path, required=True, help="the .bin file")
-    command.add_argument("--force", action="store_true", help="replace what is no token file, too")
-    command.set_defaults(run=encode)
-    command = commands.add_parser(
-        "show",
-        help="what a tokenizer is",
-        epilog='example: python -m lmlab.tokenize show books32k --split "Once upon a time"',
-    )
-    command.add_argument("tokenizer", type=Path, help="folder of a saved tokenizer")
-    command.add_argument("--longest", type=_at_least(0), default=10, metavar="N")
-    command.add_argument("--split", nargs="+", metavar="TEXT", help="show how these split")
-    command.set_defaults(run=show)
-    return parser
+COMMAND = CommandGroup(
+    name="tokenize",
+    description="Train a byte-level BPE tokenizer, encode files with it, and inspect it.\n"
+    "Train a model with a saved tokenizer: "
+    "python -m lmlab.train tokenizer=saved tokenizer.path=FOLDER",
+    commands={
+        "train": Command(
+            name="tokenize train",
+            options=TrainOptions,
+            act=train,
+            description="Learn a vocabulary from text files.",
+            examples=["books.txt --vocab-size 32000 --to books32k"],
+            when_interrupted="interrupted; nothing was saved",
+            allow_abbrev=True,
+        ),
+        "encode": Command(
+            name="tokenize encode",
+            options=EncodeOptions,
+            act=encode,
+            description="Write the ids of text files to a .bin file, with a .json file that "
+            "describes it.",
+            examples=["books32k books.txt --to books.bin"],
+            when_interrupted="interrupted; rerun the command to resume",
+            notes="Rerun an interrupted command to resume it.",
+            allow_abbrev=True,
+        ),
+        "show": Command(
+            name="tokenize show",
+            options=ShowOptions,
+            act=show,
+            description="Print the properties of a tokenizer.",
+            examples=['books32k --split "Once upon a time"'],
+            allow_abbrev=True,
+        ),
+    },
+)
 
 
 def main(argv: list[str]) -> int:
-    """Run the command line; return its exit code."""
-    arguments = _parser().parse_args(argv)
+    """Run the command; return its exit code."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    try:
-        arguments.run(arguments)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        on = "nothing was saved" if arguments.run is train else "the same command goes on from here"
-        print(f"\ninterrupted; {on}", file=sys.stderr)
-        return 130
-    return 0
+    return COMMAND.run(argv)
 
 
 if __name__ == "__main__":

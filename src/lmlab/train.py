@@ -1,4 +1,4 @@
-"""``python -m lmlab.train``: compose a configuration, train, and show what came of it."""
+"""``python -m lmlab.train``: compose a configuration, train, and print a summary."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 from lmlab.build.instantiate import instantiate
 from lmlab.config import hydra_app
 from lmlab.config.run_config import RunConfig
-from lmlab.console.command_line import run_main
+from lmlab.console.stdout import run_main
 from lmlab.runtime.launch_env import read_launch_env, require_single_process
 
 
 def train(config: RunConfig) -> int:
-    """Bring the run of ``config`` to its end; draw and print it. Returns the exit code."""
+    """Execute the run, draw its learning curve, and print its summary. Returns the exit code."""
     if config.demo is not None:
         require_single_process("a demo")
         return run_demo(config)
-    # Torch takes seconds to import: mistakes in the configuration are told before.
-    with _without_collection():
+    # Importing torch takes seconds; mistakes in the configuration are reported before.
+    with _garbage_collection_disabled():
         import torch._dynamo  # noqa: F401  the first optimizer would import it, more slowly
 
         from lmlab.console.logging import log_to_stderr
@@ -42,8 +42,8 @@ def train(config: RunConfig) -> int:
 
 
 @contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """Let imports make their objects without looking for garbage among them, then or later."""
+def _garbage_collection_disabled() -> Iterator[None]:
+    """Import without garbage collection, and exempt the imported objects from later ones."""
     gc.disable()
     try:
         yield
@@ -53,15 +53,15 @@ def _without_collection() -> Iterator[None]:
 
 
 def run_demo(config: RunConfig) -> int:
-    """Make the exhibit that ``config`` chooses, and print its tables. Returns the exit code."""
+    """Run the demo that ``config`` chooses, and print its report. Returns the exit code."""
     from lmlab.console.logging import log_to_stderr
     from lmlab.demos.write_demo import write_demo
 
     assert config.demo is not None
     log_to_stderr()
-    exhibit = instantiate(config.demo, config=config)
+    demo = instantiate(config.demo, config=config)
     command = shlex.join(["python", "-m", "lmlab.train", *sys.argv[1:]])
-    paths = write_demo(exhibit, Path(config.output_root) / config.study, command)
+    paths = write_demo(demo, Path(config.output_root) / config.study, command)
     print(paths[0].read_text("utf-8"))
     print(f"report: {paths[1]}")
     return 0

@@ -1,122 +1,267 @@
-"""The words of a command line: ``key=value`` read into a dataclass, and a head run on them."""
+"""Commands and their options, typed as ``--key value``, ``--key=value`` or ``key=value``.
+
+A command declares a dataclass of options (:mod:`lmlab.console.options`). :class:`Command` builds
+from it the parser, the range checks, and ``--help``.
+"""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-import os
-import select
-import signal
 import sys
-import types
-import typing
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, NoReturn, TypeVar
 
-from lmlab.errors import ConfigError, UserError, did_you_mean
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from lmlab.console.options import Option, options_of
+from lmlab.errors import ConfigError, UserError, suggestion
+from lmlab.runtime.launch_env import print_error
 
 T = TypeVar("T")
 
-FOLDER = {"shown": "FOLDER"}
-_STDOUT = 1
+INTERRUPTED_EXIT_CODE = 130  # as shells report SIGINT
+_HELP_FLAGS = ("-h", "--help")
 
 
-def read_options(kind: type[T], argv: list[str]) -> T:
-    """Make a ``kind``, a dataclass, of the words.
+class _Parser(argparse.ArgumentParser):
+    """Raises mistakes in place of printing them."""
 
-    A field that is a tuple of strings takes a word each time that its key is given; others take
-    the last. Fields without default must be given; ``metadata["shown"]`` is how they are asked for.
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message, f"run {self.prog} --help to list the options")
 
-    Raises:
-        ConfigError: naming the key and the fix.
+
+@dataclasses.dataclass(frozen=True)
+class Command(Generic[T]):
+    """A command of lmlab.
+
+    Attributes:
+        name: as in ``python -m lmlab.NAME``, then the subcommand if it is one.
+        options: a dataclass of ``option()`` and ``argument()`` fields.
+        act: carries the command out; returns its exit code, None for 0.
+        description: what it does.
+        examples: what can be typed after the command's name.
+        notes: further paragraphs of the help.
+        when_interrupted: printed after Ctrl-C.
+        allow_abbrev: whether ``--voc`` may stand for ``--vocab-size``.
     """
-    assert dataclasses.is_dataclass(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    hints = typing.get_type_hints(kind)
-    values: dict[str, Any] = {}
-    for word in argv:
-        key, equals, text = word.partition("=")
-        if not equals or key not in fields:
-            raise ConfigError(
-                f'"{word}": accepted are key=value words with the keys {", ".join(sorted(fields))}'
-                f"{did_you_mean(key, fields)}"
-            )
-        if typing.get_origin(hints[key]) is tuple:
-            values[key] = (*values.get(key, ()), text)
-        else:
-            values[key] = _convert(key, text, hints[key])
-    for name, field in fields.items():
-        if name not in values and field.default is dataclasses.MISSING:
-            shown = field.metadata.get("shown", "...")
-            raise ConfigError(f"{name}={shown} is missing. See --help")
-    made: T = kind(**values)
-    return made
 
+    name: str
+    options: type[T]
+    act: Callable[[T], int | None]
+    description: str
+    examples: Sequence[str] = ()
+    notes: str = ""
+    when_interrupted: str = "interrupted"
+    allow_abbrev: bool = False
 
-def _convert(key: str, text: str, kind: object) -> object:
-    choices = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    if type(None) in choices and text in ("null", "none", ""):
-        return None
-    (choice,) = (choice for choice in choices if choice is not type(None))
-    if choice is str:
-        return text
-    try:
-        return choice(text)
-    except ValueError:
-        name = {int: "a whole number", float: "a number"}[choice]
-        raise ConfigError(f"{key}={text}: {key} is {name}, for example {key}=1") from None
+    @property
+    def program(self) -> str:
+        """The command as typed: ``lmlab NAME`` or ``python -m lmlab.NAME``."""
+        return program(self.name)
 
+    def named(self) -> list[Option]:
+        """Its options that are given by key, without positional arguments."""
+        return [option for option in options_of(self.options) if not option.is_positional]
 
-def run_command(argv: list[str], help_text: str, act: Callable[[list[str]], None]) -> int:
-    """Carry out a command; help, mistakes and Ctrl-C as everywhere. Returns the exit code."""
-    if not argv or any(word in ("-h", "--help") for word in argv):
-        print(help_text, end="")
-        return 0 if argv else 2
-    try:
-        act(argv)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print()
-        return 130
-    return 0
+    def help(self) -> str:
+        """The text of ``--help``."""
+        return self._parser().format_help().rstrip() + "\n"
 
+    def read(self, arguments: Sequence[str]) -> T:
+        """Read a command line.
 
-def run_main(main: Callable[[list[str]], int]) -> NoReturn:
-    """Run a head's ``main`` on the command line and end the process with its exit code.
+        Raises:
+            ConfigError: an argument is unknown, missing, of the wrong type or out of range.
+        """
+        normalized = list(self._normalize(arguments))
+        namespace, unknown = self._parser().parse_known_intermixed_args(normalized)
+        if unknown:
+            raise self._unknown(unknown[0])
+        values: dict[str, Any] = {}
+        for option in options_of(self.options):
+            given = getattr(namespace, option.key)
+            if given is None or (option.is_positional and given == []):
+                if option.is_required:
+                    raise self._missing(option)
+            elif option.is_flag:
+                values[option.key] = given
+            elif option.is_tuple:
+                values[option.key] = tuple(map(option.convert, given))
+            else:
+                values[option.key] = option.convert(given)
+        return self.options(**values)
 
-    Where whoever reads the output has ended, as ``head`` does, the process ends without a word,
-    with the code that shells give a program which that signal ended.
-    """
-    try:
+    def run(self, arguments: Sequence[str]) -> int:
+        """Print the help, or read the options and act. Returns the exit code."""
+        if set(_HELP_FLAGS) & set(arguments):
+            print(self.help(), end="")
+            return 0
         try:
-            sys.exit(main(sys.argv[1:]))
-        finally:
-            print(end="", flush=True)
-    except BrokenPipeError:
-        if not _is_unread(_STDOUT):
-            raise  # another pipe, to a process of our own
-        # At its exit Python flushes once more, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
-        sys.exit(128 + signal.SIGPIPE)
+            return self.act(self.read(arguments)) or 0
+        except UserError as error:
+            print_error(error)
+            return error.exit_code
+        except KeyboardInterrupt:
+            print(f"\n{self.when_interrupted}", file=sys.stderr)
+            return INTERRUPTED_EXIT_CODE
+
+    def _parser(self) -> _Parser:
+        known = list(options_of(self.options))
+        parser = _Parser(
+            prog=self.program,
+            usage=" ".join([self.program, *_usage(known)]),
+            description=self.description,
+            epilog=_epilog(self.notes, self.program, self.examples, known),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=self.allow_abbrev,
+        )
+        for option in known:
+            _add(parser, option)
+        return parser
+
+    def _normalize(self, arguments: Sequence[str]) -> Iterator[str]:
+        """Write ``key=value`` and ``--some_key`` as argparse reads them; leave values alone."""
+        nargs: str | None = None  # of the option whose values follow: 1, + or *
+        for index, argument in enumerate(arguments):
+            if argument == "--":
+                yield from arguments[index:]
+                return
+            has_dashes = argument.startswith("--")
+            if nargs == "1" or (nargs and not has_dashes):
+                yield argument
+                nargs = None if nargs == "1" else nargs
+                continue
+            name, equals, value = argument.removeprefix("--").partition("=")
+            option = self._find(name.replace("-", "_"), has_dashes)
+            if option is None or not (has_dashes or equals):
+                yield argument
+                continue
+            if option.is_flag and equals:
+                if value not in ("true", "false"):
+                    raise ConfigError(f"{option.key}={value}: expected true or false")
+                yield option.name if value == "true" else option.negated_name
+            else:
+                yield f"{option.name}{equals}{value}"
+            nargs = None if equals or option.is_flag else option.spec.nargs or "1"
+
+    def _find(self, key: str, has_dashes: bool) -> Option | None:
+        named = self.named()
+        found = [option for option in named if option.key == key]
+        if not found and has_dashes and self.allow_abbrev:
+            found = [option for option in named if option.key.startswith(key)]
+        return found[0] if len(found) == 1 else None
+
+    def _unknown(self, argument: str) -> ConfigError:
+        keys = [option.key for option in self.named()]
+        if not argument.startswith("-") and "=" not in argument:
+            positional = len(list(options_of(self.options))) - len(keys)
+            expected = f"at most {positional} positional arguments" if positional else "key=value"
+            return ConfigError(f"{argument}: expected {expected}", f"run {self.program} --help")
+        key = argument.lstrip("-").partition("=")[0].replace("-", "_")
+        help = suggestion(key, keys) or f"run {self.program} --help to list the options"
+        return ConfigError(f"{argument}: expected one of the options {', '.join(keys)}", help)
+
+    def _missing(self, option: Option) -> ConfigError:
+        help = f"run {self.program} --help to list the options"
+        if option.is_positional:
+            return ConfigError(f"missing required argument {option.metavar}", help)
+        return ConfigError(f"missing required option {option.key}={option.metavar}", help)
 
 
-def _is_unread(descriptor: int) -> bool:
-    """Whether the other end of a pipe is closed."""
-    poll = select.poll()
-    poll.register(descriptor, 0)
-    return bool(poll.poll(0))
+@dataclasses.dataclass(frozen=True)
+class CommandGroup:
+    """A command of several subcommands.
+
+    Attributes:
+        name: as in ``python -m lmlab.NAME``.
+        description: what it is for.
+        commands: by the name of the subcommand.
+        default: the subcommand of a command line that names none; None: one must be named.
+    """
+
+    name: str
+    description: str
+    commands: Mapping[str, Command[Any]]
+    default: str | None = None
+
+    def help(self) -> str:
+        """The text of ``--help``."""
+        names = "|".join(self.commands)
+        usage = f"[{names}]" if self.default else names
+        lines = [f"usage: {program(self.name)} {usage} [options]", "", self.description, ""]
+        width = max(map(len, self.commands))
+        for name, command in self.commands.items():
+            suffix = " (default)" if name == self.default else ""
+            lines.append(f"  {name:<{width}}  {command.description.splitlines()[0]}{suffix}")
+        lines += ["", "examples:"]
+        for command in self.commands.values():
+            lines += [f"  {command.program} {example}".rstrip() for example in command.examples]
+        lines += ["", f"{program(self.name)} COMMAND --help lists the options of a command."]
+        return "\n".join(lines) + "\n"
+
+    def run(self, arguments: Sequence[str]) -> int:
+        """Run the subcommand that ``arguments`` begin with. Returns the exit code."""
+        if arguments and arguments[0] in _HELP_FLAGS:
+            print(self.help(), end="")
+            return 0
+        try:
+            name, rest = self._choose(arguments)
+        except ConfigError as error:
+            print_error(error)
+            return error.exit_code
+        return self.commands[name].run(rest)
+
+    def _choose(self, arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
+        if arguments and arguments[0] in self.commands:
+            return arguments[0], arguments[1:]
+        first = arguments[0] if arguments else ""
+        if self.default is not None and (not first or first.startswith("-") or "=" in first):
+            return self.default, arguments
+        raise ConfigError(
+            f"{first or 'missing subcommand'}: expected one of {', '.join(self.commands)}",
+            suggestion(first, self.commands) or f"run {program(self.name)} --help",
+        )
 
 
-def stdout_console(width: int) -> Console:
-    """A console on stdout, as wide as the terminal; where there is none ``width`` characters."""
-    from rich.console import Console
+def program(name: str) -> str:
+    """A command as it was started: ``lmlab NAME`` or ``python -m lmlab.NAME``."""
+    return f"lmlab {name}" if sys.argv[0].startswith("lmlab ") else f"python -m lmlab.{name}"
 
-    class StdoutConsole(Console):
-        def on_broken_pipe(self) -> None:
-            raise  # called while BrokenPipeError is handled; rich would exit with 1
 
-    return StdoutConsole(highlight=False, width=None if sys.stdout.isatty() else width)
+def _add(parser: argparse.ArgumentParser, option: Option) -> None:
+    text = option.help_text().replace("%", "%%")
+    how: dict[str, Any] = {"metavar": option.metavar, "help": text}
+    if option.is_positional:
+        parser.add_argument(option.key, nargs="*" if option.is_tuple else "?", **how)
+    elif option.is_flag:
+        parser.add_argument(option.name, action="store_true", default=None, help=text)
+        how = {"action": "store_false", "default": None, "help": argparse.SUPPRESS}
+        parser.add_argument(option.negated_name, dest=option.key, **how)
+    elif option.is_tuple:
+        action = "extend" if option.spec.nargs else "append"
+        parser.add_argument(option.name, action=action, nargs=option.spec.nargs, **how)
+    else:
+        parser.add_argument(option.name, **how)
+
+
+def _usage(known: Sequence[Option]) -> Iterator[str]:
+    for option in known:
+        if option.is_positional:
+            repeated = f"{option.metavar} ..." if option.is_tuple else option.metavar
+            yield repeated if option.is_required else f"[{repeated}]"
+    yield from (f"{option.name} {option.metavar}" for option in known
+                if option.is_required and not option.is_positional)  # fmt: skip
+    if any(not option.is_required and not option.is_positional for option in known):
+        yield "[options]"
+
+
+def _epilog(notes: str, program: str, examples: Sequence[str], known: Sequence[Option]) -> str:
+    parts = [notes.strip()] if notes else []
+    named = [option for option in known if not option.is_positional]
+    if named:
+        first = next((option for option in named if not option.is_flag), named[0])
+        value = "true" if first.is_flag else first.metavar
+        parts.append(f"Every option can also be given as key=value: {first.key}={value}.")
+    if examples:
+        typed = (f"  {program} {example}".rstrip() for example in examples)
+        parts.append("\n".join(["examples:", *typed]))
+    return "\n\n".join(parts)

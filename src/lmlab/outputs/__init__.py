@@ -1,1 +1,1 @@
-"""``python -m lmlab.outputs``: list the runs and caches on disk, remove what is not needed."""
+"""``python -m lmlab.outputs``: list the runs and caches on disk, and remove some of them."""

@@ -2,133 +2,140 @@
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import re
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from lmlab.console.command_line import run_main
-from lmlab.errors import ConfigError, DataError, UserError, did_you_mean
-from lmlab.outputs.entries import AGE_UNITS, find_caches, find_runs, select, show
+from lmlab.console.command_line import Command, CommandGroup
+from lmlab.console.options import option
+from lmlab.console.stdout import run_main
+from lmlab.errors import ConfigError, DataError, suggestion
+from lmlab.outputs.entries import AGE_UNITS, find_caches, find_runs, print_entries, select
 from lmlab.outputs.prune import prune
 from lmlab.run_folder import STATUSES
 
-_EXAMPLES = """\
-examples:
-  python -m lmlab.outputs                                      list runs and caches
-  python -m lmlab.outputs prune --status failed,diverged       show what would go, and ask
-  python -m lmlab.outputs prune --older-than 30d --yes         remove without asking
-  python -m lmlab.outputs prune --older-than 7d --dry-run      only show what would go
-  python -m lmlab.outputs prune --checkpoints-only --status done
-                                                               keep the best weights and all records
-  python -m lmlab.outputs prune --caches                       tokenizers and token files
-"""
+
+@dataclasses.dataclass(frozen=True)
+class ListOptions:
+    """The options of ``list``."""
+
+    root: Path = option(Path("outputs"), metavar="FOLDER", help="the output folder")
+    status: str = option(
+        "", metavar="STATUS,...", help=f"only runs with one of these: {', '.join(STATUSES)}"
+    )
+    older_than: str = option("", metavar="AGE", help="only entries at least this old: 90m, 12h, 7d")
+
+    def __post_init__(self) -> None:
+        parse_statuses(self.status)
+        parse_age(self.older_than)
+        if not self.root.is_dir():
+            raise DataError(f"root={self.root}: no such folder")
+
+
+@dataclasses.dataclass(frozen=True)
+class PruneOptions(ListOptions):
+    """The options of ``prune``."""
+
+    checkpoints_only: bool = option(
+        False,
+        help="remove resumable checkpoints; keep the best weights and all records. A run that is "
+        "not finished restarts from step 0",
+    )
+    caches: bool = option(False, help="remove caches in place of runs")
+    yes: bool = option(False, help="do not ask for confirmation")
+    dry_run: bool = option(False, help="print what would be removed, and remove nothing")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for one, other in (("checkpoints_only", "caches"), ("yes", "dry_run")):
+            if getattr(self, one) and getattr(self, other):
+                flags = [f"--{name.replace('_', '-')}" for name in (one, other)]
+                raise ConfigError(f"{' '.join(flags)}: expected one of them", f"remove {flags[1]}")
+        if not (self.status or self.older_than or self.caches):
+            raise ConfigError(
+                "prune: expected a selection of entries", "add --status, --older-than or --caches"
+            )
+        if self.caches and self.status:
+            raise ConfigError(f"status={self.status}: caches have no status", "remove --status")
 
 
 def parse_age(text: str) -> float:
-    """Seconds of an age such as ``90m``, ``12h``, ``7d``, ``2w``. Raises :class:`ConfigError`."""
+    """Convert an age such as ``90m``, ``12h``, ``7d``, ``2w`` to seconds; an empty text is 0.
+
+    Raises:
+        ConfigError: the text is not an age.
+    """
+    if not text:
+        return 0.0
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", text)
     if not found:
-        raise ConfigError(f"--older-than {text}: accepted is a number with m, h, d or w, as in 7d")
+        raise ConfigError(f"older_than={text}: expected a number with m, h, d or w, as in 7d")
     return float(found[1]) * AGE_UNITS[found[2]]
 
 
 def parse_statuses(text: str) -> list[str]:
-    """The statuses of a comma-separated list. Raises :class:`ConfigError` for unknown ones."""
+    """Split a comma-separated list of statuses. Raises :class:`ConfigError` for unknown ones."""
     statuses = [part for part in text.split(",") if part]
     for status in statuses:
         if status not in STATUSES:
             raise ConfigError(
-                f"--status {status}: accepted are {', '.join(STATUSES)}"
-                f"{did_you_mean(status, STATUSES)}"
+                f"status={status}: expected one of {', '.join(STATUSES)}",
+                suggestion(status, STATUSES),
             )
     return statuses
 
 
-class _Parser(argparse.ArgumentParser):
-    """Tells mistakes as all heads do."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; python -m lmlab.outputs --help shows what is accepted")
-
-
-def _parser() -> argparse.ArgumentParser:
-    common = _Parser(add_help=False, allow_abbrev=False)
-    common.add_argument("--root", type=Path, default=Path("outputs"), help="default: outputs")
-    common.add_argument("--status", default="", help="only runs with one of these: done,failed")
-    common.add_argument("--older-than", default="", help="only what is at least so old, as in 7d")
-    parser = _Parser(
-        prog="python -m lmlab.outputs",
-        description="List the runs and caches on disk, remove what is not needed.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser(
-        "list",
-        parents=[common],
-        help="show runs and caches (the default)",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    pruning = commands.add_parser(
-        "prune",
-        parents=[common],
-        help="remove some of them",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    what = pruning.add_mutually_exclusive_group()
-    what.add_argument(
-        "--checkpoints-only", action="store_true",
-        help="resumable states only: the best weights and all records stay, and a run that is not "
-        "finished would begin anew",
-    )  # fmt: skip
-    what.add_argument("--caches", action="store_true", help="caches, no runs")
-    how = pruning.add_mutually_exclusive_group()
-    how.add_argument("--yes", action="store_true", help="do not ask")
-    how.add_argument("--dry-run", action="store_true", help="show what would go, remove nothing")
-    return parser
+def list_entries(options: ListOptions) -> None:
+    """Print runs and caches."""
+    root, statuses = options.root, parse_statuses(options.status)
+    entries = find_runs(root) if statuses else [*find_runs(root), *find_caches(root)]
+    print_entries(root, select(entries, statuses, parse_age(options.older_than)))
 
 
-def _run(argv: Sequence[str]) -> int:
-    asks_for_help = argv[:1] in (["-h"], ["--help"])
-    if not asks_for_help and (not argv or argv[0].startswith("-")):
-        argv = ["list", *argv]
-    arguments = _parser().parse_args(argv)
-    root, statuses = arguments.root, parse_statuses(arguments.status)
-    age = parse_age(arguments.older_than) if arguments.older_than else 0.0
-    if not root.is_dir():
-        raise DataError(f"--root {root}: there is no such folder")
-    if arguments.command == "list":
-        entries = find_runs(root) if statuses else [*find_runs(root), *find_caches(root)]
-        show(root, select(entries, statuses, age))
-        return 0
-    if not (statuses or arguments.older_than or arguments.caches):
-        raise ConfigError("prune: say which, by --status, --older-than or --caches")
-    if arguments.caches and statuses:
-        raise ConfigError(f"--status {arguments.status}: caches have none, leave it out")
+def prune_entries(options: PruneOptions) -> int:
+    """Remove runs, their checkpoints, or caches. Returns the exit code."""
+    entries = find_caches(options.root) if options.caches else find_runs(options.root)
     return prune(
-        root,
-        select(find_caches(root) if arguments.caches else find_runs(root), statuses, age),
-        checkpoints_only=arguments.checkpoints_only,
-        yes=arguments.yes,
-        dry_run=arguments.dry_run,
+        options.root,
+        select(entries, parse_statuses(options.status), parse_age(options.older_than)),
+        checkpoints_only=options.checkpoints_only,
+        yes=options.yes,
+        dry_run=options.dry_run,
     )
+
+
+COMMAND = CommandGroup(
+    name="outputs",
+    description="List the runs and caches on disk, and remove those you no longer need.",
+    default="list",
+    commands={
+        "list": Command(
+            name="outputs list",
+            options=ListOptions,
+            act=list_entries,
+            description="List runs and caches with status, size, age and progress.",
+            examples=["", "--status failed"],
+        ),
+        "prune": Command(
+            name="outputs prune",
+            options=PruneOptions,
+            act=prune_entries,
+            description="Remove runs, their checkpoints, or caches, after asking.",
+            examples=[
+                "--status failed,diverged",
+                "--older-than 30d --yes",
+                "--older-than 7d --dry-run",
+                "--checkpoints-only --status done",
+                "--caches",
+            ],
+        ),
+    },
+)
 
 
 def main(argv: list[str]) -> int:
-    """Run the command line; return its exit code."""
-    try:
-        return _run(argv)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        return 130
+    """Run the command; return its exit code."""
+    return COMMAND.run(argv)
 
 
 if __name__ == "__main__":

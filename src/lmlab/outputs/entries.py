@@ -1,4 +1,4 @@
-"""What lies in the output folder: runs and caches, with their sizes and ages."""
+"""Runs and caches below the output folder, with their sizes and ages."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Entry:
     """A run or cache on disk.
 
     Attributes:
-        path: its folder.
-        status: of a run; ``cache`` for a cache.
-        bytes: disk use.
-        age_seconds: since anything in it was written.
-        detail: steps and loss of a run.
+        path: the folder.
+        status: status of a run; ``cache`` for a cache.
+        bytes: disk usage.
+        age_seconds: time since the newest file was written.
+        detail: progress and loss of a run; kind of a cache.
         is_alive: whether a process is writing it.
     """
 
@@ -37,7 +37,7 @@ class Entry:
 
 
 def find_runs(root: Path) -> list[Entry]:
-    """The run folders below ``root``, sorted by path: those with a config, meta and status."""
+    """Find run folders, which have a config, meta and status; sorted by path."""
     entries = []
     for config in sorted(root.glob("**/config.yaml")):
         run = RunFolder(config.parent)
@@ -54,9 +54,9 @@ def find_runs(root: Path) -> list[Entry]:
 
 
 def find_caches(root: Path) -> list[Entry]:
-    """What lies in the cache: each corpus, tokenizer and pair of token files can be made again.
+    """Find cached corpora, tokenizers and token files, all of which can be regenerated.
 
-    While a run is being written, every cache counts as alive: which of them it reads is not known.
+    While any run is being written, every cache counts as alive, since the run may read it.
     """
     entries = []
     run_is_alive = any(run.is_alive for run in find_runs(root))
@@ -68,7 +68,7 @@ def find_caches(root: Path) -> list[Entry]:
 
 
 def measure(path: Path, status: str = "", detail: str = "", alive: bool = False) -> Entry:
-    """Count the files below ``path``, and find the newest."""
+    """Add up the sizes of the files below ``path``, and find the age of the newest."""
     stats = list(_file_stats(path))
     newest = max((stat.st_mtime for stat in stats), default=0.0) or time.time()
     size = sum(stat.st_size for stat in stats)
@@ -78,7 +78,7 @@ def measure(path: Path, status: str = "", detail: str = "", alive: bool = False)
 def _file_stats(path: Path) -> Iterator[os.stat_result]:
     for folder, _, names in os.walk(path):
         for name in names:
-            # A run that is being written replaces its files while they are counted.
+            # A live run may replace files during the walk.
             with contextlib.suppress(FileNotFoundError):
                 yield os.lstat(Path(folder, name))
 
@@ -86,7 +86,7 @@ def _file_stats(path: Path) -> Iterator[os.stat_result]:
 def select(
     entries: Sequence[Entry], statuses: Sequence[str], older_than_seconds: float
 ) -> list[Entry]:
-    """The entries that have one of ``statuses`` (empty: any) and are at least so old."""
+    """Select entries by status (empty: any) and minimum age."""
     return [
         entry
         for entry in entries
@@ -94,10 +94,10 @@ def select(
     ]
 
 
-def show(root: Path, entries: Sequence[Entry]) -> None:
-    """Print runs and caches with their state, size, age and progress, and the sum of sizes."""
+def print_entries(root: Path, entries: Sequence[Entry]) -> None:
+    """Print a table of runs and caches, and the total of their sizes."""
     if not entries:
-        print(f"nothing found in {root}")
+        print(f"no runs or caches in {root}")
         return
     for line in table(root, entries):
         print(line)
@@ -105,7 +105,7 @@ def show(root: Path, entries: Sequence[Entry]) -> None:
 
 
 def table(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
-    """One line an entry, below a line of titles."""
+    """Yield a header, then one line per entry."""
     names = [str(entry.path.relative_to(root)) for entry in entries]
     width = max(map(len, names))
     yield f"{'NAME':<{width}}  {'STATUS':<11}  {'SIZE':>9}  {'AGE':>6}  PROGRESS"
@@ -117,7 +117,7 @@ def table(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def size_text(number: float) -> str:
-    """A number of bytes for a person."""
+    """Format a number of bytes with a decimal unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if number < 1000:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"

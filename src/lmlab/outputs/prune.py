@@ -1,4 +1,4 @@
-"""Removing runs, their checkpoints, or caches."""
+"""Remove runs, their checkpoints, or caches."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from lmlab.storage.lock import is_alive
 
 
 def prune(
-    root: Path, chosen: Sequence[Entry], *, checkpoints_only: bool, yes: bool, dry_run: bool
+    root: Path, entries: Sequence[Entry], *, checkpoints_only: bool, yes: bool, dry_run: bool
 ) -> int:
-    """Remove runs or caches, or the resumable states of runs, after showing them and asking.
+    """Print runs or caches, ask for confirmation, and remove them or their checkpoints.
 
-    What a process is writing is never touched, also when it began while the question stood.
+    Entries that a process is writing are skipped, even if it started after the question was asked.
 
     Returns:
-        The exit code: 1 where the answer was no.
+        The exit code: 1 if the answer was no.
     """
-    chosen = [entry for entry in chosen if not entry.is_alive]
+    entries = [entry for entry in entries if not entry.is_alive]
     targets = [
         (entry, folder)
-        for entry in chosen
+        for entry in entries
         for folder in (_saved_steps(entry.path) if checkpoints_only else [entry.path])
     ]
     if not targets:
         print("nothing to remove")
         return 0
     size = sum(measure(folder).bytes for _, folder in targets)
-    for line in table(root, chosen):
+    for line in table(root, entries):
         print(line)
-    what = f"{len(targets)} checkpoints of them" if checkpoints_only else "them"
+    kind = "checkpoints" if checkpoints_only else "entries"
+    what = f"{len(targets)} {kind}, {size_text(size)}"
     if dry_run:
-        print(f"would remove {what}, {size_text(size)}")
+        print(f"would remove {what}")
         return 0
-    if not yes and not _agrees(f"remove {what}, {size_text(size)}? [y/N] "):
-        print("nothing was removed")
+    if not yes and not _confirm(f"remove {what}? [y/N] "):
+        print("removed nothing")
         return 1
     removed = 0
     for entry, folder in targets:
         if any(is_alive(lock) for lock in entry.path.glob("*.lock")):
-            print(f"{entry.path.relative_to(root)} is being written now, and stays")
+            print(f"skipping {entry.path.relative_to(root)}: a process is writing it")
             continue
         removed += measure(folder).bytes
         _remove(folder)
@@ -52,16 +53,17 @@ def prune(
     return 0
 
 
-def _agrees(question: str) -> bool:
+def _confirm(question: str) -> bool:
     try:
         return input(question).strip().lower() == "y"
     except EOFError:
-        told = "prune: there is nobody to ask (no terminal): add --yes or --dry-run"
-        raise ConfigError(told) from None
+        raise ConfigError(
+            "prune: cannot ask for confirmation without a terminal", "add --yes or --dry-run"
+        ) from None
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder; what makes it a run goes last, so that a broken removal can be repeated."""
+    """Remove a folder, its top-level files last: an interrupted removal leaves a visible run."""
     with translate_write_errors(folder):
         for child in folder.iterdir():
             if child.is_dir() and not child.is_symlink():
@@ -70,5 +72,5 @@ def _remove(folder: Path) -> None:
 
 
 def _saved_steps(run: Path) -> list[Path]:
-    """A run's resumable states; its best weights are not among them."""
+    """List the resumable checkpoints of a run, without its best weights."""
     return sorted((run / "checkpoints").glob("step_*"))

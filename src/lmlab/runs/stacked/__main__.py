@@ -1,44 +1,59 @@
-"""``python -m lmlab.runs.stacked FROZEN.yaml ...``: train frozen configurations as one model."""
+"""``python -m lmlab.runs.stacked FROZEN.yaml ...``: train frozen configurations as one stack."""
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
 from lmlab.config.compose import load_frozen
+from lmlab.console.command_line import Command
 from lmlab.console.logging import log_to_stderr
+from lmlab.console.options import argument
 from lmlab.errors import UserError
 from lmlab.run_folder import describe
 from lmlab.runs.stacked.execute_stack import execute_stack
-
-USAGE = """\
-usage: python -m lmlab.runs.stacked FROZEN.yaml ...
-
-Train frozen configurations as one stacked model, each in its own run folder.
-Sweeps start this command; see hydra.launcher.stack.
-"""
+from lmlab.runtime.launch_env import print_error
 
 
-def main(arguments: list[str]) -> int:
-    """Run the frozen configurations at the paths ``arguments``, each in its own run folder.
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The options of the command."""
+
+    configs: tuple[Path, ...] = argument(metavar="FROZEN.yaml", help="frozen configurations")
+
+
+def run(options: Options) -> int:
+    """Execute the configurations, each in its own run folder.
 
     Returns:
-        0 where every run is done or has diverged, 128 + n after signal n, 2 for a wrong setting,
-        else 1. The folder of each run holds its status.
+        0 if every run is done or diverged, 128 + n after signal n, 2 for a mistake in the settings,
+        otherwise 1. The folder of each run records how it ended.
     """
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE, end="")
-        return 0 if arguments else 2
     log_to_stderr()
     try:
-        members = execute_stack([load_frozen(Path(path)) for path in arguments])
+        members = execute_stack([load_frozen(path) for path in options.configs])
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 2
     for member in members:
         print(describe(member.context.folder))
     codes = {member.exit_code for member in members} - {0}
     return next((code for code in codes if code > 128), 1) if codes else 0
+
+
+COMMAND = Command(
+    name="runs.stacked",
+    options=Options,
+    act=run,
+    description="Train frozen configurations as one stacked model. They may differ in seeds,\n"
+    "initial weights, optimizer and schedule. hydra.launcher.stack starts it.",
+)
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; return its exit code."""
+    return COMMAND.run(argv)
 
 
 if __name__ == "__main__":
