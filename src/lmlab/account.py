@@ -77,7 +77,7 @@ class Request:
         overrides: settings of a run.
         sweep: key and values of a sweep; None for none.
         compared: names and their settings.
-        question: devices and ways of computing.
+        cost_options: device, memory and ways of computing.
         measure: whether to run real steps.
         figure: where the shares are drawn; None for nowhere.
         format: ``text``, ``json`` or ``markdown``.
@@ -86,7 +86,7 @@ class Request:
     overrides: tuple[str, ...]
     sweep: tuple[str, tuple[str, ...]] | None
     compared: tuple[tuple[str, tuple[str, ...]], ...]
-    question: CostOptions
+    cost_options: CostOptions
     measure: bool
     figure: Path | None
     format: str
@@ -113,7 +113,7 @@ def parse(options: Options) -> Request:
         overrides=tuple(overrides),
         sweep=sweeps[0] if sweeps else None,
         compared=() if options.compare is None else tuple(_compared(options.compare)),
-        question=_question(options),
+        cost_options=_cost_options(options),
         measure=options.measure,
         figure=_figure(options.figure, bool(sweeps)),
         format="json" if options.json else "markdown" if options.markdown else "text",
@@ -132,7 +132,7 @@ def _compared(value: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield " ".join(settings), tuple(s if "=" in s else f"model={s}" for s in settings)
 
 
-def _question(options: Options) -> CostOptions:
+def _cost_options(options: Options) -> CostOptions:
     return CostOptions(
         memory=None if options.memory is None else parse_bytes("memory", options.memory),
         peak=None if options.peak is None else parse_flops("peak", options.peak),
@@ -165,20 +165,20 @@ def device_type(setting: str) -> str:
     return "mps" if sys.platform == "darwin" and os.uname().machine == "arm64" else "cpu"
 
 
-def count(overrides: Sequence[str], question: CostOptions) -> dict[str, Any]:
+def count(overrides: Sequence[str], cost_options: CostOptions) -> dict[str, Any]:
     """Count what ``overrides`` compose. Raises :class:`ConfigError`."""
     from lmlab.config.compose import compose
 
     config = compose(overrides).as_dict()
-    return cost_report(config, question, device_type(config["runtime"]["device"]))
+    return cost_report(config, cost_options, device_type(config["runtime"]["device"]))
 
 
 def answer(request: Request) -> tuple[Any, list[Table]]:
     """Compute the request, as JSON values and as tables."""
-    question = request.question
+    cost_options = request.cost_options
     if request.sweep is not None:
         key, values = request.sweep
-        found = {v: count([*request.overrides, f"{key}={v}"], question) for v in values}
+        found = {v: count([*request.overrides, f"{key}={v}"], cost_options) for v in values}
         table = share_table(key, found)
         if request.figure is not None:
             from lmlab.study.figure_style import save
@@ -189,11 +189,11 @@ def answer(request: Request) -> tuple[Any, list[Table]]:
         return found, [table, comparison_table(found)]
     if request.compared:
         found = {
-            name: count([*request.overrides, *settings], question)
+            name: count([*request.overrides, *settings], cost_options)
             for name, settings in request.compared
         }
         return found, [comparison_table(found)]
-    one = count(request.overrides, question)
+    one = count(request.overrides, cost_options)
     tables = report_tables(one)
     if request.measure:
         one["measured"], table = _measure(request)

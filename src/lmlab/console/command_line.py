@@ -120,28 +120,41 @@ class Command(Generic[T]):
 
     def _normalize(self, arguments: Sequence[str]) -> Iterator[str]:
         """Write ``key=value`` and ``--some_key`` as argparse reads them; leave values alone."""
-        nargs: str | None = None  # of the option whose values follow: 1, + or *
+        waiting = ""  # the option whose value follows
+        has_many = False  # whether values of an option with nargs follow
         for index, argument in enumerate(arguments):
+            has_dashes = argument.startswith("--")
+            if waiting and not has_dashes:
+                yield f"{waiting}={argument}"
+                waiting = ""
+                continue
+            if waiting:
+                yield waiting  # without a value, which argparse reports
+                waiting = ""
             if argument == "--":
                 yield from arguments[index:]
                 return
-            has_dashes = argument.startswith("--")
-            if nargs == "1" or (nargs and not has_dashes):
+            if has_many and not has_dashes:
                 yield argument
-                nargs = None if nargs == "1" else nargs
                 continue
             name, equals, value = argument.removeprefix("--").partition("=")
             option = self._find(name.replace("-", "_"), has_dashes)
             if option is None or not (has_dashes or equals):
                 yield argument
                 continue
+            has_many = bool(option.spec.nargs and not equals)
             if option.is_flag and equals:
                 if value not in ("true", "false"):
                     raise ConfigError(f"{option.key}={value}: expected true or false")
                 yield option.name if value == "true" else option.negated_name
+            elif equals:
+                yield f"{option.name}={value}"
+            elif option.is_flag or has_many:
+                yield option.name
             else:
-                yield f"{option.name}{equals}{value}"
-            nargs = None if equals or option.is_flag else option.spec.nargs or "1"
+                waiting = option.name
+        if waiting:
+            yield waiting
 
     def _find(self, key: str, has_dashes: bool) -> Option | None:
         named = self.named()

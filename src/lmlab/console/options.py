@@ -85,7 +85,7 @@ def argument(
 
 
 def _field(default: Any, spec: _Spec) -> Any:
-    return dataclasses.field(default=default, metadata={"spec": spec})
+    return dataclasses.field(default=default, metadata={"spec": spec}, kw_only=True)
 
 
 class Option(NamedTuple):

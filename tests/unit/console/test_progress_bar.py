@@ -1,4 +1,4 @@
-"""Bars are for terminals."""
+"""Progress bars appear on terminals only."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def run(error: int, shown: bool = True) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=error, check=True)
 
 
-def test_a_log_has_none() -> None:
+def test_a_log_shows_no_bar() -> None:
     done = run(subprocess.PIPE)
     assert done.stderr == b""
     assert done.stdout == b"[0, 1, 2]\nFalse\n"
 
 
-def test_a_terminal_has_one() -> None:
+def test_a_terminal_shows_a_bar() -> None:
     master, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
     try:
         done = run(terminal, shown=False)
         os.set_blocking(master, False)
-        told = os.read(master, 1 << 16)
+        output = os.read(master, 1 << 16)
     finally:
         os.close(master)
         os.close(terminal)
     assert done.stdout == b"[0, 1, 2]\nTrue\n"
-    assert b"counting: 100%" in told
-    assert b"3/3" in told
-    assert b", done]" in told
-    assert told.count(b"\n") == 1, "the second bar is not shown"
+    assert b"counting: 100%" in output
+    assert b"3/3" in output
+    assert b", done]" in output
+    assert output.count(b"\n") == 1, "the second bar is not shown"
