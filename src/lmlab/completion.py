@@ -62,7 +62,7 @@ def candidates(line: str) -> list[str]:
         typed = before[modules[0] + 1 :]
     if name == "train":
         return sorted(one for one in _settings(word) if one.startswith(word))
-    if name not in COMMANDS:
+    if name not in COMMANDS or "=" in word:
         return []
     return sorted(one for one in _arguments(import_command(name).COMMAND, typed, word)
                   if one.startswith(word))  # fmt: skip

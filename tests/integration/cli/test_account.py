@@ -1,4 +1,4 @@
-"""``python -m lmlab.account`` as a person uses it."""
+"""``python -m lmlab.account`` from the command line."""
 
 from __future__ import annotations
 
@@ -10,45 +10,47 @@ from pathlib import Path
 
 import pytest
 
-from lmlab.account import main, parse
+from lmlab.account import COMMAND, Request, main, parse
 from lmlab.errors import ConfigError
 
 
-def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
-    assert main(list(words)) == code
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    assert main(list(arguments)) == code
     printed = capsys.readouterr()
     return printed.err if code else printed.out
 
 
-def test_everything_of_gpt2_xl(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["model=gpt2_xl", "memory=80GB", "peak=19.5TFLOP/s", "training.steps=400000",
+def test_the_costs_of_gpt2_xl(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["model=gpt2_xl", "memory=80GB", "peak=19.5TFLOP/s", "training.steps=400000",
              "training.batch_size=1024", "training.micro_batch_size=1"]  # fmt: skip
-    printed = run(capsys, *words)
+    printed = run(capsys, *arguments)
     for figure in ("2,127,057,600", "8.51 GB", "4,513,336,524,800", "1,422 s", "6,583.6 days",
                    "26.17 GB + 15.31 GB x B", "largest batch: 3", "16 L + 1"):  # fmt: skip
         assert figure in printed, figure
-    found = json.loads(run(capsys, *words, "--json"))
+    found = json.loads(run(capsys, *arguments, "--json"))
     assert found["parameters"]["total"] == 2127057600
     assert found["memory"]["largest_batch"] > 3
     assert found["time"]["step_seconds"] == pytest.approx(1422.0, abs=0.1)
-    table = run(capsys, *words, "--markdown")
+    table = run(capsys, *arguments, "--markdown")
     assert "| forward | 4,513,336,524,800 |" in table
 
 
-def test_a_small_models_memory_on_paper_is_no_zero(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_memory_of_a_small_model_is_not_rounded_to_zero(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     # V = 300, T = 8, L = 1, D = 4, H = 1: P = 2400 + 200 + 4, and 4 (17 T D + 2 T^2 + T V + T).
     sizes = ["vocab_size=300", "context_length=8", "num_layers=1", "d_model=4", "num_heads=1"]
     printed = run(capsys, *(f"model.{size}" for size in sizes))
     assert "peak(B) = 41.66 kB + 12.32 kB x B" in printed
 
 
-def test_models_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["compare=[gpt2_small,gpt2_xl model.context_length=16384]", "--json"]
-    found = json.loads(run(capsys, *words))
+def test_models_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["compare=[gpt2_small,gpt2_xl model.context_length=16384]", "--json"]
+    found = json.loads(run(capsys, *arguments))
     assert list(found) == ["gpt2_small", "gpt2_xl model.context_length=16384"]
     long = found["gpt2_xl model.context_length=16384"]["flops"]
     assert long["forward"] == 149522795724800
-    assert "65.9%" in run(capsys, *words[:1])
+    assert "65.9%" in run(capsys, *arguments[:1])
 
 
 def test_a_sweep_draws_the_shares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,54 +59,69 @@ def test_a_sweep_draws_the_shares(tmp_path: Path, capsys: pytest.CaptureFixture[
     rows = [line for line in printed.splitlines() if "===" in line]
     assert [row.count("#") for row in rows] == [12, 26]
     for path in (figure, figure.with_suffix(".svg")):
-        assert path.exists() and f"Drawn: {path}" in printed.replace("\n", "")
+        assert path.exists() and f"Figure: {path}" in printed.replace("\n", "")
     kinds = ["shares.bmp", "shares.pdf", "shares"]
-    for word in (f"figure={tmp_path / kind}" for kind in kinds):
-        told = run(capsys, "model.d_model=256,512", word, code=2)
-        assert f"{word}: accepted is FILE.png or FILE.svg" in told
+    for argument in (f"figure={tmp_path / kind}" for kind in kinds):
+        message = run(capsys, "model.d_model=256,512", argument, code=2)
+        assert f"{argument}: expected FILE.png or FILE.svg" in message
     assert len(list(tmp_path.iterdir())) == 2
     assert "512" in run(capsys, "model.d_ff=auto", "model.d_model=256,512")
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("argument", "message"),
     [
         ("model=gpt3", "model=gpt3: expected one of"),
-        ("model.d_model=100", 'model.d_model=100: expected a multiple'),
+        ("model.d_model=100", "model.d_model=100: expected a multiple"),
         ("model.num_layers=0", "model.num_layers=0: expected 1 or more"),
         ("modle=tiny", "modle"),
-        ("memory=80", "memory=80: accepted is a number above 0 with a unit: 80GB"),
-        ("memory=80 gigs", "memory=80 gigs: accepted is"),
-        ("peak=fast", "peak=fast: accepted is FLOP/s"),
-        ("mfu=2", "mfu=2: accepted is above 0, at most 1"),
-        ("attention=flash", "attention=flash: accepted is fused or plain"),
-        ("loss_chunk=0", "loss_chunk=0: accepted is tokens"),
-        ("checkpointing=yes", "checkpointing=yes: accepted is true or false"),
-        ("compare=gpt2_xl", "compare=gpt2_xl: accepted is a list"),
-        ("compare=[]", "compare=[]: accepted is a list"),
-        ("figure=a.png", "figure=a.png: it draws a sweep"),
-        ("--yaml", '"--yaml": accepted are'),
-        ("gpt2_xl", '"gpt2_xl": accepted are'),
+        ("memory=80", "memory=80: expected a number above 0 with a unit: 80GB"),
+        ("memory=80 gigs", "memory=80 gigs: expected"),
+        ("peak=fast", "peak=fast: expected FLOP/s"),
+        ("mfu=2", "mfu=2: expected a number above 0 and at most 1"),
+        ("mfu=0", "mfu=0: expected a number above 0 and at most 1"),
+        ("attention=flash", "attention=flash: expected one of fused, plain"),
+        ("loss_chunk=0", "loss_chunk=0: expected an integer of 1 or more, or null"),
+        ("checkpointing=yes", "checkpointing=yes: expected true or false"),
+        ("compare=gpt2_xl", "compare=gpt2_xl: expected a list"),
+        ("compare=[]", "compare=[]: expected a list"),
+        ("compare=[tiny,]", "compare=[tiny,]: expected no empty entry"),
+        ("figure=a.png", "figure=a.png: valid only with a sweep"),
+        ("--yaml", "--yaml: expected one of the options compare, memory"),
+        ("gpt2_xl", "gpt2_xl: expected key=value\nhelp: for example model=gpt2_xl"),
     ],
-)  # fmt: skip
-def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], word: str, told: str) -> None:
-    words = [word, "model.num_heads=3"] if word == "model.d_model=100" else [word]
-    message = run(capsys, *words, code=2)
-    assert message.startswith("error: ") and told in message
-    assert len(message.splitlines()) == 1
+)
+def test_a_mistake_is_a_message_with_help(
+    capsys: pytest.CaptureFixture[str], argument: str, message: str
+) -> None:
+    arguments = [argument, "model.num_heads=3"] if argument == "model.d_model=100" else [argument]
+    printed = run(capsys, *arguments, code=2)
+    assert printed.startswith("error: ") and message in printed
+    assert len(printed.splitlines()) <= 2
+
+
+def request(*arguments: str) -> Request:
+    return parse(COMMAND.read(arguments))
 
 
 def test_two_sweeps_are_refused() -> None:
     with pytest.raises(ConfigError, match="one key"):
-        parse(["model.d_model=64,128", "model.num_layers=1,2"])
+        request("model.d_model=64,128", "model.num_layers=1,2")
+    with pytest.raises(ConfigError, match="not both"):
+        request("model.d_model=64,128", "compare=[tiny]")
 
 
-def test_units_with_and_without_a_space() -> None:
-    assert parse(["memory=80GB"]).question.memory == 80 * 10**9
-    assert parse(["memory=80 GiB"]).question.memory == 80 * 2**30
+def test_options_and_settings_are_told_apart() -> None:
+    found = request("--memory", "80GB", "optim=sgd", "mfu=0.25", "seed=1", "--checkpointing")
+    assert found.overrides == ("optim=sgd", "seed=1")
+    assert found.cost_options.memory == 80 * 10**9
+    assert (found.cost_options.mfu, found.cost_options.checkpointing) == (0.25, True)
+    assert request("checkpointing=true").cost_options.checkpointing
+    assert request("memory=80 GiB").cost_options.memory == 80 * 2**30
+    assert request("loss_chunk=null", "figure=null").cost_options.loss_chunk is None
 
 
-def test_no_torch_and_well_under_a_second() -> None:
+def test_counting_needs_no_torch_and_takes_under_a_second() -> None:
     script = (
         "import sys\n"
         "from lmlab.account import main\n"
@@ -116,7 +133,7 @@ def test_no_torch_and_well_under_a_second() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
-    # Processor time: the wall clock of a machine that runs other tests tells nothing.
+    # Processor time, since other tests run on the same machine.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
 
 

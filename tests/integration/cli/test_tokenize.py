@@ -1,4 +1,4 @@
-"""The commands of ``python -m lmlab.tokenize``, as typed."""
+"""``python -m lmlab.tokenize`` from the command line."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def test_train_encode_show(text: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert f"{len(tokenizer.encode('lowest'))} tokens of 6 bytes" in out
 
 
-def test_special_tokens_pattern_and_too_small_a_text(
+def test_special_tokens_pattern_and_a_small_text(
     text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    words = ["train", str(text), "--to", str(tmp_path / "tok"), "--pattern", "cl100k"]
-    assert main([*words, "--vocab-size", "9999", "--special", "<|a|>", "<|b|>"]) == 0
+    arguments = ["train", str(text), "--to", str(tmp_path / "tok"), "--pattern", "cl100k"]
+    assert main([*arguments, "--vocab-size", "9999", "--special", "<|a|>", "<|b|>"]) == 0
     assert "no more pairs to merge" in caplog.text
     tokenizer = Tokenizer.load(tmp_path / "tok")
     assert tokenizer.special_tokens == ["<|a|>", "<|b|>"]
@@ -51,26 +51,26 @@ def test_special_tokens_pattern_and_too_small_a_text(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
-        (["train", "absent.txt", "--vocab-size", "300", "--to", "x"], "absent.txt: there is no"),
+        (["train", "absent.txt", "--vocab-size", "300", "--to", "x"], "absent.txt: no such file"),
         (["train", "t.txt", "--vocab-size", "256", "--to", "x"], "tokenizer.vocab_size=256"),
         (["encode", "x", "t.txt", "--to", "t.bin"], "x holds no saved tokenizer"),
-        (["encode", "x", "t.txt", "--to", "t.ids"], "ends in .bin"),
+        (["encode", "x", "t.txt", "--to", "t.ids"], "expected a file name that ends in .bin"),
         (["show", "x"], "x holds no saved tokenizer"),
     ],
 )
-def test_mistakes_are_told(
+def test_a_mistake_in_a_path_is_reported(
     text: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    words: list[str],
-    told: str,
+    arguments: list[str],
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(words) == 2
-    assert told in capsys.readouterr().err
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "t.bin").exists()
 
 
@@ -83,31 +83,31 @@ def trained(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
-        (["t.bin", "--to", "t.bin"], "would replace t.bin, which is read"),
-        (["t.json", "--to", "t.bin"], "would replace t.json, which is read"),
-        (["t.txt", "--to", "tok/tokenizer.bin"], "tok/tokenizer.json, which is read"),
-        (["t.txt", "--to", "settings.bin"], "settings.json, which is of no token file"),
-        (["t.txt", "--to", "weights.bin"], "weights.bin, which is of no token file"),
-        (["t.txt", "--to", "folder.bin"], "a folder stands there"),
-        (["tok", "--to", "x.bin"], "there is no such file"),
+        (["t.bin", "--to", "t.bin"], "would overwrite t.bin, which is an input"),
+        (["t.json", "--to", "t.bin"], "would overwrite t.json, which is an input"),
+        (["t.txt", "--to", "tok/tokenizer.bin"], "tok/tokenizer.json, which is an input"),
+        (["t.txt", "--to", "settings.bin"], "settings.json, which is not a token file"),
+        (["t.txt", "--to", "weights.bin"], "weights.bin, which is not a token file"),
+        (["t.txt", "--to", "folder.bin"], "expected a file, found a folder"),
+        (["tok", "--to", "x.bin"], "no such file"),
     ],
 )
-def test_nothing_but_a_token_file_is_replaced(
-    trained: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+def test_only_a_token_file_is_overwritten(
+    trained: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     for name in ("t.bin", "t.json", "weights.bin"):
         (trained / name).write_text(TEXT)
     (trained / "settings.json").write_text('{"a": 1}')
     (trained / "folder.bin").mkdir()
     before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
-    assert main(["encode", "tok", *words]) == 2
-    assert told in capsys.readouterr().err
+    assert main(["encode", "tok", *arguments]) == 2
+    assert message in capsys.readouterr().err
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
 
 
-def test_a_saved_tokenizer_is_kept_unless_told(
+def test_a_saved_tokenizer_is_overwritten_only_by_force(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = Tokenizer.load("tok").hash
@@ -118,16 +118,16 @@ def test_a_saved_tokenizer_is_kept_unless_told(
     assert Tokenizer.load("tok").vocab_size == 262
 
 
-@pytest.mark.parametrize("words", [["train", "--vocab-size", "270"], ["encode", "tok"]])
-def test_text_there_must_be(
-    trained: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+@pytest.mark.parametrize("arguments", [["train", "--vocab-size", "270"], ["encode", "tok"]])
+def test_an_empty_text_is_refused(
+    trained: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     (trained / "empty.txt").touch()
-    assert main([*words, "empty.txt", "--to", "new.bin"]) == 2
-    assert "empty.txt: there is no text" in capsys.readouterr().err
+    assert main([*arguments, "empty.txt", "--to", "new.bin"]) == 2
+    assert "empty.txt: the text is empty" in capsys.readouterr().err
 
 
-def test_a_token_file_is_replaced_by_a_new_one(trained: Path) -> None:
+def test_a_token_file_is_overwritten(trained: Path) -> None:
     assert main(["encode", "tok", "t.txt", "--to", "t.bin"]) == 0
     (trained / "t.txt").write_text("low " * 10)
     assert main(["encode", "tok", "t.txt", "--to", "t.bin"]) == 0
@@ -137,16 +137,14 @@ def test_a_token_file_is_replaced_by_a_new_one(trained: Path) -> None:
     assert names == {"t.txt", "tok", "t.bin", "t.json"}
 
 
-def test_two_at_once_do_not_write_one_file(
-    trained: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_token_file_has_one_writer(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Lock(trained / ".t.bin.lock"):
         assert main(["encode", "tok", "t.txt", "--to", "t.bin"]) == LockedError.exit_code
     assert "is being written by process" in capsys.readouterr().err
     assert not (trained / "t.bin").exists()
 
 
-def test_more_entries_than_there_can_be_are_not_waited_for(
+def test_a_vocabulary_larger_than_the_text_allows_ends_early(
     trained: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert main(["train", "t.txt", "--vocab-size", "99999999999", "--to", "other"]) == 0
@@ -154,38 +152,53 @@ def test_more_entries_than_there_can_be_are_not_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (["train", "t.txt", "--vocab-size", "270", "--to", "other"], "nothing was saved"),
-        (["encode", "tok", "t.txt", "--to", "t.bin"], "the same command goes on from here"),
+        (["encode", "tok", "t.txt", "--to", "t.bin"], "rerun the command to resume"),
     ],
 )
-def test_an_interruption_is_told(
+def test_an_interruption_says_how_to_continue(
     trained: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    words: list[str],
-    told: str,
+    arguments: list[str],
+    message: str,
 ) -> None:
     def interrupt(*arguments: object, **knobs: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lmlab.tokenizer.train_bpe", interrupt)
     monkeypatch.setattr("lmlab.data.token_file.write_token_file", interrupt)
-    assert main(words) == 130
-    assert told in capsys.readouterr().err
+    assert main(arguments) == 130
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("arguments", "message"),
     [
-        [],
-        ["train", "t.txt", "--vocab-size", "3", "--to", "x"],
-        ["train", "t.txt", "--vocab-size", "300", "--threads", "100000", "--to", "x"],
+        ([], "expected one of train, encode, show"),
+        (["tain", "t.txt"], 'did you mean "train"?'),
+        (["train", "t.txt", "--to", "x"], "missing required option vocab_size=N"),
+        (["train", "--vocab-size", "300", "--to", "x"], "missing required argument FILE"),
+        (["train", "t.txt", "--vocab-size", "3", "--to", "x"],
+         "vocab_size=3: expected an integer of 256 or more"),
+        (["train", "t.txt", "--vocab-size", "300", "--threads", "100000", "--to", "x"],
+         "threads=100000: expected an integer from 1 to 256, or null"),
+        (["train", "t.txt", "--vocab-size", "300", "--pattern", "gpt3", "--to", "x"],
+         "pattern=gpt3: expected one of gpt2, cl100k, llama3"),
     ],
-)
-def test_words_that_argparse_refuses(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(words)
-    assert caught.value.code == 2
-    assert "error:" in capsys.readouterr().err
+)  # fmt: skip
+def test_a_mistake_in_the_options_is_reported(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error
+
+
+def test_options_can_be_typed_as_key_value(trained: Path) -> None:
+    assert main(["train", "t.txt", "vocab_size=265", "to=other", "special=<|a|>"]) == 0
+    tokenizer = Tokenizer.load("other")
+    assert (tokenizer.vocab_size, tokenizer.special_tokens) == (265, ["<|a|>"])
+    assert main(["encode", "other", "t.txt", "to=t.bin"]) == 0
