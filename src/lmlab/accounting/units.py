@@ -21,7 +21,7 @@ def parse_bytes(key: str, text: str) -> int:
     if found is None or unit not in _BYTES or float(found[1]) <= 0:
         number = found[1] if found is not None else "80"
         raise ConfigError(
-            f"{key}={text}: accepted is a number above 0 with a unit: {number}GB (10^9 bytes) or "
+            f"{key}={text}: expected a number above 0 with a unit: {number}GB (10^9 bytes) or "
             f"{number}GiB (2^30), also MB, MiB, TB, TiB"
         )
     return int(float(found[1]) * _BYTES[unit])
@@ -33,6 +33,6 @@ def parse_flops(key: str, text: str) -> float:
     unit = None if found is None else re.sub(r"(FLOPS?|FLOP/S)$", "", found[2].upper())
     if found is None or unit not in _FLOPS or float(found[1]) <= 0:
         raise ConfigError(
-            f"{key}={text}: accepted is FLOP/s above 0, for example {key}=19.5TFLOP/s, {key}=312e12"
+            f"{key}={text}: expected FLOP/s above 0, for example {key}=19.5TFLOP/s, {key}=312e12"
         )
     return float(found[1]) * _FLOPS[unit]

@@ -23,7 +23,7 @@ def test_odd_bytes_are_refused_with_the_units(text: str) -> None:
     with pytest.raises(ConfigError) as told:
         parse_bytes("memory", text)
     message = str(told.value)
-    assert message.startswith(f"memory={text}: accepted is")
+    assert message.startswith(f"memory={text}: expected")
     assert "\n" not in message
     assert "GB (10^9 bytes)" in message and "GiB (2^30)" in message
 
