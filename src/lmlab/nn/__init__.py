@@ -1,6 +1,6 @@
 """The parts of the model: plain modules with explicit arguments, no configuration.
 
-Suffixes of tensor names tell their axes:
+A suffix of a tensor name lists its axes:
 
 ====== ==========================================
 letter axis

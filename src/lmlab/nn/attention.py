@@ -14,21 +14,21 @@ from lmlab.nn.norm import RMSNorm
 from lmlab.nn.pos import Positions
 
 CausalAttention = Callable[[Tensor, Tensor, Tensor, Positions], Tensor]
-# Of a joint product of queries, keys and values (B, T, (H + 2 G) K), H, K, and the positions: what
-# tokens mixed, (B, T, H K).
+# (qkv_BTJ, num_heads, d_head, pos) -> attention output (B, T, H K), where J = (H + 2 G) K is the
+# width of the concatenated queries, keys and values.
 FusedQKVAttention = Callable[[Tensor, int, int, Positions], Tensor]
 
 
 def causal_attention(
     q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, pos: Positions | None = None
 ) -> Tensor:
-    """Each token's mixture of the values so far, by torch's fused kernel: (B, H, T, K).
+    """Return causal attention by torch's fused kernel: (B, H, T, K).
 
     Args:
         q_BHTK: queries.
-        k_BGTK: keys; each head serves H / G of the queries'.
+        k_BGTK: keys; each key head serves H / G query heads.
         v_BGTK: values.
-        pos: marks queries and keys of tokens 0 .. T-1; None where they are marked.
+        pos: rotates queries and keys of positions 0 .. T-1; None if they are already rotated.
     """
     if pos is not None:
         q_BHTK, k_BGTK = pos.rotate(q_BHTK, None), pos.rotate(k_BGTK, None)
@@ -41,12 +41,12 @@ def causal_attention(
 def naive_attention(
     q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, pos: Positions | None = None
 ) -> Tensor:
-    """What :func:`causal_attention` computes, with all scores in memory; softmax is float32."""
+    """Compute :func:`causal_attention` with all scores in memory and a float32 softmax."""
     if pos is not None:
         q_BHTK, k_BGTK = pos.rotate(q_BHTK, None), pos.rotate(k_BGTK, None)
-    shared = q_BHTK.shape[1] // k_BGTK.shape[1]
-    if shared > 1:
-        k_BGTK, v_BGTK = (part.repeat_interleave(shared, 1) for part in (k_BGTK, v_BGTK))
+    heads_per_group = q_BHTK.shape[1] // k_BGTK.shape[1]
+    if heads_per_group > 1:
+        k_BGTK, v_BGTK = (part.repeat_interleave(heads_per_group, 1) for part in (k_BGTK, v_BGTK))
     scores = (q_BHTK @ k_BGTK.mT).float() * q_BHTK.shape[-1] ** -0.5
     hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
     weights = scores.masked_fill(hidden, float("-inf")).softmax(-1)
@@ -54,17 +54,17 @@ def naive_attention(
 
 
 class CausalSelfAttention(nn.Module):
-    """Multi-head attention over the tokens so far: Vaswani et al. 2017, section 3.2.
+    """Causal multi-head attention: Vaswani et al. 2017, section 3.2.
 
     Args:
         d_model: D.
         num_heads: H; divides D.
-        pos: marks queries and keys by position.
+        pos: rotates queries and keys by position.
         num_kv_heads: G key/value heads, each shared by H / G query heads (grouped-query attention,
             Ainslie et al. 2023); None for H.
-        qk_norm: normalise each query and key over its width K by RMSNorm before they are rotated
+        qk_norm: normalise each query and key over its width K by RMSNorm before rotation
             (Henry et al. 2020, with RMSNorm in place of the L2 norm).
-        qk_norm_eps: added to the mean square in that norm.
+        qk_norm_eps: epsilon of that norm, added to the mean square.
 
     No biases; scores are divided by sqrt(K).
     """
@@ -93,8 +93,8 @@ class CausalSelfAttention(nn.Module):
         self.apply_linears: ApplyLinears = separate_linears
         self.causal_attention: CausalAttention = causal_attention
         self.fused_qkv_attention: FusedQKVAttention | None = None
-        # One object serves all layers and belongs to the model; kept out of this module's children
-        # so that its parameters appear once.
+        # All layers share one object, which belongs to the model. The list keeps it out of this
+        # module's children, so that its parameters appear once.
         self._pos = [pos]
 
     def forward(
@@ -107,34 +107,34 @@ class CausalSelfAttention(nn.Module):
         """Return (B, T, D).
 
         Args:
-            x_BTD: input.
+            x_BTD: input of the layer.
             positions_BT: position of each token; None for 0 .. T-1.
-            cache: keys and values of earlier tokens, which are attended to and added to.
-            mask_BTS: True where query t may see key s; needed with a cache, else None for the
+            cache: keys and values of earlier tokens; the new ones are appended.
+            mask_BTS: True where query t may attend to key s; required with a cache. None for the
                 causal mask.
         """
         (pos,) = self._pos
-        is_plain = positions_BT is None and cache is None and mask_BTS is None
-        if is_plain and self.fused_qkv_attention is not None:
-            joint = fused_linear(x_BTD, (self.q, self.k, self.v))
-            mixed = self.fused_qkv_attention(joint, self.num_heads, self.d_head, pos)
-            return self._project(mixed)
-        q, k, v = map(self._split, self.apply_linears(x_BTD, (self.q, self.k, self.v)))
+        uses_causal_mask = positions_BT is None and cache is None and mask_BTS is None
+        if uses_causal_mask and self.fused_qkv_attention is not None:
+            qkv = fused_linear(x_BTD, (self.q, self.k, self.v))
+            output = self.fused_qkv_attention(qkv, self.num_heads, self.d_head, pos)
+            return self._project(output)
+        q, k, v = map(self._split_heads, self.apply_linears(x_BTD, (self.q, self.k, self.v)))
         q, k = self.q_norm(q), self.k_norm(k)
-        if is_plain:
-            mixed = self.causal_attention(q, k, v, pos)
+        if uses_causal_mask:
+            output = self.causal_attention(q, k, v, pos)
         else:
             q, k = pos.rotate(q, positions_BT), pos.rotate(k, positions_BT)
             if cache is not None:
                 k, v = cache.append(k.to(cache.k_BGSK.dtype), v.to(cache.v_BGSK.dtype))
-            mixed = self._masked(q, k.to(q.dtype), v.to(q.dtype), mask_BTS)
-        return self._project(mixed.transpose(1, 2).flatten(2))
+            output = self._masked_attention(q, k.to(q.dtype), v.to(q.dtype), mask_BTS)
+        return self._project(output.transpose(1, 2).flatten(2))
 
-    def _project(self, mixed_BTJ: Tensor) -> Tensor:
-        update: Tensor = self.out(mixed_BTJ)
+    def _project(self, output_BTJ: Tensor) -> Tensor:
+        update: Tensor = self.out(output_BTJ)
         return update
 
-    def _masked(
+    def _masked_attention(
         self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask_BTS: Tensor | None
     ) -> Tensor:
         if mask_BTS is None:
@@ -147,6 +147,6 @@ class CausalSelfAttention(nn.Module):
             enable_gqa=self.num_kv_heads != self.num_heads,
         )
 
-    def _split(self, x_BTD: Tensor) -> Tensor:
+    def _split_heads(self, x_BTD: Tensor) -> Tensor:
         """Give each head its own axis: (B, heads, T, K)."""
         return x_BTD.unflatten(-1, (-1, self.d_head)).transpose(1, 2)

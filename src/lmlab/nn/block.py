@@ -9,7 +9,7 @@ from lmlab.nn.norm import NormStrategy
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward, each in the residual branch that the norm strategy makes."""
+    """Attention, then feed-forward, each in a residual branch built by the norm strategy."""
 
     def __init__(
         self, *, attention: nn.Module, ffn: nn.Module, norm: NormStrategy, d_model: int
@@ -25,7 +25,7 @@ class Block(nn.Module):
         cache: KVCache | None,
         mask_BTS: Tensor | None,
     ) -> Tensor:
-        """Return the layer's output (B, T, D)."""
+        """Return (B, T, D)."""
         x = self.attention(x_BTD, positions_BT, cache, mask_BTS)
         x = self.ffn(x)
         assert isinstance(x, Tensor)

@@ -1,8 +1,8 @@
-"""The head's product and the training loss together, a part of the tokens at a time.
+"""The output head and the training loss fused, one chunk of tokens at a time.
 
-The logits are the largest tensor of a small model's step: V values a token, with a gradient as
-large. Here those of one chunk exist at a time, because the gradients of the loss are computed
-where the loss is, and the backward pass only hands them on (the idea of Wijmans et al. 2025, "Cut
+Logits are the largest tensor of a small model's step: V values per token, and a gradient of the
+same size. Here the forward pass computes the gradients together with the loss, so that only one
+chunk of logits exists at a time and the backward pass only scales them (Wijmans et al. 2025, "Cut
 your losses in large-vocabulary language models", section 4, with chunks in place of its kernel).
 """
 
@@ -17,16 +17,16 @@ from torch import Tensor
 def chunked_cross_entropy(
     hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, rows: int
 ) -> Tensor:
-    """Mean negative log-likelihood in nats a token of ``hidden @ weight.T``.
+    """Return the mean negative log-likelihood of ``hidden @ weight.T``, in nats per token.
 
-    Softmax and loss are float32; products have the dtype of their factors, and the weight's
-    gradient is summed over the chunks in float32.
+    Softmax and loss are float32. Products have the dtype of their factors; the gradient of the
+    weight is summed over the chunks in float32.
 
     Args:
-        hidden_ND: what the head is given, (tokens, D).
-        weight_VD: of the head, in the dtype of ``hidden_ND``.
+        hidden_ND: input of the head, (tokens, D).
+        weight_VD: weight of the head, in the dtype of ``hidden_ND``.
         targets_N: int64 ids of the next token.
-        rows: tokens of a chunk.
+        rows: tokens per chunk.
     """
     loss: Tensor = _ChunkedCrossEntropy.apply(hidden_ND, weight_VD, targets_N, rows)
     return loss
@@ -38,19 +38,21 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         count = len(targets)
         losses, hidden_gradients, weight_gradient = [], [], None
         for start in range(0, count, rows):
-            part, wanted = hidden[start : start + rows], targets[start : start + rows, None]
-            # One buffer is all that a chunk takes: logits, then their exponentials, then gradients.
-            values = (part @ weight.T).float()
+            chunk, target_ids = hidden[start : start + rows], targets[start : start + rows, None]
+            # One buffer per chunk holds the logits, then their exponentials, then the gradients.
+            values = (chunk @ weight.T).float()
             values -= values.amax(-1, keepdim=True)
-            chosen = values.gather(1, wanted)
+            target_logits = values.gather(1, target_ids)
             total = values.exp_().sum(-1, keepdim=True)
-            losses.append((total.log() - chosen).sum())
+            losses.append((total.log() - target_logits).sum())
             values *= 1 / count / total
-            values.scatter_add_(1, wanted, torch.full_like(chosen, -1 / count))
+            values.scatter_add_(1, target_ids, torch.full_like(target_logits, -1 / count))
             gradient = values.to(hidden.dtype)
             hidden_gradients.append(gradient @ weight)
-            own = (gradient.T @ part).float()
-            weight_gradient = own if weight_gradient is None else weight_gradient.add_(own)
+            of_chunk = (gradient.T @ chunk).float()
+            weight_gradient = (
+                of_chunk if weight_gradient is None else weight_gradient.add_(of_chunk)
+            )
         assert weight_gradient is not None
         ctx.save_for_backward(torch.cat(hidden_gradients), weight_gradient.to(weight.dtype))
         return torch.stack(losses).sum() / count

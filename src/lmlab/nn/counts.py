@@ -1,8 +1,8 @@
-"""What a part of the model costs, as plain numbers. No torch: accounting answers without it.
+"""Costs of a part of the model as plain numbers. No torch, so that accounting starts quickly.
 
-The counts of a class stand in a file of the same name with ``_counts`` added, under the class's
-own name: ``lmlab.nn.ffn.SwiGLU`` is counted by ``lmlab.nn.ffn_counts.SwiGLU``. They are called
-with the knobs of the leaf and the sizes that the class itself is given.
+The counts of a class have its name and live in a module with ``_counts`` appended:
+``lmlab.nn.ffn_counts.SwiGLU`` counts ``lmlab.nn.ffn.SwiGLU``. They take the component's parameters
+and the sizes that the class itself takes.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import enum
 
 
 class Kind(enum.Enum):
-    """Where a kept tensor comes from, which tells its bytes a value.
+    """Data type of a saved tensor, which determines its bytes per value.
 
     Attributes:
-        FLOAT32: float32 whatever the precision of the run.
-        COMPUTE: the precision that products are computed in.
+        FLOAT32: float32 at every precision of the run.
+        COMPUTE: the precision of matrix products.
         INDEX: int64.
     """
 
@@ -27,14 +27,14 @@ class Kind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class SavedTensor:
-    """Values kept from the forward to the backward pass.
+    """A tensor that autograd saves for the backward pass.
 
     Attributes:
-        name: of the tensor.
-        a_token: values for each token of the batch.
-        kind: tells the bytes of a value.
-        a_pair: values for each pair of a query and a key of a sequence.
-        unfused: kept on a CPU alone, where the operation is put together from simpler ones.
+        name: name of the tensor.
+        per_token: values per token of the batch.
+        kind: data type.
+        per_pair: values per pair of a query and a key of a sequence.
+        cpu_only: saved only on a CPU, where torch composes the operation of simpler ones.
     """
 
     name: str
@@ -46,18 +46,18 @@ class SavedTensor:
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """What one instance of a part costs.
+    """Costs of one instance of a component.
 
     Attributes:
-        parameters: weights that belong to it.
-        matmul_weights: entries of the matrices that each token is multiplied by, shared weights too.
-        products_per_pair: multiplications for each pair of a query and a key.
-        saved: what autograd keeps of it.
-        held_plain: the same where attention is written out as plain products; None where that
-            makes no difference.
-        textbook: what a list of its operations on paper names, each result once.
-        tables: constants that are no parameters, in float32 values.
-        d_ff: hidden width, of a feed-forward layer.
+        parameters: number of its own weights.
+        matmul_weights: entries of the matrices that each token is multiplied by, including weights
+            shared with another component.
+        products_per_pair: multiplications per pair of a query and a key.
+        saved: tensors that autograd saves.
+        saved_unfused: the same with unfused attention; None if that makes no difference.
+        textbook: the result of each operation in a derivation on paper.
+        tables: float32 values of constants that are not parameters.
+        d_ff: hidden width of a feed-forward layer; None for other components.
     """
 
     parameters: int = 0

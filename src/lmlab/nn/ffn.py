@@ -1,4 +1,4 @@
-"""Feed-forward layers, applied to each position alone. No biases."""
+"""Position-wise feed-forward layers without biases."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ class SwiGLU(nn.Module):
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return (B, T, D)."""
         if self.silu_and_mul is not None:
-            joint: Tensor = self.down(self.silu_and_mul(fused_linear(x_BTD, (self.gate, self.up))))
-            return joint
-        gate, up = self.apply_linears(x_BTD, (self.gate, self.up))
-        x: Tensor = self.down(F.silu(gate) * up)
+            hidden = self.silu_and_mul(fused_linear(x_BTD, (self.gate, self.up)))
+        else:
+            gate, up = self.apply_linears(x_BTD, (self.gate, self.up))
+            hidden = F.silu(gate) * up
+        x: Tensor = self.down(hidden)
         return x
 
 
-class _Plain(nn.Module):
+class _Ungated(nn.Module):
     def __init__(
         self, activation: Callable[[Tensor], Tensor], *, d_model: int, d_ff: int | None
     ) -> None:
@@ -54,36 +55,36 @@ class _Plain(nn.Module):
         return x
 
 
-class SiLU(_Plain):
+class SiLU(_Ungated):
     """``down(silu(up(x)))``, silu(x) = x sigmoid(x): Hendrycks and Gimpel 2016, section 2.
 
     Args:
         d_model: D.
-        d_ff: F; None for :func:`auto_d_ff` of a plain layer.
+        d_ff: F; None for :func:`auto_d_ff` of an ungated layer.
     """
 
     def __init__(self, *, d_model: int, d_ff: int | None) -> None:
         super().__init__(F.silu, d_model=d_model, d_ff=d_ff)
 
 
-class GELU(_Plain):
+class GELU(_Ungated):
     """``down(gelu(up(x)))`` with the exact error function: Hendrycks and Gimpel 2016, section 2.
 
     Args:
         d_model: D.
-        d_ff: F; None for :func:`auto_d_ff` of a plain layer.
+        d_ff: F; None for :func:`auto_d_ff` of an ungated layer.
     """
 
     def __init__(self, *, d_model: int, d_ff: int | None) -> None:
         super().__init__(F.gelu, d_model=d_model, d_ff=d_ff)
 
 
-class ReLU2(_Plain):
+class ReLU2(_Ungated):
     """``down(relu(up(x))^2)``: So et al. 2021 (Primer), section 4.
 
     Args:
         d_model: D.
-        d_ff: F; None for :func:`auto_d_ff` of a plain layer.
+        d_ff: F; None for :func:`auto_d_ff` of an ungated layer.
     """
 
     def __init__(self, *, d_model: int, d_ff: int | None) -> None:

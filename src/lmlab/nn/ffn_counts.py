@@ -1,4 +1,4 @@
-"""Counts of :mod:`lmlab.nn.ffn`. No torch."""
+"""Costs of :mod:`lmlab.nn.ffn`. No torch."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from lmlab.nn.ffn_width import auto_d_ff
 
 
 def SwiGLU(*, d_model: int, d_ff: int | None) -> Counts:
-    """Three matrices; the gate, its SiLU, the other half and their product are kept."""
+    """Count three matrices; gate, SiLU of the gate, up projection and their product are saved."""
     width = auto_d_ff(d_model, gated=True) if d_ff is None else d_ff
     names = ("gate", "silu of the gate", "up", "product")
     return _counts(d_model, width, matrices=3, names=names)
 
 
 def SiLU(*, d_model: int, d_ff: int | None) -> Counts:
-    """Two matrices; what goes into the activation and what comes out is kept."""
-    return _plain(d_model, d_ff)
+    """Count two matrices; input and output of the activation are saved."""
+    return _ungated(d_model, d_ff)
 
 
 def GELU(*, d_model: int, d_ff: int | None) -> Counts:
-    """Two matrices; what goes into the activation and what comes out is kept."""
-    return _plain(d_model, d_ff)
+    """Count two matrices; input and output of the activation are saved."""
+    return _ungated(d_model, d_ff)
 
 
 def ReLU2(*, d_model: int, d_ff: int | None) -> Counts:
-    """Two matrices; the rectified values and their squares are kept."""
-    return _plain(d_model, d_ff)
+    """Count two matrices; the rectified values and their squares are saved."""
+    return _ungated(d_model, d_ff)
 
 
-def _plain(d_model: int, d_ff: int | None) -> Counts:
+def _ungated(d_model: int, d_ff: int | None) -> Counts:
     width = auto_d_ff(d_model, gated=False) if d_ff is None else d_ff
     return _counts(d_model, width, matrices=2, names=("up", "activation"))
 
 
 def _counts(d_model: int, width: int, matrices: int, names: tuple[str, ...]) -> Counts:
     weights = matrices * d_model * width
-    kept = tuple(SavedTensor(name, width) for name in names)
-    read = SavedTensor("feed-forward input", d_model)
+    saved = tuple(SavedTensor(name, width) for name in names)
+    layer_input = SavedTensor("feed-forward input", d_model)
     return Counts(
         parameters=weights,
         matmul_weights=weights,
-        saved=(read, *kept),
-        textbook=(*kept, SavedTensor("down", d_model)),
+        saved=(layer_input, *saved),
+        textbook=(*saved, SavedTensor("down", d_model)),
         d_ff=width,
     )

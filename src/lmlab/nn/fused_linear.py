@@ -1,7 +1,7 @@
-"""Several linear maps of one input: one after another, or as one product.
+"""Several linear maps of one input, computed one by one or as one fused product.
 
-One product reads its input once and, on a GPU, is started once; its sums are the same, but not
-always their last bits, and its backward pass adds the maps' shares inside the product.
+A fused product reads its input once and takes one kernel launch. It computes the same sums, but
+their last bits may differ, and its backward pass sums the input's gradient inside the product.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ ApplyLinears = Callable[[Tensor, Sequence[nn.Linear]], Sequence[Tensor]]
 
 
 def separate_linears(x: Tensor, maps: Sequence[nn.Linear]) -> Sequence[Tensor]:
-    """Return each map's result, (..., d_out)."""
+    """Return the output of each map, (..., d_out), from one product per map."""
     return [linear(x) for linear in maps]
 
 
 def fused_linears(x: Tensor, maps: Sequence[nn.Linear]) -> Sequence[Tensor]:
-    """Return each map's result, (..., d_out), as a part of one product. Maps have no bias."""
+    """Return the output of each map, (..., d_out), as views of one product. Maps have no bias."""
     return fused_linear(x, maps).split([linear.out_features for linear in maps], dim=-1)
 
 
 def fused_linear(x: Tensor, maps: Sequence[nn.Linear]) -> Tensor:
-    """Return the maps' results one behind the other, (..., sum of d_out). Maps have no bias."""
+    """Return the concatenated outputs, (..., sum of d_out). Maps have no bias."""
     return F.linear(x, torch.cat([linear.weight for linear in maps]))

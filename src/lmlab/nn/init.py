@@ -1,7 +1,8 @@
 """Initial weights.
 
-Each parameter is drawn on the CPU by its own generator, seeded from the seed and its name: models
-that share a parameter share its start, whatever else differs between them.
+Each parameter is drawn on the CPU from its own generator, seeded by the run's seed and the
+parameter's name. Two models with a parameter of the same name and shape start it from the same
+values, however much else differs between them.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from torch import Tensor, nn
 
 
 class TruncatedNormal:
-    """Normal draws cut at three standard deviations.
+    """Normal distribution truncated at three standard deviations.
 
     Matrices have std sqrt(2 / (d_in + d_out)) (Glorot and Bengio 2010, equation 12, as a normal
-    distribution); embeddings, also where they serve as the head, have std 1.
+    distribution). Embeddings have std 1, also when tied to the output head.
     """
 
     def __call__(self, model: nn.Module, seed: int) -> None:
@@ -30,10 +31,10 @@ class TruncatedNormal:
 
 
 class Normal:
-    """GPT-2's scheme: normal draws of one standard deviation.
+    """GPT-2's scheme: a normal distribution with one standard deviation.
 
-    The projections that write into the residual stream are divided by sqrt(N), N being their
-    number: two a layer (Radford et al. 2019, section 2.3).
+    Projections that write into the residual stream are divided by sqrt(N), where N is their number:
+    two per layer (Radford et al. 2019, section 2.3).
 
     Args:
         std: standard deviation of all other weights.
@@ -52,7 +53,7 @@ class Normal:
 
 
 class XavierUniform:
-    """Uniform draws within sqrt(6 / (d_in + d_out)) of 0: Glorot and Bengio 2010, equation 16."""
+    """Uniform within sqrt(6 / (d_in + d_out)) of 0: Glorot and Bengio 2010, equation 16."""
 
     def __call__(self, model: nn.Module, seed: int) -> None:
         """Overwrite the weights of ``model`` in place."""
@@ -61,10 +62,10 @@ class XavierUniform:
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
-    """Yield name, weight and whether it is an embedding, of each parameter with two axes.
+    """Yield name, weight and whether it is an embedding, for each parameter with two axes.
 
-    Vectors (gains of norms) keep the ones that they are made with. A weight that the embedding
-    shares with the head comes once, under the embedding's name.
+    Vectors (norm gains) keep their initial ones. A weight tied between embedding and head is
+    yielded once, under the embedding's name.
     """
     linear = {id(part.weight) for part in model.modules() if isinstance(part, nn.Linear)}
     linear -= {id(part.weight) for part in model.modules() if isinstance(part, nn.Embedding)}

@@ -1,4 +1,4 @@
-"""Keys and values of the tokens read so far, for generation."""
+"""Keys and values of earlier tokens, for generation."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 
 class KVCache:
-    """Keys and values of one attention layer, in memory taken once.
+    """Preallocated keys and values of one attention layer.
 
     Args:
         batch_size: B.
         num_kv_heads: G.
-        max_length: tokens that fit, the largest S.
+        max_length: capacity in tokens, the largest S.
         d_head: K.
-        device: where the model is.
-        dtype: of keys and values.
+        device: device of the model.
+        dtype: dtype of keys and values.
     """
 
     def __init__(
@@ -34,19 +34,19 @@ class KVCache:
         self.length = 0
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor) -> tuple[Tensor, Tensor]:
-        """Store T more tokens; return the keys and values of all S so far.
+        """Append T tokens and return the keys and values of all S tokens.
 
         Raises:
-            IndexError: more than ``max_length`` tokens.
+            IndexError: the cache would exceed ``max_length`` tokens.
         """
         end = self.length + k_BGTK.shape[2]
         if end > self.k_BGSK.shape[2]:
-            raise IndexError(f"{end} tokens do not fit a cache of {self.k_BGSK.shape[2]}")
+            raise IndexError(f"cache of {self.k_BGSK.shape[2]} tokens: cannot hold {end}")
         self.k_BGSK[:, :, self.length : end] = k_BGTK
         self.v_BGSK[:, :, self.length : end] = v_BGTK
         self.length = end
         return self.k_BGSK[:, :, :end], self.v_BGSK[:, :, :end]
 
     def keep_rows(self, rows: Tensor) -> None:
-        """Keep only these sequences of the batch."""
+        """Keep only the sequences of the batch with these indices."""
         self.k_BGSK, self.v_BGSK = self.k_BGSK[rows], self.v_BGSK[rows]

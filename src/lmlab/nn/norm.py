@@ -1,7 +1,7 @@
-"""Normalisation, and where it stands in the residual block.
+"""Normalisation and its position in the residual block.
 
-A strategy wraps a sublayer into a residual branch, so that the block does not ask which one it
-holds: pre-norm ``x + f(norm(x))``, post-norm ``norm(x + f(x))``, or none ``x + f(x)``.
+A strategy wraps a sublayer in a residual branch, so that blocks need not know which one they use:
+pre-norm ``x + f(norm(x))``, post-norm ``norm(x + f(x))``, or no norm ``x + f(x)``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class PreNormBranch(nn.Module):
         self.sublayer = sublayer
 
     def forward(self, x: Tensor, *context: object) -> Tensor:
-        """Add the branch to ``x`` (B, T, D); ``context`` is handed to the sublayer."""
+        """Add the branch to ``x`` (B, T, D); ``context`` is passed to the sublayer."""
         update: Tensor = self.sublayer(self.norm(x), *context)
         return x + update
 
@@ -89,14 +89,14 @@ class PlainBranch(nn.Module):
 
 
 class NormStrategy(Protocol):
-    """Where normalisation stands."""
+    """Position of the norms relative to the sublayers and the residual sums."""
 
     def wrap(self, sublayer: nn.Module, d_model: int) -> nn.Module:
         """Return the residual branch around ``sublayer``: ``forward(x_BTD, *context)``."""
         ...
 
     def final(self, d_model: int) -> nn.Module:
-        """Return what stands between the last block and the output head."""
+        """Return the module between the last block and the output head."""
         ...
 
 
@@ -118,8 +118,8 @@ class PreRMSNorm:
 class PostRMSNorm:
     """RMSNorm after each residual sum, as the original Transformer placed its LayerNorm.
 
-    Vaswani et al. 2017, section 3.1. The last block's output is normalised already, so nothing
-    more stands before the head.
+    Vaswani et al. 2017, section 3.1. The output of the last block is already normalised, so the
+    head needs no further norm.
     """
 
     def __init__(self, *, eps: float) -> None:

@@ -1,4 +1,4 @@
-"""Counts of :mod:`lmlab.nn.norm`. No torch."""
+"""Costs of :mod:`lmlab.nn.norm`. No torch."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from lmlab.nn.counts import Counts, Kind, SavedTensor
 
 
 def rms_norm(size: int, groups: int = 1) -> tuple[SavedTensor, ...]:
-    """What ``groups`` RMSNorms over ``size`` features keep for each token.
+    """Return the tensors that ``groups`` RMSNorms over ``size`` features save per token.
 
-    A CPU keeps the normalised values besides, since torch composes the operation there.
+    On a CPU, torch composes the operation of simpler ones and saves the normalised values too.
     """
     return (
         SavedTensor("norm input", groups * size, Kind.FLOAT32),
@@ -22,11 +22,11 @@ def _rms(d_model: int) -> Counts:
 
 
 def _layer(d_model: int) -> Counts:
-    held = (
+    saved = (
         SavedTensor("norm input", d_model, Kind.FLOAT32),
         SavedTensor("norm mean and deviation", 2, Kind.FLOAT32),
     )
-    return Counts(d_model, saved=held, textbook=(SavedTensor("norm", d_model),))
+    return Counts(d_model, saved=saved, textbook=(SavedTensor("norm", d_model),))
 
 
 class PreRMSNorm:
@@ -36,11 +36,11 @@ class PreRMSNorm:
         del eps
 
     def wrap(self, d_model: int) -> Counts:
-        """Counts of a residual branch, without its sublayer's."""
+        """Count a residual branch without its sublayer."""
         return _rms(d_model)
 
     def final(self, d_model: int) -> Counts:
-        """Counts of what stands before the head."""
+        """Count the norm before the head."""
         return _rms(d_model)
 
 
@@ -48,7 +48,7 @@ class PostRMSNorm(PreRMSNorm):
     """RMSNorm after each residual sum."""
 
     def final(self, d_model: int) -> Counts:
-        """Nothing more stands before the head."""
+        """Count nothing: no norm precedes the head."""
         return Counts()
 
 
@@ -59,11 +59,11 @@ class PreLayerNorm:
         del eps
 
     def wrap(self, d_model: int) -> Counts:
-        """Counts of a residual branch, without its sublayer's."""
+        """Count a residual branch without its sublayer."""
         return _layer(d_model)
 
     def final(self, d_model: int) -> Counts:
-        """Counts of what stands before the head."""
+        """Count the norm before the head."""
         return _layer(d_model)
 
 
@@ -71,9 +71,9 @@ class NoNorm:
     """No normalisation anywhere."""
 
     def wrap(self, d_model: int) -> Counts:
-        """Nothing."""
+        """Count nothing."""
         return Counts()
 
     def final(self, d_model: int) -> Counts:
-        """Nothing."""
+        """Count nothing."""
         return Counts()

@@ -1,7 +1,7 @@
-"""How attention learns where tokens stand.
+"""Position encodings.
 
-Each variant may add to the embeddings (``embed``) and turn queries and keys (``rotate``).
-Positions are (B, T) integers, or None for 0 .. T-1 in every sequence, the path of training.
+Each variant may add to the embeddings (``embed``) and rotate queries and keys (``rotate``).
+Positions are (B, T) integers, or None for 0 .. T-1 in every sequence, as in training.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from torch import Tensor, nn
 
 
 class Positions(Protocol):
-    """What the model asks of a position variant."""
+    """Interface of a position encoding."""
 
     def embed(self, x_BTD: Tensor, positions_BT: Tensor | None) -> Tensor:
-        """Mark the embeddings."""
+        """Encode positions in the embeddings (B, T, D)."""
         ...
 
     def rotate(self, x_BHTK: Tensor, positions_BT: Tensor | None) -> Tensor:
-        """Mark queries or keys."""
+        """Encode positions in queries or keys (B, heads, T, K)."""
         ...
 
 
 class RoPE(nn.Module):
     """Rotary position embedding: Su et al. 2021, section 3.2.2 and equation 34.
 
-    Feature i turns with feature i + K/2 (the layout of Llama; the paper turns neighbours, which is
-    the same up to a fixed order of the features), by the angle ``position * theta^(-2i/K)``.
-    Angles are computed in float64 and kept in float32.
+    Feature i is rotated with feature i + K/2 by the angle ``position * theta^(-2i/K)``. This is
+    Llama's layout; the paper rotates neighbours, which is the same up to a permutation of the
+    features. Angles are computed in float64; their cosines and sines are stored in float32.
 
     Args:
-        d_model: not used; every position variant is given it.
+        d_model: unused; every position encoding receives it.
         d_head: K, even.
-        context_length: positions below it are tabulated.
+        context_length: number of tabulated positions.
         theta: base of the wavelengths.
     """
 
@@ -48,7 +48,7 @@ class RoPE(nn.Module):
         positions = torch.arange(context_length, dtype=torch.float64)
         angles = torch.outer(positions, theta**-exponents)
         cos, sin = angles.cos(), angles.sin()
-        # The first half's partner enters with a minus: (a cos - b sin, b cos + a sin).
+        # The sine of the first half is negated: (a cos - b sin, b cos + a sin).
         self.register_buffer("cos_SK", torch.cat([cos, cos], -1).float(), persistent=False)
         self.register_buffer("sin_SK", torch.cat([-sin, sin], -1).float(), persistent=False)
 
@@ -57,7 +57,7 @@ class RoPE(nn.Module):
         return x_BTD
 
     def rotate(self, x_BHTK: Tensor, positions_BT: Tensor | None) -> Tensor:
-        """Turn queries or keys by their positions; norms are kept."""
+        """Rotate queries or keys by their positions, preserving norms."""
         if positions_BT is None:
             cos, sin = (table[: x_BHTK.shape[2]] for table in (self.cos_SK, self.sin_SK))
         else:
@@ -68,7 +68,7 @@ class RoPE(nn.Module):
 
 
 class NoPE(nn.Module):
-    """No position signal besides the causal mask: Kazemnejad et al. 2023."""
+    """No position encoding other than the causal mask: Kazemnejad et al. 2023."""
 
     def __init__(self, *, d_model: int, d_head: int, context_length: int) -> None:
         super().__init__()
@@ -84,11 +84,11 @@ class NoPE(nn.Module):
 
 
 class LearnedPositions(nn.Module):
-    """A learned vector a position, added to the embeddings: GPT-2, Radford et al. 2019.
+    """A learned vector per position, added to the embeddings: GPT-2, Radford et al. 2019.
 
     Args:
         d_model: D.
-        d_head: not used; every position variant is given it.
+        d_head: unused; every position encoding receives it.
         context_length: number of positions.
     """
 
@@ -98,7 +98,7 @@ class LearnedPositions(nn.Module):
         self.weight = nn.Parameter(torch.empty(context_length, d_model))
 
     def embed(self, x_BTD: Tensor, positions_BT: Tensor | None) -> Tensor:
-        """Add each position's vector to ``x``."""
+        """Add the vector of each position to ``x``."""
         if positions_BT is None:
             return x_BTD + self.weight[: x_BTD.shape[1]]
         return x_BTD + self.weight[positions_BT]

@@ -1,4 +1,4 @@
-"""Counts of :mod:`lmlab.nn.pos`. No torch."""
+"""Costs of :mod:`lmlab.nn.pos`. No torch."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from lmlab.nn.counts import Counts
 
 
 def RoPE(*, d_model: int, d_head: int, context_length: int, theta: float) -> Counts:
-    """Two tables of a value for each position and feature; turning keeps nothing else."""
+    """Count two tables with a value per position and feature; rotation saves nothing else."""
     del d_model, theta
     return Counts(tables=2 * context_length * d_head)
 
 
 def NoPE(*, d_model: int, d_head: int, context_length: int) -> Counts:
-    """Nothing."""
+    """Count nothing."""
     del d_model, d_head, context_length
     return Counts()
 
 
 def LearnedPositions(*, d_model: int, d_head: int, context_length: int) -> Counts:
-    """A vector for each position."""
+    """Count a vector per position."""
     del d_head
     return Counts(parameters=context_length * d_model)

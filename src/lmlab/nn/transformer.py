@@ -16,22 +16,22 @@ from lmlab.nn.pos import Positions
 
 
 class Transformer(nn.Module):
-    """A decoder-only Transformer whose parts are given to it.
+    """A decoder-only Transformer assembled of the given components.
 
     Args:
         vocab_size: V.
         context_length: longest sequence in tokens.
         d_model: D.
-        num_layers: blocks.
+        num_layers: number of blocks.
         num_heads: H.
-        d_ff: F; None leaves it to the feed-forward variant.
-        tie_embeddings: use the embedding matrix as the output head too (Press and Wolf 2017).
-        norm: makes the residual branches.
-        pos: position variant; one for all layers.
+        d_ff: F; None for the default of the feed-forward layer.
+        tie_embeddings: also use the embedding matrix as the output head (Press and Wolf 2017).
+        norm: builds the residual branches.
+        pos: position encoding, shared by all layers.
         ffn: called with ``d_model`` and ``d_ff`` for each layer.
         attention: called with ``d_model``, ``num_heads`` and ``pos`` for each layer.
 
-    The weights are drawn afterwards, by a scheme of :mod:`lmlab.nn.init`.
+    Draw the initial weights afterwards with :mod:`lmlab.nn.init`.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class Transformer(nn.Module):
         caches: list[KVCache] | None = None,
         mask_BTS: Tensor | None = None,
     ) -> Tensor:
-        """Return the logits of each next token (B, T, V); arguments as of :meth:`hidden`."""
-        # Not through `hidden`: FSDP2's hooks stand around each of both, and do not nest.
+        """Return the logits of each next token (B, T, V); see :meth:`hidden` for the arguments."""
+        # Does not call `hidden`: FSDP2 hooks both methods, and its hooks do not nest.
         logits: Tensor = self.head(self._hidden(tokens_BT, positions_BT, caches, mask_BTS))
         return logits
 
@@ -87,14 +87,14 @@ class Transformer(nn.Module):
         caches: list[KVCache] | None = None,
         mask_BTS: Tensor | None = None,
     ) -> Tensor:
-        """Return what the head is given (B, T, D), in the head's dtype.
+        """Return the input of the output head (B, T, D), in the head's dtype.
 
         Args:
             tokens_BT: int64 ids, T at most ``context_length``.
             positions_BT: int64 positions below ``context_length``; None for 0 .. T-1.
-            caches: from :meth:`make_caches`, holding the tokens before these.
-            mask_BTS: True where query t may see key s, S counting the cached tokens too; needed
-                with caches, else None for the causal mask.
+            caches: one per layer from :meth:`make_caches`, with the tokens before these.
+            mask_BTS: True where query t may attend to key s, where S includes the cached tokens;
+                required with caches. None for the causal mask.
         """
         return self._hidden(tokens_BT, positions_BT, caches, mask_BTS)
 
@@ -105,7 +105,7 @@ class Transformer(nn.Module):
         caches: list[KVCache] | None,
         mask_BTS: Tensor | None,
     ) -> Tensor:
-        # Embeddings are looked up and summed in their own numbers, products computed in theirs.
+        # Embeddings are summed in their own dtype, products computed in that of the matrices.
         x = self.pos.embed(self.embedding(tokens_BT), positions_BT).to(self.head.weight.dtype)
         for index, block in enumerate(self.blocks):
             x = block(x, positions_BT, None if caches is None else caches[index], mask_BTS)
@@ -113,36 +113,37 @@ class Transformer(nn.Module):
         return final
 
     def fuse_linears(self) -> None:
-        """Compute maps of one input as one product from now on; see :mod:`lmlab.nn.fused_linear`."""
+        """Fuse linear maps of one input into one product; see :mod:`lmlab.nn.fused_linear`."""
         for part in self.modules():
             if hasattr(part, "apply_linears"):
-                setattr(part, "apply_linears", fused_linears)  # noqa: B010, its type is not told
+                setattr(part, "apply_linears", fused_linears)  # noqa: B010, nn.Module has no such type
 
     def use_causal_attention(self, causal_attention: CausalAttention) -> None:
-        """Let layers mix values by this function, where tokens stand at 0 .. T-1 without a mask.
+        """Replace :func:`lmlab.nn.attention.causal_attention` in all layers.
 
-        See :func:`lmlab.nn.attention.causal_attention`.
+        Calls with explicit positions, a cache or a mask do not use it.
         """
         for part in self._attentions():
             part.causal_attention = causal_attention
 
     def use_fused_qkv_attention(self, fused_qkv_attention: FusedQKVAttention) -> None:
-        """Let layers hand the joint product of queries, keys and values to this function, there.
+        """Compute attention from the fused product of queries, keys and values by this function.
 
-        Layers that normalise queries and keys do not.
+        Layers with ``qk_norm`` do not use it, nor do calls with explicit positions, a cache or a
+        mask.
         """
         for part in self._attentions():
             if isinstance(part.q_norm, nn.Identity):
                 part.fused_qkv_attention = fused_qkv_attention
 
     def use_silu_and_mul(self, silu_and_mul: Callable[[Tensor], Tensor]) -> None:
-        """Let SwiGLU hand the joint product of gate and up (B, T, 2 F) to this function."""
+        """Compute SwiGLU's ``silu(gate) * up`` by this function of the fused (B, T, 2 F)."""
         for part in self.modules():
             if isinstance(part, SwiGLU):
                 part.silu_and_mul = silu_and_mul
 
     def make_caches(self, batch_size: int, max_length: int) -> list[KVCache]:
-        """Return an empty cache for each layer, with room for ``max_length`` tokens."""
+        """Return an empty cache of ``max_length`` tokens per layer."""
         weight = self.embedding.weight
         return [
             KVCache(
@@ -157,16 +158,16 @@ class Transformer(nn.Module):
         ]
 
     def num_parameters(self) -> int:
-        """Number of weights; shared ones count once."""
+        """Return the number of weights, counting tied weights once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def forward_flops_per_token(self) -> int:
-        """FLOPs of a forward pass over a full context, a token.
+        """Return the FLOPs per token of a forward pass over a full context.
 
-        Two for each entry of each matrix that a token is multiplied by (the head also where it is
-        tied), and 4 T D a layer for scores and mixing over the whole square, as Chowdhery et al.
-        2022 (PaLM), appendix B, count them: the causal half is not subtracted. Norms, activations
-        and the softmax are left out.
+        Two per entry of each matrix that a token is multiplied by, including a tied head, and
+        4 T D per layer for the scores and the weighted sum of the values over the full T x T
+        square, as in Chowdhery et al. 2022 (PaLM), appendix B: the causal half is not subtracted.
+        Norms, activations and softmax are not counted.
         """
         matrices = sum(
             part.weight.numel() for part in self.modules() if isinstance(part, nn.Linear)

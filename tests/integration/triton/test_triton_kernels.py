@@ -157,7 +157,7 @@ def test_the_loss_shows_what_is_no_number(value: float, column: int) -> None:
     values = torch.zeros(2, 40, device=DEVICE)
     values[1, column] = value
     losses = torch.empty(2, device=DEVICE)
-    triton_loss._replace(values, torch.tensor([3, 3], device=DEVICE), losses, 1.0)
+    triton_loss._replace_logits(values, torch.tensor([3, 3], device=DEVICE), losses, 1.0)
     assert losses.isnan().tolist() == [False, True]
     assert values.isnan().any(1).tolist() == [False, True]
 

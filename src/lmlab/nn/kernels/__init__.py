@@ -1,1 +1,1 @@
-"""Hand-written kernels for attention and loss: C++ on a CPU, Triton on a GPU."""
+"""Hand-written kernels for attention, SwiGLU's gate and the loss: C++ on a CPU, Triton on a GPU."""

@@ -1,4 +1,4 @@
-"""Makes an attention of our own an operation of torch's, differentiable and compilable."""
+"""Registers an attention kernel with torch as a differentiable, compilable operation."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 from lmlab.nn.kernels.vmap_rule import register_vmap_rule
 
-# From q, k, v, and tables (T, K) where an operation takes some: what tokens mixed, (B, H, T, K),
-# and the logarithm of each query's sum of exponentials, (B, H, T).
+# (q, k, v, *tables) -> attention output (B, H, T, K) and the logarithm of each query's sum of
+# exponentials (B, H, T). Tables are (T, K) constants that some operations take.
 Forward = Callable[..., tuple[Tensor, Tensor]]
-# From mixed's gradient, the arguments and both results: the gradients of q, k and v.
+# (gradient of the output, arguments and results of forward) -> gradients of q, k and v.
 Backward = Callable[..., tuple[Tensor, Tensor, Tensor]]
 
 
-def define(
+def define_attention_op(
     name: str,
     forward: Forward,
     backward: Backward,
@@ -25,38 +25,39 @@ def define(
     forward_fake: Forward,
     backward_fake: Backward,
 ) -> tuple[Any, Any]:
-    """Register an attention and its backward pass with torch, vmap included.
+    """Register an attention kernel with torch, including autograd, torch.compile and vmap.
 
     Args:
-        name: of torch's operation, ``namespace::name``.
-        forward: computes.
-        backward: computes.
-        forward_room: tensors laid out as results of ``forward`` are, with any values.
-        backward_room: likewise, of ``backward``.
+        name: name of the operation, ``namespace::name``.
+        forward: implementation of the forward pass.
+        backward: implementation of the backward pass.
+        forward_fake: returns uninitialised tensors with the shapes, strides and dtypes of the
+            results of ``forward``.
+        backward_fake: the same for ``backward``.
 
     Returns:
-        Both operations, to be called as ``forward`` and ``backward`` are.
+        The forward and the backward operation, with the arguments of ``forward`` and ``backward``.
     """
     attend = torch.library.custom_op(name, forward, mutates_args=())
     differentiate = torch.library.custom_op(f"{name}_backward", backward, mutates_args=())
     attend.register_fake(forward_fake)
     differentiate.register_fake(backward_fake)
 
-    def keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
-        ctx.tables = len(inputs) - 3
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.num_tables = len(inputs) - 3
         ctx.save_for_backward(*inputs, *output)
 
-    def hand_on(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        found: tuple[Tensor, ...] = differentiate(gradient, *ctx.saved_tensors)
-        return (*found, *[None] * ctx.tables)
+    def backward_pass(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        gradients: tuple[Tensor, ...] = differentiate(gradient, *ctx.saved_tensors)
+        return (*gradients, *[None] * ctx.num_tables)
 
-    attend.register_autograd(hand_on, setup_context=keep)
+    attend.register_autograd(backward_pass, setup_context=setup_context)
     for op in (attend, differentiate):
         register_vmap_rule(op)
     return attend, differentiate
 
 
-def empty_token_major(part: Tensor) -> Tensor:
-    """Room for a result shaped as ``part``, (B, H, T, K), laid out as projections of a model."""
-    batch, heads, tokens, width = part.shape
-    return part.new_empty(batch, tokens, heads, width).transpose(1, 2)
+def empty_token_major(like: Tensor) -> Tensor:
+    """Return an empty tensor shaped like ``like`` (B, H, T, K), laid out as (B, T, H, K)."""
+    batch, heads, tokens, width = like.shape
+    return like.new_empty(batch, tokens, heads, width).transpose(1, 2)

@@ -1,7 +1,7 @@
-"""Causal attention on a CPU by a kernel of our own, compiled where a run is compiled.
+"""Causal attention on a CPU in C++, for compiled runs.
 
-Sums, softmax and rotation are float32; under bf16, factors of products are bfloat16 where the
-processor multiplies those. ``causal_attention.cpp`` says how.
+Sums, softmax and rotation are float32. Under bf16, factors of products are bfloat16 if the CPU
+supports it. See ``causal_attention.cpp`` for the algorithm.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmlab.nn.kernels.attention_op import define, empty_token_major
+from lmlab.nn.kernels.attention_op import define_attention_op, empty_token_major
 from lmlab.nn.pos import Positions, RoPE
 from lmlab.runtime.cpp_extension import build_library
 
@@ -23,14 +23,14 @@ _libraries: dict[int, ctypes.CDLL] = {}
 
 
 def load_kernel(d_head: int, folder: Path) -> None:
-    """Make :func:`causal_attention` ready for heads of a width.
+    """Load the kernel for heads of width ``d_head``, compiling it if necessary.
 
     Args:
         d_head: K.
-        folder: where compiled kernels are kept.
+        folder: where compiled libraries are kept.
 
     Raises:
-        ConfigError: the compiler does not compile it.
+        ConfigError: the compiler rejects the source.
     """
     if d_head not in _libraries:
         library = build_library(SOURCE, folder, {"WIDTH": d_head})
@@ -44,36 +44,36 @@ def load_kernel(d_head: int, folder: Path) -> None:
 def causal_attention(
     q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, pos: Positions | None = None
 ) -> Tensor:
-    """What :func:`lmlab.nn.attention.causal_attention` computes.
+    """Compute :func:`lmlab.nn.attention.causal_attention`.
 
-    The heads' width is one that :func:`load_kernel` was given. Rotary positions are turned to by the
-    kernel itself, so that no rotated queries and keys are kept for the backward pass.
+    Call :func:`load_kernel` for this head width first. The kernel itself applies rotary positions,
+    so that no rotated queries and keys are saved for the backward pass.
     """
     tables: tuple[Tensor | None, Tensor | None] = (None, None)
-    if type(pos) is RoPE:  # not one that a user derived from it
+    if type(pos) is RoPE:  # a user's subclass may rotate differently
         tables = pos.cos_SK[: q_BHTK.shape[2]], pos.sin_SK[: q_BHTK.shape[2]]
     elif pos is not None:
         q_BHTK, k_BGTK = pos.rotate(q_BHTK, None), pos.rotate(k_BGTK, None)
-    mixed: Tensor = _operation(q_BHTK, k_BGTK, v_BGTK.to(q_BHTK.dtype), *tables)[0]
-    return mixed
+    output: Tensor = _operation(q_BHTK, k_BGTK, v_BGTK.to(q_BHTK.dtype), *tables)[0]
+    return output
 
 
 def _attend(
     q: Tensor, k: Tensor, v: Tensor, cos: Tensor | None, sin: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    mixed, log_sums = _forward_fake(q, k, v, cos, sin)
-    _call("attend", k.shape[1], (cos, sin), (q, k, v), (mixed, log_sums[..., None]))
-    return mixed, log_sums
+    output, log_sums = _forward_fake(q, k, v, cos, sin)
+    _call("attend", k.shape[1], (cos, sin), (q, k, v), (output, log_sums[..., None]))
+    return output, log_sums
 
 
 def _attend_backward(
     gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, cos: Tensor | None, sin: Tensor | None,
-    mixed: Tensor, log_sums: Tensor,
+    output: Tensor, log_sums: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    found = _backward_fake(gradient, q, k, v, cos, sin, mixed, log_sums)
-    given = (gradient, q, k, v, mixed, log_sums[..., None])
-    _call("attend_backward", k.shape[1], (cos, sin), given, found)
-    return found
+    gradients = _backward_fake(gradient, q, k, v, cos, sin, output, log_sums)
+    inputs = (gradient, q, k, v, output, log_sums[..., None])
+    _call("attend_backward", k.shape[1], (cos, sin), inputs, gradients)
+    return gradients
 
 
 def _call(
@@ -84,18 +84,20 @@ def _call(
     outputs: Sequence[Tensor],
 ) -> None:
     batch, heads, tokens, width = outputs[0].shape
-    rows = [part if part.stride(-1) == 1 else part.contiguous() for part in inputs] + list(outputs)
+    tensors = [x if x.stride(-1) == 1 else x.contiguous() for x in inputs] + list(outputs)
     sizes = (ctypes.c_int64 * 4)(batch, heads, groups, tokens)
-    rotation = (ctypes.c_void_p * 2)(*(None if one is None else one.data_ptr() for one in tables))
-    data = (ctypes.c_void_p * len(rows))(*(part.data_ptr() for part in rows))
-    strides: Any = (ctypes.c_int64 * (3 * len(rows)))(*(
-        stride for part in rows for stride in part.stride()[:3]
+    rotation = (ctypes.c_void_p * 2)(
+        *(None if table is None else table.data_ptr() for table in tables)
+    )
+    data = (ctypes.c_void_p * len(tensors))(*(x.data_ptr() for x in tensors))
+    strides: Any = (ctypes.c_int64 * (3 * len(tensors)))(*(
+        stride for x in tensors for stride in x.stride()[:3]
     ))  # fmt: skip
     function = getattr(_libraries[width], name)
     if not function(
         outputs[0].dtype is torch.bfloat16, sizes, rotation, data, strides, torch.get_num_threads()
     ):
-        raise MemoryError("attention: there is no memory for the keys and values of one head")
+        raise MemoryError("attention: cannot allocate a buffer for the keys and values of one head")
 
 
 def _forward_fake(
@@ -106,12 +108,12 @@ def _forward_fake(
 
 def _backward_fake(
     gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, cos: Tensor | None, sin: Tensor | None,
-    mixed: Tensor, log_sums: Tensor,
+    output: Tensor, log_sums: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     return empty_token_major(q), empty_token_major(k), empty_token_major(v)
 
 
-_operation, _backward_operation = define(
+_operation, _backward_operation = define_attention_op(
     "lmlab::compiled_causal_attention",
     _attend,
     _attend_backward,

@@ -1,6 +1,7 @@
-"""The head's product and the loss on a CPU, with a kernel of our own, where a run is compiled.
+"""The output head and the loss on a CPU in C++, for compiled runs.
 
-``softmax_gradients.cpp`` says how the kernel works, and :mod:`lmlab.nn.kernels.loss_op` what is around it.
+See ``softmax_gradients.cpp`` for the kernel and :mod:`lmlab.nn.kernels.loss_op` for the operation
+around it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lmlab.nn.kernels.loss_op import define
+from lmlab.nn.kernels.loss_op import define_loss_op
 from lmlab.runtime.cpp_extension import build_library
 
 SOURCE = Path(__file__).with_name("softmax_gradients.cpp")
@@ -19,13 +20,13 @@ _library: ctypes.CDLL | None = None
 
 
 def load_kernel(folder: Path) -> None:
-    """Make :func:`chunked_cross_entropy` ready.
+    """Load the kernel of :func:`chunked_cross_entropy`, compiling it if necessary.
 
     Args:
-        folder: where compiled kernels are kept.
+        folder: where compiled libraries are kept.
 
     Raises:
-        ConfigError: the compiler does not compile it.
+        ConfigError: the compiler rejects the source.
     """
     global _library
     if _library is None:
@@ -37,16 +38,16 @@ def load_kernel(folder: Path) -> None:
         _library = library
 
 
-def _replace(values: Tensor, targets: Tensor, losses: Tensor, factor: float) -> None:
+def _replace_logits(logits: Tensor, targets: Tensor, losses: Tensor, factor: float) -> None:
     assert _library is not None, "call load_kernel() first"
     if not _library.softmax_gradients(
-        values.dtype is torch.bfloat16,
-        (ctypes.c_int64 * 2)(*values.shape),
-        *(part.data_ptr() for part in (values, targets, losses)),
+        logits.dtype is torch.bfloat16,
+        (ctypes.c_int64 * 2)(*logits.shape),
+        *(part.data_ptr() for part in (logits, targets, losses)),
         factor,
         torch.get_num_threads(),
     ):
-        raise MemoryError("the loss: there is no memory for the logits of one token")
+        raise MemoryError("loss: cannot allocate a buffer for the logits of one token")
 
 
-chunked_cross_entropy = define("lmlab::compiled_cross_entropy", _replace)
+chunked_cross_entropy = define_loss_op("lmlab::compiled_cross_entropy", _replace_logits)

@@ -1,4 +1,4 @@
-// Vectors of float32 numbers, as wide as the processor's own, and numbers of two bytes.
+// Vectors of float32 numbers, as wide as the CPU supports, and bfloat16 numbers.
 
 #pragma once
 
@@ -18,43 +18,44 @@ typedef float Vector __attribute__((vector_size(4 * LANES)));
 typedef int32_t Integers __attribute__((vector_size(4 * LANES)));
 
 static inline Vector load(const float *from) {
-    Vector found;
-    std::memcpy(&found, from, sizeof found);
-    return found;
+    Vector value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
 }
 
 static inline void store(float *to, Vector value) { std::memcpy(to, &value, sizeof value); }
 
-static inline Vector all(float value) { return value - Vector{}; }
+static inline Vector broadcast(float value) { return value - Vector{}; }
 
 static inline float sum(Vector value) {
-    float found = 0;
-    for (int lane = 0; lane < LANES; ++lane) found += value[lane];
-    return found;
+    float total = 0;
+    for (int lane = 0; lane < LANES; ++lane) total += value[lane];
+    return total;
 }
 
 static inline float largest(Vector value) {
-    float found = value[0];
-    for (int lane = 1; lane < LANES; ++lane) found = value[lane] > found ? value[lane] : found;
-    return found;
+    float maximum = value[0];
+    for (int lane = 1; lane < LANES; ++lane)
+        maximum = value[lane] > maximum ? value[lane] : maximum;
+    return maximum;
 }
 
-// 2^x, 0 below the least normal number. x is split into a whole number, which is added to the
-// exponent's bits, and a rest in [-1/2, 1/2], whose power is the polynomial that meets 2^x in the
-// seven points of Chebyshev, with an error of 2e-8 of its value.
+// 2^x, flushed to 0 below the smallest normal number. x is split into an integer, which is added to
+// the exponent bits, and a fraction in [-1/2, 1/2], whose power is a polynomial that interpolates
+// 2^x at the seven Chebyshev nodes with a relative error of 2e-8.
 static inline Vector power_of_two(Vector x) {
-    const Vector large = all(12582912.0f);  // 1.5 * 2^23: a sum with it has no room for fractions
+    const Vector large = broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
     Vector shifted = x + large;
-    Vector rest = x - (shifted - large);
-    Vector power = all(1.546144472e-04f);
-    power = power * rest + 1.340042818e-03f;
-    power = power * rest + 9.618056678e-03f;
-    power = power * rest + 5.550327227e-02f;
-    power = power * rest + 2.402265092e-01f;
-    power = power * rest + 6.931472067e-01f;
-    power = power * rest + 1.0f;
-    Vector found = (Vector)((Integers)power + ((Integers)shifted << 23));
-    return x >= -126.0f ? found : (x < -126.0f ? all(0.0f) : x);  // what is no number stays none
+    Vector fraction = x - (shifted - large);
+    Vector power = broadcast(1.546144472e-04f);
+    power = power * fraction + 1.340042818e-03f;
+    power = power * fraction + 9.618056678e-03f;
+    power = power * fraction + 5.550327227e-02f;
+    power = power * fraction + 2.402265092e-01f;
+    power = power * fraction + 6.931472067e-01f;
+    power = power * fraction + 1.0f;
+    Vector result = (Vector)((Integers)power + ((Integers)shifted << 23));
+    return x >= -126.0f ? result : (x < -126.0f ? broadcast(0.0f) : x);  // NaN stays NaN
 }
 
 struct Bfloat16 {
@@ -65,14 +66,14 @@ static inline float widen(float value) { return value; }
 
 static inline float widen(Bfloat16 value) {
     uint32_t bits = uint32_t(value.bits) << 16;
-    float found;
-    std::memcpy(&found, &bits, 4);
-    return found;
+    float result;
+    std::memcpy(&result, &bits, 4);
+    return result;
 }
 
 static inline void narrow(float value, float &to) { to = value; }
 
-static inline void narrow(float value, Bfloat16 &to) {  // to the nearest, ties to the even one
+static inline void narrow(float value, Bfloat16 &to) {  // round to nearest, ties to even
     uint32_t bits;
     std::memcpy(&bits, &value, 4);
     uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;

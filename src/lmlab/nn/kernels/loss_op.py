@@ -1,7 +1,7 @@
-"""Makes the head's product and the loss, by a kernel of our own, an operation of torch's.
+"""Registers the output head and a loss kernel with torch as one operation.
 
-A chunk's logits become their gradients in place, in the dtype of the products; softmax and loss
-are float32, and the weight's gradient is summed over the chunks in float32.
+The kernel overwrites a chunk's logits with their gradients, in the dtype of the products. Softmax
+and loss are float32; the gradient of the weight is summed over the chunks in float32.
 """
 
 from __future__ import annotations
@@ -14,29 +14,31 @@ from torch import Tensor
 
 from lmlab.nn.loss_counts import in_place_chunk_rows
 
-# Of a chunk's logits (tokens, V), its targets, room for each token's loss, and the factor of the
-# gradients, which take the logits' place.
-Replace = Callable[[Tensor, Tensor, Tensor, float], None]
+# (logits (tokens, V), targets, losses, scale): writes the loss of each token to `losses`, and the
+# gradients times `scale` to `logits`.
+ReplaceLogits = Callable[[Tensor, Tensor, Tensor, float], None]
 
 
-def define(name: str, replace: Replace) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Register the loss and its backward pass with torch.
+def define_loss_op(
+    name: str, replace_logits: ReplaceLogits
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Register a loss kernel with torch, including autograd and torch.compile.
 
     Args:
-        name: of torch's operation, ``namespace::name``.
-        replace: computes a chunk's losses and gradients from its logits.
+        name: name of the operation, ``namespace::name``.
+        replace_logits: replaces the logits of a chunk by their gradients and writes the losses.
 
     Returns:
-        What :func:`lmlab.nn.chunked_loss.chunked_cross_entropy` computes, of the same arguments
-        but the chunk's size.
+        A function that computes :func:`lmlab.nn.chunked_loss.chunked_cross_entropy`. It takes the
+        same arguments except the chunk size.
     """
 
     def compute(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return _compute(hidden, weight, targets.contiguous(), replace)
+        return _compute(hidden, weight, targets.contiguous(), replace_logits)
 
     operation = torch.library.custom_op(name, compute, mutates_args=())
     operation.register_fake(_fake)
-    operation.register_autograd(_hand_on, setup_context=_keep)
+    operation.register_autograd(_backward, setup_context=_setup_context)
 
     def chunked_cross_entropy(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
         loss: Tensor = operation(hidden_ND, weight_VD, targets_N)[0]
@@ -46,7 +48,7 @@ def define(name: str, replace: Replace) -> Callable[[Tensor, Tensor, Tensor], Te
 
 
 def _compute(
-    hidden: Tensor, weight: Tensor, targets: Tensor, replace: Replace
+    hidden: Tensor, weight: Tensor, targets: Tensor, replace_logits: ReplaceLogits
 ) -> tuple[Tensor, Tensor, Tensor]:
     count = len(targets)
     rows = in_place_chunk_rows(len(weight), weight.dtype.itemsize, weight.device.type)
@@ -54,17 +56,19 @@ def _compute(
     losses = hidden.new_empty(count, dtype=torch.float32)
     hidden_gradient, weight_gradient = torch.empty_like(hidden), None
     for start in range(0, count, rows):
-        part = hidden[start : start + rows]
-        values = logits[: len(part)]
-        torch.mm(part, weight.T, out=values)
-        replace(values, targets[start : start + rows], losses[start : start + rows], 1 / count)
+        chunk = hidden[start : start + rows]
+        values = logits[: len(chunk)]
+        torch.mm(chunk, weight.T, out=values)
+        replace_logits(
+            values, targets[start : start + rows], losses[start : start + rows], 1 / count
+        )
         torch.mm(values, weight, out=hidden_gradient[start : start + rows])
         if weight_gradient is None:
-            weight_gradient = values.T @ part
+            weight_gradient = values.T @ chunk
         elif weight.dtype is torch.float32:
-            torch.addmm(weight_gradient, values.T, part, out=weight_gradient)
+            torch.addmm(weight_gradient, values.T, chunk, out=weight_gradient)
         else:
-            weight_gradient = weight_gradient.float().add_(values.T @ part)
+            weight_gradient = weight_gradient.float().add_(values.T @ chunk)
     assert weight_gradient is not None
     return losses.sum() / count, hidden_gradient, weight_gradient.to(weight.dtype)
 
@@ -73,10 +77,10 @@ def _fake(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Tens
     return hidden.new_empty((), dtype=torch.float32), hidden.new_empty(hidden.shape), weight.clone()
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
     ctx.save_for_backward(*output[1:])
 
 
-def _hand_on(ctx: Any, scale: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, None]:
+def _backward(ctx: Any, scale: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, None]:
     hidden, weight = ctx.saved_tensors
     return hidden * scale.to(hidden.dtype), weight * scale.to(weight.dtype), None

@@ -1,8 +1,8 @@
-// Cross-entropy of logits on a CPU: each row's loss, and its gradients in the place of the logits.
+// Cross-entropy of logits on a CPU: the loss of each row, and its gradients in place of the logits.
 //
-// Compiled for the processor at hand. A row is widened to float32, worked on and rounded back while
-// it is in the core's own cache. No sum is split over threads, so the result does not depend on
-// their number.
+// Compiled for this machine's CPU. A row is widened to float32, processed and rounded back while it
+// is in the core's cache. No sum is split across threads, so the result does not depend on the
+// number of threads.
 
 #include "lanes.h"
 
@@ -15,31 +15,32 @@ struct Sizes {
     int64_t padded() const { return (columns + LANES - 1) / LANES * LANES; }
 };
 
-// The loss of one row; its values become `factor` times their gradients. `room` has a padded row.
+// Return the loss of one row and replace its logits by `factor` times their gradients. `buffer`
+// holds one padded row.
 template <typename Number>
-static float replace(
+static float replace_row(
     Number *__restrict values, const Sizes &sizes, int64_t target, float factor,
-    float *__restrict room
+    float *__restrict buffer
 ) {
     const int64_t columns = sizes.columns, padded = sizes.padded();
-    for (int64_t column = 0; column < columns; ++column) room[column] = widen(values[column]);
-    for (int64_t column = columns; column < padded; ++column) room[column] = -INFINITY;
-    Vector most = all(-INFINITY), total = {};
+    for (int64_t column = 0; column < columns; ++column) buffer[column] = widen(values[column]);
+    for (int64_t column = columns; column < padded; ++column) buffer[column] = -INFINITY;
+    Vector maxima = broadcast(-INFINITY), totals = {};
     for (int64_t column = 0; column < padded; column += LANES) {
-        const Vector own = load(room + column);
-        most = most > own ? most : own;
+        const Vector value = load(buffer + column);
+        maxima = maxima > value ? maxima : value;
     }
-    const float peak = largest(most), chosen = room[target];
+    const float peak = largest(maxima), target_logit = buffer[target];
     for (int64_t column = 0; column < padded; column += LANES) {
-        const Vector own = power_of_two((load(room + column) - peak) * LOG2_E);
-        store(room + column, own);
-        total += own;
+        const Vector value = power_of_two((load(buffer + column) - peak) * LOG2_E);
+        store(buffer + column, value);
+        totals += value;
     }
-    const float whole = sum(total), share = factor / whole;
-    room[target] -= whole;
+    const float total = sum(totals), scale = factor / total;
+    buffer[target] -= total;
     for (int64_t column = 0; column < columns; ++column)
-        narrow(room[column] * share, values[column]);
-    return std::log(whole) + (peak - chosen);
+        narrow(buffer[column] * scale, values[column]);
+    return std::log(total) + (peak - target_logit);
 }
 
 template <typename Number>
@@ -50,22 +51,22 @@ static bool run(
     bool complete = true;
 #pragma omp parallel num_threads(threads) reduction(&& : complete)
     {
-        // As large as needed, in whole lines of 64 bytes.
-        float *room = (float *)std::aligned_alloc(64, (sizes.padded() * 4 + 63) / 64 * 64);
-        complete = room != nullptr;
+        // Rounded up to whole cache lines of 64 bytes.
+        float *buffer = (float *)std::aligned_alloc(64, (sizes.padded() * 4 + 63) / 64 * 64);
+        complete = buffer != nullptr;
 #pragma omp for schedule(static)
         for (int64_t row = 0; row < sizes.rows; ++row)
-            if (room)
-                losses[row] = replace(
-                    (Number *)values + row * sizes.columns, sizes, targets[row], factor, room
+            if (buffer)
+                losses[row] = replace_row(
+                    (Number *)values + row * sizes.columns, sizes, targets[row], factor, buffer
                 );
-        std::free(room);
+        std::free(buffer);
     }
     return complete;
 }
 
-// `values` are (rows, columns) without gaps, `targets` below `columns`; false where memory does
-// not suffice.
+// `values` are contiguous (rows, columns); `targets` are less than `columns`. Return false if
+// memory is insufficient.
 extern "C" bool softmax_gradients(
     bool bf16, const Sizes *sizes, void *values, const int64_t *targets, float *losses,
     float factor, int threads

@@ -1,7 +1,7 @@
-"""The gate of SwiGLU on a GPU by kernels of our own, in compiled bf16 runs.
+"""SwiGLU's ``silu(gate) * up`` on a GPU in Triton, for compiled bf16 runs.
 
-A joint product of gate and up is read as it lies in memory, and the gradients are written where
-those of the joint product belong.
+The kernels read the fused product of gate and up in its memory layout and write gradients in the
+same layout, so that nothing is copied.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from torch import Tensor
 
 from lmlab.nn.kernels.vmap_rule import register_vmap_rule
 
-ROWS, COLUMNS = 4, 512  # that a program computes
+ROWS, COLUMNS = 4, 512  # tile of a program
 
 
-def silu_and_mul(joint: Tensor) -> Tensor:
-    """``silu(gate) * up`` in float32, rounded once: (..., F).
+def silu_and_mul(gate_up: Tensor) -> Tensor:
+    """Return ``silu(gate) * up`` (..., F), computed in float32 and rounded once.
 
     Args:
-        joint: gate and up one behind the other, (..., 2 F).
+        gate_up: gate and up concatenated, (..., 2 F).
     """
-    found: Tensor = _operation(joint)
-    return found
+    result: Tensor = _operation(gate_up)
+    return result
 
 
 @triton.jit
@@ -36,29 +36,33 @@ def _tile(count, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
 
 
 @triton.jit
-def _forward(joint, found, count, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+def _forward(gate_up, result, count, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     rows, columns, inside = _tile(count, width, ROWS, COLUMNS)
-    own = joint + rows * (2 * width) + columns
-    gate = tl.load(own, mask=inside, other=0.0).to(tl.float32)
-    up = tl.load(own + width, mask=inside, other=0.0).to(tl.float32)
+    source = gate_up + rows * (2 * width) + columns
+    gate = tl.load(source, mask=inside, other=0.0).to(tl.float32)
+    up = tl.load(source + width, mask=inside, other=0.0).to(tl.float32)
     value = gate * tl.sigmoid(gate) * up
-    tl.store(found + rows * width + columns, value.to(found.dtype.element_ty), mask=inside)
+    tl.store(result + rows * width + columns, value.to(result.dtype.element_ty), mask=inside)
 
 
 @triton.jit
 def _backward(
-    gradient, joint, joint_gradient, count, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr
+    gradient, gate_up, gate_up_gradient, count, width, ROWS: tl.constexpr, COLUMNS: tl.constexpr
 ):  # fmt: skip
     rows, columns, inside = _tile(count, width, ROWS, COLUMNS)
-    own = joint + rows * (2 * width) + columns
-    gate = tl.load(own, mask=inside, other=0.0).to(tl.float32)
-    up = tl.load(own + width, mask=inside, other=0.0).to(tl.float32)
-    given = tl.load(gradient + rows * width + columns, mask=inside, other=0.0).to(tl.float32)
-    open_ = tl.sigmoid(gate)
-    of_gate = given * up * open_ * (1.0 + gate * (1.0 - open_))
-    to = joint_gradient + rows * (2 * width) + columns
-    tl.store(to, of_gate.to(joint_gradient.dtype.element_ty), mask=inside)
-    tl.store(to + width, (given * gate * open_).to(joint_gradient.dtype.element_ty), mask=inside)
+    source = gate_up + rows * (2 * width) + columns
+    gate = tl.load(source, mask=inside, other=0.0).to(tl.float32)
+    up = tl.load(source + width, mask=inside, other=0.0).to(tl.float32)
+    upstream = tl.load(gradient + rows * width + columns, mask=inside, other=0.0).to(tl.float32)
+    sigmoid = tl.sigmoid(gate)
+    gate_gradient = upstream * up * sigmoid * (1.0 + gate * (1.0 - sigmoid))
+    target = gate_up_gradient + rows * (2 * width) + columns
+    tl.store(target, gate_gradient.to(gate_up_gradient.dtype.element_ty), mask=inside)
+    tl.store(
+        target + width,
+        (upstream * gate * sigmoid).to(gate_up_gradient.dtype.element_ty),
+        mask=inside,
+    )
 
 
 def _launch(kernel: Any, *parts: Tensor, width: int) -> None:
@@ -68,40 +72,40 @@ def _launch(kernel: Any, *parts: Tensor, width: int) -> None:
 
 
 @torch.library.custom_op("lmlab::triton_gate", mutates_args=())
-def _operation(joint: Tensor) -> Tensor:
-    found = _fake(joint)
-    _launch(_forward, joint.contiguous(), found, width=found.shape[-1])
-    return found
+def _operation(gate_up: Tensor) -> Tensor:
+    result = _fake(gate_up)
+    _launch(_forward, gate_up.contiguous(), result, width=result.shape[-1])
+    return result
 
 
 @_operation.register_fake
-def _fake(joint: Tensor) -> Tensor:
-    return joint.new_empty(*joint.shape[:-1], joint.shape[-1] // 2)
+def _fake(gate_up: Tensor) -> Tensor:
+    return gate_up.new_empty(*gate_up.shape[:-1], gate_up.shape[-1] // 2)
 
 
 @torch.library.custom_op("lmlab::triton_gate_backward", mutates_args=())
-def _backward_operation(gradient: Tensor, joint: Tensor) -> Tensor:
-    found = _backward_fake(gradient, joint)
+def _backward_operation(gradient: Tensor, gate_up: Tensor) -> Tensor:
+    result = _backward_fake(gradient, gate_up)
     _launch(
-        _backward, gradient.contiguous(), joint.contiguous(), found, width=gradient.shape[-1]
+        _backward, gradient.contiguous(), gate_up.contiguous(), result, width=gradient.shape[-1]
     )  # fmt: skip
-    return found
+    return result
 
 
 @_backward_operation.register_fake
-def _backward_fake(gradient: Tensor, joint: Tensor) -> Tensor:
-    return joint.new_empty(joint.shape)
+def _backward_fake(gradient: Tensor, gate_up: Tensor) -> Tensor:
+    return gate_up.new_empty(gate_up.shape)
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
-def _hand_on(ctx: Any, gradient: Tensor) -> Tensor:
-    found: Tensor = _backward_operation(gradient, *ctx.saved_tensors)
-    return found
+def _autograd_backward(ctx: Any, gradient: Tensor) -> Tensor:
+    result: Tensor = _backward_operation(gradient, *ctx.saved_tensors)
+    return result
 
 
-_operation.register_autograd(_hand_on, setup_context=_keep)
+_operation.register_autograd(_autograd_backward, setup_context=_setup_context)
 register_vmap_rule(_operation)
 register_vmap_rule(_backward_operation)

@@ -1,6 +1,6 @@
-"""The head's product and the loss on a GPU, with a kernel of our own, where a run is compiled.
+"""The output head and the loss on a GPU in Triton, for compiled bf16 runs.
 
-A program holds all logits of a token in registers: they are read once and written once.
+A program holds all logits of a token in registers, so that they are read once and written once.
 """
 
 from __future__ import annotations
@@ -9,24 +9,25 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lmlab.nn.kernels.loss_op import define
+from lmlab.nn.kernels.loss_op import define_loss_op
 
-MAX_VOCABULARY = 1 << 16  # whose logits one program holds
+MAX_VOCABULARY = 1 << 16  # logits that one program can hold
 
 
 @triton.jit
 def _softmax_gradients(
-    logits, targets, losses, step, vocabulary, factor, FRONT: tl.constexpr, BACK: tl.constexpr
+    logits, targets, losses, stride, vocabulary, scale, FRONT: tl.constexpr, BACK: tl.constexpr
 ):  # fmt: skip
-    """A token's loss, and its gradients in place of its logits.
+    """Compute the loss of a token and replace its logits by their gradients.
 
-    A program's blocks are powers of two: the vocabulary's front is full, its back may not be.
+    Blocks of a program are powers of two: the front of the vocabulary fills its block, the back
+    may not.
     """
     LOG2E: tl.constexpr = 1.4426950408889634
     row = tl.program_id(0).to(tl.int64)
-    logits += row * step
+    logits += row * stride
     target = tl.load(targets + row)
-    chosen = tl.load(logits + target).to(tl.float32)
+    target_logit = tl.load(logits + target).to(tl.float32)
     front, back = tl.arange(0, FRONT), FRONT + tl.arange(0, BACK)
     inside = back < vocabulary
     first = tl.load(logits + front).to(tl.float32)
@@ -35,23 +36,25 @@ def _softmax_gradients(
     first = tl.exp2((first - largest) * LOG2E)
     second = tl.exp2((second - largest) * LOG2E)
     total = tl.sum(first, 0) + tl.sum(second, 0)
-    tl.store(losses + row, tl.log(total) + largest - chosen)
-    share = factor / total
-    first = tl.where(front == target, first * share - factor, first * share)
-    second = tl.where(back == target, second * share - factor, second * share)
-    tl.debug_barrier()  # `chosen` is read before another thread writes there
+    tl.store(losses + row, tl.log(total) + largest - target_logit)
+    probability_scale = scale / total
+    first = tl.where(front == target, first * probability_scale - scale, first * probability_scale)
+    second = tl.where(
+        back == target, second * probability_scale - scale, second * probability_scale
+    )
+    tl.debug_barrier()  # reads `target_logit` before another thread overwrites it
     tl.store(logits + front, first.to(logits.dtype.element_ty))
     tl.store(logits + back, second.to(logits.dtype.element_ty), mask=inside)
 
 
-def _replace(values: Tensor, targets: Tensor, losses: Tensor, factor: float) -> None:
-    rows, vocabulary = values.shape
+def _replace_logits(logits: Tensor, targets: Tensor, losses: Tensor, scale: float) -> None:
+    rows, vocabulary = logits.shape
     front = 1 << (vocabulary.bit_length() - 1)
     back = triton.next_power_of_2(max(1, vocabulary - front))
     _softmax_gradients[(rows,)](
-        values, targets, losses, values.stride(0), vocabulary, factor,
+        logits, targets, losses, logits.stride(0), vocabulary, scale,
         FRONT=front, BACK=back, num_warps=min(32, max(1, front // 1024)),
     )  # fmt: skip
 
 
-chunked_cross_entropy = define("lmlab::triton_cross_entropy", _replace)
+chunked_cross_entropy = define_loss_op("lmlab::triton_cross_entropy", _replace_logits)

@@ -1,4 +1,4 @@
-"""Operations of our own on several models at once: their batches lie one behind the other."""
+"""vmap for custom operations: the models' batches are concatenated into one."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from torch import Tensor
 
 
 def register_vmap_rule(operation: Any) -> None:
-    """Tell vmap how an operation computes for several models.
+    """Register how vmap maps an operation over several models.
 
     Args:
-        operation: a custom one of torch's. The first axis of its tensors and results is the batch,
-            but for tables, (T, K), which all models share.
+        operation: a torch custom operation. The first axis of its tensors and results is the batch,
+            except for tables (T, K), which all models share.
     """
 
-    def fold(info: Any, in_dims: tuple[int | None, ...], *parts: Any) -> Any:
+    def vmap_rule(info: Any, in_dims: tuple[int | None, ...], *parts: Any) -> Any:
         size = info.batch_size
 
-        def lay(part: Any, dim: int | None) -> Any:
+        def merge_batches(part: Any, dim: int | None) -> Any:
             if not isinstance(part, Tensor) or (dim is None and part.dim() == 2):
                 return part
-            moved = part.expand(size, *part.shape) if dim is None else part.movedim(dim, 0)
-            return moved.flatten(0, 1)
+            stacked = part.expand(size, *part.shape) if dim is None else part.movedim(dim, 0)
+            return stacked.flatten(0, 1)
 
-        found = operation(*map(lay, parts, in_dims))
-        if isinstance(found, Tensor):
-            return found.unflatten(0, (size, -1)), 0
-        return tuple(part.unflatten(0, (size, -1)) for part in found), (0,) * len(found)
+        results = operation(*map(merge_batches, parts, in_dims))
+        if isinstance(results, Tensor):
+            return results.unflatten(0, (size, -1)), 0
+        return tuple(part.unflatten(0, (size, -1)) for part in results), (0,) * len(results)
 
-    operation.register_vmap(fold)
+    operation.register_vmap(vmap_rule)

@@ -79,7 +79,7 @@ def test_bits_do_not_depend_on_threads() -> None:
             torch.set_num_threads(threads)
             values = (hidden @ weight.T).detach()
             losses = torch.empty(len(targets))
-            cpp_loss._replace(values, targets, losses, 0.5)
+            cpp_loss._replace_logits(values, targets, losses, 0.5)
             found.append((values, losses))
     finally:
         torch.set_num_threads(before)
@@ -102,7 +102,7 @@ def test_what_is_no_number_is_not_hidden(value: float, column: int) -> None:
     values, targets = torch.zeros(2, 40), torch.tensor([3, 3])
     values[1, column] = value
     losses = torch.empty(2)
-    cpp_loss._replace(values, targets, losses, 1.0)
+    cpp_loss._replace_logits(values, targets, losses, 1.0)
     assert losses.isnan().tolist() == [False, True]
     assert values.isnan().any(1).tolist() == [False, True]
 
