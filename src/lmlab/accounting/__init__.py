@@ -1,1 +1,1 @@
-"""What a model costs, counted without torch: parameters, FLOPs, memory, disk and time."""
+"""Costs of a model, counted without torch: parameters, FLOPs, memory, disk and time."""

@@ -1,4 +1,4 @@
-"""The whole account of one configuration, as plain values."""
+"""The complete cost report of a configuration, as plain values."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from lmlab.nn.loss_counts import chunk_rows
 
 @dataclasses.dataclass(frozen=True)
 class CostOptions:
-    """What is asked beside the configuration.
+    """What to report in addition to the configuration, and how the run computes.
 
     Attributes:
-        memory: bytes into which a batch shall fit; None to leave that out.
-        peak: FLOP/s of the device; None to leave time out.
-        mfu: share of the peak that is reached.
-        fused_attention: whether scores are never written out.
-        loss_chunk: tokens whose logits exist at a time.
-        checkpointing: compute blocks again in the backward pass.
+        memory: memory of the device in bytes, to report the largest batch; None to omit it.
+        peak: peak FLOP/s of the device, to report time; None to omit it.
+        mfu: model FLOPs utilization: the share of the peak that training reaches.
+        fused_attention: whether attention never materialises the scores.
+        loss_chunk: tokens whose logits exist at a time; None for the default of the policy.
+        checkpointing: activation checkpointing: recompute blocks in the backward pass.
     """
 
     memory: int | None = None
@@ -41,19 +41,19 @@ class CostOptions:
     checkpointing: bool = False
 
 
-def cost_report(config: Mapping[str, Any], question: CostOptions, device: str) -> dict[str, Any]:
-    """Count a configuration.
+def cost_report(config: Mapping[str, Any], options: CostOptions, device: str) -> dict[str, Any]:
+    """Report the costs of a configuration.
 
     Args:
-        config: resolved, as plain values.
-        question: what is asked.
-        device: ``cpu``, ``cuda`` or ``mps``, on which it is to run.
+        config: the resolved configuration as plain values.
+        options: what to report, and how the run computes.
+        device: device type of the run: ``cpu``, ``cuda`` or ``mps``.
 
     Returns:
-        Parameters, FLOPs, memory, disk, and what ``question`` asks for, ready for JSON.
+        Parameters, FLOPs, memory, disk and time as JSON values.
 
     Raises:
-        UnknownCostError: a variant has no counts.
+        UnknownCostError: a component has no counts.
     """
     model = count_model(config["model"])
     return {
@@ -64,10 +64,10 @@ def cost_report(config: Mapping[str, Any], question: CostOptions, device: str) -
         },
         "parameters": _parameters(model),
         "flops": _flops(model),
-        "memory": _memory(config, model, question, device),
+        "memory": _memory(config, model, options, device),
         "disk": _disk(config, model),
-        "time": _time(config, model, question),
-        "textbook": _textbook(model, question),
+        "time": _time(config, model, options),
+        "textbook": _textbook(model, options),
     }  # fmt: skip
 
 
@@ -80,19 +80,19 @@ def _parameters(model: ModelCounts) -> dict[str, Any]:
 
 
 def _flops(model: ModelCounts) -> dict[str, Any]:
-    """Of one sequence."""
+    """Report the FLOPs of one sequence."""
     components = {}
-    whole = model.forward_flops()
+    total = model.forward_flops()
     for component in model.components:
         counted = component.forward_flops(model.context)
         if counted:
             components[component.name] = {
                 "counted": counted,
                 "causal": component.forward_flops(model.context, causal=True),
-                "share": counted / whole,
+                "share": counted / total,
             }
     return {
-        "forward": whole,
+        "forward": total,
         "forward_causal": model.forward_flops(causal=True),
         "training": model.training_flops(),
         "training_causal": model.training_flops(causal=True),
@@ -105,89 +105,88 @@ AUTO_POLICY = {"cuda": "bf16", "cpu": "fast", "mps": "exact"}
 
 
 def compute_settings(
-    config: Mapping[str, Any], device: str, question: CostOptions, policy: str | None = None
+    config: Mapping[str, Any], device: str, options: CostOptions, policy: str | None = None
 ) -> ComputeSettings:
-    """How the configured run computes on ``device``; by ``policy``, where that was resolved."""
+    """Return how the run computes on ``device``; ``policy`` overrides ``runtime.policy``."""
     policy = policy or config["runtime"]["policy"]
     if policy == "auto":
         policy = AUTO_POLICY[device]
-    chunk = question.loss_chunk
+    chunk = options.loss_chunk
     if chunk is None and policy != "exact":
         chunk = chunk_rows(config["model"]["vocab_size"], device)
     return ComputeSettings(
         precision="bf16" if policy == "bf16" else "fp32", device=device,
-        fused_attention=question.fused_attention, loss_chunk=chunk,
-        checkpointing=question.checkpointing,
+        fused_attention=options.fused_attention, loss_chunk=chunk,
+        checkpointing=options.checkpointing,
     )  # fmt: skip
 
 
 def _memory(
-    config: Mapping[str, Any], model: ModelCounts, question: CostOptions, device: str
+    config: Mapping[str, Any], model: ModelCounts, options: CostOptions, device: str
 ) -> dict[str, Any]:
     training, validation = config["training"], config["validation"]["batch_size"]
     optimizer = count_optimizer(config["optim"], model)
     micro = training["micro_batch_size"] or training["batch_size"]
     passes = training["batch_size"] // micro
-    how = compute_settings(config, device, question)
-    held = estimate_memory(
-        model, optimizer, how, micro_batch=micro, passes=passes, validation_batch=validation
+    settings = compute_settings(config, device, options)
+    estimate = estimate_memory(
+        model, optimizer, settings, micro_batch=micro, passes=passes, validation_batch=validation
     )
-    found: dict[str, Any] = {
+    report: dict[str, Any] = {
         "device": device,
-        "precision": how.precision,
+        "precision": settings.precision,
         "micro_batch_size": micro,
         "passes": passes,
-        "parameters": held.parameters,
-        "gradients": held.gradients,
-        "optimizer": held.optimizer,
-        "activations": held.activations,
-        "activations_by_component": activation_bytes(model, micro, how),
-        "loss": held.transient,
-        "saving": held.saving,
-        "training_peak": held.training,
-        "validation_peak": held.validation,
-        "peak": held.peak,
-        "textbook_activation_values": FLOAT32 * textbook_activation_values(model, micro),
+        "parameters": estimate.parameters,
+        "gradients": estimate.gradients,
+        "optimizer": estimate.optimizer,
+        "activations": estimate.activations,
+        "activations_by_component": activation_bytes(model, micro, settings),
+        "loss": estimate.transient,
+        "saving": estimate.saving,
+        "training_peak": estimate.training,
+        "validation_peak": estimate.validation,
+        "peak": estimate.peak,
+        "textbook_activations": FLOAT32 * textbook_activation_values(model, micro),
     }
-    if question.memory is not None:
-        found["available"] = question.memory
-        found["largest_batch"] = largest_batch(model, optimizer, how, question.memory)
-    return found
+    if options.memory is not None:
+        report["available"] = options.memory
+        report["largest_batch"] = largest_batch(model, optimizer, settings, options.memory)
+    return report
 
 
 def _disk(config: Mapping[str, Any], model: ModelCounts) -> dict[str, int]:
-    left, most = run_folder_bytes(config, model, count_optimizer(config["optim"], model))
-    return {"left": left, "most": most}
+    final, peak = run_folder_bytes(config, model, count_optimizer(config["optim"], model))
+    return {"left": final, "most": peak}
 
 
-def _time(config: Mapping[str, Any], model: ModelCounts, question: CostOptions) -> dict[str, Any]:
+def _time(config: Mapping[str, Any], model: ModelCounts, options: CostOptions) -> dict[str, Any]:
     training = config["training"]
     step = model.training_flops() * training["batch_size"]
     update = count_optimizer(config["optim"], model).flops
-    found: dict[str, Any] = {
+    report: dict[str, Any] = {
         "batch_size": training["batch_size"], "steps": training["steps"], "step_flops": step,
         "update_flops": update, "run_flops": step * training["steps"],
     }  # fmt: skip
-    if question.peak is not None:
-        seconds = step / (question.peak * question.mfu)
-        found |= {
-            "peak": question.peak, "mfu": question.mfu, "step_seconds": seconds,
+    if options.peak is not None:
+        seconds = step / (options.peak * options.mfu)
+        report |= {
+            "peak": options.peak, "mfu": options.mfu, "step_seconds": seconds,
             "run_seconds": seconds * training["steps"],
         }  # fmt: skip
-    return found
+    return report
 
 
-def _textbook(model: ModelCounts, question: CostOptions) -> dict[str, Any]:
-    paper = Textbook.of(model)
-    earlier = dataclasses.replace(paper, block_terms=19)
-    found = {
+def _textbook(model: ModelCounts, options: CostOptions) -> dict[str, Any]:
+    textbook = Textbook.of(model)
+    report = {
         "expression": list(EXPRESSION),
-        "parameters": paper.parameters,
-        "fixed_bytes": paper.fixed_bytes,
-        "bytes_a_sequence": paper.bytes_per_sequence,
-        "evaluated": paper.evaluated(),
-        "evaluated_with_19L": earlier.evaluated(),
+        "parameters": textbook.parameters,
+        "fixed_bytes": textbook.fixed_bytes,
+        "bytes_a_sequence": textbook.bytes_per_sequence,
+        "evaluated": textbook.evaluated(),
+        "evaluated_with_19L": dataclasses.replace(textbook, block_terms=19).evaluated(),
     }
-    if question.memory is not None:
-        found["largest_batch"] = paper.largest_batch(question.memory)
-    return found
+    if options.memory is not None:
+        report["largest_batch"] = textbook.largest_batch(options.memory)
+    return report

@@ -1,4 +1,4 @@
-"""Memory of a training run, by part."""
+"""Memory of a training run by component."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from lmlab.nn.counts import Kind, SavedTensor
 from lmlab.optim.counts import OptimizerCounts
 
 FLOAT32 = 4
-# What cuBLAS takes under CUBLAS_WORKSPACE_CONFIG=:4096:8, the setting of deterministic runs.
+# Size for CUBLAS_WORKSPACE_CONFIG=:4096:8, which deterministic runs set.
 CUBLAS_WORKSPACE = 8 * 4096 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
 class ComputeSettings:
-    """How a run computes, as far as its memory depends on it.
+    """The settings of a run that determine its memory.
 
     Attributes:
-        precision: ``fp32``, or ``bf16`` with a working copy of the matrices.
+        precision: ``fp32``, or ``bf16`` with a bfloat16 copy of the matrices.
         device: ``cpu``, ``cuda`` or ``mps``.
-        fused_attention: whether scores are never written out.
-        loss_chunk: tokens whose logits exist at a time; None for all of the pass.
-        checkpointing: keep each block's input alone and compute the rest again.
-        optimizer_shards: ranks among which the optimizer's state is divided.
-        gradient_shards: ranks among which the gradients are divided.
+        fused_attention: whether attention never materialises the scores.
+        loss_chunk: tokens whose logits exist at a time; None for all tokens of the pass.
+        checkpointing: activation checkpointing: save only the inputs of blocks.
+        optimizer_shards: ranks that share the optimizer state.
+        gradient_shards: ranks that share the gradients.
     """
 
     precision: str = "fp32"
@@ -37,25 +37,25 @@ class ComputeSettings:
 
     @property
     def compute_bytes(self) -> int:
-        """Bytes of a value in products."""
+        """Bytes per value in matrix products."""
         return FLOAT32 if self.precision == "fp32" else 2
 
 
 @dataclasses.dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes of a training run, by part.
+    """Bytes of a training run by component.
 
     Attributes:
         parameters: weights and tables.
-        gradients: of all parameters.
-        optimizer: its state.
-        activations: kept for the backward pass.
-        transient: logits and their gradients while the loss is computed.
-        workspace: of the libraries on the device.
-        saving: copies of the state and of the best weights, which are written while training goes
-            on; in the host's memory, beside the peaks below, so nothing on CUDA.
-        training: at the peak of an update.
-        validation: at the peak of an evaluation.
+        gradients: gradients of all parameters.
+        optimizer: optimizer state.
+        activations: tensors saved for the backward pass.
+        transient: logits and their gradients during the computation of the loss.
+        workspace: workspace of libraries on the device.
+        saving: copies of the state and of the best weights that are written in the background. They
+            are in host memory and not part of the peaks below; 0 on CUDA.
+        training: peak of an update.
+        validation: peak of an evaluation.
     """
 
     parameters: int
@@ -70,163 +70,163 @@ class MemoryEstimate:
 
     @property
     def peak(self) -> int:
-        """The most that is held at any time."""
+        """Peak of the run."""
         return max(self.training, self.validation)
 
 
 def textbook_activation_values(model: ModelCounts, batch: int) -> int:
-    """Activations of one pass in values, each result of an operation on paper once.
+    """Return the activation values of one pass by the derivation on paper.
 
-    With a feed-forward layer of two matrices and F = 4D that is
-    (16 L + 1) B T D + 2 L B H T^2 + B T V + B T.
+    It counts the result of each operation once. With an ungated feed-forward layer and F = 4D, the
+    sum is (16 L + 1) B T D + 2 L B H T^2 + B T V + B T.
     """
     return sum(
-        component.times * _values(held, model.context, batch)
+        component.times * _values(tensor, model.context, batch)
         for component in model.components
-        for held in component.counts.textbook
+        for tensor in component.counts.textbook
     )
 
 
-def activation_bytes(model: ModelCounts, batch: int, how: ComputeSettings) -> dict[str, int]:
-    """Bytes that autograd keeps of one forward pass over ``batch`` sequences, by component.
+def activation_bytes(model: ModelCounts, batch: int, settings: ComputeSettings) -> dict[str, int]:
+    """Return the bytes saved for backward in a pass over ``batch`` sequences, by component.
 
-    What is counted is each saved tensor once, without parameters and tables.
+    Each saved tensor counts once; parameters and tables do not count.
     """
-    found: dict[str, int] = {}
-    for component, held in model.saved_tensors(how.fused_attention):
-        own = component.times * _bytes(held, model.context, batch, how)
-        if held.name in ("log softmax", "targets") and how.loss_chunk is not None:
-            own = 0  # each chunk's are gone when the next one's are made
-        found[component.name] = found.get(component.name, 0) + own
-    if how.checkpointing:
-        found = _checkpointed(model, batch, how, found)
-    if how.loss_chunk is not None:
-        found["the head's gradient"] = how.compute_bytes * model.vocab_size * model.d_model
-    return {name: size for name, size in found.items() if size}
+    sizes: dict[str, int] = {}
+    for component, tensor in model.saved_tensors(settings.fused_attention):
+        size = component.times * _bytes(tensor, model.context, batch, settings)
+        if tensor.name in ("log softmax", "targets") and settings.loss_chunk is not None:
+            size = 0  # those of a chunk are freed before the next chunk
+        sizes[component.name] = sizes.get(component.name, 0) + size
+    if settings.checkpointing:
+        sizes = _checkpointed(model, batch, settings, sizes)
+    if settings.loss_chunk is not None:
+        sizes["the head's gradient"] = settings.compute_bytes * model.vocab_size * model.d_model
+    return {name: size for name, size in sizes.items() if size}
 
 
 def estimate_memory(
     model: ModelCounts,
     optimizer: OptimizerCounts,
-    how: ComputeSettings,
+    settings: ComputeSettings,
     *,
     micro_batch: int,
     passes: int = 1,
     validation_batch: int = 0,
 ) -> MemoryEstimate:
-    """Memory of a training run.
+    """Estimate the memory of a training run.
 
     Args:
-        model: its counts.
-        optimizer: its counts.
-        how: it computes.
-        micro_batch: sequences of a forward pass.
-        passes: forward passes of an update; with several, gradients stand beside activations.
-        validation_batch: sequences of a pass of an evaluation.
+        model: counts of the model.
+        optimizer: counts of the optimizer.
+        settings: how the run computes.
+        micro_batch: sequences per forward pass.
+        passes: forward passes per update; with several, gradients and activations coexist.
+        validation_batch: sequences per forward pass of an evaluation.
     """
     parameters = FLOAT32 * (model.parameters + model.tables)
-    if how.precision != "fp32":
-        parameters += 2 * model.matrix_entries  # the working copy
-    gradients = FLOAT32 * model.parameters // how.gradient_shards
-    state = FLOAT32 * optimizer.state // how.optimizer_shards
-    workspace = CUBLAS_WORKSPACE if how.device == "cuda" else 0
-    kept = sum(activation_bytes(model, micro_batch, how).values())
-    transient = _loss_transient(model, micro_batch, how)
-    saving = 0 if how.device == "cuda" else FLOAT32 * (2 * model.parameters + optimizer.state)
+    if settings.precision != "fp32":
+        parameters += 2 * model.matrix_entries  # the bfloat16 copy
+    gradients = FLOAT32 * model.parameters // settings.gradient_shards
+    state = FLOAT32 * optimizer.state // settings.optimizer_shards
+    workspace = CUBLAS_WORKSPACE if settings.device == "cuda" else 0
+    saved = sum(activation_bytes(model, micro_batch, settings).values())
+    transient = _loss_transient(model, micro_batch, settings)
+    saving = 0 if settings.device == "cuda" else FLOAT32 * (2 * model.parameters + optimizer.state)
     fixed = parameters + state + workspace
     if passes > 1:
-        training = fixed + gradients + kept + transient
+        training = fixed + gradients + saved + transient
     else:
-        # Gradients grow while activations go; the peak is at one end of the backward pass.
-        last = kept // max(1, model.num_layers)
-        training = fixed + max(kept + transient, gradients + last)
+        # During the backward pass gradients grow and activations shrink: the peak is at one end.
+        last = saved // max(1, model.num_layers)
+        training = fixed + max(saved + transient, gradients + last)
     return MemoryEstimate(
         parameters=parameters,
         gradients=gradients,
         optimizer=state,
-        activations=kept,
+        activations=saved,
         transient=transient,
         workspace=workspace,
         saving=saving,
         training=training,
-        validation=fixed + gradients + _validation(model, validation_batch, how),
+        validation=fixed + gradients + _validation(model, validation_batch, settings),
     )
 
 
 def largest_batch(
     model: ModelCounts,
     optimizer: OptimizerCounts,
-    how: ComputeSettings,
+    settings: ComputeSettings,
     available: int,
     validation_batch: int = 0,
     passes: int = 1,
 ) -> int:
-    """The most sequences of one pass that fit into ``available`` bytes; 0 where none does."""
+    """Return the largest number of sequences per pass within ``available`` bytes, possibly 0."""
 
-    def fits(batch: int) -> bool:
+    def is_within_memory(batch: int) -> bool:
         needed = estimate_memory(
-            model, optimizer, how,
+            model, optimizer, settings,
             micro_batch=batch, passes=passes, validation_batch=validation_batch,
         )  # fmt: skip
         return needed.peak <= available
 
-    if not fits(1):
+    if not is_within_memory(1):
         return 0
     low, high = 1, 2
-    while fits(high) and high < 1 << 40:
+    while is_within_memory(high) and high < 1 << 40:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
+        low, high = (middle, high) if is_within_memory(middle) else (low, middle)
     return low
 
 
-def _values(held: SavedTensor, context: int, batch: int) -> int:
-    return batch * context * (held.per_token + held.per_pair * context)
+def _values(tensor: SavedTensor, context: int, batch: int) -> int:
+    return batch * context * (tensor.per_token + tensor.per_pair * context)
 
 
-def _bytes(held: SavedTensor, context: int, batch: int, how: ComputeSettings) -> int:
-    values = _values(held, context, batch)
-    if held.cpu_only and how.device != "cpu":
+def _bytes(tensor: SavedTensor, context: int, batch: int, settings: ComputeSettings) -> int:
+    values = _values(tensor, context, batch)
+    if tensor.cpu_only and settings.device != "cpu":
         return 0
-    if held.kind is Kind.INDEX:
+    if tensor.kind is Kind.INDEX:
         return 8 * values
-    if held.kind is Kind.FLOAT32:
+    if tensor.kind is Kind.FLOAT32:
         return FLOAT32 * values
-    return how.compute_bytes * values
+    return settings.compute_bytes * values
 
 
 def _checkpointed(
-    model: ModelCounts, batch: int, how: ComputeSettings, whole: dict[str, int]
+    model: ModelCounts, batch: int, settings: ComputeSettings, sizes: dict[str, int]
 ) -> dict[str, int]:
-    """Each block's input, and the activations of the one block that is computed again."""
+    """Count the inputs of all blocks and the activations of the one block being recomputed."""
     inside = {component.name for component in model.components if component.in_block}
-    outside = {name: size for name, size in whole.items() if name not in inside}
+    outside = {name: size for name, size in sizes.items() if name not in inside}
     tokens = batch * model.context
-    one = sum(size for name, size in whole.items() if name in inside) // model.num_layers
+    one = sum(size for name, size in sizes.items() if name in inside) // model.num_layers
     return outside | {
         "inputs of the blocks": model.num_layers * tokens * model.d_model * FLOAT32,
         "one block, computed again": one,
     }
 
 
-def _loss_transient(model: ModelCounts, batch: int, how: ComputeSettings) -> int:
-    """Logits, and the gradients of log softmax and logits; the log softmax is an activation.
+def _loss_transient(model: ModelCounts, batch: int, settings: ComputeSettings) -> int:
+    """Count logits, and the gradients of log softmax and logits; the log softmax is an activation.
 
-    The trainer's name for the logits lives through the backward pass.
+    The trainer keeps a reference to the logits through the backward pass.
     """
     tokens = batch * model.context
-    if how.loss_chunk is None:
-        return tokens * model.vocab_size * (how.compute_bytes + 2 * FLOAT32)
-    # One float32 buffer, and the logits or their gradient in the numbers of products; beside them
-    # the head's gradient so far and that of the chunk, in float32.
-    a_value = FLOAT32 + (how.compute_bytes if how.precision != "fp32" else 0)
-    shown = min(tokens, how.loss_chunk)
-    return model.vocab_size * (shown * a_value + 2 * FLOAT32 * model.d_model)
+    if settings.loss_chunk is None:
+        return tokens * model.vocab_size * (settings.compute_bytes + 2 * FLOAT32)
+    # Per logit: a float32 buffer, and the logits or their gradient in the dtype of the products. In
+    # addition the head's accumulated gradient and that of the chunk, in float32.
+    bytes_per_logit = FLOAT32 + (settings.compute_bytes if settings.precision != "fp32" else 0)
+    rows = min(tokens, settings.loss_chunk)
+    return model.vocab_size * (rows * bytes_per_logit + 2 * FLOAT32 * model.d_model)
 
 
-def _validation(model: ModelCounts, batch: int, how: ComputeSettings) -> int:
-    """Logits, their float32 copy where they are not float32, and the log softmax."""
-    a_logit = FLOAT32 + (FLOAT32 if how.precision == "fp32" else 2 + FLOAT32)
+def _validation(model: ModelCounts, batch: int, settings: ComputeSettings) -> int:
+    """Count logits, their float32 copy (unless they are float32), and the log softmax."""
+    bytes_per_logit = FLOAT32 + (FLOAT32 if settings.precision == "fp32" else 2 + FLOAT32)
     stream = 2 * model.d_model * FLOAT32
-    return batch * model.context * (model.vocab_size * a_logit + stream)
+    return batch * model.context * (model.vocab_size * bytes_per_logit + stream)

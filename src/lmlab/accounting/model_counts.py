@@ -1,4 +1,4 @@
-"""A model's components and what each counts, from its configuration alone."""
+"""Components of a model and their counts, from its configuration alone."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ GROUPS = (ATTENTION, FFN, HEAD, OTHER)
 
 @dataclasses.dataclass(frozen=True)
 class Component:
-    """A part of the model, as often as it occurs.
+    """A component of the model and the number of its instances.
 
     Attributes:
-        name: for people.
-        group: one of :data:`GROUPS`, for shares.
-        times: how often it occurs.
-        in_block: whether it lies inside the blocks.
-        counts: of one occurrence.
+        name: displayed name.
+        group: one of :data:`GROUPS`.
+        times: number of instances.
+        in_block: whether it is part of a block.
+        counts: counts of one instance.
     """
 
     name: str
@@ -34,16 +34,16 @@ class Component:
 
     @property
     def parameters(self) -> int:
-        """Of all occurrences."""
+        """Parameters of all instances."""
         return self.times * self.counts.parameters
 
     def forward_flops(self, context: int, causal: bool = False) -> int:
-        """FLOPs of a forward pass over one sequence, two for each product of two numbers.
+        """Return the FLOPs of a forward pass over one sequence, two per multiplication.
 
         Args:
             context: T.
-            causal: count the pairs that the causal mask leaves, as a causal kernel executes them;
-                else the whole square (Chowdhery et al. 2022, appendix B).
+            causal: count only the pairs that the causal mask leaves, which a causal kernel
+                executes. Otherwise count the full square (Chowdhery et al. 2022, appendix B).
         """
         pairs = context * (context + 1) // 2 if causal else context * context
         return (
@@ -55,7 +55,7 @@ class Component:
 
 @dataclasses.dataclass(frozen=True)
 class ModelCounts:
-    """A model as accounting sees it.
+    """Sizes and components of a model.
 
     Attributes:
         vocab_size: V.
@@ -75,12 +75,12 @@ class ModelCounts:
 
     @property
     def parameters(self) -> int:
-        """Of the whole model; shared ones count once."""
+        """Parameters of the full model; tied ones count once."""
         return sum(component.parameters for component in self.components)
 
     @property
     def hidden_parameters(self) -> int:
-        """Entries of matrices inside the blocks."""
+        """Entries of all matrices in the blocks."""
         return sum(c.times * c.counts.matmul_weights for c in self.components if c.in_block)
 
     @property
@@ -90,45 +90,45 @@ class ModelCounts:
 
     @property
     def tables(self) -> int:
-        """float32 values that are no parameters."""
+        """float32 values of constants that are not parameters."""
         return sum(c.times * c.counts.tables for c in self.components)
 
     @property
     def d_ff(self) -> int | None:
-        """F."""
+        """F, or None if no component has a feed-forward width."""
         return next((c.counts.d_ff for c in self.components if c.counts.d_ff is not None), None)
 
     def forward_flops(self, causal: bool = False) -> int:
-        """FLOPs of a forward pass over one full context; see :class:`Component`."""
+        """Return the FLOPs of a forward pass over a full context; see :class:`Component`."""
         return sum(c.forward_flops(self.context, causal) for c in self.components)
 
     def training_flops(self, causal: bool = False) -> int:
-        """Of a forward and a backward pass, which takes two products for each of the forward's."""
+        """Return the FLOPs of a forward and a backward pass; the latter takes twice as many."""
         return 3 * self.forward_flops(causal)
 
     def share(self, group: str) -> float:
-        """A group's part of the counted forward FLOPs."""
-        own = sum(c.forward_flops(self.context) for c in self.components if c.group == group)
-        return own / self.forward_flops()
+        """Return the share of a group in the forward FLOPs."""
+        of_group = sum(c.forward_flops(self.context) for c in self.components if c.group == group)
+        return of_group / self.forward_flops()
 
     def saved_tensors(
         self, fused_attention: bool = True
     ) -> Iterator[tuple[Component, SavedTensor]]:
-        """Everything that autograd keeps, with the component that it is of."""
+        """Yield the tensors that autograd saves, each with its component."""
         for component in self.components:
-            plain = component.counts.saved_unfused
-            kept = component.counts.saved if fused_attention or plain is None else plain
-            yield from ((component, held) for held in kept)
+            unfused = component.counts.saved_unfused
+            saved = component.counts.saved if fused_attention or unfused is None else unfused
+            yield from ((component, tensor) for tensor in saved)
 
 
 def count_model(model: Mapping[str, Any]) -> ModelCounts:
     """Count a model.
 
     Args:
-        model: the node ``model`` of a configuration as plain values.
+        model: the ``model`` section of a configuration as plain values.
 
     Raises:
-        UnknownCostError: one of its variants has no counts.
+        UnknownCostError: a component has no counts.
     """
     vocab, context, width = model["vocab_size"], model["context_length"], model["d_model"]
     layers, heads = model["num_layers"], model["num_heads"]
@@ -163,18 +163,18 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
 
 
 def count_optimizer(optim: Mapping[str, Any], model: ModelCounts) -> OptimizerCounts:
-    """Count an optimizer over a model. Raises :class:`UnknownCostError`."""
+    """Count an optimizer of a model. Raises :class:`UnknownCostError`."""
     hidden = model.hidden_parameters
-    found: OptimizerCounts = counts_of("optim", optim)(
+    counts: OptimizerCounts = counts_of("optim", optim)(
         hidden=hidden, other=model.parameters - hidden
     )
-    return found
+    return counts
 
 
 def update_flops(config: Mapping[str, Any]) -> int | None:
-    """FLOPs of one update of a configured run; None where a part of its model is not counted."""
+    """Return the FLOPs per update of a run, or None if a component has no counts."""
     try:
-        a_sequence = count_model(config["model"]).training_flops()
+        flops_per_sequence = count_model(config["model"]).training_flops()
     except UnknownCostError:
         return None
-    return int(config["training"]["batch_size"]) * a_sequence
+    return int(config["training"]["batch_size"]) * flops_per_sequence

@@ -1,4 +1,4 @@
-"""The counts that belong to the class or function named by a leaf's ``_target_``."""
+"""Finds the counts of the class or function that ``_target_`` names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from lmlab.errors import ConfigError
 from lmlab.optim.counts import OptimizerCounts
 
-# States a parameter of torch's own optimizers, whose files have no counts beside them.
+# Optimizer state values per parameter of torch's optimizers, which have no counts modules.
 _TORCH_STATES = {
     "Adadelta": 2, "Adagrad": 1, "Adam": 2, "AdamW": 2, "Adamax": 2, "ASGD": 2, "NAdam": 2,
     "RAdam": 2, "RMSprop": 1, "Rprop": 2,
@@ -17,46 +17,50 @@ _TORCH_STATES = {
 
 
 class UnknownCostError(ConfigError):
-    """A variant has no counts: one of a package of the user's, usually."""
+    """A component has no counts; usually it belongs to a user's package."""
 
 
 def counts_of(path: str, leaf: Mapping[str, Any]) -> Callable[..., Any]:
-    """The counts of a leaf with its knobs bound, still to be given the sizes.
+    """Return the counts of a component as a function of its sizes.
 
     Args:
-        path: of the leaf, for messages.
-        leaf: ``_target_`` and knobs.
+        path: key of the component in the configuration, for messages.
+        leaf: ``_target_`` and parameters of the component.
 
     Raises:
-        UnknownCostError: there is no file of counts beside the target, or it has no such name.
+        UnknownCostError: there is no counts module, or it does not define the target's name.
     """
     target = str(leaf["_target_"])
     module, _, name = target.rpartition(".")
-    knobs = {key: value for key, value in leaf.items() if key != "_target_"}
+    parameters = {key: value for key, value in leaf.items() if key != "_target_"}
     if module.startswith("torch.optim"):
-        return _torch_optimizer(name, knobs)
-    beside = f"{module}_counts"
+        return _torch_optimizer(name, parameters)
+    counts_module = f"{module}_counts"
     try:
-        found = getattr(importlib.import_module(beside), name)
+        count = getattr(importlib.import_module(counts_module), name)
     except (ModuleNotFoundError, AttributeError) as error:
         raise UnknownCostError(
-            f"{path}._target_={target}: its costs are not known; write {name} in {beside} "
-            "(see lmlab.nn.counts), or choose a variant of lmlab"
+            f"{path}._target_={target}: has no counts",
+            f"define {name} in {counts_module} (see lmlab.nn.counts), or choose a component that "
+            "comes with lmlab",
         ) from error
 
     def bound(**sizes: Any) -> Any:
-        return found(**knobs, **sizes)
+        return count(**parameters, **sizes)
 
     return bound
 
 
-def _torch_optimizer(name: str, knobs: Mapping[str, Any]) -> Callable[..., OptimizerCounts]:
+def _torch_optimizer(name: str, parameters: Mapping[str, Any]) -> Callable[..., OptimizerCounts]:
     if name == "SGD":
-        states = 1 if knobs.get("momentum") else 0
+        states = 1 if parameters.get("momentum") else 0
     elif name in _TORCH_STATES:
-        states = _TORCH_STATES[name] + bool(knobs.get("amsgrad"))
+        states = _TORCH_STATES[name] + bool(parameters.get("amsgrad"))
     else:
-        raise UnknownCostError(f"optim._target_=torch.optim.{name}: its states are not known")
+        raise UnknownCostError(
+            f"optim._target_=torch.optim.{name}: the size of its state is unknown",
+            "choose another optimizer",
+        )
 
     def count(*, hidden: int, other: int) -> OptimizerCounts:
         return OptimizerCounts(states * (hidden + other), flops=None)

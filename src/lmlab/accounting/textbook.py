@@ -1,8 +1,8 @@
-"""AdamW's memory on paper: the expression, its value, and what an earlier write-up had in it.
+"""Peak memory of training with AdamW, as an expression derived on paper, and its value.
 
-The list of activations is that of the assignment: norms, queries, keys and values, scores, softmax,
-mixed values, output projection, first feed-forward matrix, SiLU, second matrix, final norm, head,
-cross-entropy; all float32, a feed-forward layer of two matrices, F = 4D.
+Activations are those of norms, queries, keys and values, scores, softmax, weighted values, output
+projection, first feed-forward matrix, SiLU, second matrix, final norm, head and cross-entropy. All
+are float32; the feed-forward layer has two matrices and F = 4D.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ EXPRESSION = (
 
 @dataclasses.dataclass(frozen=True)
 class Textbook:
-    """The sizes that the expression depends on, and its values.
+    """The sizes in the expression, and its values.
 
     Attributes:
-        V: vocabulary.
-        T: context.
-        L: layers.
-        D: width.
-        H: heads.
-        block_terms: activations of B T D a layer; 16 by the list above.
+        V: vocabulary size.
+        T: context length.
+        L: number of layers.
+        D: model width.
+        H: number of heads.
+        block_terms: activations of size B T D per layer; 16 by the list above.
     """
 
     V: int
@@ -43,36 +43,36 @@ class Textbook:
 
     @classmethod
     def of(cls, model: ModelCounts) -> Textbook:
-        """The sizes of a model, whatever its variants are."""
+        """Take the sizes of a model; its components do not matter."""
         return cls(
             model.vocab_size, model.context, model.num_layers, model.d_model, model.num_heads
         )
 
     @property
     def parameters(self) -> int:
-        """P, with an embedding and a head of their own."""
+        """P, with untied embedding and head."""
         return 2 * self.V * self.D + self.L * (12 * self.D**2 + 2 * self.D) + self.D
 
     @property
     def fixed_bytes(self) -> int:
-        """Parameters, gradients and both moments."""
+        """Bytes of parameters, gradients and both moments."""
         return 16 * self.parameters
 
     @property
     def bytes_per_sequence(self) -> int:
-        """Activations of one sequence."""
+        """Bytes of the activations of one sequence."""
         wide = (self.block_terms * self.L + 1) * self.T * self.D
         return 4 * (wide + 2 * self.L * self.H * self.T**2 + self.T * self.V + self.T)
 
     def peak_bytes(self, batch: int) -> int:
-        """The expression at B."""
+        """Return the value of the expression at batch size B."""
         return self.fixed_bytes + batch * self.bytes_per_sequence
 
     def largest_batch(self, available: int) -> int:
-        """The most sequences whose peak fits into ``available`` bytes."""
+        """Return the largest number of sequences within ``available`` bytes."""
         return max(0, (available - self.fixed_bytes) // self.bytes_per_sequence)
 
     def evaluated(self) -> str:
-        """The expression with its numbers, each in a unit of its size."""
+        """Return the expression with numbers in place of the sizes."""
         fixed, each = (format_bytes(n, ".2f") for n in (self.fixed_bytes, self.bytes_per_sequence))
         return f"peak(B) = {fixed} + {each} x B"

@@ -1,4 +1,4 @@
-"""Bytes, FLOP/s and seconds, as people write and read them."""
+"""Parsers of byte counts and FLOP/s with units."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ _AMOUNT = re.compile(r"(\d+(?:\.\d*)?(?:[eE]\d+)?)\s*([A-Za-z/]*)")
 
 
 def parse_bytes(key: str, text: str) -> int:
-    """``80GB`` (10^9) or ``80 GiB`` (2^30) in bytes. Raises :class:`ConfigError`."""
+    """Parse ``80GB`` (10^9 bytes) or ``80 GiB`` (2^30). Raises :class:`ConfigError`."""
     found = _AMOUNT.fullmatch(text.strip())
     unit = "" if found is None else found[2].upper()
     if found is None or unit not in _BYTES or float(found[1]) <= 0:
-        number = found[1] if found is not None else "80"
+        number = found[1] if found is not None and float(found[1]) > 0 else "80"
         raise ConfigError(
-            f"{key}={text}: expected a number above 0 with a unit: {number}GB (10^9 bytes) or "
-            f"{number}GiB (2^30), also MB, MiB, TB, TiB"
+            f"{key}={text}: expected a number above 0 with a unit, one of B, kB, MB, GB, TB, KiB, "
+            "MiB, GiB, TiB",
+            f"write for example {key}={number}GB (10^9 bytes) or {key}={number}GiB (2^30)",
         )
     return int(float(found[1]) * _BYTES[unit])
 
 
 def parse_flops(key: str, text: str) -> float:
-    """``312T``, ``19.5TFLOP/s`` or ``19.5e12`` in FLOP/s. Raises :class:`ConfigError`."""
+    """Parse ``312T``, ``19.5TFLOP/s`` or ``19.5e12`` in FLOP/s. Raises :class:`ConfigError`."""
     found = _AMOUNT.fullmatch(text.strip())
     unit = None if found is None else re.sub(r"(FLOPS?|FLOP/S)$", "", found[2].upper())
     if found is None or unit not in _FLOPS or float(found[1]) <= 0:
         raise ConfigError(
-            f"{key}={text}: expected FLOP/s above 0, for example {key}=19.5TFLOP/s, {key}=312e12"
+            f"{key}={text}: expected FLOP/s above 0",
+            f"write for example {key}=19.5TFLOP/s or {key}=312e12",
         )
     return float(found[1]) * _FLOPS[unit]

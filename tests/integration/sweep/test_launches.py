@@ -12,7 +12,6 @@ from lmlab.build.network import build_network
 from lmlab.build.run_data import prepare_data
 from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
-from lmlab.console.formatting import format_duration
 from lmlab.errors import ConfigError
 from lmlab.study.power import smallest_detectable
 from lmlab.study.sequential_test import Rule
@@ -81,13 +80,6 @@ def test_the_plan_counts_what_a_study_runs() -> None:
 def test_one_pair_detects_nothing() -> None:
     assert smallest_detectable(0.01, Rule(seeds=1)) == float("inf")
     assert 0 < smallest_detectable(0.01, Rule(seeds=2)) < float("inf")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(5, "5 s"), (600, "10 min"), (7200, "2.0 h"), (259200, "3.0 days")]
-)
-def test_durations_for_people(seconds: float, told: str) -> None:
-    assert format_duration(seconds) == told
 
 
 @pytest.mark.parametrize(

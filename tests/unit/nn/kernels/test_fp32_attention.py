@@ -82,7 +82,9 @@ def test_parts_of_a_batch_give_the_bits_of_the_whole(monkeypatch: pytest.MonkeyP
         return [mixed, *torch.autograd.grad(mixed, inputs, gradient)]
 
     whole = both()
-    monkeypatch.setattr(fp32_attention, "_COPIED_VALUES", 2 * 2 * 40 * 16)  # 2 sequences, and 1 at the end
+    monkeypatch.setattr(
+        fp32_attention, "_COPIED_VALUES", 2 * 2 * 40 * 16
+    )  # 2 sequences, and 1 at the end
     assert all(map(torch.equal, both(), whole))
 
 

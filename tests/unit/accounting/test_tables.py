@@ -1,0 +1,80 @@
+"""Tables of cost reports: every figure of the report appears where it belongs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lmlab.accounting.cost_report import CostOptions, cost_report
+from lmlab.accounting.tables import bar, comparison_table, report_tables, share_table
+from lmlab.config.compose import compose
+
+
+def report(*overrides: str, **options: Any) -> dict[str, Any]:
+    return cost_report(compose(["model=tiny", *overrides]).as_dict(), CostOptions(**options), "cpu")
+
+
+def rows_by_name(rows: Any) -> dict[str, list[str]]:
+    return {name: cells for name, *cells in rows}
+
+
+def test_tables_show_the_figures_of_the_report() -> None:
+    found = report(memory=10**9, peak=1e12)
+    parameters, flops, memory, run, textbook = report_tables(found)
+    for table in (parameters, flops, memory, run, textbook):
+        assert all(len(row) == len(table.columns) for row in table.rows), table.heading
+    assert rows_by_name(parameters.rows)["all"][0] == f"{found['parameters']['total']:,}"
+    assert rows_by_name(flops.rows)["forward"] == [
+        f"{found['flops']['forward']:,}", "", f"{found['flops']['forward_causal']:,}"
+    ]  # fmt: skip
+    assert rows_by_name(memory.rows)["peak of training"][0] == (
+        f"{found['memory']['training_peak']:,}"
+    )
+    assert f"{found['memory']['largest_batch']:,} sequences" in memory.notes[-1]
+    assert any(cells[0].endswith(" s") for name, cells in rows_by_name(run.rows).items()
+               if name == "time per update at 1e+12 FLOP/s at 50%")  # fmt: skip
+    assert [f"largest batch: {found['textbook']['largest_batch']}"] in textbook.rows
+
+
+def test_an_optimizer_with_unknown_flops_has_no_row() -> None:
+    row = "FLOPs of the optimizer per update"
+    adamw, muon = (report_tables(report(f"optim={name}"))[3] for name in ("adamw", "muon"))
+    assert row in rows_by_name(adamw.rows) and row not in rows_by_name(muon.rows)
+    assert "FLOPs of the run" in rows_by_name(muon.rows)
+
+
+def test_the_comparison_has_a_row_per_report_and_the_batch_if_any_has_one() -> None:
+    found = {"a": report(), "b": report("model.num_layers=3")}
+    table = comparison_table(found)
+    assert [row[0] for row in table.rows] == ["a", "b"]
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert "largest batch" not in table.columns
+    table = comparison_table({"a": report(memory=10**9), "b": report(memory=10**9)})
+    assert table.columns[-1] == "largest batch"
+    assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_the_sweep_table_has_a_row_per_value() -> None:
+    table = share_table(
+        "model.d_ff", {"64": report("model.d_ff=64"), "512": report("model.d_ff=512")}
+    )
+    assert [row[0] for row in table.rows] == ["64", "512"]
+    assert table.columns[0] == "model.d_ff"
+    # A wider feed-forward layer takes a larger share of the bar.
+    narrow, wide = (row[-1].count("=") for row in table.rows)
+    assert narrow < wide
+
+
+@pytest.mark.parametrize(
+    ("parts", "drawn"),
+    [
+        ({"attention": 1.0}, "#" * 40),
+        ({"attention": 0.5, "feed-forward": 0.25, "head": 0.25}, "#" * 20 + "=" * 10 + "." * 10),
+        # Each boundary is rounded: three thirds of 40 are 13, 14 and 13 characters.
+        ({"attention": 1 / 3, "feed-forward": 1 / 3, "head": 1 / 3},
+         "#" * 13 + "=" * 14 + "." * 13),
+    ],
+)  # fmt: skip
+def test_bars_have_a_fixed_length(parts: dict[str, float], drawn: str) -> None:
+    assert bar(parts) == drawn

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from lmlab.console.formatting import format_bytes, format_duration
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"), (999, "999 B"), (1000, "1 kB"), (8.508e9, "8.51 GB"), (999.6e6, "1 GB"),
+        (15.3e12, "15.3 TB"), (2.5e15, "2,500 TB"),
+    ],
+)  # fmt: skip
+def test_bytes_have_the_unit_that_leaves_one_to_three_digits(size: float, text: str) -> None:
+    assert format_bytes(size) == text
+
+
+def test_the_number_format_of_bytes_can_be_chosen() -> None:
+    assert format_bytes(26.172e9, ".2f") == "26.17 GB"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.26, "0.26 s"), (5, "5 s"), (9.94, "9.9 s"), (9.96, "10 s"), (89, "89 s"),
+        (600, "10 min"), (7200, "2.0 h"), (259200, "3.0 days"), (86400 * 6583.6, "6,583.6 days"),
+    ],
+)  # fmt: skip
+def test_durations_have_a_unit_of_their_size(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
