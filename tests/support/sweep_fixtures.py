@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from warm import Process, start_head
+from warm import Process, start_command
 
 FAULTS = '''"""Feed-forward layers that end their process in one way or another, for tests."""
 
@@ -66,7 +66,7 @@ class Sweeps:
             "PYTHONPATH": str(self.folder / "packages"),
             "XDG_CONFIG_HOME": str(self.folder / "settings"),
         }
-        return start_head(
+        return start_command(
             "train", *self.overrides, *words, cwd=self.folder, env=environment,
             together=True, session=True,
         )  # fmt: skip

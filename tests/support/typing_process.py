@@ -1,24 +1,33 @@
-"""Types a command as it stands on a page: with its own folder, environment and words."""
+"""Runs a command as a page of the documentation shows it."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
 
-from warm import run_code, run_head
+from warm import run_code, run_command
 
 
 def type_command(command: str, folder: Path, environment: dict[str, str]) -> str:
-    """Run ``python -m lmlab....`` or, where it begins otherwise, Python code; what it printed.
+    """Run a command of lmlab, or Python code, and return its output.
+
+    Args:
+        command: ``lmlab ...``, ``python -m lmlab...``, or Python code.
+        folder: its working directory.
+        environment: its complete environment.
 
     Raises:
-        AssertionError: it ended with another exit code than 0; with all that it printed.
+        AssertionError: the exit code is not 0; the message holds the output.
     """
     if command.startswith("python -m lmlab."):
-        _, _, module, *words = shlex.split(command)
-        done = run_head(module.removeprefix("lmlab."), *words, cwd=folder, env=environment)
-        code, printed = done.returncode, done.stdout + done.stderr
+        _, _, module, *arguments = shlex.split(command)
+        name = module.removeprefix("lmlab.")
+    elif command.startswith("lmlab "):
+        name, arguments = "", shlex.split(command)[1:]
     else:
-        code, printed = run_code(command, folder, environment)
-    assert code == 0, f"{command}\n{printed}"
-    return printed
+        code, output = run_code(command, folder, environment)
+        assert code == 0, f"{command}\n{output}"
+        return output
+    done = run_command(name, *arguments, cwd=folder, env=environment)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr

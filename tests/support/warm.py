@@ -1,8 +1,8 @@
-"""Processes as good as fresh ones that need not import torch, for it costs seconds each time.
+"""Processes that start without importing torch again, which takes seconds.
 
-They are forked from the one of ``tests/support/warm_forkserver.py``. A command run here has a process,
-folder, environment, words, signals and an exit code of its own; only its imports are those of the
-server. Where the claim is about starting or importing, a test starts Python itself.
+They are forked from ``tests/support/warm_forkserver.py``. A command run here has its own process,
+folder, environment, arguments, signals and exit code; it shares only the imports of the server. A
+test about starting or importing starts Python itself.
 """
 
 from __future__ import annotations
@@ -101,40 +101,45 @@ def _read(file: IO[bytes]) -> str:
     return file.read().decode("utf-8")
 
 
-def start_head(
-    head: str,
-    *words: str,
+def start_command(
+    name: str,
+    *arguments: str,
     cwd: Path,
     env: Mapping[str, str] | None = None,
     together: bool = False,
     session: bool = False,
 ) -> Process:
-    """Start ``python -m lmlab.HEAD WORDS``.
+    """Start ``python -m lmlab.NAME ARGUMENTS``.
 
     Args:
-        head: the module's name within lmlab.
-        words: what follows it.
-        cwd: the folder in which it is typed.
-        env: its whole environment; without it, that of the tests.
-        together: its errors go where its words go.
-        session: it leads a process group of its own.
+        name: the module within lmlab; empty: ``python -m lmlab``.
+        arguments: the rest of the command line.
+        cwd: its folder.
+        env: its complete environment; by default that of the tests.
+        together: whether stderr goes to the same file as stdout.
+        session: whether it leads a process group.
     """
-    request = {"module": f"lmlab.{head}", "words": words, **_place(cwd, env, session)}
+    module = f"lmlab.{name}" if name else "lmlab"
+    request = {"module": module, "words": arguments, **_place(cwd, env, session)}
     stdout = _file()
     return Process(request, stdout, stdout if together else _file())
 
 
-def run_head(
-    head: str, *words: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300
+def run_command(
+    name: str,
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 300,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m lmlab.HEAD WORDS`` to its end."""
-    process = start_head(head, *words, cwd=cwd, env=env)
+    """Run ``python -m lmlab.NAME ARGUMENTS`` and wait for its end."""
+    process = start_command(name, *arguments, cwd=cwd, env=env)
     try:
         stdout, stderr = process.communicate(timeout)
     except BaseException:
         process.kill()
         raise
-    return subprocess.CompletedProcess([head, *words], process.wait(), stdout, stderr)
+    return subprocess.CompletedProcess([name, *arguments], process.wait(), stdout, stderr)
 
 
 def run_code(code: str, cwd: Path, env: Mapping[str, str], timeout: float = 300) -> tuple[int, str]:

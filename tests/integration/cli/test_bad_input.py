@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from warm import run_head
+from warm import run_command
 
 TEXT = "The cat sat on the mat. " * 200
 
@@ -17,7 +17,7 @@ def lmlab(
     head: str, *words: str, cwd: Path, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"WANDB_MODE": "offline"} | (env or {})
-    return run_head(head, *words, cwd=cwd, env=environment)
+    return run_command(head, *words, cwd=cwd, env=environment)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from warm import run_head
+from warm import run_command
 
 from lmlab.config.paths import conf_folder
 
@@ -21,7 +21,7 @@ def fresh(head: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]
 
 
 def lmlab(head: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return run_head(head, *words, cwd=cwd, env=os.environ | {"WANDB_MODE": "offline"})
+    return run_command(head, *words, cwd=cwd, env=os.environ | {"WANDB_MODE": "offline"})
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What README and docs name does exist."""
+"""Modules, paths, settings and commands that README and docs name exist."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from lmlab.config.compose import compose
 from lmlab.config.paths import conf_folder
+from lmlab.console.commands import COMMANDS
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -19,10 +20,12 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def test_modules_paths_and_targets_exist(page: Path) -> None:
     text = page.read_text("utf-8")
     for module in re.findall(r"python -m lmlab\.(\w+(?:\.\w+)*)", text):
-        place = ROOT / "src" / "lmlab" / module.replace(".", "/")
-        assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), module
+        path = ROOT / "src" / "lmlab" / module.replace(".", "/")
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
+    for command in re.findall(r"(?:^    |`)lmlab ([a-z]+)", text, flags=re.M):
+        assert command in COMMANDS, command
     for path in re.findall(r"`((?:src|conf|tests|docs|\.ci)/[\w./]+)`", text):
-        example = path == "conf/model/ffn/relu.yaml"  # the file that a reader is to write
+        example = path == "conf/model/ffn/relu.yaml"  # a file that the reader writes
         assert example or (ROOT / path).exists(), path
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for target in re.findall(r"make ([a-z-]+)(?=[`\s])", text):
@@ -34,7 +37,8 @@ def test_modules_paths_and_targets_exist(page: Path) -> None:
 
 def test_every_training_command_in_the_readme_composes() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
-    commands = re.findall(r"^    python -m lmlab\.train (.+?)(?:\s+#.*)?$", text, flags=re.M)
+    pattern = r"^    (?:python -m lmlab\.|lmlab )train (.+?)(?:\s+#.*)?$"
+    commands = re.findall(pattern, text, flags=re.M)
     assert len(commands) >= 5
     for command in commands:
         words = [word for word in shlex.split(command) if not word.startswith("-")]

@@ -1,4 +1,4 @@
-"""The pages of docs/ are typed as they stand: files are written, commands and code are run."""
+"""The pages of docs/ work as shown: files are written, commands and code are run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGES = [
 
 
 def type_page(page: Path, home: Path) -> dict[str, str]:
-    """Do what a page says, in ``~/lm``; what each command printed."""
+    """Follow a page in ``~/lm``; return the output of each command."""
     folder = home / "lm"
     folder.mkdir()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "WANDB_"))}
@@ -39,7 +39,7 @@ def type_page(page: Path, home: Path) -> dict[str, str]:
             continue
         commands = text.splitlines() if kind == "bash" else [text] if kind == "python" else []
         for command in commands:
-            if kind == "bash" and not command.startswith("python -m lmlab."):
+            if kind == "bash" and not command.startswith(("python -m lmlab.", "lmlab ")):
                 subprocess.run(["bash", "-c", command], cwd=folder, env=environment, check=True)
             else:
                 printed[command] = type_command(command, folder, environment)
@@ -48,7 +48,7 @@ def type_page(page: Path, home: Path) -> dict[str, str]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_typed_as_written(page: Path, tmp_path: Path) -> None:
+def test_a_page_works_as_shown(page: Path, tmp_path: Path) -> None:
     printed = type_page(page, tmp_path)
     assert printed
     if page.stem == "tutorial":
@@ -63,5 +63,5 @@ def test_a_page_typed_as_written(page: Path, tmp_path: Path) -> None:
         assert rows[0] == rows[1], "an exported model measures the same"
 
 
-def test_every_page_with_commands_is_typed() -> None:
+def test_every_page_with_commands_is_checked() -> None:
     assert {page.stem for page in PAGES} >= {"tutorial", "extending", "ecosystem"}

@@ -1,6 +1,6 @@
-"""Every command in README, and in indented lines of docs/, is run, or is listed here with why.
+"""Every command in README, and in indented lines of docs/, is run, or is excused here.
 
-Training is made small; studies tell their plan only: tests/sweep and the tutorial carry some out.
+Training is scaled down, and studies print only their plan; other tests run studies.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing_process import type_command
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMAND = re.compile(r"^ {4}(?=python|make|pip|trackio|eval|wandb)(.+)$", flags=re.M)
+COMMAND = re.compile(r"^ {4}(?=python|lmlab|make|pip|trackio|eval|wandb)(.+)$", flags=re.M)
 SMALL = ["scale=smoke", "data.num_train_documents=300", "data.num_valid_documents=20"]
 TINY_TEXT = ["scale=smoke", "model.vocab_size=270"]
 NOT_RUN = {
     "trackio show": "starts a server; tests/unit/tracking/test_trackio.py reads its database",
-    "make train": "the default run takes minutes; tests/run trains small ones",
-    "make test": "this is it",
-    "python benchmarks/": "measure for minutes",
+    "make train": "takes minutes; tests/integration/run trains small models",
+    "make test": "runs this test",
+    "python benchmarks/": "take minutes",
 }
 
 
@@ -39,56 +39,57 @@ def commands() -> list[str]:
 
 
 def small(command: str) -> list[str]:
-    """The command as it stands, at a scale that a test can afford."""
-    words = shlex.split(command)
-    if words[1:3] != ["-m", "lmlab.train"] or "--help" in words:
-        return words
-    if any(word.startswith("experiment=") for word in words):
-        return [*words, *SMALL, "hydra.launcher.plan_only=true"]
-    if "data=text" in words:
-        return [word for word in words if not word.startswith("model.vocab_size")] + TINY_TEXT
-    if any(word.startswith("training.steps=") for word in words):
-        words = [re.sub(r"^training.steps=.*", "training.steps=70", word) for word in words]
-    if "-m" in words[3:]:  # the study of which the later commands speak
-        words = [*words, "study=ablations", "training.steps=4", "schedule.warmup_steps=1"]
-    return [*words, *SMALL]
+    """Scale a command down to what a test can afford."""
+    arguments = shlex.split(command)
+    is_training = arguments[1:3] == ["-m", "lmlab.train"] or arguments[:2] == ["lmlab", "train"]
+    if not is_training or "--help" in arguments:
+        return arguments
+    if any(argument.startswith("experiment=") for argument in arguments):
+        return [*arguments, *SMALL, "hydra.launcher.plan_only=true"]
+    if "data=text" in arguments:
+        return [argument for argument in arguments if not argument.startswith("model.vocab_size")] + TINY_TEXT
+    if any(argument.startswith("training.steps=") for argument in arguments):
+        arguments = [re.sub(r"^training.steps=.*", "training.steps=70", argument) for argument in arguments]
+    if "-m" in arguments[2 if arguments[0] == "lmlab" else 3 :]:  # the study that later commands name
+        arguments = [*arguments, "study=ablations", "training.steps=4", "schedule.warmup_steps=1"]
+    return [*arguments, *SMALL]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the runs and texts that the commands speak of are there."""
-    place = tmp_path_factory.mktemp("readme") / "work"
-    place.mkdir()
+    """A folder with the runs and texts that the commands name."""
+    path = tmp_path_factory.mktemp("readme") / "work"
+    path.mkdir()
     for name in ("a", "b", "books"):
-        (place / f"{name}.txt").write_text(f"The {name} cat sat on the mat and saw a dog. " * 200)
+        (path / f"{name}.txt").write_text(f"The {name} cat sat on the mat and saw a dog. " * 200)
     for arm in (["arm=default"], ["schedule=constant", "arm=schedule-constant"]):
-        run(["python", "-m", "lmlab.train", *arm, *SMALL], place)
-    return place
+        run(["python", "-m", "lmlab.train", *arm, *SMALL], path)
+    return path
 
 
-def run(words: list[str], place: Path) -> None:
+def run(arguments: list[str], path: Path) -> None:
     environment = os.environ | {
-        "WANDB_MODE": "offline", "XDG_CONFIG_HOME": str(place),
+        "WANDB_MODE": "offline", "XDG_CONFIG_HOME": str(path),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }  # fmt: skip
-    if words[:2] == ["python", "-m"]:
-        type_command(shlex.join(words), place, environment)
+    if arguments[:2] == ["python", "-m"] or arguments[0] == "lmlab":
+        type_command(shlex.join(arguments), path, environment)
         return
     done = subprocess.run(
-        words, cwd=place, env=environment, capture_output=True, text=True, timeout=300
+        arguments, cwd=path, env=environment, capture_output=True, text=True, timeout=300
     )
-    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"{shlex.join(arguments)}\n{done.stdout}{done.stderr}"
 
 
-def is_run(command: str) -> bool:
-    # What needs a cluster is run by tests/slurm.
+def can_run(command: str) -> bool:
+    # tests/integration/slurm runs what needs a cluster.
     return not command.startswith(tuple(NOT_RUN)) and "launcher=slurm" not in command
 
 
 @pytest.mark.slow
-def test_commands_of_the_pages_run(folder: Path) -> None:
+def test_the_commands_of_the_pages_run(folder: Path) -> None:
     done = set()
-    for command in filter(is_run, commands()):
+    for command in filter(can_run, commands()):
         if command in done:
             continue
         done.add(command)
@@ -102,7 +103,7 @@ def test_commands_of_the_pages_run(folder: Path) -> None:
     assert len(done) > 15
 
 
-def test_what_is_not_run_is_still_there() -> None:
+def test_every_excused_command_is_in_a_page() -> None:
     text = "\n".join(commands())
     for start in NOT_RUN:
-        assert start in text, f"{start} is excused and stands nowhere"
+        assert start in text, f"{start} is excused but not in any page"

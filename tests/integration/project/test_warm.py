@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from warm import call, run_code, start_head
+from warm import call, run_code, start_command
 
 SEEN = """
 import multiprocessing, os, signal, sys, threading
@@ -58,11 +58,11 @@ def test_it_ends_as_a_fresh_python_ends(tmp_path: Path, end: str) -> None:
     assert printed.splitlines()[-1:] == words.splitlines()[-1:]
 
 
-def test_a_head_has_its_words_its_errors_and_its_group(tmp_path: Path) -> None:
-    process = start_head("generate", "--no", cwd=tmp_path, session=True)
+def test_a_command_has_its_arguments_its_errors_and_its_group(tmp_path: Path) -> None:
+    process = start_command("generate", "--no", cwd=tmp_path, session=True)
     assert process.wait(60) == 2
     stdout, stderr = process.communicate()
-    assert (stdout, stderr.count("\n")) == ("", 1)
+    assert (stdout, stderr.count("\n")) == ("", 2)
     assert "--no" in stderr
 
 
