@@ -41,16 +41,17 @@ def commands() -> list[str]:
 def small(command: str) -> list[str]:
     """Scale a command down to what a test can afford."""
     arguments = shlex.split(command)
-    is_training = arguments[1:3] == ["-m", "lmlab.train"] or arguments[:2] == ["lmlab", "train"]
+    start = 2 if arguments[0] == "lmlab" else 3
+    is_training = arguments[:start] in (["lmlab", "train"], ["python", "-m", "lmlab.train"])
     if not is_training or "--help" in arguments:
         return arguments
     if any(argument.startswith("experiment=") for argument in arguments):
         return [*arguments, *SMALL, "hydra.launcher.plan_only=true"]
     if "data=text" in arguments:
-        return [argument for argument in arguments if not argument.startswith("model.vocab_size")] + TINY_TEXT
-    if any(argument.startswith("training.steps=") for argument in arguments):
-        arguments = [re.sub(r"^training.steps=.*", "training.steps=70", argument) for argument in arguments]
-    if "-m" in arguments[2 if arguments[0] == "lmlab" else 3 :]:  # the study that later commands name
+        kept = [one for one in arguments if not one.startswith("model.vocab_size")]
+        return kept + TINY_TEXT
+    arguments = [re.sub(r"^training.steps=.*", "training.steps=70", one) for one in arguments]
+    if "-m" in arguments[start:]:  # the study that later commands name
         arguments = [*arguments, "study=ablations", "training.steps=4", "schedule.warmup_steps=1"]
     return [*arguments, *SMALL]
 
