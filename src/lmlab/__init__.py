@@ -1,6 +1,6 @@
 """lmlab: language-model experiments whose verdicts can be trusted.
 
-Importing the package is cheap: torch, wandb and Hydra are loaded only by the parts that need them.
+Importing the package is fast: only the modules that need torch, wandb or Hydra import them.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What a person types and sees: command lines, progress bars, logs."""
+"""The command line and the terminal: options, progress bars, log."""

@@ -1,4 +1,4 @@
-"""lmlab's log: on stderr for a person, in a file for a run, clear of progress bars."""
+"""The log of lmlab: on stderr, in a run's file, and above progress bars."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lmlab.runtime.launch_env import read_launch_env
 
 
 def log_to_stderr() -> None:
-    """Let a person see lmlab's log on stderr; of the ranks besides rank 0 the warnings only."""
+    """Print the log on stderr; ranks other than rank 0 print warnings only."""
     logger = logging.getLogger("lmlab")
     logger.setLevel(logging.INFO if read_launch_env().is_rank0 else logging.WARNING)
     logger.addHandler(logging.StreamHandler())
@@ -19,7 +19,7 @@ def log_to_stderr() -> None:
 
 @contextlib.contextmanager
 def log_to_file(path: Path) -> Iterator[None]:
-    """Send lmlab's log to ``path`` too."""
+    """Also write the log to ``path``."""
     logger = logging.getLogger("lmlab")
     level = logger.level
     logger.setLevel(logging.INFO)
@@ -35,7 +35,7 @@ def log_to_file(path: Path) -> Iterator[None]:
 
 
 def log_above_progress_bars() -> contextlib.AbstractContextManager[None]:
-    """Keep what is logged clear of progress bars."""
+    """Print log lines above a progress bar instead of into it."""
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     return logging_redirect_tqdm([logging.getLogger("lmlab")])

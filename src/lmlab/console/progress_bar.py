@@ -1,4 +1,4 @@
-"""Progress bars on a terminal, and nothing in logs."""
+"""Progress bars, shown on terminals only."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def progress(
     unit: str = "it",
     unit_scale: bool = False,
     shown: bool = True,
-) -> tqdm[Any] | Hidden:
-    """A progress bar with rate and ETA on stderr; silent where stderr is not a terminal."""
+) -> tqdm[Any] | HiddenBar:
+    """Return a progress bar with rate and ETA on stderr; hidden if stderr is not a terminal."""
     if not (shown and sys.stderr.isatty()):
-        return Hidden(iterable)
-    from tqdm import tqdm  # not for those who show none
+        return HiddenBar(iterable)
+    from tqdm import tqdm  # only if it is shown
 
     return tqdm(
         iterable,
@@ -37,8 +37,8 @@ def progress(
     )
 
 
-class Hidden:
-    """What :func:`progress` gives where nobody looks: a bar of which nothing is seen."""
+class HiddenBar:
+    """A progress bar that prints nothing."""
 
     def __init__(self, iterable: Iterable[Any] | None = None) -> None:
         self._iterable = iterable
@@ -46,7 +46,7 @@ class Hidden:
     def __iter__(self) -> Iterator[Any]:
         return iter(self._iterable or ())
 
-    def __enter__(self) -> Hidden:
+    def __enter__(self) -> HiddenBar:
         return self
 
     def __exit__(
@@ -56,7 +56,7 @@ class Hidden:
         return None
 
     def update(self, count: float = 1) -> None:
-        """As that of tqdm."""
+        """Do nothing; same signature as tqdm."""
 
     def set_postfix_str(self, text: str) -> None:
-        """As that of tqdm."""
+        """Do nothing; same signature as tqdm."""

@@ -17,7 +17,7 @@ from lmlab.distributed.communicator import Communicator
 from lmlab.distributed.process_group import join
 from lmlab.errors import UserError
 from lmlab.preflight.run_preflight import RunPreflight, check_memory_early
-from lmlab.run_folder import FINISHED, RunFolder, choose, find_registered
+from lmlab.run_folder import FINISHED, RunFolder, choose_folder, find_registered
 from lmlab.runs.auto_settings import choose_device
 from lmlab.runs.context import RunContext
 from lmlab.runs.continuation import find_parent
@@ -107,7 +107,7 @@ def locate(spec: RunSpec, identity: dict[str, Any]) -> tuple[RunFolder, list[str
         found = find_registered(spec.output_root, identity)
         if found is not None:
             return found, []
-    return choose(spec.named_folder, identity)
+    return choose_folder(spec.named_folder, identity)
 
 
 def _run_session(context: RunContext) -> int:
