@@ -204,12 +204,12 @@ MUTATIONS = [
              '"seeds", "schedule")', "tests/unit/runs/stacked/test_eligibility.py"),
     Mutation("stack: exact too", "runs/stacked/eligibility.py", "if policy in BITWISE_POLICIES:", "if False:",
              "tests/unit/runs/stacked/test_eligibility.py"),
-    Mutation("shortest run first", "sweep/driver.py", "key=lambda task: -task.flops",
-             "key=lambda task: task.flops", "tests/integration/sweep/test_whole_machine.py -k longest"),
+    Mutation("shortest run first", "sweep/driver.py", "key=lambda run: -run.training_flops",
+             "key=lambda run: run.training_flops", "tests/unit/sweep/test_driver.py -k longest"),
     Mutation("threads by size the other way", "sweep/threads.py", "flops <= SMALL_UPDATE_FLOPS",
-             "flops > SMALL_UPDATE_FLOPS", "tests/integration/sweep/test_whole_machine.py -k small_updates"),
+             "flops > SMALL_UPDATE_FLOPS", "tests/unit/sweep/test_threads.py"),
     Mutation("a core given twice", "sweep/cpu_affinity.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH",
-             "tests/integration/sweep/test_whole_machine.py -k given_once"),
+             "tests/unit/sweep/test_cpu_affinity.py"),
 ]  # fmt: skip
 
 

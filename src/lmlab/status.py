@@ -122,7 +122,7 @@ def _with_slurm(study: Study) -> tuple[Study, dict[Job, JobStatus], list[str]]:
         elif job.state == "interrupted" and record.state == "failed":
             records.append(record)  # the run's own reason is more specific
         else:
-            status = record.status | {"status": job.state, "reason": job.told}
+            status = record.status | {"status": job.state, "reason": job.description}
             records.append(dataclasses.replace(record, status=status))
     return dataclasses.replace(study, records=records), jobs, messages
 

@@ -48,6 +48,9 @@ class Faulty(SiLU):
 '''
 
 
+FAULTY = "model.ffn._target_=faults_for_test.Faulty"
+
+
 class Sweeps:
     """Starts sweeps in a folder, as a person would."""
 

@@ -29,7 +29,7 @@ from typing import Any, NoReturn
 
 # Besides lmlab's heads, what they import only once they are under way.
 PRELOADED = (
-    "lmlab.config.hydra_app", "lmlab.run", "lmlab.runs.load", "lmlab.training.generation", "lmlab.sweep.submit",
+    "lmlab.config.hydra_app", "lmlab.run", "lmlab.runs.load", "lmlab.training.generation", "lmlab.sweep.local_launch",
     "lmlab.study.learning_curve", "lmlab.study.write_report", "torch._inductor.config",
 )  # fmt: skip
 

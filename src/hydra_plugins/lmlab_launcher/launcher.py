@@ -79,10 +79,11 @@ class LocalLauncher(Launcher):
     def run_sweep(self, manifest: Manifest) -> int:
         """Carry the sweep out on this machine; its exit code."""
         # Torch takes seconds to import: mistakes in the configurations are told before.
-        from lmlab.sweep.submit import LaunchOptions, run_sweep
+        from lmlab.sweep.local_launch import LocalLaunchSettings, run_local_sweep
 
-        return run_sweep(
-            manifest, LaunchOptions(self.jobs_per_device, self.plan_only, self.report, self.stack)
+        return run_local_sweep(
+            manifest,
+            LocalLaunchSettings(self.jobs_per_device, self.plan_only, self.report, self.stack),
         )
 
     def launch(

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
 from lmlab.design.manifest import Manifest
-from lmlab.sweep.slurm.settings import SlurmLaunch
+from lmlab.sweep.slurm.settings import SlurmSettings
 
 
 class SlurmLauncher(LocalLauncher):
@@ -61,12 +61,12 @@ class SlurmLauncher(LocalLauncher):
 
     def run_sweep(self, manifest: Manifest) -> int:
         """Submit the sweep; its exit code."""
-        launch = SlurmLaunch.of(**self.settings)
-        settled = launch.settle(manifest)
+        settings = SlurmSettings.from_options(**self.settings)
+        resolved = settings.resolve_runtime(manifest)
         # Torch takes seconds to import: mistakes in the settings are told before.
-        from lmlab.sweep.slurm.launch import run_sweep
+        from lmlab.sweep.slurm.slurm_launch import run_slurm_sweep
 
-        return run_sweep(settled, launch)
+        return run_slurm_sweep(resolved, settings)
 
 
 def _plain(value: Any) -> Any:

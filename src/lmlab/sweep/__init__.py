@@ -1,1 +1,1 @@
-"""Carrying out a sweep: which runs are still needed, and a process for each of them."""
+"""Run a sweep: find the runs that are still required, and run each in a process of its own."""

@@ -1,4 +1,4 @@
-"""The code of the moment of submission, kept for jobs that wait."""
+"""A copy of the code at submission, for jobs that wait in a queue."""
 
 from __future__ import annotations
 
@@ -18,23 +18,40 @@ from lmlab.errors import ConfigError
 from lmlab.runtime.provenance import SNAPSHOT_FILE, code_version
 from lmlab.storage.io import make_folder, write_json
 
-_LARGEST_BYTES = 200 << 20  # of a trusted package; more is data
+_MAX_PACKAGE_BYTES = 200 << 20  # a larger trusted package contains data
 
 
 def take_snapshot(output_root: Path) -> Path:
-    """Copy lmlab and the trusted packages below ``output_root``; the folder for ``PYTHONPATH``.
+    """Copy lmlab and the trusted packages below ``output_root``; return the ``PYTHONPATH`` entry.
 
-    Equal code is copied once. Packages that are installed are not copied: they are not edited.
+    Identical code is copied once. Installed packages are not copied, because nobody edits them.
 
     Raises:
-        ConfigError: a trusted package is too large to be code alone.
+        ConfigError: a trusted package is too large to contain only code.
     """
     package = Path(lmlab.__file__).parent
     sources = {"lmlab": package}
     for name in trusted_packages():
-        place = _editable(name)
-        if place is not None:
-            sources[place.name] = place
+        path = _editable_package(name)
+        if path is not None:
+            sources[path.name] = path
+    target = output_root.resolve() / "cache" / "code" / _digest(sources)[:16]
+    if target.exists():
+        return target
+    partial = make_folder(target.parent / f".{uuid.uuid4().hex}")
+    for name, source in sources.items():
+        _copy(source, partial / name)
+    if not (partial / "lmlab" / "conf").exists():
+        _copy(conf_folder(), partial / "lmlab" / "conf")
+    write_json(partial / SNAPSHOT_FILE, code_version(package))
+    try:
+        os.rename(partial, target)
+    except OSError:  # another launch has made the same snapshot
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def _digest(sources: dict[str, Path]) -> str:
     digest = hashlib.sha256()
     for name, source in sorted(sources.items()):
         for path in _files(source):
@@ -42,33 +59,20 @@ def take_snapshot(output_root: Path) -> Path:
             digest.update(path.read_bytes())
     for path in _files(conf_folder()):
         digest.update(f"{path.relative_to(conf_folder())}\0".encode() + path.read_bytes())
-    target = output_root.resolve() / "cache" / "code" / digest.hexdigest()[:16]
-    if target.exists():
-        return target
-    whole = make_folder(target.parent / f".{uuid.uuid4().hex}")
-    for name, source in sources.items():
-        _copy(source, whole / name)
-    if not (whole / "lmlab" / "conf").exists():
-        _copy(conf_folder(), whole / "lmlab" / "conf")
-    write_json(whole / SNAPSHOT_FILE, code_version(package))
-    try:
-        os.rename(whole, target)
-    except OSError:  # another launch was first
-        shutil.rmtree(whole, ignore_errors=True)
-    return target
+    return digest.hexdigest()
 
 
-def _editable(name: str) -> Path | None:
-    """The file or folder of a package that is not among the installed ones."""
-    found = importlib.util.find_spec(name)
-    if found is None or found.origin in (None, "built-in", "frozen"):
+def _editable_package(name: str) -> Path | None:
+    """Return the file or folder of a package that is edited in place; None if installed."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin in (None, "built-in", "frozen"):
         return None
-    assert found.origin is not None
-    path = Path(found.origin).resolve()
+    assert spec.origin is not None
+    path = Path(spec.origin).resolve()
     installed = [Path(sysconfig.get_path(key)).resolve() for key in ("purelib", "platlib")]
     if any(path.is_relative_to(folder) for folder in installed):
         return None
-    return path.parent if found.submodule_search_locations else path
+    return path.parent if spec.submodule_search_locations else path
 
 
 def _files(source: Path) -> Iterator[Path]:
@@ -79,10 +83,11 @@ def _files(source: Path) -> Iterator[Path]:
     for path in sorted(source.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             size += path.stat().st_size
-            if size > _LARGEST_BYTES:
+            if size > _MAX_PACKAGE_BYTES:
                 raise ConfigError(
-                    f"{source}: a snapshot of this trusted package would be larger than "
-                    f"{_LARGEST_BYTES >> 20} MB; keep data out of a package's folder"
+                    f"{source}: expected a trusted package of at most "
+                    f"{_MAX_PACKAGE_BYTES >> 20} MB, because jobs run a snapshot of it",
+                    "move data out of the folder of the package",
                 )
             yield path
 
@@ -90,5 +95,5 @@ def _files(source: Path) -> Iterator[Path]:
 def _copy(source: Path, target: Path) -> None:
     if source.is_file():
         shutil.copy2(source, target)
-    else:  # with compiled files, which stay valid: the sources keep their times
+    else:  # includes compiled files: they stay valid, because copies keep modification times
         shutil.copytree(source, target)

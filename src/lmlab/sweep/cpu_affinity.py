@@ -1,4 +1,4 @@
-"""One core for one single-threaded worker, that no other worker of this user has."""
+"""Pin each single-threaded worker to a core that no other worker of this user occupies."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import os
 import tempfile
 from pathlib import Path
 
-_held: list[int] = []  # descriptors: the kernel frees the locks when this process ends
+_lock_descriptors: list[int] = []  # the kernel releases the locks when this process ends
 
 
 def pin_to_free_core() -> int | None:
-    """Keep this process on a core that no other pinned worker works on.
+    """Pin this process to a core that no other pinned worker occupies.
 
-    Sweeps that run side by side so share the machine: each worker takes the first core that is
-    free, by a lock that ends with its process, and is left to the system where none is.
+    Concurrent sweeps share the machine this way: each worker takes the first free core, protected
+    by a file lock that ends with its process.
 
     Returns:
-        The core; None where this process was not pinned.
+        The core; None if no core is free or the system cannot pin, and the scheduler decides.
     """
     if not hasattr(os, "sched_setaffinity"):
         return None
@@ -31,9 +31,9 @@ def pin_to_free_core() -> int | None:
             except BlockingIOError:
                 os.close(descriptor)
                 continue
-            _held.append(descriptor)
+            _lock_descriptors.append(descriptor)
             os.sched_setaffinity(0, {core})
             return core
     except OSError:
-        return None  # only speed depends on it
+        return None  # pinning only affects speed
     return None

@@ -1,256 +1,141 @@
-"""Carries out a manifest: starts what is needed, waits, looks what is needed next, reports."""
+"""Drive a sweep: start the required runs, collect results, start what they require, repeat."""
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from lmlab.build.identity import run_identity
-from lmlab.build.run_spec import resolve
-from lmlab.config.compose import from_dict
-from lmlab.config.identity_settings import identity_settings
-from lmlab.config.run_config import RunConfig
-from lmlab.design.manifest import Job, Manifest
 from lmlab.run_folder import FINISHED
-from lmlab.runs.execute import locate
-from lmlab.runtime.device import Device
-from lmlab.runtime.signals import EarlySignalHandler
-from lmlab.study.sweep_folder import SweepFolder
-from lmlab.study.verdicts import undecided_arms
-from lmlab.sweep.arm_costs import TextsByConfig
-from lmlab.sweep.local_pool import JobResult, Pool
-from lmlab.sweep.progress_view import View
-from lmlab.sweep.task import PLACED, Task
-from lmlab.sweep.threads import run_flops
+from lmlab.sweep.executor import Executor, JobResult
+from lmlab.sweep.failure_reason import find_failure_reason
+from lmlab.sweep.progress_view import ProgressView
+from lmlab.sweep.run_schedule import RunSchedule
+from lmlab.sweep.scheduled_run import ACTIVE, ScheduledRun
+from lmlab.sweep.stop_signals import StopSignals
 
 _POLL_SECONDS = 0.1
-_LOOK_SECONDS = 2.0
+_ELSEWHERE_POLL_SECONDS = 2.0
 
 
 class Driver:
-    """Brings every run of a manifest to its end, whatever becomes of single ones.
+    """Runs every run of a schedule; a failing run does not stop the others.
 
     Args:
-        manifest: what was submitted.
-        folder: of the sweep.
-        texts: of the configurations, prepared.
-        device_of: what a configuration computes with, where its job runs.
-        pool: runs the jobs.
-        view: shows the tasks.
-        signals: that stop the sweep.
+        schedule: the runs that are required so far.
+        executor: runs the jobs.
+        view: shows the progress.
+        signals: signals that stop the sweep.
     """
 
     def __init__(
         self,
-        manifest: Manifest,
-        folder: SweepFolder,
-        texts: TextsByConfig,
-        device_of: Callable[[RunConfig], Device],
-        pool: Pool,
-        view: View,
+        schedule: RunSchedule,
+        executor: Executor,
+        view: ProgressView,
         signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
     ) -> None:
-        self.manifest, self.folder, self.texts = manifest, folder, texts
-        self.device_of, self.pool, self.view = device_of, pool, view
-        self.tasks: dict[Job, Task] = {}
-        self._caught = signals
-        self._noted = {entry.job: set(entry.purposes) for entry in folder.entries()}
-        self._undecided: frozenset[str] = frozenset()
-        self._signals = 0
-        self._looked = 0.0
+        self.schedule, self.executor, self.view = schedule, executor, view
+        self._signals = StopSignals(signals, on_first=self._announce_stop)
+        self._elsewhere_checked = 0.0
 
-    def run(self) -> list[Task]:
-        """Run until nothing more is needed or Ctrl-C; the tasks, in the order of their need."""
-        with self._listening():
-            self._add_wanted()
-            while any(task.is_open for task in self.tasks.values()):
-                self._collect()
-                self._look_elsewhere()
-                if self._signals:
-                    self.pool.stop(self._running(), insist=self._signals > 1)
+    def run(self) -> list[ScheduledRun]:
+        """Drive the sweep until all required runs have ended or a signal stops it."""
+        with self._signals:
+            self.schedule.extend()
+            while not self.schedule.is_settled:
+                self._collect_results()
+                self._refresh_elsewhere()
+                if self.was_stopped:
+                    self.executor.stop(self._active_runs(), kill=self._signals.count > 1)
                 else:
                     self._start_queued()
-                self.view.update(list(self.tasks.values()))
-                if self._signals and (self.pool.outlives or not self._running()):
+                self.view.update(self.schedule.runs)
+                if self.was_stopped and (self.executor.outlives_driver or not self._active_runs()):
                     break
                 time.sleep(_POLL_SECONDS)
-            self.view.update(list(self.tasks.values()))
-        for task in self.tasks.values():
-            if task.is_open:
-                task.state, task.reason = "interrupted", self.pool.left
-        return list(self.tasks.values())
+            self.view.update(self.schedule.runs)
+        for run in self.schedule.runs:
+            if run.is_open:
+                run.state, run.reason = "interrupted", self.executor.leave_message
+        return self.schedule.runs
 
-    def start_all(self) -> list[Task]:
-        """Start what the results so far call for, and leave it to itself; the tasks."""
-        self._add_wanted()
+    def start_all(self) -> list[ScheduledRun]:
+        """Start the runs that the outcomes so far call for, and return without waiting."""
+        self.schedule.extend()
         self._start_queued()
-        return list(self.tasks.values())
+        return self.schedule.runs
 
     @property
     def was_stopped(self) -> bool:
-        """Whether a signal ended the sweep."""
-        return self._signals > 0
+        """Whether a signal stopped the sweep."""
+        return self._signals.count > 0
 
-    def _add_wanted(self) -> None:
-        """Add the runs that the results so far call for."""
-        while True:
-            outcomes = {job: task.outcome() for job, task in self.tasks.items()}
-            wanted = self.manifest.required_jobs(outcomes, self._undecided)
-            fresh = [job for job in wanted if job not in self.tasks]
-            for job, purposes in wanted.items():
-                if job in self.tasks:
-                    self.tasks[job].purposes = purposes
-                else:
-                    self.tasks[job] = self._task(job, purposes)
-                if not set(purposes) <= self._noted.get(job, set()):
-                    self._noted[job] = set(purposes)
-                    self._note(self.tasks[job])
-            if fresh:
-                continue  # some may be finished already and call for more
-            if self._is_settled() and self._take_second_look():
-                continue
-            return
-
-    def _is_settled(self) -> bool:
-        return not any(task.is_open for task in self.tasks.values())
-
-    def _take_second_look(self) -> bool:
-        """Give more seeds to the arms that the first look left open; once, by the fixed rule."""
-        design = self.manifest.comparison
-        if design is None or not design.extra_seeds or self._undecided:
-            return False
-        outcomes = {job: task.outcome() for job, task in self.tasks.items()}
-        self._undecided = undecided_arms(self.manifest, outcomes)
-        if self._undecided:
-            self.view.say(f"second look, {design.extra_seeds} more seeds each: "
-                          f"{', '.join(sorted(self._undecided))}")  # fmt: skip
-        return bool(self._undecided)
-
-    def _task(self, job: Job, purposes: list[str]) -> Task:
-        config = from_dict(self.manifest.job_config(job))
-        run, _ = locate(resolve(config), self._identity(config))
-        task = Task(
-            job, purposes, config, run, self.folder.job_file(job, "log"),
-            metric=self.manifest.metric, flops=run_flops(config.as_dict()),
-        )  # fmt: skip
-        task.look()
-        if task.state not in FINISHED:
-            self.pool.attach(task)
-        return task
-
-    def _identity(self, config: RunConfig) -> dict[str, Any]:
-        return run_identity(
-            identity_settings(config), self.texts.of(config), self.device_of(config)
-        )
+    def _announce_stop(self) -> None:
+        if self.executor.outlives_driver:
+            self.view.print_line(self.executor.leave_message)
+        else:
+            self.view.print_line(
+                "stopping: running jobs save and exit (press Ctrl-C again to kill them)"
+            )
 
     def _start_queued(self) -> None:
-        """Start the longest runs first, and those of one length in the order of their need."""
-        queued = [task for task in self.tasks.values() if task.state == "queued"]
+        """Start the longest runs first; equally long ones in the order of the schedule."""
+        runs = self.schedule.runs
+        queued = [run for run in runs if run.state == "queued"]
         try:
-            for task in sorted(queued, key=lambda task: -task.flops):
-                if not self.pool.has_room():
+            for run in sorted(queued, key=lambda run: -run.training_flops):
+                if not self.executor.has_capacity():
                     break
-                if task.state == "queued" and not self._shares_a_folder(task):
-                    task.look()  # another launch, or a twin, may have run it meanwhile
-                    if task.state == "queued":
-                        self.pool.start(task, len(self.tasks))
-            self.pool.flush()
+                if run.state == "queued" and not self._shares_folder(run):
+                    run.refresh_state()  # another launch may have run it meanwhile
+                    if run.state == "queued":
+                        self.executor.start(run, len(runs))
+            self.executor.flush()
         except (EOFError, ConnectionError):
-            if not self._signals:  # which also ended the server that jobs are forked from
+            if not self.was_stopped:  # the signal also ended the fork server
                 raise
 
-    def _shares_a_folder(self, task: Task) -> bool:
-        """Whether a running task writes the very same run, as where a sweep names it twice."""
-        return any(other.run == task.run for other in self._running())
+    def _shares_folder(self, run: ScheduledRun) -> bool:
+        """Return whether an active run is the same run, which a sweep may list twice."""
+        return any(other.folder == run.folder for other in self._active_runs())
 
-    def _running(self) -> list[Task]:
-        return [task for task in self.tasks.values() if task.state in PLACED]
+    def _active_runs(self) -> list[ScheduledRun]:
+        return [run for run in self.schedule.runs if run.state in ACTIVE]
 
-    def _collect(self) -> None:
-        """Take the results of jobs that have ended."""
-        ended = False
-        for task, end in self.pool.ended(self._running()):
-            task.seconds = time.monotonic() - task.started
-            self._judge(task, end)
-            ended = True
-        if ended and not self._signals:
-            self._add_wanted()
+    def _collect_results(self) -> None:
+        """Apply the results of jobs that have ended, and schedule the runs that they require."""
+        has_results = False
+        for run, result in self.executor.poll(self._active_runs()):
+            run.seconds = time.monotonic() - run.started
+            self._apply(result, run)
+            has_results = True
+        if has_results and not self.was_stopped:
+            self.schedule.extend()
 
-    def _judge(self, task: Task, end: JobResult) -> None:
-        # Another launch may have taken the folder's name.
-        task.run, _ = locate(resolve(task.config), self._identity(task.config))
-        status = task.run.status()
-        if status.get("status") in FINISHED:
-            task.state, task.reason = str(status["status"]), ""
-        elif self._signals and end.state != "elsewhere":
-            task.state, task.reason = "interrupted", self.pool.left
+    def _apply(self, result: JobResult, run: ScheduledRun) -> None:
+        """Set the state of a run whose job has ended, and record it."""
+        run.folder = self.schedule.locate_folder(run.config)  # another launch may have moved it
+        status = run.folder.status().get("status")
+        if status in FINISHED:
+            run.state, run.reason = str(status), ""
+        elif self.was_stopped and result.state != "elsewhere":
+            run.state, run.reason = "interrupted", self.executor.leave_message
         else:
-            task.state, task.reason = end.state, end.reason
-            if end.state == "failed":
-                task.reason = self._reason(task, end)
-        self._note(task)
+            run.state, run.reason = result.state, result.reason
+            if result.state == "failed":
+                run.reason = find_failure_reason(run, result)
+        self.schedule.record(run)
 
-    def _note(self, task: Task) -> None:
-        self.folder.add_entry(task.job, task.purposes, task.run, task.failure)
-
-    def _reason(self, task: Task, end: JobResult) -> str:
-        """Why a run failed, in one line, and where to read more."""
-        told = str(task.run.status().get("reason", "")).strip().splitlines()
-        if told and task.run.status().get("status") == "failed":
-            if task.run.log.exists():
-                task.log = task.run.log
-            last = _last_message(told)
-            return last if len(last) < 300 else last[:300]
-        printed = _tail(task.log)
-        if end.code == 2 and printed:  # a mistake in the configuration or the data
-            return printed
-        if end.code is not None and end.code > 0 and printed:
-            return f"{end.reason}; its log ends: {printed[:300]}"
-        return end.reason
-
-    def _look_elsewhere(self) -> None:
-        if time.monotonic() - self._looked < _LOOK_SECONDS:
+    def _refresh_elsewhere(self) -> None:
+        """Check from time to time whether another launch has finished its runs."""
+        if time.monotonic() - self._elsewhere_checked < _ELSEWHERE_POLL_SECONDS:
             return
-        self._looked = time.monotonic()
-        changed = False
-        for task in self.tasks.values():
-            if task.state == "elsewhere":
-                task.look()
-                changed |= task.state != "elsewhere"
-        if changed and not self._signals:
-            self._add_wanted()
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        def note(number: int, frame: object) -> None:
-            self._signals += 1
-            told = "stopping: running jobs save and end (once more to kill them)"
-            if self._signals == 1:
-                self.view.say(self.pool.left if self.pool.outlives else told)
-
-        former: dict[int, Callable[..., Any] | int | None] = {}
-        for number in self._caught:
-            former[number] = early = signal.signal(number, note)
-            if isinstance(early, EarlySignalHandler) and early.received:
-                note(number, None)
-        try:
-            yield
-        finally:
-            for caught, handler in former.items():
-                signal.signal(caught, handler)
-
-
-def _tail(log: Path) -> str:
-    lines = log.read_text("utf-8", errors="replace").strip().splitlines() if log.exists() else []
-    return _last_message(lines).removeprefix("error: ")
-
-
-def _last_message(lines: list[str]) -> str:
-    """The last line; where that is the help of a message, the message and its help in one line."""
-    if len(lines) > 1 and lines[-1].startswith("help: "):
-        return f"{lines[-2]}; {lines[-1].removeprefix('help: ')}"
-    return lines[-1] if lines else ""
+        self._elsewhere_checked = time.monotonic()
+        has_changed = False
+        for run in self.schedule.runs:
+            if run.state == "elsewhere":
+                run.refresh_state()
+                has_changed |= run.state != "elsewhere"
+        if has_changed and not self.was_stopped:
+            self.schedule.extend()

@@ -1,58 +1,74 @@
-"""What becomes of a run whose job has ended before the run was done."""
+"""Classify how the job of a run ended: finished, own failure, cancelled, or killed.
+
+Independent of the cluster: the launcher describes how its job ended as a :class:`JobEnd`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import signal
+from collections.abc import Callable
+
 from lmlab.errors import LockedError
 from lmlab.run_folder import FINISHED, RunFolder
-from lmlab.sweep.local_pool import JobResult
-from lmlab.sweep.slurm import queue
-from lmlab.sweep.slurm.queue import JobState
+from lmlab.sweep.executor import JobResult
 from lmlab.sweep.submission_records import Assignment, Submission
-from lmlab.sweep.worker_processes import how_it_ended
+from lmlab.sweep.worker_processes import describe_exit
 
-_OWN_FAULT = (1, 2)  # exit codes of a run that failed, and of one that was refused
-_INTERRUPTED = 130
+_FAILED_EXIT_CODES = (1, 2)  # the run raised an error; the run was refused
+_INTERRUPTED_EXIT_CODE = 128 + signal.SIGINT
 
 
-def judge(
+@dataclasses.dataclass(frozen=True)
+class JobEnd:
+    """How a job ended according to its cluster.
+
+    Attributes:
+        description: one line with the number of the job.
+        was_cancelled: whether a person cancelled it.
+    """
+
+    description: str
+    was_cancelled: bool = False
+
+
+def classify_outcome(
     submission: Submission,
-    run: Assignment,
+    assignment: Assignment,
     folder: RunFolder,
-    state: JobState | None,
+    find_job_end: Callable[[], JobEnd],
     retries: int,
 ) -> JobResult:
-    """Tell a run's own failure, a person's wish, and bad luck apart.
+    """Classify the outcome of a run whose job has ended.
 
     Args:
-        submission: whose job has ended.
-        run: of the submission.
-        folder: of the run.
-        state: of the job, as the queue last showed it; None where it did not.
-        retries: submissions without progress after which bad luck counts as a failure.
+        submission: submission of the job.
+        assignment: the run in it.
+        folder: folder of the run.
+        find_job_end: asks the cluster; called only if the run and its job left no answer.
+        retries: submissions without progress after which a killed run counts as failed.
 
     Returns:
-        ``queued`` for a run to submit again: killed or lost, and either further than at its
-        submission or not tried ``retries`` times since.
+        A result with state ``queued`` for a run to submit again: its job was killed or lost, and it
+        has made progress since its submission or was submitted fewer than ``retries`` times
+        without.
     """
-    content = submission.read()
-    job_id = str(content["job_id"])
-    code = submission.end(run.index).get(run.frozen)
+    code = submission.exit_codes(assignment.index).get(assignment.frozen)
     status = folder.status()
     if status.get("status") in FINISHED:
         return JobResult(str(status["status"]))
     if code == LockedError.exit_code:
         return JobResult("elsewhere")
-    if code in _OWN_FAULT:
-        return JobResult("failed", how_it_ended(code), code)
-    if code == _INTERRUPTED:
-        return JobResult(
-            "interrupted", "its process got an interrupt; the same command goes on", code
-        )
-    final = queue.final_state(content["name"], job_id, run.index) or state
-    job = f"{job_id}_{run.index}"
-    if final is not None and final.state == "CANCELLED":
-        return JobResult("interrupted", f"job {job} was cancelled; the same command goes on", code)
-    told = queue.how_it_ended(job, final)
-    if int(status.get("step", 0)) > run.step or run.attempt < retries:
-        return JobResult("queued", told)
-    return JobResult("failed", f"{told}, {run.attempt + 1} times without getting further", code)
+    if code in _FAILED_EXIT_CODES:
+        return JobResult("failed", describe_exit(code), code)
+    if code == _INTERRUPTED_EXIT_CODE:
+        reason = "its process was interrupted; rerun the command to resume"
+        return JobResult("interrupted", reason, code)
+    end = find_job_end()
+    if end.was_cancelled:
+        return JobResult("interrupted", f"{end.description}; rerun the command to resume", code)
+    has_progress = int(status.get("step", 0)) > assignment.step
+    if has_progress or assignment.attempt < retries:
+        return JobResult("queued", end.description)
+    attempts = assignment.attempt + 1
+    return JobResult("failed", f"{end.description}, {attempts} times without progress", code)

@@ -1,4 +1,4 @@
-"""What a study will cost and can find, told before anything is launched."""
+"""The expected size and power of a study, printed before it starts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from lmlab.design.comparison import METRICS, Comparison
 from lmlab.run_folder import RunFolder
 from lmlab.study.power import predicted_power, smallest_detectable
 from lmlab.study.verdicts import decision_rule
-from lmlab.sweep.sweep_preflight import makespan
+from lmlab.sweep.time_prediction import makespan
 
-# A search tries about three coarse rates, two more on its way to the optimum, and three for the
-# edge with the first seed; the five around the optimum with every other seed.
+# With the first seed, a search tries about three coarse rates, two more on its way to the optimum,
+# and three for the edge; with every other seed, the five rates around the optimum.
 SEARCH_RUNS = (8, 5)
+_MIN_SEEDS_FOR_SD = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,86 +25,85 @@ class Plan:
     """The expected size of a study.
 
     Attributes:
-        least_runs: without any choice left open.
-        most_runs: with every second look taken.
-        seconds: predicted, for ``least_runs`` on all slots together; None where nothing is known.
+        least_runs: number of runs if no verdict needs extra seeds.
+        most_runs: number of runs if every arm needs extra seeds.
+        seconds: predicted time of ``least_runs`` on all slots; None if unknown.
     """
 
     least_runs: int
     most_runs: int
     seconds: float | None
 
-    def told(self) -> str:
-        """The plan in one line."""
+    def summary(self) -> str:
+        """Return the plan in one line."""
         if not self.least_runs:
-            return "every run is done already"
+            return "all runs are already complete"
         runs = f"about {self.least_runs} runs"
         if self.most_runs > self.least_runs:
             runs += f" ({self.most_runs} if every arm needs more seeds)"
         if self.seconds is None:
             return runs
-        return f"{runs}, predicted {format_duration(self.seconds)} if none of them is done yet"
+        return f"{runs}, predicted {format_duration(self.seconds)} if none of them is complete"
 
 
 def make_plan(
     design: Comparison | None, arms: int, seconds: Sequence[float] | None, slots: int
 ) -> Plan:
-    """Predict runs and time.
+    """Predict the number of runs and the time.
 
     Args:
-        design: of the study; None for a plain sweep.
-        arms: number of them (of runs, for a plain sweep).
-        seconds: of one run of each; None where nothing is known.
-        slots: jobs at once.
+        design: declaration of the study; None for a plain sweep.
+        arms: number of arms (of runs, for a plain sweep).
+        seconds: predicted time of one run of each; None if unknown.
+        slots: number of concurrent jobs.
     """
     if design is None:
         return Plan(arms, arms, None if seconds is None else makespan(seconds, slots))
     tuning = SEARCH_RUNS[0] + SEARCH_RUNS[1] * (design.num_tuning_seeds - 1)
     if design.lr == "fixed":
         tuning = 0
-    twice = design.at_baseline_lr and design.lr == "search" and design.baseline is not None
-    each = [
-        tuning + design.num_seeds * (2 if twice and arm != design.baseline else 1)
+    at_two_rates = design.at_baseline_lr and design.lr == "search" and design.baseline is not None
+    runs_by_arm = [
+        tuning + design.num_seeds * (2 if at_two_rates and arm != design.baseline else 1)
         for arm in design.arms
     ]
-    more = sum(design.extra_seeds * (2 if twice else 1) for _ in design.compared_arms)
-    runs = sum(each)
+    extra = len(design.compared_arms) * design.extra_seeds * (2 if at_two_rates else 1)
+    runs = sum(runs_by_arm)
     if design.replicate is not None:
         runs += design.num_seeds
-        each[list(design.arms).index(str(design.baseline))] += design.num_seeds
+        runs_by_arm[list(design.arms).index(str(design.baseline))] += design.num_seeds
     if seconds is None:
-        return Plan(runs, runs + more, None)
-    whole = sum(number * own for number, own in zip(each, seconds, strict=True))
-    return Plan(runs, runs + more, whole / slots)
+        return Plan(runs, runs + extra, None)
+    total = sum(number * each for number, each in zip(runs_by_arm, seconds, strict=True))
+    return Plan(runs, runs + extra, total / slots)
 
 
-def find_power(design: Comparison, earlier: Iterable[RunFolder]) -> list[str]:
-    """Sentences on what the design can find: noise, the smallest difference, and the rule.
+def describe_power(design: Comparison, baseline_runs: Iterable[RunFolder]) -> list[str]:
+    """Return sentences about what the study can detect.
 
     Args:
-        design: of the study.
-        earlier: runs of the baseline; those that are done tell its noise.
+        design: declaration of the study.
+        baseline_runs: earlier runs of the baseline; the finished ones determine its noise.
     """
     if not design.compared_arms:
         return []
     if design.num_seeds == 1:
-        return ["One seed cannot support a verdict; five or more can."]
-    done = [run for run in earlier if run.status().get("status") == "done"]
+        return ["One seed cannot support a verdict; use five or more."]
+    done = [run for run in baseline_runs if run.status().get("status") == "done"]
     losses = [run.rows("validation")[-1][design.metric] for run in done]
-    measured = len(losses) >= 3
-    sd = statistics.stdev(losses) if measured else design.expected_sd
-    source = f"over {len(losses)} seeds of the baseline" if measured else "assumed"
-    rule, family = (
-        decision_rule(design),
-        len([a for a in design.compared_arms if a != design.replicate]),
-    )
-    # Differences of independent runs; what a pair has in common can only make them smaller.
-    smallest = smallest_detectable(math.sqrt(2) * sd, rule, max(family, 1))
-    power = predicted_power(smallest, math.sqrt(2) * sd, rule, max(family, 1))
-    told = [
-        f"Final losses vary by {sd:.4f} {METRICS[design.metric]} ({source}); a true difference of "
-        f"{smallest:.4f} is found with a chance of {power:.0%}.",
+    is_measured = len(losses) >= _MIN_SEEDS_FOR_SD
+    sd = statistics.stdev(losses) if is_measured else design.expected_sd
+    source = f"over {len(losses)} seeds of the baseline" if is_measured else "assumed"
+    # The difference of independent runs; pairing by seed can only make it smaller.
+    difference_sd = math.sqrt(2) * sd
+    rule = decision_rule(design)
+    family = max(len([arm for arm in design.compared_arms if arm != design.replicate]), 1)
+    smallest = smallest_detectable(difference_sd, rule, family)
+    power = predicted_power(smallest, difference_sd, rule, family)
+    sentences = [
+        f"Final losses vary by {sd:.4f} {METRICS[design.metric]} ({source}); the study detects a "
+        f"true difference of {smallest:.4f} with probability {power:.0%}.",
     ]
     if design.num_seeds == 2:
-        told.append("Two seeds can hardly support a verdict; five or more can.")
-    return told
+        sentences.append("Two seeds can hardly support a verdict; use five or more.")
+    return sentences

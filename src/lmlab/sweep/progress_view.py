@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: a live table on a terminal, else one line a change."""
+"""The progress of a sweep: a live table on a terminal, otherwise one line per change."""
 
 from __future__ import annotations
 
@@ -15,23 +15,30 @@ from rich.table import Table
 from rich.text import Text
 
 from lmlab.console.formatting import format_duration
-from lmlab.sweep.task import Task
+from lmlab.run_folder import FINISHED
+from lmlab.sweep.scheduled_run import ScheduledRun
 
 _STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "running": "cyan"}
-_SHOWN = 12
+_MAX_ROWS = 12
+_BAR_WIDTH = 20
 
 
-class View:
-    """Shows the tasks of a sweep while it goes on."""
+class ProgressView:
+    """Shows the runs of a sweep while it is driven.
+
+    Args:
+        title: name of the study.
+        slots: the most runs at a time.
+    """
 
     def __init__(self, title: str, slots: int) -> None:
         self.title, self.slots = title, slots
         self.console = Console(stderr=True, highlight=False)
         self._live: Live | None = None
-        self._told: dict[str, str] = {}
+        self._printed_states: dict[str, str] = {}
         self._started = time.monotonic()
 
-    def __enter__(self) -> View:
+    def __enter__(self) -> ProgressView:
         if self.console.is_terminal:
             self._live = Live(console=self.console, refresh_per_second=4, transient=True)
             self._live.__enter__()
@@ -47,82 +54,83 @@ class View:
             self._live.__exit__(kind, error, trace)
             self._live = None
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print a line above the table."""
         self.console.print(Text(text), soft_wrap=True)
 
-    def update(self, tasks: Sequence[Task]) -> None:
-        """Show the tasks as they are now."""
+    def update(self, runs: Sequence[ScheduledRun]) -> None:
+        """Redraw the table, or print the runs whose state has changed."""
         if self._live is not None:
-            self._live.update(self._render(tasks))
+            self._live.update(self._render(runs))
             return
-        for task in tasks:
-            key = task.key
-            if self._told.get(key) != task.state:
-                known, self._told[key] = self._told.get(key), task.state
-                if task.state not in ("queued", "submitted") and not (
-                    known is None and task.was_done
-                ):
-                    self.say(_line(task))
+        for run in runs:
+            previous = self._printed_states.get(run.key)
+            if previous == run.state:
+                continue
+            self._printed_states[run.key] = run.state
+            is_waiting = run.state in ("queued", "submitted")
+            is_old_news = previous is None and run.was_finished
+            if not (is_waiting or is_old_news):
+                self.print_line(_describe(run))
 
-    def _render(self, tasks: Sequence[Task]) -> Group:
-        counts = Counter(task.state for task in tasks)
-        told = ", ".join(f"{number} {state}" for state, number in counts.items())
-        table = Table(title=f"{self.title}: {told}", title_justify="left", box=None, pad_edge=False)
+    def _render(self, runs: Sequence[ScheduledRun]) -> Group:
+        counts = Counter(run.state for run in runs)
+        states = ", ".join(f"{number} {state}" for state, number in counts.items())
+        title = f"{self.title}: {states}"
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         for column in ("run", "state", "progress", "time left"):
             table.add_column(column, overflow="fold")
-        running = [task for task in tasks if task.state in ("running", "elsewhere")]
-        for task in running[:_SHOWN]:
-            share, left = task.progress()
-            bar = "=" * round(20 * share)
+        running = [run for run in runs if run.state in ("running", "elsewhere")]
+        for run in running[:_MAX_ROWS]:
+            fraction, seconds_left = run.progress()
+            bar = "=" * round(_BAR_WIDTH * fraction)
             table.add_row(
-                task.job.name,
-                Text(task.state, _STYLES.get(task.state, "")),
-                f"[dim]{bar:<20}[/dim] {share:4.0%}",
-                "" if left is None else format_duration(left),
+                run.job.name,
+                Text(run.state, _STYLES.get(run.state, "")),
+                f"[dim]{bar:<{_BAR_WIDTH}}[/dim] {fraction:4.0%}",
+                "" if seconds_left is None else format_duration(seconds_left),
             )
-        left = self._left(tasks)
-        foot = f"{len(running)} of {self.slots} places in use, {format_duration(self._passed())} so far"
-        if left is not None:
-            foot += f", about {format_duration(left)} for what is queued now"
-        return Group(table, Text(foot, "dim"))
+        elapsed = format_duration(time.monotonic() - self._started)
+        footer = f"{len(running)} of {self.slots} slots in use, {elapsed} elapsed"
+        seconds_left = self._seconds_left(runs)
+        if seconds_left is not None:
+            footer += f", about {format_duration(seconds_left)} left for the runs scheduled so far"
+        return Group(table, Text(footer, "dim"))
 
-    def _passed(self) -> float:
-        return time.monotonic() - self._started
-
-    def _left(self, tasks: Sequence[Task]) -> float | None:
-        took = [task.seconds for task in tasks if task.seconds]
-        open_ones = [task for task in tasks if task.state in ("queued", "running")]
-        if not took or not open_ones:
+    def _seconds_left(self, runs: Sequence[ScheduledRun]) -> float | None:
+        finished_seconds = [run.seconds for run in runs if run.seconds]
+        unfinished = [run for run in runs if run.state in ("queued", "running")]
+        if not finished_seconds or not unfinished:
             return None
-        shares = sum(1 - task.progress()[0] for task in open_ones)
-        return statistics.median(took) * shares / self.slots
+        remaining_runs = sum(1 - run.progress()[0] for run in unfinished)
+        return statistics.median(finished_seconds) * remaining_runs / self.slots
 
 
-def _line(task: Task) -> str:
-    told = f"{task.job.name}: {task.state}"
-    if task.state in ("done", "diverged") and task.loss() is not None:
-        told += f", validation loss {task.loss():.4f}"
-    if task.was_done:
-        told += f" before, in {task.run.path}"
-    if task.reason:
-        told += f", {task.reason}"
-    return told
+def _describe(run: ScheduledRun) -> str:
+    line = f"{run.job.name}: "
+    line += f"already {run.state}" if run.was_finished else run.state
+    if run.state in FINISHED and run.loss() is not None:
+        line += f", validation loss {run.loss():.4f}"
+    if run.was_finished:
+        line += f", in {run.folder.path}"
+    if run.reason:
+        line += f", {run.reason}"
+    return line
 
 
-def print_results(tasks: Sequence[Task]) -> None:
-    """Print one row an arm and rate with its seeds, then every failure with its log."""
+def print_results(runs: Sequence[ScheduledRun]) -> None:
+    """Print one row per arm and learning rate, then every failure with its log."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     table = Table(box=None, pad_edge=False)
     for column in ("arm", "lr", "seeds", "validation loss", "sd", "state"):
-        right = column in ("lr", "seeds", "validation loss", "sd")
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
-    groups: dict[tuple[str, float | None], list[Task]] = {}
-    for task in tasks:
-        groups.setdefault((task.job.arm, task.job.lr), []).append(task)
+        is_number = column in ("lr", "seeds", "validation loss", "sd")
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    groups: dict[tuple[str, float | None], list[ScheduledRun]] = {}
+    for run in runs:
+        groups.setdefault((run.job.arm, run.job.lr), []).append(run)
     for (arm, lr), group in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] or 0)):
-        losses = [loss for task in group if (loss := task.loss()) is not None]
-        counts = Counter(task.state for task in group)
+        losses = [loss for run in group if (loss := run.loss()) is not None]
+        counts = Counter(run.state for run in group)
         table.add_row(
             arm,
             "" if lr is None else f"{lr:g}",
@@ -132,9 +140,9 @@ def print_results(tasks: Sequence[Task]) -> None:
             ", ".join(state if len(group) == n else f"{n} {state}" for state, n in counts.items()),
         )
     console.print(table)
-    trouble = [task for task in tasks if task.state in ("failed", "interrupted")]
-    for task in trouble:
-        told = f"{task.state}: {task.job.name}: {task.reason}\n    log: {task.log}"
-        console.print(Text(told), soft_wrap=True)
-    done = sum(task.state in ("done", "diverged") for task in tasks)
-    console.print(Text(f"{done} of {len(tasks)} runs are done"))
+    for run in runs:
+        if run.state in ("failed", "interrupted"):
+            text = f"{run.state}: {run.job.name}: {run.reason}\n    log: {run.log}"
+            console.print(Text(text), soft_wrap=True)
+    done = sum(run.state in FINISHED for run in runs)
+    console.print(Text(f"{done} of {len(runs)} runs are done"))

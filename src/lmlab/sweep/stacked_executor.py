@@ -1,4 +1,4 @@
-"""A pool that lets runs train as stacks, each in one process; see :mod:`lmlab.runs.stacked`."""
+"""Run several runs as one stack in each process; see :mod:`lmlab.runs.stacked`."""
 
 from __future__ import annotations
 
@@ -9,152 +9,112 @@ from typing import Any
 from lmlab.config.compose import to_yaml
 from lmlab.config.run_config import RunConfig
 from lmlab.run_folder import FINISHED
-from lmlab.runs.stacked.eligibility import stack_key
-from lmlab.storage.io import append_jsonl, atomic_write_text, read_jsonl
+from lmlab.storage.io import atomic_write_text
 from lmlab.storage.lock import is_alive
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep import worker_processes
-from lmlab.sweep.local_pool import JobResult, LocalPool
-from lmlab.sweep.slots import Slot
-from lmlab.sweep.sweep_preflight import as_job, beside
-from lmlab.sweep.task import Task
+from lmlab.sweep.executor import JobResult
+from lmlab.sweep.local_executor import LocalExecutor
+from lmlab.sweep.scheduled_run import ScheduledRun
+from lmlab.sweep.slots import Slot, config_in_slot, count_co_runners
+from lmlab.sweep.stack_groups import StackGroups
 
 
-class StackingPool(LocalPool):
-    """Gathers the tasks that can be started, and starts those that belong together as one process.
+class StackedExecutor(LocalExecutor):
+    """Collects the runs that can start, and starts runs of the same shape as one process.
 
-    Which runs make up a stack, and in which order, is kept in the sweep's folder: a stack that was
-    interrupted goes on as the same one, with the places of those that are done left empty, so that
-    its bits are those of an undisturbed one. A run whose stack ended before it goes on alone.
+    A run that is unfinished when the process of its stack ends continues by itself.
 
     Args:
-        slots: places for processes.
-        folder: of the sweep.
-        members_of: the most runs of a stack with this one; 1 where it trains alone.
-        say: tells a person.
-        way: makes processes.
+        slots: slots for processes.
+        folder: folder of the sweep.
+        max_members: returns the most runs of a stack that includes a configuration; 1 for a run
+            that trains by itself.
+        print_line: prints a message.
+        make_context: returns the multiprocessing context that starts the processes.
     """
 
     def __init__(
         self,
         slots: Sequence[Slot],
         folder: SweepFolder,
-        members_of: Callable[[RunConfig], int],
-        say: Callable[[str], None],
-        way: Callable[[], Any] = worker_processes.context,
+        max_members: Callable[[RunConfig], int],
+        print_line: Callable[[str], None],
+        make_context: Callable[[], Any] = worker_processes.make_context,
     ) -> None:
-        super().__init__(slots, folder, way)
-        self.members_of, self.say = members_of, say
-        self._gathered: list[Task] = []
-        self._jobs = 0
-        self._stacked: dict[str, list[Task]] = {}  # what runs, by the name of the first member
-        self._alone: set[str] = set()
-        self._known = self._read()
+        super().__init__(slots, folder, make_context)
+        self.max_members, self.print_line = max_members, print_line
+        self._groups = StackGroups(folder, max_members, min_stacks=len(slots))
+        self._collected: list[ScheduledRun] = []
+        self._total_runs = 0
+        self._running_stacks: dict[str, list[ScheduledRun]] = {}  # by the first member's file
+        self._unstacked: set[str] = set()  # keys of runs that continue by themselves
 
-    def start(self, task: Task, jobs: int) -> None:
-        """Note the task; it starts with others of its kind, or alone, by :meth:`flush`."""
-        if task.key in self._alone or self.members_of(task.config) == 1:
-            super().start(task, jobs)
+    def start(self, run: ScheduledRun, total_runs: int) -> None:
+        """Collect the run for the next :meth:`flush`, or start it if it trains by itself."""
+        if run.key in self._unstacked or self.max_members(run.config) == 1:
+            super().start(run, total_runs)
             return
-        task.state = "running"
-        self._gathered.append(task)
-        self._jobs = jobs
+        run.state = "running"
+        self._collected.append(run)
+        self._total_runs = total_runs
 
     def flush(self) -> None:
-        """Start as many stacks as there is room for; the rest of what was gathered is queued."""
-        gathered, self._gathered = self._gathered, []
-        for task in gathered:
-            task.state = "queued"
-        for names, tasks in self._stacks_of(gathered):
-            if not self._free:
+        """Start as many stacks as slots are free; return the other runs to the queue."""
+        collected, self._collected = self._collected, []
+        for run in collected:
+            run.state = "queued"
+        for names, runs in self._groups.group(collected):
+            if not self._free_slots:
                 return
             if len(names) == 1:
-                super().start(tasks[0], self._jobs)
+                super().start(runs[0], self._total_runs)
             else:
-                self._start_stack(names, tasks)
+                self._start_stack(names, runs)
 
-    def ended(self, running: Sequence[Task]) -> Iterator[tuple[Task, JobResult]]:
-        """The runs that have ended: alone, or with the process of their stack."""
-        together = {task.key for tasks in self._stacked.values() for task in tasks}
-        yield from super().ended([task for task in running if task.key not in together])
-        for name, tasks in list(self._stacked.items()):
-            process, slot = tasks[0].process, tasks[0].slot
+    def poll(self, active: Sequence[ScheduledRun]) -> Iterator[tuple[ScheduledRun, JobResult]]:
+        """Yield the runs whose processes, their own or that of their stack, have ended."""
+        stacked = {run.key for runs in self._running_stacks.values() for run in runs}
+        yield from super().poll([run for run in active if run.key not in stacked])
+        for name, runs in list(self._running_stacks.items()):
+            process, slot = runs[0].process, runs[0].slot
             assert process is not None and slot is not None
             if process.exitcode is None:
                 continue
             process.join()
-            self._free.append(slot)
-            del self._stacked[name]
-            ends = [(task, self._judge(task, process.exitcode)) for task in tasks]
-            left = [task.job.name for task, end in ends if end.state == "queued"]
-            if left and process.exitcode < 128:
-                how = worker_processes.how_it_ended(process.exitcode)
-                self.say(
-                    f"a stack {how}; these go on alone: {', '.join(left)}; log: {tasks[0].log}"
+            self._free_slots.append(slot)
+            del self._running_stacks[name]
+            results = [(run, self._member_result(run, process.exitcode)) for run in runs]
+            unfinished = [run.job.name for run, result in results if result.state == "queued"]
+            if unfinished and process.exitcode < 128:
+                self.print_line(
+                    f"stack {worker_processes.describe_exit(process.exitcode)}; these runs "
+                    f"continue separately: {', '.join(unfinished)}; log: {runs[0].log}"
                 )
-            for task, end in ends:
-                task.process, task.log = None, self.folder.job_file(task.job, "log")
-                yield task, end
+            for run, result in results:
+                run.process, run.log = None, self.folder.job_file(run.job, "log")
+                yield run, result
 
-    def _judge(self, task: Task, code: int) -> JobResult:
-        """What a run comes to that is not done when the process of its stack ends."""
-        status = task.run.status().get("status")
-        how = worker_processes.how_it_ended(code)
-        if status in FINISHED or status == "failed":  # its folder tells, and the driver reads it
-            return JobResult("failed", how)
-        if is_alive(task.run.path / "run.lock"):
+    def _member_result(self, run: ScheduledRun, exit_code: int) -> JobResult:
+        """Return the result of a member when the process of its stack has ended."""
+        status = run.folder.status().get("status")
+        if status in FINISHED or status == "failed":  # the driver reads the run folder
+            return JobResult("failed", worker_processes.describe_exit(exit_code))
+        if is_alive(run.folder.path / "run.lock"):
             return JobResult("elsewhere")
-        self._alone.add(task.key)
+        self._unstacked.add(run.key)
         return JobResult("queued")
 
-    def _start_stack(self, names: Sequence[str], tasks: Sequence[Task]) -> None:
-        slot = self._take_slot()
-        others = beside(slot, self._slots, self._jobs)
-        for task in tasks:
-            atomic_write_text(
-                self.folder.job_file(task.job, "yaml"), to_yaml(as_job(task.config, slot, others))
-            )
-        jobs = self.folder.path / "jobs"
-        process = worker_processes.start(
-            self._context(), [jobs / name for name in names], tasks[0].log, slot
-        )
-        for task in tasks:
-            task.process, task.slot, task.log = process, slot, tasks[0].log
-            task.state, task.started = "running", time.monotonic()
-        self._stacked[names[0]] = list(tasks)
-
-    def _stacks_of(self, tasks: Sequence[Task]) -> Iterator[tuple[list[str], list[Task]]]:
-        """What belongs together: the files of all places, and the tasks that are still to run."""
-        by_name = {self._name(task): task for task in tasks}
-        fresh: dict[str, list[Task]] = {}
-        while by_name:
-            name, task = next(iter(by_name.items()))
-            names = self._known.get((name, self.members_of(task.config)))
-            if names is not None:
-                yield names, [by_name.pop(other) for other in names if other in by_name]
-                continue
-            fresh.setdefault(stack_key(task.config), []).append(by_name.pop(name))
-        for alike in fresh.values():
-            # As many stacks as keep all slots busy, none larger than allowed, alike in size.
-            most = self.members_of(alike[0].config)
-            number = max(-(-len(alike) // most), min(len(self._slots), len(alike) // 2), 1)
-            for index in range(number):
-                own = alike[index::number]
-                names = [self._name(task) for task in own]
-                if len(own) > 1:
-                    self._keep(names, most)
-                yield names, own
-
-    def _name(self, task: Task) -> str:
-        return self.folder.job_file(task.job, "yaml").name
-
-    def _read(self) -> dict[tuple[str, int], list[str]]:
-        """The stacks that were formed before, by a member's file and the most runs of a stack."""
-        known: dict[tuple[str, int], list[str]] = {}
-        for row in read_jsonl(self.folder.path / "stacks.jsonl"):
-            known |= {(name, row["most"]): row["files"] for name in row["files"]}
-        return known
-
-    def _keep(self, names: list[str], most: int) -> None:
-        append_jsonl(self.folder.path / "stacks.jsonl", {"most": most, "files": names})
-        self._known |= {(name, most): names for name in names}
+    def _start_stack(self, names: Sequence[str], runs: Sequence[ScheduledRun]) -> None:
+        slot = self._free_slots.pop(0)
+        co_runners = count_co_runners(slot, self._slots, self._total_runs)
+        for run in runs:
+            config = config_in_slot(run.config, slot, co_runners)
+            atomic_write_text(self.folder.job_file(run.job, "yaml"), to_yaml(config))
+        config_files = [self.folder.path / "jobs" / name for name in names]
+        log = runs[0].log
+        process = worker_processes.start(self._get_context(), config_files, log, slot)
+        for run in runs:
+            run.process, run.slot, run.log = process, slot, log
+            run.state, run.started = "running", time.monotonic()
+        self._running_stacks[names[0]] = list(runs)

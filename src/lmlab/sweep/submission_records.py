@@ -1,11 +1,15 @@
-"""What was submitted: a folder a job array, and an index of runs that wait or are running.
+"""Records of job arrays submitted to a cluster, and of the submission that owns each run.
 
-``outputs/<study>/sweeps/<id>/slurm/<token>/`` holds ``submission.json`` (name and number of the
-array, its resources, and the runs of each of its jobs), a frozen configuration a run, the jobs'
-output, and ``end-<index>.json``, written by a job that reaches its end. It is written before
-sbatch is called, and the job's name holds the token, so that a launcher that is killed at any
-moment loses no job. ``cache/slurm/<identity>.json`` names the submission that owns a run; a job
-whose run belongs to another submission leaves it alone.
+A launcher for a cluster keeps its records in folders of its name, here ``<launcher>``.
+
+``outputs/<study>/sweeps/<id>/<launcher>/<token>/`` belongs to one job array. It holds
+``submission.json`` (name and number of the array, its resources, and the runs of each job), the
+frozen configuration of each run, the output of the jobs, and ``end-<index>.json``, which a job
+writes when it ends by itself. The record is written before the array is submitted, and the name of
+the array contains the token, so a launcher that is killed at any moment loses no job.
+
+``outputs/cache/<launcher>/<identity>.json`` names the submission that owns a run. A job whose run
+belongs to another submission does not train it.
 """
 
 from __future__ import annotations
@@ -26,15 +30,15 @@ from lmlab.study.sweep_folder import SweepFolder
 
 @dataclasses.dataclass(frozen=True)
 class Assignment:
-    """A run in a submission.
+    """A run and the job of an array that trains it.
 
     Attributes:
-        job: which run of the sweep.
+        job: the run in the manifest.
         identity: hash of the run's identity.
-        frozen: name of its configuration's file in the submission's folder.
-        index: of the array's job that runs it.
-        step: how far the run was at submission.
-        attempt: how often it was submitted before without getting further.
+        frozen: file name of its frozen configuration in the folder of the submission.
+        index: index of the job in the array.
+        step: step of the run at submission.
+        attempt: number of earlier submissions without progress.
     """
 
     job: Job
@@ -47,23 +51,23 @@ class Assignment:
 
 @dataclasses.dataclass(frozen=True)
 class Submission:
-    """A job array's folder; reading fails on none that is not whole."""
+    """The folder of a job array. Reading returns empty results for missing or damaged files."""
 
     folder: Path
 
-    @classmethod
-    def create(cls, sweep: SweepFolder) -> Submission:
-        """A new folder with a new token."""
-        return cls(make_folder(sweep.path / "slurm" / uuid.uuid4().hex[:10]))
+    @property
+    def output_root(self) -> Path:
+        """The folder of all studies."""
+        return self.folder.parents[4]
 
     def write(
         self, study: str, job_id: str | None, runs: Sequence[Assignment], **details: Any
     ) -> None:
-        """Keep what is submitted; once before the call of sbatch, and once with its number."""
+        """Write the record, before the array is submitted and its number is known."""
         write_json(
             self.folder / "submission.json",
             {
-                "name": self.name_for(study),
+                "name": self.array_name(study),
                 "job_id": job_id,
                 "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "output_root": str(self.output_root),
@@ -72,17 +76,12 @@ class Submission:
             },
         )
 
-    def name_for(self, study: str) -> str:
-        """The name of the array's jobs: study and token."""
+    def array_name(self, study: str) -> str:
+        """Return the name of the array's jobs: study and token."""
         return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', study)}-{self.folder.name}"
 
-    @property
-    def output_root(self) -> Path:
-        """The folder of all studies."""
-        return self.folder.parents[4]
-
     def read(self) -> dict[str, Any]:
-        """What was written; empty where nothing was."""
+        """Return the record."""
         try:
             content: dict[str, Any] = read_json(self.folder / "submission.json")
         except (OSError, ValueError):
@@ -90,74 +89,108 @@ class Submission:
         return content
 
     def runs(self) -> list[Assignment]:
-        """The runs in it."""
+        """Return the runs of the array."""
         return [
             Assignment(**{**row, "job": Job(**row["job"])}) for row in self.read().get("runs", [])
         ]
 
-    def know_id(self, job_id: str) -> None:
-        """Write the array's number, once it is known."""
+    def set_job_id(self, job_id: str) -> None:
+        """Add the number of the array to the record."""
         write_json(self.folder / "submission.json", self.read() | {"job_id": job_id})
 
-    def log(self, job_id: str, index: int) -> Path:
-        """What the job of ``index`` prints."""
-        return self.folder / f"{job_id}_{index}_0_log.out"
+    def write_exit_codes(self, index: int, codes: dict[str, int]) -> None:
+        """Record how the runs of a job ended, by configuration file."""
+        write_json(self._exit_code_file(index), codes)
 
-    def write_end(self, index: int, codes: dict[str, int]) -> None:
-        """Say how the runs of a job ended, by frozen configuration."""
-        write_json(self.folder / f"end-{index}.json", codes)
-
-    def end(self, index: int) -> dict[str, int]:
-        """Exit codes by frozen configuration; empty where the job did not reach its end."""
+    def exit_codes(self, index: int) -> dict[str, int]:
+        """Return exit codes by configuration file; empty if the job did not end by itself."""
         try:
-            codes: dict[str, int] = read_json(self.folder / f"end-{index}.json")
+            codes: dict[str, int] = read_json(self._exit_code_file(index))
         except (OSError, ValueError):
             return {}
         return codes
 
+    def remove_exit_codes(self, index: int) -> None:
+        """Remove the exit codes of an earlier session of a job."""
+        self._exit_code_file(index).unlink(missing_ok=True)
 
-def submissions_in(sweep: SweepFolder) -> Iterator[Submission]:
-    """The submissions of a sweep, oldest first."""
-    found = [Submission(path.parent) for path in sweep.path.glob("slurm/*/submission.json")]
-    # Within a second, the finer time of the folder's making tells.
-    yield from sorted(found, key=lambda one: (one.read()["time"], one.folder.stat().st_ctime_ns))
-
-
-def note_adoption(sweep: SweepFolder, job: Job, submission: Submission, identity: str) -> None:
-    """Remember that another sweep's submission has a run that this one needs."""
-    row = {"job": dataclasses.asdict(job), "submission": str(submission.folder.resolve())}
-    make_folder(sweep.path / "slurm")
-    append_jsonl(sweep.path / "slurm" / "adopted.jsonl", row | {"identity": identity})
+    def _exit_code_file(self, index: int) -> Path:
+        return self.folder / f"end-{index}.json"
 
 
-def adopted_by(sweep: SweepFolder) -> Iterator[tuple[Job, Submission, Assignment]]:
-    """Runs of a sweep that submissions of others have."""
-    for row in read_jsonl(sweep.path / "slurm" / "adopted.jsonl"):
-        submission = Submission(Path(row["submission"]))
-        for run in submission.runs():
-            if run.identity == row["identity"]:
-                yield Job(**row["job"]), submission, run
+@dataclasses.dataclass(frozen=True)
+class SubmissionRecords:
+    """The submissions of a sweep through one launcher.
+
+    Attributes:
+        sweep: folder of the sweep.
+        launcher: name of the launcher.
+    """
+
+    sweep: SweepFolder
+    launcher: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder of all submissions of the sweep."""
+        return self.sweep.path / self.launcher
+
+    def create(self) -> Submission:
+        """Create the folder of a submission, with a new token."""
+        return Submission(make_folder(self.folder / uuid.uuid4().hex[:10]))
+
+    def submissions(self) -> list[Submission]:
+        """Return the submissions, oldest first."""
+        found = [Submission(path.parent) for path in self.folder.glob("*/submission.json")]
+        # The time in the record has seconds; that of the folder orders submissions within one.
+        return sorted(found, key=lambda one: (one.read()["time"], one.folder.stat().st_ctime_ns))
+
+    def record_adoption(self, job: Job, submission: Submission, identity: str) -> None:
+        """Record that the submission of another sweep trains a run of this one."""
+        row = {"job": dataclasses.asdict(job), "submission": str(submission.folder.resolve())}
+        make_folder(self.folder)
+        append_jsonl(self.folder / "adopted.jsonl", row | {"identity": identity})
+
+    def adopted(self) -> Iterator[tuple[Job, Submission, Assignment]]:
+        """Yield the runs of this sweep that submissions of other sweeps train."""
+        for row in read_jsonl(self.folder / "adopted.jsonl"):
+            submission = Submission(Path(row["submission"]))
+            for run in submission.runs():
+                if run.identity == row["identity"]:
+                    yield Job(**row["job"]), submission, run
+
+    def latest(self) -> dict[Job, tuple[Submission, Assignment]]:
+        """Return the last submission of each run, preferring those of this sweep."""
+        found = {job: (submission, run) for job, submission, run in self.adopted()}
+        for submission in self.submissions():
+            found |= {run.job: (submission, run) for run in submission.runs()}
+        return found
 
 
-class Index:
-    """Which submission owns which run, for all sweeps below an output folder."""
+class RunOwners:
+    """The submission that owns each run, for all sweeps below an output folder.
 
-    def __init__(self, output_root: Path) -> None:
-        self.folder = output_root / "cache" / "slurm"
+    Args:
+        output_root: the folder of all studies.
+        launcher: name of the launcher.
+    """
+
+    def __init__(self, output_root: Path, launcher: str) -> None:
+        self.folder = output_root / "cache" / launcher
 
     def lock(self) -> Lock:
-        """Between looking for a run's owner and submitting it, one at a time."""
+        """Return the lock to hold from reading the owners of runs until submitting the runs."""
         return Lock(make_folder(self.folder) / "submit.lock")
 
-    def own(self, identity: str, submission: Submission, index: int) -> None:
-        """Let a submission own a run."""
+    def set_owner(self, identity: str, submission: Submission, index: int) -> None:
+        """Make a job of a submission the owner of a run."""
         write_json(
             self.folder / f"{identity}.json",
             {"submission": str(submission.folder.resolve()), "index": index},
         )
 
     def owner(self, identity: str) -> tuple[Submission, int] | None:
-        """The submission that owns a run, and the index of its job there."""
+        """Return the submission that owns a run, and the index of its job; None if unowned."""
         try:
             content = read_json(self.folder / f"{identity}.json")
         except (OSError, ValueError):
@@ -166,5 +199,5 @@ class Index:
 
 
 def identity_key(identity: dict[str, Any]) -> str:
-    """A run's identity as a file's name."""
+    """Return a run's identity as a file name."""
     return hash_json(identity)[:32]

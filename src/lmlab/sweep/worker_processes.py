@@ -1,8 +1,8 @@
-"""One process a job. Torch is imported once; every job is forked from there.
+"""One process per job, forked from a server that has imported torch.
 
-Python's fork server is a process of a single thread that has imported what a run needs and has
-computed nothing, so that a fork of it is as good as a fresh process, and ready at once. On macOS,
-whose system libraries do not survive a fork, each job is a fresh process.
+Python's fork server is a single-threaded process that has imported what a run needs and computed
+nothing: a fork of it is as good as a fresh process and starts at once. On macOS, whose system
+libraries do not survive a fork, each job is a fresh process.
 """
 
 from __future__ import annotations
@@ -21,90 +21,93 @@ from typing import Any
 
 from lmlab.sweep.slots import Slot
 
-_WATCH_SECONDS = 0.5
+_PARENT_POLL_SECONDS = 0.5
 
 
-def context() -> Any:
-    """The way in which processes are started here."""
+def make_context() -> Any:
+    """Return the multiprocessing context of worker processes; start the fork server."""
     if sys.platform == "darwin":
         return multiprocessing.get_context("spawn")
-    forking = multiprocessing.get_context("forkserver")
-    # Setting torch's determinism imports its compiler, about a second of processor time a job.
-    forking.set_forkserver_preload(["lmlab.runs.stacked.__main__", "torch._inductor.config"])
-    _start_server()
-    return forking
+    context = multiprocessing.get_context("forkserver")
+    # Enabling torch's determinism imports its compiler: about a second of CPU time per job.
+    context.set_forkserver_preload(["lmlab.runs.stacked.__main__", "torch._inductor.config"])
+    _start_fork_server()
+    return context
 
 
-def _start_server() -> None:
-    """Start the fork server deaf to Ctrl-C, which it ignores only once it has imported all."""
-    resource_tracker.ensure_running()  # now, since it ends with SIGINT unblocked
+def _start_fork_server() -> None:
+    """Start the fork server with SIGINT blocked: it ignores Ctrl-C only once it has imported."""
+    resource_tracker.ensure_running()  # first, because it returns with SIGINT unblocked
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     forkserver.ensure_running()
-    hear_interrupts()
+    unblock_interrupts()
 
 
-def hear_interrupts() -> None:
-    """Unblock Ctrl-C, to which a process begins as deaf as the server that it is forked from."""
+def unblock_interrupts() -> None:
+    """Unblock SIGINT, which a process inherits as blocked from the fork server."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def start(
-    way: Any,
-    frozen: Sequence[Path],
+    context: Any,
+    config_files: Sequence[Path],
     log: Path,
     slot: Slot,
     prepare: Callable[[], object] | None = None,
 ) -> BaseProcess:
-    """Start the run of a frozen configuration, or a stack of several.
+    """Start a run, or a stack of several.
 
     Args:
-        way: of :func:`context`.
-        frozen: the configurations' files; several train as one.
-        log: takes what the process prints.
-        slot: where it runs.
-        prepare: a module's function, called in the process before the run.
+        context: result of :func:`make_context`.
+        config_files: frozen configurations; several train as one stack.
+        log: file for the output of the process.
+        slot: where the process runs.
+        prepare: a module-level function to call in the process before the run.
     """
-    files = [str(path.resolve()) for path in frozen]
-    process: BaseProcess = way.Process(
-        target=_work, args=(files, str(log.resolve()), slot, prepare)
+    files = [str(path.resolve()) for path in config_files]
+    process: BaseProcess = context.Process(
+        target=_run_worker, args=(files, str(log.resolve()), slot, prepare)
     )
     process.start()
     return process
 
 
-def _work(frozen: list[str], log: str, slot: Slot, prepare: Callable[[], object] | None) -> None:
+def _run_worker(
+    config_files: list[str], log: str, slot: Slot, prepare: Callable[[], object] | None
+) -> None:
     if prepare is not None:
         prepare()
-    slot.enter()
-    with open(log, "ab") as output, open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
+    slot.apply_to_process()
+    with open(log, "ab") as output, open(os.devnull, "rb") as empty:
+        os.dup2(empty.fileno(), 0)
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-    hear_interrupts()
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    unblock_interrupts()
+    threading.Thread(target=_terminate_after, args=(os.getppid(),), daemon=True).start()
     from tqdm import tqdm
 
     from lmlab import run
     from lmlab.runs.stacked import __main__ as stack
 
-    # Its own lock, a semaphore of the system, would be reported as leaked by each killed job.
+    # The default lock of tqdm is a system semaphore, reported as leaked by each killed job.
     tqdm.set_lock(threading.RLock())
-    code = run.main(frozen) if len(frozen) == 1 else stack.main(frozen)
+    code = run.main(config_files) if len(config_files) == 1 else stack.main(config_files)
     sys.stdout.flush()
     sys.exit(code)
 
 
-def _end_with(parent: int) -> None:
-    """Let the run save and stop when the sweep's process is gone, whatever ended that."""
+def _terminate_after(parent: int) -> None:
+    """Let the run save and stop when the process of the sweep has ended for any reason."""
     while os.getppid() == parent:
-        time.sleep(_WATCH_SECONDS)
+        time.sleep(_PARENT_POLL_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def how_it_ended(exit_code: int) -> str:
-    """An exit code in words."""
+def describe_exit(exit_code: int) -> str:
+    """Describe the exit code of a process whose run is not done."""
     if exit_code < 0:
         number = -exit_code
-        told = f"killed by signal {number} ({signal.Signals(number).name})"
-        return f"{told}, perhaps for want of memory" if number == signal.SIGKILL else told
-    return f"ended with exit code {exit_code} before the run was done"
+        description = f"killed by signal {number} ({signal.Signals(number).name})"
+        is_kill = number == signal.SIGKILL
+        return f"{description}, possibly out of memory" if is_kill else description
+    return f"exited with code {exit_code} before the run was done"

@@ -14,7 +14,7 @@ from lmlab.config.compose import from_dict
 from lmlab.config.group_selection import rewrite, rewrite_all
 from lmlab.config.paths import conf_folder
 from lmlab.design.manifest import Manifest
-from lmlab.sweep import submit
+from lmlab.sweep import local_launch
 
 CONF = [conf_folder()]
 
@@ -65,11 +65,11 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The frozen configurations that a multirun would run."""
     found: list[Any] = []
 
-    def keep(manifest: Manifest, launch: submit.Launch) -> int:
+    def keep(manifest: Manifest, settings: local_launch.LocalLaunchSettings) -> int:
         found.extend(from_dict(manifest.job_config(job)) for job in manifest.required_jobs({}))
         return 0
 
-    monkeypatch.setattr(submit, "run_sweep", keep)
+    monkeypatch.setattr(local_launch, "run_local_sweep", keep)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Sweeps of real runs: rerun, resume, failures, kills, edits of files, two at once."""
+"""Sweeps of real runs: rerun, resume, kills, edits of files, two launches at once."""
 
 from __future__ import annotations
 
@@ -6,32 +6,27 @@ import functools
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from sweep_fixtures import FAULTY, Sweeps
 
-from lmlab.study.run_records import load_study
-
-Sweeps = Any  # the class of conftest.py, which tests cannot import
 WaitFor = Callable[[Callable[[], bool]], None]
-FAULTY = "model.ffn._target_=faults_for_test.Faulty"
 SLOW = [FAULTY, "+model.ffn.what=slow"]
 
 
-def test_a_sweep_and_its_rerun(sweeps: Sweeps) -> None:
-    words = ["-m", "model.norm=rms,none", "optim.lr=1e-3,1e-2", "seed=0,1"]
-    printed = sweeps.run(*words)
+def test_a_rerun_trains_nothing_again(sweeps: Sweeps) -> None:
+    arguments = ["-m", "model.norm=rms,none", "optim.lr=1e-3,1e-2", "seed=0,1"]
+    printed = sweeps.run(*arguments)
     assert "8 of 8 runs are done" in printed
     runs = sweeps.runs()
     assert len(runs) == 8
     assert {status["status"] for status in runs.values()} == {"done"}
-    again = sweeps.run(*words)
+    again = sweeps.run(*arguments)
     assert "8 of 8 runs are done" in again
     assert set(sweeps.sessions().values()) == {1}, "nothing was trained again"
     assert sweeps.runs() == runs
@@ -46,52 +41,25 @@ def test_a_sweep_with_a_wider_grid_trains_only_what_is_new(sweeps: Sweeps) -> No
     assert len(sweeps.runs()) == 3
 
 
-def test_another_study_refers_to_the_runs_that_exist(sweeps: Sweeps) -> None:
+def test_another_study_reuses_matching_runs(sweeps: Sweeps) -> None:
     sweeps.run("-m", "optim.lr=1e-3,1e-2", "study=first")
     printed = sweeps.run("-m", "optim.lr=1e-3,1e-2", "model.norm=rms,post", "study=second")
     assert "4 of 4 runs are done" in printed
     assert len(sweeps.runs("first")) == 2
-    assert len(sweeps.runs("second")) == 2, "those of the baseline stay in the first study"
+    assert len(sweeps.runs("second")) == 2, "the matching runs stay in the first study"
     csv = (sweeps.outputs / "second" / "results.csv").read_text()
-    assert len(csv.splitlines()) == 5, "and are reported by both"
+    assert len(csv.splitlines()) == 5, "and both studies report them"
 
 
-def test_failures_of_all_kinds_end_no_other_job(sweeps: Sweeps) -> None:
-    kinds = ["raises", "exits", "killed", "memory"]
-    words = ["-m", FAULTY, f"+model.ffn.what={','.join(kinds)},nothing,slow"]
-    # Measuring takes steps too, so that a part which ends its process would end it before the run.
-    words.append("runtime.preflight=off")
-    printed = sweeps.run(*words, code=1)
-    assert "2 of 6 runs are done" in printed
-    for kind, told in (
-        ("raises", "ValueError: a fault of the test"),
-        ("exits", "exit code 3 before the run was done; its log ends: "),
-        ("killed", "killed by signal 9"),
-        ("memory", "out of memory; lower training.micro_batch_size"),
-    ):
-        lines = [line for line in printed.splitlines() if line.startswith("failed: ")]
-        assert any(kind in line and told in line for line in lines), (kind, printed)
-    logs = re.findall(r"log: (\S+)", printed)
-    assert len(logs) == 4
-    assert all((sweeps.folder / log).is_file() for log in logs)
-    records = load_study(sweeps.outputs / "runs").records
-    assert (
-        sum(record.state == "failed" and bool(record.status["reason"]) for record in records) == 4
-    )
-    # A rerun tries what failed again, and nothing else.
-    sweeps.run(*words, code=1)
-    assert sorted(sweeps.sessions().values()) == [1, 1, 2, 2, 2, 2]
-
-
-def test_later_jobs_know_nothing_of_an_edited_file(
+def test_editing_a_file_does_not_change_later_jobs(
     sweeps: Sweeps, tmp_path: Path, wait_for: WaitFor
 ) -> None:
     conf = tmp_path / "own" / "experiment"
     conf.mkdir(parents=True)
     body = "study: edited\ntraining:\n  grad_clip_norm: {clip}\n"
     (conf / "mine.yaml").write_text(body.format(clip=0.5))
-    words = ["--config-dir", str(conf.parent), "experiment=mine", "-m", "seed=0,1,2,3,4,5"]
-    process = sweeps.start(*words, "hydra.launcher.jobs_per_device=1")
+    arguments = ["--config-dir", str(conf.parent), "experiment=mine", "-m", "seed=0,1,2,3,4,5"]
+    process = sweeps.start(*arguments, "hydra.launcher.jobs_per_device=1")
     wait_for(lambda: len(sweeps.runs("edited")) >= 1)
     (conf / "mine.yaml").write_text(body.format(clip=0.001))
     assert process.wait(timeout=200) == 0
@@ -101,34 +69,34 @@ def test_later_jobs_know_nothing_of_an_edited_file(
 
 
 def test_two_launches_of_one_sweep_share_the_work(sweeps: Sweeps) -> None:
-    words = ["-m", "seed=0,1,2,3,4,5", *SLOW]
-    both = [sweeps.start(*words) for _ in range(2)]
+    arguments = ["-m", "seed=0,1,2,3,4,5", *SLOW]
+    both = [sweeps.start(*arguments) for _ in range(2)]
     printed = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], printed
     assert all("6 of 6 runs are done" in text for text in printed)
     assert set(sweeps.sessions().values()) == {1}, "no run was written by both"
 
 
-def test_ctrl_c_leaves_all_resumable(sweeps: Sweeps, wait_for: WaitFor) -> None:
-    words = ["-m", "seed=0,1,2,3", *SLOW, "training.steps=60"]
-    process = sweeps.start(*words)
+def test_ctrl_c_leaves_every_run_resumable(sweeps: Sweeps, wait_for: WaitFor) -> None:
+    arguments = ["-m", "seed=0,1,2,3", *SLOW, "training.steps=60"]
+    process = sweeps.start(*arguments)
     wait_for(lambda: any(status["step"] > 0 for status in sweeps.runs().values()))
     os.killpg(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=100)
     assert process.returncode == 130, printed
-    assert "the same command goes on from here" in printed
+    assert "rerun the command to resume" in printed
     states = {status["status"] for status in sweeps.runs().values()}
     assert states <= {"interrupted", "done"}
-    sweeps.run(*words)
+    sweeps.run(*arguments)
     assert {status["status"] for status in sweeps.runs().values()} == {"done"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
-def test_a_stop_while_the_fork_server_imports(
+def test_a_signal_while_the_fork_server_imports_stops_the_sweep(
     sweeps: Sweeps, wait_for: WaitFor, number: signal.Signals
 ) -> None:
-    words = ["-m", "seed=0,1", "runtime.preflight=off"]
-    command = [sys.executable, "-m", "lmlab.train", *sweeps.overrides, *words]
+    arguments = ["-m", "seed=0,1", "runtime.preflight=off"]
+    command = [sys.executable, "-m", "lmlab.train", *sweeps.overrides, *arguments]
     process = subprocess.Popen(
         command, cwd=sweeps.folder, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -137,47 +105,47 @@ def test_a_stop_while_the_fork_server_imports(
     os.killpg(process.pid, number)
     printed, _ = process.communicate(timeout=100)
     assert process.returncode == 130, printed
-    assert "the same command goes on from here" in printed
+    assert "rerun the command to resume" in printed
     assert "Traceback" not in printed
-    assert "2 of 2 runs are done" in sweeps.run(*words)
+    assert "2 of 2 runs are done" in sweeps.run(*arguments)
 
 
 @pytest.mark.long
 def test_ten_kills_change_no_result(sweeps: Sweeps, tmp_path: Path, wait_for: WaitFor) -> None:
-    """The launcher and single jobs are killed in turn; the sweep is run again each time."""
-    words = ["-m", "model.norm=rms,none,post", "seed=0,1,2,3", "training.steps=80"]
-    words += ["checkpoint.every_steps=10", "optim.lr=1e-3", *SLOW]
-    calm = type(sweeps)(_folder(tmp_path / "calm"), [*sweeps.overrides])
-    calm.overrides.append(f"output_root={calm.outputs}")
-    calm.run(*words)
+    """Kill the launcher and single jobs in turn, and rerun the sweep each time."""
+    arguments = ["-m", "model.norm=rms,none,post", "seed=0,1,2,3", "training.steps=80"]
+    arguments += ["checkpoint.every_steps=10", "optim.lr=1e-3", *SLOW]
+    undisturbed = Sweeps(_folder(tmp_path / "undisturbed"), [*sweeps.overrides])
+    undisturbed.overrides.append(f"output_root={undisturbed.outputs}")
+    undisturbed.run(*arguments)
 
     chance = random.Random(5)
     sessions_when_done: dict[str, int] = {}
     for kill in range(10):
-        process = sweeps.start(*words)
+        process = sweeps.start(*arguments)
         killed = _kill_under_way(sweeps, process, None if kill % 2 == 0 else chance, wait_for)
-        wait_for(functools.partial(_are_gone, killed))
+        wait_for(functools.partial(_have_ended, killed))
         sessions = sweeps.sessions()
         assert all(sessions[run] == number for run, number in sessions_when_done.items())
         done = [run for run, status in sweeps.runs().items() if status["status"] == "done"]
         sessions_when_done |= {run: sessions[run] for run in done}
-    sweeps.run(*words)
+    sweeps.run(*arguments)
     assert {status["status"] for status in sweeps.runs().values()} == {"done"}
     assert len(sweeps.runs()) == 12
-    assert sweeps.weights() == calm.weights(), "to the bit"
+    assert sweeps.weights() == undisturbed.weights(), "bit for bit"
     sessions = sweeps.sessions()
     print(f"12 runs in {sum(sessions.values())} sessions, {max(sessions.values())} at most")
-    assert sum(sessions.values()) > 12, "the kills hit something"
+    assert sum(sessions.values()) > 12, "some kills interrupted a run"
     for path in (sweeps.outputs / "runs").glob("*/seed*/metrics.jsonl"):
         steps = [json.loads(line)["step"] for line in path.read_text().splitlines()
                  if '"train"' in line]  # fmt: skip
-        assert steps == sorted(set(steps)), "no step is told twice"
+        assert steps == sorted(set(steps)), "no step is recorded twice"
 
 
 def _kill_under_way(
     sweeps: Sweeps, process: subprocess.Popen[str], chance: random.Random | None, wait_for: WaitFor
 ) -> list[int]:
-    """Kill the launcher, or one of its jobs by ``chance``; return the jobs there were."""
+    """Kill the launcher, or a random job if ``chance`` is given; return its jobs."""
     wait_for(lambda: process.poll() is not None or _jobs(process.pid) != [])
     seen = _steps(sweeps)
     wait_for(lambda: process.poll() is not None or _steps(sweeps) > seen + 30)
@@ -190,7 +158,7 @@ def _kill_under_way(
     return jobs
 
 
-def _are_gone(processes: list[int]) -> bool:
+def _have_ended(processes: list[int]) -> bool:
     return not any(_is_alive(process) for process in processes)
 
 
@@ -204,7 +172,7 @@ def _steps(sweeps: Sweeps) -> int:
 
 
 def _jobs(launcher: int) -> list[int]:
-    """Processes of the runs that a launcher has started: children of its fork server."""
+    """The processes of a launcher's runs: children of its fork server."""
     return [
         job
         for server in _children(launcher)

@@ -1,15 +1,16 @@
-"""What is told before a sweep begins."""
+"""The plan of a study: its number of runs, its time, and what it can detect."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from designs import a_design
 
 from lmlab.config.compose import compose
 from lmlab.design.comparison import Comparison
 from lmlab.run_folder import RunFolder
-from lmlab.sweep.plan import find_power
+from lmlab.sweep.plan import Plan, describe_power, make_plan
 
 
 def design_of(num_seeds: int) -> Comparison:
@@ -37,11 +38,46 @@ def test_the_noise_is_that_of_finished_runs(tmp_path: Path) -> None:
         baseline_run(tmp_path / "stopped", "interrupted", 7.0),
         baseline_run(tmp_path / "broken", "failed"),
     ]
-    assert find_power(design, runs + unfinished) == find_power(design, runs)
-    assert "vary by 0.1000 nats per token (over 3 seeds" in find_power(design, runs)[0]
-    assert "assumed" in find_power(design, runs[:2] + unfinished)[0]
+    assert describe_power(design, runs + unfinished) == describe_power(design, runs)
+    assert "vary by 0.1000 nats per token (over 3 seeds" in describe_power(design, runs)[0]
+    assert "assumed" in describe_power(design, runs[:2] + unfinished)[0]
 
 
-@pytest.mark.parametrize(("seeds", "told"), [(1, "One seed"), (2, "Two seeds")])
-def test_too_few_seeds_are_named(seeds: int, told: str) -> None:
-    assert told in find_power(design_of(seeds), [])[-1]
+@pytest.mark.parametrize(("seeds", "warning"), [(1, "One seed"), (2, "Two seeds")])
+def test_the_plan_warns_of_too_few_seeds(seeds: int, warning: str) -> None:
+    assert warning in describe_power(design_of(seeds), [])[-1]
+
+
+def test_the_plan_counts_the_runs_of_a_study() -> None:
+    seconds = [3.0, 5.0]
+    fixed = make_plan(a_design(lr="fixed"), 2, seconds, slots=2)
+    assert (fixed.least_runs, fixed.most_runs) == (10, 10)
+    searched = make_plan(a_design(extra_seeds=3), 2, seconds, slots=2)
+    assert searched.least_runs == 2 * 13 + 5 + 10
+    assert searched.most_runs == searched.least_runs + 6
+    assert make_plan(None, 2, seconds, slots=1).least_runs == 2
+    assert fixed.seconds == pytest.approx((5 * 3 + 5 * 5) / 2)
+    assert make_plan(None, 3, [3, 1, 2], slots=2).seconds == pytest.approx(3)
+    unknown = make_plan(a_design(lr="fixed"), 2, None, slots=2)
+    assert (unknown.least_runs, unknown.seconds) == (10, None)
+
+
+def test_the_replicate_adds_the_runs_of_a_baseline_without_a_search() -> None:
+    without = make_plan(a_design(), 2, [3.0, 5.0], slots=1)
+    with_replicate = make_plan(a_design(replicate="again"), 2, [3.0, 5.0], slots=1)
+    assert with_replicate.least_runs == without.least_runs + 5
+    assert without.seconds is not None
+    assert with_replicate.seconds == pytest.approx(without.seconds + 5 * 3.0)
+
+
+@pytest.mark.parametrize(
+    ("plan", "summary"),
+    [
+        (Plan(0, 0, 0.0), "all runs are already complete"),
+        (Plan(4, 4, None), "about 4 runs"),
+        (Plan(4, 6, None), "about 4 runs (6 if every arm needs more seeds)"),
+        (Plan(4, 4, 600.0), "about 4 runs, predicted 10 min if none of them is complete"),
+    ],
+)
+def test_the_summary_of_a_plan(plan: Plan, summary: str) -> None:
+    assert plan.summary() == summary

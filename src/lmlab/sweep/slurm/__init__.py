@@ -1,6 +1,7 @@
-"""Sweeps whose jobs run under Slurm, submitted through submitit.
+"""Run sweeps as job arrays of Slurm, submitted through submitit.
 
-:mod:`launch` prepares a sweep on the machine where the command is typed; :mod:`pool` submits its
-runs as job arrays and follows them; :mod:`task` is what a job of an array runs, :mod:`drive` what
-the job of a detached sweep's driver runs.
+:mod:`slurm_launch` prepares a sweep on the machine of the command. :mod:`slurm_executor` submits
+its runs as job arrays and follows them. :mod:`array_job` is the program of each job of an array,
+:mod:`detached_driver` that of the job which drives a detached sweep, and :mod:`requeue` decides
+when a job goes back into the queue.
 """

@@ -1,10 +1,13 @@
 """``python -m lmlab.sweep.slurm.array_job <submission>``: one job of an array.
 
-It brings its runs to their end. Its exit code is that of ``python -m lmlab.run``, so that Slurm
-calls a failed run's job FAILED; its output is the run's log, with the traceback of a failure.
+Trains the runs of the job. Its exit code is that of ``python -m lmlab.run``, so Slurm reports the
+job of a failed run as FAILED. Its output is the log of the run, with the traceback of a failure.
 
-Where the job asked for several ranks, each of them is one such process: all train, and rank 0
-alone writes and puts the job back into the queue.
+If the job has several ranks, each is one such process: all train, and only rank 0 writes and
+requeues the job.
+
+A batch script names this module, but imports it from the code snapshot of its submission. Waiting
+jobs that an earlier version submitted therefore run that version, even after modules have moved.
 """
 
 from __future__ import annotations
@@ -20,127 +23,150 @@ from typing import TYPE_CHECKING, Any
 from lmlab.errors import LockedError
 from lmlab.runtime.launch_env import read_launch_env
 from lmlab.runtime.signals import EarlySignalHandler
-from lmlab.sweep.slurm.requeue import STOPPED_EXIT_CODE, listen, queue_again
-from lmlab.sweep.submission_records import Assignment, Index, Submission
+from lmlab.sweep.slurm.requeue import catch_signals, requeue, should_requeue
+from lmlab.sweep.slurm.slurm_records import run_owners
+from lmlab.sweep.submission_records import Assignment, Submission
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-_LOCK_WAIT_SECONDS = 180  # the writer of a node that failed counts as alive for a minute
+_LOCK_WAIT_SECONDS = 180  # the writer of a failed node counts as alive for a minute
+_LOCK_POLL_SECONDS = 5
 _POLL_SECONDS = 0.2
-_BY_SIGNAL = 128  # exit codes above it are those of runs that a signal stopped
+_FIRST_SIGNAL_EXIT_CODE = 128  # higher exit codes are those of runs that a signal stopped
+_FORWARDED_SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
 
 
-def main(argv: Sequence[str]) -> int:
-    """Bring the runs of this job to their end; the exit code of the first that did not."""
-    told, warned = listen()
-    submission = Submission(Path(argv[0]))
+def main(arguments: Sequence[str]) -> int:
+    """Train the runs of this job; return the first exit code that is not 0."""
+    stop, save = catch_signals()
+    submission = Submission(Path(arguments[0]))
     index = int(os.environ["SLURM_ARRAY_TASK_ID"])
-    world = read_launch_env()
-    if not world.is_rank0:
-        return _follow(submission, index, told)
-    (submission.folder / f"end-{index}.json").unlink(missing_ok=True)
-    runs = _own(submission, index)
+    launch = read_launch_env()
+    if not launch.is_rank0:
+        return _run_as_worker_rank(submission, index, stop)
+    submission.remove_exit_codes(index)
+    runs = _owned_runs(submission, index)
     if len(runs) > 1:
-        codes = _run_together(submission, runs, [told, warned])
+        codes = _run_concurrently(submission, runs, [stop, save])
     else:
-        # Several ranks would have to try again together.
-        patience = _LOCK_WAIT_SECONDS if world.size == 1 else 0
-        codes = {run.frozen: _run(submission.folder / run.frozen, told, patience) for run in runs}
-    stopped = STOPPED_EXIT_CODE in codes.values()
-    if (stopped or (told.received and LockedError.exit_code in codes.values())) and queue_again():
+        # Several ranks would have to retry together.
+        lock_wait = _LOCK_WAIT_SECONDS if launch.size == 1 else 0
+        codes = {run.frozen: _run(submission.folder / run.frozen, stop, lock_wait) for run in runs}
+    if should_requeue(codes.values(), stop_requested=stop.received) and requeue():
         return 0
-    submission.write_end(index, codes)
+    submission.write_exit_codes(index, codes)
     return next((code for code in codes.values() if code), 0)
 
 
-def _follow(submission: Submission, index: int, told: EarlySignalHandler) -> int:
-    """Be a rank besides rank 0, which speaks for the job.
+def _run_as_worker_rank(submission: Submission, index: int, stop: EarlySignalHandler) -> int:
+    """Train as a rank other than rank 0, which is responsible for the job.
 
-    One that stopped as it was told ends well, since a bad end would have Slurm end rank 0 too,
-    before it has put the job back into the queue.
+    A rank that a signal stopped exits with 0: otherwise Slurm would end rank 0 before it has
+    requeued the job.
     """
-    runs = _own(submission, index)
-    codes = [_run(submission.folder / run.frozen, told, patience=0) for run in runs]
-    return next((code for code in codes if 0 < code < _BY_SIGNAL), 0)
+    runs = _owned_runs(submission, index)
+    codes = [_run(submission.folder / run.frozen, stop, lock_wait=0) for run in runs]
+    return next((code for code in codes if 0 < code < _FIRST_SIGNAL_EXIT_CODE), 0)
 
 
-def _own(submission: Submission, index: int) -> list[Assignment]:
-    """The runs of this job that no other submission has taken over since."""
+def _owned_runs(submission: Submission, index: int) -> list[Assignment]:
+    """Return the runs of this job that no later submission owns."""
     content = submission.read()
-    owners = Index(Path(content["output_root"]))
+    owners = run_owners(Path(content["output_root"]))
     if content["job_id"] is None and read_launch_env().is_rank0:
-        # The launcher was killed before it could write it.
-        submission.know_id(os.environ["SLURM_ARRAY_JOB_ID"])
-    mine = []
+        # The launcher was killed between submitting the array and recording its number.
+        submission.set_job_id(os.environ["SLURM_ARRAY_JOB_ID"])
+    owned = []
     for run in submission.runs():
         if run.index != index:
             continue
         owner = owners.owner(run.identity)
         if owner is None or owner[0].folder.resolve() == submission.folder.resolve():
-            mine.append(run)
+            owned.append(run)
         else:
-            print(f"{run.job.name} belongs to {owner[0].folder} now: nothing to do", flush=True)
-    return mine
+            print(f"{run.job.name}: now trained by {owner[0].folder}; skipping", flush=True)
+    return owned
 
 
-def _run(frozen: Path, told: EarlySignalHandler, patience: float) -> int:
-    """Bring one run to its end; wait so many seconds where another process still has its lock."""
+def _run(config_file: Path, stop: EarlySignalHandler, lock_wait: float) -> int:
+    """Train one run; retry for ``lock_wait`` seconds while another process holds its lock."""
     from lmlab.run import main as run_frozen
 
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + lock_wait
     while True:
-        code = run_frozen([str(frozen)])
-        if code != LockedError.exit_code or told.received or time.monotonic() > deadline:
+        code = run_frozen([str(config_file)])
+        if code != LockedError.exit_code or stop.received or time.monotonic() > deadline:
             return code
-        time.sleep(5)
+        time.sleep(_LOCK_POLL_SECONDS)
 
 
-def _run_together(
-    submission: Submission, runs: Sequence[Assignment], heard: Sequence[EarlySignalHandler]
+def _run_concurrently(
+    submission: Submission, runs: Sequence[Assignment], early_signals: Sequence[EarlySignalHandler]
 ) -> dict[str, int]:
-    """A process a run, all at once, as the local launcher would start them; their exit codes."""
+    """Train all runs at once, one process each, as the local launcher does.
+
+    Args:
+        submission: submission of this job.
+        runs: the runs.
+        early_signals: handlers of :data:`_FORWARDED_SIGNALS` in this process.
+
+    Returns:
+        Exit codes by configuration file.
+    """
+    from lmlab.sweep.worker_processes import describe_exit
+
+    processes = _start_processes(submission, runs)
+    _wait_forwarding_signals(list(processes.values()), early_signals)
+    codes = {}
+    for run in runs:
+        code = processes[run.frozen].exitcode or 0
+        if code:
+            print(f"{run.job.name}: {describe_exit(code)}", flush=True)
+        # Report death by a signal as a shell does, which Slurm understands.
+        codes[run.frozen] = code if code >= 0 else 128 - code
+    return codes
+
+
+def _start_processes(submission: Submission, runs: Sequence[Assignment]) -> dict[str, BaseProcess]:
     from lmlab.sweep import worker_processes
     from lmlab.sweep.slots import Slot
 
-    # The server that they are forked from must not end by a signal that is meant for them, and
-    # keeps what is ignored now.
-    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _MEANT_FOR_RUNS}
-    way: Any = worker_processes.context()
+    # The fork server must survive the signals for its runs, and keeps what is ignored now.
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _FORWARDED_SIGNALS}
+    context: Any = worker_processes.make_context()
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
     devices = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     processes: dict[str, BaseProcess] = {}
-    for place, run in enumerate(runs):
+    for position, run in enumerate(runs):
         slot = Slot("cpu")
         if devices:
-            name = devices[place % len(devices)]
+            name = devices[position % len(devices)]
             slot = Slot(f"cuda {name}", (("CUDA_VISIBLE_DEVICES", name),))
         log = submission.folder / f"{Path(run.frozen).stem}.log"
-        frozen = submission.folder / run.frozen
-        processes[run.frozen] = worker_processes.start(way, [frozen], log, slot, prepare=listen)
+        config_file = submission.folder / run.frozen
+        processes[run.frozen] = worker_processes.start(
+            context, [config_file], log, slot, prepare=catch_signals
+        )
         print(f"{run.job.name}: {log}", flush=True)
+    return processes
+
+
+def _wait_forwarding_signals(
+    processes: Sequence[BaseProcess], early_signals: Sequence[EarlySignalHandler]
+) -> None:
+    """Wait for all processes; forward each signal once to those that still run."""
     forwarded: set[int] = set()
-    while any(process.exitcode is None for process in processes.values()):
-        for number, signal_heard in zip(_MEANT_FOR_RUNS, heard, strict=True):
-            if signal_heard.received and number not in forwarded:
+    while any(process.exitcode is None for process in processes):
+        for number, early_signal in zip(_FORWARDED_SIGNALS, early_signals, strict=True):
+            if early_signal.received and number not in forwarded:
                 forwarded.add(number)
-                for process in processes.values():
+                for process in processes:
                     if process.exitcode is None and process.pid is not None:
                         os.kill(process.pid, number)
         time.sleep(_POLL_SECONDS)
-    codes = {}
-    for run in runs:
-        code = processes[run.frozen].exitcode or 0
-        if code:
-            print(f"{run.job.name}: {worker_processes.how_it_ended(code)}", flush=True)
-        # Below 0 it is a signal's: told as a shell does, which Slurm understands.
-        codes[run.frozen] = code if code >= 0 else 128 - code
-    return codes
-
-
-_MEANT_FOR_RUNS = (signal.SIGUSR2, signal.SIGTERM)
 
 
 if __name__ == "__main__":

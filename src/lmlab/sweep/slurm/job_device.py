@@ -1,4 +1,4 @@
-"""What a run computes with in its job, as the machine that submits it knows it."""
+"""The device that a run computes on in its job, as the submitting machine knows it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lmlab.runtime.device import Device
 from lmlab.runtime.precision import FULL_PRECISION, PrecisionPolicy
 
 
-def device_of(config: RunConfig) -> Device:
-    """What a settled configuration computes with; a GPU need not be here."""
+def job_device(config: RunConfig) -> Device:
+    """Return the device of a resolved configuration; this machine need not have its GPU."""
     runtime = config.runtime
     if runtime.device == "cpu":
         return auto_settings.build_device(config)
-    # What a probe on CUDA finds.
+    # What probing a CUDA device finds.
     products = "high" if runtime.policy == "fast" else FULL_PRECISION
     return Device(
         device=torch.device(runtime.device),

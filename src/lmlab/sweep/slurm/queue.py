@@ -1,4 +1,4 @@
-"""What Slurm says of jobs, with or without accounting."""
+"""Ask Slurm for the states of jobs, with or without accounting."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from collections.abc import Collection
 
 from lmlab.errors import ConfigError
 
-# States in which a job may still run. CANCELLED and the like are final.
-ALIVE = frozenset((
+# A job in one of these states may still run; CANCELLED and the like are final.
+ALIVE_STATES = frozenset((
     "PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_FED",
     "REQUEUE_HOLD", "RESIZING", "RESV_DEL_HOLD", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT",
     "STOPPED",
 ))  # fmt: skip
-# Reasons for which a job waits until a person acts.
-STUCK = re.compile(r"held|hold|DependencyNeverSatisfied|Invalid|BadConstraints", re.I)
-_SECONDS = 60
+# A job with such a reason waits until a person acts.
+STUCK_REASONS = re.compile(r"held|hold|DependencyNeverSatisfied|Invalid|BadConstraints", re.I)
+_TIMEOUT_SECONDS = 60
 
 
 @dataclasses.dataclass(frozen=True)
 class JobState:
-    """A job of an array as Slurm sees it.
+    """The state of an array's job in Slurm.
 
     Attributes:
-        state: Slurm's word in capitals, such as ``PENDING``.
-        reason: why it waits, or why it ended.
+        state: Slurm's name of the state, such as ``PENDING``.
+        reason: why the job waits, or why it ended.
     """
 
     state: str
@@ -36,96 +36,106 @@ class JobState:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it may still run."""
-        return self.state in ALIVE
+        """Whether the job may still run."""
+        return self.state in ALIVE_STATES
 
     @property
     def is_stuck(self) -> bool:
-        """Whether it waits until a person acts."""
-        return self.state == "PENDING" and bool(STUCK.search(self.reason))
+        """Whether the job waits until a person acts."""
+        return self.state == "PENDING" and bool(STUCK_REASONS.search(self.reason))
 
 
 class UnreachableError(Exception):
-    """Slurm does not answer; nothing is known."""
+    """Slurm does not respond, so the state of jobs is unknown."""
 
 
 def check_commands() -> None:
-    """Raise :class:`ConfigError` where Slurm's commands are not installed."""
+    """Raise :class:`ConfigError` if a command of Slurm is not installed."""
     for name in ("sbatch", "srun", "squeue", "scontrol"):
         if shutil.which(name) is None:
             raise ConfigError(
-                f"hydra/launcher=slurm needs Slurm's command {name}, which is not here: "
-                "submit from a login node, or leave out hydra/launcher to run on this machine"
+                f"hydra/launcher=slurm: the command {name} of Slurm is not installed",
+                "submit from a login node, or remove hydra/launcher to run on this machine",
             )
 
 
 def states_by_name(names: Collection[str]) -> dict[tuple[str, int], JobState]:
-    """The jobs whose job name is in ``names``: by name and index in the array.
+    """Return the jobs with one of the ``names``, by name and index in the array.
 
-    Ended jobs are among them so long as the controller remembers them.
+    Includes ended jobs until the controller forgets them.
 
     Raises:
         UnreachableError: squeue failed.
     """
     if not names:
         return {}
-    listed = _ask("squeue", "--noheader", "--array", "--states=all", "--name", ",".join(names),
-                  "--format=%j|%K|%T|%r")  # fmt: skip
+    listed = _run_command(
+        "squeue", "--noheader", "--array", "--states=all", "--name", ",".join(names),
+        "--format=%j|%K|%T|%r",
+    )  # fmt: skip
     found: dict[tuple[str, int], JobState] = {}
     for line in listed.splitlines():
         name, index, state, reason = line.strip().split("|", 3)
-        there = found.get((name, _number(index)))
-        if there is None or not there.is_alive:
-            found[name, _number(index)] = JobState(state, "" if reason == "None" else reason)
+        previous = found.get((name, _parse_index(index)))
+        if previous is None or not previous.is_alive:
+            found[name, _parse_index(index)] = JobState(state, "" if reason == "None" else reason)
     return found
 
 
 def job_id_by_name(name: str) -> str | None:
-    """The number of the array with a job name; None where the controller knows none."""
-    listed = _ask("squeue", "--noheader", "--states=all", "--name", name, "--format=%F").split()
+    """Return the number of the array with a job name; None if the controller knows none."""
+    listed = _run_command(
+        "squeue", "--noheader", "--states=all", "--name", name, "--format=%F"
+    ).split()
     return listed[0] if listed else None
 
 
 def final_state(name: str, job_id: str, index: int) -> JobState | None:
-    """How a job ended, from the controller or else the accounting; None where neither knows.
+    """Return how a job ended, from the controller or the accounting; None if both forgot it.
 
-    Numbers are used again in time, so that a job of another ``name`` is not the one meant.
+    Slurm reuses numbers, so a job with another ``name`` does not count.
     """
     with contextlib.suppress(UnreachableError):
-        shown = _ask("scontrol", "--oneliner", "show", "job", f"{job_id}_{index}")
+        shown = _run_command("scontrol", "--oneliner", "show", "job", f"{job_id}_{index}")
         found = re.search(r"\bJobState=(\S+) Reason=(\S+).*\bExitCode=(\S+)", shown)
         if found and f" JobName={name} " in shown:
-            return JobState(found[1], _told(found[2], found[3]))
+            return JobState(found[1], _join_reason(found[2], found[3]))
     with contextlib.suppress(UnreachableError):
-        listed = _ask("sacct", "--noheader", "--parsable2", "--allocations",
+        listed = _run_command("sacct", "--noheader", "--parsable2", "--allocations",
                       "--jobs", f"{job_id}_{index}", "--format=JobName,State,ExitCode")  # fmt: skip
         rows = [line.split("|") for line in listed.splitlines()]
-        mine = [row for row in rows if len(row) == 3 and row[0] == name]
-        if mine:
-            return JobState(mine[-1][1].split()[0], _told("None", mine[-1][2]))
+        matching = [row for row in rows if len(row) == 3 and row[0] == name]
+        if matching:
+            _, state, exit_code = matching[-1]
+            return JobState(state.split()[0], _join_reason("None", exit_code))
     return None
 
 
-def how_it_ended(job: str, final: JobState | None) -> str:
-    """The end of a job, in words; ``final`` is None where Slurm has forgotten it."""
+def describe_end(job: str, final: JobState | None) -> str:
+    """Describe how a job ended; ``final`` is None if Slurm has forgotten it."""
     if final is None:
-        return f"job {job} is lost: Slurm knows nothing of it"
+        return f"job {job} is lost: Slurm has no record of it"
     return f"job {job} ended: {final.state} {final.reason}".rstrip()
 
 
-def _told(reason: str, exit_code: str) -> str:
-    told = "" if reason == "None" else reason
-    return f"{told} exit code {exit_code}".strip() if exit_code not in ("0:0", "") else told
+def _join_reason(reason: str, exit_code: str) -> str:
+    known = "" if reason == "None" else reason
+    return f"{known} exit code {exit_code}".strip() if exit_code not in ("0:0", "") else known
 
 
-def _number(text: str) -> int:
+def _parse_index(text: str) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def _ask(*command: str) -> str:
+def _run_command(*command: str) -> str:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=True
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT_SECONDS,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise UnreachableError(f"{command[0]}: {error}") from error

@@ -1,4 +1,10 @@
-"""What a process of Slurm's job does when it is told to end, and how it is queued again."""
+"""Decide whether a preempted job goes back into the queue, and put it there.
+
+Slurm sends USR2 before a preemption and ``signal_seconds`` before the time limit. The run then
+saves and exits with :data:`STOPPED_EXIT_CODE`; :func:`should_requeue` decides from the exit codes
+of the job's runs, and :func:`requeue` asks Slurm. Jobs may be requeued any number of times, because
+every session saves its progress.
+"""
 
 from __future__ import annotations
 
@@ -7,40 +13,64 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Collection
 
+from lmlab.errors import LockedError
 from lmlab.runtime.signals import EarlySignalHandler
 
 log = logging.getLogger("lmlab.slurm")
 STOPPED_EXIT_CODE = 128 + signal.SIGUSR2
-_PATIENCE_SECONDS = 60
+_REQUEUE_ATTEMPTS = 4
+_TERMINATION_SECONDS = 60
 
 
-def listen() -> tuple[EarlySignalHandler, EarlySignalHandler]:
-    """Keep USR2 (save, be queued again) and TERM (save, go on until killed) for the run."""
-    told, warned = EarlySignalHandler(stops=True), EarlySignalHandler(stops=False)
-    signal.signal(signal.SIGUSR2, told)
-    signal.signal(signal.SIGTERM, warned)
-    return told, warned
+def catch_signals() -> tuple[EarlySignalHandler, EarlySignalHandler]:
+    """Catch USR2 and TERM until a run takes over their handlers.
 
-
-def queue_again() -> bool:
-    """Let Slurm queue this job again, and wait for the end that this brings; False if it fails.
-
-    There is no limit to how often: every session saved what it did.
+    Returns:
+        The handlers of USR2 (save and exit, to be requeued) and of TERM (save and continue until
+        killed).
     """
-    # Of an array, the number alone may mean all its jobs.
+    stop, save = EarlySignalHandler(stops=True), EarlySignalHandler(stops=False)
+    signal.signal(signal.SIGUSR2, stop)
+    signal.signal(signal.SIGTERM, save)
+    return stop, save
+
+
+def should_requeue(exit_codes: Collection[int], stop_requested: bool) -> bool:
+    """Return whether a job goes back into the queue.
+
+    It does if one of its runs stopped for USR2, or if USR2 came while a run was waiting for the
+    lock of a previous writer.
+
+    Args:
+        exit_codes: exit codes of the job's runs.
+        stop_requested: whether USR2 came before a run handled signals.
+    """
+    return STOPPED_EXIT_CODE in exit_codes or (
+        stop_requested and LockedError.exit_code in exit_codes
+    )
+
+
+def requeue() -> bool:
+    """Ask Slurm to requeue this job, and wait to be terminated.
+
+    Returns:
+        False if Slurm did not requeue the job; otherwise Slurm ends this process.
+    """
+    # In an array, the number of the last job is that of the whole array.
     job_id = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    log.info("saved; job %s goes back into the queue", job_id)
-    for attempt in range(4):
+    log.info("saved; requeueing job %s", job_id)
+    for attempt in range(_REQUEUE_ATTEMPTS):
         try:
             subprocess.run(["scontrol", "requeue", job_id], check=True, timeout=60)
         except (OSError, subprocess.SubprocessError) as error:
             log.warning("scontrol requeue %s: %s", job_id, error)
             time.sleep(2**attempt)
             continue
-        # Slurm ends this process. An end of its own meanwhile would look like a failure.
-        time.sleep(_PATIENCE_SECONDS)
+        # Exiting before Slurm ends this process would look like a failure.
+        time.sleep(_TERMINATION_SECONDS)
         break
     return False

@@ -1,4 +1,4 @@
-"""How a sweep goes to Slurm: the settings of ``hydra.launcher``, checked without torch."""
+"""The settings of ``hydra.launcher`` for Slurm, checked without importing torch."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.design.manifest import Manifest
-from lmlab.errors import ConfigError
-from lmlab.sweep.slurm.resources import Requests, Resources
+from lmlab.errors import Check, ConfigError, check_settings
+from lmlab.sweep.slurm.resources import ArmResources, Resources
 
 
 @dataclasses.dataclass(frozen=True)
-class Submitting:
+class SubmissionSettings:
     """How jobs are submitted.
 
     Attributes:
-        requests: resources by arm.
+        resources: resources of each arm.
         array_parallelism: jobs of an array that may run at once.
-        signal_seconds: before the time limit, when a job is told to save and be queued again.
-        retries: how often a job that was killed is submitted again without having got further.
-        poll_seconds: between questions to Slurm.
+        signal_seconds: seconds before the time limit at which a job saves and is requeued.
+        retries: submissions of a killed job without progress before its run counts as failed.
+        poll_seconds: seconds between queries to Slurm.
     """
 
-    requests: Requests
+    resources: ArmResources
     array_parallelism: int = 64
     signal_seconds: int = 90
     retries: int = 3
@@ -31,26 +31,25 @@ class Submitting:
 
 
 @dataclasses.dataclass(frozen=True)
-class SlurmLaunch:
-    """How a sweep is launched under Slurm.
+class SlurmSettings:
+    """How a sweep runs under Slurm.
 
     Attributes:
-        submitting: how jobs are submitted.
-        wait: follow them here; False leaves at once, and a job of its own drives what depends on
-            results and writes the report.
-        driver: what that job asks Slurm for.
-        plan_only: tell the plan and submit nothing.
+        submission: how jobs are submitted.
+        wait: follow the jobs; False returns at once and leaves the rest to the driver job.
+        driver: resources of the job that drives a detached sweep.
+        plan_only: print the plan and submit nothing.
         report: write the report at the end.
     """
 
-    submitting: Submitting
+    submission: SubmissionSettings
     wait: bool = True
     driver: Resources = dataclasses.field(default_factory=Resources)
     plan_only: bool = False
     report: bool = True
 
     @classmethod
-    def of(
+    def from_options(
         cls,
         *,
         resources: Mapping[str, Any],
@@ -61,56 +60,69 @@ class SlurmLaunch:
         signal_seconds: int,
         retries: int,
         poll_seconds: float,
-        **ways: bool,
-    ) -> SlurmLaunch:
-        """Checked settings. Raises :class:`ConfigError`."""
-        for key, value, least in (
-            ("arms_per_job", arms_per_job, 1),
-            ("array_parallelism", array_parallelism, 1),
-            ("signal_seconds", signal_seconds, 1),
-            ("retries", retries, 0),
-        ):
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ConfigError(
-                    f"hydra.launcher.{key}={value}: accepted is a whole number, at least {least}"
-                )
-        common = Resources.of(resources)
-        requests = Requests(common, per_arm, arms_per_job)
-        for pattern in ("", *per_arm):
-            requests.of(pattern)  # mistakes are told before anything is prepared
-        how = Submitting(requests, array_parallelism, signal_seconds, retries, poll_seconds)
-        alone = common.changed({"gpus": 0, "ranks": 1, "nodes": 1} | dict(driver))
-        if alone.ranks > 1:
-            raise ConfigError(
-                f"hydra.launcher.driver.ranks={alone.ranks}: accepted is 1, for a study is driven "
-                "by one process"
+        wait: bool,
+        plan_only: bool,
+        report: bool,
+    ) -> SlurmSettings:
+        """Check options of ``hydra.launcher``. Raises :class:`ConfigError`."""
+        check_settings(
+            Check(
+                f"hydra.launcher.{key}",
+                value,
+                isinstance(value, int) and not isinstance(value, bool) and value >= minimum,
+                f"an integer of at least {minimum}",
             )
-        return cls(how, driver=alone, **ways)
+            for key, value, minimum in (
+                ("arms_per_job", arms_per_job, 1),
+                ("array_parallelism", array_parallelism, 1),
+                ("signal_seconds", signal_seconds, 1),
+                ("retries", retries, 0),
+            )
+        )
+        common = Resources.from_options(resources)
+        arm_resources = ArmResources(common, per_arm, arms_per_job)
+        for pattern in ("", *per_arm):
+            arm_resources.for_arm(pattern)  # report mistakes before anything is prepared
+        driver_resources = common.with_options({"gpus": 0, "ranks": 1, "nodes": 1} | dict(driver))
+        if driver_resources.ranks > 1:
+            raise ConfigError(
+                f"hydra.launcher.driver.ranks={driver_resources.ranks}: expected 1, because one "
+                "process drives a study",
+                "remove ranks from hydra.launcher.driver",
+            )
+        submission = SubmissionSettings(
+            arm_resources, array_parallelism, signal_seconds, retries, poll_seconds
+        )
+        return cls(submission, wait, driver_resources, plan_only, report)
 
-    def settle(self, manifest: Manifest) -> Manifest:
-        """The manifest whose runs compute as their jobs will; see :meth:`Requests.settle`.
+    def resolve_runtime(self, manifest: Manifest) -> Manifest:
+        """Resolve the runtime of each run for its job; see :meth:`ArmResources.resolve_runtime`.
 
         Raises:
-            ConfigError: a run asks for what its job does not have.
+            ConfigError: the runtime of a run contradicts the resources of its job.
         """
-        requests = self.submitting.requests
+        resources = self.submission.resources
         arms = [
-            requests.settle(content, name)
+            resources.resolve_runtime(content, name)
             for content, name in zip(manifest.arms, manifest.names, strict=True)
         ]
         return dataclasses.replace(manifest, arms=arms)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a file."""
+        """Return plain values for a file."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> SlurmLaunch:
-        """The inverse of :meth:`as_dict`."""
-        how = dict(content["submitting"])
-        requests = dict(how.pop("requests"))
-        common = Resources.of(requests.pop("common"))
-        submitting = Submitting(requests=Requests(common, **requests), **how)
+    def from_dict(cls, content: dict[str, Any]) -> SlurmSettings:
+        """Invert :meth:`as_dict`."""
+        submission = dict(content["submission"])
+        resources = dict(submission.pop("resources"))
+        common = Resources.from_options(resources.pop("common"))
+        driver = Resources.from_options(content["driver"])
         return cls(
-            **content | {"submitting": submitting, "driver": Resources.of(content["driver"])}
+            **content
+            | {
+                "submission": SubmissionSettings(ArmResources(common, **resources), **submission),
+                "driver": driver,
+            }
         )

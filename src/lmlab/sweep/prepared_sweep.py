@@ -1,0 +1,88 @@
+"""A sweep whose texts are prepared and whose arms are checked; shared by all launchers."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lmlab.config.compose import from_dict
+from lmlab.config.run_config import RunConfig
+from lmlab.design import fairness
+from lmlab.design.manifest import Manifest
+from lmlab.study.sweep_folder import SweepFolder
+from lmlab.sweep.arm_costs import count_arm_costs, match_width
+from lmlab.sweep.plan import describe_power
+from lmlab.sweep.run_data_cache import RunDataCache
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedSweep:
+    """A manifest with what every launcher needs to run it.
+
+    Attributes:
+        manifest: the submitted study or sweep.
+        configs: frozen configuration of each arm (of each run, for a plain sweep).
+        folder: folder of the sweep.
+        data: prepared texts of the configurations.
+    """
+
+    manifest: Manifest
+    configs: list[RunConfig]
+    folder: SweepFolder
+    data: RunDataCache
+
+    @classmethod
+    def from_manifest(cls, manifest: Manifest) -> PreparedSweep:
+        """Freeze the configurations of a manifest."""
+        configs = [from_dict(content) for content in manifest.arms]
+        folder = SweepFolder.of(manifest, Path(configs[0].output_root))
+        return cls(manifest, configs, folder, RunDataCache())
+
+    def check_fairness(self) -> None:
+        """Prepare all texts, and print and store what the arms of a study cost.
+
+        Raises:
+            ConfigError: the arms differ in ways that the study does not allow.
+            DataError: a text cannot be used.
+        """
+        prepared = [self.data.get(config) for config in self.configs]
+        manifest, design = self.manifest, self.manifest.comparison
+        if design is None:
+            return
+        baseline = self.configs[manifest.names.index(design.baseline or manifest.names[0])]
+        costs = {
+            name: count_arm_costs(config, data, baseline)
+            for name, config, data in zip(manifest.names, self.configs, prepared, strict=True)
+        }
+        _print_costs(costs)
+        for difference in fairness.check_fairness(costs, design):
+            print(f"allowed: {difference.description}", file=sys.stderr)
+        self.folder.write_arm_costs({name: arm.as_dict() for name, arm in costs.items()})
+        baseline_runs = [
+            entry.run
+            for entry in self.folder.entries()
+            if entry.job.arm == design.baseline and "judged" in entry.purposes
+        ]
+        for line in describe_power(design, baseline_runs):
+            print(line, file=sys.stderr)
+
+
+def match_parameters(manifest: Manifest) -> Manifest:
+    """Set the feed-forward widths of a study with ``design.solve_d_ff``."""
+    design = manifest.comparison
+    if design is None or not design.solve_d_ff:
+        return manifest
+    baseline = from_dict(manifest.arms[manifest.names.index(design.baseline or manifest.names[0])])
+    tolerance = design.tolerance.get("parameters", 0.0)
+    arms = [match_width(from_dict(content), baseline, tolerance) for content in manifest.arms]
+    return dataclasses.replace(manifest, arms=arms)
+
+
+def _print_costs(costs: Mapping[str, fairness.ArmCosts]) -> None:
+    rows = [list(fairness.TABLE_COLUMNS), *fairness.cost_table(costs)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip(), file=sys.stderr)

@@ -1,0 +1,121 @@
+"""The runs that a manifest requires so far, and their rows in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lmlab.build.identity import run_identity
+from lmlab.build.run_spec import resolve
+from lmlab.config.compose import from_dict
+from lmlab.config.identity_settings import identity_settings
+from lmlab.config.run_config import RunConfig
+from lmlab.design.manifest import Job, Manifest
+from lmlab.run_folder import FINISHED, RunFolder
+from lmlab.runs.execute import locate
+from lmlab.runtime.device import Device
+from lmlab.study.sweep_folder import SweepFolder
+from lmlab.study.verdicts import undecided_arms
+from lmlab.sweep.run_data_cache import RunDataCache
+from lmlab.sweep.scheduled_run import ScheduledRun
+from lmlab.sweep.threads import training_flops
+
+
+class RunSchedule:
+    """Extends the runs of a sweep as outcomes arrive, and records them in its folder.
+
+    Args:
+        manifest: the submitted study or sweep.
+        folder: folder of the sweep.
+        data: prepared texts of the configurations.
+        device_of: returns the device that a configuration's job computes on.
+        attach: called with each new unfinished run, to attach it to an existing job.
+        print_line: prints a message.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        folder: SweepFolder,
+        data: RunDataCache,
+        device_of: Callable[[RunConfig], Device],
+        attach: Callable[[ScheduledRun], object],
+        print_line: Callable[[str], None],
+    ) -> None:
+        self.manifest, self.folder, self.data = manifest, folder, data
+        self.device_of, self.attach, self.print_line = device_of, attach, print_line
+        self._runs: dict[Job, ScheduledRun] = {}
+        self._recorded = {entry.job: set(entry.purposes) for entry in folder.entries()}
+        self._undecided: frozenset[str] = frozenset()
+
+    @property
+    def runs(self) -> list[ScheduledRun]:
+        """All runs so far, in the order in which they were required."""
+        return list(self._runs.values())
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no run can change any more."""
+        return not any(run.is_open for run in self._runs.values())
+
+    def extend(self) -> None:
+        """Add the runs that the outcomes so far call for."""
+        while True:
+            required = self.manifest.required_jobs(self._outcomes(), self._undecided)
+            has_new_runs = any(job not in self._runs for job in required)
+            for job, purposes in required.items():
+                if job in self._runs:
+                    self._runs[job].purposes = purposes
+                else:
+                    self._runs[job] = self._schedule(job, purposes)
+                if not set(purposes) <= self._recorded.get(job, set()):
+                    self._recorded[job] = set(purposes)
+                    self.record(self._runs[job])
+            if has_new_runs:
+                continue  # some may be finished already and require more
+            if self.is_settled and self._grant_extra_seeds():
+                continue
+            return
+
+    def locate_folder(self, config: RunConfig) -> RunFolder:
+        """Return the folder of a run, of this study or of another that has the same run."""
+        folder, _ = locate(resolve(config), self._identity(config))
+        return folder
+
+    def record(self, run: ScheduledRun) -> None:
+        """Append the run to the ledger of the sweep."""
+        self.folder.add_entry(run.job, run.purposes, run.folder, run.failure)
+
+    def _outcomes(self) -> dict[Job, Any]:
+        return {job: run.outcome() for job, run in self._runs.items()}
+
+    def _grant_extra_seeds(self) -> bool:
+        """Give more seeds to the arms without a verdict; once, by the rule of the design."""
+        design = self.manifest.comparison
+        if design is None or not design.extra_seeds or self._undecided:
+            return False
+        self._undecided = undecided_arms(self.manifest, self._outcomes())
+        if self._undecided:
+            arms = ", ".join(sorted(self._undecided))
+            self.print_line(f"second look: {design.extra_seeds} more seeds each for {arms}")
+        return bool(self._undecided)
+
+    def _schedule(self, job: Job, purposes: list[str]) -> ScheduledRun:
+        config = from_dict(self.manifest.job_config(job))
+        run = ScheduledRun(
+            job,
+            purposes,
+            config,
+            self.locate_folder(config),
+            self.folder.job_file(job, "log"),
+            metric=self.manifest.metric,
+            training_flops=training_flops(config.as_dict()),
+        )
+        run.refresh_state()
+        if run.state not in FINISHED:
+            self.attach(run)
+        return run
+
+    def _identity(self, config: RunConfig) -> dict[str, Any]:
+        device = self.device_of(config)
+        return run_identity(identity_settings(config), self.data.get(config), device)

@@ -1,0 +1,107 @@
+"""A run of a sweep and its current state."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from lmlab.config.run_config import RunConfig
+from lmlab.design.manifest import Job
+from lmlab.design.search import TrialOutcome, outcome_from_losses
+from lmlab.run_folder import FINISHED, RunFolder
+from lmlab.storage.lock import is_alive
+from lmlab.study.sweep_folder import Failure
+from lmlab.sweep.slots import Slot
+
+ACTIVE = ("submitted", "running")
+OPEN = ("queued", *ACTIVE, "elsewhere")
+
+
+@dataclasses.dataclass
+class ScheduledRun:
+    """A run that the driver of a sweep schedules.
+
+    Attributes:
+        job: the run in the manifest.
+        purposes: what the study uses it for.
+        config: its frozen configuration.
+        folder: its run folder.
+        log: the output of its process.
+        state: ``queued``, ``submitted`` (waiting in a cluster's queue), ``running``, ``elsewhere``
+            (run by another launch), ``done``, ``diverged``, ``failed`` or ``interrupted``.
+        reason: why it failed or was interrupted.
+        metric: the metric that the study compares runs by.
+        was_finished: whether it had finished before this launch.
+        training_flops: FLOPs of its training; the longest run starts first.
+        process: its process on this machine, if any.
+        slot: the slot of that process.
+        started: time of its start, in seconds of :func:`time.monotonic`.
+        seconds: how long its job took.
+    """
+
+    job: Job
+    purposes: list[str]
+    config: RunConfig
+    folder: RunFolder
+    log: Path
+    state: str = "queued"
+    reason: str = ""
+    metric: str = "loss"
+    was_finished: bool = False
+    training_flops: int = 0
+    process: BaseProcess | None = None
+    slot: Slot | None = None
+    started: float = 0.0
+    seconds: float = 0.0
+    _final_outcome: TrialOutcome | None = None
+
+    @property
+    def key(self) -> str:
+        """A unique name within the sweep."""
+        return f"{self.job.name}#{self.job.number}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the state may still change in this launch."""
+        return self.state in OPEN
+
+    @property
+    def failure(self) -> Failure | None:
+        """The failure for the ledger; None unless the run failed."""
+        return Failure(self.reason, self.log) if self.state == "failed" else None
+
+    def refresh_state(self) -> None:
+        """Read the state from the run folder; for runs without a process of this launch."""
+        status = self.folder.status().get("status")
+        if status in FINISHED:
+            self.state, self.was_finished = str(status), True
+        elif is_alive(self.folder.path / "run.lock"):
+            self.state = "elsewhere"
+        else:
+            self.state = "queued"
+
+    def loss(self) -> float | None:
+        """Return the final validation loss; None if unfinished or not finite."""
+        return self.outcome().loss
+
+    def outcome(self) -> TrialOutcome:
+        """Return the outcome for the study's design; final outcomes are read once."""
+        if self.state not in FINISHED:
+            return TrialOutcome(self.state)
+        if self._final_outcome is None:
+            self._final_outcome = outcome_from_losses(
+                self.state, [row[self.metric] for row in self.folder.rows("validation")]
+            )
+        return self._final_outcome
+
+    def progress(self) -> tuple[float, float | None]:
+        """Return the completed fraction of the steps, and the seconds left if known."""
+        status = self.folder.status()
+        steps = status.get("steps") or 0
+        fraction = status.get("step", 0) / steps if steps else 0.0
+        if self.state != "running" or not fraction:
+            return fraction, None
+        seconds = status.get("seconds", time.monotonic() - self.started)
+        return fraction, seconds * (1 - fraction) / fraction

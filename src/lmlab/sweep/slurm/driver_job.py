@@ -1,0 +1,58 @@
+"""Submit the job that drives a detached sweep, and read what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lmlab.storage.io import make_folder, read_json, write_json
+from lmlab.storage.lock import Lock
+from lmlab.study.sweep_folder import SweepFolder
+from lmlab.sweep.slurm import queue
+from lmlab.sweep.slurm.sbatch import submit_array
+from lmlab.sweep.slurm.settings import SlurmSettings
+from lmlab.sweep.slurm.slurm_records import driver_folder
+
+DRIVER_MODULE = "lmlab.sweep.slurm.detached_driver"
+
+
+def submit_driver(
+    settings: SlurmSettings, sweep: SweepFolder, code: Path, after: Sequence[str]
+) -> None:
+    """Submit the driver of a sweep, unless one is queued or running.
+
+    Args:
+        settings: how the sweep runs.
+        sweep: folder of the sweep.
+        code: snapshot of the code that the jobs run.
+        after: numbers of arrays that must have ended before.
+
+    Raises:
+        ConfigError: Slurm refuses the job.
+    """
+    folder = make_folder(driver_folder(sweep))
+    name = f"lmlab-driver-{sweep.path.name}-{folder.resolve().stat().st_ino:x}"
+    with Lock(folder / "submit.lock"):
+        if any(state.is_alive for state in queue.states_by_name([name]).values()):
+            return
+        write_json(folder / "launch.json", settings.as_dict() | {"wait": True, "code": str(code)})
+        job_id = submit_array(
+            folder,
+            DRIVER_MODULE,
+            name=name,
+            jobs=1,
+            resources=settings.driver,
+            code=code,
+            array_parallelism=1,
+            signal_seconds=settings.submission.signal_seconds,
+            after=after,
+        )
+        write_json(folder / "driver.json", {"name": name, "job_id": job_id})
+    print(f"submitted driver job {job_id}, which drives the study and writes its report")
+
+
+def read_driver_launch(folder: Path) -> tuple[SlurmSettings, Path]:
+    """Return the settings of the sweep and the code snapshot from the driver's folder."""
+    content = read_json(folder / "launch.json")
+    code = Path(content.pop("code"))
+    return SlurmSettings.from_dict(content), code

@@ -1,0 +1,225 @@
+"""Run the jobs of a sweep under Slurm: submit them as arrays, follow them, resubmit killed ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from lmlab.build.identity import run_identity
+from lmlab.config.identity_settings import identity_settings
+from lmlab.study.sweep_folder import SweepFolder
+from lmlab.sweep.executor import JobResult
+from lmlab.sweep.job_outcome import JobEnd, classify_outcome
+from lmlab.sweep.run_data_cache import RunDataCache
+from lmlab.sweep.scheduled_run import ScheduledRun
+from lmlab.sweep.slurm import queue
+from lmlab.sweep.slurm.array_submitter import ArraySubmitter
+from lmlab.sweep.slurm.job_device import job_device
+from lmlab.sweep.slurm.live_owner import find_live_owner
+from lmlab.sweep.slurm.queue import JobState
+from lmlab.sweep.slurm.queue_watcher import QueueWatcher
+from lmlab.sweep.slurm.settings import SubmissionSettings
+from lmlab.sweep.slurm.slurm_records import job_log, run_owners, submission_records
+from lmlab.sweep.submission_records import Assignment, Submission, identity_key
+
+_MAX_MISSED_QUERIES = 2  # the controller may be starting
+
+
+@dataclasses.dataclass
+class _FollowedRun:
+    """A run whose job this executor follows."""
+
+    submission: Submission
+    assignment: Assignment
+    missed_queries: int = 0  # queries in a row that did not list its job
+    is_reported_stuck: bool = False
+
+
+class SlurmExecutor:
+    """Submits runs as job arrays and follows their jobs; implements ``Executor``.
+
+    Args:
+        folder: folder of the sweep.
+        study: name of the study.
+        data: prepared texts of the configurations.
+        settings: how jobs are submitted.
+        code: snapshot of the code that the jobs run.
+        print_line: prints a message.
+        resumes_driver: whether an earlier driver of the same launch may have followed jobs: runs
+            that it saw fail stay failed.
+    """
+
+    outlives_driver = True
+    leave_message = (
+        "its job remains in Slurm; rerun the command to follow it, or end it with scancel"
+    )
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        study: str,
+        data: RunDataCache,
+        settings: SubmissionSettings,
+        code: Path,
+        print_line: Callable[[str], None],
+        resumes_driver: bool = False,
+    ) -> None:
+        self.folder, self.data, self.settings = folder, data, settings
+        self.print_line, self.resumes_driver = print_line, resumes_driver
+        self._owners = run_owners(folder.path.parents[2])
+        self._submitter = ArraySubmitter(folder, study, settings, code, self._owners, print_line)
+        self._watcher = QueueWatcher(settings.poll_seconds)
+        self._collected: list[ScheduledRun] = []
+        self._followed: dict[str, _FollowedRun] = {}
+        self._identities: dict[str, str] = {}
+        self._last_assignments: dict[str, Assignment] = {}
+
+    def attach(self, run: ScheduledRun) -> bool:
+        """Follow the job, of any sweep, that already has the run; return False if none has."""
+        submission = self._live_owner(run)
+        if submission is None:
+            if self.resumes_driver:
+                self._restore_result(run)
+            return False
+        self._adopt(run, submission)
+        return True
+
+    def has_capacity(self) -> bool:
+        """Return True: Slurm queues what it cannot run yet."""
+        return True
+
+    def start(self, run: ScheduledRun, total_runs: int) -> None:
+        """Collect the run for the next :meth:`flush`."""
+        run.state, run.started = "submitted", time.monotonic()
+        self._collected.append(run)
+
+    def flush(self) -> None:
+        """Submit the collected runs, except those that a job has got meanwhile.
+
+        Raises:
+            ConfigError: Slurm refuses the jobs.
+        """
+        if not self._collected:
+            return
+        collected, self._collected = self._collected, []
+        with self._owners.lock():
+            self._watcher.expire()  # another launch may have submitted runs meanwhile
+            unowned = []
+            for run in collected:
+                submission = self._live_owner(run)
+                if submission is None:
+                    unowned.append(run)
+                else:
+                    self._adopt(run, submission)
+            for run, submission, assignment in self._submitter.submit(
+                unowned, self._identity, self._last_assignments
+            ):
+                self._follow(run, submission, assignment)
+            self._watcher.expire()
+
+    def poll(self, active: Sequence[ScheduledRun]) -> Iterator[tuple[ScheduledRun, JobResult]]:
+        """Yield the runs whose jobs have ended."""
+        if not self._watcher.is_due or not self._followed:
+            return
+        try:
+            self._watcher.refresh(self._followed_names())
+        except queue.UnreachableError as error:
+            self._watcher.postpone()
+            self.print_line(f"Slurm is not responding, retrying: {error}")
+            return
+        for run in active:
+            result = self._check(run)
+            if result is not None:
+                del self._followed[run.key]
+                yield run, result
+
+    def stop(self, active: Sequence[ScheduledRun], kill: bool) -> None:
+        """Do nothing: jobs under Slurm continue without this process."""
+
+    def job_ids(self) -> list[str]:
+        """Return the numbers of the followed arrays."""
+        found = {submission.read()["job_id"] for submission in self._followed_submissions()}
+        return sorted(str(job_id) for job_id in found if job_id is not None)
+
+    def _identity(self, run: ScheduledRun) -> str:
+        if run.key not in self._identities:
+            config = run.config
+            identity = run_identity(
+                identity_settings(config), self.data.get(config), job_device(config)
+            )
+            self._identities[run.key] = identity_key(identity)
+        return self._identities[run.key]
+
+    def _followed_names(self) -> set[str]:
+        return {submission.read()["name"] for submission in self._followed_submissions()}
+
+    def _followed_submissions(self) -> set[Submission]:
+        return {followed.submission for followed in self._followed.values()}
+
+    def _live_owner(self, run: ScheduledRun) -> Submission | None:
+        identity = self._identity(run)
+        return find_live_owner(identity, self._owners, self._watcher, self._followed_names)
+
+    def _adopt(self, run: ScheduledRun, submission: Submission) -> None:
+        """Follow the job of an earlier submission, perhaps of another sweep."""
+        identity = self._identity(run)
+        assignment = next(one for one in submission.runs() if one.identity == identity)
+        if not submission.folder.resolve().is_relative_to(self.folder.path.resolve()):
+            submission_records(self.folder).record_adoption(run.job, submission, identity)
+        self._follow(run, submission, assignment)
+
+    def _follow(self, run: ScheduledRun, submission: Submission, assignment: Assignment) -> None:
+        self._followed[run.key] = _FollowedRun(submission, assignment)
+        self._last_assignments[run.key] = assignment
+        run.log = job_log(submission, str(submission.read()["job_id"]), assignment.index)
+        run.state, run.started = "submitted", time.monotonic()
+
+    def _restore_result(self, run: ScheduledRun) -> None:
+        """Apply the result of the last job that an earlier driver of this launch submitted."""
+        for submission in reversed(submission_records(self.folder).submissions()):
+            for assignment in submission.runs():
+                if assignment.job == run.job:
+                    result = self._classify(run, _FollowedRun(submission, assignment), None)
+                    self._last_assignments[run.key] = assignment
+                    run.state, run.reason = result.state, result.reason
+                    return
+
+    def _check(self, run: ScheduledRun) -> JobResult | None:
+        """Return the result of a followed run; None if its job may still run."""
+        followed = self._followed[run.key]
+        name = followed.submission.read()["name"]
+        state = self._watcher.state(name, followed.assignment.index)
+        if state is None:
+            followed.missed_queries += 1
+            if followed.missed_queries < _MAX_MISSED_QUERIES:
+                return None
+        elif state.is_alive:
+            followed.missed_queries = 0
+            run.state = "submitted" if state.state == "PENDING" else "running"
+            if state.is_stuck and not followed.is_reported_stuck:
+                followed.is_reported_stuck = True
+                self.print_line(f"{run.job.name}: Slurm holds its job: {state.reason}")
+            return None
+        return self._classify(run, followed, state)
+
+    def _classify(
+        self, run: ScheduledRun, followed: _FollowedRun, state: JobState | None
+    ) -> JobResult:
+        submission, assignment = followed.submission, followed.assignment
+
+        def find_job_end() -> JobEnd:
+            content = submission.read()
+            job_id = str(content["job_id"])
+            final = queue.final_state(content["name"], job_id, assignment.index) or state
+            job = f"{job_id}_{assignment.index}"
+            if final is not None and final.state == "CANCELLED":
+                return JobEnd(f"job {job} was cancelled", was_cancelled=True)
+            return JobEnd(queue.describe_end(job, final))
+
+        retries = self.settings.retries
+        result = classify_outcome(submission, assignment, run.folder, find_job_end, retries)
+        if result.state == "queued":
+            self.print_line(f"{run.job.name}: {result.reason}; resubmitting")
+        return result

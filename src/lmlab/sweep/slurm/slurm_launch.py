@@ -1,0 +1,114 @@
+"""Run a sweep under Slurm: check it, submit its runs, then follow or detach."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from lmlab.design.manifest import Manifest
+from lmlab.run_folder import FINISHED
+from lmlab.study.sweep_folder import SweepFolder
+from lmlab.sweep.code_snapshot import take_snapshot
+from lmlab.sweep.driver import Driver
+from lmlab.sweep.follow import follow_sweep, write_sweep_report
+from lmlab.sweep.plan import make_plan
+from lmlab.sweep.prepared_sweep import PreparedSweep, match_parameters
+from lmlab.sweep.progress_view import ProgressView
+from lmlab.sweep.run_data_cache import RunDataCache
+from lmlab.sweep.run_schedule import RunSchedule
+from lmlab.sweep.slurm import queue
+from lmlab.sweep.slurm.driver_job import submit_driver
+from lmlab.sweep.slurm.job_device import job_device
+from lmlab.sweep.slurm.settings import SlurmSettings
+from lmlab.sweep.slurm.slurm_executor import SlurmExecutor
+
+
+def run_slurm_sweep(manifest: Manifest, settings: SlurmSettings) -> int:
+    """Check a manifest, submit what is missing, and follow it or leave it to a driver job.
+
+    Args:
+        manifest: result of :meth:`SlurmSettings.resolve_runtime`.
+        settings: how the sweep runs.
+
+    Returns:
+        The exit code: 0 if every run is done or left to Slurm, 1 if any failed, 130 after Ctrl-C,
+        which also leaves the jobs to Slurm.
+
+    Raises:
+        ConfigError: the comparison is unfair, or Slurm refuses a request.
+        DataError: a text cannot be used.
+    """
+    queue.check_commands()
+    sweep = PreparedSweep.from_manifest(match_parameters(manifest))
+    sweep.check_fairness()
+    manifest = sweep.manifest
+    slots = settings.submission.array_parallelism
+    plan = make_plan(manifest.comparison, len(sweep.configs), None, slots)
+    print(f"{manifest.study}: {plan.summary()}", file=sys.stderr)
+    if settings.plan_only:
+        return 0
+    sweep.folder.write_manifest(manifest)
+    code = take_snapshot(Path(sweep.configs[0].output_root))
+    if settings.wait:
+        return follow_in_slurm(manifest, settings, sweep.folder, sweep.data, code)
+    return _detach(manifest, settings, sweep.folder, sweep.data, code)
+
+
+def follow_in_slurm(
+    manifest: Manifest,
+    settings: SlurmSettings,
+    folder: SweepFolder,
+    data: RunDataCache,
+    code: Path,
+    signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
+    resumes_driver: bool = False,
+) -> int:
+    """Drive the sweep from this process until no run is missing; return the exit code.
+
+    Args:
+        manifest: the submitted study or sweep.
+        settings: how the sweep runs.
+        folder: folder of the sweep.
+        data: prepared texts of the configurations.
+        code: snapshot of the code that the jobs run.
+        signals: signals that stop the driver; its jobs continue.
+        resumes_driver: see :class:`SlurmExecutor`.
+    """
+    view = ProgressView(manifest.study, settings.submission.array_parallelism)
+    executor = SlurmExecutor(
+        folder, manifest.study, data, settings.submission, code, view.print_line, resumes_driver
+    )
+    schedule = RunSchedule(manifest, folder, data, job_device, executor.attach, view.print_line)
+    driver = Driver(schedule, executor, view, signals)
+    return follow_sweep(driver, view, report=settings.report)
+
+
+def _detach(
+    manifest: Manifest, settings: SlurmSettings, folder: SweepFolder, data: RunDataCache, code: Path
+) -> int:
+    """Submit the runs that are ready, and a job that drives the rest and writes the report."""
+    view = ProgressView(manifest.study, settings.submission.array_parallelism)
+    executor = SlurmExecutor(
+        folder, manifest.study, data, settings.submission, code, view.print_line
+    )
+    schedule = RunSchedule(manifest, folder, data, job_device, executor.attach, view.print_line)
+    runs = Driver(schedule, executor, view).start_all()
+    counts = Counter(run.state for run in runs)
+    states = ", ".join(f"{number} {state}" for state, number in counts.items())
+    print(f"{manifest.study}: {states}")
+    if all(run.state in FINISHED for run in runs):
+        if settings.report:
+            write_sweep_report(folder)
+        return 0
+    design = manifest.comparison
+    has_waves = design is not None and (design.lr == "search" or design.extra_seeds > 0)
+    # Without waves, the driver has nothing to submit before the arrays end.
+    submit_driver(settings, folder, code, after=[] if has_waves else executor.job_ids())
+    print(
+        f"show progress: python -m lmlab.status {folder.study_folder}\n"
+        f"show results:  python -m lmlab.report {folder.study_folder}"
+    )
+    return 0
