@@ -1,7 +1,7 @@
-"""Measure how the configuration travels from the command line to the first update.
+"""Measure the path of the configuration from the command line to the first update.
 
 The command is ``python -m lmlab.train model.norm=post``, tiny and with ``runtime.preflight=off``.
-Its main thread is watched from the call of ``lmlab.train.main`` to that of an optimizer's ``step``.
+Its main thread is profiled from ``lmlab.train.main`` to the ``step`` of an optimizer.
 
 - A *call* is a call event of ``sys.setprofile`` in a function of lmlab. A generator that resumes
   is one too; a module or class body that runs is not.
@@ -16,9 +16,8 @@ Its main thread is watched from the call of ``lmlab.train.main`` to that of an o
 Headline: the *walk* is the sequence of the calls that are given the configuration, or whose calling
 frame is a function of lmlab that was given it. *Modules crossed* are the distinct modules of these
 functions. A *turn back* is a call of the walk into a higher floor than that of the call before it.
-Of many rules this one was chosen since on the code that the issue spoke of it gives the issue's 40
-and 56. What travels in ``self`` escapes it: see the second line, for calls that have it. In the
-lines behind, a call goes *up* where its caller's module has a lower floor than its own.
+The second line counts calls that have the configuration, since the first misses what ``self``
+holds. In the lines that follow, a call goes *up* where its caller's module has a lower floor.
 """
 
 from __future__ import annotations
@@ -62,11 +61,11 @@ class Call(NamedTuple):
 
 
 class FirstUpdateReached(BaseException):
-    """Ends the traced command; no handler of errors takes it."""
+    """Ends the traced command; no error handler catches it."""
 
 
 def read_imports(name: str, modules: dict[str, Path]) -> set[str]:
-    """Return the modules that a module imports, wherever in its body."""
+    """Return the modules that a module imports anywhere in its body."""
     found: set[str] = set()
     package = name if modules[name].name == "__init__.py" else name.rpartition(".")[0]
     waiting: list[ast.AST] = [ast.parse(modules[name].read_text("utf-8"))]
@@ -99,7 +98,7 @@ def find_floors(modules: dict[str, Path]) -> dict[str, int]:
 
 
 class Trace:
-    """The profile function: collects calls and counts conversions, given the modules' files."""
+    """The profile function: collects calls and counts conversions."""
 
     def __init__(self, modules: dict[str, Path]) -> None:
         self.calls: list[Call] = []
@@ -153,7 +152,7 @@ def trace_command(source: Path, trace: Trace) -> None:
     from lmlab.train import main
 
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        # Neither caches nor settings of the user's change the numbers.
+        # The numbers depend on neither caches nor settings of the user.
         os.environ |= {"XDG_CACHE_HOME": folder, "XDG_CONFIG_HOME": folder}
         for name in ("train", "valid"):
             Path(f"{name}.txt").write_text(f"A cat saw the {name} run down a green hill.\n" * 300)

@@ -1,14 +1,14 @@
-"""What a run spends besides its steps, and how long it takes to the first of them.
+"""Measure the overhead of a run: time outside its steps, and time to the first step.
 
 python benchmarks/overheads.py --keep benchmarks/results/overheads-DATE.md
 python benchmarks/overheads.py --model small_17m --steps 100 training.batch_size=8
 
-Shares: one run in a process of its own, on a terminal, with timers put around the parts of its
-loop from here; the time of a part is its own, without that of the parts that it calls. What the
-thread that writes checkpoints computes is told as processor time besides.
+Shares: one run in a separate process on a terminal, with timers around the parts of its loop. The
+time of a part excludes that of the parts it calls. The CPU time of the thread that writes
+checkpoints is reported separately.
 
-Start: ``python -m lmlab.train`` until the first update's row is in ``metrics.jsonl``, killed then;
-in rounds, each with an ``import torch`` for comparison.
+Start: time from ``python -m lmlab.train`` to the row of the first update in ``metrics.jsonl``; the
+run is then killed. Each round also times ``import torch`` for comparison.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ IMPORT = "import torch"
 
 
 class Clock:
-    """Splits the time of one thread among parts; a part within another interrupts it."""
+    """Splits the time of one thread among parts; a nested part pauses the outer one."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -52,7 +52,7 @@ class Clock:
         self._since = now
 
     def around(self, owner: Any, name: str, part: str, always: bool = False) -> None:
-        """Count calls of ``owner.name`` to ``part``: within the loop, or everywhere."""
+        """Add the time of calls of ``owner.name`` to ``part``, within the loop or everywhere."""
         real = getattr(owner, name)
 
         @functools.wraps(real)
@@ -69,8 +69,8 @@ class Clock:
 
         setattr(owner, name, timed)
 
-    def behind(self, task: Callable[[], None]) -> Callable[[], None]:
-        """``task``, its thread's processor time counted."""
+    def in_background(self, task: Callable[[], None]) -> Callable[[], None]:
+        """Return ``task`` with its CPU time added to ``background``."""
 
         def counted() -> None:
             before = time.thread_time()
@@ -80,8 +80,8 @@ class Clock:
         return counted
 
 
-def run_timed(words: list[str], result: Path) -> None:
-    """Train in this process with timers around everything; write the seconds of each part."""
+def run_timed(overrides: list[str], result: Path) -> None:
+    """Train in this process with timers; write the seconds of each part to ``result``."""
     from lmlab import run
     from lmlab.config.compose import compose
     from lmlab.run_folder import RunFolder
@@ -106,30 +106,30 @@ def run_timed(words: list[str], result: Path) -> None:
     clock.around(RunFolder, "append_row", "logging")
     clock.around(status_writer.StatusWriter, "write", "logging")
     start = ThreadWorker.start
-    ThreadWorker.start = lambda self, task: start(self, clock.behind(task))  # type: ignore[method-assign]
+    ThreadWorker.start = lambda self, task: start(self, clock.in_background(task))  # type: ignore[method-assign]
     bars = trainer.progress
 
     def progress(*arguments: Any, **named: Any) -> Any:
         bar = bars(*arguments, **named)
-        assert not bar.disable, "this is meant to be seen on a terminal"
+        assert not bar.disable, "run this benchmark on a terminal"
         clock.around(bar, "update", "progress")
         clock.around(bar, "set_postfix_str", "progress")
         return bar
 
     trainer.progress = progress  # type: ignore[assignment]
     run.log_to_stderr()
-    outcome = run.execute(compose(words))
+    outcome = run.execute(compose(overrides))
     assert outcome.run.status()["status"] == "done"
     result.write_text(json.dumps({"parts": clock.seconds, "background": clock.background}))
 
 
-def shares(words: list[str], folder: Path) -> dict[str, Any]:
-    """Seconds of each part of a run, trained in a process on a terminal of its own."""
+def shares(overrides: list[str], folder: Path) -> dict[str, Any]:
+    """Seconds of each part of a run, trained in a separate process on a terminal."""
     result = folder / "parts.json"
     terminal, other = pty.openpty()
     drain = threading.Thread(target=_drain, args=(terminal,), daemon=True)
     drain.start()
-    command = [sys.executable, str(Path(__file__).resolve()), "--inside", str(result), *words]
+    command = [sys.executable, str(Path(__file__).resolve()), "--inside", str(result), *overrides]
     subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=other, check=True)
     os.close(other)
     found: dict[str, Any] = json.loads(result.read_text())
@@ -141,24 +141,24 @@ def _drain(terminal: int) -> None:
         try:
             if not os.read(terminal, 65536):
                 return
-        except OSError:  # nobody holds the other side any more
+        except OSError:  # the other side is closed
             return
 
 
-def seconds_to_first_update(words: list[str], folder: Path) -> float:
+def seconds_to_first_update(overrides: list[str], folder: Path) -> float:
     """From the start of the process to the row of its first update."""
     study = f"start{time.time_ns()}"
-    command = [sys.executable, "-m", "lmlab.train", *words, f"study={study}", "reuse=false"]
+    command = [sys.executable, "-m", "lmlab.train", *overrides, f"study={study}", "reuse=false"]
     command += ["training.log_every=1", "arm=one"]
     rows = folder / "outputs" / study / "one" / "seed0" / "metrics.jsonl"
-    with tempfile.TemporaryFile() as told:
+    with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
-        child = subprocess.Popen(command, cwd=folder, stdout=told, stderr=told)
+        child = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
         try:
             while not (rows.exists() and b'"train"' in rows.read_bytes()):
                 if child.poll() is not None:
-                    told.seek(0)
-                    raise SystemExit(f"the run ended too early:\n{told.read().decode()}")
+                    output.seek(0)
+                    raise SystemExit(f"the run ended too early:\n{output.read().decode()}")
                 time.sleep(0.002)
             return time.perf_counter() - started
         finally:
@@ -167,24 +167,24 @@ def seconds_to_first_update(words: list[str], folder: Path) -> float:
 
 
 def seconds_to_import() -> float:
-    """A process that imports torch and ends."""
+    """Seconds of a process that only imports torch."""
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", IMPORT], check=True)
     return time.perf_counter() - started
 
 
-def starts(words: list[str], folder: Path, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each way to start, in turn."""
+def starts(overrides: list[str], folder: Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each kind of start, in turns."""
     calibrations = folder / "outputs" / "cache" / "calibrations"
-    one_window = [*words, "validation.max_tokens=1"]
+    one_window = [*overrides, "validation.max_tokens=1"]
     found: dict[str, list[float]] = defaultdict(list)
     for number in range(rounds + 1):
         shutil.rmtree(calibrations, ignore_errors=True)
         ways = {
-            "first update, a shape never measured here": [*one_window, "logger=none"],
+            "first update, shape not yet calibrated": [*one_window, "logger=none"],
             "first update": [*one_window, "logger=none"],
             "first update, wandb": [*one_window, "logger=wandb"],
-            "first update, the whole first evaluation before it": [*words, "logger=none"],
+            "first update, after a full evaluation": [*overrides, "logger=none"],
         }
         row = {IMPORT: seconds_to_import()}
         row |= {name: seconds_to_first_update(way, folder) for name, way in ways.items()}
@@ -195,7 +195,7 @@ def starts(words: list[str], folder: Path, rounds: int) -> dict[str, list[float]
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table, numbers to the right."""
+    """A Markdown table with right-aligned numbers."""
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -208,15 +208,15 @@ def share_table(found: dict[str, Any]) -> str:
         [part, f"{parts.get(part, 0.0):.3f}", f"{parts.get(part, 0.0) / total:.2%}"]
         for part in PARTS
     ]
-    besides = total - parts["step"] - parts["evaluation"]
-    rows.append(["all but step and evaluation", f"{besides:.3f}", f"{besides / total:.2%}"])
-    behind = found["background"]
-    rows.append(["processor time of writing behind", f"{behind:.3f}", f"{behind / total:.2%}"])
+    overhead = total - parts["step"] - parts["evaluation"]
+    rows.append(["all except step and evaluation", f"{overhead:.3f}", f"{overhead / total:.2%}"])
+    background = found["background"]
+    rows.append(["CPU time of saving", f"{background:.3f}", f"{background / total:.2%}"])
     return table(["part of the loop", "seconds", "share"], rows)
 
 
 def start_table(found: dict[str, list[float]]) -> str:
-    """The ways to start as a table."""
+    """The kinds of start as a table."""
     base = statistics.median(found[IMPORT])
     rows = [
         [
@@ -231,20 +231,20 @@ def start_table(found: dict[str, list[float]]) -> str:
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--rounds", type=int, default=5, help="of the starts")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of the start benchmark")
     parser.add_argument("--tasks", default="shares,start")
-    parser.add_argument("--keep", type=Path, help="a file for the results")
+    parser.add_argument("--keep", type=Path, help="file to save the results to")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("words", nargs="*", help="more settings of the run")
+    parser.add_argument("overrides", nargs="*", help="more overrides of the run")
     options = parser.parse_args()
     if options.inside:
-        run_timed(options.words, options.inside)
+        run_timed(options.overrides, options.inside)
         return
-    words = [f"model={options.model}", f"training.steps={options.steps}", *options.words]
+    overrides = [f"model={options.model}", f"training.steps={options.steps}", *options.overrides]
 
     report = Report(options.keep)
     report.head(("lmlab", "torch", "safetensors", "wandb"))
@@ -252,10 +252,10 @@ def main() -> None:
         folder = Path(name)
         if "shares" in options.tasks:
             more = ["logger=wandb", "samples.prompts=[]"]
-            found = shares([*words, *more], folder)
+            found = shares([*overrides, *more], folder)
             report.line(f"A run of {options.steps:,} steps:\n\n{share_table(found)}\n")
         if "start" in options.tasks:
-            times = starts(words, folder, options.rounds)
+            times = starts(overrides, folder, options.rounds)
             report.line(f"Starts, {options.rounds} rounds:\n\n{start_table(times)}")
 
 

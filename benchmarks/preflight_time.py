@@ -1,8 +1,8 @@
-"""Predicted and actual time of a run of 300 steps and of a sweep of six smoke runs, on this CPU.
+"""Compare predicted and actual time of a run of 300 steps and of a sweep of six, on this CPU.
 
 python benchmarks/preflight_time.py [ROUNDS] [FOLDER]
 
-Every round starts with texts prepared and nothing measured.
+Each round starts with prepared texts and without calibrations.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ SWEEP = ["-m", "scale=smoke", "study=six", "optim.lr=1e-3,2e-3,4e-3,6e-3,8e-3,1e
 
 
 def forget(outputs: Path) -> None:
-    """Remove runs and measurements, and leave the texts."""
+    """Remove runs and calibrations; keep the texts."""
     command = ["rm", "-rf", *(str(outputs / name) for name in ("one", "six"))]
     caches = [str(outputs / "cache" / name) for name in ("calibrations", "runs")]
     subprocess.run([*command, *caches], check=True)
 
 
-def train(folder: Path, words: list[str]) -> None:
-    """Run a command to its end."""
-    command = [sys.executable, "-m", "lmlab.train", *words]
+def train(folder: Path, overrides: list[str]) -> None:
+    """Run ``lmlab.train`` to its end."""
+    command = [sys.executable, "-m", "lmlab.train", *overrides]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
@@ -38,7 +38,7 @@ def one_run(outputs: Path) -> tuple[float, float]:
     return found["predicted"]["seconds"], found["actual"]["seconds"]
 
 
-def whole_sweep(outputs: Path) -> tuple[float, float]:
+def full_sweep(outputs: Path) -> tuple[float, float]:
     """Predicted and actual seconds of the sweep."""
     (path,) = outputs.glob("six/sweeps/*/preflight.json")
     found = json.loads(path.read_text())
@@ -46,16 +46,16 @@ def whole_sweep(outputs: Path) -> tuple[float, float]:
 
 
 def compare(folder: Path, rounds: int) -> None:
-    """Measure and print; ``folder`` keeps the texts."""
+    """Measure and print; the texts are in ``folder``."""
     train(folder, [*RUN, "training.steps=60", "arm=texts"])
     train(folder, ["scale=smoke", "arm=texts", "study=six"])
-    for title, words, read in (
-        ("run of 300 steps", RUN, one_run), ("sweep of six", SWEEP, whole_sweep),
+    for title, overrides, read in (
+        ("run of 300 steps", RUN, one_run), ("sweep of six", SWEEP, full_sweep),
     ):  # fmt: skip
         ratios = []
         for _ in range(rounds):
             forget(folder / "outputs")
-            train(folder, words)
+            train(folder, overrides)
             predicted, actual = read(folder / "outputs")
             ratios.append(actual / predicted)
             print(f"{title}: predicted {predicted:7.2f} s, actual {actual:7.2f} s, "
@@ -64,7 +64,7 @@ def compare(folder: Path, rounds: int) -> None:
 
 
 def main() -> None:
-    """Measure in the folder that is given, or in one that is removed afterwards."""
+    """Measure in the given folder, or in a temporary one."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     if len(sys.argv) > 2:
         compare(Path(sys.argv[2]), rounds)

@@ -1,11 +1,11 @@
-"""What data parallelism costs where it gains nothing: one rank in a group against no group.
+"""Measure the overhead of data parallelism: one rank in a process group against no group.
 
     python benchmarks/ranks.py model=gpt2_small training.batch_size=16 data=toystories
 
-The words are settings as of `python -m lmlab.train`. Both kinds take the trainer's own updates, on
-one model in one process, in short turns, so that a slower moment meets both. A group of one does
-all that a group of several does besides waiting: it lays gradients out, reduces and copies them
-back, and asks at each step whether to stop.
+The arguments are overrides of `python -m lmlab.train`. Both kinds take the trainer's updates on one
+model in one process, in short turns, so that noise affects both alike. A group of one rank does
+everything that a larger group does except waiting: it flattens gradients, reduces them, copies them
+back, and agrees at each step whether to stop.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from lmlab.training.state import TrainState
 
 
 def main() -> None:
-    """Time both and print the ratio."""
+    """Time both kinds and print their ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("settings", nargs="*", help="as of python -m lmlab.train")
-    parser.add_argument("--turns", type=int, default=20, help="of each kind")
-    parser.add_argument("--updates", type=int, default=10, help="a turn")
+    parser.add_argument("overrides", nargs="*", help="as of python -m lmlab.train")
+    parser.add_argument("--turns", type=int, default=20, help="turns of each kind")
+    parser.add_argument("--updates", type=int, default=10, help="updates per turn")
     arguments = parser.parse_args()
-    config = compose(arguments.settings)
+    config = compose(arguments.overrides)
     spec = resolve(config)
     device = auto_settings.choose_device(spec)
     with join("ddp", LaunchEnv()) as group:
@@ -63,15 +63,15 @@ def main() -> None:
     tokens = config.training.batch_size * config.model.context_length
     for name, seconds in took.items():
         print(
-            f"{name}  median {tokens / statistics.median(seconds):12,.0f} tokens a second   "
-            f"an update {1e3 * min(seconds):.2f} to {1e3 * max(seconds):.2f} ms"
+            f"{name}  median {tokens / statistics.median(seconds):12,.0f} tokens per second   "
+            f"update {1e3 * min(seconds):.2f} to {1e3 * max(seconds):.2f} ms"
         )
     pairs = zip(took["one rank"], took["no group"], strict=True)
     ratios = sorted(with_group / without for with_group, without in pairs)
     quarter = len(ratios) // 4
     print(
         f"{device.name()}: an update of one rank in a group takes "
-        f"{statistics.median(ratios):.4f} of one in no group "
+        f"{statistics.median(ratios):.4f} times that without a group "
         f"(middle half {ratios[quarter]:.4f} to {ratios[-1 - quarter]:.4f}, {len(ratios)} pairs)"
     )
 
@@ -84,7 +84,7 @@ def timed(
     device: Device,
     updates: int,
 ) -> float:
-    """Seconds of an update, the device's work included."""
+    """Seconds per update, the device's work included."""
     wait(device)
     started = time.perf_counter()
     for step in range(updates):
@@ -99,7 +99,7 @@ def timed(
 
 
 def wait(device: Device) -> None:
-    """Let the device finish."""
+    """Wait for the device to finish."""
     if device.device.type == "cuda":
         torch.cuda.synchronize(device.device)
 

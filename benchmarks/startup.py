@@ -1,4 +1,4 @@
-"""How long a mistake in the configuration takes to show, and what wandb adds to a run's start.
+"""Measure the time to a configuration error, and what wandb adds to a short run.
 
 python benchmarks/startup.py
 """
@@ -18,32 +18,32 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
-def config_error_seconds(word: str, rounds: int = 7) -> list[float]:
-    """Wall time of a command that ends with a configuration error."""
+def config_error_seconds(override: str, rounds: int = 7) -> list[float]:
+    """Wall time of a command that ends with a configuration error, in seconds."""
     seconds = []
     for _ in range(rounds):
         started = time.perf_counter()
-        command = [sys.executable, "-m", "lmlab.train", word]
+        command = [sys.executable, "-m", "lmlab.train", override]
         done = subprocess.run(command, capture_output=True, text=True)
         seconds.append(time.perf_counter() - started)
         assert done.returncode == 2, done.stderr
     return seconds
 
 
-class Refuses(http.server.BaseHTTPRequestHandler):
-    """A wandb server that knows no key."""
+class RejectingServer(http.server.BaseHTTPRequestHandler):
+    """A wandb server that rejects every key."""
 
     def do_POST(self) -> None:
         """Answer 401."""
         self.send_error(401)
 
     def log_message(self, *arguments: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 def bad_key() -> Iterator[str]:
     """A server that answers 401."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), RejectingServer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
@@ -57,7 +57,7 @@ def no_network() -> Iterator[str]:
 
 
 def black_hole() -> Iterator[str]:
-    """A server that takes connections and never answers."""
+    """A server that accepts connections and never answers."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -72,7 +72,7 @@ SETTINGS = [
 
 
 def run_seconds(logger: str, environment: dict[str, str], folder: Path) -> float:
-    """Wall time of a whole run of five steps."""
+    """Wall time of a run of five steps, in seconds."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
     clean |= {"NETRC": str(folder / "none"), "HOME": str(folder)} | environment
     study = f"study=s{time.time_ns()}"
@@ -87,10 +87,10 @@ def run_seconds(logger: str, environment: dict[str, str], folder: Path) -> float
 
 def main() -> None:
     """Measure and print."""
-    for word in ("optim.lrr=1", "model.norm=pots", "model.d_model=130"):
-        seconds = config_error_seconds(word)
+    for override in ("optim.lrr=1", "model.norm=pots", "model.d_model=130"):
+        seconds = config_error_seconds(override)
         print(
-            f"configuration error {word:<18} median {statistics.median(seconds):.2f} s, "
+            f"configuration error {override:<18} median {statistics.median(seconds):.2f} s, "
             f"longest {max(seconds):.2f} s of {len(seconds)}"
         )
     servers: dict[str, Callable[[], Iterator[str]]] = {
@@ -108,7 +108,7 @@ def main() -> None:
             for url in serve():
                 environment = {"WANDB_API_KEY": key, "WANDB_BASE_URL": url}
                 seconds = run_seconds("wandb", environment, folder)
-                print(f"the same, wandb with {kind:<15} {seconds:5.1f} s, the run ends well")
+                print(f"the same, wandb with {kind:<15} {seconds:5.1f} s")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""The training step beside Hugging Face's Llama, LitGPT and a plain compiled step: tokens a second.
+"""Compare the training step with Hugging Face's Llama, LitGPT and a plain compiled step.
 
     python -m venv PEERS && PEERS/bin/pip install torch litgpt
     python benchmarks/train_step.py --litgpt-python PEERS/bin/python --keep RESULTS.md
 
-LitGPT wants other versions of its dependencies than transformers, hence its own environment;
-without it that column is left out. Same shape, batch, optimizer, clipping and precision for all;
-each library is a process of its own, and they take turns at every round, so that what the machine
-does meanwhile meets all of them. The loss is that of the last step on the same batches: weights
-are drawn by each library's own rule, so those of peers are near, not equal.
+LitGPT needs other versions of its dependencies than transformers, hence a separate environment;
+without it, LitGPT is skipped. Shape, batch, optimizer, clipping and precision are the same for all.
+Each library runs in a process of its own, and the processes take turns in every round, so that
+noise affects all of them. The loss is that of the last step on the same batches. Each library draws
+its weights by its own rule, so losses are close and not equal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from report import CORES, Report
 from lmlab.config.compose import compose
 
 JOBS = Path(__file__).with_name("train_step_jobs.py")
-# Name, library, precision, policy of lmlab, and whether it is compiled.
+# Name, library, precision, policy of lmlab, and whether the step is compiled.
 CANDIDATES = [
     ("lmlab fast", "lmlab", "fp32", "fast", True),
     ("lmlab exact, eager", "lmlab", "fp32", "exact", False),
@@ -45,7 +45,7 @@ CANDIDATES = [
 
 
 class Worker:
-    """A library's process."""
+    """The process of a library."""
 
     def __init__(self, python: str, library: str, settings: dict[str, Any]) -> None:
         environment = dict(os.environ)
@@ -57,14 +57,14 @@ class Worker:
         self.missing = self._answer().get("missing")
 
     def ask(self, command: str) -> dict[str, Any]:
-        """Give a command and wait for its answer."""
+        """Send a command and wait for the answer."""
         assert self._process.stdin is not None
         self._process.stdin.write(command + "\n")
         self._process.stdin.flush()
         return self._answer()
 
     def end(self) -> None:
-        """Let the process go."""
+        """End the process."""
         self._process.communicate("end\n" if self._process.poll() is None else None)
 
     def _answer(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class Worker:
 
 
 def peak_flops(precision: str, device: str) -> float:
-    """FLOP/s of the best of a few large matrix products, measured here and now."""
+    """FLOP/s of the fastest of a few large matrix products on this machine."""
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     size = 2048 if device == "cpu" else 8192
     left, right = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
@@ -95,7 +95,7 @@ def peak_flops(precision: str, device: str) -> float:
 
 
 def compare(report: Report, precision: str, options: argparse.Namespace, batch: int) -> None:
-    """Let the libraries of one precision take turns, and print medians and ratios."""
+    """Time the libraries of one precision in turns; print medians and ratios."""
     config = compose(["model=small_17m"]).as_dict()["model"]
     keys = ("vocab_size", "context_length", "d_model", "num_layers", "num_heads", "d_ff")
     shape = {key: config[key] for key in keys}
@@ -110,21 +110,21 @@ def compare(report: Report, precision: str, options: argparse.Namespace, batch: 
     flops += 12 * shape["context_length"] * shape["d_model"] * shape["num_layers"]
     workers: dict[str, Worker] = {}
     with tempfile.TemporaryDirectory() as outputs:
-        for name, library, own, policy, compiled in CANDIDATES:
-            if own != precision or (options.only and library not in options.only.split(",")):
+        for name, library, kind, policy, compiled in CANDIDATES:
+            if kind != precision or (options.only and library not in options.only.split(",")):
                 continue
             settings = {
-                "shape": shape, "batch": batch, "precision": own, "policy": policy,
+                "shape": shape, "batch": batch, "precision": kind, "policy": policy,
                 "compile": compiled, "threads": options.threads, "device": options.device,
                 "outputs": outputs, "inductor": str(options.cache.resolve()),
             }  # fmt: skip
             python = options.litgpt_python if library == "litgpt" else sys.executable
             worker = Worker(python, library, settings)
             if worker.missing:
-                report.line(f"{name} is left out: {worker.missing}")
+                report.line(f"{name} is skipped: {worker.missing}")
                 worker.end()
                 continue
-            worker.ask("steps 2")  # compiled, and warm
+            worker.ask("steps 2")  # compile and warm up
             workers[name] = worker
         peaks: list[float] = []
         seconds: dict[str, list[float]] = {name: [] for name in workers}
@@ -167,36 +167,36 @@ def _print(
         pairs = zip(seconds[best], seconds[first], strict=True)
         ratio = statistics.median(theirs / ours for theirs, ours in pairs)
         report.line(f"{first} is {ratio:.2f} times {best}, the best peer (median of the rounds' "
-                    f"ratios); its peak memory {memory[first] / least:.2f} times the least of "
-                    "theirs")  # fmt: skip
+                    f"ratios); its peak memory is {memory[first] / least:.2f} times the "
+                    "smallest of the peers")  # fmt: skip
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--litgpt-python", default=sys.executable, help="python with litgpt")
-    parser.add_argument("--batches", default="8,32", help="sequences an update")
+    parser.add_argument("--batches", default="8,32", help="sequences per update")
     parser.add_argument("--precisions", default="fp32,bf16")
     parser.add_argument("--only", default="", help="libraries: lmlab,transformers,litgpt,plain")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=2, help="updates a round")
+    parser.add_argument("--steps", type=int, default=2, help="updates per round")
     parser.add_argument("--threads", type=int, default=CORES)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cache", type=Path, default=Path("outputs/cache/inductor-benchmark"))
-    parser.add_argument("--keep", type=Path, help="a file for the results")
+    parser.add_argument("--keep", type=Path, help="file to save the results to")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     report = Report(options.keep)
     report.head(("lmlab", "torch", "transformers"), options.device)
-    report.line(f"litgpt {_version_in(options.litgpt_python)}, in an environment of its own")
+    report.line(f"litgpt {_version_in(options.litgpt_python)}, in a separate environment")
     for batch in map(int, options.batches.split(",")):
         for precision in options.precisions.split(","):
             compare(report, precision, options, batch)
 
 
 def _version_in(python: str) -> str:
-    told = "from importlib import metadata; print(metadata.version('litgpt'))"
-    found = subprocess.run([python, "-c", told], capture_output=True, text=True, check=False)
+    code = "from importlib import metadata; print(metadata.version('litgpt'))"
+    found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     return found.stdout.strip() or "not installed"
 
 

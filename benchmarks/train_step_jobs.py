@@ -1,8 +1,8 @@
-"""One library's training step, in a process of its own that works when it is told to.
+"""Run the training step of one library on command.
 
-Started by benchmarks/train_step.py with a library's name and a JSON of settings. Each line on
-standard input is a command: ``steps N`` takes N updates and answers their seconds and the last
-loss; ``peak`` answers the most memory that the process has held; ``end`` ends it.
+benchmarks/train_step.py starts this script with the name of a library and settings as JSON. Each
+line of standard input is a command: ``steps N`` takes N updates and answers their seconds and the
+last loss; ``peak`` answers the peak memory of the process; ``end`` ends it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Step = Callable[[Tensor, Tensor], Tensor]
 
 
 def lmlab(settings: dict[str, Any]) -> Step:
-    """The step of a run: its own gradients, clipping and optimizer, as the trainer calls them."""
+    """The step of lmlab: gradients, clipping and optimizer as the trainer calls them."""
     factory, auto_settings, run_spec = map(
         importlib.import_module,
         ("lmlab.build.factory", "lmlab.runs.auto_settings", "lmlab.build.run_spec"),
@@ -123,7 +123,7 @@ def litgpt(settings: dict[str, Any]) -> Step:
 
 
 class ReferenceBlock(nn.Module):
-    """Attention with a joint projection, then a gated feed-forward layer, both after RMSNorm."""
+    """Attention with a fused projection, then a gated feed-forward layer, both after RMSNorm."""
 
     def __init__(self, shape: dict[str, int]) -> None:
         super().__init__()
@@ -139,22 +139,22 @@ class ReferenceBlock(nn.Module):
         q, k, v = self.qkv(self.first(x)).unflatten(-1, (3, self.heads, -1)).unbind(2)
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))
         mixed = F.scaled_dot_product_attention(
-            turn(q, cos, sin), turn(k, cos, sin), v, is_causal=True
+            rotate(q, cos, sin), rotate(k, cos, sin), v, is_causal=True
         )
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
         inner = self.second(x)
         return x + self.down(F.silu(self.gate(inner)) * self.up(inner))
 
 
-def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions."""
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Apply rotary positions."""
     first, second = x.chunk(2, -1)
-    turned = torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
-    return turned.to(x.dtype)
+    rotated = torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
+    return rotated.to(x.dtype)
 
 
 class Reference(nn.Module):
-    """The same Transformer in one page, as nanoGPT writes its own: no caches, no options."""
+    """The same Transformer on one page, in the style of nanoGPT: no caches, no options."""
 
     cos: Tensor
     sin: Tensor
@@ -193,7 +193,7 @@ def plain(settings: dict[str, Any]) -> Step:
 
 
 def peak_mb() -> float:
-    """The most memory held so far: of the device on CUDA, of the process elsewhere."""
+    """Peak memory in MB: of the device on CUDA, of the process elsewhere."""
     if torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / 1e6
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -203,13 +203,13 @@ def peak_mb() -> float:
 
 
 def take(step: Step, number: int, done: int, settings: dict[str, Any]) -> dict[str, float]:
-    """Take updates ``done + 1`` .. ``done + number`` on batches that depend on that count alone."""
+    """Take ``number`` updates after the first ``done``; batches depend on the count alone."""
     shape, device = settings["shape"], settings["device"]
     loss = torch.zeros(())
     seconds = 0.0
     for index in range(done, done + number):
         generator = torch.Generator().manual_seed(index)
-        # Some words are far more frequent than others, so that there is something to learn.
+        # Token frequencies are skewed, so that there is something to learn.
         draws = torch.rand(settings["batch"], shape["context_length"] + 1, generator=generator)
         tokens = (draws**4 * shape["vocab_size"]).long().to(device)
         started = time.perf_counter()
@@ -224,7 +224,7 @@ def main() -> None:
     """Answer commands until the end."""
     library, settings = sys.argv[1], json.loads(sys.argv[2])
     answers = sys.stdout
-    sys.stdout = sys.stderr  # libraries that print do not get in between
+    sys.stdout = sys.stderr  # keep the output of libraries off the answers
     try:
         torch.manual_seed(0)
         torch.set_num_threads(settings["threads"])

@@ -75,5 +75,5 @@ def test_another_change_is_named(overrides) -> None:
 
 
 def test_a_folder_that_is_no_run(overrides, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="parent=.*: expected a run folder"):
+    with pytest.raises(ConfigError, match=r"parent=.*: expected a run folder"):
         execute(compose([*overrides, f"parent={tmp_path}"]))
