@@ -60,7 +60,7 @@ MUTATIONS = [
     Mutation("a library of other headers", "runtime/cpp_extension.py",
              '(source, *sorted(source.parent.glob("*.h")))', "(source,)", "tests/unit/runtime/test_cpp_extension.py"),
     Mutation("wandb starts with the run", "tracking/wandb_worker.py", "    select.select([sys.stdin], [], [])",
-             "    pass", "tests/integration/tracking/test_tracking.py -k behind"),
+             "    pass", "tests/integration/tracking/test_wandb_process.py -k after_the_first"),
     Mutation("graphs of long steps", "training/cuda_graph.py", 'device.type == "cuda" and is_small and', 'device.type == "cuda" and',
              "tests/unit/training/test_cuda_graph.py"),
     Mutation("a merge again counts again", "tokenizer/vocabulary.py", "dict.fromkeys(merges)", "list(merges)",

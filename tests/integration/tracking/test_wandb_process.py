@@ -1,0 +1,123 @@
+"""The training process never waits for wandb, and survives each of its failures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from wandb_runs import ROWS, history, offline_folders, start
+
+from lmlab.tracking import wandb_process
+
+
+def test_a_resumed_run_keeps_its_id(tmp_path: Path) -> None:
+    for _ in range(2):
+        tracker = start(tmp_path)
+        tracker.log(ROWS[0])
+        tracker.finish(0)
+        time.sleep(1.1)  # the folders' names hold the second
+    ids = {folder.name.rsplit("-", 1)[1] for folder in offline_folders(tmp_path)}
+    assert len(offline_folders(tmp_path)) == 2
+    assert len(ids) == 1
+
+
+FAULTY = """
+import time, types
+def Table(**content): return None
+def teardown(exit_code): pass
+def setup(): return types.SimpleNamespace(settings=types.SimpleNamespace(base_url="http://x"))
+def Settings(**settings): return None
+class Run:
+    def define_metric(self, *names, **settings): pass
+    def log(self, row): {log}
+    def finish(self, exit_code): {finish}
+def init(**settings): {init}
+"""
+
+
+@pytest.mark.parametrize(
+    ("faults", "told"),
+    [
+        ({"init": "raise RuntimeError('no service')"}, "cannot start (RuntimeError: no service)"),
+        ({"log": "raise RuntimeError('gone')"}, "stopped (RuntimeError: gone)"),
+        ({"log": "import os; os._exit(3)"}, "crashed"),
+        ({"finish": "time.sleep(60)"}, "did not end in time"),
+        ({"finish": "raise RuntimeError('late')"}, "crashed"),
+    ],
+)
+def test_a_failure_of_wandb_ends_the_tracking_only(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    faults: dict[str, str],
+    told: str,
+) -> None:
+    """A module in wandb's place that fails in one way; the run's side is the real one."""
+    monkeypatch.setattr(wandb_process, "FINISH_SECONDS", 4.0)
+    (tmp_path / "faulty").mkdir()
+    code = FAULTY.format(**{"log": "pass", "finish": "pass", "init": "return Run()"} | faults)
+    (tmp_path / "faulty" / "wandb.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path / "faulty")
+    tracker = start(tmp_path)
+    started = time.monotonic()
+    for _ in range(3):
+        tracker.log(ROWS[0])
+    tracker.samples([])
+    assert time.monotonic() - started < 1, "the run waits for nobody"
+    tracker.finish(0)
+    assert time.monotonic() - started < 20
+    assert caplog.text.count(told) == 1
+    assert len([record for record in caplog.records if record.name == "lmlab.tracking"]) == 1
+
+
+@pytest.mark.parametrize("reason", ["the first update", "a long wait", "the end"])
+def test_wandb_starts_after_the_first_update(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    """Importing it takes a processor for a second, and the first update would wait that long."""
+    monkeypatch.setattr(wandb_process, "START_SECONDS", 2.0 if reason == "a long wait" else 600.0)
+    (tmp_path / "faulty").mkdir()
+    code = f"open({str(tmp_path / 'imported')!r}, 'w').close()\n"
+    code += FAULTY.format(log="pass", finish="pass", init="return Run()")
+    (tmp_path / "faulty" / "wandb.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path / "faulty")
+    tracker = start(tmp_path)
+    tracker.log(ROWS[0])
+    time.sleep(1)
+    assert not (tmp_path / "imported").exists()
+    if reason == "the end":
+        tracker.finish(0)
+        assert (tmp_path / "imported").exists()
+        return
+    if reason == "the first update":
+        tracker.log(ROWS[1])
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "imported").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    tracker.finish(0)
+
+
+def test_a_killed_run_leaves_its_rows(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; "
+        "from lmlab.tracking import RunInfo, wandb_tracker; "
+        "tracker = wandb_tracker(RunInfo(Path('run'), 'a', 'b', (), {}), project='p', mode='auto');"
+        "tracker.log(dict(kind='train', step=3, tokens=1, seconds=1.0, loss=2.0));"
+        "import time; time.sleep(0.5);"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path)
+    assert killed.returncode == -9
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = offline_folders(tmp_path)
+        if found and "train/loss" in json.dumps(history(found[0])):
+            break
+        time.sleep(0.5)
+    else:
+        pytest.fail("the row is not in wandb's file")
