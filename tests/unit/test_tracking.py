@@ -11,14 +11,14 @@ from lmlab.errors import ConfigError
 from lmlab.tracking import NoTracker, no_tracker
 
 
-def test_an_unknown_mode_is_told(tmp_path: Path) -> None:
+def test_an_unknown_mode_names_the_valid_ones(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"logger\.mode=sometimes: expected one of auto, online, offline"
     ):
         start(tmp_path, "sometimes")
 
 
-def test_no_tracker_takes_everything(tmp_path: Path) -> None:
+def test_no_tracker_discards_everything(tmp_path: Path) -> None:
     tracker = no_tracker(info(tmp_path))
     tracker.log(ROWS[0])
     tracker.samples([])

@@ -75,7 +75,7 @@ def test_a_run_repeats_bit_for_bit(overrides) -> None:
     assert (first.path / name).read_bytes() != (other.path / name).read_bytes()
 
 
-def test_the_loss_is_what_it_has_always_been(overrides) -> None:
+def test_losses_equal_the_golden_values(overrides) -> None:
     """A refactoring keeps these; another processor may round the last digits differently."""
     run = execute(compose(overrides)).run
     losses = [row["loss"] for row in run.rows("validation")]
@@ -92,7 +92,7 @@ def test_overfits_one_batch_to_a_loss_under_a_hundredth(overrides) -> None:
     optimizer = factory.build_optimizer(resolve(config), model)
     texts = prepare_data(resolve(config).data)
     inputs, targets = map(torch.from_numpy, factory.build_batches(resolve(config), texts).batch(0))
-    # Each sequence begins differently, so that its first token can be told from the others'.
+    # Each sequence begins differently, so that its first token can be message from the others'.
     inputs = inputs.clone()
     inputs[:, 0] = torch.arange(len(inputs))
     for _ in range(300):

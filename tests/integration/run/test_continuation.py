@@ -14,7 +14,7 @@ from lmlab.errors import ConfigError
 from lmlab.runs.execute import execute
 
 
-def test_a_constant_schedule_goes_on_as_if_it_had_been_longer(overrides, tmp_path) -> None:
+def test_an_extended_constant_schedule_equals_a_longer_run(overrides, tmp_path) -> None:
     constant = [*overrides, "schedule=constant", "schedule.warmup_steps=2"]
     parent = execute(compose([*constant, "arm=short"])).run
     child = execute(
@@ -29,7 +29,7 @@ def test_a_constant_schedule_goes_on_as_if_it_had_been_longer(overrides, tmp_pat
     assert steps == [5, 10, 15, 20, 25, 30]
 
 
-def test_a_schedule_that_already_decayed_is_refused(overrides) -> None:
+def test_a_decayed_schedule_cannot_be_extended(overrides) -> None:
     parent = execute(compose([*overrides, "arm=short"])).run
     more = [*overrides, "arm=long", "training.steps=30", f"parent={parent.path}"]
     with pytest.raises(ConfigError, match=r"schedule=constant or schedule=wsd"):
@@ -37,43 +37,43 @@ def test_a_schedule_that_already_decayed_is_refused(overrides) -> None:
     assert not (parent.path.parents[1] / "long").exists()
 
 
-def test_wsd_goes_on_from_a_pinned_checkpoint(overrides) -> None:
+def test_wsd_extends_a_pinned_checkpoint(overrides) -> None:
     wsd = [*overrides, "schedule=wsd", "schedule.warmup_steps=2", "schedule.decay_fraction=0.5"]
     parent = execute(compose([*wsd, "arm=short", "checkpoint.keep_steps=[10]"])).run
     child = execute(compose([*wsd, "arm=long", "training.steps=40", f"parent={parent.path}"])).run
     assert f"extending {parent.path} from step 10" in child.log.read_text()
 
 
-def test_the_ways_out_of_a_shorter_child_lead_somewhere(overrides) -> None:
+def test_the_remedies_for_a_shorter_child_work(overrides) -> None:
     constant = [*overrides, "schedule=constant", "schedule.warmup_steps=2"]
     parent = execute(compose([*constant, "arm=long"])).run
     child = [*constant, "arm=child", "training.steps=10"]
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as refused:
         execute(compose([*child, f"parent={parent.path}"]))
-    advice = re.search(r"(checkpoint\.keep_steps=\S+) (reuse=false)", str(told.value))
+    advice = re.search(r"(checkpoint\.keep_steps=\S+) (reuse=false)", str(refused.value))
     assert advice is not None
     kept = build_checkpoints(resolve(compose(constant)).workload, parent.checkpoints).steps()
-    assert f"set training.steps above {kept[0]}," in str(told.value)
+    assert f"set training.steps above {kept[0]}," in str(refused.value)
     anew = execute(compose([*constant, "arm=anew", *advice.groups()])).run
     run = execute(compose([*child, "reuse=false", f"parent={anew.path}"])).run
     assert f"extending {anew.path} from step 10" in run.log.read_text()
 
 
-def test_where_no_step_is_shared_none_is_to_be_kept(overrides) -> None:
+def test_without_shared_steps_no_checkpoint_is_recommended(overrides) -> None:
     parent = execute(compose([*overrides, "arm=short", "schedule.warmup_steps=2"])).run
     child = [*overrides, "arm=long", "training.steps=30", "schedule.warmup_steps=3"]
-    with pytest.raises(ConfigError, match="leave parent out to train all 30 steps") as told:
+    with pytest.raises(ConfigError, match="leave parent out to train all 30 steps") as refused:
         execute(compose([*child, f"parent={parent.path}"]))
-    assert "keep_steps" not in str(told.value)
+    assert "keep_steps" not in str(refused.value)
 
 
-def test_another_change_is_named(overrides) -> None:
+def test_another_changed_setting_is_named(overrides) -> None:
     parent = execute(compose([*overrides, "arm=short"])).run
     more = [*overrides, "arm=long", "optim.lr=0.5", f"parent={parent.path}"]
     with pytest.raises(ConfigError, match=r"config\.optim\.lr"):
         execute(compose(more))
 
 
-def test_a_folder_that_is_no_run(overrides, tmp_path: Path) -> None:
+def test_a_parent_that_is_not_a_run_is_refused(overrides, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"parent=.*: expected a run folder"):
         execute(compose([*overrides, f"parent={tmp_path}"]))

@@ -1,4 +1,4 @@
-"""What a run leaves, what a rerun does, and what an extended run takes over."""
+"""Which files a run writes, which folder it gets, and what a rerun does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lmlab.run_folder import RunFolder
 from lmlab.runs.execute import execute
 
 
-def test_a_run_leaves_everything_that_its_readers_need(overrides, texts) -> None:
+def test_a_run_writes_all_files_of_its_folder(overrides, texts) -> None:
     outcome = execute(compose(overrides))
     run = outcome.run
     assert outcome.exit_code == 0
@@ -37,7 +37,7 @@ def test_a_run_leaves_everything_that_its_readers_need(overrides, texts) -> None
     assert run.samples.read_text().count("```text") >= 1
 
 
-def test_a_finished_run_is_passed_over(overrides) -> None:
+def test_a_finished_run_is_skipped(overrides) -> None:
     run = execute(compose(overrides)).run
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
     again = execute(compose(overrides))
@@ -51,7 +51,7 @@ def test_settings_that_change_no_result_share_the_folder(overrides, capsys) -> N
     assert execute(compose([*other, f"arm={run.path.parent.name}"])).run == run
 
 
-def test_another_configuration_under_the_same_arm_goes_elsewhere(overrides, caplog) -> None:
+def test_another_configuration_of_the_same_arm_gets_its_own_folder(overrides, caplog) -> None:
     caplog.set_level("INFO", logger="lmlab")
     first = execute(compose([*overrides, "arm=x"])).run
     other = execute(compose([*overrides, "arm=x", "optim.lr=0.002"])).run
@@ -60,7 +60,7 @@ def test_another_configuration_under_the_same_arm_goes_elsewhere(overrides, capl
     assert "config.optim.lr" in caplog.text
 
 
-def test_the_same_text_elsewhere_is_the_same_run(overrides, texts, tmp_path: Path) -> None:
+def test_a_moved_text_is_the_same_run(overrides, texts, tmp_path: Path) -> None:
     first = execute(compose([*overrides, "arm=x"])).run
     moved = tmp_path / "moved.txt"
     moved.write_bytes(texts[0].read_bytes())

@@ -1,4 +1,4 @@
-"""Runs that train as a stack: what is on disk, divergence, kills."""
+"""Runs that train as a stack: their files, and kills at random moments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lmlab.runs.execute import execute
 from lmlab.runs.stacked.execute_stack import execute_stack
 
 
-def test_runs_of_a_stack_are_those_of_processes_of_their_own(overrides, tmp_path: Path) -> None:
+def test_stacked_runs_equal_separate_runs(overrides, tmp_path: Path) -> None:
     more = [
         *overrides,
         "training.steps=100",
@@ -57,7 +57,7 @@ def files(run: RunFolder) -> set[str]:
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(8, marks=pytest.mark.long)])
-def test_kills_change_no_bit_and_members_may_stand_apart(
+def test_kills_change_no_bit_though_members_resume_at_different_steps(
     overrides, tmp_path: Path, kills: int
 ) -> None:
     more = [
@@ -113,7 +113,7 @@ def steps(root: Path) -> dict[str, int]:
     }
 
 
-def test_runs_of_two_shapes_make_no_stack(overrides, tmp_path: Path) -> None:
+def test_runs_of_two_shapes_cannot_be_stacked(overrides, tmp_path: Path) -> None:
     wanted = members(overrides, tmp_path, a=["optim.lr=1e-3"], b=["training.batch_size=8"])
     with pytest.raises(ConfigError, match="expected configurations that differ in seeds"):
         execute_stack([compose(own) for own in wanted])

@@ -24,8 +24,8 @@ def test_a_member_diverges_alone(overrides, tmp_path: Path) -> None:
     assert weights(runs(calm)["b"], 20) != weights(runs(calm)["a"], 20)
 
 
-def test_a_member_that_is_done_keeps_its_place(overrides, tmp_path: Path) -> None:
-    """One of three goes on after the two others were finished: its bits are those of the stack."""
+def test_a_finished_member_keeps_its_index(overrides, tmp_path: Path) -> None:
+    """One of three members resumes after the others have finished, with the bits of the stack."""
     straight, cut = tmp_path / "straight", tmp_path / "cut"
     stack(members(overrides, straight))
     stack(members(overrides, cut))
@@ -41,7 +41,7 @@ def test_a_member_that_is_done_keeps_its_place(overrides, tmp_path: Path) -> Non
     assert len(runs(cut)["a"].meta()["sessions"]) == 1
 
 
-def test_what_is_wrong_with_one_member_ends_it_alone(overrides, tmp_path: Path) -> None:
+def test_an_error_of_one_member_ends_it_alone(overrides, tmp_path: Path) -> None:
     wanted = members(overrides, tmp_path)
     held = compose(wanted[1])
     with RunFolder(Path(held.output_root) / "runs" / "b" / "seed2").lock():

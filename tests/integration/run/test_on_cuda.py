@@ -1,4 +1,4 @@
-"""Runs on a GPU: bits of resumed ones, and what CUDA graphs leave as it is."""
+"""Runs on a GPU: resumed runs, CUDA graphs and stacks."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_graph_changes_no_loss(on_gpu: list[str], policy: str) -> None:
     # Triton's kernels take heads of 32, which the wide models have.
     [("fast", "false", 16), ("bf16", "false", 64), ("bf16", "true", 64)],
 )
-def test_a_stack_is_near_its_runs_alone(
+def test_a_stack_is_close_to_separate_runs(
     on_gpu: list[str], tmp_path: Path, policy: str, compiled: str, d_model: int
 ) -> None:
     words = [*on_gpu, f"runtime.policy={policy}", "reuse=false", "training.log_every=1"]

@@ -1,4 +1,4 @@
-"""Each policy: its losses, its bits, and what a run records of it."""
+"""Each policy: its losses, its bits, and its record in the run folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def weights(run) -> bytes:
 @pytest.mark.parametrize("kernels", ["torch's", "own"])
 @pytest.mark.parametrize("policy", POLICIES)
 def test_losses_bits_and_resume(overrides, monkeypatch, policy: str, kernels: str) -> None:
-    """``own`` is a compiled run's attention and joint products, in torch's own operations."""
+    """``own`` means the attention and fused linear maps of a compiled run, without compiling."""
     overrides = [*overrides, f"runtime.policy={policy}", "runtime.threads=2"]
     if kernels == "own":
         if find_compiler() is None:
@@ -60,7 +60,7 @@ def test_losses_bits_and_resume(overrides, monkeypatch, policy: str, kernels: st
 
 
 def _after(stop: SignalHandler, steps) -> bool:
-    """A stop that comes at the seventh look."""
+    """A stop request at the seventh check."""
     if next(steps) >= 7:
         stop.signal_number = signal.SIGTERM
     return stop.signal_number is not None
@@ -74,7 +74,7 @@ def test_policies_do_not_share_a_run(overrides) -> None:
     assert len(identities) == 2
 
 
-def test_a_run_that_began_compiled_goes_on_so(overrides, monkeypatch) -> None:
+def test_a_started_run_keeps_its_choice_to_compile(overrides, monkeypatch) -> None:
     config = compose([*overrides, "runtime.policy=fast", "runtime.compile=auto"])
     monkeypatch.setattr(auto_settings, "_pays_to_compile", lambda config, device: False)
     execute(config)
@@ -85,14 +85,14 @@ def test_a_run_that_began_compiled_goes_on_so(overrides, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("key", ["precision", "tf32", "deterministic"])
-def test_retired_settings_are_told_with_what_took_their_place(overrides, key: str) -> None:
+def test_removed_settings_name_their_replacement(overrides, key: str) -> None:
     with pytest.raises(
         ConfigError, match=rf"runtime\.{key}: this setting was removed\nhelp: use runtime\.policy"
     ):
         compose([*overrides, f"runtime.{key}=true"])
 
 
-def test_a_run_that_was_frozen_with_them_can_be_read() -> None:
+def test_frozen_runs_with_removed_settings_can_be_read() -> None:
     old = {"runtime": {"precision": "fp32", "tf32": True, "deterministic": True, "threads": 1}}
     assert upgrade(old)["runtime"] == {"threads": 1, "policy": "exact"}
     assert upgrade({"runtime": {"policy": "fast"}}) == {"runtime": {"policy": "fast"}}

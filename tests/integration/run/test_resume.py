@@ -1,4 +1,4 @@
-"""A run that was killed, however often and wherever, ends as if it had not been."""
+"""A run that was killed, any number of times and anywhere, ends with the same bits."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_kill_at_each_point_of_a_save(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
-def test_a_signal_saves_and_the_same_command_goes_on(
+def test_a_signal_saves_and_a_rerun_resumes(
     overrides, train, start, tmp_path: Path, number: signal.Signals
 ) -> None:
     overrides = [*overrides, "training.steps=300", "checkpoint.every_steps=1000"]
@@ -125,7 +125,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(
 
 
 @pytest.mark.parametrize("damage", ["truncated", "noise"])
-def test_a_damaged_newest_checkpoint_is_passed_over(
+def test_a_damaged_newest_checkpoint_is_skipped(
     overrides, train, tmp_path: Path, damage: str
 ) -> None:
     assert train(elsewhere(overrides, tmp_path / "straight")) == 0
@@ -143,7 +143,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over(
     assert timeless(run) == timeless(the_run(tmp_path / "straight"))
 
 
-def test_the_newest_weights_can_be_read_by_others(overrides, train, tmp_path: Path) -> None:
+def test_other_libraries_read_the_newest_weights(overrides, train, tmp_path: Path) -> None:
     assert train(overrides) == 0
     tensors = load_file(the_run(tmp_path).checkpoints / "step_00000020" / "model.safetensors")
     assert tensors["embedding.weight"].shape == (280, 16)

@@ -40,7 +40,7 @@ def init(**settings): {init}
 
 
 @pytest.mark.parametrize(
-    ("faults", "told"),
+    ("faults", "message"),
     [
         ({"init": "raise RuntimeError('no service')"}, "cannot start (RuntimeError: no service)"),
         ({"log": "raise RuntimeError('gone')"}, "stopped (RuntimeError: gone)"),
@@ -54,9 +54,9 @@ def test_a_failure_of_wandb_ends_the_tracking_only(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     faults: dict[str, str],
-    told: str,
+    message: str,
 ) -> None:
-    """A module in wandb's place that fails in one way; the run's side is the real one."""
+    """A module named wandb fails in one way; the training side is real."""
     monkeypatch.setattr(wandb_process, "FINISH_SECONDS", 4.0)
     (tmp_path / "faulty").mkdir()
     code = FAULTY.format(**{"log": "pass", "finish": "pass", "init": "return Run()"} | faults)
@@ -70,7 +70,7 @@ def test_a_failure_of_wandb_ends_the_tracking_only(
     assert time.monotonic() - started < 1, "the run waits for nobody"
     tracker.finish(0)
     assert time.monotonic() - started < 20
-    assert caplog.text.count(told) == 1
+    assert caplog.text.count(message) == 1
     assert len([record for record in caplog.records if record.name == "lmlab.tracking"]) == 1
 
 
@@ -78,7 +78,7 @@ def test_a_failure_of_wandb_ends_the_tracking_only(
 def test_wandb_starts_after_the_first_update(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
-    """Importing it takes a processor for a second, and the first update would wait that long."""
+    """Importing wandb occupies a core for a second, which would delay the first update."""
     monkeypatch.setattr(wandb_process, "START_SECONDS", 2.0 if reason == "a long wait" else 600.0)
     (tmp_path / "faulty").mkdir()
     code = f"open({str(tmp_path / 'imported')!r}, 'w').close()\n"

@@ -32,23 +32,23 @@ def test_rows_samples_and_summary_can_be_read_back(tmp_path: Path) -> None:
     tracker.finish(0)
 
     (folder,) = offline_folders(tmp_path)
-    told = json.dumps(history(folder))
+    recorded = json.dumps(history(folder))
     for key in ("train/loss", "validation/loss", "validation/bits_per_byte", "by_tokens/train_loss",
                 "by_seconds/validation_loss", "train/lr", "samples"):  # fmt: skip
-        assert key in told, told
+        assert key in recorded, recorded
     summary = inspect(folder, "--summary")
     for part in ("final/loss", "4.5", "arm/seed0", "study", "toystories", '"d_model": 8'):
         assert part in summary + inspect(folder), part
     (table,) = folder.rglob("*.table.json")
     assert json.loads(table.read_text())["data"] == [["Once", " upon a time"]]
     axes = [json.loads(line) for line in inspect(folder).splitlines() if '"metric"' in line]
-    told = json.dumps(axes)
-    assert all(f'"{axis}"' in told for axis in ("step", "tokens", "seconds"))
+    recorded = json.dumps(axes)
+    assert all(f'"{axis}"' in recorded for axis in ("step", "tokens", "seconds"))
     written = {path.name for path in tmp_path.iterdir()}
     assert "wandb" not in written, "files belong to the run folder"
 
 
-def test_no_key_means_offline_without_a_word(
+def test_without_a_key_the_run_is_offline_without_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     start(tmp_path).finish(0)
@@ -68,10 +68,10 @@ SERVERS = {
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_trouble_with_the_server_means_offline_with_one_warning(
+def test_a_failing_server_means_offline_with_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    make, told = SERVERS[kind]
+    make, message = SERVERS[kind]
     for url in make():
         monkeypatch.setenv("WANDB_API_KEY", KEY)
         monkeypatch.setenv("WANDB_BASE_URL", url)
@@ -85,13 +85,13 @@ def test_trouble_with_the_server_means_offline_with_one_warning(
     assert ended < 25, "it hangs"
     warnings = [record for record in caplog.records if record.name.startswith("lmlab")]
     assert len(warnings) == 1
-    assert told in warnings[0].getMessage()
+    assert message in warnings[0].getMessage()
     assert KEY not in caplog.text
     (folder,) = offline_folders(tmp_path)
     assert "validation/loss" in json.dumps(history(folder))
 
 
-def test_a_server_of_nonsense_hurts_no_run(
+def test_an_unexpected_answer_stops_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for url in serving(200, b'{"data": {"viewer": {"id": "x"}}}'):  # and nothing else is right

@@ -27,9 +27,9 @@ def test_a_batch_that_does_not_fit_is_refused_with_one_that_does(
     costs = costs_of(resolve(config).workload, device)
     assert costs is not None
     monkeypatch.setattr(machine_resources, "free_memory", lambda device: costs.memory.training // 5)
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as refused:
         execute(config)
-    message = str(told.value)
+    message = str(refused.value)
     assert message.startswith("training.batch_size=4096:")
     assert not (tmp_path / "outputs" / "runs").exists()
     micro = int(message.partition("training.micro_batch_size=")[2].split()[0])
@@ -74,10 +74,10 @@ def test_the_size_to_lower_is_that_of_the_largest_part(
     free = 100 * 10**9
     monkeypatch.setattr(machine_resources, "free_memory", lambda device: free)
     monkeypatch.setattr(auto_settings, "free_memory", lambda device: free)
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as refused:
         execute(config)
-    assert f"lower {named}, or set" in str(told.value)
-    assert "more than the 100 GB of memory free on cpu" in str(told.value)
+    assert f"lower {named}, or set" in str(refused.value)
+    assert "more than the 100 GB of memory free on cpu" in str(refused.value)
 
 
 def test_a_full_disk_refuses_a_new_run_and_no_finished_one(

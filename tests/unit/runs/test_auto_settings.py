@@ -1,4 +1,4 @@
-"""What is left to ``auto`` is chosen once, and kept."""
+"""Settings left at ``auto`` are chosen once, and kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lmlab.runtime.precision import PrecisionPolicy, time_matmuls
 
 @pytest.fixture
 def fast(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A run's words, on a machine that has a second float32 product, exact enough."""
+    """Overrides of a run on a machine with a second, sufficiently accurate float32 product."""
     monkeypatch.setattr(
         "lmlab.runtime.device.resolve_policy",
         lambda name, device: PrecisionPolicy(name, "medium", {"error": 0.0}),
@@ -31,7 +31,7 @@ def fast(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[list
 
 
 def taking(monkeypatch: pytest.MonkeyPatch, plain: float, other: float) -> list[int]:
-    """Let the products take so many seconds; the list grows with each measurement."""
+    """Fake the times of the products, in seconds; the list grows with each measurement."""
     calls: list[int] = []
 
     def measure(step: Any, settings: Any) -> dict[str, float]:
@@ -46,7 +46,7 @@ def taking(monkeypatch: pytest.MonkeyPatch, plain: float, other: float) -> list[
 @pytest.mark.parametrize(
     ("other", "chosen"), [(0.5, "medium"), (0.99, "highest"), (1.5, "highest")]
 )
-def test_the_faster_product_is_taken_where_it_is_worth_it(
+def test_a_faster_product_is_chosen_where_the_gain_is_worthwhile(
     fast: list[str], monkeypatch: pytest.MonkeyPatch, other: float, chosen: str
 ) -> None:
     config = compose(fast)
@@ -59,7 +59,7 @@ def test_the_faster_product_is_taken_where_it_is_worth_it(
     assert calls == [1]
 
 
-def test_a_run_goes_on_as_it_was_begun_though_the_cache_is_gone(
+def test_a_started_run_keeps_its_choices_without_the_cache(
     fast: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = compose(fast)
@@ -85,7 +85,7 @@ def test_a_small_model_keeps_the_plain_product(
     assert calls == []
 
 
-def test_what_memory_cannot_hold_is_not_measured(
+def test_a_model_that_memory_cannot_hold_is_not_measured(
     fast: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = compose([*fast, "model.vocab_size=1000000000"])
@@ -101,7 +101,7 @@ def test_what_memory_cannot_hold_is_not_measured(
     assert not (Path(config.output_root) / "cache" / "tokenizers").exists()
 
 
-def test_what_is_measured_is_a_small_part_of_a_long_context(fast: list[str]) -> None:
+def test_the_probe_of_a_long_context_is_short(fast: list[str]) -> None:
     config = compose([*fast, "model.context_length=100000000", "model.num_layers=3"])
     probe = auto_settings._probe(resolve(config).workload)
     assert (probe.model["num_layers"], probe.batch_size) == (1, 1)
@@ -116,7 +116,7 @@ def test_the_exact_policy_measures_nothing(
     assert (device.policy.matmul_precision, calls) == ("highest", [])
 
 
-def test_the_times_are_of_the_settings_in_force() -> None:
+def test_times_are_measured_under_each_setting() -> None:
     former, seen = torch.get_float32_matmul_precision(), []
     found = time_matmuls(
         lambda: seen.append(torch.get_float32_matmul_precision()), ("highest", "medium")

@@ -1,4 +1,4 @@
-"""A trained model in a notebook, in an evaluation, in a Hugging Face folder, and trained on."""
+"""Load, evaluate, export, import and extend a trained model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(overrides: list[str]) -> RunFolder:
     return execute(compose([*overrides, "optim.lr=1e-2"])).run
 
 
-def test_load_gives_the_best_or_the_last_weights(run: RunFolder) -> None:
+def test_load_returns_the_best_or_the_last_weights(run: RunFolder) -> None:
     model, tokenizer = lmlab.load(run.path)
     assert not model.training
     last, _ = lmlab.load(str(run.path), checkpoint="last", device="cpu")
@@ -48,7 +48,7 @@ def test_load_gives_the_best_or_the_last_weights(run: RunFolder) -> None:
         lmlab.load(run.path.parent)
 
 
-def test_evaluation_repeats_what_the_run_measured(
+def test_evaluation_repeats_the_losses_of_the_run(
     run: RunFolder, texts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured = run.rows("validation")[-1]
@@ -70,7 +70,7 @@ def test_help_names_every_option() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ([], "text=FILE is missing"),
         (["text=nowhere.txt"], "text=nowhere.txt: there is no such file"),
@@ -78,30 +78,30 @@ def test_help_names_every_option() -> None:
         (["txt=x"], 'did you mean "text"'),
     ],
 )
-def test_mistakes_are_told(tmp_path: Path, words: list[str], told: str) -> None:
+def test_invalid_options_are_refused(tmp_path: Path, words: list[str], message: str) -> None:
     (tmp_path / "config.yaml").write_text("{}")
-    with pytest.raises((ConfigError, DataError), match=told):
+    with pytest.raises((ConfigError, DataError), match=message):
         parse([f"run={tmp_path}", *words])
 
 
-def test_a_text_that_is_none(run: RunFolder, tmp_path: Path) -> None:
+def test_an_unusable_text_is_refused(run: RunFolder, tmp_path: Path) -> None:
     loaded = lmlab.load(run.path, device="cpu")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 10)
     (tmp_path / "empty.txt").write_text("")
-    for name, told in (("latin", "is not UTF-8"), ("empty", "has 0 tokens")):
-        with pytest.raises(DataError, match=told):
+    for name, message in (("latin", "is not UTF-8"), ("empty", "has 0 tokens")):
+        with pytest.raises(DataError, match=message):
             evaluate(loaded, tmp_path / f"{name}.txt")
 
 
-def test_an_export_is_checked_kept_whole_and_described(
+def test_an_export_is_checked_complete_and_described(
     run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("transformers")
     target = tmp_path / "out"
     assert export_main([f"run={run.path}", f"to={target}"]) == 0
-    told = capsys.readouterr().out
-    assert "LlamaForCausalLM" in told
-    assert "largest difference of a logit" in told
+    printed = capsys.readouterr().out
+    assert "LlamaForCausalLM" in printed
+    assert "largest difference of a logit" in printed
     card = (target / "README.md").read_text()
     best = min(run.rows("validation"), key=lambda row: row["loss"])
     for part in (f"{best['loss']:.4f}", "SHA-256", "(learning_curve.png)"):
@@ -116,20 +116,20 @@ def test_an_export_is_checked_kept_whole_and_described(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["run=r", "format=gpt2"], "format=gpt2: it goes with tokenizer=FOLDER"),
         (["tokenizer=t", "checkpoint=last"], "checkpoint=last: it goes with run=FOLDER"),
         (["tokenizer=t", "check=off"], "check=off: it goes with run=FOLDER"),
     ],
 )
-def test_a_setting_that_an_export_would_pass_over_is_refused(words: list[str], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_a_setting_that_an_export_would_ignore_is_refused(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         parse_export([*words, "to=out"])
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("notes.txt", "mine", "it holds notes.txt"),
         ("src/app.ts", "", "it holds src"),
@@ -143,8 +143,8 @@ def test_a_setting_that_an_export_would_pass_over_is_refused(words: list[str], t
         ("README.md", "mine", "it holds no config.json of an export"),
     ],
 )
-def test_a_folder_that_no_export_made_is_kept(
-    tmp_path: Path, name: str, content: str, told: str
+def test_a_folder_of_other_files_is_not_overwritten(
+    tmp_path: Path, name: str, content: str, message: str
 ) -> None:
     target = tmp_path / "app"
     (target / name).parent.mkdir(parents=True)
@@ -152,12 +152,12 @@ def test_a_folder_that_no_export_made_is_kept(
         (target / "config.json").write_text('{"lmlab_version": "1"}')
     (target / name).write_text(content)
     before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
-    with pytest.raises(DataError, match=rf"to={target}: .*\({told}"):
+    with pytest.raises(DataError, match=rf"to={target}: .*\({message}"):
         export_run(tmp_path / "run", target)
     assert before == {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
 
 
-def test_an_export_goes_over_one_of_another_kind_and_into_the_working_folder(
+def test_an_export_replaces_one_of_another_kind_and_works_in_the_working_folder(
     run: RunFolder, overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = execute(compose([*overrides, "model.pos=nope", "study=other"])).run
@@ -171,7 +171,7 @@ def test_an_export_goes_over_one_of_another_kind_and_into_the_working_folder(
     assert (target / "learning_curve.png").is_file()
 
 
-def test_an_export_that_computes_something_else_is_not_kept(
+def test_an_export_with_other_logits_is_deleted(
     run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lmlab.hf import config_writer, weights
@@ -190,7 +190,7 @@ def test_an_export_that_computes_something_else_is_not_kept(
     assert not (tmp_path / "out").exists()
 
 
-def test_parts_of_the_users_own_are_refused_by_name(run: RunFolder, tmp_path: Path) -> None:
+def test_custom_parts_are_refused_by_name(run: RunFolder, tmp_path: Path) -> None:
     text = run.config.read_text()
     run.config.write_text(text.replace("lmlab.nn.norm.PreRMSNorm", "lmlab.nn.norm.RMSNorm"))
     assert run.config.read_text() != text
@@ -198,7 +198,7 @@ def test_parts_of_the_users_own_are_refused_by_name(run: RunFolder, tmp_path: Pa
         export_run(run.path, tmp_path / "out")
 
 
-def test_training_goes_on_from_a_folder_wherever_it_lies(
+def test_training_starts_from_a_folder_at_any_path(
     run: RunFolder, overrides: list[str], texts: tuple[Path, Path], tmp_path: Path
 ) -> None:
     export_run(run.path, tmp_path / "a", check=False)
@@ -232,7 +232,7 @@ def change_config(folder: Path, **changes: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"model_type": "phi"}, "model_type=phi: accepted are llama"),
         ({"hidden_act": "gelu"}, "hidden_act=gelu: lmlab computes silu only"),
@@ -244,12 +244,12 @@ def change_config(folder: Path, **changes: object) -> None:
         ({"tie_word_embeddings": True}, "ties the head to the embedding, but holds another"),
     ],
 )
-def test_what_lmlab_would_compute_otherwise_is_not_imported(
-    run: RunFolder, tmp_path: Path, changes: dict[str, object], told: str
+def test_unsupported_architectures_are_not_imported(
+    run: RunFolder, tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     export_run(run.path, tmp_path / "out", check=False)
     change_config(tmp_path / "out", **changes)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         lmlab.load(tmp_path / "out")
 
 

@@ -40,14 +40,14 @@ def test_rows_can_be_read_back(
     assert capsys.readouterr().out == ""
     with sqlite3.connect(tmp_path / "store" / "lmlab.db") as database:
         rows = database.execute("select run_name, step, metrics from metrics").fetchall()
-        told = str(rows)
+        recorded = str(rows)
     assert {row[0] for row in rows} == {"study/arm/seed0"}
     for part in ('"validation/loss":7.0', '"train/lr":0.001', '"final/loss":4.5', "upon a time"):
-        assert part in told
+        assert part in recorded
     assert [row[1] for row in rows][:2] == [0, 10]
 
 
-def test_runs_of_one_process_end_by_themselves(
+def test_runs_of_one_process_end_separately(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -67,7 +67,7 @@ def test_runs_of_one_process_end_by_themselves(
     assert not caplog.records and capsys.readouterr().out == ""
 
 
-def test_without_the_package_the_fix_is_told(
+def test_a_missing_package_names_the_install_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "trackio", None)

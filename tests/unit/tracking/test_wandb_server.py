@@ -19,7 +19,7 @@ def _no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
 
 
-def test_the_server_is_asked_about_the_key() -> None:
+def test_a_server_is_recognized_by_its_answer() -> None:
     for url in serving(200, b'{"data": {"viewer": {"id": "x"}}}'):
         assert find_problem(url, KEY) is None
     for url in serving(200, b"<html>log in to this hotel"):

@@ -25,11 +25,13 @@ from lmlab.runs.stacked.eligibility import members_at_once, stack_key
         ("runtime.policy=bf16", False),
     ],
 )
-def test_what_runs_of_a_stack_may_differ_in(overrides: list[str], change: str, same: bool) -> None:
+def test_runs_of_a_stack_differ_in_free_settings_only(
+    overrides: list[str], change: str, same: bool
+) -> None:
     assert (stack_key(compose([*overrides, change])) == stack_key(compose(overrides))) is same
 
 
-def test_stacks_are_chosen_where_they_pay(overrides: list[str]) -> None:
+def test_auto_stacks_small_models_on_a_gpu(overrides: list[str]) -> None:
     small, wide = (
         compose([*overrides, "runtime.policy=fast", "model.d_model=256"]),
         compose([*overrides, "runtime.policy=fast", "model.d_model=512"]),
@@ -47,7 +49,7 @@ def test_stacks_are_chosen_where_they_pay(overrides: list[str]) -> None:
     assert members_at_once(small, "mps", "auto") == 1
 
 
-def test_a_policy_of_exact_bits_is_never_stacked(overrides: list[str]) -> None:
+def test_exact_runs_are_never_stacked(overrides: list[str]) -> None:
     content = compose(overrides).as_dict()
     content["runtime"]["policy"] = "exact"
     assert members_at_once(from_dict(content), "cuda", "auto") == 1

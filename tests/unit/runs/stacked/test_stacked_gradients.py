@@ -1,4 +1,4 @@
-"""The gradients of a stack are those of its models, whatever their parts."""
+"""The gradients of a stack equal those of its models, for all parts."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ def test_each_model_gets_the_gradients_it_would_get_alone(
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_bf16_rounds_what_a_working_copy_rounds(overrides: list[str], tied: bool) -> None:
+def test_bf16_rounds_the_same_matrices_as_for_a_single_model(
+    overrides: list[str], tied: bool
+) -> None:
     inputs, targets = batches()
     words = [*overrides, f"model.tie_embeddings={tied}"]
     alone, stacked = models(words), models(words)
@@ -99,7 +101,7 @@ def test_bf16_rounds_what_a_working_copy_rounds(overrides: list[str], tied: bool
             assert apart < 0.02, (name, apart)
 
 
-def test_what_is_nan_in_one_place_stays_there(overrides: list[str]) -> None:
+def test_a_nan_stays_in_its_model(overrides: list[str]) -> None:
     inputs, targets = batches()
     clean, spoiled = stack_of(models(overrides)), stack_of(models(overrides))
     with torch.no_grad():
@@ -114,7 +116,9 @@ def test_what_is_nan_in_one_place_stays_there(overrides: list[str]) -> None:
         assert torch.equal(stacked.grad[[0, 2]], other.grad[[0, 2]]), name
 
 
-def test_adopted_weights_keep_their_values_and_are_the_stack_s(overrides: list[str]) -> None:
+def test_adopted_weights_keep_their_values_and_share_memory_with_the_stack(
+    overrides: list[str],
+) -> None:
     (before, *_), (network, *others) = models(overrides), models(overrides)
     parameters = stack_of([network, *others]).parameters
     for (name, own), expected in zip(network.named_parameters(), before.parameters(), strict=True):
