@@ -1,4 +1,4 @@
-"""A study with invented losses on disk: everything is real but the training."""
+"""A study on disk with simulated losses: everything but the training is real."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.run_folder import RunFolder
 from lmlab.study.sweep_folder import SweepFolder
 
-HOSTILE = "</script><b>bold</b> & 'quotes' \u2028 牛乳"
+UNSAFE_TEXT = "</script><b>bold</b> & 'quotes' \u2028 牛乳"
 ARMS = {
     "rms": ["model.norm=rms"],
     "post": ["model.norm=post"],
@@ -35,42 +35,45 @@ def manifest() -> Manifest:
         question="Which one?", arms=ARMS, baseline="rms", replicate="again", lr="search",
         lr_factor=math.sqrt(10), edge_ratio=1.5, at_baseline_lr=True, num_seeds=5,
         num_tuning_seeds=2, extra_seeds=0, hold_tokens=False, solve_d_ff=False, tolerance={},
-        allow=[], margin=0.02, alpha=0.05, power=0.8, expected_sd=0.01, limits=["All invented."],
+        allow=[], margin=0.02, alpha=0.05, power=0.8, expected_sd=0.01,
+        limits=["All losses are simulated."],
     )  # fmt: skip
-    own = [compose([*words, "study=norms", "logger=none", "seed=0"]) for words in ARMS.values()]
-    arms = [config.as_dict() | {"design": None} for config in own]
+    configs = [
+        compose([*overrides, "study=norms", "logger=none", "seed=0"]) for overrides in ARMS.values()
+    ]
+    arms = [config.as_dict() | {"design": None} for config in configs]
     command = "python -m lmlab.train experiment=norms"
     return Manifest("norms", command, arms, list(ARMS), list(ARMS.values()), design)
 
 
 @pytest.fixture(scope="session")
-def whole_study(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The study carried out to its end, to read only."""
-    return carry_out(manifest, tmp_path_factory.mktemp("whole"), 10_000)
+def finished_study(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished study; do not write to it."""
+    return write_simulated_study(manifest, tmp_path_factory.mktemp("finished"), 10_000)
 
 
 @pytest.fixture
-def finished(whole_study: Path, tmp_path: Path) -> Path:
-    """A copy of the study carried out to its end."""
-    return Path(shutil.copytree(whole_study, tmp_path / "outputs" / "norms"))
+def finished(finished_study: Path, tmp_path: Path) -> Path:
+    """A copy of the finished study."""
+    return Path(shutil.copytree(finished_study, tmp_path / "outputs" / "norms"))
 
 
 @pytest.fixture
 def write_study(tmp_path: Path, manifest: Manifest) -> Callable[..., Path]:
-    """Carry the study out as far as its first runs; its folder."""
+    """Return a function that writes the first runs of the study and returns its folder."""
 
-    def write(most_runs: int, fail: str = "") -> Path:
-        return carry_out(manifest, tmp_path / "outputs", most_runs, fail)
+    def write(max_runs: int, fail: str = "") -> Path:
+        return write_simulated_study(manifest, tmp_path / "outputs", max_runs, fail)
 
     return write
 
 
-def carry_out(manifest: Manifest, root: Path, most_runs: int, fail: str = "") -> Path:
-    """Write the runs that the study wants, up to so many; one of them may fail."""
+def write_simulated_study(manifest: Manifest, root: Path, max_runs: int, fail: str = "") -> Path:
+    """Write the runs that the study requires, at most ``max_runs``; the run ``fail`` fails."""
     sweep = SweepFolder.of(manifest, root)
     sweep.write_manifest(manifest)
-    facts = ArmCosts(1000, 2000, 64000, 1000, 4, 16, 512, 11, "d" * 64, "t" * 64, 64)
-    sweep.write_arm_costs({arm: facts.as_dict() for arm in manifest.names})
+    costs = ArmCosts(1000, 2000, 64000, 1000, 4, 16, 512, 11, "d" * 64, "t" * 64, 64)
+    sweep.write_arm_costs({arm: costs.as_dict() for arm in manifest.names})
     outcomes: dict[Job, TrialOutcome] = {}
     while fresh := [job for job in manifest.required_jobs(outcomes) if job not in outcomes]:
         wanted = manifest.required_jobs(outcomes)
@@ -78,21 +81,21 @@ def carry_out(manifest: Manifest, root: Path, most_runs: int, fail: str = "") ->
             content = manifest.job_config(job)
             run = RunFolder(root / content["study"] / content["arm"] / f"seed{job.seed}")
             sweep.add_entry(job, wanted[job], run)
-            if len(outcomes) < most_runs:
+            if len(outcomes) < max_runs:
                 losses = write_run(run, job, job.name == fail)
                 outcomes[job] = outcome_from_losses(str(run.status()["status"]), losses)
-        if len(outcomes) >= most_runs or not all(o.is_final for o in outcomes.values()):
+        if len(outcomes) >= max_runs or not all(o.is_final for o in outcomes.values()):
             break
     return sweep.study_folder
 
 
 def write_run(run: RunFolder, job: Job, fails: bool) -> list[float]:
-    """Write the files of a run whose losses follow from its arm, rate and seed."""
+    """Write the files of a run; arm, rate and seed determine its losses, which are returned."""
     assert job.lr is not None
-    chance = random.Random(f"{job.arm} {job.lr} {job.seed}")
-    away = math.log(job.lr / 6e-3)
-    diverges = away > 2
-    final = 3 + _EFFECT[job.arm] + 0.05 * away**2 + chance.gauss(0, 0.004)
+    rng = random.Random(f"{job.arm} {job.lr} {job.seed}")
+    distance = math.log(job.lr / 6e-3)
+    diverges = distance > 2
+    final = 3 + _EFFECT[job.arm] + 0.05 * distance**2 + rng.gauss(0, 0.004)
     losses = []
     run.path.mkdir(parents=True)
     rows = []
@@ -109,14 +112,14 @@ def write_run(run: RunFolder, job: Job, fails: bool) -> list[float]:
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (run.path / "metrics.jsonl").write_text(text, "utf-8")
     status = "failed" if fails else "diverged" if diverges else "done"
-    reason = "Traceback\nValueError: invented" if fails else "loss is nan" if diverges else ""
+    reason = "Traceback\nValueError: simulated" if fails else "loss is nan" if diverges else ""
     run.write_status(status, step=step, steps=1000, tokens=64 * step, seconds=20.0, reason=reason)
     session = {"time": "2026-01-01T00:00:00Z", "device": "cpu", "platform": "test",
                "python": "3", "versions": {"torch": "2"}, "code": {"commit": "c" * 40}}  # fmt: skip
     run.write_meta(
         {"identity": {"run": job.name}, "forward_flops_per_token": 2000, "sessions": [session]}
     )
-    text = f"One day {HOSTILE} {job.arm}"
+    text = f"One day {UNSAFE_TEXT} {job.arm}"
     run.samples.write_text(
         f"# Samples\n\n```text\nOnce upon a time {text}\n```\n\n```text\nOne day {text}\n```\n",
         "utf-8",

@@ -241,6 +241,6 @@ def _load_compact(folder: Path) -> Study:
             )
             for row in read_jsonl(folder / "records.jsonl")
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise DataError(f"{folder}: invalid records: {error}", "publish the study again") from error
     return Study(manifest.study, folder, manifest, arm_costs, records)

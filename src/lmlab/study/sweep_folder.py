@@ -84,7 +84,7 @@ class SweepFolder:
         path = self.path / "manifest.json"
         try:
             return Manifest.from_dict(read_json(path))
-        except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        except (OSError, json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
             raise DataError(f"{path}: invalid manifest: {error}", "rerun the study") from error
 
     def write_arm_costs(self, arm_costs: dict[str, dict[str, Any]]) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from lmlab.study.page import forest_layout
 from lmlab.study.write_report import write_report
 
 CHROMIUM = shutil.which("chromium")
@@ -90,26 +89,6 @@ def test_the_page_refers_to_no_other_file(finished: Path) -> None:
     write_report(finished)
     text = (finished / "report.html").read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"https?://|@import|<link[^>]+stylesheet|src=", text)
-
-
-def a_row(at: str, low: float, difference: float, high: float) -> dict[str, Any]:
-    return {"at": at, "low": low, "difference": difference, "high": high}
-
-
-def test_verdicts_share_a_scale_and_mark_values_beyond_it() -> None:
-    own = [a_row("own", -0.03, 0.0, 0.03), a_row("own", 0.9, 1.0, 1.1), a_row("own", 0, 0.02, 9)]
-    other = [a_row("other", -0.03, 0.0, 0.03), a_row("other", -0.04, -0.01, 0.02)]
-    layout = forest_layout([*own, *other])
-    assert [label for _, label in layout["ticks"]] == ["-0.05", "0", "+0.05"]
-    near, far, wide = layout["rows"]["own"]
-    assert layout["rows"]["other"][0] == near, "one scale for both tables"
-    ends = layout["ticks"][0][0], layout["ticks"][-1][0]
-    assert ends[0] < near["low"] < near["difference"] < near["high"] < ends[1]
-    assert near["off"] == [] and wide["off"] == far["off"] == ["right"]
-    assert far["difference"] is None and wide["difference"] is not None
-    assert wide["high"] > ends[1]
-    alike = forest_layout([a_row("own", low, 0.0, 0.04) for low in (-0.001, -0.002, -0.09)])
-    assert [row["off"] for row in alike["rows"]["own"]] == [[], [], []], "no outliers"
 
 
 @needs_browser

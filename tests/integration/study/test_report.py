@@ -16,7 +16,6 @@ from lmlab import publish, report, status
 from lmlab.demos import Demo
 from lmlab.demos.write_demo import write_demo
 from lmlab.design.manifest import Job, Manifest
-from lmlab.errors import ConfigError
 from lmlab.run_folder import RunFolder
 from lmlab.study.report_content import STATES, build_content
 from lmlab.study.run_records import load_study
@@ -26,7 +25,7 @@ from lmlab.study.write_report import write_report
 WriteStudy = Callable[..., Path]
 
 
-def test_the_report_of_a_finished_study_finds_the_invented_effects(finished: Path) -> None:
+def test_the_report_of_a_finished_study_finds_the_simulated_effects(finished: Path) -> None:
     lines = write_report(finished)
     assert any(line.startswith("Better than rms") and "none (-0.10" in line for line in lines)
     assert any(line.startswith("Worse than rms") and "post (+0.20" in line for line in lines)
@@ -37,7 +36,7 @@ def test_the_report_of_a_finished_study_finds_the_invented_effects(finished: Pat
         row = by_arm[arm]
         assert row["low"] < row["difference"] < row["high"]
         assert row["difference"] == pytest.approx(effect, abs=0.01)
-        assert row["lr"] == pytest.approx(6e-3, rel=0.2), "the optimum of the invented losses"
+        assert row["lr"] == pytest.approx(6e-3, rel=0.2), "the optimum of the simulated losses"
     assert content["finished"]
     edges = {arm["name"]: arm["edge"] for arm in content["arms"]}
     assert edges.pop("again") is None, "the replicate has no search of its own"
@@ -114,10 +113,10 @@ def test_failed_runs_are_listed_with_reason_and_log(
     text = (study / "report.md").read_text("utf-8")
     assert "1 failed" in text
     log = "norms/post+lr-0.003/seed1000/train.log"
-    assert f"| post | 0.003 | 1000 | failed | ValueError: invented | {log} |" in text
+    assert f"| post | 0.003 | 1000 | failed | ValueError: simulated | {log} |" in text
     assert status.main([str(study)]) == 0
     printed = capsys.readouterr().out
-    assert "failed: post+lr-0.003/seed1000: ValueError: invented" in printed
+    assert "failed: post+lr-0.003/seed1000: ValueError: simulated" in printed
 
 
 def test_a_run_that_failed_before_writing_anything_is_reported(
@@ -203,7 +202,7 @@ def test_a_write_up_is_reproduced_from_its_records(finished: Path, tmp_path: Pat
     text = first["README.md"].decode()
     for heading in ("Which one?", "## Verdicts", "## Commands", "## Limitations"):
         assert heading in text
-    assert "All invented." in text
+    assert "All losses are simulated." in text
 
 
 def test_the_write_up_of_another_study_is_not_overwritten(
@@ -278,11 +277,3 @@ def test_a_study_may_compare_bits_per_byte(finished: Path, tmp_path: Path) -> No
     publish.publish(finished, tmp_path / "kept")
     kept = build_content(load_study(tmp_path / "kept" / "records"))
     assert kept["verdicts"] == in_bits["verdicts"]
-
-
-def test_an_unknown_metric_is_refused(manifest: Manifest) -> None:
-    assert manifest.comparison is not None
-    with pytest.raises(
-        ConfigError, match=r"design\.metric=bits: expected one of loss, bits_per_byte"
-    ):
-        dataclasses.replace(manifest.comparison, metric="bits")

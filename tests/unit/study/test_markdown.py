@@ -1,0 +1,94 @@
+"""Markdown tables and CSV: escaping, columns, and what an empty report leaves out."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmlab.study.markdown import render_csv, render_markdown, table_lines
+from lmlab.study.report_content import build_content
+from lmlab.study.run_records import load_study
+
+
+@pytest.fixture(scope="module")
+def content(finished_study: Path) -> dict[str, Any]:
+    return build_content(load_study(finished_study))
+
+
+def table_after(text: str, heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading."""
+    lines = text.partition(f"{heading}\n")[2].splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("|"))
+    rows = []
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [("a|b", "a\\|b"), ("two\nlines", "two lines"), ("<b>", "&lt;b>"), ("  x ", "x"), ("", "")],
+)
+def test_a_cell_cannot_break_its_table(cell: str, written: str) -> None:
+    lines = list(table_lines(["one", "two"], [[cell, "y"]]))
+    assert lines == ["| one | two |", "|---|---|", f"| {written} | y |", ""]
+
+
+def test_verdicts_have_a_table_for_each_rate(content: dict[str, Any]) -> None:
+    text = render_markdown(content, [])
+    own = table_after(text, "Each arm at its own best learning rate:")
+    baseline = table_after(text, "Each arm at the baseline's learning rate:")
+    assert [row[0] for row in own] == ["arm", "---", "post", "none", "again"]
+    assert [row[0] for row in baseline] == ["arm", "---", "post", "none"]
+    row = next(row for row in content["verdicts"] if row["arm"] == "post")
+    cells = dict(zip(own[0], own[2], strict=True))
+    assert cells["difference"] == f"{row['difference']:+.4f}"
+    assert cells["interval"] == f"[{row['low']:+.4f}, {row['high']:+.4f}]"
+    assert cells["verdict"] == "**worse**"
+
+
+def test_token_savings_have_a_column_only_where_there_are_some(content: dict[str, Any]) -> None:
+    none = [row | {"token_savings": ""} for row in content["verdicts"]]
+    assert "token savings" not in render_markdown(content | {"verdicts": none}, [])
+    one = [none[0] | {"token_savings": "half of the tokens"}, *none[1:]]
+    text = render_markdown(content | {"verdicts": one}, [])
+    assert text.count("token savings") == 1
+    assert "half of the tokens |" in text
+
+
+def test_sections_without_content_are_left_out(content: dict[str, Any]) -> None:
+    empty = content | {
+        "verdicts": [], "arms": [], "costs": {"rows": []}, "noise": [], "problems": [],
+        "commands": [], "limits": [], "environment": [], "counts": {}, "headline": [],
+        "prediction_accuracy": {"rows": []},
+    }  # fmt: skip
+    assert render_markdown(empty, []) == "# norms\n\nWhich one?\n\n\nRuns: none.\n"
+
+
+def test_every_section_has_its_heading(content: dict[str, Any]) -> None:
+    text = render_markdown(content, ["curves.png"])
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert headings == [
+        "## Verdicts", "## Learning rates", "## Cost and data of the arms",
+        "## Noise and decision rule", "## Incomplete runs", "## Commands", "## Limitations",
+        "## Environment",
+    ]  # fmt: skip
+    assert "![curves](curves.png)" in text
+
+
+def test_the_csv_has_the_final_values_of_each_run(content: dict[str, Any]) -> None:
+    rows = list(csv.reader(io.StringIO(render_csv(content))))
+    assert rows[0] == [
+        "arm", "lr", "seed", "purpose", "status", "steps", "tokens", "seconds", "loss",
+    ]  # fmt: skip
+    for row, curve in zip(rows[1:], content["curves"], strict=True):
+        loss = curve["loss"][-1]
+        assert row[0] == curve["arm"] and int(row[2]) == curve["seed"]
+        assert int(row[6]) == curve["tokens"][-1]
+        assert row[8] == ("" if loss is None else str(loss)), "a diverged run has no loss"

@@ -1,0 +1,53 @@
+"""The HTML of a page: the layout of verdicts on one scale, and escaping."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmlab.study.page import forest_layout, render_page
+from lmlab.study.report_content import build_content
+from lmlab.study.run_records import load_study
+
+
+def a_row(at: str, low: float, difference: float, high: float) -> dict[str, Any]:
+    return {"at": at, "low": low, "difference": difference, "high": high}
+
+
+def test_verdicts_share_a_scale_and_mark_values_beyond_it() -> None:
+    own = [a_row("own", -0.03, 0.0, 0.03), a_row("own", 0.9, 1.0, 1.1), a_row("own", 0, 0.02, 9)]
+    other = [a_row("other", -0.03, 0.0, 0.03), a_row("other", -0.04, -0.01, 0.02)]
+    layout = forest_layout([*own, *other])
+    assert [label for _, label in layout["ticks"]] == ["-0.05", "0", "+0.05"]
+    near, far, wide = layout["rows"]["own"]
+    assert layout["rows"]["other"][0] == near, "one scale for both tables"
+    ends = layout["ticks"][0][0], layout["ticks"][-1][0]
+    assert ends[0] < near["low"] < near["difference"] < near["high"] < ends[1]
+    assert near["off"] == [] and wide["off"] == far["off"] == ["right"]
+    assert far["difference"] is None and wide["difference"] is not None
+    assert wide["high"] > ends[1]
+    alike = forest_layout([a_row("own", low, 0.0, 0.04) for low in (-0.001, -0.002, -0.09)])
+    assert [row["off"] for row in alike["rows"]["own"]] == [[], [], []], "no outliers"
+
+
+@pytest.mark.parametrize(
+    ("value", "limit"), [(0.011, 0.02), (0.02, 0.02), (0.0201, 0.05), (0.3, 0.5), (7.0, 10.0)]
+)
+def test_the_scale_ends_at_a_round_number(value: float, limit: float) -> None:
+    layout = forest_layout([a_row("own", -value, 0.0, value)])
+    assert layout["ticks"][-1][1] == f"{limit:+g}"
+    assert layout["ticks"][-1][0] == 90, "40 percent right of the middle"
+
+
+def test_data_in_the_page_is_that_of_the_content(finished_study: Path) -> None:
+    content = build_content(load_study(finished_study))
+    page = render_page(content)
+    match = re.search(r'<script type="application/json" id="data">(.*?)</script>', page)
+    assert match is not None, "unsafe texts do not end the script element"
+    data = json.loads(match[1])
+    for key in ("curves", "rates", "arms", "samples", "unit"):
+        assert data[key] == content[key]

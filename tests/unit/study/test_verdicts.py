@@ -1,0 +1,161 @@
+"""Which runs a verdict pairs, what counts as diverged or missing, and how it is worded."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import pytest
+from designs import a_design
+
+from lmlab.design.comparison import FIRST_REPLICATE_SEED
+from lmlab.design.manifest import Job, Manifest
+from lmlab.design.search import TrialOutcome
+from lmlab.study.sequential_test import Rule
+from lmlab.study.statistics import compare
+from lmlab.study.verdicts import (
+    BASELINE_RATE,
+    OWN_RATE,
+    Verdict,
+    baseline_losses,
+    judge,
+    undecided_arms,
+)
+
+LR = 0.003
+
+
+def a_study(**changes: object) -> Manifest:
+    design = a_design(**({"lr": "fixed", "at_baseline_lr": False} | changes))
+    content = {"optim": {"lr": LR}, "seed": 0, "seeds": {}}
+    return Manifest(
+        "study",
+        "",
+        [content] * len(design.arms),
+        list(design.arms),
+        [[]] * len(design.arms),
+        design,
+    )
+
+
+def outcomes_of(
+    arm: str, losses: Iterable[float | None], first: int = 0
+) -> dict[Job, TrialOutcome]:
+    """One outcome per seed; None for a run that diverged."""
+    return {
+        Job(arm, LR, first + seed): TrialOutcome("diverged" if loss is None else "done", loss, 7.0)
+        for seed, loss in enumerate(losses)
+    }
+
+
+BASE = outcomes_of("a", [3.00, 3.01, 2.99, 3.02, 2.98])
+
+
+def test_differences_are_paired_by_seed() -> None:
+    # Seeds differ by far more than the arms: only pairs show the difference.
+    base = outcomes_of("a", [1.0, 2.0, 3.0, 4.0, 5.0])
+    arm = outcomes_of("b", [1.10, 2.11, 3.09, 4.10, 5.10])
+    (verdict,) = judge(a_study(), base | arm)
+    assert verdict.label == "worse"
+    assert verdict.comparison is not None
+    assert verdict.comparison.difference == pytest.approx(0.1)
+    assert verdict.mean == pytest.approx(3.1)
+
+
+def test_a_missing_run_drops_its_pair_only() -> None:
+    arm = outcomes_of("b", [3.1, 3.2, 2.9, 3.0, 3.3])
+    del arm[Job("b", LR, 1)]
+    (verdict,) = judge(a_study(), BASE | arm)
+    assert verdict.comparison is not None and verdict.comparison.seeds == 4
+    expected = (0.1 - 0.09 - 0.02 + 0.32) / 4  # seeds 0, 2, 3, 4
+    assert verdict.comparison.difference == pytest.approx(expected)
+    assert verdict.losses[1] is None
+
+
+def test_one_diverged_seed_makes_the_verdict() -> None:
+    (verdict,) = judge(a_study(), BASE | outcomes_of("b", [2.0, 2.0, None, 2.0, 2.0]))
+    assert (verdict.label, verdict.diverged) == ("diverged", 1)
+
+
+def test_a_finished_run_without_a_finite_loss_counts_as_diverged() -> None:
+    arm = outcomes_of("b", [3.0] * 5) | {Job("b", LR, 2): TrialOutcome("done", None, 7.0)}
+    assert judge(a_study(), BASE | arm)[0].label == "diverged"
+
+
+@pytest.mark.parametrize(("number", "label"), [(0, "missing"), (1, "missing"), (2, "inconclusive")])
+def test_fewer_than_two_pairs_are_missing(number: int, label: str) -> None:
+    arm = outcomes_of("b", [3.4, 2.7][:number])
+    (verdict,) = judge(a_study(), BASE | arm)
+    assert verdict.label == label
+
+
+def test_a_replicate_pairs_with_the_baseline_by_position() -> None:
+    study = a_study(replicate="again", arms={"a": []})
+    again = outcomes_of("again", [3.001, 3.011, 2.991, 3.021, 2.981], FIRST_REPLICATE_SEED)
+    (verdict,) = judge(study, BASE | again)
+    assert verdict.is_replicate and verdict.comparison is not None
+    assert verdict.comparison.seeds == 5
+    assert verdict.comparison.difference == pytest.approx(0.001)
+
+
+def test_a_replicate_does_not_count_in_the_family() -> None:
+    arm = outcomes_of("b", [3.02, 3.01, 3.00, 3.04, 2.98])
+    again = outcomes_of("again", [3.0] * 5, FIRST_REPLICATE_SEED)
+    without = judge(a_study(), BASE | arm)[0].comparison
+    with_replicate = judge(a_study(replicate="again"), BASE | arm | again)[0].comparison
+    assert without is not None and with_replicate is not None
+    assert with_replicate.adjusted_p == without.adjusted_p
+
+
+def test_only_arms_open_at_their_own_rate_get_a_second_look() -> None:
+    study = a_study(arms={"a": [], "b": [], "c": []}, extra_seeds=3)
+    noisy = outcomes_of("b", [3.3, 2.8, 3.1, 2.7, 3.2])
+    clear = outcomes_of("c", [3.5, 3.51, 3.49, 3.52, 3.48])
+    assert undecided_arms(study, BASE | noisy | clear) == {"b"}
+
+
+def test_extra_seeds_count_once_they_are_finished() -> None:
+    study = a_study(extra_seeds=3)
+    arm = outcomes_of("b", [3.3, 2.8, 3.1, 2.7, 3.2])
+    assert len(judge(study, BASE | arm)[0].losses) == 5
+    extra = outcomes_of("a", [3.0], 5) | outcomes_of("b", [3.1], 5)
+    assert len(judge(study, BASE | arm | extra)[0].losses) == 6
+
+
+def test_at_the_baselines_rate_the_replicate_is_left_out() -> None:
+    study = a_study(replicate="again")
+    found = judge(study, BASE, BASELINE_RATE)
+    assert [(verdict.arm, verdict.at, verdict.lr) for verdict in found] == [
+        ("b", BASELINE_RATE, LR)
+    ]
+
+
+def test_without_a_baseline_there_are_losses_but_no_verdicts() -> None:
+    study = a_study()
+    assert study.comparison is not None
+    study = dataclasses.replace(
+        study, comparison=dataclasses.replace(study.comparison, baseline=None)
+    )
+    assert judge(study, BASE) == []
+    assert baseline_losses(study, BASE) == [3.00, 3.01, 2.99, 3.02, 2.98]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "detail"),
+    [
+        ([0.0, 1e-6, 0.0, -1e-6], " larger than 0.0001"),  # never rounded to zero
+        ([0.5], ": about 3 more seeds needed"),
+        ([0.5, -0.2, 0.1], ": about {} more seeds needed"),
+        ([1.0, 1.1, 0.9, 1.0], ""),
+    ],
+)
+def test_a_verdict_states_its_bound_or_the_seeds_needed(pairs: list[float], detail: str) -> None:
+    found = compare([pairs], Rule(seeds=4))[0]
+    verdict = Verdict("b", OWN_RATE, LR, LR, found.verdict, found, {})
+    assert verdict.detail == detail.format(found.more_seeds)
+
+
+def test_a_single_seed_is_named_in_the_singular() -> None:
+    found = dataclasses.replace(compare([[0.5]], Rule(seeds=2))[0], more_seeds=1)
+    verdict = Verdict("b", OWN_RATE, LR, LR, "inconclusive", found, {})
+    assert verdict.detail == ": about 1 more seed needed"
