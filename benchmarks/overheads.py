@@ -30,7 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from report import Report
+from results_file import ResultsFile
 
 PARTS = ["step", "evaluation", "data", "checkpoints", "logging", "progress", "rest"]
 IMPORT = "import torch"
@@ -246,17 +246,17 @@ def main() -> None:
         return
     overrides = [f"model={options.model}", f"training.steps={options.steps}", *options.overrides]
 
-    report = Report(options.keep)
-    report.head(("lmlab", "torch", "safetensors", "wandb"))
+    results = ResultsFile(options.keep)
+    results.write_header(("lmlab", "torch", "safetensors", "wandb"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "shares" in options.tasks:
             more = ["logger=wandb", "samples.prompts=[]"]
             found = shares([*overrides, *more], folder)
-            report.line(f"A run of {options.steps:,} steps:\n\n{share_table(found)}\n")
+            results.write_line(f"A run of {options.steps:,} steps:\n\n{share_table(found)}\n")
         if "start" in options.tasks:
             times = starts(overrides, folder, options.rounds)
-            report.line(f"Starts, {options.rounds} rounds:\n\n{start_table(times)}")
+            results.write_line(f"Starts, {options.rounds} rounds:\n\n{start_table(times)}")
 
 
 if __name__ == "__main__":

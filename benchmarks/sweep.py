@@ -28,7 +28,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from report import CORES, Report
+from results_file import CORES, ResultsFile
 
 RATES = ["1e-4", "2e-4", "5e-4", "1e-3", "2e-3", "3e-3", "5e-3", "1e-2"]
 ALONE = ["hydra.launcher.stack=off"]
@@ -227,9 +227,9 @@ def main() -> None:
             with open(options.measured, "a", encoding="utf-8") as file:
                 file.writelines(json.dumps(one) + "\n" for one in fresh)
         checked = [] if options.no_check else compare(root, options)
-    report = Report(options.keep)
-    report.head(("lmlab", "torch"), options.device)
-    report.line(f"Medians of whole sweeps of {len(RATES)} rates, ratios to `{REFERENCE}`.")
+    results = ResultsFile(options.keep)
+    results.write_header(("lmlab", "torch"), options.device)
+    results.write_line(f"Medians of whole sweeps of {len(RATES)} rates, ratios to `{REFERENCE}`.")
     for line in [
         "",
         *table(options, [*found, *fresh]),
@@ -237,7 +237,7 @@ def main() -> None:
         *stacked_ratios([*found, *fresh]),
         *checked,
     ]:
-        report.line(line)
+        results.write_line(line)
 
 
 if __name__ == "__main__":

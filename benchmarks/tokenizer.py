@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from report import Report, version
+from results_file import ResultsFile, version
 
 JOBS = Path(__file__).with_name("tokenizer_jobs.py")
 LIBRARIES = {
@@ -74,10 +74,15 @@ def measure(
 
 
 def compare(
-    report: Report, title: str, job: str, settings: dict[str, Any], rounds: int, chosen: list[str]
+    results: ResultsFile,
+    title: str,
+    job: str,
+    settings: dict[str, Any],
+    rounds: int,
+    chosen: list[str],
 ) -> None:
     """Let the libraries take turns at a job, and print medians and ratios to lmlab."""
-    report.line(f"\n## {title}")
+    results.write_line(f"\n## {title}")
     runs: dict[str, list[dict[str, Any]]] = {}
     made: dict[str, str] = {}
     environment = dict(os.environ) | {
@@ -92,28 +97,28 @@ def compare(
             found = measure(library, job, settings, environment)
             if found is None:
                 if turn == 0:
-                    report.line(f"{library} is not installed")
+                    results.write_line(f"{library} is not installed")
                 continue
             runs.setdefault(library, []).append(found)
             made[library] = found.get("made") or _hash_out(settings)
     ours = {key: median(runs["lmlab"], key) for key in ("wall", "seconds")}
     size = settings["size"] / 1e6
-    report.line(f"{'':14} {'runs':>4} {'wall s':>8} {'work s':>8} {'MB/s':>7} {'CPU s':>7} "
+    results.write_line(f"{'':14} {'runs':>4} {'wall s':>8} {'work s':>8} {'MB/s':>7} {'CPU s':>7} "
                 f"{'peak MB':>8} {'wall ratio':>10} {'work ratio':>10}")  # fmt: skip
     for library, found in runs.items():
         wall, work = median(found, "wall"), median(found, "seconds")
-        report.line(
+        results.write_line(
             f"{library:14} {len(found):4} {wall:8.2f} {work:8.2f} {size / work:7.0f} "
             f"{median(found, 'cpu'):7.2f} {median(found, 'peak_mb'):8.0f} "
             f"{wall / ours['wall']:10.2f} {work / ours['seconds']:10.2f}"
         )
     for library, found in runs.items():
         if "kind" in found[0]:
-            report.line(f"{library} returns {found[0]['kind']}")
+            results.write_line(f"{library} returns {found[0]['kind']}")
     for library in EQUAL.get(job, []):
         if library in made and library != "lmlab":
             same = "equal to" if made[library] == made["lmlab"] else "DIFFERENT FROM"
-            report.line(f"{library}'s result is {same} lmlab's")
+            results.write_line(f"{library}'s result is {same} lmlab's")
 
 
 def median(runs: list[dict[str, Any]], key: str) -> float:
@@ -131,9 +136,9 @@ def _hash_out(settings: dict[str, Any]) -> str:
     return found
 
 
-def start(report: Report, settings: dict[str, Any], rounds: int) -> None:
+def start(results: ResultsFile, settings: dict[str, Any], rounds: int) -> None:
     """Times to start: a process that encodes a line, and the first use ever of the kernels."""
-    report.line("\n## start of a process")
+    results.write_line("\n## start of a process")
     environment = dict(os.environ)
     for job, title in (
         ("line", "load GPT-2's vocabulary, encode a line"),
@@ -142,26 +147,28 @@ def start(report: Report, settings: dict[str, Any], rounds: int) -> None:
         runs = [measure("lmlab", job, settings, environment) for _ in range(rounds)]
         found = [run for run in runs if run is not None]
         longest = max(run["wall"] for run in found)
-        report.line(f"{title:45} median {median(found, 'wall'):.2f} s, longest {longest:.2f} s "
+        results.write_line(f"{title:45} median {median(found, 'wall'):.2f} s, longest {longest:.2f} s "
                     f"of {len(found)}; CPU {median(found, 'cpu'):.2f} s")  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         empty = environment | {"XDG_CACHE_HOME": folder, "HOME": folder}
         for title in ("first use ever, kernels compiled", "the next use"):
             run = measure("lmlab", "kernels", settings, empty)
             assert run is not None
-            report.line(f"{title:45} {run['wall']:.2f} s; CPU {run['cpu']:.2f} s; "
+            results.write_line(f"{title:45} {run['wall']:.2f} s; CPU {run['cpu']:.2f} s; "
                         f"told: {run['told'] or 'nothing'}")  # fmt: skip
 
 
-def memory(report: Report, base: dict[str, Any], text: Path, folder: Path) -> None:
+def memory(results: ResultsFile, base: dict[str, Any], text: Path, folder: Path) -> None:
     """Peak memory as files grow: encoding 0.3 and 3 GB, learning from 0.1, 1 and 10 GB."""
-    report.line("\n## peak memory of a process")
-    report.line(f"{'':52} {'GB':>6} {'peak MB':>8} {'wall s':>8}")
+    results.write_line("\n## peak memory of a process")
+    results.write_line(f"{'':52} {'GB':>6} {'peak MB':>8} {'wall s':>8}")
 
     def tell(title: str, job: str, size: int, **settings: Any) -> None:
         found = measure("lmlab", job, base | {"size": size} | settings, dict(os.environ))
         assert found is not None
-        report.line(f"{title:52} {size / 1e9:6.2f} {found['peak_mb']:8.0f} {found['wall']:8.1f}")
+        results.write_line(
+            f"{title:52} {size / 1e9:6.2f} {found['peak_mb']:8.0f} {found['wall']:8.1f}"
+        )
 
     large, many = three_times(text, folder), folder / "many_times.txt"
     with open(many, "wb") as file:
@@ -260,8 +267,8 @@ def main() -> None:
     options = parser.parse_args()
     every = sorted({name for names in LIBRARIES.values() for name in names})
     chosen = ["lmlab", *options.only.split(",")] if options.only else every
-    report = Report(options.keep)
-    report.head([name for name in every if version(name) != "not installed"])
+    results = ResultsFile(options.keep)
+    results.write_header([name for name in every if version(name) != "not installed"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         base: dict[str, Any] = {"threads": options.threads, "out": str(folder / "out")}
@@ -273,7 +280,7 @@ def main() -> None:
             settings = base | {"text": str(text), "size": size} | more
             title = f"{title}, {size / 1e6:.0f} MB, {options.threads} threads"
             libraries = [name for name in chosen if name not in without]
-            compare(report, title, kind, settings, options.rounds, libraries)
+            compare(results, title, kind, settings, options.rounds, libraries)
 
         if "train" in tasks:
             job("training, 32,000 entries", "train", options.text, set(), vocab_size=32_000)
@@ -289,9 +296,9 @@ def main() -> None:
                 title = f"one text in memory, warm, GPT-2, {title}"
                 job(title, "text", options.text, set(), repetitions=6, same_string=same)
         if "start" in tasks:
-            start(report, base | {"size": 0}, options.rounds)
+            start(results, base | {"size": 0}, options.rounds)
         if "memory" in tasks:
-            memory(report, base, options.text, folder)
+            memory(results, base, options.text, folder)
 
 
 if __name__ == "__main__":

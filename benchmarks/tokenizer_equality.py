@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from report import Report
+from results_file import ResultsFile
 from tokenizer import prepare
 from tokenizer_jobs import END, PATTERN, tiktoken_encoding
 
@@ -125,10 +125,12 @@ def ffbpe_merges(text: Path, vocab_size: int, folder: Path) -> list[tuple[bytes,
 class Table:
     """Rows of what was compared."""
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    def __init__(self, results: ResultsFile) -> None:
+        self._results = results
         self.all_equal = True
-        report.line(f"{'library':11} {'what':34} {'compared':>12} {'result':26} {'seconds':>7}")
+        results.write_line(
+            f"{'library':11} {'what':34} {'compared':>12} {'result':26} {'seconds':>7}"
+        )
 
     def row(
         self, library: str, what: str, compared: int, difference: int | None, seconds: float
@@ -136,7 +138,7 @@ class Table:
         """Print a row and remember whether it was equal."""
         self.all_equal &= difference is None
         told = "equal" if difference is None else f"DIFFERENT from {difference:,} on"
-        self._report.line(f"{library:11} {what:34} {compared:12,} {told:26} {seconds:7.1f}")
+        self._results.line(f"{library:11} {what:34} {compared:12,} {told:26} {seconds:7.1f}")
 
 
 def compare_merges(table: Table, text: Path, vocab_size: int, folder: Path) -> None:
@@ -176,9 +178,9 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a file for the results")
     options = parser.parse_args()
     chosen = options.only.split(",")
-    report = Report(options.keep)
-    report.head(chosen)
-    table = Table(report)
+    results = ResultsFile(options.keep)
+    results.write_header(chosen)
+    table = Table(results)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "ffbpe" in chosen:

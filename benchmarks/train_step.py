@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from report import CORES, Report
+from results_file import CORES, ResultsFile
 
 from lmlab.config.compose import compose
 
@@ -94,7 +94,7 @@ def peak_flops(precision: str, device: str) -> float:
     return best
 
 
-def compare(report: Report, precision: str, options: argparse.Namespace, batch: int) -> None:
+def compare(results: ResultsFile, precision: str, options: argparse.Namespace, batch: int) -> None:
     """Time the libraries of one precision in turns; print medians and ratios."""
     config = compose(["model=small_17m"]).as_dict()["model"]
     keys = ("vocab_size", "context_length", "d_model", "num_layers", "num_heads", "d_ff")
@@ -121,7 +121,7 @@ def compare(report: Report, precision: str, options: argparse.Namespace, batch: 
             python = options.litgpt_python if library == "litgpt" else sys.executable
             worker = Worker(python, library, settings)
             if worker.missing:
-                report.line(f"{name} is skipped: {worker.missing}")
+                results.write_line(f"{name} is skipped: {worker.missing}")
                 worker.end()
                 continue
             worker.ask("steps 2")  # compile and warm up
@@ -138,26 +138,26 @@ def compare(report: Report, precision: str, options: argparse.Namespace, batch: 
         memory = {name: worker.ask("peak")["peak_mb"] for name, worker in workers.items()}
         for worker in workers.values():
             worker.end()
-    _print(report, precision, options, batch, flops, max(peaks), seconds, losses, memory)
+    _print(results, precision, options, batch, flops, max(peaks), seconds, losses, memory)
 
 
 def _print(
-    report: Report, precision: str, options: argparse.Namespace, batch: int, flops: float,
+    results: ResultsFile, precision: str, options: argparse.Namespace, batch: int, flops: float,
     peak: float, seconds: dict[str, list[float]], losses: dict[str, float],
     memory: dict[str, float],
 ) -> None:  # fmt: skip
     tokens = batch * 256
     taken = options.rounds * options.steps + 2
-    report.line(f"\n## {precision}, {batch} sequences of 256, {options.threads} threads; "
+    results.write_line(f"\n## {precision}, {batch} sequences of 256, {options.threads} threads; "
                 f"products here {peak / 1e9:,.0f} GFLOP/s")  # fmt: skip
-    report.line(f"{'':24} {'tokens/s':>9} {'spread':>7} {'MFU':>6} {'peak MB':>8} "
+    results.write_line(f"{'':24} {'tokens/s':>9} {'spread':>7} {'MFU':>6} {'peak MB':>8} "
                 f"{f'loss at {taken}':>12}")  # fmt: skip
     rates: dict[str, float] = {}
     for name, found in seconds.items():
         rates[name] = tokens / statistics.median(found)
         spread = (max(found) - min(found)) / statistics.median(found)
         mfu = rates[name] * flops / peak
-        report.line(f"{name:24} {rates[name]:9,.0f} {spread:7.0%} {mfu:6.0%} "
+        results.write_line(f"{name:24} {rates[name]:9,.0f} {spread:7.0%} {mfu:6.0%} "
                     f"{memory[name]:8,.0f} {losses[name]:12.4f}")  # fmt: skip
     peers = {name: rate for name, rate in rates.items() if not name.startswith("lmlab")}
     first = next((name for name in rates if name.startswith("lmlab")), None)
@@ -166,7 +166,7 @@ def _print(
         least = min(memory[name] for name in peers)
         pairs = zip(seconds[best], seconds[first], strict=True)
         ratio = statistics.median(theirs / ours for theirs, ours in pairs)
-        report.line(f"{first} is {ratio:.2f} times {best}, the best peer (median of the rounds' "
+        results.write_line(f"{first} is {ratio:.2f} times {best}, the best peer (median of the rounds' "
                     f"ratios); its peak memory is {memory[first] / least:.2f} times the "
                     "smallest of the peers")  # fmt: skip
 
@@ -186,12 +186,12 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="file to save the results to")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    report = Report(options.keep)
-    report.head(("lmlab", "torch", "transformers"), options.device)
-    report.line(f"litgpt {_version_in(options.litgpt_python)}, in a separate environment")
+    results = ResultsFile(options.keep)
+    results.write_header(("lmlab", "torch", "transformers"), options.device)
+    results.write_line(f"litgpt {_version_in(options.litgpt_python)}, in a separate environment")
     for batch in map(int, options.batches.split(",")):
         for precision in options.precisions.split(","):
-            compare(report, precision, options, batch)
+            compare(results, precision, options, batch)
 
 
 def _version_in(python: str) -> str:
