@@ -139,8 +139,8 @@ def test_the_summary_names_what_is_predicted_and_what_is_free(
     found, _, device, spec = predicted(overrides, MEASURED)
     line = found.summary(device, spec.output_root)
     assert line.startswith("about ") and "(3 steps); peak memory " in line
-    assert "2.00 GB free (passes of up to " in line
-    assert line.endswith("3.00 GB free")
+    assert ", 2 GB free (passes of up to " in line
+    assert line.endswith(", 3 GB free")
     nothing = dataclasses.replace(found, seconds=None, peak_bytes=None, disk_bytes=None)
     assert nothing.summary(device, spec.output_root) == "no cost estimate for this model"
 

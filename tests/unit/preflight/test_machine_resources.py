@@ -42,29 +42,29 @@ def test_free_disk_of_a_folder_still_to_be_made_is_that_of_its_parent(tmp_path: 
 @on_linux
 def test_memory_of_this_process_is_counted() -> None:
     reset_peak(CPU)
-    before = peak_bytes(CPU)
-    assert before is not None
-    block = torch.ones(60_000_000, dtype=torch.uint8)
-    del block
+    before, resident = peak_bytes(CPU), resident_bytes()
+    assert before is not None and resident is not None
+    # Where the kernel resets no peak, the process has had more before.
+    block = torch.ones(before - min(before, resident) + 60_000_000, dtype=torch.uint8)
     after = peak_bytes(CPU)
+    del block
     assert after is not None and after - before > 40_000_000
-    resident = resident_bytes()
-    assert resident is not None and baseline_bytes(CPU) >= FIRST_STEP_BYTES + resident // 2
+    assert baseline_bytes(CPU) >= FIRST_STEP_BYTES + resident // 2
 
 
 @on_linux
 def test_reset_forgets_an_earlier_peak() -> None:
     block = torch.ones(200_000_000, dtype=torch.uint8)
-    held = peak_bytes(CPU)
+    with_block = peak_bytes(CPU)
     del block
     reset_peak(CPU)
-    now = peak_bytes(CPU)
-    assert held is not None and now is not None
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pytest.skip("the kernel does not allow a reset here")
-    assert now < held - 100_000_000
+    found = peak_bytes(CPU)
+    Path("/proc/self/clear_refs").write_text("5")
+    possible = peak_bytes(CPU)
+    assert with_block is not None and found is not None and possible is not None
+    if possible > with_block - 100_000_000:
+        pytest.skip("this kernel resets no peak")
+    assert found < with_block - 100_000_000
 
 
 def cgroup(tmp_path: Path, limit: str, used: int, inactive: int) -> tuple[Path, Path]:
