@@ -99,15 +99,15 @@ def run_timed(overrides: list[str], result: Path) -> None:
     clock.around(trainer, "clip_gradients", "step")
     clock.around(trainer.Trainer, "_update", "step")
     clock.around(Evaluator, "evaluate", "evaluation")
-    for name in ("save", "save_best", "check", "wait", "settle"):
+    for name in ("save", "save_best", "raise_errors", "wait", "drain"):
         clock.around(Checkpoints, name, "checkpoints")
     clock.around(trainer.Trainer, "_record_row", "logging")
     clock.around(trainer.Trainer, "_validate", "logging")
     clock.around(RunFolder, "append_row", "logging")
     clock.around(status_writer.StatusWriter, "write", "logging")
-    start = ThreadWorker.start
-    ThreadWorker.start = lambda self, task: start(self, clock.in_background(task))  # type: ignore[method-assign]
-    bars = trainer.progress
+    start = ThreadWorker.submit
+    ThreadWorker.submit = lambda self, task: start(self, clock.in_background(task))  # type: ignore[method-assign]
+    bars = trainer.progress_bar
 
     def progress(*arguments: Any, **named: Any) -> Any:
         bar = bars(*arguments, **named)
@@ -116,7 +116,7 @@ def run_timed(overrides: list[str], result: Path) -> None:
         clock.around(bar, "set_postfix_str", "progress")
         return bar
 
-    trainer.progress = progress  # type: ignore[assignment]
+    trainer.progress_bar = progress  # type: ignore[assignment]
     run.log_to_stderr()
     outcome = run.execute(compose(overrides))
     assert outcome.run.status()["status"] == "done"

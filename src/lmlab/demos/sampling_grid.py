@@ -42,7 +42,7 @@ def generation_grid(
     """
     from lmlab.build import factory
     from lmlab.runs.execute import execute
-    from lmlab.training.checkpoint import find_weights, read_weights
+    from lmlab.training.checkpoint_files import find_weights, read_weights
     from lmlab.training.state import load_weights
 
     run = execute(config).run

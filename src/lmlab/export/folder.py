@@ -30,7 +30,7 @@ from lmlab.study.learning_curve import draw_learning_curve
 from lmlab.tokenizer import Tokenizer, serialization
 from lmlab.tokenizer.convert import write as write_tokenizer
 from lmlab.tokenizer.tokenizer import END_OF_TEXT
-from lmlab.training.checkpoint import find_weights, read_record
+from lmlab.training.checkpoint_files import find_weights, read_record
 
 CURVE = "learning_curve.png"
 _REMOTE = f"{hf_config.REMOTE_MODULE}.py"

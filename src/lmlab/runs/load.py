@@ -16,7 +16,7 @@ from lmlab.run_folder import RunFolder
 from lmlab.runtime.device import resolve_torch_device
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.convert import read as read_tokenizer
-from lmlab.training.checkpoint import find_weights, read_weights
+from lmlab.training.checkpoint_files import find_weights, read_weights
 from lmlab.training.state import load_weights
 
 

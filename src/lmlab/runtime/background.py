@@ -1,4 +1,4 @@
-"""Work that need not be waited for: done at once, or in turn by a thread."""
+"""Workers that run tasks in order: inline, or in a background thread."""
 
 from __future__ import annotations
 
@@ -10,69 +10,69 @@ Task = Callable[[], None]
 
 
 class Worker(Protocol):
-    """Does what it is given, in the order in which it came."""
+    """Runs tasks in the order of their submission."""
 
-    def start(self, task: Task) -> None:
-        """Do ``task``, now or soon."""
+    def submit(self, task: Task) -> None:
+        """Run ``task`` now or later."""
         ...
 
-    def check(self) -> None:
-        """Raise what a task raised, if one failed since the last call; never waits."""
+    def raise_errors(self) -> None:
+        """Raise the error of the first task that failed since the last call, without waiting."""
         ...
 
     def wait(self) -> None:
-        """Return when everything is done; raise what a task raised."""
+        """Wait until all tasks are done; raise the error of the first that failed."""
         ...
 
-    def settle(self) -> None:
-        """Return when everything is done; failures are kept for the next ``check``."""
+    def drain(self) -> None:
+        """Wait until all tasks are done; keep errors for the next :meth:`raise_errors`."""
         ...
 
 
 class InlineWorker:
-    """Does each task before it returns."""
+    """Runs each task before :meth:`submit` returns."""
 
-    def start(self, task: Task) -> None:
-        """Do ``task``; raises what it raises."""
+    def submit(self, task: Task) -> None:
+        """Run ``task``; raises its errors."""
         task()
 
-    def check(self) -> None:
-        """Nothing is outstanding."""
+    def raise_errors(self) -> None:
+        """Do nothing: no task is pending."""
 
     def wait(self) -> None:
-        """Nothing is outstanding."""
+        """Do nothing: no task is pending."""
 
-    def settle(self) -> None:
-        """Nothing is outstanding."""
+    def drain(self) -> None:
+        """Do nothing: no task is pending."""
 
 
 class ThreadWorker:
-    """Does tasks in a thread of its own, one after the other.
+    """Runs tasks in one background thread.
 
-    The process does not end before its tasks have, unless it is killed.
+    Unless it is killed, the process exits only after all tasks are done.
 
     Args:
-        name: of the thread.
+        name: name of the thread.
     """
 
     def __init__(self, name: str) -> None:
         self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._begun: list[concurrent.futures.Future[None]] = []
+        self._submitted: list[concurrent.futures.Future[None]] = []
 
-    def start(self, task: Task) -> None:
-        """Put ``task`` behind those that are not done yet."""
-        self._begun.append(self._thread.submit(task))
+    def submit(self, task: Task) -> None:
+        """Append ``task`` to the queue."""
+        self._submitted.append(self._thread.submit(task))
 
-    def check(self) -> None:
-        """Raise what the first failed task raised; never waits."""
-        while self._begun and self._begun[0].done():
-            self._begun.pop(0).result()
+    def raise_errors(self) -> None:
+        """Raise the error of the first failed task, without waiting."""
+        while self._submitted and self._submitted[0].done():
+            self._submitted.pop(0).result()
 
     def wait(self) -> None:
-        """Return when everything is done; raise what the first failed task raised."""
-        self.settle()
-        self.check()
+        """Wait until all tasks are done; raise the error of the first that failed."""
+        self.drain()
+        self.raise_errors()
 
-    def settle(self) -> None:
-        """Return when everything is done; failures are kept for the next ``check``."""
-        concurrent.futures.wait(self._begun)
+    def drain(self) -> None:
+        """Wait until all tasks are done; keep errors for the next :meth:`raise_errors`."""
+        concurrent.futures.wait(self._submitted)

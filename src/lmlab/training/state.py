@@ -1,4 +1,4 @@
-"""All that a run has to remember, as one object, and as tensors and plain numbers for files."""
+"""The resumable state of a run: one object in memory, tensors and plain numbers in files."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from lmlab.errors import DataError
 
 @dataclasses.dataclass
 class Progress:
-    """How far a run has come: everything the loop remembers besides weights and optimizer.
+    """Progress of a run: the state of the loop apart from weights and optimizer.
 
     Attributes:
-        step: number of finished updates.
-        tokens: training tokens seen.
+        step: number of completed updates.
+        tokens: number of training tokens seen.
         seconds: time spent in the loop, over all sessions of the run.
-        first_loss: training loss of the first update in nats a token; divergence is judged by it.
-        interval_loss: sum of the losses since the last recorded row, in nats a token.
+        first_loss: training loss of the first update in nats per token, the reference for
+            divergence.
+        interval_loss: sum of the losses since the last training row, in nats per token.
         interval_steps: number of updates in that sum.
-        best_loss: lowest finite validation loss so far.
-        best_step: the step it was measured at.
+        best_loss: lowest finite validation loss so far, in nats per token.
+        best_step: step of that loss.
     """
 
     step: int = 0
@@ -46,8 +47,8 @@ class Progress:
 class TrainState:
     """All resumable state of a run in one object.
 
-    Of several ranks each has one; where they divide weights or the optimizer's state, saving takes
-    all of them.
+    Each rank has its own. Where ranks shard the weights or the optimizer state, all of them take
+    part in saving.
     """
 
     model: nn.Module
@@ -57,12 +58,12 @@ class TrainState:
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """A training state at one moment, in host memory; no later update changes it.
+    """A copy of a training state in host memory, which no later update changes.
 
     Attributes:
-        weights: of the model, by name.
-        training: the optimizer's tensors and the random states, by name.
-        record: the loop's progress and the optimizer's plain numbers, fit for JSON.
+        weights: tensors of the model by name.
+        training: tensors of the optimizer and random states by name.
+        record: progress and the optimizer's plain numbers, as JSON values.
     """
 
     weights: dict[str, torch.Tensor]
@@ -70,18 +71,22 @@ class Snapshot:
     record: dict[str, Any]
 
     @classmethod
-    def of(cls, state: TrainState) -> Snapshot:
-        """Copy ``state``."""
+    def capture(cls, state: TrainState) -> Snapshot:
+        """Copy ``state``; all ranks must call this or :func:`gather_shards`."""
         tensors, numbers = _flatten_optimizer(state.optimizer)
         training = {name: _copy(tensor) for name, tensor in tensors.items()} | _random_states()
         record = {"progress": dataclasses.asdict(state.progress), "optimizer": numbers}
         return cls(copy_weights(state.model), training, record)
 
     def restore(self, state: TrainState, source: Path) -> None:
-        """Overwrite ``state``; ``source`` is named in errors.
+        """Overwrite ``state`` with this snapshot.
+
+        Args:
+            state: overwritten in place.
+            source: the file or folder that error messages name.
 
         Raises:
-            DataError: names or shapes are not the model's.
+            DataError: names or shapes differ from the model's.
         """
         load_weights(state.model, self.weights, source)
         _restore_optimizer(state.optimizer, self.training, self.record["optimizer"])
@@ -90,65 +95,68 @@ class Snapshot:
 
 
 def gather_shards(state: TrainState) -> None:
-    """Take part in rank 0's :meth:`Snapshot.of`, where only this rank has a part of the state."""
+    """Send this rank's shards of the state to rank 0, which calls :meth:`Snapshot.capture`."""
     if isinstance(state.optimizer, ShardedOptimizer):
         state.optimizer.state_dict()
     gather_weight_shards(state.model)
 
 
 def gather_weight_shards(model: nn.Module) -> None:
-    """Take part in rank 0's :func:`copy_weights`."""
+    """Send this rank's shards of the weights to rank 0, which calls :func:`copy_weights`."""
     for tensor in _distinct_entries(model).values():
         full_tensor(tensor)
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    """A contiguous copy in host memory, which no later update changes."""
+    """Return a contiguous copy in host memory."""
     return full_tensor(tensor.detach()).to("cpu", copy=True).contiguous()
 
 
 def copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Copies of a model's state entries; of those that share memory the first name's only."""
+    """Copy a model's state entries; of entries that share memory, only the first by name."""
     return {name: _copy(tensor) for name, tensor in _distinct_entries(model).items()}
 
 
 def _distinct_entries(model: nn.Module) -> dict[str, torch.Tensor]:
-    """State entries by name; of those that share memory the first."""
+    """Return state entries by name; of entries that share memory, only the first."""
     names: dict[tuple[int, torch.Size], str] = {}
     entries = sorted(model.state_dict(keep_vars=True).items())
     return {
         name: tensor
         for name, tensor in entries
-        if names.setdefault((_memory_of(tensor), tensor.shape), name) == name
+        if names.setdefault((_memory_id(tensor), tensor.shape), name) == name
     }
 
 
-def _memory_of(tensor: torch.Tensor) -> int:
-    """Where a tensor lies; of one that ranks divide, some of whom may have nothing, which it is."""
+def _memory_id(tensor: torch.Tensor) -> int:
+    """Identify a tensor's memory.
+
+    A sharded tensor is identified by its object, because empty shards have no memory.
+    """
     return id(tensor) if hasattr(tensor, "full_tensor") else tensor.data_ptr()
 
 
 def load_weights(model: nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:
-    """Copy ``tensors`` into ``model``; shared weights are stored once and may be absent.
+    """Copy ``tensors`` into ``model``; tied weights are stored once, under either name.
 
     Raises:
-        DataError: names or shapes are not the model's.
+        DataError: names or shapes differ from the model's.
     """
     shared = _shared_names(model)
     try:
         result = model.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
-        raise DataError(f"{source} holds weights of another model: {error}") from error
+        raise DataError(f"{source}: weights of another model: {error}") from error
     missing = [name for name in result.missing_keys if name not in shared]
     if missing or result.unexpected_keys:
         raise DataError(
-            f"{source} holds weights of another model: "
+            f"{source}: weights of another model: "
             f"missing {missing}, unexpected {result.unexpected_keys}"
         )
 
 
 def _shared_names(model: nn.Module) -> set[str]:
-    """Names of state entries that share memory with an entry named before or after them."""
+    """Return the names of state entries that share memory with another entry."""
     owners: dict[int, list[str]] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
         owners.setdefault(tensor.data_ptr(), []).append(name)
@@ -186,12 +194,12 @@ def _restore_optimizer(
             index, _, key = rest.partition(".")
             state[int(index)][key] = tensor
     current = optimizer.param_groups
-    groups = [_as_before(saved, now) for saved, now in zip(plain["groups"], current, strict=True)]
+    groups = [_with_tuples(saved, now) for saved, now in zip(plain["groups"], current, strict=True)]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def _as_before(saved: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """Undo what JSON does to a parameter group: tuples became lists."""
+def _with_tuples(saved: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Turn the lists of a parameter group read from JSON back into tuples."""
     return {
         key: tuple(value) if isinstance(now.get(key), tuple) else value
         for key, value in saved.items()
@@ -199,7 +207,7 @@ def _as_before(saved: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 
 
 def _random_states() -> dict[str, torch.Tensor]:
-    """Torch's generators: batches do not use them, but a variant with dropout would."""
+    """Return the state of torch's generators, which a variant with dropout would use."""
     states = {"random.cpu": torch.get_rng_state()}
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         states["random.cuda"] = torch.cuda.get_rng_state()
@@ -209,12 +217,12 @@ def _random_states() -> dict[str, torch.Tensor]:
 def _restore_random_states(tensors: dict[str, torch.Tensor]) -> None:
     torch.set_rng_state(tensors["random.cpu"])
     if "random.cuda" in tensors and torch.cuda.is_available():
-        with contextlib.suppress(RuntimeError):  # another kind of GPU keeps another state
+        with contextlib.suppress(RuntimeError):  # the state of another kind of GPU
             torch.cuda.set_rng_state(tensors["random.cuda"])
 
 
 def broadcast_state(state: TrainState, comm: Communicator) -> None:
-    """Give every rank the weights and progress of rank 0, and its optimizer's state or a part."""
+    """Give all ranks the weights and progress of rank 0, and its optimizer state or their shard."""
     state.progress = comm.broadcast_from_rank0(lambda: state.progress)
     weights = {tensor.data_ptr(): tensor for tensor in state.model.state_dict().values()}
     comm.broadcast(0, list(weights.values()))
@@ -225,10 +233,10 @@ def broadcast_state(state: TrainState, comm: Communicator) -> None:
 
 
 def _broadcast_optimizer(state: TrainState, comm: Communicator) -> None:
-    own = state.optimizer.state_dict()
-    layout = comm.broadcast_from_rank0(lambda: layout_without_tensors(own))
+    local = state.optimizer.state_dict()
+    layout = comm.broadcast_from_rank0(lambda: layout_without_tensors(local))
     device = next(state.model.parameters()).device
-    received = own if comm.is_rank0 else allocate(layout, device)
+    received = local if comm.is_rank0 else allocate(layout, device)
     comm.broadcast(0, list(state_tensors(received)))
     if not comm.is_rank0:
         state.optimizer.load_state_dict(received)

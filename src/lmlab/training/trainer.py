@@ -1,4 +1,4 @@
-"""The training loop. It receives objects, never configuration."""
+"""The training loop. It receives objects, never the configuration."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from lmlab.console.progress_bar import progress
+from lmlab.console.progress_bar import progress as progress_bar
 from lmlab.distributed.full_tensor import full_tensor
 from lmlab.optim.clip import clip_gradients
 from lmlab.runtime.signals import SignalHandler
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.evaluator import ValidationResult
-from lmlab.training.state import Progress, TrainState
+from lmlab.training.interval_meter import IntervalMeter
+from lmlab.training.state import TrainState
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class BatchSource(Protocol):
     def batch(self, step: int) -> tuple[Any, Any]:
         """Return inputs and targets of update number ``step``, each (B, T) int64.
 
-        They are arrays, or tensors that may be on the device already.
+        They are NumPy arrays or tensors, which may already be on the device.
         """
         ...
 
@@ -38,17 +39,18 @@ class LoopSettings:
     """What the loop does and when, in steps (updates).
 
     Attributes:
-        steps: updates in all.
-        grad_clip_norm: bound of the global gradient norm; None for no clipping.
-        log_every: steps between recorded training rows.
-        validate_every: steps between evaluations; the first and last step are always evaluated.
+        steps: total number of updates.
+        grad_clip_norm: maximum global gradient norm; None for no clipping.
+        log_every: steps between training rows.
+        validate_every: steps between evaluations; the model is also evaluated before the first
+            and after the last step.
         save_every: steps between checkpoints; the last step is always saved.
-        divergence_margin: the run has diverged when its mean loss since the last row is not
-            finite, or lies this many nats a token above the loss of its first update.
-        flops_per_token: forward and backward FLOPs a token, for MFU.
-        peak_flops: the device's peak in FLOP/s; None where it is not known.
-        show_progress: whether a person on a terminal sees a bar.
-        num_ranks: processes that share each batch equally; each loop sees its own part.
+        divergence_margin: a run has diverged when its mean loss since the last row is not finite
+            or exceeds the loss of its first update by more than this many nats per token.
+        flops_per_token: forward and backward FLOPs per token, for MFU.
+        peak_flops: peak FLOP/s of the device; None if unknown.
+        show_progress: show a progress bar on a terminal.
+        num_ranks: processes that share each batch equally; each loop sees its shard.
     """
 
     steps: int
@@ -64,20 +66,20 @@ class LoopSettings:
 
 
 class Trainer:
-    """Trains a model to its last step, or until it diverges or is asked to stop.
+    """Trains a model to its last step, or until it diverges or a signal stops it.
 
     Args:
-        state: model, optimizer and progress; the only thing that changes, and all that is saved.
-        gradients: called with inputs and targets; leaves the gradients of their mean loss in the
-            model's parameters and returns that loss.
+        state: model, optimizer and progress: everything that changes and everything that is saved.
+        gradients: maps inputs and targets to their mean loss and leaves its gradients in the
+            model's parameters.
         batches: inputs and targets by step.
-        schedule: factor of every group's peak learning rate, by step.
+        schedule: maps a step to the factor of each group's peak learning rate.
         evaluate: measures the model on held-out text.
-        checkpoints: where the state is saved.
-        record: receives each row of metrics at once.
+        checkpoints: saves the state.
+        record: receives each row of metrics as soon as it exists.
         settings: what the loop does and when.
-        device: where the model is.
-        stop: asked at each step boundary.
+        device: device of the model.
+        stop: checked at each step boundary.
     """
 
     def __init__(
@@ -104,10 +106,10 @@ class Trainer:
         self.settings = settings
         self.device = device
         self.stop = stop
-        self._meter = _Meter(state.progress, device)
+        self._meter = IntervalMeter(state.progress, device)
 
     def train(self) -> str:
-        """Run the loop to its end; return ``done``, ``diverged`` or ``stopped``."""
+        """Run the loop; return ``done``, ``diverged`` or ``stopped``."""
         loop = self.loop()
         try:
             batch = next(loop)
@@ -116,36 +118,35 @@ class Trainer:
         except StopIteration as end:
             return str(end.value)
         finally:
-            self.checkpoints.settle()  # whoever locked the run's folder may now let go of it
+            self.checkpoints.drain()  # the caller may release the lock of the run folder
 
     def loop(self) -> Generator[tuple[torch.Tensor, torch.Tensor], torch.Tensor, str]:
-        """The loop, asking for gradients: yields inputs and targets (B, T), is sent their loss.
+        """Run the loop as a generator: yields inputs and targets (B, T) and is sent their loss.
 
-        Whoever drives it leaves the gradients of the mean loss in the model's parameters. Returns
-        how the loop ended, as :meth:`train` does.
+        The caller leaves the gradients of the mean loss in the model's parameters. Returns how the
+        loop ended, as :meth:`train` does.
 
-        At a step boundary the rows come first and the checkpoint last, so that a checkpoint at
-        step s stands for every row up to s. Checkpoints may be written in the background: one
-        that could not be ends the loop at the next boundary, and every one is on the disk when
-        the loop has returned.
+        At each step boundary the checkpoint comes last, so that a checkpoint at step s covers
+        every row up to s. Checkpoints may be written in the background: a failed write ends the
+        loop at the next boundary, and all are on disk when the loop returns.
         """
-        at, settings = self.state.progress, self.settings
-        if at.step == 0:
+        progress, settings = self.state.progress, self.settings
+        if progress.step == 0:
             self._validate()
-        with progress(
-            total=settings.steps, initial=at.step, desc="training", unit="step",
+        with progress_bar(
+            total=settings.steps, initial=progress.step, desc="training", unit="step",
             shown=settings.show_progress,
         ) as bar:  # fmt: skip
-            while at.step < settings.steps:
+            while progress.step < settings.steps:
                 started = time.perf_counter()
-                inputs, targets = self._fetch(at.step)
+                inputs, targets = self._fetch(progress.step)
                 self.state.optimizer.zero_grad(set_to_none=True)
                 loss = yield inputs, targets
                 grad_norm = clip_gradients(self.state.model.parameters(), settings.grad_clip_norm)
-                self._update(at.step)
+                self._update(progress.step)
                 self._meter.add(loss, inputs.numel() * settings.num_ranks, started)
                 bar.update()
-                self.checkpoints.check()
+                self.checkpoints.raise_errors()
 
                 if self._is_due(settings.log_every):
                     row = self._record_row(grad_norm)
@@ -154,12 +155,12 @@ class Trainer:
                         self.checkpoints.wait()
                         return "diverged"
                 if self._is_due(settings.validate_every):
-                    self._meter.settle()
+                    self._meter.synchronize()
                     self._validate()
                 stopping = self.stop.should_stop()
                 if self._is_due(settings.save_every) or stopping or self.stop.should_save():
                     self._save()
-                if stopping and at.step < settings.steps:
+                if stopping and progress.step < settings.steps:
                     self.checkpoints.wait()
                     return "stopped"
         self.checkpoints.wait()
@@ -179,20 +180,20 @@ class Trainer:
         )
 
     def _update(self, step: int) -> None:
-        """Take optimizer step number ``step`` (from 0) at its scheduled learning rate."""
+        """Run optimizer step number ``step`` (from 0) at its scheduled learning rate."""
         factor = self.schedule(step)
         for group in self.state.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         self.state.optimizer.step()
 
     def _record_row(self, grad_norm: torch.Tensor) -> dict[str, Any]:
-        at, settings = self.state.progress, self.settings
+        progress, settings = self.state.progress, self.settings
         loss, tokens_per_second = self._meter.read()
         row: dict[str, Any] = {
             "kind": "train",
-            "step": at.step,
-            "tokens": at.tokens,
-            "seconds": round(at.seconds, 3),
+            "step": progress.step,
+            "tokens": progress.tokens,
+            "seconds": round(progress.seconds, 3),
             "loss": loss,
             "lr": self.state.optimizer.param_groups[0]["lr"],
             "grad_norm": float(grad_norm),
@@ -210,13 +211,13 @@ class Trainer:
         return not loss <= first + self.settings.divergence_margin  # a NaN compares false
 
     def _validate(self) -> None:
-        at = self.state.progress
+        progress = self.state.progress
         result = self.evaluate(self.state.model)
         row = {
             "kind": "validation",
-            "step": at.step,
-            "tokens": at.tokens,
-            "seconds": round(at.seconds, 3),
+            "step": progress.step,
+            "tokens": progress.tokens,
+            "seconds": round(progress.seconds, 3),
             "loss": result.loss,
             "perplexity": result.perplexity,
             "bits_per_byte": result.bits_per_byte,
@@ -224,70 +225,24 @@ class Trainer:
         }
         self.record(row)
         log.info(
-            "step %d: validation loss %.4f, %.4f bits a byte",
-            at.step,
+            "step %d: validation loss %.4f, %.4f bits per byte",
+            progress.step,
             result.loss,
             result.bits_per_byte,
         )
-        if (
-            at.step > 0
-            and result.is_finite
-            and (at.best_loss is None or result.loss < at.best_loss)
-        ):
-            at.best_loss, at.best_step = result.loss, at.step
-            self.checkpoints.save_best(self.state.model, at.step, result.loss)
+        is_best = progress.best_loss is None or result.loss < progress.best_loss
+        if progress.step > 0 and result.is_finite and is_best:
+            progress.best_loss, progress.best_step = result.loss, progress.step
+            self.checkpoints.save_best(self.state.model, progress.step, result.loss)
 
     def _save(self) -> None:
         self._meter.store()
         self.checkpoints.save(self.state)
 
 
-class _Meter:
-    """Sums losses on the device, so that the host waits only when a row is due."""
-
-    def __init__(self, at: Progress, device: torch.device) -> None:
-        self.at = at
-        self.loss_sum = torch.full((), at.interval_loss, device=device)
-        self.tokens_before, self.seconds_before = at.tokens, at.seconds
-
-    def add(self, loss: torch.Tensor, num_tokens: int, started: float) -> None:
-        """Count one update that took the time since ``started``."""
-        at = self.at
-        self.loss_sum = self.loss_sum + loss
-        if at.first_loss is None:
-            at.first_loss = float(loss)
-        at.step += 1
-        at.tokens += num_tokens
-        at.interval_steps += 1
-        at.seconds += time.perf_counter() - started
-
-    def read(self) -> tuple[float, float]:
-        """Return mean loss and tokens a second since the last reading, and begin anew."""
-        self.settle()
-        at = self.at
-        loss = float(self.loss_sum) / at.interval_steps
-        seconds = max(at.seconds - self.seconds_before, 1e-9)
-        tokens_per_second = (at.tokens - self.tokens_before) / seconds
-        self.loss_sum = torch.zeros_like(self.loss_sum)
-        self.tokens_before, self.seconds_before = at.tokens, at.seconds
-        at.interval_steps = 0
-        return loss, tokens_per_second
-
-    def settle(self) -> None:
-        """Wait for the updates that a GPU has yet to do; that time is theirs."""
-        started = time.perf_counter()
-        self.loss_sum.item()
-        self.at.seconds += time.perf_counter() - started
-
-    def store(self) -> None:
-        """Put the sum into the progress that is saved."""
-        self.settle()
-        self.at.interval_loss = float(self.loss_sum)
-
-
 @torch.no_grad()
 def weight_norm(model: nn.Module) -> float:
-    """L2 norm of all parameters together."""
+    """Return the L2 norm over all parameters."""
     norms = torch._foreach_norm([parameter.detach() for parameter in model.parameters()])
     return float(full_tensor(torch.linalg.vector_norm(torch.stack(list(norms)))))
 

@@ -67,10 +67,12 @@ def test_twenty_kills_at_random_moments(overrides, train, start, tmp_path: Path)
 
 def kill_at_call(of: str, number: int) -> None:
     """Make this process kill itself just before a file operation of a save."""
-    import lmlab.training.checkpoint as checkpoint
+    from lmlab.training import checkpoint, checkpoint_files
 
-    owner, name = (os, "replace") if of == "os.replace" else (checkpoint, of)
-    real, calls = getattr(owner, name), 0
+    name = of.removeprefix("os.")
+    modules = [os] if of != name else [checkpoint, checkpoint_files]
+    owners = [module for module in modules if hasattr(module, name)]
+    real, calls = getattr(owners[0], name), 0
 
     def killing(*arguments: Any) -> Any:
         nonlocal calls
@@ -80,13 +82,14 @@ def kill_at_call(of: str, number: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
         return real(*arguments)
 
-    setattr(owner, name, killing)
+    for owner in owners:
+        setattr(owner, name, killing)
 
 
 @pytest.mark.parametrize(
     ("of", "number"),
     [("_fsync", 1), ("_fsync", 4), ("write_json", 2), ("os.replace", 2), ("os.replace", 4),
-     ("fsync_folder", 1), ("_remove", 3)],
+     ("fsync_folder", 1), ("remove_checkpoint", 2)],
 )  # fmt: skip
 def test_a_kill_at_each_point_of_a_save(
     overrides, train, tmp_path: Path, of: str, number: int
@@ -138,7 +141,7 @@ def test_a_damaged_newest_checkpoint_is_skipped(
     newest.write_bytes(data[: len(data) // 2] if damage == "truncated" else noise)
     assert train(cut) == 0
     assert f"{newest.parent} is damaged" in run.log.read_text()
-    assert "going on from the one before" in run.log.read_text()
+    assert "falling back to the previous checkpoint" in run.log.read_text()
     assert final_weights(run, 20) == final_weights(the_run(tmp_path / "straight"), 20)
     assert timeless(run) == timeless(the_run(tmp_path / "straight"))
 

@@ -1,4 +1,4 @@
-"""Work done behind the caller's back: in order, and never failing in silence."""
+"""Background tasks run in order, and their errors are never lost."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ import pytest
 from lmlab.runtime.background import InlineWorker, ThreadWorker
 
 
-def failing() -> None:
-    raise ValueError("no room")
+def fail() -> None:
+    raise ValueError("no space")
 
 
-def test_tasks_are_done_in_order_without_being_waited_for() -> None:
+def test_tasks_run_in_order_without_blocking_the_caller() -> None:
     worker, gate, done = ThreadWorker("test"), threading.Event(), list[int]()
-    worker.start(lambda: (gate.wait(), done.append(1))[1])
-    worker.start(lambda: done.append(2))
-    worker.check()  # nothing has failed, and nothing is waited for
+    worker.submit(lambda: (gate.wait(), done.append(1))[1])
+    worker.submit(lambda: done.append(2))
+    worker.raise_errors()  # neither fails nor waits
     assert done == []
     gate.set()
     worker.wait()
     assert done == [1, 2]
 
 
-def test_a_failure_is_raised_once_at_the_next_look() -> None:
+def test_an_error_is_raised_once_at_the_next_check() -> None:
     worker = ThreadWorker("test")
-    worker.start(failing)
-    worker.settle()
-    with pytest.raises(ValueError, match="no room"):
-        worker.check()
-    worker.check()
-    worker.start(failing)
-    with pytest.raises(ValueError, match="no room"):
+    worker.submit(fail)
+    worker.drain()
+    with pytest.raises(ValueError, match="no space"):
+        worker.raise_errors()
+    worker.raise_errors()
+    worker.submit(fail)
+    with pytest.raises(ValueError, match="no space"):
         worker.wait()
 
 
-def test_at_once_is_at_once() -> None:
+def test_an_inline_worker_runs_tasks_at_once() -> None:
     done: list[int] = []
-    InlineWorker().start(lambda: done.append(1))
+    InlineWorker().submit(lambda: done.append(1))
     assert done == [1]
-    with pytest.raises(ValueError, match="no room"):
-        InlineWorker().start(failing)
+    with pytest.raises(ValueError, match="no space"):
+        InlineWorker().submit(fail)

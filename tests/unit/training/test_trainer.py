@@ -88,7 +88,7 @@ def timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_loop_equals_a_plain_one(tmp_path: Path) -> None:
+def test_the_loop_equals_a_plain_loop(tmp_path: Path) -> None:
     state, rows = make_state(), []
     assert make_trainer(tmp_path, state, rows).train() == "done"
 
@@ -102,19 +102,21 @@ def test_the_loop_equals_a_plain_one(tmp_path: Path) -> None:
         plain.optimizer.param_groups[0]["lr"] = 0.05 / (step + 1)
         plain.optimizer.step()
         losses.append(loss.item())
-    assert max(norms) > 0.5 > min(norms) or max(norms) > 0.5, "clipping must have worked"
+    assert max(norms) > 0.5 > min(norms) or max(norms) > 0.5, (
+        "some gradients must have been clipped"
+    )
     for ours, theirs in zip(parameters(state), parameters(plain), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
     trained = [row for row in rows if row["kind"] == "train"]
     assert [row["step"] for row in trained] == [5, 10, 12]
     assert trained[0]["loss"] == pytest.approx(sum(losses[:5]) / 5, rel=1e-5)
     assert trained[2]["loss"] == pytest.approx(sum(losses[10:]) / 2, rel=1e-5)
-    assert trained[1]["lr"] == pytest.approx(0.05 / 10), "the rate of the update just taken"
+    assert trained[1]["lr"] == pytest.approx(0.05 / 10), "the rate of the latest update"
     assert trained[1]["grad_norm"] == pytest.approx(norms[9], rel=1e-4)
     assert trained[2]["tokens"] == 12 * 4 * 8
 
 
-def test_evaluation_and_saving_come_at_their_steps_and_at_the_end(tmp_path: Path) -> None:
+def test_evaluations_and_checkpoints_happen_at_their_steps_and_at_the_end(tmp_path: Path) -> None:
     state, rows = make_state(), []
     make_trainer(tmp_path, state, rows, steps=10).train()
     assert [row["step"] for row in rows if row["kind"] == "validation"] == [0, 4, 8, 10]
@@ -122,12 +124,12 @@ def test_evaluation_and_saving_come_at_their_steps_and_at_the_end(tmp_path: Path
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_accumulation_equals_the_whole_batch(tmp_path: Path, size: int) -> None:
-    whole, parts = make_state(), make_state()
-    make_trainer(tmp_path / "whole", whole, []).train()
+def test_accumulation_equals_the_full_batch(tmp_path: Path, size: int) -> None:
+    full, parts = make_state(), make_state()
+    make_trainer(tmp_path / "full", full, []).train()
     gradients = GradientAccumulator(full_logits_loss(parts.model), micro_batch_size=size)
     make_trainer(tmp_path / "parts", parts, [], gradients=gradients).train()
-    for ours, theirs in zip(parameters(whole), parameters(parts), strict=True):
+    for ours, theirs in zip(parameters(full), parameters(parts), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
@@ -156,32 +158,34 @@ def test_a_stop_at_any_step_changes_neither_weights_nor_rows(
     assert timeless(rows) == timeless(straight_rows)
 
 
-def test_a_save_that_fails_behind_ends_the_loop(
+def test_a_failed_background_save_ends_the_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path) -> None:
+    def disk_full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lmlab.training.checkpoint._fsync", full)
-    for save_every in (1, 12):  # noticed at a boundary, or at the end
-        state, keeper = make_state(), Checkpoints(tmp_path, worker=ThreadWorker("test"))
+    monkeypatch.setattr("lmlab.training.checkpoint_files._fsync", disk_full)
+    for save_every in (1, 12):  # noticed at a step boundary, and at the end
+        state, checkpoints = make_state(), Checkpoints(tmp_path, worker=ThreadWorker("test"))
         trainer = make_trainer(
-            tmp_path, state, [], checkpoints=keeper, save_every=save_every, validate_every=12
+            tmp_path, state, [], checkpoints=checkpoints, save_every=save_every, validate_every=12
         )
         with pytest.raises(DiskError, match=r"step_000000\d\d.*disk is full|best_.*disk is full"):
             trainer.train()
         assert list(tmp_path.iterdir()) == []
 
 
-def test_saves_are_on_the_disk_when_the_loop_has_ended(tmp_path: Path) -> None:
+def test_all_saves_are_on_disk_when_the_loop_ends(tmp_path: Path) -> None:
     class Slow(ThreadWorker):
-        def start(self, task) -> None:
-            super().start(lambda: (time.sleep(0.1), task())[1])
+        def submit(self, task) -> None:
+            super().submit(lambda: (time.sleep(0.1), task())[1])
 
     for ended, stop in (("done", SignalHandler()), ("stopped", SignalHandler(signal.SIGTERM))):
         folder = tmp_path / ended
-        keeper = Checkpoints(folder, worker=Slow("test"))
-        trainer = make_trainer(folder, make_state(), [], checkpoints=keeper, steps=3, stop=stop)
+        checkpoints = Checkpoints(folder, worker=Slow("test"))
+        trainer = make_trainer(
+            folder, make_state(), [], checkpoints=checkpoints, steps=3, stop=stop
+        )
         assert trainer.train() == ended
         assert Checkpoints(folder).steps() == [3 if ended == "done" else 1]
 
@@ -192,7 +196,7 @@ def test_a_signal_in_the_last_step_leaves_a_finished_run(tmp_path: Path) -> None
 
 
 class FakeLoss:
-    """A model whose loss is put out of order from some call on."""
+    """A model whose logits are scaled from some call on."""
 
     def __init__(self, model: nn.Module, call: int, factor: float) -> None:
         self.model, self.call, self.factor, self.calls = model, call, factor, 0
@@ -204,7 +208,7 @@ class FakeLoss:
 
 
 @pytest.mark.parametrize("factor", [math.nan, math.inf, 1e4])
-def test_divergence_ends_the_run_and_is_not_saved(tmp_path: Path, factor: float) -> None:
+def test_a_diverged_run_ends_and_is_not_saved(tmp_path: Path, factor: float) -> None:
     state, rows = make_state(), []
     gradients = GradientAccumulator(
         full_logits_loss(FakeLoss(state.model, 8, factor)), micro_batch_size=4
@@ -212,14 +216,14 @@ def test_divergence_ends_the_run_and_is_not_saved(tmp_path: Path, factor: float)
     trainer = make_trainer(tmp_path, state, rows, gradients=gradients, save_every=5)
     assert trainer.train() == "diverged"
     assert rows[-1]["kind"] == "train"
-    assert rows[-1]["step"] == 10, "noticed at the first row after it happened"
+    assert rows[-1]["step"] == 10, "noticed at the first row after it diverged"
     assert Checkpoints(tmp_path).steps() == [5]
     restored = make_state(seed=1)
     Checkpoints(tmp_path).restore_latest(restored)
     assert all(bool(torch.isfinite(tensor).all()) for tensor in parameters(restored))
 
 
-def test_a_high_loss_within_the_margin_is_no_divergence(tmp_path: Path) -> None:
+def test_a_high_loss_within_the_margin_is_not_divergence(tmp_path: Path) -> None:
     state = make_state()
     gradients = GradientAccumulator(
         full_logits_loss(FakeLoss(state.model, 8, 10.0)), micro_batch_size=4
@@ -228,7 +232,7 @@ def test_a_high_loss_within_the_margin_is_no_divergence(tmp_path: Path) -> None:
     assert trainer.train() == "done"
 
 
-def test_best_is_the_lowest_finite_loss(tmp_path: Path) -> None:
+def test_the_best_weights_have_the_lowest_finite_loss(tmp_path: Path) -> None:
     losses = iter([0.1, 5.0, math.nan, 3.0, 4.0])  # before training, then at 3, 6, 9, 12
 
     def evaluate(model: nn.Module) -> ValidationResult:
@@ -241,15 +245,15 @@ def test_best_is_the_lowest_finite_loss(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("best_*")] == ["best_00000009"]
 
 
-def test_mfu_is_told_where_the_peak_is_known(tmp_path: Path) -> None:
+def test_rows_report_mfu_if_the_peak_is_known(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = []
     make_trainer(tmp_path, make_state(), rows, peak_flops=1e6).train()
     row = next(row for row in rows if row["kind"] == "train")
     assert row["mfu"] == pytest.approx(row["tokens_per_second"] * 100 / 1e6, rel=1e-3)
 
 
-class LossBehind(torch.Tensor):
-    """A loss for which, as on a GPU, the host has to wait."""
+class PendingLoss(torch.Tensor):
+    """A loss that the host has to wait for, as on a GPU."""
 
     WAIT = 0.05
 
@@ -258,32 +262,32 @@ class LossBehind(torch.Tensor):
         return float(self)
 
 
-def test_the_wait_for_a_device_is_time_of_the_updates(tmp_path: Path) -> None:
+def test_the_wait_for_a_device_counts_as_training_time(tmp_path: Path) -> None:
     state, rows = make_state(), []
     waited_before: list[float] = []
 
     def evaluate(model: nn.Module) -> ValidationResult:
         waited_before.append(state.progress.seconds)
-        time.sleep(0.5)  # and evaluation none of it
+        time.sleep(0.5)  # evaluation does not
         return measure(model)
 
     inner = GradientAccumulator(full_logits_loss(state.model), micro_batch_size=4)
     trainer = make_trainer(
         tmp_path, state, rows, evaluate=evaluate, validate_every=6, log_every=12, save_every=12,
-        gradients=lambda *batch: inner(*batch).as_subclass(LossBehind),
+        gradients=lambda *batch: inner(*batch).as_subclass(PendingLoss),
     )  # fmt: skip
     started = time.perf_counter()
     trainer.train()
     of_updates = time.perf_counter() - started - 3 * 0.5  # at most, however slow the machine
     at_start, halfway, at_end = waited_before
     assert at_start == 0
-    assert halfway >= LossBehind.WAIT
-    assert halfway + LossBehind.WAIT <= at_end <= of_updates
+    assert halfway >= PendingLoss.WAIT
+    assert halfway + PendingLoss.WAIT <= at_end <= of_updates
     row = next(row for row in rows if row["kind"] == "train")
-    assert row["tokens_per_second"] < state.progress.tokens / (2 * LossBehind.WAIT)
+    assert row["tokens_per_second"] < state.progress.tokens / (2 * PendingLoss.WAIT)
 
 
-def test_weight_norm_is_that_of_all_weights_together() -> None:
+def test_weight_norm_covers_all_weights() -> None:
     model = nn.Linear(1, 2)
     with torch.no_grad():
         model.weight.copy_(torch.tensor([[1.0], [2.0]]))
@@ -291,34 +295,7 @@ def test_weight_norm_is_that_of_all_weights_together() -> None:
     assert weight_norm(model) == pytest.approx(5.0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
-def test_signals_are_noted_and_handlers_come_back(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with SignalHandler().listen() as stop:
-        assert not stop.is_set
-        os.kill(os.getpid(), number)
-        assert stop.signal_number == number
-    assert signal.getsignal(number) is before
-
-
-def test_a_second_interrupt_does_not_wait() -> None:
-    with pytest.raises(KeyboardInterrupt), SignalHandler().listen():
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-
-
-def test_a_signal_from_before_the_run_is_followed() -> None:
-    early = EarlySignalHandler()
-    before = signal.signal(signal.SIGUSR2, early)
-    try:
-        os.kill(os.getpid(), signal.SIGUSR2)
-        with SignalHandler().listen() as stop:
-            assert stop.signal_number == signal.SIGUSR2
-    finally:
-        signal.signal(signal.SIGUSR2, before)
-
-
-def test_a_warning_saves_once_and_the_run_goes_on(tmp_path: Path) -> None:
+def test_a_warning_saves_once_and_training_continues(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGTERM, EarlySignalHandler(stops=False))
     try:
         stop, saved = SignalHandler(), []
