@@ -1,1 +1,1 @@
-"""Hydra's way to lmlab's multiruns; thin, the work is in :mod:`lmlab.sweep`."""
+"""Hydra plugins that hand multiruns over to :mod:`lmlab.sweep`."""

@@ -1,4 +1,4 @@
-"""Runs the jobs of a multirun on this machine."""
+"""Run the jobs of a multirun on this machine."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from lmlab.errors import ConfigError
 
 
 class LocalLauncher(Launcher):
-    """Composes and checks every job first, then hands all to :mod:`lmlab.sweep`.
+    """Compose and check every job, then run all of them with :mod:`lmlab.sweep`.
 
     Args:
-        jobs_per_device: jobs at a time on each GPU (or on the CPU); ``auto`` is one a GPU, and on
-            a CPU as many as there are cores for the threads of one job.
-        stack: runs that differ only in seeds, initial weights, optimizer and schedule and train as
-            one model: at most so many of them, ``off``, or ``auto`` where that is faster.
-        plan_only: tell the plan and run nothing.
+        jobs_per_device: concurrent jobs on each GPU, or on the CPU. ``auto`` is one per GPU; on a
+            CPU it divides the cores by the threads of a job.
+        stack: maximum number of runs to train as one model, of those that differ only in seeds,
+            initial weights, optimizer and schedule; ``off``, or ``auto`` where that is faster.
+        plan_only: print the plan and run nothing.
         report: write the report at the end.
     """
 
@@ -47,38 +47,40 @@ class LocalLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keep what composing the jobs needs; the task function belongs to single runs."""
+        """Keep what is needed to compose jobs; only single runs use the task function."""
         self.hydra_context = hydra_context
         self.config = config
 
     def compose(self, overrides: Sequence[str], swept: Collection[str] = ()) -> RunConfig:
-        """The frozen configuration of one job. Raises :class:`ConfigError`."""
+        """Compose and freeze the configuration of one job. Raises :class:`ConfigError`."""
         assert self.hydra_context is not None
         loader = self.hydra_context.config_loader
         assert isinstance(loader, ConfigLoaderImpl)
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
-        chosen = tuple(one.input_line or "" for one in parsed if _chooses(one, loader))
-        config = copy.deepcopy(self._choose(loader, chosen))
-        values = [one for one in parsed if not _chooses(one, loader)]
+        selections = tuple(
+            override.input_line or "" for override in parsed if _selects_option(override, loader)
+        )
+        config = copy.deepcopy(self._compose_options(loader, selections))
+        values = [override for override in parsed if not _selects_option(override, loader)]
         loader._apply_overrides_to_config(values, config)
         return freeze(config, overrides, swept)
 
-    def _choose(self, loader: ConfigLoaderImpl, chosen: tuple[str, ...]) -> DictConfig:
-        """The options of groups put together, once for all jobs that choose the same ones.
+    def _compose_options(self, loader: ConfigLoaderImpl, selections: tuple[str, ...]) -> DictConfig:
+        """Compose the selected options, once for all jobs that select the same ones.
 
-        It takes Hydra a tenth of a second, and jobs often differ in values alone.
+        Hydra takes a tenth of a second for it, and most jobs differ in values only.
         """
-        if chosen not in self._composed:
+        if selections not in self._composed:
             assert self.config is not None
-            config = loader.load_sweep_config(self.config, list(chosen))
+            config = loader.load_sweep_config(self.config, list(selections))
             with open_dict(config):
                 del config["hydra"]
-            self._composed[chosen] = config
-        return self._composed[chosen]
+            self._composed[selections] = config
+        return self._composed[selections]
 
     def run_sweep(self, manifest: Manifest) -> int:
-        """Carry the sweep out on this machine; its exit code."""
-        # Torch takes seconds to import: mistakes in the configurations are told before.
+        """Run the sweep on this machine; return its exit code."""
+        # Imported late: torch takes seconds, and errors in configurations are reported first.
         from lmlab.sweep.local_launch import LocalLaunchSettings, run_local_sweep
 
         return run_local_sweep(
@@ -89,15 +91,15 @@ class LocalLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Not used: lmlab's sweeper submits all jobs of a multirun at once."""
+        """Unused: lmlab's sweeper submits all jobs of a multirun at once."""
         raise ConfigError(
-            "hydra/launcher=lmlab needs hydra/sweeper=lmlab; leave both at their defaults"
+            "hydra/launcher=lmlab: expected hydra/sweeper=lmlab", "remove both overrides"
         )
 
 
-def _chooses(override: Override, loader: ConfigLoaderImpl) -> bool:
-    """Whether an override chooses an option of a group, as Hydra tells it from a value."""
+def _selects_option(override: Override, loader: ConfigLoaderImpl) -> bool:
+    """Whether an override selects an option of a group, by the rules of Hydra."""
     if override.is_hydra_override():
-        return True  # for the part of the configuration that jobs do not see
+        return True  # of the node that configurations of jobs do not have
     is_value = isinstance(override.value(), dict)
     return not is_value and bool(loader.repository.group_exists(override.key_or_group))

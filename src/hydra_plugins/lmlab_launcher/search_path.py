@@ -1,4 +1,4 @@
-"""Adds the user's own folders to the places where Hydra looks for options."""
+"""Add the user's own folders to Hydra's search path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class UserFolders(SearchPathPlugin):
     """The folders of ``search_path`` in the user's settings, after lmlab's own."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append them."""
+        """Append the folders."""
         for folder in _folders():
             search_path.append(provider="user", path=f"file://{folder}")
 

@@ -1,4 +1,4 @@
-"""Runs the jobs of a multirun under Slurm."""
+"""Run the jobs of a multirun with Slurm."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from lmlab.sweep.slurm.settings import SlurmSettings
 
 
 class SlurmLauncher(LocalLauncher):
-    """Composes and checks every job first, then hands all to :mod:`lmlab.sweep.slurm`.
+    """Compose and check every job, then submit all of them with :mod:`lmlab.sweep.slurm`.
 
     Args:
-        wait: follow the jobs here; False leaves at once.
-        arms_per_job: runs that share one job's resources, all at once.
-        array_parallelism: jobs of an array at a time.
-        signal_seconds: before the time limit, when a job saves and is queued again.
-        retries: how often a killed job is submitted again without having got further.
-        poll_seconds: between questions to Slurm.
+        wait: follow the jobs in this process; False returns at once.
+        arms_per_job: concurrent runs that share one job's resources.
+        array_parallelism: concurrent jobs of an array.
+        signal_seconds: seconds before the time limit at which a job saves and is requeued.
+        retries: resubmissions of a killed job that made no progress.
+        poll_seconds: seconds between queries of Slurm.
         per_arm: resources of arms whose names match a pattern.
         driver: resources of the job that drives a detached sweep.
-        plan_only: tell the plan and submit nothing.
+        plan_only: print the plan and submit nothing.
         report: write the report at the end.
         resources: see :class:`lmlab.sweep.slurm.resources.Resources`.
     """
@@ -60,10 +60,10 @@ class SlurmLauncher(LocalLauncher):
         }
 
     def run_sweep(self, manifest: Manifest) -> int:
-        """Submit the sweep; its exit code."""
+        """Submit the sweep; return its exit code."""
         settings = SlurmSettings.from_options(**self.settings)
         resolved = settings.resolve_runtime(manifest)
-        # Torch takes seconds to import: mistakes in the settings are told before.
+        # Imported late: torch takes seconds, and errors in settings are reported first.
         from lmlab.sweep.slurm.slurm_launch import run_slurm_sweep
 
         return run_slurm_sweep(resolved, settings)

@@ -1,4 +1,4 @@
-"""Expands a multirun into its jobs, or a study into its arms, and submits them together."""
+"""Expand a multirun into its jobs, or a study into its arms, and submit them together."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from lmlab.runtime.launch_env import require_single_process
 
 
 class Sweeper(BasicSweeper):
-    """Every combination of the swept values, or the arms of the study that ``design`` declares.
+    """Run every combination of the swept values, or the arms of the study in ``design``.
 
-    A key given on the command line takes the place of the experiment's, in dotted or slash form.
+    A key on the command line, in dotted or slash form, replaces that of the experiment.
     """
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Freeze all configurations, then carry the sweep out.
+        """Freeze all configurations, then run the sweep.
 
         Raises:
-            SystemExit: with the sweep's exit code, where that is not 0.
+            SystemExit: with the exit code of the sweep, unless it is 0.
         """
         require_single_process("a multirun")
         assert self.hydra_context is not None
@@ -50,7 +50,7 @@ class Sweeper(BasicSweeper):
 
     def _launcher(self) -> LocalLauncher:
         if not isinstance(self.launcher, LocalLauncher):
-            raise ConfigError("hydra/launcher: accepted are lmlab and slurm")
+            raise ConfigError("hydra/launcher: expected one of lmlab, slurm")
         return self.launcher
 
     def _freeze_sweep(self, overrides: list[Override]) -> Manifest:
@@ -65,8 +65,8 @@ class Sweeper(BasicSweeper):
         for override in overrides:
             if override.is_sweep_override():
                 raise ConfigError(
-                    f"{override.input_line}: a study has its own arms, so no key is swept beside "
-                    "them; give one value, or change design.arms"
+                    f"{override.input_line}: expected one value: a study sweeps over its arms",
+                    "give one value, or change design.arms",
                 )
         base = [str(override.input_line) for override in overrides]
         launcher = self._launcher()
@@ -75,11 +75,14 @@ class Sweeper(BasicSweeper):
         design = Comparison(**declared.parameters)
         folders = [conf_folder(), *search_path()]
         configs = []
-        for arm, own in design.arms.items():
-            config = launcher.compose(rewrite_all([*base, *own], folders))
+        for arm, arm_overrides in design.arms.items():
+            config = launcher.compose(rewrite_all([*base, *arm_overrides], folders))
             configs.append(config)
             if "lr" not in config.optim and design.lr == "search":
-                raise ConfigError(f"design.lr=search: the optimizer of {arm} has no setting lr")
+                raise ConfigError(
+                    f"design.lr=search: the optimizer of {arm} has no parameter lr",
+                    "set design.lr=fixed",
+                )
         manifest = _manifest(configs, list(design.arms), list(design.arms.values()), design)
         if not design.hold_tokens:
             return manifest
@@ -94,17 +97,16 @@ def _manifest(
     overrides: Sequence[Sequence[str]],
     design: Comparison | None,
 ) -> Manifest:
-    words = sys.argv[1:]
     return Manifest(
         study=configs[0].study,
-        command=shlex.join(["python", "-m", "lmlab.train", *words]),
+        command=shlex.join(["python", "-m", "lmlab.train", *sys.argv[1:]]),
         arms=[_without_study(config.as_dict()) for config in configs],
         names=names,
-        overrides=[list(own) for own in overrides],
+        overrides=[list(each) for each in overrides],
         comparison=design,
     )
 
 
 def _without_study(content: dict[str, Any]) -> dict[str, Any]:
-    """A single run's configuration: it knows nothing of the study that wants it."""
+    """The configuration of a single run, which does not depend on the study."""
     return content | {"design": None}

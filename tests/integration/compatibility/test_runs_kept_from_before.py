@@ -134,7 +134,7 @@ def test_a_finished_run_is_extended(
 ) -> None:
     train_in(kept, COMMANDS["extended"])
     extended = kept / "finished" / "kept" / "extended" / "seed0"
-    assert f"from step 20 of {FINISHED}" in (extended / "train.log").read_text("utf-8")
+    assert f"extending {FINISHED} from step 20" in (extended / "train.log").read_text("utf-8")
     assert_ends_as(extended, EXPECTED["extended"])
 
 
