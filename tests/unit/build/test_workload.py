@@ -36,7 +36,8 @@ def test_without_a_micro_batch_a_pass_takes_the_full_batch() -> None:
     "overrides",
     [
         [], ["model=gpt2_small"], ["optim=muon", "training.micro_batch_size=2"],
-        ["checkpoint.keep_steps=[10,20]", "training.steps=25", "schedule.warmup_steps=1", "checkpoint.every_steps=3"],
+        ["checkpoint.keep_steps=[10,20]", "training.steps=25", "checkpoint.every_steps=3",
+         "schedule.warmup_steps=1"],
     ],
 )  # fmt: skip
 def test_accounting_counts_the_same_as_of_the_configuration(overrides: list[str]) -> None:
