@@ -18,8 +18,8 @@ def per_rank_batch(
         near = max(number for number in range(1, num_ranks) if batch_size % number == 0)
         multiple = max(1, round(batch_size / num_ranks)) * num_ranks
         raise ConfigError(
-            f"training.batch_size={batch_size}: expected a multiple of {num_ranks} with {num_ranks} "
-            "ranks",
+            f"training.batch_size={batch_size}: expected a multiple of {num_ranks} with "
+            f"{num_ranks} ranks",
             f"set training.batch_size={multiple}, or start {near} rank{'s' if near > 1 else ''}",
         )
     part = batch_size // num_ranks

@@ -101,8 +101,8 @@ def _memory_problem(
     if largest < 1:
         return _model_problem(workload, device, costs, free)
     return ConfigError(
-        f"validation.batch_size={batch}: an evaluation needs {format_bytes(per_job)} of memory, and "
-        f"{format_bytes(free)} are free on {device.name()}",
+        f"validation.batch_size={batch}: an evaluation needs {format_bytes(per_job)} of memory, "
+        f"and {format_bytes(free)} are free on {device.name()}",
         f"set validation.batch_size={largest}, which changes no result, or {_OVERRIDE}",
     )
 
@@ -122,22 +122,21 @@ def update_problem(
     micro, batch = workload.pass_size, workload.batch_size
     key = "micro_batch_size" if workload.micro_batch_size else "batch_size"
     available = free - costs.memory.saving
-    fitting = largest_batch(costs.model, costs.optimizer, costs.how, available, passes=2)
+    fitting = largest_batch(costs.model, costs.optimizer, costs.compute, available, passes=2)
     # Where the counts were wrong, halve the batch at least.
     most = min(fitting, micro // 2 if needed is None else micro - 1)
     divisor = next((n for n in range(most, 0, -1) if batch % n == 0), 0)
     if divisor == 0:
         return _model_problem(workload, device, costs, free)
-    single = min(largest_batch(costs.model, costs.optimizer, costs.how, available), micro - 1)
-    shown = (
-        "does not fit in memory;"
-        if needed is None
-        else f"needs {format_bytes(needed)} of memory, and"
-    )
+    single = min(largest_batch(costs.model, costs.optimizer, costs.compute, available), micro - 1)
+    shown = "does not fit in memory;"
+    if needed is not None:
+        shown = f"needs {format_bytes(needed)} of memory, and"
     return ConfigError(
-        f"training.{key}={micro}: an update {shown} {format_bytes(free)} are free on {device.name()}",
-        f"set training.micro_batch_size={divisor} for the same result in {batch // divisor} passes "
-        f"per update, training.batch_size={single} for a smaller batch, or {_OVERRIDE}",
+        f"training.{key}={micro}: an update {shown} {format_bytes(free)} are free on "
+        f"{device.name()}",
+        f"set training.micro_batch_size={divisor} ({batch // divisor} passes per update of {batch} "
+        f"sequences), training.batch_size={single}, or {_OVERRIDE}",
     )
 
 

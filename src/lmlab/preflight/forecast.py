@@ -32,7 +32,7 @@ class Costs:
     Attributes:
         model: counts of the model.
         optimizer: counts of the optimizer.
-        how: precision and kernels that the counts assume.
+        compute: precision and kernels that the counts assume.
         memory: bytes, by part.
         disk_left: bytes on disk at the end.
         disk_most: bytes on disk at the peak, while saving.
@@ -40,7 +40,7 @@ class Costs:
 
     model: ModelCounts
     optimizer: OptimizerCounts
-    how: ComputeSettings
+    compute: ComputeSettings
     memory: MemoryEstimate
     disk_left: int
     disk_most: int
@@ -62,18 +62,18 @@ def costs_of(
         optimizer = count_optimizer(workload.optim, model)
     except UnknownCostError:
         return None
-    how = dataclasses.replace(
+    compute = dataclasses.replace(
         compute_settings(settings, device.device.type, CostOptions(), device.policy.name),
         optimizer_shards=comm.optimizer_shards,
         gradient_shards=comm.gradient_shards,
     )
     needed = estimate_memory(
-        model, optimizer, how, micro_batch=workload.pass_size,
+        model, optimizer, compute, micro_batch=workload.pass_size,
         passes=workload.batch_size // workload.pass_size,
         validation_batch=workload.validation_batch_size,
     )  # fmt: skip
     left, most = run_folder_bytes(settings, model, optimizer)
-    return Costs(model, optimizer, how, needed, left, most)
+    return Costs(model, optimizer, compute, needed, left, most)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +178,7 @@ def largest_pass(costs: Costs, measured: Calibration | None, free: int) -> int:
     Where the peak of a pass was measured, as on CUDA, memory per sequence is derived from it.
     """
     if measured is None or measured.peak_bytes is None:
-        return largest_batch(costs.model, costs.optimizer, costs.how, free)
+        return largest_batch(costs.model, costs.optimizer, costs.compute, free)
     needed = costs.memory
     fixed = needed.parameters + needed.optimizer + needed.workspace
     per_sequence = max(1, (measured.peak_bytes - fixed) // measured.sequences)

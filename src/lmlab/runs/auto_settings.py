@@ -133,10 +133,9 @@ def _time_products(spec: RunSpec, device: Device) -> dict[str, Any]:
     finally:
         torch.set_num_threads(former)
     bound = WORTHWHILE_FRACTION * seconds[FULL_PRECISION]
-    is_faster = seconds[device.policy.matmul_precision] < bound
-    return {
-        "products": device.policy.matmul_precision if is_faster else FULL_PRECISION, "seconds": seconds,
-    }  # fmt: skip
+    other = device.policy.matmul_precision
+    products = other if seconds[other] < bound else FULL_PRECISION
+    return {"products": products, "seconds": seconds}
 
 
 def _pays_to_compile(spec: RunSpec, device: Device) -> bool:

@@ -86,7 +86,7 @@ def _find(spec: RunSpec, identity: dict[str, Any]) -> tuple[RunFolder, bool]:
     folder, different = locate(spec, identity)
     if different:
         log.info(
-            "%s holds another configuration, so this run goes to %s; there -> here:\n  %s",
+            "%s is in use by another configuration; using %s (differences: there -> here)\n  %s",
             spec.named_folder,
             folder.path,
             "\n  ".join(different),

@@ -99,8 +99,8 @@ class Session:
             if is_out_of_memory(error):
                 problem = ConfigError(
                     "out of memory",
-                    "lower training.micro_batch_size, a divisor of training.batch_size that "
-                    "changes no result, or validation.batch_size",
+                    "lower training.micro_batch_size (a divisor of training.batch_size; updates "
+                    "stay equal up to rounding) or validation.batch_size",
                 )
                 self._fail(f"{traceback.format_exc()}\n{problem}")
                 raise problem from error

@@ -146,7 +146,7 @@ def test_a_measured_step_that_does_not_fit_halves_the_batch(overrides: list[str]
     problem = update_problem(spec.workload, device, costs, None, free=10**12)
     assert "set training.micro_batch_size=6 " in str(problem.help)
     counted = update_problem(spec.workload, device, costs, 10**12, free=10**12)
-    assert "training.batch_size=11 for a smaller batch" in str(counted.help)
+    assert "training.batch_size=11, or runtime.preflight=warn" in str(counted.help)
 
 
 def test_files_of_the_run_itself_count_as_its_own(
