@@ -166,9 +166,10 @@ def _print(
         least = min(memory[name] for name in peers)
         pairs = zip(seconds[best], seconds[first], strict=True)
         ratio = statistics.median(theirs / ours for theirs, ours in pairs)
-        results.write_line(f"{first} is {ratio:.2f} times {best}, the best peer (median of the rounds' "
-                    f"ratios); its peak memory is {memory[first] / least:.2f} times the "
-                    "smallest of the peers")  # fmt: skip
+        results.write_line(
+            f"{first} is {ratio:.2f} times {best}, the best peer (median of the rounds' ratios); "
+            f"its peak memory is {memory[first] / least:.2f} times the smallest of the peers"
+        )
 
 
 def main() -> None:

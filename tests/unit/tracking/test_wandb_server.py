@@ -45,7 +45,7 @@ def test_the_environment_s_key_comes_before_that_of_netrc(
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     assert find_key("https://api.wandb.ai") == KEY
     monkeypatch.delenv("WANDB_API_KEY")
-    netrc.write_text("machine api.wandb.ai login\n broken")
+    netrc.write_text("nonsense api.wandb.ai\n")
     assert find_key("https://api.wandb.ai") is None, "a damaged file holds no key"
 
 
