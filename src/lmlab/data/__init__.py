@@ -1,1 +1,1 @@
-"""Corpora, token files and batches. No torch."""
+"""Corpora, token files and batches. Imports no torch."""

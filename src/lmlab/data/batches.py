@@ -1,4 +1,4 @@
-"""Training batches as a pure function of (seed, step): no state to save, none to restore."""
+"""Training batches as a pure function of (seed, step): there is no state to save or restore."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _ROUNDS = 4
 
 
 class Batches:
-    """Random windows of T + 1 tokens, each token of an epoch at most once a target.
+    """Random windows of T + 1 tokens; within an epoch each token is a target at most once.
 
     Sample number n = step * batch_size + j belongs to epoch n // num_windows. An epoch cuts the
-    tokens into windows at a random phase and reads them in a random order; both depend on seed
-    and epoch alone.
+    tokens into windows at a random phase and reads them in random order; both depend only on seed
+    and epoch.
 
     Args:
         tokens: the training tokens, (num_tokens,) unsigned integers, for example a memmap.
         context_length: T.
         batch_size: B.
         seed: of the order.
-        part: which sequences of each batch are given, where several processes share it.
+        part: the sequences of each batch to return, where several processes share a batch.
 
     Raises:
         DataError: fewer than T + 1 tokens.
@@ -42,34 +42,35 @@ class Batches:
     ) -> None:
         if len(tokens) < context_length + 1:
             raise DataError(
-                f"the training text has {len(tokens)} tokens; model.context_length="
-                f"{context_length} needs at least {context_length + 1}: give more text or lower it"
+                f"model.context_length={context_length}: expected at least {context_length + 1} "
+                f"tokens of training text, found {len(tokens)}",
+                "provide more text or lower model.context_length",
             )
         self.tokens = tokens
         self.context_length = context_length
         self.batch_size = batch_size
         self.seed = seed
         self.part = part
-        # The phase is drawn from all that leave room for the same number of windows, so that all
-        # epochs are equally long and every token's turn comes.
-        most = len(tokens) - 1
-        self.num_windows = max(1, most // context_length - 1)
-        self.num_phases = most - self.num_windows * context_length + 1
+        # Every phase leaves space for the same number of windows, so all epochs have equal length
+        # and every token is used eventually.
+        num_targets = len(tokens) - 1
+        self.num_windows = max(1, num_targets // context_length - 1)
+        self.num_phases = num_targets - self.num_windows * context_length + 1
 
     def num_epochs(self, steps: int) -> float:
-        """How often ``steps`` updates read each window, on average."""
+        """Average number of times that ``steps`` updates read each window."""
         return steps * self.batch_size / self.num_windows
 
     def starts(self, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Offsets of the windows of update number ``step``, (B,)."""
         samples = step * self.batch_size + np.arange(self.batch_size, dtype=np.int64)
-        epochs, places = np.divmod(samples, self.num_windows)
+        epochs, indices = np.divmod(samples, self.num_windows)
         starts = np.empty(self.batch_size, dtype=np.int64)
         for epoch in np.unique(epochs):
             chosen = epochs == epoch
             keys = _keys(self.seed, int(epoch))
             phase = int(keys[-1] % np.uint64(self.num_phases))
-            windows = permute(places[chosen], self.num_windows, keys[:-1])
+            windows = permute(indices[chosen], self.num_windows, keys[:-1])
             starts[chosen] = phase + windows * self.context_length
         return starts
 
@@ -85,7 +86,7 @@ class Batches:
 
 
 def permute(
-    places: np.ndarray[Any, np.dtype[np.int64]], size: int, keys: Tokens
+    indices: np.ndarray[Any, np.dtype[np.int64]], size: int, keys: Tokens
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
     """A keyed permutation of range(size), without a table.
 
@@ -93,13 +94,13 @@ def permute(
     the range are permuted again until they fall inside (Black and Rogaway 2002, cycle walking).
 
     Args:
-        places: values below ``size``.
+        indices: values below ``size``.
         size: of the permuted range.
-        keys: one 64-bit key a round.
+        keys: one 64-bit key per round.
     """
     half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
     mask = (np.uint64(1) << half) - np.uint64(1)
-    values = places.astype(np.uint64)
+    values = indices.astype(np.uint64)
     outside = np.ones(len(values), dtype=bool)
     while outside.any():
         walking = values[outside]
@@ -112,7 +113,7 @@ def permute(
 
 
 def _keys(seed: int, epoch: int) -> Tokens:
-    """Round keys and one more number, from seed and epoch."""
+    """Round keys, and one more number for the phase, from seed and epoch."""
     digest = hashlib.sha512(f"batches:{seed}:{epoch}".encode()).digest()
     return np.frombuffer(digest, dtype="<u8")[: _ROUNDS + 1].astype(np.uint64)
 
@@ -127,16 +128,16 @@ def _mix(x: Tokens) -> Tokens:
 def validation_windows(
     tokens: Tokens, *, context_length: int, max_tokens: int | None
 ) -> list[tuple[int, int]]:
-    """Start and length of the windows on which a model is evaluated, the same for every run.
+    """Start and length of the evaluation windows, the same for every run.
 
-    Consecutive windows share one token, so that each token but the split's first is predicted
-    exactly once; the last window may be shorter. With ``max_tokens``, full windows evenly spread
-    over the split that predict no more than that, at least one.
+    Consecutive windows share one token, so each token but the split's first is predicted exactly
+    once; the last window may be shorter. With ``max_tokens``, full windows evenly spread over the
+    split that predict at most this many tokens, but at least one window.
 
     Args:
         tokens: the validation split.
         context_length: T; a window holds at most T + 1 tokens.
-        max_tokens: bound of the predicted tokens; None for the whole split.
+        max_tokens: upper bound of predicted tokens; None for the full split.
     """
     last = len(tokens) - 1
     windows = [
@@ -146,4 +147,4 @@ def validation_windows(
         return windows
     full = [window for window in windows if window[1] == context_length + 1] or windows[:1]
     count = max(1, min(len(full), max_tokens // context_length))
-    return [full[place * len(full) // count] for place in range(count)]
+    return [full[index * len(full) // count] for index in range(count)]

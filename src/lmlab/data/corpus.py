@@ -1,4 +1,4 @@
-"""What a source of text gives: files, their hashes, and their entropy where it is known."""
+"""The files of a corpus, their hashes, and the entropy of the text where it is known."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lmlab.storage.io import hash_file, hash_json
 
 @dataclasses.dataclass(frozen=True)
 class Floor:
-    """The loss that no model can beat on average, for a whole validation text.
+    """The loss that no model can beat on average, for a full validation text.
 
     Attributes:
-        nats: -log p of the text under the process that made it.
-        text_bytes: UTF-8 bytes of the text, special tokens not counted.
-        note: who could reach it.
+        nats: -log p of the text under the process that generated it.
+        text_bytes: UTF-8 bytes of the text, not counting special tokens.
+        note: what the floor means.
     """
 
     nats: float
@@ -26,7 +26,7 @@ class Floor:
 
     @property
     def bits_per_byte(self) -> float:
-        """The floor in bits a byte."""
+        """The floor in bits per byte."""
         return self.nats / math.log(2) / self.text_bytes
 
 
@@ -35,10 +35,10 @@ class Corpus:
     """Training and validation text on disk.
 
     Attributes:
-        name: for people.
-        train_paths: read one after the other.
-        valid_paths: read one after the other.
-        floor: of the validation text, where its maker knows it.
+        name: name to display.
+        train_paths: training files, read in order.
+        valid_paths: validation files, read in order.
+        floor: of the validation text; None where it is unknown.
     """
 
     name: str
@@ -48,10 +48,10 @@ class Corpus:
 
     @functools.cached_property
     def train_hash(self) -> str:
-        """Hash of the training text's content, wherever it lies."""
+        """Hash of the content of the training text, independent of its path."""
         return hash_json([hash_file(path) for path in self.train_paths])
 
     @functools.cached_property
     def valid_hash(self) -> str:
-        """Hash of the validation text's content, wherever it lies."""
+        """Hash of the content of the validation text, independent of its path."""
         return hash_json([hash_file(path) for path in self.valid_paths])

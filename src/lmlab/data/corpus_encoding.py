@@ -1,10 +1,10 @@
-"""Text files to a file of ids: with progress, in bounded memory, and resumable after a kill.
+"""Encode text files to a file of ids: with progress, in bounded memory, resumable after a kill.
 
-Ids are written to ``.<name>.partial``, which is renamed when it is whole. A thread brings them to
-the disk meanwhile, and every few seconds a journal beside it says up to which place of the text
-they are there; the next call cuts the partial file at that place and goes on, so that the result is
-the same byte for byte. Where there are no kernels for the tokenizer, the text is encoded in Python
-and from its beginning.
+Ids are written to ``.<name>.partial``, which is renamed when it is complete. Meanwhile a thread
+syncs it to disk and, every few seconds, records in a journal next to it up to which position of the
+text the ids are on disk. The next call truncates the partial file to that position and resumes, so
+that the result is the same byte for byte. Without kernels for the tokenizer, text is encoded in
+Python and from the beginning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.utf8 import read_utf8
 
 if TYPE_CHECKING:
-    from lmlab.tokenizer.file_encoding import Place
+    from lmlab.tokenizer.file_encoding import Position
     from lmlab.tokenizer.kernel_encoder import Tables
 
 _JOURNAL_SECONDS = 10.0
@@ -40,21 +40,21 @@ def encode_to(
     *,
     sidecar: Path | None = None,
 ) -> tuple[int, int]:
-    """Write the ids of the text of ``paths`` to ``path``, whole or not at all.
+    """Write the ids of the text of ``paths`` to ``path``, atomically.
 
     Args:
-        path: of the file of ids; no other process writes it at the same time.
+        path: the file of ids; no other process may write it at the same time.
         paths: UTF-8 text files.
         tokenizer: encodes them.
-        text_hash: of the text, to know it again after a kill.
-        sidecar: describes what stood at ``path`` before; removed with it.
+        text_hash: identifies the text after a kill.
+        sidecar: description of the previous file at ``path``; removed with it.
 
     Returns:
-        How many ids, and how many bytes of text they stand for, special tokens not counted.
+        The number of ids, and the bytes of text that they stand for, not counting special tokens.
 
     Raises:
         DataError: a text is not UTF-8.
-        DiskError: the disk is full or not writable. In both cases nothing half-written is left.
+        DiskError: the disk is full or not writable. In both cases partial files are removed.
     """
     partial = path.with_name(f".{path.name}.partial")
     journal = _Journal(path.with_name(f".{path.name}.journal"), paths, tokenizer, text_hash)
@@ -71,7 +71,7 @@ def encode_to(
                 sidecar.unlink(missing_ok=True)
             os.replace(partial, path)
             journal.remove()
-    except Exception:  # a kill or an interruption leaves them, to go on from
+    except Exception:  # a kill or an interruption leaves them, to resume from
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
             journal.remove()
@@ -82,20 +82,20 @@ def encode_to(
 def _encode_by_kernels(
     partial: Path, journal: _Journal, paths: Sequence[Path], tables: Tables, total: int
 ) -> tuple[int, int]:
-    from lmlab.tokenizer.file_encoding import Place, encode_files
+    from lmlab.tokenizer.file_encoding import Position, encode_files
 
     descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         start = journal.read(os.fstat(descriptor).st_size)
-        if start == Place():
-            journal.remove()  # it may be another job's, which would take these ids for its own
+        if start == Position():
+            journal.remove()  # it may belong to another job, which would take these ids for its own
         os.ftruncate(descriptor, start.num_tokens * tables.id_bytes)
         done = start.offset + sum(text.stat().st_size for text in paths[: start.file])
-        with _bar(partial, total, done) as bar, _Behind(descriptor, journal) as behind:
+        with _bar(partial, total, done) as bar, _BackgroundSync(descriptor, journal) as sync:
 
-            def advance(place: Place, size: int) -> None:
+            def advance(position: Position, size: int) -> None:
                 bar.update(size)
-                behind.reach(place)
+                sync.reach(position)
 
             end = encode_files(tables, paths, descriptor, start=start, advance=advance)
         os.fsync(descriptor)
@@ -105,7 +105,7 @@ def _encode_by_kernels(
 
 
 class _Journal:
-    """Up to which place of the text the partial file is safely written."""
+    """The record of the position in the text up to which ids are safely on disk."""
 
     def __init__(
         self, path: Path, paths: Sequence[Path], tokenizer: Tokenizer, text_hash: str
@@ -121,27 +121,27 @@ class _Journal:
 
     @functools.cached_property
     def _job(self) -> dict[str, Any]:
-        """What must be the same to go on; hashing a tokenizer takes longer than a short text."""
+        """What must be equal to resume; hashing a tokenizer takes longer than a short text."""
         return {
             "format_version": _JOURNAL_VERSION,
             "tokenizer_hash": self._tokenizer.hash,
             **self._text,
         }
 
-    def read(self, size: int) -> Place:
-        """Where to go on with a partial file of ``size`` bytes: at the beginning if in doubt."""
-        from lmlab.tokenizer.file_encoding import Place
+    def read(self, size: int) -> Position:
+        """Where to resume with a partial file of ``size`` bytes; the beginning if in doubt."""
+        from lmlab.tokenizer.file_encoding import Position
 
         try:
             record = read_json(self.path)
-            place = Place(**record.pop("place"))
-            known = record == self._job and place.num_tokens * self._id_bytes <= size
+            position = Position(**record.pop("place"))
+            is_valid = record == self._job and position.num_tokens * self._id_bytes <= size
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return Place()
-        return place if known else Place()
+            return Position()
+        return position if is_valid else Position()
 
     def remove(self) -> None:
-        """Remove the journal for good, and what a kill left while it was being written."""
+        """Remove the journal for good, with temporary files of a killed write."""
         names = (self.path.name, f".{self.path.name}.")
         found = [file for file in self.path.parent.iterdir() if file.name.startswith(names)]
         for stale in found:
@@ -149,39 +149,39 @@ class _Journal:
         if found:
             fsync_folder(self.path.parent)
 
-    def keep(self, place: Place) -> None:
-        """Record ``place``, before which every id is on the disk, if that is due."""
+    def keep(self, position: Position) -> None:
+        """Record ``position``, before which every id is on disk, if the interval has passed."""
         if time.monotonic() >= self._due:
-            write_json(self.path, {**self._job, "place": place._asdict()})
+            write_json(self.path, {**self._job, "place": position._asdict()})
             self._due = time.monotonic() + _JOURNAL_SECONDS
 
 
-class _Behind:
-    """Brings ids to the disk while more are made, in a thread, and has the journal say how many.
+class _BackgroundSync:
+    """Syncs ids to disk in a thread while more are encoded, and updates the journal.
 
-    What fails there is raised by the next call, or at the end.
+    An error in the thread is raised by the next call, or at the end.
 
     Args:
         descriptor: of the file of ids.
-        journal: told of places whose ids are safe.
+        journal: records positions before which all ids are on disk.
     """
 
     def __init__(self, descriptor: int, journal: _Journal) -> None:
         self._descriptor, self._journal = descriptor, journal
         self._changed = threading.Condition()
-        self._place: Place | None = None
+        self._position: Position | None = None
         self._ended = False
         self._error: OSError | DiskError | None = None
         self._thread = threading.Thread(target=self._work, daemon=True)
 
-    def reach(self, place: Place) -> None:
-        """Every id before ``place`` has been written."""
+    def reach(self, position: Position) -> None:
+        """Report that every id before ``position`` has been written."""
         self._check()
         with self._changed:
-            self._place = place
+            self._position = position
             self._changed.notify()
 
-    def __enter__(self) -> _Behind:
+    def __enter__(self) -> _BackgroundSync:
         self._thread.start()
         return self
 
@@ -197,18 +197,18 @@ class _Behind:
         if self._error is not None:
             raise self._error
 
-    def _next(self) -> Place | None:
-        """The place reached since the last call, once there is one; None at the end."""
+    def _next(self) -> Position | None:
+        """Wait for the position reached since the last call; None at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._place is not None or self._ended)
-            place, self._place = self._place, None
-            return None if self._ended else place
+            self._changed.wait_for(lambda: self._position is not None or self._ended)
+            position, self._position = self._position, None
+            return None if self._ended else position
 
     def _work(self) -> None:
         try:
-            while (place := self._next()) is not None:
+            while (position := self._next()) is not None:
                 os.fsync(self._descriptor)
-                self._journal.keep(place)
+                self._journal.keep(position)
         except (OSError, DiskError) as error:
             self._error = error
 
@@ -216,7 +216,7 @@ class _Behind:
 def _encode_in_python(
     partial: Path, paths: Sequence[Path], tokenizer: Tokenizer, total: int
 ) -> tuple[int, int]:
-    import numpy as np  # kernels do without, and start sooner
+    import numpy as np  # not needed with kernels, which then start faster
 
     lengths = tokenizer.token_byte_lengths
     num_tokens = num_text_bytes = 0

@@ -1,4 +1,4 @@
-"""Downloads that resume after a cut, show their progress, and record what was fetched."""
+"""Downloads that resume after an interruption, show progress, and record what was downloaded."""
 
 from __future__ import annotations
 
@@ -20,24 +20,29 @@ from lmlab.storage.io import hash_file, make_folder, read_json, translate_write_
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30.0
 _ATTEMPTS = 5
-_CUT = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
+_CONNECTION_ERRORS = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+)
 
 
 def fetch(url: str, target: Path, *, sha256: str | None = None) -> Path:
-    """Download ``url`` to ``target``, once; ``.gz`` is unpacked where the target is not one.
+    """Download ``url`` to ``target``, once; unpack ``.gz`` unless ``target`` ends in ``.gz``.
 
-    A download cut short goes on where it stopped, also in a later run, if the server allows it
-    and the content there is still the same. ``target`` appears only when complete; beside it
-    ``<target>.json`` records the URL, size and hash.
+    An interrupted download resumes where it stopped, also in a later run, if the server supports it
+    and the content there is unchanged. ``target`` appears only when complete; ``<target>.json``
+    records the URL, size and hash.
 
     Args:
         url: over HTTP or HTTPS.
-        target: the file to make.
-        sha256: expected hash of what the server sends; None accepts all.
+        target: the file to write.
+        sha256: expected hash of the downloaded file; None accepts any.
 
     Raises:
         DataError: the server cannot be reached or refuses, or the hash differs.
-        DiskError: the disk is full or not writable; what was fetched is kept.
+        DiskError: the disk is full or not writable; the partial download is kept.
     """
     if target.is_file() and _record(target).is_file():
         return target
@@ -48,8 +53,8 @@ def fetch(url: str, target: Path, *, sha256: str | None = None) -> Path:
     if sha256 is not None and digest != sha256:
         part.unlink()
         raise DataError(
-            f"{url}: the download has SHA-256 {digest}, expected was {sha256}; it was removed: "
-            "the file on the server has changed, or something between altered it"
+            f"{url}: expected SHA-256 {sha256}, received {digest}; the download was removed",
+            "check whether the file on the server has changed, or a proxy altered it",
         )
     size = part.stat().st_size
     with translate_write_errors(target):
@@ -71,7 +76,7 @@ def _state(part: Path) -> Path:
 
 
 def _download(url: str, part: Path, target: Path) -> None:
-    """Bring ``part`` to its full size, through several connections if need be."""
+    """Complete ``part``, over several connections if needed."""
     reason: Exception | None = None
     for attempt in range(_ATTEMPTS):
         if attempt:
@@ -80,59 +85,59 @@ def _download(url: str, part: Path, target: Path) -> None:
         try:
             if _receive(url, part):
                 return
-            reason = ConnectionError("the connection was cut")
+            reason = ConnectionError("the connection was interrupted")
         except urllib.error.HTTPError as error:
             reason = error
             if error.code < 500 and error.code not in (408, 416, 429):
                 break
-            if error.code == 416:  # the part is longer than the file: begin anew
+            if error.code == 416:  # the part is longer than the file: start over
                 part.unlink(missing_ok=True)
-        except _CUT as error:
+        except _CONNECTION_ERRORS as error:
             reason = error
             refused = isinstance(getattr(error, "reason", None), OSError)
             if refused and before == 0 and attempt >= 1:
-                break  # no network at all: more attempts would only keep the user waiting
+                break  # no network at all: more attempts are useless
     raise DataError(
-        f"{url} cannot be downloaded ({reason}); rerun to go on with what was fetched, or put the "
-        f"file at {target} with an empty {_record(target).name} beside it, or choose "
-        "data=toystories, which needs no network, or data=text for files of your own"
+        f"{url}: cannot download ({reason})",
+        f"rerun to resume; or put the file at {target} with an empty {_record(target).name} next "
+        "to it; or use data=toystories, which needs no network, or data=text for your own files",
     ) from reason
 
 
 def _receive(url: str, part: Path) -> bool:
-    """Receive what is missing of ``part``; False if the connection ended before the end."""
-    have = part.stat().st_size if part.exists() else 0
-    known: dict[str, Any] = {}
-    if have:
+    """Receive the missing bytes of ``part``; False if the connection ended early."""
+    size = part.stat().st_size if part.exists() else 0
+    state: dict[str, Any] = {}
+    if size:
         try:
-            known = read_json(_state(part))
+            state = read_json(_state(part))
         except (OSError, ValueError):
-            have = 0  # it cannot be told whether this part belongs to the same file
+            size = 0  # unknown whether this part belongs to the same file
     headers = {"User-Agent": "lmlab"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-        if known.get("validator"):
-            headers["If-Range"] = known["validator"]
+    if size:
+        headers["Range"] = f"bytes={size}-"
+        if state.get("validator"):
+            headers["If-Range"] = state["validator"]
     request = urllib.request.Request(url, headers=headers)
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
-        resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT and known.get("url") == url
-        if have and not resumed and answer.status == http.HTTPStatus.PARTIAL_CONTENT:
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+        resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT and state.get("url") == url
+        if size and not resumed and response.status == http.HTTPStatus.PARTIAL_CONTENT:
             part.unlink()
             return False
-        start = have if resumed else 0
-        length = answer.headers.get("Content-Length")
+        start = size if resumed else 0
+        length = response.headers.get("Content-Length")
         total = None if length is None else start + int(length)
-        if resumed and known.get("total") not in (None, total):
-            part.unlink()  # the file on the server is another one now
+        if resumed and state.get("total") not in (None, total):
+            part.unlink()  # the file on the server has changed
             return False
-        strong = answer.headers.get("ETag", "")
-        validator = strong if strong and not strong.startswith("W/") else None
-        validator = validator or answer.headers.get("Last-Modified")
+        etag = response.headers.get("ETag", "")
+        validator = etag if etag and not etag.startswith("W/") else None
+        validator = validator or response.headers.get("Last-Modified")
         write_json(_state(part), {"url": url, "total": total, "validator": validator})
-        return _copy(answer, part, start, total)
+        return _copy(response, part, start, total)
 
 
-def _copy(answer: Any, part: Path, start: int, total: int | None) -> bool:
+def _copy(response: Any, part: Path, start: int, total: int | None) -> bool:
     received = start
     with (
         translate_write_errors(part),
@@ -143,8 +148,8 @@ def _copy(answer: Any, part: Path, start: int, total: int | None) -> bool:
     ):
         while True:
             try:
-                chunk = answer.read1(_CHUNK_BYTES)
-            except _CUT:
+                chunk = response.read1(_CHUNK_BYTES)
+            except _CONNECTION_ERRORS:
                 break
             if not chunk:
                 break
@@ -165,7 +170,7 @@ def _unpack(packed: Path, target: Path, url: str) -> None:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         packed.unlink()
         raise DataError(
-            f"{url} is no sound gzip file ({error}): rerun to fetch it again"
+            f"{url}: expected a gzip file ({error})", "rerun to download it again"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)

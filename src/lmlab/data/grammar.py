@@ -1,8 +1,8 @@
-"""Probabilistic grammars that can be drawn from, and that know the probability of a text.
+"""Probabilistic grammars that generate text and compute its probability.
 
-A grammar is built from :class:`Say`, :class:`Pick`, :class:`OneOf` and :class:`Seq`. Drawing makes
-a choice at each ``Pick`` and ``OneOf``; the probability of a text is found the other way round, by
-parsing it, and is the product of the choices that lead to it.
+Build a grammar from :class:`Say`, :class:`Pick`, :class:`OneOf` and :class:`Seq`. Generation makes
+a choice at each ``Pick`` and ``OneOf``. The probability of a text is found by parsing it: it is the
+product of the probabilities of the choices that lead to it.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-WordCounts = Mapping[str, str]  # the forms of a picked option: "" for itself, "he", "his", ...
-Memory = Mapping[str, WordCounts]  # what was picked so far, by the name of its role
+WordForms = Mapping[str, str]  # forms of an option: "" for itself, "he", "his", ...
+Memory = Mapping[str, WordForms]  # options picked so far, by role
 
 
 class Node(Protocol):
     """A part of a grammar."""
 
-    def draw(self, chance: random.Random, memory: dict[str, WordCounts]) -> str:
-        """Return a random text, and note what was picked in ``memory``."""
+    def draw(self, chance: random.Random, memory: dict[str, WordForms]) -> str:
+        """Return a random text, and record the picked options in ``memory``."""
         ...
 
     def parse(self, text: str, start: int, memory: Memory) -> Iterator[tuple[int, Memory, float]]:
-        """Yield end, memory and log-probability in nats of each way to read ``text[start:]``."""
+        """Yield end, memory and log-probability in nats of each parse from ``start``."""
         ...
 
 
 class Say:
-    """Fixed words, with forms of what was picked: ``"{hero} lost {hero.his} {thing}."``."""
+    """Fixed words, with forms of picked options: ``"{hero} lost {hero.his} {thing}."``."""
 
     def __init__(self, template: str) -> None:
         self.parts: list[str | tuple[str, str]] = []
@@ -43,7 +43,7 @@ class Say:
             part if isinstance(part, str) else memory[part[0]][part[1]] for part in self.parts
         )
 
-    def draw(self, chance: random.Random, memory: dict[str, WordCounts]) -> str:
+    def draw(self, chance: random.Random, memory: dict[str, WordForms]) -> str:
         """See :class:`Node`."""
         return self.render(memory)
 
@@ -55,45 +55,44 @@ class Say:
 
 
 class Pick:
-    """Pick an option for a role, and say one form of it.
+    """Pick one of the options for a role, all equally likely, and say one form of it.
 
     Args:
-        role: under which later words refer to it.
+        role: name by which later words refer to the option.
         options: the forms of each option.
-        form: which form is said here.
-        but_not: a role picked before whose option is left out.
-
-    All options that are left are equally likely.
+        form: the form to say here.
+        but_not: a role picked before, whose option is excluded.
     """
 
     def __init__(
-        self, role: str, options: Sequence[WordCounts], form: str = "", but_not: str | None = None
+        self, role: str, options: Sequence[WordForms], form: str = "", but_not: str | None = None
     ) -> None:
         self.role = role
         self.options = options
         self.form = form
         self.but_not = but_not
 
-    def _left(self, memory: Memory) -> list[WordCounts]:
+    def _available(self, memory: Memory) -> list[WordForms]:
         taken = None if self.but_not is None else memory[self.but_not]
         return [option for option in self.options if option != taken]
 
-    def draw(self, chance: random.Random, memory: dict[str, WordCounts]) -> str:
+    def draw(self, chance: random.Random, memory: dict[str, WordForms]) -> str:
         """See :class:`Node`."""
-        memory[self.role] = chance.choice(self._left(memory))
+        memory[self.role] = chance.choice(self._available(memory))
         return memory[self.role][self.form]
 
     def parse(self, text: str, start: int, memory: Memory) -> Iterator[tuple[int, Memory, float]]:
         """See :class:`Node`."""
-        left = self._left(memory)
-        for option in left:
-            said = option[self.form]
-            if text.startswith(said, start):
-                yield start + len(said), {**memory, self.role: option}, -math.log(len(left))
+        available = self._available(memory)
+        for option in available:
+            words = option[self.form]
+            if text.startswith(words, start):
+                log_prob = -math.log(len(available))
+                yield start + len(words), {**memory, self.role: option}, log_prob
 
 
 class OneOf:
-    """One of several ways to go on, with their weights."""
+    """One of several alternatives, with their weights."""
 
     def __init__(self, *choices: tuple[float, Any]) -> None:
         self.weights = [weight for weight, _ in choices]
@@ -101,7 +100,7 @@ class OneOf:
         total = sum(self.weights)
         self.log_probs = [math.log(weight / total) for weight in self.weights]
 
-    def draw(self, chance: random.Random, memory: dict[str, WordCounts]) -> str:
+    def draw(self, chance: random.Random, memory: dict[str, WordForms]) -> str:
         """See :class:`Node`."""
         (node,) = chance.choices(self.nodes, self.weights)
         return node.draw(chance, memory)
@@ -114,12 +113,12 @@ class OneOf:
 
 
 class Seq:
-    """One part after the other."""
+    """A sequence of parts."""
 
     def __init__(self, *parts: Any) -> None:
         self.nodes: list[Node] = [as_node(part) for part in parts]
 
-    def draw(self, chance: random.Random, memory: dict[str, WordCounts]) -> str:
+    def draw(self, chance: random.Random, memory: dict[str, WordForms]) -> str:
         """See :class:`Node`."""
         return "".join([node.draw(chance, memory) for node in self.nodes])
 
@@ -139,7 +138,7 @@ class Seq:
 
 
 def as_node(part: Any) -> Node:
-    """Let plain strings stand for :class:`Say`, and tuples for :class:`Seq`."""
+    """Turn plain strings into :class:`Say`, and tuples into :class:`Seq`."""
     if isinstance(part, str):
         return Say(part)
     if isinstance(part, tuple):
@@ -149,10 +148,10 @@ def as_node(part: Any) -> Node:
 
 
 def maybe(probability: float, part: Any) -> OneOf:
-    """``part`` with this probability, else nothing."""
+    """``part`` with this probability, otherwise nothing."""
     return OneOf((probability, part), (1 - probability, ""))
 
 
 def derivations(node: Node, text: str) -> list[float]:
-    """Log-probability of each way in which the grammar makes exactly ``text``."""
+    """Log-probability of each derivation of exactly ``text``."""
     return [found for end, _, found in node.parse(text, 0, {}) if end == len(text)]

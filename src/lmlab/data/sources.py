@@ -1,28 +1,26 @@
-"""Where a run's text comes from: the targets of ``conf/data``.
+"""Sources of text for a run: the targets of ``conf/data``.
 
-Each source is made with its knobs and the cache folder, can ``check`` its settings at once, and
-can ``prepare`` the text.
+Each source is built from its parameters and the cache folder, can ``check`` its settings at once,
+and can ``prepare`` the text.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
 from pathlib import Path
 
 from lmlab.console.progress_bar import progress
 from lmlab.data.corpus import Corpus
 from lmlab.data.download import fetch
-from lmlab.errors import ConfigError, DataError
+from lmlab.errors import Check, ConfigError, DataError, check_settings, suggestion
 from lmlab.storage.io import translate_read_errors
 from lmlab.tokenizer.utf8 import read_utf8
 
 
 class TextFiles:
-    """Any UTF-8 text files.
+    """UTF-8 text files.
 
     Args:
-        cache_dir: not used: the text stays where it is.
+        cache_dir: not used; the text stays where it is.
         train: the training text, one path or several.
         valid: the validation text, one path or several.
     """
@@ -33,25 +31,26 @@ class TextFiles:
         self.valid = [Path(path) for path in ([valid] if isinstance(valid, str) else valid)]
 
     def check(self) -> None:
-        """Look at the files without reading them.
+        """Check the files without reading them.
 
         Raises:
             DataError: a file is missing, empty, or in both splits.
         """
         for key, paths in (("data.train", self.train), ("data.valid", self.valid)):
             if not paths:
-                raise DataError(f"{key}=[]: accepted is a text file, or a list of them")
+                raise DataError(f"{key}=[]: expected a text file, or a list of text files")
             for path in paths:
                 _check_file(key, path)
         both = {path.resolve() for path in self.train} & {path.resolve() for path in self.valid}
         if both:
             raise DataError(
-                f"data.valid={sorted(map(str, both))[0]} is training text too: "
-                "a loss measured on it says nothing; give a held-out file"
+                f"data.valid={sorted(map(str, both))[0]}: expected held-out text, but this file is "
+                "in data.train",
+                "choose another file: a loss on training text does not measure generalization",
             )
 
     def prepare(self) -> Corpus:
-        """Return the files. Raises :class:`DataError` where one is not UTF-8."""
+        """Return the files. Raises :class:`DataError` if one is not UTF-8."""
         self.check()
         for path in [*self.train, *self.valid]:
             check_utf8(path)
@@ -59,7 +58,7 @@ class TextFiles:
 
 
 class Downloaded:
-    """Two files from a server, fetched once into the cache.
+    """Two files from a server, downloaded once to the cache.
 
     Args:
         cache_dir: where downloads are kept.
@@ -68,7 +67,7 @@ class Downloaded:
         train: name of the training file there.
         valid: name of the validation file there.
         train_sha256: expected hash of the training file; None accepts and records any.
-        valid_sha256: expected hash of the validation file.
+        valid_sha256: expected hash of the validation file; None accepts and records any.
     """
 
     def __init__(
@@ -88,14 +87,16 @@ class Downloaded:
         self.files = {train: train_sha256, valid: valid_sha256}
 
     def check(self) -> None:
-        """Look at the address. Raises :class:`ConfigError` for one that is not HTTP."""
+        """Check the address. Raises :class:`ConfigError` unless it is HTTP or HTTPS."""
         if not self.base_url.startswith(("http://", "https://")):
-            raise ConfigError(f"data.base_url={self.base_url}: accepted is an http(s) address")
+            raise ConfigError(f"data.base_url={self.base_url}: expected an http or https address")
         if len(self.files) < 2:
-            raise ConfigError(f"data.valid={next(iter(self.files))}: it is the training file too")
+            raise ConfigError(
+                f"data.valid={next(iter(self.files))}: expected another file than data.train"
+            )
 
     def prepare(self) -> Corpus:
-        """Fetch what is missing. Raises :class:`DataError` without network."""
+        """Download missing files. Raises :class:`DataError` without network."""
         self.check()
         paths = []
         for file, sha256 in self.files.items():
@@ -108,12 +109,12 @@ class Downloaded:
 
 
 class ToyStories:
-    """Small stories that the project makes itself; see :mod:`lmlab.data.toystories`.
+    """Short stories from a grammar; see :mod:`lmlab.data.toystories`.
 
     Args:
         cache_dir: where the text is kept.
-        num_train_documents: stories to train on.
-        num_valid_documents: stories to validate on, none of them among the former.
+        num_train_documents: number of stories for training.
+        num_valid_documents: number of stories for validation, distinct from those for training.
         seed: of the stories.
     """
 
@@ -126,13 +127,15 @@ class ToyStories:
         self.seed = seed
 
     def check(self) -> None:
-        """Look at the numbers. Raises :class:`ConfigError`."""
-        for key in ("num_train_documents", "num_valid_documents"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"data.{key}={getattr(self, key)}: accepted is 1 or more")
+        """Check the numbers. Raises :class:`ConfigError`."""
+        sizes = {
+            "data.num_train_documents": self.num_train_documents,
+            "data.num_valid_documents": self.num_valid_documents,
+        }
+        check_settings(Check(key, size, size >= 1, "1 or more") for key, size in sizes.items())
 
     def prepare(self) -> Corpus:
-        """Write the stories, or find them written."""
+        """Write the stories, or reuse those written before."""
         from lmlab.data.toystories import write_corpus
 
         self.check()
@@ -145,7 +148,7 @@ class ToyStories:
 
 
 def check_utf8(path: Path) -> None:
-    """Read a file through. Raises :class:`DataError` naming the offset of the first bad byte."""
+    """Read a full file. Raises :class:`DataError` with the offset of the first malformed byte."""
     size = path.stat().st_size
     with progress(total=size, desc="checking text", unit="B", unit_scale=True) as bar:
         for _ in read_utf8(path, bar.update):
@@ -154,17 +157,15 @@ def check_utf8(path: Path) -> None:
 
 def _check_file(key: str, path: Path) -> None:
     if path.is_dir():
-        raise DataError(f"{key}={path} is a folder: name the text file in it")
+        raise DataError(f"{key}={path}: expected a file, found a folder", "name a text file in it")
     if not path.is_file():
-        raise DataError(f"{key}={path}: there is no such file{_nearest(path)}")
+        raise DataError(f"{key}={path}: no such file", _similar_path(path))
     with translate_read_errors(f"{key}={path}"), open(path, "rb") as file:
         if not file.read(1):
-            raise DataError(f"{key}={path} is empty: give some text")
+            raise DataError(f"{key}={path}: the file is empty", "provide some text")
 
 
-def _nearest(path: Path) -> str:
+def _similar_path(path: Path) -> str | None:
     if not path.parent.is_dir():
-        return f" (nor its folder {path.parent})"
-    names: Sequence[str] = [other.name for other in path.parent.iterdir()]
-    near = difflib.get_close_matches(path.name, names, n=1)
-    return f'; did you mean "{path.parent / near[0]}"?' if near else ""
+        return f"check the path: its folder {path.parent} does not exist either"
+    return suggestion(path.name, [other.name for other in path.parent.iterdir()])

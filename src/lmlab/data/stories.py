@@ -1,7 +1,7 @@
-"""The story grammar: how a story begins, what happens in it, and how it ends.
+"""The story grammar: openings, plots and endings.
 
-Alternatives within a choice begin or go on with different words, and every optional sentence
-differs from the one after it, so that each story can be made in one way only.
+Alternatives of a choice begin or continue with different words, and every optional sentence differs
+from the one after it, so each story has exactly one derivation.
 """
 
 from __future__ import annotations

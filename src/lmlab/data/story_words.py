@@ -1,24 +1,24 @@
-"""The words of the story grammar: who and what the stories are about."""
+"""The words of the story grammar."""
 
 from __future__ import annotations
 
-from lmlab.data.grammar import WordCounts
+from lmlab.data.grammar import WordForms
 
 
-def _girl(name: str) -> WordCounts:
+def _girl(name: str) -> WordForms:
     return {"": name, "he": "she", "him": "her", "his": "her", "He": "She", "child": "girl"}
 
 
-def _boy(name: str) -> WordCounts:
+def _boy(name: str) -> WordForms:
     return {"": name, "he": "he", "him": "him", "his": "his", "He": "He", "child": "boy"}
 
 
-def _named(*names: str) -> list[WordCounts]:
-    """Nouns with their article."""
+def _named(*names: str) -> list[WordForms]:
+    """Nouns, with their article."""
     return [{"": name, "a": f"an {name}" if name[0] in "aeiou" else f"a {name}"} for name in names]
 
 
-def _plain(*words: str) -> list[WordCounts]:
+def _plain(*words: str) -> list[WordForms]:
     return [{"": word} for word in words]
 
 
@@ -29,7 +29,7 @@ CHILDREN = [
                 "Noah", "Oscar", "Sam", "Tom"]),
 ]  # fmt: skip
 
-GROWN_UPS: list[WordCounts] = [
+GROWN_UPS: list[WordForms] = [
     {"": "mother", "he": "she", "him": "her", "his": "her", "He": "She"},
     {"": "father", "he": "he", "him": "him", "his": "his", "He": "He"},
     {"": "grandmother", "he": "she", "him": "her", "his": "her", "He": "She"},

@@ -20,16 +20,16 @@ FORMAT_VERSION = 1
 
 @dataclasses.dataclass(frozen=True)
 class TokenFile:
-    """``<name>.bin`` of little-endian ids, and ``<name>.json`` that says what they are.
+    """``<name>.bin`` of little-endian ids, and its sidecar ``<name>.json``.
 
     Attributes:
         path: the ``.bin`` file.
         dtype: uint16, or uint32 where the vocabulary needs it.
-        num_tokens: ids in the file.
-        num_text_bytes: UTF-8 bytes of the text, special tokens not counted.
-        tokenizer_hash: of the tokenizer that made it.
-        text_hash: of the text.
-        vocab_size: entries of that tokenizer.
+        num_tokens: number of ids in the file.
+        num_text_bytes: UTF-8 bytes of the text, not counting special tokens.
+        tokenizer_hash: hash of the tokenizer that encoded it.
+        text_hash: hash of the text.
+        vocab_size: number of entries of that tokenizer.
     """
 
     path: Path
@@ -42,10 +42,10 @@ class TokenFile:
 
     @classmethod
     def open(cls, path: Path) -> TokenFile:
-        """Read the sidecar beside ``path`` and check the file against it.
+        """Read the sidecar of ``path`` and check the file against it.
 
         Raises:
-            DataError: one of the two is missing, damaged or of another size.
+            DataError: one of the two is missing or damaged, or the size is wrong.
         """
         sidecar = path.with_suffix(".json")
         try:
@@ -53,18 +53,18 @@ class TokenFile:
             version = record.pop("format_version")
             if version != FORMAT_VERSION:
                 raise DataError(
-                    f"{sidecar} has format version {version}; this lmlab reads {FORMAT_VERSION}: "
-                    "remove both files to have them made again"
+                    f"{sidecar}: format version {version}, expected {FORMAT_VERSION}",
+                    "remove the .json and the .bin file to encode the text again",
                 )
             found = cls(path=path, **record)
             size = path.stat().st_size
             expected = found.num_tokens * np.dtype(found.dtype).itemsize
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"token file {path} cannot be read: {error}") from error
+            raise DataError(f"{path}: cannot read token file: {error}") from error
         if size != expected:
             raise DataError(
-                f"token file {path} has {size} bytes, but its sidecar promises {expected}: "
-                "remove both files to have them made again"
+                f"{path}: expected {expected} bytes according to {sidecar.name}, found {size}",
+                "remove the .json and the .bin file to encode the text again",
             )
         return found
 
@@ -76,34 +76,37 @@ class TokenFile:
         return np.memmap(self.path, dtype=np.dtype(self.dtype).newbyteorder("<"), mode="r")
 
     def check(self, tokenizer_hash: str, context_length: int, vocab_size: int) -> None:
-        """Refuse a file that cannot serve a run.
+        """Check that the file can serve a run.
 
         Raises:
-            DataError: no tokens, fewer than ``context_length`` + 1, another tokenizer's, or ids
-                that the model has no entry for.
+            DataError: the file has no tokens, or fewer than ``context_length`` + 1; another tokenizer
+                encoded it; or an id is not below ``vocab_size``.
         """
         if self.num_tokens == 0:
-            raise DataError(f"token file {self.path} holds 0 tokens: give some text")
+            raise DataError(f"{self.path}: the token file is empty", "provide some text")
         if self.num_tokens < context_length + 1:
             raise DataError(
-                f"token file {self.path} holds {self.num_tokens} tokens, and model.context_length="
-                f"{context_length} needs at least {context_length + 1}: give more text or lower it"
+                f"model.context_length={context_length}: expected at least {context_length + 1} "
+                f"tokens in {self.path}, found {self.num_tokens}",
+                "provide more text or lower model.context_length",
             )
         if self.tokenizer_hash != tokenizer_hash:
             raise DataError(
-                f"token file {self.path} was made by another tokenizer "
-                f"({self.tokenizer_hash[:8]}, not {tokenizer_hash[:8]}): encode the text again"
+                f"{self.path}: encoded by another tokenizer "
+                f"({self.tokenizer_hash[:8]}, expected {tokenizer_hash[:8]})",
+                "encode the text again",
             )
         largest = max(int(part.max()) for part in _parts(self.tokens))
         if largest >= vocab_size:
             raise DataError(
-                f"token file {self.path} holds id {largest}, out of range for "
-                f"model.vocab_size={vocab_size} (0 to {vocab_size - 1}): encode the text again"
+                f"{self.path}: expected ids from 0 to {vocab_size - 1} "
+                f"(model.vocab_size={vocab_size}), found {largest}",
+                "encode the text again",
             )
 
 
 def _parts(tokens: np.ndarray[Any, np.dtype[Any]]) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
-    """Slices small enough that checking a large file takes little memory."""
+    """Slices small enough to check a large file in little memory."""
     step = 1 << 22
     return (tokens[start : start + step] for start in range(0, len(tokens), step))
 
@@ -111,9 +114,9 @@ def _parts(tokens: np.ndarray[Any, np.dtype[Any]]) -> Iterator[np.ndarray[Any, n
 def encode_corpus(
     paths: Sequence[Path], tokenizer: Tokenizer, cache_dir: Path, *, name: str, text_hash: str
 ) -> TokenFile:
-    """Encode the text of ``paths`` one after the other, or find it encoded.
+    """Encode the text of ``paths`` in order, or reuse it if it is encoded already.
 
-    A call that was killed is gone on with by the next one; see :mod:`lmlab.data.corpus_encoding`.
+    After a kill, the next call resumes; see :mod:`lmlab.data.corpus_encoding`.
 
     Args:
         paths: UTF-8 text files.
@@ -124,14 +127,14 @@ def encode_corpus(
 
     Raises:
         DataError: a text is not UTF-8.
-        DiskError: the disk is full or not writable; nothing half-written is left.
+        DiskError: the disk is full or not writable; partial files are removed.
     """
     key = hash_json({"version": FORMAT_VERSION, "text": text_hash, "tokenizer": tokenizer.hash})
     path = Path(cache_dir) / "tokens" / key[:16] / f"{name}.bin"
     with Lock(path.with_suffix(".lock")):
         try:
             return TokenFile.open(path)
-        except DataError:  # not there yet, or damaged: make it again
+        except DataError:  # not encoded yet, or damaged
             return write_token_file(paths, tokenizer, path, text_hash)
 
 

@@ -1,7 +1,7 @@
-"""The embedded corpus: small stories by a grammar, so that their exact entropy is known.
+"""The embedded corpus: short stories from a grammar, so that their exact entropy is known.
 
-The grammar is unambiguous: each story can be made in one way only, so that its probability is that
-of the choices in it. The loss of a model that reads whole documents cannot, on average, be lower.
+The grammar is unambiguous: each story has one derivation, so its probability is the product of the
+probabilities of its choices. No model's loss can be lower on average.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from lmlab.errors import DataError
 from lmlab.storage.io import atomic_write_text, hash_json, read_json, write_json
 from lmlab.storage.lock import Lock
 
-# Raised with every change of the grammar or of how it is drawn from.
+# Increase with every change of the grammar or of its sampling.
 GRAMMAR_VERSION = 1
 SEPARATOR = "\n<|endoftext|>\n"
-_NOTE = "what a reader of whole documents who knew the grammar could reach"
+_NOTE = "entropy of the validation text; no model can do better on average"
 
 
 def generate(chance: random.Random) -> str:
@@ -31,30 +31,29 @@ def generate(chance: random.Random) -> str:
 def log_prob(document: str) -> float:
     """Log-probability of a story in nats, found by parsing it.
 
-    Where a story ends is one of the grammar's choices, so the end marker after it costs nothing
-    more.
+    The end of a story is determined by the grammar's choices, so the end marker after it has
+    probability 1.
 
     Raises:
-        DataError: the grammar cannot make this text.
+        DataError: the grammar cannot generate this text.
     """
     found = derivations(STORY, document)
     if not found:
-        raise DataError(f"the story grammar cannot make {document[:60]!r}...")
+        raise DataError(f"{document[:60]!r}...: not a story of the grammar")
     assert len(found) == 1, f"the grammar is ambiguous for {document!r}"
     return found[0]
 
 
 def documents(text: str) -> list[str]:
-    """The stories of a text; each is followed by the separator."""
+    """Split a text into its stories; each is followed by the separator."""
     return text.split(SEPARATOR)[:-1]
 
 
 def write_corpus(cache_dir: Path, *, num_train: int, num_valid: int, seed: int) -> Corpus:
-    """Write the training and validation stories, or find them written.
+    """Write the training and validation stories, or reuse those written before.
 
-    No validation story is among the training stories, and no two validation stories are the same.
-    That turns away a handful of draws in a million, so the floor is that of the grammar without
-    this condition.
+    No validation story is among the training stories, and no two validation stories are equal. This
+    rejects a few draws in a million, so the floor is that of the grammar without this condition.
     """
     recipe = {
         "grammar": GRAMMAR_VERSION, "num_train": num_train, "num_valid": num_valid, "seed": seed,
@@ -80,7 +79,7 @@ def _join(stories: list[str]) -> str:
 
 
 def _draw(chance: random.Random, count: int, taken: set[str]) -> Iterator[str]:
-    """Yield stories not in ``taken``, each once where ``taken`` is not empty."""
+    """Yield stories that are not in ``taken``; distinct ones unless ``taken`` is empty."""
     distinct = bool(taken)
     while count:
         story = generate(chance)

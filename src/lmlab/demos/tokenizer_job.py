@@ -112,7 +112,7 @@ def _peak_bytes() -> int:
 def run(text: Path, vocab_size: int, folder: Path) -> dict[str, Any]:
     """Do the work in this process; the values of an :class:`TokenizerResult`."""
     from lmlab.data.token_file import write_token_file
-    from lmlab.tokenizer.merge_learner import floor
+    from lmlab.tokenizer.merge_learner import min_pair_count
     from lmlab.tokenizer.tokenizer import END_OF_TEXT
 
     specials = [END_OF_TEXT]
@@ -121,11 +121,11 @@ def run(text: Path, vocab_size: int, folder: Path) -> dict[str, Any]:
     words = bpe_training.count_words([text], specials)
     phases.end("counting words")
     distinct, word_bytes = len(words), len(words.data) - len(words) - 1
-    least = floor(words.counts, num_merges) if num_merges else 0
+    least = min_pair_count(words.counts, num_merges) if num_merges else 0
     merges: list[Merge] = bpe_training.learn_merges(words, num_merges)
     phases.end("learning merges")
     del words
-    tokenizer = bpe_training.assemble(merges, vocab_size, specials, GPT2_PATTERN)
+    tokenizer = bpe_training.build_tokenizer(merges, vocab_size, specials, GPT2_PATTERN)
     tokenizer.save(folder)
     phases.end("saving")
     size = text.stat().st_size

@@ -1,4 +1,4 @@
-"""Byte-level byte-pair encoding: training, encoding, saving. No torch."""
+"""Byte-level byte-pair encoding: training, encoding and saving. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Tokenizer", "train_bpe"]
 
 
 def __getattr__(name: str) -> Any:
-    """The trainer, loaded when it is asked for: most processes only encode."""
+    """Import ``train_bpe`` on first use: most processes only encode."""
     if name != "train_bpe":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from lmlab.tokenizer.bpe_training import train_bpe

@@ -1,4 +1,4 @@
-"""Learning a vocabulary: count pre-tokens, then merge the most frequent pair again and again."""
+"""Learning a vocabulary: count pre-tokens, then merge the most frequent pair repeatedly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lmlab.tokenizer.word_counts import Merge, WordCounts
 
 log = logging.getLogger(__name__)
 
-# Below these, Python is done before kernels would be compiled: bytes of text, of different words.
+# Below these, Python finishes before kernels would be compiled: bytes of text, of distinct words.
 _TEXT_WORTH_COMPILING = 4 << 20
 _WORDS_WORTH_COMPILING = 1 << 17
 
@@ -31,41 +31,41 @@ def train_bpe(
     """Learn a byte-level BPE vocabulary from UTF-8 text files.
 
     Sennrich et al. 2016, algorithm 1, on bytes. The most frequent pair within pre-tokens is merged
-    first; among equally frequent ones, the lexicographically greater pair of byte strings. Ids
-    0 to 255 are the bytes, then come the merges in order, the special tokens last.
+    first; ties go to the lexicographically greatest pair of byte strings. Ids 0 to 255 are the
+    bytes; the merges follow in order, then the special tokens.
 
-    Where the text has fewer pairs than asked for, the vocabulary is smaller, and a warning says so.
+    If the text has too few pairs, the vocabulary is smaller, with a warning.
 
     Args:
-        paths: the training text, a file or several.
-        vocab_size: entries in all, at least 256 and the special tokens.
-        special_tokens: strings that are cut out of the text and get an id each.
+        paths: the training text: one file or several.
+        vocab_size: total number of entries: at least 256 plus the special tokens.
+        special_tokens: strings that are cut out of the text and get one id each.
         pattern: regular expression of the pre-tokens.
-        threads: how many count words; None for one a core. The result is the same.
+        threads: number of threads that count words; None for one per usable core. The result does
+            not depend on it.
 
     Raises:
-        ConfigError: ``vocab_size`` is too small, or special tokens are empty or doubled.
+        ConfigError: ``vocab_size`` is too small, or special tokens are empty or repeated.
         DataError: the text is not UTF-8.
     """
     if isinstance(paths, str | Path):
         paths = [paths]
     num_merges = check_sizes(vocab_size, special_tokens)
     words = count_words([Path(path) for path in paths], special_tokens, pattern, threads=threads)
-    return assemble(learn_merges(words, num_merges), vocab_size, special_tokens, pattern)
+    return build_tokenizer(learn_merges(words, num_merges), vocab_size, special_tokens, pattern)
 
 
 def check_sizes(vocab_size: int, special_tokens: Sequence[str]) -> int:
-    """The number of merges that a vocabulary has room for; see :func:`train_bpe`."""
+    """The number of merges in a vocabulary of this size; see :func:`train_bpe`."""
     least = 256 + len(special_tokens)
     if vocab_size < least:
         raise ConfigError(
-            f"tokenizer.vocab_size={vocab_size}: accepted is {least} or more: 256 bytes and "
-            f"{len(special_tokens)} special tokens"
+            f"tokenizer.vocab_size={vocab_size}: expected {least} or more (256 bytes and "
+            f"{len(special_tokens)} special tokens)"
         )
     if "" in special_tokens or len(set(special_tokens)) < len(special_tokens):
         raise ConfigError(
-            f"tokenizer.special_tokens={list(special_tokens)}: accepted are different, non-empty "
-            "strings"
+            f"tokenizer.special_tokens={list(special_tokens)}: expected distinct, non-empty strings"
         )
     return vocab_size - least
 
@@ -77,7 +77,7 @@ def count_words(
     *,
     threads: int | None = None,
 ) -> WordCounts:
-    """Count the pre-tokens of all files that have two bytes or more; each file begins anew.
+    """Count the pre-tokens of two bytes or more in all files; none spans two files.
 
     Raises:
         DataError: a file is not UTF-8.
@@ -87,15 +87,15 @@ def count_words(
     if size >= _TEXT_WORTH_COMPILING or is_cached("counting"):
         words = pretoken_counting.count_words(paths, special_tokens, pattern, threads=threads)
     if words is None:
-        from lmlab.tokenizer import reference_training  # regex: kernels do without
+        from lmlab.tokenizer import reference_training  # imports regex
 
         words = reference_training.count_words(paths, special_tokens, pattern)
     return words
 
 
 def learn_merges(words: WordCounts, num_merges: int) -> list[Merge]:
-    """Return up to ``num_merges`` merges; fewer where every word became one token."""
-    num_merges = min(num_merges, len(words.data))  # each makes one token of two somewhere
+    """Return up to ``num_merges`` merges; fewer once every word is a single token."""
+    num_merges = min(num_merges, len(words.data))  # each merge joins two tokens somewhere
     merges = None
     if len(words.data) >= _WORDS_WORTH_COMPILING or is_cached("merges"):
         merges = merge_learner.learn_merges(words, num_merges)
@@ -106,17 +106,17 @@ def learn_merges(words: WordCounts, num_merges: int) -> list[Merge]:
     return merges
 
 
-def assemble(
+def build_tokenizer(
     merges: Sequence[Merge], vocab_size: int, special_tokens: Sequence[str], pattern: str
 ) -> Tokenizer:
-    """The tokenizer of these merges; a warning tells if they are fewer than there is room for."""
+    """The tokenizer of these merges; log a warning if it has fewer entries than asked for."""
     entries = [bytes([byte]) for byte in range(256)]
     entries += [left + right for left, right in merges]
     entries += [token.encode("utf-8") for token in special_tokens]
     if len(entries) < vocab_size:
         log.warning(
-            "tokenizer.vocab_size=%d: this text has no more pairs to merge after %d entries; the "
-            "vocabulary stops there (model.vocab_size=%d or less fits, or more text)",
+            "tokenizer.vocab_size=%d: this text has no more pairs to merge after %d entries, so "
+            "the vocabulary ends there; set model.vocab_size=%d or less, or train on more text",
             vocab_size, len(entries), len(entries),
         )  # fmt: skip
     return Tokenizer(dict(enumerate(entries)), merges, special_tokens, pattern=pattern)

@@ -1,4 +1,4 @@
-"""Memory that kernels work in. Without numpy, whose import takes longer than encoding 20 MB."""
+"""Memory for kernels, without numpy: importing it takes longer than encoding 20 MB."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _WORTH_HUGE_PAGES = 1 << 22
 
 
 class Memory:
-    """Zeros, at a place that does not move and begins a line of the processor's cache.
+    """Zeroed memory at a fixed address, aligned to a cache line.
 
     Args:
-        num_bytes: how many; more than 4 MiB lie in huge pages where the system has them.
+        num_bytes: size; 4 MiB or more use huge pages where the system has them.
 
     Attributes:
-        view: the bytes, to read and write.
-        address: where they begin.
+        view: the bytes, readable and writable.
+        address: address of the first byte.
     """
 
     def __init__(self, num_bytes: int) -> None:
@@ -32,15 +32,15 @@ class Memory:
         return len(self.view)
 
 
-def address(room: Any) -> int:
-    """Where the data of bytes, an array, numpy's array or :class:`Memory` begins.
+def address(buffer: Any) -> int:
+    """The address of the data of bytes, an array, a numpy array or a :class:`Memory`.
 
-    The caller keeps ``room`` for as long as the address is used.
+    Keep a reference to ``buffer`` for as long as you use the address.
     """
-    if isinstance(room, Memory):
-        return room.address
-    if isinstance(room, bytes):
-        return ctypes.cast(ctypes.c_char_p(room), ctypes.c_void_p).value or 0
-    if isinstance(room, array):
-        return room.buffer_info()[0]
-    return int(room.__array_interface__["data"][0])
+    if isinstance(buffer, Memory):
+        return buffer.address
+    if isinstance(buffer, bytes):
+        return ctypes.cast(ctypes.c_char_p(buffer), ctypes.c_void_p).value or 0
+    if isinstance(buffer, array):
+        return buffer.buffer_info()[0]
+    return int(buffer.__array_interface__["data"][0])

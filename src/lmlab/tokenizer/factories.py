@@ -1,4 +1,4 @@
-"""How a run comes by its tokenizer: the targets of ``conf/tokenizer``."""
+"""Ways to get the tokenizer of a run: the targets of ``conf/tokenizer``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lmlab.storage.lock import Lock
 from lmlab.tokenizer.bpe_training import train_bpe
 from lmlab.tokenizer.tokenizer import Tokenizer
 
-_RECIPE_VERSION = 1
+_TRAINING_VERSION = 1
 
 
 def bpe(
@@ -22,29 +22,29 @@ def bpe(
     vocab_size: int,
     special_tokens: Sequence[str],
 ) -> Tokenizer:
-    """A tokenizer trained on the corpus, or the one that was before on the same text.
+    """A tokenizer trained on the corpus, or loaded if the same was trained before.
 
     Args:
         train_paths: the training text.
-        cache_dir: where trained tokenizers are kept, by the hash of recipe and text.
+        cache_dir: folder of trained tokenizers, by the hash of settings and text.
         corpus_hash: hash of the training text.
-        vocab_size: entries in all.
+        vocab_size: total number of entries.
         special_tokens: strings that are never split.
 
     Raises:
         ConfigError, DataError: see :func:`lmlab.tokenizer.train_bpe`.
     """
-    recipe = {
-        "version": _RECIPE_VERSION,
+    settings = {
+        "version": _TRAINING_VERSION,
         "corpus": corpus_hash,
         "vocab_size": vocab_size,
         "special_tokens": list(special_tokens),
     }
-    folder = Path(cache_dir) / "tokenizers" / hash_json(recipe)[:16]
+    folder = Path(cache_dir) / "tokenizers" / hash_json(settings)[:16]
     with Lock(folder / "training.lock"):
         try:
             return Tokenizer.load(folder)
-        except DataError:  # not there yet, or damaged: make it again
+        except DataError:  # not trained yet, or damaged
             tokenizer = train_bpe(train_paths, vocab_size, special_tokens)
             tokenizer.save(folder)
             return tokenizer
@@ -57,7 +57,7 @@ def byte_level(
     *,
     special_tokens: Sequence[str],
 ) -> Tokenizer:
-    """A tokenizer of the 256 bytes and the special tokens; the corpus plays no part."""
+    """A tokenizer of the 256 bytes and the special tokens; the corpus is not used."""
     del train_paths, cache_dir, corpus_hash
     return Tokenizer({byte: bytes([byte]) for byte in range(256)}, [], special_tokens)
 
@@ -65,6 +65,6 @@ def byte_level(
 def saved(
     train_paths: Sequence[Path], cache_dir: Path, corpus_hash: str, *, path: str
 ) -> Tokenizer:
-    """The tokenizer in the folder ``path``. Raises :class:`DataError` where there is none."""
+    """The tokenizer saved in the folder ``path``. Raises :class:`DataError` if there is none."""
     del train_paths, cache_dir, corpus_hash
     return Tokenizer.load(path)

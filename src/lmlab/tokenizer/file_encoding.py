@@ -1,9 +1,9 @@
-"""Text files to ids in a file: several threads, memory that does not grow, and a resumable place.
+"""Encode text files to a file of ids, in several threads, bounded memory and resumably.
 
-Each thread reads the next few MiB up to a place where text may be cut and encodes them in its own
-buffers. Where ids belong is known once all text before them is encoded; the thread that makes it
-known writes them, so that none waits for a slower one. The ids are the same for any number of
-threads and any size of the parts.
+Each thread reads the next few MiB, up to a position where text may be cut, and encodes them in its
+own buffers. The file offset of a part's ids is known once all text before it is encoded. The thread
+that completes this knowledge writes the ids, so no thread waits for a slower one. The ids do not
+depend on the number of threads or the size of the parts.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from lmlab.tokenizer.utf8 import not_utf8
 
 _PART_BYTES = 2 << 20
 _LARGEST_WRITE = 1 << 30
-_EARLY_PARTS = 2  # for each thread, encoded before those that come before them
+_PARTS_AHEAD = 2  # per thread: parts encoded while an earlier one is not
 
 
-class Place(NamedTuple):
-    """How far encoding has come.
+class Position(NamedTuple):
+    """A position in the text, between two parts, and what has been written up to it.
 
     Attributes:
-        file: index of the file being read.
-        offset: bytes of it that are encoded.
-        num_tokens: ids written for all text before.
-        num_text_bytes: bytes of that text, special tokens not counted.
+        file: index of the file.
+        offset: byte offset in the file.
+        num_tokens: number of ids of all text before the position.
+        num_text_bytes: bytes of that text, not counting special tokens.
     """
 
     file: int = 0
@@ -49,35 +49,35 @@ def encode_files(
     paths: Sequence[Path],
     descriptor: int,
     *,
-    advance: Callable[[Place, int], None],
-    start: Place | None = None,
+    advance: Callable[[Position, int], None],
+    start: Position | None = None,
     threads: int | None = None,
     part_bytes: int = _PART_BYTES,
-) -> Place:
-    """Encode the text of ``paths``, each on its own, and write the ids one behind the other.
+) -> Position:
+    """Encode each file of ``paths`` and write the ids of all of them in order.
 
     Args:
-        tables: of the tokenizer; ids are written little-endian in its dtype.
+        tables: the tokenizer's; ids are written little-endian in its dtype.
         paths: UTF-8 text files.
-        descriptor: of the file that ids are written to.
-        advance: called in order, by one thread at a time, with a place up to which every id has
-            been written, and the bytes read since the last call.
-        start: where to go on; None for the beginning.
-        threads: how many encode at a time; None for one a processor.
-        part_bytes: what a thread reads at a time; more where text cannot be cut.
+        descriptor: file descriptor that ids are written to.
+        advance: called in order, by one thread at a time, with a position before which every id
+            has been written, and the bytes read since the last call.
+        start: where to resume; None for the beginning.
+        threads: number of threads; None for one per usable core.
+        part_bytes: bytes that a thread reads at a time; more where the text cannot be cut.
 
     Returns:
-        The place at the end.
+        The position at the end.
 
     Raises:
-        DataError: a file cannot be read, or is not UTF-8.
-        OSError: ids cannot be written.
+        DataError: a file cannot be read or is not UTF-8.
+        OSError: the ids cannot be written.
     """
     threads = threads or usable_cores()
-    job = _Job(tables, paths, descriptor, start or Place(), advance, part_bytes, threads)
+    job = _Job(tables, paths, descriptor, start or Position(), advance, part_bytes, threads)
     workers: list[threading.Thread] = []
     try:
-        with contextlib.suppress(RuntimeError):  # no more threads here: those that there are do
+        with contextlib.suppress(RuntimeError):  # the system allows no more threads
             for _ in range(threads - 1):
                 worker = threading.Thread(target=job.work, daemon=True)
                 worker.start()
@@ -86,7 +86,7 @@ def encode_files(
         for worker in workers:
             worker.join()
     finally:
-        job.stop()  # for whoever is at work still: this thread was interrupted
+        job.stop()  # an interruption of this thread ends the others too
         for worker in workers:
             worker.join()
         job.close()
@@ -96,7 +96,7 @@ def encode_files(
 
 
 class _Part(NamedTuple):
-    """Text from one cut to the next, in a worker's buffer."""
+    """Text between two cuts, in a thread's buffer."""
 
     number: int
     file: int
@@ -106,7 +106,7 @@ class _Part(NamedTuple):
 
 
 class _Ids(NamedTuple):
-    """Of a part, in a worker's buffer while no other part is encoded there."""
+    """The ids of a part; ``data`` may be the worker's buffer, which the next part overwrites."""
 
     part: _Part
     data: memoryview | bytes
@@ -115,19 +115,21 @@ class _Ids(NamedTuple):
 
 
 class _Job:
+    """The state that the threads share: the input, the order of parts, and the output."""
+
     def __init__(
         self,
         tables: Tables,
         paths: Sequence[Path],
         descriptor: int,
-        start: Place,
-        advance: Callable[[Place, int], None],
+        start: Position,
+        advance: Callable[[Position, int], None],
         part_bytes: int,
         threads: int,
     ) -> None:
         self.tables, self.paths = tables, paths
-        # Its own: where an interruption ends the wait for a thread, that may go on writing, and
-        # the caller's would be closed by then and might be another file's.
+        # A duplicate: after an interruption a thread may still write, when the caller's descriptor
+        # is closed and may refer to another file.
         self.descriptor = os.dup(descriptor)
         self.advance, self.part_bytes = advance, part_bytes
         self.error: BaseException | None = None
@@ -136,16 +138,16 @@ class _Job:
         self._reading = threading.Lock()
         self._file, self._offset, self._number = start.file, start.offset, 0
         self._input: int | None = None
-        self._turn = threading.Condition()
-        self._next, self._reserved = 0, start  # whose turn it is, and where its ids begin
-        self._most_early = _EARLY_PARTS * threads
-        self._early: dict[int, _Ids] = {}
-        self._written: dict[int, tuple[Place, int]] = {}
+        self._changed = threading.Condition()
+        self._next, self._reserved = 0, start  # the next part in order, and where its ids begin
+        self._max_ahead = _PARTS_AHEAD * threads
+        self._ahead: dict[int, _Ids] = {}
+        self._written: dict[int, tuple[Position, int]] = {}
         self._next_safe = 0
         self._stopped = False
 
     def work(self) -> None:
-        """Encode parts until none is left; the body of each thread."""
+        """Encode parts until none is left: the body of each thread."""
         part = None
         try:
             worker = Worker(self.tables)
@@ -157,25 +159,25 @@ class _Job:
                     return
                 encoded = worker.encode(buffer, array("q", [0, part.size]))
                 self._check(part, encoded)
-                for place, ids in self._placed(part, encoded):
-                    self._write(memoryview(ids.data), place.num_tokens * encoded.id_bytes)
+                for position, ids in self._in_order(part, encoded):
+                    self._write(memoryview(ids.data), position.num_tokens * encoded.id_bytes)
                     self._finish(ids.part)
-        except BaseException as error:  # raised again by encode_files, in the thread that called
-            # Whoever has an earlier part ends it: of malformed bytes, the first is told.
+        except BaseException as error:  # encode_files raises it in the calling thread
+            # Threads finish earlier parts, so that the first malformed byte is reported.
             number = -1 if part is None or not isinstance(error, DataError) else part.number
-            with self._turn:
+            with self._changed:
                 if self.error is None or number < self._error_part:
                     self.error, self._error_part = error, number
             self.stop()
 
     def stop(self) -> None:
-        """Let every thread end after what it is doing."""
-        with self._turn:
+        """Make every thread end after its current step."""
+        with self._changed:
             self._stopped = True
-            self._turn.notify_all()
+            self._changed.notify_all()
 
     def close(self) -> None:
-        """Close all files; no thread is at work any more."""
+        """Close all files, once every thread has ended."""
         self._close_input()
         os.close(self.descriptor)
 
@@ -185,7 +187,7 @@ class _Job:
             self._input = None
 
     def _read(self, buffer: Memory) -> tuple[_Part | None, Memory]:
-        """The next part, in ``buffer`` or a larger one; None at the end of the last file."""
+        """Read the next part into ``buffer`` or a larger one; None at the end of the last file."""
         if self._file == len(self.paths):
             return None, buffer
         with translate_read_errors(self.paths[self._file]):
@@ -201,55 +203,60 @@ class _Job:
         return part, buffer
 
     def _fill(self, buffer: Memory) -> tuple[int, bool, Memory]:
-        """Read until the text can be cut or ends: bytes up to there, whether it ends, the buffer.
+        """Read until the text can be cut or ends.
 
-        A buffer is read again from the cut by whoever comes next; the page cache has it.
+        Bytes after the cut are read again for the next part; the page cache has them.
+
+        Returns:
+            The size of the part, whether it ends the file, and the buffer.
         """
         assert self._input is not None
-        found = 0
+        filled = 0
         while True:
-            room = len(buffer) - PADDING
-            while found < room:
-                count = os.preadv(self._input, [buffer.view[found:room]], self._offset + found)
+            capacity = len(buffer) - PADDING
+            while filled < capacity:
+                count = os.preadv(
+                    self._input, [buffer.view[filled:capacity]], self._offset + filled
+                )
                 if count == 0:
-                    return found, True, buffer
-                found += count
-            size = self.tables.cut(buffer, found)
+                    return filled, True, buffer
+                filled += count
+            size = self.tables.cut(buffer, filled)
             if size > 0:
                 return size, False, buffer
-            larger = Memory(2 * room + PADDING)
-            larger.view[:found] = buffer.view[:found]
+            larger = Memory(2 * capacity + PADDING)
+            larger.view[:filled] = buffer.view[:filled]
             buffer = larger
 
     def _check(self, part: _Part, encoded: Encoded) -> None:
         if encoded.malformed is not None:
             raise not_utf8(self.paths[part.file], part.offset + encoded.malformed)
 
-    def _placed(self, part: _Part, encoded: Encoded) -> list[tuple[Place, _Ids]]:
-        """The ids whose places this part's make known: its own, and those that waited for it."""
+    def _in_order(self, part: _Part, encoded: Encoded) -> list[tuple[Position, _Ids]]:
+        """The ids whose positions are known with this part: its own, and those waiting for it."""
         data: memoryview | bytes = encoded.data
-        if part.number != self._next:  # once it is, no other thread changes that
+        if part.number != self._next:  # once equal, no other thread changes it
             data = bytes(data)
-        placed = []
-        with self._turn:
-            self._early[part.number] = _Ids(part, data, encoded.num_ids, encoded.special_bytes)
-            while not self._stopped and self._next in self._early:
-                ids = self._early.pop(self._next)
-                placed.append((self._reserved, ids))
+        ready = []
+        with self._changed:
+            self._ahead[part.number] = _Ids(part, data, encoded.num_ids, encoded.special_bytes)
+            while not self._stopped and self._next in self._ahead:
+                ids = self._ahead.pop(self._next)
+                ready.append((self._reserved, ids))
                 self._reserve(ids)
-            self._turn.notify_all()
-            while not self._stopped and part.number - self._next >= self._most_early:
-                self._turn.wait()
-        return placed
+            self._changed.notify_all()
+            while not self._stopped and part.number - self._next >= self._max_ahead:
+                self._changed.wait()
+        return ready
 
     def _reserve(self, ids: _Ids) -> None:
-        part, place = ids.part, self._reserved
+        part, position = ids.part, self._reserved
         ended = part.ends_file
-        self._reserved = Place(
+        self._reserved = Position(
             part.file + 1 if ended else part.file,
             0 if ended else part.offset + part.size,
-            place.num_tokens + ids.num_ids,
-            place.num_text_bytes + part.size - ids.special_bytes,
+            position.num_tokens + ids.num_ids,
+            position.num_text_bytes + part.size - ids.special_bytes,
         )
         self._written[part.number] = (self._reserved, -1)
         self._next += 1
@@ -260,7 +267,7 @@ class _Job:
             data, offset = data[count:], offset + count
 
     def _finish(self, part: _Part) -> None:
-        with self._turn:
+        with self._changed:
             self._written[part.number] = (self._written[part.number][0], part.size)
             while self._written.get(self._next_safe, (None, -1))[1] >= 0:
                 self.safe, size = self._written.pop(self._next_safe)

@@ -65,7 +65,7 @@ class Tables:
         return np.dtype(f"<u{self.id_bytes}")
 
     def cut(self, text: Any, end: int) -> int:
-        """The last position before ``end`` where ``text``, which continues, may be cut; -1 for none."""
+        """The last position before ``end`` where a text that continues may be cut; -1 for none."""
         arrays = (self.classes, self.special_numbers, self.special_text)
         return self.kernels["cut"](address(text), 0, end, *map(address, arrays))
 
@@ -107,16 +107,16 @@ class Worker:
 
     Args:
         tables: the tokenizer's.
-        longs: entries of 160 bytes in the table of long pre-tokens; a power of two.
+        long_entries: entries of 160 bytes in the table of long pre-tokens; a power of two.
     """
 
-    def __init__(self, tables: Tables, *, longs: int = 1 << 13) -> None:
+    def __init__(self, tables: Tables, *, long_entries: int = 1 << 13) -> None:
         self.tables = tables
-        self._longs = Memory(8 * longs * (1 + layout.LONG_ENTRY))
-        self._long_mask = longs - 1
+        self._long_words = Memory(8 * long_entries * (1 + layout.LONG_ENTRY))
+        self._long_mask = long_entries - 1
         self._state = Memory(8 * 16)
-        self._ends = Memory(8 * layout.ENDS_ROOM)
-        self._group = Memory(8 * layout.GROUP_ROOM)
+        self._ends = Memory(8 * layout.ENDS_CAPACITY)
+        self._group = Memory(8 * layout.GROUP_CAPACITY)
         self._control = array("q", bytes(8 * layout.CONTROL_SIZE))
         self._out = Memory(0)
         self._allocate(_LONGEST_PRETOKEN)
@@ -151,7 +151,7 @@ class Worker:
         while tables.kernels["encode"](
             tables.kind, address(text), address(starts), len(id_ends),
             *map(address, shared), tables.pair_mask,
-            tables.words.address, tables.word_mask, self._longs.address, self._long_mask,
+            tables.words.address, tables.word_mask, self._long_words.address, self._long_mask,
             self._heap.address, self._links.address, self._longest_pretoken,
             self._state.address, self._ends.address, self._group.address,
             address(target), tables.id_bytes // 2, address(id_ends), address(control),
@@ -175,7 +175,7 @@ def make_tables(ids: VocabularyIds, **settings: Any) -> Tables | None:
         ids: the vocabulary.
         **settings: passed to :class:`Tables`.
     """
-    too_large = ids.vocab_size > layout.MOST_IDS or len(ids.merge_ids) > 3 * layout.MOST_MERGES
+    too_large = ids.vocab_size > layout.MAX_IDS or len(ids.merge_ids) > 3 * layout.MAX_MERGES
     if too_large or ids.pattern not in KINDS:
         return None
     kernels = load(GROUP)

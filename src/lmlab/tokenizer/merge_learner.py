@@ -1,8 +1,8 @@
 """Learning merges with compiled kernels: the arrays, their growth, and progress.
 
-Exact pruning: let t be the count of the N-th most frequent of the words of two bytes or more. Each
-merge completes at most one word, so that before the N-th merge one of these N words still has a
-pair, and its count is at least t. Hence no pair below t can be among the first N merges.
+Exact pruning: let t be the count of the N-th most frequent word of two bytes or more. Each merge
+completes at most one word, so before the N-th merge one of these N words still contains a pair, and
+that pair's count is at least t. Hence no pair with a count below t is among the first N merges.
 """
 
 from __future__ import annotations
@@ -21,47 +21,48 @@ from lmlab.tokenizer.word_counts import Merge, WordCounts
 
 Array = np.ndarray[Any, Any]
 
-_BATCH = 1000  # merges between two reports
-_LARGEST = 1 << 31  # places are int32
-_LEAST_PAIRS = 1 << 17  # to begin with; a power of two
+_BATCH = 1000  # merges between two updates of the progress bar
+_MAX_BYTES = 1 << 31  # positions are int32
+_INITIAL_PAIRS = 1 << 17  # a power of two
 
 
 def learn_merges(words: WordCounts, num_merges: int) -> list[Merge] | None:
-    """Return up to ``num_merges`` merges; fewer where every word became one token.
+    """Return up to ``num_merges`` merges; fewer once every word is a single token.
 
-    None where kernels cannot be had: :mod:`lmlab.tokenizer.reference_training` learns the same.
+    Returns None without kernels; :mod:`lmlab.tokenizer.reference_training` learns the same merges.
 
     Raises:
-        DataError: the distinct words have 2^31 bytes or more together.
+        DataError: the distinct words total 2^31 bytes or more.
     """
     kernels = load("merges")
     if kernels is None:
         return None
-    if len(words.data) >= _LARGEST:
+    if len(words.data) >= _MAX_BYTES:
         raise DataError(
-            f"the different words of this text have {len(words.data):,} bytes together; at most "
-            f"{_LARGEST:,} can be learned from: train on less text"
+            f"training text: expected distinct words of less than {_MAX_BYTES:,} bytes in total, "
+            f"found {len(words.data):,}",
+            "train on less text",
         )
     if num_merges == 0 or len(words) == 0:
         return []
     return _Learner(kernels, words, num_merges).learn()
 
 
-def floor(counts: Array, num_merges: int) -> int:
-    """The least count that a pair can have and be among the first ``num_merges``."""
+def min_pair_count(counts: Array, num_merges: int) -> int:
+    """A lower bound of the counts of the first ``num_merges`` pairs; see the module."""
     if len(counts) < num_merges:
         return 1
     return max(1, int(np.partition(counts, -num_merges)[-num_merges]))
 
 
 class _Learner:
-    """The kernels' arrays, by the names of the kernels' arguments."""
+    """The arrays of the kernels, keyed by the names of their arguments."""
 
     def __init__(self, kernels: Mapping[str, Kernel], words: WordCounts, num_merges: int) -> None:
         self.kernels, self.num_merges = kernels, num_merges
         size, tokens = len(words.data), at.BYTES + num_merges
         state = self.state = np.zeros(at.STATE_SIZE, dtype=np.int64)
-        state[at.FLOOR] = floor(words.counts, num_merges)
+        state[at.FLOOR] = min_pair_count(words.counts, num_merges)
         state[at.TOKENS] = at.BYTES
         state[at.DATA_SIZE], state[at.WORDS] = size, len(words)
         self.arrays: dict[str, Array] = {
@@ -69,9 +70,9 @@ class _Learner:
             "data": words.data,
             "word_start": words.starts,
             "weights": words.counts,
-            # Pages that are never written take no memory.
+            # Pages that are never written use no memory.
             "symbols": np.empty(size, dtype=np.int32),
-            "word_near": np.empty((size >> at.WORD_SHIFT) + 1, dtype=np.int32),
+            "nearby_word": np.empty((size >> at.WORD_SHIFT) + 1, dtype=np.int32),
             "byte_count": np.zeros(at.BYTES**2, dtype=np.int64),
             "byte_number": np.zeros(at.BYTES**2, dtype=np.int64),
             "merge_left": np.empty(num_merges, dtype=np.int32),
@@ -85,13 +86,13 @@ class _Learner:
             self.arrays[f"{side}_seen"] = np.empty(tokens, dtype=np.int32)
 
     def learn(self) -> list[Merge]:
-        """All merges."""
+        """Learn and return all merges."""
         self._call("byte_tokens")
-        self._call("lay_out")
-        different = int(np.count_nonzero(self.arrays["byte_count"]))
-        self._make_pairs(max(_LEAST_PAIRS, 1 << different.bit_length()))
+        self._call("write_symbols")
+        num_distinct = int(np.count_nonzero(self.arrays["byte_count"]))
+        self._allocate_pairs(max(_INITIAL_PAIRS, 1 << num_distinct.bit_length()))
         frequent = self.arrays["byte_count"] >= self.state[at.FLOOR]
-        self._make_places(int(self.arrays["byte_number"][frequent].sum()))
+        self._allocate_positions(int(self.arrays["byte_number"][frequent].sum()))
         self._call("first_pairs")
         with progress(total=self.num_merges, desc="learning merges", unit="merge") as bar:
             made = 0
@@ -115,27 +116,27 @@ class _Learner:
         if code == at.GROW_PAIRS:
             size = 2 * int(self.state[at.PAIRS_SIZE])
             if size > 1 << int(self.state[at.SHIFT]):
-                raise DataError("this text has too many different pairs: train on less text")
-            self._make_pairs(size)
+                raise DataError("training text: too many distinct pairs", "train on less text")
+            self._allocate_pairs(size)
             self._call("fill_table")
-        elif code == at.GROW_PLACES:
+        elif code == at.GROW_POSITIONS:
             self._call("compact")
-            taken = int(self.state[at.PLACES])
-            free = int(self.state[at.PLACES_SIZE]) - taken
+            taken = int(self.state[at.POSITIONS])
+            free = int(self.state[at.POSITIONS_SIZE]) - taken
             if free < max(self.state[at.NEEDED], taken // 8):
-                self._make_places(taken + int(self.state[at.NEEDED]))
+                self._allocate_positions(taken + int(self.state[at.NEEDED]))
 
-    def _make_places(self, size: int) -> None:
-        """Room for ``size`` places and a quarter more, with those that there are."""
+    def _allocate_positions(self, size: int) -> None:
+        """Allocate space for ``size`` positions and a quarter more, and copy the existing ones."""
         new = np.empty(size + size // 4 + 16, dtype=np.int32)
-        if "places" in self.arrays:
-            taken = int(self.state[at.PLACES])
-            new[:taken] = self.arrays["places"][:taken]
-        self.arrays["places"] = new
-        self.state[at.PLACES_SIZE] = len(new)
+        if "positions" in self.arrays:
+            taken = int(self.state[at.POSITIONS])
+            new[:taken] = self.arrays["positions"][:taken]
+        self.arrays["positions"] = new
+        self.state[at.POSITIONS_SIZE] = len(new)
 
-    def _make_pairs(self, size: int) -> None:
-        """Room for ``size`` pairs, with those that there are."""
+    def _allocate_pairs(self, size: int) -> None:
+        """Allocate space for ``size`` pairs, and copy the existing ones."""
         for name, kind in _PAIRS.items():
             new = np.empty(size, dtype=kind)
             if name in self.arrays:
@@ -173,14 +174,14 @@ ARGUMENTS = {
     name: line.split()
     for name, line in {
         "byte_tokens": "token_start token_size token_key",
-        "lay_out": "state data word_start weights symbols word_near byte_count byte_number",
+        "write_symbols": "state data word_start weights symbols nearby_word byte_count byte_number",
         "first_pairs": "state data symbols byte_count byte_number table pair_left pair_right "
-        "pair_count pair_start pair_size heap places",
+        "pair_count pair_start pair_size heap positions",
         "fill_table": "state table pair_left pair_right",
-        "compact": "state symbols pair_left pair_right pair_count pair_start pair_size places "
+        "compact": "state symbols pair_left pair_right pair_count pair_start pair_size positions "
         "token_size",
-        "learn": "state until data symbols word_near word_start weights table pair_left "
-        "pair_right pair_count pair_start pair_size heap level places token_start token_size "
+        "learn": "state until data symbols nearby_word word_start weights table pair_left "
+        "pair_right pair_count pair_start pair_size heap level positions token_start token_size "
         "token_key left_count left_number left_seen right_count right_number right_seen "
         "merge_left merge_right",
     }.items()

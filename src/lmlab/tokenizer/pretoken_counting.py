@@ -1,9 +1,9 @@
 """Counting the pre-tokens of files with compiled kernels, in several threads.
 
-A text of any size goes through a few buffers: whoever is free reads the next piece, up to a place
-where text may be cut, and counts its words in a table of its own. Sums do not depend on who counted
-what, and so neither the number of threads nor the size of the pieces changes the result. Memory
-grows with the number of different words only.
+Text of any size passes through a few buffers: each thread reads the next piece, up to a position
+where text may be cut, and counts its words in a table per thread. Sums do not depend on which
+thread counted what, so neither the number of threads nor the size of the pieces changes the result.
+Memory grows only with the number of distinct words.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from lmlab.tokenizer.utf8 import not_utf8, to_utf8
 from lmlab.tokenizer.word_counts import WordCounts
 
 PIECE_BYTES = 1 << 22
-_PADDING = 64  # bytes that kernels may read behind a text
+_PADDING = 64  # bytes after a text that kernels may read
 _STATE_SIZE = 16
-_FIRST_SHORT, _FIRST_LONG, _FIRST_TEXT = 1 << 15, 1 << 12, 1 << 15
-_MOST_THREADS = 8
+_INITIAL_SHORT, _INITIAL_LONG, _INITIAL_TEXT = 1 << 15, 1 << 12, 1 << 15
+_MAX_THREADS = 8
 
 Array = np.ndarray[Any, Any]
 
@@ -47,17 +47,17 @@ def count_words(
     threads: int | None = None,
     piece_bytes: int = PIECE_BYTES,
 ) -> WordCounts | None:
-    """Count the pre-tokens of all files; each file begins anew.
+    """Count the pre-tokens of all files; none spans two files.
 
     Args:
         paths: UTF-8 text files.
         special_tokens: strings that are cut out of the text.
         pattern: regular expression of the pre-tokens.
-        threads: how many count; None for one a core, at most eight.
-        piece_bytes: bytes that a thread takes at a time; more where no cut is in reach.
+        threads: number of threads; None for one per usable core, at most eight.
+        piece_bytes: bytes that a thread reads at a time; more where the text cannot be cut.
 
     Returns:
-        The words of two bytes or more; None where no kernel can be had or knows the pattern.
+        The words of two bytes or more; None without kernels for this machine and pattern.
 
     Raises:
         DataError: a file is not UTF-8.
@@ -68,29 +68,29 @@ def count_words(
     specials = pack(sorted(map(to_utf8, special_tokens), key=len, reverse=True))
     total = sum(path.stat().st_size for path in paths)
     if threads is None:
-        threads = min(usable_cores(), _MOST_THREADS, 1 + total // piece_bytes)
+        threads = min(usable_cores(), _MAX_THREADS, 1 + total // piece_bytes)
     with progress(total=total, desc="counting words", unit="B", unit_scale=True) as bar:
-        source = _Source(kernels, paths, specials, piece_bytes, bar.update)
+        reader = _PieceReader(kernels, paths, specials, piece_bytes, bar.update)
         tables = [WordTable(kernels, specials, KINDS[pattern]) for _ in range(threads)]
         if threads == 1:
-            source.count_into(tables[0])
+            reader.count_into(tables[0])
         else:
             with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-                jobs = [pool.submit(source.count_into, table) for table in tables]
+                jobs = [pool.submit(reader.count_into, table) for table in tables]
                 try:
                     for job in concurrent.futures.as_completed(jobs):
                         job.result()
                 finally:
-                    source.close()  # the others stop after the piece they have
-    source.check()
+                    reader.close()  # the other threads end after their current piece
+    reader.check()
     first = tables.pop(0)
     while tables:
         first.absorb(tables.pop(0))
     return first.words()
 
 
-class _Source:
-    """The files' text, piece by piece, to whichever thread asks."""
+class _PieceReader:
+    """Reads the text of the files in pieces that can be counted independently."""
 
     def __init__(
         self,
@@ -107,11 +107,11 @@ class _Source:
         self._malformed: list[tuple[int, int]] = []
         self._file: io.FileIO | None = None
         self._path = Path()
-        self._held = b""  # what was read behind the last cut
-        self._at = 0  # where that begins in the file
+        self._carried = b""  # text read after the last cut
+        self._offset = 0  # of that text in the file
 
     def close(self) -> None:
-        """Give out nothing more."""
+        """Return no more pieces."""
         with self._lock:
             self._paths = []
             if self._file is not None:
@@ -128,19 +128,19 @@ class _Source:
                 return
             malformed = table.count(buffer, size)
             if malformed is not None:
-                with self._lock:  # the first in the text is told
+                with self._lock:  # check() reports the first in the text
                     self._malformed.append((self._all.index(path), start + malformed))
                 self.close()
                 return
 
     def check(self) -> None:
-        """Raise :class:`DataError` if a malformed byte was met."""
+        """Raise :class:`DataError` if any file was malformed."""
         if self._malformed:
-            number, place = min(self._malformed)
-            raise not_utf8(self._all[number], place)
+            index, offset = min(self._malformed)
+            raise not_utf8(self._all[index], offset)
 
     def _next(self, buffer: Array) -> tuple[Array, int, Path, int]:
-        """The buffer (or a larger one) with the next piece, its size, its file and place."""
+        """The buffer, or a larger one, with the next piece; its size, file and offset."""
         while True:
             if self._file is None:
                 if not self._paths:
@@ -148,11 +148,11 @@ class _Source:
                 self._path = self._paths.pop()
                 with translate_read_errors(self._path):
                     self._file = io.FileIO(self._path)
-                self._held, self._at = b"", 0
-            size = len(self._held)
+                self._carried, self._offset = b"", 0
+            size = len(self._carried)
             buffer = _enlarged(buffer, 0, size + 1)
-            buffer[:size] = np.frombuffer(self._held, dtype=np.uint8)
-            start = self._at
+            buffer[:size] = np.frombuffer(self._carried, dtype=np.uint8)
+            start = self._offset
             while True:
                 read = self._file.readinto(buffer.data[size:-_PADDING])
                 self._advance(read)
@@ -170,21 +170,21 @@ class _Source:
                 buffer = _enlarged(buffer, size, 2 * size)
             if end == 0:
                 continue  # an empty file
-            self._held = buffer[end:size].tobytes()
-            self._at += end
+            self._carried = buffer[end:size].tobytes()
+            self._offset += end
             return buffer, end, self._path, start
 
 
-def _enlarged(buffer: Array, used: int, room: int) -> Array:
-    if len(buffer) - _PADDING >= room:
+def _enlarged(buffer: Array, used: int, capacity: int) -> Array:
+    if len(buffer) - _PADDING >= capacity:
         return buffer
-    larger = np.zeros(room + _PADDING, dtype=np.uint8)
+    larger = np.zeros(capacity + _PADDING, dtype=np.uint8)
     larger[:used] = buffer[:used]
     return larger
 
 
 class WordTable:
-    """Different words and their counts; see :mod:`lmlab.tokenizer.kernels.word_table`."""
+    """Distinct words and their counts; see :mod:`lmlab.tokenizer.kernels.word_table`."""
 
     def __init__(
         self, kernels: Mapping[str, Kernel], specials: tuple[array[int], bytes], kind: int
@@ -192,21 +192,21 @@ class WordTable:
         self._kernels, self._specials, self._kind = kernels, specials, kind
         self._state = np.zeros(_STATE_SIZE, dtype=np.uint64)
         self._ends = np.empty(at.BATCH, dtype=np.int64)
-        self._places = np.empty(at.BATCH, dtype=np.int64)
+        self._slots = np.empty(at.BATCH, dtype=np.int64)
         self._counter = np.zeros(at.COUNTER_SIZE, dtype=np.int64)
-        self._short = _empty_short(_FIRST_SHORT)
-        self._long = _empty_long(_FIRST_LONG)
-        self._text = np.empty(_FIRST_TEXT, dtype=np.uint8)
-        self._counter[at.SHORT_SIZE] = _FIRST_SHORT
-        self._counter[at.LONG_SIZE] = _FIRST_LONG
-        self._counter[at.TEXT_SIZE] = _FIRST_TEXT
+        self._short = _empty_short(_INITIAL_SHORT)
+        self._long = _empty_long(_INITIAL_LONG)
+        self._text = np.empty(_INITIAL_TEXT, dtype=np.uint8)
+        self._counter[at.SHORT_SIZE] = _INITIAL_SHORT
+        self._counter[at.LONG_SIZE] = _INITIAL_LONG
+        self._counter[at.TEXT_SIZE] = _INITIAL_TEXT
 
     def count(self, buffer: Array, size: int) -> int | None:
-        """Count the words of a text; return the place of its first malformed byte, or None."""
-        self._counter[at.PLACE] = 0
+        """Count the words of a text; return the index of its first malformed byte, or None."""
+        self._counter[at.POSITION] = 0
         numbers, text = self._specials
         fixed = list(
-            map(address, (class_table(), numbers, text, self._state, self._ends, self._places))
+            map(address, (class_table(), numbers, text, self._state, self._ends, self._slots))
         )
         count, start = self._kernels["count"], address(buffer)
         while code := count(self._kind, start, size, *fixed, *self._addresses()):
@@ -215,17 +215,20 @@ class WordTable:
         return malformed - 1 if malformed else None
 
     def absorb(self, other: WordTable) -> None:
-        """Add the counts of another table, which is used up."""
+        """Add the counts of another table, which must not be used any more."""
         other._counter[at.NEXT] = 0
         while code := self._kernels["absorb"](*self._addresses(), *other._addresses()):
             self._grow(code)
 
     def words(self) -> WordCounts:
-        """All words; the table can still be used."""
-        number = int(self._counter[at.SHORT] + self._counter[at.LONG])
-        size = int(self._counter[at.SHORT_BYTES] + self._counter[at.TEXT]) + number + 1
+        """All words of two bytes or more; the table stays usable."""
+        num_words = int(self._counter[at.SHORT] + self._counter[at.LONG])
+        size = int(self._counter[at.SHORT_BYTES] + self._counter[at.TEXT]) + num_words + 1
         data = np.empty(size, dtype=np.uint8)
-        starts, counts = np.empty(number + 1, dtype=np.int64), np.empty(number, dtype=np.int64)
+        starts, counts = (
+            np.empty(num_words + 1, dtype=np.int64),
+            np.empty(num_words, dtype=np.int64),
+        )
         written = self._kernels["list_words"](
             *self._addresses(), *map(address, (data, starts, counts))
         )

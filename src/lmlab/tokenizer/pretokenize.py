@@ -1,4 +1,4 @@
-"""Cutting text into pre-tokens, the pieces that merges never reach across."""
+"""Splitting text into pre-tokens, the pieces that merges never cross."""
 
 from __future__ import annotations
 
@@ -27,45 +27,45 @@ class PreTokenizer:
     """Splits text at special tokens, and the rest by a pattern.
 
     Args:
-        pattern: a regular expression. Its matches, one after the other, are pieces, and so is what
-            lies between them. A stream is cut as the whole text is where what a piece is depends
-            on nothing before it, and on no more after it than the rest of the word, the white space
-            behind that and one character; a word is what stands between white space.
-        special_tokens: strings that are never split; where several fit, the longest is taken.
+        pattern: a regular expression. Its successive matches are pre-tokens, and so is the text
+            between them. :meth:`split_stream` equals :meth:`split` for patterns whose matches
+            depend on nothing before them, and on nothing after them beyond the rest of the word
+            (text between white space), the white space that follows it and one more character.
+        special_tokens: strings that are never split; where several match, the longest wins.
 
     Raises:
-        DataError: the pattern is no regular expression.
+        DataError: the pattern is not a regular expression.
     """
 
     def __init__(self, pattern: str, special_tokens: Sequence[str]) -> None:
         self._pattern = compile_pattern(pattern)
-        self._cut = self._cut_as_frozen if pattern in KINDS else self._isolate
+        self._split = self._split_as_kernels if pattern in KINDS else self._split_with_gaps
         longest_first = sorted(special_tokens, key=len, reverse=True)
         self._special = (
             regex.compile("|".join(map(regex.escape, longest_first))) if longest_first else None
         )
         self._longest = len(longest_first[0]) if longest_first else 1
 
-    def _cut_as_frozen(self, text: str) -> list[str]:
-        """The pieces of a pattern whose matches cover any text, by the kernels' classes."""
-        others = stand_ins()
-        if not others:
+    def _split_as_kernels(self, text: str) -> list[str]:
+        """The matches, which cover any text, by the frozen character classes of the kernels."""
+        replacements = stand_ins()
+        if not replacements:
             return self._pattern.findall(text)
-        ends = [match.end() for match in self._pattern.finditer(text.translate(others))]
+        ends = [match.end() for match in self._pattern.finditer(text.translate(replacements))]
         return [text[start:end] for start, end in itertools.pairwise([0, *ends])]
 
-    def _isolate(self, text: str) -> list[str]:
-        """The matches of any pattern, and what lies between them."""
-        if not self._pattern.groups:  # with groups, these would be found
+    def _split_with_gaps(self, text: str) -> list[str]:
+        """The matches of any pattern, and the text between them."""
+        if not self._pattern.groups:  # with groups, findall would return these
             pieces = self._pattern.findall(text)
             if sum(map(len, pieces)) == len(text) and "" not in pieces:
                 return pieces
-        pieces, behind = [], 0
+        pieces, previous_end = [], 0
         for match in self._pattern.finditer(text):
             start, end = match.span()
-            pieces += [text[behind:start], text[start:end]]
-            behind = end
-        pieces.append(text[behind:])
+            pieces += [text[previous_end:start], text[start:end]]
+            previous_end = end
+        pieces.append(text[previous_end:])
         return [piece for piece in pieces if piece]
 
     def split(self, text: str) -> Iterator[tuple[list[str], str | None]]:
@@ -73,56 +73,56 @@ class PreTokenizer:
         start = 0
         if self._special is not None:
             for match in self._special.finditer(text):
-                yield self._cut(text[start : match.start()]), match[0]
+                yield self._split(text[start : match.start()]), match[0]
                 start = match.end()
-        yield self._cut(text[start:]), None
+        yield self._split(text[start:]), None
 
     def split_stream(
         self, strings: Iterable[str], rest: list[str] | None = None
     ) -> Iterator[tuple[list[str], str | None]]:
         """Split the concatenation of ``strings`` as :meth:`split` would, in bounded memory.
 
-        Where ``rest`` is given, more text is to come: what is held back at the end is added to it.
-
-        What is held back is the text whose cutting may still depend on what follows: the last
-        word, or the beginning of a special token.
+        Args:
+            strings: the text.
+            rest: where given, more text follows: text whose split may depend on it (the last word,
+                or the start of a special token) is appended to ``rest`` instead of being split.
         """
-        held: list[str] = []
-        length, enough = 0, _BLOCK
+        pending: list[str] = []
+        length, threshold = 0, _BLOCK
         for string in strings:
-            held.append(string)
+            pending.append(string)
             length += len(string)
-            if length < enough:
+            if length < threshold:
                 continue
-            last = yield from self._split_final("".join(held))
-            held, length = [last], len(last)
-            # A word longer than a block is looked at again only when it has doubled.
-            enough = max(_BLOCK, 2 * length)
+            last = yield from self._split_final("".join(pending))
+            pending, length = [last], len(last)
+            # Try again only when a word longer than a block has doubled.
+            threshold = max(_BLOCK, 2 * length)
         if rest is None:
-            yield from self.split("".join(held))
+            yield from self.split("".join(pending))
         else:
-            rest += held
+            rest += pending
 
     def _split_final(self, text: str) -> Generator[tuple[list[str], str | None], None, str]:
-        """Yield what is certain whatever follows ``text``; return the rest."""
+        """Yield the pieces that do not depend on what follows ``text``; return the rest."""
         start = 0
         if self._special is not None:
             for match in self._special.finditer(text):
                 if match.start() + self._longest > len(text):
                     break  # a longer special token may begin here
-                yield self._cut(text[start : match.start()]), match[0]
+                yield self._split(text[start : match.start()]), match[0]
                 start = match.end()
         # A special token may begin in the last characters.
         known = text[start : max(start, len(text) - self._longest + 1)]
-        pieces = self._cut(known)
-        end, most = len(known), _certain(known)
-        while pieces and end > most:
+        pieces = self._split(known)
+        end, final = len(known), _final_length(known)
+        while pieces and end > final:
             end -= len(pieces.pop())
         yield pieces, None
         return text[start + end :]
 
 
-def _certain(text: str) -> int:
-    """Up to where pieces are the same whatever follows: where white space begins that has ended."""
+def _final_length(text: str) -> int:
+    """Length up to which pieces do not depend on what follows: the end of the last word but one."""
     before_last_word = text.rstrip().rsplit(maxsplit=1)[:-1]
     return len(before_last_word[0].rstrip()) if before_last_word else 0

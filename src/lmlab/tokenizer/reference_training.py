@@ -1,4 +1,4 @@
-"""Counting and learning in pure Python: reference for the kernels, and what does without them."""
+"""Counting words and learning merges in pure Python: reference and fallback of the kernels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lmlab.tokenizer.word_counts import Merge, WordCounts
 
 
 def count_words(paths: Sequence[Path], special_tokens: Sequence[str], pattern: str) -> WordCounts:
-    """Count the pre-tokens of all files; each file begins anew.
+    """Count the pre-tokens of all files; none spans two files.
 
     Raises:
         DataError: a file is not UTF-8.
@@ -31,7 +31,7 @@ def count_words(paths: Sequence[Path], special_tokens: Sequence[str], pattern: s
 
 
 def learn_merges(words: Iterable[tuple[bytes, int]], num_merges: int) -> list[Merge]:
-    """Return up to ``num_merges`` merges; fewer where every word became one token."""
+    """Return up to ``num_merges`` merges; fewer once every word is a single token."""
     learner = _Learner(words)
     merges = []
     for _ in progress(range(num_merges), desc="learning merges", unit="merge"):
@@ -43,40 +43,40 @@ def learn_merges(words: Iterable[tuple[bytes, int]], num_merges: int) -> list[Me
 
 
 class _Learner:
-    """Words as token lists, with the count of each pair and the words that hold it.
+    """Words as lists of tokens, with the count of each pair and the words that contain it.
 
-    The heap's entries may be out of date: a pair whose count fell is put back when it surfaces,
-    and one whose count rose was pushed again then, so that the first up-to-date entry is the best.
+    Heap entries may be outdated: a pair whose count fell is pushed again when it surfaces, and one
+    whose count rose was pushed again then. So the first up-to-date entry is the best pair.
     """
 
     def __init__(self, words: Iterable[tuple[bytes, int]]) -> None:
         self.entries = [bytes([byte]) for byte in range(256)]
         self.descending = [_descending(entry) for entry in self.entries]
-        given = list(words)
-        self.words = [list(word) for word, _ in given]
-        self.weights = [count for _, count in given]
+        counted = list(words)
+        self.words = [list(word) for word, _ in counted]
+        self.weights = [count for _, count in counted]
         self.pairs: Counter[tuple[int, int]] = Counter()
-        self.holders: dict[tuple[int, int], set[int]] = {}
+        self.words_with: dict[tuple[int, int], set[int]] = {}
         for index, word in enumerate(self.words):
             for pair in itertools.pairwise(word):
                 self.pairs[pair] += self.weights[index]
-                self.holders.setdefault(pair, set()).add(index)
+                self.words_with.setdefault(pair, set()).add(index)
         self.heap = [self._candidate(pair) for pair in self.pairs]
         heapq.heapify(self.heap)
 
     def merge_best(self) -> tuple[bytes, bytes] | None:
-        """Merge the best pair in all words; None where no pair is left."""
+        """Merge the best pair in all words; None if no pair is left."""
         while self.heap:
             count, _, _, pair = heapq.heappop(self.heap)
-            now = self.pairs.get(pair, 0)
-            if now == -count:
+            current = self.pairs.get(pair, 0)
+            if current == -count:
                 break
-            if now > 0:
+            if current > 0:
                 heapq.heappush(self.heap, self._candidate(pair))
         else:
             return None
         left, right = (self.entries[part] for part in pair)
-        # No two merges have one result: see lmlab.tokenizer.kernels.merges.
+        # No two merges have the same result: see lmlab.tokenizer.kernels.merges.
         self.entries.append(left + right)
         self.descending.append(_descending(left + right))
         self._merge_in_words(pair, len(self.entries) - 1)
@@ -89,8 +89,8 @@ class _Learner:
         return -self.pairs[pair], self.descending[left], self.descending[right], pair
 
     def _merge_in_words(self, pair: tuple[int, int], merged: int) -> None:
-        grown: set[tuple[int, int]] = set()
-        for index in self.holders.pop(pair):
+        new_pairs: set[tuple[int, int]] = set()
+        for index in self.words_with.pop(pair):
             old = self.words[index]
             new = _replace(old, pair, merged)
             self.words[index] = new
@@ -100,27 +100,27 @@ class _Learner:
             for after in itertools.pairwise(new):
                 self.pairs[after] += weight
                 if merged in after:
-                    self.holders.setdefault(after, set()).add(index)
-                    grown.add(after)
+                    self.words_with.setdefault(after, set()).add(index)
+                    new_pairs.add(after)
         self.pairs.pop(pair, None)
-        for fresh in grown:
-            heapq.heappush(self.heap, self._candidate(fresh))
+        for new_pair in new_pairs:
+            heapq.heappush(self.heap, self._candidate(new_pair))
 
 
 def _replace(word: list[int], pair: tuple[int, int], merged: int) -> list[int]:
-    """Replace each ``pair``, from left to right, by ``merged``."""
+    """Replace each occurrence of ``pair``, from left to right, by ``merged``."""
     left, right = pair
-    new, place, last = [], 0, len(word) - 1
-    while place <= last:
-        if place < last and word[place] == left and word[place + 1] == right:
+    new, index, last = [], 0, len(word) - 1
+    while index <= last:
+        if index < last and word[index] == left and word[index + 1] == right:
             new.append(merged)
-            place += 2
+            index += 2
         else:
-            new.append(word[place])
-            place += 1
+            new.append(word[index])
+            index += 1
     return new
 
 
 def _descending(entry: bytes) -> tuple[int, ...]:
-    """A key that orders byte strings the other way round; a prefix comes after its extensions."""
+    """A key that sorts byte strings in descending order; a prefix comes after its extensions."""
     return (*(255 - byte for byte in entry), 256)

@@ -1,9 +1,9 @@
-"""Classes of characters that depend on no library's version of Unicode.
+"""Character classes that do not depend on a library's version of Unicode.
 
-``\\p{L}`` is what the library at hand takes for a letter, and libraries differ: each version of
-Unicode knows thousands of letters more. A pattern that leaves lmlab has the characters themselves
-in place of the class, so that it cuts every text as here; and where ``regex`` cuts a text here,
-characters that it knows otherwise are replaced by some that it knows.
+Libraries disagree on ``\\p{L}``: each version of Unicode adds thousands of letters. Exported
+patterns therefore list the characters in place of the class, so that every library splits text as
+lmlab does. Where lmlab itself uses ``regex``, characters that ``regex`` classifies differently are
+replaced by others of the right class.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import regex
 
 from lmlab.tokenizer.kernels import classes
 
-# One item of a pattern: an escape with its braces, or a character.
+# One item of a pattern: an escape with its braces, or a single character.
 _ITEM = re.compile(r"\\[pP]\{\w+\}|\\.|.", flags=re.DOTALL)
 _CLASS = re.compile(r"\\p\{\w+\}")
 _SPELLED = ("L", "N")
-# Characters of each class that patterns name no other way.
+# A character per class that patterns match only through its class.
 _STAND_INS = {
     classes.OTHER: "\u00a7",
     classes.LETTER: "\u00aa",
@@ -29,7 +29,7 @@ _STAND_INS = {
 
 
 def spell_out_classes(pattern: str) -> str:
-    """Replace ``\\p{...}`` in a pattern by the characters for which it stands."""
+    """Replace each ``\\p{...}`` in a pattern by the characters of the class."""
     spelled, inside = [], False
     for item in _ITEM.findall(pattern):
         if item in "[]":
@@ -41,7 +41,7 @@ def spell_out_classes(pattern: str) -> str:
 
 
 def name_classes(pattern: str) -> str:
-    """Undo :func:`spell_out_classes` for letters and numbers, where they are spelled as here."""
+    """Undo :func:`spell_out_classes` for letters and numbers."""
     for name in _SPELLED:
         item = f"\\p{{{name}}}"
         spelled = _ranges(item)
@@ -51,13 +51,13 @@ def name_classes(pattern: str) -> str:
 
 @functools.cache
 def stand_ins() -> dict[int, str]:
-    """A character of the right class for each that the installed ``regex`` puts into another.
+    """A character of the right class for each that the installed ``regex`` classifies differently.
 
-    ``text.translate(stand_ins())`` is cut by that library where the frozen classes cut ``text``.
+    ``regex`` splits ``text.translate(stand_ins())`` where the frozen classes split ``text``.
     """
     if regex.__version__ == classes.MADE_BY_REGEX:
         return {}
-    import numpy as np  # here and below: not for whoever only encodes
+    import numpy as np  # not needed for encoding
 
     frozen = classes.class_of_each()
     found = np.frombuffer(classes.classes_of_regex(), dtype=np.uint8)
@@ -66,12 +66,12 @@ def stand_ins() -> dict[int, str]:
 
 @functools.cache
 def _ranges(item: str) -> str:
-    """The characters of a class, as the inside of square brackets."""
+    """The characters of a class, as the content of square brackets."""
     everything = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
     parts = []
     for found in regex.finditer(f"{item}+", everything.translate(stand_ins())):
         first, last = everything[found.start()], everything[found.end() - 1]
-        # Surrogates, left out above, would stand between these two.
+        # Split ranges at the surrogates, which are not in `everything`.
         if first <= "\ud7ff" < "\ue000" <= last:
             parts += [(first, "\ud7ff"), ("\ue000", last)]
         else:

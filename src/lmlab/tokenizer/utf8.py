@@ -1,4 +1,4 @@
-"""UTF-8 text: from files to strings, and from strings to bytes."""
+"""Reading UTF-8 files, and UTF-8 bytes of strings."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ _CHUNK_BYTES = 1 << 20
 
 
 def to_utf8(text: str) -> bytes:
-    """UTF-8 bytes. Raises :class:`DataError` for lone surrogates."""
+    """The UTF-8 bytes of a string. Raises :class:`DataError` for lone surrogates."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise DataError(
-            f"the text holds a lone surrogate, {error.object[error.start]!r}, which no UTF-8 "
-            "file can hold: replace or remove it"
+            f"text: lone surrogate {error.object[error.start]!r} at index {error.start}, which "
+            "UTF-8 cannot encode",
+            "replace or remove it",
         ) from error
 
 
 def read_utf8(path: Path, advance: Callable[[int], object] | None = None) -> Iterator[str]:
-    """Yield the text of a file in strings of convenient length.
+    """Yield the text of a file in strings of about 1 MiB.
 
     Args:
         path: the file.
         advance: called with the number of bytes read since the last call.
 
     Raises:
-        DataError: it cannot be read, or is not UTF-8.
+        DataError: the file cannot be read or is not UTF-8.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset = 0
@@ -52,9 +53,9 @@ def read_utf8(path: Path, advance: Callable[[int], object] | None = None) -> Ite
             offset += len(chunk)
 
 
-def not_utf8(path: Path, place: int) -> DataError:
-    """What to raise for a file whose byte at ``place`` is part of no character."""
+def not_utf8(path: Path, offset: int) -> DataError:
+    """The error for a file whose byte at ``offset`` belongs to no character."""
     return DataError(
-        f"{path} is not UTF-8 text: malformed at byte offset {place}; convert it, for example: "
-        f"iconv -f latin1 -t utf-8 {path} > {path.stem}.utf8.txt"
+        f"{path}: expected UTF-8 text, malformed at byte offset {offset}",
+        f"convert it, for example: iconv -f latin1 -t utf-8 {path} > {path.stem}.utf8.txt",
     )

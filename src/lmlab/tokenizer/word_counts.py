@@ -1,4 +1,4 @@
-"""Distinct words and how often each occurs, in flat arrays."""
+"""Distinct words and their counts, in flat arrays."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Merge = tuple[bytes, bytes]
 
 @dataclasses.dataclass(frozen=True)
 class WordCounts:
-    """Pre-tokens of at least two bytes; shorter ones hold no pair.
+    """Pre-tokens of at least two bytes; shorter ones contain no pair.
 
     Attributes:
-        data: the words' bytes, with a zero before each word and at the end, (S,).
-        starts: index of each word's first byte, and one behind the last zero, (W + 1,).
-        counts: occurrences of each, (W,).
+        data: bytes of the words, with a zero before each word and at the end, (S,).
+        starts: index of each word's first byte, and one past the last zero, (W + 1,).
+        counts: occurrences of each word, (W,).
     """
 
     data: Bytes
@@ -29,7 +29,7 @@ class WordCounts:
 
     @classmethod
     def of(cls, counts: Iterable[tuple[bytes, int]]) -> WordCounts:
-        """Words given one by one."""
+        """Collect words given one by one with their counts."""
         kept = [(word, count) for word, count in counts if len(word) > 1]
         data = b"\0" + b"".join(word + b"\0" for word, _ in kept)
         lengths = np.array([1] + [len(word) + 1 for word, _ in kept], dtype=np.int64)

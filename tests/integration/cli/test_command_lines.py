@@ -100,7 +100,7 @@ def test_a_job_that_cannot_work_is_told_before_any_starts(tmp_path: Path, small:
     # The second job asks for a context longer than the validation text.
     done = lmlab("train", *small, "-m", "model.context_length=8,1000,16", "study=s", cwd=tmp_path)
     assert done.returncode == 2
-    assert "model.context_length=1000 needs at least 1001" in done.stderr
+    assert "model.context_length=1000: expected at least 1001 tokens" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("outputs/s/*/seed*"))
 

@@ -55,9 +55,9 @@ def test_special_tokens_pattern_and_a_small_text(
     [
         (["train", "absent.txt", "--vocab-size", "300", "--to", "x"], "absent.txt: no such file"),
         (["train", "t.txt", "--vocab-size", "256", "--to", "x"], "tokenizer.vocab_size=256"),
-        (["encode", "x", "t.txt", "--to", "t.bin"], "x holds no saved tokenizer"),
+        (["encode", "x", "t.txt", "--to", "t.bin"], "x: no saved tokenizer"),
         (["encode", "x", "t.txt", "--to", "t.ids"], "expected a file name that ends in .bin"),
-        (["show", "x"], "x holds no saved tokenizer"),
+        (["show", "x"], "x: no saved tokenizer"),
     ],
 )
 def test_a_mistake_in_a_path_is_reported(

@@ -85,7 +85,9 @@ def test_samples_do_not_depend_on_how_they_are_batched() -> None:
 
 def test_fewer_tokens_than_a_window_are_refused() -> None:
     assert make(8, 7).num_windows == 1
-    with pytest.raises(DataError, match=r"has 7 tokens; model\.context_length=7 needs at least 8"):
+    with pytest.raises(
+        DataError, match=r"model\.context_length=7: expected at least 8 tokens .*, found 7"
+    ):
         make(7, 7)
 
 

@@ -116,7 +116,7 @@ def test_the_journal_never_runs_ahead_of_the_disk(
     plain = file_encoding.encode_files
 
     def slowly(*arguments: Any, advance: Any, **knobs: Any) -> Any:
-        def told(place: file_encoding.Place, size: int) -> None:
+        def told(place: file_encoding.Position, size: int) -> None:
             nonlocal written
             written = place.num_tokens
             advance(place, size)
@@ -221,7 +221,7 @@ def test_what_describes_the_former_file_goes_with_it(
     monkeypatch.setattr("lmlab.data.token_file.write_json", fail)
     with pytest.raises(DiskError):
         write_token_file([tmp_path / "2.txt"], tokenizer, path, "2")
-    with pytest.raises(DataError, match=r"x\.bin cannot be read"):
+    with pytest.raises(DataError, match=r"x\.bin: cannot read token file"):
         TokenFile.open(path)
 
 
@@ -272,7 +272,8 @@ found = encode_corpus(
     text_hash="h",
 )
 print(found.num_tokens, found.tokens[:3].tolist(), tokenizer.encode("the low") != [])
-print([name for name in ("llvmlite", "numba", "lmlab.tokenizer.kernel_encoder") if name in sys.modules])
+kernel_modules = ("llvmlite", "numba", "lmlab.tokenizer.kernel_encoder")
+print([name for name in kernel_modules if name in sys.modules])
 """
     for turn in range(2):
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -101,7 +101,7 @@ def test_a_sidecar_of_wrong_values_is_refused_and_made_again(
 
 def test_text_that_is_not_utf8_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
     (tmp_path / "odd.txt").write_bytes(b"abc \xff")
-    with pytest.raises(DataError, match=r"odd\.txt is not UTF-8"):
+    with pytest.raises(DataError, match=r"odd\.txt: expected UTF-8 text"):
         encode(tmp_path / "odd.txt", tokenizer, tmp_path / "cache")
     assert list((tmp_path / "cache").rglob("*.bin")) == []
 
@@ -110,7 +110,7 @@ def test_another_version_is_refused(text: Path, tokenizer: Tokenizer, tmp_path: 
     found = encode(text, tokenizer, tmp_path)
     sidecar = found.path.with_suffix(".json")
     sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"format_version": 99}))
-    with pytest.raises(DataError, match="format version 99"):
+    with pytest.raises(DataError, match="format version 99, expected 1"):
         TokenFile.open(found.path)
 
 
@@ -118,11 +118,16 @@ def test_what_cannot_serve_a_run_is_refused(text: Path, tokenizer: Tokenizer, tm
     found = encode(text, tokenizer, tmp_path)
     count = found.num_tokens
     found.check(tokenizer.hash, count - 1, 259)
-    with pytest.raises(DataError, match=rf"holds {count} tokens.*context_length={count}"):
+    with pytest.raises(
+        DataError,
+        match=rf"context_length={count}: expected at least {count + 1} tokens .*, found {count}",
+    ):
         found.check(tokenizer.hash, count, 259)
-    with pytest.raises(DataError, match="another tokenizer"):
+    with pytest.raises(DataError, match="encoded by another tokenizer"):
         found.check("0" * 64, 4, 259)
-    with pytest.raises(DataError, match=r"id 258, out of range for model\.vocab_size=258"):
+    with pytest.raises(
+        DataError, match=r"expected ids from 0 to 257 \(model\.vocab_size=258\), found 258"
+    ):
         found.check(tokenizer.hash, 4, 258)
 
 
@@ -130,7 +135,7 @@ def test_a_text_of_no_tokens_is_refused(tokenizer: Tokenizer, tmp_path: Path) ->
     (tmp_path / "empty.txt").write_text("")
     found = encode(tmp_path / "empty.txt", tokenizer, tmp_path)
     assert len(found.tokens) == 0
-    with pytest.raises(DataError, match="0 tokens"):
+    with pytest.raises(DataError, match="the token file is empty"):
         found.check(tokenizer.hash, 4, 259)
 
 

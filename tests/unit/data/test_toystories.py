@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lmlab.data import toystories
-from lmlab.data.grammar import OneOf, Pick, Seq, WordCounts, as_node, derivations, maybe
+from lmlab.data.grammar import OneOf, Pick, Seq, WordForms, as_node, derivations, maybe
 from lmlab.data.stories import STORY
 from lmlab.data.story_words import ANIMALS, CHILDREN
 from lmlab.data.toystories import SEPARATOR, documents, generate, log_prob, write_corpus
@@ -22,7 +22,7 @@ class CountingChance(random.Random):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.log_prob = 0.0
-        self.picked: list[WordCounts] = []
+        self.picked: list[WordForms] = []
 
     def choice(self, options):
         self.log_prob -= math.log(len(options))
@@ -86,16 +86,16 @@ def test_a_story_with_another_word_has_no_probability() -> None:
     story = generate(random.Random(1))
     log_prob(story)
     for wrong in (story + " ", story[:-1], story.replace(" the ", " The ", 1), ""):
-        with pytest.raises(DataError, match="story grammar"):
+        with pytest.raises(DataError, match="not a story of the grammar"):
             log_prob(wrong)
 
 
 def test_any_word_may_be_changed_to_no_other() -> None:
     words = generate(random.Random(2)).split(" ")
     for place, word in enumerate(words):
-        with pytest.raises(DataError, match="story grammar"):
+        with pytest.raises(DataError, match="not a story of the grammar"):
             log_prob(" ".join([*words[:place], word + "x", *words[place + 1 :]]))
-        with pytest.raises(DataError, match="story grammar"):
+        with pytest.raises(DataError, match="not a story of the grammar"):
             log_prob(" ".join([*words[:place], *words[place + 1 :]]))
 
 
@@ -104,7 +104,7 @@ def words_of(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", [CHILDREN, ANIMALS])
-def test_a_story_names_those_who_were_picked_and_nobody_else(kind: list[WordCounts]) -> None:
+def test_a_story_names_those_who_were_picked_and_nobody_else(kind: list[WordForms]) -> None:
     every = {option[""] for option in kind}
     seen = set()
     for seed in range(500):
@@ -128,7 +128,7 @@ def test_a_child_renamed_halfway_makes_no_story() -> None:
         places = [match.start() for match in re.finditer(rf"\b{hero}\b", story)]
         for place in places if len(places) > 1 else []:
             tried += 1
-            with pytest.raises(DataError, match="story grammar"):
+            with pytest.raises(DataError, match="not a story of the grammar"):
                 log_prob(story[:place] + other + story[place + len(hero) :])
     assert tried > 50
 

@@ -88,7 +88,7 @@ def test_an_unusable_text_is_refused(run: RunFolder, tmp_path: Path) -> None:
     loaded = lmlab.load(run.path, device="cpu")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 10)
     (tmp_path / "empty.txt").write_text("")
-    for name, message in (("latin", "is not UTF-8"), ("empty", "has 0 tokens")):
+    for name, message in (("latin", "expected UTF-8 text"), ("empty", "has 0 tokens")):
         with pytest.raises(DataError, match=message):
             evaluate(loaded, tmp_path / f"{name}.txt")
 

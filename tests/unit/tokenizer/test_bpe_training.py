@@ -142,13 +142,18 @@ def test_counts_beyond_32_bits_are_exact() -> None:
 
 def test_the_floor_is_the_count_of_the_last_word_that_counts() -> None:
     words = words_of(Counter({"ab": 9, "cd": 7, "ef": 5, "g": 100}))
-    assert [merge_learner.floor(words.counts, number) for number in (1, 2, 3, 4)] == [9, 7, 5, 1]
+    assert [merge_learner.min_pair_count(words.counts, number) for number in (1, 2, 3, 4)] == [
+        9,
+        7,
+        5,
+        1,
+    ]
 
 
 def test_room_for_pairs_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(0)
     words = ["".join(chance.choices("abcdefghij", k=9)) for _ in range(300)]
-    monkeypatch.setattr(merge_learner, "_LEAST_PAIRS", 1)
+    monkeypatch.setattr(merge_learner, "_INITIAL_PAIRS", 1)
     counts = Counter(words)
     assert both(counts, 400) == naive_merges(counts, 400)
 
@@ -238,9 +243,9 @@ def test_counts_depend_on_neither_threads_nor_pieces(
     text = (TEXT + long + "<|x|><|x|><|x|>aa b<|x" + TEXT) * 2
     paths = [write(tmp_path / "1.txt", text), write(tmp_path / "2.txt", ""),
              write(tmp_path / "3.txt", "b" + long)]  # fmt: skip
-    for name in ("_FIRST_SHORT", "_FIRST_LONG"):  # must hold one batch of new words
+    for name in ("_INITIAL_SHORT", "_INITIAL_LONG"):  # must hold one batch of new words
         monkeypatch.setattr(pretoken_counting, name, 2 * word_state.BATCH)
-    monkeypatch.setattr(pretoken_counting, "_FIRST_TEXT", 1)
+    monkeypatch.setattr(pretoken_counting, "_INITIAL_TEXT", 1)
     found = pretoken_counting.count_words(
         paths, specials, GPT2_PATTERN, threads=threads, piece_bytes=piece_bytes
     )
@@ -287,7 +292,7 @@ def test_line_ends_are_kept_as_they_are(either: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("vocab_size", "special_tokens", "told"),
     [
-        (256, ["<|endoftext|>"], "tokenizer.vocab_size=256: accepted is 257 or more"),
+        (256, ["<|endoftext|>"], "tokenizer.vocab_size=256: expected 257 or more"),
         (300, ["<|a|>", "<|a|>"], "tokenizer.special_tokens"),
         (300, [""], "non-empty"),
     ],
@@ -321,7 +326,7 @@ def test_a_text_without_pairs_gives_the_bytes(either: str, tmp_path: Path, text:
 
 def test_text_that_is_not_utf8_is_refused(either: str, tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_bytes(b"abc \xff")
-    with pytest.raises(DataError, match=r"t\.txt is not UTF-8"):
+    with pytest.raises(DataError, match=r"t\.txt: expected UTF-8 text"):
         train_bpe(tmp_path / "t.txt", 258, [])
 
 
@@ -329,7 +334,9 @@ def test_the_place_of_what_is_not_utf8_is_told(tmp_path: Path) -> None:
     good = write(tmp_path / "good.txt", TEXT)
     (tmp_path / "bad.txt").write_bytes(b"fine " * 30_000 + b"\xe6\x9d" + b" fine" * 30_000)
     for threads in (1, 2):
-        with pytest.raises(DataError, match=r"bad\.txt is not UTF-8.* byte offset 150000;"):
+        with pytest.raises(
+            DataError, match=r"bad\.txt: expected UTF-8 text, malformed at byte offset 150000\n"
+        ):
             pretoken_counting.count_words(
                 [good, tmp_path / "bad.txt"], [], GPT2_PATTERN, threads=threads, piece_bytes=4096
             )

@@ -121,7 +121,7 @@ def encoded(worker: kernel_encoder.Worker, text: str) -> kernel_encoder.Encoded:
 def test_small_tables_that_forget_change_nothing() -> None:
     slow = trained()
     chance = random.Random(9)
-    worker = kernel_encoder.Worker(tables_with_lines(slow, 1), longs=1)
+    worker = kernel_encoder.Worker(tables_with_lines(slow, 1), long_entries=1)
     for _ in range(100):
         text = "".join(chance.choices(WORDS, k=50))
         found = encoded(worker, text)
@@ -178,7 +178,7 @@ def ids_of(vocab_size: int, merge_ids: array[int]) -> VocabularyIds:
 
 
 def test_ids_that_no_slot_holds_are_left_to_python() -> None:
-    most = layout.MOST_IDS
+    most = layout.MAX_IDS
     merge_ids = array("i", [97, 98, most - 1])
     assert kernel_encoder.make_tables(ids_of(most + 1, merge_ids)) is None
     tables = kernel_encoder.make_tables(ids_of(most, merge_ids))
@@ -192,7 +192,7 @@ def test_ids_that_no_slot_holds_are_left_to_python() -> None:
 
 
 def test_ranks_that_no_slot_holds_are_left_to_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "MOST_MERGES", 1)
+    monkeypatch.setattr(layout, "MAX_MERGES", 1)
     for count, known in ((1, True), (2, False)):
         merge_ids = array("i", [97, 98, 256, 98, 99, 257][: 3 * count])
         tables = kernel_encoder.make_tables(ids_of(258, merge_ids))

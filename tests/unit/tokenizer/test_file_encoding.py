@@ -17,7 +17,7 @@ import pytest
 
 from lmlab.errors import DataError
 from lmlab.tokenizer import Tokenizer, file_encoding
-from lmlab.tokenizer.file_encoding import Place, encode_files
+from lmlab.tokenizer.file_encoding import Position, encode_files
 from lmlab.tokenizer.kernel_encoder import Encoded, Tables, Worker
 
 END = "<|endoftext|>"
@@ -62,10 +62,10 @@ def write(folder: Path, texts: list[str]) -> list[Path]:
 
 
 def encoded(
-    tables: Tables, paths: list[Path], folder: Path, start: Place | None = None, **knobs: int
-) -> tuple[list[int], Place, list[tuple[Place, int]]]:
+    tables: Tables, paths: list[Path], folder: Path, start: Position | None = None, **knobs: int
+) -> tuple[list[int], Position, list[tuple[Position, int]]]:
     out = folder / "ids"
-    told: list[tuple[Place, int]] = []
+    told: list[tuple[Position, int]] = []
     descriptor = os.open(out, os.O_RDWR | os.O_CREAT)
     try:
         end = encode_files(
@@ -89,7 +89,7 @@ def test_any_threads_and_parts_give_the_same(
     assert found == list(itertools.chain(*expected))
     size = sum(len(text.encode()) for text in texts)
     plain = sum(len(text.replace(END, "").encode()) for text in texts)
-    assert end == Place(len(texts), 0, len(found), plain)
+    assert end == Position(len(texts), 0, len(found), plain)
     assert sum(count for _, count in told) == size
     places = [place for place, _ in told]
     assert places == sorted(places, key=lambda place: (place.file, place.offset))
@@ -98,7 +98,7 @@ def test_any_threads_and_parts_give_the_same(
 def test_no_thread_waits_for_a_slower_one_until_much_is_held(
     tokenizer: Tokenizer, tables: Tables, tmp_path: Path, monkeypatch
 ) -> None:
-    most = 2 * file_encoding._EARLY_PARTS
+    most = 2 * file_encoding._PARTS_AHEAD
     others = threading.Semaphore(0)
     plain = Worker.encode
 
@@ -139,7 +139,9 @@ def test_malformed_text_is_told_with_its_place(
     data = bytearray(b"the lower one " * 3000)
     data[place] = 0xE9
     (tmp_path / "odd.txt").write_bytes(data)
-    with pytest.raises(DataError, match=rf"odd\.txt is not UTF-8.*byte offset {place}\b"):
+    with pytest.raises(
+        DataError, match=rf"odd\.txt: expected UTF-8 text, malformed at byte offset {place}\b"
+    ):
         encoded(tables, [tmp_path / "odd.txt"], tmp_path, threads=threads, part_bytes=1000)
 
 
@@ -151,7 +153,7 @@ def test_a_file_that_vanishes_and_a_callback_that_fails_end_all_threads(
     with pytest.raises(DataError, match=r"1\.txt cannot be read: No such file"):
         encoded(tables, paths, tmp_path, threads=3, part_bytes=100)
 
-    def fail(place: Place, size: int) -> None:
+    def fail(place: Position, size: int) -> None:
         raise KeyboardInterrupt
 
     descriptor = os.open(tmp_path / "ids", os.O_RDWR | os.O_CREAT)
@@ -239,7 +241,7 @@ def test_of_several_malformed_bytes_the_first_is_told(
         check(job, part, found)
 
     monkeypatch.setattr(file_encoding._Job, "_check", check_later)
-    with pytest.raises(DataError, match=r"byte offset 9000;"):
+    with pytest.raises(DataError, match=r"byte offset 9000\n"):
         encoded(tables, [tmp_path / "odd.txt"], tmp_path, threads=3, part_bytes=900)
 
 
@@ -253,7 +255,7 @@ check = file_encoding._Job._check
 
 def check_late(job, part, encoded):
     deadline = time.monotonic() + 20  # the other thread goes as far ahead as it may, at once
-    while part.number == 0 and len(job._early) < job._most_early and time.monotonic() < deadline:
+    while part.number == 0 and len(job._ahead) < job._max_ahead and time.monotonic() < deadline:
         time.sleep(0.001)
     check(job, part, encoded)
 

@@ -26,7 +26,9 @@ def from_printable(text: str) -> bytes | None:
 
 
 def printable_ids(vocabulary: BPEVocabulary) -> dict[str, int]:
-    """Id of each entry as GPT-2 and Hugging Face write it: special tokens as they are, bytes printed.
+    """Id of each entry as GPT-2 and Hugging Face write it.
+
+    Special tokens are written as they are, other entries in the byte alphabet.
 
     Raises:
         DataError: two ids would be written alike, or a special token would be read as bytes.

@@ -1,4 +1,4 @@
-"""Kernels that cut text: for tests, and for finding where a buffer may be cut."""
+"""Kernels that cut text: for tests, and to find where a buffer may be cut."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def boundaries(
     table: Any,
     state: Any,
     ends: Any,
-    room: int,
-    goes_on: int,
+    capacity: int,
+    resumed: int,
 ) -> int:
     """Write where the pre-tokens of a segment end; see :mod:`lmlab.tokenizer.kernels.scan`.
 
-    Returns how many were written; the segment is done when ``state[FINISHED]`` is 1, otherwise
-    the call is repeated with ``goes_on`` = 1.
+    Returns the number of ends written. Call again with ``resumed`` = 1 until ``state[FINISHED]`` is
+    1.
     """
-    if goes_on == 0:
+    if resumed == 0:
         begin(state, start)
     if state[FINISHED] != ZERO:
         return 0
-    return scan(kind, text, start, end, table, state, ends, room)
+    return scan(kind, text, start, end, table, state, ends, capacity)
 
 
 @kernel("u8* i64 i64 u8* i64* u8*")
@@ -40,6 +40,6 @@ def cut(text: Any, start: int, end: int, table: Any, specials: Any, special_text
 
 
 @kernel("u8* i64 i64 i64* u8*")
-def special(text: Any, place: int, end: int, specials: Any, special_text: Any) -> int:
+def special(text: Any, position: int, end: int, specials: Any, special_text: Any) -> int:
     """See :func:`lmlab.tokenizer.kernels.segments.find_special`."""
-    return find_special(text, place, end, specials, special_text)
+    return find_special(text, position, end, specials, special_text)

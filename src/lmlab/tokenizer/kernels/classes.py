@@ -1,7 +1,7 @@
-"""The class of every Unicode character, frozen, so that ids depend on no library's version.
+"""The class of every Unicode character, frozen, so that ids do not depend on a library's version.
 
-``python -m lmlab.tokenizer.kernels.classes`` prints the table of the installed ``regex``; that in
-:mod:`lmlab.tokenizer.kernels.class_table` was made so (Unicode 18), and a test holds it against
+``python -m lmlab.tokenizer.kernels.classes`` prints the table of the installed ``regex``.
+:mod:`lmlab.tokenizer.kernels.class_table` was made this way (Unicode 18); a test compares it with
 ``regex`` code point by code point.
 """
 
@@ -19,36 +19,36 @@ from lmlab.tokenizer.kernels.class_table import TABLE
 if TYPE_CHECKING:
     import numpy as np
 
-# \p{L}, \p{N} and \s of the patterns; what is none of them; carriage return and line feed, which
-# are white space too (their two low bits say so).
+# None of the others; \p{L}, \p{N} and \s of the patterns; carriage return and line feed, which are
+# white space too (their two low bits are those of SPACE).
 OTHER, LETTER, NUMBER, SPACE, NEWLINE = 0, 1, 2, 3, 7
 CODE_POINTS = 0x11_0000
 BLOCKS_START = CODE_POINTS >> 8  # the index has one byte for each block of 256 code points
 
-MADE_BY_REGEX = "2026.11.15"  # whose classes the table holds
+MADE_BY_REGEX = "2026.11.15"  # version that made the table
 _PATTERNS = [(r"\s+", SPACE), (r"[\r\n]+", NEWLINE), (r"\p{L}+", LETTER), (r"\p{N}+", NUMBER)]
 
 
 @functools.cache
 def class_table() -> bytes:
-    """The table that kernels take: an index by the code point's upper bits, then blocks of 256.
+    """The table for kernels: an index by the upper bits of the code point, then blocks of 256.
 
-    The class of ``c`` is ``table[BLOCKS_START + 256 * table[c >> 8] + (c & 255)]``; that of an
-    ASCII character is ``table[BLOCKS_START + c]``.
+    The class of ``c`` is ``table[BLOCKS_START + 256 * table[c >> 8] + (c & 255)]``; for ASCII it is
+    ``table[BLOCKS_START + c]``.
     """
     return zlib.decompress(base64.b85decode(TABLE))
 
 
 def class_of_each() -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The class of each code point, (0x110000,)."""
-    import numpy as np  # not for whoever only encodes
+    import numpy as np  # not needed for encoding
 
     table = np.frombuffer(class_table(), dtype=np.uint8)
     return table[BLOCKS_START:].reshape(-1, 256)[table[:BLOCKS_START]].reshape(-1)
 
 
 def classes_of_regex() -> bytes:
-    """The class of each code point for the installed ``regex``."""
+    """The class of each code point according to the installed ``regex``."""
     import regex
 
     classes = bytearray([OTHER]) * CODE_POINTS
@@ -60,7 +60,7 @@ def classes_of_regex() -> bytes:
 
 
 def table_of_regex() -> str:
-    """What ``TABLE`` would be for the installed ``regex``."""
+    """``TABLE`` according to the installed ``regex``."""
     classes = classes_of_regex()
     kinds: dict[bytes, int] = {}
     index = [

@@ -1,4 +1,4 @@
-"""Writing kernels in LLVM's intermediate representation; the only place that runs numba."""
+"""Compile kernels to LLVM's intermediate representation: the only module that runs numba."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from lmlab.tokenizer.kernels import llvm_ir
 from lmlab.tokenizer.kernels.language import TYPES
 from lmlab.tokenizer.kernels.llvm_ir import Program
 
-_C_TYPES = {"i64": "i64"}  # every other one is a pointer
+_C_TYPES = {"i64": "i64"}  # all others are pointers
 
 
 def build(group: str) -> Program:
-    """Every kernel of a group as a C function, with numba's settings of this process."""
+    """Compile every kernel of a group to a C function, with the numba settings of this process."""
     kernels = _kernels(group)
     signatures = {name: value.__lmlab_kernel__ for name, value in kernels.items()}
-    whole = llvm.parse_assembly("")
+    module = llvm.parse_assembly("")
     for name, function in kernels.items():
-        whole.link_in(llvm.parse_assembly(_compile(name, function, signatures[name])))
-    for value in [*whole.functions, *whole.global_variables]:
+        module.link_in(llvm.parse_assembly(_compile(name, function, signatures[name])))
+    for value in [*module.functions, *module.global_variables]:
         if not value.is_declaration and value.name not in kernels:
             value.linkage = llvm.Linkage.internal
-    whole.verify()
-    return Program(signatures, _for_every_llvm(str(whole)))
+    module.verify()
+    return Program(signatures, _for_every_llvm(str(module)))
 
 
 def _for_every_llvm(text: str) -> str:
-    """Without a target, and without hints that LLVM 20 reads otherwise or not at all."""
+    """Remove the target, and hints that LLVM 20 reads differently or not at all."""
     lines = [
         line
         for line in text.splitlines()
@@ -45,7 +45,7 @@ def _for_every_llvm(text: str) -> str:
 
 
 def groups() -> list[str]:
-    """The modules of this package that hold kernels."""
+    """The modules of this package that define kernels."""
     names = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
     written = [name for name in names if name not in ("__init__", "compile_ir", "language")]
     return [name for name in written if _kernels(name)]
@@ -59,7 +59,7 @@ def _kernels(group: str) -> dict[str, Any]:
 
 
 def _compile(name: str, function: Any, signature: list[str]) -> str:
-    """LLVM's language for a kernel, optimized by numba, and a C function that calls it."""
+    """The LLVM IR of a kernel, optimized by numba, and of a C function that calls it."""
     typing_context, target_context = cpu_target.typing_context, cpu_target.target_context
     typing_context.refresh()
     target_context.refresh()
@@ -73,13 +73,13 @@ def _compile(name: str, function: Any, signature: list[str]) -> str:
         typing_context, target_context, function, arguments, types.int64, flags, {}
     )
     with global_compiler_lock:
-        found.library.finalize()  # links what it calls, and optimizes
+        found.library.finalize()  # links callees and optimizes
     return found.library.get_llvm_str() + _c_function(name, found.fndesc.mangled_name, signature)
 
 
 def _c_function(name: str, target: str, signature: list[str]) -> str:
-    """Numba's functions return a status and take a place for the result; C's return it."""
-    declared = [f"{_C_TYPES.get(word, 'ptr')} %a{place}" for place, word in enumerate(signature)]
+    """Wrap a numba function, which returns a status and stores its result through a pointer."""
+    declared = [f"{_C_TYPES.get(word, 'ptr')} %a{index}" for index, word in enumerate(signature)]
     passed = ["ptr %result", "ptr %error", *declared]
     return f"""
 define i64 @{name}({", ".join(declared)}) {{
@@ -94,22 +94,22 @@ define i64 @{name}({", ".join(declared)}) {{
 
 
 def main() -> None:
-    """Write what the package holds anew, or check or print it."""
+    """Update the intermediate representation in the package, or check or print it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="tell whether it is up to date")
-    parser.add_argument("--print", metavar="GROUP", help="write a group to the standard output")
+    parser.add_argument("--check", action="store_true", help="check whether it is up to date")
+    parser.add_argument("--print", metavar="GROUP", help="print a group to stdout")
     options = parser.parse_args()
     if options.print:
         print(json.dumps(build(options.print)._asdict()))
         return
     for group in groups():
         program = llvm_ir.written(group)
-        same = llvm_ir.shipped(group) == program
-        if options.check and not same:
-            raise SystemExit(f"{group} is not what its sources say: run this without --check")
-        if not same:
+        unchanged = llvm_ir.shipped(group) == program
+        if options.check and not unchanged:
+            raise SystemExit(f"{group}: not up to date with its sources; run without --check")
+        if not unchanged:
             llvm_ir.ship(group, program)
-        print(f"{group}: {'unchanged' if same else 'written'}")
+        print(f"{group}: {'unchanged' if unchanged else 'written'}")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from lmlab.tokenizer.kernels.word_state import (
     MALFORMED,
     NEEDED,
     NEXT,
-    PLACE,
+    POSITION,
     SHORT,
     SHORT_BYTES,
     SHORT_FIELDS,
@@ -59,20 +59,21 @@ def count(
     special_text: Array,
     state: Array,
     ends: Array,
-    places: Array,
+    slots: Array,
     counter: Array,
     short: Array,
     long: Array,
     long_text: Array,
 ) -> int:
-    """Count the words from ``counter[PLACE]`` to ``end``.
+    """Count the words from ``counter[POSITION]`` to ``end``.
 
-    ``ends`` and ``places`` have room for BATCH. Called again after a code that asks for room.
+    ``ends`` and ``slots`` have space for BATCH. Returns DONE, or a code that says which buffer to
+    enlarge before the next call.
     """
     while True:
         found = counter[FOUND]
         if found > 0:
-            # Every word may be a new one.
+            # Every word may be new.
             if 8 * (counter[SHORT] + found) > 5 * counter[SHORT_SIZE]:
                 return GROW_SHORT
             if 8 * (counter[LONG] + found) > 5 * counter[LONG_SIZE]:
@@ -85,9 +86,9 @@ def count(
             start = first
             for index in range(found):
                 size = ends[index] - start
-                place = mask & short_hash(low_half(text, start, size), high_half(text, start, size))
-                places[index] = place
-                prefetch(short, place * (8 * SHORT_FIELDS))
+                slot = mask & short_hash(low_half(text, start, size), high_half(text, start, size))
+                slots[index] = slot
+                prefetch(short, slot * (8 * SHORT_FIELDS))
                 start = ends[index]
             start = first
             for index in range(found):
@@ -95,7 +96,7 @@ def count(
                 if size <= LONGEST_SHORT:
                     add_short(
                         counter, short, low_half(text, start, size),
-                        high_half(text, start, size), places[index], 1,
+                        high_half(text, start, size), slots[index], 1,
                     )  # fmt: skip
                 else:
                     add_long(
@@ -109,27 +110,29 @@ def count(
             if counter[MALFORMED] == 0:
                 counter[MALFORMED] = I64(state[MALFORMED_AT])
             counter[IN_SEGMENT] = 0
-            counter[PLACE] = counter[STOP]
+            counter[POSITION] = counter[STOP]
             if counter[STOP] < end:
                 which = match_special(text, counter[STOP], end, specials, special_text)
-                counter[PLACE] += special_length(specials, which)
+                counter[POSITION] += special_length(specials, which)
         if not counter[IN_SEGMENT]:
-            if counter[PLACE] >= end:
+            if counter[POSITION] >= end:
                 return DONE
-            counter[STOP] = find_special(text, counter[PLACE], end, specials, special_text)
-            counter[WORD] = counter[PLACE]
+            counter[STOP] = find_special(text, counter[POSITION], end, specials, special_text)
+            counter[WORD] = counter[POSITION]
             counter[IN_SEGMENT] = 1
-            begin(state, counter[PLACE])
-        counter[FOUND] = scan(kind, text, counter[PLACE], counter[STOP], table, state, ends, BATCH)
+            begin(state, counter[POSITION])
+        counter[FOUND] = scan(
+            kind, text, counter[POSITION], counter[STOP], table, state, ends, BATCH
+        )
 
 
 @kernel("i64* u64* i64 u64*")
 def refill_short(counter: Array, old: Array, old_size: int, short: Array) -> int:
-    """Enter all short words of a table into a larger, empty one."""
+    """Copy all short words of a table to a larger, empty one."""
     counter[SHORT] = 0
     bytes_before = counter[SHORT_BYTES]
-    for place in range(old_size):
-        at = SHORT_FIELDS * place
+    for slot in range(old_size):
+        at = SHORT_FIELDS * slot
         if old[at + 1] != ZERO:
             add_short(
                 counter, short, old[at], old[at + 1],
@@ -141,16 +144,16 @@ def refill_short(counter: Array, old: Array, old_size: int, short: Array) -> int
 
 @kernel("i64* i64* i64 i64*")
 def refill_long(counter: Array, old: Array, old_size: int, long: Array) -> int:
-    """Enter all long words of a table into a larger, empty one; their text stays."""
+    """Copy all long words of a table to a larger, empty one; their text stays in place."""
     mask = counter[LONG_SIZE] - 1
-    for place in range(old_size):
-        at = LONG_FIELDS * place
+    for slot in range(old_size):
+        at = LONG_FIELDS * slot
         if old[at] != 0:
-            here = (old[at] >> 1) & mask
-            while long[LONG_FIELDS * here] != 0:
-                here = (here + 1) & mask
+            write_at = (old[at] >> 1) & mask
+            while long[LONG_FIELDS * write_at] != 0:
+                write_at = (write_at + 1) & mask
             for field in range(LONG_FIELDS):
-                long[LONG_FIELDS * here + field] = old[at + field]
+                long[LONG_FIELDS * write_at + field] = old[at + field]
     return DONE
 
 
@@ -165,7 +168,7 @@ def absorb(
     other_long: Array,
     other_text: Array,
 ) -> int:
-    """Add all counts of ``other``. Called again after a code that asks for room."""
+    """Add all counts of ``other``. Returns like :func:`count`."""
     short_size = other[SHORT_SIZE]
     while other[NEXT] < short_size:
         at = SHORT_FIELDS * other[NEXT]
@@ -173,8 +176,8 @@ def absorb(
             if 8 * (counter[SHORT] + 1) > 5 * counter[SHORT_SIZE]:
                 return GROW_SHORT
             low, high = other_short[at], other_short[at + 1]
-            place = short_hash(low, high) & (counter[SHORT_SIZE] - 1)
-            add_short(counter, short, low, high, place, I64(other_short[at + 2]))
+            slot = short_hash(low, high) & (counter[SHORT_SIZE] - 1)
+            add_short(counter, short, low, high, slot, I64(other_short[at + 2]))
         other[NEXT] += 1
     while other[NEXT] < short_size + other[LONG_SIZE]:
         at = LONG_FIELDS * (other[NEXT] - short_size)
@@ -202,40 +205,40 @@ def list_words(
     starts: Array,
     counts: Array,
 ) -> int:
-    """Write the words of two bytes or more as :class:`lmlab.tokenizer.word_counts.WordCounts`; count them."""
+    """Write the words of two bytes or more as a ``WordCounts``; return their number."""
     data[0] = 0
-    here = 1
+    write_at = 1
     word = 0
-    for place in range(counter[SHORT_SIZE]):
-        at = SHORT_FIELDS * place
+    for slot in range(counter[SHORT_SIZE]):
+        at = SHORT_FIELDS * slot
         high = short[at + 1]
         size = I64(high >> U64(56))
         if size < 2:
             continue
-        starts[word] = here
+        starts[word] = write_at
         counts[word] = I64(short[at + 2])
         word += 1
         low = short[at]
         for offset in range(size):
             if offset < 8:
-                data[here + offset] = (low >> U64(8 * offset)) & U64(255)
+                data[write_at + offset] = (low >> U64(8 * offset)) & U64(255)
             else:
-                data[here + offset] = (high >> U64(8 * offset - 64)) & U64(255)
-        data[here + size] = 0
-        here += size + 1
-    for place in range(counter[LONG_SIZE]):
-        at = LONG_FIELDS * place
+                data[write_at + offset] = (high >> U64(8 * offset - 64)) & U64(255)
+        data[write_at + size] = 0
+        write_at += size + 1
+    for slot in range(counter[LONG_SIZE]):
+        at = LONG_FIELDS * slot
         if long[at] == 0:
             continue
-        starts[word] = here
+        starts[word] = write_at
         counts[word] = long[at + 3]
         word += 1
         size = long[at + 2]
         for offset in range(size):
-            data[here + offset] = long_text[long[at + 1] + offset]
-        data[here + size] = 0
-        here += size + 1
-    starts[word] = here
+            data[write_at + offset] = long_text[long[at + 1] + offset]
+        data[write_at + size] = 0
+        write_at += size + 1
+    starts[word] = write_at
     return word
 
 

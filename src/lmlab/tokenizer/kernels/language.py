@@ -1,6 +1,6 @@
-"""What kernels are written in: pointer types, the decorators, and a few machine instructions.
+"""The language of kernels: pointer types, decorators, and a few machine instructions.
 
-Imports numba, so only kernel modules import this, and those only when something is compiled.
+Imports numba, so only kernel modules import this, and only to compile.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ZERO = np.uint64(0)
 ONE = np.uint64(1)
 ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
-# The types in a kernel's signature: what numba and what ctypes call them.
+# The types in a kernel's signature, and numba's names for them.
 TYPES: dict[str, Any] = {
     "i64": types.int64,
     "u8*": types.CPointer(types.uint8),
@@ -41,7 +41,7 @@ def kernel(signature: str) -> Callable[[Callable[..., int]], Callable[..., int]]
     """Mark a function as an entry point of its group; it returns an int64.
 
     Args:
-        signature: the types of the arguments, of :data:`TYPES`, with spaces between.
+        signature: types of the arguments, from :data:`TYPES`, separated by spaces.
     """
 
     def mark(function: Callable[..., int]) -> Callable[..., int]:
@@ -52,12 +52,12 @@ def kernel(signature: str) -> Callable[[Callable[..., int]], Callable[..., int]]
 
 
 def inline(function: Callable[..., Any]) -> Any:
-    """Let kernels call a function; LLVM inlines it where that is worth it."""
+    """Let kernels call a function; LLVM inlines it where that pays."""
     return numba.njit(function, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def always_inline(function: Callable[..., Any]) -> Any:
-    """Like :func:`inline`, for what runs too often to be called."""
+    """Like :func:`inline`, for functions that run too often to be called."""
     return numba.njit(
         function,
         error_model="numpy",
@@ -68,8 +68,8 @@ def always_inline(function: Callable[..., Any]) -> Any:
 
 
 def _pointer(builder: Any, base: Any, index: Any, to: Any) -> Any:
-    place = builder.gep(base, [index], source_etype=ir.IntType(8))
-    return builder.bitcast(place, to.as_pointer())
+    target = builder.gep(base, [index], source_etype=ir.IntType(8))
+    return builder.bitcast(target, to.as_pointer())
 
 
 def _loader(bits: int, result: Any) -> Any:
@@ -77,8 +77,8 @@ def _loader(bits: int, result: Any) -> Any:
     def load(typingctx: Any, base: Any, index: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             kind = ir.IntType(bits)
-            place = _pointer(builder, arguments[0], arguments[1], kind)
-            return builder.load(place, typ=kind, align=1)
+            target = _pointer(builder, arguments[0], arguments[1], kind)
+            return builder.load(target, typ=kind, align=1)
 
         return result(base, types.int64), generate
 
@@ -89,8 +89,8 @@ def _storer(bits: int, value_type: Any) -> Any:
     @intrinsic
     def store(typingctx: Any, base: Any, index: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            place = _pointer(builder, arguments[0], arguments[1], ir.IntType(bits))
-            builder.store(arguments[2], place, align=1)
+            target = _pointer(builder, arguments[0], arguments[1], ir.IntType(bits))
+            builder.store(arguments[2], target, align=1)
             return context.get_dummy_value()
 
         return types.void(base, types.int64, value_type), generate
@@ -107,22 +107,22 @@ store_u32 = _storer(32, types.uint32)
 
 @intrinsic
 def load_shared(typingctx: Any, base: Any, index: Any) -> Any:
-    """``base[index]`` of uint64, which other threads may be writing: an old value or a new one."""
+    """``base[index]`` of uint64 that other threads may be writing: the old or the new value."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = builder.gep(arguments[0], [arguments[1]], source_etype=ir.IntType(64))
-        return builder.load_atomic(place, "monotonic", 8, typ=ir.IntType(64))
+        target = builder.gep(arguments[0], [arguments[1]], source_etype=ir.IntType(64))
+        return builder.load_atomic(target, "monotonic", 8, typ=ir.IntType(64))
 
     return types.uint64(base, types.int64), generate
 
 
 @intrinsic
 def store_shared(typingctx: Any, base: Any, index: Any, value: Any) -> Any:
-    """``base[index] = value`` of uint64, which other threads may be reading."""
+    """``base[index] = value`` of uint64 that other threads may be reading."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = builder.gep(arguments[0], [arguments[1]], source_etype=ir.IntType(64))
-        builder.store_atomic(arguments[2], place, "monotonic", 8)
+        target = builder.gep(arguments[0], [arguments[1]], source_etype=ir.IntType(64))
+        builder.store_atomic(arguments[2], target, "monotonic", 8)
         return context.get_dummy_value()
 
     return types.void(base, types.int64, types.uint64), generate
@@ -130,7 +130,7 @@ def store_shared(typingctx: Any, base: Any, index: Any, value: Any) -> Any:
 
 @intrinsic
 def trailing_zeros(typingctx: Any, mask: Any) -> Any:
-    """Place of the lowest set bit of a uint64, as an int64; 64 for 0."""
+    """Position of the lowest set bit of a uint64, as an int64; 64 for 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
@@ -140,7 +140,7 @@ def trailing_zeros(typingctx: Any, mask: Any) -> Any:
 
 @intrinsic
 def highest_bit(typingctx: Any, mask: Any) -> Any:
-    """Place of the highest set bit of a uint64, as an int64; undefined for 0."""
+    """Position of the highest set bit of a uint64, as an int64; undefined for 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         zeros = builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 1))
@@ -161,18 +161,18 @@ def count_ones(typingctx: Any, mask: Any) -> Any:
 
 @intrinsic
 def prefetch(typingctx: Any, base: Any, index: Any) -> Any:
-    """Ask for the cache line at a byte offset from a pointer."""
+    """Prefetch the cache line at a byte offset from a pointer."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         word = ir.IntType(32)
-        place = builder.gep(arguments[0], [arguments[1]], source_etype=ir.IntType(8))
-        pointer = place.type
+        target = builder.gep(arguments[0], [arguments[1]], source_etype=ir.IntType(8))
+        pointer = target.type
         function = cgutils.get_or_insert_function(
             builder.module,
             ir.FunctionType(ir.VoidType(), [pointer, word, word, word]),
             "llvm.prefetch.p0",
         )
-        builder.call(function, [place, word(0), word(3), word(1)])
+        builder.call(function, [target, word(0), word(3), word(1)])
         return context.get_dummy_value()
 
     return types.void(base, types.int64), generate
@@ -180,7 +180,7 @@ def prefetch(typingctx: Any, base: Any, index: Any) -> Any:
 
 @intrinsic
 def multiply_high(typingctx: Any, left: Any, right: Any) -> Any:
-    """The upper and the lower half of a 128-bit product, combined by xor: a good mixer."""
+    """Upper half xor lower half of the 128-bit product: a good hash mixer."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         wide, narrow = ir.IntType(128), ir.IntType(64)
@@ -193,7 +193,7 @@ def multiply_high(typingctx: Any, left: Any, right: Any) -> Any:
 
 @intrinsic
 def match_byte(typingctx: Any, base: Any, index: Any, byte: Any) -> Any:
-    """Which of the 64 bytes from an offset equal ``byte`` (an int64), as a uint64, lowest first."""
+    """Which of the 64 bytes from an offset equal ``byte`` (int64): a uint64 mask, lowest first."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         block = _block(builder, arguments[0], arguments[1])
@@ -207,8 +207,7 @@ def match_byte(typingctx: Any, base: Any, index: Any, byte: Any) -> Any:
 def ascii_classes(typingctx: Any, base: Any, index: Any) -> Any:
     """Classes of the 64 bytes from an offset, as six uint64 masks.
 
-    ASCII letters, ASCII digits, ASCII white space, the blank, the apostrophe, and the bytes that
-    are not ASCII.
+    ASCII letters, ASCII digits, ASCII white space, spaces, apostrophes, and non-ASCII bytes.
     """
     kind = types.UniTuple(types.uint64, 6)
 

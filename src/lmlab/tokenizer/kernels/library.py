@@ -1,4 +1,4 @@
-"""Loading kernels: from the cache of object code, or by making that once."""
+"""Loading kernels: from the cache of machine code, or by compiling them once."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _loaded: dict[str, dict[str, Kernel] | None] = {}
 
 
 def load(group: str) -> dict[str, Kernel] | None:
-    """The kernels of a group by name; None where this machine cannot make them.
+    """The kernels of a group by name; None where this machine cannot compile them.
 
-    Pointer arguments take the address itself, see :func:`lmlab.tokenizer.buffers.address`.
+    Pointer arguments are addresses; see :func:`lmlab.tokenizer.buffers.address`.
     """
     with _lock:
         if group not in _loaded:
@@ -34,15 +34,15 @@ def load(group: str) -> dict[str, Kernel] | None:
 
 
 def is_cached(group: str) -> bool:
-    """Whether :func:`load` would be quick: nothing to compile, or nothing that can be."""
+    """Whether :func:`load` is fast: nothing needs compiling, or nothing can be compiled."""
     return group in _loaded or bool(_missing()) or user_cache.holds(_KIND, _name(group))
 
 
 def _load(group: str) -> dict[str, Kernel] | None:
     if _missing():
-        _tell_slow(_missing())
+        _warn_slow(_missing())
         return None
-    with contextlib.suppress(OSError):  # of a system that has begun to refuse the library
+    with contextlib.suppress(OSError):  # a system that no longer loads libraries from memory
         stored = user_cache.read(_KIND, _name(group))
         if stored is not None:
             return machine_code.link(**stored[0], code=stored[1])
@@ -58,7 +58,7 @@ def _load(group: str) -> dict[str, Kernel] | None:
     try:
         user_cache.keep(_KIND, _name(group), {"kind": kind, "signatures": signatures}, code)
     except DiskError as error:
-        print(f"lmlab: the compiled kernels cannot be kept: {error}", file=sys.stderr)
+        print(f"lmlab: cannot cache the compiled kernels: {error}", file=sys.stderr)
     return machine_code.link(kind, signatures, code)
 
 
@@ -71,8 +71,8 @@ def _missing() -> str:
     """What this machine lacks, or an empty string."""
     if not _is_installed("llvmlite"):
         return "llvmlite not installed"
-    small = sys.byteorder != "little" or ctypes.sizeof(ctypes.c_void_p) != 8
-    return "not a little-endian 64-bit machine" if small else ""
+    is_supported = sys.byteorder == "little" and ctypes.sizeof(ctypes.c_void_p) == 8
+    return "" if is_supported else "not a little-endian 64-bit machine"
 
 
 def _name(group: str) -> str:
@@ -80,36 +80,36 @@ def _name(group: str) -> str:
 
 
 @functools.cache
-def _tell_slow(reason: str) -> None:
+def _warn_slow(reason: str) -> None:
     print(f"lmlab: tokenizing in pure Python, many times slower ({reason})", file=sys.stderr)
 
 
 @functools.cache
 def _key() -> str:
-    """Hash of everything that the object code depends on."""
+    """Hash of everything that the machine code depends on."""
     parts = [*machine_code.made_by(), llvm_ir.sources()]
     return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()[:20]
 
 
 def _build(group: str) -> tuple[dict[str, list[str]], bytes] | None:
-    """Signatures and object code of a group; None where that takes numba and it is missing."""
+    """Signatures and object code of a group; None if numba is needed and missing."""
     program = llvm_ir.shipped(group)
     if program is not None:
-        # What a newer LLVM wrote may be more than this one reads.
-        with contextlib.suppress(RuntimeError), _told(group):
+        # An older llvmlite may not read the IR of a newer one.
+        with contextlib.suppress(RuntimeError), _report_compilation(group):
             return program.signatures, machine_code.emit(program.ir)
     if not _is_installed("numba"):
-        _tell_slow("numba not installed")
+        _warn_slow("numba not installed")
         return None
-    with _told(group):
+    with _report_compilation(group):
         program = llvm_ir.written(group)
         return program.signatures, machine_code.emit(program.ir)
 
 
 @contextlib.contextmanager
-def _told(group: str) -> Iterator[None]:
-    told = f"lmlab: compiling the tokenizer's kernels ({group}), once on this machine ..."
-    print(told, end="", file=sys.stderr, flush=True)
+def _report_compilation(group: str) -> Iterator[None]:
+    message = f"lmlab: compiling the tokenizer's kernels ({group}), once per machine ..."
+    print(message, end="", file=sys.stderr, flush=True)
     start = time.perf_counter()
     try:
         yield

@@ -1,11 +1,11 @@
-"""The kernels in LLVM's intermediate representation: what numba wrote, of no one machine.
+"""The kernels in LLVM's intermediate representation, compiled by numba for no specific machine.
 
-It is part of the package (``ir/GROUP.json.xz``), so that no user waits for numba. Where the sources
-have changed since it was written, numba writes it anew, in a process of its own;
+It is part of the package (``ir/GROUP.json.xz``), so that users need not wait for numba. If the
+sources have changed since, numba compiles them again, in a separate process.
 
     python -m lmlab.tokenizer.kernels.compile_ir
 
-puts that in its place (``--check`` only tells whether it is the same).
+updates the package; ``--check`` only checks whether it is up to date.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lmlab.storage.io import atomic_write_bytes
 
 _HERE = Path(__file__).parent
 _NOT_SOURCES = {"__init__.py", "llvm_ir.py", "library.py", "machine_code.py"}
-# For every processor alike: what is special to one is made of it later, see machine_code.
+# Generic: machine_code optimizes for the CPU at hand later.
 SETTINGS = {
     "NUMBA_CPU_NAME": "generic",
     "NUMBA_CPU_FEATURES": "",
@@ -34,8 +34,8 @@ class Program(NamedTuple):
     """A group of kernels.
 
     Attributes:
-        signatures: the types of each kernel's arguments, of ``language.TYPES``.
-        ir: LLVM's text for them, without a target.
+        signatures: the types of each kernel's arguments, from ``language.TYPES``.
+        ir: LLVM IR of the kernels, without a target.
     """
 
     signatures: dict[str, list[str]]
@@ -43,7 +43,7 @@ class Program(NamedTuple):
 
 
 def sources() -> str:
-    """Hash of everything that kernels are made of."""
+    """Hash of all sources that kernels are compiled from."""
     digest = hashlib.sha256()
     for source in sorted(_HERE.glob("*.py")):
         if source.name not in _NOT_SOURCES:
@@ -52,8 +52,8 @@ def sources() -> str:
 
 
 def shipped(group: str) -> Program | None:
-    """What the package holds; None where it holds nothing, or the sources are others by now."""
-    import lzma  # here and below: not for a process that finds machine code in the cache
+    """The program in the package; None if there is none or the sources have changed since."""
+    import lzma  # here and below: not needed to load cached machine code
 
     try:
         content = json.loads(lzma.decompress(_path(group).read_bytes()))
@@ -65,7 +65,7 @@ def shipped(group: str) -> Program | None:
 
 
 def written(group: str) -> Program:
-    """What numba makes of the sources, in some seconds."""
+    """Compile the sources with numba, which takes some seconds."""
     import subprocess
 
     command = [sys.executable, "-m", "lmlab.tokenizer.kernels.compile_ir", "--print", group]
@@ -74,7 +74,7 @@ def written(group: str) -> Program:
 
 
 def ship(group: str, program: Program) -> None:
-    """Make ``program`` a part of the package."""
+    """Store ``program`` in the package."""
     import lzma
 
     content = json.dumps({"sources": sources(), **program._asdict()}).encode("utf-8")

@@ -1,7 +1,7 @@
-"""From LLVM's intermediate representation to functions of this processor.
+"""From LLVM's intermediate representation to callable functions for this CPU.
 
-Machine code is an object, which LLVM loads, or where a machine with Linux has a C++ compiler, whose
-linker is wanted, a shared library made of it, which the system loads in a tenth of the time.
+Machine code is stored as an object, which LLVM loads. On Linux with a C++ compiler, whose linker is
+needed, it is stored as a shared library, which the system loads in a tenth of the time.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Kernel = Callable[..., int]
 OBJECT, LIBRARY = "object", "library"
 
 _names = itertools.count()
-_engines: list[Any] = []  # keep the machine code mapped
+_engines: list[Any] = []  # references that keep the machine code mapped
 
 
 def emit(ir: str) -> bytes:
-    """An object of ``ir``, optimized for this processor.
+    """Compile ``ir`` to an object, optimized for this CPU.
 
     Raises:
-        RuntimeError: this llvmlite does not read it.
+        RuntimeError: this version of llvmlite cannot read it.
     """
     import llvmlite.binding as llvm
 
@@ -44,8 +44,8 @@ def emit(ir: str) -> bytes:
 
 
 def as_library(code: bytes) -> bytes | None:
-    """The shared library of an object; None where this machine makes or loads none."""
-    import subprocess  # like LLVM: not for whoever finds what was made before
+    """Link an object to a shared library; None where this machine cannot make or load one."""
+    import subprocess  # like LLVM, not needed to load cached code
     import tempfile
 
     from lmlab.runtime.cpp_extension import find_compiler
@@ -54,69 +54,69 @@ def as_library(code: bytes) -> bytes | None:
     if compiler is None or not hasattr(os, "memfd_create"):
         return None
     try:
-        with tempfile.TemporaryDirectory() as room:
-            source, made = Path(room) / "kernels.o", Path(room) / "kernels.so"
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder) / "kernels.o", Path(folder) / "kernels.so"
             source.write_bytes(code)
-            command = [compiler, "-shared", "-o", str(made), str(source)]
+            command = [compiler, "-shared", "-o", str(target), str(source)]
             if subprocess.run(command, capture_output=True, check=False).returncode:
                 return None
-            library = made.read_bytes()
+            library = target.read_bytes()
             _open(library)
             return library
-    except OSError:  # no such compiler, no room, or a system that runs no code from memory
+    except OSError:  # no such compiler, disk full, or a system that runs no code from memory
         return None
 
 
 def link(kind: str, signatures: dict[str, list[str]], code: bytes) -> dict[str, Kernel]:
-    """The functions by name.
+    """Load the functions, by name.
 
     Args:
-        kind: of ``code``, ``OBJECT`` or ``LIBRARY``.
-        signatures: the types of each function's arguments, of ``language.TYPES``.
-        code: what :func:`emit` or :func:`as_library` made.
+        kind: of ``code``: ``OBJECT`` or ``LIBRARY``.
+        signatures: the types of each function's arguments, from ``language.TYPES``.
+        code: the result of :func:`emit` or :func:`as_library`.
 
     Raises:
         OSError: this system does not load the library.
     """
-    place = _place_in_library(code) if kind == LIBRARY else _place_in_object(code)
+    address_of = _load_library(code) if kind == LIBRARY else _load_object(code)
     kernels: dict[str, Kernel] = {}
     for name, signature in signatures.items():
-        kinds = [ctypes.c_int64 if word == "i64" else ctypes.c_void_p for word in signature]
-        kernels[name] = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(place(name))
+        types = [ctypes.c_int64 if type == "i64" else ctypes.c_void_p for type in signature]
+        kernels[name] = ctypes.CFUNCTYPE(ctypes.c_int64, *types)(address_of(name))
     return kernels
 
 
-def _place_in_library(code: bytes) -> Callable[[str], int]:
+def _load_library(code: bytes) -> Callable[[str], int]:
     library = _open(code)
     return lambda name: ctypes.cast(library[name], ctypes.c_void_p).value or 0
 
 
 def _open(library: bytes) -> ctypes.CDLL:
-    # From memory, so that what is loaded is what was checked, and a home may forbid execution.
+    # From memory: the loaded bytes are those that were checked, even where $HOME is mounted noexec.
     descriptor = os.memfd_create("lmlab-kernels")
     try:
         with os.fdopen(os.dup(descriptor), "wb") as file:
             file.write(library)
-        # A name of its own: of two libraries with one name, the system gives the first again.
+        # A unique name: for a second library of the same name, the system returns the first.
         return ctypes.CDLL(f"/proc/self/{'./' * next(_names)}fd/{descriptor}")
     finally:
         os.close(descriptor)
 
 
-def _place_in_object(code: bytes) -> Callable[[str], int]:
+def _load_object(code: bytes) -> Callable[[str], int]:
     import llvmlite.binding as llvm
 
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)
-    place: Callable[[str], int] = engine.get_function_address
-    return place
+    address_of: Callable[[str], int] = engine.get_function_address
+    return address_of
 
 
 @functools.cache
 def made_by() -> tuple[str, ...]:
-    """What :func:`emit` depends on besides its input: the processor, and LLVM's version."""
+    """What :func:`emit` depends on apart from its input: the version of LLVM and the CPU."""
     found = importlib.util.find_spec("llvmlite")
     assert found is not None and found.origin is not None
     version = (Path(found.origin).parent / "_version.py").read_text("utf-8")

@@ -1,34 +1,34 @@
-"""What the merge kernels and their caller agree on: return codes, ``state``, and marks."""
+"""Constants shared by the merge kernels and their caller: return codes, ``state``, markers."""
 
 from __future__ import annotations
 
-DONE, EXHAUSTED, GROW_PAIRS, GROW_PLACES = range(4)
+DONE, EXHAUSTED, GROW_PAIRS, GROW_POSITIONS = range(4)
 
-# ``state`` is an array of int64 with one number at each of these.
+# Indices into ``state``, an array of int64.
 (
-    FLOOR,  # least count of a pair that is kept
-    MERGES,  # made so far
-    TOKENS,  # so far, the 256 bytes included
-    SLOTS,  # pairs entered
-    PLACES,  # of ``places`` taken
+    FLOOR,  # minimum count of pairs that are kept
+    MERGES,  # number of merges so far
+    TOKENS,  # number of tokens so far, including the 256 bytes
+    SLOTS,  # number of pairs so far
+    POSITIONS,  # used entries of ``positions``
     HEAP,  # entries in the heap
-    LEVEL,  # entries in the heap of pairs of one count
-    LEVEL_COUNT,  # that count
-    SHIFT,  # bits of a slot in a heap's entry
-    LEFT_SEEN,  # different left neighbours
-    RIGHT_SEEN,  # different right neighbours
-    JOINED_COUNT,  # of two occurrences side by side, weighted
-    JOINED_NUMBER,  # the same, plain
+    LEVEL,  # entries in the heap of equally frequent pairs
+    LEVEL_COUNT,  # their count
+    SHIFT,  # bits of the slot in a heap entry
+    LEFT_SEEN,  # number of distinct left neighbours
+    RIGHT_SEEN,  # number of distinct right neighbours
+    JOINED_COUNT,  # adjacent occurrences of the pair, weighted by word counts
+    JOINED_NUMBER,  # the same, unweighted
     TABLE_SIZE,  # sizes of the arrays
     PAIRS_SIZE,
-    PLACES_SIZE,
-    NEEDED,  # free places that the next merge may fill
+    POSITIONS_SIZE,
+    NEEDED,  # free positions that the next merge may need
     DATA_SIZE,
     WORDS,
     STATE_SIZE,
 ) = range(20)
 
 BYTES = 256
-KEY_BYTES = 8  # of a token, compared at once
+KEY_BYTES = 8  # leading bytes of a token, compared at once
 WORD_SHIFT = 4
 SEPARATOR, DEAD, NONE = -1, -2, -1

@@ -1,19 +1,20 @@
-"""Learning merges on flat arrays; :mod:`lmlab.tokenizer.reference_training` tells the same in Python.
+"""Learning merges on flat arrays; :mod:`lmlab.tokenizer.reference_training` is the same in Python.
 
-``data`` holds the words' bytes with a zero before each and at the end; a place is an index into it.
-``symbols`` has the id of a token at the first and the last byte of the token, DEAD between them,
-and SEPARATOR at the zeros, so that the neighbours of a token are one step away. ``word_near`` has
-the first word that reaches into each run of ``1 << WORD_SHIFT`` places.
+``data`` holds the bytes of the words with a zero before each and at the end; a position is an index
+into it. ``symbols`` has the id of a token at the token's first and last byte, DEAD between them,
+and SEPARATOR at the zeros, so the neighbours of a token are one step away. ``nearby_word`` has the
+first word that reaches into each run of ``1 << WORD_SHIFT`` positions.
 
 Pairs are numbered by ``slot``. A pair is kept only if its count is at least ``state[FLOOR]`` when
-it arises: no other can be among the merges asked for (see :mod:`lmlab.tokenizer.merge_learner`). The
-places of a pair may be out of date, which ``symbols`` tells; its count never is.
+it first occurs: no other can be among the requested merges (see
+:mod:`lmlab.tokenizer.merge_learner`). The positions of a pair may be outdated, which ``symbols``
+shows; its count never is.
 
-Counts only fall, because no merge spells a token that there is already. Say the bytes X were merged
-from (A, B) once and are now, elsewhere, from (C, D). No token has crossed the borders of the second
-place so far, so that only X itself told how it was merged, as at the first place; it was (A, B)
-when that pair was merged, at all its places. (Of overlapping ones, as in aaa, the second is crossed
-by the first.) Hence a pair is entered once, when its younger token arises.
+Counts only fall, because no merge spells an existing token. Suppose the bytes X were once merged
+from (A, B), and are merged elsewhere from (C, D). No token has crossed the borders of the second
+occurrence so far, so X alone determined how it was merged, as at the first occurrence: it was
+(A, B) when that pair was merged, at all its positions. (Of overlapping occurrences, as in aaa, the
+second is crossed by the first.) Hence a pair is added once, when its younger token is created.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from lmlab.tokenizer.kernels.merge_state import (
     EXHAUSTED,
     FLOOR,
     GROW_PAIRS,
-    GROW_PLACES,
+    GROW_POSITIONS,
     MERGES,
     NEEDED,
     NONE,
     PAIRS_SIZE,
-    PLACES,
-    PLACES_SIZE,
+    POSITIONS,
+    POSITIONS_SIZE,
     SEPARATOR,
     SHIFT,
     SLOTS,
@@ -43,29 +44,29 @@ from lmlab.tokenizer.kernels.merge_state import (
     WORDS,
 )
 from lmlab.tokenizer.kernels.neighbours import (
-    enter_neighbours,
-    forget_neighbours,
-    lower_neighbours,
-    replace,
+    add_neighbour_pairs,
+    lower_neighbour_pairs,
+    replace_pair,
+    reset_neighbours,
 )
 from lmlab.tokenizer.kernels.pair_queue import best_pair, push_level
-from lmlab.tokenizer.kernels.pair_table import add_pair, describe, find_pair
+from lmlab.tokenizer.kernels.pair_table import add_pair, find_pair, set_spelling
 
 Array = Any
 
 
 @kernel("i64* i32* i32* i32*")
 def fill_table(state: Array, table: Array, pair_left: Array, pair_right: Array) -> int:
-    """Enter all pairs into an empty table."""
+    """Insert all pairs into an empty table."""
     for slot in range(state[SLOTS]):
-        place = find_pair(state, table, pair_left, pair_right, pair_left[slot], pair_right[slot])
-        table[place] = slot
+        index = find_pair(state, table, pair_left, pair_right, pair_left[slot], pair_right[slot])
+        table[index] = slot
     return DONE
 
 
 @kernel("i64* i64* i64*")
 def byte_tokens(token_start: Array, token_size: Array, token_key: Array) -> int:
-    """Enter the 256 bytes. They need no ``token_start``: no comparison looks beyond their key."""
+    """Define the 256 bytes. They need no ``token_start``: comparisons end within their key."""
     for byte in range(BYTES):
         token_start[byte] = 0
         token_size[byte] = 1
@@ -74,17 +75,17 @@ def byte_tokens(token_start: Array, token_size: Array, token_key: Array) -> int:
 
 
 @kernel("i64* u8* i64* i64* i32* i32* i64* i64*")
-def lay_out(
+def write_symbols(
     state: Array,
     data: Array,
     word_start: Array,
     weights: Array,
     symbols: Array,
-    word_near: Array,
+    nearby_word: Array,
     byte_count: Array,
     byte_number: Array,
 ) -> int:
-    """Write ``symbols`` and ``word_near``; count the pairs of bytes, weighted and plain."""
+    """Write ``symbols`` and ``nearby_word``; count the pairs of bytes, weighted and unweighted."""
     filled = 0
     for word in range(state[WORDS]):
         first = word_start[word]
@@ -93,11 +94,11 @@ def lay_out(
         weight = weights[word]
         symbols[first] = data[first]
         while filled <= end >> WORD_SHIFT:
-            word_near[filled] = word
+            nearby_word[filled] = word
             filled += 1
-        for place in range(first + 1, end):
-            symbols[place] = data[place]
-            pair = data[place - 1] * 256 + data[place]
+        for position in range(first + 1, end):
+            symbols[position] = data[position]
+            pair = data[position - 1] * 256 + data[position]
             byte_count[pair] += weight
             byte_number[pair] += 1
     symbols[state[DATA_SIZE] - 1] = SEPARATOR
@@ -125,11 +126,11 @@ def first_pairs(
     pair_start: Array,
     pair_size: Array,
     heap: Array,
-    places: Array,
+    positions: Array,
 ) -> int:
-    """Enter the pairs of bytes that are frequent enough, and their places.
+    """Add the pairs of bytes that are frequent enough, and their positions.
 
-    ``byte_number`` becomes the index of the next place of each pair.
+    ``byte_number`` becomes the index of each pair's next position.
     """
     for pair in range(BYTES * BYTES):
         if byte_number[pair] > 0 and byte_count[pair] >= state[FLOOR]:
@@ -139,12 +140,12 @@ def first_pairs(
             )  # fmt: skip
         else:
             byte_number[pair] = NONE
-    for place in range(1, state[DATA_SIZE] - 2):
-        if symbols[place] >= 0 and symbols[place + 1] >= 0:
-            pair = data[place] * 256 + data[place + 1]
+    for position in range(1, state[DATA_SIZE] - 2):
+        if symbols[position] >= 0 and symbols[position + 1] >= 0:
+            pair = data[position] * 256 + data[position + 1]
             here = byte_number[pair]
             if here >= 0:
-                places[here] = place
+                positions[here] = position
                 byte_number[pair] = here + 1
     return DONE
 
@@ -158,12 +159,12 @@ def compact(
     pair_count: Array,
     pair_start: Array,
     pair_size: Array,
-    places: Array,
+    positions: Array,
     token_size: Array,
 ) -> int:
-    """Move the places of all pairs together, without those that are out of date or of no use.
+    """Move the positions of all pairs together, without outdated and useless ones.
 
-    Slots are in the order of their places.
+    Slots are in the order of their positions.
     """
     here = 0
     for slot in range(state[SLOTS]):
@@ -175,12 +176,12 @@ def compact(
             right = pair_right[slot]
             size = token_size[left]
             for index in range(start, end):
-                place = places[index]
-                if symbols[place] == left and symbols[place + size] == right:
-                    places[here] = place
+                position = positions[index]
+                if symbols[position] == left and symbols[position + size] == right:
+                    positions[here] = position
                     here += 1
         pair_size[slot] = here - pair_start[slot]
-    state[PLACES] = here
+    state[POSITIONS] = here
     return DONE
 
 
@@ -193,7 +194,7 @@ def learn(
     until: int,
     data: Array,
     symbols: Array,
-    word_near: Array,
+    nearby_word: Array,
     word_start: Array,
     weights: Array,
     table: Array,
@@ -204,7 +205,7 @@ def learn(
     pair_size: Array,
     heap: Array,
     level: Array,
-    places: Array,
+    positions: Array,
     token_start: Array,
     token_size: Array,
     token_key: Array,
@@ -217,7 +218,7 @@ def learn(
     merge_left: Array,
     merge_right: Array,
 ) -> int:
-    """Merge until ``until`` merges are made: write their two tokens' ids."""
+    """Merge until there are ``until`` merges; write the ids of their two tokens."""
     while state[MERGES] < until:
         slot = best_pair(
             state, heap, level, data, token_start, token_size, token_key, pair_left, pair_right,
@@ -225,44 +226,44 @@ def learn(
         )  # fmt: skip
         if slot == NONE:
             return EXHAUSTED
-        # A merge makes no more pairs than this.
+        # Upper bound of the pairs after this merge.
         total = state[SLOTS] + 2 * min(pair_count[slot] // state[FLOOR], state[TOKENS]) + 2
-        lacking = DONE
+        needed = DONE
         if total > state[PAIRS_SIZE]:
-            lacking = GROW_PAIRS
+            needed = GROW_PAIRS
         state[NEEDED] = 2 * pair_size[slot]
-        if state[PLACES] + state[NEEDED] > state[PLACES_SIZE]:
-            lacking = GROW_PLACES
-        if lacking != DONE:
+        if state[POSITIONS] + state[NEEDED] > state[POSITIONS_SIZE]:
+            needed = GROW_POSITIONS
+        if needed != DONE:
             push_level(
                 state, level, data, token_start, token_size, token_key, pair_left, pair_right,
                 slot,
             )  # fmt: skip
-            return lacking
+            return needed
         left = pair_left[slot]
         right = pair_right[slot]
         merged = state[TOKENS]
         state[TOKENS] += 1
-        replace(
-            state, symbols, word_near, word_start, weights, pair_start, pair_size, places,
+        replace_pair(
+            state, symbols, nearby_word, word_start, weights, pair_start, pair_size, positions,
             token_size, left_count, left_number, left_seen, right_count, right_number, right_seen,
             slot, left, right, merged,
         )  # fmt: skip
-        describe(
-            data, token_start, token_size, token_key, merged, places[pair_start[slot]],
+        set_spelling(
+            data, token_start, token_size, token_key, merged, positions[pair_start[slot]],
             token_size[left] + token_size[right],
         )  # fmt: skip
-        lower_neighbours(
+        lower_neighbour_pairs(
             state, table, pair_left, pair_right, pair_count, left_count, left_seen, right_count,
             right_seen, left, right,
         )  # fmt: skip
         pair_count[slot] = 0
-        enter_neighbours(
+        add_neighbour_pairs(
             state, symbols, table, pair_left, pair_right, pair_count, pair_start, pair_size,
-            heap, places, token_size, left_count, left_number, left_seen,
+            heap, positions, token_size, left_count, left_number, left_seen,
             right_count, right_number, right_seen, slot, merged,
         )  # fmt: skip
-        forget_neighbours(
+        reset_neighbours(
             state, left_count, left_number, left_seen, right_count, right_number, right_seen
         )
         merge_left[state[MERGES]] = left

@@ -1,4 +1,4 @@
-"""Inlined: replacing a pair where it stands, and counting what stands beside it."""
+"""Inlined: replacing a pair at its positions, and counting its neighbours."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Array = Any
 
 
 @inline
-def replace(
+def replace_pair(
     state: Array,
     symbols: Array,
-    word_near: Array,
+    nearby_word: Array,
     word_start: Array,
     weights: Array,
     pair_start: Array,
     pair_size: Array,
-    places: Array,
+    positions: Array,
     token_size: Array,
     left_count: Array,
     left_number: Array,
@@ -42,56 +42,62 @@ def replace(
     right: int,
     merged: int,
 ) -> None:
-    """Replace a pair by ``merged`` at all its places, and count its neighbours.
+    """Replace a pair by ``merged`` at all its positions, and count its neighbours.
 
-    Of two occurrences side by side, the first is not counted as the second's neighbour, nor the
-    other way round, but as JOINED. The pair keeps the places at which it stood.
+    Two adjacent occurrences are not counted as neighbours of each other, but as JOINED. The pair
+    keeps the positions where it was replaced.
     """
     size_left = token_size[left]
     size_right = token_size[right]
     start = pair_start[slot]
     kept = start
-    after = NONE  # of the occurrence before
-    follower = NONE  # the token there, still to be counted
+    after = NONE  # position after the previous occurrence
+    next_token = NONE  # the token there, not counted yet
     weight = 0
     state[JOINED_COUNT] = 0
     state[JOINED_NUMBER] = 0
     for index in range(start, start + pair_size[slot]):
-        place = places[index]
-        middle = place + size_left
-        if symbols[place] != left or symbols[middle] != right:
+        position = positions[index]
+        middle = position + size_left
+        if symbols[position] != left or symbols[middle] != right:
             continue
-        places[kept] = place
+        positions[kept] = position
         kept += 1
         last = middle + size_right - 1
         if size_left > 1:
             symbols[middle - 1] = DEAD
         if size_right > 1:
             symbols[middle] = DEAD
-        symbols[place] = merged
+        symbols[position] = merged
         symbols[last] = merged
-        if place == after:
+        if position == after:
             state[JOINED_COUNT] += weight
             state[JOINED_NUMBER] += 1
         else:
-            if follower >= 0:
-                see(state, RIGHT_SEEN, right_count, right_number, right_seen, follower, weight, 1)
-            word = word_near[place >> WORD_SHIFT]
-            while word_start[word + 1] <= place:
+            if next_token >= 0:
+                count_neighbour(
+                    state, RIGHT_SEEN, right_count, right_number, right_seen, next_token, weight, 1
+                )
+            word = nearby_word[position >> WORD_SHIFT]
+            while word_start[word + 1] <= position:
                 word += 1
             weight = weights[word]
-            before = symbols[place - 1]
+            before = symbols[position - 1]
             if before >= 0:
-                see(state, LEFT_SEEN, left_count, left_number, left_seen, before, weight, 1)
+                count_neighbour(
+                    state, LEFT_SEEN, left_count, left_number, left_seen, before, weight, 1
+                )
         after = last + 1
-        follower = symbols[after]
-    if follower >= 0:
-        see(state, RIGHT_SEEN, right_count, right_number, right_seen, follower, weight, 1)
+        next_token = symbols[after]
+    if next_token >= 0:
+        count_neighbour(
+            state, RIGHT_SEEN, right_count, right_number, right_seen, next_token, weight, 1
+        )
     pair_size[slot] = kept - start
 
 
 @inline
-def see(
+def count_neighbour(
     state: Array,
     length: int,
     counts: Array,
@@ -101,7 +107,7 @@ def see(
     count: int,
     number: int,
 ) -> None:
-    """Count a neighbour; ``state[length]`` is the number of different ones."""
+    """Count a neighbour; ``state[length]`` is the number of distinct ones."""
     if numbers[token] == 0:
         seen[state[length]] = token
         state[length] += 1
@@ -110,7 +116,7 @@ def see(
 
 
 @inline
-def forget_neighbours(
+def reset_neighbours(
     state: Array,
     left_count: Array,
     left_number: Array,
@@ -119,7 +125,7 @@ def forget_neighbours(
     right_number: Array,
     right_seen: Array,
 ) -> None:
-    """Set the counters of neighbours back to zero."""
+    """Reset the counters of neighbours to zero."""
     for index in range(state[LEFT_SEEN]):
         left_count[left_seen[index]] = 0
         left_number[left_seen[index]] = 0
@@ -131,7 +137,7 @@ def forget_neighbours(
 
 
 @inline
-def lower_neighbours(
+def lower_neighbour_pairs(
     state: Array,
     table: Array,
     pair_left: Array,
@@ -144,7 +150,7 @@ def lower_neighbours(
     left: int,
     right: int,
 ) -> None:
-    """Take what :func:`replace` counted from the pairs that stood there before."""
+    """Subtract the counts of :func:`replace_pair` from the pairs that it broke up."""
     for index in range(state[LEFT_SEEN]):
         token = left_seen[index]
         lower_pair(state, table, pair_left, pair_right, pair_count, token, left, left_count[token])
@@ -160,7 +166,7 @@ def lower_neighbours(
 
 
 @inline
-def enter_neighbours(
+def add_neighbour_pairs(
     state: Array,
     symbols: Array,
     table: Array,
@@ -170,7 +176,7 @@ def enter_neighbours(
     pair_start: Array,
     pair_size: Array,
     heap: Array,
-    places: Array,
+    positions: Array,
     token_size: Array,
     left_count: Array,
     left_number: Array,
@@ -181,17 +187,17 @@ def enter_neighbours(
     slot: int,
     merged: int,
 ) -> None:
-    """Enter the pairs of ``merged`` and its neighbours that are frequent enough.
+    """Add the pairs of ``merged`` and its neighbours that are frequent enough.
 
-    The numbers of neighbours become the indices of the next place of their pairs.
+    The numbers of neighbours become the indices of the next position of their pairs.
     """
     if state[JOINED_NUMBER] > 0:
-        see(
+        count_neighbour(
             state, RIGHT_SEEN, right_count, right_number, right_seen, merged,
             state[JOINED_COUNT], state[JOINED_NUMBER],
         )  # fmt: skip
     floor = state[FLOOR]
-    entered = 0
+    num_added = 0
     for index in range(state[LEFT_SEEN]):
         token = left_seen[index]
         if left_count[token] >= floor:
@@ -199,7 +205,7 @@ def enter_neighbours(
                 state, table, pair_left, pair_right, pair_count, pair_start, pair_size, heap,
                 token, merged, left_count[token], left_number[token],
             )  # fmt: skip
-            entered += 1
+            num_added += 1
         else:
             left_number[token] = NONE
     for index in range(state[RIGHT_SEEN]):
@@ -209,23 +215,23 @@ def enter_neighbours(
                 state, table, pair_left, pair_right, pair_count, pair_start, pair_size, heap,
                 merged, token, right_count[token], right_number[token],
             )  # fmt: skip
-            entered += 1
+            num_added += 1
         else:
             right_number[token] = NONE
-    if entered == 0:
+    if num_added == 0:
         return
     size = token_size[merged]
     for index in range(pair_start[slot], pair_start[slot] + pair_size[slot]):
-        place = places[index]
-        before = symbols[place - 1]
+        position = positions[index]
+        before = symbols[position - 1]
         if before >= 0 and before != merged:
             here = left_number[before]
             if here >= 0:
-                places[here] = place - token_size[before]
+                positions[here] = position - token_size[before]
                 left_number[before] = here + 1
-        follower = symbols[place + size]
-        if follower >= 0:
-            here = right_number[follower]
+        next_token = symbols[position + size]
+        if next_token >= 0:
+            here = right_number[next_token]
             if here >= 0:
-                places[here] = place
-                right_number[follower] = here + 1
+                positions[here] = position
+                right_number[next_token] = here + 1

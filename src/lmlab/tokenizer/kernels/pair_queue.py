@@ -20,7 +20,7 @@ Array = Any
 
 @inline
 def push_heap(state: Array, heap: Array, entry: int) -> None:
-    """Enter ``count << SHIFT | slot`` into the heap, greatest on top."""
+    """Push ``count << SHIFT | slot``; the greatest is on top."""
     here = state[HEAP]
     state[HEAP] += 1
     while here > 0:
@@ -34,7 +34,7 @@ def push_heap(state: Array, heap: Array, entry: int) -> None:
 
 @inline
 def pop_heap(state: Array, heap: Array) -> int:
-    """Take the greatest entry."""
+    """Pop the greatest entry."""
     top = heap[0]
     state[HEAP] -= 1
     size = state[HEAP]
@@ -58,7 +58,7 @@ def pop_heap(state: Array, heap: Array) -> int:
 def compare_tokens(
     data: Array, token_start: Array, token_size: Array, token_key: Array, one: int, two: int
 ) -> int:
-    """Order of two tokens' byte strings: negative, zero or positive."""
+    """Compare two tokens' byte strings: negative, zero or positive."""
     if one == two:
         return 0
     if token_key[one] != token_key[two]:
@@ -66,8 +66,8 @@ def compare_tokens(
     size_one = token_size[one]
     size_two = token_size[two]
     common = min(size_one, size_two)
-    for place in range(KEY_BYTES, common):
-        difference = I64(data[token_start[one] + place]) - I64(data[token_start[two] + place])
+    for offset in range(KEY_BYTES, common):
+        difference = I64(data[token_start[one] + offset]) - I64(data[token_start[two] + offset])
         if difference != 0:
             return difference
     return size_one - size_two
@@ -84,7 +84,7 @@ def is_greater(
     one: int,
     two: int,
 ) -> bool:
-    """Whether pair ``one`` stands lexicographically after pair ``two``."""
+    """Whether pair ``one`` comes after pair ``two`` in lexicographic order."""
     order = compare_tokens(data, token_start, token_size, token_key, pair_left[one], pair_left[two])
     if order == 0:
         order = compare_tokens(
@@ -105,7 +105,7 @@ def push_level(
     pair_right: Array,
     slot: int,
 ) -> None:
-    """Enter a pair into the heap of equally frequent ones, lexicographically greatest on top."""
+    """Push a pair to the heap of equally frequent ones, lexicographically greatest on top."""
     here = state[LEVEL]
     state[LEVEL] += 1
     while here > 0:
@@ -130,7 +130,7 @@ def pop_level(
     pair_left: Array,
     pair_right: Array,
 ) -> int:
-    """Take the lexicographically greatest of the equally frequent pairs."""
+    """Pop the lexicographically greatest of the equally frequent pairs."""
     top = level[0]
     state[LEVEL] -= 1
     size = state[LEVEL]
@@ -168,9 +168,10 @@ def best_pair(
     pair_right: Array,
     pair_count: Array,
 ) -> int:
-    """Take the next pair to merge; NONE where no pair is left.
+    """Pop the next pair to merge; NONE if no pair is left.
 
-    The heap's entries may be out of date: one whose count fell is put back lower down.
+    Entries of the heap may be outdated: one whose count fell is pushed again with its current
+    count.
     """
     shift = state[SHIFT]
     slot_mask = (1 << shift) - 1

@@ -1,4 +1,4 @@
-"""Inlined: entering and finding pairs, by their two tokens."""
+"""Inlined: adding and finding pairs by their two tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lmlab.tokenizer.kernels.language import I64, inline
 from lmlab.tokenizer.kernels.merge_state import (
     KEY_BYTES,
     NONE,
-    PLACES,
+    POSITIONS,
     SHIFT,
     SLOTS,
     TABLE_SIZE,
@@ -22,15 +22,15 @@ Array = Any
 def find_pair(
     state: Array, table: Array, pair_left: Array, pair_right: Array, left: int, right: int
 ) -> int:
-    """The place in ``table`` where a pair stands, or the free one where it would."""
+    """The index in ``table`` of a pair, or the free one where it belongs."""
     mask = state[TABLE_SIZE] - 1
-    place = (left * 0x9E3779B1 + right * 0x85EBCA77) & 0x7FFFFFFFFFFFFFF
-    place = (place ^ (place >> 17)) & mask
+    index = (left * 0x9E3779B1 + right * 0x85EBCA77) & 0x7FFFFFFFFFFFFFF
+    index = (index ^ (index >> 17)) & mask
     while True:
-        slot = table[place]
+        slot = table[index]
         if slot == NONE or (pair_left[slot] == left and pair_right[slot] == right):
-            return place
-        place = (place + 1) & mask
+            return index
+        index = (index + 1) & mask
 
 
 @inline
@@ -48,7 +48,7 @@ def add_pair(
     count: int,
     number: int,
 ) -> int:
-    """Enter a pair and make room for ``number`` places; return where they begin."""
+    """Add a pair and reserve ``number`` positions; return the index of the first."""
     slot = state[SLOTS]
     state[SLOTS] += 1
     table[find_pair(state, table, pair_left, pair_right, left, right)] = slot
@@ -56,8 +56,8 @@ def add_pair(
     pair_right[slot] = right
     pair_count[slot] = count
     push_heap(state, heap, (count << state[SHIFT]) | slot)
-    start = state[PLACES]
-    state[PLACES] += number
+    start = state[POSITIONS]
+    state[POSITIONS] += number
     pair_start[slot] = start
     pair_size[slot] = number
     return start
@@ -74,14 +74,14 @@ def lower_pair(
     right: int,
     weight: int,
 ) -> None:
-    """Lower the count of a pair, if it is kept."""
+    """Lower the count of a pair if it is kept."""
     slot = table[find_pair(state, table, pair_left, pair_right, left, right)]
     if slot != NONE:
         pair_count[slot] -= weight
 
 
 @inline
-def describe(
+def set_spelling(
     data: Array,
     token_start: Array,
     token_size: Array,
@@ -90,13 +90,13 @@ def describe(
     first: int,
     size: int,
 ) -> None:
-    """Note that a token is spelled by ``size`` bytes from ``first`` on."""
+    """Record that a token is spelled by ``size`` bytes from position ``first``."""
     token_start[token] = first
     token_size[token] = size
-    # The first eight bytes as a number, shifted so that signed numbers keep the order of bytes.
+    # The first eight bytes as a number, offset so that signed comparison keeps the order of bytes.
     key = I64(data[first]) - 128
-    for place in range(1, KEY_BYTES):
+    for offset in range(1, KEY_BYTES):
         key = key << 8
-        if place < size:
-            key = key | I64(data[first + place])
+        if offset < size:
+            key = key | I64(data[first + offset])
     token_key[token] = key

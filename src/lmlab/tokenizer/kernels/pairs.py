@@ -1,9 +1,9 @@
-"""Inlined: the table of merges, and applying them to the bytes of one pre-token.
+"""Inlined: the table of merges, and merging the bytes of one pre-token.
 
-The table, in uint64, is open addressing over ``mask + 1`` slots, each with a pair's ids and its
-rank; then a filter of four bits a slot, where the bit of every pair in the table is set. It is
-small enough to stay near the processor, and most pairs that are looked for have no merge. Then, two
-in each uint64, the ids that result by rank.
+The table, in uint64, starts with open addressing over ``mask + 1`` slots, each with the two ids of
+a pair and its rank. A filter of four bits per slot follows, with a bit set for every pair in the
+table; it is small enough to stay in the CPU's cache, and most pairs that are looked up have no
+merge. The resulting ids by rank come last, two per uint64.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _RANK_BITS, _ID_BITS = U64(RANK_BITS), U64(ID_BITS)
 _BIT = U64(63)
 EMPTY = ALL  # a slot without a pair, and the rank of a pair without a merge
 
-# Up to this many bytes, looking at every pair again is quicker than keeping a heap.
+# Up to this many bytes, rescanning every pair is faster than maintaining a heap.
 _SHORT = 64
 _AT_ONCE = 16
 
@@ -40,7 +40,7 @@ _AT_ONCE = 16
 @inline
 def find_merge(left: int, right: int, pairs: Any, mask: int) -> Any:
     """The rank of a pair, or ``EMPTY``."""
-    key, slot, bit = _places(left, right, mask)
+    key, slot, bit = _slot_of(left, right, mask)
     if pairs[mask + 1 + (bit >> 6)] >> (U64(bit) & _BIT) & ONE == ZERO:
         return EMPTY
     while True:
@@ -54,23 +54,23 @@ def find_merge(left: int, right: int, pairs: Any, mask: int) -> Any:
 
 @inline
 def result_of(rank: Any, pairs: Any, mask: int) -> int:
-    """The id of a merge."""
+    """The id that a merge results in."""
     return I64(load_u32(pairs, _results(mask) + 4 * I64(rank)))
 
 
 @inline
 def clear_pairs(pairs: Any, mask: int) -> None:
-    """Make the table empty."""
+    """Empty the table."""
     for slot in range(mask + 1):
         pairs[slot] = EMPTY
-    for place in range(mask + 1, _results(mask) >> 3):
-        pairs[place] = ZERO
+    for position in range(mask + 1, _results(mask) >> 3):
+        pairs[position] = ZERO
 
 
 @inline
 def insert_merge(left: int, right: int, rank: int, result: int, pairs: Any, mask: int) -> None:
-    """Add a pair; one that is there already stays as it is."""
-    key, slot, bit = _places(left, right, mask)
+    """Add a pair unless it is in the table."""
+    key, slot, bit = _slot_of(left, right, mask)
     while pairs[slot] != EMPTY:
         if pairs[slot] >> _RANK_BITS == key:
             return
@@ -81,8 +81,8 @@ def insert_merge(left: int, right: int, rank: int, result: int, pairs: Any, mask
 
 
 @inline
-def _places(left: int, right: int, mask: int) -> Any:
-    """A pair's key, the first slot that it may be in, and its bit of the filter."""
+def _slot_of(left: int, right: int, mask: int) -> Any:
+    """A pair's key, its first possible slot, and its bit in the filter."""
     key = U64(left) << _ID_BITS | U64(right)
     mixed = multiply_high(key, _MIXER)
     return key, I64(mixed) & mask, I64(mixed >> _HALF) & (4 * mask + 3)
@@ -90,7 +90,7 @@ def _places(left: int, right: int, mask: int) -> Any:
 
 @inline
 def _results(mask: int) -> int:
-    """Where the ids begin, in bytes."""
+    """Where the resulting ids begin, in bytes."""
     return 8 * (mask + 1) + ((mask + 1) >> 1)
 
 
@@ -100,11 +100,11 @@ def merge_word(
 ) -> int:
     """Merge the bytes of a pre-token, lowest rank first and leftmost among equals.
 
-    ``heap`` has room for 128 and for ``3 * length`` uint64, ``links`` for ``3 * length`` int32.
-    Returns how many tokens are left; they are the first in ``links``.
+    ``heap`` has space for 128 and for ``3 * length`` uint64, ``links`` for ``3 * length`` int32.
+    Returns the number of remaining tokens, which are the first in ``links``.
     """
-    for place in range(length):
-        links[place] = byte_ids[I64(text[start + place])]
+    for position in range(length):
+        links[position] = byte_ids[I64(text[start + position])]
     if length <= _SHORT:
         return _merge_by_scanning(length, pairs, mask, heap, links)
     return _merge_by_heap(length, pairs, mask, heap, links)
@@ -112,16 +112,16 @@ def merge_word(
 
 @inline
 def _merge_by_scanning(length: int, pairs: Any, mask: int, heap: Any, ids: Any) -> int:
-    """For up to 64 bytes. ``heap`` holds ``rank << 32 | place`` of each place's merge.
+    """Merge up to 64 bytes. ``heap`` holds ``rank << 32 | position`` of the merge at each position.
 
-    The places that tokens begin at are the bits of a mask, and the least rank is looked for in
-    groups of sixteen, which the processor compares at once.
+    The positions where tokens begin are the bits of a mask. The least rank is searched in groups of
+    sixteen, which the CPU compares at once.
     """
     groups = (length + _AT_ONCE - 1) // _AT_ONCE
-    for place in range(groups * _AT_ONCE):
-        heap[place] = EMPTY
-    for place in range(length - 1):
-        _note(place, I64(ids[place]), I64(ids[place + 1]), pairs, mask, heap)
+    for position in range(groups * _AT_ONCE):
+        heap[position] = EMPTY
+    for position in range(length - 1):
+        _note(position, I64(ids[position]), I64(ids[position + 1]), pairs, mask, heap)
     begins = ALL >> U64(64 - length)
     while True:
         best = EMPTY
@@ -132,23 +132,23 @@ def _merge_by_scanning(length: int, pairs: Any, mask: int, heap: Any, ids: Any) 
                 live &= live - ONE
         else:
             for group in range(groups):
-                for place in range(_AT_ONCE):
-                    best = min(best, heap[group * _AT_ONCE + place])
+                for position in range(_AT_ONCE):
+                    best = min(best, heap[group * _AT_ONCE + position])
         if best == EMPTY:
             break
-        place = I64(best & _LOW)
-        gone = trailing_zeros(begins & (ALL << U64(place) << ONE))
+        position = I64(best & _LOW)
+        gone = trailing_zeros(begins & (ALL << U64(position) << ONE))
         begins &= ~(ONE << U64(gone))
         heap[gone] = EMPTY
-        heap[place] = EMPTY
-        ids[place] = result_of(best >> _HALF, pairs, mask)
-        behind = begins & (ALL << U64(place) << ONE)
+        heap[position] = EMPTY
+        ids[position] = result_of(best >> _HALF, pairs, mask)
+        behind = begins & (ALL << U64(position) << ONE)
         if behind != ZERO:
-            _note(place, I64(ids[place]), I64(ids[trailing_zeros(behind)]), pairs, mask, heap)
-        ahead = begins & ~(ALL << U64(place))
+            _note(position, I64(ids[position]), I64(ids[trailing_zeros(behind)]), pairs, mask, heap)
+        ahead = begins & ~(ALL << U64(position))
         if ahead != ZERO:
             before = highest_bit(ahead)
-            _note(before, I64(ids[before]), I64(ids[place]), pairs, mask, heap)
+            _note(before, I64(ids[before]), I64(ids[position]), pairs, mask, heap)
     count = 0
     while begins != ZERO:
         ids[count] = ids[trailing_zeros(begins)]
@@ -158,69 +158,72 @@ def _merge_by_scanning(length: int, pairs: Any, mask: int, heap: Any, ids: Any) 
 
 
 @inline
-def _note(place: int, left: int, right: int, pairs: Any, mask: int, heap: Any) -> None:
-    """Put down the merge of the token at a place with the one behind it."""
+def _note(position: int, left: int, right: int, pairs: Any, mask: int, heap: Any) -> None:
+    """Record the merge of the token at a position with the next one."""
     rank = find_merge(left, right, pairs, mask)
-    heap[place] = EMPTY if rank == EMPTY else rank << _HALF | U64(place)
+    heap[position] = EMPTY if rank == EMPTY else rank << _HALF | U64(position)
 
 
 @inline
 def _merge_by_heap(length: int, pairs: Any, mask: int, heap: Any, links: Any) -> int:
-    """O(n log n). A heap's entry is a rank and a place; it is out of date if the merge there is."""
-    after, before, ranks = length, 2 * length, 2 * length  # the first two lie in links
+    """Merge in O(n log n).
+
+    A heap entry holds a rank and a position; it is outdated if the rank there differs.
+    """
+    after, before, ranks = length, 2 * length, 2 * length  # the first two are offsets in links
     size = 0
-    for place in range(length):
-        links[after + place] = place + 1
-        links[before + place] = place - 1
+    for position in range(length):
+        links[after + position] = position + 1
+        links[before + position] = position - 1
         rank = EMPTY
-        if place + 1 < length:
-            rank = find_merge(I64(links[place]), I64(links[place + 1]), pairs, mask)
-        heap[ranks + place] = rank
+        if position + 1 < length:
+            rank = find_merge(I64(links[position]), I64(links[position + 1]), pairs, mask)
+        heap[ranks + position] = rank
         if rank != EMPTY:
-            size = _push(heap, size, rank << _HALF | U64(place))
+            size = _push(heap, size, rank << _HALF | U64(position))
     while size > 0:
         entry = heap[0]
         size = _pop(heap, size)
-        place = I64(entry & _LOW)
-        rank = heap[ranks + place]
+        position = I64(entry & _LOW)
+        rank = heap[ranks + position]
         if rank != entry >> _HALF:
             continue
-        gone = I64(links[after + place])
+        gone = I64(links[after + position])
         behind = I64(links[after + gone])
-        links[place] = result_of(rank, pairs, mask)
-        links[after + place] = behind
+        links[position] = result_of(rank, pairs, mask)
+        links[after + position] = behind
         heap[ranks + gone] = EMPTY
         rank = EMPTY
         if behind < length:
-            links[before + behind] = place
-            rank = find_merge(I64(links[place]), I64(links[behind]), pairs, mask)
+            links[before + behind] = position
+            rank = find_merge(I64(links[position]), I64(links[behind]), pairs, mask)
             if rank != EMPTY:
-                size = _push(heap, size, rank << _HALF | U64(place))
-        heap[ranks + place] = rank
-        ahead = I64(links[before + place])
+                size = _push(heap, size, rank << _HALF | U64(position))
+        heap[ranks + position] = rank
+        ahead = I64(links[before + position])
         if ahead >= 0:
-            rank = find_merge(I64(links[ahead]), I64(links[place]), pairs, mask)
+            rank = find_merge(I64(links[ahead]), I64(links[position]), pairs, mask)
             heap[ranks + ahead] = rank
             if rank != EMPTY:
                 size = _push(heap, size, rank << _HALF | U64(ahead))
-    count, place = 0, 0
-    while place < length:
-        links[count] = links[place]
+    count, position = 0, 0
+    while position < length:
+        links[count] = links[position]
         count += 1
-        place = I64(links[after + place])
+        position = I64(links[after + position])
     return count
 
 
 @inline
 def _push(heap: Any, size: int, entry: Any) -> int:
-    place = size
-    while place > 0:
-        above = (place - 1) >> 2
+    position = size
+    while position > 0:
+        above = (position - 1) >> 2
         if heap[above] <= entry:
             break
-        heap[place] = heap[above]
-        place = above
-    heap[place] = entry
+        heap[position] = heap[above]
+        position = above
+    heap[position] = entry
     return size + 1
 
 
@@ -228,9 +231,9 @@ def _push(heap: Any, size: int, entry: Any) -> int:
 def _pop(heap: Any, size: int) -> int:
     size -= 1
     entry = heap[size]
-    place = 0
+    position = 0
     while True:
-        first = 4 * place + 1
+        first = 4 * position + 1
         if first >= size:
             break
         least = first
@@ -239,7 +242,7 @@ def _pop(heap: Any, size: int) -> int:
                 least = child
         if heap[least] >= entry:
             break
-        heap[place] = heap[least]
-        place = least
-    heap[place] = entry
+        heap[position] = heap[least]
+        position = least
+    heap[position] = entry
     return size

@@ -1,21 +1,21 @@
-"""Inlined: finding special tokens, and places where text may be cut.
+"""Inlined: finding special tokens, and positions where text may be cut.
 
-Special tokens are handed to kernels as the two arrays of
+Special tokens are passed to kernels as the two arrays of
 :func:`lmlab.tokenizer.kernels.specials.pack`. Matches are leftmost, then longest. Usage::
 
-    while place < end:
-        stop = find_special(text, place, end, specials, special_text)
-        ...  # the segment from place to stop
+    while position < end:
+        stop = find_special(text, position, end, specials, special_text)
+        ...  # the segment from position to stop
         if stop < end:
-            which = match_special(text, stop, end, specials, special_text)
-            place = stop + special_length(specials, which)
+            index = match_special(text, stop, end, specials, special_text)
+            position = stop + special_length(specials, index)
         else:
-            place = end
+            position = end
 
-:func:`find_cut` finds where a longer text may be cut so that the parts' pre-tokens are those of the
-whole: at the start of a special token, or between a letter or number and a character of another
-class, where every pattern of :mod:`lmlab.tokenizer.kernels.kinds` ends a pre-token; in neither case
-inside a special token. As with ``scan``, ``PADDING`` bytes after ``end`` must be readable.
+:func:`find_cut` finds where a longer text may be cut so that the pre-tokens of the parts are those
+of the full text: at the start of a special token, or between a letter or number and a character of
+another class, where every pattern of :mod:`lmlab.tokenizer.kernels.kinds` ends a pre-token; never
+inside a special token. As for ``scan``, ``PADDING`` bytes after ``end`` must be readable.
 """
 
 from __future__ import annotations
@@ -31,90 +31,93 @@ _LONGEST_CHARACTER = 4
 
 
 @inline
-def special_length(specials: Any, which: int) -> int:
-    """Bytes of a special token."""
-    return specials[OFFSETS + which + 1] - specials[OFFSETS + which]
+def special_length(specials: Any, index: int) -> int:
+    """Number of bytes of a special token."""
+    return specials[OFFSETS + index + 1] - specials[OFFSETS + index]
 
 
 @inline
-def match_special(text: Any, place: int, end: int, specials: Any, special_text: Any) -> int:
-    """The longest special token at ``place`` that ends by ``end``, as its index; -1 for none."""
-    if special_text[I64(text[place])] == 0:
+def match_special(text: Any, position: int, end: int, specials: Any, special_text: Any) -> int:
+    """Index of the longest special token at ``position`` that ends by ``end``; -1 for none."""
+    if special_text[I64(text[position])] == 0:
         return -1
-    for which in range(specials[COUNT]):
-        offset = specials[OFFSETS + which]
-        length = specials[OFFSETS + which + 1] - offset
-        if place + length > end:
+    for index in range(specials[COUNT]):
+        offset = specials[OFFSETS + index]
+        length = specials[OFFSETS + index + 1] - offset
+        if position + length > end:
             continue
         same = 0
-        while same < length and text[place + same] == special_text[offset + same]:
+        while same < length and text[position + same] == special_text[offset + same]:
             same += 1
         if same == length:
-            return which
+            return index
     return -1
 
 
 @inline
-def find_special(text: Any, place: int, end: int, specials: Any, special_text: Any) -> int:
+def find_special(text: Any, position: int, end: int, specials: Any, special_text: Any) -> int:
     """Where the next special token begins; ``end`` if there is none."""
     if specials[COUNT] == 0:
         return end
     only = specials[ONLY_FIRST]
     if only < 0:
-        while place < end and match_special(text, place, end, specials, special_text) < 0:
-            place += 1
-        return place
-    while place < end:
-        found = match_byte(text, place, only)
-        if end - place < 64:
-            found &= (ONE << U64(end - place)) - ONE
+        while position < end and match_special(text, position, end, specials, special_text) < 0:
+            position += 1
+        return position
+    while position < end:
+        found = match_byte(text, position, only)
+        if end - position < 64:
+            found &= (ONE << U64(end - position)) - ONE
         while found != ZERO:
-            at = place + trailing_zeros(found)
+            at = position + trailing_zeros(found)
             if match_special(text, at, end, specials, special_text) >= 0:
                 return at
             found &= found - ONE
-        place += 64
+        position += 64
     return end
 
 
 @inline
 def find_cut(text: Any, start: int, end: int, table: Any, specials: Any, special_text: Any) -> int:
-    """The last place after ``start`` where a text that goes on after ``end`` may be cut; or -1."""
+    """The last position after ``start`` where the text may be cut; -1 for none.
+
+    The text continues after ``end``.
+    """
     longest = max(specials[LONGEST], _LONGEST_CHARACTER)
-    place = end - longest
-    while place > start:
-        if _may_cut(text, start, place, end, table, specials, special_text):
+    position = end - longest
+    while position > start:
+        if _may_cut(text, start, position, end, table, specials, special_text):
             inside = False
-            first = max(start, place - specials[LONGEST] + 1)
-            for before in range(first, place):
-                which = match_special(text, before, end, specials, special_text)
-                if which >= 0 and before + special_length(specials, which) > place:
+            first = max(start, position - specials[LONGEST] + 1)
+            for before in range(first, position):
+                index = match_special(text, before, end, specials, special_text)
+                if index >= 0 and before + special_length(specials, index) > position:
                     inside = True
             if not inside:
-                return place
-        place -= 1
+                return position
+        position -= 1
     return -1
 
 
 @inline
 def _may_cut(
-    text: Any, start: int, place: int, end: int, table: Any, specials: Any, special_text: Any
+    text: Any, start: int, position: int, end: int, table: Any, specials: Any, special_text: Any
 ) -> bool:
-    if I64(text[place]) & 0xC0 == 0x80:
+    if I64(text[position]) & 0xC0 == 0x80:
         return False
-    if match_special(text, place, end, specials, special_text) >= 0:
+    if match_special(text, position, end, specials, special_text) >= 0:
         return True
-    before = place - 1
+    before = position - 1
     while (
         before > start
-        and place - before < _LONGEST_CHARACTER
+        and position - before < _LONGEST_CHARACTER
         and (I64(text[before]) & 0xC0 == 0x80)
     ):
         before -= 1
-    found = character(text, before, place, table)
+    found = character(text, before, position, table)
     kind = found & CLASS_BITS
-    if before + (found >> LENGTH_SHIFT & CLASS_BITS) != place:
+    if before + (found >> LENGTH_SHIFT & CLASS_BITS) != position:
         return False
     if kind != LETTER and kind != NUMBER:
         return False
-    return character(text, place, end, table) & CLASS_BITS != kind
+    return character(text, position, end, table) & CLASS_BITS != kind

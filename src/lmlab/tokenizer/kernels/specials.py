@@ -1,4 +1,4 @@
-"""Special tokens as numbers and bytes, the form in which kernels take them."""
+"""Special tokens as numbers and bytes, the form that kernels take."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import itertools
 from array import array
 from collections.abc import Sequence
 
-# Places in the numbers: how many of tokens, bytes of the longest, the byte that all begin with
-# (or -1), then where each begins in the bytes, and the end.
+# Indices into the numbers: count of tokens, length of the longest, the first byte that all share
+# (or -1), then where each begins in the bytes, and the end of the last.
 COUNT, LONGEST, ONLY_FIRST, OFFSETS = 0, 1, 2, 3
 
 
 def pack(tokens: Sequence[bytes]) -> tuple[array[int], bytes]:
-    """Both of the special tokens, which must stand longest first, so that the longest is found.
+    """The numbers and the bytes of special tokens, ordered by descending length.
 
-    The second holds, for each byte, whether a token begins with it, then their text.
+    The bytes begin with a flag for each byte value, whether a token begins with it.
     """
     assert all(len(a) >= len(b) > 0 for a, b in itertools.pairwise(tokens))
     begins = {token[0] for token in tokens}

@@ -1,7 +1,8 @@
-"""Inlined: counting a word. Short words are their own keys; long ones lie in a text of their own.
+"""Inlined: counting a word in the table of short words or in that of long ones.
 
-``short`` holds SHORT_FIELDS uint64 a place: the word's bytes, with its size in the last of 16, and
-its count. ``long`` holds LONG_FIELDS int64 a place. Both are probed one place after the other.
+``short`` has SHORT_FIELDS uint64 per slot: the word's bytes, with its size in the last of 16, and
+its count. ``long`` has LONG_FIELDS int64 per slot and refers to bytes in ``long_text``. Both use
+linear probing.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _MIX_1, _MIX_2 = U64(0x9E3779B97F4A7C15), U64(0xD6E8FEB86659FD93)
 
 @inline
 def short_hash(low: Any, high: Any) -> int:
-    """Hash of a short word, 0 or more."""
+    """Hash of a short word; not negative."""
     return I64(multiply_high(low ^ _MIX_1, high ^ _MIX_2) >> ONE)
 
 
@@ -48,15 +49,15 @@ def low_half(text: Array, start: int, size: int) -> Any:
 
 @inline
 def high_half(text: Array, start: int, size: int) -> Any:
-    """Its other bytes, and its size in the last one."""
+    """The other bytes of a short word, and its size in the last one."""
     mask = (ONE << U64(8 * max(size - 8, 0))) - ONE
     return load_u64(text, start + 8) & mask | U64(size) << U64(56)
 
 
 @inline
-def add_short(counter: Array, short: Array, low: Any, high: Any, place: int, count: int) -> None:
-    """Add to the count of a short word, which is looked for from a place of the table on."""
-    at = SHORT_FIELDS * place
+def add_short(counter: Array, short: Array, low: Any, high: Any, slot: int, count: int) -> None:
+    """Add to the count of a short word, probing from ``slot``."""
+    at = SHORT_FIELDS * slot
     while short[at] != low or short[at + 1] != high:
         if short[at + 1] == ZERO:
             short[at] = low
@@ -64,17 +65,17 @@ def add_short(counter: Array, short: Array, low: Any, high: Any, place: int, cou
             counter[SHORT] += 1
             counter[SHORT_BYTES] += I64(high >> U64(56))
             break
-        place = (place + 1) & (counter[SHORT_SIZE] - 1)
-        at = SHORT_FIELDS * place
+        slot = (slot + 1) & (counter[SHORT_SIZE] - 1)
+        at = SHORT_FIELDS * slot
     short[at + 2] += U64(count)
 
 
 @inline
 def long_hash(text: Array, start: int, size: int) -> int:
-    """Hash of a word of eight bytes or more, above 0."""
+    """Hash of a word of eight bytes or more; positive."""
     value = U64(size) * _MIX_1
-    for place in range(start, start + size - 8, 8):
-        value = multiply_high(value ^ load_u64(text, place), _MIX_2)
+    for position in range(start, start + size - 8, 8):
+        value = multiply_high(value ^ load_u64(text, position), _MIX_2)
     value = multiply_high(value ^ load_u64(text, start + size - 8), _MIX_1)
     return I64(value >> ONE) | 1
 
@@ -87,16 +88,16 @@ def add_long(
     text: Array,
     start: int,
     size: int,
-    hashed: int,
+    hash_value: int,
     count: int,
 ) -> None:
-    """Add to the count of a long word, which stands in ``text``."""
+    """Add to the count of a long word, given by its bytes in ``text``."""
     mask = counter[LONG_SIZE] - 1
-    place = (hashed >> 1) & mask
+    slot = (hash_value >> 1) & mask
     while True:
-        at = LONG_FIELDS * place
+        at = LONG_FIELDS * slot
         if long[at] == 0:
-            long[at] = hashed
+            long[at] = hash_value
             long[at + 1] = counter[TEXT]
             long[at + 2] = size
             long[at + 3] = count
@@ -105,7 +106,7 @@ def add_long(
             counter[LONG] += 1
             counter[TEXT] += size
             return
-        if long[at] == hashed and long[at + 2] == size:
+        if long[at] == hash_value and long[at + 2] == size:
             other = long[at + 1]
             offset = 0
             while offset < size and long_text[other + offset] == text[start + offset]:
@@ -113,4 +114,4 @@ def add_long(
             if offset == size:
                 long[at + 3] += count
                 return
-        place = (place + 1) & mask
+        slot = (slot + 1) & mask

@@ -36,18 +36,18 @@ def kernels() -> dict:
     return found
 
 
-def scanned(pattern: str, data: bytes, *, room: int = 256, start: int = 0) -> list[int]:
+def scanned(pattern: str, data: bytes, *, capacity: int = 256, start: int = 0) -> list[int]:
     text = np.frombuffer(data + PADDING, dtype=np.uint8)
-    state, ends = np.zeros(16, dtype=np.uint64), np.zeros(room, dtype=np.int64)
+    state, ends = np.zeros(16, dtype=np.uint64), np.zeros(capacity, dtype=np.int64)
     arrays = [address(array) for array in (classes.class_table(), state, ends)]
     found: list[int] = []
-    goes_on = 0
-    while not (goes_on and state[0]):
+    resumed = 0
+    while not (resumed and state[0]):
         count = kernels()["boundaries"](
-            kinds.KINDS[pattern], address(text), start, len(data), *arrays, room, goes_on
+            kinds.KINDS[pattern], address(text), start, len(data), *arrays, capacity, resumed
         )
         found += ends[:count].tolist()
-        goes_on = 1
+        resumed = 1
     return found
 
 
@@ -83,7 +83,7 @@ def test_every_code_point_alone_and_between_others(pattern: str) -> None:
     for template in ("a{}b", " {}'s", "1{}\n "):
         for first in range(0, len(every), 60_000):
             data = "".join(map(template.format, every[first : first + 60_000])).encode()
-            assert scanned(pattern, data, room=4096) == expected(pattern, data)
+            assert scanned(pattern, data, capacity=4096) == expected(pattern, data)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
