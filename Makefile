@@ -1,6 +1,6 @@
-# make train trains the default model; make test runs the tests. Both set up .venv on first use.
+# make train trains the default model; make test runs the tests. Both create .venv on first use.
 PYTHON ?= python3
-# Of studies: how large, on which text, and whatever else the command takes, as for instance
+# Scale, text and further overrides of a study, for example
 #   make ablations SCALE=cpu DATA="data=text data.train=a.txt data.valid=b.txt"
 SCALE ?= smoke
 DATA ?=
@@ -14,7 +14,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo "  studies:     $(STUDIES)"
 
-setup: $(VENV)/.installed ## make .venv and install lmlab with everything its tests need
+setup: $(VENV)/.installed ## create .venv and install lmlab with its test dependencies
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -23,47 +23,47 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-train: $(VENV)/.installed ## train the default model and show its text (ARGS="model.norm=post" changes it)
+train: $(VENV)/.installed ## train the default model and print a sample (ARGS="model.norm=post" overrides settings)
 	@$(BIN)/python -m lmlab.train $(ARGS)
 
 test: $(VENV)/.installed ## run the tests (ARGS="-k tokenizer" selects some)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not long and not slurm" $(ARGS)
 
-test-long: $(VENV)/.installed ## run those left out there: pages as typed, many kills at random, every shape of a model
+test-long: $(VENV)/.installed ## run the long tests: documentation pages, random kills, every shape of a model
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "long and not slurm" $(ARGS)
 
 test-slurm: $(VENV)/.installed ## run the tests that start a private Slurm (ARGS="-k usr2" selects some)
 	@$(BIN)/python -m pytest -m slurm --numprocesses 2 --dist worksteal $(ARGS)
 
-# Beside the other packages and not among them: torch on a CPU would find Triton and try to use it.
-# Nor is it in constraints.txt, since torch for CUDA brings a version of its own.
-test-triton: $(VENV)/.installed ## run the tests of the GPU's kernels without one, interpreted (fetches a large package)
+# Triton gets a folder of its own, because torch on a CPU would find it and try to use it. It is not
+# in constraints.txt, because torch for CUDA depends on a version of its own.
+test-triton: $(VENV)/.installed ## run the GPU kernels interpreted on a CPU (downloads a large package)
 	@test -d $(VENV)/triton || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--no-deps --target $(VENV)/triton triton==3.9.0
 	@TRITON_INTERPRET=1 PYTHONPATH=$(VENV)/triton $(BIN)/python -m pytest tests/integration/triton/test_triton_kernels.py $(ARGS)
 
-# A study of conf/experiment goes by its name there.
+# Each file in conf/experiment is a target.
 STUDIES := $(basename $(notdir $(wildcard conf/experiment/*.yaml)))
 .PHONY: $(STUDIES)
 $(STUDIES): $(VENV)/.installed
 	@$(BIN)/python -m lmlab.train experiment=$@ scale=$(SCALE) $(DATA) $(ARGS)
 
-ablations: ## which part of the model could be another? (SCALE=cpu DATA=... ARGS=...)
-lr-sweep: lr_sweep ## the loss against the learning rate, to where training breaks down
+ablations: ## replace each part of the model (SCALE=cpu DATA=... ARGS=...)
+lr-sweep: lr_sweep ## loss against learning rate, up to divergence
 batch-sweep: batch_size ## batch sizes at equal tokens, each at its own best learning rate
 
-docs: $(VENV)/.installed ## make docs/configuration.md again from the files in conf/
+docs: $(VENV)/.installed ## regenerate docs/configuration.md from conf/
 	@$(BIN)/python -m lmlab.config.reference > docs/configuration.md
 
-lint: $(VENV)/.installed ## check format, lint and types
+lint: $(VENV)/.installed ## check formatting, lint, types and layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-format: $(VENV)/.installed ## format the code and mend what lint can mend
+format: $(VENV)/.installed ## format the code and apply automatic fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-clean: ## remove .venv and caches (outputs/ stays)
+clean: ## remove .venv and caches, but not outputs/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
