@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from lmlab.console.command_line import Command
+from lmlab.console.command_line import Command, program
 from lmlab.console.options import one_of, option
 from lmlab.console.stdout import run_main
 from lmlab.errors import ConfigError, DataError
@@ -47,7 +47,7 @@ class Options:
         if (self.run is None) == (self.tokenizer is None):
             raise ConfigError(
                 "expected either run=FOLDER or tokenizer=FOLDER",
-                "run python -m lmlab.export --help to list the options",
+                f"run {program('export')} --help to list the options",
             )
         other, unused = ("tokenizer", ["format"]) if self.run else ("run", ["checkpoint", "check"])
         for key in unused:

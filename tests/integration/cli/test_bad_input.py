@@ -1,4 +1,4 @@
-"""Bad input: one clear message, exit code 2, no traceback, and no folder where nothing started."""
+"""Bad input: one message, exit code 2, no traceback, and no folder unless something started."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ TEXT = "The cat sat on the mat. " * 200
 
 
 def lmlab(
-    head: str, *words: str, cwd: Path, env: dict[str, str] | None = None
+    name: str, *arguments: str, cwd: Path, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"WANDB_MODE": "offline"} | (env or {})
-    return run_command(head, *words, cwd=cwd, env=environment)
+    return run_command(name, *arguments, cwd=cwd, env=environment)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """Check how it was refused; return the message."""
+    """Check exit code and form of an error; return the message."""
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr + done.stdout
@@ -33,7 +33,7 @@ SMALL = ["model.vocab_size=270", "model.context_length=16", "logger=none", "runt
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "parts"),
     [
         (["optim.lrr=1"], ["optim.lrr", 'did you mean "optim.lr"']),
         (["model.norm=pots"], ["model", "norm", "pots", "none", "rms", 'did you mean "post"']),
@@ -53,20 +53,20 @@ SMALL = ["model.vocab_size=270", "model.context_length=16", "logger=none", "runt
         (["model=imported"], ["model.init.path is missing; set model.init.path=..."]),
     ],
 )
-def test_a_wrong_setting(tmp_path: Path, words: list[str], told: list[str]) -> None:
-    message = refused(lmlab("train", *words, cwd=tmp_path))
-    assert all(part in message for part in told), message
+def test_a_wrong_setting_is_refused(tmp_path: Path, arguments: list[str], parts: list[str]) -> None:
+    message = refused(lmlab("train", *arguments, cwd=tmp_path))
+    assert all(part in message for part in parts), message
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("swept", ["optim.lr=1e-3,fast", "+training.ema=0.9,0.99"])
-def test_a_wrong_setting_in_a_sweep_starts_none_of_its_jobs(tmp_path: Path, swept: str) -> None:
+def test_a_wrong_setting_in_a_sweep_starts_no_job(tmp_path: Path, swept: str) -> None:
     done = lmlab("train", "-m", swept, cwd=tmp_path)
     assert swept.partition("=")[0].lstrip("+") in refused(done)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_torch_is_imported_for_a_wrong_setting(tmp_path: Path) -> None:
+def test_a_wrong_setting_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
     script = (
         "import runpy, sys\n"
         "sys.argv = ['train', 'optim.lrr=1']\n"
@@ -93,7 +93,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "parts"),
     [
         (None, ["train.txt"]),
         (b"", ["train.txt", "empty"]),
@@ -101,25 +101,25 @@ def folder(tmp_path: Path) -> Path:
         (b"cut at the end \xc3", ["train.txt", "UTF-8", "15"]),
     ],
 )
-def test_a_text_that_cannot_be_used(folder: Path, content: bytes | None, told: list[str]) -> None:
+def test_an_unusable_text_is_refused(folder: Path, content: bytes | None, parts: list[str]) -> None:
     (folder / "train.txt").unlink()
     if content is not None:
         (folder / "train.txt").write_bytes(content)
     message = refused(lmlab("train", *text_data(folder), *SMALL, cwd=folder))
-    assert all(part in message for part in told), message
+    assert all(part in message for part in parts), message
     assert not list(folder.glob("outputs/runs"))
 
 
-def test_a_text_shorter_than_the_context(folder: Path) -> None:
+def test_a_text_shorter_than_the_context_is_refused(folder: Path) -> None:
     (folder / "valid.txt").write_text("Short.")
     message = refused(lmlab("train", *text_data(folder), *SMALL, cwd=folder))
     assert "context_length" in message
     assert not list(folder.glob("outputs/runs"))
 
 
-def test_more_vocabulary_than_the_text_holds(folder: Path) -> None:
-    words = [*text_data(folder), *SMALL, "model.vocab_size=5000"]
-    done = lmlab("train", *words, cwd=folder)
+def test_a_vocabulary_larger_than_the_text_allows_is_refused(folder: Path) -> None:
+    arguments = [*text_data(folder), *SMALL, "model.vocab_size=5000"]
+    done = lmlab("train", *arguments, cwd=folder)
     assert done.returncode == 2
     warning, error = done.stderr.strip().splitlines()
     assert "this text has no more pairs to merge" in warning
@@ -128,20 +128,20 @@ def test_more_vocabulary_than_the_text_holds(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX file permissions")
-def test_an_output_folder_that_cannot_be_written(folder: Path) -> None:
+def test_an_output_folder_that_cannot_be_written_is_refused(folder: Path) -> None:
     (folder / "taken").write_text("a file")
-    words = [*text_data(folder), *SMALL, f"output_root={folder / 'taken'}"]
-    assert "taken" in refused(lmlab("train", *words, cwd=folder))
+    arguments = [*text_data(folder), *SMALL, f"output_root={folder / 'taken'}"]
+    assert "taken" in refused(lmlab("train", *arguments, cwd=folder))
     assert (folder / "taken").read_text() == "a file"
     if os.geteuid() != 0:  # root may write anywhere
         (folder / "closed").mkdir(mode=0o500)
-        words[-1] = f"output_root={folder / 'closed' / 'out'}"
-        assert "permission" in refused(lmlab("train", *words, cwd=folder))
+        arguments[-1] = f"output_root={folder / 'closed' / 'out'}"
+        assert "permission" in refused(lmlab("train", *arguments, cwd=folder))
 
 
-def test_no_such_device(folder: Path) -> None:
-    words = [*text_data(folder), *SMALL, "runtime.device=cuda:99"]
-    message = refused(lmlab("train", *words, cwd=folder))
+def test_a_missing_device_is_refused(folder: Path) -> None:
+    arguments = [*text_data(folder), *SMALL, "runtime.device=cuda:99"]
+    message = refused(lmlab("train", *arguments, cwd=folder))
     assert "runtime.device=cuda:99" in message
     assert "cpu" in message
     assert not (folder / "outputs").exists()
@@ -161,32 +161,32 @@ def small_disk(tmp_path: Path):
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def test_a_full_disk_loses_nothing_saved_before(folder: Path, small_disk: Path) -> None:
-    words = [
+def test_a_full_disk_loses_no_checkpoint(folder: Path, small_disk: Path) -> None:
+    arguments = [
         *text_data(folder), *SMALL, f"output_root={small_disk}", "arm=x", "training.steps=40",
         "training.batch_size=2", "schedule.warmup_steps=2", "checkpoint.every_steps=10",
         "model.d_model=32", "model.num_layers=1", "model.num_heads=2", "model.d_ff=64",
         "validation.every_steps=40", "checkpoint.keep_last=100", "samples.max_new_tokens=4",
-        "runtime.preflight=off",  # which would not even begin
+        "runtime.preflight=off",  # which would refuse to start
     ]  # fmt: skip
     run = small_disk / "runs" / "x" / "seed0"
     filler = small_disk / "filler"
-    # Room for the caches and for about two checkpoints (0.35 MB each), not for all four.
+    # Space for the caches and about two checkpoints (0.35 MB each), not for all four.
     filler.write_bytes(b"\0" * 1_900_000)
-    done = lmlab("train", *words, cwd=folder)
+    done = lmlab("train", *arguments, cwd=folder)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "disk is full" in done.stderr.splitlines()[-1]
     saved = sorted((run / "checkpoints").glob("step_*"))
-    assert saved, "something was saved before the disk was full"
+    assert saved, "no checkpoint was written before the disk was full"
     before = {path: path.read_bytes() for step in saved for path in step.iterdir()}
 
-    done = lmlab("train", *words, cwd=folder)
+    done = lmlab("train", *arguments, cwd=folder)
     assert (done.returncode, "disk is full" in done.stderr) == (2, True), "still full"
     assert {path: path.read_bytes() for path in before} == before
 
     filler.unlink()
-    done = lmlab("train", *words, cwd=folder)
+    done = lmlab("train", *arguments, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "resuming" in (run / "train.log").read_text()
     assert "done at step 40" in done.stdout

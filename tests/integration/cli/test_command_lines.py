@@ -1,4 +1,4 @@
-"""The commands as a stranger types them."""
+"""Commands as typed: help, training, resuming, generation and studies."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from warm import run_command
 from lmlab.config.paths import conf_folder
 
 
-def fresh(head: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a Python of its own: what it begins with is tested too."""
-    command = [sys.executable, "-m", f"lmlab.{head}", *words]
+def fresh(name: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a new Python process, which also tests its imports."""
+    command = [sys.executable, "-m", f"lmlab.{name}", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
 
 
-def lmlab(head: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return run_command(head, *words, cwd=cwd, env=os.environ | {"WANDB_MODE": "offline"})
+def lmlab(name: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return run_command(name, *arguments, cwd=cwd, env=os.environ | {"WANDB_MODE": "offline"})
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> list[str]:
-    """A run of about a second, on a text in the same folder."""
+    """Overrides of a run of about a second, on a text in the same folder."""
     (tmp_path / "train.txt").write_text("The cat sat on the mat and saw a dog. " * 200)
     (tmp_path / "valid.txt").write_text("A dog sat on the cat and saw the mat. " * 10)
     return [
@@ -50,7 +50,7 @@ def test_help_lists_groups_options_keys_and_examples(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cfg_shows_the_configuration_and_trains_nothing(tmp_path: Path) -> None:
+def test_cfg_prints_the_configuration_without_training(tmp_path: Path) -> None:
     done = fresh("train", "model.norm=post", "--cfg", "job", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     config = yaml.safe_load(done.stdout)
@@ -58,22 +58,27 @@ def test_cfg_shows_the_configuration_and_trains_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_train_skip_extend_and_generate(tmp_path: Path, small: list[str]) -> None:
-    words = [*small, "arm=x", "schedule=constant", "schedule.warmup_steps=1"]
-    first = lmlab("train", *words, cwd=tmp_path)
+def test_train_skip_continue_and_generate(tmp_path: Path, small: list[str]) -> None:
+    arguments = [*small, "arm=x", "schedule=constant", "schedule.warmup_steps=1"]
+    first = lmlab("train", *arguments, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     run = tmp_path / "outputs" / "runs" / "x" / "seed0"
     for part in ("done at step 6 of 6", "validation loss", "bits per byte", "learning_curve.png"):
         assert part in first.stdout
     assert (run / "learning_curve.png").exists()
 
-    again = lmlab("train", *words, cwd=tmp_path)
+    again = lmlab("train", *arguments, cwd=tmp_path)
     assert again.returncode == 0
     assert "already complete; skipping" in again.stderr
-    assert again.stdout == first.stdout, "it is shown as when it ended"
+    assert again.stdout == first.stdout, "the summary is the same"
 
     longer = lmlab(
-        "train", *words, "training.steps=9", "arm=y", "parent=outputs/runs/x/seed0", cwd=tmp_path
+        "train",
+        *arguments,
+        "training.steps=9",
+        "arm=y",
+        "parent=outputs/runs/x/seed0",
+        cwd=tmp_path,
     )
     assert longer.returncode == 0, longer.stderr
     assert "extending outputs/runs/x/seed0 from step 6" in longer.stderr
@@ -96,7 +101,9 @@ def test_train_skip_extend_and_generate(tmp_path: Path, small: list[str]) -> Non
     assert "done" in listed.stdout
 
 
-def test_a_job_that_cannot_work_is_told_before_any_starts(tmp_path: Path, small: list[str]) -> None:
+def test_a_job_that_cannot_run_is_refused_before_any_starts(
+    tmp_path: Path, small: list[str]
+) -> None:
     # The second job asks for a context longer than the validation text.
     done = lmlab("train", *small, "-m", "model.context_length=8,1000,16", "study=s", cwd=tmp_path)
     assert done.returncode == 2
@@ -116,8 +123,8 @@ def test_an_experiment_runs_its_arms_from_any_folder(tmp_path: Path, small: list
     assert "4 of 4 runs are done" in done.stdout
 
 
-def test_generate_help_and_outputs_help(tmp_path: Path) -> None:
-    for head in ("generate", "outputs", "run"):
-        done = fresh(head, "--help", cwd=tmp_path)
+def test_help_of_other_commands_names_the_command(tmp_path: Path) -> None:
+    for name in ("generate", "outputs", "run", "runs.stacked"):
+        done = fresh(name, "--help", cwd=tmp_path)
         assert done.returncode == 0
-        assert f"python -m lmlab.{head}" in done.stdout
+        assert f"usage: python -m lmlab.{name}" in done.stdout
