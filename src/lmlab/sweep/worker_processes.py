@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
@@ -20,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.sweep.slots import Slot
-
-_PARENT_POLL_SECONDS = 0.5
 
 
 def make_context() -> Any:
@@ -83,7 +80,7 @@ def _run_worker(
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     unblock_interrupts()
-    threading.Thread(target=_terminate_after, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_stop_with_launcher, daemon=True).start()
     from tqdm import tqdm
 
     from lmlab import run
@@ -96,10 +93,14 @@ def _run_worker(
     sys.exit(code)
 
 
-def _terminate_after(parent: int) -> None:
-    """Let the run save and stop when the process of the sweep has ended for any reason."""
-    while os.getppid() == parent:
-        time.sleep(_PARENT_POLL_SECONDS)
+def _stop_with_launcher() -> None:
+    """Let the run save and stop when the process that started it has ended for any reason.
+
+    That process is not the system's parent, which is the fork server: workers keep it alive.
+    """
+    launcher = multiprocessing.parent_process()
+    assert launcher is not None
+    launcher.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 

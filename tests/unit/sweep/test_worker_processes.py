@@ -48,12 +48,10 @@ from lmlab.sweep.slots import Slot
 process = worker_processes.start(
     worker_processes.make_context(), [Path(sys.argv[1])], Path(sys.argv[2]), Slot("cpu")
 )
-print(process.pid, flush=True)
 process.join()
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are found through /proc")
 def test_a_run_saves_and_stops_when_its_parent_is_killed(
     tmp_path: Path, overrides: list[str]
 ) -> None:
@@ -63,19 +61,16 @@ def test_a_run_saves_and_stops_when_its_parent_is_killed(
     config_file.write_text(to_yaml(config))
     parent = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(config_file), str(log)],
-        cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+        cwd=tmp_path,
     )  # fmt: skip
-    assert parent.stdout is not None
-    worker = int(parent.stdout.readline())
     deadline = time.monotonic() + 60
     while "step 0: validation" not in (log.read_text() if log.exists() else ""):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    while Path(f"/proc/{worker}").exists():
+    (status,) = (tmp_path / "outputs").glob("*/*/seed*/status.json")
+    while '"interrupted"' not in status.read_text():
         assert time.monotonic() < deadline, "the worker outlives its parent"
         time.sleep(0.05)
-    (status,) = (tmp_path / "outputs").glob("*/*/seed*/status.json")
-    assert '"interrupted"' in status.read_text()
-    assert list(status.parent.glob("checkpoints/step_*"))
+    assert list(status.parent.glob("checkpoints/step_*")), "it saved"
