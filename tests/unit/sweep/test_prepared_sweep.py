@@ -1,0 +1,80 @@
+"""What every launcher prepares: widths, fairness, the costs on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from designs import a_design
+
+from lmlab.config.compose import compose
+from lmlab.design.manifest import Manifest
+from lmlab.errors import ConfigError
+from lmlab.sweep.prepared_sweep import PreparedSweep, match_parameters
+
+ManifestOf = Callable[..., Manifest]
+
+
+@pytest.fixture
+def manifest_of(overrides: list[str]) -> ManifestOf:
+    def build(arm: list[str], **changes: Any) -> Manifest:
+        arms = [
+            compose([*overrides, *own, "study=s"]).as_dict()
+            for own in (["model.d_ff=64"], ["model.d_ff=64", *arm])
+        ]
+        design = a_design(arms={"a": [], "b": arm}, lr="fixed", **changes)
+        return Manifest("s", "", arms, ["a", "b"], [[], arm], design)
+
+    return build
+
+
+def test_a_fair_study_stores_its_costs_and_prints_its_power(
+    manifest_of: ManifestOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = PreparedSweep.from_manifest(manifest_of(["model.norm=post"]))
+    sweep.check_fairness()
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[0].split()[:3] == ["arm", "parameters", "FLOPs/token"]
+    assert [line.split()[0] for line in printed[1:3]] == ["a", "b"]
+    assert "with probability 80%" in printed[-1]
+    stored = sweep.folder.arm_costs()
+    assert list(stored) == ["a", "b"]
+    assert stored["a"]["d_ff"] == 64
+
+
+def test_an_unfair_study_is_refused_and_stores_nothing(manifest_of: ManifestOf) -> None:
+    sweep = PreparedSweep.from_manifest(manifest_of(["training.steps=21"]))
+    with pytest.raises(ConfigError, match="cannot be compared fairly"):
+        sweep.check_fairness()
+    assert sweep.folder.arm_costs() == {}
+
+
+def test_an_allowed_difference_is_printed(
+    manifest_of: ManifestOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = manifest_of(["training.steps=21"], allow=["tokens", "batches"])
+    PreparedSweep.from_manifest(manifest).check_fairness()
+    assert "allowed: b: training tokens 1,344, not 1,280" in capsys.readouterr().err
+
+
+def test_widths_are_solved_only_for_a_study_that_wants_it(manifest_of: ManifestOf) -> None:
+    gated = ["model.ffn=silu", "model.d_ff=64"]
+    widths = [
+        [
+            arm["model"]["d_ff"]
+            for arm in match_parameters(manifest_of(gated, solve_d_ff=solve)).arms
+        ]
+        for solve in (False, True)
+    ]
+    assert widths == [[64, 64], [64, 96]]
+
+
+def test_a_plain_sweep_prepares_its_texts_without_counting(
+    overrides: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = Manifest("s", "", [compose(overrides).as_dict()], ["a"], [[]])
+    sweep = PreparedSweep.from_manifest(manifest)
+    sweep.check_fairness()
+    assert capsys.readouterr().err.count("parameters") == 0
+    assert sweep.folder.arm_costs() == {}
