@@ -1,4 +1,4 @@
-"""A private Slurm of one node in a folder, started in a second and stopped whatever happens."""
+"""A private Slurm with one node, which keeps its files in a folder."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ PartitionName=high Nodes={host} PriorityTier=10 PreemptMode=OFF State=UP
 
 
 def missing() -> str:
-    """Why there can be no such cluster here; empty where there can."""
+    """Return why this machine cannot start such a cluster; empty if it can."""
     if os.name != "posix" or os.geteuid() != 0:
-        return "a private Slurm is started by root alone"
+        return "only root can start a private Slurm"
     absent = [name for name in PROGRAMS if shutil.which(name, path=_path()) is None]
     return f"not installed: {', '.join(absent)} (Debian: slurm-wlm munge)" if absent else ""
 
@@ -72,7 +72,7 @@ def _free_port() -> int:
 
 
 class Cluster:
-    """One node with ``cpus`` processors, a partition ``debug`` and one, ``high``, that preempts."""
+    """One node with ``cpus`` processors, a partition ``debug``, and ``high``, which preempts it."""
 
     def __init__(self, folder: Path, cpus: int = 2, min_job_age: int = 3600) -> None:
         self.folder, self.cpus, self.min_job_age = folder, cpus, min_job_age
@@ -83,13 +83,13 @@ class Cluster:
         }
 
     def start(self) -> None:
-        """Start the daemons and wait until the node takes jobs."""
+        """Start the daemons and wait until the node accepts jobs."""
         folder = self.folder
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
         for name in ("state", "spool"):
             (folder / name).mkdir(exist_ok=True)
-        # Ranks meet at a port made from their job's number, which no two clusters here may share.
+        # The port of a job's ranks follows from its number: clusters must not share numbers.
         worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
         (folder / "slurm.conf").write_text(
             CONF.format(
@@ -122,11 +122,11 @@ class Cluster:
         self._run("slurmd", "-N", self.host)
 
     def kill_node(self) -> None:
-        """Kill slurmd, as where a node's daemon crashes; its jobs' processes stay."""
+        """Kill slurmd as a crash would; the processes of its jobs survive."""
         self._end("slurmd", signal.SIGKILL)
 
     def clear(self) -> None:
-        """End all jobs at once."""
+        """Cancel all jobs."""
         self.ask("scancel", "--full", "--signal=KILL", "--user=root", check=False)
         self.ask("scancel", "--user=root", check=False)
         deadline = time.monotonic() + 8
@@ -134,13 +134,13 @@ class Cluster:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """End all jobs and every daemon."""
+        """Cancel all jobs and stop the daemons."""
         self.clear()
         for name in ("slurmd", "slurmctld", "munged"):
             self._end(name, signal.SIGTERM)
 
     def ask(self, *command: str, check: bool = True) -> str:
-        """What a command of Slurm's prints; without ``check`` it may fail or find no end."""
+        """Return the output of a Slurm command; without ``check`` it may fail or time out."""
         try:
             done = subprocess.run(
                 command,

@@ -1,4 +1,4 @@
-"""Declarations of studies for tests."""
+"""Declarations of studies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cluster does to the jobs of a study, and how a person follows them."""
+"""Events of a cluster that disturb the jobs of a study, and following the study to its end."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 
 def job_ids(studies: Any, state: str = "RUNNING") -> list[str]:
-    """Numbers of the runs' jobs in a state; the driver's is not among them."""
+    """Return the numbers of the jobs in a state, without that of the driver."""
     listed = studies.cluster.ask("squeue", "-h", "-r", "-t", state, "-o", "%F_%K %j").splitlines()
     return [line.split()[0] for line in listed if "lmlab-driver" not in line]
 
 
 def release(studies: Any) -> None:
-    """Let requeued jobs start soon; Slurm would hold them for two minutes.
+    """Let requeued jobs start at once; Slurm holds them for two minutes.
 
-    Not within the second in which they were queued again: slurmd revokes a job's credentials by
-    whole seconds, and would refuse ("Killing non-startable batch job") what starts that early.
+    It waits until the second of the requeue is over: slurmd revokes credentials with a resolution
+    of one second, and refuses a job that starts earlier ("Killing non-startable batch job").
     """
     now = time.monotonic()
     pending = job_ids(studies, "PENDING")
@@ -31,27 +31,31 @@ def release(studies: Any) -> None:
 
 
 def task_pids(studies: Any) -> list[int]:
-    """The processes of the jobs' runs."""
+    """Return the processes of the jobs."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            words = path.read_bytes().split(b"\0")
+            arguments = path.read_bytes().split(b"\0")
             here = os.readlink(path.parent / "cwd") == str(studies.folder)
         except OSError:
             continue
-        if here and b"lmlab.sweep.slurm.array_job" in words and words[0].endswith(b"python"):
+        if (
+            here
+            and b"lmlab.sweep.slurm.array_job" in arguments
+            and arguments[0].endswith(b"python")
+        ):
             found.append(int(path.parent.name))
     return found
 
 
-# A job may end before an event reaches it: Slurm's refusal is no fault.
-def told_usr2(studies: Any) -> None:
+def send_usr2(studies: Any) -> None:
+    """Send USR2 to every running job, unless it ends before."""
     for job in job_ids(studies):
         studies.cluster.ask("scancel", "--signal=USR2", job, check=False)
 
 
-def to_the_end(studies: Any, words: list[str], process: subprocess.Popen[str]) -> str:
-    """Follow a launch to its end, and rerun as a person would who finds runs missing."""
+def follow_to_end(studies: Any, arguments: list[str], process: subprocess.Popen[str]) -> str:
+    """Follow a launch to its end, and rerun it while runs are missing, as a user would."""
     printed = ""
     for _ in range(4):
         while process.poll() is None:
@@ -60,12 +64,12 @@ def to_the_end(studies: Any, words: list[str], process: subprocess.Popen[str]) -
         printed += process.communicate()[0]
         if set(studies.statuses("disturbed").values()) == {"done"}:
             return printed
-        process = studies.start(*words)
+        process = studies.start(*arguments)
     raise AssertionError(printed)
 
 
-def begun_again(studies: Any) -> list[str]:
-    """Runs that were trained from scratch once they had saved."""
+def restarted_runs(studies: Any) -> list[str]:
+    """Return the runs that started from step 0 after they had resumed."""
     found = []
     for path in (studies.outputs / "disturbed").glob("*/seed*/train.log"):
         log = path.read_text()

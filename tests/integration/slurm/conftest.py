@@ -1,4 +1,4 @@
-"""A private Slurm for the whole session, and studies that are typed into it."""
+"""A private Slurm for the whole session, and a command line that submits studies to it."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def _no_jobs_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 class Studies:
-    """Types studies into a shell, in a folder whose name is no easy one."""
+    """Runs studies from the command line, in a folder whose name needs quoting."""
 
     def __init__(self, folder: Path, texts: tuple[Path, Path], cluster: Cluster) -> None:
         self.cluster = cluster
         self.folder = folder / "a folder, 'quoted' \"twice\" ü"
         self.outputs = self.folder / "outputs"
-        self.pending_since: dict[str, float] = {}  # by job, while it waits
+        self.pending_since: dict[str, float] = {}  # start of waiting, by job
         self.folder.mkdir()
         (self.folder / "packages").mkdir()
         (self.folder / "packages" / "faults_for_slurm.py").write_text(FAULTS)
@@ -88,20 +88,20 @@ class Studies:
             'samples.prompts=["it\'s \\"so\\" ü"]',
             "samples.max_new_tokens=4",
             "runtime.threads=1",
-            "runtime.policy=exact",  # the bits are compared, of runs with caches of their own
+            "runtime.policy=exact",  # weights of runs with separate caches are compared bit for bit
             "runtime.preflight=off",
             "logger=none",
         ]
 
-    def start(self, *words: str, slurm: bool = True) -> subprocess.Popen[str]:
-        """Start ``python -m lmlab.train -m``, under Slurm or here."""
+    def start(self, *arguments: str, slurm: bool = True) -> subprocess.Popen[str]:
+        """Start ``python -m lmlab.train -m``, under Slurm or locally."""
         environment = os.environ | {
             "PYTHONPATH": str(self.folder / "packages"),
             "XDG_CONFIG_HOME": str(self.folder / "settings"),
         }
         launcher = ["hydra/launcher=slurm", "hydra.launcher.poll_seconds=0.5"] if slurm else []
         return subprocess.Popen(
-            [sys.executable, "-m", "lmlab.train", "-m", *self.overrides, *launcher, *words],
+            [sys.executable, "-m", "lmlab.train", "-m", *self.overrides, *launcher, *arguments],
             cwd=self.folder,
             env=environment,
             stdout=subprocess.PIPE,
@@ -110,37 +110,37 @@ class Studies:
             start_new_session=True,
         )
 
-    def run(self, *words: str, code: int = 0, slurm: bool = True) -> str:
-        """Run a study to its end; what it printed."""
-        process = self.start(*words, slurm=slurm)
+    def run(self, *arguments: str, code: int = 0, slurm: bool = True) -> str:
+        """Run a study to its end; return what it printed."""
+        process = self.start(*arguments, slurm=slurm)
         printed, _ = process.communicate(timeout=200)
         assert process.returncode == code, printed
         return printed
 
-    def head(self, name: str, *words: str) -> str:
-        """What ``python -m lmlab.<name>`` prints."""
+    def command(self, name: str, *arguments: str) -> str:
+        """Return what ``python -m lmlab.<name>`` prints."""
         done = subprocess.run(
-            [sys.executable, "-m", f"lmlab.{name}", *words],
+            [sys.executable, "-m", f"lmlab.{name}", *arguments],
             cwd=self.folder, capture_output=True, text=True, check=True,
         )  # fmt: skip
         return done.stdout
 
     def statuses(self, study: str = "runs", key: str = "status") -> dict[str, Any]:
-        """A key of each run's status, by arm and seed."""
+        """Return a key of each run's status, by arm and seed."""
         return {
             "/".join(path.parent.parts[-2:]): json.loads(path.read_text()).get(key)
             for path in sorted((self.outputs / study).glob("*/seed*/status.json"))
         }
 
     def sessions(self, study: str = "runs") -> dict[str, int]:
-        """How many processes worked on each run."""
+        """Return the number of sessions of each run."""
         return {
             "/".join(path.parent.parts[-2:]): len(json.loads(path.read_text())["sessions"])
             for path in sorted((self.outputs / study).glob("*/seed*/meta.json"))
         }
 
     def weights(self, study: str = "runs", root: str = "outputs") -> dict[str, bytes]:
-        """The last saved weights of each run."""
+        """Return the last saved weights of each run."""
         found = {}
         for path in sorted((self.folder / root / study).glob("*/seed*/checkpoints")):
             last = sorted(path.glob("step_*"))[-1]
@@ -148,12 +148,12 @@ class Studies:
         return found
 
     def submissions(self) -> list[dict[str, Any]]:
-        """What was submitted."""
+        """Return the records of all submissions."""
         found = self.outputs.glob("*/sweeps/*/slurm/*/submission.json")
         return [json.loads(path.read_text()) for path in found]
 
     def queue(self) -> list[str]:
-        """State of each job that Slurm has not forgotten and that has not ended."""
+        """Return the state of each job that has not ended."""
         return self.cluster.ask("squeue", "-h", "-r", "-o", "%T").split()
 
 
@@ -167,7 +167,7 @@ def wait_for() -> Callable[..., None]:
     def wait(condition: Callable[[], bool], seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, "it never happened"
+            assert time.monotonic() < deadline, "the condition was never met"
             time.sleep(0.1)
 
     return wait

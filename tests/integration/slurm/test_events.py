@@ -1,4 +1,4 @@
-"""What a cluster does to jobs: each run ends as if nothing had happened."""
+"""Whatever a cluster does to its jobs, each run ends with the weights of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Any
 
 import pytest
 from slurm_events import (
-    begun_again,
+    follow_to_end,
     job_ids,
     release,
+    restarted_runs,
+    send_usr2,
     task_pids,
-    to_the_end,
-    told_usr2,
     wait_for_steps,
 )
 
 pytestmark = pytest.mark.slurm
 
-# Seconds of work, several times what it takes until an event meets the run that it is meant for.
+# Seconds of training: several times the delay until an event reaches its run.
 LONG = ["training.steps=6000", "checkpoint.every_steps=500", "study=disturbed"]
 
 
 def preempt(studies: Any) -> None:
-    """A job of the partition that goes first takes the whole node for a second."""
+    """Occupy the whole node for a second with a job of the high-priority partition."""
     studies.cluster.ask(
         "sbatch", "-p", "high", f"-c{studies.cluster.cpus}", "-o/dev/null", "--wrap=sleep 1"
     )
@@ -58,17 +58,17 @@ def restart_node(studies: Any) -> None:
 
 
 def warn(studies: Any) -> None:
-    """What preemption without a user's signal begins with."""
+    """Send SIGTERM, as a preemption without a user-defined signal does first."""
     for job in job_ids(studies):
         studies.cluster.ask("scancel", "--signal=TERM", job, check=False)
 
 
-EVENTS = [preempt, told_usr2, requeue, kill_tasks, cancel, restart_node, warn]
+EVENTS = [preempt, send_usr2, requeue, kill_tasks, cancel, restart_node, warn]
 
 
 @pytest.fixture(scope="session")
 def known() -> dict[tuple[str, ...], dict[str, bytes]]:
-    """Weights of undisturbed studies, by their words."""
+    """Weights of undisturbed studies, by their arguments."""
     return {}
 
 
@@ -76,13 +76,13 @@ def known() -> dict[tuple[str, ...], dict[str, bytes]]:
 def undisturbed(
     studies: Any, known: dict[tuple[str, ...], dict[str, bytes]]
 ) -> Callable[[list[str]], dict[str, bytes]]:
-    """The weights of the same study on this machine, undisturbed."""
+    """Returns the weights of the same study, trained locally without events."""
 
-    def find(words: list[str]) -> dict[str, bytes]:
-        key = tuple(words)
+    def find(arguments: list[str]) -> dict[str, bytes]:
+        key = tuple(arguments)
         if key not in known:
             studies.run(
-                *words, "output_root=undisturbed", "hydra.launcher.report=false", slurm=False
+                *arguments, "output_root=undisturbed", "hydra.launcher.report=false", slurm=False
             )
             known[key] = studies.weights("disturbed", root="undisturbed")
         return known[key]
@@ -91,35 +91,37 @@ def undisturbed(
 
 
 @pytest.mark.parametrize(
-    "event", [one for one in EVENTS if one is not told_usr2], ids=lambda event: event.__name__
+    "event", [one for one in EVENTS if one is not send_usr2], ids=lambda event: event.__name__
 )
-def test_an_event(
+def test_a_run_survives_an_event(
     studies: Any,
     wait_for: Callable[..., None],
     undisturbed: Callable[[list[str]], dict[str, bytes]],
     event: Callable[..., None],
 ) -> None:
-    words = [*LONG, "seed=0"]
-    expected = undisturbed(words)
-    words.append("hydra.launcher.report=false")
-    process = studies.start(*words)
+    arguments = [*LONG, "seed=0"]
+    expected = undisturbed(arguments)
+    arguments.append("hydra.launcher.report=false")
+    process = studies.start(*arguments)
     wait_for_steps(studies, wait_for, 1)
     event(studies)
-    printed = to_the_end(studies, words, process)
+    printed = follow_to_end(studies, arguments, process)
     assert studies.weights("disturbed") == expected
-    assert begun_again(studies) == []
+    assert restarted_runs(studies) == []
     if event is cancel:
-        assert "was cancelled; the same command goes on" in printed
+        assert "was cancelled; rerun the command to resume" in printed
     elif event is warn:
-        assert set(studies.sessions("disturbed").values()) == {1}, "it went on"
+        assert set(studies.sessions("disturbed").values()) == {1}, "it continued training"
     elif event is not restart_node:
         assert max(studies.sessions("disturbed").values()) > 1, "the event hit nothing"
 
 
-def test_the_time_limit(studies: Any, wait_for: Callable[..., None]) -> None:
-    words = ["training.steps=9000000", "study=disturbed", "seed=0",
+def test_a_run_at_its_time_limit_saves_and_is_requeued(
+    studies: Any, wait_for: Callable[..., None]
+) -> None:
+    arguments = ["training.steps=9000000", "study=disturbed", "seed=0",
              "hydra.launcher.time_min=1", "hydra.launcher.signal_seconds=55"]  # fmt: skip
-    process = studies.start(*words)
+    process = studies.start(*arguments)
     status = studies.outputs / "disturbed"
 
     def is_saved() -> bool:
@@ -129,106 +131,106 @@ def test_the_time_limit(studies: Any, wait_for: Callable[..., None]) -> None:
     assert status.exists()
     wait_for(lambda: bool(job_ids(studies, "PENDING")), seconds=30)
 
-    def goes_on() -> bool:
+    def has_resumed() -> bool:
         release(studies)
         return set(studies.sessions("disturbed").values()) == {2}
 
-    wait_for(goes_on)
+    wait_for(has_resumed)
     process.kill()
     process.communicate()
 
 
 @pytest.mark.parametrize("case", ["at_start", "twice", "while_saving"])
-def test_usr2(
+def test_a_run_survives_usr2_at_any_moment(
     studies: Any,
     wait_for: Callable[..., None],
     undisturbed: Callable[[list[str]], dict[str, bytes]],
     case: str,
 ) -> None:
-    words = [*LONG, "seed=0"]
-    if case == "while_saving":  # a checkpoint after every step: whenever it comes, one is written
-        words.append("checkpoint.every_steps=1")
-        words[0] = "training.steps=1500"
-    expected = undisturbed(words)
-    words.append("hydra.launcher.report=false")
-    process = studies.start(*words)
+    arguments = [*LONG, "seed=0"]
+    if case == "while_saving":  # it saves after every step
+        arguments.append("checkpoint.every_steps=1")
+        arguments[0] = "training.steps=1500"
+    expected = undisturbed(arguments)
+    arguments.append("hydra.launcher.report=false")
+    process = studies.start(*arguments)
     if case == "at_start":
         wait_for(lambda: bool(job_ids(studies)))
         for _ in range(5):
-            told_usr2(studies)
+            send_usr2(studies)
             time.sleep(0.2)
     else:
         wait_for_steps(studies, wait_for, 1)
-        told_usr2(studies)
+        send_usr2(studies)
         if case == "twice":
             time.sleep(0.1)
-            told_usr2(studies)
-    to_the_end(studies, words, process)
+            send_usr2(studies)
+    follow_to_end(studies, arguments, process)
     assert studies.weights("disturbed") == expected
-    assert begun_again(studies) == []
-    if case != "at_start":  # which may be before the run begins
-        assert set(studies.sessions("disturbed").values()) == {2}, "it saved and was queued again"
+    assert restarted_runs(studies) == []
+    if case != "at_start":  # it may come before the run starts
+        assert set(studies.sessions("disturbed").values()) == {2}, "it saved and was requeued"
 
 
 def test_usr2_to_one_job_of_an_array_leaves_the_others_alone(
     studies: Any, wait_for: Callable[..., None]
 ) -> None:
-    words = [*LONG, "seed=0,1", "hydra.launcher.report=false"]
-    process = studies.start(*words)
+    arguments = [*LONG, "seed=0,1", "hydra.launcher.report=false"]
+    process = studies.start(*arguments)
     wait_for_steps(studies, wait_for, 2)
     # The last job of an array has the array's own number.
     studies.cluster.ask("scancel", "--signal=USR2", next(
         job for job in job_ids(studies) if job.endswith("_1")
     ))  # fmt: skip
-    to_the_end(studies, words, process)
+    follow_to_end(studies, arguments, process)
     assert sorted(studies.sessions("disturbed").values()) == [1, 2]
 
 
-def test_a_raising_arm_is_failed_for_slurm_too(studies: Any) -> None:
-    words = ["model.ffn._target_=lmlab.nn.ffn.SiLU,faults_for_slurm.Faulty", "model.ffn=silu",
+def test_slurm_reports_the_job_of_a_failed_run_as_failed(studies: Any) -> None:
+    arguments = ["model.ffn._target_=lmlab.nn.ffn.SiLU,faults_for_slurm.Faulty", "model.ffn=silu",
              "training.steps=30"]  # fmt: skip
-    printed = studies.run(*words, code=1)
+    printed = studies.run(*arguments, code=1)
     assert "1 done" in printed or "1 of 2 runs are done" in printed
     assert "ValueError: a fault of the test" in printed
     states = studies.cluster.ask("squeue", "-h", "-r", "-t", "all", "-o", "%T").split()[-2:]
     assert sorted(states) == ["COMPLETED", "FAILED"]
-    shown = studies.head("status", str(studies.outputs / "runs"))
+    shown = studies.command("status", str(studies.outputs / "runs"))
     assert "ValueError: a fault of the test" in shown
     log = next(line.split("log: ")[1] for line in shown.splitlines() if "log: " in line)
     assert "Traceback" in Path(log).read_text()
 
 
-def test_lost_jobs_are_shown(studies: Any, wait_for: Callable[..., None]) -> None:
+def test_status_shows_lost_jobs(studies: Any, wait_for: Callable[..., None]) -> None:
     studies.run("seed=0,1", "training.steps=900000", "hydra.launcher.wait=false")
     wait_for(lambda: len(job_ids(studies)) == 2)
     studies.cluster.clear()
     for path in studies.outputs.glob("*/sweeps/*/slurm/*/submission.json"):
         path.write_text(path.read_text().replace(path.parent.name, "forgotten").replace(
             '"job_id": "', '"job_id": "9'))  # fmt: skip
-    shown = studies.head("status", str(studies.outputs / "runs"))
-    assert "is lost: Slurm knows nothing of it" in shown
+    shown = studies.command("status", str(studies.outputs / "runs"))
+    assert "is lost: Slurm has no record of it" in shown
 
 
 @pytest.mark.parametrize("seed", [0])
-def test_random_events_leave_no_trace(
+def test_random_events_do_not_change_the_weights(
     studies: Any,
     wait_for: Callable[..., None],
     undisturbed: Callable[[list[str]], dict[str, bytes]],
     seed: int,
 ) -> None:
-    """As many as the environment says, and more runs where they are many."""
+    """``LMLAB_SLURM_EVENTS`` sets the number of events; more events disturb more runs."""
     number = int(os.environ.get("LMLAB_SLURM_EVENTS", "4"))
     rng = random.Random(seed)
     runs = ",".join(str(one) for one in range(12 if number >= 30 else 3))
-    words = [*LONG, f"seed={runs}"]
-    expected = undisturbed(words)
-    words.append("hydra.launcher.report=false")
-    process = studies.start(*words)
+    arguments = [*LONG, f"seed={runs}"]
+    expected = undisturbed(arguments)
+    arguments.append("hydra.launcher.report=false")
+    process = studies.start(*arguments)
     wait_for_steps(studies, wait_for, 1)
-    told = []
+    events = []
     for _ in range(number):
         event = rng.choice(EVENTS)
-        told.append(event.__name__)
+        events.append(event.__name__)
         event(studies)
         deadline = time.monotonic() + rng.uniform(2, 6)
         while time.monotonic() < deadline:
@@ -236,9 +238,9 @@ def test_random_events_leave_no_trace(
             time.sleep(0.3)
         if process.poll() is not None:
             process.communicate()
-            process = studies.start(*words)
+            process = studies.start(*arguments)
             wait_for(lambda: process.poll() is not None or bool(job_ids(studies)))  # noqa: B023
-    print("events:", *told)
-    to_the_end(studies, words, process)
+    print("events:", *events)
+    follow_to_end(studies, arguments, process)
     assert studies.weights("disturbed") == expected
-    assert begun_again(studies) == []
+    assert restarted_runs(studies) == []

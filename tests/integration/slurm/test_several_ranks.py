@@ -1,4 +1,4 @@
-"""Runs whose jobs have several ranks: trained together, stopped together, and begun again."""
+"""Runs whose jobs have several ranks train, stop and resume together."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slurm_events import begun_again, task_pids, to_the_end, told_usr2, wait_for_steps
+from slurm_events import follow_to_end, restarted_runs, send_usr2, task_pids, wait_for_steps
 
 pytestmark = pytest.mark.slurm
 
 TWO = ["hydra.launcher.ranks=2", "hydra.launcher.report=false"]
-# Long enough that an event meets it: an update of two ranks takes about two milliseconds.
+# Long enough for an event to reach it: an update of two ranks takes about two milliseconds.
 LONG = ["training.steps=1500", "checkpoint.every_steps=250", "study=disturbed", "seed=0"]
 
 
 def curves(studies: Any, study: str = "runs", root: str = "outputs") -> dict[str, list[Any]]:
-    """What each run measured: kind, step and loss of its rows."""
+    """Return kind, step and loss of the rows of each run."""
     return {
         path.parent.name: [
             (row["kind"], row["step"], row["loss"])
@@ -47,7 +47,7 @@ def identities(studies: Any, root: str = "outputs") -> dict[str, Any]:
 
 
 def logs(studies: Any) -> str:
-    """All that the jobs printed."""
+    """Return the output of all jobs."""
     found = sorted(studies.outputs.glob("*/sweeps/*/slurm/*/*_log.out"))
     return "".join(path.read_text() for path in found)
 
@@ -62,11 +62,11 @@ def pid_of_rank(studies: Any, rank: int) -> int | None:
 
 
 def test_a_study_on_two_ranks_a_run(studies: Any) -> None:
-    words = ["seed=0,1", "training.steps=30", "training.log_every=1"]
-    studies.run(*words, *TWO)
+    arguments = ["seed=0,1", "training.steps=30", "training.log_every=1"]
+    studies.run(*arguments, *TWO)
     assert set(studies.statuses().values()) == {"done"}
     assert ranks_of_sessions(studies) == {"seed0": [2], "seed1": [2]}
-    studies.run(*words, "output_root=here", "hydra.launcher.report=false", slurm=False)
+    studies.run(*arguments, "output_root=here", "hydra.launcher.report=false", slurm=False)
     ours, theirs = curves(studies), curves(studies, root="here")
     assert ours.keys() == theirs.keys() == {"seed0", "seed1"}
     for seed, rows in ours.items():
@@ -75,11 +75,13 @@ def test_a_study_on_two_ranks_a_run(studies: Any) -> None:
         assert max(apart) < 1e-4
     (submission,) = studies.submissions()
     assert submission["resources"]["ranks"] == 2
-    assert identities(studies) == identities(studies, root="here"), "ranks are no part of it"
+    assert identities(studies) == identities(studies, root="here"), (
+        "the number of ranks does not change the identity"
+    )
 
 
 @pytest.mark.parametrize("at_start", [False, True], ids=["training", "at_start"])
-def test_usr2_stops_all_ranks_and_queues_the_job_again(
+def test_usr2_stops_all_ranks_and_requeues_the_job(
     studies: Any, wait_for: Callable[..., None], at_start: bool
 ) -> None:
     process = studies.start(*LONG, *TWO)
@@ -91,26 +93,26 @@ def test_usr2_stops_all_ranks_and_queues_the_job_again(
     def is_saved() -> bool:
         if "preempted" in studies.statuses("disturbed").values():
             return True
-        told_usr2(studies)  # one that comes before any rank listens is not heard, and does no harm
+        send_usr2(studies)  # ignored before a rank handles signals
         return False
 
     wait_for(is_saved, seconds=60)
     stopped = studies.statuses("disturbed", "step")
     wait_for(lambda: studies.queue() == ["PENDING"], seconds=30)
-    to_the_end(studies, [*LONG, *TWO], process)
+    follow_to_end(studies, [*LONG, *TWO], process)
     assert list(studies.statuses("disturbed").values()) == ["done"]
     assert ranks_of_sessions(studies, "disturbed") == {"seed0": [2, 2]}
-    assert begun_again(studies) == []
+    assert restarted_runs(studies) == []
     (step,) = stopped.values()
     printed = logs(studies)
-    assert f"at step {step}\n" in printed, "it went on from where it stopped"
+    assert f"at step {step}\n" in printed, "it resumed at the step where it stopped"
     assert "Traceback" not in printed
     assert re.findall(r"^(?:rank \d+: )?error:.*", printed, flags=re.M) == []
-    assert len(studies.submissions()) == 1, "its own job was queued again"
+    assert len(studies.submissions()) == 1, "its own job was requeued"
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_killed_rank_ends_the_job_which_is_submitted_again(
+def test_the_job_of_a_killed_rank_is_submitted_again(
     studies: Any, wait_for: Callable[..., None], rank: int
 ) -> None:
     process = studies.start(*LONG, *TWO)
@@ -120,18 +122,22 @@ def test_a_killed_rank_ends_the_job_which_is_submitted_again(
     os.kill(pid, signal.SIGKILL)
     printed, _ = process.communicate(timeout=90)
     assert process.returncode == 0, printed
-    assert "it is submitted again" in printed
+    assert "; resubmitting" in printed
     assert list(studies.statuses("disturbed").values()) == ["done"]
     assert ranks_of_sessions(studies, "disturbed") == {"seed0": [2, 2]}
-    assert begun_again(studies) == []
-    told = re.findall(r"error: (rank .*) ended without a word", logs(studies))
-    assert len(told) == 1, "one of them tells, once"
-    assert told[0].startswith(f"rank {rank} of 2")
+    assert restarted_runs(studies) == []
+    errors = re.findall(r"error: (rank .*) ended without a word", logs(studies))
+    assert len(errors) == 1, "one rank reports it, once"
+    assert errors[0].startswith(f"rank {rank} of 2")
 
 
-def test_a_rank_that_fails_by_itself_is_not_tried_again(studies: Any) -> None:
-    words = ["model.ffn._target_=faults_for_slurm.Faulty", "model.ffn=silu", "training.steps=30"]
-    studies.run(*words, *TWO, code=1)
+def test_a_failing_rank_is_not_retried(studies: Any) -> None:
+    arguments = [
+        "model.ffn._target_=faults_for_slurm.Faulty",
+        "model.ffn=silu",
+        "training.steps=30",
+    ]
+    studies.run(*arguments, *TWO, code=1)
     assert list(studies.statuses().values()) == ["failed"]
     assert len(studies.submissions()) == 1
     assert studies.cluster.ask("squeue", "-h", "-t", "all", "-o", "%T").split()[-1] == "FAILED"
