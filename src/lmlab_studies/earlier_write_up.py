@@ -59,15 +59,16 @@ def compare(name: str, memory: int) -> Section:
     )
     old = dataclasses.replace(paper, block_terms=_EARLIER_BLOCK_TERMS)
     rows = [
-        ["activations of B T D a layer", str(old.block_terms), str(paper.block_terms),
-         "the rows of the list sum to 2 + 3 + 1 + 1 + 4 + 4 + 1"],
+        ["activations of size B T D per layer", str(old.block_terms), str(paper.block_terms),
+         "the activations sum to 2 + 3 + 1 + 1 + 4 + 4 + 1"],
         [f"activations of one sequence of {name}", f"{old.bytes_per_sequence / GIGABYTE:.2f} GB",
          f"{paper.bytes_per_sequence / GIGABYTE:.2f} GB", "follows from the line above"],
         [f"sequences in {memory / GIGABYTE:g} GB", str(_EARLIER_BATCH),
          str(paper.largest_batch(memory)),
          f"({memory / GIGABYTE:g} - {paper.fixed_bytes / GIGABYTE:.2f}) / "
-         f"{paper.bytes_per_sequence / GIGABYTE:.2f}; with 19 too it would be "
+         f"{paper.bytes_per_sequence / GIGABYTE:.2f}; with 19 it would also be "
          f"{old.largest_batch(memory)}"],
     ]  # fmt: skip
-    return Section("An earlier write-up", ["Where an earlier write-up of these questions differs."],
-                   ["figure", "there", "here", "why"], rows)  # fmt: skip
+    text = ["Figures of an earlier write-up that differ from these."]
+    columns = ["figure", "earlier write-up", "this one", "reason"]
+    return Section("An earlier write-up", text, columns, rows)

@@ -1,4 +1,4 @@
-"""Bytes in, the same bytes out: what a byte-level tokenizer makes of any text."""
+"""Round trip of any text through a byte-level tokenizer."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ INVALID = {
 
 
 def unicode_text(*, config: Any, tokenizer: Tokenizer | None = None) -> Demo:
-    """Strings in three encodings, through the tokenizer and back, and bytes that no text has.
+    """Encode texts, send them through a tokenizer and back, and decode bytes that are not UTF-8.
 
     Args:
-        config: the run's; its tokenizer is used where none is given.
-        tokenizer: to send the texts through.
+        config: the configuration, whose tokenizer is used if none is given.
+        tokenizer: the tokenizer of the round trip.
     """
     if tokenizer is None:
         from lmlab.build.run_data import prepare_data
@@ -49,27 +49,28 @@ def unicode_text(*, config: Any, tokenizer: Tokenizer | None = None) -> Demo:
 
         tokenizer = prepare_data(resolve(config).data).tokenizer
     lengths = [_lengths(name, text) for name, text in SAMPLES.items()]
-    trips = [_trip(name, text, tokenizer) for name, text in SAMPLES.items()]
+    round_trips = [_round_trip(name, text, tokenizer) for name, text in SAMPLES.items()]
     broken = [_decode(name, data, tokenizer) for name, data in INVALID.items()]
-    same = sum(row[-1] == "yes" for row in trips)
+    same = sum(row[-1] == "yes" for row in round_trips)
     return Demo(
         title="unicode",
-        question="Does every text come back from the tokenizer as it went in?",
+        question="Does every text survive the round trip through the tokenizer?",
         sections=[
-            Section("Encodings", ["Bytes of each text; UTF-8 needs fewest for most of what is "
-                "written, keeps ASCII as it is, and has no zero bytes but for NUL itself, where "
-                "UTF-16 and UTF-32 are full of them."],
+            Section("Encodings", ["Bytes of each text. UTF-8 is shortest for most texts, keeps "
+                "ASCII unchanged, and has no zero bytes except NUL itself; UTF-16 and UTF-32 have "
+                "many."],
                 ["text", "characters", "code points", "UTF-8", "UTF-16", "UTF-32",
                  "zero bytes in UTF-8 / 16 / 32"], lengths),
-            Section("There and back", [f"{same} of {len(trips)} texts came back byte for byte."],
-                ["text", "UTF-8 bytes", "tokens", "bytes a token", "same"], trips),
-            Section("Bytes that are no text", ["Ids may spell bytes that are not UTF-8, as those "
-                "of a model that is still learning do. Decoding puts U+FFFD in their place and "
-                "never fails."], ["what", "bytes", "decoded", "as Python decodes them"], broken),
+            Section("Round trip",
+                [f"{same} of {len(round_trips)} texts are identical byte for byte."],
+                ["text", "UTF-8 bytes", "tokens", "bytes per token", "same"], round_trips),
+            Section("Bytes that are not UTF-8", ["Ids may decode to bytes that are not UTF-8, "
+                "for example early in training. Decoding replaces them by U+FFFD and never fails."],
+                ["case", "bytes", "decoded", "as Python decodes them"], broken),
             Section("One byte at a time", [_one_at_a_time()]),
         ],
-        limits=["That bytes survive says nothing of how well a model handles a script: one with "
-                "few merges of its own costs many tokens."],
+        limits=["A correct round trip does not mean that a model handles a script well: a script "
+                "with few merges costs many tokens."],
     )  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def _lengths(name: str, text: str) -> list[str]:
     ]
 
 
-def _trip(name: str, text: str, tokenizer: Tokenizer) -> list[str]:
+def _round_trip(name: str, text: str, tokenizer: Tokenizer) -> list[str]:
     data, ids = text.encode("utf-8"), tokenizer.encode(text)
     back = tokenizer.decode(ids).encode("utf-8")
     ratio = f"{len(data) / len(ids):.2f}" if ids else ""
@@ -96,10 +97,10 @@ def _decode(name: str, data: bytes, tokenizer: Tokenizer) -> list[str]:
     ids = [tokenizer.byte_ids[byte] for byte in data]
     decoded = tokenizer.decode(ids)
     expected = data.decode("utf-8", errors="replace")
-    return [name, data.hex(" "), _shown(decoded), "the same" if decoded == expected else "NO"]
+    return [name, data.hex(" "), _printable(decoded), "the same" if decoded == expected else "NO"]
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
     return " ".join(c if c.isprintable() and c != "\ufffd" else f"U+{ord(c):04X}" for c in text)
 
 
@@ -110,8 +111,8 @@ def _one_at_a_time() -> str:
         "".join(bytes([byte]).decode("utf-8") for byte in data)
     except UnicodeDecodeError as error:
         return (
-            f"Decoding UTF-8 byte by byte fails at the first character of several bytes "
+            f"Decoding UTF-8 byte by byte fails at the first multi-byte character "
             f"(0x{error.object[0]:02x}: {error.reason}): a character is decoded from all of its "
-            "bytes together, so generation must hold back bytes until a character is whole."
+            "bytes together, so generation must buffer bytes until a character is complete."
         )
-    raise AssertionError("a text of several-byte characters was decoded byte by byte")
+    raise AssertionError("multi-byte characters were decoded byte by byte")

@@ -1,4 +1,4 @@
-"""Studies that train no grid of models: a question, answered by tables, figures and texts."""
+"""Demos: one question each, answered by tables, figures and texts."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ CONTENTS_FILE = "exhibit.json"  # lists the files of a written demo
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A part of an exhibit.
+    """A section of a demo.
 
     Attributes:
-        heading: its title.
+        heading: the title.
         text: paragraphs.
-        columns: titles of the table; empty for none.
-        rows: of the table.
-        blocks: (title, preformatted text) one after the other.
-        figure: (file name without ending, figure); None for none.
+        columns: column titles of the table; empty for no table.
+        rows: rows of the table.
+        blocks: pairs of title and preformatted text.
+        figure: pair of file name without suffix and figure; None for no figure.
     """
 
     heading: str
@@ -35,11 +35,11 @@ class Section:
 
 @dataclasses.dataclass(frozen=True)
 class Demo:
-    """What such a study shows.
+    """The content of a demo.
 
     Attributes:
-        title: name of the study.
-        question: what it asks.
+        title: the name of the study.
+        question: the question it answers.
         sections: the answer.
         limits: what it does not show.
     """

@@ -1,4 +1,4 @@
-"""Temperature and top-p: what each does to the text of a trained model."""
+"""How temperature and top-p change the text of a trained model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lmlab.nn.transformer import Transformer
 from lmlab.tokenizer import Tokenizer
 from lmlab.training.generation import generate
 
-COLUMNS = ["temperature", "top-p", "tokens", "nats a token", "distinct words", "repeated 4-grams"]
+COLUMNS = ["temperature", "top-p", "tokens", "nats per token", "distinct words", "repeated 4-grams"]
 
 
 def generation_grid(
@@ -30,15 +30,15 @@ def generation_grid(
     count: int,
     max_new_tokens: int,
 ) -> Demo:
-    """Train the configured model (or find it trained), and let it write at every setting.
+    """Train the configured model, or reuse its run, and generate text at every setting.
 
     Args:
-        config: of the run.
-        temperatures: 0 is greedy.
-        top_ps: 1 keeps all.
-        prompts: starts of the texts.
-        count: texts a prompt and setting.
-        max_new_tokens: length of a text.
+        config: the configuration of the run.
+        temperatures: softmax temperatures; 0: greedy decoding.
+        top_ps: cumulative probabilities of nucleus sampling; 1: all tokens.
+        prompts: texts to continue.
+        count: texts per prompt and setting.
+        max_new_tokens: maximum length of a text, in tokens.
     """
     from lmlab.build import factory
     from lmlab.runs.execute import execute
@@ -47,7 +47,7 @@ def generation_grid(
 
     run = execute(config).run
     if not run.rows("validation"):
-        raise DataError(f"{run.path}: the run did not train, so that nothing can be written")
+        raise DataError(f"{run.path}: the run has no validation loss, so it cannot generate text")
     spec = resolve(config)
     model = factory.build_model(spec)
     folder = find_weights(run.checkpoints, "best")
@@ -56,7 +56,7 @@ def generation_grid(
     loss = run.rows("validation")[-1]["loss"]
     valid = prepare_data(spec.data).corpus.valid_paths[0]
     return explore(
-        model, tokenizer, f"{run.path}, validation loss {loss:.4f} nats a token", temperatures,
+        model, tokenizer, f"{run.path}, validation loss {loss:.4f} nats per token", temperatures,
         top_ps, prompts, count, max_new_tokens, config.seeds.sampling, _excerpts(valid, tokenizer,
         max_new_tokens, count * len(prompts)),
     )  # fmt: skip
@@ -65,7 +65,7 @@ def generation_grid(
 def explore(
     model: Transformer,
     tokenizer: Tokenizer,
-    told: str,
+    model_name: str,
     temperatures: Sequence[float],
     top_ps: Sequence[float],
     prompts: Sequence[str],
@@ -74,35 +74,36 @@ def explore(
     seed: int,
     excerpts: Sequence[Sequence[int]],
 ) -> Demo:
-    """The grid for a model at hand; ``excerpts`` of real text are measured beside it."""
+    """Fill the grid for a loaded model; ``excerpts`` of real text are measured for comparison."""
     rows, blocks = [], []
     starts = [tokenizer.encode(prompt) for prompt in prompts for _ in range(count)]
     for temperature, top_p in itertools.product(temperatures, top_ps):
         if temperature == 0 and top_p != top_ps[0]:
-            continue  # greedy has nothing to cut off
-        written = generate(
+            continue  # top-p does not change greedy decoding
+        texts = generate(
             model, starts, max_new_tokens=max_new_tokens, temperature=temperature,
             top_p=top_p if top_p < 1 else None, seed=seed, stop_id=tokenizer.end_of_text_id,
         )  # fmt: skip
         setting = [f"{temperature:g}", "" if temperature == 0 else f"{top_p:g}"]
-        rows.append([*setting, *measure(model, tokenizer, starts, written)])
+        rows.append([*setting, *measure(model, tokenizer, starts, texts)])
         name = "greedy" if temperature == 0 else f"temperature {temperature:g}, top-p {top_p:g}"
-        blocks.append((name, prompts[0] + tokenizer.decode(written[0])))
+        blocks.append((name, prompts[0] + tokenizer.decode(texts[0])))
     if excerpts:
         first = [list(ids[:1]) for ids in excerpts]
         rest = [list(ids[1:]) for ids in excerpts]
         rows.append(["real text", "", *measure(model, tokenizer, first, rest)])
     return Demo(
         title="generate",
-        question="What do temperature and top-p do to the text that a model writes?",
+        question="How do temperature and top-p change the text of a model?",
         sections=[
-            Section("Measured", [f"The model: {told}.", "Nats a token are the model's own, at "
-                "temperature 1; a repeated 4-gram occurred before in the same text. Settings whose "
-                "numbers lie near those of real text write most like it."], COLUMNS, rows),
-            Section("RunData", ["The first text of the first prompt at each setting."],
+            Section("Measurements", [f"Model: {model_name}.", "Nats per token are those of the "
+                "model at temperature 1. A 4-gram is repeated if it occurred before in the same "
+                "text. Settings whose numbers are near those of real text imitate it best."],
+                COLUMNS, rows),
+            Section("Texts", ["The first text of the first prompt at each setting."],
                 blocks=blocks),
         ],
-        limits=["Numbers of a few texts; whether they read well is not measured."],
+        limits=["The numbers come from few texts; they do not measure quality."],
     )  # fmt: skip
 
 
@@ -110,34 +111,34 @@ def measure(
     model: Transformer,
     tokenizer: Tokenizer,
     starts: Sequence[Sequence[int]],
-    written: Sequence[Sequence[int]],
+    texts: Sequence[Sequence[int]],
 ) -> list[str]:
-    """Tokens, mean nats a token under the model, distinct words, and repeated 4-grams."""
-    nats = [mean_nats(model, start, ids) for start, ids in zip(starts, written, strict=True) if ids]
-    words = " ".join(tokenizer.decode(list(ids)) for ids in written).split()
+    """Measure tokens, mean nats per token, distinct words, and repeated 4-grams."""
+    nats = [mean_nats(model, start, ids) for start, ids in zip(starts, texts, strict=True) if ids]
+    words = " ".join(tokenizer.decode(list(ids)) for ids in texts).split()
     return [
-        str(sum(map(len, written))),
+        str(sum(map(len, texts))),
         f"{statistics.fmean(nats):.3f}" if nats else "",
         f"{len(set(words)) / len(words):.1%}" if words else "",
-        f"{repeated_share(written, 4):.1%}",
+        f"{repeated_share(texts, 4):.1%}",
     ]
 
 
 @torch.no_grad()
 def mean_nats(model: Transformer, start: Sequence[int], ids: Sequence[int]) -> float:
-    """Mean -log p of ``ids`` after ``start``, within the last window that the model can see."""
-    whole = [*start, *ids][-(model.context_length + 1) :]
-    counted = min(len(ids), len(whole) - 1)
+    """Return the mean -log p of ``ids`` after ``start``, in the last window of the context."""
+    window = [*start, *ids][-(model.context_length + 1) :]
+    counted = min(len(ids), len(window) - 1)
     device = model.embedding.weight.device
-    logits = model(torch.tensor([whole[:-1]], device=device))[0].double()
+    logits = model(torch.tensor([window[:-1]], device=device))[0].double()
     losses = torch.nn.functional.cross_entropy(
-        logits, torch.tensor(whole[1:], device=device), reduction="none"
+        logits, torch.tensor(window[1:], device=device), reduction="none"
     )
     return float(losses[-counted:].mean())
 
 
 def repeated_share(texts: Sequence[Sequence[int]], length: int) -> float:
-    """Share of the n-grams of each text that occurred in it before."""
+    """Return the share of n-grams that occurred before in the same text."""
     repeated = total = 0
     for ids in texts:
         seen = set()

@@ -20,7 +20,7 @@ _LONGEST_SHOWN = 16
 
 
 def compression(compression: Mapping[str, Mapping[str, Estimate]]) -> Figure:
-    """Bytes a token with intervals, a colour for each text that is encoded."""
+    """Plot bytes per token with intervals, one colour per encoded text."""
     figure = new_figure(7.5, 0.9 + 0.55 * len(compression))
     axes = figure.add_subplot()
     labels = list(compression)
@@ -28,20 +28,20 @@ def compression(compression: Mapping[str, Mapping[str, Estimate]]) -> Figure:
     for index, text in enumerate(texts):
         estimates = [compression[label][text] for label in labels]
         values = [estimate.value for estimate in estimates]
-        places = np.arange(len(labels)) + 0.12 * (2 * index - len(texts) + 1)
+        positions = np.arange(len(labels)) + 0.12 * (2 * index - len(texts) + 1)
         errors = [[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]]
-        axes.errorbar(values, places, xerr=errors, fmt="o", capsize=3,
+        axes.errorbar(values, positions, xerr=errors, fmt="o", capsize=3,
                       color=COLOURS[index % len(COLOURS)], label=f"on {text}")  # fmt: skip
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
-    axes.set_xlabel("bytes a token (95% interval over documents)")
+    axes.set_xlabel("bytes per token (95% interval over documents)")
     axes.legend(frameon=False)
     add_grid(axes)
     return figure
 
 
 def phases(outcomes: Mapping[str, TokenizerResult]) -> Figure:
-    """Seconds of each phase, one bar a tokenizer."""
+    """Plot the seconds of each phase, one bar per tokenizer."""
     figure = new_figure(7.5, 0.9 + 0.5 * len(outcomes))
     axes = figure.add_subplot()
     labels = list(outcomes)
@@ -59,18 +59,18 @@ def phases(outcomes: Mapping[str, TokenizerResult]) -> Figure:
 
 
 def lengths(found: Mapping[str, Tokenizer]) -> Figure:
-    """How many learned entries have which number of bytes."""
+    """Plot the distribution of learned entries over their length in bytes."""
     figure = new_figure(7.5, 4)
     axes = figure.add_subplot()
-    places = np.arange(2, _LONGEST_SHOWN + 1)
+    positions = np.arange(2, _LONGEST_SHOWN + 1)
     for index, (label, tokenizer) in enumerate(found.items()):
         counts = measures.length_histogram(tokenizer, _LONGEST_SHOWN)
-        axes.plot(places, counts / max(1, counts.sum()), marker="o", markersize=4, label=label,
+        axes.plot(positions, counts / max(1, counts.sum()), marker="o", markersize=4, label=label,
                   **line_style(index))  # fmt: skip
-    ticks = [str(place) for place in places]
-    axes.set_xticks(places, [*ticks[:-1], f"{ticks[-1]}+"])
-    axes.set_xlabel("bytes of an entry")
-    axes.set_ylabel("share of the learned entries")
+    ticks = [str(position) for position in positions]
+    axes.set_xticks(positions, [*ticks[:-1], f"{ticks[-1]}+"])
+    axes.set_xlabel("bytes per entry")
+    axes.set_ylabel("share of learned entries")
     axes.legend(frameon=False)
     add_grid(axes)
     return figure

@@ -1,8 +1,7 @@
-"""One tokenizer of the study, trained and used in a process of its own, phase by phase.
+"""Train and apply one tokenizer of the study in a separate process, and measure each phase.
 
 ``python -m lmlab.demos.tokenizer_job TEXT VOCAB_SIZE FOLDER`` saves the tokenizer to FOLDER and
-prints, as JSON, what each phase took. In a process of its own, so that memory is that of this work
-alone.
+prints the cost of each phase as JSON. The separate process measures the memory of this work alone.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ _ENCODINGS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """What a part of the work took.
+    """The cost of one phase.
 
     Attributes:
-        name: of the part.
+        name: name of the phase.
         seconds: wall time.
-        cpu_seconds: of all threads together.
-        peak_mb: most memory held during it, the process's own included (MB = 10^6 bytes).
+        cpu_seconds: CPU time, summed over threads.
+        peak_mb: peak memory of the process during the phase (MB = 10^6 bytes).
     """
 
     name: str
@@ -47,15 +46,15 @@ class Phase:
 
 @dataclasses.dataclass(frozen=True)
 class TokenizerResult:
-    """What training and encoding one text took.
+    """The cost of training a tokenizer on a text and encoding it.
 
     Attributes:
-        phases: in order.
-        text_bytes: of the training text.
-        distinct_words: different pre-tokens of two bytes or more.
-        word_bytes: of these together.
-        floor: count below which a pair cannot be among the merges.
-        encoding_mb_per_s: of each repetition of encoding the training text to a file.
+        phases: the phases, in order.
+        text_bytes: size of the training text.
+        distinct_words: number of distinct pre-tokens of two bytes or more.
+        word_bytes: total size of the distinct pre-tokens.
+        floor: count below which a pair cannot become a merge.
+        encoding_mb_per_s: throughput of each repetition of encoding the text to a file.
     """
 
     phases: list[Phase]
@@ -67,30 +66,30 @@ class TokenizerResult:
 
 
 def measure(text: Path, vocab_size: int, folder: Path) -> TokenizerResult:
-    """Train and encode in a process of its own; the tokenizer lies in ``folder`` then.
+    """Train and encode in a separate process, which saves the tokenizer to ``folder``.
 
     Raises:
-        DataError: the process failed; what it said is told.
+        DataError: the process failed; the message ends with its last line of output.
     """
-    words = [sys.executable, "-m", __name__, str(text), str(vocab_size), str(folder)]
-    done = subprocess.run(words, capture_output=True, text=True)
+    command = [sys.executable, "-m", __name__, str(text), str(vocab_size), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["it was killed"]
+        last = done.stderr.strip().splitlines()[-1:] or ["the process was killed"]
         raise DataError(f"training a tokenizer on {text} failed: {last[0]}")
     found = json.loads(done.stdout)
     return TokenizerResult(**{**found, "phases": [Phase(**phase) for phase in found["phases"]]})
 
 
 class _Phases:
-    """Phases one after the other."""
+    """Measures consecutive phases."""
 
     def __init__(self) -> None:
         self.all: list[Phase] = []
         self._start()
 
     def _start(self) -> None:
-        with contextlib.suppress(OSError):  # elsewhere the peak is that since the process began
-            _CLEAR.write_text("5")  # Linux forgets the peak
+        with contextlib.suppress(OSError):  # without Linux, the peak is that of the whole process
+            _CLEAR.write_text("5")  # resets the peak
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def end(self, name: str) -> Phase:
@@ -110,7 +109,7 @@ def _peak_bytes() -> int:
 
 
 def run(text: Path, vocab_size: int, folder: Path) -> dict[str, Any]:
-    """Do the work in this process; the values of an :class:`TokenizerResult`."""
+    """Train and encode in this process; return the values of a :class:`TokenizerResult`."""
     from lmlab.data.token_file import write_token_file
     from lmlab.tokenizer.merge_learner import min_pair_count
     from lmlab.tokenizer.tokenizer import END_OF_TEXT
@@ -121,7 +120,7 @@ def run(text: Path, vocab_size: int, folder: Path) -> dict[str, Any]:
     words = bpe_training.count_words([text], specials)
     phases.end("counting words")
     distinct, word_bytes = len(words), len(words.data) - len(words) - 1
-    least = min_pair_count(words.counts, num_merges) if num_merges else 0
+    floor = min_pair_count(words.counts, num_merges) if num_merges else 0
     merges: list[Merge] = bpe_training.learn_merges(words, num_merges)
     phases.end("learning merges")
     del words
@@ -137,17 +136,19 @@ def run(text: Path, vocab_size: int, folder: Path) -> dict[str, Any]:
             encodings.append(phases.end("encoding the text to a file"))
             rates.append(size / 1e6 / encodings[-1].seconds)
     middle = statistics.median_low([phase.seconds for phase in encodings])
-    kept = phases.all[:-_ENCODINGS] + [phase for phase in encodings if phase.seconds == middle][:1]
+    measured = (
+        phases.all[:-_ENCODINGS] + [phase for phase in encodings if phase.seconds == middle][:1]
+    )
     return {
-        "phases": [dataclasses.asdict(phase) for phase in kept],
+        "phases": [dataclasses.asdict(phase) for phase in measured],
         "text_bytes": size,
         "distinct_words": distinct,
         "word_bytes": word_bytes,
-        "floor": least,
+        "floor": floor,
         "encoding_mb_per_s": rates,
     }
 
 
 if __name__ == "__main__":
-    _text, _size, _folder = sys.argv[1:]
-    json.dump(run(Path(_text), int(_size), Path(_folder)), sys.stdout)
+    text, vocab_size, folder = sys.argv[1:]
+    json.dump(run(Path(text), int(vocab_size), Path(folder)), sys.stdout)

@@ -1,4 +1,4 @@
-"""Numbers that tell tokenizers apart: compression with its uncertainty, and what they share."""
+"""Measures of tokenizers: compression with its uncertainty, and overlap of vocabularies."""
 
 from __future__ import annotations
 
@@ -33,58 +33,58 @@ class Estimate:
 
 
 def sample_documents(path: Path, number: int, seed: int) -> list[str]:
-    """Documents of a text, which end-of-text tokens divide, drawn without replacement.
+    """Sample documents of a text without replacement; end-of-text tokens separate them.
 
-    Algorithm R (Vitter 1985): every set of ``number`` documents is as likely as every other, and
-    no more than these are held in memory.
+    Algorithm R (Vitter 1985): all sets of ``number`` documents are equally likely, and only one
+    set is in memory.
 
     Raises:
         DataError: the file is missing, not UTF-8, or has no document.
     """
-    chance = np.random.default_rng(seed)
-    kept: list[str] = []
+    rng = np.random.default_rng(seed)
+    sample: list[str] = []
     for seen, document in enumerate(_documents(path), start=1):
-        if len(kept) < number:
-            kept.append(document)
-        elif (place := int(chance.integers(seen))) < number:
-            kept[place] = document
-    if not kept:
-        raise DataError(f"{path} holds no text")
-    return kept
+        if len(sample) < number:
+            sample.append(document)
+        elif (index := int(rng.integers(seen))) < number:
+            sample[index] = document
+    if not sample:
+        raise DataError(f"{path}: the text is empty")
+    return sample
 
 
 def _documents(path: Path) -> Any:
     rest = ""
     for text in read_utf8(path):
-        *whole, rest = (rest + text).split(END_OF_TEXT)
-        yield from (document for document in whole if document.strip())
+        *complete, rest = (rest + text).split(END_OF_TEXT)
+        yield from (document for document in complete if document.strip())
     if rest.strip():
         yield rest
 
 
 def bytes_per_token(tokenizer: Tokenizer, documents: Sequence[str], seed: int) -> Estimate:
-    """Bytes of all documents over their tokens, with a bootstrap interval over documents.
+    """Estimate bytes per token over all documents, with a bootstrap interval over documents.
 
-    Efron and Tibshirani 1993, chapter 13: percentiles of resamples of whole documents.
+    Efron and Tibshirani 1993, chapter 13: percentiles of resampled documents.
     """
     sizes = np.array([len(document.encode("utf-8")) for document in documents], dtype=np.float64)
     ids = tokenizer.encode_many(documents)
     tokens = np.array([len(some) for some in ids], dtype=np.float64)
-    chance = np.random.default_rng(seed)
-    drawn = chance.integers(len(sizes), size=(_RESAMPLES, len(sizes)))
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(sizes), size=(_RESAMPLES, len(sizes)))
     ratios = sizes[drawn].sum(axis=1) / tokens[drawn].sum(axis=1)
     low, high = np.quantile(ratios, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return Estimate(float(sizes.sum() / tokens.sum()), float(low), float(high))
 
 
 def shared_entries(one: Tokenizer, two: Tokenizer) -> tuple[int, int, int]:
-    """Entries in both, in the first, and in the second, bytes and special tokens not counted."""
+    """Count learned entries in both, in the first, and in the second vocabulary."""
     first, second = learned(one), learned(two)
     return len(first & second), len(first), len(second)
 
 
 def shared_merges(one: Tokenizer, two: Tokenizer) -> tuple[int, int]:
-    """Merges in both, and how many of the first ones are the same in the same order."""
+    """Count merges in both, and the length of their common prefix."""
     same = 0
     for left, right in zip(one.merges, two.merges, strict=False):
         if left != right:
@@ -94,24 +94,24 @@ def shared_merges(one: Tokenizer, two: Tokenizer) -> tuple[int, int]:
 
 
 def learned(tokenizer: Tokenizer) -> set[bytes]:
-    """Entries that merges made."""
+    """Return the entries that merges created."""
     return {left + right for left, right in tokenizer.merges}
 
 
 def longest(tokenizer: Tokenizer, number: int) -> list[bytes]:
-    """The longest entries, longest first, the earlier learned first among equals."""
-    made = [left + right for left, right in tokenizer.merges]
-    return sorted(made, key=len, reverse=True)[:number]
+    """Return the longest entries, longest first; ties in the order of the merges."""
+    entries = [left + right for left, right in tokenizer.merges]
+    return sorted(entries, key=len, reverse=True)[:number]
 
 
 def length_histogram(tokenizer: Tokenizer, most: int) -> Array:
-    """Learned entries of 2, 3, ... bytes; the last place counts those of ``most`` or more."""
+    """Count learned entries of 2, 3, ... bytes; the last element counts ``most`` bytes or more."""
     lengths = np.array([len(entry) for entry in learned(tokenizer)], dtype=np.int64)
     return np.bincount(np.minimum(lengths, most), minlength=most + 1)[2:]
 
 
 def split(tokenizer: Tokenizer, text: str) -> tuple[int, str]:
-    """Number of tokens, and the text with a bar between them; parts of characters as bytes."""
+    """Count tokens, and join them with bars; bytes of incomplete characters appear as <e2>."""
     parts = []
     ids = tokenizer.encode(text)
     for index in ids:

@@ -1,4 +1,4 @@
-"""What a vocabulary's text and size make of it: compression, speed, memory, entries, splits."""
+"""How training text and vocabulary size affect a tokenizer: compression, speed, memory, entries."""
 
 from __future__ import annotations
 
@@ -36,61 +36,60 @@ def tokenizer_study(
     """Train a tokenizer on each text at each size, and compare them.
 
     Args:
-        config: the run's; its seed draws the documents, and the tokenizers are kept beside the
-            report.
-        texts: training texts, UTF-8 files with an end-of-text token between documents.
-        heldout: texts that compression is measured on, one for each training text; none: the
-            training texts.
-        vocab_sizes: entries in all, of each tokenizer.
-        documents: how many are drawn from each text.
-        extrapolate_gb: size of a text that the time to encode is extrapolated to.
-        strings: whose splits are shown.
+        config: the configuration, whose seed samples the documents. The tokenizers are saved next
+            to the report.
+        texts: training texts: UTF-8 files with end-of-text tokens between documents.
+        heldout: texts to measure compression on, one per training text; empty: the training texts.
+        vocab_sizes: sizes of the vocabularies.
+        documents: number of documents sampled from each text.
+        extrapolate_gb: size of a text whose encoding time is extrapolated, in GB (10^9 bytes).
+        strings: strings whose tokens are shown.
 
     Raises:
-        ConfigError: no text is given, or other than one held-out text for each.
+        ConfigError: there is no text, or the number of held-out texts differs.
         DataError: a text cannot be read.
     """
-    training, tested = _paths(texts, heldout)
+    training, evaluated = _paths(texts, heldout)
     names = [path.stem for path in training]
     for group in ("counting", "merges", "encoding"):
-        load(group)  # compiled now if ever, not while something is measured
+        load(group)  # compile before anything is measured
     folder = Path(config.output_root) / config.study / "tokenizers"
     outcomes: dict[str, TokenizerResult] = {}
-    found: dict[str, Tokenizer] = {}
+    tokenizers: dict[str, Tokenizer] = {}
     for (name, path), size in itertools.product(zip(names, training, strict=True), vocab_sizes):
         label = f"{name} {size:,}"
         make_folder(folder / f"{name}-{size}")
         outcomes[label] = measure(path, size, folder / f"{name}-{size}")
-        found[label] = Tokenizer.load(folder / f"{name}-{size}")
-    drawn = {
+        tokenizers[label] = Tokenizer.load(folder / f"{name}-{size}")
+    samples = {
         name: measures.sample_documents(path, documents, config.seed)
-        for name, path in zip(names, tested, strict=True)
+        for name, path in zip(names, evaluated, strict=True)
     }
     compression = {
         label: {
             name: measures.bytes_per_token(tokenizer, some, config.seed)
-            for name, some in drawn.items()
+            for name, some in samples.items()
         }
-        for label, tokenizer in found.items()
+        for label, tokenizer in tokenizers.items()
     }
     return Demo(
         title="tokenizer",
-        question="What do the text and the size of a vocabulary make of it?",
+        question="How do training text and vocabulary size affect a tokenizer?",
         sections=[
-            _compression(compression, drawn, bool(heldout)),
+            _compression(compression, samples, bool(heldout)),
             _speed(outcomes, extrapolate_gb),
             _phases(outcomes),
-            _entries(found),
-            _overlap(found),
-            Section("How strings split", ["A bar stands between tokens; <e2> is a byte that is "
-                "no character by itself."], ["string", "tokenizer", "tokens", "split"],
-                _splits(found, strings)),
+            _entries(tokenizers),
+            _overlap(tokenizers),
+            Section("How strings split", ["Bars separate tokens; <e2> is a byte of an incomplete "
+                "character."], ["string", "tokenizer", "tokens", "split"],
+                _splits(tokenizers, strings)),
         ],
         limits=[
-            "Fewer tokens for a text are not a better model: compare models in bits a byte.",
-            "The intervals are about these texts' documents, not about other texts.",
-            "Seconds are of one machine and depend on what else ran there; CPU seconds do less so.",
-            "The extrapolation takes the rates as they are, and a disk as quick as memory.",
+            "Fewer tokens do not mean a better model: compare models in bits per byte.",
+            "The intervals hold for documents of these texts, not for other texts.",
+            "Seconds depend on the machine and its load; CPU seconds depend less on the load.",
+            "The extrapolation assumes constant rates and a disk as fast as memory.",
         ],
     )  # fmt: skip
 
@@ -98,37 +97,36 @@ def tokenizer_study(
 def _paths(texts: Sequence[str], heldout: Sequence[str]) -> tuple[list[Path], list[Path]]:
     if not texts:
         raise ConfigError(
-            "demo.texts=[]: accepted are text files, for example "
-            "'demo.texts=[childrens.txt,books.txt]'"
+            "demo.texts=[]: expected text files",
+            "for example 'demo.texts=[childrens.txt,books.txt]'",
         )
     if heldout and len(heldout) != len(texts):
         raise ConfigError(
-            f"demo.heldout={list(heldout)}: accepted are {len(texts)} files, one for each of "
+            f"demo.heldout={list(heldout)}: expected {len(texts)} files, one per file of "
             "demo.texts, or none"
         )
     training = [Path(text) for text in texts]
-    tested = [Path(text) for text in heldout] or training
-    for path in [*training, *tested]:
+    evaluated = [Path(text) for text in heldout] or training
+    for path in [*training, *evaluated]:
         if not path.is_file():
             key = "texts" if path in training else "heldout"
-            raise ConfigError(f"demo.{key}: {path}: there is no such file")
+            raise ConfigError(f"demo.{key}={path}: no such file")
     if len({path.stem for path in training}) < len(training):
-        raise ConfigError("demo.texts: accepted are files of different names")
-    return training, tested
+        raise ConfigError("demo.texts: expected files of different names")
+    return training, evaluated
 
 
 def _compression(
-    compression: dict[str, dict[str, Estimate]], drawn: dict[str, list[str]], heldout: bool
+    compression: dict[str, dict[str, Estimate]], samples: dict[str, list[str]], heldout: bool
 ) -> Section:
-    counts = ", ".join(f"{len(some)} of {name}" for name, some in drawn.items())
+    counts = ", ".join(f"{len(some)} of {name}" for name, some in samples.items())
     source = "held-out text" if heldout else "the training text itself"
-    rows = [[label, *(str(row[name]) for name in drawn)] for label, row in compression.items()]
+    rows = [[label, *(str(row[name]) for name in samples)] for label, row in compression.items()]
     return Section(
-        "Compression, at home and abroad",
-        [f"Bytes of text a token stands for, on documents drawn from {source} ({counts}), with "
-         "95% bootstrap intervals over documents. A tokenizer is at home on the text it is named "
-         "after."],
-        ["tokenizer", *(f"on {name}" for name in drawn)],
+        "Compression in and out of domain",
+        [f"Bytes per token on documents sampled from {source} ({counts}), with 95% bootstrap "
+         "intervals over documents. Each tokenizer is named after its training text."],
+        ["tokenizer", *(f"on {name}" for name in samples)],
         rows,
         figure=("compression", figures.compression(compression)),
     )  # fmt: skip
@@ -146,19 +144,19 @@ def _speed(outcomes: dict[str, TokenizerResult], extrapolate_gb: float) -> Secti
                      f"{extrapolate_gb * 1000 * cpu / size / 3600:.2f}"])  # fmt: skip
     return Section(
         "Throughput",
-        ["The training text from a file to a file of ids, synchronized to the disk: median, and "
-         f"range, of {len(rates)} repetitions. CPU seconds are of all threads together.",
+        ["Encoding the training text from a file to a file of ids, synchronized to disk: median "
+         f"and range of {len(rates)} repetitions. CPU seconds are summed over threads.",
          _machine()],
-        ["tokenizer", "MB", "MB/s", "range", "MB a CPU second",
+        ["tokenizer", "MB", "MB/s", "range", "MB per CPU second",
          f"{extrapolate_gb:g} GB would take", "CPU hours"],
         rows,
     )  # fmt: skip
 
 
 def _machine() -> str:
-    """What the times were measured on, and with."""
+    """Describe the machine and the versions of the measurement."""
     made = provenance()
-    commit = (made["code"]["commit"] or "of no checkout")[:12]
+    commit = (made["code"]["commit"] or "no checkout")[:12]
     return (
         f"Measured on {cpu_name()}, {usable_cores()} cores, with Python {made['python']}, regex "
         f"{made['versions']['regex']} and lmlab {made['versions']['lmlab']} ({commit})."
@@ -173,63 +171,63 @@ def _phases(outcomes: dict[str, TokenizerResult]) -> Section:
         for phase in outcome.phases
     ]  # fmt: skip
     words = "; ".join(
-        f"{label}: {outcome.distinct_words:,} different words of {outcome.word_bytes / 1e6:.1f} MB "
-        f"together, no pair rarer than {outcome.floor:,} looked at"
+        f"{label}: {outcome.distinct_words:,} distinct words of {outcome.word_bytes / 1e6:.1f} MB "
+        f"in total, pairs rarer than {outcome.floor:,} ignored"
         for label, outcome in outcomes.items()
     )
     return Section(
         "Time and memory by phase",
-        ["Each tokenizer in a process of its own. Peak memory is that of the phase, interpreter "
-         f"and libraries included. {words}."],
+        ["Each tokenizer runs in a separate process. Peak memory is that of the phase, including "
+         f"interpreter and libraries. {words}."],
         ["tokenizer", "phase", "seconds", "CPU seconds", "peak MB"],
         rows,
         figure=("phases", figures.phases(outcomes)),
     )  # fmt: skip
 
 
-def _entries(found: dict[str, Tokenizer]) -> Section:
+def _entries(tokenizers: dict[str, Tokenizer]) -> Section:
     blocks = [
         (f"Longest entries of {label}",
          "\n".join(f"{len(entry):>3} bytes  {entry.decode('utf-8', 'replace')!r}"
                    for entry in measures.longest(tokenizer, _LONGEST)))
-        for label, tokenizer in found.items()
+        for label, tokenizer in tokenizers.items()
     ]  # fmt: skip
     return Section(
         "Entries",
-        ["How long the learned entries are, and the longest."],
+        ["Lengths of the learned entries, and the longest ones."],
         blocks=blocks,
-        figure=("lengths", figures.lengths(found)),
+        figure=("lengths", figures.lengths(tokenizers)),
     )
 
 
-def _overlap(found: dict[str, Tokenizer]) -> Section:
+def _overlap(tokenizers: dict[str, Tokenizer]) -> Section:
     rows = []
-    for (one, first), (two, second) in itertools.combinations(found.items(), 2):
+    for (one, first), (two, second) in itertools.combinations(tokenizers.items(), 2):
         both, of_first, of_second = measures.shared_entries(first, second)
         merges, same = measures.shared_merges(first, second)
         rows.append([one, two, f"{both:,}", _share(both, of_first), _share(both, of_second),
                      f"{merges:,}", f"{same:,}"])  # fmt: skip
     return Section(
-        "What vocabularies share",
-        ["Learned entries and merges in both, whatever their place; the last column counts the "
-         "merges up to the first that differs."],
-        ["one", "two", "entries in both", "of the one", "of the two", "merges in both",
-         "same first merges"],
+        "Overlap of vocabularies",
+        ["Learned entries and merges in both, in any order; the last column counts the merges "
+         "before the first difference."],
+        ["first", "second", "entries in both", "of the first", "of the second", "merges in both",
+         "common first merges"],
         rows,
     )  # fmt: skip
 
 
-def _splits(found: dict[str, Tokenizer], strings: Sequence[str]) -> list[list[str]]:
+def _splits(tokenizers: dict[str, Tokenizer], strings: Sequence[str]) -> list[list[str]]:
     rows = []
     for string in strings:
-        for label, tokenizer in found.items():
+        for label, tokenizer in tokenizers.items():
             number, parts = measures.split(tokenizer, string)
             rows.append([repr(string)[1:-1], label, str(number), repr(parts)[1:-1]])
     return rows
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else ""
+def _share(part: int, total: int) -> str:
+    return f"{part / total:.1%}" if total else ""
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""An exhibit as Markdown, one page, and figures."""
+"""Write a demo as Markdown, an HTML page, and figures."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from lmlab.study.page import STYLE
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ exhibit.title }}</title><link rel="icon" href="data:,">
+<title>{{ demo.title }}</title><link rel="icon" href="data:,">
 <style>{{ style|safe }} .figure svg { max-width: 100%; height: auto; background: white; }
 pre { background: var(--raised); border: 1px solid var(--line); border-radius: .4rem;
 padding: .8rem 1rem; white-space: pre-wrap; overflow-wrap: anywhere; }</style></head>
-<body><main><header><p class="kicker">study {{ exhibit.title }}</p>
-<h1>{{ exhibit.question }}</h1></header>
-{% for section in exhibit.sections %}<section><h2>{{ section.heading }}</h2>
+<body><main><header><p class="kicker">study {{ demo.title }}</p>
+<h1>{{ demo.question }}</h1></header>
+{% for section in demo.sections %}<section><h2>{{ section.heading }}</h2>
 {% for text in section.text %}<p>{{ text }}</p>{% endfor %}
 {% if section.figure %}<div class="figure">{{ figures[section.figure[0]]|safe }}</div>{% endif %}
 {% if section.columns %}<div class="scroll" tabindex="0" role="region"
@@ -36,45 +36,45 @@ aria-label="{{ section.heading }}"><table><thead><tr>
 {% for title, text in section.blocks %}<h3>{{ title }}</h3><pre>{{ text }}</pre>{% endfor %}
 </section>{% endfor %}
 <section><h2>What this does not show</h2><ul>
-{% for line in exhibit.limits %}<li>{{ line }}</li>{% endfor %}</ul>
+{% for line in demo.limits %}<li>{{ line }}</li>{% endfor %}</ul>
 <h2>Command</h2><p><code>{{ command }}</code></p></section></main></body></html>
 """
 
 
-def write_demo(exhibit: Demo, folder: Path, command: str) -> list[Path]:
-    """Write ``report.md``, ``report.html``, figures, and ``exhibit.json`` that lists them.
+def write_demo(demo: Demo, folder: Path, command: str) -> list[Path]:
+    """Write ``report.md``, ``report.html``, figures, and ``exhibit.json``, which lists them.
 
-    The same exhibit gives the same bytes. Returns the paths in this order, the list last.
+    The same demo gives the same bytes. Returns the paths in this order.
     """
-    lines = [f"# {exhibit.title}\n", f"{exhibit.question}\n"]
-    figures, made = {}, []
-    for section in exhibit.sections:
+    lines = [f"# {demo.title}\n", f"{demo.question}\n"]
+    svg_by_name, figure_paths = {}, []
+    for section in demo.sections:
         lines.append(f"## {section.heading}\n")
         lines += [f"{text}\n" for text in section.text]
         if section.figure is not None:
             name, figure = section.figure
-            made += save(figure, folder / name)
-            figures[name] = _inline(figure)
+            figure_paths += save(figure, folder / name)
+            svg_by_name[name] = _to_svg(figure)
             lines.append(f"![{name}]({name}.png)\n")
         if section.columns:
             lines += table_lines(section.columns, section.rows)
         for title, text in section.blocks:
             indented = "\n".join(f"    {line}" for line in text.splitlines())
             lines.append(f"{title}:\n\n{indented}\n")
-    lines += ["## What this does not show\n", *(f"- {line}" for line in exhibit.limits), ""]
+    lines += ["## What this does not show\n", *(f"- {line}" for line in demo.limits), ""]
     lines += [f"## Command\n\n    {command}"]
     page = Environment(autoescape=True, undefined=StrictUndefined).from_string(_PAGE)
-    html = page.render(exhibit=exhibit, style=STYLE, figures=figures, command=command)
-    paths = [folder / "report.md", folder / "report.html", *made]
+    html = page.render(demo=demo, style=STYLE, figures=svg_by_name, command=command)
+    paths = [folder / "report.md", folder / "report.html", *figure_paths]
     atomic_write_text(paths[0], "\n".join(lines) + "\n")
     atomic_write_text(paths[1], html)
-    contents = {"title": exhibit.title, "command": command, "files": [path.name for path in paths]}
+    contents = {"title": demo.title, "command": command, "files": [path.name for path in paths]}
     write_json(folder / CONTENTS_FILE, contents)
     return [*paths, folder / CONTENTS_FILE]
 
 
-def _inline(figure: Figure) -> str:
-    """The figure as an SVG element."""
+def _to_svg(figure: Figure) -> str:
+    """Render a figure as an SVG element."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "lmlab", "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})

@@ -49,8 +49,11 @@ SMALL = ["model.vocab_size=270", "model.context_length=16", "logger=none", "runt
         (["runtime.device=tpu"], ["runtime.device", "tpu", "cpu"]),
         (["model.norm._target_=os.system"], ["_target_", "os.system"]),
         (["training.steps"], ["training.steps"]),
-        (["data=text"], ["data.train is missing; set data.train=..."]),
-        (["model=imported"], ["model.init.path is missing; set model.init.path=..."]),
+        (["data=text"], ["data.train: missing required setting", "help: set data.train=..."]),
+        (
+            ["model=imported"],
+            ["model.init.path: missing required setting", "help: set model.init.path=..."],
+        ),
     ],
 )
 def test_a_wrong_setting_is_refused(tmp_path: Path, arguments: list[str], parts: list[str]) -> None:

@@ -21,8 +21,10 @@ def test_repeated_share_of_worked_examples() -> None:
 def test_mean_nats_equal_those_of_the_logits() -> None:
     from lmlab.build import factory
 
-    overrides = ["model.vocab_size=257", "tokenizer=bytes", "model.d_model=16", "model.num_layers=1",
-                 "model.num_heads=2", "model.context_length=8"]  # fmt: skip
+    overrides = [
+        "model.vocab_size=257", "tokenizer=bytes", "model.d_model=16", "model.num_layers=1",
+        "model.num_heads=2", "model.context_length=8",
+    ]  # fmt: skip
     model = factory.build_model(resolve(compose(overrides)))
     start, ids = [5, 6], [7, 8, 9]
     with torch.no_grad():

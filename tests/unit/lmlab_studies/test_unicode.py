@@ -11,10 +11,10 @@ BYTES = Tokenizer({byte: bytes([byte]) for byte in range(256)}, [], ["<|endoftex
 def test_every_text_survives_the_round_trip() -> None:
     demo = unicode_text(config=None, tokenizer=BYTES)
     by_heading = {section.heading: section for section in demo.sections}
-    trips = by_heading["There and back"].rows
-    assert len(trips) == len(SAMPLES)
-    assert {row[-1] for row in trips} == {"yes"}
-    broken = by_heading["Bytes that are no text"].rows
+    round_trips = by_heading["Round trip"].rows
+    assert len(round_trips) == len(SAMPLES)
+    assert {row[-1] for row in round_trips} == {"yes"}
+    broken = by_heading["Bytes that are not UTF-8"].rows
     assert len(broken) == len(INVALID)
     assert {row[-1] for row in broken} == {"the same"}
     lengths = {row[0]: row for row in by_heading["Encodings"].rows}
