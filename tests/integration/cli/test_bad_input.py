@@ -124,9 +124,10 @@ def test_a_vocabulary_larger_than_the_text_allows_is_refused(folder: Path) -> No
     arguments = [*text_data(folder), *SMALL, "model.vocab_size=5000"]
     done = lmlab("train", *arguments, cwd=folder)
     assert done.returncode == 2
-    warning, error = done.stderr.strip().splitlines()
+    warning, *error = done.stderr.strip().splitlines()
     assert "this text has no more pairs to merge" in warning
-    assert error.startswith("error: model.vocab_size=5000: the tokenizer has ")
+    assert len(error) == 2 and error[1].startswith("help: ")
+    assert error[0].startswith("error: model.vocab_size=5000: the tokenizer has ")
     assert not list(folder.glob("outputs/runs"))
 
 
