@@ -90,7 +90,14 @@ def _draw(losses: dict[float, list[float]]) -> Any:
     for index, (lr, values) in enumerate(losses.items()):
         positive = [(step, loss) for step, loss in enumerate(values) if loss > 1e-20]
         steps, positive_losses = zip(*positive, strict=True)
-        axes.plot(steps, positive_losses, marker="o", markersize=4, label=f"lr {lr:g}", **line_style(index))
+        axes.plot(
+            steps,
+            positive_losses,
+            marker="o",
+            markersize=4,
+            label=f"lr {lr:g}",
+            **line_style(index),
+        )
     axes.set_yscale("log")
     axes.set_xlabel("updates")
     axes.set_ylabel("mean square of the weights")
