@@ -18,14 +18,14 @@ def adamw(
 ) -> torch.optim.AdamW:
     """Adam with decoupled weight decay: Loshchilov and Hutter 2019, algorithm 2.
 
-    Torch's fused kernel: one pass over each parameter.
+    Uses torch's fused kernel, which passes over each parameter once.
 
     Args:
-        params: groups; a group's own ``weight_decay`` stands.
+        params: parameter groups; ``weight_decay`` in a group takes precedence.
         lr: peak learning rate.
         betas: decay rates of the first and second moment.
-        eps: added to the root of the second moment.
-        weight_decay: multiplied by the learning rate, as in torch.
+        eps: added to the square root of the second moment.
+        weight_decay: decoupled weight decay, multiplied by the learning rate as in torch.
     """
     first, second = betas
     return torch.optim.AdamW(

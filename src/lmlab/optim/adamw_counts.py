@@ -1,4 +1,4 @@
-"""Counts of :mod:`lmlab.optim.adamw`. No torch."""
+"""Costs of :mod:`lmlab.optim.adamw`. No torch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lmlab.optim.counts import OptimizerCounts
 FLOPS_PER_PARAMETER = 14
 
 
-def adamw(*, hidden: int, other: int, **knobs: Any) -> OptimizerCounts:
-    """Two moments of every parameter.
+def adamw(*, hidden: int, other: int, **parameters: Any) -> OptimizerCounts:
+    """Count two moments per parameter.
 
     Args:
-        hidden: parameters in matrices inside the blocks.
-        other: all others.
-        knobs: of the optimizer; they change no count.
+        hidden: number of parameters in matrices inside the blocks.
+        other: number of all other parameters.
+        parameters: parameters of the optimizer; they change no count.
     """
-    del knobs
+    del parameters
     return OptimizerCounts(2 * (hidden + other), FLOPS_PER_PARAMETER * (hidden + other))

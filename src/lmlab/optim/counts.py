@@ -1,4 +1,4 @@
-"""What an optimizer keeps and computes, as plain numbers. No torch."""
+"""Costs of an optimizer as plain numbers. No torch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerCounts:
-    """Counts of an optimizer over one model.
+    """Costs of an optimizer for one model.
 
     Attributes:
-        state: float32 values that it keeps between updates.
-        flops: of one update; None where it depends on more than the number of parameters.
+        state: float32 values kept between updates.
+        flops: FLOPs per update; None if they depend on more than the number of parameters.
     """
 
     state: int

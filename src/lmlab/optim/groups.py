@@ -1,4 +1,4 @@
-"""Which parameters are treated alike by the optimizer."""
+"""Parameter groups of the optimizer."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import nn
 def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
     """Split the parameters of a model into groups for a torch optimizer.
 
-    - ``hidden``: matrices inside the blocks,
-    - ``embedding``: the embedding, the head, learned positions,
-    - ``vectors``: gains of norms; their ``weight_decay`` is 0, since shrinking a gain is not
-      shrinking a map (Loshchilov and Hutter 2019 decay all; GPT-2 and Llama training decay
-      matrices only).
+    - ``hidden``: matrices inside the blocks.
+    - ``embedding``: the embedding, the head and learned positions.
+    - ``vectors``: norm gains. Their ``weight_decay`` is 0, because a smaller gain does not make a
+      smaller map. Loshchilov and Hutter 2019 decay all parameters; GPT-2 and Llama decay matrices
+      only.
 
     Returns:
-        Groups of ``params``, ``names`` and ``name``, none of them empty.
+        Non-empty groups with the keys ``params``, ``names`` and ``name``.
     """
     groups: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():

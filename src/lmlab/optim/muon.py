@@ -13,28 +13,28 @@ from lmlab.errors import ConfigError
 class MuonAdamW(torch.optim.Optimizer):
     """Orthogonalised momentum on matrices inside the blocks: Jordan et al. 2024 (Muon).
 
-    The hidden matrices are updated by :class:`torch.optim.Muon`, embeddings, head and vectors by
-    AdamW. Both share this object's groups and state, so that schedules and checkpoints see one
+    :class:`torch.optim.Muon` updates the hidden matrices, AdamW the embeddings, head and vectors.
+    Both share the groups and state of this object, so that schedules and checkpoints handle one
     optimizer.
 
     Args:
         params: groups of :func:`lmlab.optim.groups.parameter_groups`.
         lr: peak learning rate of Muon.
-        momentum: Muon's momentum.
-        nesterov: whether Muon looks ahead along it.
-        ns_steps: Newton-Schulz iterations.
-        adjust_lr: ``match_rms_adamw`` scales updates to AdamW's typical size (Liu et al. 2025,
-            equation 4), ``original`` by sqrt(max(1, rows / columns)).
+        momentum: momentum of Muon.
+        nesterov: use Nesterov momentum in Muon.
+        ns_steps: number of Newton-Schulz iterations.
+        adjust_lr: ``match_rms_adamw`` scales updates to the typical size of AdamW's (Liu et al.
+            2025, equation 4), ``original`` by sqrt(max(1, rows / columns)).
         adamw_lr: peak learning rate of AdamW.
-        betas: AdamW's decay rates.
-        eps: AdamW's epsilon.
-        weight_decay: decoupled, for both; a group's own stands.
+        betas: decay rates of AdamW's moments.
+        eps: epsilon of AdamW.
+        weight_decay: decoupled weight decay of both; ``weight_decay`` in a group takes precedence.
 
     Raises:
-        ConfigError: this torch has no Muon (it came with torch 2.9).
+        ConfigError: this version of torch has no Muon; it was added in torch 2.9.
     """
 
-    needs_full_matrices = True  # so that no rank may hold a part of one
+    needs_full_matrices = True  # excludes FSDP, where a rank holds only part of a matrix
 
     def __init__(
         self,
@@ -52,8 +52,8 @@ class MuonAdamW(torch.optim.Optimizer):
     ) -> None:
         if not hasattr(torch.optim, "Muon"):
             raise ConfigError(
-                f"optim=muon: torch {torch.__version__} has no Muon; it needs torch 2.9 or newer: "
-                "upgrade torch or choose optim=adamw"
+                f"optim=muon: expected torch 2.9 or newer, found torch {torch.__version__}",
+                "upgrade torch or choose optim=adamw",
             )
         groups = [dict(group) for group in params]
         for group in groups:
@@ -63,9 +63,9 @@ class MuonAdamW(torch.optim.Optimizer):
         super().__init__(groups, defaults={})
         hidden = [group for group in self.param_groups if group["name"] == "hidden"]
         rest = [group for group in self.param_groups if group["name"] != "hidden"]
-        self._parts: list[torch.optim.Optimizer] = []
+        self._optimizers: list[torch.optim.Optimizer] = []
         if hidden:
-            self._parts.append(
+            self._optimizers.append(
                 torch.optim.Muon(
                     hidden, lr=lr, momentum=momentum, nesterov=nesterov, ns_steps=ns_steps,
                     adjust_lr_fn=adjust_lr, weight_decay=weight_decay,
@@ -73,33 +73,33 @@ class MuonAdamW(torch.optim.Optimizer):
             )  # fmt: skip
         if rest:
             first, second = betas
-            self._parts.append(
+            self._optimizers.append(
                 torch.optim.AdamW(
                     rest, lr=adamw_lr, betas=(first, second), eps=eps, weight_decay=weight_decay,
                     fused=True,
                 )
             )  # fmt: skip
-        self._share()
+        self._share_groups_and_state()
 
-    def _share(self) -> None:
-        """Let the parts work on this object's groups and state."""
+    def _share_groups_and_state(self) -> None:
+        """Make both optimizers use the groups and state of this object."""
         by_name = {group["name"]: group for group in self.param_groups}
-        for part in self._parts:
-            for index, group in enumerate(part.param_groups):
-                own = by_name[group["name"]]
+        for optimizer in self._optimizers:
+            for index, group in enumerate(optimizer.param_groups):
+                shared = by_name[group["name"]]
                 for key, value in group.items():
-                    own.setdefault(key, value)
-                part.param_groups[index] = own
-            part.state = self.state
+                    shared.setdefault(key, value)
+                optimizer.param_groups[index] = shared
+            optimizer.state = self.state
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Take one update of all groups."""
-        assert closure is None, "an update is taken once: there is no line search here"
-        for part in self._parts:
-            part.step()
+        """Update all groups. Closures are not supported."""
+        assert closure is None, "closures are not supported"
+        for optimizer in self._optimizers:
+            optimizer.step()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load what :meth:`state_dict` gave."""
+        """Load a state returned by :meth:`state_dict`."""
         super().load_state_dict(state_dict)
-        self._share()
+        self._share_groups_and_state()

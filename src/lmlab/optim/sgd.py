@@ -19,11 +19,11 @@ def sgd(
     """Gradient descent with momentum: Sutskever et al. 2013, equations 1 to 4.
 
     Args:
-        params: groups; a group's own ``weight_decay`` stands.
+        params: parameter groups; ``weight_decay`` in a group takes precedence.
         lr: peak learning rate.
-        momentum: share of the last update that is kept.
-        weight_decay: added to the gradient as an L2 penalty (not decoupled), as in torch.
-        nesterov: look ahead along the momentum.
+        momentum: share of the previous velocity in the new one.
+        weight_decay: L2 penalty added to the gradient (not decoupled), as in torch.
+        nesterov: use Nesterov momentum.
     """
     return torch.optim.SGD(
         params, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov

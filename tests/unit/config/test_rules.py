@@ -67,7 +67,7 @@ from lmlab.errors import ConfigError
         ("runtime.cuda_graph=true", "runtime.cuda_graph=true: expected one of auto, false"),
         ("runtime.threads=0", "runtime.threads=0"),
         ("runtime.threads=some", "runtime.threads=some"),
-        ("schedule.warmup_steps=601", "schedule.warmup_steps=601: accepted is 0 to"),
+        ("schedule.warmup_steps=601", "schedule.warmup_steps=601: expected 0 to training.steps"),
         ("schedule.min_lr_ratio=2", "schedule.min_lr_ratio=2"),
     ],
 )

@@ -19,7 +19,7 @@ ALL = [COSINE, LINEAR, WSD, CONSTANT]
 
 
 @pytest.mark.parametrize("schedule", ALL)
-def test_warm_up_wastes_no_step_and_ends_at_the_peak(schedule: Schedule) -> None:
+def test_warm_up_starts_above_zero_and_ends_at_the_peak(schedule: Schedule) -> None:
     assert [schedule(step) for step in range(10)] == pytest.approx([n / 10 for n in range(1, 11)])
     assert schedule(10) == 1.0
 
@@ -46,7 +46,9 @@ def test_warm_up_wastes_no_step_and_ends_at_the_peak(schedule: Schedule) -> None
         (CONSTANT, 10_000, 1.0),
     ],
 )
-def test_worked_values(schedule: Schedule, step: int, expected: float) -> None:
+def test_factors_equal_those_worked_out_by_hand(
+    schedule: Schedule, step: int, expected: float
+) -> None:
     assert schedule(step) == pytest.approx(expected, abs=1e-12)
 
 
@@ -57,7 +59,7 @@ def test_factors_stay_in_range_and_never_rise_after_warm_up(schedule: Schedule) 
     assert all(b <= a for a, b in itertools.pairwise(factors))
 
 
-def test_no_warm_up_begins_at_the_peak() -> None:
+def test_without_warm_up_the_first_step_is_at_the_peak() -> None:
     for schedule in ALL:
         assert schedule(0, warmup_steps=0) == 1.0
 
@@ -70,17 +72,23 @@ def test_wsd_and_constant_can_be_extended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "told"),
+    ("call", "message"),
     [
-        (lambda: COSINE(0, warmup_steps=101), "schedule.warmup_steps=101"),
-        (lambda: LINEAR(0, warmup_steps=-1), "schedule.warmup_steps=-1"),
-        (lambda: CONSTANT(0, warmup_steps=101), "training.steps=100"),
-        (lambda: COSINE(0, min_lr_ratio=1.5), "schedule.min_lr_ratio=1.5"),
-        (lambda: WSD(0, decay_fraction=1.5), "schedule.decay_fraction=1.5"),
-        (lambda: WSD(0, decay_fraction=0.95), "inside the warm-up"),
+        (
+            lambda: COSINE(0, warmup_steps=101),
+            "schedule.warmup_steps=101: expected 0 to training.steps=100",
+        ),
+        (
+            lambda: LINEAR(0, warmup_steps=-1),
+            "schedule.warmup_steps=-1: expected 0 to training.steps=100",
+        ),
+        (lambda: CONSTANT(0, warmup_steps=101), "expected 0 to training.steps=100"),
+        (lambda: COSINE(0, min_lr_ratio=1.5), "schedule.min_lr_ratio=1.5: expected 0 to 1"),
+        (lambda: WSD(0, decay_fraction=1.5), "schedule.decay_fraction=1.5: expected 0 to 1"),
+        (lambda: WSD(0, decay_fraction=0.95), "during the warm-up of 10 steps"),
     ],
 )
-def test_settings_out_of_range_are_named(call: Callable[[], float], told: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_settings_out_of_range_are_named(call: Callable[[], float], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
         call()
-    assert told in str(caught.value)
+    assert message in error.value.message
