@@ -40,7 +40,7 @@ test-slurm: $(VENV)/.installed ## run the tests that start a private Slurm (ARGS
 test-triton: $(VENV)/.installed ## run the GPU kernels interpreted on a CPU (downloads a large package)
 	@test -d $(VENV)/triton || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--no-deps --target $(VENV)/triton triton==3.9.0
-	@TRITON_INTERPRET=1 PYTHONPATH=$(VENV)/triton $(BIN)/python -m pytest tests/integration/triton/test_triton_kernels.py $(ARGS)
+	@TRITON_INTERPRET=1 PYTHONPATH=$(VENV)/triton $(BIN)/python -m pytest tests/unit/nn/kernels/test_triton_*.py $(ARGS)
 
 # Each file in conf/experiment is a target.
 STUDIES := $(basename $(notdir $(wildcard conf/experiment/*.yaml)))
