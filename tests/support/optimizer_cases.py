@@ -52,7 +52,7 @@ def assert_resume_is_exact(folder: Path, *overrides: str) -> None:
     Checkpoints(folder).save(uninterrupted)
     train(uninterrupted, range(3, 6))
     resumed = new_state()
-    assert Checkpoints(folder).restore_newest(resumed)
+    assert Checkpoints(folder).restore_latest(resumed)
     train(resumed, range(3, 6))
     pairs = zip(uninterrupted.model.parameters(), resumed.model.parameters(), strict=True)
     assert all(torch.equal(expected, weight) for expected, weight in pairs)

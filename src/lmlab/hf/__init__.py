@@ -1,1 +1,1 @@
-"""lmlab's models in Hugging Face's words: configuration, weights, and a class for the rest."""
+"""Hugging Face formats: configuration, weights, and a model class for other architectures."""

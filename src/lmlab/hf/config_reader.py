@@ -1,6 +1,6 @@
-"""Hugging Face's ``config.json`` read as a ``model`` node. JSON only, no torch.
+"""Reads Hugging Face's ``config.json`` as a ``model`` section. JSON only, no torch.
 
-Whatever lmlab would compute otherwise than the configuration says is refused, by name.
+Settings that lmlab would not compute exactly are rejected by name.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from lmlab.hf.config_writer import ATTENTION, FFNS, NORMS, POSITIONS
 
 
 def config_from_hf(config: dict[str, Any]) -> dict[str, Any]:
-    """The ``model`` node for the content of ``config.json``, without ``init``.
+    """Convert the content of ``config.json`` to a ``model`` section without ``init``.
 
     Raises:
-        DataError: the architecture, or a setting of it, is none that lmlab computes exactly.
+        DataError: lmlab does not support the architecture or one of its settings.
     """
-    readers = {"llama": _from_llama, "qwen3": _from_llama, "gpt2": _from_gpt2, "lmlab": _from_own}
+    readers = {"llama": _from_llama, "qwen3": _from_llama, "gpt2": _from_gpt2, "lmlab": _from_lmlab}
     kind = config.get("model_type")
     if kind not in readers:
-        raise DataError(f"config.json: model_type={kind}: accepted are {', '.join(readers)}")
+        raise DataError(f"config.json: model_type={kind}: expected one of {', '.join(readers)}")
     try:
         return readers[kind](config)
     except KeyError as error:
-        raise DataError(f"config.json: {error.args[0]} is missing") from error
+        raise DataError(f"config.json: missing setting {error.args[0]}") from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The content of a folder's ``config.json``. Raises :class:`DataError` where there is none."""
+    """Return the content of ``config.json`` in a folder. Raises :class:`DataError`."""
     path = folder / "config.json"
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+        raise DataError(f"{path}: cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path} holds no settings")
+        raise DataError(f"{path}: expected a JSON object")
     return content
 
 
-def _node(
+def _model_section(
     config: dict[str, Any], parts: dict[str, dict[str, Any]], sizes: dict[str, int]
 ) -> dict[str, Any]:
     return {
@@ -52,12 +52,12 @@ def _node(
     }
 
 
-def _require(config: dict[str, Any], key: str, *accepted: Any) -> None:
-    """Refuse a setting that changes what is computed; where it is absent it is the first."""
-    value = config.get(key, accepted[0])
-    if value not in accepted:
-        told = " or ".join(map(str, accepted))
-        raise DataError(f"config.json: {key}={value}: lmlab computes {told} only")
+def _require(config: dict[str, Any], key: str, *supported: Any) -> None:
+    """Reject a setting that lmlab does not support; its default is the first supported value."""
+    value = config.get(key, supported[0])
+    if value not in supported:
+        values = " or ".join(map(str, supported))
+        raise DataError(f"config.json: {key}={value}: lmlab supports only {values}")
 
 
 def _from_llama(config: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _from_llama(config: dict[str, Any]) -> dict[str, Any]:
         "num_kv_heads": int(config.get("num_key_value_heads") or heads),
         "qk_norm": qk_norm,
     }
-    return _node(
+    return _model_section(
         config,
         {
             "norm": {"_target_": "lmlab.nn.norm.PreRMSNorm", "eps": eps},
@@ -104,7 +104,7 @@ def _from_gpt2(config: dict[str, Any]) -> dict[str, Any]:
     _require(config, "scale_attn_by_inverse_layer_idx", False)
     width = int(config["n_embd"])
     eps = float(config.get("layer_norm_epsilon", 1e-5))
-    return _node(
+    return _model_section(
         config | {"tie_word_embeddings": config.get("tie_word_embeddings", True)},
         {
             "norm": {"_target_": "lmlab.nn.norm.PreLayerNorm", "eps": eps},
@@ -122,7 +122,7 @@ def _from_gpt2(config: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _from_own(config: dict[str, Any]) -> dict[str, Any]:
+def _from_lmlab(config: dict[str, Any]) -> dict[str, Any]:
     def target(names: dict[str, str], key: str) -> dict[str, Any]:
         _require(config, key, *names.values())
         return {"_target_": next(t for t, name in names.items() if name == config[key])}
@@ -134,7 +134,7 @@ def _from_own(config: dict[str, Any]) -> dict[str, Any]:
         "qk_norm": bool(config["qk_norm"]),
         "qk_norm_eps": float(config["qk_norm_eps"]),
     }
-    return _node(
+    return _model_section(
         config,
         {
             "norm": norm if config["norm"] == "none" else norm | {"eps": config["norm_eps"]},

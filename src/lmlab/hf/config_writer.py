@@ -1,9 +1,9 @@
-"""A model's configuration as Hugging Face's ``config.json``. JSON only, no torch.
+"""Writes a model's configuration as Hugging Face's ``config.json``. JSON only, no torch.
 
-Four architectures are written: ``llama``, ``qwen3`` (Llama with normalised queries and keys) and
-``gpt2`` where they compute exactly what the model does, else ``lmlab``, whose class is exported
-with the weights (:mod:`lmlab.hf.modeling_lmlab`). Where even that does not know a part, the export
-is refused.
+The architecture is ``llama``, ``qwen3`` (Llama with normalised queries and keys) or ``gpt2`` if it
+computes exactly what the model computes. Otherwise it is ``lmlab``, whose class is exported with
+the weights (:mod:`lmlab.hf.modeling_lmlab`). A model with a component that this class does not
+support cannot be exported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from lmlab.errors import ConfigError
 
-# The parts that an exported model may have: what lmlab calls them, and modeling_lmlab.
+# Components of an exported model: their targets in lmlab and their names in modeling_lmlab.
 NORMS = {
     "lmlab.nn.norm.PreRMSNorm": "pre_rms",
     "lmlab.nn.norm.PostRMSNorm": "post_rms",
@@ -31,35 +31,39 @@ FFNS = {
     "lmlab.nn.ffn.ReLU2": "relu2",
 }
 ATTENTION = "lmlab.nn.attention.CausalSelfAttention"
-_QK_NORM_EPS = 1e-5  # the attention's own default
+_QK_NORM_EPS = 1e-5  # the default of the attention
 REMOTE_MODULE = "modeling_lmlab"
 
 
 def config_to_hf(model: dict[str, Any], d_ff: int) -> dict[str, Any]:
-    """The content of ``config.json`` for a model.
+    """Return the content of ``config.json`` for a model.
 
     Args:
-        model: the ``model`` node of a frozen configuration.
-        d_ff: F, which the node may leave open.
+        model: the ``model`` section of a frozen configuration.
+        d_ff: F, which the section may leave to the feed-forward layer.
 
     Raises:
-        ConfigError: a part of the model is none of lmlab's own.
+        ConfigError: a component of the model is not one of lmlab's.
     """
-    parts = _Parts.of(model)
+    components = _Components(model)
     shape = {
         "vocab_size": model["vocab_size"],
         "tie_word_embeddings": model["tie_embeddings"],
         "dtype": "float32",
     }
-    if parts.are_llama():
-        return shape | _llama(model, parts, d_ff)
-    if parts.are_gpt2() and parts.kv_heads == model["num_heads"]:
-        return shape | _gpt2(model, parts, d_ff)
-    return shape | _own(model, parts, d_ff)
+    if components.match_llama():
+        return shape | _llama(model, components, d_ff)
+    if components.match_gpt2() and components.kv_heads == model["num_heads"]:
+        return shape | _gpt2(model, components, d_ff)
+    return shape | _lmlab(model, components, d_ff)
 
 
-class _Parts:
-    """A model's parts by the names of :mod:`lmlab.hf.modeling_lmlab`."""
+class _Components:
+    """Components of a model, named as in :mod:`lmlab.hf.modeling_lmlab`.
+
+    Raises:
+        ConfigError: a component is not one of lmlab's.
+    """
 
     def __init__(self, model: dict[str, Any]) -> None:
         self.norm = _name(model, "norm", NORMS)
@@ -73,57 +77,53 @@ class _Parts:
         self.qk_norm = bool(attention.get("qk_norm", False))
         self.qk_norm_eps = float(attention.get("qk_norm_eps", _QK_NORM_EPS))
 
-    @classmethod
-    def of(cls, model: dict[str, Any]) -> _Parts:
-        """Read them from a ``model`` node. Raises :class:`ConfigError` for a foreign part."""
-        return cls(model)
+    def match_llama(self) -> bool:
+        """Whether Llama or Qwen3 of transformers computes the same."""
+        matches = (self.norm, self.position, self.ffn) == ("pre_rms", "rope", "swiglu")
+        return matches and (not self.qk_norm or self.qk_norm_eps == self.norm_eps)
 
-    def are_llama(self) -> bool:
-        """Whether transformers' Llama, or Qwen3, computes the same."""
-        main = (self.norm, self.position, self.ffn) == ("pre_rms", "rope", "swiglu")
-        return main and (not self.qk_norm or self.qk_norm_eps == self.norm_eps)
-
-    def are_gpt2(self) -> bool:
-        """Whether transformers' GPT-2 computes the same, its biases being zero."""
-        main = (self.norm, self.position) == ("pre_layer", "learned")
-        return main and self.ffn != "swiglu" and not self.qk_norm
+    def match_gpt2(self) -> bool:
+        """Whether GPT-2 of transformers with zero biases computes the same."""
+        matches = (self.norm, self.position) == ("pre_layer", "learned")
+        return matches and self.ffn != "swiglu" and not self.qk_norm
 
 
 def _name(model: dict[str, Any], kind: str, names: dict[str, str]) -> str:
     target = model[kind]["_target_"]
     if target not in names:
         raise ConfigError(
-            f"model.{kind}={target}: it cannot be exported, since transformers would not know how "
-            f"to compute it; parts that can be: {', '.join(names)}"
+            f"model.{kind}._target_={target}: cannot be exported, expected one of "
+            f"{', '.join(names)}",
+            "export a model with one of these; transformers has no code for others",
         )
     return names[target]
 
 
-def _llama(model: dict[str, Any], parts: _Parts, d_ff: int) -> dict[str, Any]:
-    kind = "qwen3" if parts.qk_norm else "llama"
+def _llama(model: dict[str, Any], components: _Components, d_ff: int) -> dict[str, Any]:
+    kind = "qwen3" if components.qk_norm else "llama"
     return {
         "model_type": kind,
-        "architectures": ["Qwen3ForCausalLM" if parts.qk_norm else "LlamaForCausalLM"],
+        "architectures": ["Qwen3ForCausalLM" if components.qk_norm else "LlamaForCausalLM"],
         "hidden_size": model["d_model"],
         "intermediate_size": d_ff,
         "num_hidden_layers": model["num_layers"],
         "num_attention_heads": model["num_heads"],
-        "num_key_value_heads": parts.kv_heads,
+        "num_key_value_heads": components.kv_heads,
         "head_dim": model["d_model"] // model["num_heads"],
         "max_position_embeddings": model["context_length"],
-        "rms_norm_eps": parts.norm_eps,
+        "rms_norm_eps": components.norm_eps,
         "hidden_act": "silu",
         "attention_bias": False,
         "mlp_bias": False,
         "attention_dropout": 0.0,
-        "rope_theta": parts.theta,
+        "rope_theta": components.theta,
         "rope_scaling": None,
-        "rope_parameters": {"rope_type": "default", "rope_theta": parts.theta},
+        "rope_parameters": {"rope_type": "default", "rope_theta": components.theta},
         "use_sliding_window": False,
     }
 
 
-def _gpt2(model: dict[str, Any], parts: _Parts, d_ff: int) -> dict[str, Any]:
+def _gpt2(model: dict[str, Any], components: _Components, d_ff: int) -> dict[str, Any]:
     return {
         "model_type": "gpt2",
         "architectures": ["GPT2LMHeadModel"],
@@ -132,8 +132,8 @@ def _gpt2(model: dict[str, Any], parts: _Parts, d_ff: int) -> dict[str, Any]:
         "n_layer": model["num_layers"],
         "n_head": model["num_heads"],
         "n_positions": model["context_length"],
-        "layer_norm_epsilon": parts.norm_eps,
-        "activation_function": parts.ffn,
+        "layer_norm_epsilon": components.norm_eps,
+        "activation_function": components.ffn,
         "attn_pdrop": 0.0,
         "embd_pdrop": 0.0,
         "resid_pdrop": 0.0,
@@ -142,7 +142,7 @@ def _gpt2(model: dict[str, Any], parts: _Parts, d_ff: int) -> dict[str, Any]:
     }
 
 
-def _own(model: dict[str, Any], parts: _Parts, d_ff: int) -> dict[str, Any]:
+def _lmlab(model: dict[str, Any], components: _Components, d_ff: int) -> dict[str, Any]:
     return {
         "model_type": "lmlab",
         "architectures": ["LMLabForCausalLM"],
@@ -154,13 +154,13 @@ def _own(model: dict[str, Any], parts: _Parts, d_ff: int) -> dict[str, Any]:
         "intermediate_size": d_ff,
         "num_hidden_layers": model["num_layers"],
         "num_attention_heads": model["num_heads"],
-        "num_key_value_heads": parts.kv_heads,
+        "num_key_value_heads": components.kv_heads,
         "max_position_embeddings": model["context_length"],
-        "norm": parts.norm,
-        "norm_eps": parts.norm_eps,
-        "position": parts.position,
-        "rope_theta": parts.theta,
-        "ffn": parts.ffn,
-        "qk_norm": parts.qk_norm,
-        "qk_norm_eps": parts.qk_norm_eps,
+        "norm": components.norm,
+        "norm_eps": components.norm_eps,
+        "position": components.position,
+        "rope_theta": components.theta,
+        "ffn": components.ffn,
+        "qk_norm": components.qk_norm,
+        "qk_norm_eps": components.qk_norm_eps,
     }

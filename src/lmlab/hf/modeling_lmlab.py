@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A Transformer exported by lmlab whose parts transformers has no class for.
+"""A Transformer exported by lmlab whose architecture transformers does not include.
 
-This file stands beside the weights and is loaded by
-``AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)``; it needs torch and
-transformers only. Weights have the names that they had in lmlab.
+``AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)`` loads this file from the
+folder of the weights. It needs only torch and transformers. Weights keep their names in lmlab.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 
 class LMLabConfig(PretrainedConfig):
-    """Sizes and parts.
+    """Sizes and components.
 
     Args:
         norm: ``pre_rms``, ``pre_layer`` (before each sublayer and before the head), ``post_rms``
             (after each residual sum) or ``none``.
         position: ``rope``, ``learned`` (added to the embeddings) or ``none``.
         ffn: ``swiglu``, ``silu``, ``gelu`` or ``relu2``.
-        qk_norm: RMS-normalise queries and keys of each head before they are rotated.
+        qk_norm: RMS-normalise queries and keys of each head before rotation.
     """
 
     model_type = "lmlab"
@@ -82,7 +81,7 @@ class Norm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal attention with H query heads on G key/value heads."""
+    """Causal attention with H query heads that share G key/value heads."""
 
     def __init__(self, config: LMLabConfig, layer: int) -> None:
         super().__init__()
@@ -111,7 +110,7 @@ class Attention(nn.Module):
 
 
 def rotate(x: torch.Tensor, angles: torch.Tensor | None) -> torch.Tensor:
-    """Turn feature i with feature i + K/2 by each position's angles (B, 1, T, K/2)."""
+    """Rotate feature i with feature i + K/2 by the angles of each position (B, 1, T, K/2)."""
     if angles is None:
         return x
     a, b = x.float().chunk(2, dim=-1)
@@ -140,20 +139,20 @@ class FeedForward(nn.Module):
 
 
 class Branch(nn.Module):
-    """A sublayer in its residual sum, normalised before, after, or not at all."""
+    """A residual branch, normalised before the sublayer, after the sum, or not at all."""
 
     def __init__(self, config: LMLabConfig, sublayer: nn.Module) -> None:
         super().__init__()
-        self.place, _, kind = config.norm.partition("_")
+        self.norm_position, _, kind = config.norm.partition("_")
         if kind:
             self.norm = Norm(kind, config.hidden_size, config.norm_eps)
         self.sublayer = sublayer
 
     def forward(self, x: torch.Tensor, *context: object) -> torch.Tensor:
-        if self.place == "pre":
+        if self.norm_position == "pre":
             return x + self.sublayer(self.norm(x), *context)
         total = x + self.sublayer(x, *context)
-        return self.norm(total) if self.place == "post" else total
+        return self.norm(total) if self.norm_position == "post" else total
 
 
 class Block(nn.Module):
@@ -169,7 +168,7 @@ class Block(nn.Module):
 
 
 class Learned(nn.Module):
-    """A vector for each position."""
+    """A learned vector per position."""
 
     def __init__(self, config: LMLabConfig) -> None:
         super().__init__()
@@ -177,7 +176,7 @@ class Learned(nn.Module):
 
 
 class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
-    """The language model: logits of each next token."""
+    """The language model; returns the logits of each next token."""
 
     config_class = LMLabConfig
     base_model_prefix = ""
@@ -247,7 +246,7 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
         return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)
 
     def _angles(self, position_ids: torch.Tensor) -> torch.Tensor | None:
-        """Angles of rotation in float64 where the device has it, as in lmlab; (B, 1, T, K/2)."""
+        """Return rotation angles (B, 1, T, K/2), in float64 as in lmlab if the device has it."""
         if self.config.position != "rope":
             return None
         dtype = torch.float32 if position_ids.device.type == "mps" else torch.float64
@@ -258,12 +257,12 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
 
 
 def _mask(x: torch.Tensor, past: int, attention_mask: torch.Tensor | None) -> torch.Tensor:
-    """True where a query may see a key: no later ones, no padding; (B or 1, 1, T, S)."""
+    """True where a query may attend to a key, (B or 1, 1, T, S): no later key, no padding."""
     queries = torch.arange(past, past + x.shape[1], device=x.device)[:, None]
     keys = torch.arange(past + x.shape[1], device=x.device)[None]
     mask = (keys <= queries)[None, None]
     if attention_mask is not None and attention_mask.ndim == 2:
         mask = mask & attention_mask[:, None, None].bool()
-        # A padded query may see itself, since a row of nothing but -inf would become NaN.
+        # A padded query attends to itself, because softmax of only -inf would be NaN.
         mask = mask | (keys == queries)[None, None]
     return mask

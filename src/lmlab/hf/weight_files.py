@@ -1,4 +1,4 @@
-"""The weight files of a Hugging Face folder. No torch: the configuration asks for their hash."""
+"""The weight files of a Hugging Face folder. No torch: composing a configuration hashes them."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ WEIGHTS = "model.safetensors"
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a folder, one or the parts that an index names.
+    """Return the safetensors files of a folder: a single one, or those that an index lists.
 
     Raises:
-        DataError: there are none.
+        DataError: a file is missing, or the index is damaged.
     """
     index = folder / f"{WEIGHTS}.index.json"
     if index.is_file():
         try:
             names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
         except (ValueError, KeyError, AttributeError) as error:
-            raise DataError(f"{index} is damaged: {error}") from error
+            raise DataError(f"{index}: is damaged: {error}") from error
     else:
         names = [WEIGHTS]
     paths = [folder / name for name in names]
     for path in paths:
         if not path.is_file():
-            raise DataError(f"{path} is missing; weights are read from safetensors files only")
+            raise DataError(f"{path}: no such file", "save the weights in safetensors format")
     return paths
 
 
 def hash_weights(folder: Path) -> str:
-    """SHA-256 of a folder's weights. Raises :class:`DataError` where there are none."""
+    """Return the SHA-256 of the weights in a folder. Raises :class:`DataError`."""
     return hash_json({path.name: hash_file(path) for path in weight_files(folder)})

@@ -1,4 +1,4 @@
-"""A model's weights under Hugging Face's names, and back; safetensors files, one or several."""
+"""Converts weights to and from Hugging Face's names; reads and writes safetensors files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _GPT2 = {
     "head.weight": "lm_head.weight",
 }
 _GPT2_LAYER = {"attention.norm.weight": "ln_1.weight", "ffn.norm.weight": "ln_2.weight"}
-# GPT-2 keeps its matrices with the input first, and queries, keys and values side by side.
+# GPT-2 stores matrices transposed (input first), and queries, keys and values concatenated.
 _GPT2_MATRICES = {
     "attn.c_attn": ("attention.sublayer.q", "attention.sublayer.k", "attention.sublayer.v"),
     "attn.c_proj": ("attention.sublayer.out",),
@@ -49,111 +49,113 @@ _GPT2_MATRICES = {
 _BUFFERS = (".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias")
 
 
-def weights_to_hf(kind: str, ours: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename a state dictionary for the ``model_type`` of the same model's ``config.json``."""
-    if kind == "lmlab":
-        return dict(ours)
-    if kind == "gpt2":
-        return _to_gpt2(ours)
-    return {_renamed(name, _LLAMA, _LLAMA_LAYER, "model.layers"): t for name, t in ours.items()}
+def weights_to_hf(model_type: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename a state dictionary for the ``model_type`` in ``config.json``."""
+    if model_type == "lmlab":
+        return dict(state)
+    if model_type == "gpt2":
+        return _to_gpt2(state)
+    return {_hf_name(name, _LLAMA, _LLAMA_LAYER, "model.layers"): t for name, t in state.items()}
 
 
-def weights_from_hf(kind: str, theirs: dict[str, Tensor]) -> dict[str, Tensor]:
+def weights_from_hf(model_type: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Undo :func:`weights_to_hf`.
 
     Raises:
-        DataError: there are biases other than zero, which no model here has, or unknown names.
+        DataError: there are unknown names, or non-zero biases, which lmlab models do not have.
     """
-    theirs = {name: tensor for name, tensor in theirs.items() if not name.endswith(_BUFFERS)}
-    if kind == "lmlab":
-        return theirs
-    if kind == "gpt2":
-        return _from_gpt2(theirs)
-    whole = {value: key for key, value in _LLAMA.items()}
-    layer = {value: key for key, value in _LLAMA_LAYER.items()}
-    return {_back(name, whole, layer, "model.layers."): t for name, t in theirs.items()}
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith(_BUFFERS)}
+    if model_type == "lmlab":
+        return tensors
+    if model_type == "gpt2":
+        return _from_gpt2(tensors)
+    of_model = {value: key for key, value in _LLAMA.items()}
+    of_layer = {value: key for key, value in _LLAMA_LAYER.items()}
+    return {
+        _lmlab_name(name, of_model, of_layer, "model.layers."): t for name, t in tensors.items()
+    }
 
 
-def _renamed(name: str, whole: dict[str, str], layer: dict[str, str], layers: str) -> str:
-    if name in whole:
-        return whole[name]
+def _hf_name(name: str, of_model: dict[str, str], of_layer: dict[str, str], layers: str) -> str:
+    if name in of_model:
+        return of_model[name]
     _, index, part = name.split(".", 2)
-    return f"{layers}.{index}.{layer[part]}"
+    return f"{layers}.{index}.{of_layer[part]}"
 
 
-def _back(name: str, whole: dict[str, str], layer: dict[str, str], layers: str) -> str:
-    if name in whole:
-        return whole[name]
+def _lmlab_name(name: str, of_model: dict[str, str], of_layer: dict[str, str], layers: str) -> str:
+    if name in of_model:
+        return of_model[name]
     index, _, part = name.removeprefix(layers).partition(".")
-    if not name.startswith(layers) or part not in layer:
-        raise DataError(f"the weights hold {name}, which no model of lmlab's has")
-    return f"blocks.{index}.{layer[part]}"
+    if not name.startswith(layers) or part not in of_layer:
+        raise DataError(f"weights: unknown tensor {name}")
+    return f"blocks.{index}.{of_layer[part]}"
 
 
-def _to_gpt2(ours: dict[str, Tensor]) -> dict[str, Tensor]:
-    made: dict[str, Tensor] = {}
-    for name, tensor in ours.items():
+def _to_gpt2(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    converted: dict[str, Tensor] = {}
+    for name, tensor in state.items():
         if tensor.ndim == 1 or name in _GPT2:
-            theirs = _renamed(name, _GPT2, _GPT2_LAYER, "transformer.h")
-            made[theirs] = tensor
+            hf_name = _hf_name(name, _GPT2, _GPT2_LAYER, "transformer.h")
+            converted[hf_name] = tensor
             if tensor.ndim == 1:
-                made[theirs.removesuffix("weight") + "bias"] = torch.zeros_like(tensor)
-    for prefix in _layers(ours):
-        for theirs, names in _GPT2_MATRICES.items():
-            matrix = torch.cat([ours[f"{prefix}.{name}.weight"] for name in names])
-            here = f"transformer.h.{prefix.removeprefix('blocks.')}.{theirs}"
-            made[f"{here}.weight"] = matrix.T.contiguous()
-            made[f"{here}.bias"] = matrix.new_zeros(len(matrix))
-    return made
+                converted[hf_name.removesuffix("weight") + "bias"] = torch.zeros_like(tensor)
+    for prefix in _block_prefixes(state):
+        for hf_name, names in _GPT2_MATRICES.items():
+            matrix = torch.cat([state[f"{prefix}.{name}.weight"] for name in names])
+            full_name = f"transformer.h.{prefix.removeprefix('blocks.')}.{hf_name}"
+            converted[f"{full_name}.weight"] = matrix.T.contiguous()
+            converted[f"{full_name}.bias"] = matrix.new_zeros(len(matrix))
+    return converted
 
 
-def _layers(ours: dict[str, Tensor]) -> Iterator[str]:
-    last = ".attention.sublayer.q.weight"
-    return (name.removesuffix(last) for name in ours if name.endswith(last))
+def _block_prefixes(state: dict[str, Tensor]) -> Iterator[str]:
+    suffix = ".attention.sublayer.q.weight"
+    return (name.removesuffix(suffix) for name in state if name.endswith(suffix))
 
 
-def _from_gpt2(theirs: dict[str, Tensor]) -> dict[str, Tensor]:
-    made: dict[str, Tensor] = {}
-    whole = {value: key for key, value in _GPT2.items()}
-    layer = {value: key for key, value in _GPT2_LAYER.items()}
-    for name, tensor in theirs.items():
+def _from_gpt2(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    converted: dict[str, Tensor] = {}
+    of_model = {value: key for key, value in _GPT2.items()}
+    of_layer = {value: key for key, value in _GPT2_LAYER.items()}
+    for name, tensor in tensors.items():
         full = name if name.startswith(("transformer.", "lm_head.")) else f"transformer.{name}"
         if full.endswith(".bias"):
             if bool(tensor.any()):
-                raise DataError(f"the weights hold a bias, {name}; models of lmlab's have none")
+                raise DataError(f"weights: non-zero bias {name}: lmlab models have no biases")
             continue
         part = full.removeprefix("transformer.h.").partition(".")[2].removesuffix(".weight")
         if part not in _GPT2_MATRICES:
-            made[_back(full, whole, layer, "transformer.h.")] = tensor
+            converted[_lmlab_name(full, of_model, of_layer, "transformer.h.")] = tensor
             continue
         index = full.split(".")[2]
         names = _GPT2_MATRICES[part]
-        for own, matrix in zip(names, tensor.T.chunk(len(names)), strict=True):
-            made[f"blocks.{index}.{own}.weight"] = matrix.contiguous()
-    return made
+        for part_name, matrix in zip(names, tensor.T.chunk(len(names)), strict=True):
+            converted[f"blocks.{index}.{part_name}.weight"] = matrix.contiguous()
+    return converted
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The weights of a Hugging Face folder under lmlab's names, in float32.
+    """Return the weights of a Hugging Face folder under lmlab's names, in float32.
 
     Raises:
-        DataError: a file is missing or damaged, or the weights are of no model of lmlab's.
+        DataError: a file is missing or damaged, or lmlab does not support the weights.
     """
-    kind = str(read_config(folder).get("model_type"))
+    model_type = str(read_config(folder).get("model_type"))
     tensors: dict[str, Tensor] = {}
     for path in weight_files(folder):
         try:
             tensors |= safetensors.torch.load_file(str(path))
         except (OSError, SafetensorError) as error:
-            raise DataError(f"{path} cannot be read as safetensors: {error}") from error
-    return {name: tensor.float() for name, tensor in weights_from_hf(kind, tensors).items()}
+            raise DataError(f"{path}: cannot be read as safetensors: {error}") from error
+    return {name: tensor.float() for name, tensor in weights_from_hf(model_type, tensors).items()}
 
 
-def write_weights(folder: Path, kind: str, ours: dict[str, Tensor]) -> Path:
-    """Write a state dictionary as ``model.safetensors``; weights that are shared come once."""
+def write_weights(folder: Path, model_type: str, state: dict[str, Tensor]) -> Path:
+    """Write a state dictionary as ``model.safetensors``; tied weights are written once."""
     seen: set[int] = set()
     tensors = {}
-    for name, tensor in weights_to_hf(kind, ours).items():
+    for name, tensor in weights_to_hf(model_type, state).items():
         if tensor.data_ptr() not in seen:
             tensors[name] = tensor.detach().cpu().contiguous()
         seen.add(tensor.data_ptr())
@@ -163,11 +165,11 @@ def write_weights(folder: Path, kind: str, ours: dict[str, Tensor]) -> Path:
 
 
 class Imported:
-    """The weights of a Hugging Face folder in place of random ones: ``model=imported``.
+    """Initial weights from a Hugging Face folder: ``model=imported``.
 
     Args:
         path: the folder.
-        sha256: hash of its weights, by which a run knows them again; None accepts any.
+        sha256: expected hash of its weights, which identifies them in a run; None to accept any.
     """
 
     def __init__(self, *, path: str, sha256: str | None = None) -> None:
@@ -175,36 +177,44 @@ class Imported:
         self.sha256 = sha256
 
     def __call__(self, model: nn.Module, seed: int) -> None:
-        """Overwrite the weights of ``model`` in place; the seed plays no part.
+        """Overwrite the weights of ``model`` in place, regardless of the seed.
 
         Raises:
-            DataError: they are of another shape, or not those of which the hash was taken.
+            DataError: the weights do not match the model or the expected hash.
         """
         del seed
         if self.sha256 is not None and hash_weights(self.path) != self.sha256:
-            raise DataError(f"model.init.path={self.path}: the weights there have changed")
+            raise DataError(
+                f"model.init.path={self.path}: the weights have changed, expected SHA-256 "
+                f"{self.sha256}",
+                "restore the weights, or start a new run with the present ones",
+            )
         load_imported_weights(model, read_weights(self.path), self.path)
 
 
 def load_imported_weights(model: nn.Module, tensors: dict[str, Tensor], folder: Path) -> None:
-    """Copy weights into a model. Raises :class:`DataError` where they are another model's.
+    """Copy weights into a model. Raises :class:`DataError` if they do not match it.
 
-    A head that is absent is the embedding's, and must be here too; learned positions beyond the
-    model's context are left out.
+    With tied embeddings the head may be absent; otherwise it must equal the embedding. Learned
+    positions beyond the model's context are dropped.
     """
-    own = model.state_dict()
-    if "pos.weight" in tensors and "pos.weight" in own:
-        tensors["pos.weight"] = tensors["pos.weight"][: len(own["pos.weight"])]
-    tied = own["head.weight"].data_ptr() == own["embedding.weight"].data_ptr()
+    state = model.state_dict()
+    if "pos.weight" in tensors and "pos.weight" in state:
+        tensors["pos.weight"] = tensors["pos.weight"][: len(state["pos.weight"])]
+    tied = state["head.weight"].data_ptr() == state["embedding.weight"].data_ptr()
     if tied and "embedding.weight" in tensors:
         head = tensors.setdefault("head.weight", tensors["embedding.weight"])
         if not torch.equal(head, tensors["embedding.weight"]):
-            raise DataError(f"{folder} ties the head to the embedding, but holds another head")
+            raise DataError(
+                f"{folder}: config.json ties the head to the embedding, but the weights contain a "
+                "different head",
+                "set tie_word_embeddings to false in config.json",
+            )
     wrong = sorted(
         name
-        for name in own.keys() | tensors.keys()
-        if name not in own or name not in tensors or own[name].shape != tensors[name].shape
+        for name in state.keys() | tensors.keys()
+        if name not in state or name not in tensors or state[name].shape != tensors[name].shape
     )
     if wrong:
-        raise DataError(f"{folder} holds weights of another model; different: {', '.join(wrong)}")
+        raise DataError(f"{folder}: the weights do not match config.json: {', '.join(wrong)}")
     model.load_state_dict(tensors)

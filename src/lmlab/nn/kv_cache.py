@@ -41,7 +41,7 @@ class KVCache:
         """
         end = self.length + k_BGTK.shape[2]
         if end > self.k_BGSK.shape[2]:
-            raise IndexError(f"cache of {self.k_BGSK.shape[2]} tokens: cannot hold {end}")
+            raise IndexError(f"cache of {self.k_BGSK.shape[2]} tokens: cannot hold {end} tokens")
         self.k_BGSK[:, :, self.length : end] = k_BGTK
         self.v_BGSK[:, :, self.length : end] = v_BGTK
         self.length = end

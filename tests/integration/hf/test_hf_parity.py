@@ -1,4 +1,4 @@
-"""Parity with an independent implementation: Hugging Face's Llama with copied weights."""
+"""Parity with an independent implementation: Hugging Face's Llama with the same weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTINGS = [
     "model.num_heads=4", "model.d_ff=96", "model.norm.eps=1e-5", "training.steps=200",
     "training.batch_size=8", "optim.lr=1e-3", "schedule.warmup_steps=10",
 ]  # fmt: skip
-# lmlab's names of a layer's weights, and Llama's.
+# Names of a layer's weights in lmlab and in Llama.
 LAYER = {
     "attention.norm": "input_layernorm",
     "attention.sublayer.q": "self_attn.q_proj",
@@ -46,7 +46,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def llama(config: RunConfig) -> torch.nn.Module:
-    """Hugging Face's model of the same shape with the weights of lmlab's."""
+    """Build Hugging Face's Llama with the shape and initial weights of lmlab's model."""
     model = config.model
     shape = transformers.LlamaConfig(
         vocab_size=model.vocab_size, hidden_size=model.d_model, intermediate_size=model.d_ff,
@@ -72,7 +72,7 @@ def llama(config: RunConfig) -> torch.nn.Module:
 
 
 def llama_name(name: str) -> str:
-    """Llama's name of a norm's gain."""
+    """Return Llama's name of a norm gain."""
     if not name.startswith("blocks."):
         return "model.norm.weight"
     _, layer, part = name.removesuffix(".weight").split(".", 2)
@@ -80,13 +80,13 @@ def llama_name(name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "more", [[], ["model.attention.num_kv_heads=2"], ["model.pos.theta=500"]], ids=str
+    "overrides", [[], ["model.attention.num_kv_heads=2"], ["model.pos.theta=500"]], ids=str
 )
-def test_logits_are_equal_to_1e_5(more: list[str]) -> None:
-    config = compose([*SETTINGS, *more, "model.init=normal"])
+def test_logits_are_equal_to_1e_5(overrides: list[str]) -> None:
+    config = compose([*SETTINGS, *overrides, "model.init=normal"])
     ours = factory.build_model(resolve(config)).eval()
     generator = torch.Generator().manual_seed(0)
-    # Gains other than one, so that a norm in the wrong place or without its gain shows.
+    # Gains other than 1 reveal a misplaced norm or a missing gain.
     with torch.no_grad():
         theirs = llama(config).eval()
         for name, weight in ours.named_parameters():
@@ -95,12 +95,12 @@ def test_logits_are_equal_to_1e_5(more: list[str]) -> None:
                 theirs.get_parameter(llama_name(name)).copy_(weight)
         tokens = torch.randint(0, 300, (4, 32), generator=generator)
         difference = (ours(tokens) - theirs(tokens).logits).abs().max()
-    print(f"largest difference of a logit: {float(difference):.2e}")
+    print(f"largest difference of logits: {float(difference):.2e}")
     assert float(difference) < 1e-5
 
 
 def batches(steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """A learnable made-up language: each token mostly follows from the one before."""
+    """Yield batches of a synthetic language: each token mostly determines the next one."""
     chance = np.random.default_rng(0)
     follows = chance.permutation(300)
     for _ in range(steps):
@@ -112,7 +112,7 @@ def batches(steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         yield torch.from_numpy(rows[:, :-1]), torch.from_numpy(rows[:, 1:])
 
 
-def losses_of_ours(config: RunConfig) -> list[float]:
+def lmlab_losses(config: RunConfig) -> list[float]:
     model = factory.build_model(resolve(config))
     optimizer, schedule = (
         factory.build_optimizer(resolve(config), model),
@@ -131,7 +131,7 @@ def losses_of_ours(config: RunConfig) -> list[float]:
     return losses
 
 
-def losses_of_theirs(config: RunConfig) -> list[float]:
+def llama_losses(config: RunConfig) -> list[float]:
     model = llama(config)
     matrices = [weight for weight in model.parameters() if weight.ndim >= 2]
     vectors = [weight for weight in model.parameters() if weight.ndim < 2]
@@ -159,8 +159,8 @@ def losses_of_theirs(config: RunConfig) -> list[float]:
 
 def test_200_steps_of_training_agree_to_1e_4() -> None:
     config = compose(SETTINGS)
-    ours, theirs = losses_of_ours(config), losses_of_theirs(config)
+    ours, theirs = lmlab_losses(config), llama_losses(config)
     difference = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
     print(f"loss {ours[0]:.3f} to {ours[-1]:.3f}; largest difference {difference:.2e}")
-    assert ours[-1] < ours[0] - 1.0, "something must have been learned"
+    assert ours[-1] < ours[0] - 1.0, "the model must have learned"
     assert difference < 1e-4

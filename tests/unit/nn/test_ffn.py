@@ -18,12 +18,12 @@ from lmlab.nn.ffn_width import auto_d_ff
         (24, True, 64),
         (8, True, 64),
         (96, True, 256),
-        (36, True, 128),  # 96 lies half way: up
+        (36, True, 128),  # 96 is half-way and is rounded up
         (512, False, 2048),
         (100, False, 400),
     ],
 )
-def test_auto_width(d_model: int, gated: bool, expected: int) -> None:
+def test_default_widths(d_model: int, gated: bool, expected: int) -> None:
     assert auto_d_ff(d_model, gated) == expected
 
 
@@ -39,7 +39,7 @@ def silu(x: float) -> float:
         (ReLU2, lambda x: max(x, 0.0) ** 2),
     ],
 )
-def test_plain_layers_by_hand(kind: type[nn.Module], activation) -> None:
+def test_ungated_layers_equal_their_formula(kind: type[nn.Module], activation) -> None:
     layer = kind(d_model=2, d_ff=3)
     up = torch.tensor([[1.0, 0.5], [-1.0, 2.0], [0.3, -0.7]])
     down = torch.tensor([[1.0, -1.0, 2.0], [0.5, 0.0, 1.0]])
@@ -51,7 +51,7 @@ def test_plain_layers_by_hand(kind: type[nn.Module], activation) -> None:
     torch.testing.assert_close(layer(x[None, None])[0, 0], down @ hidden)
 
 
-def test_swiglu_by_hand() -> None:
+def test_swiglu_equals_its_formula() -> None:
     layer = SwiGLU(d_model=1, d_ff=1)
     with torch.no_grad():
         for part, value in ((layer.gate, 2.0), (layer.up, 3.0), (layer.down, 5.0)):
@@ -59,7 +59,7 @@ def test_swiglu_by_hand() -> None:
     assert layer(torch.tensor([[[0.7]]])).item() == pytest.approx(5 * silu(1.4) * 2.1, rel=1e-6)
 
 
-def test_widths_default_to_auto_and_there_are_no_biases() -> None:
+def test_layers_have_the_default_width_and_no_biases() -> None:
     assert SwiGLU(d_model=128, d_ff=None).up.weight.shape == (320, 128)
     for kind in (SiLU, GELU, ReLU2):
         assert kind(d_model=128, d_ff=None).up.weight.shape == (512, 128)
@@ -68,7 +68,7 @@ def test_widths_default_to_auto_and_there_are_no_biases() -> None:
         }  # fmt: skip
 
 
-def test_a_joint_product_is_handed_on_as_it_is() -> None:
+def test_silu_and_mul_receives_the_product_of_gate_and_up() -> None:
     layer, x = SwiGLU(d_model=6, d_ff=10), torch.randn(2, 3, 6)
     expected = layer(x)
 

@@ -6,7 +6,7 @@ from torch import nn
 from lmlab.nn.fused_linear import fused_linears, separate_linears
 
 
-def test_joint_products_are_the_separate_ones_with_their_gradients() -> None:
+def test_fused_products_equal_separate_ones_with_their_gradients() -> None:
     torch.manual_seed(0)
     maps = [nn.Linear(6, width, bias=False) for width in (4, 2, 5)]
     x = torch.randn(3, 7, 6, requires_grad=True)

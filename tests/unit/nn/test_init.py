@@ -25,9 +25,9 @@ def _no_gradients() -> Iterator[None]:
         yield
 
 
-def test_truncated_normal_has_the_stated_spread_and_cut() -> None:
+def test_truncated_normal_has_the_documented_spread_and_bounds() -> None:
     weights = dict(model().named_parameters())
-    # A normal cut at three standard deviations keeps 98.65 % of its own.
+    # Truncation at three standard deviations leaves 98.65 % of the standard deviation.
     for name, std in (
         ("embedding.weight", 1.0),
         ("head.weight", math.sqrt(2 / (2048 + 192))),
@@ -40,7 +40,7 @@ def test_truncated_normal_has_the_stated_spread_and_cut() -> None:
     assert torch.equal(weights["final_norm.weight"], torch.ones(192))
 
 
-def test_normal_scales_what_writes_into_the_residual_stream() -> None:
+def test_normal_scales_projections_into_the_residual_stream() -> None:
     weights = dict(model("model.init=normal").named_parameters())
     assert float(weights["blocks.0.attention.sublayer.q.weight"].std()) == pytest.approx(
         0.02, rel=0.02
@@ -58,12 +58,12 @@ def test_xavier_uniform_stays_within_its_bound() -> None:
 
 
 @pytest.mark.parametrize("scheme", [TruncatedNormal(), Normal(std=0.02), XavierUniform()])
-def test_a_weight_depends_on_seed_and_name_alone(scheme) -> None:
+def test_a_weight_depends_only_on_seed_and_name(scheme) -> None:
     def drawn(seed: int, **parts: nn.Module) -> dict[str, torch.Tensor]:
-        whole = nn.ModuleDict(parts)
-        torch.manual_seed(seed + 100)  # the global generator plays no part
-        scheme(whole, seed=seed)
-        return dict(whole.named_parameters())
+        model_of_parts = nn.ModuleDict(parts)
+        torch.manual_seed(seed + 100)  # the global generator must not matter
+        scheme(model_of_parts, seed=seed)
+        return dict(model_of_parts.named_parameters())
 
     alone = drawn(0, a=nn.Linear(8, 8, bias=False))
     among = drawn(0, z=nn.Linear(4, 8, bias=False), a=nn.Linear(8, 8, bias=False))
@@ -73,13 +73,13 @@ def test_a_weight_depends_on_seed_and_name_alone(scheme) -> None:
     assert not torch.equal(among["a.weight"][:, :4], among["z.weight"])
 
 
-def test_arms_share_the_start_of_what_they_share() -> None:
+def test_models_with_a_common_parameter_start_it_equally() -> None:
     one, other = (dict(model(f"model.pos={pos}").named_parameters()) for pos in ("rope", "learned"))
     assert set(other) - set(one) == {"pos.weight"}
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_tied_weights_start_as_an_embedding() -> None:
+def test_tied_weights_are_initialised_as_an_embedding() -> None:
     tied = model("model.tie_embeddings=true")
     assert tied.head.weight is tied.embedding.weight
     assert float(tied.head.weight.std()) == pytest.approx(0.9865, rel=0.02)

@@ -7,17 +7,17 @@ from torch import nn
 from lmlab.nn.norm import LayerNorm, NoNorm, PostRMSNorm, PreLayerNorm, PreRMSNorm, RMSNorm
 
 
-def test_rms_norm_worked_by_hand() -> None:
+def test_rms_norm_equals_a_worked_example() -> None:
     norm = RMSNorm(4, eps=0.0)
     with torch.no_grad():
         norm.weight.copy_(torch.tensor([1.0, 2.0, 1.0, 1.0]))
-    # mean square of (1, 1, 1, 5) is 7
+    # the mean square of (1, 1, 1, 5) is 7
     x = torch.tensor([1.0, 1.0, 1.0, 5.0])
     expected = torch.tensor([1.0, 2.0, 1.0, 5.0]) / 7**0.5
     torch.testing.assert_close(norm(x), expected)
 
 
-def test_eps_stands_inside_the_root() -> None:
+def test_eps_is_inside_the_root() -> None:
     x = torch.full((3,), 1e-3)
     expected = x / (1e-6 + 1e-4) ** 0.5
     torch.testing.assert_close(RMSNorm(3, eps=1e-4)(x), expected)
@@ -46,7 +46,7 @@ def rms(x: torch.Tensor) -> torch.Tensor:
     return x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt()
 
 
-def test_where_each_strategy_normalises() -> None:
+def test_each_strategy_normalises_at_its_position() -> None:
     x = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0))
     cases = [
         (PreRMSNorm(eps=1e-5), x + 2 * rms(x)),

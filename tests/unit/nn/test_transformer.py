@@ -62,7 +62,7 @@ def test_future_tokens_change_no_earlier_logit(choice: list[str]) -> None:
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=",".join)
-def test_reading_with_caches_equals_reading_at_once(choice: list[str]) -> None:
+def test_logits_with_caches_equal_those_of_the_full_sequence(choice: list[str]) -> None:
     net = model(*choice)
     ids = tokens()
     caches = net.make_caches(2, 16)
@@ -76,7 +76,7 @@ def test_reading_with_caches_equals_reading_at_once(choice: list[str]) -> None:
 
 
 @pytest.mark.parametrize("pos", options("pos"))
-def test_padding_on_the_left_is_not_seen(pos: str) -> None:
+def test_padding_on_the_left_changes_no_logit(pos: str) -> None:
     net, ids, pad = model(f"model.pos={pos}"), tokens(10, 1), 4
     padded = torch.cat([torch.zeros(1, pad, dtype=torch.int64), ids], 1)
     places = torch.arange(10 + pad)
@@ -87,9 +87,9 @@ def test_padding_on_the_left_is_not_seen(pos: str) -> None:
         torch.testing.assert_close(logits[:, pad:], net(ids), rtol=1e-4, atol=1e-4)
 
 
-def test_the_reference_model_has_the_stated_size() -> None:
+def test_the_reference_model_has_the_documented_size() -> None:
     net = build_model(resolve(compose(["model=small_17m"])))
-    # Embedding and head 2 * 10,000 * 512; four layers of 4 * 512^2 + 3 * 512 * 1344 + 2 * 512;
+    # Embedding and head 2 * 10,000 * 512, four layers of 4 * 512^2 + 3 * 512 * 1344 + 2 * 512, and
     # one norm before the head.
     assert net.num_parameters() == 22_696_448
     assert net.num_parameters() - 10_000 * 512 == 17_576_448
@@ -97,7 +97,7 @@ def test_the_reference_model_has_the_stated_size() -> None:
     assert net.forward_flops_per_token() == 2 * matrices + 4 * (4 * 256 * 512)
 
 
-def test_tied_embeddings_are_one_weight_that_still_costs_a_product() -> None:
+def test_tied_embeddings_save_parameters_but_no_flops() -> None:
     apart, tied = model(), model("model.tie_embeddings=true")
     assert apart.num_parameters() - tied.num_parameters() == 300 * 24
     assert apart.forward_flops_per_token() == tied.forward_flops_per_token()
@@ -120,7 +120,7 @@ def test_names_of_the_weights_are_stable() -> None:
     ]
 
 
-def test_grouped_queries_have_fewer_keys_and_values() -> None:
+def test_grouped_query_attention_has_fewer_key_and_value_weights() -> None:
     weights = dict(model("model.attention.num_kv_heads=2").named_parameters())
     assert weights["blocks.0.attention.sublayer.k.weight"].shape == (12, 24)
     assert weights["blocks.0.attention.sublayer.q.weight"].shape == (24, 24)

@@ -1,38 +1,31 @@
-"""Our own attention kernel beside float64: every shape, layout, policy, and several models."""
+"""Attention in C++ compared with float64: shapes, memory layouts, dtypes, and vmap."""
 
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from lmlab.build.factory import build_gradients
-from lmlab.build.network import build_network
-from lmlab.build.run_spec import resolve
-from lmlab.config.compose import compose
 from lmlab.nn.attention import CausalSelfAttention
 from lmlab.nn.kernels import cpp_attention
 from lmlab.nn.kernels.cpp_attention import causal_attention
 from lmlab.nn.pos import NoPE, Positions, RoPE
 from lmlab.runtime import cpp_extension
-from lmlab.runtime.device import Device
-from lmlab.runtime.precision import PrecisionPolicy
 
 pytestmark = pytest.mark.skipif(
     cpp_extension.find_compiler() is None or not cpp_extension.is_supported(),
-    reason="no C++ compiler with OpenMP here",
+    reason="there is no C++ compiler with OpenMP",
 )
-# B, H, G, T, K: less than a lane, odd, more than a block, groups, more than a panel.
+# B, H, G, T, K: less than a vector, odd sizes, more than a block, groups, more than a panel.
 SHAPES = [
     (1, 1, 1, 1, 2), (2, 3, 3, 17, 6), (1, 4, 2, 33, 16), (3, 4, 1, 65, 32), (1, 2, 2, 130, 34),
     (2, 2, 1, 64, 64), (1, 1, 1, 40, 80),
 ]  # fmt: skip
 BOUNDS = {
     torch.float32: {"rtol": 1e-5, "atol": 3e-6},
-    # Inputs, weights and results are rounded to 8 bits each.
+    # Inputs, attention weights and results are each rounded to 8 bits.
     torch.bfloat16: {"rtol": 2**-7, "atol": 0.03},
 }
 
@@ -44,12 +37,12 @@ def _kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
         cpp_attention.load_kernel(width, folder)
 
 
-def drawn(shape: tuple[int, ...], dtype: torch.dtype, *more: int) -> list[Tensor]:
-    """Queries, keys, values and the gradient of what is mixed, heads behind tokens."""
+def random_inputs(shape: tuple[int, ...], dtype: torch.dtype, *leading: int) -> list[Tensor]:
+    """Queries, keys, values and the gradient of the output, in token-major layout."""
     batch, heads, groups, tokens, width = shape
     generator = torch.Generator().manual_seed(7)
     parts = [
-        torch.randn(*more, batch, tokens, count, width, generator=generator).to(dtype)
+        torch.randn(*leading, batch, tokens, count, width, generator=generator).to(dtype)
         for count in (heads, groups, groups, heads)
     ]
     return [part.transpose(-2, -3) for part in parts]
@@ -60,79 +53,81 @@ def rope(shape: tuple[int, ...]) -> RoPE:
 
 
 def reference(q: Tensor, k: Tensor, v: Tensor, pos: Positions | None) -> Tensor:
-    """The equation in the numbers given: rotation, softmax of the scores so far, mixture."""
+    """Evaluate the equation in the dtype of the arguments."""
     if pos is not None:
         q, k = pos.rotate(q, None), pos.rotate(k, None)
-    shared, tokens = q.shape[1] // k.shape[1], q.shape[2]
-    k, v = (part.repeat_interleave(shared, 1) for part in (k, v))
+    heads_per_group, tokens = q.shape[1] // k.shape[1], q.shape[2]
+    k, v = (part.repeat_interleave(heads_per_group, 1) for part in (k, v))
     scores = q @ k.mT / q.shape[-1] ** 0.5
-    hidden = torch.ones(tokens, tokens, dtype=torch.bool).triu(1)
-    return scores.masked_fill(hidden, float("-inf")).softmax(-1) @ v
+    is_later = torch.ones(tokens, tokens, dtype=torch.bool).triu(1)
+    return scores.masked_fill(is_later, float("-inf")).softmax(-1) @ v
 
 
 def in_double(pos: RoPE | None) -> RoPE | None:
     return None if pos is None else pos.double()
 
 
-def with_gradients(inputs: list[Tensor], gradient: Tensor, mixed: Tensor) -> list[Tensor]:
-    return [mixed.detach(), *torch.autograd.grad(mixed, inputs, gradient)]
+def with_gradients(inputs: list[Tensor], gradient: Tensor, output: Tensor) -> list[Tensor]:
+    return [output.detach(), *torch.autograd.grad(output, inputs, gradient)]
 
 
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("rotated", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_values_and_gradients_are_those_of_the_equation(
-    shape: tuple[int, ...], dtype: torch.dtype, turned: bool
+def test_output_and_gradients_equal_those_of_the_equation(
+    shape: tuple[int, ...], dtype: torch.dtype, rotated: bool
 ) -> None:
-    *parts, gradient = drawn(shape, dtype)
+    *parts, gradient = random_inputs(shape, dtype)
     inputs = [part.requires_grad_() for part in parts]
     found = with_gradients(
-        inputs, gradient, causal_attention(*inputs, rope(shape) if turned else None)
+        inputs, gradient, causal_attention(*inputs, rope(shape) if rotated else None)
     )
     exact_inputs = [part.detach().double().requires_grad_() for part in parts]
     exact = with_gradients(
         exact_inputs, gradient.double(),
-        reference(*exact_inputs, in_double(rope(shape)) if turned else None),
+        reference(*exact_inputs, in_double(rope(shape)) if rotated else None),
     )  # fmt: skip
-    for one, other in zip(found, exact, strict=True):
-        assert one.dtype is dtype
-        torch.testing.assert_close(one.double(), other, **BOUNDS[dtype])
+    for result, expected in zip(found, exact, strict=True):
+        assert result.dtype is dtype
+        torch.testing.assert_close(result.double(), expected, **BOUNDS[dtype])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_results_do_not_depend_on_layout_or_threads(dtype: torch.dtype) -> None:
+def test_results_do_not_depend_on_memory_layout_or_threads(dtype: torch.dtype) -> None:
     shape = (5, 4, 2, 70, 16)
-    *parts, gradient = drawn(shape, dtype)
-    joint = torch.cat([part.transpose(1, 2) for part in parts], 2)
-    views = [part.transpose(1, 2) for part in joint.split([4, 2, 2], 2)]
-    strange = [part.mT.contiguous().mT for part in parts]  # the width's stride is not 1
-    layouts = [parts, [part.contiguous() for part in parts], views, strange]
+    *parts, gradient = random_inputs(shape, dtype)
+    fused = torch.cat([part.transpose(1, 2) for part in parts], 2)
+    views = [part.transpose(1, 2) for part in fused.split([4, 2, 2], 2)]
+    transposed = [part.mT.contiguous().mT for part in parts]  # the stride of the width is not 1
+    layouts = [parts, [part.contiguous() for part in parts], views, transposed]
     results = []
-    for given, threads in itertools.product(layouts, (1, 2, 3)):
+    for layout, threads in itertools.product(layouts, (1, 2, 3)):
         torch.set_num_threads(threads)
-        inputs = [part.detach().requires_grad_() for part in given]
+        inputs = [part.detach().requires_grad_() for part in layout]
         results.append(with_gradients(inputs, gradient, causal_attention(*inputs, rope(shape))))
     first, *others = results
     for result in others:
         assert all(map(torch.equal, result, first))
 
 
-def test_scores_too_large_for_their_exponential() -> None:
+def test_scores_whose_exponential_overflows() -> None:
     shape = (1, 2, 2, 40, 16)
-    q, k, v, gradient = drawn(shape, torch.float32)
+    q, k, v, gradient = random_inputs(shape, torch.float32)
     inputs = [part.requires_grad_() for part in (q * 300, k, v)]
     found = with_gradients(inputs, gradient, causal_attention(*inputs))
     exact_inputs = [part.detach().double().requires_grad_() for part in inputs]
     exact = with_gradients(exact_inputs, gradient.double(), reference(*exact_inputs, None))
-    for one, other in zip(found, exact, strict=True):
-        torch.testing.assert_close(one.double(), other, rtol=1e-3, atol=1e-3)
+    for result, expected in zip(found, exact, strict=True):
+        torch.testing.assert_close(result.double(), expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_no_number_stays_none(dtype: torch.dtype, value: float) -> None:
-    """A diverged model is seen as such: from the query that it meets on, and not before."""
-    *parts, _ = drawn((2, 2, 2, 70, 16), dtype)
+def test_a_non_finite_key_makes_the_same_outputs_nan_as_the_equation(
+    dtype: torch.dtype, value: float
+) -> None:
+    """A diverged model is visible from the affected query on, and not before."""
+    *parts, _ = random_inputs((2, 2, 2, 70, 16), dtype)
     parts[1][1, 0, 50, 3] = value
     found = causal_attention(*parts).isnan()
     assert torch.equal(found, reference(*(part.double() for part in parts), None).isnan())
@@ -140,43 +135,43 @@ def test_what_is_no_number_stays_none(dtype: torch.dtype, value: float) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_what_the_compiler_is_told_is_so(dtype: torch.dtype) -> None:
+def test_fake_tensors_and_autograd_are_registered_correctly(dtype: torch.dtype) -> None:
     shape = (2, 4, 2, 17, 16)
-    *parts, gradient = drawn(shape, dtype)
+    *parts, gradient = random_inputs(shape, dtype)
     pos = rope(shape)
     for tables in ((None, None), (pos.cos_SK[:17], pos.sin_SK[:17])):
-        for laid in (parts, [part.contiguous() for part in parts]):
-            inputs = [part.detach().requires_grad_() for part in laid]
+        for layout in (parts, [part.contiguous() for part in parts]):
+            inputs = [part.detach().requires_grad_() for part in layout]
             torch.library.opcheck(cpp_attention._operation, (*inputs, *tables))
-            kept = [part.detach() for part in laid]
-            results = cpp_attention._operation(*kept, *tables)
+            detached = [part.detach() for part in layout]
+            results = cpp_attention._operation(*detached, *tables)
             torch.library.opcheck(
-                cpp_attention._backward_operation, (gradient, *kept, *tables, *results)
+                cpp_attention._backward_operation, (gradient, *detached, *tables, *results)
             )
 
 
-def test_several_models_at_once_equal_each_alone() -> None:
+def test_vmap_over_models_equals_each_model_alone() -> None:
     shape = (2, 3, 3, 9, 16)
-    *parts, gradient = drawn(shape, torch.float32, 4)
+    *parts, gradient = random_inputs(shape, torch.float32, 4)
     inputs = [part.requires_grad_() for part in parts]
     pos = rope(shape)
 
-    def weighed(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
+    def loss(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
         return (causal_attention(q, k, v, pos) * g).sum()
 
-    together = torch.autograd.grad(torch.func.vmap(weighed)(*inputs, gradient).sum(), inputs)
+    vmapped = torch.autograd.grad(torch.func.vmap(loss)(*inputs, gradient).sum(), inputs)
     for index in range(4):
         alone = [part[index].detach().requires_grad_() for part in inputs]
-        found = torch.autograd.grad(weighed(*alone, gradient[index]), alone)
-        for one, other in zip(found, together, strict=True):
-            assert torch.equal(one, other[index])
+        found = torch.autograd.grad(loss(*alone, gradient[index]), alone)
+        for result, stacked in zip(found, vmapped, strict=True):
+            assert torch.equal(result, stacked[index])
 
 
 @pytest.mark.parametrize("num_kv_heads", [4, 2])
 @pytest.mark.parametrize("variant", [NoPE, RoPE])
-def test_a_layer_is_compiled_in_one_piece(num_kv_heads: int, variant: type) -> None:
-    more = {"theta": 100.0} if variant is RoPE else {}
-    pos = variant(d_model=32, d_head=8, context_length=16, **more)
+def test_a_layer_compiles_without_graph_breaks(num_kv_heads: int, variant: type) -> None:
+    parameters = {"theta": 100.0} if variant is RoPE else {}
+    pos = variant(d_model=32, d_head=8, context_length=16, **parameters)
     layer = CausalSelfAttention(
         d_model=32, num_heads=4, pos=pos, num_kv_heads=num_kv_heads, qk_norm=True
     )
@@ -191,34 +186,17 @@ def test_a_layer_is_compiled_in_one_piece(num_kv_heads: int, variant: type) -> N
         torch.testing.assert_close(gradients, first, rtol=1e-4, atol=1e-6)
 
 
-class Doubled(RoPE):
-    """A user's own rotation."""
+class DoubledRotation(RoPE):
+    """A rotation that a user derived from RoPE."""
 
     def rotate(self, x_BHTK: Tensor, positions_BT: Tensor | None) -> Tensor:
         return 2 * super().rotate(x_BHTK, positions_BT)
 
 
-def test_a_rotation_derived_from_ours_is_called() -> None:
+def test_a_subclass_of_rope_rotates_by_its_own_method() -> None:
     shape = (1, 2, 2, 12, 16)
-    *parts, _ = drawn(shape, torch.float32)
-    pos = Doubled(d_model=1, d_head=16, context_length=12, theta=10.0)
+    *parts, _ = random_inputs(shape, torch.float32)
+    pos = DoubledRotation(d_model=1, d_head=16, context_length=12, theta=10.0)
     torch.testing.assert_close(
         causal_attention(*parts, pos), reference(*parts, pos), rtol=1e-5, atol=1e-5
     )
-
-
-@pytest.mark.parametrize(
-    ("policy", "compile", "own"),
-    [("exact", True, False), ("fast", True, True), ("bf16", True, True), ("fast", False, False)],
-)
-def test_a_compiled_run_has_it_on_a_cpu(
-    policy: str, compile: bool, own: bool, tmp_path: Path
-) -> None:
-    config = compose(["scale=smoke", f"output_root={tmp_path}"])
-    network = build_network(config.model)
-    device = Device(torch.device("cpu"), PrecisionPolicy(policy), compile=compile, threads=1)
-    gradients = build_gradients(resolve(config), network, device)
-    model = network if policy != "bf16" else gradients.working.model  # type: ignore[union-attr]
-    layers = [part for part in model.modules() if isinstance(part, CausalSelfAttention)]
-    assert layers
-    assert all((layer.causal_attention is causal_attention) == own for layer in layers)

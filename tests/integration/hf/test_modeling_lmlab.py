@@ -1,4 +1,4 @@
-"""What leaves lmlab computes in transformers what it computed here, offline, token for token."""
+"""Exported models compute the same logits and greedy text in transformers, without network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from lmlab.config.compose import compose, to_yaml
 from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import RunConfig
 from lmlab.export.folder import export_run
-from lmlab.hf import config_writer as hf_config
 from lmlab.hf.config_reader import read_config
 from lmlab.nn.transformer import Transformer
 from lmlab.tokenizer import Tokenizer
@@ -39,9 +38,9 @@ COMBINATIONS = [
     [f"model.norm={norm}", f"model.pos={pos}", f"model.ffn={ffn}"]
     for norm, pos, ffn in itertools.product(options("norm"), options("pos"), options("ffn"))
 ]
-# Knobs that go across: each with a Llama, a GPT-2 and the class of our own where it can be.
+# Other parameters, each with Llama, GPT-2 and the exported class where they support it.
 GPT2 = ["model.norm=layernorm", "model.pos=learned", "model.ffn=gelu"]
-KNOBS = [
+PARAMETERS = [
     ["model.tie_embeddings=true"],
     ["model.attention.num_kv_heads=2"],
     ["model.attention.qk_norm=true"],
@@ -56,7 +55,7 @@ KNOBS = [
 
 
 def make_run(folder: Path, config: RunConfig) -> tuple[Transformer, Tokenizer]:
-    """A run folder as if trained: every weight differs from every other, gains too."""
+    """Write the folder of a run whose weights all differ, norm gains included."""
     model = factory.build_model(resolve(config)).eval()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -87,68 +86,54 @@ def _offline_on_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("choice", [*COMBINATIONS, *KNOBS], ids=",".join)
-def test_logits_and_greedy_text_are_the_same(tmp_path: Path, choice: list[str]) -> None:
+@pytest.mark.parametrize("choice", [*COMBINATIONS, *PARAMETERS], ids=",".join)
+def test_logits_and_greedy_text_equal_those_of_lmlab(tmp_path: Path, choice: list[str]) -> None:
     config = compose([*SIZES, *choice])
     model, tokenizer = make_run(tmp_path / "run", config)
     export_run(tmp_path / "run", tmp_path / "out", check=False)
-    # Only a class of our own may need to be trusted.
-    own = read_config(tmp_path / "out")["model_type"] == "lmlab"
-    assert own == (tmp_path / "out" / "modeling_lmlab.py").exists()
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(
-        tmp_path / "out", local_files_only=True, trust_remote_code=own
+    # Only the exported class needs trust_remote_code.
+    is_exported_class = read_config(tmp_path / "out")["model_type"] == "lmlab"
+    assert is_exported_class == (tmp_path / "out" / "modeling_lmlab.py").exists()
+    exported = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "out", local_files_only=True, trust_remote_code=is_exported_class
     ).eval()
-    their_tokenizer = transformers.AutoTokenizer.from_pretrained(
-        tmp_path / "out", local_files_only=True, trust_remote_code=own
+    exported_tokenizer = transformers.AutoTokenizer.from_pretrained(
+        tmp_path / "out", local_files_only=True, trust_remote_code=is_exported_class
     )
-    again, again_tokenizer = lmlab.load(tmp_path / "out", device="cpu")
+    imported, imported_tokenizer = lmlab.load(tmp_path / "out", device="cpu")
 
     prompt = tokenizer.encode("a bad cab, a fed bee<|endoftext|>é")
-    assert their_tokenizer.encode("a bad cab, a fed bee<|endoftext|>é") == prompt
-    assert again_tokenizer.hash == tokenizer.hash
+    assert exported_tokenizer.encode("a bad cab, a fed bee<|endoftext|>é") == prompt
+    assert imported_tokenizer.hash == tokenizer.hash
     tokens = torch.randint(0, 300, (2, 224), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        ours = model(tokens)
-        difference = float((ours - theirs(tokens).logits).abs().max())
-        assert float(ours.std()) > 0.1, "the comparison is of something"
-        assert torch.equal(ours, again(tokens))
-        written = theirs.generate(
+        logits = model(tokens)
+        difference = float((logits - exported(tokens).logits).abs().max())
+        assert float(logits.std()) > 0.1, "the logits must vary"
+        assert torch.equal(logits, imported(tokens))
+        generated = exported.generate(
             torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), do_sample=False,
             max_new_tokens=NEW_TOKENS, eos_token_id=None, pad_token_id=0,
         )[0, len(prompt) :].tolist()  # fmt: skip
-    print(f"largest difference of a logit: {difference:.2e}, largest {float(ours.abs().max()):.1f}")
+    print(f"difference of logits: {difference:.2e}, largest {float(logits.abs().max()):.1f}")
     assert difference < 1e-5
-    assert len(written) == NEW_TOKENS
-    (mine,) = generate(again, [prompt], max_new_tokens=NEW_TOKENS, temperature=0)
-    assert mine == written
+    assert len(generated) == NEW_TOKENS
+    (expected,) = generate(imported, [prompt], max_new_tokens=NEW_TOKENS, temperature=0)
+    assert expected == generated
 
 
-def test_padding_on_the_left_is_not_seen_by_our_own_class(tmp_path: Path) -> None:
+def test_the_exported_class_ignores_padding_on_the_left(tmp_path: Path) -> None:
     config = compose([*SIZES, "model.norm=post", "model.pos=learned"])
     model, _ = make_run(tmp_path / "run", config)
     export_run(tmp_path / "run", tmp_path / "out", check=False)
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(
+    exported = transformers.AutoModelForCausalLM.from_pretrained(
         tmp_path / "out", trust_remote_code=True
     ).eval()
     prompts = [[5, 6, 7, 8, 9], [100, 101]]
     rows = torch.tensor([prompts[0], [0, 0, 0, *prompts[1]]])
-    seen = torch.tensor([[1] * 5, [0, 0, 0, 1, 1]])
-    written = theirs.generate(
-        rows, attention_mask=seen, do_sample=False, max_new_tokens=20, eos_token_id=None,
+    attention_mask = torch.tensor([[1] * 5, [0, 0, 0, 1, 1]])
+    generated = exported.generate(
+        rows, attention_mask=attention_mask, do_sample=False, max_new_tokens=20, eos_token_id=None,
         pad_token_id=0,
     )[:, 5:]  # fmt: skip
-    assert written.tolist() == generate(model, prompts, max_new_tokens=20, temperature=0)
-
-
-def test_which_class_serves_which_parts() -> None:
-    def kind(*overrides: str) -> str:
-        return hf_config.config_to_hf(compose([*SIZES, *overrides]).model.as_dict(), 48)[
-            "model_type"
-        ]
-
-    assert kind() == "llama"
-    assert kind("model.attention.qk_norm=true") == "qwen3"
-    assert kind("model.attention.qk_norm=true", "model.norm.eps=1e-2") == "lmlab"
-    assert kind(*GPT2) == "gpt2"
-    assert kind(*GPT2, "model.attention.num_kv_heads=2") == "lmlab"
-    assert kind("model.ffn=gelu") == "lmlab"
+    assert generated.tolist() == generate(model, prompts, max_new_tokens=20, temperature=0)

@@ -1,0 +1,109 @@
+"""config.json read as a model section: round trips, defaults, and settings that are rejected."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmlab.config.compose import compose
+from lmlab.errors import DataError
+from lmlab.hf.config_reader import config_from_hf, read_config
+from lmlab.hf.config_writer import config_to_hf
+
+LLAMA = {
+    "model_type": "llama", "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48,
+    "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64,
+}  # fmt: skip
+GPT2 = {
+    "model_type": "gpt2", "vocab_size": 300, "n_embd": 32, "n_layer": 2, "n_head": 4,
+    "n_positions": 64, "activation_function": "gelu",
+}  # fmt: skip
+ROUND_TRIPS = [
+    ["model.attention.num_kv_heads=4"],
+    ["model.attention.num_kv_heads=2", "model.tie_embeddings=true", "model.pos.theta=500"],
+    ["model.attention.num_kv_heads=4", "model.attention.qk_norm=true", "model.norm.eps=1e-2",
+     "+model.attention.qk_norm_eps=1e-2"],
+    ["model.norm=layernorm", "model.pos=learned", "model.ffn=gelu"],
+    ["model.norm=post", "model.pos=nope", "model.ffn=relu2", "model.attention.num_kv_heads=1"],
+    ["model.norm=none", "model.attention.num_kv_heads=4"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("overrides", ROUND_TRIPS, ids=",".join)
+def test_an_exported_configuration_is_read_as_the_same_model(overrides: list[str]) -> None:
+    model = compose(
+        ["model.d_model=32", "model.num_heads=4", "model.d_ff=48", *overrides]
+    ).model.as_dict()
+    again = config_from_hf(config_to_hf(model, d_ff=48))
+    expected = {key: value for key, value in model.items() if key != "init"}
+    again["attention"].setdefault("qk_norm_eps", 1e-5)
+    expected["attention"] = {"qk_norm_eps": 1e-5} | expected["attention"]
+    assert again == expected
+
+
+def test_missing_llama_settings_have_the_defaults_of_transformers() -> None:
+    model = config_from_hf(dict(LLAMA))
+    assert model["norm"]["eps"] == 1e-6
+    assert model["pos"]["theta"] == 10000.0
+    assert model["attention"]["num_kv_heads"] == 4
+    assert model["tie_embeddings"] is False
+
+
+def test_missing_gpt2_settings_have_the_defaults_of_transformers() -> None:
+    model = config_from_hf(dict(GPT2))
+    assert model["d_ff"] == 4 * 32
+    assert model["norm"]["eps"] == 1e-5
+    assert model["tie_embeddings"] is True
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "message"),
+    [
+        (LLAMA, {"model_type": "phi"}, "model_type=phi: expected one of llama, qwen3, gpt2, lmlab"),
+        (LLAMA, {"hidden_act": "gelu"}, "hidden_act=gelu: lmlab supports only silu"),
+        (LLAMA, {"attention_bias": True}, "attention_bias=True: lmlab supports only False"),
+        (LLAMA, {"mlp_bias": True}, "mlp_bias=True"),
+        (LLAMA, {"head_dim": 3}, "head_dim=3: lmlab supports only 8 or None"),
+        (LLAMA, {"use_sliding_window": True}, "use_sliding_window=True"),
+        (LLAMA, {"rope_parameters": {"rope_type": "llama3"}}, "rope_type=llama3"),
+        (LLAMA, {"rope_scaling": {"rope_type": "yarn"}}, "rope_scaling="),
+        (GPT2, {"activation_function": "gelu_new"}, "activation_function=gelu_new: lmlab supports"),
+        (GPT2, {"scale_attn_weights": False}, "scale_attn_weights=False"),
+        (GPT2, {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=True"),
+    ],
+)
+def test_settings_that_change_the_result_are_rejected_by_name(
+    config: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError) as error:
+        config_from_hf(config | changes)
+    assert error.value.message.startswith(f"config.json: {message}")
+
+
+def test_a_missing_size_is_named() -> None:
+    config = {key: value for key, value in LLAMA.items() if key != "num_hidden_layers"}
+    with pytest.raises(DataError, match=r"config\.json: missing setting num_hidden_layers"):
+        config_from_hf(config)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot be read"), ("{", "cannot be read"), ("[1]", "expected a JSON object")],
+)
+def test_a_file_without_settings_is_rejected(
+    tmp_path: Path, content: str | None, message: str
+) -> None:
+    path = tmp_path / "config.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DataError) as error:
+        read_config(tmp_path)
+    assert error.value.message.startswith(f"{path}: {message}")
+
+
+def test_a_valid_file_is_read_completely(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+    assert read_config(tmp_path) == LLAMA
