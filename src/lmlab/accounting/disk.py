@@ -34,9 +34,9 @@ def run_folder_bytes(
     training, checkpoint = config["training"], config["checkpoint"]
     saves = max(1, -(-training["steps"] // checkpoint["every_steps"]))
     pinned = sum(1 for step in checkpoint["keep_steps"] if step <= training["steps"])
-    kept = min(saves, checkpoint["keep_last"] + pinned)
+    num_checkpoints = min(saves, checkpoint["keep_last"] + pinned)
     state, weights = checkpoint_bytes(model, optimizer), FLOAT32 * model.parameters
     rows = training["steps"] // training["log_every"]
     rows += training["steps"] // config["validation"]["every_steps"]
-    final = kept * state + weights + rows * ROW_BYTES + OTHER_BYTES
-    return final, final + (state if saves > kept else weights)
+    final = num_checkpoints * state + weights + rows * ROW_BYTES + OTHER_BYTES
+    return final, final + (state if saves > num_checkpoints else weights)

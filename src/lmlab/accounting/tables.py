@@ -47,8 +47,8 @@ def _parameters(found: Mapping[str, Any]) -> Table:
 
 def _flops(found: Mapping[str, Any]) -> Table:
     rows = [
-        [name, f"{own['counted']:,}", f"{own['share']:.1%}", f"{own['causal']:,}"]
-        for name, own in found["components"].items()
+        [name, f"{flops['counted']:,}", f"{flops['share']:.1%}", f"{flops['causal']:,}"]
+        for name, flops in found["components"].items()
     ]
     rows.append(["forward", f"{found['forward']:,}", "", f"{found['forward_causal']:,}"])
     rows.append(

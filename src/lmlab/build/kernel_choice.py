@@ -34,7 +34,7 @@ def choose_kernels(device: Device, vocab_size: int, library_folder: Path) -> Ker
     Args:
         device: where the run computes, and how.
         vocab_size: V.
-        library_folder: where compiled libraries are kept.
+        library_folder: folder of compiled libraries.
     """
     if device.policy.is_exact:
         return TorchKernels()
@@ -74,7 +74,7 @@ class CppKernels:
     """Attention and loss compiled from C++ for this CPU.
 
     Args:
-        folder: where compiled libraries are kept.
+        folder: folder of compiled libraries.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -105,8 +105,8 @@ class Attention(nn.Module):
         if cache is not None:
             k, v = cache.update(k, v, self.layer)
         k, v = (part.repeat_interleave(self.groups, dim=1) for part in (k, v))
-        mixed = F.scaled_dot_product_attention(q, k, v.to(q.dtype), attn_mask=mask)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        output = F.scaled_dot_product_attention(q, k, v.to(q.dtype), attn_mask=mask)
+        return self.out(output.transpose(1, 2).flatten(2))
 
 
 def rotate(x: torch.Tensor, angles: torch.Tensor | None) -> torch.Tensor:

@@ -30,19 +30,19 @@ def CausalSelfAttention(
         SavedTensor("value", kv_width),
     )
     layer_input = SavedTensor("attention input", d_model)
-    mixed = SavedTensor("mixed values", width)
+    output = SavedTensor("attention output", width)
     normed: tuple[SavedTensor, ...] = ()
     if qk_norm:
         # The norms change the memory layout, and with it that of the attention output, which is
         # therefore copied.
         normed = (
             *rms_norm(d_head, num_heads + kv_heads),
-            SavedTensor("mixed values in order", width),
+            SavedTensor("attention output, copied", width),
         )
     fused = (
         layer_input,
         *projected,
-        mixed,
+        output,
         SavedTensor("log of the sums", num_heads, Kind.FLOAT32),
         *normed,
     )
@@ -54,12 +54,12 @@ def CausalSelfAttention(
         matmul_weights=weights,
         products_per_pair=2 * width,
         saved=fused,
-        saved_unfused=(layer_input, *repeated, softmax, mixed, *normed[:-1]),
+        saved_unfused=(layer_input, *repeated, softmax, output, *normed[:-1]),
         textbook=(
             *projected,
             SavedTensor("scores", 0, per_pair=num_heads),
             SavedTensor("softmax", 0, per_pair=num_heads),
-            mixed,
+            output,
             SavedTensor("output projection", d_model),
         ),
     )

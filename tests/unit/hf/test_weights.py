@@ -25,7 +25,7 @@ from lmlab.hf.weights import (
 from lmlab.nn.transformer import Transformer
 
 SIZES = [
-    "model.vocab_size=30", "model.context_length=8", "model.d_model=16", "model.num_layers=2",
+    "model.vocab_size=300", "model.context_length=8", "model.d_model=16", "model.num_layers=2",
     "model.num_heads=4", "model.d_ff=24",
 ]  # fmt: skip
 GPT2 = ["model.norm=layernorm", "model.pos=learned", "model.ffn=gelu"]

@@ -27,7 +27,7 @@ def load_kernel(d_head: int, folder: Path) -> None:
 
     Args:
         d_head: K.
-        folder: where compiled libraries are kept.
+        folder: folder of compiled libraries.
 
     Raises:
         ConfigError: the compiler rejects the source.

@@ -23,7 +23,7 @@ def load_kernel(folder: Path) -> None:
     """Load the kernel of :func:`chunked_cross_entropy`, compiling it if necessary.
 
     Args:
-        folder: where compiled libraries are kept.
+        folder: folder of compiled libraries.
 
     Raises:
         ConfigError: the compiler rejects the source.

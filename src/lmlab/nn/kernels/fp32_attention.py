@@ -39,7 +39,7 @@ def causal_attention(
 
 
 @contextlib.contextmanager
-def _plain_products() -> Iterator[None]:
+def _highest_matmul_precision() -> Iterator[None]:
     previous = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -55,7 +55,7 @@ def _batch_slices(q: Tensor) -> list[slice]:
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    with _plain_products():
+    with _highest_matmul_precision():
         if q.dtype is torch.float32:
             output, log_sums = _forward(q, k, v, 0.0, True)
             return output, log_sums
@@ -71,7 +71,7 @@ def _attend_backward(
     gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, output: Tensor, log_sums: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     saved = (gradient, q, k, v, output, log_sums)
-    with _plain_products():
+    with _highest_matmul_precision():
         if q.dtype is torch.float32:
             dq, dk, dv = _backward(*saved, 0.0, True)
             return dq, dk, dv
