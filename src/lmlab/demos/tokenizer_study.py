@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lmlab.console.formatting import format_duration
 from lmlab.demos import Demo, Section
 from lmlab.demos import tokenizer_figures as figures
 from lmlab.demos import tokenizer_measures as measures
@@ -140,7 +141,7 @@ def _speed(outcomes: dict[str, TokenizerResult], extrapolate_gb: float) -> Secti
         size, cpu = outcome.text_bytes / 1e6, outcome.phases[-1].cpu_seconds
         spread = f"{rates[0]:,.0f} to {rates[-1]:,.0f}"
         rows.append([label, f"{size:,.1f}", f"{middle:,.0f}", spread, f"{size / cpu:,.0f}",
-                     _duration(extrapolate_gb * 1000 / middle),
+                     format_duration(extrapolate_gb * 1000 / middle),
                      f"{extrapolate_gb * 1000 * cpu / size / 3600:.2f}"])  # fmt: skip
     return Section(
         "Throughput",
@@ -228,10 +229,3 @@ def _splits(tokenizers: dict[str, Tokenizer], strings: Sequence[str]) -> list[li
 
 def _share(part: int, total: int) -> str:
     return f"{part / total:.1%}" if total else ""
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
