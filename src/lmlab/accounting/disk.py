@@ -7,7 +7,7 @@ from typing import Any
 
 from lmlab.accounting.memory import FLOAT32
 from lmlab.accounting.model_counts import ModelCounts
-from lmlab.optim.counts import OptimizerCounts
+from lmlab.optim.optimizer_counts import OptimizerCounts
 
 ROW_BYTES = 250  # approximate, of a row of metrics.jsonl
 OTHER_BYTES = 60_000  # approximate: configuration, provenance, log, samples, tokenizer

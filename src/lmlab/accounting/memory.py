@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from lmlab.accounting.model_counts import ModelCounts
-from lmlab.nn.counts import Kind, SavedTensor
-from lmlab.optim.counts import OptimizerCounts
+from lmlab.nn.component_counts import Kind, SavedTensor
+from lmlab.optim.optimizer_counts import OptimizerCounts
 
 FLOAT32 = 4
 # Size for CUBLAS_WORKSPACE_CONFIG=:4096:8, which deterministic runs set.

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lmlab.accounting.target_counts import UnknownCostError, counts_of
-from lmlab.nn.counts import Counts, Kind, SavedTensor
-from lmlab.optim.counts import OptimizerCounts
+from lmlab.nn.component_counts import ComponentCounts, Kind, SavedTensor
+from lmlab.optim.optimizer_counts import OptimizerCounts
 
 ATTENTION, FFN, HEAD, OTHER = "attention", "feed-forward", "head", "other"
 GROUPS = (ATTENTION, FFN, HEAD, OTHER)
@@ -30,7 +30,7 @@ class Component:
     group: str
     times: int
     in_block: bool
-    counts: Counts
+    counts: ComponentCounts
 
     @property
     def parameters(self) -> int:
@@ -140,9 +140,9 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
     ffn = counts_of("model.ffn", model["ffn"])(d_model=width, d_ff=d_ff)
     norm = counts_of("model.norm", model["norm"])()
     projections = dataclasses.replace(attention, products_per_pair=0)
-    scores = Counts(products_per_pair=attention.products_per_pair)
+    scores = ComponentCounts(products_per_pair=attention.products_per_pair)
     tokens = (SavedTensor("tokens", 1, Kind.INDEX),)
-    head = Counts(
+    head = ComponentCounts(
         parameters=0 if model["tie_embeddings"] else vocab * width,
         matmul_weights=vocab * width,
         saved=(SavedTensor("head input", width), SavedTensor("log softmax", vocab, Kind.FLOAT32),
@@ -150,7 +150,7 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
         textbook=(SavedTensor("logits", vocab), SavedTensor("cross-entropy", 1)),
     )  # fmt: skip
     components = (
-        Component("embedding", OTHER, 1, False, Counts(vocab * width, saved=tokens)),
+        Component("embedding", OTHER, 1, False, ComponentCounts(vocab * width, saved=tokens)),
         Component("positions", OTHER, 1, False, pos),
         Component("attention projections", ATTENTION, layers, True, projections),
         Component("attention scores and mixing", ATTENTION, layers, True, scores),

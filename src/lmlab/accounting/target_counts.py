@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lmlab.errors import ConfigError
-from lmlab.optim.counts import OptimizerCounts
+from lmlab.optim.optimizer_counts import OptimizerCounts
 
 # Optimizer state values per parameter of torch's optimizers, which have no counts modules.
 _TORCH_STATES = {
@@ -41,8 +41,8 @@ def counts_of(path: str, leaf: Mapping[str, Any]) -> Callable[..., Any]:
     except (ModuleNotFoundError, AttributeError) as error:
         raise UnknownCostError(
             f"{path}._target_={target}: has no counts",
-            f"define {name} in {counts_module} (see lmlab.nn.counts), or choose a component that "
-            "comes with lmlab",
+            f"define {name} in {counts_module} (see lmlab.nn.component_counts), or choose a "
+            "component that comes with lmlab",
         ) from error
 
     def bound(**sizes: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmlab.nn.counts import Counts, Kind, SavedTensor
+from lmlab.nn.component_counts import ComponentCounts, Kind, SavedTensor
 from lmlab.nn.norm_counts import rms_norm
 
 
@@ -13,7 +13,7 @@ def CausalSelfAttention(
     num_kv_heads: int | None = None,
     qk_norm: bool = False,
     qk_norm_eps: float = 1e-5,
-) -> Counts:
+) -> ComponentCounts:
     """Count four projections, the scores, and the weighted sum of the values.
 
     The fused kernel saves queries, keys, values, its output and one number per query and head. On
@@ -49,7 +49,7 @@ def CausalSelfAttention(
     # Unfused attention is all float32 and repeats shared keys and values for every head.
     repeated = tuple(SavedTensor(tensor.name, width, Kind.FLOAT32) for tensor in projected)
     softmax = SavedTensor("softmax", 0, Kind.FLOAT32, per_pair=num_heads)
-    return Counts(
+    return ComponentCounts(
         parameters=weights + (2 * d_head if qk_norm else 0),
         matmul_weights=weights,
         products_per_pair=2 * width,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmlab.nn.counts import Counts, Kind, SavedTensor
+from lmlab.nn.component_counts import ComponentCounts, Kind, SavedTensor
 
 
 def rms_norm(size: int, groups: int = 1) -> tuple[SavedTensor, ...]:
@@ -17,16 +17,18 @@ def rms_norm(size: int, groups: int = 1) -> tuple[SavedTensor, ...]:
     )
 
 
-def _rms(d_model: int) -> Counts:
-    return Counts(d_model, saved=rms_norm(d_model), textbook=(SavedTensor("norm", d_model),))
+def _rms(d_model: int) -> ComponentCounts:
+    return ComponentCounts(
+        d_model, saved=rms_norm(d_model), textbook=(SavedTensor("norm", d_model),)
+    )
 
 
-def _layer(d_model: int) -> Counts:
+def _layer(d_model: int) -> ComponentCounts:
     saved = (
         SavedTensor("norm input", d_model, Kind.FLOAT32),
         SavedTensor("norm mean and deviation", 2, Kind.FLOAT32),
     )
-    return Counts(d_model, saved=saved, textbook=(SavedTensor("norm", d_model),))
+    return ComponentCounts(d_model, saved=saved, textbook=(SavedTensor("norm", d_model),))
 
 
 class PreRMSNorm:
@@ -35,11 +37,11 @@ class PreRMSNorm:
     def __init__(self, *, eps: float) -> None:
         del eps
 
-    def wrap(self, d_model: int) -> Counts:
+    def wrap(self, d_model: int) -> ComponentCounts:
         """Count a residual branch without its sublayer."""
         return _rms(d_model)
 
-    def final(self, d_model: int) -> Counts:
+    def final(self, d_model: int) -> ComponentCounts:
         """Count the norm before the head."""
         return _rms(d_model)
 
@@ -47,9 +49,9 @@ class PreRMSNorm:
 class PostRMSNorm(PreRMSNorm):
     """RMSNorm after each residual sum."""
 
-    def final(self, d_model: int) -> Counts:
+    def final(self, d_model: int) -> ComponentCounts:
         """Count nothing: no norm precedes the head."""
-        return Counts()
+        return ComponentCounts()
 
 
 class PreLayerNorm:
@@ -58,11 +60,11 @@ class PreLayerNorm:
     def __init__(self, *, eps: float) -> None:
         del eps
 
-    def wrap(self, d_model: int) -> Counts:
+    def wrap(self, d_model: int) -> ComponentCounts:
         """Count a residual branch without its sublayer."""
         return _layer(d_model)
 
-    def final(self, d_model: int) -> Counts:
+    def final(self, d_model: int) -> ComponentCounts:
         """Count the norm before the head."""
         return _layer(d_model)
 
@@ -70,10 +72,10 @@ class PreLayerNorm:
 class NoNorm:
     """No normalisation anywhere."""
 
-    def wrap(self, d_model: int) -> Counts:
+    def wrap(self, d_model: int) -> ComponentCounts:
         """Count nothing."""
-        return Counts()
+        return ComponentCounts()
 
-    def final(self, d_model: int) -> Counts:
+    def final(self, d_model: int) -> ComponentCounts:
         """Count nothing."""
-        return Counts()
+        return ComponentCounts()

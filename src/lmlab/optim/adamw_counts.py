@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmlab.optim.counts import OptimizerCounts
+from lmlab.optim.optimizer_counts import OptimizerCounts
 
 # Two moments of three operations each (four for the square), two bias corrections, a root, a sum,
 # a quotient, and three for the update with its decay.

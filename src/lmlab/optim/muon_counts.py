@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmlab.optim.counts import OptimizerCounts
+from lmlab.optim.optimizer_counts import OptimizerCounts
 
 
 def MuonAdamW(*, hidden: int, other: int, **parameters: Any) -> OptimizerCounts:

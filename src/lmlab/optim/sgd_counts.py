@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmlab.optim.counts import OptimizerCounts
+from lmlab.optim.optimizer_counts import OptimizerCounts
 
 
 def sgd(*, hidden: int, other: int, momentum: float, **others: Any) -> OptimizerCounts:

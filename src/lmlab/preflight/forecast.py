@@ -17,7 +17,7 @@ from lmlab.build.workload import RunWorkload
 from lmlab.console.formatting import format_bytes, format_duration
 from lmlab.data.batches import validation_windows
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
-from lmlab.optim.counts import OptimizerCounts
+from lmlab.optim.optimizer_counts import OptimizerCounts
 from lmlab.preflight import machine_resources
 from lmlab.preflight.calibration import Calibration
 from lmlab.runtime.device import Device

@@ -19,7 +19,7 @@ from lmlab.accounting.memory import (
 )
 from lmlab.accounting.model_counts import count_model
 from lmlab.config.compose import compose
-from lmlab.optim.counts import OptimizerCounts
+from lmlab.optim.optimizer_counts import OptimizerCounts
 from lmlab.training.mixed_precision import Bf16Weights
 from lmlab.training.objective import chunked_loss, full_logits_loss
 

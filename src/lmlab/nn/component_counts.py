@@ -45,7 +45,7 @@ class SavedTensor:
 
 
 @dataclasses.dataclass(frozen=True)
-class Counts:
+class ComponentCounts:
     """Costs of one instance of a component.
 
     Attributes:
