@@ -14,9 +14,9 @@ class JobResult:
     """The result of a job that has ended, perhaps before its run was done.
 
     Attributes:
-        state: next state of the run, unless its folder says ``done`` or ``diverged``: ``failed``,
-            ``interrupted``, ``elsewhere``, or ``queued`` to start it again.
-        reason: one line that explains the state, if the run folder contains no reason.
+        state: next state of an unfinished run: ``failed``, ``interrupted``, ``elsewhere``, or
+            ``queued`` to start it again.
+        reason: explains the state in one line.
         exit_code: exit code of the process; None if unknown.
     """
 
@@ -26,18 +26,13 @@ class JobResult:
 
 
 class Executor(Protocol):
-    """Starts the jobs of a sweep and reports how they ended.
+    """Starts the jobs of a sweep and reports how they ended."""
 
-    Attributes:
-        outlives_driver: whether jobs continue when the driver leaves.
-        leave_message: what to print about a run that is still open when the driver leaves.
-    """
-
-    outlives_driver: bool
-    leave_message: str
+    outlives_driver: bool  # whether jobs continue when the driver leaves
+    leave_message: str  # about a run that is still open when the driver leaves
 
     def attach(self, run: ScheduledRun) -> bool:
-        """Attach to the job that an earlier launch started; return False if there is none."""
+        """Attach to the job of an earlier launch; return False if there is none."""
         ...
 
     def has_capacity(self) -> bool:

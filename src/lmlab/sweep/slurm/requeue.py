@@ -20,7 +20,7 @@ from lmlab.runtime.signals import EarlySignalHandler
 
 log = logging.getLogger("lmlab.slurm")
 STOPPED_EXIT_CODE = 128 + signal.SIGUSR2
-_REQUEUE_ATTEMPTS = 4
+_RETRY_SECONDS = (1, 2, 4, 8)  # waits after a failure to reach the controller
 _TERMINATION_SECONDS = 60
 
 
@@ -63,12 +63,12 @@ def requeue() -> bool:
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     log.info("saved; requeueing job %s", job_id)
-    for attempt in range(_REQUEUE_ATTEMPTS):
+    for retry_seconds in _RETRY_SECONDS:
         try:
             subprocess.run(["scontrol", "requeue", job_id], check=True, timeout=60)
         except (OSError, subprocess.SubprocessError) as error:
             log.warning("scontrol requeue %s: %s", job_id, error)
-            time.sleep(2**attempt)
+            time.sleep(retry_seconds)
             continue
         # Exiting before Slurm ends this process would look like a failure.
         time.sleep(_TERMINATION_SECONDS)

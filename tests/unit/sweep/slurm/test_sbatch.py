@@ -1,0 +1,90 @@
+"""The batch script of a job array."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_slurm import FakeSlurm
+
+from lmlab.errors import ConfigError
+from lmlab.sweep.slurm.resources import Resources
+from lmlab.sweep.slurm.sbatch import submit_array
+
+
+def submit(folder: Path, resources: Resources | None = None, **changes: Any) -> str:
+    arguments: dict[str, Any] = {
+        "name": "s-token", "jobs": 3, "resources": resources or Resources(),
+        "code": Path("/code of/it's"), "array_parallelism": 2, "signal_seconds": 90,
+    }  # fmt: skip
+    return submit_array(folder, "lmlab.module", **(arguments | changes))
+
+
+def directives(script: str) -> dict[str, str]:
+    found = re.findall(r"^#SBATCH --([a-z-]+)(?:=(.*))?$", script, flags=re.M)
+    return {key: value for key, value in found}
+
+
+def test_the_request_is_in_the_batch_script(tmp_path: Path, slurm: FakeSlurm) -> None:
+    resources = Resources(
+        partition="gpu", ranks=4, nodes=2, gpus=1, cpus=3, mem_gb=1.5, time_min=7,
+        constraint="a100", account="me", qos="low", sbatch=("--exclude=node7", "--exclusive"),
+    )  # fmt: skip
+    assert submit(tmp_path, resources, after=["5", "6"]) == "100"
+    found = directives(slurm.scripts()[0])
+    expected = {
+        "job-name": "s-token", "partition": "gpu", "nodes": "2", "ntasks-per-node": "2",
+        "gpus-per-node": "2", "cpus-per-task": "3", "mem": "1536MB", "time": "7",
+        "constraint": "a100", "account": "me", "qos": "low", "exclude": "node7",
+        "array": "0-2%2", "dependency": "afterany:5:6", "signal": "USR2@90",
+    }  # fmt: skip
+    assert expected.items() <= found.items()
+    assert {"requeue", "exclusive"} <= found.keys()
+
+
+def test_the_defaults_leave_the_choice_to_the_cluster(tmp_path: Path, slurm: FakeSlurm) -> None:
+    submit(tmp_path)
+    absent = {"partition", "mem", "gpus-per-node", "constraint", "account", "qos", "dependency"}
+    assert not absent & directives(slurm.scripts()[0]).keys()
+
+
+def test_jobs_import_the_snapshot_first_and_ignore_early_signals(
+    tmp_path: Path, slurm: FakeSlurm
+) -> None:
+    submit(tmp_path, Resources(setup=("module load cuda",)))
+    lines = slurm.scripts()[0].splitlines()
+    setup = lines.index("module load cuda")
+    assert "trap : TERM USR2" in lines[:setup]
+    (path,) = [line for line in lines[setup:] if line.startswith("export PYTHONPATH=")]
+    assert shlex.split(path)[1].startswith("PYTHONPATH=/code of/it's")
+    (command,) = [line for line in lines if line.startswith("srun ")]
+    arguments = shlex.split(command)
+    program = [sys.executable, "-u", "-m", "lmlab.module", str(tmp_path.resolve())]
+    assert arguments[-len(program) :] == program
+    assert 'trap "" USR2 TERM; exec "$@"' in arguments
+
+
+def test_several_ranks_write_one_log_and_end_together(tmp_path: Path, slurm: FakeSlurm) -> None:
+    submit(tmp_path)
+    submit(tmp_path, Resources(ranks=2))
+    one, several = slurm.scripts()
+    assert "--kill-on-bad-exit=1" not in one
+    assert "--kill-on-bad-exit=1" in several
+    assert f"--output={tmp_path.resolve()}/%A_%a_0_log.out" in shlex.split(several.splitlines()[-1])
+
+
+def test_a_refusal_names_the_settings_to_check(tmp_path: Path, slurm: FakeSlurm) -> None:
+    slurm.fail("sbatch", "sbatch: error: invalid partition specified: gpu")
+    with pytest.raises(ConfigError, match="invalid partition specified: gpu") as error:
+        submit(tmp_path)
+    assert "hydra.launcher.partition" in str(error.value.help)
+
+
+def test_a_path_that_slurm_would_misread_is_refused(tmp_path: Path, slurm: FakeSlurm) -> None:
+    with pytest.raises(ConfigError, match="output_root: expected a path without %"):
+        submit(tmp_path / "100%")
+    assert slurm.calls("sbatch") == []
