@@ -23,7 +23,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
 def test_a_detached_sweep_submits_its_runs_and_then_its_driver(
     sweeps: Sweeps, slurm: FakeSlurm
 ) -> None:
-    printed = sweeps.run(*SLURM, "seed=0,1,2", "hydra.launcher.driver={mem_gb: 1}")
+    printed = sweeps.run(*SLURM, "seed=0,1,2", "+hydra.launcher.driver={mem_gb: 1}")
     assert "submitted job array 100: 3 runs in 3 jobs" in printed
     assert "runs: 3 submitted" in printed
     assert "submitted driver job 101" in printed
