@@ -1,1 +1,1 @@
-"""From a frozen configuration to objects."""
+"""Resolve a configuration, and build the objects of a run from it."""

@@ -1,1 +1,1 @@
-"""Before a run: what it will take, and whether it can be held. After it: how right that was."""
+"""Predict and check the time, memory and disk space of a run, and compare with the actual ones."""

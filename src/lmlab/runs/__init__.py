@@ -1,1 +1,1 @@
-"""One configuration becomes one run folder."""
+"""Execute a run: resolve its configuration, build its objects, and train to the end."""

@@ -45,10 +45,10 @@ def load(folder: str | Path, *, checkpoint: str = "best", device: str = "auto") 
     """
     if checkpoint not in ("best", "last"):
         raise ConfigError(f"checkpoint={checkpoint}: expected best or last")
-    place = resolve_torch_device(device, key="device")
+    torch_device = resolve_torch_device(device, key="device")
     path = Path(folder)
     model, tokenizer = _load_run(path, checkpoint) if is_run(path) else _load_hf(path)
-    return Loaded(model.to(place).eval(), tokenizer)
+    return Loaded(model.to(torch_device).eval(), tokenizer)
 
 
 def is_run(folder: Path) -> bool:

@@ -92,7 +92,7 @@ def test_overfits_one_batch_to_a_loss_under_a_hundredth(overrides) -> None:
     optimizer = factory.build_optimizer(resolve(config), model)
     texts = prepare_data(resolve(config).data)
     inputs, targets = map(torch.from_numpy, factory.build_batches(resolve(config), texts).batch(0))
-    # Each sequence begins differently, so that its first token can be message from the others'.
+    # Sequences start with different tokens, so that their first predictions can differ, too.
     inputs = inputs.clone()
     inputs[:, 0] = torch.arange(len(inputs))
     for _ in range(300):

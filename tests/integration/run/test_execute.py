@@ -28,11 +28,11 @@ def test_a_run_writes_all_files_of_its_folder(overrides, texts) -> None:
     assert (status["status"], status["step"], status["tokens"]) == ("done", 20, 20 * 4 * 16)
     assert meta["num_parameters"] > 0
     assert meta["sessions"][0]["versions"]["torch"]
-    assert meta["floor"] is None, "only its maker knows the entropy of a text"
+    assert meta["floor"] is None, "the entropy of a text is unknown"
     validated = run.rows("validation")
     assert [row["step"] for row in validated] == [0, 10, 20]
     assert validated[-1]["loss"] < validated[0]["loss"]
-    assert validated[0]["num_tokens"] == meta["valid_tokens"] - 1, "the whole split"
+    assert validated[0]["num_tokens"] == meta["valid_tokens"] - 1, "the full split"
     assert [row["step"] for row in run.rows("train")] == [5, 10, 15, 20]
     assert run.samples.read_text().count("```text") >= 1
 

@@ -1,1 +1,1 @@
-"""Several runs trained as one model, in one process: only forward and backward are shared."""
+"""Train several runs as one stacked model in one process; only the passes are shared."""
