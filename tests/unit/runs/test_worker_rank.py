@@ -20,7 +20,7 @@ from lmlab.runs.auto_settings import choose_device
 from lmlab.runs.context import RunContext
 from lmlab.runs.execute import execute
 from lmlab.runs.worker_rank import WorkerRank
-from lmlab.training.checkpoint import read_weights
+from lmlab.training.checkpoint_files import read_weights
 
 
 def worker(overrides: list[str]) -> WorkerRank:
