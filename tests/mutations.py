@@ -74,7 +74,7 @@ MUTATIONS = [
     Mutation("another's optimizer state", "distributed/zero1.py", "self.owners[index] == self.comm.rank else None",
              "self.owners[index] != self.comm.rank else None", "tests/integration/distributed/test_zero1.py"),
     Mutation("state of a divided model is whole", "distributed/fsdp.py",
-             "{key: _divide(value, parameters[index]) for key, value in values.items()}", "values",
+             "{key: _shard_like(parameters[index], value) for key, value in values.items()}", "values",
              "tests/integration/distributed/test_fsdp.py"),
     Mutation("rotation sign", "nn/pos.py", "torch.cat([-sin, sin], -1)", "torch.cat([sin, sin], -1)",
              "tests/unit/nn/test_pos.py tests/integration/hf/test_hf_parity.py"),

@@ -118,7 +118,9 @@ def build_gradients(
         computing.fuse_linears()
         set_inductor_cache(spec.cache_folder)
         objective = compile_objective(objective, device.device)
-    gradients = GradientAccumulator(objective, micro_batch_size=workload.pass_size, working=working)
+    gradients = GradientAccumulator(
+        objective, micro_batch_size=workload.pass_size, bf16_weights=working
+    )
     if comm.shards_model:
         return gradients  # FSDP's hooks cannot be recorded in a CUDA graph
     return maybe_graphed(
@@ -176,7 +178,7 @@ def build_evaluator(
         data.tokenizer.token_byte_lengths,
         batch_size=workload.validation_batch_size,
         device=device.device,
-        in_bf16=device.policy.precision == "bf16",
+        use_bf16=device.policy.precision == "bf16",
         comm=comm,
     )
 

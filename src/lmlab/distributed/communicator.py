@@ -1,4 +1,4 @@
-"""The ranks of a run: the processes that share each batch, and what they ask of each other."""
+"""Communication between the ranks of a run: the processes that share each batch."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ T = TypeVar("T")
 
 
 class Communicator:
-    """This process alone: the trivial case, in which all is mine and everyone agrees.
+    """The communicator of a single process, where every collective returns its input.
 
     Attributes:
-        rank: of this process, from 0.
-        size: number of processes.
-        parallel: how they share the work: ``none``, ``ddp``, ``zero1`` or ``fsdp``.
-        num_sharing_cores: ranks that compute on this process's CPU cores, itself included.
+        rank: rank of this process, from 0.
+        size: number of ranks.
+        parallel: how ranks share the work: ``none``, ``ddp``, ``zero1`` or ``fsdp``.
+        num_sharing_cores: number of ranks that compute on this process's CPU cores, including it.
     """
 
     rank = 0
@@ -35,17 +35,17 @@ class Communicator:
 
     @property
     def optimizer_shards(self) -> int:
-        """Among how many ranks the optimizer's state is divided."""
+        """Number of ranks that shard the optimizer state."""
         return self.size if self.parallel in ("zero1", "fsdp") else 1
 
     @property
     def gradient_shards(self) -> int:
-        """Among how many ranks the gradients are divided."""
+        """Number of ranks that shard the gradients."""
         return self.size if self.shards_model else 1
 
     @property
     def shards_model(self) -> bool:
-        """Whether weights and gradients are divided among the ranks."""
+        """Whether the ranks shard weights and gradients."""
         return self.parallel == "fsdp"
 
     @property
@@ -54,55 +54,55 @@ class Communicator:
         return self.rank == 0
 
     def assign_device(self, device: Device) -> Device:
-        """The device of this rank, where ``device`` is that of the run.
+        """Return the device of this rank, given the device of the run.
 
         Raises:
-            ConfigError: the ranks of a machine have no device each.
+            ConfigError: the machine lacks a device for each of its ranks.
         """
         return device
 
     def batch_slice(self, batch_size: int) -> slice:
-        """The sequences of a batch that are this rank's; ``batch_size`` is a multiple of size."""
-        own = batch_size // self.size
-        return slice(self.rank * own, (self.rank + 1) * own)
+        """Return this rank's sequences of a batch; ``batch_size`` is a multiple of ``size``."""
+        per_rank = batch_size // self.size
+        return slice(self.rank * per_rank, (self.rank + 1) * per_rank)
 
     def shard(self, items: Iterable[T]) -> Iterator[tuple[int, T]]:
-        """Those of equally costly items that are this rank's, numbered among all."""
+        """Yield this rank's share of equally costly items, each with its index among all."""
         return (pair for pair in enumerate(items) if pair[0] % self.size == self.rank)
 
-    def broadcast_from_rank0(self, act: Callable[[], T]) -> T:
-        """What ``act`` gives on rank 0, on every rank; it may take as long as it takes."""
-        return act()
+    def broadcast_from_rank0(self, compute: Callable[[], T]) -> T:
+        """Call ``compute`` on rank 0 and return its result on every rank, without a timeout."""
+        return compute()
 
     def all_gather(self, value: T) -> list[T]:
-        """What each rank has called it with, in their order."""
+        """Return the values that the ranks passed, in rank order."""
         return [value]
 
     def broadcast(self, rank: int, tensors: Sequence[torch.Tensor]) -> None:
-        """Overwrite tensors by those of one rank, which have the same shapes."""
+        """Overwrite tensors with those of one rank, which have the same shapes."""
 
     def all_reduce_mean(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Replace each tensor by its mean over the ranks, the same bits on every rank."""
+        """Replace each tensor with its mean over the ranks, bit-identical on every rank."""
 
     def all_reduce_sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """The sum over the ranks of a float64 array on the host."""
+        """Return the sum over the ranks of a float64 array on the host."""
         return values
 
     def all_reduce_max(self, number: int) -> int:
-        """The largest of the ranks' numbers."""
+        """Return the maximum over the ranks."""
         return number
 
     def device_mesh(self) -> DeviceMesh:
-        """All ranks in a row, for what torch divides among them."""
-        raise AssertionError("one process divides nothing")
+        """Return the one-dimensional mesh of all ranks, for torch's sharding."""
+        raise AssertionError("a single process shards nothing")
 
     @contextlib.contextmanager
     def reporting_lost_ranks(self) -> Iterator[None]:
-        """Turn what a lost rank brings about inside into the error of that rank."""
+        """Turn an error raised inside into the error of a lost rank, if a lost rank caused it."""
         yield
 
     def report_failure(self, reason: str) -> None:
-        """Tell the others why this rank is about to end."""
+        """Give the other ranks the reason why this one is about to exit."""
 
     def __enter__(self) -> Communicator:
         return self
@@ -113,7 +113,7 @@ class Communicator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave the others."""
+        """Leave the group."""
 
 
 SINGLE_PROCESS = Communicator()

@@ -1,4 +1,4 @@
-"""Copies of one model on several ranks: they begin equal, and every update leaves them equal."""
+"""Data parallelism: replicas of a model that start equal and stay equal after every update."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from torch import nn
 
 from lmlab.distributed.communicator import Communicator
 
-Gradient = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+GradientFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class DataParallelGradients:
-    """The gradients of a whole batch, of which each rank is given its part.
+    """Computes the gradients of a batch of which each rank receives an equal shard.
 
-    The parts are equally large, so that the mean of their mean losses is that of the batch. The
-    ranks exchange once an update, after the last micro-batch; where they divide the gradients, a
-    backward pass leaves means itself.
+    Because the shards are equal, the mean of their mean losses is the mean loss of the batch. The
+    ranks reduce once per update, after the last micro-batch. Where they shard the gradients, the
+    backward pass already leaves means.
 
     Args:
-        gradients: leaves the gradients of a part's mean loss in the parameters; returns the loss.
-        model: whose parameters they are.
-        comm: that share the batch.
+        gradients: leaves the gradients of a shard's mean loss in the parameters; returns the loss.
+        model: the module with these parameters.
+        comm: the ranks that share the batch.
     """
 
-    def __init__(self, gradients: Gradient, model: nn.Module, comm: Communicator) -> None:
+    def __init__(self, gradients: GradientFunction, model: nn.Module, comm: Communicator) -> None:
         self.gradients = gradients
         self.parameters = list(model.parameters())
         self.comm = comm
@@ -33,8 +33,8 @@ class DataParallelGradients:
     def __call__(self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
         """Leave the batch's gradients in the parameters; return its loss, equal on all ranks."""
         loss = self.gradients(inputs_BT, targets_BT).detach().clone()
-        held = []
+        gradients = []
         if not self.comm.shards_model:
-            held = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        self.comm.all_reduce_mean([loss, *held])
+            gradients = [one.grad for one in self.parameters if one.grad is not None]
+        self.comm.all_reduce_mean([loss, *gradients])
         return loss

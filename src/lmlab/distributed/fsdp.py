@@ -1,8 +1,8 @@
-"""A model whose weights, gradients and optimizer state are divided among the ranks of a run.
+"""Fully sharded data parallelism: ranks shard weights, gradients and optimizer state.
 
-Torch's ``fully_shard`` (FSDP2) does it: Zhao et al. 2023; stage 3 of ZeRO, Rajbhandari et al. 2020.
-Each rank keeps a part of every tensor. The weights of a block are put together when its passes
-need them, and its gradients are averaged and divided as the backward pass leaves it.
+Torch's ``fully_shard`` (FSDP2) does the sharding: Zhao et al. 2023; stage 3 of ZeRO, Rajbhandari
+et al. 2020. Each rank stores a shard of every tensor. The weights of a block are gathered when its
+passes need them; its gradients are averaged and sharded as soon as the backward pass leaves it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from lmlab.nn.transformer import Transformer
 
 
 class FSDPOptimizer(ShardedOptimizer):
-    """The optimizer of a model that :meth:`broadcast` divides; it updates this rank's parts.
+    """The optimizer of a model that :meth:`broadcast` shards; updates this rank's shards.
 
-    Until then the model is whole, so that weights are drawn, loaded and checked as in one process.
+    Before that call the model is unsharded, so that weights are initialized, loaded and checked as
+    in one process.
 
     Args:
-        model: to be divided, with its whole weights.
-        build: makes the optimizer over the parameters that the model then has. Its update must be
-            one of each number by itself, as AdamW's is: it sees parts of the matrices only.
-        comm: that divide the model.
+        model: the model to be sharded, with its full weights.
+        build: builds the optimizer over the parameters that the model has at the time. Its update
+            must be elementwise, as AdamW's is, because it sees shards of the matrices.
+        comm: the ranks that shard the model.
     """
 
     def __init__(
@@ -39,63 +40,63 @@ class FSDPOptimizer(ShardedOptimizer):
         self.model, self.build = model, build
 
     def step(self) -> None:
-        """Update this rank's part of each parameter."""
+        """Update this rank's shard of each parameter."""
         self.optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """The whole state, on rank 0 in host memory; elsewhere without tensors of parameters."""
-        saved = self.optimizer.state_dict()
+        """Return the full state in host memory on rank 0; elsewhere without parameters' tensors."""
+        local = self.optimizer.state_dict()
         state: dict[int, dict[str, Any]] = {}
-        for index, values in saved["state"].items():
+        for index, values in local["state"].items():
             state[index] = {}
             for key, value in values.items():
-                found = full_tensor(value) if isinstance(value, torch.Tensor) else value
+                full = full_tensor(value) if isinstance(value, torch.Tensor) else value
                 if self.comm.is_rank0:
-                    state[index][key] = found.cpu() if isinstance(found, torch.Tensor) else found
-        return saved | {"state": state}
+                    state[index][key] = full.cpu() if isinstance(full, torch.Tensor) else full
+        return local | {"state": state}
 
     def broadcast(self) -> None:
-        """Divide the model, whose weights are equal on all ranks, and the state that rank 0 has."""
+        """Shard the model, whose weights all ranks have, and the state loaded on rank 0."""
         fully_shard(self.model, self.comm)
         self.optimizer = self.build()
         super().broadcast()
 
-    def _own_part(self, index: int, values: dict[str, Any]) -> dict[str, Any]:
+    def _shard(self, index: int, values: dict[str, Any]) -> dict[str, Any]:
         parameters = [one for group in self.param_groups for one in group["params"]]
-        return {key: _divide(value, parameters[index]) for key, value in values.items()}
+        return {key: _shard_like(parameters[index], value) for key, value in values.items()}
 
 
 def fully_shard(model: Transformer, comm: Communicator) -> None:
-    """Divide each block, and the rest of the model, among the ranks that all call this."""
+    """Shard each block and the rest of the model among the ranks, which all call this."""
     from torch.distributed import fsdp
 
     mesh = comm.device_mesh()
     for block in model.blocks:
         fsdp.fully_shard(block, mesh=mesh)
     fsdp.fully_shard(model, mesh=mesh)
-    fsdp.register_fsdp_forward_method(model, "hidden")  # which a loss in chunks calls
+    fsdp.register_fsdp_forward_method(model, "hidden")  # called by the chunked loss
 
 
 @contextlib.contextmanager
 def unsharded(model: nn.Module) -> Iterator[None]:
-    """Give every rank the whole weights inside; then its passes need no other rank.
+    """Give every rank the full weights inside, so that its passes need no other rank.
 
-    All ranks enter and leave together. Nothing happens to a model that is not divided.
+    All ranks enter and leave together. A model that is not sharded stays as it is.
     """
-    parts: list[Any] = [part for part in model.modules() if hasattr(part, "unshard")]
-    for part in parts:
-        part.unshard()
-        part.set_reshard_after_forward(False, recurse=False)
+    modules: list[Any] = [module for module in model.modules() if hasattr(module, "unshard")]
+    for module in modules:
+        module.unshard()
+        module.set_reshard_after_forward(False, recurse=False)
     try:
         yield
     finally:
-        for part in parts:
-            part.set_reshard_after_forward(part is not model, recurse=False)
-            part.reshard()
+        for module in modules:
+            module.set_reshard_after_forward(module is not model, recurse=False)
+            module.reshard()
 
 
-def _divide(value: Any, parameter: torch.Tensor) -> Any:
-    """This rank's part of a tensor that is divided as a parameter is; others as they are."""
+def _shard_like(parameter: torch.Tensor, value: Any) -> Any:
+    """Return this rank's shard of a tensor of the parameter's shape; other values unchanged."""
     if not isinstance(value, torch.Tensor) or value.shape != parameter.shape:
         return value
     from torch.distributed.tensor import DTensor, distribute_tensor
@@ -105,5 +106,5 @@ def _divide(value: Any, parameter: torch.Tensor) -> Any:
         value.to(parameter.device),
         parameter.device_mesh,
         parameter.placements,
-        src_data_rank=None,  # every rank has it already
+        src_data_rank=None,  # every rank has the full tensor already
     )

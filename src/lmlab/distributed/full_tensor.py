@@ -1,4 +1,4 @@
-"""The whole of what the ranks of a run divide among them."""
+"""Full tensors of parameters that ranks shard."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import torch
 
 
 def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor itself, or put together where the ranks divide it; all of them call it then."""
-    # By its method: importing the class takes longer than a small run's first step.
-    unsharded = getattr(tensor, "full_tensor", None)
-    if unsharded is None:
+    """Gather a sharded tensor, on all ranks at once; return any other tensor as it is."""
+    # By its method: importing DTensor takes longer than a small run's first step.
+    gather = getattr(tensor, "full_tensor", None)
+    if gather is None:
         return tensor
-    found: torch.Tensor = unsharded()
-    return found
+    gathered: torch.Tensor = gather()
+    return gathered

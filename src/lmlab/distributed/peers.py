@@ -1,4 +1,4 @@
-"""What the ranks of a run know of each other: who is where, who has ended, and why."""
+"""What each rank knows of the others: their processes, which have exited, and why."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ import torch.distributed as dist
 from lmlab.errors import LostRankError, RankError
 from lmlab.storage.lock import process_start_time
 
-_CLOSING_SECONDS = 2.0  # within which a process is gone whose connections have closed
+_EXIT_SECONDS = 2.0  # a process exits within this time after its connections close
 
 
 @dataclasses.dataclass(frozen=True)
-class Process:
-    """A rank as the others know it."""
+class RankProcess:
+    """The process of a rank.
+
+    Attributes:
+        host: name of its machine.
+        pid: its process id there.
+        started: its start time; None if the system reports none.
+        cores: CPU cores that it may use.
+    """
 
     host: str
     pid: int
@@ -26,117 +33,121 @@ class Process:
     cores: frozenset[int]
 
     @classmethod
-    def me(cls) -> Process:
-        """This process."""
+    def current(cls) -> RankProcess:
+        """Return this process."""
         cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
         pid = os.getpid()
         return cls(socket.gethostname(), pid, process_start_time(pid), frozenset(cores))
 
-    def has_ended(self) -> bool:
-        """Whether it is known to be dead; on another host that cannot be known."""
+    def has_exited(self) -> bool:
+        """Return whether the process has exited; False on another host, where this is unknown."""
         if self.host != socket.gethostname():
             return False
         return process_start_time(self.pid) != self.started
 
 
 class Peers:
-    """The ranks of a run, through the store that they share.
+    """The ranks of a run, through the key-value store that they share.
 
     Args:
-        store: holds the reason of the first failure, and who has left.
-        rank: of this process.
-        processes: of all ranks.
+        store: holds the reason of the first failure and which ranks have left.
+        rank: rank of this process.
+        processes: processes of all ranks.
     """
 
-    def __init__(self, store: dist.Store, rank: int, processes: list[Process]) -> None:
+    def __init__(self, store: dist.Store, rank: int, processes: list[RankProcess]) -> None:
         self.store = store
         self.rank = rank
         self.processes = processes
-        self._has_lost = False
+        self._has_lost_rank = False
 
     def on_this_host(self) -> list[int]:
-        """The ranks on this process's machine."""
+        """Return the ranks on this process's machine."""
         host = self.processes[self.rank].host
         return [rank for rank, peer in enumerate(self.processes) if peer.host == host]
 
     def num_sharing_cores(self) -> int:
-        """How many ranks may compute on this process's CPU cores, itself included."""
-        own = self.processes[self.rank].cores
-        return sum(bool(self.processes[rank].cores & own) for rank in self.on_this_host())
+        """Return how many ranks may compute on this process's CPU cores, including it."""
+        cores = self.processes[self.rank].cores
+        return sum(bool(self.processes[rank].cores & cores) for rank in self.on_this_host())
 
     def report_failure(self, reason: str) -> None:
-        """Leave the reason why this rank ends, unless another has left its own before."""
+        """Store the reason why this rank exits, unless another rank has stored one."""
         with contextlib.suppress(RuntimeError):
-            if self._has_lost:
+            if self._has_lost_rank:
                 self.store.set("lost", "")
             self.store.compare_set("failure", "", f"rank {self.rank} failed: {reason}")
 
-    def have_failed(self) -> bool:
-        """Whether a reason was left."""
+    def has_failure(self) -> bool:
+        """Return whether a rank has stored a failure."""
         return bool(self.store.check(["failure"]))
 
-    def let_me_tell(self) -> bool:
-        """Whether this rank is the first to ask, and so the one that tells the user."""
+    def claim_report(self) -> bool:
+        """Return whether this rank is the first to ask, and so the one to print the error."""
         try:
-            return self.store.add("told", 1) == 1
-        except RuntimeError:  # rank 0 held the store and is gone
+            return self.store.add("reported", 1) == 1
+        except RuntimeError:  # the store was rank 0's, which has exited
             return self.rank == 1
 
-    def say_goodbye(self, seconds: float) -> None:
-        """Leave; rank 0, which may hold the store, after the others but for ``seconds`` at most."""
+    def leave(self, seconds: float) -> None:
+        """Leave the group; rank 0, which may own the store, waits for the others.
+
+        Args:
+            seconds: the longest that rank 0 waits.
+        """
         with contextlib.suppress(RuntimeError):
-            self.store.set(f"gone/{self.rank}", "")
+            self.store.set(f"left/{self.rank}", "")
             until = time.monotonic() + seconds
-            staying = [] if self.rank else list(range(len(self.processes)))
-            while staying and time.monotonic() < until:
-                staying = [rank for rank in staying if not self._is_gone(rank)]
+            remaining = [] if self.rank else list(range(len(self.processes)))
+            while remaining and time.monotonic() < until:
+                remaining = [rank for rank in remaining if not self._has_left(rank)]
                 time.sleep(0.01)
 
-    def _is_gone(self, rank: int) -> bool:
-        return bool(self.store.check([f"gone/{rank}"])) or self.processes[rank].has_ended()
+    def _has_left(self, rank: int) -> bool:
+        return bool(self.store.check([f"left/{rank}"])) or self.processes[rank].has_exited()
 
-    def have_ended(self) -> bool:
-        """Whether another rank has failed or is gone, or is so within the time that closing takes.
+    def any_has_exited(self) -> bool:
+        """Return whether another rank has failed or exited, or does so within two seconds.
 
-        Without the store, rank 0 is gone.
+        A store that does not answer means that rank 0 has exited.
         """
-        until = time.monotonic() + _CLOSING_SECONDS
+        until = time.monotonic() + _EXIT_SECONDS
         try:
             while time.monotonic() < until:
-                if self.have_failed() or any(peer.has_ended() for peer in self.processes):
+                if self.has_failure() or any(peer.has_exited() for peer in self.processes):
                     return True
                 time.sleep(0.05)
         except RuntimeError:
             return True
         return False
 
-    def lost(self) -> RankError:
-        """The error of a rank that can no longer be reached.
+    def lost_rank_error(self) -> RankError:
+        """Return the error that names the rank which can no longer be reached.
 
-        It is a :class:`LostRankError` unless a rank has failed by itself.
+        It is a :class:`LostRankError` unless that rank failed with an error of its own.
         """
-        told = self._who_ended()
-        kind = LostRankError if self._has_lost else RankError
+        description = self._describe_exit()
+        kind = LostRankError if self._has_lost_rank else RankError
         return kind(
-            f"{told}; the same command goes on from the last checkpoint, also with another number "
-            "of ranks"
+            description,
+            "rerun the command to resume from the last checkpoint, with any number of ranks",
         )
 
-    def _who_ended(self) -> str:
-        """The first reason that was left, or which process is no longer there."""
-        self._has_lost = True
-        until = time.monotonic() + _CLOSING_SECONDS
+    def _describe_exit(self) -> str:
+        """Return the first stored failure, or which process has exited."""
+        self._has_lost_rank = True
+        until = time.monotonic() + _EXIT_SECONDS
         while time.monotonic() < until:
             with contextlib.suppress(RuntimeError):
-                if self.have_failed():
-                    self._has_lost = bool(self.store.check(["lost"]))
+                if self.has_failure():
+                    self._has_lost_rank = bool(self.store.check(["lost"]))
                     return self.store.get("failure").decode()
             for rank, peer in enumerate(self.processes):
-                if peer.has_ended():
+                if peer.has_exited():
                     return (
                         f"rank {rank} of {len(self.processes)} (process {peer.pid} on "
-                        f"{peer.host}) ended without a word: it was killed, by the system (out "
-                        "of memory?) or by hand"
+                        f"{peer.host}) exited without reporting an error: it was killed, possibly "
+                        "by the system when out of memory"
                     )
             time.sleep(0.05)
         return "a rank of this run can no longer be reached"

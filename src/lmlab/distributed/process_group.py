@@ -1,8 +1,8 @@
 """Several ranks through :mod:`torch.distributed`: gloo between hosts, NCCL between GPUs.
 
-Words that may take long to come go through its key-value store. A rank that dies closes its
-connections, which ends the others' collectives at once; one that only hangs ends them after
-:data:`TIMEOUT`.
+Results that may take long to compute are broadcast through its key-value store. A rank that dies
+closes its connections, which ends the collectives of the others at once; a rank that hangs ends
+them after :data:`TIMEOUT`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
+from lmlab.distributed.buckets import flatten, make_buckets, unflatten_into
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
-from lmlab.distributed.peers import Peers, Process
+from lmlab.distributed.peers import Peers, RankProcess
 from lmlab.errors import ConfigError, LostRankError, ReportedElsewhere, UserError
 from lmlab.runtime.device import Device
 from lmlab.runtime.launch_env import LaunchEnv
 
 TIMEOUT = datetime.timedelta(minutes=15)
-_GOODBYE_SECONDS = 30.0
+# How long rank 0 waits for the other ranks to leave, after success and after a failure.
+_LEAVE_SECONDS = 30.0
 _FAILURE_SECONDS = 5.0
-_BUCKET_BYTES = 1 << 25
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
@@ -41,42 +42,51 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def join(parallel: str, world: LaunchEnv) -> Communicator:
-    """Meet the other processes of the run.
+def join(parallel: str, launch_env: LaunchEnv) -> Communicator:
+    """Join the process group of the run.
 
     Args:
-        parallel: ``auto`` shares the work where several processes were started; ``ddp``,
-            ``zero1`` and ``fsdp`` form a group even of one; ``none`` trains in one process.
-        world: what was started.
+        parallel: ``ddp``, ``zero1`` and ``fsdp`` form a group, even of one process; ``auto`` is
+            ``ddp`` if several processes were started; ``none`` trains in one process.
+        launch_env: the processes that were started.
 
     Raises:
         ConfigError: ``none`` in several processes.
-        LostRankError: the others do not come.
+        LostRankError: the other processes do not connect.
     """
-    if parallel == "none" and world.size > 1:
+    if parallel == "none" and launch_env.size > 1:
         raise ConfigError(
-            f"runtime.parallel=none: {world.size} processes were started for this run; start one, "
-            "or leave runtime.parallel=auto"
+            f"runtime.parallel=none: expected one process, but {launch_env.size} were started",
+            "start one process, or leave runtime.parallel=auto",
         )
-    if world.size == 1 and parallel in ("auto", "none"):
+    if launch_env.size == 1 and parallel in ("auto", "none"):
         return SINGLE_PROCESS
-    return ProcessGroup(world, "ddp" if parallel == "auto" else parallel)
+    return ProcessGroup(launch_env, "ddp" if parallel == "auto" else parallel)
 
 
 class ProcessGroup(Communicator):
-    """Several processes, each with a copy of the model (or, for measuring, one)."""
+    """The communicator of several processes, or of one, for measurements.
 
-    def __init__(self, world: LaunchEnv, parallel: str) -> None:
-        self.rank, self.size, self.parallel = world.rank, world.size, parallel
-        self._local_rank = world.local_rank
-        self._words = 0
+    Args:
+        launch_env: the processes that were started.
+        parallel: how the ranks share the work: ``ddp``, ``zero1`` or ``fsdp``.
+
+    Raises:
+        LostRankError: the other processes do not connect.
+    """
+
+    def __init__(self, launch_env: LaunchEnv, parallel: str) -> None:
+        self.rank, self.size, self.parallel = launch_env.rank, launch_env.size, parallel
+        self._local_rank = launch_env.local_rank
+        self._num_broadcasts = 0
         self._failed = False
-        self._on_devices: dist.ProcessGroup | None = None  # None: the same as between hosts
-        # Torch's compiler imports it later. Its functions keep the group that is there then as a
-        # default, and with it the connections by whose end the others notice that of this rank.
+        self._device_group: dist.ProcessGroup | None = None  # None: the group between hosts
+        # Torch's compiler would import it later, and its functions would then keep this group as
+        # a default argument. The connections would stay open after a failure, although the other
+        # ranks notice the failure by their end.
         importlib.import_module("torch.distributed.nn.functional")
         try:
-            self._store = _connect(world)
+            self._store = _connect(launch_env)
             dist.init_process_group(
                 "gloo",
                 store=dist.PrefixStore("group", self._store),
@@ -84,60 +94,63 @@ class ProcessGroup(Communicator):
                 world_size=self.size,
                 timeout=TIMEOUT,
             )
-            known: list[Any] = [None] * self.size
-            dist.all_gather_object(known, Process.me())
+            processes: list[Any] = [None] * self.size
+            dist.all_gather_object(processes, RankProcess.current())
         except (RuntimeError, OSError) as error:
             raise LostRankError(
-                f"rank {self.rank} of {self.size} did not find the others: {error}; under Slurm "
-                "another MASTER_PORT may help"
+                f"rank {self.rank} of {self.size} cannot connect to the others: {error}",
+                "under Slurm, try another MASTER_PORT",
             ) from error
-        self._peers = Peers(self._store, self.rank, known)
+        self._peers = Peers(self._store, self.rank, processes)
         self.num_sharing_cores = self._peers.num_sharing_cores()
 
     def assign_device(self, device: Device) -> Device:
-        """The GPU of this rank's local number; or the CPU, where all share its cores."""
+        """Return the GPU of this rank's local rank; on a CPU, where ranks share cores, the CPU."""
         kind = device.device.type
         if kind == "mps" and self.size > 1:
-            raise ConfigError("runtime.device=mps: it serves one rank; choose runtime.device=cpu")
+            raise ConfigError(
+                "runtime.device=mps: expected cpu or cuda with several ranks",
+                "set runtime.device=cpu",
+            )
         if kind != "cuda":
             return device
         if device.device.index is not None and self.size > 1:
             raise ConfigError(
-                f"runtime.device={device.device}: each rank takes a GPU of its own; with several "
-                "ranks accepted is auto, cuda or cpu"
+                f"runtime.device={device.device}: expected auto, cuda or cpu with several ranks",
+                "leave out the index; each rank takes a GPU of its own",
             )
         # Slurm may show each task its own GPU only, which is then number 0.
-        seen = torch.cuda.device_count()
-        index = device.device.index or (0 if seen == 1 else self._local_rank)
-        own = str(torch.cuda.get_device_properties(index).uuid) if index < seen else "none"
-        places: list[Any] = [None] * self.size
-        with self._together():
-            dist.all_gather_object(places, own)
-        here = [places[rank] for rank in self._peers.on_this_host()]
-        if "none" in here or len(set(here)) < len(here):
+        num_visible = torch.cuda.device_count()
+        index = device.device.index or (0 if num_visible == 1 else self._local_rank)
+        is_visible = index < num_visible
+        uuid = str(torch.cuda.get_device_properties(index).uuid) if is_visible else "none"
+        uuids = self.all_gather(uuid)
+        local = [uuids[rank] for rank in self._peers.on_this_host()]
+        if "none" in local or len(set(local)) < len(local):
             raise ConfigError(
-                f"{len(here)} ranks on this machine, but not as many GPUs: start at most one rank "
-                "a GPU (torchrun --nproc-per-node), or choose runtime.device=cpu"
+                f"{len(local)} ranks on this machine: expected a GPU for each",
+                "start at most one rank per GPU (torchrun --nproc-per-node), or set "
+                "runtime.device=cpu",
             )
-        place = torch.device("cuda", index)
-        torch.cuda.set_device(place)
-        self._on_devices = dist.new_group(backend="nccl", timeout=TIMEOUT)
-        return dataclasses.replace(device, device=place)
+        gpu = torch.device("cuda", index)
+        torch.cuda.set_device(gpu)
+        self._device_group = dist.new_group(backend="nccl", timeout=TIMEOUT)
+        return dataclasses.replace(device, device=gpu)
 
-    def broadcast_from_rank0(self, act: Callable[[], T]) -> T:
-        """What ``act`` gives on rank 0, pickled."""
-        self._words += 1
-        key = f"word/{self._words}"
+    def broadcast_from_rank0(self, compute: Callable[[], T]) -> T:
+        """Broadcast a pickled result through the store."""
+        self._num_broadcasts += 1
+        key = f"broadcast/{self._num_broadcasts}"
         if self.is_rank0:
-            value = act()
-            with self._together():
-                self._store.set(key, pickle.dumps(value))  # type: ignore[arg-type] # bytes serve
+            value = compute()
+            with self._raising_lost_ranks():
+                self._store.set(key, pickle.dumps(value))  # type: ignore[arg-type] # takes bytes
             return value
         pause = 0.01
-        with self._together():
+        with self._raising_lost_ranks():
             while not self._store.check([key]):
-                if self._peers.have_failed():
-                    raise self._peers.lost()
+                if self._peers.has_failure():
+                    raise self._peers.lost_rank_error()
                 time.sleep(pause)
                 pause = min(2 * pause, 0.5)
             received: T = pickle.loads(self._store.get(key))
@@ -146,75 +159,75 @@ class ProcessGroup(Communicator):
     def all_gather(self, value: T) -> list[T]:
         """All-gather between the hosts, pickled."""
         values: list[Any] = [None] * self.size
-        with self._together():
+        with self._raising_lost_ranks():
             dist.all_gather_object(values, value)
         return values
 
     def broadcast(self, rank: int, tensors: Sequence[torch.Tensor]) -> None:
         """Broadcast in flat buckets."""
-        with self._together():
-            for bucket in _buckets(tensors):
+        with self._raising_lost_ranks():
+            for bucket in make_buckets(tensors):
                 if self.rank == rank:
-                    flat = torch.cat([tensor.detach().flatten() for tensor in bucket])
+                    flat = flatten(bucket)
                 else:
                     flat = bucket[0].new_empty(sum(tensor.numel() for tensor in bucket))
                 dist.broadcast(flat, rank, group=self._group_of(flat))
                 if self.rank != rank:
-                    _lay_out(flat, bucket)
+                    unflatten_into(bucket, flat)
 
     def all_reduce_mean(self, tensors: Sequence[torch.Tensor]) -> None:
-        """All-reduce in flat buckets; while one is under way, the next is laid out."""
-        under_way: list[tuple[list[torch.Tensor], torch.Tensor, Any]] = []
-        with self._together():
-            for bucket in _buckets(tensors):
-                flat = torch.cat([tensor.detach().flatten() for tensor in bucket])
+        """All-reduce in flat buckets; flatten the next bucket while one is being reduced."""
+        pending: list[tuple[list[torch.Tensor], torch.Tensor, Any]] = []
+        with self._raising_lost_ranks():
+            for bucket in make_buckets(tensors):
+                flat = flatten(bucket)
                 work = dist.all_reduce(flat, group=self._group_of(flat), async_op=True)
-                under_way.append((bucket, flat, work))
-                if len(under_way) > 1:
-                    self._finish(*under_way.pop(0))
-            for last in under_way:
-                self._finish(*last)
+                pending.append((bucket, flat, work))
+                if len(pending) > 1:
+                    self._finish_mean(*pending.pop(0))
+            for last in pending:
+                self._finish_mean(*last)
 
-    def _finish(self, bucket: list[torch.Tensor], flat: torch.Tensor, work: Any) -> None:
+    def _finish_mean(self, bucket: list[torch.Tensor], flat: torch.Tensor, work: Any) -> None:
         work.wait()
         flat /= self.size
-        _lay_out(flat, bucket)
+        unflatten_into(bucket, flat)
 
     def all_reduce_sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """All-reduce between the hosts."""
         total = torch.from_numpy(values.astype(np.float64))
-        with self._together():
+        with self._raising_lost_ranks():
             dist.all_reduce(total)
         return total.numpy()
 
     def all_reduce_max(self, number: int) -> int:
-        """All-reduce between the hosts, so that no GPU is waited for."""
-        found = torch.tensor(number)
-        with self._together():
-            dist.all_reduce(found, dist.ReduceOp.MAX)
-        return int(found)
+        """All-reduce between the hosts, without waiting for a GPU."""
+        maximum = torch.tensor(number)
+        with self._raising_lost_ranks():
+            dist.all_reduce(maximum, dist.ReduceOp.MAX)
+        return int(maximum)
 
     def device_mesh(self) -> DeviceMesh:
-        """Over the devices that :meth:`assign_device` has found."""
+        """Return the mesh of the devices that :meth:`assign_device` returned."""
         from torch.distributed.device_mesh import DeviceMesh
 
-        kind = "cpu" if self._on_devices is None else "cuda"
-        group = self._on_devices or dist.group.WORLD
+        kind = "cpu" if self._device_group is None else "cuda"
+        group = self._device_group or dist.group.WORLD
         assert group is not None
         return DeviceMesh.from_group(group, kind)
 
     @contextlib.contextmanager
     def reporting_lost_ranks(self) -> Iterator[None]:
-        """Ask, after an error where torch itself exchanges, whether a rank has ended before."""
+        """Check whether an error of torch's own collectives follows from the exit of a rank."""
         try:
             yield
         except RuntimeError as error:
-            if self.shards_model and self._peers.have_ended():
-                raise self._peers.lost() from error
+            if self.shards_model and self._peers.any_has_exited():
+                raise self._peers.lost_rank_error() from error
             raise
 
     def report_failure(self, reason: str) -> None:
-        """Leave the first reason in the store, for those who lose this rank."""
+        """Store the reason, unless another rank was first, for the ranks that lose this one."""
         self._failed = True
         self._peers.report_failure(reason)
 
@@ -224,65 +237,49 @@ class ProcessGroup(Communicator):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave; of an error that ends all ranks, one rank alone tells.
+        """Leave the group; only one rank prints an error that ends all of them.
 
         Raises:
-            ReportedElsewhere: in place of a :class:`UserError` that this rank need not tell.
+            ReportedElsewhere: in place of a :class:`UserError` that another rank prints.
         """
         if error is not None:
-            told = str(error) if isinstance(error, UserError) else traceback.format_exc()
-            self.report_failure(told)
-        speaks = self._failed and self._peers.let_me_tell()
-        if self._on_devices is None or not self._failed:  # NCCL's would wait for the lost rank
+            self.report_failure(_reason(error))
+        is_reporter = self._failed and self._peers.claim_report()
+        if self._device_group is None or not self._failed:  # NCCL would wait for the lost rank
             dist.destroy_process_group()
-        # Whoever holds the store leaves last.
-        self._peers.say_goodbye(_FAILURE_SECONDS if self._failed else _GOODBYE_SECONDS)
-        if isinstance(error, UserError) and not (speaks and self.is_rank0):
-            if speaks:
+        # The owner of the store leaves last.
+        self._peers.leave(_FAILURE_SECONDS if self._failed else _LEAVE_SECONDS)
+        if isinstance(error, UserError) and not (is_reporter and self.is_rank0):
+            if is_reporter:
                 print(f"rank {self.rank}: error: {error}", file=sys.stderr)
             raise ReportedElsewhere(error) from error
 
     def _group_of(self, tensor: torch.Tensor) -> dist.ProcessGroup | None:
-        return self._on_devices if tensor.is_cuda else None
+        return self._device_group if tensor.is_cuda else None
 
     @contextlib.contextmanager
-    def _together(self) -> Iterator[None]:
-        """Turn a collective's failure into the error of the rank that was lost."""
+    def _raising_lost_ranks(self) -> Iterator[None]:
+        """Turn the failure of a collective into the error of the lost rank."""
         try:
             yield
         except RuntimeError as error:
-            raise self._peers.lost() from error
+            raise self._peers.lost_rank_error() from error
 
 
-def _connect(world: LaunchEnv) -> dist.Store:
-    if world.size == 1:
+def _reason(error: BaseException) -> str:
+    """Describe an error to the other ranks: a user's mistake in a line, a bug by its traceback."""
+    if not isinstance(error, UserError):
+        return traceback.format_exc()
+    return error.message if error.help is None else f"{error.message} ({error.help})"
+
+
+def _connect(launch_env: LaunchEnv) -> dist.Store:
+    if launch_env.size == 1:
         return dist.HashStore()
-    if world.address is None:
+    if launch_env.address is None:
         store: dist.Store = next(iter(rendezvous("env://", timeout=TIMEOUT)))[0]
         return store
-    host, port = world.address
-    return dist.TCPStore(host, port, world.size, is_master=world.is_rank0, timeout=TIMEOUT)
-
-
-def _lay_out(flat: torch.Tensor, bucket: list[torch.Tensor]) -> None:
-    """Copy the parts of a flat tensor to those that it was made of."""
-    parts = flat.split([tensor.numel() for tensor in bucket])
-    shaped = [part.view_as(tensor) for part, tensor in zip(parts, bucket, strict=True)]
-    torch._foreach_copy_([tensor.detach() for tensor in bucket], shaped)
-
-
-def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    """Runs of tensors of one kind and place, of about :data:`_BUCKET_BYTES` each."""
-    bucket: list[torch.Tensor] = []
-    held = 0
-    for tensor in tensors:
-        other = bool(bucket) and (tensor.dtype, tensor.device) != (
-            bucket[0].dtype, bucket[0].device,
-        )  # fmt: skip
-        if bucket and (other or held + tensor.nbytes > _BUCKET_BYTES):
-            yield bucket
-            bucket, held = [], 0
-        bucket.append(tensor)
-        held += tensor.nbytes
-    if bucket:
-        yield bucket
+    host, port = launch_env.address
+    return dist.TCPStore(
+        host, port, launch_env.size, is_master=launch_env.is_rank0, timeout=TIMEOUT
+    )

@@ -1,4 +1,4 @@
-"""What optimizers have in common whose state the ranks of a run divide among themselves."""
+"""The common part of optimizers whose state the ranks of a run shard."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from lmlab.distributed.state_layout import allocate, layout_without_tensors, sta
 
 
 class ShardedOptimizer(abc.ABC):
-    """An optimizer whose state is divided; what a process alone sees is the whole.
+    """An optimizer with sharded state, whose state dict is that of a single process.
 
     Args:
-        optimizer: over all parameters, in the same order on every rank; it has no state yet.
-        comm: that share its work. All of them call every method but :meth:`load_state_dict`.
+        optimizer: over all parameters, in the same order on every rank, still without state.
+        comm: the ranks that shard its state. All of them call every method, except that only
+            rank 0 may call :meth:`load_state_dict`.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, comm: Communicator) -> None:
@@ -25,12 +26,12 @@ class ShardedOptimizer(abc.ABC):
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """The groups of all parameters, as of an optimizer that is not divided."""
+        """The groups of all parameters, as those of an unsharded optimizer."""
         return self.optimizer.param_groups
 
     @property
     def state(self) -> dict[torch.Tensor, dict[str, Any]]:
-        """What this rank keeps, by parameter."""
+        """This rank's shard of the state, by parameter."""
         return self.optimizer.state
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -39,37 +40,37 @@ class ShardedOptimizer(abc.ABC):
 
     @abc.abstractmethod
     def step(self) -> None:
-        """Take one update."""
+        """Run one update."""
 
     @abc.abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """The whole state, on rank 0."""
+        """Return the full state on rank 0."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a whole state, on rank 0; :meth:`broadcast` gives each rank its part of it."""
+        """Accept a full state on rank 0; :meth:`broadcast` then gives each rank its shard."""
         self._loaded = state_dict
 
     def broadcast(self) -> None:
-        """Give every rank its part of the state that rank 0 has taken, if it has; once."""
+        """Give each rank its shard of the state loaded on rank 0, if one was loaded."""
         loaded, self._loaded = self._loaded, None
         layout = self.comm.broadcast_from_rank0(
             lambda: None if loaded is None else layout_without_tensors(loaded)
         )
         if layout is None:
             return
-        mine: dict[int, dict[str, Any]] = {}
-        for index, places in layout["state"].items():
-            # One parameter's at a time, so that no rank but 0 has room for the whole state.
+        shards: dict[int, dict[str, Any]] = {}
+        for index, specs in layout["state"].items():
+            # One parameter at a time, so that only rank 0 needs memory for the full state.
             if loaded is None:
-                one = allocate({"state": {index: places}}, torch.device("cpu"))
+                one = allocate({"state": {index: specs}}, torch.device("cpu"))
             else:
                 one = {"state": {index: loaded["state"][index]}}
             self.comm.broadcast(0, list(state_tensors(one)))
-            own = self._own_part(index, one["state"][index])
-            if own is not None:
-                mine[index] = own
-        self.optimizer.load_state_dict(layout | {"state": mine})
+            shard = self._shard(index, one["state"][index])
+            if shard is not None:
+                shards[index] = shard
+        self.optimizer.load_state_dict(layout | {"state": shards})
 
     @abc.abstractmethod
-    def _own_part(self, index: int, values: dict[str, Any]) -> dict[str, Any] | None:
-        """What this rank keeps of a parameter's whole state; None for nothing."""
+    def _shard(self, index: int, values: dict[str, Any]) -> dict[str, Any] | None:
+        """Return this rank's shard of a parameter's full state; None if it has none."""

@@ -1,9 +1,9 @@
-"""An optimizer's saved state without its tensors: what room each of them needs."""
+"""An optimizer's state dict with shapes in place of tensors, small enough to send to all ranks."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -11,47 +11,52 @@ import torch
 
 @dataclasses.dataclass(frozen=True)
 class TensorSpec:
-    """Where a tensor stands in an optimizer's state, and what room it needs."""
+    """Shape, dtype and kind of device of a tensor."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     device_type: str
 
 
-def layout_without_tensors(saved: dict[str, Any]) -> dict[str, Any]:
-    """What ``state_dict`` gave, with a :class:`TensorSpec` for each tensor: small enough to be sent."""
+def layout_without_tensors(state_dict: dict[str, Any]) -> dict[str, Any]:
+    """Return a state dict with a :class:`TensorSpec` in place of each tensor."""
 
-    def place(value: Any) -> Any:
+    def spec(value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
             return value
         return TensorSpec(tuple(value.shape), value.dtype, value.device.type)
 
-    return _with_values(saved, place)
+    return _map_values(state_dict, spec)
 
 
 def allocate(layout: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """A state with room for every tensor of a layout, on ``device`` or, where it was, the host."""
+    """Return a state dict with an uninitialized tensor for each spec of a layout.
 
-    def room(value: Any) -> Any:
+    Args:
+        layout: made by :func:`layout_without_tensors`.
+        device: device of tensors that were not on the CPU.
+    """
+
+    def empty(value: Any) -> Any:
         if not isinstance(value, TensorSpec):
             return value
-        here = torch.device("cpu") if value.device_type == "cpu" else device
-        return torch.empty(value.shape, dtype=value.dtype, device=here)
+        target = torch.device("cpu") if value.device_type == "cpu" else device
+        return torch.empty(value.shape, dtype=value.dtype, device=target)
 
-    return _with_values(layout, room)
+    return _map_values(layout, empty)
 
 
-def state_tensors(saved: dict[str, Any]) -> Iterator[torch.Tensor]:
-    """The tensors of a state in its own order, which its layout shares."""
-    for values in saved["state"].values():
+def state_tensors(state_dict: dict[str, Any]) -> Iterator[torch.Tensor]:
+    """Yield the tensors of a state dict in its own order, which its layout shares."""
+    for values in state_dict["state"].values():
         for value in values.values():
             if isinstance(value, torch.Tensor):
                 yield value
 
 
-def _with_values(saved: dict[str, Any], change: Any) -> dict[str, Any]:
+def _map_values(state_dict: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
     state = {
         index: {key: change(value) for key, value in values.items()}
-        for index, values in saved["state"].items()
+        for index, values in state_dict["state"].items()
     }
-    return saved | {"state": state}
+    return state_dict | {"state": state}

@@ -1,4 +1,4 @@
-"""An optimizer whose state is divided among the ranks of a run."""
+"""An optimizer whose state is sharded by parameter: stage 1 of ZeRO."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from lmlab.distributed.state_layout import allocate, layout_without_tensors, sta
 
 
 class Zero1Optimizer(ShardedOptimizer):
-    """Each parameter is updated by one rank, which alone keeps its state: Rajbhandari et al. 2020.
+    """One rank updates each parameter and alone stores its state: Rajbhandari et al. 2020.
 
-    Stage 1 of ZeRO (section 5.1), with whole parameters for parts, so that an optimizer may look
-    at all of a matrix. The update is the given optimizer's own, so that weights are those of
-    optimizers that are not divided, bit for bit.
+    Stage 1 of ZeRO (section 5.1), but with whole parameters as shards, so that an optimizer may
+    use all of a matrix. The given optimizer computes the update, so the weights are bit-identical
+    to those of an unsharded optimizer.
 
-    Parameters go to the ranks largest first, each to the one that has the least so far.
+    Parameters are assigned in order of size, the largest first, to the rank with the least.
 
     Args:
-        optimizer: of all parameters.
-        comm: that share its work.
+        optimizer: over all parameters.
+        comm: the ranks that shard its state.
 
     Attributes:
-        owners: the rank of each parameter, in the optimizer's order.
+        owners: rank of each parameter, in the optimizer's order.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, comm: Communicator) -> None:
@@ -34,9 +34,9 @@ class Zero1Optimizer(ShardedOptimizer):
         self.owners = assign_owners([one.numel() for one in self.parameters], comm.size)
 
     def step(self) -> None:
-        """Update the parameters that are this rank's, and take those of the others from them.
+        """Update this rank's parameters and receive the other ranks' from them.
 
-        The gradients of theirs are dropped.
+        The gradients of the other ranks' parameters are dropped.
         """
         for parameter, owner in zip(self.parameters, self.owners, strict=True):
             if owner != self.comm.rank:
@@ -46,26 +46,27 @@ class Zero1Optimizer(ShardedOptimizer):
             self.comm.broadcast(rank, self._owned_by(rank))
 
     def state_dict(self) -> dict[str, Any]:
-        """The whole state, on rank 0 that of all parameters, those of other ranks on the host.
+        """Return the state of all parameters on rank 0, the other ranks' part in host memory.
 
-        On the other ranks it is that of their own parameters.
+        Other ranks return the state of their own parameters.
         """
-        own = self.optimizer.state_dict()
-        layouts = self.comm.all_gather(layout_without_tensors(own))
-        state = dict(own["state"])
+        local = self.optimizer.state_dict()
+        layouts = self.comm.all_gather(layout_without_tensors(local))
+        state = dict(local["state"])
         device = self.parameters[0].device
         for rank, layout in enumerate(layouts):
             for index in layout["state"] if rank else ():
-                # One parameter's at a time, so that no device holds the whole state.
+                # One parameter at a time, so that no device stores the full state.
                 part = {"state": {index: layout["state"][index]}}
-                sent = {"state": {index: own["state"][index]}} if rank == self.comm.rank else None
+                is_sender = rank == self.comm.rank
+                sent = {"state": {index: local["state"][index]}} if is_sender else None
                 part = allocate(part, device) if sent is None else sent
                 self.comm.broadcast(rank, list(state_tensors(part)))
                 if self.comm.is_rank0:
-                    state[index] = {key: _on_host(one) for key, one in part["state"][index].items()}
-        return own | {"state": dict(sorted(state.items()))}
+                    state[index] = {key: _to_host(one) for key, one in part["state"][index].items()}
+        return local | {"state": dict(sorted(state.items()))}
 
-    def _own_part(self, index: int, values: dict[str, Any]) -> dict[str, Any] | None:
+    def _shard(self, index: int, values: dict[str, Any]) -> dict[str, Any] | None:
         return values if self.owners[index] == self.comm.rank else None
 
     def _owned_by(self, rank: int) -> list[torch.Tensor]:
@@ -74,14 +75,14 @@ class Zero1Optimizer(ShardedOptimizer):
 
 
 def assign_owners(sizes: list[int], num_ranks: int) -> list[int]:
-    """The rank of each part: largest first, to the first of those ranks that have the least."""
-    held = [0] * num_ranks
+    """Return the rank of each parameter: largest first, to the first rank with the least."""
+    loads = [0] * num_ranks
     owners = [0] * len(sizes)
     for index in sorted(range(len(sizes)), key=lambda index: -sizes[index]):
-        owners[index] = held.index(min(held))
-        held[owners[index]] += sizes[index]
+        owners[index] = loads.index(min(loads))
+        loads[owners[index]] += sizes[index]
     return owners
 
 
-def _on_host(value: Any) -> Any:
+def _to_host(value: Any) -> Any:
     return value.to("cpu") if isinstance(value, torch.Tensor) else value

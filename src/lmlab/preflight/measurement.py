@@ -182,7 +182,7 @@ def _time_evaluation(workload: RunWorkload, device: Device, state: TrainState) -
         np.ones(workload.vocab_size, dtype=np.int64),
         batch_size=batch,
         device=device.device,
-        in_bf16=device.policy.precision == "bf16",
+        use_bf16=device.policy.precision == "bf16",
     )
     seconds = _timed(lambda: evaluator.evaluate(state.model), device)
     return seconds * wanted / batch

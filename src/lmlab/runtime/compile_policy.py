@@ -1,4 +1,4 @@
-"""Whether a run is compiled: where it is long enough to win back what compiling takes."""
+"""Whether to compile a run: only if it is long enough to save more time than compiling takes."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import Any
 from lmlab.runtime.cpp_extension import find_compiler
 from lmlab.storage.io import get_or_create_json, hash_json, read_json
 
-# Seconds that a first compiled step takes more than an eager one: with an empty cache, and with
-# one that holds this step's kernels.
+# Seconds by which a first compiled step exceeds an eager one: with an empty cache, and with one
+# that contains the kernels of this step.
 COLD_SECONDS, WARM_SECONDS = 45.0, 8.0
-# Of an eager step, what compiling saves: on a CPU pointwise work, and attention and loss by kernels
-# of our own (small_17m at 8 sequences: 0.17 and 0.24); launches besides on a GPU.
-SAVED_SHARE = {("cpu", "fp32"): 0.15, ("cpu", "bf16"): 0.22}
-SAVED_SHARE_GPU = 0.3
-# FLOP/s of an eager step, for want of a measurement: a CPU's of one thread.
+# Fraction of an eager step that compiling saves: on a CPU pointwise operations, and attention and
+# loss by this package's kernels (small_17m at 8 sequences: 0.17 and 0.24); on a GPU launches too.
+SAVED_FRACTION = {("cpu", "fp32"): 0.15, ("cpu", "bf16"): 0.22}
+SAVED_FRACTION_GPU = 0.3
+# Assumed FLOP/s of an eager step: of one CPU thread, and of a GPU.
 CPU_RATE = {"fp32": 50e9, "bf16": 100e9}
 GPU_RATE = 100e12
-SAFETY = 1.5  # times its cost must be won, so that a wrong guess makes no run slow
+SAFETY = 1.5  # savings must exceed the cost by this factor, in case the estimate is wrong
 
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """What the decision depends on besides the machine.
+    """A run, as far as the decision depends on it.
 
     Attributes:
         shape: everything that the compiled kernels depend on, as plain values.
-        steps: of the run.
-        step_flops: FLOPs of one update; None where they are not counted.
+        steps: number of updates.
+        step_flops: FLOPs per update; None if unknown.
         device_type: ``cpu``, ``cuda`` or ``mps``.
         precision: ``fp32`` or ``bf16``.
-        threads: CPU threads of the run.
+        threads: number of CPU threads.
     """
 
     shape: Any
@@ -46,42 +46,46 @@ class Workload:
 
 
 def should_compile(work: Workload, cache: Path) -> bool:
-    """Decide once for a shape and a number of steps, and keep to it.
+    """Return whether to compile a run: one answer per shape and number of steps.
 
-    Whether a run is compiled changes its last bits, so a rerun, a resumed run and the arms of a
-    sweep that share a shape must all find the same answer, though the first of them fills the
-    cache: the answer is kept in ``cache``.
+    Compilation changes the last bits of a run. A rerun, a resumed run and the arms of a sweep that
+    share a shape must therefore get the same answer, although the first of them fills the cache of
+    kernels. So the answer is stored.
+
+    Args:
+        work: the run.
+        cache: folder that stores the answers.
     """
     if work.step_flops is None or not has_compiler(work.device_type):
         return False
     folder = cache / "compile" / hash_json(work.shape)[:24]
     return bool(
-        get_or_create_json(folder / f"steps-{work.steps}.json", lambda: _weigh(work, folder))[
+        get_or_create_json(folder / f"steps-{work.steps}.json", lambda: _estimate(work, folder))[
             "compile"
         ]
     )
 
 
-def _weigh(work: Workload, folder: Path) -> dict[str, Any]:
+def _estimate(work: Workload, folder: Path) -> dict[str, Any]:
     is_warm = any(read_json(path).get("compile") for path in folder.glob("steps-*.json"))
-    won, cost = seconds_saved(work), WARM_SECONDS if is_warm else COLD_SECONDS
+    saved, cost = seconds_saved(work), WARM_SECONDS if is_warm else COLD_SECONDS
     return {
-        "compile": won > SAFETY * cost, "warm": is_warm, "predicted_cost_seconds": cost,
-        "predicted_won_seconds": round(won, 3),
+        "compile": saved > SAFETY * cost, "warm": is_warm, "predicted_cost_seconds": cost,
+        "predicted_won_seconds": round(saved, 3),
     }  # fmt: skip
 
 
 def seconds_saved(work: Workload) -> float:
-    """Seconds that compiled steps take less over a whole run, compiling left out."""
+    """Return the seconds that compiled steps save over the run, without the cost of compiling."""
     assert work.step_flops is not None
     if work.device_type == "cuda":
-        return work.steps * work.step_flops / GPU_RATE * SAVED_SHARE_GPU
+        return work.steps * work.step_flops / GPU_RATE * SAVED_FRACTION_GPU
     rate = CPU_RATE[work.precision] * work.threads
-    return work.steps * work.step_flops / rate * SAVED_SHARE[work.device_type, work.precision]
+    return work.steps * work.step_flops / rate * SAVED_FRACTION[work.device_type, work.precision]
 
 
 def has_compiler(device_type: str) -> bool:
-    """Whether this machine can compile for a device: C++ on a CPU, Triton on CUDA."""
+    """Return whether this machine can compile for a device: C++ on a CPU, Triton on CUDA."""
     if device_type == "cuda":
         return importlib.util.find_spec("triton") is not None
     if device_type != "cpu":
@@ -90,5 +94,5 @@ def has_compiler(device_type: str) -> bool:
 
 
 def set_inductor_cache(cache: Path) -> None:
-    """Let Inductor keep its kernels below ``cache``, for all runs, unless the user says where."""
+    """Store Inductor's kernels in ``cache`` unless ``TORCHINDUCTOR_CACHE_DIR`` is set."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((cache / "inductor").resolve()))

@@ -1,4 +1,4 @@
-"""Compiles a C++ source of ours for the machine that it runs on, once."""
+"""Compiles C++ sources of this package for the CPU at hand and caches the libraries."""
 
 from __future__ import annotations
 
@@ -20,57 +20,57 @@ FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "
 
 
 def is_supported() -> bool:
-    """Whether compilers here have the threads that it needs; Apple's does not come with them."""
+    """Return whether compilers of this system support OpenMP; Apple's does not."""
     return sys.platform == "linux"
 
 
 def find_compiler() -> str | None:
-    """The C++ compiler: what the environment's ``CXX`` names, else one of the usual names."""
-    named = os.environ.get("CXX")
-    names = [named] if named else ["g++", "clang++", "c++"]
+    """Return the path of the C++ compiler: ``CXX`` if set, otherwise g++, clang++ or c++."""
+    cxx = os.environ.get("CXX")
+    names = [cxx] if cxx else ["g++", "clang++", "c++"]
     return next(filter(None, map(shutil.which, names)), None)
 
 
 def build_library(source: Path, folder: Path, macros: Mapping[str, int]) -> ctypes.CDLL:
-    """Compile a source, or find what was compiled from it before, and load it.
+    """Load the library of a source, compiling it unless it is in the cache.
 
     Args:
-        source: C++17, with OpenMP where it likes, and with the headers beside it.
-        folder: that keeps libraries, for all kinds of processors that share it.
-        macros: that are defined for it.
+        source: C++17 with OpenMP; it may include the headers in its folder.
+        folder: cache of libraries, which machines with different CPUs may share.
+        macros: preprocessor macros to define.
 
     Raises:
-        ConfigError: there is no compiler, or it does not compile this.
+        ConfigError: there is no compiler, or it fails.
     """
     compiler = find_compiler()
     if compiler is None:
         raise ConfigError(
-            "runtime.compile=true: it needs a C++ compiler, and none of CXX, g++, clang++, c++ is "
-            "here; install one, or set runtime.compile=false"
+            "runtime.compile=true: expected a C++ compiler (CXX, g++, clang++ or c++)",
+            "install one, or set runtime.compile=false",
         )
     command = [compiler, *FLAGS, *(f"-D{name}={value}" for name, value in macros.items())]
     texts = [path.read_text("utf-8") for path in (source, *sorted(source.parent.glob("*.h")))]
-    made_from = [texts, command, _told_by(compiler), platform.machine(), cpu_info()]
-    library = folder / f"{source.stem}-{hash_json(made_from)[:24]}.so"
+    key = [texts, command, _compiler_version(compiler), platform.machine(), cpu_info()]
+    library = folder / f"{source.stem}-{hash_json(key)[:24]}.so"
     if not library.exists():
         make_folder(folder)
-        with tempfile.TemporaryDirectory(dir=folder) as room:
-            made = Path(room) / library.name
-            _run([*command, str(source), "-o", str(made)])
-            made.replace(library)  # at once, so that no other process loads a part of it
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            compiled = Path(temporary) / library.name
+            _run([*command, str(source), "-o", str(compiled)])
+            compiled.replace(library)  # atomic: no other process loads an incomplete file
     return ctypes.CDLL(str(library))
 
 
 def _run(command: list[str]) -> None:
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    if told.returncode:
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
         raise ConfigError(
-            f"runtime.compile=true: `{' '.join(command)}` failed; install g++ 9 or newer, or set "
-            f"runtime.compile=false\n{told.stderr[-2000:]}"
+            f"runtime.compile=true: `{' '.join(command)}` failed:\n{result.stderr[-2000:]}",
+            "install g++ 9 or newer, or set runtime.compile=false",
         )
 
 
-def _told_by(compiler: str) -> str:
+def _compiler_version(compiler: str) -> str:
     return subprocess.run(
         [compiler, "--version"], capture_output=True, text=True, check=False
     ).stdout

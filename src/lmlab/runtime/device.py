@@ -1,4 +1,4 @@
-"""Where and how a run computes: device, numerical policy, threads, compilation."""
+"""Where and how a run computes: device, precision policy, threads, compilation."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lmlab.runtime.malloc import retain_freed_memory
 from lmlab.runtime.precision import PrecisionPolicy, resolve_policy
 from lmlab.runtime.processor import usable_cores
 
-# Dense bf16 peak of one device in FLOP/s, from the makers' data sheets (without sparsity).
-# Longer names come first where one is a part of another.
+# Dense bf16 peak in FLOP/s, from the manufacturers' data sheets (without sparsity). A name that
+# contains another precedes it.
 PEAK_BF16_FLOPS = {
     "H200": 989e12,
     "H100 PCIe": 756e12,
@@ -28,13 +28,13 @@ PEAK_BF16_FLOPS = {
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """The place of a run, and how it computes there.
+    """The device of a run and how it computes there.
 
     Attributes:
-        device: where tensors live.
-        policy: in which numbers, by which products.
-        compile: whether the step goes through ``torch.compile``.
-        threads: CPU threads inside one operation; ranks on the same cores share them.
+        device: device of the tensors.
+        policy: precision policy.
+        compile: whether the step is compiled by ``torch.compile``.
+        threads: CPU threads per operation, shared by the ranks on the same cores.
     """
 
     device: torch.device
@@ -44,35 +44,36 @@ class Device:
 
     @property
     def deterministic(self) -> bool:
-        """Whether torch refuses operations that are not bitwise repeatable.
+        """Whether torch refuses operations that are not deterministic.
 
-        On a CPU that costs little and makes every policy's resumed run end in the same bits; on
-        CUDA it costs, and is what ``exact`` is for.
+        On a CPU this costs little and makes resumed runs bit-identical under every policy. On CUDA
+        it costs speed, and only ``exact`` asks for it.
         """
         return self.policy.is_exact or self.device.type == "cpu"
 
     def apply(self, num_sharing_cores: int = 1) -> None:
-        """Set the process-wide torch switches of this run.
+        """Apply this run's process-wide settings of torch.
 
         Args:
-            num_sharing_cores: processes of the run that compute on the same cores.
+            num_sharing_cores: number of ranks that compute on the same cores.
         """
         torch.set_num_threads(max(1, self.threads // num_sharing_cores))
         if self.device.type == "cpu":
             retain_freed_memory()
         if self.deterministic and self.device.type == "cuda":
-            # cuBLAS reads it when its first handle is made, and is not repeatable without it.
+            # cuBLAS reads it when it creates a handle, and is not deterministic without it.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(self.deterministic)
-        # Torch would also fill all fresh memory with NaN, a tenth of a small CPU step, to expose
-        # operations that read it before writing; none here does.
+        # Otherwise torch fills all new memory with NaN, a tenth of a small step on a CPU, to expose
+        # reads of uninitialized memory; there are none here.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.set_float32_matmul_precision(self.policy.matmul_precision)
 
     def identity(self) -> dict[str, Any]:
-        """What of this changes the result, and so belongs to a run's identity.
+        """Return the settings that change results, which are part of a run's identity.
 
-        The device's index does not; threads do on a CPU, where they order the sums.
+        The index of the device is not among them. The number of threads is on a CPU, where it
+        determines the order of sums.
         """
         cpu = self.device.type == "cpu"
         return {
@@ -84,13 +85,13 @@ class Device:
         }
 
     def name(self) -> str:
-        """The device as a person calls it, for example ``NVIDIA H200`` or ``cpu``."""
+        """Return the product name of a GPU, such as ``NVIDIA H200``; otherwise the device type."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         return self.device.type
 
     def peak_flops(self) -> float | None:
-        """Peak FLOP/s of this policy where it is known; None elsewhere (no MFU is shown)."""
+        """Return the peak FLOP/s under this policy; None if unknown, in which case MFU is too."""
         if self.device.type != "cuda" or self.policy.precision != "bf16":
             return None
         name = self.name()
@@ -98,25 +99,26 @@ class Device:
 
 
 def resolve_device(*, device: str, policy: str, compile: bool, threads: int | str) -> Device:
-    """Turn the settings of ``runtime`` into a :class:`Device` that exists on this machine.
+    """Resolve the settings of ``runtime`` to a :class:`Device` of this machine.
 
-    ``auto`` means: device CUDA, else MPS, else CPU; policy as
-    :func:`lmlab.runtime.precision.resolve_policy` says; threads as many as this process may use.
+    ``auto`` is the first available of CUDA, MPS and CPU for ``device``, the choice of
+    :func:`lmlab.runtime.precision.resolve_policy` for ``policy``, and the number of usable cores
+    for ``threads``.
 
     Raises:
-        ConfigError: the device does not exist here, or cannot carry out this policy.
+        ConfigError: this machine lacks the device, or the device does not support the policy.
     """
-    place = resolve_torch_device(device)
+    torch_device = resolve_torch_device(device)
     return Device(
-        device=place,
-        policy=resolve_policy(policy, place),
+        device=torch_device,
+        policy=resolve_policy(policy, torch_device),
         compile=compile,
         threads=usable_cores() if threads == "auto" else int(threads),
     )
 
 
 def resolve_torch_device(device: str, key: str = "runtime.device") -> torch.device:
-    """The device that the setting ``key`` means on this machine. Raises :class:`ConfigError`."""
+    """Resolve the setting ``key`` to a device of this machine. Raises :class:`ConfigError`."""
     available = {"cpu": 1, "mps": int(torch.backends.mps.is_available())}
     available["cuda"] = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == "auto":
@@ -124,17 +126,17 @@ def resolve_torch_device(device: str, key: str = "runtime.device") -> torch.devi
     kind, _, index = device.partition(":")
     number = index or "0"
     if not number.isdecimal() or int(number) >= available.get(kind, 0):
-        here = ["auto", "cpu", *(["mps"] if available["mps"] else [])]
-        here += [f"cuda:{i}" for i in range(available["cuda"])]
+        valid = ["auto", "cpu", *(["mps"] if available["mps"] else [])]
+        valid += [f"cuda:{i}" for i in range(available["cuda"])]
         raise ConfigError(
-            f"{key}={device}: there is no such device here; available: {', '.join(here)}; "
-            f"choose one of these or leave {key}=auto"
+            f"{key}={device}: expected one of {', '.join(valid)} on this machine",
+            f"choose one of these, or leave {key}=auto",
         )
     return torch.device(device)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the device's or the machine's memory did not suffice."""
-    # On a CPU torch has no class of its own for it.
+    """Return whether an error means that the device or the machine is out of memory."""
+    # On a CPU torch raises a plain RuntimeError.
     on_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     return on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)

@@ -1,4 +1,4 @@
-"""How many processes share a run, and which of them this one is: told by what started them."""
+"""The ranks of a run, as torchrun or Slurm describes them in environment variables."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from lmlab.errors import ConfigError, ReportedElsewhere, UserError
 
-WRITER_SPEAKS_SECONDS = 5.0
-_LOWEST_PORT, _NUM_PORTS = 15_000, 16_000  # below those that a kernel gives away by itself
+RANK0_REPORT_SECONDS = 5.0  # how long other ranks wait for rank 0 to print an error
+_MIN_PORT, _NUM_PORTS = 15_000, 16_000  # below the ephemeral ports of Linux
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,10 +19,10 @@ class LaunchEnv:
     """The processes of one run, called ranks.
 
     Attributes:
-        rank: of this process, from 0; rank 0 is the one that writes.
+        rank: rank of this process, from 0; rank 0 writes the run's files.
         size: number of processes.
-        local_rank: of this process among those on its machine.
-        address: host and port where rank 0 listens; None where torchrun's own variables tell.
+        local_rank: rank of this process among those on its machine.
+        address: host and port of rank 0; None if torchrun's own variables give them.
     """
 
     rank: int = 0
@@ -37,21 +37,21 @@ class LaunchEnv:
 
 
 def read_launch_env(environment: Mapping[str, str] = os.environ) -> LaunchEnv:
-    """The processes that torchrun, or srun with several tasks, has started; else this one alone.
+    """Read which processes torchrun, or srun with several tasks, has started.
 
-    torchrun sets ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK``. Slurm's variables count only inside
-    a step of several tasks: in a batch script they tell how many tasks could be started.
+    torchrun sets ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK``. Slurm's variables are used only in a
+    step of several tasks, because in a batch script they give the number of tasks that could start.
 
     Raises:
-        ConfigError: the variables contradict each other.
+        ConfigError: the variables are invalid.
     """
     if "RANK" in environment and "WORLD_SIZE" in environment:
         rank, size = _number(environment, "RANK"), _number(environment, "WORLD_SIZE")
         local = _number(environment, "LOCAL_RANK") if "LOCAL_RANK" in environment else rank
         if not rank < size:
             raise ConfigError(
-                f"RANK={rank}, WORLD_SIZE={size}: accepted are ranks from 0 to {size - 1}; unset "
-                "both variables to train in one process"
+                f"RANK={rank}: expected a rank from 0 to {size - 1}, since WORLD_SIZE={size}",
+                "unset both variables to train in one process",
             )
         return LaunchEnv(rank, size, local)
     size = int(environment.get("SLURM_STEP_NUM_TASKS", 1))
@@ -70,21 +70,22 @@ def require_single_process(what: str) -> None:
     size = read_launch_env().size
     if size > 1:
         raise ConfigError(
-            f"{what} was started in {size} processes at once (torchrun or srun): several ranks "
-            "serve a single run only; start it once, without torchrun, or with --ntasks=1"
+            f"{what}: expected one process, but torchrun or srun started {size}; only a single "
+            "run has several ranks",
+            "start it without torchrun, or with --ntasks=1",
         )
 
 
 def print_error(error: UserError) -> None:
-    """Print an error that all ranks may meet; rank 0 speaks, and the others where it does not.
+    """Print an error that all ranks may raise: rank 0 at once, the others only if it does not.
 
-    What started the ranks ends them all when rank 0 has spoken and ended.
+    The launcher kills the other ranks when rank 0 exits.
     """
     if isinstance(error, ReportedElsewhere):
         return
     rank = _rank_or_zero()
     if rank:
-        time.sleep(WRITER_SPEAKS_SECONDS)
+        time.sleep(RANK0_REPORT_SECONDS)
     print(f"rank {rank}: error: {error}" if rank else f"error: {error}", file=sys.stderr)
 
 
@@ -98,7 +99,10 @@ def _rank_or_zero() -> int:
 def _number(environment: Mapping[str, str], key: str) -> int:
     text = environment.get(key, "")
     if not text.isdigit():
-        raise ConfigError(f"{key}={text}: accepted is a number of 0 or more; it is set by torchrun")
+        raise ConfigError(
+            f"{key}={text}: expected an integer of 0 or more, as torchrun or Slurm sets it",
+            f"unset {key} to train in one process",
+        )
     return int(text)
 
 
@@ -118,4 +122,4 @@ def _port(environment: Mapping[str, str]) -> int:
     if "MASTER_PORT" in environment:
         return _number(environment, "MASTER_PORT")
     job, step = (int(environment.get(key, 0)) for key in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
-    return _LOWEST_PORT + (31 * job + step) % _NUM_PORTS
+    return _MIN_PORT + (31 * job + step) % _NUM_PORTS

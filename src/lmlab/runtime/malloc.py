@@ -1,4 +1,4 @@
-"""Lets the C library keep the memory that a run frees, for the run's next step."""
+"""Makes the C library keep freed memory for the next step instead of returning it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ TOP_PAD_BYTES = 64 << 20
 
 
 def retain_freed_memory() -> None:
-    """Serve large tensors from memory that this process already has.
+    """Allocate large tensors from memory that this process has already freed.
 
-    glibc asks the kernel for the pages of every large tensor and gives them back when it is freed,
-    and the kernel clears each page before it hands it out: a tenth of a small model's step on a
-    CPU. The process's peak is about the same; it keeps that until it ends. C libraries without
-    ``mallopt`` are left as they are.
+    By default glibc maps the pages of each large tensor and unmaps them when it is freed, and the
+    kernel zeroes every page that it maps: a tenth of a small model's step on a CPU. The peak memory
+    of the process stays about the same, but it is held until the process exits. C libraries
+    without ``mallopt`` are left unchanged.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -1,4 +1,4 @@
-"""Where a run comes from: code, versions, machine and command."""
+"""The provenance of a run: code, versions, machine and command."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import lmlab
 from lmlab.storage.io import read_json
 
 _PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "regex", "safetensors", "wandb")
-_LONGEST_DIFF = 200_000
-SNAPSHOT_FILE = "lmlab-code.json"  # beside a copy of the package: where its code came from
+_MAX_DIFF_CHARACTERS = 200_000
+SNAPSHOT_FILE = "lmlab-code.json"  # next to a copy of the package: the version of its code
 
 
 def provenance() -> dict[str, Any]:
-    """Commit and diff of the code, versions, host, command and time, for ``meta.json``."""
+    """Return commit and diff of the code, versions, host, command and time, for ``meta.json``."""
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "command": [Path(sys.executable).name, *sys.orig_argv[1:]],
@@ -45,10 +45,14 @@ def _versions() -> dict[str, str]:
 
 
 def code_version(package: Path) -> dict[str, Any]:
-    """Commit of the checkout that lmlab's package runs from, and what was changed since."""
-    kept = package.resolve().parent / SNAPSHOT_FILE
-    if kept.exists():
-        code: dict[str, Any] = read_json(kept)
+    """Return the commit that the package runs from, and the uncommitted changes.
+
+    Args:
+        package: folder of the package; a copy has its version in :data:`SNAPSHOT_FILE` next to it.
+    """
+    snapshot = package.resolve().parent / SNAPSHOT_FILE
+    if snapshot.exists():
+        code: dict[str, Any] = read_json(snapshot)
         return code
     commit = _git("rev-parse", "HEAD")
     if commit is None:
@@ -57,16 +61,16 @@ def code_version(package: Path) -> dict[str, Any]:
     return {
         "commit": commit.strip(),
         "changed": bool(_git("status", "--porcelain")),
-        "diff": diff[:_LONGEST_DIFF],
-        "diff_is_whole": len(diff) <= _LONGEST_DIFF,
+        "diff": diff[:_MAX_DIFF_CHARACTERS],
+        "diff_is_whole": len(diff) <= _MAX_DIFF_CHARACTERS,
     }
 
 
 def _git(*arguments: str) -> str | None:
-    """Output of a git command about lmlab's own checkout; None where there is none."""
+    """Return the output of a git command in lmlab's checkout; None if there is no checkout."""
     checkout = Path(lmlab.__file__).resolve().parents[2]
     if not (checkout / ".git").exists():
-        return None  # installed from a wheel: the folders above belong to something else
+        return None  # installed from a wheel: the folders above are unrelated
     try:
         done = subprocess.run(
             ["git", "-C", str(checkout), *arguments],

@@ -1,4 +1,4 @@
-"""Signals that stop a run at its next step, or make it save, even those sent before it listens."""
+"""Signals that stop a run at its next step boundary or make it save a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from types import FrameType
 
 @dataclasses.dataclass
 class EarlySignalHandler:
-    """A handler for the time before a run listens; what it keeps is then the run's to follow.
+    """Records a signal that arrives before a run installs its :class:`SignalHandler`.
 
     Attributes:
-        stops: whether a run stops at the signal; else it saves and goes on.
-        received: whether the signal came before the run listened.
+        stops: whether the signal stops the run; otherwise the run saves and continues.
+        received: whether the signal has arrived.
     """
 
     stops: bool = True
@@ -27,36 +27,37 @@ class EarlySignalHandler:
 
 @dataclasses.dataclass
 class SignalHandler:
-    """Set by a signal: the loop saves at the next step boundary and returns.
+    """Asks the loop to save at the next step boundary, and to stop unless told otherwise.
 
-    Where whoever started the process had put an :class:`EarlySignalHandler` in place, that tells whether
-    the signal stops the run or only makes it save.
+    A signal stops the run unless its launcher has installed an :class:`EarlySignalHandler` for it
+    with ``stops=False``.
 
     Attributes:
-        signal_number: the signal that has come.
-        all_reduce_max: returns the largest of the numbers that all ranks of the run call it with.
+        signal_number: the signal that stops the run; None if none has arrived.
+        all_reduce_max: returns the maximum of its arguments over the ranks of the run.
     """
 
     signal_number: int | None = None
     all_reduce_max: Callable[[int], int] = lambda number: number
     _save: bool = False
     _save_is_agreed: bool = False
-    _goes_on: set[int] = dataclasses.field(default_factory=set)
+    _saving_signals: set[int] = dataclasses.field(default_factory=set)
 
     @property
     def is_set(self) -> bool:
-        """Whether a signal has come."""
+        """Whether a signal that stops the run has arrived in this process."""
         return self.signal_number is not None
 
     def should_stop(self) -> bool:
-        """Whether a signal has come to any rank that stops the run.
+        """Return whether a signal to any rank stops the run.
 
-        All ask at the same step boundary, and agree on what asks for a save alone, too.
+        All ranks call this at the same step boundary. They also agree on whether to save, which
+        :meth:`should_save` then returns.
         """
         save = self._save
         agreed, saves = divmod(self.all_reduce_max(2 * (self.signal_number or 0) + save), 2)
         self._save_is_agreed |= bool(saves)
-        # What has come meanwhile is kept for the next boundary.
+        # A signal that arrived during the exchange counts at the next boundary.
         self._save &= not save
         if agreed:
             self.signal_number = agreed
@@ -64,30 +65,30 @@ class SignalHandler:
 
     @contextlib.contextmanager
     def listen(self) -> Iterator[SignalHandler]:
-        """Catch SIGINT, SIGTERM and SIGUSR2 inside; the former handlers come back afterwards."""
-        former = {}
+        """Handle SIGINT, SIGTERM and SIGUSR2 inside; restore the previous handlers afterwards."""
+        previous = {}
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
             before = signal.getsignal(number)
             if isinstance(before, EarlySignalHandler) and not before.stops:
-                self._goes_on.add(number)
-            former[number] = signal.signal(number, self._note)
+                self._saving_signals.add(number)
+            previous[number] = signal.signal(number, self._record)
             if isinstance(before, EarlySignalHandler) and before.received:
-                self._note(number, None)
+                self._record(number, None)
         try:
             yield self
         finally:
-            for number, handler in former.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def should_save(self) -> bool:
-        """Whether a signal asked for a save alone, at the last boundary on which all agreed."""
+        """Return, once, whether the ranks agreed at the latest boundary to save and continue."""
         asked, self._save_is_agreed = self._save_is_agreed, False
         return asked
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if number in self._goes_on:
+    def _record(self, number: int, frame: FrameType | None) -> None:
+        if number in self._saving_signals:
             self._save = True
             return
         if self.is_set and number == signal.SIGINT:
-            raise KeyboardInterrupt  # a second Ctrl-C does not wait; saved states stay whole
+            raise KeyboardInterrupt  # a second Ctrl-C exits at once; saved checkpoints are unharmed
         self.signal_number = number

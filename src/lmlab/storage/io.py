@@ -14,44 +14,51 @@ from typing import Any
 
 from lmlab.errors import DataError, DiskError
 
-_ELSEWHERE = "choose another place (for runs: output_root)"
-_FIXES = {
-    errno.ENOSPC: "the disk is full: free some space (python -m lmlab.outputs prune) and rerun",
-    errno.EDQUOT: "your disk quota is used up: free some space and rerun",
-    errno.EROFS: f"the file system is read-only: {_ELSEWHERE}",
-    errno.EACCES: f"permission denied: {_ELSEWHERE} or change the permissions",
-    errno.EPERM: f"permission denied: {_ELSEWHERE} or change the permissions",
-    # What mkdir says of a place like /proc, with every parent there.
-    errno.ENOENT: f"nothing can be made there, or it was removed meanwhile: {_ELSEWHERE}",
-    errno.ELOOP: f"its symbolic links lead in a circle: {_ELSEWHERE}",
-    errno.EISDIR: "a folder stands there: choose another name",
-    errno.ENOTDIR: f"a part of this path is a file, not a folder: {_ELSEWHERE}",
-    errno.EEXIST: f"a file stands where a folder is needed: {_ELSEWHERE}",
-    errno.ENAMETOOLONG: f"the name is too long: {_ELSEWHERE}, or a shorter name of study or arm",
+_ELSEWHERE = "choose another folder (for runs: output_root)"
+# What is wrong, and the fix.
+_DISK_ERRORS = {
+    errno.ENOSPC: (
+        "the disk is full",
+        "free some space (python -m lmlab.outputs prune) and rerun",
+    ),
+    errno.EDQUOT: ("your disk quota is exhausted", "free some space and rerun"),
+    errno.EROFS: ("the file system is read-only", _ELSEWHERE),
+    errno.EACCES: ("permission denied", f"{_ELSEWHERE}, or change the permissions"),
+    errno.EPERM: ("permission denied", f"{_ELSEWHERE}, or change the permissions"),
+    # As mkdir reports for a file system like /proc although all parents exist.
+    errno.ENOENT: ("nothing can be created there, or it was just removed", _ELSEWHERE),
+    errno.ELOOP: ("its symbolic links form a loop", _ELSEWHERE),
+    errno.EISDIR: ("expected a file, found a folder", "choose another name"),
+    errno.ENOTDIR: ("a parent of this path is a file, not a folder", _ELSEWHERE),
+    errno.EEXIST: ("expected a folder, found a file", _ELSEWHERE),
+    errno.ENAMETOOLONG: (
+        "the name is too long",
+        f"{_ELSEWHERE}, or a shorter name of study or arm",
+    ),
 }
 
 
 def disk_error(error: OSError, path: Path) -> DiskError | None:
-    """Translate an operating-system error into a message with its fix; None if it has none here."""
-    fix = _FIXES.get(error.errno or 0)
-    return DiskError(f"cannot write {path}: {fix}") if fix else None
+    """Translate an operating-system error; None if it is not about the disk or the path."""
+    known = _DISK_ERRORS.get(error.errno or 0)
+    return DiskError(f"cannot write {path}: {known[0]}", known[1]) if known else None
 
 
 @contextlib.contextmanager
 def translate_write_errors(path: Path) -> Iterator[None]:
-    """Turn disk errors raised inside into :class:`DiskError` naming ``path`` and the fix."""
+    """Turn disk errors raised inside into a :class:`DiskError` that names ``path`` and the fix."""
     try:
         yield
     except OSError as error:
-        told = disk_error(error, path)
-        if told is None:
+        translated = disk_error(error, path)
+        if translated is None:
             raise
-        raise told from error
+        raise translated from error
 
 
 @contextlib.contextmanager
 def translate_read_errors(named: Path | str) -> Iterator[None]:
-    """Turn system errors raised inside into :class:`DataError` that says what was ``named``."""
+    """Turn system errors raised inside into a :class:`DataError` that begins with ``named``."""
     try:
         yield
     except OSError as error:
@@ -59,7 +66,7 @@ def translate_read_errors(named: Path | str) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> Path:
-    """Create ``path`` with its parents. Raises :class:`DiskError` where that is not possible."""
+    """Create the folder ``path`` with its parents. Raises :class:`DiskError`."""
     with translate_write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
@@ -75,12 +82,12 @@ def fsync_folder(path: Path) -> None:
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
-    """Replace ``path`` by ``data``: readers see the old file or the new one, never a part.
+    """Replace the content of ``path`` atomically: readers see the old file or the new one.
 
     Raises:
-        DiskError: the disk is full or the folder is not writable; the old file is untouched.
+        DiskError: the disk is full or the folder is not writable; the old file is unharmed.
     """
-    import tempfile  # not for those who only read files
+    import tempfile  # slow to import, and reading needs none
 
     path = Path(path)
     make_folder(path.parent)
@@ -101,19 +108,19 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
 
 @functools.cache
 def _umask() -> int:
-    # The mask can only be read by setting it; once a process, so that threads do not race.
+    # The mask can only be read by setting it: once per process, so that threads do not race.
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` in UTF-8; see :func:`atomic_write_bytes`."""
+    """Replace the content of ``path`` by ``text`` in UTF-8; see :func:`atomic_write_bytes`."""
     atomic_write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace ``path`` by ``value`` as indented JSON; see :func:`atomic_write_bytes`."""
+    """Replace the content of ``path`` by indented JSON; see :func:`atomic_write_bytes`."""
     atomic_write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -123,32 +130,33 @@ def read_json(path: Path) -> Any:
 
 
 def get_or_create_json(path: Path, make: Callable[[], Any]) -> Any:
-    """What stands in ``path``; where there is nothing readable, what ``make`` gives, kept there.
+    """Return the value stored in ``path``, or call ``make`` and store its value there.
 
-    Of several processes that make it at the same time all return what the first has written.
+    A damaged file counts as missing. If several processes do this at the same time, all return the
+    value that was stored first.
     """
     with contextlib.suppress(OSError, ValueError):
         return read_json(path)
     value = make()
     make_folder(path.parent)
-    own = path.with_name(f".{os.urandom(16).hex()}.{path.name}")
-    write_json(own, value)
+    temporary = path.with_name(f".{os.urandom(16).hex()}.{path.name}")
+    write_json(temporary, value)
     try:
         with contextlib.suppress(FileExistsError):
-            os.link(own, path)
+            os.link(temporary, path)
         return read_json(path)
-    except (OSError, ValueError):  # no links here, or what stood there is damaged
+    except (OSError, ValueError):  # no hard links here, or the stored file is damaged
         write_json(path, value)
         return value
     finally:
-        own.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def append_jsonl(path: Path, row: dict[str, Any]) -> None:
-    """Append ``row`` to a JSON-lines file and hand it to the operating system at once.
+    """Append ``row`` to a JSON Lines file and flush it to the operating system.
 
-    A row reaches the file by one write, so a killed process leaves at most one partial last line,
-    which :func:`read_jsonl` passes over and the next append ends.
+    Each row is one write, so a killed process leaves at most one partial last line.
+    :func:`read_jsonl` skips such a line, and the next append terminates it.
     """
     with translate_write_errors(path), open(path, "ab") as file:
         line = json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n"
@@ -165,7 +173,7 @@ def _ends_with_newline(path: Path, size: int) -> bool:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Read the rows of a JSON-lines file; lines cut short by a kill are passed over."""
+    """Read the rows of a JSON Lines file; skip partial lines and a missing file."""
     if not Path(path).exists():
         return []
     rows = []
@@ -180,14 +188,14 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file's content in hex; remembered while size and time stay."""
+    """Return the SHA-256 of a file's content in hex, cached until its size or time changes."""
     stat = os.stat(path)
     return _hash_file(str(path), stat.st_size, stat.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=256)
 def _hash_file(path: str, size: int, mtime_ns: int) -> str:
-    del size, mtime_ns  # keys of the memory only
+    del size, mtime_ns  # part of the cache key only
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock file with a heartbeat, safe against dead owners."""
+"""A lock file with a heartbeat, so that the lock of a dead process can be taken over."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ STALE_SECONDS = 60.0
 
 
 class Lock:
-    """An exclusive lock on ``path`` between processes, on one host or over a shared file system.
+    """An exclusive lock between processes, on one host or over a shared file system.
 
-    The file names its owner (host, process, start of the process) and its modification time is
-    renewed every five seconds. An owner on this host is dead when its process is; an owner on
-    another host when its heartbeat is a minute old. A dead owner's lock is taken over.
+    The lock file names its owner (host, process id, start time of the process), which renews the
+    modification time every five seconds. An owner on this host is dead when its process has
+    exited; an owner on another host, when its heartbeat is a minute old. The lock of a dead owner
+    is taken over.
 
     Args:
         path: the lock file.
-        wait: wait for a living owner to finish; False raises at once.
+        wait: wait until the owner releases the lock; False raises at once.
 
     Raises:
-        LockedError: a living process holds the lock and ``wait`` is False.
+        LockedError: a live process owns the lock and ``wait`` is False.
         DiskError: the folder is not writable.
     """
 
@@ -48,7 +49,7 @@ class Lock:
         make_folder(self.path.parent)
         while not self._take():
             if not self.wait:
-                raise LockedError(self._told())
+                raise self._locked_error()
             time.sleep(0.1)
         self._released.clear()
         threading.Thread(target=self._beat, name="lock-heartbeat", daemon=True).start()
@@ -66,7 +67,7 @@ class Lock:
                 self.path.unlink(missing_ok=True)
 
     def is_owned(self) -> bool:
-        """Whether the file still names this owner (a sleeping owner may have been replaced)."""
+        """Return whether this lock owns the file; a suspended process may have lost it."""
         return _read_owner(self.path).get("token") == self._token
 
     def _take(self) -> bool:
@@ -82,27 +83,28 @@ class Lock:
 
     def _beat(self) -> None:
         while not self._released.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(OSError):  # a full or absent disk must not end the owner
+            with contextlib.suppress(OSError):  # a full or missing disk must not end the owner
                 if self.is_owned():
                     os.utime(self.path)
 
-    def _told(self) -> str:
+    def _locked_error(self) -> LockedError:
         owner = _read_owner(self.path)
-        return (
+        return LockedError(
             f"{self.path.parent} is being written by process {owner.get('pid')} on "
-            f"{owner.get('host')}: wait for it or stop it, then rerun"
+            f"{owner.get('host')}",
+            "wait for it or stop it, then rerun",
         )
 
 
 def is_alive(path: Path) -> bool:
-    """Whether the lock file at ``path`` exists and belongs to a living process."""
+    """Return whether the lock file at ``path`` exists and belongs to a live process."""
     try:
         age_seconds = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return False
     owner = _read_owner(path)
     if not owner:
-        return False  # written whole by a rename: an unreadable one was damaged
+        return False  # written atomically: an unreadable file is damaged
     if owner.get("host") != socket.gethostname():
         return age_seconds < STALE_SECONDS
     return process_start_time(int(owner["pid"])) == owner.get("process_start")
@@ -117,11 +119,14 @@ def _read_owner(path: Path) -> dict[str, Any]:
 
 
 def process_start_time(pid: int) -> str | None:
-    """A mark that tells a process from a later one of the same number; None when it is gone."""
+    """Return the start time of a process, which tells it from a later one with the same id.
+
+    None if the process has exited. Without ``/proc``, a constant for any live process.
+    """
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:
-            # Field 22, counted after the command name, which may itself hold spaces and brackets.
+            # Field 22, counted after the command name, which may contain spaces and brackets.
             fields = stat.read_text("utf-8", errors="replace").rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             return None
@@ -137,10 +142,10 @@ def process_start_time(pid: int) -> str | None:
 
 @contextlib.contextmanager
 def _guard(folder: Path) -> Iterator[None]:
-    """Serialise look-and-take between processes; the kernel frees it when a process dies."""
+    """Serialize check and take between processes; the kernel releases it when a process dies."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        # Some network file systems refuse it; the rename in _take is then the only guard.
+        # Some network file systems do not support it; the rename in _take is then the only guard.
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -1,8 +1,7 @@
-"""Files in this user's cache folder: made once on a machine, checked when they are read.
+"""Files in the user's cache folder, verified when they are read.
 
-Nothing depends on them but time: where there is no such folder, or none that can be written, what
-they hold is made again. A file is a checksum of the rest, the length of a JSON header, the header
-and its data.
+They save time only: without a writable cache folder, their content is computed again. A file
+consists of a checksum of the rest, the length of a JSON header, the header and the data.
 """
 
 from __future__ import annotations
@@ -21,56 +20,56 @@ _DIGEST, _LENGTH = 32, 8
 
 
 def folder(kind: str) -> Path | None:
-    """Where this user's files of one kind are kept; None for a user without a home."""
-    named = os.environ.get("XDG_CACHE_HOME")
+    """Return the cache folder of one kind of files; None for a user without a home folder."""
+    cache_home = os.environ.get("XDG_CACHE_HOME")
     try:
         if sys.platform == "darwin":
             base = Path.home() / "Library" / "Caches"
         else:
-            base = Path(named) if named else Path.home() / ".cache"
+            base = Path(cache_home) if cache_home else Path.home() / ".cache"
     except RuntimeError:
         return None
     return base / "lmlab" / kind
 
 
-def keep(kind: str, name: str, header: Any, data: bytes, most: int | None = None) -> None:
-    """Write a file, whole or not at all.
+def write(kind: str, name: str, header: Any, data: bytes, max_files: int | None = None) -> None:
+    """Write a file atomically.
 
     Args:
-        kind: of the file.
-        name: of the file.
-        header: what JSON can say.
-        data: follows it.
-        most: how many files of this kind are kept, the newest; None for all.
+        kind: kind of the file, which names its folder.
+        name: name of the file.
+        header: a JSON value.
+        data: content after the header.
+        max_files: number of files of this kind to keep, the newest; None for all.
 
     Raises:
-        DiskError: it cannot be written.
+        DiskError: the file cannot be written.
     """
-    place = folder(kind)
-    if place is None:
-        raise DiskError("this user has no home folder: set XDG_CACHE_HOME to a folder of yours")
+    path = folder(kind)
+    if path is None:
+        raise DiskError("this user has no home folder", "set XDG_CACHE_HOME to a writable folder")
     text = json.dumps(header).encode("utf-8")
     rest = len(text).to_bytes(_LENGTH, "little") + text + data
     try:
-        atomic_write_bytes(place / name, hashlib.sha256(rest).digest() + rest)
-        if most is not None:
-            same = place.glob(f"*{Path(name).suffix}")
-            for old in sorted(same, key=lambda file: file.stat().st_mtime)[:-most]:
+        atomic_write_bytes(path / name, hashlib.sha256(rest).digest() + rest)
+        if max_files is not None:
+            files = path.glob(f"*{Path(name).suffix}")
+            for old in sorted(files, key=lambda file: file.stat().st_mtime)[:-max_files]:
                 old.unlink(missing_ok=True)
     except (DiskError, OSError) as error:
         raise DiskError(
-            f"{place} cannot be written ({error.__cause__ or error}): set XDG_CACHE_HOME to a "
-            "folder that can"
+            f"{path} cannot be written ({error.__cause__ or error})",
+            "set XDG_CACHE_HOME to a writable folder",
         ) from error
 
 
 def read(kind: str, name: str) -> tuple[Any, bytes] | None:
-    """The header and data of a file; None where there is none, or it is damaged."""
-    place = folder(kind)
-    if place is None:
+    """Return header and data of a file; None if it is missing or damaged."""
+    path = folder(kind)
+    if path is None:
         return None
     try:
-        content = (place / name).read_bytes()
+        content = (path / name).read_bytes()
     except OSError:
         return None
     rest = content[_DIGEST:]
@@ -80,7 +79,7 @@ def read(kind: str, name: str) -> tuple[Any, bytes] | None:
     return json.loads(rest[_LENGTH:end]), rest[end:]
 
 
-def holds(kind: str, name: str) -> bool:
-    """Whether there is such a file."""
-    place = folder(kind)
-    return place is not None and os.path.isfile(place / name)  # False too where it may not look
+def exists(kind: str, name: str) -> bool:
+    """Return whether there is such a file; False if its folder is not readable."""
+    path = folder(kind)
+    return path is not None and os.path.isfile(path / name)

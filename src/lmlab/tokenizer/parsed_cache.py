@@ -109,7 +109,7 @@ def keep(contents: Mapping[str, bytes], vocabulary: BPEVocabulary) -> None:
         "ends": [len(data[0]), len(data[0]) + len(data[1])],
     }
     with contextlib.suppress(DiskError):
-        user_cache.keep(_KIND, _name(contents), header, b"".join(data), _MAX_ENTRIES)
+        user_cache.write(_KIND, _name(contents), header, b"".join(data), _MAX_ENTRIES)
 
 
 def _name(contents: Mapping[str, bytes]) -> str:

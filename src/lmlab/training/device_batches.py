@@ -1,4 +1,4 @@
-"""Training batches gathered on the device, where the whole text lies as tokens."""
+"""Training batches gathered on the device, which stores all tokens of the training text."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import torch
 
 from lmlab.data.batches import Batches
 
-SHARE_OF_FREE_MEMORY = 0.25  # that tokens may take; model and activations come afterwards
-BYTES_A_TOKEN = 4  # torch indexes no 16-bit unsigned numbers on CUDA
+MAX_FREE_MEMORY_FRACTION = 0.25  # model and activations are allocated afterwards
+BYTES_PER_TOKEN = 4  # torch cannot index 16-bit unsigned integers on CUDA
 
 
 class DeviceBatches:
-    """The same batches as :class:`lmlab.data.batches.Batches`, without a copy at each step.
+    """The batches of :class:`lmlab.data.batches.Batches` without a copy of tokens at each step.
 
-    Only the windows' offsets go to the device, a number a sequence.
+    Each step copies one offset per sequence to the device.
 
     Args:
-        batches: on the host.
-        device: that gets all of their tokens.
+        batches: the batches on the host.
+        device: receives all of their tokens.
     """
 
     def __init__(self, batches: Batches, device: torch.device) -> None:
@@ -30,15 +30,15 @@ class DeviceBatches:
 
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs and targets of update number ``step``, each (B, T) int64."""
-        own = self.batches.starts(step)[self.batches.part]
-        starts = torch.from_numpy(own).to(self.device, non_blocking=True)
-        windows = self._tokens[starts[:, None] + self._offsets].long()
+        starts = self.batches.starts(step)[self.batches.part]
+        starts_B = torch.from_numpy(starts).to(self.device, non_blocking=True)
+        windows = self._tokens[starts_B[:, None] + self._offsets].long()
         return windows[:, :-1], windows[:, 1:]
 
 
 def fits_on_device(device: torch.device, num_tokens: int) -> bool:
-    """Whether so many tokens may lie on a CUDA device for a whole run."""
+    """Return whether a CUDA device has memory for this many tokens during a run."""
     if device.type != "cuda":
         return False
     free, _ = torch.cuda.mem_get_info(device)
-    return bool(num_tokens * BYTES_A_TOKEN <= SHARE_OF_FREE_MEMORY * free)
+    return bool(num_tokens * BYTES_PER_TOKEN <= MAX_FREE_MEMORY_FRACTION * free)

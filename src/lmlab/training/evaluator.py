@@ -23,11 +23,11 @@ class ValidationResult:
     """Losses of one evaluation.
 
     Attributes:
-        loss: mean negative log-likelihood in nats a token.
+        loss: mean negative log-likelihood in nats per token.
         perplexity: exp(loss).
-        bits_per_byte: total bits over the UTF-8 bytes of the predicted tokens; special tokens
-            count no byte, but their loss is counted.
-        num_tokens: predicted tokens.
+        bits_per_byte: total bits divided by the UTF-8 bytes of the predicted tokens; special
+            tokens have no bytes, but their loss counts.
+        num_tokens: number of predicted tokens.
     """
 
     loss: float
@@ -37,25 +37,25 @@ class ValidationResult:
 
     @property
     def is_finite(self) -> bool:
-        """Whether the loss is a number that can be compared."""
+        """Whether the loss is neither NaN nor infinite."""
         return math.isfinite(self.loss)
 
 
 class Evaluator:
     """Measures a model on fixed windows of the validation tokens.
 
-    Each window predicts all of its tokens but the first; windows that cover the whole split
-    overlap by that one token, so that every token but the split's first is predicted once.
+    The model predicts all tokens of a window except the first. Windows that cover the full split
+    overlap by this one token, so that each token but the first of the split is predicted once.
 
     Args:
         tokens: the validation split, (num_tokens,) unsigned integers.
-        windows: start and length in tokens of each window, lengths at most T + 1.
+        windows: start and length in tokens of each window; lengths are at most T + 1.
         token_bytes: (V,) UTF-8 bytes of each vocabulary entry, 0 for special tokens.
-        batch_size: windows a forward pass.
-        device: where the model is.
-        in_bf16: compute as a run of the bf16 policy does; see :mod:`lmlab.training.mixed_precision`.
-        comm: that share the forward passes; the sums are those of one process, bit for bit where
-            the losses are.
+        batch_size: windows per forward pass.
+        device: device of the model.
+        use_bf16: compute in the bf16 policy; see :mod:`lmlab.training.mixed_precision`.
+        comm: the ranks that share the forward passes; the sums of losses have the order of one
+            process.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Evaluator:
         *,
         batch_size: int,
         device: torch.device,
-        in_bf16: bool = False,
+        use_bf16: bool = False,
         comm: Communicator = SINGLE_PROCESS,
     ) -> None:
         self.tokens = tokens
@@ -74,7 +74,7 @@ class Evaluator:
         self.token_bytes = token_bytes
         self.batch_size = batch_size
         self.device = device
-        self.in_bf16 = in_bf16
+        self.use_bf16 = use_bf16
         self.comm = comm
 
     @torch.inference_mode()
@@ -82,13 +82,13 @@ class Evaluator:
         """Return the losses of ``model``; its training mode is restored afterwards."""
         was_training = model.training
         model.eval()
-        computing = model
-        if self.in_bf16:
+        network = model
+        if self.use_bf16:
             assert isinstance(model, Transformer)
-            computing = Bf16Weights(model).model
-        # Of each batch: nats, tokens and bytes. Sums of float32 losses are taken in float64, on
-        # the host where MPS has no float64, and every rank fills in the batches that are its own.
-        token_losses = full_logits_loss(computing, reduction="none")
+            network = Bf16Weights(model).model
+        token_losses = full_logits_loss(network, reduction="none")
+        # Nats, tokens and bytes of each batch; each rank fills in the rows of its batches. Float32
+        # losses are summed in float64, on the host because MPS has no float64.
         batches = self._batches()
         sums = np.zeros((len(batches), 3))
         for index, (starts, length) in self.comm.shard(batches):
@@ -99,7 +99,7 @@ class Evaluator:
             num_bytes = int(self.token_bytes[targets].sum())
             sums[index] = float(losses.cpu().double().sum()), targets.size, num_bytes
         model.train(was_training)
-        # One after the other, in the order of one process.
+        # Summed sequentially, in the order of one process.
         nats, num_tokens, num_bytes = map(sum, self.comm.all_reduce_sum(sums).T.tolist())
         loss = nats / num_tokens
         return ValidationResult(
@@ -110,7 +110,7 @@ class Evaluator:
         )
 
     def _batches(self) -> list[tuple[list[int], int]]:
-        """The starts of each batch's windows and their length, which they share."""
+        """Return, for each batch, the starts of its windows and their common length."""
         by_length: dict[int, list[int]] = {}
         for start, length in self.windows:
             by_length.setdefault(length, []).append(start)
@@ -121,7 +121,7 @@ class Evaluator:
         ]
 
     def _windows(self, starts: list[int], length: int) -> tuple[Tokens, Tokens]:
-        """Inputs and targets (B, T)."""
-        places = np.array(starts)[:, None] + np.arange(length)
-        window = self.tokens[places].astype(np.int64)
+        """Return inputs and targets (B, T)."""
+        positions = np.array(starts)[:, None] + np.arange(length)
+        window = self.tokens[positions].astype(np.int64)
         return window[:, :-1], window[:, 1:]

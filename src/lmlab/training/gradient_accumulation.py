@@ -1,4 +1,4 @@
-"""The gradients of one update: the forward and backward passes over its batch."""
+"""Gradient accumulation: the gradients of a batch, one micro-batch at a time."""
 
 from __future__ import annotations
 
@@ -9,26 +9,30 @@ from lmlab.training.objective import Objective
 
 
 class GradientAccumulator:
-    """Accumulates a batch's gradients in the parameters, a micro-batch at a time.
+    """Accumulates the gradients of a batch in the parameters.
 
     Args:
-        objective: called with inputs and targets for their mean loss.
-        micro_batch_size: sequences a forward pass; the batch is a multiple of it.
-        working: the copy that ``objective`` computes with, whose gradients go to the weights
-            that it was copied from; None where it computes with those themselves.
+        objective: maps inputs and targets to their mean loss.
+        micro_batch_size: sequences per forward pass; divides the batch size.
+        bf16_weights: the weights that ``objective`` computes with if they are bfloat16 copies;
+            their gradients are added to those of the float32 weights.
     """
 
     def __init__(
-        self, objective: Objective, *, micro_batch_size: int, working: Bf16Weights | None = None
+        self,
+        objective: Objective,
+        *,
+        micro_batch_size: int,
+        bf16_weights: Bf16Weights | None = None,
     ) -> None:
         self.objective = objective
         self.micro_batch_size = micro_batch_size
-        self.working = working
+        self.bf16_weights = bf16_weights
 
     def __call__(self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
         """Add the gradients of the batch's mean loss; return that loss, left on the device."""
-        if self.working is not None:
-            self.working.copy_from_master()
+        if self.bf16_weights is not None:
+            self.bf16_weights.copy_from_master()
         total = torch.zeros((), device=inputs_BT.device)
         for inputs, targets in zip(
             inputs_BT.split(self.micro_batch_size),
@@ -37,7 +41,7 @@ class GradientAccumulator:
         ):
             loss = self.objective(inputs, targets) * (len(inputs) / len(inputs_BT))
             loss.backward()
-            if self.working is not None:
-                self.working.add_gradients_to_master()
+            if self.bf16_weights is not None:
+                self.bf16_weights.add_gradients_to_master()
             total += loss.detach()
         return total

@@ -1,4 +1,4 @@
-"""A bfloat16 copy of a model's matrices, to compute with, beside the float32 weights."""
+"""Mixed precision: bfloat16 copies of a model's matrices next to its float32 master weights."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from lmlab.nn.transformer import Transformer
 
 
 class Bf16Weights:
-    """A model that multiplies in bfloat16 and learns in float32 (Micikevicius et al. 2018, 3.1).
+    """A model that multiplies in bfloat16 and is updated in float32 (Micikevicius et al. 2018, 3.1).
 
-    The weights of its linear maps are copies; everything else (embeddings, learned positions,
-    gains, tables) is the given model's own, since a look-up is no faster in bfloat16 and the sum of
-    a frequent token's gradients would lose what is small.
+    The weights of its linear layers are bfloat16 copies. It shares everything else (embeddings,
+    learned positions, gains, tables) with the master model: a look-up is no faster in bfloat16, and
+    a sum of many gradients of a frequent token would lose the small ones.
 
     Args:
-        masters: the float32 model; it stays the one that is updated and saved.
+        master: the float32 model, which is updated and saved.
 
     Attributes:
-        model: computes with the weights of the last :meth:`copy_from_master`.
+        model: computes with the weights of the latest :meth:`copy_from_master`.
     """
 
-    def __init__(self, masters: Transformer) -> None:
-        kept: dict[int, Any] = {id(tensor): tensor for tensor in _tensors(masters)}
-        self.model: Transformer = copy.deepcopy(masters, kept)
+    def __init__(self, master: Transformer) -> None:
+        shared: dict[int, Any] = {id(tensor): tensor for tensor in _tensors(master)}
+        self.model: Transformer = copy.deepcopy(master, shared)
         self._masters: list[torch.Tensor] = []
         self._copies: list[torch.Tensor] = []
-        for own, theirs in zip(self.model.modules(), masters.modules(), strict=True):
-            if isinstance(own, nn.Linear) and isinstance(theirs, nn.Linear):
-                own.weight = nn.Parameter(theirs.weight.detach().to(torch.bfloat16))
-                self._copies.append(own.weight)
-                self._masters.append(theirs.weight)
+        for layer, source in zip(self.model.modules(), master.modules(), strict=True):
+            if isinstance(layer, nn.Linear) and isinstance(source, nn.Linear):
+                layer.weight = nn.Parameter(source.weight.detach().to(torch.bfloat16))
+                self._copies.append(layer.weight)
+                self._masters.append(source.weight)
 
     @torch.no_grad()
     def copy_from_master(self) -> None:
-        """Round the float32 weights as they now are."""
+        """Round the current float32 weights into the copies."""
         torch._foreach_copy_(self._copies, self._masters)
 
     @torch.no_grad()
     def add_gradients_to_master(self) -> None:
-        """Add the copies' gradients to those of the float32 weights, and clear them."""
-        fresh, given = [], []
-        for master, own in zip(self._masters, self._copies, strict=True):
-            if own.grad is None:
+        """Move the gradients of the copies to the float32 weights, adding to theirs."""
+        new, sources = [], []
+        for master, weight in zip(self._masters, self._copies, strict=True):
+            if weight.grad is None:
                 continue
             if master.grad is None:
                 master.grad = torch.empty_like(master)
-                fresh.append(master.grad)
-                given.append(own.grad)
+                new.append(master.grad)
+                sources.append(weight.grad)
             else:
-                master.grad += own.grad
-            own.grad = None
-        if fresh:
-            torch._foreach_copy_(fresh, given)
+                master.grad += weight.grad
+            weight.grad = None
+        if new:
+            torch._foreach_copy_(new, sources)
 
 
 def _tensors(model: nn.Module) -> list[torch.Tensor]:

@@ -180,7 +180,9 @@ def test_a_full_disk_loses_no_checkpoint(folder: Path, small_disk: Path) -> None
     done = lmlab("train", *arguments, cwd=folder)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert "disk is full" in done.stderr.splitlines()[-1]
+    error, advice = done.stderr.splitlines()[-2:]
+    assert "disk is full" in error
+    assert advice.startswith("help: free some space")
     saved = sorted((run / "checkpoints").glob("step_*"))
     assert saved, "no checkpoint was written before the disk was full"
     before = {path: path.read_bytes() for step in saved for path in step.iterdir()}

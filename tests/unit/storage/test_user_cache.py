@@ -20,22 +20,22 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_is_kept_is_found() -> None:
-    assert not user_cache.holds("things", "a.thing")
+    assert not user_cache.exists("things", "a.thing")
     assert user_cache.read("things", "a.thing") is None
-    user_cache.keep("things", "a.thing", HEADER, DATA)
-    assert user_cache.holds("things", "a.thing")
+    user_cache.write("things", "a.thing", HEADER, DATA)
+    assert user_cache.exists("things", "a.thing")
     assert user_cache.read("things", "a.thing") == (HEADER, DATA)
 
 
 def test_only_the_newest_are_kept() -> None:
     for number in range(5):
-        user_cache.keep("things", f"{number}.thing", HEADER, DATA, most=2)
-    assert [user_cache.holds("things", f"{number}.thing") for number in range(5)][3:] == [True] * 2
-    assert sum(user_cache.holds("things", f"{number}.thing") for number in range(5)) == 2
+        user_cache.write("things", f"{number}.thing", HEADER, DATA, most=2)
+    assert [user_cache.exists("things", f"{number}.thing") for number in range(5)][3:] == [True] * 2
+    assert sum(user_cache.exists("things", f"{number}.thing") for number in range(5)) == 2
 
 
 def test_a_damaged_file_is_none() -> None:
-    user_cache.keep("things", "a.thing", HEADER, DATA)
+    user_cache.write("things", "a.thing", HEADER, DATA)
     folder = user_cache.folder("things")
     assert folder is not None
     path = folder / "a.thing"
@@ -49,7 +49,7 @@ def test_a_damaged_file_is_none() -> None:
     path.mkdir()
     assert user_cache.read("things", "a.thing") is None
     with pytest.raises(DiskError, match="XDG_CACHE_HOME"):
-        user_cache.keep("things", "a.thing", HEADER, DATA)
+        user_cache.write("things", "a.thing", HEADER, DATA)
 
 
 def test_without_a_place_there_is_none(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_without_a_place_there_is_none(cache: Path, monkeypatch: pytest.MonkeyPa
     for change in (lambda: None, lambda: monkeypatch.setattr(Path, "home", no_home)):
         change()
         assert user_cache.read("things", "a.thing") is None
-        assert not user_cache.holds("things", "a.thing")
+        assert not user_cache.exists("things", "a.thing")
         with pytest.raises(DiskError, match="XDG_CACHE_HOME"):
-            user_cache.keep("things", "a.thing", HEADER, DATA)
+            user_cache.write("things", "a.thing", HEADER, DATA)
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)

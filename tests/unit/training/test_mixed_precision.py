@@ -46,9 +46,9 @@ def test_gradients_reach_the_float32_weights_in_every_micro_batch(tied: str) -> 
     for size in (4, 2):
         model.zero_grad(set_to_none=True)
         working = Bf16Weights(model)
-        GradientAccumulator(chunked_loss(working.model), micro_batch_size=size, working=working)(
-            inputs, targets
-        )
+        GradientAccumulator(
+            chunked_loss(working.model), micro_batch_size=size, bf16_weights=working
+        )(inputs, targets)
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None and parameter.grad.dtype == torch.float32, name
             error = (parameter.grad - wanted[name]).norm() / wanted[name].norm()
@@ -63,6 +63,6 @@ def test_weights_that_were_updated_are_what_is_computed_with() -> None:
         model.head.weight.zero_()
     tokens = torch.zeros(1, 4, dtype=torch.long)
     gradients = GradientAccumulator(
-        chunked_loss(working.model), micro_batch_size=1, working=working
+        chunked_loss(working.model), micro_batch_size=1, bf16_weights=working
     )
     assert gradients(tokens, tokens).item() == pytest.approx(torch.log(torch.tensor(300.0)).item())

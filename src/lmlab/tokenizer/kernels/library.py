@@ -35,7 +35,7 @@ def load(group: str) -> dict[str, Kernel] | None:
 
 def is_cached(group: str) -> bool:
     """Whether :func:`load` is fast: nothing needs compiling, or nothing can be compiled."""
-    return group in _loaded or bool(_missing()) or user_cache.holds(_KIND, _name(group))
+    return group in _loaded or bool(_missing()) or user_cache.exists(_KIND, _name(group))
 
 
 def _load(group: str) -> dict[str, Kernel] | None:
@@ -56,7 +56,7 @@ def _load(group: str) -> dict[str, Kernel] | None:
     else:
         kind = machine_code.OBJECT
     try:
-        user_cache.keep(_KIND, _name(group), {"kind": kind, "signatures": signatures}, code)
+        user_cache.write(_KIND, _name(group), {"kind": kind, "signatures": signatures}, code)
     except DiskError as error:
         print(f"lmlab: cannot cache the compiled kernels: {error}", file=sys.stderr)
     return machine_code.link(kind, signatures, code)

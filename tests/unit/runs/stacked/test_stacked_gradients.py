@@ -88,7 +88,7 @@ def test_bf16_rounds_the_same_matrices_as_for_a_single_model(
     for place, (one, other) in enumerate(zip(alone, stacked, strict=True)):
         working = Bf16Weights(one)
         compute = GradientAccumulator(
-            full_logits_loss(working.model), micro_batch_size=B, working=working
+            full_logits_loss(working.model), micro_batch_size=B, bf16_weights=working
         )
         loss = compute(inputs[place], targets[place])
         gradients.parameters.assign_gradients(place)
