@@ -1,4 +1,4 @@
-"""Compiling a source of ours: once for a machine, and in the user's words when it fails."""
+"""C++ sources are compiled once per CPU, and failures name the fix."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def source(tmp_path: Path) -> Path:
 
 
 @needs_compiler
-def test_a_source_is_compiled_once_for_each_of_its_settings(source: Path, tmp_path: Path) -> None:
+def test_a_source_is_compiled_once_per_set_of_macros(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "kernels"
     assert build_library(source, folder, {"FACTOR": 2}).twice(21) == 42
     (made,) = folder.iterdir()
@@ -39,10 +39,10 @@ def test_a_source_is_compiled_once_for_each_of_its_settings(source: Path, tmp_pa
 
 
 @needs_compiler
-def test_each_kind_of_processor_has_its_own(
+def test_each_kind_of_cpu_has_its_own_library(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Machines of a cluster share a folder, and not always an instruction set."""
+    """Machines of a cluster share a folder but may differ in their instruction sets."""
     for kind in ({"flags": "avx2"}, {"flags": "avx2 avx512f"}):
         monkeypatch.setattr(cpp_extension, "cpu_info", lambda kind=kind: kind)
         build_library(source, tmp_path / "kernels", {"FACTOR": 2})
@@ -50,10 +50,11 @@ def test_each_kind_of_processor_has_its_own(
 
 
 @needs_compiler
-def test_many_processes_may_ask_for_it_at_once(source: Path, tmp_path: Path) -> None:
+def test_several_processes_may_compile_at_once(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "kernels"
     code = (
-        "import sys; from pathlib import Path; from lmlab.runtime.cpp_extension import build_library;"
+        "import sys; from pathlib import Path\n"
+        "from lmlab.runtime.cpp_extension import build_library\n"
         "print(build_library(Path(sys.argv[1]), Path(sys.argv[2]), {'FACTOR': 2}).twice(4))"
     )
     command = [sys.executable, "-c", code, str(source), str(folder)]
@@ -64,23 +65,27 @@ def test_many_processes_may_ask_for_it_at_once(source: Path, tmp_path: Path) -> 
 
 
 @needs_compiler
-def test_what_does_not_compile_is_told(source: Path, tmp_path: Path) -> None:
-    source.write_text("this is no C++")
-    with pytest.raises(ConfigError, match=r"runtime\.compile=true: `.* failed.*false"):
+def test_a_source_that_does_not_compile_is_reported(source: Path, tmp_path: Path) -> None:
+    source.write_text("this is not C++")
+    with pytest.raises(
+        ConfigError, match=r"runtime\.compile=true: `(?s:.*) failed:(?s:.*)\nhelp: install g\+\+ 9"
+    ):
         build_library(source, tmp_path / "kernels", {})
     assert not list((tmp_path / "kernels").iterdir())
 
 
-def test_a_missing_compiler_is_told(
+def test_a_missing_compiler_is_reported(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(ConfigError, match=r"needs a C\+\+ compiler.*runtime\.compile=false"):
+    with pytest.raises(
+        ConfigError, match=r"expected a C\+\+ compiler.*\nhelp: .*runtime\.compile=false"
+    ):
         build_library(source, tmp_path, {"FACTOR": 2})
 
 
 @needs_compiler
-def test_headers_are_a_part_of_a_source(source: Path, tmp_path: Path) -> None:
+def test_a_changed_header_is_compiled_again(source: Path, tmp_path: Path) -> None:
     source.write_text('#include "factor.h"\nextern "C" int twice(int x) { return x * FACTOR; }')
     for factor in (2, 3):
         (tmp_path / "factor.h").write_text(f"#define FACTOR {factor}")

@@ -12,30 +12,30 @@ from lmlab.runtime.device import resolve_device
 SETTINGS = {"device": "cpu", "policy": "exact", "compile": False, "threads": 3}
 
 
-def test_a_cpu_has_no_peak_that_is_known() -> None:
+def test_the_peak_of_a_cpu_is_unknown() -> None:
     device = resolve_device(**SETTINGS)
     assert device.device == torch.device("cpu")
     assert device.peak_flops() is None
 
 
-def test_what_changes_the_result_is_in_the_identity() -> None:
+def test_settings_that_change_results_are_in_the_identity() -> None:
     one = resolve_device(**SETTINGS)
     for change in ({"threads": 2}, {"policy": "fast"}, {"compile": True}):
         assert resolve_device(**SETTINGS | change).identity() != one.identity()
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "cpu:1", "cuda:x", "tpu"])
-def test_a_device_that_is_not_here_is_told_with_those_that_are(device: str) -> None:
-    with pytest.raises(ConfigError, match=rf"runtime.device={device}.*available: auto, cpu"):
+def test_a_missing_device_is_refused_with_the_available_ones(device: str) -> None:
+    with pytest.raises(ConfigError, match=rf"runtime.device={device}: expected one of auto, cpu"):
         resolve_device(**SETTINGS | {"device": device})
 
 
-def test_a_device_is_told_under_the_key_that_was_given(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^device=cuda:99: .*or leave device=auto$"):
+def test_the_message_names_the_key_that_was_given(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^device=cuda:99: .*\nhelp: .*or leave device=auto$"):
         lmlab.load(tmp_path, device="cuda:99")
 
 
-def test_the_policy_is_applied_and_taken_back_by_the_next() -> None:
+def test_applying_a_policy_replaces_the_previous_one() -> None:
     fast, exact = (
         resolve_device(**SETTINGS | {"policy": p, "threads": 1}) for p in ("fast", "exact")
     )

@@ -1,4 +1,4 @@
-"""Memory that a run frees stays with its process, and is not asked for again."""
+"""Freed memory stays with the process and is not requested from the kernel again."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ CODE = """
 import ctypes, json, resource, sys
 import torch
 from lmlab.runtime.malloc import retain_freed_memory
-if sys.argv[1] == "kept":
+if sys.argv[1] == "retained":
     retain_freed_memory()
 torch.set_num_threads(1)
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def work():
-    for size in (1 << 20, 5 << 20, 20 << 20):  # numbers of 4 bytes
+    for size in (1 << 20, 5 << 20, 20 << 20):  # float32
         torch.ones(size)
 for _ in range(3):
     work()
@@ -30,13 +30,13 @@ print(json.dumps([faults() - before, hasattr(ctypes.CDLL(None), "mallopt")]))
 
 
 def faults_of(mode: str) -> int:
-    told = subprocess.run([sys.executable, "-c", CODE, mode], capture_output=True, check=True)
-    faults, has_mallopt = json.loads(told.stdout)
+    done = subprocess.run([sys.executable, "-c", CODE, mode], capture_output=True, check=True)
+    faults, has_mallopt = json.loads(done.stdout)
     if not has_mallopt:
         pytest.skip("this C library has no mallopt")
     return int(faults)
 
 
-def test_large_tensors_come_from_memory_that_the_process_has() -> None:
-    # Not none: a small piece that lands amid freed memory makes the heap grow once more.
-    assert 4 * faults_of("kept") < faults_of("asked for again")
+def test_large_tensors_reuse_freed_memory() -> None:
+    # Not zero: a small allocation inside freed memory can make the heap grow again.
+    assert 4 * faults_of("retained") < faults_of("returned")

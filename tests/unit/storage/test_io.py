@@ -12,7 +12,7 @@ from lmlab.errors import DiskError
 from lmlab.storage import io
 
 
-def test_atomic_write_replaces_whole_and_leaves_nothing_else(tmp_path: Path) -> None:
+def test_an_atomic_write_replaces_the_file_and_leaves_no_other(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "file.bin"
     io.atomic_write_bytes(target, b"old")
     io.atomic_write_bytes(target, b"new")
@@ -26,11 +26,13 @@ def test_a_failed_write_keeps_the_old_file_and_no_temporary(
     target = tmp_path / "file"
     io.atomic_write_bytes(target, b"old")
 
-    def full(descriptor: int) -> None:
+    def disk_full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DiskError, match="disk is full"):
+    monkeypatch.setattr(os, "fsync", disk_full)
+    with pytest.raises(
+        DiskError, match=r"cannot write .*/file: the disk is full\nhelp: free some space"
+    ):
         io.atomic_write_bytes(target, b"new")
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -45,24 +47,24 @@ def test_written_files_follow_the_umask(tmp_path: Path) -> None:
     assert (tmp_path / "f").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_file_where_a_folder_is_needed_is_told(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
-    with pytest.raises(DiskError, match="taken"):
+    with pytest.raises(DiskError, match="taken/inside: a parent of this path is a file"):
         io.make_folder(tmp_path / "taken" / "inside")
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="the system has no /proc")
-def test_a_place_where_nothing_can_be_made_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DiskError, match="/proc/lmlab: nothing can be made there"):
+def test_a_path_where_nothing_can_be_created_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="/proc/lmlab: nothing can be created there"):
         io.make_folder(Path("/proc/lmlab"))
-    with pytest.raises(DiskError, match=r"/proc/figure\.png: nothing can be made there"):
+    with pytest.raises(DiskError, match=r"/proc/figure\.png: nothing can be created there"):
         io.atomic_write_bytes(Path("/proc/figure.png"), b"")
-    (tmp_path / "circle").symlink_to(tmp_path / "circle")
-    with pytest.raises(DiskError, match="circle"):
-        io.make_folder(tmp_path / "circle" / "inside")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(DiskError, match="loop/inside: its symbolic links form a loop"):
+        io.make_folder(tmp_path / "loop" / "inside")
 
 
-def test_jsonl_survives_a_row_cut_short(tmp_path: Path) -> None:
+def test_a_partial_row_is_skipped_and_the_next_one_kept(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     io.append_jsonl(path, {"step": 1})
     with open(path, "ab") as file:
@@ -72,11 +74,11 @@ def test_jsonl_survives_a_row_cut_short(tmp_path: Path) -> None:
     assert io.read_jsonl(path) == [{"step": 1}, {"step": 3}]
 
 
-def test_jsonl_of_a_missing_file_is_empty(tmp_path: Path) -> None:
+def test_a_missing_json_lines_file_has_no_rows(tmp_path: Path) -> None:
     assert io.read_jsonl(tmp_path / "none.jsonl") == []
 
 
-def test_hash_file_sees_a_change_of_content(tmp_path: Path) -> None:
+def test_hash_file_detects_a_change_of_content(tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_bytes(b"abc")
     # SHA-256 of "abc": FIPS 180-4, example 1.
@@ -87,7 +89,7 @@ def test_hash_file_sees_a_change_of_content(tmp_path: Path) -> None:
     assert not io.hash_file(path).startswith("ba7816bf")
 
 
-def test_hash_json_ignores_key_order_and_sees_values() -> None:
+def test_hash_json_ignores_the_order_of_keys_and_detects_values() -> None:
     assert io.hash_json({"a": 1, "b": [2, 3]}) == io.hash_json({"b": [2, 3], "a": 1})
     assert io.hash_json({"a": 1}) != io.hash_json({"a": 2})
     assert io.hash_json({"a": 1}) != io.hash_json({"a": "1"})
@@ -101,7 +103,7 @@ def test_write_json_round_trips_unicode(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "v.json").read_bytes()) == value
 
 
-def test_what_is_made_once_stays(tmp_path: Path) -> None:
+def test_a_stored_value_is_not_computed_again(tmp_path: Path) -> None:
     path = tmp_path / "new" / "choice.json"
     assert io.get_or_create_json(path, lambda: {"a": 1}) == {"a": 1}
     assert io.get_or_create_json(path, lambda: {"a": 2}) == {"a": 1}
@@ -110,11 +112,11 @@ def test_what_is_made_once_stays(tmp_path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["choice.json"]
 
 
-def test_of_two_who_make_it_at_once_the_first_is_heard(tmp_path: Path) -> None:
+def test_of_two_processes_that_store_a_value_the_first_wins(tmp_path: Path) -> None:
     path = tmp_path / "choice.json"
 
-    def make_while_another_does() -> dict[str, int]:
+    def make_while_another_process_stores() -> dict[str, int]:
         io.write_json(path, {"a": 1})
         return {"a": 2}
 
-    assert io.get_or_create_json(path, make_while_another_does) == {"a": 1}
+    assert io.get_or_create_json(path, make_while_another_process_stores) == {"a": 1}

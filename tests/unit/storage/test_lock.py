@@ -14,39 +14,40 @@ import pytest
 from lmlab.errors import LockedError
 from lmlab.storage.lock import STALE_SECONDS, Lock, is_alive
 
-HOLD = """
+OWNER = """
     import sys, time
     from lmlab.storage.lock import Lock
     with Lock(sys.argv[1]):
-        print("held", flush=True)
+        print("locked", flush=True)
         time.sleep(60)
 """
 
 
 @pytest.fixture
-def holder(tmp_path: Path):
-    """A live process that holds tmp_path/run.lock."""
+def owner(tmp_path: Path):
+    """A live process that owns tmp_path/run.lock."""
     path = tmp_path / "run.lock"
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(HOLD), str(path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(OWNER), str(path)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
+    assert process.stdout.readline() == "locked\n"
     yield process, path
     process.kill()
     process.wait()
     process.stdout.close()
 
 
-def test_a_living_owner_keeps_others_out(holder) -> None:
-    process, path = holder
-    with pytest.raises(LockedError, match=str(process.pid)), Lock(path, wait=False):
+def test_a_live_owner_excludes_others(owner) -> None:
+    process, path = owner
+    message = rf"is being written by process {process.pid} on .*\nhelp: wait for it or stop it"
+    with pytest.raises(LockedError, match=message), Lock(path, wait=False):
         pass
     assert is_alive(path)
 
 
-def test_a_killed_owner_is_taken_over(holder) -> None:
-    process, path = holder
+def test_the_lock_of_a_killed_owner_is_taken_over(owner) -> None:
+    process, path = owner
     process.kill()
     process.wait()
     assert not is_alive(path)
@@ -55,9 +56,9 @@ def test_a_killed_owner_is_taken_over(holder) -> None:
     assert not path.exists()
 
 
-def test_a_killed_owner_that_nobody_waited_for_is_dead(holder) -> None:
-    process, path = holder
-    process.kill()  # not reaped: the process remains as a zombie
+def test_a_zombie_is_dead(owner) -> None:
+    process, path = owner
+    process.kill()  # not reaped: it stays a zombie
     deadline = time.time() + 10
     while is_alive(path) and time.time() < deadline:
         time.sleep(0.01)
@@ -71,7 +72,7 @@ def write_owner(path: Path, **changes: object) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_a_later_process_of_the_same_number_is_not_the_owner(tmp_path: Path) -> None:
+def test_a_later_process_with_the_same_id_is_not_the_owner(tmp_path: Path) -> None:
     path = tmp_path / "run.lock"
     write_owner(path)
     assert is_alive(path)
@@ -79,7 +80,7 @@ def test_a_later_process_of_the_same_number_is_not_the_owner(tmp_path: Path) -> 
     assert not is_alive(path)
 
 
-def test_another_host_is_judged_by_its_heartbeat(tmp_path: Path) -> None:
+def test_an_owner_on_another_host_is_judged_by_its_heartbeat(tmp_path: Path) -> None:
     path = tmp_path / "run.lock"
     write_owner(path, host="elsewhere")
     assert is_alive(path)
@@ -88,7 +89,9 @@ def test_another_host_is_judged_by_its_heartbeat(tmp_path: Path) -> None:
     assert not is_alive(path)
 
 
-def test_the_heartbeat_renews_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_heartbeat_updates_the_modification_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("lmlab.storage.lock.HEARTBEAT_SECONDS", 0.02)
     path = tmp_path / "run.lock"
     with Lock(path):
@@ -99,7 +102,7 @@ def test_the_heartbeat_renews_the_file(tmp_path: Path, monkeypatch: pytest.Monke
         assert path.stat().st_mtime > 1
 
 
-def test_only_one_of_many_is_inside(tmp_path: Path) -> None:
+def test_only_one_of_many_processes_is_inside(tmp_path: Path) -> None:
     script = textwrap.dedent("""
         import os, sys, time
         from pathlib import Path

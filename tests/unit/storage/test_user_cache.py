@@ -1,4 +1,4 @@
-"""Nothing depends on the user's cache folder but time."""
+"""The user's cache saves time and nothing else depends on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_what_is_kept_is_found() -> None:
+def test_a_written_file_is_read_back() -> None:
     assert not user_cache.exists("things", "a.thing")
     assert user_cache.read("things", "a.thing") is None
     user_cache.write("things", "a.thing", HEADER, DATA)
@@ -27,24 +27,24 @@ def test_what_is_kept_is_found() -> None:
     assert user_cache.read("things", "a.thing") == (HEADER, DATA)
 
 
-def test_only_the_newest_are_kept() -> None:
+def test_only_the_newest_files_are_kept() -> None:
     for number in range(5):
-        user_cache.write("things", f"{number}.thing", HEADER, DATA, most=2)
+        user_cache.write("things", f"{number}.thing", HEADER, DATA, max_files=2)
     assert [user_cache.exists("things", f"{number}.thing") for number in range(5)][3:] == [True] * 2
     assert sum(user_cache.exists("things", f"{number}.thing") for number in range(5)) == 2
 
 
-def test_a_damaged_file_is_none() -> None:
+def test_a_damaged_file_is_ignored() -> None:
     user_cache.write("things", "a.thing", HEADER, DATA)
     folder = user_cache.folder("things")
     assert folder is not None
     path = folder / "a.thing"
-    whole = path.read_bytes()
-    for place in range(len(whole)):
-        path.write_bytes(whole[:place])
-        assert user_cache.read("things", "a.thing") is None, place
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
-        assert user_cache.read("things", "a.thing") is None, place
+    intact = path.read_bytes()
+    for index in range(len(intact)):
+        path.write_bytes(intact[:index])
+        assert user_cache.read("things", "a.thing") is None, index
+        path.write_bytes(intact[:index] + bytes([intact[index] ^ 0x40]) + intact[index + 1 :])
+        assert user_cache.read("things", "a.thing") is None, index
     path.unlink()
     path.mkdir()
     assert user_cache.read("things", "a.thing") is None
@@ -52,11 +52,13 @@ def test_a_damaged_file_is_none() -> None:
         user_cache.write("things", "a.thing", HEADER, DATA)
 
 
-def test_without_a_place_there_is_none(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_cache_folder_nothing_is_stored(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
-    cache.write_text("a file where the folder would be")
+    cache.write_text("a file in place of the folder")
     for change in (lambda: None, lambda: monkeypatch.setattr(Path, "home", no_home)):
         change()
         assert user_cache.read("things", "a.thing") is None
