@@ -1,4 +1,4 @@
-"""Starting several ranks, making something happen in one of them, and what they leave."""
+"""Start several ranks, make one of them act at a step, and read what they leave behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEPS = 50
 
 @dataclasses.dataclass
 class Trained:
-    """What several ranks left: their exit codes, their folder, and all that they printed."""
+    """What several ranks leave behind: exit codes, run folder and output."""
 
     codes: list[int]
     run: RunFolder
@@ -36,7 +36,7 @@ class Trained:
 
 
 class Launcher:
-    """Starts ranks from a server that has torch imported already."""
+    """Starts ranks from a fork server that has already imported torch."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,19 +56,19 @@ class Launcher:
         },
     ) -> Trained:
         self.number += 1
-        frozen = self.folder / f"frozen{self.number}.yaml"
+        config_file = self.folder / f"frozen{self.number}.yaml"
         config = compose(overrides)
-        frozen.write_text(to_yaml(config))
+        config_file.write_text(to_yaml(config))
         log = self.folder / f"printed{self.number}.txt"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+            address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
         ranks = [
             self.context.Process(
                 target=rank_to_end,
                 args=(
-                    str(frozen),
-                    variables(rank, size) | where,
+                    str(config_file),
+                    variables(rank, size) | address,
                     str(log),
                     (prepare or {}).get(rank),
                 ),
@@ -86,17 +86,17 @@ class Launcher:
 
 
 def at_step(step: int, act: Callable[[], Any]) -> None:
-    """Make this process act when it fetches the batch of update number ``step``."""
+    """Make this process call ``act`` when it fetches the batch of update number ``step``."""
     from lmlab.data.batches import Batches
 
     fetch = Batches.batch
 
-    def acting(self: Batches, number: int) -> Any:
+    def fetch_and_act(self: Batches, number: int) -> Any:
         if number == step:
             act()
         return fetch(self, number)
 
-    Batches.batch = acting  # type: ignore[method-assign]
+    Batches.batch = fetch_and_act  # type: ignore[method-assign]
 
 
 def send(number: signal.Signals) -> None:
@@ -126,30 +126,30 @@ def last_weights(run: RunFolder) -> bytes:
     return (run.checkpoints / f"step_{STEPS:08d}" / "model.safetensors").read_bytes()
 
 
-def tell_what_is_kept() -> None:
-    """Print, at the end of this process's loop, how many numbers are here, by kind."""
+def print_num_elements() -> None:
+    """Print how many weights, gradients and moments this rank stores when its loop ends."""
     from lmlab.training.trainer import Trainer
 
     train = Trainer.train
 
-    def local(tensor):  # type: ignore[no-untyped-def]
+    def num_local(tensor):  # type: ignore[no-untyped-def]
         return tensor.to_local().numel() if hasattr(tensor, "to_local") else tensor.numel()
 
-    def translate_hydra_errors(self: Trainer) -> str:
+    def train_and_print(self: Trainer) -> str:
         ended = train(self)
         parameters = list(self.state.model.parameters())
         moments = [t for one in self.state.optimizer.state.values() for t in one.values()]
         gradients = [one.grad for one in parameters if one.grad is not None]
         kinds = parameters, gradients, moments
-        print("kept", *(sum(map(local, kind)) for kind in kinds), flush=True)
+        print("elements", *(sum(map(num_local, kind)) for kind in kinds), flush=True)
         return ended
 
-    Trainer.train = translate_hydra_errors  # type: ignore[method-assign]
+    Trainer.train = train_and_print  # type: ignore[method-assign]
 
 
-def kept_by_each(trained: Trained) -> list[list[int]]:
-    """Weights, gradients and optimizer state of each rank."""
+def num_elements_per_rank(trained: Trained) -> list[list[int]]:
+    """Return the number of weights, gradients and moments that each rank stores."""
     return [
         [int(number) for number in line.split()]
-        for line in re.findall(r"kept (\d+ \d+ \d+)", trained.printed)
+        for line in re.findall(r"elements (\d+ \d+ \d+)", trained.printed)
     ]

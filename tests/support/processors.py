@@ -1,4 +1,4 @@
-"""Marks of tests that not every processor can run."""
+"""Marks of tests that need a CPU feature."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import torch
 from lmlab.runtime.precision import supports_bf16
 
 needs_bf16 = pytest.mark.skipif(
-    not supports_bf16(torch.device("cpu")), reason="this CPU multiplies no bfloat16"
+    not supports_bf16(torch.device("cpu")), reason="this CPU has no bfloat16 instructions"
 )

@@ -1,15 +1,15 @@
-"""What a training process of the tests does; a module, so that the process can import it."""
+"""Entry points of training processes; a module, so that the processes can import it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-# Torch imports its compiler when deterministic operations are asked for.
+# Torch imports its compiler when deterministic algorithms are enabled.
 PRELOADED = ["lmlab.run", "torch._inductor"]
 
 
 def run_to_end(overrides: list[str], prepare: Callable[[], None] | None) -> None:
-    """Call ``prepare`` in this process, then bring the run of ``overrides`` to its end."""
+    """Call ``prepare`` in this process, then execute the run of ``overrides``."""
     if prepare is not None:
         prepare()
     from lmlab.config.compose import compose
@@ -19,9 +19,9 @@ def run_to_end(overrides: list[str], prepare: Callable[[], None] | None) -> None
 
 
 def rank_to_end(
-    frozen: str, environment: dict[str, str], log: str, prepare: Callable[[], None] | None
+    config_file: str, environment: dict[str, str], log: str, prepare: Callable[[], None] | None
 ) -> None:
-    """Be one of the ranks that train the frozen configuration; their variables say which."""
+    """Train a frozen configuration as the rank that ``environment`` describes."""
     import os
 
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -32,4 +32,4 @@ def rank_to_end(
         prepare()
     from lmlab.run import main
 
-    raise SystemExit(main([frozen]))
+    raise SystemExit(main([config_file]))

@@ -1,4 +1,4 @@
-"""One small run, trained by one process and by two ranks, undisturbed and killed."""
+"""One small run, trained by one process and by two ranks, uninterrupted and killed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def launch(tmp_path: Path) -> Launcher:
 
 @pytest.fixture(scope="session")
 def settings(texts: tuple[Path, Path]) -> list[str]:
-    """Of a run on a CPU that takes about a second."""
+    """Overrides of a run on a CPU that takes about a second."""
     return [
         "data=text", f"data.train={texts[0]}", f"data.valid={texts[1]}", "model.vocab_size=280",
         "model.context_length=16", "model.d_model=16", "model.num_layers=2", "model.num_heads=2",
@@ -33,9 +33,9 @@ def settings(texts: tuple[Path, Path]) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def alone(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def single(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """The run in one process."""
-    root = tmp_path_factory.mktemp("alone")
+    root = tmp_path_factory.mktemp("single")
     trained = Launcher(root)([*settings, f"output_root={root / 'outputs'}"], 1)
     assert trained.codes == [0]
     return trained.run
@@ -50,7 +50,7 @@ def two(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Traine
 
 @pytest.fixture(scope="session")
 def killed(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The run on two ranks, of which the second is killed in its 24th update."""
+    """The run on two ranks; the second is killed during its 24th update."""
     root = tmp_path_factory.mktemp("killed")
     kill = {1: signal_at(23, signal.SIGKILL)}
     return Launcher(root)([*settings, f"output_root={root / 'outputs'}"], 2, kill)
@@ -58,17 +58,17 @@ def killed(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Tra
 
 @pytest.fixture
 def resume(
-    settings: list[str], alone: RunFolder, launch: Launcher, tmp_path: Path
+    settings: list[str], single: RunFolder, launch: Launcher, tmp_path: Path
 ) -> Callable[[Trained, int, str], RunFolder]:
-    """Goes on with a copy of a run that was killed in its 24th update, on so many ranks."""
+    """Resume a copy of a run that was killed during its 24th update, on any number of ranks."""
 
-    def go_on(killed: Trained, size: int, parallel: str) -> RunFolder:
+    def resume_copy(killed: Trained, size: int, parallel: str) -> RunFolder:
         shutil.copytree(killed.run.path.parents[2], tmp_path / "outputs")
         where = f"output_root={tmp_path / 'outputs'}"
         resumed = launch([*settings, where, f"runtime.parallel={parallel}"], size)
         assert resumed.codes == [0] * size
         assert f"resuming {resumed.run.path} at step 20" in resumed.run.log.read_text()
-        assert_same_curve(resumed.run, alone)
+        assert_same_curve(resumed.run, single)
         return resumed.run
 
-    return go_on
+    return resume_copy

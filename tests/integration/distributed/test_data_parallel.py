@@ -1,4 +1,4 @@
-"""Several ranks train what one process trains, end together, and go on in any number."""
+"""Several ranks train what one process trains, exit together, and resume in any number."""
 
 from __future__ import annotations
 
@@ -25,47 +25,48 @@ from lmlab.config.compose import compose
 from lmlab.errors import ConfigError, LostRankError
 from lmlab.run_folder import RunFolder
 from lmlab.runs.execute import execute
-from lmlab.runtime.launch_env import LaunchEnv, read_launch_env
 from lmlab.train import main
 
 
-def test_two_ranks_give_the_curve_of_one_process(two: Trained, alone: RunFolder) -> None:
+def test_two_ranks_give_the_curve_of_one_process(two: Trained, single: RunFolder) -> None:
     assert two.codes == [0, 0]
-    assert_same_curve(two.run, alone)
-    assert two.run.status()["tokens"] == alone.status()["tokens"], "of the whole batch"
-    assert two.run.meta()["identity"] == alone.meta()["identity"], "ranks are no part of it"
-    sessions = [run.meta()["sessions"][0]["ranks"] for run in (alone, two.run)]
+    assert_same_curve(two.run, single)
+    assert two.run.status()["tokens"] == single.status()["tokens"], "those of the full batch"
+    assert two.run.meta()["identity"] == single.meta()["identity"], (
+        "the number of ranks is not part of it"
+    )
+    sessions = [run.meta()["sessions"][0]["ranks"] for run in (single, two.run)]
     assert sessions == [1, 2]
     largest = max(
         abs(a["grad_norm"] - b["grad_norm"])
-        for a, b in zip(two.run.rows("train"), alone.rows("train"), strict=True)
+        for a, b in zip(two.run.rows("train"), single.rows("train"), strict=True)
     )
-    assert largest < 1e-3, "clipping sees the whole batch's norm"
-    assert last_weights(two.run) != last_weights(alone), "two ranks really summed otherwise"
+    assert largest < 1e-3, "clipping uses the norm of the full batch"
+    assert last_weights(two.run) != last_weights(single), "two ranks really sum in another order"
 
 
-def test_evaluation_over_ranks_has_the_sums_of_one_process(two: Trained, alone: RunFolder) -> None:
-    ours, theirs = (run.rows("validation")[0] for run in (two.run, alone))
+def test_evaluation_over_ranks_has_the_sums_of_one_process(two: Trained, single: RunFolder) -> None:
+    ours, theirs = (run.rows("validation")[0] for run in (two.run, single))
     for key in ("loss", "bits_per_byte", "num_tokens"):
-        assert ours[key] == theirs[key], "before training, weights are equal bit for bit"
+        assert ours[key] == theirs[key], "before training, weights are bit-identical"
 
 
-def test_only_rank_0_speaks_and_writes(two: Trained, alone: RunFolder) -> None:
+def test_only_rank_0_prints_and_writes(two: Trained, single: RunFolder) -> None:
     assert two.printed.count("done at step 50") == 1
     assert two.printed.count("step 50: validation loss") == 1
     files = {path.relative_to(two.run.path) for path in two.run.path.rglob("*")}
-    expected = {path.relative_to(alone.path) for path in alone.path.rglob("*")}
+    expected = {path.relative_to(single.path) for path in single.path.rglob("*")}
     best = re.compile(r"checkpoints/best_\d+.*")
     assert {f for f in map(str, files) if not best.fullmatch(f)} == {
         f for f in map(str, expected) if not best.fullmatch(f)
     }
 
 
-def test_a_killed_rank_ends_all_with_one_error(killed: Trained) -> None:
+def test_a_killed_rank_ends_all_ranks_with_one_error(killed: Trained) -> None:
     assert killed.codes == [LostRankError.exit_code, -signal.SIGKILL]
     (error,) = killed.errors
-    assert re.search(r"rank 1 of 2 \(process \d+ on .*\) ended without a word", error)
-    assert "the same command goes on from the last checkpoint" in error
+    assert re.search(r"rank 1 of 2 \(process \d+ on .*\) exited without reporting an error", error)
+    assert "\nhelp: rerun the command to resume from the last checkpoint" in killed.printed
     status = killed.run.status()
     assert status["status"] == "failed"
     assert "rank 1 of 2" in status["reason"]
@@ -73,15 +74,17 @@ def test_a_killed_rank_ends_all_with_one_error(killed: Trained) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
-def test_a_killed_run_goes_on_with_any_number_of_ranks(
+def test_a_killed_run_resumes_with_any_number_of_ranks(
     killed: Trained, two: Trained, resume, size: int
 ) -> None:
     resumed = resume(killed, size, "auto")
     if size == 2:
-        assert last_weights(resumed) == last_weights(two.run), "as if nothing had happened"
+        assert last_weights(resumed) == last_weights(two.run), "as an uninterrupted run"
 
 
-def test_the_writer_killed_is_told_by_another(settings, launch: Launcher, tmp_path: Path) -> None:
+def test_another_rank_reports_that_rank_0_was_killed(
+    settings, launch: Launcher, tmp_path: Path
+) -> None:
     kill = {0: signal_at(12, signal.SIGKILL)}
     trained = launch([*settings, f"output_root={tmp_path / 'outputs'}"], 2, kill)
     assert trained.codes == [-signal.SIGKILL, LostRankError.exit_code]
@@ -90,9 +93,9 @@ def test_the_writer_killed_is_told_by_another(settings, launch: Launcher, tmp_pa
     assert trained.run.status()["status"] == "interrupted"
 
 
-@pytest.mark.parametrize(("rank", "told"), [(1, "rank 1 failed: Traceback"), (0, "Traceback")])
-def test_a_bug_in_one_rank_is_kept_with_its_traceback(
-    settings, launch: Launcher, tmp_path: Path, rank: int, told: str
+@pytest.mark.parametrize(("rank", "reason"), [(1, "rank 1 failed: Traceback"), (0, "Traceback")])
+def test_a_bug_in_one_rank_is_recorded_with_its_traceback(
+    settings, launch: Launcher, tmp_path: Path, rank: int, reason: str
 ) -> None:
     prepare = {rank: functools.partial(at_step, 7, break_down)}
     trained = launch([*settings, f"output_root={tmp_path / 'outputs'}"], 2, prepare)
@@ -101,12 +104,12 @@ def test_a_bug_in_one_rank_is_kept_with_its_traceback(
     assert trained.errors == []
     status = trained.run.status()
     assert status["status"] == "failed"
-    assert status["reason"].startswith(told)
+    assert status["reason"].startswith(reason)
     assert "RuntimeError: a bug\n" in status["reason"]
 
 
-def test_nothing_keeps_a_group_that_has_ended() -> None:
-    """Else its connections stay open, and the others learn late that this rank has failed."""
+def test_a_closed_process_group_is_garbage_collected() -> None:
+    """Otherwise its connections stay open and the other ranks notice a failure late."""
     program = """
 import gc, weakref
 import torch, torch.distributed
@@ -123,21 +126,21 @@ print(group() is None)
 
 
 @pytest.mark.parametrize(
-    ("rank", "number", "told"),
+    ("rank", "number", "expected"),
     [(1, signal.SIGTERM, "interrupted"), (0, signal.SIGUSR2, "preempted")],
 )
-def test_a_signal_to_any_rank_stops_all_at_one_step(
-    settings, launch: Launcher, tmp_path: Path, rank: int, number: signal.Signals, told: str
+def test_a_signal_to_any_rank_stops_all_at_the_same_step(
+    settings, launch: Launcher, tmp_path: Path, rank: int, number: signal.Signals, expected: str
 ) -> None:
     where = f"output_root={tmp_path / 'outputs'}"
     trained = launch([*settings, where], 2, {rank: signal_at(12, number)})
     assert trained.codes == [128 + number] * 2
     status = trained.run.status()
-    assert (status["status"], status["step"]) == (told, 13)
+    assert (status["status"], status["step"]) == (expected, 13)
     assert trained.errors == []
 
 
-def test_divergence_is_decided_on_all_ranks(settings, launch: Launcher, tmp_path: Path) -> None:
+def test_all_ranks_end_when_the_run_diverges(settings, launch: Launcher, tmp_path: Path) -> None:
     wild = ["optim.lr=1e9", "training.grad_clip_norm=null"]
     trained = launch([*settings, *wild, f"output_root={tmp_path / 'outputs'}"], 2)
     assert trained.codes == [0, 0]
@@ -151,15 +154,13 @@ def test_a_finished_run_is_passed_over_by_all(two: Trained, settings, launch: La
     assert again.printed.count("already complete; skipping") == 1
 
 
-def test_a_group_of_one_computes_what_no_group_does(
-    settings, alone: RunFolder, tmp_path: Path
-) -> None:
+def test_a_group_of_one_process_changes_no_bit(settings, single: RunFolder, tmp_path: Path) -> None:
     one = execute(compose([*settings, f"output_root={tmp_path}", "runtime.parallel=ddp"])).run
-    assert last_weights(one) == last_weights(alone)
-    assert losses(one) == losses(alone)
+    assert last_weights(one) == last_weights(single)
+    assert losses(one) == losses(single)
 
 
-def test_an_error_of_all_ranks_is_told_once(settings, launch: Launcher, tmp_path: Path) -> None:
+def test_an_error_of_all_ranks_is_printed_once(settings, launch: Launcher, tmp_path: Path) -> None:
     trained = launch([*settings, f"output_root={tmp_path / 'outputs'}"], 3)
     assert 2 in trained.codes
     assert set(trained.codes) <= {1, 2}
@@ -168,18 +169,20 @@ def test_an_error_of_all_ranks_is_told_once(settings, launch: Launcher, tmp_path
     assert not trained.run.path.exists()
 
 
-def test_one_process_is_asked_for_where_several_were_started(
+def test_what_needs_one_process_refuses_several(
     settings, monkeypatch, capsys, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     where = f"output_root={tmp_path}"
-    with pytest.raises(ConfigError, match=r"runtime\.parallel=none: 2 processes were started"):
+    with pytest.raises(
+        ConfigError, match=r"runtime\.parallel=none: expected one .* 2 were started"
+    ):
         execute(compose([*settings, where, "runtime.parallel=none"]))
     assert main([*settings, where, "-m", "optim.lr=0.001,0.01"]) == 2
-    told = capsys.readouterr().err
-    assert "error: a multirun was started in 2 processes at once" in told
-    assert "start it once, without torchrun" in told
+    errors = capsys.readouterr().err
+    assert "error: a multirun: expected one process, but torchrun or srun started 2" in errors
+    assert "\nhelp: start it without torchrun" in errors
     assert list(tmp_path.iterdir()) == []
 
 
@@ -195,51 +198,18 @@ def slurm_variables(rank: int, size: int) -> dict[str, str]:
     }  # fmt: skip
 
 
-def test_tasks_of_slurm_are_ranks(settings, launch: Launcher, tmp_path: Path) -> None:
-    words = [*settings, f"output_root={tmp_path / 'outputs'}", "training.steps=4"]
-    trained = launch(words, 2, variables=slurm_variables)
+def test_the_tasks_of_a_slurm_step_are_ranks(settings, launch: Launcher, tmp_path: Path) -> None:
+    overrides = [*settings, f"output_root={tmp_path / 'outputs'}", "training.steps=4"]
+    trained = launch(overrides, 2, variables=slurm_variables)
     assert trained.codes == [0, 0]
     assert trained.run.meta()["sessions"][0]["ranks"] == 2
 
 
-class TestWorld:
-    """What the variables of torchrun and Slurm say."""
-
-    def test_nothing_was_started(self) -> None:
-        assert read_launch_env({}) == LaunchEnv(0, 1, 0, None)
-
-    def test_torchrun_goes_before_slurm(self) -> None:
-        found = read_launch_env(SLURM | {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "0"})
-        assert found == LaunchEnv(1, 2, 0, None)
-
-    def test_tasks_of_a_slurm_step(self) -> None:
-        found = read_launch_env(SLURM)
-        assert (found.rank, found.size, found.local_rank) == (3, 4, 1)
-        assert found.address == ("gpu07", 15_000 + 31 * 71 + 2)
-
-    def test_a_batch_script_is_one_process(self) -> None:
-        script = {key: value for key, value in SLURM.items() if "STEP" not in key}
-        assert read_launch_env(script | {"SLURM_PROCID": "0"}).size == 1
-
-    @pytest.mark.parametrize(
-        ("nodes", "first"),
-        [("a", "a"), ("a,b[1-2]", "a"), ("n[3,5-7],m", "n3"), ("r[1-2]-x", "r1-x")],
-    )
-    def test_the_first_host(self, nodes: str, first: str) -> None:
-        found = read_launch_env(SLURM | {"SLURM_STEP_NODELIST": nodes})
-        assert found.address is not None
-        assert found.address[0] == first
-
-    def test_variables_that_contradict_each_other(self) -> None:
-        with pytest.raises(ConfigError, match="ranks from 0 to 1"):
-            read_launch_env({"RANK": "2", "WORLD_SIZE": "2"})
-
-
-def test_torchrun_starts_ranks(settings, alone: RunFolder, tmp_path: Path) -> None:
-    words = [*settings, f"output_root={tmp_path / 'outputs'}", "training.steps=4"]
+def test_torchrun_starts_ranks(settings, single: RunFolder, tmp_path: Path) -> None:
+    overrides = [*settings, f"output_root={tmp_path / 'outputs'}", "training.steps=4"]
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m",
-         "lmlab.train", *words],
+         "lmlab.train", *overrides],
         capture_output=True, text=True, cwd=tmp_path, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
