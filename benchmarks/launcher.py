@@ -1,10 +1,10 @@
-"""What a job of a sweep costs beside its training: 12 jobs of no steps against 12 imports of torch.
+"""Measure the overhead of a sweep's jobs: 12 jobs without steps against 12 imports of torch.
 
     python benchmarks/launcher.py [--rounds 5] [--at-a-time 2]
 
-Both are whole programs, run in alternation. The sweep is `python -m lmlab.train -m seed=0,...,11`,
-in a study of its own each round, on a text that was encoded before. The other is 12 processes of
-`python -c "import torch"`, as many at a time.
+Both are complete programs, measured in alternation. The sweep is
+`python -m lmlab.train -m seed=0,...,11`, in a new study each round, on a text that is already
+encoded. The reference is 12 processes of `python -c "import torch"`, as many at a time.
 """
 
 from __future__ import annotations
@@ -52,36 +52,36 @@ def main() -> None:
 
 
 def write_texts(root: Path) -> None:
-    """A training and a validation text of a few kilobytes."""
+    """Write a training and a validation text of a few kilobytes."""
     for name in ("train", "valid"):
         lines = (f"{name} story {number}.\n<|endoftext|>\n" for number in range(300))
         (root / f"{name}.txt").write_text("".join(lines), "utf-8")
 
 
 def sweep(root: Path, study: str, at_a_time: int) -> None:
-    """Twelve runs that train nothing, in a study of their own."""
+    """Run twelve jobs without training steps, in a new study."""
     seeds = ",".join(map(str, range(JOBS)))
-    words = [
+    overrides = [
         "-m", f"seed={seeds}", "training.steps=0", f"study={study}", "reuse=false", "data=text",
         "data.train=train.txt", "data.valid=valid.txt", *SMALL,
         f"hydra.launcher.jobs_per_device={at_a_time}",
     ]  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "lmlab.train", *words], cwd=root, capture_output=True, text=True
+        [sys.executable, "-m", "lmlab.train", *overrides], cwd=root, capture_output=True, text=True
     )
     if done.returncode or f"{JOBS} of {JOBS} runs are done" not in done.stdout:
         raise SystemExit(f"the sweep failed:\n{done.stdout}\n{done.stderr}")
 
 
 def imports(at_a_time: int) -> None:
-    """Twelve processes that only import torch."""
+    """Run twelve processes that only import torch."""
     command = [sys.executable, "-c", "import torch"]
     with concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
         list(pool.map(lambda _: subprocess.run(command, check=True), range(JOBS)))
 
 
 def timed(work: object) -> float:
-    """Seconds that ``work`` takes."""
+    """Return the seconds that ``work`` takes."""
     assert callable(work)
     started = time.perf_counter()
     work()

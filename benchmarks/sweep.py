@@ -1,18 +1,18 @@
-"""A sweep of eight learning rates: one run after another, packed on the cores, or as one stack.
+"""Compare ways to sweep eight learning rates: one after another, packed on the cores, stacked.
 
     python benchmarks/sweep.py [--steps 500] [--rounds 5] [--keep FILE]
     python benchmarks/sweep.py --device cuda --d-model 128 --context 128 --batch 8 \\
         --ways "sequential no graph,sequential,sequential compiled,stacked,stacked compiled"
 
-Each measurement is a whole `python -m lmlab.train -m optim.lr=...` in a study of its own, from its
-start to its last run's end; the ways take turns. `whole` counts all tokens over that time, so that
-starting and compiling are in it; `steady` is what the runs say of their steps, the first ones
-aside.
-Compiled kernels are cached by a sweep of few steps before. Then the results are compared: weights
-to the bit at equal threads, under the default policy and under `exact`, and losses at step 100 of a
-stack, which `exact` has not, against those of runs alone.
-`--measured FILE` keeps single measurements, and takes those that it holds from earlier calls, so
-that the rounds need not follow one another.
+Each measurement is a complete `python -m lmlab.train -m optim.lr=...` in a new study, from its
+start to the end of its last run; the ways alternate. `whole` divides all tokens by that time, which
+includes start-up and compilation; `steady` is the speed that the runs report for their steps,
+without the first ones. A short sweep fills the cache of compiled kernels before. The results are
+compared at the end: weights bit for bit at equal threads, under the default policy and under
+`exact`, and the losses of a stack (which `exact` does not support) at step 100 with those of single
+runs.
+`--measured FILE` appends single measurements and reuses those of earlier calls, so the rounds need
+not run consecutively.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STACK = [f"hydra.launcher.stack={len(RATES)}", "hydra.launcher.jobs_per_device=1
 EAGER, COMPILED = ["runtime.compile=false"], ["runtime.compile=true"]
 ONE_THREAD = ["runtime.threads=1"]
 NO_GRAPH = ["runtime.cuda_graph=false"]
-WAYS = {  # all but the packed ones compute with as many threads as there are cores
+WAYS = {  # all but the packed ones use one thread per core
     "sequential no graph": [*ONE, *EAGER, *NO_GRAPH],
     "sequential": [*ONE, *EAGER],
     "sequential compiled": [*ONE, *COMPILED],
@@ -48,11 +48,11 @@ WAYS = {  # all but the packed ones compute with as many threads as there are co
 }
 ON_CPU = [way for way in WAYS if "graph" not in way]
 REFERENCE = "sequential compiled"
-TAG = str(time.time_ns())  # where a folder is used again, every study is a new one
+TAG = str(time.time_ns())  # makes each study new in a reused folder
 
 
 def settings(options: argparse.Namespace) -> list[str]:
-    """What all ways have in common."""
+    """Return the overrides that all ways share."""
     return [
         "data=toystories", "model.vocab_size=1024", "model.num_layers=4", "model.num_heads=4",
         f"model.context_length={options.context}", f"model.d_model={options.d_model}",
@@ -64,13 +64,13 @@ def settings(options: argparse.Namespace) -> list[str]:
     ]  # fmt: skip
 
 
-def sweep(root: Path, study: str, words: list[str]) -> float:
-    """Carry a sweep out; the seconds of the whole program."""
+def sweep(root: Path, study: str, overrides: list[str]) -> float:
+    """Run a sweep; return the seconds of the complete program."""
     command = [sys.executable, "-m", "lmlab.train", "-m", f"optim.lr={','.join(RATES)}"]
     environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(root / "inductor")}
     started = time.perf_counter()
     done = subprocess.run(
-        [*command, f"study={study}", *words],
+        [*command, f"study={study}", *overrides],
         cwd=root, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     seconds = time.perf_counter() - started
@@ -80,37 +80,37 @@ def sweep(root: Path, study: str, words: list[str]) -> float:
 
 
 def folders(root: Path, study: str) -> list[Path]:
-    """The runs of a study, by rate."""
+    """Return the run folders of a study, by rate."""
     return sorted((root / "outputs" / study).glob("*/seed0"))
 
 
 def rows(run: Path) -> list[dict[str, Any]]:
-    """The training rows of a run."""
+    """Return the training rows of a run."""
     lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
     return [row for row in map(json.loads, lines) if row["kind"] == "train"]
 
 
 def steady(root: Path, study: str, way: str) -> float:
-    """Tokens a second of all runs that train at once, the first rows aside."""
+    """Return tokens per second of all concurrent runs, without the first rows."""
     at_once = len(RATES) if way.startswith("stacked") else 1
     if way.startswith("packed"):
         at_once = min(CORES, len(RATES))
-    own = [
+    speeds = [
         statistics.median(row["tokens_per_second"] for row in rows(run)[2:])
         for run in folders(root, study)
     ]
-    return at_once * statistics.fmean(own)
+    return at_once * statistics.fmean(speeds)
 
 
 def measure(root: Path, options: argparse.Namespace, ways: list[str]) -> list[dict[str, Any]]:
-    """Let the ways take turns."""
+    """Measure all ways in alternation."""
     common = [*settings(options), f"training.steps={options.steps}"]
-    for way in ways:  # data, tokenizer and compiled kernels are there afterwards
+    for way in ways:  # prepares data, tokenizer and compiled kernels
         name = way.replace(" ", "-")
         ready = root / f"warm-{name}-{options.d_model}-{options.context}-{options.batch}"
         if not ready.exists() and (way == ways[0] or "compiled" in way):
-            words = [*settings(options), "training.steps=12", *WAYS[way]]
-            seconds = sweep(root, f"warm-{name}-{TAG}", words)
+            overrides = [*settings(options), "training.steps=12", *WAYS[way]]
+            seconds = sweep(root, f"warm-{name}-{TAG}", overrides)
             print(f"{way}: ready in {seconds:.1f} s", file=sys.stderr, flush=True)
             ready.touch()
     found = []
@@ -124,7 +124,7 @@ def measure(root: Path, options: argparse.Namespace, ways: list[str]) -> list[di
 
 
 def table(options: argparse.Namespace, found: list[dict[str, Any]]) -> list[str]:
-    """Medians, and ratios to the sequential compiled sweep."""
+    """Return a table of medians, with ratios to the sequential compiled sweep."""
     tokens = len(RATES) * options.steps * options.batch * options.context
     by_way: dict[str, list[dict[str, Any]]] = {}
     for one in found:
@@ -151,7 +151,7 @@ def table(options: argparse.Namespace, found: list[dict[str, Any]]) -> list[str]
 
 
 def stacked_ratios(found: list[dict[str, Any]]) -> list[str]:
-    """How many times faster the steps of the faster stack are than those of each other way."""
+    """Return the speed-up of the steps of the faster stack over each other way."""
     steady: dict[str, float] = {}
     for way in dict.fromkeys(one["way"] for one in found):
         steady[way] = statistics.median(one["steady"] for one in found if one["way"] == way)
@@ -167,12 +167,12 @@ def stacked_ratios(found: list[dict[str, Any]]) -> list[str]:
 
 
 def compare(root: Path, options: argparse.Namespace) -> list[str]:
-    """Results of 100 steps, of one thread each: packed and stacked against one after another."""
+    """Compare results after 100 steps on one thread: packed and stacked with sequential runs."""
     common = [*settings(options), "training.steps=100", "training.log_every=1", *EAGER, *ONE_THREAD]
     lines = []
     for policy in ("exact", "auto"):
-        for name, words in ("alone", ONE), ("packed", ALONE):
-            sweep(root, f"{name}-{policy}-{TAG}", [*common, f"runtime.policy={policy}", *words])
+        for name, overrides in ("alone", ONE), ("packed", ALONE):
+            sweep(root, f"{name}-{policy}-{TAG}", [*common, f"runtime.policy={policy}", *overrides])
         alone, packed = (folders(root, f"{name}-{policy}-{TAG}") for name in ("alone", "packed"))
         weights = "checkpoints/step_00000100/model.safetensors"
         equal = sum(
@@ -180,8 +180,8 @@ def compare(root: Path, options: argparse.Namespace) -> list[str]:
             for one, other in zip(alone, packed, strict=True)
         )
         lines.append(
-            f"packed against one after another, one thread each, policy {policy}: weights of "
-            f"{equal} of {len(alone)} runs are equal to the bit after 100 steps"
+            f"packed and sequential, one thread each, policy {policy}: weights of {equal} of "
+            f"{len(alone)} runs are equal bit for bit after 100 steps"
         )
     sweep(root, f"stacked-{TAG}", [*common, *STACK])
     stacked = folders(root, f"stacked-{TAG}")
@@ -194,13 +194,13 @@ def compare(root: Path, options: argparse.Namespace) -> list[str]:
     ]
     return [
         *lines,
-        f"stacked against one after another: losses at step 100 differ by {max(apart):.1e} at most "
+        f"stacked and sequential: losses at step 100 differ by at most {max(apart):.1e} "
         f"({', '.join(f'{one:.0e}' for one in apart)})",
     ]
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print the table and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--d-model", type=int, default=64)
     parser.add_argument("--context", type=int, default=64)
@@ -208,12 +208,20 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=CORES, help="of all but the packed ways")
-    parser.add_argument("--ways", default=",".join(ON_CPU), help="some of them, by comma")
-    parser.add_argument("--no-check", action="store_true", help="compare no results")
-    parser.add_argument("--measured", type=Path, help="single measurements, read and added to")
-    parser.add_argument("--folder", type=Path, help="caches and runs; a temporary one by default")
-    parser.add_argument("--keep", type=Path, help="a file for the table")
+    parser.add_argument(
+        "--threads", type=int, default=CORES, help="threads of all ways except the packed ones"
+    )
+    parser.add_argument(
+        "--ways", default=",".join(ON_CPU), help="comma-separated names of the ways to measure"
+    )
+    parser.add_argument("--no-check", action="store_true", help="do not compare results")
+    parser.add_argument(
+        "--measured", type=Path, help="file of single measurements, to reuse and extend"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="folder for caches and runs; temporary by default"
+    )
+    parser.add_argument("--keep", type=Path, help="file for the table")
     options = parser.parse_args()
     ways = [way.strip() for way in options.ways.split(",") if way.strip()]
     with tempfile.TemporaryDirectory() as temporary:
@@ -229,7 +237,9 @@ def main() -> None:
         checked = [] if options.no_check else compare(root, options)
     results = ResultsFile(options.keep)
     results.write_header(("lmlab", "torch"), options.device)
-    results.write_line(f"Medians of whole sweeps of {len(RATES)} rates, ratios to `{REFERENCE}`.")
+    results.write_line(
+        f"Medians of complete sweeps of {len(RATES)} rates, with ratios to `{REFERENCE}`."
+    )
     for line in [
         "",
         *table(options, [*found, *fresh]),

@@ -1,12 +1,12 @@
-"""What the process of a stack does in the tests; a module, so that the process can import it."""
+"""The function that a process of the tests runs; in a module that the process can import."""
 
 from __future__ import annotations
 
 
 def run_stack(members: list[list[str]]) -> None:
-    """Bring the runs of these overrides to their ends, as one stack."""
+    """Train the runs with these overrides as one stack."""
     from lmlab.config.compose import compose
     from lmlab.runs.stacked.execute_stack import execute_stack
 
-    ended = execute_stack([compose(overrides) for overrides in members])
-    raise SystemExit(max(member.exit_code for member in ended))
+    finished = execute_stack([compose(overrides) for overrides in members])
+    raise SystemExit(max(member.exit_code for member in finished))

@@ -1,4 +1,4 @@
-"""Sweeps through the real command line, in processes of their own."""
+"""Run sweeps through the command line, in separate processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from warm import Process, start_command
 
-FAULTS = '''"""Feed-forward layers that end their process in one way or another, for tests."""
+FAULTS = '''"""A feed-forward layer that fails in various ways, for tests."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ from lmlab.nn.ffn import SiLU
 
 
 class Faulty(SiLU):
-    """Does something at its tenth forward pass of training."""
+    """Fails at its tenth forward pass of training."""
 
     def __init__(self, *, d_model, d_ff, what):
         super().__init__(d_model=d_model, d_ff=d_ff)
@@ -41,7 +41,7 @@ class Faulty(SiLU):
             if self.what == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.what == "memory":
-                torch.empty(1 << 50)  # bytes that no machine has
+                torch.empty(1 << 50)  # more than any machine has
         if self.what == "slow":
             time.sleep(0.02)
         return super().forward(x)
@@ -52,7 +52,7 @@ FAULTY = "model.ffn._target_=faults_for_test.Faulty"
 
 
 class Sweeps:
-    """Starts sweeps in a folder, as a person would."""
+    """Runs sweeps in a folder, from the command line."""
 
     def __init__(self, folder: Path, overrides: list[str]) -> None:
         self.folder, self.overrides = folder, overrides
@@ -63,40 +63,40 @@ class Sweeps:
         settings.mkdir(parents=True)
         (settings / "config.yaml").write_text("trusted_packages: [faults_for_test]\n")
 
-    def start(self, *words: str) -> Process:
-        """Start ``python -m lmlab.train`` in a process group of its own."""
+    def start(self, *arguments: str) -> Process:
+        """Start ``python -m lmlab.train`` in a new process group."""
         environment = os.environ | {
             "PYTHONPATH": str(self.folder / "packages"),
             "XDG_CONFIG_HOME": str(self.folder / "settings"),
         }
         return start_command(
-            "train", *self.overrides, *words, cwd=self.folder, env=environment,
+            "train", *self.overrides, *arguments, cwd=self.folder, env=environment,
             together=True, session=True,
         )  # fmt: skip
 
-    def run(self, *words: str, code: int = 0) -> str:
-        """Run a sweep to its end; what it printed."""
-        process = self.start(*words)
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """Run a sweep to its end; return what it printed."""
+        process = self.start(*arguments)
         printed, _ = process.communicate(timeout=300)
         assert process.returncode == code, printed
         return printed
 
     def runs(self, study: str = "runs") -> dict[str, dict[str, Any]]:
-        """The status of each run of a study, by arm and seed."""
+        """Return the status of each run of a study, by arm and seed."""
         return {
             "/".join(path.parent.parts[-2:]): json.loads(path.read_text())
             for path in sorted((self.outputs / study).glob("*/seed*/status.json"))
         }
 
     def sessions(self, study: str = "runs") -> dict[str, int]:
-        """How many processes worked on each run."""
+        """Return the number of sessions of each run."""
         return {
             "/".join(path.parent.parts[-2:]): len(json.loads(path.read_text())["sessions"])
             for path in sorted((self.outputs / study).glob("*/seed*/meta.json"))
         }
 
     def weights(self, study: str = "runs") -> dict[str, bytes]:
-        """The last saved weights of each run."""
+        """Return the last saved weights of each run."""
         found = {}
         for path in sorted((self.outputs / study).glob("*/seed*/checkpoints")):
             last = sorted(path.glob("step_*"))[-1]
@@ -114,7 +114,7 @@ def wait_for() -> Iterator[Callable[[Callable[[], bool]], None]]:
     def wait(condition: Callable[[], bool], seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, "it never happened"
+            assert time.monotonic() < deadline, "the condition was never met"
             time.sleep(0.02)
 
     yield wait
