@@ -1,4 +1,4 @@
-"""Jobs that wait run the code of their submission."""
+"""Waiting jobs run the code of their submission."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 import lmlab
 from lmlab.config.paths import conf_folder
+from lmlab.errors import ConfigError
 from lmlab.runtime.provenance import code_version
 from lmlab.sweep import code_snapshot
 
@@ -25,7 +26,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_a_snapshot_is_whole_and_keeps_what_it_was(tmp_path: Path, package: Path) -> None:
+def test_a_snapshot_is_complete_and_unaffected_by_edits(tmp_path: Path, package: Path) -> None:
     taken = code_snapshot.take_snapshot(tmp_path)
     package.write_text("VALUE = 2\n")
     printed = subprocess.run(
@@ -36,20 +37,35 @@ def test_a_snapshot_is_whole_and_keeps_what_it_was(tmp_path: Path, package: Path
         capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     assert printed == ["1", str(taken / "lmlab" / "__init__.py"), str(taken / "lmlab" / "conf")]
-    assert not (taken / "numpy").exists(), "installed packages are not edited"
+    assert not (taken / "numpy").exists(), "installed packages are not copied"
     assert (conf_folder() / "train.yaml").read_text() == (
         taken / "lmlab" / "conf" / "train.yaml"
     ).read_text()
 
 
-def test_equal_code_is_copied_once_and_other_code_again(tmp_path: Path, package: Path) -> None:
+def test_only_changed_code_is_copied_again(tmp_path: Path, package: Path) -> None:
     first = code_snapshot.take_snapshot(tmp_path)
     assert code_snapshot.take_snapshot(tmp_path) == first
     package.write_text("VALUE = 2\n")
     assert code_snapshot.take_snapshot(tmp_path) != first
 
 
-def test_a_snapshot_tells_where_its_code_came_from(tmp_path: Path, package: Path) -> None:
+def test_a_snapshot_records_the_version_of_its_code(tmp_path: Path, package: Path) -> None:
     taken = code_snapshot.take_snapshot(tmp_path)
     here = Path(lmlab.__file__).parent
     assert code_version(taken / "lmlab") == code_version(here)
+
+
+def test_a_package_that_contains_data_is_refused(tmp_path: Path, package: Path) -> None:
+    package.unlink()
+    folder = package.parent / "own_parts_for_test"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "corpus.bin").touch()
+    with (folder / "corpus.bin").open("r+b") as data:
+        data.truncate(code_snapshot._MAX_PACKAGE_BYTES + 1)
+    with pytest.raises(
+        ConfigError, match=r"own_parts_for_test: expected a trusted package of at most 200 MB"
+    ) as error:
+        code_snapshot.take_snapshot(tmp_path)
+    assert "move data out" in str(error.value.help)

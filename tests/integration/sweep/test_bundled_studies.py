@@ -1,4 +1,4 @@
-"""The studies that come with lmlab are fair at every size that a laptop takes."""
+"""The studies that ship with lmlab compare fairly at every scale for a laptop."""
 
 from __future__ import annotations
 
