@@ -1,1 +1,1 @@
-"""``python -m lmlab.export``: runs as Hugging Face folders, tokenizers in any form."""
+"""``python -m lmlab.export``: export runs to Hugging Face folders, and convert tokenizers."""

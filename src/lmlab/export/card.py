@@ -1,4 +1,4 @@
-"""The model card of an exported run, from the run's own records."""
+"""The model card of an exported run, from the records of the run."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from lmlab.run_folder import RunFolder
 def model_card(
     run: RunFolder, content: dict[str, Any], model: Transformer, step: int, has_curve: bool
 ) -> str:
-    """The text of ``README.md``: data, loss, command, curve, and how to load the model.
+    """Return the text of ``README.md``: data, loss, command, curve, and how to load the model.
 
     Args:
-        run: the run.
-        content: of ``config.json``.
-        model: that was exported.
-        step: at which its weights were saved.
-        has_curve: whether the learning curve stands beside.
+        run: the exported run.
+        content: the content of ``config.json``.
+        model: the exported model.
+        step: the step of its weights.
+        has_curve: whether the learning curve is exported too.
     """
     meta = run.meta()
     session = (meta.get("sessions") or [{}])[-1]
@@ -46,8 +46,8 @@ def model_card(
         "",
         "In lmlab: `model, tokenizer = lmlab.load(\"FOLDER\")`.",
         "",
-        *(["`modeling_lmlab.py` holds the model's class; transformers has none for these parts", ""]
-          if remote else []),
+        *(["`modeling_lmlab.py` defines the model class; transformers has none for this "
+           "architecture.", ""] if remote else []),
         "| | |",
         "|---|---|",
         *(f"| {name} | {value} |" for name, value in _facts(run, meta, session, model, step)),
@@ -71,23 +71,28 @@ def _facts(
     facts = [
         ("corpus", str(meta.get("corpus", "unknown"))),
         ("training text", f"SHA-256 {identity.get('train_text', 'unknown')}"),
-        ("training text in tokens", f"{meta.get('train_tokens', 0):,}"),
+        ("training tokens", f"{meta.get('train_tokens', 0):,}"),
         ("context length", f"{model.context_length:,}"),
-        ("weights of step", f"{step:,} of {run.status().get('steps', 0):,}"),
+        ("step of the weights", f"{step:,} of {run.status().get('steps', 0):,}"),
     ]
     if rows:
         facts += [
             ("tokens seen", f"{rows[-1].get('tokens', 0):,}"),
-            ("validation loss", f"{rows[-1]['loss']:.4f} nats a token"),
+            ("validation loss", f"{rows[-1]['loss']:.4f} nats per token"),
             ("perplexity", f"{rows[-1]['perplexity']:.3f}"),
             ("bits per byte", f"{rows[-1]['bits_per_byte']:.4f}"),
         ]
     floor = meta.get("floor")
     if floor:
-        facts.append(("bits per byte at best", f"{floor['bits_per_byte']:.4f} ({floor['note']})"))
+        facts.append(
+            (
+                "entropy of the validation text",
+                f"{floor['bits_per_byte']:.4f} bits per byte ({floor['note']})",
+            )
+        )
     commit = session.get("code", {}).get("commit")
     facts.append(("lmlab", str(session.get("versions", {}).get("lmlab", "unknown"))))
     if commit:
-        changed = " with changes" if session["code"].get("changed") else ""
+        changed = " with uncommitted changes" if session["code"].get("changed") else ""
         facts.append(("commit", commit + changed))
     return facts

@@ -1,4 +1,4 @@
-"""Does an exported folder compute what the model does? Asked before it gets its name."""
+"""Check that an exported folder computes what the model does."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lmlab.hf.config_reader import read_config
 from lmlab.runs.load import Loaded, load
 from lmlab.tokenizer import Tokenizer
 
-# transformers computes the angles of rotations in float32, lmlab in float64: far into a long
-# context that alone is more than 1e-5 of a logit. A wrong weight or part is more than 1e-2.
+# transformers computes rotary angles in float32, lmlab in float64. Late in a long context this alone
+# changes a logit by more than 1e-5; a wrong weight or component changes it by more than 1e-2.
 _TOLERANCE = 1e-3
 _SAMPLE = (
     "It's 12 o'clock; we'll see 2024 of them.\r\n\t \u00a0x  \n\n naïve e\u0301 東京 😀\u200d🔥 "
@@ -24,13 +24,13 @@ _SAMPLE = (
 
 
 def check_export(folder: Path, loaded: Loaded) -> list[str]:
-    """Load an exported folder again and compare.
+    """Reload an exported folder, and compare logits and ids.
 
     Returns:
-        What was compared, in words.
+        The comparisons, one sentence each.
 
     Raises:
-        DataError: something differs.
+        DataError: logits or ids differ.
     """
     model, tokenizer = loaded
     generator = torch.Generator().manual_seed(0)
@@ -44,28 +44,30 @@ def check_export(folder: Path, loaded: Loaded) -> list[str]:
         _compare_ids("lmlab", tokenizer, text, again.tokenizer.encode(text))
         lines = []
         if importlib.util.find_spec("transformers"):
-            difference = _compare("transformers", logits, _theirs(folder)(tokens).logits)
+            difference = _compare(
+                "transformers", logits, _load_in_transformers(folder)(tokens).logits
+            )
             version = importlib.metadata.version("transformers")
             lines.append(
-                f"transformers {version}: largest difference of a logit {difference:.1e} "
+                f"transformers {version}: largest logit difference {difference:.1e} "
                 f"over {count} tokens"
             )
     if importlib.util.find_spec("tokenizers"):
-        from tokenizers import Tokenizer as Theirs
+        from tokenizers import Tokenizer as HFTokenizer
 
-        tokenizer_of_hf = Theirs.from_file(str(folder / "tokenizer.json"))
+        reloaded = HFTokenizer.from_file(str(folder / "tokenizer.json"))
         _compare_ids(
             "tokenizers",
             tokenizer,
             text,
-            tokenizer_of_hf.encode(text, add_special_tokens=False).ids,
+            reloaded.encode(text, add_special_tokens=False).ids,
         )
         lines.append(f"tokenizers {importlib.metadata.version('tokenizers')}: the same ids")
     return lines
 
 
-def _theirs(folder: Path) -> Any:
-    """The model as transformers loads it; our own class without a detour through its cache."""
+def _load_in_transformers(folder: Path) -> Any:
+    """Load the model in transformers, with lmlab's class imported directly where it is used."""
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
@@ -77,17 +79,20 @@ def _theirs(folder: Path) -> Any:
 
 
 def _compare(
-    who: str, ours: torch.Tensor, theirs: torch.Tensor, tolerance: float = _TOLERANCE
+    library: str, ours: torch.Tensor, theirs: torch.Tensor, tolerance: float = _TOLERANCE
 ) -> float:
     difference = float((ours - theirs).abs().max())
     if not difference <= tolerance * max(1.0, float(ours.abs().max())):
         raise DataError(
-            f"the export was not kept: {who} computes other logits from it (largest difference "
-            f"{difference:.3g})"
+            f"{library} computes different logits from the export (largest difference "
+            f"{difference:.3g}), so it was deleted"
         )
     return difference
 
 
-def _compare_ids(who: str, tokenizer: Tokenizer, text: str, theirs: list[int]) -> None:
+def _compare_ids(library: str, tokenizer: Tokenizer, text: str, theirs: list[int]) -> None:
     if tokenizer.encode(text) != theirs:
-        raise DataError(f"the export was not kept: {who} gives other ids with its tokenizer.json")
+        raise DataError(
+            f"{library} gives different ids with the exported tokenizer.json, so the export was "
+            "deleted"
+        )

@@ -1,4 +1,4 @@
-"""A run's model as a Hugging Face folder, written whole or not at all."""
+"""Export a run's model to a Hugging Face folder, completely or not at all."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from lmlab.training.checkpoint_files import find_weights, read_record
 CURVE = "learning_curve.png"
 _REMOTE = f"{hf_config.REMOTE_MODULE}.py"
 _WRITTEN = {
-    WEIGHTS, "config.json", "generation_config.json", _REMOTE, serialization.NAME, "tokenizer_config.json",
-    CURVE, "README.md",
+    WEIGHTS, "config.json", "generation_config.json", _REMOTE, serialization.NAME,
+    "tokenizer_config.json", CURVE, "README.md",
 }  # fmt: skip
 _VERSION = "lmlab_version"
 
@@ -47,50 +47,49 @@ def export_run(
     """Export the model of a run.
 
     Args:
-        run_folder: the run's.
-        target: gets the files; a folder of that name is replaced if an export made it and nothing
-            was added.
+        run_folder: the folder of the run.
+        target: the folder to write. An earlier export is replaced if nothing was added to it.
         checkpoint: ``best`` or ``last``.
-        check: load the files again before the folder gets its name, in lmlab and, where that is
+        check: reload the files before the folder is renamed to ``target``, in lmlab and, if it is
             installed, in transformers, and compare logits and ids.
 
     Returns:
-        Lines for a person: where it is, as which architecture, and what was checked.
+        A summary: path, architecture, and checks.
 
     Raises:
-        ConfigError: a part of the model is none of lmlab's own.
-        DataError: the run has no weights, the folder is something else, or the check failed.
+        ConfigError: a component of the model is not one of lmlab's.
+        DataError: the run has no weights, ``target`` holds other files, or the check failed.
     """
     with translate_read_errors(target):
-        foreign = _foreign(target)
-    if foreign is not None:
+        obstacle = _obstacle(target)
+    if obstacle is not None:
         raise DataError(
-            f"to={target}: it is there and no export made it ({foreign}); choose a new folder"
+            f"to={target}: exists and is not an export ({obstacle})", "choose a new folder"
         )
     config = load_frozen(RunFolder(run_folder).config)
     node = config.model.as_dict()
-    hf_config.config_to_hf(node, d_ff=1)  # refuses before anything is loaded
+    hf_config.config_to_hf(node, d_ff=1)  # fails before anything is loaded
     loaded = load(run_folder, checkpoint=checkpoint, device="cpu")
     content = hf_config.config_to_hf(node, d_ff=_width(loaded.model))
-    # Beside the target, so that the renaming is one step of the file system.
-    place = target.resolve()
-    temporary = place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}")
+    # In the same folder as the target, so that renaming is atomic.
+    path = target.resolve()
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     with translate_write_errors(target):
         temporary.mkdir(parents=True)
     try:
         with translate_write_errors(target):
             _write(temporary, content, loaded, run_folder, checkpoint)
-        checked = check_export(temporary, loaded) if check else []
+        checks = check_export(temporary, loaded) if check else []
         with translate_write_errors(target):
-            shutil.rmtree(place, ignore_errors=True)
-            os.replace(temporary, place)
+            shutil.rmtree(path, ignore_errors=True)
+            os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return [f"{target}: {content['architectures'][0]}", *(f"  {line}" for line in checked)]
+    return [f"{target}: {content['architectures'][0]}", *(f"  {line}" for line in checks)]
 
 
-def _foreign(target: Path) -> str | None:
-    """What shows that ``target`` is no export; None where it is one, is empty or not there."""
+def _obstacle(target: Path) -> str | None:
+    """Say why ``target`` is not an export; None if it is one, is empty, or does not exist."""
     if not target.is_dir():
         return "it is a file" if target.exists() else None
     names = {path.name for path in target.iterdir()}
@@ -105,14 +104,14 @@ def _is_marked(folder: Path) -> bool:
         content = read_json(folder / "config.json")
     except (OSError, ValueError):
         return False
-    # When transformers saves a model it keeps our key, and adds its own version.
+    # A model saved by transformers keeps our key and adds its own version.
     return (
         isinstance(content, dict) and _VERSION in content and "transformers_version" not in content
     )
 
 
 def _width(model: Transformer) -> int:
-    """F as the feed-forward variant chose it."""
+    """Return F, the hidden width that the feed-forward layer has chosen."""
     return int(model.state_dict()["blocks.0.ffn.sublayer.up.weight"].shape[0])
 
 
@@ -123,8 +122,8 @@ def _write(
     kind = content["model_type"]
     write_weights(folder, kind, model.state_dict())
     ids = {"bos_token_id": tokenizer.end_of_text_id, "eos_token_id": tokenizer.end_of_text_id}
-    made_by = {_VERSION: lmlab.__version__}
-    write_json(folder / "config.json", content | ids | {"use_cache": True} | made_by)
+    version = {_VERSION: lmlab.__version__}
+    write_json(folder / "config.json", content | ids | {"use_cache": True} | version)
     write_json(folder / "generation_config.json", ids)
     if kind == "lmlab":
         shutil.copyfile(Path(hf_config.__file__).with_name(_REMOTE), folder / _REMOTE)
@@ -142,12 +141,12 @@ def _write(
 
 
 def _tokenizer_config(tokenizer: Tokenizer, context_length: int) -> dict[str, Any]:
-    others = [token for token in tokenizer.special_tokens if token != END_OF_TEXT]
+    additional = [token for token in tokenizer.special_tokens if token != END_OF_TEXT]
     ends = {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": context_length,
         "clean_up_tokenization_spaces": False,
-        "additional_special_tokens": others,
+        "additional_special_tokens": additional,
         **(ends if tokenizer.end_of_text_id is not None else {}),
     }

@@ -1,0 +1,66 @@
+"""``python -m lmlab.evaluate`` on a trained run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import lmlab
+from lmlab.config.compose import compose
+from lmlab.errors import DataError
+from lmlab.evaluate import evaluate, main
+from lmlab.run_folder import RunFolder
+from lmlab.runs.execute import execute
+
+
+@pytest.fixture
+def run(overrides: list[str]) -> RunFolder:
+    """A run of about a second."""
+    return execute(compose([*overrides, "optim.lr=1e-2"])).run
+
+
+def test_evaluation_repeats_the_losses_of_the_run(
+    run: RunFolder, texts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = run.rows("validation")[-1]
+    found = evaluate(lmlab.load(run.path, checkpoint="last", device="cpu"), texts[1])
+    assert found.loss == pytest.approx(measured["loss"], abs=1e-6)
+    assert found.bits_per_byte == pytest.approx(measured["bits_per_byte"], abs=1e-6)
+    # A tenth of the text, cut into other batches, and the command itself.
+    less = [f"run={run.path}", f"text={texts[1]}", f"text={texts[0]}", "max_tokens=64"]
+    assert main([*less, "batch_size=3", "checkpoint=last", "device=cpu"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["text", "loss", "perplexity", "bits/byte", "tokens"]
+    assert [line.split()[0] for line in lines[1:]] == [str(texts[1]), str(texts[0])]
+    assert all(int(line.split()[-1]) == 64 for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "missing required option text=FILE"),
+        (["text=nowhere.txt"], "text=nowhere.txt: no such file"),
+        (["text=x", "batch_size=0"], "batch_size=0: expected an integer of 1 or more"),
+        (["text=x", "max_tokens=0"], "max_tokens=0: expected an integer of 1 or more, or null"),
+        (["txt=x"], 'did you mean "text"?'),
+    ],
+)
+def test_a_mistake_in_the_options_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    (tmp_path / "config.yaml").write_text("{}")
+    assert main([f"run={tmp_path}", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_unusable_text_is_refused(run: RunFolder, tmp_path: Path) -> None:
+    loaded = lmlab.load(run.path, device="cpu")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 10)
+    (tmp_path / "empty.txt").write_text("")
+    for name, message in (
+        ("latin", "expected UTF-8 text"),
+        ("empty", "expected 2 tokens or more, found 0"),
+    ):
+        with pytest.raises(DataError, match=message):
+            evaluate(loaded, tmp_path / f"{name}.txt")
