@@ -1,12 +1,13 @@
-"""The tokenizer beside every peer that installs from PyPI: training, encoding, starting.
+"""Compare the tokenizer with every peer on PyPI: training, encoding, start-up.
 
     pip install -c constraints.txt -e '.[benchmark]'
     python benchmarks/tokenizer.py --text BOOKS.txt --gpt2 GPT2_FOLDER
 
-Every measurement is a process of its own, the libraries take turns, and medians are given: wall
-seconds and CPU seconds of the whole process, the seconds of the work in it, and its peak memory.
-Where the rules are the same the results must be equal. ``GPT2_FOLDER`` holds ``vocab.json`` and
-``merges.txt`` as GPT-2's were published. What is printed is also kept in ``--keep``.
+Every measurement runs in a separate process, and the libraries take turns. The tables report
+medians: wall and CPU seconds of the full process, the seconds of the work in it, and its peak
+memory. Libraries that follow the same rules must give equal results. ``GPT2_FOLDER`` holds
+``vocab.json`` and ``merges.txt`` as published for GPT-2. ``--keep`` also writes the output to a
+file.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ LIBRARIES = {
     "line": ["lmlab"],
     "kernels": ["lmlab"],
 }  # fmt: skip
-# Libraries whose results are those of lmlab by rule; the others break ties or cut text otherwise.
+# Libraries that must give lmlab's results; the others break ties or split text differently.
 EQUAL = {"train": ["ffbpe"], "file": LIBRARIES["file"], "text": LIBRARIES["text"]}
 SLOW = {"tokenizers", "tiktoken", "bpeasy", "sentencepiece"}
 
@@ -47,7 +48,7 @@ SLOW = {"tokenizers", "tiktoken", "bpeasy", "sentencepiece"}
 def measure(
     library: str, job: str, settings: dict[str, Any], environment: dict[str, str]
 ) -> dict[str, Any] | None:
-    """Run a job in a process of its own; None where the library is not installed."""
+    """Run a job in a separate process; None if the library is not installed."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(settings, file)
         file.flush()
@@ -57,19 +58,19 @@ def measure(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
         )
         assert child.stdout is not None and child.stderr is not None
-        told, errors = child.stdout.read(), child.stderr.read()
+        output, errors = child.stdout.read(), child.stderr.read()
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.perf_counter() - started
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise SystemExit(f"{library} {job} failed:\n{errors.decode()}")
-    found = json.loads(told.decode().splitlines()[-1])
+    found = json.loads(output.decode().splitlines()[-1])
     if found.get("missing"):
         return None
     return found | {
         "wall": wall,
         "cpu": usage.ru_utime + usage.ru_stime,
-        "told": errors.decode().strip(),
+        "messages": errors.decode().strip(),
     }
 
 
@@ -122,7 +123,7 @@ def compare(
 
 
 def median(runs: list[dict[str, Any]], key: str) -> float:
-    """The median of one figure over runs."""
+    """The median of one field over runs."""
     return statistics.median(run[key] for run in runs)
 
 
@@ -137,7 +138,7 @@ def _hash_out(settings: dict[str, Any]) -> str:
 
 
 def start(results: ResultsFile, settings: dict[str, Any], rounds: int) -> None:
-    """Times to start: a process that encodes a line, and the first use ever of the kernels."""
+    """Start-up times: a process that encodes a line, and the very first use of the kernels."""
     results.write_line("\n## start of a process")
     environment = dict(os.environ)
     for job, title in (
@@ -147,23 +148,25 @@ def start(results: ResultsFile, settings: dict[str, Any], rounds: int) -> None:
         runs = [measure("lmlab", job, settings, environment) for _ in range(rounds)]
         found = [run for run in runs if run is not None]
         longest = max(run["wall"] for run in found)
-        results.write_line(f"{title:45} median {median(found, 'wall'):.2f} s, longest {longest:.2f} s "
-                    f"of {len(found)}; CPU {median(found, 'cpu'):.2f} s")  # fmt: skip
+        results.write_line(
+            f"{title:45} median {median(found, 'wall'):.2f} s, longest {longest:.2f} s "
+            f"of {len(found)}; CPU {median(found, 'cpu'):.2f} s"
+        )
     with tempfile.TemporaryDirectory() as folder:
         empty = environment | {"XDG_CACHE_HOME": folder, "HOME": folder}
         for title in ("first use ever, kernels compiled", "the next use"):
             run = measure("lmlab", "kernels", settings, empty)
             assert run is not None
             results.write_line(f"{title:45} {run['wall']:.2f} s; CPU {run['cpu']:.2f} s; "
-                        f"told: {run['told'] or 'nothing'}")  # fmt: skip
+                        f"stderr: {run['messages'] or 'empty'}")  # fmt: skip
 
 
 def memory(results: ResultsFile, base: dict[str, Any], text: Path, folder: Path) -> None:
-    """Peak memory as files grow: encoding 0.3 and 3 GB, learning from 0.1, 1 and 10 GB."""
+    """Peak memory as files grow: encode 0.3 and 3 GB, train on 0.1, 1 and 10 GB."""
     results.write_line("\n## peak memory of a process")
     results.write_line(f"{'':52} {'GB':>6} {'peak MB':>8} {'wall s':>8}")
 
-    def tell(title: str, job: str, size: int, **settings: Any) -> None:
+    def report(title: str, job: str, size: int, **settings: Any) -> None:
         found = measure("lmlab", job, base | {"size": size} | settings, dict(os.environ))
         assert found is not None
         results.write_line(
@@ -175,20 +178,20 @@ def memory(results: ResultsFile, base: dict[str, Any], text: Path, folder: Path)
         for _ in range(10):
             file.write(large.read_bytes())
     for path in (large, many):
-        tell("file to token file, GPT-2", "file", path.stat().st_size, text=str(path))
+        report("file to token file, GPT-2", "file", path.stat().st_size, text=str(path))
         Path(base["out"]).unlink()
     many.unlink()
     for times in (1, 10, 100):
         settings = {"text": str(text), "repeat": times, "vocab_size": 32_000}
         title = f"training, 32,000 entries, the text {times} times"
-        tell(title, "train", times * text.stat().st_size, **settings)
+        report(title, "train", times * text.stat().st_size, **settings)
     ideographs = distinct_words(folder)
     title = "training, 32,000 entries, words of ideographs"
-    tell(title, "train", ideographs.stat().st_size, text=str(ideographs), vocab_size=32_000)
+    report(title, "train", ideographs.stat().st_size, text=str(ideographs), vocab_size=32_000)
 
 
 def distinct_words(folder: Path) -> Path:
-    """Text without spaces, as Chinese is written: 4 M words of 2 to 9 ideographs, few twice."""
+    """Text without spaces, like Chinese: 4 M words of 2 to 9 ideographs, few of them repeated."""
     chance = random.Random(0)
     # A few ideographs are far more frequent than others.
     frequencies = [1 / (rank + 10) for rank in range(6000)]
@@ -198,16 +201,16 @@ def distinct_words(folder: Path) -> Path:
         for _ in range(40):
             drawn = "".join(chance.choices(letters, frequencies, k=550_000))
             ends = itertools.accumulate(chance.choices(range(2, 10), k=100_000))
-            places = [0, *ends]
-            file.write("\u3002".join(drawn[a:b] for a, b in itertools.pairwise(places)))
+            borders = [0, *ends]
+            file.write("\u3002".join(drawn[a:b] for a, b in itertools.pairwise(borders)))
     return found
 
 
 def prepare(gpt2: Path, folder: Path) -> dict[str, str]:
-    """GPT-2's vocabulary in the forms that the libraries read."""
+    """Write GPT-2's vocabulary in the formats that the libraries read."""
     sys.path.insert(0, str(JOBS.parent))
     files = importlib.import_module("lmlab.tokenizer.serialization")
-    vocab = files.parse(gpt2, files.read(gpt2))["vocab"]
+    vocab = files.parse(gpt2, files.read(gpt2)).vocab
     ranks = folder / "ranks.tiktoken"
     ranks.write_bytes(
         b"".join(
@@ -216,14 +219,14 @@ def prepare(gpt2: Path, folder: Path) -> dict[str, str]:
             if index < 50256
         )
     )
-    whole = folder / "tokenizer.json"
+    tokenizer_json = folder / "tokenizer.json"
     entries = json.loads((gpt2 / "vocab.json").read_text("utf-8"))
     lines = (gpt2 / "merges.txt").read_text("utf-8").split("\n")
     merges = [line.split(" ") for line in lines if line and not line.startswith("#version")]
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     end = {"id": 50256, "content": "<|endoftext|>", "special": True, "single_word": False,
            "lstrip": False, "rstrip": False, "normalized": False}  # fmt: skip
-    whole.write_text(
+    tokenizer_json.write_text(
         json.dumps(
             {
                 "version": "1.0",
@@ -236,34 +239,34 @@ def prepare(gpt2: Path, folder: Path) -> dict[str, str]:
             }
         )
     )
-    return {"gpt2": str(gpt2), "tiktoken": str(ranks), "tokenizer_json": str(whole)}
+    return {"gpt2": str(gpt2), "tiktoken": str(ranks), "tokenizer_json": str(tokenizer_json)}
 
 
 def three_times(text: Path, folder: Path) -> Path:
-    """The text three times over: as it is, in small letters, and with its vowels turned."""
-    whole = folder / "three_times.txt"
-    if whole.exists():
-        return whole
+    """Three variants of the text in one file: as it is, in lower case, and with permuted vowels."""
+    path = folder / "three_times.txt"
+    if path.exists():
+        return path
     content = text.read_bytes().decode("utf-8")
-    turned = content.translate(str.maketrans("aeiou", "eioua"))
-    turned = turned.replace("<|indufvixv|>", "<|endoftext|>")
-    with open(whole, "wb") as file:
-        for part in (content, content.lower(), turned):
+    permuted = content.translate(str.maketrans("aeiou", "eioua"))
+    permuted = permuted.replace("<|indufvixv|>", "<|endoftext|>")
+    with open(path, "wb") as file:
+        for part in (content, content.lower(), permuted):
             file.write(part.encode("utf-8"))
-    return whole
+    return path
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--text", type=Path, required=True, help="a large UTF-8 text")
-    parser.add_argument("--small", type=Path, help="a smaller one, to train 10,000 entries on")
+    parser.add_argument("--small", type=Path, help="a smaller text, to train 10,000 entries")
     parser.add_argument("--gpt2", type=Path, help="folder with vocab.json and merges.txt")
     parser.add_argument("--tasks", default="train,file,large,text,start,memory")
-    parser.add_argument("--only", default="", help="libraries besides lmlab, all by default")
+    parser.add_argument("--only", default="", help="libraries to compare with lmlab; default: all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--keep", type=Path, help="a file for the results")
+    parser.add_argument("--keep", type=Path, help="file to save the output in")
     options = parser.parse_args()
     every = sorted({name for names in LIBRARIES.values() for name in names})
     chosen = ["lmlab", *options.only.split(",")] if options.only else every

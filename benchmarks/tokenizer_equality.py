@@ -1,16 +1,16 @@
-"""Whether the tokenizer's results are those of libraries that follow the same rules.
+"""Check that the tokenizer gives the results of libraries that follow the same rules.
 
     pip install -c constraints.txt -e '.[benchmark]'
     python benchmarks/tokenizer_equality.py --text BOOKS.txt --gpt2 GPT2_FOLDER
 
-Merges are compared with ffbpe's, whose rule for ties is lmlab's, one by one. Ids are compared with
-those of tiktoken and of Hugging Face's tokenizers for GPT-2's vocabulary: lmlab encodes the file to
-a token file as a run does, then the text goes to each library a million characters at a time, cut
-before a special token, and what it makes must stand next in that file. So the memory does not grow
-with the text. After the text comes a made one in which every assigned code point stands between
-letters, digits and white space; those that Python's Unicode does not know yet are left out, for
-each library has the Unicode of its day, and a new letter is none to an older one. What is
-printed is also kept in ``--keep``; the exit status is 1 where anything differs.
+Merges are compared one by one with those of ffbpe, which breaks ties as lmlab does. Ids are
+compared with those of tiktoken and of Hugging Face's tokenizers for GPT-2's vocabulary: lmlab
+encodes the file to a token file as a run does; each library then encodes the text, about a million
+characters at a time and cut before a special token, and its ids must continue that file. So memory
+does not grow with the text. A generated text follows in which every assigned code point occurs
+between letters, digits and white space. It excludes code points that Python's Unicode does not
+assign yet, because libraries differ in their version of Unicode. ``--keep`` also writes the output
+to a file; the exit code is 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ Ids = Sequence[int]
 
 
 def parts(path: Path) -> Iterator[str]:
-    """The text in parts of about a million characters, each but the first from a special token."""
-    held: list[str] = []
+    """Yield the text in parts of about a million characters, cut before special tokens."""
+    pending: list[str] = []
     length = 0
     with open(path, encoding="utf-8", newline="") as file:
         while block := file.read(PART_CHARACTERS // 4):
-            held.append(block)
+            pending.append(block)
             length += len(block)
             if length < PART_CHARACTERS:
                 continue
-            text = "".join(held)
+            text = "".join(pending)
             cut = text.rfind(END)
             if cut > 0:
                 yield text[:cut]
                 text = text[cut:]
-            held, length = [text], len(text) if cut > 0 else 0
-    yield "".join(held)
+            pending, length = [text], len(text) if cut > 0 else 0
+    yield "".join(pending)
 
 
 def code_points(path: Path) -> None:
@@ -79,30 +79,30 @@ def tiktoken_encode(settings: dict[str, str]) -> Callable[[str], Ids]:
 
 
 def tokenizers_encode(settings: dict[str, str]) -> Callable[[str], Ids]:
-    """Hugging Face's with the same merges."""
+    """Hugging Face's tokenizers with the same merges."""
     import tokenizers
 
     tokenizer = tokenizers.Tokenizer.from_file(settings["tokenizer_json"])
 
     def encode(text: str) -> Ids:
         documents = text.split(END)
-        asked = [documents[0], *(END + document for document in documents[1:])]
-        return [index for found in tokenizer.encode_batch_fast(asked) for index in found.ids]
+        prefixed = [documents[0], *(END + document for document in documents[1:])]
+        return [index for found in tokenizer.encode_batch_fast(prefixed) for index in found.ids]
 
     return encode
 
 
 def first_difference(expected: np.ndarray[Any, Any], chunks: Iterable[Ids]) -> int | None:
-    """The place of the first id that is not that of ``expected``; None where all are equal."""
-    place = 0
+    """The index of the first id that differs from ``expected``; None if all are equal."""
+    position = 0
     for chunk in chunks:
         found = np.asarray(chunk, dtype=np.int64)
-        same = expected[place : place + len(found)]
+        same = expected[position : position + len(found)]
         if len(same) < len(found) or not np.array_equal(same, found):
             differ = np.flatnonzero(same != found[: len(same)])
-            return place + int(differ[0] if len(differ) else len(same))
-        place += len(found)
-    return None if place == len(expected) else place
+            return position + int(differ[0] if len(differ) else len(same))
+        position += len(found)
+    return None if position == len(expected) else position
 
 
 def ffbpe_merges(text: Path, vocab_size: int, folder: Path) -> list[tuple[bytes, ...]]:
@@ -123,7 +123,7 @@ def ffbpe_merges(text: Path, vocab_size: int, folder: Path) -> list[tuple[bytes,
 
 
 class Table:
-    """Rows of what was compared."""
+    """A table of comparisons."""
 
     def __init__(self, results: ResultsFile) -> None:
         self._results = results
@@ -135,19 +135,21 @@ class Table:
     def row(
         self, library: str, what: str, compared: int, difference: int | None, seconds: float
     ) -> None:
-        """Print a row and remember whether it was equal."""
+        """Print a row and record whether it was equal."""
         self.all_equal &= difference is None
-        told = "equal" if difference is None else f"DIFFERENT from {difference:,} on"
-        self._results.line(f"{library:11} {what:34} {compared:12,} {told:26} {seconds:7.1f}")
+        result = "equal" if difference is None else f"DIFFERENT from {difference:,} on"
+        self._results.write_line(
+            f"{library:11} {what:34} {compared:12,} {result:26} {seconds:7.1f}"
+        )
 
 
 def compare_merges(table: Table, text: Path, vocab_size: int, folder: Path) -> None:
-    """lmlab's merges and ffbpe's."""
+    """Compare the merges of lmlab and ffbpe."""
     started = time.perf_counter()
     merges = train_bpe(text, vocab_size, [END]).merges
     theirs = ffbpe_merges(text, vocab_size, folder)
     both = zip(merges, theirs, strict=False)
-    different = (place for place, (ours, other) in enumerate(both) if ours != other)
+    different = (rank for rank, (ours, other) in enumerate(both) if ours != other)
     shorter = None if len(merges) == len(theirs) else min(len(merges), len(theirs))
     table.row("ffbpe", f"merges of {text.name}, {vocab_size:,}", len(merges),
               next(different, shorter), time.perf_counter() - started)  # fmt: skip
@@ -156,7 +158,7 @@ def compare_merges(table: Table, text: Path, vocab_size: int, folder: Path) -> N
 def compare_ids(
     table: Table, text: Path, settings: dict[str, str], libraries: list[str], folder: Path
 ) -> None:
-    """lmlab's token file and the ids of each library."""
+    """Compare lmlab's token file with the ids of each library."""
     out = folder / "ids"
     encode_to(out, [text], Tokenizer.load(settings["gpt2"]), "equality")
     expected = np.memmap(out, dtype="<u2", mode="r")
@@ -170,12 +172,12 @@ def compare_ids(
 
 
 def main() -> int:
-    """Compare, print and keep."""
+    """Compare, print and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--text", type=Path, required=True, help="a UTF-8 text")
     parser.add_argument("--gpt2", type=Path, help="folder with vocab.json and merges.txt")
     parser.add_argument("--only", default=",".join(LIBRARIES), help="libraries to compare with")
-    parser.add_argument("--keep", type=Path, help="a file for the results")
+    parser.add_argument("--keep", type=Path, help="file to save the output in")
     options = parser.parse_args()
     chosen = options.only.split(",")
     results = ResultsFile(options.keep)

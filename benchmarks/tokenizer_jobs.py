@@ -1,9 +1,9 @@
-"""What :mod:`tokenizer` times: one job of one library in this process.
+"""The jobs that :mod:`tokenizer` times: one job of one library, in this process.
 
 python benchmarks/tokenizer_jobs.py LIBRARY JOB SETTINGS.json
 
-Prints one JSON object: the seconds of the work itself (imports and loading not counted) and, where
-the job makes something that libraries must agree on, its hash or the file it lies in.
+Prints one JSON object: the seconds of the work itself, without imports and loading, and, where
+libraries must agree on a result, its hash.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Job = Callable[[Settings], dict[str, Any]]
 
 
 def documents(path: str) -> list[str]:
-    """The text between special tokens, for trainers that know none."""
+    """The text between special tokens, for trainers that do not support them."""
     return Path(path).read_bytes().decode("utf-8").split(END)
 
 
 def parts(path: str) -> list[str]:
-    """Parts of about a million characters, each from the start of a special token."""
+    """Parts of about a million characters, each starting with a special token."""
     found, part, length = [], [], 0
-    for place, document in enumerate(documents(path)):
-        part.append(END + document if place else document)
+    for index, document in enumerate(documents(path)):
+        part.append(END + document if index else document)
         length += len(document)
         if length >= PART_CHARACTERS:
             found.append("".join(part))
@@ -47,32 +47,32 @@ def write(settings: Settings, ids: Iterable[Any]) -> None:
     import numpy as np
 
     with open(settings["out"], "wb") as file:
-        for some in ids:
-            np.asarray(some).astype("<u2").tofile(file)
+        for chunk in ids:
+            np.asarray(chunk).astype("<u2").tofile(file)
 
 
 def vocabulary_hash(entries: Iterable[bytes]) -> str:
-    """Hash of learned entries in the order of learning."""
+    """Hash of the learned entries in order."""
     return hashlib.sha256("\n".join(entry.hex() for entry in entries).encode()).hexdigest()[:16]
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """Measures the seconds since it was created."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
 
     def read(self) -> dict[str, Any]:
-        """As the job's result."""
+        """The job's result with the seconds so far."""
         return {"seconds": time.perf_counter() - self._start}
 
 
 def warm(settings: Settings, encode: Callable[[str], Any]) -> dict[str, Any]:
-    """The median of a few repetitions after the first, which warms caches.
+    """The median over a few repetitions after the first, which warms caches.
 
-    Each encodes a string that was not there before, made outside the measured time; or, where
-    ``same_string`` is set, all of them one. The two differ, for CPython keeps the UTF-8 of a string
-    once somebody has asked for it.
+    Each repetition encodes a new string, created outside the measured time; with ``same_string``
+    all encode the same one. The two differ because CPython caches the UTF-8 form of a string once
+    it was requested.
     """
     import statistics
 
@@ -104,7 +104,7 @@ def lmlab_train(settings: Settings) -> dict[str, Any]:
 
 
 def lmlab_file(settings: Settings) -> dict[str, Any]:
-    """lmlab, file to token file as a run does it, synchronized to the disk at the end."""
+    """lmlab, file to token file as in a run, synced to disk at the end."""
     from lmlab.data.corpus_encoding import encode_to
     from lmlab.tokenizer import Tokenizer
 
@@ -122,7 +122,7 @@ def lmlab_text(settings: Settings) -> dict[str, Any]:
 
 
 def lmlab_line(settings: Settings) -> dict[str, Any]:
-    """lmlab, load a tokenizer and encode a line."""
+    """lmlab: load a tokenizer and encode a line."""
     from lmlab.tokenizer import Tokenizer
 
     watch = Stopwatch()
@@ -131,7 +131,7 @@ def lmlab_line(settings: Settings) -> dict[str, Any]:
 
 
 def lmlab_kernels(settings: Settings) -> dict[str, Any]:
-    """lmlab, load a tokenizer and the kernels, and encode a line by them."""
+    """lmlab: load a tokenizer and the kernels, and encode a line with them."""
     from lmlab.tokenizer import Tokenizer
 
     watch = Stopwatch()
@@ -214,7 +214,7 @@ def bpeasy_train(settings: Settings) -> dict[str, Any]:
 
 
 def sentencepiece_train(settings: Settings) -> dict[str, Any]:
-    """sentencepiece's BPE on characters: other rules, much the same job."""
+    """sentencepiece's BPE on characters: other rules, a similar job."""
     import sentencepiece
 
     watch = Stopwatch()
@@ -264,7 +264,7 @@ def tokenizers_file(settings: Settings) -> dict[str, Any]:
 
 def tiktoken_encoding(settings: Settings) -> Any:
     """tiktoken's encoder with GPT-2's ranks."""
-    import base64  # not for everyone: every library's process counts its imports
+    import base64  # local: the time of every process includes its imports
 
     import tiktoken
 
@@ -304,17 +304,17 @@ def main() -> None:
     library, job, settings = sys.argv[1:]
     found: Job = globals()[f"{library}_{job}"]
     try:
-        told = found(json.loads(Path(settings).read_text()))
+        result = found(json.loads(Path(settings).read_text()))
     except ModuleNotFoundError as error:
         if error.name != library:
             raise
         print(json.dumps({"missing": True}))
         return
-    print(json.dumps(told | {"peak_mb": peak_mb()}))
+    print(json.dumps(result | {"peak_mb": peak_mb()}))
 
 
 def peak_mb() -> float:
-    """The most memory that this process held; the system's own figure counts its parent's too."""
+    """Peak memory of this process; ``getrusage`` would include the parent's."""
     status = Path("/proc/self/status")
     if status.exists():
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))

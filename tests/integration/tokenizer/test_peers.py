@@ -101,7 +101,7 @@ def every_code_point(template: str, step: int = 1) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("template", ["a{}b", "1{}\n", "  {}'s"])
-def test_every_code_point_as_tiktoken(template: str) -> None:
+def test_every_code_point_is_encoded_as_by_tiktoken(template: str) -> None:
     text = every_code_point(template)
     assert kernels_of(plain()).encode_array(text).tolist() == tiktoken_of(plain()).encode_ordinary(
         text
@@ -110,7 +110,7 @@ def test_every_code_point_as_tiktoken(template: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("template", ["a{}b", " {} "])
-def test_code_points_as_hugging_face(template: str) -> None:
+def test_code_points_are_encoded_as_by_hugging_face(template: str) -> None:
     text = every_code_point(template, step=7)
     assert (
         kernels_of(plain()).encode_array(text).tolist() == hugging_face_of(plain()).encode(text).ids
@@ -118,7 +118,7 @@ def test_code_points_as_hugging_face(template: str) -> None:
 
 
 @pytest.mark.parametrize("text", ADVERSARIAL, ids=lambda text: ascii(text[:12]))
-def test_adversarial_text_as_both(text: str) -> None:
+def test_adversarial_text_is_encoded_as_by_both(text: str) -> None:
     found = kernels_of(plain()).encode_array(text).tolist()
     assert found == tiktoken_of(plain()).encode_ordinary(text)
     assert found == hugging_face_of(plain()).encode(text).ids
@@ -126,14 +126,14 @@ def test_adversarial_text_as_both(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", SPECIAL)
-def test_special_tokens_as_tiktoken(text: str) -> None:
+def test_special_tokens_are_encoded_as_by_tiktoken(text: str) -> None:
     one = Tokenizer(plain().vocab, plain().merges, [END])
     found = kernels_of(one).encode_array(text).tolist()
     assert found == tiktoken_of(one).encode(text, allowed_special="all")
 
 
 @pytest.mark.parametrize("text", SPECIAL)
-def test_special_tokens_within_one_another_are_leftmost_longest(text: str) -> None:
+def test_nested_special_tokens_match_leftmost_longest(text: str) -> None:
     # tiktoken takes the leftmost, but not the longest: a slow search of our own decides.
     nested = Tokenizer(plain().vocab, plain().merges, [END, PAIR, PREFIX])
     ids = {value: index for index, value in nested.vocab.items()}

@@ -10,7 +10,7 @@ from lmlab.errors import DataError
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 16, 17, 63, 64, 65, 1000, 4097])
-def test_the_permutation_is_one(size: int) -> None:
+def test_the_permutation_is_a_bijection(size: int) -> None:
     places = np.arange(size)
     for epoch in range(3):
         keys = _keys(0, epoch)[:-1]
@@ -37,7 +37,9 @@ def make(num_tokens: int = 1000, context_length: int = 7, batch_size: int = 5, s
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 20), st.integers(0, 100), st.integers(1, 9), st.integers(0, 3))
-def test_every_window_lies_inside(context: int, spare: int, batch_size: int, seed: int) -> None:
+def test_every_window_is_inside_the_text(
+    context: int, spare: int, batch_size: int, seed: int
+) -> None:
     batches = make(context + 1 + spare, context, batch_size, seed)
     for step in range(40):
         inputs, targets = batches.batch(step)
@@ -50,7 +52,7 @@ def test_every_window_lies_inside(context: int, spare: int, batch_size: int, see
         assert targets.max() <= context + spare
 
 
-def test_the_first_and_the_last_token_have_their_turn() -> None:
+def test_the_first_and_last_tokens_are_used() -> None:
     for num_tokens in (16, 17, 20, 22, 23):
         batches = make(num_tokens, 7, 8)
         seen = [batches.batch(step) for step in range(60)]
@@ -102,7 +104,9 @@ def test_validation_predicts_each_token_but_the_first_once(num_tokens: int, cont
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(30, 500), st.integers(1, 20), st.integers(1, 400))
-def test_a_part_of_the_split_is_spread_over_it(num_tokens: int, context: int, most: int) -> None:
+def test_bounded_validation_windows_are_spread_over_the_split(
+    num_tokens: int, context: int, most: int
+) -> None:
     tokens = np.arange(num_tokens)
     windows = validation_windows(tokens, context_length=context, max_tokens=most)
     predicted = sum(length - 1 for _, length in windows)
@@ -124,5 +128,5 @@ def test_a_split_shorter_than_a_window_is_one_window(most: int | None) -> None:
     assert windows == [(0, 5)]
 
 
-def test_a_bound_below_a_window_still_gives_one() -> None:
+def test_a_bound_below_a_window_gives_one_window() -> None:
     assert validation_windows(np.arange(50), context_length=10, max_tokens=3) == [(0, 11)]

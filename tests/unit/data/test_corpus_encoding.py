@@ -1,4 +1,4 @@
-"""A token file is whole or it is not there, from a kill at any moment."""
+"""A token file is complete or absent, even after a kill at any moment."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from lmlab.tokenizer import Tokenizer, file_encoding
 corpus_encoding._JOURNAL_SECONDS = 0.0  # after every part
 plain = file_encoding.encode_files
 
-def slowly(*arguments, advance, **knobs):
-    def wait(place, size):
-        advance(place, size)
-        print(place.file, place.offset, flush=True)
+def slowly(*arguments, advance, **options):
+    def wait(position, size):
+        advance(position, size)
+        print(position.file, position.offset, flush=True)
         time.sleep(0.01)
-    return plain(*arguments, advance=wait, part_bytes=8_000, threads=2, **knobs)
+    return plain(*arguments, advance=wait, part_bytes=8_000, threads=2, **options)
 
 file_encoding.encode_files = slowly
 tokenizer = Tokenizer.load(sys.argv[1])
@@ -72,17 +72,17 @@ def everything(cache: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_the_next_call_makes_the_same_file(
+def test_after_a_kill_at_any_moment_the_next_call_writes_the_same_file(
     folder: Path, tmp_path: Path
 ) -> None:
     tokenizer = Tokenizer.load(folder)
     texts = [folder / "first.txt", folder / "second.txt"]
-    whole = encode_corpus(texts, tokenizer, tmp_path / "whole", name="train", text_hash="h")
+    complete = encode_corpus(texts, tokenizer, tmp_path / "complete", name="train", text_hash="h")
     expected = []
     for text in texts:
         expected += tokenizer.encoder.reference.encode(text.read_bytes().decode("utf-8"))
-    assert whole.tokens.tolist() == expected
-    went_on = 0
+    assert complete.tokens.tolist() == expected
+    resumed = 0
     for moment in range(10):
         cache = tmp_path / f"cache{moment}"
         child = start(folder, cache)
@@ -92,20 +92,20 @@ def test_killed_at_any_moment_the_next_call_makes_the_same_file(
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         assert all(lines) and "done\n" not in lines, "killed too late to show anything"
-        path = cache / whole.path.relative_to(tmp_path / "whole")
+        path = cache / complete.path.relative_to(tmp_path / "complete")
         with pytest.raises(DataError):
             TokenFile.open(path)
         assert not path.exists()
         again = start(folder, cache)
-        told, _ = again.communicate()
+        output, _ = again.communicate()
         assert again.returncode == 0
-        first = told.split("\n", 1)[0].split()
-        went_on += (int(first[0]), int(first[1])) > (0, 8_000)
-        assert path.read_bytes() == whole.path.read_bytes()
-        assert TokenFile.open(path).num_text_bytes == whole.num_text_bytes
+        first = output.split("\n", 1)[0].split()
+        resumed += (int(first[0]), int(first[1])) > (0, 8_000)
+        assert path.read_bytes() == complete.path.read_bytes()
+        assert TokenFile.open(path).num_text_bytes == complete.num_text_bytes
         left = [name for name in everything(cache) if not name.endswith(".lock")]
         assert sorted(left) == ["train.bin", "train.json"]
-    assert went_on >= 8
+    assert resumed >= 8
 
 
 def test_the_journal_never_runs_ahead_of_the_disk(
@@ -115,14 +115,14 @@ def test_the_journal_never_runs_ahead_of_the_disk(
     events: list[tuple[str, int]] = []
     plain = file_encoding.encode_files
 
-    def slowly(*arguments: Any, advance: Any, **knobs: Any) -> Any:
-        def told(place: file_encoding.Position, size: int) -> None:
+    def slowly(*arguments: Any, advance: Any, **options: Any) -> Any:
+        def advance_slowly(position: file_encoding.Position, size: int) -> None:
             nonlocal written
-            written = place.num_tokens
-            advance(place, size)
+            written = position.num_tokens
+            advance(position, size)
             time.sleep(0.005)
 
-        return plain(*arguments, advance=told, part_bytes=8_000, **knobs)
+        return plain(*arguments, advance=advance_slowly, part_bytes=8_000, **options)
 
     monkeypatch.setattr(file_encoding, "encode_files", slowly)
     monkeypatch.setattr(
@@ -131,23 +131,23 @@ def test_the_journal_never_runs_ahead_of_the_disk(
     monkeypatch.setattr(
         corpus_encoding._Journal,
         "keep",
-        lambda journal, place: events.append(("kept", place.num_tokens)),
+        lambda journal, position: events.append(("kept", position.num_tokens)),
     )
     tokenizer = Tokenizer.load(folder)
     tokenizer.encoder.fast(1 << 30)
     encode_to(tmp_path / "x.bin", [folder / "first.txt"], tokenizer, "h")
     safe = kept = 0
-    for event, place in events:
+    for event, position in events:
         if event == "safe":
-            safe = place
+            safe = position
         else:
             kept += 1
-            assert place <= safe
+            assert position <= safe
     assert kept > 3
 
 
 def half_done(folder: Path, out: Path) -> tuple[Path, Path]:
-    """What a kill leaves after a few parts, and once a journal tells of some."""
+    """The files that a kill leaves after a few parts, once there is a journal."""
     out.parent.mkdir(exist_ok=True)
     child = start(folder, out.parent)
     assert child.stdout is not None
@@ -163,7 +163,7 @@ def half_done(folder: Path, out: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("damage", ["journal", "other text", "short", "longer"])
-def test_a_journal_in_doubt_is_not_believed(folder: Path, tmp_path: Path, damage: str) -> None:
+def test_an_inconsistent_journal_is_not_used(folder: Path, tmp_path: Path, damage: str) -> None:
     tokenizer = Tokenizer.load(folder)
     tokenizer.encoder.fast(1 << 30)
     texts = [folder / "first.txt", folder / "second.txt"]
@@ -183,10 +183,10 @@ def test_a_journal_in_doubt_is_not_believed(folder: Path, tmp_path: Path, damage
     assert out.read_bytes() == expected.read_bytes()
 
 
-def test_a_journal_does_not_speak_for_another_jobs_ids(
+def test_a_journal_is_not_used_with_the_ids_of_another_job(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One job is killed, another one begun at the same place and killed, then the first again."""
+    """A job is killed, another starts at the same position and is killed, then the first reruns."""
     tokenizer = Tokenizer.load(folder)
     tokenizer.encoder.fast(1 << 30)
     texts = [folder / "first.txt", folder / "second.txt"]
@@ -194,7 +194,7 @@ def test_a_journal_does_not_speak_for_another_jobs_ids(
     partial, _ = half_done(folder, tmp_path / "cache" / "x")
     out = partial.with_name("train.bin")
 
-    def write_some(tables: Any, paths: Any, descriptor: int, **knobs: Any) -> None:
+    def write_some(tables: Any, paths: Any, descriptor: int, **options: Any) -> None:
         os.pwrite(descriptor, b"other ids" * 100_000, 0)
         raise KeyboardInterrupt
 
@@ -206,7 +206,7 @@ def test_a_journal_does_not_speak_for_another_jobs_ids(
     assert out.read_bytes() == (tmp_path / "expected.bin").read_bytes()
 
 
-def test_what_describes_the_former_file_goes_with_it(
+def test_the_sidecar_of_the_previous_file_is_removed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokenizer = Tokenizer.load(folder)
@@ -225,19 +225,19 @@ def test_what_describes_the_former_file_goes_with_it(
         TokenFile.open(path)
 
 
-def test_a_file_that_cannot_be_made_is_told_as_such(folder: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_created_is_a_disk_error(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / ("x" * 250 + ".bin")
     with pytest.raises(DiskError, match="the name is too long"):
         encode_to(path, [folder / "first.txt"], Tokenizer.load(folder), "h")
 
 
-def test_an_interruption_leaves_what_can_be_gone_on_with(
+def test_an_interruption_keeps_the_partial_file(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokenizer = Tokenizer.load(folder)
     tokenizer.encoder.fast(1 << 30)
 
-    def interrupt(*arguments: object, **knobs: object) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lmlab.tokenizer.file_encoding.encode_files", interrupt)
@@ -246,7 +246,7 @@ def test_an_interruption_leaves_what_can_be_gone_on_with(
     assert (tmp_path / ".x.bin.partial").exists()
 
 
-def test_the_python_path_writes_the_same_file(
+def test_encoding_in_python_writes_the_same_file(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [folder / "first.txt", folder / "second.txt"]
@@ -260,7 +260,7 @@ def test_the_python_path_writes_the_same_file(
     assert (tmp_path / "slow.bin").read_bytes() == (tmp_path / "quick.bin").read_bytes()
 
 
-def test_reading_what_is_encoded_loads_no_kernels(folder: Path, tmp_path: Path) -> None:
+def test_reading_an_encoded_text_loads_no_kernels(folder: Path, tmp_path: Path) -> None:
     program = f"""
 import sys
 from pathlib import Path
@@ -282,7 +282,7 @@ print([name for name in kernel_modules if name in sys.modules])
         assert turn == 0 or loaded == "[]"
 
 
-def test_a_small_text_is_not_worth_loading_kernels_for(
+def test_a_small_text_loads_no_kernels(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object) -> None:

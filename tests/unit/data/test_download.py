@@ -89,7 +89,9 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_file_arrives_whole_with_its_hash_recorded(server: Server, tmp_path: Path) -> None:
+def test_a_downloaded_file_is_complete_and_its_hash_recorded(
+    server: Server, tmp_path: Path
+) -> None:
     target = fetch(f"{server.url}/data.txt", tmp_path / "d" / "data.txt")
     assert target.read_bytes() == CONTENT
     record = json.loads((tmp_path / "d" / "data.txt.json").read_text())
@@ -100,14 +102,14 @@ def test_a_file_arrives_whole_with_its_hash_recorded(server: Server, tmp_path: P
     assert server.asked == [None], "it is fetched once"
 
 
-def test_a_cut_download_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+def test_an_interrupted_download_resumes_where_it_stopped(server: Server, tmp_path: Path) -> None:
     server.cut_after = [70_000, 90_000]
     target = fetch(f"{server.url}/data.txt", tmp_path / "data.txt")
     assert target.read_bytes() == CONTENT
     assert server.asked == [None, "bytes=70000-", "bytes=160000-"]
 
 
-def test_a_later_run_goes_on_too(server: Server, tmp_path: Path) -> None:
+def test_a_later_run_resumes_the_download(server: Server, tmp_path: Path) -> None:
     server.cut_after = [20_000] * 5
     with pytest.raises(DataError, match="rerun to resume"):
         fetch(f"{server.url}/data.txt", tmp_path / "data.txt")
@@ -116,22 +118,20 @@ def test_a_later_run_goes_on_too(server: Server, tmp_path: Path) -> None:
     assert server.asked[-1] == "bytes=100000-"
 
 
-def test_a_server_without_ranges_is_asked_from_the_beginning(
-    server: Server, tmp_path: Path
-) -> None:
+def test_without_range_support_the_download_starts_over(server: Server, tmp_path: Path) -> None:
     server.ranges = False
     server.cut_after = [70_000]
     assert fetch(f"{server.url}/data.txt", tmp_path / "data.txt").read_bytes() == CONTENT
     assert server.asked == [None, "bytes=70000-"]
 
 
-def test_a_server_that_tells_no_length_is_believed(server: Server, tmp_path: Path) -> None:
+def test_a_response_without_length_is_accepted(server: Server, tmp_path: Path) -> None:
     server.tells_length = False
     assert fetch(f"{server.url}/data.txt", tmp_path / "data.txt").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("left", [{"data.txt.part"}, {"data.txt.part", "data.txt.part.json"}])
-def test_a_part_that_is_not_known_to_fit_is_not_used(
+def test_a_partial_file_of_unknown_origin_is_not_used(
     server: Server, tmp_path: Path, left: set[str]
 ) -> None:
     (tmp_path / "data.txt.part").write_bytes(b"x" * 1000)
@@ -143,7 +143,7 @@ def test_a_part_that_is_not_known_to_fit_is_not_used(
     assert len(server.asked) == len(left), "without a note beside it no part is asked for"
 
 
-def test_a_part_as_long_as_the_file_is_fetched_anew(server: Server, tmp_path: Path) -> None:
+def test_a_partial_file_of_full_length_is_downloaded_again(server: Server, tmp_path: Path) -> None:
     server.cut_after = [20_000] * 5
     with pytest.raises(DataError):
         fetch(f"{server.url}/data.txt", tmp_path / "data.txt")
@@ -154,7 +154,7 @@ def test_a_part_as_long_as_the_file_is_fetched_anew(server: Server, tmp_path: Pa
 @pytest.mark.parametrize(
     ("etag", "size"), [('"two"', 250_000), ('"two"', 300_000), (None, 250_000)]
 )
-def test_content_that_changed_between_the_parts_is_not_mixed(
+def test_content_that_changed_on_the_server_is_not_mixed(
     server: Server, tmp_path: Path, etag: str | None, size: int
 ) -> None:
     server.etag = None if etag is None else server.etag
@@ -166,7 +166,7 @@ def test_content_that_changed_between_the_parts_is_not_mixed(
     assert fetch(f"{server.url}/data.txt", tmp_path / "data.txt").read_bytes() == changed
 
 
-def test_an_answer_of_no_such_file_is_told_at_once(server: Server, tmp_path: Path) -> None:
+def test_a_404_is_reported_at_once(server: Server, tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"none\.txt: cannot download \(.*404.*\)\n.*data=toystories"
     ):
@@ -175,7 +175,7 @@ def test_an_answer_of_no_such_file_is_told_at_once(server: Server, tmp_path: Pat
     assert not (tmp_path / "none.txt").exists()
 
 
-def test_a_server_in_trouble_is_asked_again(server: Server, tmp_path: Path) -> None:
+def test_a_server_error_is_retried(server: Server, tmp_path: Path) -> None:
     server.status = 503
     with pytest.raises(DataError, match="503"):
         fetch(f"{server.url}/data.txt", tmp_path / "data.txt")
@@ -190,7 +190,7 @@ def test_another_hash_is_refused(server: Server, tmp_path: Path) -> None:
     assert fetch(f"{server.url}/data.txt", tmp_path / "data.txt", sha256=digest).exists()
 
 
-def test_no_network_names_the_ways_out(tmp_path: Path) -> None:
+def test_without_network_the_message_lists_alternatives(tmp_path: Path) -> None:
     with socket.socket() as taken:  # bound, but nobody listens
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/data.txt"
@@ -199,7 +199,7 @@ def test_no_network_names_the_ways_out(tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
-def test_a_packed_file_is_unpacked(server: Server, tmp_path: Path) -> None:
+def test_a_gzip_file_is_unpacked(server: Server, tmp_path: Path) -> None:
     packed = gzip.compress(CONTENT)
     server.files["/data.txt.gz"] = packed
     target = fetch(f"{server.url}/data.txt.gz", tmp_path / "data.txt")
@@ -209,7 +209,7 @@ def test_a_packed_file_is_unpacked(server: Server, tmp_path: Path) -> None:
     assert names(tmp_path) == {"data.txt", "data.txt.json"}
 
 
-def test_a_packed_file_that_is_unsound_is_refused(server: Server, tmp_path: Path) -> None:
+def test_a_damaged_gzip_file_is_refused(server: Server, tmp_path: Path) -> None:
     sound = gzip.compress(CONTENT)
     for unsound in (sound[:-50_000], sound[:10] + b"\xff" + sound[11:], sound[:-6] + bytes(6)):
         server.files["/data.txt.gz"] = unsound
@@ -220,18 +220,23 @@ def test_a_packed_file_that_is_unsound_is_refused(server: Server, tmp_path: Path
     assert fetch(f"{server.url}/data.txt.gz", tmp_path / "data.txt").read_bytes() == CONTENT
 
 
-def test_a_file_wanted_packed_stays_packed(server: Server, tmp_path: Path) -> None:
+def test_a_gzip_target_stays_packed(server: Server, tmp_path: Path) -> None:
     packed = gzip.compress(CONTENT)
     server.files["/data.txt.gz"] = packed
     assert fetch(f"{server.url}/data.txt.gz", tmp_path / "data.txt.gz").read_bytes() == packed
 
 
 def source(server: Server, folder: Path, **changes: str) -> Downloaded:
-    knobs = {"name": "web", "base_url": server.url, "train": "train.txt.gz", "valid": "valid.txt"}
-    return Downloaded(folder, **knobs | changes)
+    options = {
+        "name": "web",
+        "base_url": server.url,
+        "train": "train.txt.gz",
+        "valid": "valid.txt",
+    }
+    return Downloaded(folder, **options | changes)
 
 
-def test_a_corpus_is_fetched_once(server: Server, tmp_path: Path) -> None:
+def test_a_corpus_is_downloaded_once(server: Server, tmp_path: Path) -> None:
     server.files = {"/train.txt.gz": gzip.compress("é a b".encode()), "/valid.txt": b"c d"}
     corpus = source(server, tmp_path).prepare()
     assert corpus.train_paths[0].read_text("utf-8") == "é a b"
@@ -241,7 +246,7 @@ def test_a_corpus_is_fetched_once(server: Server, tmp_path: Path) -> None:
     assert len(server.asked) == 2
 
 
-def test_a_corpus_with_another_hash_or_of_other_text_is_refused(
+def test_a_corpus_with_another_hash_or_malformed_text_is_refused(
     server: Server, tmp_path: Path
 ) -> None:
     server.files = {"/train.txt.gz": gzip.compress(b"a"), "/valid.txt": b"abc\xff"}
@@ -253,7 +258,7 @@ def test_a_corpus_with_another_hash_or_of_other_text_is_refused(
         source(server, tmp_path).prepare()
 
 
-def test_an_address_must_be_one(server: Server, tmp_path: Path) -> None:
+def test_base_url_must_be_http(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.base_url=ftp://x"):
         source(server, tmp_path, base_url="ftp://x").check()
     with pytest.raises(

@@ -22,7 +22,7 @@ def files(folder: Path, train: str | list[str] = "train.txt", valid: str = "vali
     return TextFiles(folder, train=[str(folder / name) for name in many], valid=str(folder / valid))
 
 
-def test_text_stays_where_it_is_and_is_known_by_its_content(folder: Path) -> None:
+def test_text_files_stay_in_place_and_are_identified_by_content(folder: Path) -> None:
     corpus = files(folder).prepare()
     assert corpus.train_paths == [folder / "train.txt"]
     assert corpus.floor is None
@@ -32,7 +32,7 @@ def test_text_stays_where_it_is_and_is_known_by_its_content(folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("train", "told"),
+    ("train", "message"),
     [
         ("trian.txt", r'data\.train=.*trian\.txt: no such file\nhelp: did you mean "train\.txt"'),
         ("none/train.txt", r"no such file\nhelp: check the path: its folder .*none does not exist"),
@@ -45,10 +45,10 @@ def test_text_stays_where_it_is_and_is_known_by_its_content(folder: Path) -> Non
         ([], r"data\.train=\[\]: expected a text file"),
     ],
 )
-def test_what_cannot_be_text_is_told_before_anything_is_read(folder: Path, train, told) -> None:
+def test_invalid_paths_are_reported_before_reading(folder: Path, train, message) -> None:
     (folder / "empty.txt").touch()
     (folder / "link.txt").symlink_to(folder / "valid.txt")
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         files(folder, train).check()
 
 
@@ -64,7 +64,7 @@ def test_what_cannot_be_text_is_told_before_anything_is_read(folder: Path, train
     ],
 )
 @pytest.mark.parametrize("chunk", [1, 2, 3, 1 << 20])
-def test_the_offset_of_the_first_bad_byte(
+def test_the_offset_of_the_first_malformed_byte_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, offset: int, chunk: int
 ) -> None:
     monkeypatch.setattr("lmlab.tokenizer.utf8._CHUNK_BYTES", chunk)
@@ -78,7 +78,7 @@ def test_the_offset_of_the_first_bad_byte(
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3])
-def test_characters_cut_by_a_chunk_are_fine(tmp_path, monkeypatch, chunk: int) -> None:
+def test_characters_split_across_chunks_are_valid(tmp_path, monkeypatch, chunk: int) -> None:
     monkeypatch.setattr("lmlab.tokenizer.utf8._CHUNK_BYTES", chunk)
     path = tmp_path / "text.txt"
     path.write_text("é東😀" * 5, encoding="utf-8")
@@ -97,14 +97,14 @@ def test_either_split_must_be_utf8(folder: Path, name: str) -> None:
         files(folder).prepare()
 
 
-def test_the_validation_file_is_looked_at_too(folder: Path) -> None:
+def test_the_validation_file_is_checked(folder: Path) -> None:
     with pytest.raises(
         DataError, match=r"data\.valid=.*vlaid\.txt: no such file\nhelp: did you mean .*valid\.txt"
     ):
         files(folder, valid="vlaid.txt").check()
 
 
-def test_stories_come_with_their_floor(tmp_path: Path) -> None:
+def test_toystories_have_a_floor(tmp_path: Path) -> None:
     source = ToyStories(tmp_path, num_train_documents=20, num_valid_documents=5, seed=3)
     corpus = source.prepare()
     assert corpus.floor is not None
@@ -113,7 +113,7 @@ def test_stories_come_with_their_floor(tmp_path: Path) -> None:
     assert [path.read_text("utf-8").count(END) for path in corpus.valid_paths] == [5]
 
 
-def test_stories_of_no_number_are_refused(tmp_path: Path) -> None:
+def test_a_number_of_stories_below_one_is_refused(tmp_path: Path) -> None:
     source = ToyStories(tmp_path, num_train_documents=0, num_valid_documents=1, seed=0)
     with pytest.raises(ConfigError, match=r"data\.num_train_documents=0: expected 1 or more"):
         source.check()

@@ -31,9 +31,7 @@ def encode(text: Path, tokenizer: Tokenizer, cache: Path, text_hash: str = "h") 
     return encode_corpus([text], tokenizer, cache, name="train", text_hash=text_hash)
 
 
-def test_tokens_and_counts_are_those_of_the_text(
-    text: Path, tokenizer: Tokenizer, tmp_path
-) -> None:
+def test_tokens_and_counts_match_the_text(text: Path, tokenizer: Tokenizer, tmp_path) -> None:
     found = encode(text, tokenizer, tmp_path / "cache")
     assert list(found.tokens) == tokenizer.encode(TEXT)
     assert found.num_tokens == len(tokenizer.encode(TEXT))
@@ -44,12 +42,14 @@ def test_tokens_and_counts_are_those_of_the_text(
     assert TokenFile.open(found.path) == found
 
 
-def test_several_files_follow_each_other(text: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_several_files_are_encoded_in_order(
+    text: Path, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
     found = encode_corpus([text, text], tokenizer, tmp_path, name="x", text_hash="h")
     assert list(found.tokens) == 2 * tokenizer.encode(TEXT)
 
 
-def test_large_vocabularies_take_four_bytes(text: Path, tmp_path: Path) -> None:
+def test_large_vocabularies_use_four_bytes_per_id(text: Path, tmp_path: Path) -> None:
     entries = BYTES | {i: b"%d" % i * 3 for i in range(256, 65_536)}
     just_fits = encode(text, Tokenizer(entries, []), tmp_path / "a")
     assert just_fits.dtype == "uint16"
@@ -60,7 +60,7 @@ def test_large_vocabularies_take_four_bytes(text: Path, tmp_path: Path) -> None:
     assert int(found.tokens.max()) == 65_536
 
 
-def test_a_text_is_encoded_once_a_tokenizer(text: Path, tokenizer: Tokenizer, tmp_path) -> None:
+def test_a_text_is_encoded_once_per_tokenizer(text: Path, tokenizer: Tokenizer, tmp_path) -> None:
     first = encode(text, tokenizer, tmp_path / "cache")
     written = first.path.stat().st_mtime_ns
     assert encode(text, tokenizer, tmp_path / "cache").path.stat().st_mtime_ns == written
@@ -74,7 +74,7 @@ def test_a_text_is_encoded_once_a_tokenizer(text: Path, tokenizer: Tokenizer, tm
 
 
 @pytest.mark.parametrize("name", ["train.bin", "train.json"])
-def test_a_damaged_file_is_refused_and_made_again(
+def test_a_damaged_token_file_is_refused_and_encoded_again(
     text: Path, tokenizer: Tokenizer, tmp_path: Path, name: str
 ) -> None:
     found = encode(text, tokenizer, tmp_path)
@@ -88,7 +88,7 @@ def test_a_damaged_file_is_refused_and_made_again(
 @pytest.mark.parametrize(
     "change", [{"dtype": "junk"}, {"num_tokens": None}, {"num_tokens": 7}, {"other": 1}]
 )
-def test_a_sidecar_of_wrong_values_is_refused_and_made_again(
+def test_an_invalid_sidecar_is_refused_and_written_again(
     text: Path, tokenizer: Tokenizer, tmp_path: Path, change: dict[str, object]
 ) -> None:
     found = encode(text, tokenizer, tmp_path)
@@ -106,7 +106,9 @@ def test_text_that_is_not_utf8_is_refused(tokenizer: Tokenizer, tmp_path: Path) 
     assert list((tmp_path / "cache").rglob("*.bin")) == []
 
 
-def test_another_version_is_refused(text: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_another_format_version_is_refused(
+    text: Path, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
     found = encode(text, tokenizer, tmp_path)
     sidecar = found.path.with_suffix(".json")
     sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"format_version": 99}))
@@ -114,7 +116,9 @@ def test_another_version_is_refused(text: Path, tokenizer: Tokenizer, tmp_path: 
         TokenFile.open(found.path)
 
 
-def test_what_cannot_serve_a_run_is_refused(text: Path, tokenizer: Tokenizer, tmp_path) -> None:
+def test_a_token_file_that_cannot_serve_a_run_is_refused(
+    text: Path, tokenizer: Tokenizer, tmp_path
+) -> None:
     found = encode(text, tokenizer, tmp_path)
     count = found.num_tokens
     found.check(tokenizer.hash, count - 1, 259)
@@ -131,7 +135,7 @@ def test_what_cannot_serve_a_run_is_refused(text: Path, tokenizer: Tokenizer, tm
         found.check(tokenizer.hash, 4, 258)
 
 
-def test_a_text_of_no_tokens_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_an_empty_token_file_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("")
     found = encode(tmp_path / "empty.txt", tokenizer, tmp_path)
     assert len(found.tokens) == 0
@@ -139,7 +143,7 @@ def test_a_text_of_no_tokens_is_refused(tokenizer: Tokenizer, tmp_path: Path) ->
         found.check(tokenizer.hash, 4, 259)
 
 
-def test_a_full_disk_leaves_nothing_half_written(
+def test_a_full_disk_leaves_no_partial_file(
     text: Path, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int) -> None:

@@ -1,4 +1,4 @@
-"""Files to ids: any threads, any parts, any place to go on from."""
+"""Files to ids: any threads, any parts, any position to go on from."""
 
 from __future__ import annotations
 
@@ -54,59 +54,59 @@ def some_text(seed: int, count: int) -> str:
 
 def write(folder: Path, texts: list[str]) -> list[Path]:
     paths = []
-    for place, text in enumerate(texts):
-        path = folder / f"{place}.txt"
+    for position, text in enumerate(texts):
+        path = folder / f"{position}.txt"
         path.write_bytes(text.encode())
         paths.append(path)
     return paths
 
 
 def encoded(
-    tables: Tables, paths: list[Path], folder: Path, start: Position | None = None, **knobs: int
+    tables: Tables, paths: list[Path], folder: Path, start: Position | None = None, **options: int
 ) -> tuple[list[int], Position, list[tuple[Position, int]]]:
     out = folder / "ids"
-    told: list[tuple[Position, int]] = []
+    advances: list[tuple[Position, int]] = []
     descriptor = os.open(out, os.O_RDWR | os.O_CREAT)
     try:
         end = encode_files(
             tables, paths, descriptor, start=start,
-            advance=lambda place, size: told.append((place, size)), **knobs,
+            advance=lambda position, size: advances.append((position, size)), **options,
         )  # fmt: skip
     finally:
         os.close(descriptor)
-    return np.fromfile(out, dtype="<u2").tolist(), end, told
+    return np.fromfile(out, dtype="<u2").tolist(), end, advances
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("part_bytes", [7, 64, 1000, 1 << 20])
-def test_any_threads_and_parts_give_the_same(
+def test_ids_do_not_depend_on_threads_or_part_size(
     tokenizer: Tokenizer, tables: Tables, tmp_path: Path, threads: int, part_bytes: int
 ) -> None:
     texts = [some_text(1, 3000), "", some_text(2, 50), "a", some_text(3, 700), ""]
     paths = write(tmp_path, texts)
-    found, end, told = encoded(tables, paths, tmp_path, threads=threads, part_bytes=part_bytes)
+    found, end, advances = encoded(tables, paths, tmp_path, threads=threads, part_bytes=part_bytes)
     expected = [tokenizer.encoder.reference.encode(text) for text in texts]
     assert found == list(itertools.chain(*expected))
     size = sum(len(text.encode()) for text in texts)
     plain = sum(len(text.replace(END, "").encode()) for text in texts)
     assert end == Position(len(texts), 0, len(found), plain)
-    assert sum(count for _, count in told) == size
-    places = [place for place, _ in told]
-    assert places == sorted(places, key=lambda place: (place.file, place.offset))
+    assert sum(count for _, count in advances) == size
+    positions = [position for position, _ in advances]
+    assert positions == sorted(positions, key=lambda position: (position.file, position.offset))
 
 
-def test_no_thread_waits_for_a_slower_one_until_much_is_held(
+def test_threads_encode_ahead_of_a_slower_one_up_to_a_limit(
     tokenizer: Tokenizer, tables: Tables, tmp_path: Path, monkeypatch
 ) -> None:
-    most = 2 * file_encoding._PARTS_AHEAD
+    limit = 2 * file_encoding._PARTS_AHEAD
     others = threading.Semaphore(0)
     plain = Worker.encode
 
     def encode(self: Worker, text: Any, starts: Any) -> Encoded:
         if bytes(text.view[:5]) == b"first":
-            for _ in range(most):
+            for _ in range(limit):
                 assert others.acquire(timeout=20)
-            assert not others.acquire(timeout=0.2), "more is held than should be"
+            assert not others.acquire(timeout=0.2), "more parts are buffered than allowed"
         else:
             others.release()
         return plain(self, text, starts)
@@ -114,38 +114,38 @@ def test_no_thread_waits_for_a_slower_one_until_much_is_held(
     monkeypatch.setattr(Worker, "encode", encode)
     text = "first" + some_text(8, 4000)
     paths = write(tmp_path, [text])
-    found, _, told = encoded(tables, paths, tmp_path, threads=2, part_bytes=1000)
+    found, _, advances = encoded(tables, paths, tmp_path, threads=2, part_bytes=1000)
     assert found == tokenizer.encoder.reference.encode(text)
-    assert len(told) > most + 2
+    assert len(advances) > limit + 2
 
 
-def test_going_on_from_any_place_gives_the_same(
+def test_resuming_from_any_position_gives_the_same_ids(
     tokenizer: Tokenizer, tables: Tables, tmp_path: Path
 ) -> None:
     paths = write(tmp_path, [some_text(5, 500), some_text(6, 500)])
-    whole, end, told = encoded(tables, paths, tmp_path, threads=2, part_bytes=200)
-    for place, _ in told:
+    expected, end, advances = encoded(tables, paths, tmp_path, threads=2, part_bytes=200)
+    for position, _ in advances:
         with open(tmp_path / "ids", "r+b") as file:
-            file.truncate(2 * place.num_tokens)
-        again, same_end, _ = encoded(tables, paths, tmp_path, place, threads=2, part_bytes=333)
-        assert (again, same_end) == (whole, end)
+            file.truncate(2 * position.num_tokens)
+        again, same_end, _ = encoded(tables, paths, tmp_path, position, threads=2, part_bytes=333)
+        assert (again, same_end) == (expected, end)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("place", [0, 5, 4999, 30_000])
-def test_malformed_text_is_told_with_its_place(
-    tables: Tables, tmp_path: Path, threads: int, place: int
+@pytest.mark.parametrize("position", [0, 5, 4999, 30_000])
+def test_malformed_text_is_reported_with_its_offset(
+    tables: Tables, tmp_path: Path, threads: int, position: int
 ) -> None:
     data = bytearray(b"the lower one " * 3000)
-    data[place] = 0xE9
+    data[position] = 0xE9
     (tmp_path / "odd.txt").write_bytes(data)
     with pytest.raises(
-        DataError, match=rf"odd\.txt: expected UTF-8 text, malformed at byte offset {place}\b"
+        DataError, match=rf"odd\.txt: expected UTF-8 text, malformed at byte offset {position}\b"
     ):
         encoded(tables, [tmp_path / "odd.txt"], tmp_path, threads=threads, part_bytes=1000)
 
 
-def test_a_file_that_vanishes_and_a_callback_that_fails_end_all_threads(
+def test_a_missing_file_or_failing_callback_ends_all_threads(
     tables: Tables, tmp_path: Path
 ) -> None:
     paths = write(tmp_path, [some_text(1, 3000)] * 2)
@@ -153,7 +153,7 @@ def test_a_file_that_vanishes_and_a_callback_that_fails_end_all_threads(
     with pytest.raises(DataError, match=r"1\.txt cannot be read: No such file"):
         encoded(tables, paths, tmp_path, threads=3, part_bytes=100)
 
-    def fail(place: Position, size: int) -> None:
+    def fail(position: Position, size: int) -> None:
         raise KeyboardInterrupt
 
     descriptor = os.open(tmp_path / "ids", os.O_RDWR | os.O_CREAT)
@@ -163,11 +163,11 @@ def test_a_file_that_vanishes_and_a_callback_that_fails_end_all_threads(
 
 
 @pytest.mark.parametrize("started", [0, 1])
-def test_a_machine_without_more_threads_makes_do(
+def test_encoding_works_where_no_more_threads_can_start(
     tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: int
 ) -> None:
     paths = write(tmp_path, [some_text(1, 3000)])
-    whole, end, _ = encoded(tables, paths, tmp_path, part_bytes=100)
+    expected, end, _ = encoded(tables, paths, tmp_path, part_bytes=100)
     left = iter([True] * started)
     start = threading.Thread.start
 
@@ -178,15 +178,15 @@ def test_a_machine_without_more_threads_makes_do(
 
     monkeypatch.setattr(threading.Thread, "start", start_some)
     again, same_end, _ = encoded(tables, paths, tmp_path, threads=4, part_bytes=100)
-    assert (again, same_end) == (whole, end)
+    assert (again, same_end) == (expected, end)
 
 
-def test_a_thread_that_is_not_waited_for_writes_to_no_other_file(
+def test_an_abandoned_thread_never_writes_to_another_file(
     tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after Ctrl-C again and again: the caller closes its file, and opens others."""
     paths = write(tmp_path, [some_text(1, 3000)])
-    go_on, here = threading.Event(), threading.current_thread()
+    resume, here = threading.Event(), threading.current_thread()
     workers: list[threading.Thread] = []
     write_ids = file_encoding._Job._write
 
@@ -194,7 +194,7 @@ def test_a_thread_that_is_not_waited_for_writes_to_no_other_file(
         if threading.current_thread() is here:
             raise KeyboardInterrupt
         workers.append(threading.current_thread())
-        assert go_on.wait(20)
+        assert resume.wait(20)
         write_ids(job, data, offset)
 
     def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
@@ -215,19 +215,19 @@ def test_a_thread_that_is_not_waited_for_writes_to_no_other_file(
     descriptor = os.open(tmp_path / "ids", os.O_RDWR | os.O_CREAT)
     with pytest.raises(KeyboardInterrupt):
         encode_files(
-            tables, paths, descriptor, advance=lambda *told: None, threads=2, part_bytes=100
+            tables, paths, descriptor, advance=lambda *advances: None, threads=2, part_bytes=100
         )
     os.close(descriptor)
     other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
     assert other == descriptor  # the system gives the number again
-    go_on.set()
+    resume.set()
     join(workers[0], 20)
     os.close(other)
     assert (tmp_path / "other").read_bytes() == b""
     assert (tmp_path / "ids").read_bytes() != b""
 
 
-def test_of_several_malformed_bytes_the_first_is_told(
+def test_the_first_of_several_malformed_bytes_is_reported(
     tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = bytearray(b"the lower one " * 3000)
@@ -263,7 +263,7 @@ file_encoding._Job._check = check_late
 fast = Tokenizer.load(sys.argv[1]).encoder.fast(1 << 30)
 out = os.open(os.devnull, os.O_WRONLY)
 text = [Path(sys.argv[2])] * int(sys.argv[3])
-encode_files(fast.tables, text, out, advance=lambda place, size: None, threads=2)
+encode_files(fast.tables, text, out, advance=lambda position, size: None, threads=2)
 (line,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(line.split()[1])
 """

@@ -35,8 +35,8 @@ def tokenizer(count: int = 120, **changes: Any) -> Tokenizer:
             merges.append((left, right))
             entries.append(left + right)
     entries += [b"<|x|>", b"<|y|>"]
-    knobs = {"merges": merges, "special_tokens": ["<|y|>", "<|x|>"], **changes}
-    return Tokenizer(dict(enumerate(entries)), **knobs)
+    options = {"merges": merges, "special_tokens": ["<|y|>", "<|x|>"], **changes}
+    return Tokenizer(dict(enumerate(entries)), **options)
 
 
 def kept(cache: Path) -> list[Path]:
@@ -55,7 +55,7 @@ def assert_alike(left: Tokenizer, right: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("form", ["lmlab", "hf", "gpt2"])
-def test_the_second_reading_finds_what_the_first_did(
+def test_the_second_load_uses_the_cache(
     tmp_path: Path, cache: Path, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = tokenizer()
@@ -68,12 +68,12 @@ def test_the_second_reading_finds_what_the_first_did(
     assert to_hf(second.vocabulary) == to_hf(ours.vocabulary)
 
 
-def test_another_pattern_is_kept_too(tmp_path: Path) -> None:
+def test_other_patterns_are_cached(tmp_path: Path) -> None:
     tokenizer(pattern=r"\w+|\W").save(tmp_path)
     assert_alike(Tokenizer.load(tmp_path), Tokenizer.load(tmp_path))
 
 
-def test_a_change_of_the_file_is_another_tokenizer(tmp_path: Path, cache: Path) -> None:
+def test_a_changed_file_is_parsed_again(tmp_path: Path, cache: Path) -> None:
     tokenizer().save(tmp_path)
     Tokenizer.load(tmp_path)
     other = tokenizer(121)
@@ -87,7 +87,7 @@ def test_a_change_of_the_file_is_another_tokenizer(tmp_path: Path, cache: Path) 
 
 
 @pytest.mark.parametrize("keep", [0, 20, -1, -100])
-def test_a_damaged_cache_is_passed_over_and_mended(tmp_path: Path, cache: Path, keep: int) -> None:
+def test_a_damaged_cache_entry_is_replaced(tmp_path: Path, cache: Path, keep: int) -> None:
     tokenizer().save(tmp_path)
     Tokenizer.load(tmp_path)
     (file,) = kept(cache)
@@ -97,15 +97,13 @@ def test_a_damaged_cache_is_passed_over_and_mended(tmp_path: Path, cache: Path, 
     assert file.read_bytes() == whole
 
 
-def test_where_no_cache_can_be_written_there_is_none(tmp_path: Path, cache: Path) -> None:
+def test_loading_works_without_a_writable_cache(tmp_path: Path, cache: Path) -> None:
     cache.write_text("a file where a folder is needed")
     tokenizer().save(tmp_path)
     assert_alike(Tokenizer.load(tmp_path), Tokenizer.load(tmp_path))
 
 
-def test_small_ones_and_merges_that_stand_there_twice_are_not_kept(
-    tmp_path: Path, cache: Path
-) -> None:
+def test_small_vocabularies_and_repeated_merges_are_not_cached(tmp_path: Path, cache: Path) -> None:
     tokenizer(20).save(tmp_path / "small")
     merges = tokenizer().merges
     tokenizer(merges=[*merges, merges[0]]).save(tmp_path / "twice")
@@ -114,7 +112,9 @@ def test_small_ones_and_merges_that_stand_there_twice_are_not_kept(
     assert kept(cache) == []
 
 
-def test_the_oldest_make_room(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_entries_are_evicted(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(parsed_cache, "_MAX_ENTRIES", 2)
     for count in (120, 121, 122):
         tokenizer(count).save(tmp_path)
