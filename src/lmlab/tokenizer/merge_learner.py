@@ -15,7 +15,7 @@ import numpy as np
 from lmlab.console.progress_bar import progress
 from lmlab.errors import DataError
 from lmlab.tokenizer.buffers import address
-from lmlab.tokenizer.kernels import merge_state as at
+from lmlab.tokenizer.kernels import merge_state as fields
 from lmlab.tokenizer.kernels.library import Kernel, load
 from lmlab.tokenizer.word_counts import Merge, WordCounts
 
@@ -60,11 +60,11 @@ class _Learner:
 
     def __init__(self, kernels: Mapping[str, Kernel], words: WordCounts, num_merges: int) -> None:
         self.kernels, self.num_merges = kernels, num_merges
-        size, tokens = len(words.data), at.BYTES + num_merges
-        state = self.state = np.zeros(at.STATE_SIZE, dtype=np.int64)
-        state[at.FLOOR] = min_pair_count(words.counts, num_merges)
-        state[at.TOKENS] = at.BYTES
-        state[at.DATA_SIZE], state[at.WORDS] = size, len(words)
+        size, tokens = len(words.data), fields.BYTES + num_merges
+        state = self.state = np.zeros(fields.STATE_SIZE, dtype=np.int64)
+        state[fields.FLOOR] = min_pair_count(words.counts, num_merges)
+        state[fields.TOKENS] = fields.BYTES
+        state[fields.DATA_SIZE], state[fields.WORDS] = size, len(words)
         self.arrays: dict[str, Array] = {
             "state": state,
             "data": words.data,
@@ -72,9 +72,9 @@ class _Learner:
             "weights": words.counts,
             # Pages that are never written use no memory.
             "symbols": np.empty(size, dtype=np.int32),
-            "nearby_word": np.empty((size >> at.WORD_SHIFT) + 1, dtype=np.int32),
-            "byte_count": np.zeros(at.BYTES**2, dtype=np.int64),
-            "byte_number": np.zeros(at.BYTES**2, dtype=np.int64),
+            "nearby_word": np.empty((size >> fields.WORD_SHIFT) + 1, dtype=np.int32),
+            "byte_count": np.zeros(fields.BYTES**2, dtype=np.int64),
+            "byte_number": np.zeros(fields.BYTES**2, dtype=np.int64),
             "merge_left": np.empty(num_merges, dtype=np.int32),
             "merge_right": np.empty(num_merges, dtype=np.int32),
         }
@@ -91,16 +91,16 @@ class _Learner:
         self._call("write_symbols")
         num_distinct = int(np.count_nonzero(self.arrays["byte_count"]))
         self._allocate_pairs(max(_INITIAL_PAIRS, 1 << num_distinct.bit_length()))
-        frequent = self.arrays["byte_count"] >= self.state[at.FLOOR]
+        frequent = self.arrays["byte_count"] >= self.state[fields.FLOOR]
         self._allocate_positions(int(self.arrays["byte_number"][frequent].sum()))
         self._call("first_pairs")
         with progress(total=self.num_merges, desc="learning merges", unit="merge") as bar:
             made = 0
             while made < self.num_merges:
                 code = self._call("learn", min(made + _BATCH, self.num_merges))
-                bar.update(int(self.state[at.MERGES]) - made)
-                made = int(self.state[at.MERGES])
-                if code == at.EXHAUSTED:
+                bar.update(int(self.state[fields.MERGES]) - made)
+                made = int(self.state[fields.MERGES])
+                if code == fields.EXHAUSTED:
                     break
                 self._grow(code)
         return self._merges(made)
@@ -113,27 +113,27 @@ class _Learner:
         return self.kernels[name](*arguments)
 
     def _grow(self, code: int) -> None:
-        if code == at.GROW_PAIRS:
-            size = 2 * int(self.state[at.PAIRS_SIZE])
-            if size > 1 << int(self.state[at.SHIFT]):
+        if code == fields.GROW_PAIRS:
+            size = 2 * int(self.state[fields.PAIRS_SIZE])
+            if size > 1 << int(self.state[fields.SHIFT]):
                 raise DataError("training text: too many distinct pairs", "train on less text")
             self._allocate_pairs(size)
             self._call("fill_table")
-        elif code == at.GROW_POSITIONS:
+        elif code == fields.GROW_POSITIONS:
             self._call("compact")
-            taken = int(self.state[at.POSITIONS])
-            free = int(self.state[at.POSITIONS_SIZE]) - taken
-            if free < max(self.state[at.NEEDED], taken // 8):
-                self._allocate_positions(taken + int(self.state[at.NEEDED]))
+            taken = int(self.state[fields.POSITIONS])
+            free = int(self.state[fields.POSITIONS_SIZE]) - taken
+            if free < max(self.state[fields.NEEDED], taken // 8):
+                self._allocate_positions(taken + int(self.state[fields.NEEDED]))
 
     def _allocate_positions(self, size: int) -> None:
         """Allocate space for ``size`` positions and a quarter more, and copy the existing ones."""
         new = np.empty(size + size // 4 + 16, dtype=np.int32)
         if "positions" in self.arrays:
-            taken = int(self.state[at.POSITIONS])
+            taken = int(self.state[fields.POSITIONS])
             new[:taken] = self.arrays["positions"][:taken]
         self.arrays["positions"] = new
-        self.state[at.POSITIONS_SIZE] = len(new)
+        self.state[fields.POSITIONS_SIZE] = len(new)
 
     def _allocate_pairs(self, size: int) -> None:
         """Allocate space for ``size`` pairs, and copy the existing ones."""
@@ -142,11 +142,11 @@ class _Learner:
             if name in self.arrays:
                 new[: len(self.arrays[name])] = self.arrays[name]
             self.arrays[name] = new
-        self.arrays["table"] = np.full(2 * size, at.NONE, dtype=np.int32)
-        self.state[at.PAIRS_SIZE], self.state[at.TABLE_SIZE] = size, 2 * size
+        self.arrays["table"] = np.full(2 * size, fields.NONE, dtype=np.int32)
+        self.state[fields.PAIRS_SIZE], self.state[fields.TABLE_SIZE] = size, 2 * size
 
     def _merges(self, made: int) -> list[Merge]:
-        entries = [bytes([byte]) for byte in range(at.BYTES)]
+        entries = [bytes([byte]) for byte in range(fields.BYTES)]
         merges = []
         lefts = self.arrays["merge_left"][:made].tolist()
         rights = self.arrays["merge_right"][:made].tolist()

@@ -1,7 +1,7 @@
 """Counting the pre-tokens of files with compiled kernels, in several threads.
 
 Text of any size passes through a few buffers: each thread reads the next piece, up to a position
-where text may be cut, and counts its words in a table per thread. Sums do not depend on which
+where text may be cut, and counts its words with a counter per thread. Sums do not depend on which
 thread counted what, so neither the number of threads nor the size of the pieces changes the result.
 Memory grows only with the number of distinct words.
 """
@@ -22,18 +22,16 @@ from lmlab.console.progress_bar import progress
 from lmlab.runtime.processor import usable_cores
 from lmlab.storage.io import translate_read_errors
 from lmlab.tokenizer.buffers import address
-from lmlab.tokenizer.kernels import word_state as at
 from lmlab.tokenizer.kernels.classes import class_table
 from lmlab.tokenizer.kernels.kinds import KINDS
 from lmlab.tokenizer.kernels.library import Kernel, load
 from lmlab.tokenizer.kernels.specials import pack
 from lmlab.tokenizer.utf8 import not_utf8, to_utf8
+from lmlab.tokenizer.word_counter import WordCounter
 from lmlab.tokenizer.word_counts import WordCounts
 
 PIECE_BYTES = 1 << 22
 _PADDING = 64  # bytes after a text that kernels may read
-_STATE_SIZE = 16
-_INITIAL_SHORT, _INITIAL_LONG, _INITIAL_TEXT = 1 << 15, 1 << 12, 1 << 15
 _MAX_THREADS = 8
 
 Array = np.ndarray[Any, Any]
@@ -71,21 +69,21 @@ def count_words(
         threads = min(usable_cores(), _MAX_THREADS, 1 + total // piece_bytes)
     with progress(total=total, desc="counting words", unit="B", unit_scale=True) as bar:
         reader = _PieceReader(kernels, paths, specials, piece_bytes, bar.update)
-        tables = [WordTable(kernels, specials, KINDS[pattern]) for _ in range(threads)]
+        counters = [WordCounter(kernels, specials, KINDS[pattern]) for _ in range(threads)]
         if threads == 1:
-            reader.count_into(tables[0])
+            reader.count_into(counters[0])
         else:
             with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-                jobs = [pool.submit(reader.count_into, table) for table in tables]
+                jobs = [pool.submit(reader.count_into, counter) for counter in counters]
                 try:
                     for job in concurrent.futures.as_completed(jobs):
                         job.result()
                 finally:
                     reader.close()  # the other threads end after their current piece
     reader.check()
-    first = tables.pop(0)
-    while tables:
-        first.absorb(tables.pop(0))
+    first, *others = counters
+    for other in others:
+        first.absorb(other)
     return first.words()
 
 
@@ -118,7 +116,7 @@ class _PieceReader:
                 self._file.close()
                 self._file = None
 
-    def count_into(self, table: WordTable) -> None:
+    def count_into(self, counter: WordCounter) -> None:
         """Count pieces until none is left."""
         buffer = np.zeros(self._piece_bytes + _PADDING, dtype=np.uint8)
         while True:
@@ -126,7 +124,7 @@ class _PieceReader:
                 buffer, size, path, start = self._next(buffer)
             if size == 0:
                 return
-            malformed = table.count(buffer, size)
+            malformed = counter.count(buffer, size)
             if malformed is not None:
                 with self._lock:  # check() reports the first in the text
                     self._malformed.append((self._all.index(path), start + malformed))
@@ -181,87 +179,3 @@ def _enlarged(buffer: Array, used: int, capacity: int) -> Array:
     larger = np.zeros(capacity + _PADDING, dtype=np.uint8)
     larger[:used] = buffer[:used]
     return larger
-
-
-class WordTable:
-    """Distinct words and their counts; see :mod:`lmlab.tokenizer.kernels.word_table`."""
-
-    def __init__(
-        self, kernels: Mapping[str, Kernel], specials: tuple[array[int], bytes], kind: int
-    ) -> None:
-        self._kernels, self._specials, self._kind = kernels, specials, kind
-        self._state = np.zeros(_STATE_SIZE, dtype=np.uint64)
-        self._ends = np.empty(at.BATCH, dtype=np.int64)
-        self._slots = np.empty(at.BATCH, dtype=np.int64)
-        self._counter = np.zeros(at.COUNTER_SIZE, dtype=np.int64)
-        self._short = _empty_short(_INITIAL_SHORT)
-        self._long = _empty_long(_INITIAL_LONG)
-        self._text = np.empty(_INITIAL_TEXT, dtype=np.uint8)
-        self._counter[at.SHORT_SIZE] = _INITIAL_SHORT
-        self._counter[at.LONG_SIZE] = _INITIAL_LONG
-        self._counter[at.TEXT_SIZE] = _INITIAL_TEXT
-
-    def count(self, buffer: Array, size: int) -> int | None:
-        """Count the words of a text; return the index of its first malformed byte, or None."""
-        self._counter[at.POSITION] = 0
-        numbers, text = self._specials
-        fixed = list(
-            map(address, (class_table(), numbers, text, self._state, self._ends, self._slots))
-        )
-        count, start = self._kernels["count"], address(buffer)
-        while code := count(self._kind, start, size, *fixed, *self._addresses()):
-            self._grow(code)
-        malformed = int(self._counter[at.MALFORMED])
-        return malformed - 1 if malformed else None
-
-    def absorb(self, other: WordTable) -> None:
-        """Add the counts of another table, which must not be used any more."""
-        other._counter[at.NEXT] = 0
-        while code := self._kernels["absorb"](*self._addresses(), *other._addresses()):
-            self._grow(code)
-
-    def words(self) -> WordCounts:
-        """All words of two bytes or more; the table stays usable."""
-        num_words = int(self._counter[at.SHORT] + self._counter[at.LONG])
-        size = int(self._counter[at.SHORT_BYTES] + self._counter[at.TEXT]) + num_words + 1
-        data = np.empty(size, dtype=np.uint8)
-        starts, counts = (
-            np.empty(num_words + 1, dtype=np.int64),
-            np.empty(num_words, dtype=np.int64),
-        )
-        written = self._kernels["list_words"](
-            *self._addresses(), *map(address, (data, starts, counts))
-        )
-        return WordCounts(data[: starts[written]], starts[: written + 1], counts[:written])
-
-    def _addresses(self) -> list[int]:
-        return list(map(address, (self._counter, self._short, self._long, self._text)))
-
-    def _grow(self, code: int) -> None:
-        counter = self._counter
-        if code == at.GROW_TEXT:
-            larger = np.empty(max(2 * len(self._text), int(counter[at.NEEDED])), dtype=np.uint8)
-            larger[: counter[at.TEXT]] = self._text[: counter[at.TEXT]]
-            self._text = larger
-            counter[at.TEXT_SIZE] = len(larger)
-        elif code == at.GROW_SHORT:
-            old, size = self._short, int(counter[at.SHORT_SIZE])
-            self._short = _empty_short(2 * size)
-            counter[at.SHORT_SIZE] = 2 * size
-            self._kernels["refill_short"](
-                address(counter), address(old), size, address(self._short)
-            )
-        else:
-            assert code == at.GROW_LONG
-            old, size = self._long, int(counter[at.LONG_SIZE])
-            self._long = _empty_long(2 * size)
-            counter[at.LONG_SIZE] = 2 * size
-            self._kernels["refill_long"](address(counter), address(old), size, address(self._long))
-
-
-def _empty_short(size: int) -> Array:
-    return np.zeros(at.SHORT_FIELDS * size, dtype=np.uint64)
-
-
-def _empty_long(size: int) -> Array:
-    return np.zeros(at.LONG_FIELDS * size, dtype=np.int64)

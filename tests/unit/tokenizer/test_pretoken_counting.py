@@ -11,6 +11,7 @@ from lmlab.errors import DataError
 from lmlab.tokenizer import (
     pretoken_counting,
     reference_training,
+    word_counter,
 )
 from lmlab.tokenizer.kernels import word_state
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
@@ -29,8 +30,8 @@ def test_counts_depend_on_neither_threads_nor_pieces(
     paths = [write(tmp_path / "1.txt", text), write(tmp_path / "2.txt", ""),
              write(tmp_path / "3.txt", "b" + long)]  # fmt: skip
     for name in ("_INITIAL_SHORT", "_INITIAL_LONG"):  # must hold one batch of new words
-        monkeypatch.setattr(pretoken_counting, name, 2 * word_state.BATCH)
-    monkeypatch.setattr(pretoken_counting, "_INITIAL_TEXT", 1)
+        monkeypatch.setattr(word_counter, name, 2 * word_state.BATCH)
+    monkeypatch.setattr(word_counter, "_INITIAL_TEXT", 1)
     found = pretoken_counting.count_words(
         paths, specials, GPT2_PATTERN, threads=threads, piece_bytes=piece_bytes
     )

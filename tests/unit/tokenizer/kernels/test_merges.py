@@ -8,7 +8,7 @@ import numpy as np
 from bpe_oracle import both
 
 from lmlab.tokenizer import merge_learner
-from lmlab.tokenizer.kernels import merge_state as at
+from lmlab.tokenizer.kernels import merge_state as fields
 from lmlab.tokenizer.kernels.library import load
 from lmlab.tokenizer.word_counts import WordCounts
 
@@ -25,9 +25,9 @@ def test_initial_symbols_and_pair_counts_match_the_words() -> None:
     learner = merge_learner._Learner(kernels, WordCounts.of(words.items()), 1)
     learner._call("byte_tokens")
     learner._call("write_symbols")
-    separated = [at.SEPARATOR, *b"aab", at.SEPARATOR, *b"ab", at.SEPARATOR, *"é".encode(),
-                 at.SEPARATOR]  # fmt: skip
-    assert learner.arrays["symbols"].tolist() == separated
+    between = fields.SEPARATOR
+    symbols = [between, *b"aab", between, *b"ab", between, *"é".encode(), between]
+    assert learner.arrays["symbols"].tolist() == symbols
     weighted = {97 * 256 + 97: 3, 97 * 256 + 98: 5, 0xC3 * 256 + 0xA9: 5}
     unweighted = {97 * 256 + 97: 1, 97 * 256 + 98: 2, 0xC3 * 256 + 0xA9: 1}
     for name, pairs in (("byte_count", weighted), ("byte_number", unweighted)):

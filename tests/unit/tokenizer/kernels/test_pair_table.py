@@ -11,7 +11,7 @@ from bpe_oracle import both, naive_merges, words_of
 from lmlab.tokenizer import (
     merge_learner,
 )
-from lmlab.tokenizer.kernels import merge_state as at
+from lmlab.tokenizer.kernels import merge_state as fields
 from lmlab.tokenizer.kernels.library import load
 
 
@@ -32,13 +32,13 @@ def test_every_pair_is_found_by_probing_from_its_hash(monkeypatch: pytest.Monkey
     learner = merge_learner._Learner(kernels, words_of(counts), 400)
     learner.learn()
     table = learner.arrays["table"].tolist()
-    num_pairs = int(learner.state[at.SLOTS])
-    assert sorted(slot for slot in table if slot != at.NONE) == list(range(num_pairs))
+    num_pairs = int(learner.state[fields.SLOTS])
+    assert sorted(slot for slot in table if slot != fields.NONE) == list(range(num_pairs))
     mask = len(table) - 1
     for slot in range(num_pairs):
         left, right = (int(learner.arrays[name][slot]) for name in ("pair_left", "pair_right"))
         index = (left * 0x9E3779B1 + right * 0x85EBCA77) & 0x7FFFFFFFFFFFFFF
         index = (index ^ index >> 17) & mask
         while table[index] != slot:
-            assert table[index] != at.NONE, "an empty slot ends the search"
+            assert table[index] != fields.NONE, "an empty slot ends the search"
             index = (index + 1) & mask
