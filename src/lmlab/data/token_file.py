@@ -79,8 +79,8 @@ class TokenFile:
         """Check that the file can serve a run.
 
         Raises:
-            DataError: the file has no tokens, or fewer than ``context_length`` + 1; another tokenizer
-                encoded it; or an id is not below ``vocab_size``.
+            DataError: the file has no tokens, or fewer than ``context_length`` + 1; another
+                tokenizer encoded it; or an id is not below ``vocab_size``.
         """
         if self.num_tokens == 0:
             raise DataError(f"{self.path}: the token file is empty", "provide some text")
