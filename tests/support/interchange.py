@@ -27,7 +27,7 @@ STORY = (
 
 @functools.cache
 def trained() -> Tokenizer:
-    """A tokenizer whose merges reach into bytes of rare characters."""
+    """A tokenizer whose merges include bytes of rare characters."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "text.txt"
         path.write_text(STORY * 3 + every_character()[::2000], encoding="utf-8", newline="")
@@ -40,7 +40,7 @@ def every_character() -> str:
 
 
 def hard_text() -> str:
-    """Characters of all kinds in all surroundings that the pattern looks at, and special tokens."""
+    """Characters of all classes in all contexts of the pattern, and special tokens."""
     seventh = every_character()[::199] + every_character()[:0x2FF]
     around = "".join(f"a{c}b 1{c}2 !{c}? {c} \n{c}{c}'{c}ll" for c in seventh)
     return STORY.join(["", *SPECIALS, "<|endoftext|><|user|>", " <|end", ""]) + around

@@ -10,7 +10,7 @@ from pathlib import Path
 from lmlab.runtime.cpp_extension import find_compiler
 from lmlab.tokenizer.kernels import library
 
-# A group of one small kernel that the package does not hold: numba writes it within seconds.
+# Loads a group of one small kernel that is not shipped: numba compiles it within seconds.
 PROGRAM = """
 import sys
 from lmlab.tokenizer.kernels import library

@@ -28,7 +28,7 @@ texts = st.lists(st.sampled_from(WORDS), max_size=40).map("".join) | st.text(max
 
 @functools.cache
 def trained(pattern: str = kinds.GPT2_PATTERN, extra: int = 0) -> Tokenizer:
-    """Random merges: more of them meet in one word than in a learned vocabulary."""
+    """Random merges: more of them apply to one word than in a learned vocabulary."""
     chance = random.Random(1)
     entries = [bytes([byte]) for byte in range(256)]
     merges: list[tuple[bytes, bytes]] = []

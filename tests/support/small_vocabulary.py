@@ -14,5 +14,5 @@ VOCAB = BYTES | {256: b"ab", 257: b"abc"}
 
 
 def tokenizer(**changes: object) -> Tokenizer:
-    knobs: dict[str, object] = {"vocab": VOCAB, "merges": MERGES, "special_tokens": ["<|x|>"]}
-    return Tokenizer(**knobs | changes)  # type: ignore[arg-type]
+    arguments: dict[str, object] = {"vocab": VOCAB, "merges": MERGES, "special_tokens": ["<|x|>"]}
+    return Tokenizer(**arguments | changes)  # type: ignore[arg-type]

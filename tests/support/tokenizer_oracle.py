@@ -43,7 +43,7 @@ def trained() -> Tokenizer:
 
 
 def naive_encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Cut at special tokens, then at the pattern, then merge the lowest rank again and again."""
+    """Split at special tokens, then by the pattern, then merge the lowest rank repeatedly."""
     ranks = {pair: rank for rank, pair in reversed(list(enumerate(tokenizer.merges)))}
     specials = sorted(tokenizer.special_tokens, key=len, reverse=True)
     by_bytes = {value: index for index, value in reversed(tokenizer.vocab.items())}

@@ -24,7 +24,7 @@ class Batches:
         tokens: the training tokens, (num_tokens,) unsigned integers, for example a memmap.
         context_length: T.
         batch_size: B.
-        seed: of the order.
+        seed: seed of the order.
         part: the sequences of each batch to return, where several processes share a batch.
 
     Raises:
@@ -95,7 +95,7 @@ def permute(
 
     Args:
         indices: values below ``size``.
-        size: of the permuted range.
+        size: size of the permuted range.
         keys: one 64-bit key per round.
     """
     half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))

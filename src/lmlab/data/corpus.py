@@ -38,7 +38,7 @@ class Corpus:
         name: name to display.
         train_paths: training files, read in order.
         valid_paths: validation files, read in order.
-        floor: of the validation text; None where it is unknown.
+        floor: floor of the validation text; None where it is unknown.
     """
 
     name: str

@@ -162,7 +162,7 @@ class _BackgroundSync:
     An error in the thread is raised by the next call, or at the end.
 
     Args:
-        descriptor: of the file of ids.
+        descriptor: file descriptor of the ids.
         journal: records positions before which all ids are on disk.
     """
 

@@ -62,7 +62,7 @@ class Downloaded:
 
     Args:
         cache_dir: where downloads are kept.
-        name: of the corpus and its folder.
+        name: name of the corpus, and of its folder in the cache.
         base_url: folder on the server.
         train: name of the training file there.
         valid: name of the validation file there.
@@ -115,7 +115,7 @@ class ToyStories:
         cache_dir: where the text is kept.
         num_train_documents: number of stories for training.
         num_valid_documents: number of stories for validation, distinct from those for training.
-        seed: of the stories.
+        seed: seed of the random stories.
     """
 
     def __init__(

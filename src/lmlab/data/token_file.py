@@ -122,7 +122,7 @@ def encode_corpus(
         paths: UTF-8 text files.
         tokenizer: encodes them.
         cache_dir: where token files are kept, by the hash of text and tokenizer.
-        name: of the split.
+        name: name of the split.
         text_hash: hash of the text.
 
     Raises:

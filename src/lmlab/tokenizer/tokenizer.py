@@ -66,12 +66,12 @@ class Tokenizer:
         source = self._source
         return source.vocabulary() if isinstance(source, ParsedVocabulary) else source
 
-    @property
+    @functools.cached_property
     def vocab(self) -> dict[int, bytes]:
         """Bytes of each id, 0 .. V-1."""
         return self.vocabulary.vocab
 
-    @property
+    @functools.cached_property
     def merges(self) -> list[MergePair]:
         """Pairs of byte strings in the order in which they were learned."""
         return self.vocabulary.merges

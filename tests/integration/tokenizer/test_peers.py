@@ -1,4 +1,4 @@
-"""The ids of tiktoken and of Hugging Face's tokenizers, for a vocabulary that is learned here."""
+"""Ids equal those of tiktoken and Hugging Face's tokenizers for a trained vocabulary."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_special_tokens_are_encoded_as_by_tiktoken(text: str) -> None:
 
 @pytest.mark.parametrize("text", SPECIAL)
 def test_nested_special_tokens_match_leftmost_longest(text: str) -> None:
-    # tiktoken takes the leftmost, but not the longest: a slow search of our own decides.
+    # tiktoken matches leftmost, but not longest: compare with a slow search instead.
     nested = Tokenizer(plain().vocab, plain().merges, [END, PAIR, PREFIX])
     ids = {value: index for index, value in nested.vocab.items()}
     expected: list[int] = []

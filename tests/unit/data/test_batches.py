@@ -15,7 +15,7 @@ def test_the_permutation_is_a_bijection(size: int) -> None:
     for epoch in range(3):
         keys = _keys(0, epoch)[:-1]
         assert sorted(permute(places, size, keys)) == list(range(size))
-        # One at a time or all together is the same.
+        # Permuting one at a time gives the same.
         assert [
             int(permute(places[i : i + 1], size, keys)[0]) for i in range(min(size, 9))
         ] == list(permute(places[:9], size, keys))
@@ -45,7 +45,7 @@ def test_every_window_is_inside_the_text(
         inputs, targets = batches.batch(step)
         assert inputs.shape == targets.shape == (batch_size, context)
         assert inputs.dtype == targets.dtype == np.int64
-        # Tokens are their own offsets here: windows are unbroken, targets are one further.
+        # Tokens equal their offsets: windows are contiguous, targets are shifted by one.
         assert np.array_equal(targets, inputs + 1)
         assert np.array_equal(np.diff(inputs, axis=1), np.ones((batch_size, context - 1)))
         assert inputs.min() >= 0

@@ -1,4 +1,4 @@
-"""Downloads from a real server on this machine."""
+"""Downloads from a local HTTP server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONTENT = random.Random(0).randbytes(300_000)
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves ``files``; ``cut_after`` ends a connection early, once for each number in it."""
+    """Serves ``files``; each number in ``cut_after`` ends one connection after that many bytes."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -191,7 +191,7 @@ def test_another_hash_is_refused(server: Server, tmp_path: Path) -> None:
 
 
 def test_without_network_the_message_lists_alternatives(tmp_path: Path) -> None:
-    with socket.socket() as taken:  # bound, but nobody listens
+    with socket.socket() as taken:  # bound, but not listening
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/data.txt"
         with pytest.raises(DataError, match=r"refused.*\n.*data=toystories.*data=text"):

@@ -34,7 +34,7 @@ def test_a_story_names_only_the_picked_options(kind: list[WordForms]) -> None:
 
 
 def test_renaming_a_child_halfway_leaves_no_story() -> None:
-    """What was picked is remembered: a text that forgets it has no probability."""
+    """A picked option is remembered: a text that uses another has no probability."""
     tried = 0
     for seed in range(50):
         story = generate(random.Random(seed))

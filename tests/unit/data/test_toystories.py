@@ -31,7 +31,7 @@ def test_splits_are_disjoint_and_the_floor_is_their_sum(tmp_path: Path) -> None:
 def test_a_training_story_is_never_held_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Real stories hardly ever meet by chance; of these forty, half are in the training text.
+    # Real stories rarely repeat by chance; of these forty, half are in the training text.
     monkeypatch.setattr(toystories, "generate", lambda chance: f"story {chance.randrange(40)}")
     monkeypatch.setattr(toystories, "log_prob", lambda story: -1.0)
     found = write_corpus(tmp_path, num_train=30, num_valid=10, seed=0)

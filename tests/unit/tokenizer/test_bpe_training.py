@@ -1,4 +1,4 @@
-"""Training against an obvious trainer; the kernels and the pure Python take the same tests."""
+"""Training against an obvious trainer, with kernels and in pure Python."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 
 @pytest.fixture(params=["kernels", "pure Python"])
 def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to count and learn."""
+    """Count and learn with kernels, or in pure Python."""
     if request.param == "pure Python":
         without_kernels(monkeypatch)
     for name in ("_TEXT_WORTH_COMPILING", "_WORDS_WORTH_COMPILING"):

@@ -1,4 +1,4 @@
-"""Tokenizers leave and enter with the same ids: three libraries on the same hard text."""
+"""Converted tokenizers give the same ids in three libraries, on hard text."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def test_ids_are_the_same_in_three_libraries(tmp_path: Path) -> None:
 
 
 def test_characters_newer_than_a_library_get_the_same_ids(tmp_path: Path) -> None:
-    # Some libraries take letters of Unicode 17 and 18 for unassigned, and cut around them as around
-    # other signs. All characters beyond the first plane begin with one byte, here merged with "!".
+    # Some libraries treat letters of Unicode 17 and 18 as unassigned, and so as punctuation. These
+    # characters share their first byte, which is merged with "!" here.
     lead = "\U00010000".encode()[:1]
     tokenizer = Tokenizer(BYTES | {256: b"!" + lead}, [(b"!", lead)])
     ours, theirs, ranks = three(tokenizer, tmp_path)

@@ -1,4 +1,4 @@
-"""Encoding by the kernels against encoding in Python, which other tests hold against others."""
+"""Encoding by kernels gives the ids of the reference, in every way of calling it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ slow = Tokenizer.load(sys.argv[1])
 chance = random.Random(8)
 words = ["".join(chance.choices("abehilt", k=chance.randint(1, 9))) for _ in range(1500)]
 line = " ".join(chance.choices(words, k=2000)) + "<|endoftext|>"
-slow.encoder.reference.encode("a")  # regex and the tables are the tokenizer's, not the stream's
+slow.encoder.reference.encode("a")  # load regex and the tables before measuring
 if sys.argv[2] == "kernels":
     list(slow.encoder.fast(1 << 30).encode_blocks([line]))
 times = 5_000_000 // len(line) + 1
@@ -68,7 +68,7 @@ print(tracemalloc.get_traced_memory()[1], count == times * len(slow.encoder.refe
 @pytest.mark.parametrize("path", ["kernels", "python"])
 def test_a_stream_of_5_mb_takes_less_than_a_megabyte(path: str, tmp_path: Path) -> None:
     trained().save(tmp_path)
-    # In a process of its own, for a test runner's plugins take memory too.
+    # In a separate process: pytest plugins use memory too.
     command = [sys.executable, "-c", STREAM, str(tmp_path), path]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Files to ids: any threads, any parts, any position to go on from."""
+"""Encoding files gives the same ids for any threads, part size and position to resume from."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_encoding_works_where_no_more_threads_can_start(
 def test_an_abandoned_thread_never_writes_to_another_file(
     tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after Ctrl-C again and again: the caller closes its file, and opens others."""
+    """After repeated Ctrl-C the caller closes its file and opens others."""
     paths = write(tmp_path, [some_text(1, 3000)])
     resume, here = threading.Event(), threading.current_thread()
     workers: list[threading.Thread] = []
@@ -198,12 +198,12 @@ def test_an_abandoned_thread_never_writes_to_another_file(
         write_ids(job, data, offset)
 
     def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
-        while not workers:  # it has ids, and is about to write them
+        while not workers:  # it has ids and is about to write them
             time.sleep(0.001)
         raise KeyboardInterrupt
 
     def begin_later(job: Any) -> None:
-        if threading.current_thread() is here:  # behind the other
+        if threading.current_thread() is here:  # start after the other
             while not workers:
                 time.sleep(0.001)
         work(job)
@@ -219,7 +219,7 @@ def test_an_abandoned_thread_never_writes_to_another_file(
         )
     os.close(descriptor)
     other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
-    assert other == descriptor  # the system gives the number again
+    assert other == descriptor  # the system reuses the number
     resume.set()
     join(workers[0], 20)
     os.close(other)
@@ -237,7 +237,7 @@ def test_the_first_of_several_malformed_bytes_is_reported(
 
     def check_later(job: Any, part: Any, found: Encoded) -> None:
         if part.offset <= 9_000 < part.offset + part.size:
-            time.sleep(0.2)  # meanwhile others come upon the second
+            time.sleep(0.2)  # other threads find the second
         check(job, part, found)
 
     monkeypatch.setattr(file_encoding._Job, "_check", check_later)
@@ -254,7 +254,7 @@ from lmlab.tokenizer.file_encoding import encode_files
 check = file_encoding._Job._check
 
 def check_late(job, part, encoded):
-    deadline = time.monotonic() + 20  # the other thread goes as far ahead as it may, at once
+    deadline = time.monotonic() + 20  # the other thread gets as far ahead as it may
     while part.number == 0 and len(job._ahead) < job._max_ahead and time.monotonic() < deadline:
         time.sleep(0.001)
     check(job, part, encoded)
@@ -269,7 +269,7 @@ print(line.split()[1])
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's own account")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
 def test_memory_does_not_grow_with_the_text(tokenizer: Tokenizer, tmp_path: Path) -> None:
     tokenizer.save(tmp_path)
     (path,) = write(tmp_path, [some_text(1, 200_000) * 10])

@@ -24,9 +24,9 @@ def test_vocabularies_with_too_many_ids_have_no_tables() -> None:
     tables = kernel_encoder.make_tables(ids_of(most, merge_ids))
     assert tables is not None
     slots = 8 * (tables.pair_mask + 1)
-    for place in range(slots, slots + slots // 16):  # the filter: look at the slots of every pair
+    for place in range(slots, slots + slots // 16):  # set the full filter: every lookup reads slots
         tables.pairs.view[place] = 0xFF
-    # Of all pairs the largest, beside which an empty slot may not look alike.
+    # The largest pair of all, which must differ from an empty slot.
     assert encoded(kernel_encoder.Worker(tables), "abab").ids.tolist() == [most - 1, most - 1]
     assert encoded(kernel_encoder.Worker(tables), "ab b").ids.tolist() == [most - 1, 32, 98]
 

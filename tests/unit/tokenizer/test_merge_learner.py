@@ -23,7 +23,7 @@ def test_merges_of_3000_random_corpora_equal_naive_merges(seed: int) -> None:
         expected = naive_merges(counts, number)
         assert both(counts, number) == expected, (counts, number)
         results = [left + right for left, right in expected]
-        assert len(set(results)) == len(results)  # what kernels/merges.py proves
+        assert len(set(results)) == len(results)  # as proved in kernels/merges.py
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,4 +1,4 @@
-"""What was found in a saved tokenizer is found again, whatever happens to the cache."""
+"""A cached tokenizer equals the parsed one, even if the cache is damaged or missing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def tokenizer(count: int = 120, **changes: Any) -> Tokenizer:
-    """Merges of random pairs of what there is, longer than a byte and of no text too."""
+    """Merges of random pairs of entries, including pairs that are not valid UTF-8."""
     draw = random.Random(count)
     entries = [bytes([byte]) for byte in range(256)]
     merges: list[tuple[bytes, bytes]] = []
@@ -62,7 +62,7 @@ def test_the_second_load_uses_the_cache(
     write(ours, tmp_path / "tok", form)
     first = Tokenizer.load(tmp_path / "tok")
     assert len(kept(cache)) == 1
-    monkeypatch.setattr(serialization, "parse", None)  # nothing is parsed again
+    monkeypatch.setattr(serialization, "parse", None)  # must not be called
     second = Tokenizer.load(tmp_path / "tok")
     assert_alike(first, second)
     assert to_hf(second.vocabulary) == to_hf(ours.vocabulary)

@@ -12,8 +12,7 @@ from tokenizer_oracle import flat
 from lmlab.tokenizer import pretokenize
 from lmlab.tokenizer.kernels import kinds
 
-# Of vocabularies of others, for which there are no kernels: GPT-4o's, and one that counts digits
-# in threes from the right.
+# Patterns without kernels: that of GPT-4o, and one that groups digits in threes from the right.
 O200K = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+"
@@ -22,7 +21,7 @@ O200K = (
 )
 
 
-IN_THREES = r"\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))| ?\p{L}+|\s+"  # leaves signs between matches
+IN_THREES = r"\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))| ?\p{L}+|\s+"  # leaves text between matches
 
 
 PATTERNS = {"gpt2": kinds.GPT2_PATTERN, "cl100k": kinds.CL100K_PATTERN,
@@ -47,7 +46,7 @@ PATTERNS = {"gpt2": kinds.GPT2_PATTERN, "cl100k": kinds.CL100K_PATTERN,
 def test_pieces_do_not_depend_on_where_a_stream_is_cut(
     monkeypatch: pytest.MonkeyPatch, text: str, special_tokens: list[str], pattern: str
 ) -> None:
-    # Pieces, for ids may be the same by chance: "'" and "ll" need not differ from "'ll".
+    # Compare pieces: different pieces may have the same ids.
     monkeypatch.setattr(pretokenize, "_BLOCK", 1)
     cutter = pretokenize.PreTokenizer(pattern, special_tokens)
     whole = flat(cutter.split(text))

@@ -105,7 +105,7 @@ def test_gpt2_vocabulary_gives_the_ids_of_tiktoken() -> None:
         pytest.skip("set LMLAB_GPT2_DIR to a folder with GPT-2's vocab.json and merges.txt")
     ours = Tokenizer.load(folder)
     assert (ours.vocab_size, ours.end_of_text_id) == (50257, 50256)
-    # The vocabulary once more, read without our code.
+    # Read the vocabulary independently of lmlab.
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     hidden = (byte for byte in range(256) if byte not in plain)
     to_byte = {chr(byte): byte for byte in plain} | {chr(256 + n): b for n, b in enumerate(hidden)}
@@ -117,5 +117,5 @@ def test_gpt2_vocabulary_gives_the_ids_of_tiktoken() -> None:
     )
     for text in NASTY:
         assert ours.encode(text) == theirs.encode(text, allowed_special="all"), text
-    # Known from GPT-2's own encoder.
+    # From GPT-2's own encoder.
     assert ours.encode("Hello world") == [15496, 995]

@@ -26,7 +26,7 @@ def test_spelled_out_classes_get_their_names_back() -> None:
 def test_text_is_split_by_the_frozen_classes_with_any_version_of_regex(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Frozen classes that differ from the installed library's, as those of an older one do."""
+    """Frozen classes may differ from those of the installed library."""
     frozen = classes.class_of_each().copy()
     for character, kind in (("é", classes.OTHER), ("%", classes.LETTER), ("東", classes.NUMBER),
                             ("-", classes.SPACE)):  # fmt: skip

@@ -16,7 +16,7 @@ from lmlab.tokenizer import convert
 
 
 def saved_by_hf(folder: Path, **changes: Any) -> Path:
-    """A tokenizer that Hugging Face's library trained and saved by itself."""
+    """A tokenizer trained and saved by Hugging Face's library."""
     tokenizer = HfTokenizer(models.BPE())
     tokenizer.pre_tokenizer = changes.get("cut", pre_tokenizers.ByteLevel(add_prefix_space=False))
     tokenizer.decoder = decoders.ByteLevel()
@@ -43,7 +43,7 @@ DIGITS = pre_tokenizers.Sequence(
 
 
 def isolating(pattern: str) -> Any:
-    """Cut at the matches of a pattern, which are pieces like what lies between them."""
+    """Split into the matches of a pattern and the text between them."""
     split = pre_tokenizers.Split(Regex(pattern), "isolated")
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     return pre_tokenizers.Sequence([split, to_bytes])
@@ -60,7 +60,7 @@ def test_tokenizers_trained_by_hugging_face_give_the_same_ids(tmp_path: Path, cu
     assert ours.special_tokens == ["<|endoftext|>"]
     text = STORY + "a  12 345x1\n 6  \n7<|endoftext|> 8" + "  9"
     assert ours.encode(text) == theirs.encode(text, add_special_tokens=False).ids
-    # And on to a form of ours, from which they read the same again.
+    # Written again by lmlab, it still gives the same ids.
     again, hf, _ = three(ours, tmp_path / "again")
     assert hf.encode(text).ids == again.encode(text) == ours.encode(text)
 
@@ -90,7 +90,7 @@ def test_unsupported_settings_are_refused_by_name(
     saved = json.loads(path.read_text())
     if (
         message == "ignore_merges"
-    ):  # an entry that no merge makes, and that is looked up whole there
+    ):  # an entry without a merge, found only by looking up the full pre-token
         saved["model"]["vocab"]["qqq"] = len(saved["model"]["vocab"])
     change(saved)
     path.write_text(json.dumps(saved))

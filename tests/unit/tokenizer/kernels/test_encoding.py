@@ -29,8 +29,8 @@ def test_random_bytes_decode_back() -> None:
 
 
 def test_words_that_differ_in_one_byte_get_their_own_ids() -> None:
-    """At each place of each length: a table of words is asked by their bytes."""
-    pieces = [b"a", b"aa", b"aaaa", b"aaaaaaaa"]  # few ids a word, as the table has room for
+    """Differences at each index of each length: the table is keyed by the bytes of words."""
+    pieces = [b"a", b"aa", b"aaaa", b"aaaaaaaa"]  # few ids per word, so that the table holds them
     entries = [*(bytes([byte]) for byte in range(256)), *pieces[1:]]
     slow = Tokenizer(dict(enumerate(entries)), [(piece, piece) for piece in pieces[:3]])
     for length in range(1, 40):
@@ -65,13 +65,13 @@ def test_evictions_do_not_change_ids() -> None:
 
 @pytest.mark.parametrize("extra", [0, 70_000])
 def test_torn_entries_are_never_used(extra: int) -> None:
-    """Any of an entry's four numbers may be another's, as where two threads write at once."""
+    """Any of an entry's four numbers may be from another, as if two threads wrote at once."""
     slow = trained(extra=extra)
     chance = random.Random(3)
     lines = 16
     tables = tables_with_lines(slow, lines)
     worker = kernel_encoder.Worker(tables)
-    # Alike in one half of the key or in the other, so that some are wrong in one number alone.
+    # Equal in either half of the key, so that some entries are wrong in a single number.
     words = [a * 8 + b * 3 for a in "abeth" for b in ("", "a", "b", "th")]
     words += [f"{number}"[:3] for number in range(100, 140)]
     for _ in range(300):

@@ -19,7 +19,7 @@ def package(tmp_path: Path) -> Path:
 def test_kernels_are_compiled_once_then_loaded_without_numba(
     package: Path, tmp_path: Path, compiler: str
 ) -> None:
-    """And without LLVM, where a compiler's linker has made a library of the object."""
+    """With a linker, the second process needs no LLVM either."""
     more = {"CXX": compiler} if compiler else {}
     links = LINKS and not compiler
     output, errors = run(package, tmp_path / "cache", **more)

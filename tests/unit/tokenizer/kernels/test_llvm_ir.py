@@ -25,7 +25,7 @@ def test_changed_sources_are_compiled_again(package: Path, tmp_path: Path) -> No
 
 
 def test_ir_that_llvm_cannot_read_is_compiled_again(package: Path, tmp_path: Path) -> None:
-    """As where llvmlite is older than the one that wrote it."""
+    """As with an llvmlite older than the one that wrote it."""
     copy = package / "lmlab" / "tokenizer" / "kernels"
     shutil.copytree(Path(library.__file__).parent / "ir", copy / "ir")
     spoil = """

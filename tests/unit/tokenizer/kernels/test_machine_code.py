@@ -42,7 +42,7 @@ def test_systems_without_library_loading_use_the_object(
 
 
 def test_kernels_call_no_numba_or_python_function() -> None:
-    """No kernel calls into numba or Python, whose functions are not there when it is loaded."""
+    """Their functions do not exist where a kernel is loaded."""
     import llvmlite.binding as llvm
 
     for group in ("encoding", "boundaries"):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 
 def test_overlapping_occurrences_of_a_pair_are_counted() -> None:
-    # "aaaa" holds three overlapping pairs (a, a), as the naive count has it.
+    # "aaaa" contains three overlapping pairs (a, a).
     assert both(Counter({"aaaa": 1, "bc": 2}), 1) == [(b"a", b"a")]
 
 

@@ -17,7 +17,7 @@ SPECIALS = [b"<|x|><|x|>", b"<|x|> y", b"<|x|>", "東".encode(), b"a b", b"1"]
 
 
 def as_pieces(pattern: str, data: bytes, tokens: list[bytes]) -> list[bytes]:
-    """The obvious way: split at special tokens, longest first, then scan by ``regex``."""
+    """Split at special tokens, longest first, then by ``regex``."""
     found: list[bytes] = []
     parts = re.split(b"(" + b"|".join(map(re.escape, tokens)) + b")", data) if tokens else [data]
     for place, part in enumerate(parts):
