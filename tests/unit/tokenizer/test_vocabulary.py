@@ -51,7 +51,7 @@ def test_an_inconsistent_vocabulary_is_refused(changes: dict[str, object], messa
 
 
 def test_special_tokens_that_have_no_id_are_appended_in_order() -> None:
-    vocabulary = BPEVocabulary(VOCAB, MERGES, ["<|y|>", "abc", "<|x|>"])
+    vocabulary = BPEVocabulary(VOCAB, MERGES[:1], ["<|y|>", "abc", "<|x|>"])
     assert list(vocabulary.vocab.items())[256:] == [
         (256, b"ab"), (257, b"abc"), (258, b"<|y|>"), (259, b"<|x|>"),
     ]  # fmt: skip
