@@ -22,7 +22,7 @@ def is_graphed(device: str, step_flops: int, setting: str | bool) -> bool:
     return found is not compute
 
 
-def test_small_steps_on_cuda_are_recorded_unless_refused() -> None:
+def test_only_small_steps_on_cuda_are_captured_unless_turned_off() -> None:
     assert is_graphed("cuda", SMALL, "auto")
     assert not is_graphed("cuda", 4 * SMALL, "auto")
     assert not is_graphed("cuda", SMALL, False)

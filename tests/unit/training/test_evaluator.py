@@ -24,9 +24,9 @@ class Bigram(nn.Module):
 def by_hand(table: torch.Tensor, tokens: list[int], windows: list[tuple[int, int]]) -> list[float]:
     losses = []
     for start, length in windows:
-        for place in range(start + 1, start + length):
-            row = [math.exp(value) for value in table[tokens[place - 1]].tolist()]
-            losses.append(-math.log(row[tokens[place]] / sum(row)))
+        for position in range(start + 1, start + length):
+            row = [math.exp(value) for value in table[tokens[position - 1]].tolist()]
+            losses.append(-math.log(row[tokens[position]] / sum(row)))
     return losses
 
 
@@ -49,10 +49,10 @@ def test_loss_and_bits_per_byte_equal_a_sum_by_hand(batch_size: int) -> None:
     assert result.loss == pytest.approx(sum(losses) / 8, rel=1e-6)
     assert result.perplexity == pytest.approx(math.exp(sum(losses) / 8), rel=1e-6)
     assert result.bits_per_byte == pytest.approx(sum(losses) / math.log(2) / num_bytes, rel=1e-6)
-    assert model.training, "the mode is restored"
+    assert model.training, "the training mode is restored"
 
 
-def test_a_model_that_broke_is_told_by_is_finite() -> None:
+def test_is_finite_detects_a_diverged_model() -> None:
     tokens = np.array([0, 1, 0, 1], dtype=np.uint16)
     evaluator = Evaluator(
         tokens, [(0, 4)], np.array([1, 1]), batch_size=1, device=torch.device("cpu")

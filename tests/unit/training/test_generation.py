@@ -28,12 +28,12 @@ def model(pos: str = "rope") -> Transformer:
         )))  # fmt: skip
 
 
-def slowly(
+def generate_slowly(
     net: Transformer, prompt: list[int], count: int, temperature: float, seed: int
 ) -> list[int]:
-    """One sequence, read anew for each token; when full, the last half of it goes on."""
-    window, written = prompt[-CONTEXT:], []
-    chance = torch.Generator().manual_seed(seed)
+    """One sequence without a cache; a full context is cut to its last half."""
+    window, generated = prompt[-CONTEXT:], []
+    generator = torch.Generator().manual_seed(seed)
     for _ in range(count):
         with torch.no_grad():
             logits = net(torch.tensor([window]))[0, -1]
@@ -41,12 +41,12 @@ def slowly(
             token = int(logits.argmax())
         else:
             probs = torch.softmax(logits.double() / temperature, 0)
-            token = int(torch.multinomial(probs, 1, generator=chance))
-        written.append(token)
+            token = int(torch.multinomial(probs, 1, generator=generator))
+        generated.append(token)
         window = [*window, token]
         if len(window) > CONTEXT:
             window = window[-CONTEXT // 2 :]
-    return written
+    return generated
 
 
 PROMPTS = [[5], [7, 8, 9, 10, 11], list(range(20, 32)), list(range(100, 130)), [5, 6]]
@@ -54,10 +54,10 @@ PROMPTS = [[5], [7, 8, 9, 10, 11], list(range(20, 32)), list(range(100, 130)), [
 
 @pytest.mark.parametrize("pos", ["rope", "nope", "learned"])
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
-def test_batched_and_cached_equals_one_by_one_and_read_anew(pos: str, temperature: float) -> None:
-    written = generate(model(pos), PROMPTS, max_new_tokens=30, temperature=temperature, seed=3)
+def test_a_batch_with_a_cache_equals_single_sequences_without(pos: str, temperature: float) -> None:
+    generated = generate(model(pos), PROMPTS, max_new_tokens=30, temperature=temperature, seed=3)
     for index, prompt in enumerate(PROMPTS):
-        assert written[index] == slowly(model(pos), prompt, 30, temperature, 3 + index)
+        assert generated[index] == generate_slowly(model(pos), prompt, 30, temperature, 3 + index)
 
 
 def test_a_sequence_does_not_depend_on_its_neighbours() -> None:
@@ -66,12 +66,12 @@ def test_a_sequence_does_not_depend_on_its_neighbours() -> None:
     assert together[0] == alone[0]
 
 
-def test_seeds_choose_the_text() -> None:
+def test_the_seed_determines_the_text() -> None:
     texts = [generate(model(), [[5]], max_new_tokens=10, seed=seed)[0] for seed in (0, 0, 1)]
     assert texts[0] == texts[1] != texts[2]
 
 
-def test_a_sequence_ends_at_the_stop_token_and_the_others_go_on() -> None:
+def test_a_sequence_ends_at_the_stop_token_and_the_others_continue() -> None:
     free = generate(model(), PROMPTS, max_new_tokens=20, temperature=1.0, seed=0)
     stop = free[1][4]
     seen: list[tuple[int, int]] = []
@@ -79,13 +79,13 @@ def test_a_sequence_ends_at_the_stop_token_and_the_others_go_on() -> None:
         model(), PROMPTS, max_new_tokens=20, temperature=1.0, seed=0, stop_id=stop,
         on_token=lambda index, token: seen.append((index, token)),
     )  # fmt: skip
-    for whole, cut in zip(free, stopped, strict=True):
-        assert cut == (whole[: whole.index(stop)] if stop in whole else whole)
+    for full, cut in zip(free, stopped, strict=True):
+        assert cut == (full[: full.index(stop)] if stop in full else full)
     for index, cut in enumerate(stopped):
         assert [token for row, token in seen if row == index] == cut
 
 
-def test_an_empty_prompt_is_refused_and_the_mode_restored() -> None:
+def test_an_empty_prompt_is_refused_and_the_mode_is_restored() -> None:
     with pytest.raises(ConfigError, match="at least one token"):
         generate(model(), [[1], []], max_new_tokens=1)
     model().train()
@@ -94,8 +94,8 @@ def test_an_empty_prompt_is_refused_and_the_mode_restored() -> None:
 
 
 @pytest.mark.parametrize("seed", [10**23, 2**63, -1])
-def test_a_seed_that_torch_does_not_take_is_refused(seed: int) -> None:
-    with pytest.raises(ConfigError, match=f"seed={seed}: accepted is a whole number from 0 to"):
+def test_a_seed_out_of_torchs_range_is_refused(seed: int) -> None:
+    with pytest.raises(ConfigError, match=f"seed={seed}: expected an integer from 0 to"):
         generate(model(), [[1]], max_new_tokens=1, seed=seed)
     generate(model(), [[1], [2]], max_new_tokens=1, seed=2**63 - 1)
 
@@ -115,7 +115,7 @@ PROBS = torch.tensor([0.1, 0.4, 0.15, 0.05, 0.3], dtype=torch.float64)
         (None, 0.71, [0, 40 / 85, 15 / 85, 0, 30 / 85]),
         (None, 1.0, [0.1, 0.4, 0.15, 0.05, 0.3]),
         (None, 1e-9, [0, 1, 0, 0, 0]),
-        # of the three likeliest, 0.4 / 0.85 = 0.47 and 0.3 / 0.85 = 0.35 hold 0.8 together
+        # of the three most likely, 0.4 / 0.85 = 0.47 and 0.3 / 0.85 = 0.35 exceed 0.8 together
         (3, 0.8, [0, 4 / 7, 0, 0, 3 / 7]),
     ],
 )
@@ -126,24 +126,24 @@ def test_filters_worked_by_hand(
     torch.testing.assert_close(kept, torch.tensor(expected, dtype=torch.float64))
 
 
-def test_of_equals_the_lower_id_comes_first() -> None:
+def test_of_equally_likely_tokens_the_lower_id_comes_first() -> None:
     kept = filter_probabilities(torch.full((6,), 1 / 6, dtype=torch.float64), 2, None)
     assert kept.tolist() == [0.5, 0.5, 0, 0, 0, 0]
 
 
-def test_temperature_sharpens() -> None:
+def test_a_low_temperature_sharpens_the_distribution() -> None:
     logits = torch.log(PROBS)
-    chance = torch.Generator().manual_seed(0)
-    drawn = [sample_token(logits, 0.5, None, None, chance) for _ in range(4000)]
+    generator = torch.Generator().manual_seed(0)
+    drawn = [sample_token(logits, 0.5, None, None, generator) for _ in range(4000)]
     squares = PROBS.square() / PROBS.square().sum()
     shares = torch.bincount(torch.tensor(drawn), minlength=5) / 4000
     torch.testing.assert_close(shares.double(), squares, atol=0.03, rtol=0)
-    assert sample_token(logits, 0.0, None, None, chance) == 1
+    assert sample_token(logits, 0.0, None, None, generator) == 1
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=20))
-def test_streamed_pieces_join_to_the_text_and_cut_no_character(text: str) -> None:
+def test_streamed_pieces_are_the_text_and_split_no_character(text: str) -> None:
     tokenizer = Tokenizer({i: bytes([i]) for i in range(256)}, [])
     ids = tokenizer.encode(text)
     stream = StreamDecoder(tokenizer)
@@ -152,5 +152,5 @@ def test_streamed_pieces_join_to_the_text_and_cut_no_character(text: str) -> Non
     for cut in range(len(ids)):
         part = StreamDecoder(tokenizer)
         shown = "".join(part.add(token) for token in ids[:cut])
-        assert text.startswith(shown), "no half of a character is shown"
+        assert text.startswith(shown), "no part of a character is shown"
         assert shown + part.finish() == tokenizer.decode(ids[:cut])

@@ -20,19 +20,19 @@ def tiny(*more: str) -> Transformer:
 
 
 @pytest.mark.parametrize("tied", ["false", "true"])
-def test_matrices_are_copies_and_all_else_is_the_models_own(tied: str) -> None:
+def test_matrices_are_copies_and_everything_else_is_shared(tied: str) -> None:
     model = tiny(f"model.tie_embeddings={tied}")
     copy = Bf16Weights(model).model
     linear = {
         f"{name}.weight" for name, part in copy.named_modules() if isinstance(part, nn.Linear)
     }
-    theirs = dict(model.named_parameters(remove_duplicate=False))
-    for name, own in copy.named_parameters(remove_duplicate=False):
+    masters = dict(model.named_parameters(remove_duplicate=False))
+    for name, weight in copy.named_parameters(remove_duplicate=False):
         if name in linear:
-            assert own.dtype == torch.bfloat16
-            assert torch.equal(own, theirs[name].bfloat16())
+            assert weight.dtype == torch.bfloat16
+            assert torch.equal(weight, masters[name].bfloat16())
         else:
-            assert own is theirs[name]
+            assert weight is masters[name]
     assert copy.pos.cos_SK is model.pos.cos_SK  # type: ignore[attr-defined]
 
 
@@ -42,27 +42,27 @@ def test_gradients_reach_the_float32_weights_in_every_micro_batch(tied: str) -> 
     tokens = torch.randint(0, 300, (4, 17), generator=torch.Generator().manual_seed(0))
     inputs, targets = tokens[:, :-1], tokens[:, 1:]
     GradientAccumulator(chunked_loss(model), micro_batch_size=4)(inputs, targets)
-    wanted = {name: parameter.grad for name, parameter in model.named_parameters()}
+    expected = {name: parameter.grad for name, parameter in model.named_parameters()}
     for size in (4, 2):
         model.zero_grad(set_to_none=True)
-        working = Bf16Weights(model)
+        weights = Bf16Weights(model)
         GradientAccumulator(
-            chunked_loss(working.model), micro_batch_size=size, bf16_weights=working
+            chunked_loss(weights.model), micro_batch_size=size, bf16_weights=weights
         )(inputs, targets)
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None and parameter.grad.dtype == torch.float32, name
-            error = (parameter.grad - wanted[name]).norm() / wanted[name].norm()
-            # bfloat16 has 8 bits; a gradient that were lost or counted twice errs by a half.
+            error = (parameter.grad - expected[name]).norm() / expected[name].norm()
+            # bfloat16 has 8 bits; losing or doubling a gradient is an error of a half or more.
             assert error < 0.05, name
 
 
-def test_weights_that_were_updated_are_what_is_computed_with() -> None:
+def test_updated_weights_are_used_in_the_next_pass() -> None:
     model = tiny()
-    working = Bf16Weights(model)
+    weights = Bf16Weights(model)
     with torch.no_grad():
         model.head.weight.zero_()
     tokens = torch.zeros(1, 4, dtype=torch.long)
     gradients = GradientAccumulator(
-        chunked_loss(working.model), micro_batch_size=1, bf16_weights=working
+        chunked_loss(weights.model), micro_batch_size=1, bf16_weights=weights
     )
     assert gradients(tokens, tokens).item() == pytest.approx(torch.log(torch.tensor(300.0)).item())

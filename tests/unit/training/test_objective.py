@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from lmlab.build import factory
+from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.nn.transformer import Transformer
 from lmlab.training import objective
@@ -12,14 +13,9 @@ from lmlab.training.objective import chunked_loss, compile_objective, full_logit
 
 
 def tiny_model(tied: str = "true") -> Transformer:
-    return factory.build_model(
-        compose(
-            [
-                "model.vocab_size=300", "model.context_length=16", "model.d_model=32",
-                "model.num_layers=1", "model.num_heads=2", f"model.tie_embeddings={tied}",
-            ]
-        )
-    )  # fmt: skip
+    sizes = ["model.vocab_size=300", "model.context_length=16", "model.d_model=32",
+             "model.num_layers=1", "model.num_heads=2"]  # fmt: skip
+    return factory.build_model(resolve(compose([*sizes, f"model.tie_embeddings={tied}"])))
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
