@@ -1,4 +1,4 @@
-"""Whole runs of a model small enough to train in about a second."""
+"""Runs of a model small enough to train in about a second."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ STORY = "The cat sat on the mat. A dog ran to the hill and saw the sun.\n<|endof
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow tests, so that at the end no core waits for one."""
+    """Run the slow tests first, so that no core waits for one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(autouse=True)
 def _restore_torch() -> Iterator[None]:
-    """A run sets torch's threads, determinism and products for its process: here, the tests'."""
+    """Undo the process-wide settings of torch that a run in the process of the tests applies."""
     if "torch" not in sys.modules:
         yield
         return
     import torch
 
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    products = torch.get_float32_matmul_precision()
+    precision = torch.get_float32_matmul_precision()
     yield
-    torch.set_float32_matmul_precision(products)
+    torch.set_float32_matmul_precision(precision)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(strict)
 
@@ -75,22 +75,22 @@ def overrides(tmp_path: Path, texts: tuple[Path, Path]) -> list[str]:
 
 @pytest.fixture
 def start() -> Callable[..., Process]:
-    """Start a run in its own process, which need not import torch.
+    """Start a run in a process of its own, which does not need to import torch.
 
-    The function given as ``prepare`` is called in that process before the run.
+    That process calls ``prepare`` before the run.
     """
 
-    def begin(overrides: list[str], prepare: Callable[[], None] | None = None) -> Process:
+    def start_run(overrides: list[str], prepare: Callable[[], None] | None = None) -> Process:
         return call(run_to_end, overrides, prepare)
 
-    return begin
+    return start_run
 
 
 @pytest.fixture
 def train(start: Callable[..., Process]) -> Callable[..., int]:
-    """Bring a run to its end in its own process; the exit code."""
+    """Execute a run in a process of its own; return the exit code."""
 
-    def to_end(overrides: list[str], prepare: Callable[[], None] | None = None) -> int:
+    def execute_run(overrides: list[str], prepare: Callable[[], None] | None = None) -> int:
         return start(overrides, prepare).wait()
 
-    return to_end
+    return execute_run

@@ -42,7 +42,7 @@ class Process:
             files = [file.fileno(), stdout.fileno(), stderr.fileno(), write]
             socket.send_fds(_server(), [b"f"], files)
         os.close(write)
-        self._told = read
+        self._status = read
         self.pid = int(self._line())
 
     def poll(self) -> int | None:
@@ -78,15 +78,15 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
     def _look(self, seconds: float | None) -> int | None:
-        if self.returncode is None and select.select([self._told], [], [], seconds)[0]:
+        if self.returncode is None and select.select([self._status], [], [], seconds)[0]:
             self.returncode = int(self._line())
-            os.close(self._told)
+            os.close(self._status)
         return self.returncode
 
     def _line(self) -> bytes:
         line = b""
         while not line.endswith(b"\n"):
-            more = os.read(self._told, 1)
+            more = os.read(self._status, 1)
             assert more, "the server of warm processes has ended"
             line += more
         return line
@@ -120,7 +120,7 @@ def start_command(
         session: whether it leads a process group.
     """
     module = f"lmlab.{name}" if name else "lmlab"
-    request = {"module": module, "words": arguments, **_place(cwd, env, session)}
+    request = {"module": module, "arguments": arguments, **_environment(cwd, env, session)}
     stdout = _file()
     return Process(request, stdout, stdout if together else _file())
 
@@ -143,9 +143,9 @@ def run_command(
 
 
 def run_code(code: str, cwd: Path, env: Mapping[str, str], timeout: float = 300) -> tuple[int, str]:
-    """Run a piece of Python; its exit code and all that it printed."""
+    """Run a piece of Python; return its exit code and output."""
     output = _file()
-    process = Process({"code": code, **_place(cwd, env, False)}, output, output)
+    process = Process({"code": code, **_environment(cwd, env, False)}, output, output)
     try:
         printed, _ = process.communicate(timeout)
     except BaseException:
@@ -155,23 +155,24 @@ def run_code(code: str, cwd: Path, env: Mapping[str, str], timeout: float = 300)
 
 
 def call(function: Callable[..., None], *arguments: Any) -> Process:
-    """Call a function of a module in a process; it prints where the tests print."""
+    """Call a function of a module in a process whose output is that of the tests."""
     request = {"function": pickle.dumps((function, arguments)), "path": sys.path}
     with open(os.dup(1), "wb") as stdout, open(os.dup(2), "wb") as stderr:
-        return Process(request | _place(Path.cwd(), None, False), stdout, stderr)
+        return Process(request | _environment(Path.cwd(), None, False), stdout, stderr)
 
 
-def _place(cwd: Path, env: Mapping[str, str] | None, session: bool) -> dict[str, Any]:
+def _environment(cwd: Path, env: Mapping[str, str] | None, session: bool) -> dict[str, Any]:
     environment = dict(os.environ if env is None else env)
     return {"folder": str(Path(cwd).resolve()), "environment": environment, "session": session}
 
 
 @functools.cache
 def _server() -> socket.socket:
-    """The way to the server, started at the first request; it ends when this process does."""
+    """Return a socket to the server, which starts at the first request and exits with the tests."""
     ours, theirs = socket.socketpair()
     command = [sys.executable, str(Path(__file__).with_name("warm_forkserver.py"))]
-    # Python's own settings would hold for each process; those of a request cannot any more.
+    # Python reads its PYTHON* variables at start-up: those of a request would come too late, and
+    # those of the tests would apply to every process.
     environment = {
         key: value for key, value in os.environ.items()
         if not key.startswith("PYTHON") or key in ("PYTHONPATH", "PYTHONHOME")

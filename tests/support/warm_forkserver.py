@@ -1,9 +1,9 @@
-"""The process from which those of ``tests/support/warm.py`` are forked: it has imported, and no more.
+"""The server from which the processes of ``tests/support/warm.py`` are forked.
 
-A process of a single thread that has computed nothing, so that a fork of it is as good as a fresh
-Python. The fork unwinds to the end of this file, does there what was asked of it, and ends as any
-Python does, by the same exit code or signal and after its threads and handlers at exit; only its
-memory is not taken apart object by object, which takes seconds where all of it is shared.
+It has a single thread, has imported modules and has computed nothing, so a fork of it behaves like
+a fresh Python. The fork unwinds to the end of this file and executes its request there. It exits as
+Python does: after its threads and exit handlers, with the same exit code or signal. Only its memory
+is not freed object by object, which takes seconds for shared memory.
 """
 
 from __future__ import annotations
@@ -27,119 +27,126 @@ from collections.abc import Callable
 from multiprocessing import util
 from typing import Any, NoReturn
 
-# Besides lmlab's heads, what they import only once they are under way.
+# The commands of lmlab, and modules that they import only later.
 PRELOADED = (
-    "lmlab.config.hydra_app", "lmlab.run", "lmlab.runs.load", "lmlab.training.generation", "lmlab.sweep.local_launch",
-    "lmlab.study.learning_curve", "lmlab.study.write_report", "torch._inductor.config",
+    "lmlab.config.hydra_app", "lmlab.run", "lmlab.runs.load", "lmlab.training.generation",
+    "lmlab.sweep.local_launch", "lmlab.study.learning_curve", "lmlab.study.write_report",
+    "torch._inductor.config",
 )  # fmt: skip
 
 
 def serve(requests: socket.socket) -> dict[str, Any] | None:
-    """Fork a process for each request; what to do in such a process, None where all is done."""
-    wake, wakened = os.pipe()
-    os.set_blocking(wakened, False)
-    signal.set_wakeup_fd(wakened)
+    """Fork a process for each request.
+
+    Returns:
+        In a forked process, its request; in the server, None when the tests have exited.
+    """
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    under_way: dict[int, int] = {}
+    running: dict[int, int] = {}
     while True:
-        ready, _, _ = select.select([requests, wake], [], [])
-        if wake in ready:
-            os.read(wake, 4096)
-            for process in list(under_way):
-                _tell_the_end(process, under_way)
+        ready, _, _ = select.select([requests, wake_read], [], [])
+        if wake_read in ready:
+            os.read(wake_read, 4096)
+            for process in list(running):
+                _send_exit_code(process, running)
         if requests in ready:
             data, files, _, _ = socket.recv_fds(requests, 1, 4)
             if not data:
                 return None
-            asked, output, errors, told = files
+            request_file, output, errors, status = files
             process = os.fork()
             if process == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 signal.signal(signal.SIGINT, interrupt)
-                for number in (wake, wakened, told, *under_way.values()):
+                for number in (wake_read, wake_write, status, *running.values()):
                     os.close(number)
                 requests.close()
-                with open(asked, "rb") as file:
+                with open(request_file, "rb") as file:
                     request: dict[str, Any] = pickle.load(file)
-                _take_place(request, output, errors)
+                _enter_environment(request, output, errors)
                 return request
-            os.write(told, b"%d\n" % process)
-            under_way[process] = told
-            for number in (asked, output, errors):
+            os.write(status, b"%d\n" % process)
+            running[process] = status
+            for number in (request_file, output, errors):
                 os.close(number)
 
 
-def _tell_the_end(process: int, under_way: dict[int, int]) -> None:
-    ended, status = os.waitpid(process, os.WNOHANG)
-    if ended:
-        told = under_way.pop(process)
-        with contextlib.suppress(BrokenPipeError):  # where no test waits for it
-            os.write(told, b"%d\n" % os.waitstatus_to_exitcode(status))
-        os.close(told)
+def _send_exit_code(process: int, running: dict[int, int]) -> None:
+    exited, wait_status = os.waitpid(process, os.WNOHANG)
+    if exited:
+        status = running.pop(process)
+        with contextlib.suppress(BrokenPipeError):  # no test waits for it
+            os.write(status, b"%d\n" % os.waitstatus_to_exitcode(wait_status))
+        os.close(status)
 
 
-def _take_place(request: dict[str, Any], output: int, errors: int) -> None:
-    """Take on the folder, environment, files and search path of the request."""
+def _enter_environment(request: dict[str, Any], output: int, errors: int) -> None:
+    """Set the folder, environment, files and search path of the request."""
     if request["session"]:
         os.setsid()
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, place in ((nothing, 0), (output, 1), (errors, 2)):
-        os.dup2(number, place)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for number, target in ((null, 0), (output, 1), (errors, 2)):
+        os.dup2(number, target)
         os.close(number)
-    own = request["environment"].get("PYTHONPATH", "")
-    sys.path[:] = [request["folder"], *filter(None, own.split(os.pathsep)), *_STANDARD]
+    python_path = request["environment"].get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:] = [request["folder"], *filter(None, python_path), *_STANDARD]
 
 
 def lend_fork_server() -> None:
-    """Spare a sweep's fork server the imports too: a fork made here, untouched, becomes it.
+    """Spare the fork server of a sweep the imports, too: a fork made here becomes that server.
 
-    It is a child of this process, as Python's own is, and ends with it.
+    Like Python's own fork server, it is a child of this process and exits with it.
     """
     ours, theirs = socket.socketpair()
     process = os.fork()
     if process == 0:
         ours.close()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as Python's has it, from the beginning
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as Python's fork server does
         data, files, _, _ = socket.recv_fds(theirs, 1 << 20, 16)
         if not data:
             os._exit(0)
-        asked = pickle.loads(data)
-        files = [fcntl.fcntl(file, fcntl.F_DUPFD, 100) for file in files]  # out of the way
-        for file, number in zip(files, asked["files"], strict=True):
+        request = pickle.loads(data)
+        files = [
+            fcntl.fcntl(file, fcntl.F_DUPFD, 100) for file in files
+        ]  # above the numbers that it asks for
+        for file, number in zip(files, request["files"], strict=True):
             os.dup2(file, number)
             os.close(file)
-        os.chdir(asked["folder"])
+        os.chdir(request["folder"])
         os.environ.clear()
-        os.environ.update(asked["environment"])
-        exec(asked["code"], {"__name__": "__main__"})
+        os.environ.update(request["environment"])
+        exec(request["code"], {"__name__": "__main__"})
         os._exit(0)
     theirs.close()
     start_program = util.spawnv_passfds
 
-    def start(path: bytes, words: list[str], files: list[int]) -> int:
-        if "multiprocessing.forkserver" not in words[-1]:
-            return start_program(path, words, files)
-        asked = {
-            "code": words[-1], "files": files, "folder": os.getcwd(),
+    def start(path: bytes, arguments: list[str], files: list[int]) -> int:
+        if "multiprocessing.forkserver" not in arguments[-1]:
+            return start_program(path, arguments, files)
+        request = {
+            "code": arguments[-1], "files": files, "folder": os.getcwd(),
             "environment": dict(os.environ),
         }  # fmt: skip
-        socket.send_fds(ours, [pickle.dumps(asked)], files)
+        socket.send_fds(ours, [pickle.dumps(request)], files)
         return process
 
     util.spawnv_passfds = start
 
 
-def do(request: dict[str, Any]) -> None:
-    """Run a module with its words, a piece of code, or a function with its arguments."""
+def execute(request: dict[str, Any]) -> None:
+    """Run a module or call a function with arguments, or run a piece of code."""
     if request.get("module") == "lmlab.train":
         lend_fork_server()
     if "module" in request:
-        sys.argv = [request["module"], *request["words"]]
+        sys.argv = [request["module"], *request["arguments"]]
         sys.orig_argv = [sys.executable, "-m", *sys.argv]
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     elif "code" in request:
@@ -150,8 +157,8 @@ def do(request: dict[str, Any]) -> None:
         function(*arguments)
 
 
-def end_after(work: Callable[[], None]) -> NoReturn:
-    """Do the work and end this process as Python ends."""
+def exit_after(work: Callable[[], None]) -> NoReturn:
+    """Do the work, then exit as Python does."""
     code: object = 0
     try:
         work()
@@ -177,14 +184,14 @@ def end_after(work: Callable[[], None]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    # As of a fresh Python in no folder in particular.
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    _STANDARD = [entry for entry in sys.path[1:] if entry not in given]
+    # The search path of a fresh Python, without the folder of this script.
+    python_path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    _STANDARD = [entry for entry in sys.path[1:] if entry not in python_path]
     for name in PRELOADED:
         importlib.import_module(name)
     gc.collect()
-    gc.freeze()  # or each fork would copy what its collector looks through
-    todo = serve(socket.socket(fileno=int(sys.argv[1])))
-    if todo is None:
+    gc.freeze()  # otherwise each fork copies the memory that its collector visits
+    received = serve(socket.socket(fileno=int(sys.argv[1])))
+    if received is None:
         os._exit(0)  # at once: the tests wait for it
-    end_after(functools.partial(do, todo))
+    exit_after(functools.partial(execute, received))

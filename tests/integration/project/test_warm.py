@@ -1,4 +1,4 @@
-"""A process of ``warm`` against a fresh Python: the same code sees and leaves the same."""
+"""The processes of ``warm`` behave like a fresh Python."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from warm import call, run_code, start_command
 
-SEEN = """
+REPORT = """
 import multiprocessing, os, signal, sys, threading
 print(os.getcwd(), sorted(os.environ.items()), sys.path[1:], sys.stdin.read(), sys.executable)
 print(sys.stdout.isatty(), sys.stdout.encoding, sys.stderr.line_buffering, sys.flags)
@@ -22,11 +22,11 @@ print(sorted(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else
 import torch
 print(torch.get_num_threads(), torch.get_default_dtype())
 """
-ENDS = {
+EXITS = {
     "a code": "import sys; sys.exit(3)",
     "no code": "import sys; sys.exit()",
     "a large code": "import sys; sys.exit(300)",
-    "words": "import sys; sys.exit('no')",
+    "a message": "import sys; sys.exit('no')",
     "an error": "1 / 0",
     "a signal": "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
     "an interrupt": "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('after')",
@@ -36,7 +36,7 @@ ENDS = {
 }
 
 
-def fresh(code: str, folder: Path, environment: dict[str, str]) -> tuple[int, str]:
+def run_fresh(code: str, folder: Path, environment: dict[str, str]) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=environment, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -44,18 +44,18 @@ def fresh(code: str, folder: Path, environment: dict[str, str]) -> tuple[int, st
     return done.returncode, done.stdout
 
 
-def test_it_sees_what_a_fresh_python_sees(tmp_path: Path) -> None:
+def test_the_environment_is_that_of_a_fresh_python(tmp_path: Path) -> None:
     environment = {key: v for key, v in os.environ.items() if not key.startswith("PYTHON")}
     environment |= {"PYTHONPATH": os.pathsep.join(["/a", "/b"]), "OWN": "é"}
-    assert run_code(SEEN, tmp_path, environment) == fresh(SEEN, tmp_path, environment)
+    assert run_code(REPORT, tmp_path, environment) == run_fresh(REPORT, tmp_path, environment)
 
 
-@pytest.mark.parametrize("end", ENDS)
-def test_it_ends_as_a_fresh_python_ends(tmp_path: Path, end: str) -> None:
-    code, printed = run_code(ENDS[end], tmp_path, dict(os.environ))
-    expected, words = fresh(ENDS[end], tmp_path, dict(os.environ))
+@pytest.mark.parametrize("exit", EXITS)
+def test_a_process_exits_like_a_fresh_python(tmp_path: Path, exit: str) -> None:
+    code, printed = run_code(EXITS[exit], tmp_path, dict(os.environ))
+    expected, fresh_output = run_fresh(EXITS[exit], tmp_path, dict(os.environ))
     assert code == expected
-    assert printed.splitlines()[-1:] == words.splitlines()[-1:]
+    assert printed.splitlines()[-1:] == fresh_output.splitlines()[-1:]
 
 
 def test_a_command_has_its_arguments_its_errors_and_its_group(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_command_has_its_arguments_its_errors_and_its_group(tmp_path: Path) ->
     assert "--no" in stderr
 
 
-def test_a_function_in_a_process_is_killed_and_leaves_others_be() -> None:
+def test_killing_a_process_leaves_others_running() -> None:
     slow, other = call(signal.pause), call(os.getpid)
     assert other.wait(60) == 0
     assert slow.poll() is None
