@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -104,17 +102,3 @@ def test_a_vocabulary_of_another_size_is_refused(overrides, tmp_path: Path) -> N
     saved = ["tokenizer=saved", f"tokenizer.path={run.tokenizer}", "model.vocab_size=300"]
     with pytest.raises((ConfigError, DataError), match=r"vocab_size=280"):
         execute(compose([*overrides, *saved]))
-
-
-def test_the_frozen_file_runs_alone(overrides, tmp_path: Path) -> None:
-    from lmlab.config.compose import to_yaml
-
-    frozen = tmp_path / "frozen.yaml"
-    frozen.write_text(to_yaml(compose(overrides)))
-    command = [sys.executable, "-m", "lmlab.run", str(frozen)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "done at step 20" in done.stdout
-    (status,) = tmp_path.glob("outputs/runs/*/seed0/status.json")
-    assert json.loads(status.read_text())["status"] == "done"
-    assert signal.SIGINT == 2

@@ -6,15 +6,12 @@ import csv
 import dataclasses
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lmlab import publish, report, status
-from lmlab.demos import Demo
-from lmlab.demos.write_demo import write_demo
 from lmlab.design.manifest import Job, Manifest
 from lmlab.run_folder import RunFolder
 from lmlab.study.report_content import STATES, build_content
@@ -185,70 +182,6 @@ def test_the_csv_has_one_row_per_run(finished: Path) -> None:
     records = load_study(finished).records
     assert len(rows) == len(records)
     assert {row["status"] for row in rows} == {"done", "diverged"}
-
-
-def test_a_write_up_is_reproduced_from_its_records(finished: Path, tmp_path: Path) -> None:
-    target = tmp_path / "experiments" / "norms"
-    assert publish.main([str(finished), str(target)]) == 0
-    first = {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()}
-    assert {"README.md", "report.html", "results.csv", "curves.png"} < set(first)
-    shutil.rmtree(finished)
-    for name in first:
-        (target / name).unlink()
-    assert report.main([str(target), "--to", str(tmp_path / "again")]) == 0
-    assert (tmp_path / "again" / "results.csv").read_bytes() == first["results.csv"]
-    assert publish.main([str(target)]) == 0
-    assert first == {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()}
-    text = first["README.md"].decode()
-    for heading in ("Which one?", "## Verdicts", "## Commands", "## Limitations"):
-        assert heading in text
-    assert "All losses are simulated." in text
-
-
-def test_the_write_up_of_another_study_is_not_overwritten(
-    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    target = tmp_path / "pub"
-    exhibit = tmp_path / "outputs" / "bowl_walk"
-    write_demo(Demo("bowl_walk", "Which way?", []), exhibit, "python -m lmlab.train")
-    other = tmp_path / "outputs" / "other"
-    shutil.copytree(finished, other)
-    for path in (other / "sweeps").glob("*/manifest.json"):
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"study": "other"}))
-
-    def refused(study: Path, *names: str) -> bool:
-        before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
-        assert publish.main([str(study), str(target)]) == 2
-        message = capsys.readouterr().err
-        assert all(f'"{name}"' in message for name in names), message
-        return before == {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
-
-    for _ in range(2):
-        assert publish.main([str(finished), str(target)]) == 0
-    assert refused(other, "norms", "other")
-    assert refused(exhibit, "norms", "bowl_walk")
-    shutil.rmtree(target)
-    for _ in range(2):
-        assert publish.main([str(exhibit), str(target)]) == 0
-    assert refused(finished, "bowl_walk", "norms")
-    (target / "README.md").write_text("# My project\n")
-    assert refused(exhibit, "My project", "bowl_walk")
-
-
-def test_compact_records_give_the_same_content_as_the_runs(finished: Path, tmp_path: Path) -> None:
-    publish.publish(finished, tmp_path / "kept")
-    direct = build_content(load_study(finished))
-    kept = build_content(load_study(tmp_path / "kept" / "records"))
-    for key in ("verdicts", "rates", "curves", "arms", "headline", "counts", "noise", "problems"):
-        assert direct[key] == kept[key], key
-
-
-def test_status_lists_all_studies(
-    write_study: WriteStudy, capsys: pytest.CaptureFixture[str]
-) -> None:
-    study = write_study(10)
-    assert status.main([str(study.parent)]) == 0
-    assert re.search(r"norms +\d+ +.*missing", capsys.readouterr().out)
 
 
 def test_a_folder_without_a_study_is_refused(

@@ -1,4 +1,4 @@
-"""Commands as typed: help, training, resuming, generation and studies."""
+"""``python -m lmlab.train`` as typed: help, training, resuming, sweeps and studies."""
 
 from __future__ import annotations
 

@@ -1,0 +1,72 @@
+"""Removal of runs, checkpoints and caches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from output_folders import make_outputs
+
+from lmlab.errors import ConfigError
+from lmlab.outputs.entries import find_runs
+from lmlab.outputs.prune import prune
+from lmlab.run_folder import RunFolder
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_outputs(tmp_path)
+
+
+def prune_all(root: Path, *, checkpoints: bool = False, yes: bool = True, dry: bool = False) -> int:
+    return prune(root, find_runs(root), checkpoints_only=checkpoints, yes=yes, dry_run=dry)
+
+
+def test_a_dry_run_removes_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(root.rglob("*"))
+    assert prune_all(root, yes=False, dry=True) == 0
+    assert "would remove 4 entries, " in capsys.readouterr().out
+    assert sorted(root.rglob("*")) == before
+
+
+def test_checkpoints_are_counted_and_best_weights_stay(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert prune_all(root, checkpoints=True) == 0
+    assert "removed 80.0 kB" in capsys.readouterr().out, "two checkpoints of each of four runs"
+    left = {path.name for path in root.glob("*/*/seed*/checkpoints/*")}
+    assert left == {"best_00000004"}
+
+
+def test_a_run_that_starts_during_the_question_is_skipped(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = RunFolder(root / "s/a/seed1").lock()
+
+    def answer(question: str) -> str:
+        assert question.startswith("remove 4 entries, ") and question.endswith("? [y/N] ")
+        lock.__enter__()
+        return "y"
+
+    monkeypatch.setattr("builtins.input", answer)
+    try:
+        assert prune_all(root, yes=False) == 0
+        assert "skipping s/a/seed1: a process is writing it" in capsys.readouterr().out
+        assert [str(entry.path.relative_to(root)) for entry in find_runs(root)] == ["s/a/seed1"]
+    finally:
+        lock.__exit__(None, None, None)
+
+
+def test_without_a_terminal_a_flag_is_required(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end_of_input(question: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", end_of_input)
+    with pytest.raises(ConfigError, match="--yes or --dry-run"):
+        prune_all(root, yes=False)
+    assert len(find_runs(root)) == 4
+
+
+def test_nothing_selected_is_not_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert prune(root, [], checkpoints_only=False, yes=True, dry_run=False) == 0
+    assert capsys.readouterr().out == "nothing to remove\n"
