@@ -130,21 +130,25 @@ def table(options: argparse.Namespace, found: list[dict[str, Any]]) -> list[str]
     for one in found:
         by_way.setdefault(one["way"], []).append(one)
     middle = {
-        way: {key: statistics.median(one[key] for one in own) for key in ("seconds", "steady")}
-        for way, own in by_way.items()
+        way: {
+            key: statistics.median(one[key] for one in measurements)
+            for key in ("seconds", "steady")
+        }
+        for way, measurements in by_way.items()
     }
     reference = middle.get(REFERENCE)
     columns = ["way", "rounds", "whole, s", "from, to", "whole, tokens/s", "ratio"]
     columns += ["steady, tokens/s", "ratio"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    for way, own in by_way.items():
+    for way, measurements in by_way.items():
         seconds, speed = middle[way]["seconds"], middle[way]["steady"]
-        spread = f"{min(o['seconds'] for o in own):.1f}, {max(o['seconds'] for o in own):.1f}"
+        times = [one["seconds"] for one in measurements]
+        spread = f"{min(times):.1f}, {max(times):.1f}"
         ratios = ("", "")
         if reference is not None:
             ratios = (f"{reference['seconds'] / seconds:.2f}", f"{speed / reference['steady']:.2f}")
         lines.append(
-            f"| {way} | {len(own)} | {seconds:.1f} | {spread} | {tokens / seconds:,.0f} | "
+            f"| {way} | {len(measurements)} | {seconds:.1f} | {spread} | {tokens / seconds:,.0f} | "
             f"{ratios[0]} | {speed:,.0f} | {ratios[1]} |"
         )
     return lines
