@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 
 class UserError(Exception):
-    """A mistake of the user or a limit of the machine that a person can fix.
+    """A mistake or a limit of the machine that the user can fix.
 
-    Commands print ``error: MESSAGE``, then ``help: HELP`` on a line of its own, and exit with
+    Commands print ``error: MESSAGE``, then ``help: HELP`` on the next line, and exit with
     ``exit_code``.
 
     Args:
@@ -100,9 +100,3 @@ def suggestion(word: str, candidates: Iterable[str]) -> str | None:
 
     near = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
     return f'did you mean "{near[0]}"?' if near else None
-
-
-def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """Return ``'; did you mean "x"?'`` for the nearest of ``candidates``, or an empty string."""
-    found = suggestion(word, candidates)
-    return f"; {found}" if found else ""

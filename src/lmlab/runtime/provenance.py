@@ -24,7 +24,7 @@ def provenance() -> dict[str, Any]:
     """Return commit and diff of the code, versions, host, command and time, for ``meta.json``."""
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": [Path(sys.executable).name, *sys.orig_argv[1:]],
+        "command": _command(),
         "folder": os.getcwd(),
         "host": socket.gethostname(),
         "platform": platform.platform(),
@@ -32,6 +32,14 @@ def provenance() -> dict[str, Any]:
         "versions": {"lmlab": lmlab.__version__} | _versions(),
         "code": code_version(Path(lmlab.__file__).parent),
     }
+
+
+def _command() -> list[str]:
+    """Return the command line, without the folders of the interpreter and of the program."""
+    arguments = sys.orig_argv[1:]
+    if arguments and Path(arguments[0]).name == "lmlab":
+        return ["lmlab", *arguments[1:]]
+    return [Path(sys.executable).name, *arguments]
 
 
 def _versions() -> dict[str, str]:

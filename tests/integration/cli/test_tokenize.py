@@ -165,7 +165,7 @@ def test_an_interruption_says_how_to_continue(
     arguments: list[str],
     message: str,
 ) -> None:
-    def interrupt(*arguments: object, **knobs: object) -> None:
+    def interrupt(*arguments: object, **keywords: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lmlab.tokenizer.train_bpe", interrupt)

@@ -41,11 +41,11 @@ def test_every_training_command_in_the_readme_composes() -> None:
     commands = re.findall(pattern, text, flags=re.M)
     assert len(commands) >= 5
     for command in commands:
-        words = [word for word in shlex.split(command) if not word.startswith("-")]
+        arguments = [one for one in shlex.split(command) if not one.startswith("-")]
         if "-m" in shlex.split(command):
-            words = [word.split(",")[0] for word in words]
-        if words and words != ["job"]:
-            compose(words)
+            arguments = [one.split(",")[0] for one in arguments]
+        if arguments and arguments != ["job"]:
+            compose(arguments)
 
 
 def test_the_readme_lists_every_option_of_every_group() -> None:

@@ -87,3 +87,10 @@ def test_provenance_describes_this_process() -> None:
     assert found["versions"]["torch"] == torch.__version__
     assert found["versions"]["lmlab"] == lmlab.__version__
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_the_command_lmlab_is_recorded_without_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "orig_argv", ["/x/bin/python", "/x/bin/lmlab", "train", "seed=1"])
+    assert provenance()["command"] == ["lmlab", "train", "seed=1"]
+    monkeypatch.setattr(sys, "orig_argv", ["/x/bin/python", "-m", "lmlab.train", "seed=1"])
+    assert provenance()["command"] == [Path(sys.executable).name, "-m", "lmlab.train", "seed=1"]
