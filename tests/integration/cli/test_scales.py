@@ -1,4 +1,4 @@
-"""A scale sets the sizes of its own model, and leaves what is asked for whole."""
+"""A scale selects a model; an explicit choice of a model or tokenizer is unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZES = ("vocab_size", "context_length", "d_model", "num_layers", "num_heads", "
         ("reference", (10_000, 256, 512, 4, 16, 1344)),
     ],
 )
-def test_a_scale_has_a_model(scale: str, sizes: tuple[object, ...]) -> None:
+def test_a_scale_selects_a_model(scale: str, sizes: tuple[object, ...]) -> None:
     model = compose([f"scale={scale}"]).model
     assert tuple(getattr(model, size) for size in SIZES) == sizes
     wider = compose([f"scale={scale}", "model.norm=post", "model.num_layers=9"]).model
@@ -26,7 +26,7 @@ def test_a_scale_has_a_model(scale: str, sizes: tuple[object, ...]) -> None:
 
 
 @pytest.mark.parametrize("scale", ["smoke", "cpu", "reference"])
-def test_what_is_asked_for_stays_whole(scale: str) -> None:
-    whole = compose(["model=gpt2_small"]).model
-    assert compose([f"scale={scale}", "model=gpt2_small"]).model == whole
+def test_a_scale_does_not_change_an_explicit_choice(scale: str) -> None:
+    expected = compose(["model=gpt2_small"]).model
+    assert compose([f"scale={scale}", "model=gpt2_small"]).model == expected
     assert compose([f"scale={scale}", "tokenizer=bytes"]).model.vocab_size == 257

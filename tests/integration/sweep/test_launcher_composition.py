@@ -1,4 +1,4 @@
-"""The launcher composes groups once for many jobs; each job gets what it would get alone."""
+"""The launcher composes options once for many jobs; each job gets the same as by itself."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def launcher() -> Iterator[LocalLauncher]:
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
-        one = LocalLauncher()
-        one.setup(
+        local = LocalLauncher()
+        local.setup(
             hydra_context=HydraContext(config_loader=hydra.config_loader, callbacks=None),
             task_function=lambda config: None,
             config=hydra.config_loader.load_configuration("train", [], RunMode.MULTIRUN),
         )
-        yield one
+        yield local
 
 
 JOBS = [
@@ -42,18 +42,18 @@ JOBS = [
 ]
 
 
-def test_each_job_is_composed_as_if_alone(launcher: LocalLauncher) -> None:
+def test_each_job_is_composed_as_by_itself(launcher: LocalLauncher) -> None:
     found = [launcher.compose(job).as_dict() for job in JOBS]
     GlobalHydra.instance().clear()
     assert found == [compose(job).as_dict() for job in JOBS]
 
 
-def test_a_wrong_key_is_told_for_every_job(launcher: LocalLauncher) -> None:
+def test_a_wrong_key_is_reported_for_every_job(launcher: LocalLauncher) -> None:
     for _ in range(2):
         with pytest.raises(HydraException, match="sead"):
             launcher.compose(["sead=1"])
 
 
-def test_what_hydra_adds_to_the_trunk_is_refused_in_a_job_too(launcher: LocalLauncher) -> None:
-    with pytest.raises(ConfigError, match=r"model\.dropout=0\.1"):
+def test_a_key_that_hydra_adds_to_a_typed_node_is_refused_in_a_job(launcher: LocalLauncher) -> None:
+    with pytest.raises(ConfigError, match=r"model\.dropout=0\.1: unknown setting"):
         launcher.compose(["+model.dropout=0.1"])
