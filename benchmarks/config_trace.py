@@ -163,19 +163,19 @@ def trace_command(source: Path, trace: Trace) -> None:
 
 def print_counts(trace: Trace, floors: dict[str, int], listed: bool) -> None:
     """Print the headline, the other counts and, where ``listed``, the modules and turns."""
-    for least, words in ((GIVEN, "given the configuration"), (HAS, "that have it")):
+    for least, kind in ((GIVEN, "given the configuration"), (HAS, "that have it")):
         walk = [call for call in trace.calls if max(call.own, call.above) >= least]
         crossed, pairs = dict.fromkeys(call.module for call in walk), itertools.pairwise(walk)
         turns = [(one, two) for one, two in pairs if floors[one.module] < floors[two.module]]
-        print(f"walk of calls {words}: modules crossed {len(crossed)}, turns back {len(turns)}")
+        print(f"walk of calls {kind}: modules crossed {len(crossed)}, turns back {len(turns)}")
         lines = [f"{floors[name]:5} {name}\n" for name in crossed]
         lines += [f"  {one.module} -> {two.module}.{two.function}\n" for one, two in turns]
         print("".join(lines) if listed else "", end="")
-    for least, words in ((HAS, "calls that have it"), (0, "all calls")):
+    for least, kind in ((HAS, "calls that have it"), (0, "all calls")):
         calls = [call for call in trace.calls if call.own >= least]
         up = [call for call in calls if floors.get(call.caller, 999) < floors[call.module]]
         into, sites = {call.module for call in calls}, {(call.caller, call.line) for call in up}
-        print(f"{words}: {len(calls)} to {len(into)} modules, {len(up)} up at {len(sites)} lines")
+        print(f"{kind}: {len(calls)} to {len(into)} modules, {len(up)} up at {len(sites)} lines")
     print("calls of", ", ".join(f"{name} {trace.conversions[name]}" for name in CONVERSIONS))
 
 

@@ -54,9 +54,9 @@ def test_the_remedies_for_a_shorter_child_work(overrides) -> None:
     assert advice is not None
     kept = build_checkpoints(resolve(compose(constant)).workload, parent.checkpoints).steps()
     assert f"set training.steps above {kept[0]}," in str(refused.value)
-    anew = execute(compose([*constant, "arm=anew", *advice.groups()])).run
-    run = execute(compose([*child, "reuse=false", f"parent={anew.path}"])).run
-    assert f"extending {anew.path} from step 10" in run.log.read_text()
+    repeated = execute(compose([*constant, "arm=repeated", *advice.groups()])).run
+    run = execute(compose([*child, "reuse=false", f"parent={repeated.path}"])).run
+    assert f"extending {repeated.path} from step 10" in run.log.read_text()
 
 
 def test_without_shared_steps_no_checkpoint_is_recommended(overrides) -> None:

@@ -28,8 +28,8 @@ def on_gpu(overrides: list[str]) -> list[str]:
     return [*others, f"runtime.device={DEVICE}"]
 
 
-def trained(words: list[str]) -> RunFolder:
-    return execute(compose(words)).run
+def trained(settings: list[str]) -> RunFolder:
+    return execute(compose(settings)).run
 
 
 def weights(run: RunFolder) -> bytes:
@@ -44,14 +44,14 @@ def losses(run: RunFolder) -> list[float]:
 def test_exact_runs_resume_bit_for_bit(
     on_gpu: list[str], monkeypatch: pytest.MonkeyPatch, cuda_graph: str
 ) -> None:
-    words = [*on_gpu, "runtime.policy=exact", f"runtime.cuda_graph={cuda_graph}", "reuse=false"]
-    straight = trained([*words, "study=straight"])
+    settings = [*on_gpu, "runtime.policy=exact", f"runtime.cuda_graph={cuda_graph}", "reuse=false"]
+    straight = trained([*settings, "study=straight"])
     with monkeypatch.context() as patch:
         steps = iter(range(100))
         patch.setattr(SignalHandler, "should_stop", lambda self: _after_seven(self, steps))
-        stopped = execute(compose([*words, "study=cut"]))
+        stopped = execute(compose([*settings, "study=cut"]))
         assert stopped.exit_code == 128 + signal.SIGTERM
-    cut = trained([*words, "study=cut"])
+    cut = trained([*settings, "study=cut"])
     assert len(cut.meta()["sessions"]) == 2
     assert weights(cut) == weights(straight)
 
@@ -64,9 +64,9 @@ def _after_seven(stop: SignalHandler, steps) -> bool:
 
 @pytest.mark.parametrize("policy", ["exact", "fast", "bf16"])
 def test_a_graph_changes_no_loss(on_gpu: list[str], policy: str) -> None:
-    words = [*on_gpu, f"runtime.policy={policy}", "reuse=false", "training.log_every=1"]
-    recorded = trained([*words, "study=recorded"])
-    launched = trained([*words, "study=launched", "runtime.cuda_graph=false"])
+    settings = [*on_gpu, f"runtime.policy={policy}", "reuse=false", "training.log_every=1"]
+    recorded = trained([*settings, "study=recorded"])
+    launched = trained([*settings, "study=launched", "runtime.cuda_graph=false"])
     assert losses(recorded) == pytest.approx(losses(launched), rel=1e-5)
     assert "not recorded" not in recorded.log.read_text()
 
@@ -79,9 +79,9 @@ def test_a_graph_changes_no_loss(on_gpu: list[str], policy: str) -> None:
 def test_a_stack_is_close_to_separate_runs(
     on_gpu: list[str], tmp_path: Path, policy: str, compiled: str, d_model: int
 ) -> None:
-    words = [*on_gpu, f"runtime.policy={policy}", "reuse=false", "training.log_every=1"]
-    words += [f"runtime.compile={compiled}", f"model.d_model={d_model}"]
-    arms = [[*words, f"arm={arm}", f"optim.lr={rate}"] for arm, rate in RATES.items()]
+    settings = [*on_gpu, f"runtime.policy={policy}", "reuse=false", "training.log_every=1"]
+    settings += [f"runtime.compile={compiled}", f"model.d_model={d_model}"]
+    arms = [[*settings, f"arm={arm}", f"optim.lr={rate}"] for arm, rate in RATES.items()]
     execute_stack([compose([*own, "study=together"]) for own in arms])
     for arm, own in zip(RATES, arms, strict=True):
         alone = trained([*own, "study=apart"])

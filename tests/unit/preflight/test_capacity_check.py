@@ -21,8 +21,8 @@ from lmlab.runs.execute import execute
 def test_a_batch_that_does_not_fit_is_refused_with_one_that_does(
     overrides: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    words = [*overrides, "training.batch_size=4096", "validation.batch_size=1"]
-    config = compose(words)
+    changes = [*overrides, "training.batch_size=4096", "validation.batch_size=1"]
+    config = compose(changes)
     device = auto_settings.build_device(config)
     costs = costs_of(resolve(config).workload, device)
     assert costs is not None
@@ -33,9 +33,9 @@ def test_a_batch_that_does_not_fit_is_refused_with_one_that_does(
     assert message.startswith("training.batch_size=4096:")
     assert not (tmp_path / "outputs" / "runs").exists()
     micro = int(message.partition("training.micro_batch_size=")[2].split()[0])
-    smaller = compose([*words, f"training.micro_batch_size={micro}"])
+    smaller = compose([*changes, f"training.micro_batch_size={micro}"])
     assert costs_of(resolve(smaller).workload, device).memory.peak <= costs.memory.training // 5  # type: ignore[union-attr]
-    twice = compose([*words, f"training.micro_batch_size={2 * micro}"])
+    twice = compose([*changes, f"training.micro_batch_size={2 * micro}"])
     assert costs_of(resolve(twice).workload, device).memory.peak > costs.memory.training // 5  # type: ignore[union-attr]
 
 
@@ -57,7 +57,7 @@ def test_a_model_that_cannot_fit_names_its_size(
 
 
 @pytest.mark.parametrize(
-    ("words", "named"),
+    ("changes", "named"),
     [
         (["model.vocab_size=1000000000"], "model.vocab_size"),
         (["model.d_model=1000000"], "model.d_model or model.num_layers"),
@@ -68,9 +68,13 @@ def test_a_model_that_cannot_fit_names_its_size(
 )
 @pytest.mark.parametrize("policy", ["exact", "fast"])
 def test_the_size_to_lower_is_that_of_the_largest_part(
-    overrides: list[str], words: list[str], named: str, policy: str, monkeypatch: pytest.MonkeyPatch
+    overrides: list[str],
+    changes: list[str],
+    named: str,
+    policy: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = compose([*overrides, *words, f"runtime.policy={policy}"])
+    config = compose([*overrides, *changes, f"runtime.policy={policy}"])
     free = 100 * 10**9
     monkeypatch.setattr(machine_resources, "free_memory", lambda device: free)
     monkeypatch.setattr(auto_settings, "free_memory", lambda device: free)

@@ -83,9 +83,9 @@ def test_the_step_time_of_a_run_is_kept_for_the_next(overrides: list[str]) -> No
 def test_the_prediction_of_a_resumed_run_starts_at_its_checkpoint(
     overrides: list[str], train: Any, start: Any
 ) -> None:
-    words = [*overrides, "arm=x"]
-    assert train(words, prepare=_stop_at_step_12) == 128 + 15
-    config = compose(words)
+    settings = [*overrides, "arm=x"]
+    assert train(settings, prepare=_stop_at_step_12) == 128 + 15
+    config = compose(settings)
     run = execute(config).run
     found = run.preflight()
     assert found["from_step"] == 12

@@ -72,7 +72,7 @@ def test_a_started_run_keeps_its_choices_without_the_cache(
     assert execute(config).run == run
     other = compose([*fast, "optim.lr=7e-3"])
     assert auto_settings.build_device(other).policy.matmul_precision == "highest", (
-        "another one decides anew"
+        "another run chooses for itself"
     )
 
 

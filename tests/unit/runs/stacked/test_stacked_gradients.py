@@ -79,11 +79,11 @@ def test_bf16_rounds_the_same_matrices_as_for_a_single_model(
     overrides: list[str], tied: bool
 ) -> None:
     inputs, targets = batches()
-    words = [*overrides, f"model.tie_embeddings={tied}"]
-    alone, stacked = models(words), models(words)
+    settings = [*overrides, f"model.tie_embeddings={tied}"]
+    alone, stacked = models(settings), models(settings)
     gradients = stack_of(stacked, products=torch.bfloat16)
     losses = gradients(inputs, targets)
-    exact = stack_of(models(words))(inputs, targets)
+    exact = stack_of(models(settings))(inputs, targets)
     assert not torch.equal(losses, exact), "it must have rounded"
     for place, (one, other) in enumerate(zip(alone, stacked, strict=True)):
         working = Bf16Weights(one)
