@@ -118,9 +118,9 @@ def _ids_of(vocabulary: BPEVocabulary, special_bytes: dict[bytes, str]) -> Vocab
 
 
 def _check_types(vocab: dict[int, bytes], pattern: str) -> None:
-    odd = next((index for index in vocab if type(index) is not int), None)
-    if odd is not None:
-        raise DataError(f"vocabulary id {odd!r}: expected an integer")
+    invalid = next((index for index in vocab if type(index) is not int), None)
+    if invalid is not None:
+        raise DataError(f"vocabulary id {invalid!r}: expected an integer")
     if not isinstance(pattern, str):
         raise DataError(f"pattern={pattern!r}: expected a regular expression")
 
@@ -128,8 +128,8 @@ def _check_types(vocab: dict[int, bytes], pattern: str) -> None:
 def _check_ids(vocab: dict[int, bytes]) -> None:
     """Raise :class:`DataError` unless the ids, in order, are 0 .. V-1."""
     if list(vocab) != list(range(len(vocab))):
-        odd = next(expected for expected, index in enumerate(vocab) if expected != index)
-        raise DataError(f"vocabulary ids: expected 0 to {len(vocab) - 1}, but {odd} is missing")
+        missing = next(expected for expected, index in enumerate(vocab) if expected != index)
+        raise DataError(f"vocabulary ids: expected 0 to {len(vocab) - 1}, but {missing} is missing")
 
 
 def _byte_ids(ids: dict[bytes, int]) -> list[int]:
