@@ -8,5 +8,5 @@ from small_models import combinations
 
 @pytest.fixture(scope="session")
 def models() -> list[dict[str, Any]]:
-    """The node ``model`` of every combination of parts, at small sizes."""
+    """Return the ``model`` section of every combination of components, at small sizes."""
     return combinations()
