@@ -1,4 +1,4 @@
-"""Predicted disk use against the files of real runs."""
+"""Predicted disk space compared with the folders of real runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lmlab.runs.execute import execute
 @pytest.mark.parametrize(
     "words", [[], ["checkpoint.keep_last=1", "optim=sgd"], ["checkpoint.every_steps=100"]]
 )
-def test_a_run_takes_what_was_predicted(
+def test_a_run_folder_is_as_large_as_predicted(
     tmp_path: Path, overrides: list[str], words: list[str]
 ) -> None:
     chosen = [*overrides, "model.d_model=128", "model.num_layers=3", *words]
@@ -24,6 +24,6 @@ def test_a_run_takes_what_was_predicted(
     content = config.as_dict()
     model = count_model(content["model"])
     left, most = run_folder_bytes(content, model, count_optimizer(content["optim"], model))
-    taken = size_of(execute(config).run.path)
-    assert left == pytest.approx(taken, rel=0.05)
+    size = size_of(execute(config).run.path)
+    assert left == pytest.approx(size, rel=0.05)
     assert most >= left

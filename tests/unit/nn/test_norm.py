@@ -58,7 +58,7 @@ def test_each_strategy_normalises_at_its_position() -> None:
         torch.testing.assert_close(strategy.wrap(Double(), 8)(x), expected)
 
 
-def test_only_pre_norms_normalise_before_the_head() -> None:
+def test_only_pre_norm_strategies_normalise_before_the_head() -> None:
     x = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(PreRMSNorm(eps=1e-5).final(8)(x), rms(x))
     torch.testing.assert_close(PreLayerNorm(eps=1e-5).final(8)(x), nn.LayerNorm(8)(x))
