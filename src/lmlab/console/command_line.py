@@ -167,7 +167,8 @@ class Command(Generic[T]):
         keys = [option.key for option in self.named()]
         if not argument.startswith("-") and "=" not in argument:
             positional = len(list(options_of(self.options))) - len(keys)
-            expected = f"at most {positional} positional arguments" if positional else "key=value"
+            count = f"{positional} positional argument{'s' if positional > 1 else ''}"
+            expected = f"at most {count}" if positional else "key=value"
             return ConfigError(f"{argument}: expected {expected}", f"run {self.program} --help")
         key = argument.lstrip("-").partition("=")[0].replace("-", "_")
         help = suggestion(key, keys) or f"run {self.program} --help to list the options"

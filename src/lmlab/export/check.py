@@ -14,8 +14,8 @@ from lmlab.hf.config_reader import read_config
 from lmlab.runs.load import Loaded, load
 from lmlab.tokenizer import Tokenizer
 
-# transformers computes rotary angles in float32, lmlab in float64. Late in a long context this alone
-# changes a logit by more than 1e-5; a wrong weight or component changes it by more than 1e-2.
+# transformers computes rotary angles in float32, lmlab in float64. Late in a long context this
+# alone changes a logit by more than 1e-5; a wrong weight or component changes it by more than 1e-2.
 _TOLERANCE = 1e-3
 _SAMPLE = (
     "It's 12 o'clock; we'll see 2024 of them.\r\n\t \u00a0x  \n\n naïve e\u0301 東京 😀\u200d🔥 "

@@ -39,7 +39,7 @@ def test_a_frozen_configuration_trains_and_is_skipped_when_done(frozen: Path) ->
     ("arguments", "message"),
     [
         ([], "missing required argument FROZEN.yaml"),
-        (["a.yaml", "b.yaml"], "b.yaml: expected at most 1 positional arguments"),
+        (["a.yaml", "b.yaml"], "b.yaml: expected at most 1 positional argument"),
         (["absent.yaml"], "absent.yaml"),
     ],
 )

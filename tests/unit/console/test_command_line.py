@@ -148,7 +148,7 @@ class Keys:
 
 def test_superfluous_arguments_are_refused() -> None:
     few = Command("few", Few, lambda options: None, "Few.")
-    with pytest.raises(ConfigError, match="b: expected at most 1 positional arguments"):
+    with pytest.raises(ConfigError, match="b: expected at most 1 positional argument"):
         few.read(["run=x", "a", "b"])
     keys = Command("keys", Keys, lambda options: None, "Keys.")
     with pytest.raises(ConfigError, match="a: expected key=value"):
