@@ -84,7 +84,7 @@ MUTATIONS = [
              "pos.rotate(k_BGTK, None)\n    grouped", "k_BGTK\n    grouped", "tests/integration/hf/test_hf_parity.py"),
     Mutation("a stack's tokens see the next", "nn/attention.py", ".triu(1)", ".triu(2)", "tests/unit/nn/test_attention.py"),
     Mutation("the device's time is lost", "training/interval_meter.py", "        self.loss_sum.item()\n        self.progress.seconds += time.perf_counter() - started",
-             "        self.loss_sum.item()", "tests/unit/training/test_trainer.py"),
+             "        self.loss_sum.item()", "tests/unit/training/test_interval_meter.py"),
     Mutation("long keys lose a byte", "tokenizer/kernels/encoding.py", "8 * max(length - 8, 0)", "8 * max(length - 9, 0)",
              "tests/unit/tokenizer/kernels/test_encoding.py"),
     Mutation("the last words of a batch", "tokenizer/kernels/encoding.py", "until = min(last + AHEAD, count)", "until = min(last + AHEAD, count - 1)",

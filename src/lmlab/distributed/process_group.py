@@ -1,30 +1,24 @@
-"""Several ranks through :mod:`torch.distributed`: gloo between hosts, NCCL between GPUs.
+"""The process group of a run: how its ranks connect, and how they exit together.
 
-Results that may take long to compute are broadcast through its key-value store. A rank that dies
-closes its connections, which ends the collectives of the others at once; a rank that hangs ends
-them after :data:`TIMEOUT`.
+A rank that dies closes its connections, which ends the collectives of the others at once. A rank
+that hangs ends them after :data:`TIMEOUT`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import importlib
-import pickle
 import sys
-import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from lmlab.distributed.buckets import flatten, make_buckets, unflatten_into
+from lmlab.distributed.collectives import TorchCollectives
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.distributed.peers import Peers, RankProcess
 from lmlab.errors import ConfigError, LostRankError, ReportedElsewhere, UserError
@@ -35,11 +29,6 @@ TIMEOUT = datetime.timedelta(minutes=15)
 # How long rank 0 waits for the other ranks to leave, after success and after a failure.
 _LEAVE_SECONDS = 30.0
 _FAILURE_SECONDS = 5.0
-
-if TYPE_CHECKING:
-    from torch.distributed.device_mesh import DeviceMesh
-
-T = TypeVar("T")
 
 
 def join(parallel: str, launch_env: LaunchEnv) -> Communicator:
@@ -64,7 +53,7 @@ def join(parallel: str, launch_env: LaunchEnv) -> Communicator:
     return ProcessGroup(launch_env, "ddp" if parallel == "auto" else parallel)
 
 
-class ProcessGroup(Communicator):
+class ProcessGroup(TorchCollectives):
     """The communicator of several processes, or of one, for measurements.
 
     Args:
@@ -78,18 +67,16 @@ class ProcessGroup(Communicator):
     def __init__(self, launch_env: LaunchEnv, parallel: str) -> None:
         self.rank, self.size, self.parallel = launch_env.rank, launch_env.size, parallel
         self._local_rank = launch_env.local_rank
-        self._num_broadcasts = 0
         self._failed = False
-        self._device_group: dist.ProcessGroup | None = None  # None: the group between hosts
         # Torch's compiler would import it later, and its functions would then keep this group as
         # a default argument. The connections would stay open after a failure, although the other
         # ranks notice the failure by their end.
         importlib.import_module("torch.distributed.nn.functional")
         try:
-            self._store = _connect(launch_env)
+            store = _connect(launch_env)
             dist.init_process_group(
                 "gloo",
-                store=dist.PrefixStore("group", self._store),
+                store=dist.PrefixStore("group", store),
                 rank=self.rank,
                 world_size=self.size,
                 timeout=TIMEOUT,
@@ -101,7 +88,7 @@ class ProcessGroup(Communicator):
                 f"rank {self.rank} of {self.size} cannot connect to the others: {error}",
                 "under Slurm, try another MASTER_PORT",
             ) from error
-        self._peers = Peers(self._store, self.rank, processes)
+        super().__init__(store, Peers(store, self.rank, processes))
         self.num_sharing_cores = self._peers.num_sharing_cores()
 
     def assign_device(self, device: Device) -> Device:
@@ -137,95 +124,6 @@ class ProcessGroup(Communicator):
         self._device_group = dist.new_group(backend="nccl", timeout=TIMEOUT)
         return dataclasses.replace(device, device=gpu)
 
-    def broadcast_from_rank0(self, compute: Callable[[], T]) -> T:
-        """Broadcast a pickled result through the store."""
-        self._num_broadcasts += 1
-        key = f"broadcast/{self._num_broadcasts}"
-        if self.is_rank0:
-            value = compute()
-            with self._raising_lost_ranks():
-                self._store.set(key, pickle.dumps(value))  # type: ignore[arg-type] # takes bytes
-            return value
-        pause = 0.01
-        with self._raising_lost_ranks():
-            while not self._store.check([key]):
-                if self._peers.has_failure():
-                    raise self._peers.lost_rank_error()
-                time.sleep(pause)
-                pause = min(2 * pause, 0.5)
-            received: T = pickle.loads(self._store.get(key))
-        return received
-
-    def all_gather(self, value: T) -> list[T]:
-        """All-gather between the hosts, pickled."""
-        values: list[Any] = [None] * self.size
-        with self._raising_lost_ranks():
-            dist.all_gather_object(values, value)
-        return values
-
-    def broadcast(self, rank: int, tensors: Sequence[torch.Tensor]) -> None:
-        """Broadcast in flat buckets."""
-        with self._raising_lost_ranks():
-            for bucket in make_buckets(tensors):
-                if self.rank == rank:
-                    flat = flatten(bucket)
-                else:
-                    flat = bucket[0].new_empty(sum(tensor.numel() for tensor in bucket))
-                dist.broadcast(flat, rank, group=self._group_of(flat))
-                if self.rank != rank:
-                    unflatten_into(bucket, flat)
-
-    def all_reduce_mean(self, tensors: Sequence[torch.Tensor]) -> None:
-        """All-reduce in flat buckets; flatten the next bucket while one is being reduced."""
-        pending: list[tuple[list[torch.Tensor], torch.Tensor, Any]] = []
-        with self._raising_lost_ranks():
-            for bucket in make_buckets(tensors):
-                flat = flatten(bucket)
-                work = dist.all_reduce(flat, group=self._group_of(flat), async_op=True)
-                pending.append((bucket, flat, work))
-                if len(pending) > 1:
-                    self._finish_mean(*pending.pop(0))
-            for last in pending:
-                self._finish_mean(*last)
-
-    def _finish_mean(self, bucket: list[torch.Tensor], flat: torch.Tensor, work: Any) -> None:
-        work.wait()
-        flat /= self.size
-        unflatten_into(bucket, flat)
-
-    def all_reduce_sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """All-reduce between the hosts."""
-        total = torch.from_numpy(values.astype(np.float64))
-        with self._raising_lost_ranks():
-            dist.all_reduce(total)
-        return total.numpy()
-
-    def all_reduce_max(self, number: int) -> int:
-        """All-reduce between the hosts, without waiting for a GPU."""
-        maximum = torch.tensor(number)
-        with self._raising_lost_ranks():
-            dist.all_reduce(maximum, dist.ReduceOp.MAX)
-        return int(maximum)
-
-    def device_mesh(self) -> DeviceMesh:
-        """Return the mesh of the devices that :meth:`assign_device` returned."""
-        from torch.distributed.device_mesh import DeviceMesh
-
-        kind = "cpu" if self._device_group is None else "cuda"
-        group = self._device_group or dist.group.WORLD
-        assert group is not None
-        return DeviceMesh.from_group(group, kind)
-
-    @contextlib.contextmanager
-    def reporting_lost_ranks(self) -> Iterator[None]:
-        """Check whether an error of torch's own collectives follows from the exit of a rank."""
-        try:
-            yield
-        except RuntimeError as error:
-            if self.shards_model and self._peers.any_has_exited():
-                raise self._peers.lost_rank_error() from error
-            raise
-
     def report_failure(self, reason: str) -> None:
         """Store the reason, unless another rank was first, for the ranks that lose this one."""
         self._failed = True
@@ -253,17 +151,6 @@ class ProcessGroup(Communicator):
             if is_reporter:
                 print(f"rank {self.rank}: error: {error}", file=sys.stderr)
             raise ReportedElsewhere(error) from error
-
-    def _group_of(self, tensor: torch.Tensor) -> dist.ProcessGroup | None:
-        return self._device_group if tensor.is_cuda else None
-
-    @contextlib.contextmanager
-    def _raising_lost_ranks(self) -> Iterator[None]:
-        """Turn the failure of a collective into the error of the lost rank."""
-        try:
-            yield
-        except RuntimeError as error:
-            raise self._peers.lost_rank_error() from error
 
 
 def _reason(error: BaseException) -> str:

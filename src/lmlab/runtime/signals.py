@@ -27,7 +27,7 @@ class EarlySignalHandler:
 
 @dataclasses.dataclass
 class SignalHandler:
-    """Asks the loop to save at the next step boundary, and to stop unless told otherwise.
+    """Asks the loop to save at the next step boundary and, for most signals, to stop there.
 
     A signal stops the run unless its launcher has installed an :class:`EarlySignalHandler` for it
     with ``stops=False``.

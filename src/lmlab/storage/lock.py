@@ -119,7 +119,7 @@ def _read_owner(path: Path) -> dict[str, Any]:
 
 
 def process_start_time(pid: int) -> str | None:
-    """Return the start time of a process, which tells it from a later one with the same id.
+    """Return the start time of a process, which distinguishes it from a later one with its id.
 
     None if the process has exited. Without ``/proc``, a constant for any live process.
     """

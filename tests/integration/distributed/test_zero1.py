@@ -156,14 +156,14 @@ def test_the_preflight_counts_the_shard_of_one_rank(settings) -> None:
     device = auto_settings.build_device(config)
     four = Communicator()
     four.size, four.parallel = 4, "zero1"
-    whole, part = (
+    full, part = (
         costs_of(resolve(config).workload, device),
         costs_of(resolve(config).workload, device, four),
     )
-    assert whole is not None
+    assert full is not None
     assert part is not None
-    assert part.memory.optimizer == pytest.approx(whole.memory.optimizer / 4, abs=4)
-    assert part.memory.parameters == whole.memory.parameters
-    assert part.memory.gradients == whole.memory.gradients
-    assert part.memory.saving == whole.memory.saving, "rank 0 copies all"
-    assert part.disk_most == whole.disk_most
+    assert part.memory.optimizer == pytest.approx(full.memory.optimizer / 4, abs=4)
+    assert part.memory.parameters == full.memory.parameters
+    assert part.memory.gradients == full.memory.gradients
+    assert part.memory.saving == full.memory.saving, "rank 0 copies all"
+    assert part.disk_most == full.disk_most

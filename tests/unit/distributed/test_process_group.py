@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import datetime
 import socket
-from pathlib import Path
 
 import pytest
 import torch
-from rank_process import device_of, use_collectives
-from warm import call
+from rank_process import device_of
 
 from lmlab.distributed import process_group
 from lmlab.distributed.communicator import SINGLE_PROCESS
@@ -42,23 +40,6 @@ def test_a_group_may_have_one_process() -> None:
         comm.all_reduce_mean([tensor])
         assert tensor.tolist() == [0, 1, 2]
         assert comm.assign_device(device_of("cpu")) == device_of("cpu")
-
-
-def test_collectives_of_two_ranks(tmp_path: Path) -> None:
-    port = free_port()
-    processes = [call(use_collectives, rank, port, str(tmp_path)) for rank in range(2)]
-    assert [process.wait(60) for process in processes] == [0, 0]
-    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
-    for found in ranks:
-        assert found["mean"] == [[size + 0.5] * size for size in (3, 7, 1, 40)] + [[0.5] * 3]
-        assert found["broadcast"] == [[0, 2, 4, 6, 8], [[1, 1], [1, 1]]]
-        assert found["sum"] == [1.0, 0.2]
-        assert found["max"] == 7
-        assert found["gathered"] == [{"rank": 0}, {"rank": 1}]
-        assert found["results"] == ["0 0", "0 1"]
-        mps, cuda = found["devices"]
-        assert mps.startswith("runtime.device=mps: expected cpu or cuda with several ranks")
-        assert cuda.startswith("runtime.device=cuda:1: expected auto, cuda or cpu")
 
 
 def test_a_rank_that_finds_no_other_reports_its_rank(monkeypatch: pytest.MonkeyPatch) -> None:
