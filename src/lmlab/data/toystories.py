@@ -20,7 +20,7 @@ from lmlab.storage.lock import Lock
 # Increase with every change of the grammar or of its sampling.
 GRAMMAR_VERSION = 1
 SEPARATOR = "\n<|endoftext|>\n"
-_NOTE = "entropy of the validation text; no model can do better on average"
+_NOTE = "no model can do better on average"
 
 
 def generate(chance: random.Random) -> str:

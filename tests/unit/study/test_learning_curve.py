@@ -11,7 +11,7 @@ from lmlab.study.learning_curve import draw_learning_curve, make_figure
 
 def make_run(folder: Path, num_rows: int = 100, status: str = "done", floor: bool = True) -> Path:
     run = RunFolder(folder / "study" / "arm" / "seed0")
-    note = {"nats_per_token": 0.5, "bits_per_byte": 0.2, "note": "exact"}
+    note = {"nats_per_token": 0.5, "bits_per_byte": 0.2, "note": "no model can do better on average"}
     run.write_meta({"floor": note if floor else None})
     run.write_status(status, step=num_rows * 10)
     for index in range(num_rows + 1):
