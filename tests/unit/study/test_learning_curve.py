@@ -11,7 +11,11 @@ from lmlab.study.learning_curve import draw_learning_curve, make_figure
 
 def make_run(folder: Path, num_rows: int = 100, status: str = "done", floor: bool = True) -> Path:
     run = RunFolder(folder / "study" / "arm" / "seed0")
-    note = {"nats_per_token": 0.5, "bits_per_byte": 0.2, "note": "no model can do better on average"}
+    note = {
+        "nats_per_token": 0.5,
+        "bits_per_byte": 0.2,
+        "note": "no model can do better on average",
+    }
     run.write_meta({"floor": note if floor else None})
     run.write_status(status, step=num_rows * 10)
     for index in range(num_rows + 1):
@@ -73,6 +77,16 @@ def test_the_figure_is_labelled(tmp_path: Path) -> None:
         "validation",
     ):
         assert label in svg
+
+
+def test_the_right_axis_is_in_bits_per_byte(tmp_path: Path) -> None:
+    figure = make_figure(make_run(tmp_path))
+    assert figure is not None
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    (bits,) = axes.child_axes
+    # The runs above have 0.4 bits per byte for each nat per token.
+    assert bits.get_ylim() == pytest.approx([0.4 * nats for nats in axes.get_ylim()])
 
 
 def test_no_entropy_is_drawn_where_none_is_known(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_data_in_the_page_is_that_of_the_content(finished_study: Path) -> None:
     page = render_page(content)
     match = re.search(r'<script type="application/json" id="data">(.*?)</script>', page)
     assert match is not None, "unsafe texts do not end the script element"
+    assert not set("<>&\u2028") & set(match[1]), "no character that could end or open a tag"
     data = json.loads(match[1])
     for key in ("curves", "rates", "arms", "samples", "unit"):
         assert data[key] == content[key]

@@ -26,6 +26,14 @@ def test_power_of_one_look_is_the_noncentral_t(rule: Rule) -> None:
         assert predicted_power(effect, 1.0, rule) == pytest.approx(exact, abs=tolerance)
 
 
+@pytest.mark.parametrize("family", [2, 8])
+def test_power_falls_with_the_family_as_holms_first_step_does(family: int) -> None:
+    n, effect = 8, 1.5
+    exact = stats.nct.sf(stats.t.isf(0.025 / family, n - 1), n - 1, effect * math.sqrt(n))
+    found = predicted_power(effect, 1.0, Rule(seeds=n), family)
+    assert found == pytest.approx(exact, abs=0.012)
+
+
 def test_the_smallest_detectable_difference_has_the_power() -> None:
     for rule, family in ((ONE_LOOK, 1), (TWO_LOOKS, 1), (ONE_LOOK, 8)):
         found = smallest_detectable(0.01, rule, family)

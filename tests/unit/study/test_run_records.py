@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lmlab.design.manifest import Job
@@ -88,6 +90,20 @@ def test_a_write_up_is_loaded_by_its_folder_or_its_records(finished: Path, tmp_p
     by_records = load_study(tmp_path / "norms" / "records")
     assert by_folder.records == by_records.records
     assert by_folder.outcomes == load_study(finished).outcomes
+
+
+@pytest.mark.parametrize("number", [1, 24, 25, 100])
+def test_compact_records_thin_out_training_rows_but_keep_the_last(
+    finished: Path, tmp_path: Path, number: int
+) -> None:
+    study = load_study(finished)
+    rows = [{"step": step, "loss": 1.0, "grad_norm": 2.0} for step in range(1, number + 1)]
+    record = dataclasses.replace(study.records[0], train=rows)
+    write_compact(dataclasses.replace(study, records=[record]), tmp_path / "records")
+    steps = [row["step"] for row in load_study(tmp_path / "records").records[0].train]
+    assert len(steps) == min(number, 24) if number <= 24 else 12 <= len(steps) <= 24
+    assert steps[-1] == number
+    assert len(set(np.diff(steps))) <= 1, "evenly spaced"
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "records.jsonl", "facts.json"])

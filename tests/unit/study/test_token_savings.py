@@ -40,6 +40,10 @@ def test_a_curve_is_not_extrapolated(loss: float) -> None:
     assert fraction_to_reach([(0.0, 5.0), (100.0, 4.0), (200.0, 2.0)], loss) is None
 
 
+def test_a_flat_part_at_the_loss_is_no_crossing() -> None:
+    assert fraction_to_reach([(0, 3.0), (100, 3.0), (200, 2.0)], 3.0) is None
+
+
 def test_the_first_crossing_counts() -> None:
     assert fraction_to_reach([(0, 5.0), (100, 3.0), (200, 4.0), (400, 2.0)], 3.0) == 0.25
 
