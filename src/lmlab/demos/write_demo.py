@@ -35,7 +35,7 @@ aria-label="{{ section.heading }}"><table><thead><tr>
 {% endfor %}</tbody></table></div>{% endif %}
 {% for title, text in section.blocks %}<h3>{{ title }}</h3><pre>{{ text }}</pre>{% endfor %}
 </section>{% endfor %}
-<section><h2>What this does not show</h2><ul>
+<section><h2>Limitations</h2><ul>
 {% for line in demo.limits %}<li>{{ line }}</li>{% endfor %}</ul>
 <h2>Command</h2><p><code>{{ command }}</code></p></section></main></body></html>
 """
@@ -61,7 +61,7 @@ def write_demo(demo: Demo, folder: Path, command: str) -> list[Path]:
         for title, text in section.blocks:
             indented = "\n".join(f"    {line}" for line in text.splitlines())
             lines.append(f"{title}:\n\n{indented}\n")
-    lines += ["## What this does not show\n", *(f"- {line}" for line in demo.limits), ""]
+    lines += ["## Limitations\n", *(f"- {line}" for line in demo.limits), ""]
     lines += [f"## Command\n\n    {command}"]
     page = Environment(autoescape=True, undefined=StrictUndefined).from_string(_PAGE)
     html = page.render(demo=demo, style=STYLE, figures=svg_by_name, command=command)
