@@ -81,7 +81,7 @@ def set_rank(monkeypatch: pytest.MonkeyPatch):
 def test_what_needs_one_process_refuses_several(set_rank) -> None:
     require_single_process("a multirun")
     set_rank(0)
-    with pytest.raises(ConfigError, match="^a multirun: expected one process, .* started 2"):
+    with pytest.raises(ConfigError, match=r"^a multirun: expected one process, .* started 2"):
         require_single_process("a multirun")
 
 
