@@ -126,7 +126,7 @@ def test_the_job_of_a_killed_rank_is_submitted_again(
     assert list(studies.statuses("disturbed").values()) == ["done"]
     assert ranks_of_sessions(studies, "disturbed") == {"seed0": [2, 2]}
     assert restarted_runs(studies) == []
-    errors = re.findall(r"error: (rank .*) ended without a word", logs(studies))
+    errors = re.findall(r"error: (rank .*) exited without reporting an error", logs(studies))
     assert len(errors) == 1, "one rank reports it, once"
     assert errors[0].startswith(f"rank {rank} of 2")
 
