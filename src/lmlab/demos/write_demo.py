@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from lmlab.demos import CONTENTS_FILE, Demo
 from lmlab.storage.io import atomic_write_text, write_json
 from lmlab.study.figure_style import save
-from lmlab.study.markdown import table_lines
+from lmlab.study.markdown import table_lines, wrap_markdown
 from lmlab.study.page import STYLE
 
 _PAGE = """<!doctype html>
@@ -66,7 +66,7 @@ def write_demo(demo: Demo, folder: Path, command: str) -> list[Path]:
     page = Environment(autoescape=True, undefined=StrictUndefined).from_string(_PAGE)
     html = page.render(demo=demo, style=STYLE, figures=svg_by_name, command=command)
     paths = [folder / "report.md", folder / "report.html", *figure_paths]
-    atomic_write_text(paths[0], "\n".join(lines) + "\n")
+    atomic_write_text(paths[0], wrap_markdown("\n".join(lines)) + "\n")
     atomic_write_text(paths[1], html)
     contents = {"title": demo.title, "command": command, "files": [path.name for path in paths]}
     write_json(folder / CONTENTS_FILE, contents)

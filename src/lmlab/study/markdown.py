@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,7 +14,7 @@ from lmlab.study.verdicts import RATE_NAMES
 
 def render_markdown(content: dict[str, Any], figures: Sequence[str]) -> str:
     """Render the report as Markdown; ``figures`` are the names of PNG files beside it."""
-    return "\n".join(_lines(content, figures)).rstrip() + "\n"
+    return wrap_markdown("\n".join(_lines(content, figures))).rstrip() + "\n"
 
 
 def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
@@ -120,6 +122,24 @@ def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterat
     for row in rows:
         yield "| " + " | ".join(_cell(cell) for cell in row) + " |"
     yield ""
+
+
+def wrap_markdown(text: str, width: int = 100) -> str:
+    """Wrap paragraphs and list items; leave tables, headings, images and indented code alone."""
+    return "\n".join(_wrap_line(line, width) for line in text.split("\n"))
+
+
+def _wrap_line(line: str, width: int) -> str:
+    if len(line) <= width or re.match(r"\||#|!\[|\s", line):
+        return line
+    # A marker of a list item at the start of a line would begin one, so it never stands there.
+    glued = re.sub(r" (?=([-+*]|\d+[.)]) )", "\0", line.removeprefix("- "))
+    item = line.startswith("- ")
+    lines = textwrap.wrap(
+        glued, width, initial_indent="- " if item else "", subsequent_indent="  " if item else "",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return "\n".join(lines).replace("\0", " ")
 
 
 def _cell(text: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lmlab.study.markdown import render_csv, render_markdown, table_lines
+from lmlab.study.markdown import render_csv, render_markdown, table_lines, wrap_markdown
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study
 
@@ -92,3 +93,19 @@ def test_the_csv_has_the_final_values_of_each_run(content: dict[str, Any]) -> No
         assert row[0] == curve["arm"] and int(row[2]) == curve["seed"]
         assert int(row[6]) == curve["tokens"][-1]
         assert row[8] == ("" if loss is None else str(loss)), "a diverged run has no loss"
+
+
+def test_wrapping_keeps_the_words_and_makes_no_list() -> None:
+    sentence = " ".join(f"word{number} - {number}. item" for number in range(40))
+    for text in (sentence, f"- {sentence}"):
+        wrapped = wrap_markdown(text, width=60)
+        assert wrapped.split() == text.split()
+        first, *rest = wrapped.split("\n")
+        assert len(rest) > 5 and max(map(len, (first, *rest))) <= 60
+        assert all(line.startswith("  ") == text.startswith("- ") for line in rest)
+        assert not any(re.match(r"\s*([-+*]|\d+\.) ", line) for line in rest)
+
+
+def test_wrapping_leaves_tables_code_headings_and_images_alone() -> None:
+    lines = [f"{start}{'x ' * 80}" for start in ("| ", "    ", "# ", "![a](", "|---|")]
+    assert wrap_markdown("\n".join(lines)) == "\n".join(lines)
