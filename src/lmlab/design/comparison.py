@@ -47,7 +47,7 @@ class Comparison:
         allow: quantities that may differ and are then marked in the report: those of
             ``tolerance``, ``batches``, ``context``, ``data``, ``tokenizer``.
         margin: largest difference that counts as no difference.
-        alpha: probability of any false "better" or "worse" in the study.
+        alpha: probability of one or more false "better" or "worse" verdicts in the study.
         power: probability of detecting the difference that the plan states.
         expected_sd: standard deviation of the final metric over seeds, for the plan; finished
             runs of the baseline replace it.

@@ -87,9 +87,11 @@ def find_differences(costs: Mapping[str, ArmCosts], design: Comparison) -> list[
     for arm, arm_costs in costs.items():
         for quantity, label in _LABELS.items():
             tolerance = design.tolerance.get(quantity, 0.0)
-            values = _describe_difference(quantity, arm_costs, costs[reference], tolerance)
+            values = _describe_difference(
+                quantity, arm_costs, costs[reference], tolerance, reference
+            )
             if values:
-                description = f"{arm}: {label} {values} ({reference})"
+                description = f"{arm}: {label} {values}"
                 if quantity == "parameters" and arm_costs.matching_d_ff is not None:
                     description += f"; model.d_ff={arm_costs.matching_d_ff} would match"
                 is_allowed = quantity in design.allow
@@ -97,21 +99,26 @@ def find_differences(costs: Mapping[str, ArmCosts], design: Comparison) -> list[
     return differences
 
 
-def _describe_difference(quantity: str, arm: ArmCosts, baseline: ArmCosts, tolerance: float) -> str:
+def _describe_difference(
+    quantity: str, arm: ArmCosts, baseline: ArmCosts, tolerance: float, reference: str
+) -> str:
     """Return both values, or an empty string where they are equal within the tolerance."""
     if quantity == "batches":
         ours, theirs = (
-            f"{arm.steps} x {arm.batch_size}",
-            f"{baseline.steps} x {baseline.batch_size}",
+            f"{arm.steps:,} x {arm.batch_size}",
+            f"{baseline.steps:,} x {baseline.batch_size}",
         )
-        return "" if ours == theirs else f"{ours}, not {theirs}"
+        return "" if ours == theirs else f"{ours}, but {theirs} in {reference}"
     ours, theirs = getattr(arm, quantity), getattr(baseline, quantity)
     if isinstance(ours, str):
-        return "" if ours == theirs else f"{ours[:8]}, not {theirs[:8]}"
+        return "" if ours == theirs else f"{ours[:8]}, but {theirs[:8]} in {reference}"
     relative = abs(ours - theirs) / max(theirs, 1)
     if relative <= tolerance:
         return ""
-    return f"{ours:,}, not {theirs:,}: {relative:.1%} apart, above the tolerance of {tolerance:.1%}"
+    return (
+        f"{ours:,}, but {theirs:,} in {reference}: {relative:.1%} apart, above the tolerance of "
+        f"{tolerance:.1%}"
+    )
 
 
 def check_fairness(costs: Mapping[str, ArmCosts], design: Comparison) -> list[Difference]:

@@ -79,6 +79,11 @@ def build_costs(study: Study) -> dict[str, Any]:
     arm_costs = {arm: ArmCosts(**costs) for arm, costs in study.arm_costs.items()}
     found = find_differences(arm_costs, study.manifest.comparison)
     notes = [f"Allowed by the study: {difference.description}." for difference in found]
-    if not notes:
-        notes = ["No difference exceeds the tolerance of the study."]
+    if not notes and len(arm_costs) > 1:
+        baseline = study.manifest.comparison.baseline
+        reference = next(iter(arm_costs)) if baseline is None else "the baseline"
+        notes = [
+            f"In parameters, FLOPs per token, tokens, batches, context, data and tokenizer, all "
+            f"arms match {reference} within the study's tolerance."
+        ]
     return {"columns": list(TABLE_COLUMNS), "rows": cost_table(arm_costs), "notes": notes}

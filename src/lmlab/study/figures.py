@@ -65,7 +65,7 @@ def draw_verdicts(content: dict[str, Any]) -> Figure | None:
     axes.set_xlabel(
         f"difference in final validation loss from the baseline ({content['unit']}; left is better)"
     )
-    axes.set_title(f"{content['title']}: each arm at its own best learning rate", loc="left")
+    axes.set_title(f"{content['title']}: each arm at {content['rate_names'][OWN_RATE]}", loc="left")
     add_grid(axes)
     return figure
 
@@ -135,7 +135,7 @@ def draw_rates(content: dict[str, Any]) -> Figure | None:
             axes.axvline(edge, linewidth=1, alpha=0.6, color=styles[arm["name"]]["color"],
                          linestyle=":")  # fmt: skip
     axes.set_ylim(best - 0.06 * (top - best), top + 0.04 * (top - best))
-    axes.set_xlabel("peak learning rate (dotted: edge of divergence; crosses: diverged)")
+    axes.set_xlabel("peak learning rate (dotted lines: edge of divergence; crosses: diverged)")
     axes.set_ylabel(f"final validation loss ({content['unit']})")
     axes.set_title(f"{content['title']}: learning rate search", loc="left")
     add_grid(axes)

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lmlab.study.verdicts import RATE_NAMES
+from lmlab.study.verdicts import arm_phrase
 
 
 def render_markdown(content: dict[str, Any], figures: Sequence[str]) -> str:
@@ -27,14 +27,12 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
     yield f"\nRuns: {counts or 'none'}.\n"
     if content["verdicts"]:
         yield "## Verdicts\n"
-        yield from _verdict_tables(content["verdicts"])
+        yield from _verdict_tables(content)
     for name in figures:
         yield f"![{name.removesuffix('.png')}]({name})\n"
     if any(arm["best_lr"] for arm in content["arms"]):
         yield "## Learning rates\n"
-        rows = [[arm["name"], _number(arm["best_lr"]), _edge(arm["edge"])]
-                for arm in content["arms"]]  # fmt: skip
-        yield from table_lines(["arm", "best peak rate", "highest stable, lowest diverged"], rows)
+        yield from _rate_table(content)
     if content["costs"]["rows"]:
         yield "## Cost and data of the arms\n"
         yield from table_lines(content["costs"]["columns"], content["costs"]["rows"])
@@ -68,7 +66,7 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
             yield f"{row['label'].capitalize()}:\n\n    {row['command']}\n"
         for arm in content["arms"]:
             for command in arm["commands"][:1]:
-                yield f"One run of {arm['name']}:\n\n    {command}\n"
+                yield f"One run of {arm_phrase(arm['name'])}:\n\n    {command}\n"
     if content["limits"]:
         yield "## Limitations\n"
         yield from (f"- {line}" for line in content["limits"])
@@ -78,11 +76,13 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
         yield from table_lines(["", ""], content["environment"])
 
 
-def _verdict_tables(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _verdict_tables(content: dict[str, Any]) -> Iterator[str]:
+    rows = content["verdicts"]
+    interval = f"{content['confidence']} CI"
     for at in dict.fromkeys(row["at"] for row in rows):
-        yield f"Each arm at {RATE_NAMES[at]}:\n"
+        yield f"Each arm at {content['rate_names'][at]}:\n"
         rows_at = [row for row in rows if row["at"] == at]
-        columns = ["arm", "lr", "seeds", "mean loss", "difference", "interval", "adjusted p",
+        columns = ["arm", "lr", "seeds", "mean loss", "difference", interval, "adjusted p",
                    "verdict"]  # fmt: skip
         cells = [_verdict_cells(row) for row in rows_at]
         if any(row["token_savings"] for row in rows_at):
@@ -102,17 +102,32 @@ def _verdict_cells(row: dict[str, Any]) -> list[str]:
         "" if row["mean"] is None else f"{row['mean']:.4f}",
         "" if row["difference"] is None else f"{row['difference']:+.4f}",
         f"[{row['low']:+.4f}, {row['high']:+.4f}]" if known else "",
-        "" if row["adjusted_p"] is None else f"{row['adjusted_p']:.2g}",
+        _adjusted_p(row),
         f"**{row['verdict']}**{row['detail']}",
     ]
 
 
+def _adjusted_p(row: dict[str, Any]) -> str:
+    if row["adjusted_p"] is None:
+        return ""
+    return f"{row['adjusted_p']:.2g}" + (" (not adjusted)" if row["is_replicate"] else "")
+
+
+def _rate_table(content: dict[str, Any]) -> Iterator[str]:
+    if not content["is_lr_searched"]:
+        rows = [[arm["name"], _number(arm["best_lr"])] for arm in content["arms"]]
+        yield from table_lines(["arm", "peak lr"], rows)
+        return
+    rows = [
+        [arm["name"], *map(_number, (arm["best_lr"], *(arm["edge"] or (None, None))))]
+        for arm in content["arms"]
+    ]
+    columns = ["arm", "best peak lr", "highest stable lr", "lowest unstable lr"]
+    yield from table_lines(columns, rows)
+
+
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
-
-
-def _edge(edge: Sequence[float | None] | None) -> str:
-    return "" if not edge else ", ".join(_number(value) for value in edge)
 
 
 def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

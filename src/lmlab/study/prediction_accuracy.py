@@ -10,8 +10,8 @@ from lmlab.console.formatting import format_bytes, format_duration
 from lmlab.study.run_records import RunRecord
 
 COLUMNS = [
-    "per run", "predicted (median)", "actual (median)", "actual / predicted (median)", "range",
-    "runs",
+    "per run", "predicted (median)", "actual (median)", "actual / predicted (median)",
+    "actual / predicted (range)", "runs",
 ]  # fmt: skip
 _QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
     "seconds": ("total time", format_duration),

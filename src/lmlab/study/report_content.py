@@ -23,7 +23,7 @@ from lmlab.study.run_section import (
 )
 from lmlab.study.summary import headline, limits, noise
 from lmlab.study.token_savings import token_savings
-from lmlab.study.verdicts import BASELINE_RATE, OWN_RATE, Verdict, judge
+from lmlab.study.verdicts import BASELINE_RATE, OWN_RATE, Verdict, judge, rate_names
 
 STATES = ("done", "diverged", "running", "interrupted", "failed", "missing")
 
@@ -43,6 +43,9 @@ def build_content(study: Study) -> dict[str, Any]:
         "generated": _last_time(study.records),
         "counts": {state: states[state] for state in STATES},
         "headline": headline(study, verdicts),
+        "confidence": "" if design is None else f"{100 * (1 - design.alpha):g}%",
+        "is_lr_searched": design is not None and design.lr == "search",
+        "rate_names": rate_names(design),
         "verdicts": [_verdict_row(study, verdict) for verdict in verdicts],
         "noise": noise(study),
         "arms": build_arms(study),
@@ -80,6 +83,7 @@ def _verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
         "at": verdict.at,
         "lr": verdict.lr,
         "baseline_lr": verdict.baseline_lr,
+        "is_replicate": verdict.is_replicate,
         "verdict": verdict.label,
         "detail": verdict.detail,
         "difference": finite(comparison.difference if comparison else None),

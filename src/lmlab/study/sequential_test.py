@@ -29,7 +29,7 @@ class Rule:
     Attributes:
         seeds: number of pairs at the first look.
         extra_seeds: number of pairs that a second look adds for an undecided arm; 0 for one look.
-        alpha: probability of any false better or worse over all arms of a study.
+        alpha: probability of one or more false "better" or "worse" verdicts in a study.
         power: probability of finding the difference that the plan states as detectable.
         margin: largest difference that counts as no difference, in the unit of the metric.
     """

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 
 from lmlab.study.run_records import Study
-from lmlab.study.verdicts import Verdict
+from lmlab.study.verdicts import Verdict, arm_phrase
 
 
 def token_savings(study: Study, verdict: Verdict) -> str:
@@ -38,7 +38,10 @@ def token_savings(study: Study, verdict: Verdict) -> str:
     fraction = fraction_to_reach(leader_curve, other_curve[-1][1])
     if fraction is None:
         return ""
-    return f"{leader} reaches {other}'s final loss after {fraction:.0%} of the tokens"
+    return (
+        f"{arm_phrase(leader)} reaches {arm_phrase(other)}'s final loss after {fraction:.0%} of "
+        "the tokens"
+    )
 
 
 def mean_curve(study: Study, arm: str, lr: float | None) -> list[tuple[float, float]]:

@@ -13,7 +13,7 @@ from lmlab.study.sequential_test import Rule
 from lmlab.study.statistics import INCONCLUSIVE, PairedComparison, compare
 
 OWN_RATE, BASELINE_RATE = "own best lr", "baseline's lr"
-RATE_NAMES = {
+_RATE_NAMES = {
     OWN_RATE: "its own best learning rate",
     BASELINE_RATE: "the baseline's learning rate",
 }
@@ -63,6 +63,18 @@ class Verdict:
             seeds = "seed" if found.more_seeds == 1 else "seeds"
             return f": about {found.more_seeds} more {seeds} needed"
         return ""
+
+
+def rate_names(design: Comparison | None) -> dict[str, str]:
+    """Return what to call the rates at which arms are judged, for "each arm at ..."."""
+    if design is not None and design.lr == "fixed":
+        return _RATE_NAMES | {OWN_RATE: "its configured learning rate"}
+    return dict(_RATE_NAMES)
+
+
+def arm_phrase(arm: str) -> str:
+    """Return the name of an arm as it reads in a sentence."""
+    return "the baseline" if arm == "baseline" else arm
 
 
 def decision_rule(design: Comparison) -> Rule:

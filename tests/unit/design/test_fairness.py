@@ -20,14 +20,14 @@ BASE = ArmCosts(
 @pytest.mark.parametrize(
     ("change", "quantity", "message"),
     [
-        ({"parameters": 102_000}, "parameters", "102,000, not 100,000: 2.0% apart"),
-        ({"flops": 210_000}, "flops", "FLOPs per token 210,000, not 200,000"),
-        ({"tokens": 64_001}, "tokens", "training tokens 64,001, not 64,000"),
-        ({"steps": 500}, "batches", "500 x 4, not 1000 x 4"),
-        ({"context": 32}, "context", "context 32, not 16"),
-        ({"evaluation": 500}, "evaluation", "evaluation tokens 500, not 512"),
-        ({"data": "e" * 64}, "data", "data eeeeeeee, not dddddddd"),
-        ({"tokenizer": "u" * 64}, "tokenizer", "tokenizer uuuuuuuu, not tttttttt"),
+        ({"parameters": 102_000}, "parameters", "102,000, but 100,000 in a: 2.0% apart"),
+        ({"flops": 210_000}, "flops", "FLOPs per token 210,000, but 200,000 in a"),
+        ({"tokens": 64_001}, "tokens", "training tokens 64,001, but 64,000 in a"),
+        ({"steps": 500}, "batches", "500 x 4, but 1,000 x 4 in a"),
+        ({"context": 32}, "context", "context 32, but 16 in a"),
+        ({"evaluation": 500}, "evaluation", "evaluation tokens 500, but 512 in a"),
+        ({"data": "e" * 64}, "data", "data eeeeeeee, but dddddddd in a"),
+        ({"tokenizer": "u" * 64}, "tokenizer", "tokenizer uuuuuuuu, but tttttttt in a"),
     ],
 )
 def test_a_difference_in_any_quantity_is_refused_unless_allowed(
@@ -51,7 +51,7 @@ def test_a_difference_within_the_tolerance_is_fair() -> None:
 def test_without_a_baseline_the_first_arm_is_the_reference() -> None:
     costs = {"a": BASE, "b": dataclasses.replace(BASE, context=32)}
     (difference,) = find_differences(costs, a_design(baseline=None))
-    expected = "b: context 32, not 16: 100.0% apart, above the tolerance of 0.0% (a)"
+    expected = "b: context 32, but 16 in a: 100.0% apart, above the tolerance of 0.0%"
     assert difference.description == expected
 
 

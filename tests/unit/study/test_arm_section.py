@@ -55,7 +55,10 @@ def test_runs_without_a_comparison_are_arms_by_name(study: Study) -> None:
 def test_allowed_differences_in_cost_are_noted(study: Study) -> None:
     costs = build_costs(study)
     assert [row[0] for row in costs["rows"]] == ["rms", "post", "none"]
-    assert costs["notes"] == ["No difference exceeds the tolerance of the study."]
+    assert costs["notes"] == [
+        "In parameters, FLOPs per token, tokens, batches, context, data and tokenizer, all arms "
+        "match the baseline within the study's tolerance."
+    ]
     assert study.manifest is not None and study.manifest.comparison is not None
     design = dataclasses.replace(study.manifest.comparison, allow=["parameters"])
     larger = study.arm_costs | {"post": study.arm_costs["post"] | {"parameters": 1500}}
@@ -63,7 +66,14 @@ def test_allowed_differences_in_cost_are_noted(study: Study) -> None:
         study, arm_costs=larger, manifest=dataclasses.replace(study.manifest, comparison=design)
     )
     (note,) = build_costs(changed)["notes"]
-    assert note.startswith("Allowed by the study: post: parameters 1,500")
+    assert note.startswith("Allowed by the study: post: parameters 1,500, but 1,000 in rms")
+
+
+def test_a_single_arm_matches_nothing(study: Study) -> None:
+    assert (
+        build_costs(dataclasses.replace(study, arm_costs={"rms": study.arm_costs["rms"]}))["notes"]
+        == []
+    )
 
 
 def test_without_recorded_costs_the_table_is_empty(study: Study) -> None:

@@ -50,8 +50,23 @@ def test_verdicts_have_a_table_for_each_rate(content: dict[str, Any]) -> None:
     row = next(row for row in content["verdicts"] if row["arm"] == "post")
     cells = dict(zip(own[0], own[2], strict=True))
     assert cells["difference"] == f"{row['difference']:+.4f}"
-    assert cells["interval"] == f"[{row['low']:+.4f}, {row['high']:+.4f}]"
+    assert cells["95% CI"] == f"[{row['low']:+.4f}, {row['high']:+.4f}]"
     assert cells["verdict"] == "**worse**"
+    unadjusted = [row[0] for row in own if "not adjusted" in row[own[0].index("adjusted p")]]
+    assert unadjusted == ["again"], "the replicate is outside the family"
+
+
+def test_searched_arms_show_the_rates_on_both_sides_of_the_edge(content: dict[str, Any]) -> None:
+    header, _, rms, *others = table_after(render_markdown(content, []), "## Learning rates")
+    assert header == ["arm", "best peak lr", "highest stable lr", "lowest unstable lr"]
+    edge = content["arms"][0]["edge"]
+    assert rms[0] == "rms" and rms[2:] == [f"{rate:g}" for rate in edge]
+    assert others[-1][0] == "again" and others[-1][2:] == ["", ""]
+
+
+def test_configured_rates_are_not_called_best(content: dict[str, Any]) -> None:
+    text = render_markdown(content | {"is_lr_searched": False}, [])
+    assert table_after(text, "## Learning rates")[0] == ["arm", "peak lr"]
 
 
 def test_token_savings_have_a_column_only_where_there_are_some(content: dict[str, Any]) -> None:

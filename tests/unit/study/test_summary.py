@@ -33,11 +33,28 @@ def test_the_headline_groups_arms_by_verdict(finished_study: Path) -> None:
     ]
     replicate = Verdict("again", OWN_RATE, None, None, "no difference", None, {}, is_replicate=True)
     assert headline(study, [*verdicts, replicate]) == [
-        "Better than rms at their own best learning rates: arm0, arm4.",
-        "Diverged on some seeds: arm2.",
-        "Inconclusive, more seeds needed: arm1.",
+        "Better than rms: arm0, arm4.",
+        "Diverged with at least one seed: arm2.",
+        "Inconclusive (more seeds needed): arm1.",
         "Not finished: arm3.",
-        "Control, the baseline on other seeds: no difference.",
+        "Replicate (the baseline retrained with different seeds): no difference, as expected.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "result"),
+    [
+        ("worse", "worse, although the true difference is zero; check the study"),
+        ("inconclusive", "inconclusive"),
+        ("missing", "not finished"),
+    ],
+)
+def test_the_headline_questions_a_replicate_that_differs(
+    finished_study: Path, label: str, result: str
+) -> None:
+    replicate = Verdict("again", OWN_RATE, None, None, label, None, {}, is_replicate=True)
+    assert headline(load_study(finished_study), [replicate]) == [
+        f"Replicate (the baseline retrained with different seeds): {result}."
     ]
 
 
@@ -62,14 +79,14 @@ def test_without_a_baseline_the_headline_is_the_search(finished_study: Path) -> 
 
 def test_an_unfinished_search_has_no_rate(write_study: Callable[..., Path]) -> None:
     study = with_design(load_study(write_study(1)), baseline=None, replicate=None)
-    assert headline(study, [])[0] == "rms: the learning rate search is not finished."
+    assert headline(study, [])[0] == "rms: the learning rate search has found no rate yet."
 
 
 def test_runs_without_a_comparison_have_no_verdict(finished_study: Path) -> None:
     plain = dataclasses.replace(load_study(finished_study), manifest=None)
     number = len(plain.records)
     assert headline(plain, []) == [
-        f"{number} runs; no verdict, because no comparison was declared."
+        f"{number} runs; no verdicts, because no comparison was declared."
     ]
     assert noise(plain) == limits(plain) == []
 
@@ -94,8 +111,8 @@ def test_the_noise_floor_is_the_spread_of_the_baseline_over_seeds(finished_study
         f"standard deviation of {sd:.4f} nats per token."
     )
     assert second == (
-        f"With that noise, 5 seeds detect a true difference of {smallest:.4f} with a probability "
-        "of 80%."
+        f"With 5 seeds per arm, the study detects a true difference of {smallest:.4f} nats per "
+        "token with 80% power."
     )
 
 
@@ -105,17 +122,32 @@ def test_the_decision_rule_states_its_settings(finished_study: Path) -> None:
         metric="bits_per_byte",
     )  # fmt: skip
     text = " ".join(noise(study))
-    assert "5 seeds (and 3 more at a second look) detect" in text
-    assert "false better or worse is at most 10% (Holm)" in text
-    assert "the interval lies within 0.03 bits per byte of zero" in text
-    assert "Learning rates were chosen on 1 seed that is not used for the verdicts." in text
+    assert "With 5 seeds per arm, plus 3 if an arm is still inconclusive, the study detects" in text
+    assert (
+        'one or more false "better" or "worse" verdicts is at most 10% (Holm\'s method)'
+    ) in text
+    assert "the 90% confidence interval (CI) lies within 0.03 bits per byte of zero" in text
+    assert "inconclusive after 5 seeds are tested again after 8" in text
+    assert "Comparisons at the baseline's learning rate are corrected separately." in text
+    assert "Learning rates were tuned on 1 seed that the final runs do not use." in text
+
+
+def test_the_decision_rule_states_only_what_the_study_does(finished_study: Path) -> None:
+    study = with_design(
+        load_study(finished_study), lr="fixed", extra_seeds=0, replicate=None,
+        arms={"rms": [], "post": []},
+    )  # fmt: skip
+    text = " ".join(noise(study))
+    assert "at their configured learning rates" in text
+    for absent in ("corrected", "tested again", "replicate", "tuned", "plus"):
+        assert absent not in text
 
 
 @pytest.mark.parametrize(
     ("lr", "sentence"),
     [
         ("search", "Only the learning rate is tuned for each arm"),
-        ("fixed", "Nothing is tuned for each arm"),
+        ("fixed", "Learning rate, weight decay, warm-up and schedule are not tuned for each arm."),
     ],
 )
 def test_limitations_state_scale_and_tuning(finished_study: Path, lr: str, sentence: str) -> None:
@@ -123,3 +155,10 @@ def test_limitations_state_scale_and_tuning(finished_study: Path, lr: str, sente
     assert lines[0] == "All losses are simulated."
     assert lines[1].startswith("The models have 1,000 parameters and were trained on 64,000 tokens")
     assert lines[2].startswith(sentence)
+
+
+def test_limitations_state_the_range_over_arms(finished_study: Path) -> None:
+    study = load_study(finished_study)
+    larger = study.arm_costs["post"] | {"parameters": 1500}
+    lines = limits(dataclasses.replace(study, arm_costs=study.arm_costs | {"post": larger}))
+    assert lines[1].startswith("The models have 1,000 to 1,500 parameters and were trained on")

@@ -55,7 +55,7 @@ def test_an_allowed_difference_is_printed(
 ) -> None:
     manifest = manifest_of(["training.steps=21"], allow=["tokens", "batches"])
     PreparedSweep.from_manifest(manifest).check_fairness()
-    assert "allowed: b: training tokens 1,344, not 1,280" in capsys.readouterr().err
+    assert "allowed: b: training tokens 1,344, but 1,280 in a" in capsys.readouterr().err
 
 
 def test_widths_are_solved_only_for_a_study_that_wants_it(manifest_of: ManifestOf) -> None:

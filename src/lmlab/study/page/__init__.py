@@ -10,7 +10,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lmlab.study.figure_style import COLOURS
-from lmlab.study.verdicts import RATE_NAMES
 
 _HERE = Path(__file__).parent
 STYLE = (_HERE / "page.css").read_text("utf-8")
@@ -39,7 +38,6 @@ def render_page(content: dict[str, Any]) -> str:
         style=STYLE,
         script=(_HERE / "page.js").read_text("utf-8"),
         forest=forest_layout(content["verdicts"]),
-        rate_names=RATE_NAMES,
     )
 
 
