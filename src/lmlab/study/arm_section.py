@@ -83,7 +83,7 @@ def build_costs(study: Study) -> dict[str, Any]:
         baseline = study.manifest.comparison.baseline
         reference = next(iter(arm_costs)) if baseline is None else "the baseline"
         notes = [
-            f"In parameters, FLOPs per token, tokens, batches, context, data and tokenizer, all "
-            f"arms match {reference} within the study's tolerance."
+            "In parameters, FLOPs per token, training tokens, evaluation tokens, batches, context, "
+            f"data and tokenizer, all arms match {reference} within the study's tolerance."
         ]
     return {"columns": list(TABLE_COLUMNS), "rows": cost_table(arm_costs), "notes": notes}

@@ -65,7 +65,8 @@ def _with_difference(verdict: Verdict, num_failed: Counter[str]) -> str:
         return f"{verdict.arm} ({failed} {'run' if failed == 1 else 'runs'} failed)"
     if comparison is None or not math.isfinite(comparison.difference):
         return verdict.arm
-    return f"{verdict.arm} ({comparison.difference:+.3f})"
+    difference = f"{comparison.difference:+.3f}"
+    return f"{verdict.arm} ({difference if float(difference) else difference[1:]})"
 
 
 def _best_rate(manifest: Manifest, study: Study, arm: str) -> str:

@@ -52,3 +52,18 @@ def test_data_in_the_page_is_that_of_the_content(finished_study: Path) -> None:
     data = json.loads(match[1])
     for key in ("curves", "rates", "arms", "samples", "unit"):
         assert data[key] == content[key]
+
+
+def test_only_a_search_has_a_chart_of_learning_rates(finished_study: Path) -> None:
+    content = build_content(load_study(finished_study))
+    searched = render_page(content)
+    assert 'id="rate-chart"' in searched and '<th class="n">lowest unstable lr</th>' in searched
+    fixed = render_page(content | {"is_lr_searched": False})
+    assert 'id="rate-chart"' not in fixed and "lowest unstable lr" not in fixed
+    assert "This study did not search for learning rates." in fixed
+
+
+def test_the_page_marks_the_unadjusted_p_value_of_the_replicate(finished_study: Path) -> None:
+    page = render_page(build_content(load_study(finished_study)))
+    assert page.count("not adjusted</small>") == 1
+    assert "95% CI" in page

@@ -12,6 +12,7 @@ import pytest
 
 from lmlab.study.power import smallest_detectable
 from lmlab.study.run_records import Study, load_study
+from lmlab.study.statistics import PairedComparison
 from lmlab.study.summary import headline, limits, noise
 from lmlab.study.verdicts import OWN_RATE, Verdict, decision_rule, judge
 
@@ -65,6 +66,13 @@ def test_the_headline_counts_the_failed_runs_of_an_unfinished_arm(
     assert study.manifest is not None
     lines = headline(study, judge(study.manifest, study.outcomes))
     assert any("post (1 run failed)" in line for line in lines)
+
+
+def test_a_difference_that_rounds_to_zero_has_no_sign(finished_study: Path) -> None:
+    comparison = PairedComparison(5, -4e-4, 1e-4, -5e-4, -3e-4, 0.9, 1.0, "no difference")
+    verdict = Verdict("post", OWN_RATE, None, None, "no difference", comparison, {})
+    (line,) = headline(load_study(finished_study), [verdict])
+    assert line == "No meaningful difference from rms: post (0.000)."
 
 
 def test_without_a_baseline_the_headline_is_the_search(finished_study: Path) -> None:
