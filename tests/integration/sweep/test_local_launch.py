@@ -14,7 +14,7 @@ from sweep_fixtures import Sweeps
         (["experiment=ablate_norm", "design.arms.post=['training.steps=21']"],
          "design.allow=[tokens, batches]"),
         (["experiment=ablate_norm", "design.arms.post=['tokenizer=bytes']"],
-         "tokenizer "),
+         "expected 257, the size of the tokenizer's vocabulary"),
         (["experiment=ablate_norm", "design.arms.post=['model.norm=psot']"],
          'did you mean "post"?'),
         (["experiment=ablate_norm", "design.arms.post=[model.norm=post]"],

@@ -9,7 +9,7 @@ import pytest
 
 from lmlab.config.compose import compose
 from lmlab.config.identity_settings import identity_settings
-from lmlab.hf.config_writer import to_hf
+from lmlab.hf.config_writer import config_to_hf
 from lmlab.storage.io import write_json
 
 
@@ -49,7 +49,7 @@ def test_imported_weights_are_identified_by_their_hash_and_not_by_their_folder(
     node = compose(["model.vocab_size=300"]).model.as_dict()
     found = []
     for name, weights in (("one", b"same"), ("two", b"same"), ("three", b"other")):
-        write_json(tmp_path / name / "config.json", to_hf(node, d_ff=64))
+        write_json(tmp_path / name / "config.json", config_to_hf(node, d_ff=64))
         (tmp_path / name / "model.safetensors").write_bytes(weights)
         found.append(settings_of("model=imported", f"model.init.path={tmp_path / name}"))
     assert found[0] == found[1] != found[2]
