@@ -26,7 +26,7 @@ def test_the_report_of_a_finished_study_finds_the_simulated_effects(finished: Pa
     lines = write_report(finished)
     assert any(line.startswith("Better than rms") and "none (-0.10" in line for line in lines)
     assert any(line.startswith("Worse than rms") and "post (+0.20" in line for line in lines)
-    assert any(line.endswith("on other seeds: no difference.") for line in lines)
+    assert any(line.endswith("different seeds): no difference, as expected.") for line in lines)
     content = build_content(load_study(finished))
     by_arm = {row["arm"]: row for row in content["verdicts"] if row["at"] == "own best lr"}
     for arm, effect in (("none", -0.1), ("post", 0.2), ("again", 0.0)):
@@ -71,7 +71,7 @@ def test_one_seed_is_inconclusive_rather_than_unfinished(finished: Path) -> None
     path.write_text(json.dumps(manifest), "utf-8")
     lines = write_report(finished)
     assert not any(line.startswith("Not finished") for line in lines)
-    assert any(line.startswith("Inconclusive, more seeds needed: post (+0.2") for line in lines)
+    assert any(line.startswith("Inconclusive (more seeds needed): post (+0.2") for line in lines)
     assert "**inconclusive**: about 4 more seeds needed |" in (finished / "report.md").read_text(
         "utf-8"
     )
