@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 import lmlab
 from lmlab.console.commands import COMMANDS, import_command
@@ -55,7 +57,14 @@ def main(argv: list[str]) -> int:
 
 
 def entry_point() -> None:
-    """Run as the ``lmlab`` program."""
+    """Run as the ``lmlab`` program.
+
+    Like ``python -m``, import modules from the working directory first, unless Python runs with
+    ``-P``: your own components are often there.
+    """
+    if not sys.flags.safe_path:
+        with suppress(FileNotFoundError):  # the working directory was deleted
+            sys.path.insert(0, os.getcwd())
     run_main(main)
 
 

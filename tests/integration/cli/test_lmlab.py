@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -112,3 +113,33 @@ def test_lmlab_starts_without_heavy_imports() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("flag", ["-s", "-P"])
+def test_modules_in_the_working_directory_are_imported_unless_python_is_safe(
+    flag: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "bin" / "lmlab"  # as pip writes it
+    script.parent.mkdir()
+    script.write_text("from lmlab.__main__ import entry_point\nentry_point()\n")
+    settings = tmp_path / "lmlab" / "config.yaml"
+    settings.parent.mkdir()
+    settings.write_text("trusted_packages: [my_schedules]\n")
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "my_schedules.py").write_text(
+        "def halved(step, *, total_steps, warmup_steps):\n    return 0.5\n"
+    )
+
+    def account(*start: str) -> subprocess.CompletedProcess[str]:
+        overrides = ["schedule=constant", "schedule._target_=my_schedules.halved"]
+        return subprocess.run(
+            [sys.executable, flag, *start, *overrides],
+            cwd=work, env=os.environ | {"XDG_CONFIG_HOME": str(tmp_path)},
+            capture_output=True, text=True,
+        )  # fmt: skip
+
+    through, direct = account(str(script), "account"), account("-m", "lmlab.account")
+    assert through.returncode == direct.returncode == (0 if flag == "-s" else 2), through.stderr
+    assert (through.stdout, through.stderr) == (direct.stdout, direct.stderr)
+    assert ("my_schedules" in through.stderr) == (flag == "-P")
