@@ -26,6 +26,7 @@ NOT_RUN = {
     "make train": "takes minutes; tests/integration/run trains small models",
     "make test": "runs this test",
     "python benchmarks/": "take minutes",
+    "python3 -m venv": "make setup runs the same commands",
 }
 
 
@@ -33,8 +34,7 @@ def commands() -> list[str]:
     found = []
     for page in PAGES:
         for line in COMMAND.findall(re.sub(r"\s*\\\n\s*", " ", page.read_text("utf-8"))):
-            text = re.sub(r"\s+#.*$", "", line)
-            found += [part.strip() for part in text.split(" · ")]
+            found.append(re.sub(r"\s+#.*$", "", line).strip())
     return found
 
 
@@ -68,16 +68,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(arguments: list[str], path: Path) -> None:
-    environment = os.environ | {
+def environment(path: Path) -> dict[str, str]:
+    return os.environ | {
         "WANDB_MODE": "offline", "XDG_CONFIG_HOME": str(path),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }  # fmt: skip
+
+
+def run(arguments: list[str], path: Path) -> None:
     if arguments[:2] == ["python", "-m"] or arguments[0] == "lmlab":
-        type_command(shlex.join(arguments), path, environment)
+        type_command(shlex.join(arguments), path, environment(path))
         return
     done = subprocess.run(
-        arguments, cwd=path, env=environment, capture_output=True, text=True, timeout=300
+        arguments, cwd=path, env=environment(path), capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, f"{shlex.join(arguments)}\n{done.stdout}{done.stderr}"
 
@@ -85,6 +88,16 @@ def run(arguments: list[str], path: Path) -> None:
 def can_run(command: str) -> bool:
     # tests/integration/slurm runs what needs a cluster.
     return not command.startswith(tuple(NOT_RUN)) and "launcher=slurm" not in command
+
+
+@pytest.mark.slow
+def test_the_python_code_of_the_readme_runs(folder: Path) -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, flags=re.M | re.S)
+    overrides = '["model.norm=post"'
+    assert overrides in code
+    code = code.replace(overrides, ", ".join([overrides, *map(repr, SMALL)]))
+    type_command(code + "assert len(tokenizer.encode('One day')) > 1", folder, environment(folder))
 
 
 @pytest.mark.slow
