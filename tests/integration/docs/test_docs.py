@@ -60,7 +60,7 @@ def test_the_readme_lists_every_option_of_every_group() -> None:
 
 def test_the_readme_names_every_package_once() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
-    section = text.partition("## The folders")[2].partition("src/hydra_plugins/")[0]
+    section = text.partition("## Repository layout")[2].partition("src/hydra_plugins/")[0]
     named = re.findall(r" (\w+)/(?=[, ])", section.partition("src/lmlab/")[2])
     packages = [path.parent.name for path in (ROOT / "src" / "lmlab").glob("*/__init__.py")]
     assert sorted(named) == sorted(packages)
