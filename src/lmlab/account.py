@@ -29,18 +29,26 @@ class Options:
     settings: tuple[str, ...] = argument(
         (),
         metavar="KEY=VALUE",
-        help="settings of python -m lmlab.train; comma-separated values of one key sweep it",
+        help="settings of python -m lmlab.train; give one key several comma-separated values to "
+        "sweep over them",
     )
     compare: str | None = option(
         None,
         metavar="LIST",
-        help='configurations to compare: [gpt2_small,"gpt2_xl optim=sgd"], models or settings',
+        help="configurations to compare, each a model name, settings, or both: "
+        '[gpt2_small,"gpt2_xl optim=sgd"]',
     )
     memory: str | None = option(
-        None, metavar="BYTES", help="find the largest batch that fits: 80GB (10^9) or 80GiB (2^30)"
+        None,
+        metavar="BYTES",
+        help="find the largest batch that fits in this much memory, e.g. 80GB "
+        "(1 GB: 10^9 bytes) or 80GiB (1 GiB: 2^30 bytes)",
     )
     peak: str | None = option(
-        None, metavar="FLOP/S", help="time an update and the run on such a device: 312TFLOP/s"
+        None,
+        metavar="FLOP/S",
+        help="peak throughput of the device, e.g. 312TFLOP/s; estimates the time per update and "
+        "per run",
     )
     mfu: float = option(
         0.5,
@@ -51,19 +59,24 @@ class Options:
         "fused",
         valid=one_of("fused", "plain"),
         metavar="KIND",
-        help="plain: products of full matrices, whose scores are stored",
+        help="plain: unfused attention that materializes the full score matrix",
     )
     loss_chunk: int | None = option(
         None,
         valid=at_least(1),
-        help="tokens whose logits are in memory at a time; null: all tokens of a pass",
+        help="number of tokens whose logits are in memory at a time; null: all tokens of a "
+        "forward pass",
     )
     checkpointing: bool = option(
-        False, help="store only the inputs of the blocks, and recompute their activations"
+        False,
+        help="activation checkpointing: store only the inputs of the blocks, and recompute the "
+        "activations",
     )
-    measure: bool = option(False, help="run a few real steps on this device and time them")
+    measure: bool = option(False, help="run a few training steps on this device and time them")
     figure: str | None = option(
-        None, metavar="FILE", help="draw the shares of a sweep to FILE.png and FILE.svg"
+        None,
+        metavar="FILE.png",
+        help="plot each component's share of the FLOPs across the sweep, as FILE.png and FILE.svg",
     )
     json: bool = option(False, help="print JSON")
     markdown: bool = option(False, help="print Markdown")
@@ -99,16 +112,22 @@ def parse(options: Options) -> Request:
     for setting in options.settings:
         key, equals, value = setting.partition("=")
         if not equals:
-            raise ConfigError(f"{setting}: expected key=value", f"for example model={setting}")
+            raise ConfigError(
+                f"{setting}: expected key=value", f"write model={setting} to select a model"
+            )
         if "," in value and value[0] not in "[{\"'":
             sweeps.append((key, tuple(value.split(","))))
         else:
             overrides.append(setting)
     if len(sweeps) > 1:
         keys = ", ".join(key for key, _ in sweeps)
-        raise ConfigError(f"{keys}: expected a sweep of one key")
+        raise ConfigError(
+            f"{keys}: expected a sweep over one key", "give every other key a single value"
+        )
     if sweeps and options.compare is not None:
-        raise ConfigError(f"{sweeps[0][0]}: expected either a sweep or compare=, not both")
+        raise ConfigError(
+            f"{sweeps[0][0]}: expected either a sweep or compare=, not both", "remove one of them"
+        )
     return Request(
         overrides=tuple(overrides),
         sweep=sweeps[0] if sweeps else None,
@@ -127,7 +146,8 @@ def _compared(value: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         settings = item.strip().strip("\"'").split()
         if not settings:
             raise ConfigError(
-                f"compare={value}: expected no empty entry", "for example [gpt2_small,gpt2_xl]"
+                f"compare={value}: expected no empty entry",
+                "write for example compare=[gpt2_small,gpt2_xl]",
             )
         yield " ".join(settings), tuple(s if "=" in s else f"model={s}" for s in settings)
 
@@ -152,7 +172,7 @@ def _figure(value: str | None, is_sweep: bool) -> Path | None:
             "add one, for example model.context_length=1024,4096,16384",
         )
     if Path(value).suffix not in (".png", ".svg"):
-        raise ConfigError(f"figure={value}: expected FILE.png or FILE.svg; both are written")
+        raise ConfigError(f"figure={value}: expected FILE.png or FILE.svg (both are written)")
     return Path(value)
 
 
@@ -263,7 +283,7 @@ COMMAND = Command(
     options=Options,
     act=act,
     description="Compute the cost of a configuration of python -m lmlab.train: parameters, FLOPs,\n"
-    "memory by part, and disk space. Nothing is trained.",
+    "memory by part, and disk space. No training step is run, unless --measure is given.",
     examples=[
         "model=gpt2_xl memory=80GB peak=19.5TFLOP/s training.batch_size=1024",
         "model=gpt2_xl model.context_length=1024,4096,16384 figure=shares.png",

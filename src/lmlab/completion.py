@@ -114,13 +114,13 @@ COMMAND = Command(
     name="completion",
     options=Options,
     act=print_script,
-    description="Print a script that completes lmlab's commands and settings with the tab key.",
+    description="Print a script that enables tab completion of lmlab's commands and settings.",
     notes="""\
 To enable completion in this shell:
 
   eval "$(lmlab completion bash)"
 
-To enable it in every new shell, add this line to ~/.bashrc. For zsh, replace bash by zsh, and add
+To enable it in every new shell, add this line to ~/.bashrc. For zsh, replace bash with zsh, and add
 the line to ~/.zshrc.
 """,
     examples=["bash", "zsh"],

@@ -22,24 +22,32 @@ class Options:
     """The options of the command."""
 
     run: str = option(
-        metavar="FOLDER", help="outputs/<study>/<arm>/seed<k>, or a Hugging Face folder"
+        metavar="FOLDER",
+        help="outputs/<study>/<arm>/seed<k>, or a local Hugging Face model directory",
     )
-    text: tuple[str, ...] = option(metavar="FILE", help="a UTF-8 text; one line of output each")
+    text: tuple[str, ...] = option(
+        metavar="FILE", help="a UTF-8 text file; the output has one line per file"
+    )
     checkpoint: str = option(
         "best",
         valid=one_of("best", "last"),
         metavar="NAME",
-        help="weights of a run: best has the lowest validation loss",
+        help="which weights to load; best has the lowest validation loss",
     )
     max_tokens: int | None = option(
         None,
         valid=at_least(1),
-        help="tokens to evaluate, in windows spread over the text; null: the full text",
+        help="maximum number of tokens to evaluate, in windows spread over the text; "
+        "null: the full text",
     )
     batch_size: int = option(
-        32, valid=at_least(1), help="windows per forward pass; affects only the speed"
+        32, valid=at_least(1), help="windows per forward pass; affects only speed"
     )
-    device: str = option("auto", metavar="NAME", help="auto, cpu, mps, cuda, cuda:1 ...")
+    device: str = option(
+        "auto",
+        metavar="NAME",
+        help="device to use: auto, cpu, mps, cuda, or one GPU such as cuda:1",
+    )
 
 
 def evaluate(
@@ -83,7 +91,7 @@ def print_losses(options: Options) -> None:
     check_folder(options.run)
     for text in options.text:
         if not Path(text).is_file():
-            raise DataError(f"text={text}: no such file")
+            raise DataError(f"text={text}: no such file", "pass the path of a UTF-8 text file")
     # Importing torch takes seconds; mistakes in the options are reported before.
     from lmlab.runs.load import load
 
@@ -105,7 +113,8 @@ COMMAND = Command(
     name="evaluate",
     options=Options,
     act=print_losses,
-    description="Measure the loss of a run, or of a Hugging Face folder, on any UTF-8 text.",
+    description="Measure the loss of a trained model (a run or a Hugging Face model directory)\n"
+    "on UTF-8 text.",
     notes="""\
 The loss is in nats per token, computed in float32. Every token except the first is predicted once,
 from the preceding tokens of its window, whose length is the model's context length. Bits per byte

@@ -17,42 +17,59 @@ class Options:
     """The options of the command."""
 
     run: str = option(
-        metavar="FOLDER", help="outputs/<study>/<arm>/seed<k>, or a Hugging Face folder"
+        metavar="FOLDER",
+        help="outputs/<study>/<arm>/seed<k>, or a local Hugging Face model directory",
     )
-    prompt: tuple[str, ...] = option(("",), help="text to continue; empty: start a new text")
-    count: int = option(1, valid=at_least(1), help="texts per prompt")
-    max_new_tokens: int = option(200, valid=at_least(1), help="maximum length of a text, in tokens")
+    prompt: tuple[str, ...] = option(
+        ("",), help="text to continue; if omitted or empty, start a new text"
+    )
+    count: int = option(1, valid=at_least(1), help="number of texts per prompt")
+    max_new_tokens: int = option(
+        200, valid=at_least(1), help="maximum number of tokens to generate per text"
+    )
     temperature: float = option(
         0.8,
         valid=Valid(lambda value: 0 <= value < math.inf, "a number of 0 or more"),
         help="softmax temperature; 0: greedy decoding",
     )
     top_k: int | None = option(
-        None, valid=at_least(1), metavar="K", help="sample from the K most likely tokens"
+        None,
+        valid=at_least(1),
+        metavar="K",
+        help="sample from the K most likely tokens; null: no limit",
     )
     top_p: float | None = option(
         None,
         valid=Valid(lambda value: 0 < value <= 1, "a number above 0 and at most 1"),
         metavar="P",
-        help="nucleus sampling: smallest set of tokens with cumulative probability >= P",
+        help="nucleus sampling: sample from the smallest set of tokens whose cumulative "
+        "probability is at least P; null: no limit",
     )
-    seed: int = option(0, help="seed of the sampling; the same seed gives the same text")
+    seed: int = option(0, help="sampling seed")
     checkpoint: str = option(
         "best",
         valid=one_of("best", "last"),
         metavar="NAME",
-        help="weights of a run: best has the lowest validation loss",
+        help="which weights to load; best has the lowest validation loss",
     )
-    device: str = option("auto", metavar="NAME", help="auto, cpu, mps, cuda, cuda:1 ...")
+    device: str = option(
+        "auto",
+        metavar="NAME",
+        help="device to use: auto, cpu, mps, cuda, or one GPU such as cuda:1",
+    )
 
 
 def check_folder(run: str) -> None:
-    """Raise :class:`DataError` if a folder holds no model."""
+    """Raise :class:`DataError` unless ``run`` is a folder that contains a model."""
     folder = Path(run)
+    list_runs = "run python -m lmlab.outputs list to list the runs"
+    if not folder.is_dir():
+        raise DataError(f"run={run}: no such folder", list_runs)
     if not (folder / "config.yaml").is_file() and not (folder / "config.json").is_file():
         raise DataError(
-            f"run={run}: this folder holds no run (no config.yaml)",
-            "python -m lmlab.outputs lists the runs",
+            f"run={run}: not a run folder (no config.yaml) or Hugging Face model directory (no "
+            "config.json)",
+            list_runs,
         )
 
 
@@ -96,7 +113,7 @@ COMMAND = Command(
     name="generate",
     options=Options,
     act=write,
-    description="Generate text with the model of a run folder, and stream it to the terminal.",
+    description="Generate text with a trained model (a run or a Hugging Face model directory).",
     examples=['run=outputs/runs/default/seed0 prompt="One day" temperature=0.5'],
 )
 

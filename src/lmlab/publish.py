@@ -19,7 +19,9 @@ class Options:
 
     study: Path = argument(metavar="STUDY", help="outputs/<study>, or a published folder")
     target: Path | None = argument(
-        None, metavar="TARGET", help="folder to write; null: regenerate the published folder STUDY"
+        None,
+        metavar="TARGET",
+        help="folder to write to; if omitted, regenerate the write-up in STUDY",
     )
 
 
@@ -50,7 +52,7 @@ def publish(study_folder: Path, target: Path) -> list[str]:
         if study.manifest is None:
             raise DataError(
                 f"{study_folder}: expected the runs of a study or sweep",
-                "start them by experiment=..., design=... or a sweep (-m)",
+                "start them with experiment=..., design=... or a sweep (-m)",
             )
         _refuse_another(target, study.name)
         write_compact(study, records)
@@ -78,7 +80,7 @@ def _refuse_another(target: Path, study: str) -> None:
         return
     if found not in (study, study.replace("_", " ")):  # the latter is the title of a report
         raise DataError(
-            f'{path}: holds the study "{found}", not "{study}"',
+            f'{path}: contains the study "{found}", not "{study}"',
             "choose another folder, or remove this one",
         )
 
@@ -93,8 +95,9 @@ COMMAND = Command(
     name="publish",
     options=Options,
     act=act,
-    description="Write a study's compact run records and its write-up (README.md, report.html,\n"
-    "figures, results.csv) to a folder for git. Given that folder alone, regenerate the write-up.",
+    description="Write a study's condensed run records (records.jsonl) and its write-up\n"
+    "(README.md, report.html, figures, results.csv) to a folder that you can commit to Git.\n"
+    "With only a published folder as argument, regenerate its write-up.",
     examples=["outputs/ablations experiments/ablations", "experiments/ablations"],
     allow_abbrev=True,
 )

@@ -14,9 +14,11 @@ from lmlab.console.stdout import run_main
 class Options:
     """The options of the command."""
 
-    study: Path = argument(metavar="STUDY", help="outputs/<study>, or a folder of compact records")
+    study: Path = argument(
+        metavar="STUDY", help="outputs/<study>, or a folder written by lmlab.publish"
+    )
     to: Path | None = option(
-        None, metavar="FOLDER", help="folder of the report; null: the folder of the study"
+        None, metavar="FOLDER", help="folder for the report; null: the folder of the study"
     )
 
 
@@ -33,8 +35,9 @@ COMMAND = Command(
     name="report",
     options=Options,
     act=report,
-    description="Write report.html, report.md, results.csv and figures of a study.\n"
-    "Works on unfinished studies. The same files give the same bytes.",
+    description="Write report.html, report.md, results.csv and the figures of a study.\n"
+    "Works on unfinished studies.\n"
+    "Output is deterministic: identical inputs give byte-identical files.",
     examples=["outputs/ablations"],
     allow_abbrev=True,
 )

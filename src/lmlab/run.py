@@ -27,7 +27,8 @@ class Options:
     """The options of the command."""
 
     config: Path = argument(
-        metavar="FROZEN.yaml", help="a frozen configuration, as in a run folder"
+        metavar="FROZEN.yaml",
+        help="a complete configuration, such as the config.yaml of a run folder",
     )
 
 
@@ -48,8 +49,8 @@ COMMAND = Command(
     name="run",
     options=Options,
     act=run,
-    description="Execute one frozen configuration. A finished run is skipped, an unfinished one "
-    "resumes.",
+    description="Execute one frozen (complete) configuration.\n"
+    "A finished run is skipped; an unfinished run resumes.",
     examples=["outputs/runs/default/seed0/config.yaml"],
 )
 

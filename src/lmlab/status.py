@@ -31,7 +31,9 @@ class Options:
     """The options of the command."""
 
     folder: Path = argument(
-        Path("outputs"), metavar="FOLDER", help="a study, or the output folder of all studies"
+        Path("outputs"),
+        metavar="FOLDER",
+        help="folder of a study, or the output folder with all studies",
     )
     watch: bool = option(False, help=f"refresh every {_WATCH_SECONDS} seconds until Ctrl-C")
 
@@ -172,7 +174,7 @@ COMMAND = Command(
     name="status",
     options=Options,
     act=act,
-    description="Show the progress of a study, or of every study below the output folder.",
+    description="Show the progress of a study, or of every study in the output folder.",
     examples=["", "outputs/ablations"],
     allow_abbrev=True,
 )

@@ -26,21 +26,23 @@ class TrainOptions:
     """The options of ``train``."""
 
     text: tuple[Path, ...] = argument(metavar="FILE", help="UTF-8 text files")
-    vocab_size: int = option(valid=at_least(256), help="size of the vocabulary, in entries")
-    to: Path = option(metavar="FOLDER", help="folder to save the tokenizer in")
+    vocab_size: int = option(
+        valid=at_least(256), help="vocabulary size, including the 256 bytes and the special tokens"
+    )
+    to: Path = option(metavar="FOLDER", help="folder to save the tokenizer to")
     special: tuple[str, ...] = option(
-        (END_OF_TEXT,), nargs="*", metavar="TOKEN", help="strings that are never split"
+        (END_OF_TEXT,), nargs="*", metavar="TOKEN", help="special tokens, which are never split"
     )
     pattern: str = option(
         "gpt2",
         valid=one_of("gpt2", "cl100k", "llama3"),
         metavar="NAME",
-        help="regular expression that splits text before merging",
+        help="pre-tokenization regular expression",
     )
     threads: int | None = option(
         None,
         valid=at_least(1, _MAX_THREADS),
-        help="number of threads; null: one per core. Does not affect the result",
+        help="number of threads, which does not affect the result; null: one per core",
     )
     force: bool = option(False, help="overwrite a saved tokenizer")
 
@@ -51,8 +53,10 @@ class EncodeOptions:
 
     tokenizer: Path = argument(metavar="TOKENIZER", help="folder of a saved tokenizer")
     text: tuple[Path, ...] = argument(metavar="FILE", help="UTF-8 text files")
-    to: Path = option(metavar="FILE.bin", help="the token file")
-    force: bool = option(False, help="overwrite a file that is not a token file")
+    to: Path = option(metavar="FILE.bin", help="token file to write")
+    force: bool = option(
+        False, help="overwrite FILE.bin even if it was not written by this command"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +64,10 @@ class ShowOptions:
     """The options of ``show``."""
 
     tokenizer: Path = argument(metavar="TOKENIZER", help="folder of a saved tokenizer")
-    longest: int = option(_NUM_LONGEST, valid=at_least(0), help="number of longest entries to list")
-    split: tuple[str, ...] = option((), nargs="+", help="texts whose tokens are shown")
+    longest: int = option(
+        _NUM_LONGEST, valid=at_least(0), help="how many of the longest entries to list"
+    )
+    split: tuple[str, ...] = option((), nargs="+", help="texts to split into tokens")
 
 
 def train(options: TrainOptions) -> None:
@@ -74,8 +80,8 @@ def train(options: TrainOptions) -> None:
     _check_texts(options.text)
     if not options.force and is_saved(options.to):
         raise ConfigError(
-            f"to={options.to}: a tokenizer is saved there, and token files made with it would no "
-            "longer match",
+            f"to={options.to}: a tokenizer is already saved there; overwriting it would "
+            "invalidate the token files that it encoded",
             "choose another folder, or add --force",
         )
     make_folder(options.to)
@@ -157,11 +163,13 @@ def _check_texts(paths: Sequence[Path]) -> None:
     """Raise :class:`DataError` unless all files are readable and one has text."""
     for path in paths:
         if not path.is_file():
-            raise DataError(f"{path}: no such file", "name UTF-8 text files")
+            raise DataError(
+                f"{path}: no such file", "pass the paths of one or more UTF-8 text files"
+            )
         with translate_read_errors(path), open(path, "rb"):
             pass
     if not any(path.stat().st_size for path in paths):
-        raise DataError(f"{' '.join(map(str, paths))}: the text is empty")
+        raise DataError(f"{' '.join(map(str, paths))}: the text is empty", "provide some text")
 
 
 def _check_target(path: Path, inputs: Sequence[Path], force: bool) -> None:
@@ -189,7 +197,7 @@ def _check_target(path: Path, inputs: Sequence[Path], force: bool) -> None:
 COMMAND = CommandGroup(
     name="tokenize",
     description="Train a byte-level BPE tokenizer, encode files with it, and inspect it.\n"
-    "Train a model with a saved tokenizer: "
+    "To train a model with a saved tokenizer: "
     "python -m lmlab.train tokenizer=saved tokenizer.path=FOLDER",
     commands={
         "train": Command(
@@ -205,11 +213,11 @@ COMMAND = CommandGroup(
             name="tokenize encode",
             options=EncodeOptions,
             act=encode,
-            description="Write the ids of text files to a .bin file, with a .json file that "
+            description="Encode text files as token ids in a .bin file, with a .json file that "
             "describes it.",
             examples=["books32k books.txt --to books.bin"],
             when_interrupted="interrupted; rerun the command to resume",
-            notes="Rerun an interrupted command to resume it.",
+            notes="To resume an interrupted command, rerun it.",
             allow_abbrev=True,
         ),
         "show": Command(

@@ -53,8 +53,10 @@ def test_a_mistake_names_key_value_and_valid_values(argument: str, message: str)
 def test_a_missing_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="missing required option run=FOLDER"):
         COMMAND.read([])
-    with pytest.raises(DataError, match="holds no run"):
+    with pytest.raises(DataError, match=r": not a run folder \(no config\.yaml\)"):
         check_folder(str(tmp_path))
+    with pytest.raises(DataError, match=r"nowhere: no such folder\nhelp: run "):
+        check_folder(str(tmp_path / "nowhere"))
     for name in ("config.yaml", "config.json"):
         (tmp_path / name).write_text("{}")
         check_folder(str(tmp_path))
@@ -78,5 +80,8 @@ def test_a_mistake_is_a_message_with_help_and_exit_code_2(tmp_path: Path) -> Non
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     error, help = done.stderr.splitlines()
-    assert error == f"error: run={tmp_path}: this folder holds no run (no config.yaml)"
-    assert help == "help: python -m lmlab.outputs lists the runs"
+    assert error == (
+        f"error: run={tmp_path}: not a run folder (no config.yaml) or Hugging Face model directory "
+        "(no config.json)"
+    )
+    assert help == "help: run python -m lmlab.outputs list to list the runs"

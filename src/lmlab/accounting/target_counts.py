@@ -40,9 +40,9 @@ def counts_of(path: str, leaf: Mapping[str, Any]) -> Callable[..., Any]:
         count = getattr(importlib.import_module(counts_module), name)
     except (ModuleNotFoundError, AttributeError) as error:
         raise UnknownCostError(
-            f"{path}._target_={target}: has no counts",
-            f"define {name} in {counts_module} (see lmlab.nn.component_counts), or choose a "
-            "component that comes with lmlab",
+            f"{path}._target_={target}: its parameter, FLOP and memory counts are unknown",
+            f"define {name} in the module {counts_module} (see lmlab.nn.component_counts), or "
+            "choose a component of lmlab",
         ) from error
 
     def bound(**sizes: Any) -> Any:

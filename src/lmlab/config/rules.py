@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lmlab.config.value_types import format_value
-from lmlab.errors import Check, check_settings
+from lmlab.errors import Check, ConfigError, check_settings
 
 _POLICIES = ("auto", "exact", "fast", "bf16")
 _PREFLIGHTS = ("refuse", "warn", "off")
@@ -73,19 +73,12 @@ def _model(config: dict[str, Any]) -> Rules:
     model = config["model"]
     for key in ("context_length", "d_model", "num_layers", "num_heads"):
         yield f"model.{key}", model[key] >= 1, "1 or more"
-    width, heads = model["d_model"], model["num_heads"]
-    nearest = max(1, round(width / heads)) * heads
-    expected = f"a multiple of model.num_heads={heads}, for example {nearest}"
-    yield "model.d_model", width % heads == 0, expected
+    _check_heads(model)
+    heads = model["num_heads"]
     d_ff = model["d_ff"]
     is_width = isinstance(d_ff, int) and not isinstance(d_ff, bool) and d_ff >= 1
     yield "model.d_ff", d_ff == "auto" or is_width, "auto, or a width of 1 or more"
-    if "theta" in model["pos"]:  # RoPE rotates pairs of features
-        yield (
-            "model.d_model",
-            (width // heads) % 2 == 0,
-            f"an even d_model / num_heads, but it is {width // heads}",
-        )
+    if "theta" in model["pos"]:
         yield "model.pos.theta", 0 < model["pos"]["theta"] < math.inf, "a finite number above 0"
     kv_heads = model["attention"].get("num_kv_heads")
     if kv_heads is not None:
@@ -94,6 +87,29 @@ def _model(config: dict[str, Any]) -> Rules:
             kv_heads >= 1 and heads % kv_heads == 0,
             f"a divisor of model.num_heads={heads}, or null",
         )
+
+
+def _check_heads(model: dict[str, Any]) -> None:
+    """Check that the heads divide the width. Raises :class:`ConfigError` with the nearest sizes."""
+    width, heads = model["d_model"], model["num_heads"]
+    multiple = 2 if "theta" in model["pos"] else 1  # RoPE rotates pairs of features
+    if width % (heads * multiple) == 0:
+        return
+    expected = f"expected a divisor of model.d_model={width}"
+    if width % heads == 0:
+        expected = f"expected an even model.d_model / model.num_heads, found {width // heads}"
+    small = [n for n in range(1, math.isqrt(width) + 1) if width % n == 0]
+    divisors = sorted({*small, *(width // n for n in small)})
+    divisors = [n for n in divisors if width // n % multiple == 0]
+    below, above = [n for n in divisors if n < heads], [n for n in divisors if n > heads]
+    smaller = width // (heads * multiple) * heads * multiple
+    widths = [n for n in (smaller, smaller + heads * multiple) if n > 0]
+    fixes = [
+        f"model.{key}={' or '.join(map(str, values))}"
+        for key, values in (("num_heads", below[-1:] + above[:1]), ("d_model", widths))
+        if values
+    ]
+    raise ConfigError(f"model.num_heads={heads}: {expected}", f"set {', or '.join(fixes)}")
 
 
 def _components(config: dict[str, Any]) -> Rules:
@@ -167,7 +183,7 @@ def _intervals(config: dict[str, Any]) -> Rules:
         yield key, _value(config, key) >= 1, "1 or more"
     yield "checkpoint.keep_last", config["checkpoint"]["keep_last"] >= 1, "1 or more"
     limit = config["validation"]["max_tokens"]
-    expected = "1 or more, or null for the whole split"
+    expected = "1 or more, or null for the full split"
     yield "validation.max_tokens", limit is None or limit >= 1, expected
 
 

@@ -90,7 +90,7 @@ def check_component(path: str, node: Any, supplied: tuple[str, ...]) -> None:
     if not isinstance(target, str):
         raise ConfigError(
             f"{path}={node}: expected a component with a _target_",
-            f"choose one with {path}=<option>; python -m lmlab.train --help lists the options",
+            f"set {path}=<option>; run python -m lmlab.train --help to list the options",
         )
     _check_trust(path, target)
     try:
@@ -109,7 +109,7 @@ def _check_trust(path: str, target: str) -> None:
     if not target.startswith(trusted):
         raise ConfigError(
             f"{path}._target_={target}: expected a target in one of {', '.join(trusted)}",
-            f"to trust your own package, add it to trusted_packages in {user_settings_file()}",
+            f"add your own package to trusted_packages in {user_settings_file()} to trust it",
         )
 
 
@@ -126,7 +126,9 @@ def _check_parameters(
     for key, value in parameters.items():
         given = f"{path}.{key}={format_value(value)}"
         if key in supplied:
-            raise ConfigError(f"{given}: computed automatically", f"remove {path}.{key}")
+            raise ConfigError(
+                f"{given}: this parameter is computed automatically", f"remove {path}.{key}"
+            )
         if key not in settable:
             if signature.takes_any:
                 continue

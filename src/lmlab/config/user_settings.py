@@ -39,10 +39,12 @@ def search_path() -> list[Path]:
     folders = [file.parent / Path(text).expanduser() for text in _strings("search_path", "folders")]
     for folder in folders:
         if not folder.is_dir():
-            raise ConfigError(f"{file}: search_path: {folder} is not a folder")
+            raise ConfigError(f"{file}: search_path: no such folder: {folder}")
         for path in folder.rglob("*.yaml"):
             if (conf_folder() / path.relative_to(folder)).is_file():
-                raise ConfigError(f"{path}: lmlab has an option of this name", "rename the file")
+                raise ConfigError(
+                    f"{path}: lmlab already has an option of this name", "rename the file"
+                )
     return folders
 
 

@@ -23,7 +23,7 @@ _HELP_FLAGS = ("-h", "--help")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises mistakes in place of printing them."""
+    """Raises mistakes instead of printing them."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message, f"run {self.prog} --help to list the options")
@@ -42,6 +42,7 @@ class Command(Generic[T]):
         notes: further paragraphs of the help.
         when_interrupted: printed after Ctrl-C.
         allow_abbrev: whether ``--voc`` may stand for ``--vocab-size``.
+        one_required: keys of options of which exactly one is required, for the usage line.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Command(Generic[T]):
     notes: str = ""
     when_interrupted: str = "interrupted"
     allow_abbrev: bool = False
+    one_required: Sequence[str] = ()
 
     @property
     def program(self) -> str:
@@ -77,12 +79,18 @@ class Command(Generic[T]):
         if unknown:
             raise self._unknown(unknown[0])
         values: dict[str, Any] = {}
+        missing = [
+            option
+            for option in options_of(self.options)
+            if option.is_required and getattr(namespace, option.key) in (None, [])
+        ]
+        if missing:
+            raise self._missing(missing)
         for option in options_of(self.options):
             given = getattr(namespace, option.key)
             if given is None or (option.is_positional and given == []):
-                if option.is_required:
-                    raise self._missing(option)
-            elif option.is_flag:
+                continue
+            if option.is_flag:
                 values[option.key] = given
             elif option.is_tuple:
                 values[option.key] = tuple(map(option.convert, given))
@@ -108,7 +116,7 @@ class Command(Generic[T]):
         known = list(options_of(self.options))
         parser = _Parser(
             prog=self.program,
-            usage=" ".join([self.program, *_usage(known)]),
+            usage=" ".join([self.program, *_usage(known, self.one_required)]),
             description=self.description,
             epilog=_epilog(self.notes, self.program, self.examples, known),
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -174,11 +182,18 @@ class Command(Generic[T]):
         help = suggestion(key, keys) or f"run {self.program} --help to list the options"
         return ConfigError(f"{argument}: expected one of the options {', '.join(keys)}", help)
 
-    def _missing(self, option: Option) -> ConfigError:
-        help = f"run {self.program} --help to list the options"
-        if option.is_positional:
-            return ConfigError(f"missing required argument {option.metavar}", help)
-        return ConfigError(f"missing required option {option.key}={option.metavar}", help)
+    def _missing(self, options: Sequence[Option]) -> ConfigError:
+        arguments = [option.metavar for option in options if option.is_positional]
+        named = [f"{option.key}={option.metavar}" for option in options if not option.is_positional]
+        lists = [
+            f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names)}"
+            for noun, names in (("argument", arguments), ("option", named))
+            if names
+        ]
+        return ConfigError(
+            f"missing required {' and '.join(lists)}",
+            f"run {self.program} --help to list the options",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,13 +272,16 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
         parser.add_argument(option.name, **how)
 
 
-def _usage(known: Sequence[Option]) -> Iterator[str]:
+def _usage(known: Sequence[Option], one_required: Sequence[str]) -> Iterator[str]:
     for option in known:
         if option.is_positional:
             repeated = f"{option.metavar} ..." if option.is_tuple else option.metavar
             yield repeated if option.is_required else f"[{repeated}]"
     yield from (f"{option.name} {option.metavar}" for option in known
                 if option.is_required and not option.is_positional)  # fmt: skip
+    alternatives = [o for o in known if o.key in one_required]
+    if alternatives:
+        yield f"({' | '.join(f'{o.name} {o.metavar}' for o in alternatives)})"
     if any(not option.is_required and not option.is_positional for option in known):
         yield "[options]"
 
@@ -274,7 +292,9 @@ def _epilog(notes: str, program: str, examples: Sequence[str], known: Sequence[O
     if named:
         first = next((option for option in named if not option.is_flag), named[0])
         value = "true" if first.is_flag else first.metavar
-        parts.append(f"Every option can also be given as key=value: {first.key}={value}.")
+        parts.append(
+            f"Every option can also be written as key=value, for example {first.key}={value}."
+        )
     if examples:
         typed = (f"  {program} {example}".rstrip() for example in examples)
         parts.append("\n".join(["examples:", *typed]))

@@ -156,14 +156,16 @@ class Option(NamedTuple):
         return value
 
     def help_text(self) -> str:
-        """Its line in the help: meaning, range and default."""
+        """Its line in the help: meaning, range and default, if it has one."""
         facts = [self.expected] if self.expected and not self.is_flag else []
         if self.is_required:
             facts.append("required")
         elif not self.is_flag:
             default = " ".join(self.default) if self.is_tuple else self.default
-            default = "none" if default == "" else "null" if default is None else default
-            facts.append(f"default: {default}")
+            if default is None and "null" in f"{self.spec.help} {self.expected}":
+                default = "null"
+            if default not in (None, ""):
+                facts.append(f"default: {default}")
         if self.is_tuple and not self.is_positional and not self.spec.nargs:
             facts.append("repeatable")
         return f"{self.spec.help} ({'; '.join(facts)})" if facts else self.spec.help

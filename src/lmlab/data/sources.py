@@ -92,7 +92,7 @@ class Downloaded:
             raise ConfigError(f"data.base_url={self.base_url}: expected an http or https address")
         if len(self.files) < 2:
             raise ConfigError(
-                f"data.valid={next(iter(self.files))}: expected another file than data.train"
+                f"data.valid={next(iter(self.files))}: expected a file other than data.train"
             )
 
     def prepare(self) -> Corpus:
@@ -157,7 +157,9 @@ def check_utf8(path: Path) -> None:
 
 def _check_file(key: str, path: Path) -> None:
     if path.is_dir():
-        raise DataError(f"{key}={path}: expected a file, found a folder", "name a text file in it")
+        raise DataError(
+            f"{key}={path}: expected a file, found a folder", "give the path of a text file in it"
+        )
     if not path.is_file():
         raise DataError(f"{key}={path}: no such file", _similar_path(path))
     with translate_read_errors(f"{key}={path}"), open(path, "rb") as file:

@@ -99,7 +99,7 @@ def _paths(texts: Sequence[str], heldout: Sequence[str]) -> tuple[list[Path], li
     if not texts:
         raise ConfigError(
             "demo.texts=[]: expected text files",
-            "for example 'demo.texts=[childrens.txt,books.txt]'",
+            "set for example 'demo.texts=[childrens.txt,books.txt]'",
         )
     if heldout and len(heldout) != len(texts):
         raise ConfigError(

@@ -121,7 +121,7 @@ class Comparison:
         if self.baseline is not None and self.baseline not in self.arms:
             raise ConfigError(
                 f"design.baseline={self.baseline}: expected one of {', '.join(self.arms)}",
-                suggestion(self.baseline, self.arms) or "name one of the arms",
+                suggestion(self.baseline, self.arms) or "choose one of the arms",
             )
         if self.replicate is not None and self.baseline is None:
             raise ConfigError(
@@ -134,7 +134,7 @@ class Comparison:
                     raise ConfigError(
                         f"design.{setting}: unknown quantity {quantity}, expected one of "
                         f"{', '.join(QUANTITIES)}",
-                        suggestion(quantity, QUANTITIES) or "name one of these quantities",
+                        suggestion(quantity, QUANTITIES) or "choose one of these quantities",
                     )
 
     @property

@@ -85,8 +85,8 @@ class ProcessGroup(TorchCollectives):
             dist.all_gather_object(processes, RankProcess.current())
         except (RuntimeError, OSError) as error:
             raise LostRankError(
-                f"rank {self.rank} of {self.size} cannot connect to the others: {error}",
-                "under Slurm, try another MASTER_PORT",
+                f"rank {self.rank} of {self.size} cannot connect to the other ranks: {error}",
+                "set another MASTER_PORT if the job runs under Slurm",
             ) from error
         super().__init__(store, Peers(store, self.rank, processes))
         self.num_sharing_cores = self._peers.num_sharing_cores()
@@ -104,7 +104,7 @@ class ProcessGroup(TorchCollectives):
         if device.device.index is not None and self.size > 1:
             raise ConfigError(
                 f"runtime.device={device.device}: expected auto, cuda or cpu with several ranks",
-                "leave out the index; each rank takes a GPU of its own",
+                "remove the index; each rank uses its own GPU",
             )
         # Slurm may show each task its own GPU only, which is then number 0.
         num_visible = torch.cuda.device_count()

@@ -15,38 +15,40 @@ from lmlab.errors import ConfigError, DataError
 class Options:
     """The options of the command."""
 
-    to: str = option(metavar="FOLDER", help="a new folder, or one made by an earlier export")
-    run: str | None = option(None, metavar="FOLDER", help="the run: outputs/<study>/<arm>/seed<k>")
+    to: str = option(metavar="FOLDER", help="a new folder, or one written by an earlier export")
+    run: str | None = option(
+        None, metavar="FOLDER", help="run to export: outputs/<study>/<arm>/seed<k>"
+    )
     tokenizer: str | None = option(
         None,
         metavar="FOLDER",
-        help="the tokenizer: of lmlab, Hugging Face (tokenizer.json), GPT-2 (vocab.json, "
-        "merges.txt) or tiktoken (tokenizer.tiktoken with tokenizer.tiktoken.json)",
+        help="tokenizer to convert: a folder in lmlab, Hugging Face (tokenizer.json), GPT-2 "
+        "(vocab.json, merges.txt) or tiktoken (tokenizer.tiktoken, tokenizer.tiktoken.json) format",
     )
     checkpoint: str = option(
         "best",
         valid=one_of("best", "last"),
         metavar="NAME",
-        help="weights of the run: best has the lowest validation loss",
+        help="which weights to export; best has the lowest validation loss",
     )
     check: str = option(
         "auto",
         valid=one_of("auto", "off"),
         metavar="WHEN",
-        help="auto: reload the exported folder, in transformers too if it is installed, and "
-        "compare logits and ids",
+        help="auto: reload the exported model and compare logits and token ids, in transformers "
+        "as well if it is installed",
     )
     format: str = option(
         "hf",
         valid=one_of("hf", "gpt2", "tiktoken", "lmlab"),
         metavar="NAME",
-        help="of the exported tokenizer",
+        help="format of the exported tokenizer",
     )
 
     def __post_init__(self) -> None:
         if (self.run is None) == (self.tokenizer is None):
             raise ConfigError(
-                "expected either run=FOLDER or tokenizer=FOLDER",
+                "expected exactly one of run=FOLDER and tokenizer=FOLDER",
                 f"run {program('export')} --help to list the options",
             )
         other, unused = ("tokenizer", ["format"]) if self.run else ("run", ["checkpoint", "check"])
@@ -66,11 +68,11 @@ def export(options: Options) -> None:
             print(path)
         return
     assert options.run is not None
+    list_runs = "run python -m lmlab.outputs list to list the runs"
+    if not Path(options.run).is_dir():
+        raise DataError(f"run={options.run}: no such folder", list_runs)
     if not (Path(options.run) / "config.yaml").is_file():
-        raise DataError(
-            f"run={options.run}: this folder holds no run (no config.yaml)",
-            "python -m lmlab.outputs lists the runs",
-        )
+        raise DataError(f"run={options.run}: not a run folder (no config.yaml)", list_runs)
     # Importing torch takes seconds; mistakes in the options are reported before.
     from lmlab.export.folder import export_run
 
@@ -87,8 +89,9 @@ COMMAND = Command(
     name="export",
     options=Options,
     act=export,
-    description="Export the model of a run as a folder that transformers loads: weights,\n"
-    "tokenizer and model card. Or convert a tokenizer without changing its ids.",
+    description="Export the model of a run to a folder that transformers can load: weights,\n"
+    "tokenizer and model card. Or convert a tokenizer without changing its token ids.",
+    one_required=("run", "tokenizer"),
     examples=[
         "run=outputs/runs/default/seed0 to=hf/stories",
         "tokenizer=books32k to=hf/books32k format=tiktoken",

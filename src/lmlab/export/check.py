@@ -93,6 +93,6 @@ def _compare(
 def _compare_ids(library: str, tokenizer: Tokenizer, text: str, theirs: list[int]) -> None:
     if tokenizer.encode(text) != theirs:
         raise DataError(
-            f"{library} gives different ids with the exported tokenizer.json, so the export was "
-            "deleted"
+            f"{library} produces different token ids with the exported tokenizer.json, so the "
+            "export was deleted"
         )

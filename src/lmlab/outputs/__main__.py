@@ -21,9 +21,13 @@ class ListOptions:
 
     root: Path = option(Path("outputs"), metavar="FOLDER", help="the output folder")
     status: str = option(
-        "", metavar="STATUS,...", help=f"only runs with one of these: {', '.join(STATUSES)}"
+        "",
+        metavar="STATUS,...",
+        help=f"only runs with one of these statuses: {', '.join(STATUSES)}",
     )
-    older_than: str = option("", metavar="AGE", help="only entries at least this old: 90m, 12h, 7d")
+    older_than: str = option(
+        "", metavar="AGE", help="only entries of at least this age, e.g. 90m, 12h, 7d"
+    )
 
     def __post_init__(self) -> None:
         parse_statuses(self.status)
@@ -38,10 +42,10 @@ class PruneOptions(ListOptions):
 
     checkpoints_only: bool = option(
         False,
-        help="remove resumable checkpoints; keep the best weights and all records. A run that is "
-        "not finished restarts from step 0",
+        help="remove only the checkpoints that runs resume from, and keep the best weights and all "
+        "records; an unfinished run then restarts from step 0",
     )
-    caches: bool = option(False, help="remove caches in place of runs")
+    caches: bool = option(False, help="remove caches instead of runs")
     yes: bool = option(False, help="do not ask for confirmation")
     dry_run: bool = option(False, help="print what would be removed, and remove nothing")
 
@@ -50,10 +54,12 @@ class PruneOptions(ListOptions):
         for one, other in (("checkpoints_only", "caches"), ("yes", "dry_run")):
             if getattr(self, one) and getattr(self, other):
                 flags = [f"--{name.replace('_', '-')}" for name in (one, other)]
-                raise ConfigError(f"{' '.join(flags)}: expected one of them", f"remove {flags[1]}")
+                raise ConfigError(
+                    f"{' '.join(flags)}: expected only one of them", f"remove {flags[1]}"
+                )
         if not (self.status or self.older_than or self.caches):
             raise ConfigError(
-                "prune: expected a selection of entries", "add --status, --older-than or --caches"
+                "prune: nothing is selected", "add --status, --older-than or --caches"
             )
         if self.caches and self.status:
             raise ConfigError(f"status={self.status}: caches have no status", "remove --status")
@@ -69,7 +75,7 @@ def parse_age(text: str) -> float:
         return 0.0
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", text)
     if not found:
-        raise ConfigError(f"older_than={text}: expected a number with m, h, d or w, as in 7d")
+        raise ConfigError(f"older_than={text}: expected an age such as 90m, 12h, 7d or 2w")
     return float(found[1]) * AGE_UNITS[found[2]]
 
 
@@ -120,7 +126,8 @@ COMMAND = CommandGroup(
             name="outputs prune",
             options=PruneOptions,
             act=prune_entries,
-            description="Remove runs, their checkpoints, or caches, after asking.",
+            description="Remove runs, their checkpoints, or caches, after confirmation.",
+            notes="At least one of --status, --older-than and --caches is required.",
             examples=[
                 "--status failed,diverged",
                 "--older-than 30d --yes",

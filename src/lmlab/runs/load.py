@@ -57,8 +57,11 @@ def is_run(folder: Path) -> bool:
         return True
     if (folder / "config.json").is_file():
         return False
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
     raise DataError(
-        f"{folder}: expected a run folder (config.yaml) or a Hugging Face model (config.json)"
+        f"{folder}: not a run folder (no config.yaml) or Hugging Face model directory (no "
+        "config.json)"
     )
 
 

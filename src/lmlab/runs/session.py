@@ -88,7 +88,7 @@ class Session:
         folder = self.context.folder
         if folder.meta().get("identity") not in (None, self.context.identity):
             raise ConfigError(
-                f"{folder.path} is in use by another configuration", "rerun to get a new folder"
+                f"{folder.path}: used by another configuration", "rerun to get a new folder"
             )
         try:
             return (yield from self._run(stop, train))

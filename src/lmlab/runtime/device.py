@@ -129,8 +129,8 @@ def resolve_torch_device(device: str, key: str = "runtime.device") -> torch.devi
         valid = ["auto", "cpu", *(["mps"] if available["mps"] else [])]
         valid += [f"cuda:{i}" for i in range(available["cuda"])]
         raise ConfigError(
-            f"{key}={device}: expected one of {', '.join(valid)} on this machine",
-            f"choose one of these, or leave {key}=auto",
+            f"{key}={device}: not available on this machine; expected one of {', '.join(valid)}",
+            f"set {key}=cpu or leave it at auto",
         )
     return torch.device(device)
 

@@ -77,8 +77,8 @@ def resolve_policy(name: str, device: torch.device) -> PrecisionPolicy:
         name = _fastest(device)
     if name == "bf16" and not supports_bf16(device):
         raise ConfigError(
-            f"runtime.policy=bf16: expected a {device.type} with bfloat16 instructions; without "
-            "them bf16 is slow",
+            f"runtime.policy=bf16: expected a {device.type} device with bfloat16 instructions; "
+            "without them bf16 is slow",
             "set runtime.policy=fast, or leave it at auto",
         )
     if name != "fast" or device.type == "mps":

@@ -90,7 +90,7 @@ class Lock:
     def _locked_error(self) -> LockedError:
         owner = _read_owner(self.path)
         return LockedError(
-            f"{self.path.parent} is being written by process {owner.get('pid')} on "
+            f"{self.path.parent}: being written by process {owner.get('pid')} on "
             f"{owner.get('host')}",
             "wait for it or stop it, then rerun",
         )

@@ -124,11 +124,13 @@ def load_study(folder: Path) -> Study:
         if (compact / "records.jsonl").exists():
             return _load_compact(compact)
     runs = list(_runs_below(folder))
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder", "pass a folder such as outputs/<study>")
     if not runs:
         raise DataError(
-            f"{folder}: contains no study: expected sweeps/, records.jsonl, or run folders "
+            f"{folder}: not a study; expected sweeps/, records.jsonl, or run folders "
             "<arm>/seed<k>/",
-            "name a folder such as outputs/<study>",
+            "pass a folder such as outputs/<study>",
         )
     return Study(folder.resolve().name, folder, None, {}, runs)
 

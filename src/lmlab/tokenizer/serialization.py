@@ -45,7 +45,7 @@ def read(folder: Path) -> dict[str, bytes]:
     if not is_saved(folder):
         raise DataError(
             f"{folder}: no saved tokenizer ({NAME} is missing)",
-            "give a folder that holds tokenizer.json, or vocab.json and merges.txt",
+            "choose a folder that contains tokenizer.json, or vocab.json and merges.txt",
         )
     listed = [gpt2.SPECIALS] * (folder / gpt2.SPECIALS).is_file()
     return {name: _read(folder / name) for name in (gpt2.VOCAB, gpt2.MERGES, *listed)}

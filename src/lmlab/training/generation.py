@@ -55,7 +55,9 @@ def generate(
         DataError: logits are not finite because the weights have diverged.
     """
     if any(not prompt for prompt in prompts):
-        raise ConfigError("prompt: expected at least one token", "begin with <|endoftext|>")
+        raise ConfigError(
+            "prompt: expected at least one token", "start the prompt with <|endoftext|>"
+        )
     _check(max_new_tokens, temperature, top_k, top_p, seed)
     if not prompts or max_new_tokens == 0:
         return [[] for _ in prompts]

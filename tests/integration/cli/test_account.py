@@ -72,7 +72,10 @@ def test_a_sweep_draws_the_shares(tmp_path: Path, capsys: pytest.CaptureFixture[
     ("argument", "message"),
     [
         ("model=gpt3", "model=gpt3: expected one of"),
-        ("model.d_model=100", "model.d_model=100: expected a multiple"),
+        (
+            "model.d_model=100",
+            "model.num_heads=3: expected a divisor of model.d_model=100",
+        ),
         ("model.num_layers=0", "model.num_layers=0: expected 1 or more"),
         ("modle=tiny", "modle"),
         ("memory=80", "memory=80: expected a number above 0 with a unit"),
@@ -88,7 +91,7 @@ def test_a_sweep_draws_the_shares(tmp_path: Path, capsys: pytest.CaptureFixture[
         ("compare=[tiny,]", "compare=[tiny,]: expected no empty entry"),
         ("figure=a.png", "figure=a.png: valid only with a sweep"),
         ("--yaml", "--yaml: expected one of the options compare, memory"),
-        ("gpt2_xl", "gpt2_xl: expected key=value\nhelp: for example model=gpt2_xl"),
+        ("gpt2_xl", "gpt2_xl: expected key=value\nhelp: write model=gpt2_xl to select a model"),
     ],
 )
 def test_a_mistake_is_a_message_with_help(

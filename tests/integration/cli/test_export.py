@@ -46,8 +46,8 @@ def test_an_export_is_checked_complete_and_described(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "expected either run=FOLDER or tokenizer=FOLDER"),
-        (["run=r", "tokenizer=t"], "expected either run=FOLDER or tokenizer=FOLDER"),
+        ([], "expected exactly one of run=FOLDER and tokenizer=FOLDER"),
+        (["run=r", "tokenizer=t"], "expected exactly one of run=FOLDER and tokenizer=FOLDER"),
         (["run=r", "format=gpt2"], "format=gpt2: valid only with tokenizer=FOLDER"),
         (["tokenizer=t", "checkpoint=last"], "checkpoint=last: valid only with run=FOLDER"),
         (["tokenizer=t", "check=off"], "check=off: valid only with run=FOLDER"),
@@ -77,5 +77,7 @@ def test_a_folder_without_a_run_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export_main([f"run={tmp_path}", f"to={tmp_path / 'out'}"]) == 2
-    assert "this folder holds no run (no config.yaml)" in capsys.readouterr().err
+    assert "not a run folder (no config.yaml)" in capsys.readouterr().err
+    assert export_main([f"run={tmp_path / 'nowhere'}", f"to={tmp_path / 'out'}"]) == 2
+    assert "nowhere: no such folder\nhelp: run " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

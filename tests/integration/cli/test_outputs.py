@@ -109,12 +109,18 @@ def test_a_live_run_is_never_removed(root: Path) -> None:
     [
         (["prune", "--status", "finished"], "status=finished: expected one of queued, running"),
         (["prune", "--status", "dune"], 'help: did you mean "done"?'),
-        (["prune", "--older-than", "7"], "older_than=7: expected a number with m, h, d or w"),
-        (["prune", "older_than=-1d"], "older_than=-1d: expected a number"),
+        (
+            ["prune", "--older-than", "7"],
+            "older_than=7: expected an age such as 90m, 12h, 7d or 2w",
+        ),
+        (["prune", "older_than=-1d"], "older_than=-1d: expected an age"),
         (["prune"], "help: add --status, --older-than or --caches"),
         (["prune", "--caches", "--status", "done"], "status=done: caches have no status"),
-        (["prune", "--caches", "--checkpoints-only"], "--checkpoints-only --caches: expected one"),
-        (["prune", "--caches", "--yes", "--dry-run"], "--yes --dry-run: expected one of them"),
+        (
+            ["prune", "--caches", "--checkpoints-only"],
+            "--checkpoints-only --caches: expected only one",
+        ),
+        (["prune", "--caches", "--yes", "--dry-run"], "--yes --dry-run: expected only one of them"),
         (["prune", "--stat", "done"], "--stat: expected one of the options root, status"),
         (["prnue", "--caches"], 'help: did you mean "prune"?'),
     ],

@@ -62,7 +62,7 @@ def test_a_folder_taken_in_the_meantime_is_not_overwritten(overrides, monkeypatc
     rows = (first.path / "metrics.jsonl").read_bytes()
     monkeypatch.setattr("lmlab.runs.execute.locate", lambda spec, identity: (first, []))
     monkeypatch.setattr(type(first), "status", lambda self: {})
-    with pytest.raises(ConfigError, match="in use by another configuration") as refused:
+    with pytest.raises(ConfigError, match="used by another configuration") as refused:
         execute(compose([*overrides, "arm=x", "optim.lr=0.002"]))
     assert refused.value.help == "rerun to get a new folder"
     assert (first.path / "metrics.jsonl").read_bytes() == rows

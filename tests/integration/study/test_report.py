@@ -189,7 +189,9 @@ def test_a_folder_without_a_study_is_refused(
 ) -> None:
     for main in (report.main, status.main, publish.main):
         assert main([str(tmp_path)]) == 2
-        assert "contains no study: expected sweeps/" in capsys.readouterr().err
+        assert ": not a study; expected sweeps/" in capsys.readouterr().err
+        assert main([str(tmp_path / "nowhere")]) == 2
+        assert "nowhere: no such folder" in capsys.readouterr().err
 
 
 def test_a_study_may_compare_bits_per_byte(finished: Path, tmp_path: Path) -> None:

@@ -78,5 +78,5 @@ def test_a_refusal_of_slurm_is_reported_with_its_fix(sweeps: Sweeps, slurm: Fake
     slurm.fail("sbatch", "sbatch: error: invalid account")
     printed = sweeps.run(*SLURM, "seed=0,1", code=2)
     assert "Traceback" not in printed
-    assert "error: Slurm refuses the jobs: " in printed and "invalid account" in printed
+    assert "error: Slurm rejected the jobs: " in printed and "invalid account" in printed
     assert "help: check hydra.launcher.partition" in printed

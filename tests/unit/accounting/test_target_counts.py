@@ -52,9 +52,11 @@ def test_parameters_of_the_component_reach_its_counts() -> None:
 def test_a_component_without_counts_is_reported_with_the_module_to_write() -> None:
     with pytest.raises(UnknownCostError) as error:
         counts_of("model.ffn", {"_target_": "mine.ffn.Mine"})
-    assert error.value.message == "model.ffn._target_=mine.ffn.Mine: has no counts"
+    assert error.value.message == (
+        "model.ffn._target_=mine.ffn.Mine: its parameter, FLOP and memory counts are unknown"
+    )
     assert error.value.help is not None
-    assert error.value.help.startswith("define Mine in mine.ffn_counts")
+    assert error.value.help.startswith("define Mine in the module mine.ffn_counts")
     assert isinstance(error.value, ConfigError)
 
 

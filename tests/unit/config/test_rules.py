@@ -15,8 +15,17 @@ from lmlab.errors import ConfigError
         ("output_root=''", "output_root=: "),
         ("model.context_length=0", "model.context_length=0: expected 1 or more"),
         ("model.num_layers=0", "model.num_layers=0"),
-        ("model.num_heads=3", "model.d_model=128: expected a multiple of model.num_heads=3"),
-        ("model.num_heads=128", "expected an even d_model / num_heads, but it is 1"),
+        (
+            "model.num_heads=3",
+            "model.num_heads=3: expected a divisor of model.d_model=128\n"
+            "help: set model.num_heads=2 or 4, or model.d_model=126 or 132",
+        ),
+        (
+            "model.num_heads=128",
+            "model.num_heads=128: expected an even model.d_model / model.num_heads, found "
+            "1\nhelp: set model.num_heads=64, or model.d_model=256",
+        ),
+        ("model.d_model=127", "help: set model.d_model=120 or 128"),
         ("model.d_ff=wide", "model.d_ff=wide: expected auto, or a width"),
         ("model.d_ff=0", "model.d_ff=0"),
         ("model.d_ff=true", "model.d_ff=true"),

@@ -54,10 +54,16 @@ from lmlab.errors import ConfigError
         ("~seeds", ["seeds: missing required setting"]),
         (
             "+optim.params=[]",
-            ["optim.params=[]: computed automatically\nhelp: remove optim.params"],
+            [
+                "optim.params=[]: this parameter is computed automatically\n"
+                "help: remove optim.params"
+            ],
         ),
-        ("+schedule.total_steps=5", ["schedule.total_steps=5: computed automatically"]),
-        ("+model.pos.d_head=5", ["model.pos.d_head=5: computed automatically"]),
+        (
+            "+schedule.total_steps=5",
+            ["schedule.total_steps=5: this parameter is computed automatically"],
+        ),
+        ("+model.pos.d_head=5", ["model.pos.d_head=5: this parameter is computed automatically"]),
         ("~optim.lr", ["optim: lmlab.optim.adamw.adamw requires lr\nhelp: set optim.lr="]),
         (
             "~model.norm._target_",

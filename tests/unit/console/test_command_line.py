@@ -114,6 +114,7 @@ def test_abbreviations_are_opt_in() -> None:
     [
         (["a"], "missing required option vocab_size=N", "--help"),
         (["vocab_size=4"], "missing required argument SOURCE", "--help"),
+        ([], "missing required argument SOURCE and option vocab_size=N", "--help"),
         (["a", "vocab_size=1"], "vocab_size=1: expected an integer of 2 or more", None),
         (["a", "--vocab-size", "1"], "vocab_size=1: expected an integer of 2 or more", None),
         (["a", "--vocab-size"], "--vocab-size: expected one argument", "--help"),

@@ -262,6 +262,6 @@ def test_base_url_must_be_http(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.base_url=ftp://x"):
         source(server, tmp_path, base_url="ftp://x").check()
     with pytest.raises(
-        ConfigError, match=r"data\.valid=valid\.txt: expected another file than data\.train"
+        ConfigError, match=r"data\.valid=valid\.txt: expected a file other than data\.train"
     ):
         source(server, tmp_path, train="valid.txt").check()

@@ -44,5 +44,5 @@ def test_a_group_may_have_one_process() -> None:
 
 def test_a_rank_that_finds_no_other_reports_its_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_group, "TIMEOUT", datetime.timedelta(seconds=1))
-    with pytest.raises(LostRankError, match=r"^rank 0 of 2 cannot connect to the others"):
+    with pytest.raises(LostRankError, match=r"^rank 0 of 2 cannot connect to the other ranks"):
         join("ddp", LaunchEnv(0, 2, 0, ("127.0.0.1", free_port())))

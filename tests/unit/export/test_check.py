@@ -49,5 +49,5 @@ def test_another_tokenizer_is_found(run: RunFolder, tmp_path: Path) -> None:
     base = {byte: bytes([byte]) for byte in range(256)}
     made = {256 + index: left + right for index, (left, right) in enumerate(merges)}
     other = Tokenizer(base | made, merges, loaded.tokenizer.special_tokens)
-    with pytest.raises(DataError, match="gives different ids"):
+    with pytest.raises(DataError, match="produces different token ids"):
         check_export(tmp_path / "out", loaded._replace(tokenizer=other))

@@ -39,9 +39,11 @@ def test_load_returns_the_best_or_the_last_weights(run: RunFolder) -> None:
     with pytest.raises(ConfigError, match="best or last"):
         lmlab.load(run.path, checkpoint="newest")
     with pytest.raises(
-        DataError, match=r"expected a run folder \(config\.yaml\) or a Hugging Face model"
+        DataError, match=r"not a run folder \(no config\.yaml\) or Hugging Face model directory"
     ):
         lmlab.load(run.path.parent)
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        lmlab.load(run.path / "nowhere")
 
 
 def test_training_starts_from_a_folder_at_any_path(

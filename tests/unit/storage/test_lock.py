@@ -40,7 +40,7 @@ def owner(tmp_path: Path):
 
 def test_a_live_owner_excludes_others(owner) -> None:
     process, path = owner
-    message = rf"is being written by process {process.pid} on .*\nhelp: wait for it or stop it"
+    message = rf": being written by process {process.pid} on .*\nhelp: wait for it or stop it"
     with pytest.raises(LockedError, match=message), Lock(path, wait=False):
         pass
     assert is_alive(path)

@@ -121,8 +121,7 @@ def test_a_folder_without_a_study_names_what_is_expected(tmp_path: Path) -> None
     with pytest.raises(DataError) as caught:
         load_study(tmp_path)
     assert caught.value.message == (
-        f"{tmp_path}: contains no study: expected sweeps/, records.jsonl, or run folders "
-        "<arm>/seed<k>/"
+        f"{tmp_path}: not a study; expected sweeps/, records.jsonl, or run folders <arm>/seed<k>/"
     )
 
 

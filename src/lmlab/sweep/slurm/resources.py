@@ -135,7 +135,7 @@ class ArmResources:
             raise ConfigError(
                 f"hydra.launcher.arms_per_job={self.arms_per_job}: expected 1 with "
                 f"ranks={resources.ranks}",
-                "share a job among several runs, or a run among several ranks, but not both",
+                "set hydra.launcher.arms_per_job=1, or hydra.launcher.ranks=1",
             )
         return resources
 

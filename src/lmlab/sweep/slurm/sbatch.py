@@ -104,7 +104,7 @@ def submit_array(
     except (FailedSubmissionError, FailedJobError, subprocess.SubprocessError, OSError) as error:
         lines = str(error).strip().splitlines() or [repr(error)]
         raise ConfigError(
-            f"Slurm refuses the jobs: {lines[-1]}",
+            f"Slurm rejected the jobs: {lines[-1]}",
             "check hydra.launcher.partition, ranks, nodes, gpus, cpus, mem_gb, time_min, "
             "constraint, account, qos and sbatch",
         ) from error

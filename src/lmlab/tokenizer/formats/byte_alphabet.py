@@ -41,7 +41,7 @@ def printable_ids(vocabulary: BPEVocabulary) -> dict[str, int]:
             text = to_printable(value)
         elif from_printable(text) not in (None, value):
             raise DataError(
-                f"special token {text!r}: its characters stand for other bytes in this format",
+                f"special token {text!r}: its characters represent other bytes in this format",
                 "choose a name of plain ASCII letters",
             )
         if text in found:

@@ -29,7 +29,7 @@ def to_gpt2(vocabulary: BPEVocabulary) -> tuple[dict[str, int], str, dict[str, A
     """
     if vocabulary.pattern != GPT2_PATTERN:
         raise DataError(
-            "format=gpt2: stores no pattern and implies GPT-2's, but this tokenizer has another",
+            "format=gpt2: implies GPT-2's pattern, but this tokenizer uses another",
             "use format=hf",
         )
     lines = ["#version: 0.2", *printable_merges(vocabulary), ""]
