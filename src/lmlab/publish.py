@@ -39,7 +39,8 @@ def publish(study_folder: Path, target: Path) -> list[str]:
         The verdicts as sentences, and the path of the write-up.
 
     Raises:
-        DataError: the study does not exist or has no manifest, or ``target`` holds another study.
+        DataError: the study does not exist or has no manifest, ``target`` contains another study,
+            or it contains none whose write-up could be regenerated.
     """
     if (study_folder / CONTENTS_FILE).exists():
         return _copy_demo(study_folder, target)
@@ -56,6 +57,12 @@ def publish(study_folder: Path, target: Path) -> list[str]:
             )
         _refuse_another(target, study.name)
         write_compact(study, records)
+    elif not target.is_dir():
+        raise DataError(f"{target}: no such folder", "pass outputs/<study> and a TARGET")
+    elif not records.is_dir():
+        raise DataError(
+            f"{target}: not a published folder (no records/)", "add a TARGET to publish a study"
+        )
     return write_report_of(load_study(records), target, markdown="README.md")
 
 

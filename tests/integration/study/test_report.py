@@ -187,9 +187,13 @@ def test_the_csv_has_one_row_per_run(finished: Path) -> None:
 def test_a_folder_without_a_study_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for main in (report.main, status.main, publish.main):
+    for main, message in (
+        (report.main, ": not a study; expected sweeps/"),
+        (status.main, ": not a study; expected sweeps/"),
+        (publish.main, ": not a published folder (no records/)"),
+    ):
         assert main([str(tmp_path)]) == 2
-        assert ": not a study; expected sweeps/" in capsys.readouterr().err
+        assert message in capsys.readouterr().err
         assert main([str(tmp_path / "nowhere")]) == 2
         assert "nowhere: no such folder" in capsys.readouterr().err
 
