@@ -29,8 +29,8 @@ def to_tiktoken(vocabulary: BPEVocabulary, name: str = "lmlab") -> dict[str, Any
         for other in vocabulary.special_tokens:
             if other != token and other.startswith(token):
                 raise DataError(
-                    f"special token {token!r}: a prefix of {other!r}; tiktoken matches either of "
-                    "them, lmlab always the longer"
+                    f"special token {token!r}: a prefix of {other!r}; tiktoken may match either, "
+                    "lmlab always matches the longer one"
                 )
     special_bytes = {token.encode("utf-8"): token for token in vocabulary.special_tokens}
     ranks: dict[bytes, int] = {}
@@ -44,8 +44,8 @@ def to_tiktoken(vocabulary: BPEVocabulary, name: str = "lmlab") -> dict[str, Any
             ranks[value] = index
     if merges_of_ranks(ranks) != list(vocabulary.merges):
         raise DataError(
-            "no exact tiktoken form: the merges are not in the order of their ids, or an entry is "
-            "made of other parts than tiktoken would merge",
+            "format=tiktoken: cannot represent this tokenizer exactly: its merges are not in the "
+            "order of their ids, or merge an entry from parts that tiktoken would not",
             "use format=hf",
         )
     return {
@@ -72,7 +72,7 @@ def from_tiktoken(
         vocab[index] = token.encode("utf-8")
     merges = merges_of_ranks(ranks)
     if merges is None:
-        raise DataError("an entry is not made of two others: expected plain BPE")
+        raise DataError("expected plain BPE, found an entry that no two others merge to")
     return BPEVocabulary(vocab, merges, list(special_tokens), name_classes(pattern))
 
 

@@ -18,10 +18,10 @@ from lmlab.tokenizer.vocabulary import BPEVocabulary
     [
         # "abc" is made of "a" and "bc", but by ranks of "ab" and "c".
         ({256: b"bc", 257: b"abc", 258: b"ab"}, [(b"a", b"b"), (b"b", b"c"), (b"a", b"bc")], [],
-         "no exact tiktoken form"),
-        ({256: b"ab"}, [], [], "no exact tiktoken form"),
+         "format=tiktoken: cannot represent this tokenizer exactly"),
+        ({256: b"ab"}, [], [], "format=tiktoken: cannot represent this tokenizer exactly"),
         ({256: b"ab", 257: b"ab"}, [(b"a", b"b")], [], "same bytes"),
-        ({}, [], ["<|x|>", "<|x|>y"], "always the longer"),
+        ({}, [], ["<|x|>", "<|x|>y"], "lmlab always matches the longer one"),
     ],
 )  # fmt: skip
 def test_vocabularies_without_an_exact_tiktoken_form_are_refused(
@@ -48,7 +48,10 @@ def test_a_damaged_line_is_reported_by_its_number(line: str) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({b"xyz": 300}, "not made of two others"), ({b"aa": 256}, r"id 256 belongs to b'aa'")],
+    [
+        ({b"xyz": 300}, "an entry that no two others merge to"),
+        ({b"aa": 256}, r"id 256 belongs to b'aa'"),
+    ],
 )
 def test_ranks_that_are_no_plain_bpe_are_refused(change: dict[bytes, int], message: str) -> None:
     ranks = {bytes([byte]): byte for byte in range(256)} | change
