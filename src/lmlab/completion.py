@@ -120,8 +120,8 @@ To enable completion in this shell:
 
   eval "$(lmlab completion bash)"
 
-To enable it in every new shell, add this line to ~/.bashrc. For zsh, replace bash with zsh, and add
-the line to ~/.zshrc.
+To enable it in every new shell, add the line above to ~/.bashrc. For zsh, replace bash with zsh,
+and add the line to ~/.zshrc.
 """,
     examples=["bash", "zsh"],
 )

@@ -126,7 +126,7 @@ def _components(config: dict[str, Any]) -> Rules:
 def _vocabulary(config: dict[str, Any]) -> Rules:
     specials = config["tokenizer"].get("special_tokens", [])
     least = 256 + len(specials)
-    expected = f"{least} or more (256 bytes and {len(specials)} special tokens)"
+    expected = f"{least} or more, for 256 bytes and the special tokens"
     size = config["model"]["vocab_size"]
     yield "model.vocab_size", size >= least, expected
     if "vocab_size" in config["tokenizer"]:  # may be set independently of the model's

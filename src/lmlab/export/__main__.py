@@ -22,8 +22,9 @@ class Options:
     tokenizer: str | None = option(
         None,
         metavar="FOLDER",
-        help="tokenizer to convert: a folder in lmlab, Hugging Face (tokenizer.json), GPT-2 "
-        "(vocab.json, merges.txt) or tiktoken (tokenizer.tiktoken, tokenizer.tiktoken.json) format",
+        help="folder of the tokenizer to convert, in one of these formats: lmlab, Hugging Face "
+        "(tokenizer.json), GPT-2 (vocab.json, merges.txt), tiktoken (tokenizer.tiktoken, "
+        "tokenizer.tiktoken.json)",
     )
     checkpoint: str = option(
         "best",

@@ -99,10 +99,11 @@ def noise(study: Study) -> list[str]:
     if design.lr == "search":
         number = design.num_tuning_seeds
         lines.append(
-            f"Learning rates were tuned on {number} {'seed' if number == 1 else 'seeds'} that the "
-            "final runs do not use. A learning rate is unstable if a run diverged at it or, above "
-            "the best rate, reduced the loss by less than half as much as the best run. The edge "
-            "of divergence is estimated as the geometric mean of the highest stable and the lowest "
+            f"Learning rates were tuned on {'1 seed' if number == 1 else f'up to {number} seeds'} "
+            "that the final runs do not use. A learning rate counts as unstable if a run with that "
+            "rate diverged. A rate above the best one also counts as unstable if a run with it "
+            "reduced the loss by less than half as much as the best run did. The edge of "
+            "divergence is estimated as the geometric mean of the highest stable and the lowest "
             "unstable rate."
         )
     return lines
@@ -149,14 +150,14 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
     )
     if _family_size(design) > 1:
         lines[-1] += (
-            " P-values are corrected for multiple comparisons, intervals are not; an interval can "
-            "therefore exclude zero although the verdict is inconclusive."
+            " P-values are corrected for comparing several arms, but intervals are not. An interval "
+            "can therefore exclude zero although the verdict is inconclusive."
         )
     if design.extra_seeds:
         lines.append(
             f"Arms that are inconclusive after {design.num_seeds} seeds are tested again after "
-            f"{design.num_seeds + design.extra_seeds}. P-values and intervals account for both "
-            "tests."
+            f"{design.num_seeds + design.extra_seeds}. P-values and intervals both account for "
+            "testing twice."
         )
     if design.replicate is not None:
         lines.append(

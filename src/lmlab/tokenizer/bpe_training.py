@@ -60,8 +60,8 @@ def check_sizes(vocab_size: int, special_tokens: Sequence[str]) -> int:
     least = 256 + len(special_tokens)
     if vocab_size < least:
         raise ConfigError(
-            f"tokenizer.vocab_size={vocab_size}: expected {least} or more (256 bytes and "
-            f"{len(special_tokens)} special tokens)"
+            f"tokenizer.vocab_size={vocab_size}: expected {least} or more, for 256 bytes and the "
+            "special tokens"
         )
     if "" in special_tokens or len(set(special_tokens)) < len(special_tokens):
         raise ConfigError(

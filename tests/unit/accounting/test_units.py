@@ -32,7 +32,8 @@ def test_byte_counts_without_a_valid_unit_are_rejected(text: str, suggested: str
         "MiB, GiB, TiB"
     )
     assert error.value.help == (
-        f"write for example memory={suggested}GB (10^9 bytes) or memory={suggested}GiB (2^30)"
+        f"write, for example, memory={suggested}GB (1 GB is 10^9 bytes) or "
+        f"memory={suggested}GiB (2^30)"
     )
 
 

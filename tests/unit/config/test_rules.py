@@ -33,7 +33,7 @@ from lmlab.errors import ConfigError
         ("model.attention.num_kv_heads=3", "a divisor of model.num_heads=4"),
         (
             "model.vocab_size=256",
-            "model.vocab_size=256: expected 257 or more (256 bytes and 1 special tokens)",
+            "model.vocab_size=256: expected 257 or more, for 256 bytes and the special tokens",
         ),
         ("tokenizer.vocab_size=500", "the same as model.vocab_size=1024"),
         ("training.steps=-1", "training.steps=-1: expected 0"),
