@@ -23,7 +23,8 @@ def parse_bytes(key: str, text: str) -> int:
         raise ConfigError(
             f"{key}={text}: expected a number above 0 with a unit, one of B, kB, MB, GB, TB, KiB, "
             "MiB, GiB, TiB",
-            f"write, for example, {key}={number}GB (1 GB is 10^9 bytes) or {key}={number}GiB (2^30)",
+            f"write, for example, {key}={number}GB (1 GB is 10^9 bytes) or "
+            f"{key}={number}GiB (2^30)",
         )
     return int(float(found[1]) * _BYTES[unit])
 

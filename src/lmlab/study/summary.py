@@ -150,8 +150,8 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
     )
     if _family_size(design) > 1:
         lines[-1] += (
-            " P-values are corrected for comparing several arms, but intervals are not. An interval "
-            "can therefore exclude zero although the verdict is inconclusive."
+            " P-values are corrected for comparing several arms, but intervals are not. An "
+            "interval can therefore exclude zero although the verdict is inconclusive."
         )
     if design.extra_seeds:
         lines.append(
