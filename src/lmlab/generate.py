@@ -62,7 +62,7 @@ class Options:
 def check_folder(run: str) -> None:
     """Raise :class:`DataError` unless ``run`` is a folder that contains a model."""
     folder = Path(run)
-    list_runs = "run python -m lmlab.outputs list to list the runs"
+    list_runs = "list the runs with: python -m lmlab.outputs list"
     if not folder.is_dir():
         raise DataError(f"run={run}: no such folder", list_runs)
     if not (folder / "config.yaml").is_file() and not (folder / "config.json").is_file():

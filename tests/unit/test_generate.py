@@ -55,7 +55,7 @@ def test_a_missing_run_is_refused(tmp_path: Path) -> None:
         COMMAND.read([])
     with pytest.raises(DataError, match=r": not a run folder \(no config\.yaml\)"):
         check_folder(str(tmp_path))
-    with pytest.raises(DataError, match=r"nowhere: no such folder\nhelp: run "):
+    with pytest.raises(DataError, match=r"nowhere: no such folder\nhelp: list the runs with: "):
         check_folder(str(tmp_path / "nowhere"))
     for name in ("config.yaml", "config.json"):
         (tmp_path / name).write_text("{}")
@@ -84,4 +84,4 @@ def test_a_mistake_is_a_message_with_help_and_exit_code_2(tmp_path: Path) -> Non
         f"error: run={tmp_path}: not a run folder (no config.yaml) or Hugging Face model directory "
         "(no config.json)"
     )
-    assert help == "help: run python -m lmlab.outputs list to list the runs"
+    assert help == "help: list the runs with: python -m lmlab.outputs list"

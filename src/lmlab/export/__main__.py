@@ -36,8 +36,8 @@ class Options:
         "auto",
         valid=one_of("auto", "off"),
         metavar="WHEN",
-        help="auto: reload the exported model and compare logits and token ids, in transformers "
-        "as well if it is installed",
+        help="auto: reload the export in lmlab, and in transformers if it is installed, and "
+        "compare its logits and token ids with those of the run; off: no check",
     )
     format: str = option(
         "hf",
@@ -69,7 +69,7 @@ def export(options: Options) -> None:
             print(path)
         return
     assert options.run is not None
-    list_runs = "run python -m lmlab.outputs list to list the runs"
+    list_runs = "list the runs with: python -m lmlab.outputs list"
     if not Path(options.run).is_dir():
         raise DataError(f"run={options.run}: no such folder", list_runs)
     if not (Path(options.run) / "config.yaml").is_file():

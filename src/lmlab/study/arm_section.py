@@ -83,7 +83,7 @@ def build_costs(study: Study) -> dict[str, Any]:
         baseline = study.manifest.comparison.baseline
         reference = next(iter(arm_costs)) if baseline is None else "the baseline"
         notes = [
-            "In parameters, FLOPs per token, training tokens, evaluation tokens, batches, context, "
-            f"data and tokenizer, all arms match {reference} within the study's tolerance."
+            f"All arms match {reference}, within the study's tolerance, in parameters, FLOPs per "
+            "token, training tokens, evaluation tokens, batches, context, data and tokenizer."
         ]
     return {"columns": list(TABLE_COLUMNS), "rows": cost_table(arm_costs), "notes": notes}

@@ -98,13 +98,13 @@ def noise(study: Study) -> list[str]:
         lines += _decision_rule(design, manifest.unit)
     if design.lr == "search":
         number = design.num_tuning_seeds
+        seeds = "1 seed" if number == 1 else f"up to {number} seeds"
         lines.append(
-            f"Learning rates were tuned on {'1 seed' if number == 1 else f'up to {number} seeds'} "
-            "that the final runs do not use. A learning rate counts as unstable if a run with that "
-            "rate diverged. A rate above the best one also counts as unstable if a run with it "
-            "reduced the loss by less than half as much as the best run did. The edge of "
-            "divergence is estimated as the geometric mean of the highest stable and the lowest "
-            "unstable rate."
+            f"Learning rates were tuned on {seeds} that the final runs do not use. A learning "
+            "rate counts as unstable if a run with that rate diverged. A rate above the best one "
+            "also counts as unstable if a run with it achieved less than half of the best run's "
+            "reduction of the loss from its initial value. The edge of divergence is estimated as "
+            "the geometric mean of the highest stable and the lowest unstable rate."
         )
     return lines
 
@@ -151,7 +151,7 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
     if _family_size(design) > 1:
         lines[-1] += (
             " P-values are corrected for comparing several arms, but intervals are not. An "
-            "interval can therefore exclude zero although the verdict is inconclusive."
+            "interval can therefore exclude zero even when the verdict is inconclusive."
         )
     if design.extra_seeds:
         lines.append(
