@@ -79,5 +79,5 @@ def test_a_folder_without_a_run_is_refused(
     assert export_main([f"run={tmp_path}", f"to={tmp_path / 'out'}"]) == 2
     assert "not a run folder (no config.yaml)" in capsys.readouterr().err
     assert export_main([f"run={tmp_path / 'nowhere'}", f"to={tmp_path / 'out'}"]) == 2
-    assert "nowhere: no such folder\nhelp: run " in capsys.readouterr().err
+    assert "nowhere: no such folder\nhelp: list the runs with: " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
