@@ -116,9 +116,10 @@ COMMAND = Command(
     description="Measure the loss of a trained model (a run or a Hugging Face model directory)\n"
     "on UTF-8 text.",
     notes="""\
-The loss is in nats per token, computed in float32. Every token except the first is predicted once,
-from the preceding tokens of its window, whose length is the model's context length. Bits per byte
-are comparable between models with different tokenizers.
+The loss is in nats per token, computed in float32. The text is split into windows of the model's
+context length, and each token is predicted from the tokens that precede it in its window. Only the
+first token of the text is not predicted. Bits per byte are comparable between models with different
+tokenizers.
 """,
     examples=["run=outputs/runs/default/seed0 text=story.txt"],
 )

@@ -102,9 +102,9 @@ def noise(study: Study) -> list[str]:
         lines.append(
             f"Learning rates were tuned on {seeds} that the final runs do not use. A learning "
             "rate counts as unstable if a run with that rate diverged. A rate above the best one "
-            "also counts as unstable if a run with it achieved less than half of the best run's "
-            "reduction of the loss from its initial value. The edge of divergence is estimated as "
-            "the geometric mean of the highest stable and the lowest unstable rate."
+            "also counts as unstable if a run with that rate lowered the loss by less than half "
+            "as much as the best run did. The edge of divergence is estimated as the geometric "
+            "mean of the highest stable and the lowest unstable rate."
         )
     return lines
 
