@@ -115,8 +115,8 @@ def build_tokenizer(
     entries += [token.encode("utf-8") for token in special_tokens]
     if len(entries) < vocab_size:
         log.warning(
-            "warning: the vocabulary has %d entries instead of %d, because this text has no more "
-            "pairs to merge; set the vocabulary size to %d or less, or train on more text",
-            len(entries), vocab_size, len(entries),
+            "warning: vocab_size=%d: the vocabulary has only %d entries, because this text has no "
+            "more pairs to merge; set vocab_size=%d or less, or train on more text",
+            vocab_size, len(entries), len(entries),
         )  # fmt: skip
     return Tokenizer(dict(enumerate(entries)), merges, special_tokens, pattern=pattern)

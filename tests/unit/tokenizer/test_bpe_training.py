@@ -126,7 +126,7 @@ def test_a_text_with_too_few_pairs_gives_a_warning(
     assert tokenizer.merges == [(b"b", b"c"), (b"a", b"bc")]
     assert tokenizer.vocab[258] == b"<|x|>" and tokenizer.vocab_size == 259
     assert "vocab_size=400" in caplog.messages[0]
-    assert "model.vocab_size=259 or less" in caplog.messages[0]
+    assert "set vocab_size=259 or less" in caplog.messages[0]
 
 
 @pytest.mark.parametrize("text", ["", "a", "<|x|><|x|>"])
