@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from lmlab.console.command_line import Command
 from lmlab.console.options import Valid, argument, at_least, one_of, option
 from lmlab.console.stdout import run_main, stdout_console
 from lmlab.errors import ConfigError
+from lmlab.storage.json_text import dump_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,7 +271,7 @@ def act(options: Options) -> None:
     request = parse(options)
     values, tables = answer(request)
     if request.format == "json":
-        print(json.dumps(values, indent=2))
+        print(dump_json(values, indent=2, ensure_ascii=True))
     elif request.format == "markdown":
         print(to_markdown(tables), end="")
     else:

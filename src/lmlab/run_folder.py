@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import math
 import os
 import re
 import time
@@ -29,6 +29,7 @@ from lmlab.storage.io import (
     read_jsonl,
     write_json,
 )
+from lmlab.storage.json_text import dump_json
 from lmlab.storage.lock import Lock, is_alive
 
 STATUSES = ("queued", "running", "done", "diverged", "failed", "preempted", "interrupted")
@@ -96,7 +97,7 @@ class RunFolder:
 
     def rows(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Read the rows of ``metrics.jsonl``, all or of one kind."""
-        rows = read_jsonl(self.path / "metrics.jsonl")
+        rows = restore_numbers(read_jsonl(self.path / "metrics.jsonl"))
         return [row for row in rows if kind in (None, row.get("kind"))]
 
     def append_row(self, row: dict[str, Any]) -> None:
@@ -113,8 +114,15 @@ class RunFolder:
         previous = self.rows() if rows is None else rows
         kept = [row for row in previous if row.get("step", 0) <= step]
         if rows is not None or len(kept) < len(previous):
-            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
+            lines = (dump_json(row) + "\n" for row in kept)
             atomic_write_text(self.path / "metrics.jsonl", "".join(lines))
+
+
+def restore_numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows of metrics in which each null is NaN: a number that was not finite."""
+    return [
+        {key: math.nan if value is None else value for key, value in row.items()} for row in rows
+    ]
 
 
 def _read(path: Path) -> dict[str, Any]:

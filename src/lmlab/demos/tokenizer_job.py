@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import resource
 import statistics
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DataError
+from lmlab.storage.json_text import dump_json, load_json
 from lmlab.tokenizer import bpe_training
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 from lmlab.tokenizer.word_counts import Merge
@@ -76,7 +76,7 @@ def measure(text: Path, vocab_size: int, folder: Path) -> TokenizerResult:
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["the process was killed"]
         raise DataError(f"training a tokenizer on {text} failed: {last[0]}")
-    found = json.loads(done.stdout)
+    found = load_json(done.stdout)
     return TokenizerResult(**{**found, "phases": [Phase(**phase) for phase in found["phases"]]})
 
 
@@ -151,4 +151,4 @@ def run(text: Path, vocab_size: int, folder: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     text, vocab_size, folder = sys.argv[1:]
-    json.dump(run(Path(text), int(vocab_size), Path(folder)), sys.stdout)
+    sys.stdout.write(dump_json(run(Path(text), int(vocab_size), Path(folder))))

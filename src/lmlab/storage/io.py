@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DataError, DiskError
+from lmlab.storage.json_text import dump_json, load_json
 
 _ELSEWHERE = "choose another folder (for runs: output_root)"
 # What is wrong, and the fix.
@@ -120,13 +121,16 @@ def atomic_write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace the content of ``path`` by indented JSON; see :func:`atomic_write_bytes`."""
-    atomic_write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Replace the content of ``path`` by indented JSON; see :func:`atomic_write_bytes`.
+
+    Numbers that are not finite are written as :mod:`lmlab.storage.json_text` describes.
+    """
+    atomic_write_text(path, dump_json(value, indent=2) + "\n")
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises FileNotFoundError or json.JSONDecodeError."""
-    return json.loads(Path(path).read_text("utf-8"))
+    return load_json(Path(path).read_text("utf-8"))
 
 
 def get_or_create_json(path: Path, make: Callable[[], Any]) -> Any:
@@ -159,7 +163,7 @@ def append_jsonl(path: Path, row: dict[str, Any]) -> None:
     :func:`read_jsonl` skips such a line, and the next append terminates it.
     """
     with translate_write_errors(path), open(path, "ab") as file:
-        line = json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n"
+        line = dump_json(row).encode("utf-8") + b"\n"
         start = file.tell()
         if start and not _ends_with_newline(path, start):
             line = b"\n" + line
@@ -179,7 +183,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     rows = []
     for line in Path(path).read_bytes().split(b"\n"):
         try:
-            row = json.loads(line)
+            row = load_json(line)
         except ValueError:
             continue
         if isinstance(row, dict):

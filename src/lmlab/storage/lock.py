@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import socket
 import threading
@@ -17,6 +16,7 @@ from typing import Any
 
 from lmlab.errors import LockedError
 from lmlab.storage.io import make_folder, translate_write_errors
+from lmlab.storage.json_text import dump_json, load_json
 
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -77,7 +77,7 @@ class Lock:
             owner = {"host": socket.gethostname(), "pid": os.getpid(), "token": self._token}
             owner["process_start"] = process_start_time(os.getpid())
             temporary = self.path.with_name(f".{self.path.name}.{self._token}")
-            temporary.write_text(json.dumps(owner), "utf-8")
+            temporary.write_text(dump_json(owner), "utf-8")
             os.replace(temporary, self.path)
             return True
 
@@ -112,7 +112,7 @@ def is_alive(path: Path) -> bool:
 
 def _read_owner(path: Path) -> dict[str, Any]:
     try:
-        owner = json.loads(path.read_text("utf-8"))
+        owner = load_json(path.read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
     return owner if isinstance(owner, dict) else {}

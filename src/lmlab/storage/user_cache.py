@@ -7,7 +7,6 @@ consists of a checksum of the rest, the length of a JSON header, the header and 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from lmlab.errors import DiskError
 from lmlab.storage.io import atomic_write_bytes
+from lmlab.storage.json_text import dump_json, load_json
 
 _DIGEST, _LENGTH = 32, 8
 
@@ -48,7 +48,7 @@ def write(kind: str, name: str, header: Any, data: bytes, max_files: int | None 
     path = folder(kind)
     if path is None:
         raise DiskError("this user has no home folder", "set XDG_CACHE_HOME to a writable folder")
-    text = json.dumps(header).encode("utf-8")
+    text = dump_json(header).encode("utf-8")
     rest = len(text).to_bytes(_LENGTH, "little") + text + data
     try:
         atomic_write_bytes(path / name, hashlib.sha256(rest).digest() + rest)
@@ -76,7 +76,7 @@ def read(kind: str, name: str) -> tuple[Any, bytes] | None:
     if hashlib.sha256(rest).digest() != content[:_DIGEST] or not rest:
         return None
     end = _LENGTH + int.from_bytes(rest[:_LENGTH], "little")
-    return json.loads(rest[_LENGTH:end]), rest[end:]
+    return load_json(rest[_LENGTH:end]), rest[end:]
 
 
 def exists(kind: str, name: str) -> bool:

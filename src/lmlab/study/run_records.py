@@ -7,7 +7,6 @@ A study is read from its folder below ``outputs/``, or from the compact records 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any
 from lmlab.design.manifest import Job, Manifest
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.errors import DataError
-from lmlab.run_folder import FINISHED, RunFolder
+from lmlab.run_folder import FINISHED, RunFolder, restore_numbers
 from lmlab.storage.io import atomic_write_text, read_json, read_jsonl, write_json
+from lmlab.storage.json_text import dump_json
 from lmlab.study.sweep_folder import LedgerEntry, SweepFolder, sweeps_in
 
 _MAX_TRAIN_ROWS = 24  # per run in compact records
@@ -210,7 +210,7 @@ def write_compact(study: Study, target: Path) -> list[Path]:
             "samples": record.samples if "judged" in record.purposes else "",
             "preflight": record.preflight,
         }
-        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+        lines.append(dump_json(row) + "\n")
     paths = [target / name for name in ("manifest.json", "facts.json", "records.jsonl")]
     write_json(paths[0], study.manifest.as_dict())
     write_json(paths[1], study.arm_costs)
@@ -228,6 +228,10 @@ def _compact_row(row: dict[str, Any]) -> dict[str, Any]:
     return {key: row[key] for key in keys if key in row}
 
 
+def _numbers_restored(record: dict[str, Any]) -> dict[str, Any]:
+    return record | {key: restore_numbers(record[key]) for key in ("validation", "train")}
+
+
 def _load_compact(folder: Path) -> Study:
     try:
         manifest = Manifest.from_dict(read_json(folder / "manifest.json"))
@@ -238,7 +242,7 @@ def _load_compact(folder: Path) -> Study:
                 purposes=tuple(row["purposes"]),
                 metric=manifest.metric,
                 folder=row["place"],
-                **{key: row[key] for key in _RECORD_KEYS},
+                **_numbers_restored({key: row[key] for key in _RECORD_KEYS}),
                 preflight=row.get("preflight", {}),  # absent from older records
             )
             for row in read_jsonl(folder / "records.jsonl")

@@ -14,7 +14,6 @@ folder ``best_00000400/`` without ``training.safetensors``.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -32,6 +31,7 @@ from lmlab.storage.io import (
     fsync_folder,
     hash_file,
     make_folder,
+    read_json,
     translate_write_errors,
     write_json,
 )
@@ -126,7 +126,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
 def read_record(folder: Path) -> dict[str, Any]:
     """Read ``state.json`` and verify the files it lists. Raises :class:`DataError`."""
     try:
-        record: dict[str, Any] = json.loads((folder / "state.json").read_text("utf-8"))
+        record: dict[str, Any] = read_json(folder / "state.json")
         version, files = record["format_version"], record["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"checkpoint {folder} is damaged (state.json: {error})") from error

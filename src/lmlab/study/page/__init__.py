@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lmlab.storage.json_text import dump_json
 from lmlab.study.figure_style import COLOURS
 
 _HERE = Path(__file__).parent
@@ -43,7 +43,7 @@ def render_page(content: dict[str, Any]) -> str:
 
 def _embed(value: Any) -> str:
     """Serialize as JSON that cannot end the script element around it."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    text = dump_json(value, mark_nonfinite=False, separators=(",", ":"), sort_keys=True)
     escapes = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028"}
     for character, escape in escapes.items():
         text = text.replace(character, escape)
