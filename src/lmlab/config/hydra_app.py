@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from lmlab.config.compose import freeze, register
 from lmlab.config.group_selection import rewrite_all
 from lmlab.config.hydra_errors import translate_hydra_errors
+from lmlab.config.hydra_parser import hydra_parser, use_in_hydra_main
 from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import RunConfig
 from lmlab.config.user_settings import search_path
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str], run: Callable[[RunConfig], int]) -> int:
 
 def _compose_and_run(arguments: list[str], run: Callable[[RunConfig], int]) -> int:
     register()
-    options = get_args_parser().parse_intermixed_args(arguments)
+    options = hydra_parser().parse_intermixed_args(arguments)
     flags = list(arguments)
     for override in options.overrides:
         flags.remove(override)
@@ -57,6 +57,7 @@ def _compose_and_run(arguments: list[str], run: Callable[[RunConfig], int]) -> i
     # Without this, Hydra prints errors itself, with advice on its own variable, and exits with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [sys.argv[0], *flags, *overrides]  # -m may come anywhere
+    use_in_hydra_main()
     program = hydra.main(config_path=str(folders[0]), config_name="train", version_base="1.3")
     with translate_hydra_errors(overrides, folders[0]):
         program(composed.append)()
