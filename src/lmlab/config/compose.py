@@ -7,14 +7,11 @@ from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from lmlab.config import config_source, resolvers, schema
+from lmlab.config import config_loader, config_source, resolvers, schema
 from lmlab.config.arm_name import arm_name
 from lmlab.config.deprecated_keys import upgrade
 from lmlab.config.group_selection import rewrite_all
@@ -34,9 +31,10 @@ _PATHS = (
 
 
 def register() -> None:
-    """Register the schema, the config source and the resolvers with Hydra; harmless to repeat."""
+    """Register schema, source, loader and resolvers with Hydra; harmless to repeat."""
     schema.register()
     config_source.register()
+    config_loader.register()
     resolvers.register()
 
 
@@ -57,11 +55,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> RunCon
     folder = conf_folder()
     rewritten = rewrite_all(overrides, [folder, *search_path()])
     with translate_hydra_errors(rewritten, folder):
-        if GlobalHydra.instance().is_initialized():  # called from inside a Hydra program
-            config = hydra_compose(config_name, rewritten)
-        else:
-            with initialize_config_dir(str(folder), version_base="1.3"):
-                config = hydra_compose(config_name, rewritten)
+        config = config_loader.compose_files(folder, config_name, rewritten)
     return freeze(config, overrides)
 
 

@@ -16,6 +16,7 @@ from lmlab.config.deprecated_keys import RENAMED_KEYS, rename_key
 from lmlab.config.group_selection import extract_choices, rewrite
 from lmlab.config.paths import conf_folder
 from lmlab.config.user_settings import search_path
+from lmlab.errors import ConfigError
 
 
 class FileConfigSource(HydraSource):
@@ -68,6 +69,7 @@ def _translate_body(body: dict[str, Any], folders: list[Path]) -> dict[str, Any]
     body = {rename_key(str(key)): value for key, value in body.items()}
     defaults = [_rename(choice) for choice in body.pop("defaults", [])]
     choices = extract_choices(body, folders)
+    body = nest_dotted_keys(body)
     defaults += [{f"override /{group}": option} for group, option in choices.items()]
     if "_self_" not in defaults:
         defaults.append("_self_")
@@ -80,6 +82,32 @@ def _translate_body(body: dict[str, Any], folders: list[Path]) -> dict[str, Any]
     if body.get("design") or any("design" in str(choice) for choice in defaults):
         body.setdefault("hydra", {}).setdefault("mode", "MULTIRUN")
     return {"defaults": defaults, **body}
+
+
+def nest_dotted_keys(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the body with ``training.steps: 5`` as ``training: {steps: 5}``.
+
+    Raises:
+        ConfigError: a key is set twice, flat and nested.
+    """
+    nested: dict[str, Any] = {}
+    for key, value in body.items():
+        names = key.split(".")
+        for name in reversed(names[1:]):
+            value = {name: value}
+        _merge_into(nested, {names[0]: value}, "")
+    return nested
+
+
+def _merge_into(nested: dict[str, Any], added: dict[str, Any], prefix: str) -> None:
+    for name, value in added.items():
+        there = nested.get(name)
+        if isinstance(there, dict) and isinstance(value, dict):
+            _merge_into(there, value, f"{prefix}{name}.")
+        elif name in nested:
+            raise ConfigError(f"{prefix}{name}: set twice in one file", "remove one of the two")
+        else:
+            nested[name] = value
 
 
 def _rename(choice: Any) -> Any:

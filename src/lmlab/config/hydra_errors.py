@@ -8,13 +8,12 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lmlab.config.config_loader import compose_files
 from lmlab.config.deprecated_keys import REMOVED_KEYS
 from lmlab.config.paths import conf_folder
 from lmlab.config.user_settings import search_path
@@ -192,11 +191,7 @@ def _groups(folder: Path) -> list[str]:
 
 def known_keys(folder: Path) -> list[str]:
     """Return every dotted key of the default configuration, and the names of the groups."""
-    if GlobalHydra.instance().is_initialized():
-        config = compose("train")
-    else:
-        with initialize_config_dir(str(folder), version_base="1.3"):
-            config = compose("train")
+    config = compose_files(folder, "train")
     found: list[str] = []
 
     def walk(node: DictConfig, prefix: str) -> None:

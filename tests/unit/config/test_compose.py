@@ -221,3 +221,28 @@ def test_an_unknown_key_is_reported_by_a_process_that_composes_nothing(tmp_path:
 def test_a_missing_frozen_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.yaml"):
         load_frozen(tmp_path / "none.yaml")
+
+
+def test_composing_inside_another_hydra_program(tmp_path: Path) -> None:
+    (tmp_path / "theirs.yaml").write_text("name: theirs\n")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import hydra\nfrom hydra.core.hydra_config import HydraConfig\n"
+        "from lmlab.config.compose import compose\n"
+        "@hydra.main(config_path='.', config_name='theirs', version_base='1.2')\n"
+        "def main(config):\n"
+        "    print(compose(['scale=smoke', 'optim=sgd']).optim.lr)\n"
+        "    try: compose(['training.stesp=1'])\n"
+        "    except Exception as error: print(error)\n"
+        "    print(config.name, HydraConfig.get().job.config_name, hydra.version.getbase())\n"
+        "    print(hydra.compose('theirs'))\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0] == "0.1"
+    assert lines[1].startswith("training.stesp=1: unknown setting; expected one of training.batch")
+    assert lines[-2:] == ["theirs theirs 1.2", "{'name': 'theirs'}"]

@@ -1,0 +1,151 @@
+"""Compose configuration files in which a scale replaces defaults, and nothing that you chose.
+
+Hydra merges the files of a defaults list in order, so that a scale, which comes after the options
+of the groups, would replace values of the options that you selected.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra._internal.hydra as hydra_internals
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.default_element import GroupDefault, ResultDefault
+from hydra.core.utils import setup_globals
+from hydra.plugins.config_source import ConfigResult
+from hydra.types import RunMode
+from hydra.version import VersionBase
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from lmlab.config.paths import conf_folder
+
+# Groups whose options fill a node of the same name.
+_NODES = (
+    "model", "model/norm", "model/pos", "model/ffn", "model/attention", "model/init", "optim",
+    "schedule", "data", "tokenizer", "runtime", "logger",
+)  # fmt: skip
+_SCALE = "scale/"
+
+
+class ConfigLoader(ConfigLoaderImpl):
+    """Hydra's loader, with the rule of scales.
+
+    A scale sets a parameter of an option where this parameter still has its default: the option is
+    the default or the scale's own choice, or it is one of lmlab's and has the same value as those.
+    Any other option keeps its values.
+    """
+
+    def _compose_config_from_defaults_list(
+        self, defaults: list[ResultDefault], repo: Any
+    ) -> DictConfig:
+        scales = {d.config_path for d in defaults if str(d.config_path).startswith(_SCALE)}
+        contents = {path: repo.load_config(path).config for path in scales}
+        is_setting_options = any(
+            isinstance(content.get(group.partition("/")[0]), DictConfig)
+            for content in contents.values()
+            for group in _NODES
+        )
+        if not is_setting_options:
+            return super()._compose_config_from_defaults_list(defaults, repo)
+        first = next(i for i, d in enumerate(defaults) if d.config_path in scales)
+        before = super()._compose_config_from_defaults_list(defaults[:first], repo)
+        chosen = {
+            group: str(d.config_path)
+            for d in defaults
+            if (group := str(d.config_path).rpartition("/")[0]) in _NODES
+        }
+        expected = _defaults_of(repo, [str(d.config_path) for d in defaults if d.primary])
+        for path in scales:
+            expected |= _defaults_of(repo, [str(path)])
+        kept = {
+            group: _Option(path, before, repo, expected.get(group))
+            for group, path in chosen.items()
+            if path != f"{group}/{expected.get(group)}"
+        }
+        return super()._compose_config_from_defaults_list(defaults, _Repository(repo, kept))
+
+
+class _Option:
+    """An option that is neither the default nor the choice of the scale.
+
+    Args:
+        path: of its file, for example ``schedule/linear``.
+        composed: the configuration without the scale.
+        repo: the files.
+        expected: name of the option that the scale expects; None where it is not known.
+    """
+
+    def __init__(self, path: str, composed: DictConfig, repo: Any, expected: str | None) -> None:
+        group = path.rpartition("/")[0]
+        self.content = OmegaConf.select(composed, group.replace("/", ".")) or {}
+        self.is_own = not repo.load_config(path).path.endswith(str(conf_folder()))
+        found = repo.load_config(f"{group}/{expected}") if expected else None
+        self.expected = found.config if found else {}
+
+    def allows(self, key: str) -> bool:
+        """Whether a scale may set the parameter ``key``."""
+        if self.is_own or (key not in self.content and key in self.expected):
+            return False
+        return key not in self.expected or self.content[key] == self.expected[key]
+
+
+class _Repository:
+    """A repository of files whose scales leave ``kept`` options alone."""
+
+    def __init__(self, repo: Any, kept: dict[str, _Option]) -> None:
+        self._repo, self._kept = repo, kept
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._repo, name)
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        result: ConfigResult = self._repo.load_config(config_path)
+        if not config_path.startswith(_SCALE):
+            return result
+        filtered = copy.copy(result)
+        filtered.config = copy.deepcopy(result.config)
+        for group, option in self._kept.items():
+            node = OmegaConf.select(filtered.config, group.replace("/", "."))
+            for key in list(node) if isinstance(node, DictConfig) else []:
+                if f"{group}/{key}" not in _NODES and not option.allows(str(key)):
+                    del node[key]
+        return filtered
+
+
+def _defaults_of(repo: Any, paths: list[str]) -> dict[str, str]:
+    """The choices of the defaults lists of files, by group."""
+    return {
+        default.group.lstrip("/"): str(default.value)
+        for path in paths
+        for default in repo.load_config(path).defaults_list or ()
+        if isinstance(default, GroupDefault) and default.group and default.value
+    }
+
+
+def compose_files(folder: Path, config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose the file ``config_name`` of ``folder`` with overrides, without the ``hydra`` node.
+
+    Unlike Hydra's ``compose``, this also works inside another Hydra program, whose state it keeps.
+    """
+    setup_globals()
+    base = VersionBase.instance().getbase()
+    version.setbase("1.3")
+    try:
+        config = ConfigLoader(create_config_search_path(f"file://{folder}")).load_configuration(
+            config_name, [*overrides, "hydra.job.name=train"], RunMode.RUN, from_shell=False
+        )
+    finally:
+        VersionBase.instance().version_base = base
+    with open_dict(config):
+        del config["hydra"]
+    return config
+
+
+def register() -> None:
+    """Let Hydra's command line compose with this loader."""
+    hydra_internals.ConfigLoaderImpl = ConfigLoader
