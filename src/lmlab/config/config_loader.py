@@ -67,7 +67,11 @@ class ConfigLoader(ConfigLoaderImpl):
             for group, path in chosen.items()
             if path != f"{group}/{expected.get(group)}"
         }
-        return super()._compose_config_from_defaults_list(defaults, _Repository(repo, kept))
+        filtered = copy.copy(repo)
+        filtered.cache = dict(repo.cache)
+        for path in scales:
+            filtered.cache[f"config_path={path}"] = _leave_alone(repo.load_config(path), kept)
+        return super()._compose_config_from_defaults_list(defaults, filtered)
 
 
 class _Option:
@@ -94,27 +98,16 @@ class _Option:
         return key not in self.expected or self.content[key] == self.expected[key]
 
 
-class _Repository:
-    """A repository of files whose scales leave ``kept`` options alone."""
-
-    def __init__(self, repo: Any, kept: dict[str, _Option]) -> None:
-        self._repo, self._kept = repo, kept
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._repo, name)
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        result: ConfigResult = self._repo.load_config(config_path)
-        if not config_path.startswith(_SCALE):
-            return result
-        filtered = copy.copy(result)
-        filtered.config = copy.deepcopy(result.config)
-        for group, option in self._kept.items():
-            node = OmegaConf.select(filtered.config, group.replace("/", "."))
-            for key in list(node) if isinstance(node, DictConfig) else []:
-                if f"{group}/{key}" not in _NODES and not option.allows(str(key)):
-                    del node[key]
-        return filtered
+def _leave_alone(result: ConfigResult, kept: dict[str, _Option]) -> ConfigResult:
+    """Return the content of a scale without what the ``kept`` options do not allow."""
+    filtered = copy.copy(result)
+    filtered.config = copy.deepcopy(result.config)
+    for group, option in kept.items():
+        node = OmegaConf.select(filtered.config, group.replace("/", "."))
+        for key in list(node) if isinstance(node, DictConfig) else []:
+            if f"{group}/{key}" not in _NODES and not option.allows(str(key)):
+                del node[key]
+    return filtered
 
 
 def _defaults_of(repo: Any, paths: list[str]) -> dict[str, str]:
@@ -148,4 +141,4 @@ def compose_files(folder: Path, config_name: str, overrides: Sequence[str] = ())
 
 def register() -> None:
     """Let Hydra's command line compose with this loader."""
-    hydra_internals.ConfigLoaderImpl = ConfigLoader
+    vars(hydra_internals)["ConfigLoaderImpl"] = ConfigLoader
