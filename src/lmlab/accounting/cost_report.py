@@ -62,13 +62,22 @@ def cost_report(config: Mapping[str, Any], options: CostOptions, device: str) ->
             "num_layers": model.num_layers, "d_model": model.d_model,
             "num_heads": model.num_heads, "d_ff": model.d_ff,
         },
-        "parameters": _parameters(model),
+        "parameters": _parameters(model) | {"composition": composition(config["model"])},
         "flops": _flops(model),
         "memory": _memory(config, model, options, device),
         "disk": _disk(config, model),
         "time": _time(config, model, options),
         "textbook": _textbook(model, options),
     }  # fmt: skip
+
+
+def composition(model: Mapping[str, Any]) -> str:
+    """Return the components that a model consists of, for example ``NoNorm, RoPE, GELU, tied``.
+
+    The name of a model's configuration states only its shape.
+    """
+    classes = [model[part]["_target_"].rpartition(".")[2] for part in ("norm", "pos", "ffn")]
+    return ", ".join([*classes, "tied head" if model["tie_embeddings"] else "untied head"])
 
 
 def _parameters(model: ModelCounts) -> dict[str, Any]:

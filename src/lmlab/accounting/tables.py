@@ -41,8 +41,11 @@ def _parameters(found: Mapping[str, Any]) -> Table:
         for name, count in found["components"].items()
     ]
     rows.append(["all", f"{found['total']:,}", ""])
-    note = f"{format_bytes(found['bytes'])} in float32."
-    return Table("Parameters", ["component", "parameters", "share"], rows, [note])
+    notes = [
+        f"{found['composition']}: {found['total']:,} parameters, "
+        f"{format_bytes(found['bytes'])} in float32."
+    ]
+    return Table("Parameters", ["component", "parameters", "share"], rows, notes)
 
 
 def _flops(found: Mapping[str, Any]) -> Table:
@@ -142,7 +145,18 @@ def comparison_table(found: Mapping[str, Mapping[str, Any]]) -> Table:
         rows.append([*row, f"{memory['largest_batch']:,}"] if with_batch else row)
     if with_batch:
         columns.append("largest batch")
-    return Table("Side by side", columns, rows, ["FLOPs and shares are of one sequence."])
+    notes = ["FLOPs and shares are of one sequence.", _compositions(found)]
+    return Table("Side by side", columns, rows, notes)
+
+
+def _compositions(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """State the components of the models, grouped where several consist of the same ones."""
+    models: dict[str, list[str]] = {}
+    for name, report in found.items():
+        models.setdefault(report["parameters"]["composition"], []).append(name)
+    if len(models) == 1:
+        return f"Each model: {next(iter(models))}."
+    return "; ".join(f"{', '.join(names)}: {parts}" for parts, names in models.items()) + "."
 
 
 def share_table(key: str, found: Mapping[str, Mapping[str, Any]]) -> Table:

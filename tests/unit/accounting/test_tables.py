@@ -78,3 +78,22 @@ def test_the_sweep_table_has_a_row_per_value() -> None:
 )  # fmt: skip
 def test_bars_have_a_fixed_length(parts: dict[str, float], drawn: str) -> None:
     assert bar(parts) == drawn
+
+
+def test_the_components_of_a_model_are_stated_beside_its_size() -> None:
+    """``model=gpt2_small`` has GPT-2's shape, but not its components and not its size."""
+    (parameters, *_) = report_tables(report("model=gpt2_small"))
+    assert parameters.notes == [
+        "PreRMSNorm, RoPE, SwiGLU, untied head: 190,460,160 parameters, 762 MB in float32."
+    ]
+    table = comparison_table(
+        {
+            "a": report("model=gpt2_small"),
+            "b": report("model=gpt2_small", "model.ffn=gelu", "model.tie_embeddings=true"),
+            "c": report("model=gpt2_medium"),
+        }
+    )
+    assert table.notes[-1] == (
+        "a, c: PreRMSNorm, RoPE, SwiGLU, untied head; b: PreRMSNorm, RoPE, GELU, tied head."
+    )
+    assert comparison_table({"a": report()}).notes[-1].startswith("Each model: PreRMSNorm")
