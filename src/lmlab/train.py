@@ -56,6 +56,7 @@ def run_demo(config: RunConfig) -> int:
     """Run the demo that ``config`` chooses, and print its report. Returns the exit code."""
     from lmlab.console.logging import log_to_stderr
     from lmlab.demos.write_demo import write_demo
+    from lmlab.study.index_page import write_index
 
     assert config.demo is not None
     log_to_stderr()
@@ -64,6 +65,7 @@ def run_demo(config: RunConfig) -> int:
     paths = write_demo(demo, Path(config.output_root) / config.study, command)
     print(paths[0].read_text("utf-8"))
     print(f"report: {paths[1]}")
+    print(f"all studies: {write_index(Path(config.output_root))}")
     return 0
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from lmlab.demos import CONTENTS_FILE, Demo
 from lmlab.storage.io import atomic_write_text, write_json
 from lmlab.study.figure_style import save
+from lmlab.study.index_page import write_summary
 from lmlab.study.markdown import table_lines, wrap_markdown
 from lmlab.study.page import STYLE
 
@@ -70,6 +71,13 @@ def write_demo(demo: Demo, folder: Path, command: str) -> list[Path]:
     atomic_write_text(paths[1], html)
     contents = {"title": demo.title, "command": command, "files": [path.name for path in paths]}
     write_json(folder / CONTENTS_FILE, contents)
+    write_summary(
+        {
+            "study": folder.name, "title": demo.title, "question": demo.question, "headline": [],
+            "counts": {}, "finished": True, "generated": "",
+        },
+        folder,
+    )  # fmt: skip
     return [*paths, folder / CONTENTS_FILE]
 
 

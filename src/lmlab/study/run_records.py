@@ -135,6 +135,11 @@ def load_study(folder: Path) -> Study:
     return Study(folder.resolve().name, folder, None, {}, runs)
 
 
+def is_study_folder(folder: Path) -> bool:
+    """Return whether ``folder`` contains run folders or sweeps, not records or a single sweep."""
+    return (folder / "sweeps").is_dir() or any(_runs_below(folder))
+
+
 def other_runs(study: Study) -> list[RunRecord]:
     """Return runs in a study's folder that its newest sweep does not need."""
     known = {record.folder for record in study.records}

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from lmlab.storage.io import atomic_write_text
 from lmlab.study.figures import draw_figures
+from lmlab.study.index_page import write_index, write_summary
 from lmlab.study.markdown import render_csv, render_markdown
 from lmlab.study.page import render_page
 from lmlab.study.report_content import build_content
-from lmlab.study.run_records import Study, load_study
+from lmlab.study.run_records import Study, is_study_folder, load_study
 
 
 def write_report(folder: Path, target: Path | None = None) -> list[str]:
-    """Write ``report.html``, ``report.md``, ``results.csv`` and figures.
+    """Write ``report.html``, ``report.md``, ``report.json``, ``results.csv`` and figures.
 
-    The same files give the same bytes. Unfinished studies are reported with the results so far.
+    A report in the folder of its study also renews ``index.html``, the list of all studies, beside
+    that folder. The same files give the same bytes. Unfinished studies are reported with the
+    results so far.
 
     Args:
         folder: folder of the study, or of compact records.
@@ -27,12 +31,23 @@ def write_report(folder: Path, target: Path | None = None) -> list[str]:
     Raises:
         DataError: the folder contains no study.
     """
-    return write_report_of(load_study(folder), target or Path(folder))
+    folder = Path(folder)
+    target = target or folder
+    study = load_study(folder)
+    content = build_content(study)
+    lines = _write(content, target, "report.md")
+    write_summary(content, target)
+    if target == folder and is_study_folder(folder):
+        lines.append(f"all studies: {write_index(folder.absolute().parent)}")
+    return lines
 
 
 def write_report_of(study: Study, target: Path, markdown: str = "report.md") -> list[str]:
-    """Write the report of a loaded study; see :func:`write_report`."""
-    content = build_content(study)
+    """Write the page, Markdown, figures and table of a loaded study; see :func:`write_report`."""
+    return _write(build_content(study), target, markdown)
+
+
+def _write(content: dict[str, Any], target: Path, markdown: str) -> list[str]:
     paths = draw_figures(content, target)
     figures = [path.name for path in paths if path.suffix == ".png"]
     atomic_write_text(target / markdown, render_markdown(content, figures))

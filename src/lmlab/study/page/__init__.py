@@ -23,6 +23,18 @@ def render_page(content: dict[str, Any]) -> str:
     Args:
         content: result of :func:`lmlab.study.report_content.build_content`. Its texts are escaped.
     """
+    return render_template(
+        "template.html",
+        content=content,
+        data=_embed({key: content[key] for key in ("curves", "rates", "arms", "samples", "unit")}),
+        colours=_embed(COLOURS),
+        script=(_HERE / "page.js").read_text("utf-8"),
+        forest=forest_layout(content["verdicts"]),
+    )
+
+
+def render_template(name: str, **values: Any) -> str:
+    """Render a template of this folder, with the style of all pages as ``style``."""
     environment = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
@@ -31,14 +43,7 @@ def render_page(content: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "signed": _signed, "css_class": _css_class}
-    return environment.get_template("template.html").render(
-        content=content,
-        data=_embed({key: content[key] for key in ("curves", "rates", "arms", "samples", "unit")}),
-        colours=_embed(COLOURS),
-        style=STYLE,
-        script=(_HERE / "page.js").read_text("utf-8"),
-        forest=forest_layout(content["verdicts"]),
-    )
+    return environment.get_template(name).render(style=STYLE, **values)
 
 
 def _embed(value: Any) -> str:
