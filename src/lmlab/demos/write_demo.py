@@ -73,7 +73,7 @@ def write_demo(demo: Demo, folder: Path, command: str) -> list[Path]:
     write_json(folder / CONTENTS_FILE, contents)
     write_summary(
         {
-            "study": folder.name, "title": demo.title, "question": demo.question, "headline": [],
+            "study": demo.title, "title": demo.title, "question": demo.question, "headline": [],
             "counts": {}, "finished": True, "generated": "",
         },
         folder,

@@ -35,7 +35,7 @@ def write_index(output_root: Path) -> Path:
     """
     studies = [_entry(path.parent) for path in output_root.glob(f"*/{SUMMARY_FILE}")]
     known = [study for study in studies if study is not None]
-    known.sort(key=lambda study: study["study"])
+    known.sort(key=lambda study: study["folder"])
     known.sort(key=lambda study: study["generated"], reverse=True)
     path = output_root / INDEX_FILE
     atomic_write_text(path, render_template("index.html", studies=known))
