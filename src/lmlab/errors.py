@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -94,9 +95,63 @@ def check_settings(checks: Iterable[Check]) -> None:
             raise ConfigError(f"{check.key}={check.value}: expected {check.expected}")
 
 
+# Sizes of the members of a family, such as gpt2_small, as they are listed.
+_SIZES = ("nano", "micro", "tiny", "small", "medium", "base", "large", "xl")
+
+
 def suggestion(word: str, candidates: Iterable[str]) -> str | None:
     """Return ``did you mean "x"?`` for the nearest of ``candidates``; None where none is near."""
+    return did_you_mean(nearest(word, candidates))
+
+
+def did_you_mean(words: Sequence[str]) -> str | None:
+    """Return ``did you mean "x" or "y"?``; None without words."""
+    quoted = [f'"{word}"' for word in words]
+    if not quoted:
+        return None
+    return f"did you mean {' or '.join(filter(None, [', '.join(quoted[:-1]), quoted[-1]]))}?"
+
+
+def nearest(word: str, candidates: Iterable[str], least: float = 0.5) -> list[str]:
+    """Return the candidates that ``word`` may stand for.
+
+    These are, in this order: the same word in other spelling; the longest that the word begins
+    with, or all that begin with the word; the most similar. Of a family, such as ``gpt2_small`` and
+    ``gpt2_xl``, all members stand for their common first part.
+
+    Args:
+        word: as typed.
+        candidates: the words that exist.
+        least: similarity from 0 to 1 that counts, where no word begins with another.
+    """
     import difflib  # only errors need it
 
-    near = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
-    return f'did you mean "{near[0]}"?' if near else None
+    known = list(candidates)
+    plain = {one: re.sub(r"[^a-z0-9]", "", one.lower()) for one in known}
+    given = re.sub(r"[^a-z0-9]", "", word.lower())
+    if not given:
+        return []
+    same = [one for one in known if plain[one] == given]
+    if same:
+        return same[:1]
+    if len(given) > 1:
+        begun = [one for one in known if plain[one].startswith(given)]
+        begins = [one for one in known if len(plain[one]) > 1 and given.startswith(plain[one])]
+        if begun or begins:
+            return _by_size(begun)[:6] or [max(begins, key=len)]
+    families: dict[str, list[str]] = {}
+    for one in known:
+        families.setdefault(one.partition("_")[0], []).append(one)
+    stems = [stem for stem, members in families.items() if len(members) > 1 and stem not in known]
+    near = difflib.get_close_matches(word, [*known, *stems], n=1, cutoff=least)
+    return _by_size(families[near[0]])[:6] if near and near[0] in stems else near
+
+
+def _by_size(words: list[str]) -> list[str]:
+    """Sort the members of a family by the sizes that their names end in."""
+
+    def size(word: str) -> int:
+        last = word.rpartition("_")[2]
+        return _SIZES.index(last) if last in _SIZES else -1
+
+    return sorted(words, key=size)

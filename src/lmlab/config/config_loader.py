@@ -33,7 +33,7 @@ _SCALE = "scale/"
 
 
 class ConfigLoader(ConfigLoaderImpl):
-    """Hydra's loader, with the rule of scales.
+    """Hydra's loader, with the rule of scales; components take any key, which is checked later.
 
     A scale sets a parameter of an option where this parameter still has its default: the option is
     the default or the scale's own choice, or it is one of lmlab's and has the same value as those.
@@ -43,6 +43,15 @@ class ConfigLoader(ConfigLoaderImpl):
     def _compose_config_from_defaults_list(
         self, defaults: list[ResultDefault], repo: Any
     ) -> DictConfig:
+        config = self._compose_with_scales(defaults, repo)
+        for group in _NODES:
+            node = OmegaConf.select(config, group.replace("/", "."))
+            if isinstance(node, DictConfig) and node._metadata.object_type in (dict, None):
+                # The target's signature, not the file of the option, says which keys exist.
+                OmegaConf.set_struct(node, False)
+        return config
+
+    def _compose_with_scales(self, defaults: list[ResultDefault], repo: Any) -> DictConfig:
         scales = {d.config_path for d in defaults if str(d.config_path).startswith(_SCALE)}
         contents = {path: repo.load_config(path).config for path in scales}
         is_setting_options = any(

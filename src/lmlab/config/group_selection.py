@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.config.deprecated_keys import rename_key
+from lmlab.errors import ConfigError
 
 
 def is_group(key: str, folders: Iterable[Path]) -> bool:
@@ -38,8 +39,13 @@ def rewrite(override: str, folders: Sequence[Path]) -> str:
 
 
 def rewrite_all(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
-    """Rewrite each override; of several choices from one group, keep the last."""
+    """Rewrite each override; of several choices from one group, keep the last.
+
+    Raises:
+        ConfigError: see :func:`check_choices`.
+    """
     rewritten = [rewrite(override, folders) for override in overrides]
+    check_choices(rewritten, folders)
     last = {override.partition("=")[0]: index for index, override in enumerate(rewritten)}
     return [
         override
@@ -47,6 +53,38 @@ def rewrite_all(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
         if last[override.partition("=")[0]] == index
         or not is_group(override.partition("=")[0], folders)
     ]
+
+
+def check_choices(overrides: Iterable[str], folders: Sequence[Path]) -> None:
+    """Refuse a list of options, of which Hydra would merge all into one node.
+
+    Args:
+        overrides: in slash form, as :func:`rewrite_all` returns them.
+        folders: the configuration files.
+
+    Raises:
+        ConfigError: a group gets a list, or no option.
+    """
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        group = key.lstrip("+~")
+        if equals and is_group(group, folders):
+            check_choice(group, value.strip().strip("'\""))
+
+
+def check_choice(group: str, value: Any) -> None:
+    """Refuse ``value`` as the option of a group where it is a list or empty."""
+    dotted = group.replace("/", ".")
+    shown = str(value).replace("'", "") if isinstance(value, list) else value
+    if isinstance(value, list) or str(value).startswith("["):
+        names = [name.strip(" '\"") for name in str(shown).strip("[]").split(",")]
+        each = f"; to run each, add -m and write {dotted}={','.join(names)}"
+        raise ConfigError(
+            f"{dotted}={shown}: expected one option, not a list",
+            f"write {dotted}={names[0] or '<option>'}{each if len(names) > 1 else ''}",
+        )
+    if value == "":
+        raise ConfigError(f"{dotted}=: expected an option", f"write {dotted}=<option>")
 
 
 def extract_choices(
@@ -61,6 +99,8 @@ def extract_choices(
     for name in list(body):
         key = f"{prefix}{name}".replace(".", "/")
         value = body[name]
+        if isinstance(value, list) and is_group(key, folders):
+            check_choice(key, value)
         if isinstance(value, str) and is_group(key, folders):
             found[key] = body.pop(name)
         elif isinstance(value, dict) and key not in ("hydra", "defaults"):

@@ -14,12 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lmlab.config.config_loader import compose_files
-from lmlab.config.deprecated_keys import REMOVED_KEYS
+from lmlab.config.group_selection import is_group, rewrite_all
 from lmlab.config.paths import conf_folder
+from lmlab.config.unknown_settings import LIST_SETTINGS, unknown_option, unknown_setting
 from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError, UserError, suggestion
 
-_LIST_SETTINGS = "run python -m lmlab.train --help to list the settings"
 _TYPE_NAMES = {"Integer": "an integer", "Float": "a number", "bool": "true or false"}
 
 
@@ -40,6 +40,14 @@ def translate_hydra_errors(overrides: Sequence[str], folder: Path | None = None)
                 raise cause from None
             cause = cause.__cause__ or cause.__context__
         raise explain(error, overrides, folder or conf_folder()) from error
+    except AssertionError as error:  # OmegaConf, of a key below a node that is null
+        if "Unexpected type for root" not in str(error):
+            raise
+        raise _below_null(overrides) from error
+    except ValueError as error:  # Hydra, of group=3
+        if "Config group override must be a string" not in str(error):
+            raise
+        raise _not_an_option(overrides, folder or conf_folder()) from error
 
 
 def explain(error: Exception, overrides: Sequence[str], folder: Path) -> ConfigError:
@@ -53,12 +61,18 @@ def explain(error: Exception, overrides: Sequence[str], folder: Path) -> ConfigE
     if group:
         return _unknown_key(group[1].partition("@")[0], overrides, folder)
     key = _full_key(error) or _first_group(text, r"full_key: (\S+)")
+    below = [o for o in overrides if key and o.lstrip("+").startswith(f"{key}.")]
+    if below and re.search(r"\$VALUE|Value '\{", text):
+        return ConfigError(f"{below[0]}: unknown setting; {key} holds one value", LIST_SETTINGS)
     unknown = re.search(r"Key '([^']+)' (?:not in|is not in struct)", text)
     if unknown:
         return _unknown_key(key or unknown[1], overrides, folder)
     value_error = _value_error(text, key)
     if value_error:
         return value_error
+    sweep = re.search(r"Sweep parameters '([^\n]+)' requires --multirun", text)
+    if sweep:
+        return ConfigError(f"{sweep[1]}: several values", "add -m to sweep over them")
     ambiguous = re.search(r"Ambiguous value for argument '([^\n]+)'", text)
     if ambiguous:
         return _ambiguous_value(ambiguous[1])
@@ -67,6 +81,27 @@ def explain(error: Exception, overrides: Sequence[str], folder: Path) -> ConfigE
         return _malformed_override(malformed[0])
     first = " ".join(chain[-1].split())
     return ConfigError(f"{key}: {first}" if key and key not in first else first)
+
+
+def _below_null(overrides: Sequence[str]) -> ConfigError:
+    """The error for a setting of a node that is null."""
+    for given in overrides:
+        key, _, _ = given.lstrip("+~").partition("=")
+        first = key.partition(".")[0]
+        if first in ("design", "demo") and "." in key:
+            advice = f"select one: experiment=..., or {first}=<option>"
+            return ConfigError(f"{given}: {first} is null, and has no settings", advice)
+    return ConfigError("a setting lies below one that is null", LIST_SETTINGS)
+
+
+def _not_an_option(overrides: Sequence[str], folder: Path) -> ConfigError:
+    """The error for a group that gets a number, true, false or null."""
+    for given in overrides:
+        if _selects(given, folder) and _parses(given):
+            parsed = OverridesParser.create().parse_override(given)
+            if not isinstance(parsed.value(), str):
+                return _unknown_option(given.lstrip("+~").replace("=", "/", 1), folder)
+    return ConfigError("a config group needs the name of an option", LIST_SETTINGS)
 
 
 def _value_error(text: str, key: str | None) -> ConfigError | None:
@@ -126,7 +161,7 @@ def _malformed_override(given: str) -> ConfigError:
         return ConfigError(
             message, f"quote a value with special characters twice: {shlex.quote(_quoted(given))}"
         )
-    return ConfigError(f"{message}; expected key=value", _LIST_SETTINGS)
+    return ConfigError(f"{message}; expected key=value", LIST_SETTINGS)
 
 
 def _ambiguous_value(given: str) -> ConfigError:
@@ -151,47 +186,32 @@ def _unknown_option(choice: str, folder: Path) -> ConfigError:
     options = sorted(path.stem for each in folders for path in (each / group).glob("*.yaml"))
     if not group or not options:
         near = suggestion(choice, _groups(folder))
-        return ConfigError(f"{choice}: unknown config group or file", near or _LIST_SETTINGS)
-    dotted = group.replace("/", ".")
-    return ConfigError(
-        f"{dotted}={option}: expected one of {', '.join(options)}", suggestion(option, options)
-    )
+        return ConfigError(f"{choice}: unknown config group or file", near or LIST_SETTINGS)
+    return unknown_option(group, option, options)
 
 
 def _unknown_key(key: str, overrides: Sequence[str], folder: Path) -> ConfigError:
     dotted = key.replace("/", ".")
     given = next((o for o in overrides if o.lstrip("+~").partition("=")[0] == key), dotted)
-    return unknown_setting(given, dotted, known_keys(folder))
-
-
-def unknown_setting(given: str, key: str, known: Sequence[str]) -> ConfigError:
-    """Return the error for a setting that does not exist.
-
-    Args:
-        given: the override that set it, or its key.
-        key: its dotted key.
-        known: the dotted keys that exist.
-    """
-    if key in REMOVED_KEYS:
-        return ConfigError(f"{key}: this setting was removed", f"use {REMOVED_KEYS[key]}")
-    parent, _, name = key.rpartition(".")
-    siblings = sorted({other for other in known if other.rpartition(".")[0] == parent})
-    # Siblings share their parent, so only their last names are compared.
-    elsewhere = [other for other in known if other.rpartition(".")[2] == name]
-    similar = [other for other in siblings if suggestion(name, [other.rpartition(".")[2]])]
-    near = suggestion(key, elsewhere or similar)
-    expected = f"; expected one of {', '.join(siblings)}" if siblings and parent else ""
-    hint = f"{near} Or {_LIST_SETTINGS}" if near else _LIST_SETTINGS
-    return ConfigError(f"{given}: unknown setting{expected}", hint)
+    return unknown_setting(given, dotted, known_keys(folder, overrides))
 
 
 def _groups(folder: Path) -> list[str]:
     return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_dir()]
 
 
-def known_keys(folder: Path) -> list[str]:
-    """Return every dotted key of the default configuration, and the names of the groups."""
-    config = compose_files(folder, "train")
+def known_keys(folder: Path, overrides: Sequence[str] = ()) -> list[str]:
+    """Return every dotted key of the chosen options, and the names of the groups.
+
+    Args:
+        folder: the configuration files.
+        overrides: as typed; those that select options count, where all of these exist.
+    """
+    chosen = [each for each in rewrite_all(overrides, [folder]) if _selects(each, folder)]
+    try:
+        config = compose_files(folder, "train", chosen)
+    except (HydraException, OmegaConfBaseException):
+        config = compose_files(folder, "train")
     found: list[str] = []
 
     def walk(node: DictConfig, prefix: str) -> None:
@@ -203,3 +223,7 @@ def known_keys(folder: Path) -> list[str]:
 
     walk(config, "")
     return found + [group.replace("/", ".") for group in _groups(folder)]
+
+
+def _selects(override: str, folder: Path) -> bool:
+    return is_group(override.partition("=")[0].lstrip("+~"), [folder])

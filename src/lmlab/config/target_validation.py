@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Iterator
 from typing import Any
 
-from lmlab.config.hydra_errors import unknown_setting
 from lmlab.config.paths import user_settings_file
 from lmlab.config.run_config import RunConfig, field_types
 from lmlab.config.signatures import Signature, names_in, read_signature
+from lmlab.config.unknown_settings import unknown_parameter, unknown_setting
 from lmlab.config.user_settings import trusted_packages
 from lmlab.config.value_types import accepts, describe_annotation, format_value
 from lmlab.errors import ConfigError, suggestion
@@ -72,16 +73,19 @@ def check_components(config: dict[str, Any]) -> None:
             node = node[part]
         if node is None and path in _OPTIONAL:
             continue
-        check_component(path, node, supplied)
+        check_component(path, node, supplied, config)
 
 
-def check_component(path: str, node: Any, supplied: tuple[str, ...]) -> None:
+def check_component(
+    path: str, node: Any, supplied: tuple[str, ...], config: dict[str, Any] | None = None
+) -> None:
     """Check one component.
 
     Args:
         path: its dotted key.
         node: its content.
         supplied: the parameters that the program computes.
+        config: the configuration that contains it, whose other settings a message may suggest.
 
     Raises:
         ConfigError: see :func:`check_components`.
@@ -101,7 +105,7 @@ def check_component(path: str, node: Any, supplied: tuple[str, ...]) -> None:
         raise ConfigError(f"{path}._target_={target}: {error}", near) from None
     if signature is not None:
         parameters = {key: value for key, value in node.items() if key != "_target_"}
-        _check_parameters(path, target, parameters, signature, supplied)
+        _check_parameters(path, target, parameters, signature, supplied, config or {})
 
 
 def _check_trust(path: str, target: str) -> None:
@@ -109,7 +113,8 @@ def _check_trust(path: str, target: str) -> None:
     if not target.startswith(trusted):
         raise ConfigError(
             f"{path}._target_={target}: expected a target in one of {', '.join(trusted)}",
-            f"add your own package to trusted_packages in {user_settings_file()} to trust it",
+            f"if it is your own, add {target.partition('.')[0]} to trusted_packages in "
+            f"{user_settings_file()}",
         )
 
 
@@ -119,6 +124,7 @@ def _check_parameters(
     parameters: dict[str, Any],
     signature: Signature,
     supplied: tuple[str, ...],
+    config: dict[str, Any],
 ) -> None:
     settable = {
         name: parameter for name, parameter in signature.parameters.items() if name not in supplied
@@ -132,11 +138,8 @@ def _check_parameters(
         if key not in settable:
             if signature.takes_any:
                 continue
-            raise ConfigError(
-                f"{given}: unknown parameter of {target}; valid parameters: "
-                f"{', '.join(settable) or 'none'}",
-                suggestion(key, settable) or f"remove {path}.{key}",
-            )
+            others = [k for k in _dotted_keys(config) if not k.startswith(f"{path}.")]
+            raise unknown_parameter(given, path, key, target, list(settable), others)
         annotation = settable[key].annotation
         if not accepts(annotation, value):
             raise ConfigError(f"{given}: expected {describe_annotation(annotation)}")
@@ -146,3 +149,10 @@ def _check_parameters(
         raise ConfigError(
             f"{path}: {target} requires {', '.join(missing)}", f"set {path}.{missing[0]}=..."
         )
+
+
+def _dotted_keys(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in content.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _dotted_keys(value, f"{prefix}{key}.")

@@ -27,7 +27,7 @@ from lmlab.errors import ConfigError
             "+optim.momentum=0.9",
             ["optim.momentum=0.9: unknown parameter of", "valid parameters: lr, betas, eps"],
         ),
-        ("+optim.weight_dcay=0.9", ['did you mean "weight_decay"']),
+        ("+optim.weight_dcay=0.9", ['did you mean "optim.weight_decay"']),
         ("optim.lr=fast", ["optim.lr=fast: expected a number"]),
         ("optim.betas=[0.9,a]", ["optim.betas=[0.9, 'a']: expected a list of numbers"]),
         ("optim.lr=null", ["optim.lr=null: expected a number"]),
