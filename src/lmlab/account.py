@@ -32,6 +32,11 @@ class Options:
         help="settings of python -m lmlab.train; give one key several comma-separated values to "
         "sweep over them",
     )
+    config: tuple[Path, ...] = option(
+        (),
+        metavar="FILE.yaml",
+        help="a file of settings, which settings on the command line beat",
+    )
     compare: str | None = option(
         None,
         metavar="LIST",
@@ -108,6 +113,10 @@ class Request:
 def parse(options: Options) -> Request:
     """Interpret the options. Raises :class:`ConfigError` naming the key and the fix."""
     overrides: list[str] = []
+    if options.config:
+        from lmlab.config.override_file import read_override_file
+
+        overrides += [each for path in options.config for each in read_override_file(path)]
     sweeps: list[tuple[str, tuple[str, ...]]] = []
     for setting in options.settings:
         key, equals, value = setting.partition("=")

@@ -129,16 +129,23 @@ def _defaults_of(repo: Any, paths: list[str]) -> dict[str, str]:
     }
 
 
-def compose_files(folder: Path, config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
+def compose_files(
+    folder: Path, config_name: str, overrides: Sequence[str] = (), config_dir: str | None = None
+) -> DictConfig:
     """Compose the file ``config_name`` of ``folder`` with overrides, without the ``hydra`` node.
+
+    ``config_dir`` is a further folder with options.
 
     Unlike Hydra's ``compose``, this also works inside another Hydra program, whose state it keeps.
     """
     setup_globals()
+    search_path = create_config_search_path(f"file://{folder}")
+    if config_dir is not None:
+        search_path.append("command-line", f"file://{Path(config_dir).resolve()}")
     base = VersionBase.instance().getbase()
     version.setbase("1.3")
     try:
-        config = ConfigLoader(create_config_search_path(f"file://{folder}")).load_configuration(
+        config = ConfigLoader(search_path).load_configuration(
             config_name, [*overrides, "hydra.job.name=train"], RunMode.RUN, from_shell=False
         )
     finally:

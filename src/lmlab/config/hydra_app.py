@@ -11,10 +11,12 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from lmlab.config.command_flags import CommandLine, check_printed, read_command_line
 from lmlab.config.compose import freeze, register
 from lmlab.config.group_selection import rewrite_all
 from lmlab.config.hydra_errors import translate_hydra_errors
-from lmlab.config.hydra_parser import hydra_parser, use_in_hydra_main
+from lmlab.config.hydra_parser import use_in_hydra_main
+from lmlab.config.override_file import naming_the_file
 from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import RunConfig
 from lmlab.config.user_settings import search_path
@@ -45,10 +47,13 @@ def main(arguments: Sequence[str], run: Callable[[RunConfig], int]) -> int:
 
 def _compose_and_run(arguments: list[str], run: Callable[[RunConfig], int]) -> int:
     register()
-    options = hydra_parser().parse_intermixed_args(arguments)
-    flags = list(arguments)
-    for override in options.overrides:
-        flags.remove(override)
+    given = read_command_line(arguments)
+    with naming_the_file(given.files, given.typed):
+        return _execute(given, run)
+
+
+def _execute(given: CommandLine, run: Callable[[RunConfig], int]) -> int:
+    options, flags = given.options, given.flags
     folders = [conf_folder(), *search_path()]
     folders += [Path(options.config_dir)] if options.config_dir else []
     overrides = rewrite_all(options.overrides, folders)
@@ -58,6 +63,8 @@ def _compose_and_run(arguments: list[str], run: Callable[[RunConfig], int]) -> i
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [sys.argv[0], *flags, *overrides]  # -m may come anywhere
     use_in_hydra_main()
+    if options.cfg:
+        check_printed(options, overrides)
     program = hydra.main(config_path=str(folders[0]), config_name="train", version_base="1.3")
     with translate_hydra_errors(overrides, folders[0]):
         program(composed.append)()

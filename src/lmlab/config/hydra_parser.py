@@ -26,9 +26,13 @@ class _LazyText(str):
 
 
 def hydra_parser() -> argparse.ArgumentParser:
-    """Return the parser of Hydra's own options and of the overrides."""
+    """Return the parser of Hydra's own options, ``--config``, and the overrides."""
     with _help_as_text():
-        return utils.get_args_parser()
+        parser = utils.get_args_parser()
+        parser.add_argument(
+            "--config", action="append", metavar="FILE.yaml", help="a file of overrides; repeatable"
+        )
+    return parser
 
 
 def use_in_hydra_main() -> None:

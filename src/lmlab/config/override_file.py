@@ -1,0 +1,173 @@
+"""Files of overrides: ``--config mine.yaml`` sets what the command line does not.
+
+The file is part of a configuration, in the words of an experiment's body::
+
+    model: {norm: post}        # an option of a group
+    training.steps: 1000       # a flat key
+    optim:
+      lr: 1.0e-3
+
+Its settings become overrides that come before those of the command line, which beat them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from lmlab.config.group_selection import check_choice, is_group
+from lmlab.config.paths import conf_folder
+from lmlab.config.target_validation import SUPPLIED
+from lmlab.config.user_settings import search_path
+from lmlab.config.value_types import format_value
+from lmlab.errors import ConfigError, suggestion
+
+_KEY = re.compile(r"[\w./-]+")
+_PLAIN_TEXT = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+_WORDS_WITH_A_TYPE = ("null", "true", "false", "nan", "inf", "infinity", "none")
+# Nodes whose keys are parameters, of which a mapping is one value.
+_PARENTS_OF_VALUES = (*SUPPLIED, "hydra.launcher", "hydra.sweeper", "hydra.job")
+_DEFAULT = re.compile(r"override /?([\w./]+)")
+
+
+def read_override_file(path: Path, folders: Sequence[Path] = ()) -> list[str]:
+    """Read a file of overrides.
+
+    Args:
+        path: of the YAML file.
+        folders: with options, in addition to lmlab's and the user's.
+
+    Returns:
+        The overrides, as typed on a command line.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not part of a configuration.
+    """
+    body = _read(path)
+    known = [conf_folder(), *search_path(), *folders]
+    try:
+        overrides = [*_choices(body.pop("defaults", [])), *_sweep(body)]
+        overrides += _flatten(body, "", known)
+        keys = [_key(override) for override in overrides]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ConfigError(f"{key}: set twice", "remove one of the two")
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", error.help) from None
+    return overrides
+
+
+def is_whole_configuration(path: Path) -> bool:
+    """Whether a file lists the defaults of a complete configuration."""
+    defaults = _read(path).get("defaults") or []
+    return isinstance(defaults, list) and any(name in defaults for name in ("schema", "train"))
+
+
+@contextlib.contextmanager
+def naming_the_file(overrides: dict[Path, list[str]], typed: Sequence[str]) -> Iterator[None]:
+    """Let an error about a setting of a file name the file.
+
+    Args:
+        overrides: of each file.
+        typed: overrides of the command line, which beat those of the files.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        key = re.split(r"[=:]", error.message, maxsplit=1)[0]
+        beaten = {_key(override) for override in typed}
+        for path, given in reversed(overrides.items()):
+            keys = {_key(override) for override in given} - beaten
+            if key in keys or any(each.startswith(f"{key}.") for each in keys):
+                raise ConfigError(f"{path}: {error.message}", error.help) from error
+        raise
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        names = [other.name for other in path.parent.glob("*.yaml")]
+        raise ConfigError(
+            f"--config {path}: no such file",
+            suggestion(path.name, names) or "write the path of a YAML file",
+        )
+    try:
+        loaded = OmegaConf.load(path)
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(f"{path}: cannot read the file: {text}", "write YAML in UTF-8") from None
+    if not isinstance(loaded, DictConfig):
+        raise ConfigError(f"{path}: expected settings, key: value")
+    body = OmegaConf.to_container(loaded, resolve=False)
+    assert isinstance(body, dict)
+    return {str(key): value for key, value in body.items()}
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0].replace("/", ".")
+
+
+def _choices(defaults: Any) -> Iterator[str]:
+    """The overrides of ``override /group: option`` in a defaults list."""
+    for entry in defaults:
+        if entry == "_self_":
+            continue
+        group, option = next(iter(entry.items())) if isinstance(entry, dict) else (str(entry), "")
+        found = _DEFAULT.fullmatch(str(group))
+        if not found or not option:
+            raise ConfigError(
+                f"defaults: {group}: expected override /group: option",
+                "or set the option as a key: model.norm: post",
+            )
+        yield f"{found[1].replace('/', '.')}={option}"
+
+
+def _sweep(body: dict[str, Any]) -> Iterator[str]:
+    """The values to sweep over, which Hydra parses as typed, and the mode that they need."""
+    node = body.get("hydra")
+    sweeper = node.get("sweeper") if isinstance(node, dict) else None
+    params = sweeper.pop("params", None) if isinstance(sweeper, dict) else None
+    params = params or body.pop("hydra.sweeper.params", None) or {}
+    yield from (f"{key}={format_value(value)}" for key, value in params.items())
+    if params or any(key.partition(".")[0] == "design" for key in body):
+        if isinstance(node, dict):
+            node.setdefault("mode", "MULTIRUN")
+        else:
+            yield "hydra.mode=MULTIRUN"
+
+
+def _flatten(node: dict[str, Any], prefix: str, folders: Sequence[Path]) -> Iterator[str]:
+    for name, value in node.items():
+        key = f"{prefix}{name}"
+        if not _KEY.fullmatch(str(name)):
+            raise ConfigError(f"{key}: expected a name of letters, digits, . _ - /")
+        group = key.replace(".", "/")
+        if is_group(group, folders) and not isinstance(value, dict):
+            check_choice(group, value)
+            yield f"{key}={value}"
+        elif isinstance(value, dict) and value and prefix.rstrip(".") not in _PARENTS_OF_VALUES:
+            yield from _flatten(value, f"{key}.", folders)
+        else:
+            yield f"{key}={_as_typed(value)}"
+
+
+def _as_typed(value: Any) -> str:
+    """Write a value in the grammar of Hydra's overrides."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}: {_as_typed(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_as_typed, value)) + "]"
+    if not isinstance(value, str):
+        return format_value(value)
+    if _PLAIN_TEXT.fullmatch(value) and value.lower() not in _WORDS_WITH_A_TYPE:
+        return value
+    # Hydra reads a backslash as itself unless a quote follows the run of backslashes it is in.
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', value)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    return f'"{escaped}"'
