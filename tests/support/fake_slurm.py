@@ -13,7 +13,7 @@ from pathlib import Path
 COMMANDS = ("sbatch", "srun", "squeue", "scontrol", "sacct")
 
 PROGRAM = """#!{python}
-import json, sys
+import json, os, sys
 from pathlib import Path
 
 folder, name, arguments = Path({folder!r}), {name!r}, sys.argv[1:]
@@ -24,9 +24,22 @@ if failing.exists():
     print(failing.read_text(), file=sys.stderr)
     sys.exit(1)
 if name == "sbatch":
+    limit = folder / "sbatch.limit"
+    jobs = [one.partition("=0-")[2].partition("%")[0] for one in arguments if "--array=" in one]
+    if "--test-only" in arguments:
+        sys.exit(0)
     number = 100 + len(list(folder.glob("script*.sh")))
+    if limit.exists():
+        left = int(limit.read_text()) - int(jobs[0]) - 1
+        if left < 0:
+            print("sbatch: error: AssocMaxSubmitJobLimit", file=sys.stderr)
+            print("sbatch: error: Batch job submission failed: Job violates accounting/QOS policy "
+                  "(job submit limit, user's size and/or time limits)", file=sys.stderr)
+            sys.exit(1)
+        limit.write_text(str(left))
     (folder / f"script{{number}}.sh").write_text(Path(arguments[-1]).read_text())
-    print(f"Submitted batch job {{number}}")
+    (folder / f"environment{{number}}.json").write_text(json.dumps(dict(os.environ)))
+    print(number)
 else:
     answer = folder / f"{{name}}.out"
     print(answer.read_text() if answer.exists() else "", end="")
@@ -53,9 +66,23 @@ class FakeSlurm:
         """Let a command fail."""
         (self.folder / f"{command}.fails").write_text(error)
 
+    def forget_jobs(self) -> None:
+        """Let the controller have forgotten how jobs ended, without accounting."""
+        self.fail("scontrol", "slurm_load_jobs error: Invalid job id specified")
+        self.fail("sacct", "Slurm accounting storage is disabled")
+
     def show_jobs(self, *jobs: tuple[str, int, str, str]) -> None:
         """Set the queue: name, index, state and reason of each job."""
         self.answer("squeue", "".join(f"{n}|{i}|{s}|{r}\n" for n, i, s, r in jobs))
+
+    def accept_jobs(self, number: int) -> None:
+        """Limit the jobs that the user may submit from now on."""
+        (self.folder / "sbatch.limit").write_text(str(number))
+
+    def environment(self, number: int) -> dict[str, str]:
+        """Return the environment that sbatch had when it submitted an array."""
+        found: dict[str, str] = json.loads((self.folder / f"environment{number}.json").read_text())
+        return found
 
     def calls(self, command: str) -> list[list[str]]:
         """Return the arguments of all calls of a command."""

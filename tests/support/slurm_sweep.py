@@ -27,8 +27,15 @@ class SlurmSweep:
         self.printed: list[str] = []
         self.data = RunDataCache()
 
-    def executor(self, resources: ArmResources | None = None, **changes: Any) -> SlurmExecutor:
-        settings = SubmissionSettings(resources or ArmResources(Resources()), poll_seconds=0.0)
+    def executor(
+        self,
+        resources: ArmResources | None = None,
+        settings: SubmissionSettings | None = None,
+        **changes: Any,
+    ) -> SlurmExecutor:
+        settings = settings or SubmissionSettings(
+            resources or ArmResources(Resources()), poll_seconds=0.0
+        )
         return SlurmExecutor(
             self.folder, "s", self.data, settings, self.root, self.printed.append, **changes
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
 from lmlab.design.manifest import Manifest
 from lmlab.sweep.slurm.settings import SlurmSettings
+from lmlab.sweep.slurm.site_defaults import apply_site_defaults
 
 
 class SlurmLauncher(LocalLauncher):
@@ -61,7 +64,10 @@ class SlurmLauncher(LocalLauncher):
 
     def run_sweep(self, manifest: Manifest) -> int:
         """Submit the sweep; return its exit code."""
-        settings = SlurmSettings.from_options(**self.settings)
+        resources, lines = apply_site_defaults(self.settings["resources"], os.environ)
+        for line in lines:
+            print(line, file=sys.stderr)
+        settings = SlurmSettings.from_options(**self.settings | {"resources": resources})
         resolved = settings.resolve_runtime(manifest)
         # Imported late: torch takes seconds, and errors in settings are reported first.
         from lmlab.sweep.slurm.slurm_launch import run_slurm_sweep

@@ -16,6 +16,7 @@ from lmlab.config.compose import freeze, register
 from lmlab.config.group_selection import rewrite_all
 from lmlab.config.hydra_errors import translate_hydra_errors
 from lmlab.config.hydra_parser import use_in_hydra_main
+from lmlab.config.open_mappings import open_mapping
 from lmlab.config.override_file import naming_the_file
 from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import RunConfig
@@ -56,7 +57,7 @@ def _execute(given: CommandLine, run: Callable[[RunConfig], int]) -> int:
     options, flags = given.options, given.flags
     folders = [conf_folder(), *search_path()]
     folders += [Path(options.config_dir)] if options.config_dir else []
-    overrides = rewrite_all(options.overrides, folders)
+    overrides = [open_mapping(one) for one in rewrite_all(options.overrides, folders)]
 
     composed: list[DictConfig] = []
     # Without this, Hydra prints errors itself, with advice on its own variable, and exits with 1.

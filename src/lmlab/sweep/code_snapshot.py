@@ -22,7 +22,7 @@ _MAX_PACKAGE_BYTES = 200 << 20  # a larger trusted package contains data
 
 
 def take_snapshot(output_root: Path) -> Path:
-    """Copy lmlab and the trusted packages below ``output_root``; return the ``PYTHONPATH`` entry.
+    """Copy lmlab, its studies and the trusted packages below ``output_root``; return the ``PYTHONPATH`` entry.
 
     Identical code is copied once. Installed packages are not copied, because nobody edits them.
 
@@ -30,7 +30,7 @@ def take_snapshot(output_root: Path) -> Path:
         ConfigError: a trusted package is too large to contain only code.
     """
     package = Path(lmlab.__file__).parent
-    sources = {"lmlab": package}
+    sources = {name: package.parent / name for name in ("lmlab", "lmlab_studies")}
     for name in trusted_packages():
         path = _editable_package(name)
         if path is not None:

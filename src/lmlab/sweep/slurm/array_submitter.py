@@ -1,22 +1,76 @@
-"""Submit runs as job arrays, one for each resource request."""
+"""Submit runs as job arrays, one for each resource request, or several where Slurm limits them."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from lmlab.config.compose import from_dict, to_yaml
 from lmlab.storage.io import atomic_write_text
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.scheduled_run import ScheduledRun
 from lmlab.sweep.slurm.resources import Resources
-from lmlab.sweep.slurm.sbatch import submit_array
+from lmlab.sweep.slurm.cluster_limits import read_max_array_size
+from lmlab.sweep.slurm.sbatch import FullQueueError, submit_array
 from lmlab.sweep.slurm.settings import SubmissionSettings
 from lmlab.sweep.slurm.slurm_records import submission_records
 from lmlab.sweep.submission_records import Assignment, RunOwners, Submission
 
+_Item = TypeVar("_Item")
 ARRAY_JOB_MODULE = "lmlab.sweep.slurm.array_job"
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Jobs of one request that are submitted as one array.
+
+    Attributes:
+        jobs: the runs of each job.
+        parallelism: jobs that may run at once.
+        lane: the arrays of a lane run one after the other.
+    """
+
+    jobs: Sequence[Sequence[ScheduledRun]]
+    parallelism: int
+    lane: int
+
+    def halves(self) -> tuple[Part, Part]:
+        """Return two parts of the same lane."""
+        middle = (len(self.jobs) + 1) // 2
+        return (
+            dataclasses.replace(self, jobs=self.jobs[:middle]),
+            dataclasses.replace(self, jobs=self.jobs[middle:]),
+        )
+
+
+def divide(
+    jobs: Sequence[Sequence[ScheduledRun]], max_array_size: int | None, parallelism: int
+) -> list[Part]:
+    """Divide jobs into arrays that Slurm accepts and that run ``parallelism`` jobs at once.
+
+    The arrays have equal shares of the jobs and of the parallelism, so that they end together. If
+    there are more arrays than jobs may run at once, they form lanes: the arrays of a lane run one
+    after the other.
+    """
+    size = max_array_size or len(jobs)
+    lanes = min(-(-len(jobs) // size), parallelism)
+    parts = []
+    for lane in range(lanes):
+        share = parallelism // lanes + (lane < parallelism % lanes)
+        of_lane = _equal_slices(jobs, lanes)[lane]
+        for some in _equal_slices(of_lane, -(-len(of_lane) // size)):
+            parts.append(Part(some, share, lane))
+    return parts
+
+
+def _equal_slices(items: Sequence[_Item], number: int) -> list[Sequence[_Item]]:
+    bounds = [len(items) * index // number for index in range(number + 1)]
+    return [items[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 class ArraySubmitter:
@@ -29,6 +83,7 @@ class ArraySubmitter:
         code: snapshot of the code that the jobs run.
         owners: the submission that owns each run.
         print_line: prints a message.
+        on_full_queue: called when Slurm accepts only some of the jobs, before they are submitted.
     """
 
     def __init__(
@@ -39,9 +94,14 @@ class ArraySubmitter:
         code: Path,
         owners: RunOwners,
         print_line: Callable[[str], None],
+        on_full_queue: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder, self.study, self.settings = folder, study, settings
         self.code, self.owners, self.print_line = code, owners, print_line
+        self.on_full_queue = on_full_queue
+        self._max_array_size: int | None = None
+        # The last arrays of requests that the queue had no room for, by request and lane.
+        self._waiting_lanes: dict[Resources, dict[int, str]] = {}
 
     def submit(
         self,
@@ -58,48 +118,88 @@ class ArraySubmitter:
 
         Raises:
             ConfigError: Slurm refuses the jobs.
+            FullQueueError: Slurm accepts no further jobs now; the runs that were not yielded remain.
+            UnreachableError: Slurm does not respond; the runs that were not yielded remain.
         """
         by_request: dict[Resources, list[ScheduledRun]] = {}
         for run in runs:
             by_request.setdefault(self.settings.resources.for_arm(run.job.arm), []).append(run)
+        size = self.settings.resources.arms_per_job
         for resources, group in by_request.items():
+            jobs = [group[first : first + size] for first in range(0, len(group), size)]
+            if self._max_array_size is None and len(jobs) > 1:
+                self._max_array_size = read_max_array_size()
+            parts = deque(divide(jobs, self._max_array_size, self.settings.array_parallelism))
+            yield from self._submit_parts(parts, resources, identity_of, previous)
+
+    def _submit_parts(
+        self,
+        parts: deque[Part],
+        resources: Resources,
+        identity_of: Callable[[ScheduledRun], str],
+        previous: Mapping[str, Assignment],
+    ) -> Iterator[tuple[ScheduledRun, Submission, Assignment]]:
+        """Submit arrays; while the queue has no room for one, submit its first half."""
+        last_ids = self._waiting_lanes.pop(resources, {})  # the last array of each lane
+        while parts:
+            part = parts.popleft()
             submission = submission_records(self.folder).create()
+            runs = [(run, index) for index, job in enumerate(part.jobs) for run in job]
             assignments = [
-                self._assign(submission, number, group, identity_of(run), previous.get(run.key))
-                for number, run in enumerate(group)
-            ]
-            self._submit(submission, assignments, resources)
-            for run, assignment in zip(group, assignments, strict=True):
+                self._assign(
+                    submission, number, run, index, len(part.jobs[index]),
+                    identity_of(run), previous.get(run.key),
+                )
+                for number, (run, index) in enumerate(runs)
+            ]  # fmt: skip
+            after = [last_ids[part.lane]] if part.lane in last_ids else []
+            try:
+                job_id = self._submit(submission, assignments, resources, part, after)
+            except FullQueueError:
+                shutil.rmtree(submission.folder)
+                if len(part.jobs) == 1:
+                    self._waiting_lanes[resources] = last_ids
+                    raise
+                self.on_full_queue()
+                parts.extendleft(reversed(part.halves()))
+                continue
+            last_ids[part.lane] = job_id
+            for (run, _), assignment in zip(runs, assignments, strict=True):
                 yield run, submission, assignment
 
     def _assign(
         self,
         submission: Submission,
         number: int,
-        group: Sequence[ScheduledRun],
+        run: ScheduledRun,
+        index: int,
+        runs_of_job: int,
         identity: str,
         previous: Assignment | None,
     ) -> Assignment:
         """Freeze the configuration of a run, and assign it to a job of the array."""
-        run, runs_per_job = group[number], self.settings.resources.arms_per_job
-        first_of_job = number - number % runs_per_job
         content = run.config.as_dict()
-        content["runtime"]["beside"] = min(runs_per_job, len(group) - first_of_job) - 1
+        content["runtime"]["beside"] = runs_of_job - 1
         config_file = f"{number}.yaml"
         atomic_write_text(submission.folder / config_file, to_yaml(from_dict(content)))
         step = int(run.folder.status().get("step", 0))
         without_progress = previous is not None and previous.step >= step
         attempt = previous.attempt + 1 if previous is not None and without_progress else 0
-        return Assignment(run.job, identity, config_file, number // runs_per_job, step, attempt)
+        return Assignment(run.job, identity, config_file, index, step, attempt)
 
     def _submit(
-        self, submission: Submission, assignments: Sequence[Assignment], resources: Resources
-    ) -> None:
+        self,
+        submission: Submission,
+        assignments: Sequence[Assignment],
+        resources: Resources,
+        part: Part,
+        after: Sequence[str],
+    ) -> str:
         details = dataclasses.asdict(resources)
         submission.write(self.study, None, assignments, resources=details)
         for assignment in assignments:
             self.owners.set_owner(assignment.identity, submission, assignment.index)
-        jobs = assignments[-1].index + 1
+        jobs = len(part.jobs)
         job_id = submit_array(
             submission.folder,
             ARRAY_JOB_MODULE,
@@ -107,8 +207,10 @@ class ArraySubmitter:
             jobs=jobs,
             resources=resources,
             code=self.code,
-            array_parallelism=self.settings.array_parallelism,
+            array_parallelism=part.parallelism,
             signal_seconds=self.settings.signal_seconds,
+            after=after,
         )
         submission.set_job_id(job_id)
         self.print_line(f"submitted job array {job_id}: {len(assignments)} runs in {jobs} jobs")
+        return job_id

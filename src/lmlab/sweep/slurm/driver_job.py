@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lmlab.errors import ConfigError
 from lmlab.storage.io import make_folder, read_json, write_json
 from lmlab.storage.lock import Lock
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.slurm import queue
+from lmlab.sweep.slurm.commands import UnreachableError
 from lmlab.sweep.slurm.sbatch import submit_array
 from lmlab.sweep.slurm.settings import SlurmSettings
 from lmlab.sweep.slurm.slurm_records import driver_folder
@@ -28,11 +31,12 @@ def submit_driver(
         after: numbers of arrays that must have ended before.
 
     Raises:
-        ConfigError: Slurm refuses the job.
+        ConfigError: Slurm refuses the job, or does not respond.
+        FullQueueError: Slurm accepts no further job now.
     """
     folder = make_folder(driver_folder(sweep))
     name = f"lmlab-driver-{sweep.path.name}-{folder.resolve().stat().st_ino:x}"
-    with Lock(folder / "submit.lock"):
+    with Lock(folder / "submit.lock"), _translate_unreachable():
         if any(state.is_alive for state in queue.states_by_name([name]).values()):
             return
         write_json(folder / "launch.json", settings.as_dict() | {"wait": True, "code": str(code)})
@@ -49,6 +53,17 @@ def submit_driver(
         )
         write_json(folder / "driver.json", {"name": name, "job_id": job_id})
     print(f"submitted driver job {job_id}, which drives the study and writes its report")
+
+
+@contextlib.contextmanager
+def _translate_unreachable() -> Iterator[None]:
+    try:
+        yield
+    except UnreachableError as error:
+        raise ConfigError(
+            f"Slurm is not responding, so the driver job is not submitted: {error}",
+            "rerun the command later; it submits what is missing",
+        ) from error
 
 
 def read_driver_launch(folder: Path) -> tuple[SlurmSettings, Path]:

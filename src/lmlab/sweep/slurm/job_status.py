@@ -9,6 +9,7 @@ from pathlib import Path
 from lmlab.design.manifest import Job
 from lmlab.study.sweep_folder import sweeps_in
 from lmlab.sweep.slurm import queue
+from lmlab.sweep.slurm.commands import UnreachableError
 from lmlab.sweep.slurm.slurm_records import job_log, read_driver_job, submission_records
 from lmlab.sweep.submission_records import Assignment, Submission
 
@@ -43,14 +44,16 @@ def job_status(study: Path) -> tuple[dict[Job, JobStatus], list[str]]:
     names = {str(submission.read()["name"]) for submission, _ in latest.values()}
     try:
         states = queue.states_by_name(names | ({driver["name"]} if driver else set()))
-    except queue.UnreachableError:
+        found = {
+            job: _run_status(submission, run, states) for job, (submission, run) in latest.items()
+        }
+        return found, [_describe_driver(driver, states)] if driver else []
+    except UnreachableError:
         unknown = {
             job: JobStatus("", "", job_log(submission, _job_id(submission), run.index))
             for job, (submission, run) in latest.items()
         }
         return unknown, ["cannot reach Slurm from here: showing the state in the run folders"]
-    found = {job: _run_status(submission, run, states) for job, (submission, run) in latest.items()}
-    return found, [_describe_driver(driver, states)] if driver else []
 
 
 def _run_status(submission: Submission, run: Assignment, states: States) -> JobStatus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from lmlab.sweep.slurm import queue
+from lmlab.sweep.slurm.commands import UnreachableError
 from lmlab.sweep.slurm.queue_watcher import QueueWatcher
 from lmlab.sweep.submission_records import RunOwners, Submission
 
@@ -41,7 +42,7 @@ def find_live_owner(
             if job_id is None:
                 return None
             submission.set_job_id(job_id)
-    except queue.UnreachableError:
+    except UnreachableError:
         return submission
     state = watcher.state(content["name"], index)
     return submission if state is not None and state.is_alive else None

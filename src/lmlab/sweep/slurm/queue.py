@@ -6,10 +6,10 @@ import contextlib
 import dataclasses
 import re
 import shutil
-import subprocess
 from collections.abc import Collection
 
 from lmlab.errors import ConfigError
+from lmlab.sweep.slurm.commands import RefusedError, UnreachableError, run_command
 
 # A job in one of these states may still run; CANCELLED and the like are final.
 ALIVE_STATES = frozenset((
@@ -17,9 +17,18 @@ ALIVE_STATES = frozenset((
     "REQUEUE_HOLD", "RESIZING", "RESV_DEL_HOLD", "SIGNALING", "SPECIAL_EXIT", "STAGE_OUT",
     "STOPPED",
 ))  # fmt: skip
-# A job with such a reason waits until a person acts.
-STUCK_REASONS = re.compile(r"held|hold|DependencyNeverSatisfied|Invalid|BadConstraints", re.I)
-_TIMEOUT_SECONDS = 60
+_HELD_STATES = frozenset(("REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD", "STOPPED"))
+_REMEDIES = {
+    "OUT_OF_MEMORY": "increase hydra.launcher.mem_gb",
+    "TIMEOUT": "it did not save in time: increase hydra.launcher.signal_seconds",
+}
+# A job with such a reason waits until a person acts. Limits "PerJob" concern the job itself;
+# other limits end when other jobs end.
+STUCK_REASONS = re.compile(
+    r"held|hold|DependencyNeverSatisfied|Invalid|BadConstraints|NotAllowed|PerJob|MaxMemPerLimit"
+    r"|Partition(Down|Inactive|Drain|TimeLimit|NodeLimit|Config)|ReservationDeleted",
+    re.IGNORECASE,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +51,9 @@ class JobState:
     @property
     def is_stuck(self) -> bool:
         """Whether the job waits until a person acts."""
+        if self.state in _HELD_STATES:
+            return True
         return self.state == "PENDING" and bool(STUCK_REASONS.search(self.reason))
-
-
-class UnreachableError(Exception):
-    """Slurm does not respond, so the state of jobs is unknown."""
 
 
 def check_commands() -> None:
@@ -69,10 +76,7 @@ def states_by_name(names: Collection[str]) -> dict[tuple[str, int], JobState]:
     """
     if not names:
         return {}
-    listed = _run_command(
-        "squeue", "--noheader", "--array", "--states=all", "--name", ",".join(names),
-        "--format=%j|%K|%T|%r",
-    )  # fmt: skip
+    listed = _squeue("--array", "--name", ",".join(names), "--format=%j|%K|%T|%r")
     found: dict[tuple[str, int], JobState] = {}
     for line in listed.splitlines():
         name, index, state, reason = line.strip().split("|", 3)
@@ -84,9 +88,7 @@ def states_by_name(names: Collection[str]) -> dict[tuple[str, int], JobState]:
 
 def job_id_by_name(name: str) -> str | None:
     """Return the number of the array with a job name; None if the controller knows none."""
-    listed = _run_command(
-        "squeue", "--noheader", "--states=all", "--name", name, "--format=%F"
-    ).split()
+    listed = _squeue("--name", name, "--format=%F").split()
     return listed[0] if listed else None
 
 
@@ -94,14 +96,17 @@ def final_state(name: str, job_id: str, index: int) -> JobState | None:
     """Return how a job ended, from the controller or the accounting; None if both forgot it.
 
     Slurm reuses numbers, so a job with another ``name`` does not count.
+
+    Raises:
+        UnreachableError: the controller does not respond, so it may know.
     """
-    with contextlib.suppress(UnreachableError):
-        shown = _run_command("scontrol", "--oneliner", "show", "job", f"{job_id}_{index}")
+    with contextlib.suppress(RefusedError):
+        shown = run_command("scontrol", "--oneliner", "show", "job", f"{job_id}_{index}")
         found = re.search(r"\bJobState=(\S+) Reason=(\S+).*\bExitCode=(\S+)", shown)
         if found and f" JobName={name} " in shown:
             return JobState(found[1], _join_reason(found[2], found[3]))
-    with contextlib.suppress(UnreachableError):
-        listed = _run_command("sacct", "--noheader", "--parsable2", "--allocations",
+    with contextlib.suppress(RefusedError, UnreachableError):  # there may be no accounting
+        listed = run_command("sacct", "--noheader", "--parsable2", "--allocations",
                       "--jobs", f"{job_id}_{index}", "--format=JobName,State,ExitCode")  # fmt: skip
         rows = [line.split("|") for line in listed.splitlines()]
         matching = [row for row in rows if len(row) == 3 and row[0] == name]
@@ -115,7 +120,16 @@ def describe_end(job: str, final: JobState | None) -> str:
     """Describe how a job ended; ``final`` is None if Slurm has forgotten it."""
     if final is None:
         return f"job {job} is lost: Slurm has no record of it"
-    return f"job {job} ended: {final.state} {final.reason}".rstrip()
+    description = f"job {job} ended: {final.state} {final.reason}".rstrip()
+    remedy = _REMEDIES.get(final.state)
+    return f"{description} ({remedy})" if remedy else description
+
+
+def _squeue(*arguments: str) -> str:
+    try:
+        return run_command("squeue", "--noheader", "--states=all", *arguments)
+    except RefusedError as error:  # a query for names that no job has is not an error
+        raise UnreachableError(f"squeue: {error}") from error
 
 
 def _join_reason(reason: str, exit_code: str) -> str:
@@ -125,18 +139,3 @@ def _join_reason(reason: str, exit_code: str) -> str:
 
 def _parse_index(text: str) -> int:
     return int(text) if text.isdigit() else 0
-
-
-def _run_command(*command: str) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise UnreachableError(f"{command[0]}: {error}") from error
-    return done.stdout

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection
 
 from lmlab.sweep.slurm import queue
+from lmlab.sweep.slurm.commands import UnreachableError
 from lmlab.sweep.slurm.queue import JobState
 
 
@@ -34,7 +35,7 @@ class QueueWatcher:
             names: names of job arrays.
 
         Raises:
-            queue.UnreachableError: Slurm does not respond.
+            UnreachableError: Slurm does not respond.
         """
         if not self.is_due and self._names.issuperset(names):
             return

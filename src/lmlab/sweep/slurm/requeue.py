@@ -20,7 +20,7 @@ from lmlab.runtime.signals import EarlySignalHandler
 
 log = logging.getLogger("lmlab.slurm")
 STOPPED_EXIT_CODE = 128 + signal.SIGUSR2
-_RETRY_SECONDS = (1, 2, 4, 8)  # waits after a failure to reach the controller
+_RETRY_SECONDS = (1, 2, 4, 8, 15, 30)  # waits after a failure to reach the controller
 _TERMINATION_SECONDS = 60
 
 

@@ -12,7 +12,20 @@ from lmlab.config.compose import from_dict
 from lmlab.config.rank_batch import per_rank_batch
 from lmlab.errors import Check, ConfigError, check_settings, suggestion
 
+LAUNCHER = "hydra.launcher"
 _MINIMUM = {"ranks": 1, "nodes": 1, "gpus": 0, "cpus": 1, "time_min": 1}
+# Options of sbatch that have a setting of their own.
+_SETTING_OF_OPTION = {
+    "partition": "partition", "ntasks": "ranks", "ntasks-per-node": "ranks", "nodes": "nodes",
+    "gpus-per-node": "gpus", "cpus-per-task": "cpus", "mem": "mem_gb", "time": "time_min",
+    "constraint": "constraint", "account": "account", "qos": "qos", "signal": "signal_seconds",
+    "array": "array_parallelism", "dependency": "wait",
+}  # fmt: skip
+# Options without which lmlab cannot follow, stop or resume its jobs.
+_RESERVED_OPTIONS = frozenset((
+    "job-name", "output", "error", "open-mode", "requeue", "no-requeue", "parsable", "quiet",
+    "wait", "wrap", "test-only", "help", "usage", "version", "clusters",
+))  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,17 +61,22 @@ class Resources:
     setup: tuple[str, ...] = ()
 
     @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> Resources:
-        """Check options of ``hydra.launcher``. Raises :class:`ConfigError`."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        for key, value in options.items():
-            if key not in known:
-                raise ConfigError(
-                    f"hydra.launcher.{key}={value}: unknown resource, expected one of "
-                    f"{', '.join(known)}",
-                    suggestion(key, known),
-                )
-        check_settings(_check_option(key, value) for key, value in options.items())
+    def from_options(cls, options: Mapping[str, Any], prefix: str = LAUNCHER) -> Resources:
+        """Check the options of a request.
+
+        Args:
+            options: values by key.
+            prefix: the setting that holds the keys.
+
+        Raises:
+            ConfigError: a key is unknown, or a value is invalid.
+        """
+        check_keys(options, prefix)
+        if isinstance(options.get("account"), int):  # some clusters number their accounts
+            options = {**options, "account": str(options["account"])}
+        check_settings(_check_option(prefix, key, value) for key, value in options.items())
+        for option in options.get("sbatch", ()):
+            _check_sbatch_option(option, prefix)
         checked: dict[str, Any] = dict(options)
         for key in ("sbatch", "setup"):
             checked[key] = tuple(checked.get(key, ()))
@@ -66,9 +84,10 @@ class Resources:
         resources._check_ranks()
         return resources
 
-    def with_options(self, options: Mapping[str, Any]) -> Resources:
-        """Return a copy with some options replaced. Raises :class:`ConfigError`."""
-        return self.from_options(dataclasses.asdict(self) | dict(options))
+    def with_options(self, options: Mapping[str, Any], prefix: str = LAUNCHER) -> Resources:
+        """Return a copy with some options replaced; see :meth:`from_options`."""
+        check_keys(options, prefix)
+        return self.from_options(dataclasses.asdict(self) | dict(options), prefix)
 
     def _check_ranks(self) -> None:
         if self.ranks % self.nodes:
@@ -90,7 +109,33 @@ class Resources:
         return {key: value if sign else True for key, sign, value in pairs}
 
 
-def _check_option(key: str, value: Any) -> Check:
+def check_keys(options: Any, prefix: str) -> None:
+    """Raise :class:`ConfigError` unless options are resources by key."""
+    if not isinstance(options, Mapping):
+        raise ConfigError(
+            f"{prefix}={options}: expected resources by key, such as {{mem_gb: 8, time_min: 60}}"
+        )
+    known = [field.name for field in dataclasses.fields(Resources)]
+    for key, value in options.items():
+        if key not in known:
+            raise ConfigError(
+                f"{prefix}.{key}={value}: unknown resource, expected one of {', '.join(known)}",
+                suggestion(str(key), known),
+            )
+
+
+def _check_sbatch_option(option: str, prefix: str) -> None:
+    """Refuse an option that would contradict a setting, or break what lmlab does with its jobs."""
+    name = option.removeprefix("--").replace(" ", "=").partition("=")[0]
+    setting = _SETTING_OF_OPTION.get(name)
+    if setting is not None or name in _RESERVED_OPTIONS:
+        raise ConfigError(
+            f"{prefix}.sbatch={option}: expected options that lmlab does not set itself",
+            f"remove it and set {LAUNCHER}.{setting}" if setting else "remove it",
+        )
+
+
+def _check_option(prefix: str, key: str, value: Any) -> Check:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     is_list = isinstance(value, Sequence) and not isinstance(value, str)
     if key in _MINIMUM:
@@ -106,8 +151,9 @@ def _check_option(key: str, value: Any) -> Check:
         is_valid = is_list and all(isinstance(x, str) and x.startswith("--") for x in value)
         expected = "a list of sbatch options such as --exclude=node7"
     else:
-        is_valid, expected = value is None or isinstance(value, str), "null or a name"
-    return Check(f"hydra.launcher.{key}", value, is_valid, expected)
+        is_name = isinstance(value, str) and value.strip() == value != ""
+        is_valid, expected = value is None or is_name, "null or a name"
+    return Check(f"{prefix}.{key}", value, is_valid, expected)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,13 +170,33 @@ class ArmResources:
     per_arm: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     arms_per_job: int = 1
 
+    def pattern_of(self, arm: str) -> str | None:
+        """Return the first pattern of :attr:`per_arm` that matches an arm."""
+        return next((one for one in self.per_arm if fnmatch.fnmatchcase(arm, one)), None)
+
+    def setting(self, arm: str, key: str) -> str:
+        """Return the setting that holds a key of an arm's request."""
+        pattern = self.pattern_of(arm)
+        is_changed = pattern is not None and key in self.per_arm[pattern]
+        return f"{LAUNCHER}.per_arm.{pattern}.{key}" if is_changed else f"{LAUNCHER}.{key}"
+
+    def check_patterns(self, arms: Sequence[str]) -> None:
+        """Raise :class:`ConfigError` for a pattern that matches no arm."""
+        for pattern in self.per_arm:
+            if not any(fnmatch.fnmatchcase(arm, pattern) for arm in arms):
+                raise ConfigError(
+                    f"{LAUNCHER}.per_arm.{pattern}: expected a pattern that matches one of the "
+                    f"arms {', '.join(sorted(set(arms)))}",
+                    suggestion(pattern.strip("*"), arms),
+                )
+
     def for_arm(self, arm: str) -> Resources:
         """Return the request for an arm. Raises :class:`ConfigError`."""
         resources = self.common
-        for pattern, options in self.per_arm.items():
-            if fnmatch.fnmatchcase(arm, pattern):
-                resources = self.common.with_options(options)
-                break
+        pattern = self.pattern_of(arm)
+        if pattern is not None:
+            prefix = f"{LAUNCHER}.per_arm.{pattern}"
+            resources = self.common.with_options(self.per_arm[pattern], prefix)
         if resources.ranks > 1 and self.arms_per_job > 1:
             raise ConfigError(
                 f"hydra.launcher.arms_per_job={self.arms_per_job}: expected 1 with "

@@ -1,24 +1,28 @@
-"""Submit job arrays through submitit, which checks and writes the batch script and calls sbatch.
+"""Submit job arrays with batch scripts that submitit writes.
 
-Two of its features are not used. Its pickles: the frozen configuration of a run contains all that
+Three of its features are not used. Its pickles: the frozen configuration of a run contains all that
 its job needs, is written before sbatch is called, and survives a launcher killed at any moment. Its
 count of time-outs: it would end a long run after a few of them, whereas a preempted job is requeued
-any number of times (see :mod:`lmlab.sweep.slurm.requeue`).
+any number of times (see :mod:`lmlab.sweep.slurm.requeue`). Its call of sbatch: it leaves the
+options in ``#SBATCH`` lines, which variables such as ``SBATCH_TIMELIMIT`` beat; arguments beat both.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import submitit
-from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from lmlab.errors import ConfigError
+from lmlab.storage.io import atomic_write_text
+from lmlab.sweep.slurm import queue
+from lmlab.sweep.slurm.commands import RefusedError, UnreachableError, run_command
 from lmlab.sweep.slurm.resources import Resources
 from lmlab.sweep.slurm.slurm_records import RANKS_LOG_PATTERN
 
@@ -27,13 +31,29 @@ from lmlab.sweep.slurm.slurm_records import RANKS_LOG_PATTERN
 _IGNORE_SIGNALS_AND_EXEC = 'trap "" USR2 TERM; exec "$@"'
 
 
-class _ArrayExecutor(submitit.SlurmExecutor):
-    """Submits one command as an array of ``map_count`` jobs."""
+# A limit on the number of jobs, which ends when other jobs end.
+_FULL_QUEUE = re.compile(
+    r"(Assoc|QOS)\w*SubmitJobs?\w*|MaxSubmitJobs\w*|sleeping and retrying", re.IGNORECASE
+)
+# Errors of sbatch --test-only that no wait mends. Others may come from nodes that are down.
+_PERMANENT = re.compile(
+    r"\b(invalid|unrecognized|unknown|ambiguous)\b|access/permission|not permitted"
+    r"|violates accounting/QOS|reservation",
+    re.IGNORECASE,
+)
 
-    def submit_command_array(self, command: str, jobs: int) -> str:
-        """Call sbatch and return the number of the array."""
+
+class FullQueueError(Exception):
+    """Slurm accepts no further jobs until others have ended."""
+
+
+class _ScriptWriter(submitit.SlurmExecutor):
+    """Writes the batch script of an array of ``map_count`` jobs."""
+
+    def script(self, command: str, jobs: int) -> str:
+        """Return the script; its ``#SBATCH`` lines are the options of sbatch."""
         self.parameters["map_count"] = jobs
-        return str(self._submit_command(command).job_id)
+        return self._make_submission_file_text(command, "")
 
 
 def submit_array(
@@ -53,7 +73,7 @@ def submit_array(
     Args:
         folder: folder for the batch script and the output of the jobs.
         module: the program of each job, which finds its index in the environment.
-        name: name of the jobs.
+        name: name of the jobs, which no other array has.
         jobs: number of jobs.
         resources: resources of each job.
         code: first entry of the jobs' ``PYTHONPATH``.
@@ -65,49 +85,106 @@ def submit_array(
         The number of the array.
 
     Raises:
-        ConfigError: Slurm refuses the request, or its commands are not installed.
+        ConfigError: Slurm refuses the request.
+        FullQueueError: Slurm accepts no further jobs of this user now.
+        UnreachableError: Slurm does not respond, and no such array is in its queue.
     """
     folder = folder.resolve()
-    if "%" in str(folder):
-        raise ConfigError(
-            f"output_root: expected a path without %, which Slurm reads as a pattern, but jobs "
-            f"would write to {folder}",
-            "set output_root to another path",
-        )
-    ranks_per_node = resources.ranks // resources.nodes
+    check_output_path(folder)
+    program = [sys.executable, "-u", "-m", module, str(folder)]
+    command = ["bash", "-c", _IGNORE_SIGNALS_AND_EXEC, "lmlab", *program]
+    writer = _ScriptWriter(folder)
+    writer.update_parameters(
+        job_name=name,
+        array_parallelism=array_parallelism,
+        dependency="afterany:" + ":".join(after) if after else None,
+        setup=_setup_lines(resources, code),
+        srun_args=_srun_options(resources, folder),
+        **_request(resources, signal_seconds),
+    )
+    script = writer.script(shlex.join(command), jobs)
+    path = folder / "submission.sh"
+    atomic_write_text(path, script)
     try:
-        executor = _ArrayExecutor(folder)
-        executor.update_parameters(
-            job_name=name,
-            partition=resources.partition,
-            nodes=resources.nodes,
-            ntasks_per_node=ranks_per_node,
-            # Per node, not per task: ranks that see each other's GPUs exchange data directly.
-            gpus_per_node=resources.gpus * ranks_per_node or None,
-            cpus_per_task=resources.cpus,
-            mem=None if resources.mem_gb is None else f"{round(resources.mem_gb * 1024)}MB",
-            time=resources.time_min,
-            constraint=resources.constraint,
-            account=resources.account,
-            qos=resources.qos,
-            signal_delay_s=signal_seconds,
-            array_parallelism=array_parallelism,
-            stderr_to_stdout=True,
-            dependency="afterany:" + ":".join(after) if after else None,
-            setup=_setup_lines(resources, code),
-            additional_parameters={"requeue": True, **resources.sbatch_options()},
-            srun_args=_srun_options(resources, folder),
-        )
-        program = [sys.executable, "-u", "-m", module, str(folder)]
-        command = ["bash", "-c", _IGNORE_SIGNALS_AND_EXEC, "lmlab", *program]
-        return executor.submit_command_array(shlex.join(command), jobs)
-    except (FailedSubmissionError, FailedJobError, subprocess.SubprocessError, OSError) as error:
-        lines = str(error).strip().splitlines() or [repr(error)]
-        raise ConfigError(
-            f"Slurm rejected the jobs: {lines[-1]}",
-            "check hydra.launcher.partition, ranks, nodes, gpus, cpus, mem_gb, time_min, "
-            "constraint, account, qos and sbatch",
-        ) from error
+        printed = run_command("sbatch", "--parsable", *_arguments(script), str(path))
+    except UnreachableError:
+        number = queue.job_id_by_name(name)  # the answer may have been lost
+        if number is None:
+            raise
+        return number
+    except RefusedError as error:
+        raise _refusal(error) from error
+    return printed.split()[-1].partition(";")[0]
+
+
+def check_output_path(folder: Path) -> None:
+    """Raise :class:`ConfigError` for a folder that Slurm cannot write the output of jobs to."""
+    for character, meaning in (("%", "a pattern"), ("\\", "an escape"), ("\n", "the end")):
+        if character in str(folder.resolve()):
+            shown = {"\\": "a backslash", "\n": "a line break"}.get(character, character)
+            raise ConfigError(
+                f"output_root: expected a path without {shown}, which Slurm reads as {meaning}, "
+                f"but jobs would write to {str(folder.resolve())!r}",
+                "set output_root to another path",
+            )
+
+
+def check_accepted(resources: Resources, signal_seconds: int) -> None:
+    """Ask Slurm whether it would accept a request, without submitting it.
+
+    Raises:
+        ConfigError: Slurm refuses the request.
+        UnreachableError: Slurm does not respond.
+    """
+    writer = _ScriptWriter(Path.cwd())
+    writer.update_parameters(job_name="lmlab-test", **_request(resources, signal_seconds))
+    arguments = _arguments(writer.script("true", 1))
+    arguments = [one for one in arguments if not one.startswith("--output=")]
+    try:
+        run_command("sbatch", "--test-only", "--output=/dev/null", *arguments, "--wrap=true")
+    except RefusedError as error:
+        if not _FULL_QUEUE.search(str(error)) and _PERMANENT.search(str(error)):
+            raise _refusal(error) from error
+
+
+def _refusal(error: RefusedError) -> Exception:
+    text = str(error).removeprefix("sbatch: ").removeprefix("error: ")
+    full = _FULL_QUEUE.search(text)
+    if full:
+        return FullQueueError(full[0])
+    return ConfigError(
+        f"Slurm rejected the jobs: {text}",
+        "check hydra.launcher.partition, ranks, nodes, gpus, cpus, mem_gb, time_min, "
+        "constraint, account, qos and sbatch",
+    )
+
+
+def _request(resources: Resources, signal_seconds: int) -> dict[str, Any]:
+    """Return the parameters of submitit that request resources."""
+    ranks_per_node = resources.ranks // resources.nodes
+    return {
+        "partition": resources.partition,
+        "nodes": resources.nodes,
+        "ntasks_per_node": ranks_per_node,
+        # Per node, not per task: ranks that see each other's GPUs exchange data directly.
+        "gpus_per_node": resources.gpus * ranks_per_node or None,
+        "cpus_per_task": resources.cpus,
+        "mem": None if resources.mem_gb is None else f"{round(resources.mem_gb * 1024)}MB",
+        "time": resources.time_min,
+        "constraint": resources.constraint,
+        "account": resources.account,
+        "qos": resources.qos,
+        "signal_delay_s": signal_seconds,
+        "stderr_to_stdout": True,
+        "wckey": None,  # submitit's own would be refused where keys are checked
+        "additional_parameters": {"requeue": True, **resources.sbatch_options()},
+    }
+
+
+def _arguments(script: str) -> list[str]:
+    """Return the options in the ``#SBATCH`` lines of a script."""
+    lines = [line for line in script.splitlines() if line.startswith("#SBATCH ")]
+    return [part for line in lines for part in shlex.split(line.removeprefix("#SBATCH "))]
 
 
 def _srun_options(resources: Resources, folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,14 +18,17 @@ from lmlab.sweep.scheduled_run import ScheduledRun
 from lmlab.sweep.slurm import queue
 from lmlab.sweep.slurm.array_submitter import ArraySubmitter
 from lmlab.sweep.slurm.job_device import job_device
+from lmlab.sweep.slurm.commands import UnreachableError
 from lmlab.sweep.slurm.live_owner import find_live_owner
 from lmlab.sweep.slurm.queue import JobState
 from lmlab.sweep.slurm.queue_watcher import QueueWatcher
+from lmlab.sweep.slurm.sbatch import FullQueueError
 from lmlab.sweep.slurm.settings import SubmissionSettings
 from lmlab.sweep.slurm.slurm_records import job_log, run_owners, submission_records
 from lmlab.sweep.submission_records import Assignment, Submission, identity_key
 
 _MAX_MISSED_QUERIES = 2  # the controller may be starting
+_POLLS_UNTIL_RETRY = 6  # of a submission that found the queue full
 
 
 @dataclasses.dataclass
@@ -49,6 +53,11 @@ class SlurmExecutor:
         print_line: prints a message.
         resumes_driver: whether an earlier driver of the same launch may have followed jobs: runs
             that it saw fail stay failed.
+        on_full_queue: called when Slurm accepts only some of the runs, before they are submitted.
+
+    Attributes:
+        is_delayed: whether runs wait because Slurm did not accept them at the last attempt.
+        is_unreachable: whether that was because it did not respond.
     """
 
     outlives_driver = True
@@ -65,16 +74,22 @@ class SlurmExecutor:
         code: Path,
         print_line: Callable[[str], None],
         resumes_driver: bool = False,
+        on_full_queue: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder, self.data, self.settings = folder, data, settings
         self.print_line, self.resumes_driver = print_line, resumes_driver
         self._owners = run_owners(folder.path.parents[2])
-        self._submitter = ArraySubmitter(folder, study, settings, code, self._owners, print_line)
+        self._submitter = ArraySubmitter(
+            folder, study, settings, code, self._owners, print_line, on_full_queue
+        )
         self._watcher = QueueWatcher(settings.poll_seconds)
         self._collected: list[ScheduledRun] = []
         self._followed: dict[str, _FollowedRun] = {}
         self._identities: dict[str, str] = {}
         self._last_assignments: dict[str, Assignment] = {}
+        self.is_delayed = self.is_unreachable = False
+        self._next_submission = 0.0  # by the clock of time.monotonic
+        self._last_delay = ""
 
     def attach(self, run: ScheduledRun) -> bool:
         """Follow the job, of any sweep, that already has the run; return False if none has."""
@@ -87,8 +102,8 @@ class SlurmExecutor:
         return True
 
     def has_capacity(self) -> bool:
-        """Return True: Slurm queues what it cannot run yet."""
-        return True
+        """Return whether Slurm may accept jobs: it queues what it cannot run yet."""
+        return time.monotonic() >= self._next_submission
 
     def start(self, run: ScheduledRun, total_runs: int) -> None:
         """Collect the run for the next :meth:`flush`."""
@@ -98,12 +113,16 @@ class SlurmExecutor:
     def flush(self) -> None:
         """Submit the collected runs, except those that a job has got meanwhile.
 
+        Runs that Slurm does not accept now stay ``queued``: it does not respond, or the user or the
+        cluster has as many jobs as a limit allows.
+
         Raises:
             ConfigError: Slurm refuses the jobs.
         """
         if not self._collected:
             return
         collected, self._collected = self._collected, []
+        self.is_delayed = self.is_unreachable = False
         with self._owners.lock():
             self._watcher.expire()  # another launch may have submitted runs meanwhile
             unowned = []
@@ -113,11 +132,28 @@ class SlurmExecutor:
                     unowned.append(run)
                 else:
                     self._adopt(run, submission)
-            for run, submission, assignment in self._submitter.submit(
-                unowned, self._identity, self._last_assignments
-            ):
-                self._follow(run, submission, assignment)
+            try:
+                for run, submission, assignment in self._submitter.submit(
+                    unowned, self._identity, self._last_assignments
+                ):
+                    self._follow(run, submission, assignment)
+            except FullQueueError as error:
+                self._delay(unowned, f"Slurm accepts no further jobs now ({error})", polls=_POLLS_UNTIL_RETRY)
+            except UnreachableError as error:
+                self.is_unreachable = True
+                self._delay(unowned, f"Slurm is not responding ({error})", polls=1)
             self._watcher.expire()
+
+    def _delay(self, runs: Sequence[ScheduledRun], message: str, polls: int) -> None:
+        """Put the runs that were not submitted back, to be submitted later."""
+        self.is_delayed = True
+        waiting = [run for run in runs if run.key not in self._followed]
+        for run in waiting:
+            run.state = "queued"
+        self._next_submission = time.monotonic() + polls * self.settings.poll_seconds
+        if message != self._last_delay:
+            self._last_delay = message
+            self.print_line(f"{message}: {len(waiting)} runs are submitted later")
 
     def poll(self, active: Sequence[ScheduledRun]) -> Iterator[tuple[ScheduledRun, JobResult]]:
         """Yield the runs whose jobs have ended."""
@@ -125,12 +161,16 @@ class SlurmExecutor:
             return
         try:
             self._watcher.refresh(self._followed_names())
-        except queue.UnreachableError as error:
+        except UnreachableError as error:
             self._watcher.postpone()
             self.print_line(f"Slurm is not responding, retrying: {error}")
             return
         for run in active:
-            result = self._check(run)
+            try:
+                result = self._check(run)
+            except UnreachableError as error:
+                self.print_line(f"Slurm is not responding, retrying: {error}")
+                return
             if result is not None:
                 del self._followed[run.key]
                 yield run, result
@@ -181,9 +221,10 @@ class SlurmExecutor:
         for submission in reversed(submission_records(self.folder).submissions()):
             for assignment in submission.runs():
                 if assignment.job == run.job:
-                    result = self._classify(run, _FollowedRun(submission, assignment), None)
                     self._last_assignments[run.key] = assignment
-                    run.state, run.reason = result.state, result.reason
+                    with contextlib.suppress(UnreachableError):  # it stays queued
+                        result = self._classify(run, _FollowedRun(submission, assignment), None)
+                        run.state, run.reason = result.state, result.reason
                     return
 
     def _check(self, run: ScheduledRun) -> JobResult | None:
@@ -200,7 +241,7 @@ class SlurmExecutor:
             run.state = "submitted" if state.state == "PENDING" else "running"
             if state.is_stuck and not followed.is_reported_stuck:
                 followed.is_reported_stuck = True
-                self.print_line(f"{run.job.name}: Slurm holds its job: {state.reason}")
+                self.print_line(f"{run.job.name}: Slurm holds its job: {state.reason or state.state}")
             return None
         return self._classify(run, followed, state)
 

@@ -9,7 +9,7 @@ from fake_slurm import FakeSlurm
 from slurm_sweep import SlurmSweep
 
 from lmlab.errors import ConfigError
-from lmlab.sweep.slurm.array_submitter import ArraySubmitter
+from lmlab.sweep.slurm.array_submitter import ArraySubmitter, divide
 from lmlab.sweep.slurm.resources import ArmResources, Resources
 from lmlab.sweep.slurm.settings import SubmissionSettings
 from lmlab.sweep.slurm.slurm_records import run_owners
@@ -45,6 +45,43 @@ def test_runs_are_submitted_as_one_array_per_request(sweep: SlurmSweep, slurm: F
         (sweep.submissions[0].folder / f"{number}.yaml").read_text() for number in (0, 2)
     )
     assert "beside: 1\n" in shared and "beside: 0\n" in alone
+
+
+@pytest.mark.parametrize(
+    ("jobs", "max_array_size", "parallelism", "expected"),
+    [
+        (5, None, 64, [(5, 64, 0)]),
+        (5, 5, 3, [(5, 3, 0)]),
+        (9, 4, 9, [(3, 3, 0), (3, 3, 1), (3, 3, 2)]),
+        (10, 4, 2, [(2, 1, 0), (3, 1, 0), (2, 1, 1), (3, 1, 1)]),
+        (10, 4, 1, [(3, 1, 0), (3, 1, 0), (4, 1, 0)]),
+        (3, 1, 2, [(1, 1, 0), (1, 1, 1), (1, 1, 1)]),
+        (2002, 1001, 64, [(1001, 32, 0), (1001, 32, 1)]),
+    ],
+)
+def test_arrays_of_a_request_share_its_parallelism(
+    jobs: int, max_array_size: int | None, parallelism: int, expected: list[tuple[int, int, int]]
+) -> None:
+    parts = divide([[] for _ in range(jobs)], max_array_size, parallelism)
+    assert [(len(part.jobs), part.parallelism, part.lane) for part in parts] == expected
+    lanes = {part.lane: part.parallelism for part in parts}
+    assert sum(lanes.values()) == parallelism or jobs <= parallelism
+
+
+def test_more_jobs_than_an_array_may_have_become_several_arrays(
+    sweep: SlurmSweep, slurm: FakeSlurm
+) -> None:
+    slurm.answer("scontrol", "MaxArraySize            = 2\nMaxJobCount             = 10000\n")
+    runs = [sweep.run(seed) for seed in range(5)]
+    resources = ArmResources(Resources(), arms_per_job=2)
+    settings = SubmissionSettings(resources, array_parallelism=1, poll_seconds=0.0)
+    sweep.submit(*runs, executor=sweep.executor(settings=settings))
+    arrays = [[(one.job.seed, one.index) for one in s.runs()] for s in sweep.submissions]
+    assert arrays == [[(0, 0), (1, 0)], [(2, 0), (3, 0), (4, 1)]]
+    first, second = slurm.calls("sbatch")
+    assert "--array=0-0%1" in first and "--array=0-1%1" in second
+    assert "--dependency=afterany:100" in second, "one job at a time, of both arrays together"
+    assert [run.log.name for run in runs[:1] + runs[-1:]] == ["100_0_0_log.out", "101_1_0_log.out"]
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,7 @@ def test_each_run_has_the_state_of_its_job(sweep: SlurmSweep, slurm: FakeSlurm) 
     submission.write_exit_codes(2, {"2.yaml": 1})
     name = submission.read()["name"]
     slurm.show_jobs((name, 0, "PENDING", "Priority"), (name, 1, "RUNNING", "None"))
-    slurm.fail("scontrol")
-    slurm.fail("sacct")
+    slurm.forget_jobs()
     states, lines = states_of(sweep)
     lost = "job 100_3 is lost: Slurm has no record of it; rerun the command to resume"
     assert states == {
@@ -55,8 +54,7 @@ def test_each_run_has_the_state_of_its_job(sweep: SlurmSweep, slurm: FakeSlurm) 
 
 def test_a_run_counts_by_its_last_submission(sweep: SlurmSweep, slurm: FakeSlurm) -> None:
     sweep.submit(sweep.run(0))
-    slurm.show_jobs()
-    slurm.fail("scontrol")
+    slurm.forget_jobs()
     sweep.submit(sweep.run(0))
     first, second = sweep.submissions
     slurm.show_jobs((first.read()["name"], 0, "CANCELLED", "None"),
@@ -98,7 +96,6 @@ def test_the_driver_has_a_line_of_its_own(
     sweep.submit(sweep.run(0))
     driver_folder(sweep.folder).mkdir()
     (driver_folder(sweep.folder) / "driver.json").write_text('{"name": "drive", "job_id": "7"}')
-    slurm.fail("scontrol")
-    slurm.fail("sacct")
+    slurm.forget_jobs()
     slurm.show_jobs(*([("drive", 0, state, reason)] if state else []))
     assert states_of(sweep)[1] == [line]

@@ -9,6 +9,7 @@ from fake_slurm import FakeSlurm
 
 from lmlab.errors import ConfigError
 from lmlab.sweep.slurm import queue
+from lmlab.sweep.slurm.commands import UnreachableError
 from lmlab.sweep.slurm.queue import JobState
 
 
@@ -63,6 +64,18 @@ def test_no_names_ask_nothing(slurm: FakeSlurm) -> None:
         ("COMPLETING", "", True, False),
         ("CANCELLED", "", False, False),
         ("NODE_FAIL", "", False, False),
+        ("OUT_OF_MEMORY", "", False, False),
+        ("BOOT_FAIL", "", False, False),
+        ("PREEMPTED", "", False, False),
+        ("DEADLINE", "", False, False),
+        ("REQUEUE_HOLD", "", True, True),
+        ("SUSPENDED", "", True, False),
+        ("PENDING", "PartitionTimeLimit", True, True),
+        ("PENDING", "PartitionDown", True, True),
+        ("PENDING", "QOSMaxWallDurationPerJobLimit", True, True),
+        ("PENDING", "QOSMaxJobsPerUserLimit", True, False),
+        ("PENDING", "AssocGrpCpuLimit", True, False),
+        ("PENDING", "JobArrayTaskLimit", True, False),
     ],
 )
 def test_living_and_stuck_jobs(state: str, reason: str, alive: bool, stuck: bool) -> None:
@@ -72,9 +85,9 @@ def test_living_and_stuck_jobs(state: str, reason: str, alive: bool, stuck: bool
 
 def test_an_unreachable_controller_is_not_an_empty_queue(slurm: FakeSlurm) -> None:
     slurm.fail("squeue")
-    with pytest.raises(queue.UnreachableError, match="squeue"):
+    with pytest.raises(UnreachableError, match="squeue"):
         queue.states_by_name(["a"])
-    with pytest.raises(queue.UnreachableError):
+    with pytest.raises(UnreachableError):
         queue.job_id_by_name("a")
 
 
@@ -83,6 +96,13 @@ def test_the_number_of_an_array_is_found_by_its_name(slurm: FakeSlurm) -> None:
     assert queue.job_id_by_name("a") == "17"
     slurm.answer("squeue", "")
     assert queue.job_id_by_name("a") is None
+
+
+def test_a_controller_that_does_not_respond_has_not_forgotten_a_job(slurm: FakeSlurm) -> None:
+    slurm.answer("sacct", "")
+    slurm.fail("scontrol")
+    with pytest.raises(UnreachableError):
+        queue.final_state("a", "8", 0)
 
 
 CONTROLLER = (
@@ -112,7 +132,11 @@ def test_a_reused_number_of_another_job_is_not_an_answer(slurm: FakeSlurm) -> No
     ("final", "description"),
     [
         (None, "job 8_0 is lost: Slurm has no record of it"),
-        (JobState("TIMEOUT"), "job 8_0 ended: TIMEOUT"),
+        (JobState("NODE_FAIL"), "job 8_0 ended: NODE_FAIL"),
+        (
+            JobState("OUT_OF_MEMORY", "exit code 0:125"),
+            "job 8_0 ended: OUT_OF_MEMORY exit code 0:125 (increase hydra.launcher.mem_gb)",
+        ),
         (JobState("FAILED", "exit code 1:0"), "job 8_0 ended: FAILED exit code 1:0"),
     ],
 )

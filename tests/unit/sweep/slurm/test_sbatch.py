@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import sys
@@ -13,7 +14,8 @@ from fake_slurm import FakeSlurm
 
 from lmlab.errors import ConfigError
 from lmlab.sweep.slurm.resources import Resources
-from lmlab.sweep.slurm.sbatch import submit_array
+from lmlab.sweep.slurm.commands import UnreachableError
+from lmlab.sweep.slurm.sbatch import FullQueueError, check_accepted, submit_array
 
 
 def submit(folder: Path, resources: Resources | None = None, **changes: Any) -> str:
@@ -84,7 +86,84 @@ def test_a_refusal_names_the_settings_to_check(tmp_path: Path, slurm: FakeSlurm)
     assert "hydra.launcher.partition" in str(error.value.help)
 
 
-def test_a_path_that_slurm_would_misread_is_refused(tmp_path: Path, slurm: FakeSlurm) -> None:
-    with pytest.raises(ConfigError, match="output_root: expected a path without %"):
-        submit(tmp_path / "100%")
+@pytest.mark.parametrize(
+    ("name", "shown"), [("100%", "%"), ("a\\b", "a backslash"), ("a\nb", "a line break")]
+)
+def test_a_path_that_slurm_would_misread_is_refused(
+    tmp_path: Path, slurm: FakeSlurm, name: str, shown: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"output_root: expected a path without {shown}"):
+        submit(tmp_path / name)
     assert slurm.calls("sbatch") == []
+
+
+def test_only_arguments_decide_what_is_submitted(
+    tmp_path: Path, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Variables such as SBATCH_TIMELIMIT beat the lines of a script, but not arguments."""
+    variables = ("SBATCH_TIMELIMIT", "SBATCH_EXPORT", "SLURM_JOB_ID", "SLURM_MEM_PER_CPU")
+    for name in variables:
+        monkeypatch.setenv(name, "1")
+    submit(tmp_path, Resources(partition="a b", mem_gb=1, sbatch=("--comment=it's #1",)))
+    (arguments,) = slurm.calls("sbatch")
+    assert {
+        "--time=240", "--partition=a b", "--mem=1024MB", "--comment=it's #1", "--array=0-2%2",
+        "--signal=USR2@90", "--requeue", "--job-name=s-token",
+    } <= set(arguments)  # fmt: skip
+    assert not [one for one in arguments if one.startswith("--wckey")]
+    assert not set(variables) & slurm.environment(100).keys()
+    assert "PATH" in slurm.environment(100)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: "
+         "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+         FullQueueError),
+        ("sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying",
+         FullQueueError),
+        ("sbatch: error: QOSMaxWallDurationPerJobLimit\nsbatch: error: Batch job submission failed: "
+         "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+         ConfigError),
+        ("sbatch: error: Unable to contact slurm controller", UnreachableError),
+    ],
+)  # fmt: skip
+def test_what_may_be_accepted_later_is_not_a_refusal(
+    tmp_path: Path, slurm: FakeSlurm, error: str, expected: type[Exception]
+) -> None:
+    slurm.fail("sbatch", error)
+    with pytest.raises(expected):
+        submit(tmp_path)
+
+
+def test_a_submission_whose_answer_is_lost_is_found_by_its_name(
+    tmp_path: Path, slurm: FakeSlurm
+) -> None:
+    slurm.fail("sbatch", "sbatch: error: Socket timed out on send/recv operation")
+    slurm.answer("squeue", "17\n")
+    assert submit(tmp_path) == "17"
+    assert slurm.calls("squeue")[0][-2:] == ["s-token", "--format=%F"]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_refused"),
+    [
+        ("allocation failure: Invalid account or account/partition combination specified", True),
+        ("sbatch: unrecognized option '--bogus'", True),
+        ("allocation failure: Requested reservation is invalid", True),
+        # Nodes may be down for now.
+        ("allocation failure: Requested node configuration is not available", False),
+        ("sbatch: error: AssocMaxSubmitJobLimit\nallocation failure: Job violates accounting/QOS "
+         "policy (job submit limit, user's size and/or time limits)", False),
+    ],
+)  # fmt: skip
+def test_slurm_is_asked_whether_it_would_accept_a_request(
+    slurm: FakeSlurm, error: str, is_refused: bool
+) -> None:
+    check_accepted(Resources(partition="gpu"), 90)
+    (arguments,) = slurm.calls("sbatch")
+    assert {"--test-only", "--partition=gpu", "--time=240", "--wrap=true"} <= set(arguments)
+    slurm.fail("sbatch", error)
+    with pytest.raises(ConfigError) if is_refused else contextlib.nullcontext():
+        check_accepted(Resources(), 90)

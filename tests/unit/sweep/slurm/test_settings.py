@@ -28,7 +28,18 @@ DEFAULTS: dict[str, Any] = {
         ({"retries": -1}, "hydra.launcher.retries=-1: expected an integer of at least 0"),
         ({"per_arm": {"*a*": {"cpu": 2}}}, 'did you mean "cpus"?'),
         ({"driver": {"ranks": 2}}, "hydra.launcher.driver.ranks=2: expected 1"),
-        ({"driver": {"mem": 2}}, "hydra.launcher.mem=2: unknown resource"),
+        ({"driver": {"mem": 2}}, "hydra.launcher.driver.mem=2: unknown resource"),
+        ({"driver": 5}, "hydra.launcher.driver=5: expected resources by key"),
+        ({"driver": {"mem_gb": "8"}}, "hydra.launcher.driver.mem_gb=8: expected null, or gigab"),
+        ({"driver": {"time_min": 1}}, "hydra.launcher.driver.time_min=1: expected more minutes"),
+        ({"per_arm": [1]}, "hydra.launcher.per_arm=[1]: expected resources by pattern"),
+        ({"per_arm": {"*a*": 3}}, "hydra.launcher.per_arm.*a*=3: expected resources by key"),
+        ({"per_arm": {"*a*": {"cpus": 0}}}, "hydra.launcher.per_arm.*a*.cpus=0: expected an"),
+        ({"wait": "no"}, "hydra.launcher.wait=no: expected true or false"),
+        ({"poll_seconds": 0}, "hydra.launcher.poll_seconds=0: expected seconds above 0"),
+        ({"resources": {"sbatch": ["--time=5"]}}, "remove it and set hydra.launcher.time_min"),
+        ({"resources": {"sbatch": ["--array 0-3"]}}, "remove it and set hydra.launcher.array_par"),
+        ({"resources": {"sbatch": ["--parsable"]}}, "hydra.launcher.sbatch=--parsable: expected"),
         ({"arms_per_job": 2}, "hydra.launcher.arms_per_job=2: expected 1 with ranks=2"),
         ({"arms_per_job": 2, "resources": {}, "per_arm": {"a": {"ranks": 2}}},
          "hydra.launcher.arms_per_job=2: expected 1 with ranks=2"),
@@ -37,6 +48,35 @@ DEFAULTS: dict[str, Any] = {
 def test_invalid_settings_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         SlurmSettings.from_options(**(DEFAULTS | changes))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"resources": {"time_min": 1}},
+            "hydra.launcher.time_min=1: expected more minutes than the 90 seconds of "
+            "hydra.launcher.signal_seconds",
+        ),
+        ({"signal_seconds": 240 * 60}, "set hydra.launcher.time_min=242, or hydra.launcher.signal"),
+        (
+            {"per_arm": {"wide": {"time_min": 1}}},
+            "set hydra.launcher.per_arm.wide.time_min=3, or hydra.launcher.signal_seconds=30",
+        ),
+        (
+            {"per_arm": {"narow": {"cpus": 2}}},
+            'expected a pattern that matches one of the arms narrow, wide\nhelp: did you mean "narr',
+        ),
+    ],
+)
+def test_settings_that_no_arm_can_use_are_refused(changes: dict[str, Any], message: str) -> None:
+    content = compose([]).as_dict()
+    manifest = Manifest("s", "", [content, content], ["narrow", "wide"], [[], []])
+    defaults = DEFAULTS | {"resources": {}, "wait": True}
+    settings = SlurmSettings.from_options(**(defaults | changes))
+    with pytest.raises(ConfigError) as error:
+        settings.resolve_runtime(manifest)
     assert message in str(error.value)
 
 

@@ -46,8 +46,7 @@ def test_the_state_of_a_job_is_followed_to_its_end(sweep: SlurmSweep, slurm: Fak
 def test_a_job_must_be_missing_twice_to_count_as_lost(sweep: SlurmSweep, slurm: FakeSlurm) -> None:
     run = sweep.run(0)
     executor = sweep.submit(run)
-    slurm.fail("scontrol")
-    slurm.fail("sacct")
+    slurm.forget_jobs()
     slurm.show_jobs()
     assert poll(executor, run) == {}
     show(slurm, sweep.submissions[0], "RUNNING")
@@ -77,7 +76,7 @@ def test_a_cancelled_job_interrupts_its_run(sweep: SlurmSweep, slurm: FakeSlurm)
     run = sweep.run(0)
     executor = sweep.submit(run)
     show(slurm, sweep.submissions[0], "CANCELLED")
-    slurm.fail("scontrol")
+    slurm.forget_jobs()
     result = poll(executor, run)[0]
     assert result.state == "interrupted"
     assert result.reason == "job 100_0 was cancelled; rerun the command to resume"
@@ -87,7 +86,7 @@ def test_a_killed_run_fails_after_several_submissions_without_progress(
     sweep: SlurmSweep, slurm: FakeSlurm
 ) -> None:
     run, executor = sweep.run(0), sweep.executor()
-    slurm.fail("scontrol")
+    slurm.forget_jobs()
     states = []
     for step in (0, 5, 5, 5, 5, 5):
         slurm.show_jobs()
@@ -176,3 +175,61 @@ def test_a_restarted_driver_does_not_repeat_a_failed_run(
     again = sweep.run(0)
     sweep.executor().attach(again)
     assert again.state == "queued", "but the command, typed again, does"
+
+
+def test_a_controller_that_stops_responding_between_two_questions_loses_no_job(
+    sweep: SlurmSweep, slurm: FakeSlurm
+) -> None:
+    run = sweep.run(0)
+    executor = sweep.submit(run)
+    show(slurm, sweep.submissions[0], "CANCELLED")
+    slurm.fail("scontrol")
+    for _ in range(3):
+        assert poll(executor, run) == {}
+    assert "Slurm is not responding, retrying" in sweep.printed[-1]
+    slurm.forget_jobs()
+    assert poll(executor, run)[0].state == "interrupted"
+
+
+def test_a_submission_without_an_answer_is_repeated_only_if_it_did_not_arrive(
+    sweep: SlurmSweep, slurm: FakeSlurm
+) -> None:
+    slurm.fail("sbatch")
+    slurm.show_jobs()
+    run = sweep.run(0)
+    executor = sweep.submit(run)
+    assert run.state == "queued"
+    assert executor.is_unreachable
+    assert sweep.printed[-1].startswith("Slurm is not responding (sbatch: ")
+    (submission,) = sweep.submissions
+    # squeue now knows the array: only the answer of sbatch was lost.
+    slurm.answer("squeue", f"{submission.read()['name']}|0|PENDING|None\n")
+    sweep.submit(run, executor=executor)
+    assert run.state == "submitted"
+    assert len(slurm.calls("sbatch")) == 1
+    slurm.show_jobs()
+    slurm.answer("sbatch", "")
+    sweep.submit(sweep.run(1), executor=executor)
+    assert len(slurm.scripts()) == 1
+
+
+def test_runs_that_the_queue_has_no_room_for_are_submitted_later(
+    sweep: SlurmSweep, slurm: FakeSlurm
+) -> None:
+    """Together, the arrays of a request run no more jobs at once than a single one would."""
+    slurm.accept_jobs(3)
+    first: list[str] = []
+    runs = [sweep.run(seed) for seed in range(8)]
+    executor = sweep.executor(on_full_queue=lambda: first.append("driver"))
+    sweep.submit(*runs, executor=executor)
+    assert [run.state for run in runs] == ["submitted"] * 3 + ["queued"] * 5
+    assert "Slurm accepts no further jobs now (AssocMaxSubmitJobLimit): 5 runs" in sweep.printed[-1]
+    assert first, "the driver is submitted while there is room"
+    assert [len(one.runs()) for one in sweep.submissions] == [2, 1], "no record of refused arrays"
+    slurm.accept_jobs(100)
+    sweep.submit(*runs[3:], executor=executor)
+    assert {run.state for run in runs} == {"submitted"}
+    arrays = [next(one for one in call if one.startswith("--array=")) for call in
+              slurm.calls("sbatch")[-1:]]  # fmt: skip
+    assert arrays == ["--array=0-4%5"]
+    assert "--dependency=afterany:101" in slurm.calls("sbatch")[-1]

@@ -1,0 +1,31 @@
+"""Overrides of settings whose keys are free, such as the patterns of ``hydra.launcher.per_arm``.
+
+Hydra accepts only keys that a mapping has already, and the defaults of these are empty: without a
+``+`` it would refuse every key. With a ``+`` it refuses those that a file has set.
+"""
+
+from __future__ import annotations
+
+import re
+
+OPEN_MAPPINGS = ("hydra.launcher.per_arm", "hydra.launcher.driver")
+_QUOTED_KEY = re.compile(r"""([{,]\s*)(?:"([^"\\]*)"|'([^'\\]*)')(?=\s*:)""")
+_SPECIAL = re.compile(r"([()\[\]{}:=, \t\\])")
+
+
+def open_mapping(override: str) -> str:
+    """Return an override that adds its keys, if it sets an open mapping; otherwise the same.
+
+    Also accept quoted keys, as in YAML: Hydra's grammar has none.
+    """
+    key, equals, value = override.partition("=")
+    name = key.lstrip("+")
+    if not equals or not any(name == one or name.startswith(f"{one}.") for one in OPEN_MAPPINGS):
+        return override
+    if value.lstrip().startswith("{"):
+        value = _QUOTED_KEY.sub(lambda found: found[1] + _escape(found[2] or found[3] or ""), value)
+    return f"++{name}={value}"
+
+
+def _escape(key: str) -> str:
+    return _SPECIAL.sub(r"\\\1", key)
