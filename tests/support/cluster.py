@@ -43,6 +43,7 @@ ReturnToService=2
 KillWait=3
 SlurmdTimeout=10
 MinJobAge={age}
+MaxArraySize={max_array}
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 PreemptType=preempt/partition_prio
@@ -50,6 +51,8 @@ PreemptMode=REQUEUE
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=4000 State=UNKNOWN
 PartitionName=debug Nodes={host} Default=YES PriorityTier=1 GraceTime=20 State=UP
 PartitionName=high Nodes={host} PriorityTier=10 PreemptMode=OFF State=UP
+PartitionName=short Nodes={host} MaxTime=5 MaxMemPerNode=1000 MaxCPUsPerNode=1 State=UP
+PartitionName=broken Nodes={host} State=DOWN
 """
 
 
@@ -72,10 +75,17 @@ def _free_port() -> int:
 
 
 class Cluster:
-    """One node with ``cpus`` processors, a partition ``debug``, and ``high``, which preempts it."""
+    """One node with ``cpus`` processors, a partition ``debug``, and ``high``, which preempts it.
 
-    def __init__(self, folder: Path, cpus: int = 2, min_job_age: int = 3600) -> None:
+    Jobs of ``short`` have at most five minutes; those of ``broken`` wait. An array has at most
+    ``max_array_size`` jobs, so that most studies need several.
+    """
+
+    def __init__(
+        self, folder: Path, cpus: int = 2, min_job_age: int = 3600, max_array_size: int = 2
+    ) -> None:
         self.folder, self.cpus, self.min_job_age = folder, cpus, min_job_age
+        self.max_array_size = max_array_size
         self.host = socket.gethostname().split(".")[0]
         self.environment = {
             "SLURM_CONF": str(folder / "slurm.conf"),
@@ -97,6 +107,7 @@ class Cluster:
                 host=self.host,
                 cpus=self.cpus,
                 age=self.min_job_age,
+                max_array=self.max_array_size,
                 first=1 + 1000 * worker,
                 ctld=_free_port(),
                 slurmd=_free_port(),
@@ -120,6 +131,18 @@ class Cluster:
     def start_node(self) -> None:
         """Start slurmd."""
         self._run("slurmd", "-N", self.host)
+
+    def stop_controller(self) -> None:
+        """Stop slurmctld; jobs continue, but no command is answered."""
+        self._end("slurmctld", signal.SIGTERM)
+
+    def start_controller(self) -> None:
+        """Start slurmctld with the state in which it stopped, and wait for its answers."""
+        self._run("slurmctld")
+        deadline = time.monotonic() + 30
+        while "UP" not in self.ask("scontrol", "ping", check=False):
+            assert time.monotonic() < deadline, (self.folder / "slurmctld.log").read_text()
+            time.sleep(0.1)
 
     def kill_node(self) -> None:
         """Kill slurmd as a crash would; the processes of its jobs survive."""

@@ -22,7 +22,7 @@ _MAX_PACKAGE_BYTES = 200 << 20  # a larger trusted package contains data
 
 
 def take_snapshot(output_root: Path) -> Path:
-    """Copy lmlab, its studies and the trusted packages below ``output_root``; return the ``PYTHONPATH`` entry.
+    """Copy lmlab, its demos and the trusted packages; return the ``PYTHONPATH`` entry.
 
     Identical code is copied once. Installed packages are not copied, because nobody edits them.
 

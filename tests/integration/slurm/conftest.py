@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ class Studies:
 
     def __init__(self, folder: Path, texts: tuple[Path, Path], cluster: Cluster) -> None:
         self.cluster = cluster
-        self.folder = folder / "a folder, 'quoted' \"twice\" ü"
+        self.folder = folder / "a folder, 'quoted' \"twice\" ü #1; $HOME & more"
         self.outputs = self.folder / "outputs"
         self.pending_since: dict[str, float] = {}  # start of waiting, by job
         self.folder.mkdir()
@@ -93,26 +94,44 @@ class Studies:
             "logger=none",
         ]
 
-    def start(self, *arguments: str, slurm: bool = True) -> subprocess.Popen[str]:
-        """Start ``python -m lmlab.train -m``, under Slurm or locally."""
-        environment = os.environ | {
-            "PYTHONPATH": str(self.folder / "packages"),
-            "XDG_CONFIG_HOME": str(self.folder / "settings"),
-        }
+    def start(
+        self,
+        *arguments: str,
+        slurm: bool = True,
+        variables: Mapping[str, str] = MappingProxyType({}),
+        within: Sequence[str] = (),
+    ) -> subprocess.Popen[str]:
+        """Start ``python -m lmlab.train -m``, under Slurm or locally.
+
+        Args:
+            arguments: overrides.
+            slurm: whether jobs run under Slurm.
+            variables: further environment variables.
+            within: a command that starts the command, such as srun.
+        """
+        environment = (
+            os.environ
+            | variables
+            | {
+                "PYTHONPATH": str(self.folder / "packages"),
+                "XDG_CONFIG_HOME": str(self.folder / "settings"),
+            }
+        )
         launcher = ["hydra/launcher=slurm", "hydra.launcher.poll_seconds=0.5"] if slurm else []
         return subprocess.Popen(
-            [sys.executable, "-m", "lmlab.train", "-m", *self.overrides, *launcher, *arguments],
+            [*within, sys.executable, "-m", "lmlab.train", "-m", *self.overrides, *launcher,
+             *arguments],
             cwd=self.folder,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-        )
+        )  # fmt: skip
 
-    def run(self, *arguments: str, code: int = 0, slurm: bool = True) -> str:
+    def run(self, *arguments: str, code: int = 0, **how: Any) -> str:
         """Run a study to its end; return what it printed."""
-        process = self.start(*arguments, slurm=slurm)
+        process = self.start(*arguments, **how)
         printed, _ = process.communicate(timeout=200)
         assert process.returncode == code, printed
         return printed

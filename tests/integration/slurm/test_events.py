@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,7 +64,16 @@ def warn(studies: Any) -> None:
         studies.cluster.ask("scancel", "--signal=TERM", job, check=False)
 
 
-EVENTS = [preempt, send_usr2, requeue, kill_tasks, cancel, restart_node, warn]
+def restart_controller(studies: Any) -> None:
+    """Stop the controller for longer than two queries of the launcher."""
+    studies.cluster.stop_controller()
+    time.sleep(3)
+    studies.cluster.start_controller()
+
+
+EVENTS = [
+    preempt, send_usr2, requeue, kill_tasks, cancel, restart_node, warn, restart_controller,
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +120,7 @@ def test_a_run_survives_an_event(
     assert restarted_runs(studies) == []
     if event is cancel:
         assert "was cancelled; rerun the command to resume" in printed
-    elif event is warn:
+    elif event in (warn, restart_controller):
         assert set(studies.sessions("disturbed").values()) == {1}, "it continued training"
     elif event is not restart_node:
         assert max(studies.sessions("disturbed").values()) > 1, "the event hit nothing"
@@ -184,6 +194,28 @@ def test_usr2_to_one_job_of_an_array_leaves_the_others_alone(
     ))  # fmt: skip
     follow_to_end(studies, arguments, process)
     assert sorted(studies.sessions("disturbed").values()) == [1, 2]
+
+
+def test_usr2_to_an_array_with_waiting_jobs_is_harmless_however_often_it_arrives(
+    studies: Any,
+    wait_for: Callable[..., None],
+    undisturbed: Callable[[list[str]], dict[str, bytes]],
+) -> None:
+    """scancel repeats the signal while any job of the array is pending, up to ten times."""
+    arguments = [*LONG, "seed=0,1"]
+    expected = undisturbed(arguments)
+    arguments += ["hydra.launcher.report=false", "hydra.launcher.array_parallelism=1",
+                  "hydra.launcher.arms_per_job=1"]  # fmt: skip
+    process = studies.start(*arguments)
+    wait_for_steps(studies, wait_for, 1)
+    (array,) = {one["job_id"] for one in studies.submissions()}
+    command = ["scancel", "--signal=USR2", array]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as signalling:
+        follow_to_end(studies, arguments, process)
+        signalling.kill()
+    assert studies.weights("disturbed") == expected
+    assert restarted_runs(studies) == []
+    assert max(studies.sessions("disturbed").values()) > 1, "the signal arrived"
 
 
 def test_slurm_reports_the_job_of_a_failed_run_as_failed(studies: Any) -> None:

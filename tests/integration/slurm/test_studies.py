@@ -28,6 +28,9 @@ def without_timing(table: Path) -> list[list[str]]:
 def test_six_runs_equal_those_of_the_local_launcher(studies: Any) -> None:
     printed = studies.run(*SIX, "hydra.launcher.array_parallelism=4")
     assert "6 of 6 runs are done" in printed
+    assert printed.count("2 runs in 2 jobs") == 3, "Slurm allows two jobs in an array"
+    throttles = studies.cluster.ask("scontrol", "-o", "show", "job")
+    assert sorted(set(re.findall(r"ArrayTaskThrottle=(\d+)", throttles))) == ["1", "2"]
     studies.run(*SIX, "output_root=here", slurm=False)
     under, here = studies.weights(), studies.weights(root="here")
     assert len(under) == 6
@@ -58,7 +61,8 @@ def test_no_run_is_submitted_twice(studies: Any, wait_for: Callable[..., None]) 
     seeds = ",".join(str(number) for number in range(50))
     arguments = [f"seed={seeds}", "training.steps=5", "hydra.launcher.wait=false"]
     studies.run("seed=100", "training.steps=5", slurm=False)  # prepares tokenizer and token files
-    studies.cluster.ask("scontrol", "update", "PartitionName=debug", "State=DOWN")
+    node = f"NodeName={studies.cluster.host}"
+    studies.cluster.ask("scontrol", "update", node, "State=DRAIN", "Reason=test")
     try:
         started = time.monotonic()
         studies.run(*arguments)
@@ -70,11 +74,14 @@ def test_no_run_is_submitted_twice(studies: Any, wait_for: Callable[..., None]) 
         printed = studies.run("seed=48,49,50,51", "training.steps=5", "hydra.launcher.wait=false")
         assert "2 runs in 2 jobs" in printed
         assert len(studies.queue()) == 51 + 3
+        studies.cluster.ask("scontrol", "update", "PartitionName=debug", "State=DOWN")
+        wait_for(lambda: "PartitionDown" in studies.cluster.ask("squeue", "-h", "-o", "%r"))
         shown = studies.command("status", str(studies.outputs / "runs"))
         assert "4 queued" in shown
         assert "(PartitionDown)" in shown
     finally:
         studies.cluster.ask("scontrol", "update", "PartitionName=debug", "State=UP")
+        studies.cluster.ask("scontrol", "update", node, "State=RESUME")
 
 
 def test_a_launcher_killed_while_submitting_loses_no_job(

@@ -14,8 +14,8 @@ from lmlab.config.compose import from_dict, to_yaml
 from lmlab.storage.io import atomic_write_text
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.scheduled_run import ScheduledRun
-from lmlab.sweep.slurm.resources import Resources
 from lmlab.sweep.slurm.cluster_limits import read_max_array_size
+from lmlab.sweep.slurm.resources import Resources
 from lmlab.sweep.slurm.sbatch import FullQueueError, submit_array
 from lmlab.sweep.slurm.settings import SubmissionSettings
 from lmlab.sweep.slurm.slurm_records import submission_records
@@ -94,7 +94,7 @@ class ArraySubmitter:
         code: Path,
         owners: RunOwners,
         print_line: Callable[[str], None],
-        on_full_queue: Callable[[], None] = lambda: None,
+        on_full_queue: Callable[[], object] = lambda: None,
     ) -> None:
         self.folder, self.study, self.settings = folder, study, settings
         self.code, self.owners, self.print_line = code, owners, print_line
@@ -118,8 +118,8 @@ class ArraySubmitter:
 
         Raises:
             ConfigError: Slurm refuses the jobs.
-            FullQueueError: Slurm accepts no further jobs now; the runs that were not yielded remain.
-            UnreachableError: Slurm does not respond; the runs that were not yielded remain.
+            FullQueueError: Slurm accepts no further jobs now; runs that were not yielded remain.
+            UnreachableError: Slurm does not respond; runs that were not yielded remain.
         """
         by_request: dict[Resources, list[ScheduledRun]] = {}
         for run in runs:

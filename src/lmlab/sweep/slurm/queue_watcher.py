@@ -6,7 +6,6 @@ import time
 from collections.abc import Collection
 
 from lmlab.sweep.slurm import queue
-from lmlab.sweep.slurm.commands import UnreachableError
 from lmlab.sweep.slurm.queue import JobState
 
 

@@ -6,6 +6,7 @@ reason such as ``PartitionTimeLimit`` that only ``squeue`` shows.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -15,8 +16,6 @@ from lmlab.sweep.slurm.cluster_limits import ClusterLimits, Node, Partition, rea
 from lmlab.sweep.slurm.resources import LAUNCHER, Resources
 from lmlab.sweep.slurm.sbatch import check_accepted
 from lmlab.sweep.slurm.settings import SlurmSettings
-
-Setting = Callable[[str], str]
 
 
 def check_requests(settings: SlurmSettings, arms: Iterable[str]) -> None:
@@ -29,7 +28,7 @@ def check_requests(settings: SlurmSettings, arms: Iterable[str]) -> None:
     """
     cluster = read_cluster_limits()
     submission = settings.submission
-    requests: dict[Resources, Setting] = {}
+    requests: dict[Resources, Callable[[str], str]] = {}
     for arm in arms:
         resources = submission.resources.for_arm(arm)
         requests.setdefault(resources, partial(submission.resources.setting, arm))
@@ -40,7 +39,9 @@ def check_requests(settings: SlurmSettings, arms: Iterable[str]) -> None:
         check_accepted(resources, submission.signal_seconds)
 
 
-def check_request(resources: Resources, cluster: ClusterLimits, setting: Setting) -> None:
+def check_request(
+    resources: Resources, cluster: ClusterLimits, setting: Callable[[str], str]
+) -> None:
     """Raise :class:`ConfigError` if no partition of a request could ever run it.
 
     Args:
@@ -49,13 +50,13 @@ def check_request(resources: Resources, cluster: ClusterLimits, setting: Setting
         setting: returns the setting that holds a key of the request, such as
             ``hydra.launcher.driver.time_min``.
     """
+    request = _Request(resources, setting)
     for key, known in (("account", cluster.accounts), ("qos", cluster.qos)):
-        value = getattr(resources, key)
-        if value is not None and known is not None and value not in known:
-            raise _not_one_of(setting(key), value, known)
+        if known is not None and request.value(key) not in (None, *known):
+            raise request.not_one_of(key, known)
     errors = []
-    for partition in _requested(resources, cluster, setting):
-        error = next(_errors(resources, partition, cluster, setting), None)
+    for one in request.partitions(cluster):
+        error = next(request.errors(one, cluster), None)
         if error is None:
             return
         errors.append(error)
@@ -63,137 +64,147 @@ def check_request(resources: Resources, cluster: ClusterLimits, setting: Setting
         raise errors[0]
 
 
-def _requested(resources: Resources, cluster: ClusterLimits, setting: Setting) -> list[Partition]:
-    """Return the partitions of a request; Slurm uses the first that can run it."""
-    if resources.partition is None:
-        default = [one for one in cluster.partitions.values() if one.is_default]
-        if cluster.partitions and not default:
-            names = ", ".join(sorted(cluster.partitions))
-            raise ConfigError(
-                f"{setting('partition')}=null: expected one of {names}, because the cluster has no "
-                "default partition"
+@dataclasses.dataclass(frozen=True)
+class _Request:
+    """A request and the settings that make it; its methods tell why a partition cannot run it."""
+
+    resources: Resources
+    setting: Callable[[str], str]
+
+    def value(self, key: str) -> object:
+        return getattr(self.resources, key)
+
+    def error(self, key: str, expected: str, help: str | None = None) -> ConfigError:
+        value = self.value(key)
+        shown = "null" if value is None else f"{value:g}" if isinstance(value, float) else value
+        return ConfigError(f"{self.setting(key)}={shown}: expected {expected}", help)
+
+    def not_one_of(self, key: str, known: Iterable[str]) -> ConfigError:
+        names = sorted(known)
+        near = suggestion(str(self.value(key)), names)
+        return self.error(key, f"one of {', '.join(names)}", near)
+
+    def partitions(self, cluster: ClusterLimits) -> list[Partition]:
+        """Return the partitions of the request; Slurm uses the first that can run it."""
+        known = cluster.partitions
+        if not known:  # Slurm does not tell
+            return []
+        if self.resources.partition is None:
+            default = [one for one in known.values() if one.is_default]
+            if not default:
+                raise self.not_one_of("partition", known)
+            return default
+        names = self.resources.partition.split(",")
+        if not known.keys() >= set(names):
+            raise self.not_one_of("partition", _names_up(known.values()))
+        return [known[name] for name in names]
+
+    def errors(self, one: Partition, cluster: ClusterLimits) -> Iterator[ConfigError]:
+        """Yield why a partition can never run the request."""
+        others = [other for other in cluster.partitions.values() if other is not one]
+        if one.state != "UP":
+            running = ", ".join(_names_up(others))
+            yield self.error(
+                "partition",
+                f"a partition that is up, but {one.name} is {one.state}",
+                f"set {self.setting('partition')} to one of {running}" if running else None,
             )
-        return default
-    found = []
-    for name in resources.partition.split(","):
-        if name not in cluster.partitions and cluster.partitions:
-            running = [one.name for one in cluster.partitions.values() if one.state == "UP"]
-            raise _not_one_of(setting("partition"), resources.partition, running)
-        found += [cluster.partitions[name]] if cluster.partitions else []
-    return found
+        yield from self._time_errors(one, others)
+        if one.max_nodes is not None and self.resources.nodes > one.max_nodes:
+            yield self.error("nodes", f"at most {one.max_nodes}, the limit of partition {one.name}")
+        for key, allowed in (("account", one.accounts), ("qos", one.qos)):
+            if allowed is not None and self.value(key) not in (None, *allowed):
+                names = ", ".join(sorted(allowed))
+                yield self.error(key, f"one of {names}, which partition {one.name} allows")
+        if self.resources.account in one.denied_accounts:
+            yield self.error("account", f"an account that partition {one.name} does not deny")
+        yield from self._size_errors(one)
+        if one.nodes:
+            yield from self._node_errors(one)
 
-
-def _not_one_of(key: str, value: str, known: Iterable[str]) -> ConfigError:
-    names = sorted(known)
-    return ConfigError(f"{key}={value}: expected one of {', '.join(names)}", suggestion(value, names))
-
-
-def _errors(
-    resources: Resources, partition: Partition, cluster: ClusterLimits, setting: Setting
-) -> Iterator[ConfigError]:
-    """Yield why a partition can never run a request."""
-    others = [one for one in cluster.partitions.values() if one is not partition]
-    name = f"partition {partition.name}"
-    if partition.state != "UP":
-        running = [one.name for one in others if one.state == "UP"]
-        yield ConfigError(
-            f"{setting('partition')}={resources.partition or 'null'}: expected a partition that is up, "
-            f"but {partition.name} is {partition.state}",
-            f"set {setting('partition')} to one of {', '.join(running)}" if running else None,
+    def _time_errors(self, one: Partition, others: Iterable[Partition]) -> Iterator[ConfigError]:
+        minutes, limit = self.resources.time_min, one.max_minutes
+        if limit is None or minutes <= limit:
+            return
+        longer = ", ".join(
+            _names_up(p for p in others if p.max_minutes is None or p.max_minutes >= minutes)
         )
-    limit = partition.max_minutes
-    if limit is not None and resources.time_min > limit:
-        longer = [
-            one.name
-            for one in others
-            if one.state == "UP"
-            and (one.max_minutes is None or one.max_minutes >= resources.time_min)
-        ]
-        elsewhere = f", or {setting('partition')} to one of {', '.join(longer)}" if longer else ""
-        yield ConfigError(
-            f"{setting('time_min')}={resources.time_min}: expected at most {limit:g}, the time limit of "
-            f"{name}",
-            f"set {setting('time_min')}={int(limit)}, at which a run saves and is requeued{elsewhere}",
+        move = f", or {self.setting('partition')} to one of {longer}" if longer else ""
+        yield self.error(
+            "time_min",
+            f"at most {limit:g}, the time limit of partition {one.name}",
+            f"set {self.setting('time_min')}={int(limit)}, at which a run saves and is requeued"
+            f"{move}",
         )
-    if partition.max_nodes is not None and resources.nodes > partition.max_nodes:
-        yield ConfigError(
-            f"{setting('nodes')}={resources.nodes}: expected at most {partition.max_nodes}, the limit "
-            f"of {name}"
+
+    @property
+    def _of_node(self) -> Node:
+        """The least node that can take the job's part on a node."""
+        ranks = self.resources.ranks // self.resources.nodes
+        return Node(
+            cpus=self.resources.cpus * ranks,
+            memory_mb=round((self.resources.mem_gb or 0) * 1024),
+            gpus=self.resources.gpus * ranks,
+            features=frozenset(),
         )
-    for key, allowed in (("account", partition.accounts), ("qos", partition.qos)):
-        value = getattr(resources, key)
-        if value is not None and allowed is not None and value not in allowed:
-            yield ConfigError(
-                f"{setting(key)}={value}: expected one of {', '.join(sorted(allowed))}, which "
-                f"{name} allows"
+
+    def _size_errors(self, one: Partition) -> Iterator[ConfigError]:
+        """Yield what is more than any node has, or than a job may have on a node."""
+        needed, ranks = self._of_node, self.resources.ranks // self.resources.nodes
+        place = f"the nodes of partition {one.name}"
+
+        def most(sizes: Iterable[int], limit: int | None) -> float:
+            known = [max(sizes)] if one.nodes else []
+            return min([*known, *([] if limit is None else [limit])], default=float("inf"))
+
+        gpus = most((node.gpus for node in one.nodes), None)
+        if needed.gpus > gpus:
+            per_rank = f" ({self.resources.gpus} for each of {ranks} ranks)" if ranks > 1 else ""
+            yield self.error("gpus", f"at most {gpus} GPUs per node{per_rank}, which {place} have")
+        cpus = most((node.cpus for node in one.nodes), one.max_cpus_per_node)
+        if needed.cpus > cpus:
+            per_rank = f" for the {ranks} ranks of a node" if ranks > 1 else ""
+            reason = f"since jobs have at most {cpus} cores on {place}"
+            yield self.error("cpus", f"at most {cpus // ranks}{per_rank}, {reason}")
+        memory = most((node.memory_mb for node in one.nodes), one.max_memory_mb)
+        if needed.memory_mb > memory:
+            reason = f"since jobs have at most {memory} MB on {place}"
+            yield self.error("mem_gb", f"at most {memory / 1024:.4g}, {reason}")
+
+    def _node_errors(self, one: Partition) -> Iterator[ConfigError]:
+        """Yield what the nodes do not have together."""
+        nodes, needed = one.nodes, self._of_node
+        features = sorted({feature for node in nodes for feature in node.features})
+        for feature in re.findall(r"[A-Za-z_][\w.-]*", self.resources.constraint or ""):
+            if not features:
+                reason = f"since the nodes of partition {one.name} have no features"
+                yield self.error("constraint", f"null, {reason}")
+            elif feature not in features:
+                yield self.error(
+                    "constraint",
+                    f"features of the nodes of partition {one.name}: {', '.join(features)}",
+                    suggestion(feature, features),
+                )
+        if len(nodes) < self.resources.nodes:
+            yield self.error("nodes", f"at most {len(nodes)}, as partition {one.name} has")
+        fitting = [
+            node for node in nodes
+            if node.gpus >= needed.gpus and node.cpus >= needed.cpus
+            and node.memory_mb >= needed.memory_mb
+        ]  # fmt: skip
+        if len(fitting) < self.resources.nodes:
+            kinds = sorted({_size(node) for node in nodes}, reverse=True)
+            yield self.error(
+                "cpus",
+                f"fewer, or another request: {len(fitting)} of {len(nodes)} nodes have "
+                f"{_size(needed)}",
+                f"partition {one.name} has nodes with {'; '.join(kinds[:4])}",
             )
-    if resources.account in partition.denied_accounts:
-        yield ConfigError(
-            f"{setting('account')}={resources.account}: expected an account that {name} does not deny"
-        )
-    yield from _node_errors(resources, partition, setting)
 
 
-def _node_errors(
-    resources: Resources, partition: Partition, setting: Setting
-) -> Iterator[ConfigError]:
-    """Yield what no node of a partition has."""
-    ranks = resources.ranks // resources.nodes
-    gpus, cpus = resources.gpus * ranks, resources.cpus * ranks
-    memory = 0 if resources.mem_gb is None else round(resources.mem_gb * 1024)
-    nodes, place = partition.nodes, f"the nodes of partition {partition.name}"
-
-    def largest(of: Callable[[Node], int], limit: int | None) -> int | None:
-        """The most that a job may have on a node; None if unknown."""
-        sizes = [max(map(of, nodes))] if nodes else []
-        return min([*sizes, *([] if limit is None else [limit])], default=None)
-
-    most = largest(lambda node: node.gpus, None)
-    if most is not None and gpus > most:
-        per_rank = f" ({resources.gpus} for each of {ranks} ranks)" if ranks > 1 else ""
-        yield ConfigError(
-            f"{setting('gpus')}={resources.gpus}: expected at most {most} GPUs per node{per_rank}, "
-            f"which {place} have"
-        )
-    most = largest(lambda node: node.cpus, partition.max_cpus_per_node)
-    if most is not None and cpus > most:
-        per_rank = f" for the {ranks} ranks of a node" if ranks > 1 else ""
-        yield ConfigError(
-            f"{setting('cpus')}={resources.cpus}: expected at most {most // ranks}{per_rank}, since "
-            f"jobs have at most {most} cores on {place}"
-        )
-    most = largest(lambda node: node.memory_mb, partition.max_memory_mb)
-    if most is not None and memory > most:
-        yield ConfigError(
-            f"{setting('mem_gb')}={resources.mem_gb:g}: expected at most {most / 1024:.4g}, since jobs "
-            f"have at most {most} MB on {place}"
-        )
-    if not nodes:
-        return
-    features = {feature for node in nodes for feature in node.features}
-    for feature in re.findall(r"[A-Za-z_][\w.-]*", resources.constraint or ""):
-        if feature not in features:
-            known = f"features of {place}: {', '.join(sorted(features))}"
-            yield ConfigError(
-                f"{setting('constraint')}={resources.constraint}: expected "
-                f"{known if features else f'null, since {place} have no features'}",
-                suggestion(feature, features),
-            )
-    if len(nodes) < resources.nodes:
-        yield ConfigError(
-            f"{setting('nodes')}={resources.nodes}: expected at most {len(nodes)}, since partition "
-            f"{partition.name} has {len(nodes)}"
-        )
-    fitting = [n for n in nodes if n.gpus >= gpus and n.cpus >= cpus and n.memory_mb >= memory]
-    if len(fitting) < resources.nodes:
-        wanted = f"{cpus} cores, {memory} MB and {gpus} GPUs"
-        yield ConfigError(
-            f"{setting('cpus')}={resources.cpus}: no node has {wanted}: {place} have "
-            f"{'; '.join(_describe_nodes(nodes))}",
-            f"lower {setting('cpus')}, mem_gb or gpus, or choose another partition",
-        )
+def _names_up(partitions: Iterable[Partition]) -> list[str]:
+    return [one.name for one in partitions if one.state == "UP"]
 
 
-def _describe_nodes(nodes: Iterable[Node]) -> list[str]:
-    kinds = sorted({(node.cpus, node.memory_mb, node.gpus) for node in nodes}, reverse=True)
-    return [f"{cpus} cores, {memory} MB, {gpus} GPUs" for cpus, memory, gpus in kinds[:4]]
+def _size(node: Node) -> str:
+    return f"{node.cpus} cores, {node.memory_mb} MB and {node.gpus} GPUs"

@@ -4,7 +4,8 @@ Three of its features are not used. Its pickles: the frozen configuration of a r
 its job needs, is written before sbatch is called, and survives a launcher killed at any moment. Its
 count of time-outs: it would end a long run after a few of them, whereas a preempted job is requeued
 any number of times (see :mod:`lmlab.sweep.slurm.requeue`). Its call of sbatch: it leaves the
-options in ``#SBATCH`` lines, which variables such as ``SBATCH_TIMELIMIT`` beat; arguments beat both.
+options in ``#SBATCH`` lines, which variables such as ``SBATCH_TIMELIMIT`` beat. Arguments beat
+both.
 """
 
 from __future__ import annotations

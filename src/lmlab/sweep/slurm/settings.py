@@ -130,9 +130,7 @@ class SlurmSettings:
         resources = self.submission.resources
         resources.check_patterns(manifest.names)
         for name in manifest.names:
-            self.submission.check_time(
-                resources.for_arm(name), resources.setting(name, "time_min")
-            )
+            self.submission.check_time(resources.for_arm(name), resources.setting(name, "time_min"))
         arms = [
             resources.resolve_runtime(content, name)
             for content, name in zip(manifest.arms, manifest.names, strict=True)

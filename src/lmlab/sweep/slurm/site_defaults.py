@@ -1,4 +1,4 @@
-"""Defaults that a cluster or its user sets in ``SBATCH_*`` variables, such as the account to charge.
+"""Defaults that a cluster or its user sets in ``SBATCH_*`` variables, such as the account.
 
 They decide where a job runs and who pays for it, and apply only where the settings of
 ``hydra.launcher`` leave the choice open. lmlab ignores every other variable of sbatch, because it

@@ -17,8 +17,8 @@ from lmlab.sweep.run_data_cache import RunDataCache
 from lmlab.sweep.scheduled_run import ScheduledRun
 from lmlab.sweep.slurm import queue
 from lmlab.sweep.slurm.array_submitter import ArraySubmitter
-from lmlab.sweep.slurm.job_device import job_device
 from lmlab.sweep.slurm.commands import UnreachableError
+from lmlab.sweep.slurm.job_device import job_device
 from lmlab.sweep.slurm.live_owner import find_live_owner
 from lmlab.sweep.slurm.queue import JobState
 from lmlab.sweep.slurm.queue_watcher import QueueWatcher
@@ -74,7 +74,7 @@ class SlurmExecutor:
         code: Path,
         print_line: Callable[[str], None],
         resumes_driver: bool = False,
-        on_full_queue: Callable[[], None] = lambda: None,
+        on_full_queue: Callable[[], object] = lambda: None,
     ) -> None:
         self.folder, self.data, self.settings = folder, data, settings
         self.print_line, self.resumes_driver = print_line, resumes_driver
@@ -138,7 +138,11 @@ class SlurmExecutor:
                 ):
                     self._follow(run, submission, assignment)
             except FullQueueError as error:
-                self._delay(unowned, f"Slurm accepts no further jobs now ({error})", polls=_POLLS_UNTIL_RETRY)
+                self._delay(
+                    unowned,
+                    f"Slurm accepts no further jobs now ({error})",
+                    polls=_POLLS_UNTIL_RETRY,
+                )
             except UnreachableError as error:
                 self.is_unreachable = True
                 self._delay(unowned, f"Slurm is not responding ({error})", polls=1)
@@ -241,7 +245,9 @@ class SlurmExecutor:
             run.state = "submitted" if state.state == "PENDING" else "running"
             if state.is_stuck and not followed.is_reported_stuck:
                 followed.is_reported_stuck = True
-                self.print_line(f"{run.job.name}: Slurm holds its job: {state.reason or state.state}")
+                self.print_line(
+                    f"{run.job.name}: Slurm holds its job: {state.reason or state.state}"
+                )
             return None
         return self._classify(run, followed, state)
 

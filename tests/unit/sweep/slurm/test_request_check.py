@@ -44,26 +44,29 @@ def check(cluster: ClusterLimits = CLUSTER, **request: Any) -> None:
     [
         ({"partition": "mian"}, "at.partition=mian: expected one of long, main, shared, short\n"
          'help: did you mean "main"?'),
-        ({"partition": "broken"}, "at.partition=broken: expected a partition that is up, but broken "
-         "is DOWN\nhelp: set at.partition to one of main, short, long, shared"),
+        ({"partition": "broken"}, "at.partition=broken: expected a partition that is up, but "
+         "broken is DOWN\nhelp: set at.partition to one of main, short, long, shared"),
         ({"time_min": 301}, "at.time_min=301: expected at most 300, the time limit of partition "
          "main\nhelp: set at.time_min=300, at which a run saves and is requeued, or at.partition "
          "to one of long, shared"),
-        ({"partition": "short", "time_min": 6}, "expected at most 5, the time limit of partition "
-         "short"),
-        ({"partition": "short", "time_min": 5, "mem_gb": 1}, "at.mem_gb=1: expected at most 0.9766"),
+        ({"partition": "short", "time_min": 6}, "at most 5, the time limit of partition short"),
+        ({"partition": "short", "time_min": 5, "mem_gb": 1.5}, "at.mem_gb=1.5: expected at most "
+         "0.9766, since jobs have at most 1000 MB on the nodes of partition short"),
         ({"partition": "short", "time_min": 5, "nodes": 2, "ranks": 2}, "at.nodes=2: expected at "
          "most 1, the limit of partition short"),
-        ({"nodes": 4, "ranks": 4}, "at.nodes=4: expected at most 3"),
-        ({"gpus": 5}, "at.gpus=5: expected at most 4 GPUs per node"),
+        ({"nodes": 4, "ranks": 4}, "at.nodes=4: expected at most 3, as partition main has"),
+        ({"gpus": 5}, "at.gpus=5: expected at most 4 GPUs per node, which the nodes of"),
         ({"gpus": 1, "ranks": 5}, "at.gpus=1: expected at most 4 GPUs per node (1 for each of 5 "
          "ranks)"),
         ({"cpus": 65}, "at.cpus=65: expected at most 64, since jobs have at most 64 cores"),
         ({"cpus": 40, "ranks": 2}, "at.cpus=40: expected at most 32 for the 2 ranks of a node"),
-        ({"mem_gb": 501}, "at.mem_gb=501: expected at most 500, since jobs have at most 512000 MB"),
+        ({"mem_gb": 501}, "at.mem_gb=501: expected at most 500, since jobs have at most 512000"),
         ({"partition": "shared", "cpus": 5}, "at.cpus=5: expected at most 4"),
-        ({"gpus": 1, "cpus": 32}, "at.cpus=32: no node has 32 cores, 0 MB and 1 GPUs: the nodes of "
-         "partition main have 64 cores, 512000 MB, 0 GPUs; 16 cores, 64000 MB, 4 GPUs"),
+        ({"gpus": 1, "cpus": 32}, "at.cpus=32: expected fewer, or another request: 0 of 3 nodes "
+         "have 32 cores, 0 MB and 1 GPUs\nhelp: partition main has nodes with 64 cores, 512000 MB "
+         "and 0 GPUs; 16 cores, 64000 MB and 4 GPUs"),
+        ({"cpus": 32, "ranks": 2, "nodes": 2}, "at.cpus=32: expected fewer, or another request: 1 "
+         "of 3 nodes have 32 cores"),
         ({"constraint": "a10"}, "at.constraint=a10: expected features of the nodes of partition "
          'main: a100, fast\nhelp: did you mean "a100"?'),
         ({"constraint": "[fast|h100]"}, "at.constraint=[fast|h100]: expected features"),
@@ -101,6 +104,6 @@ def test_what_some_job_can_have_is_accepted(request_: dict[str, Any]) -> None:
 
 
 def test_a_cluster_may_have_no_default_and_may_not_tell() -> None:
-    with pytest.raises(ConfigError, match=r"at\.partition=null: expected one of broken, "):
+    with pytest.raises(ConfigError, match=r"at\.partition=null: expected one of broken"):
         check(ClusterLimits({"broken": CLUSTER.partitions["broken"]}))
     check(ClusterLimits({}), partition="any", account="any", cpus=999)

@@ -13,8 +13,8 @@ import pytest
 from fake_slurm import FakeSlurm
 
 from lmlab.errors import ConfigError
-from lmlab.sweep.slurm.resources import Resources
 from lmlab.sweep.slurm.commands import UnreachableError
+from lmlab.sweep.slurm.resources import Resources
 from lmlab.sweep.slurm.sbatch import FullQueueError, check_accepted, submit_array
 
 
@@ -123,9 +123,9 @@ def test_only_arguments_decide_what_is_submitted(
          FullQueueError),
         ("sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying",
          FullQueueError),
-        ("sbatch: error: QOSMaxWallDurationPerJobLimit\nsbatch: error: Batch job submission failed: "
-         "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
-         ConfigError),
+        ("sbatch: error: QOSMaxWallDurationPerJobLimit\nsbatch: error: Batch job submission "
+         "failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time "
+         "limits)", ConfigError),
         ("sbatch: error: Unable to contact slurm controller", UnreachableError),
     ],
 )  # fmt: skip

@@ -66,7 +66,7 @@ def test_invalid_settings_are_refused(changes: dict[str, Any], message: str) -> 
         ),
         (
             {"per_arm": {"narow": {"cpus": 2}}},
-            'expected a pattern that matches one of the arms narrow, wide\nhelp: did you mean "narr',
+            "expected a pattern that matches one of the arms narrow, wide\nhelp: did you mean",
         ),
     ],
 )
