@@ -21,7 +21,7 @@ class SlurmLauncher(LocalLauncher):
     Args:
         wait: follow the jobs in this process; False returns at once.
         arms_per_job: concurrent runs that share one job's resources.
-        array_parallelism: concurrent jobs of an array.
+        array_parallelism: concurrent jobs of one resource request.
         signal_seconds: seconds before the time limit at which a job saves and is requeued.
         retries: resubmissions of a killed job that made no progress.
         poll_seconds: seconds between queries of Slurm.

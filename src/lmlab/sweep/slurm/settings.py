@@ -18,7 +18,7 @@ class SubmissionSettings:
 
     Attributes:
         resources: resources of each arm.
-        array_parallelism: jobs of an array that may run at once.
+        array_parallelism: jobs of one resource request that may run at once.
         signal_seconds: seconds before the time limit at which a job saves and is requeued.
         retries: submissions of a killed job without progress before its run counts as failed.
         poll_seconds: seconds between queries to Slurm.
