@@ -97,6 +97,11 @@ def _manifest(
     overrides: Sequence[Sequence[str]],
     design: Comparison | None,
 ) -> Manifest:
+    if any(config.demo is not None for config in configs):
+        raise ConfigError(
+            "demo: expected null in a multirun, whose jobs are training runs",
+            "remove -m and hydra/launcher to run the demo",
+        )
     return Manifest(
         study=configs[0].study,
         command=shlex.join(["python", "-m", "lmlab.train", *sys.argv[1:]]),

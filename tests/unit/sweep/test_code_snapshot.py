@@ -37,6 +37,10 @@ def test_a_snapshot_is_complete_and_unaffected_by_edits(tmp_path: Path, package:
         capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     assert printed == ["1", str(taken / "lmlab" / "__init__.py"), str(taken / "lmlab" / "conf")]
+    demos = Path(lmlab.__file__).parents[1] / "lmlab_studies"
+    assert sorted(path.name for path in (taken / "lmlab_studies").glob("*.py")) == sorted(
+        path.name for path in demos.glob("*.py")
+    )
     assert not (taken / "numpy").exists(), "installed packages are not copied"
     assert (conf_folder() / "train.yaml").read_text() == (
         taken / "lmlab" / "conf" / "train.yaml"
