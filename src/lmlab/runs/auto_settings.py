@@ -20,10 +20,11 @@ from lmlab.build.identity import NUMERICS_VERSIONS
 from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.build.workload import RunWorkload
 from lmlab.config.run_config import RunConfig
+from lmlab.errors import ConfigError
 from lmlab.preflight.forecast import costs_of
 from lmlab.preflight.machine_resources import free_memory
 from lmlab.run_folder import RunFolder
-from lmlab.runtime.compile_policy import Workload, should_compile
+from lmlab.runtime.compile_policy import Workload, missing_to_compile, should_compile
 from lmlab.runtime.device import Device, resolve_device
 from lmlab.runtime.precision import FULL_PRECISION, time_matmuls
 from lmlab.storage.io import get_or_create_json, hash_json
@@ -60,6 +61,11 @@ def choose_device(spec: RunSpec) -> Device:
     compiled = request.compile
     if compiled == "auto":
         compiled = previous["compile"] if previous else _pays_to_compile(spec, device)
+    elif compiled and (missing := missing_to_compile(device.device.type)) is not None:
+        needed, fix = missing
+        raise ConfigError(
+            f"runtime.compile=true: expected {needed}", f"{fix}, or set runtime.compile=false"
+        )
     return dataclasses.replace(device, compile=bool(compiled))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
+import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +87,30 @@ def seconds_saved(work: Workload) -> float:
 
 
 def has_compiler(device_type: str) -> bool:
-    """Return whether this machine can compile for a device: C++ on a CPU, Triton on CUDA."""
+    """Return whether compiling for a device is worth considering on this machine."""
+    return device_type != "mps" and missing_to_compile(device_type) is None
+
+
+def missing_to_compile(device_type: str) -> tuple[str, str] | None:
+    """Return what torch.compile needs and this machine lacks, and how to get it; None for nothing.
+
+    On a CPU, Inductor's code includes ``Python.h``, which Debian's interpreters come without; on
+    CUDA it is Triton code.
+    """
     if device_type == "cuda":
-        return importlib.util.find_spec("triton") is not None
+        has_triton = importlib.util.find_spec("triton") is not None
+        return None if has_triton else ("the package triton", "install it")
     if device_type != "cpu":
-        return False
-    return find_compiler() is not None
+        return None
+    if find_compiler() is None:
+        return "a C++ compiler (CXX, g++, clang++ or c++)", "install one"
+    folders = {sysconfig.get_path("include", "posix_prefix"), sysconfig.get_path("include")}
+    for variable in ("CPATH", "CPLUS_INCLUDE_PATH"):
+        folders.update(filter(None, os.environ.get(variable, "").split(os.pathsep)))
+    if any(Path(folder, "Python.h").exists() for folder in folders):
+        return None
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-dev"
+    return f"Python.h in {min(folders)}", f"install Python's headers (on Debian: {package})"
 
 
 def set_inductor_cache(cache: Path) -> None:

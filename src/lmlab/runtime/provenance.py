@@ -49,6 +49,8 @@ def _versions() -> dict[str, str]:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
+    if "torch" in sys.modules:  # states the CUDA build, which the package's metadata leaves out
+        found["torch"] = sys.modules["torch"].__version__
     return found
 
 

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
+from lmlab.build.run_spec import resolve
+from lmlab.config.compose import compose
+from lmlab.errors import ConfigError
+from lmlab.runs.auto_settings import choose_device
 from lmlab.runtime import compile_policy
-from lmlab.runtime.compile_policy import Workload, should_compile
+from lmlab.runtime.compile_policy import Workload, missing_to_compile, should_compile
+from lmlab.runtime.cpp_extension import find_compiler
 
 WORK = Workload(
     shape={"d_model": 512}, steps=5000, step_flops=230 * 10**9, device_type="cpu",
@@ -42,3 +50,25 @@ def test_nothing_is_compiled_without_a_compiler_or_an_estimate(monkeypatch, tmp_
     assert not should_compile(dataclasses.replace(WORK, step_flops=None), tmp_path)
     monkeypatch.setattr(compile_policy, "has_compiler", lambda device_type: False)
     assert not should_compile(WORK, tmp_path)
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler here")
+def test_a_machine_without_python_headers_cannot_compile(monkeypatch, tmp_path) -> None:
+    """Inductor's C++ includes Python.h, which Debian's python3 comes without."""
+    for variable in ("CPATH", "CPLUS_INCLUDE_PATH"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(sysconfig, "get_path", lambda *names: str(tmp_path))
+    needed, fix = missing_to_compile("cpu") or ("", "")
+    assert "Python.h" in needed and str(tmp_path) in needed
+    assert f"python3.{sys.version_info.minor}-dev" in fix
+    monkeypatch.setenv("CPATH", f"/nowhere{os.pathsep}{tmp_path}")
+    (tmp_path / "Python.h").touch()
+    assert missing_to_compile("cpu") is None
+
+
+def test_what_is_missing_is_said_before_training(monkeypatch, tmp_path) -> None:
+    overrides = ["scale=smoke", f"output_root={tmp_path}", "runtime.device=cpu"]
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match=r"runtime\.compile=true: expected a C\+\+ compiler"):
+        choose_device(resolve(compose([*overrides, "runtime.compile=true"])))
+    assert not choose_device(resolve(compose([*overrides, "runtime.compile=auto"]))).compile
