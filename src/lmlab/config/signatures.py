@@ -1,16 +1,26 @@
 """Signatures of classes and functions, read from their source without importing them.
 
 Importing ``lmlab.nn`` would import torch, which takes seconds; mistakes in settings are reported
-at once.
+at once. Only what source code does not show is imported.
 """
 
 from __future__ import annotations
 
 import ast
 import dataclasses
-import functools
-import importlib.util
-from pathlib import Path
+import importlib
+import inspect
+import re
+
+from lmlab.config.source_lookup import (
+    Definition,
+    NotInSource,
+    find_definition,
+    find_expression,
+    read_module,
+)
+
+_FIELD_DECORATORS = re.compile(r"dataclass|define|frozen|mutable|attr\.s|attrs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,140 +45,98 @@ class Signature:
     takes_any: bool
 
 
-@dataclasses.dataclass(frozen=True)
-class _Module:
-    """A module's source file, parsed."""
-
-    name: str
-    body: tuple[ast.stmt, ...]
-
-    def definition(self, name: str) -> ast.stmt | None:
-        """The class or function called ``name``, or the statement that imports it."""
-        found: ast.stmt | None = None
-        for statement in self.body:
-            if isinstance(statement, ast.ClassDef | ast.FunctionDef) and statement.name == name:
-                found = statement
-            if isinstance(statement, ast.ImportFrom) and any(
-                (alias.asname or alias.name) == name for alias in statement.names
-            ):
-                found = statement
-        return found
-
-    def public_names(self) -> list[str]:
-        """The names of its public classes and functions."""
-        kinds = (ast.ClassDef, ast.FunctionDef)
-        return [
-            statement.name
-            for statement in self.body
-            if isinstance(statement, kinds) and not statement.name.startswith("_")
-        ]
-
-
 def read_signature(target: str) -> Signature | None:
-    """Read the keyword signature of the dotted ``target``; None where its source does not show it.
+    """Read the keyword signature of the dotted ``target``.
+
+    Where source code does not show what the target is, import it: the caller trusts its package.
+
+    Returns:
+        None where a base class does not show which parameters it takes.
 
     Raises:
         LookupError: the module or the name does not exist; the message says which.
     """
     module, _, name = target.rpartition(".")
-    return _signature_of(_read_module(module), name)
+    try:
+        found = find_definition(module, name)
+    except NotInSource:
+        return _imported_signature(module, name)
+    return signature_of(found)
+
+
+def read_definition(target: str) -> Definition | None:
+    """Find the definition of the dotted ``target``; None where source code does not show it."""
+    module, _, name = target.rpartition(".")
+    try:
+        return find_definition(module, name)
+    except (LookupError, NotInSource):
+        return None
 
 
 def read_docstring(target: str) -> str:
     """Read the docstring of the dotted ``target``; empty where it has none."""
-    module, _, name = target.rpartition(".")
-    found = _read_module(module).definition(name)
-    if isinstance(found, ast.ImportFrom):
-        original = next(a.name for a in found.names if (a.asname or a.name) == name)
-        return read_docstring(f"{_absolute(module, found)}.{original}")
-    if not isinstance(found, ast.ClassDef | ast.FunctionDef):
-        return ""
-    return ast.get_docstring(found) or ""
+    found = read_definition(target)
+    return "" if found is None else ast.get_docstring(found.node) or ""
 
 
 def names_in(module: str) -> list[str]:
     """List the public classes and functions of a module; empty where it does not exist."""
     try:
-        return _read_module(module).public_names()
-    except LookupError:
+        return read_module(module).public_names()
+    except (LookupError, NotInSource):
         return []
 
 
-@functools.cache
-def _read_module(name: str) -> _Module:
-    path = _find_source(name)
-    tree = ast.parse(path.read_text("utf-8"), filename=str(path))
-    return _Module(name, tuple(tree.body))
+def signature_of(found: Definition) -> Signature | None:
+    """Return the signature of a definition; see :func:`read_signature`."""
+    if isinstance(found.node, ast.FunctionDef):
+        return of_arguments(found.node.args, skip=0)
+    constructor = constructor_of(found.node)
+    if constructor is not None:
+        return of_arguments(constructor.args, skip=1)
+    if found.path == "torch.nn.modules.module.Module":
+        return Signature({}, takes_any=False)
+    inherited: Signature | None = Signature({}, takes_any=False)
+    for base in found.node.bases:
+        name = ast.unparse(base).partition("[")[0]
+        if name in ("object", "Protocol", "typing.Protocol", "Generic", "ABC", "abc.ABC"):
+            continue
+        try:
+            inherited = signature_of(find_expression(found.module, base))
+        except (LookupError, NotInSource):
+            inherited = None
+        break
+    if any(_FIELD_DECORATORS.search(ast.unparse(each)) for each in found.node.decorator_list):
+        known = inherited.parameters if inherited else {}
+        return Signature(known | _fields(found.node), takes_any=False)
+    return inherited
 
 
-def _find_source(name: str) -> Path:
-    """Find the file of a module. Python looks up the top-level package only: none is imported."""
-    top, *rest = name.split(".")
-    spec = importlib.util.find_spec(top) if top else None
-    if spec is None:
-        raise LookupError(f"no package named {top!r}")
-    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    if not folders:
-        if rest or spec.origin is None:
-            raise LookupError(f"{top!r} has no module {'.'.join(rest)!r}")
-        return Path(spec.origin)
-    for folder in folders:
-        base = folder.joinpath(*rest)
-        for path in (base / "__init__.py", base.with_name(base.name + ".py")):
-            if path.is_file():
-                return path
-    raise LookupError(f"no module named {name!r}")
-
-
-def _signature_of(module: _Module, name: str) -> Signature | None:
-    found = module.definition(name)
-    if found is None:
-        raise LookupError(f"module {module.name!r} has no class or function {name!r}")
-    if isinstance(found, ast.FunctionDef):
-        return _of_arguments(found.args, skip=0)
-    if isinstance(found, ast.ImportFrom):
-        original = next(a.name for a in found.names if (a.asname or a.name) == name)
-        return _signature_of(_read_module(_absolute(module.name, found)), original)
-    assert isinstance(found, ast.ClassDef)
-    return _of_class(module, found)
-
-
-def _absolute(here: str, statement: ast.ImportFrom) -> str:
-    if not statement.level:
-        return statement.module or ""
-    is_package = _find_source(here).name == "__init__.py"
-    parts = here.split(".")
-    parts = parts[: len(parts) - statement.level + (1 if is_package else 0)]
-    return ".".join([*parts, *([statement.module] if statement.module else [])])
-
-
-def _of_class(module: _Module, found: ast.ClassDef) -> Signature | None:
+def constructor_of(found: ast.ClassDef) -> ast.FunctionDef | None:
+    """Return the ``__init__`` that a class itself defines."""
     for statement in found.body:
         if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
-            return _of_arguments(statement.args, skip=1)
-    if any("dataclass" in ast.unparse(decorator) for decorator in found.decorator_list):
-        fields = [s for s in found.body if isinstance(s, ast.AnnAssign)]
-        return Signature(
-            {
-                ast.unparse(field.target): Parameter(
-                    ast.unparse(field.target),
-                    field.value is not None,
-                    ast.unparse(field.annotation),
-                )
-                for field in fields
-            },
-            takes_any=False,
-        )
-    for base in found.bases:
-        name = ast.unparse(base)
-        if module.definition(name) is not None:
-            return _signature_of(module, name)
-        if name not in ("object", "Protocol") and "." in name:
-            return None  # a base class of another package may take any parameters
-    return Signature({}, takes_any=False)
+            return statement
+    return None
 
 
-def _of_arguments(arguments: ast.arguments, skip: int) -> Signature:
+def _fields(found: ast.ClassDef) -> dict[str, Parameter]:
+    """The parameters of a dataclass, from its fields."""
+    fields: dict[str, Parameter] = {}
+    for field in found.body:
+        if not isinstance(field, ast.AnnAssign):
+            continue
+        name, annotation = ast.unparse(field.target), ast.unparse(field.annotation)
+        value = "" if field.value is None else ast.unparse(field.value)
+        if "ClassVar" in annotation or "KW_ONLY" in annotation or "init=False" in value:
+            continue
+        is_required = value.endswith(")") and "field(" in value and "default" not in value
+        fields[name] = Parameter(name, bool(value) and not is_required, annotation)
+    return fields
+
+
+def of_arguments(arguments: ast.arguments, skip: int) -> Signature:
+    """Return the signature of a function's arguments, without the first ``skip``."""
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = [False] * (len(positional) - len(arguments.defaults))
     defaults += [True] * len(arguments.defaults)
@@ -186,3 +154,34 @@ def _of_arguments(arguments: ast.arguments, skip: int) -> Signature:
         },
         takes_any=arguments.kwarg is not None,
     )
+
+
+def _imported_signature(module: str, name: str) -> Signature | None:
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except AttributeError:
+        raise LookupError(f"module {module!r} has no class or function {name!r}") from None
+    except ImportError as error:
+        raise LookupError(f"cannot import {module!r}: {error}") from None
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    return Signature(
+        {p.name: Parameter(p.name, p.default is not p.empty, _annotation(p)) for p in named},
+        takes_any=any(p.kind is p.VAR_KEYWORD for p in parameters),
+    )
+
+
+def _annotation(parameter: inspect.Parameter) -> str | None:
+    """The text of an annotation; None where it is no expression."""
+    if parameter.annotation is parameter.empty:
+        return None
+    written = parameter.annotation
+    text = written if isinstance(written, str) else inspect.formatannotation(written)
+    try:
+        ast.parse(text, mode="eval")
+    except SyntaxError:
+        return None
+    return text

@@ -7,10 +7,13 @@ target that exists, and set parameters that are valid for its signature.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import logging
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from lmlab.config.keyword_forwarding import names_of_kwargs, with_names
 from lmlab.config.paths import user_settings_file
 from lmlab.config.run_config import RunConfig, field_types
 from lmlab.config.signatures import Signature, names_in, read_signature
@@ -18,6 +21,8 @@ from lmlab.config.unknown_settings import unknown_parameter, unknown_setting
 from lmlab.config.user_settings import trusted_packages
 from lmlab.config.value_types import accepts, describe_annotation, format_value
 from lmlab.errors import ConfigError, suggestion
+
+log = logging.getLogger(__name__)
 
 # The parameters of each component that the program computes; configurations may not set them.
 SUPPLIED: dict[str, tuple[str, ...]] = {
@@ -104,6 +109,8 @@ def check_component(
         near = suggestion(name, names_in(module))
         raise ConfigError(f"{path}._target_={target}: {error}", near) from None
     if signature is not None:
+        if signature.takes_any:
+            signature = with_names(signature, names_of_kwargs(target))
         parameters = {key: value for key, value in node.items() if key != "_target_"}
         _check_parameters(path, target, parameters, signature, supplied, config or {})
 
@@ -136,7 +143,8 @@ def _check_parameters(
                 f"{given}: this parameter is computed automatically", f"remove {path}.{key}"
             )
         if key not in settable:
-            if signature.takes_any:
+            if signature.takes_any and not _is_misspelt(key, settable):
+                warn_unchecked(f"{path}.{key}", target)
                 continue
             others = [k for k in _dotted_keys(config) if not k.startswith(f"{path}.")]
             raise unknown_parameter(given, path, key, target, list(settable), others)
@@ -149,6 +157,19 @@ def _check_parameters(
         raise ConfigError(
             f"{path}: {target} requires {', '.join(missing)}", f"set {path}.{missing[0]}=..."
         )
+
+
+def _is_misspelt(key: str, valid: Iterable[str]) -> bool:
+    """Whether a name that may be valid is so similar to one that is that it was meant."""
+    import difflib  # only components with **kwargs need it
+
+    return bool(difflib.get_close_matches(key, list(valid), n=1, cutoff=0.8))
+
+
+@functools.cache
+def warn_unchecked(key: str, target: str) -> None:
+    """Log once that nothing shows whether a target has a parameter."""
+    log.warning("%s: %s takes any parameter, so that this name is not checked", key, target)
 
 
 def _dotted_keys(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
