@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 from lmlab.config.compose import load_frozen
+from lmlab.config.job_hooks import run_in_sweep
+from lmlab.config.run_config import RunConfig
 from lmlab.console.command_line import Command
 from lmlab.console.logging import log_to_stderr
 from lmlab.console.options import argument
@@ -35,11 +37,16 @@ class Options:
 def run(options: Options) -> int:
     """Execute the run and print its summary; see :func:`execute` for the exit codes."""
     try:
-        log_to_stderr()
-        outcome = execute(load_frozen(options.config))
+        config = load_frozen(options.config)
+        return run_in_sweep(options.config, config, lambda: _run(config))
     except KeyboardInterrupt:
         print("interrupted before training started; rerun the command", file=sys.stderr)
         return 128 + signal.SIGINT
+
+
+def _run(config: RunConfig) -> int:
+    log_to_stderr()
+    outcome = execute(config)
     if read_launch_env().is_rank0:
         print(describe(outcome.run))
     return outcome.exit_code

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hydra.core.utils import JobReturn
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
+from hydra_plugins.lmlab_launcher.options import SlurmOptions, read_options
+from lmlab.config.hydra_settings import environment
 from lmlab.design.manifest import Manifest
+from lmlab.errors import ConfigError
 from lmlab.sweep.slurm.settings import SlurmSettings
 from lmlab.sweep.slurm.site_defaults import apply_site_defaults
+
+# Options that are resources of a job; see :class:`lmlab.sweep.slurm.resources.Resources`.
+_RESOURCES = (
+    "partition", "ranks", "nodes", "gpus", "cpus", "mem_gb", "time_min", "constraint", "account",
+    "qos", "sbatch", "setup",
+)  # fmt: skip
 
 
 class SlurmLauncher(LocalLauncher):
@@ -32,47 +44,51 @@ class SlurmLauncher(LocalLauncher):
         resources: see :class:`lmlab.sweep.slurm.resources.Resources`.
     """
 
-    def __init__(
-        self,
-        *,
-        wait: bool,
-        arms_per_job: int,
-        array_parallelism: int,
-        signal_seconds: int,
-        retries: int,
-        poll_seconds: float,
-        per_arm: Mapping[str, Any],
-        driver: Mapping[str, Any],
-        plan_only: bool,
-        report: bool,
-        **resources: Any,
-    ) -> None:
-        super().__init__(plan_only=plan_only, report=report)
-        self.settings: dict[str, Any] = {
-            "wait": wait,
-            "arms_per_job": arms_per_job,
-            "array_parallelism": array_parallelism,
-            "signal_seconds": signal_seconds,
-            "retries": retries,
-            "poll_seconds": poll_seconds,
-            "per_arm": _plain(per_arm),
-            "driver": _plain(driver),
-            "plan_only": plan_only,
-            "report": report,
-            "resources": {key: _plain(value) for key, value in resources.items()},
+    def __init__(self, **options: Any) -> None:
+        read = read_options(SlurmOptions, {key: _plain(value) for key, value in options.items()})
+        super().__init__(plan_only=read["plan_only"], report=read["report"])
+        kept = [key for key in read if key not in _RESOURCES]
+        self.settings: dict[str, Any] = {key: read[key] for key in kept} | {
+            "resources": {key: read[key] for key in _RESOURCES}
         }
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Let the jobs set the environment variables of ``hydra.job.env_set`` first."""
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        variables = environment(config)
+        exports = [f"export {key}={shlex.quote(value)}" for key, value in variables.items()]
+        resources = self.settings["resources"]
+        resources["setup"] = [*exports, *resources["setup"]]
+        for options in (*self.settings["per_arm"].values(), self.settings["driver"]):
+            if isinstance(options, dict) and isinstance(options.get("setup"), list):
+                options["setup"] = [*exports, *options["setup"]]
 
     def run_sweep(self, manifest: Manifest) -> int:
         """Submit the sweep; return its exit code."""
         resources, lines = apply_site_defaults(self.settings["resources"], os.environ)
         for line in lines:
             print(line, file=sys.stderr)
-        settings = SlurmSettings.from_options(**self.settings | {"resources": resources})
+        settings = SlurmSettings.from_options(
+            **self.settings | {"resources": resources, "report": self.report}
+        )
         resolved = settings.resolve_runtime(manifest)
         # Imported late: torch takes seconds, and errors in settings are reported first.
         from lmlab.sweep.slurm.slurm_launch import run_slurm_sweep
 
         return run_slurm_sweep(resolved, settings)
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run a batch; see :meth:`LocalLauncher.launch`."""
+        if not self.settings["wait"]:
+            raise ConfigError(
+                "hydra.launcher.wait=false: expected true with a sweeper that waits for results",
+                "remove one of the two",
+            )
+        return super().launch(job_overrides, initial_job_idx)
 
 
 def _plain(value: Any) -> Any:

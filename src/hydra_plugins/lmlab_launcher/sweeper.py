@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from omegaconf import OmegaConf
 
-from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
+from hydra_plugins.lmlab_launcher.launcher import LocalLauncher, freeze_jobs, make_manifest
 from lmlab.config.group_selection import rewrite_all
 from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import RunConfig
+from lmlab.config.sweep_axes import expand_jobs, parse
 from lmlab.config.user_settings import search_path
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest, match_tokens
@@ -29,37 +28,54 @@ class Sweeper(BasicSweeper):
     A key on the command line, in dotted or slash form, replaces that of the experiment.
     """
 
+    manifest: Manifest | None = None
+
+    def prepare(self, arguments: Sequence[str], zipped: Sequence[str] = ()) -> None:
+        """Freeze all configurations.
+
+        Args:
+            arguments: overrides of the command line.
+            zipped: its arguments ``zip(...)``.
+
+        Raises:
+            ConfigError: a configuration is not valid.
+        """
+        require_single_process("a multirun")
+        assert self.hydra_context is not None and self.config is not None
+        loader = self.hydra_context.config_loader
+        parameters = parse(self._parse_config(), loader)
+        typed = parse(arguments, loader, zipped)
+        if self.config.get("demo") is not None:
+            raise ConfigError("-m: expected a single run, since demo is set", "remove -m")
+        if self.config.get("design") is not None:
+            self.manifest = self._freeze_study([*parameters, *typed])
+        else:
+            self.manifest = freeze_jobs(self._launcher(), expand_jobs(parameters, typed))
+
+    def run(self) -> int:
+        """Run the sweep; return its exit code."""
+        assert self.manifest is not None
+        return self._launcher().run_sweep(self.manifest)
+
     def sweep(self, arguments: list[str]) -> Any:
         """Freeze all configurations, then run the sweep.
 
         Raises:
             SystemExit: with the exit code of the sweep, unless it is 0.
         """
-        require_single_process("a multirun")
-        assert self.hydra_context is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        if self.config is not None and self.config.get("design") is not None:
-            manifest = self._freeze_study(overrides)
-        else:
-            manifest = self._freeze_sweep(overrides)
-        code = self._launcher().run_sweep(manifest)
+        self.prepare(arguments)
+        code = self.run()
         if code:
             raise SystemExit(code)
         return None
 
-    def _launcher(self) -> LocalLauncher:
-        if not isinstance(self.launcher, LocalLauncher):
-            raise ConfigError("hydra/launcher: expected one of lmlab, slurm")
-        return self.launcher
+    def _parse_config(self) -> list[str]:
+        """The overrides of ``hydra.sweeper.params``."""
+        return [f"{key}={_as_text(value)}" for key, value in self.params.items()]
 
-    def _freeze_sweep(self, overrides: list[Override]) -> Manifest:
-        batches = self.split_arguments(overrides, None)
-        jobs = [job for batch in batches for job in batch]
-        pairs = [dict(text.split("=", 1) for text in job) for job in jobs]
-        swept = {key for pair in pairs for key in pair if len({p.get(key) for p in pairs}) > 1}
-        configs = [self._launcher().compose(job, swept) for job in jobs]
-        return _manifest(configs, [config.arm for config in configs], jobs, None)
+    def _launcher(self) -> LocalLauncher:
+        assert isinstance(self.launcher, LocalLauncher)
+        return self.launcher
 
     def _freeze_study(self, overrides: list[Override]) -> Manifest:
         for override in overrides:
@@ -74,16 +90,19 @@ class Sweeper(BasicSweeper):
         assert declared is not None
         design = Comparison(**declared.parameters)
         folders = [conf_folder(), *search_path()]
-        configs = []
+        configs: list[RunConfig] = []
         for arm, arm_overrides in design.arms.items():
-            config = launcher.compose(rewrite_all([*base, *arm_overrides], folders))
+            job = rewrite_all([*base, *arm_overrides], folders)
+            config = launcher.compose(job, number=len(configs))
             configs.append(config)
             if "lr" not in config.optim and design.lr == "search":
                 raise ConfigError(
                     f"design.lr=search: the optimizer of {arm} has no parameter lr",
                     "set design.lr=fixed",
                 )
-        manifest = _manifest(configs, list(design.arms), list(design.arms.values()), design)
+        manifest = make_manifest(
+            configs, list(design.arms), list(design.arms.values()), launcher, design
+        )
         if not design.hold_tokens:
             return manifest
         reference = manifest.arms[manifest.names.index(design.baseline or manifest.names[0])]
@@ -91,27 +110,19 @@ class Sweeper(BasicSweeper):
         return dataclasses.replace(manifest, arms=arms)
 
 
-def _manifest(
-    configs: Sequence[RunConfig],
-    names: list[str],
-    overrides: Sequence[Sequence[str]],
-    design: Comparison | None,
-) -> Manifest:
-    if any(config.demo is not None for config in configs):
-        raise ConfigError(
-            "demo: expected null in a multirun, whose jobs are training runs",
-            "remove -m and hydra/launcher to run the demo",
-        )
-    return Manifest(
-        study=configs[0].study,
-        command=shlex.join(["python", "-m", "lmlab.train", *sys.argv[1:]]),
-        arms=[_without_study(config.as_dict()) for config in configs],
-        names=names,
-        overrides=[list(each) for each in overrides],
-        comparison=design,
-    )
+def _as_text(value: Any) -> str:
+    """A value of a YAML file as an override; a string is in the grammar of overrides already."""
+    if isinstance(value, str):
+        return value
+    plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return Override._get_value_element_as_str(_quoted(plain))
 
 
-def _without_study(content: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of a single run, which does not depend on the study."""
-    return content | {"design": None}
+def _quoted(value: Any) -> Any:
+    if isinstance(value, str):
+        return QuotedString(value, Quote.double)
+    if isinstance(value, list):
+        return [_quoted(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _quoted(item) for key, item in value.items()}
+    return value

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from lmlab.config.compose import freeze
 from lmlab.config.config_loader import compose_files
 from lmlab.config.hydra_errors import translate_hydra_errors
 from lmlab.config.hydra_parser import hydra_parser
+from lmlab.config.interpolation import reading_hydra
 from lmlab.config.override_file import is_whole_configuration, read_override_file
 from lmlab.config.paths import conf_folder
 from lmlab.config.user_settings import search_path
@@ -89,8 +90,11 @@ def check_printed(options: argparse.Namespace, overrides: Sequence[str]) -> None
     name = options.config_name or "train"
     with translate_hydra_errors(overrides, folder):
         config = compose_files(folder, name, overrides, options.config_dir)
+    with open_dict(config):
+        hydra = config.pop("hydra")
     if not OmegaConf.missing_keys(config):
-        freeze(config, overrides)
+        with reading_hydra(hydra):
+            freeze(config, overrides)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -7,7 +7,7 @@ from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -16,6 +16,7 @@ from lmlab.config.arm_name import arm_name
 from lmlab.config.deprecated_keys import upgrade
 from lmlab.config.group_selection import rewrite_all
 from lmlab.config.hydra_errors import translate_hydra_errors
+from lmlab.config.interpolation import reading_hydra, resolve
 from lmlab.config.paths import conf_folder
 from lmlab.config.renamed_targets import resolve_targets
 from lmlab.config.rules import check_rules
@@ -56,7 +57,10 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> RunCon
     rewritten = rewrite_all(overrides, [folder, *search_path()])
     with translate_hydra_errors(rewritten, folder):
         config = config_loader.compose_files(folder, config_name, rewritten)
-    return freeze(config, overrides)
+    with open_dict(config):
+        hydra = config.pop("hydra")
+    with reading_hydra(hydra):
+        return freeze(config, overrides)
 
 
 def freeze(config: DictConfig, overrides: Sequence[str], swept: Collection[str] = ()) -> RunConfig:
@@ -75,9 +79,7 @@ def freeze(config: DictConfig, overrides: Sequence[str], swept: Collection[str] 
 
 def _resolve(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     with translate_hydra_errors(overrides):
-        resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(resolved, dict)
-    return {str(key): value for key, value in resolved.items()}
+        return resolve(config)
 
 
 def _freeze_values(

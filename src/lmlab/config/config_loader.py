@@ -20,8 +20,9 @@ from hydra.core.utils import setup_globals
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from hydra.version import VersionBase
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
+from lmlab.config import resolvers
 from lmlab.config.paths import conf_folder
 
 # Groups whose options fill a node of the same name.
@@ -132,13 +133,14 @@ def _defaults_of(repo: Any, paths: list[str]) -> dict[str, str]:
 def compose_files(
     folder: Path, config_name: str, overrides: Sequence[str] = (), config_dir: str | None = None
 ) -> DictConfig:
-    """Compose the file ``config_name`` of ``folder`` with overrides, without the ``hydra`` node.
+    """Compose the file ``config_name`` of ``folder`` with overrides, and a ``hydra`` node.
 
     ``config_dir`` is a further folder with options.
 
     Unlike Hydra's ``compose``, this also works inside another Hydra program, whose state it keeps.
     """
     setup_globals()
+    resolvers.register_hydra()
     search_path = create_config_search_path(f"file://{folder}")
     if config_dir is not None:
         search_path.append("command-line", f"file://{Path(config_dir).resolve()}")
@@ -150,8 +152,6 @@ def compose_files(
         )
     finally:
         VersionBase.instance().version_base = base
-    with open_dict(config):
-        del config["hydra"]
     return config
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from lmlab.config.config_loader import compose_files
 from lmlab.config.group_selection import is_group, rewrite_all
-from lmlab.config.paths import conf_folder
+from lmlab.config.paths import conf_folder, user_settings_file
 from lmlab.config.unknown_settings import LIST_SETTINGS, unknown_option, unknown_setting
 from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError, UserError, suggestion
@@ -105,7 +105,20 @@ def _not_an_option(overrides: Sequence[str], folder: Path) -> ConfigError:
 
 
 def _value_error(text: str, key: str | None) -> ConfigError | None:
-    """The error for a value that is missing, null, or of the wrong type."""
+    """The error for a value that is missing, null, of the wrong type, or cannot be resolved."""
+    variable = re.search(r"Environment variable '([^']+)' not found", text)
+    if variable:
+        return ConfigError(
+            f"{key}: the environment variable {variable[1]} is not set",
+            f"export {variable[1]}=..., or write ${{oc.env:{variable[1]},DEFAULT}}",
+        )
+    resolver = re.search(r"Unsupported interpolation type (\S+)", text)
+    if resolver:
+        return ConfigError(
+            f"{key}: no resolver is called {resolver[1]}",
+            "register it with OmegaConf.register_new_resolver in the module resolvers of a package "
+            f"that trusted_packages in {user_settings_file()} names",
+        )
     missing = re.search(r"Missing mandatory value: (\S+)", text)
     if missing:  # `key` is the setting that was read; it may interpolate the missing one
         name = missing[1] if "while resolving interpolation" in text else key or missing[1]
@@ -212,6 +225,8 @@ def known_keys(folder: Path, overrides: Sequence[str] = ()) -> list[str]:
         config = compose_files(folder, "train", chosen)
     except (HydraException, OmegaConfBaseException):
         config = compose_files(folder, "train")
+    with open_dict(config):
+        del config["hydra"]
     found: list[str] = []
 
     def walk(node: DictConfig, prefix: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from os.path import expanduser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from omegaconf import OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lmlab.errors import ConfigError
 from lmlab.hf.config_reader import config_from_hf, read_config
@@ -18,6 +19,23 @@ def register() -> None:
     """Make ``${saved_vocab_size:...}`` and ``${imported:...}`` known; harmless when repeated."""
     OmegaConf.register_new_resolver("saved_vocab_size", _saved_vocab_size, replace=True)
     OmegaConf.register_new_resolver("imported", _imported, replace=True)
+
+
+def register_hydra() -> None:
+    """Make ``${hydra:...}`` refuse what is not known, after Hydra has registered its resolvers."""
+    OmegaConf.register_new_resolver("hydra", _hydra, replace=True)
+
+
+def _hydra(path: str) -> Any:
+    """A setting of Hydra. Hydra's own resolver returns null for one that is missing."""
+    value = OmegaConf.select(cast(DictConfig, HydraConfig.get()), path)
+    if value is None and path not in ("mode", "output_subdir"):
+        note = {
+            "job.num": "it is the position of a job in a multirun: add -m",
+            "runtime.output_dir": "a run is saved in output_root/study/arm/seed<k>",
+        }
+        raise ConfigError(f"${{hydra:{path}}}: not known here", note.get(path, "choose another"))
+    return value
 
 
 def _saved_vocab_size(folder: str) -> int:

@@ -101,7 +101,7 @@ def check_component(
             f"{path}={node}: expected a component with a _target_",
             f"set {path}=<option>; run python -m lmlab.train --help to list the options",
         )
-    _check_trust(path, target)
+    check_trust(path, target)
     try:
         signature = read_signature(target)
     except LookupError as error:
@@ -115,7 +115,8 @@ def check_component(
         _check_parameters(path, target, parameters, signature, supplied, config or {})
 
 
-def _check_trust(path: str, target: str) -> None:
+def check_trust(path: str, target: str) -> None:
+    """Raise :class:`ConfigError` where ``target`` is in no trusted package."""
     trusted = (*_TRUSTED, *(f"{package}." for package in trusted_packages()))
     if not target.startswith(trusted):
         raise ConfigError(

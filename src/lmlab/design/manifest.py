@@ -54,6 +54,7 @@ class Manifest:
         names: names of the arms, in the same order.
         overrides: overrides of each arm, as typed.
         comparison: the declaration of the study; None for a plain sweep.
+        hydra: the callbacks and the log level that its jobs get; None for none of these.
     """
 
     study: str
@@ -62,12 +63,14 @@ class Manifest:
     names: list[str]
     overrides: list[list[str]]
     comparison: Comparison | None = None
+    hydra: dict[str, Any] | None = None
 
     @property
     def id(self) -> str:
-        """Eight hex digits that identify the content except for the command."""
+        """Eight hex digits that identify the content except for the command and callbacks."""
         content = self.as_dict()
         del content["command"]
+        content.pop("hydra", None)
         content["arms"] = [original_names(arm) for arm in self.arms]
         return hash_json(content)[:8]
 
@@ -81,6 +84,7 @@ class Manifest:
             "overrides": self.overrides,
             "comparison": None if self.comparison is None else self.comparison.as_dict(),
             "arms": self.arms,
+            **({} if self.hydra is None else {"hydra": self.hydra}),
         }
 
     @classmethod
@@ -99,6 +103,7 @@ class Manifest:
             names=content["names"],
             overrides=content["overrides"],
             comparison=None if declared is None else Comparison(**declared),
+            hydra=content.get("hydra"),
         )
 
     @property

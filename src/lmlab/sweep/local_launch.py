@@ -14,6 +14,7 @@ from lmlab.sweep.driver import Driver
 from lmlab.sweep.follow import STOPPED_EXIT_CODE, follow_sweep
 from lmlab.sweep.local_executor import LocalExecutor
 from lmlab.sweep.plan import make_plan
+from lmlab.sweep.plan_listing import PlannedSchedule, print_plan
 from lmlab.sweep.prepared_sweep import PreparedSweep, match_parameters
 from lmlab.sweep.progress_view import ProgressView
 from lmlab.sweep.run_schedule import RunSchedule
@@ -64,6 +65,16 @@ def run_local_sweep(manifest: Manifest, settings: LocalLaunchSettings) -> int:
     runs_per_process = max(max_members(config) for config in sweep.configs)
     predicted_seconds = _check_and_print_plan(sweep, slots, runs_per_process)
     if settings.plan_only:
+        print_plan(
+            PlannedSchedule(
+                sweep.manifest,
+                sweep.folder,
+                sweep.data,
+                auto_settings.build_device,
+                lambda run: None,
+                print,
+            )
+        )
         return 0
     sweep.folder.write_manifest(sweep.manifest)
     view = ProgressView(sweep.manifest.study, len(slots) * runs_per_process)

@@ -38,7 +38,7 @@ class Plan:
         """Return the plan in one line."""
         if not self.least_runs:
             return "all runs are already complete"
-        runs = f"about {self.least_runs} runs"
+        runs = f"about {self.least_runs} run{'' if self.least_runs == 1 else 's'}"
         if self.most_runs > self.least_runs:
             runs += f" ({self.most_runs} if every arm needs more seeds)"
         if self.seconds is None:

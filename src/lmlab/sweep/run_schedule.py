@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lmlab.build.identity import run_identity
@@ -82,6 +83,10 @@ class RunSchedule:
         folder, _ = locate(resolve(config), self._identity(config))
         return folder
 
+    def log_file(self, job: Job) -> Path:
+        """Return the file for the output of a job."""
+        return self.folder.job_file(job, "log")
+
     def record(self, run: ScheduledRun) -> None:
         """Append the run to the ledger of the sweep."""
         self.folder.add_entry(run.job, run.purposes, run.folder, run.failure)
@@ -107,7 +112,7 @@ class RunSchedule:
             purposes,
             config,
             self.locate_folder(config),
-            self.folder.job_file(job, "log"),
+            self.log_file(job),
             metric=self.manifest.metric,
             training_flops=training_flops(config.as_dict()),
         )

@@ -17,6 +17,7 @@ from lmlab.sweep.code_snapshot import take_snapshot
 from lmlab.sweep.driver import Driver
 from lmlab.sweep.follow import follow_sweep, write_sweep_report
 from lmlab.sweep.plan import make_plan
+from lmlab.sweep.plan_listing import PlannedSchedule, print_plan
 from lmlab.sweep.prepared_sweep import PreparedSweep, match_parameters
 from lmlab.sweep.progress_view import ProgressView
 from lmlab.sweep.run_data_cache import RunDataCache
@@ -60,6 +61,9 @@ def run_slurm_sweep(manifest: Manifest, settings: SlurmSettings) -> int:
     plan = make_plan(manifest.comparison, len(sweep.configs), None, slots)
     print(f"{manifest.study}: {plan.summary()}", file=sys.stderr)
     if settings.plan_only:
+        print_plan(
+            PlannedSchedule(manifest, sweep.folder, sweep.data, job_device, lambda run: None, print)
+        )
         return 0
     sweep.folder.write_manifest(manifest)
     code = take_snapshot(Path(sweep.configs[0].output_root))
