@@ -114,6 +114,7 @@ class HydraProgram:
         given = given_for_multirun(overrides) or next(iter(self.zipped), None)
         if given:
             raise ConfigError(f"{given}: this has no effect on a single run", "add -m")
+        sys.argv = [sys.argv[0], *self.flags, *overrides]  # recorded with the run
         config = self.compose(overrides, RunMode.RUN)
         check_hydra_settings(config, is_multirun=False)
         set_hydra_config(config)
