@@ -46,7 +46,10 @@ class Sweeper(BasicSweeper):
         parameters = parse(self._parse_config(), loader)
         typed = parse(arguments, loader, zipped)
         if self.config.get("demo") is not None:
-            raise ConfigError("-m: expected a single run, since demo is set", "remove -m")
+            raise ConfigError(
+                "demo: expected null in a multirun, whose jobs are training runs",
+                "remove -m and hydra/launcher to run the demo",
+            )
         if self.config.get("design") is not None:
             self.manifest = self._freeze_study([*parameters, *typed])
         else:
