@@ -36,6 +36,10 @@ class AdaptiveEncoder:
         self._tables: Tables | None = None
         self._characters = 0
 
+    def __reduce__(self) -> tuple[type[AdaptiveEncoder], tuple[VocabularyIds]]:
+        """Pickle and copy only the vocabulary: kernels hold addresses in this process."""
+        return type(self), (self.ids,)
+
     @functools.cached_property
     def reference(self) -> ReferenceEncoder:
         """The encoder in Python."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import multiprocessing
+import pickle
 import random
+from collections.abc import Callable
 
 import pytest
 from random_merges import END, WORDS, trained
@@ -33,3 +37,36 @@ def test_unsupported_patterns_are_encoded_in_python() -> None:
         == other.encode(text)
         == other.encoder.reference.encode(text)
     )
+
+
+@pytest.mark.parametrize(
+    "duplicate", [lambda value: pickle.loads(pickle.dumps(value)), copy.copy, copy.deepcopy]
+)
+def test_an_encoder_that_has_used_kernels_can_be_pickled_and_copied(
+    duplicate: Callable[[Tokenizer], Tokenizer],
+) -> None:
+    tokenizer = Tokenizer(trained().vocab, trained().merges, trained().special_tokens)
+    text = "the low, lower" + END + "newest widest \u6771\u4eac\r\n"
+    expected = tokenizer.encoder.reference.encode(text)
+    assert tokenizer.encoder.fast(1 << 30) is not None
+    assert tokenizer.encode(text) == expected
+    again = duplicate(tokenizer)
+    for uses_kernels in (False, True):  # the copy starts in Python and moves to the kernels
+        if uses_kernels:
+            assert again.encoder.fast(1 << 30) is not None
+        assert again.encode(text) == expected
+        assert list(again.encode_iterable(iter(text))) == expected
+    assert again.hash == tokenizer.hash
+    assert copy.deepcopy(tokenizer.encoder).encode(text) == expected
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_an_encoder_that_has_used_kernels_works_in_other_processes(method: str) -> None:
+    """As the workers of a data loader do: each has its own copy, and the parent's still works."""
+    tokenizer = Tokenizer(trained().vocab, trained().merges, trained().special_tokens)
+    documents = [f"the low, lower {number} newest{END}widest" * 50 for number in range(20)]
+    assert tokenizer.encoder.fast(1 << 30) is not None
+    expected = [tokenizer.encode(text) for text in documents]
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert pool.map(tokenizer.encode, documents) == expected
+    assert [tokenizer.encode(text) for text in documents] == expected
