@@ -46,6 +46,12 @@ class Options:
         "probability is at least P; null: no limit",
     )
     seed: int = option(0, help="sampling seed")
+    end_of_text: str | None = option(
+        None,
+        metavar="TOKEN",
+        help="special token that ends a text and starts one without a prompt; null: what the "
+        "folder says",
+    )
     checkpoint: str = option(
         "best",
         valid=one_of("best", "last"),
@@ -81,25 +87,25 @@ def write(options: Options) -> None:
     from lmlab.training.generation import StreamDecoder, generate
 
     model, tokenizer = load(options.run, checkpoint=options.checkpoint, device=options.device)
-    start = [tokenizer.end_of_text_id] if tokenizer.end_of_text_id is not None else [0]
+    tokenizer = tokenizer.with_end_of_text(options.end_of_text)
     prompts = [prompt for prompt in options.prompt for _ in range(options.count)]
     stream = StreamDecoder(tokenizer) if len(prompts) == 1 else None
 
     def show(index: int, token: int) -> None:
-        if stream is not None and token != tokenizer.end_of_text_id:
+        if stream is not None:
             print(stream.add(token), end="", flush=True)
 
     if stream is not None:
         print(prompts[0], end="", flush=True)
     texts = generate(
         model,
-        [tokenizer.encode(prompt) or start for prompt in prompts],
+        [tokenizer.encode(prompt) or [tokenizer.start_id] for prompt in prompts],
         max_new_tokens=options.max_new_tokens,
         temperature=options.temperature,
         top_k=options.top_k,
         top_p=options.top_p,
         seed=options.seed,
-        stop_id=tokenizer.end_of_text_id,
+        stop_id=tokenizer.markers.ends,
         on_token=show,
     )
     if stream is not None:

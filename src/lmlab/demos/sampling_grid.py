@@ -76,13 +76,15 @@ def explore(
 ) -> Demo:
     """Fill the grid for a loaded model; ``excerpts`` of real text are measured for comparison."""
     rows, blocks = [], []
-    starts = [tokenizer.encode(prompt) for prompt in prompts for _ in range(count)]
+    starts = [
+        tokenizer.encode(prompt) or [tokenizer.start_id] for prompt in prompts for _ in range(count)
+    ]
     for temperature, top_p in itertools.product(temperatures, top_ps):
         if temperature == 0 and top_p != top_ps[0]:
             continue  # top-p does not change greedy decoding
         texts = generate(
             model, starts, max_new_tokens=max_new_tokens, temperature=temperature,
-            top_p=top_p if top_p < 1 else None, seed=seed, stop_id=tokenizer.end_of_text_id,
+            top_p=top_p if top_p < 1 else None, seed=seed, stop_id=tokenizer.markers.ends,
         )  # fmt: skip
         setting = [f"{temperature:g}", "" if temperature == 0 else f"{top_p:g}"]
         rows.append([*setting, *measure(model, tokenizer, starts, texts)])

@@ -39,6 +39,12 @@ class Options:
         help="auto: reload the export in lmlab, and in transformers if it is installed, and "
         "compare its logits and token ids with those of the run; off: no check",
     )
+    end_of_text: str | None = option(
+        None,
+        metavar="TOKEN",
+        help="special token that ends a text, exported as eos and bos; null: what the tokenizer "
+        "says, otherwise <|endoftext|> or another usual name",
+    )
     format: str = option(
         "hf",
         valid=one_of("hf", "gpt2", "tiktoken", "lmlab"),
@@ -62,11 +68,13 @@ class Options:
 def export(options: Options) -> None:
     """Export a run or a tokenizer, and print the paths written."""
     if options.tokenizer is not None:
-        from lmlab.tokenizer.convert import read, write
+        from lmlab.tokenizer.convert import read, write, write_config
 
-        tokenizer = read(Path(options.tokenizer))
-        for path in write(tokenizer, Path(options.to), options.format):
-            print(path)
+        tokenizer = read(Path(options.tokenizer)).with_end_of_text(options.end_of_text)
+        paths = write(tokenizer, Path(options.to), options.format)
+        if options.format == "hf":
+            paths.append(write_config(tokenizer, Path(options.to)))
+        print(*paths, sep="\n")
         return
     assert options.run is not None
     list_runs = "list the runs with: python -m lmlab.outputs list"
@@ -82,6 +90,7 @@ def export(options: Options) -> None:
         Path(options.to),
         checkpoint=options.checkpoint,
         check=options.check == "auto",
+        end_of_text=options.end_of_text,
     ):
         print(line)
 

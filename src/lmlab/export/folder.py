@@ -29,7 +29,8 @@ from lmlab.storage.io import (
 from lmlab.study.learning_curve import draw_learning_curve
 from lmlab.tokenizer import Tokenizer, serialization
 from lmlab.tokenizer.convert import write as write_tokenizer
-from lmlab.tokenizer.tokenizer import END_OF_TEXT
+from lmlab.tokenizer.convert import write_config
+from lmlab.tokenizer.text_markers import pad_token
 from lmlab.training.checkpoint_files import find_weights, read_record
 
 CURVE = "learning_curve.png"
@@ -42,7 +43,12 @@ _VERSION = "lmlab_version"
 
 
 def export_run(
-    run_folder: Path, target: Path, *, checkpoint: str = "best", check: bool = True
+    run_folder: Path,
+    target: Path,
+    *,
+    checkpoint: str = "best",
+    check: bool = True,
+    end_of_text: str | None = None,
 ) -> list[str]:
     """Export the model of a run.
 
@@ -52,6 +58,7 @@ def export_run(
         checkpoint: ``best`` or ``last``.
         check: reload the files before the folder is renamed to ``target``, in lmlab and, if it is
             installed, in transformers, and compare logits and ids.
+        end_of_text: the special token that ends a text; None: what the tokenizer says.
 
     Returns:
         A summary: path, architecture, and checks.
@@ -70,6 +77,7 @@ def export_run(
     node = config.model.as_dict()
     hf_config.config_to_hf(node, d_ff=1)  # fails before anything is loaded
     loaded = load(run_folder, checkpoint=checkpoint, device="cpu")
+    loaded = loaded._replace(tokenizer=loaded.tokenizer.with_end_of_text(end_of_text))
     content = hf_config.config_to_hf(node, d_ff=_width(loaded.model))
     # In the same folder as the target, so that renaming is atomic.
     path = target.resolve()
@@ -121,14 +129,16 @@ def _write(
     model, tokenizer = loaded
     kind = content["model_type"]
     write_weights(folder, kind, model.state_dict())
-    ids = {"bos_token_id": tokenizer.end_of_text_id, "eos_token_id": tokenizer.end_of_text_id}
+    ids = _text_marker_ids(tokenizer)
     version = {_VERSION: lmlab.__version__}
     write_json(folder / "config.json", content | ids | {"use_cache": True} | version)
     write_json(folder / "generation_config.json", ids)
     if kind == "lmlab":
         shutil.copyfile(Path(hf_config.__file__).with_name(_REMOTE), folder / _REMOTE)
     write_tokenizer(tokenizer, folder, "hf")
-    write_json(folder / "tokenizer_config.json", _tokenizer_config(tokenizer, model.context_length))
+    # GPT-2 of transformers counts positions from the padding on, so padding must be on the right.
+    side = "right" if kind == "gpt2" else "left"
+    write_config(tokenizer, folder, context_length=model.context_length, padding_side=side)
     run = RunFolder(run_folder)
     curve = (
         draw_learning_curve(run_folder) if not (run.path / CURVE).is_file() else [run.path / CURVE]
@@ -140,13 +150,13 @@ def _write(
     atomic_write_text(folder / "README.md", model_card(run, content, model, step, bool(curve)))
 
 
-def _tokenizer_config(tokenizer: Tokenizer, context_length: int) -> dict[str, Any]:
-    additional = [token for token in tokenizer.special_tokens if token != END_OF_TEXT]
-    ends = {"bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}
+def _text_marker_ids(tokenizer: Tokenizer) -> dict[str, Any]:
+    """The ids with which generation starts and ends, and padding; null where there is none."""
+    ends = list(tokenizer.markers.ends)
+    start = tokenizer.markers.start
+    pad = pad_token(tokenizer.ids.special_ids, tokenizer.markers)
     return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": context_length,
-        "clean_up_tokenization_spaces": False,
-        "additional_special_tokens": additional,
-        **(ends if tokenizer.end_of_text_id is not None else {}),
+        "bos_token_id": tokenizer.end_of_text_id if start is None else start,
+        "eos_token_id": ends if len(ends) > 1 else tokenizer.end_of_text_id,
+        "pad_token_id": None if pad is None else tokenizer.ids.special_ids[pad],
     }

@@ -12,6 +12,11 @@ from typing import Any
 from lmlab.errors import DataError
 from lmlab.hf.config_writer import ATTENTION, FFNS, NORMS, POSITIONS
 
+# Rotary scalings that do nothing at factor 1.
+_SCALINGS_BY_FACTOR = ("linear", "dynamic", "yarn", "llama3")
+# Defaults of Qwen3 in transformers.
+_SLIDING_WINDOW, _MAX_WINDOW_LAYERS = 4096, 28
+
 
 def config_from_hf(config: dict[str, Any]) -> dict[str, Any]:
     """Convert the content of ``config.json`` to a ``model`` section without ``init``.
@@ -24,6 +29,7 @@ def config_from_hf(config: dict[str, Any]) -> dict[str, Any]:
     if kind not in readers:
         raise DataError(f"config.json: model_type={kind}: expected one of {', '.join(readers)}")
     try:
+        _require(config, "quantization_config", None)
         return readers[kind](config)
     except KeyError as error:
         raise DataError(f"config.json: missing setting {error.args[0]}") from error
@@ -56,23 +62,20 @@ def _require(config: dict[str, Any], key: str, *supported: Any) -> None:
     """Reject a setting that lmlab does not support; its default is the first supported value."""
     value = config.get(key, supported[0])
     if value not in supported:
+        supported = tuple(one for one in supported if one is not None) or (None,)
         values = " or ".join(map(str, supported))
         raise DataError(f"config.json: {key}={value}: lmlab supports only {values}")
 
 
 def _from_llama(config: dict[str, Any]) -> dict[str, Any]:
     width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
-    _require(config, "hidden_act", "silu")
-    _require(config, "attention_bias", False)
-    _require(config, "mlp_bias", False)
+    _require(config, "hidden_act", "silu", "swish")  # two names of one function
+    for key in ("attention_bias", "mlp_bias"):
+        _require(config, key, False, None)
     _require(config, "head_dim", width // heads, None)
-    _require(config, "use_sliding_window", False)
-    _require(config, "rope_scaling", None, config.get("rope_parameters"))
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    _require(rope, "rope_type", "default")
+    _require_full_attention(config)
     qk_norm = config["model_type"] == "qwen3"
     eps = float(config.get("rms_norm_eps", 1e-6))
-    theta = rope.get("rope_theta", config.get("rope_theta", 10000.0))
     attention = {
         "_target_": ATTENTION,
         "num_kv_heads": int(config.get("num_key_value_heads") or heads),
@@ -82,7 +85,7 @@ def _from_llama(config: dict[str, Any]) -> dict[str, Any]:
         config,
         {
             "norm": {"_target_": "lmlab.nn.norm.PreRMSNorm", "eps": eps},
-            "pos": {"_target_": "lmlab.nn.pos.RoPE", "theta": float(theta)},
+            "pos": {"_target_": "lmlab.nn.pos.RoPE", "theta": _rope_theta(config)},
             "ffn": {"_target_": "lmlab.nn.ffn.SwiGLU"},
             "attention": attention | ({"qk_norm_eps": eps} if qk_norm else {}),
         },
@@ -96,12 +99,54 @@ def _from_llama(config: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def _require_full_attention(config: dict[str, Any]) -> None:
+    """Reject attention to only the last tokens, unless no text or no layer is affected."""
+    kinds = config.get("layer_types")
+    if kinds is not None and set(kinds) - {"full_attention"}:
+        raise DataError(f"config.json: layer_types={kinds}: lmlab supports only full_attention")
+    window = config.get("sliding_window", _SLIDING_WINDOW)
+    is_wide = window is None or window >= int(config["max_position_embeddings"])
+    first = config.get("max_window_layers", _MAX_WINDOW_LAYERS)
+    is_unused = kinds is not None or int(config["num_hidden_layers"]) <= first
+    if not is_wide and not is_unused:
+        _require(config, "use_sliding_window", False, None)
+
+
+def _rope_theta(config: dict[str, Any]) -> float:
+    """Return the base of the rotary angles, from the places where transformers 4 and 5 keep it.
+
+    A scaling by a factor of 1 scales nothing, whatever its type.
+    """
+    key = "rope_scaling" if config.get("rope_scaling") else "rope_parameters"
+    rope = config.get(key) or {}
+    if not isinstance(rope, dict):
+        raise DataError(f"config.json: {key}={rope!r}: expected an object or null")
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    scales = kind not in ("default", None) and not (
+        kind in _SCALINGS_BY_FACTOR
+        and rope.get("factor") == 1
+        and rope.get("attention_factor") in (None, 1)
+        and not any(rope.get(name) for name in ("mscale", "mscale_all_dim"))
+    )
+    if scales:
+        factor = f" with factor {rope['factor']}" if "factor" in rope else ""
+        raise DataError(f"config.json: {key}.rope_type={kind}{factor}: lmlab supports only default")
+    for settings in (config, rope):
+        _require(settings, "partial_rotary_factor", 1, None)
+    found = (
+        place.get("rope_theta") for place in (rope, config, config.get("rope_parameters") or {})
+    )
+    return float(next((theta for theta in found if theta is not None), 10000.0))
+
+
 def _from_gpt2(config: dict[str, Any]) -> dict[str, Any]:
     names = {name: target for target, name in FFNS.items() if name != "swiglu"}
+    names["swish"] = names["silu"]
     activation = config.get("activation_function", "gelu_new")
     _require({"activation_function": activation}, "activation_function", *names)
     _require(config, "scale_attn_weights", True)
-    _require(config, "scale_attn_by_inverse_layer_idx", False)
+    _require(config, "scale_attn_by_inverse_layer_idx", False, None)
+    _require(config, "add_cross_attention", False, None)
     width = int(config["n_embd"])
     eps = float(config.get("layer_norm_epsilon", 1e-5))
     return _model_section(

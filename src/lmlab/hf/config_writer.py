@@ -146,6 +146,7 @@ def _lmlab(model: dict[str, Any], components: _Components, d_ff: int) -> dict[st
     return {
         "model_type": "lmlab",
         "architectures": ["LMLabForCausalLM"],
+        "tokenizer_class": "PreTrainedTokenizerFast",  # for pipelines of transformers 4.45
         "auto_map": {
             "AutoConfig": f"{REMOTE_MODULE}.LMLabConfig",
             "AutoModelForCausalLM": f"{REMOTE_MODULE}.LMLabForCausalLM",

@@ -7,6 +7,8 @@ folder of the weights. It needs only torch and transformers. Weights keep their 
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -44,6 +46,8 @@ class LMLabConfig(PretrainedConfig):
         ffn: str = "swiglu",
         qk_norm: bool = False,
         qk_norm_eps: float = 1e-5,
+        initializer_range: float = 0.02,
+        use_cache: bool = True,
         **more: object,
     ) -> None:
         self.vocab_size = vocab_size
@@ -61,6 +65,8 @@ class LMLabConfig(PretrainedConfig):
         self.ffn = ffn
         self.qk_norm = qk_norm
         self.qk_norm_eps = qk_norm_eps
+        self.initializer_range = initializer_range
+        self.use_cache = use_cache
         more.setdefault("tie_word_embeddings", False)
         super().__init__(**more)
 
@@ -96,16 +102,28 @@ class Attention(nn.Module):
             eps = config.qk_norm_eps
             setattr(self, name, Norm("rms", d_head, eps) if config.qk_norm else nn.Identity())
 
-    def forward(self, x, angles, mask, cache):
+    def forward(self, x, angles, mask, cache=None, positions=None, weights=None):
+        """Return the output (B, T, D); append attention probabilities to ``weights`` if given."""
         q, k, v = (
             part(x).unflatten(-1, (-1, self.d_head)).transpose(1, 2)
             for part in (self.q, self.k, self.v)
         )
         q, k = rotate(self.q_norm(q), angles), rotate(self.k_norm(k), angles)
         if cache is not None:
-            k, v = cache.update(k, v, self.layer)
+            k, v = cache.update(k, v, self.layer, {"cache_position": positions})
         k, v = (part.repeat_interleave(self.groups, dim=1) for part in (k, v))
-        output = F.scaled_dot_product_attention(q, k, v.to(q.dtype), attn_mask=mask)
+        if mask.shape[-1] < k.shape[-2]:  # a static cache returns its unused positions too
+            hidden = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+            mask = F.pad(mask, (0, k.shape[-2] - mask.shape[-1]), value=hidden)
+        v = v.to(q.dtype)
+        if weights is not None:
+            scores = (q @ k.transpose(-1, -2)).float() / math.sqrt(self.d_head)
+            if mask.dtype == torch.bool:
+                scores = scores.masked_fill(~mask, -torch.inf)
+            else:
+                scores = scores + mask
+            weights.append(scores.softmax(-1).to(q.dtype))
+        output = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out(output.transpose(1, 2).flatten(2))
 
 
@@ -180,7 +198,8 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
 
     config_class = LMLabConfig
     base_model_prefix = ""
-    supports_gradient_checkpointing = False
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = True  # Trainer leaves the division by ``num_items_in_batch`` to the loss
     _supports_sdpa = True
     _no_split_modules = ["Block"]
     _tied_weights_keys = {"head.weight": "embedding.weight"}
@@ -197,6 +216,7 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
             kind = config.norm.removeprefix("pre_")
             self.final_norm = Norm(kind, config.hidden_size, config.norm_eps)
         self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.gradient_checkpointing = False
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -220,30 +240,91 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
-        logits_to_keep: int = 0,
-        **unused: object,
-    ) -> CausalLMOutputWithPast:
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        **more: object,
+    ) -> CausalLMOutputWithPast | tuple:
+        """Compute logits, and the loss where ``labels`` are given.
+
+        ``labels`` (B, T) are not shifted, and -100 is ignored; ``shift_labels`` are shifted. With
+        ``num_items_in_batch``, the loss is the sum divided by it. Hidden states are those before
+        each block, and the final one after the last norm, as in Llama.
+        """
+        for name in _REFUSED_INPUTS:
+            if more.get(name) is not None:
+                raise ValueError(f"{name}: LMLabForCausalLM has no such input; leave it out")
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("expected exactly one of input_ids and inputs_embeds")
+        config = self.config
+        attentions = [] if _or_default(output_attentions, config, "output_attentions") else None
+        states = [] if _or_default(output_hidden_states, config, "output_hidden_states") else None
+        checkpointing = self.gradient_checkpointing and self.training
+        if use_cache is None:
+            use_cache = config.use_cache and not self.training
         x = self.embedding(input_ids) if inputs_embeds is None else inputs_embeds
-        if use_cache and past_key_values is None:
-            past_key_values = DynamicCache()
-        past = 0 if past_key_values is None else past_key_values.get_seq_length()
-        count = x.shape[1]
+        if isinstance(past_key_values, (tuple, list)):
+            raise ValueError("past_key_values: expected a Cache such as transformers.DynamicCache")
+        creates_cache = past_key_values is None and use_cache and not checkpointing
+        cache = DynamicCache() if creates_cache else past_key_values
+        past = 0 if cache is None else int(cache.get_seq_length())
+        mask = _mask(x, past, attention_mask)
         if position_ids is None:
-            position_ids = torch.arange(past, past + count, device=x.device)[None]
-            if attention_mask is not None and attention_mask.ndim == 2:
-                position_ids = (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -count:]
-        if self.config.position == "learned":
-            x = x + self.pos.weight[position_ids]
-        angles, mask = self._angles(position_ids), _mask(x, past, attention_mask)
+            position_ids = _positions(x, past, attention_mask)
+        if config.position == "learned":
+            x = x + self._learned(position_ids)
+        context = (self._angles(position_ids), mask)
+        if cache is not None or attentions is not None:
+            context += (cache, torch.arange(past, past + x.shape[1], device=x.device), attentions)
         for block in self.blocks:
-            x = block(x, angles, mask, past_key_values)
-        if self.config.norm.startswith("pre_"):
+            if states is not None:
+                states.append(x)
+            if checkpointing:
+                x = self._gradient_checkpointing_func(block.__call__, x, *context)
+            else:
+                x = block(x, *context)
+        if config.norm.startswith("pre_"):
             x = self.final_norm(x)
-        logits = self.head(x[:, -logits_to_keep:] if logits_to_keep else x)
-        loss = None
-        if labels is not None:
-            loss = F.cross_entropy(logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten())
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)
+        if states is not None:
+            states.append(x)
+        logits_to_keep = more.get("num_logits_to_keep") or logits_to_keep  # its name in 4.45
+        if isinstance(logits_to_keep, torch.Tensor):
+            logits = self.head(x[:, logits_to_keep])
+        else:
+            logits = self.head(x[:, -logits_to_keep:] if logits_to_keep else x)
+        output = CausalLMOutputWithPast(
+            loss=_loss(logits, labels, more.get("shift_labels"), more.get("num_items_in_batch")),
+            logits=logits,
+            past_key_values=cache,
+            hidden_states=None if states is None else tuple(states),
+            attentions=None if attentions is None else tuple(attentions),
+        )
+        return output.to_tuple() if return_dict is False else output
+
+    def prepare_inputs_for_generation(
+        self, input_ids, past_key_values=None, attention_mask=None, inputs_embeds=None, **more
+    ):
+        more |= {"past_key_values": past_key_values, "attention_mask": attention_mask}
+        try:
+            return super().prepare_inputs_for_generation(
+                input_ids, inputs_embeds=inputs_embeds, **more
+            )
+        except NotImplementedError:  # transformers 4.45 leaves this to each model
+            past = 0 if past_key_values is None else past_key_values.get_seq_length()
+            if inputs_embeds is not None and past == 0:
+                return {"input_ids": None, "inputs_embeds": inputs_embeds, **more}
+            return {"input_ids": input_ids[:, min(past, input_ids.shape[1] - 1) :], **more}
+
+    def _learned(self, position_ids: torch.Tensor) -> torch.Tensor:
+        limit = len(self.pos.weight)
+        is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or position_ids.is_meta
+        if not is_traced and position_ids.max() >= limit:
+            raise ValueError(
+                f"position {int(position_ids.max())}: this model has learned positions up to "
+                f"{limit - 1}; shorten the text or max_new_tokens"
+            )
+        return self.pos.weight[position_ids]
 
     def _angles(self, position_ids: torch.Tensor) -> torch.Tensor | None:
         """Return rotation angles (B, 1, T, K/2), in float64 as in lmlab if the device has it."""
@@ -256,13 +337,63 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
         return position_ids[:, None, :, None].to(dtype) * turns
 
 
+# Inputs of other models: passing them on would give a result that does not depend on them.
+_REFUSED_INPUTS = ("token_type_ids", "head_mask", "encoder_hidden_states", "encoder_attention_mask")
+
+
+def _or_default(value: bool | None, config: LMLabConfig, name: str) -> bool:
+    return bool(getattr(config, name, False) if value is None else value)
+
+
+def _positions(x: torch.Tensor, past: int, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    """Positions (B or 1, T) that count from the first token of each row that is no padding."""
+    count = x.shape[1]
+    if attention_mask is None or attention_mask.ndim != 2:
+        return torch.arange(past, past + count, device=x.device)[None]
+    return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)[:, past : past + count]
+
+
 def _mask(x: torch.Tensor, past: int, attention_mask: torch.Tensor | None) -> torch.Tensor:
-    """True where a query may attend to a key, (B or 1, 1, T, S): no later key, no padding."""
-    queries = torch.arange(past, past + x.shape[1], device=x.device)[:, None]
-    keys = torch.arange(past + x.shape[1], device=x.device)[None]
+    """Return which keys a query may attend to, (B or 1, 1, T, S): no later key, no padding.
+
+    A mask (B, 1, T, S) is complete: True, or 0 if it is added to the scores, where allowed.
+    """
+    end = past + x.shape[1]
+    if attention_mask is not None and attention_mask.ndim == 4:
+        if not attention_mask.is_floating_point():
+            return attention_mask.bool()
+        return attention_mask.clamp(min=torch.finfo(x.dtype).min).to(x.dtype)  # finite in bfloat16
+    queries = torch.arange(past, end, device=x.device)[:, None]
+    keys = torch.arange(end, device=x.device)[None]
     mask = (keys <= queries)[None, None]
-    if attention_mask is not None and attention_mask.ndim == 2:
-        mask = mask & attention_mask[:, None, None].bool()
-        # A padded query attends to itself, because softmax of only -inf would be NaN.
-        mask = mask | (keys == queries)[None, None]
-    return mask
+    if attention_mask is None:
+        return mask
+    if attention_mask.ndim != 2 or attention_mask.shape[-1] < end:
+        raise ValueError(
+            f"attention_mask of shape {tuple(attention_mask.shape)}: expected (batch, {end}), "
+            "one column per token, cached ones included"
+        )
+    mask = mask & attention_mask[:, None, None, :end].bool()
+    # A padded query attends to itself, because softmax of only -inf would be NaN.
+    return mask | (keys == queries)[None, None]
+
+
+def _loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor | None,
+    shift_labels: torch.Tensor | None,
+    num_items: torch.Tensor | int | None,
+) -> torch.Tensor | None:
+    """Mean loss per predicted token, or the sum divided by ``num_items``."""
+    if labels is None and shift_labels is None:
+        return None
+    if shift_labels is None:
+        shift_labels = F.pad(labels, (0, 1), value=-100)[:, 1:]
+    targets = shift_labels.to(logits.device)
+    if logits.shape[1] != targets.shape[1]:
+        raise ValueError("labels: expected logits of all tokens; leave logits_to_keep at 0")
+    reduction = "mean" if num_items is None else "sum"
+    loss = F.cross_entropy(
+        logits.float().flatten(0, 1), targets.flatten(), ignore_index=-100, reduction=reduction
+    )
+    return loss if num_items is None else loss / torch.as_tensor(num_items, device=loss.device)

@@ -16,21 +16,20 @@ def draw_samples(
 ) -> list[dict[str, str]]:
     """Generate ``count`` texts per prompt; each is a row with ``prompt`` and ``text``.
 
-    An empty prompt starts at the end-of-text token, or at token 0 where there is none.
+    An empty prompt starts with :attr:`lmlab.tokenizer.Tokenizer.start_id`.
     """
     prompts = [prompt for prompt in settings.prompts for _ in range(settings.count)]
     if not prompts:
         return []
-    start = [tokenizer.end_of_text_id] if tokenizer.end_of_text_id is not None else [0]
     generated = generate(
         model,
-        [tokenizer.encode(prompt) or start for prompt in prompts],
+        [tokenizer.encode(prompt) or [tokenizer.start_id] for prompt in prompts],
         max_new_tokens=settings.max_new_tokens,
         temperature=settings.temperature,
         top_k=settings.top_k,
         top_p=settings.top_p,
         seed=settings.seed,
-        stop_id=tokenizer.end_of_text_id,
+        stop_id=tokenizer.markers.ends,
     )
     return [
         {"prompt": prompt, "text": tokenizer.decode(ids)}

@@ -4,7 +4,7 @@
 format      files
 =========== ==============================================================================
 lmlab       ``tokenizer.json`` in lmlab's own format
-hf          ``tokenizer.json`` of Hugging Face's tokenizers
+hf          ``tokenizer.json`` of Hugging Face's tokenizers; see :func:`write_config`
 gpt2        ``vocab.json`` and ``merges.txt``, and ``special_tokens_map.json``
 tiktoken    ``tokenizer.tiktoken`` (ranks) and ``tokenizer.tiktoken.json`` (pattern, specials)
 =========== ==============================================================================
@@ -19,8 +19,9 @@ from lmlab.errors import DataError, suggestion
 from lmlab.storage.io import atomic_write_text, make_folder, write_json
 from lmlab.tokenizer import serialization
 from lmlab.tokenizer.formats import gpt2
-from lmlab.tokenizer.formats.huggingface import to_hf
+from lmlab.tokenizer.formats.huggingface import to_hf, tokenizer_config
 from lmlab.tokenizer.formats.tiktoken import from_tiktoken, ranks_text, read_ranks, to_tiktoken
+from lmlab.tokenizer.text_markers import TOKENIZER_CONFIG
 from lmlab.tokenizer.tokenizer import Tokenizer
 from lmlab.tokenizer.vocabulary import BPEVocabulary
 
@@ -49,6 +50,27 @@ def write(tokenizer: Tokenizer, folder: Path, format: str) -> list[Path]:
     }
     make_folder(folder)
     return writers[format](tokenizer.vocabulary, folder)
+
+
+def write_config(
+    tokenizer: Tokenizer,
+    folder: Path,
+    *,
+    context_length: int | None = None,
+    padding_side: str = "left",
+) -> Path:
+    """Write ``tokenizer_config.json``, which transformers reads beside the format ``hf``.
+
+    Args:
+        tokenizer: the one in the folder.
+        folder: where ``tokenizer.json`` is.
+        context_length: T of the model; None without a model.
+        padding_side: ``left``, as generation requires, or ``right``.
+    """
+    path = folder / TOKENIZER_CONFIG
+    content = tokenizer_config(tokenizer.ids, tokenizer.markers, context_length, padding_side)
+    write_json(path, content)
+    return path
 
 
 def read(path: Path) -> Tokenizer:

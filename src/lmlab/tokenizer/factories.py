@@ -9,6 +9,7 @@ from lmlab.errors import DataError
 from lmlab.storage.io import hash_json
 from lmlab.storage.lock import Lock
 from lmlab.tokenizer.bpe_training import train_bpe
+from lmlab.tokenizer.text_markers import markers_named
 from lmlab.tokenizer.tokenizer import Tokenizer
 
 _TRAINING_VERSION = 1
@@ -21,6 +22,7 @@ def bpe(
     *,
     vocab_size: int,
     special_tokens: Sequence[str],
+    end_of_text: str | None = None,
 ) -> Tokenizer:
     """A tokenizer trained on the corpus, or loaded if the same was trained before.
 
@@ -30,10 +32,13 @@ def bpe(
         corpus_hash: hash of the training text.
         vocab_size: total number of entries.
         special_tokens: strings that are never split.
+        end_of_text: the special token that ends a text; None: ``<|endoftext|>``, otherwise the
+            first one with another usual name, such as ``</s>``.
 
     Raises:
         ConfigError, DataError: see :func:`lmlab.tokenizer.train_bpe`.
     """
+    _check_end(end_of_text, special_tokens)
     settings = {
         "version": _TRAINING_VERSION,
         "corpus": corpus_hash,
@@ -43,11 +48,11 @@ def bpe(
     folder = Path(cache_dir) / "tokenizers" / hash_json(settings)[:16]
     with Lock(folder / "training.lock"):
         try:
-            return Tokenizer.load(folder)
+            tokenizer = Tokenizer.load(folder)
         except DataError:  # not trained yet, or damaged
             tokenizer = train_bpe(train_paths, vocab_size, special_tokens)
             tokenizer.save(folder)
-            return tokenizer
+    return tokenizer.with_end_of_text(end_of_text)
 
 
 def byte_level(
@@ -56,15 +61,47 @@ def byte_level(
     corpus_hash: str,
     *,
     special_tokens: Sequence[str],
+    end_of_text: str | None = None,
 ) -> Tokenizer:
-    """A tokenizer of the 256 bytes and the special tokens; the corpus is not used."""
+    """A tokenizer of the 256 bytes and the special tokens; the corpus is not used.
+
+    Args:
+        train_paths: not used.
+        cache_dir: not used.
+        corpus_hash: not used.
+        special_tokens: strings that are never split.
+        end_of_text: see :func:`bpe`.
+    """
     del train_paths, cache_dir, corpus_hash
-    return Tokenizer({byte: bytes([byte]) for byte in range(256)}, [], special_tokens)
+    _check_end(end_of_text, special_tokens)
+    tokenizer = Tokenizer({byte: bytes([byte]) for byte in range(256)}, [], special_tokens)
+    return tokenizer.with_end_of_text(end_of_text)
 
 
 def saved(
-    train_paths: Sequence[Path], cache_dir: Path, corpus_hash: str, *, path: str
+    train_paths: Sequence[Path],
+    cache_dir: Path,
+    corpus_hash: str,
+    *,
+    path: str,
+    end_of_text: str | None = None,
 ) -> Tokenizer:
-    """The tokenizer saved in the folder ``path``. Raises :class:`DataError` if there is none."""
+    """The tokenizer saved in the folder ``path``. Raises :class:`DataError` if there is none.
+
+    Args:
+        train_paths: not used.
+        cache_dir: not used.
+        corpus_hash: not used.
+        path: the folder.
+        end_of_text: the special token that ends a text; None: what the folder says, otherwise as
+            for :func:`bpe`.
+    """
     del train_paths, cache_dir, corpus_hash
-    return Tokenizer.load(path)
+    return Tokenizer.load(path).with_end_of_text(end_of_text, "tokenizer.end_of_text")
+
+
+def _check_end(end_of_text: str | None, special_tokens: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` before training if the token is not a special token."""
+    if end_of_text is not None:
+        ids = {token: index for index, token in enumerate(special_tokens)}
+        markers_named(end_of_text, ids, "tokenizer.end_of_text")

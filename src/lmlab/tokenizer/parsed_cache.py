@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 from lmlab.errors import DiskError
 from lmlab.storage import user_cache
 from lmlab.tokenizer.serialization import content_hash
+from lmlab.tokenizer.text_markers import TextMarkers
 from lmlab.tokenizer.vocabulary import BPEVocabulary, VocabularyIds
 
 # Increase when parsing finds something else in the same files.
-_VERSION = 1
+_VERSION = 2
 _KIND = "tokenizers"
 _WORTH_KEEPING = 4096  # entries and bytes; less is read as quickly from the files themselves
 _MAX_ENTRIES = 64
@@ -30,7 +31,7 @@ class ParsedVocabulary(NamedTuple):
     """A checked vocabulary in compact form, with its hash.
 
     Attributes:
-        hash: of everything that the tokenizer's behaviour depends on.
+        hash: of everything that the ids depend on.
         pattern: regular expression of the pre-tokens.
         special_tokens: in the order in which they were given.
         special_ids: id of each special token.
@@ -38,6 +39,7 @@ class ParsedVocabulary(NamedTuple):
         lengths: number of bytes of each id's entry.
         merge_ids: left, right and resulting id of each merge, by rank.
         entries: the bytes of all ids, concatenated.
+        markers: ids that end and start a text; None: the names of the special tokens say it.
     """
 
     hash: str
@@ -48,6 +50,7 @@ class ParsedVocabulary(NamedTuple):
     lengths: array[int]
     merge_ids: array[int]
     entries: bytes
+    markers: TextMarkers | None = None
 
     @property
     def ids(self) -> VocabularyIds:
@@ -67,6 +70,7 @@ class ParsedVocabulary(NamedTuple):
             vocab=vocab,
             merges=list(zip(lefts, rights, strict=True)),
             special_tokens=self.special_tokens,
+            markers=self.markers,
         )
 
 
@@ -83,7 +87,9 @@ def read(contents: Mapping[str, bytes]) -> ParsedVocabulary | None:
         return None
     header, data = cached
     lengths, merge_ids = array("I"), array("i")
-    ends = header.pop("ends")
+    ends, markers = header.pop("ends"), header.pop("markers")
+    if markers is not None:
+        header["markers"] = TextMarkers(tuple(markers[0]), markers[1])
     lengths.frombytes(data[: ends[0]])
     merge_ids.frombytes(data[ends[0] : ends[1]])
     return ParsedVocabulary(**header, lengths=lengths, merge_ids=merge_ids, entries=data[ends[1] :])
@@ -106,6 +112,7 @@ def keep(contents: Mapping[str, bytes], vocabulary: BPEVocabulary) -> None:
         "special_tokens": vocabulary.special_tokens,
         "special_ids": ids.special_ids,
         "byte_ids": ids.byte_ids,
+        "markers": vocabulary.markers,
         "ends": [len(data[0]), len(data[0]) + len(data[1])],
     }
     with contextlib.suppress(DiskError):

@@ -5,6 +5,7 @@ A folder holds ``tokenizer.json``, in lmlab's own format or in Hugging Face's, o
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 from lmlab.errors import DataError
 from lmlab.storage.io import hash_json, translate_read_errors, write_json
 from lmlab.tokenizer.formats import gpt2
-from lmlab.tokenizer.formats.lmlab_json import from_lmlab, to_lmlab
+from lmlab.tokenizer.formats.lmlab_json import MARKERS, from_lmlab, to_lmlab
+from lmlab.tokenizer.text_markers import FILES, read_markers
 from lmlab.tokenizer.vocabulary import BPEVocabulary
 
 NAME = "tokenizer.json"
@@ -25,8 +27,8 @@ def save(folder: Path, vocabulary: BPEVocabulary) -> None:
 
 
 def content_hash(vocabulary: BPEVocabulary) -> str:
-    """SHA-256 of everything that the tokenizer's behaviour depends on."""
-    return hash_json(to_lmlab(vocabulary))
+    """SHA-256 of everything that the ids depend on."""
+    return hash_json({key: part for key, part in to_lmlab(vocabulary).items() if key != MARKERS})
 
 
 def is_saved(folder: Path) -> bool:
@@ -35,20 +37,20 @@ def is_saved(folder: Path) -> bool:
 
 
 def read(folder: Path) -> dict[str, bytes]:
-    """The contents of the files that hold the tokenizer, by name.
+    """The contents of the files that hold the tokenizer, and say how texts end, by name.
 
     Raises:
         DataError: the folder holds no tokenizer, or a file cannot be read.
     """
+    names = [name for name in FILES if (folder / name).is_file()]
     if (folder / NAME).is_file():
-        return {NAME: _read(folder / NAME)}
+        return {name: _read(folder / name) for name in (NAME, *names)}
     if not is_saved(folder):
         raise DataError(
             f"{folder}: no saved tokenizer ({NAME} is missing)",
             "choose a folder that contains tokenizer.json, or vocab.json and merges.txt",
         )
-    listed = [gpt2.SPECIALS] * (folder / gpt2.SPECIALS).is_file()
-    return {name: _read(folder / name) for name in (gpt2.VOCAB, gpt2.MERGES, *listed)}
+    return {name: _read(folder / name) for name in (gpt2.VOCAB, gpt2.MERGES, *names)}
 
 
 def _read(path: Path) -> bytes:
@@ -70,12 +72,12 @@ def parse(folder: Path, contents: Mapping[str, bytes]) -> BPEVocabulary:
     path = folder / NAME if NAME in contents else folder
     try:
         if NAME not in contents:
-            return gpt2.from_gpt2(contents)
+            return _with_markers(gpt2.from_gpt2(contents), contents)
         saved = json.loads(contents[NAME].decode("utf-8"))
         if "model" in saved and "format_version" not in saved:
             from lmlab.tokenizer.formats.huggingface import from_hf  # imports regex
 
-            return from_hf(saved)
+            return _with_markers(from_hf(saved), contents)
         return from_lmlab(saved)
     except DataError as error:
         raise DataError(f"{path}: {error.message}", error.help) from error
@@ -84,3 +86,10 @@ def parse(folder: Path, contents: Mapping[str, bytes]) -> BPEVocabulary:
             f"{path}: damaged or not a tokenizer ({type(error).__name__}: {error})",
             "restore the file, or train or export the tokenizer again",
         ) from error
+
+
+def _with_markers(vocabulary: BPEVocabulary, contents: Mapping[str, bytes]) -> BPEVocabulary:
+    """Add what the files of a Hugging Face folder say about the ends of texts."""
+    ids = vocabulary.ids
+    markers = read_markers(contents, ids.vocab_size, ids.special_ids)
+    return vocabulary if markers is None else dataclasses.replace(vocabulary, markers=markers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,14 +14,20 @@ from lmlab.tokenizer import parsed_cache, serialization
 from lmlab.tokenizer.adaptive_encoder import AdaptiveEncoder
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 from lmlab.tokenizer.parsed_cache import ParsedVocabulary
+from lmlab.tokenizer.text_markers import (
+    END_OF_TEXT,
+    TextMarkers,
+    default_markers,
+    markers_named,
+)
 from lmlab.tokenizer.vocabulary import BPEVocabulary, MergePair
+
+__all__ = ["END_OF_TEXT", "Tokenizer"]
 
 if TYPE_CHECKING:
     import numpy as np
 
     from lmlab.tokenizer.encoder import IdArray
-
-END_OF_TEXT = "<|endoftext|>"
 
 
 class Tokenizer:
@@ -78,7 +85,7 @@ class Tokenizer:
 
     @functools.cached_property
     def hash(self) -> str:
-        """SHA-256 of everything that the behaviour depends on."""
+        """SHA-256 of everything that the ids depend on."""
         source = self._source
         if isinstance(source, ParsedVocabulary):
             return source.hash
@@ -90,9 +97,38 @@ class Tokenizer:
         return self.ids.vocab_size
 
     @property
+    def markers(self) -> TextMarkers:
+        """The ids that end and start a text."""
+        return self._source.markers or default_markers(self.ids.special_ids)
+
+    @property
     def end_of_text_id(self) -> int | None:
-        """Id of ``<|endoftext|>``; None unless it is a special token."""
-        return self.ids.special_ids.get(END_OF_TEXT)
+        """Id of the token that stands between documents; None where the tokenizer has none."""
+        return next(iter(self.markers.ends), None)
+
+    @property
+    def start_id(self) -> int:
+        """Id that a text without a prompt starts with; a line end where no token is for this."""
+        start, end = self.markers.start, self.end_of_text_id
+        known = end if start is None else start
+        return self.byte_ids[ord("\n")] if known is None else known
+
+    def with_end_of_text(self, token: str | None, key: str = "end_of_text") -> Tokenizer:
+        """The same tokenizer for texts that end with the special token ``token``.
+
+        Args:
+            token: None to keep the tokenizer as it is.
+            key: the setting, for the message.
+
+        Raises:
+            ConfigError: there is no such special token.
+        """
+        if token is None:
+            return self
+        markers = markers_named(token, self.ids.special_ids, key)
+        if markers == self.markers:
+            return self
+        return Tokenizer.from_vocabulary(dataclasses.replace(self.vocabulary, markers=markers))
 
     @property
     def byte_ids(self) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from lmlab.errors import DataError
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN, KINDS
+from lmlab.tokenizer.text_markers import TextMarkers
 from lmlab.tokenizer.utf8 import to_utf8
 
 MergePair = tuple[bytes, bytes]
@@ -52,6 +53,7 @@ class BPEVocabulary:
         special_tokens: strings that always encode to one id each; those not in ``vocab`` are
             appended to it.
         pattern: regular expression of the pre-tokens.
+        markers: ids that end and start a text; None: the names of the special tokens say it.
         ids: the same content as ids; computed.
 
     Raises:
@@ -63,6 +65,7 @@ class BPEVocabulary:
     merges: list[MergePair]
     special_tokens: list[str]
     pattern: str = GPT2_PATTERN
+    markers: TextMarkers | None = None
     ids: VocabularyIds = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +85,8 @@ class BPEVocabulary:
             from lmlab.tokenizer.pretokenize import compile_pattern  # imports regex
 
             compile_pattern(self.pattern)
+        if self.markers is not None:
+            self.markers.check(len(vocab))
 
     @classmethod
     def unchecked(cls, ids: VocabularyIds, **fields: Any) -> BPEVocabulary:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ def generate(
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int = 0,
-    stop_id: int | None = None,
+    stop_id: int | Collection[int] | None = None,
     on_token: Callable[[int, int], None] | None = None,
 ) -> list[list[int]]:
     """Continue all prompts in one batch.
@@ -43,8 +44,8 @@ def generate(
         top_k: sample from the k most likely tokens (Fan et al. 2018).
         top_p: nucleus sampling: sample from the smallest set of most likely tokens with at least
             this cumulative probability (Holtzman et al. 2020).
-        seed: seed of the first sequence's generator; the next sequence has the next seed.
-        stop_id: token that ends a sequence and is not part of it.
+        seed: with the index of a sequence, the seed of its generator.
+        stop_id: token that ends a sequence and is not part of it, or several such tokens.
         on_token: called with the index of the sequence and each new token.
 
     Returns:
@@ -56,16 +57,17 @@ def generate(
     """
     if any(not prompt for prompt in prompts):
         raise ConfigError(
-            "prompt: expected at least one token", "start the prompt with <|endoftext|>"
+            "prompt: expected at least one token", "start it with the end-of-text token"
         )
     _check(max_new_tokens, temperature, top_k, top_p, seed)
     if not prompts or max_new_tokens == 0:
         return [[] for _ in prompts]
+    stop_ids = {stop_id} if isinstance(stop_id, int) else set(stop_id or ())
     was_training = model.training
     model.eval()
     try:
         return _generate(
-            model, prompts, max_new_tokens, temperature, top_k, top_p, seed, stop_id, on_token
+            model, prompts, max_new_tokens, temperature, top_k, top_p, seed, stop_ids, on_token
         )
     finally:
         model.train(was_training)
@@ -95,21 +97,21 @@ def _generate(
     top_k: int | None,
     top_p: float | None,
     seed: int,
-    stop_id: int | None,
+    stop_ids: set[int],
     on_token: Callable[[int, int], None] | None,
 ) -> list[list[int]]:
     device = model.embedding.weight.device
     windows = [list(prompt)[-model.context_length :] for prompt in prompts]
     generated: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
-    generators = [torch.Generator().manual_seed(seed + index) for index in active]
+    generators = [_generator(seed, index) for index in active]
     decoder = _BatchDecoder(model, windows, device)
     logits_BV = decoder.prefill()
     while active:
         rows = []
         for row, index in enumerate(active):
             token = sample_token(logits_BV[row], temperature, top_k, top_p, generators[index])
-            if token != stop_id:
+            if token not in stop_ids:
                 generated[index].append(token)
                 windows[index].append(token)
                 if on_token is not None:
@@ -120,6 +122,12 @@ def _generate(
         if active:
             logits_BV = decoder.decode(rows, [windows[index] for index in active])
     return generated
+
+
+def _generator(seed: int, index: int) -> torch.Generator:
+    """The generator of one sequence: hashed, so that no two seeds share sequences."""
+    digest = hashlib.sha256(f"texts:{seed}:{index}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def sample_token(

@@ -66,10 +66,29 @@ def test_missing_gpt2_settings_have_the_defaults_of_transformers() -> None:
         (LLAMA, {"hidden_act": "gelu"}, "hidden_act=gelu: lmlab supports only silu"),
         (LLAMA, {"attention_bias": True}, "attention_bias=True: lmlab supports only False"),
         (LLAMA, {"mlp_bias": True}, "mlp_bias=True"),
-        (LLAMA, {"head_dim": 3}, "head_dim=3: lmlab supports only 8 or None"),
-        (LLAMA, {"use_sliding_window": True}, "use_sliding_window=True"),
-        (LLAMA, {"rope_parameters": {"rope_type": "llama3"}}, "rope_type=llama3"),
-        (LLAMA, {"rope_scaling": {"rope_type": "yarn"}}, "rope_scaling="),
+        (LLAMA, {"head_dim": 3}, "head_dim=3: lmlab supports only 8"),
+        (
+            LLAMA,
+            {"use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1},
+            "use_sliding_window=True: lmlab supports only False",
+        ),
+        (LLAMA, {"layer_types": ["full_attention", "sliding_attention"]}, "layer_types=["),
+        (LLAMA, {"rope_parameters": {"rope_type": "llama3"}}, "rope_parameters.rope_type=llama3"),
+        (LLAMA, {"rope_scaling": {"rope_type": "yarn"}}, "rope_scaling.rope_type=yarn"),
+        (
+            LLAMA,
+            {"rope_scaling": {"type": "linear", "factor": 2.0}},
+            "rope_scaling.rope_type=linear with factor 2.0: lmlab supports only default",
+        ),
+        (
+            LLAMA,
+            {"rope_scaling": {"rope_type": "yarn", "factor": 1.0, "attention_factor": 1.2}},
+            "rope_scaling.rope_type=yarn with factor 1.0",
+        ),
+        (LLAMA, {"rope_scaling": "linear"}, "rope_scaling='linear': expected an object or null"),
+        (LLAMA, {"partial_rotary_factor": 0.5}, "partial_rotary_factor=0.5: lmlab supports only 1"),
+        (LLAMA, {"quantization_config": {"bits": 4}}, "quantization_config="),
+        (GPT2, {"add_cross_attention": True}, "add_cross_attention=True"),
         (GPT2, {"activation_function": "gelu_new"}, "activation_function=gelu_new: lmlab supports"),
         (GPT2, {"scale_attn_weights": False}, "scale_attn_weights=False"),
         (GPT2, {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=True"),
@@ -81,6 +100,51 @@ def test_settings_that_change_the_result_are_rejected_by_name(
     with pytest.raises(DataError) as error:
         config_from_hf(config | changes)
     assert error.value.message.startswith(f"config.json: {message}")
+
+
+@pytest.mark.parametrize(
+    ("config", "changes"),
+    [
+        (LLAMA, {"rope_scaling": {"rope_type": "default"}}),
+        (LLAMA, {"rope_scaling": {"type": "default"}, "rope_parameters": None}),
+        (LLAMA, {"rope_scaling": {}, "rope_parameters": {"rope_type": "default"}}),
+        (LLAMA, {"rope_scaling": {"type": "linear", "factor": 1.0}}),
+        (LLAMA, {"rope_scaling": {"rope_type": "dynamic", "factor": 1}}),
+        (LLAMA, {"rope_scaling": {"rope_type": "llama3", "factor": 1.0, "low_freq_factor": 1.0,
+                                  "high_freq_factor": 4.0,
+                                  "original_max_position_embeddings": 8}}),
+        (LLAMA, {"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 1.0}}),
+        (LLAMA, {"partial_rotary_factor": 1.0}),
+        (LLAMA, {"attention_bias": None, "mlp_bias": None, "head_dim": None}),
+        (LLAMA, {"hidden_act": "swish"}),
+        (LLAMA, {"sliding_window": None, "use_sliding_window": True}),
+        (LLAMA, {"sliding_window": 64, "use_sliding_window": True, "max_window_layers": 0}),
+        (LLAMA, {"sliding_window": 16, "use_sliding_window": False}),
+        (LLAMA, {"layer_types": ["full_attention", "full_attention"]}),
+        (LLAMA, {"num_key_value_heads": None, "quantization_config": None}),
+        (LLAMA, {"tie_word_embeddings": None, "rope_theta": None}),
+        (GPT2, {"n_inner": None, "scale_attn_by_inverse_layer_idx": None}),
+        (GPT2, {"add_cross_attention": False, "reorder_and_upcast_attn": False}),
+    ],
+)  # fmt: skip
+def test_settings_that_change_nothing_are_accepted(
+    config: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    assert config_from_hf(config | changes) == config_from_hf(dict(config))
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"rope_theta": 500.0},
+        {"rope_theta": 500.0, "rope_scaling": {"rope_type": "default"}},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}},
+        {"rope_parameters": {"rope_theta": 500.0}, "rope_scaling": {"rope_type": "default"}},
+        {"rope_scaling": {"rope_type": "default", "rope_theta": 500.0}},
+    ],
+)
+def test_the_base_of_the_rotary_angles_is_read_where_it_stands(places: dict[str, Any]) -> None:
+    assert config_from_hf(LLAMA | places)["pos"]["theta"] == 500.0
 
 
 def test_a_missing_size_is_named() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 
 import pytest
 import torch
@@ -29,11 +30,12 @@ def model(pos: str = "rope") -> Transformer:
 
 
 def generate_slowly(
-    net: Transformer, prompt: list[int], count: int, temperature: float, seed: int
+    net: Transformer, prompt: list[int], count: int, temperature: float, seed: int, index: int
 ) -> list[int]:
     """One sequence without a cache; a full context is cut to its last half."""
     window, generated = prompt[-CONTEXT:], []
-    generator = torch.Generator().manual_seed(seed)
+    digest = hashlib.sha256(f"texts:{seed}:{index}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") // 2)
     for _ in range(count):
         with torch.no_grad():
             logits = net(torch.tensor([window]))[0, -1]
@@ -57,7 +59,23 @@ PROMPTS = [[5], [7, 8, 9, 10, 11], list(range(20, 32)), list(range(100, 130)), [
 def test_a_batch_with_a_cache_equals_single_sequences_without(pos: str, temperature: float) -> None:
     generated = generate(model(pos), PROMPTS, max_new_tokens=30, temperature=temperature, seed=3)
     for index, prompt in enumerate(PROMPTS):
-        assert generated[index] == generate_slowly(model(pos), prompt, 30, temperature, 3 + index)
+        assert generated[index] == generate_slowly(model(pos), prompt, 30, temperature, 3, index)
+
+
+def test_no_text_of_a_seed_is_a_text_of_another() -> None:
+    found = [
+        tuple(ids)
+        for seed in (0, 1, 2, 3)
+        for ids in generate(model(), [[5]] * 6, max_new_tokens=30, seed=seed)
+    ]
+    assert len(set(found)) == len(found) == 24
+
+
+def test_any_of_several_tokens_ends_a_text() -> None:
+    (free,) = generate(model(), [[5]], max_new_tokens=30, seed=1)
+    for stop in (free[4], [free[4], free[9]], {free[9], free[4]}):
+        (found,) = generate(model(), [[5]], max_new_tokens=30, seed=1, stop_id=stop)
+        assert found == free[: free.index(free[4])]
 
 
 def test_a_sequence_does_not_depend_on_its_neighbours() -> None:

@@ -17,8 +17,9 @@ from lmlab.tokenizer.formats.byte_alphabet import (
 )
 from lmlab.tokenizer.formats.tiktoken import merges_of_ranks
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
+from lmlab.tokenizer.text_markers import TextMarkers, pad_token
 from lmlab.tokenizer.unicode_classes import name_classes, spell_out_classes
-from lmlab.tokenizer.vocabulary import BPEVocabulary, keep_last_of_equal_merges
+from lmlab.tokenizer.vocabulary import BPEVocabulary, VocabularyIds, keep_last_of_equal_merges
 
 # GPT-2's pattern after `Digits(individual_digits=True)`, which splits at every numeral first.
 _SINGLE_DIGITS_PATTERN = (
@@ -77,6 +78,38 @@ def to_hf(vocabulary: BPEVocabulary) -> dict[str, Any]:
             "vocab": vocab,
             "merges": printable_merges(vocabulary),
         },
+    }
+
+
+def tokenizer_config(
+    ids: VocabularyIds, markers: TextMarkers, context_length: int | None, padding_side: str
+) -> dict[str, Any]:
+    """The content of ``tokenizer_config.json``.
+
+    ``PreTrainedTokenizerFast`` keeps the ids of ``tokenizer.json`` in every version of
+    transformers; other classes replace its pattern. ``model_input_names`` keeps version 4 from
+    returning ``token_type_ids``, which no exported model takes.
+
+    Args:
+        ids: the vocabulary.
+        markers: ids that end and start a text.
+        context_length: T of the model; None without a model.
+        padding_side: ``left`` or ``right``.
+    """
+    names = {index: name for name, index in ids.special_ids.items()}
+    end = next((names[index] for index in markers.ends if index in names), None)
+    start = end if markers.start is None else names.get(markers.start)
+    roles = {"bos_token": start, "eos_token": end, "pad_token": pad_token(ids.special_ids, markers)}
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_input_names": ["input_ids", "attention_mask"],
+        "padding_side": padding_side,
+        "clean_up_tokenization_spaces": False,
+        "additional_special_tokens": [
+            token for token in names.values() if token not in roles.values()
+        ],
+        **({} if context_length is None else {"model_max_length": context_length}),
+        **{role: token for role, token in roles.items() if token is not None},
     }
 
 

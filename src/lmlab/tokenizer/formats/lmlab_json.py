@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.errors import DataError
+from lmlab.tokenizer.text_markers import TextMarkers
 from lmlab.tokenizer.vocabulary import BPEVocabulary
 
 FORMAT_VERSION = 1
+MARKERS = "text_markers"  # present where the names of the special tokens do not say it
 _SPLIT = operator.methodcaller("split", " ")
 
 
 def to_lmlab(vocabulary: BPEVocabulary) -> dict[str, Any]:
     """The content of ``tokenizer.json`` as JSON values."""
+    markers = vocabulary.markers
     return {
         "format_version": FORMAT_VERSION,
         "vocab_size": len(vocabulary.vocab),
@@ -25,6 +28,7 @@ def to_lmlab(vocabulary: BPEVocabulary) -> dict[str, Any]:
         "special_tokens": list(vocabulary.special_tokens),
         "vocab": [value.hex() for value in vocabulary.vocab.values()],
         "merges": [f"{left.hex()} {right.hex()}" for left, right in vocabulary.merges],
+        **({} if markers is None else {MARKERS: [list(markers.ends), markers.start]}),
     }
 
 
@@ -50,4 +54,6 @@ def from_lmlab(saved: Mapping[str, Any]) -> BPEVocabulary:
         raise ValueError(f"{len(vocab)} entries, but vocab_size is {saved['vocab_size']}")
     if not {token.encode("utf-8") for token in specials} <= set(vocab.values()):
         raise ValueError("a special token is not in the vocabulary")
-    return BPEVocabulary(vocab, merges, specials, saved["pattern"])
+    ends, start = saved.get(MARKERS) or (None, None)
+    markers = None if ends is None else TextMarkers(tuple(ends), start)
+    return BPEVocabulary(vocab, merges, specials, saved["pattern"], markers)
