@@ -21,6 +21,7 @@ from lmlab.config.paths import conf_folder
 from lmlab.config.renamed_targets import resolve_targets
 from lmlab.config.rules import check_rules
 from lmlab.config.run_config import RunConfig, build_tree
+from lmlab.config.short_warmup import fit_warmup
 from lmlab.config.target_validation import check_components, check_trunk
 from lmlab.config.user_settings import search_path
 from lmlab.errors import DataError
@@ -88,7 +89,9 @@ def _freeze_values(
     _expand_home(content)
     if content["arm"] is None:
         content["arm"] = arm_name(overrides, swept)
-    return from_dict(resolve_targets(content))
+    content = resolve_targets(content)
+    fit_warmup(content, overrides)
+    return from_dict(content)
 
 
 def load_frozen(path: Path) -> RunConfig:

@@ -46,8 +46,8 @@ class ConfigLoader(ConfigLoaderImpl):
     ) -> DictConfig:
         config = self._compose_with_scales(defaults, repo)
         for group in _NODES:
-            node = OmegaConf.select(config, group.replace("/", "."))
-            if isinstance(node, DictConfig) and node._metadata.object_type in (dict, None):
+            node = _node_of(config, group)
+            if node is not None and node._metadata.object_type in (dict, None):
                 # The target's signature, not the file of the option, says which keys exist.
                 OmegaConf.set_struct(node, False)
         return config
@@ -84,6 +84,16 @@ class ConfigLoader(ConfigLoaderImpl):
         return super()._compose_config_from_defaults_list(defaults, filtered)
 
 
+def _node_of(config: Any, group: str) -> DictConfig | None:
+    """The node of a group; None where it has no keys, or another setting says which."""
+    node = config
+    for name in group.split("/"):
+        node = node._get_node(name) if isinstance(node, DictConfig) else None
+        if not isinstance(node, DictConfig) or node._is_interpolation() or node._is_none():
+            return None
+    return None if node._is_missing() else node
+
+
 class _Option:
     """An option that is neither the default nor the choice of the scale.
 
@@ -96,16 +106,18 @@ class _Option:
 
     def __init__(self, path: str, composed: DictConfig, repo: Any, expected: str | None) -> None:
         group = path.rpartition("/")[0]
-        self.content = OmegaConf.select(composed, group.replace("/", ".")) or {}
+        self.content: DictConfig = _node_of(composed, group) or OmegaConf.create()
         self.is_own = not repo.load_config(path).path.endswith(str(conf_folder()))
         found = repo.load_config(f"{group}/{expected}") if expected else None
-        self.expected = found.config if found else {}
+        self.expected: DictConfig = found.config if found else OmegaConf.create()
 
     def allows(self, key: str) -> bool:
         """Whether a scale may set the parameter ``key``."""
         if self.is_own or (key not in self.content and key in self.expected):
             return False
-        return key not in self.expected or self.content[key] == self.expected[key]
+        if key not in self.expected:
+            return True
+        return bool(self.content._get_node(key) == self.expected._get_node(key))
 
 
 def _leave_alone(result: ConfigResult, kept: dict[str, _Option]) -> ConfigResult:
@@ -113,8 +125,9 @@ def _leave_alone(result: ConfigResult, kept: dict[str, _Option]) -> ConfigResult
     filtered = copy.copy(result)
     filtered.config = copy.deepcopy(result.config)
     for group, option in kept.items():
-        node = OmegaConf.select(filtered.config, group.replace("/", "."))
-        for key in list(node) if isinstance(node, DictConfig) else []:
+        node = _node_of(filtered.config, group)
+        for key in () if node is None else list(node):
+            assert node is not None
             if f"{group}/{key}" not in _NODES and not option.allows(str(key)):
                 del node[key]
     return filtered

@@ -28,7 +28,7 @@ def _select(config: dict[str, Any]) -> dict[str, Any]:
     return {
         "model": model,
         "optim": content["optim"],
-        "schedule": content["schedule"],
+        "schedule": {k: v for k, v in content["schedule"].items() if (k, v) != ("warmup", None)},
         "training": training,
         "validation": validation,
         "seeds": {"init": content["seeds"]["init"], "data": content["seeds"]["data"]},

@@ -3,6 +3,9 @@
 The learning rate of update s, counted from 0, is ``schedule(s)`` times the peak. During warm-up the
 factor is (s + 1) / warmup_steps, so that the first update has a positive rate. A decay ends at
 s = total_steps, one step after the last update, and stays at its final value.
+
+The length of the warm-up is ``warmup_steps``, or ``warmup``, a fraction of ``total_steps``, which
+replaces it where it is given.
 """
 
 from __future__ import annotations
@@ -12,36 +15,75 @@ import math
 from lmlab.errors import Check, ConfigError, check_settings
 
 
-def constant(step: int, *, total_steps: int, warmup_steps: int) -> float:
+def constant(
+    step: int, *, total_steps: int, warmup_steps: int, warmup: float | None = None
+) -> float:
     """Warm up linearly, then stay at the peak.
+
+    Args:
+        step: of the update, from 0.
+        total_steps: of the run.
+        warmup_steps: updates until the rate is at its peak.
+        warmup: the warm-up as a fraction of the steps, from 0 to 1; replaces warmup_steps.
 
     Raises:
         ConfigError: a setting is out of range.
     """
+    warmup_steps = _warmup_steps(total_steps, warmup_steps, warmup)
     _check(total_steps, warmup_steps)
     return _warmup(step, warmup_steps)
 
 
-def linear(step: int, *, total_steps: int, warmup_steps: int, min_lr_ratio: float) -> float:
+def linear(
+    step: int,
+    *,
+    total_steps: int,
+    warmup_steps: int,
+    min_lr_ratio: float,
+    warmup: float | None = None,
+) -> float:
     """Warm up, then decay linearly to ``min_lr_ratio`` of the peak at ``total_steps``.
+
+    Args:
+        step: of the update, from 0.
+        total_steps: of the run.
+        warmup_steps: updates until the rate is at its peak.
+        min_lr_ratio: final rate, as a fraction of the peak.
+        warmup: the warm-up as a fraction of the steps, from 0 to 1; replaces warmup_steps.
 
     Raises:
         ConfigError: a setting is out of range.
     """
+    warmup_steps = _warmup_steps(total_steps, warmup_steps, warmup)
     _check(total_steps, warmup_steps, min_lr_ratio)
     if step < warmup_steps:
         return _warmup(step, warmup_steps)
     return 1 - (1 - min_lr_ratio) * _progress(step, warmup_steps, total_steps)
 
 
-def cosine(step: int, *, total_steps: int, warmup_steps: int, min_lr_ratio: float) -> float:
+def cosine(
+    step: int,
+    *,
+    total_steps: int,
+    warmup_steps: int,
+    min_lr_ratio: float,
+    warmup: float | None = None,
+) -> float:
     """Warm up, then decay along half a cosine to ``min_lr_ratio`` of the peak at ``total_steps``.
 
     Loshchilov and Hutter 2017, equation 5: one period without restarts.
 
+    Args:
+        step: of the update, from 0.
+        total_steps: of the run.
+        warmup_steps: updates until the rate is at its peak.
+        min_lr_ratio: final rate, as a fraction of the peak.
+        warmup: the warm-up as a fraction of the steps, from 0 to 1; replaces warmup_steps.
+
     Raises:
         ConfigError: a setting is out of range.
     """
+    warmup_steps = _warmup_steps(total_steps, warmup_steps, warmup)
     _check(total_steps, warmup_steps, min_lr_ratio)
     if step < warmup_steps:
         return _warmup(step, warmup_steps)
@@ -50,16 +92,31 @@ def cosine(step: int, *, total_steps: int, warmup_steps: int, min_lr_ratio: floa
 
 
 def wsd(
-    step: int, *, total_steps: int, warmup_steps: int, decay_fraction: float, min_lr_ratio: float
+    step: int,
+    *,
+    total_steps: int,
+    warmup_steps: int,
+    decay_fraction: float,
+    min_lr_ratio: float,
+    warmup: float | None = None,
 ) -> float:
     """Warm up, stay at the peak, and decay linearly over the last ``decay_fraction`` of the steps.
 
     Hu et al. 2024 (MiniCPM), section 4.2, with a linear decay as in Haegele et al. 2024. You can
     extend a run from any checkpoint before the decay.
 
+    Args:
+        step: of the update, from 0.
+        total_steps: of the run.
+        warmup_steps: updates until the rate is at its peak.
+        decay_fraction: the decay as a fraction of the steps.
+        min_lr_ratio: final rate, as a fraction of the peak.
+        warmup: the warm-up as a fraction of the steps, from 0 to 1; replaces warmup_steps.
+
     Raises:
         ConfigError: a setting is out of range, or warm-up and decay overlap.
     """
+    warmup_steps = _warmup_steps(total_steps, warmup_steps, warmup)
     _check(total_steps, warmup_steps, min_lr_ratio)
     is_valid = 0 <= decay_fraction <= 1
     check_settings([Check("schedule.decay_fraction", decay_fraction, is_valid, "0 to 1")])
@@ -68,11 +125,19 @@ def wsd(
         raise ConfigError(
             f"schedule.decay_fraction={decay_fraction}: the decay would start at step "
             f"{decay_start}, during the warm-up of {warmup_steps} steps",
-            "lower schedule.decay_fraction or schedule.warmup_steps",
+            "lower schedule.decay_fraction or the warm-up",
         )
     if step < decay_start:
         return _warmup(step, warmup_steps)
     return 1 - (1 - min_lr_ratio) * _progress(step, decay_start, total_steps)
+
+
+def _warmup_steps(total_steps: int, warmup_steps: int, warmup: float | None) -> int:
+    if warmup is None:
+        return warmup_steps
+    is_valid = 0 <= warmup <= 1
+    check_settings([Check("schedule.warmup", warmup, is_valid, "0 to 1, a fraction of the steps")])
+    return round(warmup * total_steps)
 
 
 def _warmup(step: int, warmup_steps: int) -> float:
@@ -85,8 +150,10 @@ def _progress(step: int, start: int, end: int) -> float:
 
 
 def _check(total_steps: int, warmup_steps: int, min_lr_ratio: float = 0.0) -> None:
-    check_settings([
-        Check("schedule.warmup_steps", warmup_steps, 0 <= warmup_steps <= total_steps,
-              f"0 to training.steps={total_steps}"),
-        Check("schedule.min_lr_ratio", min_lr_ratio, 0 <= min_lr_ratio <= 1, "0 to 1"),
-    ])  # fmt: skip
+    if not 0 <= warmup_steps <= total_steps:
+        raise ConfigError(
+            f"schedule.warmup_steps={warmup_steps}: expected 0 to training.steps={total_steps}",
+            "set schedule.warmup=0.1 to warm up over a tenth of the steps",
+        )
+    is_valid = 0 <= min_lr_ratio <= 1
+    check_settings([Check("schedule.min_lr_ratio", min_lr_ratio, is_valid, "0 to 1")])

@@ -92,3 +92,16 @@ def test_settings_out_of_range_are_named(call: Callable[[], float], message: str
     with pytest.raises(ConfigError) as error:
         call()
     assert message in error.value.message
+
+
+@pytest.mark.parametrize("schedule", [COSINE, LINEAR, WSD, CONSTANT])
+def test_a_warmup_may_be_a_fraction_of_the_steps(schedule) -> None:
+    for step in range(101):
+        in_steps = schedule(step, total_steps=150, warmup_steps=12)
+        assert schedule(step, total_steps=150, warmup_steps=50, warmup=0.08) == in_steps
+
+
+@pytest.mark.parametrize("warmup", [-0.1, 1.5, 8])
+def test_a_fraction_lies_between_0_and_1(warmup: float) -> None:
+    with pytest.raises(ConfigError, match=rf"schedule\.warmup={warmup}: expected 0 to 1"):
+        COSINE(0, warmup=warmup)
