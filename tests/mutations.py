@@ -33,6 +33,19 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation("variables of Slurm reach its commands", "sweep/slurm/commands.py",
+             "if _CONNECTION.match(key) or not _INPUT_VARIABLES.match(key)", "if True",
+             "tests/unit/sweep/slurm/test_commands.py tests/unit/sweep/slurm/test_sbatch.py"),
+    Mutation("options only in the batch script", "sweep/slurm/sbatch.py",
+             '"--parsable", *_arguments(script), str(path)', '"--parsable", str(path)',
+             "tests/unit/sweep/slurm/test_sbatch.py"),
+    Mutation("each array of a request runs as many jobs", "sweep/slurm/array_submitter.py",
+             "parallelism // lanes + (lane < parallelism % lanes)", "parallelism",
+             "tests/unit/sweep/slurm/test_array_submitter.py"),
+    Mutation("a lost answer of sbatch submits twice", "sweep/slurm/sbatch.py",
+             "number = queue.job_id_by_name(name)", "number = None", "tests/unit/sweep/slurm/test_sbatch.py"),
+    Mutation("a run that another study uses is deleted", "outputs/delete.py",
+             "if reference.run in remaining", "if False", "tests/unit/outputs/test_delete.py"),
     Mutation("causal mask", "nn/attention.py", "is_causal=True", "is_causal=False",
              "tests/unit/nn/test_transformer.py tests/unit/nn"),
     Mutation("causal mask on a CPU", "nn/kernels/fp32_attention.py", "_forward(q, k, v, 0.0, True)\n            return output, log_sums\n        output,",

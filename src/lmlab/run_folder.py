@@ -175,15 +175,15 @@ def _index(output_root: Path, identity: dict[str, Any]) -> Path:
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """List the keys in which two nested dictionaries differ, one ``key: old -> new`` each."""
-    left, right = dict(_flatten(old)), dict(_flatten(new))
+    left, right = dict(flatten(old)), dict(flatten(new))
     keys = [key for key in {**left, **right} if left.get(key) != right.get(key)]
     return [f"{key}: {left.get(key)} -> {right.get(key)}" for key in keys]
 
 
-def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _flatten(inner, f"{prefix}.{key}" if prefix else str(key))
+            yield from flatten(inner, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, value
 

@@ -1,1 +1,1 @@
-"""``python -m lmlab.outputs``: list the runs and caches on disk, and remove some of them."""
+"""``python -m lmlab.outputs``: list the runs and caches on disk, compare runs, and remove some."""

@@ -7,12 +7,15 @@ import re
 from pathlib import Path
 
 from lmlab.console.command_line import Command, CommandGroup
-from lmlab.console.options import option
+from lmlab.console.options import argument, option
 from lmlab.console.stdout import run_main
 from lmlab.errors import ConfigError, DataError, suggestion
+from lmlab.outputs.delete import delete, parse_targets
 from lmlab.outputs.entries import AGE_UNITS, find_caches, find_runs, print_entries, select
 from lmlab.outputs.prune import prune
+from lmlab.outputs.run_diff import compare, describe, read_run
 from lmlab.run_folder import STATUSES
+from lmlab.storage.json_text import dump_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +68,42 @@ class PruneOptions(ListOptions):
             raise ConfigError(f"status={self.status}: caches have no status", "remove --status")
 
 
+@dataclasses.dataclass(frozen=True)
+class DeleteOptions:
+    """The options of ``delete``."""
+
+    targets: tuple[str, ...] = argument(
+        (),
+        metavar="FOLDER",
+        help="runs, arms or studies; or a condition such as 'loss>3.5' on the last validation loss",
+    )
+    study: str = option("", metavar="NAME,...", help="studies; * and ? match any characters")
+    root: Path = option(Path("outputs"), metavar="FOLDER", help="the output folder")
+    force: bool = option(
+        False, help="also delete runs that another study uses or another run continues"
+    )
+    yes: bool = option(False, help="do not ask for confirmation")
+    dry_run: bool = option(False, help="print what would be deleted, and delete nothing")
+
+    def __post_init__(self) -> None:
+        if not self.root.is_dir():
+            raise DataError(f"root={self.root}: no such folder")
+        if self.yes and self.dry_run:
+            raise ConfigError("--yes --dry-run: expected only one of them", "remove --dry-run")
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffOptions:
+    """The options of ``diff``."""
+
+    runs: tuple[Path, ...] = argument(metavar="FOLDER", help="two runs")
+    json: bool = option(False, help="print JSON, with the losses of every step")
+
+    def __post_init__(self) -> None:
+        if len(self.runs) != 2:
+            raise ConfigError(f"diff: expected two runs, found {len(self.runs)}")
+
+
 def parse_age(text: str) -> float:
     """Convert an age such as ``90m``, ``12h``, ``7d``, ``2w`` to seconds; an empty text is 0.
 
@@ -110,9 +149,25 @@ def prune_entries(options: PruneOptions) -> int:
     )
 
 
+def delete_entries(options: DeleteOptions) -> int:
+    """Delete the selected runs. Returns the exit code."""
+    selection = parse_targets(options.targets, options.study, options.root)
+    return delete(
+        options.root, selection, force=options.force, yes=options.yes, dry_run=options.dry_run
+    )
+
+
+def diff_runs(options: DiffOptions) -> None:
+    """Print in what two runs differ."""
+    first, second = map(read_run, options.runs)
+    difference = compare(first, second)
+    lines = [dump_json(difference, indent=2)] if options.json else describe(difference)
+    print("\n".join(lines))
+
+
 COMMAND = CommandGroup(
     name="outputs",
-    description="List the runs and caches on disk, and remove those you no longer need.",
+    description="List the runs and caches on disk, compare runs, and remove what is obsolete.",
     default="list",
     commands={
         "list": Command(
@@ -135,6 +190,26 @@ COMMAND = CommandGroup(
                 "--checkpoints-only --status done",
                 "--caches",
             ],
+        ),
+        "delete": Command(
+            name="outputs delete",
+            options=DeleteOptions,
+            act=delete_entries,
+            description="Delete chosen runs or studies, after confirmation.",
+            notes="Runs must meet all conditions. Runs that are being written, that another study "
+            "uses, or that another run continues are kept, and named. Caches stay.",
+            examples=[
+                "outputs/runs/first/seed0",
+                "study=first_sweep --dry-run",
+                "study=first_sweep 'loss>3.5'",
+            ],
+        ),
+        "diff": Command(
+            name="outputs diff",
+            options=DiffOptions,
+            act=diff_runs,
+            description="Print in what two runs differ: settings, data, versions, losses, samples.",
+            examples=["outputs/runs/first/seed0 outputs/runs/second/seed0", "A B --json"],
         ),
     },
 )

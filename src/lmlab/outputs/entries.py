@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lmlab.outputs.queued import queued_runs
 from lmlab.run_folder import RunFolder
 from lmlab.storage.lock import is_alive
 
@@ -56,13 +57,16 @@ def find_runs(root: Path) -> list[Entry]:
 def find_caches(root: Path) -> list[Entry]:
     """Find cached corpora, tokenizers and token files, all of which can be regenerated.
 
-    While any run is being written, every cache counts as alive, since the run may read it.
+    While any run is being written, every cache counts as alive, since the run may read it. While
+    jobs are in Slurm's queue, so does the code that they will run.
     """
     entries = []
     run_is_alive = any(run.is_alive for run in find_runs(root))
+    has_jobs = bool(queued_runs(root))
     for kind in sorted(root.glob("cache/*")):
         for folder in sorted(path for path in kind.iterdir() if path.is_dir()):
-            alive = run_is_alive or any(is_alive(lock) for lock in folder.glob("*.lock"))
+            is_needed = run_is_alive or (has_jobs and kind.name == "code")
+            alive = is_needed or any(is_alive(lock) for lock in folder.glob("*.lock"))
             entries.append(measure(folder, "cache", kind.name, alive))
     return entries
 

@@ -39,7 +39,7 @@ def prune(
     if dry_run:
         print(f"would remove {what}")
         return 0
-    if not yes and not _confirm(f"remove {what}? [y/N] "):
+    if not yes and not confirm(f"remove {what}? [y/N] ", "prune"):
         print("removed nothing")
         return 1
     removed = 0
@@ -48,21 +48,22 @@ def prune(
             print(f"skipping {entry.path.relative_to(root)}: a process is writing it")
             continue
         removed += measure(folder).bytes
-        _remove(folder)
+        remove_folder(folder)
     print(f"removed {size_text(removed)}")
     return 0
 
 
-def _confirm(question: str) -> bool:
+def confirm(question: str, command: str) -> bool:
+    """Ask a question. Raises :class:`ConfigError` without a terminal."""
     try:
         return input(question).strip().lower() == "y"
     except EOFError:
         raise ConfigError(
-            "prune: cannot ask for confirmation without a terminal", "add --yes or --dry-run"
+            f"{command}: cannot ask for confirmation without a terminal", "add --yes or --dry-run"
         ) from None
 
 
-def _remove(folder: Path) -> None:
+def remove_folder(folder: Path) -> None:
     """Remove a folder, its top-level files last: an interrupted removal leaves a visible run."""
     with translate_write_errors(folder):
         for child in folder.iterdir():

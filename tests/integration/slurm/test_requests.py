@@ -36,17 +36,19 @@ VARIABLES = {
     "SACCT_FORMAT": "jobid",
     "SLURM_TIME_FORMAT": "%s",
     "SLURM_CLUSTERS": "elsewhere",
+    "SLURM_CPU_BIND": "mask_cpu:0xff",
+    "SLURM_MEM_PER_NODE": "60",
 }
 # A step of a job with several tasks and memory per core, in which a user types the command.
-OUTER_JOB = ["srun", "--job-name=outer", "--ntasks=1", "--mem-per-cpu=50", "--cpu-bind=verbose"]
+OUTER_JOB = ["srun", "--job-name=outer", "--ntasks=1", "--mem-per-cpu=50"]
 
 
 def test_neither_variables_nor_an_outer_job_change_what_is_submitted(studies: Any) -> None:
     name = """study='it"s (one) study, ü'"""
     printed = studies.run(
         name, "seed=0", "training.steps=30", "hydra.launcher.partition=debug",
-        "hydra.launcher.mem_gb=1", "hydra.launcher.report=false", variables=VARIABLES,
-        within=OUTER_JOB,
+        "hydra.launcher.mem_gb=1", "hydra.launcher.report=false",
+        within=[*OUTER_JOB, "env", *(f"{key}={value}" for key, value in VARIABLES.items())],
     )  # fmt: skip
     assert "1 of 1 runs are done" in printed
     assert "ignoring SBATCH_ARRAY_INX, " in printed
