@@ -279,8 +279,13 @@ def main(words: list[str]) -> int:
     chosen = [m for m in MUTATIONS if not words or any(word in m.name for word in words)]
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "lmlab"
-        ignored = shutil.ignore_patterns(".venv", ".git", "outputs", "__pycache__", ".*_cache")
-        shutil.copytree(ROOT, copy, ignore=ignored)
+        ignored = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache")
+        shutil.copytree(
+            ROOT, copy,
+            ignore=lambda folder, names: (
+                ignored(folder, names) | ({"outputs"} if Path(folder) == ROOT else set())
+            ),
+        )  # fmt: skip
         missed = sum([unnoticed(mutation, copy) for mutation in chosen])
     print(f"{len(chosen) - missed} of {len(chosen)} were noticed")
     return 1 if missed else 0
