@@ -253,6 +253,14 @@ MUTATIONS = [
              "flops > SMALL_UPDATE_FLOPS", "tests/unit/sweep/test_threads.py"),
     Mutation("a core given twice", "sweep/cpu_affinity.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH",
              "tests/unit/sweep/test_cpu_affinity.py"),
+    Mutation("a mean of the seeds that are left", "study/figures.py", "set.intersection(*(set(by_tokens) for by_tokens in losses_of_runs))",
+             "set(losses_of_runs[0])", "tests/unit/study/test_figures.py"),
+    Mutation("a huge effect flattens the others", "study/chart_scales.py", "if sizes[-1] > _OUTLYING * small",
+             "if sizes[-1] > 1e9 * small", "tests/unit/study/test_figures.py tests/unit/study/test_forest.py"),
+    Mutation("a rate beyond the edge counts as stable", "study/rate_figure.py", "rate >= lowest", "rate > lowest",
+             "tests/unit/study/test_rate_figure.py"),
+    Mutation("ten arms of which two look the same", "study/figure_style.py", "MARKERS[index % len(MARKERS)]",
+             "MARKERS[index % 2]", "tests/unit/study/test_figure_style.py"),
 ]  # fmt: skip
 
 

@@ -81,7 +81,7 @@ class Options:
     figure: str | None = option(
         None,
         metavar="FILE.png",
-        help="plot each component's share of the FLOPs across the sweep, as FILE.png and FILE.svg",
+        help="plot each component's share of the FLOPs across the sweep, as PNG, SVG and PDF",
     )
     json: bool = option(False, help="print JSON")
     markdown: bool = option(False, help="print Markdown")
@@ -180,8 +180,10 @@ def _figure(value: str | None, is_sweep: bool) -> Path | None:
             f"figure={value}: valid only with a sweep",
             "add one, for example model.context_length=1024,4096,16384",
         )
-    if Path(value).suffix not in (".png", ".svg"):
-        raise ConfigError(f"figure={value}: expected FILE.png or FILE.svg (both are written)")
+    if Path(value).suffix not in (".png", ".svg", ".pdf"):
+        raise ConfigError(
+            f"figure={value}: expected FILE.png, FILE.svg or FILE.pdf (all are written)"
+        )
     return Path(value)
 
 

@@ -63,7 +63,9 @@ def publish(study_folder: Path, target: Path) -> list[str]:
         raise DataError(
             f"{target}: not a published folder (no records/)", "add a TARGET to publish a study"
         )
-    return write_report_of(load_study(records), target, markdown="README.md")
+    return write_report_of(
+        load_study(records), target, markdown="README.md", formats=("png", "svg")
+    )
 
 
 def _copy_demo(folder: Path, target: Path) -> list[str]:
@@ -71,6 +73,8 @@ def _copy_demo(folder: Path, target: Path) -> list[str]:
     _refuse_another(target, contents["title"])
     make_folder(target)
     for name in contents["files"]:
+        if Path(name).suffix == ".pdf":  # the repository keeps one binary form of each figure
+            continue
         target_name = "README.md" if name == "report.md" else name
         atomic_write_bytes(target / target_name, (folder / name).read_bytes())
     return [f"write-up: {target / 'README.md'}"]

@@ -93,7 +93,6 @@ def _draw(losses: dict[float, list[float]]) -> Any:
         axes.plot(
             steps,
             positive_losses,
-            marker="o",
             markersize=4,
             label=f"lr {lr:g}",
             **line_style(index),

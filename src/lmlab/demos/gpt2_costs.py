@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from lmlab.accounting.cost_report import CostOptions, cost_report
 from lmlab.accounting.tables import Table, comparison_table, report_tables
 from lmlab.accounting.textbook import GIGABYTE
@@ -15,7 +13,6 @@ from lmlab.accounting.units import parse_bytes, parse_flops
 from lmlab.config.compose import compose
 from lmlab.console.formatting import format_duration
 from lmlab.demos import Demo, Section
-from lmlab.study.figure_style import BLUE, GREEN, ORANGE, add_grid, new_figure
 from lmlab.study.flop_breakdown import draw_flop_breakdown
 
 Accounts = dict[str, dict[str, Any]]
@@ -103,7 +100,7 @@ def _overview(shown: Mapping[str, Mapping[str, Any]], sizes: Accounts) -> Sectio
         "models grow, the share of the head falls and that of the feed-forward layers rises: the "
         "former grows with D, the latter with L D^2."
     ]
-    return _section(selected, text, figure=("sizes", _draw_sizes(sizes)))
+    return _section(selected, text, figure=("sizes", draw_flop_breakdown("model", sizes)))
 
 
 def _parts(name: str, found: Mapping[str, Any]) -> list[Section]:
@@ -133,22 +130,7 @@ def _contexts(name: str, long: Accounts) -> Section:
                    figure=("contexts", draw_flop_breakdown("context", long)))  # fmt: skip
 
 
-_GROUPS = {"attention": BLUE, "feed-forward": ORANGE, "head": GREEN}
-
-
-def _draw_sizes(sizes: Accounts) -> Figure:
-    figure = new_figure(7, 3.6)
-    axes = figure.add_subplot()
-    below = [0.0] * len(sizes)
-    for group, colour in _GROUPS.items():
-        shares = [found["flops"]["shares"][group] for found in sizes.values()]
-        axes.bar(list(sizes), shares, bottom=below, label=group, color=colour, width=0.6)
-        below = [low + share for low, share in zip(below, shares, strict=True)]
-    axes.set_ylabel("share of forward FLOPs")
-    axes.set_ylim(0, 1.15)
-    axes.legend(loc="upper center", ncols=3, frameon=False)
-    add_grid(axes)
-    return figure
+_GROUPS = ("attention", "feed-forward", "head")
 
 
 def _adamw(name: str, found: Mapping[str, Any], cost_options: CostOptions) -> Section:

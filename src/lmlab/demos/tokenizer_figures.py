@@ -65,7 +65,7 @@ def lengths(found: Mapping[str, Tokenizer]) -> Figure:
     positions = np.arange(2, _LONGEST_SHOWN + 1)
     for index, (label, tokenizer) in enumerate(found.items()):
         counts = measures.length_histogram(tokenizer, _LONGEST_SHOWN)
-        axes.plot(positions, counts / max(1, counts.sum()), marker="o", markersize=4, label=label,
+        axes.plot(positions, counts / max(1, counts.sum()), markersize=4, label=label,
                   **line_style(index))  # fmt: skip
     ticks = [str(position) for position in positions]
     axes.set_xticks(positions, [*ticks[:-1], f"{ticks[-1]}+"])

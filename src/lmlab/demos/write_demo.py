@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import re
 from pathlib import Path
 
-import matplotlib
 from jinja2 import Environment, StrictUndefined
-from matplotlib.figure import Figure
 
 from lmlab.demos import CONTENTS_FILE, Demo
 from lmlab.storage.io import atomic_write_text, write_json
-from lmlab.study.figure_style import save
+from lmlab.study.figure_style import save, themed_svg
 from lmlab.study.index_page import write_summary
 from lmlab.study.markdown import table_lines, wrap_markdown
 from lmlab.study.page import STYLE
@@ -21,14 +17,15 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ demo.title }}</title><link rel="icon" href="data:,">
-<style>{{ style|safe }} .figure svg { max-width: 100%; height: auto; background: white; }
+<style>{{ style|safe }}
 pre { background: var(--raised); border: 1px solid var(--line); border-radius: .4rem;
 padding: .8rem 1rem; white-space: pre-wrap; overflow-wrap: anywhere; }</style></head>
 <body><main><header><p class="kicker">study {{ demo.title }}</p>
 <h1>{{ demo.question }}</h1></header>
 {% for section in demo.sections %}<section><h2>{{ section.heading }}</h2>
 {% for text in section.text %}<p>{{ text }}</p>{% endfor %}
-{% if section.figure %}<div class="figure">{{ figures[section.figure[0]]|safe }}</div>{% endif %}
+{% if section.figure %}<div class="scroll figure" tabindex="0" role="region"
+aria-label="figure: {{ section.heading }}">{{ figures[section.figure[0]]|safe }}</div>{% endif %}
 {% if section.columns %}<div class="scroll" tabindex="0" role="region"
 aria-label="{{ section.heading }}"><table><thead><tr>
 {% for column in section.columns %}<th>{{ column }}</th>{% endfor %}</tr></thead><tbody>
@@ -55,7 +52,7 @@ def write_demo(demo: Demo, folder: Path, command: str) -> list[Path]:
         if section.figure is not None:
             name, figure = section.figure
             figure_paths += save(figure, folder / name)
-            svg_by_name[name] = _to_svg(figure)
+            svg_by_name[name] = themed_svg(figure)
             lines.append(f"![{name}]({name}.png)\n")
         if section.columns:
             lines += table_lines(section.columns, section.rows)
@@ -79,11 +76,3 @@ def write_demo(demo: Demo, folder: Path, command: str) -> list[Path]:
         folder,
     )  # fmt: skip
     return [*paths, folder / CONTENTS_FILE]
-
-
-def _to_svg(figure: Figure) -> str:
-    """Render a figure as an SVG element."""
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "lmlab", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return re.sub(r"^.*?(?=<svg)", "", buffer.getvalue(), flags=re.DOTALL)

@@ -1,29 +1,47 @@
-"""The figures of a study: verdicts, learning curves, loss against learning rate."""
+"""The figures of a study: verdicts and learning curves; others have modules of their own."""
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
-from lmlab.study.figure_style import GREY, add_grid, label_sparsely, line_style, new_figure, save
+from lmlab.study.chart_scales import effect_scale, limits, set_scale
+from lmlab.study.figure_style import (
+    DIVERGED_MARK,
+    FORMATS,
+    GREY,
+    add_grid,
+    add_legend,
+    label_sparsely,
+    line_style,
+    marks_for,
+    new_figure,
+    save,
+    shorten,
+)
+from lmlab.study.rate_figure import draw_rates
 from lmlab.study.statistics import INCONCLUSIVE
+from lmlab.study.sweep_figure import draw_sweep
 from lmlab.study.verdicts import OWN_RATE
 
 _MARKS = {"better": "v", "worse": "^", "no difference": "s", INCONCLUSIVE: "o", "diverged": "X"}
+_MAX_DOTS_PER_CURVE = 40
 
 
-def draw_figures(content: dict[str, Any], folder: Path) -> list[Path]:
-    """Draw the figures for which the content has data and save them as PNG and SVG.
+def draw_figures(
+    content: dict[str, Any], folder: Path, formats: Sequence[str] = FORMATS
+) -> list[Path]:
+    """Draw the figures for which the content has data and save them.
 
     Args:
         content: result of :func:`lmlab.study.report_content.build_content`.
         folder: folder for the files.
+        formats: which files to write of each figure: ``png``, ``svg``, ``pdf``.
 
     Returns:
         Paths of the files.
@@ -31,136 +49,141 @@ def draw_figures(content: dict[str, Any], folder: Path) -> list[Path]:
     paths: list[Path] = []
     for name, draw in (
         ("verdicts", draw_verdicts),
+        ("sweep", draw_sweep),
         ("curves", draw_curves),
         ("rates", draw_rates),
     ):
         figure = draw(content)
         if figure is not None:
-            paths += save(figure, folder / name)
+            paths += save(figure, folder / name, formats)
     return paths
 
 
 def draw_verdicts(content: dict[str, Any]) -> Figure | None:
-    """Draw the differences from the baseline with their intervals, one row per arm."""
-    rows = [row for row in content["verdicts"] if row["difference"] is not None]
-    shown = [row for row in rows if row["at"] == OWN_RATE]
-    if not shown:
+    """Draw the differences from the baseline, one row per arm.
+
+    Each row shows the difference of every pair of seeds, their mean and its interval, and both as
+    numbers. The scale is compressed where a few effects are much larger than the others. An arm
+    without a difference keeps its row, so that a diverged arm is not overlooked.
+    """
+    shown = [row for row in content["verdicts"] if row["at"] == OWN_RATE]
+    known = [row for row in shown if row["difference"] is not None]
+    if not known:
         return None
-    figure = new_figure(8, 1.4 + 0.42 * len(shown))
+    figure = new_figure(8, 1.5 + 0.46 * len(shown))
     axes = figure.add_subplot()
     axes.axvline(0, color=GREY, linewidth=1)
-    styles = _styles(content)
+    if content.get("margin"):
+        axes.axvspan(-content["margin"], content["margin"], color=GREY, alpha=0.12, linewidth=0)
+    values = [0.0]
     for y, row in enumerate(shown):
-        colour = styles[row["arm"]]["color"]
-        if row["low"] is not None and row["high"] is not None:
-            axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2)
-        mark = _MARKS.get(row["verdict"], "o")
-        axes.plot(row["difference"], y, mark, color=colour, markersize=8)
+        colour = _styles(content)[row["arm"]]["color"]
+        if row["difference"] is not None:
+            values += _draw_effect(axes, y, row, colour)
+        elif row["verdict"] == "diverged":
+            axes.plot([0.98], [y], DIVERGED_MARK, color=colour, markersize=8,
+                      transform=axes.get_yaxis_transform(), label="_diverged")  # fmt: skip
         axes.annotate(
-            row["verdict"], (1.01, y), xycoords=("axes fraction", "data"), va="center",
+            _effect_text(row), (1.01, y), xycoords=("axes fraction", "data"), va="center",
             fontsize=9,
         )  # fmt: skip
-    axes.set_yticks(range(len(shown)), [row["arm"] for row in shown])
+    scale = effect_scale(_ends(row) for row in known)
+    set_scale(axes, "x", scale, *limits(scale, values))
+    axes.set_yticks(range(len(shown)), [shorten(row["arm"], 40) for row in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.set_xlabel(
-        f"difference in final validation loss from the baseline ({content['unit']}; left is better)"
-    )
+    notes = [content["unit"], "left is better"]
+    if content.get("margin"):
+        notes.append("grey: the margin")
+    if scale.width is not None:
+        notes.append("scale compressed away from zero")
+    axes.set_xlabel(f"difference in final validation loss from the baseline\n({'; '.join(notes)})")
     axes.set_title(f"{content['title']}: each arm at {content['rate_names'][OWN_RATE]}", loc="left")
     add_grid(axes)
     return figure
 
 
+def _ends(row: dict[str, Any]) -> list[float]:
+    values = [row["difference"], row["low"], row["high"], *row.get("differences", [])]
+    return [value for value in values if value is not None]
+
+
+def _draw_effect(axes: Any, y: int, row: dict[str, Any], colour: str) -> list[float]:
+    """Draw one row; return the values that the axis must show."""
+    if row["low"] is not None and row["high"] is not None:
+        axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2)
+    pairs = row.get("differences", [])
+    axes.plot(pairs, [y + 0.22] * len(pairs), ".", color=colour, alpha=0.6, markersize=5,
+              label="_seeds")  # fmt: skip
+    mark = _MARKS.get(row["verdict"], "o")
+    axes.plot(row["difference"], y, mark, color=colour, markersize=8)
+    return _ends(row)
+
+
+def _effect_text(row: dict[str, Any]) -> str:
+    if row["difference"] is None:
+        return str(row["verdict"])
+    text = f"{row['difference']:+.3g}"
+    if row["low"] is not None and row["high"] is not None:
+        text += f" [{row['low']:+.3g}, {row['high']:+.3g}]"
+    return f"{text}  {row['verdict']}"
+
+
 def draw_curves(content: dict[str, Any]) -> Figure | None:
-    """Draw the mean validation loss against tokens, with the range over seeds."""
+    """Draw the validation loss against tokens: the mean over seeds, and each seed."""
     groups = _judged_curves(content)
     if not groups:
         return None
     figure = new_figure(8, 5)
     axes = figure.add_subplot()
     axes.set_yscale("log")
-    styles, ends = _styles(content), []
-    lows, highs = [], []
+    styles, lows, highs = _styles(content), [], []
+    notes: dict[str, str] = {}  # on arms without a curve
     for arm, curves in groups.items():
         points = _mean_points(curves)
-        if len(points) < 2:
+        seeds = [[point for point in _points(curve) if point[0] > 0] for curve in curves]
+        style = styles[arm]
+        if not any(len(seed) > 1 for seed in seeds):
+            if all(curve["status"] == "diverged" for curve in curves):
+                axes.plot([], [], label=arm, **style)
+                notes[arm] = " (diverged)"
             continue
-        tokens, mean, low, high = zip(*points, strict=True)
-        axes.plot(tokens, mean, linewidth=1.6, label=arm, **styles[arm])
-        axes.fill_between(tokens, low, high, color=styles[arm]["color"], alpha=0.15, linewidth=0)
-        ends.append((mean[-1], arm))
-        lows.append(min(low))
-        highs.append(mean[min(1, len(mean) - 1)])
-    if not ends:
+        axes.plot(
+            [point[0] for point in points], [point[1] for point in points], linewidth=1.6,
+            markersize=5, markevery=marks_for(len(points)), label=arm, **style,
+        )  # fmt: skip
+        for curve, seed in zip(curves, seeds, strict=True):
+            _draw_seed(axes, curve, seed, style["color"])
+            lows += [loss for _, loss in seed]
+            highs += [loss for _, loss in seed[:2]][-1:]
+    if not lows:
         return None
-    axes.set_ylim(min(lows) * 0.985, max(highs) * 1.02)
+    axes.set_ylim(min(lows) * 0.985, max(*highs, min(lows) * 1.001) * 1.02)
     axes.set_xlabel("training tokens")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_ylabel(f"validation loss ({content['unit']})")
-    axes.set_title(f"{content['title']}: mean and range over seeds", loc="left")
+    axes.set_title(f"{content['title']}: mean over seeds, and each seed", loc="left")
     label_sparsely(axes.yaxis)
     add_grid(axes)
-    _legend(axes, [arm for _, arm in sorted(ends, reverse=True)])
+    add_legend(axes, list(styles), notes)
     return figure
 
 
-def draw_rates(content: dict[str, Any]) -> Figure | None:
-    """Draw the final loss against the peak learning rate, with divergence and its edge."""
-    arms = [arm["name"] for arm in content["arms"]]
-    points = {
-        arm: [row for row in content["rates"] if row["arm"] == arm and row["purpose"] == "search"]
-        for arm in arms
-    }
-    points = {arm: rows for arm, rows in points.items() if rows}
-    losses = [row["loss"] for rows in points.values() for row in rows if row["loss"] is not None]
-    if not losses:
-        return None
-    figure = new_figure(8, 5)
-    axes = figure.add_subplot()
-    axes.set_xscale("log")
-    styles = _styles(content)
-    best = min(losses)
-    top = best + min(max(losses) - best, max(6 * (_quantile(losses, 0.5) - best), 0.2))
-    top = max(top, best + 1e-3)
-    for arm, rows in points.items():
-        by_rate: dict[float, list[float]] = {}
-        for row in rows:
-            if row["loss"] is not None:
-                by_rate.setdefault(row["lr"], []).append(row["loss"])
-        mean = sorted((rate, statistics.fmean(found)) for rate, found in by_rate.items())
-        axes.plot(*zip(*mean, strict=True), marker="o", markersize=4, label=arm, **styles[arm])
-        diverged = sorted(row["lr"] for row in rows if row["loss"] is None)
-        axes.plot(diverged, [top] * len(diverged), "x", color=styles[arm]["color"], markersize=8)
-    for arm in content["arms"]:
-        if arm["edge"] and arm["name"] in points and None not in arm["edge"]:
-            edge = math.sqrt(arm["edge"][0] * arm["edge"][1])
-            axes.axvline(edge, linewidth=1, alpha=0.6, color=styles[arm["name"]]["color"],
-                         linestyle=":")  # fmt: skip
-    axes.set_ylim(best - 0.06 * (top - best), top + 0.04 * (top - best))
-    axes.set_xlabel("peak learning rate (dotted lines: edge of divergence; crosses: diverged)")
-    axes.set_ylabel(f"final validation loss ({content['unit']})")
-    axes.set_title(f"{content['title']}: learning rate search", loc="left")
-    add_grid(axes)
-    _legend(axes, list(points))
-    return figure
-
-
-def _quantile(values: Sequence[float], q: float) -> float:
-    return sorted(values)[int(q * (len(values) - 1))]
+def _draw_seed(axes: Any, curve: dict[str, Any], points: list[Any], colour: str) -> None:
+    if not points:
+        return
+    tokens, losses = zip(*points, strict=True)
+    dots = "." if len(points) <= _MAX_DOTS_PER_CURVE else ""
+    axes.plot(tokens, losses, color=colour, linewidth=0.6, alpha=0.45, marker=dots, markersize=3,
+              label="_seed")  # fmt: skip
+    # The last dot is the result, which a mean of many seeds would hide.
+    last_mark = DIVERGED_MARK if curve["status"] == "diverged" else "."
+    axes.plot(tokens[-1:], losses[-1:], last_mark, color=colour, alpha=0.8, markersize=6,
+              label="_last")  # fmt: skip
 
 
 def _styles(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the style of each arm, in the order of legends, samples and tables."""
     return {arm["name"]: line_style(index) for index, arm in enumerate(content["arms"])}
-
-
-def _legend(axes: Axes, order: Sequence[str]) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    by_label = dict(zip(labels, handles, strict=True))
-    arms = [arm for arm in order if arm in by_label]
-    names = [arm if len(arm) <= 50 else f"{arm[:47]}..." for arm in arms]
-    axes.legend(
-        [by_label[arm] for arm in arms], names, frameon=True, framealpha=0.85, edgecolor="none",
-        fontsize=8, handlelength=3,
-        loc="upper right",
-    )  # fmt: skip
 
 
 def _judged_curves(content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -168,20 +191,22 @@ def _judged_curves(content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     best = {arm["name"]: arm["best_lr"] for arm in content["arms"]}
     for curve in content["curves"]:
         is_judged = curve["purpose"] == "judged" and curve["lr"] == best.get(curve["arm"])
-        if is_judged or curve["purpose"] == "run":
+        if (is_judged or curve["purpose"] == "run") and curve["arm"] in best:
             groups.setdefault(curve["arm"], []).append(curve)
     return groups
 
 
-def _mean_points(curves: Sequence[dict[str, Any]]) -> list[tuple[float, float, float, float]]:
-    """Return (tokens, mean, lowest, highest) where every curve has a point."""
-    losses_of_runs = [dict(zip(curve["tokens"], curve["loss"], strict=True)) for curve in curves]
+def _points(curve: dict[str, Any]) -> list[tuple[float, float]]:
+    found = zip(curve["tokens"], curve["loss"], strict=True)
+    return [(tokens, loss) for tokens, loss in found if loss is not None]
+
+
+def _mean_points(curves: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
+    """Return (tokens, mean loss) where every curve has a loss; the others are no sample of it."""
+    losses_of_runs = [dict(_points(curve)) for curve in curves]
     shared = sorted(set.intersection(*(set(by_tokens) for by_tokens in losses_of_runs)))
-    points = []
-    for tokens in shared:
-        losses = [
-            by_tokens[tokens] for by_tokens in losses_of_runs if by_tokens[tokens] is not None
-        ]
-        if losses and tokens > 0:
-            points.append((tokens, statistics.fmean(losses), min(losses), max(losses)))
-    return points
+    return [
+        (tokens, statistics.fmean(by_tokens[tokens] for by_tokens in losses_of_runs))
+        for tokens in shared
+        if tokens > 0
+    ]

@@ -12,7 +12,11 @@ from lmlab.study.page import render_template
 
 SUMMARY_FILE = "report.json"
 INDEX_FILE = "index.html"
-_OMITTED = ("curves", "samples")  # most of the size of a report, and of no use in a list
+_OMITTED = (
+    "curves",
+    "train_curves",
+    "samples",
+)  # most of the size of a report, and of no use in a list
 _LINKED = (("report.md", "Markdown"), ("results.csv", "CSV"))
 
 

@@ -22,7 +22,9 @@ from lmlab.study.run_section import (
     reported_state,
 )
 from lmlab.study.summary import headline, limits, noise
+from lmlab.study.sweep_section import build_sweep
 from lmlab.study.token_savings import token_savings
+from lmlab.study.train_curves import build_train_curves
 from lmlab.study.verdicts import BASELINE_RATE, OWN_RATE, Verdict, judge, rate_names
 
 STATES = ("done", "diverged", "running", "interrupted", "failed", "missing")
@@ -43,6 +45,7 @@ def build_content(study: Study) -> dict[str, Any]:
         "generated": _last_time(study.records),
         "counts": {state: states[state] for state in STATES},
         "headline": headline(study, verdicts),
+        "margin": None if design is None else design.margin,
         "confidence": "" if design is None else f"{100 * (1 - design.alpha):g}%",
         "is_lr_searched": design is not None and design.lr == "search",
         "rate_names": rate_names(design),
@@ -50,7 +53,9 @@ def build_content(study: Study) -> dict[str, Any]:
         "noise": noise(study),
         "arms": build_arms(study),
         "curves": build_curves(study),
+        "train_curves": build_train_curves(study),
         "rates": build_rates(study),
+        "sweep": build_sweep(study),
         "costs": build_costs(study),
         "samples": build_samples(study),
         "problems": build_problems(study.records),
@@ -93,6 +98,7 @@ def _verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
         "adjusted_p": finite(
             comparison.adjusted_p if comparison and comparison.seeds > 1 else None
         ),
+        "differences": list(verdict.differences),
         "seeds": len(known),
         "mean": finite(verdict.mean),
         "sd": statistics.stdev(known) if len(known) > 1 else None,

@@ -229,7 +229,8 @@ def _subsample(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _compact_row(row: dict[str, Any]) -> dict[str, Any]:
-    keys = ("step", "tokens", "seconds", "loss", "lr", "bits_per_byte", "num_tokens")
+    keys = ("step", "tokens", "seconds", "loss", "lr", "grad_norm", "tokens_per_second",
+            "bits_per_byte", "num_tokens")  # fmt: skip
     return {key: row[key] for key in keys if key in row}
 
 

@@ -35,6 +35,7 @@ class Verdict:
         losses: final loss by position of the seed; None for a run that diverged or is missing.
         diverged: number of seeds that diverged.
         is_replicate: whether the arm is the baseline's replicate, whose true difference is zero.
+        differences: differences of the pairs.
     """
 
     arm: str
@@ -46,6 +47,7 @@ class Verdict:
     losses: dict[int, float | None]
     diverged: int = 0
     is_replicate: bool = False
+    differences: tuple[float, ...] = ()
 
     @property
     def mean(self) -> float | None:
@@ -116,7 +118,10 @@ def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Ve
         if arm == design.replicate:  # not a hypothesis of the study, so not in its family
             compared[index] = compare([pairs[index]], rule)[0]
     return [
-        _verdict(arm, at, lr, baseline_lr, own, compared[index], arm == design.replicate)
+        dataclasses.replace(
+            _verdict(arm, at, lr, baseline_lr, own, compared[index], arm == design.replicate),
+            differences=tuple(pairs[index]),
+        )
         for index, (arm, lr, own) in enumerate(rows)
     ]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lmlab.storage.io import atomic_write_text
+from lmlab.study.figure_style import FORMATS
 from lmlab.study.figures import draw_figures
 from lmlab.study.index_page import write_index, write_summary
 from lmlab.study.markdown import render_csv, render_markdown
@@ -42,13 +44,17 @@ def write_report(folder: Path, target: Path | None = None) -> list[str]:
     return lines
 
 
-def write_report_of(study: Study, target: Path, markdown: str = "report.md") -> list[str]:
+def write_report_of(
+    study: Study, target: Path, markdown: str = "report.md", formats: Sequence[str] = FORMATS
+) -> list[str]:
     """Write the page, Markdown, figures and table of a loaded study; see :func:`write_report`."""
-    return _write(build_content(study), target, markdown)
+    return _write(build_content(study), target, markdown, formats)
 
 
-def _write(content: dict[str, Any], target: Path, markdown: str) -> list[str]:
-    paths = draw_figures(content, target)
+def _write(
+    content: dict[str, Any], target: Path, markdown: str, formats: Sequence[str] = FORMATS
+) -> list[str]:
+    paths = draw_figures(content, target, formats)
     figures = [path.name for path in paths if path.suffix == ".png"]
     atomic_write_text(target / markdown, render_markdown(content, figures))
     atomic_write_text(target / "results.csv", render_csv(content))

@@ -58,12 +58,12 @@ def test_a_sweep_draws_the_shares(tmp_path: Path, capsys: pytest.CaptureFixture[
     printed = run(capsys, "model=gpt2_xl", "model.context_length=1024,16384", f"figure={figure}")
     rows = [line for line in printed.splitlines() if "===" in line]
     assert [row.count("#") for row in rows] == [12, 26]
-    for path in (figure, figure.with_suffix(".svg")):
+    for path in (figure, figure.with_suffix(".svg"), figure.with_suffix(".pdf")):
         assert path.exists() and f"Figure: {path}" in printed.replace("\n", "")
     kinds = ["shares.bmp", "shares.pdf", "shares"]
     for argument in (f"figure={tmp_path / kind}" for kind in kinds):
         message = run(capsys, "model.d_model=256,512", argument, code=2)
-        assert f"{argument}: expected FILE.png or FILE.svg" in message
+        assert f"{argument}: expected FILE.png, FILE.svg or FILE.pdf" in message
     assert len(list(tmp_path.iterdir())) == 2
     assert "512" in run(capsys, "model.d_ff=auto", "model.d_model=256,512")
 

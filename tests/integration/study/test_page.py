@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from lmlab.study.report_content import build_content
+from lmlab.study.run_records import load_study
 from lmlab.study.write_report import write_report
 
 CHROMIUM = shutil.which("chromium")
@@ -25,7 +27,7 @@ addEventListener("error", event => seenErrors.push(event.message));
 </script>"""
 
 
-def browse(page: Path, folder: Path, width: int, script: str) -> str:
+def browse(page: Path, folder: Path, width: int, script: str, *more: str) -> str:
     """Open a page with a script added; return the resulting document as HTML."""
     text = page.read_text("utf-8").replace("<head>", f"<head>{LISTENER}", 1)
     driven = folder / "driven.html"
@@ -34,7 +36,7 @@ def browse(page: Path, folder: Path, width: int, script: str) -> str:
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
              "--disable-background-networking", "--disable-component-update", "--disable-sync",
              f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900",
-             "--virtual-time-budget=5000", "--dump-dom"]  # fmt: skip
+             "--virtual-time-budget=5000", "--dump-dom", *more]  # fmt: skip
     found = subprocess.run(
         [CHROMIUM, *flags, driven.as_uri()], capture_output=True, text=True, timeout=120
     )
@@ -55,6 +57,7 @@ def drive(page: Path, folder: Path, width: int) -> dict[str, Any]:
 @pytest.mark.parametrize("width", [1200, 500], ids=["desktop", "narrow"])
 def test_the_controls_change_the_charts(finished: Path, tmp_path: Path, width: int) -> None:
     write_report(finished)
+    content = build_content(load_study(finished))
     seen = drive(finished / "report.html", tmp_path, width)
     assert seen["errors"] == []
     assert seen["requests"] == [], "the page requests nothing"
@@ -62,11 +65,21 @@ def test_the_controls_change_the_charts(finished: Path, tmp_path: Path, width: i
     assert {key: text.split()[-1] for key, text in seen["axes"].items()} == {
         "steps": "steps", "seconds": "(seconds)", "flops": "FLOPs", "tokens": "tokens",
     }  # fmt: skip
-    assert seen["yLabels"] == ["validation loss (nats per token)", "final loss (nats per token)"]
+    assert seen["yLabels"] == [
+        "validation loss (nats per token)", "final validation loss (nats per token)"
+    ]  # fmt: skip
     assert seen["scaleChanges"] and seen["rateChanges"]
     assert seen["armsWithoutOne"] == 3 and seen["armsAgain"] == 4
     assert "rms" in seen["readout"] and "tokens" in seen["readout"]
+    first, second = seen["readout"].partition(":")[0], seen["keyboard"].partition(":")[0]
+    assert first != second and seen["keyboard"].count("again") == 1 and seen["focusable"]
     assert seen["edges"] == 3 and seen["diverged"] >= 3
+    rates = [row for row in content["rates"] if row["loss"] is not None]
+    drawn = [
+        row for row in rates if row["arm"] != "again" and row["purpose"] in ("search", "judged")
+    ]
+    assert seen["rateSeeds"] == len(drawn), "one dot per run"
+    assert seen["spreads"] >= 3, "standard deviations of the judged runs"
     assert seen["prompts"] == ["Once upon a time", "One day"]
     assert len(seen["samples"]) == 4
     assert all("</script><b>bold</b> & 'quotes'" in text for text in seen["samples"])
@@ -76,13 +89,56 @@ def test_the_controls_change_the_charts(finished: Path, tmp_path: Path, width: i
 
 
 @needs_browser
+def test_the_chart_shows_other_quantities_and_every_seed(finished: Path, tmp_path: Path) -> None:
+    write_report(finished)
+    content = build_content(load_study(finished))
+    seen = drive(finished / "report.html", tmp_path, 1200)
+    arms = [arm["name"] for arm in content["arms"]]
+    assert {view: label for view, (label, _, _) in seen["views"].items()} == {
+        "loss": "validation loss (nats per token)",
+        "difference": "difference from rms (nats per token), compressed",
+        "train_loss": "training loss (nats per token)",
+        "grad_norm": "gradient norm before clipping",
+        "throughput": "throughput (tokens per second)",
+    }
+    assert all(number == 4 and drawn for _, number, drawn in seen["views"].values())
+    assert len(set(seen["zero"])) == 1, "the baseline does not differ from itself"
+    for arm, points in zip(arms, seen["points"], strict=True):
+        assert seen["dots"][arm] == 5 * points, "a dot per seed and evaluation"
+    assert seen["looks"] == 4
+    assert seen["legend"] == seen["sampleArms"] == seen["tableArms"] == arms
+    assert seen["cut"] == 0
+
+
+@needs_browser
+def test_the_page_fits_a_phone(finished: Path, tmp_path: Path) -> None:
+    write_report(finished)
+    page = finished / "report.html"
+    # Chromium's windows are no narrower than 500 pixels; a frame of a page may be.
+    frame = (
+        f"""<iframe id="phone" style="width:360px;height:800px" src="{page.as_uri()}"></iframe>"""
+    )
+    (tmp_path / "frame.html").write_text(f"<head></head><body>{frame}</body>", "utf-8")
+    script = """addEventListener("load", () => {
+      const view = document.getElementById("phone").contentDocument.documentElement;
+      document.body.dataset.seen = [view.clientWidth, view.scrollWidth].join();
+    });"""
+    document = browse(
+        tmp_path / "frame.html", tmp_path, 800, script, "--allow-file-access-from-files"
+    )
+    match = re.search(r'data-seen="(\d+),(\d+)"', document)
+    assert match is not None and match[2] == match[1], "no horizontal scrolling"
+    assert int(match[1]) <= 360
+
+
+@needs_browser
 def test_a_page_without_runs_says_so(write_study: Callable[..., Path], tmp_path: Path) -> None:
     study = write_study(0)
     write_report(study)
     script = "document.body.dataset.errors = seenErrors.length;"
     document = browse(study / "report.html", tmp_path, 1200, script)
     assert 'data-errors="0"' in document
-    assert "No run has been evaluated yet." in document
+    assert "This study is not finished." in document and "Learning curves</h2>" not in document
 
 
 def test_the_page_refers_to_no_other_file(finished: Path) -> None:

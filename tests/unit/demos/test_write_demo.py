@@ -21,7 +21,8 @@ def test_the_same_demo_gives_the_same_bytes(tmp_path: Path) -> None:
         write_demo(a_demo(), tmp_path / name, "a command")
     names = sorted(path.name for path in (tmp_path / "first").iterdir())
     assert names == [
-        "exhibit.json", "losses.png", "losses.svg", "report.html", "report.json", "report.md",
+        "exhibit.json", "losses.pdf", "losses.png", "losses.svg", "report.html", "report.json",
+        "report.md",
     ]  # fmt: skip
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()

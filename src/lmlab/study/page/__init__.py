@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lmlab.storage.json_text import dump_json
-from lmlab.study.figure_style import COLOURS
+from lmlab.study.chart_scales import limits, loss_scale, ticks
+from lmlab.study.figure_style import COLOURS, DARK_COLOURS, DASHES, MARKERS, themed_svg
+from lmlab.study.forest import forest_layout
+from lmlab.study.rate_figure import stable_and_unstable
+from lmlab.study.sweep_figure import draw_sweep
 
 _HERE = Path(__file__).parent
-STYLE = (_HERE / "page.css").read_text("utf-8")
-_SCALE_REACH = 40  # percent of the width from the middle to either end of the scale
-_CLIP = 1.15  # multiple of the scale at which bars are cut off and arrows begin
+_SCRIPTS = ("chart.js", "curves.js", "rates.js", "page.js")
+_DATA = ("curves", "train_curves", "rates", "arms", "samples", "unit")
+
+
+def _palette(colours: Sequence[str]) -> str:
+    variables = "".join(f"--c{index}:{colour};" for index, colour in enumerate(colours))
+    return f":root{{{variables}}}"
+
+
+# Paper is white in every theme, so only screens get the colours of the dark one.
+STYLE = (
+    f"{_palette(COLOURS)}\n"
+    f"@media screen and (prefers-color-scheme:dark){{{_palette(DARK_COLOURS)}}}\n"
+    + (_HERE / "page.css").read_text("utf-8")
+)
 
 
 def render_page(content: dict[str, Any]) -> str:
@@ -23,14 +39,62 @@ def render_page(content: dict[str, Any]) -> str:
     Args:
         content: result of :func:`lmlab.study.report_content.build_content`. Its texts are escaped.
     """
+    sweep = draw_sweep(content)
     return render_template(
         "template.html",
         content=content,
-        data=_embed({key: content[key] for key in ("curves", "rates", "arms", "samples", "unit")}),
-        colours=_embed(COLOURS),
-        script=(_HERE / "page.js").read_text("utf-8"),
-        forest=forest_layout(content["verdicts"]),
+        data=_embed({key: content[key] for key in _DATA} | {"rate_chart": rate_chart(content)}),
+        styles=_embed(
+            {
+                "colours": len(COLOURS),
+                "dashes": [" ".join(f"{2 * length:g}" for length in dash) for dash in DASHES],
+                "markers": MARKERS,
+            }
+        ),
+        script="\n".join((_HERE / name).read_text("utf-8") for name in _SCRIPTS),
+        forest=forest_layout(content["verdicts"], content["margin"]),
+        sweep_chart=None if sweep is None else themed_svg(sweep),
+        num_seeds=len({curve["seed"] for curve in content["curves"]}),
+        train_values={key for curve in content["train_curves"] for key in curve},
+        reference=_reference(content),
     )
+
+
+def _reference(content: dict[str, Any]) -> str | None:
+    """Return the arm from which the page shows differences: the baseline, or the first one."""
+    names = [arm["name"] for arm in content["arms"] if arm["is_baseline"]]
+    names += [arm["name"] for arm in content["arms"]] if len(content["arms"]) > 1 else []
+    return names[0] if names else None
+
+
+def rate_chart(content: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the loss axis of the chart of learning rates, and which rates are stable.
+
+    Returns:
+        ``origin``, ``width``, ``low``, ``high`` and ``ticks`` of the axis (see
+        :mod:`lmlab.study.chart_scales`), and ``stable`` and ``unstable`` rates by arm; None without
+        a finished run of a search.
+    """
+    searches: dict[str, dict[float, list[float | None]]] = {}
+    for row in content["rates"]:
+        if row["purpose"] == "search":
+            searches.setdefault(row["arm"], {}).setdefault(row["lr"], []).append(row["loss"])
+    losses = [row["loss"] for row in content["rates"] if row["loss"] is not None]
+    if not searches or not losses:
+        return None
+    scale = loss_scale(losses)
+    low, high = limits(scale, losses)
+    split = {
+        arm["name"]: stable_and_unstable(searches[arm["name"]], arm["edge"])
+        for arm in content["arms"]
+        if arm["name"] in searches
+    }
+    return {
+        "origin": scale.origin, "width": scale.width, "low": low, "high": high,
+        "ticks": ticks(scale, low, high), "arms": list(split),
+        "stable": {arm: stable for arm, (stable, _) in split.items()},
+        "unstable": {arm: unstable for arm, (_, unstable) in split.items()},
+    }  # fmt: skip
 
 
 def render_template(name: str, **values: Any) -> str:
@@ -65,50 +129,3 @@ def _signed(value: float | None) -> str:
 
 def _css_class(label: str) -> str:
     return label.replace(" ", "-")
-
-
-def forest_layout(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Lay out differences and their intervals on one scale for all tables of verdicts.
-
-    Returns:
-        ``ticks`` as pairs of position and label, and ``rows`` for each table: the positions of both
-        ends of the interval and of the difference in percent of the width, and under ``off`` the
-        sides on which one of them exceeds the scale.
-    """
-    known = [row for row in rows if None not in (row["difference"], row["low"], row["high"])]
-    # A few outlying arms must not compress all others into one line.
-    ends = sorted(abs(row[key]) for row in known for key in ("low", "high"))
-    outlying = 3 * ends[int(0.7 * (len(ends) - 1))] if ends else 0.0
-    limit = _round_up(max((end for end in ends if end <= outlying), default=1.0))
-
-    def position(value: float) -> float:
-        return round(50 + _SCALE_REACH * max(-_CLIP, min(_CLIP, value / limit)), 2)
-
-    def positions(row: dict[str, Any]) -> dict[str, Any]:
-        values = [row[key] for key in ("low", "difference", "high")]
-        return {
-            "low": position(row["low"]),
-            "high": position(row["high"]),
-            "difference": position(row["difference"]) if abs(row["difference"]) <= limit else None,
-            "off": [
-                side
-                for side, is_off in (("left", min(values) < -limit), ("right", max(values) > limit))
-                if is_off
-            ],
-        }
-
-    return {
-        "ticks": [
-            (position(sign * limit), f"{sign * limit:+g}" if sign else "0") for sign in (-1, 0, 1)
-        ],
-        "rows": {
-            at: [positions(row) if row in known else None for row in rows if row["at"] == at]
-            for at in dict.fromkeys(row["at"] for row in rows)
-        },
-    }
-
-
-def _round_up(value: float) -> float:
-    """Round up to 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
-    return next(digit * power for digit in (1, 2, 5, 10) if digit * power >= value)

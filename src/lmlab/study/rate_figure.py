@@ -1,0 +1,160 @@
+"""The figure of a learning-rate search: final loss against rate, and where training diverges."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lmlab.study.chart_scales import limits, loss_scale, set_scale
+from lmlab.study.figure_style import (
+    DIVERGED_MARK,
+    add_grid,
+    add_legend,
+    line_style,
+    new_figure,
+    shorten,
+)
+
+Losses = dict[float, list[float | None]]  # losses of the seeds by rate; None: diverged
+
+
+def draw_rates(content: dict[str, Any]) -> Figure | None:
+    """Draw the final loss against the peak learning rate, and the edge of divergence.
+
+    The upper panel shows every seed, the mean of each rate and its standard deviation. All rates
+    that trained are shown; the loss axis is compressed where a few losses are much worse. The lower
+    panel shows for each arm the rates that trained, the highest of them, and those beyond the edge
+    of divergence. A run that keeps less than half of the best one's gain is beyond it too.
+    """
+    searches = _losses(content, "search")
+    known = [
+        loss
+        for rates in searches.values()
+        for losses in rates.values()
+        for loss in losses
+        if loss is not None
+    ]
+    if not known:
+        return None
+    edges = {arm["name"]: arm["edge"] for arm in content["arms"] if arm["name"] in searches}
+    has_edge = any(edges.values()) or any(
+        None in losses for rates in searches.values() for losses in rates.values()
+    )
+    rows = len(searches) if has_edge else 0
+    figure = new_figure(8, 5 + 0.28 * rows + (0.3 if rows else 0))
+    panels = figure.subplots(
+        2 if rows else 1, 1, sharex=True, squeeze=False,
+        gridspec_kw={"height_ratios": [5, 0.28 * rows + 0.3] if rows else [1]},
+    )[:, 0]  # fmt: skip
+    axes = panels[0]
+    axes.set_xscale("log")
+    styles = {arm["name"]: line_style(index) for index, arm in enumerate(content["arms"])}
+    judged = _losses(content, "judged")
+    for arm, rates in searches.items():
+        _draw_search(axes, arm, rates, styles[arm])
+        known += _draw_judged(axes, judged.get(arm, {}), styles[arm]["color"])
+    scale = loss_scale(known)
+    set_scale(axes, "y", scale, *limits(scale, known))
+    compressed = "" if scale.width is None else "\nscale compressed away from the best"
+    axes.set_ylabel(f"final validation loss ({content['unit']}){compressed}")
+    axes.set_title(f"{content['title']}: learning rate search", loc="left")
+    add_grid(axes)
+    if len(searches) > 1:
+        add_legend(axes, list(styles))
+    if rows:
+        _draw_stability(panels[1], searches, edges, styles)
+    panels[-1].set_xlabel(
+        "peak learning rate (dots: seeds; bars: standard deviation; open dots: judged seeds)"
+    )
+    return figure
+
+
+def _losses(content: dict[str, Any], purpose: str) -> dict[str, Losses]:
+    """Return the losses of a purpose by arm and rate, in the order of the arms."""
+    found: dict[str, Losses] = {}
+    for arm in content["arms"]:
+        for row in content["rates"]:
+            if row["arm"] == arm["name"] and row["purpose"] == purpose:
+                found.setdefault(arm["name"], {}).setdefault(row["lr"], []).append(row["loss"])
+    return found
+
+
+def _draw_search(axes: Axes, arm: str, rates: Losses, style: dict[str, Any]) -> None:
+    stable = {rate: [loss for loss in losses if loss is not None] for rate, losses in rates.items()}
+    stable = {rate: losses for rate, losses in sorted(stable.items()) if losses}
+    # Rates at which some seeds diverged have a mean of the others only: it is not connected.
+    means = {rate: statistics.fmean(losses) for rate, losses in stable.items()}
+    whole = [rate for rate in means if None not in rates[rate]]
+    axes.plot(whole, [means[rate] for rate in whole], label=arm, markersize=5, **style)
+    _draw_spread(axes, stable, style["color"])
+
+
+def _draw_judged(axes: Axes, rates: Losses, colour: str) -> list[float]:
+    stable = {rate: [loss for loss in losses if loss is not None] for rate, losses in rates.items()}
+    _draw_spread(axes, stable, colour, face="none")
+    return [loss for losses in stable.values() for loss in losses]
+
+
+def _draw_spread(
+    axes: Axes, by_rate: Mapping[float, Sequence[float]], colour: str, face: str | None = None
+) -> None:
+    """Draw each seed as a dot, and the standard deviation around their mean as a bar."""
+    several = {rate: losses for rate, losses in by_rate.items() if len(losses) > 1}
+    if several:
+        axes.errorbar(
+            list(several), [statistics.fmean(losses) for losses in several.values()],
+            yerr=[statistics.stdev(losses) for losses in several.values()], color=colour,
+            capsize=3, elinewidth=1.2, fmt="none",
+        )  # fmt: skip
+    places = [(rate, loss) for rate, losses in by_rate.items() for loss in losses]
+    if places:
+        axes.plot(
+            *zip(*places, strict=True), "o", color=colour, markersize=3.5, alpha=0.75,
+            markerfacecolor=face or colour, label="_seeds",
+        )  # fmt: skip
+
+
+def _draw_stability(
+    axes: Axes,
+    searches: Mapping[str, Losses],
+    edges: Mapping[str, Sequence[float | None] | None],
+    styles: Mapping[str, dict[str, Any]],
+) -> None:
+    for y, (arm, rates) in enumerate(searches.items()):
+        colour = styles[arm]["color"]
+        stable, unstable = stable_and_unstable(rates, edges[arm])
+        axes.plot(stable, [y] * len(stable), "-", color=colour, linewidth=2)
+        axes.plot(stable[-1:], [y] * len(stable[-1:]), "|", color=colour, markersize=10,
+                  markeredgewidth=2, label="_last stable")  # fmt: skip
+        axes.plot(unstable, [y] * len(unstable), DIVERGED_MARK, color=colour, markersize=6,
+                  markeredgewidth=1.6)  # fmt: skip
+        numbers = [f"{rate:g}" for rate in (*stable[-1:], *unstable[:1])]
+        axes.annotate(" | ".join(numbers), (1.01, y), xycoords=("axes fraction", "data"),
+                      fontsize=8, va="center")  # fmt: skip
+    axes.set_yticks(range(len(searches)), [shorten(arm, 24) for arm in searches])
+    axes.set_ylim(len(searches) - 0.4, -0.6)
+    axes.set_title("bar: highest rate that trained; crosses: beyond the edge of divergence",
+                   loc="left", fontsize=9)  # fmt: skip
+    add_grid(axes)
+
+
+def stable_and_unstable(
+    rates: Losses, edge: Sequence[float | None] | None
+) -> tuple[list[float], list[float]]:
+    """Split rates into those below the edge of divergence and the others, both ascending.
+
+    Args:
+        rates: losses of the seeds by rate.
+        edge: highest stable and lowest unstable rate; None if the search found no edge.
+    """
+    lowest = edge[1] if edge else None
+    unstable = sorted(
+        rate
+        for rate, losses in rates.items()
+        if None in losses or (lowest is not None and rate >= lowest)
+    )
+    return sorted(set(rates) - set(unstable)), unstable

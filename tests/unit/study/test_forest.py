@@ -1,0 +1,66 @@
+"""Differences in the tables of verdicts: one scale, on which small and huge effects are drawn."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from lmlab.study.forest import forest_layout
+
+
+def a_row(at: str, low: float | None, difference: float | None, high: float | None,
+          seeds: list[float] | None = None) -> dict[str, Any]:  # fmt: skip
+    return {"at": at, "low": low, "difference": difference, "high": high,
+            "differences": seeds or []}  # fmt: skip
+
+
+def test_verdicts_share_a_scale_on_which_a_huge_effect_is_drawn() -> None:
+    own = [a_row("own", -0.03, 0.0, 0.03, [-0.01, 0.01]), a_row("own", 0.9, 1.0, 1.1),
+           a_row("own", 0, 0.02, 9), a_row("own", None, None, None)]  # fmt: skip
+    other = [a_row("other", -0.03, 0.0, 0.03), a_row("other", -0.04, -0.01, 0.02)]
+    layout = forest_layout([*own, *other], margin=0.02)
+    near, far, wide, lost = layout["rows"]["own"]
+    assert layout["is_compressed"] and lost is None
+    assert layout["rows"]["other"][0] == near | {"seeds": []}, "one scale for both tables"
+    places = [near["low"], near["difference"], near["high"], far["low"], far["difference"],
+              far["high"], wide["high"]]  # fmt: skip
+    assert places == sorted(places) and places[0] > 0 and places[-1] < 100
+    assert near["high"] - near["low"] > 8, "percent of the width: the small interval is legible"
+    assert far["high"] - far["low"] > 1
+    assert near["difference"] == 50
+    low, high = near["seeds"]
+    assert low < 50 < high
+    low, high = layout["margin"]
+    assert near["low"] < low < 50 < high < near["high"]
+    labels = [label for _, label in layout["ticks"]]
+    assert len(labels) == 5 and labels[0] == "-10" and labels[2] == "0" and labels[4] == "+10"
+    marks = [place for place, _ in layout["ticks"]]
+    assert all(after - before > 15 for before, after in itertools.pairwise(marks)), (
+        "labels do not overlap"
+    )
+
+
+def test_effects_of_one_size_have_a_linear_scale() -> None:
+    layout = forest_layout([a_row("own", low, 0.0, 0.04) for low in (-0.01, -0.02, -0.04)])
+    assert not layout["is_compressed"]
+    assert [label for _, label in layout["ticks"]] == ["-0.05", "0", "+0.05"]
+    first, second, third = layout["rows"]["own"]
+    assert first["low"] - second["low"] == pytest.approx((second["low"] - third["low"]) / 2)
+    assert layout["margin"] is None
+
+
+def test_a_single_pair_has_no_interval() -> None:
+    layout = forest_layout([a_row("own", None, 0.3, None, [0.3])])
+    (row,) = layout["rows"]["own"]
+    assert row["low"] is None and row["high"] is None and row["seeds"] == [row["difference"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "limit"), [(0.011, 0.02), (0.02, 0.02), (0.0201, 0.05), (0.3, 0.5), (7.0, 10.0)]
+)
+def test_the_scale_ends_at_a_round_number(value: float, limit: float) -> None:
+    layout = forest_layout([a_row("own", -value, 0.0, value)])
+    assert layout["ticks"][-1][1] == f"{limit:+g}"
+    assert layout["ticks"][-1][0] == 96, "46 percent right of the middle"
