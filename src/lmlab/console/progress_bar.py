@@ -1,4 +1,4 @@
-"""Progress bars, shown on terminals only."""
+"""Progress: a bar on a terminal, lines in a log."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from lmlab.console.progress_lines import ProgressLines
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -20,10 +22,25 @@ def progress(
     unit: str = "it",
     unit_scale: bool = False,
     shown: bool = True,
-) -> tqdm[Any] | HiddenBar:
-    """Return a progress bar with rate and ETA on stderr; hidden if stderr is not a terminal."""
-    if not (shown and sys.stderr.isatty()):
+    is_part: bool = False,
+) -> tqdm[Any] | ProgressLines | HiddenBar:
+    """Return what shows progress, rate and ETA on stderr: a bar on a terminal, else lines.
+
+    Args:
+        iterable: what to iterate over; each item is one unit.
+        total: number of units; None if unknown.
+        initial: number of units that are done already.
+        desc: what is done.
+        unit: what is counted; ``B`` for bytes.
+        unit_scale: whether a bar abbreviates large counts.
+        shown: whether to show anything.
+        is_part: whether this is a part of a job with a bar of its own; its bar appears after two
+            seconds and disappears at the end.
+    """
+    if not shown:
         return HiddenBar(iterable)
+    if not sys.stderr.isatty():
+        return ProgressLines(iterable, total=total, initial=initial, desc=desc, unit=unit)
     from tqdm import tqdm  # only if it is shown
 
     return tqdm(
@@ -34,6 +51,8 @@ def progress(
         unit=unit,
         unit_scale=unit_scale,
         dynamic_ncols=True,
+        leave=not is_part,
+        delay=2.0 if is_part else 0.0,
     )
 
 

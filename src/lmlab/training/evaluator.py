@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lmlab.console.progress_bar import progress
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.nn.transformer import Transformer
 from lmlab.training.mixed_precision import Bf16Weights
@@ -91,7 +92,10 @@ class Evaluator:
         # losses are summed in float64, on the host because MPS has no float64.
         batches = self._batches()
         sums = np.zeros((len(batches), 3))
-        for index, (starts, length) in self.comm.shard(batches):
+        for index, (starts, length) in progress(
+            self.comm.shard(batches), total=math.ceil(len(batches) / self.comm.size),
+            desc="evaluating", unit="batch", shown=self.comm.is_rank0, is_part=True,
+        ):  # fmt: skip
             inputs, targets = self._windows(starts, length)
             losses = token_losses(
                 torch.from_numpy(inputs).to(self.device), torch.from_numpy(targets).to(self.device)

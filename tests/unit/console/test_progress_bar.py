@@ -1,4 +1,4 @@
-"""Progress bars appear on terminals only."""
+"""Progress is a bar on a terminal, and lines in a log."""
 
 from __future__ import annotations
 
