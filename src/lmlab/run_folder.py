@@ -6,6 +6,7 @@
 - ``meta.json``: provenance, device, data, and the identity of the run,
 - ``status.json``: status and progress; see :data:`STATUSES`,
 - ``metrics.jsonl``: one row per event, with step, tokens and seconds,
+- ``notes.json``: notes and tags of the user, if there are any,
 - ``preflight.json``: predicted and actual cost of the last session,
 - ``checkpoints/``, ``tokenizer/``, ``samples.md``, ``train.log``, ``learning_curve.png``.
 """
@@ -16,8 +17,9 @@ import dataclasses
 import math
 import os
 import re
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,30 @@ class RunFolder:
         """Replace ``status.json`` with ``status``, the time, and ``details``."""
         assert status in STATUSES, status
         write_json(self.path / "status.json", {"status": status, "time": _utc_now(), **details})
+
+    def wandb_place(self) -> Path | None:
+        """The folder in which wandb keeps the run; None: there is none."""
+        place = _read(self.path / "wandb" / "place.json")
+        return Path(place["folder"]) if "folder" in place else None
+
+    def offline_wandb(self) -> Path | None:
+        """The folder of a run of wandb that was not uploaded yet; None: there is none."""
+        folder = self.wandb_place()
+        if folder is None or not folder.name.startswith("offline-") or not folder.is_dir():
+            return None
+        return None if any(folder.glob("*.wandb.synced")) else folder
+
+    def annotations(self) -> tuple[str | None, list[str]]:
+        """Read the user's notes and tags of the run."""
+        content = _read(self.path / "notes.json")
+        return content.get("notes"), list(content.get("tags") or [])
+
+    def annotate(self, notes: str | None, tags: Sequence[str] | None) -> None:
+        """Replace the notes or the tags of the run; None leaves them as they are."""
+        old_notes, old_tags = self.annotations()
+        new = (old_notes if notes is None else notes or None, old_tags if tags is None else [*tags])
+        if new != (old_notes, old_tags):
+            write_json(self.path / "notes.json", {"notes": new[0], "tags": new[1]})
 
     def preflight(self) -> dict[str, Any]:
         """Read ``preflight.json``: ``from_step``, ``predicted`` and ``actual``."""
@@ -210,13 +236,28 @@ def describe(run: RunFolder) -> str:
             lines.append(
                 f"  text entropy     {floor['bits_per_byte']:.4f} bits per byte ({floor['note']})"
             )
+    notes, tags = run.annotations()
+    if notes:
+        lines.append(f"  notes            {notes}")
+    if tags:
+        lines.append(f"  tags             {', '.join(tags)}")
     figure = run.path / "learning_curve.png"
     if figure.exists():
         lines.append(f"  learning curve   {figure}")
     if run.samples.exists():
         lines.append(f"  samples          {run.samples}")
+    offline = run.offline_wandb()
+    if offline is not None:
+        lines.append(f"  wandb, offline   {wandb_sync_command(offline)}")
+    if run.samples.exists():
         lines.append(_first_sample(run.samples))
     return "\n".join(lines)
+
+
+def wandb_sync_command(folder: Path) -> str:
+    """Return the command that uploads the runs in a folder of wandb, typed where we are."""
+    relative = os.path.relpath(folder)
+    return f"wandb sync {shlex.quote(min(relative, str(folder), key=len))}"
 
 
 def _first_sample(path: Path) -> str:

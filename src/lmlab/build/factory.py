@@ -7,6 +7,7 @@ folders, the comm) is supplied here.
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ from lmlab.runtime.background import ThreadWorker
 from lmlab.runtime.compile_policy import set_inductor_cache
 from lmlab.runtime.device import Device
 from lmlab.runtime.signals import SignalHandler
-from lmlab.tracking import RunInfo, Tracker
+from lmlab.tracking import NO_TRACKER, NoTracker, RunInfo, Tracker
+from lmlab.tracking.guarded_tracker import GuardedTracker
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.cuda_graph import ComputeGradients, maybe_graphed
 from lmlab.training.device_batches import DeviceBatches, fits_on_device
@@ -194,9 +196,18 @@ def build_checkpoints(workload: RunWorkload, folder: Path) -> Checkpoints:
 
 
 def build_tracker(spec: RunSpec, info: RunInfo) -> Tracker:
-    """Build what receives metrics in addition to ``metrics.jsonl``."""
-    tracker: Tracker = spec.tracker(run_info=info)
-    return tracker
+    """Build what receives metrics in addition to ``metrics.jsonl``.
+
+    Raises:
+        ConfigError: its settings are not valid; no other error of a tracker ends a run.
+    """
+    if spec.tracker.target == NO_TRACKER:
+        return NoTracker()
+    return GuardedTracker(
+        lambda: spec.tracker(run_info=info),
+        name=f"the tracker {spec.tracker.target}",
+        remedy=f"send it later: python -m lmlab.outputs track {shlex.quote(str(info.folder))}",
+    )
 
 
 def build_trainer(

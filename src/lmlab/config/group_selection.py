@@ -7,6 +7,7 @@ bodies of experiments.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,15 @@ def is_group(key: str, folders: Iterable[Path]) -> bool:
 def rewrite(override: str, folders: Sequence[Path]) -> str:
     """Turn ``model.norm=post`` into ``model/norm=post`` where ``model/norm`` is a group.
 
-    Overrides of a complete node (``model.norm={...}``) and of other keys stay unchanged, except for
-    the old names of :data:`lmlab.config.deprecated_keys.RENAMED_KEYS`.
+    The text of ``notes`` is quoted. Overrides of a complete node (``model.norm={...}``) and of
+    other keys stay unchanged, except for the old names of
+    :data:`lmlab.config.deprecated_keys.RENAMED_KEYS`.
     """
     override = rename_key(override)
     key, equals, value = override.partition("=")
     name = key.lstrip("+~")
+    if name == "notes" and equals:
+        return f"{key}={_quoted(value)}"
     slashed = name.replace(".", "/")
     if not equals or value.lstrip().startswith("{") or not is_group(slashed, folders):
         return override
@@ -36,6 +40,15 @@ def rewrite(override: str, folders: Sequence[Path]) -> str:
     if slashed == "experiment":
         prefix = ""  # the defaults list already has this group
     return f"{prefix}{slashed}={value}"
+
+
+def _quoted(text: str) -> str:
+    """Quote free text, which Hydra would take for a list or refuse; null and quotes stay."""
+    stripped = text.strip()
+    if stripped in ("", "null") or (stripped[0] in "'\"" and stripped[-1] == stripped[0]):
+        return text
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", text))
+    return f"'{escaped}'"
 
 
 def rewrite_all(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:

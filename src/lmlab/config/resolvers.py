@@ -10,15 +10,17 @@ from typing import Any, cast
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from lmlab.config.tracker_environment import tracker_variable
 from lmlab.errors import ConfigError
 from lmlab.hf.config_reader import config_from_hf, read_config
 from lmlab.hf.weight_files import hash_weights
 
 
 def register() -> None:
-    """Make ``${saved_vocab_size:...}`` and ``${imported:...}`` known; harmless when repeated."""
+    """Make the resolvers known; harmless when repeated."""
     OmegaConf.register_new_resolver("saved_vocab_size", _saved_vocab_size, replace=True)
     OmegaConf.register_new_resolver("imported", _imported, replace=True)
+    OmegaConf.register_new_resolver("tracker_variable", tracker_variable, replace=True)
 
 
 def register_hydra() -> None:

@@ -203,6 +203,10 @@ class RunConfig:
     scale: Scale
     design: Component | None
     demo: Component | None
+    # Missing in configurations that earlier versions froze; none changes the run's identity.
+    notes: str | None = None
+    tags: tuple[str, ...] = ()
+    purpose: str | None = None
 
     @functools.cached_property
     def cache_folder(self) -> Path:

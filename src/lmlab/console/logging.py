@@ -9,12 +9,26 @@ from pathlib import Path
 
 from lmlab.runtime.launch_env import read_launch_env
 
+# An attribute of log records whose traceback is for the file only.
+TRACEBACK_TO_FILE = "traceback_to_file"
+
+
+class _TerminalFormatter(logging.Formatter):
+    """Leaves out tracebacks that are for the file only."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if getattr(record, TRACEBACK_TO_FILE, False):
+            return record.getMessage()
+        return super().format(record)
+
 
 def log_to_stderr() -> None:
     """Print the log on stderr; ranks other than rank 0 print warnings only."""
     logger = logging.getLogger("lmlab")
     logger.setLevel(logging.INFO if read_launch_env().is_rank0 else logging.WARNING)
-    logger.addHandler(logging.StreamHandler())
+    handler = logging.StreamHandler()
+    handler.setFormatter(_TerminalFormatter())
+    logger.addHandler(handler)
 
 
 @contextlib.contextmanager

@@ -71,7 +71,7 @@ class Manifest:
         content = self.as_dict()
         del content["command"]
         content.pop("hydra", None)
-        content["arms"] = [original_names(arm) for arm in self.arms]
+        content["arms"] = [_identifying(original_names(arm)) for arm in self.arms]
         return hash_json(content)[:8]
 
     def as_dict(self) -> dict[str, Any]:
@@ -217,6 +217,22 @@ class Manifest:
             assert self.comparison.baseline is not None
             return self.comparison.baseline
         return arm
+
+
+def _identifying(arm: dict[str, Any]) -> dict[str, Any]:
+    """Return an arm's configuration without what may change between launches of one sweep.
+
+    Settings that are newer than the files of a sweep and have their default are left out as well.
+    """
+    kept = {key: value for key, value in arm.items() if key not in ("notes", "tags", "purpose")}
+    tokenizer = kept.get("tokenizer")
+    if isinstance(tokenizer, dict) and tokenizer.get("end_of_text", "") is None:
+        kept["tokenizer"] = {k: v for k, v in tokenizer.items() if k != "end_of_text"}
+    tracker = kept.get("logger")
+    if isinstance(tracker, dict):  # other settings depend on the environment of the launch
+        keys = ("_target_", "project", "mode")
+        kept["logger"] = {key: tracker[key] for key in keys if key in tracker}
+    return kept
 
 
 def tuning_outcomes(arm: str, outcomes: Outcomes) -> dict[tuple[float, int], TrialOutcome]:

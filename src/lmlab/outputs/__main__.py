@@ -14,6 +14,7 @@ from lmlab.outputs.delete import delete, parse_targets
 from lmlab.outputs.entries import AGE_UNITS, find_caches, find_runs, print_entries, select
 from lmlab.outputs.prune import prune
 from lmlab.outputs.run_diff import compare, describe, read_run
+from lmlab.outputs.tracker_commands import ANNOTATE, TRACK
 from lmlab.run_folder import STATUSES
 from lmlab.storage.json_text import dump_json
 
@@ -167,7 +168,8 @@ def diff_runs(options: DiffOptions) -> None:
 
 COMMAND = CommandGroup(
     name="outputs",
-    description="List the runs and caches on disk, compare runs, and remove what is obsolete.",
+    description="List the runs and caches on disk, compare and annotate runs, send them to a\n"
+    "tracker, and remove what is obsolete.",
     default="list",
     commands={
         "list": Command(
@@ -211,6 +213,8 @@ COMMAND = CommandGroup(
             description="Print in what two runs differ: settings, data, versions, losses, samples.",
             examples=["outputs/runs/first/seed0 outputs/runs/second/seed0", "A B --json"],
         ),
+        "track": TRACK,
+        "annotate": ANNOTATE,
     },
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shlex
 import shutil
 from typing import Any
 
@@ -24,6 +25,8 @@ from lmlab.runs.continuation import find_parent
 from lmlab.runs.session import Session
 from lmlab.runs.worker_rank import WorkerRank
 from lmlab.runtime.launch_env import read_launch_env
+from lmlab.tracking import NO_TRACKER
+from lmlab.tracking.deliveries import is_delivered
 
 log = logging.getLogger("lmlab.run")
 
@@ -61,10 +64,21 @@ def _execute(spec: RunSpec) -> RunResult:
         context, is_finished = _resolve_on_machine(spec, comm)
         if is_finished:
             log.info("already complete; skipping")
+            if comm.is_rank0:
+                _mention_tracker(context)
+                context.folder.annotate(spec.settings["notes"], spec.settings["tags"] or None)
             return RunResult(context.folder, 0)
         if comm.is_rank0:
             return RunResult(context.folder, _run_session(context))
         return RunResult(context.folder, WorkerRank(context).run_to_end())
+
+
+def _mention_tracker(context: RunContext) -> None:
+    """Say how to send a run that is complete to its tracker, unless it is there."""
+    logger, folder = context.spec.settings["logger"], context.folder
+    if context.spec.tracker.target != NO_TRACKER and not is_delivered(folder, logger):
+        path = shlex.quote(str(folder.path))
+        log.info("to send it to the tracker: python -m lmlab.outputs track %s", path)
 
 
 def _resolve_on_machine(spec: RunSpec, comm: Communicator) -> tuple[RunContext, bool]:

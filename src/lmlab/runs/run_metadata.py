@@ -26,7 +26,9 @@ def write_metadata(context: RunContext, model: Transformer, *, stack_size: int) 
         "parallel": context.comm.parallel, "stacked": stack_size,
     }  # fmt: skip
     sessions = [*folder.meta().get("sessions", []), session]
-    atomic_write_text(folder.config, settings_to_yaml(context.spec.settings))
+    settings = context.spec.settings
+    folder.annotate(settings.get("notes"), settings.get("tags") or None)
+    atomic_write_text(folder.config, settings_to_yaml(settings))
     data.tokenizer.save(folder.tokenizer)
     folder.write_meta(
         {

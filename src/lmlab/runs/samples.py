@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from lmlab.build.run_spec import SampleSettings
 from lmlab.nn.transformer import Transformer
@@ -13,7 +14,7 @@ from lmlab.training.generation import generate
 
 def draw_samples(
     model: Transformer, tokenizer: Tokenizer, settings: SampleSettings
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     """Generate ``count`` texts per prompt; each is a row with ``prompt`` and ``text``.
 
     An empty prompt starts with :attr:`lmlab.tokenizer.Tokenizer.start_id`.
@@ -37,7 +38,7 @@ def draw_samples(
     ]
 
 
-def write_samples(path: Path, rows: list[dict[str, str]], step: int) -> None:
+def write_samples(path: Path, rows: list[dict[str, Any]], step: int) -> None:
     """Write samples as Markdown, one code block each."""
     blocks = (f"```text\n{row['prompt']}{row['text']}\n```\n" for row in rows)
     atomic_write_text(path, f"# Samples at step {step}\n\n" + "\n".join(blocks))

@@ -25,7 +25,8 @@ from lmlab.runs.samples import draw_samples, write_samples
 from lmlab.runs.status_writer import StatusWriter
 from lmlab.runtime.device import is_out_of_memory
 from lmlab.runtime.signals import SignalHandler
-from lmlab.tracking import RunInfo, Tracker
+from lmlab.tracking.deliveries import record_delivery
+from lmlab.tracking.run_info import RunInfo, Tracker, describe_to_tracker, final_values
 from lmlab.training.state import TrainState, broadcast_state
 from lmlab.training.trainer import Trainer
 
@@ -118,22 +119,25 @@ class Session:
         self.status.write("running")
         self.preflight.begin(self.state.progress)
         tracker = factory.build_tracker(context.spec, self._run_info(is_resumed))
-        exit_code = 1
+        exit_code, status = 1, "failed"
         try:
             with context.comm.reporting_lost_ranks():
                 ended = yield from train(self._build_trainer(tracker, stop))
             if ended == "stopped":
-                exit_code = self._note_stop(stop)
+                exit_code, status = self._note_stop(stop)
             else:
                 if ended == "done":
                     with unsharded(self.state.model):
                         self._write_samples(tracker)
                     self.preflight.end(self.state.progress)
                 self.status.write(ended)
-                tracker.summary(self._final_metrics())
-                exit_code = 0
+                exit_code, status = 0, ended
         finally:
+            purpose = context.spec.settings.get("purpose") or ""
+            tracker.summary(final_values(context.folder, purpose, status))
             tracker.finish(exit_code)
+            if getattr(tracker, "has_delivered", False):
+                record_delivery(context.folder, context.spec.settings["logger"])
         return exit_code
 
     @property
@@ -154,15 +158,8 @@ class Session:
         return False
 
     def _run_info(self, is_resumed: bool) -> RunInfo:
-        spec = self.context.spec
-        return RunInfo(
-            folder=self.context.folder.path,
-            name=f"{spec.arm}/seed{spec.seed}",
-            group=spec.study,
-            tags=(self.context.data.corpus.name,),
-            config=copy.deepcopy(spec.settings),
-            resumed=is_resumed,
-        )
+        settings = copy.deepcopy(self.context.spec.settings)
+        return describe_to_tracker(self.context.folder, settings, resumed=is_resumed)
 
     def _build_trainer(self, tracker: Tracker, stop: SignalHandler) -> Trainer:
         def record(row: dict[str, Any]) -> None:
@@ -176,32 +173,28 @@ class Session:
             checkpoints=self.checkpoints, record=record, stop=stop,
         )  # fmt: skip
 
-    def _note_stop(self, stop: SignalHandler) -> int:
+    def _note_stop(self, stop: SignalHandler) -> tuple[int, str]:
         number = stop.signal_number
         assert number is not None
-        self.status.write("preempted" if number == signal.SIGUSR2 else "interrupted")
+        status = "preempted" if number == signal.SIGUSR2 else "interrupted"
+        self.status.write(status)
         log.info(
             "stopped by %s at step %d; rerun the command to resume",
             signal.Signals(number).name,
             self.state.progress.step,
         )
-        return 128 + number
+        return 128 + number, status
 
     def _fail(self, reason: str) -> None:
         self.context.comm.report_failure(reason)
         self.status.write_failure(reason)
 
-    def _final_metrics(self) -> dict[str, Any]:
-        progress = self.state.progress
-        last = self.context.folder.rows("validation")[-1]
-        measured = {key: last[key] for key in ("loss", "perplexity", "bits_per_byte")}
-        return measured | {"best_loss": progress.best_loss, "best_step": progress.best_step}
-
     def _write_samples(self, tracker: Tracker) -> None:
         rows = draw_samples(self._model, self.context.data.tokenizer, self.context.spec.samples)
         if rows:
-            write_samples(self.context.folder.samples, rows, self.state.progress.step)
-            tracker.samples(rows)
+            step = self.state.progress.step
+            write_samples(self.context.folder.samples, rows, step)
+            tracker.samples([row | {"step": step} for row in rows])
 
 
 def _train_alone(trainer: Trainer) -> GradientRequests:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Sequence
 
+from lmlab.run_folder import wandb_sync_command
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.driver import Driver
 from lmlab.sweep.progress_view import ProgressView, print_results
@@ -39,6 +40,9 @@ def follow_sweep(
         on_results(runs)
     if report:
         write_sweep_report(driver.schedule.folder)
+    offline = {run.folder.offline_wandb() for run in runs}
+    for folder in sorted({path.parent for path in offline if path is not None}):
+        print(f"wandb, offline: {wandb_sync_command(folder)}")
     if driver.was_stopped:
         return STOPPED_EXIT_CODE
     return 1 if any(run.state in ("failed", "interrupted") for run in runs) else 0

@@ -106,7 +106,7 @@ class RunSchedule:
         return bool(self._undecided)
 
     def _schedule(self, job: Job, purposes: list[str]) -> ScheduledRun:
-        config = from_dict(self.manifest.job_config(job))
+        config = from_dict(self.manifest.job_config(job) | {"purpose": ", ".join(purposes)})
         run = ScheduledRun(
             job,
             purposes,
@@ -119,6 +119,8 @@ class RunSchedule:
         run.refresh_state()
         if run.state not in FINISHED:
             self.attach(run)
+        elif config.notes or config.tags:
+            run.folder.annotate(config.notes, config.tags or None)
         return run
 
     def _identity(self, config: RunConfig) -> dict[str, Any]:

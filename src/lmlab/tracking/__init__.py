@@ -2,64 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import logging
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from lmlab.errors import ConfigError, UserError, suggestion
-from lmlab.storage.io import atomic_write_text
+from lmlab.tracking.run_info import RunInfo, Tracker
+from lmlab.tracking.run_token import run_token
 from lmlab.tracking.trackio import TrackioTracker
 from lmlab.tracking.wandb_process import WandbTracker
 
+__all__ = [
+    "NO_TRACKER", "NoTracker", "RunInfo", "Tracker", "no_tracker", "trackio_tracker",
+    "wandb_tracker",
+]  # fmt: skip
+
 log = logging.getLogger(__name__)
 
-_MODES = ("auto", "online", "offline")
-
-
-@dataclasses.dataclass(frozen=True)
-class RunInfo:
-    """Describes a run to a tracker.
-
-    Attributes:
-        folder: the run folder.
-        name: arm and seed.
-        group: the study.
-        tags: for filtering.
-        config: the full configuration as plain values.
-        resumed: whether this session resumes an earlier one.
-    """
-
-    folder: Path
-    name: str
-    group: str
-    tags: tuple[str, ...]
-    config: dict[str, Any]
-    resumed: bool = False
-
-
-class Tracker(Protocol):
-    """Receives the metrics and samples of a run."""
-
-    def log(self, row: dict[str, Any]) -> None:
-        """Record a row of ``metrics.jsonl``."""
-        ...
-
-    def samples(self, rows: Sequence[dict[str, str]]) -> None:
-        """Record generated texts; each row has a ``prompt`` and a ``text``."""
-        ...
-
-    def summary(self, values: dict[str, Any]) -> None:
-        """Record the final metrics of the run."""
-        ...
-
-    def finish(self, exit_code: int) -> None:
-        """End the session with the exit code of the run."""
-        ...
+NO_TRACKER = "lmlab.tracking.no_tracker"
+_MODES = ("auto", "online", "offline", "disabled")
+_OLD_MODES = {"run": "online", "dryrun": "offline"}  # wandb still takes them in WANDB_MODE
 
 
 class NoTracker:
@@ -68,7 +33,7 @@ class NoTracker:
     def log(self, row: dict[str, Any]) -> None:
         """Discard a row."""
 
-    def samples(self, rows: Sequence[dict[str, str]]) -> None:
+    def samples(self, rows: Sequence[dict[str, Any]]) -> None:
         """Discard samples."""
 
     def summary(self, values: dict[str, Any]) -> None:
@@ -85,41 +50,62 @@ def no_tracker(run_info: RunInfo) -> NoTracker:
 
 
 def wandb_tracker(
-    run_info: RunInfo, *, project: str, mode: str, entity: str | None = None
+    run_info: RunInfo,
+    *,
+    project: str,
+    mode: str,
+    entity: str | None = None,
+    group: str | None = None,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    notes: str | None = None,
+    job_type: str | None = None,
+    dir: str | None = None,
+    base_url: str | None = None,
 ) -> Tracker:
-    """Track the run in Weights & Biases, with files in the run folder.
+    """Track the run in Weights & Biases; the history of each session is complete.
 
     Args:
         run_info: of the run.
         project: wandb project of the run.
         mode: ``auto`` is online where an API key is set and the server accepts it, otherwise
-            offline; ``online`` also warns where no key is set; ``offline`` makes no connection.
-            ``WANDB_MODE=offline`` and ``WANDB_MODE=disabled`` take precedence.
+            offline; ``online`` also warns where no key is set; ``offline`` makes no connection;
+            ``disabled`` records nothing. ``WANDB_MODE`` and ``WANDB_DISABLED`` decide ``auto``.
         entity: account or team; None for the default of the key.
+        group: None for the study.
+        name: name of the run; None for arm and seed. In a study, it precedes them.
+        tags: in addition to the name of the corpus and the tags of the run.
+        notes: where the run has none of its own.
+        job_type: None for ``train``.
+        dir: the folder in which wandb makes its folder ``wandb``; None for that of the study.
+        base_url: the server; None for wandb's default.
 
     Raises:
         ConfigError: ``mode`` is not valid.
     """
-    if mode not in _MODES:
-        raise ConfigError(
-            f"logger.mode={mode}: expected one of {', '.join(_MODES)}", suggestion(mode, _MODES)
-        )
-    if os.environ.get("WANDB_MODE") == "disabled":
+    mode = _resolve_mode(mode)
+    if mode == "disabled":
         return NoTracker()
+    own = run_info.folder.resolve() / "wandb"
     try:
         return WandbTracker(
-            run_info.folder.resolve() / "wandb",
-            mode="offline" if os.environ.get("WANDB_MODE") in ("offline", "dryrun") else mode,
+            own,
+            mode=mode,
+            base_url=base_url,
+            earlier_rows=run_info.earlier_rows,
             init={
                 "project": project,
                 "entity": entity,
-                "dir": str(run_info.folder.resolve()),
-                "id": _run_id(run_info.folder / "wandb" / "run_id"),
-                "resume": "allow",
-                "name": run_info.name,
-                "group": run_info.group,
-                "job_type": "train",
-                "tags": [*run_info.tags, *(["resumed"] if run_info.resumed else [])],
+                "dir": str(Path(dir).expanduser().resolve() if dir else run_info.place),
+                "id": run_token(own / "run_id"),
+                "name": _display_name(name, run_info),
+                "group": group or run_info.group,
+                "job_type": job_type or "train",
+                "notes": run_info.notes or notes,
+                "tags": [
+                    *dict.fromkeys([*run_info.tags, *tags]),
+                    *(["resumed"] if run_info.resumed else []),
+                ],
                 "config": run_info.config,
             },
         )
@@ -128,16 +114,47 @@ def wandb_tracker(
         return NoTracker()
 
 
-def trackio_tracker(run_info: RunInfo, *, project: str) -> Tracker:
-    """Track the run in trackio, on this machine only.
+def _resolve_mode(mode: str) -> str:
+    """Return a mode without ``auto`` where the environment of this process decides it."""
+    if mode == "auto":
+        is_disabled = os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true", "yes", "on")
+        mode = "disabled" if is_disabled else os.environ.get("WANDB_MODE") or mode
+    mode = _OLD_MODES.get(mode, mode)
+    if mode not in _MODES:
+        raise ConfigError(
+            f"logger.mode={mode}: expected one of {', '.join(_MODES)}", suggestion(mode, _MODES)
+        )
+    return mode
+
+
+def _display_name(name: str | None, run_info: RunInfo) -> str:
+    if name is None:
+        return run_info.name
+    return f"{name}/{run_info.name}" if run_info.purpose else name
+
+
+def trackio_tracker(
+    run_info: RunInfo,
+    *,
+    project: str,
+    dir: str | None = None,
+    space_id: str | None = None,
+    server_url: str | None = None,
+) -> Tracker:
+    """Track the run in trackio, on this machine unless a Space or a server is given.
 
     Args:
         run_info: of the run.
         project: trackio project of the run.
+        dir: the folder of trackio's databases; None for trackio's default.
+        space_id: a Space of Hugging Face that receives the metrics.
+        server_url: a trackio server that receives the metrics.
 
     Raises:
         ConfigError: trackio is not installed.
     """
+    if dir is not None:  # read when trackio is imported
+        os.environ["TRACKIO_DIR"] = str(Path(dir).expanduser().resolve())
     try:
         library = importlib.import_module("trackio")
     except ModuleNotFoundError as error:
@@ -145,25 +162,23 @@ def trackio_tracker(run_info: RunInfo, *, project: str) -> Tracker:
             f"logger=trackio: the package {error.name} is not installed",
             "run pip install 'lmlab[trackio]', or set logger=none",
         ) from error
+    token = run_token(run_info.folder / "trackio" / "run_id")
     init = {
         "project": project,
-        "name": f"{run_info.group}/{run_info.name}",
+        # trackio merges runs of one name, whatever folder they come from.
+        "name": f"{run_info.group}/{run_info.name} ({token[:8]})",
         "group": run_info.group,
-        "config": run_info.config,
-        "resume": "allow",
+        "config": run_info.config
+        | {"run_folder": str(run_info.folder), "tags": list(run_info.tags)}
+        | {"notes": run_info.notes},
+        "resume": "never",
         "embed": False,
         "auto_log_gpu": False,
         "auto_log_cpu": False,
     }
-    return TrackioTracker(library, init=init)
-
-
-def _run_id(path: Path) -> str:
-    """Return the wandb id of a run folder; it is drawn once and kept for resumed sessions.
-
-    The id is not a hash of the path: otherwise equal paths on two machines, or a run that replaces
-    a pruned one, would share a wandb run.
-    """
-    if not path.exists():
-        atomic_write_text(path, secrets.token_hex(8))
-    return path.read_text("utf-8").strip()
+    remote = {"space_id": space_id, "server_url": server_url}
+    return TrackioTracker(
+        library,
+        init=init | {key: value for key, value in remote.items() if value},
+        earlier_rows=run_info.earlier_rows,
+    )

@@ -1,82 +1,113 @@
 """trackio: a local dashboard of the runs of this machine (``trackio show --project lmlab``).
 
-A thread of trackio writes rows to a local database; no server is involved. Set ``TRACKIO_DIR`` to
-change the folder of the database, which all studies share.
+A thread of trackio writes rows to a local database; no server is involved unless one is set.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
-import logging
-import sqlite3
+import os
+import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-log = logging.getLogger("lmlab.tracking")
-
-# Raised by trackio on a full disk, a damaged database, or a value that cannot be stored.
-_FAILURES = (OSError, sqlite3.Error, RuntimeError, ValueError, TypeError)
-
 
 class TrackioTracker:
-    """One session of a trackio run; an error ends the tracking, never the run.
+    """One session of a trackio run, with the whole history of the run.
+
+    It replaces the trackio run of an earlier session, in which rows after the checkpoint would
+    stand twice.
 
     Args:
         library: the ``trackio`` module.
         init: keyword arguments of ``trackio.init``.
+        earlier_rows: rows of ``metrics.jsonl`` before this session.
     """
 
-    def __init__(self, library: Any, *, init: dict[str, Any]) -> None:
+    replays_earlier_rows = True
+
+    def __init__(
+        self, library: Any, *, init: dict[str, Any], earlier_rows: Sequence[dict[str, Any]] = ()
+    ) -> None:
         self._library = library
-        self._run: Any = None
-        with self._guarded():
+        with _muted():
+            if not _is_remote(init):
+                _remove(library, init["project"], init["name"])
+            elif earlier_rows:  # a run on a server stays, as a run of its own
+                now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+                init = init | {"name": f"{init['name']} {now}"}
             self._run = library.init(**init)
+        for row in earlier_rows:
+            self.log(row)
 
     def log(self, row: dict[str, Any]) -> None:
         """Record a row; see :class:`lmlab.tracking.Tracker`."""
-        if self._run is None:
-            return
         kind = row.get("kind", "row")
         metrics = {key: value for key, value in row.items() if key not in ("kind", "step")}
-        with self._guarded():
+        with _muted():
             self._run.log(
                 {f"{kind}/{key}": value for key, value in metrics.items()}, row.get("step")
             )
 
-    def samples(self, rows: Sequence[dict[str, str]]) -> None:
+    def samples(self, rows: Sequence[dict[str, Any]]) -> None:
         """Record samples as Markdown; see :class:`lmlab.tracking.Tracker`."""
-        if self._run is None:
-            return
         text = "\n\n".join(f"**{row['prompt']}**{row['text']}" for row in rows)
-        with self._guarded():
-            self._run.log({"samples": self._library.Markdown(text)})
+        step = rows[0].get("step") if rows else None
+        with _muted():
+            self._run.log({"samples": self._library.Markdown(text)}, step)
 
     def summary(self, values: dict[str, Any]) -> None:
-        """Record the final metrics; see :class:`lmlab.tracking.Tracker`."""
-        if self._run is None:
-            return
-        numbers = {f"final/{key}": value for key, value in values.items() if value is not None}
-        with self._guarded():
-            self._run.log(numbers)
+        """Record the final values; see :class:`lmlab.tracking.Tracker`."""
+        named = {f"final/{key}": value for key, value in values.items() if value is not None}
+        with _muted():
+            self._run.log(named, values.get("step"))
 
     def finish(self, exit_code: int) -> None:
         """End the session."""
         del exit_code
-        if self._run is not None:
-            with self._guarded():
-                self._run.finish()
-                current = self._library.context_vars.current_run
-                if current.get() is self._run:  # otherwise trackio would end it again at exit
-                    current.set(None)
-        self._run = None
+        with _muted():
+            self._run.finish()
+            current = self._library.context_vars.current_run
+            if current.get() is self._run:  # otherwise trackio would end it again at exit
+                current.set(None)
 
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Suppress trackio's output, and end the tracking on its errors."""
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                yield
-        except _FAILURES as error:
-            self._run = None
-            log.warning("trackio: %s; metrics are in metrics.jsonl only", error)
+
+def _is_remote(init: dict[str, Any]) -> bool:
+    variables = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")  # which trackio reads as well
+    return bool(init.keys() & {"space_id", "server_url"}) or any(map(os.environ.get, variables))
+
+
+def _remove(library: Any, project: str, name: str) -> None:
+    """Remove the run of an earlier session from the local database."""
+    with contextlib.suppress(ValueError):  # no such project yet
+        for run in library.Api().runs(project):
+            if run.name == name:
+                run.delete()
+
+
+@contextlib.contextmanager
+def _muted() -> Iterator[None]:
+    """Suppress what trackio prints in this thread; others may print meanwhile."""
+    original = sys.stdout
+    sys.stdout = _MutedThread(original, threading.get_ident())
+    try:
+        yield
+    finally:
+        sys.stdout = original
+
+
+class _MutedThread:
+    """Standard output without the text of one thread."""
+
+    def __init__(self, output: Any, thread: int) -> None:
+        self._output, self._thread = output, thread
+
+    def write(self, text: str) -> int:
+        if threading.get_ident() == self._thread:
+            return len(text)
+        return int(self._output.write(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._output, name)

@@ -20,12 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.storage.io import make_folder, translate_write_errors, write_json
+from lmlab.storage.json_text import dump_json
 
 log = logging.getLogger("lmlab.tracking")
 
 FINISH_SECONDS = 30.0
 START_SECONDS = 10.0  # at most; wandb starts after the first update
 _MAX_QUEUED = 20_000  # rows, a few MB; more means that the worker hangs
+# Variables that would move the history of a run into another one, or that the arguments of
+# ``wandb.init`` replace.
+_NOT_PASSED_ON = {
+    "WANDB_RUN_ID", "WANDB_RESUME", "WANDB_RESUME_FROM", "WANDB_FORK_FROM", "WANDB_RUN_DIR",
+    "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_PROJECT", "WANDB_NAME", "WANDB_NOTES",
+    "WANDB_RUN_GROUP", "WANDB_JOB_TYPE", "WANDB_TAGS", "WANDB_DIR", "WANDB_MODE", "WANDB_DISABLED",
+}  # fmt: skip
 # The worker has the same sys.path, and does not run __main__ again.
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -36,22 +44,37 @@ _START = (
 class WandbTracker:
     """One session of a wandb run; only ``finish`` blocks.
 
-    wandb starts after the first update, or after ``START_SECONDS``.
+    wandb starts after the first update, or after ``START_SECONDS``. ``has_failed`` says after
+    ``finish`` whether something is missing.
 
     Args:
         folder: where wandb keeps its files.
         mode: ``auto``, ``online`` or ``offline``.
         init: keyword arguments of ``wandb.init``, as plain values.
+        earlier_rows: rows of ``metrics.jsonl`` before this session, which the wandb run begins
+            with: wandb does not join the histories of several sessions.
+        base_url: the server; None for wandb's default.
 
     Raises:
         OSError: the worker cannot be started.
         DiskError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, *, mode: str, init: dict[str, Any]) -> None:
-        self._folder = make_folder(folder)
+    replays_earlier_rows = True
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        mode: str,
+        init: dict[str, Any],
+        earlier_rows: Sequence[dict[str, Any]] = (),
+        base_url: str | None = None,
+    ) -> None:
+        self._folder, self._base_url = make_folder(folder), base_url
         session = folder / "session.json"
-        write_json(session, {"mode": mode, "init": init, "parent": os.getpid()})
+        settings = {"mode": mode, "init": init, "parent": os.getpid()}
+        write_json(session, settings | {"earlier_rows": list(earlier_rows)})
         reports, reporting = os.pipe()
         try:
             with (
@@ -72,6 +95,7 @@ class WandbTracker:
             raise
         finally:
             os.close(reporting)
+        self.has_failed = False
         self._lines: queue.Queue[bytes | None] = queue.Queue(_MAX_QUEUED)
         self._is_open, self._has_reported = True, False
         self._may_start = threading.Event()
@@ -86,7 +110,7 @@ class WandbTracker:
         if row["kind"] == "train":
             self._may_start.set()
 
-    def samples(self, rows: Sequence[dict[str, str]]) -> None:
+    def samples(self, rows: Sequence[dict[str, Any]]) -> None:
         """Send samples as a table; see :class:`lmlab.tracking.Tracker`."""
         self._send("samples", list(rows))
 
@@ -97,7 +121,7 @@ class WandbTracker:
     def finish(self, exit_code: int) -> None:
         """End the session; kill the worker where it takes longer than ``FINISH_SECONDS``."""
         self._send("finish", exit_code)
-        self._is_open = False
+        was_open, self._is_open = self._is_open, False
         self._may_start.set()
         with contextlib.suppress(queue.Full):
             self._lines.put_nowait(None)
@@ -106,15 +130,14 @@ class WandbTracker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            self._warn(
-                f"did not end in time; run wandb sync {self._folder}/*run-* to upload the rest"
-            )
+            self._warn("did not end in time; a part of the metrics is in metrics.jsonl only")
         self._report_end()
+        self.has_failed = not was_open or self._process.poll() != 0
 
     def _send(self, kind: str, value: Any) -> None:
         if not self._is_open:
             return
-        line = json.dumps([kind, value], default=str).encode() + b"\n"
+        line = dump_json([kind, value], default=str).encode() + b"\n"
         try:
             self._lines.put_nowait(line)
         except queue.Full:
@@ -156,4 +179,7 @@ class WandbTracker:
     def _environment(self) -> dict[str, str]:
         # wandb reads the folders of table copies and of its log from the environment only.
         folders = {"WANDB_DATA_DIR": "data", "WANDB_CACHE_DIR": "cache"}
-        return {**os.environ, **{name: str(self._folder / path) for name, path in folders.items()}}
+        variables = {name: text for name, text in os.environ.items() if name not in _NOT_PASSED_ON}
+        if self._base_url:
+            variables["WANDB_BASE_URL"] = self._base_url
+        return variables | {name: str(self._folder / path) for name, path in folders.items()}

@@ -6,9 +6,9 @@ caught, since those of wandb are many and undocumented.
 
 from __future__ import annotations
 
-import json
 import os
 import select
+import shutil
 import sys
 import threading
 import time
@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lmlab.storage.io import read_json, write_json
+from lmlab.storage.json_text import load_json
 from lmlab.tracking.wandb_server import find_key, find_problem
 
 ORPHAN_SECONDS = 60.0
@@ -30,12 +32,15 @@ def main(session: str, reporting: str, failed_online: str = "") -> int:
         reporting: file descriptor for messages to the run.
         failed_online: why an earlier attempt to go online failed; empty for the first.
     """
-    settings = json.loads(Path(session).read_text("utf-8"))
+    settings = read_json(Path(session))
     threading.Thread(target=_exit_after, args=(settings["parent"],), daemon=True).start()
     # Importing wandb occupies a core for a second, so wait until the run sends its first row.
     select.select([sys.stdin], [], [])
     try:
         run = _start(settings, int(reporting), failed_online)
+        _record_place(run, Path(session).parent)
+        for row in settings["earlier_rows"]:
+            _log(run, row)
     except Exception as error:
         _report(
             int(reporting),
@@ -46,7 +51,7 @@ def main(session: str, reporting: str, failed_online: str = "") -> int:
     for line in sys.stdin:
         if not line.endswith("\n"):
             break  # the run was killed while it wrote
-        kind, value = json.loads(line)
+        kind, value = load_json(line)
         if kind == "finish":
             exit_code = value
             break
@@ -63,7 +68,7 @@ def main(session: str, reporting: str, failed_online: str = "") -> int:
 
     wandb.teardown(exit_code)
     # Everything is stored. A normal exit would wait for wandb's telemetry, 15 s without a server.
-    os._exit(0)
+    os._exit(1 if has_failed else 0)
 
 
 def _start(settings: dict[str, Any], reporting: int, failed_online: str) -> Any:
@@ -83,6 +88,19 @@ def _start(settings: dict[str, Any], reporting: int, failed_online: str) -> Any:
     if problem:
         _report(reporting, f"{problem}; recording offline (run wandb sync to upload)")
     return run
+
+
+def _record_place(run: Any, folder: Path) -> None:
+    """Note where wandb keeps the run, and remove what earlier sessions left there.
+
+    Each session contains the whole history. ``wandb sync`` would upload the sessions of a run one
+    after the other, from the first row each.
+    """
+    place = Path(run.dir).parent
+    for old in place.parent.glob(f"offline-run-*-{run.id}"):
+        if old != place:
+            shutil.rmtree(old, ignore_errors=True)
+    write_json(folder / "place.json", {"folder": str(place)})
 
 
 def _find_problem(mode: str, base_url: str) -> str | None:
@@ -108,8 +126,8 @@ def _init(wandb: Any, arguments: dict[str, Any], *, online: bool) -> Any:
     run = wandb.init(mode="online" if online else "offline", settings=settings, **arguments)
     for axis in _AXES:
         run.define_metric(axis, hidden=True)
-    for kind in ("train", "validation"):
-        run.define_metric(f"{kind}/*", step_metric="step")
+    for metrics in ("train/*", "validation/*", "samples"):
+        run.define_metric(metrics, step_metric="step")
     # The losses again, plotted against the other two axes.
     for axis in _AXES[1:]:
         run.define_metric(f"by_{axis}/*", step_metric=axis)
@@ -118,17 +136,19 @@ def _init(wandb: Any, arguments: dict[str, Any], *, online: bool) -> Any:
 
 def _log(run: Any, row: dict[str, Any]) -> None:
     kind = row["kind"]
-    shared = {axis: row[axis] for axis in _AXES}
+    shared = {axis: row[axis] for axis in _AXES if axis in row}
     metrics = {f"{kind}/{key}": value for key, value in row.items() if key not in (*_AXES, "kind")}
-    by_axis = {f"by_{axis}/{kind}_loss": row["loss"] for axis in _AXES[1:]}
+    by_axis = {f"by_{axis}/{kind}_loss": row["loss"] for axis in _AXES[1:] if "loss" in row}
     run.log(shared | metrics | by_axis)
 
 
-def _samples(run: Any, rows: list[dict[str, str]]) -> None:
+def _samples(run: Any, rows: list[dict[str, Any]]) -> None:
     import wandb
 
-    data = [[row["prompt"], row["text"]] for row in rows]
-    run.log({"samples": wandb.Table(columns=["prompt", "text"], data=data)})
+    data = [[row["prompt"], row["text"], row.get("step")] for row in rows]
+    table = wandb.Table(columns=["prompt", "text", "step"], data=data)
+    step = {"step": rows[0]["step"]} if rows and "step" in rows[0] else {}
+    run.log({"samples": table} | step)
 
 
 def _summary(run: Any, values: dict[str, Any]) -> None:

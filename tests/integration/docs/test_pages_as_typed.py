@@ -56,6 +56,9 @@ def test_a_page_works_as_shown(page: Path, tmp_path: Path) -> None:
         report = (tmp_path / "lm" / "outputs" / "my_norm" / "report.md").read_text("utf-8")
         assert re.search(r"sandwich.*(better|worse|no difference|inconclusive)", report)
         assert (tmp_path / "lm" / "outputs" / "my_norm" / "report.html").is_file()
+    if page.stem == "tracking":
+        written = (tmp_path / "lm" / "losses.txt").read_text("utf-8")
+        assert written.count("done at step 64") == 2
     if page.stem == "ecosystem":
         rows = [
             out.splitlines()[1].split()[1:] for key, out in printed.items() if "evaluate" in key
@@ -64,4 +67,4 @@ def test_a_page_works_as_shown(page: Path, tmp_path: Path) -> None:
 
 
 def test_every_page_with_commands_is_checked() -> None:
-    assert {page.stem for page in PAGES} >= {"tutorial", "extending", "ecosystem"}
+    assert {page.stem for page in PAGES} >= {"tutorial", "extending", "ecosystem", "tracking"}

@@ -14,15 +14,17 @@ from wandb_runs import ROWS, history, offline_folders, start
 from lmlab.tracking import wandb_process
 
 
-def test_a_resumed_run_keeps_its_id(tmp_path: Path) -> None:
-    for _ in range(2):
-        tracker = start(tmp_path)
-        tracker.log(ROWS[0])
+def test_a_resumed_run_keeps_its_id_and_leaves_one_whole_folder(tmp_path: Path) -> None:
+    ids = []
+    for earlier, row in (([], ROWS[0]), (ROWS[:1], ROWS[1])):
+        tracker = start(tmp_path, earlier_rows=earlier, resumed=bool(earlier))
+        tracker.log(row)
         tracker.finish(0)
+        (folder,) = offline_folders(tmp_path)
+        ids.append(folder.name.rsplit("-", 1)[1])
         time.sleep(1.1)  # the folders' names hold the second
-    ids = {folder.name.rsplit("-", 1)[1] for folder in offline_folders(tmp_path)}
-    assert len(offline_folders(tmp_path)) == 2
-    assert len(ids) == 1
+    assert ids[0] == ids[1]
+    assert [row["step"] for row in history(folder)] == [0, 10]
 
 
 FAULTY = """
@@ -32,6 +34,7 @@ def teardown(exit_code): pass
 def setup(): return types.SimpleNamespace(settings=types.SimpleNamespace(base_url="http://x"))
 def Settings(**settings): return None
 class Run:
+    dir, id = "faulty-wandb/run/files", "id"
     def define_metric(self, *names, **settings): pass
     def log(self, row): {log}
     def finish(self, exit_code): {finish}

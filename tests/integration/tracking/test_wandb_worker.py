@@ -27,7 +27,7 @@ def test_rows_samples_and_summary_can_be_read_back(tmp_path: Path) -> None:
     assert isinstance(tracker, WandbTracker)
     for row in ROWS:
         tracker.log(row)
-    tracker.samples([{"prompt": "Once", "text": " upon a time"}])
+    tracker.samples([{"prompt": "Once", "text": " upon a time", "step": 10}])
     tracker.summary({"loss": 4.5, "best_step": 10})
     tracker.finish(0)
 
@@ -40,7 +40,7 @@ def test_rows_samples_and_summary_can_be_read_back(tmp_path: Path) -> None:
     for part in ("final/loss", "4.5", "arm/seed0", "study", "toystories", '"d_model": 8'):
         assert part in summary + inspect(folder), part
     (table,) = folder.rglob("*.table.json")
-    assert json.loads(table.read_text())["data"] == [["Once", " upon a time"]]
+    assert json.loads(table.read_text())["data"] == [["Once", " upon a time", 10]]
     axes = [json.loads(line) for line in inspect(folder).splitlines() if '"metric"' in line]
     recorded = json.dumps(axes)
     assert all(f'"{axis}"' in recorded for axis in ("step", "tokens", "seconds"))

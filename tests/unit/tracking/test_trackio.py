@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from lmlab.errors import ConfigError
 from lmlab.tracking import RunInfo, trackio_tracker
-from lmlab.tracking.trackio import TrackioTracker
+from lmlab.tracking.guarded_tracker import GuardedTracker
+from lmlab.tracking.trackio import TrackioTracker, _muted
 
 ROWS = [
     {"kind": "validation", "step": 0, "tokens": 0, "seconds": 0.0, "loss": 7.0},
@@ -34,17 +36,18 @@ def test_rows_can_be_read_back(
     tracker = trackio_tracker(info(tmp_path), project="lmlab")
     for row in ROWS:
         tracker.log(row)
-    tracker.samples([{"prompt": "Once", "text": " upon a time"}])
-    tracker.summary({"loss": 4.5, "best_step": None})
+    tracker.samples([{"prompt": "Once", "text": " upon a time", "step": 10}])
+    tracker.summary({"loss": 4.5, "best_step": None, "step": 10})
     tracker.finish(0)
     assert capsys.readouterr().out == ""
     with sqlite3.connect(tmp_path / "store" / "lmlab.db") as database:
         rows = database.execute("select run_name, step, metrics from metrics").fetchall()
         recorded = str(rows)
-    assert {row[0] for row in rows} == {"study/arm/seed0"}
+    (name,) = {row[0] for row in rows}
+    assert name.startswith("study/arm/seed0 (")
     for part in ('"validation/loss":7.0', '"train/lr":0.001', '"final/loss":4.5', "upon a time"):
         assert part in recorded
-    assert [row[1] for row in rows][:2] == [0, 10]
+    assert [row[1] for row in rows] == [0, 10, 10, 10]
 
 
 def test_runs_of_one_process_end_separately(
@@ -90,18 +93,30 @@ class Broken:
         self.rows.append(row)
 
     def finish(self) -> None:
-        raise AssertionError("it has ended already")
+        raise sqlite3.OperationalError("database or disk is full")
 
 
 def test_a_failure_ends_the_tracking_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     library = Broken()
-    tracker = TrackioTracker(library, init={})
+    init = {"project": "p", "name": "n", "server_url": "http://nowhere"}
+    tracker = GuardedTracker(
+        lambda: TrackioTracker(library, init=init), name="trackio", remedy="send it later"
+    )
     with caplog.at_level(logging.WARNING):
         for row in [*ROWS, *ROWS]:
             tracker.log(row)
         tracker.summary({"loss": 1.0})
         tracker.finish(0)
     assert len(library.rows) == 1
-    assert [record.getMessage() for record in caplog.records] == [
-        "trackio: database or disk is full; metrics are in metrics.jsonl only"
-    ]
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert "trackio raised OperationalError: database or disk is full" in message
+
+
+def test_what_others_print_meanwhile_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """trackio prints in the thread of the tracker; the output of the run is not lost."""
+    with _muted():
+        print("of trackio")
+        other = threading.Thread(target=print, args=["of the run"])
+        other.start()
+        other.join()
+    assert capsys.readouterr().out == "of the run\n"

@@ -1,0 +1,128 @@
+"""Send runs that have ended to a tracker."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lmlab.build.instantiate import BoundTarget
+from lmlab.config.compose import compose, load_frozen
+from lmlab.errors import ConfigError, DataError, UserError
+from lmlab.run_folder import RunFolder, wandb_sync_command
+from lmlab.storage.lock import is_alive
+from lmlab.tracking import NO_TRACKER
+from lmlab.tracking.deliveries import is_delivered, record_delivery
+from lmlab.tracking.run_info import describe_to_tracker, final_values, read_samples
+
+
+def find_run_folders(paths: Sequence[str]) -> list[RunFolder]:
+    """Return the runs in folders, each a run folder or one with run folders below it.
+
+    Raises:
+        DataError: a folder does not exist or contains no run.
+    """
+    found: dict[Path, RunFolder] = {}
+    for path in map(Path, paths):
+        if not path.is_dir():
+            raise DataError(f"{path}: no such folder", "pass run folders or folders of studies")
+        configs = sorted(path.glob("**/config.yaml"))
+        runs = [RunFolder(config.parent) for config in configs]
+        runs = [run for run in runs if run.status() and run.meta()]
+        if not runs:
+            raise DataError(f"{path}: contains no run", "pass run folders or folders of studies")
+        found |= {run.path.resolve(): run for run in runs}
+    return list(found.values())
+
+
+def track(runs: Sequence[RunFolder], logger: str | None, settings: Sequence[str]) -> int:
+    """Send runs to a tracker, and print what was sent.
+
+    Args:
+        runs: runs that have ended; others are skipped.
+        logger: option of ``logger``; None for the tracker that each run was configured with.
+        settings: overrides such as ``logger.project=mine``.
+
+    Returns:
+        The exit code: 1 if a run could not be sent.
+
+    Raises:
+        ConfigError: the tracker or its settings are not valid.
+    """
+    chosen = None if logger is None else _compose_logger(logger, settings)
+    failed, folders = 0, set()
+    for run in runs:
+        component = chosen or _logger_of(run, settings)
+        try:
+            print(f"{run.path}: {_track_run(run, component)}", flush=True)
+        except UserError:
+            raise
+        except Exception as error:  # of a tracker: the others are sent all the same
+            logging.getLogger("lmlab").debug("tracking failed", exc_info=error)
+            failed += 1
+            print(f"{run.path}: not sent ({type(error).__name__}: {error})", flush=True)
+        offline = run.offline_wandb() if "wandb" in str(component["_target_"]) else None
+        if offline is not None:
+            folders.add(offline if len(runs) == 1 else offline.parent)
+    for folder in sorted(folders):
+        print(f"wandb, offline: {wandb_sync_command(folder)}")
+    return 1 if failed else 0
+
+
+def _compose_logger(logger: str, settings: Sequence[str]) -> dict[str, Any]:
+    component = compose([f"logger={logger}", *settings]).logger.as_dict()
+    if component["_target_"] == NO_TRACKER:
+        raise ConfigError(f"logger={logger}: expected a tracker", "set logger=wandb or trackio")
+    return component
+
+
+def _logger_of(run: RunFolder, settings: Sequence[str]) -> dict[str, Any]:
+    component = load_frozen(run.config).logger.as_dict()
+    if component["_target_"] == NO_TRACKER or settings:
+        raise ConfigError(
+            "missing required option logger=NAME", "set logger=wandb, trackio or your own"
+        )
+    return component
+
+
+def _track_run(run: RunFolder, logger: dict[str, Any]) -> str:
+    if is_alive(run.path / "run.lock"):
+        return "skipped, because the run is being written"
+    if is_delivered(run, logger):
+        return "nothing to send; the tracker has all of it"
+    config = load_frozen(run.config).as_dict()
+    info = describe_to_tracker(run, config)
+    parameters = {key: value for key, value in logger.items() if key != "_target_"}
+    tracker = BoundTarget(logger["_target_"], parameters)(run_info=info)
+    if not getattr(tracker, "replays_earlier_rows", False):
+        for row in info.earlier_rows:
+            tracker.log(dict(row))
+    samples = read_samples(run.samples, config["samples"]["prompts"])
+    if samples:
+        tracker.samples(samples)
+    tracker.summary(final_values(run, info.purpose))
+    tracker.finish(0 if run.status().get("status") in ("done", "diverged") else 1)
+    if getattr(tracker, "has_failed", False):
+        raise RuntimeError("see the warning above")
+    record_delivery(run, logger)
+    step = info.earlier_rows[-1]["step"] if info.earlier_rows else 0
+    return (
+        f"sent {len(info.earlier_rows)} rows up to step {step:,}, {len(samples)} samples "
+        f"and the final values"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+    """The positional arguments of ``outputs track``: folders, and settings of the tracker."""
+
+    folders: list[str]
+    settings: list[str]
+
+    @classmethod
+    def split(cls, words: Sequence[str]) -> Words:
+        """Tell ``logger.key=value`` from folders."""
+        settings = [word for word in words if word.startswith("logger.") and "=" in word]
+        return cls([word for word in words if word not in settings], settings)

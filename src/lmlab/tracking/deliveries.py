@@ -1,0 +1,51 @@
+"""Which trackers have received a run as it is, so that nothing is sent twice."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from lmlab.run_folder import RunFolder
+from lmlab.storage.io import hash_json, read_json, write_json
+
+_CONTENT = ("metrics.jsonl", "samples.md", "notes.json", "config.yaml")
+
+
+def record_delivery(run: RunFolder, logger: dict[str, Any]) -> None:
+    """Record that a tracker has received all of a run.
+
+    Args:
+        run: the run folder.
+        logger: the component of the tracker, as plain values.
+    """
+    write_json(_file(run), _records(run) | {hash_json(logger): _content(run)})
+
+
+def is_delivered(run: RunFolder, logger: dict[str, Any]) -> bool:
+    """Return whether a tracker has the run as it is, unless wandb's files of it were removed."""
+    if _records(run).get(hash_json(logger)) != _content(run):
+        return False
+    place = run.wandb_place()
+    return "wandb" not in str(logger.get("_target_")) or place is None or place.is_dir()
+
+
+def _records(run: RunFolder) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        records = read_json(_file(run))
+        if isinstance(records, dict):
+            return records
+    return {}
+
+
+def _file(run: RunFolder) -> Path:
+    return run.path / "tracked.json"
+
+
+def _content(run: RunFolder) -> str:
+    digest = hashlib.sha256(str(run.status().get("status")).encode())
+    for name in _CONTENT:
+        with contextlib.suppress(FileNotFoundError):
+            digest.update((run.path / name).read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,136 @@
+"""Keep a run independent of its tracker, which may raise, hang, or change what it receives.
+
+All calls of a tracker happen in one thread. The run never waits for them, except for a bounded time
+at its start and its end. The first error ends the tracking; it is reported once.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lmlab.console.logging import TRACEBACK_TO_FILE
+from lmlab.errors import ConfigError
+from lmlab.tracking.run_info import Tracker
+
+log = logging.getLogger("lmlab.tracking")
+
+START_SECONDS = 10.0  # importing a tracker's package can take seconds
+FINISH_SECONDS = 40.0  # more than wandb's own limit
+_MAX_QUEUED = 20_000  # calls, a few MB; more means that the tracker hangs
+
+
+class GuardedTracker:
+    """A tracker that neither raises nor blocks.
+
+    Args:
+        make: builds the tracker.
+        name: of the tracker in messages.
+        remedy: how to send the run to the tracker later; the end of a message.
+
+    Raises:
+        ConfigError: as ``make`` raises it for settings that are not valid.
+    """
+
+    def __init__(self, make: Callable[[], Tracker], *, name: str, remedy: str) -> None:
+        self._make, self._name, self._remedy = make, name, remedy
+        self._calls: queue.Queue[tuple[str, tuple[Any, ...]]] = queue.Queue(_MAX_QUEUED)
+        self._started, self._ended = threading.Event(), threading.Event()
+        self._refusal: ConfigError | None = None
+        self._is_open, self._is_late, self._has_failed = True, False, False
+        threading.Thread(target=self._serve, name="tracker", daemon=True).start()
+        self._is_late = not self._started.wait(START_SECONDS)
+        if self._refusal is not None:
+            raise self._refusal
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Record a row; see :class:`lmlab.tracking.Tracker`."""
+        self._send("log", dict(row))
+
+    def samples(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Record samples; see :class:`lmlab.tracking.Tracker`."""
+        self._send("samples", copy.deepcopy(list(rows)))
+
+    def summary(self, values: dict[str, Any]) -> None:
+        """Record the final values; see :class:`lmlab.tracking.Tracker`."""
+        self._send("summary", copy.deepcopy(values))
+
+    def finish(self, exit_code: int) -> None:
+        """End the session; abandon a tracker that takes longer than ``FINISH_SECONDS``."""
+        self._send("finish", exit_code)
+        if not self._ended.wait(FINISH_SECONDS):
+            waiting = self._calls.qsize()
+            self._stop(f"did not end within {FINISH_SECONDS:.0f} s ({waiting} calls are waiting)")
+
+    @property
+    def has_delivered(self) -> bool:
+        """Whether the session has ended, and the tracker took every call."""
+        return self._ended.is_set() and self._is_open and not self._has_failed
+
+    def _send(self, method: str, argument: Any) -> None:
+        if not self._is_open:
+            return
+        try:
+            self._calls.put_nowait((method, (argument,)))
+        except queue.Full:
+            self._stop("hangs")
+
+    def _serve(self) -> None:
+        try:
+            tracker = self._make()
+        except ConfigError as error:
+            self._refusal = error
+            if self._is_late:  # the run has started and cannot be refused any more
+                self._fail("started", error)
+            self._ended.set()
+            return
+        except BaseException as error:
+            self._fail("started", error)
+            self._ended.set()
+            return
+        finally:
+            self._started.set()
+        self._pass_calls(tracker)
+        self._has_failed = bool(getattr(tracker, "has_failed", False))
+        self._ended.set()
+
+    def _pass_calls(self, tracker: Tracker) -> None:
+        while True:
+            method, arguments = self._calls.get()
+            try:
+                getattr(tracker, method)(*arguments)
+            except BaseException as error:  # also SystemExit, which only ends this thread
+                self._fail(f"called {method}", error)
+                if method != "finish":
+                    self._close(tracker)
+                return
+            if method == "finish":
+                return
+
+    def _close(self, tracker: Tracker) -> None:
+        """Let a tracker that failed release what it holds."""
+        try:
+            tracker.finish(1)
+        except BaseException as error:
+            log.debug("%s: finish after a failure raised %r", self._name, error)
+
+    def _fail(self, when: str, error: BaseException) -> None:
+        text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        self._stop(f"raised {text} when {when}, see train.log", error)
+
+    def _stop(self, what: str, error: BaseException | None = None) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
+        log.warning(
+            "%s %s; tracking ends and training continues. metrics.jsonl is complete; %s",
+            self._name,
+            what,
+            self._remedy,
+            exc_info=error,
+            extra={TRACEBACK_TO_FILE: True},
+        )

@@ -1,0 +1,124 @@
+"""The history of a run that was killed and resumed is whole in each tracker, and says nothing
+twice."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wandb_runs import history, inspect
+
+from lmlab.run_folder import RunFolder, describe
+
+
+def kill_at(step: int) -> None:
+    """Kill this process before update number ``step`` (from 0)."""
+    from lmlab.data.batches import Batches
+
+    real = Batches.batch
+
+    def batch(self: Batches, number: int) -> Any:
+        if number == step:
+            for _ in range(1000):  # checkpoints are written in the background
+                if any(Path.cwd().glob("outputs/runs/*/seed0/checkpoints/step_*")):
+                    break
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(self, number)
+
+    Batches.batch = batch  # type: ignore[method-assign]
+
+
+def steps_of(rows: list[dict[str, Any]], kind: str) -> list[float]:
+    return [row["step"] for row in rows if f"{kind}/loss" in row]
+
+
+@pytest.fixture
+def killed_run(overrides, train, monkeypatch, tmp_path: Path):
+    """A run with a tracker that was killed at step 13, after a checkpoint at 10, and resumed."""
+
+    def run(*more: str) -> RunFolder:
+        # Preflight would take the steps of its measurement from the same batches.
+        often = ["training.log_every=2", "checkpoint.every_steps=10", "runtime.preflight=off"]
+        everything = [*overrides, *often, *more]
+        assert train(everything, functools.partial(kill_at, 13)) == -signal.SIGKILL
+        (folder,) = (tmp_path / "outputs" / "runs").glob("*/seed0")
+        assert RunFolder(folder).rows()[-1]["step"] == 12, "rows after the checkpoint"
+        assert train(everything) == 0
+        return RunFolder(folder)
+
+    return run
+
+
+def test_wandb_has_one_folder_with_every_row_once(killed_run, tmp_path: Path, monkeypatch) -> None:
+    run = killed_run("logger=wandb", "logger.mode=offline", "tags=[mine]", "notes='as planned'")
+    place = tmp_path / "outputs" / "runs" / "wandb"
+    (folder,) = place.glob("offline-run-*")
+    rows = history(folder)
+    has_samples = [any(key.startswith("samples") for key in row) for row in rows]
+    for kind in ("train", "validation"):
+        expected = [(row["step"], row["loss"]) for row in run.rows(kind)]
+        found = [(row["step"], row[f"{kind}/loss"]) for row in rows if f"{kind}/loss" in row]
+        assert found == expected
+    assert has_samples == [False] * (len(rows) - 1) + [True]
+    assert rows[-1]["step"] == 20
+    said = json.loads(inspect(folder, "--summary"))
+    summary = said["summary"]
+    meta = run.meta()
+    assert summary["final/step"] == 20
+    assert summary["final/status"] == "done"
+    assert summary["final/purpose"] == "run"
+    assert summary["final/parameters"] == meta["num_parameters"]
+    assert summary["final/commit"] == meta["sessions"][-1]["code"]["commit"]
+    assert (said["notes"], "mine" in said["tags"]) == ("as planned", True)
+    # The command that the summary of the run shows works where it was typed.
+    monkeypatch.chdir(tmp_path)
+    command = next(line for line in describe(run).splitlines() if "wandb sync" in line)
+    path = command.split("wandb sync ")[1]
+    for target in (path, str(Path(path).parent)):
+        sync = [sys.executable, "-m", "wandb", "sync", "--dry-run", target]
+        printed = subprocess.run(sync, capture_output=True, text=True, check=True).stderr
+        assert "Would sync 1 run(s)" in printed
+
+
+def trackio_rows(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each trackio run, as trackio itself reads them; in a process of its own."""
+    code = (
+        "import json, trackio; from trackio.sqlite_storage import SQLiteStorage as storage; "
+        "print(json.dumps({run.name: storage.get_logs('lmlab', run.name, run_id=run.id) "
+        "for run in trackio.Api().runs('lmlab')}))"
+    )
+    variables = {**os.environ, "TRACKIO_DIR": str(folder)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    found: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.slow
+def test_trackio_has_every_row_once_and_keeps_runs_apart(
+    killed_run, overrides, train, tmp_path: Path
+) -> None:
+    pytest.importorskip("trackio")
+    tracker = ["logger=trackio", f"logger.dir={tmp_path / 'trackio'}"]
+    run = killed_run(*tracker)
+    ((name, rows),) = trackio_rows(tmp_path / "trackio").items()
+    for kind in ("train", "validation"):
+        assert steps_of(rows, kind) == [row["step"] for row in run.rows(kind)]
+    assert [row["step"] for row in rows if "samples" in row] == [20]
+    (final,) = (row for row in rows if "final/loss" in row)
+    assert final["step"] == 20
+    assert final["final/parameters"] == run.meta()["num_parameters"]
+    # The same names in another output folder are another run.
+    assert train([*overrides, *tracker, f"output_root={tmp_path / 'other'}"]) == 0
+    names = set(trackio_rows(tmp_path / "trackio"))
+    assert len(names) == 2
+    assert name in names

@@ -1,0 +1,173 @@
+"""A tracker that raises, hangs or changes its arguments touches nothing but the tracking."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmlab.config import user_settings
+from lmlab.config.compose import compose
+from lmlab.errors import ConfigError
+from lmlab.runs.execute import execute
+from lmlab.tracking import guarded_tracker
+from lmlab.tracking.guarded_tracker import GuardedTracker
+
+
+class Recorder:
+    """Records its calls; one of them fails."""
+
+    def __init__(self, failing: str = "", error: BaseException | None = None) -> None:
+        self.failing, self.error = failing, error or ValueError("a bug")
+        self.calls: list[tuple[str, Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("log", "samples", "summary", "finish"):
+            raise AttributeError(name)
+
+        def call(argument: Any) -> None:
+            self.calls.append((name, argument))
+            if name == self.failing:
+                raise self.error
+
+        return call
+
+
+def session(tracker: GuardedTracker) -> None:
+    for step in range(3):
+        tracker.log({"kind": "train", "step": step})
+    tracker.samples([{"prompt": "a", "text": "b"}])
+    tracker.summary({"loss": 1.0})
+    tracker.finish(0)
+
+
+@pytest.mark.parametrize("failing", ["log", "samples", "summary", "finish"])
+@pytest.mark.parametrize("error", [ValueError("a bug"), SystemExit(3), KeyboardInterrupt()])
+def test_an_error_is_said_once_and_ends_the_tracking(
+    caplog: pytest.LogCaptureFixture, failing: str, error: BaseException
+) -> None:
+    recorder = Recorder(failing, error)
+    tracker = GuardedTracker(lambda: recorder, name="mine.Tracker", remedy="send it later")
+    session(tracker)
+    (record,) = caplog.records
+    assert f"mine.Tracker raised {type(error).__name__}" in record.getMessage()
+    assert f"when called {failing}" in record.getMessage()
+    assert record.exc_info
+    assert [name for name, _ in recorder.calls].count(failing) == 1
+    assert recorder.calls[-1][0] == "finish", "it can release what it holds"
+    assert not tracker.has_delivered
+
+
+def test_an_error_of_the_constructor_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    def make() -> Any:
+        raise RuntimeError("no server")
+
+    session(GuardedTracker(make, name="mine.Tracker", remedy="send it later"))
+    assert len(caplog.records) == 1
+    assert "RuntimeError: no server when started" in caplog.text
+
+
+def test_settings_that_are_not_valid_are_refused() -> None:
+    def make() -> Any:
+        raise ConfigError("logger.mode=x: expected y")
+
+    with pytest.raises(ConfigError, match=r"logger\.mode=x"):
+        GuardedTracker(make, name="mine", remedy="")
+
+
+@pytest.mark.parametrize("where", ["make", "log", "finish"])
+def test_a_tracker_that_hangs_is_abandoned(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.setattr(guarded_tracker, "START_SECONDS", 0.2)
+    monkeypatch.setattr(guarded_tracker, "FINISH_SECONDS", 0.3)
+    release = threading.Event()
+
+    class Hanging(Recorder):
+        def log(self, row: dict[str, Any]) -> None:
+            if where == "log":
+                release.wait(60)
+
+        def finish(self, exit_code: int) -> None:
+            if where == "finish":
+                release.wait(60)
+
+    def make() -> Hanging:
+        if where == "make":
+            release.wait(60)
+        return Hanging()
+
+    started = time.monotonic()
+    tracker = GuardedTracker(make, name="mine.Tracker", remedy="send it later")
+    session(tracker)
+    assert time.monotonic() - started < 5
+    assert not tracker.has_delivered
+    (record,) = caplog.records
+    assert "did not end within" in record.getMessage()
+    release.set()
+
+
+def test_the_tracker_cannot_change_the_row_of_the_run() -> None:
+    class Changing(Recorder):
+        def log(self, row: dict[str, Any]) -> None:
+            row.clear()
+
+    tracker = GuardedTracker(Changing, name="mine", remedy="")
+    row = {"kind": "train", "loss": 2.0}
+    tracker.log(row)
+    tracker.finish(0)
+    assert row == {"kind": "train", "loss": 2.0}
+    assert tracker.has_delivered
+
+
+TRACKER = """
+    class Tracker:
+        def __init__(self, run_info, failing=""):
+            self.failing = failing
+            self.act("init")
+        def act(self, name):
+            if name == self.failing:
+                raise RuntimeError("a bug of my own")
+        def log(self, row):
+            row["loss"] = float("nan")
+            self.act("log")
+        def samples(self, rows):
+            self.act("samples")
+        def summary(self, values):
+            self.act("summary")
+        def finish(self, exit_code):
+            self.act("finish")
+"""
+
+
+@pytest.mark.parametrize("failing", ["init", "log", "finish"])
+def test_a_tracker_of_one_s_own_never_ends_a_run(
+    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    (tmp_path / "my_trackers.py").write_text(textwrap.dedent(TRACKER))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "conf" / "logger").mkdir(parents=True)
+    option = "_target_: my_trackers.Tracker\nfailing: ''\n"
+    (tmp_path / "conf" / "logger" / "mine.yaml").write_text(option)
+    settings = {"trusted_packages": ["my_trackers"], "search_path": [str(tmp_path / "conf")]}
+    monkeypatch.setattr(user_settings, "_read", lambda: settings)
+    logging.getLogger("lmlab").setLevel(logging.INFO)
+    outcome = execute(compose([*overrides, "logger=mine", f"logger.failing={failing}"]))
+    sys.modules.pop("my_trackers", None)
+    assert outcome.exit_code == 0
+    run = outcome.run
+    assert run.status()["status"] == "done"
+    assert [row["step"] for row in run.rows("train")] == [5, 10, 15, 20]
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["loss"] > 0 for line in lines)
+    log = run.log.read_text()
+    assert log.count("a bug of my own when") == 1
+    assert log.count("Traceback") == 1
+    assert "python -m lmlab.outputs track" in log
