@@ -240,6 +240,9 @@ class SlurmExecutor:
             followed.missed_queries += 1
             if followed.missed_queries < _MAX_MISSED_QUERIES:
                 return None
+            final = self._final_state(followed)
+            if final is not None and final.is_alive:  # squeue does not show it to this user
+                return None
         elif state.is_alive:
             followed.missed_queries = 0
             run.state = "submitted" if state.state == "PENDING" else "running"
@@ -251,16 +254,20 @@ class SlurmExecutor:
             return None
         return self._classify(run, followed, state)
 
+    @staticmethod
+    def _final_state(followed: _FollowedRun) -> JobState | None:
+        content = followed.submission.read()
+        index = followed.assignment.index
+        return queue.final_state(content["name"], str(content["job_id"]), index)
+
     def _classify(
         self, run: ScheduledRun, followed: _FollowedRun, state: JobState | None
     ) -> JobResult:
         submission, assignment = followed.submission, followed.assignment
 
         def find_job_end() -> JobEnd:
-            content = submission.read()
-            job_id = str(content["job_id"])
-            final = queue.final_state(content["name"], job_id, assignment.index) or state
-            job = f"{job_id}_{assignment.index}"
+            final = self._final_state(followed) or state
+            job = f"{submission.read()['job_id']}_{assignment.index}"
             if final is not None and final.state == "CANCELLED":
                 return JobEnd(f"job {job} was cancelled", was_cancelled=True)
             return JobEnd(queue.describe_end(job, final))

@@ -60,6 +60,18 @@ def test_a_job_must_be_missing_twice_to_count_as_lost(sweep: SlurmSweep, slurm: 
     )
 
 
+def test_a_job_that_only_scontrol_knows_is_not_lost(sweep: SlurmSweep, slurm: FakeSlurm) -> None:
+    run = sweep.run(0)
+    executor = sweep.submit(run)
+    name = sweep.submissions[0].read()["name"]
+    slurm.show_jobs()
+    slurm.answer(
+        "scontrol", f"JobId=9 JobName={name} JobState=RUNNING Reason=None ExitCode=0:0 X=1\n"
+    )
+    for _ in range(4):
+        assert poll(executor, run) == {}
+
+
 def test_a_controller_that_does_not_respond_changes_nothing(
     sweep: SlurmSweep, slurm: FakeSlurm
 ) -> None:
