@@ -74,6 +74,8 @@ class SlurmLauncher(LocalLauncher):
             **self.settings | {"resources": resources, "report": self.report}
         )
         resolved = settings.resolve_runtime(manifest)
+        for line in settings.submission.resources.unmatched_patterns(manifest.names):
+            print(f"warning: {line}", file=sys.stderr)
         # Imported late: torch takes seconds, and errors in settings are reported first.
         from lmlab.sweep.slurm.slurm_launch import run_slurm_sweep
 

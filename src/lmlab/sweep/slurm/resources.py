@@ -14,12 +14,13 @@ from lmlab.errors import Check, ConfigError, check_settings, suggestion
 
 LAUNCHER = "hydra.launcher"
 _MINIMUM = {"ranks": 1, "nodes": 1, "gpus": 0, "cpus": 1, "time_min": 1}
-# Options of sbatch that have a setting of their own.
+# Options of sbatch that have a setting of their own. Those that say more than the setting, such as
+# --gpus-per-node=a100:1 and --mem=0, are not among them.
 _SETTING_OF_OPTION = {
     "partition": "partition", "ntasks": "ranks", "ntasks-per-node": "ranks", "nodes": "nodes",
-    "gpus-per-node": "gpus", "cpus-per-task": "cpus", "mem": "mem_gb", "time": "time_min",
+    "cpus-per-task": "cpus", "time": "time_min",
     "constraint": "constraint", "account": "account", "qos": "qos", "signal": "signal_seconds",
-    "array": "array_parallelism", "dependency": "wait",
+    "array": "array_parallelism",
 }  # fmt: skip
 # Options without which lmlab cannot follow, stop or resume its jobs.
 _RESERVED_OPTIONS = frozenset((
@@ -180,15 +181,14 @@ class ArmResources:
         is_changed = pattern is not None and key in self.per_arm[pattern]
         return f"{LAUNCHER}.per_arm.{pattern}.{key}" if is_changed else f"{LAUNCHER}.{key}"
 
-    def check_patterns(self, arms: Sequence[str]) -> None:
-        """Raise :class:`ConfigError` for a pattern that matches no arm."""
-        for pattern in self.per_arm:
-            if not any(fnmatch.fnmatchcase(arm, pattern) for arm in arms):
-                raise ConfigError(
-                    f"{LAUNCHER}.per_arm.{pattern}: expected a pattern that matches one of the "
-                    f"arms {', '.join(sorted(set(arms)))}",
-                    suggestion(pattern.strip("*"), arms),
-                )
+    def unmatched_patterns(self, arms: Sequence[str]) -> list[str]:
+        """Describe the patterns that match no arm; a file may have some for other studies."""
+        listed = ", ".join(sorted(set(arms)))
+        return [
+            f"{LAUNCHER}.per_arm.{pattern}: no arm matches; the arms are {listed}"
+            for pattern in self.per_arm
+            if not any(fnmatch.fnmatchcase(arm, pattern) for arm in arms)
+        ]
 
     def for_arm(self, arm: str) -> Resources:
         """Return the request for an arm. Raises :class:`ConfigError`."""

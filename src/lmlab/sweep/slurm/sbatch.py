@@ -98,7 +98,7 @@ def submit_array(
     writer.update_parameters(
         job_name=name,
         array_parallelism=array_parallelism,
-        dependency="afterany:" + ":".join(after) if after else None,
+        dependency=_dependency(resources, after),
         setup=_setup_lines(resources, code),
         srun_args=_srun_options(resources, folder),
         **_request(resources, signal_seconds),
@@ -115,7 +115,12 @@ def submit_array(
         return number
     except RefusedError as error:
         raise _refusal(error) from error
-    return printed.split()[-1].partition(";")[0]
+    # Some clusters print a welcome before the number.
+    numbers = re.findall(r"^(?:Submitted batch job )?(\d+)(?:;\S+)?\s*$", printed, flags=re.M)
+    found = numbers[-1] if numbers else queue.job_id_by_name(name)
+    if found is None:
+        raise ConfigError(f"sbatch: expected the number of a job, found {printed.strip()!r}")
+    return str(found)
 
 
 def check_output_path(folder: Path) -> None:
@@ -160,17 +165,25 @@ def _refusal(error: RefusedError) -> Exception:
     )
 
 
+def _dependency(resources: Resources, after: Sequence[str]) -> str | None:
+    own = f"afterany:{':'.join(after)}" if after else ""
+    given = resources.sbatch_options().get("dependency", "")
+    return ",".join(filter(None, [str(given), own])) or None
+
+
 def _request(resources: Resources, signal_seconds: int) -> dict[str, Any]:
     """Return the parameters of submitit that request resources."""
     ranks_per_node = resources.ranks // resources.nodes
+    more = resources.sbatch_options()
+    more.pop("dependency", None)
     return {
         "partition": resources.partition,
         "nodes": resources.nodes,
         "ntasks_per_node": ranks_per_node,
         # Per node, not per task: ranks that see each other's GPUs exchange data directly.
-        "gpus_per_node": resources.gpus * ranks_per_node or None,
+        "gpus_per_node": more.pop("gpus-per-node", None) or resources.gpus * ranks_per_node or None,
         "cpus_per_task": resources.cpus,
-        "mem": None if resources.mem_gb is None else f"{round(resources.mem_gb * 1024)}MB",
+        "mem": f"{round(resources.mem_gb * 1024)}MB" if resources.mem_gb else more.pop("mem", None),
         "time": resources.time_min,
         "constraint": resources.constraint,
         "account": resources.account,
@@ -178,7 +191,7 @@ def _request(resources: Resources, signal_seconds: int) -> dict[str, Any]:
         "signal_delay_s": signal_seconds,
         "stderr_to_stdout": True,
         "wckey": None,  # submitit's own would be refused where keys are checked
-        "additional_parameters": {"requeue": True, **resources.sbatch_options()},
+        "additional_parameters": {"requeue": True, **more},
     }
 
 

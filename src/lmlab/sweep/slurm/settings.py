@@ -124,11 +124,10 @@ class SlurmSettings:
         """Resolve the runtime of each run for its job; see :meth:`ArmResources.resolve_runtime`.
 
         Raises:
-            ConfigError: the runtime of a run contradicts the resources of its job, a pattern of
-                ``per_arm`` matches no arm, or a job is too short to save.
+            ConfigError: the runtime of a run contradicts the resources of its job, or a job is too
+                short to save.
         """
         resources = self.submission.resources
-        resources.check_patterns(manifest.names)
         for name in manifest.names:
             self.submission.check_time(resources.for_arm(name), resources.setting(name, "time_min"))
         arms = [

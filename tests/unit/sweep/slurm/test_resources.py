@@ -49,6 +49,10 @@ def test_arms_that_match_a_pattern_request_more() -> None:
     assert resources.for_arm("model-large").mem_gb == 64
     assert resources.for_arm("model-large").cpus == 2
     assert resources.for_arm("model-small") == resources.common
+    assert resources.unmatched_patterns(["a", "model-large"]) == []
+    assert resources.unmatched_patterns(["b", "a"]) == [
+        "hydra.launcher.per_arm.*large*: no arm matches; the arms are a, b"
+    ]
 
 
 def test_a_run_computes_on_what_its_job_requests_not_on_this_machine() -> None:

@@ -48,6 +48,20 @@ def test_the_request_is_in_the_batch_script(tmp_path: Path, slurm: FakeSlurm) ->
     assert {"requeue", "exclusive"} <= found.keys()
 
 
+def test_options_that_say_more_than_a_setting_replace_or_extend_it(
+    tmp_path: Path, slurm: FakeSlurm
+) -> None:
+    options = ("--gpus-per-node=a100:2", "--mem=0", "--dependency=afterok:9")
+    submit(tmp_path, Resources(gpus=2, sbatch=options), after=["5"])
+    submit(tmp_path, Resources(sbatch=options))
+    first, second = ([one for one in call if one.startswith(("--gpus", "--mem", "--dep"))] for call
+                     in slurm.calls("sbatch"))  # fmt: skip
+    assert sorted(first) == [
+        "--dependency=afterok:9,afterany:5", "--gpus-per-node=a100:2", "--mem=0",
+    ]  # fmt: skip
+    assert "--dependency=afterok:9" in second
+
+
 def test_the_defaults_leave_the_choice_to_the_cluster(tmp_path: Path, slurm: FakeSlurm) -> None:
     submit(tmp_path)
     absent = {"partition", "mem", "gpus-per-node", "constraint", "account", "qos", "dependency"}
@@ -167,3 +181,25 @@ def test_slurm_is_asked_whether_it_would_accept_a_request(
     slurm.fail("sbatch", error)
     with pytest.raises(ConfigError) if is_refused else contextlib.nullcontext():
         check_accepted(Resources(), 90)
+
+
+@pytest.mark.parametrize(
+    ("printed", "queued", "number"),
+    [
+        ("17\n", "", "17"),
+        ("17;cluster\n", "", "17"),
+        ("--- Welcome to cluster 9 ---\n--> Verifying account 5\n17\n", "", "17"),
+        ("Submitted batch job 17\nHave a nice day\n", "", "17"),
+        ("thank you\n", "17\n", "17"),
+    ],
+)
+def test_the_number_is_read_from_what_sbatch_prints(
+    tmp_path: Path, slurm: FakeSlurm, printed: str, queued: str, number: str
+) -> None:
+    (slurm.folder / "sbatch").write_text(f"#!/bin/sh\nprintf '%s' '{printed}'\n")
+    slurm.answer("squeue", queued)
+    assert submit(tmp_path) == number
+    if queued:
+        slurm.answer("squeue", "")
+        with pytest.raises(ConfigError, match="expected the number of a job, found 'thank you'"):
+            submit(tmp_path)
