@@ -142,6 +142,7 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[P
     with matplotlib.rc_context(_REPRODUCIBLE):
         # Arrange the figure once for all files, at the resolution at which texts are widest. The
         # first pass measures what the second arranges.
+        dpi = figure.dpi
         figure.set_dpi(PNG_DPI)
         for _ in range(2):
             figure.draw_without_rendering()
@@ -151,20 +152,19 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[P
             paths.append(stem.with_name(f"{stem.name}.{kind}"))
             atomic_write_bytes(paths[-1], _render(figure, kind))
         figure.set_layout_engine(engine)
+        figure.set_dpi(dpi)
     return paths
 
 
 def _render(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
-    if kind != "png":
+    if kind == "png":
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        image = _with_palette(np.asarray(canvas.buffer_rgba())[..., :3])
+        image.save(buffer, "png", dpi=(PNG_DPI, PNG_DPI))
+    else:
         figure.savefig(buffer, format=kind, metadata=_METADATA[kind])
-        return buffer.getvalue()
-    figure.savefig(buffer, format="rgba", dpi=PNG_DPI)
-    width, height = (int(inches * PNG_DPI) for inches in figure.get_size_inches())
-    pixels = np.frombuffer(buffer.getvalue(), np.uint8).reshape(height, width, 4)[..., :3]
-    image = _with_palette(pixels)
-    buffer = io.BytesIO()
-    image.save(buffer, "png", dpi=(PNG_DPI, PNG_DPI))
     return buffer.getvalue()
 
 

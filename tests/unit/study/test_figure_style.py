@@ -70,6 +70,13 @@ def test_files_of_a_figure(tmp_path: Path) -> None:
     assert [path.suffix for path in save(figure, tmp_path / "one", ["svg"])] == [".svg"]
 
 
+@pytest.mark.parametrize("width", [5.45, 4.003, 7.0])
+def test_any_size_can_be_saved(width: float, tmp_path: Path) -> None:
+    (path,) = save(new_figure(width, 2), tmp_path / "figure", ["png"])
+    with Image.open(path) as image:
+        assert image.size[0] == pytest.approx(300 * width, abs=1)
+
+
 def test_a_figure_in_a_page_takes_its_colours_from_the_page() -> None:
     figure = new_figure(4, 3)
     axes = figure.add_subplot()

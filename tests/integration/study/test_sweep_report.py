@@ -1,0 +1,69 @@
+"""The report of a plain sweep: a figure and a section of the page show loss by swept setting."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from lmlab.design.manifest import Manifest
+from lmlab.run_folder import RunFolder
+from lmlab.study.sweep_folder import SweepFolder
+from lmlab.study.write_report import write_report
+
+RATES, SIZES = ("1e-3", "1e-2", "1e-1"), ("4", "8")
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, manifest: Manifest) -> Path:
+    """A sweep over two settings and two seeds, of which one combination diverged."""
+    jobs = [(rate, size, seed) for rate in RATES for size in SIZES for seed in (0, 1)]
+    overrides = [
+        [f"optim.lr={rate}", f"training.batch_size={size}", f"seed={seed}"]
+        for rate, size, seed in jobs
+    ]
+    arms = []
+    for rate, size, seed in jobs:
+        content = json.loads(json.dumps(manifest.arms[0]))
+        content["optim"]["lr"] = float(rate)
+        content["training"]["batch_size"] = int(size)
+        arms.append(content | {"seed": seed})
+    plain = Manifest(
+        study="sweep", command="python -m lmlab.train -m ...", arms=arms, overrides=overrides,
+        names=[f"optim.lr-{rate}+training.batch_size-{size}" for rate, size, _ in jobs],
+    )  # fmt: skip
+    folder = SweepFolder.of(plain, tmp_path / "outputs")
+    folder.write_manifest(plain)
+    for job in plain.required_jobs({}):
+        rate, size, seed = jobs[job.number]
+        run = RunFolder(folder.study_folder / job.arm / f"seed{job.seed}")
+        run.path.mkdir(parents=True)
+        folder.add_entry(job, ["run"], run)
+        diverged = (rate, size) == ("1e-1", "4")
+        for step in (0, 10, 20):
+            loss = 6 - step * float(rate) - 0.01 * int(size) + 0.002 * seed
+            row = {"step": step, "tokens": 64 * step, "seconds": step / 50, "bits_per_byte": 1.0}
+            run.append_row(
+                {"kind": "validation", **row, "loss": float("nan") if diverged and step else loss}
+            )
+        run.write_status("diverged" if diverged else "done", step=20, steps=20)
+    return folder.study_folder
+
+
+def test_a_sweep_over_two_numbers_has_a_heat_map(sweep: Path) -> None:
+    write_report(sweep)
+    for name in ("sweep.png", "sweep.svg", "sweep.pdf"):
+        assert (sweep / name).stat().st_size > 1000
+    svg = (sweep / "sweep.svg").read_text("utf-8")
+    page = (sweep / "report.html").read_text("utf-8")
+    section = re.search(r'<section id="sweep".*?</section>', page, flags=re.DOTALL)
+    assert section is not None
+    for text in (svg, section[0]):
+        for label in ("optim.lr", "training.batch_size", "0.001", "0.1", "nats per token"):
+            assert label in text
+        assert text.count(">diverged<") == 1 and text.count(">2/2<") == 1
+        # 6 - 20 lr - 0.01 batch size, and the mean of the seeds' 0 and 0.002.
+        assert ">5.941<" in text and ">3.921<" in text
+    assert "](sweep.png)" in (sweep / "report.md").read_text("utf-8")
