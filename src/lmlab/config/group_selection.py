@@ -24,8 +24,8 @@ def is_group(key: str, folders: Iterable[Path]) -> bool:
 def rewrite(override: str, folders: Sequence[Path]) -> str:
     """Turn ``model.norm=post`` into ``model/norm=post`` where ``model/norm`` is a group.
 
-    The text of ``notes`` is quoted. Overrides of a complete node (``model.norm={...}``) and of
-    other keys stay unchanged, except for the old names of
+    The text of ``notes`` is quoted, and ``tags=a,b`` becomes a list. Overrides of a complete node
+    (``model.norm={...}``) and of other keys stay unchanged, except for the old names of
     :data:`lmlab.config.deprecated_keys.RENAMED_KEYS`.
     """
     override = rename_key(override)
@@ -33,6 +33,8 @@ def rewrite(override: str, folders: Sequence[Path]) -> str:
     name = key.lstrip("+~")
     if name == "notes" and equals:
         return f"{key}={_quoted(value)}"
+    if name == "tags" and equals and value.strip() not in ("null", "") and "[" not in value:
+        return f"{key}=[{','.join(_quoted(tag.strip()) for tag in value.split(','))}]"
     slashed = name.replace(".", "/")
     if not equals or value.lstrip().startswith("{") or not is_group(slashed, folders):
         return override

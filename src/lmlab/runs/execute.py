@@ -25,7 +25,7 @@ from lmlab.runs.continuation import find_parent
 from lmlab.runs.session import Session
 from lmlab.runs.worker_rank import WorkerRank
 from lmlab.runtime.launch_env import read_launch_env
-from lmlab.tracking import NO_TRACKER
+from lmlab.tracking import NO_TRACKER, check_tracker
 from lmlab.tracking.deliveries import is_delivered
 
 log = logging.getLogger("lmlab.run")
@@ -60,6 +60,7 @@ def execute(config: RunConfig) -> RunResult:
 
 def _execute(spec: RunSpec) -> RunResult:
     check_source(spec.data)
+    check_tracker(spec.tracker.target, spec.tracker.parameters)
     with join(spec.device.parallel, read_launch_env()) as comm:
         context, is_finished = _resolve_on_machine(spec, comm)
         if is_finished:

@@ -15,6 +15,7 @@ from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.arm_costs import count_arm_costs, match_width
 from lmlab.sweep.plan import describe_power
 from lmlab.sweep.run_data_cache import RunDataCache
+from lmlab.tracking import check_tracker
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +36,14 @@ class PreparedSweep:
 
     @classmethod
     def from_manifest(cls, manifest: Manifest) -> PreparedSweep:
-        """Freeze the configurations of a manifest."""
+        """Freeze the configurations of a manifest.
+
+        Raises:
+            ConfigError: a tracker cannot be used.
+        """
         configs = [from_dict(content) for content in manifest.arms]
+        for config in configs:
+            check_tracker(config.logger.target, config.logger.parameters)
         folder = SweepFolder.of(manifest, Path(configs[0].output_root))
         return cls(manifest, configs, folder, RunDataCache())
 

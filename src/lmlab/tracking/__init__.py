@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from lmlab.tracking.trackio import TrackioTracker
 from lmlab.tracking.wandb_process import WandbTracker
 
 __all__ = [
-    "NO_TRACKER", "NoTracker", "RunInfo", "Tracker", "no_tracker", "trackio_tracker",
-    "wandb_tracker",
+    "NO_TRACKER", "NoTracker", "RunInfo", "Tracker", "check_tracker", "no_tracker",
+    "trackio_tracker", "wandb_tracker",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,29 @@ class NoTracker:
 
     def finish(self, exit_code: int) -> None:
         """Do nothing."""
+
+
+def check_tracker(target: str, parameters: Mapping[str, Any]) -> None:
+    """Check what is known of a tracker before anything is prepared.
+
+    Args:
+        target: dotted path of its class or function.
+        parameters: from the configuration.
+
+    Raises:
+        ConfigError: the mode of wandb is not valid, or trackio is not installed.
+    """
+    if target == f"{__name__}.wandb_tracker":
+        _resolve_mode(str(parameters.get("mode", "auto")))
+    if target == f"{__name__}.trackio_tracker" and importlib.util.find_spec("trackio") is None:
+        raise _missing_trackio("trackio")
+
+
+def _missing_trackio(package: str | None) -> ConfigError:
+    return ConfigError(
+        f"logger=trackio: the package {package} is not installed",
+        "run pip install 'lmlab[trackio]', or set logger=none",
+    )
 
 
 def no_tracker(run_info: RunInfo) -> NoTracker:
@@ -158,10 +181,7 @@ def trackio_tracker(
     try:
         library = importlib.import_module("trackio")
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"logger=trackio: the package {error.name} is not installed",
-            "run pip install 'lmlab[trackio]', or set logger=none",
-        ) from error
+        raise _missing_trackio(error.name) from error
     token = run_token(run_info.folder / "trackio" / "run_id")
     init = {
         "project": project,

@@ -1,0 +1,133 @@
+"""A run that has ended is sent to a tracker once, with all that a tracker of the run would have."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wandb_runs import history, inspect
+
+from lmlab import status
+from lmlab.config import user_settings
+from lmlab.config.compose import compose
+from lmlab.outputs.__main__ import main
+from lmlab.run_folder import RunFolder, describe
+from lmlab.runs.execute import execute
+
+TRACKER = """
+    import json
+    class Tracker:
+        def __init__(self, run_info, path):
+            self.file = open(path, "a")
+            self.write("init", [run_info.name, run_info.notes, list(run_info.tags)])
+        def write(self, *what):
+            self.file.write(json.dumps(what) + "\\n")
+        def log(self, row):
+            self.write("log", row)
+        def samples(self, rows):
+            self.write("samples", rows)
+        def summary(self, values):
+            self.write("summary", values)
+        def finish(self, exit_code):
+            self.write("finish", exit_code)
+            self.file.close()
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The option ``logger=own``, which writes its calls to a file; the path of that file."""
+    (tmp_path / "own_tracker.py").write_text(textwrap.dedent(TRACKER))
+    (tmp_path / "conf" / "logger").mkdir(parents=True)
+    calls = tmp_path / "calls.jsonl"
+    option = f"_target_: own_tracker.Tracker\npath: {calls}\n"
+    (tmp_path / "conf" / "logger" / "own.yaml").write_text(option)
+    settings = {"trusted_packages": ["own_tracker"], "search_path": [str(tmp_path / "conf")]}
+    monkeypatch.setattr(user_settings, "_read", lambda: settings)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_tracker", raising=False)
+    return calls
+
+
+def calls_in(path: Path) -> list[list[Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def run(overrides: list[str]) -> RunFolder:
+    return execute(compose([*overrides, "arm=sent", 'notes=lr, as "planned": 1e-3', "tags=a,b"])).run
+
+
+def test_a_run_is_sent_to_one_s_own_tracker_once(run: RunFolder, own: Path, capsys) -> None:
+    study = str(run.path.parents[1])
+    assert main(["track", study, "logger=own"]) == 0
+    sent = calls_in(own)
+    assert sent[0] == ["init", ["sent/seed0", 'lr, as "planned": 1e-3', ["train", "a", "b"]]]
+    assert [call[1] for call in sent if call[0] == "log"] == run.rows()
+    (samples,) = (call[1] for call in sent if call[0] == "samples")
+    assert [row["prompt"] for row in samples] == ["Once upon a time", "One day"]
+    assert {row["step"] for row in samples} == {20}
+    written = run.samples.read_text()
+    assert all(row["prompt"] + row["text"] in written for row in samples)
+    (values,) = (call[1] for call in sent if call[0] == "summary")
+    last = run.rows("validation")[-1]
+    assert (values["step"], values["loss"]) == (20, last["loss"])
+    assert (values["status"], values["purpose"]) == ("done", "run")
+    assert values["parameters"] == run.meta()["num_parameters"]
+    assert sent[-1] == ["finish", 0]
+    assert "rows up to step 20" in capsys.readouterr().out
+
+    assert main(["track", str(run.path), "logger=own"]) == 0
+    assert "nothing to send" in capsys.readouterr().out
+    assert calls_in(own) == sent
+    assert main(["annotate", study, "notes=kept", "tags="]) == 0
+    assert main(["track", study, "logger=own"]) == 0
+    assert calls_in(own)[len(sent)] == ["init", ["sent/seed0", "kept", ["train"]]]
+
+
+def test_wandb_gets_all_of_a_finished_run_in_one_folder(run: RunFolder, capsys) -> None:
+    command = ["track", str(run.path), "logger=wandb", "logger.mode=offline"]
+    for _ in range(2):
+        assert main(command) == 0
+        (folder,) = (run.path.parents[1] / "wandb").glob("offline-run-*")
+    printed = capsys.readouterr().out
+    assert "sent" in printed and "nothing to send" in printed
+    assert f"wandb sync {folder.relative_to(Path.cwd())}" in printed
+    found = [(row["step"], row["train/loss"]) for row in history(folder) if "train/loss" in row]
+    assert found == [(row["step"], row["loss"]) for row in run.rows("train")]
+    assert json.loads(inspect(folder, "--summary"))["summary"]["final/step"] == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere", "logger=wandb"], "nowhere: no such folder"),
+        ([".", "logger=wandb"], "contains no run"),
+        (["RUN", "logger=wand"], "logger=wand: expected one of"),
+        (["RUN", "logger=wandb", "logger.projet=x"], "logger.projet"),
+        (["RUN"], "missing required option logger=NAME"),
+    ],
+)
+def test_mistakes_are_answered_in_words(
+    run: RunFolder, capsys, tmp_path: Path, monkeypatch, words: list[str], message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert main(["track", *(str(run.path) if w == "RUN" else w for w in words)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_notes_and_tags_are_shown_and_change_no_identity(
+    run: RunFolder, overrides: list[str], capsys
+) -> None:
+    other = execute(compose([*overrides, "arm=sent", "notes=other words"])).run
+    assert other == run, "the same run, which is not trained again"
+    assert run.annotations() == ("other words", ["a", "b"])
+    assert "notes            other words" in describe(run)
+    assert status.main([str(run.path.parents[1])]) == 0
+    printed = capsys.readouterr().out
+    assert "sent/seed0: other words [a, b]" in printed
