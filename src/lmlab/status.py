@@ -71,6 +71,9 @@ def show(console: Console, folder: Path) -> None:
     for record in study.records:
         if record.state in ("failed", "interrupted"):
             _print_failure(console, record, jobs)
+    for record in [*study.records, *other_runs(study)]:
+        if record.annotation:
+            console.print(Text(f"note: {record.job.name}: {record.annotation}"), soft_wrap=True)
     reasons = Counter(str(record.status.get("reason", "")) for record in _queued(study, jobs))
     for reason, number in reasons.most_common():
         console.print(Text(f"queued: {number} in Slurm, {reason}"))

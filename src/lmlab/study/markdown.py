@@ -60,6 +60,11 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
             for row in content["problems"]
         ]
         yield from table_lines(["arm", "lr", "seed", "status", "reason", "log"], rows)
+    if content.get("annotations"):
+        yield "## Notes\n"
+        columns = ["arm", "seeds", "notes", "tags"]
+        rows = [[row[column] for column in columns] for row in content["annotations"]]
+        yield from table_lines(columns, rows)
     if content["commands"]:
         yield "## Commands\n"
         for row in content["commands"]:

@@ -14,6 +14,7 @@ from lmlab.study.prediction_accuracy import prediction_accuracy
 from lmlab.study.rerun_commands import study_commands
 from lmlab.study.run_records import RunRecord, Study
 from lmlab.study.run_section import (
+    build_annotations,
     build_curves,
     build_problems,
     build_rates,
@@ -59,6 +60,7 @@ def build_content(study: Study) -> dict[str, Any]:
         "costs": build_costs(study),
         "samples": build_samples(study),
         "problems": build_problems(study.records),
+        "annotations": build_annotations(study.records),
         "commands": study_commands(study),
         "environment": _environment(study),
         "limits": limits(study),

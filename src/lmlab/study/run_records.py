@@ -45,6 +45,8 @@ class RunRecord:
         samples: content of ``samples.md``.
         metric: key of the validation rows by which the study compares runs.
         preflight: content of ``preflight.json``; empty where there is none.
+        notes: the user's notes.
+        tags: the user's tags.
     """
 
     job: Job
@@ -57,6 +59,14 @@ class RunRecord:
     samples: str
     metric: str = "loss"
     preflight: dict[str, Any] = dataclasses.field(default_factory=dict)
+    notes: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @property
+    def annotation(self) -> str:
+        """Notes and tags in one line; empty without them."""
+        tags = f"[{', '.join(self.tags)}]" if self.tags else ""
+        return " ".join(part for part in (self.notes, tags) if part)
 
     @property
     def state(self) -> str:
@@ -168,6 +178,7 @@ def read_run(
     """Read the record of a run folder, which may not exist yet."""
     samples = run.samples.read_text("utf-8") if run.samples.exists() else ""
     rows = run.rows()
+    notes, tags = run.annotations()
     return RunRecord(
         job=job,
         purposes=tuple(purposes),
@@ -179,6 +190,8 @@ def read_run(
         samples=samples,
         metric=metric,
         preflight=run.preflight(),
+        notes=notes,
+        tags=tuple(tags),
     )
 
 
@@ -215,6 +228,8 @@ def write_compact(study: Study, target: Path) -> list[Path]:
             "samples": record.samples if "judged" in record.purposes else "",
             "preflight": record.preflight,
         }
+        if record.annotation:
+            row |= {"notes": record.notes, "tags": record.tags}
         lines.append(dump_json(row) + "\n")
     paths = [target / name for name in ("manifest.json", "facts.json", "records.jsonl")]
     write_json(paths[0], study.manifest.as_dict())
@@ -250,6 +265,8 @@ def _load_compact(folder: Path) -> Study:
                 folder=row["place"],
                 **_numbers_restored({key: row[key] for key in _RECORD_KEYS}),
                 preflight=row.get("preflight", {}),  # absent from older records
+                notes=row.get("notes"),
+                tags=tuple(row.get("tags", ())),
             )
             for row in read_jsonl(folder / "records.jsonl")
         ]

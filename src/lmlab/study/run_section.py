@@ -110,6 +110,23 @@ def build_problems(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
     ]
 
 
+def build_annotations(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """Return the user's notes and tags, once for the runs of an arm that share them."""
+    found: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records:
+        if record.annotation:
+            found.setdefault((record.job.arm, record.annotation), []).append(record)
+    return [
+        {
+            "arm": arm,
+            "seeds": ", ".join(map(str, sorted({record.job.seed for record in same}))),
+            "notes": same[0].notes or "",
+            "tags": ", ".join(same[0].tags),
+        }
+        for (arm, _), same in found.items()
+    ]
+
+
 def _reason(record: RunRecord) -> str:
     lines = str(record.status.get("reason", "")).strip().splitlines()
     if lines:

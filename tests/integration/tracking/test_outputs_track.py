@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from wandb_runs import history, inspect
 
-from lmlab import status
+from lmlab import report, status
 from lmlab.config import user_settings
 from lmlab.config.compose import compose
 from lmlab.outputs.__main__ import main
@@ -59,7 +59,9 @@ def calls_in(path: Path) -> list[list[Any]]:
 
 @pytest.fixture
 def run(overrides: list[str]) -> RunFolder:
-    return execute(compose([*overrides, "arm=sent", 'notes=lr, as "planned": 1e-3', "tags=a,b"])).run
+    return execute(
+        compose([*overrides, "arm=sent", 'notes=lr, as "planned": 1e-3', "tags=a,b"])
+    ).run
 
 
 def test_a_run_is_sent_to_one_s_own_tracker_once(run: RunFolder, own: Path, capsys) -> None:
@@ -130,4 +132,7 @@ def test_notes_and_tags_are_shown_and_change_no_identity(
     assert "notes            other words" in describe(run)
     assert status.main([str(run.path.parents[1])]) == 0
     printed = capsys.readouterr().out
-    assert "sent/seed0: other words [a, b]" in printed
+    assert "note: sent/seed0: other words [a, b]" in printed
+    assert report.main([str(run.path.parents[1])]) == 0
+    for page in ("report.md", "report.html"):
+        assert "other words" in (run.path.parents[1] / page).read_text()
