@@ -32,11 +32,12 @@ def run_folder_bytes(
         optimizer: counts of the optimizer.
     """
     training, checkpoint = config["training"], config["checkpoint"]
-    saves = max(1, -(-training["steps"] // checkpoint["every_steps"]))
-    pinned = sum(1 for step in checkpoint["keep_steps"] if step <= training["steps"])
-    num_checkpoints = min(saves, checkpoint["keep_last"] + pinned)
+    steps, every = training["steps"], checkpoint["every_steps"]
+    pinned = {step for step in checkpoint["keep_steps"] if step <= steps}
+    saved = sorted({*range(every, steps, every), *pinned, steps})
+    kept = pinned.union(saved[-checkpoint["keep_last"] :])
     state, weights = checkpoint_bytes(model, optimizer), FLOAT32 * model.parameters
     rows = training["steps"] // training["log_every"]
     rows += training["steps"] // config["validation"]["every_steps"]
-    final = num_checkpoints * state + weights + rows * ROW_BYTES + OTHER_BYTES
-    return final, final + (state if saves > num_checkpoints else weights)
+    final = len(kept) * state + weights + rows * ROW_BYTES + OTHER_BYTES
+    return final, final + (state if len(saved) > len(kept) else weights)

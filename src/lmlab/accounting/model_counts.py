@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lmlab.accounting.target_counts import UnknownCostError, counts_of
+from lmlab.config.auto_width import auto_width
 from lmlab.nn.component_counts import ComponentCounts, Kind, SavedTensor
 from lmlab.optim.optimizer_counts import OptimizerCounts
 
@@ -132,7 +133,10 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
     """
     vocab, context, width = model["vocab_size"], model["context_length"], model["d_model"]
     layers, heads = model["num_layers"], model["num_heads"]
-    d_ff = None if model["d_ff"] == "auto" else int(model["d_ff"])
+    if model["d_ff"] == "auto":
+        d_ff = auto_width(str(model["ffn"]["_target_"]), width)
+    else:
+        d_ff = int(model["d_ff"])
     pos = counts_of("model.pos", model["pos"])(
         d_model=width, d_head=width // heads, context_length=context
     )
@@ -165,9 +169,13 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
 def count_optimizer(optim: Mapping[str, Any], model: ModelCounts) -> OptimizerCounts:
     """Count an optimizer of a model. Raises :class:`UnknownCostError`."""
     hidden = model.hidden_parameters
-    counts: OptimizerCounts = counts_of("optim", optim)(
-        hidden=hidden, other=model.parameters - hidden
-    )
+    try:
+        counts: OptimizerCounts = counts_of("optim", optim)(
+            hidden=hidden, other=model.parameters - hidden
+        )
+    except UnknownCostError as error:
+        error.is_optimizer = True
+        raise
     return counts
 
 

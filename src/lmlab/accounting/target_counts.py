@@ -9,15 +9,23 @@ from typing import Any
 from lmlab.errors import ConfigError
 from lmlab.optim.optimizer_counts import OptimizerCounts
 
-# Optimizer state values per parameter of torch's optimizers, which have no counts modules.
+# Optimizer state values per parameter of torch's optimizers, which have no counts modules. Some of
+# their settings add one each.
+_ADDED_STATES = ("amsgrad", "momentum", "centered")
 _TORCH_STATES = {
-    "Adadelta": 2, "Adagrad": 1, "Adam": 2, "AdamW": 2, "Adamax": 2, "ASGD": 2, "NAdam": 2,
-    "RAdam": 2, "RMSprop": 1, "Rprop": 2,
+    "Adadelta": 2, "Adagrad": 1, "Adam": 2, "AdamW": 2, "Adamax": 2, "ASGD": 1, "NAdam": 2,
+    "RAdam": 2, "RMSprop": 1, "Rprop": 2, "SGD": 0,
 }  # fmt: skip
 
 
 class UnknownCostError(ConfigError):
-    """A component has no counts; usually it belongs to a user's package."""
+    """A component has no counts; usually it belongs to a user's package.
+
+    Attributes:
+        is_optimizer: whether it is the optimizer, whose state can be measured instead.
+    """
+
+    is_optimizer = False
 
 
 def counts_of(path: str, leaf: Mapping[str, Any]) -> Callable[..., Any]:
@@ -52,10 +60,8 @@ def counts_of(path: str, leaf: Mapping[str, Any]) -> Callable[..., Any]:
 
 
 def _torch_optimizer(name: str, parameters: Mapping[str, Any]) -> Callable[..., OptimizerCounts]:
-    if name == "SGD":
-        states = 1 if parameters.get("momentum") else 0
-    elif name in _TORCH_STATES:
-        states = _TORCH_STATES[name] + bool(parameters.get("amsgrad"))
+    if name in _TORCH_STATES:
+        states = _TORCH_STATES[name] + sum(bool(parameters.get(key)) for key in _ADDED_STATES)
     else:
         raise UnknownCostError(
             f"optim._target_=torch.optim.{name}: the size of its state is unknown",

@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from lmlab.build.instantiate import describe_failure
 from lmlab.build.kernel_choice import choose_kernels
+from lmlab.build.optimizer_check import check_optimizer
 from lmlab.build.run_data import RunData
 from lmlab.build.run_spec import RunSpec
 from lmlab.build.workload import RunWorkload
@@ -24,11 +26,13 @@ from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.distributed.data_parallel import DataParallelGradients
 from lmlab.distributed.fsdp import FSDPOptimizer, unsharded
 from lmlab.distributed.zero1 import Zero1Optimizer
+from lmlab.errors import ConfigError, UserError
 from lmlab.nn.transformer import Transformer
-from lmlab.optim.groups import parameter_groups
+from lmlab.optim.groups import parameter_groups, rate_names
 from lmlab.runtime.background import ThreadWorker
 from lmlab.runtime.compile_policy import set_inductor_cache
 from lmlab.runtime.device import Device
+from lmlab.runtime.random_streams import RandomStreams, derive_seed, seeded
 from lmlab.runtime.signals import SignalHandler
 from lmlab.tracking import NO_TRACKER, NoTracker, RunInfo, Tracker
 from lmlab.tracking.guarded_tracker import GuardedTracker
@@ -46,7 +50,8 @@ from lmlab.training.trainer import LoopSettings, Trainer
 def build_model(spec: RunSpec) -> Transformer:
     """Build the model with its initial weights, on the CPU."""
     model = spec.network()
-    spec.initializer()(model, seed=spec.init_seed)
+    with seeded(derive_seed(spec.init_seed, "initialization")):
+        spec.initializer()(model, seed=spec.init_seed)
     return model
 
 
@@ -72,8 +77,23 @@ def build_scratch_network(
 
 
 def build_optimizer(spec: RunSpec, model: nn.Module) -> torch.optim.Optimizer:
-    """Build the optimizer; each parameter group has its peak learning rate as ``initial_lr``."""
-    optimizer: torch.optim.Optimizer = spec.optimizer(params=parameter_groups(model))
+    """Build the optimizer; each parameter group has its peak learning rate as ``initial_lr``.
+
+    Raises:
+        ConfigError: the optimizer refuses the parameters, has no learning rate, or needs a closure.
+    """
+    target = spec.optimizer.target
+    try:
+        with seeded(derive_seed(spec.init_seed, "optimizer")):
+            optimizer: torch.optim.Optimizer = spec.optimizer(params=parameter_groups(model))
+    except UserError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            describe_failure("optim", target, "be built for this model", error),
+            "change the parameters of optim, or choose another optimizer",
+        ) from error
+    check_optimizer(optimizer, target)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer
@@ -128,7 +148,7 @@ def build_gradients(
     return maybe_graphed(
         gradients, list(model.parameters()),
         device=device.device, step_flops=training_flops(model, workload),
-        setting=spec.device.cuda_graph,
+        setting=spec.device.cuda_graph, buffers=model.buffers,
     )  # fmt: skip
 
 
@@ -237,6 +257,7 @@ def build_trainer(
         gradients=DataParallelGradients(gradients, model, comm),
         batches=build_batches(spec, data, device.device, comm),
         schedule=build_schedule(spec),
+        streams=RandomStreams(spec.data_seed, device.device, comm.rank),
         evaluate=evaluate,
         checkpoints=checkpoints,
         record=record,
@@ -252,6 +273,9 @@ def build_trainer(
             peak_flops=None if peak is None else peak * comm.size,
             show_progress=comm.is_rank0,
             num_ranks=comm.size,
+            save_at=frozenset(workload.keep_steps),
+            rate_names=rate_names(state.optimizer.param_groups, workload.optim),
+            replicated_weights=not comm.shards_model,
         ),
         device=device.device,
         stop=stop,

@@ -43,3 +43,10 @@ def bind(component: Component) -> BoundTarget:
 def instantiate(component: Component, **supplied: Any) -> Any:
     """Call the component's target with its parameters and with the values that you supply."""
     return bind(component)(**supplied)
+
+
+def describe_failure(key: str, target: str, what: str, error: Exception) -> str:
+    """Describe in one line that the component at ``key`` cannot do ``what`` here."""
+    reason = " ".join(str(error).split()) or "no reason given"
+    shown = reason if len(reason) <= 300 else f"{reason[:300]} ..."
+    return f"{key}._target_={target}: cannot {what}: {type(error).__name__}: {shown}"

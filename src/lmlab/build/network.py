@@ -7,19 +7,27 @@ from collections.abc import Callable
 from typing import Any
 
 from lmlab.build.instantiate import BoundTarget, bind
+from lmlab.config.auto_width import auto_width
 from lmlab.config.run_config import Model
 from lmlab.nn.transformer import Transformer
+from lmlab.runtime.random_streams import derive_seed, seeded
 
 
-def build_network(model: Model) -> Transformer:
+def build_network(model: Model, init_seed: int = 0) -> Transformer:
     """Build the model with the weights that torch's modules start with; see ``model.init``."""
-    return network_builder(model)()
+    return network_builder(model, init_seed)()
 
 
-def network_builder(model: Model) -> Callable[..., Transformer]:
-    """Return a function that builds the model; its keyword arguments replace sizes."""
+def network_builder(model: Model, init_seed: int) -> Callable[..., Transformer]:
+    """Return a function that builds the model; its keyword arguments replace sizes.
+
+    Args:
+        model: the node ``model`` of the configuration.
+        init_seed: seed of what the constructors draw, such as tables of random features.
+    """
     return functools.partial(
         _build,
+        seed=derive_seed(init_seed, "network"),
         vocab_size=model.vocab_size,
         context_length=model.context_length,
         d_model=model.d_model,
@@ -40,15 +48,19 @@ def _build(
     pos: BoundTarget,
     ffn: BoundTarget,
     attention: BoundTarget,
+    seed: int,
     **sizes: Any,
 ) -> Transformer:
     d_model, num_heads = sizes["d_model"], sizes["num_heads"]
-    return Transformer(
-        norm=norm(),
-        pos=pos(
-            d_model=d_model, d_head=d_model // num_heads, context_length=sizes["context_length"]
-        ),
-        ffn=ffn.load(),
-        attention=attention.load(),
-        **sizes,
-    )
+    if sizes["d_ff"] is None:
+        sizes["d_ff"] = auto_width(ffn.target, d_model)
+    with seeded(seed):
+        return Transformer(
+            norm=norm(),
+            pos=pos(
+                d_model=d_model, d_head=d_model // num_heads, context_length=sizes["context_length"]
+            ),
+            ffn=ffn.load(),
+            attention=attention.load(),
+            **sizes,
+        )

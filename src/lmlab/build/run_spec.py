@@ -144,7 +144,7 @@ def resolve(config: RunConfig) -> RunSpec:
             vocab_size=model.vocab_size,
             context_length=model.context_length,
         ),
-        network=network_builder(model),
+        network=network_builder(model, config.seeds.init),
         initializer=bind(model.init),
         init_seed=config.seeds.init,
         data_seed=config.seeds.data,

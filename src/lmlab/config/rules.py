@@ -14,6 +14,14 @@ from lmlab.errors import Check, ConfigError, check_settings
 _POLICIES = ("auto", "exact", "fast", "bf16")
 _PREFLIGHTS = ("refuse", "warn", "off")
 _PARALLEL = ("auto", "none", "ddp", "zero1", "fsdp")
+_KNOWN_OPTIMIZERS = ("lmlab.", "torch.optim.")  # others may take any number of betas
+# Optimizers of torch that the training loop cannot use, and why.
+_UNUSABLE_OPTIMIZERS = {
+    "LBFGS": "LBFGS computes the loss several times per update, and this loop computes it once",
+    "SparseAdam": "SparseAdam takes sparse gradients, and those of these models are dense",
+    "Muon": "torch's Muon updates matrices only, and these models have vectors, too",
+    "Optimizer": "Optimizer is the base class of optimizers",
+}
 _ADJUST_LR = ("match_rms_adamw", "original")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 # With far more threads, torch aborts the process while it starts them.
@@ -34,6 +42,7 @@ def check_rules(config: dict[str, Any]) -> None:
             for key, is_valid, expected in rules(config)
         )
     _check_schedule(config)
+    _check_optimizer(config["optim"]["_target_"])
 
 
 # Key, whether its value is valid, and which values are, as the rest of "expected ...".
@@ -168,7 +177,7 @@ def _optim(config: dict[str, Any]) -> Rules:
         if _is_number(optim.get(key)):
             yield f"optim.{key}", is_in_range(optim[key]), expected
     betas = optim.get("betas")
-    if betas is not None:
+    if betas is not None and optim["_target_"].startswith(_KNOWN_OPTIMIZERS):
         is_valid = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
         yield "optim.betas", is_valid, "two numbers in [0, 1), for example [0.9, 0.95]"
     if optim.get("nesterov"):
@@ -182,6 +191,8 @@ def _intervals(config: dict[str, Any]) -> Rules:
     for key in ("validation.every_steps", "validation.batch_size", "checkpoint.every_steps"):
         yield key, _value(config, key) >= 1, "1 or more"
     yield "checkpoint.keep_last", config["checkpoint"]["keep_last"] >= 1, "1 or more"
+    kept = config["checkpoint"]["keep_steps"]
+    yield "checkpoint.keep_steps", all(step >= 0 for step in kept), "steps of 0 or more"
     limit = config["validation"]["max_tokens"]
     expected = "1 or more, or null for the full split"
     yield "validation.max_tokens", limit is None or limit >= 1, expected
@@ -234,3 +245,14 @@ def _check_schedule(config: dict[str, Any]) -> None:
     if module == "lmlab.optim.lr_schedule" and config["training"]["steps"] > 0:
         schedule = getattr(importlib.import_module(module), name)
         schedule(0, total_steps=config["training"]["steps"], **parameters)
+
+
+def _check_optimizer(target: str) -> None:
+    """Refuse optimizers of torch that cannot train these models, before torch is imported."""
+    reason = _UNUSABLE_OPTIMIZERS.get(target.rpartition(".")[2])
+    if reason is not None and target.startswith("torch.optim."):
+        muon = "set optim=muon, which updates the vectors with AdamW"
+        raise ConfigError(
+            f"optim._target_={target}: expected an optimizer that can update this model: {reason}",
+            muon if target.endswith("Muon") else "set optim=adamw, optim=sgd or optim=muon",
+        )

@@ -17,7 +17,8 @@ class DataParallelGradients:
 
     Because the shards are equal, the mean of their mean losses is the mean loss of the batch. The
     ranks reduce once per update, after the last micro-batch. Where they shard the gradients, the
-    backward pass already leaves means.
+    backward pass already leaves means. Saved buffers, such as running statistics of a layer of your
+    own, are then those of rank 0 on every rank, as in torch's ``DistributedDataParallel``.
 
     Args:
         gradients: leaves the gradients of a shard's mean loss in the parameters; returns the loss.
@@ -29,6 +30,13 @@ class DataParallelGradients:
         self.gradients = gradients
         self.parameters = list(model.parameters())
         self.comm = comm
+        saved = model.state_dict(keep_vars=True)
+        self._buffers = [
+            (owner, name)
+            for prefix, owner in model.named_modules()
+            for name in owner._buffers
+            if f"{prefix}.{name}".lstrip(".") in saved
+        ]
 
     def __call__(self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
         """Leave the batch's gradients in the parameters; return its loss, equal on all ranks."""
@@ -37,4 +45,6 @@ class DataParallelGradients:
         if not self.comm.shards_model:
             gradients = [one.grad for one in self.parameters if one.grad is not None]
         self.comm.all_reduce_mean([loss, *gradients])
+        if self._buffers:  # a pass may have replaced the tensors
+            self.comm.broadcast(0, [getattr(owner, name) for owner, name in self._buffers])
         return loss

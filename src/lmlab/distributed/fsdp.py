@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from lmlab.distributed.communicator import Communicator
+from lmlab.distributed.exact_load import full_state
 from lmlab.distributed.full_tensor import full_tensor
 from lmlab.distributed.sharded_optimizer import ShardedOptimizer
 from lmlab.nn.transformer import Transformer
@@ -45,7 +46,7 @@ class FSDPOptimizer(ShardedOptimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the full state in host memory on rank 0; elsewhere without parameters' tensors."""
-        local = self.optimizer.state_dict()
+        local = full_state(self.optimizer)
         state: dict[int, dict[str, Any]] = {}
         for index, values in local["state"].items():
             state[index] = {}

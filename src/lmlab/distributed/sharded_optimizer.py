@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from lmlab.distributed.communicator import Communicator
+from lmlab.distributed.exact_load import load_exactly
 from lmlab.distributed.state_layout import allocate, layout_without_tensors, state_tensors
 
 
@@ -69,7 +70,7 @@ class ShardedOptimizer(abc.ABC):
             shard = self._shard(index, one["state"][index])
             if shard is not None:
                 shards[index] = shard
-        self.optimizer.load_state_dict(layout | {"state": shards})
+        load_exactly(self.optimizer, layout | {"state": shards})
 
     @abc.abstractmethod
     def _shard(self, index: int, values: dict[str, Any]) -> dict[str, Any] | None:

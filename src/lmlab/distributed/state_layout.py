@@ -48,15 +48,23 @@ def allocate(layout: dict[str, Any], device: torch.device) -> dict[str, Any]:
 
 def state_tensors(state_dict: dict[str, Any]) -> Iterator[torch.Tensor]:
     """Yield the tensors of a state dict in its own order, which its layout shares."""
-    for values in state_dict["state"].values():
-        for value in values.values():
-            if isinstance(value, torch.Tensor):
-                yield value
+
+    def walk(value: Any) -> Iterator[torch.Tensor]:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, dict | list | tuple):
+            for item in value.values() if isinstance(value, dict) else value:
+                yield from walk(item)
+
+    return walk(state_dict["state"])
 
 
 def _map_values(state_dict: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
-    state = {
-        index: {key: change(value) for key, value in values.items()}
-        for index, values in state_dict["state"].items()
-    }
-    return state_dict | {"state": state}
+    def walk(value: Any) -> Any:
+        if type(value) in (list, tuple):
+            return type(value)(map(walk, value))
+        if type(value) is dict:
+            return {key: walk(item) for key, item in value.items()}
+        return change(value)
+
+    return state_dict | {"state": walk(state_dict["state"])}

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from lmlab.distributed.communicator import Communicator
+from lmlab.distributed.exact_load import full_state
 from lmlab.distributed.sharded_optimizer import ShardedOptimizer
 from lmlab.distributed.state_layout import allocate, layout_without_tensors, state_tensors
 
@@ -50,7 +51,7 @@ class Zero1Optimizer(ShardedOptimizer):
 
         Other ranks return the state of their own parameters.
         """
-        local = self.optimizer.state_dict()
+        local = full_state(self.optimizer)
         layouts = self.comm.all_gather(layout_without_tensors(local))
         state = dict(local["state"])
         device = self.parameters[0].device

@@ -47,7 +47,10 @@ class Costs:
 
 
 def costs_of(
-    workload: RunWorkload, device: Device, comm: Communicator = SINGLE_PROCESS
+    workload: RunWorkload,
+    device: Device,
+    comm: Communicator = SINGLE_PROCESS,
+    optimizer: OptimizerCounts | None = None,
 ) -> Costs | None:
     """Count what a run costs; None where one of its components has no counts.
 
@@ -55,11 +58,12 @@ def costs_of(
         workload: of the run, or of one of its ranks.
         device: where the run computes.
         comm: of the ranks that share the run.
+        optimizer: measured counts of the optimizer, if it has none of its own.
     """
     settings = workload.accounting_settings()
     try:
         model = count_model(workload.model)
-        optimizer = count_optimizer(workload.optim, model)
+        optimizer = optimizer or count_optimizer(workload.optim, model)
     except UnknownCostError:
         return None
     compute = dataclasses.replace(
@@ -111,6 +115,10 @@ def seconds_of(
     batches = len(windows) / workload.validation_batch_size
     evaluations = _occurrences(workload.steps, workload.validate_every, steps_done)
     saves = _occurrences(workload.steps, workload.save_every, steps_done)
+    saves += sum(
+        steps_done < step < workload.steps and step % workload.save_every != 0
+        for step in set(workload.keep_steps)
+    )
     first = 1 if steps_done == 0 else 0  # the initial weights are evaluated, too
     length = workload.sample_tokens if workload.num_samples else 0
     return Seconds(

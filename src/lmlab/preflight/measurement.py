@@ -40,6 +40,7 @@ from lmlab.preflight.calibration import (
     write_calibration,
 )
 from lmlab.runtime.device import Device
+from lmlab.runtime.random_streams import RandomStreams, preserved_generators
 from lmlab.runtime.signals import SignalHandler
 from lmlab.storage.io import make_folder
 from lmlab.training.checkpoint import Checkpoints, NoCheckpoints
@@ -76,7 +77,7 @@ def calibrate(spec: RunSpec, device: Device) -> Calibration:
         torch.OutOfMemoryError: an update does not fit the device.
     """
     is_cuda = device.device.type == "cuda"
-    with torch.random.fork_rng(devices=[device.device] if is_cuda else []), _no_training_log():
+    with preserved_generators(), _no_training_log():
         before = machine_resources.baseline_bytes(device.device)
         machine_resources.reset_peak(device.device)
         state = _scratch_state(spec, device)
@@ -146,6 +147,7 @@ def _time_steps(spec: RunSpec, device: Device, state: TrainState, sequences: int
         state=state,
         gradients=factory.build_gradients(spec, state.model, device, timed),
         batches=Batches(tokens, context_length=context, batch_size=sequences, seed=0),
+        streams=RandomStreams(0, device.device),
         schedule=lambda step: 0.0,  # all work of an update, and weights that stay finite
         evaluate=lambda model: ValidationResult(math.nan, math.nan, math.nan, 1),
         checkpoints=NoCheckpoints(),

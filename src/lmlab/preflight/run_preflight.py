@@ -15,11 +15,14 @@ from lmlab.build.run_spec import RunSpec
 from lmlab.build.workload import RunWorkload
 from lmlab.console.formatting import format_duration
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
+from lmlab.errors import ConfigError
 from lmlab.preflight import machine_resources
 from lmlab.preflight.calibration import Calibration, calibration_file, update_calibration
 from lmlab.preflight.capacity_check import check_disk, check_memory, refuse, update_problem
 from lmlab.preflight.forecast import Costs, Forecast, costs_of, forecast
 from lmlab.preflight.measurement import calibrate, find_or_calibrate
+from lmlab.preflight.scratch_copy import measure_optimizer
+from lmlab.preflight.state_check import check_state
 from lmlab.run_folder import RunFolder
 from lmlab.runtime.device import Device, is_out_of_memory
 from lmlab.storage.io import write_json
@@ -91,7 +94,8 @@ class RunPreflight:
         steps_done = max(saved, default=0)
         if spec.preflight != "off" and workload.steps > 0:
             baseline = machine_resources.baseline_bytes(device.device)
-            costs = costs_of(workload, device, comm)
+            _check_state(spec, device)
+            costs = costs_of(workload, device, comm, measure_optimizer(spec))
             if costs is not None:
                 check_memory(workload, device, costs, spec.preflight)
                 check_disk(workload, costs, folder.path, spec.output_root, spec.preflight)
@@ -140,6 +144,13 @@ class RunPreflight:
                 "actual": actual,
             },
         )
+
+
+def _check_state(spec: RunSpec, device: Device) -> None:
+    try:
+        check_state(spec, device)
+    except ConfigError as problem:
+        refuse(problem, spec.preflight)
 
 
 def _measure(spec: RunSpec, device: Device, costs: Costs | None) -> Calibration | None:

@@ -61,6 +61,7 @@ def execute(config: RunConfig) -> RunResult:
 def _execute(spec: RunSpec) -> RunResult:
     check_source(spec.data)
     check_tracker(spec.tracker.target, spec.tracker.parameters)
+    _warn_of_unreached_steps(spec)
     with join(spec.device.parallel, read_launch_env()) as comm:
         context, is_finished = _resolve_on_machine(spec, comm)
         if is_finished:
@@ -80,6 +81,17 @@ def _mention_tracker(context: RunContext) -> None:
     if context.spec.tracker.target != NO_TRACKER and not is_delivered(folder, logger):
         path = shlex.quote(str(folder.path))
         log.info("to send it to the tracker: python -m lmlab.outputs track %s", path)
+
+
+def _warn_of_unreached_steps(spec: RunSpec) -> None:
+    steps = spec.workload.steps
+    unreached = [step for step in spec.workload.keep_steps if step > steps]
+    if unreached:
+        log.warning(
+            "checkpoint.keep_steps: %s cannot be saved: the run ends at training.steps=%d",
+            ", ".join(map(str, unreached)),
+            steps,
+        )
 
 
 def _resolve_on_machine(spec: RunSpec, comm: Communicator) -> tuple[RunContext, bool]:

@@ -69,14 +69,15 @@ def _load_run(folder: Path, checkpoint: str) -> tuple[Transformer, Tokenizer]:
     run = RunFolder(folder)
     weights = find_weights(run.checkpoints, checkpoint)
     tokenizer = Tokenizer.load(run.tokenizer)
-    model = build_network(load_frozen(run.config).model)
+    config = load_frozen(run.config)
+    model = build_network(config.model, config.seeds.init)
     load_weights(model, read_weights(weights), weights)
     return model, tokenizer
 
 
 def _load_hf(folder: Path) -> tuple[Transformer, Tokenizer]:
     tokenizer = read_tokenizer(folder)
-    network = build_network(_config_of(config_from_hf(read_config(folder))).model)
+    network = build_network(_config_of(config_from_hf(read_config(folder))).model, init_seed=0)
     Imported(path=str(folder))(network, seed=0)
     return network, tokenizer
 

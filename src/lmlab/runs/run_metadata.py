@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lmlab.build.user_code import user_code
 from lmlab.config.compose import settings_to_yaml
 from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import register
@@ -24,6 +25,7 @@ def write_metadata(context: RunContext, model: Transformer, *, stack_size: int) 
     session = provenance() | {
         "device": device.name(), "ranks": context.comm.size,
         "parallel": context.comm.parallel, "stacked": stack_size,
+        "packages": user_code(context.spec.settings),
     }  # fmt: skip
     sessions = [*folder.meta().get("sessions", []), session]
     settings = context.spec.settings

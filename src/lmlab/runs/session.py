@@ -150,7 +150,7 @@ class Session:
         folder = self.context.folder
         if self.checkpoints.restore_latest(self.state):
             step = self.state.progress.step
-            folder.keep_rows_up_to(step)
+            folder.keep_rows_up_to(step or -1)  # the initial state is evaluated again
             log.info("resuming %s at step %d", folder.path, step)
             return True
         if self.parent is None or not self.parent.restore(self.state, folder):

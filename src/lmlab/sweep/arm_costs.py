@@ -75,7 +75,7 @@ def match_width(config: RunConfig, baseline: RunConfig, tolerance: float) -> dic
 def _count(config: RunConfig) -> tuple[int, int, int | None]:
     """Return parameters, forward FLOPs per token, and ``d_ff`` if a layer reports it."""
     with torch.device("meta"):
-        network = build_network(config.model)
+        network = build_network(config.model, config.seeds.init)
     return network.num_parameters(), network.forward_flops_per_token(), _find_d_ff(network)
 
 

@@ -34,7 +34,7 @@ class Checkpoints:
     Args:
         folder: the run's ``checkpoints/`` folder; the first save creates it.
         keep_last: number of latest checkpoints to keep, at least 1.
-        keep_steps: steps whose checkpoints are never removed.
+        keep_steps: steps whose checkpoints are saved and never removed.
         worker: writes the files; by default a save returns when they are written.
     """
 

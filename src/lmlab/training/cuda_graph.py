@@ -7,13 +7,15 @@ a few kernels over all parameters, are launched as usual.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import nn
 
 from lmlab.runtime.compile_policy import GPU_RATE
+from lmlab.runtime.random_streams import host_positions, preserved_generators
 
 LAUNCH_BOUND_SECONDS = 0.1  # predicted time per step above which launches do not matter
 NUM_WARM_UP_PASSES = 3  # libraries choose their kernels, Inductor compiles
@@ -30,6 +32,7 @@ def maybe_graphed(
     device: torch.device,
     step_flops: int,
     setting: str | bool,
+    buffers: Callable[[], Iterable[torch.Tensor]] = tuple,
 ) -> ComputeGradients:
     """Return ``compute``, captured as a graph if launches take longer than the kernels.
 
@@ -39,10 +42,11 @@ def maybe_graphed(
         device: device of the computation; only CUDA has graphs.
         step_flops: FLOPs per call.
         setting: ``runtime.cuda_graph``: ``auto``, or False for no graph.
+        buffers: see :class:`CudaGraphGradients`.
     """
     is_small = step_flops < LAUNCH_BOUND_SECONDS * GPU_RATE
     if device.type == "cuda" and is_small and setting == "auto":
-        return CudaGraphGradients(compute, parameters)
+        return CudaGraphGradients(compute, parameters, buffers)
     return compute
 
 
@@ -50,16 +54,24 @@ class CudaGraphGradients:
     """Computes gradients by replaying a graph, for batches of one shape.
 
     Some operations cannot be captured. If capturing fails, a warning says so and every call runs
-    ``compute`` itself.
+    ``compute`` itself. The passes before the first replay leave no trace in random states or
+    buffers, so a run that resumes, and captures again, computes the same numbers.
 
     Args:
         compute: adds the gradients of the mean loss to the parameters and returns the loss.
         parameters: parameters with these gradients, which are cleared before each call.
+        buffers: returns the tensors that a pass may change, such as running statistics.
     """
 
-    def __init__(self, compute: ComputeGradients, parameters: Sequence[nn.Parameter]) -> None:
+    def __init__(
+        self,
+        compute: ComputeGradients,
+        parameters: Sequence[nn.Parameter],
+        buffers: Callable[[], Iterable[torch.Tensor]] = tuple,
+    ) -> None:
         self.compute = compute
         self.parameters = list(parameters)
+        self.buffers = buffers
         self._graph: torch.cuda.CUDAGraph | None = None
         self._can_capture = True
 
@@ -67,7 +79,8 @@ class CudaGraphGradients:
         """Leave the batch's gradients in the parameters; return its loss, left on the device."""
         if self._graph is None and self._can_capture:
             try:
-                self._capture(inputs_BT, targets_BT)
+                with preserved_generators(), self._preserved_buffers():
+                    self._capture(inputs_BT, targets_BT)
             except RuntimeError as error:
                 self._graph, self._can_capture = None, False
                 log.warning("the step cannot be captured as a CUDA graph: %s", error)
@@ -90,11 +103,26 @@ class CudaGraphGradients:
                 self.compute(self._inputs, self._targets)
                 self._clear_gradients()
         torch.cuda.current_stream().wait_stream(side_stream)
-        graph = torch.cuda.CUDAGraph()
+        graph, drawn = torch.cuda.CUDAGraph(), host_positions()
         with torch.cuda.graph(graph):
             self._loss = self.compute(self._inputs, self._targets)
+        if drawn != host_positions():
+            raise RuntimeError("a layer draws from NumPy's or Python's generator")
         self._gradients = [parameter.grad for parameter in self.parameters]
         self._graph = graph
+
+    @contextlib.contextmanager
+    def _preserved_buffers(self) -> Iterator[None]:
+        tensors = list(self.buffers())
+        values = [tensor.clone() for tensor in tensors]
+        try:
+            yield
+            if [id(tensor) for tensor in self.buffers()] != [id(tensor) for tensor in tensors]:
+                raise RuntimeError("a layer replaces a buffer instead of changing it in place")
+        finally:
+            with torch.no_grad():
+                for tensor, value in zip(self.buffers(), values, strict=True):
+                    tensor.copy_(value)
 
     def _clear_gradients(self) -> None:
         for parameter in self.parameters:

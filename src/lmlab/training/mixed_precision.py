@@ -28,6 +28,11 @@ class Bf16Weights:
     def __init__(self, master: Transformer) -> None:
         shared: dict[int, Any] = {id(tensor): tensor for tensor in _tensors(master)}
         self.model: Transformer = copy.deepcopy(master, shared)
+        self._layers_with_buffers = [
+            pair
+            for pair in zip(self.model.modules(), master.modules(), strict=True)
+            if pair[0]._buffers
+        ]
         self._masters: list[torch.Tensor] = []
         self._copies: list[torch.Tensor] = []
         for layer, source in zip(self.model.modules(), master.modules(), strict=True):
@@ -43,7 +48,12 @@ class Bf16Weights:
 
     @torch.no_grad()
     def add_gradients_to_master(self) -> None:
-        """Move the gradients of the copies to the float32 weights, adding to theirs."""
+        """Move the gradients of the copies to the float32 weights, adding to theirs.
+
+        A layer may have assigned a new tensor to a buffer, which the master then shares again.
+        """
+        for layer, source in self._layers_with_buffers:
+            source._buffers.update(layer._buffers)
         new, sources = [], []
         for master, weight in zip(self._masters, self._copies, strict=True):
             if weight.grad is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,14 @@ import torch
 from torch import nn
 
 from lmlab.distributed.communicator import Communicator
+from lmlab.distributed.exact_load import full_state, load_exactly
 from lmlab.distributed.full_tensor import full_tensor
 from lmlab.distributed.sharded_optimizer import ShardedOptimizer
 from lmlab.distributed.state_layout import allocate, layout_without_tensors, state_tensors
 from lmlab.errors import DataError
+from lmlab.runtime.random_streams import generator_states, restore_generators
+from lmlab.training.optimizer_state import flatten_optimizer, restore_optimizer
+from lmlab.training.state_values import copy_to_host
 
 
 @dataclasses.dataclass
@@ -73,10 +76,9 @@ class Snapshot:
     @classmethod
     def capture(cls, state: TrainState) -> Snapshot:
         """Copy ``state``; all ranks must call this or :func:`gather_shards`."""
-        tensors, numbers = _flatten_optimizer(state.optimizer)
-        training = {name: _copy(tensor) for name, tensor in tensors.items()} | _random_states()
+        tensors, numbers = flatten_optimizer(state.optimizer)
         record = {"progress": dataclasses.asdict(state.progress), "optimizer": numbers}
-        return cls(copy_weights(state.model), training, record)
+        return cls(copy_weights(state.model), tensors | generator_states(), record)
 
     def restore(self, state: TrainState, source: Path) -> None:
         """Overwrite ``state`` with this snapshot.
@@ -89,8 +91,8 @@ class Snapshot:
             DataError: names or shapes differ from the model's.
         """
         load_weights(state.model, self.weights, source)
-        _restore_optimizer(state.optimizer, self.training, self.record["optimizer"])
-        _restore_random_states(self.training)
+        restore_optimizer(state.optimizer, self.training, self.record["optimizer"])
+        restore_generators(self.training)
         state.progress = Progress(**self.record["progress"])
 
 
@@ -107,14 +109,9 @@ def gather_weight_shards(model: nn.Module) -> None:
         full_tensor(tensor)
 
 
-def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a contiguous copy in host memory."""
-    return full_tensor(tensor.detach()).to("cpu", copy=True).contiguous()
-
-
 def copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """Copy a model's state entries; of entries that share memory, only the first by name."""
-    return {name: _copy(tensor) for name, tensor in _distinct_entries(model).items()}
+    return {name: copy_to_host(tensor) for name, tensor in _distinct_entries(model).items()}
 
 
 def _distinct_entries(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -163,64 +160,6 @@ def _shared_names(model: nn.Module) -> set[str]:
     return {name for names in owners.values() if len(names) > 1 for name in names}
 
 
-def _flatten_optimizer(
-    optimizer: torch.optim.Optimizer | ShardedOptimizer,
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Split an optimizer's state into named tensors and plain numbers."""
-    saved = optimizer.state_dict()
-    tensors: dict[str, torch.Tensor] = {}
-    numbers: dict[str, dict[str, Any]] = {}
-    for index, values in saved["state"].items():
-        numbers[str(index)] = {}
-        for key, value in values.items():
-            if isinstance(value, torch.Tensor):
-                tensors[f"optimizer.{index}.{key}"] = value
-            else:
-                numbers[str(index)][key] = value
-    return tensors, {"numbers": numbers, "groups": saved["param_groups"]}
-
-
-def _restore_optimizer(
-    optimizer: torch.optim.Optimizer | ShardedOptimizer,
-    tensors: dict[str, torch.Tensor],
-    plain: dict[str, Any],
-) -> None:
-    state: dict[int, dict[str, Any]] = {
-        int(index): dict(values) for index, values in plain["numbers"].items()
-    }
-    for name, tensor in tensors.items():
-        kind, _, rest = name.partition(".")
-        if kind == "optimizer":
-            index, _, key = rest.partition(".")
-            state[int(index)][key] = tensor
-    current = optimizer.param_groups
-    groups = [_with_tuples(saved, now) for saved, now in zip(plain["groups"], current, strict=True)]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _with_tuples(saved: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """Turn the lists of a parameter group read from JSON back into tuples."""
-    return {
-        key: tuple(value) if isinstance(now.get(key), tuple) else value
-        for key, value in saved.items()
-    }
-
-
-def _random_states() -> dict[str, torch.Tensor]:
-    """Return the state of torch's generators, which a variant with dropout would use."""
-    states = {"random.cpu": torch.get_rng_state()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        states["random.cuda"] = torch.cuda.get_rng_state()
-    return states
-
-
-def _restore_random_states(tensors: dict[str, torch.Tensor]) -> None:
-    torch.set_rng_state(tensors["random.cpu"])
-    if "random.cuda" in tensors and torch.cuda.is_available():
-        with contextlib.suppress(RuntimeError):  # the state of another kind of GPU
-            torch.cuda.set_rng_state(tensors["random.cuda"])
-
-
 def broadcast_state(state: TrainState, comm: Communicator) -> None:
     """Give all ranks the weights and progress of rank 0, and its optimizer state or their shard."""
     state.progress = comm.broadcast_from_rank0(lambda: state.progress)
@@ -229,14 +168,16 @@ def broadcast_state(state: TrainState, comm: Communicator) -> None:
     if isinstance(state.optimizer, ShardedOptimizer):
         state.optimizer.broadcast()
     else:
-        _broadcast_optimizer(state, comm)
+        _broadcast_optimizer(state.optimizer, state.model, comm)
 
 
-def _broadcast_optimizer(state: TrainState, comm: Communicator) -> None:
-    local = state.optimizer.state_dict()
+def _broadcast_optimizer(
+    optimizer: torch.optim.Optimizer, model: nn.Module, comm: Communicator
+) -> None:
+    local = full_state(optimizer)
     layout = comm.broadcast_from_rank0(lambda: layout_without_tensors(local))
-    device = next(state.model.parameters()).device
+    device = next(model.parameters()).device
     received = local if comm.is_rank0 else allocate(layout, device)
     comm.broadcast(0, list(state_tensors(received)))
     if not comm.is_rank0:
-        state.optimizer.load_state_dict(received)
+        load_exactly(optimizer, received)

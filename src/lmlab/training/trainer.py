@@ -14,6 +14,7 @@ from torch import nn
 from lmlab.console.progress_bar import progress as progress_bar
 from lmlab.distributed.full_tensor import full_tensor
 from lmlab.optim.clip import clip_gradients
+from lmlab.runtime.random_streams import RandomStreams
 from lmlab.runtime.signals import SignalHandler
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.evaluator import ValidationResult
@@ -51,6 +52,10 @@ class LoopSettings:
         peak_flops: peak FLOP/s of the device; None if unknown.
         show_progress: show a progress bar on a terminal.
         num_ranks: processes that share each batch equally; each loop sees its shard.
+        save_at: further steps at which a checkpoint is saved, 0 for the initial state.
+        rate_names: name of the learning rate of each parameter group in the rows, ``lr`` for the
+            one that ``optim.lr`` sets; empty to log that of the first group.
+        replicated_weights: whether every rank holds all weights and must update them equally.
     """
 
     steps: int
@@ -63,6 +68,9 @@ class LoopSettings:
     peak_flops: float | None
     show_progress: bool = True
     num_ranks: int = 1
+    save_at: frozenset[int] = frozenset()
+    rate_names: tuple[str, ...] = ()
+    replicated_weights: bool = True
 
 
 class Trainer:
@@ -74,6 +82,7 @@ class Trainer:
             model's parameters.
         batches: inputs and targets by step.
         schedule: maps a step to the factor of each group's peak learning rate.
+        streams: what layers, optimizers and evaluations draw random numbers from.
         evaluate: measures the model on held-out text.
         checkpoints: saves the state.
         record: receives each row of metrics as soon as it exists.
@@ -89,6 +98,7 @@ class Trainer:
         gradients: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         batches: BatchSource,
         schedule: Callable[[int], float],
+        streams: RandomStreams,
         evaluate: Callable[[nn.Module], ValidationResult],
         checkpoints: Checkpoints,
         record: Callable[[dict[str, Any]], None],
@@ -100,6 +110,7 @@ class Trainer:
         self.gradients = gradients
         self.batches = batches
         self.schedule = schedule
+        self.streams = streams
         self.evaluate = evaluate
         self.checkpoints = checkpoints
         self.record = record
@@ -133,6 +144,8 @@ class Trainer:
         progress, settings = self.state.progress, self.settings
         if progress.step == 0:
             self._validate()
+            if 0 in settings.save_at:
+                self._save()
         with progress_bar(
             total=settings.steps, initial=progress.step, desc="training", unit="step",
             shown=settings.show_progress,
@@ -141,6 +154,7 @@ class Trainer:
                 started = time.perf_counter()
                 inputs, targets = self._fetch(progress.step)
                 self.state.optimizer.zero_grad(set_to_none=True)
+                self.streams.begin("gradients", progress.step)
                 loss = yield inputs, targets
                 grad_norm = clip_gradients(self.state.model.parameters(), settings.grad_clip_norm)
                 self._update(progress.step)
@@ -158,7 +172,7 @@ class Trainer:
                     self._meter.synchronize()
                     self._validate()
                 stopping = self.stop.should_stop()
-                if self._is_due(settings.save_every) or stopping or self.stop.should_save():
+                if self._must_save() or stopping or self.stop.should_save():
                     self._save()
                 if stopping and progress.step < settings.steps:
                     self.checkpoints.wait()
@@ -169,6 +183,10 @@ class Trainer:
     def _is_due(self, every: int) -> bool:
         step = self.state.progress.step
         return step % every == 0 or step == self.settings.steps
+
+    def _must_save(self) -> bool:
+        settings = self.settings
+        return self._is_due(settings.save_every) or self.state.progress.step in settings.save_at
 
     def _fetch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         inputs, targets = map(torch.as_tensor, self.batches.batch(step))
@@ -181,6 +199,7 @@ class Trainer:
 
     def _update(self, step: int) -> None:
         """Run optimizer step number ``step`` (from 0) at its scheduled learning rate."""
+        self.streams.begin("update", step, same_on_all_ranks=self.settings.replicated_weights)
         factor = self.schedule(step)
         for group in self.state.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
@@ -195,7 +214,7 @@ class Trainer:
             "tokens": progress.tokens,
             "seconds": round(progress.seconds, 3),
             "loss": loss,
-            "lr": self.state.optimizer.param_groups[0]["lr"],
+            **self._rates(),
             "grad_norm": float(grad_norm),
             "weight_norm": weight_norm(self.state.model),
             "tokens_per_second": round(tokens_per_second, 1),
@@ -205,6 +224,14 @@ class Trainer:
         self.record(row)
         return row
 
+    def _rates(self) -> dict[str, float]:
+        """Return the rates of all groups by name; ``lr`` is the one that ``optim.lr`` sets."""
+        groups = self.state.optimizer.param_groups
+        rates: dict[str, float] = {}
+        for name, group in zip(self.settings.rate_names or ["lr"], groups, strict=False):
+            rates.setdefault(name, float(group["lr"]))
+        return {"lr": rates.pop("lr", float(groups[0]["lr"])), **rates}
+
     def _has_diverged(self, loss: float) -> bool:
         first = self.state.progress.first_loss
         assert first is not None, "a row is recorded after the first update"
@@ -212,6 +239,7 @@ class Trainer:
 
     def _validate(self) -> None:
         progress = self.state.progress
+        self.streams.begin("evaluation", progress.step)
         result = self.evaluate(self.state.model)
         row = {
             "kind": "validation",

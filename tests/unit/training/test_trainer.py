@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from lmlab.errors import DiskError
 from lmlab.runtime.background import ThreadWorker
+from lmlab.runtime.random_streams import RandomStreams
 from lmlab.runtime.signals import EarlySignalHandler, SignalHandler
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.evaluator import ValidationResult
@@ -62,6 +63,7 @@ def make_trainer(folder: Path, state: TrainState, rows: list[dict[str, Any]], **
         "gradients": GradientAccumulator(full_logits_loss(state.model), micro_batch_size=4),
         "batches": Batches(),
         "schedule": schedule,
+        "streams": RandomStreams(0, torch.device("cpu")),
         "evaluate": measure,
         "checkpoints": Checkpoints(folder, keep_last=100),
         "record": rows.append,

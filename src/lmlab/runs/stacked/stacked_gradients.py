@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from lmlab.runs.stacked.stacked_parameters import StackedParameters
+from lmlab.runtime.random_streams import host_positions
 from lmlab.training.objective import full_logits_loss
 
 
@@ -25,6 +27,9 @@ class StackedGradients:
         products: dtype of matrix products; the matrices are rounded to it at each pass, as by
             :class:`lmlab.training.mixed_precision.Bf16Weights` for a single model.
         compiled: whether the pass goes through ``torch.compile``.
+
+    Layers that draw random numbers or keep statistics cannot be stacked: the models would share
+    them. The first such pass raises RuntimeError.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class StackedGradients:
         compiled: bool = False,
     ) -> None:
         self.parameters, self.micro_batch_size = parameters, micro_batch_size
+        self.template, self._is_checked = template, False
 
         owners = {id(weight): name for name, weight in template.named_parameters()}
         matrices = {  # by the name of the linear map: a tied head belongs to the embedding
@@ -62,6 +68,7 @@ class StackedGradients:
     def __call__(self, inputs_KBT: Tensor, targets_KBT: Tensor) -> Tensor:
         """Leave the gradients of each batch's mean loss in the stack; return the losses (K,)."""
         self.parameters.clear_gradients()
+        before = None if self._is_checked else self._shared_state()
         size, batch = inputs_KBT.shape[:2]
         total = torch.zeros(size, device=inputs_KBT.device)
         for inputs, targets in zip(
@@ -74,4 +81,13 @@ class StackedGradients:
             # Not their mean: each loss starts its own backward pass, independent of the others.
             losses.backward(torch.ones_like(losses))
             total += losses.detach()
+        if before is not None and before != self._shared_state():
+            raise RuntimeError(
+                "a layer draws random numbers or changes a buffer, which the runs of a stack share"
+            )
+        self._is_checked = True
         return total
+
+    def _shared_state(self) -> tuple[Any, ...]:
+        buffers = [(id(buffer), buffer._version) for buffer in self.template.buffers()]
+        return buffers, host_positions()

@@ -10,7 +10,8 @@ class StackedParameters:
     """One tensor (K, ...) for each parameter of K models of the same shape.
 
     Args:
-        template: a model of the shape; its weights are not used.
+        template: a model of the shape; its buffers are those of all models, its weights are not
+            used.
         size: K.
         device: where the tensors are.
 
@@ -25,6 +26,7 @@ class StackedParameters:
             )
             for name, parameter in template.named_parameters()
         }
+        self._buffers = list(template.named_buffers())
         self._adopted: dict[int, list[tuple[nn.Parameter, nn.Parameter]]] = {}
 
     @torch.no_grad()
@@ -33,7 +35,13 @@ class StackedParameters:
 
         Each parameter gets a storage of its own within the memory of the stack, so that files of
         the weights hold no other model's.
+
+        Raises:
+            RuntimeError: a buffer differs from the template's, which all models would use.
         """
+        for (name, buffer), own in zip(self._buffers, model.buffers(), strict=True):
+            if not torch.equal(buffer, own):
+                raise RuntimeError(f"the buffer {name} differs between the runs of a stack")
         pairs = []
         for name, parameter in model.named_parameters():
             stacked = self.tensors[name]

@@ -1,0 +1,87 @@
+"""The full state of an optimizer, and how to load it without the conversions of torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+_ATTRIBUTES = "attributes outside the state dict"
+_PLAIN = (type(None), bool, int, float, complex, str)
+# What every optimizer of torch has. The hooks are code, and the rest follows from the settings.
+_STANDARD = frozenset(vars(torch.optim.SGD([torch.zeros(1)]))) | {"_optimizer_step_pre_hooks"}
+
+
+def full_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return the state dict, with the numbers and tensors that the optimizer keeps outside it.
+
+    Some optimizers count their steps in an attribute, which their state dict omits.
+    """
+    state_dict = optimizer.state_dict()
+    known = {_memory(one) for group in optimizer.param_groups for one in group["params"]}
+    known |= {_memory(tensor) for tensor in _tensors_in(list(optimizer.state.values()))}
+    attributes = {
+        name: value
+        for name, value in vars(optimizer).items()
+        if name not in _STANDARD and _is_data(value, known)
+    }
+    return state_dict | ({_ATTRIBUTES: attributes} if attributes else {})
+
+
+def load_exactly(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load what :func:`full_state` returned so that every value keeps its type.
+
+    :meth:`torch.optim.Optimizer.load_state_dict` converts every tensor of a parameter's state to
+    the dtype of the parameter, so that counters in int64 lose digits, and replaces strings by the
+    text of a generator. Only the device that it chooses is kept.
+    """
+    attributes = state.get(_ATTRIBUTES, {})
+    state_dict = {key: value for key, value in state.items() if key != _ATTRIBUTES}
+    optimizer.load_state_dict(state_dict)
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
+    indices = [index for group in state_dict["param_groups"] for index in group["params"]]
+    for index, parameter in zip(indices, parameters, strict=True):
+        saved = state_dict["state"].get(index)
+        if saved is not None and parameter in optimizer.state:
+            optimizer.state[parameter] = _as_saved(optimizer.state[parameter], saved)
+    for name, value in attributes.items():
+        setattr(optimizer, name, value)
+
+
+def _as_saved(loaded: Any, saved: Any) -> Any:
+    if isinstance(loaded, torch.Tensor) and isinstance(saved, torch.Tensor):
+        if loaded.dtype == saved.dtype or loaded.shape != saved.shape:
+            return loaded
+        return saved.to(loaded.device)
+    if isinstance(loaded, dict) and isinstance(saved, dict):
+        if loaded.keys() == saved.keys():
+            loaded.update({key: _as_saved(loaded[key], saved[key]) for key in saved})
+        return loaded
+    if type(saved) in (list, tuple) and type(loaded) is type(saved) and len(loaded) == len(saved):
+        return type(saved)(_as_saved(*pair) for pair in zip(loaded, saved, strict=True))
+    return loaded if isinstance(loaded, torch.Tensor) else saved
+
+
+def _is_data(value: Any, known: set[int]) -> bool:
+    """Whether a value consists of numbers, strings, and tensors that are not among the known."""
+    if isinstance(value, torch.Tensor):
+        return type(value) is torch.Tensor and _memory(value) not in known
+    if type(value) in (list, tuple, set, frozenset):
+        return all(_is_data(item, known) for item in value)
+    if type(value) is dict:
+        return all(_is_data(item, known) for pair in value.items() for item in pair)
+    return type(value) in _PLAIN
+
+
+def _tensors_in(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return [tensor for item in value for tensor in _tensors_in(item)]
+    return []
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    return id(tensor) if hasattr(tensor, "full_tensor") else tensor.data_ptr() or id(tensor)
