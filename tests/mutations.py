@@ -136,7 +136,7 @@ MUTATIONS = [
              'state.progress = Progress(**self.record["progress"])\n        state.progress.step += 1',
              "tests/unit/training/test_checkpoint.py tests/unit/training/test_trainer.py"),
     Mutation("optimizer not restored", "training/state.py",
-             '        _restore_optimizer(state.optimizer, self.training, self.record["optimizer"])\n', "",
+             '        restore_optimizer(state.optimizer, self.training, self.record["optimizer"])\n', "",
              "tests/unit/training/test_checkpoint.py tests/unit/training/test_trainer.py"),
     Mutation("interval loss forgotten", "training/interval_meter.py", "self.progress.interval_loss = float(self.loss_sum)",
              "pass", "tests/unit/training/test_trainer.py"),
