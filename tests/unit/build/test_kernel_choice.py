@@ -129,7 +129,7 @@ def test_a_compiled_run_on_a_cpu_computes_with_the_cpp_kernels(policy: str, tmp_
     config = compose(["scale=smoke", f"output_root={tmp_path}"])
     network = build_network(config.model)
     gradients = build_gradients(resolve(config), network, device("cpu", policy, compile=True))
-    computing = network if policy == "fast" else gradients.working.model  # type: ignore[union-attr]
+    computing = network if policy == "fast" else gradients.bf16_weights.model  # type: ignore[union-attr]
     layers = attentions(computing)
     assert layers
     assert all(layer.causal_attention is cpp_attention.causal_attention for layer in layers)
