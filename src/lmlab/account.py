@@ -37,6 +37,7 @@ class Options:
         metavar="FILE.yaml",
         help="a file of settings, which settings on the command line beat",
     )
+    run: Path | None = option(None, metavar="FOLDER", help="a run, whose configuration is counted")
     compare: str | None = option(
         None,
         metavar="LIST",
@@ -99,6 +100,7 @@ class Request:
         measure: whether to run real steps.
         figure: where the shares are drawn; None for nowhere.
         format: ``text``, ``json`` or ``markdown``.
+        run: folder of the run to count; None to compose the settings.
     """
 
     overrides: tuple[str, ...]
@@ -108,6 +110,7 @@ class Request:
     measure: bool
     figure: Path | None
     format: str
+    run: Path | None = None
 
 
 def parse(options: Options) -> Request:
@@ -118,7 +121,8 @@ def parse(options: Options) -> Request:
 
         overrides += [each for path in options.config for each in read_override_file(path)]
     sweeps: list[tuple[str, tuple[str, ...]]] = []
-    for setting in options.settings:
+    settings, run = _settings_and_run(options)
+    for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
             raise ConfigError(
@@ -145,7 +149,24 @@ def parse(options: Options) -> Request:
         measure=options.measure,
         figure=_figure(options.figure, bool(sweeps)),
         format="json" if options.json else "markdown" if options.markdown else "text",
+        run=run,
     )
+
+
+def _settings_and_run(options: Options) -> tuple[tuple[str, ...], Path | None]:
+    """Take a run's folder from ``run=``, or from the only positional argument."""
+    settings, run = options.settings, options.run
+    folders = [Path(each) for each in settings if (Path(each) / "config.yaml").is_file()]
+    if run is None and folders:
+        settings, run = tuple(each for each in settings if Path(each) != folders[0]), folders[0]
+    if run is None:
+        return settings, None
+    if settings or options.config or options.compare is not None or options.measure:
+        raise ConfigError(
+            f"run={run}: expected no settings, config=, compare= or --measure beside it",
+            "a run's configuration is counted as it is",
+        )
+    return settings, run
 
 
 def _compared(value: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -200,7 +221,10 @@ def count(overrides: Sequence[str], cost_options: CostOptions) -> dict[str, Any]
     """Count what ``overrides`` compose. Raises :class:`ConfigError`."""
     from lmlab.config.compose import compose
 
-    config = compose(overrides).as_dict()
+    return _report(compose(overrides).as_dict(), cost_options)
+
+
+def _report(config: dict[str, Any], cost_options: CostOptions) -> dict[str, Any]:
     return cost_report(config, cost_options, device_type(config["runtime"]["device"]))
 
 
@@ -224,7 +248,12 @@ def answer(request: Request) -> tuple[Any, list[Table]]:
             for name, settings in request.compared
         }
         return found, [comparison_table(found)]
-    one = count(request.overrides, cost_options)
+    if request.run is not None:
+        from lmlab.config.compose import load_frozen
+
+        one = _report(load_frozen(request.run / "config.yaml").as_dict(), cost_options)
+    else:
+        one = count(request.overrides, cost_options)
     tables = report_tables(one)
     if request.measure:
         one["measured"], table = _measure(request)

@@ -17,6 +17,7 @@ class Options:
     """The options of the command."""
 
     run: str = option(
+        by_position=True,
         metavar="FOLDER",
         help="outputs/<study>/<arm>/seed<k>, or a local Hugging Face model directory",
     )

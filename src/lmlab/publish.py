@@ -17,9 +17,12 @@ from lmlab.storage.io import atomic_write_bytes, make_folder, read_json
 class Options:
     """The options of the command."""
 
-    study: Path = argument(metavar="STUDY", help="outputs/<study>, or a published folder")
+    study: Path = argument(
+        aliases=("run", "folder"), metavar="STUDY", help="outputs/<study>, or a published folder"
+    )
     target: Path | None = argument(
         None,
+        aliases=("to",),
         metavar="TARGET",
         help="folder to write to; if omitted, regenerate the write-up in STUDY",
     )

@@ -15,7 +15,9 @@ class Options:
     """The options of the command."""
 
     study: Path = argument(
-        metavar="STUDY", help="outputs/<study>, or a folder written by lmlab.publish"
+        aliases=("run", "folder"),
+        metavar="STUDY",
+        help="outputs/<study>, or a folder written by lmlab.publish",
     )
     to: Path | None = option(
         None, metavar="FOLDER", help="folder for the report; null: the folder of the study"

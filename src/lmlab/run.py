@@ -29,6 +29,7 @@ class Options:
     """The options of the command."""
 
     config: Path = argument(
+        aliases=("run",),
         metavar="FROZEN.yaml",
         help="a complete configuration, such as the config.yaml of a run folder",
     )
@@ -37,8 +38,9 @@ class Options:
 def run(options: Options) -> int:
     """Execute the run and print its summary; see :func:`execute` for the exit codes."""
     try:
-        config = load_frozen(options.config)
-        return run_in_sweep(options.config, config, lambda: _run(config))
+        path = options.config / "config.yaml" if options.config.is_dir() else options.config
+        config = load_frozen(path)
+        return run_in_sweep(path, config, lambda: _run(config))
     except KeyboardInterrupt:
         print("interrupted before training started; rerun the command", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -32,6 +32,7 @@ class Options:
 
     folder: Path = argument(
         Path("outputs"),
+        aliases=("run", "study", "root"),
         metavar="FOLDER",
         help="folder of a study, or the output folder with all studies",
     )

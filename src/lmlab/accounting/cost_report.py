@@ -16,8 +16,10 @@ from lmlab.accounting.memory import (
     textbook_activation_values,
 )
 from lmlab.accounting.model_counts import GROUPS, ModelCounts, count_model, count_optimizer
+from lmlab.accounting.target_counts import UnknownCostError
 from lmlab.accounting.textbook import EXPRESSION, Textbook
 from lmlab.nn.loss_counts import chunk_rows
+from lmlab.optim.optimizer_counts import OptimizerCounts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +52,19 @@ def cost_report(config: Mapping[str, Any], options: CostOptions, device: str) ->
         device: device type of the run: ``cpu``, ``cuda`` or ``mps``.
 
     Returns:
-        Parameters, FLOPs, memory, disk and time as JSON values.
+        Parameters, FLOPs, memory, disk and time as JSON values. Where the optimizer has no counts,
+        what depends on them is None, and ``missing`` says why.
 
     Raises:
-        UnknownCostError: a component has no counts.
+        UnknownCostError: a component of the model has no counts.
     """
     model = count_model(config["model"])
+    missing: list[str] = []
+    optimizer: OptimizerCounts | None = None
+    try:
+        optimizer = count_optimizer(config["optim"], model)
+    except UnknownCostError as error:
+        missing.append(f"The optimizer's state is unknown: {error.message}; {error.help}.")
     return {
         "sizes": {
             "vocab_size": model.vocab_size, "context_length": model.context,
@@ -64,10 +73,11 @@ def cost_report(config: Mapping[str, Any], options: CostOptions, device: str) ->
         },
         "parameters": _parameters(model) | {"composition": composition(config["model"])},
         "flops": _flops(model),
-        "memory": _memory(config, model, options, device),
-        "disk": _disk(config, model),
-        "time": _time(config, model, options),
+        "memory": _memory(config, model, optimizer, options, device),
+        "disk": _disk(config, model, optimizer),
+        "time": _time(config, model, optimizer, options),
         "textbook": _textbook(model, options),
+        "missing": missing,
     }  # fmt: skip
 
 
@@ -131,15 +141,20 @@ def compute_settings(
 
 
 def _memory(
-    config: Mapping[str, Any], model: ModelCounts, options: CostOptions, device: str
+    config: Mapping[str, Any],
+    model: ModelCounts,
+    optimizer: OptimizerCounts | None,
+    options: CostOptions,
+    device: str,
 ) -> dict[str, Any]:
     training, validation = config["training"], config["validation"]["batch_size"]
-    optimizer = count_optimizer(config["optim"], model)
     micro = training["micro_batch_size"] or training["batch_size"]
     passes = training["batch_size"] // micro
     settings = compute_settings(config, device, options)
+    is_known = optimizer is not None
+    counted = optimizer or OptimizerCounts(0, None)
     estimate = estimate_memory(
-        model, optimizer, settings, micro_batch=micro, passes=passes, validation_batch=validation
+        model, counted, settings, micro_batch=micro, passes=passes, validation_batch=validation
     )
     report: dict[str, Any] = {
         "device": device,
@@ -148,31 +163,41 @@ def _memory(
         "passes": passes,
         "parameters": estimate.parameters,
         "gradients": estimate.gradients,
-        "optimizer": estimate.optimizer,
+        "optimizer": estimate.optimizer if is_known else None,
         "activations": estimate.activations,
         "activations_by_component": activation_bytes(model, micro, settings),
         "loss": estimate.transient,
-        "saving": estimate.saving,
-        "training_peak": estimate.training,
-        "validation_peak": estimate.validation,
-        "peak": estimate.peak,
+        "saving": estimate.saving if is_known else None,
+        "training_peak": estimate.training if is_known else None,
+        "validation_peak": estimate.validation if is_known else None,
+        "peak": estimate.peak if is_known else None,
         "textbook_activations": FLOAT32 * textbook_activation_values(model, micro),
     }
     if options.memory is not None:
         report["available"] = options.memory
-        report["largest_batch"] = largest_batch(model, optimizer, settings, options.memory)
+        batch = largest_batch(model, counted, settings, options.memory)
+        report["largest_batch"] = batch if is_known else None
     return report
 
 
-def _disk(config: Mapping[str, Any], model: ModelCounts) -> dict[str, int]:
-    final, peak = run_folder_bytes(config, model, count_optimizer(config["optim"], model))
+def _disk(
+    config: Mapping[str, Any], model: ModelCounts, optimizer: OptimizerCounts | None
+) -> dict[str, int | None]:
+    if optimizer is None:
+        return {"left": None, "most": None}
+    final, peak = run_folder_bytes(config, model, optimizer)
     return {"left": final, "most": peak}
 
 
-def _time(config: Mapping[str, Any], model: ModelCounts, options: CostOptions) -> dict[str, Any]:
+def _time(
+    config: Mapping[str, Any],
+    model: ModelCounts,
+    optimizer: OptimizerCounts | None,
+    options: CostOptions,
+) -> dict[str, Any]:
     training = config["training"]
     step = model.training_flops() * training["batch_size"]
-    update = count_optimizer(config["optim"], model).flops
+    update = optimizer.flops if optimizer else None
     report: dict[str, Any] = {
         "batch_size": training["batch_size"], "steps": training["steps"], "step_flops": step,
         "update_flops": update, "run_flops": step * training["steps"],

@@ -32,7 +32,16 @@ class Table:
 def report_tables(found: Mapping[str, Any]) -> list[Table]:
     """Return the tables of a report by :func:`lmlab.accounting.cost_report.cost_report`."""
     tables = [_parameters(found["parameters"]), _flops(found["flops"]), _memory(found["memory"])]
+    tables[-1] = dataclasses.replace(tables[-1], notes=[*tables[-1].notes, *found["missing"]])
     return [*tables, _cost(found), _textbook(found["textbook"])]
+
+
+def _bytes(size: float | None) -> str:
+    return "unknown" if size is None else format_bytes(size)
+
+
+def _count(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"
 
 
 def _parameters(found: Mapping[str, Any]) -> Table:
@@ -79,7 +88,7 @@ def _memory(found: Mapping[str, Any]) -> Table:
         "validation_peak": "peak of evaluation",
         "textbook_activations": "activations derived on paper, float32",
     }
-    rows = [[name, f"{found[key]:,}", format_bytes(found[key])] for key, name in names.items()]
+    rows = [[name, _count(found[key]), _bytes(found[key])] for key, name in names.items()]
     accumulates = f", {found['passes']} passes per update" if found["passes"] > 1 else ""
     notes = [
         f"{found['micro_batch_size']} sequences per pass{accumulates}, {found['precision']} on "
@@ -88,7 +97,7 @@ def _memory(found: Mapping[str, Any]) -> Table:
     if "largest_batch" in found:
         notes.append(
             f"Largest batch per pass in {format_bytes(found['available'])}: "
-            f"{found['largest_batch']:,} sequences."
+            f"{_count(found['largest_batch'])} sequences."
         )
     return Table("Memory", ["part", "bytes", ""], rows, notes)
 
@@ -99,8 +108,8 @@ def _cost(found: Mapping[str, Any]) -> Table:
         ["FLOPs per update", f"{time['step_flops']:.4g}"],
         ["FLOPs of the optimizer per update", f"{time['update_flops'] or 0:.4g}"],
         ["FLOPs of the run", f"{time['run_flops']:.4g}"],
-        ["disk after the run", format_bytes(disk["left"])],
-        ["disk at the peak", format_bytes(disk["most"])],
+        ["disk after the run", _bytes(disk["left"])],
+        ["disk at the peak", _bytes(disk["most"])],
     ]
     if time["update_flops"] is None:
         del rows[1]
@@ -140,12 +149,13 @@ def comparison_table(found: Mapping[str, Mapping[str, Any]]) -> Table:
         row = [
             name, f"{report['parameters']['total']:,}", format_bytes(report["parameters"]["bytes"]),
             f"{report['flops']['forward']:,}", f"{report['flops']['forward_causal']:,}", *shares,
-            format_bytes(memory["activations"]), format_bytes(memory["peak"]),
+            format_bytes(memory["activations"]), _bytes(memory["peak"]),
         ]  # fmt: skip
-        rows.append([*row, f"{memory['largest_batch']:,}"] if with_batch else row)
+        rows.append([*row, _count(memory["largest_batch"])] if with_batch else row)
     if with_batch:
         columns.append("largest batch")
-    notes = ["FLOPs and shares are of one sequence.", _compositions(found)]
+    missing = dict.fromkeys(text for report in found.values() for text in report["missing"])
+    notes = ["FLOPs and shares are of one sequence.", _compositions(found), *missing]
     return Table("Side by side", columns, rows, notes)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
@@ -20,6 +22,7 @@ T = TypeVar("T")
 
 INTERRUPTED_EXIT_CODE = 130  # as shells report SIGINT
 _HELP_FLAGS = ("-h", "--help")
+_LIKE_AN_OPTION = re.compile(r"[a-z_]+=")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,28 +78,47 @@ class Command(Generic[T]):
             ConfigError: an argument is unknown, missing, of the wrong type or out of range.
         """
         normalized = list(self._normalize(arguments))
-        namespace, unknown = self._parser().parse_known_intermixed_args(normalized)
+        namespace, unknown = self._parser(reads=True).parse_known_intermixed_args(normalized)
         if unknown:
             raise self._unknown(unknown[0])
-        values: dict[str, Any] = {}
-        missing = [
-            option
-            for option in options_of(self.options)
-            if option.is_required and getattr(namespace, option.key) in (None, [])
-        ]
+        given = {option.key: getattr(namespace, option.key) or [] for option in self._all()}
+        self._place(namespace.positional, given)
+        missing = [o for o in self._all() if o.is_required and not given[o.key]]
         if missing:
             raise self._missing(missing)
-        for option in options_of(self.options):
-            given = getattr(namespace, option.key)
-            if given is None or (option.is_positional and given == []):
-                continue
-            if option.is_flag:
-                values[option.key] = given
-            elif option.is_tuple:
-                values[option.key] = tuple(map(option.convert, given))
-            else:
-                values[option.key] = option.convert(given)
+        values: dict[str, Any] = {}
+        for option in self._all():
+            texts = given[option.key]
+            if option.is_tuple and (texts or getattr(namespace, option.key) is not None):
+                values[option.key] = tuple(map(option.convert, texts))
+            elif texts:
+                self._check_repeated(option, texts)
+                values[option.key] = texts[-1] if option.is_flag else option.convert(texts[-1])
         return self.options(**values)
+
+    def _all(self) -> list[Option]:
+        return list(options_of(self.options))
+
+    def _place(self, positional: Sequence[str], given: dict[str, list[Any]]) -> None:
+        """Give the values without a key to the options that are given by position, in order."""
+        rest = list(positional)
+        for option in self._all():
+            if option.is_positional and option.is_tuple:
+                given[option.key], rest = rest, []
+            elif option.spec.by_position and not given[option.key] and rest:
+                is_misspelt = _LIKE_AN_OPTION.match(rest[0]) and not os.path.exists(rest[0])
+                if is_misspelt and not option.is_positional:
+                    raise self._unknown(rest[0])
+                given[option.key] = [rest.pop(0)]
+        if rest:
+            raise self._unknown(rest[0])
+
+    def _check_repeated(self, option: Option, values: Sequence[Any]) -> None:
+        """Refuse several values of an option; of a flag and its negation, the last counts."""
+        if option.is_flag or len(set(values)) == 1:
+            return
+        shown = " ".join(f"{option.key}={value}" for value in values)
+        raise ConfigError(f"{shown}: expected {option.key} once", "run the command once for each")
 
     def run(self, arguments: Sequence[str]) -> int:
         """Print the help, or read the options and act. Returns the exit code."""
@@ -112,8 +134,9 @@ class Command(Generic[T]):
             print(f"\n{self.when_interrupted}", file=sys.stderr)
             return INTERRUPTED_EXIT_CODE
 
-    def _parser(self) -> _Parser:
-        known = list(options_of(self.options))
+    def _parser(self, reads: bool = False) -> _Parser:
+        """Build the parser: to print the help, or to read every value into a list."""
+        known = self._all()
         parser = _Parser(
             prog=self.program,
             usage=" ".join([self.program, *_usage(known, self.one_required)]),
@@ -122,8 +145,10 @@ class Command(Generic[T]):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=self.allow_abbrev,
         )
+        if reads:
+            parser.add_argument("positional", nargs="*")
         for option in known:
-            _add(parser, option)
+            _add(parser, option, reads)
         return parser
 
     def _normalize(self, arguments: Sequence[str]) -> Iterator[str]:
@@ -165,16 +190,15 @@ class Command(Generic[T]):
             yield waiting
 
     def _find(self, key: str, has_dashes: bool) -> Option | None:
-        named = self.named()
-        found = [option for option in named if option.key == key]
+        found = [option for option in self._all() if option.is_called(key)]
         if not found and has_dashes and self.allow_abbrev:
-            found = [option for option in named if option.key.startswith(key)]
+            found = [option for option in self.named() if option.key.startswith(key)]
         return found[0] if len(found) == 1 else None
 
     def _unknown(self, argument: str) -> ConfigError:
         keys = [option.key for option in self.named()]
         if not argument.startswith("-") and "=" not in argument:
-            positional = len(list(options_of(self.options))) - len(keys)
+            positional = sum(option.spec.by_position for option in self._all())
             count = f"{positional} positional argument{'s' if positional > 1 else ''}"
             expected = f"at most {count}" if positional else "key=value"
             return ConfigError(f"{argument}: expected {expected}", f"run {self.program} --help")
@@ -256,20 +280,18 @@ def program(name: str) -> str:
     return f"lmlab {name}" if sys.argv[0].startswith("lmlab ") else f"python -m lmlab.{name}"
 
 
-def _add(parser: argparse.ArgumentParser, option: Option) -> None:
+def _add(parser: argparse.ArgumentParser, option: Option, reads: bool) -> None:
     text = option.help_text().replace("%", "%%")
     how: dict[str, Any] = {"metavar": option.metavar, "help": text}
-    if option.is_positional:
+    if option.is_positional and not reads:
         parser.add_argument(option.key, nargs="*" if option.is_tuple else "?", **how)
     elif option.is_flag:
-        parser.add_argument(option.name, action="store_true", default=None, help=text)
-        how = {"action": "store_false", "default": None, "help": argparse.SUPPRESS}
-        parser.add_argument(option.negated_name, dest=option.key, **how)
-    elif option.is_tuple:
+        how = {"action": "append_const", "dest": option.key, "default": None}
+        parser.add_argument(option.name, const=True, help=text, **how)
+        parser.add_argument(option.negated_name, const=False, help=argparse.SUPPRESS, **how)
+    else:
         action = "extend" if option.spec.nargs else "append"
         parser.add_argument(option.name, action=action, nargs=option.spec.nargs, **how)
-    else:
-        parser.add_argument(option.name, **how)
 
 
 def _usage(known: Sequence[Option], one_required: Sequence[str]) -> Iterator[str]:
@@ -295,6 +317,10 @@ def _epilog(notes: str, program: str, examples: Sequence[str], known: Sequence[O
         parts.append(
             f"Every option can also be written as key=value, for example {first.key}={value}."
         )
+    by_position = [o for o in known if o.spec.by_position and not o.is_positional]
+    if by_position:
+        first = by_position[0]
+        parts.append(f"{first.metavar} of {first.name} may also be given without {first.name}.")
     if examples:
         typed = (f"  {program} {example}".rstrip() for example in examples)
         parts.append("\n".join(["examples:", *typed]))

@@ -47,6 +47,8 @@ class _Spec(NamedTuple):
     valid: Valid | None
     nargs: str | None
     is_positional: bool
+    by_position: bool = False
+    aliases: tuple[str, ...] = ()
 
 
 def option(
@@ -56,12 +58,14 @@ def option(
     metavar: str | None = None,
     valid: Valid | None = None,
     nargs: str | None = None,
+    by_position: bool = False,
+    aliases: tuple[str, ...] = (),
 ) -> Any:
     """Declare an option as a dataclass field.
 
     Its type is that of the field: ``str``, ``int``, ``float``, ``bool`` (a flag), ``Path``, one of
     them or None, or a tuple of them. A tuple collects the values of every time that the option is
-    given; other options take the last.
+    given; other options may be given once.
 
     Args:
         default: value of an option that is not given; without it the option is required.
@@ -69,8 +73,10 @@ def option(
         metavar: name of the value in the help.
         valid: range of a value that is not None.
         nargs: of a tuple: ``*`` or ``+`` for several values after one ``--key``.
+        by_position: whether the value may also be given without the key.
+        aliases: other keys for it.
     """
-    return _field(default, _Spec(help, metavar, valid, nargs, False))
+    return _field(default, _Spec(help, metavar, valid, nargs, False, by_position, aliases))
 
 
 def argument(
@@ -79,9 +85,13 @@ def argument(
     help: str,
     metavar: str | None = None,
     valid: Valid | None = None,
+    aliases: tuple[str, ...] = (),
 ) -> Any:
-    """Declare a positional argument as a dataclass field; a tuple takes the remaining ones."""
-    return _field(default, _Spec(help, metavar, valid, None, True))
+    """Declare a positional argument as a dataclass field; a tuple takes the remaining ones.
+
+    One that is no tuple may also be given by its key, or by one of the ``aliases``.
+    """
+    return _field(default, _Spec(help, metavar, valid, None, True, True, aliases))
 
 
 def _field(default: Any, spec: _Spec) -> Any:
@@ -116,6 +126,11 @@ class Option(NamedTuple):
     def is_positional(self) -> bool:
         """Whether it is given by position, without its key."""
         return self.spec.is_positional
+
+    def is_called(self, key: str) -> bool:
+        """Whether the option may be given by ``key``."""
+        is_rest = self.is_positional and self.is_tuple
+        return not is_rest and key in (self.key, *self.spec.aliases)
 
     @property
     def is_required(self) -> bool:

@@ -17,7 +17,10 @@ class Options:
 
     to: str = option(metavar="FOLDER", help="a new folder, or one written by an earlier export")
     run: str | None = option(
-        None, metavar="FOLDER", help="run to export: outputs/<study>/<arm>/seed<k>"
+        None,
+        by_position=True,
+        metavar="FOLDER",
+        help="run to export: outputs/<study>/<arm>/seed<k>",
     )
     tokenizer: str | None = option(
         None,

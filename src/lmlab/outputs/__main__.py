@@ -23,7 +23,9 @@ from lmlab.storage.json_text import dump_json
 class ListOptions:
     """The options of ``list``."""
 
-    root: Path = option(Path("outputs"), metavar="FOLDER", help="the output folder")
+    root: Path = option(
+        Path("outputs"), by_position=True, metavar="FOLDER", help="the output folder"
+    )
     status: str = option(
         "",
         metavar="STATUS,...",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lmlab.account import COMMAND, Request, main, parse
+from lmlab.config.compose import compose, to_yaml
 from lmlab.errors import ConfigError
 
 
@@ -142,3 +143,47 @@ def test_counting_needs_no_torch_and_takes_under_a_second() -> None:
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage: python -m lmlab.account" in run(capsys, "--help")
+
+
+def test_parameters_and_flops_need_no_counts_of_the_optimizer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "optimizer_of_test.py").write_text(
+        "class Mine:\n    def __init__(self, params, lr: float): ...\n"
+    )
+    (tmp_path / "conf" / "optim").mkdir(parents=True)
+    (tmp_path / "conf" / "optim" / "mine.yaml").write_text(
+        "_target_: optimizer_of_test.Mine\nlr: 1.0\n"
+    )
+    (tmp_path / "lmlab").mkdir()
+    (tmp_path / "lmlab" / "config.yaml").write_text(
+        f"trusted_packages: [optimizer_of_test]\nsearch_path: [{tmp_path / 'conf'}]\n"
+    )
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["model=nano", "--json"]) == 0
+    known = json.loads(capsys.readouterr().out)
+    assert main(["model=nano", "optim=mine", "memory=1GB", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["parameters"] == known["parameters"]
+    assert found["flops"] == known["flops"]
+    assert found["memory"]["activations"] == known["memory"]["activations"]
+    assert found["memory"]["peak"] is found["disk"]["left"] is None
+    assert "optimizer_of_test" in found["missing"][0]
+    assert main(["model=nano", "optim=mine", "memory=1GB"]) == 0
+    assert "The optimizer's state is unknown" in capsys.readouterr().out
+    assert main(["compare=[nano,nano optim=mine]"]) == 0
+
+
+def test_the_cost_of_a_run_is_that_of_its_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["model=nano", "model.norm=post", "training.batch_size=4"]
+    (tmp_path / "config.yaml").write_text(to_yaml(compose(settings)))
+    printed = set()
+    for arguments in (settings, [str(tmp_path)], [f"run={tmp_path}"], ["--run", str(tmp_path)]):
+        assert main(arguments) == 0
+        printed.add(capsys.readouterr().out)
+    assert len(printed) == 1
+    assert main([str(tmp_path), "model=tiny"]) == 2
+    assert "expected no settings" in capsys.readouterr().err

@@ -47,7 +47,7 @@ def read(*arguments: str, allow_abbrev: bool = False) -> Options:
 @pytest.mark.parametrize(
     "size",
     [["vocab_size=7"], ["--vocab-size", "7"], ["--vocab-size=7"], ["--vocab_size", "7"],
-     ["--vocab_size=7"], ["vocab-size=7"], ["vocab_size=3", "--vocab-size", "7"]],
+     ["--vocab_size=7"], ["vocab-size=7"], ["vocab_size=7", "--vocab-size", "7"]],
 )  # fmt: skip
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_value_can_be_typed_in_every_form(size: list[str], is_first: bool) -> None:
@@ -75,6 +75,19 @@ def test_a_flag_can_be_typed_in_every_form(flag: list[str], value: bool) -> None
 def test_positional_arguments_may_stand_between_options() -> None:
     options = read("a", "--vocab-size", "4", "b", "kind=b", "c")
     assert options.source == Path("a") and options.others == (Path("b"), Path("c"))
+
+
+def test_several_values_of_one_option_are_refused() -> None:
+    with pytest.raises(ConfigError, match="vocab_size=3 vocab_size=7: expected vocab_size once"):
+        read("in.txt", "vocab_size=3", "--vocab-size", "7")
+    with pytest.raises(ConfigError, match="source=a source=b: expected source once"):
+        read("source=a", "--source", "b", "vocab_size=3")
+
+
+def test_a_positional_argument_can_be_given_by_its_key() -> None:
+    for arguments in (["source=a", "b"], ["b", "--source", "a"], ["--source=a", "b"], ["a", "b"]):
+        options = read(*arguments, "vocab_size=4")
+        assert (options.source, options.others) == (Path("a"), (Path("b"),))
 
 
 def test_a_tuple_collects_its_values() -> None:
