@@ -64,8 +64,8 @@ def _execute(given: CommandLine, run: Callable[[RunConfig], int]) -> int:
     folders = [conf_folder(), *search_path()]
     folders += [Path(options.config_dir)] if options.config_dir else []
     zipped = [text for text in options.overrides if is_zip(text)]
-    typed = [text for text in options.overrides if not is_zip(text)]
-    overrides = [open_mapping(one) for one in rewrite_all(typed, folders)]
+    typed = [open_mapping(text) for text in options.overrides if not is_zip(text)]
+    overrides = rewrite_all(typed, folders)
     if not _is_query(options):
         if options.multirun:
             with translate_hydra_errors(typed, folders[0]):

@@ -44,9 +44,8 @@ OUTER_JOB = ["srun", "--job-name=outer", "--ntasks=1", "--mem-per-cpu=50"]
 
 
 def test_neither_variables_nor_an_outer_job_change_what_is_submitted(studies: Any) -> None:
-    name = """study='it"s (one) study, ü'"""
     printed = studies.run(
-        name, "seed=0", "training.steps=30", "hydra.launcher.partition=debug",
+        "study=größe+1", "seed=0", "training.steps=30", "hydra.launcher.partition=debug",
         "hydra.launcher.mem_gb=1", "hydra.launcher.report=false",
         within=[*OUTER_JOB, "env", *(f"{key}={value}" for key, value in VARIABLES.items())],
     )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from lmlab.config import hydra_app
 from lmlab.config.open_mappings import open_mapping
 
 
@@ -35,3 +36,25 @@ def test_keys_are_added_as_typed(override: str, expected: Any) -> None:
 )
 def test_other_overrides_stay(override: str) -> None:
     assert open_mapping(override) == override
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            'hydra.launcher.per_arm={"*": {time_min: 1}}',
+            "hydra.launcher.per_arm.*.time_min=1: expected more minutes",
+        ),
+        ("+hydra.launcher.per_arm={*: {cpu: 1}}", 'did you mean "cpus"?'),
+        (
+            "hydra.launcher.driver={mem_gb: x}",
+            "hydra.launcher.driver.mem_gb=x: expected null, or gigabytes above 0",
+        ),
+    ],
+)
+def test_the_slurm_launcher_receives_them_and_names_them_in_full(
+    capsys: pytest.CaptureFixture[str], override: str, message: str
+) -> None:
+    arguments = ["-m", "hydra/launcher=slurm", "scale=smoke", override]
+    assert hydra_app.main(arguments, lambda config: 0) == 2
+    assert message in capsys.readouterr().err
