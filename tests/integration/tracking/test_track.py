@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 from wandb_runs import history, inspect
 
-from lmlab import report, status
 from lmlab.config import user_settings
 from lmlab.config.compose import compose
 from lmlab.outputs.__main__ import main
-from lmlab.run_folder import RunFolder, describe
+from lmlab.run_folder import RunFolder
 from lmlab.runs.execute import execute
 
 TRACKER = """
@@ -102,37 +101,3 @@ def test_wandb_gets_all_of_a_finished_run_in_one_folder(run: RunFolder, capsys) 
     found = [(row["step"], row["train/loss"]) for row in history(folder) if "train/loss" in row]
     assert found == [(row["step"], row["loss"]) for row in run.rows("train")]
     assert json.loads(inspect(folder, "--summary"))["summary"]["final/step"] == 20
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["nowhere", "logger=wandb"], "nowhere: no such folder"),
-        ([".", "logger=wandb"], "contains no run"),
-        (["RUN", "logger=wand"], "logger=wand: expected one of"),
-        (["RUN", "logger=wandb", "logger.projet=x"], "logger.projet"),
-        (["RUN"], "missing required option logger=NAME"),
-    ],
-)
-def test_mistakes_are_answered_in_words(
-    run: RunFolder, capsys, tmp_path: Path, monkeypatch, words: list[str], message: str
-) -> None:
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path / "empty")
-    assert main(["track", *(str(run.path) if w == "RUN" else w for w in words)]) == 2
-    assert message in capsys.readouterr().err
-
-
-def test_notes_and_tags_are_shown_and_change_no_identity(
-    run: RunFolder, overrides: list[str], capsys
-) -> None:
-    other = execute(compose([*overrides, "arm=sent", "notes=other words"])).run
-    assert other == run, "the same run, which is not trained again"
-    assert run.annotations() == ("other words", ["a", "b"])
-    assert "notes            other words" in describe(run)
-    assert status.main([str(run.path.parents[1])]) == 0
-    printed = capsys.readouterr().out
-    assert "note: sent/seed0: other words [a, b]" in printed
-    assert report.main([str(run.path.parents[1])]) == 0
-    for page in ("report.md", "report.html"):
-        assert "other words" in (run.path.parents[1] / page).read_text()
