@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from lmlab.config.compose import compose, to_yaml
-from lmlab.config.tracker_environment import tracker_variable
 
 VARIABLES = {
     "project": ("WANDB_PROJECT", "lmlab"),
@@ -56,7 +55,7 @@ def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_wandb_disabled(monkeypatch: pytest.MonkeyPatch, value: str, mode: str) -> None:
     monkeypatch.setenv("WANDB_DISABLED", value)
-    assert tracker_variable("WANDB_MODE", "auto") == mode
+    assert logger()["mode"] == mode
 
 
 def test_the_values_are_frozen_for_jobs_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import sys
-import textwrap
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lmlab.config import user_settings
-from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
-from lmlab.runs.execute import execute
 from lmlab.tracking import guarded_tracker
 from lmlab.tracking.guarded_tracker import GuardedTracker
 
@@ -125,49 +117,3 @@ def test_the_tracker_cannot_change_the_row_of_the_run() -> None:
     tracker.finish(0)
     assert row == {"kind": "train", "loss": 2.0}
     assert tracker.has_delivered
-
-
-TRACKER = """
-    class Tracker:
-        def __init__(self, run_info, failing=""):
-            self.failing = failing
-            self.act("init")
-        def act(self, name):
-            if name == self.failing:
-                raise RuntimeError("a bug of my own")
-        def log(self, row):
-            row["loss"] = float("nan")
-            self.act("log")
-        def samples(self, rows):
-            self.act("samples")
-        def summary(self, values):
-            self.act("summary")
-        def finish(self, exit_code):
-            self.act("finish")
-"""
-
-
-@pytest.mark.parametrize("failing", ["init", "log", "finish"])
-def test_a_tracker_of_one_s_own_never_ends_a_run(
-    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
-) -> None:
-    (tmp_path / "my_trackers.py").write_text(textwrap.dedent(TRACKER))
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "conf" / "logger").mkdir(parents=True)
-    option = "_target_: my_trackers.Tracker\nfailing: ''\n"
-    (tmp_path / "conf" / "logger" / "mine.yaml").write_text(option)
-    settings = {"trusted_packages": ["my_trackers"], "search_path": [str(tmp_path / "conf")]}
-    monkeypatch.setattr(user_settings, "_read", lambda: settings)
-    logging.getLogger("lmlab").setLevel(logging.INFO)
-    outcome = execute(compose([*overrides, "logger=mine", f"logger.failing={failing}"]))
-    sys.modules.pop("my_trackers", None)
-    assert outcome.exit_code == 0
-    run = outcome.run
-    assert run.status()["status"] == "done"
-    assert [row["step"] for row in run.rows("train")] == [5, 10, 15, 20]
-    lines = (run.path / "metrics.jsonl").read_text().splitlines()
-    assert all(json.loads(line)["loss"] > 0 for line in lines)
-    log = run.log.read_text()
-    assert log.count("a bug of my own when") == 1
-    assert log.count("Traceback") == 1
-    assert "python -m lmlab.outputs track" in log

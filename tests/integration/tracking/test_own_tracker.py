@@ -1,0 +1,60 @@
+"""A tracker of the user, in a trusted module, never ends a run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from lmlab.config import user_settings
+from lmlab.config.compose import compose
+from lmlab.runs.execute import execute
+
+TRACKER = """
+    class Tracker:
+        def __init__(self, run_info, failing=""):
+            self.failing = failing
+            self.act("init")
+        def act(self, name):
+            if name == self.failing:
+                raise RuntimeError("a bug of my own")
+        def log(self, row):
+            row["loss"] = float("nan")
+            self.act("log")
+        def samples(self, rows):
+            self.act("samples")
+        def summary(self, values):
+            self.act("summary")
+        def finish(self, exit_code):
+            self.act("finish")
+"""
+
+
+@pytest.mark.parametrize("failing", ["init", "log", "finish"])
+def test_a_tracker_of_one_s_own_never_ends_a_run(
+    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    (tmp_path / "my_trackers.py").write_text(textwrap.dedent(TRACKER))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "conf" / "logger").mkdir(parents=True)
+    option = "_target_: my_trackers.Tracker\nfailing: ''\n"
+    (tmp_path / "conf" / "logger" / "mine.yaml").write_text(option)
+    settings = {"trusted_packages": ["my_trackers"], "search_path": [str(tmp_path / "conf")]}
+    monkeypatch.setattr(user_settings, "_read", lambda: settings)
+    logging.getLogger("lmlab").setLevel(logging.INFO)
+    outcome = execute(compose([*overrides, "logger=mine", f"logger.failing={failing}"]))
+    sys.modules.pop("my_trackers", None)
+    assert outcome.exit_code == 0
+    run = outcome.run
+    assert run.status()["status"] == "done"
+    assert [row["step"] for row in run.rows("train")] == [5, 10, 15, 20]
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["loss"] > 0 for line in lines)
+    log = run.log.read_text()
+    assert log.count("a bug of my own when") == 1
+    assert log.count("Traceback") == 1
+    assert "python -m lmlab.outputs track" in log
