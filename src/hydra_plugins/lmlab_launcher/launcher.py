@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
@@ -56,6 +56,7 @@ class LocalLauncher(Launcher):
         """Keep what is needed to compose jobs; only single runs use the task function."""
         self.hydra_context = hydra_context
         self.config = config
+        getattr(hydra_context, "launchers", []).append(self)
 
     def compose(
         self, overrides: Sequence[str], swept: Collection[str] = (), number: int = 0
@@ -84,14 +85,7 @@ class LocalLauncher(Launcher):
             hydra = config.pop("hydra")
         loader._apply_overrides_to_config(values, config)
         with open_dict(hydra):
-            names = hydra.job.config.override_dirname
             hydra.job.num, hydra.overrides.task = number, list(overrides)
-            hydra.job.override_dirname = get_overrides_dirname(
-                [override for override in parsed if not override.is_hydra_override()],
-                names.exclude_keys,
-                names.item_sep,
-                names.kv_sep,
-            )
         set_hydra_config(OmegaConf.create({"hydra": hydra}))
         return freeze(config, overrides, swept)
 
@@ -145,7 +139,7 @@ class LocalLauncher(Launcher):
         from lmlab.sweep.batch_results import read_results
 
         jobs = [list(overrides) for overrides in job_overrides]
-        manifest = freeze_jobs(self, jobs, initial_job_idx)
+        manifest, positions = freeze_jobs(self, jobs, initial_job_idx)
         report, self.report = self.report, False
         try:
             self._codes.append(self.run_sweep(manifest))
@@ -154,11 +148,10 @@ class LocalLauncher(Launcher):
         if self._codes[-1] == _STOPPED_EXIT_CODE:
             raise SystemExit(_STOPPED_EXIT_CODE)
         self._batches.append(manifest)
+        results = read_results(manifest)
         return [
-            _job_return(overrides, content, result)
-            for overrides, content, result in zip(
-                jobs, manifest.arms, read_results(manifest), strict=True
-            )
+            _job_return(overrides, manifest.arms[position], results[position])
+            for overrides, position in zip(jobs, positions, strict=True)
         ]
 
     def finish(self) -> int:
@@ -172,7 +165,7 @@ class LocalLauncher(Launcher):
 
 def freeze_jobs(
     launcher: LocalLauncher, jobs: Sequence[list[str]], first_number: int = 0
-) -> Manifest:
+) -> tuple[Manifest, list[int]]:
     """Compose and freeze the jobs of a plain sweep.
 
     Args:
@@ -180,12 +173,16 @@ def freeze_jobs(
         jobs: the overrides of each job.
         first_number: position of the first job in the multirun.
 
+    Returns:
+        The sweep, in which each configuration is once, and the position of each job in it.
+
     Raises:
         ConfigError: a job is not valid, or is a study or a demo.
     """
     pairs = [{text.partition("=")[0]: text for text in job} for job in jobs]
     swept = {key for pair in pairs for key in pair if len({p.get(key) for p in pairs}) > 1}
     configs: dict[str, tuple[RunConfig, list[str]]] = {}
+    hashes = []
     for number, job in enumerate(jobs, first_number):
         config = launcher.compose(job, swept, number)
         for key in ("design", "demo"):
@@ -197,16 +194,17 @@ def freeze_jobs(
                 )
         # Jobs may differ in overrides only, such as optim.lr=1e-3,0.001.
         content = config.as_dict() | ({} if "arm" in swept else {"arm": None})
-        configs.setdefault(hash_json(content), (config, job))
+        hashes.append(hash_json(content))
+        configs.setdefault(hashes[-1], (config, job))
     if len(configs) < len(jobs):
         print(
             f"{len(jobs)} jobs have {len(configs)} different configurations; each trains once",
             file=sys.stderr,
         )
     chosen = [config for config, _ in configs.values()]
-    return make_manifest(
-        chosen, [config.arm for config in chosen], [job for _, job in configs.values()], launcher
-    )
+    overrides = [job for _, job in configs.values()]
+    manifest = make_manifest(chosen, [config.arm for config in chosen], overrides, launcher)
+    return manifest, [list(configs).index(each) for each in hashes]
 
 
 def make_manifest(

@@ -53,7 +53,8 @@ class Sweeper(BasicSweeper):
         if self.config.get("design") is not None:
             self.manifest = self._freeze_study([*parameters, *typed])
         else:
-            self.manifest = freeze_jobs(self._launcher(), expand_jobs(parameters, typed))
+            jobs = expand_jobs(parameters, typed)
+            self.manifest, _ = freeze_jobs(self._launcher(), jobs)
 
     def run(self) -> int:
         """Run the sweep; return its exit code."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import signal
@@ -26,7 +27,7 @@ from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import RunConfig
 from lmlab.config.sweep_axes import parse, require_separate_axes
 from lmlab.config.user_settings import search_path
-from lmlab.config.zip_arguments import is_zip
+from lmlab.config.zip_arguments import is_zip, rewrite_zip
 from lmlab.errors import UserError
 from lmlab.runtime.launch_env import print_error
 
@@ -63,7 +64,11 @@ def _execute(given: CommandLine, run: Callable[[RunConfig], int]) -> int:
     options, flags = given.options, given.flags
     folders = [conf_folder(), *search_path()]
     folders += [Path(options.config_dir)] if options.config_dir else []
-    zipped = [text for text in options.overrides if is_zip(text)]
+    zipped = [
+        rewrite_zip(text, functools.partial(rewrite, folders=folders))
+        for text in options.overrides
+        if is_zip(text)
+    ]
     typed = [open_mapping(text) for text in options.overrides if not is_zip(text)]
     overrides = rewrite_all(typed, folders)
     if not _is_query(options):

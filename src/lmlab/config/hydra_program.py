@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import os
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import env_override
+from hydra.errors import MissingConfigException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -30,6 +33,7 @@ from lmlab.config.hydra_settings import (
     check_hydra_settings,
     environment,
     given_for_multirun,
+    missing_plugin,
     missing_variable,
     resolve_mode,
 )
@@ -88,6 +92,11 @@ class HydraProgram:
             config = self.hydra.compose_config(
                 config_name=self.config_name, overrides=list(overrides), run_mode=mode
             )
+        except MissingConfigException as error:
+            plugin = re.search(r"Could not find 'hydra/(sweeper|launcher)/(\w+)'", str(error))
+            if plugin is None:
+                raise
+            raise missing_plugin(plugin[1], plugin[2]) from None
         except KeyError as error:
             missing = missing_variable(error)
             if missing is None:
@@ -96,7 +105,7 @@ class HydraProgram:
         recorded = [text for kind in ("hydra", "task") for text in given_overrides(config, kind)]
         if sorted(recorded) != sorted(overrides):
             raise ConfigError(
-                "hydra.overrides: expected only what Hydra sets", "remove it from the file"
+                "hydra.overrides: expected only what Hydra sets", "remove it"
             )
         with open_dict(config):
             config.hydra.mode = mode
@@ -158,6 +167,13 @@ class HydraProgram:
         return [self.overrides]
 
 
+@dataclasses.dataclass
+class _Context(HydraContext):
+    """Hydra's context, in which the launchers of a sweeper register themselves."""
+
+    launchers: list[Any] = dataclasses.field(default_factory=list)
+
+
 class _Multirun:
     """One multirun: its configuration, its sweeper, and its jobs."""
 
@@ -168,6 +184,7 @@ class _Multirun:
         check_hydra_settings(self.config, is_multirun=True)
         self.sweeper: Any = None
         self.callbacks: Any = None
+        self.launchers: list[Any] = []
 
     def prepare(self) -> None:
         """Freeze the jobs, where the sweeper knows them before the first one runs."""
@@ -177,18 +194,33 @@ class _Multirun:
             self.callbacks = Callbacks(self.config)
             self.sweeper = Plugins.instance().instantiate_sweeper(
                 config=self.config,
-                hydra_context=HydraContext(
-                    config_loader=self.program.hydra.config_loader, callbacks=self.callbacks
+                hydra_context=_Context(
+                    config_loader=self.program.hydra.config_loader,
+                    callbacks=self.callbacks,
+                    launchers=self.launchers,
                 ),
                 task_function=_never,
             )
             if hasattr(self.sweeper, "prepare"):
                 self.sweeper.prepare(self._task_overrides(), self.program.zipped)
-            elif self.program.zipped:
-                raise ConfigError(
-                    f"{self.program.zipped[0]}: expected hydra/sweeper=lmlab",
-                    "remove the override of hydra/sweeper",
-                )
+            else:
+                self._prepare_sampling()
+
+    def _prepare_sampling(self) -> None:
+        """Check what a sweeper that chooses jobs by their results cannot do; make its folder."""
+        sampler = self.config.hydra.runtime.choices["hydra/sweeper"]
+        problem = next(iter(self.program.zipped), None)
+        if self.config.get("design") is not None:
+            problem = "design"
+        if problem is not None:
+            raise ConfigError(
+                f"{problem}: expected hydra/sweeper=lmlab, found {sampler}",
+                "remove the override of hydra/sweeper",
+            )
+        # Sweepers save their own results here.
+        folder = Path(self.config.output_root) / str(self.config.study) / "sweeper"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config.hydra.sweep.dir = str(folder)
 
     def run(self) -> int:
         """Run the jobs; return the exit code."""
@@ -201,7 +233,8 @@ class _Multirun:
                 if hasattr(self.sweeper, "prepare"):
                     return int(self.sweeper.run())
                 self.sweeper.sweep(arguments=self._task_overrides())
-                return int(self.sweeper.launcher.finish())
+                codes = [int(launcher.finish()) for launcher in self.launchers]
+                return next((code for code in codes if code), 0)
             finally:
                 self.callbacks.on_multirun_end(config=self.config, config_name=name)
 

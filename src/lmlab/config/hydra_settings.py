@@ -46,6 +46,10 @@ _REPLACEMENTS = {
     "runtime": _SET_BY_HYDRA,
     "overrides": _SET_BY_HYDRA,
 }
+_LAUNCHER_HELP = (
+    "hydra/launcher=lmlab runs the jobs on this machine, as many at once as fit "
+    "(hydra.launcher.jobs_per_device); hydra/launcher=slurm submits job arrays"
+)
 _NO_LOGGING = {"version": 1, "root": None, "disable_existing_loggers": False}
 
 
@@ -99,6 +103,17 @@ def missing_variable(error: KeyError) -> ConfigError | None:
     )
 
 
+def missing_plugin(group: str, option: str) -> ConfigError:
+    """Return the error for a sweeper or launcher that is not installed."""
+    if group == "launcher":
+        return ConfigError(f"hydra/launcher={option}: expected one of lmlab, slurm", _LAUNCHER_HELP)
+    return ConfigError(
+        f"hydra/sweeper={option}: this plugin is not installed",
+        "sweep over values with -m, or search for learning rates with experiment=lr_search; "
+        "a sampling sweeper such as hydra-optuna-sweeper works with hydra-core<1.4",
+    )
+
+
 def _check_keys(content: dict[str, Any]) -> None:
     known = [*(field.name for field in dataclasses.fields(HydraConf)), "env"]
     for key in content:
@@ -136,8 +151,7 @@ def _check_multirun(content: dict[str, Any]) -> None:
     if launcher.get("_target_") not in _LAUNCHERS:
         raise ConfigError(
             f"hydra/launcher={_choice(content, 'launcher')}: expected one of lmlab, slurm",
-            "hydra/launcher=lmlab runs the jobs on this machine, as many at once as fit "
-            "(hydra.launcher.jobs_per_device); hydra/launcher=slurm submits job arrays",
+            _LAUNCHER_HELP,
         )
     if str(sweeper.get("_target_")).startswith("hydra._internal."):
         raise ConfigError(

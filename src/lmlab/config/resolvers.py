@@ -15,6 +15,8 @@ from lmlab.errors import ConfigError
 from lmlab.hf.config_reader import config_from_hf, read_config
 from lmlab.hf.weight_files import hash_weights
 
+_DIRNAME = "job.override_dirname"
+
 
 def register() -> None:
     """Make the resolvers known; harmless when repeated."""
@@ -30,7 +32,8 @@ def register_hydra() -> None:
 
 def _hydra(path: str) -> Any:
     """A setting of Hydra. Hydra's own resolver returns null for one that is missing."""
-    value = OmegaConf.select(cast(DictConfig, HydraConfig.get()), path)
+    hydra = cast(DictConfig, HydraConfig.get())
+    value = _override_dirname(hydra) if path == _DIRNAME else OmegaConf.select(hydra, path)
     if value is None and path not in ("mode", "output_subdir"):
         note = {
             "job.num": "it is the position of a job in a multirun: add -m",
@@ -38,6 +41,19 @@ def _hydra(path: str) -> Any:
         }
         raise ConfigError(f"${{hydra:{path}}}: not known here", note.get(path, "choose another"))
     return value
+
+
+def _override_dirname(hydra: DictConfig) -> str:
+    """The overrides in one line, without those that contain this line."""
+    names = hydra.job.config.override_dirname
+    given = cast(list[str], OmegaConf.to_container(hydra.overrides.task))
+    lines = [
+        text
+        for text in given
+        if text.lstrip("+~").partition("=")[0] not in names.exclude_keys
+        and f"hydra:{_DIRNAME}" not in text
+    ]
+    return str(names.item_sep.join(sorted(lines)).replace("=", names.kv_sep))
 
 
 def _saved_vocab_size(folder: str) -> int:

@@ -6,7 +6,7 @@ Hydra's grammar has no such form. It is read here, and Hydra sees the two axes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lmlab.errors import ConfigError
 
@@ -50,6 +50,11 @@ def as_overrides(argument: str) -> list[str]:
             f"{argument}: expected two or more settings with values", f"write {_EXAMPLE}"
         )
     return [f"{key}={','.join(texts)}" for key, texts in values.items()]
+
+
+def rewrite_zip(argument: str, rewrite: Callable[[str], str]) -> str:
+    """Return the argument with each of its overrides rewritten."""
+    return f"zip({', '.join(map(rewrite, as_overrides(argument)))})"
 
 
 def _split(text: str, separator: str) -> Iterator[str]:
