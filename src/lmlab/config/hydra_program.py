@@ -104,9 +104,7 @@ class HydraProgram:
             raise missing from None
         recorded = [text for kind in ("hydra", "task") for text in given_overrides(config, kind)]
         if sorted(recorded) != sorted(overrides):
-            raise ConfigError(
-                "hydra.overrides: expected only what Hydra sets", "remove it"
-            )
+            raise ConfigError("hydra.overrides: expected only what Hydra sets", "remove it")
         with open_dict(config):
             config.hydra.mode = mode
         return config

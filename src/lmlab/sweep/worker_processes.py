@@ -84,10 +84,12 @@ def _run_worker(
     from tqdm import tqdm
 
     from lmlab import run
+    from lmlab.config.job_hooks import set_sweep_log_level
     from lmlab.runs.stacked import __main__ as stack
 
     # The default lock of tqdm is a system semaphore, reported as leaked by each killed job.
     tqdm.set_lock(threading.RLock())
+    set_sweep_log_level(Path(config_files[0]))
     code = run.main(config_files) if len(config_files) == 1 else stack.main(config_files)
     sys.stdout.flush()
     sys.exit(code)

@@ -53,30 +53,6 @@ def test_a_variable_that_is_not_set_is_named() -> None:
         compose(["optim.lr=${oc.env:NOT_SET_HERE}"])
 
 
-def test_names_may_contain_settings_of_hydra() -> None:
-    config = compose(
-        [
-            "model.norm=post",
-            "optim.lr=1e-3",
-            "study=with-${hydra:runtime.choices.model}",
-            "arm=${hydra:job.override_dirname}",
-            "hydra.job.config.override_dirname.exclude_keys=[study]",
-        ]
-    )
-    assert config.study == "with-tiny"
-    assert config.arm == "model.norm-post+optim.lr-1e-3"
-
-
-@pytest.mark.parametrize(
-    ("key", "advice"),
-    [("job.num", "add -m"), ("runtime.output_dir", "output_root/study/arm"), ("nothing", "choose")],
-)
-def test_a_setting_of_hydra_that_is_not_known_is_refused(key: str, advice: str) -> None:
-    with pytest.raises(ConfigError, match=key) as caught:
-        compose([f"study=${{hydra:{key}}}"])
-    assert advice in str(caught.value)
-
-
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A trusted package with a resolver, which says when it is imported."""

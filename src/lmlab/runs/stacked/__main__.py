@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from lmlab.config.compose import load_frozen
-from lmlab.config.job_hooks import set_sweep_log_level
 from lmlab.console.command_line import Command
 from lmlab.console.logging import log_to_stderr
 from lmlab.console.options import argument
@@ -32,7 +31,6 @@ def run(options: Options) -> int:
         otherwise 1. The folder of each run records how it ended.
     """
     log_to_stderr()
-    set_sweep_log_level(options.configs[0])
     try:
         members = execute_stack([load_frozen(path) for path in options.configs])
     except UserError as error:

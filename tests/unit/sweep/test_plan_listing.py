@@ -1,0 +1,74 @@
+"""The plan says what would happen to each run, and writes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from designs import a_design
+from recording_executor import write_run
+
+from lmlab.config.compose import compose
+from lmlab.design.comparison import Comparison
+from lmlab.design.manifest import Manifest
+from lmlab.runs import auto_settings
+from lmlab.study.sweep_folder import SweepFolder
+from lmlab.sweep.plan_listing import PlannedSchedule, print_plan
+from lmlab.sweep.run_data_cache import RunDataCache
+
+
+@pytest.fixture(scope="module")
+def data() -> RunDataCache:
+    return RunDataCache()
+
+
+def planned(
+    overrides: list[str], root: Path, data: RunDataCache, design: Comparison | None
+) -> PlannedSchedule:
+    names = {"a": "model.norm=rms", "b": "model.norm=post"}
+    arms = [compose([*overrides, norm, "study=s", f"output_root={root}"]).as_dict()
+            for norm in names.values()]  # fmt: skip
+    given = [["seed=0", "reuse=true", norm] for norm in names.values()]
+    manifest = Manifest("s", "", arms, list(names), given, design)
+    folder = SweepFolder.of(manifest, root)
+    return PlannedSchedule(
+        manifest, folder, data, auto_settings.build_device, lambda run: None, print
+    )
+
+
+def test_each_run_is_listed_with_what_would_happen_to_it(
+    overrides: list[str], tmp_path: Path, data: RunDataCache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    design = a_design(lr="fixed", num_seeds=3, extra_seeds=2, at_baseline_lr=False)
+    first = planned(overrides, tmp_path, data, design)
+    print_plan(first)
+    text = capsys.readouterr().out
+    assert "0-2" in text and "model.norm=post" in text
+    assert "s: 6 runs: 6 to train; an arm without a verdict then gets 2 more seeds" in text
+    assert not (tmp_path / "s").exists(), "a plan writes nothing but prepared texts"
+
+    complete, interrupted = first.runs[0], first.runs[1]
+    write_run(complete, 9.0, 2.0)
+    (interrupted.folder.checkpoints / "step_00000015").mkdir(parents=True)
+    print_plan(planned(overrides, tmp_path, data, design))
+    text = capsys.readouterr().out
+    assert "1 complete, 1 to resume at step 15, 1 to train" in text
+    assert "s: 6 runs: 1 complete, 1 to resume, 4 to train" in text
+
+
+def test_the_plan_of_a_search_says_that_more_runs_follow(
+    overrides: list[str], tmp_path: Path, data: RunDataCache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_plan(planned(overrides, tmp_path, data, a_design(num_seeds=1, num_tuning_seeds=1)))
+    text = capsys.readouterr().out
+    assert "the search for learning rates adds runs as results arrive" in text
+    assert "1000" in text and "0.00949" in text
+
+
+def test_a_plain_sweep_shows_the_overrides_that_its_jobs_do_not_share(
+    overrides: list[str], tmp_path: Path, data: RunDataCache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_plan(planned(overrides, tmp_path, data, None))
+    text = capsys.readouterr().out
+    assert "model.norm=rms" in text and "reuse=true" not in text
+    assert text.endswith("s: 2 runs: 2 to train\n")
