@@ -61,7 +61,8 @@ class Statistics(nn.Module):
 
     def __init__(self, *, d_model: int, d_ff: int, how: str) -> None:
         super().__init__()
-        self.up, self.down = nn.Linear(d_model, d_ff), nn.Linear(d_ff, d_model)
+        self.up = nn.Linear(d_model, d_ff, bias=False)
+        self.down = nn.Linear(d_ff, d_model, bias=False)
         self.how = how
         if how == "attribute":
             self.mean = torch.zeros(d_ff)
@@ -71,8 +72,8 @@ class Statistics(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         hidden = torch.relu(self.up(x))
         if self.training:
-            self.mean = 0.9 * self.mean + 0.1 * hidden.detach().flatten(0, -2).mean(0)
-        out: Tensor = self.down(hidden - self.mean)
+            self.mean = 0.9 * self.mean + 0.1 * hidden.detach().float().flatten(0, -2).mean(0)
+        out: Tensor = self.down(hidden - self.mean.to(hidden.dtype))
         return out
 
 

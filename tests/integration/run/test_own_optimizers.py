@@ -93,7 +93,7 @@ def test_an_optimizer_without_a_rate_is_one_line(wanted, choose) -> None:
 
 @pytest.mark.parametrize("how", ["attribute", "unsaved"])
 def test_statistics_outside_a_saved_buffer_are_refused(wanted, tmp_path: Path, how: str) -> None:
-    layer = ["model.ffn={_target_: own_parts.Statistics}", f"+model.ffn.how={how}"]
+    layer = ["model.ffn={_target_: own_parts.Statistics}", f"+model.ffn.how={how}", "model.d_ff=24"]
     with pytest.raises(ConfigError, match=r"blocks\.0\.ffn\.sublayer\.mean.* changes during train"):
         execute(compose([*wanted, *layer]))
     assert not list(tmp_path.glob("outputs/runs/*/seed0"))
@@ -101,8 +101,10 @@ def test_statistics_outside_a_saved_buffer_are_refused(wanted, tmp_path: Path, h
 
 @pytest.mark.parametrize("policy", ["exact", "bf16"])
 def test_statistics_in_a_saved_buffer_resume_exactly(wanted, policy: str) -> None:
-    wanted = [*wanted, "model.ffn={_target_: own_parts.Statistics}", "+model.ffn.how=saved",
-              f"runtime.policy={policy}", "runtime.compile=false"]  # fmt: skip
+    wanted = [
+        *wanted, "model.ffn={_target_: own_parts.Statistics}", "+model.ffn.how=saved",
+        "model.d_ff=24", f"runtime.policy={policy}", "runtime.compile=false",
+    ]  # fmt: skip
     run = execute(compose(wanted)).run
     expected = weights(run)
     assert weights(resume_from(wanted, run, RESUME_AT)) == expected

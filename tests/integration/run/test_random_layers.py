@@ -32,7 +32,7 @@ def _trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def with_layer(overrides: list[str], name: str, *more: str) -> list[str]:
     return [*overrides, f"model.ffn={{_target_: own_parts.{name}}}", "training.batch_size=8",
-            "training.micro_batch_size=2", "samples.count=0", *more]  # fmt: skip
+            "training.micro_batch_size=2", "samples.count=0", "model.d_ff=24", *more]  # fmt: skip
 
 
 def trained(overrides: list[str], folder: Path) -> RunFolder:
