@@ -19,7 +19,7 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,16 @@ class RunFolder:
         write_json(self.path / "meta.json", meta)
 
     def status(self) -> dict[str, Any]:
-        """Read ``status.json``; ``running`` without a live writer becomes ``interrupted``."""
+        """Read ``status.json``, with the state that everything that shows the run prints.
+
+        ``running`` without a live writer becomes ``interrupted``, and ``done`` becomes ``diverged``
+        where the last evaluation is not finite.
+        """
         status = _read(self.path / "status.json")
         if status.get("status") == "running" and not is_alive(self.path / "run.lock"):
             status["status"] = "interrupted"
+        if status.get("status") == "done":
+            status["status"] = final_state("done", self.rows("validation"))
         return status
 
     def write_status(self, status: str, **details: Any) -> None:
@@ -142,6 +148,20 @@ class RunFolder:
         if rows is not None or len(kept) < len(previous):
             lines = (dump_json(row) + "\n" for row in kept)
             atomic_write_text(self.path / "metrics.jsonl", "".join(lines))
+
+
+def final_state(state: str, validation: Sequence[Mapping[str, Any]]) -> str:
+    """Return the state of a run: one whose last evaluation is not finite has diverged.
+
+    Args:
+        state: as recorded.
+        validation: its validation rows in order.
+    """
+    if state == "done" and validation:
+        loss = validation[-1].get("loss")
+        if loss is None or not math.isfinite(loss):
+            return "diverged"
+    return state
 
 
 def restore_numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -221,7 +241,7 @@ def describe(run: RunFolder) -> str:
     state = status.get("status", "not started")
     lines = [f"{run.path}: {state} at step {status.get('step', 0):,} of {status.get('steps', 0):,}"]
     if status.get("tokens"):
-        lines[0] += f", {status['tokens'] / 1e6:.2f} M tokens in {status['seconds']:,.0f} s"
+        lines[0] += f", {status['tokens'] / 1e6:.2f} M tokens in {status.get('seconds', 0):,.0f} s"
     if state == "failed":
         lines.append(f"  log              {run.log}")
     evaluated = run.rows("validation")

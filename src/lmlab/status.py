@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from lmlab.design.manifest import Job
 from lmlab.errors import DataError
 from lmlab.run_folder import FINISHED
 from lmlab.study.run_records import RunRecord, Study, load_study, other_runs
+from lmlab.study.study_facts import describe_states, groups
 from lmlab.study.sweep_folder import sweeps_in
 from lmlab.sweep.slurm.job_status import JobStatus, job_status
 
@@ -60,8 +60,11 @@ def show(console: Console, folder: Path) -> None:
         study = load_study(folder)
     except DataError:
         studies = list(_studies_below(folder))
-        if not studies:
+        if not studies and any(path.name != "cache" for path in folder.iterdir()):
             raise
+        if not studies:
+            console.print(Text(f"no studies in {folder} yet"))
+            return
         _print_studies(console, studies)
         return
     study, jobs, messages = _with_slurm(study)
@@ -151,27 +154,21 @@ def _table(columns: Sequence[str]) -> Table:
 
 
 def _arms(study: Study) -> Table:
-    groups: dict[tuple[str, float], list[RunRecord]] = {}
-    for record in study.records:
-        groups.setdefault((record.job.arm, record.job.lr or 0.0), []).append(record)
     table = _table(["arm", "lr", "seeds", "loss", "sd", "state"])
-    for (arm, lr), records in sorted(groups.items(), key=lambda item: item[0]):
-        losses = [record.outcome.loss for record in records]
-        known = [loss for loss in losses if loss is not None]
+    for group in groups(study):
         table.add_row(
-            arm,
-            f"{lr:g}" if lr else "",
-            str(len(records)),
-            f"{statistics.fmean(known):.4f}" if known else "",
-            f"{statistics.stdev(known):.4f}" if len(known) > 1 else "",
-            _counts(records),
+            Text(group.arm),
+            "" if group.lr is None else f"{group.lr:g}",
+            str(len(group.records)),
+            "" if group.mean is None else f"{group.mean:.4f}",
+            "" if group.sd is None else f"{group.sd:.4f}",
+            group.states,
         )
     return table
 
 
 def _counts(records: Sequence[RunRecord]) -> str:
-    counts = Counter(record.state for record in records)
-    return ", ".join(f"{number} {state}" for state, number in counts.most_common()) or "no runs"
+    return describe_states(record.state for record in records)
 
 
 COMMAND = Command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from lmlab.config.sweep_axes import expand_jobs, parse
 from lmlab.config.user_settings import search_path
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest, match_tokens
+from lmlab.design.study_checks import check_overrides, check_study
+from lmlab.design.sweep_jobs import split_sweep
 from lmlab.errors import ConfigError
 from lmlab.runtime.launch_env import require_single_process
 
@@ -28,7 +31,7 @@ class Sweeper(BasicSweeper):
     A key on the command line, in dotted or slash form, replaces that of the experiment.
     """
 
-    manifest: Manifest | None = None
+    manifests: Sequence[Manifest] = ()
 
     def prepare(self, arguments: Sequence[str], zipped: Sequence[str] = ()) -> None:
         """Freeze all configurations.
@@ -51,15 +54,18 @@ class Sweeper(BasicSweeper):
                 "remove -m and hydra/launcher to run the demo",
             )
         if self.config.get("design") is not None:
-            self.manifest = self._freeze_study([*parameters, *typed])
+            self.manifests = [self._freeze_study([*parameters, *typed])]
         else:
             jobs = expand_jobs(parameters, typed)
-            self.manifest, _ = freeze_jobs(self._launcher(), jobs)
+            frozen, _ = freeze_jobs(self._launcher(), jobs)
+            self.manifests, notes = split_sweep(frozen)
+            for note in notes:
+                print(note, file=sys.stderr)
 
     def run(self) -> int:
-        """Run the sweep; return its exit code."""
-        assert self.manifest is not None
-        return self._launcher().run_sweep(self.manifest)
+        """Run the sweep of each study; return the exit code of the first that fails, or 0."""
+        codes = map(self._launcher().run_sweep, self.manifests)
+        return next((code for code in codes if code), 0)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Freeze all configurations, then run the sweep.
@@ -93,17 +99,13 @@ class Sweeper(BasicSweeper):
         declared = launcher.compose(base).design
         assert declared is not None
         design = Comparison(**declared.parameters)
+        check_overrides(design)
         folders = [conf_folder(), *search_path()]
         configs: list[RunConfig] = []
-        for arm, arm_overrides in design.arms.items():
+        for arm_overrides in design.arms.values():
             job = rewrite_all([*base, *arm_overrides], folders)
-            config = launcher.compose(job, number=len(configs))
-            configs.append(config)
-            if "lr" not in config.optim and design.lr == "search":
-                raise ConfigError(
-                    f"design.lr=search: the optimizer of {arm} has no parameter lr",
-                    "set design.lr=fixed",
-                )
+            configs.append(launcher.compose(job, number=len(configs)))
+        check_study(design, [config.as_dict() for config in configs])
         manifest = make_manifest(
             configs, list(design.arms), list(design.arms.values()), launcher, design
         )

@@ -15,10 +15,11 @@ def identity_settings(config: RunConfig) -> dict[str, Any]:
     identity holds their content hashes instead), and the runtime (it holds the resolved device).
     Targets have their original names, so that runs of earlier versions have the same identity.
     """
-    return _select(config.as_dict())
+    return select_identity(config.as_dict())
 
 
-def _select(config: dict[str, Any]) -> dict[str, Any]:
+def select_identity(config: dict[str, Any]) -> dict[str, Any]:
+    """Return :func:`identity_settings` of a configuration as nested plain values."""
     content = original_names(config)
     training = {k: v for k, v in content["training"].items() if k != "log_every"}
     validation = {k: v for k, v in content["validation"].items() if k != "batch_size"}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from typing import Any
 
+from lmlab.design.search import MAX_RATIO
 from lmlab.errors import Check, ConfigError, check_settings, suggestion
 
 # Tuning and evaluation never share a seed: no learning rate is judged on the seeds that chose it.
@@ -89,8 +91,9 @@ class Comparison:
         rules = [
             ("arms", bool(self.arms), "at least one arm"),
             ("lr", self.lr in ("search", "fixed"), "search or fixed"),
-            ("lr_factor", self.lr_factor > 1, "a number above 1"),
-            ("edge_ratio", self.edge_ratio > 1, "a number above 1"),
+            # Rates have three digits, so that closer ones could not be told apart.
+            ("lr_factor", 1.05 <= self.lr_factor <= MAX_RATIO, "1.05 to 1000"),
+            ("edge_ratio", 1.01 <= self.edge_ratio < math.inf, "a number of 1.01 or more"),
             ("num_seeds", self.num_seeds >= 1, "1 or more"),
             ("num_tuning_seeds", self.num_tuning_seeds >= 1, "1 or more"),
             ("extra_seeds", self.extra_seeds >= 0, "0 or more"),
@@ -99,17 +102,25 @@ class Comparison:
                 self.extra_seeds == 0 or self.num_seeds >= 2,
                 "0 with design.num_seeds=1: extra seeds require at least two first seeds",
             ),
-            ("margin", self.margin >= 0, "0 or more"),
+            ("margin", 0 <= self.margin < math.inf, "a finite number, 0 or more"),
             ("alpha", 0 < self.alpha < 1, "a number between 0 and 1"),
             ("power", 0 < self.power < 1, "a number between 0 and 1"),
-            ("expected_sd", self.expected_sd > 0, "a number above 0"),
+            ("expected_sd", 0 < self.expected_sd < math.inf, "a finite number above 0"),
             ("metric", self.metric in METRICS, f"one of {', '.join(METRICS)}"),
             ("replicate", self.replicate not in self.arms, "a name that no arm has"),
+            *(
+                (f"tolerance.{quantity}", 0 <= value < math.inf, "a finite number, 0 or more")
+                for quantity, value in self.tolerance.items()
+            ),
         ]
         check_settings(
-            Check(f"design.{key}", getattr(self, key), is_valid, expected)
+            Check(f"design.{key}", self._value(key), is_valid, expected)
             for key, is_valid, expected in rules
         )
+
+    def _value(self, key: str) -> Any:
+        name, _, entry = key.partition(".")
+        return getattr(self, name)[entry] if entry else getattr(self, name)
 
     def _check_names(self) -> None:
         for name in self.judged_arms:

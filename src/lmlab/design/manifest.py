@@ -163,7 +163,7 @@ class Manifest:
         for arm in design.judged_arms:
             seeds = self.evaluation_seeds(arm, undecided)
             rate = self.judged_lr(arm, outcomes)
-            if rate is not None:
+            if rate is not None or design.lr == "fixed":
                 for seed in seeds:
                     require(Job(arm, rate, seed), "judged")
             if design.at_baseline_lr and baseline_lr is not None and arm in design.arms:
@@ -190,8 +190,19 @@ class Manifest:
         assert self.comparison is not None
         source = self._source_arm(arm)
         if self.comparison.lr == "fixed":
-            return float(self._arm_config(arm)["optim"]["lr"])
+            rate = self._arm_config(arm)["optim"].get("lr")
+            return None if rate is None else float(rate)
         return self.lr_search(source).best_lr(tuning_outcomes(source, outcomes))
+
+    def is_untrainable(self, arm: str, outcomes: Outcomes) -> bool:
+        """Return whether the search of an arm has finished, and every rate diverged."""
+        assert self.comparison is not None
+        if self.comparison.lr == "fixed":
+            return False
+        source = self._source_arm(arm)
+        trials = tuning_outcomes(source, outcomes)
+        search = self.lr_search(source)
+        return search.is_finished(trials) and search.best_lr(trials) is None
 
     def evaluation_seeds(self, arm: str, undecided: Collection[str] = ()) -> list[int]:
         """Return the seeds on which an arm is judged.

@@ -37,6 +37,11 @@ class TrialOutcome:
         """Whether the run has finished, so that the outcome cannot change."""
         return self.status in ("done", "diverged")
 
+    @property
+    def has_diverged(self) -> bool:
+        """Whether the run diverged, or finished without a finite loss."""
+        return self.status == "diverged" or (self.status == "done" and self.loss is None)
+
 
 def outcome_from_losses(status: str, losses: Sequence[float]) -> TrialOutcome:
     """Return the outcome of a finished run from its validation losses in order."""
@@ -93,7 +98,7 @@ class LRSearch:
 
         None while the search is incomplete, or if no rate trains.
         """
-        if not self._all_final(self.required_runs(trials), trials):
+        if not self.is_finished(trials):
             return None
         coarse = self._best_of(self._coarse_grid(trials), trials)
         if coarse is None:
@@ -102,6 +107,10 @@ class LRSearch:
         window = [rate for rate in self._window(coarse) if rate in means]
         best = min(window, key=lambda rate: means[rate])
         return _rounded(_vertex(window, means, best))
+
+    def is_finished(self, trials: Trials) -> bool:
+        """Return whether every run that the search calls for has finished."""
+        return self._all_final(self.required_runs(trials), trials)
 
     def divergence_edge(self, trials: Trials) -> tuple[float | None, float | None]:
         """Return the highest rate that trains and, above it, the lowest that does not."""

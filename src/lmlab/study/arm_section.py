@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from lmlab.design.fairness import TABLE_COLUMNS, ArmCosts, cost_table, find_differences
@@ -11,6 +12,7 @@ from lmlab.design.manifest import tuning_outcomes
 from lmlab.run_folder import differences
 from lmlab.study.rerun_commands import arm_commands
 from lmlab.study.run_records import Study
+from lmlab.study.study_facts import setting_values, swept_settings
 
 # Settings that differ between arms without changing what is trained, or that the search sets.
 _IGNORED_DIFFERENCES = re.compile(
@@ -23,7 +25,8 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
     manifest = study.manifest
     if manifest is None or manifest.comparison is None:
         names = dict.fromkeys(record.job.arm for record in study.records)
-        return [_arm_without_comparison(study, name) for name in names]
+        swept = swept_settings(study)
+        return [_arm_without_comparison(study, name, swept) for name in names]
     design, arms = manifest.comparison, []
     reference = manifest.arms[manifest.names.index(design.baseline or manifest.names[0])]
     for arm in design.judged_arms:
@@ -45,6 +48,7 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
                 "commands": arm_commands(manifest, arm, rate),
                 "best_lr": rate,
                 "edge": edge,
+                "settings": {},
                 "differences": [
                     _parse_difference(line)
                     for line in lines
@@ -55,7 +59,7 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
     return arms
 
 
-def _arm_without_comparison(study: Study, name: str) -> dict[str, Any]:
+def _arm_without_comparison(study: Study, name: str, swept: Sequence[str]) -> dict[str, Any]:
     overrides: list[str] = []
     if study.manifest is not None and name in study.manifest.names:
         overrides = study.manifest.overrides[study.manifest.names.index(name)]
@@ -63,6 +67,7 @@ def _arm_without_comparison(study: Study, name: str) -> dict[str, Any]:
     return {
         "name": name, "is_baseline": False, "overrides": overrides,
         "commands": [command] if command else [], "best_lr": None, "edge": None, "differences": [],
+        "settings": setting_values(study, name, swept),
     }  # fmt: skip
 
 

@@ -30,6 +30,13 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
         yield from _verdict_tables(content)
     for name in figures:
         yield f"![{name.removesuffix('.png')}]({name})\n"
+    if content["swept"]:
+        yield "## Swept settings\n"
+        rows = [
+            [arm["name"], *(arm["settings"][key] for key in content["swept"])]
+            for arm in content["arms"]
+        ]
+        yield from table_lines(["arm", *content["swept"]], rows)
     if any(arm["best_lr"] for arm in content["arms"]):
         yield "## Learning rates\n"
         yield from _rate_table(content)
@@ -47,7 +54,7 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
         yield from (f"- {line}" for line in content["noise"])
         yield ""
     if content["problems"]:
-        yield "## Incomplete runs\n"
+        yield "## Runs without a final loss\n"
         rows = [
             [
                 row["arm"],
@@ -83,11 +90,10 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
 
 def _verdict_tables(content: dict[str, Any]) -> Iterator[str]:
     rows = content["verdicts"]
-    interval = f"{content['confidence']} CI"
     for at in dict.fromkeys(row["at"] for row in rows):
         yield f"Each arm at {content['rate_names'][at]}:\n"
         rows_at = [row for row in rows if row["at"] == at]
-        columns = ["arm", "lr", "seeds", "mean loss", "difference", interval, "adjusted p",
+        columns = ["arm", "lr", "seeds", "mean loss", "difference", "interval", "adjusted p",
                    "verdict"]  # fmt: skip
         cells = [_verdict_cells(row) for row in rows_at]
         if any(row["token_savings"] for row in rows_at):
@@ -103,13 +109,26 @@ def _verdict_cells(row: dict[str, Any]) -> list[str]:
     return [
         row["arm"],
         _number(row["lr"]),
-        str(row["seeds"]),
+        seeds_text(row),
         "" if row["mean"] is None else f"{row['mean']:.4f}",
-        "" if row["difference"] is None else f"{row['difference']:+.4f}",
-        f"[{row['low']:+.4f}, {row['high']:+.4f}]" if known else "",
+        signed(row["difference"]),
+        f"{row['confidence']}: [{signed(row['low'])}, {signed(row['high'])}]" if known else "",
         _adjusted_p(row),
         f"**{row['verdict']}**{row['detail']}",
     ]
+
+
+def signed(value: float | None) -> str:
+    """Return a difference with its sign; one that rounds to zero has none."""
+    if value is None:
+        return ""
+    return f"{value:+.4f}" if float(f"{value:.4f}") else "0.0000"
+
+
+def seeds_text(row: dict[str, Any]) -> str:
+    """Return the number of seeds of a verdict, and of pairs where some have no partner."""
+    pairs = "" if row["pairs"] == row["seeds"] else f" ({row['pairs']} paired)"
+    return f"{row['seeds']}{pairs}"
 
 
 def _adjusted_p(row: dict[str, Any]) -> str:
@@ -166,16 +185,17 @@ def _cell(text: str) -> str:
     return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")
 
 
+_RUN_COLUMNS = (
+    "arm", "lr", "seed", "purpose", "status", "steps", "tokens", "seconds", "loss"
+)  # fmt: skip
+
+
 def render_csv(content: dict[str, Any]) -> str:
-    """Render one row per run: arm, rate, seed, purpose, status, tokens, seconds, final loss."""
+    """Render one row per run, started or not; ``loss`` is the final one, empty without any."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ["arm", "lr", "seed", "purpose", "status", "steps", "tokens", "seconds", "loss"]
-    )
-    for curve in content["curves"]:
-        writer.writerow(
-            [curve["arm"], _number(curve["lr"]), curve["seed"], curve["purpose"], curve["status"],
-             curve["steps"][-1], curve["tokens"][-1], curve["seconds"][-1], curve["loss"][-1]]
-        )  # fmt: skip
+    writer.writerow(_RUN_COLUMNS)
+    for run in content["runs"]:
+        shown = run | {"lr": _number(run["lr"])}
+        writer.writerow([shown[column] for column in _RUN_COLUMNS])
     return buffer.getvalue()

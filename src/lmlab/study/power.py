@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import bisect
+import functools
 import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy import special, stats
 
-from lmlab.study.sequential_test import Rule, nominal_level, p_values
+from lmlab.study.noncentral_t import upper_tail
+from lmlab.study.sequential_test import Array, Rule, nominal_level, t_bound
 
-_MAX_SEEDS = 1000
+MAX_SEEDS = 1000  # the search for a number of seeds ends here
 
 
 def predicted_power(effect: float, sd: float, rule: Rule, family: int = 1) -> float:
-    """Predict the probability that an arm is found better (or worse), by simulation.
+    """Predict the probability that a difference with the right sign is found significant.
+
+    It is exact for one look, and simulated for two.
 
     Args:
         effect: true mean difference, in the unit of the metric.
@@ -23,22 +25,44 @@ def predicted_power(effect: float, sd: float, rule: Rule, family: int = 1) -> fl
         rule: how the study decides.
         family: number of arms; the prediction is for the first and hardest step of Holm's method.
     """
+    if rule.looks[0] < 2:
+        return 0.0  # no test can judge one pair
     if sd == 0:
         return float(effect != 0)
-    draws, level = 20_000, rule.alpha / family
-    pairs = np.random.default_rng(1).normal(effect, sd, (draws, rule.looks[-1]))
-    nominal = nominal_level(level, rule.looks)
-    has_right_sign = np.sign(pairs.mean(axis=1)) == math.copysign(1, effect)
+    level = nominal_level(rule.alpha / family, rule.looks)
     if len(rule.looks) == 1:
-        return float((has_right_sign & (p_values(pairs) <= nominal)).mean())
-    first = pairs[:, : rule.seeds]
-    found_first = p_values(first) <= nominal
-    width = float(stats.t.isf(nominal_level(rule.alpha, rule.looks) / 2, rule.seeds - 1))
-    half_width = width * first.std(axis=1, ddof=1) / math.sqrt(rule.seeds)
-    equivalent = (np.abs(first.mean(axis=1)) + half_width <= rule.margin) & ~found_first
-    right_first = found_first & (np.sign(first.mean(axis=1)) == math.copysign(1, effect))
-    found_second = ~found_first & ~equivalent & (p_values(pairs) <= nominal) & has_right_sign
-    return float((right_first | found_second).mean())
+        return _one_look_power(abs(effect), sd, rule.seeds, level)
+    effect = abs(effect)
+    mean_1, spread_1, mean_2, spread_2 = (
+        sd * part + shift
+        for part, shift in zip(_standard_studies(rule.looks), (effect, 0, effect, 0), strict=True)
+    )
+    first, total = rule.looks
+    found_first = mean_1 > t_bound(level, first - 1) * spread_1
+    is_wrong = mean_1 < -t_bound(level, first - 1) * spread_1
+    half_width = t_bound(nominal_level(rule.alpha, rule.looks), first - 1) * spread_1
+    is_equivalent = np.abs(mean_1) + half_width <= rule.margin
+    found_second = ~is_wrong & ~is_equivalent & (mean_2 > t_bound(level, total - 1) * spread_2)
+    return float((found_first | found_second).mean())
+
+
+@functools.cache
+def _standard_studies(looks: tuple[int, ...]) -> tuple[Array, Array, Array, Array]:
+    """Mean and its standard error at each look of simulated studies of standard normal pairs."""
+    draws = min(50_000, 5_000_000 // looks[-1])
+    pairs = np.random.default_rng(1).normal(size=(draws, looks[-1]))
+    first, second = (pairs[:, :number] for number in looks)
+    return (
+        first.mean(axis=1),
+        first.std(axis=1, ddof=1) / math.sqrt(looks[0]),
+        second.mean(axis=1),
+        second.std(axis=1, ddof=1) / math.sqrt(looks[1]),
+    )
+
+
+def _one_look_power(effect: float, sd: float, number: int, level: float) -> float:
+    """Power of one t test of ``number`` pairs to find a difference with its sign."""
+    return upper_tail(t_bound(level, number - 1), number - 1, effect / sd * math.sqrt(number))
 
 
 def smallest_detectable(sd: float, rule: Rule, family: int = 1) -> float:
@@ -68,6 +92,9 @@ def seeds_to_decide(mean: float, sd: float, rule: Rule, family: int = 1) -> int:
     Either verdict ends the question, and the one that takes fewer pairs counts: the difference is
     found with the rule's power at the first and hardest step of Holm's method for a ``family`` of
     arms, or the confidence interval lies within the margin.
+
+    Returns:
+        The number of pairs; :data:`MAX_SEEDS` stands for that many or more.
     """
     to_find = _seeds_to_find(abs(mean), sd, rule, nominal_level(rule.alpha / family, rule.looks))
     to_exclude = _seeds_to_exclude(abs(mean), sd, rule, nominal_level(rule.alpha, rule.looks))
@@ -76,29 +103,19 @@ def seeds_to_decide(mean: float, sd: float, rule: Rule, family: int = 1) -> int:
 
 def _seeds_to_find(effect: float, sd: float, rule: Rule, level: float) -> int:
     if effect == 0:
-        return _MAX_SEEDS
+        return MAX_SEEDS
     if sd == 0:
         return 2
-
-    def is_enough(number: int) -> bool:
-        bound = special.stdtrit(number - 1, 1 - level / 2)
-        power = 1 - special.nctdtr(number - 1, effect / sd * math.sqrt(number), bound)
-        return bool(power >= rule.power)
-
-    return _smallest_number(is_enough)
+    return _smallest_number(lambda number: _one_look_power(effect, sd, number, level) >= rule.power)
 
 
 def _seeds_to_exclude(effect: float, sd: float, rule: Rule, level: float) -> int:
     """Number of pairs whose interval lies within the margin around zero."""
-    max_half_width = rule.margin - effect
-
-    def is_enough(number: int) -> bool:
-        half_width = special.stdtrit(number - 1, 1 - level / 2) * sd / math.sqrt(number)
-        return bool(half_width <= max_half_width)
-
-    return _smallest_number(is_enough) if max_half_width > 0 else _MAX_SEEDS
+    return _smallest_number(
+        lambda number: effect + t_bound(level, number - 1) * sd / math.sqrt(number) <= rule.margin
+    )
 
 
 def _smallest_number(is_enough: Callable[[int], bool]) -> int:
-    """Find the smallest sufficient number of seeds by bisection; every larger one suffices too."""
-    return 2 + bisect.bisect_left(range(2, _MAX_SEEDS), True, key=is_enough)
+    """Return the smallest sufficient number of seeds; linear, so that it assumes no order."""
+    return next((number for number in range(2, MAX_SEEDS) if is_enough(number)), MAX_SEEDS)

@@ -18,36 +18,38 @@ from lmlab.study.run_section import (
     build_curves,
     build_problems,
     build_rates,
+    build_runs,
     build_samples,
     finite,
-    reported_state,
 )
+from lmlab.study.statistics import level_name
+from lmlab.study.study_facts import count_states, is_finished, swept_settings
 from lmlab.study.summary import headline, limits, noise
 from lmlab.study.sweep_section import build_sweep
 from lmlab.study.token_savings import token_savings
 from lmlab.study.train_curves import build_train_curves
 from lmlab.study.verdicts import BASELINE_RATE, OWN_RATE, Verdict, judge, rate_names
 
-STATES = ("done", "diverged", "running", "interrupted", "failed", "missing")
-
 
 def build_content(study: Study) -> dict[str, Any]:
     """Collect everything that a report shows; the page's template and script name the keys."""
     design = None if study.manifest is None else study.manifest.comparison
     verdicts = _judge_all(study)
-    states = Counter(reported_state(record) for record in study.records)
-    unfinished = sum(states[state] for state in ("running", "interrupted", "missing"))
+    swept = swept_settings(study)
     return {
         "study": study.name,
         "title": study.name.replace("_", " "),
         "question": None if design is None else design.question,
         "unit": METRICS["loss"] if study.manifest is None else study.manifest.unit,
-        "finished": bool(study.records) and not unfinished and not states["failed"],
+        "finished": is_finished(study.records),
         "generated": _last_time(study.records),
-        "counts": {state: states[state] for state in STATES},
+        "counts": count_states(study.records),
         "headline": headline(study, verdicts),
         "margin": None if design is None else design.margin,
-        "confidence": "" if design is None else f"{100 * (1 - design.alpha):g}%",
+        "confidence": "" if design is None else level_name(1 - design.alpha),
+        "has_baseline": design is not None and design.baseline is not None,
+        "swept": swept,
+        "rates_note": _rates_note(study, swept),
         "is_lr_searched": design is not None and design.lr == "search",
         "rate_names": rate_names(design),
         "verdicts": [_verdict_row(study, verdict) for verdict in verdicts],
@@ -55,6 +57,7 @@ def build_content(study: Study) -> dict[str, Any]:
         "arms": build_arms(study),
         "curves": build_curves(study),
         "train_curves": build_train_curves(study),
+        "runs": build_runs(study),
         "rates": build_rates(study),
         "sweep": build_sweep(study),
         "costs": build_costs(study),
@@ -82,6 +85,18 @@ def _judge_all(study: Study) -> list[Verdict]:
     return verdicts
 
 
+def _rates_note(study: Study, swept: Sequence[str]) -> str:
+    """State how learning rates were chosen, where no search did; empty where one did."""
+    design = None if study.manifest is None else study.manifest.comparison
+    if design is None:
+        return (
+            "The learning rate was swept."
+            if "optim.lr" in swept
+            else "Each run used its configured learning rate."
+        )
+    return "" if design.lr == "search" else "Each arm was trained at its configured learning rate."
+
+
 def _verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
     comparison = verdict.comparison
     known = [loss for loss in verdict.losses.values() if loss is not None]
@@ -101,7 +116,12 @@ def _verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
             comparison.adjusted_p if comparison and comparison.seeds > 1 else None
         ),
         "differences": list(verdict.differences),
+        "confidence": level_name(comparison.confidence)
+        if comparison and comparison.confidence
+        else "",
         "seeds": len(known),
+        "pairs": len(verdict.pairs),
+        "unpaired": list(verdict.unpaired),
         "mean": finite(verdict.mean),
         "sd": statistics.stdev(known) if len(known) > 1 else None,
         "token_savings": token_savings(study, verdict),

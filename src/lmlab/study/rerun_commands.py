@@ -26,7 +26,7 @@ def arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
     ]
     like = str(manifest.comparison.baseline) if arm == manifest.comparison.replicate else arm
     of_arm = manifest.overrides[manifest.names.index(like)]
-    of_run = [f"optim.lr={rate:g}", f"seed={job.seed}", f"study={manifest.study}"]
+    of_run = [f"optim.lr={rate!r}", f"seed={job.seed}", f"study={manifest.study}"]
     of_run.append(f"arm={content['arm']}")
     if content["model"]["d_ff"] != "auto" and manifest.comparison.solve_d_ff:
         of_run.append(f"model.d_ff={content['model']['d_ff']}")
@@ -52,9 +52,11 @@ def study_commands(study: Study) -> list[dict[str, str]]:
     """Return the commands of the whole study and of its report, each with a label."""
     if study.manifest is None:
         return []
-    folder = f"outputs/{study.name}"
+    root = next((arm["output_root"] for arm in study.manifest.arms), "outputs")
+    folder = f"{root}/{study.name}"
     if study.folder.parent.name == "sweeps":  # this sweep may not be the newest one of the study
         folder += f"/sweeps/{study.folder.name}"
+    folder = shlex.quote(folder)
     return [
         {"label": "the whole study", "command": study.manifest.command},
         {"label": "this report", "command": f"python -m lmlab.report {folder}"},

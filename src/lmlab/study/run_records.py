@@ -15,9 +15,10 @@ from typing import Any
 from lmlab.design.manifest import Job, Manifest
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.errors import DataError
-from lmlab.run_folder import FINISHED, RunFolder, restore_numbers
+from lmlab.run_folder import FINISHED, RunFolder, final_state, restore_numbers
 from lmlab.storage.io import atomic_write_text, read_json, read_jsonl, write_json
 from lmlab.storage.json_text import dump_json
+from lmlab.study.plain_runs import distinct, separate_arms, settings_of_job, settings_of_run
 from lmlab.study.sweep_folder import LedgerEntry, SweepFolder, sweeps_in
 
 _MAX_TRAIN_ROWS = 24  # per run in compact records
@@ -47,6 +48,8 @@ class RunRecord:
         preflight: content of ``preflight.json``; empty where there is none.
         notes: the user's notes.
         tags: the user's tags.
+        settings: settings by which a run of a plain sweep, or a run alone, is told from others;
+            empty for the runs of a study, whose arms are declared.
     """
 
     job: Job
@@ -68,10 +71,26 @@ class RunRecord:
         tags = f"[{', '.join(self.tags)}]" if self.tags else ""
         return " ".join(part for part in (self.notes, tags) if part)
 
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+
     @property
     def state(self) -> str:
-        """Status of the run, such as ``done`` or ``missing``."""
-        return str(self.status.get("status", "missing"))
+        """Status of the run, such as ``done``, by the rules of :meth:`RunFolder.status`."""
+        return final_state(str(self.status.get("status", "missing")), self.validation)
+
+    @property
+    def lr(self) -> float | None:
+        """Peak learning rate: chosen by the study, or configured where that is known."""
+        if self.job.lr is not None:
+            return self.job.lr
+        configured = self.settings.get("optim.lr")
+        return float(configured) if isinstance(configured, int | float) else None
+
+    def reached(self, key: str) -> float | None:
+        """How far the run got: its last ``step``, ``tokens`` or ``seconds``; None if unknown."""
+        rows = [*self.validation[-1:], *self.train[-1:]]
+        known = [row[key] for row in (self.status, *rows) if row.get(key) is not None]
+        return max(known, default=None)
 
     @property
     def log(self) -> str:
@@ -126,9 +145,11 @@ def load_study(folder: Path) -> Study:
         sweep = next(sweeps_in(folder), sweep)
     if sweep.exists:
         manifest = sweep.manifest()
-        records = [
-            _read_entry(entry, sweep.study_folder, manifest.metric) for entry in sweep.entries()
-        ]
+        records = [_read_entry(entry, sweep.study_folder, manifest) for entry in sweep.entries()]
+        if manifest.comparison is None:
+            if folder.resolve() != sweep.path.resolve():
+                records += _runs_alone(sweep.study_folder, len(manifest.arms))
+            records = separate_arms(distinct(records))
         return Study(manifest.study, folder, manifest, sweep.arm_costs(), records)
     for compact in (folder, folder / "records"):
         if (compact / "records.jsonl").exists():
@@ -142,7 +163,23 @@ def load_study(folder: Path) -> Study:
             "<arm>/seed<k>/",
             "pass a folder such as outputs/<study>",
         )
-    return Study(folder.resolve().name, folder, None, {}, runs)
+    records = separate_arms(distinct(runs))
+    return Study(folder.resolve().name, folder, None, {}, records)
+
+
+def _runs_alone(study_folder: Path, first_number: int) -> list[RunRecord]:
+    """Return the runs in a study's folder that belong to no sweep."""
+    of_sweeps = {
+        _relative_to_root(entry.run.path, study_folder)
+        for sweep in sweeps_in(study_folder)
+        for entry in sweep.entries()
+    }
+    return [
+        dataclasses.replace(
+            record, job=dataclasses.replace(record.job, number=first_number + index)
+        )
+        for index, record in enumerate(_runs_below(study_folder, of_sweeps))
+    ]
 
 
 def is_study_folder(folder: Path) -> bool:
@@ -156,8 +193,11 @@ def other_runs(study: Study) -> list[RunRecord]:
     return list(_runs_below(study.folder, known))
 
 
-def _read_entry(entry: LedgerEntry, study_folder: Path, metric: str) -> RunRecord:
-    record = read_run(entry.run, entry.job, entry.purposes, study_folder, metric)
+def _read_entry(entry: LedgerEntry, study_folder: Path, manifest: Manifest) -> RunRecord:
+    record = read_run(entry.run, entry.job, entry.purposes, study_folder, manifest.metric)
+    if manifest.comparison is None:
+        settings = settings_of_run(record.meta) or settings_of_job(manifest.job_config(entry.job))
+        record = dataclasses.replace(record, settings=settings)
     if entry.failure is None or record.state in (*FINISHED, "running", "failed"):
         return record
     log = _relative_to_root(entry.failure.log, study_folder)
@@ -202,7 +242,8 @@ def _runs_below(folder: Path, known: Collection[str] = ()) -> Iterator[RunRecord
         run = RunFolder(config.parent)
         seed = config.parent.name.removeprefix("seed").partition("-")[0]
         job = Job(config.parent.parent.name, None, int(seed) if seed.isdigit() else 0)
-        yield read_run(run, job, ("run",), folder)
+        record = read_run(run, job, ("run",), folder)
+        yield dataclasses.replace(record, settings=settings_of_run(record.meta))
 
 
 def write_compact(study: Study, target: Path) -> list[Path]:
@@ -230,6 +271,8 @@ def write_compact(study: Study, target: Path) -> list[Path]:
         }
         if record.annotation:
             row |= {"notes": record.notes, "tags": record.tags}
+        if record.settings:
+            row["settings"] = record.settings
         lines.append(dump_json(row) + "\n")
     paths = [target / name for name in ("manifest.json", "facts.json", "records.jsonl")]
     write_json(paths[0], study.manifest.as_dict())
@@ -267,6 +310,7 @@ def _load_compact(folder: Path) -> Study:
                 preflight=row.get("preflight", {}),  # absent from older records
                 notes=row.get("notes"),
                 tags=tuple(row.get("tags", ())),
+                settings=row.get("settings", {}),
             )
             for row in read_jsonl(folder / "records.jsonl")
         ]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmlab.study.run_records import RunRecord, Study
+from lmlab.study.study_facts import swept_settings
 
 
 def finite(value: float | None) -> float | None:
@@ -15,12 +16,8 @@ def finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
-def reported_state(record: RunRecord) -> str:
-    """Return the state of a run; one that waits for a start counts as missing."""
-    return "missing" if record.state in ("queued", "preempted") else record.state
-
-
-def _main_purpose(record: RunRecord) -> str:
+def main_purpose(record: RunRecord) -> str:
+    """Return what the study needs a run for in the first place."""
     order = ("judged", "baseline's lr", "search", "run")
     return next((purpose for purpose in order if purpose in record.purposes), "run")
 
@@ -36,8 +33,8 @@ def _curve(record: RunRecord) -> dict[str, Any]:
     return {
         "arm": record.job.arm,
         "seed": record.job.seed,
-        "lr": record.job.lr,
-        "purpose": _main_purpose(record),
+        "lr": record.lr,
+        "purpose": main_purpose(record),
         "status": record.state,
         "steps": [row["step"] for row in rows],
         "tokens": [row["tokens"] for row in rows],
@@ -48,18 +45,40 @@ def _curve(record: RunRecord) -> dict[str, Any]:
 
 
 def build_rates(study: Study) -> list[dict[str, Any]]:
-    """Return the final loss of each finished run whose learning rate the study chose."""
+    """Return the final loss of each finished run whose learning rate the study chose or swept."""
+    is_swept = "optim.lr" in swept_settings(study)
     return [
         {
             "arm": record.job.arm,
             "seed": record.job.seed,
-            "lr": record.job.lr,
-            "purpose": _main_purpose(record),
+            "lr": record.lr,
+            "purpose": main_purpose(record),
             "loss": record.outcome.loss,
             "status": record.state,
         }
         for record in study.records
-        if record.job.lr is not None and record.outcome.is_final
+        if record.lr is not None
+        and record.outcome.is_final
+        and (record.job.lr is not None or is_swept)
+    ]
+
+
+def build_runs(study: Study) -> list[dict[str, Any]]:
+    """Return one row for each run that the study needs, whether or not it started."""
+    return [
+        {
+            "arm": record.job.arm,
+            "lr": record.lr,
+            "seed": record.job.seed,
+            "purpose": main_purpose(record),
+            "status": record.state,
+            "steps": record.reached("step"),
+            "tokens": record.reached("tokens"),
+            "seconds": record.reached("seconds"),
+            "loss": record.outcome.loss,
+            "folder": record.folder,
+        }
+        for record in study.records
     ]
 
 
@@ -67,7 +86,7 @@ def build_samples(study: Study) -> list[dict[str, Any]]:
     """Return the texts that the first judged run of each arm generated."""
     samples, seen = [], set()
     for record in study.records:
-        if record.job.arm in seen or _main_purpose(record) not in ("judged", "run"):
+        if record.job.arm in seen or main_purpose(record) not in ("judged", "run"):
             continue
         texts = re.findall(r"```text\n(.*?)\n```", record.samples, flags=re.DOTALL)
         if not texts:
@@ -87,7 +106,7 @@ def build_samples(study: Study) -> list[dict[str, Any]]:
 
 def _prompts(study: Study, record: RunRecord, number: int) -> list[str]:
     """The prompt of each sample; empty ones where the configuration does not name as many."""
-    if study.manifest is None:
+    if study.manifest is None or record.job.number >= len(study.manifest.arms):
         return [""] * number
     samples = study.manifest.job_config(record.job)["samples"]
     prompts = [text for text in samples["prompts"] for _ in range(samples["count"])]
@@ -100,8 +119,8 @@ def build_problems(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
         {
             "arm": record.job.arm,
             "seed": record.job.seed,
-            "lr": record.job.lr,
-            "status": reported_state(record),
+            "lr": record.lr,
+            "status": record.state,
             "reason": _reason(record),
             "log": record.log,
         }
@@ -131,5 +150,8 @@ def _reason(record: RunRecord) -> str:
     lines = str(record.status.get("reason", "")).strip().splitlines()
     if lines:
         return lines[-1]
-    steps = record.status.get("steps")
-    return f"at step {record.status.get('step', 0):,} of {steps:,}" if steps else ""
+    step, steps = record.reached("step") or 0, record.status.get("steps")
+    if record.validation and not math.isfinite(record.validation[-1]["loss"]):
+        step = record.validation[-1]["step"]
+        return f"the last evaluation, at step {step:,} of {steps or step:,}, is not finite"
+    return f"at step {step:,} of {steps:,}" if steps else ""

@@ -11,16 +11,31 @@ from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest, tuning_outcomes
 from lmlab.study.power import smallest_detectable
 from lmlab.study.run_records import Study
-from lmlab.study.statistics import INCONCLUSIVE
-from lmlab.study.verdicts import OWN_RATE, Verdict, arm_phrase, baseline_losses, decision_rule
+from lmlab.study.statistics import INCONCLUSIVE, level_name
+from lmlab.study.study_facts import swept_settings
+from lmlab.study.verdicts import (
+    OWN_RATE,
+    Verdict,
+    arm_phrase,
+    baseline_losses,
+    baseline_outcomes,
+    decision_rule,
+    final_losses,
+    judge,
+)
 
+# Groups of the headline that are no labels of verdicts.
+UNTRAINABLE, OUTLYING, UNMATCHED = "untrainable", "outlying", "unmatched"
 _HEADLINES = {
     "better": "Better than {baseline}: {arms}.",
     "worse": "Worse than {baseline}: {arms}.",
     "no difference": "No meaningful difference from {baseline}: {arms}.",
     "diverged": "Diverged with at least one seed: {arms}.",
+    UNTRAINABLE: "Diverged at every learning rate tried: {arms}.",
     INCONCLUSIVE: "Inconclusive (more seeds needed): {arms}.",
+    OUTLYING: "Inconclusive (most seeds agree, but a few are far off): {arms}.",
     "missing": "Not finished: {arms}.",
+    UNMATCHED: "Not compared, because too few runs of {baseline} have a final loss: {arms}.",
 }
 _RATES = {"search": "their own best learning rates", "fixed": "their configured learning rates"}
 _REPLICATE = "Replicate (the baseline retrained with different seeds)"
@@ -30,24 +45,62 @@ def headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
     """Summarize a study: its arms grouped by verdict, or the best learning rate of each arm."""
     manifest = study.manifest
     if manifest is None or manifest.comparison is None:
-        number = f"{len(study.records)} {'run' if len(study.records) == 1 else 'runs'}"
-        return [f"{number}; no verdicts, because no comparison was declared."]
+        return [_sweep_summary(study)]
     own = [verdict for verdict in verdicts if verdict.at == OWN_RATE and not verdict.is_replicate]
     num_failed = Counter(record.job.arm for record in study.records if record.state == "failed")
     baseline = manifest.comparison.baseline
     reference = arm_phrase(str(baseline))
     lines = []
-    for label, sentence in _HEADLINES.items():
-        arms = [_with_difference(verdict, num_failed) for verdict in own if verdict.label == label]
+    for kind, sentence in _HEADLINES.items():
+        arms = [_with_difference(verdict, num_failed) for verdict in own if _kind(verdict) == kind]
         if arms:
             lines.append(sentence.format(baseline=reference, arms=", ".join(arms)))
     for verdict in verdicts:
         if verdict.is_replicate:
             lines.append(f"{_REPLICATE}: {_replicate_result(verdict)}.")
-    if baseline is None:
-        for arm in manifest.comparison.arms:
-            lines.append(_best_rate(manifest, study, arm))
-    return lines
+    if baseline is not None:
+        lines += _baseline_state(manifest, study, reference)
+    if manifest.comparison.compared_arms:
+        return lines
+    describe = _best_rate if manifest.comparison.lr == "search" else _fixed_rate
+    return [*lines, *(describe(manifest, study, arm) for arm in manifest.comparison.arms)]
+
+
+def _sweep_summary(study: Study) -> str:
+    """State how many runs and arms there are, which settings differ, and that nothing is judged."""
+    number, arms = len(study.records), len({record.job.arm for record in study.records})
+    counted = f"{number} {'run' if number == 1 else 'runs'}"
+    if arms > 1:
+        counted += f" of {arms} arms"
+    swept = ", ".join(swept_settings(study))
+    differ = f", which differ in {swept}" if swept else ""
+    return f"{counted}{differ}; no verdicts, because no comparison was declared."
+
+
+def _kind(verdict: Verdict) -> str:
+    """Return the group of the headline to which an arm belongs."""
+    if verdict.label == "diverged" and not verdict.trains:
+        return UNTRAINABLE
+    if verdict.label == INCONCLUSIVE and verdict.agreement:
+        return OUTLYING
+    if verdict.label == "missing" and verdict.losses and None not in verdict.losses.values():
+        return UNMATCHED
+    return verdict.label
+
+
+def _baseline_state(manifest: Manifest, study: Study, reference: str) -> list[str]:
+    """State which seeds of the baseline diverged, since no arm is compared on them."""
+    design = manifest.comparison
+    assert design is not None and design.baseline is not None
+    name = reference.replace("the baseline", "The baseline")
+    if manifest.is_untrainable(design.baseline, study.outcomes):
+        return [f"{name} diverged at every learning rate tried, so nothing is compared with it."]
+    found = baseline_outcomes(manifest, study.outcomes)
+    diverged = [seed for seed, outcome in found.items() if outcome.has_diverged]
+    if not diverged:
+        return []
+    seeds = f"{'seed' if len(diverged) == 1 else 'seeds'} {', '.join(map(str, diverged))}"
+    return [f"{name} diverged with {seeds} of {len(found)}; no arm is compared on these seeds."]
 
 
 def _replicate_result(verdict: Verdict) -> str:
@@ -56,7 +109,10 @@ def _replicate_result(verdict: Verdict) -> str:
         return "no difference, as expected"
     if verdict.label in ("better", "worse"):
         return f"{verdict.label}, although the true difference is zero; check the study"
-    return "not finished" if verdict.label == "missing" else verdict.label
+    if verdict.agreement:
+        return f"inconclusive, {verdict.agreement}"
+    kinds = {"missing": "not finished", UNMATCHED: "not compared"}
+    return kinds.get(_kind(verdict), verdict.label)
 
 
 def _with_difference(verdict: Verdict, num_failed: Counter[str]) -> str:
@@ -66,25 +122,42 @@ def _with_difference(verdict: Verdict, num_failed: Counter[str]) -> str:
     if comparison is None or not math.isfinite(comparison.difference):
         return verdict.arm
     difference = f"{comparison.difference:+.3f}"
-    return f"{verdict.arm} ({difference if float(difference) else difference[1:]})"
+    difference = difference if float(difference) else difference[1:]
+    if verdict.label in ("better", "worse") and verdict.detail:
+        difference += f"; the margin of {verdict.margin:g} is not excluded"
+    return f"{verdict.arm} ({difference})"
+
+
+def _fixed_rate(manifest: Manifest, study: Study, arm: str) -> str:
+    """State the mean loss of an arm that no other is compared with, at its configured rate."""
+    rate = manifest.judged_lr(arm, study.outcomes)
+    at = "" if rate is None else f" at its configured learning rate {rate:g}"
+    losses = final_losses(manifest, study.outcomes, arm)
+    if not losses:
+        return f"{arm}: no run{at} has a final loss."
+    seeds = f"{len(losses)} {'seed' if len(losses) == 1 else 'seeds'}"
+    spread = f" (sd {statistics.stdev(losses):.4f})" if len(losses) > 1 else ""
+    return f"{arm}: mean final loss {statistics.fmean(losses):.4f}{spread} over {seeds}{at}."
 
 
 def _best_rate(manifest: Manifest, study: Study, arm: str) -> str:
     outcomes = study.outcomes
     rate = manifest.judged_lr(arm, outcomes)
     if rate is None:
+        if manifest.is_untrainable(arm, outcomes):
+            return f"{arm}: every learning rate tried diverged."
         return f"{arm}: the learning rate search has found no rate yet."
-    stable, unstable = manifest.lr_search(arm).divergence_edge(tuning_outcomes(arm, outcomes))
+    trials = tuning_outcomes(arm, outcomes)
+    stable, unstable = manifest.lr_search(arm).divergence_edge(trials)
     sentence = f"{arm}: the best peak learning rate is {rate:g}"
-    if stable is None:  # a rate below the best one diverged
-        return f"{sentence}."
-    if unstable is not None:
-        edge = math.sqrt(stable * unstable)
-        return (
-            f"{sentence}, a factor of {edge / rate:.1f} below the edge of divergence "
-            f"near {edge:.3g}."
-        )
-    return f"{sentence}; all rates tried, up to {stable:g}, were stable."
+    if unstable is None:
+        return f"{sentence}; all rates tried, up to {stable:g}, were stable."
+    if stable is None or math.sqrt(stable * unstable) <= rate:
+        return f"{sentence}; the lowest unstable rate, {unstable:g}, is no safe distance above it."
+    edge = math.sqrt(stable * unstable)
+    return (
+        f"{sentence}, a factor of {edge / rate:.1f} below the edge of divergence near {edge:.3g}."
+    )
 
 
 def noise(study: Study) -> list[str]:
@@ -96,15 +169,51 @@ def noise(study: Study) -> list[str]:
     lines = _noise_floor(manifest, baseline_losses(manifest, study.outcomes))
     if design.compared_arms:
         lines += _decision_rule(design, manifest.unit)
+        lines += _pairing(manifest, study)
     if design.lr == "search":
-        number = design.num_tuning_seeds
-        seeds = "1 seed" if number == 1 else f"up to {number} seeds"
+        lines += _search_rule(manifest, study)
+    return lines
+
+
+def _pairing(manifest: Manifest, study: Study) -> list[str]:
+    """State which seeds are left out of the comparisons."""
+    lines = []
+    for verdict in judge(manifest, study.outcomes):
+        if verdict.unpaired and verdict.pairs:
+            seeds = ", ".join(map(str, verdict.unpaired))
+            lines.append(
+                f"{verdict.arm} is compared on {len(verdict.pairs)} pairs; left out are seeds for "
+                f"which only one of both arms has a final loss: {seeds}."
+            )
+        if verdict.agreement and verdict.label != INCONCLUSIVE:
+            lines.append(f"{verdict.arm}: {verdict.agreement}.")
+    return lines
+
+
+def _search_rule(manifest: Manifest, study: Study) -> list[str]:
+    """State how learning rates and the edge of divergence were found, and on how many seeds."""
+    design = manifest.comparison
+    assert design is not None
+    number = design.num_tuning_seeds
+    seeds = "1 seed" if number == 1 else f"up to {number} seeds"
+    lines = [
+        f"Learning rates were tuned on {seeds} that the final runs do not use. A learning "
+        "rate counts as unstable if a run with that rate diverged. A rate above the best one "
+        "also counts as unstable if a run with that rate lowered the loss by less than half "
+        "as much as the best run did. The edge of divergence is estimated as the geometric "
+        "mean of the highest stable and the lowest unstable rate."
+    ]
+    counts = []
+    for arm in design.arms:
+        trials = tuning_outcomes(arm, study.outcomes)
+        edge = manifest.lr_search(arm).divergence_edge(trials)
+        if None not in edge:
+            tried = [len({seed for rate, seed in trials if rate == end}) for end in edge]
+            counts.append(f"{arm} {tried[0]} and {tried[1]}")
+    if counts:
         lines.append(
-            f"Learning rates were tuned on {seeds} that the final runs do not use. A learning "
-            "rate counts as unstable if a run with that rate diverged. A rate above the best one "
-            "also counts as unstable if a run with that rate lowered the loss by less than half "
-            "as much as the best run did. The edge of divergence is estimated as the geometric "
-            "mean of the highest stable and the lowest unstable rate."
+            "An edge rests on the few seeds that tried the rates beside it, often a single one "
+            f"(at the highest stable and at the lowest unstable rate): {', '.join(counts)}."
         )
     return lines
 
@@ -131,27 +240,40 @@ def _noise_floor(manifest: Manifest, losses: Sequence[float]) -> list[str]:
         lines.append(
             f"With {design.num_seeds} seeds per arm{extra or ','} the study detects a true "
             f"difference of {smallest:.4f} {manifest.unit} with {_percent(design.power)} power."
+            + (
+                f" A difference within the margin of {design.margin:g} still counts as none."
+                if smallest < design.margin
+                else ""
+            )
         )
     return lines
 
 
 def _decision_rule(design: Comparison, unit: str) -> list[str]:
     """State how the study decides on a verdict."""
-    lines = [
-        "Differences are paired by seed and tested with a two-sided paired t test. Over all arms "
-        f"of the study, at {_RATES[design.lr]}, the probability of one or more false "
-        f'"better" or "worse" verdicts is at most {_percent(design.alpha)} (Holm\'s method).'
-    ]
-    if design.at_baseline_lr and design.lr == "search":
-        lines[0] += " Comparisons at the baseline's learning rate are corrected separately."
+    if design.num_seeds == 1:
+        return ["One seed per arm supports no verdict: its difference may be noise."]
+    family = _family_size(design)
+    lines = []
+    if family:
+        pairing = "by seed" + (", the replicate's in order" if design.replicate else "")
+        lines.append(
+            f"Differences are paired {pairing}, and tested with a two-sided paired t test. Over "
+            f"all arms of the study, at {_RATES[design.lr]}, the probability of one or more false "
+            f'"better" or "worse" verdicts is at most {_percent(design.alpha)}'
+            + (" (Holm's method)." if family > 1 else ".")
+        )
+        if design.at_baseline_lr and design.lr == "search":
+            lines[0] += " Comparisons at the baseline's learning rate are corrected separately."
     lines.append(
         f'"No difference" means that the {_percent(1 - design.alpha)} confidence interval (CI) '
-        f"lies within {design.margin:g} {unit} of zero."
+        f"lies within {design.margin:g} {unit} of zero, even where it excludes zero."
     )
-    if _family_size(design) > 1:
-        lines[-1] += (
-            " P-values are corrected for comparing several arms, but intervals are not. An "
-            "interval can therefore exclude zero even when the verdict is inconclusive."
+    if family > 1:
+        lines.append(
+            "All other intervals are corrected for comparing several arms: an arm is better or "
+            "worse exactly where its interval excludes zero. The interval of the clearest of "
+            f"{family} arms has the confidence {level_name(1 - design.alpha / family)}."
         )
     if design.extra_seeds:
         lines.append(
@@ -192,6 +314,11 @@ def limits(study: Study) -> list[str]:
             f"The models have {parameters} parameters and were trained on {tokens} tokens; results "
             "may differ for larger models or longer training."
         )
+        if design.metric == "loss" and len({c["tokenizer"] for c in study.arm_costs.values()}) > 1:
+            lines.append(
+                "The tokenizers of the arms differ, so their losses per token are not comparable; "
+                "design.metric=bits_per_byte is."
+            )
     if first["training"]["steps"] and manifest.comparison.compared_arms:
         lines.append(
             "Only the learning rate is tuned for each arm; weight decay, warm-up and schedule are "

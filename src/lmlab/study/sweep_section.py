@@ -35,6 +35,8 @@ def build_sweep(study: Study) -> dict[str, Any]:
     points = []
     for record in study.records:
         number = record.job.number
+        if number >= len(settings):  # a run alone, of the same folder
+            continue
         values = [
             settings[number][key]
             if key in settings[number]

@@ -38,6 +38,9 @@ def token_savings(study: Study, verdict: Verdict) -> str:
     fraction = fraction_to_reach(leader_curve, other_curve[-1][1])
     if fraction is None:
         return ""
+    fraction *= leader_curve[-1][0] / other_curve[-1][0]  # of the tokens that the other needs
+    if fraction >= 0.995:  # shown as 100%
+        return ""
     return (
         f"{arm_phrase(leader)} reaches {arm_phrase(other)}'s final loss after {fraction:.0%} of "
         "the tokens"

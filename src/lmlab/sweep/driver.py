@@ -88,6 +88,7 @@ class Driver:
                 if not self.executor.has_capacity():
                     break
                 if run.state == "queued" and not self._shares_folder(run):
+                    self._find_folder(run)
                     run.refresh_state()  # another launch may have run it meanwhile
                     if run.state == "queued":
                         self.executor.start(run, len(runs))
@@ -95,6 +96,13 @@ class Driver:
         except (EOFError, ConnectionError):
             if not self.was_stopped:  # the signal also ended the fork server
                 raise
+
+    def _find_folder(self, run: ScheduledRun) -> None:
+        """Find the folder again: another run may have taken the one of the same names since."""
+        folder = self.schedule.locate_folder(run.config)
+        if folder != run.folder:
+            run.folder = folder
+            self.schedule.record(run)
 
     def _shares_folder(self, run: ScheduledRun) -> bool:
         """Return whether an active run is the same run, which a sweep may list twice."""

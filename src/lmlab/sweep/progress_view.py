@@ -16,6 +16,7 @@ from rich.text import Text
 
 from lmlab.console.formatting import format_duration
 from lmlab.run_folder import FINISHED
+from lmlab.study.study_facts import describe_states
 from lmlab.sweep.scheduled_run import ScheduledRun
 
 _STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "running": "cyan"}
@@ -127,22 +128,23 @@ def print_results(runs: Sequence[ScheduledRun]) -> None:
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     groups: dict[tuple[str, float | None], list[ScheduledRun]] = {}
     for run in runs:
-        groups.setdefault((run.job.arm, run.job.lr), []).append(run)
+        groups.setdefault((run.job.arm, run.lr), []).append(run)
     for (arm, lr), group in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] or 0)):
         losses = [loss for run in group if (loss := run.loss()) is not None]
-        counts = Counter(run.state for run in group)
         table.add_row(
-            arm,
+            Text(arm),
             "" if lr is None else f"{lr:g}",
             str(len(group)),
-            f"{statistics.fmean(losses):.4f}" if losses else "-",
+            f"{statistics.fmean(losses):.4f}" if losses else "",
             f"{statistics.stdev(losses):.4f}" if len(losses) > 1 else "",
-            ", ".join(state if len(group) == n else f"{n} {state}" for state, n in counts.items()),
+            describe_states(run.recorded_state for run in group),
         )
     console.print(table)
     for run in runs:
         if run.state in ("failed", "interrupted"):
-            text = f"{run.state}: {run.job.name}: {run.reason}\n    log: {run.log}"
+            text = f"{run.recorded_state}: {run.job.name}: {run.reason}\n    log: {run.log}"
             console.print(Text(text), soft_wrap=True)
-    done = sum(run.state in FINISHED for run in runs)
-    console.print(Text(f"{done} of {len(runs)} runs are done"))
+    states = [run.recorded_state for run in runs]
+    done, counted = states.count("done"), "1 run is" if len(runs) == 1 else f"{len(runs)} runs are"
+    others = describe_states(state for state in states if state != "done")
+    console.print(Text(f"{done} of {counted} done" + ("" if done == len(runs) else f"; {others}")))

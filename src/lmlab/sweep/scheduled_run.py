@@ -72,6 +72,21 @@ class ScheduledRun:
         """The failure for the ledger; None unless the run failed."""
         return Failure(self.reason, self.log) if self.state == "failed" else None
 
+    @property
+    def recorded_state(self) -> str:
+        """The state that reports read: an interrupted run may have none yet."""
+        if self.state != "interrupted":
+            return self.state
+        return str(self.folder.status().get("status", "missing"))
+
+    @property
+    def lr(self) -> float | None:
+        """Peak learning rate; None where the optimizer has none."""
+        if self.job.lr is not None:
+            return self.job.lr
+        rate = self.config.optim.parameters.get("lr")
+        return float(rate) if isinstance(rate, int | float) else None
+
     def refresh_state(self) -> None:
         """Read the state from the run folder; for runs without a process of this launch."""
         status = self.folder.status().get("status")

@@ -14,7 +14,7 @@ import pytest
 from lmlab import publish, report, status
 from lmlab.design.manifest import Job, Manifest
 from lmlab.run_folder import RunFolder
-from lmlab.study.report_content import STATES, build_content
+from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study
 from lmlab.study.sweep_folder import Failure, SweepFolder, sweeps_in
 from lmlab.study.write_report import write_report
@@ -72,7 +72,7 @@ def test_one_seed_is_inconclusive_rather_than_unfinished(finished: Path) -> None
     lines = write_report(finished)
     assert not any(line.startswith("Not finished") for line in lines)
     assert any(line.startswith("Inconclusive (more seeds needed): post (+0.2") for line in lines)
-    assert "**inconclusive**: about 4 more seeds needed |" in (finished / "report.md").read_text(
+    assert "**inconclusive**: at least 4 more seeds needed |" in (finished / "report.md").read_text(
         "utf-8"
     )
 
@@ -126,7 +126,8 @@ def test_a_run_that_failed_before_writing_anything_is_reported(
         sweep.add_entry(entry.job, list(entry.purposes), entry.run, failure)
     number = len(sweep.entries())
     loaded = load_study(study)
-    assert build_content(loaded)["counts"] == dict.fromkeys(STATES, 0) | {"failed": number}
+    counts = build_content(loaded)["counts"]
+    assert {state: count for state, count in counts.items() if count} == {"failed": number}
     write_report(study)
     log = f"norms/sweeps/{sweep.path.name}/jobs/post+lr-0.003+seed1000.log"
     text = (study / "report.md").read_text("utf-8")
@@ -189,7 +190,6 @@ def test_a_folder_without_a_study_is_refused(
 ) -> None:
     for main, message in (
         (report.main, ": not a study; expected sweeps/"),
-        (status.main, ": not a study; expected sweeps/"),
         (publish.main, ": not a published folder (no records/)"),
     ):
         assert main([str(tmp_path)]) == 2

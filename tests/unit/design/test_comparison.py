@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -15,16 +16,22 @@ from lmlab.errors import ConfigError
     [
         ({"arms": {}}, "design.arms={}: expected at least one arm"),
         ({"lr": "guess"}, "design.lr=guess: expected search or fixed"),
-        ({"lr_factor": 1.0}, "design.lr_factor=1.0: expected a number above 1"),
-        ({"edge_ratio": 0.5}, "design.edge_ratio=0.5: expected a number above 1"),
+        ({"lr_factor": 1.0}, "design.lr_factor=1.0: expected 1.05 to 1000"),
+        ({"edge_ratio": 0.5}, "design.edge_ratio=0.5: expected a number of 1.01 or more"),
         ({"num_seeds": 0}, "design.num_seeds=0: expected 1 or more"),
         ({"num_tuning_seeds": 0}, "design.num_tuning_seeds=0: expected 1 or more"),
         ({"extra_seeds": -1}, "design.extra_seeds=-1: expected 0 or more"),
         ({"num_seeds": 1, "extra_seeds": 2}, "extra seeds require at least two first seeds"),
         ({"alpha": 1.0}, "design.alpha=1.0: expected a number between 0 and 1"),
         ({"power": 0.0}, "design.power=0.0: expected a number between 0 and 1"),
-        ({"margin": -1.0}, "design.margin=-1.0: expected 0 or more"),
-        ({"expected_sd": 0.0}, "design.expected_sd=0.0: expected a number above 0"),
+        ({"margin": -1.0}, "design.margin=-1.0: expected a finite number, 0 or more"),
+        ({"expected_sd": 0.0}, "design.expected_sd=0.0: expected a finite number above 0"),
+        ({"margin": math.inf}, "design.margin=inf: expected a finite number"),
+        ({"alpha": math.nan}, "design.alpha=nan: expected a number between 0 and 1"),
+        ({"lr_factor": 1.0001}, "design.lr_factor=1.0001: expected 1.05 to 1000"),
+        ({"edge_ratio": math.inf}, "design.edge_ratio=inf: expected a number of 1.01 or more"),
+        ({"expected_sd": math.inf}, "design.expected_sd=inf: expected a finite number"),
+        ({"tolerance": {"flops": -0.1}}, "design.tolerance.flops=-0.1: expected a finite number"),
         ({"metric": "acc"}, "design.metric=acc: expected one of loss, bits_per_byte"),
         ({"replicate": "a"}, "design.replicate=a: expected a name that no arm has"),
         ({"arms": {"a b": []}, "baseline": None}, "design.arms.a b: expected a name of"),

@@ -50,7 +50,9 @@ def test_verdicts_have_a_table_for_each_rate(content: dict[str, Any]) -> None:
     row = next(row for row in content["verdicts"] if row["arm"] == "post")
     cells = dict(zip(own[0], own[2], strict=True))
     assert cells["difference"] == f"{row['difference']:+.4f}"
-    assert cells["95% CI"] == f"[{row['low']:+.4f}, {row['high']:+.4f}]"
+    # The clearer of two arms is tested at 5% / 2, the other one at 5%.
+    assert row["confidence"] in ("97.5%", "95%")
+    assert cells["interval"] == f"{row['confidence']}: [{row['low']:+.4f}, {row['high']:+.4f}]"
     assert cells["verdict"] == "**worse**"
     unadjusted = [row[0] for row in own if "not adjusted" in row[own[0].index("adjusted p")]]
     assert unadjusted == ["again"], "the replicate is outside the family"
@@ -92,8 +94,8 @@ def test_every_section_has_its_heading(content: dict[str, Any]) -> None:
     headings = [line for line in text.splitlines() if line.startswith("## ")]
     assert headings == [
         "## Verdicts", "## Learning rates", "## Cost and data of the arms",
-        "## Noise and decision rule", "## Incomplete runs", "## Commands", "## Limitations",
-        "## Environment",
+        "## Noise and decision rule", "## Runs without a final loss", "## Commands",
+        "## Limitations", "## Environment",
     ]  # fmt: skip
     assert "![curves](curves.png)" in text
 
@@ -103,10 +105,12 @@ def test_the_csv_has_the_final_values_of_each_run(content: dict[str, Any]) -> No
     assert rows[0] == [
         "arm", "lr", "seed", "purpose", "status", "steps", "tokens", "seconds", "loss",
     ]  # fmt: skip
-    for row, curve in zip(rows[1:], content["curves"], strict=True):
+    assert len(rows) - 1 == len(content["runs"]) == sum(content["counts"].values())
+    curves = {(curve["arm"], curve["lr"], curve["seed"]): curve for curve in content["curves"]}
+    for row in rows[1:]:
+        curve = curves[row[0], float(row[1]), int(row[2])]
         loss = curve["loss"][-1]
-        assert row[0] == curve["arm"] and int(row[2]) == curve["seed"]
-        assert int(row[6]) == curve["tokens"][-1]
+        assert row[4] == curve["status"] and int(row[6]) == curve["tokens"][-1]
         assert row[8] == ("" if loss is None else str(loss)), "a diverged run has no loss"
 
 

@@ -27,7 +27,8 @@ def test_only_a_search_has_a_chart_of_learning_rates(finished_study: Path) -> No
     content = build_content(load_study(finished_study))
     searched = render_page(content)
     assert 'id="rate-chart"' in searched and '<th class="n">lowest unstable lr</th>' in searched
-    fixed = render_page(content | {"is_lr_searched": False})
+    note = "Each arm was trained at its configured learning rate."
+    fixed = render_page(content | {"is_lr_searched": False, "rates_note": note})
     assert 'id="rate-chart"' not in fixed and "lowest unstable lr" not in fixed
     assert "Loss against learning rate" not in fixed, "a section without content vanishes"
 
@@ -36,9 +37,13 @@ def test_a_section_without_content_vanishes(finished_study: Path) -> None:
     content = build_content(load_study(finished_study))
     full = render_page(content | {"limits": ["One limit."]})
     headings = re.findall(r"<h2[^>]*>(.*?)</h2>", full)
-    assert {"Verdicts", "Learning curves", "Samples", "Incomplete runs", "Limitations"} <= set(
-        headings
-    )
+    assert {
+        "Verdicts",
+        "Learning curves",
+        "Samples",
+        "Runs without a final loss",
+        "Limitations",
+    } <= set(headings)
     keys = ("verdicts", "curves", "train_curves", "rates", "arms", "samples", "problems",
             "commands", "noise", "limits", "environment")  # fmt: skip
     nothing: dict[str, list[str]] = {key: [] for key in keys}
@@ -72,4 +77,4 @@ def test_paper_has_the_light_theme() -> None:
 def test_the_page_marks_the_unadjusted_p_value_of_the_replicate(finished_study: Path) -> None:
     page = render_page(build_content(load_study(finished_study)))
     assert page.count("not adjusted</small>") == 1
-    assert "95% CI" in page
+    assert "<small>97.5%</small>" in page and "<small>95%</small>" in page

@@ -17,7 +17,6 @@ from lmlab.study.run_section import (
     build_rates,
     build_samples,
     finite,
-    reported_state,
 )
 
 
@@ -41,14 +40,6 @@ def test_values_that_json_cannot_hold_become_none(
     value: float | None, expected: float | None
 ) -> None:
     assert finite(value) == expected
-
-
-@pytest.mark.parametrize(
-    ("status", "state"),
-    [("queued", "missing"), ("preempted", "missing"), ("done", "done"), ("failed", "failed")],
-)
-def test_runs_that_wait_for_a_start_count_as_missing(status: str, state: str) -> None:
-    assert reported_state(a_record({"status": status})) == state
 
 
 def test_flops_of_a_curve_are_those_of_forward_and_backward_pass() -> None:

@@ -63,3 +63,25 @@ def test_p_values_are_those_of_scipy() -> None:
 def test_equal_differences_have_a_p_value_of_zero_or_one() -> None:
     assert paired_p([0.0, 0.0, 0.0]) == 1.0
     assert paired_p([0.1, 0.1, 0.1]) == 0.0
+
+
+@pytest.mark.parametrize("looks", [(5, 10), (2, 3), (3, 6), (8, 12)])
+def test_the_p_value_of_two_looks_is_that_of_a_simulation(looks: tuple[int, int]) -> None:
+    rng = np.random.default_rng(11)
+    pairs = rng.normal(size=(200_000, looks[1]))
+    smallest = np.minimum(p_values(pairs[:, : looks[0]]), p_values(pairs))
+    for p in (0.003, 0.01, 0.05, 0.3, 0.9):
+        simulated = float((smallest <= p).mean())
+        error = np.sqrt(simulated * (1 - simulated) / len(pairs))
+        assert abs(smallest_p_cdf(p, looks) - simulated) < 4 * error + 1e-4
+    assert smallest_p_cdf(nominal_level(0.05, looks), looks) == pytest.approx(0.05, rel=1e-4)
+
+
+def test_a_tiny_p_value_of_two_looks_pays_for_both() -> None:
+    """The looks become independent as p falls, so that the p-value approaches twice the smaller."""
+    for p in (1e-6, 1e-9, 1e-30):
+        assert 1.9 < smallest_p_cdf(p, (5, 10)) / p <= 2
+    for alpha in (0.05 / 8, 1e-4, 1e-6):
+        assert smallest_p_cdf(nominal_level(alpha, (5, 10)), (5, 10)) == pytest.approx(
+            alpha, rel=1e-3
+        )

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -94,3 +94,58 @@ def test_arms_without_runs_count_in_the_correction() -> None:
     pairs = [0.010, 0.014, 0.012, 0.030, 0.011]
     alone, in_family = compare([pairs], ONE_LOOK)[0], compare([pairs], ONE_LOOK, family=8)[0]
     assert in_family.adjusted_p == pytest.approx(8 * alone.adjusted_p)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(
+        st.lists(st.floats(-0.1, 0.1), min_size=5, max_size=5).filter(lambda xs: np.std(xs) > 1e-4),
+        min_size=1,
+        max_size=10,
+    ),
+    st.sampled_from([0.0, 0.02, 0.05]),
+)
+def test_the_word_follows_from_the_interval_shown(arms: list[list[float]], margin: float) -> None:
+    rule = Rule(seeds=5, margin=margin)
+    for pairs, found in zip(arms, compare(arms, rule), strict=True):
+        uncorrected = t_interval(pairs, rule)
+        if max(map(abs, uncorrected)) <= margin:
+            assert found.verdict == "no difference" and (found.low, found.high) == uncorrected
+        elif found.verdict == "inconclusive":
+            assert found.low <= 0 <= found.high
+        else:
+            assert found.low > 0 if found.verdict == "worse" else found.high < 0
+        assert found.confidence is not None
+        reference = stats.ttest_1samp(pairs, 0.0).confidence_interval(found.confidence)
+        assert (found.low, found.high) == pytest.approx(
+            (reference.low, reference.high), rel=1e-9, abs=1e-9
+        )
+
+
+def test_intervals_have_the_level_of_holms_step() -> None:
+    clear, unclear = [0.1, 0.11, 0.1, 0.12, 0.1], [0.1, -0.1, 0.2, -0.15, 0.12]
+    found = compare([unclear, clear, unclear], Rule(seeds=5))
+    assert [round(one.confidence or 0, 4) for one in found] == [0.975, 0.9833, 0.975]
+
+
+def test_a_significant_difference_within_the_margin_is_none() -> None:
+    pairs = [0.011, 0.012, 0.010, 0.011, 0.0115]
+    (found,) = compare([pairs], Rule(seeds=5, margin=0.05))
+    assert found.adjusted_p < 0.001 and found.verdict == "no difference"
+    (found,) = compare([pairs], Rule(seeds=5, margin=0.005))
+    assert found.verdict == "worse"
+
+
+def test_outlying_seeds_are_named_and_no_number_of_seeds_is_promised() -> None:
+    pairs = [0.0111, 0.0112, 3.1, 0.0113, 0.0110, 3.9, 0.0112, 0.0111]
+    (found,) = compare([pairs], Rule(seeds=8, margin=0.005))
+    assert (found.verdict, found.more_seeds) == ("inconclusive", None)
+    assert found.agreeing == (0, 1, 3, 4, 6, 7)
+
+
+def test_a_difference_that_only_the_first_look_finds_rests_on_its_pairs() -> None:
+    first, added = [0.1, 0.101, 0.1, 0.102, 0.1], [-0.9, 0.8, -0.7, 0.9, -0.8]
+    (found,) = compare([[*first, *added]], TWO_LOOKS)
+    assert (found.verdict, found.seeds) == ("worse", 5)
+    assert found.low > 0
+    assert found.difference == pytest.approx(np.mean(first))

@@ -144,7 +144,7 @@ def test_without_a_baseline_there_are_losses_but_no_verdicts() -> None:
     ("pairs", "detail"),
     [
         ([0.0, 1e-6, 0.0, -1e-6], " larger than 0.0001"),  # never rounded to zero
-        ([0.5], ": about 3 more seeds needed"),
+        ([0.5], ": at least 3 more seeds needed"),
         ([0.5, -0.2, 0.1], ": about {} more seeds needed"),
         ([1.0, 1.1, 0.9, 1.0], ""),
     ],
@@ -158,4 +158,4 @@ def test_a_verdict_states_its_bound_or_the_seeds_needed(pairs: list[float], deta
 def test_a_single_seed_is_named_in_the_singular() -> None:
     found = dataclasses.replace(compare([[0.5]], Rule(seeds=2))[0], more_seeds=1)
     verdict = Verdict("b", OWN_RATE, LR, LR, "inconclusive", found, {})
-    assert verdict.detail == ": about 1 more seed needed"
+    assert verdict.detail == ": at least 1 more seed needed"

@@ -94,10 +94,10 @@ def test_results_have_one_row_per_arm_and_rate_and_list_failures(
     ])  # fmt: skip
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[1:4]] == [
-        ["a", "0.01", "1", "5.0000", "done"],
-        ["a", "0.1", "2", "2.5000", "0.7071", "done"],
-        ["b", "2", "4.0000", "1", "done,", "1", "failed"],
+        ["a", "0.01", "1", "5.0000", "1", "done"],
+        ["a", "0.1", "2", "2.5000", "0.7071", "2", "done"],
+        ["b", "0.003", "2", "4.0000", "1", "done,", "1", "failed"],
     ]
     assert lines[4] == "failed: b/seed1: killed by signal 9"
     assert lines[5].strip() == f"log: {failed.log}"
-    assert lines[-1] == "4 of 5 runs are done"
+    assert lines[-1] == "4 of 5 runs are done; 1 failed"

@@ -12,6 +12,7 @@ from lmlab.storage.json_text import dump_json
 from lmlab.study.chart_scales import limits, loss_scale, ticks
 from lmlab.study.figure_style import COLOURS, DARK_COLOURS, DASHES, MARKERS, themed_svg
 from lmlab.study.forest import forest_layout
+from lmlab.study.markdown import seeds_text, signed
 from lmlab.study.rate_figure import stable_and_unstable
 from lmlab.study.sweep_figure import draw_sweep
 
@@ -106,7 +107,9 @@ def render_template(name: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "signed": _signed, "css_class": _css_class}
+    environment.filters |= {
+        "number": _number, "signed": signed, "css_class": _css_class, "seeds_text": seeds_text
+    }  # fmt: skip
     return environment.get_template(name).render(style=STYLE, **values)
 
 
@@ -121,10 +124,6 @@ def _embed(value: Any) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
-
-
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.4f}"
 
 
 def _css_class(label: str) -> str:
