@@ -94,7 +94,7 @@ CASES = ["plain", "missing", "no baseline runs", "arm diverges", "baseline diver
 @pytest.mark.parametrize("case", CASES)
 def test_every_report_agrees_with_its_facts(config: dict[str, Any], case: str) -> None:
     rng = random.Random(case)
-    for design in rng.sample(DESIGNS, 14):
+    for design in rng.sample(DESIGNS, 4):
         for arms in rng.sample((1, 2, 3, 10), 2):
             study = make_study(config, arms, case, **design)
             content = build_content(study)
