@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from lmlab.runs.load import Loaded
     from lmlab.training.evaluator import ValidationResult
 
+_TOTAL = "total"
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -27,7 +30,9 @@ class Options:
         help="outputs/<study>/<arm>/seed<k>, or a local Hugging Face model directory",
     )
     text: tuple[str, ...] = option(
-        metavar="FILE", help="a UTF-8 text file; the output has one line per file"
+        by_position=True,
+        metavar="FILE",
+        help="a UTF-8 text file; the output has one line per file, and their total",
     )
     checkpoint: str = option(
         "best",
@@ -68,6 +73,7 @@ def evaluate(
     import numpy as np
 
     from lmlab.data.batches import validation_windows
+    from lmlab.data.text_bytes import evaluated_bytes
     from lmlab.tokenizer.utf8 import read_utf8
     from lmlab.training.evaluator import Evaluator
 
@@ -83,31 +89,44 @@ def evaluate(
         max_tokens=max_tokens,
     )
     device = model.embedding.weight.device
-    lengths = tokenizer.token_byte_lengths
-    return Evaluator(tokens, windows, lengths, batch_size=batch_size, device=device).evaluate(model)
+    num_bytes = evaluated_bytes(tokenizer, tokens, windows)
+    evaluator = Evaluator(tokens, windows, num_bytes, batch_size=batch_size, device=device)
+    return evaluator.evaluate(model)
 
 
 def print_losses(options: Options) -> None:
-    """Evaluate and print one line per text."""
+    """Evaluate and print one line per text, and the total of several texts."""
     check_folder(options.run)
     for text in options.text:
         if not Path(text).is_file():
             raise DataError(f"text={text}: no such file", "pass the path of a UTF-8 text file")
     # Importing torch takes seconds; mistakes in the options are reported before.
     from lmlab.runs.load import load
+    from lmlab.training.evaluator import ValidationResult
 
     loaded = load(options.run, checkpoint=options.checkpoint, device=options.device)
-    width = max(map(len, options.text))
+    width = max(map(len, [*options.text, _TOTAL]))
     print(f"{'text':<{width}}  {'loss':>8}  {'perplexity':>10}  {'bits/byte':>9}  {'tokens':>11}")
+    results = []
     for text in options.text:
-        result = evaluate(
-            loaded, Path(text), max_tokens=options.max_tokens, batch_size=options.batch_size
+        results.append(
+            evaluate(
+                loaded, Path(text), max_tokens=options.max_tokens, batch_size=options.batch_size
+            )
         )
-        print(
-            f"{text:<{width}}  {result.loss:8.4f}  {result.perplexity:10.3f}  "
-            f"{result.bits_per_byte:9.4f}  {result.num_tokens:11,}",
-            flush=True,
-        )
+        print(_line(text, width, results[-1]), flush=True)
+    if len(results) > 1:
+        nats = math.fsum(result.loss * result.num_tokens for result in results)
+        num_tokens = sum(result.num_tokens for result in results)
+        num_bytes = sum(result.num_bytes for result in results)
+        print(_line(_TOTAL, width, ValidationResult.of_sums(nats, num_tokens, num_bytes)))
+
+
+def _line(text: str, width: int, result: ValidationResult) -> str:
+    return (
+        f"{text:<{width}}  {result.loss:8.4f}  {result.perplexity:10.3f}  "
+        f"{result.bits_per_byte:9.4f}  {result.num_tokens:11,}"
+    )
 
 
 COMMAND = Command(
@@ -117,12 +136,13 @@ COMMAND = Command(
     description="Measure the loss of a trained model (a run or a Hugging Face model directory)\n"
     "on UTF-8 text.",
     notes="""\
-The loss is in nats per token, computed in float32. The text is split into windows of the model's
+The loss is in nats per token, computed in float32. A text is split into windows of the model's
 context length, and each token is predicted from the tokens that precede it in its window. Only the
-first token of the text is not predicted. Bits per byte are comparable between models with different
-tokenizers.
+first token of a text is not predicted. Bits per byte are the total bits divided by the UTF-8 bytes
+of the text, without <|endoftext|>; the bytes do not depend on the tokenizer, so that models with
+different tokenizers can be compared. With max_tokens, they are the bytes of the tokens predicted.
 """,
-    examples=["run=outputs/runs/default/seed0 text=story.txt"],
+    examples=["outputs/runs/default/seed0 story.txt other.txt"],
 )
 
 

@@ -22,6 +22,7 @@ from lmlab.build.run_data import RunData
 from lmlab.build.run_spec import RunSpec
 from lmlab.build.workload import RunWorkload
 from lmlab.data.batches import Batches, validation_windows
+from lmlab.data.text_bytes import evaluated_bytes
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.distributed.data_parallel import DataParallelGradients
 from lmlab.distributed.fsdp import FSDPOptimizer, unsharded
@@ -197,7 +198,7 @@ def build_evaluator(
     return Evaluator(
         data.valid.tokens,
         windows,
-        data.tokenizer.token_byte_lengths,
+        evaluated_bytes(data.tokenizer, data.valid.tokens, windows),
         batch_size=workload.validation_batch_size,
         device=device.device,
         use_bf16=device.policy.precision == "bf16",

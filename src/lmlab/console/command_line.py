@@ -105,11 +105,13 @@ class Command(Generic[T]):
         for option in self._all():
             if option.is_positional and option.is_tuple:
                 given[option.key], rest = rest, []
-            elif option.spec.by_position and not given[option.key] and rest:
-                is_misspelt = _LIKE_AN_OPTION.match(rest[0]) and not os.path.exists(rest[0])
-                if is_misspelt and not option.is_positional:
-                    raise self._unknown(rest[0])
-                given[option.key] = [rest.pop(0)]
+            elif option.spec.by_position and rest and (option.is_tuple or not given[option.key]):
+                taken = rest if option.is_tuple else rest[:1]
+                rest = rest[len(taken) :]
+                for value in [] if option.is_positional else taken:
+                    if _LIKE_AN_OPTION.match(value) and not os.path.exists(value):
+                        raise self._unknown(value)
+                given[option.key] = [*given[option.key], *taken]
         if rest:
             raise self._unknown(rest[0])
 

@@ -16,7 +16,7 @@ class Floor:
 
     Attributes:
         nats: -log p of the text under the process that generated it.
-        text_bytes: UTF-8 bytes of the text, not counting special tokens.
+        text_bytes: UTF-8 bytes of the text, as :func:`lmlab.data.text_bytes.text_bytes` counts.
         note: what the floor means.
     """
 

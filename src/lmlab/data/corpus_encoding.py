@@ -50,7 +50,8 @@ def encode_to(
         sidecar: description of the previous file at ``path``; removed with it.
 
     Returns:
-        The number of ids, and the bytes of text that they stand for, not counting special tokens.
+        The number of ids, and the bytes of text; which special tokens the latter includes depends
+        on the encoder.
 
     Raises:
         DataError: a text is not UTF-8.

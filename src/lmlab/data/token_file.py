@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from lmlab.data.corpus_encoding import encode_to
+from lmlab.data.text_bytes import text_bytes
 from lmlab.errors import DataError
 from lmlab.storage.io import hash_json, make_folder, read_json, write_json
 from lmlab.storage.lock import Lock
 from lmlab.tokenizer import Tokenizer
+from lmlab.tokenizer.text_markers import END_OF_TEXT
 
 FORMAT_VERSION = 1
 
@@ -26,7 +28,7 @@ class TokenFile:
         path: the ``.bin`` file.
         dtype: uint16, or uint32 where the vocabulary needs it.
         num_tokens: number of ids in the file.
-        num_text_bytes: UTF-8 bytes of the text, not counting special tokens.
+        num_text_bytes: see :func:`lmlab.data.text_bytes.text_bytes`.
         tokenizer_hash: hash of the tokenizer that encoded it.
         text_hash: hash of the text.
         vocab_size: number of entries of that tokenizer.
@@ -149,10 +151,16 @@ def write_token_file(
     make_folder(path.parent)
     sidecar = path.with_suffix(".json")
     counts = encode_to(path, paths, tokenizer, text_hash, sidecar=sidecar)
+    num_tokens, num_text_bytes = counts
+    if tokenizer.special_tokens != [END_OF_TEXT]:  # encoders leave out all special tokens, or none
+        dtype = tokenizer.dtype
+        tokens = np.memmap(path, dtype, "r") if num_tokens else np.empty(0, dtype)
+        num_text_bytes = text_bytes(tokenizer, tokens)
     found = TokenFile(
         path,
         tokenizer.dtype.name,
-        *counts,
+        num_tokens,
+        num_text_bytes,
         tokenizer.hash,
         text_hash,
         tokenizer.vocab_size,

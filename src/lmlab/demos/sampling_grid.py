@@ -42,7 +42,8 @@ def generation_grid(
     """
     from lmlab.build import factory
     from lmlab.runs.execute import execute
-    from lmlab.training.checkpoint_files import find_weights, read_weights
+    from lmlab.runs.load import find_run_weights
+    from lmlab.training.checkpoint_files import read_weights
     from lmlab.training.state import load_weights
 
     run = execute(config).run
@@ -50,7 +51,7 @@ def generation_grid(
         raise DataError(f"{run.path}: the run has no validation loss, so it cannot generate text")
     spec = resolve(config)
     model = factory.build_model(spec)
-    folder = find_weights(run.checkpoints, "best")
+    folder = find_run_weights(run, "best")
     load_weights(model, read_weights(folder), folder)
     tokenizer = Tokenizer.load(run.tokenizer)
     loss = run.rows("validation")[-1]["loss"]

@@ -181,7 +181,7 @@ def _time_evaluation(workload: RunWorkload, device: Device, state: TrainState) -
     evaluator = Evaluator(
         _tokens(workload.vocab_size, length * batch),
         [(index * length, length) for index in range(batch)],
-        np.ones(workload.vocab_size, dtype=np.int64),
+        num_bytes=length * batch,
         batch_size=batch,
         device=device.device,
         use_bf16=device.policy.precision == "bf16",

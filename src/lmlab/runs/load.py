@@ -16,7 +16,7 @@ from lmlab.run_folder import RunFolder
 from lmlab.runtime.device import resolve_torch_device
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.convert import read as read_tokenizer
-from lmlab.training.checkpoint_files import find_weights, read_weights
+from lmlab.training.checkpoint_files import find_weights, list_steps, read_weights
 from lmlab.training.state import load_weights
 
 
@@ -67,12 +67,43 @@ def is_run(folder: Path) -> bool:
 
 def _load_run(folder: Path, checkpoint: str) -> tuple[Transformer, Tokenizer]:
     run = RunFolder(folder)
-    weights = find_weights(run.checkpoints, checkpoint)
+    weights = find_run_weights(run, checkpoint)
     tokenizer = Tokenizer.load(run.tokenizer)
     config = load_frozen(run.config)
     model = build_network(config.model, config.seeds.init)
     load_weights(model, read_weights(weights), weights)
     return model, tokenizer
+
+
+def find_run_weights(run: RunFolder, checkpoint: str) -> Path:
+    """Return the folder of the ``best`` or ``last`` weights of a run.
+
+    Raises:
+        DataError: the run has none; the message says what became of it.
+    """
+    kinds = {"best": "best", "last": "step"}
+    found = [name for name, kind in kinds.items() if list_steps(run.checkpoints, kind)]
+    if checkpoint in found:
+        return find_weights(run.checkpoints, checkpoint)
+    if found:
+        raise DataError(f"{run.path}: no {checkpoint} checkpoint", f"set checkpoint={found[0]}")
+    raise _no_weights(run)
+
+
+def _no_weights(run: RunFolder) -> DataError:
+    status = run.status()
+    state = status.get("status")
+    if state == "diverged":
+        return DataError(
+            f"{run.path}: the run diverged at step {status.get('step')} and kept no weights",
+            "train first with settings that do not diverge, such as a lower optim.lr",
+        )
+    if state == "done":
+        return DataError(f"{run.path}: the checkpoints of the run were removed", "train it again")
+    return DataError(
+        f"{run.path}: no checkpoint yet (status: {state or 'unknown'})",
+        "train first: rerun the command that started the run",
+    )
 
 
 def _load_hf(folder: Path) -> tuple[Transformer, Tokenizer]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lmlab.build.user_code import user_code
 from lmlab.config.compose import settings_to_yaml
+from lmlab.data.text_bytes import text_bytes
 from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import register
 from lmlab.runs.context import RunContext
@@ -40,7 +41,7 @@ def write_metadata(context: RunContext, model: Transformer, *, stack_size: int) 
             "corpus": data.corpus.name,
             "train_tokens": data.train.num_tokens,
             "valid_tokens": data.valid.num_tokens,
-            "valid_text_bytes": data.valid.num_text_bytes,
+            "valid_text_bytes": text_bytes(data.tokenizer, data.valid.tokens),
             "num_parameters": model.num_parameters(),
             "forward_flops_per_token": model.forward_flops_per_token(),
             "floor": data.floor(),

@@ -149,11 +149,12 @@ class Tokenizer:
 
     @functools.cached_property
     def token_byte_lengths(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Bytes of text per id, (V,); 0 for special tokens."""
+        """UTF-8 bytes per id, (V,); 0 for ``<|endoftext|>``, which is not part of a text."""
         import numpy as np  # not needed to load a tokenizer and encode a line
 
         lengths = np.array(self.ids.lengths, dtype=np.int64)
-        lengths[list(self.ids.special_ids.values())] = 0
+        if END_OF_TEXT in self.ids.special_ids:
+            lengths[self.ids.special_ids[END_OF_TEXT]] = 0
         return lengths
 
     def token_bytes(self, index: int) -> bytes:

@@ -26,15 +26,30 @@ class ValidationResult:
     Attributes:
         loss: mean negative log-likelihood in nats per token.
         perplexity: exp(loss).
-        bits_per_byte: total bits divided by the UTF-8 bytes of the predicted tokens; special
-            tokens have no bytes, but their loss counts.
+        bits_per_byte: total bits divided by the UTF-8 bytes of the text, which do not depend on the
+            tokenizer; see :func:`lmlab.data.text_bytes.evaluated_bytes`. Ends of texts have no
+            bytes, but their loss counts.
         num_tokens: number of predicted tokens.
+        num_bytes: number of bytes of the text; 0 if it is not known.
     """
 
     loss: float
     perplexity: float
     bits_per_byte: float
     num_tokens: int
+    num_bytes: int = 0
+
+    @classmethod
+    def of_sums(cls, nats: float, num_tokens: int, num_bytes: int) -> ValidationResult:
+        """The losses of a text of which the tokens have ``nats`` in total."""
+        loss = nats / num_tokens
+        return cls(
+            loss=loss,
+            perplexity=math.exp(loss) if loss < 700 else math.inf,
+            bits_per_byte=nats / math.log(2) / num_bytes if num_bytes else math.nan,
+            num_tokens=num_tokens,
+            num_bytes=num_bytes,
+        )
 
     @property
     def is_finite(self) -> bool:
@@ -51,7 +66,7 @@ class Evaluator:
     Args:
         tokens: the validation split, (num_tokens,) unsigned integers.
         windows: start and length in tokens of each window; lengths are at most T + 1.
-        token_bytes: (V,) UTF-8 bytes of each vocabulary entry, 0 for special tokens.
+        num_bytes: UTF-8 bytes of the text that the windows measure.
         batch_size: windows per forward pass.
         device: device of the model.
         use_bf16: compute in the bf16 policy; see :mod:`lmlab.training.mixed_precision`.
@@ -63,7 +78,7 @@ class Evaluator:
         self,
         tokens: np.ndarray[Any, Any],
         windows: list[tuple[int, int]],
-        token_bytes: np.ndarray[Any, Any],
+        num_bytes: int,
         *,
         batch_size: int,
         device: torch.device,
@@ -72,7 +87,7 @@ class Evaluator:
     ) -> None:
         self.tokens = tokens
         self.windows = windows
-        self.token_bytes = token_bytes
+        self.num_bytes = num_bytes
         self.batch_size = batch_size
         self.device = device
         self.use_bf16 = use_bf16
@@ -88,10 +103,10 @@ class Evaluator:
             assert isinstance(model, Transformer)
             network = Bf16Weights(model).model
         token_losses = full_logits_loss(network, reduction="none")
-        # Nats, tokens and bytes of each batch; each rank fills in the rows of its batches. Float32
-        # losses are summed in float64, on the host because MPS has no float64.
+        # Nats and tokens of each batch; each rank fills in the rows of its batches. Float32 losses
+        # are summed in float64, on the host because MPS has no float64.
         batches = self._batches()
-        sums = np.zeros((len(batches), 3))
+        sums = np.zeros((len(batches), 2))
         for index, (starts, length) in progress(
             self.comm.shard(batches), total=math.ceil(len(batches) / self.comm.size),
             desc="evaluating", unit="batch", shown=self.comm.is_rank0, is_part=True,
@@ -100,18 +115,11 @@ class Evaluator:
             losses = token_losses(
                 torch.from_numpy(inputs).to(self.device), torch.from_numpy(targets).to(self.device)
             )
-            num_bytes = int(self.token_bytes[targets].sum())
-            sums[index] = float(losses.cpu().double().sum()), targets.size, num_bytes
+            sums[index] = float(losses.cpu().double().sum()), targets.size
         model.train(was_training)
         # Summed sequentially, in the order of one process.
-        nats, num_tokens, num_bytes = map(sum, self.comm.all_reduce_sum(sums).T.tolist())
-        loss = nats / num_tokens
-        return ValidationResult(
-            loss=loss,
-            perplexity=math.exp(loss) if loss < 700 else math.inf,
-            bits_per_byte=nats / math.log(2) / num_bytes if num_bytes else math.nan,
-            num_tokens=int(num_tokens),
-        )
+        nats, num_tokens = map(sum, self.comm.all_reduce_sum(sums).T.tolist())
+        return ValidationResult.of_sums(nats, int(num_tokens), self.num_bytes)
 
     def _batches(self) -> list[tuple[list[int], int]]:
         """Return, for each batch, the starts of its windows and their common length."""

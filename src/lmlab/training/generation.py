@@ -142,7 +142,10 @@ def sample_token(
     At temperature 0, the first of equally likely tokens is selected.
     """
     if not bool(logits_V.isfinite().all()):
-        raise DataError("the logits of the model are not finite: its weights have diverged")
+        raise DataError(
+            "the logits of the model are not finite: its weights have diverged",
+            "train first with settings that do not diverge, such as a lower optim.lr",
+        )
     if temperature == 0:
         return int(logits_V.argmax())
     # The maximum is 0 before the division, so that a low temperature does not overflow.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,37 @@ def test_evaluation_repeats_the_losses_of_the_run(
     assert main([*less, "batch_size=3", "checkpoint=last", "device=cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["text", "loss", "perplexity", "bits/byte", "tokens"]
-    assert [line.split()[0] for line in lines[1:]] == [str(texts[1]), str(texts[0])]
-    assert all(int(line.split()[-1]) == 64 for line in lines[1:])
+    assert [line.split()[0] for line in lines[1:]] == [str(texts[1]), str(texts[0]), "total"]
+    assert [int(line.split()[-1]) for line in lines[1:]] == [64, 64, 128]
+
+
+def test_texts_give_a_line_each_and_a_total(
+    run: RunFolder, texts: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = tmp_path / "short.txt"
+    short.write_text("a bad cab, a fed bee<|endoftext|>a cab")
+    files = [str(short), str(texts[1])]
+    assert main([str(run.path), *files, "checkpoint=last", "device=cpu"]) == 0
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == [*files, "total"]
+    loaded = lmlab.load(run.path, checkpoint="last", device="cpu")
+    found = [evaluate(loaded, Path(file)) for file in files]
+    tokens = [result.num_tokens for result in found]
+    num_bytes = [
+        len(Path(file).read_text().replace("<|endoftext|>", "").encode()) for file in files
+    ]
+    nats = [result.loss * result.num_tokens for result in found]
+    expected = [
+        (f"{n / t:.4f}", f"{n / math.log(2) / b:.4f}", f"{t:,}")
+        for n, t, b in zip(
+            [*nats, sum(nats)], [*tokens, sum(tokens)], [*num_bytes, sum(num_bytes)], strict=True
+        )
+    ]
+    assert [(row.split()[1], row.split()[3], row.split()[4]) for row in rows] == expected
+    # The same by key.
+    by_key = [f"run={run.path}", *(f"text={file}" for file in files)]
+    assert main([*by_key, "checkpoint=last", "device=cpu"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == rows
 
 
 @pytest.mark.parametrize(
