@@ -15,6 +15,9 @@ REMOVED_KEYS = {
 }
 # Original name -> current name, of top-level keys and of the config groups that fill them.
 RENAMED_KEYS = {"exhibit": "demo"}
+# Settings that earlier versions did not have: section, key, and the default, which means that the
+# setting is not used.
+ADDED_SETTINGS = [("schedule", "warmup", None), ("tokenizer", "end_of_text", None)]
 _POLICY_OF = {"fp32": "exact", "bf16": "bf16"}
 # An override ("++exhibit.count=2", "exhibit/group=option"), or an entry of a defaults list.
 _FIRST_NAME = re.compile(r"((?:override )?/?[+~]*)(\w+)(?=[./@=]|$)")
@@ -46,7 +49,14 @@ def upgrade(content: dict[str, Any]) -> dict[str, Any]:
 def original_names(content: dict[str, Any]) -> dict[str, Any]:
     """Return a frozen configuration under the original names of its keys and targets.
 
-    Whatever is hashed or compared with files of earlier versions uses these names.
+    Settings of :data:`ADDED_SETTINGS` are left out while they have their defaults. Whatever is
+    hashed or compared with files of earlier versions uses the result.
     """
+    content = {
+        section: {k: v for k, v in node.items() if (section, k, v) not in ADDED_SETTINGS}
+        if isinstance(node, dict)
+        else node
+        for section, node in content.items()
+    }
     originals = {current: original for original, current in RENAMED_KEYS.items()}
     return original_targets({originals.get(key, key): value for key, value in content.items()})

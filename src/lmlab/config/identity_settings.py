@@ -29,7 +29,7 @@ def select_identity(config: dict[str, Any]) -> dict[str, Any]:
     return {
         "model": model,
         "optim": content["optim"],
-        "schedule": {k: v for k, v in content["schedule"].items() if (k, v) != ("warmup", None)},
+        "schedule": content["schedule"],
         "training": training,
         "validation": validation,
         "seeds": {"init": content["seeds"]["init"], "data": content["seeds"]["data"]},
