@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lmlab.console.command_line import Command, CommandGroup
+from lmlab.console.formatting import format_count
 from lmlab.console.options import argument, at_least, one_of, option
 from lmlab.console.stdout import run_main
 from lmlab.errors import ConfigError, DataError, DiskError
@@ -125,7 +126,7 @@ def encode(options: EncodeOptions) -> None:
     size = sum(path.stat().st_size for path in options.text)
     print(
         f"{size / 1e6:,.1f} MB in {seconds:.2f} s ({size / 1e6 / seconds:,.0f} MB/s): "
-        f"{written.num_tokens:,} tokens, "
+        f"{format_count(written.num_tokens, 'token')}, "
         f"{written.num_text_bytes / max(1, written.num_tokens):.3f} bytes per token, "
         f"{written.dtype}: {options.to}"
     )
@@ -137,7 +138,7 @@ def show(options: ShowOptions) -> None:
 
     tokenizer = Tokenizer.load(options.tokenizer)
     lengths = tokenizer.token_byte_lengths
-    print(f"{tokenizer.vocab_size:,} entries, {len(tokenizer.merges):,} merges")
+    print(f"{tokenizer.vocab_size:,} entries, {format_count(len(tokenizer.merges), 'merge')}")
     print(f"special tokens: {' '.join(tokenizer.special_tokens) or 'none'}")
     print(f"bytes per entry: mean {lengths.mean():.2f}, longest {lengths.max()}")
     print(f"pattern: {tokenizer.pattern}")
@@ -146,7 +147,10 @@ def show(options: ShowOptions) -> None:
     for text in options.split:
         ids = tokenizer.encode(text)
         parts = " | ".join(tokenizer.decode([index]) for index in ids)
-        print(f"{len(ids)} tokens of {len(text.encode())} bytes: {parts}\n  {ids}")
+        print(
+            f"{format_count(len(ids), 'token')} of {format_count(len(text.encode()), 'byte')}: "
+            f"{parts}\n  {ids}"
+        )
 
 
 def _print_longest(folder: Path, number: int) -> None:

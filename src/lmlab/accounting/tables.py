@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmlab.console.formatting import format_bytes, format_duration
+from lmlab.console.formatting import format_bytes, format_count, format_duration
 
 _BAR = 40
 _MARKS = {"attention": "#", "feed-forward": "=", "head": "."}
@@ -91,7 +91,8 @@ def _memory(found: Mapping[str, Any]) -> Table:
     rows = [[name, _count(found[key]), _bytes(found[key])] for key, name in names.items()]
     accumulates = f", {found['passes']} passes per update" if found["passes"] > 1 else ""
     notes = [
-        f"{found['micro_batch_size']} sequences per pass{accumulates}, {found['precision']} on "
+        f"{format_count(found['micro_batch_size'], 'sequence')} per pass{accumulates}, "
+        f"{found['precision']} on "
         f"{found['device']}, without torch.compile."
     ]
     if "largest_batch" in found:
@@ -116,8 +117,12 @@ def _cost(found: Mapping[str, Any]) -> Table:
     if "step_seconds" in time:
         device = f"{time['peak']:.4g} FLOP/s at {time['mfu']:.0%}"
         rows.append([f"time per update at {device}", f"{time['step_seconds']:,.4g} s"])
-        rows.append([f"{time['steps']:,} updates", format_duration(time["run_seconds"])])
-    return Table("Run", [f"{time['steps']:,} x {time['batch_size']:,} sequences", ""], rows)
+        rows.append(
+            [f"{format_count(time['steps'], 'update')}", format_duration(time["run_seconds"])]
+        )
+    return Table(
+        "Run", [f"{time['steps']:,} x {format_count(time['batch_size'], 'sequence')}", ""], rows
+    )
 
 
 def _textbook(found: Mapping[str, Any]) -> Table:

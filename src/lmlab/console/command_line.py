@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
+from lmlab.console.formatting import format_count
 from lmlab.console.options import Option, options_of
 from lmlab.errors import ConfigError, UserError, suggestion
 from lmlab.runtime.launch_env import print_error
@@ -201,7 +202,7 @@ class Command(Generic[T]):
         keys = [option.key for option in self.named()]
         if not argument.startswith("-") and "=" not in argument:
             positional = sum(option.spec.by_position for option in self._all())
-            count = f"{positional} positional argument{'s' if positional > 1 else ''}"
+            count = f"{format_count(positional, 'positional argument')}"
             expected = f"at most {count}" if positional else "key=value"
             return ConfigError(f"{argument}: expected {expected}", f"run {self.program} --help")
         key = argument.lstrip("-").partition("=")[0].replace("-", "_")

@@ -26,3 +26,14 @@ def format_duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:,.1f} days"
+
+
+def format_count(number: float, noun: str, plural: str | None = None) -> str:
+    """Format a number of things: ``1 run``, ``2,000 runs``.
+
+    Args:
+        number: how many.
+        noun: for one.
+        plural: for any other number; by default with an ``s``.
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lmlab.console.formatting import format_duration
+from lmlab.console.formatting import format_count, format_duration
 from lmlab.demos import Demo, Section
 from lmlab.demos import tokenizer_figures as figures
 from lmlab.demos import tokenizer_measures as measures
@@ -103,7 +103,8 @@ def _paths(texts: Sequence[str], heldout: Sequence[str]) -> tuple[list[Path], li
         )
     if heldout and len(heldout) != len(texts):
         raise ConfigError(
-            f"demo.heldout={list(heldout)}: expected {len(texts)} files, one per file of "
+            f"demo.heldout={list(heldout)}: expected {format_count(len(texts), 'file')}, one per "
+            f"file of "
             "demo.texts, or none"
         )
     training = [Path(text) for text in texts]
@@ -159,7 +160,8 @@ def _machine() -> str:
     made = provenance()
     commit = (made["code"]["commit"] or "no checkout")[:12]
     return (
-        f"Measured on {cpu_name()}, {usable_cores()} cores, with Python {made['python']}, regex "
+        f"Measured on {cpu_name()}, {format_count(usable_cores(), 'core')}, with Python "
+        f"{made['python']}, regex "
         f"{made['versions']['regex']} and lmlab {made['versions']['lmlab']} ({commit})."
     )
 

@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
+from lmlab.console.formatting import format_count
 from lmlab.distributed.collectives import TorchCollectives
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.distributed.peers import Peers, RankProcess
@@ -115,7 +116,7 @@ class ProcessGroup(TorchCollectives):
         local = [uuids[rank] for rank in self._peers.on_this_host()]
         if "none" in local or len(set(local)) < len(local):
             raise ConfigError(
-                f"{len(local)} ranks on this machine: expected a GPU for each",
+                f"{format_count(len(local), 'rank')} on this machine: expected a GPU for each",
                 "start at most one rank per GPU (torchrun --nproc-per-node), or set "
                 "runtime.device=cpu",
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from lmlab.console.formatting import format_count
 from lmlab.errors import DataError
 from lmlab.hf.config_reader import read_config
 from lmlab.runs.load import Loaded, load
@@ -53,7 +54,7 @@ def check_export(folder: Path, loaded: Loaded) -> list[str]:
             version = importlib.metadata.version("transformers")
             lines.append(
                 f"transformers {version}: largest logit difference {difference:.1e} "
-                f"over {count} tokens"
+                f"over {format_count(count, 'token')}"
             )
             lines.append(f"transformers {version}: {_check_together(folder, loaded, theirs)}")
     if importlib.util.find_spec("tokenizers"):

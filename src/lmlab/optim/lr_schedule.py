@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 
+from lmlab.console.formatting import format_count
 from lmlab.errors import Check, ConfigError, check_settings
 
 
@@ -124,7 +125,7 @@ def wsd(
     if decay_start < warmup_steps:
         raise ConfigError(
             f"schedule.decay_fraction={decay_fraction}: the decay would start at step "
-            f"{decay_start}, during the warm-up of {warmup_steps} steps",
+            f"{decay_start}, during the warm-up of {format_count(warmup_steps, 'step')}",
             "lower schedule.decay_fraction or the warm-up",
         )
     if step < decay_start:

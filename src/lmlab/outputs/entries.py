@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lmlab.console.formatting import format_count
 from lmlab.outputs.queued import queued_runs
 from lmlab.run_folder import RunFolder
 from lmlab.storage.lock import is_alive
@@ -105,7 +106,10 @@ def print_entries(root: Path, entries: Sequence[Entry]) -> None:
         return
     for line in table(root, entries):
         print(line)
-    print(f"{len(entries)} entries, {size_text(sum(entry.bytes for entry in entries))}")
+    print(
+        f"{format_count(len(entries), 'entry', 'entries')}, "
+        f"{size_text(sum(entry.bytes for entry in entries))}"
+    )
 
 
 def table(root: Path, entries: Sequence[Entry]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.config.compose import load_frozen
+from lmlab.console.formatting import format_count
 from lmlab.errors import DataError
 from lmlab.run_folder import RunFolder, flatten
 
@@ -147,7 +148,7 @@ def _describe_losses(difference: Mapping[str, Any]) -> Iterator[str]:
         rows.append((f"{row['step']:,}", f"{a:.4f}", f"{b:.4f}", f"{b - a:+.4f}"))
     yield from _table(rows)
     if len(losses) > _SHOWN_STEPS:
-        yield f"  {len(losses) - _SHOWN_STEPS} more steps: --json prints all"
+        yield f"  {format_count(len(losses) - _SHOWN_STEPS, 'more step')}: --json prints all"
 
 
 def _equal(a: float | None, b: float | None) -> bool:

@@ -9,6 +9,7 @@ import torch
 
 from lmlab.build.identity import NUMERICS_VERSIONS
 from lmlab.build.workload import RunWorkload
+from lmlab.console.formatting import format_count
 from lmlab.runtime.device import Device
 from lmlab.runtime.processor import cpu_name
 from lmlab.storage.io import hash_json, read_json, write_json
@@ -84,6 +85,6 @@ def update_calibration(path: Path, step_seconds: float, steps: int) -> None:
     """Replace the step time of an existing calibration by that of a run of ``steps`` steps."""
     known = read_calibration(path)
     if known is not None and steps >= LEARNED_STEPS:
-        source = f"a run of {steps:,} steps on this device"
+        source = f"a run of {format_count(steps, 'step')} on this device"
         better = dataclasses.replace(known, step=step_seconds, steps=steps, source=source)
         write_calibration(path, better)

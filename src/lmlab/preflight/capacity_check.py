@@ -8,7 +8,7 @@ from pathlib import Path
 from lmlab.accounting.memory import FLOAT32, largest_batch
 from lmlab.accounting.model_counts import FFN
 from lmlab.build.workload import RunWorkload
-from lmlab.console.formatting import format_bytes
+from lmlab.console.formatting import format_bytes, format_count
 from lmlab.errors import ConfigError, DiskError, UserError
 from lmlab.preflight import machine_resources
 from lmlab.preflight.forecast import Costs
@@ -135,7 +135,8 @@ def update_problem(
     return ConfigError(
         f"training.{key}={micro}: an update {shown} {format_bytes(free)} are free on "
         f"{device.name()}",
-        f"set training.micro_batch_size={divisor} ({batch // divisor} passes per update of {batch} "
+        f"set training.micro_batch_size={divisor} "
+        f"({format_count(batch // divisor, 'pass', 'passes')} per update of {batch} "
         f"sequences), training.batch_size={single}, or {_OVERRIDE}",
     )
 

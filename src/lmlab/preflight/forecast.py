@@ -14,7 +14,7 @@ from lmlab.accounting.model_counts import ModelCounts, count_model, count_optimi
 from lmlab.accounting.target_counts import UnknownCostError
 from lmlab.build.run_data import RunData
 from lmlab.build.workload import RunWorkload
-from lmlab.console.formatting import format_bytes, format_duration
+from lmlab.console.formatting import format_bytes, format_count, format_duration
 from lmlab.data.batches import validation_windows
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.optim.optimizer_counts import OptimizerCounts
@@ -172,7 +172,7 @@ class Forecast:
             free = machine_resources.free_memory(device.device)
             available = "" if free is None else f", {format_bytes(free)} free"
             if self.largest is not None:
-                available += f" (passes of up to {self.largest:,} sequences fit)"
+                available += f" (passes of up to {format_count(self.largest, 'sequence')} fit)"
             parts.append(f"peak memory {format_bytes(self.peak_bytes)}{available}")
         if self.disk_bytes is not None:
             free = machine_resources.free_disk(output_root)

@@ -29,6 +29,7 @@ from lmlab.accounting.target_counts import UnknownCostError
 from lmlab.build import factory
 from lmlab.build.run_spec import RunSpec
 from lmlab.build.workload import RunWorkload
+from lmlab.console.formatting import format_count
 from lmlab.data.batches import Batches
 from lmlab.nn.transformer import Transformer
 from lmlab.optim.clip import clip_gradients
@@ -92,7 +93,8 @@ def calibrate(spec: RunSpec, device: Device) -> Calibration:
             peak_bytes=None if peak is None else peak - before,
             steps=len(seconds),
             sequences=sequences,
-            source=f"{len(seconds)} steps of {sequences:,} sequences on this device",
+            source=f"{format_count(len(seconds), 'step')} of "
+            f"{format_count(sequences, 'sequence')} on this device",
             **_time_saving(spec.cache_folder, state),
         )
     del state

@@ -13,7 +13,7 @@ from lmlab.build.factory import build_checkpoints
 from lmlab.build.run_data import RunData
 from lmlab.build.run_spec import RunSpec
 from lmlab.build.workload import RunWorkload
-from lmlab.console.formatting import format_duration
+from lmlab.console.formatting import format_count, format_duration
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.errors import ConfigError
 from lmlab.preflight import machine_resources
@@ -175,7 +175,7 @@ def measure_here(spec: RunSpec, device: Device) -> tuple[dict[str, Any], Table]:
         ["update", f"{found.step:.4g} s"],
         ["evaluation batch", f"{found.evaluation:.4g} s"],
         ["checkpoint", f"{found.saving:.4g} s"],
-        [f"{steps:,} updates", format_duration(steps * found.step)],
+        [f"{format_count(steps, 'update')}", format_duration(steps * found.step)],
     ]
     heading = f"Measured on {device.name()}: {found.source}"
     return dataclasses.asdict(found), Table(heading, ["", "time"], rows)

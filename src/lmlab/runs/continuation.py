@@ -11,6 +11,7 @@ from typing import Any
 from lmlab.build.factory import build_checkpoints, build_schedule
 from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.compose import load_frozen
+from lmlab.console.formatting import format_count
 from lmlab.errors import ConfigError, DataError
 from lmlab.run_folder import RunFolder, differences
 from lmlab.training.checkpoint import Checkpoints
@@ -98,7 +99,7 @@ def find_parent(spec: RunSpec, identity: dict[str, Any]) -> ParentRun | None:
 
 def _remedies(steps: int, shared: int, kept: list[int]) -> str:
     """What to do where the parent keeps no checkpoint that the run could start from."""
-    remedies = [f"leave parent out to train all {steps} steps"]
+    remedies = [f"leave parent out to train all {format_count(steps, 'step')}"]
     if shared == steps and kept:
         remedies.append(f"set training.steps above {kept[0]}")
     if shared < steps:

@@ -7,6 +7,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from lmlab.console.formatting import format_count
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest, tuning_outcomes
 from lmlab.study.power import smallest_detectable
@@ -118,7 +119,7 @@ def _replicate_result(verdict: Verdict) -> str:
 def _with_difference(verdict: Verdict, num_failed: Counter[str]) -> str:
     comparison, failed = verdict.comparison, num_failed[verdict.arm]
     if verdict.label == "missing" and failed:
-        return f"{verdict.arm} ({failed} {'run' if failed == 1 else 'runs'} failed)"
+        return f"{verdict.arm} ({format_count(failed, 'run')} failed)"
     if comparison is None or not math.isfinite(comparison.difference):
         return verdict.arm
     difference = f"{comparison.difference:+.3f}"
@@ -238,7 +239,8 @@ def _noise_floor(manifest: Manifest, losses: Sequence[float]) -> list[str]:
             else ""
         )
         lines.append(
-            f"With {design.num_seeds} seeds per arm{extra or ','} the study detects a true "
+            f"With {format_count(design.num_seeds, 'seed')} per arm{extra or ','} the study "
+            f"detects a true "
             f"difference of {smallest:.4f} {manifest.unit} with {_percent(design.power)} power."
             + (
                 f" A difference within the margin of {design.margin:g} still counts as none."
@@ -277,7 +279,8 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
         )
     if design.extra_seeds:
         lines.append(
-            f"Arms that are inconclusive after {design.num_seeds} seeds are tested again after "
+            f"Arms that are inconclusive after {format_count(design.num_seeds, 'seed')} are "
+            f"tested again after "
             f"{design.num_seeds + design.extra_seeds}. P-values and intervals both account for "
             "testing twice."
         )

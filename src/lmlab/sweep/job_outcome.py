@@ -9,6 +9,7 @@ import dataclasses
 import signal
 from collections.abc import Callable
 
+from lmlab.console.formatting import format_count
 from lmlab.errors import LockedError
 from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.sweep.executor import JobResult
@@ -71,4 +72,6 @@ def classify_outcome(
     if has_progress or assignment.attempt < retries:
         return JobResult("queued", end.description)
     attempts = assignment.attempt + 1
-    return JobResult("failed", f"{end.description}, {attempts} times without progress", code)
+    return JobResult(
+        "failed", f"{end.description}, {format_count(attempts, 'time')} without progress", code
+    )

@@ -7,7 +7,7 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 
-from lmlab.console.formatting import format_duration
+from lmlab.console.formatting import format_count, format_duration
 from lmlab.design.comparison import METRICS, Comparison
 from lmlab.run_folder import RunFolder
 from lmlab.study.power import predicted_power, smallest_detectable
@@ -38,7 +38,7 @@ class Plan:
         """Return the plan in one line."""
         if not self.least_runs:
             return "all runs are already complete"
-        runs = f"about {self.least_runs} run{'' if self.least_runs == 1 else 's'}"
+        runs = f"about {format_count(self.least_runs, 'run')}"
         if self.most_runs > self.least_runs:
             runs += f" ({self.most_runs} if every arm needs more seeds)"
         if self.seconds is None:
@@ -93,7 +93,9 @@ def describe_power(design: Comparison, baseline_runs: Iterable[RunFolder]) -> li
     losses = [run.rows("validation")[-1][design.metric] for run in done]
     is_measured = len(losses) >= _MIN_SEEDS_FOR_SD
     sd = statistics.stdev(losses) if is_measured else design.expected_sd
-    source = f"over {len(losses)} seeds of the baseline" if is_measured else "assumed"
+    source = (
+        f"over {format_count(len(losses), 'seed')} of the baseline" if is_measured else "assumed"
+    )
     # The difference of independent runs; pairing by seed can only make it smaller.
     difference_sd = math.sqrt(2) * sd
     rule = decision_rule(design)

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from lmlab.console.formatting import format_count
 from lmlab.design.manifest import Job, Manifest
 from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.storage.lock import is_alive
@@ -54,7 +55,7 @@ def print_plan(schedule: PlannedSchedule) -> None:
         table.add_row(arm, overrides, rate, seeds, _join(actions))
     Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
     if len(rows) > _MAX_ROWS:
-        print(f"... and {len(rows) - _MAX_ROWS} more rows")
+        print(f"... and {format_count(len(rows) - _MAX_ROWS, 'more row')}")
     print(_total(schedule))
 
 
@@ -73,7 +74,9 @@ def _total(schedule: PlannedSchedule) -> str:
     if design.lr == "search":
         text += "; the search for learning rates adds runs as results arrive"
     if design.extra_seeds:
-        text += f"; an arm without a verdict then gets {design.extra_seeds} more seeds"
+        text += (
+            f"; an arm without a verdict then gets {format_count(design.extra_seeds, 'more seed')}"
+        )
     return text
 
 

@@ -11,6 +11,7 @@ from lmlab.build.run_spec import resolve
 from lmlab.config.compose import from_dict
 from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_config import RunConfig
+from lmlab.console.formatting import format_count
 from lmlab.design.manifest import Job, Manifest
 from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.runs.execute import locate
@@ -102,7 +103,9 @@ class RunSchedule:
         self._undecided = undecided_arms(self.manifest, self._outcomes())
         if self._undecided:
             arms = ", ".join(sorted(self._undecided))
-            self.print_line(f"second look: {design.extra_seeds} more seeds each for {arms}")
+            self.print_line(
+                f"second look: {format_count(design.extra_seeds, 'more seed')} each for {arms}"
+            )
         return bool(self._undecided)
 
     def _schedule(self, job: Job, purposes: list[str]) -> ScheduledRun:

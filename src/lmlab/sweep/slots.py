@@ -10,6 +10,7 @@ import torch
 
 from lmlab.config.compose import from_dict
 from lmlab.config.run_config import RunConfig
+from lmlab.console.formatting import format_count
 from lmlab.errors import ConfigError
 from lmlab.runs import auto_settings
 from lmlab.runtime.device import usable_cores
@@ -100,7 +101,7 @@ def describe_slots(slots: Sequence[Slot], threads: int, runs_per_process: int) -
     """
     parts = [f"{len(slots)} at a time"]
     if runs_per_process > 1:
-        parts.append(f"each a stack of up to {runs_per_process} runs")
+        parts.append(f"each a stack of up to {format_count(runs_per_process, 'run')}")
     if slots[0].device == "cpu":
         parts.append(f"{threads} {'thread' if threads == 1 else 'threads'} each")
     if slots[0].pinned:

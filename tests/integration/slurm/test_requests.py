@@ -49,7 +49,7 @@ def test_neither_variables_nor_an_outer_job_change_what_is_submitted(studies: An
         "hydra.launcher.mem_gb=1", "hydra.launcher.report=false",
         within=[*OUTER_JOB, "env", *(f"{key}={value}" for key, value in VARIABLES.items())],
     )  # fmt: skip
-    assert "1 of 1 runs are done" in printed
+    assert "1 of 1 run is done" in printed
     assert "ignoring SBATCH_ARRAY_INX, " in printed
     (submission,) = studies.submissions()
     shown = studies.cluster.ask("scontrol", "-o", "show", "job", submission["job_id"])
@@ -90,7 +90,7 @@ def test_a_launch_waits_for_a_controller_that_does_not_respond(studies: Any) -> 
     studies.cluster.start_controller()
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0, printed
-    assert "1 of 1 runs are done" in printed
+    assert "1 of 1 run is done" in printed
     assert len(studies.queue()) == 0
 
 

@@ -57,7 +57,7 @@ def test_a_rerun_submits_only_what_no_job_has(sweeps: Sweeps, slurm: FakeSlurm) 
     assert "submitted job array" not in printed and "driver job" not in printed
     assert len(slurm.scripts()) == 2
     printed = sweeps.run(*SLURM, "seed=1,2", "study=other", "reuse=true")
-    assert "1 runs in 1 jobs" in printed
+    assert "1 run in 1 job" in printed
 
 
 def test_finished_runs_need_no_driver(sweeps: Sweeps, slurm: FakeSlurm) -> None:

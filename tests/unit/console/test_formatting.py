@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmlab.console.formatting import format_bytes, format_duration
+from lmlab.console.formatting import format_bytes, format_count, format_duration
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,14 @@ def test_the_number_format_of_bytes_can_be_chosen() -> None:
 )  # fmt: skip
 def test_durations_have_a_unit_of_their_size(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 runs"), (1, "1 run"), (2, "2 runs"), (2000, "2,000 runs")]
+)
+def test_a_number_of_things(number: int, text: str) -> None:
+    assert format_count(number, "run") == text
+
+
+def test_a_plural_of_its_own() -> None:
+    assert [format_count(n, "pass", "passes") for n in (1, 2)] == ["1 pass", "2 passes"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lmlab.config.compose import from_dict, to_yaml
+from lmlab.console.formatting import format_count
 from lmlab.storage.io import atomic_write_text
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.scheduled_run import ScheduledRun
@@ -212,5 +213,8 @@ class ArraySubmitter:
             after=after,
         )
         submission.set_job_id(job_id)
-        self.print_line(f"submitted job array {job_id}: {len(assignments)} runs in {jobs} jobs")
+        self.print_line(
+            f"submitted job array {job_id}: {format_count(len(assignments), 'run')} in "
+            f"{format_count(jobs, 'job')}"
+        )
         return job_id

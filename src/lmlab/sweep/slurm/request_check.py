@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+from lmlab.console.formatting import format_count
 from lmlab.errors import ConfigError, suggestion
 from lmlab.sweep.slurm.cluster_limits import ClusterLimits, Node, Partition, read_cluster_limits
 from lmlab.sweep.slurm.resources import LAUNCHER, Resources
@@ -160,11 +161,14 @@ class _Request:
         gpus = most((node.gpus for node in one.nodes), None)
         if needed.gpus > gpus:
             per_rank = f" ({self.resources.gpus} for each of {ranks} ranks)" if ranks > 1 else ""
-            yield self.error("gpus", f"at most {gpus} GPUs per node{per_rank}, which {place} have")
+            yield self.error(
+                "gpus",
+                f"at most {format_count(gpus, 'GPU')} per node{per_rank}, which {place} have",
+            )
         cpus = most((node.cpus for node in one.nodes), one.max_cpus_per_node)
         if needed.cpus > cpus:
             per_rank = f" for the {ranks} ranks of a node" if ranks > 1 else ""
-            reason = f"since jobs have at most {cpus} cores on {place}"
+            reason = f"since jobs have at most {format_count(cpus, 'core')} on {place}"
             yield self.error("cpus", f"at most {cpus // ranks}{per_rank}, {reason}")
         memory = most((node.memory_mb for node in one.nodes), one.max_memory_mb)
         if needed.memory_mb > memory:
@@ -207,4 +211,5 @@ def _names_up(partitions: Iterable[Partition]) -> list[str]:
 
 
 def _size(node: Node) -> str:
-    return f"{node.cpus} cores, {node.memory_mb} MB and {node.gpus} GPUs"
+    cores, gpus = format_count(node.cpus, "core"), format_count(node.gpus, "GPU")
+    return f"{cores}, {node.memory_mb} MB and {gpus}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from lmlab.config.compose import from_dict
 from lmlab.config.rank_batch import per_rank_batch
+from lmlab.console.formatting import format_count
 from lmlab.errors import Check, ConfigError, check_settings, suggestion
 
 LAUNCHER = "hydra.launcher"
@@ -224,7 +225,7 @@ class ArmResources:
         if runtime["device"] not in ("auto", kind):
             raise ConfigError(
                 f"runtime.device={runtime['device']}: expected auto or {kind}, because the jobs of "
-                f"{arm} request {resources.gpus} GPUs",
+                f"{arm} request {format_count(resources.gpus, 'GPU')}",
                 "change hydra.launcher.gpus or runtime.device",
             )
         runtime["device"] = kind
@@ -239,7 +240,7 @@ class ArmResources:
             if runtime["parallel"] == "none":
                 raise ConfigError(
                     f"runtime.parallel=none: expected auto, because the jobs of {arm} request "
-                    f"{resources.ranks} ranks",
+                    f"{format_count(resources.ranks, 'rank')}",
                     "set runtime.parallel=auto or hydra.launcher.ranks=1",
                 )
             training = from_dict(resolved).training
