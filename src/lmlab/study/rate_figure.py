@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from lmlab.study.chart_scales import limits, loss_scale, set_scale
 from lmlab.study.figure_style import (
@@ -67,6 +68,7 @@ def draw_rates(content: dict[str, Any]) -> Figure | None:
         add_legend(axes, list(styles))
     if rows:
         _draw_stability(panels[1], searches, edges, styles)
+    panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
     panels[-1].set_xlabel(
         "peak learning rate (dots: seeds; bars: standard deviation; open dots: judged seeds)"
     )

@@ -1,4 +1,4 @@
-"""The report of a plain sweep: a figure and a section of the page show loss by swept setting."""
+"""The files of a report; that of a plain sweep shows the loss by swept setting."""
 
 from __future__ import annotations
 
