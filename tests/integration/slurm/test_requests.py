@@ -45,7 +45,7 @@ OUTER_JOB = ["srun", "--job-name=outer", "--ntasks=1", "--mem-per-cpu=50"]
 
 def test_neither_variables_nor_an_outer_job_change_what_is_submitted(studies: Any) -> None:
     printed = studies.run(
-        "study=größe+1", "seed=0", "training.steps=30", "hydra.launcher.partition=debug",
+        "study=it.s_one+1", "seed=0", "training.steps=30", "hydra.launcher.partition=debug",
         "hydra.launcher.mem_gb=1", "hydra.launcher.report=false",
         within=[*OUTER_JOB, "env", *(f"{key}={value}" for key, value in VARIABLES.items())],
     )  # fmt: skip
@@ -65,7 +65,7 @@ def test_a_detached_study_works_from_within_its_driver_and_finds_the_site_defaul
     printed = studies.run(
         "seed=0,1,2", "training.steps=30", "study=detached", "hydra.launcher.wait=false",
         "hydra.launcher.driver={partition: debug, time_min: 7}",
-        """hydra.launcher.per_arm={"*steps*": {time_min: 4}}""",
+        """hydra.launcher.per_arm={"data-*": {time_min: 4, mem_gb: 0.5}}""",
         variables={"SBATCH_PARTITION": "short"},
     )  # fmt: skip
     assert "jobs use SBATCH_PARTITION=short" in printed
@@ -101,6 +101,7 @@ def test_a_launch_waits_for_a_controller_that_does_not_respond(studies: Any) -> 
         ({"partition": "broken"}, "expected a partition that is up, but broken is DOWN"),
         ({"partition": "short"}, "time_min=240: expected at most 5, the time limit of partition "),
         ({"partition": "short", "time_min": 5, "mem_gb": 1}, "mem_gb=1: expected at most 0.9766"),
+        ({"partition": "short", "time_min": 5}, "mem_gb=null: expected at most 0.9766, since jobs"),
         ({"partition": "short", "time_min": 5, "cpus": 2}, "cpus=2: expected at most 1"),
         ({"cpus": 3}, "hydra.launcher.cpus=3: expected at most 2"),
         ({"mem_gb": 4}, "hydra.launcher.mem_gb=4: expected at most 3.906"),

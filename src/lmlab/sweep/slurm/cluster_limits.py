@@ -39,6 +39,8 @@ class Partition:
         max_nodes: most nodes of a job.
         max_cpus_per_node: most cores of a job on a node.
         max_memory_mb: most memory of a job on a node.
+        memory_mb_per_node: memory on a node of a job that asks for none.
+        memory_mb_per_cpu: the same, for each of its cores. With neither, it gets the whole node.
         accounts: the accounts that may use it; None for all.
         denied_accounts: accounts that may not.
         qos: the qualities of service that may use it; None for all.
@@ -52,6 +54,8 @@ class Partition:
     max_nodes: int | None
     max_cpus_per_node: int | None
     max_memory_mb: int | None
+    memory_mb_per_node: int | None
+    memory_mb_per_cpu: int | None
     accounts: frozenset[str] | None
     denied_accounts: frozenset[str]
     qos: frozenset[str] | None
@@ -136,6 +140,12 @@ def _node(record: Mapping[str, str]) -> Node:
 
 
 def _partition(record: Mapping[str, str], nodes: Sequence[Node], config: str) -> Partition:
+
+    def limit(name: str) -> int | None:
+        """Return a limit of the partition, else of the cluster."""
+        own = _number(record.get(name))
+        return own if own is not None else _number(_setting(config, name))
+
     # Nodes that a cloud has not started yet may be hidden.
     are_all_listed = len(nodes) >= (_number(record.get("TotalNodes")) or 1)
     return Partition(
@@ -145,7 +155,9 @@ def _partition(record: Mapping[str, str], nodes: Sequence[Node], config: str) ->
         max_minutes=parse_minutes(record.get("MaxTime", "")),
         max_nodes=_number(record.get("MaxNodes")),
         max_cpus_per_node=_number(record.get("MaxCPUsPerNode")),
-        max_memory_mb=_number(record.get("MaxMemPerNode") or _setting(config, "MaxMemPerNode")),
+        max_memory_mb=limit("MaxMemPerNode"),
+        memory_mb_per_node=limit("DefMemPerNode"),
+        memory_mb_per_cpu=limit("DefMemPerCPU"),
         accounts=_names(record.get("AllowAccounts")),
         denied_accounts=_names(record.get("DenyAccounts")) or frozenset(),
         qos=_names(record.get("AllowQos")),

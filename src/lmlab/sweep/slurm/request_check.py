@@ -171,9 +171,22 @@ class _Request:
             reason = f"since jobs have at most {format_count(cpus, 'core')} on {place}"
             yield self.error("cpus", f"at most {cpus // ranks}{per_rank}, {reason}")
         memory = most((node.memory_mb for node in one.nodes), one.max_memory_mb)
-        if needed.memory_mb > memory:
+        asked = needed.memory_mb or self._default_memory(one)
+        if asked > memory:
             reason = f"since jobs have at most {memory} MB on {place}"
+            if self.resources.mem_gb is None:
+                reason += f", and without a request would get {asked} MB"
             yield self.error("mem_gb", f"at most {memory / 1024:.4g}, {reason}")
+
+    def _default_memory(self, one: Partition) -> int:
+        """Return the memory on a node of a job that asks for none; 0 if unknown."""
+        if any(option.startswith("--mem") for option in self.resources.sbatch):
+            return 0
+        if one.memory_mb_per_cpu is not None:
+            return one.memory_mb_per_cpu * self._of_node.cpus
+        if one.memory_mb_per_node is not None:
+            return one.memory_mb_per_node
+        return min((node.memory_mb for node in one.nodes), default=0)
 
     def _node_errors(self, one: Partition) -> Iterator[ConfigError]:
         """Yield what the nodes do not have together."""

@@ -28,7 +28,10 @@ NODES = (
     "NodeName=n2 CPUTot=24 AvailableFeatures=(null) Gres=gpu:2,gpu:v100:1 RealMemory=48000 "
     "State=DOWN Partitions=gpu Reason=no power [root@2026]\n"
 )
-CONFIG = "Configuration data as of 2026\nMaxArraySize            = 1001\n"
+CONFIG = (
+    "Configuration data as of 2026\nMaxArraySize            = 1001\nDefMemPerCPU = 2000\n"
+    "MaxMemPerNode           = UNLIMITED\n"
+)
 
 
 @pytest.fixture
@@ -44,6 +47,8 @@ def test_partitions_and_nodes_are_read(answers: dict[str, str]) -> None:
     gpu, cloud = cluster.partitions["gpu"], cluster.partitions["cloud"]
     assert (gpu.is_default, gpu.state, gpu.max_minutes, gpu.max_nodes) == (True, "UP", 2190, 2)
     assert (gpu.max_cpus_per_node, gpu.max_memory_mb) == (None, 64000)
+    assert (gpu.memory_mb_per_node, gpu.memory_mb_per_cpu) == (None, 2000)
+    assert (cloud.max_memory_mb, cloud.memory_mb_per_cpu) == (None, 2000), "those of the cluster"
     assert gpu.accounts == {"lab", "other"} and gpu.qos is None and not gpu.denied_accounts
     assert gpu.nodes == [
         Node(22, 96000, 4, frozenset(("a100", "nvlink"))), Node(24, 48000, 3, frozenset()),

@@ -18,7 +18,10 @@ GPU = Node(cpus=16, memory_mb=64_000, gpus=4, features=frozenset(("a100",)))
 
 def partition(name: str, **changes: Any) -> Partition:
     return dataclasses.replace(
-        Partition(name, False, "UP", None, None, None, None, None, frozenset(), None, ()), **changes
+        Partition(
+            name, False, "UP", None, None, None, None, None, None, None, frozenset(), None, ()
+        ),
+        **changes,
     )
 
 
@@ -27,6 +30,7 @@ CLUSTER = ClusterLimits(
         "main": partition("main", is_default=True, max_minutes=300, nodes=[GPU, GPU, BIG]),
         "short": partition("short", max_minutes=5, max_nodes=1, max_memory_mb=1000, nodes=[GPU]),
         "long": partition("long", accounts=frozenset(("lab",)), qos=frozenset(("slow",))),
+        "percpu": partition("percpu", max_memory_mb=4000, memory_mb_per_cpu=1000, nodes=[GPU]),
         "broken": partition("broken", state="DOWN"),
         "shared": partition("shared", max_cpus_per_node=4, denied_accounts=frozenset(("guest",))),
     },
@@ -42,16 +46,21 @@ def check(cluster: ClusterLimits = CLUSTER, **request: Any) -> None:
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ({"partition": "mian"}, "at.partition=mian: expected one of long, main, shared, short\n"
-         'help: did you mean "main"?'),
+        ({"partition": "mian"}, "at.partition=mian: expected one of long, main, percpu, shared, "
+         'short\nhelp: did you mean "main"?'),
         ({"partition": "broken"}, "at.partition=broken: expected a partition that is up, but "
-         "broken is DOWN\nhelp: set at.partition to one of main, short, long, shared"),
+         "broken is DOWN\nhelp: set at.partition to one of main, short, long, percpu, shared"),
         ({"time_min": 301}, "at.time_min=301: expected at most 300, the time limit of partition "
          "main\nhelp: set at.time_min=300, at which a run saves and is requeued, or at.partition "
-         "to one of long, shared"),
+         "to one of long, percpu, shared"),
         ({"partition": "short", "time_min": 6}, "at most 5, the time limit of partition short"),
         ({"partition": "short", "time_min": 5, "mem_gb": 1.5}, "at.mem_gb=1.5: expected at most "
          "0.9766, since jobs have at most 1000 MB on the nodes of partition short"),
+        ({"partition": "short", "time_min": 5}, "at.mem_gb=null: expected at most 0.9766, since "
+         "jobs have at most 1000 MB on the nodes of partition short, and without a request would "
+         "get 64000 MB"),
+        ({"partition": "percpu", "cpus": 5}, "at.mem_gb=null: expected at most 3.906, since jobs "
+         "have at most 4000 MB on the nodes of partition percpu, and without a request would get"),
         ({"partition": "short", "time_min": 5, "nodes": 2, "ranks": 2}, "at.nodes=2: expected at "
          "most 1, the limit of partition short"),
         ({"nodes": 4, "ranks": 4}, "at.nodes=4: expected at most 3, as partition main has"),
@@ -95,6 +104,8 @@ def test_what_no_job_can_have_is_refused(request_: dict[str, Any], message: str)
         {"constraint": "a100|fast"},
         {"partition": "short,main"},  # one of them suffices
         {"partition": "broken,main"},
+        {"partition": "percpu", "cpus": 4},
+        {"partition": "short", "time_min": 5, "sbatch": ("--mem-per-cpu=100",)},
         {"partition": "long", "cpus": 999, "gpus": 99, "time_min": 99999},  # its nodes are unknown
         {"account": "lab", "qos": "slow", "partition": "long"},
     ],
