@@ -63,7 +63,7 @@ def test_a_detached_study_works_from_within_its_driver_and_finds_the_site_defaul
 ) -> None:
     """The driver is a job that submits jobs; per_arm and driver are typed as documented."""
     printed = studies.run(
-        "seed=0,1,2", "training.steps=30", "study=detached", "hydra.launcher.wait=false",
+        "seed=0", "training.steps=30", "study=detached", "hydra.launcher.wait=false",
         "hydra.launcher.driver={partition: debug, time_min: 7}",
         """hydra.launcher.per_arm={"data-*": {time_min: 4, mem_gb: 0.5}}""",
         variables={"SBATCH_PARTITION": "short"},
