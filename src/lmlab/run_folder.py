@@ -101,8 +101,9 @@ class RunFolder:
 
     def wandb_place(self) -> Path | None:
         """The folder in which wandb keeps the run; None: there is none."""
-        place = _read(self.path / "wandb" / "place.json")
-        return Path(place["folder"]) if "folder" in place else None
+        folder = Path(str(_read(self.path / "wandb" / "place.json").get("folder", "")))
+        is_run = folder.parent.name == "wandb" and "run-" in folder.name
+        return folder if is_run else None
 
     def offline_wandb(self) -> Path | None:
         """The folder of a run of wandb that was not uploaded yet; None: there is none."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lmlab.errors import ConfigError
 from lmlab.outputs.entries import Entry, measure, size_text, table
+from lmlab.run_folder import RunFolder
 from lmlab.storage.io import translate_write_errors
 from lmlab.storage.lock import is_alive
 
@@ -64,8 +65,14 @@ def confirm(question: str, command: str) -> bool:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder, its top-level files last: an interrupted removal leaves a visible run."""
+    """Remove a folder, its top-level files last: an interrupted removal leaves a visible run.
+
+    What wandb keeps of a run goes with it: another run of these settings has another id there.
+    """
+    place = RunFolder(folder).wandb_place()
     with translate_write_errors(folder):
+        if place is not None and place.is_dir():
+            shutil.rmtree(place)
         for child in folder.iterdir():
             if child.is_dir() and not child.is_symlink():
                 shutil.rmtree(child)

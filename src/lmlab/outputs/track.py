@@ -13,7 +13,7 @@ from lmlab.config.compose import compose, load_frozen
 from lmlab.errors import ConfigError, DataError, UserError
 from lmlab.run_folder import RunFolder, wandb_sync_command
 from lmlab.storage.lock import is_alive
-from lmlab.tracking import NO_TRACKER
+from lmlab.tracking import NO_TRACKER, NoTracker
 from lmlab.tracking.deliveries import is_delivered, record_delivery
 from lmlab.tracking.run_info import describe_to_tracker, final_values, read_samples
 
@@ -96,6 +96,8 @@ def _track_run(run: RunFolder, logger: dict[str, Any]) -> str:
     info = describe_to_tracker(run, config)
     parameters = {key: value for key, value in logger.items() if key != "_target_"}
     tracker = BoundTarget(logger["_target_"], parameters)(run_info=info)
+    if isinstance(tracker, NoTracker):
+        return "not sent, because the tracker is off"
     if not getattr(tracker, "replays_earlier_rows", False):
         for row in info.earlier_rows:
             tracker.log(dict(row))

@@ -90,24 +90,34 @@ def _remove(library: Any, project: str, name: str) -> None:
 @contextlib.contextmanager
 def _muted() -> Iterator[None]:
     """Suppress what trackio prints in this thread; others may print meanwhile."""
-    original = sys.stdout
-    sys.stdout = _MutedThread(original, threading.get_ident())
+    thread = threading.get_ident()
+    with _lock:
+        _muted_threads.add(thread)
+        if not isinstance(sys.stdout, _OtherThreads):
+            sys.stdout = _OtherThreads(sys.stdout)
     try:
         yield
     finally:
-        sys.stdout = original
+        with _lock:
+            _muted_threads.discard(thread)
+            if not _muted_threads and isinstance(sys.stdout, _OtherThreads):
+                sys.stdout = sys.stdout.output
 
 
-class _MutedThread:
-    """Standard output without the text of one thread."""
+_lock = threading.Lock()
+_muted_threads: set[int] = set()
 
-    def __init__(self, output: Any, thread: int) -> None:
-        self._output, self._thread = output, thread
+
+class _OtherThreads:
+    """Standard output without the text of the muted threads."""
+
+    def __init__(self, output: Any) -> None:
+        self.output = output
 
     def write(self, text: str) -> int:
-        if threading.get_ident() == self._thread:
+        if threading.get_ident() in _muted_threads:
             return len(text)
-        return int(self._output.write(text))
+        return int(self.output.write(text))
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._output, name)
+        return getattr(self.output, name)

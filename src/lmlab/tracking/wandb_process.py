@@ -26,6 +26,7 @@ log = logging.getLogger("lmlab.tracking")
 
 FINISH_SECONDS = 30.0
 START_SECONDS = 10.0  # at most; wandb starts after the first update
+_SECONDS_PER_ROW = 0.005  # ten times what wandb takes for a row
 _MAX_QUEUED = 20_000  # rows, a few MB; more means that the worker hangs
 # Variables that would move the history of a run into another one, or that the arguments of
 # ``wandb.init`` replace.
@@ -96,6 +97,7 @@ class WandbTracker:
         finally:
             os.close(reporting)
         self.has_failed = False
+        self._finish_seconds = FINISH_SECONDS + _SECONDS_PER_ROW * len(earlier_rows)
         self._lines: queue.Queue[bytes | None] = queue.Queue(_MAX_QUEUED)
         self._is_open, self._has_reported = True, False
         self._may_start = threading.Event()
@@ -126,7 +128,7 @@ class WandbTracker:
         with contextlib.suppress(queue.Full):
             self._lines.put_nowait(None)
         try:
-            self._process.wait(FINISH_SECONDS)
+            self._process.wait(self._finish_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -101,3 +101,5 @@ def test_wandb_gets_all_of_a_finished_run_in_one_folder(run: RunFolder, capsys) 
     found = [(row["step"], row["train/loss"]) for row in history(folder) if "train/loss" in row]
     assert found == [(row["step"], row["loss"]) for row in run.rows("train")]
     assert json.loads(inspect(folder, "--summary"))["summary"]["final/step"] == 20
+    assert main(["delete", str(run.path), f"root={run.path.parents[2]}", "--yes"]) == 0
+    assert not folder.exists(), "it would be uploaded as a second run"
