@@ -33,6 +33,18 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation("a range of binary numbers", "config/sweep_axes.py",
+             "(Decimal(str(end)) for end in ends)", "(Decimal(end) for end in ends)",
+             "tests/unit/config/test_sweep_axes.py"),
+    Mutation("zipped axes of different lengths", "config/sweep_axes.py",
+             "if len({len(column) for column in columns}) > 1:", "if False:",
+             "tests/unit/config/test_sweep_axes.py"),
+    Mutation("callbacks from any package", "config/hydra_settings.py",
+             "if not inner.startswith(_HYDRA_CALLBACKS):", "if False:",
+             "tests/unit/config/test_hydra_settings.py"),
+    Mutation("texts of interpolations stay texts", "config/interpolation.py",
+             "return parse_text(value) if _is_untyped_text(node, value, root) else value",
+             "return value", "tests/unit/config/test_interpolation.py"),
     Mutation("variables of Slurm reach its commands", "sweep/slurm/commands.py",
              "if _CONNECTION.match(key) or not _INPUT_VARIABLES.match(key)", "if True",
              "tests/unit/sweep/slurm/test_commands.py tests/unit/sweep/slurm/test_sbatch.py"),

@@ -34,7 +34,8 @@ def arm_name(overrides: Sequence[str], swept: Collection[str] = ()) -> str:
     for override in overrides:
         key, _, value = override.partition("=")
         key = key.lstrip("+").replace("/", ".")
-        if not _IGNORED_KEYS.fullmatch(key.lstrip("~")):
+        is_swept_experiment = key == "experiment" and key in first
+        if is_swept_experiment or not _IGNORED_KEYS.fullmatch(key.lstrip("~")):
             chosen[key] = value
     if not chosen:
         return "default"

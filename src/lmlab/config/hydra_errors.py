@@ -163,6 +163,18 @@ def _parses(override: str) -> bool:
     return True
 
 
+def _parse_error(override: str) -> str:
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException as error:
+        return str(error)
+    return ""
+
+
+def _quoting(given: str) -> str:
+    return f"write {shlex.quote(_quoted(given))} if this is a text"
+
+
 def _malformed_override(given: str) -> ConfigError:
     key, _, value = given.partition("=")
     message = f"{given}: invalid override"
@@ -170,6 +182,9 @@ def _malformed_override(given: str) -> ConfigError:
         return ConfigError(message, "quote an override in a list, as in key=['model.norm=post']")
     if value.startswith(("[", "{")):
         return ConfigError(message, f"quote a string in a list, as in '{key}=[\"one (1).txt\"]'")
+    call = re.search(r"while evaluating '[^\n]*': (.*)", _parse_error(given), flags=re.DOTALL)
+    if call:
+        return ConfigError(f"{given}: {' '.join(call[1].split())}", _quoting(given))
     if value and _parses(_quoted(given)):
         return ConfigError(
             message, f"quote a value with special characters twice: {shlex.quote(_quoted(given))}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lmlab.console.formatting import format_count
 from lmlab.design.manifest import Job, Manifest
@@ -52,7 +53,8 @@ def print_plan(schedule: PlannedSchedule) -> None:
         seeds = _ranges([run.job.seed for run in runs])
         actions = Counter(_describe(run, schedule) for run in runs)
         rate = "" if lr is None else f"{lr:g}"
-        table.add_row(arm, overrides, rate, seeds, _join(actions))
+        # Text, since rich would read the brackets of a list as markup.
+        table.add_row(*map(Text, (arm, overrides, rate, seeds, _join(actions))))
     Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
     if len(rows) > _MAX_ROWS:
         print(f"... and {format_count(len(rows) - _MAX_ROWS, 'more row')}")

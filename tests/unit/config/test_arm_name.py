@@ -53,3 +53,8 @@ def test_a_name_lists_the_overrides() -> None:
 def test_settings_that_do_not_distinguish_arms_are_not_in_the_name(override: str) -> None:
     assert arm_name([override]) == "default"
     assert arm_name([override, "optim.lr=1"]) == "optim.lr-1"
+
+
+def test_experiments_that_are_swept_distinguish_arms() -> None:
+    assert arm_name(["experiment=a", "seed=1"]) == "default"
+    assert arm_name(["experiment=a", "seed=1"], {"experiment", "seed"}) == "experiment-a"

@@ -63,6 +63,7 @@ REFUSED = [
     (["-m", "+hydra.launcher.colour=1"], "hydra.launcher.colour=1", "expected one of"),
     (["-m", "model.norm=rms,post", "model/norm=none,layernorm"], "model/norm=none", "already"),
     (["-m", "model.norm=glob(zz*)"], "glob(zz*)", "layernorm, none, post, rms"),
+    (["-m", "seed=range(a,b)"], "mismatch type argument start", "if this is a text"),
     (["-m", "seed=0,1", "experiment=unicode"], "demo: expected null", "remove -m"),
 ]  # fmt: skip
 

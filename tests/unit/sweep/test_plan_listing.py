@@ -28,7 +28,7 @@ def planned(
     names = {"a": "model.norm=rms", "b": "model.norm=post"}
     arms = [compose([*overrides, norm, "study=s", f"output_root={root}"]).as_dict()
             for norm in names.values()]  # fmt: skip
-    given = [["seed=0", "reuse=true", norm] for norm in names.values()]
+    given = [["reuse=true", f"samples.prompts=[{norm[-4:]}]", norm] for norm in names.values()]
     manifest = Manifest("s", "", arms, list(names), given, design)
     folder = SweepFolder.of(manifest, root)
     return PlannedSchedule(
@@ -70,5 +70,5 @@ def test_a_plain_sweep_shows_the_overrides_that_its_jobs_do_not_share(
 ) -> None:
     print_plan(planned(overrides, tmp_path, data, None))
     text = capsys.readouterr().out
-    assert "model.norm=rms" in text and "reuse=true" not in text
+    assert "samples.prompts=[post] model.norm=post" in text and "reuse=true" not in text
     assert text.endswith("s: 2 runs: 2 to train\n")
