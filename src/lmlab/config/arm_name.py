@@ -10,7 +10,8 @@ _MAX_LENGTH = 100
 _UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9._-]+")
 # Settings that do not distinguish arms: names, paths, seeds, and what is only recorded or shown.
 _IGNORED_KEYS = re.compile(
-    r"(study|arm|notes|tags|purpose|seed|seeds\..*|output_root|parent|experiment|logger(\..*)?|hydra([./].*)?"
+    r"(study|arm|notes|tags|purpose|seed|seeds\..*|output_root|reuse|parent|experiment|scale\..*"
+    r"|logger(\..*)?|hydra([./].*)?"
     r"|samples(\..*)?|checkpoint(\..*)?|runtime\.(device|preflight|beside|parallel)|training\.log_every)"
 )
 
@@ -18,8 +19,9 @@ _IGNORED_KEYS = re.compile(
 def arm_name(overrides: Sequence[str], swept: Collection[str] = ()) -> str:
     """Make a folder name from overrides: ``model.norm-post+optim.lr-1e-3``.
 
-    The name needs no quotes in an override. Different overrides give different names: a name that
-    omits or replaces a part of them ends in a hash of all of them.
+    The name needs no quotes in an override. Different settings give different names: a name that
+    omits or replaces a part of them ends in a hash of all of them. A scale that is not swept counts
+    only where nothing else does: ``scale-smoke``.
 
     Args:
         overrides: as typed; seeds, paths and what is only recorded do not count.
@@ -39,6 +41,8 @@ def arm_name(overrides: Sequence[str], swept: Collection[str] = ()) -> str:
             chosen[key] = value
     if not chosen:
         return "default"
+    if "scale" not in first and len(chosen) > 1:
+        chosen.pop("scale", None)  # where runs begin, and not what distinguishes them
     pairs = sorted(chosen.items(), key=lambda pair: (pair[0] not in first, pair))
     # Of a path, show the last part only.
     shown = [

@@ -58,3 +58,10 @@ def test_settings_that_do_not_distinguish_arms_are_not_in_the_name(override: str
 def test_experiments_that_are_swept_distinguish_arms() -> None:
     assert arm_name(["experiment=a", "seed=1"]) == "default"
     assert arm_name(["experiment=a", "seed=1"], {"experiment", "seed"}) == "experiment-a"
+
+
+def test_a_scale_is_no_part_of_a_name_unless_it_is_swept_or_the_only_one() -> None:
+    assert arm_name(["scale=smoke", "optim.lr=1"]) == "optim.lr-1"
+    assert arm_name(["scale=smoke", "scale.num_seeds=3", "reuse=false"]) == "scale-smoke"
+    assert arm_name(["scale=smoke", "optim.lr=1"], ["scale"]) == "scale-smoke+optim.lr-1"
+    assert arm_name(["scale=smoke", "optim.lr=1"], ["optim.lr"]) == "optim.lr-1"
