@@ -30,13 +30,9 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
         yield from _verdict_tables(content)
     for name in figures:
         yield f"![{name.removesuffix('.png')}]({name})\n"
-    if content["swept"]:
-        yield "## Swept settings\n"
-        rows = [
-            [arm["name"], *(arm["settings"][key] for key in content["swept"])]
-            for arm in content["arms"]
-        ]
-        yield from table_lines(["arm", *content["swept"]], rows)
+    if content["sweep"]["rows"]:
+        yield "## Results of the sweep\n"
+        yield from table_lines(*sweep_table(content))
     if any(arm["best_lr"] for arm in content["arms"]):
         yield "## Learning rates\n"
         yield from _rate_table(content)
@@ -86,6 +82,28 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
     if content["environment"]:
         yield "## Environment\n"
         yield from table_lines(["", ""], content["environment"])
+
+
+def sweep_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return columns and rows of the results of a plain sweep, the lowest loss first."""
+    columns = [
+        *content["sweep"]["keys"],
+        f"final loss ({content['unit']})",
+        "sd",
+        "seeds",
+        "status",
+    ]
+    rows = [
+        [
+            *row["values"],
+            "" if row["mean"] is None else f"{row['mean']:.4f}",
+            "" if row["sd"] is None else f"{row['sd']:.4f}",
+            str(row["seeds"]),
+            row["status"],
+        ]
+        for row in content["sweep"]["rows"]
+    ]
+    return columns, rows
 
 
 def _verdict_tables(content: dict[str, Any]) -> Iterator[str]:
@@ -191,11 +209,17 @@ _RUN_COLUMNS = (
 
 
 def render_csv(content: dict[str, Any]) -> str:
-    """Render one row per run, started or not; ``loss`` is the final one, empty without any."""
+    """Render one row per run, started or not; ``loss`` is the final one, empty without any.
+
+    Swept settings follow as further columns.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_RUN_COLUMNS)
+    swept = content["sweep"]["keys"]
+    values = {row["arm"]: row["values"] for row in content["sweep"]["rows"]}
+    writer.writerow([*_RUN_COLUMNS, *swept])
     for run in content["runs"]:
         shown = run | {"lr": _number(run["lr"])}
-        writer.writerow([shown[column] for column in _RUN_COLUMNS])
+        found = values.get(run["arm"], [""] * len(swept))
+        writer.writerow([*(shown[column] for column in _RUN_COLUMNS), *found])
     return buffer.getvalue()

@@ -36,6 +36,7 @@ def build_content(study: Study) -> dict[str, Any]:
     design = None if study.manifest is None else study.manifest.comparison
     verdicts = _judge_all(study)
     swept = swept_settings(study)
+    sweep = build_sweep(study)
     return {
         "study": study.name,
         "title": study.name.replace("_", " "),
@@ -54,12 +55,12 @@ def build_content(study: Study) -> dict[str, Any]:
         "rate_names": rate_names(design),
         "verdicts": [_verdict_row(study, verdict) for verdict in verdicts],
         "noise": noise(study),
-        "arms": build_arms(study),
+        "arms": _in_order(build_arms(study), [row["arm"] for row in sweep["rows"]]),
         "curves": build_curves(study),
         "train_curves": build_train_curves(study),
         "runs": build_runs(study),
         "rates": build_rates(study),
-        "sweep": build_sweep(study),
+        "sweep": sweep,
         "costs": build_costs(study),
         "samples": build_samples(study),
         "problems": build_problems(study.records),
@@ -69,6 +70,12 @@ def build_content(study: Study) -> dict[str, Any]:
         "limits": limits(study),
         "prediction_accuracy": prediction_accuracy(study.records),
     }
+
+
+def _in_order(arms: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Put the arms of a sweep in the order of its results: one order for legends and tables."""
+    places = {name: place for place, name in enumerate(names)}
+    return sorted(arms, key=lambda arm: places.get(arm["name"], len(places)))
 
 
 def _last_time(records: Sequence[RunRecord]) -> str:

@@ -23,6 +23,7 @@ from lmlab.study.figure_style import (
     new_figure,
     shorten,
 )
+from lmlab.study.sweep_section import text_of
 
 Point = dict[str, Any]
 _MAX_ANNOTATED_CELLS = 150
@@ -86,13 +87,6 @@ def is_geometric(values: Sequence[float]) -> bool:
     gaps = [high - low for low, high in itertools.pairwise(ordered)]
     ratios = [math.log(high / low) for low, high in itertools.pairwise(ordered)]
     return max(ratios) / min(ratios) < max(gaps) / min(gaps)
-
-
-def text_of(value: Any) -> str:
-    """Return a swept value as it is typed on the command line."""
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _y_label(content: dict[str, Any], is_compressed: bool = False) -> str:

@@ -1,69 +1,71 @@
-"""The part of a report about a plain sweep: which settings were swept, and the loss at each point.
-
-The other reports compare declared arms; a plain sweep (``-m``) declares nothing, so its settings
-are read off the overrides of its runs.
-"""
+"""The part of a report about a plain sweep: the loss at each point of the swept settings."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+import statistics
 from typing import Any
 
 import yaml
 
 from lmlab.study.run_records import RunRecord, Study
-
-# Seeds are repetitions; the others do not change what is trained.
-_NOT_SWEPT = re.compile(r"(arm|study|seed|seeds\..*|output_root|samples\..*|logger.*|hydra.*)$")
+from lmlab.study.study_facts import describe_states, setting_values, swept_settings
 
 
 def build_sweep(study: Study) -> dict[str, Any]:
     """Return the swept settings and the result of every run of a plain sweep.
 
     Returns:
-        ``keys``, the settings that differ between runs, in the order of the command line, and
+        ``keys``, the settings with more than one value, in the order of the command line;
         ``points``: for each run its arm, seed, ``values`` of the keys, status and final loss (None
-        without one). Both are empty for a comparison of arms.
+        without one); and ``rows``: for each arm its values as text, ``mean`` and ``sd`` of the
+        losses, number of ``seeds`` with a loss, and ``status``, the lowest loss first. All are
+        empty for a comparison of arms.
     """
-    manifest = study.manifest
-    if manifest is None or manifest.comparison is not None:
-        return {"keys": [], "points": []}
-    settings = [_settings(overrides) for overrides in manifest.overrides]
-    keys = swept_keys(settings)
-    points = []
+    swept = swept_settings(study)
+    values: dict[str, dict[str, Any]] = {}
     for record in study.records:
-        number = record.job.number
-        if number >= len(settings):  # a run alone, of the same folder
-            continue
-        values = [
-            settings[number][key]
-            if key in settings[number]
-            else _configured(manifest.arms[number], key)
-            for key in keys
-        ]
-        points.append(_point(record, values))
-    return {"keys": keys, "points": points}
-
-
-def swept_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the settings that differ between runs, in the order in which they occur."""
-    keys = dict.fromkeys(key for one in settings for key in one if not _NOT_SWEPT.match(key))
-    missing = object()
-    return [
-        key
-        for key in keys
-        if any(one.get(key, missing) != settings[0].get(key, missing) for one in settings[1:])
+        if swept and record.job.arm not in values:
+            texts = setting_values(study, record.job.arm, swept)
+            values[record.job.arm] = {key: _value(text) for key, text in texts.items()}
+    # Texts may differ where numbers do not: 1e-3 and 0.001.
+    keys = [key for key in swept if len({found[key] for found in values.values()}) > 1]
+    if not keys:
+        return {"keys": [], "points": [], "rows": []}
+    points = [
+        _point(record, [values[record.job.arm][key] for key in keys]) for record in study.records
     ]
+    return {"keys": keys, "points": points, "rows": _rows(points)}
 
 
-def _settings(overrides: Sequence[str]) -> dict[str, Any]:
-    settings = {}
-    for override in overrides:
-        key, _, text = override.lstrip("+").partition("=")
-        settings[key.replace("/", ".")] = _value(text)
-    return settings
+def _rows(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one row per arm. An arm of which a run diverged has no mean and comes last."""
+    by_arm: dict[str, list[dict[str, Any]]] = {}
+    for point in points:
+        by_arm.setdefault(point["arm"], []).append(point)
+    rows = []
+    for arm, found in by_arm.items():
+        losses = [point["loss"] for point in found if point["loss"] is not None]
+        is_whole = not any(point["status"] == "diverged" for point in found)
+        rows.append(
+            {
+                "arm": arm,
+                "values": [text_of(value) for value in found[0]["values"]],
+                "mean": statistics.fmean(losses) if losses and is_whole else None,
+                "sd": statistics.stdev(losses) if len(losses) > 1 and is_whole else None,
+                "seeds": len(losses),
+                "status": describe_states(point["status"] for point in found),
+            }
+        )
+    return sorted(rows, key=lambda row: math.inf if row["mean"] is None else row["mean"])
+
+
+def text_of(value: Any) -> str:
+    """Return a swept value as it is typed on the command line."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _value(text: str) -> Any:
@@ -78,14 +80,6 @@ def _value(text: str) -> Any:
     except yaml.YAMLError:
         return text
     return value if isinstance(value, bool) or value is None else text
-
-
-def _configured(content: Mapping[str, Any], key: str) -> Any:
-    """Return the configured value of a key that a run does not override."""
-    value: Any = content
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value if not isinstance(value, Mapping | list) else None
 
 
 def _point(record: RunRecord, values: list[Any]) -> dict[str, Any]:

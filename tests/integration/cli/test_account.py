@@ -61,11 +61,11 @@ def test_a_sweep_draws_the_shares(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [row.count("#") for row in rows] == [12, 26]
     for path in (figure, figure.with_suffix(".svg"), figure.with_suffix(".pdf")):
         assert path.exists() and f"Figure: {path}" in printed.replace("\n", "")
-    kinds = ["shares.bmp", "shares.pdf", "shares"]
+    kinds = ["shares.bmp", "shares.jpg", "shares"]
     for argument in (f"figure={tmp_path / kind}" for kind in kinds):
         message = run(capsys, "model.d_model=256,512", argument, code=2)
         assert f"{argument}: expected FILE.png, FILE.svg or FILE.pdf" in message
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3
     assert "512" in run(capsys, "model.d_ff=auto", "model.d_model=256,512")
 
 

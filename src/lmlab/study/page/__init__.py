@@ -12,7 +12,7 @@ from lmlab.storage.json_text import dump_json
 from lmlab.study.chart_scales import limits, loss_scale, ticks
 from lmlab.study.figure_style import COLOURS, DARK_COLOURS, DASHES, MARKERS, themed_svg
 from lmlab.study.forest import forest_layout
-from lmlab.study.markdown import seeds_text, signed
+from lmlab.study.markdown import seeds_text, signed, sweep_table
 from lmlab.study.rate_figure import stable_and_unstable
 from lmlab.study.sweep_figure import draw_sweep
 
@@ -55,6 +55,7 @@ def render_page(content: dict[str, Any]) -> str:
         script="\n".join((_HERE / name).read_text("utf-8") for name in _SCRIPTS),
         forest=forest_layout(content["verdicts"], content["margin"]),
         sweep_chart=None if sweep is None else themed_svg(sweep),
+        sweep_table=sweep_table(content),
         num_seeds=len({curve["seed"] for curve in content["curves"]}),
         train_values={key for curve in content["train_curves"] for key in curve},
         reference=_reference(content),
