@@ -6,6 +6,18 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+LONGEST_MESSAGE = 1600  # characters: what a terminal of 20 lines shows
+
+
+def shorten(text: str, limit: int = LONGEST_MESSAGE) -> str:
+    """Leave out the middle of a text that is longer than ``limit`` characters, and say so."""
+    if len(text) <= limit:
+        return text
+    note = f" ... ({len(text):,} characters) ... "
+    kept = max(0, limit - len(note))
+    end = kept // 4
+    return f"{text[: kept - end]}{note}{text[len(text) - end :]}"
+
 
 class UserError(Exception):
     """A mistake or a limit of the machine that the user can fix.
@@ -26,7 +38,8 @@ class UserError(Exception):
         self.help = help
 
     def __str__(self) -> str:
-        return self.message if self.help is None else f"{self.message}\nhelp: {self.help}"
+        message = shorten(self.message)
+        return message if self.help is None else f"{message}\nhelp: {shorten(self.help)}"
 
 
 class ConfigError(UserError):

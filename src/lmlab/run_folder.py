@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmlab.errors import shorten
 from lmlab.storage.io import (
     append_jsonl,
     atomic_write_text,
@@ -284,4 +285,4 @@ def wandb_sync_command(folder: Path) -> str:
 
 def _first_sample(path: Path) -> str:
     found = re.search(r"```text\n(.*?)\n```", path.read_text("utf-8"), flags=re.DOTALL)
-    return "\n" + found[1] + "\n" if found else ""
+    return "\n" + shorten(found[1]) + "\n" if found else ""

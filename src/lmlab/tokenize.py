@@ -9,17 +9,22 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lmlab.console.command_line import Command, CommandGroup
 from lmlab.console.formatting import format_count
 from lmlab.console.options import argument, at_least, one_of, option
 from lmlab.console.stdout import run_main
-from lmlab.errors import ConfigError, DataError, DiskError
+from lmlab.errors import ConfigError, DataError, DiskError, shorten
 from lmlab.storage.io import make_folder, translate_read_errors
+
+if TYPE_CHECKING:
+    from lmlab.tokenizer import Tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
 _MAX_THREADS = 256
 _NUM_LONGEST = 10
+_SHOWN_BYTES = 48  # of an entry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +38,12 @@ class TrainOptions:
     to: Path = option(metavar="FOLDER", help="folder to save the tokenizer to")
     special: tuple[str, ...] = option(
         (END_OF_TEXT,), nargs="*", metavar="TOKEN", help="special tokens, which are never split"
+    )
+    end_of_text: str | None = option(
+        None,
+        metavar="TOKEN",
+        help="special token that ends a text; null: <|endoftext|>, otherwise the first one with "
+        "another usual name, such as </s>",
     )
     pattern: str = option(
         "gpt2",
@@ -76,9 +87,13 @@ def train(options: TrainOptions) -> None:
     from lmlab.tokenizer import train_bpe
     from lmlab.tokenizer.kernels.kinds import CL100K_PATTERN, GPT2_PATTERN
     from lmlab.tokenizer.serialization import is_saved
+    from lmlab.tokenizer.text_markers import markers_named
 
     patterns = {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN, "llama3": CL100K_PATTERN}
     _check_texts(options.text)
+    if options.end_of_text is not None:
+        special_ids = {token: index for index, token in enumerate(options.special)}
+        markers_named(options.end_of_text, special_ids, "end_of_text")
     if not options.force and is_saved(options.to):
         raise ConfigError(
             f"to={options.to}: a tokenizer is already saved there; overwriting it would "
@@ -95,7 +110,7 @@ def train(options: TrainOptions) -> None:
         list(options.special),
         pattern=patterns[options.pattern],
         threads=options.threads,
-    )
+    ).with_end_of_text(options.end_of_text)
     seconds = time.perf_counter() - start
     tokenizer.save(options.to)
     size = sum(path.stat().st_size for path in options.text)
@@ -139,9 +154,10 @@ def show(options: ShowOptions) -> None:
     tokenizer = Tokenizer.load(options.tokenizer)
     lengths = tokenizer.token_byte_lengths
     print(f"{tokenizer.vocab_size:,} entries, {format_count(len(tokenizer.merges), 'merge')}")
-    print(f"special tokens: {' '.join(tokenizer.special_tokens) or 'none'}")
+    print(f"special tokens: {shorten(' '.join(tokenizer.special_tokens) or 'none')}")
+    print(f"ends of texts: {_named_ends(tokenizer)}")
     print(f"bytes per entry: mean {lengths.mean():.2f}, longest {lengths.max()}")
-    print(f"pattern: {tokenizer.pattern}")
+    print(f"pattern: {shorten(tokenizer.pattern)}")
     print(f"hash: {tokenizer.hash}")
     _print_longest(options.tokenizer, options.longest)
     for text in options.split:
@@ -149,8 +165,14 @@ def show(options: ShowOptions) -> None:
         parts = " | ".join(tokenizer.decode([index]) for index in ids)
         print(
             f"{format_count(len(ids), 'token')} of {format_count(len(text.encode()), 'byte')}: "
-            f"{parts}\n  {ids}"
+            f"{shorten(parts)}\n  {shorten(str(ids))}"
         )
+
+
+def _named_ends(tokenizer: Tokenizer) -> str:
+    names = {index: name for name, index in tokenizer.ids.special_ids.items()}
+    ends = [f"{names.get(index, '')} ({index})".lstrip() for index in tokenizer.markers.ends]
+    return shorten(", ".join(ends)) or "none"
 
 
 def _print_longest(folder: Path, number: int) -> None:
@@ -160,7 +182,9 @@ def _print_longest(folder: Path, number: int) -> None:
     lengths = tokenizer.token_byte_lengths
     longest = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))[:number]
     for index in longest:
-        print(f"  {index:>8}  {lengths[index]:>4} bytes  {tokenizer.decode([index])!r}")
+        start = tokenizer.token_bytes(index)[:_SHOWN_BYTES].decode("utf-8", errors="replace")
+        more = " ..." if lengths[index] > _SHOWN_BYTES else ""
+        print(f"  {index:>8}  {lengths[index]:>4} bytes  {start!r}{more}")
 
 
 def _check_texts(paths: Sequence[Path]) -> None:

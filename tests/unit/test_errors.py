@@ -52,3 +52,12 @@ def test_a_suggestion_is_the_nearest_candidate_or_none() -> None:
     assert suggestion("psot", ["none", "post", "rms"]) == 'did you mean "post"?'
     assert suggestion("xyz", ["none", "post", "rms"]) is None
     assert suggestion("post", []) is None
+
+
+def test_a_message_that_quotes_a_long_value_fits_on_a_screen() -> None:
+    error = DataError("text=" + "a" * 3_000_000 + ": expected something else", "b" * 10_000)
+    shown = str(error)
+    assert len(shown) < 4000 and shown.startswith("text=aaa")
+    assert "(3,000,030 characters)" in shown and ": expected something else\nhelp: bbb" in shown
+    assert pickle.loads(pickle.dumps(error)).message == error.message, "nothing is lost"
+    assert str(DataError("short", "help")) == "short\nhelp: help"

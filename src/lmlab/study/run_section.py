@@ -7,8 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from lmlab.errors import shorten
 from lmlab.study.run_records import RunRecord, Study
 from lmlab.study.study_facts import swept_settings
+
+_LONGEST_SAMPLE = 4000  # characters
 
 
 def finite(value: float | None) -> float | None:
@@ -98,7 +101,7 @@ def build_samples(study: Study) -> list[dict[str, Any]]:
             samples.append(
                 {
                     "arm": record.job.arm, "seed": record.job.seed, "prompt": prompt,
-                    "text": text.removeprefix(prompt), "loss": loss,
+                    "text": shorten(text.removeprefix(prompt), _LONGEST_SAMPLE), "loss": loss,
                 }
             )  # fmt: skip
     return samples

@@ -202,3 +202,34 @@ def test_options_can_be_typed_as_key_value(trained: Path) -> None:
     tokenizer = Tokenizer.load("other")
     assert (tokenizer.vocab_size, tokenizer.special_tokens) == (265, ["<|a|>"])
     assert main(["encode", "other", "t.txt", "to=t.bin"]) == 0
+
+
+def test_entries_of_any_length_fit_on_a_screen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long_words = tmp_path / "long.txt"
+    long_words.write_text("a" * 400_000 + " " + "é" * 200_000)
+    arguments = ["train", str(long_words), "--vocab-size", "285", "--to", str(tmp_path / "t")]
+    assert main(arguments) == 0
+    tokenizer = Tokenizer.load(tmp_path / "t")
+    assert max(tokenizer.token_byte_lengths) > 8_000
+    specials = ["--special", *(f"<|special {number}|>" for number in range(200))]
+    assert main([*arguments[:3], "500", "--to", str(tmp_path / "s"), *specials]) == 0
+    for folder in ("t", "s"):
+        assert main(["show", str(tmp_path / folder), "--split", "a" * 400_000, "é b" * 9000]) == 0
+    printed = capsys.readouterr()
+    assert len(printed.out) < 40 * 400 and len(printed.err) < 2000
+    assert "200000 bytes" not in printed.out and " ...\n" in printed.out
+
+
+def test_the_token_that_ends_a_text_is_named(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = ["train", str(text), "--vocab-size", "270", "--special", "<|stop|>", "<|other|>"]
+    assert main([*train, "--end-of-text", "<|stop|>", "--to", str(tmp_path / "t")]) == 0
+    assert main(["show", str(tmp_path / "t")]) == 0
+    assert "ends of texts: <|stop|> (268)" in capsys.readouterr().out
+    assert Tokenizer.load(tmp_path / "t").end_of_text_id == 268
+    assert main([*train, "--end-of-text", "<|stp|>", "--to", str(tmp_path / "u")]) == 2
+    assert 'did you mean "<|stop|>"?' in capsys.readouterr().err
+    assert not (tmp_path / "u").exists()
