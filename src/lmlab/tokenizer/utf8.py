@@ -10,6 +10,13 @@ from lmlab.errors import DataError
 from lmlab.storage.io import translate_read_errors
 
 _CHUNK_BYTES = 1 << 20
+# UTF-32 first: its mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 def to_utf8(text: str) -> bytes:
@@ -55,7 +62,27 @@ def read_utf8(path: Path, advance: Callable[[int], object] | None = None) -> Ite
 
 def not_utf8(path: Path, offset: int) -> DataError:
     """The error for a file whose byte at ``offset`` belongs to no character."""
+    encoding = _guess_encoding(path)
+    written = f", found {encoding.upper()}" if encoding != "latin1" else ""
     return DataError(
-        f"{path}: expected UTF-8 text, malformed at byte offset {offset}",
-        f"convert it, for example: iconv -f latin1 -t utf-8 {path} > {path.stem}.utf8.txt",
+        f"{path}: expected UTF-8 text{written}, malformed at byte offset {offset}",
+        f"convert it, for example: iconv -f {encoding} -t utf-8 {path} > {path.stem}.utf8.txt",
     )
+
+
+def _guess_encoding(path: Path) -> str:
+    """Guess what a file that is not UTF-8 is: by its byte order mark, then by its zero bytes."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return "latin1"
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            return encoding
+    # Most characters of Western text in UTF-16 have a zero byte, always at the same place.
+    for start, encoding in ((1, "utf-16le"), (0, "utf-16be")):
+        half = head[start::2]
+        if half and half.count(0) > len(half) / 2 > 2 * head[1 - start :: 2].count(0):
+            return encoding
+    return "latin1"

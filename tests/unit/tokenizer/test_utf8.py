@@ -47,3 +47,20 @@ def test_a_lone_surrogate_is_reported_with_its_index() -> None:
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent\.txt"):
         list(read_utf8(tmp_path / "absent.txt"))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [
+        ("utf-16", "utf-16"), ("utf-16-le", "utf-16le"), ("utf-16-be", "utf-16be"),
+        ("utf-32", "utf-32"), ("latin1", "latin1"),
+    ],
+)  # fmt: skip
+def test_the_advice_names_the_encoding_of_the_file(
+    encoding: str, named: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("Ein Übel, and no more than that.\n".encode(encoding))
+    with pytest.raises(DataError) as caught:
+        list(read_utf8(path))
+    assert f"iconv -f {named} -t utf-8" in str(caught.value.help)
