@@ -29,7 +29,7 @@ from hydra.core.override_parser.types import (
     ValueType,
 )
 
-from lmlab.config.zip_arguments import ZIP_TAG, as_overrides
+from lmlab.config.zip_arguments import ZIP_TAG, as_overrides, is_zip
 from lmlab.errors import ConfigError
 
 MAX_JOBS = 100_000
@@ -103,8 +103,12 @@ def expand_jobs(parameters: Sequence[Override], typed: Sequence[Override]) -> li
 def require_separate_axes(overrides: Sequence[Override]) -> None:
     """Raise :class:`ConfigError` where an override would replace an earlier axis of its key."""
     axes: dict[str, Override] = {}
+    # The order of a zip(...) among the other arguments is not known.
+    zipped = {_name(each): each for each in overrides if is_zip(str(each.input_line))}
     for override in overrides:
         name = _name(override)
+        if zipped.get(name, override) is not override:
+            axes[name] = zipped[name]
         if name in axes:
             raise ConfigError(
                 f"{override.input_line}: {axes[name].input_line} already sweeps over {name}",

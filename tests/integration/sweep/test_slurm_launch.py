@@ -23,7 +23,10 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
 def test_a_detached_sweep_submits_its_runs_and_then_its_driver(
     sweeps: Sweeps, slurm: FakeSlurm
 ) -> None:
-    printed = sweeps.run(*SLURM, "seed=0,1,2", "+hydra.launcher.driver={mem_gb: 1}")
+    printed = sweeps.run(
+        *SLURM, "seed=0,1,2", "+hydra.launcher.driver={mem_gb: 1}",
+        "+hydra.job.env_set.SET_FOR_TEST='a b'",
+    )  # fmt: skip
     assert "submitted job array 100: 3 runs in 3 jobs" in printed
     assert "runs: 3 submitted" in printed
     assert "submitted driver job 101" in printed
@@ -33,6 +36,7 @@ def test_a_detached_sweep_submits_its_runs_and_then_its_driver(
     assert "lmlab.sweep.slurm.detached_driver" in driver
     assert "--dependency=afterany:100" in driver, "nothing depends on results"
     assert "--mem=1024MB" in driver
+    assert all("export SET_FOR_TEST='a b'" in script for script in (array, driver))
     snapshots = list((sweeps.outputs / "cache" / "code").iterdir())
     assert len(snapshots) == 1
     assert all(f"PYTHONPATH={snapshots[0].resolve()}" in script for script in (array, driver))
@@ -70,7 +74,7 @@ def test_finished_runs_need_no_driver(sweeps: Sweeps, slurm: FakeSlurm) -> None:
 
 def test_plan_only_submits_nothing(sweeps: Sweeps, slurm: FakeSlurm) -> None:
     printed = sweeps.run(*SLURM, "seed=0,1", "hydra.launcher.plan_only=true")
-    assert "runs: about 2 runs" in printed
+    assert "runs: about 2 runs" in printed and "2 runs: 2 to train" in printed
     assert slurm.scripts() == []
 
 

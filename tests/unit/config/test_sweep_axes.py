@@ -115,6 +115,8 @@ def test_zipped_axes_of_different_lengths_are_refused() -> None:
         (["a=1,2", "+a=3"], []),
         (["m/n=1,2", "m.n=3"], []),
         (["a=1,2"], ["zip(a=1:2,b=3:4)"]),
+        (["a=1"], ["zip(a=1:2,b=3:4)"]),
+        ([], ["zip(a=1:2,b=3:4)", "zip(a=1:2,c=3:4)"]),
     ],
 )
 def test_an_axis_that_would_be_dropped_is_refused(typed: list[str], zipped: list[str]) -> None:
