@@ -47,13 +47,16 @@ class Scale:
         return self.origin + self.width * math.sinh(place)
 
 
-def effect_scale(effects: Iterable[Sequence[float]]) -> Scale:
+def effect_scale(effects: Iterable[Sequence[float]], margin: float | None = None) -> Scale:
     """Return a scale around zero for differences, compressed if some are much larger than others.
 
     Args:
         effects: the values to draw of each effect, such as a mean and its interval.
+        margin: largest difference that counts as none; effects far below it are not told apart.
     """
-    return _scale(0.0, [max((abs(value) for value in one), default=0.0) for one in effects])
+    least = (margin or 0.0) / 2
+    sizes = [max((abs(value) for value in one), default=0.0) for one in effects]
+    return _scale(0.0, [max(size, least) for size in sizes])
 
 
 def loss_scale(losses: Iterable[float]) -> Scale:

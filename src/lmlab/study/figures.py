@@ -87,7 +87,7 @@ def draw_verdicts(content: dict[str, Any]) -> Figure | None:
             _effect_text(row), (1.01, y), xycoords=("axes fraction", "data"), va="center",
             fontsize=9,
         )  # fmt: skip
-    scale = effect_scale(_ends(row) for row in known)
+    scale = effect_scale([_ends(row) for row in known], content.get("margin"))
     set_scale(axes, "x", scale, *limits(scale, values))
     axes.set_yticks(range(len(shown)), [shorten(row["arm"], 40) for row in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)

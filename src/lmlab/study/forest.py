@@ -29,7 +29,7 @@ def forest_layout(rows: Sequence[dict[str, Any]], margin: float | None = None) -
     """
     known = [row for row in rows if row["difference"] is not None]
     effects = [_values(row) for row in known]
-    scale = effect_scale(effects)
+    scale = effect_scale(effects, margin)
     limit = _round_up(max((abs(value) for values in effects for value in values), default=1.0))
     # One more tick halfway, to tell the compressed part from the linear one.
     inner = [] if scale.width is None else [_round_up(scale.inverse(scale.forward(limit) / 2) / 2)]

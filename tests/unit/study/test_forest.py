@@ -51,6 +51,13 @@ def test_effects_of_one_size_have_a_linear_scale() -> None:
     assert layout["margin"] is None
 
 
+def test_effects_far_below_the_margin_are_not_told_apart() -> None:
+    rows = [a_row("own", -1e-7, 0.0, 1e-7), a_row("own", -4e-4, 1e-5, 4e-4)]
+    layout = forest_layout(rows, margin=0.02)
+    assert not layout["is_compressed"]
+    assert [label for _, label in layout["ticks"]] == ["-0.0005", "0", "+0.0005"]
+
+
 def test_a_single_pair_has_no_interval() -> None:
     layout = forest_layout([a_row("own", None, 0.3, None, [0.3])])
     (row,) = layout["rows"]["own"]

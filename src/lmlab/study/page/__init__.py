@@ -18,7 +18,7 @@ from lmlab.study.sweep_figure import draw_sweep
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("chart.js", "curves.js", "rates.js", "page.js")
-_DATA = ("curves", "train_curves", "rates", "arms", "samples", "unit")
+_DATA = ("curves", "train_curves", "rates", "arms", "samples", "unit", "margin")
 
 
 def _palette(colours: Sequence[str]) -> str:

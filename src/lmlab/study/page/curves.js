@@ -89,7 +89,7 @@ function valueAxis(shown) {
   if (!isDifference) return axis;
   /* A few large differences must not flatten all others. */
   const sizes = groups.map(values => Math.max(...values.map(Math.abs))).filter(size => size > 0).sort((a, b) => a - b);
-  const small = sizes[Math.floor(.3 * (sizes.length - 1))];
+  const small = Math.max(sizes[Math.floor(.3 * (sizes.length - 1))] || 0, (data.margin || 0) / 2);
   return sizes.length && sizes[sizes.length - 1] > 10 * small ? { ...axis, min: low - .2 * small, origin: 0, width: small } : axis;
 }
 
