@@ -32,8 +32,8 @@ setting.
 """
 _GROUP_NOTES = {
     "experiment": "Studies; each sets the values in its file, and `design` or `demo`.",
-    "scale": "The size of a study; each sets the values in its file, unless the command line, a file "
-    "of `--config`, an experiment or an option of your own sets them.",
+    "scale": "The size of a study; each sets the values in its file, unless the command line, a "
+    "file of `--config`, an experiment or an option of your own sets them.",
 }
 _LINE = re.compile(r"^(\s*)([\w.]+):(?: ([^#]*?))?\s*(?:#\s*(.*))?$")
 
