@@ -9,7 +9,7 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from omegaconf import OmegaConf, open_dict
 
@@ -17,7 +17,7 @@ from lmlab.config.compose import freeze
 from lmlab.config.config_loader import compose_files
 from lmlab.config.hydra_errors import translate_hydra_errors
 from lmlab.config.hydra_parser import hydra_parser
-from lmlab.config.interpolation import reading_hydra
+from lmlab.config.interpolation import reading_hydra, with_custom_resolvers
 from lmlab.config.override_file import is_whole_configuration, read_override_file
 from lmlab.config.paths import conf_folder
 from lmlab.config.user_settings import search_path
@@ -95,6 +95,32 @@ def check_printed(options: argparse.Namespace, overrides: Sequence[str]) -> None
     if not OmegaConf.missing_keys(config):
         with reading_hydra(hydra):
             freeze(config, overrides)
+
+
+def print_resolved(options: argparse.Namespace, overrides: Sequence[str]) -> None:
+    """Print what ``--cfg job --resolve`` asks for.
+
+    OmegaConf, which Hydra calls for it, refuses lists that a resolver returns.
+    """
+    config = compose_files(
+        Path(options.config_path or conf_folder()).resolve(),
+        options.config_name or "train",
+        overrides,
+        options.config_dir,
+    )
+    with open_dict(config):
+        hydra = config.pop("hydra", OmegaConf.create())
+    with reading_hydra(hydra):
+        content: Any = with_custom_resolvers(lambda: OmegaConf.to_container(config, resolve=True))
+    package = "" if options.package in (None, "_global_") else str(options.package)
+    for name in filter(None, package.split(".")):
+        if not isinstance(content, dict) or name not in content:
+            raise ConfigError(f"--package {package}: no such part of the configuration")
+        content = content[name]
+    if package and isinstance(content, dict):
+        print(f"# @package {package}")
+    text = OmegaConf.to_yaml(OmegaConf.create(content)) if isinstance(content, dict) else content
+    print(str(text).rstrip("\n"))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import hydra
 
-from lmlab.config.command_flags import CommandLine, check_printed, read_command_line
+from lmlab.config.command_flags import CommandLine, check_printed, print_resolved, read_command_line
 from lmlab.config.compose import register
 from lmlab.config.group_selection import rewrite, rewrite_all
 from lmlab.config.hydra_errors import translate_hydra_errors
@@ -100,7 +100,9 @@ def _query(options: Namespace, flags: list[str], overrides: list[str], folder: P
         check_printed(options, overrides)
     program = hydra.main(config_path=str(folder), config_name="train", version_base="1.3")
     with translate_hydra_errors(overrides, folder):
-        if "--resolve" in flags:
+        if options.cfg == "job" and options.resolve:
+            print_resolved(options, overrides)
+        elif "--resolve" in flags:
             print(with_custom_resolvers(lambda: _printed(program(lambda config: None))), end="")
         else:
             program(lambda config: None)()
