@@ -82,3 +82,24 @@ def test_a_folder_of_an_unsupported_architecture_is_not_loaded(
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "phi"}))
     with pytest.raises(DataError, match="model_type=phi: expected one of llama"):
         lmlab.load(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("status", "kept", "message", "help"),
+    [
+        ("diverged", None, "the run diverged at step 7 and kept no weights", "train first with"),
+        ("failed", None, r"no checkpoint yet \(status: failed\)", "train first: rerun"),
+        ("done", None, "the checkpoints of the run were removed", "train it again"),
+        ("done", "step_000000007", "no best checkpoint", "set checkpoint=last"),
+    ],
+)
+def test_a_run_without_weights_says_what_became_of_it(
+    tmp_path: Path, status: str, kept: str | None, message: str, help: str
+) -> None:
+    (tmp_path / "config.yaml").write_text("{}")
+    RunFolder(tmp_path).write_status(status, step=7, steps=20)
+    if kept is not None:
+        (tmp_path / "checkpoints" / kept).mkdir(parents=True)
+    with pytest.raises(DataError, match=message) as caught:
+        lmlab.load(tmp_path, device="cpu")
+    assert str(caught.value.help).startswith(help)
