@@ -191,6 +191,8 @@ def _bytes(tensor: SavedTensor, context: int, batch: int, settings: ComputeSetti
         return 0
     if tensor.kind is Kind.INDEX:
         return 8 * values
+    if tensor.kind is Kind.MASK and settings.device == "cuda":
+        return values
     if tensor.kind is Kind.FLOAT32:
         return FLOAT32 * values
     return settings.compute_bytes * values

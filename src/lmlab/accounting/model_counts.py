@@ -163,7 +163,20 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
         Component("final norm", OTHER, 1, False, norm.final(width)),
         Component("tied head" if model["tie_embeddings"] else "head", HEAD, 1, False, head),
     )
+    if model.get("dropout"):  # configurations of earlier versions do not have it
+        components += _dropout(width, layers)
     return ModelCounts(vocab, context, width, layers, heads, components)
+
+
+def _dropout(width: int, layers: int) -> tuple[Component, ...]:
+    """Count the masks of dropout on the embeddings and on the output of each sublayer."""
+    counts = ComponentCounts(
+        saved=(SavedTensor("mask", width, Kind.MASK),), textbook=(SavedTensor("kept", width),)
+    )
+    return (
+        Component("dropout of embeddings", OTHER, 1, False, counts),
+        Component("dropout", OTHER, 2 * layers, True, counts),
+    )
 
 
 def count_optimizer(optim: Mapping[str, Any], model: ModelCounts) -> OptimizerCounts:

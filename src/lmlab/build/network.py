@@ -35,6 +35,7 @@ def network_builder(model: Model, init_seed: int) -> Callable[..., Transformer]:
         num_heads=model.num_heads,
         d_ff=None if model.d_ff == "auto" else int(model.d_ff),
         tie_embeddings=model.tie_embeddings,
+        dropout=model.dropout,
         norm=bind(model.norm),
         pos=bind(model.pos),
         ffn=bind(model.ffn),

@@ -24,6 +24,8 @@ def select_identity(config: dict[str, Any]) -> dict[str, Any]:
     training = {k: v for k, v in content["training"].items() if k != "log_every"}
     validation = {k: v for k, v in content["validation"].items() if k != "batch_size"}
     model = content["model"]
+    if model.get("dropout") == 0:  # configurations of earlier versions do not have it
+        model = {k: v for k, v in model.items() if k != "dropout"}
     if model["init"].get("sha256"):  # weights from a folder: their hash replaces its path
         model["init"] = {k: v for k, v in model["init"].items() if k != "path"}
     return {

@@ -87,6 +87,7 @@ def _model(config: dict[str, Any]) -> Rules:
     d_ff = model["d_ff"]
     is_width = isinstance(d_ff, int) and not isinstance(d_ff, bool) and d_ff >= 1
     yield "model.d_ff", d_ff == "auto" or is_width, "auto, or a width of 1 or more"
+    yield "model.dropout", 0 <= model["dropout"] < 1, "a probability of 0 or more and below 1"
     if "theta" in model["pos"]:
         yield "model.pos.theta", 0 < model["pos"]["theta"] < math.inf, "a finite number above 0"
     kv_heads = model["attention"].get("num_kv_heads")

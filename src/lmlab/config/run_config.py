@@ -87,7 +87,10 @@ class Seeds:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """Sizes and components of the Transformer. ``d_ff`` is a width or ``auto``."""
+    """Sizes and components of the Transformer. ``d_ff`` is a width or ``auto``.
+
+    Fields with a default are missing in configurations that earlier versions froze.
+    """
 
     vocab_size: int
     context_length: int
@@ -101,6 +104,7 @@ class Model:
     ffn: Component
     attention: Component
     init: Component
+    dropout: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the node as plain values: a copy."""

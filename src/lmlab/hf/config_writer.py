@@ -135,8 +135,8 @@ def _gpt2(model: dict[str, Any], components: _Components, d_ff: int) -> dict[str
         "layer_norm_epsilon": components.norm_eps,
         "activation_function": components.ffn,
         "attn_pdrop": 0.0,
-        "embd_pdrop": 0.0,
-        "resid_pdrop": 0.0,
+        "embd_pdrop": model.get("dropout", 0.0),
+        "resid_pdrop": model.get("dropout", 0.0),
         "scale_attn_weights": True,
         "scale_attn_by_inverse_layer_idx": False,
     }

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from lmlab.nn.dropout import OutputDropout
 from lmlab.nn.kv_cache import KVCache
 from lmlab.nn.norm import NormStrategy
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward, each in a residual branch built by the norm strategy."""
+    """Attention, then feed-forward, each in a residual branch built by the norm strategy.
+
+    Args:
+        attention: the first sublayer.
+        ffn: the second sublayer.
+        norm: builds the branches.
+        d_model: D.
+        dropout: probability of each value that a sublayer adds to be dropped in training.
+    """
 
     def __init__(
-        self, *, attention: nn.Module, ffn: nn.Module, norm: NormStrategy, d_model: int
+        self,
+        *,
+        attention: nn.Module,
+        ffn: nn.Module,
+        norm: NormStrategy,
+        d_model: int,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if dropout:
+            attention.register_forward_hook(OutputDropout(dropout))
+            ffn.register_forward_hook(OutputDropout(dropout))
         self.attention = norm.wrap(attention, d_model)
         self.ffn = norm.wrap(ffn, d_model)
 

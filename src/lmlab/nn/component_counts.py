@@ -18,11 +18,14 @@ class Kind(enum.Enum):
         FLOAT32: float32 at every precision of the run.
         COMPUTE: the precision of matrix products.
         INDEX: int64.
+        MASK: of dropout: one byte on CUDA; elsewhere torch multiplies by a mask in the precision of
+            matrix products.
     """
 
     FLOAT32 = "float32"
     COMPUTE = "compute"
     INDEX = "index"
+    MASK = "mask"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lmlab.nn.attention import CausalAttention, CausalSelfAttention, FusedQKVAttention
 from lmlab.nn.block import Block
@@ -30,6 +31,9 @@ class Transformer(nn.Module):
         pos: position encoding, shared by all layers.
         ffn: called with ``d_model`` and ``d_ff`` for each layer.
         attention: called with ``d_model``, ``num_heads`` and ``pos`` for each layer.
+        dropout: probability with which training drops each value of the embeddings, positions
+            included, and of the output of each sublayer before it is added (Vaswani et al. 2017,
+            section 5.4).
 
     Draw the initial weights afterwards with :mod:`lmlab.nn.init`.
     """
@@ -48,10 +52,12 @@ class Transformer(nn.Module):
         pos: Positions,
         ffn: Callable[..., nn.Module],
         attention: Callable[..., CausalSelfAttention],
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.context_length = context_length
         self.d_head = d_model // num_heads
+        self.dropout = dropout
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.pos: Positions = pos
         self.blocks = nn.ModuleList(
@@ -60,6 +66,7 @@ class Transformer(nn.Module):
                 ffn=ffn(d_model=d_model, d_ff=d_ff),
                 norm=norm,
                 d_model=d_model,
+                dropout=dropout,
             )
             for _ in range(num_layers)
         )
@@ -107,6 +114,8 @@ class Transformer(nn.Module):
     ) -> Tensor:
         # Embeddings are summed in their own dtype, products computed in that of the matrices.
         x = self.pos.embed(self.embedding(tokens_BT), positions_BT).to(self.head.weight.dtype)
+        if self.dropout:
+            x = F.dropout(x, self.dropout, self.training)
         for index, block in enumerate(self.blocks):
             x = block(x, positions_BT, None if caches is None else caches[index], mask_BTS)
         final: Tensor = self.final_norm(x)

@@ -55,7 +55,7 @@ def kill_at(step: int, settings: Path) -> None:
 def test_a_killed_run_with_random_layers_ends_with_the_bits_of_an_uninterrupted_one(
     overrides: list[str], start: Callable[..., Any], tmp_path: Path
 ) -> None:
-    wanted = with_layer(overrides, "Random", "validation.every_steps=3")
+    wanted = with_layer(overrides, "Random", "validation.every_steps=3", "model.dropout=0.1")
     torch.manual_seed(1)
     straight = trained(wanted, tmp_path / "straight")
     cut = [*wanted, f"output_root={tmp_path / 'cut'}"]

@@ -69,6 +69,17 @@ def test_activations_equal_what_autograd_saves(
     assert worst < 0.01  # the four bytes of the loss's total weight are not counted
 
 
+@pytest.mark.parametrize("policy", ["exact", "fast", "bf16"])
+def test_masks_of_dropout_are_counted(models: list[Any], policy: str) -> None:
+    for model in models[::40]:
+        dropping = model | {"dropout": 0.1}
+        counted = count_model(dropping)
+        settings = compute_settings({"model": dropping}, "cpu", CostOptions(), policy)
+        predicted = sum(activation_bytes(counted, BATCH, settings).values())
+        saved = saved_bytes(build(dropping), counted.context, policy, unfused=False)
+        assert predicted == pytest.approx(saved, rel=0.01)
+
+
 def gpt2_xl(*words: str) -> dict[str, Any]:
     chosen = ["model=gpt2_xl", "model.ffn=silu", *words]
     return dict(compose(chosen).as_dict()["model"])

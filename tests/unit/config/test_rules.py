@@ -30,6 +30,9 @@ from lmlab.errors import ConfigError
         ("model.d_ff=0", "model.d_ff=0"),
         ("model.d_ff=true", "model.d_ff=true"),
         ("model.pos.theta=0", "model.pos.theta=0"),
+        ("model.dropout=1", "model.dropout=1.0: expected a probability of 0 or more and below 1"),
+        ("model.dropout=-0.1", "model.dropout=-0.1: "),
+        ("model.dropout=nan", "model.dropout=nan: "),
         ("model.attention.num_kv_heads=3", "a divisor of model.num_heads=4"),
         (
             "model.vocab_size=256",

@@ -124,3 +124,26 @@ def test_grouped_query_attention_has_fewer_key_and_value_weights() -> None:
     weights = dict(model("model.attention.num_kv_heads=2").named_parameters())
     assert weights["blocks.0.attention.sublayer.k.weight"].shape == (12, 24)
     assert weights["blocks.0.attention.sublayer.q.weight"].shape == (24, 24)
+
+
+@pytest.mark.parametrize("norm", ["rms", "post", "none"])
+def test_dropout_drops_embeddings_and_what_sublayers_add_in_training_only(norm: str) -> None:
+    net = model(f"model.norm={norm}", "model.dropout=0.3", "model.pos=learned")
+    plain = model(f"model.norm={norm}", "model.pos=learned")
+    assert list(net.state_dict()) == list(plain.state_dict())
+    assert torch.equal(net(tokens()), plain(tokens()))
+
+    def drop(x: torch.Tensor) -> torch.Tensor:
+        return x * (torch.empty_like(x).bernoulli_(0.7) / 0.7)
+
+    net.train()
+    torch.manual_seed(5)
+    logits = net(tokens())
+    torch.manual_seed(5)
+    x = drop(plain.pos.embed(plain.embedding(tokens()), None))
+    for block in plain.blocks:
+        for branch in block.attention, block.ffn:  # type: ignore[union-attr]
+            before = branch.norm(x) if norm == "rms" else x  # type: ignore[operator]
+            x = x + drop(branch.sublayer(before))  # type: ignore[operator]
+            x = branch.norm(x) if norm == "post" else x  # type: ignore[operator]
+    torch.testing.assert_close(logits, plain.head(plain.final_norm(x)))

@@ -28,17 +28,20 @@ def stack_key(config: RunConfig) -> str:
     return hash_json(content)
 
 
-def obstacle(policy: str, device_type: str) -> str | None:
+def obstacle(policy: str, device_type: str, dropout: float) -> str | None:
     """Explain why runs cannot be stacked; None where they can.
 
     Args:
         policy: ``runtime.policy`` of the runs.
         device_type: where they compute.
+        dropout: ``model.dropout`` of the runs.
     """
     if device_type not in DEVICE_TYPES:
         return f"stacks need a device of type {' or '.join(DEVICE_TYPES)}, not {device_type}"
     if policy in BITWISE_POLICIES:
         return f"runtime.policy={policy} promises the bits of a run that trains alone"
+    if dropout:
+        return f"model.dropout={dropout:g} draws numbers that the runs of a stack would share"
     return None
 
 
@@ -57,7 +60,7 @@ def members_at_once(config: RunConfig, device_type: str, setting: int | str) -> 
         setting = "on" if setting else "off"
     if setting == "off":
         return 1
-    problem = obstacle(config.runtime.policy, device_type)
+    problem = obstacle(config.runtime.policy, device_type, config.model.dropout)
     if setting == "auto":
         pays = device_type == AUTO_DEVICE_TYPE and config.model.d_model <= AUTO_D_MODEL
         return AUTO_MEMBERS if pays and problem is None else 1

@@ -49,6 +49,13 @@ def test_auto_stacks_small_models_on_a_gpu(overrides: list[str]) -> None:
     assert members_at_once(small, "mps", "auto") == 1
 
 
+def test_runs_with_dropout_are_never_stacked(overrides: list[str]) -> None:
+    dropping = compose([*overrides, "runtime.policy=fast", "model.dropout=0.1"])
+    assert members_at_once(dropping, "cuda", "auto") == 1
+    with pytest.raises(ConfigError, match=r"model\.dropout=0\.1 draws numbers"):
+        members_at_once(dropping, "cuda", 4)
+
+
 def test_exact_runs_are_never_stacked(overrides: list[str]) -> None:
     content = compose(overrides).as_dict()
     content["runtime"]["policy"] = "exact"
