@@ -153,7 +153,7 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
               SavedTensor("targets", 1, Kind.INDEX)),
         textbook=(SavedTensor("logits", vocab), SavedTensor("cross-entropy", 1)),
     )  # fmt: skip
-    components = (
+    components: tuple[Component, ...] = (
         Component("embedding", OTHER, 1, False, ComponentCounts(vocab * width, saved=tokens)),
         Component("positions", OTHER, 1, False, pos),
         Component("attention projections", ATTENTION, layers, True, projections),
