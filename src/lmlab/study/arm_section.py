@@ -10,14 +10,15 @@ from typing import Any
 from lmlab.design.fairness import TABLE_COLUMNS, ArmCosts, cost_table, find_differences
 from lmlab.design.manifest import tuning_outcomes
 from lmlab.run_folder import differences
+from lmlab.study.rate_edges import edge_basis
 from lmlab.study.rerun_commands import arm_commands
 from lmlab.study.run_records import Study
 from lmlab.study.study_facts import setting_values, swept_settings
 
 # Settings that differ between arms without changing what is trained, or that the search sets.
-_IGNORED_DIFFERENCES = re.compile(
-    r"(arm|study|seed|seeds\..*|optim\.lr|output_root|samples.*)(:|\.).*"
-)
+# Overrides of a sweep that configure no arm; the commands state them.
+_BOOKKEEPING = re.compile(r"(study|seed|seeds\..*|output_root)=.*")
+_IGNORED_DIFFERENCES = re.compile(r"(arm|study|seed|seeds\..*|output_root|samples.*)(:|\.).*")
 
 
 def build_arms(study: Study) -> list[dict[str, Any]]:
@@ -33,12 +34,13 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
         like = str(design.baseline) if arm == design.replicate else arm
         index = manifest.names.index(like)
         rate = manifest.judged_lr(arm, study.outcomes)
-        edge = None
+        edge, basis = None, ""
         if design.lr == "search" and arm in design.arms:  # the replicate has no search of its own
             stable, diverged = manifest.lr_search(like).divergence_edge(
                 tuning_outcomes(like, study.outcomes)
             )
             edge = [stable, diverged] if diverged is not None else None
+            basis = edge_basis(study, arm)
         lines = differences(reference, manifest.arms[index])
         arms.append(
             {
@@ -48,15 +50,15 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
                 "commands": arm_commands(manifest, arm, rate),
                 "best_lr": rate,
                 "edge": edge,
+                "edge_basis": basis,
                 "settings": {},
-                "differences": [
-                    _parse_difference(line)
-                    for line in lines
-                    if not _IGNORED_DIFFERENCES.match(line)
-                ],
+                "differences": _shown_differences(
+                    [line for line in lines if not _IGNORED_DIFFERENCES.match(line)],
+                    ["optim.lr"] if design.lr == "search" else [],
+                ),
             }
         )
-    return arms
+    return sorted(arms, key=lambda arm: not arm["is_baseline"])  # the baseline, then as declared
 
 
 def _arm_without_comparison(study: Study, name: str, swept: Sequence[str]) -> dict[str, Any]:
@@ -65,23 +67,49 @@ def _arm_without_comparison(study: Study, name: str, swept: Sequence[str]) -> di
         overrides = study.manifest.overrides[study.manifest.names.index(name)]
     command = shlex.join(["python", "-m", "lmlab.train", *overrides]) if overrides else ""
     return {
-        "name": name, "is_baseline": False, "overrides": overrides,
-        "commands": [command] if command else [], "best_lr": None, "edge": None, "differences": [],
-        "settings": setting_values(study, name, swept),
+        "name": name, "is_baseline": False,
+        "overrides": [one for one in overrides if not _BOOKKEEPING.fullmatch(one)],
+        "commands": [command] if command else [], "best_lr": None, "edge": None, "edge_basis": "",
+        "differences": [], "settings": setting_values(study, name, swept),
     }  # fmt: skip
 
 
-def _parse_difference(line: str) -> dict[str, str]:
-    key, _, values = line.partition(": ")
-    of_baseline, _, of_arm = values.partition(" -> ")
-    return {"key": key, "baseline": of_baseline, "arm": of_arm}
+def _shown_differences(lines: Sequence[str], ignored: Sequence[str]) -> list[dict[str, str]]:
+    """Split lines of :func:`differences`; a component is one setting, named by its class.
+
+    Settings that only one of two components has follow from the component, so they are left out.
+    """
+    rows = []
+    for line in lines:
+        key, _, values = line.partition(": ")
+        of_baseline, _, of_arm = values.partition(" -> ")
+        rows.append({"key": key, "baseline": of_baseline, "arm": of_arm})
+    replaced = [row["key"].removesuffix("_target_") for row in rows if _is_component(row["key"])]
+    shown = []
+    for row in rows:
+        is_part = any(row["key"].startswith(component) for component in replaced)
+        if _is_component(row["key"]):
+            classes = [row[side].rpartition(".")[2] for side in ("baseline", "arm")]
+            if classes[0] != classes[1]:  # else modules tell them apart
+                row |= dict(zip(("baseline", "arm"), classes, strict=True))
+            row["key"] = row["key"].removesuffix("._target_")
+        elif row["key"] in ignored or (is_part and "None" in (row["baseline"], row["arm"])):
+            continue
+        shown.append(row)
+    return shown
+
+
+def _is_component(key: str) -> bool:
+    return key.endswith("._target_")
 
 
 def build_costs(study: Study) -> dict[str, Any]:
     """Return cost and data of each arm as a table, with notes on what differs."""
     if not study.arm_costs or study.manifest is None or study.manifest.comparison is None:
         return {"columns": [], "rows": [], "notes": []}
+    first = study.manifest.comparison.baseline
     arm_costs = {arm: ArmCosts(**costs) for arm, costs in study.arm_costs.items()}
+    arm_costs = dict(sorted(arm_costs.items(), key=lambda item: item[0] != first))
     found = find_differences(arm_costs, study.manifest.comparison)
     notes = [f"Allowed by the study: {difference.description}." for difference in found]
     if not notes and len(arm_costs) > 1:

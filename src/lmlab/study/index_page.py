@@ -8,10 +8,10 @@ from typing import Any
 
 from lmlab.storage.io import atomic_write_text, read_json
 from lmlab.storage.json_text import dump_json
+from lmlab.study.links import INDEX_FILE
 from lmlab.study.page import render_template
 
 SUMMARY_FILE = "report.json"
-INDEX_FILE = "index.html"
 _OMITTED = (
     "curves",
     "train_curves",

@@ -9,15 +9,27 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from lmlab.console.formatting import format_count
+from lmlab.study.links import Links
 from lmlab.study.verdicts import arm_phrase
 
-
-def render_markdown(content: dict[str, Any], figures: Sequence[str]) -> str:
-    """Render the report as Markdown; ``figures`` are the names of PNG files beside it."""
-    return wrap_markdown("\n".join(_lines(content, figures))).rstrip() + "\n"
+_NO_LINKS = Links()
 
 
-def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
+def render_markdown(
+    content: dict[str, Any], figures: Sequence[str], links: Links = _NO_LINKS
+) -> str:
+    """Render the report as Markdown.
+
+    Args:
+        content: result of :func:`lmlab.study.report_content.build_content`.
+        figures: names of PNG files beside it.
+        links: what the report links to.
+    """
+    return wrap_markdown("\n".join(_lines(content, figures, links))).rstrip() + "\n"
+
+
+def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Iterator[str]:
     yield f"# {content['title']}\n"
     if content["question"]:
         yield f"{content['question']}\n"
@@ -25,6 +37,7 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
         yield f"- {line}"
     counts = ", ".join(f"{n} {state}" for state, n in content["counts"].items() if n)
     yield f"\nRuns: {counts or 'none'}.\n"
+    yield from _link_lines(links)
     if content["verdicts"]:
         yield "## Verdicts\n"
         yield from _verdict_tables(content)
@@ -84,6 +97,21 @@ def _lines(content: dict[str, Any], figures: Sequence[str]) -> Iterator[str]:
         yield from table_lines(["", ""], content["environment"])
 
 
+def _link_lines(links: Links) -> Iterator[str]:
+    """List the files beside the report, and the studies whose runs it reuses."""
+    files = [f"[{label}]({name})" for label, name in links.files if not name.endswith(".md")]
+    if links.index:
+        files.append(f"[all studies]({links.index})")
+    if files:
+        yield f"Files: {', '.join(files)}.\n"
+    if links.studies:
+        reused = [
+            f"{f'[{name}]({address})' if address else name} ({format_count(number, 'run')})"
+            for name, number, address in links.studies
+        ]
+        yield f"Reused from other studies: {', '.join(reused)}.\n"
+
+
 def sweep_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Return columns and rows of the results of a plain sweep, the lowest loss first."""
     columns = [
@@ -96,8 +124,8 @@ def sweep_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             *row["values"],
-            "" if row["mean"] is None else f"{row['mean']:.4f}",
-            "" if row["sd"] is None else f"{row['sd']:.4f}",
+            _loss(row["mean"]),
+            _loss(row["sd"]),
             str(row["seeds"]),
             row["status"],
         ]
@@ -111,15 +139,24 @@ def _verdict_tables(content: dict[str, Any]) -> Iterator[str]:
     for at in dict.fromkeys(row["at"] for row in rows):
         yield f"Each arm at {content['rate_names'][at]}:\n"
         rows_at = [row for row in rows if row["at"] == at]
-        columns = ["arm", "lr", "seeds", "mean loss", "difference", "interval", "adjusted p",
+        columns = ["arm", "lr", "seeds", "mean loss", "sd", "difference", "interval", "adjusted p",
                    "verdict"]  # fmt: skip
         cells = [_verdict_cells(row) for row in rows_at]
+        if content["baseline"] is not None:
+            cells.insert(0, _baseline_cells(content["baseline"]))
         if any(row["token_savings"] for row in rows_at):
             columns.append("token savings")
-            cells = [
-                [*known, row["token_savings"]] for known, row in zip(cells, rows_at, strict=True)
-            ]
+            savings = [row["token_savings"] for row in rows_at]
+            savings = ["" for _ in range(len(cells) - len(savings))] + savings
+            cells = [[*known, saved] for known, saved in zip(cells, savings, strict=True)]
         yield from table_lines(columns, cells)
+
+
+def _baseline_cells(row: dict[str, Any]) -> list[str]:
+    return [
+        row["arm"], _number(row["lr"]), str(row["seeds"]), _loss(row["mean"]), _loss(row["sd"]),
+        "0", "", "", f"baseline{row['detail']}",
+    ]  # fmt: skip
 
 
 def _verdict_cells(row: dict[str, Any]) -> list[str]:
@@ -128,12 +165,17 @@ def _verdict_cells(row: dict[str, Any]) -> list[str]:
         row["arm"],
         _number(row["lr"]),
         seeds_text(row),
-        "" if row["mean"] is None else f"{row['mean']:.4f}",
+        _loss(row["mean"]),
+        _loss(row["sd"]),
         signed(row["difference"]),
         f"{row['confidence']}: [{signed(row['low'])}, {signed(row['high'])}]" if known else "",
         _adjusted_p(row),
         f"**{row['verdict']}**{row['detail']}",
     ]
+
+
+def _loss(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
 def signed(value: float | None) -> str:
@@ -161,10 +203,15 @@ def _rate_table(content: dict[str, Any]) -> Iterator[str]:
         yield from table_lines(["arm", "peak lr"], rows)
         return
     rows = [
-        [arm["name"], *map(_number, (arm["best_lr"], *(arm["edge"] or (None, None))))]
+        [
+            arm["name"],
+            *map(_number, (arm["best_lr"], *(arm["edge"] or (None, None)))),
+            arm["edge_basis"],
+        ]
         for arm in content["arms"]
     ]
-    columns = ["arm", "best peak lr", "highest stable lr", "lowest unstable lr"]
+    columns = ["arm", "best peak lr", "highest stable lr", "lowest unstable lr",
+               "what the edge rests on"]  # fmt: skip
     yield from table_lines(columns, rows)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import statistics
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -20,23 +20,24 @@ from lmlab.study.run_section import (
     build_rates,
     build_runs,
     build_samples,
-    finite,
 )
 from lmlab.study.statistics import level_name
 from lmlab.study.study_facts import count_states, is_finished, swept_settings
 from lmlab.study.summary import headline, limits, noise
 from lmlab.study.sweep_section import build_sweep
-from lmlab.study.token_savings import token_savings
 from lmlab.study.train_curves import build_train_curves
-from lmlab.study.verdicts import BASELINE_RATE, OWN_RATE, Verdict, judge, rate_names
+from lmlab.study.verdict_section import baseline_row, judge_all, verdict_row
+from lmlab.study.verdicts import rate_names
 
 
 def build_content(study: Study) -> dict[str, Any]:
     """Collect everything that a report shows; the page's template and script name the keys."""
     design = None if study.manifest is None else study.manifest.comparison
-    verdicts = _judge_all(study)
+    verdicts = judge_all(study)
     swept = swept_settings(study)
     sweep = build_sweep(study)
+    arms = _in_order(build_arms(study), [row["arm"] for row in sweep["rows"]])
+    ordered = _by_arm(study, [arm["name"] for arm in arms])
     return {
         "study": study.name,
         "title": study.name.replace("_", " "),
@@ -53,18 +54,20 @@ def build_content(study: Study) -> dict[str, Any]:
         "rates_note": _rates_note(study, swept),
         "is_lr_searched": design is not None and design.lr == "search",
         "rate_names": rate_names(design),
-        "verdicts": [_verdict_row(study, verdict) for verdict in verdicts],
+        "verdicts": [verdict_row(study, verdict) for verdict in verdicts],
+        "baseline": baseline_row(study),
         "noise": noise(study),
-        "arms": _in_order(build_arms(study), [row["arm"] for row in sweep["rows"]]),
-        "curves": build_curves(study),
-        "train_curves": build_train_curves(study),
-        "runs": build_runs(study),
-        "rates": build_rates(study),
+        "arms": arms,
+        "curves": build_curves(ordered),
+        "train_curves": build_train_curves(ordered),
+        "runs": build_runs(ordered),
+        "has_purposes": any(record.purposes != ("run",) for record in study.records),
+        "rates": build_rates(ordered),
         "sweep": sweep,
         "costs": build_costs(study),
-        "samples": build_samples(study),
-        "problems": build_problems(study.records),
-        "annotations": build_annotations(study.records),
+        "samples": build_samples(ordered),
+        "problems": build_problems(ordered.records),
+        "annotations": build_annotations(ordered.records),
         "commands": study_commands(study),
         "environment": _environment(study),
         "limits": limits(study),
@@ -78,18 +81,16 @@ def _in_order(arms: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str
     return sorted(arms, key=lambda arm: places.get(arm["name"], len(places)))
 
 
+def _by_arm(study: Study, names: Sequence[str]) -> Study:
+    """Return the study with its runs in the order of the arms: one order for all tables."""
+    places = {name: place for place, name in enumerate(names)}
+    records = sorted(study.records, key=lambda record: places.get(record.job.arm, len(places)))
+    return dataclasses.replace(study, records=records)
+
+
 def _last_time(records: Sequence[RunRecord]) -> str:
     """When the newest run was written; not the time of the report, so that reports reproduce."""
     return max((str(record.status.get("time", "")) for record in records), default="")
-
-
-def _judge_all(study: Study) -> list[Verdict]:
-    if study.manifest is None or study.manifest.comparison is None:
-        return []
-    verdicts = judge(study.manifest, study.outcomes, OWN_RATE)
-    if study.manifest.comparison.at_baseline_lr and study.manifest.comparison.lr == "search":
-        verdicts += judge(study.manifest, study.outcomes, BASELINE_RATE)
-    return verdicts
 
 
 def _rates_note(study: Study, swept: Sequence[str]) -> str:
@@ -102,37 +103,6 @@ def _rates_note(study: Study, swept: Sequence[str]) -> str:
             else "Each run used its configured learning rate."
         )
     return "" if design.lr == "search" else "Each arm was trained at its configured learning rate."
-
-
-def _verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
-    comparison = verdict.comparison
-    known = [loss for loss in verdict.losses.values() if loss is not None]
-    return {
-        "arm": verdict.arm,
-        "at": verdict.at,
-        "lr": verdict.lr,
-        "baseline_lr": verdict.baseline_lr,
-        "is_replicate": verdict.is_replicate,
-        "verdict": verdict.label,
-        "detail": verdict.detail,
-        "difference": finite(comparison.difference if comparison else None),
-        "low": finite(comparison.low if comparison else None),
-        "high": finite(comparison.high if comparison else None),
-        "p": finite(comparison.p if comparison and comparison.seeds > 1 else None),
-        "adjusted_p": finite(
-            comparison.adjusted_p if comparison and comparison.seeds > 1 else None
-        ),
-        "differences": list(verdict.differences),
-        "confidence": level_name(comparison.confidence)
-        if comparison and comparison.confidence
-        else "",
-        "seeds": len(known),
-        "pairs": len(verdict.pairs),
-        "unpaired": list(verdict.unpaired),
-        "mean": finite(verdict.mean),
-        "sd": statistics.stdev(known) if len(known) > 1 else None,
-        "token_savings": token_savings(study, verdict),
-    }
 
 
 def _environment(study: Study) -> list[list[str]]:

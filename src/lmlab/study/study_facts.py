@@ -10,11 +10,14 @@ of each are in :mod:`lmlab.study.statistics`; the seeds that a verdict pairs are
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import yaml
 
 from lmlab.design.run_keys import differing, value_of
 from lmlab.run_folder import STATUSES
@@ -116,14 +119,35 @@ def swept_settings(study: Study) -> list[str]:
 
 
 def setting_values(study: Study, arm: str, keys: Sequence[str]) -> dict[str, str]:
-    """Return the values of settings in an arm of a plain sweep, as text."""
+    """Return the values of settings in an arm of a plain sweep, as they were typed if they were."""
     settings = _settings_by_arm(study).get(arm, {})
     typed = (_typed_overrides(study) or {}).get(arm, {})
     values = {}
     for key in keys:
-        known = key in settings or key not in typed
-        values[key] = value_of(settings, key) if known else typed[key]
+        is_typed = key in typed and (
+            key not in settings or _same_value(typed[key], str(settings[key]))
+        )
+        values[key] = typed[key] if is_typed else value_of(settings, key)
     return values
+
+
+def parse_value(text: str) -> Any:
+    """Parse a value as a number or a truth value; anything else stays as it was typed."""
+    try:
+        number = int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)
+        return number if math.isfinite(number) else text
+    except ValueError:
+        pass
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return value if isinstance(value, bool) or value is None else text
+
+
+def _same_value(left: str, right: str) -> bool:
+    """Whether two texts stand for one value: ``1e-3`` and ``0.001``."""
+    return bool(parse_value(left) == parse_value(right))
 
 
 def _settings_by_arm(study: Study) -> dict[str, Mapping[str, Any]]:

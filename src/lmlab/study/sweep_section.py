@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
+from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from lmlab.study.run_records import RunRecord, Study
-from lmlab.study.study_facts import describe_states, setting_values, swept_settings
+from lmlab.study.study_facts import describe_states, parse_value, setting_values, swept_settings
 
 
 def build_sweep(study: Study) -> dict[str, Any]:
@@ -24,11 +22,11 @@ def build_sweep(study: Study) -> dict[str, Any]:
         empty for a comparison of arms.
     """
     swept = swept_settings(study)
-    values: dict[str, dict[str, Any]] = {}
-    for record in study.records:
-        if swept and record.job.arm not in values:
-            texts = setting_values(study, record.job.arm, swept)
-            values[record.job.arm] = {key: _value(text) for key, text in texts.items()}
+    arms = dict.fromkeys(record.job.arm for record in study.records) if swept else {}
+    texts = {arm: setting_values(study, arm, swept) for arm in arms}
+    values = {
+        arm: {key: parse_value(text) for key, text in found.items()} for arm, found in texts.items()
+    }
     # Texts may differ where numbers do not: 1e-3 and 0.001.
     keys = [key for key in swept if len({found[key] for found in values.values()}) > 1]
     if not keys:
@@ -36,10 +34,11 @@ def build_sweep(study: Study) -> dict[str, Any]:
     points = [
         _point(record, [values[record.job.arm][key] for key in keys]) for record in study.records
     ]
-    return {"keys": keys, "points": points, "rows": _rows(points)}
+    typed = {arm: [found[key] for key in keys] for arm, found in texts.items()}
+    return {"keys": keys, "points": points, "rows": _rows(points, typed)}
 
 
-def _rows(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _rows(points: list[dict[str, Any]], typed: Mapping[str, list[str]]) -> list[dict[str, Any]]:
     """Return one row per arm. An arm of which a run diverged has no mean and comes last."""
     by_arm: dict[str, list[dict[str, Any]]] = {}
     for point in points:
@@ -51,7 +50,7 @@ def _rows(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "arm": arm,
-                "values": [text_of(value) for value in found[0]["values"]],
+                "values": typed[arm],
                 "mean": statistics.fmean(losses) if losses and is_whole else None,
                 "sd": statistics.stdev(losses) if len(losses) > 1 and is_whole else None,
                 "seeds": len(losses),
@@ -65,21 +64,8 @@ def text_of(value: Any) -> str:
     """Return a swept value as it is typed on the command line."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _value(text: str) -> Any:
-    """Parse a value as a number or a truth value; anything else stays as it was typed."""
-    try:
-        number = int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)
-        return number if math.isfinite(number) else text
-    except ValueError:
-        pass
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-    return value if isinstance(value, bool) or value is None else text
+    short = f"{value:g}" if isinstance(value, float) else str(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)
 
 
 def _point(record: RunRecord, values: list[Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from lmlab.storage.io import atomic_write_text
 from lmlab.study.figure_style import FORMATS
 from lmlab.study.figures import draw_figures
 from lmlab.study.index_page import write_index, write_summary
+from lmlab.study.links import build_links
 from lmlab.study.markdown import render_csv, render_markdown
 from lmlab.study.page import render_page
 from lmlab.study.report_content import build_content
@@ -37,7 +39,7 @@ def write_report(folder: Path, target: Path | None = None) -> list[str]:
     target = target or folder
     study = load_study(folder)
     content = build_content(study)
-    lines = _write(content, target, "report.md")
+    lines = _write(study, content, target, "report.md")
     write_summary(content, target)
     if target == folder and is_study_folder(folder):
         lines.append(f"all studies: {write_index(folder.absolute().parent)}")
@@ -48,15 +50,19 @@ def write_report_of(
     study: Study, target: Path, markdown: str = "report.md", formats: Sequence[str] = FORMATS
 ) -> list[str]:
     """Write the page, Markdown, figures and table of a loaded study; see :func:`write_report`."""
-    return _write(build_content(study), target, markdown, formats)
+    return _write(study, build_content(study), target, markdown, formats)
 
 
 def _write(
-    content: dict[str, Any], target: Path, markdown: str, formats: Sequence[str] = FORMATS
-) -> list[str]:
+    study: Study, content: dict[str, Any], target: Path, markdown: str,
+    formats: Sequence[str] = FORMATS,
+) -> list[str]:  # fmt: skip
     paths = draw_figures(content, target, formats)
     figures = [path.name for path in paths if path.suffix == ".png"]
-    atomic_write_text(target / markdown, render_markdown(content, figures))
+    files = [("page", "report.html"), ("Markdown", markdown), ("results.csv", "results.csv")]
+    links = build_links(study, target, files, paths)
+    atomic_write_text(target / markdown, render_markdown(content, figures, links))
     atomic_write_text(target / "results.csv", render_csv(content))
-    atomic_write_text(target / "report.html", render_page(content))
+    in_page = dataclasses.replace(links, files=files[1:])
+    atomic_write_text(target / "report.html", render_page(content, in_page))
     return [*content["headline"], f"report: {target / 'report.html'}"]

@@ -22,9 +22,9 @@ def test_differences_are_those_of_the_configurations_alone(study: Study) -> None
     assert [name for name, arm in arms.items() if arm["is_baseline"]] == ["rms"]
     assert arms["rms"]["differences"] == arms["again"]["differences"] == []
     assert {
-        "key": "model.norm._target_",
-        "baseline": "lmlab.nn.norm.PreRMSNorm",
-        "arm": "lmlab.nn.norm.PostRMSNorm",
+        "key": "model.norm",
+        "baseline": "PreRMSNorm",
+        "arm": "PostRMSNorm",
     } in arms["post"]["differences"]
     keys = {row["key"].split(".")[0] for arm in arms.values() for row in arm["differences"]}
     assert keys == {"model"}, "neither seeds, rates nor names"

@@ -45,10 +45,10 @@ def test_verdicts_have_a_table_for_each_rate(content: dict[str, Any]) -> None:
     text = render_markdown(content, [])
     own = table_after(text, "Each arm at its own best learning rate:")
     baseline = table_after(text, "Each arm at the baseline's learning rate:")
-    assert [row[0] for row in own] == ["arm", "---", "post", "none", "again"]
-    assert [row[0] for row in baseline] == ["arm", "---", "post", "none"]
+    assert [row[0] for row in own] == ["arm", "---", "rms", "post", "none", "again"]
+    assert [row[0] for row in baseline] == ["arm", "---", "rms", "post", "none"]
     row = next(row for row in content["verdicts"] if row["arm"] == "post")
-    cells = dict(zip(own[0], own[2], strict=True))
+    cells = dict(zip(own[0], own[3], strict=True))
     assert cells["difference"] == f"{row['difference']:+.4f}"
     # The clearer of two arms is tested at 5% / 2, the other one at 5%.
     assert row["confidence"] in ("97.5%", "95%")
@@ -60,10 +60,11 @@ def test_verdicts_have_a_table_for_each_rate(content: dict[str, Any]) -> None:
 
 def test_searched_arms_show_the_rates_on_both_sides_of_the_edge(content: dict[str, Any]) -> None:
     header, _, rms, *others = table_after(render_markdown(content, []), "## Learning rates")
-    assert header == ["arm", "best peak lr", "highest stable lr", "lowest unstable lr"]
+    assert header[:4] == ["arm", "best peak lr", "highest stable lr", "lowest unstable lr"]
+    assert header[4:] == ["what the edge rests on"]
     edge = content["arms"][0]["edge"]
-    assert rms[0] == "rms" and rms[2:] == [f"{rate:g}" for rate in edge]
-    assert others[-1][0] == "again" and others[-1][2:] == ["", ""]
+    assert rms[0] == "rms" and rms[2:4] == [f"{rate:g}" for rate in edge]
+    assert others[-1][0] == "again" and others[-1][2:] == ["", "", ""]
 
 
 def test_configured_rates_are_not_called_best(content: dict[str, Any]) -> None:

@@ -79,7 +79,9 @@ def test_compact_records_hold_no_path_of_the_machine(finished: Path, tmp_path: P
     for row, record in zip(rows, study.records, strict=True):
         assert len(row["train"]) <= 24
         assert row["train"][-1]["step"] == record.train[-1]["step"]
-        assert set(row["train"][0]) <= {"step", "tokens", "seconds", "loss", "lr"}
+        assert set(row["train"][0]) <= {
+            "step", "tokens", "seconds", "loss", "lr", "grad_norm", "tokens_per_second"
+        }  # fmt: skip
         assert bool(row["samples"]) == ("judged" in row["purposes"])
         assert row["place"].startswith("norms/")
 

@@ -70,13 +70,13 @@ def test_a_sweep_over_two_numbers_has_a_heat_map(sweep: Path) -> None:
     rows = re.findall(r"<tr><td.*?</tr>", section[0])
     cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows]
     assert [row[:2] for row in cells] == [
-        ["0.1", "8"], ["0.01", "8"], ["0.01", "4"], ["0.001", "8"], ["0.001", "4"], ["0.1", "4"]
+        ["1e-1", "8"], ["1e-2", "8"], ["1e-2", "4"], ["1e-3", "8"], ["1e-3", "4"], ["1e-1", "4"]
     ]  # fmt: skip
-    assert cells[0] == ["0.1", "8", "3.9210", "0.0014", "2", "2 done"]
-    assert cells[-1] == ["0.1", "4", "", "", "0", "2 diverged"]
+    assert cells[0] == ["1e-1", "8", "3.9210", "0.0014", "2", "2 done"]
+    assert cells[-1] == ["1e-1", "4", "", "", "0", "2 diverged"]
     header, *table = (sweep / "results.csv").read_text("utf-8").splitlines()
     assert header.endswith(",loss,optim.lr,training.batch_size")
-    assert len(table) == 12 and table[0].endswith(",0.001,4")
+    assert len(table) == 12 and table[0].endswith(",1e-1,8")
     data = re.search(r'id="data">(.*?)</script>', page)
     assert data is not None
     arms = [arm["name"] for arm in json.loads(data[1])["arms"]]

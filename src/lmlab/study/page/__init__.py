@@ -8,15 +8,18 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lmlab.console.formatting import format_count
 from lmlab.storage.json_text import dump_json
 from lmlab.study.chart_scales import limits, loss_scale, ticks
 from lmlab.study.figure_style import COLOURS, DARK_COLOURS, DASHES, MARKERS, themed_svg
 from lmlab.study.forest import forest_layout
+from lmlab.study.links import Links
 from lmlab.study.markdown import seeds_text, signed, sweep_table
 from lmlab.study.rate_figure import stable_and_unstable
 from lmlab.study.sweep_figure import draw_sweep
 
 _HERE = Path(__file__).parent
+_NO_LINKS = Links()
 _SCRIPTS = ("chart.js", "curves.js", "rates.js", "page.js")
 _DATA = ("curves", "train_curves", "rates", "arms", "samples", "unit", "margin")
 
@@ -34,11 +37,12 @@ STYLE = (
 )
 
 
-def render_page(content: dict[str, Any]) -> str:
+def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
     """Render the page as HTML; the same content gives the same text.
 
     Args:
         content: result of :func:`lmlab.study.report_content.build_content`. Its texts are escaped.
+        links: what the page links to.
     """
     sweep = draw_sweep(content)
     return render_template(
@@ -59,6 +63,10 @@ def render_page(content: dict[str, Any]) -> str:
         num_seeds=len({curve["seed"] for curve in content["curves"]}),
         train_values={key for curve in content["train_curves"] for key in curve},
         reference=_reference(content),
+        links=links,
+        has_settings=any(
+            arm["overrides"] or arm["differences"] or arm["settings"] for arm in content["arms"]
+        ),
     )
 
 
@@ -109,7 +117,8 @@ def render_template(name: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": _number, "signed": signed, "css_class": _css_class, "seeds_text": seeds_text
+        "number": _number, "signed": signed, "css_class": _css_class, "seeds_text": seeds_text,
+        "loss": _loss, "whole": _whole, "count": format_count,
     }  # fmt: skip
     return environment.get_template(name).render(style=STYLE, **values)
 
@@ -125,6 +134,14 @@ def _embed(value: Any) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
+
+
+def _loss(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _whole(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
 
 
 def _css_class(label: str) -> str:

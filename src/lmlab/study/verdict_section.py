@@ -1,0 +1,106 @@
+"""The tables of verdicts: a row for each compared arm, and the baseline's row beside them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from lmlab.console.formatting import format_count
+from lmlab.study.rate_edges import at_steps
+from lmlab.study.run_records import Study
+from lmlab.study.run_section import finite
+from lmlab.study.statistics import level_name
+from lmlab.study.token_savings import token_savings
+from lmlab.study.verdicts import (
+    BASELINE_RATE,
+    OWN_RATE,
+    Verdict,
+    baseline_outcomes,
+    judge,
+)
+
+
+def judge_all(study: Study) -> list[Verdict]:
+    """Return the verdicts at each arm's own rate, then those at the baseline's where asked for."""
+    if study.manifest is None or study.manifest.comparison is None:
+        return []
+    verdicts = judge(study.manifest, study.outcomes, OWN_RATE)
+    if study.manifest.comparison.at_baseline_lr and study.manifest.comparison.lr == "search":
+        verdicts += judge(study.manifest, study.outcomes, BASELINE_RATE)
+    return verdicts
+
+
+def verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as plain values."""
+    comparison = verdict.comparison
+    known = [loss for loss in verdict.losses.values() if loss is not None]
+    return {
+        "arm": verdict.arm,
+        "at": verdict.at,
+        "lr": verdict.lr,
+        "baseline_lr": verdict.baseline_lr,
+        "is_replicate": verdict.is_replicate,
+        "verdict": verdict.label,
+        "detail": verdict.detail or _diverged_runs(study, verdict),
+        "difference": finite(comparison.difference if comparison else None),
+        "low": finite(comparison.low if comparison else None),
+        "high": finite(comparison.high if comparison else None),
+        "p": finite(comparison.p if comparison and comparison.seeds > 1 else None),
+        "adjusted_p": finite(
+            comparison.adjusted_p if comparison and comparison.seeds > 1 else None
+        ),
+        "differences": list(verdict.differences),
+        "confidence": level_name(comparison.confidence)
+        if comparison and comparison.confidence
+        else "",
+        "seeds": len(known),
+        "pairs": len(verdict.pairs),
+        "unpaired": list(verdict.unpaired),
+        "mean": finite(verdict.mean),
+        "sd": statistics.stdev(known) if len(known) > 1 else None,
+        "token_savings": token_savings(study, verdict),
+    }
+
+
+def baseline_row(study: Study) -> dict[str, Any] | None:
+    """Return what the tables show of the baseline: rate, seeds, mean and spread of its loss.
+
+    Returns:
+        ``arm``, ``lr``, ``seeds`` with a final loss, ``mean``, ``sd`` and ``detail``, which states
+        the seeds that diverged; None without a baseline.
+    """
+    manifest = study.manifest
+    if manifest is None or manifest.comparison is None or manifest.comparison.baseline is None:
+        return None
+    outcomes = baseline_outcomes(manifest, study.outcomes)
+    known = [outcome.loss for outcome in outcomes.values() if outcome.loss is not None]
+    diverged = [seed for seed, outcome in outcomes.items() if outcome.has_diverged]
+    return {
+        "arm": manifest.comparison.baseline,
+        "lr": manifest.judged_lr(manifest.comparison.baseline, study.outcomes),
+        "seeds": len(known),
+        "mean": statistics.fmean(known) if known else None,
+        "sd": statistics.stdev(known) if len(known) > 1 else None,
+        "detail": f", {_seeds(diverged)} diverged" if diverged else "",
+    }
+
+
+def _diverged_runs(study: Study, verdict: Verdict) -> str:
+    """State which seeds of an arm diverged, and at which step; empty where none did."""
+    if verdict.label != "diverged":
+        return ""
+    steps = [
+        record.reached("step")
+        for record in study.records
+        if record.job.arm == verdict.arm
+        and record.job.lr == verdict.lr
+        and record.job.seed in verdict.losses
+        and record.outcome.has_diverged
+    ]
+    seeds = format_count(len(verdict.losses), "seed")
+    return f" with {len(steps)} of {seeds}{at_steps(steps)}" if steps else ""
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"

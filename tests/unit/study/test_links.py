@@ -1,0 +1,60 @@
+"""Reports link to what exists, by addresses that survive a move of the outputs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import unquote
+
+from lmlab.publish import publish
+from lmlab.run_folder import RunFolder
+from lmlab.study.sweep_folder import sweeps_in
+from lmlab.study.write_report import write_report
+
+
+def addresses(folder: Path, markdown: str = "report.md") -> set[str]:
+    """The addresses of the page and of the Markdown in a folder, without those inside the page."""
+    page = (folder / "report.html").read_text("utf-8")
+    found = re.findall(r'href="([^"]*)"', page)
+    found += re.findall(r"\]\(([^)]*)\)", (folder / markdown).read_text("utf-8"))
+    return {address for address in found if not address.startswith(("#", "data:"))}
+
+
+def test_links_of_a_report_lead_to_its_files_and_runs(finished: Path, tmp_path: Path) -> None:
+    write_report(finished)
+    moved = tmp_path / "a b" / "norms"
+    shutil.move(finished.parent, moved.parent)
+    found = addresses(moved)
+    assert all((moved / unquote(address)).exists() for address in found), found
+    figures = {f"{name}.{kind}" for name in ("verdicts", "curves", "rates")
+               for kind in ("png", "svg", "pdf")}  # fmt: skip
+    assert figures | {"report.md", "report.html", "results.csv", "../index.html"} <= found
+    runs = {path.parent for path in moved.glob("*/seed*/status.json")}
+    assert {(moved / unquote(address)).resolve() for address in found} > runs and len(runs) > 20
+
+
+def test_a_published_study_links_to_nothing_outside(finished: Path, tmp_path: Path) -> None:
+    write_report(finished)
+    kept = tmp_path / "experiments" / "norms"
+    publish(finished, kept)
+    found = addresses(kept, "README.md")
+    assert {"README.md", "results.csv", "curves.png"} <= found
+    assert all("/" not in address and (kept / address).exists() for address in found), found
+
+
+def test_studies_whose_runs_are_reused_are_named(finished: Path) -> None:
+    sweep = next(sweeps_in(finished))
+    entry = sweep.entries()[0]
+    other = finished.parent / "earlier one" / "rms" / "seed0"
+    shutil.move(entry.run.path, other)
+    sweep.add_entry(entry.job, list(entry.purposes), RunFolder(other))
+    write_report(finished)
+    text = (finished / "report.md").read_text("utf-8")
+    assert "Reused from other studies: earlier one (1 run)." in text, "it has no report yet"
+    (other.parents[1] / "report.html").touch()
+    write_report(finished)
+    assert "../earlier%20one/report.html" in addresses(finished)
+    assert "[earlier one](../earlier%20one/report.html) (1 run)" in (
+        finished / "report.md"
+    ).read_text("utf-8")
