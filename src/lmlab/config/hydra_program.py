@@ -128,9 +128,10 @@ class HydraProgram:
         with env_override(environment(config)):
             frozen = freeze(_without_hydra(config), self.typed)
             if frozen.design is not None:
+                typed = any(text.startswith("hydra.mode=") for text in overrides)
                 raise ConfigError(
-                    "hydra.mode=RUN: expected MULTIRUN, since a design describes a study",
-                    "remove hydra.mode=RUN",
+                    "design: describes a study of several runs, not a single run",
+                    "remove hydra.mode=RUN" if typed else "add -m",
                 )
             callbacks = Callbacks(config)
             callbacks.on_run_start(config=config, config_name=self.config_name)

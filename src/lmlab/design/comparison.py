@@ -13,6 +13,7 @@ from lmlab.errors import Check, ConfigError, check_settings, suggestion
 # Tuning and evaluation never share a seed: no learning rate is judged on the seeds that chose it.
 FIRST_TUNING_SEED = 1000
 FIRST_REPLICATE_SEED = 2000
+_OVERRIDE = re.compile(r"~\S|[^=\s]+=")  # key=value, or ~key, which deletes
 _ARM_NAME = re.compile(r"[A-Za-z0-9._-]{1,60}")
 QUANTITIES = (
     "parameters", "flops", "tokens", "batches", "context", "evaluation", "data", "tokenizer",
@@ -84,8 +85,21 @@ class Comparison:
     metric: str = "loss"
 
     def __post_init__(self) -> None:
+        self._check_arms()
         self._check_ranges()
         self._check_names()
+
+    def _check_arms(self) -> None:
+        for name, overrides in self.arms.items():
+            texts = overrides if isinstance(overrides, list | tuple) else [None]
+            for text in texts:
+                if not isinstance(text, str) or not _OVERRIDE.match(text):
+                    found = overrides if text is None else text
+                    raise ConfigError(
+                        f"design.arms.{name}={found}: expected a list of overrides",
+                        f"write for example design.arms.{name}=['model.norm=post'], or [] for no "
+                        "override",
+                    )
 
     def _check_ranges(self) -> None:
         rules = [

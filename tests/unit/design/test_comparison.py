@@ -15,6 +15,12 @@ from lmlab.errors import ConfigError
     ("changes", "message"),
     [
         ({"arms": {}}, "design.arms={}: expected at least one arm"),
+        ({"arms": {"a": {}}}, "design.arms.a={}: expected a list of overrides"),
+        ({"arms": {"a": 3}}, "design.arms.a=3: expected a list of overrides"),
+        ({"arms": {"a": None}}, "design.arms.a=None: expected a list of overrides"),
+        ({"arms": {"a": "model.norm=post"}}, "help: write for example design.arms.a=['model.nor"),
+        ({"arms": {"a": ["model.norm"]}}, "design.arms.a=model.norm: expected a list of over"),
+        ({"arms": {"a": [3]}}, "design.arms.a=3: expected a list of overrides"),
         ({"lr": "guess"}, "design.lr=guess: expected search or fixed"),
         ({"lr_factor": 1.0}, "design.lr_factor=1.0: expected 1.05 to 1000"),
         ({"edge_ratio": 0.5}, "design.edge_ratio=0.5: expected a number of 1.01 or more"),
