@@ -151,6 +151,8 @@ import os, signal
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 count = 0
+TRAIN_KEYS = ("step", "loss", "grad_norm", "weight_norm")
+VALID_KEYS = ("step", "loss", "bits_per_byte")
 
 
 def stop(*_):
@@ -346,15 +348,11 @@ def golden(scratch: Path) -> dict[str, Any]:
         run([f"output_root={root}", *FIXTURE, *changes, f"arm=golden{number}", "reuse=false"])
         (folder,) = root.glob(f"runs/golden{number}/seed*")
         rows = rows_of(folder)
-        train_keys = ("step", "loss", "grad_norm", "weight_norm")
-        valid_keys = ("step", "loss", "bits_per_byte")
         weights = max((folder / "checkpoints").glob("step_*")) / "model.safetensors"
         found[name] = {
             "changes": changes,
-            "train": [[row[key] for key in train_keys] for row in rows if row["kind"] == "train"],
-            "validation": [
-                [row[key] for key in valid_keys] for row in rows if row["kind"] == "validation"
-            ],
+            "train": [[row[key] for key in TRAIN_KEYS] for row in rows if row["kind"] == "train"],
+            "validation": [[r[k] for k in VALID_KEYS] for r in rows if r["kind"] == "validation"],
             "weights": hash_tensors(weights),
         }
     return found
@@ -386,10 +384,7 @@ def main(piece: str, scratch: Path) -> int:
     make_study()
     make_hf()
     make_identities()
-    columns = {
-        "train": ["step", "loss", "grad_norm", "weight_norm"],
-        "validation": ["step", "loss", "bits_per_byte"],
-    }
+    columns = {"train": list(TRAIN_KEYS), "validation": list(VALID_KEYS)}
     head = {"machine": machine(), "columns": columns, "overrides": FIXTURE}
     write_rows(Path("golden.json"), head, "runs", golden(scratch))
     return 0

@@ -47,7 +47,7 @@ REFUSED = [
     (["hydra.launcher.plan_only=true"], "hydra.launcher.plan_only=true", "add -m"),
     (["hydra/sweeper=basic"], "hydra/sweeper=basic", "add -m"),
     (["+hydra.sweeper.params.seed='1,2'"], "hydra.sweeper.params.seed", "add -m"),
-    (["zip(seed=1:2, training.steps=1:2)"], "zip(seed=1:2", "add -m"),
+    (["zip(seed=1:2, training.steps=1:2)"], "zip(seed=1,2", "add -m"),
     (["hydra.mode=SOMETIMES"], "hydra.mode=SOMETIMES", "RUN or MULTIRUN"),
     (["-m", "hydra.mode=RUN"], "hydra.mode=RUN", "MULTIRUN with -m"),
     (["experiment=ablate_norm", "hydra.mode=RUN"], "design", "remove hydra.mode=RUN"),

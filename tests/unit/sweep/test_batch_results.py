@@ -21,17 +21,17 @@ def batch(root: Path, *seeds: int) -> Manifest:
 
 
 @pytest.mark.parametrize(
-    ("status", "losses", "expected"),
+    ("status", "losses", "expected", "final"),
     [
-        ("done", [9.0, 2.5], 2.5),
-        ("diverged", [9.0, 11.0], math.inf),
-        ("done", [9.0, math.nan], math.inf),
-        ("failed", [9.0], None),
-        ("done", [], None),
+        ("done", [9.0, 2.5], "done", 2.5),
+        ("diverged", [9.0, 11.0], "diverged", math.inf),
+        ("done", [9.0, math.nan], "diverged", math.inf),
+        ("failed", [9.0], "failed", None),
+        ("done", [], "done", None),
     ],
 )
 def test_the_result_is_the_final_loss(
-    status: str, losses: list[float], expected: float | None, tmp_path: Path
+    status: str, losses: list[float], expected: str, final: float | None, tmp_path: Path
 ) -> None:
     manifest = batch(tmp_path, 0, 1)
     folder = SweepFolder.of(manifest, tmp_path)
@@ -44,7 +44,7 @@ def test_the_result_is_the_final_loss(
     folder.add_entry(Job("a", None, 1, 1), ["run"], run)
     missing, result = read_results(manifest)
     assert missing.loss is None and missing.folder is None
-    assert (result.status, result.loss, result.folder) == (status, expected, run.path)
+    assert (result.status, result.loss, result.folder) == (expected, final, run.path)
 
 
 def test_all_batches_become_one_sweep_without_repetitions(tmp_path: Path) -> None:
