@@ -20,6 +20,9 @@ from typing import Any
 from kept_build import end_of, hash_tensors, machine, rows_of
 
 STOP_AT = 12  # updates of the unfinished run
+# Columns of golden.json.
+TRAIN_KEYS = ("step", "loss", "grad_norm", "weight_norm")
+VALID_KEYS = ("step", "loss", "bits_per_byte")
 
 # As the fixtures `texts` and `overrides` of tests/conftest.py.
 STORY = "The cat sat on the mat. A dog ran to the hill and saw the sun.\n<|endoftext|>\n"
@@ -151,8 +154,6 @@ import os, signal
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 count = 0
-TRAIN_KEYS = ("step", "loss", "grad_norm", "weight_norm")
-VALID_KEYS = ("step", "loss", "bits_per_byte")
 
 
 def stop(*_):
