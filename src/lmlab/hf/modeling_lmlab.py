@@ -257,13 +257,13 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
                 raise ValueError(f"{name}: LMLabForCausalLM has no such input; leave it out")
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("expected exactly one of input_ids and inputs_embeds")
-        config = self.config
+        config, checkpointing = self.config, self.gradient_checkpointing and self.training
         attentions = [] if _or_default(output_attentions, config, "output_attentions") else None
         states = [] if _or_default(output_hidden_states, config, "output_hidden_states") else None
-        checkpointing = self.gradient_checkpointing and self.training
         if use_cache is None:
             use_cache = config.use_cache and not self.training
         x = self.embedding(input_ids) if inputs_embeds is None else inputs_embeds
+        past_key_values = more.get("cache", past_key_values)  # its name from transformers 5.24 on
         if isinstance(past_key_values, (tuple, list)):
             raise ValueError("past_key_values: expected a Cache such as transformers.DynamicCache")
         creates_cache = past_key_values is None and use_cache and not checkpointing
@@ -305,7 +305,8 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
     def prepare_inputs_for_generation(
         self, input_ids, past_key_values=None, attention_mask=None, inputs_embeds=None, **more
     ):
-        more |= {"past_key_values": past_key_values, "attention_mask": attention_mask}
+        given = {"past_key_values": past_key_values, "attention_mask": attention_mask}
+        more |= {name: value for name, value in given.items() if value is not None}
         try:
             return super().prepare_inputs_for_generation(
                 input_ids, inputs_embeds=inputs_embeds, **more

@@ -184,6 +184,8 @@ def test_every_way_to_pass_a_text_gives_the_same_logits(own: Export) -> None:
     added = torch.zeros(1, 1, length, length).masked_fill(~causal, torch.finfo(torch.float32).min)
     cache = transformers.DynamicCache()
     model(ids[:, :3], past_key_values=cache)
+    renamed = transformers.DynamicCache()  # as transformers 5.24 calls it
+    model(ids[:, :3], cache=renamed)
     for found in (
         model(ids, return_dict=False)[0],
         model(inputs_embeds=embedded).logits,
@@ -191,6 +193,7 @@ def test_every_way_to_pass_a_text_gives_the_same_logits(own: Export) -> None:
         model(ids, attention_mask=added).logits,
         model(ids, attention_mask=torch.ones_like(ids), use_cache=False).logits,
         torch.cat([expected[:, :3], model(ids[:, 3:], past_key_values=cache).logits], dim=1),
+        torch.cat([expected[:, :3], model(ids[:, 3:], cache=renamed).logits], dim=1),
         model(ids, output_attentions=True).logits,
     ):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
