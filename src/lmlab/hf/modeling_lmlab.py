@@ -244,14 +244,14 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
-        **more: object,
+        **loss_kwargs: object,
     ) -> CausalLMOutputWithPast | tuple:
         """Compute logits, and the loss where ``labels`` are given.
 
-        ``labels`` (B, T) are not shifted, and -100 is ignored; ``shift_labels`` are shifted. With
-        ``num_items_in_batch``, the loss is the sum divided by it. Hidden states are those before
-        each block, and the final one after the last norm, as in Llama.
+        ``labels`` (B, T) are not shifted, ``shift_labels`` are; -100 is ignored. The loss is the
+        mean, or the sum divided by ``num_items_in_batch``. Hidden states are those of Llama.
         """
+        more = loss_kwargs  # Trainer of 4.46 passes num_items_in_batch only under this name
         for name in _REFUSED_INPUTS:
             if more.get(name) is not None:
                 raise ValueError(f"{name}: LMLabForCausalLM has no such input; leave it out")
