@@ -231,3 +231,32 @@ class TwoRates(torch.optim.SGD):
     def __init__(self, params: Any, *, lr: float) -> None:
         groups = [group | {"lr": lr if group["name"] == "hidden" else lr / 2} for group in params]
         super().__init__(groups, lr=lr)
+
+
+def widest(model: nn.Module, step: int, tokenizer: Any, *, scale: float = 1.0) -> dict[str, Any]:
+    """A callback that reads, evaluates the model and draws random numbers."""
+    assert not model.training and not torch.is_grad_enabled()
+    ids = torch.randint(0, tokenizer.vocab_size, (1, 8))
+    draws = float(torch.rand(())) + random.random() + float(np.random.rand())
+    largest = max(parameter.abs().max() for parameter in model.parameters())
+    return {"largest": scale * largest, "logit": model(ids)[0, -1].max(), "draws": draws}
+
+
+def writes(model: nn.Module, how: str) -> None:
+    """A callback that changes what it should not."""
+    parameter = next(model.parameters())
+    if how == "weights":
+        parameter.data[0, 0] += 1e-6  # which PyTorch's own version counter does not notice
+    elif how == "hook":
+        model.register_forward_hook(lambda *given: None)
+    elif how == "threads":
+        torch.set_num_threads(torch.get_num_threads() + 1)
+    elif how == "gradients":
+        with torch.enable_grad():
+            model(torch.zeros(1, 2, dtype=torch.long)).sum().backward()
+    elif how == "mode":
+        model.train()
+    elif how == "raises":
+        raise RuntimeError("no luck")
+    elif how == "text":
+        return {"value": "text"}  # type: ignore[return-value]

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lmlab.build.callbacks import build_callbacks
 from lmlab.build.instantiate import describe_failure
 from lmlab.build.kernel_choice import choose_kernels
 from lmlab.build.optimizer_check import check_optimizer
@@ -260,6 +261,7 @@ def build_trainer(
         schedule=build_schedule(spec),
         streams=RandomStreams(spec.data_seed, device.device, comm.rank),
         evaluate=evaluate,
+        callbacks=build_callbacks(spec.callbacks, data.tokenizer),
         checkpoints=checkpoints,
         record=record,
         settings=LoopSettings(

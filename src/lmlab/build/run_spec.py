@@ -16,7 +16,7 @@ from lmlab.build.network import network_builder
 from lmlab.build.run_data import DataSpec
 from lmlab.build.workload import RunWorkload
 from lmlab.config.identity_settings import identity_settings
-from lmlab.config.run_config import RunConfig
+from lmlab.config.run_config import Component, RunConfig
 from lmlab.nn.transformer import Transformer
 
 
@@ -85,6 +85,7 @@ class RunSpec:
         optimizer: makes the optimizer, given ``params``.
         schedule: factor of the learning rate, given the step and ``total_steps``.
         tracker: makes the tracker, given ``run_info``.
+        callbacks: interval in steps and function of each callback, by name.
         workload: sizes and intervals.
         divergence_margin: see :class:`lmlab.training.trainer.LoopSettings`.
         samples: texts at the end.
@@ -110,6 +111,7 @@ class RunSpec:
     optimizer: BoundTarget
     schedule: BoundTarget
     tracker: BoundTarget
+    callbacks: dict[str, tuple[int, BoundTarget]]
     workload: RunWorkload
     divergence_margin: float
     samples: SampleSettings
@@ -151,6 +153,7 @@ def resolve(config: RunConfig) -> RunSpec:
         optimizer=bind(config.optim),
         schedule=bind(config.schedule),
         tracker=bind(config.logger),
+        callbacks=_bind_callbacks(config.callbacks),
         workload=_workload(config, settings),
         divergence_margin=config.training.divergence_margin,
         samples=SampleSettings(
@@ -174,6 +177,15 @@ def resolve(config: RunConfig) -> RunSpec:
         identity_settings=identity_settings(config),
         settings=settings,
     )
+
+
+def _bind_callbacks(component: Component) -> dict[str, tuple[int, BoundTarget]]:
+    """Return the interval and the function of each callback, by name."""
+    bound = {}
+    for name, node in component.parameters.items():
+        parameters = {k: v for k, v in node.items() if k not in ("_target_", "every_steps")}
+        bound[name] = node["every_steps"], BoundTarget(node["_target_"], parameters)
+    return bound
 
 
 def _workload(config: RunConfig, settings: dict[str, Any]) -> RunWorkload:

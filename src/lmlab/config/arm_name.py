@@ -11,7 +11,7 @@ _UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9._-]+")
 # Settings that do not distinguish arms: names, paths, seeds, and what is only recorded or shown.
 _IGNORED_KEYS = re.compile(
     r"(study|arm|notes|tags|purpose|seed|seeds\..*|output_root|reuse|parent|experiment|scale\..*"
-    r"|logger(\..*)?|hydra([./].*)?"
+    r"|logger(\..*)?|callbacks(\..*)?|hydra([./].*)?"
     r"|samples(\..*)?|checkpoint(\..*)?|runtime\.(device|preflight|beside|parallel)|training\.log_every)"
 )
 

@@ -17,7 +17,9 @@ REMOVED_KEYS = {
 RENAMED_KEYS = {"exhibit": "demo"}
 # Settings that earlier versions did not have: section, key, and the default, which means that the
 # setting is not used.
-ADDED_SETTINGS = [("schedule", "warmup", None), ("tokenizer", "end_of_text", None)]
+ADDED_SETTINGS = [
+    ("schedule", "warmup", None), ("tokenizer", "end_of_text", None), ("model", "dropout", 0.0),
+]  # fmt: skip
 _POLICY_OF = {"fp32": "exact", "bf16": "bf16"}
 # An override ("++exhibit.count=2", "exhibit/group=option"), or an entry of a defaults list.
 _FIRST_NAME = re.compile(r"((?:override )?/?[+~]*)(\w+)(?=[./@=]|$)")

@@ -35,6 +35,9 @@ def rewrite(override: str, folders: Sequence[Path]) -> str:
         return f"{key}={_quoted(value)}"
     if name == "tags" and equals and value.strip() not in ("null", "") and "[" not in value:
         return f"{key}=[{','.join(_quoted(tag.strip()) for tag in value.split(','))}]"
+    is_callback = name.startswith("callbacks.") or f"{name}{value.lstrip()[:1]}" == "callbacks{"
+    if is_callback and equals and not key.startswith("~"):
+        return f"++{name}={value}"  # any name, which Hydra takes for a new key
     slashed = name.replace(".", "/")
     if not equals or value.lstrip().startswith("{") or not is_group(slashed, folders):
         return override

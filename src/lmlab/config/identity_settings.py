@@ -11,8 +11,9 @@ from lmlab.config.run_config import RunConfig
 def identity_settings(config: RunConfig) -> dict[str, Any]:
     """Return the part of a configuration that changes a run's result.
 
-    It excludes names and paths, what is only recorded or kept, the data and the tokenizer (the
-    identity holds their content hashes instead), and the runtime (it holds the resolved device).
+    It excludes names and paths, what is only recorded, observed or kept, the data and the
+    tokenizer (the identity holds their content hashes instead), and the runtime (it holds the
+    resolved device).
     Targets have their original names, so that runs of earlier versions have the same identity.
     """
     return select_identity(config.as_dict())
@@ -24,8 +25,6 @@ def select_identity(config: dict[str, Any]) -> dict[str, Any]:
     training = {k: v for k, v in content["training"].items() if k != "log_every"}
     validation = {k: v for k, v in content["validation"].items() if k != "batch_size"}
     model = content["model"]
-    if model.get("dropout") == 0:  # configurations of earlier versions do not have it
-        model = {k: v for k, v in model.items() if k != "dropout"}
     if model["init"].get("sha256"):  # weights from a folder: their hash replaces its path
         model["init"] = {k: v for k, v in model["init"].items() if k != "path"}
     return {

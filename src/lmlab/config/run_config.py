@@ -76,6 +76,10 @@ class Component:
         return copy.deepcopy(self._content)
 
 
+# Callbacks are several components by name, each with every_steps in addition.
+NO_CALLBACKS = Component({})
+
+
 @dataclasses.dataclass(frozen=True)
 class Seeds:
     """One seed for each source of randomness."""
@@ -211,6 +215,7 @@ class RunConfig:
     notes: str | None = None
     tags: tuple[str, ...] = ()
     purpose: str | None = None
+    callbacks: Component = NO_CALLBACKS
 
     @functools.cached_property
     def cache_folder(self) -> Path:

@@ -30,6 +30,9 @@ def hydra_schema(kind: type = RunConfig) -> type:
             continue
         default = MISSING if field.default is dataclasses.MISSING else field.default
         hint = _as_composed(hint)
+        if isinstance(default, Component):
+            fields.append((field.name, hint, dataclasses.field(default_factory=default.as_dict)))
+            continue
         if field.metadata.get("null_until_frozen"):
             hint |= None
         fields.append((field.name, hint, dataclasses.field(default=default)))

@@ -39,6 +39,7 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "design": (),
     "demo": ("config",),
 }
+_CALLBACK_SUPPLIED = ("model", "step", "tokenizer")
 _OPTIONAL = ("design", "demo")
 _TRUSTED = ("lmlab.", "lmlab_studies.", "torch.optim.")
 
@@ -79,6 +80,26 @@ def check_components(config: dict[str, Any]) -> None:
         if node is None and path in _OPTIONAL:
             continue
         check_component(path, node, supplied, config)
+    for name, node in config["callbacks"].items():
+        _check_callback(f"callbacks.{name}", node, config)
+
+
+def _check_callback(path: str, node: Any, config: dict[str, Any]) -> None:
+    """Check the function of a callback, and its interval, which the function does not receive."""
+    if not isinstance(node, dict):
+        raise ConfigError(
+            f"{path}={node}: expected _target_ and every_steps",
+            f"set {path}._target_=package.function and {path}.every_steps=100",
+        )
+    content = dict(node)
+    every_steps = content.pop("every_steps", None)
+    check_component(path, content, _CALLBACK_SUPPLIED, config)
+    if type(every_steps) is not int or every_steps < 1:
+        raise ConfigError(
+            f"{path}.every_steps={format_value(every_steps)}: expected 1 or more steps between "
+            "two calls",
+            f"set {path}.every_steps=100",
+        )
 
 
 def check_component(

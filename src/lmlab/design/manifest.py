@@ -14,6 +14,8 @@ from lmlab.errors import DataError
 from lmlab.storage.io import hash_json
 
 FORMAT_VERSION = 1
+# Settings of an arm that change no result.
+_RECORDED = ("notes", "tags", "purpose", "callbacks")
 PURPOSES = ("search", "judged", "baseline's lr", "run")
 
 
@@ -235,7 +237,7 @@ def _identifying(arm: dict[str, Any]) -> dict[str, Any]:
 
     Settings that are newer than the files of a sweep and have their default are left out as well.
     """
-    kept = {key: value for key, value in arm.items() if key not in ("notes", "tags", "purpose")}
+    kept = {key: value for key, value in arm.items() if key not in _RECORDED}
     tokenizer = kept.get("tokenizer")
     if isinstance(tokenizer, dict) and tokenizer.get("end_of_text", "") is None:
         kept["tokenizer"] = {k: v for k, v in tokenizer.items() if k != "end_of_text"}

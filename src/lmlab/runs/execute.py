@@ -68,6 +68,7 @@ def _execute(spec: RunSpec) -> RunResult:
             log.info("already complete; skipping")
             if comm.is_rank0:
                 _mention_tracker(context)
+                _mention_callbacks(context)
                 context.folder.annotate(spec.settings["notes"], spec.settings["tags"] or None)
             return RunResult(context.folder, 0)
         if comm.is_rank0:
@@ -81,6 +82,14 @@ def _mention_tracker(context: RunContext) -> None:
     if context.spec.tracker.target != NO_TRACKER and not is_delivered(folder, logger):
         path = shlex.quote(str(folder.path))
         log.info("to send it to the tracker: python -m lmlab.outputs track %s", path)
+
+
+def _mention_callbacks(context: RunContext) -> None:
+    """Say which callbacks a run that is complete never called."""
+    called = {row.get("name") for row in context.folder.rows("callback")}
+    missing = [f"callbacks.{name}" for name in context.spec.callbacks if name not in called]
+    if missing:
+        log.info("not called: %s; to train again, set reuse=false arm=NAME", ", ".join(missing))
 
 
 def _warn_of_unreached_steps(spec: RunSpec) -> None:

@@ -44,8 +44,8 @@ class TrackioTracker:
 
     def log(self, row: dict[str, Any]) -> None:
         """Record a row; see :class:`lmlab.tracking.Tracker`."""
-        kind = row.get("kind", "row")
-        metrics = {key: value for key, value in row.items() if key not in ("kind", "step")}
+        kind = "/".join(row[key] for key in ("kind", "name") if key in row) or "row"
+        metrics = {k: value for k, value in row.items() if k not in ("kind", "name", "step")}
         with _muted():
             self._run.log(
                 {f"{kind}/{key}": value for key, value in metrics.items()}, row.get("step")

@@ -126,7 +126,7 @@ def _init(wandb: Any, arguments: dict[str, Any], *, online: bool) -> Any:
     run = wandb.init(mode="online" if online else "offline", settings=settings, **arguments)
     for axis in _AXES:
         run.define_metric(axis, hidden=True)
-    for metrics in ("train/*", "validation/*", "samples"):
+    for metrics in ("train/*", "validation/*", "callback/*", "samples"):
         run.define_metric(metrics, step_metric="step")
     # The losses again, plotted against the other two axes.
     for axis in _AXES[1:]:
@@ -135,10 +135,12 @@ def _init(wandb: Any, arguments: dict[str, Any], *, online: bool) -> Any:
 
 
 def _log(run: Any, row: dict[str, Any]) -> None:
-    kind = row["kind"]
+    kind = "/".join(row[key] for key in ("kind", "name") if key in row)
     shared = {axis: row[axis] for axis in _AXES if axis in row}
-    metrics = {f"{kind}/{key}": value for key, value in row.items() if key not in (*_AXES, "kind")}
-    by_axis = {f"by_{axis}/{kind}_loss": row["loss"] for axis in _AXES[1:] if "loss" in row}
+    names = (*_AXES, "kind", "name")
+    metrics = {f"{kind}/{key}": value for key, value in row.items() if key not in names}
+    has_loss = "loss" in row and "name" not in row
+    by_axis = {f"by_{axis}/{kind}_loss": row["loss"] for axis in _AXES[1:] if has_loss}
     run.log(shared | metrics | by_axis)
 
 

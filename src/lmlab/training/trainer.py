@@ -16,6 +16,7 @@ from lmlab.distributed.full_tensor import full_tensor
 from lmlab.optim.clip import clip_gradients
 from lmlab.runtime.random_streams import RandomStreams
 from lmlab.runtime.signals import SignalHandler
+from lmlab.training.callbacks import Callbacks
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.evaluator import ValidationResult
 from lmlab.training.interval_meter import IntervalMeter
@@ -84,6 +85,7 @@ class Trainer:
         schedule: maps a step to the factor of each group's peak learning rate.
         streams: what layers, optimizers and evaluations draw random numbers from.
         evaluate: measures the model on held-out text.
+        callbacks: functions that observe the model.
         checkpoints: saves the state.
         record: receives each row of metrics as soon as it exists.
         settings: what the loop does and when.
@@ -105,6 +107,7 @@ class Trainer:
         settings: LoopSettings,
         device: torch.device,
         stop: SignalHandler,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self.state = state
         self.gradients = gradients
@@ -112,6 +115,7 @@ class Trainer:
         self.schedule = schedule
         self.streams = streams
         self.evaluate = evaluate
+        self.callbacks = callbacks or Callbacks()
         self.checkpoints = checkpoints
         self.record = record
         self.settings = settings
@@ -171,6 +175,8 @@ class Trainer:
                 if self._is_due(settings.validate_every):
                     self._meter.synchronize()
                     self._validate()
+                if self.callbacks.are_due(progress.step):
+                    self._call_back()
                 stopping = self.stop.should_stop()
                 if self._must_save() or stopping or self.stop.should_save():
                     self._save()
@@ -262,6 +268,20 @@ class Trainer:
         if progress.step > 0 and result.is_finite and is_best:
             progress.best_loss, progress.best_step = result.loss, progress.step
             self.checkpoints.save_best(self.state.model, progress.step, result.loss)
+
+    def _call_back(self) -> None:
+        """Call the callbacks that are due, and record what they return."""
+        self._meter.synchronize()
+        progress = self.state.progress
+        for name, found in self.callbacks.call(self.state, self.streams):
+            row = {
+                "kind": "callback",
+                "step": progress.step,
+                "tokens": progress.tokens,
+                "seconds": round(progress.seconds, 3),
+                "name": name,
+            }
+            self.record(row | found)
 
     def _save(self) -> None:
         self._meter.store()
