@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lmlab.distributed.exact_load import full_state
+from lmlab.distributed.sharded_optimizer import ShardedOptimizer
 from lmlab.training.state import TrainState
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -22,7 +23,9 @@ def fingerprint(state: TrainState) -> dict[str, int]:
     """
     model = state.model
     parameters = dict(model.named_parameters(remove_duplicate=False))
-    optimizer = getattr(state.optimizer, "optimizer", state.optimizer)  # of this rank's shard
+    optimizer = state.optimizer
+    if isinstance(optimizer, ShardedOptimizer):
+        optimizer = optimizer.optimizer  # of this rank's shard
     return {
         "the weights": _checksum({n: p.detach() for n, p in parameters.items()}),
         "the gradients": _checksum({n: p.grad for n, p in parameters.items()}),

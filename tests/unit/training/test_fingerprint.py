@@ -13,7 +13,7 @@ from lmlab.training.state import Progress, TrainState
 def make_state() -> TrainState:
     model = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5))
     optimizer = torch.optim.AdamW(model.parameters())
-    model(torch.ones(2, 3)).square().sum().backward()
+    model(torch.tensor([[1.0, 2.0, 3.0], [0.0, 1.0, -1.0]]))[0].square().sum().backward()
     optimizer.step()
     return TrainState(model, optimizer, Progress())
 
