@@ -10,6 +10,7 @@ from lmlab.storage.io import atomic_write_text, read_json
 from lmlab.storage.json_text import dump_json
 from lmlab.study.links import INDEX_FILE
 from lmlab.study.page import render_template
+from lmlab.study.study_facts import STATES
 
 SUMMARY_FILE = "report.json"
 _OMITTED = (
@@ -60,8 +61,6 @@ def _entry(folder: Path) -> dict[str, Any] | None:
         "folder": folder.name,
         "facts": facts if summary["finished"] else [*facts, "not finished"],
         "links": [(name, label) for name, label in _LINKED if (folder / name).exists()],
-        **{
-            key: summary[key]
-            for key in ("study", "title", "question", "headline", "counts", "generated")
-        },
+        "counts": {state: summary["counts"].get(state, 0) for state in STATES},
+        **{key: summary[key] for key in ("study", "title", "question", "headline", "generated")},
     }

@@ -270,3 +270,14 @@ def render_csv(content: dict[str, Any]) -> str:
         found = values.get(run["arm"], [""] * len(swept))
         writer.writerow([*(shown[column] for column in _RUN_COLUMNS), *found])
     return buffer.getvalue()
+
+
+def render_sweep_csv(content: dict[str, Any]) -> str:
+    """Render the results of a plain sweep: one row per arm, the lowest mean loss first."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    columns = ("mean", "sd", "seeds", "status")
+    writer.writerow([*content["sweep"]["keys"], "mean_loss", *columns[1:], "arm"])
+    for row in content["sweep"]["rows"]:
+        writer.writerow([*row["values"], *(row[column] for column in columns), row["arm"]])
+    return buffer.getvalue()

@@ -14,6 +14,7 @@ from lmlab.study.power import smallest_detectable
 from lmlab.study.run_records import Study
 from lmlab.study.statistics import INCONCLUSIVE, level_name
 from lmlab.study.study_facts import swept_settings
+from lmlab.study.sweep_section import build_sweep
 from lmlab.study.verdicts import (
     OWN_RATE,
     Verdict,
@@ -46,7 +47,7 @@ def headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
     """Summarize a study: its arms grouped by verdict, or the best learning rate of each arm."""
     manifest = study.manifest
     if manifest is None or manifest.comparison is None:
-        return [_sweep_summary(study)]
+        return [_sweep_summary(study), *_best_of_sweep(study)]
     own = [verdict for verdict in verdicts if verdict.at == OWN_RATE and not verdict.is_replicate]
     num_failed = Counter(record.job.arm for record in study.records if record.state == "failed")
     baseline = manifest.comparison.baseline
@@ -76,6 +77,20 @@ def _sweep_summary(study: Study) -> str:
     swept = ", ".join(swept_settings(study))
     differ = f", which differ in {swept}" if swept else ""
     return f"{counted}{differ}; no verdicts, because no comparison was declared."
+
+
+def _best_of_sweep(study: Study) -> list[str]:
+    """State the settings of a sweep with the lowest mean loss; nothing where none can be named."""
+    sweep = build_sweep(study)
+    known = [row for row in sweep["rows"] if row["mean"] is not None]
+    if len(known) < 2:
+        return []
+    best = known[0]
+    settings = zip(sweep["keys"], best["values"], strict=True)
+    at = ", ".join(f"{key}={value}" for key, value in settings)
+    sd = "" if best["sd"] is None else f"sd {best['sd']:.4f}, "
+    seeds = format_count(best["seeds"], "seed")
+    return [f"Lowest mean final loss: {best['mean']:.4f} ({sd}{seeds}) at {at}."]
 
 
 def _kind(verdict: Verdict) -> str:

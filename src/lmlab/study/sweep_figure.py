@@ -61,7 +61,7 @@ def is_final(point: Point) -> bool:
 def kind_of(keys: Sequence[str], points: Sequence[Point]) -> str:
     """Return how a sweep is drawn: ``lines``, ``heat map`` or ``rows``."""
     numeric = [
-        _is_numeric([point["values"][index] for point in points]) for index in range(len(keys))
+        is_numeric([point["values"][index] for point in points]) for index in range(len(keys))
     ]
     several = [len({point["values"][index] for point in points}) > 1 for index in range(len(keys))]
     if len(keys) == 1 and numeric[0] and several[0]:
@@ -73,7 +73,8 @@ def kind_of(keys: Sequence[str], points: Sequence[Point]) -> str:
     return "rows"
 
 
-def _is_numeric(values: Sequence[Any]) -> bool:
+def is_numeric(values: Sequence[Any]) -> bool:
+    """Return whether all values are numbers."""
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
@@ -98,7 +99,7 @@ def _draw_lines(content: dict[str, Any], keys: Sequence[str], points: Sequence[P
     """Draw a line over the numeric setting, one for each value of the other setting if any."""
     over = next(
         index for index in range(len(keys))
-        if _is_numeric([point["values"][index] for point in points])
+        if is_numeric([point["values"][index] for point in points])
         and len({point["values"][index] for point in points}) > 1
     )  # fmt: skip
     figure = new_figure(8, 5)

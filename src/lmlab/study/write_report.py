@@ -12,7 +12,7 @@ from lmlab.study.figure_style import FORMATS
 from lmlab.study.figures import draw_figures
 from lmlab.study.index_page import write_index, write_summary
 from lmlab.study.links import build_links
-from lmlab.study.markdown import render_csv, render_markdown
+from lmlab.study.markdown import render_csv, render_markdown, render_sweep_csv
 from lmlab.study.page import render_page
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import Study, is_study_folder, load_study
@@ -20,6 +20,8 @@ from lmlab.study.run_records import Study, is_study_folder, load_study
 
 def write_report(folder: Path, target: Path | None = None) -> list[str]:
     """Write ``report.html``, ``report.md``, ``report.json``, ``results.csv`` and figures.
+
+    A plain sweep also gets ``sweep.csv``, the table of its results.
 
     A report in the folder of its study also renews ``index.html``, the list of all studies, beside
     that folder. The same files give the same bytes. Unfinished studies are reported with the
@@ -60,6 +62,9 @@ def _write(
     paths = draw_figures(content, target, formats)
     figures = [path.name for path in paths if path.suffix == ".png"]
     files = [("page", "report.html"), ("Markdown", markdown), ("results.csv", "results.csv")]
+    if content["sweep"]["rows"]:
+        atomic_write_text(target / "sweep.csv", render_sweep_csv(content))
+        files.append(("sweep.csv", "sweep.csv"))
     links = build_links(study, target, files, paths)
     atomic_write_text(target / markdown, render_markdown(content, figures, links))
     atomic_write_text(target / "results.csv", render_csv(content))

@@ -34,6 +34,7 @@ def test_studies_are_listed_with_question_headline_and_links(tmp_path: Path) -> 
     assert '<a href="a%20b%26c/report.html">a b&amp;c</a>' in page
     assert "Is &lt;post&gt; better?" in page
     assert "<li>post is worse</li>" in page
+    assert page.index("<b>9</b> done") < page.index("<b>2</b> diverged"), "as in the report"
     assert "<b>9</b> done" in page and "<b>2</b> diverged" in page and "failed</span>" not in page
     assert 'href="a%20b%26c/results.csv"' in page
     assert "report.md" not in page  # links lead to files that exist

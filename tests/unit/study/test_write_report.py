@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -53,7 +54,9 @@ def sweep(tmp_path: Path, manifest: Manifest) -> Path:
 
 
 def test_a_sweep_over_two_numbers_has_a_heat_map(sweep: Path) -> None:
-    write_report(sweep)
+    lines = write_report(sweep)
+    best = "Lowest mean final loss: 3.9210 (sd 0.0014, 2 seeds) at "
+    assert f"{best}optim.lr=1e-1, training.batch_size=8." in lines
     for name in ("sweep.png", "sweep.svg", "sweep.pdf"):
         assert (sweep / name).stat().st_size > 1000
     svg = (sweep / "sweep.svg").read_text("utf-8")
@@ -74,6 +77,13 @@ def test_a_sweep_over_two_numbers_has_a_heat_map(sweep: Path) -> None:
     ]  # fmt: skip
     assert cells[0] == ["1e-1", "8", "3.9210", "0.0014", "2", "2 done"]
     assert cells[-1] == ["1e-1", "4", "", "", "0", "2 diverged"]
+    with open(sweep / "sweep.csv", encoding="utf-8", newline="") as file:
+        results = list(csv.DictReader(file))
+    assert [(row["optim.lr"], row["training.batch_size"]) for row in results] == [
+        (row[0], row[1]) for row in cells
+    ]
+    assert float(results[0]["mean_loss"]) == pytest.approx(3.921, abs=1e-12)
+    assert results[-1]["mean_loss"] == "" and results[-1]["status"] == "2 diverged"
     header, *table = (sweep / "results.csv").read_text("utf-8").splitlines()
     assert header.endswith(",loss,optim.lr,training.batch_size")
     assert len(table) == 12 and table[0].endswith(",1e-1,8")

@@ -16,7 +16,7 @@ from lmlab.study.forest import forest_layout
 from lmlab.study.links import Links
 from lmlab.study.markdown import seeds_text, signed, sweep_table
 from lmlab.study.rate_figure import stable_and_unstable
-from lmlab.study.sweep_figure import draw_sweep
+from lmlab.study.sweep_figure import draw_sweep, is_numeric
 
 _HERE = Path(__file__).parent
 _NO_LINKS = Links()
@@ -60,6 +60,7 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
         forest=forest_layout(content["verdicts"], content["margin"]),
         sweep_chart=None if sweep is None else themed_svg(sweep),
         sweep_table=sweep_table(content),
+        sweep_numbers=_number_columns(content),
         num_seeds=len({curve["seed"] for curve in content["curves"]}),
         train_values={key for curve in content["train_curves"] for key in curve},
         reference=_reference(content),
@@ -68,6 +69,14 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
             arm["overrides"] or arm["differences"] or arm["settings"] for arm in content["arms"]
         ),
     )
+
+
+def _number_columns(content: dict[str, Any]) -> list[int]:
+    """Return which columns of the results of a sweep are numbers; the others hold words."""
+    keys = range(len(content["sweep"]["keys"]))
+    points = content["sweep"]["points"]
+    numeric = [key for key in keys if is_numeric([point["values"][key] for point in points])]
+    return [*numeric, *range(len(keys), len(keys) + 3)]
 
 
 def _reference(content: dict[str, Any]) -> str | None:
