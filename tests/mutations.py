@@ -317,6 +317,11 @@ MUTATIONS = [
              "if sizes[-1] > 1e9 * small", "tests/unit/study/test_figures.py tests/unit/study/test_forest.py"),
     Mutation("a rate beyond the edge counts as stable", "study/rate_figure.py", "rate >= lowest", "rate > lowest",
              "tests/unit/study/test_rate_figure.py"),
+    Mutation("links to missing files", "study/links.py", "if (root / place).exists():", "if True:",
+             "tests/unit/study/test_links.py"),
+    Mutation("the baseline stays where it was declared", "study/arm_section.py",
+             "key=lambda arm: not arm[\"is_baseline\"]", "key=lambda arm: 0",
+             "tests/unit/study/test_verdict_section.py"),
     Mutation("ten arms of which two look the same", "study/figure_style.py", "MARKERS[index % len(MARKERS)]",
              "MARKERS[index % 2]", "tests/unit/study/test_figure_style.py"),
 ]  # fmt: skip
