@@ -82,6 +82,8 @@ MUTATIONS = [
     Mutation("a callback moves the random numbers", "training/callbacks.py",
              "with preserved_generators(), torch.no_grad():", "with torch.no_grad():",
              "tests/unit/training/test_callbacks.py"),
+    Mutation("patience counts no evaluations", "training/trainer.py",
+             "progress.evaluations_since_best += 1", "pass", "tests/unit/training/test_trainer.py"),
     Mutation("an evaluated model drops", "nn/dropout.py", "self.probability, module.training",
              "self.probability, True", "tests/unit/nn/test_transformer.py"),
     Mutation("a stack shares the masks of dropout", "runs/stacked/eligibility.py", "    if dropout:",

@@ -166,6 +166,18 @@ def final_state(state: str, validation: Sequence[Mapping[str, Any]]) -> str:
     return state
 
 
+def early_stop(status: Mapping[str, Any]) -> str:
+    """Describe where ``training.patience`` ended a run that is done; empty for all other runs.
+
+    Args:
+        status: content of ``status.json``.
+    """
+    step, steps = status.get("step"), status.get("steps")
+    if status.get("status") != "done" or step is None or steps is None or step >= steps:
+        return ""
+    return f"stopped early at step {step:,} of {steps:,}"
+
+
 def restore_numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return rows of metrics in which each null is NaN: a number that was not finite."""
     return [
@@ -241,7 +253,9 @@ def describe(run: RunFolder) -> str:
     """Summarize a run in a few lines, from its files alone."""
     status, meta = run.status(), run.meta()
     state = status.get("status", "not started")
-    lines = [f"{run.path}: {state} at step {status.get('step', 0):,} of {status.get('steps', 0):,}"]
+    where = f"at step {status.get('step', 0):,} of {status.get('steps', 0):,}"
+    early = early_stop(status)
+    lines = [f"{run.path}: {state}{', ' + early if early else ' ' + where}"]
     if status.get("tokens"):
         lines[0] += f", {status['tokens'] / 1e6:.2f} M tokens in {status.get('seconds', 0):,.0f} s"
     if state == "failed":

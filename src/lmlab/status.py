@@ -17,7 +17,7 @@ from lmlab.console.options import argument, option
 from lmlab.console.stdout import run_main, stdout_console
 from lmlab.design.manifest import Job
 from lmlab.errors import DataError
-from lmlab.run_folder import FINISHED
+from lmlab.run_folder import FINISHED, early_stop
 from lmlab.study.run_records import RunRecord, Study, load_study, other_runs
 from lmlab.study.study_facts import describe_states, groups
 from lmlab.study.sweep_folder import sweeps_in
@@ -75,6 +75,8 @@ def show(console: Console, folder: Path) -> None:
     for record in study.records:
         if record.state in ("failed", "interrupted"):
             _print_failure(console, record, jobs)
+        if record.shown_state == "stopped early":
+            console.print(Text(f"{record.job.name}: {early_stop(record.status)}"))
     for record in [*study.records, *other_runs(study)]:
         if record.annotation:
             console.print(Text(f"note: {record.job.name}: {record.annotation}"), soft_wrap=True)
@@ -168,7 +170,7 @@ def _arms(study: Study) -> Table:
 
 
 def _counts(records: Sequence[RunRecord]) -> str:
-    return describe_states(record.state for record in records)
+    return describe_states(record.shown_state for record in records)
 
 
 COMMAND = Command(

@@ -271,6 +271,7 @@ def build_trainer(
             validate_every=workload.validate_every,
             save_every=workload.save_every,
             divergence_margin=spec.divergence_margin,
+            patience=spec.patience,
             # The backward pass takes two products for each one of the forward pass.
             flops_per_token=3 * model.forward_flops_per_token(),
             peak_flops=None if peak is None else peak * comm.size,

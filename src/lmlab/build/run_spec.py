@@ -88,6 +88,7 @@ class RunSpec:
         callbacks: interval in steps and function of each callback, by name.
         workload: sizes and intervals.
         divergence_margin: see :class:`lmlab.training.trainer.LoopSettings`.
+        patience: see :class:`lmlab.training.trainer.LoopSettings`.
         samples: texts at the end.
         device: device settings.
         preflight: ``refuse``, ``warn`` or ``off``.
@@ -114,6 +115,7 @@ class RunSpec:
     callbacks: dict[str, tuple[int, BoundTarget]]
     workload: RunWorkload
     divergence_margin: float
+    patience: int | None
     samples: SampleSettings
     device: DeviceRequest
     preflight: str
@@ -156,6 +158,7 @@ def resolve(config: RunConfig) -> RunSpec:
         callbacks=_bind_callbacks(config.callbacks),
         workload=_workload(config, settings),
         divergence_margin=config.training.divergence_margin,
+        patience=config.training.patience,
         samples=SampleSettings(
             prompts=config.samples.prompts,
             count=config.samples.count,

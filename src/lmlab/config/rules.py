@@ -161,6 +161,9 @@ def _training(config: dict[str, Any]) -> Rules:
     clip = training["grad_clip_norm"]
     yield "training.grad_clip_norm", clip is None or clip > 0, "above 0, or null for no clipping"
     yield "training.divergence_margin", training["divergence_margin"] > 0, "above 0"
+    patience = training["patience"]
+    expected = "1 or more evaluations, or null to train all steps"
+    yield "training.patience", patience is None or patience >= 1, expected
 
 
 def _optim(config: dict[str, Any]) -> Rules:

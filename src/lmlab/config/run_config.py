@@ -117,7 +117,10 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """The training loop; see :class:`lmlab.training.trainer.LoopSettings`."""
+    """The training loop; see :class:`lmlab.training.trainer.LoopSettings`.
+
+    Fields with a default are missing in configurations that earlier versions froze.
+    """
 
     steps: int
     batch_size: int
@@ -125,6 +128,7 @@ class Training:
     grad_clip_norm: float | None
     log_every: int
     divergence_margin: float
+    patience: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

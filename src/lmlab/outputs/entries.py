@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lmlab.console.formatting import format_count
 from lmlab.outputs.queued import queued_runs
-from lmlab.run_folder import RunFolder
+from lmlab.run_folder import RunFolder, early_stop
 from lmlab.storage.lock import is_alive
 
 AGE_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -47,6 +47,7 @@ def find_runs(root: Path) -> list[Entry]:
         if "cache" in config.relative_to(root).parts[:1] or not status or not run.meta():
             continue
         detail = f"step {status.get('step', 0):,} of {status.get('steps', 0):,}"
+        detail = early_stop(status) or detail
         evaluated = run.rows("validation")
         if evaluated:
             detail += f", validation loss {evaluated[-1]['loss']:.4f}"

@@ -43,6 +43,8 @@ def prediction_accuracy(records: Sequence[RunRecord]) -> dict[str, Any]:
 
 
 def _pair(record: RunRecord, key: str) -> tuple[float, float] | None:
+    if record.shown_state == "stopped early":  # predicted were all steps
+        return None
     predicted = (record.preflight.get("predicted") or {}).get(key)
     actual = (record.preflight.get("actual") or {}).get(key)
     return (predicted, actual) if predicted and actual else None

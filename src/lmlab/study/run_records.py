@@ -15,7 +15,7 @@ from typing import Any
 from lmlab.design.manifest import Job, Manifest
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.errors import DataError
-from lmlab.run_folder import FINISHED, RunFolder, final_state, restore_numbers
+from lmlab.run_folder import FINISHED, RunFolder, early_stop, final_state, restore_numbers
 from lmlab.storage.io import atomic_write_text, read_json, read_jsonl, write_json
 from lmlab.storage.json_text import dump_json
 from lmlab.study.plain_runs import distinct, separate_arms, settings_of_job, settings_of_run
@@ -77,6 +77,12 @@ class RunRecord:
     def state(self) -> str:
         """Status of the run, such as ``done``, by the rules of :meth:`RunFolder.status`."""
         return final_state(str(self.status.get("status", "missing")), self.validation)
+
+    @property
+    def shown_state(self) -> str:
+        """The state, or ``stopped early`` where ``training.patience`` ended the run."""
+        is_early = self.state == "done" and early_stop(self.status)
+        return "stopped early" if is_early else self.state
 
     @property
     def lr(self) -> float | None:

@@ -74,7 +74,7 @@ def build_runs(study: Study) -> list[dict[str, Any]]:
             "lr": record.lr,
             "seed": record.job.seed,
             "purpose": main_purpose(record),
-            "status": record.state,
+            "status": record.shown_state,
             "steps": record.reached("step"),
             "tokens": record.reached("tokens"),
             "seconds": record.reached("seconds"),

@@ -24,7 +24,13 @@ from lmlab.run_folder import STATUSES
 from lmlab.study.run_records import RunRecord, Study
 
 # Every state that a report counts, the finished ones first.
-STATES = ("done", "diverged", *(s for s in STATUSES if s not in ("done", "diverged")), "missing")
+STATES = (
+    "done",
+    "stopped early",
+    "diverged",
+    *(s for s in STATUSES if s not in ("done", "diverged")),
+    "missing",
+)
 _UNFINISHED = ("queued", "running", "preempted", "interrupted", "missing", "failed")
 _NO_SETTING = re.compile(
     r"(study|arm|seed|seeds\..*|output_root|parent|reuse|logger(\..*)?|hydra([./].*)?"
@@ -64,7 +70,7 @@ class Group:
     @property
     def states(self) -> str:
         """How many runs are in which state."""
-        return describe_states(record.state for record in self.records)
+        return describe_states(record.shown_state for record in self.records)
 
 
 def groups(study: Study) -> list[Group]:
@@ -78,7 +84,7 @@ def groups(study: Study) -> list[Group]:
 
 def count_states(records: Iterable[RunRecord]) -> dict[str, int]:
     """Return the number of runs in each of :data:`STATES`, including those in none."""
-    counts = Counter(record.state for record in records)
+    counts = Counter(record.shown_state for record in records)
     return {state: counts[state] for state in STATES}
 
 

@@ -318,11 +318,11 @@ def _percent(fraction: float) -> str:
 
 def limits(study: Study) -> list[str]:
     """State what the study does not show: its declared limitations, and those of its scale."""
-    manifest = study.manifest
+    manifest, early = study.manifest, _early_stops(study)
     if manifest is None or manifest.comparison is None:
-        return []
+        return early
     design, first = manifest.comparison, manifest.arms[0]
-    lines = list(design.limits)
+    lines = [*early, *design.limits]
     if study.arm_costs:
         parameters, tokens = (
             _range(costs[key] for costs in study.arm_costs.values())
@@ -345,6 +345,19 @@ def limits(study: Study) -> list[str]:
             else "Learning rate, weight decay, warm-up and schedule are not tuned for each arm."
         )
     return lines
+
+
+def _early_stops(study: Study) -> list[str]:
+    """State what early stopping does to the comparison; nothing where no run stopped early."""
+    early = [record for record in study.records if record.shown_state == "stopped early"]
+    if not early:
+        return []
+    tokens = _range(round(record.reached("tokens") or 0) for record in study.records)
+    return [
+        f"{len(early)} of {len(study.records)} runs stopped early (training.patience), so runs "
+        f"were trained on {tokens} tokens: they differ in their budgets, and the schedule of the "
+        "learning rate was cut off. Losses are those of the last evaluation, not the lowest ones."
+    ]
 
 
 def _range(values: Iterable[int]) -> str:

@@ -73,6 +73,6 @@ def _point(record: RunRecord, values: list[Any]) -> dict[str, Any]:
         "arm": record.job.arm,
         "seed": record.job.seed,
         "values": values,
-        "status": record.state,
+        "status": record.shown_state,
         "loss": record.outcome.loss,
     }

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lmlab.console.formatting import format_duration
-from lmlab.run_folder import FINISHED
+from lmlab.run_folder import FINISHED, early_stop
 from lmlab.study.study_facts import describe_states
 from lmlab.sweep.scheduled_run import ScheduledRun
 
@@ -107,9 +107,16 @@ class ProgressView:
         return statistics.median(finished_seconds) * remaining_runs / self.slots
 
 
+def _shown_state(run: ScheduledRun) -> str:
+    is_early = run.recorded_state == "done" and early_stop(run.folder.status())
+    return "stopped early" if is_early else run.recorded_state
+
+
 def _describe(run: ScheduledRun) -> str:
     line = f"{run.job.name}: "
     line += f"already {run.state}" if run.was_finished else run.state
+    if run.state == "done" and (early := early_stop(run.folder.status())):
+        line += f", {early}"
     if run.state in FINISHED and run.loss() is not None:
         line += f", validation loss {run.loss():.4f}"
     if run.was_finished:
@@ -137,7 +144,7 @@ def print_results(runs: Sequence[ScheduledRun]) -> None:
             str(len(group)),
             f"{statistics.fmean(losses):.4f}" if losses else "",
             f"{statistics.stdev(losses):.4f}" if len(losses) > 1 else "",
-            describe_states(run.recorded_state for run in group),
+            describe_states(_shown_state(run) for run in group),
         )
     console.print(table)
     for run in runs:

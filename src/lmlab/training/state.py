@@ -34,6 +34,7 @@ class Progress:
         interval_steps: number of updates in that sum.
         best_loss: lowest finite validation loss so far, in nats per token.
         best_step: step of that loss.
+        evaluations_since_best: evaluations after that one.
     """
 
     step: int = 0
@@ -44,6 +45,7 @@ class Progress:
     interval_steps: int = 0
     best_loss: float | None = None
     best_step: int | None = None
+    evaluations_since_best: int = 0
 
 
 @dataclasses.dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Callable, Generator
 from typing import Any, Protocol
@@ -56,6 +57,8 @@ class LoopSettings:
         save_at: further steps at which a checkpoint is saved, 0 for the initial state.
         rate_names: name of the learning rate of each parameter group in the rows, ``lr`` for the
             one that ``optim.lr`` sets; empty to log that of the first group.
+        patience: evaluations in a row without a validation loss below the lowest one of the
+            trained model, after which the run ends; None to train all steps.
         replicated_weights: whether every rank holds all weights and must update them equally.
     """
 
@@ -72,6 +75,7 @@ class LoopSettings:
     save_at: frozenset[int] = frozenset()
     rate_names: tuple[str, ...] = ()
     replicated_weights: bool = True
+    patience: int | None = None
 
 
 class Trainer:
@@ -154,7 +158,7 @@ class Trainer:
             total=settings.steps, initial=progress.step, desc="training", unit="step",
             shown=settings.show_progress,
         ) as bar:  # fmt: skip
-            while progress.step < settings.steps:
+            while progress.step < settings.steps and not self._is_out_of_patience():
                 started = time.perf_counter()
                 inputs, targets = self._fetch(progress.step)
                 self.state.optimizer.zero_grad(set_to_none=True)
@@ -178,17 +182,32 @@ class Trainer:
                 if self.callbacks.are_due(progress.step):
                     self._call_back()
                 stopping = self.stop.should_stop()
-                if self._must_save() or stopping or self.stop.should_save():
+                ends = stopping or self._is_out_of_patience()
+                if self._must_save() or ends or self.stop.should_save():
                     self._save()
-                if stopping and progress.step < settings.steps:
+                if stopping and progress.step < settings.steps and not self._is_out_of_patience():
                     self.checkpoints.wait()
                     return "stopped"
         self.checkpoints.wait()
+        if progress.step < settings.steps:
+            log.info(
+                "stopped early at step %d of %d: no validation loss below %.4f (step %s) in %d "
+                "evaluations",
+                progress.step,
+                settings.steps,
+                math.nan if progress.best_loss is None else progress.best_loss,
+                progress.best_step,
+                progress.evaluations_since_best,
+            )
         return "done"
 
     def _is_due(self, every: int) -> bool:
         step = self.state.progress.step
         return step % every == 0 or step == self.settings.steps
+
+    def _is_out_of_patience(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.state.progress.evaluations_since_best >= patience
 
     def _must_save(self) -> bool:
         settings = self.settings
@@ -267,7 +286,10 @@ class Trainer:
         is_best = progress.best_loss is None or result.loss < progress.best_loss
         if progress.step > 0 and result.is_finite and is_best:
             progress.best_loss, progress.best_step = result.loss, progress.step
+            progress.evaluations_since_best = 0
             self.checkpoints.save_best(self.state.model, progress.step, result.loss)
+        elif progress.step > 0:
+            progress.evaluations_since_best += 1
 
     def _call_back(self) -> None:
         """Call the callbacks that are due, and record what they return."""

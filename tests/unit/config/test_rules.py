@@ -46,6 +46,7 @@ from lmlab.errors import ConfigError
         ("training.micro_batch_size=0", "training.micro_batch_size=0"),
         ("training.grad_clip_norm=0", "training.grad_clip_norm=0"),
         ("training.divergence_margin=0", "training.divergence_margin=0"),
+        ("training.patience=0", "training.patience=0: expected 1 or more evaluations, or null"),
         ("optim.lr=0", "optim.lr=0: expected a finite number above 0"),
         ("optim.lr=-1e-3", "optim.lr=-0.001"),
         ("optim.lr=nan", "optim.lr=nan"),

@@ -247,6 +247,40 @@ def test_the_best_weights_have_the_lowest_finite_loss(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("best_*")] == ["best_00000009"]
 
 
+@pytest.mark.parametrize("cut_at", [None, 6, 8, 9, 10])
+def test_a_run_ends_after_as_many_evaluations_without_gain_as_its_patience(
+    tmp_path: Path, cut_at: int | None
+) -> None:
+    losses = [0.1, 5.0, 5.0, 4.0, math.nan, 4.0, 3.9, 3.8, 3.7]  # before training, then at 2, 4 ...
+    stop, rows = SignalHandler(), []
+
+    def train(state: TrainState) -> str:
+        def evaluate(model: nn.Module) -> ValidationResult:
+            if state.progress.step == cut_at:
+                stop.signal_number = signal.SIGTERM
+            return ValidationResult(losses[state.progress.step // 2], 0.0, 0.0, 1)
+
+        return make_trainer(
+            tmp_path, state, rows, evaluate=evaluate, validate_every=2, patience=2, steps=16,
+            save_every=100, stop=stop,
+        ).train()  # fmt: skip
+
+    state = make_state()
+    ended = train(state)
+    if ended == "stopped":
+        stop, state, cut_at = SignalHandler(), make_state(seed=9), None
+        Checkpoints(tmp_path).restore_latest(state)
+        ended = train(state)
+    # Gains at 2 and 6; the evaluations at 8 (not finite) and 10 (equal) are none.
+    assert (ended, state.progress.step, state.progress.best_step) == ("done", 10, 6)
+    evaluated = [row["step"] for row in rows if row["kind"] == "validation"]
+    assert evaluated == [0, 2, 4, 6, 8, 10]
+    again = make_state(seed=5)
+    Checkpoints(tmp_path).restore_latest(again)  # killed before it was marked as done
+    assert (train(again), again.progress.step) == ("done", 10)
+    assert same(parameters(again), parameters(state))
+
+
 def test_rows_report_mfu_if_the_peak_is_known(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = []
     make_trainer(tmp_path, make_state(), rows, peak_flops=1e6).train()
