@@ -31,6 +31,7 @@ from lmlab.study.verdicts import OWN_RATE
 
 _MARKS = {"better": "v", "worse": "^", "no difference": "s", INCONCLUSIVE: "o", "diverged": "X"}
 _MAX_DOTS_PER_CURVE = 40
+_FEW = 5  # evaluations: of more, the first one, early in training, may leave the figure at the top
 
 
 def draw_figures(
@@ -154,7 +155,9 @@ def draw_curves(content: dict[str, Any]) -> Figure | None:
         for curve, seed in zip(curves, seeds, strict=True):
             _draw_seed(axes, curve, seed, style["color"])
             lows += [loss for _, loss in seed]
-            highs += [loss for _, loss in seed[:2]][-1:]
+            highs += [loss for _, loss in seed[:1] if len(seed) <= _FEW] or [
+                loss for _, loss in seed[1:2]
+            ]
     if not lows:
         return None
     axes.set_ylim(min(lows) * 0.985, max(*highs, min(lows) * 1.001) * 1.02)

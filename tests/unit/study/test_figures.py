@@ -156,3 +156,16 @@ def test_a_long_name_is_shortened_in_the_legend_only(content: dict[str, Any]) ->
     assert figure is not None
     (legend,) = figure.legends
     assert "x" * 47 + "..." in [text.get_text() for text in legend.get_texts()]
+
+
+def test_curves_of_few_evaluations_are_drawn_whole(content: dict[str, Any]) -> None:
+    curves = [
+        curve | {key: curve[key][:3] for key in ("steps", "tokens", "seconds", "flops", "loss")}
+        for curve in content["curves"]
+        if curve["purpose"] == "judged"
+    ]
+    figure = draw_curves(content | {"curves": curves})
+    assert figure is not None
+    low, high = figure.axes[0].get_ylim()
+    losses = [loss for curve in curves for loss in curve["loss"][1:]]
+    assert low < min(losses) and max(losses) < high

@@ -11,7 +11,7 @@ const views = {
   throughput: { label: "throughput (tokens per second)", key: "tokens_per_second" },
 };
 const trainOf = new Map(data.train_curves.map(train => [data.curves[train.curve], train]));
-const MAX_DOTS = 40, MAX_MARKERS = 8;
+const MAX_DOTS = 40, MAX_MARKERS = 8, FEW = 5;
 
 /* The runs of each arm that the chart shows, in the order of the arms. */
 function groups() {
@@ -71,11 +71,11 @@ function summarize(runs) {
   return known(found);
 }
 
-/* The range of the values. The first evaluation, before training, would take most of it, and so would a run that
-   diverges; such a curve leaves the chart at the top. */
+/* The range of the values. Where there are many, the first evaluation, before training, would take most of it, and so
+   would a run that diverges; such a curve leaves the chart at the top. */
 function valueAxis(shown) {
   const isDifference = chosen.view === "difference";
-  const later = runs => runs.map(run => known(run.points)).flatMap(points => points.length > 1 ? points.slice(1) : points).map(point => point[1]);
+  const later = runs => runs.map(run => known(run.points)).flatMap(points => points.length > FEW ? points.slice(1) : points).map(point => point[1]);
   const lasting = [...shown.values()].map(one => later(one.runs.filter(run => run.curve.status !== "diverged"))).filter(values => values.length);
   const groups = lasting.length ? lasting : [...shown.values()].map(one => later(one.runs)).filter(values => values.length);
   const values = groups.flat(), low = Math.min(...values, isDifference ? 0 : Infinity), high = Math.max(...values, isDifference ? 0 : -Infinity);

@@ -3,7 +3,9 @@ function drawSamples() {
   const select = document.getElementById("prompt"), list = document.getElementById("sample-list");
   if (!select) return;
   const ordered = names.flatMap(arm => data.samples.filter(sample => sample.arm === arm));
-  for (const prompt of new Set(ordered.map(sample => sample.prompt))) select.append(new Option(prompt || "(none)", prompt));
+  const prompts = new Set(ordered.map(sample => sample.prompt));
+  for (const prompt of prompts) select.append(new Option(prompt || "(none)", prompt));
+  select.closest("p").hidden = prompts.size < 2 && prompts.has("");  /* not recorded, so nothing to choose */
   const show = () => {
     list.textContent = "";
     for (const sample of ordered.filter(sample => sample.prompt === select.value)) {
