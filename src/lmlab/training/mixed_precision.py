@@ -14,7 +14,7 @@ from lmlab.nn.transformer import Transformer
 class Bf16Weights:
     """A model that multiplies in bfloat16 and is updated in float32: Micikevicius et al. 2018, 3.1.
 
-    The weights of its linear layers are bfloat16 copies. It shares everything else (embeddings,
+    The weights and biases of its linear layers are bfloat16 copies. It shares everything else (embeddings,
     learned positions, gains, tables) with the master model: a look-up is no faster in bfloat16, and
     a sum of many gradients of a frequent token would lose the small ones.
 
@@ -37,9 +37,10 @@ class Bf16Weights:
         self._copies: list[torch.Tensor] = []
         for layer, source in zip(self.model.modules(), master.modules(), strict=True):
             if isinstance(layer, nn.Linear) and isinstance(source, nn.Linear):
-                layer.weight = nn.Parameter(source.weight.detach().to(torch.bfloat16))
-                self._copies.append(layer.weight)
-                self._masters.append(source.weight)
+                for name, master_weight in source.named_parameters(recurse=False):  # and a bias
+                    setattr(layer, name, nn.Parameter(master_weight.detach().to(torch.bfloat16)))
+                    self._copies.append(getattr(layer, name))
+                    self._masters.append(master_weight)
 
     @torch.no_grad()
     def copy_from_master(self) -> None:

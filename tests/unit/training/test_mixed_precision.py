@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import own_parts
 import pytest
 import torch
 from torch import nn
@@ -66,3 +69,25 @@ def test_updated_weights_are_used_in_the_next_pass() -> None:
         chunked_loss(weights.model), micro_batch_size=1, bf16_weights=weights
     )
     assert gradients(tokens, tokens).item() == pytest.approx(torch.log(torch.tensor(300.0)).item())
+
+
+def test_linear_layers_of_ones_own_may_have_biases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_parts.trust(tmp_path, monkeypatch)
+    model = tiny("model.ffn={_target_: own_parts.Width}", "model.d_ff=48")
+    tokens = torch.randint(0, 300, (4, 17), generator=torch.Generator().manual_seed(0))
+    inputs, targets = tokens[:, :-1], tokens[:, 1:]
+    GradientAccumulator(chunked_loss(model), micro_batch_size=4)(inputs, targets)
+    expected = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad(set_to_none=True)
+    weights = Bf16Weights(model)
+    GradientAccumulator(chunked_loss(weights.model), micro_batch_size=2, bf16_weights=weights)(
+        inputs, targets
+    )
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            assert parameter.grad is not None and parameter.grad.dtype == torch.float32
+            error = (parameter.grad - expected[name]).norm() / expected[name].norm()
+            # ReLU also passes or stops other gradients where an input is near zero.
+            assert error < 0.1, name

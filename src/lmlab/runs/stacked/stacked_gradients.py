@@ -46,9 +46,10 @@ class StackedGradients:
 
         owners = {id(weight): name for name, weight in template.named_parameters()}
         matrices = {  # by the name of the linear map: a tied head belongs to the embedding
-            f"{name}.weight": owners[id(part.weight)]
+            f"{name}.{own}": owners[id(parameter)]
             for name, part in template.named_modules()
             if isinstance(part, nn.Linear)
+            for own, parameter in part.named_parameters(recurse=False)
         }
 
         def loss_of(weights: dict[str, Tensor], inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
