@@ -137,6 +137,7 @@ def compute_settings(
         precision="bf16" if policy == "bf16" else "fp32", device=device,
         fused_attention=options.fused_attention, loss_chunk=chunk,
         checkpointing=options.checkpointing,
+        averages=(config.get("training") or {}).get("ema") is not None,
     )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ def run_folder_bytes(
     saved = sorted({*range(every, steps, every), *pinned, steps})
     kept = pinned.union(saved[-checkpoint["keep_last"] :])
     state, weights = checkpoint_bytes(model, optimizer), FLOAT32 * model.parameters
+    state += weights if training.get("ema") else 0
     rows = training["steps"] // training["log_every"]
     rows += training["steps"] // config["validation"]["every_steps"]
     final = len(kept) * state + weights + rows * ROW_BYTES + OTHER_BYTES

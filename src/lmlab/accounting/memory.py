@@ -25,6 +25,7 @@ class ComputeSettings:
         checkpointing: activation checkpointing: save only the inputs of blocks.
         optimizer_shards: ranks that share the optimizer state.
         gradient_shards: ranks that share the gradients.
+        averages: whether an average of the weights is kept.
     """
 
     precision: str = "fp32"
@@ -34,6 +35,7 @@ class ComputeSettings:
     checkpointing: bool = False
     optimizer_shards: int = 1
     gradient_shards: int = 1
+    averages: bool = False
 
     @property
     def compute_bytes(self) -> int:
@@ -46,7 +48,7 @@ class MemoryEstimate:
     """Bytes of a training run by component.
 
     Attributes:
-        parameters: weights and tables.
+        parameters: weights, their average and tables.
         gradients: gradients of all parameters.
         optimizer: optimizer state.
         activations: tensors saved for the backward pass.
@@ -127,12 +129,15 @@ def estimate_memory(
     parameters = FLOAT32 * (model.parameters + model.tables)
     if settings.precision != "fp32":
         parameters += 2 * model.matrix_entries  # the bfloat16 copy
+    average = FLOAT32 * model.parameters if settings.averages else 0
+    parameters += average
     gradients = FLOAT32 * model.parameters // settings.gradient_shards
     state = FLOAT32 * optimizer.state // settings.optimizer_shards
     workspace = CUBLAS_WORKSPACE if settings.device == "cuda" else 0
     saved = sum(activation_bytes(model, micro_batch, settings).values())
     transient = _loss_transient(model, micro_batch, settings)
     saving = 0 if settings.device == "cuda" else FLOAT32 * (2 * model.parameters + optimizer.state)
+    saving += 0 if settings.device == "cuda" else average
     fixed = parameters + state + workspace
     if passes > 1:
         training = fixed + gradients + saved + transient
@@ -149,7 +154,8 @@ def estimate_memory(
         workspace=workspace,
         saving=saving,
         training=training,
-        validation=fixed + gradients + _validation(model, validation_batch, settings),
+        # While the average is evaluated, the weights are kept aside.
+        validation=fixed + average + gradients + _validation(model, validation_batch, settings),
     )
 
 

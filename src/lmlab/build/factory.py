@@ -47,6 +47,7 @@ from lmlab.training.mixed_precision import Bf16Weights
 from lmlab.training.objective import chunked_loss, compile_objective, full_logits_loss
 from lmlab.training.state import Progress, TrainState
 from lmlab.training.trainer import LoopSettings, Trainer
+from lmlab.training.weight_average import WeightAverage
 
 
 def build_model(spec: RunSpec) -> Transformer:
@@ -105,12 +106,19 @@ def build_state(spec: RunSpec, device: Device, comm: Communicator = SINGLE_PROCE
     """Build model, optimizer and progress before the first step, as this rank holds them."""
     model = build_model(spec).to(device.device)
     optimizer = build_optimizer(spec, model)
-    if comm.shards_model:
+    average = build_average(spec, model)
+    if comm.shards_model:  # and there is no average
         sharded = FSDPOptimizer(model, lambda: build_optimizer(spec, model), comm)
         return TrainState(model, sharded, Progress())
     if comm.parallel == "zero1":
-        return TrainState(model, Zero1Optimizer(optimizer, comm), Progress())
-    return TrainState(model, optimizer, Progress())
+        return TrainState(model, Zero1Optimizer(optimizer, comm), Progress(), average)
+    return TrainState(model, optimizer, Progress(), average)
+
+
+def build_average(spec: RunSpec, model: nn.Module) -> WeightAverage | None:
+    """Build the average of the weights, which starts from those that the model has now."""
+    ema = spec.workload.ema
+    return None if ema is None else WeightAverage(model, ema)
 
 
 def build_gradients(

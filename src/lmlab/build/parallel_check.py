@@ -10,7 +10,9 @@ from lmlab.runtime.device import Device
 _HELP = "set runtime.parallel=zero1, which shards the optimizer state and has no such limit"
 
 
-def check_parallel(optimizer: BoundTarget, device: Device, comm: Communicator) -> None:
+def check_parallel(
+    optimizer: BoundTarget, device: Device, comm: Communicator, ema: float | None = None
+) -> None:
     """Refuse settings that cannot be combined with FSDP. Raises :class:`ConfigError`."""
     if not comm.shards_model:
         return
@@ -19,6 +21,11 @@ def check_parallel(optimizer: BoundTarget, device: Device, comm: Communicator) -
         raise ConfigError(
             f"optim._target_={optimizer.target}: expected an optimizer that updates shards of a "
             f"matrix, {where}; this one needs full matrices",
+            _HELP,
+        )
+    if ema is not None:
+        raise ConfigError(
+            f"training.ema={ema:g}: expected null {where}; the average would be full on every rank",
             _HELP,
         )
     if device.policy.precision == "bf16":

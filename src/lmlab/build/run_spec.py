@@ -210,4 +210,5 @@ def _workload(config: RunConfig, settings: dict[str, Any]) -> RunWorkload:
         num_samples=len(samples.prompts) * samples.count,
         sample_tokens=samples.max_new_tokens,
         concurrent_jobs=config.runtime.beside,
+        ema=training.ema,
     )

@@ -30,6 +30,7 @@ class RunWorkload:
         num_samples: texts that the trained model generates.
         sample_tokens: most tokens of each of these texts.
         concurrent_jobs: other jobs on the same device.
+        ema: decay of the average of the weights; None for none.
     """
 
     model: Mapping[str, Any]
@@ -48,6 +49,7 @@ class RunWorkload:
     num_samples: int
     sample_tokens: int
     concurrent_jobs: int
+    ema: float | None = None
 
     @property
     def pass_size(self) -> int:
@@ -79,6 +81,7 @@ class RunWorkload:
                 "batch_size": self.batch_size,
                 "micro_batch_size": self.micro_batch_size,
                 "log_every": self.log_every,
+                "ema": self.ema,
             },
             "validation": {
                 "every_steps": self.validate_every,

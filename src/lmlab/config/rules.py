@@ -161,6 +161,8 @@ def _training(config: dict[str, Any]) -> Rules:
     clip = training["grad_clip_norm"]
     yield "training.grad_clip_norm", clip is None or clip > 0, "above 0, or null for no clipping"
     yield "training.divergence_margin", training["divergence_margin"] > 0, "above 0"
+    ema = training["ema"]
+    yield "training.ema", ema is None or 0 < ema < 1, "a decay between 0 and 1, or null"
     patience = training["patience"]
     expected = "1 or more evaluations, or null to train all steps"
     yield "training.patience", patience is None or patience >= 1, expected

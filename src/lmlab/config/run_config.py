@@ -129,6 +129,7 @@ class Training:
     log_every: int
     divergence_margin: float
     patience: int | None = None
+    ema: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -112,7 +112,8 @@ def _step_seconds(seconds: list[float], update: float, passes: float) -> float:
 
 def _scratch_state(spec: RunSpec, device: Device) -> TrainState:
     model = factory.build_scratch_network(spec, device)
-    return TrainState(model, factory.build_optimizer(spec, model), Progress())
+    optimizer, average = factory.build_optimizer(spec, model), factory.build_average(spec, model)
+    return TrainState(model, optimizer, Progress(), average)
 
 
 def _pass_size(workload: RunWorkload, device: Device) -> int:

@@ -107,7 +107,7 @@ def _resolve_on_machine(spec: RunSpec, comm: Communicator) -> tuple[RunContext, 
     """Choose device and folder, and prepare the data; return whether the run is finished, too."""
     workload = spec.workload.for_rank(comm.size)
     device = comm.assign_device(choose_device(spec))
-    check_parallel(spec.optimizer, device, comm)
+    check_parallel(spec.optimizer, device, comm, workload.ema)
     device.apply(comm.num_sharing_cores)
     if not spec.named_folder.exists():
         check_memory_early(workload, device, spec.preflight, comm)

@@ -127,7 +127,7 @@ class Session:
                 exit_code, status = self._note_stop(stop)
             else:
                 if ended == "done":
-                    with unsharded(self.state.model):
+                    with unsharded(self.state.model), self.state.averaged():
                         self._write_samples(tracker)
                     self.preflight.end(self.state.progress)
                 self.status.write(ended)

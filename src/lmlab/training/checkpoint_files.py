@@ -35,7 +35,7 @@ from lmlab.storage.io import (
     translate_write_errors,
     write_json,
 )
-from lmlab.training.state import Snapshot, TrainState
+from lmlab.training.state import AVERAGE, Snapshot, TrainState
 
 FORMAT_VERSION = 1
 
@@ -118,9 +118,19 @@ def restore_checkpoint(folder: Path, state: TrainState) -> None:
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Read and verify the weights of a checkpoint. Raises :class:`DataError`."""
+    """Read and verify the weights of a checkpoint; of a run that averages them, the average.
+
+    Raises:
+        DataError: a file is missing, truncated, altered or of another format; names it.
+    """
     read_record(folder)
-    return safetensors.torch.load_file(str(folder / "model.safetensors"))
+    weights = safetensors.torch.load_file(str(folder / "model.safetensors"))
+    training = folder / "training.safetensors"
+    if training.is_file():
+        with safetensors.safe_open(str(training), framework="pt") as file:
+            averaged = [name for name in file.keys() if name.startswith(AVERAGE)]  # noqa: SIM118
+            weights |= {name.removeprefix(AVERAGE): file.get_tensor(name) for name in averaged}
+    return weights
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from lmlab.nn.transformer import Transformer
 class Bf16Weights:
     """A model that multiplies in bfloat16 and is updated in float32: Micikevicius et al. 2018, 3.1.
 
-    The weights and biases of its linear layers are bfloat16 copies. It shares everything else (embeddings,
-    learned positions, gains, tables) with the master model: a look-up is no faster in bfloat16, and
-    a sum of many gradients of a frequent token would lose the small ones.
+    The weights and biases of its linear layers are bfloat16 copies. It shares everything else
+    (embeddings, learned positions, gains, tables) with the master model: a look-up is no faster in
+    bfloat16, and a sum of many gradients of a frequent token would lose the small ones.
 
     Args:
         master: the float32 model, which is updated and saved.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from lmlab.errors import DataError
 from lmlab.runtime.random_streams import generator_states, restore_generators
 from lmlab.training.optimizer_state import flatten_optimizer, restore_optimizer
 from lmlab.training.state_values import copy_to_host
+from lmlab.training.weight_average import WeightAverage
+
+# Names of the averaged weights in a file are those of the weights with this prefix.
+AVERAGE = "average."
 
 
 @dataclasses.dataclass
@@ -59,6 +64,11 @@ class TrainState:
     model: nn.Module
     optimizer: torch.optim.Optimizer | ShardedOptimizer
     progress: Progress
+    average: WeightAverage | None = None
+
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """Give the model the average of its weights inside, if the run keeps one."""
+        return contextlib.nullcontext() if self.average is None else self.average.in_model()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +77,7 @@ class Snapshot:
 
     Attributes:
         weights: tensors of the model by name.
-        training: tensors of the optimizer and random states by name.
+        training: tensors of the optimizer, random states and averaged weights by name.
         record: progress and the optimizer's plain numbers, as JSON values.
     """
 
@@ -80,7 +90,10 @@ class Snapshot:
         """Copy ``state``; all ranks must call this or :func:`gather_shards`."""
         tensors, numbers = flatten_optimizer(state.optimizer)
         record = {"progress": dataclasses.asdict(state.progress), "optimizer": numbers}
-        return cls(copy_weights(state.model), tensors | generator_states(), record)
+        tensors |= generator_states()
+        if state.average is not None:
+            tensors |= {f"{AVERAGE}{n}": copy_to_host(t) for n, t in state.average.tensors.items()}
+        return cls(copy_weights(state.model), tensors, record)
 
     def restore(self, state: TrainState, source: Path) -> None:
         """Overwrite ``state`` with this snapshot.
@@ -95,6 +108,9 @@ class Snapshot:
         load_weights(state.model, self.weights, source)
         restore_optimizer(state.optimizer, self.training, self.record["optimizer"])
         restore_generators(self.training)
+        if state.average is not None:
+            for name, tensor in state.average.tensors.items():
+                tensor.copy_(self.training[f"{AVERAGE}{name}"])
         state.progress = Progress(**self.record["progress"])
 
 
@@ -167,6 +183,8 @@ def broadcast_state(state: TrainState, comm: Communicator) -> None:
     state.progress = comm.broadcast_from_rank0(lambda: state.progress)
     weights = {tensor.data_ptr(): tensor for tensor in state.model.state_dict().values()}
     comm.broadcast(0, list(weights.values()))
+    if state.average is not None:
+        comm.broadcast(0, list(state.average.tensors.values()))
     if isinstance(state.optimizer, ShardedOptimizer):
         state.optimizer.broadcast()
     else:

@@ -229,6 +229,8 @@ class Trainer:
         for group in self.state.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         self.state.optimizer.step()
+        if self.state.average is not None:
+            self.state.average.update()
 
     def _record_row(self, grad_norm: torch.Tensor) -> dict[str, Any]:
         progress, settings = self.state.progress, self.settings
@@ -263,6 +265,12 @@ class Trainer:
         return not loss <= first + self.settings.divergence_margin  # a NaN compares false
 
     def _validate(self) -> None:
+        """Evaluate the model, or the average of its weights if the run keeps one."""
+        with self.state.averaged():
+            self._validate_weights()
+
+    def _validate_weights(self) -> None:
+        """Evaluate the weights that the model has now, and keep them if they are the best."""
         progress = self.state.progress
         self.streams.begin("evaluation", progress.step)
         result = self.evaluate(self.state.model)

@@ -25,7 +25,7 @@ def settings_of(*overrides: str) -> dict[str, Any]:
         "training.batch_size=64", "training.micro_batch_size=1", "training.grad_clip_norm=2",
         "validation.every_steps=7", "validation.max_tokens=99", "seeds.init=1", "seeds.data=1",
         "seed=1", "model.tie_embeddings=true", "model.vocab_size=999",
-        "model.dropout=0.1", "training.patience=3",
+        "model.dropout=0.1", "training.patience=3", "training.ema=0.9",
     ],
 )  # fmt: skip
 def test_a_setting_that_changes_the_result_is_in_the_identity(override: str) -> None:

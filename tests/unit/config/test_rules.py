@@ -46,6 +46,8 @@ from lmlab.errors import ConfigError
         ("training.micro_batch_size=0", "training.micro_batch_size=0"),
         ("training.grad_clip_norm=0", "training.grad_clip_norm=0"),
         ("training.divergence_margin=0", "training.divergence_margin=0"),
+        ("training.ema=1", "training.ema=1.0: expected a decay between 0 and 1, or null"),
+        ("training.ema=nan", "training.ema=nan: "),
         ("training.patience=0", "training.patience=0: expected 1 or more evaluations, or null"),
         ("optim.lr=0", "optim.lr=0: expected a finite number above 0"),
         ("optim.lr=-1e-3", "optim.lr=-0.001"),
