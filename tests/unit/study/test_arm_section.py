@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -79,3 +80,15 @@ def test_a_single_arm_matches_nothing(study: Study) -> None:
 def test_without_recorded_costs_the_table_is_empty(study: Study) -> None:
     empty = {"columns": [], "rows": [], "notes": []}
     assert build_costs(dataclasses.replace(study, arm_costs={})) == empty
+
+
+def test_a_configured_rate_is_a_change_and_a_searched_one_is_not(study: Study) -> None:
+    assert study.manifest is not None and study.manifest.comparison is not None
+    arms = copy.deepcopy(study.manifest.arms)
+    arms[1]["optim"]["lr"] = 0.5
+    design = dataclasses.replace(study.manifest.comparison, lr="fixed")
+    manifest = dataclasses.replace(study.manifest, arms=arms)
+    for one, changed in ((manifest, []), (dataclasses.replace(manifest, comparison=design), [0.5])):
+        post = build_arms(dataclasses.replace(study, manifest=one))[1]
+        found = [row["arm"] for row in post["differences"] if row["key"] == "optim.lr"]
+        assert found == [str(rate) for rate in changed]
