@@ -63,7 +63,7 @@ def test_a_wrong_setting_is_refused(tmp_path: Path, arguments: list[str], parts:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("swept", ["optim.lr=1e-3,fast", "+training.ema=0.9,0.99"])
+@pytest.mark.parametrize("swept", ["optim.lr=1e-3,fast", "+training.zloss=0.9,0.99"])
 def test_a_wrong_setting_in_a_sweep_starts_no_job(tmp_path: Path, swept: str) -> None:
     done = lmlab("train", "-m", swept, cwd=tmp_path)
     assert swept.partition("=")[0].lstrip("+") in refused(done)

@@ -208,12 +208,12 @@ def test_a_frozen_file_is_checked_again(tmp_path: Path, change, message: str) ->
 
 def test_an_unknown_key_is_reported_by_a_process_that_composes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "frozen.yaml"
-    path.write_text(to_yaml(compose([])).replace("d_model:", "dropout: 0.1\n  d_model:"))
+    path.write_text(to_yaml(compose([])).replace("d_model:", "zloss: 0.1\n  d_model:"))
     script = "import pathlib, sys; from lmlab.config.compose import load_frozen\n"
     script += "load_frozen(pathlib.Path(sys.argv[1]))"
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)
     assert (
-        "ConfigError: model.dropout: unknown setting; expected one of model.attention"
+        "ConfigError: model.zloss: unknown setting; expected one of model.attention"
         in done.stderr
     )
 

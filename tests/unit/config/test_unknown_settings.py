@@ -69,7 +69,7 @@ def test_a_setting_is_found_by_its_last_name(given: str, nearest: str) -> None:
 
 def test_nothing_is_suggested_where_nothing_is_near() -> None:
     with pytest.raises(ConfigError) as caught:
-        compose(["dropout=0.1"])
+        compose(["zloss=0.1"])
     assert "did you mean" not in str(caught.value)
 
 
