@@ -213,8 +213,7 @@ def test_an_unknown_key_is_reported_by_a_process_that_composes_nothing(tmp_path:
     script += "load_frozen(pathlib.Path(sys.argv[1]))"
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)
     assert (
-        "ConfigError: model.zloss: unknown setting; expected one of model.attention"
-        in done.stderr
+        "ConfigError: model.zloss: unknown setting; expected one of model.attention" in done.stderr
     )
 
 
