@@ -54,6 +54,7 @@ def _model_section(
         "vocab_size": int(config["vocab_size"]),
         **sizes,
         "tie_embeddings": bool(config.get("tie_word_embeddings", False)),
+        "dropout": 0.0,
         **parts,
     }
 
