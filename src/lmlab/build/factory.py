@@ -237,6 +237,7 @@ def build_tracker(spec: RunSpec, info: RunInfo) -> Tracker:
         lambda: spec.tracker(run_info=info),
         name=f"the tracker {spec.tracker.target}",
         remedy=f"send it later: python -m lmlab.outputs track {shlex.quote(str(info.folder))}",
+        waits=not spec.tracker.target.startswith("lmlab."),
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from lmlab.errors import ConfigError
+from lmlab.runtime.random_streams import generator_states
 from lmlab.tracking import guarded_tracker
 from lmlab.tracking.guarded_tracker import GuardedTracker
 
@@ -117,3 +121,82 @@ def test_the_tracker_cannot_change_the_row_of_the_run() -> None:
     tracker.finish(0)
     assert row == {"kind": "train", "loss": 2.0}
     assert tracker.has_delivered
+
+
+def draw() -> None:
+    torch.rand(3)
+    np.random.rand(3)
+    random.random()
+    torch.manual_seed(5)
+
+
+class Drawing(Recorder):
+    """Draws from every default generator, in every call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        draw()
+
+    def log(self, row: dict[str, Any]) -> None:
+        draw()
+        self.calls.append(("log", row))
+
+    def samples(self, rows: Any) -> None:
+        draw()
+
+    def summary(self, values: Any) -> None:
+        draw()
+
+    def finish(self, exit_code: int) -> None:
+        draw()
+
+
+def states() -> dict[str, list[Any]]:
+    return {name: state.tolist() for name, state in generator_states().items()}
+
+
+def test_a_tracker_cannot_draw_the_random_numbers_of_the_run() -> None:
+    before, made = states(), []
+    tracker = GuardedTracker(
+        lambda: made.append(Drawing()) or made[0], name="mine", remedy="", waits=True
+    )
+    assert states() == before
+    tracker.log({"step": 1})
+    assert made[0].calls == [("log", {"step": 1})], "no call is left for a later moment"
+    assert states() == before
+    session(tracker)
+    assert states() == before
+    assert tracker.has_delivered
+
+
+@pytest.mark.parametrize("where", ["start", "log", "end"])
+def test_a_tracker_that_is_abandoned_draws_nothing_later(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    for name in ("CALL_SECONDS", "FINISH_SECONDS"):
+        monkeypatch.setattr(guarded_tracker, name, 0.1)
+    release = threading.Event()
+
+    class Late(Drawing):
+        def __init__(self) -> None:
+            if where == "start":
+                release.wait(60)
+            super().__init__()
+
+        def log(self, row: dict[str, Any]) -> None:
+            if where == "log":
+                release.wait(60)
+            super().log(row)
+
+        def finish(self, exit_code: int) -> None:
+            if where == "end":
+                release.wait(60)
+            super().finish(exit_code)
+
+    before = states()
+    session(GuardedTracker(Late, name="mine.Tracker", remedy="send it later", waits=True))
+    release.set()
+    time.sleep(0.2)
+    assert states() == before
+    (record,) = caplog.records
+    assert f"mine.Tracker did not {where}" in record.getMessage().replace("return from ", "")
