@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
+import collections
 from typing import Any
 
+import numpy as np
 import torch
 
+from lmlab.distributed.comparable import comparable
+
 _ATTRIBUTES = "attributes outside the state dict"
-_PLAIN = (type(None), bool, int, float, complex, str)
+_PLAIN = (type(None), bool, int, float, complex, str, torch.dtype, torch.device)
+_SEQUENCES = (list, tuple, set, frozenset, collections.deque, torch.Size)
 # What every optimizer of torch has. The hooks are code, and the rest follows from the settings.
 _STANDARD = frozenset(vars(torch.optim.SGD([torch.zeros(1)]))) | {"_optimizer_step_pre_hooks"}
 
 
 def full_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Return the state dict, with the numbers and tensors that the optimizer keeps outside it.
+    """Return the state dict, with the numbers, tensors and arrays that are kept outside it.
 
     Some optimizers count their steps in an attribute, which their state dict omits.
     """
     state_dict = optimizer.state_dict()
-    known = {_memory(one) for group in optimizer.param_groups for one in group["params"]}
-    known |= {_memory(tensor) for tensor in _tensors_in(list(optimizer.state.values()))}
+    known = _known_memory(optimizer)
     attributes = {
-        name: value
-        for name, value in vars(optimizer).items()
-        if name not in _STANDARD and _is_data(value, known)
+        name: value for name, value in _own_attributes(optimizer) if _is_data(value, known)
     }
     return state_dict | ({_ATTRIBUTES: attributes} if attributes else {})
+
+
+def unsaved_attributes(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return what can be compared of the attributes that :func:`full_state` omits, by name.
+
+    Parameters and tensors of the state count as equal: they are saved elsewhere.
+    """
+    known = _known_memory(optimizer)
+    return {
+        name: comparable(value, lambda tensor: _memory(tensor) in known)
+        for name, value in _own_attributes(optimizer)
+        if not _is_data(value, known)
+    }
+
+
+def _own_attributes(optimizer: torch.optim.Optimizer) -> list[tuple[str, Any]]:
+    return [pair for pair in vars(optimizer).items() if pair[0] not in _STANDARD]
+
+
+def _known_memory(optimizer: torch.optim.Optimizer) -> set[int]:
+    known = {_memory(one) for group in optimizer.param_groups for one in group["params"]}
+    return known | {_memory(tensor) for tensor in _tensors_in(list(optimizer.state.values()))}
 
 
 def load_exactly(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -63,14 +87,22 @@ def _as_saved(loaded: Any, saved: Any) -> Any:
 
 
 def _is_data(value: Any, known: set[int]) -> bool:
-    """Whether a value consists of numbers, strings, and tensors that are not among the known."""
+    """Whether a value consists of numbers, strings, arrays, and tensors that are not known."""
     if isinstance(value, torch.Tensor):
         return type(value) is torch.Tensor and _memory(value) not in known
-    if type(value) in (list, tuple, set, frozenset):
+    if isinstance(value, np.ndarray | np.generic):
+        return type(value) is not np.memmap and is_plain_array(value)
+    if type(value) in _SEQUENCES:
         return all(_is_data(item, known) for item in value)
-    if type(value) is dict:
+    if type(value) in (dict, collections.OrderedDict):
         return all(_is_data(item, known) for pair in value.items() for item in pair)
     return type(value) in _PLAIN
+
+
+def is_plain_array(value: np.ndarray[Any, Any] | np.generic) -> bool:
+    """Whether torch can hold an array or a number of NumPy without a change."""
+    dtype = value.dtype
+    return dtype.kind in "biuf" and dtype.itemsize <= 8 and dtype.isnative
 
 
 def _tensors_in(value: Any) -> list[torch.Tensor]:
@@ -78,7 +110,7 @@ def _tensors_in(value: Any) -> list[torch.Tensor]:
         return [value]
     if isinstance(value, dict):
         value = list(value.values())
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | collections.deque):
         return [tensor for item in value for tensor in _tensors_in(item)]
     return []
 

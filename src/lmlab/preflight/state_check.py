@@ -18,6 +18,7 @@ import torch
 from lmlab.build.factory import build_schedule
 from lmlab.build.instantiate import describe_failure
 from lmlab.build.run_spec import RunSpec
+from lmlab.distributed.comparable import comparable
 from lmlab.errors import ConfigError, UserError
 from lmlab.preflight.scratch_copy import ScratchCopy
 from lmlab.runtime.device import Device
@@ -84,19 +85,20 @@ def _check_schedule(spec: RunSpec) -> None:
 
 def _check_round_trip(spec: RunSpec, device: Device) -> None:
     original = ScratchCopy.build(spec, device.device)
-    try:
-        for _ in range(STEPS_BEFORE):
-            original.step()
-    except UserError:
-        raise
-    except Exception:
-        return  # a failure of the model's own code, which the run meets with its traceback
+    if not _take_steps(original, STEPS_BEFORE):
+        return
     snapshot = Snapshot.capture(original.state)
     record = json.loads(json.dumps(snapshot.record))
     resumed, control = (_restored(spec, device, snapshot, record) for _ in range(2))
-    for copy in (original, resumed, control):
-        for _ in range(STEPS_AFTER):
-            copy.step()
+    lost = sorted(_differences(original, resumed))
+    if not _take_steps(original, STEPS_AFTER):
+        return
+    try:
+        for copy in (resumed, control):
+            for _ in range(STEPS_AFTER):
+                copy.step()
+    except Exception as error:  # the same steps of the original succeeded
+        raise _problem(spec, lost, error.__cause__ or error) from error
     same = _bits(original) == _bits(resumed)
     lost = sorted(_differences(original, resumed))
     if same and not lost:
@@ -104,6 +106,18 @@ def _check_round_trip(spec: RunSpec, device: Device) -> None:
     if device.device.type != "cpu" and _bits(resumed) != _bits(control):
         return  # this device does not repeat its own sums
     raise _problem(spec, lost)
+
+
+def _take_steps(copy: ScratchCopy, number: int) -> bool:
+    """Return whether the steps succeed: the run meets errors of a model with their traceback."""
+    try:
+        for _ in range(number):
+            copy.step()
+    except UserError:
+        raise
+    except Exception:
+        return False
+    return True
 
 
 def _restored(
@@ -146,31 +160,11 @@ def _differences(left: ScratchCopy, right: ScratchCopy) -> Iterator[str]:
 
 def _different(mine: dict[str, Any], yours: dict[str, Any], skip: frozenset[str]) -> list[str]:
     names = [name for name in mine if name not in skip]
-    return [name for name in names if _plain(mine[name]) != _plain(yours.get(name))]
+    return [name for name in names if comparable(mine[name]) != comparable(yours.get(name))]
 
 
-def _plain(value: Any, depth: int = 4) -> Any:
-    """Return what can be compared of a value: numbers, strings, tensors, and objects of them."""
-    if isinstance(value, torch.Tensor):
-        flat = value.detach().cpu().contiguous().reshape(-1)
-        return str(value.dtype), tuple(value.shape), flat.view(torch.uint8).numpy().tobytes()
-    if isinstance(value, torch.Generator):
-        return value.get_state().numpy().tobytes()
-    if isinstance(value, bool | int | float | str | complex) or value is None:
-        return repr(value)
-    if depth == 0 or isinstance(value, torch.nn.Module | torch.optim.Optimizer | type):
-        return None
-    if isinstance(value, dict):
-        return [(repr(key), _plain(item, depth - 1)) for key, item in value.items()]
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item, depth - 1) for item in value]
-    if callable(value) and not hasattr(value, "__dict__"):
-        return None
-    return _plain(dict(getattr(value, "__dict__", {})), depth - 1)
-
-
-def _problem(spec: RunSpec, lost: list[str]) -> ConfigError:
-    """Describe state that is lost, by what differs after a restore."""
+def _problem(spec: RunSpec, lost: list[str], failure: BaseException | None = None) -> ConfigError:
+    """Describe state that is lost, by what differs after a restore and how a step fails."""
     in_optimizer = [name.removeprefix("optim: ") for name in lost if name.startswith("optim: ")]
     in_model = [name for name in lost if not name.startswith("optim: ")]
     target = spec.optimizer.target
@@ -191,8 +185,11 @@ def _problem(spec: RunSpec, lost: list[str]) -> ConfigError:
     parts = [f"model.{key}" for key, value in spec.workload.model.items()
              if isinstance(value, dict) and not value["_target_"].startswith(_OWN)]  # fmt: skip
     names = [*parts, *([] if target.startswith(_OWN) else [f"optim._target_={target}"])]
+    effect = "compute other numbers"
+    if failure is not None:
+        effect = f"fail ({type(failure).__name__}: {failure})".splitlines()[0]
     return ConfigError(
-        f"{' or '.join(names)}: after a save and a restore, the next steps compute other numbers: "
+        f"{' or '.join(names)}: after a save and a restore, the next steps {effect}: "
         "something that changes during training is not part of a checkpoint",
         "keep all state in parameters, persistent buffers and the optimizer's state, and draw "
         f"random numbers from torch's, NumPy's or Python's default generator; {_ANYWAY}",

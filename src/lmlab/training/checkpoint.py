@@ -69,6 +69,13 @@ class Checkpoints:
                 checkpoints are unharmed.
         """
         self._wait_for_earlier_steps(state.progress.step)
+        if names := state.newly_unsaved():
+            log.warning(
+                "optim: %s changed during training and is not part of a checkpoint; if the run is "
+                "interrupted, it does not resume exactly. Hold it in the optimizer's state, or as "
+                "a number, tensor or array in an attribute",
+                ", ".join(names),
+            )
         target, snapshot = self.path(state.progress.step), Snapshot.capture(state)
 
         def write() -> None:

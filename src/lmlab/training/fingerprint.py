@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import zlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -59,11 +61,15 @@ def _torch_settings() -> list[Any]:
 def _checksum(value: Any, start: int = 0) -> int:
     if isinstance(value, torch.Tensor):
         return zlib.crc32(_bytes_of(value), zlib.crc32(f"{value.dtype}".encode(), start))
+    if isinstance(value, np.ndarray):  # its repr omits the middle of a long array
+        return zlib.crc32(
+            value.tobytes(), zlib.crc32(f"{value.dtype}{value.shape}".encode(), start)
+        )
     if isinstance(value, Mapping):
         for key, item in value.items():
             start = _checksum(item, zlib.crc32(repr(key).encode(), start))
         return start
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | collections.deque):
         for item in value:
             start = _checksum(item, start)
         return zlib.crc32(f"{len(value)}".encode(), start)

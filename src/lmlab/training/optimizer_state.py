@@ -8,7 +8,7 @@ import torch
 
 from lmlab.distributed.exact_load import full_state, load_exactly
 from lmlab.distributed.sharded_optimizer import ShardedOptimizer
-from lmlab.training.state_values import copy_to_host, decode, encode
+from lmlab.training.state_values import ABSENT, copy_to_host, decode, encode
 
 
 def flatten_optimizer(
@@ -80,8 +80,11 @@ def restore_optimizer(
     """Load into ``optimizer`` what :func:`flatten_optimizer` returned, now or in earlier builds."""
     current = optimizer.param_groups
     device = next(one.device for group in current for one in group["params"])
+    inner = optimizer.optimizer if isinstance(optimizer, ShardedOptimizer) else optimizer
+    new = full_state(inner)
     state: dict[Any, dict[str, Any]] = {
-        int(index): decode(values, tensors, device) for index, values in plain["numbers"].items()
+        int(index): decode(values, tensors, device, new["state"].get(int(index), ABSENT))
+        for index, values in plain["numbers"].items()
     }
     for name, tensor in tensors.items():
         kind, _, rest = name.partition(".")
@@ -92,8 +95,8 @@ def restore_optimizer(
         _with_tuples(decode(saved, tensors, device, now), now)
         for saved, now in zip(plain["groups"], current, strict=True)
     ]
-    further = decode(plain.get("further", {}), tensors, device)
-    state |= decode(plain.get("odd_state", {"state": {}}), tensors, device)["state"]
+    further = decode(plain.get("further", {}), tensors, device, new)
+    state |= decode(plain.get("odd_state", {"state": {}}), tensors, device, new)["state"]
     loaded = further | {"state": state, "param_groups": groups}
     if isinstance(optimizer, ShardedOptimizer):
         optimizer.load_state_dict(loaded)

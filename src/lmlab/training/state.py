@@ -11,18 +11,19 @@ import torch
 from torch import nn
 
 from lmlab.distributed.communicator import Communicator
-from lmlab.distributed.exact_load import full_state, load_exactly
+from lmlab.distributed.exact_load import full_state, load_exactly, unsaved_attributes
 from lmlab.distributed.full_tensor import full_tensor
 from lmlab.distributed.sharded_optimizer import ShardedOptimizer
 from lmlab.distributed.state_layout import allocate, layout_without_tensors, state_tensors
 from lmlab.errors import DataError
 from lmlab.runtime.random_streams import generator_states, restore_generators
 from lmlab.training.optimizer_state import flatten_optimizer, restore_optimizer
-from lmlab.training.state_values import copy_to_host
+from lmlab.training.state_values import ABSENT, copy_to_host
 from lmlab.training.weight_average import WeightAverage
 
 # Names of the averaged weights in a file are those of the weights with this prefix.
 AVERAGE = "average."
+_REPORTED = object()
 
 
 @dataclasses.dataclass
@@ -65,6 +66,27 @@ class TrainState:
     optimizer: torch.optim.Optimizer | ShardedOptimizer
     progress: Progress
     average: WeightAverage | None = None
+
+    def __post_init__(self) -> None:
+        self._unsaved = unsaved_attributes(self._inner_optimizer())
+
+    def newly_unsaved(self) -> list[str]:
+        """Return the attributes of the optimizer that changed and that no checkpoint holds.
+
+        They are compared with those of the newly built optimizer. Each is returned once.
+        """
+        names = [
+            name
+            for name, value in unsaved_attributes(self._inner_optimizer()).items()
+            if self._unsaved.get(name, ABSENT) not in (value, _REPORTED)
+        ]
+        self._unsaved |= dict.fromkeys(names, _REPORTED)
+        return names
+
+    def _inner_optimizer(self) -> torch.optim.Optimizer:
+        if isinstance(self.optimizer, ShardedOptimizer):
+            return self.optimizer.optimizer
+        return self.optimizer
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """Give the model the average of its weights inside, if the run keeps one."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lmlab.distributed.exact_load import is_plain_array
 from lmlab.distributed.full_tensor import full_tensor
 from lmlab.errors import ConfigError
 
@@ -92,7 +93,7 @@ def _encode_other(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> An
         tensors[name] = copy_to_host(value)
         order = {} if value.is_contiguous() else {"stride": list(value.stride())}
         return {_KIND: "tensor", "name": name, "device": value.device.type} | order
-    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
+    if isinstance(value, np.ndarray | np.generic) and is_plain_array(value):
         name = f"value.{path}"
         tensors[name] = torch.from_numpy(np.array(value))
         return {_KIND: "array" if isinstance(value, np.ndarray) else "scalar", "name": name}

@@ -194,3 +194,20 @@ def test_a_save_waits_for_the_save_of_an_earlier_step(tmp_path: Path) -> None:
     assert 0 in checkpoints.steps(), "copies of two steps were in memory at once"
     checkpoints.wait()
     assert checkpoints.steps() == [0, 1]
+
+
+def test_an_attribute_that_checkpoints_cannot_hold_is_named_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state, checkpoints = make_state(0), Checkpoints(tmp_path)
+    take_steps(state, 2)
+    checkpoints.save(state)
+    assert not caplog.records, "an optimizer of torch loses nothing"
+    state.optimizer.momentum = 0.5  # type: ignore[union-attr]
+    state.optimizer.boost = object()  # type: ignore[union-attr]
+    for _ in range(2):
+        take_steps(state, 1)
+        checkpoints.save(state)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("optim: boost changed during training and is not part")
+    assert checkpoints.steps() == [3, 4], "nothing that was computed is lost"
