@@ -116,4 +116,5 @@ def _load_hf(folder: Path) -> tuple[Transformer, Tokenizer]:
 def _config_of(model: dict[str, Any]) -> RunConfig:
     """Compose a full configuration around a ``model`` node, so that it is validated as usual."""
     content = compose(["tokenizer=bytes"]).as_dict()
-    return from_dict(content | {"model": model | {"init": content["model"]["init"]}})
+    rest = {key: content["model"][key] for key in ("init", "dropout")}
+    return from_dict(content | {"model": rest | model})
