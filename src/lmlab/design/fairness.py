@@ -27,6 +27,8 @@ class ArmCosts:
         tokenizer: hash of the tokenizer.
         d_ff: feed-forward width; None if the layer does not report one.
         matching_d_ff: width with as many parameters as the baseline; None if no width matches.
+        validation: hash of the validation text; None in costs that older versions stored.
+        evaluates_all: whether the loss averages over the full validation text; None likewise.
     """
 
     parameters: int
@@ -41,6 +43,8 @@ class ArmCosts:
     tokenizer: str
     d_ff: int | None
     matching_d_ff: int | None = None
+    validation: str | None = None
+    evaluates_all: bool | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as plain values."""
@@ -87,9 +91,8 @@ def find_differences(costs: Mapping[str, ArmCosts], design: Comparison) -> list[
     for arm, arm_costs in costs.items():
         for quantity, label in _LABELS.items():
             tolerance = design.tolerance.get(quantity, 0.0)
-            values = _describe_difference(
-                quantity, arm_costs, costs[reference], tolerance, reference
-            )
+            describe = _describe_evaluation if quantity == "evaluation" else _describe_difference
+            values = describe(quantity, arm_costs, costs[reference], tolerance, reference)
             if values:
                 description = f"{arm}: {label} {values}"
                 if quantity == "parameters" and arm_costs.matching_d_ff is not None:
@@ -121,6 +124,34 @@ def _describe_difference(
     )
 
 
+def _describe_evaluation(
+    quantity: str, arm: ArmCosts, baseline: ArmCosts, tolerance: float, reference: str
+) -> str:
+    """Return how the evaluated texts differ, which equal numbers of tokens do not rule out."""
+    is_known = None not in (arm.validation, baseline.validation)
+    is_same_tokenizer = arm.tokenizer == baseline.tokenizer
+    is_same_text = arm.validation == baseline.validation
+    if not is_known or (is_same_tokenizer and is_same_text):
+        return _describe_difference(quantity, arm, baseline, tolerance, reference)
+    if arm.evaluates_all and baseline.evaluates_all and is_same_text:
+        return ""  # one text, in the tokens of each
+    numbers = f"{arm.evaluation:,}, and {baseline.evaluation:,} in {reference}, of different text"
+    if not is_same_text:
+        return numbers
+    return f"{numbers}, because the tokenizers differ and validation.max_tokens cuts the text"
+
+
+def is_incomparable(tokenizer: str, baseline: str, metric: str) -> bool:
+    """Return whether losses are averages over tokens of different tokenizers.
+
+    Args:
+        tokenizer: hash of an arm's tokenizer.
+        baseline: hash of the baseline's.
+        metric: the metric that the study compares runs by.
+    """
+    return metric == "loss" and tokenizer != baseline
+
+
 def check_fairness(costs: Mapping[str, ArmCosts], design: Comparison) -> list[Difference]:
     """Return the differences that the study allows.
 
@@ -129,15 +160,43 @@ def check_fairness(costs: Mapping[str, ArmCosts], design: Comparison) -> list[Di
     """
     differences = find_differences(costs, design)
     refused = [difference for difference in differences if not difference.is_allowed]
+    per_token = design.baseline is not None and [
+        arm
+        for arm, arm_costs in costs.items()
+        if is_incomparable(arm_costs.tokenizer, costs[design.baseline].tokenizer, design.metric)
+    ]
     if refused:
-        quantities = ", ".join(dict.fromkeys(difference.quantity for difference in refused))
         listed = "\n  ".join(difference.description for difference in refused)
         raise ConfigError(
             f"the arms cannot be compared fairly:\n  {listed}",
-            f"change the arms, or set design.allow=[{quantities}] to allow the differences and "
-            "mark them in the report",
+            _how_to_compare(refused, design, bool(per_token)),
+        )
+    if per_token:
+        arms = ", ".join(per_token)
+        raise ConfigError(
+            f"design.metric=loss: nats per token of different tokenizers cannot be compared; "
+            f"{arms} and {design.baseline} differ in the tokenizer",
+            "set design.metric=bits_per_byte; design.margin is then in bits per byte",
         )
     return differences
+
+
+def _how_to_compare(refused: list[Difference], design: Comparison, is_per_token: bool) -> str:
+    """Return the settings under which the arms may be compared."""
+    settings = []
+    if is_per_token:
+        settings.append("design.metric=bits_per_byte (tokens of different tokenizers differ)")
+    quantities = list(dict.fromkeys(difference.quantity for difference in refused))
+    if any("max_tokens" in difference.description for difference in refused):
+        settings.append("validation.max_tokens=null to evaluate all of the same text")
+        quantities.remove("evaluation")
+    if quantities:
+        # An override replaces the list, so the quantities that are allowed already belong to it.
+        allow = ", ".join(dict.fromkeys([*design.allow, *quantities]))
+        settings.append(
+            f"design.allow=[{allow}] to allow the differences and mark them in the report"
+        )
+    return f"change the arms, or set {', and '.join(settings)}"
 
 
 def cost_table(costs: Mapping[str, ArmCosts]) -> list[list[str]]:

@@ -16,6 +16,7 @@ from lmlab.storage.io import hash_json
 FORMAT_VERSION = 1
 # Settings of an arm that change no result.
 _RECORDED = ("notes", "tags", "purpose", "callbacks")
+_FIXED_TOKENIZERS = ("byte_level", "saved")  # they learn nothing from the training text
 PURPOSES = ("search", "judged", "baseline's lr", "run")
 
 
@@ -110,8 +111,15 @@ class Manifest:
 
     @property
     def metric(self) -> str:
-        """The key of a validation row that runs are compared by."""
-        return "loss" if self.comparison is None else self.comparison.metric
+        """The key of a validation row that runs are compared by.
+
+        A plain sweep over tokenizers is compared by bits per byte: losses per token of different
+        tokenizers have no common unit.
+        """
+        if self.comparison is not None:
+            return self.comparison.metric
+        tokenizers = {hash_json(_tokenizer_settings(arm)) for arm in self.arms}
+        return "bits_per_byte" if len(tokenizers) > 1 else "loss"
 
     @property
     def unit(self) -> str:
@@ -168,7 +176,8 @@ class Manifest:
             if rate is not None or design.lr == "fixed":
                 for seed in seeds:
                     require(Job(arm, rate, seed), "judged")
-            if design.at_baseline_lr and baseline_lr is not None and arm in design.arms:
+            is_at_both = design.at_baseline_lr and design.lr == "search"
+            if is_at_both and baseline_lr is not None and arm in design.arms:
                 for seed in seeds:
                     require(Job(arm, baseline_lr, seed), "baseline's lr")
         return required
@@ -230,6 +239,14 @@ class Manifest:
             assert self.comparison.baseline is not None
             return self.comparison.baseline
         return arm
+
+
+def _tokenizer_settings(arm: Mapping[str, Any]) -> list[Any]:
+    """Return what an arm's tokenizer depends on: its settings, and the text that it learns from."""
+    tokenizer = dict(arm.get("tokenizer") or {})
+    target = str(tokenizer.get("_target_", "")).rpartition(".")[2]
+    data = None if target in _FIXED_TOKENIZERS else arm.get("data")
+    return [{key: one for key, one in tokenizer.items() if key != "end_of_text"}, data]
 
 
 def _identifying(arm: dict[str, Any]) -> dict[str, Any]:

@@ -61,9 +61,20 @@ def differing(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[str]:
     return shown
 
 
+def typed_text(value: Any) -> str:
+    """Return a plain value as it is typed on the command line: ``null``, ``true``, ``[1, 2]``."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(typed_text, value))}]"
+    return str(value)
+
+
 def value_of(settings: Mapping[str, Any], key: str) -> str:
     """Return the value of a key of :func:`differing` as text; of a component, its class."""
     if key in settings:
-        return str(settings[key])
+        return typed_text(settings[key])
     target = settings.get(f"{key}._target_")
     return "unset" if target is None else str(target).rpartition(".")[2]

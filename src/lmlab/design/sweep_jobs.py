@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.design.manifest import Manifest
-from lmlab.design.run_keys import arm_settings, differing, run_seeds, value_of
+from lmlab.design.run_keys import arm_settings, differing, run_seeds, typed_text, value_of
 from lmlab.errors import ConfigError
 from lmlab.run_folder import flatten
 
@@ -110,6 +110,6 @@ def _recorded(content: Mapping[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in content.items() if key not in names}
     known = arm_settings(content)
     return {
-        key: str(value) for key, value in flatten(rest) if key not in known
+        key: typed_text(value) for key, value in flatten(rest) if key not in known
         and not key.startswith(("data.", "tokenizer.", "model."))
     }  # fmt: skip

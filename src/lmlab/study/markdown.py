@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lmlab.console.formatting import format_count
+from lmlab.design.comparison import METRICS
 from lmlab.study.links import Links
 from lmlab.study.verdicts import arm_phrase
 
@@ -251,24 +252,28 @@ def _cell(text: str) -> str:
 
 
 _RUN_COLUMNS = (
-    "arm", "lr", "seed", "purpose", "status", "steps", "tokens", "seconds", "loss"
+    "arm", "lr", "seed", "purpose", "status", "steps", "tokens", "seconds", "loss",
+    "bits_per_byte",
 )  # fmt: skip
 
 
 def render_csv(content: dict[str, Any]) -> str:
-    """Render one row per run, started or not; ``loss`` is the final one, empty without any.
+    """Render one row per run, started or not, with final values, empty without any.
 
-    Swept settings follow as further columns.
+    ``loss`` is in nats per token, whatever metric the study compares runs by. The seeds of
+    initialization and data, where a run pins one, and swept settings follow as further columns.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     swept = content["sweep"]["keys"]
     values = {row["arm"]: row["values"] for row in content["sweep"]["rows"]}
-    writer.writerow([*_RUN_COLUMNS, *swept])
+    pinned = ("init", "data") if any(run["seeds"] for run in content["runs"]) else ()
+    writer.writerow([*_RUN_COLUMNS, *(f"seeds.{name}" for name in pinned), *swept])
     for run in content["runs"]:
         shown = run | {"lr": _number(run["lr"])}
         found = values.get(run["arm"], [""] * len(swept))
-        writer.writerow([*(shown[column] for column in _RUN_COLUMNS), *found])
+        seeds = [run["seeds"].get(name, run["seed"]) for name in pinned]
+        writer.writerow([*(shown[column] for column in _RUN_COLUMNS), *seeds, *found])
     return buffer.getvalue()
 
 
@@ -277,7 +282,8 @@ def render_sweep_csv(content: dict[str, Any]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     columns = ("mean", "sd", "seeds", "status")
-    writer.writerow([*content["sweep"]["keys"], "mean_loss", *columns[1:], "arm"])
+    metric = next(key for key, unit in METRICS.items() if unit == content["unit"])
+    writer.writerow([*content["sweep"]["keys"], f"mean_{metric}", *columns[1:], "arm"])
     for row in content["sweep"]["rows"]:
         writer.writerow([*row["values"], *(row[column] for column in columns), row["arm"]])
     return buffer.getvalue()

@@ -50,6 +50,19 @@ def distinct(records: Sequence[RunRecord]) -> list[RunRecord]:
     return list(found.values())
 
 
+def with_one_metric(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the runs, compared by bits per byte where their tokenizers differ.
+
+    Losses per token of different tokenizers have no common unit.
+    """
+    tokenizers = {record.settings.get("identity.tokenizer") for record in records} - {None}
+    has_bits = all("bits_per_byte" in row for one in records for row in one.validation)
+    is_by_bits = any(record.metric == "bits_per_byte" for record in records)
+    if not is_by_bits and (len(tokenizers) < 2 or not has_bits):
+        return list(records)
+    return [dataclasses.replace(record, metric="bits_per_byte") for record in records]
+
+
 def separate_arms(records: Sequence[RunRecord]) -> list[RunRecord]:
     """Rename arms so that no name stands for two configurations, which nothing may average.
 

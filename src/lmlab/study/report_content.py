@@ -42,7 +42,7 @@ def build_content(study: Study) -> dict[str, Any]:
         "study": study.name,
         "title": study.name.replace("_", " "),
         "question": None if design is None else design.question,
-        "unit": METRICS["loss"] if study.manifest is None else study.manifest.unit,
+        "unit": METRICS[study.metric],
         "finished": is_finished(study.records),
         "generated": _last_time(study.records),
         "counts": count_states(study.records),

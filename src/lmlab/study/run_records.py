@@ -18,7 +18,13 @@ from lmlab.errors import DataError
 from lmlab.run_folder import FINISHED, RunFolder, early_stop, final_state, restore_numbers
 from lmlab.storage.io import atomic_write_text, read_json, read_jsonl, write_json
 from lmlab.storage.json_text import dump_json
-from lmlab.study.plain_runs import distinct, separate_arms, settings_of_job, settings_of_run
+from lmlab.study.plain_runs import (
+    distinct,
+    separate_arms,
+    settings_of_job,
+    settings_of_run,
+    with_one_metric,
+)
 from lmlab.study.sweep_folder import LedgerEntry, SweepFolder, sweeps_in
 
 _MAX_TRAIN_ROWS = 24  # per run in compact records
@@ -110,6 +116,13 @@ class RunRecord:
             return TrialOutcome(self.state)
         return outcome_from_losses(self.state, [row[self.metric] for row in self.validation])
 
+    def final(self, metric: str) -> float | None:
+        """Return the final value of a metric of the validation rows; None without one."""
+        if self.outcome.loss is None:
+            return None
+        value = self.validation[-1].get(metric)
+        return float(value) if value is not None and math.isfinite(value) else None
+
 
 @dataclasses.dataclass(frozen=True)
 class Study:
@@ -128,6 +141,13 @@ class Study:
     manifest: Manifest | None
     arm_costs: dict[str, dict[str, Any]]
     records: list[RunRecord]
+
+    @property
+    def metric(self) -> str:
+        """The key of a validation row that the runs are compared by."""
+        if self.records:
+            return self.records[0].metric
+        return "loss" if self.manifest is None else self.manifest.metric
 
     @property
     def outcomes(self) -> dict[Job, TrialOutcome]:
@@ -155,7 +175,7 @@ def load_study(folder: Path) -> Study:
         if manifest.comparison is None:
             if folder.resolve() != sweep.path.resolve():
                 records += _runs_alone(sweep.study_folder, len(manifest.arms))
-            records = separate_arms(distinct(records))
+            records = with_one_metric(separate_arms(distinct(records)))
         return Study(manifest.study, folder, manifest, sweep.arm_costs(), records)
     for compact in (folder, folder / "records"):
         if (compact / "records.jsonl").exists():
@@ -169,7 +189,7 @@ def load_study(folder: Path) -> Study:
             "<arm>/seed<k>/",
             "pass a folder such as outputs/<study>",
         )
-    records = separate_arms(distinct(runs))
+    records = with_one_metric(separate_arms(distinct(runs)))
     return Study(folder.resolve().name, folder, None, {}, records)
 
 

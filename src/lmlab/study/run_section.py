@@ -78,11 +78,23 @@ def build_runs(study: Study) -> list[dict[str, Any]]:
             "steps": record.reached("step"),
             "tokens": record.reached("tokens"),
             "seconds": record.reached("seconds"),
-            "loss": record.outcome.loss,
+            "loss": record.final("loss"),
+            "bits_per_byte": record.final("bits_per_byte"),
+            "seeds": _pinned_seeds(study, record),
             "folder": record.folder,
         }
         for record in study.records
     ]
+
+
+def _pinned_seeds(study: Study, record: RunRecord) -> dict[str, int]:
+    """Return the seeds of initialization and data where one of them does not follow the seed."""
+    manifest, number = study.manifest, record.job.number
+    seeds = (record.meta.get("identity") or {}).get("config", {}).get("seeds")
+    if seeds is None and manifest is not None and number < len(manifest.arms):
+        seeds = manifest.job_config(record.job).get("seeds")
+    found = {key: seeds[key] for key in ("init", "data") if key in (seeds or {})}
+    return found if any(seed != record.job.seed for seed in found.values()) else {}
 
 
 def build_samples(study: Study) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from lmlab.design.run_keys import differing, value_of
+from lmlab.design.run_keys import differing, typed_text, value_of
 from lmlab.run_folder import STATUSES
 from lmlab.study.run_records import RunRecord, Study
 
@@ -131,7 +131,7 @@ def setting_values(study: Study, arm: str, keys: Sequence[str]) -> dict[str, str
     values = {}
     for key in keys:
         is_typed = key in typed and (
-            key not in settings or _same_value(typed[key], str(settings[key]))
+            key not in settings or _same_value(typed[key], typed_text(settings[key]))
         )
         values[key] = typed[key] if is_typed else value_of(settings, key)
     return values

@@ -16,6 +16,7 @@ from lmlab.study.statistics import INCONCLUSIVE, level_name
 from lmlab.study.study_facts import swept_settings
 from lmlab.study.sweep_section import build_sweep
 from lmlab.study.verdicts import (
+    INCOMPARABLE,
     OWN_RATE,
     Verdict,
     arm_phrase,
@@ -37,6 +38,8 @@ _HEADLINES = {
     INCONCLUSIVE: "Inconclusive (more seeds needed): {arms}.",
     OUTLYING: "Inconclusive (most seeds agree, but a few are far off): {arms}.",
     "missing": "Not finished: {arms}.",
+    INCOMPARABLE: "Not comparable with {baseline}, because losses per token of different "
+    "tokenizers have no common unit (design.metric=bits_per_byte compares them): {arms}.",
     UNMATCHED: "Not compared, because too few runs of {baseline} have a final loss: {arms}.",
 }
 _RATES = {"search": "their own best learning rates", "fixed": "their configured learning rates"}
@@ -90,6 +93,11 @@ def _best_of_sweep(study: Study) -> list[str]:
     at = ", ".join(f"{key}={value}" for key, value in settings)
     sd = "" if best["sd"] is None else f"sd {best['sd']:.4f}, "
     seeds = format_count(best["seeds"], "seed")
+    if study.metric == "bits_per_byte":
+        return [
+            f"Fewest bits per byte at the end, on average: {best['mean']:.4f} ({sd}{seeds}) at "
+            f"{at}. Losses per token of different tokenizers cannot be compared."
+        ]
     return [f"Lowest mean final loss: {best['mean']:.4f} ({sd}{seeds}) at {at}."]
 
 

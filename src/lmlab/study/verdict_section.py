@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
 from lmlab.console.formatting import format_count
+from lmlab.design.fairness import is_incomparable
 from lmlab.study.rate_edges import at_steps
 from lmlab.study.run_records import Study
 from lmlab.study.run_section import finite
@@ -14,6 +16,7 @@ from lmlab.study.statistics import level_name
 from lmlab.study.token_savings import token_savings
 from lmlab.study.verdicts import (
     BASELINE_RATE,
+    INCOMPARABLE,
     OWN_RATE,
     Verdict,
     baseline_outcomes,
@@ -28,7 +31,23 @@ def judge_all(study: Study) -> list[Verdict]:
     verdicts = judge(study.manifest, study.outcomes, OWN_RATE)
     if study.manifest.comparison.at_baseline_lr and study.manifest.comparison.lr == "search":
         verdicts += judge(study.manifest, study.outcomes, BASELINE_RATE)
-    return verdicts
+    return [_withhold(study, verdict) for verdict in verdicts]
+
+
+def _withhold(study: Study, verdict: Verdict) -> Verdict:
+    """Return the verdict, without a difference where the losses of the arms have no common unit."""
+    assert study.manifest is not None and study.manifest.comparison is not None
+    design = study.manifest.comparison
+    arm, baseline = (
+        study.arm_costs.get(str(name), {}).get("tokenizer")
+        for name in (verdict.arm, design.baseline)
+    )
+    if arm is None or baseline is None or not is_incomparable(arm, baseline, design.metric):
+        return verdict
+    label = verdict.label if verdict.label in ("diverged", "missing") else INCOMPARABLE
+    return dataclasses.replace(
+        verdict, label=label, comparison=None, pairs=(), differences=(), unpaired=()
+    )
 
 
 def verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from lmlab.study.power import MAX_SEEDS
 from lmlab.study.sequential_test import Rule
 from lmlab.study.statistics import INCONCLUSIVE, PairedComparison, compare
 
+INCOMPARABLE = "not comparable"
 OWN_RATE, BASELINE_RATE = "own best lr", "baseline's lr"
 _RATE_NAMES = {
     OWN_RATE: "its own best learning rate",
@@ -30,8 +31,8 @@ class Verdict:
         at: ``own best lr`` or ``baseline's lr``.
         lr: peak learning rate of the arm's runs; None until the search has found one.
         baseline_lr: peak learning rate of the baseline's runs; None until it is found.
-        label: ``better``, ``worse``, ``no difference``, ``inconclusive``, ``diverged`` or
-            ``missing``.
+        label: ``better``, ``worse``, ``no difference``, ``inconclusive``, ``diverged``,
+            ``missing`` or ``not comparable``.
         comparison: the statistics; None where there are none.
         losses: final loss by seed; None for a run that diverged or is missing.
         diverged: number of seeds that diverged.
@@ -68,6 +69,8 @@ class Verdict:
     def detail(self) -> str:
         """The rest of the verdict: the largest possible difference, or the seeds needed."""
         found = self.comparison
+        if self.label == INCOMPARABLE:
+            return ": losses per token of different tokenizers"
         if not self.trains:
             return " at every learning rate tried"
         if found is None:

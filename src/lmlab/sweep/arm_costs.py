@@ -40,6 +40,7 @@ def count_arm_costs(
     matching = None
     if baseline is not None and d_ff is not None:
         matching = _matching_width(config, d_ff, parameters, target=_count(baseline)[0])
+    evaluation = sum(length - 1 for _, length in windows)
     return ArmCosts(
         parameters=parameters,
         flops=flops,
@@ -47,12 +48,14 @@ def count_arm_costs(
         steps=training.steps,
         batch_size=training.batch_size,
         context=model.context_length,
-        evaluation=sum(length - 1 for _, length in windows),
+        evaluation=evaluation,
         evaluations=1 + math.ceil(training.steps / config.validation.every_steps),
         data=hash_json([data.corpus.train_hash, data.corpus.valid_hash]),
         tokenizer=data.tokenizer.hash,
         d_ff=d_ff,
         matching_d_ff=None if matching == d_ff else matching,
+        validation=data.corpus.valid_hash,
+        evaluates_all=evaluation == len(data.valid.tokens) - 1,
     )
 
 

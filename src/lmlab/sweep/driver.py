@@ -87,7 +87,7 @@ class Driver:
             for run in sorted(queued, key=lambda run: -run.training_flops):
                 if not self.executor.has_capacity():
                     break
-                if run.state == "queued" and not self._shares_folder(run):
+                if run.state == "queued" and not self._is_active(run):
                     self._find_folder(run)
                     run.refresh_state()  # another launch may have run it meanwhile
                     if run.state == "queued":
@@ -104,9 +104,15 @@ class Driver:
             run.folder = folder
             self.schedule.record(run)
 
-    def _shares_folder(self, run: ScheduledRun) -> bool:
-        """Return whether an active run is the same run, which a sweep may list twice."""
-        return any(other.folder == run.folder for other in self._active_runs())
+    def _is_active(self, run: ScheduledRun) -> bool:
+        """Return whether another job trains the same run, or one in the folder of the same name.
+
+        Two arms may be one run, for example at the baseline's learning rate.
+        """
+        return any(
+            other.identity == run.identity or other.folder == run.folder
+            for other in self._active_runs()
+        )
 
     def _active_runs(self) -> list[ScheduledRun]:
         return [run for run in self.schedule.runs if run.state in ACTIVE]

@@ -73,8 +73,10 @@ class LocalExecutor:
             run.process.join()
             self._free_slots.append(run.slot)
             run.process = None
-            state = "elsewhere" if code == LockedError.exit_code else "failed"
-            yield run, JobResult(state, worker_processes.describe_exit(code), code)
+            if code == LockedError.exit_code:  # another process trains the run, so none failed
+                yield run, JobResult("elsewhere", "", code)
+            else:
+                yield run, JobResult("failed", worker_processes.describe_exit(code), code)
 
     def stop(self, active: Sequence[ScheduledRun], kill: bool) -> None:
         """Terminate the processes, which then save and exit, or kill them."""

@@ -78,12 +78,18 @@ def make_plan(
     return Plan(runs, runs + extra, total / slots)
 
 
-def describe_power(design: Comparison, baseline_runs: Iterable[RunFolder]) -> list[str]:
+def describe_power(
+    design: Comparison,
+    baseline_runs: Iterable[RunFolder],
+    assumed: tuple[float, str] | None = None,
+) -> list[str]:
     """Return sentences about what the study can detect.
 
     Args:
         design: declaration of the study.
         baseline_runs: earlier runs of the baseline; the finished ones determine its noise.
+        assumed: otherwise, the standard deviation over seeds in the unit of the metric, and where
+            it comes from; None for ``design.expected_sd``.
     """
     if not design.compared_arms:
         return []
@@ -92,10 +98,10 @@ def describe_power(design: Comparison, baseline_runs: Iterable[RunFolder]) -> li
     done = [run for run in baseline_runs if run.status().get("status") == "done"]
     losses = [run.rows("validation")[-1][design.metric] for run in done]
     is_measured = len(losses) >= _MIN_SEEDS_FOR_SD
-    sd = statistics.stdev(losses) if is_measured else design.expected_sd
-    source = (
-        f"over {format_count(len(losses), 'seed')} of the baseline" if is_measured else "assumed"
-    )
+    sd, source = assumed or (design.expected_sd, "assumed")
+    if is_measured:
+        sd = statistics.stdev(losses)
+        source = f"over {format_count(len(losses), 'seed')} of the baseline"
     # The difference of independent runs; pairing by seed can only make it smaller.
     difference_sd = math.sqrt(2) * sd
     rule = decision_rule(design)

@@ -50,7 +50,7 @@ def print_plan(schedule: PlannedSchedule) -> None:
         index = run.job.number if manifest.comparison is None else _arm_index(manifest, run.job)
         rows.setdefault((run.job.arm, run.job.lr, names[index]), []).append(run)
     for (arm, lr, overrides), runs in list(rows.items())[:_MAX_ROWS]:
-        seeds = _ranges([run.job.seed for run in runs])
+        seeds = ", ".join(_seeds(runs))
         actions = Counter(_describe(run, schedule) for run in runs)
         rate = "" if lr is None else f"{lr:g}"
         # Text, since rich would read the brackets of a list as markup.
@@ -61,11 +61,19 @@ def print_plan(schedule: PlannedSchedule) -> None:
     print(_total(schedule))
 
 
+def _seeds(runs: Sequence[ScheduledRun]) -> list[str]:
+    """The seeds of the runs of an arm; pinned ones stand behind those that do not follow."""
+    pinned = {run.name.partition(" (")[2].rstrip(")") for run in runs}
+    return [
+        _ranges([run.job.seed for run in runs if run.name.partition(" (")[2].rstrip(")") == one])
+        + (f" with {one}" if one else "")
+        for one in sorted(pinned)
+    ]
+
+
 def _total(schedule: PlannedSchedule) -> str:
-    # A configuration that several jobs share, such as the best rate of a search, trains once.
-    actions = Counter(
-        {run.folder.path.resolve(): _action(run, schedule) for run in schedule.runs}.values()
-    )
+    # A run that several jobs share, such as one at the best rate of a search, trains once.
+    actions = Counter({run.identity: _action(run, schedule) for run in schedule.runs}.values())
     number = sum(actions.values())
     parts = [f"{actions[action]} {word}" for action, word in _WORDS.items() if actions[action]]
     text = f"{schedule.manifest.study}: {number} run{'' if number == 1 else 's'}: "

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from lmlab.build.run_data import RunData
 from lmlab.config.compose import from_dict
 from lmlab.config.run_config import RunConfig
+from lmlab.data.text_bytes import text_bytes
 from lmlab.design import fairness
+from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.arm_costs import count_arm_costs, match_width
@@ -72,7 +76,9 @@ class PreparedSweep:
             for entry in self.folder.entries()
             if entry.job.arm == design.baseline and "judged" in entry.purposes
         ]
-        for line in describe_power(design, baseline_runs):
+        index = manifest.names.index(design.baseline or manifest.names[0])
+        assumed = _assumed_sd(design, baseline, prepared[index])
+        for line in describe_power(design, baseline_runs, assumed):
             print(line, file=sys.stderr)
 
 
@@ -85,6 +91,20 @@ def match_parameters(manifest: Manifest) -> Manifest:
     tolerance = design.tolerance.get("parameters", 0.0)
     arms = [match_width(from_dict(content), baseline, tolerance) for content in manifest.arms]
     return dataclasses.replace(manifest, arms=arms)
+
+
+def _assumed_sd(design: Comparison, config: RunConfig, data: RunData) -> tuple[float, str] | None:
+    """Convert the scale's standard deviation, in nats per token, to bits per byte.
+
+    None where the metric is the loss, or where the study declares a value of its own.
+    """
+    scale = config.scale.expected_sd
+    num_bytes = text_bytes(data.tokenizer, data.valid.tokens)
+    if design.metric == "loss" or design.expected_sd != scale or not num_bytes:
+        return None
+    tokens_per_byte = len(data.valid.tokens) / num_bytes
+    source = f"assumed: scale.expected_sd={scale:g} nats per token"
+    return scale / math.log(2) * tokens_per_byte, source
 
 
 def _print_costs(costs: Mapping[str, fairness.ArmCosts]) -> None:

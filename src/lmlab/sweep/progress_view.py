@@ -20,6 +20,7 @@ from lmlab.study.study_facts import describe_states
 from lmlab.sweep.scheduled_run import ScheduledRun
 
 _STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "running": "cyan"}
+_METRIC_NAMES = {"loss": "validation loss", "bits_per_byte": "validation bits per byte"}
 _MAX_ROWS = 12
 _BAR_WIDTH = 20
 
@@ -86,7 +87,7 @@ class ProgressView:
             fraction, seconds_left = run.progress()
             bar = "=" * round(_BAR_WIDTH * fraction)
             table.add_row(
-                run.job.name,
+                run.name,
                 Text(run.state, _STYLES.get(run.state, "")),
                 f"[dim]{bar:<{_BAR_WIDTH}}[/dim] {fraction:4.0%}",
                 "" if seconds_left is None else format_duration(seconds_left),
@@ -113,12 +114,12 @@ def _shown_state(run: ScheduledRun) -> str:
 
 
 def _describe(run: ScheduledRun) -> str:
-    line = f"{run.job.name}: "
+    line = f"{run.name}: "
     line += f"already {run.state}" if run.was_finished else run.state
     if run.state == "done" and (early := early_stop(run.folder.status())):
         line += f", {early}"
     if run.state in FINISHED and run.loss() is not None:
-        line += f", validation loss {run.loss():.4f}"
+        line += f", {_METRIC_NAMES[run.metric]} {run.loss():.4f}"
     if run.was_finished:
         line += f", in {run.folder.path}"
     if run.reason:
@@ -130,8 +131,9 @@ def print_results(runs: Sequence[ScheduledRun]) -> None:
     """Print one row per arm and learning rate, then every failure with its log."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     table = Table(box=None, pad_edge=False)
-    for column in ("arm", "lr", "seeds", "validation loss", "sd", "state"):
-        is_number = column in ("lr", "seeds", "validation loss", "sd")
+    metric = _METRIC_NAMES[runs[0].metric] if runs else "validation loss"
+    for column in ("arm", "lr", "seeds", metric, "sd", "state"):
+        is_number = column not in ("arm", "state")
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     groups: dict[tuple[str, float | None], list[ScheduledRun]] = {}
     for run in runs:
@@ -149,7 +151,7 @@ def print_results(runs: Sequence[ScheduledRun]) -> None:
     console.print(table)
     for run in runs:
         if run.state in ("failed", "interrupted"):
-            text = f"{run.recorded_state}: {run.job.name}: {run.reason}\n    log: {run.log}"
+            text = f"{run.recorded_state}: {run.name}: {run.reason}\n    log: {run.log}"
             console.print(Text(text), soft_wrap=True)
     states = [run.recorded_state for run in runs]
     done, counted = states.count("done"), "1 run is" if len(runs) == 1 else f"{len(runs)} runs are"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from lmlab.config.run_config import RunConfig
 from lmlab.design.manifest import Job
+from lmlab.design.run_keys import arm_settings, run_seeds
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.run_folder import FINISHED, RunFolder
+from lmlab.storage.io import hash_json
 from lmlab.storage.lock import is_alive
 from lmlab.study.sweep_folder import Failure
 from lmlab.sweep.slots import Slot
@@ -63,6 +66,28 @@ class ScheduledRun:
         return f"{self.job.name}#{self.job.number}"
 
     @property
+    def name(self) -> str:
+        """The name in messages, with the seeds that do not follow the seed of the run."""
+        seeds = self.config.seeds
+        pinned = [
+            f"seeds.{name}={seed}"
+            for name, seed in (("init", seeds.init), ("data", seeds.data))
+            if seed != self.config.seed
+        ]
+        return self.job.name + (f" ({', '.join(pinned)})" if pinned else "")
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """A hash that jobs share which train one run; without ``reuse``, jobs of one name do.
+
+        Folders do not tell: before runs exist, those with other pinned seeds are given one folder,
+        and one run in two arms is given two.
+        """
+        content = self.config.as_dict()
+        name = "" if self.config.reuse else self.job.name
+        return hash_json([name, run_seeds(content), sorted(arm_settings(content).items())])
+
+    @property
     def is_open(self) -> bool:
         """Whether the state may still change in this launch."""
         return self.state in OPEN
@@ -91,7 +116,7 @@ class ScheduledRun:
         """Read the state from the run folder; for runs without a process of this launch."""
         status = self.folder.status().get("status")
         if status in FINISHED:
-            self.state, self.was_finished = str(status), True
+            self.state, self.reason, self.was_finished = str(status), "", True
         elif is_alive(self.folder.path / "run.lock"):
             self.state = "elsewhere"
         else:

@@ -39,8 +39,43 @@ def test_a_difference_in_any_quantity_is_refused_unless_allowed(
     assert message in caught.value.message
     assert caught.value.help is not None
     assert f"design.allow=[{quantity}]" in caught.value.help
-    (difference,) = check_fairness(costs, a_design(allow=[quantity]))
+    design = a_design(allow=[quantity], metric="bits_per_byte")
+    (difference,) = check_fairness(costs, design)
     assert (difference.arm, difference.quantity) == ("b", quantity)
+
+
+def test_losses_per_token_of_different_tokenizers_are_refused_even_where_allowed() -> None:
+    costs = {"a": BASE, "b": dataclasses.replace(BASE, tokenizer="u" * 64)}
+    for allow in ([], ["tokenizer"]):
+        with pytest.raises(ConfigError) as caught:
+            check_fairness(costs, a_design(allow=allow))
+        assert "design.metric=bits_per_byte" in str(caught.value.help)
+    assert check_fairness(costs, a_design(allow=["tokenizer"], metric="bits_per_byte"))
+    assert check_fairness(costs, a_design(allow=["tokenizer"], baseline=None)), "no verdict"
+
+
+@pytest.mark.parametrize(
+    ("whole", "change", "reported"),
+    [
+        (False, {}, False),  # one tokenizer, one text: the number of tokens tells all
+        (False, {"tokenizer": "u" * 64}, True),  # as many tokens, other text
+        (True, {"tokenizer": "u" * 64, "evaluation": 900}, False),  # one text, other tokens
+        (False, {"data": "e" * 64}, False),  # only the training text differs
+        (False, {"data": "e" * 64, "validation": "w" * 64}, True),
+    ],
+)
+def test_evaluations_are_equal_where_their_texts_are(
+    whole: bool, change: dict[str, Any], reported: bool
+) -> None:
+    base = dataclasses.replace(BASE, validation="v" * 64, evaluates_all=whole)
+    costs = {"a": base, "b": dataclasses.replace(base, **change)}
+    found = find_differences(costs, a_design(metric="bits_per_byte"))
+    assert ("evaluation" in [one.quantity for one in found]) == reported
+    if reported and "validation" not in change:
+        with pytest.raises(ConfigError) as caught:
+            check_fairness(costs, a_design(metric="bits_per_byte"))
+        assert caught.value.help is not None and "validation.max_tokens=null" in caught.value.help
+        assert "design.allow=[tokenizer]" in caught.value.help
 
 
 def test_a_difference_within_the_tolerance_is_fair() -> None:

@@ -75,10 +75,12 @@ def test_at_a_fixed_rate_every_arm_and_the_replicate_run_on_their_own_seeds() ->
 
 
 def test_a_run_with_two_purposes_is_required_once() -> None:
-    required = a_manifest(lr="fixed", num_seeds=1).required_jobs({})
-    assert required[Job("a", 3e-3, 7)] == ["judged", "baseline's lr"]
-    assert required[Job("b", 3e-3, 7)] == ["baseline's lr"]
-    assert len(required) == 3
+    manifest = a_manifest(num_seeds=1)
+    outcomes = finish_everything(manifest)
+    required = manifest.required_jobs(outcomes)
+    rate = manifest.judged_lr("a", outcomes)
+    assert required[Job("a", rate, 7)] == ["judged", "baseline's lr"]
+    assert "baseline's lr" in required[Job("b", rate, 7)]
 
 
 def test_no_arm_is_judged_before_its_search_is_complete() -> None:
@@ -142,3 +144,9 @@ def test_matched_steps_process_as_many_tokens_as_the_baseline() -> None:
     assert match_tokens(baseline, baseline) == baseline
     one = match_tokens(settings(4096, 1, 0), baseline)["training"]
     assert (one["steps"], one["log_every"]) == (1, 1), "an interval of zero steps does not exist"
+
+
+def test_configured_rates_are_never_compared_at_the_baselines_rate() -> None:
+    manifest = a_manifest(lr="fixed", num_seeds=2, at_baseline_lr=True)
+    purposes = {one for found in manifest.required_jobs({}).values() for one in found}
+    assert purposes == {"judged"}

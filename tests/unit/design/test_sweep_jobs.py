@@ -96,3 +96,9 @@ def test_each_study_has_its_own_manifest() -> None:
     assert not notes
     elsewhere, _ = split(["output_root=/tmp/a"], ["output_root=/tmp/b"])
     assert len(elsewhere) == 2
+
+
+def test_notes_write_values_as_they_are_typed() -> None:
+    jobs = [["samples.top_k=null"], ["samples.top_k=5"]]
+    _, notes = split(*jobs)
+    assert any("samples.top_k=null applies" in note for note in notes), notes

@@ -105,6 +105,7 @@ def test_the_csv_has_the_final_values_of_each_run(content: dict[str, Any]) -> No
     rows = list(csv.reader(io.StringIO(render_csv(content))))
     assert rows[0] == [
         "arm", "lr", "seed", "purpose", "status", "steps", "tokens", "seconds", "loss",
+        "bits_per_byte",
     ]  # fmt: skip
     assert len(rows) - 1 == len(content["runs"]) == sum(content["counts"].values())
     curves = {(curve["arm"], curve["lr"], curve["seed"]): curve for curve in content["curves"]}
@@ -113,6 +114,7 @@ def test_the_csv_has_the_final_values_of_each_run(content: dict[str, Any]) -> No
         loss = curve["loss"][-1]
         assert row[4] == curve["status"] and int(row[6]) == curve["tokens"][-1]
         assert row[8] == ("" if loss is None else str(loss)), "a diverged run has no loss"
+        assert row[9] == ("" if loss is None else str(loss / 3))
 
 
 def test_wrapping_keeps_the_words_and_makes_no_list() -> None:

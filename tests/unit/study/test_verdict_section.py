@@ -80,3 +80,19 @@ def test_without_a_comparison_there_are_no_verdicts(finished_study: Path, key: s
     assert study.manifest is not None
     manifest = dataclasses.replace(study.manifest, comparison=None)
     assert not build_content(dataclasses.replace(study, manifest=manifest))[key]
+
+
+def test_a_stored_study_of_two_tokenizers_and_one_loss_has_no_better_or_worse(
+    finished: Path,
+) -> None:
+    study = load_study(finished)
+    costs = {arm: dict(one) for arm, one in study.arm_costs.items()}
+    costs["post"]["tokenizer"] = "u" * 64
+    content = build_content(dataclasses.replace(study, arm_costs=costs))
+    rows = [row for row in content["verdicts"] if row["arm"] == "post"]
+    assert [row["verdict"] for row in rows] == ["not comparable"] * 2
+    assert all(row["difference"] is None and row["adjusted_p"] is None for row in rows)
+    assert "tokenizers" in rows[0]["detail"]
+    lines = "\n".join(content["headline"])
+    assert "Worse" not in lines and "Not comparable with rms" in lines and ": post." in lines
+    assert "Better than rms: none" in lines, "one tokenizer, so a verdict stays"

@@ -30,7 +30,8 @@ def sweep(tmp_path: Path, manifest: Manifest) -> Path:
         content = json.loads(json.dumps(manifest.arms[0]))
         content["optim"]["lr"] = float(rate)
         content["training"]["batch_size"] = int(size)
-        arms.append(content | {"seed": seed})
+        seeds = dict.fromkeys(content["seeds"], seed)
+        arms.append(content | {"seed": seed, "seeds": seeds})
     plain = Manifest(
         study="sweep", command="python -m lmlab.train -m ...", arms=arms, overrides=overrides,
         names=[f"optim.lr-{rate}+training.batch_size-{size}" for rate, size, _ in jobs],
@@ -85,7 +86,7 @@ def test_a_sweep_over_two_numbers_has_a_heat_map(sweep: Path) -> None:
     assert float(results[0]["mean_loss"]) == pytest.approx(3.921, abs=1e-12)
     assert results[-1]["mean_loss"] == "" and results[-1]["status"] == "2 diverged"
     header, *table = (sweep / "results.csv").read_text("utf-8").splitlines()
-    assert header.endswith(",loss,optim.lr,training.batch_size")
+    assert header.endswith(",loss,bits_per_byte,optim.lr,training.batch_size")
     assert len(table) == 12 and table[0].endswith(",1e-1,8")
     data = re.search(r'id="data">(.*?)</script>', page)
     assert data is not None

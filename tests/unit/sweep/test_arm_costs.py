@@ -23,6 +23,10 @@ def test_costs_are_those_of_the_model_and_the_data(overrides: list[str]) -> None
         costs.evaluation == min(len(data.valid.tokens), config.validation.max_tokens or 10**9) - 1
     )
     assert costs.matching_d_ff is None
+    assert costs.evaluates_all == (costs.evaluation == len(data.valid.tokens) - 1)
+    assert costs.validation == data.corpus.valid_hash
+    cut = count_arm_costs(compose([*overrides, "validation.max_tokens=32"]), data)
+    assert (cut.evaluation, cut.evaluates_all) == (32, False)
 
 
 def test_a_narrower_arm_reports_the_width_that_matches_the_baseline(overrides: list[str]) -> None:

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from recording_executor import RecordingExecutor, write_run
 
+from lmlab import run_folder
+from lmlab.build.identity import run_identity
 from lmlab.config.compose import compose
+from lmlab.config.identity_settings import identity_settings
 from lmlab.design.manifest import Manifest
 from lmlab.runs import auto_settings
 from lmlab.study.sweep_folder import SweepFolder
@@ -31,6 +34,17 @@ def finish_well(run: ScheduledRun) -> JobResult:
     return JobResult("failed", "not read, because the run folder says done")
 
 
+def register(run: ScheduledRun) -> JobResult:
+    """Finish the run such that other arms find it by its identity."""
+    result = finish_well(run)
+    data = RunDataCache().get(run.config)
+    device = auto_settings.build_device(run.config)
+    identity = run_identity(identity_settings(run.config), data, device)
+    run.folder.write_meta({"identity": identity})
+    run_folder.register(Path(run.config.output_root), run.folder, identity)
+    return result
+
+
 @pytest.fixture
 def driver_of(overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DriverOf:
     """Builds a driver of a plain sweep over the number of training steps."""
@@ -38,7 +52,7 @@ def driver_of(overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     def build(executor: RecordingExecutor, steps: list[int]) -> Driver:
         arms = [compose([*overrides, f"training.steps={n}"]).as_dict() for n in steps]
-        names = [f"steps-{number}" for number in steps]
+        names = [f"steps-{n}" + "-again" * steps[:at].count(n) for at, n in enumerate(steps)]
         arms = [arm | {"arm": name} for arm, name in zip(arms, names, strict=True)]
         manifest = Manifest("s", "", arms, names, [[] for _ in arms])
         view = ProgressView("s", 1)
@@ -63,6 +77,14 @@ def test_no_more_runs_start_than_the_executor_has_capacity_for(driver_of: Driver
     assert {run.state for run in runs} == {"done"}
     assert len(executor.started) == 5
     assert executor.most_active == 2
+
+
+def test_two_arms_that_are_one_run_train_once(driver_of: DriverOf) -> None:
+    executor = RecordingExecutor(register)
+    runs = driver_of(executor, [4, 4]).run()
+    assert len(executor.started) == 1 and executor.most_active == 1
+    assert [(run.state, run.reason) for run in runs] == [("done", "")] * 2
+    assert runs[0].folder == runs[1].folder
 
 
 def test_a_failing_run_stops_no_other_and_its_reason_is_recorded(

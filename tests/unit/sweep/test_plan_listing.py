@@ -72,3 +72,35 @@ def test_a_plain_sweep_shows_the_overrides_that_its_jobs_do_not_share(
     text = capsys.readouterr().out
     assert "samples.prompts=[post] model.norm=post" in text and "reuse=true" not in text
     assert text.endswith("s: 2 runs: 2 to train\n")
+
+
+def test_runs_that_differ_in_a_pinned_seed_are_counted_and_told_apart(
+    overrides: list[str], tmp_path: Path, data: RunDataCache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arms = [
+        compose([*overrides, f"seeds.init={seed}", "arm=a", f"output_root={tmp_path}"]).as_dict()
+        for seed in (0, 1)
+    ]
+    manifest = Manifest("s", "", arms, ["a", "a"], [[], []])
+    schedule = PlannedSchedule(
+        manifest, SweepFolder.of(manifest, tmp_path), data, auto_settings.build_device,
+        lambda run: None, print,
+    )  # fmt: skip
+    print_plan(schedule)
+    text = capsys.readouterr().out
+    assert "s: 2 runs: 2 to train" in text
+    assert "0, 0 with seeds.init=1" in text
+    assert [run.name for run in schedule.runs] == ["a/seed0", "a/seed0 (seeds.init=1)"]
+
+
+def test_one_run_in_two_arms_is_counted_once(
+    overrides: list[str], tmp_path: Path, data: RunDataCache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    same = compose([*overrides, f"output_root={tmp_path}"]).as_dict()
+    manifest = Manifest("s", "", [same | {"arm": arm} for arm in "ab"], ["a", "b"], [[], []])
+    schedule = PlannedSchedule(
+        manifest, SweepFolder.of(manifest, tmp_path), data, auto_settings.build_device,
+        lambda run: None, print,
+    )  # fmt: skip
+    print_plan(schedule)
+    assert "s: 1 run: 1 to train" in capsys.readouterr().out

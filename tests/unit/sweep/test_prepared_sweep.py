@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -78,3 +79,18 @@ def test_a_plain_sweep_prepares_its_texts_without_counting(
     sweep.check_fairness()
     assert capsys.readouterr().err.count("parameters") == 0
     assert sweep.folder.arm_costs() == {}
+
+
+def test_the_assumed_noise_is_converted_to_the_unit_of_the_metric(
+    manifest_of: ManifestOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = manifest_of(["model.norm=post"], metric="bits_per_byte")
+    sweep = PreparedSweep.from_manifest(manifest)
+    sweep.check_fairness()
+    line = capsys.readouterr().err.splitlines()[-1]
+    data = sweep.data.get(sweep.configs[0])
+    texts = "".join(path.read_text("utf-8") for path in data.corpus.valid_paths)
+    num_bytes = len(texts.replace("<|endoftext|>", "").encode())
+    sd = 0.01 / math.log(2) * len(data.valid.tokens) / num_bytes
+    assert f"vary by {sd:.4f} bits per byte" in line
+    assert "assumed: scale.expected_sd=0.01 nats per token" in line

@@ -101,3 +101,19 @@ def test_results_have_one_row_per_arm_and_rate_and_list_failures(
     assert lines[4] == "failed: b/seed1: killed by signal 9"
     assert lines[5].strip() == f"log: {failed.log}"
     assert lines[-1] == "4 of 5 runs are done; 1 failed"
+
+
+def test_results_are_named_after_the_metric(
+    run_of: RunOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of("a", 0, "queued")
+    run.metric = "bits_per_byte"
+    run.folder.append_row({"kind": "validation", "step": 1, "loss": 5.0, "bits_per_byte": 1.5})
+    with ProgressView("s", 1) as view:
+        view.update([run])
+        run.state = "done"
+        view.update([run])
+    print_results([run])
+    printed = capsys.readouterr()
+    assert "validation bits per byte 1.5000" in printed.err
+    assert "validation bits per byte" in printed.out.splitlines()[0]

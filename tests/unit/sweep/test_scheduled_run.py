@@ -47,8 +47,12 @@ def test_a_run_that_another_process_writes_is_elsewhere(run: ScheduledRun) -> No
     with run.folder.lock():
         run.refresh_state()
         assert run.state == "elsewhere" and run.is_open
+    run.reason = "a reason of before"
     run.refresh_state()
     assert run.state == "queued"
+    run.folder.write_status("done")
+    run.refresh_state()
+    assert (run.state, run.reason) == ("done", "")
 
 
 def test_the_outcome_is_that_of_the_last_validation_in_the_metric(run: ScheduledRun) -> None:
