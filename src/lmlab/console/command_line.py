@@ -104,7 +104,7 @@ class Command(Generic[T]):
         """Give the values without a key to the options that are given by position, in order."""
         rest = list(positional)
         for option in self._all():
-            if option.is_positional and option.is_tuple:
+            if option.takes_rest:
                 given[option.key], rest = rest, []
             elif option.spec.by_position and rest and (option.is_tuple or not given[option.key]):
                 taken = rest if option.is_tuple else rest[:1]
@@ -177,6 +177,10 @@ class Command(Generic[T]):
             option = self._find(name.replace("-", "_"), has_dashes)
             if option is None or not (has_dashes or equals):
                 yield argument
+                continue
+            if option.takes_rest:  # by position, which keeps the order of several
+                if equals:
+                    yield value
                 continue
             has_many = bool(option.spec.nargs and not equals)
             if option.is_flag and equals:

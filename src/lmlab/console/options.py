@@ -89,7 +89,7 @@ def argument(
 ) -> Any:
     """Declare a positional argument as a dataclass field; a tuple takes the remaining ones.
 
-    One that is no tuple may also be given by its key, or by one of the ``aliases``.
+    It may also be given by its key, or by one of the ``aliases``; a tuple only if it has some.
     """
     return _field(default, _Spec(help, metavar, valid, None, True, True, aliases))
 
@@ -129,8 +129,13 @@ class Option(NamedTuple):
 
     def is_called(self, key: str) -> bool:
         """Whether the option may be given by ``key``."""
-        is_rest = self.is_positional and self.is_tuple
-        return not is_rest and key in (self.key, *self.spec.aliases)
+        takes_any = self.takes_rest and not self.spec.aliases
+        return not takes_any and key in (self.key, *self.spec.aliases)
+
+    @property
+    def takes_rest(self) -> bool:
+        """Whether it takes the remaining positional arguments."""
+        return self.is_positional and self.is_tuple
 
     @property
     def is_required(self) -> bool:

@@ -79,11 +79,14 @@ class DeleteOptions:
         (),
         metavar="FOLDER",
         help="runs, arms or studies; or a condition such as 'loss>3.5' on the last validation loss",
+        aliases=("run", "runs"),
     )
     study: str = option("", metavar="NAME,...", help="studies; * and ? match any characters")
     root: Path = option(Path("outputs"), metavar="FOLDER", help="the output folder")
     force: bool = option(
-        False, help="also delete runs that another study uses or another run continues"
+        False,
+        help="also delete runs that another study uses, or another run continues or names in a "
+        "setting",
     )
     yes: bool = option(False, help="do not ask for confirmation")
     dry_run: bool = option(False, help="print what would be deleted, and delete nothing")
@@ -99,7 +102,7 @@ class DeleteOptions:
 class DiffOptions:
     """The options of ``diff``."""
 
-    runs: tuple[Path, ...] = argument(metavar="FOLDER", help="two runs")
+    runs: tuple[Path, ...] = argument(metavar="FOLDER", help="two runs", aliases=("run",))
     json: bool = option(False, help="print JSON, with the losses of every step")
 
     def __post_init__(self) -> None:
@@ -201,7 +204,8 @@ COMMAND = CommandGroup(
             act=delete_entries,
             description="Delete chosen runs or studies, after confirmation.",
             notes="Runs must meet all conditions. Runs that are being written, that another study "
-            "uses, or that another run continues are kept, and named. Caches stay.",
+            "uses, or that another run continues or names in a setting are kept, and named. Caches "
+            "stay.",
             examples=[
                 "outputs/runs/first/seed0",
                 "study=first_sweep --dry-run",

@@ -130,7 +130,8 @@ def delete(root: Path, selection: Selection, *, force: bool, yes: bool, dry_run:
     """Print the selected runs, ask for confirmation, and delete them.
 
     Runs that a process writes, or that a job in Slurm's queue will write, are kept. So are those
-    that another study uses or another run continues, unless ``force`` is given.
+    that another study uses, and those that another run continues or names in a setting, unless
+    ``force`` is given.
 
     Returns:
         The exit code: 1 if a selected run was kept, or the answer was no.

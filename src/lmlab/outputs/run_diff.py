@@ -84,13 +84,15 @@ def compare(first: RunFacts, second: RunFacts) -> dict[str, Any]:
     """Return what differs.
 
     Returns:
-        ``runs``: the two folders. ``settings``, ``data``, ``environment`` and ``result``: pairs of
-        values that differ, by key; a key that only one run has is null in the other. ``losses``:
-        for each step at which both runs were evaluated, ``step`` and the pairs ``loss`` (nats per
-        token) and ``bits_per_byte``. ``same_tokenizer``: whether losses per token can be compared.
+        ``runs``: the two folders. ``statuses``: their status. ``settings``, ``data``,
+        ``environment`` and ``result``: pairs of values that differ, by key; a key that only one run
+        has is null in the other. ``losses``: for each step at which both runs were evaluated,
+        ``step`` and the pairs ``loss`` (nats per token) and ``bits_per_byte``.
+        ``same_tokenizer``: whether losses per token can be compared.
         ``samples``: lines of a unified diff.
     """
     found: dict[str, Any] = {"runs": [str(first.path), str(second.path)]}
+    found["statuses"] = [one.facts["result"].get("status") for one in (first, second)]
     for section in _SECTIONS:
         left, right = first.facts[section], second.facts[section]
         found[section] = {
@@ -133,15 +135,19 @@ def describe(difference: Mapping[str, Any]) -> Iterator[str]:
 def _describe_losses(difference: Mapping[str, Any]) -> Iterator[str]:
     losses = difference["losses"]
     if not losses:
-        yield "validation losses: the runs were not evaluated at a common step"
+        unfinished = _unfinished(difference)
+        yield f"validation losses: the runs were not evaluated at a common step{unfinished}"
         return
     if all(_equal(a, b) for a, b in (row["loss"] for row in losses)):
-        yield f"validation losses: equal at all {len(losses)} common steps"
+        steps = f"all {len(losses)} common steps"
+        if len(losses) == 1:
+            steps = f"step {losses[0]['step']:,}, the only common one"
+        yield f"validation losses: equal at {steps}{_unfinished(difference)}"
         return
     key, unit = "loss", "nats per token"
     if not difference["same_tokenizer"]:
         key, unit = "bits_per_byte", "bits per byte, because the tokenizers differ"
-    yield f"validation losses at common steps ({unit}):"
+    yield f"validation losses at common steps ({unit}){_unfinished(difference)}:"
     rows = [("step", "A", "B", "B - A")]
     for row in _thinned(losses):
         a, b = (math.nan if value is None else value for value in row[key])
@@ -149,6 +155,13 @@ def _describe_losses(difference: Mapping[str, Any]) -> Iterator[str]:
     yield from _table(rows)
     if len(losses) > _SHOWN_STEPS:
         yield f"  {format_count(len(losses) - _SHOWN_STEPS, 'more step')}: --json prints all"
+
+
+def _unfinished(difference: Mapping[str, Any]) -> str:
+    """Return the status of each run that is not done, after a semicolon."""
+    pairs = zip("AB", difference["statuses"], strict=True)
+    texts = [f"{name} is {status or 'unknown'}" for name, status in pairs if status != "done"]
+    return f"; {' and '.join(texts)}" if texts else ""
 
 
 def _equal(a: float | None, b: float | None) -> bool:

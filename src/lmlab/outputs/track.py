@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Sequence
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.build.instantiate import BoundTarget
-from lmlab.config.compose import compose, load_frozen
+from lmlab.config.compose import compose, from_dict, load_frozen
+from lmlab.config.interpolation import parse_text
 from lmlab.errors import ConfigError, DataError, UserError
 from lmlab.run_folder import RunFolder, wandb_sync_command
 from lmlab.storage.lock import is_alive
@@ -46,29 +48,42 @@ def track(runs: Sequence[RunFolder], logger: str | None, settings: Sequence[str]
         settings: overrides such as ``logger.project=mine``.
 
     Returns:
-        The exit code: 1 if a run could not be sent.
+        The exit code: 1 if a run was not sent, for an error or because it had no tracker.
 
     Raises:
         ConfigError: the tracker or its settings are not valid.
     """
     chosen = None if logger is None else _compose_logger(logger, settings)
+    # All are composed first, so that a mistake in a setting is met before anything is sent.
+    components = [chosen or _logger_of(run, settings) for run in runs]
+    if all(component["_target_"] == NO_TRACKER for component in components):
+        raise ConfigError(
+            "missing required option logger=NAME", "set logger=wandb, trackio or your own"
+        )
     failed, folders = 0, set()
-    for run in runs:
-        component = chosen or _logger_of(run, settings)
+    for run, component in zip(runs, components, strict=True):
+        if component["_target_"] == NO_TRACKER:
+            failed += 1
+            print(f"{run.path}: not sent: it had no tracker; add logger=NAME", flush=True)
+            continue
         try:
             print(f"{run.path}: {_track_run(run, component)}", flush=True)
         except UserError:
             raise
-        except Exception as error:  # of a tracker: the others are sent all the same
+        except (Exception, SystemExit) as error:  # of a tracker: the others are sent all the same
             logging.getLogger("lmlab").debug("tracking failed", exc_info=error)
             failed += 1
-            print(f"{run.path}: not sent ({type(error).__name__}: {error})", flush=True)
+            print(f"{run.path}: not sent ({_first_line(error)})", flush=True)
         offline = run.offline_wandb() if "wandb" in str(component["_target_"]) else None
         if offline is not None:
             folders.add(offline if len(runs) == 1 else offline.parent)
     for folder in sorted(folders):
         print(f"wandb, offline: {wandb_sync_command(folder)}")
     return 1 if failed else 0
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".strip().splitlines()[0].removesuffix(":")
 
 
 def _compose_logger(logger: str, settings: Sequence[str]) -> dict[str, Any]:
@@ -79,12 +94,15 @@ def _compose_logger(logger: str, settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _logger_of(run: RunFolder, settings: Sequence[str]) -> dict[str, Any]:
-    component = load_frozen(run.config).logger.as_dict()
-    if component["_target_"] == NO_TRACKER or settings:
-        raise ConfigError(
-            "missing required option logger=NAME", "set logger=wandb, trackio or your own"
-        )
-    return component
+    """Return the tracker that a run was configured with, with other settings."""
+    config = load_frozen(run.config).as_dict()
+    component: dict[str, Any] = config["logger"]
+    if component["_target_"] == NO_TRACKER or not settings:
+        return component
+    for setting in settings:
+        key, _, text = setting.removeprefix("logger.").partition("=")
+        component[key] = parse_text(text)
+    return from_dict(config).logger.as_dict()
 
 
 def _track_run(run: RunFolder, logger: dict[str, Any]) -> str:
@@ -98,13 +116,18 @@ def _track_run(run: RunFolder, logger: dict[str, Any]) -> str:
     tracker = BoundTarget(logger["_target_"], parameters)(run_info=info)
     if isinstance(tracker, NoTracker):
         return "not sent, because the tracker is off"
-    if not getattr(tracker, "replays_earlier_rows", False):
-        for row in info.earlier_rows:
-            tracker.log(dict(row))
     samples = read_samples(run.samples, config["samples"]["prompts"])
-    if samples:
-        tracker.samples(samples)
-    tracker.summary(final_values(run, info.purpose))
+    try:
+        if not getattr(tracker, "replays_earlier_rows", False):
+            for row in info.earlier_rows:
+                tracker.log(dict(row))
+        if samples:
+            tracker.samples(samples)
+        tracker.summary(final_values(run, info.purpose))
+    except BaseException:
+        with contextlib.suppress(Exception, SystemExit):  # it releases what it holds
+            tracker.finish(1)
+        raise
     tracker.finish(0 if run.status().get("status") in ("done", "diverged") else 1)
     if getattr(tracker, "has_failed", False):
         raise RuntimeError("see the warning above")

@@ -17,7 +17,9 @@ class TrackOptions:
     """The options of ``track``."""
 
     runs: tuple[str, ...] = argument(
-        metavar="FOLDER", help="run folders, or folders of studies; and settings logger.KEY=VALUE"
+        metavar="FOLDER",
+        help="run folders, or folders of studies; and settings logger.KEY=VALUE",
+        aliases=("run",),
     )
     logger: str | None = option(
         None,
@@ -31,7 +33,9 @@ class AnnotateOptions:
     """The options of ``annotate``."""
 
     runs: tuple[str, ...] = argument(
-        metavar="FOLDER", help="run folders, or folders of studies for all of their runs"
+        metavar="FOLDER",
+        help="run folders, or folders of studies for all of their runs",
+        aliases=("run",),
     )
     notes: str = option(_UNCHANGED, metavar="TEXT", help="replaces the notes; empty removes them")
     tags: str = option(_UNCHANGED, metavar="TAG,...", help="replaces the tags; empty removes them")

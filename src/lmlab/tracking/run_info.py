@@ -91,7 +91,7 @@ def read_samples(path: Path, prompts: Sequence[str]) -> list[dict[str, Any]]:
     """Read the texts of ``samples.md``, each with its ``prompt``, ``text`` and ``step``."""
     if not path.exists():
         return []
-    content = path.read_text("utf-8")
+    content = path.read_bytes().decode("utf-8")  # reading as text would change line ends
     found = re.match(r"# Samples at step (\d+)", content)
     start = content.find("```text\n")
     if found is None or start < 0:

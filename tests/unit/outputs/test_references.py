@@ -42,3 +42,21 @@ def test_a_study_that_has_not_started_refers_to_its_parents(tmp_path: Path) -> N
     assert reference.description == "study t continues it"
     (sweep / "manifest.json").write_text("damaged")
     assert find_references(root) == []
+
+
+def test_runs_whose_files_another_run_names_in_a_setting_are_found(tmp_path: Path) -> None:
+    root = make_outputs(tmp_path)
+    run = RunFolder(root / "t" / "c" / "seed0")
+    run.write_meta({"sessions": [{"folder": str(tmp_path)}], "identity": {}})
+    run.config.write_text(
+        "tokenizer: {path: outputs/s/a/seed0/tokenizer}\n"
+        f"model: {{init: {{path: {root}/s/b/seed0}}}}\n"
+        "data: {train: [story.txt, outputs/s/a/seed1/samples.md]}\n"
+        "output_root: outputs\nstudy: s\nnotes: outputs/s/a/seed1\n"
+    )
+    found = [(str(one.run.relative_to(root)), one.description) for one in find_references(root)]
+    assert found == [
+        ("s/a/seed0", "tokenizer.path of t/c/seed0"),
+        ("s/b/seed0", "model.init.path of t/c/seed0"),
+        ("s/a/seed1", "data.train of t/c/seed0"),
+    ]

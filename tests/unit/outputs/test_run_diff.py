@@ -26,7 +26,7 @@ def make(folder: Path, *overrides: str, losses: dict[int, float], **changes: Any
             "sessions": [session | changes.get("session", {})],
         }
     )
-    run.write_status("done", step=20, steps=20)
+    run.write_status(changes.get("status", "done"), step=20, steps=20)
     for step, loss in losses.items():
         run.append_row(
             {"kind": "validation", "step": step, "loss": loss, "bits_per_byte": loss / 2}
@@ -95,3 +95,19 @@ def test_equal_runs_and_no_runs(runs: list[str], capsys: pytest.CaptureFixture[s
     assert main(["diff", runs[0]]) == 2
     assert main(["diff", runs[0], str(Path(runs[0]).parent)]) == 2
     assert "expected a run folder" in capsys.readouterr().err
+
+
+def test_a_run_that_is_not_done_and_few_common_steps_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "a", losses={0: 6.0, 5: 3.0})
+    make(tmp_path / "b", losses={0: 6.0}, status="diverged")
+    assert main(["diff", f"run={tmp_path / 'a'}", str(tmp_path / "b")]) == 0
+    printed = capsys.readouterr().out
+    assert f"A: {tmp_path / 'a'}\nB: " in printed, "key=value keeps the order"
+    losses = "validation losses: equal at step 0, the only common one; B is diverged"
+    assert losses in printed.splitlines()
+    make(tmp_path / "c", losses={5: 2.0}, status="failed")
+    assert main(["diff", str(tmp_path / "c"), f"runs={tmp_path / 'b'}"]) == 0
+    printed = capsys.readouterr().out
+    assert "not evaluated at a common step; A is failed and B is diverged\n" in printed

@@ -78,3 +78,6 @@ def test_samples_are_read_as_they_were_written(tmp_path: Path) -> None:
     write_samples(tmp_path / "samples.md", rows, 7)
     assert read_samples(tmp_path / "samples.md", ["One", "One day", ""]) == rows
     assert read_samples(tmp_path / "missing.md", ["One"]) == []
+    rows = [{"prompt": "One", "text": " a\r\nb\rc\n", "step": 7}]
+    write_samples(tmp_path / "samples.md", rows, 7)
+    assert read_samples(tmp_path / "samples.md", ["One"]) == rows, "line ends are part of a text"
