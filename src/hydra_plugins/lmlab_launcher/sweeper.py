@@ -19,6 +19,7 @@ from lmlab.config.sweep_axes import expand_jobs, parse
 from lmlab.config.user_settings import search_path
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest, match_tokens
+from lmlab.design.replaced_settings import check_replaced
 from lmlab.design.study_checks import check_overrides, check_study
 from lmlab.design.sweep_jobs import split_sweep
 from lmlab.errors import ConfigError
@@ -54,7 +55,7 @@ class Sweeper(BasicSweeper):
                 "remove -m and hydra/launcher to run the demo",
             )
         if self.config.get("design") is not None:
-            self.manifests = [self._freeze_study([*parameters, *typed])]
+            self.manifests = [self._freeze_study(parameters, typed)]
         else:
             jobs = expand_jobs(parameters, typed)
             frozen, _ = freeze_jobs(self._launcher(), jobs)
@@ -87,7 +88,8 @@ class Sweeper(BasicSweeper):
         assert isinstance(self.launcher, LocalLauncher)
         return self.launcher
 
-    def _freeze_study(self, overrides: list[Override]) -> Manifest:
+    def _freeze_study(self, parameters: list[Override], typed: list[Override]) -> Manifest:
+        overrides = [*parameters, *typed]
         for override in overrides:
             if override.is_sweep_override():
                 raise ConfigError(
@@ -100,6 +102,8 @@ class Sweeper(BasicSweeper):
         assert declared is not None
         design = Comparison(**declared.parameters)
         check_overrides(design)
+        for note in check_replaced(design, [str(override.input_line) for override in typed]):
+            print(note, file=sys.stderr)
         folders = [conf_folder(), *search_path()]
         configs: list[RunConfig] = []
         for arm_overrides in design.arms.values():

@@ -17,6 +17,7 @@ from lmlab.config.compose import freeze
 from lmlab.config.config_loader import compose_files
 from lmlab.config.hydra_errors import translate_hydra_errors
 from lmlab.config.hydra_parser import hydra_parser
+from lmlab.config.ignored_settings import RIVALS
 from lmlab.config.interpolation import reading_hydra, with_custom_resolvers
 from lmlab.config.override_file import is_whole_configuration, read_override_file
 from lmlab.config.paths import conf_folder
@@ -70,11 +71,11 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         options.config_name = None
         flags = _without(flags, "--config-name", "-cn")
     files = {path: read_override_file(path, folders) for path in paths}
-    later = {_key(override) for override in typed}
+    later = _beaten_by(typed)
     given: list[str] = []
     for path in reversed(paths):
         kept = [override for override in files[path] if _key(override) not in later]
-        later |= {_key(override) for override in kept}
+        later |= _beaten_by(kept)
         given = [*kept, *given]
     options.overrides = [*given, *typed]
     return CommandLine(options, flags, typed, files)
@@ -212,6 +213,16 @@ def _without(flags: list[str], *names: str) -> list[str]:
         elif flag.partition("=")[0] not in names:
             kept.append(flag)
     return kept
+
+
+def _beaten_by(overrides: Sequence[str]) -> set[str]:
+    """The keys whose settings in a file count no more beside these overrides.
+
+    ``schedule.warmup=0.1`` replaces ``schedule.warmup_steps``, and the other way round.
+    """
+    keys = {_key(override) for override in overrides}
+    given = {_key(override) for override in overrides if override.partition("=")[2] != "null"}
+    return keys | {RIVALS[key] for key in given & RIVALS.keys()}
 
 
 def _key(override: str) -> str:

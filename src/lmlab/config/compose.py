@@ -16,6 +16,7 @@ from lmlab.config.arm_name import arm_name
 from lmlab.config.deprecated_keys import upgrade
 from lmlab.config.group_selection import rewrite_all
 from lmlab.config.hydra_errors import translate_hydra_errors
+from lmlab.config.ignored_settings import check_ignored
 from lmlab.config.interpolation import reading_hydra, resolve
 from lmlab.config.paths import conf_folder
 from lmlab.config.renamed_targets import resolve_targets
@@ -90,6 +91,7 @@ def _freeze_values(
     if content["arm"] is None:
         content["arm"] = arm_name(overrides, swept)
     content = resolve_targets(content)
+    check_ignored(content, overrides)
     fit_warmup(content, overrides)
     return from_dict(content)
 

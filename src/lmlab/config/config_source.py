@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from lmlab.config.deprecated_keys import RENAMED_KEYS, rename_key
 from lmlab.config.group_selection import extract_choices, rewrite
+from lmlab.config.ignored_settings import check_rivals
 from lmlab.config.paths import conf_folder
 from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError
@@ -70,6 +71,7 @@ def _translate_body(body: dict[str, Any], folders: list[Path]) -> dict[str, Any]
     defaults = [_rename(choice) for choice in body.pop("defaults", [])]
     choices = extract_choices(body, folders)
     body = nest_dotted_keys(body)
+    check_rivals(body.get("schedule"))
     defaults += [{f"override /{group}": option} for group, option in choices.items()]
     if "_self_" not in defaults:
         defaults.append("_self_")

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.config.deprecated_keys import rename_key
+from lmlab.config.paths import conf_folder
 from lmlab.errors import ConfigError
+
+_OPTIONAL = ("experiment", "design", "demo")
 
 
 def is_group(key: str, folders: Iterable[Path]) -> bool:
@@ -42,8 +45,8 @@ def rewrite(override: str, folders: Sequence[Path]) -> str:
     if not equals or value.lstrip().startswith("{") or not is_group(slashed, folders):
         return override
     prefix = key[: len(key) - len(name)]
-    if slashed == "experiment":
-        prefix = ""  # the defaults list already has this group
+    if "/" not in slashed and (conf_folder() / slashed).is_dir():
+        prefix = prefix.replace("+", "")  # the defaults list already has this group
     return f"{prefix}{slashed}={value}"
 
 
@@ -100,6 +103,11 @@ def check_choice(group: str, value: Any) -> None:
         raise ConfigError(
             f"{dotted}={shown}: expected one option, not a list",
             f"write {dotted}={names[0] or '<option>'}{each if len(names) > 1 else ''}",
+        )
+    if group in _OPTIONAL and "null" in re.split(r"\s*,\s*", str(value)):
+        raise ConfigError(
+            f"{dotted}={value}: expected an option; null, which is the default, is none",
+            f"start a command without {dotted} for it" if "," in value else "remove it",
         )
     if value == "":
         raise ConfigError(f"{dotted}=: expected an option", f"write {dotted}=<option>")

@@ -41,7 +41,7 @@ def translate_hydra_errors(overrides: Sequence[str], folder: Path | None = None)
             cause = cause.__cause__ or cause.__context__
         raise explain(error, overrides, folder or conf_folder()) from error
     except AssertionError as error:  # OmegaConf, of a key below a node that is null
-        if "Unexpected type for root" not in str(error):
+        if "Unexpected type" not in str(error):
             raise
         raise _below_null(overrides) from error
     except ValueError as error:  # Hydra, of group=3
@@ -60,6 +60,12 @@ def explain(error: Exception, overrides: Sequence[str], folder: Path) -> ConfigE
     group = re.search(r"Could not override '([^']+)'", text)
     if group:
         return _unknown_key(group[1].partition("@")[0], overrides, folder)
+    added = re.search(
+        r"Multiple values for ([\w/]+)\. To override|force-add of config groups.*'\++([\w/]+)=",
+        text,
+    )
+    if added:
+        return _added_option(added[1] or added[2], overrides)
     key = _full_key(error) or _first_group(text, r"full_key: (\S+)")
     below = [o for o in overrides if key and o.lstrip("+").startswith(f"{key}.")]
     if below and re.search(r"\$VALUE|Value '\{", text):
@@ -81,6 +87,18 @@ def explain(error: Exception, overrides: Sequence[str], folder: Path) -> ConfigE
         return _malformed_override(malformed[0])
     first = " ".join(chain[-1].split())
     return ConfigError(f"{key}: {first}" if key and key not in first else first)
+
+
+def _added_option(group: str, overrides: Sequence[str]) -> ConfigError:
+    """The error for ``+`` before a group that has an option already."""
+    dotted = group.replace("/", ".")
+    given = [o for o in overrides if o.startswith("+") and o.lstrip("+").partition("=")[0] == group]
+    option = given[-1].partition("=")[2] if given else "<option>"
+    plus = "+" * (len(given[-1]) - len(given[-1].lstrip("+"))) if given else "+"
+    return ConfigError(
+        f"{plus}{dotted}={option}: expected no {plus}, which adds a group: {dotted} has an option",
+        f"write {dotted}={option}",
+    )
 
 
 def _below_null(overrides: Sequence[str]) -> ConfigError:
@@ -177,6 +195,12 @@ def _quoting(given: str) -> str:
 
 def _malformed_override(given: str) -> ConfigError:
     key, _, value = given.partition("=")
+    if key in ("study", "arm"):
+        words = re.sub(r"[^A-Za-z0-9._+-]+", "-", value).strip("-")
+        return ConfigError(
+            f"{given}: expected a folder name of letters, digits and . _ + -",
+            f"write {key}={words}" if words else None,
+        )
     message = f"{given}: invalid override"
     if value.startswith(("[", "{")) and "=" in value:
         return ConfigError(message, "quote an override in a list, as in key=['model.norm=post']")

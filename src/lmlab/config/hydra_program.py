@@ -86,8 +86,19 @@ class HydraProgram:
                 break
         return next((code for code in codes if code), 0)
 
-    def compose(self, overrides: Sequence[str], mode: RunMode) -> DictConfig:
-        """Compose a configuration with its ``hydra`` node. Raises :class:`ConfigError`."""
+    def compose(
+        self, overrides: Sequence[str], mode: RunMode, *, records_mode: bool = True
+    ) -> DictConfig:
+        """Compose a configuration with its ``hydra`` node.
+
+        Args:
+            overrides: in Hydra's form.
+            mode: whether overrides may sweep.
+            records_mode: whether ``hydra.mode`` becomes ``mode``; else it stays what was set.
+
+        Raises:
+            ConfigError: Hydra cannot compose it.
+        """
         try:
             config = self.hydra.compose_config(
                 config_name=self.config_name, overrides=list(overrides), run_mode=mode
@@ -105,8 +116,9 @@ class HydraProgram:
         recorded = [text for kind in ("hydra", "task") for text in given_overrides(config, kind)]
         if sorted(recorded) != sorted(overrides):
             raise ConfigError("hydra.overrides: expected only what Hydra sets", "remove it")
-        with open_dict(config):
-            config.hydra.mode = mode
+        if records_mode:
+            with open_dict(config):
+                config.hydra.mode = mode
         return config
 
     def _is_multirun(self, overrides: Sequence[str]) -> bool:
@@ -114,7 +126,8 @@ class HydraProgram:
             key, _, value = text.lstrip("+").partition("=")
             if key == "hydra.mode" and value not in RunMode.__members__:
                 raise ConfigError(f"{text}: expected RUN or MULTIRUN")
-        mode = self.hydra.get_mode(config_name=self.config_name, overrides=list(overrides))
+        # Hydra's get_mode returns None for a configuration that it cannot compose.
+        mode = self.compose(overrides, RunMode.MULTIRUN, records_mode=False).hydra.mode
         return resolve_mode(mode, asks_multirun=self.options.multirun, asks_run=self.options.run)
 
     def _run_single(self, overrides: list[str], run: Run) -> int:

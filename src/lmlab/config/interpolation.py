@@ -7,6 +7,7 @@ number, a boolean or a list, the text becomes what it would be as an override on
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import importlib.util
 import re
@@ -17,8 +18,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, Sweep
 from hydra.errors import HydraException
-from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import UnsupportedInterpolationType
+from omegaconf import AnyNode, DictConfig, ListConfig, Node, OmegaConf, ValueNode, open_dict
+from omegaconf.errors import OmegaConfBaseException, UnsupportedInterpolationType
 
 from lmlab.config.signatures import read_signature
 from lmlab.config.user_settings import trusted_packages
@@ -28,6 +29,7 @@ from lmlab.errors import ConfigError
 T = TypeVar("T")
 _REFERENCE = re.compile(r"\$\{([^:${}]+)\}")
 _NAMES = ("study", "arm")
+_PROBE = "_text_of_an_interpolation"
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         OmegaConfBaseException: an interpolation cannot be resolved, or a value is missing.
         ConfigError: a trusted package cannot be imported for its resolvers.
     """
+    config = _with_typed_texts(config)
     content = with_custom_resolvers(
         lambda: OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     )
@@ -88,6 +91,46 @@ def _import_resolvers(package: str) -> None:
             f"trusted_packages: cannot import {package} for its resolvers: {error}",
             "install the package, or start the command in the folder that contains it",
         ) from error
+
+
+def _with_typed_texts(config: DictConfig) -> DictConfig:
+    """Return the configuration with nulls and lists where typed settings refer to texts of them.
+
+    OmegaConf converts a text to a number, but ``null`` and ``[1,2]`` to nothing.
+    """
+    found = list(_typed_references(config, ()))
+    if not found:
+        return config
+    changed, probe = copy.deepcopy(config), copy.deepcopy(config)
+    for path in found:
+        node: Any = changed
+        for name in path:
+            parent, node = node, node._get_node(name)
+        with open_dict(probe):
+            probe[_PROBE] = node._value()
+        try:
+            value = with_custom_resolvers(lambda: probe[_PROBE])
+        except OmegaConfBaseException:
+            continue  # reported with its key when the configuration is resolved
+        parsed = parse_text(value) if isinstance(value, str) else value
+        if isinstance(node, ListConfig) and not isinstance(parsed, list | ListConfig):
+            key = ".".join(map(str, path))
+            raise ConfigError(f"{key}={value}: expected a list", f"write [{value}]")
+        if isinstance(parsed, list) or (parsed is None and node._is_optional()):
+            parent[path[-1]] = parsed
+    return changed
+
+
+def _typed_references(node: DictConfig, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """The paths of settings with a type that call resolvers."""
+    for key in node:
+        inner = node._get_node(key)
+        if isinstance(inner, Node) and inner._is_interpolation():
+            is_typed = isinstance(inner, ListConfig | ValueNode) and not isinstance(inner, AnyNode)
+            if is_typed and not _REFERENCE.fullmatch(str(inner._value())):
+                yield (*path, key)
+        elif isinstance(inner, DictConfig) and not (inner._is_none() or inner._is_missing()):
+            yield from _typed_references(inner, (*path, key))
 
 
 def _converted(node: Any, value: Any, root: DictConfig) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-OPEN_MAPPINGS = ("hydra.launcher.per_arm", "hydra.launcher.driver")
+OPEN_MAPPINGS = ("hydra.launcher.per_arm", "hydra.launcher.driver", "design.arms")
 _QUOTED_KEY = re.compile(r"""([{,]\s*)(?:"([^"\\]*)"|'([^'\\]*)')(?=\s*:)""")
 _SPECIAL = re.compile(r"([()\[\]{}:=, \t\\])")
 

@@ -115,7 +115,23 @@ def require_separate_axes(overrides: Sequence[Override]) -> None:
                 "give all values of a setting in one override",
             )
         if override.is_sweep_override():
+            _require_one_kind(override)
             axes[name] = override
+
+
+def _require_one_kind(override: Override) -> None:
+    """Raise :class:`ConfigError` where a choice has mappings and names of options."""
+    axis = override._value
+    if not isinstance(axis, ChoiceSweep):
+        return
+    mappings = [value for value in axis.list if isinstance(value, dict)]
+    if mappings and len(mappings) < len(axis.list):
+        name = _name(override)
+        raise ConfigError(
+            f"{name}={_value_text(mappings[0])},...: a sweep cannot mix a mapping with options",
+            f"save the mapping as an option, FOLDER/{name.replace('.', '/')}/mine.yaml, add "
+            f"--config-dir FOLDER, and sweep over {name}=mine,...",
+        )
 
 
 def sweeps_over(override: Override, key: str) -> bool:
