@@ -81,3 +81,25 @@ def test_an_unknown_setting_lists_its_siblings() -> None:
 def test_an_error_of_a_resolver_is_passed_through() -> None:
     with pytest.raises(ConfigError, match=r"tokenizer\.path=/nowhere: cannot read /nowhere/tok"):
         compose(["tokenizer=saved", "tokenizer.path=/nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message", "fix"),
+    [
+        ("+model.norm=none", "+model.norm=none: expected no +", "write model.norm=none"),
+        ("++model.norm=none", "++model.norm=none: expected no ++", "write model.norm=none"),
+        ("study=a b/ü", "study=a b/ü: expected a folder name", "write study=a-b"),
+        ("arm=a(b", "arm=a(b: expected a folder name", "write arm=a-b"),
+        ("study=ü", "study=ü: expected a folder name", None),
+        ("experiment=null", "experiment=null: expected an option; null", "remove it"),
+    ],
+)
+def test_the_fix_works_at_once(override: str, message: str, fix: str | None) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose([override])
+    assert caught.value.message.startswith(message)
+    assert caught.value.help == fix
+
+
+def test_a_group_of_the_defaults_may_have_a_plus() -> None:
+    assert compose(["+optim=muon"]).optim == compose(["optim=muon"]).optim

@@ -118,3 +118,25 @@ def test_a_mistake_in_the_last_of_several_studies_is_reported_first(
     arguments = ["-m", "experiment=ablate_norm,ablate_pos", "design.arms.nope=['optim.lrr=1']"]
     assert hydra_app.main(arguments, lambda config: 1) == 2
     assert "lrr" in capsys.readouterr().err
+
+
+PLAN = "hydra.launcher.plan_only=true"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["experiment=lr_search", "model.norm=pst"], "model.norm=pst: expected one of"),
+        (["experiment=lr_search", "trainin.steps=3"], "trainin.steps=3: unknown setting"),
+        (["experiment=nosuch"], "experiment=nosuch: expected one of"),
+        (["hydra.mode=MULTIRUN", "seed=0,1", "model.norm=pst"], "model.norm=pst: expected one of"),
+        (["experiment=lr_search", "seed=a(b"], "seed=a(b: invalid override"),
+        (["design.arms.new=['optim.lr=1e-3']"], "design is null, and has no settings"),
+        (["training.steps=5"], f"{PLAN}: this has no effect on a single run"),
+    ],
+)
+def test_the_mistake_and_not_the_launcher_is_reported(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hydra_app.main([*arguments, PLAN], lambda config: 0) == 2
+    assert message in capsys.readouterr().err.splitlines()[0]

@@ -48,6 +48,29 @@ def test_a_text_becomes_a_value_of_the_type_that_the_setting_has(
     assert type(found) is type(expected)
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("training.grad_clip_norm", "null", None),
+        ("samples.top_k", "null", None),
+        ("optim.lr", "0.5", 0.5),
+        ("checkpoint.keep_steps", "[1,2]", [1, 2]),
+    ],
+)
+def test_a_variable_has_the_grammar_of_the_command_line(
+    key: str, text: str, expected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIVEN", text)
+    assert value_of(compose([f"{key}=${{oc.env:GIVEN}}"]), key) == expected
+
+
+def test_null_and_numbers_that_a_setting_does_not_take_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"training\.steps=null: expected an integer"):
+        compose(["training.steps=${oc.env:NOT_SET_HERE,'null'}"])
+    with pytest.raises(ConfigError, match=r"checkpoint\.keep_steps=7: expected a list"):
+        compose(["checkpoint.keep_steps=${oc.env:NOT_SET_HERE,7}"])
+
+
 def test_a_variable_that_is_not_set_is_named() -> None:
     with pytest.raises(ConfigError, match=r"optim\.lr: the environment variable NOT_SET_HERE"):
         compose(["optim.lr=${oc.env:NOT_SET_HERE}"])

@@ -23,6 +23,7 @@ from lmlab.config.open_mappings import open_mapping
         ),
         ("hydra.launcher.driver.mem_gb=8", 8),
         ("hydra.launcher.driver=null", None),
+        ("design.arms.new=['optim.lr=2e-3']", ["optim.lr=2e-3"]),
     ],
 )
 def test_keys_are_added_as_typed(override: str, expected: Any) -> None:

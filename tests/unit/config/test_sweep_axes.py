@@ -124,6 +124,13 @@ def test_an_axis_that_would_be_dropped_is_refused(typed: list[str], zipped: list
         require_separate_axes(parse(typed, None, zipped))
 
 
+@pytest.mark.parametrize("text", ["{_target_: a.B},post", "post,{_target_: a.B},rms"])
+def test_a_mapping_among_options_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="a sweep cannot mix a mapping with options") as caught:
+        jobs(f"model.norm={text}")
+    assert "model/norm/mine.yaml" in str(caught.value.help)
+
+
 def test_the_command_line_replaces_the_parameters_of_a_file() -> None:
     assert jobs("a=5", params=("a=1,2", "b=1,2")) == ["a=5 b=1", "a=5 b=2"]
     assert jobs("+a=5", params=("a=1,2",)) == ["+a=5"]
