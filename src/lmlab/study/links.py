@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from lmlab.console.formatting import format_count
+from lmlab.design.manifest import Manifest
 from lmlab.study.run_records import Study
+from lmlab.study.sweep_folder import sweeps_in
 
 INDEX_FILE = "index.html"
 
@@ -27,6 +31,9 @@ class Links:
         places: address of each run folder and log, by its path relative to the output root.
         studies: name, number of reused runs, and address of the report (empty without one) of each
             other study whose runs this one reuses.
+        sweeps: for each further sweep in the folder of the study, which this report does not cover,
+            what it is, the command that reports it, and the address of its report, or of
+            its folder without one.
         index: address of the list of all studies; empty without one.
     """
 
@@ -34,6 +41,7 @@ class Links:
     figures: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     places: Mapping[str, str] = dataclasses.field(default_factory=dict)
     studies: Sequence[tuple[str, int, str]] = ()
+    sweeps: Sequence[tuple[str, str, str]] = ()
     index: str = ""
 
 
@@ -66,9 +74,42 @@ def build_links(
     index = root / INDEX_FILE  # renewed after a report in the folder of its study
     is_listed = target.resolve() == study.folder.resolve() == root / target.resolve().name
     return Links(
-        files, by_figure, places, studies,
+        files, by_figure, places, studies, _further_sweeps(study, root, target),
         _address(index, target) if is_listed or index.exists() else "",
     )  # fmt: skip
+
+
+def _further_sweeps(study: Study, root: Path, target: Path) -> list[tuple[str, str, str]]:
+    """Return the sweeps in the folder of a study whose runs or verdicts its report leaves out."""
+    shown = {(root / record.folder).resolve() for record in study.records}
+    further = []
+    for sweep in list(sweeps_in(study.folder))[1:]:
+        manifest, entries = sweep.manifest(), sweep.entries()
+        is_plain = manifest.comparison is None
+        if is_plain and all(entry.run.path.resolve() in shown for entry in entries):
+            continue
+        folder = Path(manifest.arms[0]["output_root"]) / study.folder.resolve().name
+        path = folder / "sweeps" / sweep.path.name
+        page = sweep.path / "report.html"
+        number = format_count(len(entries), "run")
+        further.append(
+            (
+                f"sweep {sweep.path.name} ({number} of {_describe(manifest)})",
+                shlex.join(["python", "-m", "lmlab.report", str(path)]),
+                _address(page if page.exists() else sweep.path, target),
+            )
+        )
+    return further
+
+
+def _describe(manifest: Manifest) -> str:
+    """Return what a sweep compares: its arms, or the overrides in which its runs differ."""
+    if manifest.comparison is not None:
+        return f"a comparison of {format_count(len(manifest.comparison.arms), 'arm')}"
+    shared = set.intersection(*map(set, manifest.overrides))
+    typed = [one for overrides in manifest.overrides for one in overrides if one not in shared]
+    keys = dict.fromkeys(one.partition("=")[0] for one in typed)
+    return f"a sweep over {', '.join(keys)}" if keys else "a plain sweep"
 
 
 def _output_root(study: Study) -> Path | None:

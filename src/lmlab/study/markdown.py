@@ -111,6 +111,8 @@ def _link_lines(links: Links) -> Iterator[str]:
             for name, number, address in links.studies
         ]
         yield f"Reused from other studies: {', '.join(reused)}.\n"
+    for sweep, command, address in links.sweeps:
+        yield f"Not in this report: [{sweep}]({address}). Report it with:\n\n    {command}\n"
 
 
 def sweep_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -70,4 +70,5 @@ def _write(
     atomic_write_text(target / "results.csv", render_csv(content))
     in_page = dataclasses.replace(links, files=files[1:])
     atomic_write_text(target / "report.html", render_page(content, in_page))
-    return [*content["headline"], f"report: {target / 'report.html'}"]
+    further = [f"not in this report: {sweep}: {command}" for sweep, command, _ in links.sweeps]
+    return [*content["headline"], *further, f"report: {target / 'report.html'}"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
+import os
 import re
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from lmlab.design.manifest import Manifest
 from lmlab.run_folder import RunFolder
-from lmlab.study.sweep_folder import SweepFolder
+from lmlab.study.sweep_folder import SweepFolder, sweeps_in
 from lmlab.study.write_report import write_report
 
 RATES, SIZES = ("1e-3", "1e-2", "1e-1"), ("4", "8")
@@ -92,3 +94,44 @@ def test_a_sweep_over_two_numbers_has_a_heat_map(sweep: Path) -> None:
     assert data is not None
     arms = [arm["name"] for arm in json.loads(data[1])["arms"]]
     assert arms[0] == "optim.lr-1e-1+training.batch_size-8", "legends have the order of the table"
+
+
+def test_further_sweeps_of_a_study_are_named_with_the_command_that_reports_them(
+    sweep: Path,
+) -> None:
+    (first,) = sweeps_in(sweep)
+    plain = first.manifest()
+    arm = json.loads(json.dumps(plain.arms[0]))
+    arm["optim"]["weight_decay"] = 0.5
+    newest = dataclasses.replace(
+        plain, arms=[arm], names=["decay"], overrides=[["optim.weight_decay=0.5"]]
+    )
+    folder = SweepFolder.of(newest, sweep.parent)
+    folder.write_manifest(newest)
+    (job,) = newest.required_jobs({})
+    folder.add_entry(job, ["run"], RunFolder(sweep / "decay" / "seed0"))
+    later = (first.path / "manifest.json").stat().st_mtime + 1
+    os.utime(folder.path / "manifest.json", (later, later))
+
+    lines = write_report(sweep)
+    command = f"python -m lmlab.report {arm['output_root']}/sweep/sweeps/{first.path.name}"
+    (line,) = [line for line in lines if line.startswith("not in this report")]
+    assert "12 runs of a sweep over optim.lr, training.batch_size" in line and command in line
+    text, page = ((sweep / name).read_text("utf-8") for name in ("report.md", "report.html"))
+    for written in (text, page):
+        assert command in written and f"sweeps/{first.path.name}/" in written
+    assert not any("not in this report" in one for one in write_report(first.path))
+    assert f"sweeps/{first.path.name}/report.html" not in text
+    write_report(sweep)
+    assert f"sweeps/{first.path.name}/report.html" in (sweep / "report.md").read_text("utf-8")
+
+    again = dataclasses.replace(plain, arms=plain.arms[:2], names=plain.names[:2],
+                                overrides=plain.overrides[:2])  # fmt: skip
+    part = SweepFolder.of(again, sweep.parent)
+    part.write_manifest(again)
+    for entry in first.entries()[:2]:
+        part.add_entry(entry.job, ["run"], entry.run)
+    os.utime(part.path / "manifest.json", (later - 9, later - 9))
+    os.utime(first.path / "manifest.json", (later + 1, later + 1))
+    lines = [line for line in write_report(sweep) if line.startswith("not in this report")]
+    assert len(lines) == 1 and folder.path.name in lines[0], "all runs of the other one are shown"
