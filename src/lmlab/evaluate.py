@@ -82,7 +82,7 @@ def evaluate(
     chunks = [np.array(chunk, dtype=dtype) for chunk in tokenizer.encode_chunks(read_utf8(text))]
     tokens = np.concatenate(chunks) if chunks else np.empty(0, dtype=dtype)
     if len(tokens) < 2:
-        raise DataError(f"text={text}: expected 2 tokens or more, found {len(tokens)}")
+        raise _too_short(text, len(tokens))
     windows = validation_windows(
         tokens,
         context_length=min(model.context_length, len(tokens) - 1),
@@ -98,13 +98,14 @@ def print_losses(options: Options) -> None:
     """Evaluate and print one line per text, and the total of several texts."""
     check_folder(options.run)
     for text in options.text:
-        if not Path(text).is_file():
-            raise DataError(f"text={text}: no such file", "pass the path of a UTF-8 text file")
+        _check_file(text)
     # Importing torch takes seconds; mistakes in the options are reported before.
     from lmlab.runs.load import load
     from lmlab.training.evaluator import ValidationResult
 
     loaded = load(options.run, checkpoint=options.checkpoint, device=options.device)
+    for text in options.text:  # a mistake in the last one is met before the first takes minutes
+        _check_content(loaded, Path(text))
     width = max(map(len, [*options.text, _TOTAL]))
     print(f"{'text':<{width}}  {'loss':>8}  {'perplexity':>10}  {'bits/byte':>9}  {'tokens':>11}")
     results = []
@@ -120,6 +121,44 @@ def print_losses(options: Options) -> None:
         num_tokens = sum(result.num_tokens for result in results)
         num_bytes = sum(result.num_bytes for result in results)
         print(_line(_TOTAL, width, ValidationResult.of_sums(nats, num_tokens, num_bytes)))
+
+
+def _check_file(text: str) -> None:
+    path = Path(text)
+    if path.is_file():
+        return
+    if (path / "config.yaml").is_file() or (path / "config.json").is_file():
+        raise DataError(
+            f"text={text}: expected a text file, found the folder of a model",
+            "evaluate one run at a time",
+        )
+    if path.is_dir():
+        raise DataError(f"text={text}: is a folder", "pass the path of a UTF-8 text file")
+    if text.startswith("[") and text.endswith("]"):
+        names = [name.strip(" '\"") for name in text[1:-1].split(",") if name.strip(" '\"")]
+        raise DataError(
+            f"text={text}: no such file",
+            f"repeat the key: {' '.join(f'text={name}' for name in names or ['FILE'])}",
+        )
+    raise DataError(f"text={text}: no such file", "pass the path of a UTF-8 text file")
+
+
+def _check_content(loaded: Loaded, text: Path) -> None:
+    """Refuse a text that is not UTF-8, or is shorter than two tokens."""
+    from lmlab.tokenizer.utf8 import read_utf8
+
+    for _ in read_utf8(text):
+        pass
+    num_tokens = 0
+    for chunk in loaded.tokenizer.encode_chunks(read_utf8(text)):
+        num_tokens += len(chunk)
+        if num_tokens >= 2:
+            return
+    raise _too_short(text, num_tokens)
+
+
+def _too_short(text: Path, num_tokens: int) -> DataError:
+    return DataError(f"text={text}: expected 2 tokens or more, found {num_tokens}")
 
 
 def _line(text: str, width: int, result: ValidationResult) -> str:

@@ -71,6 +71,9 @@ def test_texts_give_a_line_each_and_a_total(
     [
         ([], "missing required option text=FILE"),
         (["text=nowhere.txt"], "text=nowhere.txt: no such file"),
+        (["text=[a.txt,b.txt]"], "help: repeat the key: text=a.txt text=b.txt"),
+        (["text=."], "text=.: is a folder"),
+        (["RUN"], "found the folder of a model\nhelp: evaluate one run at a time"),
         (["text=x", "batch_size=0"], "batch_size=0: expected an integer of 1 or more"),
         (["text=x", "max_tokens=0"], "max_tokens=0: expected an integer of 1 or more, or null"),
         (["txt=x"], 'did you mean "text"?'),
@@ -80,7 +83,8 @@ def test_a_mistake_in_the_options_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     (tmp_path / "config.yaml").write_text("{}")
-    assert main([f"run={tmp_path}", *arguments]) == 2
+    typed = [str(tmp_path) if word == "RUN" else word for word in arguments]
+    assert main([f"run={tmp_path}", *typed]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -94,3 +98,13 @@ def test_an_unusable_text_is_refused(run: RunFolder, tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=message):
             evaluate(loaded, tmp_path / f"{name}.txt")
+
+
+def test_all_texts_are_checked_before_the_first_is_evaluated(
+    run: RunFolder, texts: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    assert main([str(run.path), str(texts[1]), str(tmp_path / "empty.txt"), "device=cpu"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "empty.txt: expected 2 tokens or more, found 0" in printed.err
