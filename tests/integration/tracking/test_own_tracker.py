@@ -15,11 +15,14 @@ from lmlab.config.compose import compose
 from lmlab.runs.execute import execute
 
 TRACKER = """
+    import torch
     class Tracker:
         def __init__(self, run_info, failing=""):
             self.failing = failing
             self.act("init")
         def act(self, name):
+            torch.manual_seed(3)
+            torch.rand(1000)
             if name == self.failing:
                 raise RuntimeError("a bug of my own")
         def log(self, row):
@@ -34,20 +37,25 @@ TRACKER = """
 """
 
 
-@pytest.mark.parametrize("failing", ["init", "log", "finish"])
-def test_a_tracker_of_one_s_own_never_ends_a_run(
-    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
-) -> None:
+@pytest.fixture
+def option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "my_trackers.py").write_text(textwrap.dedent(TRACKER))
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_trackers", raising=False)
     (tmp_path / "conf" / "logger").mkdir(parents=True)
     option = "_target_: my_trackers.Tracker\nfailing: ''\n"
     (tmp_path / "conf" / "logger" / "mine.yaml").write_text(option)
     settings = {"trusted_packages": ["my_trackers"], "search_path": [str(tmp_path / "conf")]}
     monkeypatch.setattr(user_settings, "_read", lambda: settings)
+    return "logger=mine"
+
+
+@pytest.mark.parametrize("failing", ["init", "log", "finish"])
+def test_a_tracker_of_one_s_own_never_ends_a_run(
+    overrides: list[str], option: str, failing: str
+) -> None:
     logging.getLogger("lmlab").setLevel(logging.INFO)
-    outcome = execute(compose([*overrides, "logger=mine", f"logger.failing={failing}"]))
-    sys.modules.pop("my_trackers", None)
+    outcome = execute(compose([*overrides, option, f"logger.failing={failing}"]))
     assert outcome.exit_code == 0
     run = outcome.run
     assert run.status()["status"] == "done"
@@ -58,3 +66,14 @@ def test_a_tracker_of_one_s_own_never_ends_a_run(
     assert log.count("a bug of my own when") == 1
     assert log.count("Traceback") == 1
     assert "python -m lmlab.outputs track" in log
+
+
+def test_a_tracker_that_draws_random_numbers_changes_no_number_of_a_run(
+    overrides: list[str], option: str
+) -> None:
+    dropout = [*overrides, "model.dropout=0.2", "training.log_every=1"]
+    losses = []
+    for chosen in ("logger=none", option):
+        run = execute(compose([*dropout, chosen, f"arm={chosen[7:]}", "reuse=false"])).run
+        losses.append([row["loss"] for row in run.rows()])
+    assert losses[0] == losses[1] and len(losses[0]) > 20

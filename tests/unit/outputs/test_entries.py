@@ -23,7 +23,7 @@ def test_runs_have_status_size_age_and_progress(root: Path) -> None:
     assert (done.status, done.is_alive) == ("done", False)
     assert done.bytes == sum(p.stat().st_size for p in done.path.rglob("*") if p.is_file())
     assert done.age_seconds == pytest.approx(10 * DAY, abs=60)
-    assert done.detail == "step 5 of 10, validation loss 1.2500"
+    assert done.detail == "stopped early at step 5 of 10, validation loss 1.2500"
     assert runs["t/c/seed0"].status == "interrupted"
 
 
