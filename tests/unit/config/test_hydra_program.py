@@ -132,6 +132,10 @@ PLAN = "hydra.launcher.plan_only=true"
         (["hydra.mode=MULTIRUN", "seed=0,1", "model.norm=pst"], "model.norm=pst: expected one of"),
         (["experiment=lr_search", "seed=a(b"], "seed=a(b: invalid override"),
         (["design.arms.new=['optim.lr=1e-3']"], "design is null, and has no settings"),
+        (
+            ["experiment=lr_search", "design.arms.a=optim.lr=1"],
+            "design.arms.a=optim.lr=1: expected a",
+        ),
         (["training.steps=5"], f"{PLAN}: this has no effect on a single run"),
     ],
 )
