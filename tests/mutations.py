@@ -317,6 +317,8 @@ MUTATIONS = [
              '"seeds", "schedule")', "tests/unit/runs/stacked/test_eligibility.py"),
     Mutation("stack: exact too", "runs/stacked/eligibility.py", "if policy in BITWISE_POLICIES:", "if False:",
              "tests/unit/runs/stacked/test_eligibility.py"),
+    Mutation("losses of two tokenizers", "design/fairness.py", 'return metric == "loss" and tokenizer != baseline',
+             "return False", "tests/unit/design/test_fairness.py -k per_token"),
     Mutation("shortest run first", "sweep/driver.py", "key=lambda run: -run.training_flops",
              "key=lambda run: run.training_flops", "tests/unit/sweep/test_driver.py -k longest"),
     Mutation("threads by size the other way", "sweep/threads.py", "flops <= SMALL_UPDATE_FLOPS",
