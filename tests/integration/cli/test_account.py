@@ -91,7 +91,7 @@ def test_a_sweep_draws_the_shares(tmp_path: Path, capsys: pytest.CaptureFixture[
         ("compare=[]", "compare=[]: expected a list"),
         ("compare=[tiny,]", "compare=[tiny,]: expected no empty entry"),
         ("figure=a.png", "figure=a.png: valid only with a sweep"),
-        ("--yaml", "--yaml: expected one of the options compare, memory"),
+        ("--yaml", "--yaml: expected one of the options config, run, compare, memory"),
         ("gpt2_xl", "gpt2_xl: expected key=value\nhelp: write model=gpt2_xl to select a model"),
     ],
 )

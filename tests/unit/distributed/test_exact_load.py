@@ -83,7 +83,7 @@ def test_arrays_and_containers_in_attributes_are_saved(value: Any) -> None:
 @pytest.mark.parametrize(
     "value",
     [object(), np.array([object()]), np.longdouble(1), np.array([1.0], dtype=">f8")],
-    ids=repr,
+    ids=["object", "array of objects", "long double", "foreign byte order"],
 )
 def test_values_that_no_checkpoint_holds_are_named(value: Any) -> None:
     optimizer = Odd(torch.nn.Parameter(torch.zeros(2)))

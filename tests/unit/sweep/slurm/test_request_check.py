@@ -72,7 +72,7 @@ def check(cluster: ClusterLimits = CLUSTER, **request: Any) -> None:
         ({"mem_gb": 501}, "at.mem_gb=501: expected at most 500, since jobs have at most 512000"),
         ({"partition": "shared", "cpus": 5}, "at.cpus=5: expected at most 4"),
         ({"gpus": 1, "cpus": 32}, "at.cpus=32: expected fewer, or another request: 0 of 3 nodes "
-         "have 32 cores, 0 MB and 1 GPUs\nhelp: partition main has nodes with 64 cores, 512000 MB "
+         "have 32 cores, 0 MB and 1 GPU\nhelp: partition main has nodes with 64 cores, 512000 MB "
          "and 0 GPUs; 16 cores, 64000 MB and 4 GPUs"),
         ({"cpus": 32, "ranks": 2, "nodes": 2}, "at.cpus=32: expected fewer, or another request: 1 "
          "of 3 nodes have 32 cores"),
