@@ -73,6 +73,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
+@pytest.mark.long
 def test_a_run_a_sweep_a_report_and_an_export(python: Path, tmp_path: Path) -> None:
     location = run(python, "-c", "import lmlab; print(lmlab.__file__)", cwd=tmp_path)
     assert str(ROOT) not in location
@@ -86,6 +87,7 @@ def test_a_run_a_sweep_a_report_and_an_export(python: Path, tmp_path: Path) -> N
     assert (tmp_path / "hf" / "model.safetensors").is_file()
 
 
+@pytest.mark.long
 def test_the_installed_program_runs(python: Path, tmp_path: Path) -> None:
     program = python.with_name("lmlab")
     assert run(program, "--version", cwd=tmp_path) == f"lmlab {lmlab.__version__}\n"

@@ -108,6 +108,7 @@ def test_a_bug_in_one_rank_is_recorded_with_its_traceback(
     assert "RuntimeError: a bug\n" in status["reason"]
 
 
+@pytest.mark.long
 def test_a_closed_process_group_is_garbage_collected() -> None:
     """Otherwise its connections stay open and the other ranks notice a failure late."""
     program = """

@@ -84,6 +84,7 @@ def test_each_rank_stores_about_half_of_everything(
             assert 0.4 * theirs < ours < 0.6 * theirs
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "overrides", [["runtime.policy=fast"], ["model.tie_embeddings=false", "optim=sgd"]], ids=str
 )
@@ -124,6 +125,7 @@ def test_a_killed_run_resumes_under_any_strategy(
         assert last_weights(resumed) == last_weights(sharded.run), "bit-identical"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [1, 4])
 def test_an_unsharded_run_resumes_sharded(killed: Trained, resume, size: int) -> None:
     resume(killed, size, "fsdp")

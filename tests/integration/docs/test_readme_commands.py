@@ -100,6 +100,7 @@ def test_the_python_code_of_the_readme_runs(folder: Path) -> None:
     type_command(code + "assert len(tokenizer.encode('One day')) > 1", folder, environment(folder))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_commands_of_the_pages_run(folder: Path) -> None:
     done = set()

@@ -157,6 +157,7 @@ def llama_losses(config: RunConfig) -> list[float]:
     return losses
 
 
+@pytest.mark.long
 def test_200_steps_of_training_agree_to_1e_4() -> None:
     config = compose(SETTINGS)
     ours, theirs = lmlab_losses(config), llama_losses(config)

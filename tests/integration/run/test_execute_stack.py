@@ -21,6 +21,7 @@ from lmlab.runs.execute import execute
 from lmlab.runs.stacked.execute_stack import execute_stack
 
 
+@pytest.mark.long
 def test_stacked_runs_equal_separate_runs(overrides, tmp_path: Path) -> None:
     more = [
         *overrides,

@@ -31,6 +31,7 @@ def weights(run) -> bytes:
     return (run.checkpoints / "step_00000020" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kernels", ["torch's", "own"])
 @pytest.mark.parametrize("policy", POLICIES)
 def test_losses_bits_and_resume(overrides, monkeypatch, policy: str, kernels: str) -> None:

@@ -84,6 +84,7 @@ def test_a_loaded_model_has_the_tables_that_its_constructors_drew(
     assert torch.equal(loaded.blocks[0].ffn.get_buffer("sublayer.table"), expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("layer", ["TorchRandom", "PythonRandom"])
 def test_a_stack_does_not_share_random_numbers(
     overrides: list[str], tmp_path: Path, layer: str

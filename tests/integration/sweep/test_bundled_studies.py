@@ -8,6 +8,7 @@ import pytest
 from sweep_fixtures import Sweeps
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scale", ["smoke", "cpu"])
 def test_batch_sizes_are_compared_at_equal_tokens(tmp_path: Path, scale: str) -> None:
     sweeps = Sweeps(tmp_path, [f"scale={scale}", f"output_root={tmp_path / 'outputs'}"])

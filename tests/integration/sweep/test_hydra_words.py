@@ -84,6 +84,7 @@ def test_zipped_axes_are_swept_together(sweeps: Sweeps) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_several_studies_run_one_after_another(sweeps: Sweeps) -> None:
     conf = sweeps.folder / "own" / "experiment"

@@ -51,6 +51,7 @@ def saved_bytes(network: Any, context: int, policy: str, unfused: bool) -> int:
     return sum(seen.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("policy", ["exact", "fast", "bf16"])
 @pytest.mark.parametrize("unfused", [False, True])
 def test_activations_equal_what_autograd_saves(

@@ -73,6 +73,7 @@ def test_seeds_to_decide_grow_with_the_family() -> None:
     assert seeds_to_decide(1.0, 1.0, Rule(seeds=5, margin=1e-9), family=8) == 17
 
 
+@pytest.mark.long
 def test_predicted_power_is_that_of_the_whole_decision_rule() -> None:
     """Simulate the rule slowly, one study at a time, and compare with the vectorised prediction."""
     rng = np.random.default_rng(7)

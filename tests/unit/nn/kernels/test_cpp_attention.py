@@ -134,6 +134,7 @@ def test_a_non_finite_key_makes_the_same_outputs_nan_as_the_equation(
     assert found[1, 0].any() and not found[1, 0, :50].any()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_fake_tensors_and_autograd_are_registered_correctly(dtype: torch.dtype) -> None:
     shape = (2, 4, 2, 17, 16)
@@ -167,6 +168,7 @@ def test_vmap_over_models_equals_each_model_alone() -> None:
             assert torch.equal(result, stacked[index])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_kv_heads", [4, 2])
 @pytest.mark.parametrize("variant", [NoPE, RoPE])
 def test_a_layer_compiles_without_graph_breaks(num_kv_heads: int, variant: type) -> None:

@@ -11,6 +11,7 @@ import pytest
 from lmlab.tokenizer.kernels import llvm_ir
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="numba compiles Python's bytecode: the IR is 3.11's"
 )

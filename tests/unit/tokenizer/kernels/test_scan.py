@@ -31,6 +31,7 @@ def test_random_text_is_split_as_by_regex(pattern: str, pieces: list[bytes]) -> 
         assert scanned(pattern, data) == expected(pattern, data), data
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_every_code_point_alone_and_between_others(pattern: str) -> None:
     every = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
