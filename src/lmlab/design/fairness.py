@@ -79,8 +79,8 @@ _LABELS = {
     "tokenizer": "tokenizer",
 }
 TABLE_COLUMNS = (
-    "arm", "parameters", "FLOPs/token", "tokens", "steps x batch x context", "evaluation tokens",
-    "data", "tokenizer", "d_ff",
+    "arm", "parameters", "forward FLOPs/token", "tokens", "steps x batch x context",
+    "evaluation tokens", "data", "tokenizer", "d_ff",
 )  # fmt: skip
 
 

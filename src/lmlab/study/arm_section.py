@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmlab.design.fairness import TABLE_COLUMNS, ArmCosts, cost_table, find_differences
-from lmlab.design.manifest import tuning_outcomes
 from lmlab.run_folder import differences
-from lmlab.study.rate_edges import edge_basis
+from lmlab.study.rate_edges import edge_basis, rate_states, runs_by_rate, stable_edge
 from lmlab.study.rerun_commands import arm_commands
 from lmlab.study.run_records import Study
 from lmlab.study.study_facts import setting_values, swept_settings
@@ -34,13 +33,12 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
         like = str(design.baseline) if arm == design.replicate else arm
         index = manifest.names.index(like)
         rate = manifest.judged_lr(arm, study.outcomes)
-        edge, basis = None, ""
+        edge, basis, states = None, "", []
         if design.lr == "search" and arm in design.arms:  # the replicate has no search of its own
-            stable, diverged = manifest.lr_search(like).divergence_edge(
-                tuning_outcomes(like, study.outcomes)
-            )
-            edge = [stable, diverged] if diverged is not None else None
-            basis = edge_basis(study, arm)
+            tried = runs_by_rate(study, arm)
+            stable, unstable = stable_edge(tried)
+            edge = [stable, unstable] if unstable is not None else None
+            basis, states = edge_basis(tried), [list(state) for state in rate_states(tried)]
         lines = differences(reference, manifest.arms[index])
         arms.append(
             {
@@ -51,6 +49,7 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
                 "best_lr": rate,
                 "edge": edge,
                 "edge_basis": basis,
+                "rate_states": states,
                 "settings": {},
                 "differences": _shown_differences(
                     [line for line in lines if not _IGNORED_DIFFERENCES.match(line)],
@@ -70,7 +69,7 @@ def _arm_without_comparison(study: Study, name: str, swept: Sequence[str]) -> di
         "name": name, "is_baseline": False,
         "overrides": [one for one in overrides if not _BOOKKEEPING.fullmatch(one)],
         "commands": [command] if command else [], "best_lr": None, "edge": None, "edge_basis": "",
-        "differences": [], "settings": setting_values(study, name, swept),
+        "rate_states": [], "differences": [], "settings": setting_values(study, name, swept),
     }  # fmt: skip
 
 

@@ -96,7 +96,7 @@ def draw_verdicts(content: dict[str, Any]) -> Figure | None:
     if content.get("margin"):
         notes.append("grey: the margin")
     if scale.width is not None:
-        notes.append("scale compressed away from zero")
+        notes.append("linear near zero, logarithmic beyond")
     axes.set_xlabel(f"difference in final validation loss from the baseline\n({'; '.join(notes)})")
     axes.set_title(f"{content['title']}: each arm at {content['rate_names'][OWN_RATE]}", loc="left")
     add_grid(axes)

@@ -38,10 +38,12 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
         yield f"- {line}"
     counts = ", ".join(f"{n} {state}" for state, n in content["counts"].items() if n)
     yield f"\nRuns: {counts or 'none'}.\n"
-    yield from _link_lines(links)
+    yield from _link_lines(links, len(content["runs"]))
     if content["verdicts"]:
         yield "## Verdicts\n"
         yield from _verdict_tables(content)
+        yield from (f"- {note}" for note in content["verdict_notes"])
+        yield ""
     for name in figures:
         yield f"![{name.removesuffix('.png')}]({name})\n"
     if content["sweep"]["rows"]:
@@ -50,6 +52,9 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
     if any(arm["best_lr"] for arm in content["arms"]):
         yield "## Learning rates\n"
         yield from _rate_table(content)
+    if content["setup"]:
+        yield "## Setup\n"
+        yield from table_lines(["", ""], content["setup"])
     if content["costs"]["rows"]:
         yield "## Cost and data of the arms\n"
         yield from table_lines(content["costs"]["columns"], content["costs"]["rows"])
@@ -98,7 +103,7 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
         yield from table_lines(["", ""], content["environment"])
 
 
-def _link_lines(links: Links) -> Iterator[str]:
+def _link_lines(links: Links, num_runs: int) -> Iterator[str]:
     """List the files beside the report, and the studies whose runs it reuses."""
     files = [f"[{label}]({name})" for label, name in links.files if not name.endswith(".md")]
     if links.index:
@@ -110,7 +115,14 @@ def _link_lines(links: Links) -> Iterator[str]:
             f"{f'[{name}]({address})' if address else name} ({format_count(number, 'run')})"
             for name, number, address in links.studies
         ]
-        yield f"Reused from other studies: {', '.join(reused)}.\n"
+        if sum(number for _, number, _ in links.studies) == num_runs:
+            names = [text.rpartition(" (")[0] for text in reused] if len(reused) == 1 else reused
+            yield (
+                f"All {format_count(num_runs, 'run')} are reused from {', '.join(names)}: another "
+                "analysis of the same runs, not independent evidence.\n"
+            )
+        else:
+            yield f"Reused from other studies: {', '.join(reused)}.\n"
     for sweep, command, address in links.sweeps:
         yield f"Not in this report: [{sweep}]({address}). Report it with:\n\n    {command}\n"
 

@@ -1,52 +1,149 @@
-"""What an edge of divergence rests on: the seeds and the steps of the runs on both sides of it."""
+"""Which learning rates of an arm are stable, and what that rests on: every run of the arm."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from lmlab.console.formatting import format_count
-from lmlab.design.manifest import Job, Outcomes, tuning_outcomes
-from lmlab.study.run_records import Study
+from lmlab.design.manifest import tuning_outcomes
+from lmlab.study.run_records import RunRecord, Study
+
+STABLE, DIVERGED, FAILED, BEYOND = "stable", "diverged", "failed to learn", "beyond"
 
 
-def edge_basis(study: Study, arm: str) -> str:
-    """State which runs decide that one rate of an arm's search is stable and the next is not.
+@dataclasses.dataclass(frozen=True)
+class RateRuns:
+    """The finished runs of an arm at one learning rate, whatever the study needs them for.
+
+    Attributes:
+        rate: peak learning rate.
+        trained: runs that trained.
+        diverged: runs that diverged.
+        failed: runs that lowered the loss by less than half as much as the best run did.
+    """
+
+    rate: float
+    trained: list[RunRecord]
+    diverged: list[RunRecord]
+    failed: list[RunRecord]
+
+    @property
+    def number(self) -> int:
+        """Number of runs."""
+        return len(self.trained) + len(self.diverged) + len(self.failed)
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether every run trained."""
+        return not self.diverged and not self.failed
+
+
+def runs_by_rate(study: Study, arm: str) -> list[RateRuns]:
+    """Return the finished runs of an arm by learning rate, ascending.
+
+    A search decides on the runs of its own; a rate is reported as stable only if the runs that
+    judge the arm trained as well. A run far below the best rate may gain little only because its
+    rate is low, so it counts as failed only where a run with the same or a lower rate did learn.
 
     Args:
         study: a study that searches learning rates.
         arm: an arm with a search of its own.
+    """
+    assert study.manifest is not None
+    search = study.manifest.lr_search(arm)
+    trials = tuning_outcomes(arm, study.outcomes)
+    best = min((one.loss for one in trials.values() if one.loss is not None), default=None)
+    found: dict[float, list[RunRecord]] = {}
+    for record in study.records:
+        if record.job.arm == arm and record.job.lr is not None and record.outcome.is_final:
+            found.setdefault(record.job.lr, []).append(record)
+
+    def has_learned(record: RunRecord) -> bool:
+        outcome = record.outcome
+        if outcome.loss is None:
+            return False
+        known = outcome.first_loss is not None and best is not None
+        return not known or outcome.loss <= (outcome.first_loss + best) / 2  # type: ignore[operator]
+
+    learning = [rate for rate, records in found.items() if any(map(has_learned, records))]
+    rows = []
+    for rate, records in sorted(found.items()):
+        diverged = [record for record in records if record.outcome.has_diverged]
+        failed = [
+            record
+            for record in records
+            if record not in diverged
+            and not has_learned(record)
+            and (
+                rate >= min(learning, default=rate)
+                or not search.trains(rate, record.outcome, trials)
+            )
+        ]
+        trained = [record for record in records if record not in diverged + failed]
+        rows.append(RateRuns(rate, trained, diverged, failed))
+    return rows
+
+
+def stable_edge(rows: Sequence[RateRuns]) -> tuple[float | None, float | None]:
+    """Return the highest rate below which every run trained, and the lowest with a failed run."""
+    lowest = next((row.rate for row in rows if not row.is_stable), None)
+    stable = [row.rate for row in rows if lowest is None or row.rate < lowest]
+    return (stable[-1] if stable else None), lowest
+
+
+def edge_name(rows: Sequence[RateRuns]) -> str:
+    """Return what to call the edge: one of divergence only where a run diverged beyond it."""
+    unstable = next((row for row in rows if not row.is_stable), None)
+    diverged = unstable is not None and bool(unstable.diverged)
+    return "edge of divergence" if diverged else "edge of stable training"
+
+
+def rate_states(rows: Sequence[RateRuns]) -> list[tuple[float, str]]:
+    """Return the state of each rate.
+
+    ``beyond`` are rates with which all runs trained, above one with which a run did not.
+    """
+    _, lowest = stable_edge(rows)
+    states = []
+    for row in rows:
+        state = DIVERGED if row.diverged else FAILED if row.failed else STABLE
+        is_beyond = state == STABLE and lowest is not None and row.rate > lowest
+        states.append((row.rate, BEYOND if is_beyond else state))
+    return states
+
+
+def edge_basis(rows: Sequence[RateRuns]) -> str:
+    """State which runs decide that one rate of an arm is stable and the next is not.
+
+    Args:
+        rows: result of :func:`runs_by_rate`.
 
     Returns:
         A phrase such as ``0.03 trained with 2 seeds; 0.04 diverged with 1 of 1 seed, at step 23``;
         empty before the first result.
     """
-    assert study.manifest is not None
-    outcomes: Outcomes = study.outcomes
-    search, trials = study.manifest.lr_search(arm), tuning_outcomes(arm, outcomes)
-    final = {run: outcome for run, outcome in trials.items() if outcome.is_final}
-    stable, unstable = search.divergence_edge(trials)
+    by_rate = {row.rate: row for row in rows}
+    stable, unstable = stable_edge(rows)
     parts = []
     if stable is not None:
-        seeds = format_count(sum(rate == stable for rate, _ in final), "seed")
+        seeds = format_count(by_rate[stable].number, "seed")
         highest = "" if unstable is not None else "every rate tried trained, the highest, "
         parts.append(f"{highest}{stable:g}{',' if highest else ' trained'} with {seeds}")
     if unstable is not None:
-        found = {seed: outcome for (rate, seed), outcome in final.items() if rate == unstable}
-        of_all = f"of {format_count(len(found), 'seed')}"
-        diverged = [seed for seed, outcome in found.items() if outcome.has_diverged]
-        if diverged:
-            at = at_steps([_last_step(study, Job(arm, unstable, seed)) for seed in diverged])
-            parts.append(f"{unstable:g} diverged with {len(diverged)} {of_all}{at}")
-        weak = [
-            seed
-            for seed, outcome in found.items()
-            if seed not in diverged and not search.trains(unstable, outcome, trials)
-        ]
-        if weak:
+        row = by_rate[unstable]
+        of_all = f"of {format_count(row.number, 'seed')}"
+        if row.diverged:
+            at = at_steps([record.reached("step") for record in row.diverged])
+            parts.append(f"{unstable:g} diverged with {len(row.diverged)} {of_all}{at}")
+        if row.failed:
             parts.append(
-                f"{unstable:g} lowered the loss by less than half of the best run's gain with "
-                f"{len(weak)} {of_all}"
+                f"{len(row.failed)} {of_all} failed to learn at {unstable:g} (lowered the loss by "
+                "less than half of the best run's gain)"
             )
+        above = [f"{rate:g}" for rate, state in rate_states(rows) if state == BEYOND]
+        if above:
+            parts.append(f"above it, {', '.join(above)} trained")
     return "; ".join(parts)
 
 
@@ -57,8 +154,3 @@ def at_steps(steps: Sequence[float | None]) -> str:
         return ""
     *first, last = (f"{step:,}" for step in known)
     return f", at steps {', '.join(first)} and {last}" if first else f", at step {last}"
-
-
-def _last_step(study: Study, job: Job) -> float | None:
-    found = (record for record in study.records if record.job == job)
-    return next((record.reached("step") for record in found), None)

@@ -1,4 +1,4 @@
-"""The figure of a learning-rate search: final loss against rate, and where training diverges."""
+"""The figure of a learning-rate search: final loss against rate, and which rates are stable."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ from lmlab.study.figure_style import (
     new_figure,
     shorten,
 )
+from lmlab.study.rate_edges import BEYOND, DIVERGED, FAILED, STABLE
+
+_STATE_MARKS = {DIVERGED: DIVERGED_MARK, FAILED: "o", BEYOND: "^"}
 
 Losses = dict[float, list[float | None]]  # losses of the seeds by rate; None: diverged
 
 
 def draw_rates(content: dict[str, Any]) -> Figure | None:
-    """Draw the final loss against the peak learning rate, and the edge of divergence.
+    """Draw the final loss against the peak learning rate, and the edge of stable training.
 
     The upper panel shows every seed, the mean of each rate and its standard deviation. All rates
     that trained are shown; the loss axis is compressed where a few losses are much worse. The lower
-    panel shows for each arm the rates that trained, the highest of them, and those beyond the edge
-    of divergence. A run that keeps less than half of the best one's gain is beyond it too.
+    panel shows for each arm the stable rates, the highest of them, and those at which a run
+    diverged or failed to learn, whatever the study needs the run for.
     """
     searches = _losses(content, "search")
     known = [
@@ -41,10 +44,8 @@ def draw_rates(content: dict[str, Any]) -> Figure | None:
     ]
     if not known:
         return None
-    edges = {arm["name"]: arm["edge"] for arm in content["arms"] if arm["name"] in searches}
-    has_edge = any(edges.values()) or any(
-        None in losses for rates in searches.values() for losses in rates.values()
-    )
+    states = {a["name"]: a["rate_states"] for a in content["arms"] if a["name"] in searches}
+    has_edge = any(state != STABLE for rates in states.values() for _, state in rates)
     rows = len(searches) if has_edge else 0
     figure = new_figure(8, 5 + 0.28 * rows + (0.3 if rows else 0))
     panels = figure.subplots(
@@ -54,33 +55,33 @@ def draw_rates(content: dict[str, Any]) -> Figure | None:
     axes = panels[0]
     axes.set_xscale("log")
     styles = {arm["name"]: line_style(index) for index, arm in enumerate(content["arms"])}
-    judged = _losses(content, "judged")
+    judged = _losses(content, "judged", "baseline's lr")
     for arm, rates in searches.items():
         _draw_search(axes, arm, rates, styles[arm])
-        known += _draw_judged(axes, judged.get(arm, {}), styles[arm]["color"])
+        known += _draw_judged(axes, judged.get(arm, {}), styles[arm])
     scale = loss_scale(known)
     set_scale(axes, "y", scale, *limits(scale, known))
-    compressed = "" if scale.width is None else "\nscale compressed away from the best"
+    compressed = "" if scale.width is None else "\nlinear near the best, logarithmic beyond"
     axes.set_ylabel(f"final validation loss ({content['unit']}){compressed}")
     axes.set_title(f"{content['title']}: learning rate search", loc="left")
     add_grid(axes)
     if len(searches) > 1:
         add_legend(axes, list(styles))
     if rows:
-        _draw_stability(panels[1], searches, edges, styles)
+        _draw_stability(panels[1], searches, states, styles)
     panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
     panels[-1].set_xlabel(
-        "peak learning rate (dots: seeds; bars: standard deviation; open dots: judged seeds)"
+        "peak learning rate (dots: seeds; bars: standard deviation; open markers: judged seeds)"
     )
     return figure
 
 
-def _losses(content: dict[str, Any], purpose: str) -> dict[str, Losses]:
-    """Return the losses of a purpose by arm and rate, in the order of the arms."""
+def _losses(content: dict[str, Any], *purposes: str) -> dict[str, Losses]:
+    """Return the losses of runs with these purposes by arm and rate, in the order of the arms."""
     found: dict[str, Losses] = {}
     for arm in content["arms"]:
         for row in content["rates"]:
-            if row["arm"] == arm["name"] and row["purpose"] == purpose:
+            if row["arm"] == arm["name"] and row["purpose"] in purposes:
                 found.setdefault(arm["name"], {}).setdefault(row["lr"], []).append(row["loss"])
     return found
 
@@ -95,16 +96,16 @@ def _draw_search(axes: Axes, arm: str, rates: Losses, style: dict[str, Any]) -> 
     _draw_spread(axes, stable, style["color"])
 
 
-def _draw_judged(axes: Axes, rates: Losses, colour: str) -> list[float]:
+def _draw_judged(axes: Axes, rates: Losses, style: dict[str, Any]) -> list[float]:
     stable = {rate: [loss for loss in losses if loss is not None] for rate, losses in rates.items()}
-    _draw_spread(axes, stable, colour, face="none")
+    _draw_spread(axes, stable, style["color"], style["marker"])
     return [loss for losses in stable.values() for loss in losses]
 
 
 def _draw_spread(
-    axes: Axes, by_rate: Mapping[float, Sequence[float]], colour: str, face: str | None = None
+    axes: Axes, by_rate: Mapping[float, Sequence[float]], colour: str, open_mark: str = ""
 ) -> None:
-    """Draw each seed as a dot, and the standard deviation around their mean as a bar."""
+    """Draw each seed as a dot or an open marker, and their standard deviation as a bar."""
     several = {rate: losses for rate, losses in by_rate.items() if len(losses) > 1}
     if several:
         axes.errorbar(
@@ -115,48 +116,45 @@ def _draw_spread(
     places = [(rate, loss) for rate, losses in by_rate.items() for loss in losses]
     if places:
         axes.plot(
-            *zip(*places, strict=True), "o", color=colour, markersize=3.5, alpha=0.75,
-            markerfacecolor=face or colour, label="_seeds",
+            *zip(*places, strict=True), open_mark or "o", color=colour,
+            markersize=4.5 if open_mark else 3.5, alpha=0.75,
+            markerfacecolor="none" if open_mark else colour, label="_seeds",
         )  # fmt: skip
 
 
 def _draw_stability(
     axes: Axes,
     searches: Mapping[str, Losses],
-    edges: Mapping[str, Sequence[float | None] | None],
+    states: Mapping[str, Sequence[tuple[float, str]]],
     styles: Mapping[str, dict[str, Any]],
 ) -> None:
-    for y, (arm, rates) in enumerate(searches.items()):
+    for y, arm in enumerate(searches):
         colour = styles[arm]["color"]
-        stable, unstable = stable_and_unstable(rates, edges[arm])
+        by_state = split_states(states[arm])
+        stable, unstable = by_state[STABLE], by_state[DIVERGED] + by_state[FAILED]
         axes.plot(stable, [y] * len(stable), "-", color=colour, linewidth=2)
         axes.plot(stable[-1:], [y] * len(stable[-1:]), "|", color=colour, markersize=10,
                   markeredgewidth=2, label="_last stable")  # fmt: skip
-        axes.plot(unstable, [y] * len(unstable), DIVERGED_MARK, color=colour, markersize=6,
-                  markeredgewidth=1.6)  # fmt: skip
-        numbers = [f"{rate:g}" for rate in (*stable[-1:], *unstable[:1])]
+        for state, mark in _STATE_MARKS.items():
+            rates = by_state[state]
+            axes.plot(rates, [y] * len(rates), mark, color=colour, markersize=6,
+                      markerfacecolor="none", markeredgewidth=1.6)  # fmt: skip
+        numbers = [f"{rate:g}" for rate in (*stable[-1:], *sorted(unstable)[:1])]
         axes.annotate(" | ".join(numbers), (1.01, y), xycoords=("axes fraction", "data"),
                       fontsize=8, va="center")  # fmt: skip
     axes.set_yticks(range(len(searches)), [shorten(arm, 24) for arm in searches])
     axes.set_ylim(len(searches) - 0.4, -0.6)
-    axes.set_title("bar: highest rate that trained; crosses: beyond the edge of divergence",
-                   loc="left", fontsize=9)  # fmt: skip
+    axes.set_title(
+        "bar: highest stable rate; crosses: a run diverged; circles: a run failed to learn; "
+        "triangles: trained,\nbut above a rate that did not",
+        loc="left", fontsize=9,
+    )  # fmt: skip
     add_grid(axes)
 
 
-def stable_and_unstable(
-    rates: Losses, edge: Sequence[float | None] | None
-) -> tuple[list[float], list[float]]:
-    """Split rates into those below the edge of divergence and the others, both ascending.
-
-    Args:
-        rates: losses of the seeds by rate.
-        edge: highest stable and lowest unstable rate; None if the search found no edge.
-    """
-    lowest = edge[1] if edge else None
-    unstable = sorted(
-        rate
-        for rate, losses in rates.items()
-        if None in losses or (lowest is not None and rate >= lowest)
-    )
-    return sorted(set(rates) - set(unstable)), unstable
+def split_states(states: Sequence[tuple[float, str]]) -> dict[str, list[float]]:
+    """Return the rates of each state of :func:`lmlab.study.rate_edges.rate_states`, ascending."""
+    found: dict[str, list[float]] = {state: [] for state in (STABLE, DIVERGED, FAILED, BEYOND)}
+    for rate, state in states:
+        found[state].append(rate)
+    return found

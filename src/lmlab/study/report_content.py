@@ -10,6 +10,7 @@ from typing import Any
 
 from lmlab.design.comparison import METRICS
 from lmlab.study.arm_section import build_arms, build_costs
+from lmlab.study.captions import time_notes, verdict_notes
 from lmlab.study.prediction_accuracy import prediction_accuracy
 from lmlab.study.rerun_commands import study_commands
 from lmlab.study.run_records import RunRecord, Study
@@ -21,6 +22,7 @@ from lmlab.study.run_section import (
     build_runs,
     build_samples,
 )
+from lmlab.study.setup_section import build_setup
 from lmlab.study.statistics import level_name
 from lmlab.study.study_facts import count_states, is_finished, swept_settings
 from lmlab.study.summary import headline, limits, noise
@@ -55,7 +57,10 @@ def build_content(study: Study) -> dict[str, Any]:
         "is_lr_searched": design is not None and design.lr == "search",
         "rate_names": rate_names(design),
         "verdicts": [verdict_row(study, verdict) for verdict in verdicts],
+        "verdict_notes": verdict_notes(study, verdicts),
         "baseline": baseline_row(study),
+        "setup": build_setup(study),
+        "time_notes": time_notes(study.records),
         "noise": noise(study),
         "arms": arms,
         "curves": build_curves(ordered),

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from lmlab.console.formatting import format_count
 from lmlab.design.comparison import Comparison
-from lmlab.design.manifest import Manifest, tuning_outcomes
+from lmlab.design.manifest import Manifest
+from lmlab.study.best_rate import describe_best_rate
 from lmlab.study.power import smallest_detectable
+from lmlab.study.rate_edges import runs_by_rate, stable_edge
 from lmlab.study.run_records import Study
 from lmlab.study.statistics import INCONCLUSIVE, level_name
 from lmlab.study.study_facts import swept_settings
@@ -57,7 +59,11 @@ def headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
     reference = arm_phrase(str(baseline))
     lines = []
     for kind, sentence in _HEADLINES.items():
-        arms = [_with_difference(verdict, num_failed) for verdict in own if _kind(verdict) == kind]
+        arms = [
+            _with_difference(verdict, num_failed, manifest)
+            for verdict in own
+            if _kind(verdict) == kind
+        ]
         if arms:
             lines.append(sentence.format(baseline=reference, arms=", ".join(arms)))
     for verdict in verdicts:
@@ -67,7 +73,7 @@ def headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
         lines += _baseline_state(manifest, study, reference)
     if manifest.comparison.compared_arms:
         return lines
-    describe = _best_rate if manifest.comparison.lr == "search" else _fixed_rate
+    describe = describe_best_rate if manifest.comparison.lr == "search" else _fixed_rate
     return [*lines, *(describe(manifest, study, arm) for arm in manifest.comparison.arms)]
 
 
@@ -139,7 +145,7 @@ def _replicate_result(verdict: Verdict) -> str:
     return kinds.get(_kind(verdict), verdict.label)
 
 
-def _with_difference(verdict: Verdict, num_failed: Counter[str]) -> str:
+def _with_difference(verdict: Verdict, num_failed: Counter[str], manifest: Manifest) -> str:
     comparison, failed = verdict.comparison, num_failed[verdict.arm]
     if verdict.label == "missing" and failed:
         return f"{verdict.arm} ({format_count(failed, 'run')} failed)"
@@ -147,6 +153,7 @@ def _with_difference(verdict: Verdict, num_failed: Counter[str]) -> str:
         return verdict.arm
     difference = f"{comparison.difference:+.3f}"
     difference = difference if float(difference) else difference[1:]
+    difference = f"loss {difference} {manifest.unit}"
     if verdict.label in ("better", "worse") and verdict.detail:
         difference += f"; the margin of {verdict.margin:g} is not excluded"
     return f"{verdict.arm} ({difference})"
@@ -162,26 +169,6 @@ def _fixed_rate(manifest: Manifest, study: Study, arm: str) -> str:
     seeds = f"{len(losses)} {'seed' if len(losses) == 1 else 'seeds'}"
     spread = f" (sd {statistics.stdev(losses):.4f})" if len(losses) > 1 else ""
     return f"{arm}: mean final loss {statistics.fmean(losses):.4f}{spread} over {seeds}{at}."
-
-
-def _best_rate(manifest: Manifest, study: Study, arm: str) -> str:
-    outcomes = study.outcomes
-    rate = manifest.judged_lr(arm, outcomes)
-    if rate is None:
-        if manifest.is_untrainable(arm, outcomes):
-            return f"{arm}: every learning rate tried diverged."
-        return f"{arm}: the learning rate search has found no rate yet."
-    trials = tuning_outcomes(arm, outcomes)
-    stable, unstable = manifest.lr_search(arm).divergence_edge(trials)
-    sentence = f"{arm}: the best peak learning rate is {rate:g}"
-    if unstable is None:
-        return f"{sentence}; all rates tried, up to {stable:g}, were stable."
-    if stable is None or math.sqrt(stable * unstable) <= rate:
-        return f"{sentence}; the lowest unstable rate, {unstable:g}, is no safe distance above it."
-    edge = math.sqrt(stable * unstable)
-    return (
-        f"{sentence}, a factor of {edge / rate:.1f} below the edge of divergence near {edge:.3g}."
-    )
 
 
 def noise(study: Study) -> list[str]:
@@ -215,25 +202,27 @@ def _pairing(manifest: Manifest, study: Study) -> list[str]:
 
 
 def _search_rule(manifest: Manifest, study: Study) -> list[str]:
-    """State how learning rates and the edge of divergence were found, and on how many seeds."""
+    """State how learning rates and the edge of stable training were found, on how many seeds."""
     design = manifest.comparison
     assert design is not None
     number = design.num_tuning_seeds
     seeds = "1 seed" if number == 1 else f"up to {number} seeds"
     lines = [
-        f"Learning rates were tuned on {seeds} that the final runs do not use. A learning "
-        "rate counts as unstable if a run with that rate diverged. A rate above the best one "
-        "also counts as unstable if a run with that rate lowered the loss by less than half "
-        "as much as the best run did. The edge of divergence is estimated as the geometric "
-        "mean of the highest stable and the lowest unstable rate."
+        f"Learning rates were tuned on {seeds} that the final runs do not use. The best one is the "
+        "minimum of a parabola in the logarithm of the rate, through the mean losses of the best "
+        "searched rate and its two neighbours. A learning rate counts as unstable if any run with "
+        "that rate, whatever its purpose, diverged or failed to learn: lowered the loss by less "
+        "than half as much as the best run did, although its rate is not too low. The edge of "
+        "stable training is estimated as the geometric mean of the highest stable and the lowest "
+        "unstable rate."
     ]
     counts = []
     for arm in design.arms:
-        trials = tuning_outcomes(arm, study.outcomes)
-        edge = manifest.lr_search(arm).divergence_edge(trials)
-        if None not in edge:
-            tried = [len({seed for rate, seed in trials if rate == end}) for end in edge]
-            counts.append(f"{arm} {tried[0]} and {tried[1]}")
+        tried = runs_by_rate(study, arm)
+        edge, numbers = stable_edge(tried), {row.rate: row.number for row in tried}
+        ends = [str(numbers[rate]) for rate in edge if rate is not None]
+        if len(ends) == len(edge):
+            counts.append(f"{arm} {' and '.join(ends)}")
     if counts:
         lines.append(
             "An edge rests on the few seeds that tried the rates beside it, often a single one "

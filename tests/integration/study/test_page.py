@@ -96,7 +96,7 @@ def test_the_chart_shows_other_quantities_and_every_seed(finished: Path, tmp_pat
     arms = [arm["name"] for arm in content["arms"]]
     assert {view: label for view, (label, _, _) in seen["views"].items()} == {
         "loss": "validation loss (nats per token)",
-        "difference": "difference from rms (nats per token), compressed",
+        "difference": "difference from rms (nats per token)linear near zero, logarithmic beyond",
         "train_loss": "training loss (nats per token)",
         "grad_norm": "gradient norm before clipping",
         "throughput": "throughput (tokens per second)",

@@ -1,14 +1,15 @@
-"""What is said about the runs on both sides of an edge of divergence."""
+"""What is said about the runs on both sides of an edge of stable training."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from lmlab.study.rate_edges import at_steps, edge_basis
+from lmlab.study.rate_edges import at_steps, edge_basis, edge_name, runs_by_rate, stable_edge
 from lmlab.study.run_records import load_study
 
 
@@ -37,7 +38,29 @@ def test_an_edge_tells_the_seeds_and_the_step_it_rests_on(finished_study: Path) 
     unstable = min(rate for rate, runs in tried.items() if ("diverged", 600) in runs)
     stable = max(rate for rate in tried if rate < unstable)
     seeds = ["1 seed", "2 seeds"]
-    assert edge_basis(study, "rms") == (
+    assert edge_basis(runs_by_rate(study, "rms")) == (
         f"{stable:g} trained with {seeds[len(tried[stable]) - 1]}; {unstable:g} diverged with "
         f"{len(tried[unstable])} of {seeds[len(tried[unstable]) - 1]}, at step 600"
     )
+
+
+@pytest.mark.parametrize("purpose", ["judged", "baseline's lr"])
+def test_a_rate_at_which_any_run_of_the_arm_failed_is_not_stable(
+    finished_study: Path, purpose: str
+) -> None:
+    study = load_study(finished_study)
+    failing = next(r for r in study.records if r.job.arm == "post" and purpose in r.purposes)
+    first, *middle, last = failing.validation
+    unlearned = [first, *middle, last | {"loss": first["loss"]}]
+    records = [
+        dataclasses.replace(r, validation=unlearned) if r is failing else r for r in study.records
+    ]
+    before = stable_edge(runs_by_rate(study, "post"))
+    rows = runs_by_rate(dataclasses.replace(study, records=records), "post")
+    stable, unstable = stable_edge(rows)
+    rate = failing.job.lr
+    assert rate is not None and before[0] is not None and rate <= before[0]
+    assert unstable == rate and (stable is None or stable < rate)
+    number = sum(r.job.arm == "post" and r.job.lr == rate for r in study.records)
+    assert f"1 of {number} seeds failed to learn at {rate:g}" in edge_basis(rows)
+    assert edge_name(rows) == "edge of stable training", "nothing diverged at this rate"

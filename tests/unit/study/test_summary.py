@@ -72,7 +72,7 @@ def test_a_difference_that_rounds_to_zero_has_no_sign(finished_study: Path) -> N
     comparison = PairedComparison(5, -4e-4, 1e-4, -5e-4, -3e-4, 0.9, 1.0, "no difference")
     verdict = Verdict("post", OWN_RATE, None, None, "no difference", comparison, {})
     (line,) = headline(load_study(finished_study), [verdict])
-    assert line == "No meaningful difference from rms: post (0.000)."
+    assert line == "No meaningful difference from rms: post (loss 0.000 nats per token)."
 
 
 def test_without_a_baseline_the_headline_is_the_search(finished_study: Path) -> None:
@@ -82,7 +82,7 @@ def test_without_a_baseline_the_headline_is_the_search(finished_study: Path) -> 
     for line, arm in zip(lines, ("rms", "post", "none"), strict=True):
         assert line.startswith(f"{arm}: the best peak learning rate is 0.00")
         # Simulated runs diverge above 6e-3 e^2 = 0.044 and are best at 6e-3.
-        assert "below the edge of divergence near 0.04" in line
+        assert "below the edge of divergence at about 0.04" in line
 
 
 def test_an_unfinished_search_has_no_rate(write_study: Callable[..., Path]) -> None:

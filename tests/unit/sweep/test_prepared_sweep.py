@@ -36,7 +36,7 @@ def test_a_fair_study_stores_its_costs_and_prints_its_power(
     sweep = PreparedSweep.from_manifest(manifest_of(["model.norm=post"]))
     sweep.check_fairness()
     printed = capsys.readouterr().err.splitlines()
-    assert printed[0].split()[:3] == ["arm", "parameters", "FLOPs/token"]
+    assert printed[0].split()[:4] == ["arm", "parameters", "forward", "FLOPs/token"]
     assert [line.split()[0] for line in printed[1:3]] == ["a", "b"]
     assert "with probability 80%" in printed[-1]
     stored = sweep.folder.arm_costs()

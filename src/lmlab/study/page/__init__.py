@@ -15,7 +15,8 @@ from lmlab.study.figure_style import COLOURS, DARK_COLOURS, DASHES, MARKERS, the
 from lmlab.study.forest import forest_layout
 from lmlab.study.links import Links
 from lmlab.study.markdown import seeds_text, signed, sweep_table
-from lmlab.study.rate_figure import stable_and_unstable
+from lmlab.study.rate_edges import BEYOND, DIVERGED, FAILED, STABLE
+from lmlab.study.rate_figure import split_states
 from lmlab.study.sweep_figure import draw_sweep, is_numeric
 
 _HERE = Path(__file__).parent
@@ -91,28 +92,30 @@ def rate_chart(content: dict[str, Any]) -> dict[str, Any] | None:
 
     Returns:
         ``origin``, ``width``, ``low``, ``high`` and ``ticks`` of the axis (see
-        :mod:`lmlab.study.chart_scales`), and ``stable`` and ``unstable`` rates by arm; None without
-        a finished run of a search.
+        :mod:`lmlab.study.chart_scales`), and the rates by arm that are ``stable``, ``unstable``
+        (diverged), ``failed`` (to learn) and ``beyond`` one of these; None without a finished run
+        of a search.
     """
-    searches: dict[str, dict[float, list[float | None]]] = {}
-    for row in content["rates"]:
-        if row["purpose"] == "search":
-            searches.setdefault(row["arm"], {}).setdefault(row["lr"], []).append(row["loss"])
+    searches = {row["arm"] for row in content["rates"] if row["purpose"] == "search"}
     losses = [row["loss"] for row in content["rates"] if row["loss"] is not None]
     if not searches or not losses:
         return None
     scale = loss_scale(losses)
     low, high = limits(scale, losses)
     split = {
-        arm["name"]: stable_and_unstable(searches[arm["name"]], arm["edge"])
+        arm["name"]: split_states(arm["rate_states"])
         for arm in content["arms"]
         if arm["name"] in searches
     }
     return {
         "origin": scale.origin, "width": scale.width, "low": low, "high": high,
         "ticks": ticks(scale, low, high), "arms": list(split),
-        "stable": {arm: stable for arm, (stable, _) in split.items()},
-        "unstable": {arm: unstable for arm, (_, unstable) in split.items()},
+        **{
+            key: {arm: states[state] for arm, states in split.items()}
+            for key, state in (
+                ("stable", STABLE), ("unstable", DIVERGED), ("failed", FAILED), ("beyond", BEYOND)
+            )
+        },
     }  # fmt: skip
 
 

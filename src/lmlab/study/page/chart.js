@@ -69,6 +69,14 @@ function drawCross(x, y, size, colour, parent) {
   }, parent);
 }
 
+/* The line and the marker of an arm, for a legend. */
+function swatchOf(style) {
+  const swatch = make("svg", { width: 44, height: 12, "aria-hidden": "true" });
+  make("line", { x1: 1, x2: 43, y1: 6, y2: 6, style: `${stroke(style.colour)};stroke-width:2.4`, "stroke-dasharray": style.dash }, swatch);
+  drawMarker(style.marker, 22, 6, 4.5, style.colour, swatch);
+  return swatch;
+}
+
 const forward = scale => value => scale.log ? Math.log(value) : scale.width ? Math.asinh((value - scale.origin) / scale.width) : value;
 
 /* Axes are {min, max, log} or {min, max, origin, width, ticks}; the latter is linear near its origin and logarithmic
@@ -76,7 +84,7 @@ const forward = scale => value => scale.log ? Math.log(value) : scale.width ? Ma
 function frame(box, x, y, labels, extra = 0) {
   const narrow = box.clientWidth < 560;
   const width = narrow ? 480 : 960, height = (narrow ? 400 : 460) + extra;
-  const left = 86, right = width - 14, top = 12, bottom = height - 50 - extra;
+  const left = Math.max(86, Math.min(labels.left || 0, .4 * width)), right = width - 14, top = 12, bottom = height - 50 - extra;
   box.textContent = "";
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0, "aria-label": `${labels.title}. Use the arrow keys to read values.` }, box);
   const fraction = (value, scale) => {
@@ -93,7 +101,10 @@ function frame(box, x, y, labels, extra = 0) {
     make("text", { x: at.x(tick), y: height - 29, "text-anchor": "middle" }, svg, short(tick));
   }
   const middle = (top + bottom) / 2;
-  make("text", { x: 16, y: middle, "text-anchor": "middle", transform: `rotate(-90 16 ${middle})` }, svg, labels.y);
+  labels.y.split("\n").forEach((text, index) => {
+    const x = 14 + 17 * index;
+    make("text", { x, y: middle, "text-anchor": "middle", transform: `rotate(-90 ${x} ${middle})` }, svg, text);
+  });
   make("text", { x: (left + right) / 2, y: height - 6, "text-anchor": "middle" }, svg, labels.x);
   const clip = make("clipPath", { id: box.id + "-clip" }, svg);
   make("rect", { x: left, y: top - 6, width: right - left, height: bottom - top + 12 }, clip);

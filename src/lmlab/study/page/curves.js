@@ -97,6 +97,13 @@ function drawCurves() {
   const box = document.getElementById("curve-chart");
   if (!box) return;
   document.querySelector("fieldset[data-switch=scale]").disabled = !hasLog();
+  /* At one wall time runs of unequal speed have done unequal work, so their difference means nothing. */
+  const seconds = document.querySelector("input[name=x][value=seconds]");
+  seconds.disabled = chosen.view === "difference";
+  if (seconds.disabled && chosen.x === "seconds") {
+    chosen.x = "tokens";
+    document.querySelector("input[name=x][value=tokens]").checked = true;
+  }
   const all = groups(), shown = new Map();
   for (const [arm, curves] of all) {
     if (hidden.has(arm)) continue;
@@ -108,7 +115,7 @@ function drawCurves() {
   if (!runs.length) { box.textContent = "No curves to show."; return; }
   const y = valueAxis(shown), view = views[chosen.view];
   const reach = Math.max(...runs.flat().map(point => point[0])) || 1;
-  const yLabel = y.width ? `${view.label}, compressed` : view.label;
+  const yLabel = y.width ? `${view.label}\nlinear near zero, logarithmic beyond` : view.label;
   const drawn = frame(box, { min: 0, max: reach * 1.01 }, y, { x: axisLabels[chosen.x], y: yLabel, title: `${view.label} against ${axisLabels[chosen.x]}` });
   for (const [arm, one] of shown) drawArm(arm, one, drawn);
   const distance = (point, x) => Math.abs(point[0] - x);
@@ -140,12 +147,10 @@ function drawLegend(all) {
   const focused = active && active.dataset ? active.dataset.arm : undefined;
   box.textContent = "";
   for (const arm of all.keys()) {
-    const label = document.createElement("label"), tick = document.createElement("input"), style = styleOf(arm);
+    const label = document.createElement("label"), tick = document.createElement("input");
     tick.type = "checkbox"; tick.checked = !hidden.has(arm); tick.dataset.arm = arm;
     tick.addEventListener("change", () => { tick.checked ? hidden.delete(arm) : hidden.add(arm); drawCurves(); });
-    const swatch = make("svg", { width: 44, height: 12, "aria-hidden": "true" });
-    make("line", { x1: 1, x2: 43, y1: 6, y2: 6, style: `${stroke(style.colour)};stroke-width:2.4`, "stroke-dasharray": style.dash }, swatch);
-    drawMarker(style.marker, 22, 6, 4.5, style.colour, swatch);
+    const swatch = swatchOf(styleOf(arm));
     const lost = all.get(arm).every(curve => curve.status === "diverged");
     label.append(tick, swatch, lost ? `${arm} (diverged)` : arm);
     box.append(label);

@@ -1,9 +1,9 @@
 /* Final loss against learning rate: every seed, mean and standard deviation, and below it the rates that trained. */
 const ROW = 18;
 
-function lossesByRate(arm, purpose) {
+function lossesByRate(arm, ...purposes) {
   const found = new Map();
-  for (const row of data.rates) if (row.arm === arm && row.purpose === purpose) found.set(row.lr, [...(found.get(row.lr) || []), row.loss]);
+  for (const row of data.rates) if (row.arm === arm && purposes.includes(row.purpose)) found.set(row.lr, [...(found.get(row.lr) || []), row.loss]);
   return [...found].sort((a, b) => a[0] - b[0]);
 }
 
@@ -11,10 +11,11 @@ function drawRates() {
   const box = document.getElementById("rate-chart"), chart = data.rate_chart;
   if (!box || !chart) return;
   const rates = data.rates.map(row => row.lr), arms = chart.arms;
-  const hasEdge = arms.some(arm => chart.unstable[arm].length);
+  const hasEdge = arms.some(arm => chart.unstable[arm].length + chart.failed[arm].length);
+  const perCharacter = box.clientWidth < 560 ? 8.5 : 7;  /* as wide as the labels' font needs */
   const drawn = frame(box, { min: Math.min(...rates) / 1.2, max: Math.max(...rates) * 1.2, log: true },
     { min: chart.low, max: chart.high, origin: chart.origin, width: chart.width, ticks: chart.ticks },
-    { x: "peak learning rate", y: `final validation loss (${data.unit})`, title: "final validation loss against learning rate" },
+    { x: "peak learning rate", y: `final validation loss (${data.unit})${chart.width === null ? "" : "\nlinear near the best, logarithmic beyond"}`, left: hasEdge ? 20 + perCharacter * Math.max(...arms.map(arm => arm.length)) : 0, title: "final validation loss against learning rate" },
     hasEdge ? ROW * arms.length + 10 : 0);
   const lines = new Map();
   for (const arm of arms) {
@@ -25,12 +26,19 @@ function drawRates() {
       if (finite.length === losses.length) points.push([rate, mean(finite), finite]);
       drawSeeds(drawn, rate, finite, style, group, false);
     }
-    for (const [rate, losses] of lossesByRate(arm, "judged")) drawSeeds(drawn, rate, losses.filter(loss => loss !== null), style, group, true);
+    for (const [rate, losses] of lossesByRate(arm, "judged", "baseline's lr")) drawSeeds(drawn, rate, losses.filter(loss => loss !== null), style, group, true);
     make("path", { d: line(points, drawn.at), style: `${stroke(style.colour)};stroke-width:2`, "stroke-dasharray": style.dash }, group);
     for (const [rate, loss] of points) drawMarker(style.marker, drawn.at.x(rate), drawn.at.y(loss), 4.5, style.colour, group);
     lines.set(arm, points);
   }
   if (hasEdge) arms.forEach((arm, index) => drawStability(drawn, arm, drawn.bottom + 16 + ROW * index));
+  const legend = document.getElementById("rate-legend");
+  legend.textContent = "";
+  for (const arm of arms) {
+    const entry = document.createElement("span");
+    entry.append(swatchOf(styleOf(arm)), arm);
+    legend.append(entry);
+  }
   const distance = (point, x) => Math.abs(Math.log(point[0] / x));
   addReadout(drawn, "rate-readout", x => [...lines].filter(([, points]) => points.length).map(([arm, points]) => {
     const [rate, loss, seeds] = nearest(points, x, distance);
@@ -38,7 +46,7 @@ function drawRates() {
   }), x => `learning rate ${short(x)}`, [...lines.values()].flatMap(points => points.map(point => point[0])));
 }
 
-/* Draw each seed as a dot, and the standard deviation around their mean as a bar. */
+/* Draw each seed as a dot, a judged one as the arm's open marker, and the standard deviation around their mean as a bar. */
 function drawSeeds(drawn, rate, losses, style, group, isJudged) {
   const x = drawn.at.x(rate);
   if (losses.length > 1) {
@@ -46,20 +54,22 @@ function drawSeeds(drawn, rate, losses, style, group, isJudged) {
     make("path", { d: `M${x} ${top}L${x} ${bottom}M${x - 4} ${top}h8M${x - 4} ${bottom}h8`, style: `${stroke(style.colour)};stroke-width:1.3`, class: "spread" }, group);
   }
   for (const loss of losses) {
-    const fill = isJudged ? `fill:var(--paper);stroke:${style.colour};stroke-width:1.2` : `fill:${style.colour};opacity:.7`;
-    make("circle", { cx: x, cy: drawn.at.y(loss), r: 2.6, style: fill, class: "seed" }, group);
+    if (isJudged) drawMarker(style.marker, x, drawn.at.y(loss), 3.4, style.colour, group, true).setAttribute("class", "seed");
+    else make("circle", { cx: x, cy: drawn.at.y(loss), r: 2.6, style: `fill:${style.colour};opacity:.7`, class: "seed" }, group);
   }
 }
 
-/* One row per arm: a line over the rates that trained, a bar at the highest, and crosses beyond the edge. */
+/* One row per arm: a line over the stable rates, a bar at the highest, and marks at those where a run diverged or failed to learn. */
 function drawStability(drawn, arm, y) {
-  const style = styleOf(arm), stable = data.rate_chart.stable[arm], unstable = data.rate_chart.unstable[arm];
+  const style = styleOf(arm), stable = data.rate_chart.stable[arm], chart = data.rate_chart, unstable = [...chart.unstable[arm], ...chart.failed[arm]].sort((a, b) => a - b);
   const group = make("g", { "data-arm": arm, class: "stability" }, drawn.svg);
-  make("title", {}, group, `${arm}: highest rate that trained ${stable.length ? short(stable[stable.length - 1]) : "none"}, beyond the edge of divergence ${unstable.map(short).join(", ") || "none"}`);
-  make("text", { x: drawn.left - 8, y: y + 4, "text-anchor": "end", class: "small" }, group, cut(arm, 11));
+  make("title", {}, group, `${arm}: highest stable rate ${stable.length ? short(stable[stable.length - 1]) : "none"}, a run diverged or failed to learn at ${unstable.map(short).join(", ") || "none"}`);
+  make("text", { x: drawn.left - 8, y: y + 4, "text-anchor": "end", class: "small" }, group, cut(arm, Math.floor((drawn.left - 12) / (drawn.width < 560 ? 8.5 : 7))));
   if (stable.length) {
     const last = drawn.at.x(stable[stable.length - 1]);
     make("path", { d: `M${drawn.at.x(stable[0])} ${y}L${last} ${y}M${last} ${y - 6}v12`, style: `${stroke(style.colour)};stroke-width:2`, class: "edge" }, group);
   }
-  for (const rate of unstable) drawCross(drawn.at.x(rate), y, 4.5, style.colour, group);
+  for (const rate of chart.unstable[arm]) drawCross(drawn.at.x(rate), y, 4.5, style.colour, group);
+  for (const rate of chart.failed[arm]) drawMarker("o", drawn.at.x(rate), y, 4, style.colour, group, true).setAttribute("class", "failed");
+  for (const rate of chart.beyond[arm]) drawMarker("^", drawn.at.x(rate), y, 3.6, style.colour, group, true);
 }

@@ -1,0 +1,71 @@
+"""Captions that say how to read the tables of verdicts and the chart of curves."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from lmlab.design.manifest import Manifest
+from lmlab.study.run_records import RunRecord, Study
+from lmlab.study.verdicts import Verdict, baseline_outcomes
+
+_VARYING = 1.2  # ratio of wall times from which runs of equal work are no measure of speed
+
+
+def verdict_notes(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
+    """State with which seeds arms are compared, and what the columns of a verdict mean."""
+    manifest = study.manifest
+    if manifest is None or manifest.comparison is None or not verdicts:
+        return []
+    notes = _shared_seeds(manifest, study, verdicts)
+    levels = {v.comparison.confidence for v in verdicts if v.comparison is not None}
+    if len(levels) > 1:
+        notes.append(
+            "The confidence differs by row: it depends on the verdict, on the rank of the p-value "
+            "among the arms, and on how many seeds were tested."
+        )
+    if any("needed" in verdict.detail for verdict in verdicts):
+        notes.append(
+            '"About N more seeds needed" is a prediction for a new study: with so many seeds more '
+            f"than the arm has, it would reach a verdict with {100 * manifest.comparison.power:g}% "
+            "power if the observed difference and spread were the true ones. Adding seeds to this "
+            "study until a verdict appears would void its error rates."
+        )
+    return notes
+
+
+def _shared_seeds(manifest: Manifest, study: Study, verdicts: Sequence[Verdict]) -> list[str]:
+    losses = {
+        seed: outcome.loss
+        for seed, outcome in baseline_outcomes(manifest, study.outcomes).items()
+        if outcome.loss is not None
+    }
+    means: dict[int, str] = {}
+    for verdict in verdicts:
+        shared = [losses[seed] for seed in verdict.pairs if seed in losses]
+        if not verdict.is_replicate and 0 < len(shared) < len(losses):
+            means[len(shared)] = f"mean {statistics.fmean(shared):.4f} over {len(shared)}"
+    if not means:
+        return []
+    return [
+        "Arms with fewer seeds than the baseline are compared with the same seeds of the baseline "
+        f"({', '.join(means.values())}), not with the mean in its row."
+    ]
+
+
+def time_notes(records: Sequence[RunRecord]) -> list[str]:
+    """State how much the wall time of equal work varies, where it varies much."""
+    by_work: dict[tuple[object, ...], list[float]] = {}
+    for record in records:
+        seconds = record.reached("seconds")
+        if record.state == "done" and seconds:
+            work = (record.job.arm, record.reached("step"), record.reached("tokens"))
+            by_work.setdefault(work, []).append(seconds)
+    ratio = max((max(times) / min(times) for times in by_work.values()), default=1.0)
+    if ratio <= _VARYING:
+        return []
+    return [
+        "Wall time of equal work varies with the load of the machine: runs of one arm with the "
+        f"same steps and tokens differ by up to a factor of {ratio:.1f}. Compare arms by tokens or "
+        "FLOPs."
+    ]

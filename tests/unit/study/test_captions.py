@@ -1,0 +1,48 @@
+"""The captions that say how to read verdicts and wall times."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from pathlib import Path
+
+from lmlab.study.captions import time_notes, verdict_notes
+from lmlab.study.run_records import load_study
+from lmlab.study.verdict_section import judge_all
+
+
+def test_wall_times_of_equal_work_are_told_to_vary(finished_study: Path) -> None:
+    done = [record for record in load_study(finished_study).records if record.state == "done"]
+
+    def with_seconds(*seconds: float) -> list[str]:
+        return time_notes(
+            [
+                dataclasses.replace(
+                    done[0],
+                    status=done[0].status | {"seconds": one},
+                    validation=[row | {"seconds": 0.0} for row in done[0].validation],
+                    train=[],
+                )
+                for one in seconds
+            ]
+        )
+
+    assert with_seconds(100.0, 119.0) == []
+    (note,) = with_seconds(100.0, 130.0)
+    assert "up to a factor of 1.3" in note
+
+
+def test_arms_with_fewer_seeds_name_the_mean_that_they_are_compared_with(
+    finished_study: Path,
+) -> None:
+    study = load_study(finished_study)
+    verdict = next(v for v in judge_all(study) if v.arm == "post")
+    base = {
+        record.job.seed: record.outcome.loss
+        for record in study.records
+        if record.job.arm == "rms" and record.job.lr == verdict.baseline_lr
+    }
+    pairs = verdict.pairs[:3]
+    expected = statistics.fmean(loss for seed in pairs if (loss := base[seed]) is not None)
+    notes = verdict_notes(study, [dataclasses.replace(verdict, pairs=pairs)])
+    assert f"(mean {expected:.4f} over 3)" in notes[0]

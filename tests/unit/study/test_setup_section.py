@@ -1,0 +1,22 @@
+"""The setup of a study in a few lines."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from lmlab.study.run_records import load_study
+from lmlab.study.setup_section import build_setup
+
+
+def test_the_setup_is_that_of_the_baseline(finished_study: Path) -> None:
+    study = load_study(finished_study)
+    assert study.manifest is not None
+    arm = study.manifest.arms[study.manifest.names.index("rms")]
+    rows = dict(map(tuple, build_setup(study)))
+    assert rows["arm"] == "rms"
+    assert f"width {arm['model']['d_model']}" in rows["model"]
+    assert "norm PreRMSNorm" in rows["model"] and "pos RoPE" in rows["model"]
+    assert rows["optimizer"].startswith("adamw, betas")
+    assert rows["steps x batch"].startswith(f"{arm['training']['steps']:,} steps")
+    assert build_setup(dataclasses.replace(study, manifest=None)) == []
