@@ -31,7 +31,10 @@ addEventListener("load", () => {
     choose("view", view);
     seen.views[view] = [yAxis(), means().length, shapes().length > 0];
   }
+  choose("x", "seconds");
   choose("view", "difference");
+  seen.differenceAxis = axis();
+  seen.isSecondsOff = all("input[name=x][value=seconds]")[0].disabled;
   seen.zero = all("#curve-chart g[data-arm]")[0].querySelector(".mean").getAttribute("d")
     .split(/[ML]/).slice(1).map(place => place.split(" ")[1]);
   choose("view", "loss");
@@ -57,6 +60,7 @@ addEventListener("load", () => {
   seen.focusable = document.activeElement === chart;
   seen.spreads = all("#rate-chart .spread").length;
   seen.rateSeeds = all("#rate-chart .seed").length;
+  seen.rateLegend = all("#rate-legend span").map(entry => entry.textContent);
   seen.edges = all("#rate-chart .edge").length;
   seen.diverged = all("#rate-chart .diverged").length;
 

@@ -40,16 +40,16 @@ def _shared_seeds(manifest: Manifest, study: Study, verdicts: Sequence[Verdict])
         for seed, outcome in baseline_outcomes(manifest, study.outcomes).items()
         if outcome.loss is not None
     }
-    means: dict[int, str] = {}
+    means: list[str] = []
     for verdict in verdicts:
         shared = [losses[seed] for seed in verdict.pairs if seed in losses]
         if not verdict.is_replicate and 0 < len(shared) < len(losses):
-            means[len(shared)] = f"mean {statistics.fmean(shared):.4f} over {len(shared)}"
+            means.append(f"mean {statistics.fmean(shared):.4f} over {len(shared)}")
     if not means:
         return []
     return [
         "Arms with fewer seeds than the baseline are compared with the same seeds of the baseline "
-        f"({', '.join(means.values())}), not with the mean in its row."
+        f"({', '.join(dict.fromkeys(means))}), not with the mean in its row."
     ]
 
 

@@ -50,8 +50,6 @@ def runs_by_rate(study: Study, arm: str) -> list[RateRuns]:
         study: a study that searches learning rates.
         arm: an arm with a search of its own.
     """
-    assert study.manifest is not None
-    search = study.manifest.lr_search(arm)
     trials = tuning_outcomes(arm, study.outcomes)
     best = min((one.loss for one in trials.values() if one.loss is not None), default=None)
     found: dict[float, list[RunRecord]] = {}
@@ -63,8 +61,9 @@ def runs_by_rate(study: Study, arm: str) -> list[RateRuns]:
         outcome = record.outcome
         if outcome.loss is None:
             return False
-        known = outcome.first_loss is not None and best is not None
-        return not known or outcome.loss <= (outcome.first_loss + best) / 2  # type: ignore[operator]
+        if outcome.first_loss is None or best is None:
+            return True
+        return outcome.loss <= (outcome.first_loss + best) / 2
 
     learning = [rate for rate, records in found.items() if any(map(has_learned, records))]
     rows = []
@@ -75,10 +74,7 @@ def runs_by_rate(study: Study, arm: str) -> list[RateRuns]:
             for record in records
             if record not in diverged
             and not has_learned(record)
-            and (
-                rate >= min(learning, default=rate)
-                or not search.trains(rate, record.outcome, trials)
-            )
+            and rate >= min(learning, default=rate)
         ]
         trained = [record for record in records if record not in diverged + failed]
         rows.append(RateRuns(rate, trained, diverged, failed))

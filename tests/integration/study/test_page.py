@@ -65,7 +65,7 @@ def test_the_controls_change_the_charts(finished: Path, tmp_path: Path, width: i
     assert {key: text.split()[-1] for key, text in seen["axes"].items()} == {
         "steps": "steps", "seconds": "(seconds)", "flops": "FLOPs", "tokens": "tokens",
     }  # fmt: skip
-    assert seen["yLabels"] == [
+    assert [label.partition(" linear near the best")[0] for label in seen["yLabels"]] == [
         "validation loss (nats per token)", "final validation loss (nats per token)"
     ]  # fmt: skip
     assert seen["scaleChanges"] and seen["rateChanges"]
@@ -75,9 +75,7 @@ def test_the_controls_change_the_charts(finished: Path, tmp_path: Path, width: i
     assert first != second and seen["keyboard"].count("again") == 1 and seen["focusable"]
     assert seen["edges"] == 3 and seen["diverged"] >= 3
     rates = [row for row in content["rates"] if row["loss"] is not None]
-    drawn = [
-        row for row in rates if row["arm"] != "again" and row["purpose"] in ("search", "judged")
-    ]
+    drawn = [row for row in rates if row["arm"] != "again"]
     assert seen["rateSeeds"] == len(drawn), "one dot per run"
     assert seen["spreads"] >= 3, "standard deviations of the judged runs"
     assert seen["prompts"] == ["Once upon a time", "One day"]
@@ -96,7 +94,7 @@ def test_the_chart_shows_other_quantities_and_every_seed(finished: Path, tmp_pat
     arms = [arm["name"] for arm in content["arms"]]
     assert {view: label for view, (label, _, _) in seen["views"].items()} == {
         "loss": "validation loss (nats per token)",
-        "difference": "difference from rms (nats per token)linear near zero, logarithmic beyond",
+        "difference": "difference from rms (nats per token) linear near zero, logarithmic beyond",
         "train_loss": "training loss (nats per token)",
         "grad_norm": "gradient norm before clipping",
         "throughput": "throughput (tokens per second)",
@@ -107,6 +105,8 @@ def test_the_chart_shows_other_quantities_and_every_seed(finished: Path, tmp_pat
         assert seen["dots"][arm] == 5 * points, "a dot per seed and evaluation"
     assert seen["looks"] == 4
     assert seen["legend"] == seen["sampleArms"] == seen["tableArms"] == arms
+    assert seen["isSecondsOff"] and seen["differenceAxis"] == "training tokens"
+    assert seen["rateLegend"] == [arm for arm in arms if arm != "again"]
     assert seen["cut"] == 0
 
 

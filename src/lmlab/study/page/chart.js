@@ -101,10 +101,8 @@ function frame(box, x, y, labels, extra = 0) {
     make("text", { x: at.x(tick), y: height - 29, "text-anchor": "middle" }, svg, short(tick));
   }
   const middle = (top + bottom) / 2;
-  labels.y.split("\n").forEach((text, index) => {
-    const x = 14 + 17 * index;
-    make("text", { x, y: middle, "text-anchor": "middle", transform: `rotate(-90 ${x} ${middle})` }, svg, text);
-  });
+  const label = make("text", { y: middle, "text-anchor": "middle", transform: `rotate(-90 15 ${middle})` }, svg);
+  labels.y.split("\n").forEach((text, index) => make("tspan", { x: 15, dy: 18 * index }, label, index ? ` ${text}` : text));
   make("text", { x: (left + right) / 2, y: height - 6, "text-anchor": "middle" }, svg, labels.x);
   const clip = make("clipPath", { id: box.id + "-clip" }, svg);
   make("rect", { x: left, y: top - 6, width: right - left, height: bottom - top + 12 }, clip);
