@@ -82,7 +82,7 @@ def runs_by_rate(study: Study, arm: str) -> list[RateRuns]:
 
 
 def stable_edge(rows: Sequence[RateRuns]) -> tuple[float | None, float | None]:
-    """Return the highest rate below which every run trained, and the lowest with a failed run."""
+    """Return the highest rate up to which all runs trained, and the lowest at which one did not."""
     lowest = next((row.rate for row in rows if not row.is_stable), None)
     stable = [row.rate for row in rows if lowest is None or row.rate < lowest]
     return (stable[-1] if stable else None), lowest

@@ -75,7 +75,13 @@ def record_of(job: Job, outcome: TrialOutcome, purposes: tuple[str, ...]) -> Run
             {"kind": "validation", "step": step, "tokens": 10 * step, "seconds": 1.0, "loss": loss}
             for step, loss in zip(last, losses, strict=False)
         ]
-    status = {"status": outcome.status, "step": 30, "steps": 40, "tokens": 300, "seconds": 3.0}
+    status = {
+        "status": outcome.status,
+        "step": 40 if outcome.status == "done" else 30,
+        "steps": 40,
+        "tokens": 300,
+        "seconds": 3.0,
+    }
     return RunRecord(job, purposes, f"s/{job.name}", status, {}, rows, [], "")
 
 

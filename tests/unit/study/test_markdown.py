@@ -85,7 +85,7 @@ def test_sections_without_content_are_left_out(content: dict[str, Any]) -> None:
     empty = content | {
         "verdicts": [], "arms": [], "costs": {"rows": []}, "noise": [], "problems": [],
         "commands": [], "limits": [], "environment": [], "counts": {}, "headline": [],
-        "prediction_accuracy": {"rows": []},
+        "prediction_accuracy": {"rows": []}, "setup": [],
     }  # fmt: skip
     assert render_markdown(empty, []) == "# norms\n\nWhich one?\n\n\nRuns: none.\n"
 
@@ -94,7 +94,7 @@ def test_every_section_has_its_heading(content: dict[str, Any]) -> None:
     text = render_markdown(content, ["curves.png"])
     headings = [line for line in text.splitlines() if line.startswith("## ")]
     assert headings == [
-        "## Verdicts", "## Learning rates", "## Cost and data of the arms",
+        "## Verdicts", "## Learning rates", "## Setup", "## Cost and data of the arms",
         "## Noise and decision rule", "## Runs without a final loss", "## Commands",
         "## Limitations", "## Environment",
     ]  # fmt: skip
