@@ -71,7 +71,9 @@ def test_one_seed_is_inconclusive_rather_than_unfinished(finished: Path) -> None
     path.write_text(json.dumps(manifest), "utf-8")
     lines = write_report(finished)
     assert not any(line.startswith("Not finished") for line in lines)
-    assert any(line.startswith("Inconclusive (more seeds needed): post (loss +0.2") for line in lines)
+    assert any(
+        line.startswith("Inconclusive (more seeds needed): post (loss +0.2") for line in lines
+    )
     assert "**inconclusive**: at least 4 more seeds needed |" in (finished / "report.md").read_text(
         "utf-8"
     )
