@@ -172,13 +172,13 @@ def _problem(spec: RunSpec, lost: list[str], failure: BaseException | None = Non
         shown = ", ".join(in_model[:3]) + (", ..." if len(in_model) > 3 else "")
         return ConfigError(
             f"model: {shown} changes during training and is not part of a checkpoint, so a resumed "
-            "run would compute other numbers",
+            "run may compute other numbers",
             f"hold it in a buffer: self.register_buffer(name, tensor), persistent; {_ANYWAY}",
         )
     if in_optimizer:
         return ConfigError(
             f"optim._target_={target}: {', '.join(in_optimizer[:3])} changes during training and "
-            "is not part of a checkpoint, so a resumed run would compute other numbers",
+            "is not part of a checkpoint, so a resumed run may compute other numbers",
             "hold it in the optimizer's state, in its parameter groups, or as a number or tensor "
             f"in an attribute; {_ANYWAY}",
         )

@@ -76,8 +76,8 @@ class GuardedTracker:
 
     def finish(self, exit_code: int) -> None:
         """End the session; abandon a tracker that takes longer than ``FINISH_SECONDS``."""
-        self._send("finish", exit_code)
-        with self._generators_kept():
+        with self._generators_kept():  # before the call, which the tracker may answer at once
+            self._send("finish", exit_code)
             if not self._waits or self._is_open:
                 self._wait(self._ended, "end", FINISH_SECONDS)
 
@@ -90,12 +90,13 @@ class GuardedTracker:
         if not self._is_open:
             return
         done = threading.Event()
-        with self._generators_kept():
+        waits = self._waits and method != "finish"
+        with self._generators_kept() if waits else contextlib.nullcontext():
             try:
                 self._calls.put_nowait((method, argument, done))
             except queue.Full:
                 self._stop("hangs")
-            if self._waits and method != "finish":
+            if waits:
                 self._wait(done, f"return from {method}", CALL_SECONDS)
 
     def _generators_kept(self) -> contextlib.AbstractContextManager[None]:

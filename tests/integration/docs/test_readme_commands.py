@@ -45,6 +45,8 @@ def small(command: str) -> list[str]:
     is_training = arguments[:start] in (["lmlab", "train"], ["python", "-m", "lmlab.train"])
     if not is_training or "--help" in arguments:
         return arguments
+    if "experiment=tokenizer" in arguments:  # a demo, which is a single run
+        return [*arguments, *SMALL, "--cfg", "job"]
     if any(argument.startswith("experiment=") for argument in arguments):
         return [*arguments, *SMALL, "hydra.launcher.plan_only=true"]
     if "data=text" in arguments:

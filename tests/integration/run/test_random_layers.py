@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,15 @@ def losses(run: RunFolder, kind: str = "train") -> list[float]:
 
 def kill_at(step: int, settings: Path) -> None:
     own_parts.trust(settings)
-    at_step(step, functools.partial(send, signal.SIGKILL))
+
+    def kill() -> None:
+        for _ in range(1000):  # checkpoints are written in the background
+            if any((settings.parent / "cut").glob("runs/*/seed0/checkpoints/step_*")):
+                break
+            time.sleep(0.01)
+        send(signal.SIGKILL)
+
+    at_step(step, kill)
 
 
 def test_a_killed_run_with_random_layers_ends_with_the_bits_of_an_uninterrupted_one(
