@@ -23,6 +23,8 @@ SMALL = ["scale=smoke", "data.num_train_documents=300", "data.num_valid_document
 TINY_TEXT = ["scale=smoke", "model.vocab_size=270"]
 NOT_RUN = {
     "trackio show": "starts a server; tests/unit/tracking/test_trackio.py reads its database",
+    "wandb leet": "opens a program of the terminal",
+    "wandb sync": "uploads to a server; tests/integration/tracking reads what it would upload",
     "make train": "takes minutes; tests/integration/run trains small models",
     "make test": "runs this test",
     "python benchmarks/": "take minutes",
