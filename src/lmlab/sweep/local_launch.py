@@ -66,14 +66,7 @@ def run_local_sweep(manifest: Manifest, settings: LocalLaunchSettings) -> int:
     predicted_seconds = _check_and_print_plan(sweep, slots, runs_per_process)
     if settings.plan_only:
         print_plan(
-            PlannedSchedule(
-                sweep.manifest,
-                sweep.folder,
-                sweep.data,
-                auto_settings.build_device,
-                lambda run: None,
-                print,
-            )
+            PlannedSchedule(sweep.manifest, sweep.folder, sweep.data, auto_settings.build_device)
         )
         return 0
     sweep.folder.write_manifest(sweep.manifest)

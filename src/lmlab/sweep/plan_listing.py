@@ -5,29 +5,49 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lmlab.config.run_config import RunConfig
 from lmlab.console.formatting import format_count
 from lmlab.design.manifest import Job, Manifest
-from lmlab.run_folder import FINISHED, RunFolder
-from lmlab.storage.lock import is_alive
+from lmlab.run_folder import FINISHED
+from lmlab.runtime.device import Device
+from lmlab.study.sweep_folder import SweepFolder
+from lmlab.sweep.run_data_cache import RunDataCache
 from lmlab.sweep.run_schedule import RunSchedule
 from lmlab.sweep.scheduled_run import ScheduledRun
+from lmlab.training.checkpoint_files import list_steps
 
 _MAX_ROWS = 60
-_WORDS = {
+_ACTIONS = {
     "complete": "complete", "reused": "reused", "running": "running in another launch",
     "resumes": "to resume", "trains": "to train",
 }  # fmt: skip
 
 
 class PlannedSchedule(RunSchedule):
-    """The runs that are required so far. Writes nothing."""
+    """The runs that are required so far, none of which is attached to a job. Writes nothing.
+
+    Args:
+        manifest: the study or sweep.
+        folder: folder of the sweep.
+        data: prepared texts of the configurations.
+        device_of: returns the device that a configuration's job computes on.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        folder: SweepFolder,
+        data: RunDataCache,
+        device_of: Callable[[RunConfig], Device],
+    ) -> None:
+        super().__init__(manifest, folder, data, device_of, lambda run: None, print)
 
     def record(self, run: ScheduledRun) -> None:
         """Do nothing: the ledger lists submitted runs."""
@@ -36,19 +56,22 @@ class PlannedSchedule(RunSchedule):
         """Return a path that is never written."""
         return Path(os.devnull)
 
+    def annotate(self, run: ScheduledRun) -> None:
+        """Do nothing."""
+
 
 def print_plan(schedule: PlannedSchedule) -> None:
     """Print each arm with its overrides, its seeds, and what would happen to its runs."""
     schedule.extend()
     manifest = schedule.manifest
-    names = _own_overrides(manifest)
+    shown = _shown_overrides(manifest)
     table = Table(box=None, pad_edge=False)
     for column in ("arm", "overrides", "lr", "seeds", "runs"):
         table.add_column(column, overflow="fold", justify="right" if column == "lr" else "left")
     rows: dict[tuple[str, float | None, str], list[ScheduledRun]] = {}
     for run in schedule.runs:
         index = run.job.number if manifest.comparison is None else _arm_index(manifest, run.job)
-        rows.setdefault((run.job.arm, run.job.lr, names[index]), []).append(run)
+        rows.setdefault((run.job.arm, run.job.lr, shown[index]), []).append(run)
     for (arm, lr, overrides), runs in list(rows.items())[:_MAX_ROWS]:
         seeds = ", ".join(_seeds(runs))
         actions = Counter(_describe(run, schedule) for run in runs)
@@ -62,22 +85,21 @@ def print_plan(schedule: PlannedSchedule) -> None:
 
 
 def _seeds(runs: Sequence[ScheduledRun]) -> list[str]:
-    """The seeds of the runs of an arm; pinned ones stand behind those that do not follow."""
-    pinned = {run.name.partition(" (")[2].rstrip(")") for run in runs}
+    """Return the seeds of the runs of an arm, one text for each choice of pinned seeds."""
+    seeds: dict[str, list[int]] = {}
+    for run in runs:
+        seeds.setdefault(run.pinned_seeds, []).append(run.job.seed)
     return [
-        _ranges([run.job.seed for run in runs if run.name.partition(" (")[2].rstrip(")") == one])
-        + (f" with {one}" if one else "")
-        for one in sorted(pinned)
+        _ranges(numbers) + (f" with {pinned}" if pinned else "")
+        for pinned, numbers in sorted(seeds.items())
     ]
 
 
 def _total(schedule: PlannedSchedule) -> str:
     # A run that several jobs share, such as one at the best rate of a search, trains once.
     actions = Counter({run.identity: _action(run, schedule) for run in schedule.runs}.values())
-    number = sum(actions.values())
-    parts = [f"{actions[action]} {word}" for action, word in _WORDS.items() if actions[action]]
-    text = f"{schedule.manifest.study}: {number} run{'' if number == 1 else 's'}: "
-    text += ", ".join(parts)
+    parts = [f"{actions[action]} {text}" for action, text in _ACTIONS.items() if actions[action]]
+    text = f"{schedule.manifest.study}: {format_count(actions.total(), 'run')}: {', '.join(parts)}"
     design = schedule.manifest.comparison
     if design is None or schedule.is_settled:
         return text
@@ -91,13 +113,12 @@ def _total(schedule: PlannedSchedule) -> str:
 
 
 def _action(run: ScheduledRun, schedule: PlannedSchedule) -> str:
-    status = run.folder.status().get("status")
-    if status in FINISHED:
+    if run.state in FINISHED:
         is_own = schedule.folder.study_folder.resolve() in run.folder.path.resolve().parents
         return "complete" if is_own else "reused"
-    if is_alive(run.folder.path / "run.lock"):
+    if run.state == "elsewhere":
         return "running"
-    return "resumes" if _last_step(run.folder) is not None else "trains"
+    return "resumes" if list_steps(run.folder.checkpoints, "step") else "trains"
 
 
 def _describe(run: ScheduledRun, schedule: PlannedSchedule) -> str:
@@ -106,13 +127,8 @@ def _describe(run: ScheduledRun, schedule: PlannedSchedule) -> str:
         root = schedule.folder.study_folder.parent
         return f"reused from {os.path.relpath(run.folder.path.parent, root)}"
     if action == "resumes":
-        return f"to resume at step {_last_step(run.folder)}"
-    return _WORDS[action]
-
-
-def _last_step(run: RunFolder) -> int | None:
-    steps = [path.name.removeprefix("step_") for path in run.checkpoints.glob("step_*")]
-    return max((int(step) for step in steps if step.isdigit()), default=None)
+        return f"to resume at step {list_steps(run.folder.checkpoints, 'step')[-1]}"
+    return _ACTIONS[action]
 
 
 def _join(actions: Counter[str]) -> str:
@@ -121,8 +137,8 @@ def _join(actions: Counter[str]) -> str:
     return ", ".join(f"{count} {action}" for action, count in actions.items())
 
 
-def _own_overrides(manifest: Manifest) -> list[str]:
-    """The overrides of each arm; of a plain sweep, those that its jobs do not share."""
+def _shown_overrides(manifest: Manifest) -> list[str]:
+    """Return the overrides of each arm; of a plain sweep, those that its jobs do not share."""
     shared: set[str] = set()
     if manifest.comparison is None and len(manifest.overrides) > 1:
         shared = set.intersection(*map(set, manifest.overrides))
@@ -140,7 +156,7 @@ def _arm_index(manifest: Manifest, job: Job) -> int:
 
 
 def _ranges(seeds: Sequence[int]) -> str:
-    """Seeds in short form: ``0-4, 1000``."""
+    """Return seeds in short form: ``0-4, 1000``."""
     parts: list[list[int]] = []
     for seed in sorted(set(seeds)):
         if parts and seed == parts[-1][-1] + 1:

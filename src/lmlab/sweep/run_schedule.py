@@ -92,6 +92,10 @@ class RunSchedule:
         """Append the run to the ledger of the sweep."""
         self.folder.add_entry(run.job, run.purposes, run.folder, run.failure)
 
+    def annotate(self, run: ScheduledRun) -> None:
+        """Replace notes and tags of a finished run by those of its configuration, if any."""
+        run.folder.annotate(run.config.notes, run.config.tags or None)
+
     def _outcomes(self) -> dict[Job, Any]:
         return {job: run.outcome() for job, run in self._runs.items()}
 
@@ -120,10 +124,10 @@ class RunSchedule:
             training_flops=training_flops(config.as_dict()),
         )
         run.refresh_state()
-        if run.state not in FINISHED:
+        if run.state in FINISHED:
+            self.annotate(run)
+        else:
             self.attach(run)
-        elif config.notes or config.tags:
-            run.folder.annotate(config.notes, config.tags or None)
         return run
 
     def _identity(self, config: RunConfig) -> dict[str, Any]:

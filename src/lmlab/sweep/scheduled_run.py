@@ -66,22 +66,26 @@ class ScheduledRun:
         return f"{self.job.name}#{self.job.number}"
 
     @property
-    def name(self) -> str:
-        """The name in messages, with the seeds that do not follow the seed of the run."""
+    def pinned_seeds(self) -> str:
+        """The seeds that do not follow the seed of the run, such as ``seeds.init=1``."""
         seeds = self.config.seeds
-        pinned = [
-            f"seeds.{name}={seed}"
-            for name, seed in (("init", seeds.init), ("data", seeds.data))
-            if seed != self.config.seed
-        ]
-        return self.job.name + (f" ({', '.join(pinned)})" if pinned else "")
+        named = {"init": seeds.init, "data": seeds.data}
+        return ", ".join(
+            f"seeds.{name}={seed}" for name, seed in named.items() if seed != self.config.seed
+        )
+
+    @property
+    def name(self) -> str:
+        """The name in messages, with the pinned seeds."""
+        return f"{self.job.name} ({self.pinned_seeds})" if self.pinned_seeds else self.job.name
 
     @functools.cached_property
     def identity(self) -> str:
-        """A hash that jobs share which train one run; without ``reuse``, jobs of one name do.
+        """A hash that is equal for jobs that train the same run.
 
-        Folders do not tell: before runs exist, those with other pinned seeds are given one folder,
-        and one run in two arms is given two.
+        Without ``reuse``, only jobs of the same name do. Folders cannot be compared instead: before
+        the runs exist, runs that differ in a pinned seed get the same folder, and the same run in
+        two arms gets two.
         """
         content = self.config.as_dict()
         name = "" if self.config.reuse else self.job.name

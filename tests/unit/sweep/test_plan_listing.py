@@ -31,9 +31,7 @@ def planned(
     given = [["reuse=true", f"samples.prompts=[{norm[-4:]}]", norm] for norm in names.values()]
     manifest = Manifest("s", "", arms, list(names), given, design)
     folder = SweepFolder.of(manifest, root)
-    return PlannedSchedule(
-        manifest, folder, data, auto_settings.build_device, lambda run: None, print
-    )
+    return PlannedSchedule(manifest, folder, data, auto_settings.build_device)
 
 
 def test_each_run_is_listed_with_what_would_happen_to_it(
@@ -50,10 +48,11 @@ def test_each_run_is_listed_with_what_would_happen_to_it(
     complete, interrupted = first.runs[0], first.runs[1]
     write_run(complete, 9.0, 2.0)
     (interrupted.folder.checkpoints / "step_00000015").mkdir(parents=True)
-    print_plan(planned(overrides, tmp_path, data, design))
+    print_plan(planned([*overrides, "notes=planned", "tags=[x]"], tmp_path, data, design))
     text = capsys.readouterr().out
     assert "1 complete, 1 to resume at step 15, 1 to train" in text
     assert "s: 6 runs: 1 complete, 1 to resume, 4 to train" in text
+    assert complete.folder.annotations() == (None, []), "a plan changes no notes"
 
 
 def test_the_plan_of_a_search_says_that_more_runs_follow(
@@ -82,10 +81,8 @@ def test_runs_that_differ_in_a_pinned_seed_are_counted_and_told_apart(
         for seed in (0, 1)
     ]
     manifest = Manifest("s", "", arms, ["a", "a"], [[], []])
-    schedule = PlannedSchedule(
-        manifest, SweepFolder.of(manifest, tmp_path), data, auto_settings.build_device,
-        lambda run: None, print,
-    )  # fmt: skip
+    folder = SweepFolder.of(manifest, tmp_path)
+    schedule = PlannedSchedule(manifest, folder, data, auto_settings.build_device)
     print_plan(schedule)
     text = capsys.readouterr().out
     assert "s: 2 runs: 2 to train" in text
@@ -98,9 +95,7 @@ def test_one_run_in_two_arms_is_counted_once(
 ) -> None:
     same = compose([*overrides, f"output_root={tmp_path}"]).as_dict()
     manifest = Manifest("s", "", [same | {"arm": arm} for arm in "ab"], ["a", "b"], [[], []])
-    schedule = PlannedSchedule(
-        manifest, SweepFolder.of(manifest, tmp_path), data, auto_settings.build_device,
-        lambda run: None, print,
-    )  # fmt: skip
+    folder = SweepFolder.of(manifest, tmp_path)
+    schedule = PlannedSchedule(manifest, folder, data, auto_settings.build_device)
     print_plan(schedule)
     assert "s: 1 run: 1 to train" in capsys.readouterr().out

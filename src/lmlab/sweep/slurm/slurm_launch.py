@@ -61,9 +61,7 @@ def run_slurm_sweep(manifest: Manifest, settings: SlurmSettings) -> int:
     plan = make_plan(manifest.comparison, len(sweep.configs), None, slots)
     print(f"{manifest.study}: {plan.summary()}", file=sys.stderr)
     if settings.plan_only:
-        print_plan(
-            PlannedSchedule(manifest, sweep.folder, sweep.data, job_device, lambda run: None, print)
-        )
+        print_plan(PlannedSchedule(manifest, sweep.folder, sweep.data, job_device))
         return 0
     sweep.folder.write_manifest(manifest)
     code = take_snapshot(Path(sweep.configs[0].output_root))
