@@ -1,6 +1,8 @@
-"""Byte counts and durations as text. No torch."""
+"""Byte counts, durations and tables as text. No torch."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 
 def format_bytes(size: float, number_format: str = ".3g") -> str:
@@ -37,3 +39,11 @@ def format_count(number: float, noun: str, plural: str | None = None) -> str:
         plural: for any other number; by default with an ``s``.
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def align_columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield a line for each row of a table, its cells padded to the width of their column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()

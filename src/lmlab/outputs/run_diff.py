@@ -1,4 +1,4 @@
-"""The difference of two runs: settings, data, versions, losses and samples that are not equal."""
+"""The differences between two runs: settings, data, versions, losses and samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.config.compose import load_frozen
-from lmlab.console.formatting import format_count
+from lmlab.console.formatting import align_columns, format_count
 from lmlab.errors import DataError
 from lmlab.run_folder import RunFolder, flatten
 
@@ -33,7 +33,7 @@ _MISSING = "-"
 
 @dataclasses.dataclass(frozen=True)
 class RunFacts:
-    """What two runs are compared by.
+    """The facts of a run that are compared with those of another run.
 
     Attributes:
         path: the run folder.
@@ -81,7 +81,7 @@ def read_run(path: Path) -> RunFacts:
 
 
 def compare(first: RunFacts, second: RunFacts) -> dict[str, Any]:
-    """Return what differs.
+    """Return the differences between two runs.
 
     Returns:
         ``runs``: the two folders. ``statuses``: their status. ``settings``, ``data``,
@@ -117,7 +117,7 @@ def compare(first: RunFacts, second: RunFacts) -> dict[str, Any]:
 
 
 def describe(difference: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of a difference, without what is equal."""
+    """Yield the lines that describe the differences."""
     yield f"A: {difference['runs'][0]}"
     yield f"B: {difference['runs'][1]}"
     for section, title in _SECTIONS.items():
@@ -192,7 +192,5 @@ def _shown(a: Any, b: Any) -> tuple[str, str]:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield f"  {'  '.join(cells)}".rstrip()
+    for line in align_columns(rows):
+        yield f"  {line}"

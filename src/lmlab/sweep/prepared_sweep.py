@@ -11,6 +11,7 @@ from pathlib import Path
 from lmlab.build.run_data import RunData
 from lmlab.config.compose import from_dict
 from lmlab.config.run_config import RunConfig
+from lmlab.console.formatting import align_columns
 from lmlab.data.text_bytes import text_bytes
 from lmlab.design import fairness
 from lmlab.design.comparison import Comparison
@@ -62,7 +63,8 @@ class PreparedSweep:
         manifest, design = self.manifest, self.manifest.comparison
         if design is None:
             return
-        baseline = self.configs[manifest.names.index(design.baseline or manifest.names[0])]
+        reference = manifest.names.index(design.baseline or manifest.names[0])
+        baseline = self.configs[reference]
         costs = {
             name: count_arm_costs(config, data, baseline)
             for name, config, data in zip(manifest.names, self.configs, prepared, strict=True)
@@ -76,8 +78,7 @@ class PreparedSweep:
             for entry in self.folder.entries()
             if entry.job.arm == design.baseline and "judged" in entry.purposes
         ]
-        index = manifest.names.index(design.baseline or manifest.names[0])
-        assumed = _assumed_sd(design, baseline, prepared[index])
+        assumed = _assumed_sd(design, baseline, prepared[reference])
         for line in describe_power(design, baseline_runs, assumed):
             print(line, file=sys.stderr)
 
@@ -98,18 +99,15 @@ def _assumed_sd(design: Comparison, config: RunConfig, data: RunData) -> tuple[f
 
     None where the metric is the loss, or where the study declares a value of its own.
     """
-    scale = config.scale.expected_sd
+    sd = config.scale.expected_sd
     num_bytes = text_bytes(data.tokenizer, data.valid.tokens)
-    if design.metric == "loss" or design.expected_sd != scale or not num_bytes:
+    if design.metric == "loss" or design.expected_sd != sd or not num_bytes:
         return None
     tokens_per_byte = len(data.valid.tokens) / num_bytes
-    source = f"assumed: scale.expected_sd={scale:g} nats per token"
-    return scale / math.log(2) * tokens_per_byte, source
+    source = f"assumed: scale.expected_sd={sd:g} nats per token"
+    return sd / math.log(2) * tokens_per_byte, source
 
 
 def _print_costs(costs: Mapping[str, fairness.ArmCosts]) -> None:
-    rows = [list(fairness.TABLE_COLUMNS), *fairness.cost_table(costs)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        print("  ".join(cells).rstrip(), file=sys.stderr)
+    for line in align_columns([fairness.TABLE_COLUMNS, *fairness.cost_table(costs)]):
+        print(line, file=sys.stderr)
