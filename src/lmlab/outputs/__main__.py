@@ -38,8 +38,7 @@ class ListOptions:
     def __post_init__(self) -> None:
         parse_statuses(self.status)
         parse_age(self.older_than)
-        if not self.root.is_dir():
-            raise DataError(f"root={self.root}: no such folder")
+        _check_root(self.root)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +56,8 @@ class PruneOptions(ListOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for one, other in (("checkpoints_only", "caches"), ("yes", "dry_run")):
-            if getattr(self, one) and getattr(self, other):
-                flags = [f"--{name.replace('_', '-')}" for name in (one, other)]
-                raise ConfigError(
-                    f"{' '.join(flags)}: expected only one of them", f"remove {flags[1]}"
-                )
+        _check_exclusive("--checkpoints-only", self.checkpoints_only, "--caches", self.caches)
+        _check_exclusive("--yes", self.yes, "--dry-run", self.dry_run)
         if not (self.status or self.older_than or self.caches):
             raise ConfigError(
                 "prune: nothing is selected", "add --status, --older-than or --caches"
@@ -92,10 +87,8 @@ class DeleteOptions:
     dry_run: bool = option(False, help="print what would be deleted, and delete nothing")
 
     def __post_init__(self) -> None:
-        if not self.root.is_dir():
-            raise DataError(f"root={self.root}: no such folder")
-        if self.yes and self.dry_run:
-            raise ConfigError("--yes --dry-run: expected only one of them", "remove --dry-run")
+        _check_root(self.root)
+        _check_exclusive("--yes", self.yes, "--dry-run", self.dry_run)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +101,16 @@ class DiffOptions:
     def __post_init__(self) -> None:
         if len(self.runs) != 2:
             raise ConfigError(f"diff: expected two runs, found {len(self.runs)}")
+
+
+def _check_root(root: Path) -> None:
+    if not root.is_dir():
+        raise DataError(f"root={root}: no such folder")
+
+
+def _check_exclusive(first: str, has_first: bool, second: str, has_second: bool) -> None:
+    if has_first and has_second:
+        raise ConfigError(f"{first} {second}: expected only one of them", f"remove {second}")
 
 
 def parse_age(text: str) -> float:
@@ -164,7 +167,7 @@ def delete_entries(options: DeleteOptions) -> int:
 
 
 def diff_runs(options: DiffOptions) -> None:
-    """Print in what two runs differ."""
+    """Print the differences between two runs."""
     first, second = map(read_run, options.runs)
     difference = compare(first, second)
     lines = [dump_json(difference, indent=2)] if options.json else describe(difference)
@@ -216,7 +219,7 @@ COMMAND = CommandGroup(
             name="outputs diff",
             options=DiffOptions,
             act=diff_runs,
-            description="Print in what two runs differ: settings, data, versions, losses, samples.",
+            description="Print how two runs differ: settings, data, versions, losses, samples.",
             examples=["outputs/runs/first/seed0 outputs/runs/second/seed0", "A B --json"],
         ),
         "track": TRACK,

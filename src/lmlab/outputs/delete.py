@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from lmlab.console.formatting import format_count
 from lmlab.errors import ConfigError, DataError, suggestion
 from lmlab.outputs.entries import Entry, find_runs, measure, size_text, table
 from lmlab.outputs.prune import confirm, remove_folder
@@ -114,16 +115,15 @@ def _path(target: str, root: Path) -> Path:
         path = root / target
     if not path.is_dir():
         raise DataError(f"{target}: no such folder", "name a run, an arm or a study")
-    inside = path.resolve().relative_to(root.resolve()) if _is_below(path, root) else None
-    if inside is None or not inside.parts:
+    try:
+        parts = path.resolve().relative_to(root.resolve()).parts
+    except ValueError:
+        parts = ()
+    if not parts:
         raise DataError(f"{target}: expected a folder in {root}", "set --root to its output folder")
-    if inside.parts[0] == "cache":
+    if parts[0] == "cache":
         raise DataError(f"{target}: expected runs, found a cache", "use outputs prune --caches")
     return path
-
-
-def _is_below(path: Path, root: Path) -> bool:
-    return path.resolve().is_relative_to(root.resolve())
 
 
 def delete(root: Path, selection: Selection, *, force: bool, yes: bool, dry_run: bool) -> int:
@@ -162,20 +162,20 @@ def delete(root: Path, selection: Selection, *, force: bool, yes: bool, dry_run:
             print(line)
     folders = [*studies, *(e.path for e in targets if not _is_below_any(e.path, studies))]
     size = sum(measure(folder).bytes for folder in folders)
-    whole = f", and the records of {', '.join(study.name for study in studies)}" if studies else ""
-    runs = "1 run" if len(targets) == 1 else f"{len(targets)} runs"
-    what = f"{runs}, {size_text(size)}{whole}"
+    what = f"{format_count(len(targets), 'run')}, {size_text(size)}"
+    if studies:
+        what += f", and the records of {', '.join(study.name for study in studies)}"
     if dry_run:
         print(f"would delete {what}")
         return 1 if kept else 0
     if not yes and not confirm(f"delete {what}? [y/N] ", "delete"):
         print("deleted nothing")
         return 1
-    freed = sum(_delete_folder(root, folder) for folder in folders)
+    freed = [_delete_folder(root, folder) for folder in folders]
     if studies and (root / "index.html").exists():
         write_index(root)
-    print(f"freed {size_text(freed)}")
-    return 1 if kept else 0
+    print(f"freed {size_text(sum(filter(None, freed)))}")
+    return 1 if kept or None in freed else 0
 
 
 def _kept(
@@ -226,14 +226,16 @@ def _is_below_any(path: Path, folders: Sequence[Path]) -> bool:
     return any(path.resolve().is_relative_to(folder) for folder in folders)
 
 
-def _delete_folder(root: Path, folder: Path) -> int:
-    """Delete a run or study, then folders above it that are empty; return the freed bytes.
+def _delete_folder(root: Path, folder: Path) -> int | None:
+    """Delete a run or study, then folders above it that are empty.
 
-    Skip it if a process has started to write in it since the question was asked.
+    Returns:
+        The freed bytes. None if the folder was kept, because a process has started to write in it
+        since the user was asked.
     """
     if any(is_alive(lock) for lock in folder.glob("**/run.lock")):
         print(f"kept: {folder.resolve().relative_to(root.resolve())}: a process is writing it")
-        return 0
+        return None
     size = measure(folder).bytes
     remove_folder(folder)
     parent = folder.resolve().parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,21 @@ def test_mistakes_delete_nothing(
     assert main(["delete", *arguments]) == 2
     assert f"error: {message}" in capsys.readouterr().err
     assert left(root) == ALL
+
+
+def test_a_run_that_starts_after_the_question_is_kept(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.ExitStack() as running:
+
+        def start_and_agree(question: str) -> str:
+            running.enter_context(RunFolder(root / "s/a/seed0").lock())
+            return "y"
+
+        monkeypatch.setattr("builtins.input", start_and_agree)
+        assert main(["delete", "s/a"]) == 1
+    assert "kept: s/a/seed0: a process is writing it" in capsys.readouterr().out
+    assert left(root) == ALL - {"s/a/seed1"}
 
 
 def test_a_run_that_another_study_uses_is_kept_and_named(
