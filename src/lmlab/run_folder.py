@@ -83,10 +83,10 @@ class RunFolder:
         write_json(self.path / "meta.json", meta)
 
     def status(self) -> dict[str, Any]:
-        """Read ``status.json``, with the state that everything that shows the run prints.
+        """Read ``status.json``, and correct the recorded state.
 
         ``running`` without a live writer becomes ``interrupted``, and ``done`` becomes ``diverged``
-        where the last evaluation is not finite.
+        if the last evaluation is not finite.
         """
         status = _read(self.path / "status.json")
         if status.get("status") == "running" and not is_alive(self.path / "run.lock"):
@@ -100,15 +100,15 @@ class RunFolder:
         assert status in STATUSES, status
         write_json(self.path / "status.json", {"status": status, "time": _utc_now(), **details})
 
-    def wandb_place(self) -> Path | None:
-        """The folder in which wandb keeps the run; None: there is none."""
+    def wandb_folder(self) -> Path | None:
+        """Return the folder in which wandb keeps the run; None if there is none."""
         folder = Path(str(_read(self.path / "wandb" / "place.json").get("folder", "")))
         is_run = folder.parent.name == "wandb" and "run-" in folder.name
         return folder if is_run else None
 
     def offline_wandb(self) -> Path | None:
-        """The folder of a run of wandb that was not uploaded yet; None: there is none."""
-        folder = self.wandb_place()
+        """Return that folder if its run is offline and not uploaded yet, otherwise None."""
+        folder = self.wandb_folder()
         if folder is None or not folder.name.startswith("offline-") or not folder.is_dir():
             return None
         return None if any(folder.glob("*.wandb.synced")) else folder
@@ -292,7 +292,7 @@ def describe(run: RunFolder) -> str:
 
 
 def wandb_sync_command(folder: Path) -> str:
-    """Return the command that uploads the runs in a folder of wandb, typed where we are."""
+    """Return the command that uploads the runs in a folder of wandb from the working folder."""
     relative = os.path.relpath(folder)
     return f"wandb sync {shlex.quote(min(relative, str(folder), key=len))}"
 

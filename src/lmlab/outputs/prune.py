@@ -67,12 +67,12 @@ def confirm(question: str, command: str) -> bool:
 def remove_folder(folder: Path) -> None:
     """Remove a folder, its top-level files last: an interrupted removal leaves a visible run.
 
-    What wandb keeps of a run goes with it: another run of these settings has another id there.
+    wandb's files of the run are removed too: a new run of these settings gets another id in wandb.
     """
-    place = RunFolder(folder).wandb_place()
+    wandb_folder = RunFolder(folder).wandb_folder()
     with translate_write_errors(folder):
-        if place is not None and place.is_dir():
-            shutil.rmtree(place)
+        if wandb_folder is not None and wandb_folder.is_dir():
+            shutil.rmtree(wandb_folder)
         for child in folder.iterdir():
             if child.is_dir() and not child.is_symlink():
                 shutil.rmtree(child)

@@ -1,4 +1,4 @@
-"""What refers to a run: sweeps of other studies, and runs that continue it or use its files."""
+"""References to runs: from sweeps of other studies, and from runs that continue or use them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Reference:
     Attributes:
         run: the folder of the run.
         source: the study or run that refers to it; the reference vanishes with this folder.
-        description: the reference as the rest of "kept: ".
+        description: the reason to keep the run, such as ``study norms uses it``.
     """
 
     run: Path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +11,19 @@ from typing import Any
 from lmlab.build.instantiate import BoundTarget
 from lmlab.config.compose import compose, from_dict, load_frozen
 from lmlab.config.interpolation import parse_text
+from lmlab.console.formatting import format_count
 from lmlab.errors import ConfigError, DataError, UserError
 from lmlab.run_folder import RunFolder, wandb_sync_command
 from lmlab.storage.lock import is_alive
 from lmlab.tracking import NO_TRACKER, NoTracker
 from lmlab.tracking.deliveries import is_delivered, record_delivery
 from lmlab.tracking.run_info import describe_to_tracker, final_values, read_samples
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split the arguments of ``outputs track`` into folders and settings ``logger.KEY=VALUE``."""
+    settings = [text for text in arguments if text.startswith("logger.") and "=" in text]
+    return [text for text in arguments if text not in settings], settings
 
 
 def find_run_folders(paths: Sequence[str]) -> list[RunFolder]:
@@ -48,13 +54,13 @@ def track(runs: Sequence[RunFolder], logger: str | None, settings: Sequence[str]
         settings: overrides such as ``logger.project=mine``.
 
     Returns:
-        The exit code: 1 if a run was not sent, for an error or because it had no tracker.
+        The exit code: 1 if a run was not sent, because of an error or for lack of a tracker.
 
     Raises:
         ConfigError: the tracker or its settings are not valid.
     """
     chosen = None if logger is None else _compose_logger(logger, settings)
-    # All are composed first, so that a mistake in a setting is met before anything is sent.
+    # All are composed first, so that a mistake in a setting is reported before anything is sent.
     components = [chosen or _logger_of(run, settings) for run in runs]
     if all(component["_target_"] == NO_TRACKER for component in components):
         raise ConfigError(
@@ -70,7 +76,7 @@ def track(runs: Sequence[RunFolder], logger: str | None, settings: Sequence[str]
             print(f"{run.path}: {_track_run(run, component)}", flush=True)
         except UserError:
             raise
-        except (Exception, SystemExit) as error:  # of a tracker: the others are sent all the same
+        except (Exception, SystemExit) as error:  # of a tracker; the other runs are sent anyway
             logging.getLogger("lmlab").debug("tracking failed", exc_info=error)
             failed += 1
             print(f"{run.path}: not sent ({_first_line(error)})", flush=True)
@@ -94,7 +100,7 @@ def _compose_logger(logger: str, settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _logger_of(run: RunFolder, settings: Sequence[str]) -> dict[str, Any]:
-    """Return the tracker that a run was configured with, with other settings."""
+    """Return the tracker that a run was configured with, with the changed settings."""
     config = load_frozen(run.config).as_dict()
     component: dict[str, Any] = config["logger"]
     if component["_target_"] == NO_TRACKER or not settings:
@@ -134,20 +140,6 @@ def _track_run(run: RunFolder, logger: dict[str, Any]) -> str:
     record_delivery(run, logger)
     step = info.earlier_rows[-1]["step"] if info.earlier_rows else 0
     return (
-        f"sent {len(info.earlier_rows)} rows up to step {step:,}, {len(samples)} samples "
-        f"and the final values"
+        f"sent {format_count(len(info.earlier_rows), 'row')} up to step {step:,}, "
+        f"{format_count(len(samples), 'sample')} and the final values"
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class Words:
-    """The positional arguments of ``outputs track``: folders, and settings of the tracker."""
-
-    folders: list[str]
-    settings: list[str]
-
-    @classmethod
-    def split(cls, words: Sequence[str]) -> Words:
-        """Tell ``logger.key=value`` from folders."""
-        settings = [word for word in words if word.startswith("logger.") and "=" in word]
-        return cls([word for word in words if word not in settings], settings)

@@ -47,11 +47,12 @@ class AnnotateOptions:
 
 def track_runs(options: TrackOptions) -> int:
     """Send runs that have ended to a tracker. Returns the exit code."""
-    from lmlab.outputs.track import Words, find_run_folders, track  # composing takes time
+    # Composing takes time to import.
+    from lmlab.outputs.track import find_run_folders, split_arguments, track
 
     log_to_stderr()
-    words = Words.split(options.runs)
-    return track(find_run_folders(words.folders), options.logger, words.settings)
+    folders, settings = split_arguments(options.runs)
+    return track(find_run_folders(folders), options.logger, settings)
 
 
 def annotate_runs(options: AnnotateOptions) -> None:

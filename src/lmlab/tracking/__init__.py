@@ -46,7 +46,7 @@ class NoTracker:
 
 
 def check_tracker(target: str, parameters: Mapping[str, Any]) -> None:
-    """Check what is known of a tracker before anything is prepared.
+    """Check the settings of a tracker as far as possible before anything is prepared.
 
     Args:
         target: dotted path of its class or function.
@@ -100,7 +100,7 @@ def wandb_tracker(
         group: None for the study.
         name: name of the run; None for arm and seed. In a study, it precedes them.
         tags: in addition to the name of the corpus and the tags of the run.
-        notes: where the run has none of its own.
+        notes: for a run without notes.
         job_type: None for ``train``.
         dir: the folder in which wandb makes its folder ``wandb``; None for that of the study.
         base_url: the server; None for wandb's default.
@@ -121,7 +121,7 @@ def wandb_tracker(
             init={
                 "project": project,
                 "entity": entity,
-                "dir": str(Path(dir).expanduser().resolve() if dir else run_info.place),
+                "dir": str(Path(dir).expanduser().resolve() if dir else run_info.study_folder),
                 "id": run_token(own / "run_id"),
                 "name": _display_name(name, run_info),
                 "group": group or run_info.group,

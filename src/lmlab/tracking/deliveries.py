@@ -1,4 +1,4 @@
-"""Which trackers have received a run as it is, so that nothing is sent twice."""
+"""Records of which trackers have received a run in its current state."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def record_delivery(run: RunFolder, logger: dict[str, Any]) -> None:
 
 
 def is_delivered(run: RunFolder, logger: dict[str, Any]) -> bool:
-    """Return whether a tracker has the run as it is, unless wandb's files of it were removed."""
+    """Return whether a tracker has all of a run. wandb has it only if its files still exist."""
     if _records(run).get(hash_json(logger)) != _content(run):
         return False
-    place = run.wandb_place()
-    return "wandb" not in str(logger.get("_target_")) or place is None or place.is_dir()
+    folder = run.wandb_folder()
+    return "wandb" not in str(logger.get("_target_")) or folder is None or folder.is_dir()
 
 
 def _records(run: RunFolder) -> dict[str, Any]:

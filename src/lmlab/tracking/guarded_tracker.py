@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lmlab.console.formatting import format_count
 from lmlab.console.logging import TRACEBACK_TO_FILE
 from lmlab.errors import ConfigError
 from lmlab.runtime.random_streams import preserved_generators
@@ -109,7 +110,7 @@ class GuardedTracker:
         waiting = self._calls.qsize()
         self._stop(
             f"did not {what} within {seconds:.0f} s"
-            + (f" ({waiting} calls are waiting)" if waiting else "")
+            + (f" ({format_count(waiting, 'call')} waiting)" if waiting else "")
         )
         if self._waits:
             # The thread would draw random numbers beside the run if it came back to life.

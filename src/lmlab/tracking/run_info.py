@@ -1,4 +1,4 @@
-"""What a tracker is, and what it is told about a run."""
+"""The interface of a tracker, and the description of a run that it receives."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class RunInfo:
         tags: for filtering.
         config: the full configuration as plain values.
         resumed: whether this session resumes an earlier one.
-        notes: the user's words about the run.
-        purpose: what a study needs the run for (``search``, ``judged`` ...); empty for others.
+        notes: the user's notes on the run.
+        purpose: what a study needs the run for (``search``, ``judged`` ...); otherwise empty.
         earlier_rows: the rows of ``metrics.jsonl`` before this session, of an earlier session or of
             the run that this one extends; :meth:`Tracker.log` receives the later rows only.
     """
@@ -40,7 +40,7 @@ class RunInfo:
     earlier_rows: Sequence[dict[str, Any]] = ()
 
     @property
-    def place(self) -> Path:
+    def study_folder(self) -> Path:
         """The folder of the study; the run folder itself if it was moved out of its study."""
         folder, names = self.folder.resolve(), Path(self.group).parts
         is_in_study = folder.parts[-2 - len(names) : -2] == names
@@ -70,7 +70,7 @@ class Tracker(Protocol):
 def describe_to_tracker(
     run: RunFolder, config: dict[str, Any], *, resumed: bool = False
 ) -> RunInfo:
-    """Return what a tracker is told about a run, from its folder and its configuration."""
+    """Describe a run to a tracker, from its folder and its configuration."""
     meta = run.meta()
     notes, tags = run.annotations()
     corpus = meta.get("corpus")

@@ -1,4 +1,4 @@
-"""A name of a run that no other run shares, whatever their names, folders and machines."""
+"""A unique name of a run, which does not depend on its names, its folder or its machine."""
 
 from __future__ import annotations
 

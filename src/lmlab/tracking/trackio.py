@@ -18,7 +18,7 @@ class TrackioTracker:
     """One session of a trackio run, with the whole history of the run.
 
     It replaces the trackio run of an earlier session, in which rows after the checkpoint would
-    stand twice.
+    appear twice.
 
     Args:
         library: the ``trackio`` module.

@@ -38,7 +38,7 @@ def main(session: str, reporting: str, failed_online: str = "") -> int:
     select.select([sys.stdin], [], [])
     try:
         run = _start(settings, int(reporting), failed_online)
-        _record_place(run, Path(session).parent)
+        _record_folder(run, Path(session).parent)
         for row in settings["earlier_rows"]:
             _log(run, row)
     except Exception as error:
@@ -90,17 +90,17 @@ def _start(settings: dict[str, Any], reporting: int, failed_online: str) -> Any:
     return run
 
 
-def _record_place(run: Any, folder: Path) -> None:
-    """Note where wandb keeps the run, and remove what earlier sessions left there.
+def _record_folder(run: Any, folder: Path) -> None:
+    """Record the folder in which wandb keeps the run, and remove those of earlier sessions.
 
-    Each session contains the whole history. ``wandb sync`` would upload the sessions of a run one
-    after the other, from the first row each.
+    Each session contains the complete history, so ``wandb sync`` would upload a run of several
+    sessions several times.
     """
-    place = Path(run.dir).parent
-    for old in place.parent.glob(f"offline-run-*-{run.id}"):
-        if old != place:
+    current = Path(run.dir).parent
+    for old in current.parent.glob(f"offline-run-*-{run.id}"):
+        if old != current:
             shutil.rmtree(old, ignore_errors=True)
-    write_json(folder / "place.json", {"folder": str(place)})
+    write_json(folder / "place.json", {"folder": str(current)})
 
 
 def _find_problem(mode: str, base_url: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What a tracker is told about a run, from the files of its folder."""
+"""The description of a run that a tracker receives, from the files of the run folder."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_description_holds_notes_tags_and_earlier_rows(run: RunFolder) -> No
 
 
 @pytest.mark.parametrize(
-    ("folder", "group", "place"),
+    ("folder", "group", "expected"),
     [
         ("out/norms/post/seed0", "norms", "out/norms"),
         ("out/team/norms/post/seed0", "team/norms", "out/team/norms"),
@@ -64,9 +64,10 @@ def test_the_description_holds_notes_tags_and_earlier_rows(run: RunFolder) -> No
     ],
 )
 def test_a_moved_run_writes_into_its_own_folder(
-    tmp_path: Path, folder: str, group: str, place: str
+    tmp_path: Path, folder: str, group: str, expected: str
 ) -> None:
-    assert RunInfo(tmp_path / folder, "a", group, (), {}).place == (tmp_path / place).resolve()
+    info = RunInfo(tmp_path / folder, "a", group, (), {})
+    assert info.study_folder == (tmp_path / expected).resolve()
 
 
 def test_samples_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lmlab.build.identity import run_identity
 from lmlab.config.identity_settings import identity_settings
+from lmlab.console.formatting import format_count
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.executor import JobResult
 from lmlab.sweep.job_outcome import JobEnd, classify_outcome
@@ -157,7 +158,8 @@ class SlurmExecutor:
         self._next_submission = time.monotonic() + polls * self.settings.poll_seconds
         if message != self._last_delay:
             self._last_delay = message
-            self.print_line(f"{message}: {len(waiting)} runs are submitted later")
+            runs_later = format_count(len(waiting), "run")
+            self.print_line(f"{message}: {runs_later} will be submitted later")
 
     def poll(self, active: Sequence[ScheduledRun]) -> Iterator[tuple[ScheduledRun, JobResult]]:
         """Yield the runs whose jobs have ended."""
