@@ -1,4 +1,4 @@
-"""The results of a batch of jobs, for a sweeper that chooses the next jobs by them."""
+"""The results of a batch of jobs, for a sweeper that uses them to choose the next jobs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lmlab.design.manifest import Manifest
 from lmlab.run_folder import FINISHED, RunFolder
+from lmlab.storage.io import hash_json
 from lmlab.study.sweep_folder import sweeps_in
 
 
@@ -41,18 +43,15 @@ def read_results(manifest: Manifest) -> list[BatchResult]:
 
 def join_batches(batches: Sequence[Manifest]) -> Manifest:
     """Return one sweep of the jobs of all batches, each once, for the report."""
-    first = batches[0]
-    jobs = [
-        (arm, name, overrides)
-        for batch in batches
-        for arm, name, overrides in zip(batch.arms, batch.names, batch.overrides, strict=True)
-    ]
-    distinct = [job for index, job in enumerate(jobs) if job[0] not in [j[0] for j in jobs[:index]]]
+    jobs: dict[str, tuple[dict[str, Any], str, list[str]]] = {}
+    for batch in batches:
+        for job in zip(batch.arms, batch.names, batch.overrides, strict=True):
+            jobs.setdefault(hash_json(job[0]), job)
     return dataclasses.replace(
-        first,
-        arms=[arm for arm, _, _ in distinct],
-        names=[name for _, name, _ in distinct],
-        overrides=[overrides for _, _, overrides in distinct],
+        batches[0],
+        arms=[arm for arm, _, _ in jobs.values()],
+        names=[name for _, name, _ in jobs.values()],
+        overrides=[overrides for _, _, overrides in jobs.values()],
     )
 
 
@@ -60,9 +59,8 @@ def _read_result(run: RunFolder | None) -> BatchResult:
     if run is None:
         return BatchResult("missing", None, None)
     status = str(run.status().get("status"))
-    losses = [row["loss"] for row in run.rows("validation")]
-    if status not in FINISHED or not losses:
+    rows = run.rows("validation")
+    if status not in FINISHED or not rows:
         return BatchResult(status, None, run.path)
-    last = losses[-1]
-    is_finite = status == "done" and last is not None and math.isfinite(last)
-    return BatchResult(status, float(last) if is_finite else math.inf, run.path)
+    loss = float(rows[-1]["loss"]) if status == "done" else math.inf
+    return BatchResult(status, loss, run.path)

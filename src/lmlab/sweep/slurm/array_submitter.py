@@ -61,11 +61,10 @@ def divide(
     size = max_array_size or len(jobs)
     lanes = min(-(-len(jobs) // size), parallelism)
     parts = []
-    for lane in range(lanes):
+    for lane, jobs_of_lane in enumerate(_equal_slices(jobs, lanes)):
         share = parallelism // lanes + (lane < parallelism % lanes)
-        of_lane = _equal_slices(jobs, lanes)[lane]
-        for some in _equal_slices(of_lane, -(-len(of_lane) // size)):
-            parts.append(Part(some, share, lane))
+        for jobs_of_array in _equal_slices(jobs_of_lane, -(-len(jobs_of_lane) // size)):
+            parts.append(Part(jobs_of_array, share, lane))
     return parts
 
 

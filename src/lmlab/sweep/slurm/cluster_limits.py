@@ -82,7 +82,7 @@ def read_cluster_limits() -> ClusterLimits:
 
     Raises:
         UnreachableError: Slurm does not respond.
-        RefusedError: Slurm does not tell.
+        RefusedError: Slurm does not report them.
     """
     nodes: dict[str, list[Node]] = {}
     for record in _records(run_command("scontrol", "--all", "--oneliner", "show", "node")):
@@ -100,7 +100,7 @@ def read_cluster_limits() -> ClusterLimits:
 
 
 def read_max_array_size() -> int | None:
-    """Return the most jobs of an array; None if Slurm does not tell."""
+    """Return the most jobs of an array; None if Slurm does not report it."""
     try:
         size = _number(_setting(run_command("scontrol", "show", "config"), "MaxArraySize"))
     except (UnreachableError, RefusedError):

@@ -24,7 +24,7 @@ def check_requests(settings: SlurmSettings, arms: Iterable[str]) -> None:
 
     Raises:
         ConfigError: the cluster could never run a job.
-        RefusedError: Slurm does not tell its limits.
+        RefusedError: Slurm does not report its limits.
         UnreachableError: Slurm does not respond.
     """
     cluster = read_cluster_limits()
@@ -67,7 +67,7 @@ def check_request(
 
 @dataclasses.dataclass(frozen=True)
 class _Request:
-    """A request and the settings that make it; its methods tell why a partition cannot run it."""
+    """A request with the settings that define it; checks whether a partition can run it."""
 
     resources: Resources
     setting: Callable[[str], str]
@@ -88,7 +88,7 @@ class _Request:
     def partitions(self, cluster: ClusterLimits) -> list[Partition]:
         """Return the partitions of the request; Slurm uses the first that can run it."""
         known = cluster.partitions
-        if not known:  # Slurm does not tell
+        if not known:  # Slurm does not report them
             return []
         if self.resources.partition is None:
             default = [one for one in known.values() if one.is_default]
