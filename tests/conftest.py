@@ -10,7 +10,7 @@ import pytest
 from training_process import run_to_end
 from warm import Process, call
 
-pytest_plugins = ["study_fixtures", "sweep_fixtures"]
+pytest_plugins = ["fake_slurm", "study_fixtures", "sweep_fixtures"]
 
 STORY = "The cat sat on the mat. A dog ran to the hill and saw the sun.\n<|endoftext|>\n"
 

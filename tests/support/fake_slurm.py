@@ -7,8 +7,11 @@ what a test has written. A test of what a cluster really does uses :mod:`cluster
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
+
+import pytest
 
 COMMANDS = ("sbatch", "srun", "squeue", "scontrol", "sacct")
 
@@ -94,3 +97,11 @@ class FakeSlurm:
     def scripts(self) -> list[str]:
         """Return the submitted batch scripts."""
         return [path.read_text() for path in sorted(self.folder.glob("script*.sh"))]
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    """Commands of Slurm in front of any that are installed."""
+    fake = FakeSlurm(tmp_path / "slurm-commands")
+    monkeypatch.setenv("PATH", f"{fake.folder}{os.pathsep}{os.environ['PATH']}")
+    return fake

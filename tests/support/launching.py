@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,10 @@ class Launcher:
 
 
 def at_step(step: int, act: Callable[[], Any]) -> None:
-    """Make this process call ``act`` when it fetches the batch of update number ``step``."""
+    """Make this process call ``act`` when it fetches the batch of update number ``step``.
+
+    The preflight fetches batches too, as many as the machine is fast: switch it off.
+    """
     from lmlab.data.batches import Batches
 
     fetch = Batches.batch
@@ -97,6 +101,25 @@ def at_step(step: int, act: Callable[[], Any]) -> None:
         return fetch(self, number)
 
     Batches.batch = fetch_and_act  # type: ignore[method-assign]
+
+
+def hold_at(step: int) -> None:
+    """Make this process wait at update number ``step``, until the test kills it."""
+    at_step(step, functools.partial(time.sleep, 60))
+
+
+def kill_at(step: int, output_root: Path) -> None:
+    """Make this process kill itself at update number ``step``, once a checkpoint is complete."""
+
+    def kill() -> None:
+        deadline = time.monotonic() + 60
+        # Checkpoints are written in the background.
+        while not any(output_root.glob("*/*/seed*/checkpoints/step_*")):
+            assert time.monotonic() < deadline, "no checkpoint was written"
+            time.sleep(0.01)
+        send(signal.SIGKILL)
+
+    at_step(step, kill)
 
 
 def send(number: signal.Signals) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 
-def run_stack(members: list[list[str]]) -> None:
-    """Train the runs with these overrides as one stack."""
+
+def run_stack(members: list[list[str]], prepare: Callable[[], None] | None = None) -> None:
+    """Call ``prepare`` in this process, then train the runs with these overrides as one stack."""
+    if prepare is not None:
+        prepare()
     from lmlab.config.compose import compose
     from lmlab.runs.stacked.execute_stack import execute_stack
 

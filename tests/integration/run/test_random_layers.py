@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import own_parts
 import pytest
 import torch
-from launching import Launcher, at_step, send
+from launching import Launcher, kill_at
 from stacks import members, runs
 
 from lmlab.build.factory import build_model
@@ -48,17 +47,9 @@ def losses(run: RunFolder, kind: str = "train") -> list[float]:
     return [row["loss"] for row in run.rows(kind)]
 
 
-def kill_at(step: int, settings: Path) -> None:
+def trust_and_kill_at(step: int, settings: Path) -> None:
     own_parts.trust(settings)
-
-    def kill() -> None:
-        for _ in range(1000):  # checkpoints are written in the background
-            if any((settings.parent / "cut").glob("runs/*/seed0/checkpoints/step_*")):
-                break
-            time.sleep(0.01)
-        send(signal.SIGKILL)
-
-    at_step(step, kill)
+    kill_at(step, settings.parent / "cut")
 
 
 def test_a_killed_run_with_random_layers_ends_with_the_bits_of_an_uninterrupted_one(
@@ -67,9 +58,8 @@ def test_a_killed_run_with_random_layers_ends_with_the_bits_of_an_uninterrupted_
     wanted = with_layer(overrides, "Random", "validation.every_steps=3", "model.dropout=0.1")
     torch.manual_seed(1)
     straight = trained(wanted, tmp_path / "straight")
-    # The preflight fetches batches too, as many as the machine is fast.
     cut = [*wanted, f"output_root={tmp_path / 'cut'}", "runtime.preflight=off"]
-    kill = functools.partial(kill_at, 13, tmp_path / "settings")
+    kill = functools.partial(trust_and_kill_at, 13, tmp_path / "settings")
     assert start(cut, kill).wait() == -signal.SIGKILL
     torch.manual_seed(2)
     resumed = execute(compose(cut)).run
@@ -114,10 +104,10 @@ def test_a_stack_does_not_share_random_numbers(
 def test_each_rank_draws_its_own_numbers_and_a_killed_run_of_two_ranks_resumes_exactly(
     overrides: list[str], tmp_path: Path
 ) -> None:
-    wanted = with_layer(overrides, "Random", "arm=x")
+    wanted = with_layer(overrides, "Random", "arm=x", "runtime.preflight=off")
     launch = Launcher(tmp_path)
     straight, cut = ([*wanted, f"output_root={tmp_path / name}"] for name in ("straight", "cut"))
-    kill = functools.partial(kill_at, 13, tmp_path / "settings")
+    kill = functools.partial(trust_and_kill_at, 13, tmp_path / "settings")
     trust = {rank: functools.partial(own_parts.trust, tmp_path / "settings") for rank in range(2)}
     expected = launch(straight, 2, trust)
     assert expected.codes == [0, 0], expected.printed

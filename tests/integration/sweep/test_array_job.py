@@ -25,13 +25,6 @@ LONG = ["training.steps=1000000", "validation.every_steps=1000000",
 
 
 @pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
-    fake = FakeSlurm(tmp_path / "slurm-commands")
-    monkeypatch.setenv("PATH", f"{fake.folder}{os.pathsep}{os.environ['PATH']}")
-    return fake
-
-
-@pytest.fixture
 def submit(tmp_path: Path, overrides: list[str]) -> Submit:
     """Writes the record of a submission whose only job has these runs."""
 

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
-import pytest
 from fake_slurm import FakeSlurm
 from sweep_fixtures import Sweeps
 
 SLURM = ["-m", "hydra/launcher=slurm", "hydra.launcher.wait=false", "training.steps=2"]
-
-
-@pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
-    fake = FakeSlurm(tmp_path / "slurm-commands")
-    monkeypatch.setenv("PATH", f"{fake.folder}{os.pathsep}{os.environ['PATH']}")
-    return fake
 
 
 def test_a_detached_sweep_submits_its_runs_and_then_its_driver(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
+from own_trackers import add_tracker
 
-from lmlab.config import user_settings
 from lmlab.config.compose import compose
 from lmlab.runs.execute import execute
 
@@ -39,14 +37,7 @@ TRACKER = """
 
 @pytest.fixture
 def option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    (tmp_path / "my_trackers.py").write_text(textwrap.dedent(TRACKER))
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "my_trackers", raising=False)
-    (tmp_path / "conf" / "logger").mkdir(parents=True)
-    option = "_target_: my_trackers.Tracker\nfailing: ''\n"
-    (tmp_path / "conf" / "logger" / "mine.yaml").write_text(option)
-    settings = {"trusted_packages": ["my_trackers"], "search_path": [str(tmp_path / "conf")]}
-    monkeypatch.setattr(user_settings, "_read", lambda: settings)
+    add_tracker(tmp_path, monkeypatch, TRACKER, failing="")
     return "logger=mine"
 
 

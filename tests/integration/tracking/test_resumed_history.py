@@ -1,5 +1,4 @@
-"""The history of a run that was killed and resumed is whole in each tracker, and says nothing
-twice."""
+"""Each tracker has the complete history of a run that was killed and resumed, each row once."""
 
 from __future__ import annotations
 
@@ -9,32 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from launching import kill_at
 from wandb_runs import history, inspect
 
 from lmlab.run_folder import RunFolder, describe
-
-
-def kill_at(step: int) -> None:
-    """Kill this process before update number ``step`` (from 0)."""
-    from lmlab.data.batches import Batches
-
-    real = Batches.batch
-
-    def batch(self: Batches, number: int) -> Any:
-        if number == step:
-            for _ in range(1000):  # checkpoints are written in the background
-                if any(Path.cwd().glob("outputs/runs/*/seed0/checkpoints/step_*")):
-                    break
-                time.sleep(0.01)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(self, number)
-
-    Batches.batch = batch  # type: ignore[method-assign]
 
 
 def steps_of(rows: list[dict[str, Any]], kind: str) -> list[float]:
@@ -46,10 +27,10 @@ def killed_run(overrides, train, monkeypatch, tmp_path: Path):
     """A run with a tracker that was killed at step 13, after a checkpoint at 10, and resumed."""
 
     def run(*more: str) -> RunFolder:
-        # Preflight would take the steps of its measurement from the same batches.
         often = ["training.log_every=2", "checkpoint.every_steps=10", "runtime.preflight=off"]
         everything = [*overrides, *often, *more]
-        assert train(everything, functools.partial(kill_at, 13)) == -signal.SIGKILL
+        kill = functools.partial(kill_at, 13, tmp_path / "outputs")
+        assert train(everything, kill) == -signal.SIGKILL
         (folder,) = (tmp_path / "outputs" / "runs").glob("*/seed0")
         assert RunFolder(folder).rows()[-1]["step"] == 12, "rows after the checkpoint"
         assert train(everything) == 0

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+from own_trackers import add_tracker
 from wandb_runs import history, inspect
 
-from lmlab.config import user_settings
 from lmlab.config.compose import compose
 from lmlab.outputs.__main__ import main
 from lmlab.run_folder import RunFolder
@@ -39,16 +37,9 @@ TRACKER = """
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The option ``logger=own``, which writes its calls to a file; the path of that file."""
-    (tmp_path / "own_tracker.py").write_text(textwrap.dedent(TRACKER))
-    (tmp_path / "conf" / "logger").mkdir(parents=True)
+    """The option ``logger=mine``, which writes its calls to a file; the path of that file."""
     calls = tmp_path / "calls.jsonl"
-    option = f"_target_: own_tracker.Tracker\npath: {calls}\n"
-    (tmp_path / "conf" / "logger" / "own.yaml").write_text(option)
-    settings = {"trusted_packages": ["own_tracker"], "search_path": [str(tmp_path / "conf")]}
-    monkeypatch.setattr(user_settings, "_read", lambda: settings)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "own_tracker", raising=False)
+    add_tracker(tmp_path, monkeypatch, TRACKER, path=str(calls))
     return calls
 
 
@@ -65,7 +56,7 @@ def run(overrides: list[str]) -> RunFolder:
 
 def test_a_run_is_sent_to_one_s_own_tracker_once(run: RunFolder, own: Path, capsys) -> None:
     study = str(run.path.parents[1])
-    assert main(["track", study, "logger=own"]) == 0
+    assert main(["track", study, "logger=mine"]) == 0
     sent = calls_in(own)
     assert sent[0] == ["init", ["sent/seed0", 'lr, as "planned": 1e-3', ["train", "a", "b"]]]
     assert [call[1] for call in sent if call[0] == "log"] == run.rows()
@@ -82,11 +73,11 @@ def test_a_run_is_sent_to_one_s_own_tracker_once(run: RunFolder, own: Path, caps
     assert sent[-1] == ["finish", 0]
     assert "rows up to step 20" in capsys.readouterr().out
 
-    assert main(["track", str(run.path), "logger=own"]) == 0
+    assert main(["track", str(run.path), "logger=mine"]) == 0
     assert "nothing to send" in capsys.readouterr().out
     assert calls_in(own) == sent
     assert main(["annotate", study, "notes=kept", "tags="]) == 0
-    assert main(["track", study, "logger=own"]) == 0
+    assert main(["track", study, "logger=mine"]) == 0
     assert calls_in(own)[len(sent)] == ["init", ["sent/seed0", "kept", ["train"]]]
 
 

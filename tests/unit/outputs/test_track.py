@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
+from own_trackers import MODULE, add_tracker
 
-from lmlab.config import user_settings
 from lmlab.config.compose import compose, to_yaml
 from lmlab.outputs.__main__ import main
 from lmlab.run_folder import RunFolder
@@ -35,14 +34,7 @@ TRACKER = """
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "own_trackers.py").write_text(textwrap.dedent(TRACKER))
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "own_trackers", raising=False)
-    (tmp_path / "conf" / "logger").mkdir(parents=True)
-    option = "_target_: own_trackers.Tracker\nfailing: ''\nlabel: own\n"
-    (tmp_path / "conf" / "logger" / "mine.yaml").write_text(option)
-    settings = {"trusted_packages": ["own_trackers"], "search_path": [str(tmp_path / "conf")]}
-    monkeypatch.setattr(user_settings, "_read", lambda: settings)
+    add_tracker(tmp_path, monkeypatch, TRACKER, failing="", label="own")
     chosen = {
         "a": ["logger=none"],
         "b": ["logger=mine", "logger.failing=log"],
@@ -59,8 +51,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def calls() -> list[tuple[str, str]]:
-    made = list(sys.modules["own_trackers"].calls)
-    sys.modules["own_trackers"].calls.clear()
+    made = list(sys.modules[MODULE].calls)
+    sys.modules[MODULE].calls.clear()
     return made
 
 
@@ -73,7 +65,7 @@ def test_a_run_without_a_tracker_and_one_that_exits_stop_no_other(
     first, second, third = printed.splitlines()
     assert first == f"{root}/a/seed0: not sent: it had no tracker; add logger=NAME"
     assert second == f"{root}/b/seed0: not sent (SystemExit: no server)"
-    assert third.startswith(f"{root}/c/seed0: sent 1 rows up to step 2")
+    assert third.startswith(f"{root}/c/seed0: sent 1 row up to step 2")
     own = [("own", name) for name in ("log", "finish 1", "log", "summary", "finish 0")]
     assert calls() == own, "the tracker that failed was closed"
 
