@@ -78,9 +78,9 @@ def restarted_runs(studies: Any) -> list[str]:
     return found
 
 
-def wait_for_steps(studies: Any, wait_for: Callable[..., None], number: int) -> None:
+def wait_for_checkpoints(studies: Any, wait_for: Callable[..., None], number: int) -> None:
+    """Wait until a number of runs have a checkpoint, which is early in a run on any machine."""
+    runs = studies.outputs / "disturbed"
     wait_for(
-        lambda: sum(
-            (status or 0) > 0 for status in studies.statuses("disturbed", "step").values()
-        ) >= number
-    )  # fmt: skip
+        lambda: sum(any(run.glob("checkpoints/step_*")) for run in runs.glob("*/seed*")) >= number
+    )

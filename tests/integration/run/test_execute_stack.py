@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import random
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launching import Prepare, hold_at
 from stack_process import run_stack
 from stacks import members, runs, stack, weights
 
@@ -66,13 +68,14 @@ def test_kills_change_no_bit_though_members_resume_at_different_steps(
         f"training.steps={40 * kills}",
         "checkpoint.every_steps=1",
         "validation.every_steps=25",
+        "runtime.preflight=off",
     ]
     straight, cut = members(more, tmp_path / "straight"), members(more, tmp_path / "cut")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["lmlab.runs.stacked.execute_stack"])
 
-    def start(wanted: list[list[str]]) -> Any:
-        process = context.Process(target=run_stack, args=(wanted,))
+    def start(wanted: list[list[str]], prepare: Prepare | None = None) -> Any:
+        process = context.Process(target=run_stack, args=(wanted, prepare))
         process.start()
         return process
 
@@ -80,15 +83,16 @@ def test_kills_change_no_bit_though_members_resume_at_different_steps(
     calm.join()
     assert calm.exitcode == 0
     moments, apart = random.Random(1), 0
-    for _ in range(kills):
+    for kill in range(kills):
         before = sum(steps(tmp_path / "cut").values())
-        process = start(cut)
+        # On a fast machine, the stack would end before the last kill.
+        process = start(cut, functools.partial(hold_at, 40 * (kill + 1) - 1))
         while process.is_alive() and sum(steps(tmp_path / "cut").values()) <= before:
             time.sleep(0.002)
         time.sleep(moments.uniform(0, 0.1))
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        assert process.exitcode == -signal.SIGKILL, "the stack was over before the last kill"
+        assert process.exitcode == -signal.SIGKILL, "the stack ended before it was killed"
         apart += len(set(steps(tmp_path / "cut").values())) > 1
     last = start(cut)
     last.join()

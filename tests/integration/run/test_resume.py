@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launching import hold_at, signal_at
 from safetensors.torch import load_file
 
 from lmlab.run_folder import RunFolder
@@ -43,9 +44,10 @@ def test_twenty_kills_at_random_moments(overrides, train, start, tmp_path: Path)
 
     moments = random.Random(0)
     kills = during_saving = 0
-    cut = elsewhere(overrides, tmp_path / "cut")
+    cut = [*elsewhere(overrides, tmp_path / "cut"), "runtime.preflight=off"]
     while kills < 20:
-        process = start(cut)
+        # On a fast machine, the run would end before the last kill.
+        process = start(cut, functools.partial(hold_at, 19 * (kills + 1)))
         saved = tmp_path / "cut" / "outputs"
         if kills:  # let it come to training first: the folders are there already
             before = the_run(tmp_path / "cut").rows()[-1:]
@@ -56,7 +58,7 @@ def test_twenty_kills_at_random_moments(overrides, train, start, tmp_path: Path)
                 time.sleep(0.002)
         time.sleep(moments.uniform(0, 0.06))
         os.kill(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "the run was over before twenty kills"
+        assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
         during_saving += bool(list(saved.glob("runs/*/seed0/checkpoints/.tmp-*")))
         kills += 1
     assert train(cut) == 0
@@ -106,17 +108,12 @@ def test_a_kill_at_each_point_of_a_save(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
 def test_a_signal_saves_and_a_rerun_resumes(
-    overrides, train, start, tmp_path: Path, number: signal.Signals
+    overrides, train, tmp_path: Path, number: signal.Signals
 ) -> None:
     overrides = [*overrides, "training.steps=300", "checkpoint.every_steps=1000"]
     assert train(elsewhere(overrides, tmp_path / "straight")) == 0
-    cut = elsewhere(overrides, tmp_path / "cut")
-    process = start(cut)
-    while not list(tmp_path.glob("cut/outputs/runs/*/seed0/metrics.jsonl")):
-        time.sleep(0.005)
-    time.sleep(0.1)
-    os.kill(process.pid, number)
-    assert process.wait() == 128 + number
+    cut = [*elsewhere(overrides, tmp_path / "cut"), "runtime.preflight=off"]
+    assert train(cut, signal_at(100, number)) == 128 + number
     run = the_run(tmp_path / "cut")
     status = run.status()
     assert status["status"] == ("preempted" if number == signal.SIGUSR2 else "interrupted")

@@ -20,7 +20,7 @@ from slurm_events import (
     restarted_runs,
     send_usr2,
     task_pids,
-    wait_for_steps,
+    wait_for_checkpoints,
 )
 
 pytestmark = pytest.mark.slurm
@@ -113,7 +113,7 @@ def test_a_run_survives_an_event(
     expected = undisturbed(arguments)
     arguments.append("hydra.launcher.report=false")
     process = studies.start(*arguments)
-    wait_for_steps(studies, wait_for, 1)
+    wait_for_checkpoints(studies, wait_for, 1)
     event(studies)
     printed = follow_to_end(studies, arguments, process)
     assert studies.weights("disturbed") == expected
@@ -170,7 +170,7 @@ def test_a_run_survives_usr2_at_any_moment(
             send_usr2(studies)
             time.sleep(0.2)
     else:
-        wait_for_steps(studies, wait_for, 1)
+        wait_for_checkpoints(studies, wait_for, 1)
         send_usr2(studies)
         if case == "twice":
             time.sleep(0.1)
@@ -187,7 +187,7 @@ def test_usr2_to_one_job_of_an_array_leaves_the_others_alone(
 ) -> None:
     arguments = [*LONG, "seed=0,1", "hydra.launcher.report=false"]
     process = studies.start(*arguments)
-    wait_for_steps(studies, wait_for, 2)
+    wait_for_checkpoints(studies, wait_for, 2)
     # The last job of an array has the array's own number.
     studies.cluster.ask("scancel", "--signal=USR2", next(
         job for job in job_ids(studies) if job.endswith("_1")
@@ -207,7 +207,7 @@ def test_usr2_to_an_array_with_waiting_jobs_is_harmless_however_often_it_arrives
     arguments += ["hydra.launcher.report=false", "hydra.launcher.array_parallelism=1",
                   "hydra.launcher.arms_per_job=1"]  # fmt: skip
     process = studies.start(*arguments)
-    wait_for_steps(studies, wait_for, 1)
+    wait_for_checkpoints(studies, wait_for, 1)
     (array,) = {one["job_id"] for one in studies.submissions()}
     command = ["scancel", "--signal=USR2", array]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as signalling:
@@ -258,7 +258,7 @@ def test_random_events_do_not_change_the_weights(
     expected = undisturbed(arguments)
     arguments.append("hydra.launcher.report=false")
     process = studies.start(*arguments)
-    wait_for_steps(studies, wait_for, 1)
+    wait_for_checkpoints(studies, wait_for, 1)
     events = []
     for _ in range(number):
         event = rng.choice(EVENTS)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slurm_events import follow_to_end, restarted_runs, send_usr2, task_pids, wait_for_steps
+from slurm_events import follow_to_end, restarted_runs, send_usr2, task_pids, wait_for_checkpoints
 
 pytestmark = pytest.mark.slurm
 
@@ -88,7 +88,7 @@ def test_usr2_stops_all_ranks_and_requeues_the_job(
     if at_start:
         wait_for(lambda: pid_of_rank(studies, 1) is not None)
     else:
-        wait_for_steps(studies, wait_for, 1)
+        wait_for_checkpoints(studies, wait_for, 1)
 
     def is_saved() -> bool:
         if "preempted" in studies.statuses("disturbed").values():
@@ -116,7 +116,7 @@ def test_the_job_of_a_killed_rank_is_submitted_again(
     studies: Any, wait_for: Callable[..., None], rank: int
 ) -> None:
     process = studies.start(*LONG, *TWO)
-    wait_for_steps(studies, wait_for, 1)
+    wait_for_checkpoints(studies, wait_for, 1)
     pid = pid_of_rank(studies, rank)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)

@@ -97,17 +97,16 @@ def test_a_run_that_another_process_writes_is_elsewhere(tmp_path: Path, run_of: 
     assert (results[0].state, results[0].exit_code) == ("elsewhere", LockedError.exit_code)
 
 
-def test_stop_lets_a_run_save_and_kill_does_not(tmp_path: Path, run_of: RunOf) -> None:
+def test_stop_lets_a_run_save_and_kill_does_not(
+    tmp_path: Path, run_of: RunOf, wait_for: Callable[[Callable[[], bool]], None]
+) -> None:
     executor = LocalExecutor([Slot("cpu")] * 2, SweepFolder(tmp_path / "sweep"))
     slow = ["training.steps=100000", "validation.every_steps=100000",
             "checkpoint.every_steps=100000"]  # fmt: skip
     saving, killed = run_of(0, *slow), run_of(1, *slow)
     for run in (saving, killed):
         executor.start(run, 2)
-    deadline = time.monotonic() + 60
-    while not all(run.folder.status().get("step") for run in (saving, killed)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: all(run.folder.status().get("step") for run in (saving, killed)))
     executor.stop([saving], kill=False)
     executor.stop([killed], kill=True)
     results = wait_for_results(executor, [saving, killed])

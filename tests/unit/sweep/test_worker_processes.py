@@ -63,7 +63,7 @@ def test_a_run_saves_and_stops_when_its_parent_is_killed(
         [sys.executable, "-c", PROGRAM, str(config_file), str(log)],
         cwd=tmp_path,
     )  # fmt: skip
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while "step 0: validation" not in (log.read_text() if log.exists() else ""):
         assert time.monotonic() < deadline
         time.sleep(0.05)

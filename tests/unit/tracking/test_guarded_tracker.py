@@ -173,9 +173,10 @@ def test_a_tracker_cannot_draw_the_random_numbers_of_the_run() -> None:
 def test_a_tracker_that_is_abandoned_draws_nothing_later(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    for name in ("CALL_SECONDS", "FINISH_SECONDS"):
-        monkeypatch.setattr(guarded_tracker, name, 0.1)
     release = threading.Event()
+
+    def give_up_soon(name: str) -> None:
+        monkeypatch.setattr(guarded_tracker, name, 0.1)
 
     class Late(Drawing):
         def __init__(self) -> None:
@@ -194,9 +195,15 @@ def test_a_tracker_that_is_abandoned_draws_nothing_later(
             super().finish(exit_code)
 
     before = states()
-    session(GuardedTracker(Late, name="mine.Tracker", remedy="send it later", waits=True))
+    if where == "start":
+        give_up_soon("CALL_SECONDS")
+    tracker = GuardedTracker(Late, name="mine.Tracker", remedy="send it later", waits=True)
+    give_up_soon("FINISH_SECONDS" if where == "end" else "CALL_SECONDS")
+    session(tracker)
     release.set()
-    time.sleep(0.2)
+    for thread in threading.enumerate():
+        if thread.name == "tracker":
+            thread.join(60)
     assert states() == before
     (record,) = caplog.records
     assert f"mine.Tracker did not {where}" in record.getMessage().replace("return from ", "")
