@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
 
+from fake_slurm import FakeSlurm
+
+from lmlab.design.manifest import Job
 from lmlab.run_folder import RunFolder
+from lmlab.study.sweep_folder import SweepFolder
 
 DAY = 86400.0
 
@@ -38,3 +43,23 @@ def make_outputs(folder: Path) -> Path:
     (root / "cache" / "tokens" / "abc").mkdir(parents=True)
     (root / "cache" / "tokens" / "abc" / "train.bin").write_bytes(b"x" * 5000)
     return root
+
+
+def use(root: Path, study: str, place: str) -> SweepFolder:
+    """Let a sweep of a study use a run."""
+    sweep = SweepFolder(root / study / "sweeps" / "id")
+    sweep.path.mkdir(parents=True, exist_ok=True)
+    (sweep.path / "manifest.json").write_text("{}")
+    sweep.add_entry(Job(Path(place).parts[-2], None, 0), ["judged"], RunFolder(root / place))
+    return sweep
+
+
+def queue(slurm: FakeSlurm, sweep: SweepFolder, arm: str) -> None:
+    """Let the job of an arm wait in the queue of Slurm."""
+    array = sweep.path / "slurm" / "token"
+    array.mkdir(parents=True)
+    job = {"arm": arm, "lr": None, "seed": 0}
+    run = {"job": job, "identity": "x", "frozen": "0.yaml", "index": 0}
+    submission = {"name": "s-token", "job_id": "7", "time": "2026", "runs": [run]}
+    (array / "submission.json").write_text(json.dumps(submission))
+    slurm.show_jobs(("s-token", 0, "PENDING", "Priority"))

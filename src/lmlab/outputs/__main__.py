@@ -51,6 +51,11 @@ class PruneOptions(ListOptions):
         "records; an unfinished run then restarts from step 0",
     )
     caches: bool = option(False, help="remove caches instead of runs")
+    force: bool = option(
+        False,
+        help="also remove runs that another study uses, or another run continues or names in a "
+        "setting",
+    )
     yes: bool = option(False, help="do not ask for confirmation")
     dry_run: bool = option(False, help="print what would be removed, and remove nothing")
 
@@ -64,6 +69,7 @@ class PruneOptions(ListOptions):
             )
         if self.caches and self.status:
             raise ConfigError(f"status={self.status}: caches have no status", "remove --status")
+        _check_exclusive("--caches", self.caches, "--force", self.force)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,6 +159,7 @@ def prune_entries(options: PruneOptions) -> int:
         options.root,
         select(entries, parse_statuses(options.status), parse_age(options.older_than)),
         checkpoints_only=options.checkpoints_only,
+        force=options.force,
         yes=options.yes,
         dry_run=options.dry_run,
     )
@@ -192,7 +199,9 @@ COMMAND = CommandGroup(
             options=PruneOptions,
             act=prune_entries,
             description="Remove runs, their checkpoints, or caches, after confirmation.",
-            notes="At least one of --status, --older-than and --caches is required.",
+            notes="At least one of --status, --older-than and --caches is required. Runs that are "
+            "being written or queued, that another study uses, or that another run continues or "
+            "names in a setting are kept.",
             examples=[
                 "--status failed,diverged",
                 "--older-than 30d --yes",

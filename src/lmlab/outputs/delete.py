@@ -7,15 +7,15 @@ import fnmatch
 import math
 import operator
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lmlab.console.formatting import format_count
 from lmlab.errors import ConfigError, DataError, suggestion
 from lmlab.outputs.entries import Entry, find_runs, measure, size_text, table
+from lmlab.outputs.kept_runs import find_kept, print_kept
 from lmlab.outputs.prune import confirm, remove_folder
 from lmlab.outputs.queued import queued_runs, studies_in
-from lmlab.outputs.references import find_references
 from lmlab.run_folder import RunFolder
 from lmlab.storage.lock import is_alive
 from lmlab.study.index_page import write_index
@@ -139,9 +139,7 @@ def delete(root: Path, selection: Selection, *, force: bool, yes: bool, dry_run:
     everything = find_runs(root)
     selected = [entry for entry in everything if selection.matches(root, entry)]
     queued = queued_runs(root)
-    kept = _kept(
-        root, selected, selection, force, {run for runs in queued.values() for run in runs}
-    )
+    kept = find_kept(root, selected, queued, force=force, is_study_selected=selection.covers)
     targets = [entry for entry in selected if entry.path not in kept]
     with_runs = {root.resolve() / entry.path.relative_to(root).parts[0] for entry in everything}
     studies = [
@@ -152,8 +150,7 @@ def delete(root: Path, selection: Selection, *, force: bool, yes: bool, dry_run:
         and study not in queued
         and not any(path.resolve().is_relative_to(study) for path in kept)
     ]
-    for path, reason in kept.items():
-        print(f"kept: {path.relative_to(root)}: {reason}")
+    print_kept(root, kept)
     if not targets and not studies:
         print("nothing to delete")
         return 1 if kept else 0
@@ -176,50 +173,6 @@ def delete(root: Path, selection: Selection, *, force: bool, yes: bool, dry_run:
         write_index(root)
     print(f"freed {size_text(sum(filter(None, freed)))}")
     return 1 if kept or None in freed else 0
-
-
-def _kept(
-    root: Path,
-    selected: Sequence[Entry],
-    selection: Selection,
-    force: bool,
-    queued: Collection[Path],
-) -> dict[Path, str]:
-    """Return the selected runs that are kept, with the reasons.
-
-    A reference from a run or study that is deleted too does not count, and a run that is kept
-    keeps the run that it continues.
-    """
-    kept = {}
-    for entry in selected:
-        if entry.is_alive:
-            kept[entry.path] = "a process is writing it"
-        elif entry.path.resolve() in queued:
-            kept[entry.path] = "its job is in the queue of Slurm; cancel it first"
-    if force:
-        return kept
-    references = find_references(root)
-    while True:
-        remaining = {entry.path.resolve() for entry in selected if entry.path not in kept}
-        blocked = {
-            reference.run: reference.description
-            for reference in references
-            if reference.run in remaining
-            and reference.source not in remaining
-            and not _is_deleted_study(reference.source, root, selection, kept)
-        }
-        if not blocked:
-            return kept
-        for entry in selected:
-            if entry.path.resolve() in blocked:
-                kept[entry.path] = f"{blocked[entry.path.resolve()]}; --force deletes it"
-
-
-def _is_deleted_study(
-    folder: Path, root: Path, selection: Selection, kept: Collection[Path]
-) -> bool:
-    is_selected = folder.parent == root.resolve() and selection.covers(folder)
-    return is_selected and not any(path.resolve().is_relative_to(folder) for path in kept)
 
 
 def _is_below_any(path: Path, folders: Sequence[Path]) -> bool:

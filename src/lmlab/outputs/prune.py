@@ -8,27 +8,44 @@ from pathlib import Path
 
 from lmlab.errors import ConfigError
 from lmlab.outputs.entries import Entry, measure, size_text, table
+from lmlab.outputs.kept_runs import find_kept, print_kept
+from lmlab.outputs.queued import queued_runs
 from lmlab.run_folder import RunFolder
 from lmlab.storage.io import translate_write_errors
 from lmlab.storage.lock import is_alive
 
 
 def prune(
-    root: Path, entries: Sequence[Entry], *, checkpoints_only: bool, yes: bool, dry_run: bool
+    root: Path,
+    entries: Sequence[Entry],
+    *,
+    checkpoints_only: bool,
+    force: bool = False,
+    yes: bool,
+    dry_run: bool,
 ) -> int:
     """Print runs or caches, ask for confirmation, and remove them or their checkpoints.
 
     Entries that a process is writing are skipped, even if it started after the question was asked.
+    Runs that a job in Slurm's queue will write are kept. So are those that another study uses, and
+    those that another run continues or names in a setting, unless ``force`` is given.
 
     Returns:
         The exit code: 1 if the answer was no.
     """
     entries = [entry for entry in entries if not entry.is_alive]
-    targets = [
-        (entry, folder)
+    folders = {
+        entry.path: _saved_steps(entry.path) if checkpoints_only else [entry.path]
         for entry in entries
-        for folder in (_saved_steps(entry.path) if checkpoints_only else [entry.path])
-    ]
+    }
+    runs = [entry for entry in entries if entry.status != "cache" and folders[entry.path]]
+    if runs:
+        kept = find_kept(
+            root, runs, queued_runs(root), force=force, checkpoints_only=checkpoints_only
+        )
+        print_kept(root, kept)
+        entries = [entry for entry in entries if entry.path not in kept]
+    targets = [(entry, folder) for entry in entries for folder in folders[entry.path]]
     if not targets:
         print("nothing to remove")
         return 0

@@ -25,11 +25,14 @@ class Reference:
         run: the folder of the run.
         source: the study or run that refers to it; the reference vanishes with this folder.
         description: the reason to keep the run, such as ``study norms uses it``.
+        needs_checkpoints: whether the source may still read the checkpoints of the run. A study
+            that uses a finished run reads its records only.
     """
 
     run: Path
     source: Path
     description: str
+    needs_checkpoints: bool = True
 
 
 def find_references(root: Path) -> list[Reference]:
@@ -98,7 +101,7 @@ def _from_sweeps(root: Path) -> Iterator[Reference]:
         for entry in sweep.entries():
             run = entry.run.path.resolve()
             if not run.is_relative_to(study):
-                yield Reference(run, study, f"study {study.name} uses it")
+                yield Reference(run, study, f"study {study.name} uses it", needs_checkpoints=False)
         for parent in _parents(manifest):
             yield Reference(parent.resolve(), study, f"study {study.name} continues it")
 

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 from fake_slurm import FakeSlurm
-from output_folders import make_outputs, make_run
+from output_folders import make_outputs, make_run, queue, use
 
-from lmlab.design.manifest import Job
 from lmlab.outputs.__main__ import main
 from lmlab.outputs.entries import find_runs, measure
 from lmlab.run_folder import RunFolder
-from lmlab.study.sweep_folder import SweepFolder
 
 ALL = {"s/a/seed0", "s/a/seed1", "s/b/seed0", "t/c/seed0"}
 
@@ -31,15 +29,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def left(root: Path) -> set[str]:
     return {str(entry.path.relative_to(root)) for entry in find_runs(root)}
-
-
-def use(root: Path, study: str, place: str) -> SweepFolder:
-    """Let a sweep of a study use a run."""
-    sweep = SweepFolder(root / study / "sweeps" / "id")
-    sweep.path.mkdir(parents=True, exist_ok=True)
-    (sweep.path / "manifest.json").write_text("{}")
-    sweep.add_entry(Job(Path(place).parts[-2], None, 0), ["judged"], RunFolder(root / place))
-    return sweep
 
 
 @pytest.mark.parametrize(
@@ -159,14 +148,7 @@ def test_running_and_queued_runs_are_kept_even_with_force(
     root: Path, capsys: pytest.CaptureFixture[str], slurm: FakeSlurm
 ) -> None:
     make_run(root, "s/d/seed0", "interrupted")
-    sweep = use(root, "s", "s/d/seed0")
-    array = sweep.path / "slurm" / "token"
-    array.mkdir(parents=True)
-    (array / "submission.json").write_text(
-        '{"name": "s-token", "job_id": "7", "time": "2026", "runs": [{"job": {"arm": "d", "lr": '
-        'null, "seed": 0}, "identity": "x", "frozen": "0.yaml", "index": 0}]}'
-    )
-    slurm.show_jobs(("s-token", 0, "PENDING", "Priority"))
+    queue(slurm, use(root, "s", "s/d/seed0"), "d")
     with RunFolder(root / "s/a/seed0").lock():
         assert main(["delete", "study=s", "--yes", "--force"]) == 1
     printed = capsys.readouterr().out

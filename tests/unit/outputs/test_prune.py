@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from output_folders import make_outputs
+from fake_slurm import FakeSlurm
+from output_folders import make_outputs, make_run, queue, use
 
 from lmlab.errors import ConfigError
+from lmlab.outputs.__main__ import main
 from lmlab.outputs.entries import find_runs
 from lmlab.outputs.prune import prune
 from lmlab.run_folder import RunFolder
@@ -70,3 +72,31 @@ def test_without_a_terminal_a_flag_is_required(root: Path, monkeypatch: pytest.M
 def test_nothing_selected_is_not_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert prune(root, [], checkpoints_only=False, yes=True, dry_run=False) == 0
     assert capsys.readouterr().out == "nothing to remove\n"
+
+
+def test_runs_that_something_needs_are_kept_and_named(
+    root: Path, capsys: pytest.CaptureFixture[str], slurm: FakeSlurm
+) -> None:
+    use(root, "t", "s/a/seed0")
+    RunFolder(root / "t/c/seed0").write_meta({"parent": str(root / "s/b/seed0"), "identity": {}})
+    make_run(root, "s/d/seed0", "failed")
+    queue(slurm, use(root, "s", "s/d/seed0"), "d")
+    command = ["prune", str(root), "--status", "done,diverged,failed", "--yes"]
+
+    assert main([*command, "--checkpoints-only"]) == 0
+    printed = capsys.readouterr().out
+    assert "kept: s/b/seed0: parent of t/c/seed0; --force deletes its checkpoints" in printed
+    assert "kept: s/d/seed0: its job is in the queue of Slurm; cancel it first" in printed
+    with_steps = {str(path.relative_to(root).parent.parent) for path in root.rglob("step_00000005")}
+    assert with_steps == {"s/b/seed0", "s/d/seed0", "t/c/seed0"}, "study t reads only records"
+
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "kept: s/a/seed0: study t uses it; --force deletes it" in printed
+    assert "kept: s/b/seed0: parent of t/c/seed0; --force deletes it" in printed
+    names = {"s/a/seed0", "s/b/seed0", "s/d/seed0", "t/c/seed0"}
+    assert {str(entry.path.relative_to(root)) for entry in find_runs(root)} == names
+
+    assert main([*command, "--force"]) == 0
+    names -= {"s/a/seed0", "s/b/seed0"}
+    assert {str(entry.path.relative_to(root)) for entry in find_runs(root)} == names
