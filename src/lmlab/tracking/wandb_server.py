@@ -42,7 +42,11 @@ def find_problem(base_url: str, key: str) -> str | None:
     thread = threading.Thread(target=ask, name="wandb-probe", daemon=True)
     thread.start()
     thread.join(PROBE_SECONDS)
-    return answers[0] if answers else f"{base_url} is not responding"
+    return answers[0] if answers else _not_responding(base_url)
+
+
+def _not_responding(base_url: str) -> str:
+    return f"{base_url} is not responding"
 
 
 def _query(base_url: str, key: str) -> str | None:
@@ -59,7 +63,10 @@ def _query(base_url: str, key: str) -> str | None:
         problem = "rejects the API key" if error.code in (401, 403) else "returned an error"
         return f"{base_url} {problem} (HTTP {error.code})"
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return f"{base_url} cannot be reached ({getattr(error, 'reason', error)})"
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            return _not_responding(base_url)
+        return f"{base_url} cannot be reached ({reason})"
     return _read_response(base_url, content)
 
 
