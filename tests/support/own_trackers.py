@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import textwrap
@@ -11,7 +12,13 @@ import pytest
 
 from lmlab.config import user_settings
 
-MODULE = "tracker_for_test"
+
+def module_name(source: str) -> str:
+    """Return the name of the module of a tracker.
+
+    Each source has its own, since lmlab reads the parameters of a target once per process.
+    """
+    return f"tracker_{hashlib.sha256(source.encode()).hexdigest()[:8]}"
 
 
 def add_tracker(
@@ -22,14 +29,15 @@ def add_tracker(
     Args:
         folder: where the module and the option are written.
         monkeypatch: undoes the changes of the process.
-        source: of the module :data:`MODULE`, which has the class ``Tracker``.
+        source: of the module, which has the class ``Tracker``.
         settings: of the option, with their defaults.
     """
-    (folder / f"{MODULE}.py").write_text(textwrap.dedent(source))
+    module = module_name(source)
+    (folder / f"{module}.py").write_text(textwrap.dedent(source))
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.delitem(sys.modules, MODULE, raising=False)
+    monkeypatch.delitem(sys.modules, module, raising=False)
     (folder / "conf" / "logger").mkdir(parents=True)
-    option = {"_target_": f"{MODULE}.Tracker", **settings}
+    option = {"_target_": f"{module}.Tracker", **settings}
     (folder / "conf" / "logger" / "mine.yaml").write_text(json.dumps(option))
-    trusted = {"trusted_packages": [MODULE], "search_path": [str(folder / "conf")]}
+    trusted = {"trusted_packages": [module], "search_path": [str(folder / "conf")]}
     monkeypatch.setattr(user_settings, "_read", lambda: trusted)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from own_trackers import MODULE, add_tracker
+from own_trackers import add_tracker, module_name
 
 from lmlab.config.compose import compose, to_yaml
 from lmlab.outputs.__main__ import main
@@ -51,8 +51,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def calls() -> list[tuple[str, str]]:
-    made = list(sys.modules[MODULE].calls)
-    sys.modules[MODULE].calls.clear()
+    module = sys.modules[module_name(TRACKER)]
+    made = list(module.calls)
+    module.calls.clear()
     return made
 
 

@@ -72,6 +72,6 @@ def test_a_server_that_is_away_or_silent_is_given_up(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(wandb_server, "PROBE_SECONDS", 0.5)
     for url in black_hole():
         started = time.monotonic()
-        assert find_problem(url, KEY) is not None
+        assert find_problem(url, KEY) == f"{url} is not responding"
         assert time.monotonic() - started < 5
     assert find_problem("not a url", KEY) is not None
