@@ -87,13 +87,11 @@ def train(options: TrainOptions) -> None:
     from lmlab.tokenizer import train_bpe
     from lmlab.tokenizer.kernels.kinds import CL100K_PATTERN, GPT2_PATTERN
     from lmlab.tokenizer.serialization import is_saved
-    from lmlab.tokenizer.text_markers import markers_named
+    from lmlab.tokenizer.text_markers import check_end_of_text
 
     patterns = {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN, "llama3": CL100K_PATTERN}
     _check_texts(options.text)
-    if options.end_of_text is not None:
-        special_ids = {token: index for index, token in enumerate(options.special)}
-        markers_named(options.end_of_text, special_ids, "end_of_text")
+    check_end_of_text(options.end_of_text, options.special, "end_of_text")
     if not options.force and is_saved(options.to):
         raise ConfigError(
             f"to={options.to}: a tokenizer is already saved there; overwriting it would "

@@ -1,6 +1,6 @@
 """Bytes of text: the denominator of bits per byte, which no tokenizer changes.
 
-``<|endoftext|>`` stands between the documents of a file and is not part of their text, whichever
+``<|endoftext|>`` separates the documents of a file and is not part of their text, no matter which
 tokens encode it. Everything else counts with its UTF-8 bytes, other special tokens included.
 """
 
@@ -35,7 +35,7 @@ def text_bytes(tokenizer: Tokenizer, tokens: np.ndarray[Any, np.dtype[Any]]) -> 
             data = before + b"".join(map(tokenizer.token_bytes, part.tolist()))
             total -= len(_MARKER) * data.count(_MARKER)
             rest = data.rpartition(_MARKER)[2]
-            before = rest[max(0, len(rest) - len(_MARKER) + 1) :]  # an end may continue
+            before = rest[max(0, len(rest) - len(_MARKER) + 1) :]  # a marker may continue in the next part
     return total
 
 

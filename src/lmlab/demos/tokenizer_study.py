@@ -104,8 +104,7 @@ def _paths(texts: Sequence[str], heldout: Sequence[str]) -> tuple[list[Path], li
     if heldout and len(heldout) != len(texts):
         raise ConfigError(
             f"demo.heldout={list(heldout)}: expected {format_count(len(texts), 'file')}, one per "
-            f"file of "
-            "demo.texts, or none"
+            "file of demo.texts, or none"
         )
     training = [Path(text) for text in texts]
     evaluated = [Path(text) for text in heldout] or training
@@ -161,8 +160,8 @@ def _machine() -> str:
     commit = (made["code"]["commit"] or "no checkout")[:12]
     return (
         f"Measured on {cpu_name()}, {format_count(usable_cores(), 'core')}, with Python "
-        f"{made['python']}, regex "
-        f"{made['versions']['regex']} and lmlab {made['versions']['lmlab']} ({commit})."
+        f"{made['python']}, regex {made['versions']['regex']} and lmlab "
+        f"{made['versions']['lmlab']} ({commit})."
     )
 
 

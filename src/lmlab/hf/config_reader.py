@@ -116,7 +116,7 @@ def _require_full_attention(config: dict[str, Any]) -> None:
 def _rope_theta(config: dict[str, Any]) -> float:
     """Return the base of the rotary angles, from the places where transformers 4 and 5 keep it.
 
-    A scaling by a factor of 1 scales nothing, whatever its type.
+    A scaling by a factor of 1 scales nothing, no matter its type.
     """
     key = "rope_scaling" if config.get("rope_scaling") else "rope_parameters"
     rope = config.get(key) or {}

@@ -9,9 +9,10 @@ from lmlab.errors import DataError
 from lmlab.storage.io import hash_json
 from lmlab.storage.lock import Lock
 from lmlab.tokenizer.bpe_training import train_bpe
-from lmlab.tokenizer.text_markers import markers_named
+from lmlab.tokenizer.text_markers import check_end_of_text
 from lmlab.tokenizer.tokenizer import Tokenizer
 
+_END_KEY = "tokenizer.end_of_text"
 _TRAINING_VERSION = 1
 
 
@@ -38,7 +39,7 @@ def bpe(
     Raises:
         ConfigError, DataError: see :func:`lmlab.tokenizer.train_bpe`.
     """
-    _check_end(end_of_text, special_tokens)
+    check_end_of_text(end_of_text, special_tokens, _END_KEY)
     settings = {
         "version": _TRAINING_VERSION,
         "corpus": corpus_hash,
@@ -73,7 +74,7 @@ def byte_level(
         end_of_text: see :func:`bpe`.
     """
     del train_paths, cache_dir, corpus_hash
-    _check_end(end_of_text, special_tokens)
+    check_end_of_text(end_of_text, special_tokens, _END_KEY)
     tokenizer = Tokenizer({byte: bytes([byte]) for byte in range(256)}, [], special_tokens)
     return tokenizer.with_end_of_text(end_of_text)
 
@@ -97,11 +98,4 @@ def saved(
             for :func:`bpe`.
     """
     del train_paths, cache_dir, corpus_hash
-    return Tokenizer.load(path).with_end_of_text(end_of_text, "tokenizer.end_of_text")
-
-
-def _check_end(end_of_text: str | None, special_tokens: Sequence[str]) -> None:
-    """Raise :class:`ConfigError` before training if the token is not a special token."""
-    if end_of_text is not None:
-        ids = {token: index for index, token in enumerate(special_tokens)}
-        markers_named(end_of_text, ids, "tokenizer.end_of_text")
+    return Tokenizer.load(path).with_end_of_text(end_of_text, _END_KEY)

@@ -7,7 +7,7 @@ at an end, and an empty prompt starts with the start.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lmlab.errors import ConfigError, DataError, suggestion
@@ -31,7 +31,7 @@ class TextMarkers(NamedTuple):
     """Ids that end a text, and the id that starts one.
 
     Attributes:
-        ends: the first stands between documents; generation stops at any of them.
+        ends: the first separates documents; generation stops at any of them.
         start: first token of a text without a prompt; None: the first of ``ends``.
     """
 
@@ -51,11 +51,34 @@ def default_markers(special_ids: Mapping[str, int]) -> TextMarkers:
     return TextMarkers() if known is None else TextMarkers((special_ids[known],))
 
 
+def named_roles(special_ids: Mapping[str, int], markers: TextMarkers) -> dict[str, str]:
+    """The special tokens that Hugging Face's files name as ``bos_token`` and ``eos_token``.
+
+    A role is left out if its id is not that of a special token.
+    """
+    names = {index: name for name, index in special_ids.items()}
+    end = next((names[index] for index in markers.ends if index in names), None)
+    start = end if markers.start is None else names.get(markers.start)
+    roles = {"bos_token": start, "eos_token": end}
+    return {role: token for role, token in roles.items() if token is not None}
+
+
 def pad_token(special_ids: Mapping[str, int], markers: TextMarkers) -> str | None:
     """The special token for padding: one with a known name, otherwise the end of text."""
     known = next((name for name in _KNOWN_PADS if name in special_ids), None)
-    names = {index: name for name, index in special_ids.items()}
-    return known or next((names[index] for index in markers.ends if index in names), None)
+    return known or named_roles(special_ids, markers).get("eos_token")
+
+
+def check_end_of_text(token: str | None, special_tokens: Sequence[str], key: str) -> None:
+    """Raise :class:`ConfigError` unless ``token`` is None or one of the special tokens.
+
+    Args:
+        token: the value of the setting.
+        special_tokens: those of a tokenizer that is not trained yet.
+        key: the setting, for the message.
+    """
+    if token is not None:
+        markers_named(token, {name: index for index, name in enumerate(special_tokens)}, key)
 
 
 def markers_named(token: str, special_ids: Mapping[str, int], key: str) -> TextMarkers:

@@ -103,12 +103,12 @@ class Tokenizer:
 
     @property
     def end_of_text_id(self) -> int | None:
-        """Id of the token that stands between documents; None where the tokenizer has none."""
+        """Id of the token that separates documents; None if the tokenizer has no such token."""
         return next(iter(self.markers.ends), None)
 
     @property
     def start_id(self) -> int:
-        """Id that a text without a prompt starts with; a line end where no token is for this."""
+        """Id with which a text without a prompt starts; a newline if no token is for this."""
         start, end = self.markers.start, self.end_of_text_id
         known = end if start is None else start
         return self.byte_ids[ord("\n")] if known is None else known

@@ -15,7 +15,7 @@ from lmlab.tokenizer.formats.byte_alphabet import (
     printable_merges,
 )
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
-from lmlab.tokenizer.text_markers import default_markers
+from lmlab.tokenizer.text_markers import default_markers, named_roles
 from lmlab.tokenizer.vocabulary import BPEVocabulary, keep_last_of_equal_merges
 
 VOCAB, MERGES, SPECIALS = "vocab.json", "merges.txt", "special_tokens_map.json"
@@ -34,14 +34,12 @@ def to_gpt2(vocabulary: BPEVocabulary) -> tuple[dict[str, int], str, dict[str, A
             "use format=hf",
         )
     lines = ["#version: 0.2", *printable_merges(vocabulary), ""]
-    specials: dict[str, Any] = {"additional_special_tokens": vocabulary.special_tokens}
     special_ids = vocabulary.ids.special_ids
     markers = vocabulary.markers or default_markers(special_ids)
-    names = {index: name for name, index in special_ids.items()}
-    ends = [names[index] for index in markers.ends if index in names]
-    starts = ends if markers.start not in names else [names[markers.start]]
-    for role, token in (("bos_token", starts), ("eos_token", ends)):
-        specials |= {role: token[0]} if token else {}
+    specials = {
+        "additional_special_tokens": vocabulary.special_tokens,
+        **named_roles(special_ids, markers),
+    }
     return printable_ids(vocabulary), "\n".join(lines), specials
 
 

@@ -17,7 +17,7 @@ from lmlab.tokenizer.formats.byte_alphabet import (
 )
 from lmlab.tokenizer.formats.tiktoken import merges_of_ranks
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
-from lmlab.tokenizer.text_markers import TextMarkers, pad_token
+from lmlab.tokenizer.text_markers import TextMarkers, named_roles, pad_token
 from lmlab.tokenizer.unicode_classes import name_classes, spell_out_classes
 from lmlab.tokenizer.vocabulary import BPEVocabulary, VocabularyIds, keep_last_of_equal_merges
 
@@ -96,20 +96,20 @@ def tokenizer_config(
         context_length: T of the model; None without a model.
         padding_side: ``left`` or ``right``.
     """
-    names = {index: name for name, index in ids.special_ids.items()}
-    end = next((names[index] for index in markers.ends if index in names), None)
-    start = end if markers.start is None else names.get(markers.start)
-    roles = {"bos_token": start, "eos_token": end, "pad_token": pad_token(ids.special_ids, markers)}
+    roles = named_roles(ids.special_ids, markers)
+    pad = pad_token(ids.special_ids, markers)
+    if pad is not None:
+        roles["pad_token"] = pad
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_input_names": ["input_ids", "attention_mask"],
         "padding_side": padding_side,
         "clean_up_tokenization_spaces": False,
         "additional_special_tokens": [
-            token for token in names.values() if token not in roles.values()
+            token for token in ids.special_ids if token not in roles.values()
         ],
         **({} if context_length is None else {"model_max_length": context_length}),
-        **{role: token for role, token in roles.items() if token is not None},
+        **roles,
     }
 
 
