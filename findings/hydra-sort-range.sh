@@ -1,13 +1,14 @@
 #!/bin/bash
-# Hydra's sort gives other values than the range that it sorts.
+# Hydra's sort changes the values of the range that it sorts.
 #
-# Expected: sort orders the values of a sweep. range(1,10,4) is 1, 5, 9, so that
-#   sort(range(1,10,4),reverse=true) is 9, 5, 1.
-# Seen: jobs with 6, 2 and -2; sort(range(10,1,-4)) runs 5, 9, 13 instead of 2, 6, 10. The range is
-#   reversed from its ends, which is right only where the step divides its length.
-# Versions: hydra-core 1.3.8, Python 3.11, 2026-11-29.
+# Expected: sort orders the values of a sweep. range(1,10,4) is 1, 5, 9, so
+#   sort(range(1,10,4),reverse=true) is 9, 5, 1, and sort(range(10,1,-4)) is 2, 6, 10.
+# Seen: jobs with 6, 2 and -2, and with 5, 9 and 13. Hydra reverses the range by swapping its ends,
+#   which is correct only if the step divides their distance.
+# Versions: hydra-core 1.3.8, omegaconf 2.3.1, Python 3.11, 2026-11-29.
 # Exit code: 0 while this is so, 1 if it changes.
 set -euo pipefail
+unset PYTHONPATH  # no other packages than those installed here
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
