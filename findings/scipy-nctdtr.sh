@@ -5,8 +5,8 @@
 #   0, because the distribution has its mass near 40.
 # Seen: NaN at this point and at about 2 % of a grid, next to finite values. A bisection for the
 #   number of pairs that give a t test its power compares NaN with the power, which is False, and
-#   returns a wrong number without a warning: 132 pairs instead of 5. scipy.stats.nct.sf returns the
-#   correct 1 at this point, because it guards against NaN.
+#   returns a wrong number without a warning: 132 pairs instead of 5. scipy.stats.nct.sf, which is
+#   computed by Boost, returns the correct 1 at this point.
 # Known for scipy.stats.nct.cdf: scipy/scipy#25470, open on this date.
 # Versions: scipy 1.17.1, numpy 2.4.6, Python 3.11 to 3.13, 2026-11-29.
 # Exit code: 0 while this is so, 1 if it changes.
