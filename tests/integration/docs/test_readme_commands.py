@@ -67,8 +67,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.mkdir()
     for name in ("a", "b", "books"):
         (path / f"{name}.txt").write_text(f"The {name} cat sat on the mat and saw a dog. " * 200)
-    for arm in (["arm=default"], ["schedule=constant", "arm=schedule-constant"]):
-        run(["python", "-m", "lmlab.train", *arm, *SMALL], path)
+    for setting in ("model.norm=post", "schedule=constant"):
+        named = f"arm={setting.replace('=', '-')}"
+        run(["python", "-m", "lmlab.train", setting, named, *SMALL], path)
+    run(["python", "-m", "lmlab.train", "arm=default", *SMALL], path)
     return path
 
 

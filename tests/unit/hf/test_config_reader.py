@@ -143,7 +143,7 @@ def test_settings_that_change_nothing_are_accepted(
         {"rope_scaling": {"rope_type": "default", "rope_theta": 500.0}},
     ],
 )
-def test_the_base_of_the_rotary_angles_is_read_where_it_stands(places: dict[str, Any]) -> None:
+def test_the_base_of_the_rotary_angles_is_read_from_every_place(places: dict[str, Any]) -> None:
     assert config_from_hf(LLAMA | places)["pos"]["theta"] == 500.0
 
 
