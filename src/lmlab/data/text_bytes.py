@@ -35,7 +35,8 @@ def text_bytes(tokenizer: Tokenizer, tokens: np.ndarray[Any, np.dtype[Any]]) -> 
             data = before + b"".join(map(tokenizer.token_bytes, part.tolist()))
             total -= len(_MARKER) * data.count(_MARKER)
             rest = data.rpartition(_MARKER)[2]
-            before = rest[max(0, len(rest) - len(_MARKER) + 1) :]  # a marker may continue in the next part
+            # A marker may continue in the next part.
+            before = rest[max(0, len(rest) - len(_MARKER) + 1) :]
     return total
 
 
