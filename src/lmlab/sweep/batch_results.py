@@ -10,7 +10,6 @@ from typing import Any
 
 from lmlab.design.manifest import Manifest
 from lmlab.run_folder import FINISHED, RunFolder
-from lmlab.storage.io import hash_json
 from lmlab.study.sweep_folder import sweeps_in
 
 
@@ -43,15 +42,16 @@ def read_results(manifest: Manifest) -> list[BatchResult]:
 
 def join_batches(batches: Sequence[Manifest]) -> Manifest:
     """Return one sweep of the jobs of all batches, each once, for the report."""
-    jobs: dict[str, tuple[dict[str, Any], str, list[str]]] = {}
+    jobs: list[tuple[dict[str, Any], str, list[str]]] = []
     for batch in batches:
         for job in zip(batch.arms, batch.names, batch.overrides, strict=True):
-            jobs.setdefault(hash_json(job[0]), job)
+            if all(job[0] != arm for arm, _, _ in jobs):  # 0 equals 0.0, unlike their hashes
+                jobs.append(job)
     return dataclasses.replace(
         batches[0],
-        arms=[arm for arm, _, _ in jobs.values()],
-        names=[name for _, name, _ in jobs.values()],
-        overrides=[overrides for _, _, overrides in jobs.values()],
+        arms=[arm for arm, _, _ in jobs],
+        names=[name for _, name, _ in jobs],
+        overrides=[overrides for _, _, overrides in jobs],
     )
 
 

@@ -51,3 +51,10 @@ def test_all_batches_become_one_sweep_without_repetitions(tmp_path: Path) -> Non
     joined = join_batches([batch(tmp_path, 0, 1), batch(tmp_path, 1, 2)])
     assert [arm["seed"] for arm in joined.arms] == [0, 1, 2]
     assert joined.overrides == [["seed=0"], ["seed=1"], ["seed=2"]]
+
+
+def test_equal_numbers_make_one_job(tmp_path: Path) -> None:
+    first, second = batch(tmp_path, 0), batch(tmp_path, 0)
+    first.arms[0]["optim"] = {"weight_decay": 0}
+    second.arms[0]["optim"] = {"weight_decay": 0.0}
+    assert len(join_batches([first, second]).arms) == 1
