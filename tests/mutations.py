@@ -41,7 +41,7 @@ MUTATIONS = [
              "total -= len(_MARKER) * data.count(_MARKER)", "pass",
              "tests/integration/cli/test_bits_per_byte.py"),
     Mutation("texts of a seed occur under the next", "training/generation.py",
-             'f"texts:{seed}:{index}"', 'f"texts:{seed + index}"',
+             '"texts", seed, index', '"texts", seed + index',
              "tests/unit/training/test_generation.py"),
     Mutation("the loss ignores the number of items", "hf/modeling_lmlab.py",
              'reduction = "mean" if num_items is None else "sum"', 'reduction = "mean"',

@@ -7,12 +7,13 @@ values, however much else differs between them.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+
+from lmlab.runtime.random_streams import derive_seed
 
 
 class TruncatedNormal:
@@ -75,5 +76,4 @@ def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
 
 
 def _generator(seed: int, name: str) -> torch.Generator:
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return torch.Generator().manual_seed(derive_seed(seed, name))

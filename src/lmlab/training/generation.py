@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
 import math
 from collections.abc import Callable, Collection, Sequence
 
@@ -14,6 +13,7 @@ from lmlab.config.rules import LARGEST_SEED
 from lmlab.errors import Check, ConfigError, DataError, check_settings
 from lmlab.nn.kv_cache import KVCache
 from lmlab.nn.transformer import Transformer
+from lmlab.runtime.random_streams import derive_seed
 from lmlab.tokenizer import Tokenizer
 
 
@@ -104,7 +104,8 @@ def _generate(
     windows = [list(prompt)[-model.context_length :] for prompt in prompts]
     generated: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
-    generators = [_generator(seed, index) for index in active]
+    seeds = [derive_seed("texts", seed, index) for index in active]
+    generators = [torch.Generator().manual_seed(one) for one in seeds]
     decoder = _BatchDecoder(model, windows, device)
     logits_BV = decoder.prefill()
     while active:
@@ -122,12 +123,6 @@ def _generate(
         if active:
             logits_BV = decoder.decode(rows, [windows[index] for index in active])
     return generated
-
-
-def _generator(seed: int, index: int) -> torch.Generator:
-    """The generator of one sequence: hashed, so that no two seeds share sequences."""
-    digest = hashlib.sha256(f"texts:{seed}:{index}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def sample_token(
