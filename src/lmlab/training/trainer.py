@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import time
 from collections.abc import Callable, Generator
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from lmlab.console.formatting import format_count
 from lmlab.console.progress_bar import progress as progress_bar
 from lmlab.distributed.full_tensor import full_tensor
 from lmlab.optim.clip import clip_gradients
@@ -79,7 +79,7 @@ class LoopSettings:
 
 
 class Trainer:
-    """Trains a model to its last step, or until it diverges or a signal stops it.
+    """Trains a model to its last step, or until it stops improving, diverges or gets a signal.
 
     Args:
         state: model, optimizer and progress: everything that changes and everything that is saved.
@@ -158,7 +158,7 @@ class Trainer:
             total=settings.steps, initial=progress.step, desc="training", unit="step",
             shown=settings.show_progress,
         ) as bar:  # fmt: skip
-            while progress.step < settings.steps and not self._is_out_of_patience():
+            while not self._is_finished():
                 started = time.perf_counter()
                 inputs, targets = self._fetch(progress.step)
                 self.state.optimizer.zero_grad(set_to_none=True)
@@ -182,36 +182,43 @@ class Trainer:
                 if self.callbacks.are_due(progress.step):
                     self._call_back()
                 stopping = self.stop.should_stop()
-                ends = stopping or self._is_out_of_patience()
-                if self._must_save() or ends or self.stop.should_save():
+                if self._must_save() or stopping or self.stop.should_save():
                     self._save()
-                if stopping and progress.step < settings.steps and not self._is_out_of_patience():
+                if stopping and not self._is_finished():
                     self.checkpoints.wait()
                     return "stopped"
         self.checkpoints.wait()
         if progress.step < settings.steps:
-            log.info(
-                "stopped early at step %d of %d: no validation loss below %.4f (step %s) in %d "
-                "evaluations",
-                progress.step,
-                settings.steps,
-                math.nan if progress.best_loss is None else progress.best_loss,
-                progress.best_step,
-                progress.evaluations_since_best,
-            )
+            self._report_early_stop()
         return "done"
 
     def _is_due(self, every: int) -> bool:
         step = self.state.progress.step
         return step % every == 0 or step == self.settings.steps
 
-    def _is_out_of_patience(self) -> bool:
-        patience = self.settings.patience
-        return patience is not None and self.state.progress.evaluations_since_best >= patience
+    def _is_finished(self) -> bool:
+        progress, settings = self.state.progress, self.settings
+        if settings.patience is not None and progress.evaluations_since_best >= settings.patience:
+            return True
+        return progress.step >= settings.steps
 
     def _must_save(self) -> bool:
-        settings = self.settings
-        return self._is_due(settings.save_every) or self.state.progress.step in settings.save_at
+        settings, step = self.settings, self.state.progress.step
+        is_due = step in settings.save_at or self._is_due(settings.save_every)
+        return is_due or self._is_finished()
+
+    def _report_early_stop(self) -> None:
+        progress = self.state.progress
+        best = "no finite validation loss"
+        if progress.best_loss is not None:
+            best = f"no validation loss below {progress.best_loss:.4f} (step {progress.best_step})"
+        log.info(
+            "stopped early at step %d of %d: %s in %s",
+            progress.step,
+            self.settings.steps,
+            best,
+            format_count(progress.evaluations_since_best, "evaluation"),
+        )
 
     def _fetch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         inputs, targets = map(torch.as_tensor, self.batches.batch(step))
@@ -232,14 +239,20 @@ class Trainer:
         if self.state.average is not None:
             self.state.average.update()
 
-    def _record_row(self, grad_norm: torch.Tensor) -> dict[str, Any]:
-        progress, settings = self.state.progress, self.settings
-        loss, tokens_per_second = self._meter.read()
-        row: dict[str, Any] = {
-            "kind": "train",
+    def _row(self, kind: str) -> dict[str, Any]:
+        """Return the part that rows of every kind share; ``seconds`` are those spent on training."""
+        progress = self.state.progress
+        return {
+            "kind": kind,
             "step": progress.step,
             "tokens": progress.tokens,
             "seconds": round(progress.seconds, 3),
+        }
+
+    def _record_row(self, grad_norm: torch.Tensor) -> dict[str, Any]:
+        settings = self.settings
+        loss, tokens_per_second = self._meter.read()
+        row = self._row("train") | {
             "loss": loss,
             **self._rates(),
             "grad_norm": float(grad_norm),
@@ -274,11 +287,7 @@ class Trainer:
         progress = self.state.progress
         self.streams.begin("evaluation", progress.step)
         result = self.evaluate(self.state.model)
-        row = {
-            "kind": "validation",
-            "step": progress.step,
-            "tokens": progress.tokens,
-            "seconds": round(progress.seconds, 3),
+        row = self._row("validation") | {
             "loss": result.loss,
             "perplexity": result.perplexity,
             "bits_per_byte": result.bits_per_byte,
@@ -302,16 +311,8 @@ class Trainer:
     def _call_back(self) -> None:
         """Call the callbacks that are due, and record what they return."""
         self._meter.synchronize()
-        progress = self.state.progress
-        for name, found in self.callbacks.call(self.state, self.streams):
-            row = {
-                "kind": "callback",
-                "step": progress.step,
-                "tokens": progress.tokens,
-                "seconds": round(progress.seconds, 3),
-                "name": name,
-            }
-            self.record(row | found)
+        for name, numbers in self.callbacks.call(self.state, self.streams):
+            self.record(self._row("callback") | {"name": name} | numbers)
 
     def _save(self) -> None:
         self._meter.store()
