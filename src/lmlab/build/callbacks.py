@@ -43,7 +43,7 @@ def _with_supplied(name: str, target: BoundTarget, tokenizer: Tokenizer) -> Call
     except Exception as error:
         raise ConfigError(
             describe_failure(f"callbacks.{name}", target.target, "be imported", error),
-            "mend the module, or leave the callback out",
+            "fix the module, or remove the callback",
         ) from error
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     names = {parameter.name for parameter in parameters}

@@ -1,4 +1,4 @@
-"""What can be compared of a value: with what it is later, or in another copy of its owner."""
+"""A form of any value that compares by content, to notice what changed or was not restored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def comparable(
         depth: levels of containers and objects that are compared.
     """
     if isinstance(value, torch.Tensor):
-        return "known" if is_known(value) else _bytes_of(value)
+        if is_known(value):
+            return "known"
+        return str(value.dtype), tuple(value.shape), tensor_bytes(value).tobytes()
     if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
         return str(value.dtype), value.shape, value.tobytes()
     if isinstance(value, bool | int | float | str | bytes | complex) or value is None:
@@ -44,10 +46,12 @@ def comparable(
     return type(value).__qualname__, comparable(_state_of(value), is_known, depth - 1)
 
 
-def _bytes_of(tensor: torch.Tensor) -> Any:
-    local = getattr(tensor, "to_local", lambda: tensor)()  # the shard of a DTensor
-    flat = local.detach().to_dense().cpu().contiguous().reshape(-1)
-    return str(tensor.dtype), tuple(tensor.shape), flat.view(torch.uint8).numpy().tobytes()
+def tensor_bytes(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """Return the elements of a tensor, of a sharded one those of this rank, as uint8 in a copy."""
+    local = getattr(tensor, "to_local", lambda: tensor)()
+    # A copy, because FSDP could not free the memory of a tensor that NumPy has seen.
+    flat = local.detach().to_dense().to("cpu", copy=True).reshape(-1)
+    return flat.view(torch.uint8).numpy()
 
 
 def _state_of(value: Any) -> Any:

@@ -130,16 +130,13 @@ def _restored(
     return fresh
 
 
-def _bits(copy: ScratchCopy) -> dict[str, bytes]:
-    """Return the bytes of the last losses, of the weights and of the optimizer's tensors."""
+def _bits(copy: ScratchCopy) -> dict[str, Any]:
+    """Return the last losses, the weights and the optimizer's tensors, in comparable form."""
     snapshot = Snapshot.capture(copy.state)
     tensors = {f"loss {number}": loss for number, loss in enumerate(copy.losses[-STEPS_AFTER:])}
     tensors |= {f"weights {name}": tensor for name, tensor in snapshot.weights.items()}
     tensors |= {n: t for n, t in snapshot.training.items() if not n.startswith("random.")}
-    return {
-        name: tensor.cpu().reshape(-1).view(torch.uint8).numpy().tobytes()
-        for name, tensor in tensors.items()
-    }
+    return {name: comparable(tensor) for name, tensor in tensors.items()}
 
 
 def _differences(left: ScratchCopy, right: ScratchCopy) -> Iterator[str]:

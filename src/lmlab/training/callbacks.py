@@ -1,4 +1,4 @@
-"""Functions of the user that look at the model while it trains, and can change nothing."""
+"""A user's functions that observe the model during training, and may not change it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Callbacks:
         return any(step % callback.every_steps == 0 for callback in self.callbacks)
 
     def call(self, state: TrainState, streams: RandomStreams) -> list[tuple[str, dict[str, float]]]:
-        """Call those that are due; all ranks do, each with the full weights.
+        """Call those that are due. All ranks call this, each with the full weights.
 
         A function sees the model in evaluation mode, without recording gradients. It may draw
         random numbers, which are the same on all ranks and follow from the seed, the name and the
@@ -67,17 +67,18 @@ class Callbacks:
             The name and the numbers of each function that returned some.
 
         Raises:
-            ConfigError: a function changed the state of the run. Nothing was saved since.
+            ConfigError: a function changed the state of the run. Checkpoints do not contain it.
         """
         step, results = state.progress.step, []
+        before: dict[str, int] = {}
         with unsharded(state.model), _evaluating(state.model):
             for callback in self.callbacks:
                 if step % callback.every_steps or callback.name in self._failed:
                     continue
-                before = fingerprint(state)
+                before = before or fingerprint(state)  # the same for all: none may change it
                 with preserved_generators(), torch.no_grad():
                     streams.begin(f"callback {callback.name}", step, same_on_all_ranks=True)
-                    found = self._numbers_of(callback, state.model, step)
+                    numbers_by_name = self._numbers_of(callback, state.model, step)
                 after = fingerprint(state)
                 changed = [part for part, checksum in before.items() if after[part] != checksum]
                 if changed:
@@ -87,8 +88,8 @@ class Callbacks:
                         "work on copy.deepcopy(model), and rerun: the run resumes from its last "
                         "checkpoint, which is not affected",
                     )
-                if found:
-                    results.append((callback.name, found))
+                if numbers_by_name:
+                    results.append((callback.name, numbers_by_name))
         return results
 
     def _numbers_of(self, callback: Callback, model: nn.Module, step: int) -> dict[str, float]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lmlab.distributed.comparable import tensor_bytes
 from lmlab.distributed.exact_load import full_state
 from lmlab.distributed.sharded_optimizer import ShardedOptimizer
 from lmlab.training.state import TrainState
@@ -59,12 +60,10 @@ def _torch_settings() -> list[Any]:
 
 
 def _checksum(value: Any, start: int = 0) -> int:
-    if isinstance(value, torch.Tensor):
-        return zlib.crc32(_bytes_of(value), zlib.crc32(f"{value.dtype}".encode(), start))
-    if isinstance(value, np.ndarray):  # its repr omits the middle of a long array
-        return zlib.crc32(
-            value.tobytes(), zlib.crc32(f"{value.dtype}{value.shape}".encode(), start)
-        )
+    if isinstance(value, torch.Tensor | np.ndarray):  # their repr omits the middle of long ones
+        content = tensor_bytes(value) if isinstance(value, torch.Tensor) else value.tobytes()
+        kind = f"{value.dtype}{tuple(value.shape)}"
+        return zlib.crc32(content, zlib.crc32(kind.encode(), start))
     if isinstance(value, Mapping):
         for key, item in value.items():
             start = _checksum(item, zlib.crc32(repr(key).encode(), start))
@@ -74,10 +73,3 @@ def _checksum(value: Any, start: int = 0) -> int:
             start = _checksum(item, start)
         return zlib.crc32(f"{len(value)}".encode(), start)
     return zlib.crc32(repr(value).encode(), start)
-
-
-def _bytes_of(tensor: torch.Tensor) -> Any:
-    local = getattr(tensor, "to_local", lambda: tensor)()  # the shard of a DTensor
-    # A copy, because FSDP could not free the memory of a tensor that NumPy has seen.
-    flat = local.detach().to("cpu", copy=True).contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy() if flat.numel() else b""

@@ -240,7 +240,7 @@ class Trainer:
             self.state.average.update()
 
     def _row(self, kind: str) -> dict[str, Any]:
-        """Return the part that rows of every kind share; ``seconds`` are those spent on training."""
+        """Return what rows of every kind have in common."""
         progress = self.state.progress
         return {
             "kind": kind,
