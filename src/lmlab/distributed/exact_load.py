@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from lmlab.distributed.comparable import comparable
+from lmlab.distributed.state_layout import tensors_in
 
 _ATTRIBUTES = "attributes outside the state dict"
 _PLAIN = (type(None), bool, int, float, complex, str, torch.dtype, torch.device)
@@ -49,7 +50,7 @@ def _own_attributes(optimizer: torch.optim.Optimizer) -> list[tuple[str, Any]]:
 
 def _known_memory(optimizer: torch.optim.Optimizer) -> set[int]:
     known = {_memory(one) for group in optimizer.param_groups for one in group["params"]}
-    return known | {_memory(tensor) for tensor in _tensors_in(list(optimizer.state.values()))}
+    return known | {_memory(tensor) for tensor in tensors_in(optimizer.state)}
 
 
 def load_exactly(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -103,16 +104,6 @@ def is_plain_array(value: np.ndarray[Any, Any] | np.generic) -> bool:
     """Whether torch can hold an array or a number of NumPy without a change."""
     dtype = value.dtype
     return dtype.kind in "biuf" and dtype.itemsize <= 8 and dtype.isnative
-
-
-def _tensors_in(value: Any) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple | collections.deque):
-        return [tensor for item in value for tensor in _tensors_in(item)]
-    return []
 
 
 def _memory(tensor: torch.Tensor) -> int:

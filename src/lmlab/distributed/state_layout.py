@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -48,23 +49,27 @@ def allocate(layout: dict[str, Any], device: torch.device) -> dict[str, Any]:
 
 def state_tensors(state_dict: dict[str, Any]) -> Iterator[torch.Tensor]:
     """Yield the tensors of a state dict in its own order, which its layout shares."""
+    return tensors_in(state_dict["state"])
 
-    def walk(value: Any) -> Iterator[torch.Tensor]:
-        if isinstance(value, torch.Tensor):
-            yield value
-        elif isinstance(value, dict | list | tuple):
-            for item in value.values() if isinstance(value, dict) else value:
-                yield from walk(item)
 
-    return walk(state_dict["state"])
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors of nested dictionaries, lists, tuples and deques, in their order."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict | list | tuple | collections.deque):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from tensors_in(item)
 
 
 def _map_values(state_dict: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
     def walk(value: Any) -> Any:
-        if type(value) in (list, tuple):
-            return type(value)(map(walk, value))
-        if type(value) is dict:
-            return {key: walk(item) for key, item in value.items()}
+        kind = type(value)
+        if kind in (list, tuple):
+            return kind(map(walk, value))
+        if kind is collections.deque:
+            return collections.deque(map(walk, value), value.maxlen)
+        if kind in (dict, collections.OrderedDict):
+            return kind((key, walk(item)) for key, item in value.items())
         return change(value)
 
     return state_dict | {"state": walk(state_dict["state"])}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import Any
 
 import torch
 
@@ -14,6 +13,7 @@ from lmlab.accounting.target_counts import UnknownCostError
 from lmlab.build import factory
 from lmlab.build.instantiate import describe_failure
 from lmlab.build.run_spec import RunSpec
+from lmlab.distributed.state_layout import tensors_in
 from lmlab.errors import ConfigError, UserError
 from lmlab.nn.transformer import Transformer
 from lmlab.optim.clip import clip_gradients
@@ -146,19 +146,9 @@ def _state_bytes(spec: RunSpec, network: torch.nn.Module) -> list[tuple[int, int
     for group in optimizer.param_groups:
         size = sizes[0 if group["name"] == "hidden" else 1]
         for parameter in group["params"]:
-            size[0] += sum(tensor.nbytes for tensor in _tensors(optimizer.state.get(parameter)))
+            size[0] += sum(tensor.nbytes for tensor in tensors_in(optimizer.state.get(parameter)))
             size[1] += parameter.numel()
     further = [value for group in optimizer.param_groups for key, value in group.items()
                if key != "params"]  # fmt: skip
-    sizes[1][0] += sum(tensor.nbytes for tensor in _tensors(further))
+    sizes[1][0] += sum(tensor.nbytes for tensor in tensors_in(further))
     return [(state, weights) for state, weights in sizes]
-
-
-def _tensors(value: Any) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        return [tensor for item in value for tensor in _tensors(item)]
-    return []

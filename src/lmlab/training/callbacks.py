@@ -67,7 +67,7 @@ class Callbacks:
             The name and the numbers of each function that returned some.
 
         Raises:
-            ConfigError: a function changed the state of the run. Checkpoints do not contain it.
+            ConfigError: a function changed the state of the run; no checkpoint has the change.
         """
         step, results = state.progress.step, []
         before: dict[str, int] = {}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import collections
 import pickle
 
 import torch
@@ -40,6 +41,16 @@ def test_an_allocated_state_has_the_tensors_of_the_layout() -> None:
     fresh = torch.optim.AdamW([nn.Parameter(torch.ones(50, 40)), nn.Parameter(torch.ones(3))])
     fresh.load_state_dict(allocated)
     assert torch.equal(fresh.state_dict()["state"][0]["exp_avg"], state["state"][0]["exp_avg"])
+
+
+def test_containers_of_tensors_are_allocated_and_kept() -> None:
+    history = collections.deque([torch.ones(2), torch.zeros(1)], maxlen=3)
+    state = {"state": {0: {"history": history, "by_name": collections.OrderedDict(a=torch.ones(3))}}}
+    layout = layout_without_tensors(state)
+    assert layout["state"][0]["history"][1] == TensorSpec((1,), torch.float32, "cpu")
+    allocated = allocate(layout, torch.device("cpu"))
+    assert allocated["state"][0]["history"].maxlen == 3
+    assert [one.shape for one in state_tensors(allocated)] == [(2,), (1,), (3,)]
 
 
 def test_tensors_off_the_cpu_are_allocated_on_the_device() -> None:
