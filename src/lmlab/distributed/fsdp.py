@@ -17,7 +17,7 @@ from torch import nn
 from lmlab.distributed.communicator import Communicator
 from lmlab.distributed.exact_load import full_state
 from lmlab.distributed.full_tensor import full_tensor
-from lmlab.distributed.sharded_optimizer import ShardedOptimizer
+from lmlab.distributed.sharded_optimizer import ShardedOptimizer, split_state
 from lmlab.nn.transformer import Transformer
 
 
@@ -47,14 +47,15 @@ class FSDPOptimizer(ShardedOptimizer):
     def state_dict(self) -> dict[str, Any]:
         """Return the full state in host memory on rank 0; elsewhere without parameters' tensors."""
         local = full_state(self.optimizer)
+        by_index, others = split_state(local["state"])
         state: dict[int, dict[str, Any]] = {}
-        for index, values in local["state"].items():
+        for index, values in by_index.items():
             state[index] = {}
             for key, value in values.items():
                 full = full_tensor(value) if isinstance(value, torch.Tensor) else value
                 if self.comm.is_rank0:
                     state[index][key] = full.cpu() if isinstance(full, torch.Tensor) else full
-        return local | {"state": state}
+        return local | {"state": state | others}
 
     def broadcast(self) -> None:
         """Shard the model, whose weights all ranks have, and the state loaded on rank 0."""

@@ -59,7 +59,7 @@ class ShardedOptimizer(abc.ABC):
         )
         if layout is None:
             return
-        shards: dict[int, dict[str, Any]] = {}
+        shards: dict[Any, Any] = {}
         for index, specs in layout["state"].items():
             # One parameter at a time, so that only rank 0 needs memory for the full state.
             if loaded is None:
@@ -67,11 +67,19 @@ class ShardedOptimizer(abc.ABC):
             else:
                 one = {"state": {index: loaded["state"][index]}}
             self.comm.broadcast(0, list(state_tensors(one)))
-            shard = self._shard(index, one["state"][index])
-            if shard is not None:
+            values = one["state"][index]
+            if not isinstance(index, int):
+                shards[index] = values
+            elif (shard := self._shard(index, values)) is not None:
                 shards[index] = shard
         load_exactly(self.optimizer, layout | {"state": shards})
 
     @abc.abstractmethod
     def _shard(self, index: int, values: dict[str, Any]) -> dict[str, Any] | None:
         """Return this rank's shard of a parameter's full state; None if it has none."""
+
+
+def split_state(state: dict[Any, Any]) -> tuple[dict[int, dict[str, Any]], dict[Any, Any]]:
+    """Split the state of a state dict into that of parameters, by index, and any other."""
+    by_index = {key: values for key, values in state.items() if isinstance(key, int)}
+    return by_index, {key: value for key, value in state.items() if key not in by_index}

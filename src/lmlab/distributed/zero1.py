@@ -8,7 +8,7 @@ import torch
 
 from lmlab.distributed.communicator import Communicator
 from lmlab.distributed.exact_load import full_state
-from lmlab.distributed.sharded_optimizer import ShardedOptimizer
+from lmlab.distributed.sharded_optimizer import ShardedOptimizer, split_state
 from lmlab.distributed.state_layout import allocate, layout_without_tensors, state_tensors
 
 
@@ -49,14 +49,15 @@ class Zero1Optimizer(ShardedOptimizer):
     def state_dict(self) -> dict[str, Any]:
         """Return the state of all parameters on rank 0, the other ranks' part in host memory.
 
-        Other ranks return the state of their own parameters.
+        Other ranks return the state of their own parameters. State that belongs to no parameter is
+        this rank's.
         """
         local = full_state(self.optimizer)
         layouts = self.comm.all_gather(layout_without_tensors(local))
-        state = dict(local["state"])
+        state, others = split_state(local["state"])
         device = self.parameters[0].device
         for rank, layout in enumerate(layouts):
-            for index in layout["state"] if rank else ():
+            for index in split_state(layout["state"])[0] if rank else ():
                 # One parameter at a time, so that no device stores the full state.
                 part = {"state": {index: layout["state"][index]}}
                 is_sender = rank == self.comm.rank
@@ -65,7 +66,7 @@ class Zero1Optimizer(ShardedOptimizer):
                 self.comm.broadcast(rank, list(state_tensors(part)))
                 if self.comm.is_rank0:
                     state[index] = {key: _to_host(one) for key, one in part["state"][index].items()}
-        return local | {"state": dict(sorted(state.items()))}
+        return local | {"state": dict(sorted(state.items())) | others}
 
     def _shard(self, index: int, values: dict[str, Any]) -> dict[str, Any] | None:
         return values if self.owners[index] == self.comm.rank else None

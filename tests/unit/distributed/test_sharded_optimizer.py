@@ -128,6 +128,27 @@ def test_a_state_loaded_on_rank_0_reaches_the_rank_that_needs_it(size: int) -> N
     assert sum(num_states for _, num_states in ranks) == len(SHAPES)
 
 
+def test_state_that_belongs_to_no_parameter_is_that_of_rank_0_everywhere() -> None:
+    def act(comm: Communicator):
+        optimizers = []
+        for _ in range(2):
+            parameters = make_parameters()
+            optimizers.append(Zero1Optimizer(adamw(parameters), comm))
+            train(optimizers[-1], parameters, range(1))
+        saving, resumed = optimizers
+        saving.state["all"] = {"count": 7 + comm.rank, "mean": torch.full((2,), 1.0 + comm.rank)}
+        saved = saving.state_dict()
+        if comm.is_rank0:
+            resumed.load_state_dict(saved)
+        resumed.broadcast()
+        return list(saved["state"]), resumed.state["all"]
+
+    ranks = on_ranks(2, act)
+    assert ranks[0][0] == [0, 1, 2, "all"]
+    for _, found in ranks:
+        assert found["count"] == 7 and found["mean"].tolist() == [1.0, 1.0]
+
+
 def test_broadcasting_without_a_loaded_state_changes_nothing() -> None:
     parameters = make_parameters()
     optimizer = Zero1Optimizer(adamw(parameters), SINGLE_PROCESS)
