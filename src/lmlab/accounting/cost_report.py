@@ -21,6 +21,10 @@ from lmlab.accounting.textbook import EXPRESSION, Textbook
 from lmlab.nn.loss_counts import chunk_rows
 from lmlab.optim.optimizer_counts import OptimizerCounts
 
+# Entries about memory that depend on the optimizer.
+_WITH_OPTIMIZER = frozenset(
+    {"optimizer", "saving", "training_peak", "validation_peak", "peak", "largest_batch"}
+)
 
 @dataclasses.dataclass(frozen=True)
 class CostOptions:
@@ -152,7 +156,6 @@ def _memory(
     micro = training["micro_batch_size"] or training["batch_size"]
     passes = training["batch_size"] // micro
     settings = compute_settings(config, device, options)
-    is_known = optimizer is not None
     counted = optimizer or OptimizerCounts(0, None)
     estimate = estimate_memory(
         model, counted, settings, micro_batch=micro, passes=passes, validation_batch=validation
@@ -164,20 +167,21 @@ def _memory(
         "passes": passes,
         "parameters": estimate.parameters,
         "gradients": estimate.gradients,
-        "optimizer": estimate.optimizer if is_known else None,
+        "optimizer": estimate.optimizer,
         "activations": estimate.activations,
         "activations_by_component": activation_bytes(model, micro, settings),
         "loss": estimate.transient,
-        "saving": estimate.saving if is_known else None,
-        "training_peak": estimate.training if is_known else None,
-        "validation_peak": estimate.validation if is_known else None,
-        "peak": estimate.peak if is_known else None,
+        "saving": estimate.saving,
+        "training_peak": estimate.training,
+        "validation_peak": estimate.validation,
+        "peak": estimate.peak,
         "textbook_activations": FLOAT32 * textbook_activation_values(model, micro),
     }
     if options.memory is not None:
         report["available"] = options.memory
-        batch = largest_batch(model, counted, settings, options.memory)
-        report["largest_batch"] = batch if is_known else None
+        report["largest_batch"] = largest_batch(model, counted, settings, options.memory)
+    if optimizer is None:
+        report |= dict.fromkeys(_WITH_OPTIMIZER & report.keys())
     return report
 
 

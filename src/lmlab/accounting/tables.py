@@ -31,9 +31,10 @@ class Table:
 
 def report_tables(found: Mapping[str, Any]) -> list[Table]:
     """Return the tables of a report by :func:`lmlab.accounting.cost_report.cost_report`."""
-    tables = [_parameters(found["parameters"]), _flops(found["flops"]), _memory(found["memory"])]
-    tables[-1] = dataclasses.replace(tables[-1], notes=[*tables[-1].notes, *found["missing"]])
-    return [*tables, _cost(found), _textbook(found["textbook"])]
+    return [
+        _parameters(found["parameters"]), _flops(found["flops"]),
+        _memory(found["memory"], found["missing"]), _cost(found), _textbook(found["textbook"]),
+    ]  # fmt: skip
 
 
 def _bytes(size: float | None) -> str:
@@ -50,10 +51,8 @@ def _parameters(found: Mapping[str, Any]) -> Table:
         for name, count in found["components"].items()
     ]
     rows.append(["all", f"{found['total']:,}", ""])
-    notes = [
-        f"{found['composition']}: {found['total']:,} parameters, "
-        f"{format_bytes(found['bytes'])} in float32."
-    ]
+    size = f"{found['total']:,} parameters, {format_bytes(found['bytes'])} in float32"
+    notes = [f"{found['composition']}: {size}."]
     return Table("Parameters", ["component", "parameters", "share"], rows, notes)
 
 
@@ -76,7 +75,7 @@ def _flops(found: Mapping[str, Any]) -> Table:
     return Table("FLOPs", columns, rows, notes)
 
 
-def _memory(found: Mapping[str, Any]) -> Table:
+def _memory(found: Mapping[str, Any], missing: Sequence[str]) -> Table:
     names = {
         "parameters": "parameters and tables",
         "gradients": "gradients",
@@ -100,7 +99,7 @@ def _memory(found: Mapping[str, Any]) -> Table:
             f"Largest batch per pass in {format_bytes(found['available'])}: "
             f"{_count(found['largest_batch'])} sequences."
         )
-    return Table("Memory", ["part", "bytes", ""], rows, notes)
+    return Table("Memory", ["part", "bytes", ""], rows, [*notes, *missing])
 
 
 def _cost(found: Mapping[str, Any]) -> Table:
@@ -117,9 +116,7 @@ def _cost(found: Mapping[str, Any]) -> Table:
     if "step_seconds" in time:
         device = f"{time['peak']:.4g} FLOP/s at {time['mfu']:.0%}"
         rows.append([f"time per update at {device}", f"{time['step_seconds']:,.4g} s"])
-        rows.append(
-            [f"{format_count(time['steps'], 'update')}", format_duration(time["run_seconds"])]
-        )
+        rows.append([format_count(time["steps"], "update"), format_duration(time["run_seconds"])])
     return Table(
         "Run", [f"{time['steps']:,} x {format_count(time['batch_size'], 'sequence')}", ""], rows
     )

@@ -175,7 +175,7 @@ def measure_here(spec: RunSpec, device: Device) -> tuple[dict[str, Any], Table]:
         ["update", f"{found.step:.4g} s"],
         ["evaluation batch", f"{found.evaluation:.4g} s"],
         ["checkpoint", f"{found.saving:.4g} s"],
-        [f"{format_count(steps, 'update')}", format_duration(steps * found.step)],
+        [format_count(steps, "update"), format_duration(steps * found.step)],
     ]
     heading = f"Measured on {device.name()}: {found.source}"
     return dataclasses.asdict(found), Table(heading, ["", "time"], rows)
