@@ -182,13 +182,9 @@ def _dropout(width: int, layers: int) -> tuple[Component, ...]:
 def count_optimizer(optim: Mapping[str, Any], model: ModelCounts) -> OptimizerCounts:
     """Count an optimizer of a model. Raises :class:`UnknownCostError`."""
     hidden = model.hidden_parameters
-    try:
-        counts: OptimizerCounts = counts_of("optim", optim)(
-            hidden=hidden, other=model.parameters - hidden
-        )
-    except UnknownCostError as error:
-        error.is_optimizer = True
-        raise
+    counts: OptimizerCounts = counts_of("optim", optim)(
+        hidden=hidden, other=model.parameters - hidden
+    )
     return counts
 
 

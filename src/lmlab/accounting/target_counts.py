@@ -19,13 +19,7 @@ _TORCH_STATES = {
 
 
 class UnknownCostError(ConfigError):
-    """A component has no counts; usually it belongs to a user's package.
-
-    Attributes:
-        is_optimizer: whether it is the optimizer, whose state can be measured instead.
-    """
-
-    is_optimizer = False
+    """A component has no counts; usually it belongs to a user's package."""
 
 
 def counts_of(path: str, leaf: Mapping[str, Any]) -> Callable[..., Any]:

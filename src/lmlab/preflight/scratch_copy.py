@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 
@@ -114,10 +115,10 @@ def measure_optimizer(spec: RunSpec) -> OptimizerCounts | None:
     """
     try:
         model = count_model(spec.workload.model)
+    except UnknownCostError:
+        return None
+    with contextlib.suppress(UnknownCostError):
         return count_optimizer(spec.workload.optim, model)
-    except UnknownCostError as error:
-        if not error.is_optimizer:
-            return None
     try:
         with torch.device("meta"):
             network = spec.network()
