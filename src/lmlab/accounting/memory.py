@@ -136,8 +136,8 @@ def estimate_memory(
     workspace = CUBLAS_WORKSPACE if settings.device == "cuda" else 0
     saved = sum(activation_bytes(model, micro_batch, settings).values())
     transient = _loss_transient(model, micro_batch, settings)
-    saving = 0 if settings.device == "cuda" else FLOAT32 * (2 * model.parameters + optimizer.state)
-    saving += 0 if settings.device == "cuda" else average
+    saving = FLOAT32 * (2 * model.parameters + optimizer.state) + average
+    saving = 0 if settings.device == "cuda" else saving
     fixed = parameters + state + workspace
     if passes > 1:
         training = fixed + gradients + saved + transient

@@ -30,8 +30,7 @@ def constant(
     Raises:
         ConfigError: a setting is out of range.
     """
-    warmup_steps = _warmup_steps(total_steps, warmup_steps, warmup)
-    _check(total_steps, warmup_steps)
+    warmup_steps = _checked_warmup(total_steps, warmup_steps, warmup)
     return _warmup(step, warmup_steps)
 
 
@@ -55,8 +54,7 @@ def linear(
     Raises:
         ConfigError: a setting is out of range.
     """
-    warmup_steps = _warmup_steps(total_steps, warmup_steps, warmup)
-    _check(total_steps, warmup_steps, min_lr_ratio)
+    warmup_steps = _checked_warmup(total_steps, warmup_steps, warmup, min_lr_ratio)
     if step < warmup_steps:
         return _warmup(step, warmup_steps)
     return 1 - (1 - min_lr_ratio) * _progress(step, warmup_steps, total_steps)
@@ -84,8 +82,7 @@ def cosine(
     Raises:
         ConfigError: a setting is out of range.
     """
-    warmup_steps = _warmup_steps(total_steps, warmup_steps, warmup)
-    _check(total_steps, warmup_steps, min_lr_ratio)
+    warmup_steps = _checked_warmup(total_steps, warmup_steps, warmup, min_lr_ratio)
     if step < warmup_steps:
         return _warmup(step, warmup_steps)
     wave = (1 + math.cos(math.pi * _progress(step, warmup_steps, total_steps))) / 2
@@ -117,8 +114,7 @@ def wsd(
     Raises:
         ConfigError: a setting is out of range, or warm-up and decay overlap.
     """
-    warmup_steps = _warmup_steps(total_steps, warmup_steps, warmup)
-    _check(total_steps, warmup_steps, min_lr_ratio)
+    warmup_steps = _checked_warmup(total_steps, warmup_steps, warmup, min_lr_ratio)
     is_valid = 0 <= decay_fraction <= 1
     check_settings([Check("schedule.decay_fraction", decay_fraction, is_valid, "0 to 1")])
     decay_start = total_steps - round(decay_fraction * total_steps)
@@ -133,14 +129,6 @@ def wsd(
     return 1 - (1 - min_lr_ratio) * _progress(step, decay_start, total_steps)
 
 
-def _warmup_steps(total_steps: int, warmup_steps: int, warmup: float | None) -> int:
-    if warmup is None:
-        return warmup_steps
-    is_valid = 0 <= warmup <= 1
-    check_settings([Check("schedule.warmup", warmup, is_valid, "0 to 1, a fraction of the steps")])
-    return round(warmup * total_steps)
-
-
 def _warmup(step: int, warmup_steps: int) -> float:
     return min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
 
@@ -150,7 +138,15 @@ def _progress(step: int, start: int, end: int) -> float:
     return min(1.0, (step - start) / (end - start)) if end > start else 1.0
 
 
-def _check(total_steps: int, warmup_steps: int, min_lr_ratio: float = 0.0) -> None:
+def _checked_warmup(
+    total_steps: int, warmup_steps: int, warmup: float | None, min_lr_ratio: float = 0.0
+) -> int:
+    """Check the settings that schedules share; return the length of the warm-up in steps."""
+    if warmup is not None:
+        is_valid = 0 <= warmup <= 1
+        expected = "0 to 1, a fraction of the steps"
+        check_settings([Check("schedule.warmup", warmup, is_valid, expected)])
+        warmup_steps = round(warmup * total_steps)
     if not 0 <= warmup_steps <= total_steps:
         raise ConfigError(
             f"schedule.warmup_steps={warmup_steps}: expected 0 to training.steps={total_steps}",
@@ -158,3 +154,4 @@ def _check(total_steps: int, warmup_steps: int, min_lr_ratio: float = 0.0) -> No
         )
     is_valid = 0 <= min_lr_ratio <= 1
     check_settings([Check("schedule.min_lr_ratio", min_lr_ratio, is_valid, "0 to 1")])
+    return warmup_steps
