@@ -1,4 +1,4 @@
-"""A small scratch copy of a run's network with the real optimizer, to try what cannot be read."""
+"""A small copy of a run's network with the real optimizer, for trial steps before training."""
 
 from __future__ import annotations
 

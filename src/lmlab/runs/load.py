@@ -79,7 +79,7 @@ def find_run_weights(run: RunFolder, checkpoint: str) -> Path:
     """Return the folder of the ``best`` or ``last`` weights of a run.
 
     Raises:
-        DataError: the run has none; the message says what became of it.
+        DataError: the run has none; the message says why.
     """
     kinds = {"best": "best", "last": "step"}
     found = [name for name, kind in kinds.items() if list_steps(run.checkpoints, kind)]

@@ -66,7 +66,7 @@ def seed_generators(seed: int, device: torch.device) -> None:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed the generators of the host inside, and of the GPU in use; restore their states after."""
+    """Seed the generators of the host and of the GPU in use; restore their states afterwards."""
     device = torch.device("cuda" if torch.cuda.is_initialized() else "cpu")
     with preserved_generators():
         seed_generators(seed, device)
@@ -75,7 +75,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def preserved_generators() -> Iterator[None]:
-    """Give all generators back the state that they had before."""
+    """Restore the states of all default generators in use afterwards."""
     before = generator_states()
     try:
         yield
@@ -126,7 +126,7 @@ def restore_generators(states: Mapping[str, torch.Tensor]) -> None:
 
 
 def host_positions() -> tuple[Any, ...]:
-    """Return where the streams of the host's generators stand; a draw from one changes it."""
+    """Return the positions of the host's generators in their streams, which every draw changes."""
     _, words, *numpy_position = np.random.get_state()
     _, python_words, gauss = random.getstate()
     torch_state = torch.get_rng_state().numpy().tobytes()

@@ -41,7 +41,13 @@ class ValidationResult:
 
     @classmethod
     def of_sums(cls, nats: float, num_tokens: int, num_bytes: int) -> ValidationResult:
-        """The losses of a text of which the tokens have ``nats`` in total."""
+        """Return the result for a text from its total loss.
+
+        Args:
+            nats: negative log-likelihood of all predicted tokens together.
+            num_tokens: number of predicted tokens, at least 1.
+            num_bytes: number of bytes of the text; 0 if it is not known.
+        """
         loss = nats / num_tokens
         return cls(
             loss=loss,

@@ -89,7 +89,7 @@ class TrainState:
         return self.optimizer
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
-        """Give the model the average of its weights inside, if the run keeps one."""
+        """Put the average of the weights into the model inside, if the run keeps one."""
         return contextlib.nullcontext() if self.average is None else self.average.in_model()
 
 

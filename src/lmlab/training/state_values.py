@@ -1,7 +1,7 @@
 """Values of an optimizer's state as JSON and named tensors, without pickled code.
 
 JSON keeps numbers, strings, lists and dictionaries as they are. Every other value becomes a
-dictionary that names its kind, so that reading gives back the value and its type.
+dictionary that names its kind, from which reading restores the value and its type.
 """
 
 from __future__ import annotations
@@ -35,12 +35,17 @@ ABSENT = object()
 
 
 class UnsavableError(ConfigError):
-    """A value has a type that checkpoints cannot hold; the message names its place and type."""
+    """A value has a type that checkpoints cannot hold.
 
-    def __init__(self, where: str, value: object) -> None:
+    Args:
+        path: where the value is in the optimizer's state dict.
+        kind: name of its type.
+    """
+
+    def __init__(self, path: str, kind: str) -> None:
         super().__init__(
-            f"optim: the optimizer keeps a {type(value).__qualname__} in its {where}, which a "
-            "checkpoint cannot hold, so the run could not resume",
+            f"optim: the optimizer keeps a {kind} in its {path}, which a checkpoint cannot hold, "
+            "so the run could not resume",
             "choose another optimizer, or keep its state in numbers, strings, tensors, lists and "
             "dictionaries",
         )
@@ -104,8 +109,8 @@ def _encode_other(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> An
     if isinstance(value, torch.device):
         return {_KIND: "device", "name": str(value)}
     if isinstance(value, _CONSTANTS):
-        return {_KIND: "constant"}
-    raise UnsavableError(path, value)
+        return {_KIND: "constant", "path": path, "type": type(value).__qualname__}
+    raise UnsavableError(path, type(value).__qualname__)
 
 
 def _is_plain_tensor(value: torch.Tensor) -> bool:
@@ -123,6 +128,9 @@ def decode(
         tensors: the tensors by name.
         device: where tensors go that were not in host memory.
         current: the same value of a newly built object, from which constants are taken.
+
+    Raises:
+        UnsavableError: a constant is not part of the newly built object.
     """
     if isinstance(value, list):
         return [decode(v, tensors, device, _part(current, i)) for i, v in enumerate(value)]
@@ -168,7 +176,7 @@ def _decode_other(
         return torch.device(value["name"])
     assert kind == "constant", kind
     if current is ABSENT:
-        raise UnsavableError("state", current)
+        raise UnsavableError(value.get("path", "state"), value.get("type", "constant"))
     return current
 
 

@@ -10,13 +10,13 @@ from torch import nn
 
 
 class WeightAverage:
-    """The average of a model's parameters over its updates, in their own precision.
+    """The average of a model's parameters over its updates, in the dtype of the parameters.
 
     After each update ``average = decay * average + (1 - decay) * weights``, from the initial
     weights on: the exponential form of Polyak and Juditsky 1992. Buffers are not averaged.
 
     Args:
-        model: whose weights are averaged.
+        model: the model whose weights are averaged.
         decay: between 0 and 1; the average covers about 1 / (1 - decay) updates.
 
     Attributes:
@@ -32,12 +32,12 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the current weights."""
+        """Add the current weights to the average."""
         torch._foreach_lerp_(self._averages(), list(self.model.parameters()), 1 - self.decay)
 
     @contextlib.contextmanager
     def in_model(self) -> Iterator[None]:
-        """Give the model the average inside, and its own weights back afterwards, bit for bit."""
+        """Put the average into the model inside; restore the weights bit for bit afterwards."""
         weights = [parameter.detach() for parameter in self.model.parameters()]
         kept = [weight.clone() for weight in weights]
         torch._foreach_copy_(weights, self._averages())

@@ -45,6 +45,9 @@ def test_tensors_keep_dtype_elements_and_order_in_memory() -> None:
 
 def test_functions_are_taken_from_the_new_object() -> None:
     assert through_json({"f": [len]}, {"f": [max]}) == {"f": [max]}
+    match = r"a builtin_function_or_method in its state\['f'\]\[0\], which"
+    with pytest.raises(UnsavableError, match=match):
+        through_json({"f": [len]}, {"f": []})
 
 
 @pytest.mark.parametrize("value", [object(), torch.Generator(), iter([]), torch.eye(2).to_sparse()])

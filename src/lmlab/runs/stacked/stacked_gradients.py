@@ -27,9 +27,6 @@ class StackedGradients:
         products: dtype of matrix products; the matrices are rounded to it at each pass, as by
             :class:`lmlab.training.mixed_precision.Bf16Weights` for a single model.
         compiled: whether the pass goes through ``torch.compile``.
-
-    Layers that draw random numbers or keep statistics cannot be stacked: the models would share
-    them. The first such pass raises RuntimeError.
     """
 
     def __init__(
@@ -46,10 +43,10 @@ class StackedGradients:
 
         owners = {id(weight): name for name, weight in template.named_parameters()}
         matrices = {  # by the name of the linear map: a tied head belongs to the embedding
-            f"{name}.{own}": owners[id(parameter)]
+            f"{name}.{kind}": owners[id(parameter)]
             for name, part in template.named_modules()
             if isinstance(part, nn.Linear)
-            for own, parameter in part.named_parameters(recurse=False)
+            for kind, parameter in part.named_parameters(recurse=False)
         }
 
         def loss_of(weights: dict[str, Tensor], inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
@@ -67,7 +64,12 @@ class StackedGradients:
         self._losses: Callable[..., Tensor] = torch.compile(losses) if compiled else losses
 
     def __call__(self, inputs_KBT: Tensor, targets_KBT: Tensor) -> Tensor:
-        """Leave the gradients of each batch's mean loss in the stack; return the losses (K,)."""
+        """Leave the gradients of each batch's mean loss in the stack; return the losses (K,).
+
+        Raises:
+            RuntimeError: at the first call, if a layer draws random numbers or keeps statistics,
+                which the models would share.
+        """
         self.parameters.clear_gradients()
         before = None if self._is_checked else self._shared_state()
         size, batch = inputs_KBT.shape[:2]

@@ -39,8 +39,8 @@ class StackedParameters:
         Raises:
             RuntimeError: a buffer differs from the template's, which all models would use.
         """
-        for (name, buffer), own in zip(self._buffers, model.buffers(), strict=True):
-            if not torch.equal(buffer, own):
+        for (name, shared), buffer in zip(self._buffers, model.buffers(), strict=True):
+            if not torch.equal(shared, buffer):
                 raise RuntimeError(f"the buffer {name} differs between the runs of a stack")
         pairs = []
         for name, parameter in model.named_parameters():
