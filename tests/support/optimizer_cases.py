@@ -14,6 +14,11 @@ from lmlab.nn.transformer import Transformer
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.state import Progress, TrainState
 
+# Those that update a model from one gradient per parameter.
+TORCH_OPTIMIZERS = [
+    "ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam",
+    "RMSprop", "Rprop", "SGD",
+]  # fmt: skip
 SMALL_MODEL = [
     "model.vocab_size=300", "model.context_length=8", "model.d_model=16", "model.num_layers=2",
     "model.num_heads=2", "model.d_ff=24",

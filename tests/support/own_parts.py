@@ -148,7 +148,7 @@ class TensorInGroup(Sign):
 
 
 class ListInState(Sign):
-    """In int64 within a list within a parameter's state, beside a string."""
+    """In int64 within a list within a parameter's state, next to a string."""
 
     def number_of_steps(self) -> float:
         state = self.state[self.param_groups[0]["params"][0]]

@@ -8,6 +8,7 @@ from pathlib import Path
 import own_parts
 import pytest
 import torch
+from optimizer_cases import TORCH_OPTIMIZERS
 from safetensors.torch import load_file
 from stacks import members, runs
 
@@ -123,17 +124,13 @@ def test_a_schedule_with_a_memory_or_without_a_number_is_refused(wanted, name, r
                          f"schedule._target_=own_parts.{name}"]))  # fmt: skip
 
 
-TORCH = ["ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam",
-         "RMSprop", "Rprop", "SGD"]  # fmt: skip
-
-
 def test_every_optimizer_of_torch_is_tried() -> None:
     classes = {name for name in dir(torch.optim) if isinstance(getattr(torch.optim, name), type)}
-    assert classes - {"Optimizer", "LBFGS", "SparseAdam", "Muon"} == set(TORCH)
+    assert classes - {"Optimizer", "LBFGS", "SparseAdam", "Muon"} == set(TORCH_OPTIMIZERS)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", TORCH)
+@pytest.mark.parametrize("name", TORCH_OPTIMIZERS)
 def test_every_optimizer_of_torch_resumes_exactly(wanted, choose, name: str) -> None:
     wanted = [*wanted, choose(f"torch.optim.{name}", lr=0.01)]
     run = execute(compose(wanted)).run
@@ -160,7 +157,7 @@ def test_an_optimizer_that_cannot_work_is_one_line(
     assert not list(tmp_path.glob("outputs/runs/*/seed0"))
 
 
-def test_a_layer_of_ones_own_gets_a_width_under_auto(wanted) -> None:
+def test_a_layer_of_a_user_gets_a_width_under_auto(wanted) -> None:
     execute(compose([*wanted, "model.ffn={_target_: own_parts.Width}", "model.d_ff=auto"]))
     assert own_parts.Width.seen == 4 * 16
 
@@ -205,7 +202,7 @@ def test_changed_source_is_another_run_by_name(
 
 
 @pytest.mark.parametrize("stacked", [False, True])
-def test_keep_steps_are_saved_wherever_they_lie(wanted, tmp_path: Path, stacked: bool) -> None:
+def test_every_keep_step_is_saved(wanted, tmp_path: Path, stacked: bool) -> None:
     wanted = [*wanted, "checkpoint.keep_steps=[0,3,5]", "checkpoint.keep_last=1"]
     if stacked:
         both = members(wanted, tmp_path, a=["seed=0"], b=["seed=1"])

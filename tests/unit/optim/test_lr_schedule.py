@@ -102,6 +102,6 @@ def test_a_warmup_may_be_a_fraction_of_the_steps(schedule) -> None:
 
 
 @pytest.mark.parametrize("warmup", [-0.1, 1.5, 8])
-def test_a_fraction_lies_between_0_and_1(warmup: float) -> None:
+def test_a_fraction_is_between_0_and_1(warmup: float) -> None:
     with pytest.raises(ConfigError, match=rf"schedule\.warmup={warmup}: expected 0 to 1"):
         COSINE(0, warmup=warmup)

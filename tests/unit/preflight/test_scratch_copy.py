@@ -49,7 +49,7 @@ def actual_bytes(spec) -> int:  # type: ignore[no-untyped-def]
     return sum(tensor.nbytes for tensor in tensors if tensor.ndim)
 
 
-def test_the_told_state_of_an_optimizer_is_the_saved_one(spec_of) -> None:
+def test_the_predicted_state_of_an_optimizer_is_the_actual_one(spec_of) -> None:
     torch.set_num_threads(1)
     for name, more in CASES:
         spec = spec_of(f"torch.optim.{name}", more)

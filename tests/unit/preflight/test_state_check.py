@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from optimizer_cases import TORCH_OPTIMIZERS
 
 from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 from lmlab.preflight.state_check import check_state
 from lmlab.runs.auto_settings import choose_device
-
-TORCH = ["ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam",
-         "RMSprop", "Rprop", "SGD"]  # fmt: skip
 
 
 @pytest.fixture
@@ -36,7 +34,7 @@ def option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-
 
 def test_all_optimizers_of_torch_that_can_train_pass(overrides, option) -> None:
     torch.set_num_threads(1)
-    for name in TORCH:
+    for name in TORCH_OPTIMIZERS:
         chosen = option(f"_target_: torch.optim.{name}\nlr: 0.01\n")
         spec = resolve(compose([*overrides, chosen]))
         before = torch.get_rng_state()

@@ -93,7 +93,7 @@ def test_a_folder_of_an_unsupported_architecture_is_not_loaded(
         ("done", "step_000000007", "no best checkpoint", "set checkpoint=last"),
     ],
 )
-def test_a_run_without_weights_says_what_became_of_it(
+def test_a_run_without_weights_says_why(
     tmp_path: Path, status: str, kept: str | None, message: str, help: str
 ) -> None:
     (tmp_path / "config.yaml").write_text("{}")

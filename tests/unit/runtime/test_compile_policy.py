@@ -66,7 +66,7 @@ def test_a_machine_without_python_headers_cannot_compile(monkeypatch, tmp_path) 
     assert missing_to_compile("cpu") is None
 
 
-def test_what_is_missing_is_said_before_training(monkeypatch, tmp_path) -> None:
+def test_a_missing_compiler_is_reported_before_training(monkeypatch, tmp_path) -> None:
     overrides = ["scale=smoke", f"output_root={tmp_path}", "runtime.device=cpu"]
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ConfigError, match=r"runtime\.compile=true: expected a C\+\+ compiler"):

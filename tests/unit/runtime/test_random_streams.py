@@ -35,7 +35,7 @@ def test_each_part_step_rank_and_seed_has_a_stream_of_its_own() -> None:
     ]  # fmt: skip
     for numbers in zip(*found, strict=True):
         assert len(set(numbers)) == len(found)
-    assert drawn(first, "gradients", 1) == found[1], "whatever was drawn in between"
+    assert drawn(first, "gradients", 1) == found[1], "a draw in between has no effect"
     shared = {"same_on_all_ranks": True}
     assert drawn(first, "update", 3, **shared) == drawn(second, "update", 3, **shared)
 

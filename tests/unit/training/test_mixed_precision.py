@@ -71,7 +71,7 @@ def test_updated_weights_are_used_in_the_next_pass() -> None:
     assert gradients(tokens, tokens).item() == pytest.approx(torch.log(torch.tensor(300.0)).item())
 
 
-def test_linear_layers_of_ones_own_may_have_biases(
+def test_linear_layers_of_a_user_may_have_biases(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_parts.trust(tmp_path, monkeypatch)
