@@ -36,7 +36,7 @@ from lmlab.runtime.compile_policy import set_inductor_cache
 from lmlab.runtime.device import Device
 from lmlab.runtime.random_streams import RandomStreams, derive_seed, seeded
 from lmlab.runtime.signals import SignalHandler
-from lmlab.tracking import NO_TRACKER, NoTracker, RunInfo, Tracker
+from lmlab.tracking import NO_TRACKER, NoTracker, RunInfo
 from lmlab.tracking.guarded_tracker import GuardedTracker
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.cuda_graph import ComputeGradients, maybe_graphed
@@ -107,7 +107,7 @@ def build_state(spec: RunSpec, device: Device, comm: Communicator = SINGLE_PROCE
     model = build_model(spec).to(device.device)
     optimizer = build_optimizer(spec, model)
     average = build_average(spec, model)
-    if comm.shards_model:  # and there is no average
+    if comm.shards_model:  # without an average: see check_parallel
         sharded = FSDPOptimizer(model, lambda: build_optimizer(spec, model), comm)
         return TrainState(model, sharded, Progress())
     if comm.parallel == "zero1":
@@ -116,7 +116,7 @@ def build_state(spec: RunSpec, device: Device, comm: Communicator = SINGLE_PROCE
 
 
 def build_average(spec: RunSpec, model: nn.Module) -> WeightAverage | None:
-    """Build the average of the weights, which starts from those that the model has now."""
+    """Build the average of the weights, which starts from the current ones; None without one."""
     ema = spec.workload.ema
     return None if ema is None else WeightAverage(model, ema)
 
@@ -225,7 +225,7 @@ def build_checkpoints(workload: RunWorkload, folder: Path) -> Checkpoints:
     )
 
 
-def build_tracker(spec: RunSpec, info: RunInfo) -> Tracker:
+def build_tracker(spec: RunSpec, info: RunInfo) -> GuardedTracker | NoTracker:
     """Build what receives metrics in addition to ``metrics.jsonl``.
 
     Raises:

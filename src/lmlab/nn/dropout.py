@@ -19,5 +19,5 @@ class OutputDropout:
         self.probability = probability
 
     def __call__(self, module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-        """Return the output with values dropped; unchanged in evaluation mode."""
+        """Return ``output``, of any shape, with values dropped; unchanged in evaluation mode."""
         return F.dropout(output, self.probability, module.training)

@@ -145,14 +145,14 @@ def _differences(left: ScratchCopy, right: ScratchCopy) -> Iterator[str]:
     for name in _different(*optimizers, _OPTIMIZER_INTERNALS):
         yield f"optim: {name}"
     modules = dict(right.state.model.named_modules())
-    for place, module in left.state.model.named_modules():
-        other = modules.get(place)
+    for path, module in left.state.model.named_modules():
+        other = modules.get(path)
         if other is None or type(module).__module__.startswith(_OWN):
             continue
         pairs = (module._buffers, other._buffers), (vars(module), vars(other))
         for mine, yours in pairs:
             for name in _different(dict(mine), dict(yours), _MODULE_INTERNALS):
-                yield f"{place}.{name}"
+                yield f"{path}.{name}"
 
 
 def _different(mine: dict[str, Any], yours: dict[str, Any], skip: frozenset[str]) -> list[str]:

@@ -136,7 +136,7 @@ class Session:
             purpose = context.spec.settings.get("purpose") or ""
             tracker.summary(final_values(context.folder, purpose, status))
             tracker.finish(exit_code)
-            if getattr(tracker, "has_delivered", False):
+            if tracker.has_delivered:
                 record_delivery(context.folder, context.spec.settings["logger"])
         return exit_code
 

@@ -30,7 +30,7 @@ _OLD_MODES = {"run": "online", "dryrun": "offline"}  # wandb still takes them in
 class NoTracker:
     """Discards everything."""
 
-    has_failed = True  # nothing was delivered
+    has_failed, has_delivered = True, False  # nothing was delivered
 
     def log(self, row: dict[str, Any]) -> None:
         """Discard a row."""

@@ -28,14 +28,12 @@ class Bf16Weights:
     def __init__(self, master: Transformer) -> None:
         shared: dict[int, Any] = {id(tensor): tensor for tensor in _tensors(master)}
         self.model: Transformer = copy.deepcopy(master, shared)
-        self._layers_with_buffers = [
-            pair
-            for pair in zip(self.model.modules(), master.modules(), strict=True)
-            if pair[0]._buffers
-        ]
+        self._layers_with_buffers: list[tuple[nn.Module, nn.Module]] = []
         self._masters: list[torch.Tensor] = []
         self._copies: list[torch.Tensor] = []
         for layer, source in zip(self.model.modules(), master.modules(), strict=True):
+            if layer._buffers:
+                self._layers_with_buffers.append((layer, source))
             if isinstance(layer, nn.Linear) and isinstance(source, nn.Linear):
                 for name, master_weight in source.named_parameters(recurse=False):  # and a bias
                     setattr(layer, name, nn.Parameter(master_weight.detach().to(torch.bfloat16)))

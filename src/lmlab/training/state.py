@@ -23,7 +23,6 @@ from lmlab.training.weight_average import WeightAverage
 
 # Names of the averaged weights in a file are those of the weights with this prefix.
 AVERAGE = "average."
-_REPORTED = object()
 
 
 @dataclasses.dataclass
@@ -69,6 +68,7 @@ class TrainState:
 
     def __post_init__(self) -> None:
         self._unsaved = unsaved_attributes(self._inner_optimizer())
+        self._reported: set[str] = set()
 
     def newly_unsaved(self) -> list[str]:
         """Return the attributes of the optimizer that changed and that no checkpoint holds.
@@ -78,9 +78,9 @@ class TrainState:
         names = [
             name
             for name, value in unsaved_attributes(self._inner_optimizer()).items()
-            if self._unsaved.get(name, ABSENT) not in (value, _REPORTED)
+            if name not in self._reported and self._unsaved.get(name, ABSENT) != value
         ]
-        self._unsaved |= dict.fromkeys(names, _REPORTED)
+        self._reported.update(names)
         return names
 
     def _inner_optimizer(self) -> torch.optim.Optimizer:
