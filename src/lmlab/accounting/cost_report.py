@@ -26,6 +26,7 @@ _WITH_OPTIMIZER = frozenset(
     {"optimizer", "saving", "training_peak", "validation_peak", "peak", "largest_batch"}
 )
 
+
 @dataclasses.dataclass(frozen=True)
 class CostOptions:
     """What to report in addition to the configuration, and how the run computes.

@@ -45,7 +45,9 @@ def test_an_allocated_state_has_the_tensors_of_the_layout() -> None:
 
 def test_containers_of_tensors_are_allocated_and_kept() -> None:
     history = collections.deque([torch.ones(2), torch.zeros(1)], maxlen=3)
-    state = {"state": {0: {"history": history, "by_name": collections.OrderedDict(a=torch.ones(3))}}}
+    state = {
+        "state": {0: {"history": history, "by_name": collections.OrderedDict(a=torch.ones(3))}}
+    }
     layout = layout_without_tensors(state)
     assert layout["state"][0]["history"][1] == TensorSpec((1,), torch.float32, "cpu")
     allocated = allocate(layout, torch.device("cpu"))

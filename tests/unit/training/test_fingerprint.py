@@ -47,3 +47,12 @@ def test_each_part_notices_its_changes(change: Callable[[TrainState], object], p
     change(state)
     after = fingerprint(state)
     assert any(name.startswith(part) and after[name] != before[name] for name in before)
+
+
+def test_sparse_and_empty_buffers_have_checksums() -> None:
+    state = make_state()
+    state.model.register_buffer("sparse", torch.eye(3).to_sparse())
+    state.model.register_buffer("empty", torch.zeros(0))
+    before = fingerprint(state)["the buffers"]
+    state.model.register_buffer("sparse", 2 * torch.eye(3).to_sparse())
+    assert fingerprint(state)["the buffers"] != before
