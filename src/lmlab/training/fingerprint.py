@@ -62,8 +62,7 @@ def _torch_settings() -> list[Any]:
 def _checksum(value: Any, start: int = 0) -> int:
     if isinstance(value, torch.Tensor | np.ndarray):  # their repr omits the middle of long ones
         start = zlib.crc32(f"{value.dtype}{tuple(value.shape)}".encode(), start)
-        is_tensor = isinstance(value, torch.Tensor)
-        content: Any = tensor_bytes(value) if is_tensor else value.tobytes()
+        content: Any = tensor_bytes(value) if isinstance(value, torch.Tensor) else value.tobytes()
         return zlib.crc32(content, start)
     if isinstance(value, Mapping):
         for key, item in value.items():
