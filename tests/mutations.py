@@ -287,6 +287,8 @@ MUTATIONS = [
              "tests/unit/build/test_run_spec.py"),
     Mutation("unequal micro-batches", "config/rank_batch.py", "if micro is not None and part % micro:", "if False:",
              "tests/unit/config/test_rank_batch.py"),
+    Mutation("ranks of updates that were not kept count", "runs/run_metadata.py", "if first < step:", "if True:",
+             "tests/unit/runs/test_run_metadata.py"),
     Mutation("a session forgets the earlier ones", "runs/run_metadata.py", '[*folder.meta().get("sessions", []), session]',
              "[session]", "tests/integration/run/test_session.py"),
     Mutation("a child with another learning rate", "runs/continuation.py", '("config.training.steps", "config.schedule.")',

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from lmlab.build.user_code import user_code
 from lmlab.config.compose import settings_to_yaml
 from lmlab.data.text_bytes import text_bytes
@@ -14,18 +17,21 @@ from lmlab.storage.io import atomic_write_text
 FORMAT_VERSION = 1
 
 
-def write_metadata(context: RunContext, model: Transformer, *, stack_size: int) -> None:
+def write_metadata(
+    context: RunContext, model: Transformer, *, from_step: int, stack_size: int
+) -> None:
     """Write ``config.yaml``, ``tokenizer/`` and ``meta.json``, and register the run.
 
     Args:
         context: of the run.
         model: of the run.
+        from_step: number of updates that the session starts from.
         stack_size: number of runs that train as one, this one included.
     """
     folder, data, device = context.folder, context.data, context.device
     session = provenance() | {
         "device": device.name(), "ranks": context.comm.size,
-        "parallel": context.comm.parallel, "stacked": stack_size,
+        "parallel": context.comm.parallel, "stacked": stack_size, "from_step": from_step,
         "packages": user_code(context.spec.settings),
     }  # fmt: skip
     sessions = [*folder.meta().get("sessions", []), session]
@@ -50,3 +56,21 @@ def write_metadata(context: RunContext, model: Transformer, *, stack_size: int) 
         }
     )
     register(context.spec.output_root, folder, context.identity)
+
+
+def ranks_of_updates(sessions: Sequence[Mapping[str, Any]], step: int) -> set[int]:
+    """Return the numbers of ranks that computed the first ``step`` updates of a run.
+
+    A session whose updates were all computed again, because it saved none of them, does not count.
+
+    Args:
+        sessions: entries of ``meta.json``, oldest first.
+        step: number of updates.
+    """
+    found = set()
+    for session in reversed(sessions):
+        first = session.get("from_step", 0)  # sessions of earlier builds do not record it
+        if first < step:
+            found.add(session.get("ranks", 1))
+            step = first
+    return found

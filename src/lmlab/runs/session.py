@@ -13,14 +13,16 @@ from typing import Any
 import torch
 
 from lmlab.build import factory
+from lmlab.console.formatting import format_count
 from lmlab.console.logging import log_above_progress_bars, log_to_file
 from lmlab.distributed.fsdp import unsharded
 from lmlab.errors import ConfigError, UserError
 from lmlab.nn.transformer import Transformer
 from lmlab.preflight.run_preflight import RunPreflight
+from lmlab.run_folder import RunFolder
 from lmlab.runs.context import RunContext
 from lmlab.runs.continuation import ParentRun
-from lmlab.runs.run_metadata import write_metadata
+from lmlab.runs.run_metadata import ranks_of_updates, write_metadata
 from lmlab.runs.samples import draw_samples, write_samples
 from lmlab.runs.status_writer import StatusWriter
 from lmlab.runtime.device import is_out_of_memory
@@ -115,7 +117,8 @@ class Session:
         context = self.context
         is_resumed = self._restore()
         broadcast_state(self.state, context.comm)
-        write_metadata(context, self._model, stack_size=self.stack_size)
+        step = self.state.progress.step
+        write_metadata(context, self._model, from_step=step, stack_size=self.stack_size)
         self.status.write("running")
         self.preflight.begin(self.state.progress)
         tracker = factory.build_tracker(context.spec, self._run_info(is_resumed))
@@ -152,10 +155,27 @@ class Session:
             step = self.state.progress.step
             folder.keep_rows_up_to(step or -1)  # the initial state is evaluated again
             log.info("resuming %s at step %d", folder.path, step)
+            self._warn_of_other_ranks(folder)
             return True
-        if self.parent is None or not self.parent.restore(self.state, folder):
+        if self.parent is not None and self.parent.restore(self.state, folder):
+            self._warn_of_other_ranks(self.parent.folder)
+        else:
             folder.keep_rows_up_to(-1)
         return False
+
+    def _warn_of_other_ranks(self, restored: RunFolder) -> None:
+        """Warn if the updates of the restored run were computed on another number of ranks."""
+        here = self.context.comm.size
+        sessions = restored.meta().get("sessions", [])
+        before = ranks_of_updates(sessions, self.state.progress.step)
+        if before - {here}:
+            log.warning(
+                "the run was saved on %s and continues on %s, which add gradients in a different "
+                "order: its losses agree closely with those of an uninterrupted run, but not bit "
+                "for bit",
+                " and ".join(format_count(number, "rank") for number in sorted(before)),
+                format_count(here, "rank"),
+            )
 
     def _run_info(self, is_resumed: bool) -> RunInfo:
         settings = copy.deepcopy(self.context.spec.settings)

@@ -78,8 +78,15 @@ def test_a_killed_run_resumes_with_any_number_of_ranks(
     killed: Trained, two: Trained, resume, size: int
 ) -> None:
     resumed = resume(killed, size, "auto")
+    warnings = re.findall("saved on .* bit for bit", resumed.log.read_text())
     if size == 2:
         assert last_weights(resumed) == last_weights(two.run), "as an uninterrupted run"
+        assert not warnings
+    else:
+        ranks = "1 rank" if size == 1 else "4 ranks"
+        (warning,) = warnings
+        assert warning.startswith(f"saved on 2 ranks and continues on {ranks}, which add gradients")
+        assert [one["from_step"] for one in resumed.meta()["sessions"]] == [0, 20]
 
 
 def test_another_rank_reports_that_rank_0_was_killed(

@@ -44,6 +44,17 @@ def test_wsd_extends_a_pinned_checkpoint(overrides) -> None:
     assert f"extending {parent.path} from step 10" in child.log.read_text()
 
 
+def test_extending_a_run_of_more_ranks_warns_that_bits_differ(overrides) -> None:
+    constant = [*overrides, "schedule=constant", "schedule.warmup_steps=2"]
+    parent = execute(compose([*constant, "arm=short"])).run
+    meta = parent.meta()
+    parent.write_meta(meta | {"sessions": [meta["sessions"][0] | {"ranks": 2}]})
+    longer = [*constant, "arm=long", "training.steps=30", f"parent={parent.path}"]
+    child = execute(compose(longer)).run
+    assert "saved on 2 ranks and continues on 1 rank" in child.log.read_text()
+    assert child.meta()["sessions"][0]["from_step"] == 20
+
+
 def test_the_remedies_for_a_shorter_child_work(overrides) -> None:
     constant = [*overrides, "schedule=constant", "schedule.warmup_steps=2"]
     parent = execute(compose([*constant, "arm=long"])).run
