@@ -101,7 +101,10 @@ class RunPreflight:
                 check_disk(workload, costs, folder.path, spec.output_root, spec.preflight)
             measured = _measure(spec, device, costs) if is_alone else None
             prediction = forecast(workload, device, data, costs, measured, steps_done, baseline)
-            log.info("preflight: %s", prediction.summary(device, spec.output_root))
+            summary = prediction.summary(device, spec.output_root)
+            is_partial = prediction.seconds is not None and spec.callbacks
+            omitted = "; the time of callbacks is not included" if is_partial else ""
+            log.info("preflight: %s%s", summary, omitted)
         machine_resources.reset_peak(device.device)
         calibration = calibration_file(workload, device, spec.cache_folder) if is_alone else None
         started = time.perf_counter()

@@ -31,6 +31,8 @@ def test_a_run_with_a_callback_is_the_run_without_it_and_records_each_step_once(
     observed = [*wanted, probe, "callbacks.widest.scale=2", f"output_root={tmp_path / 'observed'}"]
     assert compose(observed).arm == compose(wanted).arm
     run = execute(compose(observed)).run
+    predictions = [text for text in caplog.messages if text.startswith("preflight: ")]
+    assert ["time of callbacks is not" in text for text in predictions] == [False, True]
     assert weights(run) == weights(plain)
     assert run.meta()["identity"] == plain.meta()["identity"]
     rows = run.rows("callback")
