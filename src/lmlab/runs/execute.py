@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import shlex
@@ -13,7 +14,9 @@ from lmlab.build.identity import run_identity
 from lmlab.build.parallel_check import check_parallel
 from lmlab.build.run_data import check_source, prepare_data
 from lmlab.build.run_spec import RunSpec, resolve
+from lmlab.config.compose import load_frozen
 from lmlab.config.run_config import RunConfig
+from lmlab.config.value_types import format_value
 from lmlab.distributed.communicator import Communicator
 from lmlab.distributed.process_group import join
 from lmlab.errors import UserError
@@ -79,9 +82,21 @@ def _execute(spec: RunSpec) -> RunResult:
 def _mention_tracker(context: RunContext) -> None:
     """Say how to send a run that is complete to its tracker, unless it is there."""
     logger, folder = context.spec.settings["logger"], context.folder
-    if context.spec.tracker.target != NO_TRACKER and not is_delivered(folder, logger):
-        path = shlex.quote(str(folder.path))
-        log.info("to send it to the tracker: python -m lmlab.outputs track %s", path)
+    if context.spec.tracker.target == NO_TRACKER or is_delivered(folder, logger):
+        return
+    words = ["python", "-m", "lmlab.outputs", "track", str(folder.path)]
+    recorded: dict[str, Any] = {}
+    with contextlib.suppress(UserError):  # the run may need a package that has changed
+        recorded = load_frozen(folder.config).as_dict()["logger"]
+    if recorded.get("_target_") != logger["_target_"]:
+        words.append("logger=NAME")
+    else:  # the tracker that the run was configured with, perhaps with other settings
+        words += [
+            f"logger.{key}={format_value(value)}"
+            for key, value in logger.items()
+            if value != recorded.get(key)
+        ]
+    log.info("to send it to the tracker: %s", shlex.join(words))
 
 
 def _mention_callbacks(context: RunContext) -> None:

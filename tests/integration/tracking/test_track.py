@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from own_trackers import add_tracker
 from wandb_runs import history, inspect
 
-from lmlab.config.compose import compose
+from lmlab.config.compose import compose, to_yaml
 from lmlab.outputs.__main__ import main
 from lmlab.run_folder import RunFolder
 from lmlab.runs.execute import execute
@@ -79,6 +80,26 @@ def test_a_run_is_sent_to_one_s_own_tracker_once(run: RunFolder, own: Path, caps
     assert main(["annotate", study, "notes=kept", "tags="]) == 0
     assert main(["track", study, "logger=mine"]) == 0
     assert calls_in(own)[len(sent)] == ["init", ["sent/seed0", "kept", ["train"]]]
+
+
+def test_the_command_that_a_rerun_prints_sends_the_run(
+    overrides: list[str], run: RunFolder, own: Path, tmp_path: Path, caplog
+) -> None:
+    caplog.set_level("INFO")
+    other = str(tmp_path / "other calls.jsonl")
+
+    def printed(*settings: str) -> list[str]:
+        caplog.clear()
+        assert execute(compose([*overrides, "arm=sent", *settings])).run == run
+        (line,) = (text for text in caplog.messages if text.startswith("to send it"))
+        return shlex.split(line.partition("lmlab.outputs ")[2])
+
+    words = printed("logger=mine")
+    assert words == ["track", str(run.path), "logger=NAME"], "the run had no tracker"
+    run.config.write_text(to_yaml(compose([*overrides, "arm=sent", "logger=mine"])))
+    words = printed("logger=mine", f"logger.path={other}")
+    assert main(words) == 0
+    assert calls_in(Path(other))[-1] == ["finish", 0] and not own.exists()
 
 
 def test_wandb_gets_all_of_a_finished_run_in_one_folder(run: RunFolder, capsys) -> None:
