@@ -60,6 +60,10 @@ class LockedError(UserError):
     exit_code = 75  # EX_TEMPFAIL of the BSDs: retrying later may succeed
 
 
+class LostLockError(LockedError):
+    """Another process has taken the lock of this one, which must not write any more."""
+
+
 class RankError(UserError):
     """Another process of the same run has ended, so this one ends too."""
 

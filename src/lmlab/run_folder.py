@@ -33,6 +33,7 @@ from lmlab.storage.io import (
     write_json,
 )
 from lmlab.storage.json_text import dump_json
+from lmlab.storage.litter import remove_litter
 from lmlab.storage.lock import Lock, is_alive
 
 STATUSES = ("queued", "running", "done", "diverged", "failed", "preempted", "interrupted")
@@ -71,8 +72,16 @@ class RunFolder:
         return self.path / "config.yaml"
 
     def lock(self) -> Lock:
-        """The lock of the writer; entering it raises :class:`LockedError` while another writes."""
-        return Lock(self.path / "run.lock", wait=False)
+        """The lock of the writer; entering it raises :class:`LockedError` while another writes.
+
+        While it is entered, writes below this folder raise :class:`LostLockError` once another
+        process has taken the lock.
+        """
+        return Lock(self.path / "run.lock", wait=False, protects=self.path)
+
+    def remove_litter(self) -> None:
+        """Remove temporary files of processes that were killed; for the owner of the lock."""
+        remove_litter(self.path, self.tokenizer)
 
     def meta(self) -> dict[str, Any]:
         """Read ``meta.json``; empty if it is missing or damaged."""

@@ -11,7 +11,7 @@ import time
 import torch.distributed as dist
 
 from lmlab.errors import LostRankError, RankError
-from lmlab.storage.lock import process_start_time
+from lmlab.storage.process_identity import process_start_time
 
 _EXIT_SECONDS = 2.0  # a process exits within this time after its connections close
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from lmlab.console.formatting import format_count
 from lmlab.errors import ConfigError, DataError
 from lmlab.run_folder import RunFolder, differences
 from lmlab.training.checkpoint import Checkpoints
+from lmlab.training.checkpoint_files import copy_checkpoint
 from lmlab.training.state import TrainState
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class ParentRun:
         child.keep_rows_up_to(progress.step, self.folder.rows())
         best = self.checkpoints.folder / f"best_{progress.best_step or 0:08d}"
         if best.is_dir():
-            shutil.copytree(best, child.checkpoints / best.name, dirs_exist_ok=True)
+            copy_checkpoint(best, child.checkpoints / best.name)
         else:
             progress.best_loss = progress.best_step = None
         log.info("extending %s from step %d", self.folder.path, progress.step)

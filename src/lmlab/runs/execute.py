@@ -170,10 +170,10 @@ def _run_session(context: RunContext) -> int:
     )
     state = factory.build_state(context.spec, context.device, context.comm)
     is_new = not folder.path.exists()
-    try:
-        with folder.lock():
+    with folder.lock() as lock:
+        try:
             return Session(context, state, parent, preflight).run_to_end()
-    except UserError:
-        if is_new and not folder.rows():
-            shutil.rmtree(folder.path, ignore_errors=True)
-        raise
+        except UserError:
+            if is_new and not folder.rows() and lock.is_owned():
+                shutil.rmtree(folder.path, ignore_errors=True)
+            raise

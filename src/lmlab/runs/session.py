@@ -16,7 +16,7 @@ from lmlab.build import factory
 from lmlab.console.formatting import format_count
 from lmlab.console.logging import log_above_progress_bars, log_to_file
 from lmlab.distributed.fsdp import unsharded
-from lmlab.errors import ConfigError, UserError
+from lmlab.errors import ConfigError, LostLockError, UserError
 from lmlab.nn.transformer import Transformer
 from lmlab.preflight.run_preflight import RunPreflight
 from lmlab.run_folder import RunFolder
@@ -27,8 +27,10 @@ from lmlab.runs.samples import draw_samples, write_samples
 from lmlab.runs.status_writer import StatusWriter
 from lmlab.runtime.device import is_out_of_memory
 from lmlab.runtime.signals import SignalHandler
+from lmlab.storage.ownership import check_ownership
 from lmlab.tracking.deliveries import record_delivery
 from lmlab.tracking.run_info import RunInfo, Tracker, describe_to_tracker, final_values
+from lmlab.training.checkpoint_files import remove_temporaries
 from lmlab.training.state import TrainState, broadcast_state
 from lmlab.training.trainer import Trainer
 
@@ -96,9 +98,11 @@ class Session:
         try:
             return (yield from self._run(stop, train))
         except UserError as error:
+            self._stop_if_lost()
             self._fail(str(error))
             raise
         except Exception as error:
+            self._stop_if_lost()  # the new owner may have removed what this process needed
             if is_out_of_memory(error):
                 problem = ConfigError(
                     "out of memory",
@@ -151,8 +155,11 @@ class Session:
     def _restore(self) -> bool:
         """Restore the newest checkpoint, or that of the parent; return whether the run resumes."""
         folder = self.context.folder
+        folder.remove_litter()
+        remove_temporaries(folder.checkpoints)
         if self.checkpoints.restore_latest(self.state):
             step = self.state.progress.step
+            self.checkpoints.remove_leftovers(step)
             folder.keep_rows_up_to(step or -1)  # the initial state is evaluated again
             log.info("resuming %s at step %d", folder.path, step)
             self._warn_of_other_ranks(folder)
@@ -204,6 +211,14 @@ class Session:
             self.state.progress.step,
         )
         return 128 + number, status
+
+    def _stop_if_lost(self) -> None:
+        """Raise :class:`LostLockError` if another process has taken over the run."""
+        try:
+            check_ownership(self.context.folder.path)
+        except LostLockError as lost:
+            self.context.comm.report_failure(str(lost))
+            raise
 
     def _fail(self, reason: str) -> None:
         self.context.comm.report_failure(reason)

@@ -14,6 +14,8 @@ from typing import Any
 
 from lmlab.errors import DataError, DiskError
 from lmlab.storage.json_text import dump_json, load_json
+from lmlab.storage.litter import hold, temporary_path
+from lmlab.storage.ownership import check_ownership
 
 _ELSEWHERE = "choose another folder (for runs: output_root)"
 # What is wrong, and the fix.
@@ -87,32 +89,24 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
 
     Raises:
         DiskError: the disk is full or the folder is not writable; the old file is unharmed.
+        LostLockError: another process has taken over the folder.
     """
-    import tempfile  # slow to import, and reading needs none
-
     path = Path(path)
     make_folder(path.parent)
     with translate_write_errors(path):
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = temporary_path(path)
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with open(temporary, "xb") as file:
+                hold(file.fileno())
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
+                check_ownership(path)
+                os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
-
-
-@functools.cache
-def _umask() -> int:
-    # The mask can only be read by setting it: once per process, so that threads do not race.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -167,6 +161,7 @@ def append_jsonl(path: Path, row: dict[str, Any]) -> None:
         start = file.tell()
         if start and not _ends_with_newline(path, start):
             line = b"\n" + line
+        check_ownership(path)
         file.write(line)
 
 

@@ -19,7 +19,6 @@ from lmlab.training.checkpoint_files import (
     checkpoint_path,
     list_steps,
     remove_checkpoint,
-    remove_temporaries,
     restore_checkpoint,
     write_checkpoint,
 )
@@ -76,12 +75,13 @@ class Checkpoints:
                 "a number, tensor or array in an attribute",
                 ", ".join(names),
             )
-        target, snapshot = self.path(state.progress.step), Snapshot.capture(state)
+        step = state.progress.step
+        target, snapshot = self.path(step), Snapshot.capture(state)
 
         def write() -> None:
             files = {"model": snapshot.weights, "training": snapshot.training}
             write_checkpoint(target, files, snapshot.record)
-            self.prune(self.keep_last)
+            self.prune(self.keep_last, step)
 
         self.worker.submit(write)
         return target
@@ -121,12 +121,25 @@ class Checkpoints:
             self.worker.wait()
             self._step_being_saved = step
 
-    def prune(self, keep_last: int) -> None:
-        """Remove all checkpoints except the latest ``keep_last`` and the pinned ones."""
-        steps = self.steps()
-        for step in steps[: max(0, len(steps) - keep_last)]:
-            if step not in self.keep_steps:
-                remove_checkpoint(self.path(step))
+    def prune(self, keep_last: int, step: int) -> None:
+        """Remove all checkpoints up to ``step`` but the latest ``keep_last`` and the pinned ones.
+
+        Later ones are damaged: the run has fallen back to ``step`` or before.
+        """
+        steps = [one for one in self.steps() if one <= step]
+        for old in steps[: max(0, len(steps) - keep_last)]:
+            if old not in self.keep_steps:
+                remove_checkpoint(self.path(old))
+
+    def remove_leftovers(self, step: int) -> None:
+        """Remove checkpoints that a session killed after saving newer ones has left.
+
+        Args:
+            step: from which the run resumes.
+        """
+        self.prune(self.keep_last, step)
+        for old in [one for one in list_steps(self.folder, "best") if one <= step][:-1]:
+            remove_checkpoint(checkpoint_path(self.folder, "best", old))
 
     def restore_latest(
         self, state: TrainState, accept: Callable[[int], bool] = lambda step: True
@@ -142,7 +155,6 @@ class Checkpoints:
         Returns:
             Whether there was such a checkpoint.
         """
-        remove_temporaries(self.folder)
         for step in reversed(self.steps()):
             if not accept(step):
                 continue

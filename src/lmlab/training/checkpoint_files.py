@@ -35,9 +35,11 @@ from lmlab.storage.io import (
     translate_write_errors,
     write_json,
 )
+from lmlab.storage.ownership import check_ownership
 from lmlab.training.state import AVERAGE, Snapshot, TrainState
 
 FORMAT_VERSION = 1
+_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{32}")
 
 
 def checkpoint_path(checkpoints: Path, kind: str, step: int) -> Path:
@@ -78,6 +80,7 @@ def write_checkpoint(
 
     Raises:
         DiskError: the disk is full or not writable; names ``target``.
+        LostLockError: another process has taken over the run.
     """
     make_folder(target.parent)
     temporary = _temporary_path(target.parent)
@@ -92,15 +95,38 @@ def write_checkpoint(
                 hashes[file.name] = hash_file(file)
             meta = {"format_version": FORMAT_VERSION, "files": hashes}
             write_json(temporary / "state.json", meta | record)
-            remove_checkpoint(target)  # a damaged one of the same step
-            os.replace(temporary, target)
-            fsync_folder(target.parent)
+            _put_in_place(temporary, target)
     except SafetensorError as error:  # how the library reports a full disk
         number = re.search(r"os error (\d+)", str(error))
         known = disk_error(OSError(int(number[1]), ""), target) if number else None
         raise known or DiskError(f"cannot write {target}: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Copy a checkpoint folder atomically; replaces ``target`` if it exists.
+
+    Raises:
+        DiskError: the disk is full or not writable; names ``target``.
+    """
+    make_folder(target.parent)
+    temporary = _temporary_path(target.parent)
+    try:
+        with translate_write_errors(target):
+            shutil.copytree(source, temporary)
+            for file in temporary.iterdir():
+                _fsync(file)
+            _put_in_place(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    check_ownership(target)
+    remove_checkpoint(target)  # a damaged one of the same step
+    os.replace(temporary, target)
+    fsync_folder(target.parent)
 
 
 def restore_checkpoint(folder: Path, state: TrainState) -> None:
@@ -154,16 +180,22 @@ def read_record(folder: Path) -> dict[str, Any]:
 def remove_checkpoint(folder: Path) -> None:
     """Remove a checkpoint; a partially removed one never has the name of a checkpoint."""
     if folder.exists():
+        check_ownership(folder)
         trash = _temporary_path(folder.parent)
         os.replace(folder, trash)
         shutil.rmtree(trash, ignore_errors=True)
 
 
 def remove_temporaries(checkpoints: Path) -> None:
-    """Remove folders that a killed process left partially written or removed."""
+    """Remove folders that a killed process left partially written or removed.
+
+    Only the owner of the run may call it: those of a live process look the same.
+    """
     if checkpoints.is_dir():
-        for path in checkpoints.glob(".tmp-*"):
-            shutil.rmtree(path, ignore_errors=True)
+        check_ownership(checkpoints)
+        for path in checkpoints.iterdir():
+            if _TEMPORARY.fullmatch(path.name):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _temporary_path(checkpoints: Path) -> Path:

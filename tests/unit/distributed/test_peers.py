@@ -11,7 +11,7 @@ import torch.distributed as dist
 from lmlab.distributed import peers as module
 from lmlab.distributed.peers import Peers, RankProcess
 from lmlab.errors import LostRankError, RankError
-from lmlab.storage.lock import process_start_time
+from lmlab.storage.process_identity import process_start_time
 
 ME = RankProcess.current()
 

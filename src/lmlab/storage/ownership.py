@@ -1,0 +1,50 @@
+"""Folders that this process may write only while it owns their lock; asked before each write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+
+class OwnedLock(Protocol):
+    """A lock that this process has taken and not yet released."""
+
+    def raise_if_lost(self) -> None:
+        """Raise :class:`lmlab.errors.LostLockError` if the lock belongs to another process now."""
+        ...
+
+
+_locks: dict[str, OwnedLock] = {}  # by the real path of what they protect
+
+
+def protect(path: Path, lock: OwnedLock) -> None:
+    """Allow writes to ``path``, and to everything below it, only while ``lock`` is owned."""
+    _locks[os.path.realpath(path)] = lock
+
+
+def unprotect(path: Path, lock: OwnedLock) -> None:
+    """End what :func:`protect` began; do nothing if a later lock protects ``path``."""
+    real = os.path.realpath(path)
+    if _locks.get(real) is lock:
+        del _locks[real]
+
+
+def check_ownership(path: Path) -> None:
+    """Check, just before a write, that no other process has taken what this process writes.
+
+    Another process takes the lock of a process that shows no sign of life, for example because it
+    was stopped or its machine was suspended. When it wakes up, it must not write.
+
+    Args:
+        path: the file or folder to write.
+
+    Raises:
+        LostLockError: a lock of this process protects ``path``, and belongs to another process.
+    """
+    if not _locks:
+        return
+    real = os.path.realpath(path)
+    for protected, lock in list(_locks.items()):
+        if real == protected or real.startswith(protected + os.sep):
+            lock.raise_if_lost()
