@@ -99,6 +99,13 @@ class Sweeps:
             for path in sorted((self.outputs / study).glob("*/seed*/meta.json"))
         }
 
+    def stacked(self, study: str = "runs") -> list[tuple[int, ...]]:
+        """Return, for each run, with how many runs each of its sessions trained as one."""
+        return [
+            tuple(session["stacked"] for session in json.loads(path.read_text())["sessions"])
+            for path in sorted((self.outputs / study).glob("*/seed*/meta.json"))
+        ]
+
     def weights(self, study: str = "runs") -> dict[str, bytes]:
         """Return the last saved weights of each run."""
         found = {}

@@ -18,6 +18,7 @@ from lmlab.design.manifest import Job, Manifest
 from lmlab.errors import DataError
 from lmlab.run_folder import RunFolder
 from lmlab.storage.io import append_jsonl, make_folder, read_json, read_jsonl, write_json
+from lmlab.storage.litter import remove_litter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +104,10 @@ class SweepFolder:
         """Return the path of a job's frozen configuration (``yaml``) or output (``log``)."""
         name = job.name.replace("/", "+") + (f"+{job.number}" if job.number else "")
         return make_folder(self.path / "jobs") / f"{name}.{suffix}"
+
+    def remove_litter(self) -> None:
+        """Remove temporary files of launches that were killed; those of live ones stay."""
+        remove_litter(self.study_folder, self.path, self.path / "jobs")
 
     def add_entry(
         self, job: Job, purposes: list[str], run: RunFolder, failure: Failure | None = None

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from lmlab.run_folder import FINISHED
+from lmlab.storage.lock import is_alive
 from lmlab.sweep.executor import Executor, JobResult
 from lmlab.sweep.failure_reason import find_failure_reason
 from lmlab.sweep.progress_view import ProgressView
@@ -137,7 +138,10 @@ class Driver:
             run.state, run.reason = "interrupted", self.executor.leave_message
         else:
             run.state, run.reason = result.state, result.reason
-            if result.state == "failed":
+            if result.state == "failed" and is_alive(run.folder.path / "run.lock"):
+                # Taken over while this job was suspended; the new owner decides how it ends.
+                run.state, run.reason = "elsewhere", run.describe_owner()
+            elif result.state == "failed":
                 run.reason = find_failure_reason(run, result)
         self.schedule.record(run)
 

@@ -53,6 +53,7 @@ class LocalExecutor:
         atomic_write_text(config_file, to_yaml(config_in_slot(run.config, slot, co_runners)))
         run.process = worker_processes.start(self._get_context(), [config_file], run.log, slot)
         run.slot, run.state, run.started = slot, "running", time.monotonic()
+        run.reason = ""
 
     def _get_context(self) -> Any:
         if self._context is None:
@@ -74,7 +75,7 @@ class LocalExecutor:
             self._free_slots.append(run.slot)
             run.process = None
             if code == LockedError.exit_code:  # another process trains the run, so none failed
-                yield run, JobResult("elsewhere", "", code)
+                yield run, JobResult("elsewhere", run.describe_owner(), code)
             else:
                 yield run, JobResult("failed", worker_processes.describe_exit(code), code)
 

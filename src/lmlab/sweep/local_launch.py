@@ -70,6 +70,7 @@ def run_local_sweep(manifest: Manifest, settings: LocalLaunchSettings) -> int:
         )
         return 0
     sweep.folder.write_manifest(sweep.manifest)
+    sweep.folder.remove_litter()
     view = ProgressView(sweep.manifest.study, len(slots) * runs_per_process)
     executor = (
         LocalExecutor(slots, sweep.folder)

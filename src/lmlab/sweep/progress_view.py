@@ -85,10 +85,11 @@ class ProgressView:
         running = [run for run in runs if run.state in ("running", "elsewhere")]
         for run in running[:_MAX_ROWS]:
             fraction, seconds_left = run.progress()
+            owner = f", {run.reason}" if run.state == "elsewhere" and run.reason else ""
             bar = "=" * round(_BAR_WIDTH * fraction)
             table.add_row(
                 run.name,
-                Text(run.state, _STYLES.get(run.state, "")),
+                Text(run.state + owner, _STYLES.get(run.state, "")),
                 f"[dim]{bar:<{_BAR_WIDTH}}[/dim] {fraction:4.0%}",
                 "" if seconds_left is None else format_duration(seconds_left),
             )

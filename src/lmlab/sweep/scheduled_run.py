@@ -14,7 +14,7 @@ from lmlab.design.run_keys import arm_settings, run_seeds
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.storage.io import hash_json
-from lmlab.storage.lock import is_alive
+from lmlab.storage.lock import describe_owner, is_alive
 from lmlab.study.sweep_folder import Failure
 from lmlab.sweep.slots import Slot
 
@@ -122,9 +122,13 @@ class ScheduledRun:
         if status in FINISHED:
             self.state, self.reason, self.was_finished = str(status), "", True
         elif is_alive(self.folder.path / "run.lock"):
-            self.state = "elsewhere"
+            self.state, self.reason = "elsewhere", self.describe_owner()
         else:
-            self.state = "queued"
+            self.state, self.reason = "queued", ""
+
+    def describe_owner(self) -> str:
+        """Name the process of another launch that trains the run, and what to do about it."""
+        return describe_owner(self.folder.path / "run.lock")
 
     def loss(self) -> float | None:
         """Return the final validation loss; None if unfinished or not finite."""

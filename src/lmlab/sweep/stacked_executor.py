@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -18,12 +19,24 @@ from lmlab.sweep.local_executor import LocalExecutor
 from lmlab.sweep.scheduled_run import ScheduledRun
 from lmlab.sweep.slots import Slot, config_in_slot, count_co_runners
 from lmlab.sweep.stack_groups import StackGroups
+from lmlab.training.checkpoint_files import list_steps
+
+_MAX_KILLS = 3  # of a stack without a new checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kills:
+    """How often a stack was killed since its runs had these checkpoints."""
+
+    saved: list[list[int]]
+    number: int = 0
 
 
 class StackedExecutor(LocalExecutor):
     """Collects the runs that can start, and starts runs of the same shape as one process.
 
-    A run that is unfinished when the process of its stack ends continues by itself.
+    A stack whose process is killed continues as a stack. After any other end, the runs that are
+    unfinished continue by themselves.
 
     Args:
         slots: slots for processes.
@@ -48,6 +61,7 @@ class StackedExecutor(LocalExecutor):
         self._collected: list[ScheduledRun] = []
         self._total_runs = 0
         self._running_stacks: dict[str, list[ScheduledRun]] = {}  # by the first member's file
+        self._kills: dict[str, _Kills] = {}  # by the first member's file
         self._unstacked: set[str] = set()  # keys of runs that continue by themselves
 
     def start(self, run: ScheduledRun, total_runs: int) -> None:
@@ -85,12 +99,9 @@ class StackedExecutor(LocalExecutor):
             self._free_slots.append(slot)
             del self._running_stacks[name]
             results = [(run, self._member_result(run, process.exitcode)) for run in runs]
-            unfinished = [run.job.name for run, result in results if result.state == "queued"]
-            if unfinished and process.exitcode < 128:
-                self.print_line(
-                    f"stack {worker_processes.describe_exit(process.exitcode)}; these runs "
-                    f"continue separately: {', '.join(unfinished)}; log: {runs[0].log}"
-                )
+            unfinished = [run for run, result in results if result.state == "queued"]
+            if unfinished:
+                self._decide_how_to_continue(name, runs, unfinished, process.exitcode)
             for run, result in results:
                 run.process, run.log = None, self.folder.job_file(run.job, "log")
                 yield run, result
@@ -101,9 +112,36 @@ class StackedExecutor(LocalExecutor):
         if status in FINISHED or status == "failed":  # the driver reads the run folder
             return JobResult("failed", worker_processes.describe_exit(exit_code))
         if is_alive(run.folder.path / "run.lock"):
-            return JobResult("elsewhere")
-        self._unstacked.add(run.key)
+            return JobResult("elsewhere", run.describe_owner())
         return JobResult("queued")
+
+    def _decide_how_to_continue(
+        self,
+        name: str,
+        runs: Sequence[ScheduledRun],
+        unfinished: Sequence[ScheduledRun],
+        exit_code: int,
+    ) -> None:
+        """Let a stack that was killed continue as one; separate the runs after other failures.
+
+        A signal comes from outside, so the runs are as good together as before, and only together
+        do they keep their bits. A stack that is killed again and again before its next checkpoint
+        may need more memory than there is.
+        """
+        was_killed = exit_code < 0 or exit_code > 128
+        saved = [list_steps(run.folder.checkpoints, "step") for run in runs]
+        kills = self._kills.get(name)
+        if kills is None or kills.saved != saved:
+            kills = _Kills(saved)
+        self._kills[name] = kills = dataclasses.replace(kills, number=kills.number + 1)
+        goes_on = was_killed and kills.number < _MAX_KILLS
+        how = "as a stack" if goes_on else "separately"
+        if not goes_on:
+            self._unstacked |= {run.key for run in unfinished}
+        self.print_line(
+            f"stack {worker_processes.describe_exit(exit_code)}; these runs continue {how}: "
+            f"{', '.join(run.job.name for run in unfinished)}; log: {runs[0].log}"
+        )
 
     def _start_stack(self, names: Sequence[str], runs: Sequence[ScheduledRun]) -> None:
         slot = self._free_slots.pop(0)
@@ -116,5 +154,5 @@ class StackedExecutor(LocalExecutor):
         process = worker_processes.start(self._get_context(), config_files, log, slot)
         for run in runs:
             run.process, run.slot, run.log = process, slot, log
-            run.state, run.started = "running", time.monotonic()
+            run.state, run.started, run.reason = "running", time.monotonic(), ""
         self._running_stacks[names[0]] = list(runs)

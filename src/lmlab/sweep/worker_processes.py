@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.sweep.slots import Slot
+
+_SAVING_SECONDS = 120.0  # how long a run without a launcher may take to save and exit
 
 
 def make_context() -> Any:
@@ -72,6 +75,7 @@ def start(
 def _run_worker(
     config_files: list[str], log: str, slot: Slot, prepare: Callable[[], object] | None
 ) -> None:
+    threading.Thread(target=_stop_with_launcher, daemon=True).start()
     if prepare is not None:
         prepare()
     slot.apply_to_process()
@@ -80,7 +84,6 @@ def _run_worker(
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     unblock_interrupts()
-    threading.Thread(target=_stop_with_launcher, daemon=True).start()
     from tqdm import tqdm
 
     from lmlab import run
@@ -98,12 +101,15 @@ def _run_worker(
 def _stop_with_launcher() -> None:
     """Let the run save and stop when the process that started it has ended for any reason.
 
-    That process is not the system's parent, which is the fork server: workers keep it alive.
+    That process is not the system's parent, which is the fork server: workers keep it alive. It
+    holds the other end of a pipe, which the system closes even after SIGKILL.
     """
     launcher = multiprocessing.parent_process()
     assert launcher is not None
     launcher.join()
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_SAVING_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)  # it hangs, or waits for a lock
 
 
 def describe_exit(exit_code: int) -> str:

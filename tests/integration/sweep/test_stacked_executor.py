@@ -27,14 +27,36 @@ def test_a_sweep_in_stacks_and_its_rerun(sweeps: Sweeps) -> None:
 
 def test_the_runs_of_a_failing_stack_continue_separately(sweeps: Sweeps) -> None:
     """A failure of the shared passes has no owner; by itself, each run fails or not."""
-    arguments = ["-m", "optim.lr=1e-3,2e-3", FAULTY, "+model.ffn.what=killed,nothing"]
+    arguments = ["-m", "optim.lr=1e-3,2e-3", FAULTY, "+model.ffn.what=raises,nothing"]
     arguments += ["hydra.launcher.stack=2", "runtime.policy=fast", "runtime.preflight=off"]
     printed = sweeps.run(*arguments, "study=s", code=1)
     assert "2 of 4 runs are done" in printed
     assert "these runs continue separately" in printed
-    assert printed.count("failed: ") == 2 and "killed by signal 9" in printed
+    assert printed.count("failed: ") == 2 and "a fault of the test" in printed
     stacked = {}
     for path in (sweeps.outputs / "s").glob("*/seed*/meta.json"):
         sessions = json.loads(path.read_text())["sessions"]
-        stacked["killed" in str(path)] = [session["stacked"] for session in sessions]
+        stacked["raises" in str(path)] = [session["stacked"] for session in sessions]
     assert stacked == {True: [2, 1], False: [2]}
+
+
+def test_a_stack_that_is_killed_goes_on_as_a_stack(sweeps: Sweeps) -> None:
+    """The layer kills its process once per launch of the stack, ten steps after its start."""
+    arguments = ["-m", "optim.lr=1e-3,2e-3", FAULTY, "hydra.launcher.stack=2"]
+    arguments += ["runtime.policy=fast", "runtime.preflight=off", "checkpoint.every_steps=1"]
+    sweeps.run(*arguments, "+model.ffn.what=nothing", "study=calm")
+    printed = sweeps.run(*arguments, "+model.ffn.what=killed", "study=s")
+    assert "2 of 2 runs are done" in printed
+    assert "possibly out of memory; these runs continue as a stack: " in printed
+    assert set(sweeps.stacked("s")) == {(2, 2)}, "two sessions, each of a stack of two"
+    calm, killed = sweeps.weights("calm").values(), sweeps.weights("s").values()
+    assert list(calm) == list(killed), "bit for bit"
+
+
+def test_a_stack_killed_before_any_checkpoint_gives_up(sweeps: Sweeps) -> None:
+    arguments = ["-m", "optim.lr=1e-3,2e-3", FAULTY, "+model.ffn.what=killed", "study=s"]
+    arguments += ["hydra.launcher.stack=2", "runtime.policy=fast", "runtime.preflight=off"]
+    printed = sweeps.run(*arguments, "checkpoint.every_steps=20", code=1)
+    assert printed.count("these runs continue as a stack") == 2
+    assert printed.count("these runs continue separately") == 1
+    assert set(sweeps.stacked("s")) == {(2, 2, 2, 1)}

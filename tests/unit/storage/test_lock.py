@@ -265,21 +265,23 @@ def test_who_lost_the_lock_writes_nothing_more(tmp_path: Path) -> None:
     folder, rows = tmp_path / "run", tmp_path / "run" / "rows.jsonl"
     path = folder / "run.lock"
     inner = folder / "deeper" / "status.json"
-    with pytest.raises(LostLockError, match=r"run: taken over by process 7 on thief since 20"):
-        with Lock(path, protects=folder):
-            atomic_write_text(inner, "mine")
-            append_jsonl(rows, {"step": 1})
-            lose(path)
-            for write in (
-                lambda: append_jsonl(rows, {"step": 2}),
-                lambda: atomic_write_text(inner, "still mine"),
-                lambda: atomic_write_text(folder / "new", ""),
-            ):
-                with pytest.raises(LostLockError):
-                    write()
-            atomic_write_text(tmp_path / "elsewhere", "is free")
-            atomic_write_text(tmp_path / "run-2", "has a name that begins alike")
-            atomic_write_text(inner, "last")
+    taken_over = pytest.raises(
+        LostLockError, match=r"run: taken over by process 7 on thief since 20"
+    )
+    with taken_over, Lock(path, protects=folder):
+        atomic_write_text(inner, "mine")
+        append_jsonl(rows, {"step": 1})
+        lose(path)
+        for write in (
+            lambda: append_jsonl(rows, {"step": 2}),
+            lambda: atomic_write_text(inner, "still mine"),
+            lambda: atomic_write_text(folder / "new", ""),
+        ):
+            with pytest.raises(LostLockError):
+                write()
+        atomic_write_text(tmp_path / "elsewhere", "is free")
+        atomic_write_text(tmp_path / "run-2", "has a name that begins alike")
+        atomic_write_text(inner, "last")
     assert inner.read_text() == "mine"
     assert rows.read_text() == '{"step": 1}\n'
     assert sorted(one.name for one in folder.iterdir()) == ["deeper", "rows.jsonl", "run.lock"]
@@ -289,7 +291,7 @@ def test_who_lost_the_lock_writes_nothing_more(tmp_path: Path) -> None:
 
 
 def test_a_removed_lock_is_lost_too(tmp_path: Path) -> None:
-    with pytest.raises(LostLockError, match=r"\(run\.lock was removed or altered\)"):
-        with Lock(tmp_path / "run.lock", protects=tmp_path):
-            (tmp_path / "run.lock").unlink()
-            atomic_write_text(tmp_path / "status.json", "")
+    removed = pytest.raises(LostLockError, match=r"\(run\.lock was removed or altered\)")
+    with removed, Lock(tmp_path / "run.lock", protects=tmp_path):
+        (tmp_path / "run.lock").unlink()
+        atomic_write_text(tmp_path / "status.json", "")

@@ -11,7 +11,12 @@ from tied_model import all_equal, copy_parameters, make_state, take_steps
 from lmlab.errors import DiskError
 from lmlab.runtime.background import ThreadWorker
 from lmlab.training.checkpoint import Checkpoints
-from lmlab.training.checkpoint_files import find_weights, read_weights
+from lmlab.training.checkpoint_files import (
+    find_weights,
+    list_steps,
+    read_weights,
+    remove_temporaries,
+)
 from lmlab.training.state import load_weights
 
 
@@ -129,12 +134,45 @@ def test_a_full_disk_harms_no_earlier_checkpoint(
     assert checkpoints.restore_latest(make_state(1))
 
 
-def test_folders_left_by_a_kill_are_removed(tmp_path: Path) -> None:
+def test_folders_left_by_a_kill_are_removed_by_the_owner_alone(tmp_path: Path) -> None:
     state, checkpoints = make_state(0), Checkpoints(tmp_path)
     checkpoints.save(state)
-    shutil.copytree(checkpoints.path(0), tmp_path / ".tmp-dead")
+    part = tmp_path / f".tmp-{'0f' * 16}"
+    for path in (part, tmp_path / ".tmp-mine"):
+        shutil.copytree(checkpoints.path(0), path)
     assert checkpoints.restore_latest(make_state(1))
-    assert [path.name for path in tmp_path.iterdir()] == ["step_00000000"]
+    assert part.exists(), "a run that only continues from here may not remove what is being written"
+    remove_temporaries(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".tmp-mine", "step_00000000"]
+
+
+def test_what_a_kill_between_save_and_removal_left_is_removed(tmp_path: Path) -> None:
+    state, killed = make_state(0), Checkpoints(tmp_path, keep_last=9, keep_steps=[1])
+    for step in range(1, 7):
+        take_steps(state, 1)
+        killed.save(state)
+        if step in (2, 4, 6):
+            shutil.copytree(killed.path(step), tmp_path / f"best_{step:08d}")
+    truncate(killed.path(6) / "model.safetensors")
+    checkpoints = Checkpoints(tmp_path, keep_last=2, keep_steps=[1])
+    fresh = make_state(1)
+    assert checkpoints.restore_latest(fresh)
+    checkpoints.remove_leftovers(fresh.progress.step)
+    assert checkpoints.steps() == [1, 4, 5, 6]
+    assert list_steps(tmp_path, "best") == [4, 6], "the best so far, and a later one"
+
+
+def test_a_damaged_later_checkpoint_does_not_push_out_new_ones(tmp_path: Path) -> None:
+    state, checkpoints = make_state(0), Checkpoints(tmp_path, keep_last=1)
+    take_steps(state, 5)
+    checkpoints.save(state)
+    shutil.copytree(checkpoints.path(5), checkpoints.path(9))
+    truncate(checkpoints.path(9) / "model.safetensors")
+    resumed = make_state(1)
+    assert checkpoints.restore_latest(resumed)
+    take_steps(resumed, 2)
+    checkpoints.save(resumed)
+    assert checkpoints.steps() == [7, 9]
 
 
 def test_new_best_weights_replace_only_the_previous_best(tmp_path: Path) -> None:
