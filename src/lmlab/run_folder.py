@@ -148,7 +148,7 @@ class RunFolder:
         append_jsonl(self.path / "metrics.jsonl", row)
 
     def keep_rows_up_to(self, step: int, rows: list[dict[str, Any]] | None = None) -> None:
-        """Drop the rows after ``step``, which a resumed run writes again.
+        """Drop the rows after ``step``, which a resumed run writes again, and partial rows.
 
         Args:
             step: step of the checkpoint that the run resumes from; -1 for none.
@@ -156,7 +156,7 @@ class RunFolder:
         """
         previous = self.rows() if rows is None else rows
         kept = [row for row in previous if row.get("step", 0) <= step]
-        if rows is not None or len(kept) < len(previous):
+        if rows is not None or len(kept) != _count_lines(self.path / "metrics.jsonl"):
             lines = (dump_json(row) + "\n" for row in kept)
             atomic_write_text(self.path / "metrics.jsonl", "".join(lines))
 
@@ -200,6 +200,15 @@ def _read(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _count_lines(path: Path) -> float:
+    """Return the lines of a file; one and a half for a line and a part of one."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return 0
+    return content.count(b"\n") + (0 if content.endswith(b"\n") or not content else 0.5)
 
 
 def _utc_now() -> str:

@@ -29,9 +29,16 @@ class Process:
         request: what :mod:`warm_forkserver` is to do.
         stdout: a file for what it prints.
         stderr: a file for its errors, which may be the same.
+        server: a socket to the server; by default to that of the tests.
     """
 
-    def __init__(self, request: Mapping[str, Any], stdout: IO[bytes], stderr: IO[bytes]) -> None:
+    def __init__(
+        self,
+        request: Mapping[str, Any],
+        stdout: IO[bytes],
+        stderr: IO[bytes],
+        server: socket.socket | None = None,
+    ) -> None:
         self.stdout, self.stderr = stdout, stderr
         self.returncode: int | None = None
         read, write = os.pipe()
@@ -40,7 +47,7 @@ class Process:
             file.flush()
             file.seek(0)
             files = [file.fileno(), stdout.fileno(), stderr.fileno(), write]
-            socket.send_fds(_server(), [b"f"], files)
+            socket.send_fds(server or _server(), [b"f"], files)
         os.close(write)
         self._status = read
         self.pid = int(self._line())
