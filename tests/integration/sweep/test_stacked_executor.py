@@ -41,14 +41,15 @@ def test_the_runs_of_a_failing_stack_continue_separately(sweeps: Sweeps) -> None
 
 
 def test_a_stack_that_is_killed_goes_on_as_a_stack(sweeps: Sweeps) -> None:
-    """The layer kills its process once per launch of the stack, ten steps after its start."""
+    """The layer kills its process ten steps after each start."""
     arguments = ["-m", "optim.lr=1e-3,2e-3", FAULTY, "hydra.launcher.stack=2"]
     arguments += ["runtime.policy=fast", "runtime.preflight=off", "checkpoint.every_steps=1"]
     sweeps.run(*arguments, "+model.ffn.what=nothing", "study=calm")
     printed = sweeps.run(*arguments, "+model.ffn.what=killed", "study=s")
     assert "2 of 2 runs are done" in printed
     assert "possibly out of memory; these runs continue as a stack: " in printed
-    assert set(sweeps.stacked("s")) == {(2, 2)}, "two sessions, each of a stack of two"
+    (sessions,) = set(sweeps.stacked("s"))
+    assert len(sessions) > 1 and set(sessions) == {2}, "every session is one of a stack of two"
     calm, killed = sweeps.weights("calm").values(), sweeps.weights("s").values()
     assert list(calm) == list(killed), "bit for bit"
 
