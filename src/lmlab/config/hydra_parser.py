@@ -15,6 +15,8 @@ from typing import Any
 
 from hydra._internal import utils
 
+from lmlab.runtime.provenance import LMLAB_VERSION
+
 
 class _LazyText(str):
     """Text for argparse's check that is rendered by ``source`` when it is printed."""
@@ -26,12 +28,19 @@ class _LazyText(str):
 
 
 def hydra_parser() -> argparse.ArgumentParser:
-    """Return the parser of Hydra's own options, ``--config``, and the overrides."""
+    """Return the parser of Hydra's own options, ``--config``, and the overrides.
+
+    ``--version`` prints the version of lmlab, like the ``lmlab`` program.
+    """
     with _help_as_text():
         parser = utils.get_args_parser()
         parser.add_argument(
             "--config", action="append", metavar="FILE.yaml", help="a file of overrides; repeatable"
         )
+    for action in parser._actions:
+        if isinstance(action, argparse._VersionAction):
+            action.version = f"lmlab {LMLAB_VERSION}"
+            action.help = "Show lmlab's version and exit"
     return parser
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import lmlab
 from lmlab.storage.io import read_json
 
+LMLAB_VERSION = lmlab.__version__
 _PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "regex", "safetensors", "wandb")
 _MAX_DIFF_CHARACTERS = 200_000
 SNAPSHOT_FILE = "lmlab-code.json"  # next to a copy of the package: the version of its code
@@ -29,7 +30,7 @@ def provenance() -> dict[str, Any]:
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "versions": {"lmlab": lmlab.__version__} | _versions(),
+        "versions": {"lmlab": LMLAB_VERSION} | _versions(),
         "code": code_version(Path(lmlab.__file__).parent),
     }
 

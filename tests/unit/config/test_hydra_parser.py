@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from hydra._internal.utils import get_args_parser
 
+import lmlab
+from lmlab.config import hydra_app
 from lmlab.config.hydra_parser import hydra_parser
 
 
@@ -23,7 +26,15 @@ def test_the_help_of_shell_completion_reads_as_in_hydra():
         return  # Hydra's own parser cannot be built.
     ours = {action.dest: f"{action.help}" for action in hydra_parser()._actions}
     del ours["config"]  # lmlab's own
-    assert ours == {action.dest: f"{action.help}" for action in get_args_parser()._actions}
+    hydras = {action.dest: f"{action.help}" for action in get_args_parser()._actions}
+    assert ours == hydras | {"version": "Show lmlab's version and exit"}
+
+
+def test_the_version_is_that_of_lmlab(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        hydra_app.main(["--version"], lambda config: 1)
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"lmlab {lmlab.__version__}\n"
 
 
 def test_the_command_hands_the_parser_to_hydra():
