@@ -9,6 +9,7 @@ import re
 from lmlab.config.signatures import (
     Parameter,
     Signature,
+    constructing_base,
     constructor_of,
     read_definition,
     signature_of,
@@ -30,6 +31,7 @@ class KeywordNames:
 
 
 NOTHING_KNOWN = KeywordNames(frozenset(), is_complete=False)
+NO_NAMES = KeywordNames(frozenset(), is_complete=True)
 
 
 def names_of_kwargs(target: str) -> KeywordNames:
@@ -46,10 +48,14 @@ def _names(found: Definition, depth: int) -> KeywordNames:
     if depth > 8:
         return NOTHING_KNOWN
     function = found.node if isinstance(found.node, ast.FunctionDef) else constructor_of(found.node)
-    if function is None and isinstance(found.node, ast.ClassDef) and found.node.bases:
-        return _through(found, found.node.bases[0], [], depth)
-    if function is None or function.args.kwarg is None:
-        return KeywordNames(frozenset(), is_complete=True)
+    if function is None:
+        try:
+            base = constructing_base(found)
+        except (LookupError, NotInSource):
+            return NOTHING_KNOWN
+        return NO_NAMES if base is None else _names(base, depth + 1)
+    if function.args.kwarg is None:
+        return NO_NAMES
     names = set(_documented(found.node) | _documented(function))
     if function.args.kwarg.annotation is not None:
         fields = _unpacked(found, function.args.kwarg.annotation)
@@ -73,22 +79,13 @@ def _names(found: Definition, depth: int) -> KeywordNames:
     return KeywordNames(frozenset(names | uses.read), is_complete)
 
 
-def _through(found: Definition, base: ast.expr, local: list[ast.stmt], depth: int) -> KeywordNames:
-    try:
-        return _names(find_expression(found.module, base, local), depth + 1)
-    except (LookupError, NotInSource):
-        return NOTHING_KNOWN
-
-
 def _called(found: Definition, callee: ast.expr, function: ast.FunctionDef) -> Definition | None:
     """The definition that a call with ``**kwargs`` calls; None where it is not known."""
-    text = ast.unparse(callee)
-    if re.fullmatch(r"super\(.*\)\.__init__", text):
-        bases = found.node.bases if isinstance(found.node, ast.ClassDef) else []
-        callee = bases[0] if bases else callee
-    elif isinstance(callee, ast.Attribute) and callee.attr == "__init__":
+    if isinstance(callee, ast.Attribute) and callee.attr == "__init__":
         callee = callee.value
     try:
+        if re.fullmatch(r"super\(.*\)", ast.unparse(callee)):
+            return constructing_base(found)
         return find_expression(found.module, callee, function.body)
     except (LookupError, NotInSource):
         return None

@@ -21,6 +21,8 @@ from lmlab.config.source_lookup import (
 )
 
 _FIELD_DECORATORS = re.compile(r"dataclass|define|frozen|mutable|attr\.s|attrs")
+# Base classes from outside a package, whose constructors take nothing.
+_WITHOUT_CONSTRUCTOR = ("object", "Protocol", "typing.Protocol", "Generic", "ABC", "abc.ABC")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,25 +93,43 @@ def signature_of(found: Definition) -> Signature | None:
     """Return the signature of a definition; see :func:`read_signature`."""
     if isinstance(found.node, ast.FunctionDef):
         return of_arguments(found.node.args, skip=0)
+    if found.path == "torch.nn.modules.module.Module":
+        return Signature({}, takes_any=False)  # it refuses its **kwargs
     constructor = constructor_of(found.node)
     if constructor is not None:
         return of_arguments(constructor.args, skip=1)
-    if found.path == "torch.nn.modules.module.Module":
-        return Signature({}, takes_any=False)
-    inherited: Signature | None = Signature({}, takes_any=False)
-    for base in found.node.bases:
-        name = ast.unparse(base).partition("[")[0]
-        if name in ("object", "Protocol", "typing.Protocol", "Generic", "ABC", "abc.ABC"):
-            continue
-        try:
-            inherited = signature_of(find_expression(found.module, base))
-        except (LookupError, NotInSource):
-            inherited = None
-        break
-    if any(_FIELD_DECORATORS.search(ast.unparse(each)) for each in found.node.decorator_list):
+    try:
+        base = constructing_base(found)
+        inherited = signature_of(base) if base else Signature({}, takes_any=False)
+    except (LookupError, NotInSource):
+        inherited = None
+    if _has_fields(found.node):
         known = inherited.parameters if inherited else {}
         return Signature(known | _fields(found.node), takes_any=False)
     return inherited
+
+
+def constructing_base(found: Definition) -> Definition | None:
+    """Return the base class whose constructor a class inherits; None where no base has one.
+
+    Raises:
+        LookupError: a base class does not exist.
+        NotInSource: source code does not show a base class.
+    """
+    for expression in found.node.bases if isinstance(found.node, ast.ClassDef) else ():
+        if ast.unparse(expression).partition("[")[0] in _WITHOUT_CONSTRUCTOR:
+            continue
+        base = find_expression(found.module, expression)
+        if isinstance(base.node, ast.FunctionDef) or constructor_of(base.node):
+            return base
+        if _has_fields(base.node) or constructing_base(base) is not None:
+            return base
+    return None
+
+
+def _has_fields(found: ast.ClassDef) -> bool:
+    """Whether a decorator makes the constructor from the fields of the class."""
+    return any(_FIELD_DECORATORS.search(ast.unparse(each)) for each in found.decorator_list)
 
 
 def constructor_of(found: ast.ClassDef) -> ast.FunctionDef | None:

@@ -102,10 +102,10 @@ def _find(module: Module, name: str, seen: frozenset[tuple[str, str]]) -> Defini
 def find_expression(
     module: Module, expression: ast.expr, local: Sequence[ast.stmt] = ()
 ) -> Definition:
-    """Find the class or function that a name or dotted expression in ``module`` stands for.
+    """Find the class or function that a name or dotted expression in ``module`` refers to.
 
     Args:
-        module: where the expression stands.
+        module: which contains the expression.
         expression: for example ``AdamW`` or ``torch.optim.AdamW``.
         local: statements whose imports come before those of the module, of a function's body.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from user_settings_file import use_settings
 
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
@@ -24,6 +25,15 @@ class Forwarded(Base):
 def of_torch(params, **kwargs):
     from torch.optim import AdamW as Chosen
     return Chosen(params, foreach=False, **kwargs)
+
+class Mixin:
+    def describe(self): ...
+
+class Inheriting(Mixin, Base): ...
+
+class Mixed(Mixin, Base):
+    def __init__(self, params, lr=1e-3, **kwargs):
+        super().__init__(params, lr, **kwargs)
 
 class Ignoring:
     def __init__(self, params, lr=1e-3, weight_decay=0.0, **kwargs):
@@ -53,12 +63,8 @@ def documented(params, lr=1e-3, **kwargs):
 @pytest.fixture
 def optimizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "kwargs_of_test.py").write_text(SOURCE)
-    (tmp_path / "lmlab").mkdir()
-    (tmp_path / "lmlab" / "config.yaml").write_text(
-        f"trusted_packages: [kwargs_of_test]\nsearch_path: [{tmp_path / 'conf'}]\n"
-    )
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.syspath_prepend(tmp_path)
+    text = f"trusted_packages: [kwargs_of_test]\nsearch_path: [{tmp_path / 'conf'}]\n"
+    use_settings(tmp_path, monkeypatch, text)
     (tmp_path / "conf" / "optim").mkdir(parents=True)
 
     def check(name: str, key: str) -> None:
@@ -73,6 +79,7 @@ def optimizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     ("name", "key"),
     [
         ("Forwarded", "warmup"), ("Forwarded", "decay"), ("of_torch", "weight_decay"),
+        ("Inheriting", "warmup"), ("Mixed", "decay"),
         ("typed", "momentum"), ("documented", "rho"), ("open_end", "anything"),
     ],
 )  # fmt: skip
@@ -85,6 +92,8 @@ def test_a_name_that_something_takes_is_valid(optimizer, name: str, key: str) ->
     [
         ("Forwarded", "warmpu", "warmup"),
         ("Forwarded", "dcay", "decay"),
+        ("Inheriting", "warmpu", "warmup"),
+        ("Mixed", "dcay", "decay"),
         ("of_torch", "weight_dcay", "weight_decay"),
         ("of_torch", "foreach", None),  # the function passes its own
         ("Ignoring", "weight_dcay", "weight_decay"),
@@ -102,7 +111,7 @@ def test_a_name_that_nothing_takes_is_refused(
         assert caught.value.help == f'did you mean "optim.{meant}"?'
 
 
-def test_a_name_that_cannot_be_checked_is_told_once(
+def test_a_name_that_cannot_be_checked_is_logged_once(
     optimizer, caplog: pytest.LogCaptureFixture
 ) -> None:
     optimizer("open_end", "unseen")

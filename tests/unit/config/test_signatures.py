@@ -10,7 +10,7 @@ import pytest
 from hydra.utils import get_object
 
 from lmlab.config.paths import conf_folder
-from lmlab.config.signatures import names_in, read_docstring, read_signature
+from lmlab.config.signatures import Signature, names_in, read_docstring, read_signature
 
 
 def targets() -> list[str]:
@@ -41,6 +41,10 @@ def test_a_docstring_read_from_source_is_that_of_the_imported_object(target: str
     if target.startswith(("lmlab.", "lmlab_studies.")):
         found = inspect.getdoc(get_object(target)) or ""
         assert inspect.cleandoc(read_docstring(target)) == found
+
+
+def test_a_module_of_torch_without_a_constructor_takes_nothing() -> None:
+    assert read_signature("torch.nn.Module") == Signature({}, takes_any=False)
 
 
 def test_reading_imports_nothing() -> None:
