@@ -130,16 +130,17 @@ def did_you_mean(words: Sequence[str]) -> str | None:
 
 
 def nearest(word: str, candidates: Iterable[str], least: float = 0.5) -> list[str]:
-    """Return the candidates that ``word`` may stand for.
+    """Return the candidates that ``word`` may mean.
 
-    These are, in this order: the same word in other spelling; the longest that the word begins
-    with, or all that begin with the word; the most similar. Of a family, such as ``gpt2_small`` and
-    ``gpt2_xl``, all members stand for their common first part.
+    The first of these rules that finds one decides: the same letters and digits; all candidates
+    that begin with the word; the longest with which the word begins; the most similar. A family,
+    such as ``gpt2_small`` and ``gpt2_xl``, is compared by its common first part, too, which means
+    all its members.
 
     Args:
         word: as typed.
         candidates: the words that exist.
-        least: similarity from 0 to 1 that counts, where no word begins with another.
+        least: smallest similarity, from 0 to 1, for the last rule.
     """
     import difflib  # only errors need it
 
@@ -152,10 +153,10 @@ def nearest(word: str, candidates: Iterable[str], least: float = 0.5) -> list[st
     if same:
         return same[:1]
     if len(given) > 1:
-        begun = [one for one in known if plain[one].startswith(given)]
-        begins = [one for one in known if len(plain[one]) > 1 and given.startswith(plain[one])]
-        if begun or begins:
-            return _by_size(begun)[:6] or [max(begins, key=len)]
+        longer = [one for one in known if plain[one].startswith(given)]
+        shorter = [one for one in known if len(plain[one]) > 1 and given.startswith(plain[one])]
+        if longer or shorter:
+            return _by_size(longer)[:6] or [max(shorter, key=len)]
     families: dict[str, list[str]] = {}
     for one in known:
         families.setdefault(one.partition("_")[0], []).append(one)

@@ -206,7 +206,7 @@ class Command(Generic[T]):
         keys = [option.key for option in self.named()]
         if not argument.startswith("-") and "=" not in argument:
             positional = sum(option.spec.by_position for option in self._all())
-            count = f"{format_count(positional, 'positional argument')}"
+            count = format_count(positional, "positional argument")
             expected = f"at most {count}" if positional else "key=value"
             return ConfigError(f"{argument}: expected {expected}", f"run {self.program} --help")
         key = argument.lstrip("-").partition("=")[0].replace("-", "_")

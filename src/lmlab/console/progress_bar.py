@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lmlab.console.progress_lines import ProgressLines
@@ -34,7 +33,7 @@ def progress(
         unit: what is counted; ``B`` for bytes.
         unit_scale: whether a bar abbreviates large counts.
         shown: whether to show anything.
-        is_part: whether this is a part of a job with a bar of its own; its bar appears after two
+        is_part: whether this is a part of a job that has a bar, too; its bar appears after two
             seconds and disappears at the end.
     """
     if not shown:
@@ -68,11 +67,8 @@ class HiddenBar:
     def __enter__(self) -> HiddenBar:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:  # fmt: skip
-        return None
+    def __exit__(self, *exception: object) -> None:
+        pass
 
     def update(self, count: float = 1) -> None:
         """Do nothing; same signature as tqdm."""

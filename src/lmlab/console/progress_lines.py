@@ -1,4 +1,4 @@
-"""Progress in logs that are no terminal: a line from time to time, with the time left."""
+"""Progress where stderr is not a terminal: a line from time to time, with the time left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import Any
 
 from lmlab.console.formatting import format_bytes, format_duration
@@ -60,11 +59,8 @@ class ProgressLines:
     def __enter__(self) -> ProgressLines:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:  # fmt: skip
-        return None
+    def __exit__(self, *exception: object) -> None:
+        pass
 
     def update(self, count: float = 1) -> None:
         """Count units, and print a line where one is due."""
