@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import sys
@@ -17,14 +18,12 @@ from hydra_plugins.lmlab_launcher.options import SlurmOptions, read_options
 from lmlab.config.hydra_settings import environment
 from lmlab.design.manifest import Manifest
 from lmlab.errors import ConfigError
+from lmlab.sweep.slurm.resources import Resources
 from lmlab.sweep.slurm.settings import SlurmSettings
 from lmlab.sweep.slurm.site_defaults import apply_site_defaults
 
-# Options that are resources of a job; see :class:`lmlab.sweep.slurm.resources.Resources`.
-_RESOURCES = (
-    "partition", "ranks", "nodes", "gpus", "cpus", "mem_gb", "time_min", "constraint", "account",
-    "qos", "sbatch", "setup",
-)  # fmt: skip
+# Options that are resources of a job.
+_RESOURCES = tuple(field.name for field in dataclasses.fields(Resources))
 
 
 class SlurmLauncher(LocalLauncher):
