@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from user_settings_file import use_settings
 
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
@@ -13,10 +14,7 @@ from lmlab.errors import ConfigError
 @pytest.fixture
 def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of the user's own options, which lmlab searches."""
-    home = tmp_path / "home" / "lmlab"
-    home.mkdir(parents=True)
-    (home / "config.yaml").write_text(f"search_path: [{tmp_path / 'conf'}]\n")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    use_settings(tmp_path, monkeypatch, f"search_path: [{tmp_path / 'conf'}]\n")
     return tmp_path / "conf"
 
 
@@ -64,7 +62,7 @@ def test_an_experiment_may_choose_its_scale_and_the_command_line_another(conf: P
 @pytest.mark.parametrize(
     ("chosen", "warmup_steps"),
     [
-        ("schedule=mine", 33),  # an option of one's own, whatever it says
+        ("schedule=mine", 33),  # an option of the user keeps its value
         ("schedule=same", 50),
         ("schedule=linear", 10),  # one of lmlab's, with the default that the scale replaces
         ("schedule.warmup_steps=50", 50),
@@ -85,7 +83,7 @@ def test_a_scale_sets_no_parameter_that_the_chosen_option_lacks(conf: Path) -> N
         compose(["scale=smoke", "schedule=bare"])
 
 
-def test_the_shape_of_a_chosen_model_beats_a_scale_of_ones_own(conf: Path) -> None:
+def test_the_shape_of_a_chosen_model_takes_precedence_over_a_scale_of_the_user(conf: Path) -> None:
     write(conf, "scale/thin", "defaults: [cpu]\nmodel: {num_layers: 2, d_model: 16}\n")
     assert compose(["scale=thin"]).model.num_layers == 2
     chosen = compose(["scale=thin", "model=gpt2_small"]).model

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from user_settings_file import use_settings
 
 from lmlab.config import hydra_app
 from lmlab.config.compose import compose
@@ -87,11 +88,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "print('imported')\n"
         "OmegaConf.register_new_resolver('double_for_test', lambda x: 2 * x, replace=True)\n"
     )
-    settings = tmp_path / "settings" / "lmlab"
-    settings.mkdir(parents=True)
-    (settings / "config.yaml").write_text("trusted_packages: [resolving_for_test]\n")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(settings.parent))
-    monkeypatch.syspath_prepend(str(tmp_path))
+    use_settings(tmp_path, monkeypatch, "trusted_packages: [resolving_for_test]\n")
     return folder
 
 

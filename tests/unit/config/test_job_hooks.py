@@ -1,4 +1,4 @@
-"""A job of a sweep finds the callbacks of its multirun beside its frozen configuration."""
+"""A job of a sweep finds the callbacks of its multirun in the folder of the sweep."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from user_settings_file import use_settings
 
 from lmlab.config.compose import compose, to_yaml
 from lmlab.config.job_hooks import run_in_sweep, set_log_level
@@ -30,11 +31,7 @@ class Printing(Callback):
 @pytest.fixture
 def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "jobs_for_test.py").write_text(CALLBACK)
-    settings = tmp_path / "settings" / "lmlab"
-    settings.mkdir(parents=True)
-    (settings / "config.yaml").write_text("trusted_packages: [jobs_for_test]\n")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(settings.parent))
-    monkeypatch.syspath_prepend(str(tmp_path))
+    use_settings(tmp_path, monkeypatch, "trusted_packages: [jobs_for_test]\n")
 
 
 def submitted(folder: Path, target: str) -> tuple[Path, RunConfig]:

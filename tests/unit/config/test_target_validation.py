@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
+from user_settings_file import use_settings
 
 from lmlab.config.compose import compose
 from lmlab.config.target_validation import check_component
@@ -100,15 +100,12 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "class Base:\n    def __init__(self, *, scale: float): ...\n"
         "class Mine(Base):\n    pass\n"
     )
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    use_settings(tmp_path, monkeypatch, "")
     return "mine_for_test"
 
 
 def trust(folder: Path, text: str) -> None:
-    settings = folder / "settings" / "lmlab"
-    settings.mkdir(parents=True)
-    (settings / "config.yaml").write_text(text)
+    (folder / "settings" / "lmlab" / "config.yaml").write_text(text)
 
 
 def test_only_the_user_can_trust_a_package(package: str, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from user_settings_file import use_settings
 
 from lmlab.build.network import build_network
 from lmlab.config import hydra_app
@@ -32,10 +33,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my_conf" / "experiment" / "my_study.yaml").write_text(
         "study: my_study\nmodel:\n  norm: mine\n"
     )
-    (tmp_path / "settings" / "lmlab").mkdir(parents=True)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    settings(tmp_path, "trusted_packages: [my_norms_for_test]\nsearch_path: [../../my_conf]\n")
+    text = "trusted_packages: [my_norms_for_test]\nsearch_path: [../../my_conf]\n"
+    use_settings(tmp_path, monkeypatch, text)
     return tmp_path
 
 
