@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from lmlab.config.deprecated_keys import REMOVED_KEYS
 from lmlab.config.paths import conf_folder, user_settings_file
 from lmlab.config.user_settings import search_path
+from lmlab.config.yaml_files import read_settings
 from lmlab.errors import ConfigError, did_you_mean, nearest
 
 LIST_SETTINGS = "run python -m lmlab.train --help to list the settings"
@@ -47,7 +45,7 @@ def unknown_setting(given: str, key: str, known: Sequence[str]) -> ConfigError:
 
 
 def near_settings(key: str, known: Iterable[str]) -> list[str]:
-    """Return the settings that ``key`` may stand for, the likeliest first.
+    """Return the settings that ``key`` may mean, the likeliest first.
 
     Settings of the same last name come before those with a similar one: ``lr`` is ``optim.lr``.
     """
@@ -83,10 +81,10 @@ def unknown_parameter(
         valid: its parameters.
         known: the dotted keys of the other settings.
     """
-    own = nearest(key, valid)
+    near = nearest(key, valid)
     having = [f"{path}={option}" for option in _options_having(path, key)]
-    if own:
-        help = did_you_mean([f"{path}.{name}" for name in own])
+    if near:
+        help = did_you_mean([f"{path}.{name}" for name in near])
     elif having:
         help = f"remove {path}.{key}, or select an option that has it: {', '.join(having)}"
     else:
@@ -104,10 +102,10 @@ def _options_having(path: str, key: str) -> list[str]:
     for folder in (conf_folder(), *search_path()):
         for file in sorted((folder / group).glob("*.yaml")):
             try:
-                content = OmegaConf.load(file)
-            except (OSError, ValueError, OmegaConfBaseException):
+                content = read_settings(file)
+            except ValueError:
                 continue
-            if isinstance(content, DictConfig) and key in content:
+            if key in content:
                 found.append(file.stem)
     return found
 

@@ -13,11 +13,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from lmlab.config.paths import conf_folder, user_settings_file
+from lmlab.config.yaml_files import read_settings
 from lmlab.errors import ConfigError, suggestion
 
 _KEYS = ("trusted_packages", "search_path")
@@ -60,14 +57,12 @@ def _read() -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        content = read_settings(path)
+    except ValueError as error:
         raise ConfigError(f"{path}: cannot read the settings: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: cannot read the settings: expected keys with values")
     for key in content:
         if key not in _KEYS:
             raise ConfigError(
-                f"{path}: {key!s}: expected one of {', '.join(_KEYS)}", suggestion(str(key), _KEYS)
+                f"{path}: {key}: expected one of {', '.join(_KEYS)}", suggestion(key, _KEYS)
             )
-    return {str(key): value for key, value in content.items()}
+    return content

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from user_settings_file import use_settings
 
 from lmlab.config import hydra_app
 from lmlab.config.compose import compose
@@ -42,6 +43,16 @@ def test_the_parameters_named_are_those_of_the_chosen_option(
     with pytest.raises(ConfigError) as caught:
         compose(overrides)
     assert f"valid parameters: {valid}" in str(caught.value)
+
+
+def test_an_option_that_cannot_be_read_has_no_parameter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "optim").mkdir()
+    (tmp_path / "optim" / "damaged.yaml").write_text("a: [1\n")
+    use_settings(tmp_path, monkeypatch, f"search_path: [{tmp_path}]\n")
+    with pytest.raises(ConfigError, match=r"optim\.betas=.*: unknown parameter"):
+        compose(["optim=sgd", "optim.betas=[0.9,0.99]"])
 
 
 def test_a_parameter_that_no_file_sets_needs_no_plus() -> None:
