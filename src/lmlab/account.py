@@ -35,7 +35,7 @@ class Options:
     config: tuple[Path, ...] = option(
         (),
         metavar="FILE.yaml",
-        help="a file of settings, which settings on the command line beat",
+        help="a file of settings; those on the command line take precedence",
     )
     run: Path | None = option(None, metavar="FOLDER", help="a run, whose configuration is counted")
     compare: str | None = option(
@@ -116,12 +116,13 @@ class Request:
 def parse(options: Options) -> Request:
     """Interpret the options. Raises :class:`ConfigError` naming the key and the fix."""
     overrides: list[str] = []
-    if options.config:
-        from lmlab.config.override_file import read_override_file
-
-        overrides += [each for path in options.config for each in read_override_file(path)]
-    sweeps: list[tuple[str, tuple[str, ...]]] = []
     settings, run = _settings_and_run(options)
+    if options.config:
+        from lmlab.config.override_file import read_override_files
+
+        files = read_override_files(options.config, settings)
+        overrides += [override for given in files.values() for override in given]
+    sweeps: list[tuple[str, tuple[str, ...]]] = []
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
@@ -163,7 +164,7 @@ def _settings_and_run(options: Options) -> tuple[tuple[str, ...], Path | None]:
         return settings, None
     if settings or options.config or options.compare is not None or options.measure:
         raise ConfigError(
-            f"run={run}: expected no settings, config=, compare= or --measure beside it",
+            f"run={run}: expected no settings, config=, compare= or --measure with it",
             "a run's configuration is counted as it is",
         )
     return settings, run

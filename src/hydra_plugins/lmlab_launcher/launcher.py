@@ -18,14 +18,15 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hydra_plugins.lmlab_launcher.options import LocalOptions, read_options
 from lmlab.config.compose import freeze
-from lmlab.config.job_hooks import set_hydra_config, settings_for_jobs
+from lmlab.config.hydra_settings import differing_settings
+from lmlab.config.interpolation import set_hydra_config
+from lmlab.config.job_hooks import settings_for_jobs
 from lmlab.config.run_config import RunConfig
+from lmlab.console.command_line import INTERRUPTED_EXIT_CODE
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest
 from lmlab.errors import ConfigError
 from lmlab.storage.io import hash_json
-
-_STOPPED_EXIT_CODE = 130
 
 
 class LocalLauncher(Launcher):
@@ -145,8 +146,8 @@ class LocalLauncher(Launcher):
             self._codes.append(self.run_sweep(manifest))
         finally:
             self.report = report
-        if self._codes[-1] == _STOPPED_EXIT_CODE:
-            raise SystemExit(_STOPPED_EXIT_CODE)
+        if self._codes[-1] == INTERRUPTED_EXIT_CODE:
+            raise SystemExit(INTERRUPTED_EXIT_CODE)
         self._batches.append(manifest)
         results = read_results(manifest)
         return [
@@ -190,7 +191,7 @@ def freeze_jobs(
                 raise ConfigError(
                     f"{' '.join(job)}: selects a {'study' if key == 'design' else key}, which "
                     "cannot be a job of a sweep",
-                    "start it by a command of its own",
+                    "start it with a separate command",
                 )
         # Jobs may differ in overrides only, such as optim.lr=1e-3,0.001.
         content = config.as_dict() | ({} if "arm" in swept else {"arm": None})
@@ -243,13 +244,13 @@ def _require_same_hydra(
     config: DictConfig, multirun: DictConfig, selections: Sequence[str]
 ) -> None:
     """Check that the options of a job set nothing of Hydra that belongs to the multirun."""
-    for key in ("launcher", "sweeper", "callbacks", "job.env_set", "verbose"):
-        value = OmegaConf.select(config.hydra, key)
-        if value != OmegaConf.select(multirun.hydra, key):
-            raise ConfigError(
-                f"{' '.join(selections)}: sets hydra.{key}, which all jobs of a multirun share",
-                f"set hydra.{key} on the command line, or start one command per option",
-            )
+    different = differing_settings(config, multirun)
+    if different:
+        key = f"hydra.{different[0]}"
+        raise ConfigError(
+            f"{' '.join(selections)}: sets {key}, which all jobs of a multirun share",
+            f"set {key} on the command line, or start one command per option",
+        )
 
 
 def _selects_option(override: Override, loader: ConfigLoaderImpl) -> bool:

@@ -1,6 +1,6 @@
 """The options of ``python -m lmlab.train``: those of Hydra, and ``--config``.
 
-Each is heeded or refused. Hydra drops some in silence, and ends in a traceback for others.
+Each takes effect or is refused. Hydra ignores some silently, and raises a traceback for others.
 """
 
 from __future__ import annotations
@@ -9,17 +9,10 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
-from omegaconf import OmegaConf, open_dict
-
-from lmlab.config.compose import freeze
-from lmlab.config.config_loader import compose_files
-from lmlab.config.hydra_errors import translate_hydra_errors
 from lmlab.config.hydra_parser import hydra_parser
-from lmlab.config.ignored_settings import RIVALS
-from lmlab.config.interpolation import reading_hydra, with_custom_resolvers
-from lmlab.config.override_file import is_whole_configuration, read_override_file
+from lmlab.config.override_file import is_whole_configuration, read_override_files
 from lmlab.config.paths import conf_folder
 from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError, suggestion
@@ -37,15 +30,13 @@ class CommandLine(NamedTuple):
 
     Attributes:
         options: as Hydra's parser returns them; ``overrides`` are those of the files, then those
-            that were typed.
+            of the command line.
         flags: everything but overrides, as typed.
-        typed: the overrides that were typed.
-        files: the overrides of each file.
+        files: the overrides of each file that apply.
     """
 
     options: argparse.Namespace
     flags: list[str]
-    typed: list[str]
     files: dict[Path, list[str]]
 
 
@@ -61,8 +52,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     for override in options.overrides:
         flags.remove(override)
     _check_flags(options)
-    typed = list(options.overrides)
-    _warn_of_repeated(typed)
+    _warn_of_repeated(options.overrides)
     folders = [Path(options.config_dir)] if options.config_dir else []
     paths = [Path(path) for path in options.config or ()]
     named = _named_file(options, folders)
@@ -70,58 +60,9 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         paths.insert(0, named)
         options.config_name = None
         flags = _without(flags, "--config-name", "-cn")
-    files = {path: read_override_file(path, folders) for path in paths}
-    later = _beaten_by(typed)
-    given: list[str] = []
-    for path in reversed(paths):
-        kept = [override for override in files[path] if _key(override) not in later]
-        later |= _beaten_by(kept)
-        given = [*kept, *given]
-    options.overrides = [*given, *typed]
-    return CommandLine(options, flags, typed, files)
-
-
-def check_printed(options: argparse.Namespace, overrides: Sequence[str]) -> None:
-    """Check the configuration that ``--cfg`` prints, unless required settings are missing.
-
-    Raises:
-        ConfigError: a run would refuse it.
-    """
-    folder = Path(options.config_path or conf_folder()).resolve()
-    name = options.config_name or "train"
-    with translate_hydra_errors(overrides, folder):
-        config = compose_files(folder, name, overrides, options.config_dir)
-    with open_dict(config):
-        hydra = config.pop("hydra")
-    if not OmegaConf.missing_keys(config):
-        with reading_hydra(hydra):
-            freeze(config, overrides)
-
-
-def print_resolved(options: argparse.Namespace, overrides: Sequence[str]) -> None:
-    """Print what ``--cfg job --resolve`` asks for.
-
-    OmegaConf, which Hydra calls for it, refuses lists that a resolver returns.
-    """
-    config = compose_files(
-        Path(options.config_path or conf_folder()).resolve(),
-        options.config_name or "train",
-        overrides,
-        options.config_dir,
-    )
-    with open_dict(config):
-        hydra = config.pop("hydra", OmegaConf.create())
-    with reading_hydra(hydra):
-        content: Any = with_custom_resolvers(lambda: OmegaConf.to_container(config, resolve=True))
-    package = "" if options.package in (None, "_global_") else str(options.package)
-    for name in filter(None, package.split(".")):
-        if not isinstance(content, dict) or name not in content:
-            raise ConfigError(f"--package {package}: no such part of the configuration")
-        content = content[name]
-    if package and isinstance(content, dict):
-        print(f"# @package {package}")
-    text = OmegaConf.to_yaml(OmegaConf.create(content)) if isinstance(content, dict) else content
-    print(str(text).rstrip("\n"))
+    files = read_override_files(paths, options.overrides, folders)
+    options.overrides = [text for given in files.values() for text in given] + options.overrides
+    return CommandLine(options, flags, files)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -148,7 +89,7 @@ def _refuse_repeated(parser: argparse.ArgumentParser, arguments: Sequence[str]) 
 
 
 def _check_flags(options: argparse.Namespace) -> None:
-    """Refuse flags that Hydra drops, or that end in its traceback."""
+    """Refuse flags that Hydra ignores, or for which it ends in a traceback."""
     if options.help or options.hydra_help:
         return
     if options.experimental_rerun is not None:
@@ -215,22 +156,8 @@ def _without(flags: list[str], *names: str) -> list[str]:
     return kept
 
 
-def _beaten_by(overrides: Sequence[str]) -> set[str]:
-    """The keys whose settings in a file count no more beside these overrides.
-
-    ``schedule.warmup=0.1`` replaces ``schedule.warmup_steps``, and the other way round.
-    """
-    keys = {_key(override) for override in overrides}
-    given = {_key(override) for override in overrides if override.partition("=")[2] != "null"}
-    return keys | {RIVALS[key] for key in given & RIVALS.keys()}
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0].replace("/", ".")
-
-
 def _warn_of_repeated(typed: Sequence[str]) -> None:
-    """Say which value counts where a key is typed twice; mappings are merged instead."""
+    """Log which value applies where a key is typed twice; mappings are merged instead."""
     last: dict[str, str] = {}
     for override in typed:
         key, _, value = override.partition("=")

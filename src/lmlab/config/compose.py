@@ -7,24 +7,22 @@ from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from omegaconf import DictConfig, OmegaConf
 
 from lmlab.config import config_loader, config_source, resolvers, schema
 from lmlab.config.arm_name import arm_name
 from lmlab.config.deprecated_keys import upgrade
 from lmlab.config.group_selection import rewrite_all
 from lmlab.config.hydra_errors import translate_hydra_errors
-from lmlab.config.ignored_settings import check_ignored
 from lmlab.config.interpolation import reading_hydra, resolve
 from lmlab.config.paths import conf_folder
 from lmlab.config.renamed_targets import resolve_targets
 from lmlab.config.rules import check_rules
 from lmlab.config.run_config import RunConfig, build_tree
-from lmlab.config.short_warmup import fit_warmup
+from lmlab.config.schedule_settings import check_ignored, fit_warmup
 from lmlab.config.target_validation import check_components, check_trunk
 from lmlab.config.user_settings import search_path
+from lmlab.config.yaml_files import read_settings
 from lmlab.errors import DataError
 
 # Settings that name files or folders.
@@ -58,9 +56,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> RunCon
     folder = conf_folder()
     rewritten = rewrite_all(overrides, [folder, *search_path()])
     with translate_hydra_errors(rewritten, folder):
-        config = config_loader.compose_files(folder, config_name, rewritten)
-    with open_dict(config):
-        hydra = config.pop("hydra")
+        config, hydra = config_loader.compose_files(folder, config_name, rewritten)
     with reading_hydra(hydra):
         return freeze(config, overrides)
 
@@ -104,15 +100,12 @@ def load_frozen(path: Path) -> RunConfig:
         ConfigError: a setting is not valid in this version of the code.
     """
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        content = read_settings(path)
+    except ValueError as error:
         raise DataError(f"{path}: cannot read the configuration: {error}") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: cannot read the configuration: expected keys with values")
-    named = {str(key): value for key, value in content.items()}
     register()  # the message about an unknown key composes the known ones
     with translate_hydra_errors([]):
-        typed = OmegaConf.merge(OmegaConf.structured(schema.hydra_schema()), upgrade(named))
+        typed = OmegaConf.merge(OmegaConf.structured(schema.hydra_schema()), upgrade(content))
         complete = OmegaConf.to_container(typed, throw_on_missing=True)
     assert isinstance(complete, dict)
     return from_dict({str(key): value for key, value in complete.items()})

@@ -20,7 +20,7 @@ from hydra.core.utils import setup_globals
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from hydra.version import VersionBase
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lmlab.config import resolvers
 from lmlab.config.paths import conf_folder
@@ -107,13 +107,13 @@ class _Option:
     def __init__(self, path: str, composed: DictConfig, repo: Any, expected: str | None) -> None:
         group = path.rpartition("/")[0]
         self.content: DictConfig = _node_of(composed, group) or OmegaConf.create()
-        self.is_own = not repo.load_config(path).path.endswith(str(conf_folder()))
+        self.is_users = not repo.load_config(path).path.endswith(str(conf_folder()))
         found = repo.load_config(f"{group}/{expected}") if expected else None
         self.expected: DictConfig = found.config if found else OmegaConf.create()
 
     def allows(self, key: str) -> bool:
         """Whether a scale may set the parameter ``key``."""
-        if self.is_own or (key not in self.content and key in self.expected):
+        if self.is_users or (key not in self.content and key in self.expected):
             return False
         if key not in self.expected:
             return True
@@ -145,12 +145,19 @@ def _defaults_of(repo: Any, paths: list[str]) -> dict[str, str]:
 
 def compose_files(
     folder: Path, config_name: str, overrides: Sequence[str] = (), config_dir: str | None = None
-) -> DictConfig:
-    """Compose the file ``config_name`` of ``folder`` with overrides, and a ``hydra`` node.
-
-    ``config_dir`` is a further folder with options.
+) -> tuple[DictConfig, DictConfig]:
+    """Compose a configuration from files.
 
     Unlike Hydra's ``compose``, this also works inside another Hydra program, whose state it keeps.
+
+    Args:
+        folder: the configuration files.
+        config_name: the root file.
+        overrides: in Hydra's form.
+        config_dir: a further folder with options.
+
+    Returns:
+        The configuration, and its ``hydra`` node, which is removed from it.
     """
     setup_globals()
     resolvers.register_hydra()
@@ -165,7 +172,9 @@ def compose_files(
         )
     finally:
         VersionBase.instance().version_base = base
-    return config
+    with open_dict(config):
+        hydra = config.pop("hydra")
+    return config, hydra
 
 
 def register() -> None:

@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 
 from lmlab.config.deprecated_keys import RENAMED_KEYS, rename_key
 from lmlab.config.group_selection import extract_choices, rewrite
-from lmlab.config.ignored_settings import check_rivals
 from lmlab.config.paths import conf_folder
+from lmlab.config.schedule_settings import check_rivals
 from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError
 
@@ -103,9 +103,9 @@ def nest_dotted_keys(body: dict[str, Any]) -> dict[str, Any]:
 
 def _merge_into(nested: dict[str, Any], added: dict[str, Any], prefix: str) -> None:
     for name, value in added.items():
-        there = nested.get(name)
-        if isinstance(there, dict) and isinstance(value, dict):
-            _merge_into(there, value, f"{prefix}{name}.")
+        present = nested.get(name)
+        if isinstance(present, dict) and isinstance(value, dict):
+            _merge_into(present, value, f"{prefix}{name}.")
         elif name in nested:
             raise ConfigError(f"{prefix}{name}: set twice in one file", "remove one of the two")
         else:

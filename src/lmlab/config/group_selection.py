@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.config.deprecated_keys import rename_key
+from lmlab.config.open_mappings import open_mapping
 from lmlab.config.paths import conf_folder
 from lmlab.errors import ConfigError
 
@@ -24,10 +25,16 @@ def is_group(key: str, folders: Iterable[Path]) -> bool:
     return bool(key) and any((folder / key).is_dir() for folder in folders)
 
 
+def dotted_key(override: str) -> str:
+    """Return the dotted key of an override: ``model.norm`` of ``+model/norm=post``."""
+    return override.lstrip("+~").partition("=")[0].replace("/", ".")
+
+
 def rewrite(override: str, folders: Sequence[Path]) -> str:
     """Turn ``model.norm=post`` into ``model/norm=post`` where ``model/norm`` is a group.
 
-    The text of ``notes`` is quoted, and ``tags=a,b`` becomes a list. Overrides of a complete node
+    The text of ``notes`` is quoted, ``tags=a,b`` becomes a list, and mappings with free keys are
+    opened (:func:`lmlab.config.open_mappings.open_mapping`). Overrides of a complete node
     (``model.norm={...}``) and of other keys stay unchanged, except for the old names of
     :data:`lmlab.config.deprecated_keys.RENAMED_KEYS`.
     """
@@ -38,12 +45,9 @@ def rewrite(override: str, folders: Sequence[Path]) -> str:
         return f"{key}={_quoted(value)}"
     if name == "tags" and equals and value.strip() not in ("null", "") and "[" not in value:
         return f"{key}=[{','.join(_quoted(tag.strip()) for tag in value.split(','))}]"
-    is_callback = name.startswith("callbacks.") or f"{name}{value.lstrip()[:1]}" == "callbacks{"
-    if is_callback and equals and not key.startswith("~"):
-        return f"++{name}={value}"  # any name, which Hydra takes for a new key
     slashed = name.replace(".", "/")
     if not equals or value.lstrip().startswith("{") or not is_group(slashed, folders):
-        return override
+        return open_mapping(override)
     prefix = key[: len(key) - len(name)]
     if "/" not in slashed and (conf_folder() / slashed).is_dir():
         prefix = prefix.replace("+", "")  # the defaults list already has this group

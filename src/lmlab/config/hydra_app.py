@@ -6,29 +6,31 @@ import contextlib
 import functools
 import io
 import os
-import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
+from omegaconf import OmegaConf
 
-from lmlab.config.command_flags import CommandLine, check_printed, print_resolved, read_command_line
-from lmlab.config.compose import register
+from lmlab.config.command_flags import CommandLine, read_command_line
+from lmlab.config.compose import freeze, register
+from lmlab.config.config_loader import compose_files
 from lmlab.config.group_selection import rewrite, rewrite_all
 from lmlab.config.hydra_errors import translate_hydra_errors
 from lmlab.config.hydra_parser import use_in_hydra_main
 from lmlab.config.hydra_program import HydraProgram, start_hydra
-from lmlab.config.interpolation import with_custom_resolvers
-from lmlab.config.open_mappings import open_mapping
+from lmlab.config.interpolation import reading_hydra, with_custom_resolvers
 from lmlab.config.override_file import naming_the_file
 from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import RunConfig
 from lmlab.config.sweep_axes import parse, require_separate_axes
 from lmlab.config.user_settings import search_path
 from lmlab.config.zip_arguments import is_zip, rewrite_zip
-from lmlab.errors import UserError
+from lmlab.console.command_line import INTERRUPTED_EXIT_CODE
+from lmlab.errors import ConfigError, UserError
 from lmlab.runtime.launch_env import print_error
 
 
@@ -50,13 +52,13 @@ def main(arguments: Sequence[str], run: Callable[[RunConfig], int]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         print("\ninterrupted; rerun the command to resume", file=sys.stderr)
-        return 128 + signal.SIGINT
+        return INTERRUPTED_EXIT_CODE
 
 
 def _compose_and_run(arguments: list[str], run: Callable[[RunConfig], int]) -> int:
     register()
     given = read_command_line(arguments)
-    with naming_the_file(given.files, given.typed):
+    with naming_the_file(given.files):
         return _execute(given, run)
 
 
@@ -69,7 +71,7 @@ def _execute(given: CommandLine, run: Callable[[RunConfig], int]) -> int:
         for text in options.overrides
         if is_zip(text)
     ]
-    typed = [open_mapping(text) for text in options.overrides if not is_zip(text)]
+    typed = [text for text in options.overrides if not is_zip(text)]
     overrides = rewrite_all(typed, folders)
     if not _is_query(options):
         if options.multirun:
@@ -96,17 +98,48 @@ def _query(options: Namespace, flags: list[str], overrides: list[str], folder: P
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [sys.argv[0], *flags, *overrides]  # -m may come anywhere
     use_in_hydra_main()
-    if options.cfg:
-        check_printed(options, overrides)
     program = hydra.main(config_path=str(folder), config_name="train", version_base="1.3")
     with translate_hydra_errors(overrides, folder):
-        if options.cfg == "job" and options.resolve:
-            print_resolved(options, overrides)
-        elif "--resolve" in flags:
+        if options.cfg and _check_and_print(options, overrides):
+            return 0
+        if "--resolve" in flags:
             print(with_custom_resolvers(lambda: _printed(program(lambda config: None))), end="")
         else:
             program(lambda config: None)()
     return 0
+
+
+def _check_and_print(options: Namespace, overrides: list[str]) -> bool:
+    """Check the configuration of ``--cfg``, unless required settings are missing.
+
+    Print it for ``--cfg job --resolve``, for which Hydra calls OmegaConf: this refuses lists that a
+    resolver returns.
+
+    Returns:
+        Whether it was printed.
+
+    Raises:
+        ConfigError: a run would refuse the configuration, or it has no part ``--package``.
+    """
+    folder = Path(options.config_path or conf_folder()).resolve()
+    name = options.config_name or "train"
+    config, hydra_node = compose_files(folder, name, overrides, options.config_dir)
+    with reading_hydra(hydra_node):
+        if not OmegaConf.missing_keys(config):
+            freeze(config, overrides)
+        if options.cfg != "job" or not options.resolve:
+            return False
+        content: Any = with_custom_resolvers(lambda: OmegaConf.to_container(config, resolve=True))
+    package = "" if options.package in (None, "_global_") else str(options.package)
+    for part in filter(None, package.split(".")):
+        if not isinstance(content, dict) or part not in content:
+            raise ConfigError(f"--package {package}: no such part of the configuration")
+        content = content[part]
+    if package and isinstance(content, dict):
+        print(f"# @package {package}")
+    text = OmegaConf.to_yaml(OmegaConf.create(content)) if isinstance(content, dict) else content
+    print(str(text).rstrip("\n"))
+    return True
 
 
 def _printed(function: Callable[[], object]) -> str:

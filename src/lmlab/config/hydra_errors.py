@@ -10,11 +10,12 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lmlab.config.config_loader import compose_files
 from lmlab.config.group_selection import is_group, rewrite_all
+from lmlab.config.open_mappings import open_mapping
 from lmlab.config.paths import conf_folder, user_settings_file
 from lmlab.config.unknown_settings import LIST_SETTINGS, unknown_option, unknown_setting
 from lmlab.config.user_settings import search_path
@@ -109,7 +110,7 @@ def _below_null(overrides: Sequence[str]) -> ConfigError:
         if first in ("design", "demo") and "." in key:
             advice = f"select one: experiment=..., or {first}=<option>"
             return ConfigError(f"{given}: {first} is null, and has no settings", advice)
-    return ConfigError("a setting lies below one that is null", LIST_SETTINGS)
+    return ConfigError("a setting belongs to a node that is null", LIST_SETTINGS)
 
 
 def _not_an_option(overrides: Sequence[str], folder: Path) -> ConfigError:
@@ -174,19 +175,16 @@ def _first_group(text: str, pattern: str) -> str | None:
 
 
 def _parses(override: str) -> bool:
-    try:
-        OverridesParser.create().parse_override(override)
-    except HydraException:
-        return False
-    return True
+    return _parse_error(override) is None
 
 
-def _parse_error(override: str) -> str:
+def _parse_error(override: str) -> str | None:
+    """Hydra's message about a malformed override; None for a valid one."""
     try:
-        OverridesParser.create().parse_override(override)
+        OverridesParser.create().parse_override(open_mapping(override))
     except HydraException as error:
         return str(error)
-    return ""
+    return None
 
 
 def _quoting(given: str) -> str:
@@ -209,7 +207,7 @@ def _malformed_override(given: str) -> ConfigError:
         return ConfigError(message, "quote an override in a list, as in key=['model.norm=post']")
     if value.startswith(("[", "{")):
         return ConfigError(message, f"quote a string in a list, as in '{key}=[\"one (1).txt\"]'")
-    call = re.search(r"while evaluating '[^\n]*': (.*)", _parse_error(given), flags=re.DOTALL)
+    call = re.search(r"while evaluating '[^\n]*': (.*)", _parse_error(given) or "", flags=re.DOTALL)
     if call:
         return ConfigError(f"{given}: {' '.join(call[1].split())}", _quoting(given))
     if value and _parses(_quoted(given)):
@@ -264,11 +262,9 @@ def known_keys(folder: Path, overrides: Sequence[str] = ()) -> list[str]:
     """
     chosen = [each for each in rewrite_all(overrides, [folder]) if _selects(each, folder)]
     try:
-        config = compose_files(folder, "train", chosen)
+        config, _ = compose_files(folder, "train", chosen)
     except (HydraException, OmegaConfBaseException):
-        config = compose_files(folder, "train")
-    with open_dict(config):
-        del config["hydra"]
+        config, _ = compose_files(folder, "train")
     found: list[str] = []
 
     def walk(node: DictConfig, prefix: str) -> None:

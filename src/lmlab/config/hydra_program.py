@@ -31,18 +31,20 @@ from lmlab.config import resolvers, sweep_axes
 from lmlab.config.compose import freeze
 from lmlab.config.hydra_settings import (
     check_hydra_settings,
+    differing_settings,
     environment,
     given_for_multirun,
     missing_plugin,
     missing_variable,
     resolve_mode,
 )
-from lmlab.config.job_hooks import given_overrides, run_job, set_hydra_config
+from lmlab.config.interpolation import set_hydra_config
+from lmlab.config.job_hooks import given_overrides, run_job
 from lmlab.config.run_config import RunConfig
+from lmlab.console.command_line import INTERRUPTED_EXIT_CODE
 from lmlab.errors import ConfigError
 
 Run = Callable[[RunConfig], int]
-_STOPPED_EXIT_CODE = 130
 
 
 class HydraProgram:
@@ -71,7 +73,7 @@ class HydraProgram:
         self.config_name = options.config_name or "train"
 
     def execute(self, run: Run) -> int:
-        """Run everything that the command line describes; return the first exit code but 0."""
+        """Run the command line; return the first nonzero exit code, or 0."""
         multiruns: list[_Multirun] = []
         for overrides in self._separate_experiments():
             if not self._is_multirun(overrides):
@@ -82,7 +84,7 @@ class HydraProgram:
         codes: list[int] = []
         for multirun in multiruns:
             codes.append(multirun.run())
-            if codes[-1] == _STOPPED_EXIT_CODE:
+            if codes[-1] == INTERRUPTED_EXIT_CODE:
                 break
         return next((code for code in codes if code), 0)
 
@@ -281,10 +283,7 @@ def start_hydra(folder: Path, config_dir: str | None) -> Iterator[Hydra]:
 def _stands_alone(config: DictConfig, other: DictConfig) -> bool:
     """Whether an experiment is a study or a demo, or has settings of Hydra, unlike ``other``."""
     is_study = config.get("design") is not None or config.get("demo") is not None
-    return is_study or any(
-        OmegaConf.select(config.hydra, key) != OmegaConf.select(other.hydra, key)
-        for key in ("launcher", "sweeper", "callbacks", "job.env_set", "verbose")
-    )
+    return is_study or bool(differing_settings(config, other))
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:

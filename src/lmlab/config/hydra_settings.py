@@ -15,10 +15,11 @@ from hydra.core.utils import JobRuntime
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from lmlab.config.paths import user_settings_file
+from lmlab.config.paths import conf_folder, user_settings_file
 from lmlab.config.target_validation import check_trust
 from lmlab.config.value_types import format_value
-from lmlab.errors import ConfigError, suggestion
+from lmlab.config.yaml_files import read_settings
+from lmlab.errors import ConfigError, shorten, suggestion
 
 # Callbacks that come with Hydra.
 _HYDRA_CALLBACKS = "hydra.experimental.callbacks."
@@ -50,6 +51,8 @@ _LAUNCHER_HELP = (
     "hydra/launcher=lmlab runs the jobs on this machine, as many at once as fit "
     "(hydra.launcher.jobs_per_device); hydra/launcher=slurm submits job arrays"
 )
+# Settings that all jobs of a multirun share.
+_SHARED_BY_JOBS = ("launcher", "sweeper", "callbacks", "job.env_set", "verbose")
 _NO_LOGGING = {"version": 1, "root": None, "disable_existing_loggers": False}
 
 
@@ -91,6 +94,42 @@ def environment(config: DictConfig) -> dict[str, str]:
         if not name or "=" in name or "\0" in f"{name}{value}":
             raise ConfigError(f"hydra.job.env_set.{name}: expected the name of a variable")
     return {str(key): str(value) for key, value in variables.items()}
+
+
+def differing_settings(config: DictConfig, other: DictConfig) -> list[str]:
+    """Return the settings below ``hydra`` that jobs share and in which configurations differ."""
+    return [
+        key
+        for key in _SHARED_BY_JOBS
+        if OmegaConf.select(config.hydra, key) != OmegaConf.select(other.hydra, key)
+    ]
+
+
+def given_for_multirun(overrides: list[str]) -> str | None:
+    """Return the first override of the launcher or the sweeper; None where there is none."""
+    prefixes = ("hydra.launcher", "hydra/launcher", "hydra.sweeper", "hydra/sweeper")
+    return next((text for text in overrides if text.lstrip("+~").startswith(prefixes)), None)
+
+
+def resolve_mode(mode: RunMode | None, *, asks_multirun: bool, asks_run: bool) -> bool:
+    """Return whether to start a multirun.
+
+    Args:
+        mode: ``hydra.mode``, from the command line or a file.
+        asks_multirun: whether ``-m`` was given.
+        asks_run: whether ``--run`` was given.
+
+    Raises:
+        ConfigError: they contradict each other.
+    """
+    if asks_multirun and mode == RunMode.RUN:
+        raise ConfigError("hydra.mode=RUN: expected MULTIRUN with -m", "remove one of the two")
+    if asks_run and mode == RunMode.MULTIRUN:
+        raise ConfigError(
+            "--run: expected a single run, but the configuration describes a multirun",
+            "remove --run",
+        )
+    return asks_multirun or mode == RunMode.MULTIRUN
 
 
 def missing_variable(error: KeyError) -> ConfigError | None:
@@ -139,10 +178,10 @@ def check_callbacks(callbacks: Any) -> None:
 def _targets(node: Any) -> list[str]:
     """Every ``_target_`` in a node, since Hydra builds nested ones too."""
     if isinstance(node, dict):
-        own = [str(node["_target_"])] if "_target_" in node else []
-        return own + [target for value in node.values() for target in _targets(value)]
+        outer = [str(node["_target_"])] if "_target_" in node else []
+        return outer + [inner for value in node.values() for inner in _targets(value)]
     if isinstance(node, list):
-        return [target for value in node for target in _targets(value)]
+        return [inner for value in node for inner in _targets(value)]
     return []
 
 
@@ -174,14 +213,14 @@ def _check_single_run(content: dict[str, Any]) -> None:
             f"hydra/launcher={_choice(content, 'launcher')}: this has no effect on a single run",
             add,
         )
+    defaults = read_settings(conf_folder() / "hydra" / "launcher" / "lmlab.yaml")
     for key, value in launcher.items():
-        if key != "_target_" and value != LAUNCHER_DEFAULTS.get(key, value is None):
+        if key not in defaults or value != defaults[key]:
             raise ConfigError(
                 f"hydra.launcher.{key}={format_value(value)}: this has no effect on a single run",
                 add,
             )
-    is_own = sweeper.get("_target_") == _SWEEPER
-    if not is_own:
+    if sweeper.get("_target_") != _SWEEPER:
         raise ConfigError(
             f"hydra/sweeper={_choice(content, 'sweeper')}: this has no effect on a single run",
             "add -m: a sweeper makes the jobs of a multirun",
@@ -194,19 +233,8 @@ def _check_single_run(content: dict[str, Any]) -> None:
             )
 
 
-def given_for_multirun(overrides: list[str]) -> str | None:
-    """Return the first override of the launcher or the sweeper; None where there is none."""
-    prefixes = ("hydra.launcher", "hydra/launcher", "hydra.sweeper", "hydra/sweeper")
-    return next((text for text in overrides if text.lstrip("+~").startswith(prefixes)), None)
-
-
-LAUNCHER_DEFAULTS = {
-    "jobs_per_device": "auto", "stack": "auto", "plan_only": False, "report": True,
-}  # fmt: skip
-
-
 def _is_default(key: str, value: Any, content: dict[str, Any]) -> bool:
-    """Whether a value is lmlab's or Hydra's own default, which nobody set."""
+    """Whether a value is the default of lmlab or Hydra."""
     if key in ("hydra_logging", "job_logging"):
         return value == _NO_LOGGING or (
             _choice(content, key) == "default"
@@ -249,26 +277,4 @@ def _choice(content: dict[str, Any], group: str) -> str:
 
 
 def _short(value: Any) -> str:
-    text = format_value(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def resolve_mode(mode: RunMode | None, *, asks_multirun: bool, asks_run: bool) -> bool:
-    """Return whether to start a multirun.
-
-    Args:
-        mode: ``hydra.mode``, from the command line or a file.
-        asks_multirun: whether ``-m`` was given.
-        asks_run: whether ``--run`` was given.
-
-    Raises:
-        ConfigError: they contradict each other.
-    """
-    if asks_multirun and mode == RunMode.RUN:
-        raise ConfigError("hydra.mode=RUN: expected MULTIRUN with -m", "remove one of the two")
-    if asks_run and mode == RunMode.MULTIRUN:
-        raise ConfigError(
-            "--run: expected a single run, but the configuration describes a multirun",
-            "remove --run",
-        )
-    return asks_multirun or mode == RunMode.MULTIRUN
+    return shorten(format_value(value), 80)

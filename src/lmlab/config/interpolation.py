@@ -65,16 +65,20 @@ def with_custom_resolvers(function: Callable[[], T]) -> T:
         return function()
 
 
+def set_hydra_config(config: DictConfig) -> None:
+    """Let ``${hydra:...}`` read the ``hydra`` node of ``config``."""
+    vars(HydraConfig.instance())["cfg"] = config
+
+
 @contextlib.contextmanager
 def reading_hydra(hydra: DictConfig) -> Iterator[None]:
     """Let ``${hydra:...}`` read the node ``hydra``, and restore the previous one."""
-    instance = HydraConfig.instance()
-    previous = instance.cfg
-    vars(instance)["cfg"] = OmegaConf.create({"hydra": hydra})
+    previous = HydraConfig.instance().cfg
+    set_hydra_config(OmegaConf.create({"hydra": hydra}))
     try:
         yield
     finally:
-        instance.cfg = previous
+        HydraConfig.instance().cfg = previous
 
 
 def _import_resolvers(package: str) -> None:

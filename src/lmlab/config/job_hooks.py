@@ -11,12 +11,12 @@ from typing import Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra.conf import HydraConf
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lmlab.config.hydra_settings import check_callbacks
+from lmlab.config.interpolation import set_hydra_config
 from lmlab.config.run_config import RunConfig
 from lmlab.runtime.launch_env import read_launch_env
 from lmlab.storage.io import read_json
@@ -156,8 +156,3 @@ def set_log_level(verbose: Any) -> None:
         root.addHandler(handler)
     for name in names:
         logging.getLogger(name).setLevel(logging.DEBUG)
-
-
-def set_hydra_config(config: DictConfig) -> None:
-    """Let ``${hydra:...}`` read the ``hydra`` node of ``config``."""
-    vars(HydraConfig.instance())["cfg"] = config

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-OPEN_MAPPINGS = ("hydra.launcher.per_arm", "hydra.launcher.driver", "design.arms")
+OPEN_MAPPINGS = ("hydra.launcher.per_arm", "hydra.launcher.driver", "design.arms", "callbacks")
 _QUOTED_KEY = re.compile(r"""([{,]\s*)(?:"([^"\\]*)"|'([^'\\]*)')(?=\s*:)""")
 _SPECIAL = re.compile(r"([()\[\]{}:=, \t\\])")
 
@@ -23,9 +23,12 @@ def open_mapping(override: str) -> str:
     if not equals or not any(name == one or name.startswith(f"{one}.") for one in OPEN_MAPPINGS):
         return override
     if value.lstrip().startswith("{"):
-        value = _QUOTED_KEY.sub(lambda found: found[1] + _escape(found[2] or found[3] or ""), value)
+        value = _QUOTED_KEY.sub(
+            lambda found: found[1] + escape_key(found[2] or found[3] or ""), value
+        )
     return f"++{name}={value}"
 
 
-def _escape(key: str) -> str:
+def escape_key(key: str) -> str:
+    """Return the key of a mapping in Hydra's grammar."""
     return _SPECIAL.sub(r"\\\1", key)

@@ -1,13 +1,13 @@
 """Files of overrides: ``--config mine.yaml`` sets what the command line does not.
 
-The file is part of a configuration, in the words of an experiment's body::
+The file is part of a configuration, in the form of an experiment's body::
 
     model: {norm: post}        # an option of a group
     training.steps: 1000       # a flat key
     optim:
       lr: 1.0e-3
 
-Its settings become overrides that come before those of the command line, which beat them.
+Its settings become overrides; those on the command line take precedence.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
-from lmlab.config.group_selection import check_choice, is_group
+from lmlab.config.group_selection import check_choice, dotted_key, is_group
+from lmlab.config.open_mappings import escape_key
 from lmlab.config.paths import conf_folder
+from lmlab.config.schedule_settings import RIVALS
 from lmlab.config.target_validation import SUPPLIED
 from lmlab.config.user_settings import search_path
 from lmlab.config.value_types import format_value
+from lmlab.config.yaml_files import read_settings
 from lmlab.errors import ConfigError, suggestion
 
 _KEY = re.compile(r"[\w./-]+")
@@ -55,13 +54,48 @@ def read_override_file(path: Path, folders: Sequence[Path] = ()) -> list[str]:
     try:
         overrides = [*_choices(body.pop("defaults", [])), *_sweep(body)]
         overrides += _flatten(body, "", known)
-        keys = [_key(override) for override in overrides]
+        keys = [dotted_key(override) for override in overrides]
         for key in keys:
             if keys.count(key) > 1:
                 raise ConfigError(f"{key}: set twice", "remove one of the two")
     except ConfigError as error:
         raise ConfigError(f"{path}: {error.message}", error.help) from None
     return overrides
+
+
+def read_override_files(
+    paths: Sequence[Path], typed: Sequence[str], folders: Sequence[Path] = ()
+) -> dict[Path, list[str]]:
+    """Read files of overrides, without those that the command line or a later file replaces.
+
+    Args:
+        paths: of the files; a later one takes precedence.
+        typed: overrides of the command line, which take precedence over all files.
+        folders: see :func:`read_override_file`.
+
+    Returns:
+        The overrides of each file that apply, in the order of ``paths``.
+
+    Raises:
+        ConfigError: see :func:`read_override_file`.
+    """
+    replaced = _replaced_by(typed)
+    found: dict[Path, list[str]] = {}
+    for path in dict.fromkeys(reversed(paths)):
+        overrides = read_override_file(path, folders)
+        found[path] = [override for override in overrides if dotted_key(override) not in replaced]
+        replaced |= _replaced_by(found[path])
+    return dict(reversed(found.items()))
+
+
+def _replaced_by(overrides: Sequence[str]) -> set[str]:
+    """The keys that overrides replace in a file.
+
+    ``schedule.warmup=0.1`` replaces ``schedule.warmup_steps``, and the other way round.
+    """
+    given = {dotted_key(override) for override in overrides}
+    not_null = {dotted_key(o) for o in overrides if o.partition("=")[2] != "null"}
+    return given | {RIVALS[key] for key in not_null & RIVALS.keys()}
 
 
 def is_whole_configuration(path: Path) -> bool:
@@ -71,20 +105,18 @@ def is_whole_configuration(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def naming_the_file(overrides: dict[Path, list[str]], typed: Sequence[str]) -> Iterator[None]:
+def naming_the_file(files: dict[Path, list[str]]) -> Iterator[None]:
     """Let an error about a setting of a file name the file.
 
     Args:
-        overrides: of each file.
-        typed: overrides of the command line, which beat those of the files.
+        files: the overrides of each file that apply; see :func:`read_override_files`.
     """
     try:
         yield
     except ConfigError as error:
         key = re.split(r"[=:]", error.message, maxsplit=1)[0]
-        beaten = {_key(override) for override in typed}
-        for path, given in reversed(overrides.items()):
-            keys = {_key(override) for override in given} - beaten
+        for path, overrides in reversed(files.items()):
+            keys = {dotted_key(override) for override in overrides}
             if key in keys or any(each.startswith(f"{key}.") for each in keys):
                 raise ConfigError(f"{path}: {error.message}", error.help) from error
         raise
@@ -98,19 +130,10 @@ def _read(path: Path) -> dict[str, Any]:
             suggestion(path.name, names) or "write the path of a YAML file",
         )
     try:
-        loaded = OmegaConf.load(path)
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-        text = " ".join(str(error).split())
-        raise ConfigError(f"{path}: cannot read the file: {text}", "write YAML in UTF-8") from None
-    if not isinstance(loaded, DictConfig):
-        raise ConfigError(f"{path}: expected settings, key: value")
-    body = OmegaConf.to_container(loaded, resolve=False)
-    assert isinstance(body, dict)
-    return {str(key): value for key, value in body.items()}
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0].replace("/", ".")
+        return read_settings(path)
+    except ValueError as error:
+        message = f"{path}: cannot read the file: {error}"
+        raise ConfigError(message, "write settings as key: value, in UTF-8") from None
 
 
 def _choices(defaults: Any) -> Iterator[str]:
@@ -134,7 +157,8 @@ def _sweep(body: dict[str, Any]) -> Iterator[str]:
     sweeper = node.get("sweeper") if isinstance(node, dict) else None
     params = sweeper.pop("params", None) if isinstance(sweeper, dict) else None
     params = params or body.pop("hydra.sweeper.params", None) or {}
-    yield from (f"{key}={format_value(value)}" for key, value in params.items())
+    for key, value in params.items():
+        yield f"{key}={value if isinstance(value, str) else _as_typed(value)}"
     if params or any(key.partition(".")[0] == "design" for key in body):
         if isinstance(node, dict):
             node.setdefault("mode", "MULTIRUN")
@@ -160,7 +184,8 @@ def _flatten(node: dict[str, Any], prefix: str, folders: Sequence[Path]) -> Iter
 def _as_typed(value: Any) -> str:
     """Write a value in the grammar of Hydra's overrides."""
     if isinstance(value, dict):
-        return "{" + ",".join(f"{key}: {_as_typed(inner)}" for key, inner in value.items()) + "}"
+        pairs = (f"{escape_key(str(key))}: {_as_typed(inner)}" for key, inner in value.items())
+        return "{" + ",".join(pairs) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(_as_typed, value)) + "]"
     if not isinstance(value, str):

@@ -29,6 +29,7 @@ from hydra.core.override_parser.types import (
     ValueType,
 )
 
+from lmlab.config.group_selection import dotted_key
 from lmlab.config.zip_arguments import ZIP_TAG, as_overrides, is_zip
 from lmlab.errors import ConfigError
 
@@ -145,8 +146,7 @@ def axis_values(override: Override) -> list[str]:
 
 
 def _name(override: Override) -> str:
-    name = override.get_key_element().lstrip("+~")
-    return name.replace("/", ".")
+    return dotted_key(override.get_key_element())
 
 
 def _zip_tag(override: Override) -> str | None:

@@ -1,4 +1,4 @@
-"""Every option of the command line is heeded or refused in words."""
+"""Every option of the command line takes effect or is refused with a message."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_what_is_asked_for_is_printed(
     assert printed in capsys.readouterr().out
 
 
-def test_a_setting_that_is_typed_twice_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_setting_that_is_typed_twice_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     found: list[RunConfig] = []
     arguments = ["optim.lr=1", "seed=1", "optim.lr=2", "seed=1"]
     assert hydra_app.main(arguments, lambda config: found.append(config) or 0) == 0
@@ -73,7 +73,7 @@ def test_a_setting_that_is_typed_twice_is_told(caplog: pytest.LogCaptureFixture)
     ]
 
 
-def test_a_configuration_of_ones_own_may_be_a_part_or_the_whole(tmp_path: Path) -> None:
+def test_a_named_file_may_be_a_part_of_a_configuration_or_complete(tmp_path: Path) -> None:
     (tmp_path / "part.yaml").write_text("model.norm: post\nstudy: mine\n")
     (tmp_path / "whole.yaml").write_text("defaults: [train, _self_]\nstudy: mine\n")
     found: list[RunConfig] = []

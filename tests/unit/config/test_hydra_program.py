@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from user_settings_file import use_settings
 
 from lmlab.config import hydra_app
 from lmlab.config.run_config import RunConfig
@@ -46,11 +47,7 @@ ARGUMENTS = [
 @pytest.fixture(autouse=True)
 def _trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "printing_for_test.py").write_text(CALLBACK)
-    settings = tmp_path / "settings" / "lmlab"
-    settings.mkdir(parents=True)
-    (settings / "config.yaml").write_text("trusted_packages: [printing_for_test]\n")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(settings.parent))
-    monkeypatch.syspath_prepend(str(tmp_path))
+    use_settings(tmp_path, monkeypatch, "trusted_packages: [printing_for_test]\n")
 
 
 def test_callbacks_and_variables_surround_the_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,6 +128,7 @@ PLAN = "hydra.launcher.plan_only=true"
         (["experiment=nosuch"], "experiment=nosuch: expected one of"),
         (["hydra.mode=MULTIRUN", "seed=0,1", "model.norm=pst"], "model.norm=pst: expected one of"),
         (["experiment=lr_search", "seed=a(b"], "seed=a(b: invalid override"),
+        (["-m", 'hydra.launcher.driver={"a": 1}', "seed=a(b"], "seed=a(b: invalid override"),
         (["design.arms.new=['optim.lr=1e-3']"], "design is null, and has no settings"),
         (
             ["experiment=lr_search", "design.arms.a=optim.lr=1"],

@@ -1,4 +1,4 @@
-"""Every setting below ``hydra`` is heeded or refused by its name."""
+"""Every setting below ``hydra`` takes effect or is refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--config FILE.yaml``: settings that the command line beats."""
+"""``--config FILE.yaml``: settings over which the command line takes precedence."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lmlab.config import hydra_app
 from lmlab.config.compose import compose
 from lmlab.config.override_file import read_override_file
 from lmlab.config.run_config import RunConfig
+from lmlab.config.sweep_axes import parse
 from lmlab.errors import ConfigError
 
 MINE = """
@@ -51,9 +52,7 @@ def test_a_file_sets_options_nested_and_flat_keys_and_texts(mine: Path) -> None:
     assert "model.norm-post" in config.arm
 
 
-def test_the_command_line_beats_the_file_which_beats_an_experiment_and_a_scale(
-    mine: Path, tmp_path: Path
-) -> None:
+def test_precedence_of_command_line_file_experiment_and_scale(mine: Path, tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "e.yaml").write_text("training: {steps: 5, batch_size: 5}\n")
     typed = ["optim.lr=2", "model/norm=rms", "experiment=e", "scale=smoke"]
@@ -63,7 +62,7 @@ def test_the_command_line_beats_the_file_which_beats_an_experiment_and_a_scale(
     assert config.scale.name == "smoke"
 
 
-def test_a_later_file_beats_an_earlier_one(mine: Path, tmp_path: Path) -> None:
+def test_a_later_file_replaces_an_earlier_one(mine: Path, tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text("optim.lr: 7\n")
     assert run("--config", mine, "--config", tmp_path / "b.yaml").optim.lr == 7
     assert run("--config", tmp_path / "b.yaml", "--config", mine).optim.lr == 1e-3
@@ -80,7 +79,7 @@ def test_a_later_file_beats_an_earlier_one(mine: Path, tmp_path: Path) -> None:
         ("optim.lr: 1\noptim: {lr: 2}", "optim.lr: set twice"),
         ("defaults: [small]", "defaults: small: expected override /group: option"),
         ("a: [1", "cannot read the file"),
-        ("- 1", "expected settings, key: value"),
+        ("- 1", "cannot read the file: expected keys with values"),
         ("'a b': 1", "a b: expected a name"),
     ],
 )
@@ -123,3 +122,26 @@ def test_the_cost_of_a_file(mine: Path, capsys: pytest.CaptureFixture[str]) -> N
     from_file = capsys.readouterr().out
     assert account.main(["model.norm=post", "model.d_model=32", "training.steps=1000"]) == 0
     assert capsys.readouterr().out == from_file
+
+
+def test_the_cost_of_a_file_without_what_the_command_line_replaces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.yaml").write_text("schedule.warmup_steps: 5\n")
+    arguments = ["--config", str(tmp_path / "mine.yaml"), "schedule.warmup=0.5"]
+    assert account.main(arguments) == 0, capsys.readouterr().err
+
+
+def test_values_to_sweep_over_and_keys_of_mappings_are_written_in_the_grammar_of_hydra(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "hydra:\n  sweeper: {params: {seed: '1,2', samples.top_k: [null, 3]}}\n"
+        "  launcher: {per_arm: {'*a, b=1*': {setup: ['module load x']}}}\n"
+    )
+    parsed = {o.key_or_group: o.value() for o in parse(read_override_file(path), None)
+              if not o.is_sweep_override()}  # fmt: skip
+    assert parsed["samples.top_k"] == [None, 3]
+    assert parsed["hydra.launcher.per_arm"] == {"*a, b=1*": {"setup": ["module load x"]}}
+    assert "seed=1,2" in read_override_file(path)

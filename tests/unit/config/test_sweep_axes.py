@@ -1,4 +1,4 @@
-"""The jobs of a multirun: exact ranges, zipped axes, and nothing dropped in silence."""
+"""The jobs of a multirun: exact ranges, zipped axes, and nothing dropped silently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A typed parameter that another one replaces is refused, and not dropped in silence."""
+"""A schedule ignores no typed parameter, and the default warm-up fits into a shorter run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from lmlab.config import hydra_app
-from lmlab.config.compose import compose
+from lmlab.config.compose import compose, load_frozen, to_yaml
+from lmlab.config.identity_settings import identity_settings
 from lmlab.errors import ConfigError
 
-BOTH = "schedule.warmup_steps=5: this has no effect beside schedule.warmup=0.5"
+BOTH = "schedule.warmup_steps=5: this has no effect with schedule.warmup=0.5"
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ BOTH = "schedule.warmup_steps=5: this has no effect beside schedule.warmup=0.5"
         (["schedule={warmup: 0.5, warmup_steps: 5}"], BOTH),
         (
             ["schedule=wsd", "schedule.decay_fraction=0", "schedule.min_lr_ratio=0.3"],
-            "schedule.min_lr_ratio=0.3: this has no effect beside schedule.decay_fraction=0",
+            "schedule.min_lr_ratio=0.3: this has no effect with schedule.decay_fraction=0",
         ),
     ],
 )
@@ -45,7 +46,7 @@ def test_arms_that_could_not_differ_are_refused(capsys: pytest.CaptureFixture[st
         ("warmup_steps: 5", "warmup=null", None, 5),
     ],
 )
-def test_the_command_line_beats_the_other_parameter_of_a_file(
+def test_the_command_line_replaces_the_other_parameter_of_a_file(
     in_file: str, typed: str, warmup: float | None, warmup_steps: int, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.yaml").write_text(f"schedule.{in_file}\n")
@@ -65,3 +66,48 @@ def test_an_experiment_with_both_is_refused(
     arguments = ["--config-dir", str(tmp_path), "experiment=both"]
     assert hydra_app.main(arguments, lambda config: 0) == 2
     assert BOTH in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "warmup_steps"),
+    [
+        (["training.steps=20"], 20),
+        (["training.steps=5", "scale=smoke"], 5),
+        (["training.steps=50"], 50),
+        (["training.steps=20", "schedule=wsd"], 16),  # the decay takes the last 4
+        (["training.steps=20", "schedule=constant"], 20),
+        (["training.steps=0"], 50),
+    ],
+)
+def test_a_default_warmup_is_shortened_with_a_warning(
+    overrides: list[str], warmup_steps: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = compose(overrides)
+    assert config.schedule.warmup_steps == warmup_steps
+    if warmup_steps not in (50, 20):
+        assert f"schedule.warmup_steps={warmup_steps}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["schedule.warmup_steps=30"],
+        ["schedule={warmup_steps: 30}"],
+        ["schedule=wsd", "schedule.decay_fraction=0.9"],
+    ],
+)
+def test_a_typed_warmup_that_does_not_fit_is_refused(overrides: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"schedule\.") as caught:
+        compose(["training.steps=20", *overrides])
+    assert caught.value.help
+
+
+def test_a_fraction_follows_the_steps(tmp_path: Path) -> None:
+    config = compose(["training.steps=20", "schedule.warmup=0.1"])
+    assert (config.schedule.warmup, config.schedule.warmup_steps) == (0.1, 50)
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    assert load_frozen(tmp_path / "config.yaml") == config
+
+
+def test_no_fraction_is_the_identity_of_before() -> None:
+    assert identity_settings(compose(["schedule.warmup=null"])) == identity_settings(compose([]))
