@@ -109,7 +109,8 @@ def _below_null(overrides: Sequence[str]) -> ConfigError:
         first = key.partition(".")[0]
         if first in ("design", "demo") and "." in key:
             advice = f"select one: experiment=..., or {first}=<option>"
-            return ConfigError(f"{given}: {first} is null, and has no settings", advice)
+            typed = given.lstrip("+")  # open mappings get ++
+            return ConfigError(f"{typed}: {first} is null, and has no settings", advice)
     return ConfigError("a setting belongs to a node that is null", LIST_SETTINGS)
 
 

@@ -129,7 +129,10 @@ PLAN = "hydra.launcher.plan_only=true"
         (["hydra.mode=MULTIRUN", "seed=0,1", "model.norm=pst"], "model.norm=pst: expected one of"),
         (["experiment=lr_search", "seed=a(b"], "seed=a(b: invalid override"),
         (["-m", 'hydra.launcher.driver={"a": 1}', "seed=a(b"], "seed=a(b: invalid override"),
-        (["design.arms.new=['optim.lr=1e-3']"], "design is null, and has no settings"),
+        (
+            ["design.arms.new=['optim.lr=1e-3']"],
+            "error: design.arms.new=['optim.lr=1e-3']: design is null, and has no settings",
+        ),
         (
             ["experiment=lr_search", "design.arms.a=optim.lr=1"],
             "design.arms.a=optim.lr=1: expected a",
