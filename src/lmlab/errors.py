@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 LONGEST_MESSAGE = 1600  # characters: what a terminal of 20 lines shows
@@ -48,6 +49,24 @@ class ConfigError(UserError):
 
 class DataError(UserError):
     """A text, a token file or a tokenizer cannot be used as given."""
+
+
+class TextChangedError(DataError):
+    """A text changed between two passes over it.
+
+    Args:
+        paths: the files of the text.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
+        super().__init__(
+            f"{', '.join(map(str, paths))}: the text changed while it was read",
+            "rerun once no other program writes it",
+        )
+
+    def __reduce__(self) -> tuple[type[TextChangedError], tuple[tuple[Path, ...]]]:
+        return TextChangedError, (self.paths,)
 
 
 class DiskError(UserError):

@@ -122,7 +122,6 @@ def train(options: TrainOptions) -> None:
 def encode(options: EncodeOptions) -> None:
     """Encode files to a token file."""
     from lmlab.data.token_file import write_token_file
-    from lmlab.storage.io import hash_file, hash_json
     from lmlab.storage.lock import Lock
     from lmlab.tokenizer import Tokenizer
 
@@ -131,10 +130,8 @@ def encode(options: EncodeOptions) -> None:
     tokenizer = Tokenizer.load(options.tokenizer)
     start = time.perf_counter()
     make_folder(options.to.parent)
-    hashes = [hash_file(path) for path in options.text]
-    text_hash = hashes[0] if len(hashes) == 1 else hash_json(hashes)
     with Lock(options.to.with_name(f".{options.to.name}.lock"), wait=False):
-        written = write_token_file(options.text, tokenizer, options.to, text_hash)
+        written = write_token_file(options.text, tokenizer, options.to)
     seconds = time.perf_counter() - start
     size = sum(path.stat().st_size for path in options.text)
     print(

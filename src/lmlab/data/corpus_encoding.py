@@ -1,26 +1,31 @@
 """Encode text files to a file of ids: with progress, in bounded memory, resumable after a kill.
 
-Ids are written to ``.<name>.partial``, which is renamed when it is complete. Meanwhile a thread
-syncs it to disk and, every few seconds, records in a journal next to it up to which position of the
-text the ids are on disk. The next call truncates the partial file to that position and resumes, so
-that the result is the same byte for byte. Without kernels for the tokenizer, text is encoded in
-Python and from the beginning.
+The pass that encodes the text also hashes it, so that the hash is that of the encoded bytes even if
+the text changes meanwhile. Ids are written to ``.<name>.partial``, which is renamed when it is
+complete. Meanwhile a thread syncs it to disk, hashes it and, every few seconds, records in a
+journal next to it up to which position of the text the ids are on disk, with the hashes of text and
+ids up to there. The next call checks these hashes, truncates the partial file to that position and
+resumes, so that the result is the same byte for byte. Without kernels for the tokenizer, text is
+encoded in Python and from the beginning.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import os
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmlab.console.progress_bar import progress
-from lmlab.errors import DiskError
-from lmlab.storage.io import fsync_folder, read_json, translate_write_errors, write_json
+from lmlab.errors import DiskError, TextChangedError
+from lmlab.storage.content_hash import FilesHash
+from lmlab.storage.io import fsync_folder, translate_write_errors
+from lmlab.storage.sealed import read_sealed, write_sealed
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.utf8 import read_utf8
 
@@ -29,117 +34,158 @@ if TYPE_CHECKING:
     from lmlab.tokenizer.kernel_encoder import Tables
 
 _JOURNAL_SECONDS = 10.0
-_JOURNAL_VERSION = 1
+_JOURNAL_VERSION = 2
+_CHUNK_BYTES = 1 << 20
+
+
+class EncodedText(NamedTuple):
+    """What :func:`encode_to` wrote.
+
+    Attributes:
+        num_tokens: number of ids.
+        num_text_bytes: bytes of text; which special tokens they include depends on the encoder.
+        text_hash: hash of the encoded bytes, as that of a :class:`lmlab.data.corpus.Corpus`.
+        sha256: hash of the file of ids.
+    """
+
+    num_tokens: int
+    num_text_bytes: int
+    text_hash: str
+    sha256: str
 
 
 def encode_to(
     path: Path,
     paths: Sequence[Path],
     tokenizer: Tokenizer,
-    text_hash: str,
+    text_hash: str | None = None,
     *,
     sidecar: Path | None = None,
-) -> tuple[int, int]:
+) -> EncodedText:
     """Write the ids of the text of ``paths`` to ``path``, atomically.
 
     Args:
         path: the file of ids; no other process may write it at the same time.
         paths: UTF-8 text files.
         tokenizer: encodes them.
-        text_hash: identifies the text after a kill.
+        text_hash: the hash that the text had before; None accepts any text.
         sidecar: description of the previous file at ``path``; removed with it.
 
-    Returns:
-        The number of ids, and the bytes of text; which special tokens the latter includes depends
-        on the encoder.
-
     Raises:
+        TextChangedError: the text does not have ``text_hash``.
         DataError: a text is not UTF-8.
-        DiskError: the disk is full or not writable. In both cases partial files are removed.
+        DiskError: the disk is full or not writable. In all cases partial files are removed.
     """
     partial = path.with_name(f".{path.name}.partial")
-    journal = _Journal(path.with_name(f".{path.name}.journal"), paths, tokenizer, text_hash)
+    journal = _Journal(path.with_name(f".{path.name}.journal"), tokenizer)
     total = sum(text.stat().st_size for text in paths)
     try:
         with translate_write_errors(path):
             tables = tokenizer.encoder.tables(total)
             if tables is None:
                 journal.remove()
-                counts = _encode_in_python(partial, paths, tokenizer, total)
+                encoded = _encode_in_python(partial, paths, tokenizer, total)
             else:
-                counts = _encode_by_kernels(partial, journal, paths, tables, total)
+                encoded = _encode_by_kernels(partial, journal, paths, tables, total)
+            if text_hash not in (None, encoded.text_hash):
+                raise TextChangedError(paths)
             if sidecar is not None:
                 sidecar.unlink(missing_ok=True)
             os.replace(partial, path)
+            fsync_folder(path.parent)
             journal.remove()
     except Exception:  # a kill or an interruption leaves them, to resume from
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
             journal.remove()
         raise
-    return counts
+    return encoded
 
 
 def _encode_by_kernels(
     partial: Path, journal: _Journal, paths: Sequence[Path], tables: Tables, total: int
-) -> tuple[int, int]:
-    from lmlab.tokenizer.file_encoding import Position, encode_files
+) -> EncodedText:
+    from lmlab.tokenizer.file_encoding import encode_files
 
     descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        start = journal.read(os.fstat(descriptor).st_size)
-        if start == Position():
-            journal.remove()  # it may belong to another job, which would take these ids for its own
+        start, text_hash, ids_hash = journal.resume(descriptor, paths)
         os.ftruncate(descriptor, start.num_tokens * tables.id_bytes)
         done = start.offset + sum(text.stat().st_size for text in paths[: start.file])
-        with _bar(partial, total, done) as bar, _BackgroundSync(descriptor, journal) as sync:
+        with (
+            _bar(partial, total, done) as bar,
+            _BackgroundSync(descriptor, journal, text_hash, ids_hash) as sync,
+        ):
 
             def advance(position: Position, size: int) -> None:
                 bar.update(size)
                 sync.reach(position)
 
-            end = encode_files(tables, paths, descriptor, start=start, advance=advance)
+            end = encode_files(
+                tables, paths, descriptor, start=start, advance=advance, text_hash=text_hash
+            )
+        ids_hash.read_to(descriptor, end.num_tokens * tables.id_bytes)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    return end.num_tokens, end.num_text_bytes
+    return EncodedText(end.num_tokens, end.num_text_bytes, text_hash.combined, ids_hash.hexdigest())
+
+
+class _IdsHash:
+    """SHA-256 of the ids in a file, read back as it grows."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def read_to(self, descriptor: int, size: int) -> None:
+        """Add the bytes of the file up to ``size``, as far as it has so many."""
+        while self._size < size:
+            data = os.pread(descriptor, min(_CHUNK_BYTES, size - self._size), self._size)
+            if not data:
+                return
+            self._hash.update(data)
+            self._size += len(data)
+
+    def hexdigest(self) -> str:
+        """The hash of the bytes so far."""
+        return self._hash.hexdigest()
 
 
 class _Journal:
     """The record of the position in the text up to which ids are safely on disk."""
 
-    def __init__(
-        self, path: Path, paths: Sequence[Path], tokenizer: Tokenizer, text_hash: str
-    ) -> None:
+    def __init__(self, path: Path, tokenizer: Tokenizer) -> None:
         self.path = path
         self._tokenizer = tokenizer
-        self._text = {
-            "text_hash": text_hash,
-            "sizes": [text.stat().st_size for text in paths],
-        }
-        self._id_bytes = tokenizer.id_bytes
+        self.id_bytes = tokenizer.id_bytes
         self._due = time.monotonic() + _JOURNAL_SECONDS
 
     @functools.cached_property
     def _job(self) -> dict[str, Any]:
         """What must be equal to resume; hashing a tokenizer takes longer than a short text."""
-        return {
-            "format_version": _JOURNAL_VERSION,
-            "tokenizer_hash": self._tokenizer.hash,
-            **self._text,
-        }
+        return {"format_version": _JOURNAL_VERSION, "tokenizer_hash": self._tokenizer.hash}
 
-    def read(self, size: int) -> Position:
-        """Where to resume with a partial file of ``size`` bytes; the beginning if in doubt."""
+    def resume(self, ids: int, paths: Sequence[Path]) -> tuple[Position, FilesHash, _IdsHash]:
+        """Return where to resume, and the hashes of text and ids up to there.
+
+        If in doubt, this is the beginning. Both are read again: the text may have changed since,
+        and a partial file may hold other ids.
+        """
         from lmlab.tokenizer.file_encoding import Position
 
         try:
-            record = read_json(self.path)
+            record = read_sealed(self.path)
             position = Position(**record.pop("place"))
-            is_valid = record == self._job and position.num_tokens * self._id_bytes <= size
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return Position()
-        return position if is_valid else Position()
+            text_hash, ids_hash = _hash_text(paths, position), _IdsHash()
+            ids_hash.read_to(ids, position.num_tokens * self.id_bytes)
+            found = {"text": text_hash.prefix(), "ids": ids_hash.hexdigest()}
+            if record == self._job | found:
+                return position, text_hash, ids_hash
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass
+        self.remove()  # it may belong to another job, which would take these ids for its own
+        return Position(), FilesHash(), _IdsHash()
 
     def remove(self) -> None:
         """Remove the journal for good, with temporary files of a killed write."""
@@ -150,25 +196,50 @@ class _Journal:
         if found:
             fsync_folder(self.path.parent)
 
-    def keep(self, position: Position) -> None:
+    def keep(self, position: Position, text_hash: FilesHash, ids_hash: _IdsHash) -> None:
         """Record ``position``, before which every id is on disk, if the interval has passed."""
         if time.monotonic() >= self._due:
-            write_json(self.path, {**self._job, "place": position._asdict()})
+            hashes = {
+                "text": text_hash.take_mark(position.file, position.offset),
+                "ids": ids_hash.hexdigest(),
+            }
+            write_sealed(self.path, {**self._job, **hashes, "place": position._asdict()})
             self._due = time.monotonic() + _JOURNAL_SECONDS
 
 
+def _hash_text(paths: Sequence[Path], position: Position) -> FilesHash:
+    """Hash the text before a position; of less text where a file is shorter now."""
+    found = FilesHash()
+    for number, path in enumerate(paths[: position.file + 1]):
+        with open(path, "rb") as file:
+            rest = position.offset if number == position.file else -1
+            while rest and (
+                chunk := file.read(_CHUNK_BYTES if rest < 0 else min(rest, _CHUNK_BYTES))
+            ):
+                found.update(chunk)
+                rest -= len(chunk) if rest > 0 else 0
+        if number < position.file:
+            found.end_file()
+    return found
+
+
 class _BackgroundSync:
-    """Syncs ids to disk in a thread while more are encoded, and updates the journal.
+    """Syncs ids to disk and hashes them in a thread while more are encoded; updates the journal.
 
     An error in the thread is raised by the next call, or at the end.
 
     Args:
         descriptor: file descriptor of the ids.
         journal: records positions before which all ids are on disk.
+        text_hash: has a mark for each position.
+        ids_hash: hash of the ids so far.
     """
 
-    def __init__(self, descriptor: int, journal: _Journal) -> None:
+    def __init__(
+        self, descriptor: int, journal: _Journal, text_hash: FilesHash, ids_hash: _IdsHash
+    ) -> None:
         self._descriptor, self._journal = descriptor, journal
+        self._text_hash, self._ids_hash = text_hash, ids_hash
         self._changed = threading.Condition()
         self._position: Position | None = None
         self._ended = False
@@ -209,30 +280,35 @@ class _BackgroundSync:
         try:
             while (position := self._next()) is not None:
                 os.fsync(self._descriptor)
-                self._journal.keep(position)
+                size = position.num_tokens * self._journal.id_bytes
+                self._ids_hash.read_to(self._descriptor, size)
+                self._journal.keep(position, self._text_hash, self._ids_hash)
         except (OSError, DiskError) as error:
             self._error = error
 
 
 def _encode_in_python(
     partial: Path, paths: Sequence[Path], tokenizer: Tokenizer, total: int
-) -> tuple[int, int]:
+) -> EncodedText:
     import numpy as np  # not needed with kernels, which then start faster
 
     lengths = tokenizer.token_byte_lengths
     num_tokens = num_text_bytes = 0
+    text_hash, ids_hash = FilesHash(), hashlib.sha256()
     with open(partial, "wb") as file, _bar(partial, total, 0) as bar:
         for text in paths:
-            for chunk in tokenizer.encode_chunks(read_utf8(text)):
+            for chunk in tokenizer.encode_chunks(read_utf8(text, text_hash=text_hash)):
                 ids = np.array(chunk, dtype=tokenizer.dtype)
-                file.write(ids.tobytes())
+                data = ids.tobytes()
+                file.write(data)
+                ids_hash.update(data)
                 num_bytes = int(lengths[ids].sum())
                 num_tokens += len(ids)
                 num_text_bytes += num_bytes
                 bar.update(num_bytes)
         file.flush()
         os.fsync(file.fileno())
-    return num_tokens, num_text_bytes
+    return EncodedText(num_tokens, num_text_bytes, text_hash.combined, ids_hash.hexdigest())
 
 
 def _bar(partial: Path, total: int, done: int) -> Any:

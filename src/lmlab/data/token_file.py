@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,18 @@ import numpy as np
 from lmlab.data.corpus_encoding import encode_to
 from lmlab.data.text_bytes import text_bytes
 from lmlab.errors import DataError
-from lmlab.storage.io import hash_json, make_folder, read_json, write_json
+from lmlab.storage.content_hash import remembered_hash
+from lmlab.storage.io import hash_json, make_folder, read_json
 from lmlab.storage.lock import Lock
+from lmlab.storage.sealed import read_sealed, write_sealed
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.text_markers import END_OF_TEXT
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_KIND = "token file"  # sidecars keep their checksum when the pair is renamed
+_AGAIN = "remove the .json and the .bin file to encode the text again"
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +39,8 @@ class TokenFile:
         tokenizer_hash: hash of the tokenizer that encoded it.
         text_hash: hash of the text.
         vocab_size: number of entries of that tokenizer.
+        largest_id: the largest id in the file; -1 in an empty file.
+        sha256: hash of the file.
     """
 
     path: Path
@@ -41,33 +50,41 @@ class TokenFile:
     tokenizer_hash: str
     text_hash: str
     vocab_size: int
+    largest_id: int
+    sha256: str
 
     @classmethod
     def open(cls, path: Path) -> TokenFile:
         """Read the sidecar of ``path`` and check the file against it.
 
+        The content of the file is read and hashed once per state of the file.
+
         Raises:
-            DataError: one of the two is missing or damaged, or the size is wrong.
+            DataError: one of the two is missing, damaged or of another format, or they do not
+                belong together.
         """
         sidecar = path.with_suffix(".json")
         try:
-            record = read_json(sidecar)
-            version = record.pop("format_version")
+            version = read_json(sidecar)["format_version"]
             if version != FORMAT_VERSION:
                 raise DataError(
-                    f"{sidecar}: format version {version}, expected {FORMAT_VERSION}",
-                    "remove the .json and the .bin file to encode the text again",
+                    f"{sidecar}: format version {version}, expected {FORMAT_VERSION}", _AGAIN
                 )
+            record = read_sealed(sidecar, _KIND)
+            del record["format_version"]
             found = cls(path=path, **record)
             size = path.stat().st_size
             expected = found.num_tokens * np.dtype(found.dtype).itemsize
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            is_intact = size == expected and remembered_hash(path) == found.sha256
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"{path}: cannot read token file: {error}") from error
         if size != expected:
             raise DataError(
                 f"{path}: expected {expected} bytes according to {sidecar.name}, found {size}",
-                "remove the .json and the .bin file to encode the text again",
+                _AGAIN,
             )
+        if not is_intact:
+            raise DataError(f"{path}: not the content that {sidecar.name} describes", _AGAIN)
         return found
 
     @property
@@ -98,11 +115,10 @@ class TokenFile:
                 f"({self.tokenizer_hash[:8]}, expected {tokenizer_hash[:8]})",
                 "encode the text again",
             )
-        largest = max(int(part.max()) for part in _parts(self.tokens))
-        if largest >= vocab_size:
+        if self.largest_id >= vocab_size:
             raise DataError(
                 f"{self.path}: expected ids from 0 to {vocab_size - 1} "
-                f"(model.vocab_size={vocab_size}), found {largest}",
+                f"(model.vocab_size={vocab_size}), found {self.largest_id}",
                 "encode the text again",
             )
 
@@ -118,6 +134,8 @@ def encode_corpus(
 ) -> TokenFile:
     """Encode the text of ``paths`` in order, or reuse it if it is encoded already.
 
+    A damaged token file is encoded again, with a warning.
+
     After a kill, the next call resumes; see :mod:`lmlab.data.corpus_encoding`.
 
     Args:
@@ -128,46 +146,75 @@ def encode_corpus(
         text_hash: hash of the text.
 
     Raises:
+        TextChangedError: the encoded bytes do not have ``text_hash``.
         DataError: a text is not UTF-8.
         DiskError: the disk is full or not writable; partial files are removed.
     """
     key = hash_json({"version": FORMAT_VERSION, "text": text_hash, "tokenizer": tokenizer.hash})
     path = Path(cache_dir) / "tokens" / key[:16] / f"{name}.bin"
+    found, problem = _open_cached(path, tokenizer.hash, text_hash)
+    if found is not None:
+        return found
     with Lock(path.with_suffix(".lock")):
-        try:
-            return TokenFile.open(path)
-        except DataError:  # not encoded yet, or damaged
-            return write_token_file(paths, tokenizer, path, text_hash)
+        found, problem = _open_cached(path, tokenizer.hash, text_hash)
+        if found is not None:  # another process has just written it
+            return found
+        if problem is not None:
+            log.warning("%s; encoding the text again", problem)
+        return write_token_file(paths, tokenizer, path, text_hash)
+
+
+def _open_cached(
+    path: Path, tokenizer_hash: str, text_hash: str
+) -> tuple[TokenFile | None, str | None]:
+    """Return the token file of a text, or what is wrong with it; neither if there is none."""
+    if not path.exists() and not path.with_suffix(".json").exists():
+        return None, None
+    try:
+        found = TokenFile.open(path)
+    except DataError as error:
+        return None, error.message
+    if (found.tokenizer_hash, found.text_hash) != (tokenizer_hash, text_hash):
+        return None, f"{path}: the ids of another text or tokenizer"
+    return found, None
 
 
 def write_token_file(
-    paths: Sequence[Path], tokenizer: Tokenizer, path: Path, text_hash: str
+    paths: Sequence[Path], tokenizer: Tokenizer, path: Path, text_hash: str | None = None
 ) -> TokenFile:
     """Encode the text of ``paths`` to ``path`` (``.bin``) and write its sidecar.
+
+    Args:
+        paths: UTF-8 text files.
+        tokenizer: encodes them.
+        path: the file of ids.
+        text_hash: the hash that the text had before; None accepts any text.
 
     Raises:
         DataError, DiskError: see :func:`encode_corpus`.
     """
     make_folder(path.parent)
     sidecar = path.with_suffix(".json")
-    counts = encode_to(path, paths, tokenizer, text_hash, sidecar=sidecar)
-    num_tokens, num_text_bytes = counts
+    encoded = encode_to(path, paths, tokenizer, text_hash, sidecar=sidecar)
+    num_tokens, num_text_bytes = encoded.num_tokens, encoded.num_text_bytes
+    dtype = tokenizer.dtype
+    tokens = np.memmap(path, dtype, "r") if num_tokens else np.empty(0, dtype)
     if tokenizer.special_tokens != [END_OF_TEXT]:  # encoders leave out all special tokens, or none
-        dtype = tokenizer.dtype
-        tokens = np.memmap(path, dtype, "r") if num_tokens else np.empty(0, dtype)
         num_text_bytes = text_bytes(tokenizer, tokens)
     found = TokenFile(
         path,
-        tokenizer.dtype.name,
+        dtype.name,
         num_tokens,
         num_text_bytes,
         tokenizer.hash,
-        text_hash,
+        encoded.text_hash,
         tokenizer.vocab_size,
+        max((int(part.max()) for part in _parts(tokens)), default=-1),
+        encoded.sha256,
     )
     record = dataclasses.asdict(found)
     del record["path"]
-    write_json(sidecar, {"format_version": FORMAT_VERSION, **record})
+    write_sealed(sidecar, {"format_version": FORMAT_VERSION, **record}, _KIND)
     return found
 
 

@@ -132,7 +132,7 @@ def run(text: Path, vocab_size: int, folder: Path) -> dict[str, Any]:
     encodings: list[Phase] = []
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         for number in range(_ENCODINGS):
-            write_token_file([text], tokenizer, Path(temporary) / f"{number}.bin", "study")
+            write_token_file([text], tokenizer, Path(temporary) / f"{number}.bin")
             encodings.append(phases.end("encoding the text to a file"))
             rates.append(size / 1e6 / encodings[-1].seconds)
     middle = statistics.median_low([phase.seconds for phase in encodings])

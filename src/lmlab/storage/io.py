@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lmlab.storage.json_text import dump_json, load_json
 from lmlab.storage.litter import hold, temporary_path
 from lmlab.storage.ownership import check_ownership
 
+_TICK_NS = 2_000_000_000
 _ELSEWHERE = "choose another folder (for runs: output_root)"
 # What is wrong, and the fix.
 _DISK_ERRORS = {
@@ -186,15 +188,37 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file's content in hex, cached until its size or time changes."""
+def file_state(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file's content: device, inode, size, mtime and ctime in ns."""
     stat = os.stat(path)
-    return _hash_file(str(path), stat.st_size, stat.st_mtime_ns)
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def is_settled(state: tuple[int, ...], now_ns: int) -> bool:
+    """Return whether a change of the file from now on gives it another state.
+
+    File systems keep times in ticks of up to two seconds, so that a file that has just changed may
+    change again without another time.
+    """
+    return now_ns - state[-1] > _TICK_NS
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content in hex, remembered until the file's state changes."""
+    state = file_state(path)
+    if not is_settled(state, time.time_ns()):
+        return hash_content(path)
+    return _hash_file(str(path), state)
 
 
 @functools.lru_cache(maxsize=256)
-def _hash_file(path: str, size: int, mtime_ns: int) -> str:
-    del size, mtime_ns  # part of the cache key only
+def _hash_file(path: str, state: tuple[int, ...]) -> str:
+    del state  # part of the cache key only
+    return hash_content(Path(path))
+
+
+def hash_content(path: Path) -> str:
+    """Return the SHA-256 of a file's content in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from lmlab.errors import DataError
 from lmlab.runtime.processor import usable_cores
+from lmlab.storage.content_hash import FilesHash
 from lmlab.storage.io import translate_read_errors
 from lmlab.tokenizer.buffers import Memory
 from lmlab.tokenizer.kernel_encoder import PADDING, Encoded, Tables, Worker
@@ -51,6 +52,7 @@ def encode_files(
     *,
     advance: Callable[[Position, int], None],
     start: Position | None = None,
+    text_hash: FilesHash | None = None,
     threads: int | None = None,
     part_bytes: int = _PART_BYTES,
 ) -> Position:
@@ -63,6 +65,8 @@ def encode_files(
         advance: called in order, by one thread at a time, with a position before which every id
             has been written, and the bytes read since the last call.
         start: where to resume; None for the beginning.
+        text_hash: receives the bytes that are encoded, in order; to resume, those before ``start``
+            are in it. Each position that ``advance`` receives is marked in it.
         threads: number of threads; None for one per usable core.
         part_bytes: bytes that a thread reads at a time; more where the text cannot be cut.
 
@@ -74,7 +78,9 @@ def encode_files(
         OSError: the ids cannot be written.
     """
     threads = threads or usable_cores()
-    job = _Job(tables, paths, descriptor, start or Position(), advance, part_bytes, threads)
+    position = start or Position()
+    job = _Job(tables, paths, descriptor, position, advance, part_bytes, threads)
+    job.text_hash = text_hash or FilesHash()
     workers: list[threading.Thread] = []
     try:
         with contextlib.suppress(RuntimeError):  # the system allows no more threads
@@ -132,6 +138,7 @@ class _Job:
         # is closed and may refer to another file.
         self.descriptor = os.dup(descriptor)
         self.advance, self.part_bytes = advance, part_bytes
+        self.text_hash = FilesHash()
         self.error: BaseException | None = None
         self._error_part = -1
         self.safe = start
@@ -197,9 +204,12 @@ class _Job:
         part = _Part(self._number, self._file, self._offset, size, ended)
         self._number += 1
         self._offset += size
+        self.text_hash.update(buffer.view[:size])
         if ended:
+            self.text_hash.end_file()
             self._close_input()
             self._file, self._offset = self._file + 1, 0
+        self.text_hash.mark(self._file, self._offset)
         return part, buffer
 
     def _fill(self, buffer: Memory) -> tuple[int, bool, Memory]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lmlab.errors import DataError
+from lmlab.storage.content_hash import FilesHash
 from lmlab.storage.io import translate_read_errors
 
 _CHUNK_BYTES = 1 << 20
@@ -31,12 +32,17 @@ def to_utf8(text: str) -> bytes:
         ) from error
 
 
-def read_utf8(path: Path, advance: Callable[[int], object] | None = None) -> Iterator[str]:
+def read_utf8(
+    path: Path,
+    advance: Callable[[int], object] | None = None,
+    text_hash: FilesHash | None = None,
+) -> Iterator[str]:
     """Yield the text of a file in strings of about 1 MiB.
 
     Args:
         path: the file.
         advance: called with the number of bytes read since the last call.
+        text_hash: receives the bytes that are read.
 
     Raises:
         DataError: the file cannot be read or is not UTF-8.
@@ -51,11 +57,15 @@ def read_utf8(path: Path, advance: Callable[[int], object] | None = None) -> Ite
                 text = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
                 raise not_utf8(path, offset - pending + error.start) from error
+            if text_hash is not None:
+                text_hash.update(chunk)
             if advance is not None:
                 advance(len(chunk))
             if text:
                 yield text
             if not chunk:
+                if text_hash is not None:
+                    text_hash.end_file()
                 return
             offset += len(chunk)
 

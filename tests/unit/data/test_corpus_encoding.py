@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from lmlab.data import corpus_encoding
+from lmlab.data.corpus import Corpus
 from lmlab.data.corpus_encoding import encode_to
 from lmlab.data.token_file import TokenFile, encode_corpus, write_token_file
 from lmlab.errors import DataError, DiskError
@@ -27,6 +28,7 @@ ENCODE = """
 import os, sys, time
 from pathlib import Path
 from lmlab.data import corpus_encoding
+from lmlab.data.corpus import Corpus
 from lmlab.data.token_file import encode_corpus
 from lmlab.tokenizer import Tokenizer, file_encoding
 
@@ -44,7 +46,8 @@ file_encoding.encode_files = slowly
 tokenizer = Tokenizer.load(sys.argv[1])
 tokenizer.encoder.fast(1 << 30)
 texts = [Path(sys.argv[1]) / name for name in ("first.txt", "second.txt")]
-encode_corpus(texts, tokenizer, Path(sys.argv[2]), name="train", text_hash="h")
+text_hash = Corpus("text", texts, []).train_hash
+encode_corpus(texts, tokenizer, Path(sys.argv[2]), name="train", text_hash=text_hash)
 print("done", flush=True)
 """
 
@@ -77,7 +80,10 @@ def test_after_a_kill_at_any_moment_the_next_call_writes_the_same_file(
 ) -> None:
     tokenizer = Tokenizer.load(folder)
     texts = [folder / "first.txt", folder / "second.txt"]
-    complete = encode_corpus(texts, tokenizer, tmp_path / "complete", name="train", text_hash="h")
+    text_hash = Corpus("text", texts, []).train_hash
+    complete = encode_corpus(
+        texts, tokenizer, tmp_path / "complete", name="train", text_hash=text_hash
+    )
     expected = []
     for text in texts:
         expected += tokenizer.encoder.reference.encode(text.read_bytes().decode("utf-8"))
@@ -103,7 +109,7 @@ def test_after_a_kill_at_any_moment_the_next_call_writes_the_same_file(
         resumed += (int(first[0]), int(first[1])) > (0, 8_000)
         assert path.read_bytes() == complete.path.read_bytes()
         assert TokenFile.open(path).num_text_bytes == complete.num_text_bytes
-        left = [name for name in everything(cache) if not name.endswith(".lock")]
+        left = [name for name in everything(cache) if not name.endswith((".lock", ".checked"))]
         assert sorted(left) == ["train.bin", "train.json"]
     assert resumed >= 8
 
@@ -131,11 +137,11 @@ def test_the_journal_never_runs_ahead_of_the_disk(
     monkeypatch.setattr(
         corpus_encoding._Journal,
         "keep",
-        lambda journal, position: events.append(("kept", position.num_tokens)),
+        lambda journal, position, *hashes: events.append(("kept", position.num_tokens)),
     )
     tokenizer = Tokenizer.load(folder)
     tokenizer.encoder.fast(1 << 30)
-    encode_to(tmp_path / "x.bin", [folder / "first.txt"], tokenizer, "h")
+    encode_to(tmp_path / "x.bin", [folder / "first.txt"], tokenizer)
     safe = kept = 0
     for event, position in events:
         if event == "safe":
@@ -162,24 +168,31 @@ def half_done(folder: Path, out: Path) -> tuple[Path, Path]:
     return partial, journal
 
 
-@pytest.mark.parametrize("damage", ["journal", "other text", "short", "longer"])
+@pytest.mark.parametrize("damage", ["journal", "place", "other text", "short", "longer", "zeros"])
 def test_an_inconsistent_journal_is_not_used(folder: Path, tmp_path: Path, damage: str) -> None:
     tokenizer = Tokenizer.load(folder)
     tokenizer.encoder.fast(1 << 30)
     texts = [folder / "first.txt", folder / "second.txt"]
     expected = tmp_path / "expected.bin"
-    encode_to(expected, texts, tokenizer, "h")
+    encode_to(expected, texts, tokenizer)
     partial, journal = half_done(folder, tmp_path / "cache" / "x")
     out = partial.with_name("train.bin")
     if damage == "journal":
         journal.write_bytes(journal.read_bytes()[:-9])
     elif damage == "other text":
-        journal.write_text(json.dumps(json.loads(journal.read_text()) | {"text_hash": "g"}))
+        (folder / "first.txt").write_bytes(b"!" + (folder / "first.txt").read_bytes()[1:])
+        encode_to(expected, texts, tokenizer)
+    elif damage == "place":
+        record = json.loads(journal.read_text())
+        record["place"]["num_tokens"] -= 1
+        journal.write_text(json.dumps(record))
+    elif damage == "zeros":
+        partial.write_bytes(bytes(partial.stat().st_size))
     elif damage == "short":
         partial.write_bytes(partial.read_bytes()[:100])
     else:
         partial.write_bytes(partial.read_bytes() + b"rubbish" * 1000)
-    encode_to(out, texts, tokenizer, "h")
+    encode_to(out, texts, tokenizer)
     assert out.read_bytes() == expected.read_bytes()
 
 
@@ -190,7 +203,7 @@ def test_a_journal_is_not_used_with_the_ids_of_another_job(
     tokenizer = Tokenizer.load(folder)
     tokenizer.encoder.fast(1 << 30)
     texts = [folder / "first.txt", folder / "second.txt"]
-    encode_to(tmp_path / "expected.bin", texts, tokenizer, "h")
+    encode_to(tmp_path / "expected.bin", texts, tokenizer)
     partial, _ = half_done(folder, tmp_path / "cache" / "x")
     out = partial.with_name("train.bin")
 
@@ -201,8 +214,8 @@ def test_a_journal_is_not_used_with_the_ids_of_another_job(
     with monkeypatch.context() as patched:
         patched.setattr(file_encoding, "encode_files", write_some)
         with pytest.raises(KeyboardInterrupt):
-            encode_to(out, texts[::-1], tokenizer, "g")
-    encode_to(out, texts, tokenizer, "h")
+            encode_to(out, texts[::-1], tokenizer)
+    encode_to(out, texts, tokenizer)
     assert out.read_bytes() == (tmp_path / "expected.bin").read_bytes()
 
 
@@ -213,14 +226,14 @@ def test_the_sidecar_of_the_previous_file_is_removed(
     (tmp_path / "1.txt").write_text("the low the")
     (tmp_path / "2.txt").write_text("low the low")  # as many ids
     path = tmp_path / "x.bin"
-    write_token_file([tmp_path / "1.txt"], tokenizer, path, "1")
+    write_token_file([tmp_path / "1.txt"], tokenizer, path)
 
-    def fail(path: Path, value: object) -> None:
+    def fail(*arguments: object) -> None:
         raise DiskError("the disk is full")
 
-    monkeypatch.setattr("lmlab.data.token_file.write_json", fail)
+    monkeypatch.setattr("lmlab.data.token_file.write_sealed", fail)
     with pytest.raises(DiskError):
-        write_token_file([tmp_path / "2.txt"], tokenizer, path, "2")
+        write_token_file([tmp_path / "2.txt"], tokenizer, path)
     with pytest.raises(DataError, match=r"x\.bin: cannot read token file"):
         TokenFile.open(path)
 
@@ -228,7 +241,7 @@ def test_the_sidecar_of_the_previous_file_is_removed(
 def test_a_file_that_cannot_be_created_is_a_disk_error(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / ("x" * 250 + ".bin")
     with pytest.raises(DiskError, match="the name is too long"):
-        encode_to(path, [folder / "first.txt"], Tokenizer.load(folder), "h")
+        encode_to(path, [folder / "first.txt"], Tokenizer.load(folder))
 
 
 def test_an_interruption_keeps_the_partial_file(
@@ -242,7 +255,7 @@ def test_an_interruption_keeps_the_partial_file(
 
     monkeypatch.setattr("lmlab.tokenizer.file_encoding.encode_files", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        encode_to(tmp_path / "x.bin", [folder / "first.txt"], tokenizer, "h")
+        encode_to(tmp_path / "x.bin", [folder / "first.txt"], tokenizer)
     assert (tmp_path / ".x.bin.partial").exists()
 
 
@@ -252,11 +265,11 @@ def test_encoding_in_python_writes_the_same_file(
     texts = [folder / "first.txt", folder / "second.txt"]
     quick = Tokenizer.load(folder)
     assert quick.encoder.fast(1 << 30) is not None
-    counts = encode_to(tmp_path / "quick.bin", texts, quick, "h")
+    counts = encode_to(tmp_path / "quick.bin", texts, quick)
     monkeypatch.setattr(AdaptiveEncoder, "tables", lambda *arguments: None)
     monkeypatch.setattr(corpus_encoding, "_encode_by_kernels", None)
     slow = Tokenizer.load(folder)
-    assert encode_to(tmp_path / "slow.bin", texts, slow, "h") == counts
+    assert encode_to(tmp_path / "slow.bin", texts, slow) == counts
     assert (tmp_path / "slow.bin").read_bytes() == (tmp_path / "quick.bin").read_bytes()
 
 
@@ -264,13 +277,13 @@ def test_reading_an_encoded_text_loads_no_kernels(folder: Path, tmp_path: Path) 
     program = f"""
 import sys
 from pathlib import Path
+from lmlab.data.corpus import Corpus
 from lmlab.data.token_file import encode_corpus
 from lmlab.tokenizer import Tokenizer
 tokenizer = Tokenizer.load({str(folder)!r})
-found = encode_corpus(
-    [Path({str(folder / "first.txt")!r})], tokenizer, Path({str(tmp_path)!r}), name="x",
-    text_hash="h",
-)
+texts = [Path({str(folder / "first.txt")!r})]
+text_hash = Corpus("text", texts, []).train_hash
+found = encode_corpus(texts, tokenizer, Path({str(tmp_path)!r}), name="x", text_hash=text_hash)
 print(found.num_tokens, found.tokens[:3].tolist(), tokenizer.encode("the low") != [])
 kernel_modules = ("llvmlite", "numba", "lmlab.tokenizer.kernel_encoder")
 print([name for name in kernel_modules if name in sys.modules])
@@ -290,8 +303,6 @@ def test_a_small_text_loads_no_kernels(
 
     monkeypatch.setattr(corpus_encoding, "_encode_by_kernels", refuse)
     (tmp_path / "small.txt").write_text("the low " * 1000)
-    num_tokens, num_bytes = encode_to(
-        tmp_path / "x.bin", [tmp_path / "small.txt"], Tokenizer.load(folder), "h"
-    )
-    assert num_bytes == 8000
-    assert len(np.fromfile(tmp_path / "x.bin", dtype="<u2")) == num_tokens
+    found = encode_to(tmp_path / "x.bin", [tmp_path / "small.txt"], Tokenizer.load(folder))
+    assert found.num_text_bytes == 8000
+    assert len(np.fromfile(tmp_path / "x.bin", dtype="<u2")) == found.num_tokens

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lmlab.data.corpus import Corpus
 from lmlab.data.token_file import TokenFile, encode_corpus
 from lmlab.errors import DataError, DiskError
 from lmlab.tokenizer import Tokenizer
@@ -27,8 +28,12 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
-def encode(text: Path, tokenizer: Tokenizer, cache: Path, text_hash: str = "h") -> TokenFile:
-    return encode_corpus([text], tokenizer, cache, name="train", text_hash=text_hash)
+def hash_of(*texts: Path) -> str:
+    return Corpus("text", list(texts), []).train_hash
+
+
+def encode(text: Path, tokenizer: Tokenizer, cache: Path) -> TokenFile:
+    return encode_corpus([text], tokenizer, cache, name="train", text_hash=hash_of(text))
 
 
 def test_tokens_and_counts_match_the_text(text: Path, tokenizer: Tokenizer, tmp_path) -> None:
@@ -45,7 +50,9 @@ def test_tokens_and_counts_match_the_text(text: Path, tokenizer: Tokenizer, tmp_
 def test_several_files_are_encoded_in_order(
     text: Path, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
-    found = encode_corpus([text, text], tokenizer, tmp_path, name="x", text_hash="h")
+    found = encode_corpus(
+        [text, text], tokenizer, tmp_path, name="x", text_hash=hash_of(text, text)
+    )
     assert list(found.tokens) == 2 * tokenizer.encode(TEXT)
 
 
@@ -64,11 +71,12 @@ def test_a_text_is_encoded_once_per_tokenizer(text: Path, tokenizer: Tokenizer, 
     first = encode(text, tokenizer, tmp_path / "cache")
     written = first.path.stat().st_mtime_ns
     assert encode(text, tokenizer, tmp_path / "cache").path.stat().st_mtime_ns == written
-    other = Tokenizer(BYTES, [], [END])
+    other, longer = Tokenizer(BYTES, [], [END]), tmp_path / "longer.txt"
+    longer.write_bytes(2 * TEXT.encode())
     paths = {
         first.path,
         encode(text, other, tmp_path / "cache").path,
-        encode(text, tokenizer, tmp_path / "cache", text_hash="other").path,
+        encode(longer, tokenizer, tmp_path / "cache").path,
     }
     assert len(paths) == 3
 
@@ -112,7 +120,7 @@ def test_another_format_version_is_refused(
     found = encode(text, tokenizer, tmp_path)
     sidecar = found.path.with_suffix(".json")
     sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"format_version": 99}))
-    with pytest.raises(DataError, match="format version 99, expected 1"):
+    with pytest.raises(DataError, match="format version 99, expected 2"):
         TokenFile.open(found.path)
 
 
