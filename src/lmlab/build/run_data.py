@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Any
 
 from lmlab.build.instantiate import BoundTarget
 from lmlab.data.sources import Corpus
 from lmlab.data.token_file import TokenFile, encode_corpus
-from lmlab.errors import ConfigError
+from lmlab.errors import ConfigError, TextChangedError
 from lmlab.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +64,21 @@ def check_source(spec: DataSpec) -> None:
 def prepare_data(spec: DataSpec) -> RunData:
     """Prepare the corpus, the tokenizer and the token files, or reuse cached ones.
 
+    A text that changes meanwhile is prepared once more from the beginning.
+
     Raises:
+        TextChangedError: the text keeps changing.
         DataError: the text cannot be used.
         ConfigError: the vocabulary sizes of tokenizer and model differ.
     """
+    try:
+        return _prepare(spec)
+    except TextChangedError as error:
+        log.warning("%s; starting over", error.message)
+        return _prepare(spec)
+
+
+def _prepare(spec: DataSpec) -> RunData:
     cache = spec.cache_folder
     corpus: Corpus = spec.source(cache_dir=cache).prepare()
     tokenizer: Tokenizer = spec.tokenizer(

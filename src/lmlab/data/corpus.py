@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 from lmlab.storage.io import hash_file, hash_json
@@ -39,19 +40,22 @@ class Corpus:
         train_paths: training files, read in order.
         valid_paths: validation files, read in order.
         floor: floor of the validation text; None where it is unknown.
+        hash_of: the SHA-256 of one of the files. For files in a cache folder,
+            :func:`lmlab.storage.content_hash.remembered_hash` reads each of them only once.
     """
 
     name: str
     train_paths: list[Path]
     valid_paths: list[Path]
     floor: Floor | None = None
+    hash_of: Callable[[Path], str] = dataclasses.field(default=hash_file, repr=False, compare=False)
 
     @functools.cached_property
     def train_hash(self) -> str:
         """Hash of the content of the training text, independent of its path."""
-        return hash_json([hash_file(path) for path in self.train_paths])
+        return hash_json([self.hash_of(path) for path in self.train_paths])
 
     @functools.cached_property
     def valid_hash(self) -> str:
         """Hash of the content of the validation text, independent of its path."""
-        return hash_json([hash_file(path) for path in self.valid_paths])
+        return hash_json([self.hash_of(path) for path in self.valid_paths])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.client
+import logging
 import os
 import shutil
 import time
@@ -14,8 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.console.progress_bar import progress
-from lmlab.errors import DataError
-from lmlab.storage.io import hash_file, make_folder, read_json, translate_write_errors, write_json
+from lmlab.errors import DataError, DiskError
+from lmlab.storage.content_hash import remembered_hash
+from lmlab.storage.io import (
+    fsync_folder,
+    hash_content,
+    make_folder,
+    read_json,
+    translate_write_errors,
+    write_json,
+)
+from lmlab.storage.lock import Lock
+from lmlab.storage.sealed import read_sealed, write_sealed
+
+log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 30.0
@@ -33,7 +47,8 @@ def fetch(url: str, target: Path, *, sha256: str | None = None) -> Path:
 
     An interrupted download resumes where it stopped, also in a later run, if the server supports it
     and the content there is unchanged. ``target`` appears only when complete; ``<target>.json``
-    records the URL, size and hash.
+    records the URL, size and hashes. A file that has changed since, or comes from another URL, is
+    downloaded again with a warning.
 
     Args:
         url: over HTTP or HTTPS.
@@ -44,12 +59,23 @@ def fetch(url: str, target: Path, *, sha256: str | None = None) -> Path:
         DataError: the server cannot be reached or refuses, or the hash differs.
         DiskError: the disk is full or not writable; the partial download is kept.
     """
-    if target.is_file() and _record(target).is_file():
+    if _problem(target, url, sha256) is None:
         return target
+    with Lock(target.with_name(f"{target.name}.lock")):
+        problem = _problem(target, url, sha256)
+        if problem is None:  # another process has just downloaded it
+            return target
+        if problem:
+            log.warning("%s; downloading it again", problem)
+        _fetch(url, target, sha256)
+    return target
+
+
+def _fetch(url: str, target: Path, sha256: str | None) -> None:
     make_folder(target.parent)
     part = target.with_name(f"{target.name}.part")
     _download(url, part, target)
-    digest = hash_file(part)
+    digest = hash_content(part)
     if sha256 is not None and digest != sha256:
         part.unlink()
         raise DataError(
@@ -59,12 +85,55 @@ def fetch(url: str, target: Path, *, sha256: str | None = None) -> Path:
     size = part.stat().st_size
     with translate_write_errors(target):
         if url.endswith(".gz") and target.suffix != ".gz":
-            _unpack(part, target, url)
+            content = _unpack(part, target, url)
         else:
+            content = digest
+            _fsync(part)
             os.replace(part, target)
+        fsync_folder(target.parent)
         _state(part).unlink(missing_ok=True)
-    write_json(_record(target), {"url": url, "bytes": size, "sha256": digest})
-    return target
+    record = {"url": url, "bytes": size, "sha256": digest, "content_sha256": content}
+    write_sealed(_record(target), record)
+
+
+def _problem(target: Path, url: str, sha256: str | None) -> str | None:
+    """Return None where ``target`` is the content of ``url``, otherwise what is wrong with it.
+
+    The text is empty where nothing was downloaded. A file that the user put there, with an empty
+    record, is used as it is.
+    """
+    record_path = _record(target)
+    if not target.is_file() or not record_path.is_file():
+        return ""
+    try:
+        if not record_path.read_bytes().strip(b"{} \n"):
+            return None
+        record = _read_record(target)
+        if sha256 is None and record["url"] != url:
+            return f"{target}: downloaded from {record['url']}"
+        if sha256 not in (None, record["sha256"]):
+            return f"{target}: expected SHA-256 {sha256}, downloaded {record['sha256']}"
+        if remembered_hash(target) != record["content_sha256"]:
+            return f"{target}: not the content that was downloaded"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{record_path}: cannot be read: {error}"
+    return None
+
+
+def _read_record(target: Path) -> dict[str, Any]:
+    """Read the record of a download; complete one of an earlier version, which had no checksum."""
+    try:
+        return read_sealed(_record(target))
+    except ValueError:
+        record = read_json(_record(target))
+        if set(record) != {"url", "bytes", "sha256"}:
+            raise
+    is_packed = record["url"].endswith(".gz") and target.suffix != ".gz"
+    content = remembered_hash(target) if is_packed else record["sha256"]
+    completed = {**record, "content_sha256": content}
+    with contextlib.suppress(DiskError):
+        write_sealed(_record(target), completed)
+    return completed
 
 
 def _record(target: Path) -> Path:
@@ -159,13 +228,20 @@ def _copy(response: Any, part: Path, start: int, total: int | None) -> bool:
     return received == total if total is not None else True
 
 
-def _unpack(packed: Path, target: Path, url: str) -> None:
+def _fsync(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _unpack(packed: Path, target: Path, url: str) -> str:
+    """Unpack a file and remove the packed one; return the SHA-256 of the content."""
     temporary = target.with_name(f".{target.name}.unpacking")
     try:
         with gzip.open(packed, "rb") as source, open(temporary, "wb") as file:
             shutil.copyfileobj(source, file, _CHUNK_BYTES)
             file.flush()
             os.fsync(file.fileno())
+        content = hash_content(temporary)
         os.replace(temporary, target)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         packed.unlink()
@@ -175,3 +251,4 @@ def _unpack(packed: Path, target: Path, url: str) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     packed.unlink()
+    return content

@@ -12,6 +12,7 @@ from lmlab.console.progress_bar import progress
 from lmlab.data.corpus import Corpus
 from lmlab.data.download import fetch
 from lmlab.errors import Check, ConfigError, DataError, check_settings, suggestion
+from lmlab.storage.content_hash import remembered_hash
 from lmlab.storage.io import translate_read_errors
 from lmlab.tokenizer.utf8 import read_utf8
 
@@ -105,7 +106,7 @@ class Downloaded:
             paths.append(fetch(f"{self.base_url}/{file}", target, sha256=sha256))
             if is_new:
                 check_utf8(target)
-        return Corpus(self.name, paths[:1], paths[1:])
+        return Corpus(self.name, paths[:1], paths[1:], hash_of=remembered_hash)
 
 
 class ToyStories:

@@ -6,21 +6,28 @@ probabilities of its choices. No model's loss can be lower on average.
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lmlab.data.corpus import Corpus, Floor
 from lmlab.data.grammar import derivations
 from lmlab.data.stories import STORY
 from lmlab.errors import DataError
-from lmlab.storage.io import atomic_write_text, hash_json, read_json, write_json
+from lmlab.storage.content_hash import remembered_hash
+from lmlab.storage.io import atomic_write_bytes, hash_json
 from lmlab.storage.lock import Lock
+from lmlab.storage.sealed import read_sealed, write_sealed
 
 # Increase with every change of the grammar or of its sampling.
 GRAMMAR_VERSION = 1
 SEPARATOR = "\n<|endoftext|>\n"
 _NOTE = "no model can do better on average"
+_FILES = ("train.txt", "valid.txt", "about.json")
+
+log = logging.getLogger(__name__)
 
 
 def generate(chance: random.Random) -> str:
@@ -52,6 +59,8 @@ def documents(text: str) -> list[str]:
 def write_corpus(cache_dir: Path, *, num_train: int, num_valid: int, seed: int) -> Corpus:
     """Write the training and validation stories, or reuse those written before.
 
+    Damaged ones are written again, with a warning.
+
     No validation story is among the training stories, and no two validation stories are equal. This
     rejects a few draws in a million, so the floor is that of the grammar without this condition.
     """
@@ -59,19 +68,51 @@ def write_corpus(cache_dir: Path, *, num_train: int, num_valid: int, seed: int) 
         "grammar": GRAMMAR_VERSION, "num_train": num_train, "num_valid": num_valid, "seed": seed,
     }  # fmt: skip
     folder = Path(cache_dir) / "toystories" / hash_json(recipe)[:16]
-    train, valid, about = folder / "train.txt", folder / "valid.txt", folder / "about.json"
-    with Lock(folder / "writing.lock"):
-        if not about.exists():
-            stories = list(_draw(random.Random(f"train:{seed}"), num_train, set()))
-            held_out = list(_draw(random.Random(f"valid:{seed}"), num_valid, set(stories)))
-            atomic_write_text(train, _join(stories))
-            atomic_write_text(valid, _join(held_out))
-            nats = -sum(log_prob(story) for story in held_out)
-            text_bytes = sum(len(story.encode()) + 2 for story in held_out)  # two line ends
-            write_json(about, recipe | {"valid_nats": nats, "valid_text_bytes": text_bytes})
-        found = read_json(about)
-    floor = Floor(found["valid_nats"], found["valid_text_bytes"], _NOTE)
-    return Corpus("toystories", [train], [valid], floor)
+    found, _ = _open_cached(folder, recipe)
+    if found is None:
+        with Lock(folder / "writing.lock"):
+            found, problem = _open_cached(folder, recipe)
+            if found is None:
+                if problem is not None:
+                    log.warning("%s; writing the stories again", problem)
+                _write(folder, recipe)
+                found, problem = _open_cached(folder, recipe)
+                if found is None:
+                    raise DataError(f"{problem}, although it was just written")
+    return found
+
+
+def _open_cached(folder: Path, recipe: Mapping[str, int]) -> tuple[Corpus | None, str | None]:
+    """Return stories written before, or what is wrong with them; neither if there are none."""
+    train, valid, about = (folder / name for name in _FILES)
+    if not any(path.exists() for path in (train, valid, about)):
+        return None, None
+    try:
+        record = read_sealed(about)
+        floor = Floor(record["valid_nats"], record["valid_text_bytes"], _NOTE)
+        is_same_recipe = recipe.items() <= record.items()
+        changed = [path for path in (train, valid) if remembered_hash(path) != record[path.name]]
+    except (OSError, ValueError, KeyError) as error:
+        return None, f"{about}: cannot be read: {error}"
+    if changed or not is_same_recipe:
+        return None, f"{(changed or [about])[0]}: not the file that was written"
+    return Corpus("toystories", [train], [valid], floor, remembered_hash), None
+
+
+def _write(folder: Path, recipe: Mapping[str, int]) -> None:
+    train, valid, about = (folder / name for name in _FILES)
+    seed = recipe["seed"]
+    stories = list(_draw(random.Random(f"train:{seed}"), recipe["num_train"], set()))
+    held_out = list(_draw(random.Random(f"valid:{seed}"), recipe["num_valid"], set(stories)))
+    nats = -sum(log_prob(story) for story in held_out)
+    text_bytes = sum(len(story.encode()) + 2 for story in held_out)  # two line ends
+    hashes = {}
+    for path, texts in ((train, stories), (valid, held_out)):
+        content = _join(texts).encode("utf-8")
+        hashes[path.name] = hashlib.sha256(content).hexdigest()
+        atomic_write_bytes(path, content)
+    floor = {"valid_nats": nats, "valid_text_bytes": text_bytes}
+    write_sealed(about, {**recipe, **floor, **hashes})
 
 
 def _join(stories: list[str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lmlab.errors import ConfigError
+from lmlab.storage.content_hash import FilesHash
 from lmlab.tokenizer import merge_learner, pretoken_counting
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 from lmlab.tokenizer.kernels.library import is_cached
@@ -27,6 +28,7 @@ def train_bpe(
     *,
     pattern: str = GPT2_PATTERN,
     threads: int | None = None,
+    text_hash: FilesHash | None = None,
 ) -> Tokenizer:
     """Learn a byte-level BPE vocabulary from UTF-8 text files.
 
@@ -43,6 +45,7 @@ def train_bpe(
         pattern: regular expression of the pre-tokens.
         threads: number of threads that count words; None for one per usable core. The result does
             not depend on it.
+        text_hash: receives the bytes of the text that the tokenizer is trained on.
 
     Raises:
         ConfigError: ``vocab_size`` is too small, or special tokens are empty or repeated.
@@ -51,7 +54,13 @@ def train_bpe(
     if isinstance(paths, str | Path):
         paths = [paths]
     num_merges = check_sizes(vocab_size, special_tokens)
-    words = count_words([Path(path) for path in paths], special_tokens, pattern, threads=threads)
+    words = count_words(
+        [Path(path) for path in paths],
+        special_tokens,
+        pattern,
+        threads=threads,
+        text_hash=text_hash,
+    )
     return build_tokenizer(learn_merges(words, num_merges), vocab_size, special_tokens, pattern)
 
 
@@ -76,8 +85,16 @@ def count_words(
     pattern: str = GPT2_PATTERN,
     *,
     threads: int | None = None,
+    text_hash: FilesHash | None = None,
 ) -> WordCounts:
     """Count the pre-tokens of two bytes or more in all files; none spans two files.
+
+    Args:
+        paths: UTF-8 text files.
+        special_tokens: strings that are cut out of the text.
+        pattern: regular expression of the pre-tokens.
+        threads: see :func:`train_bpe`.
+        text_hash: receives the bytes that are counted.
 
     Raises:
         DataError: a file is not UTF-8.
@@ -85,11 +102,13 @@ def count_words(
     words = None
     size = sum(path.stat().st_size for path in paths)
     if size >= _TEXT_WORTH_COMPILING or is_cached("counting"):
-        words = pretoken_counting.count_words(paths, special_tokens, pattern, threads=threads)
+        words = pretoken_counting.count_words(
+            paths, special_tokens, pattern, threads=threads, text_hash=text_hash
+        )
     if words is None:
         from lmlab.tokenizer import reference_training  # imports regex
 
-        words = reference_training.count_words(paths, special_tokens, pattern)
+        words = reference_training.count_words(paths, special_tokens, pattern, text_hash)
     return words
 
 

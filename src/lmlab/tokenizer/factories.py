@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lmlab.errors import DataError
+from lmlab.errors import DataError, TextChangedError
+from lmlab.storage.content_hash import FilesHash
 from lmlab.storage.io import hash_json
 from lmlab.storage.lock import Lock
+from lmlab.storage.sealed import read_sealed, write_sealed
+from lmlab.tokenizer import serialization
 from lmlab.tokenizer.bpe_training import train_bpe
 from lmlab.tokenizer.text_markers import check_end_of_text
 from lmlab.tokenizer.tokenizer import Tokenizer
 
 _END_KEY = "tokenizer.end_of_text"
 _TRAINING_VERSION = 1
+_RECORD = "trained.json"
+
+log = logging.getLogger(__name__)
 
 
 def bpe(
@@ -38,6 +45,7 @@ def bpe(
 
     Raises:
         ConfigError, DataError: see :func:`lmlab.tokenizer.train_bpe`.
+        TextChangedError: the text does not have ``corpus_hash``.
     """
     check_end_of_text(end_of_text, special_tokens, _END_KEY)
     settings = {
@@ -47,13 +55,38 @@ def bpe(
         "special_tokens": list(special_tokens),
     }
     folder = Path(cache_dir) / "tokenizers" / hash_json(settings)[:16]
-    with Lock(folder / "training.lock"):
-        try:
-            tokenizer = Tokenizer.load(folder)
-        except DataError:  # not trained yet, or damaged
-            tokenizer = train_bpe(train_paths, vocab_size, special_tokens)
-            tokenizer.save(folder)
+    tokenizer, _ = _open_cached(folder, settings)
+    if tokenizer is None:
+        with Lock(folder / "training.lock"):
+            tokenizer, problem = _open_cached(folder, settings)
+            if tokenizer is None:
+                if problem is not None:
+                    log.warning("%s; training the tokenizer again", problem)
+                text = FilesHash()
+                tokenizer = train_bpe(train_paths, vocab_size, special_tokens, text_hash=text)
+                if text.combined != corpus_hash:
+                    raise TextChangedError(train_paths)
+                tokenizer.save(folder)
+                write_sealed(folder / _RECORD, {**settings, "tokenizer": tokenizer.hash})
     return tokenizer.with_end_of_text(end_of_text)
+
+
+def _open_cached(
+    folder: Path, settings: Mapping[str, object]
+) -> tuple[Tokenizer | None, str | None]:
+    """Return a tokenizer trained before, or what is wrong with it; neither if there is none."""
+    if not (folder / _RECORD).exists() and not serialization.is_saved(folder):
+        return None, None
+    try:
+        record = read_sealed(folder / _RECORD)
+        tokenizer = Tokenizer.load(folder)
+    except DataError as error:
+        return None, error.message
+    except (OSError, ValueError) as error:
+        return None, f"{folder / _RECORD}: cannot be read: {error}"
+    if record != {**settings, "tokenizer": tokenizer.hash}:
+        return None, f"{folder}: not the tokenizer that {_RECORD} describes"
+    return tokenizer, None
 
 
 def byte_level(

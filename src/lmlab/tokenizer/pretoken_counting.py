@@ -20,6 +20,7 @@ import numpy as np
 
 from lmlab.console.progress_bar import progress
 from lmlab.runtime.processor import usable_cores
+from lmlab.storage.content_hash import FilesHash
 from lmlab.storage.io import translate_read_errors
 from lmlab.tokenizer.buffers import address
 from lmlab.tokenizer.kernels.classes import class_table
@@ -44,6 +45,7 @@ def count_words(
     *,
     threads: int | None = None,
     piece_bytes: int = PIECE_BYTES,
+    text_hash: FilesHash | None = None,
 ) -> WordCounts | None:
     """Count the pre-tokens of all files; none spans two files.
 
@@ -53,6 +55,7 @@ def count_words(
         pattern: regular expression of the pre-tokens.
         threads: number of threads; None for one per usable core, at most eight.
         piece_bytes: bytes that a thread reads at a time; more where the text cannot be cut.
+        text_hash: receives the bytes that are counted.
 
     Returns:
         The words of two bytes or more; None without kernels for this machine and pattern.
@@ -68,7 +71,9 @@ def count_words(
     if threads is None:
         threads = min(usable_cores(), _MAX_THREADS, 1 + total // piece_bytes)
     with progress(total=total, desc="counting words", unit="B", unit_scale=True) as bar:
-        reader = _PieceReader(kernels, paths, specials, piece_bytes, bar.update)
+        reader = _PieceReader(
+            kernels, paths, specials, piece_bytes, bar.update, text_hash or FilesHash()
+        )
         counters = [WordCounter(kernels, specials, KINDS[pattern]) for _ in range(threads)]
         if threads == 1:
             reader.count_into(counters[0])
@@ -97,7 +102,9 @@ class _PieceReader:
         specials: tuple[array[int], bytes],
         piece_bytes: int,
         advance: Callable[[int], object],
+        text_hash: FilesHash,
     ) -> None:
+        self._text_hash = text_hash
         self._cut, self._specials, self._advance = kernels["cut"], specials, advance
         self._all, self._paths = list(paths), list(reversed(paths))
         self._piece_bytes = piece_bytes
@@ -154,8 +161,10 @@ class _PieceReader:
             while True:
                 read = self._file.readinto(buffer.data[size:-_PADDING])
                 self._advance(read)
+                self._text_hash.update(buffer.data[size : size + read])
                 size += read
                 if read == 0:
+                    self._text_hash.end_file()
                     self._file.close()
                     self._file = None
                     end = size

@@ -9,13 +9,25 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lmlab.console.progress_bar import progress
+from lmlab.storage.content_hash import FilesHash
 from lmlab.tokenizer.pretokenize import PreTokenizer
 from lmlab.tokenizer.utf8 import read_utf8
 from lmlab.tokenizer.word_counts import Merge, WordCounts
 
 
-def count_words(paths: Sequence[Path], special_tokens: Sequence[str], pattern: str) -> WordCounts:
+def count_words(
+    paths: Sequence[Path],
+    special_tokens: Sequence[str],
+    pattern: str,
+    text_hash: FilesHash | None = None,
+) -> WordCounts:
     """Count the pre-tokens of all files; none spans two files.
+
+    Args:
+        paths: UTF-8 text files.
+        special_tokens: strings that are cut out of the text.
+        pattern: regular expression of the pre-tokens.
+        text_hash: receives the bytes that are counted.
 
     Raises:
         DataError: a file is not UTF-8.
@@ -25,7 +37,8 @@ def count_words(paths: Sequence[Path], special_tokens: Sequence[str], pattern: s
     total = sum(path.stat().st_size for path in paths)
     with progress(total=total, desc="counting words", unit="B", unit_scale=True) as bar:
         for path in paths:
-            for pretokens, _ in pretokenizer.split_stream(read_utf8(path, bar.update)):
+            text = read_utf8(path, bar.update, text_hash)
+            for pretokens, _ in pretokenizer.split_stream(text):
                 counts.update(pretokens)
     return WordCounts.of((word.encode("utf-8"), count) for word, count in counts.items())
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from lmlab.errors import DataError
 from lmlab.storage.io import hash_json, translate_read_errors, write_json
 from lmlab.tokenizer.formats import gpt2
-from lmlab.tokenizer.formats.lmlab_json import MARKERS, from_lmlab, to_lmlab
+from lmlab.tokenizer.formats.lmlab_json import MARKERS, from_lmlab, to_lmlab, with_checksum
 from lmlab.tokenizer.text_markers import FILES, read_markers
 from lmlab.tokenizer.vocabulary import BPEVocabulary
 
@@ -23,7 +23,7 @@ _DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, Re
 
 def save(folder: Path, vocabulary: BPEVocabulary) -> None:
     """Write ``tokenizer.json`` in lmlab's format, atomically."""
-    write_json(folder / NAME, to_lmlab(vocabulary))
+    write_json(folder / NAME, with_checksum(to_lmlab(vocabulary)))
 
 
 def content_hash(vocabulary: BPEVocabulary) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lmlab.data.corpus import Corpus
 from lmlab.tokenizer import Tokenizer, factories
 from lmlab.tokenizer.factories import bpe, byte_level, saved
 
@@ -20,7 +21,9 @@ def text(tmp_path: Path) -> Path:
 def test_a_tokenizer_is_trained_once_per_corpus_and_settings(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def make(corpus_hash: str = "h", vocab_size: int = 262) -> Tokenizer:
+    corpus = Corpus("text", [text], [])
+
+    def make(corpus_hash: str = corpus.train_hash, vocab_size: int = 262) -> Tokenizer:
         return bpe(
             [text], tmp_path / "cache", corpus_hash,
             vocab_size=vocab_size, special_tokens=["<|endoftext|>"],
@@ -29,7 +32,7 @@ def test_a_tokenizer_is_trained_once_per_corpus_and_settings(
     first = make()
     (file,) = (tmp_path / "cache").rglob("tokenizer.json")
 
-    def trained_again(*arguments: object) -> None:
+    def trained_again(*arguments: object, **options: object) -> None:
         raise AssertionError("trained again")
 
     monkeypatch.setattr(factories, "train_bpe", trained_again)

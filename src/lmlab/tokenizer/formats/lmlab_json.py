@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.errors import DataError
+from lmlab.storage.io import hash_json
 from lmlab.tokenizer.text_markers import TextMarkers
 from lmlab.tokenizer.vocabulary import BPEVocabulary
 
 FORMAT_VERSION = 1
+CHECKSUM = "checksum"  # of everything else; absent in files of earlier versions
 MARKERS = "text_markers"  # present where the names of the special tokens do not say it
 _SPLIT = operator.methodcaller("split", " ")
 
@@ -32,6 +34,11 @@ def to_lmlab(vocabulary: BPEVocabulary) -> dict[str, Any]:
     }
 
 
+def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a file, with the checksum that :func:`from_lmlab` verifies."""
+    return {**content, CHECKSUM: hash_json(content)}
+
+
 def from_lmlab(saved: Mapping[str, Any]) -> BPEVocabulary:
     """Undo :func:`to_lmlab`.
 
@@ -44,6 +51,12 @@ def from_lmlab(saved: Mapping[str, Any]) -> BPEVocabulary:
         raise DataError(
             f"format version {version}: expected {FORMAT_VERSION}",
             "read it with the version of lmlab that wrote it",
+        )
+    content = dict(saved)
+    checksum = content.pop(CHECKSUM, None)
+    if checksum is not None and checksum != hash_json(content):
+        raise ValueError(
+            f"the {CHECKSUM} differs: the file was changed; remove that key if you changed it"
         )
     vocab = {index: bytes.fromhex(value) for index, value in enumerate(saved["vocab"])}
     merges = [
