@@ -19,6 +19,7 @@ from lmlab.console.progress_bar import progress
 from lmlab.errors import DataError, DiskError
 from lmlab.storage.content_hash import remembered_hash
 from lmlab.storage.io import (
+    discard,
     fsync_folder,
     hash_content,
     make_folder,
@@ -67,6 +68,7 @@ def fetch(url: str, target: Path, *, sha256: str | None = None) -> Path:
             return target
         if problem:
             log.warning("%s; downloading it again", problem)
+            discard(target, _record(target))
         _fetch(url, target, sha256)
     return target
 

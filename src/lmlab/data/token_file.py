@@ -14,7 +14,7 @@ from lmlab.data.corpus_encoding import encode_to
 from lmlab.data.text_bytes import text_bytes
 from lmlab.errors import DataError
 from lmlab.storage.content_hash import remembered_hash
-from lmlab.storage.io import hash_json, make_folder, read_json
+from lmlab.storage.io import discard, hash_json, make_folder, read_json
 from lmlab.storage.lock import Lock
 from lmlab.storage.sealed import read_sealed, write_sealed
 from lmlab.tokenizer import Tokenizer
@@ -77,7 +77,7 @@ class TokenFile:
             expected = found.num_tokens * np.dtype(found.dtype).itemsize
             is_intact = size == expected and remembered_hash(path) == found.sha256
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DataError(f"{path}: cannot read token file: {error}") from error
+            raise DataError(f"{path}: cannot read token file ({sidecar.name}: {error})") from error
         if size != expected:
             raise DataError(
                 f"{path}: expected {expected} bytes according to {sidecar.name}, found {size}",
@@ -161,6 +161,7 @@ def encode_corpus(
             return found
         if problem is not None:
             log.warning("%s; encoding the text again", problem)
+            discard(path, path.with_suffix(".json"))
         return write_token_file(paths, tokenizer, path, text_hash)
 
 

@@ -17,7 +17,7 @@ from lmlab.data.grammar import derivations
 from lmlab.data.stories import STORY
 from lmlab.errors import DataError
 from lmlab.storage.content_hash import remembered_hash
-from lmlab.storage.io import atomic_write_bytes, hash_json
+from lmlab.storage.io import atomic_write_bytes, discard, hash_json
 from lmlab.storage.lock import Lock
 from lmlab.storage.sealed import read_sealed, write_sealed
 
@@ -75,6 +75,7 @@ def write_corpus(cache_dir: Path, *, num_train: int, num_valid: int, seed: int) 
             if found is None:
                 if problem is not None:
                     log.warning("%s; writing the stories again", problem)
+                    discard(*(folder / name for name in _FILES))
                 _write(folder, recipe)
                 found, problem = _open_cached(folder, recipe)
                 if found is None:

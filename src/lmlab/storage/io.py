@@ -77,6 +77,18 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def discard(*paths: Path) -> None:
+    """Remove damaged files of a cache, and whatever else has their names. Raises DiskError."""
+    import shutil
+
+    for path in paths:
+        with translate_write_errors(path):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
 def fsync_folder(path: Path) -> None:
     """Make renames inside ``path`` durable."""
     descriptor = os.open(path, os.O_RDONLY)

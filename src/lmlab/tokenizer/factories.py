@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lmlab.errors import DataError, TextChangedError
 from lmlab.storage.content_hash import FilesHash
-from lmlab.storage.io import hash_json
+from lmlab.storage.io import discard, hash_json
 from lmlab.storage.lock import Lock
 from lmlab.storage.sealed import read_sealed, write_sealed
 from lmlab.tokenizer import serialization
@@ -62,6 +62,7 @@ def bpe(
             if tokenizer is None:
                 if problem is not None:
                     log.warning("%s; training the tokenizer again", problem)
+                    discard(folder / _RECORD, folder / serialization.NAME)
                 text = FilesHash()
                 tokenizer = train_bpe(train_paths, vocab_size, special_tokens, text_hash=text)
                 if text.combined != corpus_hash:

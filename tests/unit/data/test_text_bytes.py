@@ -47,9 +47,7 @@ def test_a_part_of_a_text_has_the_bytes_of_its_predicted_tokens() -> None:
 def test_token_files_record_the_same_bytes(tmp_path: Path, name: str) -> None:
     text = f"Once{END}</s><|user|>Once upon"
     (tmp_path / "text.txt").write_text(text)
-    written = write_token_file(
-        [tmp_path / "text.txt"], TOKENIZERS[name], tmp_path / "a.bin", "hash"
-    )
+    written = write_token_file([tmp_path / "text.txt"], TOKENIZERS[name], tmp_path / "a.bin")
     assert written.num_text_bytes == bytes_of_text(text)
 
 

@@ -1,0 +1,58 @@
+"""A sealed file is read only as it was written, under its own name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lmlab.storage.sealed import read_sealed, write_sealed
+
+CONTENT = {"a": [1, 2.5, "é"], "b": {"c": None}, "d": float("nan")}
+
+
+def test_content_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "k" / "x.json"
+    write_sealed(path, CONTENT)
+    found = read_sealed(path)
+    assert found.pop("d") != 0
+    assert found == {key: value for key, value in CONTENT.items() if key != "d"}
+
+
+def test_every_damage_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_sealed(path, CONTENT)
+    intact = path.read_bytes()
+    parsed = json.loads(intact)
+    for index in range(len(intact)):
+        damaged = intact[:index] + bytes([intact[index] ^ 1]) + intact[index + 1 :]
+        for content in (intact[:index], damaged):
+            path.write_bytes(content)
+            try:
+                same = json.loads(content) == parsed
+            except ValueError:
+                same = False
+            if not same:  # not only other white space
+                with pytest.raises(ValueError):
+                    read_sealed(path)
+    for text in ("[" * 100_000, "null", "{}", json.dumps(CONTENT | {"d": 0})):
+        path.write_text(text)
+        with pytest.raises(ValueError):
+            read_sealed(path)
+
+
+def test_the_file_of_another_name_or_place_is_noticed(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        write_sealed(tmp_path / folder / "x.json", {"folder": folder})
+    shutil.copy(tmp_path / "a" / "x.json", tmp_path / "b" / "x.json")
+    shutil.copy(tmp_path / "a" / "x.json", tmp_path / "a" / "y.json")
+    for name in ("b/x.json", "a/y.json"):
+        with pytest.raises(ValueError, match="another entry"):
+            read_sealed(tmp_path / name)
+    write_sealed(tmp_path / "free.json", {"a": 1}, "kind")
+    shutil.move(tmp_path / "free.json", tmp_path / "moved.json")
+    assert read_sealed(tmp_path / "moved.json", "kind") == {"a": 1}
+    with pytest.raises(ValueError):
+        read_sealed(tmp_path / "moved.json", "other kind")
