@@ -234,7 +234,9 @@ def choose_folder(base: Path, identity: dict[str, Any]) -> tuple[RunFolder, list
 def register(output_root: Path, run: RunFolder, identity: dict[str, Any]) -> None:
     """Record the folder of the run with ``identity``, so that other studies find it."""
     relative = os.path.relpath(run.path.resolve(), output_root.resolve())
-    atomic_write_text(_index(output_root, identity), relative)
+    index = _index(output_root, identity)
+    atomic_write_text(index, relative)
+    remove_litter(index.parent)
 
 
 def find_registered(output_root: Path, identity: dict[str, Any]) -> RunFolder | None:

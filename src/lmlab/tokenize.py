@@ -130,7 +130,8 @@ def encode(options: EncodeOptions) -> None:
     tokenizer = Tokenizer.load(options.tokenizer)
     start = time.perf_counter()
     make_folder(options.to.parent)
-    with Lock(options.to.with_name(f".{options.to.name}.lock"), wait=False):
+    lock = options.to.with_name(f".{options.to.name}.lock")
+    with Lock(lock, wait=False, protects=options.to):
         written = write_token_file(options.text, tokenizer, options.to)
     seconds = time.perf_counter() - start
     size = sum(path.stat().st_size for path in options.text)

@@ -135,7 +135,10 @@ def lend_fork_server() -> None:
             "code": arguments[-1], "files": files, "folder": os.getcwd(),
             "environment": dict(os.environ),
         }  # fmt: skip
-        socket.send_fds(ours, [pickle.dumps(request)], files)
+        try:
+            socket.send_fds(ours, [pickle.dumps(request)], files)
+        except BrokenPipeError:  # it was killed, or is used up
+            return start_program(path, arguments, files)
         return process
 
     util.spawnv_passfds = start

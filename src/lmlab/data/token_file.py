@@ -155,7 +155,7 @@ def encode_corpus(
     found, problem = _open_cached(path, tokenizer.hash, text_hash)
     if found is not None:
         return found
-    with Lock(path.with_suffix(".lock")):
+    with Lock(path.with_suffix(".lock"), protects=path):
         found, problem = _open_cached(path, tokenizer.hash, text_hash)
         if found is not None:  # another process has just written it
             return found

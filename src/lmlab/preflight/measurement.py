@@ -15,7 +15,6 @@ import logging
 import math
 import signal
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +43,7 @@ from lmlab.runtime.device import Device
 from lmlab.runtime.random_streams import RandomStreams, preserved_generators
 from lmlab.runtime.signals import SignalHandler
 from lmlab.storage.io import make_folder
+from lmlab.storage.litter import temporary_folder
 from lmlab.training.checkpoint import Checkpoints, NoCheckpoints
 from lmlab.training.evaluator import Evaluator, ValidationResult
 from lmlab.training.generation import generate
@@ -211,8 +211,8 @@ def _time_saving(cache_folder: Path, state: TrainState) -> dict[str, float]:
         speed = DISK_BYTES_PER_SECOND
         return {"saving": total / speed, "saving_best": weights / speed}
     make_folder(cache_folder)
-    with tempfile.TemporaryDirectory(dir=cache_folder, prefix=".calibration-") as name:
-        checkpoints = Checkpoints(Path(name), keep_last=1)
+    with temporary_folder(cache_folder, "calibration") as folder:
+        checkpoints = Checkpoints(folder, keep_last=1)
         started = time.perf_counter()
         checkpoints.save(state)
         middle = time.perf_counter()

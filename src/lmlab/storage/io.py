@@ -15,7 +15,7 @@ from typing import Any
 
 from lmlab.errors import DataError, DiskError
 from lmlab.storage.json_text import dump_json, load_json
-from lmlab.storage.litter import hold, temporary_path
+from lmlab.storage.litter import remove_litter, temporary_file
 from lmlab.storage.ownership import check_ownership
 
 _TICK_NS = 2_000_000_000
@@ -107,20 +107,9 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
     """
     path = Path(path)
     make_folder(path.parent)
-    with translate_write_errors(path):
-        temporary = temporary_path(path)
-        try:
-            with open(temporary, "xb") as file:
-                hold(file.fileno())
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                check_ownership(path)
-                os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+    with translate_write_errors(path), temporary_file(path, data) as temporary:
+        check_ownership(path)
+        os.replace(temporary, path)
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -151,17 +140,16 @@ def get_or_create_json(path: Path, make: Callable[[], Any]) -> Any:
         return read_json(path)
     value = make()
     make_folder(path.parent)
-    temporary = path.with_name(f".{os.urandom(16).hex()}.{path.name}")
-    write_json(temporary, value)
+    remove_litter(path.parent)
+    text = dump_json(value, indent=2) + "\n"
     try:
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-        return read_json(path)
+        with temporary_file(path, text.encode("utf-8")) as temporary:
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, path)
+            return read_json(path)
     except (OSError, ValueError):  # no hard links here, or the stored file is damaged
         write_json(path, value)
         return value
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def append_jsonl(path: Path, row: dict[str, Any]) -> None:

@@ -10,24 +10,64 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _NAME = re.compile(r"\..+\.tmp-[0-9a-f]{12}")
 _UNLOCKABLE_SECONDS = 3600.0  # where files cannot be locked, older ones are litter
 
 
-def temporary_path(path: Path) -> Path:
-    """Return a new hidden name beside ``path``, for its next content."""
+def _temporary_path(path: Path) -> Path:
     start = path.name.encode()[:200].decode(errors="ignore")  # names may have 255 bytes
     return path.with_name(f".{start}.tmp-{os.urandom(6).hex()}")
 
 
-def hold(descriptor: int) -> None:
-    """Mark an open temporary file as that of a live process."""
-    with contextlib.suppress(OSError):  # some network file systems have no locks
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+@contextlib.contextmanager
+def temporary_file(path: Path, data: bytes) -> Iterator[Path]:
+    """Write ``data`` to a hidden file beside ``path``, which is removed at the end if still there.
+
+    Yields:
+        The file, whose content is on disk.
+    """
+    while True:
+        temporary = _temporary_path(path)
+        with open(temporary, "xb") as file:
+            try:
+                if not _hold(file.fileno()):
+                    continue
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                yield temporary
+                return
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(parent: Path, kind: str) -> Iterator[Path]:
+    """Make a folder that is removed at the end, or by the next process that makes one of its kind.
+
+    Args:
+        parent: an existing folder.
+        kind: what it is for; part of its name.
+    """
+    for name in os.listdir(parent):
+        if name.startswith(f".{kind}.") and _NAME.fullmatch(name) and (parent / name).is_dir():
+            _remove_if_litter(parent / name)
+    folder = _temporary_path(parent / kind)
+    folder.mkdir()
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _hold(descriptor)
+        folder.mkdir(exist_ok=True)  # another process may have removed it before it was held
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
 
 
 def remove_litter(*folders: Path) -> None:
@@ -35,25 +75,36 @@ def remove_litter(*folders: Path) -> None:
     for folder in folders:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             for name in os.listdir(folder):
-                if _NAME.fullmatch(name) and _is_litter(folder / name):
-                    (folder / name).unlink(missing_ok=True)
+                if _NAME.fullmatch(name) and not (folder / name).is_dir():
+                    _remove_if_litter(folder / name)
 
 
-def _is_litter(path: Path) -> bool:
+def _hold(descriptor: int) -> bool:
+    """Mark a new file as that of a live process; False if another process removed it before."""
+    with contextlib.suppress(OSError):  # some network file systems have no locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return os.fstat(descriptor).st_nlink > 0
+
+
+def _remove_if_litter(path: Path) -> None:
     try:
         # Not blocking: a named pipe would wait for its writer.
-        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
+        mode = os.O_RDONLY if path.is_dir() else os.O_RDWR
+        descriptor = os.open(path, mode | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
-        return False
+        return
     try:
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            return False
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return time.time() - found.st_mtime > _UNLOCKABLE_SECONDS
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        except OSError:
+            if time.time() - found.st_mtime < _UNLOCKABLE_SECONDS:
+                return
+        if stat.S_ISREG(found.st_mode):
+            path.unlink(missing_ok=True)  # while it is locked: its process may be about to hold it
+        elif stat.S_ISDIR(found.st_mode):
+            shutil.rmtree(path, ignore_errors=True)
     finally:
         os.close(descriptor)
-    return True

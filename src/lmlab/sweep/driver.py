@@ -17,6 +17,7 @@ from lmlab.sweep.stop_signals import StopSignals
 
 _POLL_SECONDS = 0.1
 _ELSEWHERE_POLL_SECONDS = 2.0
+_MAX_LOST_SERVERS = 10
 
 
 class Driver:
@@ -39,6 +40,7 @@ class Driver:
         self.schedule, self.executor, self.view = schedule, executor, view
         self._signals = StopSignals(signals, on_first=self._announce_stop)
         self._elsewhere_checked = 0.0
+        self._lost_servers = 0
 
     def run(self) -> list[ScheduledRun]:
         """Drive the sweep until all required runs have ended or a signal stops it."""
@@ -95,8 +97,12 @@ class Driver:
                         self.executor.start(run, len(runs))
             self.executor.flush()
         except (EOFError, ConnectionError):
-            if not self.was_stopped:  # the signal also ended the fork server
+            if self.was_stopped:
+                return  # the signal also ended the fork server
+            self._lost_servers += 1
+            if self._lost_servers > _MAX_LOST_SERVERS:
                 raise
+            self.view.print_line("the process that starts the jobs was killed; starting another")
 
     def _find_folder(self, run: ScheduledRun) -> None:
         """Find the folder again: another run may have taken the one of the same names since."""

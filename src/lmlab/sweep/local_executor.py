@@ -47,11 +47,12 @@ class LocalExecutor:
 
     def start(self, run: ScheduledRun, total_runs: int) -> None:
         """Start the run's process in the first free slot."""
-        slot = self._free_slots.pop(0)
+        slot = self._free_slots[0]
         config_file = self.folder.job_file(run.job, "yaml")
         co_runners = count_co_runners(slot, self._slots, total_runs)
         atomic_write_text(config_file, to_yaml(config_in_slot(run.config, slot, co_runners)))
         run.process = worker_processes.start(self._get_context(), [config_file], run.log, slot)
+        del self._free_slots[0]
         run.slot, run.state, run.started = slot, "running", time.monotonic()
         run.reason = ""
 

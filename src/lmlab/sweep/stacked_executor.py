@@ -144,7 +144,7 @@ class StackedExecutor(LocalExecutor):
         )
 
     def _start_stack(self, names: Sequence[str], runs: Sequence[ScheduledRun]) -> None:
-        slot = self._free_slots.pop(0)
+        slot = self._free_slots[0]
         co_runners = count_co_runners(slot, self._slots, self._total_runs)
         for run in runs:
             config = config_in_slot(run.config, slot, co_runners)
@@ -152,6 +152,7 @@ class StackedExecutor(LocalExecutor):
         config_files = [self.folder.path / "jobs" / name for name in names]
         log = runs[0].log
         process = worker_processes.start(self._get_context(), config_files, log, slot)
+        del self._free_slots[0]
         for run in runs:
             run.process, run.slot, run.log = process, slot, log
             run.state, run.started, run.reason = "running", time.monotonic(), ""

@@ -180,7 +180,7 @@ class RunOwners:
 
     def lock(self) -> Lock:
         """Return the lock to hold from reading the owners of runs until submitting the runs."""
-        return Lock(make_folder(self.folder) / "submit.lock")
+        return Lock(make_folder(self.folder) / "submit.lock", protects=self.folder)
 
     def set_owner(self, identity: str, submission: Submission, index: int) -> None:
         """Make a job of a submission the owner of a run."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lmlab.storage.io import atomic_write_text
-from lmlab.storage.litter import remove_litter
+from lmlab.storage.litter import remove_litter, temporary_folder
 
 WRITER = """
 import os, sys
@@ -53,3 +53,13 @@ def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
     atomic_write_text(path, "content")
     assert path.read_text() == "content"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_temporary_folder_sweeps_those_of_killed_processes(tmp_path: Path) -> None:
+    dead, other = tmp_path / ".work.tmp-0123456789ab", tmp_path / ".else.tmp-0123456789ab"
+    for folder in (dead, other):
+        (folder / "inner").mkdir(parents=True)
+    with temporary_folder(tmp_path, "work") as first, temporary_folder(tmp_path, "work") as second:
+        (first / "file").write_text("")
+        assert set(tmp_path.iterdir()) == {other, first, second}
+    assert list(tmp_path.iterdir()) == [other]

@@ -135,3 +135,44 @@ def test_a_signal_stops_the_driver_and_restores_the_handler(driver_of: DriverOf)
     assert driver.was_stopped
     assert [(run.state, run.reason) for run in runs] == [("interrupted", "left"), ("done", "")]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_killed_fork_server_loses_no_run(driver_of: DriverOf, capfd) -> None:
+    class Refusing(RecordingExecutor):
+        attempts = 0
+
+        def start(self, run: ScheduledRun, total_runs: int) -> None:
+            self.attempts += 1
+            if self.attempts == 2:
+                raise ConnectionRefusedError
+            super().start(run, total_runs)
+
+    executor = Refusing(finish_well)
+    runs = driver_of(executor, [4, 5, 6]).run()
+    assert {run.state for run in runs} == {"done"}
+    assert len(executor.started) == 3
+    assert "the process that starts the jobs was killed; starting another" in capfd.readouterr().err
+
+
+def test_a_run_that_another_launch_took_over_has_not_failed(driver_of: DriverOf) -> None:
+    """The job of a suspended launch may fail in any way, for example on a file that is gone."""
+    executor, found = RecordingExecutor(finish_well), []
+
+    def fail_without_the_lock(run: ScheduledRun) -> JobResult:
+        if not found:
+            lock = run.folder.lock()
+            lock.__enter__()
+            found.append(lock)
+            return JobResult("failed", "exited with code 1")
+        return finish_well(run)
+
+    executor.finish = fail_without_the_lock
+    driver = driver_of(executor, [4])
+    driver.schedule.extend()
+    (run,) = driver.schedule.runs
+    executor.start(run, 1)
+    driver._collect_results()
+    assert run.state == "elsewhere" and f"process {os.getpid()} on " in run.reason
+    found[0].__exit__(None, None, None)
+    assert {run.state for run in driver.run()} == {"done"}
+    assert run.reason == ""

@@ -36,7 +36,7 @@ def submit_driver(
     """
     folder = make_folder(driver_folder(sweep))
     name = f"lmlab-driver-{sweep.path.name}-{folder.resolve().stat().st_ino:x}"
-    with Lock(folder / "submit.lock"), _translate_unreachable():
+    with Lock(folder / "submit.lock", protects=folder), _translate_unreachable():
         if any(state.is_alive for state in queue.states_by_name([name]).values()):
             return
         write_json(folder / "launch.json", settings.as_dict() | {"wait": True, "code": str(code)})
