@@ -40,7 +40,8 @@ def runs(tmp_path: Path) -> list[str]:
     one = make(tmp_path / "one", "optim.lr=1e-3", losses={0: 6.0, 10: 5.0, 20: 4.5})
     two = make(
         tmp_path / "two", "optim.lr=2e-3", "model.norm=none", losses={0: 6.0, 20: 4.25, 30: 4.0},
-        session={"versions": {"torch": "2.2"}}, samples="# Samples\ntwice\n", diff="x",
+        session={"versions": {"torch": "2.2"}, "from_step": 10},
+        samples="# Samples\ntwice\n", diff="x",
     )  # fmt: skip
     return [str(one.path), str(two.path)]
 
@@ -53,7 +54,7 @@ def test_only_differences_are_printed(runs: list[str], capsys: pytest.CaptureFix
     assert rows["model.norm.eps"] == ["1e-05", "-"], "a setting that only one run has"
     assert rows["versions.torch"] == ["2.1", "2.2"]
     assert rows["code.diff"][0] == "sha256"
-    assert "model.d_model" not in rows and "python" not in rows and "num_parameters" not in rows
+    assert not {"model.d_model", "python", "num_parameters", "from_step"} & rows.keys()
     assert (rows["0"], rows["20"]) == (
         ["6.0000", "6.0000", "+0.0000"],
         ["4.5000", "4.2500", "-0.2500"],
