@@ -199,17 +199,19 @@ class Round:
     def disturb(self, chance: random.Random) -> str | None:
         """Play one random event; return what it was, None if there was no process for it."""
         (kind,) = chance.choices(list(EVENTS), list(EVENTS.values()))
-        (role,) = chance.choices(list(TARGETS), list(TARGETS.values()))
         launch, seconds = chance.choice(self.launches), chance.uniform(0.1, 1)
         if kind == "lose host":
             if launch.process is None:
                 return None
             launch.host.lose()
             return kind
-        targets = launch.host.roles(launch.process)[role]
+        targets = {
+            role: found for role, found in launch.host.roles(launch.process).items() if found
+        }
         if not targets:
             return None
-        target = chance.choice(targets)
+        (role,) = chance.choices(list(targets), [TARGETS[role] for role in targets])
+        target = chance.choice(targets[role])
         if kind in SIGNALS:
             send(target, SIGNALS[kind])
         else:

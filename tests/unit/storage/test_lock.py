@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from kill_schedule import UNSHARE, refusal
 
 from lmlab.errors import DiskError, LockedError, LostLockError
 from lmlab.storage.io import append_jsonl, atomic_write_text
@@ -144,6 +145,25 @@ def test_only_one_of_many_processes_is_inside(tmp_path: Path) -> None:
         for _ in range(4)
     ]
     assert [process.communicate()[1] for process in processes] == [b""] * 4
+
+
+def test_containers_of_one_host_name_are_told_apart(tmp_path: Path) -> None:
+    """The id of the owner in its container is that of no process here, or of another one."""
+    reason = refusal()
+    if reason is not None:
+        pytest.skip(reason)
+    path = tmp_path / "run.lock"
+    program = [sys.executable, "-c", textwrap.dedent(OWNER), str(path)]
+    with subprocess.Popen([*UNSHARE, *program], stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None and owner.stdout.readline() == b"locked\n"
+        record = json.loads(path.read_text())
+        assert (record["host"], record["boot_id"]) == (socket.gethostname(), boot_id())
+        assert record["pid"] < 10
+        assert is_alive(path)
+        with pytest.raises(LockedError, match=rf"process {record['pid']} on .* since 20"):
+            Lock(path, wait=False).__enter__()
+        assert json.loads(path.read_text()) == record
+        owner.kill()
 
 
 def test_a_lock_of_the_future_is_taken_unless_its_owner_renews_it(

@@ -1,0 +1,16 @@
+"""Random kills and stops of runs, stacks and sweeps on two hosts; 200 of them by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kill_schedule import play, refusal
+
+
+@pytest.mark.long
+def test_twenty_random_events_change_no_result(tmp_path: Path) -> None:
+    reason = refusal()
+    if reason is not None:
+        pytest.skip(reason)
+    assert play(20, seed=19, root=tmp_path) == []
