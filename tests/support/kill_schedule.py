@@ -15,19 +15,12 @@ from __future__ import annotations
 
 import argparse
 import collections
-import contextlib
 import dataclasses
-import functools
-import gc
-import importlib
 import json
-import os
 import random
 import shlex
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -35,10 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import warm
-import warm_forkserver
+from simulated_hosts import STALE_SECONDS, Host, poll, refusal, send
 
-HEARTBEAT_SECONDS, STALE_SECONDS = 0.3, 4.0
-UNSHARE = ["unshare", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc"]
 NUM_STEPS = 150
 ROUND_SECONDS = 400.0
 SETTINGS = [
@@ -59,97 +50,6 @@ KINDS = {
 SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM}
 EVENTS = {"kill": 45, "terminate": 15, "stop briefly": 20, "stop past expiry": 15, "lose host": 5}
 TARGETS = {"driver": 35, "job": 50, "fork server": 10, "orphan": 5}
-
-
-def refusal() -> str | None:
-    """Return why this system lets us simulate no hosts; None where it does."""
-    if sys.platform != "linux":
-        return "name spaces of process ids need Linux"
-    try:
-        done = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, check=False)
-    except OSError as error:
-        return f"unshare cannot be run: {error}"
-    return f"unshare is refused: {done.stderr.strip()}" if done.returncode else None
-
-
-class Host:
-    """A name space of process ids whose first process forks the commands that run in it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._start()
-
-    def _start(self) -> None:
-        self.socket, theirs = socket.socketpair()
-        command = [*UNSHARE, sys.executable, __file__, "--serve", str(theirs.fileno())]
-        with theirs:
-            self._unshare = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-                env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True,
-            )  # fmt: skip
-        while not (found := children(self._unshare.pid)):
-            time.sleep(0.01)
-        self.first = found[0]
-        self.namespace = os.readlink(f"/proc/{self.first}/ns/pid")
-
-    def lose(self) -> None:
-        """Kill the host with all its processes, and start it again."""
-        os.kill(self.first, signal.SIGKILL)
-        self._unshare.wait()
-        self.socket.close()
-        self._start()
-
-    def stop(self) -> None:
-        self.socket.close()
-        self._unshare.wait()
-
-    def start(self, arguments: list[str], folder: Path, output: Any) -> warm.Process:
-        request = {
-            "module": "lmlab.train", "arguments": arguments, "folder": str(folder),
-            "environment": dict(os.environ), "session": True,
-        }  # fmt: skip
-        return warm.Process(request, output, output, self.socket)
-
-    def processes(self) -> dict[int, int]:
-        """Return the ids of its processes here, each with that on the host."""
-        found = {}
-        for path in Path("/proc").glob("[0-9]*"):
-            try:
-                if os.readlink(path / "ns" / "pid") == self.namespace:
-                    lines = (path / "status").read_text().splitlines()
-                    numbers = next(line for line in lines if line.startswith("NSpid")).split()
-                    if not any(line.startswith("State:\tZ") for line in lines):
-                        found[int(path.name)] = int(numbers[-1])
-            except (OSError, StopIteration):
-                continue
-        return found
-
-    def roles(self, launch: warm.Process | None) -> dict[str, list[int]]:
-        """Return the processes by role; a job is a child of a fork server."""
-        found = self.processes()
-        driver = [here for here, there in found.items() if launch and there == launch.pid]
-        roles = collections.defaultdict(list, {"driver": driver})
-        servers = [one for parent in driver for one in children(parent) if not is_tracker(one)]
-        roles["fork server"] = servers
-        roles["job"] = [one for parent in servers for one in children(parent)]
-        known = {self.first, *driver, *servers, *roles["job"]}
-        roles["orphan"] = [one for one in found if one not in known and not is_tracker(one)]
-        return roles
-
-
-def children(parent: int) -> list[int]:
-    try:
-        tasks = Path(f"/proc/{parent}/task").glob("*/children")
-        return [int(child) for task in tasks for child in task.read_text().split()]
-    except OSError:
-        return []
-
-
-def is_tracker(process: int) -> bool:
-    try:
-        return b"resource_tracker" in Path(f"/proc/{process}/cmdline").read_bytes()
-    except OSError:
-        return True
 
 
 @dataclasses.dataclass
@@ -277,18 +177,6 @@ def results(study: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def poll(process: warm.Process) -> int | None:
-    try:
-        return process.poll()
-    except AssertionError:  # its host was lost
-        return -signal.SIGKILL
-
-
-def send(process: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, number)
-
-
 def write_texts(folder: Path) -> list[str]:
     chance = random.Random(0)
     words = ["".join(chance.choices("abcdefghij", k=chance.randint(2, 6))) for _ in range(200)]
@@ -373,32 +261,12 @@ def play(num_events: int, seed: int, root: Path, say: Any = print) -> list[str]:
     return problems
 
 
-def serve(number: int) -> None:
-    """Be the first process of a host: fork each command that is asked for."""
-    socket.sethostname("host")  # both have this name, as containers may
-    for name in warm_forkserver.PRELOADED:
-        importlib.import_module(name)
-    from lmlab.storage import lock, lock_file
-
-    lock.HEARTBEAT_SECONDS, lock_file.STALE_SECONDS = HEARTBEAT_SECONDS, STALE_SECONDS
-    warm_forkserver._STANDARD = sys.path[1:]  # type: ignore[attr-defined]
-    gc.collect()
-    gc.freeze()
-    request = warm_forkserver.serve(socket.socket(fileno=number))
-    if request is None:
-        os._exit(0)
-    warm_forkserver.exit_after(functools.partial(warm_forkserver.execute, request))
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--events", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path, help="file for the tables")
-    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve is not None:
-        serve(options.serve)
     reason = refusal()
     if reason is not None:
         print(f"skipped: {reason}")

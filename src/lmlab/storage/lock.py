@@ -177,7 +177,7 @@ def is_alive(path: Path) -> bool:
 def describe_owner(path: Path) -> str:
     """Name the process that owns the lock file at ``path``, and say what to do to end the wait."""
     found = LockFile.read(path)
-    return f"{found.describe_owner()}; {found.remedy()}"
+    return f"{found.describe_owner()}; {found.remedy().partition(', or delete')[0]}"
 
 
 def _describe_wait(found: LockFile, is_ahead: bool) -> str:

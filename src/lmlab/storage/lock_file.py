@@ -157,9 +157,8 @@ class LockFile:
             return f"wait for it or stop it (kill {pid})"
         seconds = max(0.0, time.time() - self.heartbeat)
         return (
-            f"wait for it or stop it (its last sign of life is {seconds:.0f} s old; at "
-            f"{STALE_SECONDS:.0f} s its lock is taken over), or, if you know that it has ended, "
-            f"delete {shlex.quote(str(self.path))}"
+            f"wait for it or stop it; if it has ended, its lock expires {STALE_SECONDS:.0f} s after "
+            f"its last sign of life ({seconds:.0f} s ago), or delete {shlex.quote(str(self.path))}"
         )
 
 

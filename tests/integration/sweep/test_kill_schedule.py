@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kill_schedule import play, refusal
+from kill_schedule import play
+from simulated_hosts import refusal
 
 
 @pytest.mark.long

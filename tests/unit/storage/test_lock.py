@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from kill_schedule import UNSHARE, refusal
+from simulated_hosts import UNSHARE, refusal
 
 from lmlab.errors import DiskError, LockedError, LostLockError
 from lmlab.storage.io import append_jsonl, atomic_write_text
