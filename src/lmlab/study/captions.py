@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from lmlab.design.manifest import Manifest
 from lmlab.study.run_records import RunRecord, Study
+from lmlab.study.tokens_to_match import NOTE, tokens_to_match
 from lmlab.study.verdicts import Verdict, baseline_outcomes
 
 _VARYING = 1.2  # ratio of wall times from which runs of equal work are no measure of speed
@@ -31,26 +32,33 @@ def verdict_notes(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
             "power if the observed difference and spread were the true ones. Adding seeds to this "
             "study until a verdict appears would void its error rates."
         )
+    if any(tokens_to_match(study, verdict) for verdict in verdicts):
+        notes.append(NOTE)
     return notes
 
 
 def _shared_seeds(manifest: Manifest, study: Study, verdicts: Sequence[Verdict]) -> list[str]:
+    """State the mean of the baseline's runs that arms with fewer seeds are compared with."""
     losses = {
         seed: outcome.loss
         for seed, outcome in baseline_outcomes(manifest, study.outcomes).items()
         if outcome.loss is not None
     }
-    means: list[str] = []
-    for verdict in verdicts:
-        shared = [losses[seed] for seed in verdict.pairs if seed in losses]
-        if not verdict.is_replicate and 0 < len(shared) < len(losses):
-            means.append(f"mean {statistics.fmean(shared):.4f} over {len(shared)}")
-    if not means:
-        return []
-    return [
-        "Arms with fewer seeds than the baseline are compared with the same seeds of the baseline "
-        f"({', '.join(dict.fromkeys(means))}), not with the mean in its row."
-    ]
+    notes = []
+    for is_replicate, sentence in (
+        (False, "Arms with fewer seeds than the baseline are compared with the same seeds of the "
+         "baseline"),
+        (True, "The replicate is compared with as many of the baseline's runs as it has, the first "
+         "ones"),
+    ):  # fmt: skip
+        means: dict[str, None] = {}
+        for verdict in verdicts:
+            shared = [losses[seed] for seed in verdict.baseline_seeds if seed in losses]
+            if verdict.is_replicate == is_replicate and 0 < len(shared) < len(losses):
+                means[f"mean {statistics.fmean(shared):.4f} over {len(shared)}"] = None
+        if means:
+            notes.append(f"{sentence} ({', '.join(means)}), not with the mean in its row.")
+    return notes
 
 
 def time_notes(records: Sequence[RunRecord]) -> list[str]:

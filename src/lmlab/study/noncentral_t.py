@@ -20,7 +20,8 @@ def upper_tail(bound: float, freedom: int, noncentrality: float) -> float:
 
     Z is standard normal; S is the square root of a chi-squared variable over its degrees of
     freedom. Given S, the probability is Phi(noncentrality - bound * S): 1 for small S, 0 for large
-    S, and between them an integral over the density of S.
+    S, and between them an integral over the density of S (Johnson, Kotz and Balakrishnan 1995,
+    Continuous Univariate Distributions 2, chapter 31).
 
     Args:
         bound: positive; may be infinite.

@@ -1,4 +1,8 @@
-"""Seeds that agree while a few others are far off, so that mean and spread describe neither."""
+"""Seeds that agree while a few others are far off, so that mean and spread describe neither.
+
+The rule is lmlab's own. It compares gaps with ranges, because a standard deviation would contain
+the outliers themselves.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ import math
 from collections.abc import Sequence
 
 _MIN_VALUES, _MIN_AGREEING = 4, 3
-# The distance from the agreeing values at which others are far off, in multiples of their range.
-# About one sample in a hundred of a normal distribution has such values.
+# The distance from the agreeing values at which others are far off, in multiples of their range, by
+# number of values. By simulation, about one normal sample in a hundred has such values.
 _FAR = {4: 12.0, 5: 12.0, 6: 13.0}
 _FAR_OF_MANY = 5.0
 
@@ -19,8 +23,8 @@ def find_agreeing(values: Sequence[float], margin: float) -> tuple[int, ...] | N
     more than ``margin``, and by a multiple of their range.
 
     Returns:
-        The indices in ascending order, of the group that stands out most; None where no value is
-        far off.
+        The indices in ascending order, of the group that is most clearly separated; None where no
+        value is far off.
     """
     number = len(values)
     if number < _MIN_VALUES:

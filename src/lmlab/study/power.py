@@ -1,4 +1,8 @@
-"""Power: the difference that a study can find, and the number of seeds that would decide."""
+"""Power: the difference that a study can find, and the number of seeds that would decide.
+
+The t value of a true difference has the noncentral t distribution; see
+:mod:`lmlab.study.noncentral_t`. The power of two looks, which has no closed form, is simulated.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 
 from lmlab.study.noncentral_t import upper_tail
-from lmlab.study.sequential_test import Array, Rule, nominal_level, t_bound
+from lmlab.study.sequential_test import Array, Rule, nominal_level
+from lmlab.study.t_test import t_bound
 
 MAX_SEEDS = 1000  # the search for a number of seeds ends here
 
@@ -91,10 +96,10 @@ def seeds_to_decide(mean: float, sd: float, rule: Rule, family: int = 1) -> int:
 
     Either verdict ends the question, and the one that takes fewer pairs counts: the difference is
     found with the rule's power at the first and hardest step of Holm's method for a ``family`` of
-    arms, or the confidence interval lies within the margin.
+    arms, or the confidence interval is within the margin.
 
     Returns:
-        The number of pairs; :data:`MAX_SEEDS` stands for that many or more.
+        The number of pairs; :data:`MAX_SEEDS` means that many or more.
     """
     to_find = _seeds_to_find(abs(mean), sd, rule, nominal_level(rule.alpha / family, rule.looks))
     to_exclude = _seeds_to_exclude(abs(mean), sd, rule, nominal_level(rule.alpha, rule.looks))
@@ -110,7 +115,7 @@ def _seeds_to_find(effect: float, sd: float, rule: Rule, level: float) -> int:
 
 
 def _seeds_to_exclude(effect: float, sd: float, rule: Rule, level: float) -> int:
-    """Number of pairs whose interval lies within the margin around zero."""
+    """Number of pairs whose interval is within the margin around zero."""
     return _smallest_number(
         lambda number: effect + t_bound(level, number - 1) * sd / math.sqrt(number) <= rule.margin
     )

@@ -1,12 +1,14 @@
-"""The comparison of arms with the baseline: paired differences, t intervals, Holm's correction.
+"""The comparison of arms with the baseline: differences, t intervals, Holm's correction.
 
-Differences are taken seed by seed: both runs of a pair see the same batches in the same order.
-P-values are corrected over the arms of a study by Holm's method (1979, Scand. J. Statist. 6(2)).
-Intervals are those on which the verdicts rest: an arm's interval has the level at which Holm's
-method tests it, so it excludes zero exactly where the arm is found better or worse. "No difference"
-follows Schuirmann (1987): the whole interval at 1 - alpha lies within the margin, which takes
-precedence, because a study declares in advance that such differences do not count. Where a study
-takes a second look, p-values and intervals account for both; see
+Differences are taken seed by seed: both runs of a pair see the same batches in the same order. Only
+the replicate has seeds of its own, so its runs are compared unpaired; see
+:mod:`lmlab.study.t_test`. P-values are corrected over the arms of a study by Holm's method (1979,
+Scand. J. Statist. 6(2)). Intervals are those on which the verdicts rest: an arm's interval has the
+level at which Holm's method tests it, so it excludes zero exactly where the arm is found better or
+worse. "No difference" follows Schuirmann (1987, J. Pharmacokinet. Biopharm. 15(6)), with the
+interval at 1 - alpha instead of 1 - 2 alpha, which is stricter: all of it is within the margin.
+This takes precedence, because a study declares in advance that such differences do not count. Where
+a study takes a second look, p-values and intervals account for both; see
 :mod:`lmlab.study.sequential_test`.
 """
 
@@ -17,33 +19,35 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import special
 
 from lmlab.study.outlying_seeds import find_agreeing
 from lmlab.study.power import seeds_to_decide
-from lmlab.study.sequential_test import Rule, deciding_look, nominal_level, sequential_p, t_bound
+from lmlab.study.sequential_test import Rule, deciding_look, nominal_level, sequential_p
+from lmlab.study.t_test import Sample
 
 INCONCLUSIVE = "inconclusive"
 MIN_SEEDS_FOR_A_VERDICT = 5  # with three, Holm's first step over eight arms is hopeless
 
 
 @dataclasses.dataclass(frozen=True)
-class PairedComparison:
+class ArmComparison:
     """The comparison of one arm with the baseline.
 
     Attributes:
-        seeds: number of pairs that the verdict rests on: all, unless the first look decided and the
-            pairs added since blur the difference.
+        seeds: number of seeds that the verdict rests on: all, unless the first look decided and the
+            seeds added since blur the difference.
         difference: mean of arm minus baseline, in the unit of the metric.
-        sd: standard deviation of the paired differences.
+        sd: standard deviation of one difference: of a pair, or of two independent runs.
         low: lower end of the confidence interval that the verdict rests on.
         high: upper end of that interval.
         p: two-sided p-value; over both looks where the rule has two.
         adjusted_p: p-value corrected over the arms of the study.
         verdict: ``better``, ``worse``, ``no difference`` or ``inconclusive``.
-        more_seeds: estimated number of further pairs that would decide; None unless inconclusive,
-            or where a few pairs are far off, so that mean and spread predict nothing.
-        confidence: confidence level of the interval, such as 0.95; None for fewer than two pairs.
-        agreeing: indices of the pairs that agree where all others are far off; None otherwise.
+        more_seeds: estimated number of further seeds that would decide; None unless inconclusive,
+            or where a few seeds are far off, so that mean and spread predict nothing.
+        confidence: confidence level of the interval, such as 0.95; None for fewer than two seeds.
+        agreeing: indices of the seeds that agree where all others are far off; None otherwise.
     """
 
     seeds: int
@@ -70,77 +74,54 @@ class PairedComparison:
 
 
 def compare(
-    differences: Sequence[Sequence[float]], rule: Rule, family: int | None = None
-) -> list[PairedComparison]:
+    samples: Sequence[Sample], rule: Rule, family: int | None = None
+) -> list[ArmComparison]:
     """Compare every arm of a study with its baseline.
 
     Args:
-        differences: for each arm the paired differences, in the order of the seeds.
+        samples: the final losses of each arm beside those of the baseline.
         rule: how the study decides.
         family: number of arms that the study announced; None for the number given. Arms without
             enough runs count too, so that missing runs never make a verdict easier.
     """
-    ps = [sequential_p(pairs, rule) for pairs in differences]
+    ps = [sequential_p(sample, rule) for sample in samples]
     total = max(family or 0, len(ps))
     adjusted, levels = holm(ps, total), holm_levels(ps, rule.alpha, total)
     return [
-        _compare_pairs(pairs, p, adjusted_p, level, rule, total)
-        for pairs, p, adjusted_p, level in zip(differences, ps, adjusted, levels, strict=True)
+        _decide(sample, p, adjusted_p, level, rule, total)
+        for sample, p, adjusted_p, level in zip(samples, ps, adjusted, levels, strict=True)
     ]
 
 
-def _compare_pairs(
-    pairs: Sequence[float], p: float, adjusted_p: float, level: float, rule: Rule, family: int
-) -> PairedComparison:
-    if len(pairs) < 2:
-        mean = float(np.mean(pairs)) if pairs else math.nan
-        missing = (rule.seeds if rule.seeds > 1 else MIN_SEEDS_FOR_A_VERDICT) - len(pairs)
-        return PairedComparison(
-            len(pairs), mean, math.nan, -math.inf, math.inf, 1.0, 1.0, INCONCLUSIVE, missing
+def _decide(
+    sample: Sample, p: float, adjusted_p: float, level: float, rule: Rule, family: int
+) -> ArmComparison:
+    number, differences = len(sample), sample.differences
+    if number < 2:
+        mean = float(np.mean(differences)) if number else math.nan
+        missing = (rule.seeds if rule.seeds > 1 else MIN_SEEDS_FOR_A_VERDICT) - number
+        return ArmComparison(
+            number, mean, math.nan, -math.inf, math.inf, 1.0, 1.0, INCONCLUSIVE, missing
         )
-    mean, sd = _mean_and_sd(pairs)
-    low, high = t_interval(pairs, rule)
-    agreeing = find_agreeing(pairs, rule.margin)
+    found, agreeing = sample.estimate(), find_agreeing(differences, rule.margin)
+    low, high = found.interval(nominal_level(rule.alpha, rule.looks))
     if -rule.margin <= low and high <= rule.margin:
-        return PairedComparison(
-            len(pairs), mean, sd, low, high, p, adjusted_p, "no difference", None,
+        return ArmComparison(
+            number, found.difference, found.sd, low, high, p, adjusted_p, "no difference", None,
             1 - rule.alpha, agreeing,
         )  # fmt: skip
+    verdict, more_seeds = INCONCLUSIVE, None
     if adjusted_p <= rule.alpha:
-        pairs = pairs[: deciding_look(pairs, rule, level)]
-        mean, sd = _mean_and_sd(pairs)
-        verdict, more_seeds = ("better" if mean < 0 else "worse"), None
-    else:
-        verdict, more_seeds = INCONCLUSIVE, None
-        if agreeing is None:
-            more_seeds = max(seeds_to_decide(mean, sd, rule, family) - len(pairs), 1)
-    low, high = t_interval(pairs, rule, level)
-    return PairedComparison(
-        len(pairs), mean, sd, low, high, p, adjusted_p, verdict, more_seeds, 1 - level, agreeing
-    )
-
-
-def _mean_and_sd(pairs: Sequence[float]) -> tuple[float, float]:
-    """Return mean and standard deviation; equal values have exactly the deviation zero."""
-    if np.ptp(pairs) == 0:
-        return float(pairs[0]), 0.0
-    return float(np.mean(pairs)), float(np.std(pairs, ddof=1))
-
-
-def t_interval(
-    pairs: Sequence[float], rule: Rule, alpha: float | None = None
-) -> tuple[float, float]:
-    """Return the t confidence interval at 1 - ``alpha``; wider for a rule with two looks.
-
-    Args:
-        pairs: two or more paired differences.
-        rule: how the study decides.
-        alpha: None for that of the rule.
-    """
-    mean, sd = _mean_and_sd(pairs)
-    level = nominal_level(rule.alpha if alpha is None else alpha, rule.looks)
-    half_width = t_bound(level, len(pairs) - 1) * sd / math.sqrt(len(pairs))
-    return mean - half_width, mean + half_width
+        number = deciding_look(sample, rule, level)
+        found = sample.first(number).estimate()
+        verdict = "better" if found.difference < 0 else "worse"
+    elif agreeing is None:
+        more_seeds = max(seeds_to_decide(found.difference, found.sd, rule, family) - number, 1)
+    low, high = found.interval(nominal_level(level, rule.looks))
+    return ArmComparison(
+        number, found.difference, found.sd, low, high, p, adjusted_p, verdict, more_seeds,
+        1 - level, agreeing,
+    )  # fmt: skip
 
 
 def holm_levels(ps: Sequence[float], alpha: float, family: int | None = None) -> list[float]:
@@ -172,3 +153,19 @@ def holm(ps: Sequence[float], family: int | None = None) -> list[float]:
         highest = max(highest, min(1.0, (total - rank) * ps[index]))
         adjusted[index] = highest
     return adjusted
+
+
+def sd_interval(sd: float, number: int, level: float) -> tuple[float, float]:
+    """Return the confidence interval at 1 - ``level`` of a standard deviation.
+
+    It is exact for normally distributed values, whose sum of squares about their mean is
+    chi-squared (NIST/SEMATECH e-Handbook of Statistical Methods, section 7.2.3.1).
+
+    Args:
+        sd: standard deviation of a sample.
+        number: its size, at least 2.
+        level: probability that the interval misses the true value.
+    """
+    freedom = number - 1
+    upper, lower = special.chdtri(freedom, [level / 2, 1 - level / 2])
+    return sd * math.sqrt(freedom / upper), sd * math.sqrt(freedom / lower)

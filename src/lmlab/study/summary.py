@@ -14,7 +14,7 @@ from lmlab.study.best_rate import describe_best_rate
 from lmlab.study.power import smallest_detectable
 from lmlab.study.rate_edges import runs_by_rate, stable_edge
 from lmlab.study.run_records import Study
-from lmlab.study.statistics import INCONCLUSIVE, level_name
+from lmlab.study.statistics import INCONCLUSIVE, level_name, sd_interval
 from lmlab.study.study_facts import swept_settings
 from lmlab.study.sweep_section import build_sweep
 from lmlab.study.verdicts import (
@@ -27,6 +27,7 @@ from lmlab.study.verdicts import (
     decision_rule,
     final_losses,
     judge,
+    seeds_phrase,
 )
 
 # Groups of the headline that are no labels of verdicts.
@@ -80,7 +81,7 @@ def headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
 def _sweep_summary(study: Study) -> str:
     """State how many runs and arms there are, which settings differ, and that nothing is judged."""
     number, arms = len(study.records), len({record.job.arm for record in study.records})
-    counted = f"{number} {'run' if number == 1 else 'runs'}"
+    counted = format_count(number, "run")
     if arms > 1:
         counted += f" of {arms} arms"
     swept = ", ".join(swept_settings(study))
@@ -129,8 +130,10 @@ def _baseline_state(manifest: Manifest, study: Study, reference: str) -> list[st
     diverged = [seed for seed, outcome in found.items() if outcome.has_diverged]
     if not diverged:
         return []
-    seeds = f"{'seed' if len(diverged) == 1 else 'seeds'} {', '.join(map(str, diverged))}"
-    return [f"{name} diverged with {seeds} of {len(found)}; no arm is compared on these seeds."]
+    return [
+        f"{name} diverged with {seeds_phrase(diverged)} of {len(found)}; no arm is compared on "
+        "these seeds."
+    ]
 
 
 def _replicate_result(verdict: Verdict) -> str:
@@ -154,7 +157,7 @@ def _with_difference(verdict: Verdict, num_failed: Counter[str], manifest: Manif
     difference = f"{comparison.difference:+.3f}"
     difference = difference if float(difference) else difference[1:]
     difference = f"loss {difference} {manifest.unit}"
-    if verdict.label in ("better", "worse") and verdict.detail:
+    if verdict.label in ("better", "worse") and verdict.least_difference < verdict.margin:
         difference += f"; the margin of {verdict.margin:g} is not excluded"
     return f"{verdict.arm} ({difference})"
 
@@ -166,7 +169,7 @@ def _fixed_rate(manifest: Manifest, study: Study, arm: str) -> str:
     losses = final_losses(manifest, study.outcomes, arm)
     if not losses:
         return f"{arm}: no run{at} has a final loss."
-    seeds = f"{len(losses)} {'seed' if len(losses) == 1 else 'seeds'}"
+    seeds = format_count(len(losses), "seed")
     spread = f" (sd {statistics.stdev(losses):.4f})" if len(losses) > 1 else ""
     return f"{arm}: mean final loss {statistics.fmean(losses):.4f}{spread} over {seeds}{at}."
 
@@ -238,9 +241,12 @@ def _noise_floor(manifest: Manifest, losses: Sequence[float]) -> list[str]:
         return []
     rule, sd = decision_rule(design), statistics.stdev(losses)
     arm = arm_phrase(design.baseline or next(iter(design.arms)))
+    low, high = sd_interval(sd, len(losses), 0.05)
     lines = [
         f"Noise floor: the final losses of {len(losses)} runs of {arm} that differ only in their "
-        f"seed have a standard deviation of {sd:.4f} {manifest.unit}."
+        f"seed have a standard deviation of {sd:.4f} {manifest.unit}. This is an estimate from "
+        f"{len(losses)} runs: the 95% confidence interval is {low:.4f} to {high:.4f} (chi-squared, "
+        "for normally distributed losses)."
     ]
     family = _family_size(design)
     if family and design.num_seeds > 1:
@@ -270,10 +276,9 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
     family = _family_size(design)
     lines = []
     if family:
-        pairing = "by seed" + (", the replicate's in order" if design.replicate else "")
         lines.append(
-            f"Differences are paired {pairing}, and tested with a two-sided paired t test. Over "
-            f"all arms of the study, at {_RATES[design.lr]}, the probability of one or more false "
+            "Differences are paired by seed, and tested with a two-sided paired t test. Over all "
+            f"arms of the study, at {_RATES[design.lr]}, the probability of one or more false "
             f'"better" or "worse" verdicts is at most {_percent(design.alpha)}'
             + (" (Holm's method)." if family > 1 else ".")
         )
@@ -298,8 +303,9 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
         )
     if design.replicate is not None:
         lines.append(
-            "The replicate is not one of the arms that the study asks about, so its p-value is not "
-            "adjusted."
+            "The replicate shares no seeds with the baseline, so its runs form no pairs: the "
+            "difference of the mean losses is tested with Welch's two-sided t test. The study does "
+            "not ask about the replicate, so its p-value is not adjusted for the other arms."
         )
     return lines
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
 from typing import Any
 
 from lmlab.console.formatting import format_count
@@ -13,7 +12,7 @@ from lmlab.study.rate_edges import at_steps
 from lmlab.study.run_records import Study
 from lmlab.study.run_section import finite
 from lmlab.study.statistics import level_name
-from lmlab.study.token_savings import token_savings
+from lmlab.study.tokens_to_match import tokens_to_match
 from lmlab.study.verdicts import (
     BASELINE_RATE,
     INCOMPARABLE,
@@ -21,6 +20,7 @@ from lmlab.study.verdicts import (
     Verdict,
     baseline_outcomes,
     judge,
+    seeds_phrase,
 )
 
 
@@ -78,7 +78,7 @@ def verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
         "unpaired": list(verdict.unpaired),
         "mean": finite(verdict.mean),
         "sd": statistics.stdev(known) if len(known) > 1 else None,
-        "token_savings": token_savings(study, verdict),
+        "tokens_to_match": tokens_to_match(study, verdict),
     }
 
 
@@ -101,7 +101,7 @@ def baseline_row(study: Study) -> dict[str, Any] | None:
         "seeds": len(known),
         "mean": statistics.fmean(known) if known else None,
         "sd": statistics.stdev(known) if len(known) > 1 else None,
-        "detail": f", {_seeds(diverged)} diverged" if diverged else "",
+        "detail": f", {seeds_phrase(diverged)} diverged" if diverged else "",
     }
 
 
@@ -119,7 +119,3 @@ def _diverged_runs(study: Study, verdict: Verdict) -> str:
     ]
     seeds = format_count(len(verdict.losses), "seed")
     return f" with {len(steps)} of {seeds}{at_steps(steps)}" if steps else ""
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import statistics
+from collections.abc import Sequence
 
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Job, Manifest, Outcomes
 from lmlab.design.search import TrialOutcome
 from lmlab.study.power import MAX_SEEDS
 from lmlab.study.sequential_test import Rule
-from lmlab.study.statistics import INCONCLUSIVE, PairedComparison, compare
+from lmlab.study.statistics import INCONCLUSIVE, ArmComparison, compare
+from lmlab.study.t_test import IndependentRuns, Pairs, Sample
 
 INCOMPARABLE = "not comparable"
 OWN_RATE, BASELINE_RATE = "own best lr", "baseline's lr"
@@ -37,8 +40,11 @@ class Verdict:
         losses: final loss by seed; None for a run that diverged or is missing.
         diverged: number of seeds that diverged.
         is_replicate: whether the arm is the baseline's replicate, whose true difference is zero.
-        pairs: the seeds of the arm whose runs are paired with one of the baseline.
-        differences: the paired differences, in the order of ``pairs``.
+        pairs: the seeds of the arm whose runs are compared with those of the baseline.
+        baseline_seeds: the seeds of these runs of the baseline: those of ``pairs``, except for the
+            replicate, which shares no seeds with the baseline.
+        differences: the differences in the order of ``pairs``: from the run of the baseline with
+            the same seed; for the replicate, from the mean loss of the baseline.
         unpaired: seeds at which only the arm or only the baseline has a final loss.
         margin: largest difference that counts as no difference.
         trains: False if the arm diverged at every learning rate of its search.
@@ -49,11 +55,12 @@ class Verdict:
     lr: float | None
     baseline_lr: float | None
     label: str
-    comparison: PairedComparison | None
+    comparison: ArmComparison | None
     losses: dict[int, float | None]
     diverged: int = 0
     is_replicate: bool = False
     pairs: tuple[int, ...] = ()
+    baseline_seeds: tuple[int, ...] = ()
     differences: tuple[float, ...] = ()
     unpaired: tuple[int, ...] = ()
     margin: float = 0.0
@@ -78,8 +85,7 @@ class Verdict:
         if self.label == "no difference":
             return f" larger than {max(found.bound, 1e-4):.4f}"  # rounding must not give 0
         if self.label in ("better", "worse"):
-            nearest = min(abs(found.low), abs(found.high))
-            return f", by {nearest:.4f} or more" if nearest < self.margin else ""
+            return f", by {_rounded(self.least_difference)} or more"
         if self.label != INCONCLUSIVE:
             return ""
         if found.agreeing is not None:
@@ -91,6 +97,12 @@ class Verdict:
         seeds = "seed" if found.more_seeds == 1 else "seeds"
         about = "about" if found.seeds > 1 else "at least"  # one pair has no spread to predict from
         return f": {about} {found.more_seeds} more {seeds} needed"
+
+    @property
+    def least_difference(self) -> float:
+        """The smallest absolute difference within the interval of a better or worse arm."""
+        assert self.comparison is not None
+        return min(abs(self.comparison.low), abs(self.comparison.high))
 
     @property
     def agreement(self) -> str:
@@ -110,6 +122,12 @@ class Verdict:
         )
 
 
+def _rounded(value: float) -> str:
+    """Return a bound as the tables show intervals; with its leading digits where that is zero."""
+    rounded = f"{value:.4f}"
+    return rounded if float(rounded) else f"{value:.1e}"
+
+
 def rate_names(design: Comparison | None) -> dict[str, str]:
     """Return what to call the rates at which arms are judged, for "each arm at ..."."""
     if design is not None and design.lr == "fixed":
@@ -120,6 +138,11 @@ def rate_names(design: Comparison | None) -> dict[str, str]:
 def arm_phrase(arm: str) -> str:
     """Return the name of an arm as it reads in a sentence."""
     return "the baseline" if arm == "baseline" else arm
+
+
+def seeds_phrase(seeds: Sequence[int]) -> str:
+    """Return ``seed 3`` or ``seeds 3, 7``."""
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
 
 
 def decision_rule(design: Comparison) -> Rule:
@@ -147,43 +170,50 @@ def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Ve
     baseline_lr = manifest.judged_lr(design.baseline, outcomes)
     base = _losses(manifest, outcomes, design.baseline, baseline_lr)
     arms = [arm for arm in design.compared_arms if at == OWN_RATE or arm != design.replicate]
-    rows = []
-    for arm in arms:
-        lr = manifest.judged_lr(arm, outcomes) if at == OWN_RATE else baseline_lr
-        own = _losses(manifest, outcomes, arm, lr)
-        rows.append((arm, lr, own, _pair(own, base, by_seed=arm != design.replicate)))
-    differences = [[pair.difference for pair in pairs] for _, _, _, pairs in rows]
-    rule = decision_rule(design)
-    tested = [index for index, arm in enumerate(arms) if arm != design.replicate]
-    compared = dict(
-        zip(tested, compare([differences[i] for i in tested], rule, len(tested)), strict=True)
-    )
-    for index, arm in enumerate(arms):
-        if arm == design.replicate:  # not a hypothesis of the study, so not in its family
-            compared[index] = compare([differences[index]], rule)[0]
+    rates = {
+        arm: manifest.judged_lr(arm, outcomes) if at == OWN_RATE else baseline_lr for arm in arms
+    }
+    results = {arm: _losses(manifest, outcomes, arm, rate) for arm, rate in rates.items()}
+    matches = {
+        arm: (_match_replicate if arm == design.replicate else _match_by_seed)(own, base)
+        for arm, own in results.items()
+    }
+    compared = _compare_all(design, {arm: match.sample for arm, match in matches.items()})
     verdicts = []
-    for index, (arm, lr, own, pairs) in enumerate(rows):
-        label, diverged = _label(own, compared[index])
+    for arm, own in results.items():
+        label, diverged = _label(own, compared[arm])
         trains = at != OWN_RATE or not manifest.is_untrainable(arm, outcomes)
         verdicts.append(
             Verdict(
                 arm,
                 at,
-                lr,
+                rates[arm],
                 baseline_lr,
                 label if trains else "diverged",
-                compared[index],
+                compared[arm],
                 {seed: outcome.loss for seed, outcome in own.items()},
                 diverged,
                 is_replicate=arm == design.replicate,
-                pairs=tuple(pair.seed for pair in pairs),
-                differences=tuple(pair.difference for pair in pairs),
-                unpaired=_unpaired(own, base, pairs),
+                pairs=matches[arm].seeds,
+                baseline_seeds=matches[arm].baseline_seeds,
+                differences=tuple(matches[arm].sample.differences),
+                unpaired=_unpaired(own, base, matches[arm]),
                 margin=design.margin,
                 trains=trains,
             )
         )
     return verdicts
+
+
+def _compare_all(design: Comparison, samples: dict[str, Sample]) -> dict[str, ArmComparison]:
+    """Compare the arms together; the replicate, which is no hypothesis of the study, by itself."""
+    rule = decision_rule(design)
+    tested = [arm for arm in samples if arm != design.replicate]
+    found = compare([samples[arm] for arm in tested], rule)
+    compared = dict(zip(tested, found, strict=True))
+    if design.replicate in samples:
+        compared[design.replicate] = compare([samples[design.replicate]], rule)[0]
+    return compared
 
 
 def undecided_arms(manifest: Manifest, outcomes: Outcomes) -> frozenset[str]:
@@ -203,14 +233,13 @@ def baseline_outcomes(manifest: Manifest, outcomes: Outcomes) -> dict[int, Trial
 
 def baseline_losses(manifest: Manifest, outcomes: Outcomes) -> list[float]:
     """Return the baseline's final losses over seeds; their spread is the noise floor."""
-    found = baseline_outcomes(manifest, outcomes)
-    return [outcome.loss for outcome in found.values() if outcome.loss is not None]
+    return list(_known(baseline_outcomes(manifest, outcomes)).values())
 
 
 def final_losses(manifest: Manifest, outcomes: Outcomes, arm: str) -> list[float]:
     """Return the final losses of an arm's judging runs."""
     found = _losses(manifest, outcomes, arm, manifest.judged_lr(arm, outcomes))
-    return [outcome.loss for outcome in found.values() if outcome.loss is not None]
+    return list(_known(found).values())
 
 
 def _losses(
@@ -229,41 +258,44 @@ def _losses(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Pair:
-    """A run of an arm and one of the baseline; ``seed`` and ``partner`` are their seeds."""
+class _Match:
+    """The runs of an arm and of the baseline that are compared: their seeds, and their losses."""
 
-    seed: int
-    partner: int
-    difference: float
+    seeds: tuple[int, ...]
+    baseline_seeds: tuple[int, ...]
+    sample: Sample
 
 
-def _pair(
-    own: dict[int, TrialOutcome], base: dict[int, TrialOutcome], by_seed: bool
-) -> list[_Pair]:
-    """Pair runs by seed; those of a replicate, which has other seeds, in order."""
-    partners = zip(own, own if by_seed else base, strict=False)
-    pairs = []
-    for seed, partner in partners:
-        loss, reference = own[seed].loss, base.get(partner, _MISSING).loss
-        if loss is not None and reference is not None:
-            pairs.append(_Pair(seed, partner, loss - reference))
-    return pairs
+def _match_by_seed(own: dict[int, TrialOutcome], base: dict[int, TrialOutcome]) -> _Match:
+    losses, reference = _known(own), _known(base)
+    seeds = tuple(seed for seed in losses if seed in reference)
+    return _Match(seeds, seeds, Pairs([losses[seed] - reference[seed] for seed in seeds]))
+
+
+def _match_replicate(own: dict[int, TrialOutcome], base: dict[int, TrialOutcome]) -> _Match:
+    """Match the runs of the replicate with as many of the baseline, the first ones.
+
+    Further runs of the baseline depend on the first look at other arms.
+    """
+    first = dict(itertools.islice(base.items(), len(own)))
+    losses, reference = _known(own), _known(first)
+    sample = IndependentRuns(list(losses.values()), list(reference.values()))
+    return _Match(tuple(losses), tuple(reference), sample)
+
+
+def _known(outcomes: dict[int, TrialOutcome]) -> dict[int, float]:
+    return {seed: one.loss for seed, one in outcomes.items() if one.loss is not None}
 
 
 def _unpaired(
-    own: dict[int, TrialOutcome], base: dict[int, TrialOutcome], pairs: list[_Pair]
+    own: dict[int, TrialOutcome], base: dict[int, TrialOutcome], match: _Match
 ) -> tuple[int, ...]:
     """Seeds of the arm at which only one side has a final loss; the baseline may have more."""
-    used = {pair.seed for pair in pairs}
-    return tuple(
-        seed
-        for seed, outcome in own.items()
-        if seed not in used
-        and (outcome.loss is not None or base.get(seed, _MISSING).loss is not None)
-    )
+    finished = _known(own).keys() | _known(base).keys()
+    return tuple(seed for seed in own if seed in finished and seed not in match.seeds)
 
 
-def _label(own: dict[int, TrialOutcome], found: PairedComparison) -> tuple[str, int]:
+def _label(own: dict[int, TrialOutcome], found: ArmComparison) -> tuple[str, int]:
     """Return the label of an arm, and the number of its seeds that diverged."""
     diverged = sum(outcome.has_diverged for outcome in own.values())
     if diverged:

@@ -44,5 +44,6 @@ def test_arms_with_fewer_seeds_name_the_mean_that_they_are_compared_with(
     }
     pairs = verdict.pairs[:3]
     expected = statistics.fmean(loss for seed in pairs if (loss := base[seed]) is not None)
-    notes = verdict_notes(study, [dataclasses.replace(verdict, pairs=pairs)])
+    shown = dataclasses.replace(verdict, pairs=pairs, baseline_seeds=pairs)
+    notes = verdict_notes(study, [shown])
     assert f"(mean {expected:.4f} over 3)" in notes[0]

@@ -8,12 +8,12 @@ from scipy import stats
 
 from lmlab.study.sequential_test import (
     Rule,
+    deciding_look,
     nominal_level,
-    p_values,
-    paired_p,
     sequential_p,
     smallest_p_cdf,
 )
+from lmlab.study.t_test import IndependentRuns, Pairs
 
 ONE_LOOK = Rule(seeds=5)
 TWO_LOOKS = Rule(seeds=5, extra_seeds=5)
@@ -42,34 +42,23 @@ def test_bonferroni_bounds_the_p_value_of_two_looks(p: float) -> None:
 
 
 def test_a_second_look_raises_the_p_value() -> None:
-    pairs = [0.01, 0.02, 0.03, 0.02, 0.01]
+    pairs = Pairs([0.01, 0.02, 0.03, 0.02, 0.01])
     assert sequential_p(pairs, TWO_LOOKS) > sequential_p(pairs, ONE_LOOK)
 
 
 def test_the_smaller_p_value_of_both_looks_counts() -> None:
     first = [0.01, 0.02, 0.03, 0.02, 0.01]  # a clear difference, which the second look dilutes
-    both = [*first, -0.02, 0.01, -0.03, 0.0, 0.02]
-    assert paired_p(both) > paired_p(first)
-    assert sequential_p(both, TWO_LOOKS) == sequential_p(first, TWO_LOOKS)
-
-
-def test_p_values_are_those_of_scipy() -> None:
-    pairs = np.random.default_rng(3).normal(0.3, 1.0, (50, 6))
-    expected = stats.ttest_1samp(pairs, 0.0, axis=1).pvalue
-    np.testing.assert_allclose(p_values(pairs), expected, rtol=1e-10)
-    assert paired_p(list(pairs[0])) == pytest.approx(expected[0])
-
-
-def test_equal_differences_have_a_p_value_of_zero_or_one() -> None:
-    assert paired_p([0.0, 0.0, 0.0]) == 1.0
-    assert paired_p([0.1, 0.1, 0.1]) == 0.0
+    both = Pairs([*first, -0.02, 0.01, -0.03, 0.0, 0.02])
+    assert both.estimate().p > both.first(5).estimate().p
+    assert sequential_p(both, TWO_LOOKS) == sequential_p(Pairs(first), TWO_LOOKS)
 
 
 @pytest.mark.parametrize("looks", [(5, 10), (2, 3), (3, 6), (8, 12)])
 def test_the_p_value_of_two_looks_is_that_of_a_simulation(looks: tuple[int, int]) -> None:
     rng = np.random.default_rng(11)
     pairs = rng.normal(size=(200_000, looks[1]))
-    smallest = np.minimum(p_values(pairs[:, : looks[0]]), p_values(pairs))
+    ps = [stats.ttest_1samp(pairs[:, :number], 0.0, axis=1).pvalue for number in looks]
+    smallest = np.minimum(*ps)
     for p in (0.003, 0.01, 0.05, 0.3, 0.9):
         simulated = float((smallest <= p).mean())
         error = np.sqrt(simulated * (1 - simulated) / len(pairs))
@@ -85,3 +74,28 @@ def test_a_tiny_p_value_of_two_looks_pays_for_both() -> None:
         assert smallest_p_cdf(nominal_level(alpha, (5, 10)), (5, 10)) == pytest.approx(
             alpha, rel=1e-3
         )
+
+
+def test_the_second_look_decides_unless_only_the_first_finds_the_difference() -> None:
+    first, added = [0.1, 0.101, 0.1, 0.102, 0.1], [-0.9, 0.8, -0.7, 0.9, -0.8]
+    assert deciding_look(Pairs([*first, *added]), TWO_LOOKS, 0.05) == 5
+    assert deciding_look(Pairs([*first, *first]), TWO_LOOKS, 0.05) == 10
+    assert deciding_look(Pairs(first), TWO_LOOKS, 0.05) == 5
+
+
+@pytest.mark.parametrize("looks", [(5, 5), (5, 8), (5, 10), (3, 6)])
+def test_two_looks_of_independent_runs_keep_the_stated_level(looks: tuple[int, int]) -> None:
+    """The level is computed for pairs, so Welch's test is simulated at it."""
+    rng, number = np.random.default_rng(13), 100_000
+    arm, baseline = rng.normal(size=(2, number, looks[1]))
+    rule = Rule(seeds=looks[0], extra_seeds=looks[1] - looks[0])
+    ps = [
+        stats.ttest_ind(arm[:, :count], baseline[:, :count], axis=1, equal_var=False).pvalue
+        for count in rule.looks
+    ]
+    found = float((np.min(ps, axis=0) <= nominal_level(0.05, rule.looks)).mean())
+    assert 0.03 < found <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / number)
+    for index in range(3):
+        sample = IndependentRuns(list(arm[index]), list(baseline[index]))
+        smallest = min(float(p[index]) for p in ps)
+        assert sequential_p(sample, rule) == pytest.approx(smallest_p_cdf(smallest, rule.looks))

@@ -12,7 +12,7 @@ import pytest
 
 from lmlab.study.power import smallest_detectable
 from lmlab.study.run_records import Study, load_study
-from lmlab.study.statistics import PairedComparison
+from lmlab.study.statistics import ArmComparison
 from lmlab.study.summary import headline, limits, noise
 from lmlab.study.verdicts import OWN_RATE, Verdict, decision_rule, judge
 
@@ -69,7 +69,7 @@ def test_the_headline_counts_the_failed_runs_of_an_unfinished_arm(
 
 
 def test_a_difference_that_rounds_to_zero_has_no_sign(finished_study: Path) -> None:
-    comparison = PairedComparison(5, -4e-4, 1e-4, -5e-4, -3e-4, 0.9, 1.0, "no difference")
+    comparison = ArmComparison(5, -4e-4, 1e-4, -5e-4, -3e-4, 0.9, 1.0, "no difference")
     verdict = Verdict("post", OWN_RATE, None, None, "no difference", comparison, {})
     (line,) = headline(load_study(finished_study), [verdict])
     assert line == "No meaningful difference from rms: post (loss 0.000 nats per token)."
@@ -113,10 +113,13 @@ def test_the_noise_floor_is_the_spread_of_the_baseline_over_seeds(finished_study
     smallest = smallest_detectable(
         math.sqrt(2) * sd, decision_rule(study.manifest.comparison), family=2
     )
+    low, high = 0.5991 * sd, 2.8736 * sd  # factors for 5 values, from tables
     first, second = noise(study)[:2]
     assert first == (
         "Noise floor: the final losses of 5 runs of rms that differ only in their seed have a "
-        f"standard deviation of {sd:.4f} nats per token."
+        f"standard deviation of {sd:.4f} nats per token. This is an estimate from 5 runs: the 95% "
+        f"confidence interval is {low:.4f} to {high:.4f} (chi-squared, for normally distributed "
+        "losses)."
     )
     assert second == (
         f"With 5 seeds per arm, the study detects a true difference of {smallest:.4f} nats per "

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 
 import pytest
 from designs import a_design
+from scipy import stats
 
 from lmlab.design.comparison import FIRST_REPLICATE_SEED
 from lmlab.design.manifest import Job, Manifest
 from lmlab.design.search import TrialOutcome
 from lmlab.study.sequential_test import Rule
 from lmlab.study.statistics import compare
+from lmlab.study.t_test import Pairs
 from lmlab.study.verdicts import (
     BASELINE_RATE,
     OWN_RATE,
@@ -89,13 +91,31 @@ def test_fewer_than_two_pairs_are_missing(number: int, label: str) -> None:
     assert verdict.label == label
 
 
-def test_a_replicate_pairs_with_the_baseline_by_position() -> None:
+def test_a_replicate_is_compared_unpaired() -> None:
+    # By position, all differences are 0.001; seeds that are not shared make no pairs.
     study = a_study(replicate="again", arms={"a": []})
-    again = outcomes_of("again", [3.001, 3.011, 2.991, 3.021, 2.981], FIRST_REPLICATE_SEED)
-    (verdict,) = judge(study, BASE | again)
+    losses = [3.001, 3.011, 2.991, 3.021, 2.981]
+    (verdict,) = judge(study, BASE | outcomes_of("again", losses, FIRST_REPLICATE_SEED))
     assert verdict.is_replicate and verdict.comparison is not None
     assert verdict.comparison.seeds == 5
     assert verdict.comparison.difference == pytest.approx(0.001)
+    base = [one.loss for one in BASE.values()]
+    expected = stats.ttest_ind(losses, base, equal_var=False).pvalue
+    assert verdict.comparison.p == pytest.approx(expected)
+    assert verdict.baseline_seeds == (0, 1, 2, 3, 4)
+    assert verdict.differences == pytest.approx([loss - 3.0 for loss in losses])
+
+
+def test_a_replicate_is_compared_with_the_planned_seeds_of_the_baseline() -> None:
+    """Added seeds of the baseline depend on the first look at other arms."""
+    study = a_study(replicate="again", extra_seeds=3)
+    again = outcomes_of("again", [3.0, 3.1, 2.9, 3.05, 2.95], FIRST_REPLICATE_SEED)
+    arm = outcomes_of("b", [3.3, 2.8, 3.1, 2.7, 3.2])
+    added = outcomes_of("a", [7.0, 7.0, 7.0], 5)
+    *_, verdict = judge(study, BASE | again | arm | added)
+    assert verdict.is_replicate and verdict.comparison is not None
+    assert verdict.comparison.difference == pytest.approx(0.0)
+    assert verdict.baseline_seeds == (0, 1, 2, 3, 4)
 
 
 def test_a_replicate_does_not_count_in_the_family() -> None:
@@ -146,16 +166,17 @@ def test_without_a_baseline_there_are_losses_but_no_verdicts() -> None:
         ([0.0, 1e-6, 0.0, -1e-6], " larger than 0.0001"),  # never rounded to zero
         ([0.5], ": at least 3 more seeds needed"),
         ([0.5, -0.2, 0.1], ": about {} more seeds needed"),
-        ([1.0, 1.1, 0.9, 1.0], ""),
+        ([1.0, 1.1, 0.9, 1.0], ", by {} or more"),
     ],
 )
 def test_a_verdict_states_its_bound_or_the_seeds_needed(pairs: list[float], detail: str) -> None:
-    found = compare([pairs], Rule(seeds=4))[0]
+    found = compare([Pairs(pairs)], Rule(seeds=4))[0]
     verdict = Verdict("b", OWN_RATE, LR, LR, found.verdict, found, {})
-    assert verdict.detail == detail.format(found.more_seeds)
+    number = found.more_seeds if found.verdict == "inconclusive" else f"{found.low:.4f}"
+    assert verdict.detail == detail.format(number)
 
 
 def test_a_single_seed_is_named_in_the_singular() -> None:
-    found = dataclasses.replace(compare([[0.5]], Rule(seeds=2))[0], more_seeds=1)
+    found = dataclasses.replace(compare([Pairs([0.5])], Rule(seeds=2))[0], more_seeds=1)
     verdict = Verdict("b", OWN_RATE, LR, LR, "inconclusive", found, {})
     assert verdict.detail == ": at least 1 more seed needed"

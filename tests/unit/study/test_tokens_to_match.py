@@ -1,4 +1,4 @@
-"""Token savings, read off curves whose crossing is known."""
+"""Tokens to the same loss, read off curves whose crossing is known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from lmlab.design.manifest import Job, Manifest
 from lmlab.study.run_records import RunRecord, Study
-from lmlab.study.token_savings import fraction_to_reach, mean_curve, token_savings
+from lmlab.study.tokens_to_match import fraction_to_reach, mean_curve, tokens_to_match
 from lmlab.study.verdicts import OWN_RATE, Verdict
 
 
@@ -65,8 +65,8 @@ def test_the_mean_is_taken_where_every_finished_run_was_evaluated(manifest: Mani
         ("no difference", [5, 3, 1], [5, 4, 3], ""),
     ],
 )
-def test_the_better_arm_saves_tokens(
+def test_the_better_arm_has_the_loss_of_the_other_after_fewer_tokens(
     manifest: Manifest, label: str, arm: list[float], baseline: list[float], sentence: str
 ) -> None:
     records = [a_record("rms", 0, baseline), a_record("post", 0, arm)]
-    assert token_savings(a_study(manifest, records), a_verdict(label)) == sentence
+    assert tokens_to_match(a_study(manifest, records), a_verdict(label)) == sentence

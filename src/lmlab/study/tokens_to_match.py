@@ -1,4 +1,4 @@
-"""How many training tokens the better of two arms saves, read off the learning curves."""
+"""The tokens after which the better of two arms has the other's final loss, from their curves."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from collections.abc import Sequence
 from lmlab.study.run_records import Study
 from lmlab.study.verdicts import Verdict, arm_phrase
 
+NOTE = (
+    '"Tokens to match" are read off the mean validation curves, interpolated linearly between '
+    "evaluations. They compare a loss in the middle of one schedule with one at the end of the "
+    "other: the learning rate of the better arm has not decayed yet, so a run whose schedule ended "
+    "there would need fewer tokens."
+)
 
-def token_savings(study: Study, verdict: Verdict) -> str:
-    """State after which fraction of the tokens the better arm reaches the other's final loss.
+
+def tokens_to_match(study: Study, verdict: Verdict) -> str:
+    """State after which fraction of the tokens the better arm has the other's final loss.
 
     The mean validation curves are interpolated linearly between evaluations, never extrapolated. In
     the middle of its schedule a run has a higher loss than a run whose schedule ends there, so the
-    savings are underestimated rather than overestimated.
+    fraction is an overestimate.
 
     Returns:
         One sentence; empty unless the verdict is better or worse and the better curve reaches the
