@@ -68,7 +68,7 @@ class Difference:
     is_allowed: bool
 
 
-_LABELS = {
+LABELS = {
     "parameters": "parameters",
     "flops": "FLOPs per token",
     "tokens": "training tokens",
@@ -89,7 +89,7 @@ def find_differences(costs: Mapping[str, ArmCosts], design: Comparison) -> list[
     reference = design.baseline or next(iter(costs))
     differences = []
     for arm, arm_costs in costs.items():
-        for quantity, label in _LABELS.items():
+        for quantity, label in LABELS.items():
             tolerance = design.tolerance.get(quantity, 0.0)
             describe = _describe_evaluation if quantity == "evaluation" else _describe_difference
             values = describe(quantity, arm_costs, costs[reference], tolerance, reference)

@@ -7,16 +7,17 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from lmlab.design.fairness import TABLE_COLUMNS, ArmCosts, cost_table, find_differences
+from lmlab.design.comparison import Comparison
+from lmlab.design.fairness import LABELS, TABLE_COLUMNS, ArmCosts, cost_table, find_differences
 from lmlab.run_folder import differences
 from lmlab.study.rate_edges import edge_basis, rate_states, runs_by_rate, stable_edge
 from lmlab.study.rerun_commands import arm_commands
 from lmlab.study.run_records import Study
 from lmlab.study.study_facts import setting_values, swept_settings
 
-# Settings that differ between arms without changing what is trained, or that the search sets.
 # Overrides of a sweep that configure no arm; the commands state them.
 _BOOKKEEPING = re.compile(r"(study|seed|seeds\..*|output_root)=.*")
+# Settings that differ between arms without changing what is trained.
 _IGNORED_DIFFERENCES = re.compile(r"(arm|study|seed|seeds\..*|output_root|samples.*)(:|\.).*")
 
 
@@ -40,6 +41,11 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
             edge = [stable, unstable] if unstable is not None else None
             basis, states = edge_basis(tried), [list(state) for state in rate_states(tried)]
         lines = differences(reference, manifest.arms[index])
+        changes = _shown_differences(
+            [line for line in lines if not _IGNORED_DIFFERENCES.match(line)],
+            ["optim.lr"] if design.lr == "search" else [],
+        )
+        is_solved = design.solve_d_ff and not _sets_width(manifest.overrides[index])
         arms.append(
             {
                 "name": arm,
@@ -51,10 +57,7 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
                 "edge_basis": basis,
                 "rate_states": states,
                 "settings": {},
-                "differences": _shown_differences(
-                    [line for line in lines if not _IGNORED_DIFFERENCES.match(line)],
-                    ["optim.lr"] if design.lr == "search" else [],
-                ),
+                "differences": [_with_width(row, study, like, is_solved) for row in changes],
             }
         )
     return sorted(arms, key=lambda arm: not arm["is_baseline"])  # the baseline, then as declared
@@ -89,13 +92,38 @@ def _shown_differences(lines: Sequence[str], ignored: Sequence[str]) -> list[dic
         is_part = any(row["key"].startswith(component) for component in replaced)
         if _is_component(row["key"]):
             classes = [row[side].rpartition(".")[2] for side in ("baseline", "arm")]
-            if classes[0] != classes[1]:  # else modules tell them apart
+            if classes[0] != classes[1]:  # otherwise the modules differ
                 row |= dict(zip(("baseline", "arm"), classes, strict=True))
             row["key"] = row["key"].removesuffix("._target_")
         elif row["key"] in ignored or (is_part and "None" in (row["baseline"], row["arm"])):
             continue
         shown.append(row)
     return shown
+
+
+def _sets_width(overrides: Sequence[str]) -> bool:
+    """Return whether overrides choose the feed-forward width, themselves or by a whole model."""
+    keys = {one.lstrip("+").partition("=")[0].lstrip("/") for one in overrides}
+    return bool(keys & {"model.d_ff", "model", "scale"})
+
+
+def _with_width(row: dict[str, str], study: Study, arm: str, is_solved: bool) -> dict[str, str]:
+    """Return a difference; of ``model.d_ff``, with the width of ``auto`` and what was solved."""
+    if row["key"] != "model.d_ff" or study.manifest is None or study.manifest.comparison is None:
+        return row
+    baseline = study.manifest.comparison.baseline or study.manifest.names[0]
+    shown = dict(row)
+    for side, name in (("baseline", baseline), ("arm", arm)):
+        shown[side] = described_width(study, name, row[side])
+    if is_solved and row["arm"] != "auto":
+        shown["arm"] += " (solved to match the parameters)"
+    return shown
+
+
+def described_width(study: Study, arm: str, d_ff: Any) -> Any:
+    """Return ``model.d_ff`` as configured; ``auto`` with the width that results from it."""
+    width = study.arm_costs.get(arm, {}).get("d_ff")
+    return f"auto ({width})" if d_ff == "auto" and width else d_ff
 
 
 def _is_component(key: str) -> bool:
@@ -114,8 +142,21 @@ def build_costs(study: Study) -> dict[str, Any]:
     if not notes and len(arm_costs) > 1:
         baseline = study.manifest.comparison.baseline
         reference = next(iter(arm_costs)) if baseline is None else "the baseline"
-        notes = [
-            f"All arms match {reference}, within the study's tolerance, in parameters, FLOPs per "
-            "token, training tokens, evaluation tokens, batches, context, data and tokenizer."
-        ]
+        notes = [_describe_match(reference, study.manifest.comparison)]
     return {"columns": list(TABLE_COLUMNS), "rows": cost_table(arm_costs), "notes": notes}
+
+
+def _describe_match(reference: str, design: Comparison) -> str:
+    """State in what all arms are equal, and in what they are equal within a tolerance."""
+    near = {key: one for key, one in design.tolerance.items() if key in LABELS and one > 0}
+    equal = [label for key, label in LABELS.items() if key not in near]
+    text = f"All arms match {reference}: {_enumerate(equal)} are equal"
+    if not near:
+        return f"{text}."
+    within = [f"{LABELS[key]} within the tolerance of {100 * one:g}%" for key, one in near.items()]
+    return f"{text}, {_enumerate(within)}."
+
+
+def _enumerate(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 
-_SMALL = 0.3  # quantile of the sizes that stands for the small ones
+_SMALL = 0.3  # quantile of the sizes that represents the small ones
 _OUTLYING = 10.0  # times the small size; a scale that reaches further is compressed
 _TICK_STEPS = [digit * 10.0**power for power in range(6, -7, -1) for digit in (5, 2, 1)]
 _MAX_TICKS_PER_STEP = 100  # on either side of the origin
@@ -40,11 +41,17 @@ class Scale:
             return value - self.origin
         return math.asinh((value - self.origin) / self.width)
 
-    def inverse(self, place: float) -> float:
+    def inverse(self, position: float) -> float:
         """Return the value at a position."""
         if self.width is None:
-            return self.origin + place
-        return self.origin + self.width * math.sinh(place)
+            return self.origin + position
+        return self.origin + self.width * math.sinh(position)
+
+
+def effect_values(row: Mapping[str, Any]) -> list[float]:
+    """Return what is drawn of a row of verdicts: the difference, its interval, and every seed."""
+    found = [row["difference"], row["low"], row["high"], *row.get("differences", [])]
+    return [value for value in found if value is not None and math.isfinite(value)]
 
 
 def effect_scale(effects: Iterable[Sequence[float]], margin: float | None = None) -> Scale:
@@ -52,7 +59,7 @@ def effect_scale(effects: Iterable[Sequence[float]], margin: float | None = None
 
     Args:
         effects: the values to draw of each effect, such as a mean and its interval.
-        margin: largest difference that counts as none; effects far below it are not told apart.
+        margin: largest difference that counts as none; effects far below it look alike.
     """
     least = (margin or 0.0) / 2
     sizes = [max((abs(value) for value in one), default=0.0) for one in effects]
@@ -74,21 +81,32 @@ def _scale(origin: float, sizes: Sequence[float]) -> Scale:
     return Scale(origin, small if sizes[-1] > _OUTLYING * small else None)
 
 
-def set_scale(axes: Axes, axis: str, scale: Scale, low: float, high: float) -> None:
-    """Apply a scale to an axis (``x`` or ``y``) that shows the range from ``low`` to ``high``."""
+def set_scale(
+    axes: Axes, axis: str, scale: Scale, low: float, high: float, marked: Sequence[float] = ()
+) -> None:
+    """Apply a scale to an axis that shows the range from ``low`` to ``high``.
+
+    Args:
+        axes: the axes.
+        axis: ``x`` or ``y``.
+        scale: the scale.
+        low: lower end of the range.
+        high: upper end of the range.
+        marked: values that get a tick before others.
+    """
     if scale.width is not None:
         origin, width = scale.origin, scale.width
         getattr(axes, f"set_{axis}scale")(
             "function",
             functions=(
                 lambda values: np.arcsinh((values - origin) / width),
-                lambda places: origin + width * np.sinh(places),
+                lambda positions: origin + width * np.sinh(positions),
             ),
         )
     getattr(axes, f"set_{axis}lim")(low, high)
-    if scale.width is not None:
+    if scale.width is not None or marked:
         chosen: Axis = getattr(axes, f"{axis}axis")
-        found = ticks(scale, low, high)
+        found = ticks(scale, low, high, marked=marked)
         chosen.set_ticks(found, [f"{tick:g}" for tick in found])
         chosen.set_ticks([], minor=True)
 
@@ -104,13 +122,15 @@ def limits(scale: Scale, values: Iterable[float], margin: float = 0.06) -> tuple
     return scale.inverse(first - extra), scale.inverse(last + extra)
 
 
-def ticks(scale: Scale, low: float, high: float, gap: float = 0.09) -> list[float]:
+def ticks(
+    scale: Scale, low: float, high: float, gap: float = 0.09, marked: Sequence[float] = ()
+) -> list[float]:
     """Return round values in a range, none closer on the scale than a fraction of its length.
 
-    Coarse steps come first, so that the compressed part gets round numbers and the linear part is
-    filled with finer ones.
+    Values of ``marked`` come first, then coarse steps, so that the compressed part gets round
+    numbers and the linear part is filled with finer ones.
     """
-    return round_values(scale.forward, scale.origin, low, high, gap)
+    return round_values(scale.forward, scale.origin, low, high, gap, marked)
 
 
 def log_ticks(low: float, high: float, gap: float = 0.09) -> list[float]:
@@ -119,8 +139,9 @@ def log_ticks(low: float, high: float, gap: float = 0.09) -> list[float]:
 
 
 def round_values(
-    forward: Callable[[float], float], finest: float, low: float, high: float, gap: float
-) -> list[float]:
+    forward: Callable[[float], float], finest: float, low: float, high: float, gap: float,
+    marked: Sequence[float] = (),
+) -> list[float]:  # fmt: skip
     """Return the ticks of any scale.
 
     Args:
@@ -129,12 +150,17 @@ def round_values(
         low: lower end of the range.
         high: upper end of the range.
         gap: least distance of two ticks, as a fraction of the length of the range.
+        marked: values that come first.
     """
     first = forward(low)
     length = forward(high) - first
-    found: dict[float, float] = {}  # place by value
+    found: dict[float, float] = {}  # position by value
     if low <= 0 <= high:  # of several candidates, zero is the one that readers look for
         found[0.0] = (forward(0.0) - first) / length
+    for value in marked:
+        position = (forward(value) - first) / length
+        if low <= value <= high and all(abs(position - one) >= gap for one in found.values()):
+            found[value] = position
     for step in _TICK_STEPS:
         if forward(finest + step) - forward(finest) < gap * length:
             break
@@ -145,7 +171,7 @@ def round_values(
             value = float(f"{number * step:.12g}")
             if value <= 0 < low:
                 continue
-            place = (forward(value) - first) / length
-            if all(abs(place - other) >= gap for other in found.values()):
-                found[value] = place
+            position = (forward(value) - first) / length
+            if all(abs(position - other) >= gap for other in found.values()):
+                found[value] = position
     return sorted(found)

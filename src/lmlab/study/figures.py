@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from lmlab.study.chart_scales import effect_scale, limits, set_scale
+from lmlab.study.chart_scales import effect_scale, effect_values, limits, set_scale
 from lmlab.study.figure_style import (
     DIVERGED_MARK,
     FORMATS,
@@ -64,8 +64,9 @@ def draw_verdicts(content: dict[str, Any]) -> Figure | None:
     """Draw the differences from the baseline, one row per arm.
 
     Each row shows the difference of every pair of seeds, their mean and its interval, and both as
-    numbers. The scale is compressed where a few effects are much larger than the others. An arm
-    without a difference keeps its row, so that a diverged arm is not overlooked.
+    numbers. The ends of the margin are ticks. The scale is compressed where a few effects are much
+    larger than the others. An arm without a difference keeps its row, so that a diverged arm is not
+    overlooked.
     """
     shown = [row for row in content["verdicts"] if row["at"] == OWN_RATE]
     known = [row for row in shown if row["difference"] is not None]
@@ -74,9 +75,10 @@ def draw_verdicts(content: dict[str, Any]) -> Figure | None:
     figure = new_figure(8, 1.5 + 0.46 * len(shown))
     axes = figure.add_subplot()
     axes.axvline(0, color=GREY, linewidth=1)
-    if content.get("margin"):
-        axes.axvspan(-content["margin"], content["margin"], color=GREY, alpha=0.12, linewidth=0)
-    values = [0.0]
+    margin = content.get("margin") or 0.0
+    if margin:
+        axes.axvspan(-margin, margin, color=GREY, alpha=0.12, linewidth=0)
+    values = [-margin, 0.0, margin]
     for y, row in enumerate(shown):
         colour = _styles(content)[row["arm"]]["color"]
         if row["difference"] is not None:
@@ -88,24 +90,20 @@ def draw_verdicts(content: dict[str, Any]) -> Figure | None:
             _effect_text(row), (1.01, y), xycoords=("axes fraction", "data"), va="center",
             fontsize=9,
         )  # fmt: skip
-    scale = effect_scale([_ends(row) for row in known], content.get("margin"))
-    set_scale(axes, "x", scale, *limits(scale, values))
+    scale = effect_scale([effect_values(row) for row in known], margin)
+    ends = (-margin, margin) if margin else ()
+    set_scale(axes, "x", scale, *limits(scale, values), marked=ends)
     axes.set_yticks(range(len(shown)), [shorten(row["arm"], 40) for row in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
     notes = [content["unit"], "left is better"]
-    if content.get("margin"):
-        notes.append("grey: the margin")
+    if margin:
+        notes.append(f"grey: the margin, \u00b1{margin:g}")
     if scale.width is not None:
         notes.append("linear near zero, logarithmic beyond")
     axes.set_xlabel(f"difference in final validation loss from the baseline\n({'; '.join(notes)})")
     axes.set_title(f"{content['title']}: each arm at {content['rate_names'][OWN_RATE]}", loc="left")
     add_grid(axes)
     return figure
-
-
-def _ends(row: dict[str, Any]) -> list[float]:
-    values = [row["difference"], row["low"], row["high"], *row.get("differences", [])]
-    return [value for value in values if value is not None]
 
 
 def _draw_effect(axes: Any, y: int, row: dict[str, Any], colour: str) -> list[float]:
@@ -117,7 +115,7 @@ def _draw_effect(axes: Any, y: int, row: dict[str, Any], colour: str) -> list[fl
               label="_seeds")  # fmt: skip
     mark = _MARKS.get(row["verdict"], "o")
     axes.plot(row["difference"], y, mark, color=colour, markersize=8)
-    return _ends(row)
+    return effect_values(row)
 
 
 def _effect_text(row: dict[str, Any]) -> str:

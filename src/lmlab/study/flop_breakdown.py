@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from lmlab.study.figure_style import BLUE, GREEN, GREY, ORANGE, add_grid, new_figure, shorten
 
-# Hatches tell the parts apart without colour.
+# Hatches distinguish the parts without colour.
 _PARTS = {
     "attention": (BLUE, ""), "feed-forward": (ORANGE, "//"), "head": (GREEN, ".."),
     "other": (GREY, "xx"),

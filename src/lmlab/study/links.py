@@ -1,4 +1,4 @@
-"""Links from a report to what lies beside it: files, run folders, logs and other studies.
+"""Links from a report to the files around it: its own, run folders, logs and other studies.
 
 Links are relative, so that a folder of outputs can be moved, and lead only to what exists.
 """
@@ -19,6 +19,10 @@ from lmlab.study.run_records import Study
 from lmlab.study.sweep_folder import sweeps_in
 
 INDEX_FILE = "index.html"
+LOCAL_FILES = (
+    "Run folders and logs are local files of the machine that trained the runs, below its output "
+    "folder. They are not part of this write-up."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,21 +32,23 @@ class Links:
     Attributes:
         files: label and name of each file beside the report.
         figures: the file names of each figure, by format.
-        places: address of each run folder and log, by its path relative to the output root.
+        addresses: address of each run folder and log, by its path relative to the output root.
         studies: name, number of reused runs, and address of the report (empty without one) of each
             other study whose runs this one reuses.
         sweeps: for each further sweep in the folder of the study, which this report does not cover,
             what it is, the command that reports it, and the address of its report, or of
             its folder without one.
         index: address of the list of all studies; empty without one.
+        is_published: whether the report is made from compact records, which have no run folders.
     """
 
     files: Sequence[tuple[str, str]] = ()
     figures: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
-    places: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    addresses: Mapping[str, str] = dataclasses.field(default_factory=dict)
     studies: Sequence[tuple[str, int, str]] = ()
     sweeps: Sequence[tuple[str, str, str]] = ()
     index: str = ""
+    is_published: bool = False
 
 
 def build_links(
@@ -61,12 +67,13 @@ def build_links(
         by_figure.setdefault(path.stem, {})[path.suffix[1:].upper()] = path.name
     root = _output_root(study)
     if root is None:
-        return Links(files, by_figure, studies=[(*one, "") for one in _reused(study).items()])
-    places = {}
+        reused = [(*one, "") for one in _reused(study).items()]
+        return Links(files, by_figure, studies=reused, is_published=True)
+    addresses = {}
     for record in study.records:
-        for place in (record.folder, record.log):
-            if (root / place).exists():
-                places[place] = _address(root / place, target)
+        for file in (record.folder, record.log):
+            if (root / file).exists():
+                addresses[file] = _address(root / file, target)
     studies = []
     for name, number in _reused(study).items():
         page = root / name / "report.html"
@@ -74,7 +81,7 @@ def build_links(
     index = root / INDEX_FILE  # renewed after a report in the folder of its study
     is_listed = target.resolve() == study.folder.resolve() == root / target.resolve().name
     return Links(
-        files, by_figure, places, studies, _further_sweeps(study, root, target),
+        files, by_figure, addresses, studies, _further_sweeps(study, root, target),
         _address(index, target) if is_listed or index.exists() else "",
     )  # fmt: skip
 
@@ -129,7 +136,7 @@ def _reused(study: Study) -> dict[str, int]:
 
 
 def _owner(folder: str) -> str:
-    """Return the study in whose folder a run lies: ``<study>/<arm>/seed<k>``."""
+    """Return the study to whose folder a run belongs: ``<study>/<arm>/seed<k>``."""
     parts = Path(folder).parts
     return parts[0] if not Path(folder).is_absolute() else str(Path(folder).parents[1])
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from lmlab.console.formatting import format_count
 from lmlab.design.comparison import METRICS
-from lmlab.study.links import Links
+from lmlab.study.links import LOCAL_FILES, Links
 from lmlab.study.verdicts import arm_phrase
 
 _NO_LINKS = Links()
@@ -82,6 +82,8 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
             for row in content["problems"]
         ]
         yield from table_lines(["arm", "lr", "seed", "status", "reason", "log"], rows)
+        if links.is_published:
+            yield f"{LOCAL_FILES}\n"
     if content.get("annotations"):
         yield "## Notes\n"
         columns = ["arm", "seeds", "notes", "tags"]
@@ -97,6 +99,10 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
     if content["limits"]:
         yield "## Limitations\n"
         yield from (f"- {line}" for line in content["limits"])
+        yield ""
+    if content["glossary"]:
+        yield "## Glossary\n"
+        yield from (f"- **{term}**: {meaning}" for term, meaning in content["glossary"])
         yield ""
     if content["environment"]:
         yield "## Environment\n"
@@ -159,11 +165,11 @@ def _verdict_tables(content: dict[str, Any]) -> Iterator[str]:
         cells = [_verdict_cells(row) for row in rows_at]
         if content["baseline"] is not None:
             cells.insert(0, _baseline_cells(content["baseline"]))
-        if any(row["token_savings"] for row in rows_at):
-            columns.append("token savings")
-            savings = [row["token_savings"] for row in rows_at]
-            savings = ["" for _ in range(len(cells) - len(savings))] + savings
-            cells = [[*known, saved] for known, saved in zip(cells, savings, strict=True)]
+        if any(row["tokens_to_match"] for row in rows_at):
+            columns.append("tokens to match")
+            tokens = [row["tokens_to_match"] for row in rows_at]
+            tokens = ["" for _ in range(len(cells) - len(tokens))] + tokens
+            cells = [[*known, one] for known, one in zip(cells, tokens, strict=True)]
         yield from table_lines(columns, cells)
 
 
@@ -251,7 +257,7 @@ def wrap_markdown(text: str, width: int = 100) -> str:
 def _wrap_line(line: str, width: int) -> str:
     if len(line) <= width or re.match(r"\||#|!\[|\s", line):
         return line
-    # A marker of a list item at the start of a line would begin one, so it never stands there.
+    # A marker of a list item at the start of a line would begin a new item.
     glued = re.sub(r" (?=([-+*]|\d+[.)]) )", "\0", line.removeprefix("- "))
     item = line.startswith("- ")
     lines = textwrap.wrap(

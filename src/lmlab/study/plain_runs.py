@@ -17,7 +17,7 @@ _SHOWN_KEYS = 2
 
 
 def settings_of_run(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings by which a run is told from others, from its identity; without seeds."""
+    """Return the settings that distinguish a run from others, from its identity; without seeds."""
     identity = dict(meta.get("identity") or {})
     if not isinstance(identity.get("config"), dict):
         return {}

@@ -11,6 +11,7 @@ from typing import Any
 from lmlab.design.comparison import METRICS
 from lmlab.study.arm_section import build_arms, build_costs
 from lmlab.study.captions import time_notes, verdict_notes
+from lmlab.study.glossary import build_glossary
 from lmlab.study.prediction_accuracy import prediction_accuracy
 from lmlab.study.rerun_commands import study_commands
 from lmlab.study.run_records import RunRecord, Study
@@ -76,20 +77,23 @@ def build_content(study: Study) -> dict[str, Any]:
         "commands": study_commands(study),
         "environment": _environment(study),
         "limits": limits(study),
+        "glossary": build_glossary(study),
         "prediction_accuracy": prediction_accuracy(study.records),
     }
 
 
 def _in_order(arms: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
     """Put the arms of a sweep in the order of its results: one order for legends and tables."""
-    places = {name: place for place, name in enumerate(names)}
-    return sorted(arms, key=lambda arm: places.get(arm["name"], len(places)))
+    positions = {name: position for position, name in enumerate(names)}
+    return sorted(arms, key=lambda arm: positions.get(arm["name"], len(positions)))
 
 
 def _by_arm(study: Study, names: Sequence[str]) -> Study:
     """Return the study with its runs in the order of the arms: one order for all tables."""
-    places = {name: place for place, name in enumerate(names)}
-    records = sorted(study.records, key=lambda record: places.get(record.job.arm, len(places)))
+    positions = {name: position for position, name in enumerate(names)}
+    records = sorted(
+        study.records, key=lambda record: positions.get(record.job.arm, len(positions))
+    )
     return dataclasses.replace(study, records=records)
 
 

@@ -54,7 +54,7 @@ class RunRecord:
         preflight: content of ``preflight.json``; empty where there is none.
         notes: the user's notes.
         tags: the user's tags.
-        settings: settings by which a run of a plain sweep, or a run alone, is told from others;
+        settings: settings that distinguish a run of a plain sweep, or a run alone, from others;
             empty for the runs of a study, whose arms are declared.
     """
 
@@ -70,14 +70,13 @@ class RunRecord:
     preflight: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: str | None = None
     tags: tuple[str, ...] = ()
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def annotation(self) -> str:
         """Notes and tags in one line; empty without them."""
         tags = f"[{', '.join(self.tags)}]" if self.tags else ""
         return " ".join(part for part in (self.notes, tags) if part)
-
-    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def state(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmlab.errors import shorten
@@ -20,7 +20,7 @@ def finite(value: float | None) -> float | None:
 
 
 def main_purpose(record: RunRecord) -> str:
-    """Return what the study needs a run for in the first place."""
+    """Return the main purpose of a run in its study."""
     order = ("judged", "baseline's lr", "search", "run")
     return next((purpose for purpose in order if purpose in record.purposes), "run")
 
@@ -107,25 +107,39 @@ def build_samples(study: Study) -> list[dict[str, Any]]:
         if not texts:
             continue
         seen.add(record.job.arm)
-        loss = record.outcome.loss
-        prompts = _prompts(study, record, len(texts))
+        loss, settings = record.outcome.loss, _sample_settings(study, record)
+        prompts = _prompts(settings, len(texts))
         for prompt, text in zip(prompts, texts, strict=True):
             samples.append(
                 {
                     "arm": record.job.arm, "seed": record.job.seed, "prompt": prompt,
                     "text": shorten(text.removeprefix(prompt), _LONGEST_SAMPLE), "loss": loss,
+                    "sampling": _sampling(settings),
                 }
             )  # fmt: skip
     return samples
 
 
-def _prompts(study: Study, record: RunRecord, number: int) -> list[str]:
-    """The prompt of each sample; empty ones where the configuration does not name as many."""
+def _sample_settings(study: Study, record: RunRecord) -> dict[str, Any]:
+    """Return the settings of a run's samples; empty where its configuration is not known."""
     if study.manifest is None or record.job.number >= len(study.manifest.arms):
-        return [""] * number
-    samples = study.manifest.job_config(record.job)["samples"]
-    prompts = [text for text in samples["prompts"] for _ in range(samples["count"])]
+        return {}
+    settings: dict[str, Any] = study.manifest.job_config(record.job)["samples"]
+    return settings
+
+
+def _prompts(settings: Mapping[str, Any], number: int) -> list[str]:
+    """Return the prompt of each sample; empty ones where the settings do not name as many."""
+    count = settings.get("count", 1)
+    prompts = [text for text in settings.get("prompts", []) for _ in range(count)]
     return prompts if len(prompts) == number else [""] * number
+
+
+def _sampling(settings: Mapping[str, Any]) -> str:
+    """Return how samples were drawn: ``temperature 0.8, top-k 50``; empty if not known."""
+    labels = {"temperature": "temperature", "top_k": "top-k", "top_p": "top-p"}
+    known = {label: settings.get(key) for key, label in labels.items()}
+    return ", ".join(f"{label} {value:g}" for label, value in known.items() if value is not None)
 
 
 def build_problems(records: Sequence[RunRecord]) -> list[dict[str, Any]]:

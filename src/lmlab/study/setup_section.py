@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lmlab.study.arm_section import described_width
 from lmlab.study.run_records import Study
 
 
@@ -28,9 +29,8 @@ def build_setup(study: Study) -> list[list[str]]:
 
 
 def _sized(model: Mapping[str, Any], study: Study, arm: str) -> dict[str, Any]:
-    """Return the settings of a model, with the width of its feed-forward layers as a number."""
-    d_ff = study.arm_costs.get(arm, {}).get("d_ff") or model.get("d_ff")
-    return {**model, "d_ff": d_ff}
+    """Return the settings of a model, with the feed-forward width that ``auto`` results in."""
+    return {**model, "d_ff": described_width(study, arm, model.get("d_ff"))}
 
 
 def _model(model: Mapping[str, Any]) -> str:

@@ -152,7 +152,7 @@ def parse_value(text: str) -> Any:
 
 
 def _same_value(left: str, right: str) -> bool:
-    """Whether two texts stand for one value: ``1e-3`` and ``0.001``."""
+    """Whether two texts denote one value: ``1e-3`` and ``0.001``."""
     return bool(parse_value(left) == parse_value(right))
 
 

@@ -28,7 +28,7 @@ from lmlab.study.sweep_section import text_of
 Point = dict[str, Any]
 _MAX_ANNOTATED_CELLS = 150
 _MAX_ROWS = 60
-# Not quite white and black: these stand on the colours of cells, so no theme may exchange them.
+# Not quite white and black, which themes exchange: these are read on the colours of cells.
 _LIGHT_INK, _DARK_INK = "#fdfdfd", "#101010"
 
 
@@ -148,7 +148,7 @@ def _draw_line(
         known = [loss for loss in losses if loss is not None]
         axes.plot([value] * len(known), known, "o", color=style["color"], alpha=0.55, markersize=4,
                   label="_seeds")  # fmt: skip
-        if None in losses:  # crosses stand at the top: a diverged run has no loss to place it
+        if None in losses:  # a diverged run has no loss, so its cross is drawn at the top
             axes.plot([value], [0.97], DIVERGED_MARK, color=style["color"], markersize=8,
                       transform=axes.get_xaxis_transform(), label="_diverged")  # fmt: skip
             axes.annotate(

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
+from lmlab.design.run_keys import typed_text
 from lmlab.study.run_records import RunRecord, Study
 from lmlab.study.study_facts import describe_states, parse_value, setting_values, swept_settings
 
@@ -62,10 +63,9 @@ def _rows(points: list[dict[str, Any]], typed: Mapping[str, list[str]]) -> list[
 
 def text_of(value: Any) -> str:
     """Return a swept value as it is typed on the command line."""
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    short = f"{value:g}" if isinstance(value, float) else str(value)
-    return short if not isinstance(value, float) or float(short) == value else repr(value)
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return typed_text(value)
 
 
 def _point(record: RunRecord, values: list[Any]) -> dict[str, Any]:

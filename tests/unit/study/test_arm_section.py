@@ -57,8 +57,8 @@ def test_allowed_differences_in_cost_are_noted(study: Study) -> None:
     costs = build_costs(study)
     assert [row[0] for row in costs["rows"]] == ["rms", "post", "none"]
     assert costs["notes"] == [
-        "All arms match the baseline, within the study's tolerance, in parameters, FLOPs per "
-        "token, training tokens, evaluation tokens, batches, context, data and tokenizer."
+        "All arms match the baseline: parameters, FLOPs per token, training tokens, evaluation "
+        "tokens, batches (steps x sequences), context, data and tokenizer are equal."
     ]
     assert study.manifest is not None and study.manifest.comparison is not None
     design = dataclasses.replace(study.manifest.comparison, allow=["parameters"])

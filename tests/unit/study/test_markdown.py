@@ -53,7 +53,8 @@ def test_verdicts_have_a_table_for_each_rate(content: dict[str, Any]) -> None:
     # The clearer of two arms is tested at 5% / 2, the other one at 5%.
     assert row["confidence"] in ("97.5%", "95%")
     assert cells["interval"] == f"{row['confidence']}: [{row['low']:+.4f}, {row['high']:+.4f}]"
-    assert cells["verdict"] == "**worse**"
+    least = min(abs(row["low"]), abs(row["high"]))
+    assert cells["verdict"] == f"**worse**, by {least:.4f} or more"
     unadjusted = [row[0] for row in own if "not adjusted" in row[own[0].index("adjusted p")]]
     assert unadjusted == ["again"], "the replicate is outside the family"
 
@@ -72,12 +73,12 @@ def test_configured_rates_are_not_called_best(content: dict[str, Any]) -> None:
     assert table_after(text, "## Learning rates")[0] == ["arm", "peak lr"]
 
 
-def test_token_savings_have_a_column_only_where_there_are_some(content: dict[str, Any]) -> None:
-    none = [row | {"token_savings": ""} for row in content["verdicts"]]
-    assert "token savings" not in render_markdown(content | {"verdicts": none}, [])
-    one = [none[0] | {"token_savings": "half of the tokens"}, *none[1:]]
+def test_tokens_to_match_have_a_column_only_where_there_are_some(content: dict[str, Any]) -> None:
+    none = [row | {"tokens_to_match": ""} for row in content["verdicts"]]
+    assert "tokens to match" not in render_markdown(content | {"verdicts": none}, [])
+    one = [none[0] | {"tokens_to_match": "half of the tokens"}, *none[1:]]
     text = render_markdown(content | {"verdicts": one}, [])
-    assert text.count("token savings") == 1
+    assert text.count("tokens to match") == 1
     assert "half of the tokens |" in text
 
 
@@ -85,7 +86,7 @@ def test_sections_without_content_are_left_out(content: dict[str, Any]) -> None:
     empty = content | {
         "verdicts": [], "arms": [], "costs": {"rows": []}, "noise": [], "problems": [],
         "commands": [], "limits": [], "environment": [], "counts": {}, "headline": [],
-        "prediction_accuracy": {"rows": []}, "setup": [],
+        "prediction_accuracy": {"rows": []}, "setup": [], "glossary": [],
     }  # fmt: skip
     assert render_markdown(empty, []) == "# norms\n\nWhich one?\n\n\nRuns: none.\n"
 
@@ -96,7 +97,7 @@ def test_every_section_has_its_heading(content: dict[str, Any]) -> None:
     assert headings == [
         "## Verdicts", "## Learning rates", "## Setup", "## Cost and data of the arms",
         "## Noise and decision rule", "## Runs without a final loss", "## Commands",
-        "## Limitations", "## Environment",
+        "## Limitations", "## Glossary", "## Environment",
     ]  # fmt: skip
     assert "![curves](curves.png)" in text
 

@@ -45,7 +45,7 @@ def test_a_section_without_content_vanishes(finished_study: Path) -> None:
         "Limitations",
     } <= set(headings)
     keys = ("verdicts", "curves", "train_curves", "rates", "arms", "samples", "problems",
-            "commands", "runs", "noise", "limits", "environment", "setup")  # fmt: skip
+            "commands", "runs", "noise", "limits", "environment", "setup", "glossary")  # fmt: skip
     nothing: dict[str, list[str]] = {key: [] for key in keys}
     tables = {
         key: {"columns": [], "rows": [], "notes": []} for key in ("costs", "prediction_accuracy")

@@ -12,9 +12,9 @@ from lmlab.console.formatting import format_count
 from lmlab.storage.json_text import dump_json
 from lmlab.study.chart_scales import limits, loss_scale, ticks
 from lmlab.study.figure_style import COLOURS, DARK_COLOURS, DASHES, MARKERS, themed_svg
-from lmlab.study.forest import forest_layout
-from lmlab.study.links import Links
+from lmlab.study.links import LOCAL_FILES, Links
 from lmlab.study.markdown import seeds_text, signed, sweep_table
+from lmlab.study.page.forest import forest_layout
 from lmlab.study.rate_edges import BEYOND, DIVERGED, FAILED, STABLE
 from lmlab.study.rate_figure import split_states
 from lmlab.study.sweep_figure import draw_sweep, is_numeric
@@ -47,7 +47,7 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
     """
     sweep = draw_sweep(content)
     return render_template(
-        "template.html",
+        "report.html",
         content=content,
         data=_embed({key: content[key] for key in _DATA} | {"rate_chart": rate_chart(content)}),
         styles=_embed(
@@ -65,6 +65,7 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
         num_seeds=len({curve["seed"] for curve in content["curves"]}),
         train_values={key for curve in content["train_curves"] for key in curve},
         reference=_reference(content),
+        local_files=LOCAL_FILES,
         links=links,
         has_settings=any(
             arm["overrides"] or arm["differences"] or arm["settings"] for arm in content["arms"]

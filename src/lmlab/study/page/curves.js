@@ -50,10 +50,11 @@ function pointsOf(curve, all) {
   }
   if (chosen.view !== "difference") return lossPoints(curve);
   const own = all.get(curve.arm), reference = all.get(baseline.name) || [];
-  /* The run with the same seed; a replicate has other seeds and is paired in order. */
-  const partner = reference.find(other => other.seed === curve.seed) || reference[own.indexOf(curve)];
-  if (!partner) return [];
-  const points = known(lossPoints(partner));
+  /* From the run with the same seed; a replicate shares no seeds, so from the mean of as many runs. */
+  const isPaired = own.some(one => reference.some(other => other.seed === one.seed));
+  const others = isPaired ? reference.filter(other => other.seed === curve.seed) : reference.slice(0, own.length);
+  if (!others.length) return [];
+  const points = summarize(others.map(other => ({ points: lossPoints(other) })));
   return lossPoints(curve).map(([x, loss]) => {
     const other = loss === null ? null : interpolate(points, x);
     return [x, other === null ? null : loss - other];

@@ -9,11 +9,11 @@ function drawSamples() {
   const show = () => {
     list.textContent = "";
     for (const sample of ordered.filter(sample => sample.prompt === select.value)) {
-      const card = document.createElement("article"), title = document.createElement("h3"), loss = document.createElement("small");
+      const card = document.createElement("article"), title = document.createElement("h3"), facts = document.createElement("small");
       const text = document.createElement("p"), start = document.createElement("span");
       card.className = "sample"; start.className = "prompt"; text.tabIndex = 0;
-      loss.textContent = sample.loss === null ? "" : `loss ${sample.loss.toFixed(3)}`;
-      title.append(sample.arm, loss); start.textContent = sample.prompt;
+      facts.textContent = [`seed ${sample.seed}`, sample.sampling, sample.loss === null ? "" : `loss ${sample.loss.toFixed(3)}`].filter(Boolean).join(", ");
+      title.append(sample.arm, facts); start.textContent = sample.prompt;
       text.append(start, sample.text); card.append(title, text); list.append(card);
     }
   };

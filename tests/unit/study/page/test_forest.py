@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lmlab.study.forest import forest_layout
+from lmlab.study.page.forest import forest_layout
 
 
 def a_row(at: str, low: float | None, difference: float | None, high: float | None,
@@ -34,9 +34,12 @@ def test_verdicts_share_a_scale_on_which_a_huge_effect_is_drawn() -> None:
     assert low < 50 < high
     low, high = layout["margin"]
     assert near["low"] < low < 50 < high < near["high"]
-    labels = [label for _, label in layout["ticks"]]
-    assert len(labels) == 5 and labels[0] == "-10" and labels[2] == "0" and labels[4] == "+10"
-    marks = [place for place, _ in layout["ticks"]]
+    ticks = dict(layout["ticks"])
+    assert ticks[low] == ticks[high] == "", "no room for labels at the ends of the margin"
+    labels = [label for label in ticks.values() if label]
+    assert len(labels) == 5 and labels[0] == "-10" and labels[4] == "+10"
+    assert labels[2] == "0 \u00b1 0.02"
+    marks = [place for place, label in layout["ticks"] if label]
     assert all(after - before > 15 for before, after in itertools.pairwise(marks)), (
         "labels do not overlap"
     )
@@ -51,11 +54,18 @@ def test_effects_of_one_size_have_a_linear_scale() -> None:
     assert layout["margin"] is None
 
 
-def test_effects_far_below_the_margin_are_not_told_apart() -> None:
+def test_a_scale_of_small_effects_ends_at_the_margin() -> None:
     rows = [a_row("own", -1e-7, 0.0, 1e-7), a_row("own", -4e-4, 1e-5, 4e-4)]
     layout = forest_layout(rows, margin=0.02)
     assert not layout["is_compressed"]
-    assert [label for _, label in layout["ticks"]] == ["-0.0005", "0", "+0.0005"]
+    assert [label for _, label in layout["ticks"]] == ["-0.02", "0", "+0.02"]
+    assert layout["margin"] == (4, 96)
+
+
+def test_the_ends_of_the_margin_are_ticks() -> None:
+    layout = forest_layout([a_row("own", -0.04, 0.0, 0.04)], margin=0.03)
+    assert [label for _, label in layout["ticks"]] == ["-0.05", "-0.03", "0", "+0.03", "+0.05"]
+    assert layout["margin"] == (layout["ticks"][1][0], layout["ticks"][3][0])
 
 
 def test_a_single_pair_has_no_interval() -> None:
