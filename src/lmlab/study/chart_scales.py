@@ -19,6 +19,7 @@ from matplotlib.axis import Axis
 _SMALL = 0.3  # quantile of the sizes that represents the small ones
 _OUTLYING = 10.0  # times the small size; a scale that reaches further is compressed
 _TICK_STEPS = [digit * 10.0**power for power in range(6, -7, -1) for digit in (5, 2, 1)]
+_LABEL_WIDTH, _LABEL_HEIGHT = 0.12, 0.09  # of the length of an axis
 _MAX_TICKS_PER_STEP = 100  # on either side of the origin
 
 
@@ -106,7 +107,7 @@ def set_scale(
     getattr(axes, f"set_{axis}lim")(low, high)
     if scale.width is not None or marked:
         chosen: Axis = getattr(axes, f"{axis}axis")
-        found = ticks(scale, low, high, marked=marked)
+        found = ticks(scale, low, high, _LABEL_WIDTH if axis == "x" else _LABEL_HEIGHT, marked)
         chosen.set_ticks(found, [f"{tick:g}" for tick in found])
         chosen.set_ticks([], minor=True)
 
@@ -123,7 +124,7 @@ def limits(scale: Scale, values: Iterable[float], margin: float = 0.06) -> tuple
 
 
 def ticks(
-    scale: Scale, low: float, high: float, gap: float = 0.09, marked: Sequence[float] = ()
+    scale: Scale, low: float, high: float, gap: float = _LABEL_HEIGHT, marked: Sequence[float] = ()
 ) -> list[float]:
     """Return round values in a range, none closer on the scale than a fraction of its length.
 
@@ -133,7 +134,7 @@ def ticks(
     return round_values(scale.forward, scale.origin, low, high, gap, marked)
 
 
-def log_ticks(low: float, high: float, gap: float = 0.09) -> list[float]:
+def log_ticks(low: float, high: float, gap: float = _LABEL_HEIGHT) -> list[float]:
     """Return round values for a logarithmic axis; see :func:`ticks`."""
     return round_values(math.log, low, low, high, gap)
 

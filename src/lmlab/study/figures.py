@@ -95,12 +95,13 @@ def draw_verdicts(content: dict[str, Any]) -> Figure | None:
     set_scale(axes, "x", scale, *limits(scale, values), marked=ends)
     axes.set_yticks(range(len(shown)), [shorten(row["arm"], 40) for row in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
-    notes = [content["unit"], "left is better"]
+    label = f"difference in final validation loss from the baseline\n({content['unit']}"
+    label += "; left is better"
     if margin:
-        notes.append(f"grey: the margin, \u00b1{margin:g}")
+        label += f"; grey: the margin, \u00b1{margin:g}"
     if scale.width is not None:
-        notes.append("linear near zero, logarithmic beyond")
-    axes.set_xlabel(f"difference in final validation loss from the baseline\n({'; '.join(notes)})")
+        label += ";\nlinear near zero, logarithmic beyond"
+    axes.set_xlabel(f"{label})")
     axes.set_title(f"{content['title']}: each arm at {content['rate_names'][OWN_RATE]}", loc="left")
     add_grid(axes)
     return figure

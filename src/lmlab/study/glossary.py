@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lmlab.design.comparison import Comparison
 from lmlab.study.run_records import Study
 
 
@@ -9,29 +10,51 @@ def build_glossary(study: Study) -> list[list[str]]:
     """Return the terms that the report of a comparison uses, each with its meaning."""
     if study.manifest is None or study.manifest.comparison is None:
         return []
-    design = study.manifest.comparison
+    design, unit = study.manifest.comparison, study.manifest.unit
     is_search = design.lr == "search"
     terms = {
         "arm": "One of the configurations that the study compares.",
-        "judged": "A run that counts for the verdict on its arm."
+        "data and tokenizer": "In the table of costs, both are named by the first digits of their "
+        "hash: arms with equal digits have the same texts, or the same tokenizer.",
+        "judged": "Said of a run that counts for the verdict on its arm."
         + (" Runs of the learning rate search do not; they use other seeds." if is_search else ""),
-        "peak learning rate": "The highest learning rate of a run, at the end of its warm-up.",
+        "peak lr": "The peak learning rate: the highest one of a run, at the end of its warm-up.",
     }
-    if design.baseline is not None:
-        terms |= {
-            "baseline": "The arm that all others are compared with.",
-            "adjusted p": "The p-value of the difference from the baseline, corrected for "
-            f"comparing several arms (Holm's method). Up to {design.alpha:g}, the arm is better or "
-            "worse, unless its whole interval is within the margin.",
-        }
-    if design.replicate is not None:
-        terms["replicate"] = (
-            "The baseline, trained again with other seeds. Its true difference is zero, so any "
-            "other verdict than no difference or inconclusive casts doubt on the study."
+    if is_search:
+        terms["stable and unstable lr"] = (
+            "A peak learning rate is unstable if any run with it diverged, or failed to learn. The "
+            "edge is between the highest stable and the lowest unstable one."
         )
     if design.num_seeds > 1:
         terms["noise floor"] = (
             "The standard deviation of the baseline's final loss over seeds. Differences of this "
             "size occur by chance."
         )
+        terms["sd"] = "Standard deviation over seeds."
+    if design.baseline is not None:
+        terms |= _verdict_terms(design, unit)
     return [[term, terms[term]] for term in sorted(terms)]
+
+
+def _verdict_terms(design: Comparison, unit: str) -> dict[str, str]:
+    """Return the terms of a study with verdicts."""
+    terms = {
+        "adjusted p": "The p-value of the difference from the baseline, corrected for comparing "
+        f"several arms (Holm's method). An arm is better or worse if it is {design.alpha:g} or "
+        "less, unless the whole interval is within the margin.",
+        "baseline": "The arm that all others are compared with.",
+        "difference": f"Final validation loss of the arm minus that of the baseline, in {unit}: "
+        "negative is better.",
+        "interval": "The confidence interval of the difference: the values that the runs do not "
+        "rule out at the stated confidence.",
+        "margin": f"The largest difference that counts as none: {design.margin:g} {unit}, chosen "
+        "before the study.",
+        "tokens to match": "The fraction of the training tokens after which the better of two arms "
+        "has the final loss of the other.",
+    }
+    if design.replicate is not None:
+        terms["replicate"] = (
+            "The baseline, trained again with other seeds. Its true difference is zero, so any "
+            "other verdict than no difference or inconclusive casts doubt on the study."
+        )
+    return terms

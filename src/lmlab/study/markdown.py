@@ -232,7 +232,7 @@ def _rate_table(content: dict[str, Any]) -> Iterator[str]:
         for arm in content["arms"]
     ]
     columns = ["arm", "best peak lr", "highest stable lr", "lowest unstable lr",
-               "what the edge rests on"]  # fmt: skip
+               "evidence"]  # fmt: skip
     yield from table_lines(columns, rows)
 
 

@@ -145,8 +145,9 @@ def _draw_stability(
     axes.set_yticks(range(len(searches)), [shorten(arm, 24) for arm in searches])
     axes.set_ylim(len(searches) - 0.4, -0.6)
     axes.set_title(
-        "bar: highest stable rate; crosses: a run diverged; circles: a run failed to learn; "
-        "triangles: trained,\nbut above a rate that did not",
+        "bar: highest stable rate; crosses: a run diverged; circles: a run failed to learn;\n"
+        "triangles: trained, but above a rate that did not; numbers: highest stable | lowest "
+        "unstable",
         loc="left", fontsize=9,
     )  # fmt: skip
     add_grid(axes)

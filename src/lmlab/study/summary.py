@@ -158,7 +158,7 @@ def _with_difference(verdict: Verdict, num_failed: Counter[str], manifest: Manif
     difference = difference if float(difference) else difference[1:]
     difference = f"loss {difference} {manifest.unit}"
     if verdict.label in ("better", "worse") and verdict.least_difference < verdict.margin:
-        difference += f"; the margin of {verdict.margin:g} is not excluded"
+        difference += f", possibly within the margin of {verdict.margin:g}"
     return f"{verdict.arm} ({difference})"
 
 

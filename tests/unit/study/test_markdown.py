@@ -62,7 +62,7 @@ def test_verdicts_have_a_table_for_each_rate(content: dict[str, Any]) -> None:
 def test_searched_arms_show_the_rates_on_both_sides_of_the_edge(content: dict[str, Any]) -> None:
     header, _, rms, *others = table_after(render_markdown(content, []), "## Learning rates")
     assert header[:4] == ["arm", "best peak lr", "highest stable lr", "lowest unstable lr"]
-    assert header[4:] == ["what the edge rests on"]
+    assert header[4:] == ["evidence"]
     edge = content["arms"][0]["edge"]
     assert rms[0] == "rms" and rms[2:4] == [f"{rate:g}" for rate in edge]
     assert others[-1][0] == "again" and others[-1][2:] == ["", "", ""]
