@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from lmlab.design.comparison import Comparison
@@ -142,13 +142,17 @@ def build_costs(study: Study) -> dict[str, Any]:
     if not notes and len(arm_costs) > 1:
         baseline = study.manifest.comparison.baseline
         reference = next(iter(arm_costs)) if baseline is None else "the baseline"
-        notes = [_describe_match(reference, study.manifest.comparison)]
+        notes = [_describe_match(reference, study.manifest.comparison, arm_costs.values())]
     return {"columns": list(TABLE_COLUMNS), "rows": cost_table(arm_costs), "notes": notes}
 
 
-def _describe_match(reference: str, design: Comparison) -> str:
+def _describe_match(reference: str, design: Comparison, arm_costs: Collection[ArmCosts]) -> str:
     """State in what all arms are equal, and in what they are equal within a tolerance."""
-    near = {key: one for key, one in design.tolerance.items() if key in LABELS and one > 0}
+    near = {
+        key: tolerance
+        for key, tolerance in design.tolerance.items()
+        if key in LABELS and len({getattr(costs, key) for costs in arm_costs}) > 1
+    }
     equal = [label for key, label in LABELS.items() if key not in near]
     text = f"All arms match {reference}: {_enumerate(equal)} are equal"
     if not near:

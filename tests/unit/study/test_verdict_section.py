@@ -28,7 +28,7 @@ def test_each_table_of_verdicts_has_a_row_of_the_baseline(finished: Path) -> Non
     expected = f"| rms | {rows[0]['lr']} | 5 | {mean} | {sd} | 0 |  |  | baseline |"
     assert text.count(expected) == 2, "at the own rates and at the baseline's"
     page = (finished / "report.html").read_text("utf-8")
-    tables = re.findall(r'<table class="verdicts">.*?</table>', page, flags=re.DOTALL)
+    tables = re.findall(r'<table class="verdicts cards">.*?</table>', page, flags=re.DOTALL)
     assert len(tables) == 2
     for table in tables:
         first = re.sub(r"<[^>]*>", " ", re.findall(r"<tr.*?</tr>", table, flags=re.DOTALL)[1])
