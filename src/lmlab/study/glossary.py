@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lmlab.design.comparison import Comparison
 from lmlab.study.run_records import Study
+from lmlab.study.verdicts import family_size
 
 
 def build_glossary(study: Study) -> list[list[str]]:
@@ -39,19 +40,21 @@ def build_glossary(study: Study) -> list[list[str]]:
 def _verdict_terms(design: Comparison, unit: str) -> dict[str, str]:
     """Return the terms of a study with verdicts."""
     terms = {
-        "adjusted p": "The p-value of the difference from the baseline, corrected for comparing "
-        f"several arms (Holm's method). An arm is better or worse if it is {design.alpha:g} or "
-        "less, unless the whole interval is within the margin.",
         "baseline": "The arm that all others are compared with.",
         "difference": f"Final validation loss of the arm minus that of the baseline, in {unit}: "
         "negative is better.",
-        "interval": "The confidence interval of the difference: the values that the runs do not "
-        "rule out at the stated confidence.",
-        "margin": f"The largest difference that counts as none: {design.margin:g} {unit}, chosen "
-        "before the study.",
-        "tokens to match": "The fraction of the training tokens after which the better of two arms "
-        "has the final loss of the other.",
     }
+    if design.num_seeds > 1:
+        correction = ", corrected for comparing several arms (Holm's method)"
+        terms |= {
+            "adjusted p": "The p-value of the difference from the baseline"
+            f"{correction if family_size(design) > 1 else ''}. An arm is better or worse if it is "
+            f"{design.alpha:g} or less, unless the whole interval is within the margin.",
+            "interval": "The confidence interval of the difference: the values that the runs do "
+            "not rule out at the stated confidence.",
+            "margin": f"The largest difference that counts as none: {design.margin:g} {unit}, "
+            "chosen before the study.",
+        }
     if design.replicate is not None:
         terms["replicate"] = (
             "The baseline, trained again with other seeds. Its true difference is zero, so any "

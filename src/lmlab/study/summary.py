@@ -25,6 +25,7 @@ from lmlab.study.verdicts import (
     baseline_losses,
     baseline_outcomes,
     decision_rule,
+    family_size,
     final_losses,
     judge,
     seeds_phrase,
@@ -248,7 +249,7 @@ def _noise_floor(manifest: Manifest, losses: Sequence[float]) -> list[str]:
         f"{len(losses)} runs: the 95% confidence interval is {low:.4f} to {high:.4f} (chi-squared, "
         "for normally distributed losses)."
     ]
-    family = _family_size(design)
+    family = family_size(design)
     if family and design.num_seeds > 1:
         smallest = smallest_detectable(math.sqrt(2) * sd, rule, family)
         extra = (
@@ -273,7 +274,7 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
     """State how the study decides on a verdict."""
     if design.num_seeds == 1:
         return ["One seed per arm supports no verdict: its difference may be noise."]
-    family = _family_size(design)
+    family = family_size(design)
     lines = []
     if family:
         lines.append(
@@ -308,11 +309,6 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
             "not ask about the replicate, so its p-value is not adjusted for the other arms."
         )
     return lines
-
-
-def _family_size(design: Comparison) -> int:
-    """Return the number of arms whose p-values are corrected together."""
-    return len([arm for arm in design.compared_arms if arm != design.replicate])
 
 
 def _percent(fraction: float) -> str:

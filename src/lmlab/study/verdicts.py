@@ -156,6 +156,11 @@ def decision_rule(design: Comparison) -> Rule:
     )
 
 
+def family_size(design: Comparison) -> int:
+    """Return the number of arms whose p-values are corrected together."""
+    return len([arm for arm in design.compared_arms if arm != design.replicate])
+
+
 def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Verdict]:
     """Return the verdict on each compared arm, in the order of the study.
 

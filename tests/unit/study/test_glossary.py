@@ -26,7 +26,9 @@ def test_the_glossary_has_the_terms_of_the_study(finished_study: Path) -> None:
     assert "stable and unstable lr" not in terms_of(study, lr="fixed")
     assert "replicate" not in terms_of(study, replicate=None)
     assert "noise floor" not in terms_of(study, num_seeds=1)
-    assert not {"margin", "interval", "baseline"} & set(terms_of(study, baseline=None))
+    assert not {"margin", "interval", "baseline"} & set(
+        terms_of(study, baseline=None, replicate=None)
+    )
 
 
 def test_runs_without_a_comparison_have_no_glossary(finished_study: Path) -> None:
