@@ -157,8 +157,9 @@ class LockFile:
             return f"wait for it or stop it (kill {pid})"
         seconds = max(0.0, time.time() - self.heartbeat)
         return (
-            f"wait for it or stop it; if it has ended, its lock expires {STALE_SECONDS:.0f} s after "
-            f"its last sign of life ({seconds:.0f} s ago), or delete {shlex.quote(str(self.path))}"
+            f"wait for it or stop it; if it has ended, its lock expires {STALE_SECONDS:.0f} s "
+            f"after its last sign of life ({seconds:.0f} s ago), or delete "
+            f"{shlex.quote(str(self.path))}"
         )
 
 

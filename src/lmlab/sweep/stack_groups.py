@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from lmlab.config.run_config import RunConfig
 from lmlab.runs.stacked.eligibility import stack_key
 from lmlab.storage.io import append_jsonl, read_jsonl
+from lmlab.storage.lock import Lock
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.scheduled_run import ScheduledRun
 
@@ -31,14 +32,14 @@ class StackGroups:
         self._path = folder.path / "stacks.jsonl"
         # by the configuration file of a member and the most members of a stack
         self._kept: dict[tuple[str, int], list[str]] = {}
-        for row in read_jsonl(self._path):
-            self._kept |= {(name, row["most"]): row["files"] for name in row["files"]}
 
     def group(self, runs: Sequence[ScheduledRun]) -> Iterator[tuple[list[str], list[ScheduledRun]]]:
         """Yield stacks: the configuration files of all members, and the runs still to train.
 
-        Groups from earlier launches come first. A new group is kept when it is yielded.
+        Groups from earlier launches, and from others that run now, come first. A new group is kept
+        when it is yielded. Runs that another launch groups at the same time are left out.
         """
+        self._read()
         by_name = {self._file_name(run): run for run in runs}
         ungrouped: dict[str, list[ScheduledRun]] = {}
         while by_name:
@@ -60,10 +61,23 @@ class StackGroups:
         for index in range(number):
             members = list(runs[index::number])
             names = [self._file_name(run) for run in members]
-            if len(members) > 1:
-                append_jsonl(self._path, {"most": limit, "files": names})
-                self._kept |= {(name, limit): names for name in names}
-            yield names, members
+            if len(members) == 1 or self._keep(names, limit):
+                yield names, members
+
+    def _keep(self, names: list[str], limit: int) -> bool:
+        """Keep a new group; return False if another launch has just grouped one of its runs."""
+        with Lock(self._path.with_suffix(".lock")):
+            self._read()
+            if any((name, limit) in self._kept for name in names):
+                return False
+            append_jsonl(self._path, {"most": limit, "files": names})
+            self._kept |= {(name, limit): names for name in names}
+            return True
+
+    def _read(self) -> None:
+        for row in read_jsonl(self._path):
+            for name in row["files"]:
+                self._kept.setdefault((name, row["most"]), row["files"])
 
     def _file_name(self, run: ScheduledRun) -> str:
         return self.folder.job_file(run.job, "yaml").name

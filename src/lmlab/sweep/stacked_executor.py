@@ -9,6 +9,7 @@ from typing import Any
 
 from lmlab.config.compose import to_yaml
 from lmlab.config.run_config import RunConfig
+from lmlab.errors import LockedError
 from lmlab.run_folder import FINISHED
 from lmlab.storage.io import atomic_write_text
 from lmlab.storage.lock import is_alive
@@ -128,6 +129,8 @@ class StackedExecutor(LocalExecutor):
         do they keep their bits. A stack that is killed again and again before its next checkpoint
         may need more memory than there is.
         """
+        if exit_code == LockedError.exit_code:
+            return  # another launch had them, and has ended: they continue as a stack
         was_killed = exit_code < 0 or exit_code > 128
         saved = [list_steps(run.folder.checkpoints, "step") for run in runs]
         kills = self._kills.get(name)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from stacks import members, runs, stack, weights
 
-from lmlab.config.compose import compose
+from lmlab.config.compose import compose, to_yaml
 from lmlab.run_folder import RunFolder
+from lmlab.runs.stacked.__main__ import main
 from lmlab.runs.stacked.execute_stack import execute_stack
 
 
@@ -46,6 +47,10 @@ def test_an_error_of_one_member_ends_it_alone(overrides, tmp_path: Path) -> None
     held = compose(wanted[1])
     with RunFolder(Path(held.output_root) / "runs" / "b" / "seed2").lock():
         ended = execute_stack([compose(own) for own in wanted])
+        files = [tmp_path / f"{index}.yaml" for index in range(3)]
+        for file, own in zip(files, wanted, strict=True):
+            file.write_text(to_yaml(compose(own)))
+        assert main([str(file) for file in files]) == 75, "the launch can tell it from a failure"
     assert [member.exit_code for member in ended] == [0, 75, 0]
     assert "b" not in json.dumps([run.status() for run in runs(tmp_path).values()])
     assert (

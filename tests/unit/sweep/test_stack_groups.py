@@ -79,3 +79,23 @@ def test_another_limit_makes_other_stacks(tmp_path: Path, runs_of: RunsOf) -> No
     assert len(list(groups_of(tmp_path, limit=4).group(runs_of(4)))) == 1
     assert len(list(groups_of(tmp_path, limit=2).group(runs_of(4)))) == 2
     assert len(list(groups_of(tmp_path, limit=4).group(runs_of(4)))) == 1
+
+
+def test_two_launches_at_once_form_the_same_stacks(tmp_path: Path, runs_of: RunsOf) -> None:
+    one, two = groups_of(tmp_path, limit=2), groups_of(tmp_path, limit=2)
+    runs = runs_of(4)
+    formed = [names for names, _ in one.group(runs)]
+    # The other launch started before these were kept, and finds one of the runs done already.
+    assert [names for names, _ in two.group(runs[1:])] == [formed[1], formed[0]]
+
+
+def test_a_run_that_another_launch_groups_meanwhile_is_left_to_it(
+    tmp_path: Path, runs_of: RunsOf
+) -> None:
+    one, two = groups_of(tmp_path, limit=2), groups_of(tmp_path, limit=2)
+    slow = two.group(runs_of(4))
+    first, _ = next(slow)
+    others = [names for names, _ in one.group(runs_of(4)[1:])]
+    assert others[0] == first, "by the kept group, though one of its runs is missing here"
+    assert list(slow) == []
+    assert [names for names, _ in two.group(runs_of(4))] == others, "at the next call"

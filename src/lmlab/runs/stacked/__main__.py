@@ -10,7 +10,7 @@ from lmlab.config.compose import load_frozen
 from lmlab.console.command_line import Command
 from lmlab.console.logging import log_to_stderr
 from lmlab.console.options import argument
-from lmlab.errors import UserError
+from lmlab.errors import LockedError, UserError
 from lmlab.run_folder import describe
 from lmlab.runs.stacked.execute_stack import execute_stack
 from lmlab.runtime.launch_env import print_error
@@ -28,7 +28,8 @@ def run(options: Options) -> int:
 
     Returns:
         0 if every run is done or diverged, 128 + n after signal n, 2 for a mistake in the settings,
-        otherwise 1. The folder of each run records how it ended.
+        75 if all others are trained by other processes, otherwise 1. The folder of each run records
+        how it ended.
     """
     log_to_stderr()
     try:
@@ -39,7 +40,9 @@ def run(options: Options) -> int:
     for member in members:
         print(describe(member.context.folder))
     codes = {member.exit_code for member in members} - {0}
-    return next((code for code in codes if code > 128), 1) if codes else 0
+    if not codes or codes == {LockedError.exit_code}:
+        return max(codes, default=0)
+    return next((code for code in codes if code > 128), 1)
 
 
 COMMAND = Command(
