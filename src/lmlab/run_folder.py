@@ -14,12 +14,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 import re
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -215,38 +216,88 @@ def _utc_now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def choose_folder(base: Path, identity: dict[str, Any]) -> tuple[RunFolder, list[str]]:
+IsSame = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]  # of meta.json, of an identity
+
+
+def _is_equal(meta: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+    return meta.get("identity") == identity
+
+
+def choose_folder(
+    base: Path, identity: dict[str, Any], is_same: IsSame = _is_equal
+) -> tuple[RunFolder, list[str]]:
     """Choose the folder of the run with ``identity``.
 
     The folder is ``base`` if it is free or holds this run. Otherwise the hash of the identity is
     appended, so that two configurations never share a folder.
 
+    Args:
+        base: the folder that the names of the run lead to.
+        identity: of the run.
+        is_same: whether the ``meta.json`` of a folder is that of the run.
+
     Returns:
         The folder, and if it is not ``base`` the differences, one ``key: old -> new`` each.
     """
-    existing = RunFolder(base).meta().get("identity")
-    if existing is None or existing == identity:
+    meta = RunFolder(base).meta()
+    existing = meta.get("identity")
+    if existing is None or is_same(meta, identity):
         return RunFolder(base), []
-    suffixed = base.with_name(f"{base.name}-{hash_json(identity)[:8]}")
-    return RunFolder(suffixed), differences(existing, identity)
+    suffixed = RunFolder(base.with_name(f"{base.name}-{hash_json(identity)[:8]}"))
+    if not suffixed.path.exists():
+        recorded = (run for run in runs_beside(base) if is_same(run.meta(), identity))
+        suffixed = next(recorded, suffixed)
+    return suffixed, differences(existing, identity)
 
 
-def register(output_root: Path, run: RunFolder, identity: dict[str, Any]) -> None:
-    """Record the folder of the run with ``identity``, so that other studies find it."""
+def runs_beside(base: Path) -> list[RunFolder]:
+    """Return the runs of further configurations to which the names of ``base`` lead."""
+    if not base.parent.is_dir():
+        return []
+    name = re.compile(re.escape(base.name) + "-[0-9a-f]{8}")
+    return [RunFolder(path) for path in sorted(base.parent.iterdir()) if name.fullmatch(path.name)]
+
+
+def register(
+    output_root: Path, run: RunFolder, identity: dict[str, Any], *further: dict[str, Any]
+) -> None:
+    """Record the folder of the run with ``identity``, so that other studies find it.
+
+    Args:
+        output_root: the folder of all studies.
+        run: the folder.
+        identity: of the run.
+        further: identities under which it may be looked for, too.
+    """
     relative = os.path.relpath(run.path.resolve(), output_root.resolve())
-    index = _index(output_root, identity)
-    atomic_write_text(index, relative)
-    remove_litter(index.parent)
+    for one in (identity, *further):
+        atomic_write_text(_index(output_root, one), relative)
+    remove_litter(_index(output_root, identity).parent)
 
 
-def find_registered(output_root: Path, identity: dict[str, Any]) -> RunFolder | None:
-    """Find the run with ``identity`` in any study below ``output_root``; None if it is gone."""
-    try:
-        relative = _index(output_root, identity).read_text("utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    run = RunFolder(Path(os.path.normpath(output_root / relative)))
-    return run if run.meta().get("identity") == identity else None
+def find_registered(
+    output_root: Path,
+    identity: dict[str, Any],
+    is_same: IsSame = _is_equal,
+    forms: Iterable[dict[str, Any]] = (),
+) -> RunFolder | None:
+    """Find the run with ``identity`` in any study below ``output_root``; None if it is gone.
+
+    Args:
+        output_root: the folder of all studies.
+        identity: of the run.
+        is_same: whether the ``meta.json`` of a folder is that of the run.
+        forms: further identities under which it may be registered.
+    """
+    for form in itertools.chain([identity], forms):
+        try:
+            relative = _index(output_root, form).read_text("utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        run = RunFolder(Path(os.path.normpath(output_root / relative)))
+        if is_same(run.meta(), identity):
+            return run
+    return None
 
 
 def _index(output_root: Path, identity: dict[str, Any]) -> Path:

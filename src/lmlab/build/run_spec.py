@@ -77,6 +77,7 @@ class RunSpec:
         named_folder: the folder that the names give the run; another configuration may occupy it.
         parent: folder of the run to extend; None for a run from the first step.
         reuse: whether a matching run of another study counts as this run.
+        reuse_across_code: whether a run that differs in code only counts as this run.
         data: corpus and tokenizer.
         network: builds the model; keyword arguments replace sizes.
         initializer: makes the function that draws the initial weights.
@@ -104,6 +105,7 @@ class RunSpec:
     named_folder: Path
     parent: str | None
     reuse: bool
+    reuse_across_code: bool
     data: DataSpec
     network: Callable[..., Transformer]
     initializer: BoundTarget
@@ -141,6 +143,7 @@ def resolve(config: RunConfig) -> RunSpec:
         named_folder=config.named_folder,
         parent=config.parent,
         reuse=config.reuse,
+        reuse_across_code=config.reuse_across_code,
         data=DataSpec(
             source=bind(config.data),
             tokenizer=bind(config.tokenizer),

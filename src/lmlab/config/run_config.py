@@ -221,6 +221,7 @@ class RunConfig:
     tags: tuple[str, ...] = ()
     purpose: str | None = None
     callbacks: Component = NO_CALLBACKS
+    reuse_across_code: bool = False
 
     @functools.cached_property
     def cache_folder(self) -> Path:

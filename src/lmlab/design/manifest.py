@@ -15,7 +15,7 @@ from lmlab.storage.io import hash_json
 
 FORMAT_VERSION = 1
 # Settings of an arm that change no result.
-_RECORDED = ("notes", "tags", "purpose", "callbacks")
+_RECORDED = ("notes", "tags", "purpose", "callbacks", "reuse_across_code")
 _FIXED_TOKENIZERS = ("byte_level", "saved")  # they learn nothing from the training text
 PURPOSES = ("search", "judged", "baseline's lr", "run")
 

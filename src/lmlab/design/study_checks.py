@@ -14,7 +14,7 @@ from lmlab.errors import ConfigError
 
 # Keys that belong to the whole study; in one arm they would be undone, or break the comparison.
 _OF_THE_STUDY = re.compile(
-    r"(study|arm|seed|seeds(\..*)?|output_root|experiment|demo|design(\..*)?|hydra(\..*)?|reuse)"
+    r"(study|arm|seed|seeds(\..*)?|output_root|experiment|demo|design(\..*)?|hydra(\..*)?|reuse|reuse_across_code)"
 )
 
 

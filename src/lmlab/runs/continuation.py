@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.build.factory import build_checkpoints, build_schedule
+from lmlab.build.identity import identity_changes
 from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.compose import load_frozen
 from lmlab.console.formatting import format_count
 from lmlab.errors import ConfigError, DataError
-from lmlab.run_folder import RunFolder, differences
+from lmlab.run_folder import RunFolder
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.checkpoint_files import copy_checkpoint
 from lmlab.training.state import TrainState
@@ -77,7 +78,7 @@ def find_parent(spec: RunSpec, identity: dict[str, Any]) -> ParentRun | None:
         raise ConfigError(f"{key}: config.yaml cannot be read: {error}") from error
     changed = [
         line
-        for line in differences(parent_identity, identity)
+        for line in identity_changes(folder.meta(), identity)
         if not line.startswith(_FREE_SETTINGS)
     ]
     if changed:

@@ -7,7 +7,6 @@ import dataclasses
 import logging
 import shlex
 import shutil
-from typing import Any
 
 from lmlab.build import factory
 from lmlab.build.identity import run_identity
@@ -21,10 +20,11 @@ from lmlab.distributed.communicator import Communicator
 from lmlab.distributed.process_group import join
 from lmlab.errors import UserError
 from lmlab.preflight.run_preflight import RunPreflight, check_memory_early
-from lmlab.run_folder import FINISHED, RunFolder, choose_folder, find_registered
+from lmlab.run_folder import RunFolder
 from lmlab.runs.auto_settings import choose_device
 from lmlab.runs.context import RunContext
 from lmlab.runs.continuation import find_parent
+from lmlab.runs.find_run import changed_callbacks, find_run
 from lmlab.runs.session import Session
 from lmlab.runs.worker_rank import WorkerRank
 from lmlab.runtime.launch_env import read_launch_env
@@ -100,9 +100,15 @@ def _mention_tracker(context: RunContext) -> None:
 
 
 def _mention_callbacks(context: RunContext) -> None:
-    """Say which callbacks a run that is complete never called."""
+    """Say which callbacks a run that is complete never called, or called with other code."""
     called = {row.get("name") for row in context.folder.rows("callback")}
     missing = [f"callbacks.{name}" for name in context.spec.callbacks if name not in called]
+    changed = changed_callbacks(context.spec, context.folder)
+    if changed:
+        log.info(
+            "called before the code of %s changed; to train again, set reuse=false arm=NAME",
+            ", ".join(changed),
+        )
     if missing:
         log.info("not called: %s; to train again, set reuse=false arm=NAME", ", ".join(missing))
 
@@ -128,37 +134,8 @@ def _resolve_on_machine(spec: RunSpec, comm: Communicator) -> tuple[RunContext, 
         check_memory_early(workload, device, spec.preflight, comm)
     data = comm.broadcast_from_rank0(lambda: prepare_data(spec.data))
     identity = run_identity(spec.identity_settings, data, device)
-    folder, is_finished = comm.broadcast_from_rank0(lambda: _find(spec, identity))
+    folder, is_finished = comm.broadcast_from_rank0(lambda: find_run(spec, identity, device))
     return RunContext(spec, device, data, comm, identity, folder), is_finished
-
-
-def _find(spec: RunSpec, identity: dict[str, Any]) -> tuple[RunFolder, bool]:
-    """Return the folder of a run, and whether the run is finished; log an unexpected folder."""
-    folder, different = locate(spec, identity)
-    if different:
-        log.info(
-            "%s is in use by another configuration; using %s (differences: there -> here)\n  %s",
-            spec.named_folder,
-            folder.path,
-            "\n  ".join(different),
-        )
-    elif folder.path != spec.named_folder:
-        log.info("reusing the run of the same configuration in %s", folder.path)
-    return folder, folder.status().get("status") in FINISHED
-
-
-def locate(spec: RunSpec, identity: dict[str, Any]) -> tuple[RunFolder, list[str]]:
-    """Find the folder of a run: that of a matching run of any study, else the one of its names.
-
-    Returns:
-        The folder; and, where another configuration occupies the folder of its names, the
-        differences.
-    """
-    if spec.reuse:
-        found = find_registered(spec.output_root, identity)
-        if found is not None:
-            return found, []
-    return choose_folder(spec.named_folder, identity)
 
 
 def _run_session(context: RunContext) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lmlab.build.identity import numeric_environment_of
 from lmlab.build.user_code import user_code
 from lmlab.config.compose import settings_to_yaml
 from lmlab.data.text_bytes import text_bytes
 from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import register
 from lmlab.runs.context import RunContext
+from lmlab.runs.find_run import REUSED_KEY
 from lmlab.runtime.provenance import provenance
 from lmlab.storage.io import atomic_write_text
 
@@ -33,14 +35,17 @@ def write_metadata(
         "device": device.name(), "ranks": context.comm.size,
         "parallel": context.comm.parallel, "stacked": stack_size, "from_step": from_step,
         "packages": user_code(context.spec.settings),
+        "environment": numeric_environment_of(device),
     }  # fmt: skip
     sessions = [*folder.meta().get("sessions", []), session]
     settings = context.spec.settings
     folder.annotate(settings.get("notes"), settings.get("tags") or None)
     atomic_write_text(folder.config, settings_to_yaml(settings))
     data.tokenizer.save(folder.tokenizer)
+    meta = folder.meta()
     folder.write_meta(
-        {
+        {key: meta[key] for key in (REUSED_KEY,) if key in meta}
+        | {
             "format_version": FORMAT_VERSION,
             "identity": context.identity,
             "parent": context.spec.parent,
@@ -55,7 +60,8 @@ def write_metadata(
             "sessions": sessions,
         }
     )
-    register(context.spec.output_root, folder, context.identity)
+    plain = {key: value for key, value in context.identity.items() if key != "environment"}
+    register(context.spec.output_root, folder, context.identity, plain)
 
 
 def ranks_of_updates(sessions: Sequence[Mapping[str, Any]], step: int) -> set[int]:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from lmlab.build import factory
+from lmlab.build.user_code import changed_since
 from lmlab.console.formatting import format_count
 from lmlab.console.logging import log_above_progress_bars, log_to_file
 from lmlab.distributed.fsdp import unsharded
@@ -22,6 +23,7 @@ from lmlab.preflight.run_preflight import RunPreflight
 from lmlab.run_folder import RunFolder
 from lmlab.runs.context import RunContext
 from lmlab.runs.continuation import ParentRun
+from lmlab.runs.find_run import holds_run
 from lmlab.runs.run_metadata import ranks_of_updates, write_metadata
 from lmlab.runs.samples import draw_samples, write_samples
 from lmlab.runs.status_writer import StatusWriter
@@ -91,9 +93,18 @@ class Session:
             UserError: a setting, the data or the machine does not allow the run.
         """
         folder = self.context.folder
-        if folder.meta().get("identity") not in (None, self.context.identity):
+        meta = folder.meta()
+        if meta.get("identity") is not None and not holds_run(
+            meta, self.context.identity, self.context.spec.reuse_across_code
+        ):
             raise ConfigError(
                 f"{folder.path}: used by another configuration", "rerun to get a new folder"
+            )
+        edited = changed_since(self.context.spec.identity_settings)
+        if edited:  # it may be imported already, or not yet
+            raise ConfigError(
+                f"the code of {', '.join(edited)} changed after this process had read it",
+                "rerun; the run with the new code is another run",
             )
         try:
             return (yield from self._run(stop, train))

@@ -38,6 +38,7 @@ class PlannedSchedule(RunSchedule):
         folder: folder of the sweep.
         data: prepared texts of the configurations.
         device_of: returns the device that a configuration's job computes on.
+        is_elsewhere: whether jobs compute on other machines.
     """
 
     def __init__(
@@ -46,8 +47,9 @@ class PlannedSchedule(RunSchedule):
         folder: SweepFolder,
         data: RunDataCache,
         device_of: Callable[[RunConfig], Device],
+        is_elsewhere: bool = False,
     ) -> None:
-        super().__init__(manifest, folder, data, device_of, lambda run: None, print)
+        super().__init__(manifest, folder, data, device_of, lambda run: None, print, is_elsewhere)
 
     def record(self, run: ScheduledRun) -> None:
         """Do nothing: the ledger lists submitted runs."""

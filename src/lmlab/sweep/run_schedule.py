@@ -14,7 +14,7 @@ from lmlab.config.run_config import RunConfig
 from lmlab.console.formatting import format_count
 from lmlab.design.manifest import Job, Manifest
 from lmlab.run_folder import FINISHED, RunFolder
-from lmlab.runs.execute import locate
+from lmlab.runs.find_run import different_code, locate, note_other_code
 from lmlab.runtime.device import Device
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.study.verdicts import undecided_arms
@@ -33,6 +33,7 @@ class RunSchedule:
         device_of: returns the device that a configuration's job computes on.
         attach: called with each new unfinished run, to attach it to an existing job.
         print_line: prints a message.
+        is_elsewhere: whether jobs compute on other machines.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class RunSchedule:
         device_of: Callable[[RunConfig], Device],
         attach: Callable[[ScheduledRun], object],
         print_line: Callable[[str], None],
+        is_elsewhere: bool = False,
     ) -> None:
         self.manifest, self.folder, self.data = manifest, folder, data
         self.device_of, self.attach, self.print_line = device_of, attach, print_line
+        self._is_elsewhere = is_elsewhere
         self._runs: dict[Job, ScheduledRun] = {}
         self._recorded = {entry.job: set(entry.purposes) for entry in folder.entries()}
         self._undecided: frozenset[str] = frozenset()
@@ -90,6 +93,11 @@ class RunSchedule:
 
     def record(self, run: ScheduledRun) -> None:
         """Append the run to the ledger of the sweep."""
+        if run.config.reuse_across_code and run.was_finished:
+            changes = different_code(run.folder, self._identity(run.config))
+            if changes:
+                note_other_code(run.folder, resolve(run.config), changes)
+                self.print_line(f"{run.job.name}: taken from other code: {'; '.join(changes)}")
         self.folder.add_entry(run.job, run.purposes, run.folder, run.failure)
 
     def annotate(self, run: ScheduledRun) -> None:
@@ -132,4 +140,9 @@ class RunSchedule:
 
     def _identity(self, config: RunConfig) -> dict[str, Any]:
         device = self.device_of(config)
-        return run_identity(identity_settings(config), self.data.get(config), device)
+        return run_identity(
+            identity_settings(config),
+            self.data.get(config),
+            device,
+            is_elsewhere=self._is_elsewhere,
+        )

@@ -12,7 +12,7 @@ from lmlab.preflight.capacity_check import check_memory, disk_problem, refuse
 from lmlab.preflight.forecast import costs_of
 from lmlab.run_folder import FINISHED
 from lmlab.runs.auto_settings import choose_device
-from lmlab.runs.execute import locate
+from lmlab.runs.find_run import locate
 from lmlab.sweep.run_data_cache import RunDataCache
 from lmlab.sweep.slots import Slot, count_co_runners
 

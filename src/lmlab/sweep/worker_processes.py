@@ -29,8 +29,11 @@ def make_context() -> Any:
     if sys.platform == "darwin":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    # Enabling torch's determinism imports its compiler: about a second of CPU time per job.
-    context.set_forkserver_preload(["lmlab.runs.stacked.__main__", "torch._inductor.config"])
+    # Enabling torch's determinism imports its compiler: about a second of CPU time per job. The
+    # code is compared with its record when it is imported; it may be edited while jobs start.
+    context.set_forkserver_preload(
+        ["lmlab.runs.stacked.__main__", "torch._inductor.config", "lmlab.build.loaded_code"]
+    )
     _start_fork_server()
     return context
 

@@ -189,14 +189,14 @@ def test_changed_source_is_another_run_by_name(
     settings.write_text("trusted_packages: [own_package_for_test]\n")
     mine = [*wanted, "model.ffn={_target_: own_package_for_test.layer.Mine}"]
     first = execute(compose(mine)).run
-    assert first.meta()["identity"]["code"].keys() == {"own_package_for_test"}
+    code = {"own_package_for_test", "own_package_for_test.layer", "own_parts"}
+    assert first.meta()["identity"]["code"].keys() == code
     assert first.meta()["sessions"][0]["packages"] == first.meta()["identity"]["code"]
-    assert execute(compose(mine)).run.path == first.path
-    with open(package / "__init__.py", "a") as file:
-        file.write("# changed\n")
-    user_code.package_code.cache_clear()
-    second = execute(compose(mine)).run
-    assert second.path != first.path
+    for text, is_same in (("# a comment\n", True), ("changed = True\n", False)):
+        with open(package / "__init__.py", "a") as file:
+            file.write(text)
+        user_code.forget()
+        assert (execute(compose(mine)).run.path == first.path) == is_same
     plain = execute(compose([*wanted, "arm=plain"])).run
     assert "code" not in plain.meta()["identity"]
 

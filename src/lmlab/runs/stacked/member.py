@@ -19,7 +19,7 @@ from lmlab.preflight.run_preflight import RunPreflight
 from lmlab.run_folder import FINISHED
 from lmlab.runs.context import RunContext
 from lmlab.runs.continuation import find_parent
-from lmlab.runs.execute import locate
+from lmlab.runs.find_run import locate
 from lmlab.runs.session import GradientRequests, Session
 from lmlab.runs.stacked.stacked_parameters import StackedParameters
 from lmlab.runtime.device import Device

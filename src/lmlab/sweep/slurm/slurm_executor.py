@@ -193,7 +193,10 @@ class SlurmExecutor:
         if run.key not in self._identities:
             config = run.config
             identity = run_identity(
-                identity_settings(config), self.data.get(config), job_device(config)
+                identity_settings(config),
+                self.data.get(config),
+                job_device(config),
+                is_elsewhere=True,
             )
             self._identities[run.key] = identity_key(identity)
         return self._identities[run.key]

@@ -61,7 +61,9 @@ def run_slurm_sweep(manifest: Manifest, settings: SlurmSettings) -> int:
     plan = make_plan(manifest.comparison, len(sweep.configs), None, slots)
     print(f"{manifest.study}: {plan.summary()}", file=sys.stderr)
     if settings.plan_only:
-        print_plan(PlannedSchedule(manifest, sweep.folder, sweep.data, job_device))
+        print_plan(
+            PlannedSchedule(manifest, sweep.folder, sweep.data, job_device, is_elsewhere=True)
+        )
         return 0
     sweep.folder.write_manifest(manifest)
     code = take_snapshot(Path(sweep.configs[0].output_root))
@@ -94,7 +96,9 @@ def follow_in_slurm(
     executor = SlurmExecutor(
         folder, manifest.study, data, settings.submission, code, view.print_line, resumes_driver
     )
-    schedule = RunSchedule(manifest, folder, data, job_device, executor.attach, view.print_line)
+    schedule = RunSchedule(
+        manifest, folder, data, job_device, executor.attach, view.print_line, is_elsewhere=True
+    )
     driver = Driver(schedule, executor, view, signals)
     return follow_sweep(driver, view, report=settings.report)
 
@@ -131,7 +135,9 @@ def _detach(
         folder, manifest.study, data, settings.submission, code, view.print_line,
         on_full_queue=start_driver,
     )  # fmt: skip
-    schedule = RunSchedule(manifest, folder, data, job_device, executor.attach, view.print_line)
+    schedule = RunSchedule(
+        manifest, folder, data, job_device, executor.attach, view.print_line, is_elsewhere=True
+    )
     driver = Driver(schedule, executor, view)
     deadline = time.monotonic() + _UNREACHABLE_SECONDS
     runs = driver.start_all()

@@ -1,0 +1,152 @@
+"""Find the folder of a run: of this study, of another, or of an earlier version of the code."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lmlab.build.identity import (
+    earlier_forms,
+    identity_changes,
+    is_same_run,
+    numeric_environment_of,
+    without_code,
+)
+from lmlab.build.run_spec import RunSpec
+from lmlab.build.user_code import user_code
+from lmlab.run_folder import FINISHED, RunFolder, choose_folder, find_registered, runs_beside
+from lmlab.runtime.device import Device
+from lmlab.runtime.numeric_environment import environment_changes, environment_of_session
+
+log = logging.getLogger("lmlab.run")
+
+REUSED_KEY = "reused_across_code"  # in meta.json: for which runs of other code this one was taken
+
+
+def locate(spec: RunSpec, identity: dict[str, Any]) -> tuple[RunFolder, list[str]]:
+    """Find the folder of a run: that of a matching run of any study, else the one of its names.
+
+    Returns:
+        The folder; and, where another configuration occupies the folder of its names, the
+        differences.
+    """
+    if spec.reuse:
+        forms = earlier_forms(identity)
+        found = find_registered(spec.output_root, identity, is_same_run, forms)
+        if found is not None:
+            return found, []
+    folder, different = choose_folder(spec.named_folder, identity, is_same_run)
+    if spec.reuse_across_code and not folder.meta():
+        across = _find_across_code(spec, identity)
+        if across is not None:
+            return across, []
+    if different:
+        different = identity_changes(RunFolder(spec.named_folder).meta(), identity)
+    return folder, different
+
+
+def find_run(spec: RunSpec, identity: dict[str, Any], device: Device) -> tuple[RunFolder, bool]:
+    """Return the folder of a run, and whether the run is finished; say what is unexpected."""
+    folder, different = locate(spec, identity)
+    changes = different_code(folder, identity)
+    if identity.get("lmlab"):
+        log.info(
+            "lmlab differs from its record of numerics in %s: its runs are other runs",
+            ", ".join(identity["lmlab"]),
+        )
+    if different:
+        log.info(
+            "%s is in use by another configuration; using %s (differences: there -> here)\n  %s",
+            spec.named_folder,
+            folder.path,
+            "\n  ".join(different),
+        )
+    elif changes:
+        log.info(
+            "reuse_across_code=true: taking %s, a run of other code (there -> here): %s",
+            folder.path,
+            "; ".join(changes),
+        )
+        note_other_code(folder, spec, changes)
+    elif folder.path != spec.named_folder:
+        log.info("reusing the run of the same configuration in %s", folder.path)
+    _mention_environment(folder, device)
+    return folder, folder.status().get("status") in FINISHED
+
+
+def holds_run(
+    meta: Mapping[str, Any], identity: Mapping[str, Any], across_code: bool = False
+) -> bool:
+    """Whether a folder's ``meta.json`` is that of a run, or of one that differs in code only."""
+    existing = meta.get("identity")
+    if is_same_run(meta, identity) or not (across_code and isinstance(existing, dict)):
+        return is_same_run(meta, identity)
+    return is_same_run({**meta, "identity": without_code(existing)}, without_code(identity))
+
+
+def different_code(folder: RunFolder, identity: Mapping[str, Any]) -> list[str]:
+    """List the code in which an existing run differs from the one with ``identity``."""
+    meta = folder.meta()
+    if meta.get("identity") is None or is_same_run(meta, identity):
+        return []
+    return identity_changes(meta, identity)
+
+
+def note_other_code(folder: RunFolder, spec: RunSpec, changes: list[str]) -> None:
+    """Record in ``meta.json`` that a run was taken for one of other code, for reports."""
+    meta = folder.meta()
+    entry = {"study": spec.study, "arm": spec.arm, "seed": spec.seed, "changes": changes}
+    noted = list(meta.get(REUSED_KEY) or [])
+    if not any(entry == {key: one.get(key) for key in entry} for one in noted):
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        folder.write_meta(meta | {REUSED_KEY: [*noted, entry | {"time": now}]})
+
+
+def changed_callbacks(spec: RunSpec, folder: RunFolder) -> list[str]:
+    """Return the modules of callbacks that have changed since a run called them."""
+    sessions = folder.meta().get("sessions") or [{}]
+    recorded = sessions[-1].get("packages") or {}
+    now = user_code({"callbacks": spec.settings.get("callbacks")})
+    return [name for name in now if name in recorded and recorded[name] != now[name]]
+
+
+def _find_across_code(spec: RunSpec, identity: Mapping[str, Any]) -> RunFolder | None:
+    """Find a run that differs in code only; finished ones first, then the newest."""
+    found = []
+    for run in _candidates(spec):
+        meta = run.meta()
+        if holds_run(meta, identity, across_code=True):
+            sessions = meta.get("sessions") or [{}]
+            is_finished = run.status().get("status") in FINISHED
+            found.append((is_finished, str(sessions[-1].get("time")), str(run.path), run))
+    return max(found, key=lambda one: one[:3])[3] if found else None
+
+
+def _candidates(spec: RunSpec) -> Iterator[RunFolder]:
+    yield RunFolder(spec.named_folder)
+    yield from runs_beside(spec.named_folder)
+    index = Path(spec.output_root) / "cache" / "runs"
+    if not spec.reuse or not index.is_dir():
+        return
+    places = {path.read_text("utf-8") for path in index.iterdir() if path.is_file()}
+    for place in sorted(places):
+        yield RunFolder(Path(spec.output_root) / place)
+
+
+def _mention_environment(folder: RunFolder, device: Device) -> None:
+    """Say what decides the last bits and has changed since the last session of a run."""
+    sessions = folder.meta().get("sessions") or []
+    if not sessions:
+        return
+    before = environment_of_session(sessions[-1])
+    changes = environment_changes(before, numeric_environment_of(device))
+    if changes:
+        log.info(
+            "%s was computed in another environment, which may change last bits (there -> here): "
+            "%s",
+            folder.path,
+            "; ".join(changes),
+        )
