@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import shlex
 import shutil
+from typing import Any
 
 from lmlab.build import factory
 from lmlab.build.identity import run_identity
