@@ -33,6 +33,17 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation("what a module of one's own imports does not count", "build/user_code.py",
+             "waiting += imports.names", "pass", "tests/unit/build/test_user_code.py"),
+    Mutation("docstrings count as code", "build/source_hash.py",
+             "return is_constant or isinstance(statement, ast.Pass)", "return False",
+             "tests/unit/build/test_source_hash.py"),
+    Mutation("a changed file of lmlab is taken for an addition", "build/added_code.py",
+             'return added if is_free and not expected and "*" not in names else None',
+             "return added", "tests/unit/build/test_added_code.py"),
+    Mutation("a run of other code is taken without being asked", "runs/find_run.py",
+             "if spec.reuse_across_code and not folder.meta():", "if not folder.meta():",
+             "tests/unit/runs/test_find_run.py"),
     Mutation("special tokens have no bytes", "tokenizer/tokenizer.py",
              "lengths[self.ids.special_ids[END_OF_TEXT]] = 0",
              "lengths[list(self.ids.special_ids.values())] = 0",
@@ -312,7 +323,7 @@ MUTATIONS = [
     Mutation("a child with another learning rate", "runs/continuation.py", '("config.training.steps", "config.schedule.")',
              '("config.training.steps", "config.schedule.", "config.optim.")', "tests/integration/run/test_continuation.py"),
     Mutation("a run writes into a taken folder", "runs/session.py",
-             'if folder.meta().get("identity") not in (None, self.context.identity):', "if False:",
+             'if not is_free and not holds_run(meta, self.context.identity, across_code):', "if False:",
              "tests/integration/run/test_session.py"),
     Mutation("stack: mean of the losses", "runs/stacked/stacked_gradients.py",
              "losses.backward(torch.ones_like(losses))", "losses.mean().backward()",

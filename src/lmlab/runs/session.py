@@ -94,9 +94,9 @@ class Session:
         """
         folder = self.context.folder
         meta = folder.meta()
-        if meta.get("identity") is not None and not holds_run(
-            meta, self.context.identity, self.context.spec.reuse_across_code
-        ):
+        across_code = self.context.spec.reuse_across_code
+        is_free = meta.get("identity") is None
+        if not is_free and not holds_run(meta, self.context.identity, across_code):
             raise ConfigError(
                 f"{folder.path}: used by another configuration", "rerun to get a new folder"
             )
