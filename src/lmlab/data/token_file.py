@@ -17,6 +17,7 @@ from lmlab.storage.content_hash import remembered_hash
 from lmlab.storage.io import discard, hash_json, make_folder, read_json
 from lmlab.storage.lock import Lock
 from lmlab.storage.sealed import read_sealed, write_sealed
+from lmlab.storage.temporary_cache import make_in
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.text_markers import END_OF_TEXT
 
@@ -152,9 +153,19 @@ def encode_corpus(
     """
     key = hash_json({"version": FORMAT_VERSION, "text": text_hash, "tokenizer": tokenizer.hash})
     path = Path(cache_dir) / "tokens" / key[:16] / f"{name}.bin"
-    found, problem = _open_cached(path, tokenizer.hash, text_hash)
+    found, _ = _open_cached(path, tokenizer.hash, text_hash)
     if found is not None:
         return found
+
+    def make(folder: Path) -> TokenFile:
+        return _encode_locked(paths, tokenizer, folder / path.name, text_hash)
+
+    return make_in(path.parent, make, sum(text.stat().st_size for text in paths))
+
+
+def _encode_locked(
+    paths: Sequence[Path], tokenizer: Tokenizer, path: Path, text_hash: str
+) -> TokenFile:
     with Lock(path.with_suffix(".lock"), protects=path):
         found, problem = _open_cached(path, tokenizer.hash, text_hash)
         if found is not None:  # another process has just written it

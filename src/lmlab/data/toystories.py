@@ -20,6 +20,7 @@ from lmlab.storage.content_hash import remembered_hash
 from lmlab.storage.io import atomic_write_bytes, discard, hash_json
 from lmlab.storage.lock import Lock
 from lmlab.storage.sealed import read_sealed, write_sealed
+from lmlab.storage.temporary_cache import make_in
 
 # Increase with every change of the grammar or of its sampling.
 GRAMMAR_VERSION = 1
@@ -69,18 +70,22 @@ def write_corpus(cache_dir: Path, *, num_train: int, num_valid: int, seed: int) 
     }  # fmt: skip
     folder = Path(cache_dir) / "toystories" / hash_json(recipe)[:16]
     found, _ = _open_cached(folder, recipe)
-    if found is None:
-        with Lock(folder / "writing.lock"):
-            found, problem = _open_cached(folder, recipe)
-            if found is None:
-                if problem is not None:
-                    log.warning("%s; writing the stories again", problem)
-                    discard(*(folder / name for name in _FILES))
-                _write(folder, recipe)
-                found, problem = _open_cached(folder, recipe)
-                if found is None:
-                    raise DataError(f"{problem}, although it was just written")
-    return found
+    return found or make_in(folder, lambda place: _write_locked(place, recipe))
+
+
+def _write_locked(folder: Path, recipe: Mapping[str, int]) -> Corpus:
+    with Lock(folder / "writing.lock"):
+        found, problem = _open_cached(folder, recipe)
+        if found is not None:  # another process has just written them
+            return found
+        if problem is not None:
+            log.warning("%s; writing the stories again", problem)
+            discard(*(folder / name for name in _FILES))
+        _write(folder, recipe)
+        found, problem = _open_cached(folder, recipe)
+        if found is None:
+            raise DataError(f"{problem}, although it was just written")
+        return found
 
 
 def _open_cached(folder: Path, recipe: Mapping[str, int]) -> tuple[Corpus | None, str | None]:

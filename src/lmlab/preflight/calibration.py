@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 
 import torch
@@ -10,12 +11,17 @@ import torch
 from lmlab.build.identity import NUMERICS_VERSIONS
 from lmlab.build.workload import RunWorkload
 from lmlab.console.formatting import format_count
+from lmlab.errors import DiskError
 from lmlab.runtime.device import Device
 from lmlab.runtime.processor import cpu_name
-from lmlab.storage.io import hash_json, read_json, write_json
+from lmlab.storage.io import hash_json
+from lmlab.storage.sealed import read_or_discard, write_sealed
 
 FORMAT_VERSION = 1
 LEARNED_STEPS = 30  # a run of at least so many steps measures its step time better than a probe
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,16 +75,20 @@ def calibration_file(workload: RunWorkload, device: Device, cache_folder: Path) 
 
 
 def read_calibration(path: Path) -> Calibration | None:
-    """Read a calibration; None where the file is missing or unreadable."""
+    """Read a calibration; None where there is none. Remove a damaged one with a warning."""
+    content = read_or_discard(path)
     try:
-        return Calibration(**read_json(path))
-    except (FileNotFoundError, ValueError, TypeError):
+        return None if content is None else Calibration(**content)
+    except TypeError:  # of another version
         return None
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:
-    """Write a calibration."""
-    write_json(path, dataclasses.asdict(calibration))
+    """Write a calibration where the disk allows it; it saves time only."""
+    try:
+        write_sealed(path, dataclasses.asdict(calibration))
+    except DiskError as error:
+        log.warning("%s; the next run measures again", error.message)
 
 
 def update_calibration(path: Path, step_seconds: float, steps: int) -> None:

@@ -13,8 +13,10 @@ import gc
 import itertools
 import logging
 import math
+import os
 import signal
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +32,7 @@ from lmlab.build.run_spec import RunSpec
 from lmlab.build.workload import RunWorkload
 from lmlab.console.formatting import format_count
 from lmlab.data.batches import Batches
+from lmlab.errors import DiskError
 from lmlab.nn.transformer import Transformer
 from lmlab.optim.clip import clip_gradients
 from lmlab.preflight import machine_resources
@@ -210,8 +213,7 @@ def _time_saving(cache_folder: Path, state: TrainState) -> dict[str, float]:
     if total > MAX_SAVED_BYTES:
         speed = DISK_BYTES_PER_SECOND
         return {"saving": total / speed, "saving_best": weights / speed}
-    make_folder(cache_folder)
-    with temporary_folder(cache_folder, "calibration") as folder:
+    with temporary_folder(_writable(cache_folder), "calibration") as folder:
         checkpoints = Checkpoints(folder, keep_last=1)
         started = time.perf_counter()
         checkpoints.save(state)
@@ -219,6 +221,14 @@ def _time_saving(cache_folder: Path, state: TrainState) -> dict[str, float]:
         checkpoints.save_best(state.model, 1, 1.0)
         ended = time.perf_counter()
     return {"saving": middle - started, "saving_best": ended - middle}
+
+
+def _writable(folder: Path) -> Path:
+    """Return the folder, or that of temporary files where it cannot be written."""
+    with contextlib.suppress(DiskError):
+        if os.access(make_folder(folder), os.W_OK):
+            return folder
+    return Path(tempfile.gettempdir())
 
 
 def _timed(act: Callable[[], Any], device: Device) -> float:

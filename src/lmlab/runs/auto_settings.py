@@ -27,7 +27,8 @@ from lmlab.run_folder import RunFolder
 from lmlab.runtime.compile_policy import Workload, missing_to_compile, should_compile
 from lmlab.runtime.device import Device, resolve_device
 from lmlab.runtime.precision import FULL_PRECISION, time_matmuls
-from lmlab.storage.io import get_or_create_json, hash_json
+from lmlab.storage.io import hash_json
+from lmlab.storage.sealed import get_or_create
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.objective import chunked_loss
 
@@ -38,6 +39,7 @@ PROBE_FLOPS = 2e10
 WORTHWHILE_FRACTION = 0.95
 # Of an update. Below, products are a small part of a step, and the plain ones are kept.
 MIN_UPDATE_FLOPS = 1e9
+_ANSWER = frozenset({"products", "seconds"})
 
 
 def build_device(config: RunConfig) -> Device:
@@ -97,7 +99,7 @@ def _faster_products(spec: RunSpec, device: Device) -> str:
     path = spec.cache_folder / "products" / f"{hash_json(shape)[:24]}.json"
     if not path.exists() and not _fits_in_memory(spec.workload, device):
         return FULL_PRECISION
-    return str(get_or_create_json(path, lambda: _time_products(spec, device))["products"])
+    return str(get_or_create(path, lambda: _time_products(spec, device), _ANSWER)["products"])
 
 
 def _fits_in_memory(workload: RunWorkload, device: Device) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import os
@@ -10,8 +11,10 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+from lmlab.errors import DiskError
 from lmlab.runtime.cpp_extension import find_compiler
-from lmlab.storage.io import get_or_create_json, hash_json, read_json
+from lmlab.storage.io import hash_json, make_folder
+from lmlab.storage.sealed import get_or_create, read_stored
 
 # Seconds by which a first compiled step exceeds an eager one: with an empty cache, and with one
 # that contains the kernels of this step.
@@ -23,6 +26,7 @@ SAVED_FRACTION_GPU = 0.3
 # Assumed FLOP/s of an eager step: of one CPU thread, and of a GPU.
 CPU_RATE = {"fp32": 50e9, "bf16": 100e9}
 GPU_RATE = 100e12
+_ANSWER = frozenset({"compile", "warm", "predicted_cost_seconds", "predicted_won_seconds"})
 SAFETY = 1.5  # savings must exceed the cost by this factor, in case the estimate is wrong
 
 
@@ -61,15 +65,13 @@ def should_compile(work: Workload, cache: Path) -> bool:
     if work.step_flops is None or not has_compiler(work.device_type):
         return False
     folder = cache / "compile" / hash_json(work.shape)[:24]
-    return bool(
-        get_or_create_json(folder / f"steps-{work.steps}.json", lambda: _estimate(work, folder))[
-            "compile"
-        ]
-    )
+    path = folder / f"steps-{work.steps}.json"
+    return bool(get_or_create(path, lambda: _estimate(work, folder), _ANSWER)["compile"])
 
 
 def _estimate(work: Workload, folder: Path) -> dict[str, Any]:
-    is_warm = any(read_json(path).get("compile") for path in folder.glob("steps-*.json"))
+    answers = [read_stored(path, _ANSWER) for path in sorted(folder.glob("steps-*.json"))]
+    is_warm = any(answer["compile"] for answer in answers if answer)
     saved, cost = seconds_saved(work), WARM_SECONDS if is_warm else COLD_SECONDS
     return {
         "compile": saved > SAFETY * cost, "warm": is_warm, "predicted_cost_seconds": cost,
@@ -114,5 +116,11 @@ def missing_to_compile(device_type: str) -> tuple[str, str] | None:
 
 
 def set_inductor_cache(cache: Path) -> None:
-    """Store Inductor's kernels in ``cache`` unless ``TORCHINDUCTOR_CACHE_DIR`` is set."""
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((cache / "inductor").resolve()))
+    """Store Inductor's kernels in ``cache`` unless ``TORCHINDUCTOR_CACHE_DIR`` is set.
+
+    Where ``cache`` is not writable, Inductor stores them in the folder of temporary files.
+    """
+    folder = cache / "inductor"
+    with contextlib.suppress(DiskError):
+        if os.access(make_folder(folder), os.W_OK):
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder.resolve()))

@@ -9,13 +9,13 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DataError, DiskError
 from lmlab.storage.json_text import dump_json, load_json
-from lmlab.storage.litter import remove_litter, temporary_file
+from lmlab.storage.litter import temporary_file
 from lmlab.storage.ownership import check_ownership
 
 _TICK_NS = 2_000_000_000
@@ -128,28 +128,6 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises FileNotFoundError or json.JSONDecodeError."""
     return load_json(Path(path).read_text("utf-8"))
-
-
-def get_or_create_json(path: Path, make: Callable[[], Any]) -> Any:
-    """Return the value stored in ``path``, or call ``make`` and store its value there.
-
-    A damaged file counts as missing. If several processes do this at the same time, all return the
-    value that was stored first.
-    """
-    with contextlib.suppress(OSError, ValueError):
-        return read_json(path)
-    value = make()
-    make_folder(path.parent)
-    remove_litter(path.parent)
-    text = dump_json(value, indent=2) + "\n"
-    try:
-        with temporary_file(path, text.encode("utf-8")) as temporary:
-            with contextlib.suppress(FileExistsError):
-                os.link(temporary, path)
-            return read_json(path)
-    except (OSError, ValueError):  # no hard links here, or the stored file is damaged
-        write_json(path, value)
-        return value
 
 
 def append_jsonl(path: Path, row: dict[str, Any]) -> None:

@@ -6,12 +6,29 @@ noticed when the file is read.
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lmlab.storage.io import fsync_folder, hash_json, read_json, translate_write_errors, write_json
+from lmlab.errors import DiskError
+from lmlab.storage.io import (
+    atomic_write_text,
+    discard,
+    fsync_folder,
+    hash_json,
+    make_folder,
+    read_json,
+    translate_write_errors,
+)
+from lmlab.storage.json_text import dump_json
+from lmlab.storage.litter import remove_litter, temporary_file
 
 _SEAL = "checksum"
+
+log = logging.getLogger(__name__)
 
 
 def write_sealed(path: Path, content: dict[str, Any], place: str | None = None) -> None:
@@ -25,7 +42,7 @@ def write_sealed(path: Path, content: dict[str, Any], place: str | None = None) 
     Raises:
         DiskError: the disk is full or not writable.
     """
-    write_json(path, content | {_SEAL: _checksum(content, path, place)})
+    atomic_write_text(path, _sealed_text(content, path, place))
     with translate_write_errors(path):
         fsync_folder(path.parent)
 
@@ -46,6 +63,67 @@ def read_sealed(path: Path, place: str | None = None) -> dict[str, Any]:
     if content.pop(_SEAL) != _checksum(content, path, place):
         raise ValueError("the checksum differs: damaged, or the file of another entry")
     return content
+
+
+def read_or_discard(path: Path) -> dict[str, Any] | None:
+    """Read a sealed file of a cache; None if there is none. Remove a damaged one with a warning."""
+    try:
+        return read_sealed(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("%s: cannot be read: %s; made again", path, error)
+    with contextlib.suppress(DiskError):
+        discard(path)
+    return None
+
+
+def get_or_create(
+    path: Path, make: Callable[[], dict[str, Any]], keys: frozenset[str]
+) -> dict[str, Any]:
+    """Return the object stored in ``path``, or call ``make`` and store its object there.
+
+    A damaged file counts as missing. If several processes do this at the same time, all return the
+    object that was stored first. Where the disk allows no file, the object is not stored, with a
+    warning.
+
+    Args:
+        path: the file.
+        make: called if there is no such file.
+        keys: those of the object; an earlier version stored it with these and without a checksum.
+    """
+    value = read_stored(path, keys)
+    if value is not None:
+        return value
+    value = make()
+    try:
+        make_folder(path.parent)
+        remove_litter(path.parent)
+        with temporary_file(path, _sealed_text(value, path, None).encode("utf-8")) as temporary:
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                pass
+            except OSError:  # no hard links here
+                os.replace(temporary, path)
+        fsync_folder(path.parent)
+        return read_sealed(path)
+    except (DiskError, OSError, ValueError) as error:
+        log.warning("%s: cannot be stored: %s", path, getattr(error, "message", error))
+        return value
+
+
+def read_stored(path: Path, keys: frozenset[str]) -> dict[str, Any] | None:
+    """Return the object stored in ``path``; None if there is none. See :func:`get_or_create`."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        content = read_json(path)
+        if isinstance(content, dict) and set(content) == keys:
+            return content
+    return read_or_discard(path)
+
+
+def _sealed_text(content: dict[str, Any], path: Path, place: str | None) -> str:
+    return dump_json(content | {_SEAL: _checksum(content, path, place)}, indent=2) + "\n"
 
 
 def _checksum(content: dict[str, Any], path: Path, place: str | None) -> str:

@@ -1,7 +1,8 @@
 """Files in the user's cache folder, verified when they are read.
 
 They save time only: without a writable cache folder, their content is computed again. A file
-consists of a checksum of the rest, the length of a JSON header, the header and the data.
+consists of a checksum of its name and the rest, the length of a JSON header, the header and the
+data.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DiskError
-from lmlab.storage.io import atomic_write_bytes
+from lmlab.storage.io import atomic_write_bytes, fsync_folder
 from lmlab.storage.json_text import dump_json, load_json
 
 _DIGEST, _LENGTH = 32, 8
@@ -51,7 +52,8 @@ def write(kind: str, name: str, header: Any, data: bytes, max_files: int | None 
     text = dump_json(header).encode("utf-8")
     rest = len(text).to_bytes(_LENGTH, "little") + text + data
     try:
-        atomic_write_bytes(path / name, hashlib.sha256(rest).digest() + rest)
+        atomic_write_bytes(path / name, _checksum(kind, name, rest) + rest)
+        fsync_folder(path)
         if max_files is not None:
             files = path.glob(f"*{Path(name).suffix}")
             for old in sorted(files, key=lambda file: file.stat().st_mtime)[:-max_files]:
@@ -64,7 +66,7 @@ def write(kind: str, name: str, header: Any, data: bytes, max_files: int | None 
 
 
 def read(kind: str, name: str) -> tuple[Any, bytes] | None:
-    """Return header and data of a file; None if it is missing or damaged."""
+    """Return header and data of a file; None if it is missing, or damaged, which is logged."""
     path = folder(kind)
     if path is None:
         return None
@@ -73,10 +75,18 @@ def read(kind: str, name: str) -> tuple[Any, bytes] | None:
     except OSError:
         return None
     rest = content[_DIGEST:]
-    if hashlib.sha256(rest).digest() != content[:_DIGEST] or not rest:
+    if _checksum(kind, name, rest) != content[:_DIGEST] or not rest:
+        import logging  # only damage needs it
+
+        message = "%s: damaged, or the file of another entry; made again"
+        logging.getLogger(__name__).warning(message, path / name)
         return None
     end = _LENGTH + int.from_bytes(rest[:_LENGTH], "little")
     return load_json(rest[_LENGTH:end]), rest[end:]
+
+
+def _checksum(kind: str, name: str, rest: bytes) -> bytes:
+    return hashlib.sha256(f"{kind}/{name}\0".encode() + rest).digest()
 
 
 def exists(kind: str, name: str) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lmlab.errors import DataError, TextChangedError
 from lmlab.storage.content_hash import FilesHash
 from lmlab.storage.io import discard, hash_json
 from lmlab.storage.lock import Lock
 from lmlab.storage.sealed import read_sealed, write_sealed
+from lmlab.storage.temporary_cache import make_in
 from lmlab.tokenizer import serialization
 from lmlab.tokenizer.bpe_training import train_bpe
 from lmlab.tokenizer.text_markers import check_end_of_text
@@ -57,24 +59,33 @@ def bpe(
     folder = Path(cache_dir) / "tokenizers" / hash_json(settings)[:16]
     tokenizer, _ = _open_cached(folder, settings)
     if tokenizer is None:
-        with Lock(folder / "training.lock"):
-            tokenizer, problem = _open_cached(folder, settings)
-            if tokenizer is None:
-                if problem is not None:
-                    log.warning("%s; training the tokenizer again", problem)
-                    discard(folder / _RECORD, folder / serialization.NAME)
-                text = FilesHash()
-                tokenizer = train_bpe(train_paths, vocab_size, special_tokens, text_hash=text)
-                if text.combined != corpus_hash:
-                    raise TextChangedError(train_paths)
-                tokenizer.save(folder)
-                write_sealed(folder / _RECORD, {**settings, "tokenizer": tokenizer.hash})
+        texts = list(train_paths)
+        tokenizer = make_in(folder, lambda place: _train_locked(place, texts, settings))
     return tokenizer.with_end_of_text(end_of_text)
 
 
-def _open_cached(
-    folder: Path, settings: Mapping[str, object]
-) -> tuple[Tokenizer | None, str | None]:
+def _train_locked(
+    folder: Path, train_paths: Sequence[Path], settings: Mapping[str, Any]
+) -> Tokenizer:
+    with Lock(folder / "training.lock"):
+        tokenizer, problem = _open_cached(folder, settings)
+        if tokenizer is not None:  # another process has just trained it
+            return tokenizer
+        if problem is not None:
+            log.warning("%s; training the tokenizer again", problem)
+            discard(folder / _RECORD, folder / serialization.NAME)
+        text = FilesHash()
+        tokenizer = train_bpe(
+            train_paths, settings["vocab_size"], settings["special_tokens"], text_hash=text
+        )
+        if text.combined != settings["corpus"]:
+            raise TextChangedError(train_paths)
+        tokenizer.save(folder)
+        write_sealed(folder / _RECORD, {**settings, "tokenizer": tokenizer.hash})
+        return tokenizer
+
+
+def _open_cached(folder: Path, settings: Mapping[str, Any]) -> tuple[Tokenizer | None, str | None]:
     """Return a tokenizer trained before, or what is wrong with it; neither if there is none."""
     if not (folder / _RECORD).exists() and not serialization.is_saved(folder):
         return None, None

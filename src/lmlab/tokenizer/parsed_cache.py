@@ -20,8 +20,8 @@ from lmlab.tokenizer.serialization import content_hash
 from lmlab.tokenizer.text_markers import TextMarkers
 from lmlab.tokenizer.vocabulary import BPEVocabulary, VocabularyIds
 
-# Increase when parsing finds something else in the same files.
-_VERSION = 2
+# Increase when parsing finds something else in the same files, or the cache has another format.
+_VERSION = 3
 _KIND = "tokenizers"
 _WORTH_KEEPING = 4096  # entries and bytes; less is read as quickly from the files themselves
 _MAX_ENTRIES = 64

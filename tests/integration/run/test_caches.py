@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
+import errno
 import hashlib
 import logging
 import os
@@ -18,7 +20,7 @@ from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.data import corpus_encoding
 from lmlab.data.token_file import TokenFile, encode_corpus, write_token_file
-from lmlab.errors import DataError
+from lmlab.errors import DataError, DiskError
 from lmlab.storage.io import hash_json
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.adaptive_encoder import AdaptiveEncoder
@@ -288,3 +290,94 @@ def test_a_token_file_of_the_user_is_refused_by_name_and_left_alone(
     with pytest.raises(DataError, match=r"a\.bin: not the content that a\.json describes"):
         TokenFile.open(path)
     assert set(path.read_bytes()) == {0}
+
+
+def test_a_complete_cache_needs_no_writable_folder(
+    overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = stories(overrides)
+    expected = content(prepare_data(spec))
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("something was written")
+
+    for name in ("write_text", "write_bytes", "mkdir", "unlink"):
+        monkeypatch.setattr(Path, name, refuse)
+    monkeypatch.setattr(os, "replace", refuse)
+    assert content(prepare_data(spec)) == expected
+
+
+def test_without_a_writable_cache_a_temporary_folder_serves(
+    overrides: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = stories(overrides)
+    expected = content(prepare_data(spec))
+    blocked = spec.cache_folder.parent / "file"
+    blocked.touch()
+    data = prepare_data(dataclasses.replace(spec, cache_folder=blocked / "cache"))
+    assert content(data) == expected
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 4, "stories, tokenizer and two token files"
+    assert all("using a temporary folder" in line and str(blocked) in line for line in lines)
+
+
+def test_on_a_full_disk_the_error_names_the_cache(
+    overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    spec = stories(overrides, seed=7)  # of which no other test has a temporary cache
+    monkeypatch.setattr("lmlab.storage.io.os.fsync", full)
+    with pytest.raises(DiskError, match=r"outputs/cache.*the disk is full"):
+        prepare_data(spec)
+    assert not [path for path in spec.cache_folder.rglob("*") if path.is_file()]
+
+
+def test_processes_that_make_the_same_cache_at_once_are_all_right(overrides: list[str]) -> None:
+    spec = stories(overrides, seed=5)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda number: content(prepare_data(spec)), range(4)))
+    assert found == [content(prepare_data(spec))] * 4
+
+
+TEXT = {"train_hash", "tokenizer", "tokens"}
+SPECIALS = 'tokenizer.special_tokens=["<|endoftext|>",Mia]'
+DATA_SETTINGS = {
+    "data.seed": ("data.seed=1", {*TEXT, "valid_hash"}),
+    "data.num_train_documents": ("data.num_train_documents=31", TEXT),
+    "data.num_valid_documents": ("data.num_valid_documents=11", {"valid_hash"}),
+    "tokenizer.vocab_size": ("tokenizer.vocab_size=281", {"tokenizer", "tokens"}),
+    "tokenizer.special_tokens": (SPECIALS, {"tokenizer", "tokens"}),
+    "tokenizer.end_of_text": ('tokenizer.end_of_text="<|endoftext|>"', set()),
+}  # fmt: skip
+
+
+def test_every_setting_of_text_and_tokenizer_is_in_the_key_of_what_it_changes(
+    overrides: list[str], tmp_path: Path
+) -> None:
+    """Warm caches return the same as empty ones, whichever setting differs from the cached ones."""
+    kept = [word for word in overrides if not word.startswith(("data", "output_root"))]
+    base = [*kept, "data=toystories", "data.num_train_documents=30",
+            "data.num_valid_documents=10", "data.seed=0", "tokenizer.vocab_size=280"]  # fmt: skip
+    settings = compose(base).as_dict()
+    named = {f"{group}.{key}" for group in ("data", "tokenizer") for key in settings[group]}
+    assert named - {"data._target_", "tokenizer._target_"} == set(DATA_SETTINGS)
+
+    def prepared(root: str, *words: str) -> RunData:
+        changed = [w for w in words if w.startswith("tokenizer.vocab")]
+        size = changed[0].partition("=")[2] if changed else "280"
+        more = [f"output_root={tmp_path / root}", f"model.vocab_size={size}"]
+        return prepare_data(spec_of([*base, *words, *more]))
+
+    def facts(data: RunData) -> dict[str, object]:
+        return {
+            "train_hash": data.corpus.train_hash, "valid_hash": data.corpus.valid_hash,
+            "tokenizer": data.tokenizer.hash, "tokens": data.train.tokens.tobytes(),
+        }  # fmt: skip
+
+    plain = facts(prepared("warm"))
+    for key, (word, expected) in DATA_SETTINGS.items():
+        warm, cold = prepared("warm", word), prepared(key, word)
+        assert content(warm) == content(cold), key
+        assert {name for name, value in facts(warm).items() if value != plain[name]} == expected

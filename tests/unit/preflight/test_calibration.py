@@ -93,3 +93,29 @@ def test_files_of_two_shapes_lie_side_by_side_in_the_cache(overrides: list[str])
     files = {calibration_file(spec.workload, device, spec.cache_folder) for spec in (first, second)}
     assert len(files) == 2
     assert {file.parent for file in files} == {first.cache_folder / "calibrations"}
+
+
+def test_a_damaged_calibration_is_said_and_measured_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, other = tmp_path / "c" / "x.json", tmp_path / "c" / "y.json"
+    write_calibration(other, dataclasses.replace(MEASURED, step=9.0))
+    write_calibration(path, MEASURED)
+    intact = path.read_text()
+    for content in (intact.replace("0.5", "0.9"), intact[:40], "", other.read_text(), "[" * 99_999):
+        caplog.clear()
+        path.write_text(content)
+        assert read_calibration(path) is None
+        assert len(caplog.records) == 1 and str(path) in caplog.text
+        assert read_calibration(path) is None
+        assert len(caplog.records) == 1, "it is said once"
+    write_calibration(path, MEASURED)
+    assert read_calibration(path) == MEASURED
+
+
+def test_without_a_writable_folder_a_calibration_is_not_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    write_calibration(tmp_path / "file" / "x.json", MEASURED)
+    assert "the next run measures again" in caplog.text

@@ -39,6 +39,42 @@ def test_a_source_is_compiled_once_per_set_of_macros(source: Path, tmp_path: Pat
 
 
 @needs_compiler
+def test_a_damaged_library_is_compiled_again(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "kernels"
+    build_library(source, folder, {"FACTOR": 3})
+    (other,) = folder.iterdir()
+    build_library(source, folder, {"FACTOR": 2})
+    (made,) = set(folder.iterdir()) - {other}
+    intact = made.read_bytes()
+    unchecked = intact[: -cpp_extension._CHECKSUM_BYTES]  # as an earlier version wrote it
+    half, flipped = len(intact) // 2, bytearray(intact)
+    flipped[half] ^= 1
+    damages = [b"", bytes(len(intact)), intact[:half], intact + b"0", bytes(flipped), unchecked,
+               other.read_bytes()]  # fmt: skip
+    for number, content in enumerate(damages):
+        caplog.clear()
+        made.unlink()  # as another inode: this process has mapped the former one
+        made.write_bytes(content)
+        if content == other.read_bytes():
+            assert ctypes.CDLL(str(other)).twice(5) == 15, "it is a library, but of another key"
+        build_library(source, folder, {"FACTOR": 2})
+        assert made.read_bytes() == intact, number
+        assert len(caplog.records) == 1 and str(made) in caplog.text, number
+    assert build_library(source, folder, {"FACTOR": 2}).twice(21) == 42
+
+
+@needs_compiler
+def test_without_a_writable_folder_the_library_is_compiled_for_this_process(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    assert build_library(source, tmp_path / "file" / "kernels", {"FACTOR": 2}).twice(21) == 42
+    assert "the next run compiles it again" in caplog.text
+
+
+@needs_compiler
 def test_each_kind_of_cpu_has_its_own_library(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,7 +107,7 @@ def test_a_source_that_does_not_compile_is_reported(source: Path, tmp_path: Path
         ConfigError, match=r"runtime\.compile=true: `(?s:.*) failed:(?s:.*)\nhelp: install g\+\+ 9"
     ):
         build_library(source, tmp_path / "kernels", {})
-    assert not list((tmp_path / "kernels").iterdir())
+    assert not list(tmp_path.glob("kernels/*"))
 
 
 def test_a_missing_compiler_is_reported(

@@ -101,22 +101,3 @@ def test_write_json_round_trips_unicode(tmp_path: Path) -> None:
     assert io.read_json(tmp_path / "v.json") == value
     assert "naïve" in (tmp_path / "v.json").read_text("utf-8")
     assert json.loads((tmp_path / "v.json").read_bytes()) == value
-
-
-def test_a_stored_value_is_not_computed_again(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "choice.json"
-    assert io.get_or_create_json(path, lambda: {"a": 1}) == {"a": 1}
-    assert io.get_or_create_json(path, lambda: {"a": 2}) == {"a": 1}
-    path.write_text("{")
-    assert io.get_or_create_json(path, lambda: {"a": 3}) == {"a": 3} == io.read_json(path)
-    assert [one.name for one in path.parent.iterdir()] == ["choice.json"]
-
-
-def test_of_two_processes_that_store_a_value_the_first_wins(tmp_path: Path) -> None:
-    path = tmp_path / "choice.json"
-
-    def make_while_another_process_stores() -> dict[str, int]:
-        io.write_json(path, {"a": 1})
-        return {"a": 2}
-
-    assert io.get_or_create_json(path, make_while_another_process_stores) == {"a": 1}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lmlab.storage.sealed import read_sealed, write_sealed
+from lmlab.storage.sealed import get_or_create, read_sealed, write_sealed
 
 CONTENT = {"a": [1, 2.5, "é"], "b": {"c": None}, "d": float("nan")}
 
@@ -56,3 +56,41 @@ def test_the_file_of_another_name_or_place_is_noticed(tmp_path: Path) -> None:
     assert read_sealed(tmp_path / "moved.json", "kind") == {"a": 1}
     with pytest.raises(ValueError):
         read_sealed(tmp_path / "moved.json", "other kind")
+
+
+KEYS = frozenset({"a"})
+
+
+def test_a_stored_object_is_not_computed_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "new" / "choice.json"
+    assert get_or_create(path, lambda: {"a": 1}, KEYS) == {"a": 1}
+    assert get_or_create(path, lambda: {"a": 2}, KEYS) == {"a": 1}
+    for damage in ("{", "", "null", path.read_text().replace("1", "2", 1)):
+        caplog.clear()
+        path.write_text(damage)
+        assert get_or_create(path, lambda: {"a": 3}, KEYS) == {"a": 3} == read_sealed(path)
+        assert len(caplog.records) == 1 and str(path) in caplog.text
+    assert [one.name for one in path.parent.iterdir()] == ["choice.json"]
+    path.write_text('{"a": 5}')
+    assert get_or_create(path, lambda: {"a": 6}, KEYS) == {"a": 5}, "of an earlier version"
+
+
+def test_of_two_processes_that_store_an_object_the_first_wins(tmp_path: Path) -> None:
+    path = tmp_path / "choice.json"
+
+    def make_while_another_process_stores() -> dict[str, int]:
+        write_sealed(path, {"a": 1})
+        return {"a": 2}
+
+    assert get_or_create(path, make_while_another_process_stores, KEYS) == {"a": 1}
+
+
+def test_without_a_writable_folder_the_object_is_not_stored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "choice.json"
+    assert get_or_create(path, lambda: {"a": 1}, KEYS) == {"a": 1}
+    assert "cannot be stored" in caplog.text

@@ -52,6 +52,22 @@ def test_a_damaged_file_is_ignored() -> None:
         user_cache.write("things", "a.thing", HEADER, DATA)
 
 
+def test_a_file_of_another_name_or_kind_is_ignored_and_said(
+    cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as machine code for another processor."""
+    user_cache.write("things", "a.thing", HEADER, DATA)
+    source = user_cache.folder("things")
+    assert source is not None
+    for kind, name in (("things", "b.thing"), ("others", "a.thing")):
+        target = source.parent / kind / name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes((source / "a.thing").read_bytes())
+        assert user_cache.read(kind, name) is None
+        assert f"{target}: damaged, or the file of another entry; made again" in caplog.text
+    assert user_cache.read("things", "a.thing") == (HEADER, DATA)
+
+
 def test_without_a_cache_folder_nothing_is_stored(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

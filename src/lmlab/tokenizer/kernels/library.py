@@ -18,6 +18,7 @@ from lmlab.tokenizer.kernels import llvm_ir, machine_code
 from lmlab.tokenizer.kernels.machine_code import Kernel
 
 _KIND = "kernels"
+_CACHE_VERSION = "2"  # of the files, so that versions of lmlab do not overwrite each other's
 _lock = threading.Lock()
 _loaded: dict[str, dict[str, Kernel] | None] = {}
 
@@ -87,7 +88,7 @@ def _warn_slow(reason: str) -> None:
 @functools.cache
 def _key() -> str:
     """Hash of everything that the machine code depends on."""
-    parts = [*machine_code.made_by(), llvm_ir.sources()]
+    parts = [_CACHE_VERSION, *machine_code.made_by(), llvm_ir.sources()]
     return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()[:20]
 
 
