@@ -242,8 +242,6 @@ MUTATIONS = [
              "(1 << ID_BITS) - 1, ", "1 << ID_BITS, ", "tests/unit/tokenizer/test_kernel_encoder.py"),
     Mutation("ids of a changed text are kept", "data/corpus_encoding.py", "text_hash not in (None, encoded.text_hash)",
              "False", "tests/integration/run/test_caches.py"),
-    Mutation("a tokenizer of a changed text", "tokenizer/factories.py", 'text.combined != settings["corpus"]',
-             "False", "tests/integration/run/test_caches.py"),
     Mutation("a token file's content unchecked", "data/token_file.py", "remembered_hash(path) == found.sha256",
              "True", "tests/integration/run/test_caches.py"),
     Mutation("a library's content unchecked", "runtime/cpp_extension.py", "content[size:] == _checksum(library, content[:size])",
