@@ -28,6 +28,7 @@ PATIENCE_SECONDS = 2.0  # the longest wait without a word
 _GUARD_SECONDS = 10.0  # the guard is held for milliseconds, unless its process is stopped
 _REMINDER_SECONDS = 60.0
 _POLL_SECONDS = 0.1
+_READS = 10  # before a lock file that cannot be read counts as gone
 
 
 class Lock:
@@ -97,7 +98,11 @@ class Lock:
 
     def raise_if_lost(self) -> None:
         """Raise :class:`LostLockError` if another process owns the file, or it was removed."""
-        found = LockFile.read(self.path)
+        for _ in range(_READS):
+            found = LockFile.read(self.path)
+            if found.owner is not None:
+                break
+            time.sleep(_POLL_SECONDS)  # a network file system may be away for a moment
         if found.owner is not None and found.owner.token == self._token:
             return
         if found.owner is None:

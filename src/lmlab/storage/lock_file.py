@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shlex
@@ -22,6 +23,7 @@ from lmlab.storage.process_identity import (
 
 STALE_SECONDS = 60.0
 _MAX_BYTES = 64 << 10
+_NO_FILE = (errno.ENXIO, errno.ENODEV, errno.ELOOP)  # a socket, a device, links that form a loop
 
 # ``ahead``: no process can be seen, and the heartbeat is dated in the future.
 Judgement = Literal["alive", "dead", "ahead"]
@@ -92,7 +94,7 @@ class LockFile:
         exists: whether anything is there; a dangling link is nothing.
         is_folder: whether a folder is in its place.
         owner: the process it names; None if it names none.
-        is_hidden: whether this user may not read it.
+        is_hidden: whether it cannot be read, so that its owner is unknown.
         heartbeat: its modification time.
     """
 
@@ -111,13 +113,14 @@ class LockFile:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         except (FileNotFoundError, NotADirectoryError):
             return cls(path)
-        except PermissionError:
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                return cls(path, True)
+            # Not permitted, too many open files, or a network file system that is away.
             try:
                 return cls(path, True, is_hidden=True, heartbeat=path.stat().st_mtime)
             except OSError:
-                return cls(path, True)
-        except OSError:  # a socket, or links that form a loop
-            return cls(path, True)
+                return cls(path, True, is_hidden=True, heartbeat=time.time())
         try:
             found = os.fstat(descriptor)
             content = os.read(descriptor, _MAX_BYTES) if stat.S_ISREG(found.st_mode) else b""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from lmlab.run_folder import FINISHED
-from lmlab.storage.lock import is_alive
+from lmlab.storage.lock import PATIENCE_SECONDS, is_alive
 from lmlab.sweep.executor import Executor, JobResult
 from lmlab.sweep.failure_reason import find_failure_reason
 from lmlab.sweep.progress_view import ProgressView
@@ -41,6 +41,7 @@ class Driver:
         self._signals = StopSignals(signals, on_first=self._announce_stop)
         self._elsewhere_checked = 0.0
         self._lost_servers = 0
+        self._stopped_at, self._has_announced_wait = 0.0, False
 
     def run(self) -> list[ScheduledRun]:
         """Drive the sweep until all required runs have ended or a signal stops it."""
@@ -51,6 +52,7 @@ class Driver:
                 self._refresh_elsewhere()
                 if self.was_stopped:
                     self.executor.stop(self._active_runs(), kill=self._signals.count > 1)
+                    self._announce_wait()
                 else:
                     self._start_queued()
                 self.view.update(self.schedule.runs)
@@ -75,12 +77,25 @@ class Driver:
         return self._signals.count > 0
 
     def _announce_stop(self) -> None:
+        self._stopped_at = time.monotonic()
         if self.executor.outlives_driver:
             self.view.print_line(self.executor.leave_message)
         else:
             self.view.print_line(
                 "stopping: running jobs save and exit (press Ctrl-C again to kill them)"
             )
+
+    def _announce_wait(self) -> None:
+        """Say once, if it takes longer than usual, which processes the stop waits for."""
+        waited = time.monotonic() - self._stopped_at
+        processes = [
+            f"{run.name} (process {run.process.pid})"
+            for run in self._active_runs()
+            if run.process is not None
+        ]
+        if waited > PATIENCE_SECONDS and processes and not self._has_announced_wait:
+            self._has_announced_wait = True
+            self.view.print_line(f"waiting for {', '.join(processes)} to save and exit")
 
     def _start_queued(self) -> None:
         """Start the longest runs first; equally long ones in the order of the schedule."""

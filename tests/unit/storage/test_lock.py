@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -265,6 +266,26 @@ def test_a_process_stopped_while_it_takes_a_lock_holds_up_no_one(
     with pytest.raises(LockedError, match=rf"process {os.getpid()} has been taking a lock"):
         Lock(tmp_path / "run.lock", wait=False).__enter__()
     os.close(descriptor)
+
+
+def test_a_lock_that_cannot_be_read_is_assumed_to_be_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For example by a process without a free file descriptor."""
+    path = tmp_path / "run.lock"
+    with Lock(path) as lock:
+        opened, attempts = os.open, []
+
+        def refuse(file: object, *rest: int) -> int:
+            attempts.append(file)
+            if file == path and len(attempts) < 4:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return opened(file, *rest)
+
+        monkeypatch.setattr("lmlab.storage.lock_file.os.open", refuse)
+        assert is_alive(path)
+        lock.raise_if_lost()
+        assert len(attempts) == 4, "read again until it can be read"
 
 
 def test_the_parts_of_killed_takers_are_removed_and_nothing_else(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -176,3 +177,18 @@ def test_a_run_that_another_launch_took_over_has_not_failed(driver_of: DriverOf)
     found[0].__exit__(None, None, None)
     assert {run.state for run in driver.run()} == {"done"}
     assert run.reason == ""
+
+
+def test_a_stop_that_takes_long_names_the_processes_it_waits_for(
+    driver_of: DriverOf, capfd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_module, "PATIENCE_SECONDS", 0.0)
+    driver = driver_of(RecordingExecutor(finish_well), [4])
+    driver.schedule.extend()
+    (run,) = driver.schedule.runs
+    run.state, run.process = "running", multiprocessing.current_process()
+    driver._announce_stop()
+    for _ in range(2):
+        driver._announce_wait()
+    printed = capfd.readouterr().err
+    assert printed.count(f"steps-4/seed0 (process {os.getpid()}) to save and exit") == 1
