@@ -97,6 +97,7 @@ def write_run(run: RunFolder, job: Job, fails: bool) -> list[float]:
     diverges = distance > 2
     final = 3 + _EFFECT[job.arm] + 0.05 * distance**2 + rng.gauss(0, 0.004)
     losses = []
+    shutil.rmtree(run.path, ignore_errors=True)  # of an earlier sweep of the study
     run.path.mkdir(parents=True)
     rows = []
     for step in range(0, 1001, 200):

@@ -19,6 +19,9 @@ QUANTITIES = (
     "parameters", "flops", "tokens", "batches", "context", "evaluation", "data", "tokenizer",
 )  # fmt: skip
 
+# Tests of the difference from the baseline; "auto" is replaced by one of the others.
+TESTS = ("auto", "t", "sign_flips")
+
 # Metrics to compare runs by, with their units; each is a key of a validation row.
 METRICS = {"loss": "nats per token", "bits_per_byte": "bits per byte"}
 
@@ -57,6 +60,12 @@ class Comparison:
         limits: what the study does not show.
         metric: ``loss``, or ``bits_per_byte`` where the tokenizers of the arms differ and losses
             per token are not comparable. ``margin`` and ``expected_sd`` are in its unit.
+        test: ``t`` for the paired t test, which assumes normal noise; ``sign_flips`` for the
+            sign-flip test, which assumes none but needs more seeds (6 for one arm, 9 for eight);
+            ``auto``, which is replaced by ``sign_flips`` where ``num_seeds`` suffice for all arms,
+            and by ``t`` elsewhere.
+        earlier_looks: numbers of seeds at which the same study was judged before; set by lmlab when
+            a study is repeated with more seeds.
 
     Raises:
         ConfigError: a field is out of range.
@@ -83,11 +92,16 @@ class Comparison:
     expected_sd: float
     limits: list[str]
     metric: str = "loss"
+    test: str = "t"  # of studies that were frozen before there was a choice
+    earlier_looks: list[int] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._check_arms()
         self._check_ranges()
         self._check_names()
+        if self.test == "auto":
+            suffice = self.num_seeds >= self.seeds_for_sign_flips
+            object.__setattr__(self, "test", "sign_flips" if suffice else "t")
 
     def _check_arms(self) -> None:
         for name, overrides in self.arms.items():
@@ -121,6 +135,7 @@ class Comparison:
             ("power", 0 < self.power < 1, "a number between 0 and 1"),
             ("expected_sd", 0 < self.expected_sd < math.inf, "a finite number above 0"),
             ("metric", self.metric in METRICS, f"one of {', '.join(METRICS)}"),
+            ("test", self.test in TESTS, f"one of {', '.join(TESTS)}"),
             ("replicate", self.replicate not in self.arms, "a name that no arm has"),
             *(
                 (f"tolerance.{quantity}", 0 <= value < math.inf, "a finite number, 0 or more")
@@ -172,6 +187,27 @@ class Comparison:
         """All arms that are trained on the evaluation seeds, with the replicate last."""
         return [*self.arms, *([self.replicate] if self.replicate else [])]
 
+    @property
+    def family(self) -> int:
+        """Number of arms whose verdicts share ``alpha``: all compared ones but the replicate."""
+        return len([arm for arm in self.compared_arms if arm != self.replicate])
+
+    @property
+    def seeds_for_sign_flips(self) -> int:
+        """Smallest number of seeds at which a sign-flip test can find a difference in any arm."""
+        return pairs_needed(self.alpha / max(self.family, 1) / (2 if self.extra_seeds else 1))
+
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values."""
-        return dataclasses.asdict(self)
+        """Return the fields as plain values, without newer ones that have their default."""
+        content = dataclasses.asdict(self)
+        newer = [("test", "t"), ("earlier_looks", [])]
+        return {key: one for key, one in content.items() if (key, one) not in newer}
+
+
+def pairs_needed(level: float) -> int:
+    """Return the smallest number of pairs whose sign-flip test can be significant at ``level``.
+
+    The smallest p-value of n pairs is 2^(1 - n): 6 pairs for 0.05, and 9 for 0.05 / 8, the first
+    step of Holm's method over eight arms.
+    """
+    return 1 + math.ceil(math.log2(1 / level) - 1e-12)

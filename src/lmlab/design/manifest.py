@@ -70,11 +70,13 @@ class Manifest:
 
     @property
     def id(self) -> str:
-        """Eight hex digits that identify the content except for the command and callbacks."""
+        """Eight hex digits that identify the content; command and callbacks are no part of it."""
         content = self.as_dict()
         del content["command"]
         content.pop("hydra", None)
-        content["arms"] = [_identifying(original_names(arm)) for arm in self.arms]
+        content["arms"] = [identifying_settings(arm) for arm in self.arms]
+        if content["comparison"] is not None:
+            content["comparison"].pop("earlier_looks", None)
         return hash_json(content)[:8]
 
     def as_dict(self) -> dict[str, Any]:
@@ -249,12 +251,13 @@ def _tokenizer_settings(arm: Mapping[str, Any]) -> list[Any]:
     return [{key: one for key, one in tokenizer.items() if key != "end_of_text"}, data]
 
 
-def _identifying(arm: dict[str, Any]) -> dict[str, Any]:
+def identifying_settings(arm: dict[str, Any]) -> dict[str, Any]:
     """Return an arm's configuration without what may change between launches of one sweep.
 
-    Settings that are newer than the files of a sweep and have their default are left out as well.
+    Settings that are newer than the files of a sweep and have their default are left out as well,
+    and classes have the names that they had first.
     """
-    kept = {key: value for key, value in arm.items() if key not in _RECORDED}
+    kept = {key: value for key, value in original_names(arm).items() if key not in _RECORDED}
     tokenizer = kept.get("tokenizer")
     if isinstance(tokenizer, dict) and tokenizer.get("end_of_text", "") is None:
         kept["tokenizer"] = {k: v for k, v in tokenizer.items() if k != "end_of_text"}

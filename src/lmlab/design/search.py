@@ -11,6 +11,7 @@ which matters because two arms are compared at rates that were each found this w
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -42,6 +43,16 @@ class TrialOutcome:
         """Whether the run diverged, or finished without a finite loss."""
         return self.status == "diverged" or (self.status == "done" and self.loss is None)
 
+    def has_collapsed(self, best: float) -> bool:
+        """Return whether the run reduced the loss by less than half as much as a run that trains.
+
+        Args:
+            best: final loss of that run, the best one of the same arm.
+        """
+        if self.loss is None or self.first_loss is None:
+            return False
+        return self.loss > (self.first_loss + best) / 2
+
 
 def outcome_from_losses(status: str, losses: Sequence[float]) -> TrialOutcome:
     """Return the outcome of a finished run from its validation losses in order."""
@@ -49,6 +60,27 @@ def outcome_from_losses(status: str, losses: Sequence[float]) -> TrialOutcome:
         return TrialOutcome(status)
     is_finite = status == "done" and math.isfinite(losses[-1])
     return TrialOutcome(status, float(losses[-1]) if is_finite else None, float(losses[0]))
+
+
+def collapsed_seeds(outcomes: Mapping[int, TrialOutcome]) -> tuple[int, ...]:
+    """Return the seeds of an arm whose runs finished but collapsed.
+
+    They reduced the loss by less than half as much as the best run, as in a search, and are
+    separated from the runs that did not by more than these differ among themselves.
+
+    Args:
+        outcomes: results of runs that differ in their seed only.
+    """
+    losses = {seed: one.loss for seed, one in outcomes.items() if one.loss is not None}
+    order = sorted(losses, key=lambda seed: losses[seed])
+    gaps = [losses[after] - losses[before] for before, after in itertools.pairwise(order)]
+    if not gaps:
+        return ()
+    first = gaps.index(max(gaps)) + 1
+    best, last = losses[order[0]], losses[order[first - 1]]
+    is_separate = gaps[first - 1] > last - best
+    far = [seed for seed in order[first:] if outcomes[seed].has_collapsed(best)]
+    return tuple(sorted(far)) if is_separate and len(far) == len(order) - first else ()
 
 
 Trials = Mapping[tuple[float, int], TrialOutcome]  # by learning rate and seed
@@ -131,9 +163,7 @@ class LRSearch:
             return False
         losses = {run[0]: o.loss for run, o in trials.items() if o.loss is not None}
         best = min(losses, key=lambda rate: losses[rate])
-        if rate <= best or outcome.first_loss is None:
-            return True
-        return outcome.loss <= (outcome.first_loss + losses[best]) / 2
+        return rate <= best or not outcome.has_collapsed(losses[best])
 
     def _coarse_grid(self, trials: Trials) -> list[float]:
         """Return the coarse grid, extended until its best rate has neighbours."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from lmlab.design.comparison import Comparison
 from lmlab.study.run_records import Study
-from lmlab.study.verdicts import family_size
 
 
 def build_glossary(study: Study) -> list[list[str]]:
@@ -48,7 +47,7 @@ def _verdict_terms(design: Comparison, unit: str) -> dict[str, str]:
         correction = ", corrected for comparing several arms (Holm's method)"
         terms |= {
             "adjusted p": "The p-value of the difference from the baseline"
-            f"{correction if family_size(design) > 1 else ''}. An arm is better or worse if it is "
+            f"{correction if design.family > 1 else ''}. An arm is better or worse if it is "
             f"{design.alpha:g} or less, unless the whole interval is within the margin.",
             "interval": "The confidence interval of the difference: the values that the runs do "
             "not rule out at the stated confidence.",

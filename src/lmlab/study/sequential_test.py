@@ -1,17 +1,20 @@
-"""The t test of one or two looks, and the level at which two looks cost what they should.
+"""Tests of several looks at growing data, and the level at which they cost what they should.
 
-A study may take a second look: it adds seeds for the arms that the first look left undecided. The
-p-value of such a study is the probability, under the null hypothesis, that the smaller of both
-p-values is as small as the one observed (Pocock 1977, Biometrika 64(2), with t in place of the
-normal distribution). Each look is tested at the level at which both together have level alpha. The
-level is computed for the paired test. Welch's test uses the same one: the t values of its looks
-have the same correlation, and its error rate, by simulation, stays below the stated one.
+A study may take a second look: it adds seeds for the arms that the first look left undecided. A
+study that is repeated with more seeds takes another one. The p-value of such a study is the
+probability, under the null hypothesis, that the smallest p-value of all looks is as small as the
+one observed (Pocock 1977, Biometrika 64(2), with t in place of the normal distribution). Each look
+is tested at the level at which all together have level alpha. The level is computed for the paired
+t test. Welch's test uses the same one: the t values of its looks have the same correlation, and its
+error rate, by simulation, stays below the stated one. The looks of a sign-flip test, whose p-values
+have few possible values, share alpha equally (Bonferroni), which is exact for any noise.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 from typing import Any
 
@@ -20,6 +23,7 @@ from scipy import optimize, special, stats
 
 from lmlab.study.t_test import Sample, t_bound
 
+SIGN_FLIPS = "sign_flips"
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -33,6 +37,9 @@ class Rule:
         alpha: probability of one or more false "better" or "worse" verdicts in a study.
         power: probability of finding the difference that the plan states as detectable.
         margin: largest difference that counts as no difference, in the unit of the metric.
+        earlier_looks: numbers of pairs at which the study was judged before it was extended.
+        test: ``t`` or ``sign_flips``; see :mod:`lmlab.study.t_test` and
+            :mod:`lmlab.study.sign_flips`.
     """
 
     seeds: int
@@ -40,55 +47,82 @@ class Rule:
     alpha: float = 0.05
     power: float = 0.8
     margin: float = 0.02
+    earlier_looks: tuple[int, ...] = ()
+    test: str = "t"
 
     @property
     def looks(self) -> tuple[int, ...]:
-        """Number of pairs at each look."""
-        return (self.seeds, self.seeds + self.extra_seeds) if self.extra_seeds else (self.seeds,)
+        """Number of pairs at each look, ascending."""
+        last = self.seeds + self.extra_seeds
+        earlier = {number for number in self.earlier_looks if 2 <= number < last}
+        return tuple(sorted(earlier | {self.seeds, last}))
+
+    def extended(self, seeds: int) -> Rule:
+        """Return the rule of this study repeated with more seeds, which is one more look."""
+        return dataclasses.replace(self, seeds=seeds, extra_seeds=0, earlier_looks=self.looks)
+
+    def nominal_level(self, alpha: float) -> float:
+        """Return the level of each look at which all looks together have level ``alpha``."""
+        if self.test == SIGN_FLIPS:
+            return alpha / len(self.looks)
+        return nominal_level(alpha, self.looks)
+
+    def overall_p(self, smallest: float) -> float:
+        """Return the p-value of all looks from the smallest one of a look."""
+        if self.test == SIGN_FLIPS:
+            return min(1.0, len(self.looks) * smallest)
+        return smallest_p_cdf(smallest, self.looks)
 
 
 def sequential_p(sample: Sample, rule: Rule) -> float:
-    """Return the two-sided p-value of the t test over all looks so far.
+    """Return the two-sided p-value of the test over all looks.
 
-    With one look this is the p-value of the t test. With two looks it is the probability, under the
-    null hypothesis, that the smaller of both p-values is as small as the smallest one observed. It
-    applies even when the second look was not needed, because the rule allowed it in advance.
+    With one look this is the p-value of the test. With several it is the probability, under the
+    null hypothesis, that the smallest of their p-values is as small as the smallest one observed.
+    It applies even when a later look was not needed, because the rule allowed it in advance.
     """
     if len(sample) < 2:
         return 1.0
-    taken = [number for number in rule.looks if number <= len(sample)] or [len(sample)]
-    return smallest_p_cdf(min(sample.first(number).estimate().p for number in taken), rule.looks)
+    taken = {number for number in rule.looks if number < len(sample)} | {len(sample)}
+    return rule.overall_p(min(sample.first(number).estimate().p for number in taken))
 
 
 def deciding_look(sample: Sample, rule: Rule, alpha: float) -> int:
     """Return the number of seeds on which a difference that is significant at ``alpha`` rests.
 
-    All of them, unless only the first look finds it.
+    All of them, unless only an earlier look finds it: then the latest one that does.
     """
-    first = rule.looks[0]
-    if len(rule.looks) == 1 or len(sample) <= first:
-        return len(sample)
-    is_found = sample.estimate().p <= nominal_level(alpha, rule.looks)
-    return len(sample) if is_found else first
+    level = rule.nominal_level(alpha)
+    looks = [number for number in rule.looks if number < len(sample)]
+    for number in [len(sample), *reversed(looks)]:
+        if sample.first(number).estimate().p <= level:
+            return number
+    return len(sample)
 
 
 def smallest_p_cdf(p: float, looks: tuple[int, ...]) -> float:
-    """Probability under the null hypothesis that the smallest p-value of all looks is <= ``p``."""
+    """Return the probability that the smallest p-value of all looks is at most ``p``.
+
+    This is under the null hypothesis, for the t test. It is exact for two looks. For more it is the
+    upper bound of Hunter (1976, J. Appl. Prob. 13(3)) and Worsley (1982, Biometrika 69(2)), which
+    subtracts from the sum over the looks what neighbouring ones have in common.
+    """
     if len(looks) == 1 or p == 0:
         return p
-    return min(max(p * (2 - _second_given_first(p, looks)), p), 1.0)
+    common = sum(_second_given_first(p, pair) for pair in itertools.pairwise(looks))
+    return min(max(p * (len(looks) - common), p), 1.0)
 
 
 def nominal_level(alpha: float, looks: tuple[int, ...]) -> float:
     """Return the level of each look at which all looks together have level ``alpha``."""
     if len(looks) == 1:
         return alpha
-    return _two_look_level(alpha, looks)
+    return _shared_level(alpha, looks)
 
 
 @functools.cache
-def _two_look_level(alpha: float, looks: tuple[int, ...]) -> float:
-    low, high = alpha / 2, alpha  # Bonferroni's bounds
+def _shared_level(alpha: float, looks: tuple[int, ...]) -> float:
+    low, high = alpha / len(looks), alpha  # Bonferroni's bounds
     if smallest_p_cdf(high, looks) <= alpha:
         return high
     return float(

@@ -23,7 +23,7 @@ from scipy import special
 
 from lmlab.study.outlying_seeds import find_agreeing
 from lmlab.study.power import seeds_to_decide
-from lmlab.study.sequential_test import Rule, deciding_look, nominal_level, sequential_p
+from lmlab.study.sequential_test import Rule, deciding_look, sequential_p
 from lmlab.study.t_test import Sample
 
 INCONCLUSIVE = "inconclusive"
@@ -104,7 +104,7 @@ def _decide(
             number, mean, math.nan, -math.inf, math.inf, 1.0, 1.0, INCONCLUSIVE, missing
         )
     found, agreeing = sample.estimate(), find_agreeing(differences, rule.margin)
-    low, high = found.interval(nominal_level(rule.alpha, rule.looks))
+    low, high = found.interval(rule.nominal_level(rule.alpha))
     if -rule.margin <= low and high <= rule.margin:
         return ArmComparison(
             number, found.difference, found.sd, low, high, p, adjusted_p, "no difference", None,
@@ -116,8 +116,9 @@ def _decide(
         found = sample.first(number).estimate()
         verdict = "better" if found.difference < 0 else "worse"
     elif agreeing is None:
-        more_seeds = max(seeds_to_decide(found.difference, found.sd, rule, family) - number, 1)
-    low, high = found.interval(nominal_level(level, rule.looks))
+        needed = seeds_to_decide(found.difference, found.sd, rule.extended(2 * number), family)
+        more_seeds = max(needed - number, 1)
+    low, high = found.interval(rule.nominal_level(level))
     return ArmComparison(
         number, found.difference, found.sd, low, high, p, adjusted_p, verdict, more_seeds,
         1 - level, agreeing,

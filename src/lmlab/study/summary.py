@@ -25,7 +25,6 @@ from lmlab.study.verdicts import (
     baseline_losses,
     baseline_outcomes,
     decision_rule,
-    family_size,
     final_losses,
     judge,
     seeds_phrase,
@@ -45,6 +44,11 @@ _HEADLINES = {
     INCOMPARABLE: "Not comparable with {baseline}, because losses per token of different "
     "tokenizers have no common unit (design.metric=bits_per_byte compares them): {arms}.",
     UNMATCHED: "Not compared, because too few runs of {baseline} have a final loss: {arms}.",
+}
+_TESTS = {
+    "t": "a two-sided paired t test, which assumes that the noise of the seeds is normal",
+    "sign_flips": "a two-sided sign-flip test, which makes no assumption on the distribution of "
+    "the noise",
 }
 _RATES = {"search": "their own best learning rates", "fixed": "their configured learning rates"}
 _REPLICATE = "Replicate (the baseline retrained with different seeds)"
@@ -249,7 +253,7 @@ def _noise_floor(manifest: Manifest, losses: Sequence[float]) -> list[str]:
         f"{len(losses)} runs: the 95% confidence interval is {low:.4f} to {high:.4f} (chi-squared, "
         "for normally distributed losses)."
     ]
-    family = family_size(design)
+    family = design.family
     if family and design.num_seeds > 1:
         smallest = smallest_detectable(math.sqrt(2) * sd, rule, family)
         extra = (
@@ -274,17 +278,20 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
     """State how the study decides on a verdict."""
     if design.num_seeds == 1:
         return ["One seed per arm supports no verdict: its difference may be noise."]
-    family = family_size(design)
+    family = design.family
     lines = []
     if family:
         lines.append(
-            "Differences are paired by seed, and tested with a two-sided paired t test. Over all "
+            f"Differences are paired by seed, and tested with {_TESTS[design.test]}. Over all "
             f"arms of the study, at {_RATES[design.lr]}, the probability of one or more false "
             f'"better" or "worse" verdicts is at most {_percent(design.alpha)}'
             + (" (Holm's method)." if family > 1 else ".")
         )
         if design.at_baseline_lr and design.lr == "search":
-            lines[0] += " Comparisons at the baseline's learning rate are corrected separately."
+            lines[0] += (
+                " Comparisons at the baseline's learning rate are descriptive: they get no verdict,"
+                " and their intervals are not corrected."
+            )
     lines.append(
         f'"No difference" means that the {_percent(1 - design.alpha)} confidence interval (CI) '
         f"lies within {design.margin:g} {unit} of zero, even where it excludes zero."
@@ -301,6 +308,12 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
             f"tested again after "
             f"{design.num_seeds + design.extra_seeds}. P-values and intervals both account for "
             "testing twice."
+        )
+    if design.earlier_looks:
+        looks = ", ".join(map(str, design.earlier_looks))
+        lines.append(
+            f"This study was judged before with fewer seeds ({looks}). P-values and intervals "
+            "count that as a further test of the same runs."
         )
     if design.replicate is not None:
         lines.append(

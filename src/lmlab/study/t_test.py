@@ -46,6 +46,25 @@ class Estimate:
         return self.difference - half_width, self.difference + half_width
 
 
+class Result(Protocol):
+    """The result of a test: an estimated difference with its p-value and intervals."""
+
+    @property
+    def difference(self) -> float:
+        """Estimated difference of arm minus baseline, in the unit of the metric."""
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of one difference."""
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value."""
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Return the confidence interval at 1 - ``level``."""
+
+
 class Sample(Protocol):
     """Final losses of an arm and of the baseline that are compared, in the order of the seeds.
 
@@ -61,7 +80,7 @@ class Sample(Protocol):
     def first(self, number: int) -> Sample:
         """Return the sample of the first ``number`` seeds."""
 
-    def estimate(self) -> Estimate:
+    def estimate(self) -> Result:
         """Return the estimated difference of a sample of two seeds or more."""
 
 

@@ -15,6 +15,7 @@ from lmlab.study.statistics import level_name
 from lmlab.study.tokens_to_match import tokens_to_match
 from lmlab.study.verdicts import (
     BASELINE_RATE,
+    DESCRIPTIVE,
     INCOMPARABLE,
     OWN_RATE,
     Verdict,
@@ -67,7 +68,9 @@ def verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
         "high": finite(comparison.high if comparison else None),
         "p": finite(comparison.p if comparison and comparison.seeds > 1 else None),
         "adjusted_p": finite(
-            comparison.adjusted_p if comparison and comparison.seeds > 1 else None
+            comparison.adjusted_p
+            if comparison and comparison.seeds > 1 and verdict.label != DESCRIPTIVE
+            else None
         ),
         "differences": list(verdict.differences),
         "confidence": level_name(comparison.confidence)
@@ -118,4 +121,10 @@ def _diverged_runs(study: Study, verdict: Verdict) -> str:
         and record.outcome.has_diverged
     ]
     seeds = format_count(len(verdict.losses), "seed")
-    return f" with {len(steps)} of {seeds}{at_steps(steps)}" if steps else ""
+    detail = f" with {len(steps)} of {seeds}{at_steps(steps)}" if steps else ""
+    if verdict.collapsed:
+        detail += (
+            f"{',' if detail else ''} {seeds_phrase(verdict.collapsed)} collapsed: less than half "
+            "of the progress of the arm's best run"
+        )
+    return detail

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Job, Manifest, Outcomes
-from lmlab.design.search import TrialOutcome
+from lmlab.design.search import TrialOutcome, collapsed_seeds
 from lmlab.study.power import MAX_SEEDS
-from lmlab.study.sequential_test import Rule
+from lmlab.study.sequential_test import SIGN_FLIPS, Rule
+from lmlab.study.sign_flips import FlippedPairs
 from lmlab.study.statistics import INCONCLUSIVE, ArmComparison, compare
 from lmlab.study.t_test import IndependentRuns, Pairs, Sample
 
 INCOMPARABLE = "not comparable"
+DESCRIPTIVE = "descriptive"
 OWN_RATE, BASELINE_RATE = "own best lr", "baseline's lr"
 _RATE_NAMES = {
     OWN_RATE: "its own best learning rate",
@@ -35,10 +37,16 @@ class Verdict:
         lr: peak learning rate of the arm's runs; None until the search has found one.
         baseline_lr: peak learning rate of the baseline's runs; None until it is found.
         label: ``better``, ``worse``, ``no difference``, ``inconclusive``, ``diverged``,
-            ``missing`` or ``not comparable``.
+            ``missing`` or ``not comparable``. At the baseline's rate, ``descriptive`` stands for
+            the first four: a study has one family of verdicts, those at the own best rates, for
+            which alone ``alpha`` holds.
         comparison: the statistics; None where there are none.
         losses: final loss by seed; None for a run that diverged or is missing.
-        diverged: number of seeds that diverged.
+        diverged: number of seeds that diverged or collapsed.
+        collapsed: seeds whose runs finished, but reduced the loss by less than half as much as the
+            best run of the arm. They count as diverged.
+        baseline_diverged: seeds at which the baseline diverged or collapsed; there is no verdict
+            then, because the pairs that remain are a selection.
         is_replicate: whether the arm is the baseline's replicate, whose true difference is zero.
         pairs: the seeds of the arm whose runs are compared with those of the baseline.
         baseline_seeds: the seeds of these runs of the baseline: those of ``pairs``, except for the
@@ -58,6 +66,8 @@ class Verdict:
     comparison: ArmComparison | None
     losses: dict[int, float | None]
     diverged: int = 0
+    collapsed: tuple[int, ...] = ()
+    baseline_diverged: tuple[int, ...] = ()
     is_replicate: bool = False
     pairs: tuple[int, ...] = ()
     baseline_seeds: tuple[int, ...] = ()
@@ -76,10 +86,14 @@ class Verdict:
     def detail(self) -> str:
         """The rest of the verdict: the largest possible difference, or the seeds needed."""
         found = self.comparison
+        if self.label == DESCRIPTIVE:
+            return ""
         if self.label == INCOMPARABLE:
             return ": losses per token of different tokenizers"
         if not self.trains:
             return " at every learning rate tried"
+        if self.baseline_diverged and self.label == INCONCLUSIVE:
+            return f": the baseline diverged with {seeds_phrase(self.baseline_diverged)}"
         if found is None:
             return ""
         if self.label == "no difference":
@@ -153,12 +167,9 @@ def decision_rule(design: Comparison) -> Rule:
         alpha=design.alpha,
         power=design.power,
         margin=design.margin,
+        earlier_looks=tuple(design.earlier_looks),
+        test=design.test,
     )
-
-
-def family_size(design: Comparison) -> int:
-    """Return the number of arms whose p-values are corrected together."""
-    return len([arm for arm in design.compared_arms if arm != design.replicate])
 
 
 def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Verdict]:
@@ -173,20 +184,32 @@ def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Ve
     if design is None or design.baseline is None:
         return []
     baseline_lr = manifest.judged_lr(design.baseline, outcomes)
-    base = _losses(manifest, outcomes, design.baseline, baseline_lr)
+    base, _ = _losses(manifest, outcomes, design.baseline, baseline_lr)
     arms = [arm for arm in design.compared_arms if at == OWN_RATE or arm != design.replicate]
     rates = {
         arm: manifest.judged_lr(arm, outcomes) if at == OWN_RATE else baseline_lr for arm in arms
     }
-    results = {arm: _losses(manifest, outcomes, arm, rate) for arm, rate in rates.items()}
+    judged = {arm: _losses(manifest, outcomes, arm, rate) for arm, rate in rates.items()}
+    results = {arm: own for arm, (own, _) in judged.items()}
     matches = {
-        arm: (_match_replicate if arm == design.replicate else _match_by_seed)(own, base)
+        arm: _match_replicate(own, base)
+        if arm == design.replicate
+        else _match_by_seed(own, base, design.test)
         for arm, own in results.items()
     }
-    compared = _compare_all(design, {arm: match.sample for arm, match in matches.items()})
+    is_descriptive = at == BASELINE_RATE
+    samples = {arm: match.sample for arm, match in matches.items()}
+    compared = _compare_all(design, samples, together=not is_descriptive)
     verdicts = []
     for arm, own in results.items():
         label, diverged = _label(own, compared[arm])
+        partners = itertools.islice(base, len(own)) if arm == design.replicate else own
+        lost = tuple(seed for seed in partners if seed in base and base[seed].has_diverged)
+        comparison: ArmComparison | None = compared[arm]
+        if lost and label == compared[arm].verdict:
+            label, comparison = INCONCLUSIVE, None
+        if is_descriptive and label == compared[arm].verdict:
+            label = DESCRIPTIVE
         trains = at != OWN_RATE or not manifest.is_untrainable(arm, outcomes)
         verdicts.append(
             Verdict(
@@ -195,9 +218,11 @@ def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Ve
                 rates[arm],
                 baseline_lr,
                 label if trains else "diverged",
-                compared[arm],
+                comparison,
                 {seed: outcome.loss for seed, outcome in own.items()},
                 diverged,
+                collapsed=judged[arm][1],
+                baseline_diverged=lost,
                 is_replicate=arm == design.replicate,
                 pairs=matches[arm].seeds,
                 baseline_seeds=matches[arm].baseline_seeds,
@@ -210,21 +235,50 @@ def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Ve
     return verdicts
 
 
-def _compare_all(design: Comparison, samples: dict[str, Sample]) -> dict[str, ArmComparison]:
-    """Compare the arms together; the replicate, which is no hypothesis of the study, by itself."""
+def _compare_all(
+    design: Comparison, samples: dict[str, Sample], together: bool
+) -> dict[str, ArmComparison]:
+    """Compare the arms, the replicate by itself because it is no hypothesis of the study.
+
+    Args:
+        design: declaration of the study.
+        samples: the losses of each arm beside those of the baseline.
+        together: whether to correct for comparing several arms.
+    """
     rule = decision_rule(design)
     tested = [arm for arm in samples if arm != design.replicate]
-    found = compare([samples[arm] for arm in tested], rule)
-    compared = dict(zip(tested, found, strict=True))
+    families = [tested] if together else [[arm] for arm in tested]
+    compared: dict[str, ArmComparison] = {}
+    for family in families:
+        found = compare([samples[arm] for arm in family], rule)
+        compared |= dict(zip(family, found, strict=True))
     if design.replicate in samples:
-        compared[design.replicate] = compare([samples[design.replicate]], rule)[0]
+        welch = dataclasses.replace(rule, test="t")
+        compared[design.replicate] = compare([samples[design.replicate]], welch)[0]
     return compared
 
 
 def undecided_arms(manifest: Manifest, outcomes: Outcomes) -> frozenset[str]:
-    """Return the arms that are inconclusive at their own rate after the first look."""
-    found = judge(manifest, outcomes)
-    return frozenset(verdict.arm for verdict in found if verdict.label == INCONCLUSIVE)
+    """Return the arms that are inconclusive at their own rate after the first look.
+
+    Results of extra seeds do not count, so that a study which was interrupted at its second look
+    goes on with the same arms.
+    """
+    design = manifest.comparison
+    if design is None or design.baseline is None:
+        return frozenset()
+    extra = {
+        (arm, seed)
+        for arm in design.judged_arms
+        for seed in manifest.evaluation_seeds(arm, undecided=[arm])[design.num_seeds :]
+    }
+    first = {job: one for job, one in outcomes.items() if (job.arm, job.seed) not in extra}
+    found = judge(manifest, first)
+    return frozenset(
+        verdict.arm
+        for verdict in found
+        if verdict.label == INCONCLUSIVE and not verdict.baseline_diverged
+    )
 
 
 def baseline_outcomes(manifest: Manifest, outcomes: Outcomes) -> dict[int, TrialOutcome]:
@@ -233,7 +287,7 @@ def baseline_outcomes(manifest: Manifest, outcomes: Outcomes) -> dict[int, Trial
     if design is None:
         return {}
     arm = design.baseline or next(iter(design.arms))
-    return _losses(manifest, outcomes, arm, manifest.judged_lr(arm, outcomes))
+    return _losses(manifest, outcomes, arm, manifest.judged_lr(arm, outcomes))[0]
 
 
 def baseline_losses(manifest: Manifest, outcomes: Outcomes) -> list[float]:
@@ -243,14 +297,20 @@ def baseline_losses(manifest: Manifest, outcomes: Outcomes) -> list[float]:
 
 def final_losses(manifest: Manifest, outcomes: Outcomes, arm: str) -> list[float]:
     """Return the final losses of an arm's judging runs."""
-    found = _losses(manifest, outcomes, arm, manifest.judged_lr(arm, outcomes))
+    found, _ = _losses(manifest, outcomes, arm, manifest.judged_lr(arm, outcomes))
     return list(_known(found).values())
 
 
 def _losses(
     manifest: Manifest, outcomes: Outcomes, arm: str, lr: float | None
-) -> dict[int, TrialOutcome]:
-    """Results of an arm's judging runs by seed, in the order of the seeds."""
+) -> tuple[dict[int, TrialOutcome], tuple[int, ...]]:
+    """Results of an arm's judging runs by seed, in the order of the seeds.
+
+    Runs that collapsed count as diverged, by the rule of the learning rate search.
+
+    Returns:
+        The results, and the seeds of the runs that collapsed.
+    """
     assert manifest.comparison is not None
     seeds = manifest.evaluation_seeds(arm, undecided=[arm])
     planned = manifest.comparison.num_seeds
@@ -259,7 +319,11 @@ def _losses(
         outcome = outcomes.get(Job(arm, lr, seed), _MISSING)
         if position < planned or outcome.is_final:
             found[seed] = outcome
-    return found
+    collapsed = collapsed_seeds(found)
+    lost = {
+        seed: dataclasses.replace(found[seed], status="diverged", loss=None) for seed in collapsed
+    }
+    return found | lost, collapsed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,10 +335,14 @@ class _Match:
     sample: Sample
 
 
-def _match_by_seed(own: dict[int, TrialOutcome], base: dict[int, TrialOutcome]) -> _Match:
+def _match_by_seed(
+    own: dict[int, TrialOutcome], base: dict[int, TrialOutcome], test: str
+) -> _Match:
     losses, reference = _known(own), _known(base)
     seeds = tuple(seed for seed in losses if seed in reference)
-    return _Match(seeds, seeds, Pairs([losses[seed] - reference[seed] for seed in seeds]))
+    differences = [losses[seed] - reference[seed] for seed in seeds]
+    sample = FlippedPairs(differences) if test == SIGN_FLIPS else Pairs(differences)
+    return _Match(seeds, seeds, sample)
 
 
 def _match_replicate(own: dict[int, TrialOutcome], base: dict[int, TrialOutcome]) -> _Match:

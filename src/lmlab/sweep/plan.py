@@ -104,8 +104,7 @@ def describe_power(
         source = f"over {format_count(len(losses), 'seed')} of the baseline"
     # The difference of independent runs; pairing by seed can only make it smaller.
     difference_sd = math.sqrt(2) * sd
-    rule = decision_rule(design)
-    family = max(len([arm for arm in design.compared_arms if arm != design.replicate]), 1)
+    rule, family = decision_rule(design), max(design.family, 1)
     smallest = smallest_detectable(difference_sd, rule, family)
     power = predicted_power(smallest, difference_sd, rule, family)
     sentences = [
@@ -114,4 +113,30 @@ def describe_power(
     ]
     if design.num_seeds == 2:
         sentences.append("Two seeds can hardly support a verdict; use five or more.")
+    return [*sentences, *_describe_test(design)]
+
+
+def _describe_test(design: Comparison) -> list[str]:
+    """Return sentences about the test, its assumptions, and the looks that it accounts for."""
+    needed = design.seeds_for_sign_flips
+    if design.test == "sign_flips":
+        sentences = [
+            "Differences are judged by the sign-flip test, which holds for noise of any "
+            "distribution."
+        ]
+        if design.num_seeds < needed:
+            sentences.append(
+                f"With fewer than {format_count(needed, 'seed')}, it cannot find a difference."
+            )
+    else:
+        sentences = [
+            "Differences are judged by the t test, which assumes normal noise; from "
+            f"design.num_seeds={needed} on, design.test=auto needs no such assumption."
+        ]
+    if design.earlier_looks:
+        looks = ", ".join(map(str, design.earlier_looks))
+        sentences.append(
+            f"The study was judged before with fewer seeds ({looks}), which counts as a further "
+            "look at the same runs."
+        )
     return sentences

@@ -16,6 +16,7 @@ from lmlab.data.text_bytes import text_bytes
 from lmlab.design import fairness
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest
+from lmlab.study.earlier_looks import count_earlier_looks
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.arm_costs import count_arm_costs, match_width
 from lmlab.sweep.plan import describe_power
@@ -50,6 +51,7 @@ class PreparedSweep:
         for config in configs:
             check_tracker(config.logger.target, config.logger.parameters)
         folder = SweepFolder.of(manifest, Path(configs[0].output_root))
+        manifest = count_earlier_looks(manifest, folder)
         return cls(manifest, configs, folder, RunDataCache())
 
     def check_fairness(self) -> None:

@@ -65,3 +65,29 @@ def test_the_replicate_is_judged_and_compared_but_the_baseline_only_judged() -> 
 def test_the_declaration_survives_a_file() -> None:
     design = a_design(allow=["context"])
     assert type(design)(**design.as_dict()) == design
+
+
+@pytest.mark.parametrize(
+    ("changes", "needed", "test"),
+    [
+        ({"num_seeds": 5}, 6, "t"),
+        ({"num_seeds": 6}, 6, "sign_flips"),
+        ({"num_seeds": 6, "extra_seeds": 4}, 7, "t"),
+        ({"num_seeds": 6, "alpha": 0.0625}, 5, "sign_flips"),
+        ({"num_seeds": 8, "arms": {name: [] for name in "abcdefghi"}}, 9, "t"),
+        ({"num_seeds": 9, "arms": {name: [] for name in "abcdefghi"}}, 9, "sign_flips"),
+        ({"num_seeds": 6, "replicate": "again"}, 6, "sign_flips"),
+    ],
+)
+def test_auto_chooses_sign_flips_where_the_seeds_suffice(
+    changes: dict[str, Any], needed: int, test: str
+) -> None:
+    design = a_design(test="auto", **changes)
+    assert (design.seeds_for_sign_flips, design.test) == (needed, test)
+    level = design.alpha / max(design.family, 1) / (2 if design.extra_seeds else 1)
+    assert 2 ** (1 - needed) <= level < 2 ** (2 - needed)
+
+
+def test_fields_that_are_newer_than_a_manifest_are_left_out_at_their_defaults() -> None:
+    assert not {"test", "earlier_looks"} & a_design().as_dict().keys()
+    assert a_design(test="sign_flips").as_dict()["test"] == "sign_flips"

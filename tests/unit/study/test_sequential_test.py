@@ -13,7 +13,7 @@ from lmlab.study.sequential_test import (
     sequential_p,
     smallest_p_cdf,
 )
-from lmlab.study.t_test import IndependentRuns, Pairs
+from lmlab.study.t_test import IndependentRuns, Pairs, t_bound
 
 ONE_LOOK = Rule(seeds=5)
 TWO_LOOKS = Rule(seeds=5, extra_seeds=5)
@@ -99,3 +99,33 @@ def test_two_looks_of_independent_runs_keep_the_stated_level(looks: tuple[int, i
         sample = IndependentRuns(list(arm[index]), list(baseline[index]))
         smallest = min(float(p[index]) for p in ps)
         assert sequential_p(sample, rule) == pytest.approx(smallest_p_cdf(smallest, rule.looks))
+
+
+@pytest.mark.parametrize("looks", [(5, 8, 12), (3, 6, 9, 20)])
+def test_the_level_of_several_looks_bounds_their_error_rate(looks: tuple[int, ...]) -> None:
+    pairs = np.random.default_rng(9).normal(size=(100_000, looks[-1]))
+    for alpha in (0.05, 0.05 / 8):
+        level = nominal_level(alpha, looks)
+        rejected = np.zeros(len(pairs), dtype=bool)
+        for number in looks:
+            part = pairs[:, :number]
+            t = part.mean(axis=1) / part.std(axis=1, ddof=1) * number**0.5
+            rejected |= np.abs(t) >= t_bound(level, number - 1)
+        found, error = float(rejected.mean()), (alpha / 100_000) ** 0.5
+        assert 0.8 * alpha - 3 * error < found < alpha + 3 * error
+
+
+def test_earlier_looks_count_as_long_as_they_had_fewer_seeds() -> None:
+    assert Rule(10, earlier_looks=(5, 10, 12)).looks == (5, 10)
+    assert Rule(5, 3, earlier_looks=(1,)).looks == (5, 8)
+    assert Rule(5, 3).extended(16).looks == (5, 8, 16)
+
+
+def test_pairs_between_two_looks_count() -> None:
+    """With one seed of the second look missing, p-value and interval use the same pairs."""
+    pairs = [0.1, -0.1, 0.0, 0.1, -0.1, 3.0, 3.0]
+    rule = Rule(5, 3)
+    sample = Pairs(pairs)
+    assert sequential_p(sample, rule) == pytest.approx(
+        smallest_p_cdf(min(Pairs(pairs[:5]).estimate().p, sample.estimate().p), rule.looks)
+    )

@@ -140,7 +140,7 @@ def test_the_decision_rule_states_its_settings(finished_study: Path) -> None:
     ) in text
     assert "the 90% confidence interval (CI) lies within 0.03 bits per byte of zero" in text
     assert "inconclusive after 5 seeds are tested again after 8" in text
-    assert "Comparisons at the baseline's learning rate are corrected separately." in text
+    assert "Comparisons at the baseline's learning rate are descriptive" in text
     assert "Learning rates were tuned on 1 seed that the final runs do not use." in text
 
 

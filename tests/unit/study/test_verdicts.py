@@ -180,3 +180,74 @@ def test_a_single_seed_is_named_in_the_singular() -> None:
     found = dataclasses.replace(compare([Pairs([0.5])], Rule(seeds=2))[0], more_seeds=1)
     verdict = Verdict("b", OWN_RATE, LR, LR, "inconclusive", found, {})
     assert verdict.detail == ": at least 1 more seed needed"
+
+
+def test_a_baseline_that_diverged_is_not_the_fault_of_the_arm() -> None:
+    """The pairs that remain are a selection: no verdict and no interval rest on them."""
+    base = outcomes_of("a", [None, 3.01, None, 3.02, None])
+    arm = outcomes_of("b", [3.2, 3.211, 3.2, 3.22, 3.2])
+    (verdict,) = judge(a_study(extra_seeds=3), base | arm)
+    assert (verdict.label, verdict.comparison) == ("inconclusive", None)
+    assert verdict.detail == ": the baseline diverged with seeds 0, 2, 4"
+    assert undecided_arms(a_study(extra_seeds=3), base | arm) == frozenset()
+
+
+def test_a_run_that_collapsed_counts_as_diverged() -> None:
+    arm = outcomes_of("b", [3.0, 3.02, 5.97, 3.01, 2.99])
+    (verdict,) = judge(a_study(), BASE | arm)
+    assert (verdict.label, verdict.diverged, verdict.collapsed) == ("diverged", 1, (2,))
+    assert verdict.losses[2] is None and verdict.mean == pytest.approx(3.005)
+    base = outcomes_of("a", [3.0, 3.02, 5.97, 3.01, 2.99])
+    (verdict,) = judge(a_study(), base | outcomes_of("b", [3.0, 3.1, 3.0, 3.0, 3.0]))
+    assert (verdict.label, verdict.baseline_diverged) == ("inconclusive", (2,))
+    assert baseline_losses(a_study(), base) == [3.0, 3.02, 3.01, 2.99]
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [3.0, 3.1, 3.4, 4.9, 5.1],  # no gap
+        [4.8, 4.9, 5.1, 5.2, 4.85],  # the arm as a whole learns little: that is a verdict
+        [3.0, 3.01, 2.99, 4.9, 3.0],  # more than half of the progress: an outlier, not a collapse
+    ],
+)
+def test_no_other_spread_is_a_collapse(losses: list[float]) -> None:
+    (verdict,) = judge(a_study(), BASE | outcomes_of("b", losses))
+    assert verdict.collapsed == () and verdict.diverged == 0
+
+
+def test_comparisons_at_the_baselines_rate_are_descriptive() -> None:
+    """The verdicts of a study are one family, for which alone alpha holds."""
+    study = a_study(arms={"a": [], "b": [], "c": []})
+    arms = outcomes_of("b", [3.2, 3.211, 3.19, 3.22, 3.18]) | outcomes_of("c", [3.0] * 5)
+    found = judge(study, BASE | arms, BASELINE_RATE)
+    assert [(one.label, one.detail) for one in found] == [("descriptive", "")] * 2
+    own = judge(study, BASE | arms)
+    assert own[0].label == "worse" and own[0].comparison and found[0].comparison
+    assert own[0].comparison.confidence == pytest.approx(0.975)
+    assert found[0].comparison.confidence == 0.95, "not corrected for comparing several arms"
+    lost = judge(study, BASE | outcomes_of("b", [None] * 5), BASELINE_RATE)
+    assert lost[0].label == "diverged"
+
+
+def test_arms_stay_undecided_while_the_second_look_goes_on() -> None:
+    """A study that is interrupted at its second look goes on with the same arms."""
+    study = a_study(extra_seeds=3)
+    arm = outcomes_of("b", [3.3, 2.8, 3.1, 2.7, 3.2])
+    assert undecided_arms(study, BASE | arm) == {"b"}
+    equal = outcomes_of("a", [3.0, 3.0], 5) | outcomes_of("b", [3.0, 3.0], 5)
+    clear = outcomes_of("a", [3.0, 3.0], 5) | outcomes_of("b", [9.0, 9.0], 5)
+    for extra in (equal, clear):
+        assert undecided_arms(study, BASE | arm | extra) == {"b"}
+
+
+def test_the_sign_flip_test_judges_where_the_design_says_so() -> None:
+    study = a_study(num_seeds=8, test="sign_flips")
+    base = outcomes_of("a", [3.0] * 8)
+    (verdict,) = judge(study, base | outcomes_of("b", [3.01, 3.5, 3.02, 3.01, 3.9, 3.1, 3.1, 3.2]))
+    assert verdict.label == "worse" and verdict.comparison
+    assert verdict.comparison.p == 2 / 2**8
+    (by_t,) = judge(
+        a_study(num_seeds=8), base | outcomes_of("b", [3.01, 3.5, 3.02, 3.01, 3.9, 3.1, 3.1, 3.2])
+    )
+    assert by_t.label == "inconclusive"

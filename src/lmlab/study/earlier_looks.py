@@ -1,0 +1,80 @@
+"""Looks that a study has already taken at its arms, before it is repeated with more seeds.
+
+A report that asks for more seeds invites its reader to repeat the study with a larger
+``num_seeds``. The runs of before are used again, so the repetition is a further look at the same
+runs, and its p-values have to account for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from lmlab.design.manifest import Manifest, identifying_settings
+from lmlab.errors import DataError
+from lmlab.run_folder import FINISHED
+from lmlab.study.sweep_folder import SweepFolder, sweeps_in
+
+
+def count_earlier_looks(manifest: Manifest, folder: SweepFolder) -> Manifest:
+    """Return the manifest with the numbers of seeds at which the study was judged before.
+
+    An earlier sweep of the study counts where it compares one or more of the same arms with the
+    same baseline by the same metric, on fewer seeds, and all these runs of its baseline have
+    finished. Whether someone has read its report is not known; it is assumed.
+
+    Args:
+        manifest: the study that is about to start.
+        folder: folder of its sweep.
+    """
+    design = manifest.comparison
+    if design is None or design.baseline is None:
+        return manifest
+    total = design.num_seeds + design.extra_seeds
+    looks: set[int] = set()
+    for sweep in sweeps_in(folder.study_folder):
+        if sweep.path == folder.path:
+            continue
+        try:
+            earlier = sweep.manifest()
+        except DataError:
+            continue  # not a sweep of this version
+        if _compares_the_same(earlier, manifest):
+            looks |= {number for number in _looks_taken(earlier, sweep) if number < total}
+    changed = dataclasses.replace(design, earlier_looks=sorted(looks))
+    return dataclasses.replace(manifest, comparison=changed)
+
+
+def _compares_the_same(earlier: Manifest, manifest: Manifest) -> bool:
+    design, before = manifest.comparison, earlier.comparison
+    assert design is not None
+    if before is None or before.baseline is None or before.metric != design.metric:
+        return False
+    arms, old_arms = _arms(manifest), _arms(earlier)
+    if arms[str(design.baseline)] != old_arms[before.baseline]:
+        return False
+    old = [old_arms[arm] for arm in before.arms if arm != before.baseline]
+    return any(arms[arm] in old for arm in design.arms if arm != design.baseline)
+
+
+def _arms(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    return {
+        name: identifying_settings(arm) | {"arm": None, "study": None}
+        for name, arm in zip(manifest.names, manifest.arms, strict=True)
+    }
+
+
+def _looks_taken(manifest: Manifest, sweep: SweepFolder) -> list[int]:
+    """Numbers of seeds at which an earlier sweep has judged its arms."""
+    design = manifest.comparison
+    assert design is not None
+    finished = {
+        entry.job.seed
+        for entry in sweep.entries()
+        if entry.job.arm == design.baseline
+        and "judged" in entry.purposes
+        and entry.run.status().get("status") in FINISHED
+    }
+    seeds = manifest.evaluation_seeds(str(design.baseline), undecided=[str(design.baseline)])
+    planned = {design.num_seeds, design.num_seeds + design.extra_seeds}
+    return [number for number in sorted(planned) if finished >= set(seeds[:number])]
