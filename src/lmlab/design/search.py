@@ -13,9 +13,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 
 MAX_RATIO = 1000.0  # of the grid's outermost rates to the start, in both directions
+_MIN_RATES_TO_REPAIR = 5
+_BROKEN_DOWN = 10  # times the usual difference of two seeds from their shift
 _RATE_TOLERANCE = 0.01  # relative; grid and bisection round their rates independently
 
 
@@ -224,18 +227,53 @@ class LRSearch:
 
     def _means(self, trials: Trials) -> dict[float, float]:
         """Return the mean loss of each rate at which every run trains."""
-        means = {}
-        for rate in {rate for rate, _ in trials}:
-            if self._rate_trains(rate, trials):
-                losses = [
-                    o.loss for (r, _), o in trials.items() if r == rate and o.loss is not None
-                ]
-                means[rate] = math.fsum(losses) / len(losses)
-        return means
+        losses: dict[float, dict[int, float]] = {}
+        for (rate, seed), outcome in trials.items():
+            if outcome.loss is not None and self._rate_trains(rate, trials):
+                losses.setdefault(rate, {})[seed] = outcome.loss
+        return {
+            rate: math.fsum(by_seed.values()) / len(by_seed)
+            for rate, by_seed in _repaired(losses, self.seeds[0]).items()
+        }
 
     @staticmethod
     def _all_final(runs: Sequence[tuple[float, int]], trials: Trials) -> bool:
         return all(run in trials and trials[run].is_final for run in runs)
+
+
+def _repaired(
+    losses: Mapping[float, Mapping[int, float]], first: int
+) -> Mapping[float, Mapping[int, float]]:
+    """Replace the losses of runs that broke down by what the other seeds at their rate suggest.
+
+    A seed shifts the loss by about the same amount at every rate. At least five rates tell how much
+    that varies; a run that is worse by more than ten times as much broke down, and would move the
+    parabola.
+
+    Args:
+        losses: final losses by rate and seed.
+        first: the seed that the shifts refer to.
+
+    Returns:
+        The losses, the same where no run broke down.
+    """
+    repaired = {rate: dict(by_seed) for rate, by_seed in losses.items()}
+    for seed in {seed for by_seed in losses.values() for seed in by_seed} - {first}:
+        shifts = {
+            rate: by_seed[seed] - by_seed[first]
+            for rate, by_seed in losses.items()
+            if seed in by_seed and first in by_seed
+        }
+        if len(shifts) < _MIN_RATES_TO_REPAIR:
+            continue
+        shift = statistics.median(shifts.values())
+        usual = statistics.median(abs(one - shift) for one in shifts.values())
+        for rate, one in shifts.items():
+            if one - shift > _BROKEN_DOWN * usual:
+                repaired[rate][seed] = losses[rate][first] + shift
+            elif shift - one > _BROKEN_DOWN * usual:
+                repaired[rate][first] = losses[rate][seed] - shift
+    return repaired
 
 
 def _vertex(window: Sequence[float], means: Mapping[float, float], best: float) -> float:

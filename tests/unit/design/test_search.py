@@ -142,3 +142,28 @@ def test_a_failed_run_keeps_the_search_incomplete() -> None:
     required = search.required_runs(trials)
     assert search.best_lr(trials) is None
     assert {seed for _, seed in required} == {1000}
+
+
+def test_a_tuning_run_that_broke_down_moves_no_optimum() -> None:
+    search = LRSearch(start=3e-3, factor=math.sqrt(10), edge_ratio=1.5, seeds=[1000, 1001])
+
+    def find(broken: dict[int, float]) -> float:
+        """Search with a known optimum of 6e-3; the ``broken`` runs, by number, are that worse."""
+        trials: dict[tuple[float, int], TrialOutcome] = {}
+        while fresh := [run for run in search.required_runs(trials) if run not in trials]:
+            for rate, seed in fresh:
+                loss = 3 + 0.05 * math.log(rate / 6e-3) ** 2 + 0.004 * (seed % 2)
+                loss += 0.001 * math.sin(1e5 * rate + seed)  # a spread over seeds
+                if seed == 1001:
+                    loss += broken.get(sum(one == 1001 for _, one in trials), 0.0)
+                status = "diverged" if rate > 0.04 else "done"
+                value = None if status == "diverged" else loss
+                trials[rate, seed] = TrialOutcome(status, value, 7.0)
+        found = search.best_lr(trials)
+        assert found is not None
+        return found
+
+    undisturbed = find({})
+    assert undisturbed == pytest.approx(6e-3, rel=0.1)
+    for number in range(5):
+        assert find({number: 0.5}) == pytest.approx(undisturbed, rel=0.02)

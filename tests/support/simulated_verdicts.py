@@ -1,0 +1,207 @@
+"""False verdicts of simulated studies in which no arm differs, by noise, arms and kind of study.
+
+    python tests/support/simulated_verdicts.py --save docs/verdicts.md
+
+Everything but the training is real: the search for the rates, the looks, and the verdicts. The
+table replaces the one in the given page. It takes about twenty minutes on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmlab.design.comparison import Comparison
+from lmlab.design.manifest import Job, Manifest
+from lmlab.design.search import TrialOutcome
+from lmlab.study.verdicts import Verdict, judge, undecided_arms
+
+SHARED_SD, RUN_SD = 0.008, 0.01  # nats per token
+MAX_EXTENSION = 20  # seeds that somebody who follows the advice of a report adds at most
+Chance = np.random.Generator
+
+# Noise of the runs of one configuration on ``number`` seeds, with mean zero and standard deviation
+# 1 but for the breakdowns. The noise of "skewed" differs between baseline and arms.
+NOISES: dict[str, Callable[[Chance, int, bool], Any]] = {
+    "normal": lambda chance, number, _: chance.normal(size=number),
+    "t, 3 degrees": lambda chance, number, _: chance.standard_t(3, number) / math.sqrt(3),
+    "exponential": lambda chance, number, _: chance.exponential(size=number) - 1,
+    "exponential, arms only": lambda chance, number, is_arm: (
+        chance.exponential(size=number) - 1 if is_arm else np.zeros(number)
+    ),
+    "correlated 0.2": lambda chance, number, _: (
+        math.sqrt(0.2) * chance.normal() + math.sqrt(0.8) * chance.normal(size=number)
+    ),
+    "1 in 50 breaks down": lambda chance, number, _: (
+        chance.normal(size=number) + 100 * (chance.random(number) < 1 / 50)
+    ),
+}
+_NUM_NOISE = 64  # seeds for which noise is drawn beforehand; the seeds of a study are fewer
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyKind:
+    """A way to run a study: its seeds, and whether it searches for rates or follows advice."""
+
+    name: str
+    num_seeds: int
+    extra_seeds: int = 0
+    is_search: bool = False
+    follows_advice: bool = False
+
+
+KINDS = [
+    StudyKind("5 seeds", 5),
+    StudyKind("5, then 5 more", 5, 5),
+    StudyKind("5, then as advised", 5, follows_advice=True),
+    StudyKind("10 seeds", 10),
+    StudyKind("5 seeds, rates searched for", 5, is_search=True),
+]
+ARMS = (1, 3, 8)
+
+
+def a_study(arms: int, extra_seeds: int = 0, margin: float = 0.02, **changes: Any) -> Manifest:
+    """Return a study of ``arms`` arms and a baseline, ``arm0``."""
+    fields: dict[str, Any] = {
+        "question": "?", "arms": {f"arm{i}": [] for i in range(arms + 1)}, "baseline": "arm0",
+        "replicate": None, "lr": "search", "lr_factor": math.sqrt(10), "edge_ratio": 1.5,
+        "at_baseline_lr": False, "num_seeds": 5, "num_tuning_seeds": 2,
+        "extra_seeds": extra_seeds, "hold_tokens": False, "solve_d_ff": False, "tolerance": {},
+        "allow": [], "margin": margin, "alpha": 0.05, "power": 0.8, "expected_sd": 0.01,
+        "limits": [], "test": "auto",
+    }  # fmt: skip
+    design = Comparison(**(fields | changes))
+    content = {"optim": {"lr": 3e-3}, "seed": 0, "seeds": {}}
+    return Manifest(
+        "study", "", [content] * (arms + 1), list(design.arms), [[]] * (arms + 1), design
+    )
+
+
+class SimulatedRuns:
+    """The runs of one simulated study, which have the same result however often one is asked for.
+
+    Args:
+        effects: true difference of each arm from the baseline.
+        chance: source of the study's random numbers.
+        noise: name of the noise of the runs.
+        depends_on_rate: whether the loss depends on the learning rate.
+    """
+
+    def __init__(
+        self,
+        effects: Sequence[float],
+        chance: Chance,
+        noise: str = "normal",
+        depends_on_rate: bool = True,
+    ) -> None:
+        self._depends_on_rate = depends_on_rate
+        self._chance, self._noise = chance, NOISES[noise]
+        self._shared = chance.normal(0, SHARED_SD, 4000)
+        start = chance.uniform(math.log(5e-3), math.log(2e-2))
+        names = [f"arm{i}" for i in range(len(effects) + 1)]
+        self._best = {name: start + chance.uniform(-0.3, 0.3) for name in names}
+        self._effect = dict(zip(names, [0.0, *effects], strict=True))
+        self._drawn: dict[tuple[str, float], Any] = {}
+        self.outcomes: dict[Job, TrialOutcome] = {}
+
+    def run_all(self, manifest: Manifest) -> list[Verdict]:
+        """Run what the study requires, at every look, and return its verdicts."""
+        undecided: frozenset[str] = frozenset()
+        assert manifest.comparison is not None
+        for look in (1, 2):
+            while fresh := [
+                job
+                for job in manifest.required_jobs(self.outcomes, undecided)
+                if job not in self.outcomes
+            ]:
+                self.outcomes |= {job: self._run(job) for job in fresh}
+            if look == 1 and manifest.comparison.extra_seeds:
+                undecided = undecided_arms(manifest, self.outcomes)
+                if not undecided:
+                    break
+        return judge(manifest, self.outcomes)
+
+    def _run(self, job: Job) -> TrialOutcome:
+        assert job.lr is not None
+        away = math.log(job.lr) - self._best[job.arm] if self._depends_on_rate else 0.0
+        if away > 1.8:
+            return TrialOutcome("diverged", None, 7.0)
+        key = job.arm, job.lr
+        if key not in self._drawn:
+            self._drawn[key] = self._noise(self._chance, _NUM_NOISE, job.arm != "arm0")
+        noise = self._shared[job.seed] + RUN_SD * self._drawn[key][job.seed % _NUM_NOISE]
+        # Steeper towards the edge of divergence, as real curves are.
+        curve = 0.05 * away**2 * (1 + 0.3 * max(away, 0.0))
+        return TrialOutcome("done", 3 + self._effect[job.arm] + curve + noise, 7.0)
+
+
+def is_false(kind: StudyKind, arms: int, noise: str, chance: Chance) -> bool:
+    """Run one study in which no arm differs; return whether it finds any arm better or worse."""
+    lr = "search" if kind.is_search else "fixed"
+    study = a_study(arms, kind.extra_seeds, lr=lr, num_seeds=kind.num_seeds)
+    runs = SimulatedRuns([0.0] * arms, chance, noise, depends_on_rate=kind.is_search)
+    found = runs.run_all(study)
+    if kind.follows_advice and not _any_false(found):
+        advised = [
+            verdict.comparison.more_seeds
+            for verdict in found
+            if verdict.comparison and verdict.comparison.more_seeds
+        ]
+        if advised:
+            seeds = kind.num_seeds + min(max(advised), MAX_EXTENSION)
+            longer = a_study(arms, lr=lr, num_seeds=seeds, earlier_looks=[kind.num_seeds])
+            found = runs.run_all(longer)
+    return _any_false(found)
+
+
+def _any_false(verdicts: Sequence[Verdict]) -> bool:
+    return any(verdict.label in ("better", "worse") for verdict in verdicts)
+
+
+def main() -> None:
+    """Print the table, and write it to a page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--studies", type=int, default=1000, help="simulated studies per cell")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--save", type=Path, help="page whose table is replaced")
+    arguments = parser.parse_args()
+    rows = [["noise of the runs", "arms", *(kind.name for kind in KINDS)]]
+    start, cells = time.monotonic(), len(NOISES) * len(ARMS) * len(KINDS)
+    for noise in NOISES:
+        for arms in ARMS:
+            row = [noise, str(arms)]
+            for kind in KINDS:
+                chance = np.random.default_rng([arguments.seed, len(rows), len(row)])
+                number = sum(is_false(kind, arms, noise, chance) for _ in range(arguments.studies))
+                rate = number / arguments.studies
+                error = math.sqrt(rate * (1 - rate) / arguments.studies)
+                row.append(f"{rate:.3f} ± {error:.3f}")
+                done = (len(rows) - 1) * len(KINDS) + len(row) - 2
+                left = (time.monotonic() - start) / done * (cells - done)
+                print(f"{done} of {cells} cells, {left / 60:.0f} min left", file=sys.stderr)
+            rows.append(row)
+    table = "\n".join(
+        [f"| {' | '.join(rows[0])} |", "|---|---" + "|---" * len(KINDS) + "|"]
+        + [f"| {' | '.join(row)} |" for row in rows[1:]]
+    )
+    print(table)
+    if arguments.save:
+        page = arguments.save.read_text(encoding="utf-8")
+        marks = r"(<!-- false verdicts -->\n).*?(\n<!-- end -->)"
+        changed, number = re.subn(marks, lambda m: m[1] + table + m[2], page, flags=re.DOTALL)
+        if number != 1:
+            raise SystemExit(f"{arguments.save}: no table between <!-- false verdicts --> and end")
+        arguments.save.write_text(changed, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
