@@ -196,8 +196,10 @@ def main() -> None:
     print(table)
     if arguments.save:
         page = arguments.save.read_text(encoding="utf-8")
-        marks = r"(<!-- false verdicts -->\n).*?(\n<!-- end -->)"
-        changed, number = re.subn(marks, lambda m: m[1] + table + m[2], page, flags=re.DOTALL)
+        marks = r"(<!-- false verdicts -->\n).*?(<!-- end -->)"
+        changed, number = re.subn(
+            marks, lambda m: m[1] + table + "\n" + m[2], page, flags=re.DOTALL
+        )
         if number != 1:
             raise SystemExit(f"{arguments.save}: no table between <!-- false verdicts --> and end")
         arguments.save.write_text(changed, encoding="utf-8")
