@@ -112,8 +112,8 @@ def _query(options: Namespace, flags: list[str], overrides: list[str], folder: P
 def _check_and_print(options: Namespace, overrides: list[str]) -> bool:
     """Check the configuration of ``--cfg``, unless required settings are missing.
 
-    Print it for ``--cfg job --resolve``, for which Hydra calls OmegaConf: this refuses lists that a
-    resolver returns.
+    Print it for ``--cfg job --resolve`` and ``--cfg all --resolve``, for which Hydra calls
+    OmegaConf: this refuses lists that a resolver returns.
 
     Returns:
         Whether it was printed.
@@ -127,9 +127,13 @@ def _check_and_print(options: Namespace, overrides: list[str]) -> bool:
     with reading_hydra(hydra_node):
         if not OmegaConf.missing_keys(config):
             freeze(config, overrides)
-        if options.cfg != "job" or not options.resolve:
+        if options.cfg == "hydra" or not options.resolve:
             return False
         content: Any = with_custom_resolvers(lambda: OmegaConf.to_container(config, resolve=True))
+        if options.cfg == "all":
+            rest = OmegaConf.create({"hydra": hydra_node})
+            OmegaConf.resolve(rest)  # leaves what only a job has as ???
+            content = {"hydra": OmegaConf.to_container(rest.hydra), **content}
     package = "" if options.package in (None, "_global_") else str(options.package)
     for part in filter(None, package.split(".")):
         if not isinstance(content, dict) or part not in content:

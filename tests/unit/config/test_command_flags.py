@@ -53,6 +53,8 @@ def test_an_option_that_would_be_dropped_is_refused(
     [
         (["--cfg", "job", "-p", "optim"], "# @package optim\n_target_: lmlab.optim.adamw.adamw"),
         (["--cfg", "job", "--resolve", "seed=3"], "init: 3"),
+        (["--cfg", "all", "--resolve", "seed=3"], "init: 3"),
+        (["--cfg", "all", "--resolve", "-p", "hydra.launcher"], "plan_only: false"),
         (["--cfg", "job", "data=text"], "train: ???"),
     ],
 )
