@@ -49,7 +49,7 @@ KINDS = {
 }  # fmt: skip
 SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM}
 EVENTS = {"kill": 45, "terminate": 15, "stop briefly": 20, "stop past expiry": 15, "lose host": 5}
-TARGETS = {"driver": 35, "job": 50, "fork server": 10, "orphan": 5}
+TARGETS = {"driver": 30, "job": 80, "fork server": 10, "orphan": 10}
 
 
 @dataclasses.dataclass
