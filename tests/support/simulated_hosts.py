@@ -47,7 +47,8 @@ class Host:
         command = [*UNSHARE, sys.executable, __file__, str(theirs.fileno())]
         with theirs:
             self._unshare = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                command, pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True,
             )  # fmt: skip
         while not (found := children(self._unshare.pid)):
