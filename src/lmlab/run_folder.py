@@ -39,6 +39,10 @@ from lmlab.storage.lock import Lock, is_alive
 
 STATUSES = ("queued", "running", "done", "diverged", "failed", "preempted", "interrupted")
 FINISHED = ("done", "diverged")
+_WRITTEN = (
+    "config.yaml", "meta.json", "status.json", "metrics.jsonl", "preflight.json", "notes.json",
+    "samples.md", "tokenizer.json",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +86,7 @@ class RunFolder:
 
     def remove_litter(self) -> None:
         """Remove temporary files of processes that were killed; for the owner of the lock."""
-        remove_litter(self.path, self.tokenizer)
+        remove_litter(self.path, self.tokenizer, of=_WRITTEN)
 
     def meta(self) -> dict[str, Any]:
         """Read ``meta.json``; empty if it is missing or damaged."""

@@ -13,10 +13,11 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 _NAME = re.compile(r"\..+\.tmp-[0-9a-f]{12}")
+_EARLIER_NAME = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
 _UNLOCKABLE_SECONDS = 3600.0  # where files cannot be locked, older ones are litter
 
 
@@ -70,12 +71,20 @@ def temporary_folder(parent: Path, kind: str) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def remove_litter(*folders: Path) -> None:
-    """Remove the temporary files in ``folders`` whose processes have ended, and nothing else."""
+def remove_litter(*folders: Path, of: Collection[str] = ()) -> None:
+    """Remove the temporary files in ``folders`` whose processes have ended, and nothing else.
+
+    Args:
+        folders: where they are; a missing one has none.
+        of: files whose temporary files of earlier versions are litter too: their names were less
+            distinct, so only a process that alone may write those files can tell.
+    """
     for folder in folders:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             for name in os.listdir(folder):
-                if _NAME.fullmatch(name) and not (folder / name).is_dir():
+                earlier = _EARLIER_NAME.fullmatch(name)
+                is_temporary = _NAME.fullmatch(name) or (earlier and earlier[1] in of)
+                if is_temporary and not (folder / name).is_dir():
                     _remove_if_litter(folder / name)
 
 

@@ -39,7 +39,6 @@ from lmlab.storage.ownership import check_ownership
 from lmlab.training.state import AVERAGE, Snapshot, TrainState
 
 FORMAT_VERSION = 1
-_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{32}")
 
 
 def checkpoint_path(checkpoints: Path, kind: str, step: int) -> Path:
@@ -193,9 +192,8 @@ def remove_temporaries(checkpoints: Path) -> None:
     """
     if checkpoints.is_dir():
         check_ownership(checkpoints)
-        for path in checkpoints.iterdir():
-            if _TEMPORARY.fullmatch(path.name):
-                shutil.rmtree(path, ignore_errors=True)
+        for path in checkpoints.glob(".tmp-*"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _temporary_path(checkpoints: Path) -> Path:

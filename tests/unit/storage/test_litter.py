@@ -63,3 +63,13 @@ def test_a_temporary_folder_sweeps_those_of_killed_processes(tmp_path: Path) -> 
         (first / "file").write_text("")
         assert set(tmp_path.iterdir()) == {other, first, second}
     assert list(tmp_path.iterdir()) == [other]
+
+
+def test_litter_of_earlier_versions_is_known_by_the_files_it_was_for(tmp_path: Path) -> None:
+    names = [".status.json.x8f_3k2a", ".mine.json.x8f_3k2a", ".status.json.swp", "status.json"]
+    for name in names:
+        (tmp_path / name).write_text("")
+    remove_litter(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+    remove_litter(tmp_path, of=["status.json"])
+    assert {path.name for path in tmp_path.iterdir()} == set(names[1:])
