@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
+import logging
 import os
 import shutil
 import sysconfig
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import lmlab
@@ -16,9 +18,12 @@ from lmlab.config.paths import conf_folder
 from lmlab.config.user_settings import trusted_packages
 from lmlab.errors import ConfigError
 from lmlab.runtime.provenance import SNAPSHOT_FILE, code_version
-from lmlab.storage.io import make_folder, write_json
+from lmlab.storage.io import fsync_folder, make_folder, write_json
 
 _MAX_PACKAGE_BYTES = 200 << 20  # a larger trusted package contains data
+_ATTEMPTS = 3
+
+log = logging.getLogger(__name__)
 
 
 def take_snapshot(output_root: Path) -> Path:
@@ -26,8 +31,11 @@ def take_snapshot(output_root: Path) -> Path:
 
     Identical code is copied once. Installed packages are not copied, because nobody edits them.
 
+    The copy is compared with the code, after copying and where it is used again.
+
     Raises:
-        ConfigError: a trusted package is too large to contain only code.
+        ConfigError: a trusted package is too large to contain only code, or the code keeps
+            changing.
     """
     package = Path(lmlab.__file__).parent
     sources = {name: package.parent / name for name in ("lmlab", "lmlab_studies")}
@@ -35,31 +43,67 @@ def take_snapshot(output_root: Path) -> Path:
         path = _editable_package(name)
         if path is not None:
             sources[path.name] = path
-    target = output_root.resolve() / "cache" / "code" / _digest(sources)[:16]
-    if target.exists():
-        return target
+    for _ in range(_ATTEMPTS):
+        digest = _digest(_contents(sources))
+        target = output_root.resolve() / "cache" / "code" / digest[:16]
+        if target.exists():
+            if _digest_of_copy(sources, target) == digest:
+                return target
+            log.warning("%s: not the code that was copied; copying it again", target)
+        if _copy_all(sources, target, digest):
+            return target
+    raise ConfigError(
+        f"{package.parent}: the code changed while it was copied for jobs",
+        "rerun once nothing changes it",
+    )
+
+
+def _copy_all(sources: dict[str, Path], target: Path, digest: str) -> bool:
+    """Copy the code to ``target``; return False if it changed meanwhile."""
     partial = make_folder(target.parent / f".{uuid.uuid4().hex}")
-    for name, source in sources.items():
-        _copy(source, partial / name)
-    if not (partial / "lmlab" / "conf").exists():
-        _copy(conf_folder(), partial / "lmlab" / "conf")
-    write_json(partial / SNAPSHOT_FILE, code_version(package))
     try:
-        os.rename(partial, target)
-    except OSError:  # another launch has made the same snapshot
-        shutil.rmtree(partial, ignore_errors=True)
-    return target
+        for name, source in sources.items():
+            _copy(source, partial / name)
+        if not (partial / "lmlab" / "conf").exists():
+            _copy(conf_folder(), partial / "lmlab" / "conf")
+        write_json(partial / SNAPSHOT_FILE, code_version(sources["lmlab"]))
+        if _digest_of_copy(sources, partial) != digest:
+            return False
+        if target.exists() and _digest_of_copy(sources, target) != digest:
+            os.rename(target, partial.with_name(f"{partial.name}-damaged"))
+        with contextlib.suppress(OSError):  # another launch has made the same snapshot
+            os.rename(partial, target)
+            fsync_folder(target.parent)
+        return True
+    finally:
+        for rest in (partial, partial.with_name(f"{partial.name}-damaged")):
+            shutil.rmtree(rest, ignore_errors=True)
 
 
-def _digest(sources: dict[str, Path]) -> str:
-    digest = hashlib.sha256()
+def _contents(sources: dict[str, Path]) -> Iterator[tuple[str, Path, str]]:
+    """Yield a label of each file of the code, the file, and its path in a copy."""
     for name, source in sorted(sources.items()):
         for path in _files(source):
-            digest.update(f"{name}/{path.relative_to(source.parent)}\0".encode())
-            digest.update(path.read_bytes())
+            relative = path.relative_to(source.parent)
+            yield f"{name}/{relative}", path, str(relative)
     for path in _files(conf_folder()):
-        digest.update(f"{path.relative_to(conf_folder())}\0".encode() + path.read_bytes())
+        relative = path.relative_to(conf_folder())
+        yield str(relative), path, f"lmlab/conf/{relative}"
+
+
+def _digest(contents: Iterable[tuple[str, Path, str]]) -> str:
+    digest = hashlib.sha256()
+    for label, path, _ in contents:
+        digest.update(f"{label}\0".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def _digest_of_copy(sources: dict[str, Path], copy: Path) -> str | None:
+    """Return the digest of the same files in a copy; None if any is missing."""
+    try:
+        return _digest((label, copy / place, place) for label, _, place in _contents(sources))
+    except OSError:
+        return None
 
 
 def _editable_package(name: str) -> Path | None:

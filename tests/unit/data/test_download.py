@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import http.server
 import json
+import os
 import random
 import socket
 import threading
@@ -265,3 +266,73 @@ def test_base_url_must_be_http(server: Server, tmp_path: Path) -> None:
         ConfigError, match=r"data\.valid=valid\.txt: expected a file other than data\.train"
     ):
         source(server, tmp_path, train="valid.txt").check()
+
+
+def flip(content: bytes) -> bytes:
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_damaged_download_is_downloaded_again(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture, packed: bool
+) -> None:
+    server.files["/data.txt.gz"] = gzip.compress(CONTENT)
+    url, target = f"{server.url}/data.txt{'.gz' * packed}", tmp_path / "data.txt"
+    record = tmp_path / "data.txt.json"
+    fetch(url, target)
+    described = record.read_text()
+    for path, content in (
+        (target, bytes(len(CONTENT))), (target, CONTENT[:-1]), (target, flip(CONTENT)),
+        (record, described.encode()[:-9]), (record, described.replace('"bytes"', '"b"').encode()),
+    ):  # fmt: skip
+        caplog.clear()
+        times = path.stat()
+        path.write_bytes(content)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert fetch(url, target).read_bytes() == CONTENT
+        assert len(caplog.records) == 1 and "downloading it again" in caplog.text
+    assert len(server.asked) == 6
+
+
+def test_another_address_or_expected_hash_is_downloaded_again(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The folder of a download has the name of its corpus, and not these settings."""
+    server.files["/other/data.txt"] = other = flip(CONTENT)
+    target = tmp_path / "data.txt"
+    fetch(f"{server.url}/data.txt", target)
+    assert fetch(f"{server.url}/other/data.txt", target).read_bytes() == other
+    assert f"downloaded from {server.url}/data.txt; downloading it again" in caplog.text
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    assert fetch(f"{server.url}/data.txt", target, sha256=digest).read_bytes() == CONTENT
+    asked = len(server.asked)
+    assert fetch("http://mirror.invalid/data.txt", target, sha256=digest).read_bytes() == CONTENT
+    assert len(server.asked) == asked, "the hash identifies it"
+
+
+def test_records_without_checksum_are_accepted_and_completed(
+    server: Server, tmp_path: Path
+) -> None:
+    """Of an earlier version, and the empty one of a file that the user put there."""
+    url, target, record = f"{server.url}/data.txt", tmp_path / "a.txt", tmp_path / "a.txt.json"
+    fetch(url, target)
+    found = json.loads(record.read_text())
+    record.write_text(json.dumps({key: found[key] for key in ("url", "bytes", "sha256")}))
+    fetch(url, target)
+    assert json.loads(record.read_text()) == found
+    target.write_bytes(b"mine")
+    for empty in ("", "{}"):
+        record.write_text(empty)
+        assert fetch(url, target).read_bytes() == b"mine"
+    assert len(server.asked) == 1
+
+
+def test_two_processes_download_once(server: Server, tmp_path: Path) -> None:
+    url = f"{server.url}/data.txt"
+    threads = [threading.Thread(target=fetch, args=(url, tmp_path / "a.txt")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "a.txt").read_bytes() == CONTENT
+    assert len(server.asked) == 1

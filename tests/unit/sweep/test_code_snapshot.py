@@ -73,3 +73,40 @@ def test_a_package_that_contains_data_is_refused(tmp_path: Path, package: Path) 
     ) as error:
         code_snapshot.take_snapshot(tmp_path)
     assert "move data out" in str(error.value.help)
+
+
+@pytest.mark.parametrize("place", ["own_parts_for_test.py", "lmlab/train.py"])
+def test_a_damaged_snapshot_is_copied_again(
+    tmp_path: Path, package: Path, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    taken = code_snapshot.take_snapshot(tmp_path)
+    path = taken / place
+    intact = path.read_bytes()
+    for damage in (lambda: path.write_bytes(b"VALUE = 3\n"), path.unlink):
+        caplog.clear()
+        damage()
+        assert code_snapshot.take_snapshot(tmp_path) == taken
+        assert path.read_bytes() == intact
+        assert f"{taken}: not the code that was copied" in caplog.text
+    assert [one.name for one in taken.parent.iterdir()] == [taken.name]
+
+
+def test_code_that_changes_while_it_is_copied_is_never_under_the_former_name(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = code_snapshot.take_snapshot(tmp_path / "before")
+    plain, edits = code_snapshot._copy, [2]
+
+    def copy(source: Path, target: Path) -> None:
+        if source == package and edits:
+            package.write_text(f"VALUE = {edits.pop()}\n")
+        plain(source, target)
+
+    monkeypatch.setattr(code_snapshot, "_copy", copy)
+    taken = code_snapshot.take_snapshot(tmp_path / "after")
+    assert taken.name != before.name
+    assert (taken / package.name).read_text() == "VALUE = 2\n"
+    package.write_text("VALUE = 6\n")
+    edits += [5, 4, 3]
+    with pytest.raises(ConfigError, match="the code changed while it was copied"):
+        code_snapshot.take_snapshot(tmp_path / "after")
