@@ -43,6 +43,7 @@ _WRITTEN = (
     "config.yaml", "meta.json", "status.json", "metrics.jsonl", "preflight.json", "notes.json",
     "samples.md", "tokenizer.json",
 )  # fmt: skip
+REUSED_KEY = "reused_across_code"  # in meta.json: the runs of other code that it was taken for
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,13 +17,18 @@ from lmlab.build.identity import (
 )
 from lmlab.build.run_spec import RunSpec
 from lmlab.build.user_code import user_code
-from lmlab.run_folder import FINISHED, RunFolder, choose_folder, find_registered, runs_beside
+from lmlab.run_folder import (
+    FINISHED,
+    REUSED_KEY,
+    RunFolder,
+    choose_folder,
+    find_registered,
+    runs_beside,
+)
 from lmlab.runtime.device import Device
 from lmlab.runtime.numeric_environment import environment_changes, environment_of_session
 
 log = logging.getLogger("lmlab.run")
-
-REUSED_KEY = "reused_across_code"  # in meta.json: for which runs of other code this one was taken
 
 
 def locate(spec: RunSpec, identity: dict[str, Any]) -> tuple[RunFolder, list[str]]:

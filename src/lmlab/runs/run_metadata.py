@@ -10,9 +10,8 @@ from lmlab.build.user_code import user_code
 from lmlab.config.compose import settings_to_yaml
 from lmlab.data.text_bytes import text_bytes
 from lmlab.nn.transformer import Transformer
-from lmlab.run_folder import register
+from lmlab.run_folder import REUSED_KEY, register
 from lmlab.runs.context import RunContext
-from lmlab.runs.find_run import REUSED_KEY
 from lmlab.runtime.provenance import provenance
 from lmlab.storage.io import atomic_write_text
 

@@ -15,7 +15,14 @@ from typing import Any
 from lmlab.design.manifest import Job, Manifest
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.errors import DataError
-from lmlab.run_folder import FINISHED, RunFolder, early_stop, final_state, restore_numbers
+from lmlab.run_folder import (
+    FINISHED,
+    REUSED_KEY,
+    RunFolder,
+    early_stop,
+    final_state,
+    restore_numbers,
+)
 from lmlab.storage.io import atomic_write_text, read_json, read_jsonl, write_json
 from lmlab.storage.json_text import dump_json
 from lmlab.study.plain_runs import (
@@ -34,7 +41,7 @@ _META_KEYS = (
     "forward_flops_per_token", "floor",
 )  # fmt: skip
 _RECORD_KEYS = ("status", "meta", "validation", "train", "samples")
-_SESSION_KEYS = ("time", "platform", "python", "versions", "device")
+_SESSION_KEYS = ("time", "platform", "python", "versions", "device", "environment")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,6 +291,7 @@ def write_compact(study: Study, target: Path) -> list[Path]:
         short_session = {key: session[key] for key in _SESSION_KEYS if key in session}
         short_session["commit"] = session.get("code", {}).get("commit")
         meta = {key: record.meta.get(key) for key in _META_KEYS} | {"sessions": [short_session]}
+        meta |= {key: record.meta[key] for key in (REUSED_KEY,) if key in record.meta}
         row = dataclasses.asdict(record.job) | {
             "purposes": record.purposes,
             "place": record.folder,

@@ -11,6 +11,7 @@ from lmlab.console.formatting import format_count
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest
 from lmlab.study.best_rate import describe_best_rate
+from lmlab.study.mixed_runs import mixed_runs
 from lmlab.study.power import smallest_detectable
 from lmlab.study.rate_edges import runs_by_rate, stable_edge
 from lmlab.study.run_records import Study
@@ -330,7 +331,7 @@ def _percent(fraction: float) -> str:
 
 def limits(study: Study) -> list[str]:
     """State what the study does not show: its declared limitations, and those of its scale."""
-    manifest, early = study.manifest, _early_stops(study)
+    manifest, early = study.manifest, [*mixed_runs(study), *_early_stops(study)]
     if manifest is None or manifest.comparison is None:
         return early
     design, first = manifest.comparison, manifest.arms[0]

@@ -10,8 +10,8 @@ import pytest
 from lmlab.build.identity import without_code
 from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.compose import compose
-from lmlab.run_folder import RunFolder, register
-from lmlab.runs.find_run import REUSED_KEY, find_run, locate
+from lmlab.run_folder import REUSED_KEY, RunFolder, register
+from lmlab.runs.find_run import find_run, locate
 from lmlab.runtime.device import resolve_device
 
 IDENTITY: dict[str, Any] = {
