@@ -24,12 +24,10 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Execute the configurations, each in its own run folder.
+    """Execute the configurations, each in its own run folder; return the exit code.
 
-    Returns:
-        0 if every run is done or diverged, 128 + n after signal n, 2 for a mistake in the settings,
-        75 if all others are trained by other processes, otherwise 1. The folder of each run records
-        how it ended.
+    It is 0 if every run is done or diverged, 128 + n after signal n, 2 for a mistake in the
+    settings, 75 if other processes train all others, otherwise 1. Run folders say how each ended.
     """
     log_to_stderr()
     try:
@@ -40,9 +38,8 @@ def run(options: Options) -> int:
     for member in members:
         print(describe(member.context.folder))
     codes = {member.exit_code for member in members} - {0}
-    if not codes or codes == {LockedError.exit_code}:
-        return max(codes, default=0)
-    return next((code for code in codes if code > 128), 1)
+    without_signal = max(codes, default=0) if codes <= {LockedError.exit_code} else 1
+    return next((code for code in codes if code > 128), without_signal)
 
 
 COMMAND = Command(
