@@ -200,6 +200,12 @@ def restore_numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def sessions_of(meta: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the sessions in the content of ``meta.json``, oldest first; without damaged ones."""
+    found = meta.get("sessions")
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         value = read_json(path)

@@ -10,7 +10,7 @@ from typing import Any
 from lmlab.build import numerics
 from lmlab.build.run_data import RunData
 from lmlab.build.user_code import earlier_user_code, newest_change, user_code
-from lmlab.run_folder import differences
+from lmlab.run_folder import differences, sessions_of
 from lmlab.runtime.device import Device
 from lmlab.runtime.numeric_environment import (
     environment_changes,
@@ -122,8 +122,12 @@ def without_code(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 def identity_changes(meta: Mapping[str, Any], identity: Mapping[str, Any]) -> list[str]:
     """List what tells the run of a folder from the one with ``identity``: ``key: old -> new``."""
-    old, new = dict(meta["identity"]), as_recorded(identity, meta)
-    environments = [one.pop("environment", None) or {} for one in (old, new)]
+    existing = meta.get("identity")
+    if not isinstance(existing, Mapping):
+        return ["identity: cannot be read -> that of this run"]
+    old, new = dict(existing), as_recorded(identity, meta)
+    found = [one.pop("environment", None) for one in (old, new)]
+    environments = [one if isinstance(one, Mapping) else {} for one in found]
     lines = [_in_words(line) for line in differences(old, new)]
     return [*lines, *(f"environment: {line}" for line in environment_changes(*environments))]
 
@@ -139,9 +143,8 @@ def _in_words(line: str) -> str:
 
 def _beginning(meta: Mapping[str, Any]) -> float:
     """When the first session of a run began, in seconds since the epoch; 0 if unknown."""
-    sessions = meta.get("sessions")
-    first = sessions[0] if isinstance(sessions, list) and sessions else None
+    times = [str(session.get("time")) for session in sessions_of(meta)]
     try:
-        return datetime.datetime.fromisoformat(str(first["time"])).timestamp() if first else 0.0
-    except (ValueError, KeyError, TypeError):
+        return datetime.datetime.fromisoformat(times[0]).timestamp() if times else 0.0
+    except ValueError:
         return 0.0

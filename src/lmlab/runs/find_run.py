@@ -24,6 +24,7 @@ from lmlab.run_folder import (
     choose_folder,
     find_registered,
     runs_beside,
+    sessions_of,
 )
 from lmlab.runtime.device import Device
 from lmlab.runtime.numeric_environment import environment_changes, environment_of_session
@@ -104,16 +105,20 @@ def note_other_code(folder: RunFolder, spec: RunSpec, changes: list[str]) -> Non
     """Record in ``meta.json`` that a run was taken for one of other code, for reports."""
     meta = folder.meta()
     entry = {"study": spec.study, "arm": spec.arm, "seed": spec.seed, "changes": changes}
-    noted = list(meta.get(REUSED_KEY) or [])
-    if not any(entry == {key: one.get(key) for key in entry} for one in noted):
+    noted = meta.get(REUSED_KEY)
+    noted = noted if isinstance(noted, list) else []
+    known = [{**one, "time": None} for one in noted if isinstance(one, dict)]
+    if entry | {"time": None} not in known:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         folder.write_meta(meta | {REUSED_KEY: [*noted, entry | {"time": now}]})
 
 
 def changed_callbacks(spec: RunSpec, folder: RunFolder) -> list[str]:
     """Return the modules of callbacks that have changed since a run called them."""
-    sessions = folder.meta().get("sessions") or [{}]
-    recorded = sessions[-1].get("packages") or {}
+    sessions = sessions_of(folder.meta())
+    recorded = sessions[-1].get("packages") if sessions else None
+    if not isinstance(recorded, Mapping):
+        return []
     now = user_code({"callbacks": spec.settings.get("callbacks")})
     return [name for name in now if name in recorded and recorded[name] != now[name]]
 
@@ -124,9 +129,9 @@ def _find_across_code(spec: RunSpec, identity: Mapping[str, Any]) -> RunFolder |
     for run in _candidates(spec):
         meta = run.meta()
         if holds_run(meta, identity, across_code=True):
-            sessions = meta.get("sessions") or [{}]
+            times = [str(session.get("time", "")) for session in sessions_of(meta)]
             is_finished = run.status().get("status") in FINISHED
-            found.append((is_finished, str(sessions[-1].get("time")), str(run.path), run))
+            found.append((is_finished, max(times, default=""), str(run.path), run))
     return max(found, key=lambda one: one[:3])[3] if found else None
 
 
@@ -143,7 +148,7 @@ def _candidates(spec: RunSpec) -> Iterator[RunFolder]:
 
 def _mention_environment(folder: RunFolder, device: Device) -> None:
     """Say what decides the last bits and has changed since the last session of a run."""
-    sessions = folder.meta().get("sessions") or []
+    sessions = sessions_of(folder.meta())
     if not sessions:
         return
     before = environment_of_session(sessions[-1])

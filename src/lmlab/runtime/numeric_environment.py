@@ -110,8 +110,8 @@ def environment_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> li
     for key in before.keys() & now.keys() - {"variables"}:
         if before[key] != now[key]:
             found.append(f"{key}: {before[key]} -> {now[key]}")
-    if "variables" in before and "variables" in now:
-        left, right = before["variables"], now["variables"]
+    left, right = before.get("variables"), now.get("variables")
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
         for name in left.keys() | right.keys():
             if left.get(name) != right.get(name):
                 found.append(f"{name}: {left.get(name, 'unset')} -> {right.get(name, 'unset')}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lmlab.console.formatting import format_count
-from lmlab.run_folder import REUSED_KEY
+from lmlab.run_folder import REUSED_KEY, sessions_of
 from lmlab.runtime.numeric_environment import environment_of_session
 from lmlab.study.run_records import RunRecord, Study
 
@@ -38,7 +38,7 @@ def mixed_runs(study: Study) -> list[str]:
 def _environment(record: RunRecord) -> dict[str, set[str]]:
     """Return all values of each quantity in the sessions of a run."""
     found: dict[str, set[str]] = defaultdict(set)
-    for session in _mappings(record.meta.get("sessions")):
+    for session in sessions_of(record.meta):
         environment = environment_of_session(session)
         variables = environment.pop("variables", None)
         for key, value in environment.items():

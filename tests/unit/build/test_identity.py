@@ -97,6 +97,13 @@ def test_a_run_without_code_counts_if_it_is_newer_than_the_code(of, module: Path
         assert not is_same_run(meta | {"sessions": damaged}, now)
 
 
+@pytest.mark.parametrize("odd", [None, 3, "x", [], [3], {"code": 3}, {"environment": [1]}])
+def test_odd_records_are_other_runs(of, odd: Any) -> None:
+    for meta in ({"identity": odd}, {"identity": odd, "sessions": odd}):
+        assert not is_same_run(meta, of())
+        assert identity_changes(meta, of())
+
+
 def test_changes_of_code_are_told_by_module_and_file() -> None:
     old = {"config": {}, "code": {"mine.a": "1"}, "numerics": 1}
     new = {"config": {}, "code": {"mine.a": "2"}, "lmlab": {"nn/ffn.py": "3"}, "numerics": 1}
