@@ -67,7 +67,7 @@ def temporary_folder(parent: Path, kind: str) -> Iterator[Path]:
         folder.mkdir(exist_ok=True)  # another process may have removed it before it was held
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove_folder(folder)
         os.close(descriptor)
 
 
@@ -114,6 +114,12 @@ def _remove_if_litter(path: Path) -> None:
         if stat.S_ISREG(found.st_mode):
             path.unlink(missing_ok=True)  # while it is locked: its process may be about to hold it
         elif stat.S_ISDIR(found.st_mode):
-            shutil.rmtree(path, ignore_errors=True)
+            _remove_folder(path)
     finally:
         os.close(descriptor)
+
+
+def _remove_folder(path: Path) -> None:
+    import shutil  # slow to import, and most processes need none
+
+    shutil.rmtree(path, ignore_errors=True)
