@@ -120,6 +120,5 @@ def _remove_if_litter(path: Path) -> None:
 
 
 def _remove_folder(path: Path) -> None:
-    import shutil  # slow to import, and most processes need none
 
     shutil.rmtree(path, ignore_errors=True)
