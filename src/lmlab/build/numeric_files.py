@@ -41,7 +41,8 @@ NOT_NUMERIC = (
     "build/parallel_check.py", "build/record_numerics.py", "build/source_hash.py",
     "build/user_code.py",
     # The session around the training loop; what it chooses is part of the identity.
-    "runs/auto_settings.py", "runs/context.py", "runs/execute.py", "runs/load.py",
+    "runs/auto_settings.py", "runs/context.py", "runs/execute.py", "runs/find_run.py",
+    "runs/load.py",
     "runs/run_metadata.py", "runs/samples.py", "runs/session.py", "runs/status_writer.py",
     "runtime/background.py", "runtime/compile_policy.py", "runtime/launch_env.py",
     "runtime/numeric_environment.py", "runtime/provenance.py", "runtime/signals.py",

@@ -18,6 +18,7 @@ from lmlab.build.added_code import IMPORTS, find_additions, hash_added
 from lmlab.build.module_imports import ModuleFile, read_imports
 from lmlab.build.numeric_files import (
     PACKAGE,
+    RECORD,
     FileRecord,
     hash_content,
     numeric_files,
@@ -54,12 +55,15 @@ def numeric_code(settings: Any) -> dict[str, str]:
         Hashes by the path of files below src/lmlab; empty for the code of the record.
     """
     changes = unrecorded_changes()
+    if not changes.recorded:
+        return {RECORD.name: "removed"}
     used = dict(changes.files)
     waiting: list[tuple[str, str]] = []
     for path in used:
         waiting += _imports(path)
     for target in _targets(settings):
-        if changes.recorded:
+        is_recorded = _file_of(target.rpartition(".")[0]) in changes.recorded
+        if not is_recorded or changes.files or changes.added:
             waiting.append(_place_of(target))
     seen: set[tuple[str, str]] = set()
     names: dict[str, set[str]] = {}
@@ -87,8 +91,7 @@ def numeric_code(settings: Any) -> dict[str, str]:
 @functools.cache
 def unrecorded_changes() -> NumericChanges:
     """Compare the files with the record, once per process: it runs the code that it found."""
-    record = read_record()
-    return compare(record, numeric_files()) if record else NumericChanges({}, {}, frozenset())
+    return compare(read_record(), numeric_files())
 
 
 def compare(record: Mapping[str, FileRecord], files: Mapping[str, Path]) -> NumericChanges:

@@ -27,6 +27,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_the_record_is_up_to_date() -> None:
+    paths = record_numerics.changed_paths()
+    assert paths == [], record_numerics.advice(paths)
+
+
 def read(package: Path) -> dict:
     return json.loads((package / "record.json").read_text())
 
