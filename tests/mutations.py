@@ -244,8 +244,6 @@ MUTATIONS = [
              "False", "tests/integration/run/test_caches.py"),
     Mutation("a token file's content unchecked", "data/token_file.py", "remembered_hash(path) == found.sha256",
              "True", "tests/integration/run/test_caches.py"),
-    Mutation("a library's content unchecked", "runtime/cpp_extension.py", "content[size:] == _checksum(library, content[:size])",
-             "True", "tests/unit/runtime/test_cpp_extension.py"),
     Mutation("a racy memo is believed", "storage/content_hash.py", " and is_settled(state, written_ns)",
              "", "tests/unit/storage/test_content_hash.py"),
     Mutation("a journal of other ids or text", "data/corpus_encoding.py",
