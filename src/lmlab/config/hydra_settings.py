@@ -16,13 +16,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lmlab.config.paths import conf_folder, user_settings_file
-from lmlab.config.target_validation import check_trust
+from lmlab.config.slot_targets import check_nested_target
 from lmlab.config.value_types import format_value
 from lmlab.config.yaml_files import read_settings
 from lmlab.errors import ConfigError, shorten, suggestion
 
 # Callbacks that come with Hydra.
-_HYDRA_CALLBACKS = "hydra.experimental.callbacks."
+_HYDRA_CALLBACKS = (
+    "hydra.experimental.callbacks.LogJobReturnCallback",
+    "hydra.experimental.callbacks.PickleJobInfoCallback",
+)
 _LOCAL_LAUNCHER = "hydra_plugins.lmlab_launcher.launcher.LocalLauncher"
 _LAUNCHERS = (_LOCAL_LAUNCHER, "hydra_plugins.lmlab_launcher.slurm.SlurmLauncher")
 _SWEEPER = "hydra_plugins.lmlab_launcher.sweeper.Sweeper"
@@ -171,8 +174,8 @@ def check_callbacks(callbacks: Any) -> None:
                 f"hydra.callbacks.{name}={_short(callback)}: expected a callback with a _target_"
             )
         for inner in _targets(callback):
-            if not inner.startswith(_HYDRA_CALLBACKS):
-                check_trust(f"hydra.callbacks.{name}", inner)
+            if inner not in _HYDRA_CALLBACKS:
+                check_nested_target(f"hydra.callbacks.{name}", inner)
 
 
 def _targets(node: Any) -> list[str]:

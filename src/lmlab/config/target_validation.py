@@ -14,13 +14,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lmlab.config.keyword_forwarding import names_of_kwargs, with_names
-from lmlab.config.paths import user_settings_file
 from lmlab.config.run_config import RunConfig, field_types
-from lmlab.config.signatures import Signature, names_in, read_signature
+from lmlab.config.signatures import Signature, read_signature
+from lmlab.config.slot_targets import check_nested, check_slot
 from lmlab.config.unknown_settings import unknown_parameter, unknown_setting
-from lmlab.config.user_settings import trusted_packages
 from lmlab.config.value_types import accepts, describe_annotation, format_value
-from lmlab.errors import ConfigError, suggestion
+from lmlab.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +40,6 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
 }
 _CALLBACK_SUPPLIED = ("model", "step", "tokenizer")
 _OPTIONAL = ("design", "demo")
-_TRUSTED = ("lmlab.", "lmlab_studies.", "torch.optim.")
 
 
 def check_trunk(config: dict[str, Any], kind: type = RunConfig, prefix: str = "") -> None:
@@ -69,19 +67,39 @@ def check_trunk(config: dict[str, Any], kind: type = RunConfig, prefix: str = ""
 def check_components(config: dict[str, Any]) -> None:
     """Check every component of a resolved configuration.
 
+    All targets are checked before the first is imported, if one must be.
+
     Raises:
-        ConfigError: a component has no target, a target that is not trusted or does not exist, or
-            parameters that are not valid for its target.
+        ConfigError: a component has no target, a target that is not meant for its slot or does not
+            exist, or parameters that are not valid for its target.
     """
+    components = {}
     for path, supplied in SUPPLIED.items():
         node: Any = config
         for part in path.split("."):
             node = node[part]
-        if node is None and path in _OPTIONAL:
-            continue
+        if node is not None or path not in _OPTIONAL:
+            components[path] = node, supplied
+    callbacks = {f"callbacks.{name}": node for name, node in config["callbacks"].items()}
+    for path, (node, supplied) in components.items():
+        _check_targets(path, node, supplied, may_import=False)
+    for path, node in callbacks.items():
+        _check_targets(path, node, _CALLBACK_SUPPLIED, may_import=False)
+    for path, (node, supplied) in components.items():
         check_component(path, node, supplied, config)
-    for name, node in config["callbacks"].items():
-        _check_callback(f"callbacks.{name}", node, config)
+    for path, node in callbacks.items():
+        _check_callback(path, node, config)
+
+
+def _check_targets(
+    path: str, node: Any, supplied: tuple[str, ...], may_import: bool = True
+) -> None:
+    """Check what a component may call; other mistakes are reported later."""
+    if isinstance(node, dict) and isinstance(node.get("_target_"), str):
+        check_slot(path, node["_target_"], supplied, may_import)
+        check_nested(
+            path, {key: value for key, value in node.items() if key != "_target_"}, may_import
+        )
 
 
 def _check_callback(path: str, node: Any, config: dict[str, Any]) -> None:
@@ -122,29 +140,16 @@ def check_component(
             f"{path}={node}: expected a component with a _target_",
             f"set {path}=<option>; run python -m lmlab.train --help to list the options",
         )
-    check_trust(path, target)
+    _check_targets(path, node, supplied)
     try:
         signature = read_signature(target)
     except LookupError as error:
-        module, _, name = target.rpartition(".")
-        near = suggestion(name, names_in(module))
-        raise ConfigError(f"{path}._target_={target}: {error}", near) from None
+        raise ConfigError(f"{path}._target_={target}: {error}") from None
     if signature is not None:
         if signature.takes_any:
             signature = with_names(signature, names_of_kwargs(target))
         parameters = {key: value for key, value in node.items() if key != "_target_"}
         _check_parameters(path, target, parameters, signature, supplied, config or {})
-
-
-def check_trust(path: str, target: str) -> None:
-    """Raise :class:`ConfigError` where ``target`` is in no trusted package."""
-    trusted = (*_TRUSTED, *(f"{package}." for package in trusted_packages()))
-    if not target.startswith(trusted):
-        raise ConfigError(
-            f"{path}._target_={target}: expected a target in one of {', '.join(trusted)}",
-            f"if it is your own, add {target.partition('.')[0]} to trusted_packages in "
-            f"{user_settings_file()}",
-        )
 
 
 def _check_parameters(

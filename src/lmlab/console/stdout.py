@@ -53,4 +53,6 @@ def stdout_console(width: int) -> Console:
         def on_broken_pipe(self) -> None:
             raise  # called while BrokenPipeError is handled; rich would exit with 1
 
-    return StdoutConsole(highlight=False, width=None if sys.stdout.isatty() else width)
+    return StdoutConsole(
+        highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else width
+    )

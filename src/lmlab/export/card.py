@@ -7,6 +7,7 @@ from typing import Any
 
 from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import RunFolder
+from lmlab.study.plain_text import cell, fenced, inline
 
 
 def model_card(
@@ -32,7 +33,7 @@ def model_card(
         "tags: [lmlab]",
         "---",
         "",
-        f"# {run.path.parent.parent.name}/{run.path.parent.name}/{run.path.name}",
+        f"# {inline('/'.join((run.path.parent.parent.name, run.path.parent.name, run.path.name)))}",
         "",
         f"A language model of {model.num_parameters():,} parameters, trained with lmlab "
         f"({content['architectures'][0]}).",
@@ -50,13 +51,11 @@ def model_card(
            "architecture.", ""] if remote else []),
         "| | |",
         "|---|---|",
-        *(f"| {name} | {value} |" for name, value in _facts(run, meta, session, model, step)),
+        *(f"| {name} | {cell(value)} |" for name, value in _facts(run, meta, session, model, step)),
         "",
         "## How it was trained",
         "",
-        "```",
-        shlex.join(session.get("command", [])) or "unknown",
-        "```",
+        fenced(shlex.join(session.get("command", [])) or "unknown"),
         "",
         *(["![training and validation loss](learning_curve.png)", ""] if has_curve else []),
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 from lmlab.console.formatting import format_count
 from lmlab.design.comparison import METRICS
 from lmlab.study.links import LOCAL_FILES, Links
+from lmlab.study.plain_text import Markdown, cell, code_block, csv_cell, inline, paragraph
 from lmlab.study.verdicts import arm_phrase
 
 _NO_LINKS = Links()
@@ -31,18 +32,17 @@ def render_markdown(
 
 
 def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Iterator[str]:
-    yield f"# {content['title']}\n"
+    yield f"# {inline(content['title'])}\n"
     if content["question"]:
-        yield f"{content['question']}\n"
-    for line in content["headline"]:
-        yield f"- {line}"
+        yield f"{paragraph(content['question'])}\n"
+    yield from _items(content["headline"])
     counts = ", ".join(f"{n} {state}" for state, n in content["counts"].items() if n)
     yield f"\nRuns: {counts or 'none'}.\n"
     yield from _link_lines(links, len(content["runs"]))
     if content["verdicts"]:
         yield "## Verdicts\n"
         yield from _verdict_tables(content)
-        yield from (f"- {note}" for note in content["verdict_notes"])
+        yield from _items(content["verdict_notes"])
         yield ""
     for name in figures:
         yield f"![{name.removesuffix('.png')}]({name})\n"
@@ -58,7 +58,7 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
     if content["costs"]["rows"]:
         yield "## Cost and data of the arms\n"
         yield from table_lines(content["costs"]["columns"], content["costs"]["rows"])
-        yield from (f"{note}\n" for note in content["costs"]["notes"])
+        yield from (f"{paragraph(note)}\n" for note in content["costs"]["notes"])
     if content["prediction_accuracy"]["rows"]:
         yield "## Predicted and actual cost\n"
         yield from table_lines(
@@ -66,7 +66,7 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
         )
     if content["noise"]:
         yield "## Noise and decision rule\n"
-        yield from (f"- {line}" for line in content["noise"])
+        yield from _items(content["noise"])
         yield ""
     if content["problems"]:
         yield "## Runs without a final loss\n"
@@ -92,33 +92,44 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
     if content["commands"]:
         yield "## Commands\n"
         for row in content["commands"]:
-            yield f"{row['label'].capitalize()}:\n\n    {row['command']}\n"
+            yield f"{inline(row['label'].capitalize())}:\n\n{code_block(row['command'])}\n"
         for arm in content["arms"]:
             for command in arm["commands"][:1]:
-                yield f"One run of {arm_phrase(arm['name'])}:\n\n    {command}\n"
+                name = inline(arm_phrase(arm["name"]))
+                yield f"One run of {name}:\n\n{code_block(command)}\n"
     if content["limits"]:
         yield "## Limitations\n"
-        yield from (f"- {line}" for line in content["limits"])
+        yield from _items(content["limits"])
         yield ""
     if content["glossary"]:
         yield "## Glossary\n"
-        yield from (f"- **{term}**: {meaning}" for term, meaning in content["glossary"])
+        yield from (
+            f"- **{inline(term)}**: {inline(meaning)}" for term, meaning in content["glossary"]
+        )
         yield ""
     if content["environment"]:
         yield "## Environment\n"
         yield from table_lines(["", ""], content["environment"])
 
 
+def _items(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the items of a list."""
+    return (f"- {paragraph(line)}" for line in lines)
+
+
 def _link_lines(links: Links, num_runs: int) -> Iterator[str]:
     """List the files beside the report, and the studies whose runs it reuses."""
-    files = [f"[{label}]({name})" for label, name in links.files if not name.endswith(".md")]
+    files = [
+        f"[{inline(label)}]({name})" for label, name in links.files if not name.endswith(".md")
+    ]
     if links.index:
         files.append(f"[all studies]({links.index})")
     if files:
         yield f"Files: {', '.join(files)}.\n"
     if links.studies:
         reused = [
-            f"{f'[{name}]({address})' if address else name} ({format_count(number, 'run')})"
+            f"{f'[{inline(name)}]({address})' if address else inline(name)} "
+            f"({format_count(number, 'run')})"
             for name, number, address in links.studies
         ]
         if sum(number for _, number, _ in links.studies) == num_runs:
@@ -130,7 +141,10 @@ def _link_lines(links: Links, num_runs: int) -> Iterator[str]:
         else:
             yield f"Reused from other studies: {', '.join(reused)}.\n"
     for sweep, command, address in links.sweeps:
-        yield f"Not in this report: [{sweep}]({address}). Report it with:\n\n    {command}\n"
+        yield (
+            f"Not in this report: [{inline(sweep)}]({address}). Report it with:\n\n"
+            f"{code_block(command)}\n"
+        )
 
 
 def sweep_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -191,7 +205,7 @@ def _verdict_cells(row: dict[str, Any]) -> list[str]:
         signed(row["difference"]),
         f"{row['confidence']}: [{signed(row['low'])}, {signed(row['high'])}]" if known else "",
         _adjusted_p(row),
-        f"**{row['verdict']}**{row['detail']}",
+        Markdown(f"**{inline(row['verdict'])}**{inline(row['detail'])}"),
     ]
 
 
@@ -242,10 +256,10 @@ def _number(value: float | None) -> str:
 
 def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Yield the lines of a Markdown table and an empty line."""
-    yield "| " + " | ".join(_cell(column) for column in columns) + " |"
+    yield "| " + " | ".join(cell(column) for column in columns) + " |"
     yield "|" + "---|" * len(columns)
     for row in rows:
-        yield "| " + " | ".join(_cell(cell) for cell in row) + " |"
+        yield "| " + " | ".join(cell(text) for text in row) + " |"
     yield ""
 
 
@@ -267,10 +281,6 @@ def _wrap_line(line: str, width: int) -> str:
     return "\n".join(lines).replace("\0", " ")
 
 
-def _cell(text: str) -> str:
-    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")
-
-
 _RUN_COLUMNS = (
     "arm", "lr", "seed", "purpose", "status", "steps", "tokens", "seconds", "loss",
     "bits_per_byte",
@@ -288,12 +298,15 @@ def render_csv(content: dict[str, Any]) -> str:
     swept = content["sweep"]["keys"]
     values = {row["arm"]: row["values"] for row in content["sweep"]["rows"]}
     pinned = ("init", "data") if any(run["seeds"] for run in content["runs"]) else ()
-    writer.writerow([*_RUN_COLUMNS, *(f"seeds.{name}" for name in pinned), *swept])
+    columns = [*_RUN_COLUMNS, *(f"seeds.{name}" for name in pinned), *swept]
+    writer.writerow(map(csv_cell, columns))
     for run in content["runs"]:
         shown = run | {"lr": _number(run["lr"])}
         found = values.get(run["arm"], [""] * len(swept))
         seeds = [run["seeds"].get(name, run["seed"]) for name in pinned]
-        writer.writerow([*(shown[column] for column in _RUN_COLUMNS), *seeds, *found])
+        writer.writerow(
+            map(csv_cell, [*(shown[column] for column in _RUN_COLUMNS), *seeds, *found])
+        )
     return buffer.getvalue()
 
 
@@ -303,7 +316,9 @@ def render_sweep_csv(content: dict[str, Any]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     columns = ("mean", "sd", "seeds", "status")
     metric = next(key for key, unit in METRICS.items() if unit == content["unit"])
-    writer.writerow([*content["sweep"]["keys"], f"mean_{metric}", *columns[1:], "arm"])
+    head = [*content["sweep"]["keys"], f"mean_{metric}", *columns[1:], "arm"]
+    writer.writerow(map(csv_cell, head))
     for row in content["sweep"]["rows"]:
-        writer.writerow([*row["values"], *(row[column] for column in columns), row["arm"]])
+        values = [*row["values"], *(row[column] for column in columns), row["arm"]]
+        writer.writerow(map(csv_cell, values))
     return buffer.getvalue()

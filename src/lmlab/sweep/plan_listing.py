@@ -80,7 +80,9 @@ def print_plan(schedule: PlannedSchedule) -> None:
         rate = "" if lr is None else f"{lr:g}"
         # Text, since rich would read the brackets of a list as markup.
         table.add_row(*map(Text, (arm, overrides, rate, seeds, _join(actions))))
-    Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
+    Console(
+        highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160
+    ).print(table)
     if len(rows) > _MAX_ROWS:
         print(f"... and {format_count(len(rows) - _MAX_ROWS, 'more row')}")
     print(_total(schedule))

@@ -35,7 +35,7 @@ class ProgressView:
 
     def __init__(self, title: str, slots: int) -> None:
         self.title, self.slots = title, slots
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._live: Live | None = None
         self._printed_states: dict[str, str] = {}
         self._started = time.monotonic()
@@ -90,7 +90,7 @@ class ProgressView:
             table.add_row(
                 run.name,
                 Text(run.state + owner, _STYLES.get(run.state, "")),
-                f"[dim]{bar:<{_BAR_WIDTH}}[/dim] {fraction:4.0%}",
+                Text.assemble((f"{bar:<{_BAR_WIDTH}}", "dim"), f" {fraction:4.0%}"),
                 "" if seconds_left is None else format_duration(seconds_left),
             )
         elapsed = format_duration(time.monotonic() - self._started)
@@ -130,7 +130,9 @@ def _describe(run: ScheduledRun) -> str:
 
 def print_results(runs: Sequence[ScheduledRun]) -> None:
     """Print one row per arm and learning rate, then every failure with its log."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(
+        highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160
+    )
     table = Table(box=None, pad_edge=False)
     metric = _METRIC_NAMES[runs[0].metric] if runs else "validation loss"
     for column in ("arm", "lr", "seeds", metric, "sd", "state"):

@@ -78,8 +78,11 @@ def test_a_scale_replaces_defaults_of_options_only(
 
 
 def test_a_scale_sets_no_parameter_that_the_chosen_option_lacks(conf: Path) -> None:
-    write(conf, "schedule/bare", "_target_: torch.optim.lr_scheduler.StepLR\nstep_size: 3\n")
-    with pytest.raises(ConfigError, match="requires optimizer"):  # and warmup_steps is no mistake
+    settings = f"search_path: [{conf}]\ntrusted_packages: [bare_for_test]\n"
+    (conf.parent / "settings" / "lmlab" / "config.yaml").write_text(settings)
+    (conf.parent / "bare_for_test.py").write_text("def bare(step, total_steps, pace): ...\n")
+    write(conf, "schedule/bare", "_target_: bare_for_test.bare\n")
+    with pytest.raises(ConfigError, match="requires pace"):  # and warmup_steps is no mistake
         compose(["scale=smoke", "schedule=bare"])
 
 

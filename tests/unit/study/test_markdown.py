@@ -9,8 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
+from rich.table import Table
 
-from lmlab.study.markdown import render_csv, render_markdown, table_lines, wrap_markdown
+from lmlab.console.stdout import stdout_console
+from lmlab.study.markdown import (
+    render_csv,
+    render_markdown,
+    render_sweep_csv,
+    table_lines,
+    wrap_markdown,
+)
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study
 
@@ -132,3 +141,49 @@ def test_wrapping_keeps_the_words_and_makes_no_list() -> None:
 def test_wrapping_leaves_tables_code_headings_and_images_alone() -> None:
     lines = [f"{start}{'x ' * 80}" for start in ("| ", "    ", "# ", "![a](", "|---|")]
     assert wrap_markdown("\n".join(lines)) == "\n".join(lines)
+
+
+def test_names_and_notes_of_others_are_text_in_every_form(
+    content: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One hostile name in every place of a report that holds a text of the user."""
+    name = "=[bold]x[/bold] <i>y</i> [z](https://example.org) | w"
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: renamed(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [renamed(inner) for inner in value]
+        return name if value == "post" else value
+
+    hostile = renamed(content) | {"title": name, "question": name, "headline": [name]}
+    hostile["annotations"] = [{"arm": name, "seeds": "1", "notes": name, "tags": name}]
+    hostile["limits"] = hostile["noise"] = [f"about {name}", name]
+    hostile["sweep"] = {
+        "keys": [name],
+        "rows": [
+            {"arm": name, "values": [name], "mean": 1.0, "sd": None, "seeds": 1, "status": "done"}
+        ],
+    }
+    text = render_markdown(hostile, [])
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    children = [child for token in tokens for child in token.children or []]
+    assert sum("[z](https://example.org)" in joined(token) for token in tokens) >= 10
+    assert not [child for child in children if child.type in ("link_open", "html_inline")]
+    assert "html_block" not in [token.type for token in tokens]
+    widths = [len(re.findall(r"(?<!\\\\)\\|", line)) for line in text.splitlines() if "|" in line]
+    assert "<i>" not in re.sub(r"(?m)^    .*$", "", text) and min(widths) > 1
+    for rendered in (render_csv(hostile), render_sweep_csv(hostile)):
+        cells = [cell for row in csv.reader(io.StringIO(rendered)) for cell in row]
+        assert f"'{name}" in cells and not [cell for cell in cells if cell.startswith("=")]
+    console = stdout_console(300)
+    table = Table(title=name)
+    table.add_column(name)
+    table.add_row(name)
+    console.print(table)
+    console.print(name)
+    assert capsys.readouterr().out.count("[bold]x[/bold]") == 4
+
+
+def joined(token: Any) -> str:
+    return "".join(child.content for child in token.children or [])
