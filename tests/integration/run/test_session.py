@@ -60,7 +60,7 @@ def test_a_folder_taken_in_the_meantime_is_not_overwritten(overrides, monkeypatc
     """Another process may take the folder between its choice and the lock."""
     first = execute(compose([*overrides, "arm=x"])).run
     rows = (first.path / "metrics.jsonl").read_bytes()
-    monkeypatch.setattr("lmlab.runs.execute.locate", lambda spec, identity: (first, []))
+    monkeypatch.setattr("lmlab.runs.find_run.locate", lambda spec, identity: (first, []))
     monkeypatch.setattr(type(first), "status", lambda self: {})
     with pytest.raises(ConfigError, match="used by another configuration") as refused:
         execute(compose([*overrides, "arm=x", "optim.lr=0.002"]))
