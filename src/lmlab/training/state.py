@@ -37,6 +37,9 @@ class Progress:
             divergence.
         interval_loss: sum of the losses since the last training row, in nats per token.
         interval_steps: number of updates in that sum.
+        window_loss: sum of the losses that the rule of divergence has not judged yet, in nats per
+            token; see :mod:`lmlab.training.divergence`.
+        window_steps: number of updates in that sum.
         best_loss: lowest finite validation loss so far, in nats per token.
         best_step: step of that loss.
         evaluations_since_best: evaluations after that one.
@@ -51,6 +54,8 @@ class Progress:
     best_loss: float | None = None
     best_step: int | None = None
     evaluations_since_best: int = 0
+    window_loss: float = 0.0  # missing in checkpoints of earlier versions, as the next one
+    window_steps: int = 0
 
 
 @dataclasses.dataclass

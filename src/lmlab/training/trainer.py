@@ -19,6 +19,7 @@ from lmlab.runtime.random_streams import RandomStreams
 from lmlab.runtime.signals import SignalHandler
 from lmlab.training.callbacks import Callbacks
 from lmlab.training.checkpoint import Checkpoints
+from lmlab.training.divergence import DivergenceWatch
 from lmlab.training.evaluator import ValidationResult
 from lmlab.training.interval_meter import IntervalMeter
 from lmlab.training.state import TrainState
@@ -48,8 +49,9 @@ class LoopSettings:
         validate_every: steps between evaluations; the model is also evaluated before the first
             and after the last step.
         save_every: steps between checkpoints; the last step is always saved.
-        divergence_margin: a run has diverged when its mean loss since the last row is not finite
-            or exceeds the loss of its first update by more than this many nats per token.
+        divergence_margin: a run has diverged when the mean loss of ten updates exceeds the loss of
+            its first update by more than this many nats per token, or is not finite; see
+            :class:`lmlab.training.divergence.DivergenceWatch`.
         flops_per_token: forward and backward FLOPs per token, for MFU.
         peak_flops: peak FLOP/s of the device; None if unknown.
         show_progress: show a progress bar on a terminal.
@@ -126,6 +128,7 @@ class Trainer:
         self.device = device
         self.stop = stop
         self._meter = IntervalMeter(state.progress, device)
+        self._watch = DivergenceWatch(state.progress, device, settings.divergence_margin)
 
     def train(self) -> str:
         """Run the loop; return ``done``, ``diverged`` or ``stopped``."""
@@ -167,18 +170,21 @@ class Trainer:
                 grad_norm = clip_gradients(self.state.model.parameters(), settings.grad_clip_norm)
                 self._update(progress.step)
                 self._meter.add(loss, inputs.numel() * settings.num_ranks, started)
+                self._watch.add(loss)
                 bar.update()
                 self.checkpoints.raise_errors()
 
-                if self._is_due(settings.log_every):
+                diverged = self._has_diverged()
+                if diverged or self._is_due(settings.log_every):
                     row = self._record_row(grad_norm)
                     bar.set_postfix_str(_postfix(row))
-                    if self._has_diverged(row["loss"]):
-                        self.checkpoints.wait()
-                        return "diverged"
-                if self._is_due(settings.validate_every):
+                if self._is_due(settings.validate_every) and not diverged:
                     self._meter.synchronize()
                     self._validate()
+                    diverged = self._stops_early() and self._watch.has_diverged()
+                if diverged:
+                    self.checkpoints.wait()
+                    return "diverged"
                 if self.callbacks.are_due(progress.step):
                     self._call_back()
                 stopping = self.stop.should_stop()
@@ -197,10 +203,11 @@ class Trainer:
         return step % every == 0 or step == self.settings.steps
 
     def _is_finished(self) -> bool:
-        progress, settings = self.state.progress, self.settings
-        if settings.patience is not None and progress.evaluations_since_best >= settings.patience:
-            return True
-        return progress.step >= settings.steps
+        return self._stops_early() or self.state.progress.step >= self.settings.steps
+
+    def _stops_early(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.state.progress.evaluations_since_best >= patience
 
     def _must_save(self) -> bool:
         settings, step = self.settings, self.state.progress.step
@@ -272,10 +279,12 @@ class Trainer:
             rates.setdefault(name, float(group["lr"]))
         return {"lr": rates.pop("lr", float(groups[0]["lr"])), **rates}
 
-    def _has_diverged(self, loss: float) -> bool:
-        first = self.state.progress.first_loss
-        assert first is not None, "a row is recorded after the first update"
-        return not loss <= first + self.settings.divergence_margin  # a NaN compares false
+    def _has_diverged(self) -> bool:
+        """Judge the losses at the end of a window of updates, and after the last update."""
+        if not self._watch.window_is_full and self.state.progress.step < self.settings.steps:
+            return False
+        self._meter.synchronize()
+        return self._watch.has_diverged()
 
     def _validate(self) -> None:
         """Evaluate the model, or the average of its weights if the run keeps one."""
@@ -316,6 +325,7 @@ class Trainer:
 
     def _save(self) -> None:
         self._meter.store()
+        self._watch.store()
         self.checkpoints.save(self.state)
 
 

@@ -219,7 +219,7 @@ def test_a_diverged_run_ends_and_is_not_saved(tmp_path: Path, factor: float) -> 
     trainer = make_trainer(tmp_path, state, rows, gradients=gradients, save_every=5)
     assert trainer.train() == "diverged"
     assert rows[-1]["kind"] == "train"
-    assert rows[-1]["step"] == 10, "noticed at the first row after it diverged"
+    assert rows[-1]["step"] == 10, "judged at the end of the ten updates"
     assert Checkpoints(tmp_path).steps() == [5]
     restored = make_state(seed=1)
     Checkpoints(tmp_path).restore_latest(restored)
