@@ -21,6 +21,7 @@ from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest, match_tokens
 from lmlab.design.replaced_settings import check_replaced
 from lmlab.design.study_checks import check_overrides, check_study
+from lmlab.design.study_seeds import other_seed
 from lmlab.design.sweep_jobs import split_sweep
 from lmlab.errors import ConfigError
 from lmlab.runtime.launch_env import require_single_process
@@ -106,13 +107,22 @@ class Sweeper(BasicSweeper):
             print(note, file=sys.stderr)
         folders = [conf_folder(), *search_path()]
         configs: list[RunConfig] = []
+        reseeded: list[RunConfig] = []
         for arm_overrides in design.arms.values():
             job = rewrite_all([*base, *arm_overrides], folders)
-            configs.append(launcher.compose(job, number=len(configs)))
-        check_study(design, [config.as_dict() for config in configs])
+            number = len(configs)
+            configs.append(launcher.compose(job, number=number))
+            seed = f"seed={other_seed(configs[0].seed)}"
+            reseeded.append(launcher.compose([*job, seed], number=number))
+        held = check_study(
+            design, [one.as_dict() for one in configs], [one.as_dict() for one in reseeded]
+        )
         manifest = make_manifest(
             configs, list(design.arms), list(design.arms.values()), launcher, design
         )
+        manifest = manifest.with_held_seeds(held)
+        if manifest.held_seeds_note:
+            print(manifest.held_seeds_note, file=sys.stderr)
         if not design.hold_tokens:
             return manifest
         reference = manifest.arms[manifest.names.index(design.baseline or manifest.names[0])]

@@ -10,6 +10,7 @@ from typing import Any
 from lmlab.config.deprecated_keys import original_names, upgrade
 from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, METRICS, Comparison
 from lmlab.design.search import LRSearch, TrialOutcome
+from lmlab.design.study_seeds import describe_held
 from lmlab.errors import DataError
 from lmlab.storage.io import hash_json
 
@@ -58,6 +59,8 @@ class Manifest:
         overrides: overrides of each arm, as typed.
         comparison: the declaration of the study; None for a plain sweep.
         hydra: the callbacks and the log level that its jobs get; None for none of these.
+        held_seeds: names of the seeds of a study that are held fixed at the number of its first
+            seed. Those held at another number show in the configurations of the arms.
     """
 
     study: str
@@ -67,6 +70,7 @@ class Manifest:
     overrides: list[list[str]]
     comparison: Comparison | None = None
     hydra: dict[str, Any] | None = None
+    held_seeds: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -90,6 +94,7 @@ class Manifest:
             "comparison": None if self.comparison is None else self.comparison.as_dict(),
             "arms": self.arms,
             **({} if self.hydra is None else {"hydra": self.hydra}),
+            **({"held_seeds": list(self.held_seeds)} if self.held_seeds else {}),
         }
 
     @classmethod
@@ -109,7 +114,27 @@ class Manifest:
             overrides=content["overrides"],
             comparison=None if declared is None else Comparison(**declared),
             hydra=content.get("hydra"),
+            held_seeds=tuple(content.get("held_seeds", ())),
         )
+
+    def with_held_seeds(self, names: Collection[str]) -> Manifest:
+        """Return the study with these seeds held fixed at their numbers."""
+        first = self.arms[0]
+        ambiguous = (name for name in names if first["seeds"][name] == first["seed"])
+        return dataclasses.replace(self, held_seeds=tuple(sorted(ambiguous)))
+
+    @property
+    def held_seeds_note(self) -> str:
+        """State which source of noise a study holds fixed; empty where it holds none."""
+        if self.comparison is None:
+            return ""
+        arm = self.arms[0]
+        held = [
+            name
+            for name, seed in arm["seeds"].items()
+            if seed != arm["seed"] or name in self.held_seeds
+        ]
+        return describe_held(arm["seeds"], held)
 
     @property
     def metric(self) -> str:
@@ -138,7 +163,7 @@ class Manifest:
             content["optim"]["lr"] = job.lr
             content["arm"] = f"{job.arm}+lr-{job.lr:g}"
         for name, seed in content["seeds"].items():
-            if seed == content["seed"]:  # an explicitly pinned seed stays
+            if seed == content["seed"] and name not in self.held_seeds:
                 content["seeds"][name] = job.seed
         content["seed"] = job.seed
         return content

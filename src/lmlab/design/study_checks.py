@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, Comparison
+from lmlab.design.comparison import Comparison
 from lmlab.design.run_keys import arm_settings
+from lmlab.design.study_seeds import check_seeds
 from lmlab.errors import ConfigError
 
 # Keys that belong to the whole study; in one arm they would be undone, or break the comparison.
@@ -31,20 +32,31 @@ def check_overrides(design: Comparison) -> None:
                 )
 
 
-def check_study(design: Comparison, configs: Sequence[Mapping[str, Any]]) -> None:
+def check_study(
+    design: Comparison,
+    configs: Sequence[Mapping[str, Any]],
+    reseeded: Sequence[Mapping[str, Any]],
+) -> tuple[str, ...]:
     """Check the configurations of the arms, in the order of ``design.arms``.
+
+    Args:
+        design: the declaration of the study.
+        configs: configuration of each arm.
+        reseeded: the same with :func:`lmlab.design.study_seeds.other_seed`.
+
+    Returns:
+        The names of the seeds that are held fixed.
 
     Raises:
         ConfigError: two arms are one configuration, seeds for different purposes overlap, all
             seeds of an arm would train the same run, or a search has no rate to start from.
     """
-    _check_seeds(design, int(configs[0]["seed"]))
-    named = list(zip(design.arms, configs, strict=True))
-    for arm, content in named:
-        _check_pinned_seeds(arm, content, design)
+    named = dict(zip(design.arms, configs, strict=True))
+    held = check_seeds(design, named, dict(zip(design.arms, reseeded, strict=True)))
+    for arm, content in named.items():
         if design.lr == "search":
             _check_start(arm, content["optim"].get("lr"))
-    settings = {arm: arm_settings(content) for arm, content in named}
+    settings = {arm: arm_settings(content) for arm, content in named.items()}
     for one, other in itertools.combinations(settings, 2):
         if settings[one] == settings[other]:
             raise ConfigError(
@@ -53,41 +65,7 @@ def check_study(design: Comparison, configs: Sequence[Mapping[str, Any]]) -> Non
                 "change or remove one; to retrain the baseline with other seeds, set "
                 "design.replicate=again",
             )
-
-
-def _check_seeds(design: Comparison, first: int) -> None:
-    """Check that no seed serves two purposes."""
-    last = first + design.num_seeds + design.extra_seeds - 1
-    end_of_tuning = FIRST_TUNING_SEED + design.num_tuning_seeds - 1
-    if design.lr == "search" and end_of_tuning >= FIRST_REPLICATE_SEED:
-        raise ConfigError(
-            f"design.num_tuning_seeds={design.num_tuning_seeds}: expected at most "
-            f"{FIRST_REPLICATE_SEED - FIRST_TUNING_SEED}"
-        )
-    if design.lr == "search" and first < FIRST_REPLICATE_SEED and last >= FIRST_TUNING_SEED:
-        raise ConfigError(
-            f"seed={first}: the {design.num_seeds + design.extra_seeds} seeds up to {last} overlap "
-            f"with those that tune the learning rate, {FIRST_TUNING_SEED} to "
-            f"{FIRST_REPLICATE_SEED - 1}",
-            "set a smaller seed, fewer seeds, or design.lr=fixed",
-        )
-    if design.replicate is not None and last - first >= FIRST_REPLICATE_SEED:
-        raise ConfigError(
-            f"design.num_seeds={design.num_seeds}: expected at most {FIRST_REPLICATE_SEED} seeds "
-            "per arm, including design.extra_seeds, with design.replicate",
-            "set fewer seeds, or design.replicate=null",
-        )
-
-
-def _check_pinned_seeds(arm: str, content: Mapping[str, Any], design: Comparison) -> None:
-    seeds, seed = content["seeds"], content["seed"]
-    is_repeated = design.num_seeds > 1 or design.replicate is not None
-    if is_repeated and seed not in (seeds["init"], seeds["data"]):
-        raise ConfigError(
-            f"seeds.init={seeds['init']} and seeds.data={seeds['data']}: expected at least one of "
-            f"them to follow seed={seed}; otherwise all seeds of {arm} train the same run",
-            "remove one of these settings, or set design.num_seeds=1",
-        )
+    return held
 
 
 def _check_start(arm: str, rate: Any) -> None:

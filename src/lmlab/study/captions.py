@@ -18,7 +18,8 @@ def verdict_notes(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
     manifest = study.manifest
     if manifest is None or manifest.comparison is None or not verdicts:
         return []
-    notes = _shared_seeds(manifest, study, verdicts)
+    notes = [f"{manifest.held_seeds_note}."] if manifest.held_seeds_note else []
+    notes += _shared_seeds(manifest, study, verdicts)
     levels = {v.comparison.confidence for v in verdicts if v.comparison is not None}
     if len(levels) > 1:
         notes.append(

@@ -50,6 +50,8 @@ def _compares_the_same(earlier: Manifest, manifest: Manifest) -> bool:
     assert design is not None
     if before is None or before.baseline is None or before.metric != design.metric:
         return False
+    if earlier.held_seeds != manifest.held_seeds:
+        return False
     arms, old_arms = _arms(manifest), _arms(earlier)
     if arms[str(design.baseline)] != old_arms[before.baseline]:
         return False
