@@ -116,11 +116,16 @@ def missing_to_compile(device_type: str) -> tuple[str, str] | None:
 
 
 def set_inductor_cache(cache: Path) -> None:
-    """Store Inductor's kernels in ``cache`` unless ``TORCHINDUCTOR_CACHE_DIR`` is set.
+    """Store Inductor's kernels in ``cache`` unless the user has set ``TORCHINDUCTOR_CACHE_DIR``.
 
-    Where ``cache`` is not writable, Inductor stores them in the folder of temporary files.
+    Where ``cache`` is not writable, Inductor stores them in the folder of temporary files. To this
+    folder, importing ``torch._dynamo`` sets the variable (torch 2.13), which no user has chosen.
     """
-    folder = cache / "inductor"
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    folder, variable = cache / "inductor", "TORCHINDUCTOR_CACHE_DIR"
+    if os.environ.get(variable) not in (None, os.path.abspath(default_cache_dir())):
+        return
     with contextlib.suppress(DiskError):
         if os.access(make_folder(folder), os.W_OK):
-            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder.resolve()))
+            os.environ[variable] = str(folder.resolve())
