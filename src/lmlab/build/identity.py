@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lmlab.build import numerics
+from lmlab.build.equal_settings import canonical_settings, mean_the_same
 from lmlab.build.run_data import RunData
 from lmlab.build.user_code import earlier_user_code, newest_change, user_code
 from lmlab.run_folder import differences, sessions_of
@@ -83,11 +84,15 @@ def as_recorded(identity: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[st
       there now if none of these files has changed.
     - Still earlier versions recorded no code. Such a run counts as one with the code that is there
       now if this has not been modified since the run began.
+    - Settings are recorded as they were typed; another spelling of the same ones counts as them.
     """
     form = dict(identity)
     existing = meta.get("identity")
     if not isinstance(existing, Mapping):
         return form
+    settings = existing.get("config")
+    if isinstance(settings, Mapping) and mean_the_same(form["config"], settings):
+        form["config"] = settings
     recorded = existing.get("environment")
     if "environment" in form:
         if not isinstance(recorded, Mapping):
@@ -106,7 +111,17 @@ def as_recorded(identity: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[st
 
 
 def earlier_forms(identity: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the identities under which earlier versions may have registered the same run."""
+    """Yield the further identities under which the same run may be registered.
+
+    They are those of earlier versions, and those of other spellings of the settings.
+    """
+    forms = list(_forms_of_versions(identity))
+    yield from forms
+    canonical = canonical_settings(identity["config"])
+    yield from (form | {"config": canonical} for form in [dict(identity), *forms])
+
+
+def _forms_of_versions(identity: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     plain = {key: value for key, value in identity.items() if key != "environment"}
     if "environment" in identity:
         yield plain

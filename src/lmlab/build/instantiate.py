@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+from lmlab.build.equal_settings import with_floats
 from lmlab.config.run_config import Component
 
 
@@ -37,7 +38,9 @@ class BoundTarget:
 
 def bind(component: Component) -> BoundTarget:
     """Bind the parameters of ``component`` to its target, without importing the target."""
-    return BoundTarget(component.target, component.parameters)
+    parameters = with_floats(component.as_dict())
+    del parameters["_target_"]
+    return BoundTarget(component.target, parameters)
 
 
 def instantiate(component: Component, **supplied: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lmlab.build.equal_settings import canonical_settings
 from lmlab.config.identity_settings import select_identity
 from lmlab.run_folder import flatten
 
@@ -19,13 +20,21 @@ _UNRELATED_RUNTIME = ("preflight", "beside", "parallel")
 def arm_settings(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a configuration that define its arm: dotted key to plain value.
 
-    Seeds, names, paths and what is only recorded or kept are left out. Numbers that are equal are
-    equal here, whatever their type.
+    Seeds, names, paths and what is only recorded or kept are left out. Spellings of the same
+    settings are equal here.
 
     Args:
         content: the configuration as nested plain values.
     """
-    selected = select_identity(dict(content))
+    return _flat(content, canonical_settings(select_identity(dict(content))))
+
+
+def typed_arm_settings(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return :func:`arm_settings` as they were typed; their targets need not be trusted."""
+    return _flat(content, select_identity(dict(content)))
+
+
+def _flat(content: Mapping[str, Any], selected: dict[str, Any]) -> dict[str, Any]:
     del selected["seeds"]
     runtime = {
         key: value for key, value in content["runtime"].items() if key not in _UNRELATED_RUNTIME

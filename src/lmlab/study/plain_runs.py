@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lmlab.design.run_keys import arm_settings, differing, value_of
+from lmlab.design.run_keys import differing, typed_arm_settings, value_of
 from lmlab.run_folder import flatten
 from lmlab.storage.io import hash_json
 
@@ -28,7 +28,7 @@ def settings_of_run(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 def settings_of_job(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same of a run that may not have started, from its configuration."""
-    return {key: _plain(value) for key, value in arm_settings(content).items()}
+    return {key: _plain(value) for key, value in typed_arm_settings(content).items()}
 
 
 def _plain(value: Any) -> Any:
