@@ -111,23 +111,19 @@ def as_recorded(identity: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[st
 
 
 def earlier_forms(identity: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the further identities under which the same run may be registered.
-
-    They are those of earlier versions, and those of other spellings of the settings.
-    """
-    forms = list(_forms_of_versions(identity))
-    yield from forms
-    canonical = canonical_settings(identity["config"])
-    yield from (form | {"config": canonical} for form in [dict(identity), *forms])
-
-
-def _forms_of_versions(identity: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the identities under which earlier versions may have registered the same run."""
     plain = {key: value for key, value in identity.items() if key != "environment"}
     if "environment" in identity:
         yield plain
     if "code" in identity:
         yield plain | {"code": earlier_user_code(identity["config"])}
         yield {key: value for key, value in plain.items() if key != "code"}
+
+
+def canonical_form(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the identity under which all spellings of the settings register the same run."""
+    plain = {key: value for key, value in identity.items() if key != "environment"}
+    return plain | {"config": canonical_settings(identity["config"])}
 
 
 def without_code(identity: Mapping[str, Any]) -> dict[str, Any]:

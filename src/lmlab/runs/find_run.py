@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.build.identity import (
+    canonical_form,
     earlier_forms,
     identity_changes,
     is_same_run,
@@ -40,7 +41,7 @@ def locate(spec: RunSpec, identity: dict[str, Any]) -> tuple[RunFolder, list[str
         differences.
     """
     if spec.reuse:
-        forms = earlier_forms(identity)
+        forms = [*earlier_forms(identity), canonical_form(identity)]
         found = find_registered(spec.output_root, identity, is_same_run, forms)
         if found is not None:
             return found, []

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmlab.build.equal_settings import canonical_settings
-from lmlab.build.identity import numeric_environment_of
+from lmlab.build.identity import canonical_form, numeric_environment_of
 from lmlab.build.user_code import user_code
 from lmlab.config.compose import settings_to_yaml
 from lmlab.data.text_bytes import text_bytes
@@ -61,8 +60,8 @@ def write_metadata(
         }
     )
     plain = {key: value for key, value in context.identity.items() if key != "environment"}
-    canonical = plain | {"config": canonical_settings(plain["config"])}
-    register(context.spec.output_root, folder, context.identity, plain, canonical)
+    forms = plain, canonical_form(context.identity)
+    register(context.spec.output_root, folder, context.identity, *forms)
 
 
 def ranks_of_updates(sessions: Sequence[Mapping[str, Any]], step: int) -> set[int]:
