@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 
 import numpy as np
+from scipy import special
 
 from lmlab.design.comparison import pairs_needed
 from lmlab.study.noncentral_t import upper_tail
@@ -21,6 +21,9 @@ from lmlab.study.t_test import t_bound
 MAX_SEEDS = 1000  # the search for a number of seeds ends here
 # With more pairs, the sign-flip test has nearly the power of the t test, which is used instead.
 _MAX_FLIPPED = 12
+# Multiples of the present number of pairs whose levels stand for those of the numbers below.
+_FACTORS = (1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128, 256, 512)
+_GAUSS = np.polynomial.legendre.leggauss(96)
 
 
 def predicted_power(effect: float, sd: float, rule: Rule, family: int = 1) -> float:
@@ -125,38 +128,109 @@ def smallest_detectable(sd: float, rule: Rule, family: int = 1) -> float:
 def seeds_to_decide(mean: float, sd: float, rule: Rule, family: int = 1) -> int:
     """Estimate the number of pairs that would decide, from the observed difference and spread.
 
-    Either verdict ends the question, and the one that takes fewer pairs counts: the difference is
-    found with the rule's power at the first and hardest step of Holm's method for a ``family`` of
-    arms, or the confidence interval is within the margin.
+    Either verdict ends the question: with the rule's power, the difference is found at the first
+    and hardest step of Holm's method for a ``family`` of arms, or the confidence interval is within
+    the margin.
 
     Returns:
         The number of pairs; :data:`MAX_SEEDS` means that many or more.
     """
-    to_find = _seeds_to_find(abs(mean), sd, rule, rule.nominal_level(rule.alpha / family))
-    to_exclude = _seeds_to_exclude(abs(mean), sd, rule, rule.nominal_level(rule.alpha))
-    return min(to_find, to_exclude)
+    return _seeds_to_decide(mean, sd, rule, family, range(2, MAX_SEEDS))
 
 
-def _seeds_to_find(effect: float, sd: float, rule: Rule, level: float) -> int:
-    if effect == 0:
-        return MAX_SEEDS
+def seeds_to_decide_later(mean: float, sd: float, rule: Rule, number: int, family: int = 1) -> int:
+    """Estimate the number of pairs at which a study that has ``number`` pairs would decide.
+
+    The study is repeated with more seeds, which is one more look at the same runs. The level of
+    that look falls slowly with its number of pairs, so a few numbers not far above stand for all.
+
+    Returns:
+        The number of pairs, greater than ``number``; see :func:`seeds_to_decide`.
+    """
+    for factor in _FACTORS:
+        planned = min(math.ceil(factor * number), MAX_SEEDS)
+        later = rule.extended(planned)
+        needed = _seeds_to_decide(mean, sd, later, family, range(number + 1, planned + 1))
+        if needed <= planned:
+            return needed
+    return MAX_SEEDS
+
+
+def decision_power(effect: float, sd: float, rule: Rule, number: int, family: int = 1) -> float:
+    """Return the probability that ``number`` pairs decide at the levels of ``rule``.
+
+    They find the difference, or their confidence interval is within the margin.
+
+    Args:
+        effect: true mean difference, 0 or more, in the unit of the metric.
+        sd: standard deviation of the paired differences, greater than 0.
+        rule: how the study decides.
+        number: number of pairs of the look, at least 2.
+        family: number of arms; the prediction is for the first step of Holm's method.
+    """
+    levels = rule.nominal_level(rule.alpha / family), rule.nominal_level(rule.alpha)
+    return _power_to_decide(effect, sd, rule, number, levels)
+
+
+def _seeds_to_decide(mean: float, sd: float, rule: Rule, family: int, numbers: range) -> int:
+    """Return the first of ``numbers`` that suffices; :data:`MAX_SEEDS` where none does.
+
+    The search is linear, so that it assumes no order.
+    """
+    levels = rule.nominal_level(rule.alpha / family), rule.nominal_level(rule.alpha)
+    return next((n for n in numbers if _decides(abs(mean), sd, rule, n, levels)), MAX_SEEDS)
+
+
+def _decides(
+    effect: float, sd: float, rule: Rule, number: int, levels: tuple[float, float]
+) -> bool:
     if sd == 0:
-        return _smallest_number(lambda number: _can_reject(number, level, rule.test))
-    return _smallest_number(
-        lambda number: _one_look_power(effect, sd, number, level, rule.test) >= rule.power
-    )
+        can_find, can_exclude = (_can_reject(number, level, rule.test) for level in levels)
+        return (effect != 0 and can_find) or (effect <= rule.margin and can_exclude)
+    return _power_to_decide(effect, sd, rule, number, levels) >= rule.power
 
 
-def _seeds_to_exclude(effect: float, sd: float, rule: Rule, level: float) -> int:
-    """Number of pairs whose interval is within the margin around zero."""
-    return _smallest_number(
-        lambda number: (
-            _can_reject(number, level, rule.test)
-            and effect + t_bound(level, number - 1) * sd / math.sqrt(number) <= rule.margin
+def _power_to_decide(
+    effect: float, sd: float, rule: Rule, number: int, levels: tuple[float, float]
+) -> float:
+    if rule.test == SIGN_FLIPS and number <= _MAX_FLIPPED:
+        (low, _), (lowest, highest) = (
+            _standard_intervals(number, level, (number,), rule.test) for level in levels
         )
-    )
+        is_found = effect + sd * low > 0
+        is_equivalent = (effect + sd * lowest >= -rule.margin) & (
+            effect + sd * highest <= rule.margin
+        )
+        return float(np.mean(is_found | is_equivalent))
+    found = _one_look_power(effect, sd, number, levels[0], rule.test)
+    # No interval is within the margin unless the observed spread is small enough.
+    ratio = rule.margin / sd * math.sqrt(number) / t_bound(levels[1], number - 1)
+    share = float(special.chdtr(number - 1, (number - 1) * min(ratio, 1e100) ** 2))
+    if found + share < rule.power or not _can_reject(number, levels[1], rule.test):
+        return found
+    return found + _equivalence(effect / sd, rule.margin / sd, number, share, levels)
 
 
-def _smallest_number(is_enough: Callable[[int], bool]) -> int:
-    """Return the smallest sufficient number of seeds; linear, so that it assumes no order."""
-    return next((number for number in range(2, MAX_SEEDS) if is_enough(number)), MAX_SEEDS)
+def _equivalence(
+    effect: float, margin: float, number: int, share: float, levels: tuple[float, float]
+) -> float:
+    """Probability that the interval is within the margin, and the difference is not found.
+
+    Given the observed spread, the mean is normal; the spread is integrated by Gauss's rule over its
+    probability.
+
+    Args:
+        effect: true mean difference, in standard deviations of a pair.
+        margin: margin in the same unit.
+        number: number of pairs.
+        share: probability that the spread leaves room for an interval within the margin.
+        levels: levels at which a difference is found, and of the interval.
+    """
+    nodes, weights = _GAUSS
+    spread = np.sqrt(2 * special.gammaincinv((number - 1) / 2, share * (nodes + 1) / 2))
+    error = spread / math.sqrt((number - 1) * number)
+    least, bound = (t_bound(level, number - 1) * error for level in levels)
+    low, high = bound - margin, np.minimum(margin - bound, least)
+    root = math.sqrt(number)
+    inside = special.ndtr((high - effect) * root) - special.ndtr((low - effect) * root)
+    return float(share / 2 * np.sum(weights * np.maximum(inside, 0.0)))

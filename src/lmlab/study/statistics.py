@@ -22,7 +22,7 @@ import numpy as np
 from scipy import special
 
 from lmlab.study.outlying_seeds import find_agreeing
-from lmlab.study.power import seeds_to_decide
+from lmlab.study.power import seeds_to_decide_later
 from lmlab.study.sequential_test import Rule, deciding_look, sequential_p
 from lmlab.study.t_test import Sample
 
@@ -116,8 +116,8 @@ def _decide(
         found = sample.first(number).estimate()
         verdict = "better" if found.difference < 0 else "worse"
     elif agreeing is None:
-        needed = seeds_to_decide(found.difference, found.sd, rule.extended(2 * number), family)
-        more_seeds = max(needed - number, 1)
+        needed = seeds_to_decide_later(found.difference, found.sd, rule, number, family)
+        more_seeds = needed - number
     low, high = found.interval(rule.nominal_level(level))
     return ArmComparison(
         number, found.difference, found.sd, low, high, p, adjusted_p, verdict, more_seeds,
