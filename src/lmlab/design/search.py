@@ -133,6 +133,22 @@ class LRSearch:
 
         None while the search is incomplete, or if no rate trains.
         """
+        fit = self._fit(trials)
+        return None if fit is None else _rounded(_vertex(*fit))
+
+    def fitted_rates(self, trials: Trials) -> list[float]:
+        """Return the rates on which the best one rests: the best searched one and its neighbours.
+
+        Empty while there is no best rate.
+        """
+        fit = self._fit(trials)
+        if fit is None:
+            return []
+        window, _, best = fit
+        return [rate for rate in (*_neighbours(window, best), best) if rate is not None]
+
+    def _fit(self, trials: Trials) -> tuple[list[float], dict[float, float], float] | None:
+        """Return the rates around the best one, mean losses, and the rate with the lowest mean."""
         if not self.is_finished(trials):
             return None
         coarse = self._best_of(self._coarse_grid(trials), trials)
@@ -140,8 +156,7 @@ class LRSearch:
             return None
         means = self._means(trials)
         window = [rate for rate in self._window(coarse) if rate in means]
-        best = min(window, key=lambda rate: means[rate])
-        return _rounded(_vertex(window, means, best))
+        return window, means, min(window, key=lambda rate: means[rate])
 
     def is_finished(self, trials: Trials) -> bool:
         """Return whether every run that the search calls for has finished."""
@@ -278,8 +293,7 @@ def _repaired(
 
 def _vertex(window: Sequence[float], means: Mapping[float, float], best: float) -> float:
     """Return the vertex of the parabola through ``best`` and its neighbours, clipped to them."""
-    below = max((rate for rate in window if rate < best), default=None)
-    above = min((rate for rate in window if rate > best), default=None)
+    below, above = _neighbours(window, best)
     if below is None or above is None:
         return best
     left, right = math.log(below / best), math.log(above / best)
@@ -290,6 +304,12 @@ def _vertex(window: Sequence[float], means: Mapping[float, float], best: float) 
         return best
     slope = rise_right - curvature * right
     return best * math.exp(min(max(-slope / (2 * curvature), left), right))
+
+
+def _neighbours(window: Sequence[float], best: float) -> tuple[float | None, float | None]:
+    """Return the rates next to ``best`` on both sides; None where there is none."""
+    below = max((rate for rate in window if rate < best), default=None)
+    return below, min((rate for rate in window if rate > best), default=None)
 
 
 def _rounded(rate: float) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 from lmlab.design.comparison import Comparison
 from lmlab.design.fairness import LABELS, TABLE_COLUMNS, ArmCosts, cost_table, find_differences
 from lmlab.run_folder import differences
+from lmlab.study.rate_cautions import rate_caution
 from lmlab.study.rate_edges import edge_basis, rate_states, runs_by_rate, stable_edge
 from lmlab.study.rerun_commands import arm_commands
 from lmlab.study.run_records import Study
@@ -34,12 +35,13 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
         like = str(design.baseline) if arm == design.replicate else arm
         index = manifest.names.index(like)
         rate = manifest.judged_lr(arm, study.outcomes)
-        edge, basis, states = None, "", []
+        edge, basis, states, caution = None, "", [], ""
         if design.lr == "search" and arm in design.arms:  # the replicate has no search of its own
             tried = runs_by_rate(study, arm)
             stable, unstable = stable_edge(tried)
             edge = [stable, unstable] if unstable is not None else None
             basis, states = edge_basis(tried), [list(state) for state in rate_states(tried)]
+            caution = rate_caution(study, arm)
         lines = differences(reference, manifest.arms[index])
         changes = _shown_differences(
             [line for line in lines if not _IGNORED_DIFFERENCES.match(line)],
@@ -55,6 +57,7 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
                 "best_lr": rate,
                 "edge": edge,
                 "edge_basis": basis,
+                "rate_caution": caution,
                 "rate_states": states,
                 "settings": {},
                 "differences": [_with_width(row, study, like, is_solved) for row in changes],
@@ -71,7 +74,7 @@ def _arm_without_comparison(study: Study, name: str, swept: Sequence[str]) -> di
     return {
         "name": name, "is_baseline": False,
         "overrides": [one for one in overrides if not _BOOKKEEPING.fullmatch(one)],
-        "commands": [command] if command else [], "best_lr": None, "edge": None, "edge_basis": "",
+        "commands": [command] if command else [], "best_lr": None, "edge": None, "edge_basis": "", "rate_caution": "",
         "rate_states": [], "differences": [], "settings": setting_values(study, name, swept),
     }  # fmt: skip
 

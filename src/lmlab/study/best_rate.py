@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 
 from lmlab.console.formatting import format_count
 from lmlab.design.manifest import Manifest, tuning_outcomes
-from lmlab.study.rate_edges import edge_name, runs_by_rate, stable_edge
+from lmlab.study.rate_edges import RateRuns, edge_name, runs_by_rate, stable_edge
 from lmlab.study.run_records import Study
 from lmlab.study.verdicts import final_losses
+
+_ERROR = (
+    " (of the difference of two means over these seeds, from the standard deviation of the judged "
+    "runs)"
+)
 
 
 def describe_best_rate(manifest: Manifest, study: Study, arm: str) -> str:
@@ -33,8 +39,24 @@ def describe_best_rate(manifest: Manifest, study: Study, arm: str) -> str:
     edge = math.sqrt(stable * unstable)
     return (
         f"{sentence}, a factor of about {_two_digits(edge / rate)} below the {edge_name(rows)} at "
-        f"about {_two_digits(edge)}.{alike}"
+        f"about {_two_digits(edge)} ({_meaning(rows, stable, unstable)}).{alike}"
     )
+
+
+def _meaning(rows: Sequence[RateRuns], stable: float, unstable: float) -> str:
+    """State what the edge means, and how many seeds it rests on."""
+    by_rate = {row.rate: row for row in rows}
+    row = by_rate[unstable]
+    event = (
+        "a run diverged" if row.diverged else "half of the loss reduction of the best run is lost"
+    )
+    numbers = by_rate[stable].number, row.number
+    seeds = (
+        f"{format_count(numbers[0], 'seed')} each"
+        if numbers[0] == numbers[1]
+        else f"{numbers[0]} and {format_count(numbers[1], 'seed')}"
+    )
+    return f"between {stable:g} and {unstable:g}, where {event}; {seeds}"
 
 
 def _two_digits(value: float) -> str:
@@ -59,7 +81,8 @@ def _indistinct_rates(manifest: Manifest, study: Study, arm: str) -> str:
     return (
         f"{how} Noise does not distinguish the searched rates {', '.join(alike[:-1])} and "
         f"{alike[-1]}: the means of their {format_count(seeds, 'seed')} are within two standard "
-        "errors of the lowest one."
+        f"errors of the lowest one{_ERROR}."
         if len(alike) > 1
-        else f"{how} No other searched rate is within two standard errors of the lowest mean loss."
+        else f"{how} No other searched rate is within two standard errors of the lowest mean "
+        f"loss{_ERROR}."
     )

@@ -190,7 +190,7 @@ def _verdict_tables(content: dict[str, Any]) -> Iterator[str]:
 def _baseline_cells(row: dict[str, Any]) -> list[str]:
     return [
         row["arm"], _number(row["lr"]), str(row["seeds"]), _loss(row["mean"]), _loss(row["sd"]),
-        "0", "", "", f"baseline{row['detail']}",
+        "0", "", "", f"baseline{row['detail']}{_caution(row)}",
     ]  # fmt: skip
 
 
@@ -205,8 +205,12 @@ def _verdict_cells(row: dict[str, Any]) -> list[str]:
         signed(row["difference"]),
         f"{row['confidence']}: [{signed(row['low'])}, {signed(row['high'])}]" if known else "",
         _adjusted_p(row),
-        Markdown(f"**{inline(row['verdict'])}**{inline(row['detail'])}"),
+        Markdown(f"**{inline(row['verdict'])}**{inline(row['detail'] + _caution(row))}"),
     ]
+
+
+def _caution(row: dict[str, Any]) -> str:
+    return f" ({row['caution']})" if row["caution"] else ""
 
 
 def _loss(value: float | None) -> str:
@@ -241,7 +245,12 @@ def _rate_table(content: dict[str, Any]) -> Iterator[str]:
         [
             arm["name"],
             *map(_number, (arm["best_lr"], *(arm["edge"] or (None, None)))),
-            arm["edge_basis"],
+            arm["edge_basis"]
+            + (
+                f"; **the best lr may be another**: {arm['rate_caution']}"
+                if arm["rate_caution"]
+                else ""
+            ),
         ]
         for arm in content["arms"]
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from lmlab.console.formatting import format_count
 from lmlab.design.fairness import is_incomparable
+from lmlab.study.rate_cautions import rate_caution
 from lmlab.study.rate_edges import at_steps
 from lmlab.study.run_records import Study
 from lmlab.study.run_section import finite
@@ -81,8 +82,18 @@ def verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
         "unpaired": list(verdict.unpaired),
         "mean": finite(verdict.mean),
         "sd": statistics.stdev(known) if len(known) > 1 else None,
+        "caution": _caution(study, verdict),
         "tokens_to_match": tokens_to_match(study, verdict),
     }
+
+
+def _caution(study: Study, verdict: Verdict) -> str:
+    """Return why the rate of an arm may not be its best; empty at the baseline's rate."""
+    design = None if study.manifest is None else study.manifest.comparison
+    if design is None or design.lr != "search" or verdict.at != OWN_RATE or verdict.is_replicate:
+        return ""
+    caution = rate_caution(study, verdict.arm)
+    return f"the rate may not be the best: {caution}" if caution else ""
 
 
 def baseline_row(study: Study) -> dict[str, Any] | None:
@@ -98,6 +109,8 @@ def baseline_row(study: Study) -> dict[str, Any] | None:
     outcomes = baseline_outcomes(manifest, study.outcomes)
     known = [outcome.loss for outcome in outcomes.values() if outcome.loss is not None]
     diverged = [seed for seed, outcome in outcomes.items() if outcome.has_diverged]
+    is_searched = manifest.comparison.lr == "search"
+    caution = rate_caution(study, manifest.comparison.baseline) if is_searched else ""
     return {
         "arm": manifest.comparison.baseline,
         "lr": manifest.judged_lr(manifest.comparison.baseline, study.outcomes),
@@ -105,6 +118,7 @@ def baseline_row(study: Study) -> dict[str, Any] | None:
         "mean": statistics.fmean(known) if known else None,
         "sd": statistics.stdev(known) if len(known) > 1 else None,
         "detail": f", {seeds_phrase(diverged)} diverged" if diverged else "",
+        "caution": "" if not caution else f"the rate may not be the best: {caution}",
     }
 
 
