@@ -10,7 +10,7 @@ from typing import Any
 from lmlab.design.comparison import Comparison
 from lmlab.design.fairness import LABELS, TABLE_COLUMNS, ArmCosts, cost_table, find_differences
 from lmlab.run_folder import differences
-from lmlab.study.rate_cautions import rate_caution
+from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.rate_edges import edge_basis, rate_states, runs_by_rate, stable_edge
 from lmlab.study.rerun_commands import arm_commands
 from lmlab.study.run_records import Study
@@ -41,7 +41,7 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
             stable, unstable = stable_edge(tried)
             edge = [stable, unstable] if unstable is not None else None
             basis, states = edge_basis(tried), [list(state) for state in rate_states(tried)]
-            caution = rate_caution(study, arm)
+            caution = "; ".join(rate_cautions(study, arm))
         lines = differences(reference, manifest.arms[index])
         changes = _shown_differences(
             [line for line in lines if not _IGNORED_DIFFERENCES.match(line)],
@@ -74,8 +74,9 @@ def _arm_without_comparison(study: Study, name: str, swept: Sequence[str]) -> di
     return {
         "name": name, "is_baseline": False,
         "overrides": [one for one in overrides if not _BOOKKEEPING.fullmatch(one)],
-        "commands": [command] if command else [], "best_lr": None, "edge": None, "edge_basis": "", "rate_caution": "",
-        "rate_states": [], "differences": [], "settings": setting_values(study, name, swept),
+        "commands": [command] if command else [], "best_lr": None, "edge": None, "edge_basis": "",
+        "rate_caution": "", "rate_states": [], "differences": [],
+        "settings": setting_values(study, name, swept),
     }  # fmt: skip
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest
+from lmlab.study.rate_edges import NEAR
 from lmlab.study.run_records import RunRecord, Study
+from lmlab.study.statistics import INCONCLUSIVE, level_name
 from lmlab.study.tokens_to_match import NOTE, tokens_to_match
 from lmlab.study.verdicts import Verdict, baseline_outcomes
 
@@ -28,14 +31,54 @@ def verdict_notes(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
         )
     if any("needed" in verdict.detail for verdict in verdicts):
         notes.append(
-            '"About N more seeds needed" is a prediction for a new study: with so many seeds more '
-            f"than the arm has, it would reach a verdict with {100 * manifest.comparison.power:g}% "
-            "power if the observed difference and spread were the true ones. Adding seeds to this "
-            "study until a verdict appears would void its error rates."
+            '"About N more seeds needed" is a prediction: repeated with as many more seeds, '
+            "the study would find the difference, or that there is none within the margin, with "
+            f"{100 * manifest.comparison.power:g}% power if the observed difference and spread "
+            "were the true ones. It accounts for testing the same runs once more."
+        )
+    if any(_has_two_intervals(manifest.comparison, verdict) for verdict in verdicts):
+        notes.append(
+            "Inconclusive arms have two intervals: the first decides whether an arm is better or "
+            "worse and is corrected for comparing several arms, the second decides whether there "
+            "is no difference and is not."
         )
     if any(tokens_to_match(study, verdict) for verdict in verdicts):
         notes.append(NOTE)
     return notes
+
+
+def _has_two_intervals(design: Comparison, verdict: Verdict) -> bool:
+    found = verdict.comparison
+    is_open = verdict.label == INCONCLUSIVE and found is not None and found.confidence is not None
+    return is_open and level_name(found.confidence) != level_name(1 - design.alpha)  # type: ignore[union-attr,arg-type]
+
+
+def curve_note(study: Study) -> str:
+    """State which runs the learning curves of a comparison show."""
+    design = None if study.manifest is None else study.manifest.comparison
+    if design is None:
+        return ""
+    at = "best" if design.lr == "search" else "configured"
+    return (
+        f"Curves are of the judged runs of each arm at its own {at} learning rate"
+        + ("; runs of the learning rate search are left out." if at == "best" else ".")
+        + " They start at the evaluation before training, and end at the final loss."
+    )
+
+
+def rate_notes(study: Study) -> list[str]:
+    """State how to read the losses against learning rates, and what counts as trained."""
+    design = None if study.manifest is None else study.manifest.comparison
+    if design is None or design.lr != "search":
+        return []
+    return [
+        "Judged runs use other seeds than the search, at a rate that was fitted rather than tried, "
+        "so their losses may lie above the curve of the search.",
+        "A run fails to learn if it lowers the loss by less than half as much as the best searched "
+        "run of its arm did, from its own loss before training. The evidence gives final losses "
+        f"and the limit. A run within {100 * NEAR:g}% of the gain from the limit is called near: "
+        "there, the edge depends on the chosen half.",
+    ]
 
 
 def _shared_seeds(manifest: Manifest, study: Study, verdicts: Sequence[Verdict]) -> list[str]:

@@ -22,10 +22,17 @@ from PIL import Image
 from lmlab.storage.io import atomic_write_bytes
 from lmlab.study.chart_scales import log_ticks
 
-# Okabe and Ito (2008), without the yellow, which is too pale for lines.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DARK_COLOURS = ("#4C9BF5", "#FF8A4D", "#2EC295", "#E59AC6", "#F2B632", "#9ADAFF", "#FFFFFF")
-# The lengths of the three cycles have no common factor: no two of 385 lines look the same, and
+# Okabe and Ito (2008), without the yellow, which is too pale for lines; then five darker ones for
+# studies of more than seven arms.
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
+    "#882255", "#999933", "#332288", "#7A4A1E", "#7F7F7F",
+)  # fmt: skip
+DARK_COLOURS = (
+    "#4C9BF5", "#FF8A4D", "#2EC295", "#E59AC6", "#F2B632", "#9ADAFF", "#FFFFFF",
+    "#E0608F", "#C8C860", "#A396F5", "#C99A6B", "#A8A8A8",
+)  # fmt: skip
+# The lengths of the three cycles have no common factor: no two of 660 lines look the same, and
 # neighbours differ in colour, dashes and marker. A cross is left for runs that diverged.
 DASHES: tuple[tuple[float, ...], ...] = (
     (), (5, 2), (1.2, 1.4), (7, 2, 1.2, 2), (7, 1.6, 1.2, 1.6, 1.2, 1.6),
@@ -45,7 +52,7 @@ _REPRODUCIBLE: Any = {"svg.hashsalt": "lmlab", "svg.fonttype": "none", "pdf.font
 
 
 def line_style(index: int) -> dict[str, Any]:
-    """Return colour, dashes and marker of line number ``index``; the first 385 are distinct."""
+    """Return colour, dashes and marker of line number ``index``; the first 660 are distinct."""
     dash = DASHES[index % len(DASHES)]
     return {
         "color": COLOURS[index % len(COLOURS)],

@@ -11,19 +11,30 @@ def build_glossary(study: Study) -> list[list[str]]:
     if study.manifest is None or study.manifest.comparison is None:
         return []
     design, unit = study.manifest.comparison, study.manifest.unit
-    is_search = design.lr == "search"
+    is_search, is_single = design.lr == "search", len(design.judged_arms) == 1
+    judged = (
+        "counts for the verdict on its arm" if design.compared_arms else "measures the final loss"
+    )
     terms = {
-        "arm": "One of the configurations that the study compares.",
+        "arm": "The configuration that the study examines."
+        if is_single
+        else "One of the configurations that the study compares.",
         "data and tokenizer": "In the table of costs, both are named by the first digits of their "
-        "hash: arms with equal digits have the same texts, or the same tokenizer.",
-        "judged": "Said of a run that counts for the verdict on its arm."
+        "hash"
+        + (
+            "."
+            if is_single
+            else ": arms with equal digits have the same texts, or the same tokenizer."
+        ),
+        "judged": f"Said of a run that {judged}."
         + (" Runs of the learning rate search do not; they use other seeds." if is_search else ""),
         "peak lr": "The peak learning rate: the highest one of a run, at the end of its warm-up.",
     }
     if is_search:
         terms["stable and unstable lr"] = (
-            "A peak learning rate is unstable if any run with it diverged, or failed to learn. The "
-            "edge is between the highest stable and the lowest unstable one."
+            "A peak learning rate is unstable if any run with it diverged, or failed to learn: "
+            "lost half of the gain of the best run. The edge is between the highest stable and the "
+            "lowest unstable one."
         )
     if design.num_seeds > 1:
         terms["noise floor"] = (

@@ -46,11 +46,14 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
         yield ""
     for name in figures:
         yield f"![{name.removesuffix('.png')}]({name})\n"
+        if name == "curves.png" and content["curve_note"]:
+            yield f"{paragraph(content['curve_note'])}\n"
     if content["sweep"]["rows"]:
         yield "## Results of the sweep\n"
         yield from table_lines(*sweep_table(content))
     if any(arm["best_lr"] for arm in content["arms"]):
         yield "## Learning rates\n"
+        yield from (f"{paragraph(note)}\n" for note in content["rate_notes"])
         yield from _rate_table(content)
     if content["setup"]:
         yield "## Setup\n"
@@ -59,6 +62,9 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
         yield "## Cost and data of the arms\n"
         yield from table_lines(content["costs"]["columns"], content["costs"]["rows"])
         yield from (f"{paragraph(note)}\n" for note in content["costs"]["notes"])
+    if any(arm["overrides"] or arm["differences"] for arm in content["arms"]):
+        yield "## Configuration of the arms\n"
+        yield from _configuration_table(content)
     if content["prediction_accuracy"]["rows"]:
         yield "## Predicted and actual cost\n"
         yield from table_lines(
@@ -203,10 +209,14 @@ def _verdict_cells(row: dict[str, Any]) -> list[str]:
         _loss(row["mean"]),
         _loss(row["sd"]),
         signed(row["difference"]),
-        f"{row['confidence']}: [{signed(row['low'])}, {signed(row['high'])}]" if known else "",
+        "; ".join(_interval(one) for one in (row, row["equivalence"]) if one) if known else "",
         _adjusted_p(row),
         Markdown(f"**{inline(row['verdict'])}**{inline(row['detail'] + _caution(row))}"),
     ]
+
+
+def _interval(row: dict[str, Any]) -> str:
+    return f"{row['confidence']}: [{signed(row['low'])}, {signed(row['high'])}]"
 
 
 def _caution(row: dict[str, Any]) -> str:
@@ -245,17 +255,35 @@ def _rate_table(content: dict[str, Any]) -> Iterator[str]:
         [
             arm["name"],
             *map(_number, (arm["best_lr"], *(arm["edge"] or (None, None)))),
-            arm["edge_basis"]
-            + (
-                f"; **the best lr may be another**: {arm['rate_caution']}"
-                if arm["rate_caution"]
-                else ""
-            ),
+            _evidence(arm),
         ]
         for arm in content["arms"]
     ]
     columns = ["arm", "best peak lr", "highest stable lr", "lowest unstable lr",
                "evidence"]  # fmt: skip
+    yield from table_lines(columns, rows)
+
+
+def _evidence(arm: dict[str, Any]) -> Markdown:
+    caution = arm["rate_caution"]
+    doubt = f"; **the best lr may be another**: {inline(caution)}" if caution else ""
+    return Markdown(f"{inline(arm['edge_basis'])}{doubt}")
+
+
+def _configuration_table(content: dict[str, Any]) -> Iterator[str]:
+    """Yield the overrides of each arm, and the settings in which it differs."""
+    is_sweep = bool(content["swept"])
+    first = "baseline" if content["has_baseline"] else "first arm"
+    columns = ["arm", "overrides", "swept settings" if is_sweep else f"changes from the {first}"]
+    rows = []
+    for arm in content["arms"]:
+        changes = [f"{key} {arm['settings'][key]}" for key in content["swept"]]
+        changes += [
+            f"{row['key']} {row['baseline']} \u2192 {row['arm']}" for row in arm["differences"]
+        ]
+        rows.append(
+            [arm["name"], " ".join(arm["overrides"]) or "none", ", ".join(changes) or "none"]
+        )
     yield from table_lines(columns, rows)
 
 

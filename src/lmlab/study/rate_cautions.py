@@ -14,7 +14,7 @@ from lmlab.study.verdicts import final_losses
 _ERRORS = 3.0  # standard errors from which judged runs are called worse than searched ones
 
 
-def rate_caution(study: Study, arm: str) -> str:
+def rate_cautions(study: Study, arm: str) -> list[str]:
     """Return why the best rate of an arm may not be its best; empty without a reason.
 
     The search judges rates by its own runs. A run with another seed can fail at a rate that the fit
@@ -25,8 +25,8 @@ def rate_caution(study: Study, arm: str) -> str:
         arm: an arm with a search of its own.
 
     Returns:
-        A phrase without a full stop, such as ``the fit used 0.0169, above the lowest unstable lr
-        0.0128``.
+        Phrases without a full stop, the strongest reason first, such as ``the fit used 0.0169, not below the lowest unstable
+        lr 0.0128``.
     """
     manifest = study.manifest
     assert manifest is not None
@@ -38,7 +38,8 @@ def rate_caution(study: Study, arm: str) -> str:
         beyond = [f"{rate:g}" for rate in sorted(fitted) if rate >= unstable]
         if beyond:
             reasons.append(
-                f"the fit used {' and '.join(beyond)}, not below the lowest unstable lr {unstable:g}"
+                f"the fit used {' and '.join(beyond)}, not below the lowest unstable lr "
+                f"{unstable:g}"
             )
     searched = _searched(study, arm, fitted)
     judged = final_losses(manifest, study.outcomes, arm)
@@ -52,7 +53,7 @@ def rate_caution(study: Study, arm: str) -> str:
                 f"({format_count(len(judged), 'seed')}), the searched runs at {rate:g} "
                 f"{statistics.fmean(losses):.4f} ({format_count(len(losses), 'other seed')})"
             )
-    return "; ".join(reasons)
+    return reasons
 
 
 def _searched(study: Study, arm: str, fitted: list[float]) -> tuple[float, list[float]] | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lmlab.design.comparison import METRICS
 from lmlab.study.arm_section import build_arms, build_costs
-from lmlab.study.captions import time_notes, verdict_notes
+from lmlab.study.captions import curve_note, rate_notes, time_notes, verdict_notes
 from lmlab.study.glossary import build_glossary
 from lmlab.study.prediction_accuracy import prediction_accuracy
 from lmlab.study.rerun_commands import study_commands
@@ -62,6 +62,8 @@ def build_content(study: Study) -> dict[str, Any]:
         "baseline": baseline_row(study),
         "setup": build_setup(study),
         "time_notes": time_notes(study.records),
+        "curve_note": curve_note(study),
+        "rate_notes": rate_notes(study),
         "noise": noise(study),
         "arms": arms,
         "curves": build_curves(ordered),

@@ -38,7 +38,7 @@ _MAX_TRAIN_ROWS = 24  # per run in compact records
 _STATUS_KEYS = ("status", "step", "steps", "tokens", "seconds", "reason", "log", "time")
 _META_KEYS = (
     "corpus", "train_tokens", "valid_tokens", "valid_text_bytes", "num_parameters",
-    "forward_flops_per_token", "floor",
+    "forward_flops_per_token", "floor", "policy",
 )  # fmt: skip
 _RECORD_KEYS = ("status", "meta", "validation", "train", "samples")
 _SESSION_KEYS = ("time", "platform", "python", "versions", "device", "environment")

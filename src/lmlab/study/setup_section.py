@@ -23,7 +23,14 @@ def build_setup(study: Study) -> list[list[str]]:
     rows = [["arm", name], ["model", _model(_sized(arm["model"], study, name))]]
     rows += [[key, _component(arm[key])] for key in ("optim", "schedule") if arm.get(key)]
     rows.append(["steps x batch", _steps(arm)])
+    rows.append(["regularization", _regularization(arm)])
+    rows.append(["precision", _precision(arm, meta)])
     rows.append(["text", _text(arm.get("data"), meta)])
+    rows += _data_rows(arm, meta, study.arm_costs.get(name, {}))
+    rows.append(["tokenizer", _tokenizer(arm, study.arm_costs.get(name, {}))])
+    rows.append(["evaluation", _evaluation(arm, meta)])
+    rows.append(["seeds", _seeds(arm)])
+    rows.append(["loss before training", _first_loss(study, name)])
     labels = {"optim": "optimizer"}
     return [[labels.get(key, key), value] for key, value in rows if value]
 
@@ -65,6 +72,85 @@ def _text(data: Any, meta: Mapping[str, Any]) -> str:
         if meta.get(key)
     ]
     return ", ".join([source, *sizes]) if source else ", ".join(sizes)
+
+
+def _regularization(arm: Mapping[str, Any]) -> str:
+    clip = arm["training"].get("grad_clip_norm")
+    clipped = f"gradients clipped to the norm {clip:g}" if clip else "gradients not clipped"
+    dropout = arm["model"].get("dropout") or 0
+    return f"{clipped}, {f'dropout {dropout:g}' if dropout else 'no dropout'}"
+
+
+def _precision(arm: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
+    runtime = arm.get("runtime") or {}
+    policy = meta.get("policy") or {}
+    value = policy.get("precision") or runtime.get("policy") or runtime.get("precision")
+    device = next((one.get("device") for one in reversed(meta.get("sessions", []))), None)
+    return ", ".join(str(one) for one in (value, device and f"on {device}") if one)
+
+
+def _data_rows(
+    arm: Mapping[str, Any], meta: Mapping[str, Any], costs: Mapping[str, Any]
+) -> list[list[str]]:
+    """Return how the text is split, its hash, and the settings that choose it."""
+    data = arm.get("data") or {}
+    rows = []
+    if data.get("train") and data.get("valid"):
+        rows.append(["split", "separate files for training and validation"])
+    if costs.get("data"):
+        rows.append(["SHA-256 of the data", f"{costs['data']} (texts as they are encoded)"])
+    settings = " ".join(
+        f"data.{key}={value}" for key, value in data.items() if key != "_target_" and value
+    )
+    if settings:
+        rows.append(["to use the same data", f"{_class(data)}: {settings}"])
+    return rows
+
+
+def _tokenizer(arm: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
+    tokenizer = arm.get("tokenizer") or {}
+    if not tokenizer.get("_target_"):
+        return ""
+    kind = _class(tokenizer)
+    parts = [kind, f"vocabulary {arm['model'].get('vocab_size')}"]
+    if kind == "bpe":
+        parts.append("trained on the training text")
+    if costs.get("tokenizer"):
+        parts.append(f"SHA-256 {costs['tokenizer']}")
+    return ", ".join(parts)
+
+
+def _evaluation(arm: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
+    validation = arm.get("validation") or {}
+    limit, total = validation.get("max_tokens"), meta.get("valid_tokens")
+    if limit and (not total or limit < total):
+        return (
+            f"at most {limit:,} validation tokens, in full windows spread evenly over the "
+            "validation text: the same ones in every evaluation of every run"
+        )
+    return "all validation tokens, in every evaluation of every run"
+
+
+def _seeds(arm: Mapping[str, Any]) -> str:
+    return (
+        "one seed of a run sets the initial weights and the order of the training batches; "
+        "arms with the same seed see the same batches in the same order"
+        if arm.get("seeds") is not None
+        else ""
+    )
+
+
+def _first_loss(study: Study, arm: str) -> str:
+    """Return the loss before training, from which the gain of a run is counted."""
+    losses = [
+        one.outcome.first_loss
+        for one in study.records
+        if one.job.arm == arm and one.outcome.first_loss is not None
+    ]
+    if not losses:
+        return ""
+    low, high = min(losses), max(losses)
+    return f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f} over seeds"
 
 
 def _is_component(value: Any) -> bool:

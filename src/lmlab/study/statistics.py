@@ -48,6 +48,7 @@ class ArmComparison:
             or where a few seeds are far off, so that mean and spread predict nothing.
         confidence: confidence level of the interval, such as 0.95; None for fewer than two seeds.
         agreeing: indices of the seeds that agree where all others are far off; None otherwise.
+        equivalence: interval that decides on "no difference"; None for fewer than two seeds.
     """
 
     seeds: int
@@ -61,6 +62,7 @@ class ArmComparison:
     more_seeds: int | None = None
     confidence: float | None = None
     agreeing: tuple[int, ...] | None = None
+    equivalence: tuple[float, float] | None = None
 
     @property
     def is_significant(self) -> bool:
@@ -108,9 +110,9 @@ def _decide(
     if -rule.margin <= low and high <= rule.margin:
         return ArmComparison(
             number, found.difference, found.sd, low, high, p, adjusted_p, "no difference", None,
-            1 - rule.alpha, agreeing,
+            1 - rule.alpha, agreeing, (low, high),
         )  # fmt: skip
-    verdict, more_seeds = INCONCLUSIVE, None
+    verdict, more_seeds, equivalence = INCONCLUSIVE, None, (low, high)
     if adjusted_p <= rule.alpha:
         number = deciding_look(sample, rule, level)
         found = sample.first(number).estimate()
@@ -121,7 +123,7 @@ def _decide(
     low, high = found.interval(rule.nominal_level(level))
     return ArmComparison(
         number, found.difference, found.sd, low, high, p, adjusted_p, verdict, more_seeds,
-        1 - level, agreeing,
+        1 - level, agreeing, equivalence,
     )  # fmt: skip
 
 

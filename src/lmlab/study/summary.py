@@ -14,7 +14,9 @@ from lmlab.study.best_rate import describe_best_rate
 from lmlab.study.mixed_runs import mixed_runs
 from lmlab.study.power import smallest_detectable
 from lmlab.study.rate_edges import runs_by_rate, stable_edge
+from lmlab.study.rate_lines import rate_lines
 from lmlab.study.run_records import Study
+from lmlab.study.sequential_test import SIGN_FLIPS
 from lmlab.study.statistics import INCONCLUSIVE, level_name, sd_interval
 from lmlab.study.study_facts import swept_settings
 from lmlab.study.sweep_section import build_sweep
@@ -79,7 +81,7 @@ def headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
     if baseline is not None:
         lines += _baseline_state(manifest, study, reference)
     if manifest.comparison.compared_arms:
-        return lines
+        return lines + rate_lines(study, verdicts)
     describe = describe_best_rate if manifest.comparison.lr == "search" else _fixed_rate
     return [*lines, *(describe(manifest, study, arm) for arm in manifest.comparison.arms)]
 
@@ -295,7 +297,9 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
             )
     lines.append(
         f'"No difference" means that the {_percent(1 - design.alpha)} confidence interval (CI) '
-        f"lies within {design.margin:g} {unit} of zero, even where it excludes zero."
+        f"lies within {design.margin:g} {unit} of zero, even where it excludes zero. It is "
+        "decided for each arm by itself, at this level, without correction for several arms: a "
+        f"false one has a probability of at most {_percent(design.alpha)} per arm."
     )
     if family > 1:
         lines.append(
@@ -308,7 +312,7 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
             f"Arms that are inconclusive after {format_count(design.num_seeds, 'seed')} are "
             f"tested again after "
             f"{design.num_seeds + design.extra_seeds}. P-values and intervals both account for "
-            "testing twice."
+            f"testing twice{_shared_level(design)}."
         )
     if design.earlier_looks:
         looks = ", ".join(map(str, design.earlier_looks))
@@ -323,6 +327,19 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
             "not ask about the replicate, so its p-value is not adjusted for the other arms."
         )
     return lines
+
+
+def _shared_level(design: Comparison) -> str:
+    """Name the method that shares a level between two tests, and the level of each."""
+    rule = decision_rule(design)
+    if rule.test == SIGN_FLIPS:
+        return ", which share each level equally (Bonferroni)"
+    levels = dict.fromkeys((design.alpha, design.alpha / max(design.family, 1)))
+    each = [f"{100 * rule.nominal_level(one):.3g}% for {100 * one:.3g}%" for one in levels]
+    return (
+        ": both tests use the same nominal level, at which together they have the stated one "
+        f"(Pocock's method, with the t distribution): {', '.join(each)}"
+    )
 
 
 def _percent(fraction: float) -> str:
@@ -356,6 +373,19 @@ def limits(study: Study) -> list[str]:
             "not tuned."
             if design.lr == "search"
             else "Learning rate, weight decay, warm-up and schedule are not tuned for each arm."
+        )
+    if design.lr == "search" and study.arm_costs:
+        lines.append(
+            "Learning rates are chosen by the loss on the same validation text that is reported "
+            "(with other seeds), so final losses are slightly too low for new text; there is no "
+            "separate test text."
+        )
+    if study.arm_costs:
+        lines.append(
+            "FLOPs count matrix products, two per multiplication, over the full square of "
+            "attention; normalization, activations, softmax, rotary positions, embedding lookups, "
+            "residual additions and the optimizer are left out. Training takes three times the "
+            "forward pass."
         )
     return lines
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from lmlab.console.formatting import format_count
 from lmlab.design.fairness import is_incomparable
-from lmlab.study.rate_cautions import rate_caution
+from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.rate_edges import at_steps
 from lmlab.study.run_records import Study
 from lmlab.study.run_section import finite
-from lmlab.study.statistics import level_name
+from lmlab.study.statistics import INCONCLUSIVE, level_name
 from lmlab.study.tokens_to_match import tokens_to_match
 from lmlab.study.verdicts import (
     BASELINE_RATE,
@@ -77,6 +77,7 @@ def verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
         "confidence": level_name(comparison.confidence)
         if comparison and comparison.confidence
         else "",
+        "equivalence": _equivalence(study, verdict),
         "seeds": len(known),
         "pairs": len(verdict.pairs),
         "unpaired": list(verdict.unpaired),
@@ -87,13 +88,35 @@ def verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def _equivalence(study: Study, verdict: Verdict) -> dict[str, Any] | None:
+    """Return the interval that decides on "no difference" where it is not the arm's own one.
+
+    Returns:
+        ``low``, ``high`` and ``confidence`` of an inconclusive arm; None for any other.
+    """
+    found = verdict.comparison
+    if verdict.label != INCONCLUSIVE or found is None or found.equivalence is None:
+        return None
+    assert study.manifest is not None and study.manifest.comparison is not None
+    confidence = level_name(1 - study.manifest.comparison.alpha)
+    low, high = map(finite, found.equivalence)
+    if found.confidence is None or level_name(found.confidence) == confidence or low is None:
+        return None
+    return {"low": low, "high": high, "confidence": confidence}
+
+
 def _caution(study: Study, verdict: Verdict) -> str:
     """Return why the rate of an arm may not be its best; empty at the baseline's rate."""
     design = None if study.manifest is None else study.manifest.comparison
     if design is None or design.lr != "search" or verdict.at != OWN_RATE or verdict.is_replicate:
         return ""
-    caution = rate_caution(study, verdict.arm)
-    return f"the rate may not be the best: {caution}" if caution else ""
+    return _doubt(study, verdict.arm)
+
+
+def _doubt(study: Study, arm: str) -> str:
+    """Return the strongest reason to doubt the rate of an arm; the table of rates has all."""
+    reasons = rate_cautions(study, arm)
+    return f"the rate may not be the best: {reasons[0]}" if reasons else ""
 
 
 def baseline_row(study: Study) -> dict[str, Any] | None:
@@ -110,7 +133,6 @@ def baseline_row(study: Study) -> dict[str, Any] | None:
     known = [outcome.loss for outcome in outcomes.values() if outcome.loss is not None]
     diverged = [seed for seed, outcome in outcomes.items() if outcome.has_diverged]
     is_searched = manifest.comparison.lr == "search"
-    caution = rate_caution(study, manifest.comparison.baseline) if is_searched else ""
     return {
         "arm": manifest.comparison.baseline,
         "lr": manifest.judged_lr(manifest.comparison.baseline, study.outcomes),
@@ -118,7 +140,7 @@ def baseline_row(study: Study) -> dict[str, Any] | None:
         "mean": statistics.fmean(known) if known else None,
         "sd": statistics.stdev(known) if len(known) > 1 else None,
         "detail": f", {seeds_phrase(diverged)} diverged" if diverged else "",
-        "caution": "" if not caution else f"the rate may not be the best: {caution}",
+        "caution": _doubt(study, manifest.comparison.baseline) if is_searched else "",
     }
 
 

@@ -62,6 +62,8 @@ def _write(
     paths = draw_figures(content, target, formats)
     figures = [path.name for path in paths if path.suffix == ".png"]
     files = [("page", "report.html"), ("Markdown", markdown), ("results.csv", "results.csv")]
+    if (target / "records" / "records.jsonl").exists():
+        files.append(("records", "records/"))
     if content["sweep"]["rows"]:
         atomic_write_text(target / "sweep.csv", render_sweep_csv(content))
         files.append(("sweep.csv", "sweep.csv"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,54 +11,84 @@ from lmlab.study.chart_scales import Scale, effect_scale, effect_values
 
 _REACH = 46.0  # percent of the width from the middle to either end of the scale
 _CHARACTER = 3.3  # percent of the least width that a character of a label takes
+_SHARED = 5.0  # ratio of the ranges of two tables up to which they share a scale
 _LABEL_GAP = 1.5  # percent
 
 
 def forest_layout(rows: Sequence[dict[str, Any]], margin: float | None = None) -> dict[str, Any]:
-    """Lay out the differences, their intervals and seeds on one scale, which all tables share.
+    """Lay out the differences, their intervals and seeds of each table.
 
-    The scale is compressed where a few effects are much larger than the others, so that all of them
-    are drawn. It always contains the margin, whose ends are ticks.
+    All tables share one scale, unless their ranges differ by more than a factor of five. The scale
+    is compressed where a few effects are much larger than the others, so that all of them are
+    drawn. It always contains the margin, whose ends are ticks.
 
     Args:
         rows: rows of the content's ``verdicts``.
         margin: largest difference that counts as none; drawn as a band.
 
     Returns:
-        ``ticks`` as pairs of position and label, which is empty where it would overlap another;
-        ``is_compressed``; ``margin``, the ends of the band, or None; and ``rows`` for each table,
-        by the ``at`` of its rows: the positions of both ends of the interval, of the difference and
-        of every seed, in percent of the width. A row without a difference is None.
+        ``is_compressed``, whether any scale is; ``is_shared``, whether all tables have one scale;
+        and for each table, by the ``at`` of its rows: ``ticks`` as pairs of position and label,
+        which is empty where it would overlap another; ``margins``, the ends of the band, or None;
+        and ``rows``: the positions of both ends of the interval, of the difference and of every
+        seed, in percent of the width. A row without a difference is None.
     """
+    tables = {
+        at: [row for row in rows if row["at"] == at] for at in dict.fromkeys(r["at"] for r in rows)
+    }
+    reaches = [reach for one in tables.values() if (reach := _reach(one, margin)) > 0]
+    is_shared = not reaches or max(reaches) <= _SHARED * min(reaches)
+    axes = {at: _Axis.of(rows if is_shared else one, margin) for at, one in tables.items()}
+    return {
+        "ticks": {at: axis.ticks for at, axis in axes.items()},
+        "is_compressed": any(axis.scale.width is not None for axis in axes.values()),
+        "is_shared": is_shared,
+        "margins": {
+            at: (axis.position(-margin), axis.position(margin)) if margin else None
+            for at, axis in axes.items()
+        },
+        "rows": {at: [axes[at].row(one) for one in found] for at, found in tables.items()},
+    }
+
+
+def _reach(rows: Sequence[dict[str, Any]], margin: float | None) -> float:
+    """Return the largest absolute value that a table shows."""
     effects = [effect_values(row) for row in rows if row["difference"] is not None]
-    margin = margin or 0.0
-    scale = effect_scale(effects, margin)
-    largest = max((abs(value) for values in effects for value in values), default=0.0)
-    limit = _round_up(max(largest, margin) or 1.0)
+    return max((abs(value) for values in effects for value in values), default=margin or 0.0)
 
-    def position(value: float) -> float:
-        return round(50 + _REACH * scale.forward(value) / scale.forward(limit), 2)
 
-    def positions(row: dict[str, Any]) -> dict[str, Any] | None:
+@dataclasses.dataclass(frozen=True)
+class _Axis:
+    """The axis of one table or several: its scale, and the value at its end."""
+
+    scale: Scale
+    limit: float
+    margin: float
+
+    @classmethod
+    def of(cls, rows: Sequence[dict[str, Any]], margin: float | None) -> _Axis:
+        effects = [effect_values(row) for row in rows if row["difference"] is not None]
+        limit = _round_up(max(_reach(rows, margin), margin or 0.0) or 1.0)
+        return cls(effect_scale(effects, margin or 0.0), limit, margin or 0.0)
+
+    @property
+    def ticks(self) -> list[tuple[float, str]]:
+        found = _ticks(self.scale, self.limit, self.margin)
+        return [(self.position(tick), label) for tick, label in found]
+
+    def position(self, value: float) -> float:
+        return round(50 + _REACH * self.scale.forward(value) / self.scale.forward(self.limit), 2)
+
+    def row(self, row: dict[str, Any]) -> dict[str, Any] | None:
         if row["difference"] is None:
             return None
         has_interval = row["low"] is not None and row["high"] is not None
         return {
-            "low": position(row["low"]) if has_interval else None,
-            "high": position(row["high"]) if has_interval else None,
-            "difference": position(row["difference"]),
-            "seeds": [position(value) for value in row.get("differences", [])],
+            "low": self.position(row["low"]) if has_interval else None,
+            "high": self.position(row["high"]) if has_interval else None,
+            "difference": self.position(row["difference"]),
+            "seeds": [self.position(value) for value in row.get("differences", [])],
         }
-
-    return {
-        "ticks": [(position(tick), label) for tick, label in _ticks(scale, limit, margin)],
-        "is_compressed": scale.width is not None,
-        "margin": (position(-margin), position(margin)) if margin else None,
-        "rows": {
-            at: [positions(row) for row in rows if row["at"] == at]
-            for at in dict.fromkeys(row["at"] for row in rows)
-        },
-    }
 
 
 def _ticks(scale: Scale, limit: float, margin: float) -> list[tuple[float, str]]:

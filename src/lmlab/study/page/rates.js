@@ -1,5 +1,6 @@
 /* Final loss against learning rate: every seed, mean and standard deviation, and below it the rates that trained. */
 const ROW = 18;
+const hiddenRates = new Set();
 
 function lossesByRate(arm, ...purposes) {
   const found = new Map();
@@ -10,7 +11,9 @@ function lossesByRate(arm, ...purposes) {
 function drawRates() {
   const box = document.getElementById("rate-chart"), chart = data.rate_chart;
   if (!box || !chart) return;
-  const rates = data.rates.map(row => row.lr), arms = chart.arms;
+  const rates = data.rates.map(row => row.lr), arms = chart.arms.filter(arm => !hiddenRates.has(arm));
+  drawRateLegend(chart.arms);
+  if (!arms.length) { box.textContent = "No arms to show."; return; }
   const hasEdge = arms.some(arm => chart.unstable[arm].length + chart.failed[arm].length);
   const perCharacter = box.clientWidth < 560 ? 8.5 : 7;  /* as wide as the labels' font needs */
   const drawn = frame(box, { min: Math.min(...rates) / 1.2, max: Math.max(...rates) * 1.2, log: true },
@@ -32,13 +35,6 @@ function drawRates() {
     lines.set(arm, points);
   }
   if (hasEdge) arms.forEach((arm, index) => drawStability(drawn, arm, drawn.bottom + 16 + ROW * index));
-  const legend = document.getElementById("rate-legend");
-  legend.textContent = "";
-  for (const arm of arms) {
-    const entry = document.createElement("span");
-    entry.append(swatchOf(styleOf(arm)), arm);
-    legend.append(entry);
-  }
   const distance = (point, x) => Math.abs(Math.log(point[0] / x));
   addReadout(drawn, "rate-readout", x => [...lines].filter(([, points]) => points.length).map(([arm, points]) => {
     const [rate, loss, seeds] = nearest(points, x, distance);
@@ -46,12 +42,30 @@ function drawRates() {
   }), x => `learning rate ${short(x)}`, [...lines.values()].flatMap(points => points.map(point => point[0])));
 }
 
+function drawRateLegend(arms) {
+  const legend = document.getElementById("rate-legend"), active = document.activeElement;
+  const focused = active && active.closest("#rate-legend") ? active.dataset.arm : undefined;
+  legend.textContent = "";
+  for (const arm of arms) {
+    const label = document.createElement("label"), tick = document.createElement("input");
+    tick.type = "checkbox"; tick.checked = !hiddenRates.has(arm); tick.dataset.arm = arm;
+    tick.addEventListener("change", () => { tick.checked ? hiddenRates.delete(arm) : hiddenRates.add(arm); drawRates(); });
+    label.append(tick, swatchOf(styleOf(arm)), arm);
+    legend.append(label);
+    if (arm === focused) tick.focus();
+  }
+}
+
 /* Draw each seed as a dot, a judged one as the arm's open marker, and the standard deviation around their mean as a bar. */
 function drawSeeds(drawn, rate, losses, style, group, isJudged) {
   const x = drawn.at.x(rate);
   if (losses.length > 1) {
     const middle = mean(losses), spread = sd(losses), top = drawn.at.y(middle + spread), bottom = drawn.at.y(middle - spread);
-    make("path", { d: `M${x} ${top}L${x} ${bottom}M${x - 4} ${top}h8M${x - 4} ${bottom}h8`, style: `${stroke(style.colour)};stroke-width:1.3`, class: "spread" }, group);
+    /* A bar that leaves the chart ends in an arrowhead instead of a cap. */
+    const above = drawn.top - 6, below = drawn.bottom + 6;
+    const cap = (y, isCut, turn) => isCut ? `M${x - 4} ${y + 6 * turn}L${x} ${y}L${x + 4} ${y + 6 * turn}` : `M${x - 4} ${y}h8`;
+    const high = Math.max(top, above + 1), low = Math.min(bottom, below - 1);
+    make("path", { d: `M${x} ${high}L${x} ${low}${cap(high, top < above, 1)}${cap(low, bottom > below, -1)}`, style: `${stroke(style.colour)};stroke-width:1.3`, class: "spread" }, group);
   }
   for (const loss of losses) {
     if (isJudged) drawMarker(style.marker, x, drawn.at.y(loss), 3.4, style.colour, group, true).setAttribute("class", "seed");

@@ -1,0 +1,69 @@
+"""Sentences of the headline on learning rates: where verdicts hold, and which rates are fragile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lmlab.study.rate_cautions import rate_cautions
+from lmlab.study.rate_edges import runs_by_rate, stable_edge
+from lmlab.study.run_records import Study
+from lmlab.study.verdicts import BASELINE_RATE, OWN_RATE, Verdict, arm_phrase, seeds_phrase
+
+_WIDE = 3.0  # ratio of the highest stable rates from which they are worth a sentence
+
+
+def rate_lines(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
+    """Return at which rates arms are judged, and what the headline must not hide about rates.
+
+    Args:
+        study: a study with a comparison.
+        verdicts: its verdicts at both rates.
+    """
+    design = None if study.manifest is None else study.manifest.comparison
+    if design is None or design.lr != "search" or not verdicts:
+        return []
+    line = "Verdicts are at each arm's own best learning rate"
+    if any(verdict.at == BASELINE_RATE for verdict in verdicts):
+        line += "; the table at the baseline's learning rate is descriptive"
+    lines = [f"{line}."]
+    own = [one.arm for one in verdicts if one.at == OWN_RATE and not one.is_replicate]
+    doubtful = [arm for arm in [str(design.baseline), *own] if rate_cautions(study, arm)]
+    if doubtful:
+        lines.append(f"The learning rate may not be the best one: {', '.join(doubtful)}.")
+    lost = [
+        f"{one.arm} ({_lost_seeds(one)})"
+        for one in verdicts
+        if one.at == BASELINE_RATE and one.diverged
+    ]
+    if lost:
+        lines.append(f"Diverged at the baseline's learning rate: {', '.join(lost)}.")
+    return [*lines, *_stable_ranges(study, str(design.baseline), own)]
+
+
+def _lost_seeds(verdict: Verdict) -> str:
+    seeds = [seed for seed, loss in verdict.losses.items() if loss is None]
+    return seeds_phrase(seeds) if len(seeds) == verdict.diverged else f"{verdict.diverged} seeds"
+
+
+def _stable_ranges(study: Study, baseline: str, arms: Sequence[str]) -> list[str]:
+    """State which arms have a highest stable rate far from that of the baseline."""
+    highest = {}
+    for arm in dict.fromkeys([baseline, *arms]):
+        stable, unstable = stable_edge(runs_by_rate(study, arm))
+        if stable is not None and unstable is not None:
+            highest[arm] = stable
+    reference = highest.pop(baseline, None)
+    if reference is None:
+        return []
+    far = [
+        f"{arm} up to {rate:g}"
+        for arm, rate in highest.items()
+        if max(rate / reference, reference / rate) >= _WIDE
+    ]
+    if not far:
+        return []
+    name = arm_phrase(baseline)
+    return [
+        f"Stable learning rates differ by a factor of {_WIDE:g} or more from {name} (up to "
+        f"{reference:g}): {', '.join(far)}."
+    ]
