@@ -62,7 +62,7 @@ def curve_note(study: Study) -> str:
     return (
         f"Curves are of the judged runs of each arm at its own {at} learning rate"
         + ("; runs of the learning rate search are left out." if at == "best" else ".")
-        + " They start at the evaluation before training, and end at the final loss."
+        + " They start at the evaluation before training, which may lie above the chart."
     )
 
 

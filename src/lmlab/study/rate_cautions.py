@@ -25,8 +25,8 @@ def rate_cautions(study: Study, arm: str) -> list[str]:
         arm: an arm with a search of its own.
 
     Returns:
-        Phrases without a full stop, the strongest reason first, such as ``the fit used 0.0169, not below the lowest unstable
-        lr 0.0128``.
+        Phrases without a full stop, the strongest reason first, such as ``the fit used 0.0169,
+        not below the lowest unstable lr 0.0128``.
     """
     manifest = study.manifest
     assert manifest is not None

@@ -27,6 +27,7 @@ def rate_lines(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
         line += "; the table at the baseline's learning rate is descriptive"
     lines = [f"{line}."]
     own = [one.arm for one in verdicts if one.at == OWN_RATE and not one.is_replicate]
+    own = [arm for arm in own if arm in design.arms]
     doubtful = [arm for arm in [str(design.baseline), *own] if rate_cautions(study, arm)]
     if doubtful:
         lines.append(f"The learning rate may not be the best one: {', '.join(doubtful)}.")

@@ -12,6 +12,7 @@ from lmlab.design.comparison import METRICS
 from lmlab.study.arm_section import build_arms, build_costs
 from lmlab.study.captions import curve_note, rate_notes, time_notes, verdict_notes
 from lmlab.study.glossary import build_glossary
+from lmlab.study.limitations import limits
 from lmlab.study.prediction_accuracy import prediction_accuracy
 from lmlab.study.rerun_commands import study_commands
 from lmlab.study.run_records import RunRecord, Study
@@ -26,7 +27,7 @@ from lmlab.study.run_section import (
 from lmlab.study.setup_section import build_setup
 from lmlab.study.statistics import level_name
 from lmlab.study.study_facts import count_states, is_finished, swept_settings
-from lmlab.study.summary import headline, limits, noise
+from lmlab.study.summary import headline, noise
 from lmlab.study.sweep_section import build_sweep
 from lmlab.study.train_curves import build_train_curves
 from lmlab.study.verdict_section import baseline_row, judge_all, verdict_row

@@ -16,7 +16,6 @@ from lmlab.study.statistics import INCONCLUSIVE, level_name
 from lmlab.study.tokens_to_match import tokens_to_match
 from lmlab.study.verdicts import (
     BASELINE_RATE,
-    DESCRIPTIVE,
     INCOMPARABLE,
     OWN_RATE,
     Verdict,
@@ -70,7 +69,7 @@ def verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
         "p": finite(comparison.p if comparison and comparison.seeds > 1 else None),
         "adjusted_p": finite(
             comparison.adjusted_p
-            if comparison and comparison.seeds > 1 and verdict.label != DESCRIPTIVE
+            if comparison and comparison.seeds > 1 and verdict.at != BASELINE_RATE
             else None
         ),
         "differences": list(verdict.differences),

@@ -105,8 +105,8 @@ def test_every_section_has_its_heading(content: dict[str, Any]) -> None:
     headings = [line for line in text.splitlines() if line.startswith("## ")]
     assert headings == [
         "## Verdicts", "## Learning rates", "## Setup", "## Cost and data of the arms",
-        "## Noise and decision rule", "## Runs without a final loss", "## Commands",
-        "## Limitations", "## Glossary", "## Environment",
+        "## Configuration of the arms", "## Noise and decision rule",
+        "## Runs without a final loss", "## Commands", "## Limitations", "## Glossary", "## Environment",
     ]  # fmt: skip
     assert "![curves](curves.png)" in text
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from lmlab.design.manifest import Job
+from lmlab.study.limitations import limits
 from lmlab.study.mixed_runs import mixed_runs
 from lmlab.study.run_records import RunRecord, Study
-from lmlab.study.summary import limits
 
 ONE = {"torch": "2.8", "numpy": "2", "cpu": "AVX2", "variables": {}}
 IDENTITY = {"numerics": 4, "code": {"mine.a": "1"}}

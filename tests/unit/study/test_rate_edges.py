@@ -38,10 +38,30 @@ def test_an_edge_tells_the_seeds_and_the_step_it_rests_on(finished_study: Path) 
     unstable = min(rate for rate, runs in tried.items() if ("diverged", 600) in runs)
     stable = max(rate for rate in tried if rate < unstable)
     seeds = ["1 seed", "2 seeds"]
-    assert edge_basis(runs_by_rate(study, "rms")) == (
-        f"{stable:g} trained with {seeds[len(tried[stable]) - 1]}; {unstable:g} diverged with "
-        f"{len(tried[unstable])} of {seeds[len(tried[unstable]) - 1]}, at step 600"
+    rows = runs_by_rate(study, "rms")
+    text = edge_basis(rows)
+    assert text.startswith(f"{stable:g} trained with {seeds[len(tried[stable]) - 1]} (final loss")
+    assert (
+        f"{unstable:g} diverged with {len(tried[unstable])} of "
+        f"{seeds[len(tried[unstable]) - 1]}, at step 600" in text
     )
+    limit = next(row.limit for row in rows if row.rate == unstable)
+    assert limit is not None
+    assert text.endswith(f"; a run fails to learn above a final loss of {limit:.2f}")
+    assert "near" not in text
+
+
+def test_an_edge_that_depends_on_the_threshold_says_so() -> None:
+    """At 0.169, ffn-silu and pos-learned nearly lost half of the gain; ffn-gelu lost far less."""
+    records = Path(__file__).parents[3] / "experiments" / "ablations" / "records"
+    study = load_study(records)
+    texts = {
+        arm: edge_basis(runs_by_rate(study, arm)) for arm in ("ffn-silu", "pos-learned", "ffn-gelu")
+    }
+    assert "0.169 trained with 1 seed (final loss 5.436, near the limit)" in texts["ffn-silu"]
+    assert "0.169 trained with 1 seed (final loss 5.514, near the limit)" in texts["pos-learned"]
+    assert "0.169 trained with 1 seed (final loss 4.394);" in texts["ffn-gelu"]
+    assert texts["ffn-silu"].endswith("; a run fails to learn above a final loss of 5.48")
 
 
 @pytest.mark.parametrize("purpose", ["judged", "baseline's lr"])

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from lmlab.study.limitations import limits
 from lmlab.study.power import smallest_detectable
 from lmlab.study.run_records import Study, load_study
 from lmlab.study.statistics import ArmComparison
-from lmlab.study.summary import headline, limits, noise
+from lmlab.study.summary import headline, noise
 from lmlab.study.verdicts import OWN_RATE, Verdict, decision_rule, judge
 
 
@@ -23,6 +24,9 @@ def with_design(study: Study, **changes: object) -> Study:
     return dataclasses.replace(
         study, manifest=dataclasses.replace(study.manifest, comparison=design)
     )
+
+
+OWN_RATES = "Verdicts are at each arm's own best learning rate."
 
 
 def test_the_headline_groups_arms_by_verdict(finished_study: Path) -> None:
@@ -39,6 +43,7 @@ def test_the_headline_groups_arms_by_verdict(finished_study: Path) -> None:
         "Inconclusive (more seeds needed): arm1.",
         "Not finished: arm3.",
         "Replicate (the baseline retrained with different seeds): no difference, as expected.",
+        OWN_RATES,
     ]
 
 
@@ -55,7 +60,8 @@ def test_the_headline_questions_a_replicate_that_differs(
 ) -> None:
     replicate = Verdict("again", OWN_RATE, None, None, label, None, {}, is_replicate=True)
     assert headline(load_study(finished_study), [replicate]) == [
-        f"Replicate (the baseline retrained with different seeds): {result}."
+        f"Replicate (the baseline retrained with different seeds): {result}.",
+        OWN_RATES,
     ]
 
 
@@ -71,7 +77,8 @@ def test_the_headline_counts_the_failed_runs_of_an_unfinished_arm(
 def test_a_difference_that_rounds_to_zero_has_no_sign(finished_study: Path) -> None:
     comparison = ArmComparison(5, -4e-4, 1e-4, -5e-4, -3e-4, 0.9, 1.0, "no difference")
     verdict = Verdict("post", OWN_RATE, None, None, "no difference", comparison, {})
-    (line,) = headline(load_study(finished_study), [verdict])
+    line, own_rates = headline(load_study(finished_study), [verdict])
+    assert own_rates == OWN_RATES
     assert line == "No meaningful difference from rms: post (loss 0.000 nats per token)."
 
 

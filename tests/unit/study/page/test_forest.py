@@ -19,7 +19,7 @@ def a_row(at: str, low: float | None, difference: float | None, high: float | No
 def test_verdicts_share_a_scale_on_which_a_huge_effect_is_drawn() -> None:
     own = [a_row("own", -0.03, 0.0, 0.03, [-0.01, 0.01]), a_row("own", 0.9, 1.0, 1.1),
            a_row("own", 0, 0.02, 9), a_row("own", None, None, None)]  # fmt: skip
-    other = [a_row("other", -0.03, 0.0, 0.03), a_row("other", -0.04, -0.01, 0.02)]
+    other = [a_row("other", -0.03, 0.0, 0.03), a_row("other", -2, -0.01, 0.02)]
     layout = forest_layout([*own, *other], margin=0.02)
     near, far, wide, lost = layout["rows"]["own"]
     assert layout["is_compressed"] and lost is None
@@ -32,40 +32,56 @@ def test_verdicts_share_a_scale_on_which_a_huge_effect_is_drawn() -> None:
     assert near["difference"] == 50
     low, high = near["seeds"]
     assert low < 50 < high
-    low, high = layout["margin"]
+    low, high = layout["margins"]["own"]
     assert near["low"] < low < 50 < high < near["high"]
-    ticks = dict(layout["ticks"])
+    ticks = dict(layout["ticks"]["own"])
     assert ticks[low] == ticks[high] == "", "no room for labels at the ends of the margin"
     labels = [label for label in ticks.values() if label]
     assert len(labels) == 5 and labels[0] == "-10" and labels[4] == "+10"
     assert labels[2] == "0 \u00b1 0.02"
-    marks = [place for place, label in layout["ticks"] if label]
+    marks = [place for place, label in layout["ticks"]["own"] if label]
     assert all(after - before > 15 for before, after in itertools.pairwise(marks)), (
         "labels do not overlap"
     )
 
 
+def test_tables_whose_ranges_differ_much_have_scales_of_their_own() -> None:
+    own = [a_row("own", -0.03, 0.0, 0.03), a_row("own", -0.04, 0.0, 0.05)]
+    for reach, is_shared in ((0.2, True), (0.3, False)):
+        layout = forest_layout([*own, a_row("other", -0.03, 0.0, reach)], margin=0.02)
+        assert layout["is_shared"] == is_shared
+        assert (layout["ticks"]["own"] == layout["ticks"]["other"]) == is_shared
+    assert layout["ticks"]["own"][-1] == (96, "+0.05")
+    assert layout["ticks"]["other"][-1] == (96, "+0.5")
+
+
 def test_effects_of_one_size_have_a_linear_scale() -> None:
     layout = forest_layout([a_row("own", low, 0.0, 0.04) for low in (-0.01, -0.02, -0.04)])
     assert not layout["is_compressed"]
-    assert [label for _, label in layout["ticks"]] == ["-0.05", "0", "+0.05"]
+    assert [label for _, label in layout["ticks"]["own"]] == ["-0.05", "0", "+0.05"]
     first, second, third = layout["rows"]["own"]
     assert first["low"] - second["low"] == pytest.approx((second["low"] - third["low"]) / 2)
-    assert layout["margin"] is None
+    assert layout["margins"]["own"] is None
 
 
 def test_a_scale_of_small_effects_ends_at_the_margin() -> None:
     rows = [a_row("own", -1e-7, 0.0, 1e-7), a_row("own", -4e-4, 1e-5, 4e-4)]
     layout = forest_layout(rows, margin=0.02)
     assert not layout["is_compressed"]
-    assert [label for _, label in layout["ticks"]] == ["-0.02", "0", "+0.02"]
-    assert layout["margin"] == (4, 96)
+    assert [label for _, label in layout["ticks"]["own"]] == ["-0.02", "0", "+0.02"]
+    assert layout["margins"]["own"] == (4, 96)
 
 
 def test_the_ends_of_the_margin_are_ticks() -> None:
     layout = forest_layout([a_row("own", -0.04, 0.0, 0.04)], margin=0.03)
-    assert [label for _, label in layout["ticks"]] == ["-0.05", "-0.03", "0", "+0.03", "+0.05"]
-    assert layout["margin"] == (layout["ticks"][1][0], layout["ticks"][3][0])
+    assert [label for _, label in layout["ticks"]["own"]] == [
+        "-0.05",
+        "-0.03",
+        "0",
+        "+0.03",
+        "+0.05",
+    ]
+    assert layout["margins"]["own"] == (layout["ticks"]["own"][1][0], layout["ticks"]["own"][3][0])
 
 
 def test_a_single_pair_has_no_interval() -> None:
@@ -79,5 +95,5 @@ def test_a_single_pair_has_no_interval() -> None:
 )
 def test_the_scale_ends_at_a_round_number(value: float, limit: float) -> None:
     layout = forest_layout([a_row("own", -value, 0.0, value)])
-    assert layout["ticks"][-1][1] == f"{limit:+g}"
-    assert layout["ticks"][-1][0] == 96, "46 percent right of the middle"
+    assert layout["ticks"]["own"][-1][1] == f"{limit:+g}"
+    assert layout["ticks"]["own"][-1][0] == 96, "46 percent right of the middle"
