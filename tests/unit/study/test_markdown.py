@@ -106,7 +106,8 @@ def test_every_section_has_its_heading(content: dict[str, Any]) -> None:
     assert headings == [
         "## Verdicts", "## Learning rates", "## Setup", "## Cost and data of the arms",
         "## Configuration of the arms", "## Noise and decision rule",
-        "## Runs without a final loss", "## Commands", "## Limitations", "## Glossary", "## Environment",
+        "## Runs without a final loss", "## Commands", "## Limitations", "## Glossary",
+        "## Environment",
     ]  # fmt: skip
     assert "![curves](curves.png)" in text
 
