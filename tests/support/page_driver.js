@@ -60,7 +60,7 @@ addEventListener("load", () => {
   seen.focusable = document.activeElement === chart;
   seen.spreads = all("#rate-chart .spread").length;
   seen.rateSeeds = all("#rate-chart .seed").length;
-  seen.rateLegend = all("#rate-legend span").map(entry => entry.textContent);
+  seen.rateLegend = all("#rate-legend label").map(entry => entry.textContent);
   seen.edges = all("#rate-chart .edge").length;
   seen.diverged = all("#rate-chart .diverged").length;
 

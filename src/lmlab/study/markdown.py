@@ -58,18 +58,7 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
     if content["setup"]:
         yield "## Setup\n"
         yield from table_lines(["", ""], content["setup"])
-    if content["costs"]["rows"]:
-        yield "## Cost and data of the arms\n"
-        yield from table_lines(content["costs"]["columns"], content["costs"]["rows"])
-        yield from (f"{paragraph(note)}\n" for note in content["costs"]["notes"])
-    if any(arm["overrides"] or arm["differences"] for arm in content["arms"]):
-        yield "## Configuration of the arms\n"
-        yield from _configuration_table(content)
-    if content["prediction_accuracy"]["rows"]:
-        yield "## Predicted and actual cost\n"
-        yield from table_lines(
-            content["prediction_accuracy"]["columns"], content["prediction_accuracy"]["rows"]
-        )
+    yield from _cost_sections(content)
     if content["noise"]:
         yield "## Noise and decision rule\n"
         yield from _items(content["noise"])
@@ -121,6 +110,22 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
 def _items(lines: Sequence[str]) -> Iterator[str]:
     """Yield the items of a list."""
     return (f"- {paragraph(line)}" for line in lines)
+
+
+def _cost_sections(content: dict[str, Any]) -> Iterator[str]:
+    """Yield what the arms cost, how they are configured, and what preflight predicted."""
+    if content["costs"]["rows"]:
+        yield "## Cost and data of the arms\n"
+        yield from table_lines(content["costs"]["columns"], content["costs"]["rows"])
+        yield from (f"{paragraph(note)}\n" for note in content["costs"]["notes"])
+    if any(arm["overrides"] or arm["differences"] for arm in content["arms"]):
+        yield "## Configuration of the arms\n"
+        yield from _configuration_table(content)
+    if content["prediction_accuracy"]["rows"]:
+        yield "## Predicted and actual cost\n"
+        yield from table_lines(
+            content["prediction_accuracy"]["columns"], content["prediction_accuracy"]["rows"]
+        )
 
 
 def _link_lines(links: Links, num_runs: int) -> Iterator[str]:
