@@ -17,8 +17,8 @@ from lmlab.config.run_config import RunConfig
 from lmlab.console.command_line import Command
 from lmlab.console.logging import log_to_stderr
 from lmlab.console.options import argument
-from lmlab.run_folder import describe
 from lmlab.runs.execute import execute
+from lmlab.runs.run_summary import describe
 from lmlab.runtime.launch_env import read_launch_env
 
 __all__ = ["execute", "main"]

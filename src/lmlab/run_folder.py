@@ -18,19 +18,20 @@ import itertools
 import math
 import os
 import re
-import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmlab.errors import shorten
 from lmlab.storage.io import (
     append_jsonl,
     atomic_write_text,
+    fsync_folder,
     hash_json,
     read_json,
-    read_jsonl,
+    scan_jsonl,
+    translate_read_errors,
+    translate_write_errors,
     write_json,
 )
 from lmlab.storage.json_text import dump_json
@@ -100,20 +101,45 @@ class RunFolder:
     def status(self) -> dict[str, Any]:
         """Read ``status.json``, and correct the recorded state.
 
-        ``running`` without a live writer becomes ``interrupted``, and ``done`` becomes ``diverged``
-        if the last evaluation is not finite.
+        ``running`` without a live writer becomes ``interrupted``. ``done`` becomes ``diverged`` if
+        the last evaluation is not finite, and ``interrupted`` if its row is missing.
         """
         status = _read(self.path / "status.json")
         if status.get("status") == "running" and not is_alive(self.path / "run.lock"):
             status["status"] = "interrupted"
         if status.get("status") == "done":
-            status["status"] = final_state("done", self.rows("validation"))
+            validation = self.rows("validation")
+            status["status"] = final_state("done", validation)
+            if lost := lost_result(status, validation):
+                status |= {"status": "interrupted", "reason": lost}
         return status
+
+    def key(self, identity: Mapping[str, Any]) -> str:
+        """Return what names the run with ``identity`` in its records; it never changes."""
+        return self.recorded_key() or run_key(identity)
+
+    def recorded_key(self) -> str | None:
+        """Return the key in ``meta.json``, or another file that has it; None if none does."""
+        records = [self.path / "meta.json", self.path / "status.json"]
+        records += sorted(self.checkpoints.glob("step_*/state.json"), reverse=True)
+        found = (_read(path).get("run") for path in records)
+        return next((key for key in found if isinstance(key, str)), None)
+
+    def may_be(self, identity: Mapping[str, Any]) -> bool:
+        """Whether a folder whose ``meta.json`` has no identity is free, or holds this run."""
+        key = self.recorded_key()
+        if key is not None:
+            return key == run_key(identity)
+        if self.path.name.endswith(f"-{hash_json(identity)[:8]}"):
+            return True  # the name that choose_folder gives it
+        kept = self.checkpoints.glob("*_*")
+        has_meta = os.path.lexists(self.path / "meta.json")
+        return not (has_meta or any(kept) or self.rows() or self.samples.exists())
 
     def write_status(self, status: str, **details: Any) -> None:
         """Replace ``status.json`` with ``status``, the time, and ``details``."""
         assert status in STATUSES, status
-        write_json(self.path / "status.json", {"status": status, "time": _utc_now(), **details})
+        write_json(self.path / "status.json", {"status": status, "time": utc_now(), **details})
 
     def wandb_folder(self) -> Path | None:
         """Return the folder in which wandb keeps the run; None if there is none."""
@@ -146,8 +172,19 @@ class RunFolder:
 
     def rows(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Read the rows of ``metrics.jsonl``, all or of one kind."""
-        rows = restore_numbers(read_jsonl(self.path / "metrics.jsonl"))
-        return [row for row in rows if kind in (None, row.get("kind"))]
+        return [row for row in self.scan_rows()[0] if kind in (None, row.get("kind"))]
+
+    def scan_rows(self) -> tuple[list[dict[str, Any]], int]:
+        """Read all rows of ``metrics.jsonl``, and count the lines that cannot be read."""
+        rows, num_damaged = scan_jsonl(self.path / "metrics.jsonl")
+        return restore_numbers(rows), num_damaged
+
+    def sync_rows(self) -> None:
+        """Wait until the rows of ``metrics.jsonl`` are on disk."""
+        path = self.path / "metrics.jsonl"
+        with translate_write_errors(path), open(path, "ab") as file:
+            os.fsync(file.fileno())
+            fsync_folder(self.path)
 
     def append_row(self, row: dict[str, Any]) -> None:
         """Append a row to ``metrics.jsonl``."""
@@ -181,6 +218,21 @@ def final_state(state: str, validation: Sequence[Mapping[str, Any]]) -> str:
     return state
 
 
+def lost_result(status: Mapping[str, Any], validation: Sequence[Mapping[str, Any]]) -> str:
+    """Say that a run that is done lacks its last evaluation; an earlier one is not its result."""
+    step = status.get("step")
+    if status.get("status") != "done" or not isinstance(step, int):
+        return ""
+    if any(row.get("step", 0) >= step for row in validation[-1:]):
+        return ""
+    return f"metrics.jsonl lacks the evaluation at step {step:,}, the last one"
+
+
+def run_key(identity: Mapping[str, Any]) -> str:
+    """Return what names the run with an identity in the records of its folder."""
+    return hash_json(identity)[:16]
+
+
 def early_stop(status: Mapping[str, Any]) -> str:
     """Describe where ``training.patience`` ended a run that is done; empty for all other runs.
 
@@ -208,8 +260,12 @@ def sessions_of(meta: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        value = read_json(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        with translate_read_errors(path):
+            try:
+                value = read_json(path)
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return {}
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -223,7 +279,8 @@ def _count_lines(path: Path) -> float:
     return content.count(b"\n") + (0 if content.endswith(b"\n") or not content else 0.5)
 
 
-def _utc_now() -> str:
+def utc_now() -> str:
+    """Return the time as records have it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
@@ -240,7 +297,8 @@ def choose_folder(
     """Choose the folder of the run with ``identity``.
 
     The folder is ``base`` if it is free or holds this run. Otherwise the hash of the identity is
-    appended, so that two configurations never share a folder.
+    appended, so that two configurations never share a folder. A folder that holds results without
+    a readable ``meta.json`` is free for the run that its other records name, and for no other.
 
     Args:
         base: the folder that the names of the run lead to.
@@ -252,12 +310,15 @@ def choose_folder(
     """
     meta = RunFolder(base).meta()
     existing = meta.get("identity")
-    if existing is None or is_same(meta, identity):
+    is_free = existing is None and RunFolder(base).may_be(identity)
+    if is_free or (existing is not None and is_same(meta, identity)):
         return RunFolder(base), []
     suffixed = RunFolder(base.with_name(f"{base.name}-{hash_json(identity)[:8]}"))
     if not suffixed.path.exists():
         recorded = (run for run in runs_beside(base) if is_same(run.meta(), identity))
         suffixed = next(recorded, suffixed)
+    if existing is None:
+        return suffixed, ["meta.json: missing or damaged there, so the run is unknown"]
     return suffixed, differences(existing, identity)
 
 
@@ -329,56 +390,3 @@ def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from flatten(inner, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, value
-
-
-def describe(run: RunFolder) -> str:
-    """Summarize a run in a few lines, from its files alone."""
-    status, meta = run.status(), run.meta()
-    state = status.get("status", "not started")
-    where = f"at step {status.get('step', 0):,} of {status.get('steps', 0):,}"
-    early = early_stop(status)
-    lines = [f"{run.path}: {state}{', ' + early if early else ' ' + where}"]
-    if status.get("tokens"):
-        lines[0] += f", {status['tokens'] / 1e6:.2f} M tokens in {status.get('seconds', 0):,.0f} s"
-    if state == "failed":
-        lines.append(f"  log              {run.log}")
-    evaluated = run.rows("validation")
-    if evaluated:
-        last = evaluated[-1]
-        lines.append(
-            f"  validation loss  {last['loss']:.4f} nats per token, "
-            f"perplexity {last['perplexity']:.2f} (step {last['step']:,})"
-        )
-        lines.append(f"  bits per byte    {last['bits_per_byte']:.4f}")
-        floor = meta.get("floor")
-        if floor:
-            lines.append(
-                f"  text entropy     {floor['bits_per_byte']:.4f} bits per byte ({floor['note']})"
-            )
-    notes, tags = run.annotations()
-    if notes:
-        lines.append(f"  notes            {notes}")
-    if tags:
-        lines.append(f"  tags             {', '.join(tags)}")
-    figure = run.path / "learning_curve.png"
-    if figure.exists():
-        lines.append(f"  learning curve   {figure}")
-    if run.samples.exists():
-        lines.append(f"  samples          {run.samples}")
-    offline = run.offline_wandb()
-    if offline is not None:
-        lines.append(f"  wandb, offline   {wandb_sync_command(offline)}")
-    if run.samples.exists():
-        lines.append(_first_sample(run.samples))
-    return "\n".join(lines)
-
-
-def wandb_sync_command(folder: Path) -> str:
-    """Return the command that uploads the runs in a folder of wandb from the working folder."""
-    relative = os.path.relpath(folder)
-    return f"wandb sync {shlex.quote(min(relative, str(folder), key=len))}"
-
-
-def _first_sample(path: Path) -> str:
-    found = re.search(r"```text\n(.*?)\n```", path.read_text("utf-8"), flags=re.DOTALL)
-    return "\n" + shorten(found[1]) + "\n" if found else ""

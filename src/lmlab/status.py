@@ -73,7 +73,8 @@ def show(console: Console, folder: Path) -> None:
         if record.state == "running":
             console.print(Text(_progress(record)))
     for record in study.records:
-        if record.state in ("failed", "interrupted"):
+        has_reason = record.state == "missing" and record.status.get("reason")
+        if record.state in ("failed", "interrupted") or has_reason:
             _print_failure(console, record, jobs)
         if record.shown_state == "stopped early":
             console.print(Text(f"{record.job.name}: {early_stop(record.status)}"))
@@ -83,8 +84,8 @@ def show(console: Console, folder: Path) -> None:
     reasons = Counter(str(record.status.get("reason", "")) for record in _queued(study, jobs))
     for reason, number in reasons.most_common():
         console.print(Text(f"queued: {number} in Slurm, {reason}"))
-    for message in messages:
-        console.print(Text(message))
+    for message in [*messages, *study.damage]:
+        console.print(Text(message), soft_wrap=True)
     console.print(Text(f"{study.name}: {_counts(study.records)}"))
     others = other_runs(study)
     if others:

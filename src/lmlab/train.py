@@ -26,8 +26,8 @@ def train(config: RunConfig) -> int:
         import torch._dynamo  # noqa: F401  the first optimizer would import it, more slowly
 
         from lmlab.console.logging import log_to_stderr
-        from lmlab.run_folder import describe
         from lmlab.runs.execute import execute
+        from lmlab.runs.run_summary import describe
 
     log_to_stderr()
     outcome = execute(config)

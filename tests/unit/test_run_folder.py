@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+
+import pytest
 
 from lmlab.run_folder import (
     STATUSES,
     RunFolder,
     choose_folder,
-    describe,
     differences,
     find_registered,
     register,
@@ -74,28 +74,6 @@ def test_a_damaged_or_missing_file_reads_as_empty(tmp_path: Path) -> None:
     assert run.status() == run.meta() == {}
     (tmp_path / "meta.json").write_text('{"iden')
     assert run.meta() == {}
-    assert "not started" in describe(run)
-
-
-def test_the_summary_shows_loss_entropy_and_sample(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
-    run.write_meta({"floor": {"bits_per_byte": 0.4321, "note": "whole documents"}})
-    run.write_status("done", step=10, steps=10, tokens=2_500_000, seconds=7.0)
-    run.append_row(
-        {"kind": "validation", "step": 10, "loss": 1.2345, "perplexity": 3.44, "bits_per_byte": 0.5}
-    )
-    run.samples.write_text("# Samples\n\n```text\nOnce upon\na time\n```\n")
-    summary = describe(run)
-    for part in (
-        "done at step 10",
-        "2.50 M",
-        "1.2345 nats per token",
-        "0.5000",
-        "0.4321 bits per byte",
-        "Once upon\na time",
-    ):
-        assert part in summary
-    assert json.loads((tmp_path / "status.json").read_text())["status"] == "done"
 
 
 def test_a_registered_run_is_found_until_its_identity_changes(tmp_path: Path) -> None:
@@ -116,4 +94,50 @@ def test_old_rows_of_every_kind_stay_readable(tmp_path: Path) -> None:
     assert folders, "runs kept from an earlier version"
     for run in folders:
         assert run.meta()["identity"] and run.status()["status"] in STATUSES
-        assert "nats per token" in describe(run) or not run.rows("validation")
+
+
+IDENTITY, OTHER = {"config": {"lr": 1}}, {"config": {"lr": 2}}
+
+
+def finished(path: Path) -> RunFolder:
+    run = RunFolder(path)
+    run.write_meta({"identity": IDENTITY, "run": run.key(IDENTITY)})
+    run.write_status("done", step=5, steps=5, run=run.key(IDENTITY))
+    run.append_row({"kind": "validation", "step": 5, "loss": 1.0})
+    return run
+
+
+def zeros(path: Path) -> None:
+    path.write_bytes(b"\0" * path.stat().st_size)
+
+
+def no_identity(path: Path) -> None:
+    path.write_text('{"run": 3}')
+
+
+@pytest.mark.parametrize("damage", [zeros, no_identity, Path.unlink])
+def test_a_damaged_meta_lets_no_other_configuration_take_the_folder(tmp_path: Path, damage) -> None:
+    run = finished(tmp_path / "seed0")
+    damage(run.path / "meta.json")
+    taken, different = choose_folder(run.path, OTHER)
+    assert taken.path != run.path and "meta.json" in different[0]
+    assert choose_folder(run.path, IDENTITY) == (run, []), "status.json names the run"
+    (run.path / "status.json").unlink()
+    for identity in (IDENTITY, OTHER):
+        assert choose_folder(run.path, identity)[0].path != run.path, "nothing says whose rows"
+
+
+def test_a_folder_in_which_nothing_was_computed_is_free(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "seed0")
+    run.path.mkdir()
+    run.config.write_text("")
+    run.log.write_text("killed before meta.json was written")
+    assert choose_folder(run.path, OTHER) == (run, [])
+
+
+def test_an_earlier_evaluation_is_not_the_result_of_a_run(tmp_path: Path) -> None:
+    run = finished(tmp_path)
+    assert run.status()["status"] == "done"
+    run.write_status("done", step=10, steps=10)
+    assert run.status()["status"] == "interrupted"
+    assert "lacks the evaluation at step 10" in run.status()["reason"]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import lmlab
-from lmlab.config.compose import load_frozen
 from lmlab.errors import DataError
 from lmlab.export.card import model_card
 from lmlab.export.check import check_export
@@ -19,6 +18,7 @@ from lmlab.hf.weights import write_weights
 from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import RunFolder
 from lmlab.runs.load import Loaded, load
+from lmlab.runs.recorded_config import load_recorded
 from lmlab.storage.io import (
     atomic_write_text,
     read_json,
@@ -73,7 +73,7 @@ def export_run(
         raise DataError(
             f"to={target}: exists and is not an export ({obstacle})", "choose a new folder"
         )
-    config = load_frozen(RunFolder(run_folder).config)
+    config = load_recorded(RunFolder(run_folder))
     node = config.model.as_dict()
     hf_config.config_to_hf(node, d_ff=1)  # fails before anything is loaded
     loaded = load(run_folder, checkpoint=checkpoint, device="cpu")

@@ -39,21 +39,62 @@ class Entry:
 
 
 def find_runs(root: Path) -> list[Entry]:
-    """Find run folders, which have a config, meta and status; sorted by path."""
+    """Find run folders, which have a config and meta or status; sorted by path.
+
+    Folders behind symbolic links are found too, each once.
+    """
     entries = []
-    for config in sorted(root.glob("**/config.yaml")):
-        run = RunFolder(config.parent)
-        status = run.status()
-        if "cache" in config.relative_to(root).parts[:1] or not status or not run.meta():
+    for folder in folders_with(root, "config.yaml"):
+        run = RunFolder(folder)
+        status, meta = run.status(), run.meta()
+        if not status and not meta:
             continue
         detail = f"step {status.get('step', 0):,} of {status.get('steps', 0):,}"
         detail = early_stop(status) or detail
-        evaluated = run.rows("validation")
+        rows, num_damaged = run.scan_rows()
+        evaluated = [row for row in rows if row.get("kind") == "validation"]
         if evaluated:
             detail += f", validation loss {evaluated[-1]['loss']:.4f}"
+        if num_damaged:
+            detail += f", {format_count(num_damaged, 'row')} cannot be read"
+        detail += "" if meta else ", meta.json is missing or damaged"
         alive = is_alive(run.path / "run.lock")
         entries.append(measure(run.path, str(status.get("status", "?")), detail, alive))
     return entries
+
+
+def folders_with(root: Path, name: str) -> list[Path]:
+    """Return the folders below ``root``, apart from its caches, that contain a file; sorted.
+
+    Symbolic links are followed. A folder to which several paths lead is returned once, by the path
+    with the fewest links.
+    """
+    found: dict[str, Path] = {}
+    waiting = [root]
+    while waiting:
+        links = []
+        for folder in waiting:
+            for path, names, files in os.walk(folder):
+                here = Path(path)
+                if here == root and "cache" in names:
+                    names.remove("cache")
+                if name in files:
+                    found.setdefault(os.path.realpath(here), here)
+                links += [here / one for one in names if (here / one).is_symlink()]
+        seen = {os.path.realpath(path) for path in found.values()}
+        waiting = [one for one in sorted(links) if _leads_on(one, root, seen)]
+    return sorted(found.values())
+
+
+def _leads_on(link: Path, root: Path, seen: set[str]) -> bool:
+    """Whether a link leads to a folder that is not visited yet, and is no circle."""
+    real = os.path.realpath(link)
+    parents = {os.path.realpath(parent) for parent in link.parents}
+    return (
+        real not in seen
+        and real not in parents
+        and not Path(real).is_relative_to(os.path.realpath(root))
+    )
 
 
 def find_caches(root: Path) -> list[Entry]:

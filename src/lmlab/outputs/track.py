@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.build.instantiate import BoundTarget
-from lmlab.config.compose import compose, from_dict, load_frozen
+from lmlab.config.compose import compose, from_dict
 from lmlab.config.interpolation import parse_text
 from lmlab.console.formatting import format_count
 from lmlab.errors import ConfigError, DataError, UserError
-from lmlab.run_folder import RunFolder, wandb_sync_command
+from lmlab.run_folder import RunFolder
+from lmlab.runs.recorded_config import load_recorded
+from lmlab.runs.run_summary import wandb_sync_command
 from lmlab.storage.lock import is_alive
 from lmlab.tracking import NO_TRACKER, NoTracker
 from lmlab.tracking.deliveries import is_delivered, record_delivery
@@ -101,7 +103,7 @@ def _compose_logger(logger: str, settings: Sequence[str]) -> dict[str, Any]:
 
 def _logger_of(run: RunFolder, settings: Sequence[str]) -> dict[str, Any]:
     """Return the tracker that a run was configured with, with the changed settings."""
-    config = load_frozen(run.config).as_dict()
+    config = load_recorded(run).as_dict()
     component: dict[str, Any] = config["logger"]
     if component["_target_"] == NO_TRACKER or not settings:
         return component
@@ -116,7 +118,7 @@ def _track_run(run: RunFolder, logger: dict[str, Any]) -> str:
         return "skipped, because the run is being written"
     if is_delivered(run, logger):
         return "nothing to send; the tracker has all of it"
-    config = load_frozen(run.config).as_dict()
+    config = load_recorded(run).as_dict()
     info = describe_to_tracker(run, config)
     parameters = {key: value for key, value in logger.items() if key != "_target_"}
     tracker = BoundTarget(logger["_target_"], parameters)(run_info=info)

@@ -51,8 +51,21 @@ def check_disk(
     """
     used = machine_resources.size_of(folder) if folder.exists() else 0
     needed, free = max(0, costs.disk_most - used), machine_resources.free_disk(output_root)
+    limit, file = machine_resources.largest_file(), _largest_file(costs)
+    if limit is not None and file > limit:
+        problem = DiskError(
+            f"output_root={output_root}: a checkpoint has a file of {format_bytes(file)}, and the "
+            f"limit on file sizes is {format_bytes(limit)}",
+            f"raise the limit (ulimit -f unlimited), or set {_OVERRIDE}",
+        )
+        refuse(problem, mode)
     if needed > free:
         refuse(disk_problem(output_root, workload.keep_last, needed, free, "the run"), mode)
+
+
+def _largest_file(costs: Costs) -> int:
+    """Bytes of the larger file of a checkpoint: the weights, or the state of the optimizer."""
+    return FLOAT32 * max(costs.model.parameters, costs.optimizer.state)
 
 
 def disk_problem(
@@ -82,11 +95,12 @@ def _memory_problem(
     if free is None:
         return None
     per_job = memory.peak + memory.saving
-    if jobs > 1 and per_job <= free < jobs * per_job and device.device.type == "cpu":
+    shared = free if jobs == 1 else machine_resources.free_shared_memory(device.device) or free
+    if per_job <= min(free, shared) and shared < jobs * per_job and device.device.type == "cpu":
         return ConfigError(
             f"{jobs} jobs at the same time need {format_bytes(jobs * per_job)} of memory, and "
-            f"{format_bytes(free)} are free",
-            f"set hydra.launcher.jobs_per_device={free // per_job}, or {_OVERRIDE}",
+            f"{format_bytes(shared)} are free",
+            f"set hydra.launcher.jobs_per_device={shared // per_job}, or {_OVERRIDE}",
         )
     fixed = _fixed_bytes(costs)
     if device.device.type == "cuda":
@@ -102,7 +116,7 @@ def _memory_problem(
         return _model_problem(workload, device, costs, free)
     return ConfigError(
         f"validation.batch_size={batch}: an evaluation needs {format_bytes(per_job)} of memory, "
-        f"and {format_bytes(free)} are free on {device.name()}",
+        f"and {_free(free, device)}",
         f"set validation.batch_size={largest}, which changes no result, or {_OVERRIDE}",
     )
 
@@ -133,12 +147,21 @@ def update_problem(
     if needed is not None:
         shown = f"needs {format_bytes(needed)} of memory, and"
     return ConfigError(
-        f"training.{key}={micro}: an update {shown} {format_bytes(free)} are free on "
-        f"{device.name()}",
+        f"training.{key}={micro}: an update {shown} {_free(free, device)}",
         f"set training.micro_batch_size={divisor} "
         f"({format_count(batch // divisor, 'pass', 'passes')} per update of {batch} "
         f"sequences), training.batch_size={single}, or {_OVERRIDE}",
     )
+
+
+def _free(free: int, device: Device) -> str:
+    return f"{format_bytes(free)} are free on {_place(device)}"
+
+
+def _place(device: Device) -> str:
+    """The name of a device, and what limits its memory to less than the machine has."""
+    limit = machine_resources.limit_of_memory(device.device)
+    return device.name() + (f" within {limit}" if limit else "")
 
 
 def _fixed_bytes(costs: Costs) -> int:
@@ -162,7 +185,7 @@ def _model_problem(workload: RunWorkload, device: Device, costs: Costs, free: in
     settings = ", ".join(f"model.{key}={workload.model[key]}" for key in keys)
     return ConfigError(
         f"{settings}: training on one sequence at a time needs more than the {format_bytes(free)} "
-        f"of memory free on {device.name()} ({format_bytes(memory.peak + memory.saving)} as "
+        f"of memory free on {_place(device)} ({format_bytes(memory.peak + memory.saving)} as "
         f"configured, {largest})",
         f"lower {' or '.join(f'model.{key}' for key in keys)}, or set {_OVERRIDE}",
     )

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import sys
 from pathlib import Path
 
 import torch
 
+from lmlab.preflight.memory_limits import memory_limits, read_field
+
 # Memory of torch's libraries and threads on a CPU, apart from tensors, after the first step.
 FIRST_STEP_BYTES = 35_000_000
-_CGROUPS = (
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
-    (
-        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ),
-)
 
 
 def free_memory(device: torch.device) -> int | None:
@@ -30,17 +26,37 @@ def free_memory(device: torch.device) -> int | None:
     return _free_host_memory()
 
 
+def free_shared_memory(device: torch.device) -> int | None:
+    """Return what several processes on ``device`` can still allocate together."""
+    if device.type != "cpu":
+        return free_memory(device)
+    available = _available()
+    shared = [limit.free for limit in memory_limits() if limit.is_shared]
+    return None if available is None else min([available, *shared])
+
+
+def limit_of_memory(device: torch.device) -> str:
+    """Name what limits :func:`free_memory` to less than the machine has; empty if nothing does."""
+    available = _available() if device.type == "cpu" else None
+    least = min(memory_limits(), key=lambda limit: limit.free, default=None)
+    is_limited = available is not None and least is not None and least.free < available
+    return least.name if least is not None and is_limited else ""
+
+
 def _free_host_memory() -> int | None:
-    """The kernel's estimate, or the rest of the container's limit where that is less."""
-    available = _read_field(Path("/proc/meminfo"), "MemAvailable")
-    if available is None:
-        return None
-    for limit_file, used_file in _CGROUPS:
-        limit, used = _read_number(limit_file), _read_number(used_file)
-        if limit is not None and used is not None and limit < 1 << 60:
-            cached = _read_field(limit_file.with_name("memory.stat"), "inactive_file", unit=1) or 0
-            available = min(available, max(0, limit - used + cached))
-    return available
+    """The kernel's estimate, or the rest of the least limit where that is less."""
+    available = _available()
+    return None if available is None else min([available, *(x.free for x in memory_limits())])
+
+
+def _available() -> int | None:
+    return read_field(Path("/proc/meminfo"), "MemAvailable")
+
+
+def largest_file() -> int | None:
+    """Return the bytes that a file of this process may have; None without a limit."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def free_disk(folder: Path) -> int:
@@ -58,7 +74,7 @@ def size_of(folder: Path) -> int:
 
 def resident_bytes() -> int | None:
     """Return the resident memory of this process; None where that is unknown."""
-    return _read_field(Path("/proc/self/status"), "VmRSS")
+    return read_field(Path("/proc/self/status"), "VmRSS")
 
 
 def reset_peak(device: torch.device) -> None:
@@ -77,7 +93,7 @@ def peak_bytes(device: torch.device) -> int | None:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     if device.type == "cpu":
-        return _read_field(Path("/proc/self/status"), "VmHWM")
+        return read_field(Path("/proc/self/status"), "VmHWM")
     return None
 
 
@@ -86,24 +102,3 @@ def baseline_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.memory_allocated(device))
     return (resident_bytes() or 0) + FIRST_STEP_BYTES if device.type == "cpu" else 0
-
-
-def _read_field(path: Path, key: str, unit: int = 1024) -> int | None:
-    """Read a number from a file of ``key: number`` lines, as in /proc."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        fields = line.replace(":", " ").split()
-        if fields and fields[0] == key:
-            return int(fields[1]) * unit
-    return None
-
-
-def _read_number(path: Path) -> int | None:
-    try:
-        text = path.read_text("utf-8").strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None

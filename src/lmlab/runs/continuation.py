@@ -10,10 +10,10 @@ from typing import Any
 from lmlab.build.factory import build_checkpoints, build_schedule
 from lmlab.build.identity import identity_changes
 from lmlab.build.run_spec import RunSpec, resolve
-from lmlab.config.compose import load_frozen
 from lmlab.console.formatting import format_count
 from lmlab.errors import ConfigError, DataError
 from lmlab.run_folder import RunFolder
+from lmlab.runs.recorded_config import load_recorded
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.checkpoint_files import copy_checkpoint
 from lmlab.training.state import TrainState
@@ -38,8 +38,13 @@ class ParentRun:
     checkpoints: Checkpoints
     shared_steps: int
 
-    def restore(self, state: TrainState, child: RunFolder) -> bool:
+    def restore(self, state: TrainState, child: RunFolder, key: str) -> bool:
         """Load the newest usable checkpoint, and copy its rows and best weights to ``child``.
+
+        Args:
+            state: overwritten in place.
+            child: folder of the run that extends this one.
+            key: names the child in its records.
 
         Returns:
             False where no checkpoint can be read.
@@ -49,9 +54,13 @@ class ParentRun:
         progress = state.progress
         child.keep_rows_up_to(progress.step, self.folder.rows())
         best = self.checkpoints.folder / f"best_{progress.best_step or 0:08d}"
-        if best.is_dir():
-            copy_checkpoint(best, child.checkpoints / best.name)
-        else:
+        try:
+            if best.is_dir():
+                copy_checkpoint(best, child.checkpoints / best.name, key)
+            else:
+                progress.best_loss = progress.best_step = None
+        except DataError as error:
+            log.warning("%s; the best weights so far are not copied", error.message)
             progress.best_loss = progress.best_step = None
         log.info("extending %s from step %d", self.folder.path, progress.step)
         return True
@@ -73,9 +82,9 @@ def find_parent(spec: RunSpec, identity: dict[str, Any]) -> ParentRun | None:
     if parent_identity is None:
         raise ConfigError(f"{key}: expected a run folder", "check the path, or leave parent out")
     try:
-        parent = resolve(load_frozen(folder.config))
+        parent = resolve(load_recorded(folder))
     except (OSError, DataError) as error:
-        raise ConfigError(f"{key}: config.yaml cannot be read: {error}") from error
+        raise ConfigError(f"{key}: {error}") from error
     changed = [
         line
         for line in identity_changes(folder.meta(), identity)
@@ -88,6 +97,7 @@ def find_parent(spec: RunSpec, identity: dict[str, Any]) -> ParentRun | None:
             "use the settings of the parent, or leave parent out",
         )
     checkpoints = build_checkpoints(parent.workload, folder.checkpoints)
+    checkpoints.run = folder.recorded_key()
     shared, kept = _shared_steps(spec, parent), checkpoints.steps()
     if not any(step <= shared for step in kept):
         raise ConfigError(

@@ -50,8 +50,9 @@ def locate(spec: RunSpec, identity: dict[str, Any]) -> tuple[RunFolder, list[str
         across = _find_across_code(spec, identity)
         if across is not None:
             return across, []
-    if different:
-        different = identity_changes(RunFolder(spec.named_folder).meta(), identity)
+    occupant = RunFolder(spec.named_folder).meta()
+    if different and occupant.get("identity") is not None:
+        different = identity_changes(occupant, identity)
     return folder, different
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lmlab.build.network import build_network
-from lmlab.config.compose import compose, from_dict, load_frozen
+from lmlab.config.compose import compose, from_dict
 from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError, DataError
 from lmlab.hf.config_reader import config_from_hf, read_config
 from lmlab.hf.weights import Imported
 from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import RunFolder
+from lmlab.runs.recorded_config import load_recorded
 from lmlab.runtime.device import resolve_torch_device
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.convert import read as read_tokenizer
@@ -68,11 +69,21 @@ def is_run(folder: Path) -> bool:
 def _load_run(folder: Path, checkpoint: str) -> tuple[Transformer, Tokenizer]:
     run = RunFolder(folder)
     weights = find_run_weights(run, checkpoint)
-    tokenizer = Tokenizer.load(run.tokenizer)
-    config = load_frozen(run.config)
+    config, tokenizer = load_recorded(run), _load_tokenizer(run)
     model = build_network(config.model, config.seeds.init)
     load_weights(model, read_weights(weights), weights)
     return model, tokenizer
+
+
+def _load_tokenizer(run: RunFolder) -> Tokenizer:
+    tokenizer, identity = Tokenizer.load(run.tokenizer), run.meta().get("identity")
+    recorded = identity.get("tokenizer") if isinstance(identity, dict) else None
+    if recorded not in (None, tokenizer.hash):
+        raise DataError(
+            f"{run.tokenizer}: not the tokenizer that the run was trained with (by meta.json)",
+            "restore the folder of the run from a copy",
+        )
+    return tokenizer
 
 
 def find_run_weights(run: RunFolder, checkpoint: str) -> Path:

@@ -46,6 +46,7 @@ def write_metadata(
         {key: meta[key] for key in (REUSED_KEY,) if key in meta}
         | {
             "format_version": FORMAT_VERSION,
+            "run": folder.key(context.identity),
             "identity": context.identity,
             "parent": context.spec.parent,
             "corpus": data.corpus.name,

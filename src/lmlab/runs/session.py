@@ -24,6 +24,7 @@ from lmlab.run_folder import RunFolder
 from lmlab.runs.context import RunContext
 from lmlab.runs.continuation import ParentRun
 from lmlab.runs.find_run import holds_run
+from lmlab.runs.recorded_config import changed_settings
 from lmlab.runs.run_metadata import ranks_of_updates, write_metadata
 from lmlab.runs.samples import draw_samples, write_samples
 from lmlab.runs.status_writer import StatusWriter
@@ -64,8 +65,11 @@ class Session:
     def __post_init__(self) -> None:
         """Make the writer of the run's status."""
         spec, folder = self.context.spec, self.context.folder
-        self.status = StatusWriter(folder, self.state, spec.workload.steps)
+        key = folder.key(self.context.identity)
+        self.status = StatusWriter(folder, self.state, spec.workload.steps, key)
         self.checkpoints = factory.build_checkpoints(spec.workload, folder.checkpoints)
+        self.checkpoints.run = key
+        self.checkpoints.before_save = folder.sync_rows
 
     def run_to_end(self) -> int:
         """Train, then generate samples; return the exit code. The status is always up to date."""
@@ -93,10 +97,10 @@ class Session:
             UserError: a setting, the data or the machine does not allow the run.
         """
         folder = self.context.folder
-        meta = folder.meta()
+        meta, here = folder.meta(), self.context.identity
         across_code = self.context.spec.reuse_across_code
-        is_free = meta.get("identity") is None
-        if not is_free and not holds_run(meta, self.context.identity, across_code):
+        is_free = meta.get("identity") is None and folder.may_be(here)
+        if not is_free and not holds_run(meta, here, across_code):
             raise ConfigError(
                 f"{folder.path}: used by another configuration", "rerun to get a new folder"
             )
@@ -148,6 +152,7 @@ class Session:
                     with unsharded(self.state.model), self.state.averaged():
                         self._write_samples(tracker)
                     self.preflight.end(self.state.progress)
+                context.folder.sync_rows()  # before the status says that they are complete
                 self.status.write(ended)
                 exit_code, status = 0, ended
         finally:
@@ -168,18 +173,39 @@ class Session:
         folder = self.context.folder
         folder.remove_litter()
         remove_temporaries(folder.checkpoints)
-        if self.checkpoints.restore_latest(self.state):
+        if changed := changed_settings(folder):
+            log.warning(
+                "%s was changed since the run began, and is restored (meta.json -> config.yaml): %s",
+                folder.config, ", ".join(changed),
+            )  # fmt: skip
+        if num_damaged := folder.scan_rows()[1]:
+            number = format_count(num_damaged, "line")
+            log.warning("%s: %s cannot be read", folder.path / "metrics.jsonl", number)
+        if self.checkpoints.restore_latest(self.state, self._has_rows):
             step = self.state.progress.step
             self.checkpoints.remove_leftovers(step)
             folder.keep_rows_up_to(step or -1)  # the initial state is evaluated again
             log.info("resuming %s at step %d", folder.path, step)
             self._warn_of_other_ranks(folder)
             return True
-        if self.parent is not None and self.parent.restore(self.state, folder):
+        if self.parent is not None and self.parent.restore(self.state, folder, self.status.key):
             self._warn_of_other_ranks(self.parent.folder)
         else:
             folder.keep_rows_up_to(-1)
         return False
+
+    def _has_rows(self, step: int) -> bool:
+        """Whether the rows of a checkpoint's evaluations exist; a resumed run writes later ones."""
+        workload = self.context.spec.workload
+        evaluated = {row.get("step") for row in self.context.folder.rows("validation")}
+        due = {*range(workload.validate_every, step + 1, workload.validate_every)}
+        lost = sorted((due | {step} if step == workload.steps else due) - evaluated)
+        if lost:
+            log.warning(
+                "metrics.jsonl lacks the evaluation at step %d; not resuming from step %d",
+                lost[0], step,
+            )  # fmt: skip
+        return not lost
 
     def _warn_of_other_ranks(self, restored: RunFolder) -> None:
         """Warn if the updates of the restored run were computed on another number of ranks."""

@@ -20,10 +20,11 @@ class StatusWriter:
         folder: of the run.
         state: of the run; its progress is written.
         steps: updates in total.
+        key: names the run, as :meth:`RunFolder.key` does.
     """
 
-    def __init__(self, folder: RunFolder, state: TrainState, steps: int) -> None:
-        self.folder, self.state, self.steps = folder, state, steps
+    def __init__(self, folder: RunFolder, state: TrainState, steps: int, key: str) -> None:
+        self.folder, self.state, self.steps, self.key = folder, state, steps, key
         self._written = time.monotonic()
 
     def write(self, status: str, **details: Any) -> None:
@@ -35,6 +36,7 @@ class StatusWriter:
             steps=self.steps,
             tokens=progress.tokens,
             seconds=round(progress.seconds, 3),
+            run=self.key,
             **details,
         )
         self._written = time.monotonic()

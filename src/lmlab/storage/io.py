@@ -27,6 +27,10 @@ _DISK_ERRORS = {
         "free some space (python -m lmlab.outputs prune) and rerun",
     ),
     errno.EDQUOT: ("your disk quota is exhausted", "free some space and rerun"),
+    errno.EFBIG: (
+        "the file would exceed the limit on file sizes",
+        "raise it (ulimit -f unlimited) and rerun",
+    ),
     errno.EROFS: ("the file system is read-only", _ELSEWHERE),
     errno.EACCES: ("permission denied", f"{_ELSEWHERE}, or change the permissions"),
     errno.EPERM: ("permission denied", f"{_ELSEWHERE}, or change the permissions"),
@@ -152,18 +156,36 @@ def _ends_with_newline(path: Path, size: int) -> bool:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Read the rows of a JSON Lines file; skip partial lines and a missing file."""
-    if not Path(path).exists():
-        return []
-    rows = []
-    for line in Path(path).read_bytes().split(b"\n"):
-        try:
-            row = load_json(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
+    """Read the rows of a JSON Lines file; skip partial lines and a missing file.
+
+    Raises:
+        DataError: the file cannot be read, for example without permission.
+    """
+    return scan_jsonl(path)[0]
+
+
+def scan_jsonl(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Read the rows of a JSON Lines file, and count the complete lines that are not rows.
+
+    A last line without its end is being written, or was when its process was killed. It is skipped
+    and does not count.
+    """
+    path = Path(path)
+    if not path.exists():
+        return [], 0
+    with translate_read_errors(path):
+        *lines, last = path.read_bytes().split(b"\n")
+    rows = [_row(line) for line in lines if line.strip()]
+    num_damaged = rows.count(None)
+    return [row for row in [*rows, _row(last)] if row is not None], num_damaged
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = load_json(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def file_state(path: Path) -> tuple[int, ...]:

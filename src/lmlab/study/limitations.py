@@ -10,7 +10,7 @@ from lmlab.study.run_records import Study
 
 def limits(study: Study) -> list[str]:
     """State what the study does not show: its declared limitations, and those of its scale."""
-    manifest, early = study.manifest, [*mixed_runs(study), *_early_stops(study)]
+    manifest, early = study.manifest, [*study.damage, *mixed_runs(study), *_early_stops(study)]
     if manifest is None or manifest.comparison is None:
         return early
     design, first = manifest.comparison, manifest.arms[0]

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmlab.console.formatting import format_count
 from lmlab.design.manifest import Job, Manifest
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.errors import DataError
@@ -25,6 +26,7 @@ from lmlab.run_folder import (
 )
 from lmlab.storage.io import atomic_write_text, read_json, read_jsonl, write_json
 from lmlab.storage.json_text import dump_json
+from lmlab.study.other_run import why_another
 from lmlab.study.plain_runs import (
     distinct,
     separate_arms,
@@ -61,6 +63,7 @@ class RunRecord:
         preflight: content of ``preflight.json``; empty where there is none.
         notes: the user's notes.
         tags: the user's tags.
+        num_damaged_rows: rows of ``metrics.jsonl`` that cannot be read.
         settings: settings that distinguish a run of a plain sweep, or a run alone, from others;
             empty for the runs of a study, whose arms are declared.
     """
@@ -77,6 +80,7 @@ class RunRecord:
     preflight: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: str | None = None
     tags: tuple[str, ...] = ()
+    num_damaged_rows: int = 0
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -140,6 +144,7 @@ class Study:
         manifest: what was submitted; None for runs that belong to no sweep.
         arm_costs: cost and data of each arm, by arm.
         records: records of the runs.
+        num_damaged_rows: rows of the ledger that cannot be read.
     """
 
     name: str
@@ -147,6 +152,7 @@ class Study:
     manifest: Manifest | None
     arm_costs: dict[str, dict[str, Any]]
     records: list[RunRecord]
+    num_damaged_rows: int = 0
 
     @property
     def metric(self) -> str:
@@ -159,6 +165,23 @@ class Study:
     def outcomes(self) -> dict[Job, TrialOutcome]:
         """Result of each run."""
         return {record.job: record.outcome for record in self.records}
+
+    @property
+    def damage(self) -> list[str]:
+        """What of the study's records cannot be read, one sentence per file."""
+        files = [(f"{one.folder}/metrics.jsonl", one.num_damaged_rows) for one in self.records]
+        lines = [
+            f"{file}: {format_count(number, 'row')} cannot be read and count as missing."
+            for file, number in files
+            if number
+        ]
+        if self.num_damaged_rows:
+            number = format_count(self.num_damaged_rows, "row")
+            lines.append(
+                f"ledger.jsonl of the study: {number} cannot be read; runs that no other row names "
+                "count as missing."
+            )
+        return lines
 
 
 def load_study(folder: Path) -> Study:
@@ -178,11 +201,15 @@ def load_study(folder: Path) -> Study:
     if sweep.exists:
         manifest = sweep.manifest()
         records = [_read_entry(entry, sweep.study_folder, manifest) for entry in sweep.entries()]
+        num_damaged = sweep.num_damaged_rows()
+        if num_damaged:
+            records += _unrecorded(manifest, records)
         if manifest.comparison is None:
             if folder.resolve() != sweep.path.resolve():
                 records += _runs_alone(sweep.study_folder, len(manifest.arms))
             records = with_one_metric(separate_arms(distinct(records)))
-        return Study(manifest.study, folder, manifest, sweep.arm_costs(), records)
+        costs = sweep.arm_costs()
+        return Study(manifest.study, folder, manifest, costs, records, num_damaged)
     for compact in (folder, folder / "records"):
         if (compact / "records.jsonl").exists():
             return _load_compact(compact)
@@ -225,8 +252,26 @@ def other_runs(study: Study) -> list[RunRecord]:
     return list(_runs_below(study.folder, known))
 
 
+def _unrecorded(manifest: Manifest, records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the runs that the study requires and that its damaged ledger does not name."""
+    outcomes = {record.job: record.outcome for record in records}
+    return [
+        RunRecord(
+            job=job, purposes=tuple(purposes), folder=f"{manifest.study}/?",
+            status={"status": "missing", "reason": "its row in ledger.jsonl cannot be read"},
+            meta={}, validation=[], train=[], samples="", metric=manifest.metric,
+        )
+        for job, purposes in manifest.required_jobs(outcomes).items()
+        if job not in outcomes
+    ]  # fmt: skip
+
+
 def _read_entry(entry: LedgerEntry, study_folder: Path, manifest: Manifest) -> RunRecord:
     record = read_run(entry.run, entry.job, entry.purposes, study_folder, manifest.metric)
+    reason = why_another(record.meta, entry.run, manifest.job_config(entry.job))
+    if reason:
+        status = {"status": "missing", "reason": reason}
+        return dataclasses.replace(record, status=status, validation=[], train=[], samples="")
     if manifest.comparison is None:
         settings = settings_of_run(record.meta) or settings_of_job(manifest.job_config(entry.job))
         record = dataclasses.replace(record, settings=settings)
@@ -249,7 +294,7 @@ def read_run(
 ) -> RunRecord:
     """Read the record of a run folder, which may not exist yet."""
     samples = run.samples.read_text("utf-8") if run.samples.exists() else ""
-    rows = run.rows()
+    rows, num_damaged = run.scan_rows()
     notes, tags = run.annotations()
     return RunRecord(
         job=job,
@@ -264,6 +309,7 @@ def read_run(
         preflight=run.preflight(),
         notes=notes,
         tags=tuple(tags),
+        num_damaged_rows=num_damaged,
     )
 
 
@@ -304,6 +350,8 @@ def write_compact(study: Study, target: Path) -> list[Path]:
         }
         if record.annotation:
             row |= {"notes": record.notes, "tags": record.tags}
+        if record.num_damaged_rows:
+            row["num_damaged_rows"] = record.num_damaged_rows
         if record.settings:
             row["settings"] = record.settings
         lines.append(dump_json(row) + "\n")
@@ -343,6 +391,7 @@ def _load_compact(folder: Path) -> Study:
                 preflight=row.get("preflight", {}),  # absent from older records
                 notes=row.get("notes"),
                 tags=tuple(row.get("tags", ())),
+                num_damaged_rows=row.get("num_damaged_rows", 0),
                 settings=row.get("settings", {}),
             )
             for row in read_jsonl(folder / "records.jsonl")

@@ -16,8 +16,8 @@ from typing import Any
 
 from lmlab.design.manifest import Job, Manifest
 from lmlab.errors import DataError
-from lmlab.run_folder import RunFolder
-from lmlab.storage.io import append_jsonl, make_folder, read_json, read_jsonl, write_json
+from lmlab.run_folder import RunFolder, utc_now
+from lmlab.storage.io import append_jsonl, make_folder, read_json, scan_jsonl, write_json
 from lmlab.storage.litter import remove_litter
 
 
@@ -77,8 +77,23 @@ class SweepFolder:
         return self.path.parent.name == "sweeps" and (self.path / "manifest.json").exists()
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Write what was submitted. Submitting it again only updates the modification time."""
-        write_json(self.path / "manifest.json", manifest.as_dict())
+        """Write what was submitted; submitting it again makes it the newest sweep of its study."""
+        others = [one._submission() for one in _sweeps(self.study_folder) if one.path != self.path]
+        number = max([self._submission(), *(other + 1 for other in others)])
+        submitted = {"number": max(1, number), "time": utc_now()}
+        write_json(self.path / "manifest.json", manifest.as_dict() | {"submitted": submitted})
+
+    def _submission(self) -> int:
+        """Return the number of the last submission in its study; 0 for an earlier version's."""
+        try:
+            number = read_json(self.path / "manifest.json")["submitted"]["number"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return 0
+        return number if isinstance(number, int) else 0
+
+    def _last_time(self) -> str:
+        """Return when a run of the sweep was last written, by the records of its runs."""
+        return max((str(one.run.status().get("time", "")) for one in self.entries()), default="")
 
     def manifest(self) -> Manifest:
         """Read what was submitted. Raises :class:`DataError` if the file is missing or invalid."""
@@ -120,15 +135,30 @@ class SweepFolder:
 
     def entries(self) -> list[LedgerEntry]:
         """Read the runs of the ledger, in the order in which they were first needed."""
+        return self._scan_ledger()[0]
+
+    def num_damaged_rows(self) -> int:
+        """Return how many rows of the ledger cannot be read."""
+        return self._scan_ledger()[1]
+
+    def _scan_ledger(self) -> tuple[list[LedgerEntry], int]:
         entries: dict[Job, LedgerEntry] = {}
-        for row in read_jsonl(self.path / "ledger.jsonl"):
-            job = Job(row["arm"], row["lr"], row["seed"], row["number"])
-            failed, failure = row.get("failure"), None
-            if failed is not None:
-                failure = Failure(failed["reason"], self._absolute(failed["log"]))
-            run = RunFolder(self._absolute(row["run"]))
-            entries[job] = LedgerEntry(job, tuple(row["purposes"]), run, failure)
-        return list(entries.values())
+        rows, num_damaged = scan_jsonl(self.path / "ledger.jsonl")
+        for row in rows:
+            try:
+                entry = self._entry(row)
+                entries[entry.job] = entry
+            except (KeyError, TypeError, ValueError):
+                num_damaged += 1
+        return list(entries.values()), num_damaged
+
+    def _entry(self, row: dict[str, Any]) -> LedgerEntry:
+        job = Job(row["arm"], row["lr"], row["seed"], row["number"])
+        failed, failure = row.get("failure"), None
+        if failed is not None:
+            failure = Failure(failed["reason"], self._absolute(failed["log"]))
+        run = RunFolder(self._absolute(row["run"]))
+        return LedgerEntry(job, tuple(row["purposes"]), run, failure)
 
     def _relative(self, path: Path) -> str:
         return os.path.relpath(path.resolve(), self.path.resolve())
@@ -138,11 +168,20 @@ class SweepFolder:
 
 
 def sweeps_in(study_folder: Path) -> Iterator[SweepFolder]:
-    """Yield the sweeps of a study, the most recently submitted one first."""
-    files = sorted(
-        study_folder.glob("sweeps/*/manifest.json"),
-        key=lambda path: (path.stat().st_mtime_ns, path.parent.name),
-        reverse=True,
-    )
-    for path in files:
-        yield SweepFolder(path.parent)
+    """Yield the sweeps of a study, the most recently submitted one first.
+
+    Each submission is numbered. Earlier versions did not number them: such sweeps are older than
+    all others, and among themselves in the order of the last record of their runs. Times of files
+    decide nothing, because a copy of a folder changes them.
+    """
+    sweeps = [(sweep._submission(), sweep) for sweep in _sweeps(study_folder)]
+    has_unnumbered = sum(number == 0 for number, _ in sweeps) > 1
+    keys = {
+        sweep: (number, sweep._last_time() if has_unnumbered and not number else "", sweep.path)
+        for number, sweep in sweeps
+    }
+    yield from sorted(keys, key=lambda sweep: keys[sweep], reverse=True)
+
+
+def _sweeps(study_folder: Path) -> list[SweepFolder]:
+    return [SweepFolder(path.parent) for path in study_folder.glob("sweeps/*/manifest.json")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Sequence
 
-from lmlab.run_folder import wandb_sync_command
+from lmlab.runs.run_summary import wandb_sync_command
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.driver import Driver
 from lmlab.sweep.progress_view import ProgressView, print_results

@@ -7,6 +7,7 @@ the best so far, of the weights.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,10 +17,12 @@ from torch import nn
 from lmlab.errors import DataError
 from lmlab.runtime.background import InlineWorker, Worker
 from lmlab.training.checkpoint_files import (
+    RUN,
     checkpoint_path,
     list_steps,
+    read_snapshot,
     remove_checkpoint,
-    restore_checkpoint,
+    restore_snapshot,
     write_checkpoint,
 )
 from lmlab.training.state import Snapshot, TrainState, copy_weights
@@ -35,6 +38,11 @@ class Checkpoints:
         keep_last: number of latest checkpoints to keep, at least 1.
         keep_steps: steps whose checkpoints are saved and never removed.
         worker: writes the files; by default a save returns when they are written.
+
+    Attributes:
+        run: names the run in its checkpoints; those that name another one count as damaged.
+            None: unknown.
+        before_save: called before a checkpoint is put in place, to make durable what it covers.
     """
 
     def __init__(
@@ -48,6 +56,8 @@ class Checkpoints:
         self.keep_last = keep_last
         self.keep_steps = frozenset(keep_steps)
         self.worker = worker or InlineWorker()
+        self.run: str | None = None
+        self.before_save: Callable[[], None] = lambda: None
         self._step_being_saved: int | None = None
 
     def steps(self) -> list[int]:
@@ -80,7 +90,8 @@ class Checkpoints:
 
         def write() -> None:
             files = {"model": snapshot.weights, "training": snapshot.training}
-            write_checkpoint(target, files, snapshot.record)
+            self.before_save()
+            write_checkpoint(target, files, snapshot.record | self._named())
             self.prune(self.keep_last, step)
 
         self.worker.submit(write)
@@ -95,7 +106,8 @@ class Checkpoints:
         target, weights = checkpoint_path(self.folder, "best", step), copy_weights(model)
 
         def write() -> None:
-            write_checkpoint(target, {"model": weights}, {"step": step, "validation_loss": loss})
+            record = {"step": step, "validation_loss": loss}
+            write_checkpoint(target, {"model": weights}, record | self._named())
             for old in list_steps(self.folder, "best"):
                 if old != step:
                     remove_checkpoint(checkpoint_path(self.folder, "best", old))
@@ -114,6 +126,9 @@ class Checkpoints:
     def drain(self) -> None:
         """Wait until nothing is being written, without raising the errors of failed saves."""
         self.worker.drain()
+
+    def _named(self) -> dict[str, str]:
+        return {} if self.run is None else {RUN: self.run}
 
     def _wait_for_earlier_steps(self, step: int) -> None:
         """Keep copies of one step at most in memory."""
@@ -154,16 +169,28 @@ class Checkpoints:
 
         Returns:
             Whether there was such a checkpoint.
+
+        Raises:
+            DataError: no checkpoint fits the run, and one has overwritten part of ``state``.
         """
-        for step in reversed(self.steps()):
-            if not accept(step):
-                continue
+        steps = [step for step in reversed(self.steps()) if accept(step)]
+        is_overwritten = False
+        for step, earlier in itertools.zip_longest(steps, steps[1:]):
             try:
-                restore_checkpoint(self.path(step), state)
+                snapshot = read_snapshot(self.path(step), self.run)
+                is_overwritten = True
+                restore_snapshot(snapshot, state, self.path(step))
             except DataError as error:
-                log.warning("%s; falling back to the previous checkpoint", error)
+                then = "falling back to the previous checkpoint"
+                if earlier is None:
+                    then = "no earlier checkpoint is left"
+                log.warning("%s; %s", error.message, then)
                 continue
             return True
+        if is_overwritten:
+            raise DataError(
+                f"{self.folder}: no checkpoint fits the run", "move the folder away to train again"
+            )
         return False
 
 

@@ -4,12 +4,13 @@ A checkpoint is a folder ``step_00000400/`` of
 
 - ``model.safetensors``: the weights,
 - ``training.safetensors``: the optimizer's tensors and the random states,
-- ``state.json``: format version, progress of the loop, the optimizer's plain numbers, and the
-  SHA-256 of the two files above.
+- ``state.json``: format version, progress of the loop, the optimizer's plain numbers, the run, the
+  SHA-256 of the two files above, and a checksum of all this and of the name of the folder.
 
 It is written under a temporary name and then renamed, so a folder with a final name is complete.
-Damage that happens later, such as a failing disk, shows in the hashes. The best weights are a
-folder ``best_00000400/`` without ``training.safetensors``.
+Damage that happens later, such as a failing disk, shows in the hashes, and so does a checkpoint of
+another step or run. The best weights are a folder ``best_00000400/`` without
+``training.safetensors``. Checkpoints of earlier versions have no checksum and name no run.
 """
 
 from __future__ import annotations
@@ -26,19 +27,24 @@ import torch
 from safetensors import SafetensorError
 
 from lmlab.errors import DataError, DiskError
+from lmlab.runtime.device import is_out_of_memory
 from lmlab.storage.io import (
     disk_error,
     fsync_folder,
     hash_file,
+    hash_json,
     make_folder,
     read_json,
     translate_write_errors,
     write_json,
 )
+from lmlab.storage.json_text import dump_json, load_json
 from lmlab.storage.ownership import check_ownership
 from lmlab.training.state import AVERAGE, Snapshot, TrainState
 
 FORMAT_VERSION = 1
+RUN = "run"  # key of state.json: names the run, as meta.json does
+_CHECKSUM = "checksum"
 
 
 def checkpoint_path(checkpoints: Path, kind: str, step: int) -> Path:
@@ -51,7 +57,7 @@ def list_steps(checkpoints: Path, kind: str) -> list[int]:
     if not checkpoints.is_dir():
         return []
     names = [path.name.removeprefix(f"{kind}_") for path in checkpoints.glob(f"{kind}_*")]
-    return sorted(int(name) for name in names if name.isdigit())
+    return sorted(int(name) for name in names if re.fullmatch("[0-9]{8}|[1-9][0-9]{8,}", name))
 
 
 def find_weights(checkpoints: Path, which: str) -> Path:
@@ -92,8 +98,9 @@ def write_checkpoint(
                 safetensors.torch.save_file(tensors, str(file))
                 _fsync(file)
                 hashes[file.name] = hash_file(file)
+            _match_mode(temporary)
             meta = {"format_version": FORMAT_VERSION, "files": hashes}
-            write_json(temporary / "state.json", meta | record)
+            _write_record(temporary, target.name, meta | record)
             _put_in_place(temporary, target)
     except SafetensorError as error:  # how the library reports a full disk
         number = re.search(r"os error (\d+)", str(error))
@@ -103,17 +110,26 @@ def write_checkpoint(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def copy_checkpoint(source: Path, target: Path) -> None:
+def copy_checkpoint(source: Path, target: Path, run: str | None = None) -> None:
     """Copy a checkpoint folder atomically; replaces ``target`` if it exists.
 
+    Args:
+        source: an intact checkpoint.
+        target: the folder of the copy.
+        run: to which the copy belongs.
+
     Raises:
+        DataError: the source is damaged.
         DiskError: the disk is full or not writable; names ``target``.
     """
+    record = read_record(source)
     make_folder(target.parent)
     temporary = _temporary_path(target.parent)
     try:
         with translate_write_errors(target):
             shutil.copytree(source, temporary)
+            _match_mode(temporary)
+            _write_record(temporary, target.name, record | ({RUN: run} if run else {}))
             for file in temporary.iterdir():
                 _fsync(file)
             _put_in_place(temporary, target)
@@ -122,24 +138,52 @@ def copy_checkpoint(source: Path, target: Path) -> None:
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:
+    fsync_folder(temporary)
     check_ownership(target)
     remove_checkpoint(target)  # a damaged one of the same step
     os.replace(temporary, target)
     fsync_folder(target.parent)
 
 
-def restore_checkpoint(folder: Path, state: TrainState) -> None:
-    """Load a checkpoint into ``state`` after verifying the hash of each file.
+def read_snapshot(folder: Path, run: str | None = None) -> Snapshot:
+    """Read and verify a checkpoint of the full state.
+
+    Args:
+        folder: of the checkpoint.
+        run: to which it must belong; None for any.
 
     Raises:
-        DataError: a file is missing, truncated, altered or of another format; names it.
+        DataError: a file is missing, truncated, altered, or of another format, step or run; names
+            it.
     """
     record = read_record(folder)
-    weights, training = (
-        safetensors.torch.load_file(str(folder / f"{name}.safetensors"))
-        for name in ("model", "training")
-    )
-    Snapshot(weights, training, record).restore(state, folder)
+    _check_files(folder, record, "model.safetensors", "training.safetensors")
+    if run is not None and record.get(RUN, run) != run:
+        raise _damaged(folder, "state.json: it belongs to another run")
+    try:
+        step = record["progress"]["step"]
+    except (KeyError, TypeError) as error:
+        raise _damaged(folder, "state.json: it has no progress") from error
+    if checkpoint_path(folder.parent, "step", step) != folder:
+        raise _damaged(folder, f"state.json: it belongs to step {step}")
+    weights, training = (_read_tensors(folder, name) for name in ("model", "training"))
+    return Snapshot(weights, training, record)
+
+
+def restore_snapshot(snapshot: Snapshot, state: TrainState, folder: Path) -> None:
+    """Overwrite ``state`` with the content of a checkpoint.
+
+    Raises:
+        DataError: the content does not fit the state, part of which may be overwritten.
+    """
+    try:
+        snapshot.restore(state, folder)
+    except (
+        ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
+    ) as error:  # fmt: skip
+        if is_out_of_memory(error):
+            raise
+        raise _damaged(folder, f"it does not fit the run: {error}") from error
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -148,8 +192,8 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     Raises:
         DataError: a file is missing, truncated, altered or of another format; names it.
     """
-    read_record(folder)
-    weights = safetensors.torch.load_file(str(folder / "model.safetensors"))
+    _check_files(folder, read_record(folder), "model.safetensors")
+    weights = _read_tensors(folder, "model")
     training = folder / "training.safetensors"
     if training.is_file():
         with safetensors.safe_open(str(training), framework="pt") as file:
@@ -162,18 +206,51 @@ def read_record(folder: Path) -> dict[str, Any]:
     """Read ``state.json`` and verify the files it lists. Raises :class:`DataError`."""
     try:
         record: dict[str, Any] = read_json(folder / "state.json")
-        version, files = record["format_version"], record["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"checkpoint {folder} is damaged (state.json: {error})") from error
+        version, files = record["format_version"], dict(record["files"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(folder, f"state.json: {error}") from error
     if version != FORMAT_VERSION:
         raise DataError(
             f"checkpoint {folder} has format version {version}: expected {FORMAT_VERSION}"
         )
+    if record.get(_CHECKSUM, _checksum(record, folder.name)) != _checksum(record, folder.name):
+        raise _damaged(folder, "state.json is altered, or belongs to another checkpoint")
     for name, expected in files.items():
         path = folder / name
-        if not path.is_file() or hash_file(path) != expected:
-            raise DataError(f"checkpoint {folder} is damaged ({name} is missing or altered)")
+        try:
+            is_intact = path.parent == folder and path.is_file() and hash_file(path) == expected
+        except OSError as error:
+            raise _damaged(folder, f"{name}: {error.strerror}") from error
+        if not is_intact:
+            raise _damaged(folder, f"{name} is missing or altered")
     return record
+
+
+def _write_record(temporary: Path, name: str, record: dict[str, Any]) -> None:
+    """Write ``state.json`` with its checksum, for a checkpoint that will have this name."""
+    write_json(temporary / "state.json", record | {_CHECKSUM: _checksum(record, name)})
+
+
+def _checksum(record: dict[str, Any], name: str) -> str:
+    content = load_json(dump_json({key: record[key] for key in record if key != _CHECKSUM}))
+    return hash_json([name, content])
+
+
+def _check_files(folder: Path, record: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if name not in record["files"]:
+            raise _damaged(folder, f"state.json does not list {name}")
+
+
+def _read_tensors(folder: Path, stem: str) -> dict[str, torch.Tensor]:
+    try:
+        return safetensors.torch.load_file(str(folder / f"{stem}.safetensors"))
+    except (OSError, SafetensorError) as error:
+        raise _damaged(folder, f"{stem}.safetensors: {error}") from error
+
+
+def _damaged(folder: Path, problem: str) -> DataError:
+    return DataError(f"checkpoint {folder} is damaged ({problem})")
 
 
 def remove_checkpoint(folder: Path) -> None:
@@ -198,6 +275,16 @@ def remove_temporaries(checkpoints: Path) -> None:
 
 def _temporary_path(checkpoints: Path) -> Path:
     return checkpoints / f".tmp-{uuid.uuid4().hex}"
+
+
+def _match_mode(folder: Path) -> None:
+    """Give the files in a new folder the permissions that the umask gave to the folder.
+
+    safetensors writes files that only their owner can read, whatever the umask is.
+    """
+    mode = folder.stat().st_mode & 0o666
+    for file in folder.iterdir():
+        file.chmod(mode)
 
 
 def _fsync(path: Path) -> None:

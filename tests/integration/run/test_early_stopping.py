@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from lmlab.config.compose import compose
-from lmlab.run_folder import describe
 from lmlab.runs.execute import execute
+from lmlab.runs.run_summary import describe
 from lmlab.status import show
 from lmlab.study.write_report import write_report
 

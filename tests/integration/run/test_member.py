@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from stacks import members, runs, stack, weights
@@ -52,7 +51,7 @@ def test_an_error_of_one_member_ends_it_alone(overrides, tmp_path: Path) -> None
             file.write_text(to_yaml(compose(own)))
         assert main([str(file) for file in files]) == 75, "the launch can tell it from a failure"
     assert [member.exit_code for member in ended] == [0, 75, 0]
-    assert "b" not in json.dumps([run.status() for run in runs(tmp_path).values()])
+    assert set(runs(tmp_path)) == {"a", "c"}
     assert (
         runs(tmp_path)["a"].status()["status"] == runs(tmp_path)["c"].status()["status"] == "done"
     )

@@ -14,8 +14,9 @@ import pytest
 from lmlab import report, status
 from lmlab.config.compose import compose
 from lmlab.outputs.entries import find_runs
-from lmlab.run_folder import RunFolder, describe
+from lmlab.run_folder import RunFolder
 from lmlab.runs.execute import execute
+from lmlab.runs.run_summary import describe
 
 DIVERGING = ["optim.lr=1e9", "training.grad_clip_norm=null", "arm=wild"]
 

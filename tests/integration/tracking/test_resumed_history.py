@@ -15,7 +15,8 @@ import pytest
 from launching import kill_at
 from wandb_runs import history, inspect
 
-from lmlab.run_folder import RunFolder, describe
+from lmlab.run_folder import RunFolder
+from lmlab.runs.run_summary import describe
 
 
 def steps_of(rows: list[dict[str, Any]], kind: str) -> list[float]:

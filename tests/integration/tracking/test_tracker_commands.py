@@ -9,8 +9,9 @@ import pytest
 from lmlab import report, status
 from lmlab.config.compose import compose
 from lmlab.outputs.__main__ import main
-from lmlab.run_folder import RunFolder, describe
+from lmlab.run_folder import RunFolder
 from lmlab.runs.execute import execute
+from lmlab.runs.run_summary import describe
 
 
 @pytest.fixture(scope="module")

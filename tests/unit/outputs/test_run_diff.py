@@ -26,7 +26,7 @@ def make(folder: Path, *overrides: str, losses: dict[int, float], **changes: Any
             "sessions": [session | changes.get("session", {})],
         }
     )
-    run.write_status(changes.get("status", "done"), step=20, steps=20)
+    run.write_status(changes.get("status", "done"), step=max(losses), steps=20)
     for step, loss in losses.items():
         run.append_row(
             {"kind": "validation", "step": step, "loss": loss, "bits_per_byte": loss / 2}

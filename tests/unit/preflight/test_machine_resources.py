@@ -10,7 +10,7 @@ import pytest
 import torch
 from warm import run_code
 
-from lmlab.preflight import machine_resources
+from lmlab.preflight import machine_resources, memory_limits
 from lmlab.preflight.machine_resources import (
     free_disk,
     free_memory,
@@ -80,38 +80,33 @@ else:
         pytest.skip(printed.strip())
 
 
-def cgroup(tmp_path: Path, limit: str, used: int, inactive: int) -> tuple[Path, Path]:
-    (tmp_path / "memory.max").write_text(f"{limit}\n")
-    (tmp_path / "memory.current").write_text(f"{used}\n")
-    (tmp_path / "memory.stat").write_text(f"anon 5\ninactive_file {inactive}\nactive_file 7\n")
-    return tmp_path / "memory.max", tmp_path / "memory.current"
-
-
 @on_linux
-@pytest.mark.parametrize(
-    ("limit", "used", "inactive", "left"),
-    [
-        ("10000", 4000, 0, 6000),
-        ("10000", 4000, 1500, 7500),  # the kernel drops cached files when memory is needed
-        ("10000", 12000, 500, 0),
-    ],
-)
-def test_a_container_s_limit_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, used: int, inactive: int, left: int
+def test_the_least_limit_counts_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = cgroup(tmp_path, limit, used, inactive)
-    monkeypatch.setattr(machine_resources, "_CGROUPS", (files,))
-    assert free_memory(CPU) == left
-
-
-@on_linux
-@pytest.mark.parametrize("limit", ["max", str(1 << 62)])
-def test_without_a_limit_the_kernel_s_estimate_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:
-    monkeypatch.setattr(machine_resources, "_CGROUPS", ())
+    monkeypatch.setattr(memory_limits, "CGROUPS", tmp_path)
     plain = free_memory(CPU)
-    assert plain is not None
-    files = cgroup(tmp_path, limit, 4000, 0)
-    monkeypatch.setattr(machine_resources, "_CGROUPS", (files, (tmp_path / "no", tmp_path / "no")))
-    assert free_memory(CPU) == pytest.approx(plain, rel=0.5)
+    assert plain is not None and machine_resources.limit_of_memory(CPU) == ""
+    (tmp_path / "memory.max").write_text("10000")
+    (tmp_path / "memory.current").write_text("4000")
+    assert free_memory(CPU) == machine_resources.free_shared_memory(CPU) == 6000
+    assert machine_resources.limit_of_memory(CPU) == f"memory.max of {tmp_path}"
+
+
+@on_linux
+def test_the_limits_of_the_shell_count(tmp_path: Path) -> None:
+    code = """
+import resource, torch
+from lmlab.preflight import machine_resources, memory_limits
+cpu = torch.device("cpu")
+assert machine_resources.largest_file() is None
+before = machine_resources.free_shared_memory(cpu)
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 50_000_000, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+assert 10_000_000 < machine_resources.free_memory(cpu) <= 50_000_000
+assert machine_resources.free_shared_memory(cpu) > before // 2, "each process has its own"
+assert machine_resources.limit_of_memory(cpu) == "ulimit -v"
+assert machine_resources.largest_file() == 1_000_000
+"""
+    assert run_code(code, tmp_path, os.environ) == (0, "")

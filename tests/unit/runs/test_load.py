@@ -90,7 +90,7 @@ def test_a_folder_of_an_unsupported_architecture_is_not_loaded(
         ("diverged", None, "the run diverged at step 7 and kept no weights", "train first with"),
         ("failed", None, r"no checkpoint yet \(status: failed\)", "train first: rerun"),
         ("done", None, "the checkpoints of the run were removed", "train it again"),
-        ("done", "step_000000007", "no best checkpoint", "set checkpoint=last"),
+        ("done", "step_00000007", "no best checkpoint", "set checkpoint=last"),
     ],
 )
 def test_a_run_without_weights_says_why(
@@ -98,8 +98,29 @@ def test_a_run_without_weights_says_why(
 ) -> None:
     (tmp_path / "config.yaml").write_text("{}")
     RunFolder(tmp_path).write_status(status, step=7, steps=20)
+    RunFolder(tmp_path).append_row({"kind": "validation", "step": 7, "loss": 1.0})
     if kept is not None:
         (tmp_path / "checkpoints" / kept).mkdir(parents=True)
     with pytest.raises(DataError, match=message) as caught:
         lmlab.load(tmp_path, device="cpu")
     assert str(caught.value.help).startswith(help)
+
+
+def test_a_folder_whose_settings_were_edited_is_not_loaded(
+    run: RunFolder, overrides: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    text = run.config.read_text()
+    run.config.write_text(
+        text.replace("  eps: 1.0e-05", "  eps: 0.5").replace("arm:", "arm: x  # ")
+    )
+    assert run.config.read_text() != text
+    for use in (lmlab.load, lambda path: export_run(path, path.parent / "to", check=False)):
+        with pytest.raises(DataError, match=r"changed since .*model\.norm\.eps: 1e-05 -> 0\.5"):
+            use(run.path)
+    longer = [*overrides, "optim.lr=1e-2", "training.steps=25", f"parent={run.path}"]
+    with pytest.raises(ConfigError, match=r"parent=.*model\.norm\.eps: 1e-05 -> 0\.5"):
+        execute(compose(longer))
+    run.write_status("interrupted", step=20, steps=20)
+    assert execute(compose([*overrides, "optim.lr=1e-2"])).run == run
+    assert "is restored (meta.json -> config.yaml): model.norm.eps: 1e-05 -> 0.5" in caplog.text
+    lmlab.load(run.path)

@@ -10,6 +10,7 @@ import pytest
 from lmlab.design.manifest import Job, Manifest
 from lmlab.errors import DataError
 from lmlab.run_folder import RunFolder
+from lmlab.storage.io import write_json
 from lmlab.study.sweep_folder import Failure, SweepFolder, sweeps_in
 
 JOB = Job("rms", 0.003, 7)
@@ -71,12 +72,49 @@ def test_records_beside_a_write_up_are_no_sweep(tmp_path: Path, manifest: Manife
     assert not records.exists
 
 
-def test_the_most_recently_submitted_sweep_is_first(tmp_path: Path, manifest: Manifest) -> None:
-    for name, time in (("aaa", 200), ("bbb", 100), ("ccc", 300), ("ddd", 300)):
+def test_the_newest_sweep_is_that_of_the_last_submission(
+    tmp_path: Path, manifest: Manifest
+) -> None:
+    for name in ("ccc", "aaa", "bbb", "aaa"):
+        SweepFolder(tmp_path / "study" / "sweeps" / name).write_manifest(manifest)
+    os.utime(tmp_path / "study" / "sweeps" / "ccc" / "manifest.json")
+    assert names_in(tmp_path / "study") == ["aaa", "bbb", "ccc"]
+    copy = tmp_path / "copy"
+    for name in ("aaa", "ccc", "bbb"):  # without times, in another order
+        (copy / "sweeps" / name).mkdir(parents=True)
+        content = (tmp_path / "study" / "sweeps" / name / "manifest.json").read_bytes()
+        (copy / "sweeps" / name / "manifest.json").write_bytes(content)
+    assert names_in(copy) == ["aaa", "bbb", "ccc"]
+
+
+def test_sweeps_without_a_number_are_ordered_by_the_records_of_their_runs(
+    tmp_path: Path, manifest: Manifest
+) -> None:
+    for name, time in (("aaa", "2026-02-01"), ("bbb", "2026-03-01"), ("ccc", "2026-01-01")):
         sweep = SweepFolder(tmp_path / "sweeps" / name)
-        sweep.write_manifest(manifest)
-        os.utime(sweep.path / "manifest.json", (time, time))
-    assert [sweep.path.name for sweep in sweeps_in(tmp_path)] == ["ddd", "ccc", "aaa", "bbb"]
+        write_json(sweep.path / "manifest.json", manifest.as_dict())
+        run = RunFolder(tmp_path / name / "seed7")
+        sweep.add_entry(JOB, ["search"], run)
+        write_json(run.path / "status.json", {"status": "done", "time": time})
+    assert names_in(tmp_path) == ["bbb", "aaa", "ccc"]
+    SweepFolder(tmp_path / "sweeps" / "ccc").write_manifest(manifest)
+    assert names_in(tmp_path) == ["ccc", "bbb", "aaa"], "submitted again by this version"
+
+
+def names_in(study: Path) -> list[str]:
+    return [sweep.path.name for sweep in sweeps_in(study)]
+
+
+@pytest.mark.parametrize(
+    "row", [b"{", b"\0" * 40, b'{"arm": "rms"}', b"[1]", b'{"arm": [1], "lr": 1}']
+)
+def test_rows_of_the_ledger_that_cannot_be_read_are_counted(tmp_path: Path, row: bytes) -> None:
+    sweep = SweepFolder(tmp_path)
+    sweep.add_entry(JOB, ["search"], RunFolder(tmp_path / "rms" / "seed7"))
+    with open(sweep.path / "ledger.jsonl", "ab") as file:
+        file.write(row + b"\n")
+    assert [entry.job for entry in sweep.entries()] == [JOB]
+    assert sweep.num_damaged_rows() == 1
 
 
 def test_missing_or_damaged_arm_costs_are_empty(tmp_path: Path) -> None:

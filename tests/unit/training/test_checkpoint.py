@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -8,16 +10,18 @@ import pytest
 import torch
 from tied_model import all_equal, copy_parameters, make_state, take_steps
 
-from lmlab.errors import DiskError
+from lmlab.errors import DataError, DiskError
 from lmlab.runtime.background import ThreadWorker
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.checkpoint_files import (
+    copy_checkpoint,
     find_weights,
     list_steps,
     read_weights,
     remove_temporaries,
+    write_checkpoint,
 )
-from lmlab.training.state import load_weights
+from lmlab.training.state import Snapshot, load_weights
 
 
 def test_resuming_from_a_checkpoint_is_bit_identical(tmp_path: Path) -> None:
@@ -248,3 +252,95 @@ def test_an_attribute_that_checkpoints_cannot_hold_is_named_once(
     (record,) = caplog.records
     assert record.getMessage().startswith("optim: boost changed during training and is not part")
     assert checkpoints.steps() == [3, 4], "nothing that was computed is lost"
+
+
+def move_one_step(folder: Path) -> None:
+    """Put the checkpoint of step 1 in the place of that of step 2."""
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name("step_00000001"), folder)
+
+
+def change_progress(folder: Path) -> None:
+    record = json.loads((folder / "state.json").read_text())
+    record["progress"]["best_loss"] = 0.5
+    (folder / "state.json").write_text(json.dumps(record))
+
+
+def list_no_files(folder: Path) -> None:
+    record = json.loads((folder / "state.json").read_text())
+    del record["files"]["training.safetensors"], record["checksum"]
+    (folder / "state.json").write_text(json.dumps(record))
+
+
+def lose_all(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
+def nest_deeply(folder: Path) -> None:
+    (folder / "state.json").write_text("[" * 100_000)
+
+
+def take_over(folder: Path) -> None:
+    """Put a checkpoint of another run, of the same step, in the place of one."""
+    other, checkpoints = make_state(5), Checkpoints(folder.parent.parent / "other")
+    checkpoints.run = "another"
+    take_steps(other, 2)
+    shutil.rmtree(folder)
+    shutil.copytree(checkpoints.save(other), folder)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [move_one_step, change_progress, list_no_files, lose_all, nest_deeply, take_over],
+)
+def test_whatever_is_wrong_with_a_checkpoint_the_one_before_is_restored(
+    tmp_path: Path, damage, caplog: pytest.LogCaptureFixture
+) -> None:
+    state, checkpoints = make_state(0), Checkpoints(tmp_path / "run", keep_last=3)
+    checkpoints.run = "mine"
+    take_steps(state, 1)
+    checkpoints.save(state)
+    intact = copy_parameters(state)
+    take_steps(state, 1)
+    checkpoints.save(state)
+    damage(checkpoints.path(2))
+    fresh = make_state(1)
+    assert checkpoints.restore_latest(fresh)
+    assert fresh.progress.step == 1
+    assert all_equal(copy_parameters(fresh), intact)
+    (record,) = caplog.records
+    assert "step_00000002 is damaged" in record.getMessage()
+    assert "falling back to the previous checkpoint" in record.getMessage()
+
+
+def test_checkpoints_of_earlier_versions_are_restored(tmp_path: Path) -> None:
+    state, checkpoints = make_state(0), Checkpoints(tmp_path)
+    take_steps(state, 1)
+    file = checkpoints.save(state) / "state.json"
+    record = json.loads(file.read_text())
+    del record["checksum"]
+    file.write_text(json.dumps(record))
+    checkpoints.run = "mine"
+    assert checkpoints.restore_latest(make_state(1))
+
+
+def test_a_run_does_not_start_from_half_of_a_checkpoint(tmp_path: Path) -> None:
+    state, checkpoints = make_state(0), Checkpoints(tmp_path)
+    take_steps(state, 1)
+    target = checkpoints.path(1)
+    snapshot = Snapshot.capture(state)
+    write_checkpoint(target, {"model": snapshot.weights, "training": {}}, snapshot.record)
+    with pytest.raises(DataError, match="no checkpoint fits the run"):
+        checkpoints.restore_latest(make_state(1))
+
+
+def test_checkpoints_heed_the_umask(tmp_path: Path) -> None:
+    state, former = make_state(0), os.umask(0o027)
+    try:
+        saved = Checkpoints(tmp_path / "run").save(state)
+        copy_checkpoint(saved, tmp_path / "copy" / saved.name)
+    finally:
+        os.umask(former)
+    files = [*saved.iterdir(), *(tmp_path / "copy" / saved.name).iterdir()]
+    assert {oct(file.stat().st_mode & 0o777) for file in files} == {"0o640"}

@@ -11,7 +11,7 @@ from lmlab.console.command_line import Command
 from lmlab.console.logging import log_to_stderr
 from lmlab.console.options import argument
 from lmlab.errors import LockedError, UserError
-from lmlab.run_folder import describe
+from lmlab.runs.run_summary import describe
 from lmlab.runs.stacked.execute_stack import execute_stack
 from lmlab.runtime.launch_env import print_error
 

@@ -1,0 +1,42 @@
+"""Whether a run folder holds the run that a study needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from lmlab.config.deprecated_keys import upgrade
+from lmlab.config.identity_settings import select_identity
+from lmlab.config.recorded_settings import unlike_recorded
+from lmlab.run_folder import RunFolder
+
+
+def why_another(meta: Mapping[str, Any], run: RunFolder, content: dict[str, Any]) -> str:
+    """Say why a run folder is not that of the configuration that a study needs.
+
+    Args:
+        meta: content of ``meta.json``; empty if it cannot be read.
+        run: the folder.
+        content: the configuration.
+
+    Returns:
+        The reason; empty if it is the run, as far as its records say.
+    """
+    identity = meta.get("identity")
+    recorded = identity.get("config") if isinstance(identity, dict) else None
+    if not isinstance(recorded, dict):
+        if identity or not run.rows("validation"):
+            return ""  # not started, or the records of a program other than lmlab
+        try:
+            recorded = select_identity(upgrade(yaml.safe_load(run.config.read_bytes())))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+            return (
+                "meta.json and config.yaml cannot be read, so nothing says whose results they are"
+            )
+    different = unlike_recorded(recorded, content)
+    if not different:
+        return ""
+    more = f", and {len(different) - 3} more" if len(different) > 3 else ""
+    return f"the folder holds another run (there -> needed): {', '.join(different[:3])}{more}"

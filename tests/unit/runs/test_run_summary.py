@@ -1,0 +1,34 @@
+"""A run in a few lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lmlab.run_folder import RunFolder
+from lmlab.runs.run_summary import describe
+
+
+def test_a_run_without_files_has_not_started(tmp_path: Path) -> None:
+    assert "not started" in describe(RunFolder(tmp_path))
+
+
+def test_the_summary_shows_loss_entropy_and_sample(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.write_meta({"floor": {"bits_per_byte": 0.4321, "note": "whole documents"}})
+    run.write_status("done", step=10, steps=10, tokens=2_500_000, seconds=7.0)
+    run.append_row(
+        {"kind": "validation", "step": 10, "loss": 1.2345, "perplexity": 3.44, "bits_per_byte": 0.5}
+    )
+    run.samples.write_text("# Samples\n\n```text\nOnce upon\na time\n```\n")
+    summary = describe(run)
+    for part in (
+        "done at step 10",
+        "2.50 M",
+        "1.2345 nats per token",
+        "0.5000",
+        "0.4321 bits per byte",
+        "Once upon\na time",
+    ):
+        assert part in summary
+    assert json.loads((tmp_path / "status.json").read_text())["status"] == "done"
