@@ -175,7 +175,7 @@ class Session:
         remove_temporaries(folder.checkpoints)
         if changed := changed_settings(folder):
             log.warning(
-                "%s was changed since the run began, and is restored (meta.json -> config.yaml): %s",
+                "%s was changed since the run began; restoring it (meta.json -> config.yaml): %s",
                 folder.config, ", ".join(changed),
             )  # fmt: skip
         if num_damaged := folder.scan_rows()[1]:

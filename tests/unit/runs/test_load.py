@@ -122,5 +122,5 @@ def test_a_folder_whose_settings_were_edited_is_not_loaded(
         execute(compose(longer))
     run.write_status("interrupted", step=20, steps=20)
     assert execute(compose([*overrides, "optim.lr=1e-2"])).run == run
-    assert "is restored (meta.json -> config.yaml): model.norm.eps: 1e-05 -> 0.5" in caplog.text
+    assert "restoring it (meta.json -> config.yaml): model.norm.eps: 1e-05 -> 0.5" in caplog.text
     lmlab.load(run.path)
