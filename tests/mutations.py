@@ -355,7 +355,7 @@ MUTATIONS = [
     Mutation("a child with another learning rate", "runs/continuation.py", '("config.training.steps", "config.schedule.")',
              '("config.training.steps", "config.schedule.", "config.optim.")', "tests/integration/run/test_continuation.py"),
     Mutation("a run writes into a taken folder", "runs/session.py",
-             'if not is_free and not holds_run(meta, self.context.identity, across_code):', "if False:",
+             'if not is_free and not holds_run(meta, here, across_code):', "if False:",
              "tests/integration/run/test_session.py"),
     Mutation("stack: mean of the losses", "runs/stacked/stacked_gradients.py",
              "losses.backward(torch.ones_like(losses))", "losses.mean().backward()",
