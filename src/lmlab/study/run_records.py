@@ -170,18 +170,12 @@ class Study:
     def damage(self) -> list[str]:
         """What of the study's records cannot be read, one sentence per file."""
         files = [(f"{one.folder}/metrics.jsonl", one.num_damaged_rows) for one in self.records]
-        lines = [
+        files.append(("ledger.jsonl of the study", self.num_damaged_rows))
+        return [
             f"{file}: {format_count(number, 'row')} cannot be read and count as missing."
             for file, number in files
             if number
         ]
-        if self.num_damaged_rows:
-            number = format_count(self.num_damaged_rows, "row")
-            lines.append(
-                f"ledger.jsonl of the study: {number} cannot be read; runs that no other row names "
-                "count as missing."
-            )
-        return lines
 
 
 def load_study(folder: Path) -> Study:

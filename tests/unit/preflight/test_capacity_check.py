@@ -113,6 +113,7 @@ def test_jobs_that_fit_alone_and_not_together(
     assert costs is not None
     per_job = costs.memory.peak + costs.memory.saving
     monkeypatch.setattr(machine_resources, "free_memory", lambda device: 3 * per_job)
+    monkeypatch.setattr(machine_resources, "free_shared_memory", lambda device: 3 * per_job)
     check_memory(spec.workload, device, costs, mode, jobs=3)
     assert not caplog.records
     if mode == "warn":
