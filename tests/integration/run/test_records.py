@@ -48,9 +48,11 @@ def test_a_run_whose_records_are_damaged_comes_to_the_same_result(
     monkeypatch.setattr(os, "replace", noted_replace)
     run = execute(config).run
     monkeypatch.undo()
-    places = [written.index(f"write step_000000{step}") for step in ("05", "10", "20")]
-    assert "sync metrics.jsonl" in written[places[0] : places[1]], "a checkpoint covers its rows"
-    assert "sync metrics.jsonl" in written[places[2] : written.index("done")]
+    synced = {"step_00000005": 1, "step_00000010": 2, "step_00000015": 3, "step_00000020": 4}
+    for name, number in synced.items():  # a checkpoint covers its rows
+        before = written[: written.index(f"write {name}")]
+        assert before.count("sync metrics.jsonl") >= number
+    assert written[: written.index("done")].count("sync metrics.jsonl") > len(synced)
     expected = losses(run)
     assert run.status()["status"] == "done"
 
