@@ -145,9 +145,12 @@ class SimulatedRuns:
 
 
 def is_false(kind: StudyKind, arms: int, noise: str, chance: Chance) -> bool:
-    """Run one study in which no arm differs; return whether it finds any arm better or worse."""
+    """Run one study in which no arm differs; return whether it finds any arm better or worse.
+
+    Its margin is 0, so that no difference is too small to be called one.
+    """
     lr = "search" if kind.is_search else "fixed"
-    study = a_study(arms, kind.extra_seeds, lr=lr, num_seeds=kind.num_seeds)
+    study = a_study(arms, kind.extra_seeds, margin=0.0, lr=lr, num_seeds=kind.num_seeds)
     runs = SimulatedRuns([0.0] * arms, chance, noise, depends_on_rate=kind.is_search)
     found = runs.run_all(study)
     if kind.follows_advice and not _any_false(found):
@@ -158,7 +161,9 @@ def is_false(kind: StudyKind, arms: int, noise: str, chance: Chance) -> bool:
         ]
         if advised:
             seeds = kind.num_seeds + min(max(advised), MAX_EXTENSION)
-            longer = a_study(arms, lr=lr, num_seeds=seeds, earlier_looks=[kind.num_seeds])
+            longer = a_study(
+                arms, margin=0.0, lr=lr, num_seeds=seeds, earlier_looks=[kind.num_seeds]
+            )
             found = runs.run_all(longer)
     return _any_false(found)
 

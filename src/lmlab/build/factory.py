@@ -32,8 +32,8 @@ from lmlab.errors import ConfigError, UserError
 from lmlab.nn.transformer import Transformer
 from lmlab.optim.groups import parameter_groups, rate_names
 from lmlab.runtime.background import ThreadWorker
-from lmlab.runtime.compile_policy import set_inductor_cache
 from lmlab.runtime.device import Device
+from lmlab.runtime.inductor_cache import set_inductor_cache
 from lmlab.runtime.random_streams import RandomStreams, derive_seed, seeded
 from lmlab.runtime.signals import SignalHandler
 from lmlab.tracking import NO_TRACKER, NoTracker, RunInfo

@@ -4,8 +4,9 @@
     python -m lmlab.build.record_numerics --same-numbers "Attention split into two functions"
     python -m lmlab.build.record_numerics --raise cpu,cuda,mps --reason "Norms in float64"
 
-The first compares; the second runs the golden tests and records only if they pass; the third raises
-the numerics version of these device types, so that every run on them is another run.
+The first compares. The second records, runs the golden tests, and takes the record back if they
+fail: with a record that is not up to date, they would find other identities. The third raises the
+numerics version of these device types, so that every run on them is another run.
 """
 
 from __future__ import annotations
@@ -78,6 +79,17 @@ def run_golden_tests() -> bool:
     return subprocess.run(command, cwd=_CHECKOUT).returncode == 0
 
 
+def _golden_tests_pass(before: bytes | None) -> bool:
+    """Run the golden tests; unless they pass, put the record ``before`` back."""
+    passed = False
+    try:
+        passed = run_golden_tests()
+    finally:
+        if not passed:
+            RECORD.unlink() if before is None else RECORD.write_bytes(before)
+    return passed
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare or write the record; return the exit code."""
     parser = argparse.ArgumentParser(
@@ -104,12 +116,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if kinds:
         raise_versions(kinds)
-    elif not run_golden_tests():
-        print("error: the golden tests failed, so nothing was recorded", file=sys.stderr)
-        return 1
     reason = options.reason or options.same_numbers
     entry = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "files": paths, "reason": reason}
+    before = RECORD.read_bytes() if RECORD.exists() else None
     write_record(entry | {"numbers": f"raised: {', '.join(kinds)}" if kinds else "same"})
+    if not kinds and not _golden_tests_pass(before):
+        print("error: the golden tests failed, so nothing was recorded", file=sys.stderr)
+        return 1
     print(f"recorded: {', '.join(paths) or 'no change'}")
     return 0
 

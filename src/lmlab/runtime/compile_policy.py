@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib.util
 import os
@@ -11,9 +10,8 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from lmlab.errors import DiskError
 from lmlab.runtime.cpp_extension import find_compiler
-from lmlab.storage.io import hash_json, make_folder
+from lmlab.storage.io import hash_json
 from lmlab.storage.sealed import get_or_create, read_stored
 
 # Seconds by which a first compiled step exceeds an eager one: with an empty cache, and with one
@@ -113,19 +111,3 @@ def missing_to_compile(device_type: str) -> tuple[str, str] | None:
         return None
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-dev"
     return f"Python.h in {min(folders)}", f"install Python's headers (on Debian: {package})"
-
-
-def set_inductor_cache(cache: Path) -> None:
-    """Store Inductor's kernels in ``cache`` unless the user has set ``TORCHINDUCTOR_CACHE_DIR``.
-
-    Where ``cache`` is not writable, Inductor stores them in the folder of temporary files. To this
-    folder, importing ``torch._dynamo`` sets the variable (torch 2.13), which no user has chosen.
-    """
-    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
-
-    folder, variable = cache / "inductor", "TORCHINDUCTOR_CACHE_DIR"
-    if os.environ.get(variable) not in (None, os.path.abspath(default_cache_dir())):
-        return
-    with contextlib.suppress(DiskError):
-        if os.access(make_folder(folder), os.W_OK):
-            os.environ[variable] = str(folder.resolve())

@@ -17,8 +17,10 @@ from lmlab.config.slot_targets import registered
 from lmlab.config.target_validation import SUPPLIED, check_component
 from lmlab.errors import ConfigError
 
-SLOTS = {"data", "tokenizer", "model.norm", "model.pos", "model.ffn", "model.attention",
-         "model.init", "optim", "schedule", "logger", "design", "demo", "callbacks.mine"}  # fmt: skip
+SLOTS = {
+    "data", "tokenizer", "model.norm", "model.pos", "model.ffn", "model.attention", "model.init",
+    "optim", "schedule", "logger", "design", "demo", "callbacks.mine",
+}  # fmt: skip
 
 OWN = """
 import functools
@@ -162,7 +164,7 @@ def test_nested_targets_are_checked_too() -> None:
     check("model.ffn", layer, inner={"_target_": "parts_for_slots.Norm"})
     check("model.ffn", layer, inner={"_target_": "lmlab.nn.ffn.SwiGLU"})
     for target in ("hydra.experimental.callbacks.logging.shutdown", "lmlab.nn.ffn.make_folder"):
-        with pytest.raises(ConfigError, match="hydra.callbacks.mine"):
+        with pytest.raises(ConfigError, match=r"hydra\.callbacks\.mine"):
             check_callbacks({"mine": {"_target_": target}})
 
 

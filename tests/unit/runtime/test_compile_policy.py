@@ -16,7 +16,6 @@ from lmlab.runtime import compile_policy
 from lmlab.runtime.compile_policy import (
     Workload,
     missing_to_compile,
-    set_inductor_cache,
     should_compile,
 )
 from lmlab.runtime.cpp_extension import find_compiler
@@ -77,19 +76,3 @@ def test_a_missing_compiler_is_reported_before_training(monkeypatch, tmp_path) -
     with pytest.raises(ConfigError, match=r"runtime\.compile=true: expected a C\+\+ compiler"):
         choose_device(resolve(compose([*overrides, "runtime.compile=true"])))
     assert not choose_device(resolve(compose([*overrides, "runtime.compile=auto"]))).compile
-
-
-@pytest.mark.parametrize("given", [None, "torch's own", "the user's"])
-def test_inductor_keeps_its_kernels_in_the_cache_unless_the_user_says_where(
-    given: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """torch._dynamo sets the variable when it is imported."""
-    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
-
-    variable, folder = "TORCHINDUCTOR_CACHE_DIR", tmp_path / "mine"
-    monkeypatch.delenv(variable, raising=False)
-    if given is not None:
-        monkeypatch.setenv(variable, default_cache_dir() if given[:5] == "torch" else str(folder))
-    set_inductor_cache(tmp_path / "cache")
-    expected = folder if given == "the user's" else tmp_path / "cache" / "inductor"
-    assert os.environ[variable] == str(expected)
