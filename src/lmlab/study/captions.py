@@ -61,7 +61,12 @@ def curve_note(study: Study) -> str:
     at = "best" if design.lr == "search" else "configured"
     return (
         f"Curves are of the judged runs of each arm at its own {at} learning rate"
-        + ("; runs of the learning rate search are left out." if at == "best" else ".")
+        + (
+            ", or of those at the baseline's, if that is chosen; runs of the learning rate search "
+            "are left out."
+            if at == "best"
+            else "."
+        )
         + " They start at the evaluation before training, which may lie above the chart."
     )
 

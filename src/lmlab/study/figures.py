@@ -125,7 +125,7 @@ def _effect_text(row: dict[str, Any]) -> str:
     text = f"{row['difference']:+.3g}"
     if row["low"] is not None and row["high"] is not None:
         text += f" [{row['low']:+.3g}, {row['high']:+.3g}]"
-    return f"{text}  {row['verdict']}"
+    return f"{text}  {row['verdict']}{', rate in doubt' if row.get('caution') else ''}"
 
 
 def draw_curves(content: dict[str, Any]) -> Figure | None:

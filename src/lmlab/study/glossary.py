@@ -33,8 +33,8 @@ def build_glossary(study: Study) -> list[list[str]]:
     if is_search:
         terms["stable and unstable lr"] = (
             "A peak learning rate is unstable if any run with it diverged, or failed to learn: "
-            "lost half of the gain of the best run. The edge is between the highest stable and the "
-            "lowest unstable one."
+            "lowered the loss by less than half as much as the best run. The edge is between the "
+            "highest stable and the lowest unstable one."
         )
     if design.num_seeds > 1:
         terms["noise floor"] = (

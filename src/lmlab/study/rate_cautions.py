@@ -25,8 +25,8 @@ def rate_cautions(study: Study, arm: str) -> list[str]:
         arm: an arm with a search of its own.
 
     Returns:
-        Phrases without a full stop, the strongest reason first, such as ``the fit used 0.0169,
-        not below the lowest unstable lr 0.0128``.
+        Phrases without a full stop, the strongest reason first, such as ``it was fitted
+        through 0.0169, although a run failed at 0.0128``.
     """
     manifest = study.manifest
     assert manifest is not None
@@ -38,7 +38,7 @@ def rate_cautions(study: Study, arm: str) -> list[str]:
         beyond = [f"{rate:g}" for rate in sorted(fitted) if rate >= unstable]
         if beyond:
             reasons.append(
-                f"the fit used {' and '.join(beyond)}, not below the lowest unstable lr "
+                f"it was fitted through {' and '.join(beyond)}, although a run failed at "
                 f"{unstable:g}"
             )
     searched = _searched(study, arm, fitted)
@@ -50,7 +50,7 @@ def rate_cautions(study: Study, arm: str) -> list[str]:
         if excess > (0 if reasons else _ERRORS * error):
             reasons.append(
                 f"the judged runs average {statistics.fmean(judged):.4f} "
-                f"({format_count(len(judged), 'seed')}), the searched runs at {rate:g} "
+                f"({format_count(len(judged), 'seed')}), those of the search at {rate:g} "
                 f"{statistics.fmean(losses):.4f} ({format_count(len(losses), 'other seed')})"
             )
     return reasons

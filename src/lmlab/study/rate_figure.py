@@ -71,7 +71,7 @@ def draw_rates(content: dict[str, Any]) -> Figure | None:
         _draw_stability(panels[1], searches, states, styles)
     panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
     panels[-1].set_xlabel(
-        "peak learning rate (dots: seeds; bars: standard deviation; open markers: judged seeds)"
+        "peak learning rate (dots: search; open markers: later runs; bars: standard deviation)"
     )
     return figure
 

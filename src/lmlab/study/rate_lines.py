@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lmlab.console.formatting import format_count
 from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.rate_edges import runs_by_rate, stable_edge
 from lmlab.study.run_records import Study
@@ -30,20 +31,27 @@ def rate_lines(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
     own = [arm for arm in own if arm in design.arms]
     doubtful = [arm for arm in [str(design.baseline), *own] if rate_cautions(study, arm)]
     if doubtful:
-        lines.append(f"The learning rate may not be the best one: {', '.join(doubtful)}.")
+        lines.append(
+            "The learning rate may not be the best one, so that a difference may be due to the "
+            f"rate: {', '.join(doubtful)}; see the table of learning rates."
+        )
     lost = [
         f"{one.arm} ({_lost_seeds(one)})"
         for one in verdicts
         if one.at == BASELINE_RATE and one.diverged
     ]
     if lost:
-        lines.append(f"Diverged at the baseline's learning rate: {', '.join(lost)}.")
+        lines.append(
+            "Diverged or failed to learn at the baseline's learning rate (left out of the means "
+            f"there): {', '.join(lost)}."
+        )
     return [*lines, *_stable_ranges(study, str(design.baseline), own)]
 
 
 def _lost_seeds(verdict: Verdict) -> str:
     seeds = [seed for seed, loss in verdict.losses.items() if loss is None]
-    return seeds_phrase(seeds) if len(seeds) == verdict.diverged else f"{verdict.diverged} seeds"
+    named = seeds_phrase(seeds) if len(seeds) == verdict.diverged else f"{verdict.diverged}"
+    return f"{named} of {format_count(len(verdict.losses), 'seed')}"
 
 
 def _stable_ranges(study: Study, baseline: str, arms: Sequence[str]) -> list[str]:

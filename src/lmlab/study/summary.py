@@ -12,6 +12,7 @@ from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest
 from lmlab.study.best_rate import describe_best_rate
 from lmlab.study.power import smallest_detectable
+from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.rate_edges import runs_by_rate, stable_edge
 from lmlab.study.rate_lines import rate_lines
 from lmlab.study.run_records import Study
@@ -68,7 +69,7 @@ def headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
     lines = []
     for kind, sentence in _HEADLINES.items():
         arms = [
-            _with_difference(verdict, num_failed, manifest)
+            _with_difference(verdict, num_failed, study)
             for verdict in own
             if _kind(verdict) == kind
         ]
@@ -155,7 +156,8 @@ def _replicate_result(verdict: Verdict) -> str:
     return kinds.get(_kind(verdict), verdict.label)
 
 
-def _with_difference(verdict: Verdict, num_failed: Counter[str], manifest: Manifest) -> str:
+def _with_difference(verdict: Verdict, num_failed: Counter[str], study: Study) -> str:
+    assert study.manifest is not None and study.manifest.comparison is not None
     comparison, failed = verdict.comparison, num_failed[verdict.arm]
     if verdict.label == "missing" and failed:
         return f"{verdict.arm} ({format_count(failed, 'run')} failed)"
@@ -163,9 +165,11 @@ def _with_difference(verdict: Verdict, num_failed: Counter[str], manifest: Manif
         return verdict.arm
     difference = f"{comparison.difference:+.3f}"
     difference = difference if float(difference) else difference[1:]
-    difference = f"loss {difference} {manifest.unit}"
+    difference = f"loss {difference} {study.manifest.unit}"
     if verdict.label in ("better", "worse") and verdict.least_difference < verdict.margin:
         difference += f", possibly within the margin of {verdict.margin:g}"
+    if study.manifest.comparison.lr == "search" and rate_cautions(study, verdict.arm):
+        difference += ", at a learning rate that may not be its best"
     return f"{verdict.arm} ({difference})"
 
 
@@ -222,9 +226,8 @@ def _search_rule(manifest: Manifest, study: Study) -> list[str]:
         "minimum of a parabola in the logarithm of the rate, through the mean losses of the best "
         "searched rate and its two neighbours. A learning rate counts as unstable if any run with "
         "that rate, whatever its purpose, diverged or failed to learn: lowered the loss by less "
-        "than half as much as the best run did, although its rate is not too low. The edge of "
-        "stable training is estimated as the geometric mean of the highest stable and the lowest "
-        "unstable rate."
+        "than half as much as the best run did, at a rate above that of the best run. An arm whose "
+        "rates were tried on more seeds is more likely to show an unstable one."
     ]
     counts = []
     for arm in design.arms:
@@ -266,7 +269,8 @@ def _noise_floor(manifest: Manifest, losses: Sequence[float]) -> list[str]:
         lines.append(
             f"With {format_count(design.num_seeds, 'seed')} per arm{extra or ','} the study "
             f"detects a true "
-            f"difference of {smallest:.4f} {manifest.unit} with {_percent(design.power)} power."
+            f"difference of {smallest:.4f} {manifest.unit} with {_percent(design.power)} power, if "
+            "the noise of the arm is that of the baseline, at the level of the clearest arm."
             + (
                 f" A difference within the margin of {design.margin:g} still counts as none."
                 if smallest < design.margin

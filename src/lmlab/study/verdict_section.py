@@ -159,7 +159,7 @@ def _diverged_runs(study: Study, verdict: Verdict) -> str:
     detail = f" with {len(steps)} of {seeds}{at_steps(steps)}" if steps else ""
     if verdict.collapsed:
         detail += (
-            f"{',' if detail else ''} {seeds_phrase(verdict.collapsed)} collapsed: less than half "
-            "of the progress of the arm's best run"
+            f"{',' if detail else ''} {seeds_phrase(verdict.collapsed)} failed to learn: lowered "
+            "the loss by less than half as much as the arm's best run"
         )
     return detail

@@ -10,12 +10,14 @@ import pytest
 from lmlab.build.identity import without_code
 from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.compose import compose
+from lmlab.config.identity_settings import identity_settings
 from lmlab.run_folder import REUSED_KEY, RunFolder, register
 from lmlab.runs.find_run import find_run, locate
 from lmlab.runtime.device import resolve_device
 
+SETTINGS = identity_settings(compose(["tokenizer=bytes"]))
 IDENTITY: dict[str, Any] = {
-    "config": {"lr": 1}, "device": {"policy": "fast"}, "numerics": 4, "code": {"mine.a": "1"},
+    "config": SETTINGS, "device": {"policy": "fast"}, "numerics": 4, "code": {"mine.a": "1"},
 }  # fmt: skip
 OTHER_CODE = IDENTITY | {"code": {"mine.a": "2"}}
 
@@ -63,7 +65,7 @@ def test_other_code_is_another_run_unless_the_user_knows_better(
 def test_runs_that_differ_in_more_than_code_are_never_taken(spec: RunSpec) -> None:
     finished(spec.named_folder, IDENTITY)
     across = dataclasses.replace(spec, reuse_across_code=True)
-    folder, is_finished = find(across, OTHER_CODE | {"config": {"lr": 2}})
+    folder, is_finished = find(across, OTHER_CODE | {"config": SETTINGS | {"seed": 2}})
     assert folder.path != spec.named_folder and not is_finished
 
 

@@ -14,8 +14,8 @@ def test_a_fit_through_a_rate_at_which_a_later_run_failed_is_reported() -> None:
     """The search found 0.0169 stable with its seeds; at 0.0128, seed 7 failed to learn."""
     study = load_study(RECORDS)
     assert rate_cautions(study, "norm-post") == [
-        "the fit used 0.0169, not below the lowest unstable lr 0.0128",
-        "the judged runs average 3.9985 (8 seeds), the searched runs at 0.00949 3.9849 "
+        "it was fitted through 0.0169, although a run failed at 0.0128",
+        "the judged runs average 3.9985 (8 seeds), those of the search at 0.00949 3.9849 "
         "(2 other seeds)",
     ]
     for arm in ("baseline", "norm-none", "ffn-gelu"):

@@ -17,8 +17,10 @@ def test_the_headline_tells_at_which_rates_arms_are_judged_and_which_are_fragile
     assert rate_lines(study, verdicts) == [
         "Verdicts are at each arm's own best learning rate; the table at the baseline's learning "
         "rate is descriptive.",
-        "The learning rate may not be the best one: norm-post.",
-        "Diverged at the baseline's learning rate: norm-post (seed 7).",
+        "The learning rate may not be the best one, so that a difference may be due to the rate: "
+        "norm-post; see the table of learning rates.",
+        "Diverged or failed to learn at the baseline's learning rate (left out of the means "
+        "there): norm-post (seed 7 of 8 seeds).",
         "Stable learning rates differ by a factor of 3 or more from the baseline (up to 0.3): "
         "norm-none up to 0.03, norm-post up to 0.00949.",
     ]
@@ -34,4 +36,4 @@ def test_an_inconclusive_arm_shows_the_interval_that_decides_on_no_difference() 
     assert found["confidence"] == "95%" and own["confidence"] == "99%"
     assert own["low"] < found["low"] < -0.02 < found["high"] < own["high"]
     assert rows["norm-none"]["equivalence"] is None
-    assert "fit used 0.0169" in rows["norm-post"]["caution"]
+    assert "fitted through 0.0169" in rows["norm-post"]["caution"]

@@ -130,7 +130,8 @@ def test_the_noise_floor_is_the_spread_of_the_baseline_over_seeds(finished_study
     )
     assert second == (
         f"With 5 seeds per arm, the study detects a true difference of {smallest:.4f} nats per "
-        "token with 80% power. A difference within the margin of 0.02 still counts as none."
+        "token with 80% power, if the noise of the arm is that of the baseline, at the level of "
+        "the clearest arm. A difference within the margin of 0.02 still counts as none."
     )
     assert smallest < 0.02
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import os
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lmlab.design.manifest import Manifest
 from lmlab.run_folder import RunFolder
@@ -44,6 +44,7 @@ def sweep(tmp_path: Path, manifest: Manifest) -> Path:
         rate, size, seed = jobs[job.number]
         run = RunFolder(folder.study_folder / job.arm / f"seed{job.seed}")
         run.path.mkdir(parents=True)
+        run.config.write_text(yaml.safe_dump(arms[job.number]), "utf-8")
         folder.add_entry(job, ["run"], run)
         diverged = (rate, size) == ("1e-1", "4")
         for step in (0, 10, 20):
@@ -110,8 +111,6 @@ def test_further_sweeps_of_a_study_are_named_with_the_command_that_reports_them(
     folder.write_manifest(newest)
     (job,) = newest.required_jobs({})
     folder.add_entry(job, ["run"], RunFolder(sweep / "decay" / "seed0"))
-    later = (first.path / "manifest.json").stat().st_mtime + 1
-    os.utime(folder.path / "manifest.json", (later, later))
 
     lines = write_report(sweep)
     command = f"python -m lmlab.report {arm['output_root']}/sweep/sweeps/{first.path.name}"
@@ -131,7 +130,6 @@ def test_further_sweeps_of_a_study_are_named_with_the_command_that_reports_them(
     part.write_manifest(again)
     for entry in first.entries()[:2]:
         part.add_entry(entry.job, ["run"], entry.run)
-    os.utime(part.path / "manifest.json", (later - 9, later - 9))
-    os.utime(first.path / "manifest.json", (later + 1, later + 1))
+    first.write_manifest(plain)  # submitted again
     lines = [line for line in write_report(sweep) if line.startswith("not in this report")]
     assert len(lines) == 1 and folder.path.name in lines[0], "all runs of the other one are shown"
