@@ -160,6 +160,6 @@ def _diverged_runs(study: Study, verdict: Verdict) -> str:
     if verdict.collapsed:
         detail += (
             f"{',' if detail else ''} {seeds_phrase(verdict.collapsed)} failed to learn: lowered "
-            "the loss by less than half as much as the arm's best run"
+            "the loss by less than half as much as another run of the arm"
         )
     return detail

@@ -130,7 +130,7 @@ def test_a_damaged_newest_checkpoint_is_skipped(
 ) -> None:
     assert train(elsewhere(overrides, tmp_path / "straight")) == 0
     cut = elsewhere(overrides, tmp_path / "cut")
-    assert train(cut, functools.partial(kill_at_call, "write_json", 4)) == -signal.SIGKILL
+    assert train(cut, functools.partial(kill_at_call, "write_json", 6)) == -signal.SIGKILL
     run = the_run(tmp_path / "cut")
     newest = sorted(run.checkpoints.glob("step_*"))[-1] / "model.safetensors"
     data = newest.read_bytes()

@@ -38,7 +38,7 @@ def test_a_fair_study_stores_its_costs_and_prints_its_power(
     printed = capsys.readouterr().err.splitlines()
     assert printed[0].split()[:4] == ["arm", "parameters", "forward", "FLOPs/token"]
     assert [line.split()[0] for line in printed[1:3]] == ["a", "b"]
-    assert "with probability 80%" in printed[-1]
+    assert "with probability 80%" in printed[-2] and "t test" in printed[-1]
     stored = sweep.folder.arm_costs()
     assert list(stored) == ["a", "b"]
     assert stored["a"]["d_ff"] == 64
@@ -87,7 +87,7 @@ def test_the_assumed_noise_is_converted_to_the_unit_of_the_metric(
     manifest = manifest_of(["model.norm=post"], metric="bits_per_byte")
     sweep = PreparedSweep.from_manifest(manifest)
     sweep.check_fairness()
-    line = capsys.readouterr().err.splitlines()[-1]
+    line = capsys.readouterr().err.splitlines()[-2]
     data = sweep.data.get(sweep.configs[0])
     texts = "".join(path.read_text("utf-8") for path in data.corpus.valid_paths)
     num_bytes = len(texts.replace("<|endoftext|>", "").encode())

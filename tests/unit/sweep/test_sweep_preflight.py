@@ -23,7 +23,8 @@ def test_concurrent_jobs_that_exceed_the_memory_are_refused(
     costs = costs_of(resolve(config).workload, device)
     assert costs is not None
     each = costs.memory.peak + costs.memory.saving
-    monkeypatch.setattr(machine_resources, "free_memory", lambda device: 3 * each + 1)
+    for name in ("free_memory", "free_shared_memory"):
+        monkeypatch.setattr(machine_resources, name, lambda device: 3 * each + 1)
     check_capacity([config] * 3, data, slots, runs=3)
     with pytest.raises(
         ConfigError, match=r"4 jobs at the same time need .*\nhelp: set .*jobs_per_device=3"
