@@ -1,9 +1,9 @@
 """False verdicts of simulated studies in which no arm differs, by noise, arms and kind of study.
 
-    python tests/support/simulated_verdicts.py --save docs/verdicts.md
+    python tests/support/simulated_verdicts.py --save FILE
 
-Everything but the training is real: the search for the rates, the looks, and the verdicts. The
-table replaces the one in the given page. It takes about twenty minutes on one core.
+Everything but the training is real: the search for the rates, the looks, and the verdicts. It takes
+about half an hour on one core.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -173,11 +172,11 @@ def _any_false(verdicts: Sequence[Verdict]) -> bool:
 
 
 def main() -> None:
-    """Print the table, and write it to a page."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=1000, help="simulated studies per cell")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--save", type=Path, help="page whose table is replaced")
+    parser.add_argument("--save", type=Path, help="file for the table")
     arguments = parser.parse_args()
     rows = [["noise of the runs", "arms", *(kind.name for kind in KINDS)]]
     start, cells = time.monotonic(), len(NOISES) * len(ARMS) * len(KINDS)
@@ -200,14 +199,7 @@ def main() -> None:
     )
     print(table)
     if arguments.save:
-        page = arguments.save.read_text(encoding="utf-8")
-        marks = r"(<!-- false verdicts -->\n).*?(<!-- end -->)"
-        changed, number = re.subn(
-            marks, lambda m: m[1] + table + "\n" + m[2], page, flags=re.DOTALL
-        )
-        if number != 1:
-            raise SystemExit(f"{arguments.save}: no table between <!-- false verdicts --> and end")
-        arguments.save.write_text(changed, encoding="utf-8")
+        arguments.save.write_text(table + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
