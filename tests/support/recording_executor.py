@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+from lmlab import run_folder
+from lmlab.build.identity import run_identity
+from lmlab.config.compose import settings_to_yaml
+from lmlab.config.identity_settings import identity_settings
+from lmlab.runs import auto_settings
 from lmlab.sweep.executor import JobResult
+from lmlab.sweep.run_data_cache import RunDataCache
 from lmlab.sweep.scheduled_run import ScheduledRun
+
+_DATA = RunDataCache()  # its keys contain the output root, which is another one in each test
 
 
 class RecordingExecutor:
@@ -48,9 +57,20 @@ class RecordingExecutor:
         pass
 
 
-def write_run(run: ScheduledRun, *losses: float, status: str = "done") -> None:
-    """Write the status and the validation losses of a finished run."""
+def write_metadata(run: ScheduledRun) -> None:
+    """Write what a run records when it starts: whose results its folder holds."""
+    device = auto_settings.build_device(run.config)
+    identity = run_identity(identity_settings(run.config), _DATA.get(run.config), device)
     run.folder.path.mkdir(parents=True, exist_ok=True)
-    for step, loss in enumerate(losses):
+    run.folder.config.write_text(settings_to_yaml(run.config.as_dict()), "utf-8")
+    run.folder.write_meta({"run": run.folder.key(identity), "identity": identity})
+    run_folder.register(Path(run.config.output_root), run.folder, identity)
+
+
+def write_run(run: ScheduledRun, first: float, last: float, status: str = "done") -> None:
+    """Write the files of a finished run, with a validation loss before and after training."""
+    write_metadata(run)
+    steps = run.config.training.steps
+    for step, loss in ((0, first), (steps, last)):
         run.folder.append_row({"kind": "validation", "step": step, "loss": loss})
-    run.folder.write_status(status)
+    run.folder.write_status(status, step=steps, steps=steps, run=run.folder.recorded_key())

@@ -23,6 +23,8 @@ def find_failure_reason(run: ScheduledRun, result: JobResult) -> str:
         if run.folder.log.exists():
             run.log = run.folder.log
         return _last_message(lines)[:_MAX_LENGTH]
+    if lines and result.exit_code == 0:  # its process ended well, but its result cannot be read
+        return _last_message(lines)[:_MAX_LENGTH]
     last_line = _last_line(run.log)
     if result.exit_code == _USER_ERROR_EXIT_CODE and last_line:
         return last_line

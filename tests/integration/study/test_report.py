@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from study_fixtures import write_run
 
 from lmlab import publish, report, status
 from lmlab.design.manifest import Job, Manifest
@@ -143,8 +144,7 @@ def test_a_run_that_failed_before_writing_anything_is_reported(
     assert f"log: {log}" in printed and "missing" not in printed
     # What the run itself writes later takes precedence.
     entry = sweep.entries()[0]
-    entry.run.path.mkdir(parents=True)
-    entry.run.write_status("done", step=1, steps=1)
+    write_run(entry.run, entry.job, fails=False)
     assert load_study(study).records[0].state == "done"
 
 

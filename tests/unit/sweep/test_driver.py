@@ -12,10 +12,7 @@ from pathlib import Path
 import pytest
 from recording_executor import RecordingExecutor, write_run
 
-from lmlab import run_folder
-from lmlab.build.identity import run_identity
 from lmlab.config.compose import compose
-from lmlab.config.identity_settings import identity_settings
 from lmlab.design.manifest import Manifest
 from lmlab.runs import auto_settings
 from lmlab.study.sweep_folder import SweepFolder
@@ -33,17 +30,6 @@ DriverOf = Callable[..., Driver]
 def finish_well(run: ScheduledRun) -> JobResult:
     write_run(run, 5.0, 2.0)
     return JobResult("failed", "not read, because the run folder says done")
-
-
-def register(run: ScheduledRun) -> JobResult:
-    """Finish the run such that other arms find it by its identity."""
-    result = finish_well(run)
-    data = RunDataCache().get(run.config)
-    device = auto_settings.build_device(run.config)
-    identity = run_identity(identity_settings(run.config), data, device)
-    run.folder.write_meta({"identity": identity})
-    run_folder.register(Path(run.config.output_root), run.folder, identity)
-    return result
 
 
 @pytest.fixture
@@ -81,7 +67,7 @@ def test_no_more_runs_start_than_the_executor_has_capacity_for(driver_of: Driver
 
 
 def test_two_arms_that_are_one_run_train_once(driver_of: DriverOf) -> None:
-    executor = RecordingExecutor(register)
+    executor = RecordingExecutor(finish_well)
     runs = driver_of(executor, [4, 4]).run()
     assert len(executor.started) == 1 and executor.most_active == 1
     assert [(run.state, run.reason) for run in runs] == [("done", "")] * 2

@@ -37,6 +37,14 @@ def test_the_reason_of_an_earlier_session_is_not_that_of_this_one(run: Scheduled
     assert find_failure_reason(run, EXITED) == EXITED.reason
 
 
+def test_a_run_that_ended_well_without_its_result_says_what_is_lost(run: ScheduledRun) -> None:
+    run.folder.append_row({"kind": "validation", "step": 10, "loss": 2.0})
+    run.folder.write_status("done", step=20, steps=20)
+    ended = JobResult("failed", "exited with code 0 before the run was done", 0)
+    expected = "metrics.jsonl lacks the evaluation at step 20, the last one"
+    assert find_failure_reason(run, ended) == expected
+
+
 def test_a_refused_run_reports_its_error_alone(run: ScheduledRun) -> None:
     run.log.write_text("starting\nerror: model.d_ff=-1: expected 1 or more\n")
     reason = find_failure_reason(run, JobResult("failed", "exited with code 2", 2))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from designs import a_design
-from recording_executor import write_run
+from recording_executor import write_metadata, write_run
 
 from lmlab.config.compose import compose
 from lmlab.design.comparison import Comparison
@@ -47,6 +47,7 @@ def test_each_run_is_listed_with_what_would_happen_to_it(
 
     complete, interrupted = first.runs[0], first.runs[1]
     write_run(complete, 9.0, 2.0)
+    write_metadata(interrupted)
     (interrupted.folder.checkpoints / "step_00000015").mkdir(parents=True)
     print_plan(planned([*overrides, "notes=planned", "tags=[x]"], tmp_path, data, design))
     text = capsys.readouterr().out
