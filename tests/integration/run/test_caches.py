@@ -92,6 +92,7 @@ def test_a_text_that_changes_before_it_is_encoded_leaves_no_wrong_ids(
     assert tokenizer.decode(found.tokens.tolist()) == 2 * FIRST
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kernels", [True, False])
 @pytest.mark.parametrize("kind", [kind for kind in CHANGES if kind != "emptied"])
 def test_the_hash_is_that_of_the_encoded_bytes_even_if_they_change_meanwhile(
@@ -227,6 +228,7 @@ def stories(overrides: list[str], seed: int = 0) -> DataSpec:
     return spec_of([*kept, *more, f"data.seed={seed}", "tokenizer.vocab_size=280"])
 
 
+@pytest.mark.long
 def test_every_damage_of_every_cached_file_heals_and_is_said(
     overrides: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -334,6 +336,7 @@ def test_on_a_full_disk_the_error_names_the_cache(
     assert not [path for path in spec.cache_folder.rglob("*") if path.is_file()]
 
 
+@pytest.mark.long
 def test_processes_that_make_the_same_cache_at_once_are_all_right(overrides: list[str]) -> None:
     spec = stories(overrides, seed=5)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
@@ -353,6 +356,7 @@ DATA_SETTINGS = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 def test_every_setting_of_text_and_tokenizer_is_in_the_key_of_what_it_changes(
     overrides: list[str], tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ def without(overrides: list[str], spelling: str) -> list[str]:
     return [one for one in overrides if one.partition("=")[0] not in replaced]
 
 
+@pytest.mark.long
 def test_another_spelling_finds_the_run(overrides: list[str]) -> None:
     for left, right in PAIRS:
         overrides = without(overrides, left)

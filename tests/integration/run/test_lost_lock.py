@@ -30,6 +30,7 @@ def steal(lock: Path) -> None:
     os.replace(part, lock)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["run", "stack"])
 def test_a_run_that_wakes_up_without_its_lock_ends(overrides, tmp_path: Path, kind: str) -> None:
     more = [*overrides, "training.steps=100000", "training.log_every=1", "checkpoint.every_steps=1"]

@@ -28,6 +28,7 @@ def losses(run: RunFolder) -> list[tuple[int, float]]:
     return [(row["step"], row["loss"]) for row in run.rows("validation")]
 
 
+@pytest.mark.long
 def test_a_run_whose_records_are_damaged_comes_to_the_same_result(
     overrides: list[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

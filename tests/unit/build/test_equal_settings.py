@@ -151,6 +151,7 @@ def test_every_key_is_known(options: tuple[str, ...], table: dict[str, Any]) -> 
     assert not unknown, UNKNOWN.format(keys=", ".join(sorted(unknown)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "key", "entry"),
     [

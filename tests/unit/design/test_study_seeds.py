@@ -48,6 +48,7 @@ def seeds_of(manifest: Manifest, arm: str = "a") -> list[tuple[int, int]]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
@@ -78,11 +79,13 @@ def test_a_pinned_seed_stays_in_all_runs(
     assert ("order of the data fixed" in manifest.held_seeds_note) == is_held[1]
 
 
+@pytest.mark.long
 def test_samples_keep_their_pinned_seed() -> None:
     content = submit("seeds.sampling=0", num_seeds=3).job_config(Job("a", None, 2))
     assert content["seeds"] == {"init": 2, "data": 2, "sampling": 0}
 
 
+@pytest.mark.long
 def test_only_an_ambiguous_pin_changes_the_id_of_a_study() -> None:
     plain = submit("seed=3")
     assert "held_seeds" not in plain.as_dict()
@@ -121,6 +124,7 @@ def test_other_seeds_are_refused(
     assert str(caught.value).count("\n") <= 1, "a line, and one of help"
 
 
+@pytest.mark.long
 def test_all_arms_have_the_seeds_of_the_study() -> None:
     with pytest.raises(
         ConfigError, match=r"design\.arms\.b: expected the seeds of a, found seed=5"
