@@ -19,6 +19,12 @@ from lmlab.study.run_records import Study
 from lmlab.study.sweep_folder import sweeps_in
 
 INDEX_FILE = "index.html"
+# Of a study all of whose runs another one trained.
+SAME_RUNS = (
+    "another analysis of the same runs, not independent evidence. The margin and the probability "
+    "of false verdicts are declared for this study; they do not cover other comparisons of these "
+    "runs."
+)
 LOCAL_FILES = (
     "Run folders and logs are local files of the machine that trained the runs, below its output "
     "folder. They are not part of this write-up."

@@ -11,7 +11,7 @@ from typing import Any
 
 from lmlab.console.formatting import format_count
 from lmlab.design.comparison import METRICS
-from lmlab.study.links import LOCAL_FILES, Links
+from lmlab.study.links import LOCAL_FILES, SAME_RUNS, Links
 from lmlab.study.plain_text import Markdown, cell, code_block, csv_cell, inline, paragraph
 from lmlab.study.verdicts import arm_phrase
 
@@ -146,8 +146,8 @@ def _link_lines(links: Links, num_runs: int) -> Iterator[str]:
         if sum(number for _, number, _ in links.studies) == num_runs:
             names = [text.rpartition(" (")[0] for text in reused] if len(reused) == 1 else reused
             yield (
-                f"All {format_count(num_runs, 'run')} are reused from {', '.join(names)}: another "
-                "analysis of the same runs, not independent evidence.\n"
+                f"All {format_count(num_runs, 'run')} are reused from {', '.join(names)}: "
+                f"{SAME_RUNS}\n"
             )
         else:
             yield f"Reused from other studies: {', '.join(reused)}.\n"

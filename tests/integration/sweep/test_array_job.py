@@ -76,6 +76,7 @@ def test_a_job_trains_its_run_and_records_its_exit_code(submit: Submit, slurm: F
     assert slurm.calls("scontrol") == []
 
 
+@pytest.mark.long
 def test_runs_that_share_a_job_end_independently(submit: Submit, slurm: FakeSlurm) -> None:
     submission = submit([], ["data.train=/nowhere.txt"])
     code, printed = run_job(submission)
@@ -95,6 +96,7 @@ def test_a_run_that_a_later_submission_owns_is_not_trained(
     assert statuses(first) == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("runs", [1, 2])
 def test_usr2_saves_every_run_and_requeues_the_job(
     submit: Submit, slurm: FakeSlurm, runs: int

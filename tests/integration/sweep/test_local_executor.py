@@ -22,6 +22,7 @@ from lmlab.sweep.scheduled_run import ScheduledRun
 from lmlab.sweep.slots import Slot
 
 
+@pytest.mark.long
 def test_a_job_that_fails_in_any_way_stops_no_other(sweeps: Sweeps) -> None:
     faults = ["raises", "exits", "killed", "memory"]
     arguments = ["-m", FAULTY, f"+model.ffn.what={','.join(faults)},nothing,slow"]

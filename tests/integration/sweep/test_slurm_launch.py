@@ -39,6 +39,7 @@ def test_the_driver_of_a_search_starts_at_once(sweeps: Sweeps, slurm: FakeSlurm)
     assert arrays and "--dependency" not in driver
 
 
+@pytest.mark.long
 def test_a_rerun_submits_only_what_no_job_has(sweeps: Sweeps, slurm: FakeSlurm) -> None:
     sweeps.run(*SLURM, "seed=0,1")
     jobs = []

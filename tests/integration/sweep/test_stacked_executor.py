@@ -40,6 +40,7 @@ def test_the_runs_of_a_failing_stack_continue_separately(sweeps: Sweeps) -> None
     assert stacked == {True: [2, 1], False: [2]}
 
 
+@pytest.mark.long
 def test_a_stack_that_is_killed_goes_on_as_a_stack(sweeps: Sweeps) -> None:
     """The layer kills its process ten steps after each start."""
     arguments = ["-m", "optim.lr=1e-3,2e-3", FAULTY, "hydra.launcher.stack=2"]
@@ -54,6 +55,7 @@ def test_a_stack_that_is_killed_goes_on_as_a_stack(sweeps: Sweeps) -> None:
     assert list(calm) == list(killed), "bit for bit"
 
 
+@pytest.mark.long
 def test_a_stack_killed_before_any_checkpoint_gives_up(sweeps: Sweeps) -> None:
     arguments = ["-m", "optim.lr=1e-3,2e-3", FAULTY, "+model.ffn.what=killed", "study=s"]
     arguments += ["hydra.launcher.stack=2", "runtime.policy=fast", "runtime.preflight=off"]

@@ -68,6 +68,7 @@ def test_editing_a_file_does_not_change_later_jobs(
     assert all("grad_clip_norm: 0.5\n" in path.read_text() for path in files)
 
 
+@pytest.mark.long
 def test_two_launches_of_one_sweep_share_the_work(sweeps: Sweeps) -> None:
     arguments = ["-m", "seed=0,1,2,3,4,5", *SLOW]
     both = [sweeps.start(*arguments) for _ in range(2)]
@@ -77,6 +78,7 @@ def test_two_launches_of_one_sweep_share_the_work(sweeps: Sweeps) -> None:
     assert set(sweeps.sessions().values()) == {1}, "no run was written by both"
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_every_run_resumable(sweeps: Sweeps, wait_for: WaitFor) -> None:
     arguments = ["-m", "seed=0,1,2,3", *SLOW, "training.steps=60"]
     process = sweeps.start(*arguments)
@@ -91,6 +93,7 @@ def test_ctrl_c_leaves_every_run_resumable(sweeps: Sweeps, wait_for: WaitFor) ->
     assert {status["status"] for status in sweeps.runs().values()} == {"done"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
 def test_a_signal_while_the_fork_server_imports_stops_the_sweep(
     sweeps: Sweeps, wait_for: WaitFor, number: signal.Signals

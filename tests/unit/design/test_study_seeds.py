@@ -93,6 +93,7 @@ def test_only_an_ambiguous_pin_changes_the_id_of_a_study() -> None:
     assert submit("seed=3", "seeds.init=3").id != plain.id
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("overrides", "design", "message"),
     [

@@ -12,7 +12,7 @@ from lmlab.console.formatting import format_count
 from lmlab.storage.json_text import dump_json
 from lmlab.study.chart_scales import limits, loss_scale, ticks
 from lmlab.study.figure_style import COLOURS, DARK_COLOURS, DASHES, MARKERS, themed_svg
-from lmlab.study.links import LOCAL_FILES, Links
+from lmlab.study.links import LOCAL_FILES, SAME_RUNS, Links
 from lmlab.study.markdown import seeds_text, signed, sweep_table
 from lmlab.study.page.forest import forest_layout
 from lmlab.study.rate_edges import BEYOND, DIVERGED, FAILED, STABLE
@@ -66,6 +66,7 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
         train_values={key for curve in content["train_curves"] for key in curve},
         reference=_reference(content),
         local_files=LOCAL_FILES,
+        same_runs=SAME_RUNS,
         links=links,
         has_settings=any(
             arm["overrides"] or arm["differences"] or arm["settings"] for arm in content["arms"]
