@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from fake_slurm import FakeSlurm
 from sweep_fixtures import Sweeps
 
