@@ -129,6 +129,8 @@ def test_a_part_of_lmlab(project: Project) -> None:
     # As the README adds a variant.
     with open(ffn, "a") as file:
         file.write(RELU)
+    option = project.folder / "conf" / "model" / "ffn" / "relu.yaml"
+    option.write_text("_target_: lmlab.nn.ffn.ReLU\n")
     assert is_reused(project.train(gelu)), "the new class is not used"
     assert not is_reused(project.train("lmlab.nn.ffn.ReLU"))
     assert is_reused(project.train("lmlab.nn.ffn.ReLU"))
