@@ -62,7 +62,8 @@ def follow_to_end(studies: Any, arguments: list[str], process: subprocess.Popen[
             release(studies)
             time.sleep(0.5)
         printed += process.communicate()[0]
-        if set(studies.statuses("disturbed").values()) == {"done"}:
+        # A run that was cancelled before it started has no status, but its launch then fails.
+        if process.returncode == 0 and set(studies.statuses("disturbed").values()) == {"done"}:
             return printed
         process = studies.start(*arguments)
     raise AssertionError(printed)
