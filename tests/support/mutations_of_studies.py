@@ -83,6 +83,8 @@ MUTATIONS = [
              "sorted({self.seeds, last})", "tests/unit/study/test_sequential_test.py"),
     Mutation("a collapse counts as a result", "study/verdicts.py", "collapsed = collapsed_seeds(found)",
              "collapsed = ()", "tests/unit/study/test_verdicts.py"),
+    Mutation("settings that change no result hide a look", "study/earlier_looks.py", "typed_arm_settings(arm) | ",
+             "arm | ", "tests/unit/study/test_earlier_looks.py"),
     Mutation("one arm name for two configurations", "design/sweep_jobs.py", "        if arm.name == name:",
              "        if arm.name == name and not name:", "tests/unit/design/test_sweep_jobs.py"),
     Mutation("every job counts as a seed", "design/sweep_jobs.py", "        if seeds in arm.seeds:",

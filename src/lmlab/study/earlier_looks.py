@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from lmlab.design.manifest import Manifest, identifying_settings
+from lmlab.design.manifest import Manifest
+from lmlab.design.run_keys import differing, typed_arm_settings
 from lmlab.errors import DataError
 from lmlab.run_folder import FINISHED
 from lmlab.study.sweep_folder import SweepFolder, sweeps_in
@@ -19,9 +20,10 @@ from lmlab.study.sweep_folder import SweepFolder, sweeps_in
 def count_earlier_looks(manifest: Manifest, folder: SweepFolder) -> Manifest:
     """Return the manifest with the numbers of seeds at which the study was judged before.
 
-    An earlier sweep of the study counts where it compares one or more of the same arms with the
-    same baseline by the same metric, on fewer seeds, and all these runs of its baseline have
-    finished. Whether someone has read its report is not known; it is assumed.
+    An earlier sweep of the study counts if it compares one or more of the same arms with the same
+    baseline by the same metric, on fewer seeds, and all these runs of its baseline have finished.
+    Whether someone has read its report is not known; it is assumed. Settings that change no result,
+    such as the tracker, do not distinguish arms.
 
     Args:
         manifest: the study that is about to start.
@@ -53,15 +55,17 @@ def _compares_the_same(earlier: Manifest, manifest: Manifest) -> bool:
     if earlier.held_seeds != manifest.held_seeds:
         return False
     arms, old_arms = _arms(manifest), _arms(earlier)
-    if arms[str(design.baseline)] != old_arms[before.baseline]:
+    if differing(arms[str(design.baseline)], old_arms[before.baseline]):
         return False
     old = [old_arms[arm] for arm in before.arms if arm != before.baseline]
-    return any(arms[arm] in old for arm in design.arms if arm != design.baseline)
+    new = [arms[arm] for arm in design.arms if arm != design.baseline]
+    return any(not differing(one, other) for one in new for other in old)
 
 
 def _arms(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """Return what distinguishes the runs of each arm, by its name."""
     return {
-        name: identifying_settings(arm) | {"arm": None, "study": None}
+        name: typed_arm_settings(arm) | {"seed": arm["seed"], "seeds": arm["seeds"]}
         for name, arm in zip(manifest.names, manifest.arms, strict=True)
     }
 

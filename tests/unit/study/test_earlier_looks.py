@@ -51,6 +51,22 @@ def test_other_comparisons_are_no_looks(manifest: Manifest, tmp_path: Path) -> N
     assert looks(one_arm, tmp_path) == [5], "one of the arms has been judged"
 
 
+def test_settings_that_change_no_result_hide_no_look(manifest: Manifest, tmp_path: Path) -> None:
+    """The repetition takes the runs of the first study, so their results count."""
+    write_simulated_study(manifest, tmp_path, 10_000)
+    longer = with_design(manifest, num_seeds=8)
+
+    def with_settings(section: str, **changes: Any) -> Manifest:
+        arms = [arm | {section: arm[section] | changes} for arm in longer.arms]
+        return dataclasses.replace(longer, arms=arms)
+
+    assert looks(with_settings("training", log_every=7), tmp_path) == [5]
+    assert looks(with_settings("logger", project="other"), tmp_path) == [5]
+    assert looks(with_settings("checkpoint", every_steps=9), tmp_path) == [5]
+    assert looks(with_settings("training", steps=7), tmp_path) == []
+    assert looks(with_settings("seeds", data=7), tmp_path) == []
+
+
 def test_a_study_that_was_never_finished_was_not_judged(manifest: Manifest, tmp_path: Path) -> None:
     write_simulated_study(manifest, tmp_path, 20)
     assert looks(with_design(manifest, num_seeds=8), tmp_path) == []
