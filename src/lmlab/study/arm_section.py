@@ -155,7 +155,7 @@ def _describe_match(reference: str, design: Comparison, arm_costs: Collection[Ar
     near = {
         key: tolerance
         for key, tolerance in design.tolerance.items()
-        if key in LABELS and len({getattr(costs, key) for costs in arm_costs}) > 1
+        if len({getattr(costs, key, None) for costs in arm_costs}) > 1  # batches are equal
     }
     equal = [label for key, label in LABELS.items() if key not in near]
     text = f"All arms match {reference}: {_enumerate(equal)} are equal"

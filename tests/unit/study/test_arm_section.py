@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lmlab.design.comparison import QUANTITIES
 from lmlab.study.arm_section import build_arms, build_costs
 from lmlab.study.run_records import Study, load_study
 
@@ -61,6 +62,10 @@ def test_allowed_differences_in_cost_are_noted(study: Study) -> None:
         "tokens, batches (steps x sequences), context, data and tokenizer are equal."
     ]
     assert study.manifest is not None and study.manifest.comparison is not None
+    for quantity in QUANTITIES:  # batches, for example, are no number
+        design = dataclasses.replace(study.manifest.comparison, tolerance={quantity: 0.1})
+        manifest = dataclasses.replace(study.manifest, comparison=design)
+        assert build_costs(dataclasses.replace(study, manifest=manifest)) == costs
     design = dataclasses.replace(study.manifest.comparison, allow=["parameters"])
     larger = study.arm_costs | {"post": study.arm_costs["post"] | {"parameters": 1500}}
     changed = dataclasses.replace(
