@@ -5,12 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest
 from lmlab.study.rate_edges import NEAR
 from lmlab.study.run_records import RunRecord, Study
-from lmlab.study.statistics import INCONCLUSIVE, level_name
 from lmlab.study.tokens_to_match import NOTE, tokens_to_match
+from lmlab.study.verdict_section import equivalence_interval
 from lmlab.study.verdicts import Verdict, baseline_outcomes
 
 _VARYING = 1.2  # ratio of wall times from which runs of equal work are no measure of speed
@@ -36,7 +35,7 @@ def verdict_notes(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
             f"{100 * manifest.comparison.power:g}% power if the observed difference and spread "
             "were the true ones. It accounts for testing the same runs once more."
         )
-    if any(_has_two_intervals(manifest.comparison, verdict) for verdict in verdicts):
+    if any(equivalence_interval(study, verdict) for verdict in verdicts):
         notes.append(
             "Inconclusive arms have two intervals: the first decides whether an arm is better or "
             "worse and is corrected for comparing several arms, the second decides whether there "
@@ -45,12 +44,6 @@ def verdict_notes(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
     if any(tokens_to_match(study, verdict) for verdict in verdicts):
         notes.append(NOTE)
     return notes
-
-
-def _has_two_intervals(design: Comparison, verdict: Verdict) -> bool:
-    found = verdict.comparison
-    is_open = verdict.label == INCONCLUSIVE and found is not None and found.confidence is not None
-    return is_open and level_name(found.confidence) != level_name(1 - design.alpha)  # type: ignore[union-attr,arg-type]
 
 
 def curve_note(study: Study) -> str:

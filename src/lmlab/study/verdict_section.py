@@ -76,7 +76,7 @@ def verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
         "confidence": level_name(comparison.confidence)
         if comparison and comparison.confidence
         else "",
-        "equivalence": _equivalence(study, verdict),
+        "equivalence": equivalence_interval(study, verdict),
         "seeds": len(known),
         "pairs": len(verdict.pairs),
         "unpaired": list(verdict.unpaired),
@@ -87,7 +87,7 @@ def verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _equivalence(study: Study, verdict: Verdict) -> dict[str, Any] | None:
+def equivalence_interval(study: Study, verdict: Verdict) -> dict[str, Any] | None:
     """Return the interval that decides on "no difference" where it is not the arm's own one.
 
     Returns:

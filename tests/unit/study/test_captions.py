@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from pathlib import Path
 
@@ -47,3 +48,16 @@ def test_arms_with_fewer_seeds_name_the_mean_that_they_are_compared_with(
     shown = dataclasses.replace(verdict, pairs=pairs, baseline_seeds=pairs)
     notes = verdict_notes(study, [shown])
     assert f"(mean {expected:.4f} over 3)" in notes[0]
+
+
+def test_two_intervals_are_explained_where_a_row_shows_two(finished_study: Path) -> None:
+    study = load_study(finished_study)
+    verdict = next(v for v in judge_all(study) if v.arm == "post")
+    assert verdict.comparison is not None
+    for low, is_told in ((-0.1, True), (-math.inf, False)):
+        found = dataclasses.replace(
+            verdict.comparison, low=low, high=-low, equivalence=(low, -low), confidence=0.975
+        )
+        shown = dataclasses.replace(verdict, label="inconclusive", comparison=found)
+        notes = verdict_notes(study, [shown])
+        assert any("two intervals" in note for note in notes) == is_told
