@@ -19,6 +19,7 @@ from lmlab.study.sign_flips import flip_intervals
 from lmlab.study.t_test import t_bound
 
 MAX_SEEDS = 1000  # the search for a number of seeds ends here
+_NUMBERS = range(2, MAX_SEEDS)
 # With more pairs, the sign-flip test has nearly the power of the t test, which is used instead.
 _MAX_FLIPPED = 12
 # Multiples of the present number of pairs whose levels stand for those of the numbers below.
@@ -125,17 +126,27 @@ def smallest_detectable(sd: float, rule: Rule, family: int = 1) -> float:
     return high
 
 
-def seeds_to_decide(mean: float, sd: float, rule: Rule, family: int = 1) -> int:
+def seeds_to_decide(
+    mean: float, sd: float, rule: Rule, family: int = 1, numbers: range = _NUMBERS
+) -> int:
     """Estimate the number of pairs that would decide, from the observed difference and spread.
 
     Either verdict ends the question: with the rule's power, the difference is found at the first
     and hardest step of Holm's method for a ``family`` of arms, or the confidence interval is within
-    the margin.
+    the margin. The search is linear, so that it assumes no order.
+
+    Args:
+        mean: observed mean difference, in the unit of the metric.
+        sd: observed standard deviation of the paired differences.
+        rule: how the study decides.
+        family: number of arms.
+        numbers: numbers of pairs to try, ascending.
 
     Returns:
-        The number of pairs; :data:`MAX_SEEDS` means that many or more.
+        The first of ``numbers`` that suffices; :data:`MAX_SEEDS` means that many or more.
     """
-    return _seeds_to_decide(mean, sd, rule, family, range(2, MAX_SEEDS))
+    levels = rule.nominal_level(rule.alpha / family), rule.nominal_level(rule.alpha)
+    return next((n for n in numbers if _decides(abs(mean), sd, rule, n, levels)), MAX_SEEDS)
 
 
 def seeds_to_decide_later(mean: float, sd: float, rule: Rule, number: int, family: int = 1) -> int:
@@ -150,35 +161,10 @@ def seeds_to_decide_later(mean: float, sd: float, rule: Rule, number: int, famil
     for factor in _FACTORS:
         planned = min(math.ceil(factor * number), MAX_SEEDS)
         later = rule.extended(planned)
-        needed = _seeds_to_decide(mean, sd, later, family, range(number + 1, planned + 1))
+        needed = seeds_to_decide(mean, sd, later, family, range(number + 1, planned + 1))
         if needed <= planned:
             return needed
     return MAX_SEEDS
-
-
-def decision_power(effect: float, sd: float, rule: Rule, number: int, family: int = 1) -> float:
-    """Return the probability that ``number`` pairs decide at the levels of ``rule``.
-
-    They find the difference, or their confidence interval is within the margin.
-
-    Args:
-        effect: true mean difference, 0 or more, in the unit of the metric.
-        sd: standard deviation of the paired differences, greater than 0.
-        rule: how the study decides.
-        number: number of pairs of the look, at least 2.
-        family: number of arms; the prediction is for the first step of Holm's method.
-    """
-    levels = rule.nominal_level(rule.alpha / family), rule.nominal_level(rule.alpha)
-    return _power_to_decide(effect, sd, rule, number, levels)
-
-
-def _seeds_to_decide(mean: float, sd: float, rule: Rule, family: int, numbers: range) -> int:
-    """Return the first of ``numbers`` that suffices; :data:`MAX_SEEDS` where none does.
-
-    The search is linear, so that it assumes no order.
-    """
-    levels = rule.nominal_level(rule.alpha / family), rule.nominal_level(rule.alpha)
-    return next((n for n in numbers if _decides(abs(mean), sd, rule, n, levels)), MAX_SEEDS)
 
 
 def _decides(
@@ -193,6 +179,7 @@ def _decides(
 def _power_to_decide(
     effect: float, sd: float, rule: Rule, number: int, levels: tuple[float, float]
 ) -> float:
+    """Return the probability of a verdict; a lower bound of it where that is below the power."""
     if rule.test == SIGN_FLIPS and number <= _MAX_FLIPPED:
         (low, _), (lowest, highest) = (
             _standard_intervals(number, level, (number,), rule.test) for level in levels
