@@ -194,8 +194,8 @@ def load_study(folder: Path) -> Study:
         sweep = next(sweeps_in(folder), sweep)
     if sweep.exists:
         manifest = sweep.manifest()
-        records = [_read_entry(entry, sweep.study_folder, manifest) for entry in sweep.entries()]
-        num_damaged = sweep.num_damaged_rows()
+        entries, num_damaged = sweep.scan_entries()
+        records = [_read_entry(entry, sweep.study_folder, manifest) for entry in entries]
         if num_damaged:
             records += _unrecorded(manifest, records)
         if manifest.comparison is None:

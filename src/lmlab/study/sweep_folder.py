@@ -135,13 +135,10 @@ class SweepFolder:
 
     def entries(self) -> list[LedgerEntry]:
         """Read the runs of the ledger, in the order in which they were first needed."""
-        return self._scan_ledger()[0]
+        return self.scan_entries()[0]
 
-    def num_damaged_rows(self) -> int:
-        """Return how many rows of the ledger cannot be read."""
-        return self._scan_ledger()[1]
-
-    def _scan_ledger(self) -> tuple[list[LedgerEntry], int]:
+    def scan_entries(self) -> tuple[list[LedgerEntry], int]:
+        """Return :meth:`entries`, and the number of rows of the ledger that cannot be read."""
         entries: dict[Job, LedgerEntry] = {}
         rows, num_damaged = scan_jsonl(self.path / "ledger.jsonl")
         for row in rows:

@@ -114,7 +114,7 @@ def test_rows_of_the_ledger_that_cannot_be_read_are_counted(tmp_path: Path, row:
     with open(sweep.path / "ledger.jsonl", "ab") as file:
         file.write(row + b"\n")
     assert [entry.job for entry in sweep.entries()] == [JOB]
-    assert sweep.num_damaged_rows() == 1
+    assert sweep.scan_entries()[1] == 1
 
 
 def test_missing_or_damaged_arm_costs_are_empty(tmp_path: Path) -> None:
