@@ -11,7 +11,6 @@ which matters because two arms are compared at rates that were each found this w
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -76,14 +75,13 @@ def collapsed_seeds(outcomes: Mapping[int, TrialOutcome]) -> tuple[int, ...]:
     """
     losses = {seed: one.loss for seed, one in outcomes.items() if one.loss is not None}
     order = sorted(losses, key=lambda seed: losses[seed])
-    gaps = [losses[after] - losses[before] for before, after in itertools.pairwise(order)]
-    if not gaps:
-        return ()
-    first = gaps.index(max(gaps)) + 1
-    best, last = losses[order[0]], losses[order[first - 1]]
-    is_separate = gaps[first - 1] > last - best
-    far = [seed for seed in order[first:] if outcomes[seed].has_collapsed(best)]
-    return tuple(sorted(far)) if is_separate and len(far) == len(order) - first else ()
+    for number in range(1, len(order)):
+        near, far = order[:number], order[number:]
+        best, last = losses[near[0]], losses[near[-1]]
+        is_separate = losses[far[0]] - last > last - best
+        if is_separate and all(outcomes[seed].has_collapsed(best) for seed in far):
+            return tuple(sorted(far))
+    return ()
 
 
 Trials = Mapping[tuple[float, int], TrialOutcome]  # by learning rate and seed
@@ -273,7 +271,7 @@ def _repaired(
         The losses, the same where no run broke down.
     """
     repaired = {rate: dict(by_seed) for rate, by_seed in losses.items()}
-    for seed in {seed for by_seed in losses.values() for seed in by_seed} - {first}:
+    for seed in sorted({seed for by_seed in losses.values() for seed in by_seed} - {first}):
         shifts = {
             rate: by_seed[seed] - by_seed[first]
             for rate, by_seed in losses.items()

@@ -203,6 +203,14 @@ def test_a_run_that_collapsed_counts_as_diverged() -> None:
     assert baseline_losses(a_study(), base) == [3.0, 3.02, 3.01, 2.99]
 
 
+def test_runs_that_collapsed_to_different_losses_are_all_found() -> None:
+    """The losses of runs that collapsed differ among themselves by more than from the others."""
+    for lost in ([5.2, 7.5], [5.2, 6.4, 9.0]):
+        arm = outcomes_of("b", [3.0, 3.01, 3.02, *lost])
+        study = a_study(num_seeds=3 + len(lost))
+        assert judge(study, BASE | arm)[0].collapsed == tuple(range(3, 3 + len(lost)))
+
+
 @pytest.mark.parametrize(
     "losses",
     [
