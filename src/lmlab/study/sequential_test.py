@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from scipy import optimize, special, stats
 
-from lmlab.study.t_test import Sample, t_bound
+from lmlab.study.hypothesis_test import Sample
+from lmlab.study.t_test import t_bound
 
 SIGN_FLIPS = "sign_flips"
 Array = np.ndarray[Any, np.dtype[np.float64]]

@@ -22,12 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from lmlab.study.t_test import mean_and_sd
+from lmlab.study.hypothesis_test import mean_and_sd
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-# Up to this number of pairs all sign changes are enumerated; beyond it, a fixed random sample of
-# them is used, with which the test is still exact (Dwass 1957, Ann. Math. Statist. 28(1)).
+# Up to this number of pairs all sign changes are enumerated; beyond it, a random sample of them is
+# used, over whose choice the test is still exact (Dwass 1957, Ann. Math. Statist. 28(1)). It is
+# drawn once for each number of pairs, so that reports reproduce.
 MAX_ENUMERATED = 16
 _SAMPLED = 2**MAX_ENUMERATED - 1
 

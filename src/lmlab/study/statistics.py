@@ -21,10 +21,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
+from lmlab.study.hypothesis_test import Sample
 from lmlab.study.outlying_seeds import find_agreeing
 from lmlab.study.power import seeds_to_decide_later
 from lmlab.study.sequential_test import Rule, deciding_look, sequential_p
-from lmlab.study.t_test import Sample
 
 INCONCLUSIVE = "inconclusive"
 MIN_SEEDS_FOR_A_VERDICT = 5  # with three, Holm's first step over eight arms is hopeless

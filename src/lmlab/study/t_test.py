@@ -11,10 +11,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Protocol
 
-import numpy as np
 from scipy import special
+
+from lmlab.study.hypothesis_test import mean_and_sd
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,44 +44,6 @@ class Estimate:
         """Return the confidence interval at 1 - ``level``."""
         half_width = t_bound(level, self.freedom) * self.error
         return self.difference - half_width, self.difference + half_width
-
-
-class Result(Protocol):
-    """The result of a test: an estimated difference with its p-value and intervals."""
-
-    @property
-    def difference(self) -> float:
-        """Estimated difference of arm minus baseline, in the unit of the metric."""
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation of one difference."""
-
-    @property
-    def p(self) -> float:
-        """Two-sided p-value."""
-
-    def interval(self, level: float) -> tuple[float, float]:
-        """Return the confidence interval at 1 - ``level``."""
-
-
-class Sample(Protocol):
-    """Final losses of an arm and of the baseline that are compared, in the order of the seeds.
-
-    Its length is the number of seeds of the arm that count.
-    """
-
-    def __len__(self) -> int: ...
-
-    @property
-    def differences(self) -> Sequence[float]:
-        """A difference from the baseline for each seed of the arm; their mean is the estimate."""
-
-    def first(self, number: int) -> Sample:
-        """Return the sample of the first ``number`` seeds."""
-
-    def estimate(self) -> Result:
-        """Return the estimated difference of a sample of two seeds or more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,10 +115,3 @@ class IndependentRuns:
 def t_bound(level: float, freedom: float) -> float:
     """Return the t value that a two-sided test at ``level`` requires."""
     return -float(special.stdtrit(freedom, level / 2))
-
-
-def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and standard deviation; equal values have exactly the deviation zero."""
-    if np.ptp(values) == 0:
-        return float(values[0]), 0.0
-    return float(np.mean(values)), float(np.std(values, ddof=1))

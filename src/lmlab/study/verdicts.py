@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Job, Manifest, Outcomes
 from lmlab.design.search import TrialOutcome, collapsed_seeds
+from lmlab.study.hypothesis_test import Sample
 from lmlab.study.power import MAX_SEEDS
 from lmlab.study.sequential_test import SIGN_FLIPS, Rule
 from lmlab.study.sign_flips import FlippedPairs
 from lmlab.study.statistics import INCONCLUSIVE, ArmComparison, compare
-from lmlab.study.t_test import IndependentRuns, Pairs, Sample
+from lmlab.study.t_test import IndependentRuns, Pairs
 
 INCOMPARABLE = "not comparable"
 DESCRIPTIVE = "descriptive"
