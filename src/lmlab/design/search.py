@@ -19,6 +19,7 @@ MAX_RATIO = 1000.0  # of the grid's outermost rates to the start, in both direct
 _MIN_RATES_TO_REPAIR = 5
 _BROKEN_DOWN = 10  # times the usual difference of two seeds from their shift
 _RATE_TOLERANCE = 0.01  # relative; grid and bisection round their rates independently
+FAILED_TO_LEARN = "failed to learn"  # the outcome of a run that finished, but collapsed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,8 @@ class TrialOutcome:
     """The outcome of one run.
 
     Attributes:
-        status: status of the run folder; only ``done`` and ``diverged`` are final.
+        status: status of the run folder, of which only ``done`` and ``diverged`` are final; or
+            ``failed to learn`` for a run that collapsed, by comparison with others.
         loss: final validation loss, or the design's other metric; None if missing or not finite.
         first_loss: validation loss before training.
     """
@@ -38,12 +40,12 @@ class TrialOutcome:
     @property
     def is_final(self) -> bool:
         """Whether the run has finished, so that the outcome cannot change."""
-        return self.status in ("done", "diverged")
+        return self.status in ("done", "diverged", FAILED_TO_LEARN)
 
     @property
     def has_diverged(self) -> bool:
-        """Whether the run diverged, or finished without a finite loss."""
-        return self.status == "diverged" or (self.status == "done" and self.loss is None)
+        """Whether the run diverged or collapsed, or finished without a finite loss."""
+        return self.is_final and (self.status != "done" or self.loss is None)
 
     def has_collapsed(self, best: float) -> bool:
         """Return whether the run reduced the loss by less than half as much as a run that trains.

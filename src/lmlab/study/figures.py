@@ -121,11 +121,11 @@ def _draw_effect(axes: Any, y: int, row: dict[str, Any], colour: str) -> list[fl
 
 def _effect_text(row: dict[str, Any]) -> str:
     if row["difference"] is None:
-        return str(row["verdict"])
+        return str(row["shown_verdict"])
     text = f"{row['difference']:+.3g}"
     if row["low"] is not None and row["high"] is not None:
         text += f" [{row['low']:+.3g}, {row['high']:+.3g}]"
-    return f"{text}  {row['verdict']}{', rate in doubt' if row.get('caution') else ''}"
+    return f"{text}  {row['shown_verdict']}{', rate in doubt' if row.get('caution') else ''}"
 
 
 def draw_curves(content: dict[str, Any]) -> Figure | None:

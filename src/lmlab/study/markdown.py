@@ -216,7 +216,7 @@ def _verdict_cells(row: dict[str, Any]) -> list[str]:
         signed(row["difference"]),
         "; ".join(_interval(one) for one in (row, row["equivalence"]) if one) if known else "",
         _adjusted_p(row),
-        Markdown(f"**{inline(row['verdict'])}**{inline(row['detail'] + _caution(row))}"),
+        Markdown(f"**{inline(row['shown_verdict'])}**{inline(row['detail'] + _caution(row))}"),
     ]
 
 

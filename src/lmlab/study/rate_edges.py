@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from lmlab.console.formatting import format_count
 from lmlab.design.manifest import tuning_outcomes
+from lmlab.design.search import FAILED_TO_LEARN
 from lmlab.study.run_records import RunRecord, Study
 
-STABLE, DIVERGED, FAILED, BEYOND = "stable", "diverged", "failed to learn", "beyond"
+STABLE, DIVERGED, FAILED, BEYOND = "stable", "diverged", FAILED_TO_LEARN, "beyond"
 NEAR = 0.1  # of the gain: a final loss this close to the limit is called near
 
 
@@ -66,11 +67,7 @@ def runs_by_rate(study: Study, arm: str) -> list[RateRuns]:
 
     def has_learned(record: RunRecord) -> bool:
         outcome = record.outcome
-        if outcome.loss is None:
-            return False
-        if outcome.first_loss is None or best is None:
-            return True
-        return outcome.loss <= (outcome.first_loss + best) / 2
+        return outcome.loss is not None and (best is None or not outcome.has_collapsed(best))
 
     learning = [rate for rate, records in found.items() if any(map(has_learned, records))]
     rows = []

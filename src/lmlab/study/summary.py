@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from lmlab.console.formatting import format_count
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest
+from lmlab.design.search import FAILED_TO_LEARN
 from lmlab.study.best_rate import describe_best_rate
+from lmlab.study.matched_runs import lost_by_cause
 from lmlab.study.power import smallest_detectable
 from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.rate_edges import runs_by_rate, stable_edge
@@ -30,7 +32,7 @@ from lmlab.study.verdicts import (
     decision_rule,
     final_losses,
     judge,
-    seeds_phrase,
+    lost_phrase,
 )
 
 # Groups of the headline that are no labels of verdicts.
@@ -40,6 +42,7 @@ _HEADLINES = {
     "worse": "Worse than {baseline}: {arms}.",
     "no difference": "No meaningful difference from {baseline}: {arms}.",
     "diverged": "Diverged with at least one seed: {arms}.",
+    FAILED_TO_LEARN: "Failed to learn with at least one seed: {arms}.",
     UNTRAINABLE: "Diverged at every learning rate tried: {arms}.",
     INCONCLUSIVE: "Inconclusive (more seeds needed): {arms}.",
     OUTLYING: "Inconclusive (most seeds agree, but a few are far off): {arms}.",
@@ -124,24 +127,21 @@ def _kind(verdict: Verdict) -> str:
         return OUTLYING
     if verdict.label == "missing" and verdict.losses and None not in verdict.losses.values():
         return UNMATCHED
-    return verdict.label
+    return verdict.shown_label
 
 
 def _baseline_state(manifest: Manifest, study: Study, reference: str) -> list[str]:
-    """State which seeds of the baseline diverged, since no arm is compared on them."""
+    """State which seeds of the baseline have no loss, since no arm is compared on them."""
     design = manifest.comparison
     assert design is not None and design.baseline is not None
     name = reference.replace("the baseline", "The baseline")
     if manifest.is_untrainable(design.baseline, study.outcomes):
         return [f"{name} diverged at every learning rate tried, so nothing is compared with it."]
     found = baseline_outcomes(manifest, study.outcomes)
-    diverged = [seed for seed, outcome in found.items() if outcome.has_diverged]
-    if not diverged:
+    lost = lost_by_cause(found)
+    if not lost:
         return []
-    return [
-        f"{name} diverged with {seeds_phrase(diverged)} of {len(found)}; no arm is compared on "
-        "these seeds."
-    ]
+    return [f"{name} {lost_phrase(lost)} of {len(found)}; no arm is compared on these seeds."]
 
 
 def _replicate_result(verdict: Verdict) -> str:
@@ -153,7 +153,7 @@ def _replicate_result(verdict: Verdict) -> str:
     if verdict.agreement:
         return f"inconclusive, {verdict.agreement}"
     kinds = {"missing": "not finished", UNMATCHED: "not compared"}
-    return kinds.get(_kind(verdict), verdict.label)
+    return kinds.get(_kind(verdict), verdict.shown_label)
 
 
 def _with_difference(verdict: Verdict, num_failed: Counter[str], study: Study) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lmlab.console.formatting import format_count
 from lmlab.design.fairness import is_incomparable
+from lmlab.study.matched_runs import lost_by_cause
 from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.rate_edges import at_steps
 from lmlab.study.run_records import Study
@@ -62,7 +63,8 @@ def verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
         "baseline_lr": verdict.baseline_lr,
         "is_replicate": verdict.is_replicate,
         "verdict": verdict.label,
-        "detail": verdict.detail or _diverged_runs(study, verdict),
+        "shown_verdict": verdict.shown_label,
+        "detail": verdict.detail or _lost_runs(study, verdict),
         "difference": finite(comparison.difference if comparison else None),
         "low": finite(comparison.low if comparison else None),
         "high": finite(comparison.high if comparison else None),
@@ -123,14 +125,14 @@ def baseline_row(study: Study) -> dict[str, Any] | None:
 
     Returns:
         ``arm``, ``lr``, ``seeds`` with a final loss, ``mean``, ``sd`` and ``detail``, which states
-        the seeds that diverged; None without a baseline.
+        the seeds that diverged or failed to learn; None without a baseline.
     """
     manifest = study.manifest
     if manifest is None or manifest.comparison is None or manifest.comparison.baseline is None:
         return None
     outcomes = baseline_outcomes(manifest, study.outcomes)
     known = [outcome.loss for outcome in outcomes.values() if outcome.loss is not None]
-    diverged = [seed for seed, outcome in outcomes.items() if outcome.has_diverged]
+    lost = lost_by_cause(outcomes)
     is_searched = manifest.comparison.lr == "search"
     return {
         "arm": manifest.comparison.baseline,
@@ -138,13 +140,13 @@ def baseline_row(study: Study) -> dict[str, Any] | None:
         "seeds": len(known),
         "mean": statistics.fmean(known) if known else None,
         "sd": statistics.stdev(known) if len(known) > 1 else None,
-        "detail": f", {seeds_phrase(diverged)} diverged" if diverged else "",
+        "detail": "".join(f", {seeds_phrase(seeds)} {cause}" for cause, seeds in lost.items()),
         "caution": _doubt(study, manifest.comparison.baseline) if is_searched else "",
     }
 
 
-def _diverged_runs(study: Study, verdict: Verdict) -> str:
-    """State which seeds of an arm diverged, and at which step; empty where none did."""
+def _lost_runs(study: Study, verdict: Verdict) -> str:
+    """State which seeds of an arm diverged, and at which step, or failed to learn."""
     if verdict.label != "diverged":
         return ""
     steps = [
@@ -155,11 +157,10 @@ def _diverged_runs(study: Study, verdict: Verdict) -> str:
         and record.job.seed in verdict.losses
         and record.outcome.has_diverged
     ]
-    seeds = format_count(len(verdict.losses), "seed")
-    detail = f" with {len(steps)} of {seeds}{at_steps(steps)}" if steps else ""
+    number = len(verdict.losses)
+    told = f" with {len(steps)} of {format_count(number, 'seed')}{at_steps(steps)}" if steps else ""
     if verdict.collapsed:
-        detail += (
-            f"{',' if detail else ''} {seeds_phrase(verdict.collapsed)} failed to learn: lowered "
-            "the loss by less than half as much as another run of the arm"
-        )
-    return detail
+        seeds = seeds_phrase(verdict.collapsed)
+        told += f"; {seeds} failed to learn" if told else f" with {seeds} of {number}"
+        told += ": lowered the loss by less than half as much as another run of the arm"
+    return told

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Job, Manifest, Outcomes
-from lmlab.design.search import TrialOutcome, collapsed_seeds
+from lmlab.design.search import FAILED_TO_LEARN, TrialOutcome, collapsed_seeds
 from lmlab.study.hypothesis_test import Sample
+from lmlab.study.matched_runs import (
+    Match,
+    known_losses,
+    lost_by_cause,
+    match_by_seed,
+    match_replicate,
+)
 from lmlab.study.power import MAX_SEEDS
-from lmlab.study.sequential_test import SIGN_FLIPS, Rule
-from lmlab.study.sign_flips import FlippedPairs
+from lmlab.study.sequential_test import Rule
 from lmlab.study.statistics import INCONCLUSIVE, ArmComparison, compare
-from lmlab.study.t_test import IndependentRuns, Pairs
 
 INCOMPARABLE = "not comparable"
 DESCRIPTIVE = "descriptive"
@@ -40,14 +44,15 @@ class Verdict:
         label: ``better``, ``worse``, ``no difference``, ``inconclusive``, ``diverged``,
             ``missing`` or ``not comparable``. At the baseline's rate, ``descriptive`` stands for
             the first four: a study has one family of verdicts, those at the own best rates, for
-            which alone ``alpha`` holds.
+            which alone ``alpha`` holds. See also :attr:`shown_label`.
         comparison: the statistics; None where there are none.
         losses: final loss by seed; None for a run that diverged or is missing.
         diverged: number of seeds that diverged or collapsed.
         collapsed: seeds whose runs finished, but reduced the loss by less than half as much as the
             best run of the arm. They count as diverged.
-        baseline_diverged: seeds at which the baseline diverged or collapsed; there is no verdict
-            then, because the pairs that remain are a selection.
+        baseline_lost: seeds of the arm at which the baseline has no loss, by
+            :func:`lost_by_cause`; there is no verdict then, because the pairs that remain are a
+            selection.
         is_replicate: whether the arm is the baseline's replicate, whose true difference is zero.
         pairs: the seeds of the arm whose runs are compared with those of the baseline.
         baseline_seeds: the seeds of these runs of the baseline: those of ``pairs``, except for the
@@ -68,7 +73,7 @@ class Verdict:
     losses: dict[int, float | None]
     diverged: int = 0
     collapsed: tuple[int, ...] = ()
-    baseline_diverged: tuple[int, ...] = ()
+    baseline_lost: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
     is_replicate: bool = False
     pairs: tuple[int, ...] = ()
     baseline_seeds: tuple[int, ...] = ()
@@ -84,17 +89,21 @@ class Verdict:
         return statistics.fmean(known) if known else None
 
     @property
+    def shown_label(self) -> str:
+        """The label, or ``failed to learn`` for ``diverged`` where no run of the arm diverged."""
+        has_collapsed_only = self.collapsed and self.diverged == len(self.collapsed)
+        return FAILED_TO_LEARN if has_collapsed_only else self.label
+
+    @property
     def detail(self) -> str:
         """The rest of the verdict: the largest possible difference, or the seeds needed."""
         found = self.comparison
-        if self.label == DESCRIPTIVE:
-            return ""
         if self.label == INCOMPARABLE:
             return ": losses per token of different tokenizers"
         if not self.trains:
             return " at every learning rate tried"
-        if self.baseline_diverged and self.label == INCONCLUSIVE:
-            return f": the baseline diverged with {seeds_phrase(self.baseline_diverged)}"
+        if self.baseline_lost and self.label in (INCONCLUSIVE, DESCRIPTIVE):
+            return f": the baseline {lost_phrase(self.baseline_lost)}"
         if found is None:
             return ""
         if self.label == "no difference":
@@ -160,6 +169,11 @@ def seeds_phrase(seeds: Sequence[int]) -> str:
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
 
 
+def lost_phrase(lost: Mapping[str, Sequence[int]]) -> str:
+    """Return ``diverged with seed 3 and failed to learn with seeds 5, 7``."""
+    return " and ".join(f"{cause} with {seeds_phrase(seeds)}" for cause, seeds in lost.items())
+
+
 def decision_rule(design: Comparison) -> Rule:
     """Return how the study decides."""
     return Rule(
@@ -185,50 +199,43 @@ def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Ve
     if design is None or design.baseline is None:
         return []
     baseline_lr = manifest.judged_lr(design.baseline, outcomes)
-    base, _ = _losses(manifest, outcomes, design.baseline, baseline_lr)
+    base = _judging_outcomes(manifest, outcomes, design.baseline, baseline_lr)
     arms = [arm for arm in design.compared_arms if at == OWN_RATE or arm != design.replicate]
     rates = {
         arm: manifest.judged_lr(arm, outcomes) if at == OWN_RATE else baseline_lr for arm in arms
     }
-    judged = {arm: _losses(manifest, outcomes, arm, rate) for arm, rate in rates.items()}
-    results = {arm: own for arm, (own, _) in judged.items()}
+    results = {arm: _judging_outcomes(manifest, outcomes, arm, rate) for arm, rate in rates.items()}
     matches = {
-        arm: _match_replicate(own, base)
+        arm: match_replicate(own, base)
         if arm == design.replicate
-        else _match_by_seed(own, base, design.test)
+        else match_by_seed(own, base, design.test)
         for arm, own in results.items()
     }
-    is_descriptive = at == BASELINE_RATE
     samples = {arm: match.sample for arm, match in matches.items()}
-    compared = _compare_all(design, samples, together=not is_descriptive)
+    compared = _compare_all(design, samples, together=at == OWN_RATE)
     verdicts = []
     for arm, own in results.items():
-        label, diverged = _label(own, compared[arm])
-        partners = itertools.islice(base, len(own)) if arm == design.replicate else own
-        lost = tuple(seed for seed in partners if seed in base and base[seed].has_diverged)
-        comparison: ArmComparison | None = compared[arm]
-        if lost and label == compared[arm].verdict:
-            label, comparison = INCONCLUSIVE, None
-        if is_descriptive and label == compared[arm].verdict:
-            label = DESCRIPTIVE
+        match, lost = matches[arm], lost_by_cause(own)
         trains = at != OWN_RATE or not manifest.is_untrainable(arm, outcomes)
+        label = _label(own, match, compared[arm], at) if trains else "diverged"
+        is_selection = bool(match.baseline_lost) and label in (INCONCLUSIVE, DESCRIPTIVE)
         verdicts.append(
             Verdict(
                 arm,
                 at,
                 rates[arm],
                 baseline_lr,
-                label if trains else "diverged",
-                comparison,
+                label,
+                None if is_selection else compared[arm],
                 {seed: outcome.loss for seed, outcome in own.items()},
-                diverged,
-                collapsed=judged[arm][1],
-                baseline_diverged=lost,
+                diverged=sum(map(len, lost.values())),
+                collapsed=tuple(lost.get(FAILED_TO_LEARN, ())),
+                baseline_lost=match.baseline_lost,
                 is_replicate=arm == design.replicate,
-                pairs=matches[arm].seeds,
-                baseline_seeds=matches[arm].baseline_seeds,
-                differences=tuple(matches[arm].sample.differences),
-                unpaired=_unpaired(own, base, matches[arm]),
+                pairs=match.seeds,
+                baseline_seeds=match.baseline_seeds,
+                differences=tuple(match.sample.differences),
+                unpaired=match.unpaired,
                 margin=design.margin,
                 trains=trains,
             )
@@ -278,7 +285,7 @@ def undecided_arms(manifest: Manifest, outcomes: Outcomes) -> frozenset[str]:
     return frozenset(
         verdict.arm
         for verdict in found
-        if verdict.label == INCONCLUSIVE and not verdict.baseline_diverged
+        if verdict.label == INCONCLUSIVE and not verdict.baseline_lost
     )
 
 
@@ -288,29 +295,26 @@ def baseline_outcomes(manifest: Manifest, outcomes: Outcomes) -> dict[int, Trial
     if design is None:
         return {}
     arm = design.baseline or next(iter(design.arms))
-    return _losses(manifest, outcomes, arm, manifest.judged_lr(arm, outcomes))[0]
+    return _judging_outcomes(manifest, outcomes, arm, manifest.judged_lr(arm, outcomes))
 
 
 def baseline_losses(manifest: Manifest, outcomes: Outcomes) -> list[float]:
     """Return the baseline's final losses over seeds; their spread is the noise floor."""
-    return list(_known(baseline_outcomes(manifest, outcomes)).values())
+    return list(known_losses(baseline_outcomes(manifest, outcomes)).values())
 
 
 def final_losses(manifest: Manifest, outcomes: Outcomes, arm: str) -> list[float]:
     """Return the final losses of an arm's judging runs."""
-    found, _ = _losses(manifest, outcomes, arm, manifest.judged_lr(arm, outcomes))
-    return list(_known(found).values())
+    found = _judging_outcomes(manifest, outcomes, arm, manifest.judged_lr(arm, outcomes))
+    return list(known_losses(found).values())
 
 
-def _losses(
+def _judging_outcomes(
     manifest: Manifest, outcomes: Outcomes, arm: str, lr: float | None
-) -> tuple[dict[int, TrialOutcome], tuple[int, ...]]:
-    """Results of an arm's judging runs by seed, in the order of the seeds.
+) -> dict[int, TrialOutcome]:
+    """Return the results of an arm's judging runs by seed, in the order of the seeds.
 
-    Runs that collapsed count as diverged, by the rule of the learning rate search.
-
-    Returns:
-        The results, and the seeds of the runs that collapsed.
+    Runs that collapsed have no loss, as if they had diverged.
     """
     assert manifest.comparison is not None
     seeds = manifest.evaluation_seeds(arm, undecided=[arm])
@@ -320,60 +324,18 @@ def _losses(
         outcome = outcomes.get(Job(arm, lr, seed), _MISSING)
         if position < planned or outcome.is_final:
             found[seed] = outcome
-    collapsed = collapsed_seeds(found)
-    lost = {
-        seed: dataclasses.replace(found[seed], status="diverged", loss=None) for seed in collapsed
+    return found | {
+        seed: dataclasses.replace(found[seed], status=FAILED_TO_LEARN, loss=None)
+        for seed in collapsed_seeds(found)
     }
-    return found | lost, collapsed
 
 
-@dataclasses.dataclass(frozen=True)
-class _Match:
-    """The runs of an arm and of the baseline that are compared: their seeds, and their losses."""
-
-    seeds: tuple[int, ...]
-    baseline_seeds: tuple[int, ...]
-    sample: Sample
-
-
-def _match_by_seed(
-    own: dict[int, TrialOutcome], base: dict[int, TrialOutcome], test: str
-) -> _Match:
-    losses, reference = _known(own), _known(base)
-    seeds = tuple(seed for seed in losses if seed in reference)
-    differences = [losses[seed] - reference[seed] for seed in seeds]
-    sample = FlippedPairs(differences) if test == SIGN_FLIPS else Pairs(differences)
-    return _Match(seeds, seeds, sample)
-
-
-def _match_replicate(own: dict[int, TrialOutcome], base: dict[int, TrialOutcome]) -> _Match:
-    """Match the runs of the replicate with as many of the baseline, the first ones.
-
-    Further runs of the baseline depend on the first look at other arms.
-    """
-    first = dict(itertools.islice(base.items(), len(own)))
-    losses, reference = _known(own), _known(first)
-    sample = IndependentRuns(list(losses.values()), list(reference.values()))
-    return _Match(tuple(losses), tuple(reference), sample)
-
-
-def _known(outcomes: dict[int, TrialOutcome]) -> dict[int, float]:
-    return {seed: one.loss for seed, one in outcomes.items() if one.loss is not None}
-
-
-def _unpaired(
-    own: dict[int, TrialOutcome], base: dict[int, TrialOutcome], match: _Match
-) -> tuple[int, ...]:
-    """Seeds of the arm at which only one side has a final loss; the baseline may have more."""
-    finished = _known(own).keys() | _known(base).keys()
-    return tuple(seed for seed in own if seed in finished and seed not in match.seeds)
-
-
-def _label(own: dict[int, TrialOutcome], found: ArmComparison) -> tuple[str, int]:
-    """Return the label of an arm, and the number of its seeds that diverged."""
-    diverged = sum(outcome.has_diverged for outcome in own.values())
-    if diverged:
-        return "diverged", diverged
+def _label(own: dict[int, TrialOutcome], match: Match, found: ArmComparison, at: str) -> str:
+    """Return the label of an arm that trains at its rate."""
+    if any(outcome.has_diverged for outcome in own.values()):
+        return "diverged"
     if found.seeds < min(2, len(own)) or not math.isfinite(found.difference):
-        return "missing", 0
-    return found.verdict, 0
+        return "missing"
+    if at == BASELINE_RATE:
+        return DESCRIPTIVE
+    return INCONCLUSIVE if match.baseline_lost else found.verdict

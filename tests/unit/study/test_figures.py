@@ -50,6 +50,7 @@ def test_a_huge_effect_leaves_small_ones_legible(content: dict[str, Any]) -> Non
         "high": 6.0,
         "differences": [4.5, 5.5],
         "verdict": "worse",
+        "shown_verdict": "worse",
     }
     lost |= {
         "difference": None,
@@ -57,6 +58,7 @@ def test_a_huge_effect_leaves_small_ones_legible(content: dict[str, Any]) -> Non
         "high": None,
         "differences": [],
         "verdict": "diverged",
+        "shown_verdict": "failed to learn",
     }
     figure = draw_verdicts(content | {"verdicts": rows})
     assert figure is not None
@@ -70,7 +72,7 @@ def test_a_huge_effect_leaves_small_ones_legible(content: dict[str, Any]) -> Non
     assert places[3] - places[2] > 0.02, "the huge interval"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["post", "none", "again"]
     assert [text.get_text() for text in axes.texts] == [
-        "+0.01 [-0.01, +0.03]  " + small["verdict"], "+5 [+4, +6]  worse", "diverged",
+        "+0.01 [-0.01, +0.03]  " + small["verdict"], "+5 [+4, +6]  worse", "failed to learn",
     ]  # fmt: skip
     assert [line.get_ydata()[0] for line in axes.get_lines() if line.get_marker() == "x"] == [2]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from lmlab.study.rate_lines import rate_lines
 from lmlab.study.run_records import load_study
+from lmlab.study.summary import headline
 from lmlab.study.verdict_section import judge_all, verdict_row
+from lmlab.study.verdicts import BASELINE_RATE, OWN_RATE
 
 RECORDS = Path(__file__).parents[3] / "experiments" / "ablations" / "records"
 
@@ -27,11 +30,22 @@ def test_the_headline_tells_at_which_rates_arms_are_judged_and_which_are_fragile
     assert rate_lines(study, []) == []
 
 
+def test_an_arm_whose_runs_collapsed_is_not_said_to_have_diverged() -> None:
+    study = load_study(RECORDS)
+    lost = [one for one in judge_all(study) if (one.arm, one.at) == ("norm-post", BASELINE_RATE)]
+    row = verdict_row(study, lost[0])
+    assert (row["verdict"], row["shown_verdict"]) == ("diverged", "failed to learn")
+    assert row["detail"] == (
+        " with seed 7 of 8: lowered the loss by less than half as much as another run of the arm"
+    )
+    own = dataclasses.replace(lost[0], at=OWN_RATE)
+    assert headline(study, [own])[0].startswith("Failed to learn with at least one seed: norm-post")
+
+
 def test_an_inconclusive_arm_shows_the_interval_that_decides_on_no_difference() -> None:
     """Of ffn-gelu, the interval at 95% is narrower than that of Holm's step, but not enough."""
     study = load_study(RECORDS)
-    rows = {row["arm"]: verdict_row(study, one) for one in judge_all(study)[:9]
-            for row in [verdict_row(study, one)]}  # fmt: skip
+    rows = {one.arm: verdict_row(study, one) for one in judge_all(study) if one.at == OWN_RATE}
     found, own = rows["ffn-gelu"]["equivalence"], rows["ffn-gelu"]
     assert found["confidence"] == "95%" and own["confidence"] == "99%"
     assert own["low"] < found["low"] < -0.02 < found["high"] < own["high"]

@@ -197,9 +197,14 @@ def test_a_run_that_collapsed_counts_as_diverged() -> None:
     (verdict,) = judge(a_study(), BASE | arm)
     assert (verdict.label, verdict.diverged, verdict.collapsed) == ("diverged", 1, (2,))
     assert verdict.losses[2] is None and verdict.mean == pytest.approx(3.005)
+    assert verdict.shown_label == "failed to learn"
+    mixed = arm | {Job("b", LR, 0): TrialOutcome("diverged", None, 7.0)}
+    (verdict,) = judge(a_study(), BASE | mixed)
+    assert (verdict.shown_label, verdict.diverged, verdict.collapsed) == ("diverged", 2, (2,))
     base = outcomes_of("a", [3.0, 3.02, 5.97, 3.01, 2.99])
     (verdict,) = judge(a_study(), base | outcomes_of("b", [3.0, 3.1, 3.0, 3.0, 3.0]))
-    assert (verdict.label, verdict.baseline_diverged) == ("inconclusive", (2,))
+    assert (verdict.label, verdict.baseline_lost) == ("inconclusive", {"failed to learn": [2]})
+    assert verdict.detail == ": the baseline failed to learn with seed 2"
     assert baseline_losses(a_study(), base) == [3.0, 3.02, 3.01, 2.99]
 
 
@@ -236,6 +241,11 @@ def test_comparisons_at_the_baselines_rate_are_descriptive() -> None:
     assert found[0].comparison.confidence == 0.95, "not corrected for comparing several arms"
     lost = judge(study, BASE | outcomes_of("b", [None] * 5), BASELINE_RATE)
     assert lost[0].label == "diverged"
+    base = outcomes_of("a", [3.0, None, 2.99, 3.02, 2.98])
+    for arm in (arms, outcomes_of("b", [3.3, 2.8, 3.1, 2.7, 3.2])):
+        (found, _) = judge(study, base | arm, BASELINE_RATE)
+        assert (found.label, found.comparison) == ("descriptive", None), "whatever is left shows"
+        assert found.detail == ": the baseline diverged with seed 1"
 
 
 def test_arms_stay_undecided_while_the_second_look_goes_on() -> None:
