@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from lmlab.storage.io import hash_file, hash_json
+from lmlab.storage.io import hash_file, hash_json, translate_read_errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +53,16 @@ class Corpus:
     @functools.cached_property
     def train_hash(self) -> str:
         """Hash of the content of the training text, independent of its path."""
-        return hash_json([self.hash_of(path) for path in self.train_paths])
+        return self._hash(self.train_paths)
 
     @functools.cached_property
     def valid_hash(self) -> str:
         """Hash of the content of the validation text, independent of its path."""
-        return hash_json([self.hash_of(path) for path in self.valid_paths])
+        return self._hash(self.valid_paths)
+
+    def _hash(self, paths: list[Path]) -> str:
+        hashes = []
+        for path in paths:
+            with translate_read_errors(path):
+                hashes.append(self.hash_of(path))
+        return hash_json(hashes)

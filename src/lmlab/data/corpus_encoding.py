@@ -28,7 +28,7 @@ from lmlab.storage.io import fsync_folder, translate_write_errors
 from lmlab.storage.ownership import check_ownership
 from lmlab.storage.sealed import read_sealed, write_sealed
 from lmlab.tokenizer import Tokenizer
-from lmlab.tokenizer.utf8 import read_utf8
+from lmlab.tokenizer.utf8 import read_utf8, size_of_texts
 
 if TYPE_CHECKING:
     from lmlab.tokenizer.file_encoding import Position
@@ -74,12 +74,12 @@ def encode_to(
 
     Raises:
         TextChangedError: the text does not have ``text_hash``.
-        DataError: a text is not UTF-8.
+        DataError: a text cannot be read or is not UTF-8.
         DiskError: the disk is full or not writable. In all cases partial files are removed.
     """
     partial = path.with_name(f".{path.name}.partial")
     journal = _Journal(path.with_name(f".{path.name}.journal"), tokenizer)
-    total = sum(text.stat().st_size for text in paths)
+    total = size_of_texts(paths)
     try:
         with translate_write_errors(path):
             tables = tokenizer.encoder.tables(total)
@@ -114,7 +114,7 @@ def _encode_by_kernels(
     try:
         start, text_hash, ids_hash = journal.resume(descriptor, paths)
         os.ftruncate(descriptor, start.num_tokens * tables.id_bytes)
-        done = start.offset + sum(text.stat().st_size for text in paths[: start.file])
+        done = start.offset + size_of_texts(paths[: start.file])
         with (
             _bar(partial, total, done) as bar,
             _BackgroundSync(descriptor, journal, text_hash, ids_hash) as sync,
@@ -214,13 +214,11 @@ def _hash_text(paths: Sequence[Path], position: Position) -> FilesHash:
     """Hash the text before a position; of less text where a file is shorter now."""
     found = FilesHash()
     for number, path in enumerate(paths[: position.file + 1]):
+        rest = position.offset if number == position.file else path.stat().st_size
         with open(path, "rb") as file:
-            rest = position.offset if number == position.file else -1
-            while rest and (
-                chunk := file.read(_CHUNK_BYTES if rest < 0 else min(rest, _CHUNK_BYTES))
-            ):
+            while chunk := file.read(min(rest, _CHUNK_BYTES)):
                 found.update(chunk)
-                rest -= len(chunk) if rest > 0 else 0
+                rest -= len(chunk)
         if number < position.file:
             found.end_file()
     return found

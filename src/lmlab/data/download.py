@@ -24,6 +24,7 @@ from lmlab.storage.io import (
     hash_content,
     make_folder,
     read_json,
+    translate_read_errors,
     translate_write_errors,
     write_json,
 )
@@ -86,7 +87,7 @@ def _fetch(url: str, target: Path, sha256: str | None) -> None:
         )
     size = part.stat().st_size
     with translate_write_errors(target):
-        if url.endswith(".gz") and target.suffix != ".gz":
+        if _is_packed(url, target):
             content = _unpack(part, target, url)
         else:
             content = digest
@@ -98,17 +99,26 @@ def _fetch(url: str, target: Path, sha256: str | None) -> None:
     write_sealed(_record(target), record)
 
 
-def _problem(target: Path, url: str, sha256: str | None) -> str | None:
-    """Return None where ``target`` is the content of ``url``, otherwise what is wrong with it.
+def _is_packed(url: str, target: Path) -> bool:
+    return url.endswith(".gz") and target.suffix != ".gz"
 
-    The text is empty where nothing was downloaded. A file that the user put there, with an empty
+
+def _problem(target: Path, url: str, sha256: str | None) -> str | None:
+    """Return None if ``target`` is the content of ``url``, otherwise what is wrong with it.
+
+    The text is empty if nothing was downloaded. A file that the user put there, with an empty
     record, is used as it is.
+
+    Raises:
+        DataError: that file does not have the expected hash.
     """
     record_path = _record(target)
     if not target.is_file() or not record_path.is_file():
         return ""
     try:
         if not record_path.read_bytes().strip(b"{} \n"):
+            if sha256 is not None and not _is_packed(url, target):
+                _check_hash(target, sha256)
             return None
         record = _read_record(target)
         if sha256 is None and record["url"] != url:
@@ -122,6 +132,16 @@ def _problem(target: Path, url: str, sha256: str | None) -> str | None:
     return None
 
 
+def _check_hash(target: Path, sha256: str) -> None:
+    with translate_read_errors(target):
+        found = remembered_hash(target)
+    if found != sha256:
+        raise DataError(
+            f"{target}: expected SHA-256 {sha256}, found {found}",
+            "put the expected file there, or remove it to download it",
+        )
+
+
 def _read_record(target: Path) -> dict[str, Any]:
     """Read the record of a download; complete one of an earlier version, which had no checksum."""
     try:
@@ -130,7 +150,7 @@ def _read_record(target: Path) -> dict[str, Any]:
         record = read_json(_record(target))
         if set(record) != {"url", "bytes", "sha256"}:
             raise
-    is_packed = record["url"].endswith(".gz") and target.suffix != ".gz"
+    is_packed = _is_packed(record["url"], target)
     content = remembered_hash(target) if is_packed else record["sha256"]
     completed = {**record, "content_sha256": content}
     with contextlib.suppress(DiskError):

@@ -91,9 +91,9 @@ class Downloaded:
         """Check the address. Raises :class:`ConfigError` unless it is HTTP or HTTPS."""
         if not self.base_url.startswith(("http://", "https://")):
             raise ConfigError(f"data.base_url={self.base_url}: expected an http or https address")
-        if len(self.files) < 2:
+        if len(set(map(self._target, self.files))) < 2:
             raise ConfigError(
-                f"data.valid={next(iter(self.files))}: expected a file other than data.train"
+                f"data.valid={list(self.files)[-1]}: expected a file other than data.train"
             )
 
     def prepare(self) -> Corpus:
@@ -101,12 +101,15 @@ class Downloaded:
         self.check()
         paths = []
         for file, sha256 in self.files.items():
-            target = self.folder / file.removesuffix(".gz")
+            target = self._target(file)
             is_new = not target.exists()
             paths.append(fetch(f"{self.base_url}/{file}", target, sha256=sha256))
             if is_new:
                 check_utf8(target)
         return Corpus(self.name, paths[:1], paths[1:], hash_of=remembered_hash)
+
+    def _target(self, file: str) -> Path:
+        return self.folder / file.removesuffix(".gz")
 
 
 class ToyStories:

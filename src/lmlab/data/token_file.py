@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,17 @@ import numpy as np
 from lmlab.data.corpus_encoding import encode_to
 from lmlab.data.text_bytes import text_bytes
 from lmlab.errors import DataError
+from lmlab.storage.cache_entry import open_or_make
 from lmlab.storage.content_hash import remembered_hash
-from lmlab.storage.io import discard, hash_json, make_folder, read_json
-from lmlab.storage.lock import Lock
+from lmlab.storage.io import hash_json, make_folder, read_json
 from lmlab.storage.sealed import read_sealed, write_sealed
-from lmlab.storage.temporary_cache import make_in
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.text_markers import END_OF_TEXT
+from lmlab.tokenizer.utf8 import size_of_texts
 
 FORMAT_VERSION = 2
 _KIND = "token file"  # sidecars keep their checksum when the pair is renamed
 _AGAIN = "remove the .json and the .bin file to encode the text again"
-
-log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,9 +132,8 @@ def encode_corpus(
 ) -> TokenFile:
     """Encode the text of ``paths`` in order, or reuse it if it is encoded already.
 
-    A damaged token file is encoded again, with a warning.
-
-    After a kill, the next call resumes; see :mod:`lmlab.data.corpus_encoding`.
+    A damaged token file is encoded again, with a warning. After a kill, the next call resumes; see
+    :mod:`lmlab.data.corpus_encoding`.
 
     Args:
         paths: UTF-8 text files.
@@ -148,47 +144,29 @@ def encode_corpus(
 
     Raises:
         TextChangedError: the encoded bytes do not have ``text_hash``.
-        DataError: a text is not UTF-8.
+        DataError: a text cannot be read or is not UTF-8.
         DiskError: the disk is full or not writable; partial files are removed.
     """
     key = hash_json({"version": FORMAT_VERSION, "text": text_hash, "tokenizer": tokenizer.hash})
-    path = Path(cache_dir) / "tokens" / key[:16] / f"{name}.bin"
-    found, _ = _open_cached(path, tokenizer.hash, text_hash)
-    if found is not None:
+    binary, sidecar = f"{name}.bin", f"{name}.json"
+
+    def open_in(folder: Path) -> TokenFile | None:
+        if not any((folder / file).exists() for file in (binary, sidecar)):
+            return None
+        found = TokenFile.open(folder / binary)
+        if (found.tokenizer_hash, found.text_hash) != (tokenizer.hash, text_hash):
+            raise DataError(f"{found.path}: the ids of another text or tokenizer")
         return found
 
-    def make(folder: Path) -> TokenFile:
-        return _encode_locked(paths, tokenizer, folder / path.name, text_hash)
-
-    return make_in(path.parent, make, sum(text.stat().st_size for text in paths))
-
-
-def _encode_locked(
-    paths: Sequence[Path], tokenizer: Tokenizer, path: Path, text_hash: str
-) -> TokenFile:
-    with Lock(path.with_suffix(".lock"), protects=path):
-        found, problem = _open_cached(path, tokenizer.hash, text_hash)
-        if found is not None:  # another process has just written it
-            return found
-        if problem is not None:
-            log.warning("%s; encoding the text again", problem)
-            discard(path, path.with_suffix(".json"))
-        return write_token_file(paths, tokenizer, path, text_hash)
-
-
-def _open_cached(
-    path: Path, tokenizer_hash: str, text_hash: str
-) -> tuple[TokenFile | None, str | None]:
-    """Return the token file of a text, or what is wrong with it; neither if there is none."""
-    if not path.exists() and not path.with_suffix(".json").exists():
-        return None, None
-    try:
-        found = TokenFile.open(path)
-    except DataError as error:
-        return None, error.message
-    if (found.tokenizer_hash, found.text_hash) != (tokenizer_hash, text_hash):
-        return None, f"{path}: the ids of another text or tokenizer"
-    return found, None
+    return open_or_make(
+        Path(cache_dir) / "tokens" / key[:16],
+        open_in,
+        lambda folder: write_token_file(paths, tokenizer, folder / binary, text_hash),
+        lock=f"{name}.lock",
+        files=(binary, sidecar),
+        doing="encoding the text",
+        num_bytes=size_of_texts(paths),
+    )
 
 
 def write_token_file(

@@ -7,7 +7,6 @@ probabilities of its choices. No model's loss can be lower on average.
 from __future__ import annotations
 
 import hashlib
-import logging
 import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,19 +15,16 @@ from lmlab.data.corpus import Corpus, Floor
 from lmlab.data.grammar import derivations
 from lmlab.data.stories import STORY
 from lmlab.errors import DataError
+from lmlab.storage.cache_entry import open_or_make
 from lmlab.storage.content_hash import remembered_hash
-from lmlab.storage.io import atomic_write_bytes, discard, hash_json
-from lmlab.storage.lock import Lock
+from lmlab.storage.io import atomic_write_bytes, hash_json
 from lmlab.storage.sealed import read_sealed, write_sealed
-from lmlab.storage.temporary_cache import make_in
 
 # Increase with every change of the grammar or of its sampling.
 GRAMMAR_VERSION = 1
 SEPARATOR = "\n<|endoftext|>\n"
 _NOTE = "no model can do better on average"
 _FILES = ("train.txt", "valid.txt", "about.json")
-
-log = logging.getLogger(__name__)
 
 
 def generate(chance: random.Random) -> str:
@@ -69,43 +65,34 @@ def write_corpus(cache_dir: Path, *, num_train: int, num_valid: int, seed: int) 
         "grammar": GRAMMAR_VERSION, "num_train": num_train, "num_valid": num_valid, "seed": seed,
     }  # fmt: skip
     folder = Path(cache_dir) / "toystories" / hash_json(recipe)[:16]
-    found, _ = _open_cached(folder, recipe)
-    return found or make_in(folder, lambda place: _write_locked(place, recipe))
+    return open_or_make(
+        folder,
+        lambda place: _open(place, recipe),
+        lambda place: _write(place, recipe),
+        lock="writing.lock",
+        files=_FILES,
+        doing="writing the stories",
+    )
 
 
-def _write_locked(folder: Path, recipe: Mapping[str, int]) -> Corpus:
-    with Lock(folder / "writing.lock"):
-        found, problem = _open_cached(folder, recipe)
-        if found is not None:  # another process has just written them
-            return found
-        if problem is not None:
-            log.warning("%s; writing the stories again", problem)
-            discard(*(folder / name for name in _FILES))
-        _write(folder, recipe)
-        found, problem = _open_cached(folder, recipe)
-        if found is None:
-            raise DataError(f"{problem}, although it was just written")
-        return found
-
-
-def _open_cached(folder: Path, recipe: Mapping[str, int]) -> tuple[Corpus | None, str | None]:
-    """Return stories written before, or what is wrong with them; neither if there are none."""
+def _open(folder: Path, recipe: Mapping[str, int]) -> Corpus | None:
+    """Return the stories in a folder; None if it has none. Raises DataError if one is damaged."""
     train, valid, about = (folder / name for name in _FILES)
     if not any(path.exists() for path in (train, valid, about)):
-        return None, None
+        return None
     try:
         record = read_sealed(about)
         floor = Floor(record["valid_nats"], record["valid_text_bytes"], _NOTE)
         is_same_recipe = recipe.items() <= record.items()
         changed = [path for path in (train, valid) if remembered_hash(path) != record[path.name]]
     except (OSError, ValueError, KeyError) as error:
-        return None, f"{about}: cannot be read: {error}"
+        raise DataError(f"{about}: cannot be read: {error}") from error
     if changed or not is_same_recipe:
-        return None, f"{(changed or [about])[0]}: not the file that was written"
-    return Corpus("toystories", [train], [valid], floor, remembered_hash), None
+        raise DataError(f"{(changed or [about])[0]}: not the file that was written")
+    return Corpus("toystories", [train], [valid], floor, remembered_hash)
 
 
-def _write(folder: Path, recipe: Mapping[str, int]) -> None:
+def _write(folder: Path, recipe: Mapping[str, int]) -> Corpus:
     train, valid, about = (folder / name for name in _FILES)
     seed = recipe["seed"]
     stories = list(_draw(random.Random(f"train:{seed}"), recipe["num_train"], set()))
@@ -119,6 +106,9 @@ def _write(folder: Path, recipe: Mapping[str, int]) -> None:
         atomic_write_bytes(path, content)
     floor = {"valid_nats": nats, "valid_text_bytes": text_bytes}
     write_sealed(about, {**recipe, **floor, **hashes})
+    written = _open(folder, recipe)  # reads them back
+    assert written is not None
+    return written
 
 
 def _join(stories: list[str]) -> str:

@@ -33,7 +33,7 @@ def model_card(
         "tags: [lmlab]",
         "---",
         "",
-        f"# {inline('/'.join((run.path.parent.parent.name, run.path.parent.name, run.path.name)))}",
+        f"# {inline('/'.join(run.path.parts[-3:]))}",
         "",
         f"A language model of {model.num_parameters():,} parameters, trained with lmlab "
         f"({content['architectures'][0]}).",

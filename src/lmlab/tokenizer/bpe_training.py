@@ -12,6 +12,7 @@ from lmlab.tokenizer import merge_learner, pretoken_counting
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 from lmlab.tokenizer.kernels.library import is_cached
 from lmlab.tokenizer.tokenizer import Tokenizer
+from lmlab.tokenizer.utf8 import size_of_texts
 from lmlab.tokenizer.word_counts import Merge, WordCounts
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def count_words(
         DataError: a file is not UTF-8.
     """
     words = None
-    size = sum(path.stat().st_size for path in paths)
+    size = size_of_texts(paths)
     if size >= _TEXT_WORTH_COMPILING or is_cached("counting"):
         words = pretoken_counting.count_words(
             paths, special_tokens, pattern, threads=threads, text_hash=text_hash

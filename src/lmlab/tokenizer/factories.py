@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from lmlab.errors import DataError, TextChangedError
+from lmlab.storage.cache_entry import open_or_make
 from lmlab.storage.content_hash import FilesHash
-from lmlab.storage.io import discard, hash_json
-from lmlab.storage.lock import Lock
+from lmlab.storage.io import hash_json
 from lmlab.storage.sealed import read_sealed, write_sealed
-from lmlab.storage.temporary_cache import make_in
 from lmlab.tokenizer import serialization
 from lmlab.tokenizer.bpe_training import train_bpe
 from lmlab.tokenizer.text_markers import check_end_of_text
@@ -21,8 +18,6 @@ from lmlab.tokenizer.tokenizer import Tokenizer
 _END_KEY = "tokenizer.end_of_text"
 _TRAINING_VERSION = 1
 _RECORD = "trained.json"
-
-log = logging.getLogger(__name__)
 
 
 def bpe(
@@ -56,49 +51,37 @@ def bpe(
         "vocab_size": vocab_size,
         "special_tokens": list(special_tokens),
     }
-    folder = Path(cache_dir) / "tokenizers" / hash_json(settings)[:16]
-    tokenizer, _ = _open_cached(folder, settings)
-    if tokenizer is None:
-        texts = list(train_paths)
-        tokenizer = make_in(folder, lambda place: _train_locked(place, texts, settings))
-    return tokenizer.with_end_of_text(end_of_text)
 
+    def open_in(folder: Path) -> Tokenizer | None:
+        if not (folder / _RECORD).exists() and not serialization.is_saved(folder):
+            return None
+        try:
+            record = read_sealed(folder / _RECORD)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder / _RECORD}: cannot be read: {error}") from error
+        tokenizer = Tokenizer.load(folder)
+        if record != {**settings, "tokenizer": tokenizer.hash}:
+            raise DataError(f"{folder}: not the tokenizer that {_RECORD} describes")
+        return tokenizer
 
-def _train_locked(
-    folder: Path, train_paths: Sequence[Path], settings: Mapping[str, Any]
-) -> Tokenizer:
-    with Lock(folder / "training.lock"):
-        tokenizer, problem = _open_cached(folder, settings)
-        if tokenizer is not None:  # another process has just trained it
-            return tokenizer
-        if problem is not None:
-            log.warning("%s; training the tokenizer again", problem)
-            discard(folder / _RECORD, folder / serialization.NAME)
+    def train_in(folder: Path) -> Tokenizer:
         text = FilesHash()
-        tokenizer = train_bpe(
-            train_paths, settings["vocab_size"], settings["special_tokens"], text_hash=text
-        )
-        if text.combined != settings["corpus"]:
+        tokenizer = train_bpe(train_paths, vocab_size, special_tokens, text_hash=text)
+        if text.combined != corpus_hash:
             raise TextChangedError(train_paths)
         tokenizer.save(folder)
         write_sealed(folder / _RECORD, {**settings, "tokenizer": tokenizer.hash})
         return tokenizer
 
-
-def _open_cached(folder: Path, settings: Mapping[str, Any]) -> tuple[Tokenizer | None, str | None]:
-    """Return a tokenizer trained before, or what is wrong with it; neither if there is none."""
-    if not (folder / _RECORD).exists() and not serialization.is_saved(folder):
-        return None, None
-    try:
-        record = read_sealed(folder / _RECORD)
-        tokenizer = Tokenizer.load(folder)
-    except DataError as error:
-        return None, error.message
-    except (OSError, ValueError) as error:
-        return None, f"{folder / _RECORD}: cannot be read: {error}"
-    if record != {**settings, "tokenizer": tokenizer.hash}:
-        return None, f"{folder}: not the tokenizer that {_RECORD} describes"
-    return tokenizer, None
+    tokenizer = open_or_make(
+        Path(cache_dir) / "tokenizers" / hash_json(settings)[:16],
+        open_in,
+        train_in,
+        lock="training.lock",
+        files=(_RECORD, serialization.NAME),
+        doing="training the tokenizer",
+    )
+    return tokenizer.with_end_of_text(end_of_text)
 
 
 def byte_level(

@@ -78,9 +78,8 @@ def encode_files(
         OSError: the ids cannot be written.
     """
     threads = threads or usable_cores()
-    position = start or Position()
-    job = _Job(tables, paths, descriptor, position, advance, part_bytes, threads)
-    job.text_hash = text_hash or FilesHash()
+    begin, text = start or Position(), text_hash or FilesHash()
+    job = _Job(tables, paths, descriptor, begin, advance, text, part_bytes, threads)
     workers: list[threading.Thread] = []
     try:
         with contextlib.suppress(RuntimeError):  # the system allows no more threads
@@ -130,6 +129,7 @@ class _Job:
         descriptor: int,
         start: Position,
         advance: Callable[[Position, int], None],
+        text_hash: FilesHash,
         part_bytes: int,
         threads: int,
     ) -> None:
@@ -137,8 +137,7 @@ class _Job:
         # A duplicate: after an interruption a thread may still write, when the caller's descriptor
         # is closed and may refer to another file.
         self.descriptor = os.dup(descriptor)
-        self.advance, self.part_bytes = advance, part_bytes
-        self.text_hash = FilesHash()
+        self.advance, self.text_hash, self.part_bytes = advance, text_hash, part_bytes
         self.error: BaseException | None = None
         self._error_part = -1
         self.safe = start

@@ -27,7 +27,7 @@ from lmlab.tokenizer.kernels.classes import class_table
 from lmlab.tokenizer.kernels.kinds import KINDS
 from lmlab.tokenizer.kernels.library import Kernel, load
 from lmlab.tokenizer.kernels.specials import pack
-from lmlab.tokenizer.utf8 import not_utf8, to_utf8
+from lmlab.tokenizer.utf8 import not_utf8, size_of_texts, to_utf8
 from lmlab.tokenizer.word_counter import WordCounter
 from lmlab.tokenizer.word_counts import WordCounts
 
@@ -67,7 +67,7 @@ def count_words(
     if kernels is None:
         return None
     specials = pack(sorted(map(to_utf8, special_tokens), key=len, reverse=True))
-    total = sum(path.stat().st_size for path in paths)
+    total = size_of_texts(paths)
     if threads is None:
         threads = min(usable_cores(), _MAX_THREADS, 1 + total // piece_bytes)
     with progress(total=total, desc="counting words", unit="B", unit_scale=True) as bar:

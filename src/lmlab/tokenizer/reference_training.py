@@ -11,7 +11,7 @@ from pathlib import Path
 from lmlab.console.progress_bar import progress
 from lmlab.storage.content_hash import FilesHash
 from lmlab.tokenizer.pretokenize import PreTokenizer
-from lmlab.tokenizer.utf8 import read_utf8
+from lmlab.tokenizer.utf8 import read_utf8, size_of_texts
 from lmlab.tokenizer.word_counts import Merge, WordCounts
 
 
@@ -34,7 +34,7 @@ def count_words(
     """
     pretokenizer = PreTokenizer(pattern, special_tokens)
     counts: Counter[str] = Counter()
-    total = sum(path.stat().st_size for path in paths)
+    total = size_of_texts(paths)
     with progress(total=total, desc="counting words", unit="B", unit_scale=True) as bar:
         for path in paths:
             text = read_utf8(path, bar.update, text_hash)

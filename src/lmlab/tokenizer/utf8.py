@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lmlab.errors import DataError
@@ -30,6 +30,15 @@ def to_utf8(text: str) -> bytes:
             "UTF-8 cannot encode",
             "replace or remove it",
         ) from error
+
+
+def size_of_texts(paths: Iterable[Path]) -> int:
+    """Return the bytes of text files. Raises :class:`DataError` if one cannot be read."""
+    size = 0
+    for path in paths:
+        with translate_read_errors(path):
+            size += path.stat().st_size
+    return size
 
 
 def read_utf8(

@@ -19,12 +19,13 @@ from lmlab.build.run_data import DataSpec, RunData, prepare_data
 from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.data import corpus_encoding
+from lmlab.data.corpus import Corpus
 from lmlab.data.token_file import TokenFile, encode_corpus, write_token_file
 from lmlab.errors import DataError, DiskError
 from lmlab.storage.io import hash_json
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.adaptive_encoder import AdaptiveEncoder
-from lmlab.tokenizer.factories import byte_level
+from lmlab.tokenizer.factories import bpe, byte_level
 
 END = "<|endoftext|>"
 FIRST, SECOND = "the cat sat on the mat. " * 40, "the dog ran to the hill. " * 40
@@ -90,6 +91,20 @@ def test_a_text_that_changes_before_it_is_encoded_leaves_no_wrong_ids(
         text.write_text(FIRST)
     found = encode_corpus(texts, tokenizer, tmp_path / "cache", **options)
     assert tokenizer.decode(found.tokens.tolist()) == 2 * FIRST
+
+
+def test_a_text_that_is_removed_is_an_error_that_names_it(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    text = tmp_path / "a.txt"
+    message = r"a\.txt cannot be read: No such file"
+    with pytest.raises(DataError, match=message):
+        _ = Corpus("a", [text], []).train_hash
+    with pytest.raises(DataError, match=message):
+        encode_corpus([text], tokenizer, tmp_path / "cache", name="train", text_hash="")
+    with pytest.raises(DataError, match=message):
+        bpe([text], tmp_path / "cache", "", vocab_size=270, special_tokens=[END])
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.long
@@ -167,8 +182,6 @@ def test_a_text_that_changes_once_is_prepared_from_the_beginning(
 def test_a_tokenizer_is_not_kept_for_a_text_that_it_was_not_trained_on(
     tmp_path: Path, size: int
 ) -> None:
-    from lmlab.tokenizer.factories import bpe
-
     text = tmp_path / "text.txt"
     content = (FIRST * (1 + size // len(FIRST)))[:size]
     text.write_text(content)

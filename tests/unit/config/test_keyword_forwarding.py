@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from user_settings_file import use_settings
@@ -67,12 +68,12 @@ def optimizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     use_settings(tmp_path, monkeypatch, text)
     (tmp_path / "conf" / "optim").mkdir(parents=True)
 
-    def check(name: str, key: str) -> None:
+    def compose_with(name: str, key: str) -> dict[str, Any]:
         file = tmp_path / "conf" / "optim" / "mine.yaml"
         file.write_text(f"_target_: kwargs_of_test.{name}\nlr: 1.0\n")
-        compose(["optim=mine", f"optim.{key}=0.5"])
+        return compose(["optim=mine", f"optim.{key}=0.5"]).optim.as_dict()
 
-    return check
+    return compose_with
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def optimizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     ],
 )  # fmt: skip
 def test_a_name_that_something_takes_is_valid(optimizer, name: str, key: str) -> None:
-    optimizer(name, key)
+    assert optimizer(name, key)[key] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -262,10 +262,11 @@ def test_a_corpus_with_another_hash_or_malformed_text_is_refused(
 def test_base_url_must_be_http(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.base_url=ftp://x"):
         source(server, tmp_path, base_url="ftp://x").check()
-    with pytest.raises(
-        ConfigError, match=r"data\.valid=valid\.txt: expected a file other than data\.train"
-    ):
-        source(server, tmp_path, train="valid.txt").check()
+    for same in ("valid.txt", "valid.txt.gz"):  # both are kept as valid.txt
+        with pytest.raises(
+            ConfigError, match=r"data\.valid=valid\.txt: expected a file other than data\.train"
+        ):
+            source(server, tmp_path, train=same).check()
 
 
 def flip(content: bytes) -> bytes:
@@ -324,6 +325,10 @@ def test_records_without_checksum_are_accepted_and_completed(
     for empty in ("", "{}"):
         record.write_text(empty)
         assert fetch(url, target).read_bytes() == b"mine"
+    with pytest.raises(DataError, match=r"a\.txt: expected SHA-256 00, found"):
+        fetch(url, target, sha256="00")
+    mine = hashlib.sha256(b"mine").hexdigest()
+    assert fetch(url, target, sha256=mine).read_bytes() == b"mine"
     assert len(server.asked) == 1
 
 
