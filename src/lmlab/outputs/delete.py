@@ -13,7 +13,7 @@ from pathlib import Path
 from lmlab.console.formatting import format_count
 from lmlab.errors import ConfigError, DataError, suggestion
 from lmlab.outputs.entries import Entry, find_runs, measure, size_text, table
-from lmlab.outputs.kept_runs import find_kept, print_kept
+from lmlab.outputs.kept_runs import find_kept, keeps_any, print_kept
 from lmlab.outputs.prune import confirm, remove_folder
 from lmlab.outputs.queued import queued_runs, studies_in
 from lmlab.run_folder import RunFolder
@@ -43,7 +43,7 @@ class Selection:
     def matches(self, root: Path, entry: Entry) -> bool:
         """Return whether a run is selected."""
         run = entry.path.resolve()
-        study = run.relative_to(root.resolve()).parts[0]
+        study = entry.path.relative_to(root).parts[0]
         return (
             (not self.paths or any(run.is_relative_to(path.resolve()) for path in self.paths))
             and (not self.studies or any(fnmatch.fnmatchcase(study, s) for s in self.studies))
@@ -129,9 +129,9 @@ def _path(target: str, root: Path) -> Path:
 def delete(root: Path, selection: Selection, *, force: bool, yes: bool, dry_run: bool) -> int:
     """Print the selected runs, ask for confirmation, and delete them.
 
-    Runs that a process writes, or that a job in Slurm's queue will write, are kept. So are those
-    that another study uses, and those that another run continues or names in a setting, unless
-    ``force`` is given.
+    Runs that a process writes, or that a job in Slurm's queue will write, are kept, as are those to
+    which a symbolic link leads out of ``root``. So are those that another study uses, and those
+    that another run continues or names in a setting, unless ``force`` is given.
 
     Returns:
         The exit code: 1 if a selected run was kept, or the answer was no.
@@ -148,7 +148,8 @@ def delete(root: Path, selection: Selection, *, force: bool, yes: bool, dry_run:
         if selection.covers(study)
         and (study in with_runs or (study / "sweeps").is_dir())
         and study not in queued
-        and not any(path.resolve().is_relative_to(study) for path in kept)
+        and not study.is_symlink()
+        and not keeps_any(root, study, kept)
     ]
     print_kept(root, kept)
     if not targets and not studies:

@@ -76,7 +76,7 @@ def folders_with(root: Path, name: str) -> list[Path]:
         for folder in waiting:
             for path, names, files in os.walk(folder):
                 here = Path(path)
-                if here == root and "cache" in names:
+                if here == root and "cache" in names and not _holds_runs(here / "cache"):
                     names.remove("cache")
                 if name in files:
                     found.setdefault(os.path.realpath(here), here)
@@ -84,6 +84,11 @@ def folders_with(root: Path, name: str) -> list[Path]:
         seen = {os.path.realpath(path) for path in found.values()}
         waiting = [one for one in sorted(links) if _leads_on(one, root, seen)]
     return sorted(found.values())
+
+
+def _holds_runs(folder: Path) -> bool:
+    """Whether a folder is an arm, which may be called cache, rather than the caches."""
+    return any(folder.glob("*/config.yaml"))
 
 
 def _leads_on(link: Path, root: Path, seen: set[str]) -> bool:

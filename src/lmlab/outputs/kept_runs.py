@@ -38,6 +38,8 @@ def find_kept(
             kept[entry.path] = "a process is writing it"
         elif any(entry.path.resolve() in runs for runs in queued.values()):
             kept[entry.path] = "its job is in the queue of Slurm; cancel it first"
+        elif not entry.path.resolve().is_relative_to(root.resolve()):
+            kept[entry.path] = f"a symbolic link leads to it; its folder is {entry.path.resolve()}"
     if force:
         return kept
 
@@ -45,9 +47,7 @@ def find_kept(
         if checkpoints_only:
             return False
         is_selected = source.parent == root.resolve() and is_study_selected(source)
-        return source in remaining or (
-            is_selected and not any(path.resolve().is_relative_to(source) for path in kept)
-        )
+        return source in remaining or (is_selected and not keeps_any(root, source, kept))
 
     what = "its checkpoints" if checkpoints_only else "it"
     references = [
@@ -67,6 +67,17 @@ def find_kept(
         for entry in selected:
             if entry.path.resolve() in blocked:
                 kept[entry.path] = f"{blocked[entry.path.resolve()]}; --force deletes {what}"
+
+
+def keeps_any(root: Path, study: Path, kept: Collection[Path]) -> bool:
+    """Return whether a kept run is in a study.
+
+    Args:
+        root: the output folder.
+        study: the resolved folder of the study.
+        kept: paths of runs below ``root``, which may lead through symbolic links.
+    """
+    return any((root.resolve() / path.relative_to(root)).is_relative_to(study) for path in kept)
 
 
 def print_kept(root: Path, kept: Mapping[Path, str]) -> None:

@@ -27,8 +27,9 @@ def prune(
     """Print runs or caches, ask for confirmation, and remove them or their checkpoints.
 
     Entries that a process is writing are skipped, even if it started after the question was asked.
-    Runs that a job in Slurm's queue will write are kept. So are those that another study uses, and
-    those that another run continues or names in a setting, unless ``force`` is given.
+    Runs that a job in Slurm's queue will write are kept, as are those to which a symbolic link
+    leads out of ``root``. So are those that another study uses, and those that another run
+    continues or names in a setting, unless ``force`` is given.
 
     Returns:
         The exit code: 1 if the answer was no.

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from lmlab.outputs.entries import folders_with
 from lmlab.run_folder import RunFolder
 from lmlab.storage.io import read_json
 from lmlab.study.sweep_folder import SweepFolder
@@ -42,8 +43,8 @@ def find_references(root: Path) -> list[Reference]:
         root: the output folder.
     """
     found = list(_from_sweeps(root))
-    for meta in sorted(root.glob("**/meta.json")):
-        found += _from_run(RunFolder(meta.parent), root)
+    for folder in folders_with(root, "meta.json"):
+        found += _from_run(RunFolder(folder), root)
     return found
 
 

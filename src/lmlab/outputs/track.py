@@ -13,6 +13,7 @@ from lmlab.config.compose import compose, from_dict
 from lmlab.config.interpolation import parse_text
 from lmlab.console.formatting import format_count
 from lmlab.errors import ConfigError, DataError, UserError
+from lmlab.outputs.entries import folders_with
 from lmlab.run_folder import RunFolder
 from lmlab.runs.recorded_config import load_recorded
 from lmlab.runs.run_summary import wandb_sync_command
@@ -38,8 +39,7 @@ def find_run_folders(paths: Sequence[str]) -> list[RunFolder]:
     for path in map(Path, paths):
         if not path.is_dir():
             raise DataError(f"{path}: no such folder", "pass run folders or folders of studies")
-        configs = sorted(path.glob("**/config.yaml"))
-        runs = [RunFolder(config.parent) for config in configs]
+        runs = [RunFolder(folder) for folder in folders_with(path, "config.yaml")]
         runs = [run for run in runs if run.status() and run.meta()]
         if not runs:
             raise DataError(f"{path}: contains no run", "pass run folders or folders of studies")

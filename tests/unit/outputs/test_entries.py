@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from output_folders import DAY, make_outputs
+from output_folders import DAY, make_outputs, make_run
 
-from lmlab.outputs.entries import Entry, find_caches, find_runs, select, size_text, table
+from lmlab.outputs.entries import (
+    Entry,
+    find_caches,
+    find_runs,
+    folders_with,
+    select,
+    size_text,
+    table,
+)
 from lmlab.run_folder import RunFolder
 
 
@@ -25,6 +33,14 @@ def test_runs_have_status_size_age_and_progress(root: Path) -> None:
     assert done.age_seconds == pytest.approx(10 * DAY, abs=60)
     assert done.detail == "stopped early at step 5 of 10, validation loss 1.2500"
     assert runs["t/c/seed0"].status == "interrupted"
+
+
+def test_an_arm_may_be_called_cache(root: Path) -> None:
+    run = make_run(root, "s/cache/seed0", "done")
+    (root / "cache" / "config.yaml").touch()  # no run
+    for folder in (root, root / "s"):
+        assert run in [entry.path for entry in find_runs(folder)]
+    assert [path.name for path in folders_with(root, "config.yaml")].count("cache") == 0
 
 
 def test_a_cache_is_alive_while_any_run_is(root: Path) -> None:

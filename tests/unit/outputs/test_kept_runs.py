@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from output_folders import make_outputs, use
+from output_folders import make_outputs, make_run, use
 
+from lmlab.outputs.__main__ import main
 from lmlab.outputs.entries import Entry, find_runs
 from lmlab.outputs.kept_runs import find_kept
 from lmlab.run_folder import RunFolder
@@ -41,3 +42,32 @@ def test_a_study_needs_a_run_until_its_records_are_removed(root: Path) -> None:
     removed = find_kept(root, used, {}, force=False, is_study_selected=lambda s: s.name == "t")
     assert removed == {}
     assert find_kept(root, used, {}, force=False, checkpoints_only=True) == {}
+
+
+def test_runs_behind_links_are_kept_with_what_they_need(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = root.parent / "elsewhere"
+    run = RunFolder(make_run(elsewhere, "far/arm/seed0", "failed"))
+    run.write_meta({"parent": str(root / "s/a/seed0"), "identity": {}})
+    (root / "s" / "linked").symlink_to(run.path.parent)
+    make_run(elsewhere, "big/arm/seed0", "failed")
+    (root / "big").symlink_to(elsewhere / "big")
+    before = {path for path in elsewhere.rglob("*")}
+
+    assert main(["delete", "study=*", "--root", str(root), "--yes"]) == 1
+    printed = capsys.readouterr().out
+    for name, real in (("s/linked/seed0", "far/arm/seed0"), ("big/arm/seed0", "big/arm/seed0")):
+        assert (
+            f"kept: {name}: a symbolic link leads to it; its folder is {elsewhere / real}"
+            in printed
+        )
+    assert "kept: s/a/seed0: parent of s/linked/seed0" in printed
+    assert {path for path in elsewhere.rglob("*")} == before
+    names = {"s/a/seed0", "s/linked/seed0", "big/arm/seed0"}
+    assert {str(entry.path.relative_to(root)) for entry in find_runs(root)} == names
+
+    assert main(["prune", str(root), "--status", "failed,done", "--yes", "--force"]) == 0
+    assert {path for path in elsewhere.rglob("*")} == before
+    names.remove("s/a/seed0")
+    assert {str(entry.path.relative_to(root)) for entry in find_runs(root)} == names
