@@ -7,7 +7,6 @@ import dataclasses
 import logging
 import shlex
 import shutil
-from pathlib import Path
 from typing import Any
 
 from lmlab.build import factory
@@ -30,7 +29,7 @@ from lmlab.runs.find_run import changed_callbacks, find_run
 from lmlab.runs.session import Session
 from lmlab.runs.worker_rank import WorkerRank
 from lmlab.runtime.launch_env import read_launch_env
-from lmlab.storage.io import make_folder
+from lmlab.storage.io import check_creatable
 from lmlab.tracking import NO_TRACKER, check_tracker
 from lmlab.tracking.deliveries import is_delivered
 
@@ -65,7 +64,7 @@ def execute(config: RunConfig) -> RunResult:
 
 
 def _execute(spec: RunSpec) -> RunResult:
-    _check_output_root(spec.output_root)
+    check_creatable(spec.output_root)
     check_source(spec.data)
     check_tracker(spec.tracker.target, spec.tracker.parameters)
     _warn_of_unreached_steps(spec)
@@ -81,13 +80,6 @@ def _execute(spec: RunSpec) -> RunResult:
         if comm.is_rank0:
             return RunResult(context.folder, _run_session(context))
         return RunResult(context.folder, WorkerRank(context).run_to_end())
-
-
-def _check_output_root(root: Path) -> None:
-    """Refuse a path that leads through a file before anything else is tried with it."""
-    existing = next((path for path in (root, *root.parents) if path.exists()), root)
-    if existing.exists() and not existing.is_dir():
-        make_folder(root)  # raises the error that names the path
 
 
 def _mention_tracker(context: RunContext) -> None:

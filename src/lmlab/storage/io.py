@@ -81,6 +81,20 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def check_creatable(path: Path) -> None:
+    """Check, without creating it, that a folder exists or can be created.
+
+    Raises:
+        DiskError: see :func:`make_folder`.
+    """
+    with translate_write_errors(path):
+        existing = next(parent for parent in (path, *path.parents) if parent.exists())
+        # One that exists may be read-only: its runs may be complete.
+        can_create = existing == path or os.access(existing, os.W_OK | os.X_OK)
+        if not existing.is_dir() or not can_create:
+            make_folder(path)  # raises the error that names the path
+
+
 def discard(*paths: Path) -> None:
     """Remove damaged files of a cache, and whatever else has their names. Raises DiskError."""
     import shutil

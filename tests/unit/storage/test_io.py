@@ -53,6 +53,19 @@ def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
         io.make_folder(tmp_path / "taken" / "inside")
 
 
+def test_a_folder_is_checked_without_being_created(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    for name, message in (
+        ("taken", "taken: expected a folder, found a file"),
+        ("taken/inside/deeper", "deeper: a parent of this path is a file"),
+    ):
+        with pytest.raises(DiskError, match=message):
+            io.check_creatable(tmp_path / name)
+    for name in ("", "new", "new/inside"):
+        io.check_creatable(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="the system has no /proc")
 def test_a_path_where_nothing_can_be_created_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match="/proc/lmlab: nothing can be created there"):
