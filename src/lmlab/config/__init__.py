@@ -14,13 +14,15 @@ program. :mod:`command_flags` reads the options with :mod:`hydra_parser`, and
 or multiruns, whose jobs :mod:`sweep_axes` expands. :mod:`hydra_settings` checks what is below
 ``hydra``, :mod:`job_hooks` surrounds each job, and :mod:`hydra_errors` explains Hydra's errors.
 
-**Checks.** :mod:`target_validation` checks components against their signatures:
-:mod:`signatures`, found by :mod:`source_lookup` and :mod:`keyword_forwarding`, with values that
-:mod:`value_types` compares. :mod:`rules` checks ranges and relations, :mod:`schedule_settings`
-those of a schedule, and :mod:`rank_batch` those of a batch on several ranks.
-:mod:`unknown_settings` suggests what was meant. :mod:`auto_width` is the default of ``d_ff``.
+**Checks.** :mod:`slot_targets` says which classes and functions a component may name, and
+:mod:`target_validation` checks components against their signatures: :mod:`signatures`, found by
+:mod:`source_lookup` and :mod:`keyword_forwarding`, with values that :mod:`value_types` compares.
+:mod:`rules` checks ranges and relations, :mod:`schedule_settings` those of a schedule, and
+:mod:`rank_batch` those of a batch on several ranks. :mod:`unknown_settings` suggests what was
+meant. :mod:`auto_width` is the default of ``d_ff``.
 
 **Names.** :mod:`arm_name` names a run, :mod:`identity_settings` says which settings change its
-result, and :mod:`deprecated_keys` and :mod:`renamed_targets` read configurations of earlier
-versions. :mod:`reference` prints the reference of all settings.
+result, and :mod:`recorded_settings` compares them with those of a run folder.
+:mod:`deprecated_keys` and :mod:`renamed_targets` read configurations of earlier versions.
+:mod:`reference` prints the reference of all settings.
 """

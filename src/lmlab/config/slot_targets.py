@@ -125,15 +125,20 @@ def check_nested_target(path: str, target: Any, may_import: bool = True) -> None
 
 def check_trust(path: str, target: str) -> None:
     """Raise :class:`ConfigError` where ``target`` is in no trusted package."""
-    trusted = (*_TRUSTED, *(f"{package}." for package in trusted_packages()))
-    if not target.startswith(trusted):
+    if not target.startswith((*_TRUSTED, *_users_packages())):
+        trusted = ", ".join((*_TRUSTED, *_users_packages()))
         raise ConfigError(
-            f"{path}._target_={target}: expected a target in one of {', '.join(trusted)}",
+            f"{path}._target_={target}: expected a target in one of {trusted}",
             f"if it is your own, add {target.partition('.')[0]} to trusted_packages in "
             f"{user_settings_file()}",
         )
     if not all(part.isidentifier() for part in target.split(".")):
         raise ConfigError(f"{path}._target_={target}: expected the dotted path of a class")
+
+
+def _users_packages() -> tuple[str, ...]:
+    """Return the packages that the user trusts, each as the beginning of a dotted path."""
+    return tuple(f"{package}." for package in trusted_packages())
 
 
 def registered(slot: str) -> frozenset[str]:
@@ -144,7 +149,8 @@ def registered(slot: str) -> frozenset[str]:
 @functools.cache
 def _registered(slot: str, folders: tuple[Path, ...]) -> frozenset[str]:
     group = slot.replace(".", "/")
-    texts = (file.read_text("utf-8") for each in folders for file in (each / group).glob("*.yaml"))
+    files = [file for folder in folders for file in (folder / group).glob("*.yaml")]
+    texts = (file.read_text("utf-8", errors="replace") for file in files)
     found = {target for text in texts for target in _TARGET.findall(text)}
     own = {target for target in found if target.startswith(_LMLAB)}
     return frozenset(own | {*_OF_OTHER_GROUPS.get(slot, ())})
@@ -170,8 +176,13 @@ def _definition(path: str, target: str) -> Definition | None:
     except NotInSource:
         return None
     except LookupError as error:
-        near = suggestion(name, names_in(module))
-        raise ConfigError(f"{path}._target_={target}: {error}", near) from None
+        raise no_such_target(path, target, error) from None
+
+
+def no_such_target(path: str, target: str, error: LookupError) -> ConfigError:
+    """Return the error for a target that does not exist, which suggests a similar name."""
+    module, _, name = target.rpartition(".")
+    return ConfigError(f"{path}._target_={target}: {error}", suggestion(name, names_in(module)))
 
 
 def _is_optimizer(found: Definition) -> bool:
@@ -213,8 +224,8 @@ def _check_own(given: str, found: Definition, slot: str, supplied: Sequence[str]
 
 def _check_home(given: str, path: str) -> None:
     """Check that what a trusted package offers is defined in a trusted package."""
-    package = path.partition(".")[0]
-    if package not in trusted_packages():
+    if not path.startswith(_users_packages()):
+        package = path.partition(".")[0]
         raise ConfigError(
             f"{given}: expected a class or function of a trusted package, found {path}",
             f"if you trust all of it, add {package} to trusted_packages in {user_settings_file()}",

@@ -16,7 +16,7 @@ from typing import Any
 from lmlab.config.keyword_forwarding import names_of_kwargs, with_names
 from lmlab.config.run_config import RunConfig, field_types
 from lmlab.config.signatures import Signature, read_signature
-from lmlab.config.slot_targets import check_nested, check_slot
+from lmlab.config.slot_targets import check_nested, check_slot, no_such_target
 from lmlab.config.unknown_settings import unknown_parameter, unknown_setting
 from lmlab.config.value_types import accepts, describe_annotation, format_value
 from lmlab.errors import ConfigError
@@ -144,7 +144,7 @@ def check_component(
     try:
         signature = read_signature(target)
     except LookupError as error:
-        raise ConfigError(f"{path}._target_={target}: {error}") from None
+        raise no_such_target(path, target, error) from None
     if signature is not None:
         if signature.takes_any:
             signature = with_names(signature, names_of_kwargs(target))

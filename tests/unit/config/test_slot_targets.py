@@ -149,6 +149,34 @@ def test_parts_of_ones_own_fill_their_slots(slot: str, target: str) -> None:
     check(slot, f"parts_for_slots.{target}", **more)
 
 
+def test_part_of_a_package_can_be_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, source in (("inner", "class Norm: ...\n"), ("outer", "class Other: ...\n")):
+        folder = tmp_path / "package_for_slots" / name
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text(source)
+    (folder.parent / "__init__.py").write_text("")
+    with (folder.parent / "inner" / "__init__.py").open("a") as file:
+        file.write("from package_for_slots.outer import Other\n")
+    use_settings(tmp_path, monkeypatch, "trusted_packages: [package_for_slots.inner]\n")
+    check("model.norm", "package_for_slots.inner.Norm")
+    for target in ("package_for_slots.outer.Other", "package_for_slots.inner.Other"):
+        with pytest.raises(ConfigError, match=rf"model\.norm\._target_={target}: expected a"):
+            check("model.norm", target)
+
+
+def test_option_files_of_a_slot_may_have_mistakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "optim").mkdir()
+    (tmp_path / "optim" / "latin.yaml").write_bytes("# \xe9t\xe9\n".encode("latin-1"))
+    (tmp_path / "optim" / "misspelt.yaml").write_text("_target_: lmlab.optim.adamw.admw\n")
+    use_settings(tmp_path, monkeypatch, f"search_path: [{tmp_path}]\n")
+    check("optim", "torch.optim.Adam", lr=0.1)
+    with pytest.raises(ConfigError, match="has no class or function 'admw'") as caught:
+        check("optim", "lmlab.optim.adamw.admw")
+    assert caught.value.help == 'did you mean "adamw"?'
+
+
 @pytest.mark.usefixtures("own")
 def test_nested_targets_are_checked_too() -> None:
     layer = "parts_for_slots.Layer"
