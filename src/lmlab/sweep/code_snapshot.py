@@ -40,7 +40,7 @@ def take_snapshot(output_root: Path) -> Path:
     package = Path(lmlab.__file__).parent
     sources = {name: package.parent / name for name in ("lmlab", "lmlab_studies")}
     for name in trusted_packages():
-        path = _editable_package(name)
+        path = _editable_package(name.partition(".")[0])
         if path is not None:
             sources[path.name] = path
     for _ in range(_ATTEMPTS):
@@ -80,28 +80,26 @@ def _copy_all(sources: dict[str, Path], target: Path, digest: str) -> bool:
             shutil.rmtree(rest, ignore_errors=True)
 
 
-def _contents(sources: dict[str, Path]) -> Iterator[tuple[str, Path, str]]:
-    """Yield a label of each file of the code, the file, and its path in a copy."""
-    for name, source in sorted(sources.items()):
-        for path in _files(source):
-            relative = path.relative_to(source.parent)
-            yield f"{name}/{relative}", path, str(relative)
+def _contents(sources: dict[str, Path]) -> Iterator[tuple[str, Path]]:
+    """Yield the path of each file of the code in a copy, and the file."""
+    for name in sorted(sources):
+        for path in _files(sources[name]):
+            yield str(path.relative_to(sources[name].parent)), path
     for path in _files(conf_folder()):
-        relative = path.relative_to(conf_folder())
-        yield str(relative), path, f"lmlab/conf/{relative}"
+        yield f"lmlab/conf/{path.relative_to(conf_folder())}", path
 
 
-def _digest(contents: Iterable[tuple[str, Path, str]]) -> str:
+def _digest(contents: Iterable[tuple[str, Path]]) -> str:
     digest = hashlib.sha256()
-    for label, path, _ in contents:
-        digest.update(f"{label}\0".encode() + path.read_bytes())
+    for place, path in contents:
+        digest.update(f"{place}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 
 def _digest_of_copy(sources: dict[str, Path], copy: Path) -> str | None:
     """Return the digest of the same files in a copy; None if any is missing."""
     try:
-        return _digest((label, copy / place, place) for label, _, place in _contents(sources))
+        return _digest((place, copy / place) for place, _ in _contents(sources))
     except OSError:
         return None
 

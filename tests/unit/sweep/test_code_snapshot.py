@@ -47,6 +47,19 @@ def test_a_snapshot_is_complete_and_unaffected_by_edits(tmp_path: Path, package:
     ).read_text()
 
 
+def test_the_package_of_a_trusted_part_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "edited" / "package_of_parts" / "part"
+    folder.mkdir(parents=True)
+    for each in (folder, folder.parent):
+        (each / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(folder.parents[1]))
+    monkeypatch.setattr(code_snapshot, "trusted_packages", lambda: ["package_of_parts.part"])
+    taken = code_snapshot.take_snapshot(tmp_path)
+    assert (taken / "package_of_parts" / "part" / "__init__.py").is_file()
+
+
 def test_only_changed_code_is_copied_again(tmp_path: Path, package: Path) -> None:
     first = code_snapshot.take_snapshot(tmp_path)
     assert code_snapshot.take_snapshot(tmp_path) == first
