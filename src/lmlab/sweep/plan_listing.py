@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from lmlab.config.run_config import RunConfig
 from lmlab.console.formatting import format_count
+from lmlab.console.stdout import stdout_console
 from lmlab.design.manifest import Job, Manifest
 from lmlab.run_folder import FINISHED
 from lmlab.runtime.device import Device
@@ -78,11 +76,8 @@ def print_plan(schedule: PlannedSchedule) -> None:
         seeds = ", ".join(_seeds(runs))
         actions = Counter(_describe(run, schedule) for run in runs)
         rate = "" if lr is None else f"{lr:g}"
-        # Text, since rich would read the brackets of a list as markup.
-        table.add_row(*map(Text, (arm, overrides, rate, seeds, _join(actions))))
-    Console(
-        highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160
-    ).print(table)
+        table.add_row(arm, overrides, rate, seeds, _join(actions))
+    stdout_console(160).print(table)
     if len(rows) > _MAX_ROWS:
         print(f"... and {format_count(len(rows) - _MAX_ROWS, 'more row')}")
     print(_total(schedule))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lmlab.console.formatting import format_duration
+from lmlab.console.stdout import stdout_console
 from lmlab.run_folder import FINISHED, early_stop
 from lmlab.study.study_facts import describe_states
 from lmlab.sweep.scheduled_run import ScheduledRun
@@ -130,9 +130,7 @@ def _describe(run: ScheduledRun) -> str:
 
 def print_results(runs: Sequence[ScheduledRun]) -> None:
     """Print one row per arm and learning rate, then every failure with its log."""
-    console = Console(
-        highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160
-    )
+    console = stdout_console(160)
     table = Table(box=None, pad_edge=False)
     metric = _METRIC_NAMES[runs[0].metric] if runs else "validation loss"
     for column in ("arm", "lr", "seeds", metric, "sd", "state"):
@@ -144,7 +142,7 @@ def print_results(runs: Sequence[ScheduledRun]) -> None:
     for (arm, lr), group in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] or 0)):
         losses = [loss for run in group if (loss := run.loss()) is not None]
         table.add_row(
-            Text(arm),
+            arm,
             "" if lr is None else f"{lr:g}",
             str(len(group)),
             f"{statistics.fmean(losses):.4f}" if losses else "",
@@ -155,8 +153,8 @@ def print_results(runs: Sequence[ScheduledRun]) -> None:
     for run in runs:
         if run.state in ("failed", "interrupted"):
             text = f"{run.recorded_state}: {run.name}: {run.reason}\n    log: {run.log}"
-            console.print(Text(text), soft_wrap=True)
+            console.print(text, soft_wrap=True)
     states = [run.recorded_state for run in runs]
     done, counted = states.count("done"), "1 run is" if len(runs) == 1 else f"{len(runs)} runs are"
     others = describe_states(state for state in states if state != "done")
-    console.print(Text(f"{done} of {counted} done" + ("" if done == len(runs) else f"; {others}")))
+    console.print(f"{done} of {counted} done" + ("" if done == len(runs) else f"; {others}"))

@@ -125,21 +125,21 @@ class StackedExecutor(LocalExecutor):
     ) -> None:
         """Let a stack that was killed continue as one; separate the runs after other failures.
 
-        A signal comes from outside, so the runs are as good together as before, and only together
-        do they keep their bits. A stack that is killed again and again before its next checkpoint
-        may need more memory than there is.
+        A signal comes from outside, so no run of the stack is at fault, and only the same stack
+        gives bit-identical results. A stack that is killed repeatedly without reaching its next
+        checkpoint may need more memory than there is.
         """
         if exit_code == LockedError.exit_code:
-            return  # another launch had them, and has ended: they continue as a stack
+            return  # another launch trained the runs, and has ended: they continue as a stack
         was_killed = exit_code < 0 or exit_code > 128
         saved = [list_steps(run.folder.checkpoints, "step") for run in runs]
         kills = self._kills.get(name)
         if kills is None or kills.saved != saved:
             kills = _Kills(saved)
         self._kills[name] = kills = dataclasses.replace(kills, number=kills.number + 1)
-        goes_on = was_killed and kills.number < _MAX_KILLS
-        how = "as a stack" if goes_on else "separately"
-        if not goes_on:
+        stays_stacked = was_killed and kills.number < _MAX_KILLS
+        how = "as a stack" if stays_stacked else "separately"
+        if not stays_stacked:
             self._unstacked |= {run.key for run in unfinished}
         self.print_line(
             f"stack {worker_processes.describe_exit(exit_code)}; these runs continue {how}: "
