@@ -1,4 +1,4 @@
-"""JSON files in caches, with a checksum that also holds for their name.
+"""JSON files with a checksum, which also holds for their name.
 
 Damage, a file of another entry under this name, and a file of a version without checksums are all
 noticed when the file is read.
@@ -23,10 +23,10 @@ from lmlab.storage.io import (
     read_json,
     translate_write_errors,
 )
-from lmlab.storage.json_text import dump_json
+from lmlab.storage.json_text import dump_json, load_json
 from lmlab.storage.litter import remove_litter, temporary_file
 
-_SEAL = "checksum"
+SEAL = "checksum"  # the key of the checksum
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +58,21 @@ def read_sealed(path: Path, place: str | None = None) -> dict[str, Any]:
         content = read_json(path)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    if not isinstance(content, dict) or _SEAL not in content:
+    if not isinstance(content, dict) or SEAL not in content:
         raise ValueError("no checksum: another file, or one of an earlier version")
-    if content.pop(_SEAL) != _checksum(content, path, place):
+    return unseal(content, _place_of(path) if place is None else place)
+
+
+def unseal(content: dict[str, Any], place: str) -> dict[str, Any]:
+    """Return the content of a sealed file, as read, without its checksum.
+
+    Raises:
+        ValueError: it is damaged, or belongs to another place.
+    """
+    rest = {key: value for key, value in content.items() if key != SEAL}
+    if content[SEAL] != _checksum(rest, place):
         raise ValueError("the checksum differs: damaged, or the file of another entry")
-    return content
+    return rest
 
 
 def read_or_discard(path: Path) -> dict[str, Any] | None:
@@ -123,10 +133,14 @@ def read_stored(path: Path, keys: frozenset[str]) -> dict[str, Any] | None:
 
 
 def _sealed_text(content: dict[str, Any], path: Path, place: str | None) -> str:
-    return dump_json(content | {_SEAL: _checksum(content, path, place)}, indent=2) + "\n"
+    as_read = load_json(dump_json(content))  # its keys are texts
+    checksum = _checksum(as_read, _place_of(path) if place is None else place)
+    return dump_json(content | {SEAL: checksum}, indent=2) + "\n"
 
 
-def _checksum(content: dict[str, Any], path: Path, place: str | None) -> str:
-    if place is None:
-        place = f"{path.parent.name}/{path.name}"
+def _place_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def _checksum(content: dict[str, Any], place: str) -> str:
     return hash_json([place, content])

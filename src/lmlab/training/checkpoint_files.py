@@ -32,19 +32,16 @@ from lmlab.storage.io import (
     disk_error,
     fsync_folder,
     hash_file,
-    hash_json,
     make_folder,
     read_json,
     translate_write_errors,
-    write_json,
 )
-from lmlab.storage.json_text import dump_json, load_json
 from lmlab.storage.ownership import check_ownership
+from lmlab.storage.sealed import SEAL, unseal, write_sealed
 from lmlab.training.state import AVERAGE, Snapshot, TrainState
 
 FORMAT_VERSION = 1
 RUN = "run"  # key of state.json: names the run, as meta.json does
-_CHECKSUM = "checksum"
 
 
 def checkpoint_path(checkpoints: Path, kind: str, step: int) -> Path:
@@ -100,7 +97,7 @@ def write_checkpoint(
                 hashes[file.name] = hash_file(file)
             _match_mode(temporary)
             meta = {"format_version": FORMAT_VERSION, "files": hashes}
-            _write_record(temporary, target.name, meta | record)
+            write_sealed(temporary / "state.json", meta | record, target.name)
             _put_in_place(temporary, target)
     except SafetensorError as error:  # how the library reports a full disk
         number = re.search(r"os error (\d+)", str(error))
@@ -129,7 +126,8 @@ def copy_checkpoint(source: Path, target: Path, run: str | None = None) -> None:
         with translate_write_errors(target):
             shutil.copytree(source, temporary)
             _match_mode(temporary)
-            _write_record(temporary, target.name, record | ({RUN: run} if run else {}))
+            record |= {RUN: run} if run else {}
+            write_sealed(temporary / "state.json", record, target.name)
             for file in temporary.iterdir():
                 _fsync(file)
             _put_in_place(temporary, target)
@@ -138,7 +136,6 @@ def copy_checkpoint(source: Path, target: Path, run: str | None = None) -> None:
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:
-    fsync_folder(temporary)
     check_ownership(target)
     remove_checkpoint(target)  # a damaged one of the same step
     os.replace(temporary, target)
@@ -207,14 +204,14 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = read_json(folder / "state.json")
         version, files = record["format_version"], dict(record["files"])
+        if version == FORMAT_VERSION and SEAL in record:  # earlier builds wrote no checksum
+            record = unseal(record, folder.name)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(folder, f"state.json: {error}") from error
     if version != FORMAT_VERSION:
         raise DataError(
             f"checkpoint {folder} has format version {version}: expected {FORMAT_VERSION}"
         )
-    if record.get(_CHECKSUM, _checksum(record, folder.name)) != _checksum(record, folder.name):
-        raise _damaged(folder, "state.json is altered, or belongs to another checkpoint")
     for name, expected in files.items():
         path = folder / name
         try:
@@ -224,16 +221,6 @@ def read_record(folder: Path) -> dict[str, Any]:
         if not is_intact:
             raise _damaged(folder, f"{name} is missing or altered")
     return record
-
-
-def _write_record(temporary: Path, name: str, record: dict[str, Any]) -> None:
-    """Write ``state.json`` with its checksum, for a checkpoint that will have this name."""
-    write_json(temporary / "state.json", record | {_CHECKSUM: _checksum(record, name)})
-
-
-def _checksum(record: dict[str, Any], name: str) -> str:
-    content = load_json(dump_json({key: record[key] for key in record if key != _CHECKSUM}))
-    return hash_json([name, content])
 
 
 def _check_files(folder: Path, record: dict[str, Any], *names: str) -> None:

@@ -19,6 +19,8 @@ def test_content_is_read_back(tmp_path: Path) -> None:
     found = read_sealed(path)
     assert found.pop("d") != 0
     assert found == {key: value for key, value in CONTENT.items() if key != "d"}
+    write_sealed(path, {"steps": {10: 1, 2: 1}})  # sorted otherwise as texts
+    assert read_sealed(path) == {"steps": {"10": 1, "2": 1}}
 
 
 def test_every_damage_is_noticed(tmp_path: Path) -> None:
