@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -132,15 +133,13 @@ class Trainer:
 
     def train(self) -> str:
         """Run the loop; return ``done``, ``diverged`` or ``stopped``."""
-        loop = self.loop()
-        try:
-            batch = next(loop)
-            while True:
-                batch = loop.send(self.gradients(*batch))
-        except StopIteration as end:
-            return str(end.value)
-        finally:
-            self.checkpoints.drain()  # the caller may release the lock of the run folder
+        with contextlib.closing(self.loop()) as loop:
+            try:
+                batch = next(loop)
+                while True:
+                    batch = loop.send(self.gradients(*batch))
+            except StopIteration as end:
+                return str(end.value)
 
     def loop(self) -> Generator[tuple[torch.Tensor, torch.Tensor], torch.Tensor, str]:
         """Run the loop as a generator: yields inputs and targets (B, T) and is sent their loss.
@@ -150,8 +149,15 @@ class Trainer:
 
         At each step boundary the checkpoint comes last, so that a checkpoint at step s covers
         every row up to s. Checkpoints may be written in the background: a failed write ends the
-        loop at the next boundary, and all are on disk when the loop returns.
+        loop at the next boundary, and all are on disk when the loop returns. However the loop ends,
+        by an error or because the caller closes it, nothing is being written afterwards.
         """
+        try:
+            return (yield from self._steps())
+        finally:
+            self.checkpoints.drain()  # the caller may release the lock of the run folder
+
+    def _steps(self) -> Generator[tuple[torch.Tensor, torch.Tensor], torch.Tensor, str]:
         progress, settings = self.state.progress, self.settings
         if progress.step == 0:
             self._validate()

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -191,6 +193,33 @@ def test_all_saves_are_on_disk_when_the_loop_ends(tmp_path: Path) -> None:
         )
         assert trainer.train() == ended
         assert Checkpoints(folder).steps() == [3 if ended == "done" else 1]
+
+
+@pytest.mark.parametrize("end", ["closed", "failed"])
+def test_nothing_is_being_written_when_the_caller_ends_the_loop(tmp_path: Path, end: str) -> None:
+    """As a stack does for one of its runs: it then releases the lock of the run's folder."""
+    gate, written = threading.Event(), []
+
+    class Late(ThreadWorker):
+        def submit(self, task) -> None:
+            super().submit(lambda: (gate.wait(10), task(), written.append(0))[1])
+
+    def record(row: dict[str, Any]) -> None:
+        if row["step"] == 1:
+            threading.Timer(0.2, gate.set).start()
+            if end == "failed":
+                raise DiskError("the disk is full")
+
+    loop = make_trainer(
+        tmp_path, make_state(), [], checkpoints=Checkpoints(tmp_path, worker=Late("test")),
+        save_at=frozenset({0}), log_every=1, validate_every=12, record=record,
+    ).loop()  # fmt: skip
+    next(loop)
+    with contextlib.suppress(DiskError):
+        loop.send(torch.tensor(1.0))
+    loop.close()
+    assert written == [0]
+    assert Checkpoints(tmp_path).steps() == [0]
 
 
 def test_a_signal_in_the_last_step_leaves_a_finished_run(tmp_path: Path) -> None:
