@@ -25,7 +25,7 @@ from lmlab.console.progress_bar import progress
 from lmlab.errors import DiskError, TextChangedError
 from lmlab.storage.content_hash import FilesHash
 from lmlab.storage.io import fsync_folder, translate_write_errors
-from lmlab.storage.ownership import check_ownership
+from lmlab.storage.ownership import writing
 from lmlab.storage.sealed import read_sealed, write_sealed
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.utf8 import read_utf8, size_of_texts
@@ -90,15 +90,14 @@ def encode_to(
                 encoded = _encode_by_kernels(partial, journal, paths, tables, total)
             if text_hash not in (None, encoded.text_hash):
                 raise TextChangedError(paths)
-            check_ownership(path)
-            if sidecar is not None:
-                sidecar.unlink(missing_ok=True)
-            os.replace(partial, path)
+            with writing(path):
+                if sidecar is not None:
+                    sidecar.unlink(missing_ok=True)
+                os.replace(partial, path)
             fsync_folder(path.parent)
             journal.remove()
     except Exception:  # a kill or an interruption leaves them, to resume from
-        check_ownership(path)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), writing(path):
             partial.unlink(missing_ok=True)
             journal.remove()
         raise

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from lmlab.errors import DataError, DiskError
 from lmlab.storage.json_text import dump_json, load_json
 from lmlab.storage.litter import temporary_file
-from lmlab.storage.ownership import check_ownership
+from lmlab.storage.ownership import writing
 
 _TICK_NS = 2_000_000_000
 _ELSEWHERE = "choose another folder (for runs: output_root)"
@@ -97,8 +98,6 @@ def check_creatable(path: Path) -> None:
 
 def discard(*paths: Path) -> None:
     """Remove damaged files of a cache, and whatever else has their names. Raises DiskError."""
-    import shutil
-
     for path in paths:
         with translate_write_errors(path):
             if path.is_dir() and not path.is_symlink():
@@ -125,8 +124,7 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
     """
     path = Path(path)
     make_folder(path.parent)
-    with translate_write_errors(path), temporary_file(path, data) as temporary:
-        check_ownership(path)
+    with translate_write_errors(path), temporary_file(path, data) as temporary, writing(path):
         os.replace(temporary, path)
 
 
@@ -159,8 +157,9 @@ def append_jsonl(path: Path, row: dict[str, Any]) -> None:
         start = file.tell()
         if start and not _ends_with_newline(path, start):
             line = b"\n" + line
-        check_ownership(path)
-        file.write(line)
+        with writing(path):
+            file.write(line)
+            file.flush()
 
 
 def _ends_with_newline(path: Path, size: int) -> bool:

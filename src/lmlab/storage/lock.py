@@ -38,7 +38,7 @@ class Lock:
     whose process id is valid here (same boot, same name space of process ids) is dead when its
     process has exited; any other owner, when its heartbeat is a minute old. The lock of a dead
     owner is taken over. An owner that was stopped or suspended for that long, and lives on, finds
-    out by :func:`lmlab.storage.ownership.check_ownership` before it writes.
+    out by :func:`lmlab.storage.ownership.writing` before it writes.
 
     Args:
         path: the lock file.
@@ -55,6 +55,7 @@ class Lock:
         self.wait, self.protects = wait, protects
         self._token = uuid.uuid4().hex
         self._released = threading.Event()
+        self._guard_seconds = _GUARD_SECONDS  # that a write waits for the guard
         self._ahead: tuple[LockFile, float] | None = None  # as first seen, and when
 
     def __enter__(self) -> Lock:
@@ -116,6 +117,24 @@ class Lock:
             "sign of life; it stops without writing",
             "let the other process finish, or stop it and rerun",
         )
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Raise as :meth:`raise_if_lost` does, or let no other process take the lock inside.
+
+        A process that is stopped while it holds the guard takes nothing now. The first write waits
+        for it, and later ones do not.
+        """
+        with contextlib.ExitStack() as guard:
+            try:
+                guard.enter_context(_guard(self.path.parent, fcntl.LOCK_SH, self._guard_seconds))
+                self._guard_seconds = _GUARD_SECONDS
+            except LockedError:
+                self._guard_seconds = 0.0
+            except OSError:
+                pass  # the folder is gone, and the lock with it
+            self.raise_if_lost()
+            yield
 
     def _take(self) -> LockFile | None:
         """Take the lock; return the lock file as it is if that is not possible now."""
@@ -195,26 +214,37 @@ def _describe_wait(found: LockFile, is_ahead: bool) -> str:
 
 
 @contextlib.contextmanager
-def _guard(folder: Path) -> Iterator[None]:
-    """Serialize check and take between processes; the kernel releases it when a process dies.
+def _guard(folder: Path, kind: int = fcntl.LOCK_EX, seconds: float | None = None) -> Iterator[None]:
+    """Keep processes that take a lock apart from each other, and from its owner while it writes.
+
+    The kernel releases the guard when its process dies.
+
+    Args:
+        folder: of the lock file.
+        kind: ``LOCK_EX`` to take or release a lock, ``LOCK_SH`` to write what it protects.
+        seconds: the longest wait; None for ten.
 
     Raises:
-        LockedError: a process has held it for seconds, so it is stopped.
+        LockedError: another process has held it for that long, so it hangs or is stopped.
+        OSError: the folder cannot be opened.
     """
+    seconds = _GUARD_SECONDS if seconds is None else seconds
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         started, is_told = time.monotonic(), False
         while True:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 waited = time.monotonic() - started
-                if waited > _GUARD_SECONDS:
+                if waited > seconds:
                     raise _guard_error(folder, descriptor) from None
                 if waited > PATIENCE_SECONDS and not is_told:
                     holder = _flock_holder(os.fstat(descriptor).st_ino)
                     log.warning(
-                        "waiting for process %s to take a lock in %s", holder or "?", folder
+                        "waiting for process %s, which is writing or taking a lock in %s",
+                        holder or "?",
+                        folder,
                     )
                     is_told = True
                 time.sleep(0.005)
@@ -227,6 +257,8 @@ def _guard(folder: Path) -> Iterator[None]:
                 break
         yield
     finally:
+        with contextlib.suppress(OSError):  # a forked process may have a copy of the descriptor
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
@@ -236,7 +268,8 @@ def _guard_error(folder: Path, descriptor: int) -> LockedError:
     if pid is not None:
         name, remedy = f"process {pid}", f"continue it (kill -CONT {pid}) or end it (kill -9 {pid})"
     return LockedError(
-        f"{folder}: {name} has been taking a lock for {_GUARD_SECONDS:.0f} s, so it is stopped",
+        f"{folder}: {name} has been writing or taking a lock for {_GUARD_SECONDS:.0f} s, so it "
+        "hangs or is stopped",
         f"{remedy}, then rerun",
     )
 

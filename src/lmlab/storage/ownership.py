@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +14,10 @@ class OwnedLock(Protocol):
 
     def raise_if_lost(self) -> None:
         """Raise :class:`lmlab.errors.LostLockError` if the lock belongs to another process now."""
+        ...
+
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """Raise the same, or let no other process take the lock inside."""
         ...
 
 
@@ -31,7 +37,7 @@ def unprotect(path: Path, lock: OwnedLock) -> None:
 
 
 def check_ownership(path: Path) -> None:
-    """Check, just before a write, that no other process has taken what this process writes.
+    """Check that no other process has taken what this process writes.
 
     Another process takes the lock of a process that shows no sign of life, for example because it
     was stopped or its machine was suspended. When it wakes up, it must not write.
@@ -42,9 +48,37 @@ def check_ownership(path: Path) -> None:
     Raises:
         LostLockError: a lock of this process protects ``path``, and belongs to another process.
     """
+    for lock in _locks_of(path):
+        lock.raise_if_lost()
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Check as :func:`check_ownership` does, and let no process take the lock inside.
+
+    So a process that is stopped between the check and the write still owns what it writes. Where
+    the file system has no ``flock``, only the check remains. Keep the inside short: a process that
+    wants the lock waits for it.
+
+    Args:
+        path: the file or folder to write.
+
+    Raises:
+        LostLockError: as :func:`check_ownership`.
+    """
+    with contextlib.ExitStack() as held:
+        for lock in _locks_of(path):
+            held.enter_context(lock.held())
+        yield
+
+
+def _locks_of(path: Path) -> list[OwnedLock]:
+    """Return the locks of this process that protect ``path``."""
     if not _locks:
-        return
+        return []
     real = os.path.realpath(path)
+    found = []
     for protected, lock in list(_locks.items()):
         if real == protected or real.startswith(protected + os.sep):
-            lock.raise_if_lost()
+            found.append(lock)
+    return found

@@ -36,7 +36,7 @@ from lmlab.storage.io import (
     read_json,
     translate_write_errors,
 )
-from lmlab.storage.ownership import check_ownership
+from lmlab.storage.ownership import check_ownership, writing
 from lmlab.storage.sealed import SEAL, unseal, write_sealed
 from lmlab.training.state import AVERAGE, Snapshot, TrainState
 
@@ -136,9 +136,9 @@ def copy_checkpoint(source: Path, target: Path, run: str | None = None) -> None:
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:
-    check_ownership(target)
     remove_checkpoint(target)  # a damaged one of the same step
-    os.replace(temporary, target)
+    with writing(target):
+        os.replace(temporary, target)
     fsync_folder(target.parent)
 
 
@@ -243,9 +243,9 @@ def _damaged(folder: Path, problem: str) -> DataError:
 def remove_checkpoint(folder: Path) -> None:
     """Remove a checkpoint; a partially removed one never has the name of a checkpoint."""
     if folder.exists():
-        check_ownership(folder)
         trash = _temporary_path(folder.parent)
-        os.replace(folder, trash)
+        with writing(folder):
+            os.replace(folder, trash)
         shutil.rmtree(trash, ignore_errors=True)
 
 
@@ -254,9 +254,10 @@ def remove_temporaries(checkpoints: Path) -> None:
 
     Only the owner of the run may call it: those of a live process look the same.
     """
-    if checkpoints.is_dir():
-        check_ownership(checkpoints)
-        for path in checkpoints.glob(".tmp-*"):
+    found = list(checkpoints.glob(".tmp-*"))
+    if found:
+        check_ownership(checkpoints)  # after the search: a later owner's are not among them
+        for path in found:
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from stacks import members
-from warm import start_command
+from warm import Process, start_command
 
 from lmlab.config.compose import compose, to_yaml
 from lmlab.errors import LockedError
@@ -24,10 +26,36 @@ def content(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
-def steal(lock: Path) -> None:
-    part = lock.with_name("stolen")
-    part.write_text(json.dumps(THIEF))
-    os.replace(part, lock)
+def steal(process: Process, lock: Path) -> None:
+    """Stop a process, and take its lock as a process elsewhere does: not during a write."""
+    folder = os.open(lock.parent, os.O_RDONLY)
+    try:
+        while True:
+            stop(process)
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part = lock.with_name("stolen")
+                part.write_text(json.dumps(THIEF))
+                os.replace(part, lock)
+                return
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.01)
+    finally:
+        os.close(folder)
+
+
+def stop(process: Process) -> None:
+    """Stop a process; return when each of its threads has stopped, after its system call."""
+    process.send_signal(signal.SIGSTOP)
+    tasks = Path(f"/proc/{process.pid}/task")
+    while not all(map(is_stopped, tasks.iterdir())):
+        time.sleep(0.001)
+
+
+def is_stopped(task: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] in "TZX"
+    return True
 
 
 @pytest.mark.long
@@ -49,9 +77,7 @@ def test_a_run_that_wakes_up_without_its_lock_ends(overrides, tmp_path: Path, ki
         while not list(folder.glob("checkpoints/step_00000003")):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
-        process.send_signal(signal.SIGSTOP)
-        time.sleep(0.05)
-        steal(folder / "run.lock")
+        steal(process, folder / "run.lock")
         before = content(folder)
         process.send_signal(signal.SIGCONT)
         if kind == "stack":  # the other run, which is still its own, goes on

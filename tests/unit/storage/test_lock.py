@@ -263,7 +263,9 @@ def test_a_process_stopped_while_it_takes_a_lock_holds_up_no_one(
     monkeypatch.setattr("lmlab.storage.lock._GUARD_SECONDS", 0.3)
     descriptor = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    with pytest.raises(LockedError, match=rf"process {os.getpid()} has been taking a lock"):
+    with pytest.raises(
+        LockedError, match=rf"process {os.getpid()} has been writing or taking a lock"
+    ):
         Lock(tmp_path / "run.lock", wait=False).__enter__()
     os.close(descriptor)
 
@@ -336,3 +338,45 @@ def test_a_removed_lock_is_lost_too(tmp_path: Path) -> None:
     with removed, Lock(tmp_path / "run.lock", protects=tmp_path):
         (tmp_path / "run.lock").unlink()
         atomic_write_text(tmp_path / "status.json", "")
+
+
+def test_no_process_takes_the_lock_during_a_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is stopped between its check and its write still owns what it writes."""
+    monkeypatch.setattr("lmlab.storage.lock._GUARD_SECONDS", 0.1)
+    folder = tmp_path / "run"
+    path, replace, written = folder / "run.lock", os.replace, []
+
+    def replace_late(source: Path, target: Path) -> None:
+        with monkeypatch.context() as elsewhere:  # where the writer shows no sign of life
+            elsewhere.setattr("lmlab.storage.lock_file.boot_id", lambda: "of another host")
+            os.utime(path, (0, 0))
+            with pytest.raises(LockedError, match="has been writing or taking a lock"):
+                Lock(path, wait=False).__enter__()
+        written.append(target.name)
+        replace(source, target)
+
+    with Lock(path, protects=folder) as lock:
+        with monkeypatch.context() as stopped:
+            stopped.setattr(os, "replace", replace_late)
+            atomic_write_text(folder / "status.json", "mine")
+        assert lock.is_owned()
+        append_jsonl(folder / "rows.jsonl", {"step": 1})
+    assert written == ["status.json"]
+
+
+def test_a_process_stopped_while_it_takes_a_lock_ends_no_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmlab.storage.lock._GUARD_SECONDS", 0.2)
+    rows = tmp_path / "rows.jsonl"
+    with Lock(tmp_path / "run.lock", protects=tmp_path):
+        descriptor = os.open(tmp_path, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        started = time.monotonic()
+        for step in range(20):
+            append_jsonl(rows, {"step": step})
+        assert time.monotonic() - started < 2, "only the first write waits"
+        os.close(descriptor)
+    assert [json.loads(line)["step"] for line in rows.read_text().splitlines()] == [*range(20)]

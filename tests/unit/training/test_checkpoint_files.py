@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from tied_model import make_state, take_steps
 
 from lmlab.errors import DataError, DiskError
+from lmlab.run_folder import RunFolder
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.checkpoint_files import (
     find_weights,
@@ -98,3 +101,25 @@ def test_a_removed_checkpoint_leaves_nothing(tmp_path: Path) -> None:
     write_checkpoint(target, TENSORS, {})
     remove_checkpoint(target)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_process_takes_the_run_while_a_checkpoint_is_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, replace, moved = RunFolder(tmp_path / "run"), os.replace, []
+
+    def replace_late(source: Path, target: Path) -> None:
+        if Path(source).is_dir():
+            descriptor = os.open(run.path, os.O_RDONLY)
+            with pytest.raises(BlockingIOError):  # who takes a lock holds this one first
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.close(descriptor)
+            moved.append(Path(source).name[:4])
+        replace(source, target)
+
+    with run.lock():
+        monkeypatch.setattr(os, "replace", replace_late)
+        target = run.checkpoints / "step_00000001"
+        write_checkpoint(target, TENSORS, {})
+        remove_checkpoint(target)
+    assert moved == [".tmp", "step"]
