@@ -13,15 +13,13 @@ from typing import Any
 from lmlab.config.auto_width import auto_width
 from lmlab.config.renamed_targets import RENAMED_TARGETS
 from lmlab.config.signatures import read_signature
-from lmlab.nn.ffn_width import auto_d_ff
+from lmlab.nn import ffn_counts
 
 _FLOATS = (
     ("model", "dropout"), ("training", "grad_clip_norm"), ("training", "divergence_margin"),
     ("training", "ema"),
 )  # fmt: skip
 _OTHER_NUMBERS = re.compile(r"\b(int|bool|Any|object|str)\b")
-# The layers of lmlab that choose their own width; True for gated ones.
-_OWN_WIDTH = {"SwiGLU": True, "SiLU": False, "GELU": False, "ReLU2": False}
 
 
 def canonical_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,10 +79,11 @@ def _canonical_model(model: Mapping[str, Any]) -> dict[str, Any]:
 def _auto_d_ff(target: str, d_model: int) -> int | str:
     """Return the width that ``auto`` means; ``auto`` for a layer that chooses it in its code."""
     module, _, name = target.rpartition(".")
-    if module == "lmlab.nn.ffn" and name in _OWN_WIDTH:
-        return auto_d_ff(d_model, gated=_OWN_WIDTH[name])
-    width = auto_width(target, d_model)
-    return "auto" if width is None else width
+    if module == "lmlab.nn.ffn" and hasattr(ffn_counts, name):
+        width = getattr(ffn_counts, name)(d_model=d_model, d_ff=None).d_ff
+    else:
+        width = auto_width(target, d_model)
+    return "auto" if width is None else int(width)
 
 
 def _canonical_schedule(schedule: Mapping[str, Any], steps: int) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib.util
+import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +78,21 @@ def package_file(package: str) -> Path | None:
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return None
     return Path(spec.origin)
+
+
+def edited_in_place(package: str) -> Path | None:
+    """Return the folder or file of a package that is not installed; None for any other.
+
+    Installed are the packages in the folders of Python and of its packages.
+    """
+    path = next(iter(package_folders(package)), None) or package_file(package)
+    if path is None:
+        return None
+    keys = ("purelib", "platlib", "stdlib", "platstdlib")
+    folders = [Path(sysconfig.get_path(key)).resolve() for key in keys]
+    installed = [*folders, *(Path(one) for one in sys.path if one.endswith("-packages"))]
+    path = path.resolve()
+    return None if any(path.is_relative_to(folder) for folder in installed) else path
 
 
 def find_module(name: str) -> ModuleFile | None:

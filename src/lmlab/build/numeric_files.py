@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from lmlab.build.source_hash import hash_statements, meaningful, read_source
+from lmlab.build.source_hash import hash_bytes, hash_statements, meaningful, read_source
 
 PACKAGE = Path(__file__).resolve().parents[1]
 RECORD = Path(__file__).with_name("numerics_record.json")
-_DIGITS, _PART_DIGITS = 16, 10
+_PART_DIGITS = 10
 _SUFFIXES = frozenset({".py", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".xz", ".ll"})
 # Packages and modules that cannot change the result of a run: a path below src/lmlab, or its start
 # up to a slash. All others count, so a new module counts from the beginning.
@@ -35,17 +34,17 @@ NOT_NUMERIC = (
     "nn/norm_counts.py", "nn/pos_counts.py", "optim/adamw_counts.py", "optim/muon_counts.py",
     "optim/optimizer_counts.py", "optim/sgd_counts.py",
     # The identity itself, and checks that refuse a run.
-    "build/added_code.py", "build/identity.py", "build/loaded_code.py",
-    "build/module_imports.py",
+    "build/added_code.py", "build/identity.py", "build/loaded_code.py", "build/module_imports.py",
     "build/numeric_files.py", "build/numerics.py", "build/optimizer_check.py",
     "build/parallel_check.py", "build/record_numerics.py", "build/source_hash.py",
     "build/user_code.py",
     # The session around the training loop; what it chooses is part of the identity.
     "runs/auto_settings.py", "runs/context.py", "runs/execute.py", "runs/find_run.py",
-    "runs/load.py",
-    "runs/run_metadata.py", "runs/samples.py", "runs/session.py", "runs/status_writer.py",
-    "runtime/background.py", "runtime/compile_policy.py", "runtime/launch_env.py",
-    "runtime/numeric_environment.py", "runtime/provenance.py", "runtime/signals.py",
+    "runs/load.py", "runs/recorded_config.py", "runs/run_metadata.py", "runs/run_summary.py",
+    "runs/samples.py", "runs/session.py", "runs/stacked/__main__.py", "runs/status_writer.py",
+    "runtime/background.py", "runtime/compile_policy.py", "runtime/inductor_cache.py",
+    "runtime/launch_env.py", "runtime/numeric_environment.py", "runtime/provenance.py",
+    "runtime/signals.py",
     # Models that leave lmlab.
     "hf/config_writer.py", "hf/modeling_lmlab.py",
 )  # fmt: skip
@@ -104,18 +103,13 @@ def read_record() -> dict[str, FileRecord]:
 
 def record_of(path: str, content: bytes) -> FileRecord:
     """Return the record of a file."""
-    return FileRecord(hash_content(content), tuple(_parts(content)) if path[-3:] == ".py" else ())
-
-
-def hash_content(content: bytes) -> str:
-    """Hash bytes; the line endings of a checkout do not count."""
-    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()[:_DIGITS]
+    return FileRecord(hash_bytes(content), tuple(_parts(content)) if path[-3:] == ".py" else ())
 
 
 def _parts(content: bytes) -> Iterator[tuple[str, str]]:
     tree = read_source(content).tree
     if tree is None:
-        yield "", hash_content(content)
+        yield "", hash_bytes(content)
         return
     for statement in meaningful(tree.body):
         yield part_of(statement)

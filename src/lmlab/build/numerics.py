@@ -20,11 +20,10 @@ from lmlab.build.numeric_files import (
     PACKAGE,
     RECORD,
     FileRecord,
-    hash_content,
     numeric_files,
     read_record,
 )
-from lmlab.build.source_hash import hash_bytes, read_source
+from lmlab.build.source_hash import hash_bytes, hash_source
 from lmlab.config.source_lookup import NotInSource, find_definition
 
 
@@ -79,7 +78,7 @@ def numeric_code(settings: Any) -> dict[str, str]:
     for path, found in names.items():
         content = (PACKAGE / path).read_bytes()
         if path not in changes.added:
-            used[path] = hash_file(path, content)
+            used[path] = hash_source(path, content)
             continue
         added = changes.added[path]
         wanted = {IMPORTS, *added} if "*" in found else found
@@ -105,19 +104,14 @@ def compare(record: Mapping[str, FileRecord], files: Mapping[str, Path]) -> Nume
     added: dict[str, Mapping[str, str]] = {}
     for path in sorted(record.keys() & files.keys()):
         content = files[path].read_bytes()
-        if hash_content(content) == record[path].content:
+        if hash_bytes(content) == record[path].content:
             continue
         additions = find_additions(record[path], content) if path.endswith(".py") else None
         if additions is None:
-            changed[path] = hash_file(path, content)
+            changed[path] = hash_source(path, content)
         elif additions:
             added[path] = additions
     return NumericChanges(changed, added, frozenset(record))
-
-
-def hash_file(path: str, content: bytes) -> str:
-    """Hash a file by its meaning, or by its content if it is not in Python."""
-    return read_source(content).digest if path.endswith(".py") else hash_bytes(content)
 
 
 def _targets(settings: Any) -> Iterator[str]:

@@ -37,13 +37,9 @@ class Source:
     digest: str
 
 
+@functools.lru_cache(maxsize=1024)
 def read_source(content: bytes) -> Source:
     """Parse and hash the content of a Python file, once per content."""
-    return _read_source(content)
-
-
-@functools.lru_cache(maxsize=1024)
-def _read_source(content: bytes) -> Source:
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -51,8 +47,13 @@ def _read_source(content: bytes) -> Source:
     return Source(tree, hash_statements(tree.body))
 
 
+def hash_source(name: str, content: bytes) -> str:
+    """Hash a file by its meaning if it is in Python, otherwise by its content."""
+    return read_source(content).digest if name.endswith(".py") else hash_bytes(content)
+
+
 def hash_bytes(content: bytes) -> str:
-    """Hash the content of a file of another language; line endings do not count."""
+    """Hash the content of a file; its line endings, which checkouts may change, do not count."""
     return _digest(content.replace(b"\r\n", b"\n"))
 
 

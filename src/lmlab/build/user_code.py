@@ -14,20 +14,20 @@ import hashlib
 import importlib.metadata
 import re
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lmlab.build.module_imports import (
     ModuleFile,
+    edited_in_place,
     find_module,
     modules_of,
     package_file,
     package_folders,
     read_imports,
 )
-from lmlab.build.source_hash import hash_bytes
+from lmlab.build.source_hash import hash_bytes, hash_source
 from lmlab.config.user_settings import trusted_packages
 
 # lmlab records its own changes; the versions of torch and NumPy are in the environment of a run.
@@ -57,7 +57,9 @@ def user_code(settings: Any) -> dict[str, str]:
 def _code_of(targets: tuple[str, ...]) -> dict[str, str]:
     """Read the code once per process: it is that which the process runs."""
     modules, installed = _collect(targets)
-    found = {module.name: _hash_module(module) for module in modules}
+    found = {
+        module.name: hash_source(module.path.name, module.path.read_bytes()) for module in modules
+    }
     for package in sorted({module.name.partition(".")[0] for module in modules}):
         of_package = [one for one in modules if one.name.partition(".")[0] == package]
         found |= {name: hash_bytes(path.read_bytes()) for name, path in _native(of_package)}
@@ -140,20 +142,8 @@ def _prefixes(name: str) -> Iterator[str]:
 
 @functools.cache
 def _is_edited_in_place(package: str) -> bool:
-    """Whether a package's source lies outside the folders of installed packages and of Python."""
-    if package in _KNOWN or package in sys.stdlib_module_names:
-        return False
-    path = package_file(package) or next(iter(package_folders(package)), None)
-    if path is None:
-        return False
-    keys = ("purelib", "platlib", "stdlib", "platstdlib")
-    folders = [Path(sysconfig.get_path(key)).resolve() for key in keys]
-    installed = [*folders, *(Path(one) for one in sys.path if one.endswith("-packages"))]
-    return not any(path.resolve().is_relative_to(folder) for folder in installed)
-
-
-def _hash_module(module: ModuleFile) -> str:
-    return hash_bytes(module.path.read_bytes()) if module.is_compiled else module.read().digest
+    is_known = package in _KNOWN or package in sys.stdlib_module_names
+    return not is_known and edited_in_place(package) is not None
 
 
 def _native(modules: Sequence[ModuleFile]) -> Iterator[tuple[str, Path]]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import logging
 import os
 import shutil
-import sysconfig
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import lmlab
+from lmlab.build.module_imports import edited_in_place
 from lmlab.config.paths import conf_folder
 from lmlab.config.user_settings import trusted_packages
 from lmlab.errors import ConfigError
@@ -40,7 +39,7 @@ def take_snapshot(output_root: Path) -> Path:
     package = Path(lmlab.__file__).parent
     sources = {name: package.parent / name for name in ("lmlab", "lmlab_studies")}
     for name in trusted_packages():
-        path = _editable_package(name.partition(".")[0])
+        path = edited_in_place(name.partition(".")[0])
         if path is not None:
             sources[path.name] = path
     for _ in range(_ATTEMPTS):
@@ -102,19 +101,6 @@ def _digest_of_copy(sources: dict[str, Path], copy: Path) -> str | None:
         return _digest((place, copy / place) for place, _ in _contents(sources))
     except OSError:
         return None
-
-
-def _editable_package(name: str) -> Path | None:
-    """Return the file or folder of a package that is edited in place; None if installed."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin in (None, "built-in", "frozen"):
-        return None
-    assert spec.origin is not None
-    path = Path(spec.origin).resolve()
-    installed = [Path(sysconfig.get_path(key)).resolve() for key in ("purelib", "platlib")]
-    if any(path.is_relative_to(folder) for folder in installed):
-        return None
-    return path.parent if spec.submodule_search_locations else path
 
 
 def _files(source: Path) -> Iterator[Path]:

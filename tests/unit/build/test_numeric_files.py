@@ -6,10 +6,10 @@ from lmlab.build.numeric_files import (
     NOT_NUMERIC,
     PACKAGE,
     FileRecord,
-    hash_content,
     numeric_files,
     record_of,
 )
+from lmlab.build.source_hash import hash_bytes
 
 
 def test_what_computes_counts_and_what_shows_does_not() -> None:
@@ -41,4 +41,4 @@ def test_a_record_is_read_as_it_was_written() -> None:
     assert [name for name, _ in record.parts] == ["", "B", "c", ""]
     assert FileRecord.parse(record.write()) == record
     native = record_of("a.cpp", b"int a;\r\n")
-    assert native == FileRecord(hash_content(b"int a;\n")) == FileRecord.parse(native.write())
+    assert native == FileRecord(hash_bytes(b"int a;\n")) == FileRecord.parse(native.write())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,16 @@ def test_the_package_of_a_trusted_part_is_copied(
     monkeypatch.setattr(code_snapshot, "trusted_packages", lambda: ["package_of_parts.part"])
     taken = code_snapshot.take_snapshot(tmp_path)
     assert (taken / "package_of_parts" / "part" / "__init__.py").is_file()
+
+
+def test_a_package_without_an_init_file_is_copied_too(tmp_path: Path, package: Path) -> None:
+    package.unlink()
+    layers = package.parent / "own_parts_for_test" / "layers.py"
+    layers.parent.mkdir()
+    layers.write_text("VALUE = 1\n")
+    importlib.invalidate_caches()
+    taken = code_snapshot.take_snapshot(tmp_path)
+    assert (taken / "own_parts_for_test" / "layers.py").read_text() == "VALUE = 1\n"
 
 
 def test_only_changed_code_is_copied_again(tmp_path: Path, package: Path) -> None:
