@@ -22,7 +22,7 @@ or multiruns, whose jobs :mod:`sweep_axes` expands. :mod:`hydra_settings` checks
 meant. :mod:`auto_width` is the default of ``d_ff``.
 
 **Names.** :mod:`arm_name` names a run, :mod:`identity_settings` says which settings change its
-result, and :mod:`recorded_settings` compares them with those of a run folder.
-:mod:`deprecated_keys` and :mod:`renamed_targets` read configurations of earlier versions.
-:mod:`reference` prints the reference of all settings.
+result, and compares them with those of a run folder. :mod:`deprecated_keys` and
+:mod:`renamed_targets` read configurations of earlier versions. :mod:`reference` prints the
+reference of all settings.
 """

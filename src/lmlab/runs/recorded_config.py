@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lmlab.config.compose import load_frozen
-from lmlab.config.recorded_settings import unlike_recorded
+from lmlab.config.identity_settings import unlike_recorded
 from lmlab.config.run_config import RunConfig
 from lmlab.errors import DataError, UserError
 from lmlab.run_folder import RunFolder

@@ -8,8 +8,7 @@ from typing import Any
 import yaml
 
 from lmlab.config.deprecated_keys import upgrade
-from lmlab.config.identity_settings import select_identity
-from lmlab.config.recorded_settings import unlike_recorded
+from lmlab.config.identity_settings import select_identity, unlike_recorded
 from lmlab.run_folder import RunFolder
 
 
