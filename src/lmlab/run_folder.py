@@ -125,8 +125,8 @@ class RunFolder:
         found = (_read(path).get("run") for path in records)
         return next((key for key in found if isinstance(key, str)), None)
 
-    def may_be(self, identity: Mapping[str, Any]) -> bool:
-        """Whether a folder whose ``meta.json`` has no identity is free, or holds this run."""
+    def is_free_for(self, identity: Mapping[str, Any]) -> bool:
+        """Whether a folder whose ``meta.json`` has no identity holds no run, or this one."""
         key = self.recorded_key()
         if key is not None:
             return key == run_key(identity)
@@ -310,7 +310,7 @@ def choose_folder(
     """
     meta = RunFolder(base).meta()
     existing = meta.get("identity")
-    is_free = existing is None and RunFolder(base).may_be(identity)
+    is_free = existing is None and RunFolder(base).is_free_for(identity)
     if is_free or (existing is not None and is_same(meta, identity)):
         return RunFolder(base), []
     suffixed = RunFolder(base.with_name(f"{base.name}-{hash_json(identity)[:8]}"))

@@ -112,7 +112,7 @@ def as_recorded(identity: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[st
 
 def earlier_forms(identity: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the identities under which earlier versions may have registered the same run."""
-    plain = {key: value for key, value in identity.items() if key != "environment"}
+    plain = without_environment(identity)
     if "environment" in identity:
         yield plain
     if "code" in identity:
@@ -122,8 +122,12 @@ def earlier_forms(identity: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def canonical_form(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return the identity under which all spellings of the settings register the same run."""
-    plain = {key: value for key, value in identity.items() if key != "environment"}
-    return plain | {"config": canonical_settings(identity["config"])}
+    return without_environment(identity) | {"config": canonical_settings(identity["config"])}
+
+
+def without_environment(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an identity without what it says of libraries, processor and variables."""
+    return {key: value for key, value in identity.items() if key != "environment"}
 
 
 def without_code(identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 
 from lmlab.accounting.model_counts import update_flops
 from lmlab.build import factory
+from lmlab.build.equal_settings import mean_the_same
 from lmlab.build.identity import NUMERICS_VERSIONS
 from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.build.workload import RunWorkload
@@ -40,6 +42,7 @@ WORTHWHILE_FRACTION = 0.95
 # Of an update. Below, products are a small part of a step, and the plain ones are kept.
 MIN_UPDATE_FLOPS = 1e9
 _ANSWER = frozenset({"products", "seconds"})
+_CHOICES = frozenset({"products", "compile"})  # keys of a device's identity
 
 
 def build_device(config: RunConfig) -> Device:
@@ -80,13 +83,17 @@ def _previous_choices(spec: RunSpec, device: Device) -> dict[str, Any] | None:
     """The device identity of the run, or of its parent; None where neither has started."""
     for folder in filter(None, (spec.parent, str(spec.named_folder))):
         identity = RunFolder(Path(folder)).meta().get("identity")
-        if identity is None:
+        if not isinstance(identity, Mapping):
+            continue  # of no run, or damaged
+        previous = identity.get("device")
+        if not isinstance(previous, Mapping) or not previous.keys() >= _CHOICES:
             continue
-        previous: dict[str, Any] = identity["device"]
-        chosen = {key: previous.get(key) for key in ("products", "compile")}
+        if spec.parent:
+            return dict(previous)
+        chosen = {key: previous[key] for key in _CHOICES}
         is_same_device = previous == device.identity() | chosen
-        if spec.parent or (is_same_device and identity["config"] == spec.identity_settings):
-            return previous
+        if is_same_device and mean_the_same(spec.identity_settings, identity.get("config", {})):
+            return dict(previous)
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from lmlab.run_folder import (
     find_registered,
     runs_beside,
     sessions_of,
+    utc_now,
 )
 from lmlab.runtime.device import Device
 from lmlab.runtime.numeric_environment import environment_changes, environment_of_session
@@ -89,9 +89,11 @@ def holds_run(
     meta: Mapping[str, Any], identity: Mapping[str, Any], across_code: bool = False
 ) -> bool:
     """Whether a folder's ``meta.json`` is that of a run, or of one that differs in code only."""
+    if is_same_run(meta, identity):
+        return True
     existing = meta.get("identity")
-    if is_same_run(meta, identity) or not (across_code and isinstance(existing, dict)):
-        return is_same_run(meta, identity)
+    if not across_code or not isinstance(existing, Mapping):
+        return False
     return is_same_run({**meta, "identity": without_code(existing)}, without_code(identity))
 
 
@@ -111,8 +113,7 @@ def note_other_code(folder: RunFolder, spec: RunSpec, changes: list[str]) -> Non
     noted = noted if isinstance(noted, list) else []
     known = [{**one, "time": None} for one in noted if isinstance(one, dict)]
     if entry | {"time": None} not in known:
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        folder.write_meta(meta | {REUSED_KEY: [*noted, entry | {"time": now}]})
+        folder.write_meta(meta | {REUSED_KEY: [*noted, entry | {"time": utc_now()}]})
 
 
 def changed_callbacks(spec: RunSpec, folder: RunFolder) -> list[str]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmlab.build.identity import canonical_form, numeric_environment_of
+from lmlab.build.identity import (
+    canonical_form,
+    numeric_environment_of,
+    without_environment,
+)
 from lmlab.build.user_code import user_code
 from lmlab.config.compose import settings_to_yaml
 from lmlab.data.text_bytes import text_bytes
@@ -60,8 +64,7 @@ def write_metadata(
             "sessions": sessions,
         }
     )
-    plain = {key: value for key, value in context.identity.items() if key != "environment"}
-    forms = plain, canonical_form(context.identity)
+    forms = without_environment(context.identity), canonical_form(context.identity)
     register(context.spec.output_root, folder, context.identity, *forms)
 
 

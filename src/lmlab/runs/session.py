@@ -99,7 +99,7 @@ class Session:
         folder = self.context.folder
         meta, here = folder.meta(), self.context.identity
         across_code = self.context.spec.reuse_across_code
-        is_free = meta.get("identity") is None and folder.may_be(here)
+        is_free = meta.get("identity") is None and folder.is_free_for(here)
         if not is_free and not holds_run(meta, here, across_code):
             raise ConfigError(
                 f"{folder.path}: used by another configuration", "rerun to get a new folder"

@@ -120,5 +120,4 @@ def _remove_if_litter(path: Path) -> None:
 
 
 def _remove_folder(path: Path) -> None:
-
     shutil.rmtree(path, ignore_errors=True)

@@ -7,6 +7,8 @@ import os
 import socket
 from pathlib import Path
 
+UNKNOWN_START = "alive"  # in the place of a start time that this process cannot read
+
 
 def host_name() -> str:
     """Return the name of this host; containers may share one."""
@@ -40,8 +42,8 @@ def process_start_time(pid: int) -> str | None:
         pid: id of a process of this host and of this name space of process ids.
 
     Returns:
-        None if the process has exited; a constant for a live process whose start time this
-        process cannot read.
+        None if the process has exited; :data:`UNKNOWN_START` for a live process whose start time
+        this process cannot read.
     """
     if _proc_shows_own_ids():
         try:
@@ -59,9 +61,6 @@ def process_start_time(pid: int) -> str | None:
     except PermissionError:
         pass
     return UNKNOWN_START if Path("/proc/self").exists() else _start_time_by_ps(pid)
-
-
-UNKNOWN_START = "alive"
 
 
 def is_stopped(pid: int) -> bool:

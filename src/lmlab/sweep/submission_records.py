@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from lmlab.design.manifest import Job
+from lmlab.run_folder import utc_now
 from lmlab.storage.io import append_jsonl, hash_json, make_folder, read_json, read_jsonl, write_json
 from lmlab.storage.lock import Lock
 from lmlab.study.sweep_folder import SweepFolder
@@ -69,7 +69,7 @@ class Submission:
             {
                 "name": self.array_name(study),
                 "job_id": job_id,
-                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "time": utc_now(),
                 "output_root": str(self.output_root),
                 "runs": [dataclasses.asdict(run) for run in runs],
                 **details,

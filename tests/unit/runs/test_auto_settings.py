@@ -62,7 +62,7 @@ def test_a_faster_product_is_chosen_where_the_gain_is_worthwhile(
 def test_a_started_run_keeps_its_choices_without_the_cache(
     fast: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = compose(fast)
+    config = compose([*fast, "arm=a"])
     taking(monkeypatch, 1.0, 0.5)
     run = execute(config).run
     (kept,) = (Path(config.output_root) / "cache" / "products").iterdir()
@@ -70,10 +70,15 @@ def test_a_started_run_keeps_its_choices_without_the_cache(
     taking(monkeypatch, 1.0, 2.0)
     assert auto_settings.build_device(config).policy.matmul_precision == "medium"
     assert execute(config).run == run
-    other = compose([*fast, "optim.lr=7e-3"])
+    same = compose([*fast, "arm=a", "training.micro_batch_size=4"])  # that of the full batch
+    assert auto_settings.build_device(same).policy.matmul_precision == "medium"
+    other = compose([*fast, "arm=a", "optim.lr=7e-3"])
     assert auto_settings.build_device(other).policy.matmul_precision == "highest", (
         "another run chooses for itself"
     )
+    for odd in (3, [], {"device": 3}, {"device": {}}):
+        run.write_meta({"identity": odd})
+        assert auto_settings.build_device(config).policy.matmul_precision == "highest"
 
 
 def test_a_small_model_keeps_the_plain_product(
