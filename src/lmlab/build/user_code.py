@@ -86,10 +86,15 @@ def forget() -> None:
 
 
 def _named(settings: Any) -> tuple[str, ...]:
-    return tuple(sorted(set(_targets(settings, tuple(trusted_packages())))))
+    return tuple(sorted(set(_targets(settings, _trusted()))))
 
 
-def _targets(value: Any, trusted: tuple[str, ...]) -> Iterator[str]:
+def _trusted() -> frozenset[str]:
+    """Return the top-level packages of what the user trusts, which may be parts of packages."""
+    return frozenset(name.partition(".")[0] for name in trusted_packages())
+
+
+def _targets(value: Any, trusted: frozenset[str]) -> Iterator[str]:
     """Yield the dotted paths that settings name, outside lmlab and torch."""
     if isinstance(value, Mapping):
         target = value.get("_target_")
@@ -108,7 +113,7 @@ def _collect(targets: Sequence[str]) -> tuple[list[ModuleFile], set[str]]:
     """Return the modules that targets lead to, and the installed packages that these import."""
     found: dict[str, ModuleFile | None] = {}
     installed: set[str] = set()
-    followed = {target.partition(".")[0] for target in targets} | set(trusted_packages())
+    followed = {target.partition(".")[0] for target in targets} | _trusted()
     whole: set[str] = set()
     waiting = list(targets)
     while waiting:
@@ -191,7 +196,9 @@ def earlier_user_code(settings: Any) -> dict[str, dict[str, str | None]]:
 
     It is equal to the record of an earlier run if none of the files of the package has changed.
     """
-    packages = {target.partition(".")[0] for target in _targets(settings, ())} - _EARLIER_KNOWN
+    packages = {
+        target.partition(".")[0] for target in _targets(settings, frozenset())
+    } - _EARLIER_KNOWN
     return {
         name: {"version": _version(name), "source": _hash_of_all_files(name)}
         for name in sorted(packages)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lmlab.errors import DataError
 from lmlab.hf.config_reader import read_config
 from lmlab.hf.weight_files import WEIGHTS, hash_weights, weight_files
+from lmlab.storage.io import match_mode
 
 _LLAMA = {
     "embedding.weight": "model.embed_tokens.weight",
@@ -152,7 +153,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def write_weights(folder: Path, model_type: str, state: dict[str, Tensor]) -> Path:
-    """Write a state dictionary as ``model.safetensors``; tied weights are written once."""
+    """Write a state dictionary as ``model.safetensors`` in a new folder; tied weights once."""
     seen: set[int] = set()
     tensors = {}
     for name, tensor in weights_to_hf(model_type, state).items():
@@ -161,6 +162,7 @@ def write_weights(folder: Path, model_type: str, state: dict[str, Tensor]) -> Pa
         seen.add(tensor.data_ptr())
     path = folder / WEIGHTS
     safetensors.torch.save_file(tensors, str(path), metadata={"format": "pt"})
+    match_mode(path)
     return path
 
 

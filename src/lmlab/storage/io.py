@@ -96,6 +96,15 @@ def check_creatable(path: Path) -> None:
             make_folder(path)  # raises the error that names the path
 
 
+def match_mode(*files: Path) -> None:
+    """Give new files the permissions that the umask gave to their new folder.
+
+    safetensors writes files that only their owner can read, whatever the umask is.
+    """
+    for file in files:
+        file.chmod(file.parent.stat().st_mode & 0o666)
+
+
 def discard(*paths: Path) -> None:
     """Remove damaged files of a cache, and whatever else has their names. Raises DiskError."""
     for path in paths:

@@ -33,6 +33,7 @@ from lmlab.storage.io import (
     fsync_folder,
     hash_file,
     make_folder,
+    match_mode,
     read_json,
     translate_write_errors,
 )
@@ -95,7 +96,7 @@ def write_checkpoint(
                 safetensors.torch.save_file(tensors, str(file))
                 _fsync(file)
                 hashes[file.name] = hash_file(file)
-            _match_mode(temporary)
+            match_mode(*temporary.iterdir())
             meta = {"format_version": FORMAT_VERSION, "files": hashes}
             write_sealed(temporary / "state.json", meta | record, target.name)
             _put_in_place(temporary, target)
@@ -125,7 +126,7 @@ def copy_checkpoint(source: Path, target: Path, run: str | None = None) -> None:
     try:
         with translate_write_errors(target):
             shutil.copytree(source, temporary)
-            _match_mode(temporary)
+            match_mode(*temporary.iterdir())
             record |= {RUN: run} if run else {}
             write_sealed(temporary / "state.json", record, target.name)
             for file in temporary.iterdir():
@@ -263,16 +264,6 @@ def remove_temporaries(checkpoints: Path) -> None:
 
 def _temporary_path(checkpoints: Path) -> Path:
     return checkpoints / f".tmp-{uuid.uuid4().hex}"
-
-
-def _match_mode(folder: Path) -> None:
-    """Give the files in a new folder the permissions that the umask gave to the folder.
-
-    safetensors writes files that only their owner can read, whatever the umask is.
-    """
-    mode = folder.stat().st_mode & 0o666
-    for file in folder.iterdir():
-        file.chmod(mode)
 
 
 def _fsync(path: Path) -> None:

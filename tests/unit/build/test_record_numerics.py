@@ -65,6 +65,26 @@ def test_nothing_is_recorded_if_the_golden_tests_fail(
     assert read(package) == before and main(["--check"]) == 1
 
 
+def test_a_record_whose_golden_tests_were_killed_is_not_up_to_date(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, meanwhile = package / "record.json", []
+
+    def watch() -> bool:
+        meanwhile.append(record.read_bytes())
+        return True
+
+    monkeypatch.setattr(record_numerics, "run_golden_tests", watch)
+    (package / "nn" / "ffn.py").write_text("x = 1 + 0\n")
+    assert main(["--same-numbers", "Written as a sum"]) == 0
+    record.write_bytes(meanwhile[0])  # as a kill during the tests leaves it
+    assert main(["--check"]) == 1
+    assert main(["--same-numbers", "Once more"]) == 0 and main(["--check"]) == 0
+    assert [(one["reason"], one["numbers"]) for one in read(package)["log"]] == [
+        ("Once more", "same")
+    ]
+
+
 def test_raising_changes_the_versions_in_the_source(package: Path) -> None:
     (package / "nn" / "ffn.py").write_text("x = 2\n")
     assert main(["--raise", "cpu,mps", "--reason", "Twice as much"]) == 0

@@ -50,6 +50,17 @@ def test_a_text_that_names_something_in_a_trusted_package_counts(
     assert code("lmlab.nn.ffn.GELU", activation="one_for_test is trusted") == {}
 
 
+def test_part_of_a_package_that_is_trusted_counts_as_the_package_does(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(one_for_test="import two_for_test.parts\n", two_for_test__parts="a = 1\n")
+    monkeypatch.setattr(user_code, "trusted_packages", lambda: ["two_for_test.parts"])
+    monkeypatch.setattr(user_code, "edited_in_place", lambda package: None)
+    expected = {"two_for_test.parts"}
+    assert code("one_for_test.A").keys() == {"one_for_test"} | expected
+    assert code("lmlab.nn.ffn.GELU", activation="two_for_test.parts.f").keys() == expected
+
+
 IMPORTS = {
     "absolute": "import own_for_test.b",
     "by name": "from own_for_test.b import x",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,15 @@ def test_a_round_trip_returns_the_same_weights(kind: str) -> None:
     converted = weights_to_hf(kind, state)
     assert (converted.keys() == state.keys()) == (kind == "lmlab")
     assert_equal_states(weights_from_hf(kind, converted), dict(state))
+
+
+def test_exported_weights_heed_the_umask(tmp_path: Path) -> None:
+    former = os.umask(0o027)
+    try:
+        folder = export(tmp_path / "model", random_model())
+    finally:
+        os.umask(former)
+    assert {oct(file.stat().st_mode & 0o777) for file in folder.iterdir()} == {"0o640"}
 
 
 def test_gpt2_matrices_are_transposed_and_queries_keys_and_values_concatenated() -> None:
