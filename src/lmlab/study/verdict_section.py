@@ -15,6 +15,7 @@ from lmlab.study.run_records import Study
 from lmlab.study.run_section import finite
 from lmlab.study.statistics import INCONCLUSIVE, level_name
 from lmlab.study.tokens_to_match import tokens_to_match
+from lmlab.study.unlike_seeds import unlike_seeds
 from lmlab.study.verdicts import (
     BASELINE_RATE,
     INCOMPARABLE,
@@ -107,11 +108,16 @@ def equivalence_interval(study: Study, verdict: Verdict) -> dict[str, Any] | Non
 
 
 def _caution(study: Study, verdict: Verdict) -> str:
-    """Return why the rate of an arm may not be its best; empty at the baseline's rate."""
+    """Return why a verdict is to be read with care; empty at the baseline's rate."""
     design = None if study.manifest is None else study.manifest.comparison
-    if design is None or design.lr != "search" or verdict.at != OWN_RATE or verdict.is_replicate:
+    if design is None or verdict.at != OWN_RATE:
         return ""
-    return _doubt(study, verdict.arm)
+    is_searched = design.lr == "search" and not verdict.is_replicate
+    doubts = [
+        _doubt(study, verdict.arm) if is_searched else "",
+        unlike_seeds(verdict, design.test),
+    ]
+    return "; ".join(doubt for doubt in doubts if doubt)
 
 
 def _doubt(study: Study, arm: str) -> str:
