@@ -3,7 +3,9 @@
     python tests/support/simulated_verdicts.py --save FILE
 
 Everything but the training is real: the search for the rates, the looks, and the verdicts. It takes
-about half an hour on one core.
+about half an hour on one core. With ``--basins``, a minute, the table is of arms that are equally
+good at their best rates, whose losses depend on the rate in different ways; it shows what the
+confirmation of searched rates changes.
 """
 
 from __future__ import annotations
@@ -68,6 +70,38 @@ KINDS = [
 ARMS = (1, 3, 8)
 
 
+@dataclasses.dataclass(frozen=True)
+class Basin:
+    """The loss against x = log(rate / best rate): ``curvature * x^2``, times ``above`` for x > 0.
+
+    Training diverges from ``edge`` on. ``bend`` makes it steeper towards the edge of divergence, as
+    real curves are.
+    """
+
+    curvature: float = 0.05
+    above: float = 1.0
+    bend: float = 0.0
+    edge: float = 1.8
+
+    def loss(self, away: float) -> float:
+        """Return the loss at ``away`` = x above that of the best rate."""
+        steep = self.above if away > 0 else 1.0
+        return self.curvature * away**2 * steep * (1 + self.bend * max(away, 0.0))
+
+
+USUAL = Basin(bend=0.3)
+# The basins of a baseline and an arm.
+BASINS = {
+    "both symmetric": (Basin(), Basin()),
+    "as in the other table": (USUAL, USUAL),
+    "arm 5 times as steep above": (Basin(), Basin(above=5)),
+    "both 10 times as steep above": (Basin(0.15, above=10), Basin(0.15, above=10)),
+    "arm narrow, 10 times as steep above": (Basin(), Basin(0.3, above=10)),
+    "arm narrow, 20 times as steep above": (Basin(), Basin(0.3, above=20)),
+    "arm narrow, diverges just above": (Basin(), Basin(0.3, edge=0.1)),
+}
+
+
 def a_study(arms: int, extra_seeds: int = 0, margin: float = 0.02, **changes: Any) -> Manifest:
     """Return a study of ``arms`` arms and a baseline, ``arm0``."""
     fields: dict[str, Any] = {
@@ -93,6 +127,7 @@ class SimulatedRuns:
         chance: source of the study's random numbers.
         noise: name of the noise of the runs.
         depends_on_rate: whether the loss depends on the learning rate.
+        basins: how it does, for the baseline and for the arms.
     """
 
     def __init__(
@@ -101,7 +136,9 @@ class SimulatedRuns:
         chance: Chance,
         noise: str = "normal",
         depends_on_rate: bool = True,
+        basins: tuple[Basin, Basin] = (USUAL, USUAL),
     ) -> None:
+        self._basins = basins
         self._depends_on_rate = depends_on_rate
         self._chance, self._noise = chance, NOISES[noise]
         self._shared = chance.normal(0, SHARED_SD, 4000)
@@ -129,18 +166,23 @@ class SimulatedRuns:
                     break
         return judge(manifest, self.outcomes)
 
+    def true_loss(self, arm: str, rate: float | None) -> float:
+        """Return the expected loss of an arm at a rate, above that at its best rate."""
+        assert rate is not None
+        return self._basins[arm != "arm0"].loss(math.log(rate) - self._best[arm])
+
     def _run(self, job: Job) -> TrialOutcome:
         assert job.lr is not None
         away = math.log(job.lr) - self._best[job.arm] if self._depends_on_rate else 0.0
-        if away > 1.8:
+        basin = self._basins[job.arm != "arm0"]
+        if away > basin.edge:
             return TrialOutcome("diverged", None, 7.0)
         key = job.arm, job.lr
         if key not in self._drawn:
             self._drawn[key] = self._noise(self._chance, _NUM_NOISE, job.arm != "arm0")
         noise = self._shared[job.seed] + RUN_SD * self._drawn[key][job.seed % _NUM_NOISE]
-        # Steeper towards the edge of divergence, as real curves are.
-        curve = 0.05 * away**2 * (1 + 0.3 * max(away, 0.0))
-        return TrialOutcome("done", 3 + self._effect[job.arm] + curve + noise, 7.0)
+        loss = 3 + self._effect[job.arm] + basin.loss(away) + noise
+        return TrialOutcome("done", loss, 7.0)
 
 
 def is_false(kind: StudyKind, arms: int, noise: str, chance: Chance) -> bool:
@@ -167,8 +209,78 @@ def is_false(kind: StudyKind, arms: int, noise: str, chance: Chance) -> bool:
     return _any_false(found)
 
 
+def search_for_rates(
+    basins: tuple[Basin, Basin], policy: str, chance: Chance
+) -> tuple[bool, int, float]:
+    """Run one study of a baseline and an arm that are equally good at their best rates.
+
+    Args:
+        basins: of the baseline and of the arm.
+        policy: ``design.confirm_rate``.
+        chance: source of random numbers.
+
+    Returns:
+        Whether the arm was called better or worse, the number of runs, and by how much the true
+        loss of the arm at its rate exceeds that of the baseline.
+    """
+    study = a_study(1, margin=0.0, confirm_rate=policy)
+    runs = SimulatedRuns([0.0], chance, basins=basins)
+    (found,) = runs.run_all(study)
+    return (
+        _any_false([found]),
+        len(runs.outcomes),
+        runs.true_loss("arm1", found.lr) - (runs.true_loss("arm0", found.baseline_lr)),
+    )
+
+
+def basin_table(studies: int, seed: int) -> list[list[str]]:
+    """Return false verdicts, number of runs and difference by basins and ``confirm_rate``."""
+    policies = ("never", "auto", "always")
+    rows = [["basins", *(f"{policy}: false verdicts, runs, difference" for policy in policies)]]
+    for row, (name, basins) in enumerate(BASINS.items()):
+        cells = []
+        for policy in policies:
+            chance = np.random.default_rng([seed, row])
+            found = [search_for_rates(basins, policy, chance) for _ in range(studies)]
+            false, runs, difference = (
+                np.array(column, float) for column in zip(*found, strict=True)
+            )
+            cells.append(
+                f"{_with_error(false)}, {runs.mean():.1f}, {difference.mean():+.4f} ± "
+                f"{difference.std() / math.sqrt(studies):.4f}"
+            )
+        rows.append([name, *cells])
+    return rows
+
+
+def _with_error(false: Any) -> str:
+    rate = false.mean()
+    return f"{rate:.3f} ± {math.sqrt(rate * (1 - rate) / len(false)):.3f}"
+
+
 def _any_false(verdicts: Sequence[Verdict]) -> bool:
     return any(verdict.label in ("better", "worse") for verdict in verdicts)
+
+
+def noise_table(studies: int, seed: int) -> list[list[str]]:
+    """Return false verdicts by noise, number of arms and kind of study."""
+    rows = [["noise of the runs", "arms", *(kind.name for kind in KINDS)]]
+    start, cells = time.monotonic(), len(NOISES) * len(ARMS) * len(KINDS)
+    for noise in NOISES:
+        for arms in ARMS:
+            row = [noise, str(arms)]
+            for kind in KINDS:
+                chance = np.random.default_rng([seed, len(rows), len(row)])
+                row.append(
+                    _with_error(
+                        np.array([is_false(kind, arms, noise, chance) for _ in range(studies)])
+                    )
+                )
+                done = (len(rows) - 1) * len(KINDS) + len(row) - 2
+                left = (time.monotonic() - start) / done * (cells - done)
+                print(f"{done} of {cells} cells, {left / 60:.0f} min left", file=sys.stderr)
+            rows.append(row)
+    return rows
 
 
 def main() -> None:
@@ -176,25 +288,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=1000, help="simulated studies per cell")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--basins", action="store_true", help="the table of basins")
     parser.add_argument("--save", type=Path, help="file for the table")
     arguments = parser.parse_args()
-    rows = [["noise of the runs", "arms", *(kind.name for kind in KINDS)]]
-    start, cells = time.monotonic(), len(NOISES) * len(ARMS) * len(KINDS)
-    for noise in NOISES:
-        for arms in ARMS:
-            row = [noise, str(arms)]
-            for kind in KINDS:
-                chance = np.random.default_rng([arguments.seed, len(rows), len(row)])
-                number = sum(is_false(kind, arms, noise, chance) for _ in range(arguments.studies))
-                rate = number / arguments.studies
-                error = math.sqrt(rate * (1 - rate) / arguments.studies)
-                row.append(f"{rate:.3f} ± {error:.3f}")
-                done = (len(rows) - 1) * len(KINDS) + len(row) - 2
-                left = (time.monotonic() - start) / done * (cells - done)
-                print(f"{done} of {cells} cells, {left / 60:.0f} min left", file=sys.stderr)
-            rows.append(row)
+    make = basin_table if arguments.basins else noise_table
+    rows = make(arguments.studies, arguments.seed)
     table = "\n".join(
-        [f"| {' | '.join(rows[0])} |", "|---|---" + "|---" * len(KINDS) + "|"]
+        [f"| {' | '.join(rows[0])} |", "|---" * len(rows[0]) + "|"]
         + [f"| {' | '.join(row)} |" for row in rows[1:]]
     )
     print(table)

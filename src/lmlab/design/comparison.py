@@ -7,6 +7,7 @@ import math
 import re
 from typing import Any
 
+from lmlab.design.confirmation import NEVER, POLICIES
 from lmlab.design.search import MAX_RATIO
 from lmlab.errors import Check, ConfigError, check_settings, suggestion
 
@@ -64,6 +65,9 @@ class Comparison:
             sign-flip test, which assumes none but needs more seeds (6 for one arm, 9 for eight);
             ``auto``, which is replaced by ``sign_flips`` where ``num_seeds`` suffice for all arms,
             and by ``t`` elsewhere.
+        confirm_rate: whether runs at the searched rate and at one rate to either side confirm it:
+            ``always``, ``never``, or ``auto``, where the losses of the search suggest that the
+            vertex of the parabola misses the minimum.
         earlier_looks: numbers of seeds at which the same study was judged before; set by lmlab when
             a study is repeated with more seeds.
 
@@ -94,6 +98,7 @@ class Comparison:
     metric: str = "loss"
     test: str = "t"  # of studies that were frozen before there was a choice
     earlier_looks: list[int] = dataclasses.field(default_factory=list)
+    confirm_rate: str = NEVER  # of studies that were frozen before there was a choice
 
     def __post_init__(self) -> None:
         self._check_arms()
@@ -136,6 +141,11 @@ class Comparison:
             ("expected_sd", 0 < self.expected_sd < math.inf, "a finite number above 0"),
             ("metric", self.metric in METRICS, f"one of {', '.join(METRICS)}"),
             ("test", self.test in TESTS, f"one of {', '.join(TESTS)}"),
+            (
+                "confirm_rate",
+                self.confirm_rate in POLICIES,
+                f"one of {', '.join(POLICIES)}",
+            ),
             ("replicate", self.replicate not in self.arms, "a name that no arm has"),
             *(
                 (f"tolerance.{quantity}", 0 <= value < math.inf, "a finite number, 0 or more")
@@ -200,7 +210,7 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, without newer ones that have their default."""
         content = dataclasses.asdict(self)
-        newer = [("test", "t"), ("earlier_looks", [])]
+        newer = [("test", "t"), ("earlier_looks", []), ("confirm_rate", NEVER)]
         return {key: one for key, one in content.items() if (key, one) not in newer}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from lmlab.config.deprecated_keys import original_names, upgrade
 from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, METRICS, Comparison
+from lmlab.design.confirmation import ConfirmedSearch
 from lmlab.design.search import LRSearch, TrialOutcome
 from lmlab.design.study_seeds import describe_held
 from lmlab.errors import DataError
@@ -18,6 +19,7 @@ FORMAT_VERSION = 1
 # Settings of an arm that change no result.
 _RECORDED = ("notes", "tags", "purpose", "callbacks", "reuse_across_code")
 _FIXED_TOKENIZERS = ("byte_level", "saved")  # they learn nothing from the training text
+_NEGLIGIBLE = 0.025  # of the margin: excess loss at a searched rate that needs no confirmation
 PURPOSES = ("search", "judged", "baseline's lr", "run")
 
 
@@ -209,15 +211,21 @@ class Manifest:
                     require(Job(arm, baseline_lr, seed), "baseline's lr")
         return required
 
-    def lr_search(self, arm: str) -> LRSearch:
+    def lr_search(self, arm: str) -> ConfirmedSearch:
         """Return the learning-rate search of an arm."""
         assert self.comparison is not None
         design = self.comparison
-        return LRSearch(
+        search = LRSearch(
             start=self.arms[self.names.index(arm)]["optim"]["lr"],
             factor=design.lr_factor,
             edge_ratio=design.edge_ratio,
             seeds=[FIRST_TUNING_SEED + number for number in range(design.num_tuning_seeds)],
+        )
+        return ConfirmedSearch(
+            search,
+            policy=design.confirm_rate,
+            expected_sd=design.expected_sd,
+            negligible=_NEGLIGIBLE * design.margin,
         )
 
     def judged_lr(self, arm: str, outcomes: Outcomes) -> float | None:

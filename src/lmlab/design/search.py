@@ -15,10 +15,12 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
+from lmlab.design.basin import neighbours, vertex
+
 MAX_RATIO = 1000.0  # of the grid's outermost rates to the start, in both directions
 _MIN_RATES_TO_REPAIR = 5
 _BROKEN_DOWN = 10  # times the usual difference of two seeds from their shift
-_RATE_TOLERANCE = 0.01  # relative; grid and bisection round their rates independently
+RATE_TOLERANCE = 0.01  # relative; grid and bisection round their rates independently
 FAILED_TO_LEARN = "failed to learn"  # the outcome of a run that finished, but collapsed
 
 
@@ -90,6 +92,28 @@ Trials = Mapping[tuple[float, int], TrialOutcome]  # by learning rate and seed
 
 
 @dataclasses.dataclass(frozen=True)
+class Fit:
+    """What the best rate of a search is fitted to.
+
+    Attributes:
+        rates: the rates around the best one at which every run trains, ascending.
+        losses: their final losses by rate and seed.
+        means: their mean losses.
+        best: the rate with the lowest mean.
+    """
+
+    rates: list[float]
+    losses: dict[float, Mapping[int, float]]
+    means: dict[float, float]
+    best: float
+
+    @property
+    def rate(self) -> float:
+        """The best rate, rounded to three digits so that it can be typed."""
+        return rounded(vertex(self.rates, self.means, self.best))
+
+
+@dataclasses.dataclass(frozen=True)
 class LRSearch:
     """The rule that finds the learning rate of an arm.
 
@@ -114,7 +138,7 @@ class LRSearch:
         grid = self._coarse_grid(trials)
         first = self.seeds[0]
         runs = [(rate, first) for rate in grid]
-        if not self._all_final(runs, trials):
+        if not self.all_final(runs, trials):
             return runs
         best = self._best_of(grid, trials)
         if best is None:
@@ -133,34 +157,38 @@ class LRSearch:
 
         None while the search is incomplete, or if no rate trains.
         """
-        fit = self._fit(trials)
-        return None if fit is None else _rounded(_vertex(*fit))
+        fit = self.fit(trials)
+        return None if fit is None else fit.rate
 
     def fitted_rates(self, trials: Trials) -> list[float]:
         """Return the rates on which the best one rests: the best searched one and its neighbours.
 
         Empty while there is no best rate.
         """
-        fit = self._fit(trials)
+        fit = self.fit(trials)
         if fit is None:
             return []
-        window, _, best = fit
-        return [rate for rate in (*_neighbours(window, best), best) if rate is not None]
+        around = neighbours(fit.rates, fit.best)
+        return [rate for rate in (*around, fit.best) if rate is not None]
 
-    def _fit(self, trials: Trials) -> tuple[list[float], dict[float, float], float] | None:
-        """Return the rates around the best one, mean losses, and the rate with the lowest mean."""
+    def fit(self, trials: Trials) -> Fit | None:
+        """Return what the best rate is fitted to; None while there is no best rate."""
         if not self.is_finished(trials):
             return None
         coarse = self._best_of(self._coarse_grid(trials), trials)
         if coarse is None:
             return None
-        means = self._means(trials)
-        window = [rate for rate in self._window(coarse) if rate in means]
-        return window, means, min(window, key=lambda rate: means[rate])
+        losses = self.losses(trials)
+        rates = [rate for rate in self._window(coarse) if rate in losses]
+        if not rates:
+            return None
+        means = {rate: mean_loss(losses[rate]) for rate in rates}
+        kept = {rate: losses[rate] for rate in rates}
+        return Fit(rates, kept, means, min(rates, key=lambda rate: means[rate]))
 
     def is_finished(self, trials: Trials) -> bool:
         """Return whether every run that the search calls for has finished."""
-        return self._all_final(self.required_runs(trials), trials)
+        return self.all_final(self.required_runs(trials), trials)
 
     def divergence_edge(self, trials: Trials) -> tuple[float | None, float | None]:
         """Return the highest rate that trains and, above it, the lowest that does not."""
@@ -188,7 +216,7 @@ class LRSearch:
         low, high = -1, 1
         while True:
             grid = [self._rate(step) for step in range(low, high + 1)]
-            if not self._all_final([(rate, self.seeds[0]) for rate in grid], trials):
+            if not self.all_final([(rate, self.seeds[0]) for rate in grid], trials):
                 return grid
             best = self._best_of(grid, trials)
             if (best is None or best == grid[0]) and low > -self._max_grid_steps:
@@ -203,7 +231,7 @@ class LRSearch:
         return round(math.log(MAX_RATIO) / math.log(self.factor))
 
     def _rate(self, step: float) -> float:
-        return _rounded(self.start * self.factor**step)
+        return rounded(self.start * self.factor**step)
 
     def _window(self, best: float) -> list[float]:
         step = math.log(best / self.start) / math.log(self.factor)
@@ -224,9 +252,9 @@ class LRSearch:
         shared = [
             rate
             for rate in window
-            if highest < rate < lowest and math.isclose(rate, middle, rel_tol=_RATE_TOLERANCE)
+            if highest < rate < lowest and math.isclose(rate, middle, rel_tol=RATE_TOLERANCE)
         ]
-        return [(rate, first) for rate in shared or [_rounded(middle)]]
+        return [(rate, first) for rate in shared or [rounded(middle)]]
 
     def _best_of(self, rates: Sequence[float], trials: Trials) -> float | None:
         losses = {}
@@ -240,20 +268,23 @@ class LRSearch:
         outcomes = [o for (other, _), o in trials.items() if other == rate and o.is_final]
         return all(self.trains(rate, o, trials) for o in outcomes) if outcomes else None
 
-    def _means(self, trials: Trials) -> dict[float, float]:
-        """Return the mean loss of each rate at which every run trains."""
+    def losses(self, trials: Trials) -> Mapping[float, Mapping[int, float]]:
+        """Return the losses by rate and seed of each rate at which every run trains."""
         losses: dict[float, dict[int, float]] = {}
         for (rate, seed), outcome in trials.items():
             if outcome.loss is not None and self._rate_trains(rate, trials):
                 losses.setdefault(rate, {})[seed] = outcome.loss
-        return {
-            rate: math.fsum(by_seed.values()) / len(by_seed)
-            for rate, by_seed in _repaired(losses, self.seeds[0]).items()
-        }
+        return _repaired(losses, self.seeds[0])
 
     @staticmethod
-    def _all_final(runs: Sequence[tuple[float, int]], trials: Trials) -> bool:
+    def all_final(runs: Sequence[tuple[float, int]], trials: Trials) -> bool:
+        """Return whether all these runs have finished."""
         return all(run in trials and trials[run].is_final for run in runs)
+
+
+def mean_loss(by_seed: Mapping[int, float]) -> float:
+    """Return the mean of the losses of several seeds."""
+    return math.fsum(by_seed.values()) / len(by_seed)
 
 
 def _repaired(
@@ -291,26 +322,6 @@ def _repaired(
     return repaired
 
 
-def _vertex(window: Sequence[float], means: Mapping[float, float], best: float) -> float:
-    """Return the vertex of the parabola through ``best`` and its neighbours, clipped to them."""
-    below, above = _neighbours(window, best)
-    if below is None or above is None:
-        return best
-    left, right = math.log(below / best), math.log(above / best)
-    rise_left = (means[below] - means[best]) / left
-    rise_right = (means[above] - means[best]) / right
-    curvature = (rise_right - rise_left) / (right - left)
-    if curvature <= 0:
-        return best
-    slope = rise_right - curvature * right
-    return best * math.exp(min(max(-slope / (2 * curvature), left), right))
-
-
-def _neighbours(window: Sequence[float], best: float) -> tuple[float | None, float | None]:
-    """Return the rates next to ``best`` on both sides; None where there is none."""
-    below = max((rate for rate in window if rate < best), default=None)
-    return below, min((rate for rate in window if rate > best), default=None)
-
-
-def _rounded(rate: float) -> float:
+def rounded(rate: float) -> float:
+    """Return a rate with three digits, so that it can be typed."""
     return float(f"{rate:.3g}")

@@ -72,7 +72,7 @@ def _indistinct_rates(manifest: Manifest, study: Study, arm: str) -> str:
             by_rate.setdefault(rate, []).append(outcome.loss)
     seeds = max(map(len, by_rate.values()), default=0)
     means = {rate: statistics.fmean(one) for rate, one in by_rate.items() if len(one) == seeds}
-    how = " It is the minimum of a parabola through the best searched rate and its neighbours."
+    how = f" {_origin(manifest, study, arm)}"
     if len(losses) < 2 or not means:
         return how
     best = min(means, key=lambda rate: means[rate])
@@ -85,4 +85,21 @@ def _indistinct_rates(manifest: Manifest, study: Study, arm: str) -> str:
         if len(alike) > 1
         else f"{how} No other searched rate is within two standard errors of the lowest mean "
         f"loss{_ERROR}."
+    )
+
+
+def _origin(manifest: Manifest, study: Study, arm: str) -> str:
+    """State how the best rate follows from the rates that were tried."""
+    found = manifest.lr_search(arm).confirmation(tuning_outcomes(arm, study.outcomes))
+    if found is None or found.rate == found.searched:
+        confirmed = ", confirmed by runs at it and beside it" if found is not None else ""
+        return (
+            "It is the minimum of a parabola through the best searched rate and its neighbours"
+            f"{confirmed}."
+        )
+    if found.rate in found.rates:
+        return f"It is the best of the rates that were run to confirm {found.searched:g}."
+    return (
+        "It is the minimum of a parabola through the rates that were run to confirm "
+        f"{found.searched:g}."
     )

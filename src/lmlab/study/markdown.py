@@ -272,7 +272,8 @@ def _rate_table(content: dict[str, Any]) -> Iterator[str]:
 def _evidence(arm: dict[str, Any]) -> Markdown:
     caution = arm["rate_caution"]
     doubt = f"; **the best lr may be another**: {inline(caution)}" if caution else ""
-    return Markdown(f"{inline(arm['edge_basis'])}{doubt}")
+    evidence = "; ".join(text for text in (arm["edge_basis"], arm["rate_basin"]) if text)
+    return Markdown(f"{inline(evidence)}{doubt}")
 
 
 def _configuration_table(content: dict[str, Any]) -> Iterator[str]:

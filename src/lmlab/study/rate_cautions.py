@@ -7,6 +7,7 @@ import statistics
 
 from lmlab.console.formatting import format_count
 from lmlab.design.manifest import tuning_outcomes
+from lmlab.study.rate_basin import basin_caution
 from lmlab.study.rate_edges import runs_by_rate, stable_edge
 from lmlab.study.run_records import Study
 from lmlab.study.verdicts import final_losses
@@ -18,7 +19,8 @@ def rate_cautions(study: Study, arm: str) -> list[str]:
     """Return why the best rate of an arm may not be its best; empty without a reason.
 
     The search judges rates by its own runs. A run with another seed can fail at a rate that the fit
-    rests on, and the runs that judge an arm can be worse than those of the search.
+    rests on, the runs that judge an arm can be worse than those of the search, and its parabola can
+    miss the minimum.
 
     Args:
         study: a study that searches learning rates.
@@ -53,6 +55,8 @@ def rate_cautions(study: Study, arm: str) -> list[str]:
                 f"({format_count(len(judged), 'seed')}), those of the search at {rate:g} "
                 f"{statistics.fmean(losses):.4f} ({format_count(len(losses), 'other seed')})"
             )
+    if caution := basin_caution(study, arm):
+        reasons.append(caution)
     return reasons
 
 

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 
 from lmlab.console.formatting import format_count
 from lmlab.design.comparison import Comparison
+from lmlab.design.confirmation import NEVER
 from lmlab.design.manifest import Manifest
 from lmlab.design.search import FAILED_TO_LEARN
 from lmlab.study.best_rate import describe_best_rate
 from lmlab.study.matched_runs import lost_by_cause
 from lmlab.study.power import smallest_detectable
+from lmlab.study.rate_basin import confirmation_rule
 from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.rate_edges import runs_by_rate, stable_edge
 from lmlab.study.rate_lines import rate_lines
@@ -229,6 +231,8 @@ def _search_rule(manifest: Manifest, study: Study) -> list[str]:
         "than half as much as the best run did, at a rate above that of the best run. An arm whose "
         "rates were tried on more seeds is more likely to show an unstable one."
     ]
+    if design.confirm_rate != NEVER:
+        lines.append(confirmation_rule(study))
     counts = []
     for arm in design.arms:
         tried = runs_by_rate(study, arm)

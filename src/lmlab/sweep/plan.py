@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from lmlab.console.formatting import format_count, format_duration
 from lmlab.design.comparison import METRICS, Comparison
+from lmlab.design.confirmation import ALWAYS, AUTO
 from lmlab.run_folder import RunFolder
 from lmlab.study.power import predicted_power, smallest_detectable
 from lmlab.study.verdicts import decision_rule
@@ -17,6 +18,7 @@ from lmlab.sweep.time_prediction import makespan
 # With the first seed, a search tries about three coarse rates, two more on its way to the optimum,
 # and three for the edge; with every other seed, the five rates around the optimum.
 SEARCH_RUNS = (8, 5)
+_CONFIRMING_RATES = (3, 4)  # with all tuning seeds; the fourth where one of the outer two is best
 _MIN_SEEDS_FOR_SD = 3
 
 
@@ -26,13 +28,15 @@ class Plan:
 
     Attributes:
         least_runs: number of runs if no verdict needs extra seeds.
-        most_runs: number of runs if every arm needs extra seeds.
+        most_runs: number of runs if every arm needs extra seeds, and runs that confirm its rate.
         seconds: predicted time of ``least_runs`` on all slots; None if unknown.
+        reason: what the further runs are for.
     """
 
     least_runs: int
     most_runs: int
     seconds: float | None
+    reason: str = "more seeds"
 
     def summary(self) -> str:
         """Return the plan in one line."""
@@ -40,7 +44,7 @@ class Plan:
             return "all runs are already complete"
         runs = f"about {format_count(self.least_runs, 'run')}"
         if self.most_runs > self.least_runs:
-            runs += f" ({self.most_runs} if every arm needs more seeds)"
+            runs += f" ({self.most_runs} if every arm needs {self.reason})"
         if self.seconds is None:
             return runs
         return f"{runs}, predicted {format_duration(self.seconds)} if none of them is complete"
@@ -59,23 +63,37 @@ def make_plan(
     """
     if design is None:
         return Plan(arms, arms, None if seconds is None else makespan(seconds, slots))
-    tuning = SEARCH_RUNS[0] + SEARCH_RUNS[1] * (design.num_tuning_seeds - 1)
-    if design.lr == "fixed":
-        tuning = 0
+    tuning, confirming = _tuning_runs(design)
     at_two_rates = design.at_baseline_lr and design.lr == "search" and design.baseline is not None
     runs_by_arm = [
         tuning + design.num_seeds * (2 if at_two_rates and arm != design.baseline else 1)
         for arm in design.arms
     ]
     extra = len(design.compared_arms) * design.extra_seeds * (2 if at_two_rates else 1)
+    reasons = ["more seeds"] if extra else []
+    if confirming:
+        reasons.append("runs to confirm its learning rate")
+        extra += confirming * len(design.arms)
+    reason = " and ".join(reasons)
     runs = sum(runs_by_arm)
     if design.replicate is not None:
         runs += design.num_seeds
         runs_by_arm[list(design.arms).index(str(design.baseline))] += design.num_seeds
     if seconds is None:
-        return Plan(runs, runs + extra, None)
+        return Plan(runs, runs + extra, None, reason)
     total = sum(number * each for number, each in zip(runs_by_arm, seconds, strict=True))
-    return Plan(runs, runs + extra, total / slots)
+    return Plan(runs, runs + extra, total / slots, reason)
+
+
+def _tuning_runs(design: Comparison) -> tuple[int, int]:
+    """Return how many runs find the rate of an arm, and how many more may have to confirm it."""
+    if design.lr == "fixed":
+        return 0, 0
+    least, most = (number * design.num_tuning_seeds for number in _CONFIRMING_RATES)
+    runs = SEARCH_RUNS[0] + SEARCH_RUNS[1] * (design.num_tuning_seeds - 1)
+    if design.confirm_rate == ALWAYS:
+        return runs + least, most - least
+    return runs, most if design.confirm_rate == AUTO else 0
 
 
 def describe_power(

@@ -12,7 +12,7 @@ import pytest
 from designs import a_design
 
 from lmlab.design.comparison import Comparison
-from lmlab.design.manifest import Job, Manifest, match_tokens
+from lmlab.design.manifest import Job, Manifest, match_tokens, tuning_outcomes
 from lmlab.design.search import TrialOutcome
 from lmlab.errors import DataError
 
@@ -95,6 +95,30 @@ def test_no_arm_is_judged_before_its_search_is_complete() -> None:
     tuning = {job.seed for job, purposes in required.items() if "search" in purposes}
     judging = {job.seed for job, purposes in required.items() if "judged" in purposes}
     assert (tuning, judging) == ({1000, 1001}, {7, 8}), "no seed both tunes and judges"
+
+
+def test_an_arm_in_a_steep_basin_is_confirmed_before_it_is_judged() -> None:
+    """Arm b is in doubt, because training diverges just above its best rate; arm a is not."""
+    manifest = a_manifest(num_seeds=2, confirm_rate="auto", at_baseline_lr=False)
+
+    def steep(job: Job) -> TrialOutcome:
+        is_over = job.arm == "b" and job.lr is not None and job.lr > 1.1e-2
+        return TrialOutcome("diverged", None, 9.0) if is_over else finish(job)
+
+    outcomes: dict[Job, TrialOutcome] = {}
+    while fresh := [job for job in manifest.required_jobs(outcomes) if job not in outcomes]:
+        outcomes |= {job: steep(job) for job in fresh}
+    trials = {arm: tuning_outcomes(arm, outcomes) for arm in "ab"}
+    assert manifest.lr_search("a").confirmation(trials["a"]) is None
+    found = manifest.lr_search("b").confirmation(trials["b"])
+    assert found is not None and found.rate == manifest.judged_lr("b", outcomes)
+    required = manifest.required_jobs(outcomes)
+    for rate in found.rates:
+        assert all("search" in required[Job("b", rate, seed)] for seed in (1000, 1001))
+    del outcomes[Job("b", found.rates[0], 1001)]
+    assert manifest.judged_lr("b", outcomes) is None
+    assert Job("b", found.rates[0], 1001) in manifest.required_jobs(outcomes)
+    assert not manifest.is_untrainable("b", outcomes)
 
 
 def test_extra_seeds_go_to_undecided_arms_and_the_baseline() -> None:

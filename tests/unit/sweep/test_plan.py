@@ -62,6 +62,19 @@ def test_the_plan_counts_the_runs_of_a_study() -> None:
     assert (unknown.least_runs, unknown.seconds) == (10, None)
 
 
+def test_the_plan_counts_the_runs_that_confirm_a_rate() -> None:
+    never = make_plan(a_design(), 2, None, slots=1)
+    auto = make_plan(a_design(confirm_rate="auto"), 2, None, slots=1)
+    assert (auto.least_runs, auto.most_runs) == (never.least_runs, never.least_runs + 2 * 4 * 2)
+    assert "if every arm needs runs to confirm its learning rate)" in auto.summary()
+    always = make_plan(a_design(confirm_rate="always", extra_seeds=3), 2, None, slots=1)
+    assert always.least_runs == never.least_runs + 2 * 3 * 2
+    assert always.most_runs == always.least_runs + 2 * 2 + 2 * 3
+    assert "every arm needs more seeds and runs to confirm its learning rate)" in always.summary()
+    fixed = make_plan(a_design(lr="fixed", confirm_rate="always"), 2, None, slots=1)
+    assert fixed.most_runs == 10
+
+
 def test_the_replicate_adds_the_runs_of_a_baseline_without_a_search() -> None:
     without = make_plan(a_design(), 2, [3.0, 5.0], slots=1)
     with_replicate = make_plan(a_design(replicate="again"), 2, [3.0, 5.0], slots=1)

@@ -1,0 +1,142 @@
+"""How the loss of an arm rises beside its learning rate, and what confirmed the rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from lmlab.console.formatting import format_count
+from lmlab.design.basin import ASYMMETRIC, FEW_RATES, FLAT, ONE_SIDED
+from lmlab.design.confirmation import ALWAYS, NEVER
+from lmlab.design.manifest import tuning_outcomes
+from lmlab.study.run_records import Study
+
+_DOUBTS = {
+    ONE_SIDED: "the searched rates train on one side of it only, so that no parabola was fitted",
+    FEW_RATES: "too few searched rates train to check the parabola",
+    FLAT: "the searched rates beside it are no worse",
+}
+
+
+def describe_basin(study: Study, arm: str) -> str:
+    """State how the loss rises beside the rate of an arm, and whether runs confirmed the rate.
+
+    Args:
+        study: a study that searches learning rates.
+        arm: an arm with a search of its own.
+
+    Returns:
+        A phrase such as ``the loss rises by 0.012 at half and 0.045 at twice the rate, an
+        asymmetric basin; runs at 0.003, 0.004 and 0.0053 (2 seeds each) moved the rate from 0.004
+        to 0.0043``; empty until there is a rate.
+    """
+    assert study.manifest is not None
+    search = study.manifest.lr_search(arm)
+    trials = tuning_outcomes(arm, study.outcomes)
+    rate, basin = search.best_lr(trials), search.basin(trials)
+    if rate is None or basin is None:
+        return ""
+    shape = _rises(search.mean_losses(trials), rate)
+    if basin.is_asymmetric or basin.doubt(search.negligible) == ASYMMETRIC:
+        shape += ", an asymmetric basin"
+    found = search.confirmation(trials)
+    if found is None:
+        is_off = search.policy == NEVER
+        return f"{shape}; {'no runs confirmed the rate' if is_off else 'it needed no confirmation'}"
+    rates = [f"{one:g}" for one in found.rates]
+    listed = " and ".join([", ".join(rates[:-1]), rates[-1]] if len(rates) > 1 else rates)
+    seeds = format_count(len(search.search.seeds), "seed")
+    outcome = (
+        "confirmed it"
+        if rate == found.searched
+        else f"moved the rate from {found.searched:g} to {rate:g}"
+    )
+    return f"{shape}; runs at {listed} ({seeds} each) {outcome}"
+
+
+def basin_caution(study: Study, arm: str) -> str:
+    """Return why the fit of a rate is in doubt although runs could have confirmed it, or empty."""
+    assert study.manifest is not None
+    search = study.manifest.lr_search(arm)
+    trials = tuning_outcomes(arm, study.outcomes)
+    rate, basin = search.best_lr(trials), search.basin(trials)
+    if rate is None or basin is None:
+        return ""
+    found = search.confirmation(trials)
+    if found is not None:
+        return (
+            ""
+            if found.is_enclosed
+            else f"of the rates that were to confirm it, the outermost one, {rate:g}, is best"
+        )
+    doubt = basin.doubt(search.negligible)
+    if not doubt:
+        return ""
+    reason = _DOUBTS.get(doubt)
+    if reason is None:
+        assert basin.excess is not None
+        reason = (
+            "its basin is asymmetric, so that the loss at the vertex of the parabola may be "
+            f"{basin.excess:.3f} or more above the minimum"
+        )
+    return f"{reason}, and no runs confirmed it"
+
+
+def confirmation_rule(study: Study) -> str:
+    """State how a study confirms searched rates, and for which arms it did."""
+    manifest = study.manifest
+    assert manifest is not None and manifest.comparison is not None
+    how = (
+        "all tuning seeds run at it and at one rate to either side, a quarter of a grid step away, "
+        "and once more beyond a side that is better"
+    )
+    if manifest.comparison.confirm_rate == ALWAYS:
+        return f"The searched rate of each arm is confirmed: {how}."
+    confirmed = [
+        arm
+        for arm in manifest.comparison.arms
+        if manifest.lr_search(arm).confirmation(tuning_outcomes(arm, study.outcomes))
+    ]
+    return (
+        "A searched rate is confirmed where the losses around it suggest that the parabola misses "
+        f"the minimum: {how}. Arms with such runs, and so with more tuning runs than others: "
+        f"{', '.join(confirmed) or 'none'}."
+    )
+
+
+def _rises(means: Mapping[float, float], rate: float) -> str:
+    """State how much higher the loss is at half and at twice the rate.
+
+    The outermost rate takes the place of one outside the tried ones, so that nothing is
+    extrapolated.
+    """
+    sides = []
+    for ratio, name in ((0.5, "half"), (2.0, "twice")):
+        end = min(means) if ratio < 1 else max(means)
+        at = max(rate * ratio, end) if ratio < 1 else min(rate * ratio, end)
+        if (at < rate) == (ratio < 1) and at != rate:
+            rise = _interpolated(means, at) - _interpolated(means, rate)
+            sides.append((rise, f"{name} the rate" if at == rate * ratio else f"{at:g}"))
+    if not sides:
+        return "no rate beside it trained with all seeds"
+    is_rise = all(rise >= 0 for rise, _ in sides)
+    texts = [
+        f"{rise:.3f} at {where}" if is_rise else f"{rise:+.3f} at {where}" for rise, where in sides
+    ]
+    text = f"the loss {'rises' if is_rise else 'changes'} by {' and '.join(texts)}"
+    if len(sides) == 1:
+        missing = "lower" if rate <= min(means) else "higher"
+        return f"{text}, no {missing} rate trained with all seeds"
+    return text.replace("half the rate and", "half and")
+
+
+def _interpolated(means: Mapping[float, float], at: float) -> float:
+    """Return the loss at a rate, on the parabola in log(rate) through the three next to it."""
+    near = sorted(means, key=lambda rate: (abs(math.log(rate / at)), rate))[:3]
+    total = 0.0
+    for rate in near:
+        weight = math.prod(
+            math.log(at / other) / math.log(rate / other) for other in near if other != rate
+        )
+        total += weight * means[rate]
+    return total
