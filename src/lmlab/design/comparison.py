@@ -104,6 +104,8 @@ class Comparison:
         self._check_arms()
         self._check_ranges()
         self._check_names()
+        if self.lr == "fixed":  # nothing to confirm, and the identity of studies of before
+            object.__setattr__(self, "confirm_rate", NEVER)
         if self.test == "auto":
             suffice = self.num_seeds >= self.seeds_for_sign_flips
             object.__setattr__(self, "test", "sign_flips" if suffice else "t")

@@ -70,8 +70,8 @@ def rate_notes(study: Study) -> list[str]:
     if design is None or design.lr != "search":
         return []
     return [
-        "Judged runs use other seeds than the search, at a rate that was fitted rather than tried, "
-        "so their losses may lie above the curve of the search.",
+        "Judged runs use other seeds than the search, mostly at a rate that was fitted rather than "
+        "tried, so their losses may lie above the curve of the search.",
         "A run fails to learn if it lowers the loss by less than half as much as the best searched "
         "run of its arm did, from its own loss before training. The evidence gives final losses "
         f"and the limit. A run within {100 * NEAR:g}% of the gain from the limit is called near: "

@@ -17,6 +17,7 @@ from lmlab.design import fairness
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest
 from lmlab.study.earlier_looks import count_earlier_looks
+from lmlab.study.earlier_rules import keep_earlier_rules
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.arm_costs import count_arm_costs, match_width
 from lmlab.sweep.plan import describe_power
@@ -50,6 +51,7 @@ class PreparedSweep:
         configs = [from_dict(content) for content in manifest.arms]
         for config in configs:
             check_tracker(config.logger.target, config.logger.parameters)
+        manifest = keep_earlier_rules(manifest, Path(configs[0].output_root))
         folder = SweepFolder.of(manifest, Path(configs[0].output_root))
         manifest = count_earlier_looks(manifest, folder)
         return cls(manifest, configs, folder, RunDataCache())

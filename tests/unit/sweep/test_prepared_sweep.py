@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -42,6 +43,22 @@ def test_a_fair_study_stores_its_costs_and_prints_its_power(
     stored = sweep.folder.arm_costs()
     assert list(stored) == ["a", "b"]
     assert stored["a"]["d_ff"] == 64
+
+
+def test_a_study_that_was_started_without_confirmed_rates_continues_in_its_folder(
+    manifest_of: ManifestOf,
+) -> None:
+    manifest = manifest_of(["model.norm=post"])
+    design = a_design(arms={"a": [], "b": ["model.norm=post"]})
+    before = dataclasses.replace(manifest, comparison=design)
+    today = dataclasses.replace(
+        manifest, comparison=dataclasses.replace(design, confirm_rate="auto")
+    )
+    assert PreparedSweep.from_manifest(today).manifest == today
+    started = PreparedSweep.from_manifest(before)
+    started.folder.write_manifest(before)
+    resumed = PreparedSweep.from_manifest(today)
+    assert (resumed.manifest, resumed.folder) == (before, started.folder)
 
 
 def test_an_unfair_study_is_refused_and_stores_nothing(manifest_of: ManifestOf) -> None:
