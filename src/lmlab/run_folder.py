@@ -23,20 +23,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmlab.storage.fields import read_fields, warn_once
 from lmlab.storage.io import (
     append_jsonl,
     atomic_write_text,
     fsync_folder,
     hash_json,
-    read_json,
     scan_jsonl,
-    translate_read_errors,
     translate_write_errors,
     write_json,
 )
 from lmlab.storage.json_text import dump_json
 from lmlab.storage.litter import remove_litter
 from lmlab.storage.lock import Lock, is_alive
+from lmlab.storage.record_fields import META, NOTES, PREFLIGHT, STATUS, metric_rows, with_losses
 
 STATUSES = ("queued", "running", "done", "diverged", "failed", "preempted", "interrupted")
 FINISHED = ("done", "diverged")
@@ -92,7 +92,7 @@ class RunFolder:
 
     def meta(self) -> dict[str, Any]:
         """Read ``meta.json``; empty if it is missing or damaged."""
-        return _read(self.path / "meta.json")
+        return read_fields(self.path / "meta.json", META)
 
     def write_meta(self, meta: dict[str, Any]) -> None:
         """Replace ``meta.json``."""
@@ -104,7 +104,7 @@ class RunFolder:
         ``running`` without a live writer becomes ``interrupted``. ``done`` becomes ``diverged`` if
         the last evaluation is not finite, and ``interrupted`` if its row is missing.
         """
-        status = _read(self.path / "status.json")
+        status = read_fields(self.path / "status.json", STATUS)
         if status.get("status") == "running" and not is_alive(self.path / "run.lock"):
             status["status"] = "interrupted"
         if status.get("status") == "done":
@@ -122,7 +122,7 @@ class RunFolder:
         """Return the key in ``meta.json``, or another file that has it; None if none does."""
         records = [self.path / "meta.json", self.path / "status.json"]
         records += sorted(self.checkpoints.glob("step_*/state.json"), reverse=True)
-        found = (_read(path).get("run") for path in records)
+        found = (read_fields(path).get("run") for path in records)
         return next((key for key in found if isinstance(key, str)), None)
 
     def is_free_for(self, identity: Mapping[str, Any]) -> bool:
@@ -143,7 +143,7 @@ class RunFolder:
 
     def wandb_folder(self) -> Path | None:
         """Return the folder in which wandb keeps the run; None if there is none."""
-        folder = Path(str(_read(self.path / "wandb" / "place.json").get("folder", "")))
+        folder = Path(str(read_fields(self.path / "wandb" / "place.json").get("folder", "")))
         is_run = folder.parent.name == "wandb" and "run-" in folder.name
         return folder if is_run else None
 
@@ -156,7 +156,7 @@ class RunFolder:
 
     def annotations(self) -> tuple[str | None, list[str]]:
         """Read the user's notes and tags of the run."""
-        content = _read(self.path / "notes.json")
+        content = read_fields(self.path / "notes.json", NOTES)
         return content.get("notes"), list(content.get("tags") or [])
 
     def annotate(self, notes: str | None, tags: Sequence[str] | None) -> None:
@@ -168,16 +168,24 @@ class RunFolder:
 
     def preflight(self) -> dict[str, Any]:
         """Read ``preflight.json``: ``from_step``, ``predicted`` and ``actual``."""
-        return _read(self.path / "preflight.json")
+        return read_fields(self.path / "preflight.json", PREFLIGHT)
 
     def rows(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Read the rows of ``metrics.jsonl``, all or of one kind."""
         return [row for row in self.scan_rows()[0] if kind in (None, row.get("kind"))]
 
+    def evaluations(self) -> list[dict[str, Any]]:
+        """Read the validation rows that have a loss."""
+        return with_losses(self.path / "metrics.jsonl", self.scan_rows()[0], "validation")
+
     def scan_rows(self) -> tuple[list[dict[str, Any]], int]:
         """Read all rows of ``metrics.jsonl``, and count the lines that cannot be read."""
-        rows, num_damaged = scan_jsonl(self.path / "metrics.jsonl")
-        return restore_numbers(rows), num_damaged
+        path = self.path / "metrics.jsonl"
+        rows, num_damaged = scan_jsonl(path)
+        if num_damaged:
+            warn_once(f"{path}: {num_damaged} of its rows cannot be read and count as missing")
+        valid = metric_rows(path, rows)
+        return restore_numbers(valid), num_damaged + len(rows) - len(valid)
 
     def sync_rows(self) -> None:
         """Wait until the rows of ``metrics.jsonl`` are on disk."""
@@ -256,18 +264,6 @@ def sessions_of(meta: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the sessions in the content of ``meta.json``, oldest first; without damaged ones."""
     found = meta.get("sessions")
     return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with translate_read_errors(path):
-            try:
-                value = read_json(path)
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                return {}
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _count_lines(path: Path) -> float:

@@ -23,7 +23,7 @@ from lmlab.config.schedule_settings import check_ignored, fit_warmup
 from lmlab.config.target_validation import check_components, check_trunk
 from lmlab.config.user_settings import search_path
 from lmlab.config.yaml_files import read_settings
-from lmlab.errors import DataError
+from lmlab.errors import ConfigError, DataError
 
 # Settings that name files or folders.
 _PATHS = (
@@ -103,6 +103,14 @@ def load_frozen(path: Path) -> RunConfig:
         content = read_settings(path)
     except ValueError as error:
         raise DataError(f"{path}: cannot read the configuration: {error}") from error
+    try:
+        return _frozen(content)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", error.help) from error
+
+
+def _frozen(content: dict[str, Any]) -> RunConfig:
+    """Check the content of a frozen configuration, and freeze it again."""
     register()  # the message about an unknown key composes the known ones
     with translate_hydra_errors([]):
         typed = OmegaConf.merge(OmegaConf.structured(schema.hydra_schema()), upgrade(content))

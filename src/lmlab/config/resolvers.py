@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from os.path import expanduser
 from pathlib import Path
@@ -14,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from lmlab.errors import ConfigError
 from lmlab.hf.config_reader import config_from_hf, read_config
 from lmlab.hf.weight_files import hash_weights
+from lmlab.storage.json_text import parse_json
 
 _DIRNAME = "job.override_dirname"
 _TRUE = ("1", "true", "yes", "on")
@@ -60,12 +60,12 @@ def _override_dirname(hydra: DictConfig) -> str:
 def _saved_vocab_size(folder: str) -> int:
     path = Path(expanduser(folder)) / "tokenizer.json"
     try:
-        saved = json.loads(path.read_text("utf-8"))
+        saved = parse_json(path.read_text("utf-8"))
         if "model" in saved:  # Hugging Face's format
             added = (token["id"] for token in saved.get("added_tokens") or ())
             return len({*saved["model"]["vocab"].values(), *added})
         return int(saved["vocab_size"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ConfigError(
             f"tokenizer.path={folder}: cannot read {path} as a saved tokenizer: {error}",
             "set tokenizer.path to a folder that contains a tokenizer.json",

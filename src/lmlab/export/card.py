@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from typing import Any
 
@@ -66,7 +67,7 @@ def _facts(
     run: RunFolder, meta: dict[str, Any], session: dict[str, Any], model: Transformer, step: int
 ) -> list[tuple[str, str]]:
     identity = meta.get("identity", {})
-    rows = [row for row in run.rows("validation") if row.get("step") == step]
+    rows = [row for row in run.evaluations() if row.get("step") == step]
     facts = [
         ("corpus", str(meta.get("corpus", "unknown"))),
         ("training text", f"SHA-256 {identity.get('train_text', 'unknown')}"),
@@ -78,19 +79,19 @@ def _facts(
         facts += [
             ("tokens seen", f"{rows[-1].get('tokens', 0):,}"),
             ("validation loss", f"{rows[-1]['loss']:.4f} nats per token"),
-            ("perplexity", f"{rows[-1]['perplexity']:.3f}"),
-            ("bits per byte", f"{rows[-1]['bits_per_byte']:.4f}"),
+            ("perplexity", f"{rows[-1].get('perplexity', math.nan):.3f}"),
+            ("bits per byte", f"{rows[-1].get('bits_per_byte', math.nan):.4f}"),
         ]
     floor = meta.get("floor")
-    if floor:
+    if floor and {"bits_per_byte", "note"} <= floor.keys():
         facts.append(
             (
                 "entropy of the validation text",
                 f"{floor['bits_per_byte']:.4f} bits per byte ({floor['note']})",
             )
         )
-    commit = session.get("code", {}).get("commit")
-    facts.append(("lmlab", str(session.get("versions", {}).get("lmlab", "unknown"))))
+    commit = (session.get("code") or {}).get("commit")
+    facts.append(("lmlab", str((session.get("versions") or {}).get("lmlab", "unknown"))))
     if commit:
         changed = " with uncommitted changes" if session["code"].get("changed") else ""
         facts.append(("commit", commit + changed))

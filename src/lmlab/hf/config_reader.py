@@ -5,12 +5,12 @@ Settings that lmlab would not compute exactly are rejected by name.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DataError
 from lmlab.hf.config_writer import ATTENTION, FFNS, NORMS, POSITIONS
+from lmlab.storage.json_text import parse_json
 
 # Rotary scalings that do nothing at factor 1.
 _SCALINGS_BY_FACTOR = ("linear", "dynamic", "yarn", "llama3")
@@ -33,13 +33,15 @@ def config_from_hf(config: dict[str, Any]) -> dict[str, Any]:
         return readers[kind](config)
     except KeyError as error:
         raise DataError(f"config.json: missing setting {error.args[0]}") from error
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise DataError(f"config.json: a setting is of the wrong type: {error}") from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Return the content of ``config.json`` in a folder. Raises :class:`DataError`."""
     path = folder / "config.json"
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = parse_json(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if not isinstance(content, dict):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from lmlab.errors import DataError
 from lmlab.storage.io import hash_file, hash_json
+from lmlab.storage.json_text import parse_json
+from lmlab.storage.path_below import path_below
 
 WEIGHTS = "model.safetensors"
 
@@ -20,12 +21,13 @@ def weight_files(folder: Path) -> list[Path]:
     index = folder / f"{WEIGHTS}.index.json"
     if index.is_file():
         try:
-            names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError) as error:
+            content = parse_json(index.read_text("utf-8"))
+            names = sorted(set(content["weight_map"].values()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{index}: is damaged: {error}") from error
+        paths = [path_below(folder, name, f"{index}: weight_map") for name in names]
     else:
-        names = [WEIGHTS]
-    paths = [folder / name for name in names]
+        paths = [folder / WEIGHTS]
     for path in paths:
         if not path.is_file():
             raise DataError(f"{path}: no such file", "save the weights in safetensors format")

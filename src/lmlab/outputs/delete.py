@@ -61,7 +61,7 @@ class Selection:
     def _matches_loss(self, run: Path) -> bool:
         if not self.losses:
             return True
-        rows = RunFolder(run).rows("validation")
+        rows = RunFolder(run).evaluations()
         if not rows:
             return False
         loss = float(rows[-1]["loss"])

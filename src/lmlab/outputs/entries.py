@@ -13,6 +13,7 @@ from lmlab.console.formatting import format_count
 from lmlab.outputs.queued import queued_runs
 from lmlab.run_folder import RunFolder, early_stop
 from lmlab.storage.lock import is_alive
+from lmlab.storage.record_fields import with_losses
 
 AGE_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -52,7 +53,7 @@ def find_runs(root: Path) -> list[Entry]:
         detail = f"step {status.get('step', 0):,} of {status.get('steps', 0):,}"
         detail = early_stop(status) or detail
         rows, num_damaged = run.scan_rows()
-        evaluated = [row for row in rows if row.get("kind") == "validation"]
+        evaluated = with_losses(run.path / "metrics.jsonl", rows, "validation")
         if evaluated:
             detail += f", validation loss {evaluated[-1]['loss']:.4f}"
         if num_damaged:

@@ -89,12 +89,20 @@ def remove_folder(folder: Path) -> None:
     """
     wandb_folder = RunFolder(folder).wandb_folder()
     with translate_write_errors(folder):
-        if wandb_folder is not None and wandb_folder.is_dir():
+        # The file that names it may come from elsewhere: nothing outside the outputs is removed.
+        is_own = wandb_folder is not None and _is_within(wandb_folder, folder)
+        if wandb_folder is not None and is_own and wandb_folder.is_dir():
             shutil.rmtree(wandb_folder)
         for child in folder.iterdir():
             if child.is_dir() and not child.is_symlink():
                 shutil.rmtree(child)
         shutil.rmtree(folder)
+
+
+def _is_within(wandb_folder: Path, run: Path) -> bool:
+    """Whether wandb's folder of a run is below the output folder of ``<study>/<arm>/<run>``."""
+    root = run.resolve().parents[min(2, len(run.resolve().parents) - 1)]
+    return wandb_folder.resolve().is_relative_to(root)
 
 
 def _saved_steps(run: Path) -> list[Path]:

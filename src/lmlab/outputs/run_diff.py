@@ -75,8 +75,8 @@ def read_run(path: Path) -> RunFacts:
             "environment": dict(flatten(session)),
             "result": {k: v for k, v in {**facts, **run.status()}.items() if k in _RESULT},
         },
-        {row["step"]: row for row in run.rows("validation")},
-        run.samples.read_text("utf-8") if run.samples.exists() else "",
+        {row["step"]: row for row in run.evaluations()},
+        run.samples.read_bytes().decode("utf-8", "replace") if run.samples.exists() else "",
     )
 
 

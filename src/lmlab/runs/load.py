@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,10 +11,12 @@ from lmlab.config.compose import compose, from_dict
 from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError, DataError
 from lmlab.hf.config_reader import config_from_hf, read_config
+from lmlab.hf.weight_files import weight_files
 from lmlab.hf.weights import Imported
 from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import RunFolder
 from lmlab.runs.recorded_config import load_recorded
+from lmlab.runs.weight_sizes import check_sizes
 from lmlab.runtime.device import resolve_torch_device
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.convert import read as read_tokenizer
@@ -70,6 +73,7 @@ def _load_run(folder: Path, checkpoint: str) -> tuple[Transformer, Tokenizer]:
     run = RunFolder(folder)
     weights = find_run_weights(run, checkpoint)
     config, tokenizer = load_recorded(run), _load_tokenizer(run)
+    check_sizes(config.model, [weights / "model.safetensors"], run.config)
     model = build_network(config.model, config.seeds.init)
     load_weights(model, read_weights(weights), weights)
     return model, tokenizer
@@ -119,13 +123,25 @@ def _no_weights(run: RunFolder) -> DataError:
 
 def _load_hf(folder: Path) -> tuple[Transformer, Tokenizer]:
     tokenizer = read_tokenizer(folder)
-    network = build_network(_config_of(config_from_hf(read_config(folder))).model, init_seed=0)
+    config = folder / "config.json"
+    try:
+        model = _config_of(config_from_hf(read_config(folder))).model
+    except ConfigError as error:
+        raise DataError(f"{config}: {error.message}", error.help) from error
+    check_sizes(model, weight_files(folder), config)
+    network = build_network(model, init_seed=0)
     Imported(path=str(folder))(network, seed=0)
     return network, tokenizer
 
 
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    """Return a full configuration; do not change it."""
+    return compose(["tokenizer=bytes"]).as_dict()
+
+
 def _config_of(model: dict[str, Any]) -> RunConfig:
     """Compose a full configuration around a ``model`` node, so that it is validated as usual."""
-    content = compose(["tokenizer=bytes"]).as_dict()
+    content = _defaults()
     rest = {key: content["model"][key] for key in ("init", "dropout")}
     return from_dict(content | {"model": rest | model})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
@@ -22,16 +23,16 @@ def describe(run: RunFolder) -> str:
         lines[0] += f", {status['tokens'] / 1e6:.2f} M tokens in {status.get('seconds', 0):,.0f} s"
     if state == "failed":
         lines.append(f"  log              {run.log}")
-    evaluated = run.rows("validation")
+    evaluated = run.evaluations()
     if evaluated:
         last = evaluated[-1]
         lines.append(
             f"  validation loss  {last['loss']:.4f} nats per token, "
-            f"perplexity {last['perplexity']:.2f} (step {last['step']:,})"
+            f"perplexity {last.get('perplexity', math.nan):.2f} (step {last['step']:,})"
         )
-        lines.append(f"  bits per byte    {last['bits_per_byte']:.4f}")
+        lines.append(f"  bits per byte    {last.get('bits_per_byte', math.nan):.4f}")
         floor = meta.get("floor")
-        if floor:
+        if floor and {"bits_per_byte", "note"} <= floor.keys():
             lines.append(
                 f"  text entropy     {floor['bits_per_byte']:.4f} bits per byte ({floor['note']})"
             )
@@ -60,5 +61,7 @@ def wandb_sync_command(folder: Path) -> str:
 
 
 def _first_sample(path: Path) -> str:
-    found = re.search(r"```text\n(.*?)\n```", path.read_text("utf-8"), flags=re.DOTALL)
+    found = re.search(
+        r"```text\n(.*?)\n```", path.read_bytes().decode("utf-8", "replace"), flags=re.DOTALL
+    )
     return "\n" + shorten(found[1]) + "\n" if found else ""

@@ -202,6 +202,15 @@ def scan_jsonl(path: Path) -> tuple[list[dict[str, Any]], int]:
     return [row for row in [*rows, _row(last)] if row is not None], num_damaged
 
 
+def has_partial_line(path: Path) -> bool:
+    """Return whether the last line of a JSON Lines file has no end and is no row."""
+    if not Path(path).exists():
+        return False
+    with translate_read_errors(path):
+        last = Path(path).read_bytes().rpartition(b"\n")[2]
+    return bool(last.strip()) and _row(last) is None
+
+
 def _row(line: bytes) -> dict[str, Any] | None:
     try:
         row = load_json(line)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 NONFINITE = "nonfinite"
@@ -36,9 +37,35 @@ def load_json(text: str | bytes) -> Any:
     """Parse JSON text, and restore numbers that are not finite.
 
     Raises:
-        json.JSONDecodeError: the text is not JSON.
+        ValueError: the text is not JSON in UTF-8, is nested too deeply, or has a key twice.
     """
-    return json.loads(text, object_hook=_decode)
+    return _parse(text, lambda pairs: _decode(_distinct(pairs)))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON text of another program.
+
+    Raises:
+        ValueError: see :func:`load_json`.
+    """
+    return _parse(text, _distinct)
+
+
+def _parse(text: str | bytes, make_object: Callable[[list[tuple[str, Any]]], Any]) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=make_object)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; a key that occurs twice would have one of its values by chance."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} occurs twice in an object")
+    return found
 
 
 def _encode(value: Any, mark: bool) -> tuple[Any, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from lmlab.storage.fields import COUNT, warn_once, wrong_field
 from lmlab.storage.io import atomic_write_text, read_json
 from lmlab.storage.json_text import dump_json
+from lmlab.storage.record_fields import SUMMARY
 from lmlab.study.links import INDEX_FILE
 from lmlab.study.page import render_template
 from lmlab.study.study_facts import STATES
@@ -49,10 +50,18 @@ def write_index(output_root: Path) -> Path:
 
 def _entry(folder: Path) -> dict[str, Any] | None:
     """Read what the list shows of a study; None without a readable summary and page."""
+    path = folder / SUMMARY_FILE
     try:
-        summary = read_json(folder / SUMMARY_FILE)
-    except (OSError, json.JSONDecodeError):
-        return None  # a report that is being deleted or was cut off; it is written again
+        summary = read_json(path)
+    except OSError:
+        return None  # a report that is being deleted
+    except ValueError as error:
+        warn_once(f"{path}: cannot be read ({error}); the list leaves the study out")
+        return None
+    wrong = wrong_field(summary, SUMMARY, (*SUMMARY, "finished"))
+    if wrong is not None:
+        warn_once(f"{path}: {wrong}; the list leaves the study out")
+        return None
     if not (folder / "report.html").exists():
         return None
     newest = summary["generated"]
@@ -61,6 +70,10 @@ def _entry(folder: Path) -> dict[str, Any] | None:
         "folder": folder.name,
         "facts": facts if summary["finished"] else [*facts, "not finished"],
         "links": [(name, label) for name, label in _LINKED if (folder / name).exists()],
-        "counts": {state: summary["counts"].get(state, 0) for state in STATES},
+        "counts": {state: _count(summary["counts"].get(state)) for state in STATES},
         **{key: summary[key] for key in ("study", "title", "question", "headline", "generated")},
     }
+
+
+def _count(value: Any) -> int:
+    return int(value) if COUNT.accepts(value) else 0

@@ -45,7 +45,8 @@ def make_figure(run_folder: Path) -> Figure | None:
         The figure; None if the run has not recorded any loss yet.
     """
     run = RunFolder(Path(run_folder))
-    train, valid = run.rows("train"), run.rows("validation")
+    train = [row for row in run.rows("train") if {"tokens", "loss"} <= row.keys()]
+    valid = [row for row in run.evaluations() if "tokens" in row]
     if not train and not valid:
         return None
     figure = new_figure()
@@ -141,7 +142,9 @@ def _set_loss_range(
 
 def _add_bits_axis(axes: Axes, valid: list[dict[str, Any]]) -> None:
     """Add bits per byte on the right, at the validation text's ratio of tokens to bytes."""
-    measured = [row for row in valid if row["loss"] and math.isfinite(row["bits_per_byte"])]
+    measured = [
+        row for row in valid if row["loss"] and math.isfinite(row.get("bits_per_byte", math.nan))
+    ]
     if not measured:
         return
     ratio = measured[-1]["bits_per_byte"] / measured[-1]["loss"]

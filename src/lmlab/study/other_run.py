@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from lmlab.config.deprecated_keys import upgrade
 from lmlab.config.identity_settings import select_identity, unlike_recorded
+from lmlab.config.yaml_files import load_plain
 from lmlab.run_folder import RunFolder
 
 
@@ -29,8 +28,8 @@ def why_another(meta: Mapping[str, Any], run: RunFolder, content: dict[str, Any]
         if identity or not run.rows("validation"):
             return ""  # not started, or the records of a program other than lmlab
         try:
-            recorded = select_identity(upgrade(yaml.safe_load(run.config.read_bytes())))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+            recorded = select_identity(upgrade(load_plain(run.config.read_bytes())))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return (
                 "meta.json and config.yaml cannot be read, so nothing says whose results they are"
             )

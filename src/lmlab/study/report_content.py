@@ -128,12 +128,12 @@ def _environment(study: Study) -> list[list[str]]:
         found.setdefault(key, Counter())[str(value)] += 1
 
     for session in sessions:
-        code = session.get("code", {})
+        code = session.get("code") or {}
         commit = code.get("commit", session.get("commit"))
         count("commit", (commit or "unknown")[:12])
         for key in ("device", "platform", "python"):
             count(key, session.get(key, "unknown"))
-        for name, version in session.get("versions", {}).items():
+        for name, version in (session.get("versions") or {}).items():
             count(name, version)
     for record in study.records:
         if record.meta.get("corpus"):

@@ -22,10 +22,17 @@ from lmlab.run_folder import (
     RunFolder,
     early_stop,
     final_state,
-    restore_numbers,
 )
-from lmlab.storage.io import atomic_write_text, read_json, read_jsonl, write_json
+from lmlab.storage.io import (
+    atomic_write_text,
+    translate_read_errors,
+    write_json,
+)
 from lmlab.storage.json_text import dump_json
+from lmlab.storage.record_fields import (
+    with_losses,
+)
+from lmlab.study.compact_records import read_compact
 from lmlab.study.other_run import why_another
 from lmlab.study.plain_runs import (
     distinct,
@@ -42,7 +49,6 @@ _META_KEYS = (
     "corpus", "train_tokens", "valid_tokens", "valid_text_bytes", "num_parameters",
     "forward_flops_per_token", "floor", "policy",
 )  # fmt: skip
-_RECORD_KEYS = ("status", "meta", "validation", "train", "samples")
 _SESSION_KEYS = ("time", "platform", "python", "versions", "device", "environment")
 
 
@@ -202,11 +208,13 @@ def load_study(folder: Path) -> Study:
             if folder.resolve() != sweep.path.resolve():
                 records += _runs_alone(sweep.study_folder, len(manifest.arms))
             records = with_one_metric(separate_arms(distinct(records)))
-        costs = sweep.arm_costs()
+        costs = sweep.arm_costs(manifest)
         return Study(manifest.study, folder, manifest, costs, records, num_damaged)
     for compact in (folder, folder / "records"):
         if (compact / "records.jsonl").exists():
-            return _load_compact(compact)
+            manifest, costs, rows = read_compact(compact)
+            records = [RunRecord(**row) for row in rows]
+            return Study(manifest.study, compact, manifest, costs, records)
     runs = list(_runs_below(folder))
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder", "pass a folder such as outputs/<study>")
@@ -287,7 +295,7 @@ def read_run(
     run: RunFolder, job: Job, purposes: Sequence[str], study_folder: Path, metric: str = "loss"
 ) -> RunRecord:
     """Read the record of a run folder, which may not exist yet."""
-    samples = run.samples.read_text("utf-8") if run.samples.exists() else ""
+    samples = _read_text(run.samples)
     rows, num_damaged = run.scan_rows()
     notes, tags = run.annotations()
     return RunRecord(
@@ -296,8 +304,8 @@ def read_run(
         folder=_relative_to_root(run.path, study_folder),
         status=run.status() or {"status": "missing"},
         meta=run.meta(),
-        validation=[row for row in rows if row.get("kind") == "validation"],
-        train=[row for row in rows if row.get("kind") == "train"],
+        validation=with_losses(run.path / "metrics.jsonl", rows, "validation"),
+        train=with_losses(run.path / "metrics.jsonl", rows, "train"),
         samples=samples,
         metric=metric,
         preflight=run.preflight(),
@@ -305,6 +313,12 @@ def read_run(
         tags=tuple(tags),
         num_damaged_rows=num_damaged,
     )
+
+
+def _read_text(path: Path) -> str:
+    """Read a text; bytes that are no UTF-8 are replaced, and a missing file is empty."""
+    with translate_read_errors(path):
+        return path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
 
 
 def _runs_below(folder: Path, known: Collection[str] = ()) -> Iterator[RunRecord]:
@@ -329,7 +343,7 @@ def write_compact(study: Study, target: Path) -> list[Path]:
     for record in study.records:
         session = (record.meta.get("sessions") or [{}])[-1]
         short_session = {key: session[key] for key in _SESSION_KEYS if key in session}
-        short_session["commit"] = session.get("code", {}).get("commit")
+        short_session["commit"] = (session.get("code") or {}).get("commit")
         meta = {key: record.meta.get(key) for key in _META_KEYS} | {"sessions": [short_session]}
         meta |= {key: record.meta[key] for key in (REUSED_KEY,) if key in record.meta}
         row = dataclasses.asdict(record.job) | {
@@ -365,31 +379,3 @@ def _compact_row(row: dict[str, Any]) -> dict[str, Any]:
     keys = ("step", "tokens", "seconds", "loss", "lr", "grad_norm", "tokens_per_second",
             "bits_per_byte", "num_tokens")  # fmt: skip
     return {key: row[key] for key in keys if key in row}
-
-
-def _numbers_restored(record: dict[str, Any]) -> dict[str, Any]:
-    return record | {key: restore_numbers(record[key]) for key in ("validation", "train")}
-
-
-def _load_compact(folder: Path) -> Study:
-    try:
-        manifest = Manifest.from_dict(read_json(folder / "manifest.json"))
-        arm_costs = read_json(folder / "facts.json")
-        records = [
-            RunRecord(
-                job=Job(row["arm"], row["lr"], row["seed"], row["number"]),
-                purposes=tuple(row["purposes"]),
-                metric=manifest.metric,
-                folder=row["place"],
-                **_numbers_restored({key: row[key] for key in _RECORD_KEYS}),
-                preflight=row.get("preflight", {}),  # absent from older records
-                notes=row.get("notes"),
-                tags=tuple(row.get("tags", ())),
-                num_damaged_rows=row.get("num_damaged_rows", 0),
-                settings=row.get("settings", {}),
-            )
-            for row in read_jsonl(folder / "records.jsonl")
-        ]
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise DataError(f"{folder}: invalid records: {error}", "publish the study again") from error
-    return Study(manifest.study, folder, manifest, arm_costs, records)

@@ -40,9 +40,9 @@ def _curve(record: RunRecord) -> dict[str, Any]:
         "purpose": main_purpose(record),
         "status": record.state,
         "steps": [row["step"] for row in rows],
-        "tokens": [row["tokens"] for row in rows],
-        "seconds": [row["seconds"] for row in rows],
-        "flops": [flops_per_token * row["tokens"] for row in rows],
+        "tokens": [row.get("tokens", 0) for row in rows],
+        "seconds": [row.get("seconds", 0) for row in rows],
+        "flops": [flops_per_token * row.get("tokens", 0) for row in rows],
         "loss": [finite(row[record.metric]) for row in rows],
     }
 

@@ -8,17 +8,25 @@ configuration and the output of each process).
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lmlab.design.manifest import Job, Manifest
-from lmlab.errors import DataError
+from lmlab.errors import ConfigError, DataError
 from lmlab.run_folder import RunFolder, utc_now
-from lmlab.storage.io import append_jsonl, make_folder, read_json, scan_jsonl, write_json
+from lmlab.storage.fields import check_fields, warn_once, wrong_field
+from lmlab.storage.io import (
+    append_jsonl,
+    has_partial_line,
+    make_folder,
+    read_json,
+    scan_jsonl,
+    write_json,
+)
 from lmlab.storage.litter import remove_litter
+from lmlab.storage.record_fields import ARM_COSTS, LEDGER_ROW, MANIFEST, REQUIRED_COSTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,21 +107,36 @@ class SweepFolder:
         """Read what was submitted. Raises :class:`DataError` if the file is missing or invalid."""
         path = self.path / "manifest.json"
         try:
-            return Manifest.from_dict(read_json(path))
-        except (OSError, json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+            content = read_json(path)
+            if wrong := wrong_field(content, MANIFEST):
+                raise ValueError(wrong)
+            return Manifest.from_dict(content)
+        except ConfigError as error:
+            raise DataError(f"{path}: invalid manifest: {error.message}", error.help) from error
+        except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
             raise DataError(f"{path}: invalid manifest: {error}", "rerun the study") from error
 
     def write_arm_costs(self, arm_costs: dict[str, dict[str, Any]]) -> None:
         """Write cost and data of each arm."""
         write_json(self.path / "facts.json", arm_costs)
 
-    def arm_costs(self) -> dict[str, dict[str, Any]]:
-        """Read cost and data of each arm; empty if they were not written."""
+    def arm_costs(self, manifest: Manifest | None = None) -> dict[str, dict[str, Any]]:
+        """Read cost and data of each arm; empty if they were not written or are damaged.
+
+        Args:
+            manifest: whose arms must be there, with valid fields; None: not checked.
+        """
+        path = self.path / "facts.json"
         try:
-            arm_costs: dict[str, dict[str, Any]] = read_json(self.path / "facts.json")
-        except (FileNotFoundError, ValueError):
+            return checked_costs(path, read_json(path), manifest)
+        except FileNotFoundError:
             return {}
-        return arm_costs
+        except (OSError, ValueError) as error:
+            warn_once(f"{path}: cannot be read ({error}); it counts as missing")
+            return {}
+        except DataError as error:
+            warn_once(f"{error.message}; the costs of all arms count as missing")
+            return {}
 
     def job_file(self, job: Job, suffix: str) -> Path:
         """Return the path of a job's frozen configuration (``yaml``) or output (``log``)."""
@@ -140,20 +163,27 @@ class SweepFolder:
     def scan_entries(self) -> tuple[list[LedgerEntry], int]:
         """Return :meth:`entries`, and the number of rows of the ledger that cannot be read."""
         entries: dict[Job, LedgerEntry] = {}
-        rows, num_damaged = scan_jsonl(self.path / "ledger.jsonl")
+        path = self.path / "ledger.jsonl"
+        rows, num_damaged = scan_jsonl(path)
+        num_damaged += has_partial_line(path)  # rows are written whole
+        if num_damaged:
+            warn_once(f"{path}: {num_damaged} of its rows cannot be read and count as missing")
         for row in rows:
             try:
                 entry = self._entry(row)
                 entries[entry.job] = entry
-            except (KeyError, TypeError, ValueError):
+            except DataError as error:
+                warn_once(f"{error.message}; the row counts as missing")
                 num_damaged += 1
         return list(entries.values()), num_damaged
 
     def _entry(self, row: dict[str, Any]) -> LedgerEntry:
+        required = ("arm", "lr", "seed", "number", "purposes", "run")
+        check_fields(self.path / "ledger.jsonl", row, LEDGER_ROW, required)
         job = Job(row["arm"], row["lr"], row["seed"], row["number"])
         failed, failure = row.get("failure"), None
         if failed is not None:
-            failure = Failure(failed["reason"], self._absolute(failed["log"]))
+            failure = Failure(failed.get("reason", ""), self._absolute(failed.get("log", "")))
         run = RunFolder(self._absolute(row["run"]))
         return LedgerEntry(job, tuple(row["purposes"]), run, failure)
 
@@ -161,7 +191,49 @@ class SweepFolder:
         return os.path.relpath(path.resolve(), self.path.resolve())
 
     def _absolute(self, path: str) -> Path:
-        return Path(os.path.normpath(self.path / path))
+        """Return a path of the ledger, which may lead to another study of the same output root.
+
+        Raises:
+            DataError: it leads out of the output root.
+        """
+        found = Path(os.path.normpath(self.path / path))
+        root = Path(os.path.abspath(self.path)).parents[2]
+        if "\0" in path or not (
+            _is_below(os.path.abspath(found), os.path.abspath(root))
+            or _is_below(os.path.realpath(self.path / path), os.path.realpath(root))
+            or _is_linked(found, root)
+        ):
+            raise DataError(f"{self.path / 'ledger.jsonl'}: {path}: leads out of {root}")
+        return found
+
+
+def checked_costs(path: Path, content: Any, manifest: Manifest | None) -> dict[str, dict[str, Any]]:
+    """Return the costs by arm in ``facts.json``.
+
+    Raises:
+        DataError: an arm of the manifest is missing, or a field is not valid.
+    """
+    costs = check_fields(path, content, {})
+    if manifest is None:
+        return costs
+    if costs:
+        check_fields(path, costs, {}, tuple(dict.fromkeys(manifest.names)))
+    for arm, each in costs.items():
+        check_fields(f"{path}: {arm}", each, ARM_COSTS, tuple(ARM_COSTS)[:REQUIRED_COSTS])
+        if unknown := each.keys() - ARM_COSTS.keys():
+            raise DataError(f"{path}: {arm}.{min(unknown)}: unknown field", "restore the file")
+    return costs
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def _is_linked(path: Path, root: Path) -> bool:
+    """Whether a study, an arm or a run below ``root`` is a link that leads to ``path``."""
+    real = os.path.realpath(path)
+    links = (one for depth in ("*", "*/*", "*/*/*") for one in root.glob(depth) if one.is_symlink())
+    return any(real == (home := os.path.realpath(one)) or _is_below(real, home) for one in links)
 
 
 def sweeps_in(study_folder: Path) -> Iterator[SweepFolder]:

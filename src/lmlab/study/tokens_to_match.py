@@ -57,7 +57,7 @@ def tokens_to_match(study: Study, verdict: Verdict) -> str:
 def mean_curve(study: Study, arm: str, lr: float | None) -> list[tuple[float, float]]:
     """Return (tokens, mean validation loss) where all judging runs of an arm were evaluated."""
     curves = [
-        {row["tokens"]: row[record.metric] for row in record.validation}
+        {row["tokens"]: row[record.metric] for row in record.validation if "tokens" in row}
         for record in study.records
         if record.job.arm == arm and record.job.lr == lr and record.state == "done"
         and set(record.purposes) & {"judged", "baseline's lr"}

@@ -59,7 +59,7 @@ def _read_result(run: RunFolder | None) -> BatchResult:
     if run is None:
         return BatchResult("missing", None, None)
     status = str(run.status().get("status"))
-    rows = run.rows("validation")
+    rows = run.evaluations()
     if status not in FINISHED or not rows:
         return BatchResult(status, None, run.path)
     loss = float(rows[-1]["loss"]) if status == "done" else math.inf

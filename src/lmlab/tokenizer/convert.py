@@ -12,11 +12,12 @@ tiktoken    ``tokenizer.tiktoken`` (ranks) and ``tokenizer.tiktoken.json`` (patt
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from lmlab.errors import DataError, suggestion
+from lmlab.storage.fields import COUNT, OBJECT, TEXT, check_fields
 from lmlab.storage.io import atomic_write_text, make_folder, write_json
+from lmlab.storage.json_text import parse_json
 from lmlab.tokenizer import serialization
 from lmlab.tokenizer.formats import gpt2
 from lmlab.tokenizer.formats.huggingface import to_hf, tokenizer_config
@@ -85,8 +86,10 @@ def read(path: Path) -> Tokenizer:
         return Tokenizer.load(path)
     sidecar = ranks.with_name(f"{ranks.name}.json")
     try:
-        settings = json.loads(sidecar.read_text("utf-8"))
+        settings = parse_json(sidecar.read_text("utf-8"))
+        check_fields(sidecar, settings, {"pat_str": TEXT, "special_tokens": OBJECT})
         pattern, specials = settings["pat_str"], settings["special_tokens"]
+        check_fields(sidecar, specials, dict.fromkeys(specials, COUNT))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{sidecar}: expected the pattern and special tokens that belong to {ranks.name}",
@@ -96,6 +99,8 @@ def read(path: Path) -> Tokenizer:
         vocabulary = from_tiktoken(read_ranks(ranks.read_text("ascii")), pattern, specials)
     except DataError as error:
         raise DataError(f"{ranks}: {error.message}", error.help) from error
+    except (OSError, *serialization.DAMAGE) as error:
+        raise DataError(f"{ranks}: damaged: {error}", "restore the file") from error
     return Tokenizer.from_vocabulary(vocabulary)
 
 

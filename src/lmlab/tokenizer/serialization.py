@@ -6,19 +6,19 @@ A folder holds ``tokenizer.json``, in lmlab's own format or in Hugging Face's, o
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from lmlab.errors import DataError
 from lmlab.storage.io import hash_json, translate_read_errors, write_json
+from lmlab.storage.json_text import parse_json
 from lmlab.tokenizer.formats import gpt2
 from lmlab.tokenizer.formats.lmlab_json import MARKERS, from_lmlab, to_lmlab, with_checksum
 from lmlab.tokenizer.text_markers import FILES, read_markers
 from lmlab.tokenizer.vocabulary import BPEVocabulary
 
 NAME = "tokenizer.json"
-_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def save(folder: Path, vocabulary: BPEVocabulary) -> None:
@@ -73,15 +73,15 @@ def parse(folder: Path, contents: Mapping[str, bytes]) -> BPEVocabulary:
     try:
         if NAME not in contents:
             return _with_markers(gpt2.from_gpt2(contents), contents)
-        saved = json.loads(contents[NAME].decode("utf-8"))
+        saved = parse_json(contents[NAME].decode("utf-8"))
         if "model" in saved and "format_version" not in saved:
             from lmlab.tokenizer.formats.huggingface import from_hf  # imports regex
 
-            return _with_markers(from_hf(saved), contents)
-        return from_lmlab(saved)
+            return _with_markers(_encodable(from_hf(saved)), contents)
+        return _encodable(from_lmlab(saved))
     except DataError as error:
         raise DataError(f"{path}: {error.message}", error.help) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(
             f"{path}: damaged or not a tokenizer ({type(error).__name__}: {error})",
             "restore the file, or train or export the tokenizer again",
@@ -93,3 +93,10 @@ def _with_markers(vocabulary: BPEVocabulary, contents: Mapping[str, bytes]) -> B
     ids = vocabulary.ids
     markers = read_markers(contents, ids.vocab_size, ids.special_ids)
     return vocabulary if markers is None else dataclasses.replace(vocabulary, markers=markers)
+
+
+def _encodable(vocabulary: BPEVocabulary) -> BPEVocabulary:
+    """Return a vocabulary whose texts have UTF-8; JSON can escape halves of a character."""
+    for text in (vocabulary.pattern, *vocabulary.special_tokens):
+        text.encode("utf-8")
+    return vocabulary

@@ -6,11 +6,11 @@ at an end, and an empty prompt starts with the start.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lmlab.errors import ConfigError, DataError, suggestion
+from lmlab.storage.json_text import parse_json
 
 END_OF_TEXT = "<|endoftext|>"
 # Names under which tokenizers have a token that ends a text, most specific first. Where several are
@@ -139,7 +139,7 @@ def read_markers(
 
 def _parse(name: str, content: bytes) -> Mapping[str, Any]:
     try:
-        saved = json.loads(content.decode("utf-8"))
+        saved = parse_json(content.decode("utf-8"))
     except ValueError as error:
         raise DataError(f"{name}: cannot be read as JSON ({error})") from error
     if not isinstance(saved, dict):

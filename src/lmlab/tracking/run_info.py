@@ -91,7 +91,7 @@ def read_samples(path: Path, prompts: Sequence[str]) -> list[dict[str, Any]]:
     """Read the texts of ``samples.md``, each with its ``prompt``, ``text`` and ``step``."""
     if not path.exists():
         return []
-    content = path.read_bytes().decode("utf-8")  # reading as text would change line ends
+    content = path.read_bytes().decode("utf-8", "replace")  # reading as text would change line ends
     found = re.match(r"# Samples at step (\d+)", content)
     start = content.find("```text\n")
     if found is None or start < 0:
@@ -120,7 +120,7 @@ def final_values(run: RunFolder, purpose: str, status: str | None = None) -> dic
         ``purpose``, ``parameters``, ``commit``, and ``floor`` and ``floor_bits_per_byte``, the
         entropy of the validation text. Those that are unknown are missing.
     """
-    meta, rows, evaluated = run.meta(), run.rows(), run.rows("validation")
+    meta, rows, evaluated = run.meta(), run.rows(), run.evaluations()
     session = (meta.get("sessions") or [{}])[-1]
     floor = meta.get("floor") or {}
     values: dict[str, Any] = {

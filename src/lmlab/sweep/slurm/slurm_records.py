@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lmlab.storage.io import read_json
+from lmlab.storage.fields import TEXT, read_fields
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.submission_records import RunOwners, Submission, SubmissionRecords
 
@@ -36,8 +36,4 @@ def driver_folder(sweep: SweepFolder) -> Path:
 
 def read_driver_job(sweep: SweepFolder) -> dict[str, Any] | None:
     """Return name and ``job_id`` of the job that drives a detached sweep; None if none was."""
-    try:
-        content: dict[str, Any] = read_json(driver_folder(sweep) / "driver.json")
-    except (OSError, ValueError):
-        return None
-    return content
+    return read_fields(driver_folder(sweep) / "driver.json", {"name": TEXT, "job_id": TEXT}) or None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
 import operator
 from collections.abc import Mapping
 from typing import Any
 
 from lmlab.errors import DataError
+from lmlab.storage.fields import warn_once
+from lmlab.storage.json_text import parse_json
 from lmlab.tokenizer.formats.byte_alphabet import (
     from_printable,
     printable_ids,
@@ -55,7 +56,7 @@ def from_gpt2(contents: Mapping[str, bytes]) -> BPEVocabulary:
         ValueError, LookupError, TypeError, AttributeError: the content is damaged.
     """
     vocab_text, merges_text = (contents[name].decode("utf-8") for name in (VOCAB, MERGES))
-    ids = json.loads(vocab_text)
+    ids = parse_json(vocab_text)
     lines = [line for line in merges_text.splitlines() if line and not line.startswith("#version")]
     specials = _special_tokens(contents, ids)
     values = {text: text.encode("utf-8") for text in specials}
@@ -68,6 +69,13 @@ def from_gpt2(contents: Mapping[str, bytes]) -> BPEVocabulary:
         values[text] = data[end - len(text) : end]
     vocab = {index: values[text] for text, index in ids.items()}
     merges = keep_last_of_equal_merges([(values[a], values[b]) for a, b in map(_SPLIT, lines)])
+    made = {left + right for left, right in merges} | {text.encode("utf-8") for text in specials}
+    unused = sum(len(value) > 1 and value not in made for value in vocab.values())
+    if unused:
+        warn_once(
+            f"{MERGES}: no merge makes {unused:,} of the {len(vocab):,} entries of {VOCAB}: lines "
+            "may be missing"
+        )
     return BPEVocabulary(vocab, merges, specials)
 
 
@@ -75,7 +83,7 @@ def _special_tokens(contents: Mapping[str, bytes], ids: dict[str, int]) -> list[
     if SPECIALS not in contents:
         return [text for text in ids if text.startswith("<|") and text.endswith("|>")]
     found: dict[str, None] = {}
-    for value in json.loads(contents[SPECIALS]).values():
+    for value in parse_json(contents[SPECIALS]).values():
         for token in value if isinstance(value, list) else [value]:
             found[token["content"] if isinstance(token, dict) else token] = None
     return [token for token in found if token in ids]

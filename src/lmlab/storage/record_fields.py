@@ -1,0 +1,119 @@
+"""The fields of a run's and a study's records that the program uses, and what each may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lmlab.storage.fields import (
+    AMOUNT,
+    COUNT,
+    FLAG,
+    INTEGER,
+    LISTS_OF_TEXTS,
+    NUMBER,
+    OBJECT,
+    OBJECTS,
+    TEXT,
+    TEXTS,
+    Fields,
+    or_null,
+    warn_once,
+    wrong_field,
+)
+
+STATUS: Fields = {
+    "status": TEXT, "step": COUNT, "steps": COUNT, "tokens": COUNT, "seconds": AMOUNT,
+    "reason": TEXT, "log": TEXT, "time": TEXT,
+}  # fmt: skip
+META: Fields = {
+    "identity": OBJECT, "corpus": TEXT, "train_tokens": COUNT, "valid_tokens": COUNT,
+    "valid_text_bytes": COUNT, "num_parameters": COUNT, "forward_flops_per_token": AMOUNT,
+    "floor": OBJECT, "floor.bits_per_byte": NUMBER, "floor.nats_per_token": NUMBER,
+    "floor.note": TEXT, "parent": TEXT, "sessions": OBJECTS, "sessions[].time": TEXT,
+    "sessions[].code": or_null(OBJECT), "sessions[].code.commit": or_null(TEXT),
+    "sessions[].versions": OBJECT, "sessions[].command": or_null(TEXTS),
+    "sessions[].folder": or_null(TEXT),
+}  # fmt: skip
+NOTES: Fields = {"notes": TEXT, "tags": TEXTS}
+_COSTS_OF_A_RUN = ("seconds", "training_seconds", "peak_bytes", "disk_bytes")
+PREFLIGHT: Fields = {
+    "from_step": COUNT,
+    **{f"{side}.{name}": or_null(AMOUNT) for side in ("predicted", "actual")
+       for name in _COSTS_OF_A_RUN},
+}  # fmt: skip
+ARM_COSTS: Fields = {
+    **dict.fromkeys(("parameters", "flops", "tokens", "steps", "batch_size", "context",
+                     "evaluation", "evaluations"), AMOUNT),
+    "data": TEXT, "tokenizer": TEXT, "d_ff": or_null(COUNT), "matching_d_ff": or_null(COUNT),
+    "validation": or_null(TEXT), "evaluates_all": or_null(FLAG),
+}  # fmt: skip
+REQUIRED_COSTS = 11  # the first so many; files of earlier versions lack the others
+_MEASURED = ("loss", "lr", "grad_norm", "tokens_per_second", "bits_per_byte", "perplexity")
+ROW: Fields = {
+    "kind": TEXT, "step": COUNT, "tokens": COUNT, "seconds": NUMBER, "num_tokens": COUNT,
+    **{name: or_null(NUMBER) for name in _MEASURED},
+}  # fmt: skip
+LEDGER_ROW: Fields = {
+    "arm": TEXT, "lr": or_null(AMOUNT), "seed": INTEGER, "number": COUNT, "purposes": TEXTS,
+    "run": TEXT, "failure": or_null(OBJECT), "failure.reason": TEXT, "failure.log": TEXT,
+}  # fmt: skip
+COMPACT_ROW: Fields = {
+    "arm": TEXT, "lr": or_null(AMOUNT), "seed": INTEGER, "number": COUNT, "purposes": TEXTS,
+    "place": TEXT, "status": OBJECT, "meta": OBJECT, "validation": OBJECTS, "train": OBJECTS,
+    "samples": TEXT, "preflight": OBJECT, "notes": or_null(TEXT), "tags": TEXTS,
+    "settings": OBJECT, "num_damaged_rows": COUNT,
+}  # fmt: skip
+MANIFEST: Fields = {
+    "study": TEXT, "command": TEXT, "names": TEXTS, "overrides": LISTS_OF_TEXTS,
+    "comparison": or_null(OBJECT), "arms": OBJECTS, "arms[].study": TEXT, "arms[].arm": TEXT,
+    "arms[].seed": INTEGER, "arms[].seeds": OBJECT, "arms[].output_root": TEXT,
+    "arms[].optim": OBJECT, "arms[].optim.lr": or_null(NUMBER), "arms[].model": OBJECT,
+    "arms[].model.context_length": COUNT, "arms[].training": OBJECT, "arms[].training.steps": COUNT,
+    "arms[].training.batch_size": COUNT, "arms[].samples": OBJECT,
+    "arms[].samples.prompts": TEXTS, "arms[].samples.count": COUNT,
+    "arms[].samples.temperature": or_null(NUMBER),
+    "arms[].training.grad_clip_norm": or_null(NUMBER), "arms[].model.dropout": or_null(NUMBER),
+    "arms[].samples.top_k": or_null(COUNT), "arms[].samples.top_p": or_null(NUMBER),
+    "arms[].validation": OBJECT, "arms[].runtime": OBJECT, "arms[].logger": OBJECT,
+    **{f"arms[].model.{part}": OBJECT for part in ("norm", "pos", "ffn", "attention")},
+    "arms[].data": OBJECT,
+    "arms[].tokenizer": OBJECT, "arms[].schedule": OBJECT, "hydra": or_null(OBJECT),
+}  # fmt: skip
+SUMMARY: Fields = {
+    "study": TEXT, "title": TEXT, "question": or_null(TEXT), "headline": TEXTS, "counts": OBJECT,
+    "generated": or_null(TEXT),
+}  # fmt: skip
+
+
+def metric_rows(
+    path: Path, rows: list[dict[str, Any]], kind: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the rows of ``metrics.jsonl`` whose fields are valid; a warning names the others.
+
+    Args:
+        path: of the file, for the warning.
+        rows: those that can be read.
+        kind: of all rows; None where each says it.
+    """
+    kept = []
+    for row in rows:
+        wrong = wrong_field(row, ROW, ("step",))
+        if wrong is None:
+            kept.append(row if kind is None else row | {"kind": kind})
+        else:
+            warn_once(f"{path}: {wrong}; the row counts as missing")
+    return kept
+
+
+def with_losses(
+    path: Path, rows: list[dict[str, Any]], kind: str, keys: tuple[str, ...] = ("loss",)
+) -> list[dict[str, Any]]:
+    """Return the rows of a kind that have all ``keys``; a warning says where one is missing."""
+    chosen = [row for row in rows if row.get("kind") == kind]
+    for key in keys:
+        kept = [row for row in chosen if key in row]
+        if len(kept) < len(chosen):
+            warn_once(f"{path}: {key}: missing in a {kind} row; the row counts as missing")
+        chosen = kept
+    return chosen

@@ -1,0 +1,78 @@
+"""Reads the compact records beside a write-up; :mod:`lmlab.study.run_records` writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lmlab.design.manifest import Job, Manifest
+from lmlab.errors import DataError, UserError
+from lmlab.run_folder import restore_numbers
+from lmlab.storage.fields import check_fields, valid_fields
+from lmlab.storage.io import read_json, scan_jsonl
+from lmlab.storage.record_fields import (
+    COMPACT_ROW,
+    MANIFEST,
+    META,
+    PREFLIGHT,
+    STATUS,
+    metric_rows,
+    with_losses,
+)
+from lmlab.study.sweep_folder import checked_costs
+
+_ROW_KINDS = ("validation", "train")
+_REQUIRED = (
+    "arm", "lr", "seed", "number", "purposes", "place", "status", "meta", *_ROW_KINDS, "samples",
+)  # fmt: skip
+
+
+def read_compact(
+    folder: Path,
+) -> tuple[Manifest, dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """Read ``manifest.json``, ``facts.json`` and ``records.jsonl`` in a folder.
+
+    Returns:
+        The manifest, the costs by arm, and the fields of each run record.
+
+    Raises:
+        DataError: a file is missing or damaged; names it and the field.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest = Manifest.from_dict(check_fields(path, read_json(path), MANIFEST))
+        path = folder / "facts.json"
+        arm_costs = checked_costs(path, read_json(path), manifest)
+        path = folder / "records.jsonl"
+        rows, num_damaged = scan_jsonl(path)
+        if num_damaged or not path.read_bytes().endswith((b"\n", b"}")):
+            raise ValueError(f"{num_damaged or 1} of its lines cannot be read")
+        return manifest, arm_costs, [_record(path, row, manifest.metric) for row in rows]
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        reason = f"{path.name}: {error}"
+    except UserError as error:
+        reason = error.message if path.name in error.message else f"{path.name}: {error.message}"
+    raise DataError(f"{folder}: invalid records: {reason}", "publish the study again")
+
+
+def _record(path: Path, row: dict[str, Any], metric: str) -> dict[str, Any]:
+    check_fields(path, row, COMPACT_ROW, _REQUIRED)
+    rows = {
+        key: restore_numbers(with_losses(path, metric_rows(path, row[key], key), key))
+        for key in _ROW_KINDS
+    }
+    return {
+        "job": Job(row["arm"], row["lr"], row["seed"], row["number"]),
+        "purposes": tuple(row["purposes"]),
+        "metric": metric,
+        "folder": row["place"],
+        "status": valid_fields(path, row["status"], STATUS),
+        "meta": valid_fields(path, row["meta"], META),
+        **rows,
+        "samples": row["samples"],
+        "preflight": valid_fields(path, row.get("preflight", {}), PREFLIGHT),  # older ones lack it
+        "notes": row.get("notes"),
+        "tags": tuple(row.get("tags", ())),
+        "num_damaged_rows": row.get("num_damaged_rows", 0),
+        "settings": row.get("settings", {}),
+    }

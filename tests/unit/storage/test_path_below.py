@@ -1,0 +1,115 @@
+"""A path in a file from elsewhere stays below its folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lmlab.demos import CONTENTS_FILE
+from lmlab.design.manifest import Job
+from lmlab.errors import DataError
+from lmlab.hf.weight_files import weight_files
+from lmlab.publish import publish
+from lmlab.run_folder import RunFolder
+from lmlab.storage.path_below import path_below
+from lmlab.study.sweep_folder import SweepFolder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a file and links, beside a file that is not part of it."""
+    (tmp_path / "secret.txt").write_text("secret")
+    folder = tmp_path / "model"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.txt").write_text("a")
+    (folder / "out.txt").symlink_to(tmp_path / "secret.txt")
+    (folder / "in.txt").symlink_to("a.txt")
+    (folder / "sub" / "up").symlink_to(tmp_path)
+    (folder / "loop").symlink_to("loop")
+    return folder
+
+
+OUTSIDE = ["../secret.txt", "sub/../../secret.txt", "..", "out.txt", "sub/up/secret.txt", "/etc/x",
+           "../model2/a.txt", "", "a\0b", 3, None, ["a.txt"]]  # fmt: skip
+
+
+def test_names_inside_are_followed(folder: Path) -> None:
+    for name in ("a.txt", "in.txt", "sub/../a.txt", "./a.txt", "sub/new.txt"):
+        assert path_below(folder, name, "index.json: files") == folder / name
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_names_that_lead_out_are_one_error(folder: Path, name: object) -> None:
+    with pytest.raises(DataError, match=r"^index\.json: files="):
+        path_below(folder, name, "index.json: files")
+
+
+def test_the_links_of_the_hugging_face_cache_are_followed(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--a--b" / "snapshots" / "c0ffee"
+    snapshot.mkdir(parents=True)
+    blob = tmp_path / "models--a--b" / "blobs" / "1234"
+    blob.parent.mkdir()
+    blob.write_text("weights")
+    (snapshot / "model-1.safetensors").symlink_to(blob)
+    (snapshot / "out").symlink_to(tmp_path)
+    assert path_below(snapshot, "model-1.safetensors", "index").read_text() == "weights"
+    with pytest.raises(DataError, match="leads out"):
+        path_below(snapshot, "out/x", "index")
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_an_index_of_weights_names_files_of_its_folder(folder: Path, name: object) -> None:
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "a.txt"}}))
+    assert weight_files(folder) == [folder / "a.txt"]
+    index.write_text(json.dumps({"weight_map": {"a": name}}))
+    with pytest.raises(DataError, match=r"model\.safetensors\.index\.json: "):
+        weight_files(folder)
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_demo_publishes_files_of_its_folder_only(
+    folder: Path, tmp_path: Path, name: object
+) -> None:
+    content = {"title": "demo", "command": "c", "files": ["a.txt", name]}
+    (folder / CONTENTS_FILE).write_text(json.dumps(content))
+    with pytest.raises(DataError, match=CONTENTS_FILE):
+        publish(folder, tmp_path / "published")
+    assert not list((tmp_path / "published").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("path", "is_valid"),
+    [
+        ("../../rms/seed0", True),
+        ("../../../other/rms/seed0", True),
+        ("../../../../elsewhere/seed0", False),
+        ("/etc", False),
+        ("a\0b", False),
+        ("../../linked/seed0", True),
+    ],
+)
+def test_a_ledger_names_runs_of_its_output_folder(
+    tmp_path: Path, path: str, is_valid: bool
+) -> None:
+    sweep = SweepFolder(tmp_path / "outputs" / "norms" / "sweeps" / "abc")
+    sweep.path.mkdir(parents=True)
+    elsewhere = tmp_path / "disk" / "linked" / "seed0"
+    elsewhere.mkdir(parents=True)
+    (tmp_path / "outputs" / "norms" / "linked").symlink_to(elsewhere.parent)
+    row = {"arm": "a", "lr": None, "seed": 0, "number": 0, "purposes": ["run"], "run": path}
+    (sweep.path / "ledger.jsonl").write_text(json.dumps(row) + "\n")
+    assert (len(sweep.entries()), sweep.num_damaged_rows()) == ((1, 0) if is_valid else (0, 1))
+
+
+def test_a_run_behind_a_link_stays_in_its_ledger(tmp_path: Path) -> None:
+    sweep = SweepFolder(tmp_path / "outputs" / "norms" / "sweeps" / "abc")
+    sweep.path.mkdir(parents=True)
+    (tmp_path / "disk" / "rms" / "seed0").mkdir(parents=True)
+    (tmp_path / "outputs" / "norms" / "rms").symlink_to(tmp_path / "disk" / "rms")
+    run = RunFolder(tmp_path / "outputs" / "norms" / "rms" / "seed0")
+    sweep.add_entry(Job("rms", None, 0), ["run"], run)
+    (entry,) = sweep.entries()
+    assert entry.run.path.resolve() == run.path.resolve()
