@@ -9,7 +9,7 @@ from lmlab.design.manifest import Job, Manifest
 from lmlab.errors import DataError, UserError
 from lmlab.run_folder import restore_numbers
 from lmlab.storage.fields import check_fields, valid_fields
-from lmlab.storage.io import read_json, scan_jsonl
+from lmlab.storage.io import has_partial_line, read_json, scan_jsonl
 from lmlab.storage.record_fields import (
     COMPACT_ROW,
     MANIFEST,
@@ -45,8 +45,9 @@ def read_compact(
         arm_costs = checked_costs(path, read_json(path), manifest)
         path = folder / "records.jsonl"
         rows, num_damaged = scan_jsonl(path)
-        if num_damaged or not path.read_bytes().endswith((b"\n", b"}")):
-            raise ValueError(f"{num_damaged or 1} of its lines cannot be read")
+        num_damaged += has_partial_line(path)  # the file is written whole
+        if num_damaged:
+            raise ValueError(f"{num_damaged} of its lines cannot be read")
         return manifest, arm_costs, [_record(path, row, manifest.metric) for row in rows]
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         reason = f"{path.name}: {error}"
