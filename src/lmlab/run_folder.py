@@ -23,22 +23,32 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmlab.storage.fields import read_fields, warn_once
+from lmlab.storage.fields import PATH, read_fields, warn_once
 from lmlab.storage.io import (
     append_jsonl,
     atomic_write_text,
     fsync_folder,
     hash_json,
     scan_jsonl,
+    translate_read_errors,
     translate_write_errors,
     write_json,
 )
 from lmlab.storage.json_text import dump_json
 from lmlab.storage.litter import remove_litter
 from lmlab.storage.lock import Lock, is_alive
-from lmlab.storage.record_fields import META, NOTES, PREFLIGHT, STATUS, metric_rows, with_losses
+from lmlab.storage.path_below import is_in_outputs
+from lmlab.storage.record_fields import (
+    META,
+    NOTES,
+    PREFLIGHT,
+    STATUS,
+    STATUS_EXPECTED,
+    STATUSES,
+    metric_rows,
+    with_losses,
+)
 
-STATUSES = ("queued", "running", "done", "diverged", "failed", "preempted", "interrupted")
 FINISHED = ("done", "diverged")
 _WRITTEN = (
     "config.yaml", "meta.json", "status.json", "metrics.jsonl", "preflight.json", "notes.json",
@@ -92,7 +102,7 @@ class RunFolder:
 
     def meta(self) -> dict[str, Any]:
         """Read ``meta.json``; empty if it is missing or damaged."""
-        return read_fields(self.path / "meta.json", META)
+        return read_fields(self.path / "meta.json", META, ("identity",))
 
     def write_meta(self, meta: dict[str, Any]) -> None:
         """Replace ``meta.json``."""
@@ -104,13 +114,14 @@ class RunFolder:
         ``running`` without a live writer becomes ``interrupted``. ``done`` becomes ``diverged`` if
         the last evaluation is not finite, and ``interrupted`` if its row is missing.
         """
-        status = read_fields(self.path / "status.json", STATUS)
+        status = read_fields(self.path / "status.json", STATUS, STATUS_EXPECTED)
         if status.get("status") == "running" and not is_alive(self.path / "run.lock"):
             status["status"] = "interrupted"
         if status.get("status") == "done":
             validation = self.rows("validation")
             status["status"] = final_state("done", validation)
             if lost := lost_result(status, validation):
+                warn_once(f"{self.path}: {lost}; the run counts as interrupted")
                 status |= {"status": "interrupted", "reason": lost}
         return status
 
@@ -143,7 +154,8 @@ class RunFolder:
 
     def wandb_folder(self) -> Path | None:
         """Return the folder in which wandb keeps the run; None if there is none."""
-        folder = Path(str(read_fields(self.path / "wandb" / "place.json").get("folder", "")))
+        place = read_fields(self.path / "wandb" / "place.json", {"folder": PATH})
+        folder = Path(place.get("folder", ""))
         is_run = folder.parent.name == "wandb" and "run-" in folder.name
         return folder if is_run else None
 
@@ -358,14 +370,36 @@ def find_registered(
         forms: further identities under which it may be registered.
     """
     for form in itertools.chain([identity], forms):
-        try:
-            relative = _index(output_root, form).read_text("utf-8")
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        run = RunFolder(Path(os.path.normpath(output_root / relative)))
-        if is_same(run.meta(), identity):
+        place = _index(output_root, form)
+        run = registered_in(output_root, place)
+        if run is not None and is_same(run.meta(), identity):
             return run
+        if run is not None:
+            warn_once(f"{place}: {run.path}/meta.json is not that of the run; it counts as missing")
     return None
+
+
+def registered_in(output_root: Path, place: Path) -> RunFolder | None:
+    """Return the run that a file of the register names; None if there is none.
+
+    A file that is damaged, or leads out of the output folder, counts as missing, with a warning.
+    """
+    with translate_read_errors(place):
+        try:
+            relative = place.read_text("utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except UnicodeDecodeError as error:
+            warn_once(f"{place}: cannot be read ({error}); it counts as missing")
+            return None
+    is_path = bool(relative) and PATH.accepts(relative)
+    is_path = is_path and relative.isprintable()
+    if not is_path or not is_in_outputs(output_root / relative, output_root):
+        warn_once(
+            f"{place}: {relative[:60]!r}: expected a run in {output_root}; it counts as missing"
+        )
+        return None
+    return RunFolder(Path(os.path.normpath(output_root / relative)))
 
 
 def _index(output_root: Path, identity: dict[str, Any]) -> Path:

@@ -13,8 +13,20 @@ from omegaconf import DictConfig, OmegaConf
 from lmlab.errors import ConfigError
 from lmlab.hf.config_reader import config_from_hf, read_config
 from lmlab.hf.weight_files import hash_weights
+from lmlab.storage.fields import (
+    COUNT,
+    COUNTS_BY_NAME,
+    OBJECT,
+    OBJECTS,
+    or_null,
+    wrong_field,
+)
 from lmlab.storage.json_text import parse_json
 
+_SAVED_TOKENIZER = {
+    "vocab_size": COUNT, "model": OBJECT, "model.vocab": COUNTS_BY_NAME,
+    "added_tokens": or_null(OBJECTS), "added_tokens[].id": COUNT,
+}  # fmt: skip
 _DIRNAME = "job.override_dirname"
 _TRUE = ("1", "true", "yes", "on")
 
@@ -61,6 +73,8 @@ def _saved_vocab_size(folder: str) -> int:
     path = Path(expanduser(folder)) / "tokenizer.json"
     try:
         saved = parse_json(path.read_text("utf-8"))
+        if wrong := wrong_field(saved, _SAVED_TOKENIZER):
+            raise ValueError(wrong)
         if "model" in saved:  # Hugging Face's format
             added = (token["id"] for token in saved.get("added_tokens") or ())
             return len({*saved["model"]["vocab"].values(), *added})

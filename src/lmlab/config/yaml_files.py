@@ -10,6 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from lmlab.storage.json_text import refuse_half_characters
+
 _FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster
 # More levels than these overflow the stack of libyaml's loader, which ends the process.
 _MOST_OPENINGS, _MOST_BYTES = 2000, 1_000_000
@@ -32,6 +34,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise ValueError("expected keys with values")
     content = OmegaConf.to_container(loaded, resolve=False)
     assert isinstance(content, dict)
+    refuse_half_characters(content)
     return {str(key): value for key, value in content.items()}
 
 
@@ -44,7 +47,9 @@ def load_plain(content: bytes) -> Any:
     openings = sum(map(content.count, _OPENINGS))
     is_flat = openings < _MOST_OPENINGS and len(content) < _MOST_BYTES
     try:
-        return yaml.load(content, _FAST if is_flat else yaml.SafeLoader)
+        found = yaml.load(content, _FAST if is_flat else yaml.SafeLoader)
+        refuse_half_characters(found)
+        return found
     except YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
     except RecursionError as error:

@@ -18,6 +18,7 @@ from typing import Any
 from lmlab.console.progress_bar import progress
 from lmlab.errors import DataError, DiskError
 from lmlab.storage.content_hash import remembered_hash
+from lmlab.storage.fields import TEXT, or_null, read_fields
 from lmlab.storage.io import (
     discard,
     fsync_folder,
@@ -148,7 +149,8 @@ def _read_record(target: Path) -> dict[str, Any]:
         return read_sealed(_record(target))
     except ValueError:
         record = read_json(_record(target))
-        if set(record) != {"url", "bytes", "sha256"}:
+        is_earlier = isinstance(record, dict) and record.keys() == {"url", "bytes", "sha256"}
+        if not is_earlier or not isinstance(record["url"], str):
             raise
     is_packed = _is_packed(record["url"], target)
     content = remembered_hash(target) if is_packed else record["sha256"]
@@ -200,10 +202,8 @@ def _receive(url: str, part: Path) -> bool:
     size = part.stat().st_size if part.exists() else 0
     state: dict[str, Any] = {}
     if size:
-        try:
-            state = read_json(_state(part))
-        except (OSError, ValueError):
-            size = 0  # unknown whether this part belongs to the same file
+        state = read_fields(_state(part), {"url": TEXT, "validator": or_null(TEXT)})
+        size = size if state else 0  # unknown whether this part belongs to the same file
     headers = {"User-Agent": "lmlab"}
     if size:
         headers["Range"] = f"bytes={size}-"

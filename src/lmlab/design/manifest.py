@@ -107,6 +107,11 @@ class Manifest:
             raise DataError(
                 f"manifest: format_version={version}: expected {FORMAT_VERSION}", "rerun the study"
             )
+        numbers = {key: len(content[key]) for key in ("arms", "names", "overrides")}
+        if len(set(numbers.values())) > 1:
+            found = ", ".join(f"{number} {key}" for key, number in numbers.items())
+            raise DataError(f"manifest: expected as many arms, names and overrides, found {found}",
+                            "rerun the study")  # fmt: skip
         declared = content["comparison"]
         return cls(
             study=content["study"],

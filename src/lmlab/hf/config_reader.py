@@ -10,8 +10,35 @@ from typing import Any
 
 from lmlab.errors import DataError
 from lmlab.hf.config_writer import ATTENTION, FFNS, NORMS, POSITIONS
+from lmlab.storage.fields import (
+    AMOUNT,
+    COUNT,
+    FLAG,
+    OBJECT,
+    TEXT,
+    TEXTS,
+    Fields,
+    check_fields,
+    or_null,
+)
 from lmlab.storage.json_text import parse_json
 
+_SIZES = (
+    "vocab_size", "hidden_size", "num_attention_heads", "num_key_value_heads", "num_hidden_layers",
+    "intermediate_size", "max_position_embeddings", "n_embd", "n_head", "n_layer", "n_positions",
+    "n_inner", "head_dim", "sliding_window", "max_window_layers",
+)  # fmt: skip
+_AMOUNTS = ("rms_norm_eps", "layer_norm_epsilon", "norm_eps", "qk_norm_eps", "rope_theta")
+_FLAGS = ("tie_word_embeddings", "qk_norm")
+_FIELDS: Fields = {
+    "model_type": or_null(TEXT),
+    **dict.fromkeys(_SIZES, or_null(COUNT)),
+    **dict.fromkeys(_AMOUNTS, or_null(AMOUNT)),
+    **dict.fromkeys(_FLAGS, or_null(FLAG)),
+    "layer_types": or_null(TEXTS), "rope_parameters": or_null(OBJECT),
+    "rope_parameters.rope_theta": or_null(AMOUNT), "rope_scaling": or_null(OBJECT),
+    "rope_scaling.rope_theta": or_null(AMOUNT),
+}  # fmt: skip
 # Rotary scalings that do nothing at factor 1.
 _SCALINGS_BY_FACTOR = ("linear", "dynamic", "yarn", "llama3")
 # Defaults of Qwen3 in transformers.
@@ -46,7 +73,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a JSON object")
-    return content
+    return check_fields(path, content, _FIELDS)
 
 
 def _model_section(

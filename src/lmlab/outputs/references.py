@@ -11,7 +11,7 @@ from lmlab.config.yaml_files import load_plain
 from lmlab.errors import DataError
 from lmlab.outputs.entries import folders_with
 from lmlab.run_folder import RunFolder
-from lmlab.storage.fields import OBJECTS, TEXT, or_null, read_fields
+from lmlab.storage.fields import OBJECTS, PATH, or_null, read_fields, warn_once
 from lmlab.study.sweep_folder import SweepFolder
 
 _NO_PATHS = ("parent", "output_root", "notes")  # of a run; its meta.json has the parent
@@ -67,7 +67,10 @@ def _from_run(run: RunFolder, root: Path) -> Iterator[Reference]:
 def _settings(run: RunFolder) -> dict[str, Any]:
     try:
         content = load_plain(run.config.read_bytes())
-    except (OSError, ValueError):
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        warn_once(f"{run.config}: cannot be read ({error}); the runs that it names are unknown")
         return {}
     found = content if isinstance(content, dict) else {}
     return {key: value for key, value in found.items() if key not in _NO_PATHS}
@@ -109,14 +112,14 @@ def _from_sweeps(root: Path) -> Iterator[Reference]:
 def _parents(manifest: Path) -> set[Path]:
     """Return the runs that the arms of a sweep continue, as typed: relative to here."""
     try:
-        content = read_fields(manifest, {"arms": OBJECTS, "arms[].parent": or_null(TEXT)})
+        content = read_fields(manifest, {"arms": OBJECTS, "arms[].parent": or_null(PATH)})
     except DataError:
         return set()
     arms = content.get("arms", [])
-    return {Path(arm["parent"]) for arm in arms if arm.get("parent") and "\0" not in arm["parent"]}
+    return {Path(arm["parent"]) for arm in arms if arm.get("parent")}
 
 
 def _started_in(meta: dict[str, Any]) -> Path:
     """Return the folder in which a run was started: paths in its settings are relative to it."""
     sessions = meta.get("sessions") or [{}]
-    return Path(sessions[0].get("folder", "."))
+    return Path(sessions[0].get("folder") or ".")

@@ -23,6 +23,7 @@ from lmlab.run_folder import (
     RunFolder,
     choose_folder,
     find_registered,
+    registered_in,
     runs_beside,
     sessions_of,
     utc_now,
@@ -144,9 +145,9 @@ def _candidates(spec: RunSpec) -> Iterator[RunFolder]:
     index = Path(spec.output_root) / "cache" / "runs"
     if not spec.reuse or not index.is_dir():
         return
-    places = {path.read_text("utf-8") for path in index.iterdir() if path.is_file()}
-    for place in sorted(places):
-        yield RunFolder(Path(spec.output_root) / place)
+    root = Path(spec.output_root)
+    found = (registered_in(root, path) for path in index.iterdir() if path.is_file())
+    yield from (RunFolder(path) for path in sorted({run.path for run in found if run is not None}))
 
 
 def _mention_environment(folder: RunFolder, device: Device) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import lmlab
-from lmlab.storage.io import read_json
+from lmlab.storage.fields import FLAG, TEXT, or_null, read_fields
 
 LMLAB_VERSION = lmlab.__version__
 _PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "regex", "safetensors", "wandb")
 _MAX_DIFF_CHARACTERS = 200_000
+_CODE = {"commit": or_null(TEXT), "changed": FLAG, "diff": TEXT, "diff_is_whole": FLAG}
 SNAPSHOT_FILE = "lmlab-code.json"  # next to a copy of the package: the version of its code
 
 
@@ -63,8 +64,7 @@ def code_version(package: Path) -> dict[str, Any]:
     """
     snapshot = package.resolve().parent / SNAPSHOT_FILE
     if snapshot.exists():
-        code: dict[str, Any] = read_json(snapshot)
-        return code
+        return {"commit": None} | read_fields(snapshot, _CODE)
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return {"commit": None}

@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lmlab.errors import DataError
+from lmlab.errors import DataError, shorten
 from lmlab.storage.io import read_json, translate_read_errors
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,18 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < _LARGEST
 
 
+def _is_path(value: Any) -> bool:
+    """Whether a system call takes it: others raise what no reader of a path expects."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    encoded = value.encode("utf-8", "replace")
+    return len(encoded) < 4096 and all(len(part) < 256 for part in encoded.split(b"/"))
+
+
+def _is_file_name(value: Any) -> bool:
+    return _is_path(value) and value not in ("", ".", "..") and "/" not in value
+
+
 def _are(kind: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and all(isinstance(one, kind) for one in value)
 
@@ -51,12 +63,30 @@ NUMBER = Kind(_is_number, "a number")
 COUNT = Kind(_is_count, "an integer of 0 or more")
 INTEGER = Kind(lambda value: type(value) is int and abs(value) < _LARGEST, "an integer")
 AMOUNT = Kind(lambda v: _is_number(v) and math.isfinite(v) and v >= 0, "a number of 0 or more")
+NUMBERS = Kind(
+    lambda value: isinstance(value, dict) and all(map(_is_number, value.values())),
+    "an object of numbers",
+)
+COUNTS = Kind(
+    lambda value: isinstance(value, list) and all(map(_is_count, value)),
+    "a list of integers of 0 or more",
+)
+COUNTS_BY_NAME = Kind(
+    lambda value: isinstance(value, dict) and all(map(_is_count, value.values())),
+    "an object of integers of 0 or more",
+)
 FLAG = Kind(lambda value: isinstance(value, bool), "true or false")
 TEXT = Kind(lambda value: isinstance(value, str), "a text")
 TEXTS = Kind(_are(str), "a list of texts")
 LISTS_OF_TEXTS = Kind(
     lambda value: isinstance(value, list) and all(TEXTS.accepts(one) for one in value),
     "a list of lists of texts",
+)
+PATH = Kind(_is_path, "a path")
+FILE_NAME = Kind(_is_file_name, "the name of a file, without a folder")
+FILE_NAMES = Kind(
+    lambda value: isinstance(value, list) and all(map(_is_file_name, value)),
+    "a list of names of files, without folders",
 )
 OBJECT = Kind(lambda value: isinstance(value, dict), "an object")
 OBJECTS = Kind(_are(dict), "a list of objects")
@@ -79,13 +109,27 @@ def wrong_field(content: Any, fields: Fields, required: tuple[str, ...] = ()) ->
     if not isinstance(content, dict):
         return f"{_shown(content)}: expected an object"
     for name in required:
-        if name not in content:
+        if name not in content and next(_values(content, name), None) is None:
             return f"{name}: missing"
     for name, kind in fields.items():
         for shown, value in _values(content, name):
             if not kind.accepts(value):
                 return f"{shown}={_shown(value)}: expected {kind.expected}"
     return None
+
+
+def rows_with_fields(
+    path: Path, rows: Iterable[dict[str, Any]], fields: Fields, required: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Return the rows whose fields are valid; a warning says why another counts as missing."""
+    kept = []
+    for row in rows:
+        wrong = wrong_field(row, fields, required)
+        if wrong is None:
+            kept.append(row)
+        else:
+            warn_once(f"{path}: {wrong}; the row counts as missing")
+    return kept
 
 
 def check_fields(
@@ -103,11 +147,12 @@ def check_fields(
     return content
 
 
-def valid_fields(path: Path, content: Any, fields: Fields) -> dict[str, Any]:
+def valid_fields(
+    path: Path, content: Any, fields: Fields, expected: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Return a record without the fields that are not valid, which count as missing.
 
-    A warning names each once. A null counts as missing without one, as does a file that holds no
-    object.
+    A warning names each once, and those of ``expected`` that are missing. A null counts as missing.
     """
     if not isinstance(content, dict):
         warn_once(f"{path}: {_shown(content)}: expected an object; it counts as missing")
@@ -126,10 +171,15 @@ def valid_fields(path: Path, content: Any, fields: Fields) -> dict[str, Any]:
                 )
                 del kept[top]
                 break
+    missing = [name for name in expected if name not in kept and content.get(name) is None]
+    if missing:
+        warn_once(f"{path}: {', '.join(missing)}: missing")
     return kept
 
 
-def read_fields(path: Path, fields: Fields = NO_FIELDS) -> dict[str, Any]:
+def read_fields(
+    path: Path, fields: Fields = NO_FIELDS, expected: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Read the valid fields of a JSON object; empty if the file is missing or damaged.
 
     A warning says what counts as missing; see :func:`valid_fields`.
@@ -145,13 +195,13 @@ def read_fields(path: Path, fields: Fields = NO_FIELDS) -> dict[str, Any]:
         except ValueError as error:
             warn_once(f"{path}: cannot be read ({error}); it counts as missing")
             return {}
-    return valid_fields(path, content, fields)
+    return valid_fields(path, content, fields, expected)
 
 
 @functools.lru_cache(maxsize=1024)
 def warn_once(message: str) -> None:
     """Log a warning about a file once per process, however often the file is read."""
-    log.warning("%s", message)
+    log.warning("%s", shorten(message))
 
 
 def _values(content: dict[str, Any], name: str) -> Iterator[tuple[str, Any]]:

@@ -37,7 +37,8 @@ def load_json(text: str | bytes) -> Any:
     """Parse JSON text, and restore numbers that are not finite.
 
     Raises:
-        ValueError: the text is not JSON in UTF-8, is nested too deeply, or has a key twice.
+        ValueError: the text is not JSON in UTF-8, is nested too deeply, has a key twice, or
+            escapes half of a character.
     """
     return _parse(text, lambda pairs: _decode(_distinct(pairs)))
 
@@ -53,9 +54,30 @@ def parse_json(text: str | bytes) -> Any:
 
 def _parse(text: str | bytes, make_object: Callable[[list[tuple[str, Any]]], Any]) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=make_object)
+        value = json.loads(text, object_pairs_hook=make_object)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    if "\\u" in text if isinstance(text, str) else b"\\u" in text:
+        refuse_half_characters(value)
+    return value
+
+
+def refuse_half_characters(value: Any) -> None:
+    """Check that all texts in plain values can be written in UTF-8.
+
+    An escape such as ``\\ud800`` can stand for half of a character, which no file name, page or
+    terminal takes.
+
+    Raises:
+        ValueError: one cannot, or the values are nested too deeply.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False, skipkeys=True, default=str).encode("utf-8")
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise ValueError(f"a text contains {half}, half of a character") from None
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

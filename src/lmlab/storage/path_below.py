@@ -24,7 +24,7 @@ def path_below(folder: Path, name: Any, named: str) -> Path:
         DataError: the name is no relative path, or leads out of the folder by ``..`` or by a
             symbolic link.
     """
-    if not isinstance(name, str) or not name or "\0" in name:
+    if not isinstance(name, str) or not name or not name.isprintable():
         raise DataError(f"{named}={name!r}: expected the name of a file in {folder}")
     path = folder / name
     lexical = os.path.normpath(name)
@@ -40,6 +40,26 @@ def path_below(folder: Path, name: Any, named: str) -> Path:
     if not any(real.is_relative_to(one) for one in homes):
         raise _leads_out(folder, name, named)
     return path
+
+
+def is_in_outputs(path: Path, root: Path) -> bool:
+    """Return whether a path of a record is in an output folder.
+
+    Args:
+        path: may have ``..`` and be behind links.
+        root: the output folder. Its studies, arms and runs may be links to other places.
+    """
+    real, home = os.path.realpath(path), os.path.realpath(root)
+    lexical = os.path.abspath(path)
+    if _is_below(lexical, os.path.abspath(root)) or _is_below(real, home):
+        return True
+    links = (one for depth in ("*", "*/*", "*/*/*") for one in root.glob(depth) if one.is_symlink())
+    targets = map(os.path.realpath, links)
+    return any(real == target or _is_below(real, target) for target in targets)
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path.startswith(root.rstrip(os.sep) + os.sep)
 
 
 def _leads_out(folder: Path, name: str, named: str) -> DataError:

@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from lmlab.storage.fields import (
     AMOUNT,
     COUNT,
+    COUNTS,
+    FILE_NAME,
+    FILE_NAMES,
     FLAG,
-    INTEGER,
     LISTS_OF_TEXTS,
     NUMBER,
+    NUMBERS,
     OBJECT,
     OBJECTS,
+    PATH,
     TEXT,
     TEXTS,
     Fields,
+    Kind,
     or_null,
+    rows_with_fields,
     warn_once,
-    wrong_field,
 )
 
+STATUSES = ("queued", "running", "done", "diverged", "failed", "preempted", "interrupted")
+_NO_RUN = "missing"  # in the records of a study
 STATUS: Fields = {
-    "status": TEXT, "step": COUNT, "steps": COUNT, "tokens": COUNT, "seconds": AMOUNT,
-    "reason": TEXT, "log": TEXT, "time": TEXT,
+    "status": Kind(lambda value: value in (*STATUSES, _NO_RUN), f"one of {', '.join(STATUSES)}"),
+     "step": COUNT, "steps": COUNT, "tokens": COUNT, "seconds": AMOUNT,
+    "reason": TEXT, "log": PATH, "time": TEXT,
 }  # fmt: skip
+STATUS_EXPECTED = ("status", "step", "steps", "tokens", "seconds")
 META: Fields = {
     "identity": OBJECT, "corpus": TEXT, "train_tokens": COUNT, "valid_tokens": COUNT,
     "valid_text_bytes": COUNT, "num_parameters": COUNT, "forward_flops_per_token": AMOUNT,
     "floor": OBJECT, "floor.bits_per_byte": NUMBER, "floor.nats_per_token": NUMBER,
-    "floor.note": TEXT, "parent": TEXT, "sessions": OBJECTS, "sessions[].time": TEXT,
+    "floor.note": TEXT, "parent": PATH, "sessions": OBJECTS, "sessions[].time": TEXT,
     "sessions[].code": or_null(OBJECT), "sessions[].code.commit": or_null(TEXT),
     "sessions[].versions": OBJECT, "sessions[].command": or_null(TEXTS),
-    "sessions[].folder": or_null(TEXT),
+    "sessions[].folder": or_null(PATH),
 }  # fmt: skip
 NOTES: Fields = {"notes": TEXT, "tags": TEXTS}
 _COSTS_OF_A_RUN = ("seconds", "training_seconds", "peak_bytes", "disk_bytes")
@@ -55,19 +65,39 @@ ROW: Fields = {
     **{name: or_null(NUMBER) for name in _MEASURED},
 }  # fmt: skip
 LEDGER_ROW: Fields = {
-    "arm": TEXT, "lr": or_null(AMOUNT), "seed": INTEGER, "number": COUNT, "purposes": TEXTS,
-    "run": TEXT, "failure": or_null(OBJECT), "failure.reason": TEXT, "failure.log": TEXT,
+    "arm": TEXT, "lr": or_null(AMOUNT), "seed": COUNT, "number": COUNT, "purposes": TEXTS,
+    "run": PATH, "failure": or_null(OBJECT), "failure.reason": TEXT, "failure.log": PATH,
 }  # fmt: skip
+# Numbers of jobs are part of file names.
+JOB_NUMBER = Kind(
+    lambda value: isinstance(value, str) and re.fullmatch(r"[\w.;+-]+", value) is not None,
+    "the number of a job",
+)
+JOB: Fields = {"arm": TEXT, "lr": or_null(AMOUNT), "seed": COUNT, "number": COUNT}
+SUBMISSION: Fields = {
+    "name": TEXT, "job_id": or_null(JOB_NUMBER), "time": TEXT, "output_root": PATH, "runs": OBJECTS,
+}  # fmt: skip
+ASSIGNMENT: Fields = {
+    "job": OBJECT, **{f"job.{name}": kind for name, kind in JOB.items()}, "identity": TEXT,
+    "frozen": FILE_NAME, "index": COUNT, "step": COUNT, "attempt": COUNT,
+}  # fmt: skip
+ADOPTION: Fields = {
+    "job": OBJECT, **{f"job.{name}": kind for name, kind in JOB.items()}, "submission": PATH,
+    "identity": TEXT,
+}  # fmt: skip
+OWNER: Fields = {"submission": PATH, "index": COUNT}
+DRIVER_JOB: Fields = {"name": TEXT, "job_id": JOB_NUMBER}
+STACK: Fields = {"most": COUNT, "files": FILE_NAMES}
 COMPACT_ROW: Fields = {
-    "arm": TEXT, "lr": or_null(AMOUNT), "seed": INTEGER, "number": COUNT, "purposes": TEXTS,
-    "place": TEXT, "status": OBJECT, "meta": OBJECT, "validation": OBJECTS, "train": OBJECTS,
+    "arm": TEXT, "lr": or_null(AMOUNT), "seed": COUNT, "number": COUNT, "purposes": TEXTS,
+    "place": PATH, "status": OBJECT, "meta": OBJECT, "validation": OBJECTS, "train": OBJECTS,
     "samples": TEXT, "preflight": OBJECT, "notes": or_null(TEXT), "tags": TEXTS,
     "settings": OBJECT, "num_damaged_rows": COUNT,
 }  # fmt: skip
-MANIFEST: Fields = {
+MANIFEST: dict[str, Kind] = {
     "study": TEXT, "command": TEXT, "names": TEXTS, "overrides": LISTS_OF_TEXTS,
     "comparison": or_null(OBJECT), "arms": OBJECTS, "arms[].study": TEXT, "arms[].arm": TEXT,
-    "arms[].seed": INTEGER, "arms[].seeds": OBJECT, "arms[].output_root": TEXT,
+    "arms[].seed": COUNT, "arms[].seeds": OBJECT, "arms[].output_root": PATH,
     "arms[].optim": OBJECT, "arms[].optim.lr": or_null(NUMBER), "arms[].model": OBJECT,
     "arms[].model.context_length": COUNT, "arms[].training": OBJECT, "arms[].training.steps": COUNT,
     "arms[].training.batch_size": COUNT, "arms[].samples": OBJECT,
@@ -79,6 +109,17 @@ MANIFEST: Fields = {
     **{f"arms[].model.{part}": OBJECT for part in ("norm", "pos", "ffn", "attention")},
     "arms[].data": OBJECT,
     "arms[].tokenizer": OBJECT, "arms[].schedule": OBJECT, "hydra": or_null(OBJECT),
+}  # fmt: skip
+MANIFEST |= {
+    f"comparison.{name}": kind
+    for name, kind in {
+        "question": TEXT, "arms": OBJECT, "baseline": or_null(TEXT), "replicate": or_null(TEXT),
+        "lr": TEXT, "lr_factor": NUMBER, "edge_ratio": NUMBER, "at_baseline_lr": FLAG,
+        "num_seeds": COUNT, "num_tuning_seeds": COUNT, "extra_seeds": COUNT, "hold_tokens": FLAG,
+        "solve_d_ff": FLAG, "tolerance": NUMBERS, "allow": TEXTS, "margin": NUMBER,
+        "alpha": NUMBER, "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT,
+        "test": TEXT, "earlier_looks": COUNTS,
+    }.items()
 }  # fmt: skip
 SUMMARY: Fields = {
     "study": TEXT, "title": TEXT, "question": or_null(TEXT), "headline": TEXTS, "counts": OBJECT,
@@ -96,14 +137,8 @@ def metric_rows(
         rows: those that can be read.
         kind: of all rows; None where each says it.
     """
-    kept = []
-    for row in rows:
-        wrong = wrong_field(row, ROW, ("step",))
-        if wrong is None:
-            kept.append(row if kind is None else row | {"kind": kind})
-        else:
-            warn_once(f"{path}: {wrong}; the row counts as missing")
-    return kept
+    kept = rows_with_fields(path, rows, ROW, ("step",))
+    return kept if kind is None else [row | {"kind": kind} for row in kept]
 
 
 def with_losses(

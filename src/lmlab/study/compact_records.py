@@ -8,7 +8,7 @@ from typing import Any
 from lmlab.design.manifest import Job, Manifest
 from lmlab.errors import DataError, UserError
 from lmlab.run_folder import restore_numbers
-from lmlab.storage.fields import check_fields, valid_fields
+from lmlab.storage.fields import COUNT, check_fields, valid_fields
 from lmlab.storage.io import has_partial_line, read_json, scan_jsonl
 from lmlab.storage.record_fields import (
     COMPACT_ROW,
@@ -21,6 +21,7 @@ from lmlab.storage.record_fields import (
 )
 from lmlab.study.sweep_folder import checked_costs
 
+NUM_RECORDS = "num_records"  # key of manifest.json: the rows of records.jsonl
 _ROW_KINDS = ("validation", "train")
 _REQUIRED = (
     "arm", "lr", "seed", "number", "purposes", "place", "status", "meta", *_ROW_KINDS, "samples",
@@ -40,7 +41,8 @@ def read_compact(
     """
     path = folder / "manifest.json"
     try:
-        manifest = Manifest.from_dict(check_fields(path, read_json(path), MANIFEST))
+        content = check_fields(path, read_json(path), MANIFEST | {NUM_RECORDS: COUNT})
+        manifest = Manifest.from_dict(content)
         path = folder / "facts.json"
         arm_costs = checked_costs(path, read_json(path), manifest)
         path = folder / "records.jsonl"
@@ -48,6 +50,8 @@ def read_compact(
         num_damaged += has_partial_line(path)  # the file is written whole
         if num_damaged:
             raise ValueError(f"{num_damaged} of its lines cannot be read")
+        if len(rows) != content.get(NUM_RECORDS, len(rows)):  # records of before have no number
+            raise ValueError(f"expected {content[NUM_RECORDS]} rows, found {len(rows)}")
         return manifest, arm_costs, [_record(path, row, manifest.metric) for row in rows]
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         reason = f"{path.name}: {error}"

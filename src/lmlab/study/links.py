@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from lmlab.console.formatting import format_count
 from lmlab.design.manifest import Manifest
+from lmlab.storage.path_below import is_in_outputs
 from lmlab.study.run_records import Study
 from lmlab.study.sweep_folder import sweeps_in
 
@@ -78,7 +79,7 @@ def build_links(
     addresses = {}
     for record in study.records:
         for file in (record.folder, record.log):
-            if (root / file).exists():
+            if is_in_outputs(root / file, root) and os.path.exists(root / file):
                 addresses[file] = _address(root / file, target)
     studies = []
     for name, number in _reused(study).items():

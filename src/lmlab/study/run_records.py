@@ -32,7 +32,7 @@ from lmlab.storage.json_text import dump_json
 from lmlab.storage.record_fields import (
     with_losses,
 )
-from lmlab.study.compact_records import read_compact
+from lmlab.study.compact_records import NUM_RECORDS, read_compact
 from lmlab.study.other_run import why_another
 from lmlab.study.plain_runs import (
     distinct,
@@ -364,7 +364,7 @@ def write_compact(study: Study, target: Path) -> list[Path]:
             row["settings"] = record.settings
         lines.append(dump_json(row) + "\n")
     paths = [target / name for name in ("manifest.json", "facts.json", "records.jsonl")]
-    write_json(paths[0], study.manifest.as_dict())
+    write_json(paths[0], study.manifest.as_dict() | {NUM_RECORDS: len(lines)})
     write_json(paths[1], study.arm_costs)
     atomic_write_text(paths[2], "".join(lines))
     return paths

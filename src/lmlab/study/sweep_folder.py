@@ -26,6 +26,7 @@ from lmlab.storage.io import (
     write_json,
 )
 from lmlab.storage.litter import remove_litter
+from lmlab.storage.path_below import is_in_outputs
 from lmlab.storage.record_fields import ARM_COSTS, LEDGER_ROW, MANIFEST, REQUIRED_COSTS
 
 
@@ -196,15 +197,10 @@ class SweepFolder:
         Raises:
             DataError: it leads out of the output root.
         """
-        found = Path(os.path.normpath(self.path / path))
         root = Path(os.path.abspath(self.path)).parents[2]
-        if "\0" in path or not (
-            _is_below(os.path.abspath(found), os.path.abspath(root))
-            or _is_below(os.path.realpath(self.path / path), os.path.realpath(root))
-            or _is_linked(found, root)
-        ):
+        if not is_in_outputs(self.path / path, root):
             raise DataError(f"{self.path / 'ledger.jsonl'}: {path}: leads out of {root}")
-        return found
+        return Path(os.path.normpath(self.path / path))
 
 
 def checked_costs(path: Path, content: Any, manifest: Manifest | None) -> dict[str, dict[str, Any]]:
@@ -216,24 +212,16 @@ def checked_costs(path: Path, content: Any, manifest: Manifest | None) -> dict[s
     costs = check_fields(path, content, {})
     if manifest is None:
         return costs
-    if costs:
-        check_fields(path, costs, {}, tuple(dict.fromkeys(manifest.names)))
+    missing = [name for name in manifest.names if name not in costs] if costs else []
+    if missing:
+        raise DataError(
+            f"{path}: {missing[0]}, an arm of manifest.json: missing", "restore the files"
+        )
     for arm, each in costs.items():
         check_fields(f"{path}: {arm}", each, ARM_COSTS, tuple(ARM_COSTS)[:REQUIRED_COSTS])
         if unknown := each.keys() - ARM_COSTS.keys():
             raise DataError(f"{path}: {arm}.{min(unknown)}: unknown field", "restore the file")
     return costs
-
-
-def _is_below(path: str, root: str) -> bool:
-    return path.startswith(root.rstrip(os.sep) + os.sep)
-
-
-def _is_linked(path: Path, root: Path) -> bool:
-    """Whether a study, an arm or a run below ``root`` is a link that leads to ``path``."""
-    real = os.path.realpath(path)
-    links = (one for depth in ("*", "*/*", "*/*/*") for one in root.glob(depth) if one.is_symlink())
-    return any(real == (home := os.path.realpath(one)) or _is_below(real, home) for one in links)
 
 
 def sweeps_in(study_folder: Path) -> Iterator[SweepFolder]:

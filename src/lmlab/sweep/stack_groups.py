@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from lmlab.config.run_config import RunConfig
 from lmlab.runs.stacked.eligibility import stack_key
-from lmlab.storage.io import append_jsonl, read_jsonl
+from lmlab.storage.fields import rows_with_fields, warn_once
+from lmlab.storage.io import append_jsonl, scan_jsonl
 from lmlab.storage.lock import Lock
+from lmlab.storage.record_fields import STACK
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.scheduled_run import ScheduledRun
 
@@ -75,7 +77,10 @@ class StackGroups:
             return True
 
     def _read(self) -> None:
-        for row in read_jsonl(self._path):
+        rows, num_damaged = scan_jsonl(self._path)
+        if num_damaged:
+            warn_once(f"{self._path}: {num_damaged} of its rows cannot be read")
+        for row in rows_with_fields(self._path, rows, STACK, tuple(STACK)):
             for name in row["files"]:
                 self._kept.setdefault((name, row["most"]), row["files"])
 

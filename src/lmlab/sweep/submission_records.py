@@ -17,15 +17,37 @@ from __future__ import annotations
 import dataclasses
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lmlab.design.manifest import Job
+from lmlab.errors import DataError
 from lmlab.run_folder import utc_now
-from lmlab.storage.io import append_jsonl, hash_json, make_folder, read_json, read_jsonl, write_json
+from lmlab.storage.fields import (
+    read_fields,
+    rows_with_fields,
+    warn_once,
+    wrong_field,
+)
+from lmlab.storage.io import (
+    append_jsonl,
+    has_partial_line,
+    hash_json,
+    make_folder,
+    scan_jsonl,
+    write_json,
+)
 from lmlab.storage.lock import Lock
+from lmlab.storage.path_below import is_in_outputs
+from lmlab.storage.record_fields import ADOPTION, ASSIGNMENT, JOB, OWNER, SUBMISSION
 from lmlab.study.sweep_folder import SweepFolder
+
+_REQUIRED = ("name", "job_id", "time", "runs")
+_REQUIRED_OF_JOB = ("job.arm", "job.lr", "job.seed")
+_REQUIRED_OF_RUN = (*_REQUIRED_OF_JOB, "identity", "frozen", "index")
+_REQUIRED_OF_ADOPTION = (*_REQUIRED_OF_JOB, "submission", "identity")
+_OF_RUN = ("identity", "frozen", "index", "step", "attempt")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +87,7 @@ class Submission:
     ) -> None:
         """Write the record, before the array is submitted and its number is known."""
         write_json(
-            self.folder / "submission.json",
+            self._record,
             {
                 "name": self.array_name(study),
                 "job_id": job_id,
@@ -81,22 +103,44 @@ class Submission:
         return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', study)}-{self.folder.name}"
 
     def read(self) -> dict[str, Any]:
-        """Return the record."""
-        try:
-            content: dict[str, Any] = read_json(self.folder / "submission.json")
-        except (OSError, ValueError):
+        """Return the record; empty if it is missing or damaged, which a warning says."""
+        content = read_fields(self._record, expected=_REQUIRED)
+        wrong = wrong_field(content, SUBMISSION, _REQUIRED) if content else None
+        if wrong is not None:
+            warn_once(f"{self._record}: {wrong}; the submission counts as missing")
             return {}
+        return content
+
+    def submitted(self) -> dict[str, Any]:
+        """Return the record of an array that is known to be submitted.
+
+        Raises:
+            DataError: it is missing or damaged.
+        """
+        content = self.read()
+        if not content:
+            raise DataError(
+                f"{self._record}: missing or damaged",
+                f"cancel the jobs that are named {self.folder.name}, and rerun the command",
+            )
         return content
 
     def runs(self) -> list[Assignment]:
         """Return the runs of the array."""
+        rows = self.read().get("runs", [])
+        valid = rows_with_fields(self._record, rows, ASSIGNMENT, _REQUIRED_OF_RUN)
         return [
-            Assignment(**{**row, "job": Job(**row["job"])}) for row in self.read().get("runs", [])
+            Assignment(_job(row), **{key: row[key] for key in _OF_RUN if key in row})
+            for row in valid
         ]
+
+    @property
+    def _record(self) -> Path:
+        return self.folder / "submission.json"
 
     def set_job_id(self, job_id: str) -> None:
         """Add the number of the array to the record."""
-        write_json(self.folder / "submission.json", self.read() | {"job_id": job_id})
+        write_json(self._record, self.read() | {"job_id": job_id})
 
     def write_exit_codes(self, index: int, codes: dict[str, int]) -> None:
         """Record how the runs of a job ended, by configuration file."""
@@ -104,11 +148,12 @@ class Submission:
 
     def exit_codes(self, index: int) -> dict[str, int]:
         """Return exit codes by configuration file; empty if the job did not end by itself."""
-        try:
-            codes: dict[str, int] = read_json(self._exit_code_file(index))
-        except (OSError, ValueError):
-            return {}
-        return codes
+        path = self._exit_code_file(index)
+        codes = read_fields(path)
+        wrong = sorted(name for name, code in codes.items() if code not in range(256))
+        if wrong:
+            warn_once(f"{path}: {wrong[0]}: expected an exit code; the file counts as missing")
+        return {} if wrong else codes
 
     def remove_exit_codes(self, index: int) -> None:
         """Remove the exit codes of an earlier session of a job."""
@@ -142,8 +187,9 @@ class SubmissionRecords:
     def submissions(self) -> list[Submission]:
         """Return the submissions, oldest first."""
         found = [Submission(path.parent) for path in self.folder.glob("*/submission.json")]
+        times = {one: content["time"] for one in found if (content := one.read())}
         # The time in the record has seconds; that of the folder orders submissions within one.
-        return sorted(found, key=lambda one: (one.read()["time"], one.folder.stat().st_ctime_ns))
+        return sorted(times, key=lambda one: (times[one], one.folder.stat().st_ctime_ns))
 
     def record_adoption(self, job: Job, submission: Submission, identity: str) -> None:
         """Record that the submission of another sweep trains a run of this one."""
@@ -153,11 +199,18 @@ class SubmissionRecords:
 
     def adopted(self) -> Iterator[tuple[Job, Submission, Assignment]]:
         """Yield the runs of this sweep that submissions of other sweeps train."""
-        for row in read_jsonl(self.folder / "adopted.jsonl"):
-            submission = Submission(Path(row["submission"]))
+        path = self.folder / "adopted.jsonl"
+        rows, num_damaged = scan_jsonl(path)
+        num_damaged += has_partial_line(path)  # rows are written whole
+        if num_damaged:
+            warn_once(f"{path}: {num_damaged} of its rows cannot be read and count as missing")
+        for row in rows_with_fields(path, rows, ADOPTION, _REQUIRED_OF_ADOPTION):
+            submission = _submission(path, row["submission"], self.sweep.path.parents[2])
+            if submission is None:
+                continue
             for run in submission.runs():
                 if run.identity == row["identity"]:
-                    yield Job(**row["job"]), submission, run
+                    yield _job(row), submission, run
 
     def latest(self) -> dict[Job, tuple[Submission, Assignment]]:
         """Return the last submission of each run, preferring those of this sweep."""
@@ -191,11 +244,24 @@ class RunOwners:
 
     def owner(self, identity: str) -> tuple[Submission, int] | None:
         """Return the submission that owns a run, and the index of its job; None if unowned."""
-        try:
-            content = read_json(self.folder / f"{identity}.json")
-        except (OSError, ValueError):
+        path = self.folder / f"{identity}.json"
+        content = read_fields(path, OWNER, tuple(OWNER))
+        if not OWNER.keys() <= content.keys():
             return None
-        return Submission(Path(content["submission"])), int(content["index"])
+        submission = _submission(path, content["submission"], self.folder.parents[1])
+        return None if submission is None else (submission, content["index"])
+
+
+def _submission(source: Path, folder: str, output_root: Path) -> Submission | None:
+    """Return the submission that a record names; None if it is outside the output folder."""
+    if is_in_outputs(Path(folder), output_root):
+        return Submission(Path(folder))
+    warn_once(f"{source}: submission={folder[:200]!r}: leads out of {output_root}; it is ignored")
+    return None
+
+
+def _job(row: Mapping[str, Any]) -> Job:
+    return Job(**{key: value for key, value in row["job"].items() if key in JOB})
 
 
 def identity_key(identity: dict[str, Any]) -> str:

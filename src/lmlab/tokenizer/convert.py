@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lmlab.errors import DataError, suggestion
-from lmlab.storage.fields import COUNT, OBJECT, TEXT, check_fields
+from lmlab.storage.fields import COUNTS_BY_NAME, TEXT, check_fields
 from lmlab.storage.io import atomic_write_text, make_folder, write_json
 from lmlab.storage.json_text import parse_json
 from lmlab.tokenizer import serialization
@@ -87,9 +87,8 @@ def read(path: Path) -> Tokenizer:
     sidecar = ranks.with_name(f"{ranks.name}.json")
     try:
         settings = parse_json(sidecar.read_text("utf-8"))
-        check_fields(sidecar, settings, {"pat_str": TEXT, "special_tokens": OBJECT})
+        check_fields(sidecar, settings, {"pat_str": TEXT, "special_tokens": COUNTS_BY_NAME})
         pattern, specials = settings["pat_str"], settings["special_tokens"]
-        check_fields(sidecar, specials, dict.fromkeys(specials, COUNT))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{sidecar}: expected the pattern and special tokens that belong to {ranks.name}",
@@ -98,9 +97,10 @@ def read(path: Path) -> Tokenizer:
     try:
         vocabulary = from_tiktoken(read_ranks(ranks.read_text("ascii")), pattern, specials)
     except DataError as error:
-        raise DataError(f"{ranks}: {error.message}", error.help) from error
+        raise DataError(f"{ranks} with {sidecar.name}: {error.message}", error.help) from error
     except (OSError, *serialization.DAMAGE) as error:
-        raise DataError(f"{ranks}: damaged: {error}", "restore the file") from error
+        message = f"{ranks} with {sidecar.name}: damaged: {error}"
+        raise DataError(message, "restore the files") from error
     return Tokenizer.from_vocabulary(vocabulary)
 
 

@@ -69,7 +69,7 @@ def parse(folder: Path, contents: Mapping[str, bytes]) -> BPEVocabulary:
         DataError: a file has another format version, is damaged, holds an inconsistent vocabulary,
             or asks for something that lmlab does not support.
     """
-    path = folder / NAME if NAME in contents else folder
+    path = folder / (NAME if NAME in contents else f"{gpt2.VOCAB} with {gpt2.MERGES}")
     try:
         if NAME not in contents:
             return _with_markers(gpt2.from_gpt2(contents), contents)
@@ -77,8 +77,8 @@ def parse(folder: Path, contents: Mapping[str, bytes]) -> BPEVocabulary:
         if "model" in saved and "format_version" not in saved:
             from lmlab.tokenizer.formats.huggingface import from_hf  # imports regex
 
-            return _with_markers(_encodable(from_hf(saved)), contents)
-        return _encodable(from_lmlab(saved))
+            return _with_markers(from_hf(saved), contents)
+        return from_lmlab(saved)
     except DataError as error:
         raise DataError(f"{path}: {error.message}", error.help) from error
     except DAMAGE as error:
@@ -93,10 +93,3 @@ def _with_markers(vocabulary: BPEVocabulary, contents: Mapping[str, bytes]) -> B
     ids = vocabulary.ids
     markers = read_markers(contents, ids.vocab_size, ids.special_ids)
     return vocabulary if markers is None else dataclasses.replace(vocabulary, markers=markers)
-
-
-def _encodable(vocabulary: BPEVocabulary) -> BPEVocabulary:
-    """Return a vocabulary whose texts have UTF-8; JSON can escape halves of a character."""
-    for text in (vocabulary.pattern, *vocabulary.special_tokens):
-        text.encode("utf-8")
-    return vocabulary

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.run_folder import RunFolder
-from lmlab.storage.io import hash_json, read_json, write_json
+from lmlab.storage.fields import read_fields
+from lmlab.storage.io import hash_json, write_json
 
 _CONTENT = ("metrics.jsonl", "samples.md", "notes.json", "config.yaml")
 
@@ -32,11 +33,7 @@ def is_delivered(run: RunFolder, logger: dict[str, Any]) -> bool:
 
 
 def _records(run: RunFolder) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError):
-        records = read_json(_file(run))
-        if isinstance(records, dict):
-            return records
-    return {}
+    return read_fields(_file(run))
 
 
 def _file(run: RunFolder) -> Path:

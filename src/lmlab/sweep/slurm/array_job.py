@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmlab.errors import LockedError
+from lmlab.errors import DataError, LockedError
 from lmlab.runtime.launch_env import read_launch_env
 from lmlab.runtime.signals import EarlySignalHandler
 from lmlab.sweep.slurm.requeue import catch_signals, requeue, should_requeue
@@ -39,6 +39,14 @@ _FORWARDED_SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
 
 def main(arguments: Sequence[str]) -> int:
     """Train the runs of this job; return the first exit code that is not 0."""
+    try:
+        return _train_runs(arguments)
+    except DataError as error:  # its record
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _train_runs(arguments: Sequence[str]) -> int:
     stop, save = catch_signals()
     submission = Submission(Path(arguments[0]))
     index = int(os.environ["SLURM_ARRAY_TASK_ID"])
@@ -72,8 +80,8 @@ def _run_as_worker_rank(submission: Submission, index: int, stop: EarlySignalHan
 
 def _owned_runs(submission: Submission, index: int) -> list[Assignment]:
     """Return the runs of this job that no later submission owns."""
-    content = submission.read()
-    owners = run_owners(Path(content["output_root"]))
+    content = submission.submitted()
+    owners = run_owners(Path(content.get("output_root", submission.output_root)))
     if content["job_id"] is None and read_launch_env().is_rank0:
         # The launcher was killed between submitting the array and recording its number.
         submission.set_job_id(os.environ["SLURM_ARRAY_JOB_ID"])

@@ -28,9 +28,9 @@ def main(arguments: Sequence[str]) -> int:
     from lmlab.sweep.slurm.driver_job import read_driver_launch
     from lmlab.sweep.slurm.slurm_launch import follow_in_slurm
 
-    settings, code_folder = read_driver_launch(folder)
     sweep_folder = SweepFolder(folder.parents[1])
     try:
+        settings, code_folder = read_driver_launch(folder)
         code = follow_in_slurm(
             sweep_folder.manifest(), settings, sweep_folder, RunDataCache(), code_folder,
             signals=(signal.SIGUSR2,), resumes_driver=True,

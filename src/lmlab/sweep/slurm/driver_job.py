@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lmlab.errors import ConfigError
-from lmlab.storage.io import make_folder, read_json, write_json
+from lmlab.errors import ConfigError, DataError
+from lmlab.storage.fields import TEXT, check_fields
+from lmlab.storage.io import make_folder, read_json, translate_read_errors, write_json
 from lmlab.storage.lock import Lock
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.slurm import queue
@@ -16,6 +17,7 @@ from lmlab.sweep.slurm.sbatch import submit_array
 from lmlab.sweep.slurm.settings import SlurmSettings
 from lmlab.sweep.slurm.slurm_records import driver_folder
 
+_SUBMIT_AGAIN = "rerun the command that submitted the study"
 DRIVER_MODULE = "lmlab.sweep.slurm.detached_driver"
 
 
@@ -67,7 +69,18 @@ def _translate_unreachable() -> Iterator[None]:
 
 
 def read_driver_launch(folder: Path) -> tuple[SlurmSettings, Path]:
-    """Return the settings of the sweep and the code snapshot from the driver's folder."""
-    content = read_json(folder / "launch.json")
-    code = Path(content.pop("code"))
-    return SlurmSettings.from_dict(content), code
+    """Return the settings of the sweep and the code snapshot from the driver's folder.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    path = folder / "launch.json"
+    try:
+        with translate_read_errors(path):
+            content = check_fields(path, read_json(path), {"code": TEXT}, ("code",))
+        code = Path(content.pop("code"))
+        return SlurmSettings.from_dict(content), code
+    except ConfigError as error:
+        raise DataError(f"{path}: {error.message}", error.help) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}", _SUBMIT_AGAIN) from error

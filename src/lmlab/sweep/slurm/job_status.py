@@ -41,7 +41,7 @@ def job_status(study: Path) -> tuple[dict[Job, JobStatus], list[str]]:
     if not latest:
         return {}, []
     driver = read_driver_job(sweep)
-    names = {str(submission.read()["name"]) for submission, _ in latest.values()}
+    names = {str(submission.submitted()["name"]) for submission, _ in latest.values()}
     try:
         states = queue.states_by_name(names | ({driver["name"]} if driver else set()))
         found = {
@@ -57,7 +57,7 @@ def job_status(study: Path) -> tuple[dict[Job, JobStatus], list[str]]:
 
 
 def _run_status(submission: Submission, run: Assignment, states: States) -> JobStatus:
-    content = submission.read()
+    content = submission.submitted()
     job = f"{_job_id(submission)}_{run.index}"
     log = job_log(submission, _job_id(submission), run.index)
     state = states.get((content["name"], run.index))
@@ -74,7 +74,7 @@ def _run_status(submission: Submission, run: Assignment, states: States) -> JobS
 
 
 def _job_id(submission: Submission) -> str:
-    return str(submission.read()["job_id"])
+    return str(submission.submitted()["job_id"])
 
 
 def _describe_state(state: queue.JobState) -> str:

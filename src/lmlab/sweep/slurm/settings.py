@@ -142,18 +142,16 @@ class SlurmSettings:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> SlurmSettings:
-        """Invert :meth:`as_dict`."""
-        submission = dict(content["submission"])
+        """Invert :meth:`as_dict`.
+
+        Raises:
+            ConfigError: a value is invalid.
+            KeyError, TypeError, ValueError: one is missing, unknown, or of the wrong type.
+        """
+        submission = dict(content.pop("submission"))
         resources = dict(submission.pop("resources"))
-        common = Resources.from_options(resources.pop("common"))
-        driver = Resources.from_options(content["driver"])
-        return cls(
-            **content
-            | {
-                "submission": SubmissionSettings(ArmResources(common, **resources), **submission),
-                "driver": driver,
-            }
-        )
+        common = resources.pop("common")
+        return cls.from_options(resources=common, **resources, **submission, **content)
 
 
 def _arm_options(per_arm: Any) -> dict[str, dict[str, Any]]:

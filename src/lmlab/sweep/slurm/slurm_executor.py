@@ -186,7 +186,7 @@ class SlurmExecutor:
 
     def job_ids(self) -> list[str]:
         """Return the numbers of the followed arrays."""
-        found = {submission.read()["job_id"] for submission in self._followed_submissions()}
+        found = {submission.submitted()["job_id"] for submission in self._followed_submissions()}
         return sorted(str(job_id) for job_id in found if job_id is not None)
 
     def _identity(self, run: ScheduledRun) -> str:
@@ -202,7 +202,7 @@ class SlurmExecutor:
         return self._identities[run.key]
 
     def _followed_names(self) -> set[str]:
-        return {submission.read()["name"] for submission in self._followed_submissions()}
+        return {submission.submitted()["name"] for submission in self._followed_submissions()}
 
     def _followed_submissions(self) -> set[Submission]:
         return {followed.submission for followed in self._followed.values()}
@@ -222,7 +222,7 @@ class SlurmExecutor:
     def _follow(self, run: ScheduledRun, submission: Submission, assignment: Assignment) -> None:
         self._followed[run.key] = _FollowedRun(submission, assignment)
         self._last_assignments[run.key] = assignment
-        run.log = job_log(submission, str(submission.read()["job_id"]), assignment.index)
+        run.log = job_log(submission, str(submission.submitted()["job_id"]), assignment.index)
         run.state, run.started = "submitted", time.monotonic()
 
     def _restore_result(self, run: ScheduledRun) -> None:
@@ -239,7 +239,7 @@ class SlurmExecutor:
     def _check(self, run: ScheduledRun) -> JobResult | None:
         """Return the result of a followed run; None if its job may still run."""
         followed = self._followed[run.key]
-        name = followed.submission.read()["name"]
+        name = followed.submission.submitted()["name"]
         state = self._watcher.state(name, followed.assignment.index)
         if state is None:
             followed.missed_queries += 1
@@ -261,7 +261,7 @@ class SlurmExecutor:
 
     @staticmethod
     def _final_state(followed: _FollowedRun) -> JobState | None:
-        content = followed.submission.read()
+        content = followed.submission.submitted()
         index = followed.assignment.index
         return queue.final_state(content["name"], str(content["job_id"]), index)
 
@@ -272,7 +272,7 @@ class SlurmExecutor:
 
         def find_job_end() -> JobEnd:
             final = self._final_state(followed) or state
-            job = f"{submission.read()['job_id']}_{assignment.index}"
+            job = f"{submission.submitted()['job_id']}_{assignment.index}"
             if final is not None and final.state == "CANCELLED":
                 return JobEnd(f"job {job} was cancelled", was_cancelled=True)
             return JobEnd(queue.describe_end(job, final))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lmlab.storage.fields import TEXT, read_fields
+from lmlab.storage.fields import read_fields
+from lmlab.storage.record_fields import DRIVER_JOB
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.submission_records import RunOwners, Submission, SubmissionRecords
 
@@ -36,4 +37,6 @@ def driver_folder(sweep: SweepFolder) -> Path:
 
 def read_driver_job(sweep: SweepFolder) -> dict[str, Any] | None:
     """Return name and ``job_id`` of the job that drives a detached sweep; None if none was."""
-    return read_fields(driver_folder(sweep) / "driver.json", {"name": TEXT, "job_id": TEXT}) or None
+    path = driver_folder(sweep) / "driver.json"
+    content = read_fields(path, DRIVER_JOB, tuple(DRIVER_JOB))
+    return content if DRIVER_JOB.keys() <= content.keys() else None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.errors import DataError
-from lmlab.storage.fields import warn_once
+from lmlab.storage.fields import COUNTS_BY_NAME, warn_once
 from lmlab.storage.json_text import parse_json
 from lmlab.tokenizer.formats.byte_alphabet import (
     from_printable,
@@ -57,6 +57,9 @@ def from_gpt2(contents: Mapping[str, bytes]) -> BPEVocabulary:
     """
     vocab_text, merges_text = (contents[name].decode("utf-8") for name in (VOCAB, MERGES))
     ids = parse_json(vocab_text)
+    if not COUNTS_BY_NAME.accepts(ids):
+        named = [name for name, index in ids.items() if type(index) is not int or index < 0]
+        raise DataError(f"{VOCAB}: {', '.join(named[:1])}: expected {COUNTS_BY_NAME.expected}")
     lines = [line for line in merges_text.splitlines() if line and not line.startswith("#version")]
     specials = _special_tokens(contents, ids)
     values = {text: text.encode("utf-8") for text in specials}
@@ -82,8 +85,18 @@ def from_gpt2(contents: Mapping[str, bytes]) -> BPEVocabulary:
 def _special_tokens(contents: Mapping[str, bytes], ids: dict[str, int]) -> list[str]:
     if SPECIALS not in contents:
         return [text for text in ids if text.startswith("<|") and text.endswith("|>")]
+    try:
+        roles = parse_json(contents[SPECIALS])
+    except ValueError as error:
+        raise DataError(f"{SPECIALS}: cannot be read: {error}") from error
+    if not isinstance(roles, dict):
+        raise DataError(f"{SPECIALS}: expected an object")
     found: dict[str, None] = {}
-    for value in parse_json(contents[SPECIALS]).values():
+    for role, value in roles.items():
         for token in value if isinstance(value, list) else [value]:
-            found[token["content"] if isinstance(token, dict) else token] = None
+            text = token.get("content") if isinstance(token, dict) else token
+            if not isinstance(text, str | None):
+                raise DataError(f"{SPECIALS}: {role}: expected special tokens")
+            if text is not None:
+                found[text] = None
     return [token for token in found if token in ids]

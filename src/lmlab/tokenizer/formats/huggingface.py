@@ -9,6 +9,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmlab.errors import DataError
+from lmlab.storage.fields import (
+    COUNT,
+    COUNTS_BY_NAME,
+    OBJECT,
+    OBJECTS,
+    TEXT,
+    Fields,
+    Kind,
+    or_null,
+    wrong_field,
+)
 from lmlab.tokenizer.formats.byte_alphabet import (
     from_printable,
     printable_ids,
@@ -21,6 +32,23 @@ from lmlab.tokenizer.text_markers import TextMarkers, named_roles, pad_token
 from lmlab.tokenizer.unicode_classes import name_classes, spell_out_classes
 from lmlab.tokenizer.vocabulary import BPEVocabulary, VocabularyIds, keep_last_of_equal_merges
 
+
+def _is_merge(value: Any) -> bool:
+    """Whether a merge has one of its two forms: a text with a space, or two texts."""
+    pair = value.split(" ") if isinstance(value, str) else value
+    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)
+
+
+_FIELDS: Fields = {
+    "model.vocab": COUNTS_BY_NAME,
+    "model.merges": Kind(
+        lambda value: isinstance(value, list) and all(map(_is_merge, value)), "a list of merges"
+    ),
+    "added_tokens": or_null(OBJECTS), "added_tokens[].content": TEXT, "added_tokens[].id": COUNT,
+    "pre_tokenizer": or_null(OBJECT), "pre_tokenizer.pretokenizers": OBJECTS,
+    "pre_tokenizer.pretokenizers[].type": TEXT, "pre_tokenizer.pretokenizers[].pattern": OBJECT,
+    "pre_tokenizer.pretokenizers[].pattern.Regex": TEXT,
+}  # fmt: skip
 # GPT-2's pattern after `Digits(individual_digits=True)`, which splits at every numeral first.
 _SINGLE_DIGITS_PATTERN = (
     r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?=\p{N})|\s+(?!\S)|\s+"
@@ -123,8 +151,10 @@ def from_hf(saved: Mapping[str, Any]) -> BPEVocabulary:
             vocabulary.
         ValueError, LookupError, TypeError, AttributeError: the content is damaged.
     """
+    _check(saved, {"model": OBJECT, "normalizer": or_null(OBJECT)})
     model = saved["model"]
     _check_model(saved, model)
+    _check(saved, _FIELDS)
     specials = [_special(token) for token in saved.get("added_tokens") or ()]
     contents = {content for content, _ in specials}
     vocab = {
@@ -146,6 +176,11 @@ def from_hf(saved: Mapping[str, Any]) -> BPEVocabulary:
         [content for content, _ in specials],
         _pattern(saved.get("pre_tokenizer")),
     )
+
+
+def _check(saved: Mapping[str, Any], fields: Fields) -> None:
+    if wrong := wrong_field(saved, fields):
+        raise DataError(wrong)
 
 
 def _unsupported(key: str, value: object, expected: str) -> DataError:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.errors import DataError
+from lmlab.storage.fields import COUNT, TEXT, TEXTS, wrong_field
 from lmlab.storage.io import hash_json
 from lmlab.tokenizer.text_markers import TextMarkers
 from lmlab.tokenizer.vocabulary import BPEVocabulary
@@ -17,6 +18,9 @@ from lmlab.tokenizer.vocabulary import BPEVocabulary
 FORMAT_VERSION = 1
 CHECKSUM = "checksum"  # of everything else; absent in files of earlier versions
 MARKERS = "text_markers"  # present where the names of the special tokens do not say it
+_FIELDS = {
+    "vocab_size": COUNT, "pattern": TEXT, "special_tokens": TEXTS, "vocab": TEXTS, "merges": TEXTS,
+}  # fmt: skip
 _SPLIT = operator.methodcaller("split", " ")
 
 
@@ -58,11 +62,13 @@ def from_lmlab(saved: Mapping[str, Any]) -> BPEVocabulary:
         raise ValueError(
             f"the {CHECKSUM} differs: the file was changed; remove that key if you changed it"
         )
+    if wrong := wrong_field(saved, _FIELDS):
+        raise DataError(wrong)
     vocab = {index: bytes.fromhex(value) for index, value in enumerate(saved["vocab"])}
     merges = [
         (bytes.fromhex(left), bytes.fromhex(right)) for left, right in map(_SPLIT, saved["merges"])
     ]
-    specials = [str(token) for token in saved["special_tokens"]]
+    specials = saved["special_tokens"]
     if len(vocab) != saved["vocab_size"]:
         raise ValueError(f"{len(vocab)} entries, but vocab_size is {saved['vocab_size']}")
     if not {token.encode("utf-8") for token in specials} <= set(vocab.values()):
