@@ -177,7 +177,7 @@ def judge(folder: Folder, file: str, mutation: Mutation, before: Outcome, now: O
 
 def _names(line: str, field: str) -> bool:
     """Whether a message names a field or an object around it."""
-    parts = {part.removesuffix("[]") for part in field.split(".")} - {""}
+    parts = {part.rstrip("[]") for part in field.split(".")} - {""}
     return any(part in line or part.replace("_", " ") in line for part in parts)
 
 

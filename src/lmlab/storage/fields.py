@@ -75,6 +75,10 @@ COUNTS_BY_NAME = Kind(
     lambda value: isinstance(value, dict) and all(map(_is_count, value.values())),
     "an object of integers of 0 or more",
 )
+TEXTS_BY_NAME = Kind(
+    lambda value: isinstance(value, dict) and all(isinstance(one, str) for one in value.values()),
+    "an object of texts",
+)
 FLAG = Kind(lambda value: isinstance(value, bool), "true or false")
 TEXT = Kind(lambda value: isinstance(value, str), "a text")
 TEXTS = Kind(_are(str), "a list of texts")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DataError
+from lmlab.storage.fields import PATH
 
 # Folders of the Hugging Face cache: files of a snapshot are links to blobs beside it.
 _SNAPSHOTS, _BLOBS = "snapshots", "blobs"
@@ -24,7 +25,7 @@ def path_below(folder: Path, name: Any, named: str) -> Path:
         DataError: the name is no relative path, or leads out of the folder by ``..`` or by a
             symbolic link.
     """
-    if not isinstance(name, str) or not name or not name.isprintable():
+    if not PATH.accepts(name) or not name or not name.isprintable():
         raise DataError(f"{named}={name!r}: expected the name of a file in {folder}")
     path = folder / name
     lexical = os.path.normpath(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +68,7 @@ LEDGER_ROW: Fields = {
     "run": PATH, "failure": or_null(OBJECT), "failure.reason": TEXT, "failure.log": PATH,
 }  # fmt: skip
 # Numbers of jobs are part of file names.
-JOB_NUMBER = Kind(
-    lambda value: isinstance(value, str) and re.fullmatch(r"[\w.;+-]+", value) is not None,
-    "the number of a job",
-)
+JOB_NUMBER = Kind(FILE_NAME.accepts, "the number of a job")
 JOB: Fields = {"arm": TEXT, "lr": or_null(AMOUNT), "seed": COUNT, "number": COUNT}
 SUBMISSION: Fields = {
     "name": TEXT, "job_id": or_null(JOB_NUMBER), "time": TEXT, "output_root": PATH, "runs": OBJECTS,

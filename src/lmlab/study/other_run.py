@@ -22,11 +22,12 @@ def why_another(meta: Mapping[str, Any], run: RunFolder, content: dict[str, Any]
     Returns:
         The reason; empty if it is the run, as far as its records say.
     """
-    identity = meta.get("identity")
+    identity, source = meta.get("identity"), "meta.json"
     recorded = identity.get("config") if isinstance(identity, dict) else None
     if not isinstance(recorded, dict):
         if identity or not run.rows("validation"):
             return ""  # not started, or the records of a program other than lmlab
+        source = "config.yaml, since meta.json has no identity"
         try:
             recorded = select_identity(upgrade(load_plain(run.config.read_bytes())))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -37,4 +38,4 @@ def why_another(meta: Mapping[str, Any], run: RunFolder, content: dict[str, Any]
     if not different:
         return ""
     more = f", and {len(different) - 3} more" if len(different) > 3 else ""
-    return f"the folder holds another run (there -> needed): {', '.join(different[:3])}{more}"
+    return f"the folder holds another run (there -> needed): {', '.join(different[:3])}{more}; by {source}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lmlab.errors import ConfigError, DataError
-from lmlab.storage.fields import TEXT, check_fields
+from lmlab.storage.fields import OBJECT, TEXT, check_fields
 from lmlab.storage.io import make_folder, read_json, translate_read_errors, write_json
 from lmlab.storage.lock import Lock
 from lmlab.study.sweep_folder import SweepFolder
@@ -17,6 +17,10 @@ from lmlab.sweep.slurm.sbatch import submit_array
 from lmlab.sweep.slurm.settings import SlurmSettings
 from lmlab.sweep.slurm.slurm_records import driver_folder
 
+_LAUNCH = {
+    "code": TEXT, "driver": OBJECT, "submission": OBJECT, "submission.resources": OBJECT,
+    "submission.resources.common": OBJECT, "submission.resources.per_arm": OBJECT,
+}  # fmt: skip
 _SUBMIT_AGAIN = "rerun the command that submitted the study"
 DRIVER_MODULE = "lmlab.sweep.slurm.detached_driver"
 
@@ -77,7 +81,7 @@ def read_driver_launch(folder: Path) -> tuple[SlurmSettings, Path]:
     path = folder / "launch.json"
     try:
         with translate_read_errors(path):
-            content = check_fields(path, read_json(path), {"code": TEXT}, ("code",))
+            content = check_fields(path, read_json(path), _LAUNCH, ("code",))
         code = Path(content.pop("code"))
         return SlurmSettings.from_dict(content), code
     except ConfigError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from lmlab.build.identity import run_identity
 from lmlab.config.identity_settings import identity_settings
 from lmlab.console.formatting import format_count
+from lmlab.errors import DataError
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.executor import JobResult
 from lmlab.sweep.job_outcome import JobEnd, classify_outcome
@@ -214,7 +215,12 @@ class SlurmExecutor:
     def _adopt(self, run: ScheduledRun, submission: Submission) -> None:
         """Follow the job of an earlier submission, perhaps of another sweep."""
         identity = self._identity(run)
-        assignment = next(one for one in submission.runs() if one.identity == identity)
+        assignment = next((one for one in submission.runs() if one.identity == identity), None)
+        if assignment is None:
+            raise DataError(
+                f"{submission.folder}/submission.json: the run {run.job.name} is missing",
+                f"cancel the jobs that are named {submission.folder.name}, and rerun the command",
+            )
         if not submission.folder.resolve().is_relative_to(self.folder.path.resolve()):
             submission_records(self.folder).record_adoption(run.job, submission, identity)
         self._follow(run, submission, assignment)

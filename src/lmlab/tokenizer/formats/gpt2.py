@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.errors import DataError
-from lmlab.storage.fields import COUNTS_BY_NAME, warn_once
+from lmlab.storage.fields import COUNT, COUNTS_BY_NAME, warn_once
 from lmlab.storage.json_text import parse_json
 from lmlab.tokenizer.formats.byte_alphabet import (
     from_printable,
@@ -57,9 +57,11 @@ def from_gpt2(contents: Mapping[str, bytes]) -> BPEVocabulary:
     """
     vocab_text, merges_text = (contents[name].decode("utf-8") for name in (VOCAB, MERGES))
     ids = parse_json(vocab_text)
+    if not isinstance(ids, dict):
+        raise DataError(f"{VOCAB}: expected an object")
     if not COUNTS_BY_NAME.accepts(ids):
-        named = [name for name, index in ids.items() if type(index) is not int or index < 0]
-        raise DataError(f"{VOCAB}: {', '.join(named[:1])}: expected {COUNTS_BY_NAME.expected}")
+        named = [name for name, index in ids.items() if not COUNT.accepts(index)]
+        raise DataError(f"{VOCAB}: {named[0]}: expected {COUNT.expected}")
     lines = [line for line in merges_text.splitlines() if line and not line.startswith("#version")]
     specials = _special_tokens(contents, ids)
     values = {text: text.encode("utf-8") for text in specials}
@@ -94,7 +96,7 @@ def _special_tokens(contents: Mapping[str, bytes], ids: dict[str, int]) -> list[
     found: dict[str, None] = {}
     for role, value in roles.items():
         for token in value if isinstance(value, list) else [value]:
-            text = token.get("content") if isinstance(token, dict) else token
+            text = token.get("content", token) if isinstance(token, dict) else token
             if not isinstance(text, str | None):
                 raise DataError(f"{SPECIALS}: {role}: expected special tokens")
             if text is not None:
