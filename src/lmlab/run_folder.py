@@ -197,6 +197,11 @@ class RunFolder:
         if num_damaged:
             warn_once(f"{path}: {num_damaged} of its rows cannot be read and count as missing")
         valid = metric_rows(path, rows)
+        times = [
+            (row.get("kind"), row["step"], row["seconds"]) for row in valid if "seconds" in row
+        ]
+        if len(set(times)) < len(times):
+            warn_once(f"{path}: {len(times) - len(set(times))} of its rows are repeated")
         return restore_numbers(valid), num_damaged + len(rows) - len(valid)
 
     def sync_rows(self) -> None:

@@ -141,7 +141,9 @@ def _kinds_for(place: Place) -> list[str]:
 
 def _changed(value: Any, kind: str, write: Write, rng: random.Random) -> Any:
     if kind == "type":
-        return rng.choice([one for one in _TYPES if type(one) is not type(value)])
+        # An integer is a number too, but a truth value is none.
+        own = (int, float) if isinstance(value, float) else (type(value),)
+        return rng.choice([one for one in _TYPES if type(one) not in own])
     if kind == "value":
         return not value if isinstance(value, bool) else value * rng.choice([2, 10, 0]) + 1
     if kind == "negative":

@@ -49,7 +49,8 @@ _LONGEST_LINE = 2000  # characters
 _FIELD_KINDS = ("type", "negative", "huge")
 # A file with a checksum is refused as a whole, and a vocabulary is named by its ids.
 _WHOLE = re.compile(
-    "checksum|altered|belongs to|differs from|not th(e tokenizer|at of the run)|vocabulary id"
+    "checksum|altered|fit the run|belongs to|differs from|not th(e tokenizer|at of the run)"
+    "|vocabulary id"
 )
 OUTCOMES = ("same", "as the content says", "told", "failed")
 

@@ -71,7 +71,7 @@ def _record(path: Path, row: dict[str, Any], metric: str) -> dict[str, Any]:
         "purposes": tuple(row["purposes"]),
         "metric": metric,
         "folder": row["place"],
-        "status": valid_fields(path, row["status"], STATUS),
+        "status": valid_fields(path, row["status"], STATUS, ("status",)),
         "meta": valid_fields(path, row["meta"], META),
         **rows,
         "samples": row["samples"],

@@ -38,4 +38,5 @@ def why_another(meta: Mapping[str, Any], run: RunFolder, content: dict[str, Any]
     if not different:
         return ""
     more = f", and {len(different) - 3} more" if len(different) > 3 else ""
-    return f"the folder holds another run (there -> needed): {', '.join(different[:3])}{more}; by {source}"
+    shown = f"{', '.join(different[:3])}{more}"
+    return f"the folder holds another run (there -> needed): {shown}; by {source}"

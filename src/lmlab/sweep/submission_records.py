@@ -150,7 +150,9 @@ class Submission:
         """Return exit codes by configuration file; empty if the job did not end by itself."""
         path = self._exit_code_file(index)
         codes = read_fields(path)
-        wrong = sorted(name for name, code in codes.items() if code not in range(256))
+        wrong = sorted(
+            name for name, code in codes.items() if type(code) is not int or code not in range(256)
+        )
         if wrong:
             warn_once(f"{path}: {wrong[0]}: expected an exit code; the file counts as missing")
         return {} if wrong else codes

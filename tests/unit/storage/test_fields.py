@@ -13,11 +13,18 @@ from lmlab.errors import DataError
 from lmlab.storage.fields import (
     AMOUNT,
     COUNT,
+    COUNTS,
+    COUNTS_BY_NAME,
+    FILE_NAME,
+    FILE_NAMES,
     NUMBER,
+    NUMBERS,
     OBJECT,
     OBJECTS,
+    PATH,
     TEXT,
     TEXTS,
+    TEXTS_BY_NAME,
     Kind,
     check_fields,
     or_null,
@@ -43,6 +50,13 @@ def warnings(caplog: pytest.LogCaptureFixture) -> None:
         (AMOUNT, [0, 0.5], [-1, float("nan"), float("inf"), "1", False]),
         (TEXT, ["", "a"], [1, None, ["a"]]),
         (TEXTS, [[], ["a"]], ["a", [1], [None], {}]),
+        (PATH, ["", "a/b", "../a", "/a"], [1, None, "a\0b", "x" * 300, "a/" * 3000]),
+        (FILE_NAME, ["a.yaml", "a b"], [1, "", ".", "..", "a/b", "../a", "a\0b"]),
+        (FILE_NAMES, [[], ["a"]], ["a", ["../a"], [None]]),
+        (NUMBERS, [{}, {"a": 0.5}], [{"a": "1"}, {"a": None}, []]),
+        (COUNTS, [[], [0]], [[-1], [1.0], 3]),
+        (COUNTS_BY_NAME, [{}, {"a.b": 3}], [{"a": -1}, {"a": True}, [3]]),
+        (TEXTS_BY_NAME, [{}, {"a": "b"}], [{"a": 1}, ["a"]]),
         (OBJECT, [{}], [[], "a", None]),
         (OBJECTS, [[], [{}]], [{}, [1], [[]]]),
         (or_null(TEXT), [None, "a"], [1]),
@@ -65,6 +79,8 @@ def test_nested_fields_are_named_in_full(tmp_path: Path) -> None:
     assert wrong_field({"floor": {}, "runs": []}, fields) is None
     assert wrong_field({}, fields, ("floor",)) == "floor: missing"
     assert wrong_field([1], fields) == "a list of 1: expected an object"
+    assert wrong_field({"job": {"arm": "a"}}, {}, ("job.arm",)) is None
+    assert wrong_field({"job": {"seed": 1}}, {}, ("job.arm",)) == "job.arm: missing"
 
 
 def test_fields_that_are_not_valid_count_as_missing(
@@ -81,6 +97,19 @@ def test_fields_that_are_not_valid_count_as_missing(
         f"{path}: floor.note=2: expected a text; floor counts as missing",
     ]
     assert valid_fields(path, {"step": 5}, fields) == {"step": 5}
+
+
+def test_fields_that_are_expected_are_told_where_they_are_missing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "status.json"
+    path.write_text('{"step": 1, "tokens": null}')
+    fields = {"step": COUNT, "tokens": COUNT}
+    assert read_fields(path, fields, ("status", "step", "tokens")) == {"step": 1}
+    assert caplog.messages == [f"{path}: status, tokens: missing"]
+    caplog.clear()
+    assert read_fields(tmp_path / "nowhere.json", fields, ("status",)) == {}
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize(
@@ -101,8 +130,17 @@ def test_a_damaged_file_counts_as_missing_and_is_named(
 @pytest.mark.parametrize("parse", [load_json, parse_json])
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [('{"a": {"b": 1, "c": 2, "b": 3}}', "'b' occurs twice"), ("[" * 10**5, "nested too deeply")],
+    [
+        ('{"a": {"b": 1, "c": 2, "b": 3}}', "'b' occurs twice"),
+        ("[" * 10**5, "nested too deeply"),
+        ('{"a": ["b\\ud800"]}', "half of a character"),
+        ('{"\\udcff": 1}', "half of a character"),
+    ],
 )
 def test_json_that_means_nothing_is_an_error(parse: Any, text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse(text)
+
+
+def test_characters_that_are_escaped_in_two_halves_are_text() -> None:
+    assert parse_json('"\\ud83d\\ude00\\u00e9"') == load_json('"\\ud83d\\ude00\\u00e9"') == "😀é"

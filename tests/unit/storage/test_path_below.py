@@ -12,9 +12,11 @@ from lmlab.design.manifest import Job
 from lmlab.errors import DataError
 from lmlab.hf.weight_files import weight_files
 from lmlab.publish import publish
-from lmlab.run_folder import RunFolder
-from lmlab.storage.path_below import path_below
+from lmlab.run_folder import RunFolder, find_registered, register
+from lmlab.storage.fields import warn_once
+from lmlab.storage.path_below import is_in_outputs, path_below
 from lmlab.study.sweep_folder import SweepFolder
+from lmlab.sweep.submission_records import Assignment, RunOwners, SubmissionRecords
 
 
 @pytest.fixture
@@ -101,7 +103,8 @@ def test_a_ledger_names_runs_of_its_output_folder(
     (tmp_path / "outputs" / "norms" / "linked").symlink_to(elsewhere.parent)
     row = {"arm": "a", "lr": None, "seed": 0, "number": 0, "purposes": ["run"], "run": path}
     (sweep.path / "ledger.jsonl").write_text(json.dumps(row) + "\n")
-    assert (len(sweep.entries()), sweep.num_damaged_rows()) == ((1, 0) if is_valid else (0, 1))
+    entries, num_damaged = sweep.scan_entries()
+    assert (len(entries), num_damaged) == ((1, 0) if is_valid else (0, 1))
 
 
 def test_a_run_behind_a_link_stays_in_its_ledger(tmp_path: Path) -> None:
@@ -113,3 +116,57 @@ def test_a_run_behind_a_link_stays_in_its_ledger(tmp_path: Path) -> None:
     sweep.add_entry(Job("rms", None, 0), ["run"], run)
     (entry,) = sweep.entries()
     assert entry.run.path.resolve() == run.path.resolve()
+
+
+@pytest.mark.parametrize(
+    "content", ["../elsewhere/a/seed0", "/etc", "a\0b", "x" * 300, "", "-1 -1\n", b"\xff"]
+)
+def test_the_register_names_runs_of_its_output_folder(
+    tmp_path: Path, content: str | bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_once.cache_clear()
+    root, identity = tmp_path / "outputs", {"lr": 1}
+    run, elsewhere = RunFolder(root / "s" / "a" / "seed0"), tmp_path / "elsewhere" / "a" / "seed0"
+    for folder in (run, RunFolder(elsewhere)):
+        folder.path.mkdir(parents=True)
+        folder.write_meta({"identity": identity})
+    register(root, run, identity)
+    assert find_registered(root, identity) == run and not caplog.messages
+    (place,) = (root / "cache" / "runs").iterdir()
+    place.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert find_registered(root, identity) is None
+    assert len(caplog.messages) == 1 and caplog.messages[0].startswith(f"{place}: ")
+
+
+def test_records_of_submissions_name_those_of_their_output_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job, root = Job("a", None, 0), tmp_path / "outputs"
+    records, theirs = (
+        SubmissionRecords(SweepFolder(folder / "s" / "sweeps" / "id"), "cluster")
+        for folder in (root, tmp_path / "elsewhere")
+    )
+    owners = RunOwners(root, "cluster")
+    owners.folder.mkdir(parents=True)
+    for each, is_followed in ((records, True), (theirs, False)):
+        warn_once.cache_clear()
+        caplog.clear()
+        submission = each.create()
+        submission.write("s", "1", [Assignment(job, "x", "0.yaml", 0)])
+        owners.set_owner("x", submission, 0)
+        owner = owners.owner("x")
+        assert (owner is not None) == is_followed == (not caplog.messages)
+        records.record_adoption(Job("b", None, 0), submission, "x")
+        assert len(list(records.adopted())) == 1
+    assert sum("leads out of" in message for message in caplog.messages) == 2
+
+
+def test_links_in_an_output_folder_lead_to_parts_of_it(tmp_path: Path) -> None:
+    root, disk = tmp_path / "outputs", tmp_path / "disk"
+    (disk / "rms" / "seed0").mkdir(parents=True)
+    (root / "norms").mkdir(parents=True)
+    (root / "norms" / "rms").symlink_to(disk / "rms")
+    assert is_in_outputs(root / "norms" / "rms" / "seed0", root)
+    assert is_in_outputs(root / ".." / "disk" / "rms" / "seed0", root)
+    assert not is_in_outputs(disk / "other", root)
+    assert not is_in_outputs(root, root)

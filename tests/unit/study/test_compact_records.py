@@ -42,13 +42,18 @@ def test_a_wrong_field_is_named(
         read_compact(records)
 
 
-@pytest.mark.parametrize("damage", ["cut", "wrong", "no JSON"])
+@pytest.mark.parametrize("damage", ["cut", "wrong", "no JSON", "a row less", "twice"])
 def test_no_row_is_left_out_silently(records: Path, damage: str) -> None:
     path = records / "records.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     row = json.loads(lines[1])
     lines[1] = json.dumps(row | {"seed": "1"}) + "\n" if damage == "wrong" else "{\n"
     text = "".join(lines)
-    path.write_text("".join(lines[:1]) + text[-40:-2] if damage == "cut" else text)
+    if damage == "cut":
+        text = "".join(lines[:1]) + text[-40:-2]
+    if damage in ("a row less", "twice"):
+        whole = path.read_text()
+        text = whole + whole if damage == "twice" else whole[: whole.rindex("\n", 0, -1) + 1]
+    path.write_text(text)
     with pytest.raises(DataError, match=r"invalid records: .*records\.jsonl: "):
         read_compact(records)

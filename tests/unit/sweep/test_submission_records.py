@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lmlab.design.manifest import Job
+from lmlab.errors import DataError
+from lmlab.storage.fields import warn_once
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.submission_records import (
     Assignment,
@@ -139,3 +143,52 @@ def test_the_key_of_an_identity_ignores_the_order_of_its_settings() -> None:
     assert identity_key({"a": 1, "b": 2}) == identity_key({"b": 2, "a": 1})
     assert identity_key({"a": 1}) != identity_key({"a": 2})
     assert len(identity_key({})) == 32
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"job_id": "../1"}, "job_id='../1': expected the number of a job or null"),
+        ({"name": None}, "name=None: expected a text"),
+        ({"runs": 3}, "runs=3: expected a list of objects"),
+        ({"time": []}, "time=a list of 0: expected a text"),
+    ],
+)
+def test_a_record_with_a_wrong_field_counts_as_missing_and_is_named(
+    records: SubmissionRecords,
+    change: dict[str, Any],
+    named: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    warn_once.cache_clear()
+    submission = submitted(records, an_assignment("a"))
+    path = submission.folder / "submission.json"
+    path.write_text(json.dumps(submission.read() | change))
+    assert (submission.read(), submission.runs(), records.submissions()) == ({}, [], [])
+    assert f"{path}: {named}" in caplog.messages[0]
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        submission.submitted()
+
+
+@pytest.mark.parametrize("frozen", ["../0.yaml", "/0.yaml", "a\0b", None])
+def test_a_run_whose_configuration_is_elsewhere_is_left_out(
+    records: SubmissionRecords, frozen: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_once.cache_clear()
+    submission = submitted(records, an_assignment("a"), an_assignment("b", index=1))
+    content = submission.read()
+    content["runs"][0]["frozen"] = frozen
+    (submission.folder / "submission.json").write_text(json.dumps(content))
+    assert submission.runs() == [an_assignment("b", index=1)]
+    assert "frozen=" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("code", [-1, 256, "1", None, 1.5, True])
+def test_exit_codes_are_those_of_processes(
+    records: SubmissionRecords, code: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_once.cache_clear()
+    submission = records.create()
+    (submission.folder / "end-0.json").write_text(json.dumps({"0.yaml": 0, "1.yaml": code}))
+    assert submission.exit_codes(0) == {}
+    assert "1.yaml: expected an exit code" in caplog.messages[0]
