@@ -37,8 +37,9 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
-from fuzz_folders import FOLDERS, Folder, may_be_silent
+from fuzz_folders import FOLDERS, Folder
 from fuzz_mutations import Mutation, mutate
+from fuzz_silent import may_be_silent
 
 from lmlab.errors import UserError, shorten
 from lmlab.storage.fields import warn_once
