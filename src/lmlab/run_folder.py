@@ -14,12 +14,11 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +29,12 @@ from lmlab.storage.io import (
     fsync_folder,
     hash_json,
     scan_jsonl,
-    translate_read_errors,
     translate_write_errors,
     write_json,
 )
 from lmlab.storage.json_text import dump_json
 from lmlab.storage.litter import remove_litter
 from lmlab.storage.lock import Lock, is_alive
-from lmlab.storage.path_below import is_in_outputs
 from lmlab.storage.record_fields import (
     META,
     NOTES,
@@ -300,12 +297,13 @@ def utc_now() -> str:
 IsSame = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]  # of meta.json, of an identity
 
 
-def _is_equal(meta: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+def has_identity(meta: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+    """Whether the ``meta.json`` of a folder has exactly this identity."""
     return meta.get("identity") == identity
 
 
 def choose_folder(
-    base: Path, identity: dict[str, Any], is_same: IsSame = _is_equal
+    base: Path, identity: dict[str, Any], is_same: IsSame = has_identity
 ) -> tuple[RunFolder, list[str]]:
     """Choose the folder of the run with ``identity``.
 
@@ -341,74 +339,6 @@ def runs_beside(base: Path) -> list[RunFolder]:
         return []
     name = re.compile(re.escape(base.name) + "-[0-9a-f]{8}")
     return [RunFolder(path) for path in sorted(base.parent.iterdir()) if name.fullmatch(path.name)]
-
-
-def register(
-    output_root: Path, run: RunFolder, identity: dict[str, Any], *further: dict[str, Any]
-) -> None:
-    """Record the folder of the run with ``identity``, so that other studies find it.
-
-    Args:
-        output_root: the folder of all studies.
-        run: the folder.
-        identity: of the run.
-        further: identities under which it may be looked for, too.
-    """
-    relative = os.path.relpath(run.path.resolve(), output_root.resolve())
-    for one in (identity, *further):
-        atomic_write_text(_index(output_root, one), relative)
-    remove_litter(_index(output_root, identity).parent)
-
-
-def find_registered(
-    output_root: Path,
-    identity: dict[str, Any],
-    is_same: IsSame = _is_equal,
-    forms: Iterable[dict[str, Any]] = (),
-) -> RunFolder | None:
-    """Find the run with ``identity`` in any study below ``output_root``; None if it is gone.
-
-    Args:
-        output_root: the folder of all studies.
-        identity: of the run.
-        is_same: whether the ``meta.json`` of a folder is that of the run.
-        forms: further identities under which it may be registered.
-    """
-    for form in itertools.chain([identity], forms):
-        place = _index(output_root, form)
-        run = registered_in(output_root, place)
-        if run is not None and is_same(run.meta(), identity):
-            return run
-        if run is not None:
-            warn_once(f"{place}: {run.path}/meta.json is not that of the run; it counts as missing")
-    return None
-
-
-def registered_in(output_root: Path, place: Path) -> RunFolder | None:
-    """Return the run that a file of the register names; None if there is none.
-
-    A file that is damaged, or leads out of the output folder, counts as missing, with a warning.
-    """
-    with translate_read_errors(place):
-        try:
-            relative = place.read_text("utf-8")
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except UnicodeDecodeError as error:
-            warn_once(f"{place}: cannot be read ({error}); it counts as missing")
-            return None
-    is_path = bool(relative) and PATH.accepts(relative)
-    is_path = is_path and relative.isprintable()
-    if not is_path or not is_in_outputs(output_root / relative, output_root):
-        warn_once(
-            f"{place}: {relative[:60]!r}: expected a run in {output_root}; it counts as missing"
-        )
-        return None
-    return RunFolder(Path(os.path.normpath(output_root / relative)))
-
-
-def _index(output_root: Path, identity: dict[str, Any]) -> Path:
-    return output_root / "cache" / "runs" / hash_json(identity)[:32]
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

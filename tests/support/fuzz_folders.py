@@ -44,8 +44,9 @@ from lmlab.outputs.references import find_references
 from lmlab.outputs.run_diff import compare, read_run
 from lmlab.outputs.run_diff import describe as describe_difference
 from lmlab.publish import publish
-from lmlab.run_folder import RunFolder, find_registered
+from lmlab.run_folder import RunFolder
 from lmlab.runs.load import load
+from lmlab.runs.run_register import find_registered
 from lmlab.runtime.device import Device, resolve_device
 from lmlab.status import show
 from lmlab.storage.io import hash_content

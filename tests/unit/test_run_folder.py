@@ -11,8 +11,6 @@ from lmlab.run_folder import (
     RunFolder,
     choose_folder,
     differences,
-    find_registered,
-    register,
 )
 
 
@@ -74,18 +72,6 @@ def test_a_damaged_or_missing_file_reads_as_empty(tmp_path: Path) -> None:
     assert run.status() == run.meta() == {}
     (tmp_path / "meta.json").write_text('{"iden')
     assert run.meta() == {}
-
-
-def test_a_registered_run_is_found_until_its_identity_changes(tmp_path: Path) -> None:
-    run, identity = RunFolder(tmp_path / "study" / "arm" / "seed0"), {"lr": 1}
-    assert find_registered(tmp_path, identity) is None
-    run.write_meta({"identity": identity})
-    register(tmp_path, run, identity)
-    found = find_registered(tmp_path, identity)
-    assert found is not None and found.path == run.path
-    assert find_registered(tmp_path, {"lr": 2}) is None
-    run.write_meta({"identity": {"lr": 2}})
-    assert find_registered(tmp_path, identity) is None, "its folder holds another run now"
 
 
 def test_old_rows_of_every_kind_stay_readable(tmp_path: Path) -> None:

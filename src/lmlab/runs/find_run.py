@@ -22,12 +22,11 @@ from lmlab.run_folder import (
     REUSED_KEY,
     RunFolder,
     choose_folder,
-    find_registered,
-    registered_in,
     runs_beside,
     sessions_of,
     utc_now,
 )
+from lmlab.runs.run_register import find_registered, registered_runs
 from lmlab.runtime.device import Device
 from lmlab.runtime.numeric_environment import environment_changes, environment_of_session
 
@@ -142,12 +141,8 @@ def _find_across_code(spec: RunSpec, identity: Mapping[str, Any]) -> RunFolder |
 def _candidates(spec: RunSpec) -> Iterator[RunFolder]:
     yield RunFolder(spec.named_folder)
     yield from runs_beside(spec.named_folder)
-    index = Path(spec.output_root) / "cache" / "runs"
-    if not spec.reuse or not index.is_dir():
-        return
-    root = Path(spec.output_root)
-    found = (registered_in(root, path) for path in index.iterdir() if path.is_file())
-    yield from (RunFolder(path) for path in sorted({run.path for run in found if run is not None}))
+    if spec.reuse:
+        yield from registered_runs(Path(spec.output_root))
 
 
 def _mention_environment(folder: RunFolder, device: Device) -> None:

@@ -14,8 +14,9 @@ from lmlab.build.user_code import user_code
 from lmlab.config.compose import settings_to_yaml
 from lmlab.data.text_bytes import text_bytes
 from lmlab.nn.transformer import Transformer
-from lmlab.run_folder import REUSED_KEY, register
+from lmlab.run_folder import REUSED_KEY
 from lmlab.runs.context import RunContext
+from lmlab.runs.run_register import register
 from lmlab.runtime.provenance import provenance
 from lmlab.storage.io import atomic_write_text
 

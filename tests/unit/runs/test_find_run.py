@@ -11,8 +11,9 @@ from lmlab.build.identity import without_code
 from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.compose import compose
 from lmlab.config.identity_settings import identity_settings
-from lmlab.run_folder import REUSED_KEY, RunFolder, register
+from lmlab.run_folder import REUSED_KEY, RunFolder
 from lmlab.runs.find_run import find_run, locate
+from lmlab.runs.run_register import register
 from lmlab.runtime.device import resolve_device
 
 SETTINGS = identity_settings(compose(["tokenizer=bytes"]))

@@ -12,7 +12,7 @@ from lmlab.design.manifest import Job
 from lmlab.errors import DataError
 from lmlab.hf.weight_files import weight_files
 from lmlab.publish import publish
-from lmlab.run_folder import RunFolder, find_registered, register
+from lmlab.run_folder import RunFolder
 from lmlab.storage.fields import warn_once
 from lmlab.storage.path_below import is_in_outputs, path_below
 from lmlab.study.sweep_folder import SweepFolder
@@ -116,26 +116,6 @@ def test_a_run_behind_a_link_stays_in_its_ledger(tmp_path: Path) -> None:
     sweep.add_entry(Job("rms", None, 0), ["run"], run)
     (entry,) = sweep.entries()
     assert entry.run.path.resolve() == run.path.resolve()
-
-
-@pytest.mark.parametrize(
-    "content", ["../elsewhere/a/seed0", "/etc", "a\0b", "x" * 300, "", "-1 -1\n", b"\xff"]
-)
-def test_the_register_names_runs_of_its_output_folder(
-    tmp_path: Path, content: str | bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    warn_once.cache_clear()
-    root, identity = tmp_path / "outputs", {"lr": 1}
-    run, elsewhere = RunFolder(root / "s" / "a" / "seed0"), tmp_path / "elsewhere" / "a" / "seed0"
-    for folder in (run, RunFolder(elsewhere)):
-        folder.path.mkdir(parents=True)
-        folder.write_meta({"identity": identity})
-    register(root, run, identity)
-    assert find_registered(root, identity) == run and not caplog.messages
-    (place,) = (root / "cache" / "runs").iterdir()
-    place.write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert find_registered(root, identity) is None
-    assert len(caplog.messages) == 1 and caplog.messages[0].startswith(f"{place}: ")
 
 
 def test_records_of_submissions_name_those_of_their_output_folder(
