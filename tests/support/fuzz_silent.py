@@ -31,10 +31,12 @@ SILENT = [
     Silent("ledger.jsonl", ("cut after a row", "empty"), "", "the ledger of a sweep that goes on"),
     Silent("metrics.jsonl", ("cut after a row",), "", "the rows of a run that goes on"),
     Silent("adopted.jsonl", ("cut after a row", "empty"), "", "nothing more was adopted"),
+    Silent("adopted.jsonl", ("null",), "job.lr", "the configured rate"),
+    Silent("submission.json", ("null",), r"runs\[\].job.lr", "the configured rate"),
     Silent("submission.json", ("length",), r"runs(\[\])?", "an array of other runs"),
     Silent("metrics.jsonl", ("negative", "null", "nan"), "loss|bits_per_byte|perplexity",
            "a null is a number that is not finite, and a loss may be negative"),
-    Silent("end-0.json", ("missing",), "0.yaml", "a run that did not end by itself"),
+    Silent("end-0.json", ("missing", "root"), "(0.yaml)?", "a run that did not end by itself"),
     Silent("state.json", ("nan",), "progress.*", "earlier versions wrote no checksum"),
     Silent("launch.json", ("huge",), ".*", "a request that Slurm refuses"),
     Silent("exhibit.json", ("length",), r"files(\[\])?", "a demo of other files"),
@@ -42,7 +44,7 @@ SILENT = [
     Silent("special_tokens_map.json", ("missing", "root", "length"), ".*", "no such token"),
     Silent("tokenizer.json", ("length",), r"model.merges(\[\])?|added_tokens(\[\])?",
            "a vocabulary of other tokens; Hugging Face's files have no checksum"),
-    Silent("tokenizer.json", ("null",), "added_tokens", "no such tokens"),
+    Silent("tokenizer.json", ("null", "missing"), "added_tokens", "no such tokens"),
     Silent("tokenizer.json", ("missing",), "model.vocab.*", "other tokens", "vocabulary hf"),
 ]  # fmt: skip
 # Fields that name files: one that leads elsewhere is never followed silently.

@@ -113,6 +113,10 @@ class Manifest:
             raise DataError(f"manifest: expected as many arms, names and overrides, found {found}",
                             "rerun the study")  # fmt: skip
         declared = content["comparison"]
+        missing = set() if declared is None else set(declared["arms"]) - set(content["names"])
+        if missing:
+            raise DataError(f"manifest: names: expected {min(missing)}, an arm of the comparison",
+                            "rerun the study")  # fmt: skip
         return cls(
             study=content["study"],
             command=content["command"],
@@ -159,6 +163,12 @@ class Manifest:
     def unit(self) -> str:
         """The unit of the metric."""
         return METRICS[self.metric]
+
+    def has(self, job: Job) -> bool:
+        """Whether a job in the records of the study is one of its arms or runs."""
+        if self.comparison is None:
+            return job.number < len(self.arms)
+        return job.arm in self.comparison.judged_arms
 
     def job_config(self, job: Job) -> dict[str, Any]:
         """Return the full configuration of a run."""

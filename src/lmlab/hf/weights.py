@@ -148,7 +148,8 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         try:
             tensors |= safetensors.torch.load_file(str(path))
         except (OSError, SafetensorError) as error:
-            raise DataError(f"{path}: cannot be read as safetensors: {error}") from error
+            reason = " ".join(str(error).split())
+            raise DataError(f"{path}: cannot be read as safetensors: {reason}") from error
     return {name: tensor.float() for name, tensor in weights_from_hf(model_type, tensors).items()}
 
 

@@ -58,4 +58,5 @@ def _shapes(path: Path) -> list[list[int]]:
         with safe_open(str(path), framework="pt") as file:
             return [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: cannot be read as safetensors: {error}") from error
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be read as safetensors: {reason}") from error

@@ -36,7 +36,9 @@ STATUS: Fields = {
 }  # fmt: skip
 STATUS_EXPECTED = ("status", "step", "steps", "tokens", "seconds")
 META: Fields = {
-    "identity": OBJECT, "corpus": TEXT, "train_tokens": COUNT, "valid_tokens": COUNT,
+    "identity": OBJECT, "identity.config": OBJECT, "identity.config.seeds": or_null(OBJECT),
+    "identity.config.optim.lr": or_null(NUMBER),
+    "corpus": TEXT, "train_tokens": COUNT, "valid_tokens": COUNT,
     "valid_text_bytes": COUNT, "num_parameters": COUNT, "forward_flops_per_token": AMOUNT,
     "floor": OBJECT, "floor.bits_per_byte": NUMBER, "floor.nats_per_token": NUMBER,
     "floor.note": TEXT, "parent": PATH, "sessions": OBJECTS, "sessions[].time": TEXT,
@@ -63,15 +65,18 @@ ROW: Fields = {
     "kind": TEXT, "step": COUNT, "tokens": COUNT, "seconds": NUMBER, "num_tokens": COUNT,
     **{name: or_null(NUMBER) for name in _MEASURED},
 }  # fmt: skip
+PURPOSES = Kind(lambda value: bool(value) and TEXTS.accepts(value), "a list of purposes")
 LEDGER_ROW: Fields = {
-    "arm": TEXT, "lr": or_null(AMOUNT), "seed": COUNT, "number": COUNT, "purposes": TEXTS,
+    "arm": TEXT, "lr": or_null(AMOUNT), "seed": COUNT, "number": COUNT, "purposes": PURPOSES,
     "run": PATH, "failure": or_null(OBJECT), "failure.reason": TEXT, "failure.log": PATH,
 }  # fmt: skip
-# Numbers of jobs are part of file names.
+# Names and numbers of jobs are part of commands and of the names of files.
+JOB_NAME = Kind(FILE_NAME.accepts, "the name of a job")
 JOB_NUMBER = Kind(FILE_NAME.accepts, "the number of a job")
 JOB: Fields = {"arm": TEXT, "lr": or_null(AMOUNT), "seed": COUNT, "number": COUNT}
 SUBMISSION: Fields = {
-    "name": TEXT, "job_id": or_null(JOB_NUMBER), "time": TEXT, "output_root": PATH, "runs": OBJECTS,
+    "name": JOB_NAME, "job_id": or_null(JOB_NUMBER), "time": TEXT, "output_root": PATH,
+    "runs": OBJECTS,
 }  # fmt: skip
 ASSIGNMENT: Fields = {
     "job": OBJECT, **{f"job.{name}": kind for name, kind in JOB.items()}, "identity": TEXT,
@@ -82,10 +87,10 @@ ADOPTION: Fields = {
     "identity": TEXT,
 }  # fmt: skip
 OWNER: Fields = {"submission": PATH, "index": COUNT}
-DRIVER_JOB: Fields = {"name": TEXT, "job_id": JOB_NUMBER}
+DRIVER_JOB: Fields = {"name": JOB_NAME, "job_id": JOB_NUMBER}
 STACK: Fields = {"most": COUNT, "files": FILE_NAMES}
 COMPACT_ROW: Fields = {
-    "arm": TEXT, "lr": or_null(AMOUNT), "seed": COUNT, "number": COUNT, "purposes": TEXTS,
+    "arm": TEXT, "lr": or_null(AMOUNT), "seed": COUNT, "number": COUNT, "purposes": PURPOSES,
     "place": PATH, "status": OBJECT, "meta": OBJECT, "validation": OBJECTS, "train": OBJECTS,
     "samples": TEXT, "preflight": OBJECT, "notes": or_null(TEXT), "tags": TEXTS,
     "settings": OBJECT, "num_damaged_rows": COUNT,

@@ -52,7 +52,11 @@ def read_compact(
             raise ValueError(f"{num_damaged} of its lines cannot be read")
         if len(rows) != content.get(NUM_RECORDS, len(rows)):  # records of before have no number
             raise ValueError(f"expected {content[NUM_RECORDS]} rows, found {len(rows)}")
-        return manifest, arm_costs, [_record(path, row, manifest.metric) for row in rows]
+        records = [_record(path, row, manifest.metric) for row in rows]
+        unknown = [record["job"].arm for record in records if not manifest.has(record["job"])]
+        if unknown and manifest.comparison is not None:
+            raise ValueError(f"arm={unknown[0]}: expected an arm of manifest.json")
+        return manifest, arm_costs, records
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         reason = f"{path.name}: {error}"
     except UserError as error:

@@ -23,6 +23,7 @@ from lmlab.run_folder import (
     early_stop,
     final_state,
 )
+from lmlab.storage.fields import warn_once
 from lmlab.storage.io import (
     atomic_write_text,
     translate_read_errors,
@@ -201,7 +202,12 @@ def load_study(folder: Path) -> Study:
     if sweep.exists:
         manifest = sweep.manifest()
         entries, num_damaged = sweep.scan_entries()
-        records = [_read_entry(entry, sweep.study_folder, manifest) for entry in entries]
+        known = [entry for entry in entries if manifest.has(entry.job)]
+        if len(known) < len(entries):
+            path = sweep.path / "ledger.jsonl"
+            warn_once(f"{path}: a row names no arm of manifest.json; it counts as missing")
+            num_damaged += len(entries) - len(known)
+        records = [_read_entry(entry, sweep.study_folder, manifest) for entry in known]
         if num_damaged:
             records += _unrecorded(manifest, records)
         if manifest.comparison is None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.design.manifest import Job, Manifest
-from lmlab.errors import ConfigError, DataError
+from lmlab.errors import DataError, UserError
 from lmlab.run_folder import RunFolder, utc_now
 from lmlab.storage.fields import check_fields, warn_once, wrong_field
 from lmlab.storage.io import (
@@ -112,8 +112,9 @@ class SweepFolder:
             if wrong := wrong_field(content, MANIFEST):
                 raise ValueError(wrong)
             return Manifest.from_dict(content)
-        except ConfigError as error:
-            raise DataError(f"{path}: invalid manifest: {error.message}", error.help) from error
+        except UserError as error:
+            message = error.message.removeprefix("manifest: ")
+            raise DataError(f"{path}: invalid manifest: {message}", error.help) from error
         except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
             raise DataError(f"{path}: invalid manifest: {error}", "rerun the study") from error
 

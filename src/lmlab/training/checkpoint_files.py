@@ -234,7 +234,7 @@ def _read_tensors(folder: Path, stem: str) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load_file(str(folder / f"{stem}.safetensors"))
     except (OSError, SafetensorError) as error:
-        raise _damaged(folder, f"{stem}.safetensors: {error}") from error
+        raise _damaged(folder, f"{stem}.safetensors: {' '.join(str(error).split())}") from error
 
 
 def _damaged(folder: Path, problem: str) -> DataError:

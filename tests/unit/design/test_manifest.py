@@ -149,6 +149,11 @@ def test_a_manifest_survives_a_file_and_refuses_another_format() -> None:
     assert Manifest.from_dict(stored) == manifest
     with pytest.raises(DataError, match="format_version=2: expected 1"):
         Manifest.from_dict(stored | {"format_version": 2})
+    names = stored["names"]
+    with pytest.raises(DataError, match=f"names: expected {names[-1]}, an arm of the comparison"):
+        Manifest.from_dict(stored | {"names": [*names[:-1], "other"]})
+    with pytest.raises(DataError, match="as many arms, names and overrides, found"):
+        Manifest.from_dict(stored | {"overrides": stored["overrides"][:-1]})
 
 
 def test_matched_steps_process_as_many_tokens_as_the_baseline() -> None:

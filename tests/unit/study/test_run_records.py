@@ -13,6 +13,7 @@ import pytest
 from lmlab.design.manifest import Job
 from lmlab.errors import DataError
 from lmlab.run_folder import RunFolder
+from lmlab.storage.fields import warn_once
 from lmlab.study.run_records import load_study, other_runs, read_run, write_compact
 from lmlab.study.sweep_folder import Failure, sweeps_in
 
@@ -155,3 +156,18 @@ def test_other_runs_are_those_that_the_newest_sweep_does_not_need(finished: Path
     (extra / "config.yaml").touch()
     (record,) = other_runs(load_study(finished))
     assert (record.job, record.folder) == (Job("extra", None, 5), "norms/extra/seed5-ab12")
+
+
+@pytest.mark.parametrize("change", [{"arm": "other"}, {"purposes": []}, {"run": "../../../../x"}])
+def test_a_row_of_the_ledger_that_fits_no_run_is_told(
+    finished: Path, change: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_once.cache_clear()
+    (sweep,) = sweeps_in(finished)
+    path = sweep.path / "ledger.jsonl"
+    first, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([json.dumps(json.loads(first) | change), *rest]) + "\n")
+    study = load_study(finished)
+    assert study.num_damaged_rows == 1 and "ledger.jsonl" in study.damage[-1]
+    assert [record.state for record in study.records].count("missing") == 1
+    assert [message.partition(":")[0] for message in caplog.messages] == [str(path)]

@@ -149,7 +149,7 @@ def test_the_key_of_an_identity_ignores_the_order_of_its_settings() -> None:
     ("change", "named"),
     [
         ({"job_id": "../1"}, "job_id='../1': expected the number of a job or null"),
-        ({"name": None}, "name=None: expected a text"),
+        ({"name": "a\0b"}, "name='a\\x00b': expected the name of a job"),
         ({"runs": 3}, "runs=3: expected a list of objects"),
         ({"time": []}, "time=a list of 0: expected a text"),
     ],
