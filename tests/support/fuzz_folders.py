@@ -50,8 +50,9 @@ from lmlab.runs.run_register import find_registered
 from lmlab.runtime.device import Device, resolve_device
 from lmlab.status import show
 from lmlab.storage.io import hash_content
+from lmlab.study.csv_tables import render_csv
 from lmlab.study.index_page import write_index
-from lmlab.study.markdown import render_csv, render_markdown
+from lmlab.study.markdown import render_markdown
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study
 from lmlab.study.sweep_folder import SweepFolder

@@ -12,7 +12,7 @@ from lmlab.design.fairness import LABELS, TABLE_COLUMNS, ArmCosts, cost_table, f
 from lmlab.run_folder import differences
 from lmlab.study.rate_basin import describe_basin
 from lmlab.study.rate_cautions import rate_cautions
-from lmlab.study.rate_edges import edge_basis, rate_states, runs_by_rate, stable_edge
+from lmlab.study.rate_edges import edge_basis, near_edge, rate_states, runs_by_rate, stable_edge
 from lmlab.study.rerun_commands import arm_commands
 from lmlab.study.run_records import Study
 from lmlab.study.study_facts import setting_values, swept_settings
@@ -36,11 +36,12 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
         like = str(design.baseline) if arm == design.replicate else arm
         index = manifest.names.index(like)
         rate = manifest.judged_lr(arm, study.outcomes)
-        edge, basis, states, basin, caution = None, "", [], "", ""
+        edge, near, basis, states, basin, caution = None, [False, False], "", [], "", ""
         if design.lr == "search" and arm in design.arms:  # the replicate has no search of its own
             tried = runs_by_rate(study, arm)
             stable, unstable = stable_edge(tried)
             edge = [stable, unstable] if unstable is not None else None
+            near = near_edge(tried)
             basis, states = edge_basis(tried), [list(state) for state in rate_states(tried)]
             basin = describe_basin(study, arm)
             caution = "; ".join(rate_cautions(study, arm))
@@ -58,6 +59,7 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
                 "commands": arm_commands(manifest, arm, rate),
                 "best_lr": rate,
                 "edge": edge,
+                "edge_near": near,
                 "edge_basis": basis,
                 "rate_basin": basin,
                 "rate_caution": caution,
@@ -78,6 +80,7 @@ def _arm_without_comparison(study: Study, name: str, swept: Sequence[str]) -> di
         "name": name, "is_baseline": False,
         "overrides": [one for one in overrides if not _BOOKKEEPING.fullmatch(one)],
         "commands": [command] if command else [], "best_lr": None, "edge": None, "edge_basis": "",
+        "edge_near": [False, False],
         "rate_basin": "", "rate_caution": "", "rate_states": [], "differences": [],
         "settings": setting_values(study, name, swept),
     }  # fmt: skip

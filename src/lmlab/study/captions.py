@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from lmlab.design.manifest import Manifest
 from lmlab.study.rate_edges import NEAR
 from lmlab.study.run_records import RunRecord, Study
-from lmlab.study.tokens_to_match import NOTE, tokens_to_match
+from lmlab.study.tokens_to_match import tokens_note, tokens_to_match
 from lmlab.study.verdict_section import equivalence_interval
-from lmlab.study.verdicts import Verdict, baseline_outcomes
+from lmlab.study.verdicts import OWN_RATE, Verdict, baseline_outcomes, decision_rule, looks_phrase
 
 _VARYING = 1.2  # ratio of wall times from which runs of equal work are no measure of speed
 
@@ -22,11 +22,20 @@ def verdict_notes(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
         return []
     notes = [f"{manifest.held_seeds_note}."] if manifest.held_seeds_note else []
     notes += _shared_seeds(manifest, study, verdicts)
-    levels = {v.comparison.confidence for v in verdicts if v.comparison is not None}
-    if len(levels) > 1:
+    own = [verdict for verdict in verdicts if verdict.at == OWN_RATE]
+    if len({one.comparison.confidence for one in own if one.comparison is not None}) > 1:
+        where = " of the first table" if len(own) < len(verdicts) else ""
         notes.append(
-            "The confidence differs by row: it depends on the verdict, on the rank of the p-value "
-            "among the arms, and on how many seeds were tested."
+            f"The confidence differs by row{where}: it depends on the verdict, and on the rank of "
+            "the p-value among the arms."
+        )
+    looks = looks_phrase(manifest.comparison)
+    if looks and any(one.comparison and one.comparison.confidence for one in verdicts):
+        *first, last = decision_rule(manifest.comparison).looks
+        at = f"{', '.join(map(str, first))} and {last}"
+        notes.append(
+            f"The study provides for {looks} (after {at} seeds), so p-values are larger and "
+            "intervals wider than those of a single test of the same runs."
         )
     if any("needed" in verdict.detail for verdict in verdicts):
         notes.append(
@@ -42,7 +51,7 @@ def verdict_notes(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
             "is no difference and is not."
         )
     if any(tokens_to_match(study, verdict) for verdict in verdicts):
-        notes.append(NOTE)
+        notes.append(tokens_note(study))
     return notes
 
 
@@ -52,15 +61,11 @@ def curve_note(study: Study) -> str:
     if design is None:
         return ""
     at = "best" if design.lr == "search" else "configured"
-    return (
-        f"Curves are of the judged runs of each arm at its own {at} learning rate"
-        + (
-            ", or of those at the baseline's, if that is chosen; runs of the learning rate search "
-            "are left out."
-            if at == "best"
-            else "."
-        )
-        + " They start at the evaluation before training, which may lie above the chart."
+    return f"Curves are of the judged runs of each arm at its own {at} learning rate" + (
+        ", or of those at the baseline's, if that is chosen; runs of the learning rate search "
+        "are left out."
+        if at == "best"
+        else "."
     )
 
 
@@ -72,10 +77,10 @@ def rate_notes(study: Study) -> list[str]:
     return [
         "Judged runs use other seeds than the search, mostly at a rate that was fitted rather than "
         "tried, so their losses may lie above the curve of the search.",
-        "A run fails to learn if it lowers the loss by less than half as much as the best searched "
-        "run of its arm did, from its own loss before training. The evidence gives final losses "
-        f"and the limit. A run within {100 * NEAR:g}% of the gain from the limit is called near: "
-        "there, the edge depends on the chosen half.",
+        "The evidence gives final losses beside the edge, and the limit above which a run fails to "
+        "learn, as the decision rule defines it. A final loss is called near the limit if it "
+        f"differs from it by at most {100 * NEAR:g}% of the best run's gain; a threshold slightly "
+        "other than one half may then move the edge.",
     ]
 
 

@@ -25,11 +25,9 @@ from lmlab.study.figure_style import (
     shorten,
 )
 from lmlab.study.rate_figure import draw_rates
-from lmlab.study.statistics import INCONCLUSIVE
 from lmlab.study.sweep_figure import draw_sweep
 from lmlab.study.verdicts import OWN_RATE
 
-_MARKS = {"better": "v", "worse": "^", "no difference": "s", INCONCLUSIVE: "o", "diverged": "X"}
 _MAX_DOTS_PER_CURVE = 40
 _FEW = 5  # evaluations: of more, the first one, early in training, may leave the figure at the top
 
@@ -80,11 +78,11 @@ def draw_verdicts(content: dict[str, Any]) -> Figure | None:
         axes.axvspan(-margin, margin, color=GREY, alpha=0.12, linewidth=0)
     values = [-margin, 0.0, margin]
     for y, row in enumerate(shown):
-        colour = _styles(content)[row["arm"]]["color"]
+        style = _styles(content)[row["arm"]]
         if row["difference"] is not None:
-            values += _draw_effect(axes, y, row, colour)
+            values += _draw_effect(axes, y, row, style)
         elif row["verdict"] == "diverged":
-            axes.plot([0.98], [y], DIVERGED_MARK, color=colour, markersize=8,
+            axes.plot([0.98], [y], DIVERGED_MARK, color=style["color"], markersize=8,
                       transform=axes.get_yaxis_transform(), label="_diverged")  # fmt: skip
         axes.annotate(
             _effect_text(row), (1.01, y), xycoords=("axes fraction", "data"), va="center",
@@ -107,15 +105,15 @@ def draw_verdicts(content: dict[str, Any]) -> Figure | None:
     return figure
 
 
-def _draw_effect(axes: Any, y: int, row: dict[str, Any], colour: str) -> list[float]:
+def _draw_effect(axes: Any, y: int, row: dict[str, Any], style: dict[str, Any]) -> list[float]:
     """Draw one row; return the values that the axis must show."""
+    colour = style["color"]
     if row["low"] is not None and row["high"] is not None:
         axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2)
     pairs = row.get("differences", [])
     axes.plot(pairs, [y + 0.22] * len(pairs), ".", color=colour, alpha=0.6, markersize=5,
               label="_seeds")  # fmt: skip
-    mark = _MARKS.get(row["verdict"], "o")
-    axes.plot(row["difference"], y, mark, color=colour, markersize=8)
+    axes.plot(row["difference"], y, style["marker"], color=colour, markersize=8)
     return effect_values(row)
 
 
@@ -124,7 +122,7 @@ def _effect_text(row: dict[str, Any]) -> str:
         return str(row["shown_verdict"])
     text = f"{row['difference']:+.3g}"
     if row["low"] is not None and row["high"] is not None:
-        text += f" [{row['low']:+.3g}, {row['high']:+.3g}]"
+        text += f" [{row['low']:+.3g}, {row['high']:+.3g}] ({row['confidence']})"
     return f"{text}  {row['shown_verdict']}{', rate in doubt' if row.get('caution') else ''}"
 
 
@@ -162,7 +160,7 @@ def draw_curves(content: dict[str, Any]) -> Figure | None:
     axes.set_ylim(min(lows) * 0.985, max(*highs, min(lows) * 1.001) * 1.02)
     axes.set_xlabel("training tokens")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.set_ylabel(f"validation loss ({content['unit']})")
+    axes.set_ylabel(f"validation loss ({content['unit']}; logarithmic axis)")
     axes.set_title(f"{content['title']}: mean over seeds, and each seed", loc="left")
     label_sparsely(axes.yaxis)
     add_grid(axes)

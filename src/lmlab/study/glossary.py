@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lmlab.design.comparison import Comparison
+from lmlab.study.reused_runs import margin_origin
 from lmlab.study.run_records import Study
 
 
@@ -32,9 +33,9 @@ def build_glossary(study: Study) -> list[list[str]]:
     }
     if is_search:
         terms["stable and unstable lr"] = (
-            "A peak learning rate is unstable if any run with it diverged, or failed to learn: "
-            "lowered the loss by less than half as much as the best run. The edge is between the "
-            "highest stable and the lowest unstable one."
+            "A peak learning rate is unstable if any run with it diverged, or failed to learn as "
+            "the decision rule defines it. The edge is between the highest stable and the lowest "
+            "unstable one."
         )
     if design.num_seeds > 1:
         terms["noise floor"] = (
@@ -43,11 +44,11 @@ def build_glossary(study: Study) -> list[list[str]]:
         )
         terms["sd"] = "Standard deviation over seeds."
     if design.baseline is not None:
-        terms |= _verdict_terms(design, unit)
+        terms |= _verdict_terms(study, design, unit)
     return [[term, terms[term]] for term in sorted(terms)]
 
 
-def _verdict_terms(design: Comparison, unit: str) -> dict[str, str]:
+def _verdict_terms(study: Study, design: Comparison, unit: str) -> dict[str, str]:
     """Return the terms of a study with verdicts."""
     terms = {
         "baseline": "The arm that all others are compared with.",
@@ -63,7 +64,7 @@ def _verdict_terms(design: Comparison, unit: str) -> dict[str, str]:
             "interval": "The confidence interval of the difference: the values that the runs do "
             "not rule out at the stated confidence.",
             "margin": f"The largest difference that counts as none: {design.margin:g} {unit}, "
-            "chosen before the study.",
+            f"{margin_origin(study)}.",
         }
     if design.replicate is not None:
         terms["replicate"] = (

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -16,16 +15,11 @@ from urllib.parse import quote
 from lmlab.console.formatting import format_count
 from lmlab.design.manifest import Manifest
 from lmlab.storage.path_below import is_in_outputs
+from lmlab.study.reused_runs import reused_runs
 from lmlab.study.run_records import Study
 from lmlab.study.sweep_folder import sweeps_in
 
 INDEX_FILE = "index.html"
-# Of a study all of whose runs another one trained.
-SAME_RUNS = (
-    "another analysis of the same runs, not independent evidence. The margin and the probability "
-    "of false verdicts are declared for this study; they do not cover other comparisons of these "
-    "runs."
-)
 LOCAL_FILES = (
     "Run folders and logs are local files of the machine that trained the runs, below its output "
     "folder. They are not part of this write-up."
@@ -74,17 +68,21 @@ def build_links(
         by_figure.setdefault(path.stem, {})[path.suffix[1:].upper()] = path.name
     root = _output_root(study)
     if root is None:
-        reused = [(*one, "") for one in _reused(study).items()]
+        beside = _write_up(study).parent  # published studies lie side by side
+        reused = [
+            (name, number, _report_of(beside / name, target))
+            for name, number in reused_runs(study).items()
+        ]
         return Links(files, by_figure, studies=reused, is_published=True)
     addresses = {}
     for record in study.records:
         for file in (record.folder, record.log):
             if is_in_outputs(root / file, root) and os.path.exists(root / file):
                 addresses[file] = _address(root / file, target)
-    studies = []
-    for name, number in _reused(study).items():
-        page = root / name / "report.html"
-        studies.append((name, number, _address(page, target) if page.exists() else ""))
+    studies = [
+        (name, number, _report_of(root / name, target))
+        for name, number in reused_runs(study).items()
+    ]
     index = root / INDEX_FILE  # renewed after a report in the folder of its study
     is_listed = target.resolve() == study.folder.resolve() == root / target.resolve().name
     return Links(
@@ -134,18 +132,16 @@ def _output_root(study: Study) -> Path | None:
     return folder.parents[2] if folder.parent.name == "sweeps" else folder.parent
 
 
-def _reused(study: Study) -> dict[str, int]:
-    """Return how many runs of each other study this one reuses."""
+def _write_up(study: Study) -> Path:
+    """Return the folder of the write-up to which compact records belong."""
     folder = study.folder.resolve()
-    own = {study.name, folder.parents[1].name if folder.parent.name == "sweeps" else folder.name}
-    owners = (_owner(record.folder) for record in study.records)
-    return dict(sorted(Counter(name for name in owners if name not in own).items()))
+    return folder.parent if folder.name == "records" else folder
 
 
-def _owner(folder: str) -> str:
-    """Return the study to whose folder a run belongs: ``<study>/<arm>/seed<k>``."""
-    parts = Path(folder).parts
-    return parts[0] if not Path(folder).is_absolute() else str(Path(folder).parents[1])
+def _report_of(folder: Path, target: Path) -> str:
+    """Return the address of the report in the folder of another study; empty without one."""
+    page = folder / "report.html"
+    return _address(page, target) if page.exists() else ""
 
 
 def _address(path: Path, target: Path) -> str:

@@ -1,19 +1,18 @@
-"""A report as Markdown and its table as CSV, from the same content as the page."""
+"""A report as Markdown, from the same content as the page."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lmlab.console.formatting import format_count
-from lmlab.design.comparison import METRICS
-from lmlab.study.links import LOCAL_FILES, SAME_RUNS, Links
-from lmlab.study.plain_text import Markdown, cell, code_block, csv_cell, inline, paragraph
-from lmlab.study.verdicts import arm_phrase
+from lmlab.study.figure_captions import figure_caption
+from lmlab.study.links import LOCAL_FILES, Links
+from lmlab.study.plain_text import Markdown, cell, code_block, inline, paragraph
+from lmlab.study.reused_runs import SAME_RUNS
+from lmlab.study.verdicts import BASELINE_RATE, DESCRIPTIVE, arm_phrase
 
 _NO_LINKS = Links()
 
@@ -46,8 +45,8 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
         yield ""
     for name in figures:
         yield f"![{name.removesuffix('.png')}]({name})\n"
-        if name == "curves.png" and content["curve_note"]:
-            yield f"{paragraph(content['curve_note'])}\n"
+        if note := figure_caption(name, content):
+            yield f"{paragraph(note)}\n"
     if content["sweep"]["rows"]:
         yield "## Results of the sweep\n"
         yield from table_lines(*sweep_table(content))
@@ -68,7 +67,7 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
         rows = [
             [
                 row["arm"],
-                _number(row["lr"]),
+                number_text(row["lr"]),
                 str(row["seed"]),
                 row["status"],
                 row["reason"],
@@ -183,13 +182,19 @@ def sweep_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 def _verdict_tables(content: dict[str, Any]) -> Iterator[str]:
     rows = content["verdicts"]
     for at in dict.fromkeys(row["at"] for row in rows):
-        yield f"Each arm at {content['rate_names'][at]}:\n"
+        is_descriptive = at == BASELINE_RATE
+        yield (
+            f"Each arm at {content['rate_names'][at]}"
+            f"{' (descriptive, no verdicts)' if is_descriptive else ''}:\n"
+        )
         rows_at = [row for row in rows if row["at"] == at]
         columns = ["arm", "lr", "seeds", "mean loss", "sd", "difference", "interval", "adjusted p",
                    "verdict"]  # fmt: skip
         cells = [_verdict_cells(row) for row in rows_at]
         if content["baseline"] is not None:
             cells.insert(0, _baseline_cells(content["baseline"]))
+        if is_descriptive:
+            columns, cells = _without_verdicts(columns, cells, rows_at)
         if any(row["tokens_to_match"] for row in rows_at):
             columns.append("tokens to match")
             tokens = [row["tokens_to_match"] for row in rows_at]
@@ -200,7 +205,7 @@ def _verdict_tables(content: dict[str, Any]) -> Iterator[str]:
 
 def _baseline_cells(row: dict[str, Any]) -> list[str]:
     return [
-        row["arm"], _number(row["lr"]), str(row["seeds"]), _loss(row["mean"]), _loss(row["sd"]),
+        row["arm"], number_text(row["lr"]), str(row["seeds"]), _loss(row["mean"]), _loss(row["sd"]),
         "0", "", "", f"baseline{row['detail']}{_caution(row)}",
     ]  # fmt: skip
 
@@ -209,7 +214,7 @@ def _verdict_cells(row: dict[str, Any]) -> list[str]:
     known = row["low"] is not None and row["high"] is not None
     return [
         row["arm"],
-        _number(row["lr"]),
+        number_text(row["lr"]),
         seeds_text(row),
         _loss(row["mean"]),
         _loss(row["sd"]),
@@ -218,6 +223,26 @@ def _verdict_cells(row: dict[str, Any]) -> list[str]:
         _adjusted_p(row),
         Markdown(f"**{inline(row['shown_verdict'])}**{inline(row['detail'] + _caution(row))}"),
     ]
+
+
+def _without_verdicts(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], rows: Sequence[dict[str, Any]]
+) -> tuple[list[str], list[list[str]]]:
+    """Leave out p-value and verdict of a descriptive table; keep what else is to be said."""
+    notes = ["" for _ in range(len(cells) - len(rows))] + [descriptive_note(row) for row in rows]
+    named = [[*one[:-2]] for one in cells]
+    if len(cells) > len(rows) and named[0][0] != "baseline":
+        named[0][0] += " (baseline)"
+    if not any(notes):
+        return [*columns[:-2]], named
+    return [*columns[:-2], "note"], [[*one, note] for one, note in zip(named, notes, strict=True)]
+
+
+def descriptive_note(row: dict[str, Any]) -> str:
+    """Return what is to be said of an arm in a descriptive table: why it has no difference."""
+    if row["verdict"] == DESCRIPTIVE:
+        return str(row["detail"]).removeprefix(": ")
+    return f"{row['shown_verdict']}{row['detail']}"
 
 
 def _interval(row: dict[str, Any]) -> str:
@@ -253,13 +278,14 @@ def _adjusted_p(row: dict[str, Any]) -> str:
 
 def _rate_table(content: dict[str, Any]) -> Iterator[str]:
     if not content["is_lr_searched"]:
-        rows = [[arm["name"], _number(arm["best_lr"])] for arm in content["arms"]]
+        rows = [[arm["name"], number_text(arm["best_lr"])] for arm in content["arms"]]
         yield from table_lines(["arm", "peak lr"], rows)
         return
     rows = [
         [
             arm["name"],
-            *map(_number, (arm["best_lr"], *(arm["edge"] or (None, None)))),
+            number_text(arm["best_lr"]),
+            *edge_texts(arm),
             _evidence(arm),
         ]
         for arm in content["arms"]
@@ -267,6 +293,15 @@ def _rate_table(content: dict[str, Any]) -> Iterator[str]:
     columns = ["arm", "best peak lr", "highest stable lr", "lowest unstable lr",
                "evidence"]  # fmt: skip
     yield from table_lines(columns, rows)
+
+
+def edge_texts(arm: dict[str, Any]) -> list[str]:
+    """Return the highest stable and the lowest unstable rate, and whether the limit is near."""
+    rates = zip(arm["edge"] or (None, None), arm["edge_near"], strict=True)
+    return [
+        f"{number_text(rate)}{' (near the limit)' if is_near and rate is not None else ''}"
+        for rate, is_near in rates
+    ]
 
 
 def _evidence(arm: dict[str, Any]) -> Markdown:
@@ -293,7 +328,8 @@ def _configuration_table(content: dict[str, Any]) -> Iterator[str]:
     yield from table_lines(columns, rows)
 
 
-def _number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
+    """Return a number without trailing zeros; empty if it is not known."""
     return "" if value is None else f"{value:g}"
 
 
@@ -322,46 +358,3 @@ def _wrap_line(line: str, width: int) -> str:
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
     return "\n".join(lines).replace("\0", " ")
-
-
-_RUN_COLUMNS = (
-    "arm", "lr", "seed", "purpose", "status", "steps", "tokens", "seconds", "loss",
-    "bits_per_byte",
-)  # fmt: skip
-
-
-def render_csv(content: dict[str, Any]) -> str:
-    """Render one row per run, started or not, with final values, empty without any.
-
-    ``loss`` is in nats per token, whatever metric the study compares runs by. The seeds of
-    initialization and data, where a run pins one, and swept settings follow as further columns.
-    """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    swept = content["sweep"]["keys"]
-    values = {row["arm"]: row["values"] for row in content["sweep"]["rows"]}
-    pinned = ("init", "data") if any(run["seeds"] for run in content["runs"]) else ()
-    columns = [*_RUN_COLUMNS, *(f"seeds.{name}" for name in pinned), *swept]
-    writer.writerow(map(csv_cell, columns))
-    for run in content["runs"]:
-        shown = run | {"lr": _number(run["lr"])}
-        found = values.get(run["arm"], [""] * len(swept))
-        seeds = [run["seeds"].get(name, run["seed"]) for name in pinned]
-        writer.writerow(
-            map(csv_cell, [*(shown[column] for column in _RUN_COLUMNS), *seeds, *found])
-        )
-    return buffer.getvalue()
-
-
-def render_sweep_csv(content: dict[str, Any]) -> str:
-    """Render the results of a plain sweep: one row per arm, the lowest mean loss first."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    columns = ("mean", "sd", "seeds", "status")
-    metric = next(key for key, unit in METRICS.items() if unit == content["unit"])
-    head = [*content["sweep"]["keys"], f"mean_{metric}", *columns[1:], "arm"]
-    writer.writerow(map(csv_cell, head))
-    for row in content["sweep"]["rows"]:
-        values = [*row["values"], *(row[column] for column in columns), row["arm"]]
-        writer.writerow(map(csv_cell, values))
-    return buffer.getvalue()

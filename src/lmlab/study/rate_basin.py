@@ -41,8 +41,7 @@ def describe_basin(study: Study, arm: str) -> str:
         shape += ", an asymmetric basin"
     found = search.confirmation(trials)
     if found is None:
-        is_off = search.policy == NEVER
-        return f"{shape}; {'no runs confirmed the rate' if is_off else 'it needed no confirmation'}"
+        return shape if search.policy == NEVER else f"{shape}; it needed no confirmation"
     rates = [f"{one:g}" for one in found.rates]
     listed = " and ".join([", ".join(rates[:-1]), rates[-1]] if len(rates) > 1 else rates)
     seeds = format_count(len(search.search.seeds), "seed")
@@ -110,15 +109,22 @@ def _rises(means: Mapping[float, float], rate: float) -> str:
     The outermost rate takes the place of one outside the tried ones, so that nothing is
     extrapolated.
     """
-    sides = []
+    sides, places = [], [rate]
     for ratio, name in ((0.5, "half"), (2.0, "twice")):
         end = min(means) if ratio < 1 else max(means)
         at = max(rate * ratio, end) if ratio < 1 else min(rate * ratio, end)
         if (at < rate) == (ratio < 1) and at != rate:
             rise = _interpolated(means, at) - _interpolated(means, rate)
+            places.append(at)
             sides.append((rise, f"{name} the rate" if at == rate * ratio else f"{at:g}"))
     if not sides:
         return "no rate beside it trained with all seeds"
+    used = [one for at in places for one in _nearest(means, at)]
+    how = (
+        f" (interpolated through searched rates from {min(used):g} to {max(used):g})"
+        if any(at not in means for at in places)
+        else ""
+    )
     is_rise = all(rise >= 0 for rise, _ in sides)
     texts = [
         f"{rise:.3f} at {where}" if is_rise else f"{rise:+.3f} at {where}" for rise, where in sides
@@ -126,17 +132,21 @@ def _rises(means: Mapping[float, float], rate: float) -> str:
     text = f"the loss {'rises' if is_rise else 'changes'} by {' and '.join(texts)}"
     if len(sides) == 1:
         missing = "lower" if rate <= min(means) else "higher"
-        return f"{text}, no {missing} rate trained with all seeds"
-    return text.replace("half the rate and", "half and")
+        return f"{text}{how}, no {missing} rate trained with all seeds"
+    return text.replace("half the rate and", "half and") + how
 
 
 def _interpolated(means: Mapping[float, float], at: float) -> float:
     """Return the loss at a rate, on the parabola in log(rate) through the three next to it."""
-    near = sorted(means, key=lambda rate: (abs(math.log(rate / at)), rate))[:3]
-    total = 0.0
+    near, total = _nearest(means, at), 0.0
     for rate in near:
         weight = math.prod(
             math.log(at / other) / math.log(rate / other) for other in near if other != rate
         )
         total += weight * means[rate]
     return total
+
+
+def _nearest(means: Mapping[float, float], at: float) -> list[float]:
+    """Return the three rates next to one, the nearest first."""
+    return sorted(means, key=lambda rate: (abs(math.log(rate / at)), rate))[:3]

@@ -175,8 +175,25 @@ def _final_losses(row: RateRuns, records: Sequence[RunRecord]) -> str:
     shown = shown if len(shown) < 3 else [shown[0], shown[-1]]
     text = f"{'final loss' if len(losses) == 1 else 'final losses'} "
     text += (" to " if len(losses) > 2 else " and ").join(shown)
-    is_near = any(abs(loss - row.limit) <= NEAR * row.gain for loss in losses)
-    return f" ({text}{', near the limit' if is_near else ''})"
+    return f" ({text}{', near the limit' if _is_near(row, records) else ''})"
+
+
+def _is_near(row: RateRuns, records: Sequence[RunRecord]) -> bool:
+    """Return whether a final loss is so close to the limit that the edge depends on it."""
+    if row.limit is None or row.gain is None:
+        return False
+    losses = [one.outcome.loss for one in records if one.outcome.loss is not None]
+    return any(abs(loss - row.limit) <= NEAR * row.gain for loss in losses)
+
+
+def near_edge(rows: Sequence[RateRuns]) -> list[bool]:
+    """Return for both rates of :func:`stable_edge` whether they depend on the limit."""
+    by_rate, edge = {row.rate: row for row in rows}, stable_edge(rows)
+    stable, unstable = (None if rate is None else by_rate[rate] for rate in edge)
+    return [
+        stable is not None and _is_near(stable, stable.trained),
+        unstable is not None and not unstable.diverged and _is_near(unstable, unstable.failed),
+    ]
 
 
 def at_steps(steps: Sequence[float | None]) -> str:

@@ -8,7 +8,14 @@ from lmlab.console.formatting import format_count
 from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.rate_edges import runs_by_rate, stable_edge
 from lmlab.study.run_records import Study
-from lmlab.study.verdicts import BASELINE_RATE, OWN_RATE, Verdict, arm_phrase, seeds_phrase
+from lmlab.study.verdicts import (
+    BASELINE_RATE,
+    DESCRIPTIVE,
+    OWN_RATE,
+    Verdict,
+    arm_phrase,
+    seeds_phrase,
+)
 
 _WIDE = 3.0  # ratio of the highest stable rates from which they are worth a sentence
 
@@ -21,12 +28,26 @@ def rate_lines(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
         verdicts: its verdicts at both rates.
     """
     design = None if study.manifest is None else study.manifest.comparison
-    if design is None or design.lr != "search" or not verdicts:
+    if design is None or not verdicts:
         return []
-    line = "Verdicts are at each arm's own best learning rate"
-    if any(verdict.at == BASELINE_RATE for verdict in verdicts):
-        line += "; the table at the baseline's learning rate is descriptive"
-    lines = [f"{line}."]
+    at = "own best" if design.lr == "search" else "configured"
+    line = f"Verdicts are at each arm's {at} learning rate."
+    if design.family > 1:
+        line += f" Arms are compared with {arm_phrase(str(design.baseline))} only, not with each"
+        line += " other."
+    lines = [line]
+    if design.lr != "search":
+        return lines
+    descriptive = [
+        f"{one.arm} {short_difference(one.comparison.difference)}"
+        for one in verdicts
+        if one.at == BASELINE_RATE and one.label == DESCRIPTIVE and one.comparison is not None
+    ]
+    if descriptive and study.manifest is not None:
+        lines.append(
+            f"Differences at the baseline's learning rate, in {study.manifest.unit} (descriptive): "
+            f"{', '.join(descriptive)}."
+        )
     own = [one.arm for one in verdicts if one.at == OWN_RATE and not one.is_replicate]
     own = [arm for arm in own if arm in design.arms]
     doubtful = [arm for arm in [str(design.baseline), *own] if rate_cautions(study, arm)]
@@ -46,6 +67,12 @@ def rate_lines(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
             f"there): {', '.join(lost)}."
         )
     return [*lines, *_stable_ranges(study, str(design.baseline), own)]
+
+
+def short_difference(difference: float) -> str:
+    """Return a difference with its sign and three decimals; zero has no sign."""
+    text = f"{difference:+.3f}"
+    return text if float(text) else text[1:]
 
 
 def _lost_seeds(verdict: Verdict) -> str:

@@ -6,6 +6,7 @@ import shlex
 from typing import Any
 
 from lmlab.design.manifest import Job, Manifest
+from lmlab.study.reused_runs import reused_runs
 from lmlab.study.run_records import Study
 
 
@@ -57,7 +58,10 @@ def study_commands(study: Study) -> list[dict[str, str]]:
     if study.folder.parent.name == "sweeps":  # this sweep may not be the newest one of the study
         folder += f"/sweeps/{study.folder.name}"
     folder = shlex.quote(folder)
+    label = "the whole study"
+    if reused_runs(study):
+        label += " (it trains only the runs that it does not find in the output folder)"
     return [
-        {"label": "the whole study", "command": study.manifest.command},
+        {"label": label, "command": study.manifest.command},
         {"label": "this report", "command": f"python -m lmlab.report {folder}"},
     ]

@@ -28,7 +28,7 @@ def build_setup(study: Study) -> list[list[str]]:
     rows.append(["text", _text(arm.get("data"), meta)])
     rows += _data_rows(arm, meta, study.arm_costs.get(name, {}))
     rows.append(["tokenizer", _tokenizer(arm, study.arm_costs.get(name, {}))])
-    rows.append(["evaluation", _evaluation(arm, meta)])
+    rows.append(["evaluation", _evaluation(arm, meta, study.arm_costs.get(name, {}))])
     rows.append(["seeds", _seeds(arm)])
     rows.append(["loss before training", _first_loss(study, name)])
     labels = {"optim": "optimizer"}
@@ -120,13 +120,15 @@ def _tokenizer(arm: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _evaluation(arm: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
+def _evaluation(arm: Mapping[str, Any], meta: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
     validation = arm.get("validation") or {}
     limit, total = validation.get("max_tokens"), meta.get("valid_tokens")
     if limit and (not total or limit < total):
+        number = costs.get("evaluation")
+        counted = f"{number:,} of the {total:,}" if number and total else f"at most {limit:,}"
         return (
-            f"at most {limit:,} validation tokens, in full windows spread evenly over the "
-            "validation text: the same ones in every evaluation of every run"
+            f"{counted} validation tokens, in full windows spread evenly over the validation text: "
+            "the same ones in every evaluation of every run"
         )
     return "all validation tokens, in every evaluation of every run"
 

@@ -18,7 +18,7 @@ from lmlab.study.power import smallest_detectable
 from lmlab.study.rate_basin import confirmation_rule
 from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.rate_edges import runs_by_rate, stable_edge
-from lmlab.study.rate_lines import rate_lines
+from lmlab.study.rate_lines import rate_lines, short_difference
 from lmlab.study.run_records import Study
 from lmlab.study.sequential_test import SIGN_FLIPS
 from lmlab.study.statistics import INCONCLUSIVE, level_name, sd_interval
@@ -34,14 +34,15 @@ from lmlab.study.verdicts import (
     decision_rule,
     final_losses,
     judge,
+    looks_phrase,
     lost_phrase,
 )
 
 # Groups of the headline that are no labels of verdicts.
 UNTRAINABLE, OUTLYING, UNMATCHED = "untrainable", "outlying", "unmatched"
 _HEADLINES = {
-    "better": "Better than {baseline}: {arms}.",
-    "worse": "Worse than {baseline}: {arms}.",
+    "better": "Better than {baseline}, in {unit}: {arms}.",
+    "worse": "Worse than {baseline}, in {unit}: {arms}.",
     "no difference": "No meaningful difference from {baseline}: {arms}.",
     "diverged": "Diverged with at least one seed: {arms}.",
     FAILED_TO_LEARN: "Failed to learn with at least one seed: {arms}.",
@@ -79,7 +80,8 @@ def headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
             if _kind(verdict) == kind
         ]
         if arms:
-            lines.append(sentence.format(baseline=reference, arms=", ".join(arms)))
+            joined = ", ".join(arms)
+            lines.append(sentence.format(baseline=reference, unit=manifest.unit, arms=joined))
     for verdict in verdicts:
         if verdict.is_replicate:
             lines.append(f"{_REPLICATE}: {_replicate_result(verdict)}.")
@@ -165,14 +167,18 @@ def _with_difference(verdict: Verdict, num_failed: Counter[str], study: Study) -
         return f"{verdict.arm} ({format_count(failed, 'run')} failed)"
     if comparison is None or not math.isfinite(comparison.difference):
         return verdict.arm
-    difference = f"{comparison.difference:+.3f}"
-    difference = difference if float(difference) else difference[1:]
-    difference = f"loss {difference} {study.manifest.unit}"
-    if verdict.label in ("better", "worse") and verdict.least_difference < verdict.margin:
-        difference += f", possibly within the margin of {verdict.margin:g}"
+    is_decided = verdict.label in ("better", "worse")
+    notes = []
+    if not is_decided:
+        notes.append(f"loss {short_difference(comparison.difference)} {study.manifest.unit}")
+    elif verdict.least_difference < verdict.margin:
+        notes.append(f"possibly within the margin of {verdict.margin:g}")
     if study.manifest.comparison.lr == "search" and rate_cautions(study, verdict.arm):
-        difference += ", at a learning rate that may not be its best"
-    return f"{verdict.arm} ({difference})"
+        notes.append("at a learning rate that may not be its best")
+    by = abs(comparison.difference)
+    size = f" by {by:.3f}" if float(f"{by:.3f}") else f" by {by:.1e}"
+    aside = f" ({', '.join(notes)})" if notes else ""
+    return f"{verdict.arm}{size if is_decided else ''}{aside}"
 
 
 def _fixed_rate(manifest: Manifest, study: Study, arm: str) -> str:
@@ -226,12 +232,16 @@ def _search_rule(manifest: Manifest, study: Study) -> list[str]:
     lines = [
         f"Learning rates were tuned on {seeds} that the final runs do not use. The best one is the "
         "minimum of a parabola in the logarithm of the rate, through the mean losses of the best "
-        "searched rate and its two neighbours. A learning rate counts as unstable if any run with "
-        "that rate, whatever its purpose, diverged or failed to learn: lowered the loss by less "
-        "than half as much as the best run did, at a rate above that of the best run. An arm whose "
-        "rates were tried on more seeds is more likely to show an unstable one."
+        "searched rate and its two neighbours.",
+        "A learning rate counts as unstable if any run with that rate, whatever its purpose, "
+        "diverged or failed to learn. A run fails to learn if it lowers the loss, from its own "
+        "loss before training, by less than half as much as the best searched run of its arm did, "
+        "at a rate with which, or below which, a run of the arm does learn. An arm whose rates "
+        "were tried on more seeds is more likely to show an unstable one.",
     ]
-    if design.confirm_rate != NEVER:
+    if design.confirm_rate == NEVER:
+        lines[0] += " No further runs confirm it."
+    else:
         lines.append(confirmation_rule(study))
     counts = []
     for arm in design.arms:
@@ -276,7 +286,8 @@ def _noise_floor(manifest: Manifest, losses: Sequence[float]) -> list[str]:
             f"difference of {smallest:.4f} {manifest.unit} with {_percent(design.power)} power, if "
             "the noise of the arm is that of the baseline, at the level of the clearest arm."
             + (
-                f" A difference within the margin of {design.margin:g} still counts as none."
+                f" If the whole interval lies within \u00b1{design.margin:g}, the verdict is "
+                '"no difference".'
                 if smallest < design.margin
                 else ""
             )
@@ -298,10 +309,7 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
             + (" (Holm's method)." if family > 1 else ".")
         )
         if design.at_baseline_lr and design.lr == "search":
-            lines[0] += (
-                " Comparisons at the baseline's learning rate are descriptive: they get no verdict,"
-                " and their intervals are not corrected."
-            )
+            lines[0] += _descriptive_rule(design)
     lines.append(
         f'"No difference" means that the {_percent(1 - design.alpha)} confidence interval (CI) '
         f"lies within {design.margin:g} {unit} of zero, even where it excludes zero. It is "
@@ -310,16 +318,18 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
     )
     if family > 1:
         lines.append(
-            "All other intervals are corrected for comparing several arms: an arm is better or "
-            "worse exactly where its interval excludes zero. The interval of the clearest of "
-            f"{family} arms has the confidence {level_name(1 - design.alpha / family)}."
+            f"Every other interval of the {family} arms at {_RATES[design.lr]} has the level of "
+            "its step in Holm's method, so that it excludes zero exactly where the verdict is "
+            "better or worse. That of the clearest arm has the confidence "
+            f"{level_name(1 - design.alpha / family)}. Holm's method protects the verdicts: these "
+            f"intervals do not hold jointly at {level_name(1 - design.alpha)}."
         )
     if design.extra_seeds:
         lines.append(
             f"Arms that are inconclusive after {format_count(design.num_seeds, 'seed')} are "
             f"tested again after "
             f"{design.num_seeds + design.extra_seeds}. P-values and intervals both account for "
-            f"testing twice{_shared_level(design)}."
+            f"{looks_phrase(design)}{_shared_level(design)}."
         )
     if design.earlier_looks:
         looks = ", ".join(map(str, design.earlier_looks))
@@ -336,15 +346,26 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
     return lines
 
 
+def _descriptive_rule(design: Comparison) -> str:
+    """State what the comparisons at the baseline's learning rate do not claim."""
+    widened = f"widened for {looks_phrase(design)}" if looks_phrase(design) else ""
+    intervals = widened
+    if design.family > 1:
+        intervals = "not corrected for several arms" + (f", but {widened}" if widened else "")
+    return " Comparisons at the baseline's learning rate are descriptive: they get no verdict" + (
+        f", and their intervals are {intervals}." if intervals else "."
+    )
+
+
 def _shared_level(design: Comparison) -> str:
-    """Name the method that shares a level between two tests, and the level of each."""
+    """Name the method that shares a level between the tests, and the level of each."""
     rule = decision_rule(design)
     if rule.test == SIGN_FLIPS:
         return ", which share each level equally (Bonferroni)"
     levels = dict.fromkeys((design.alpha, design.alpha / max(design.family, 1)))
     each = [f"{100 * rule.nominal_level(one):.3g}% for {100 * one:.3g}%" for one in levels]
     return (
-        ": both tests use the same nominal level, at which together they have the stated one "
+        ": the tests use the same nominal level, at which together they have the stated one "
         f"(Pocock's method, with the t distribution): {', '.join(each)}"
     )
 

@@ -9,12 +9,23 @@ from collections.abc import Sequence
 from lmlab.study.run_records import Study
 from lmlab.study.verdicts import Verdict, arm_phrase
 
-NOTE = (
+_NOTE = (
     '"Tokens to match" are read off the mean validation curves, interpolated linearly between '
-    "evaluations. They compare a loss in the middle of one schedule with one at the end of the "
-    "other: the learning rate of the better arm has not decayed yet, so a run whose schedule ended "
-    "there would need fewer tokens."
+    "evaluations."
 )
+_DECAYS = (
+    " They compare a loss in the middle of one schedule with one at the end of the other: the "
+    "learning rate of the better arm has not fully decayed there, so a run whose schedule ended "
+    "there would probably need fewer tokens."
+)
+
+
+def tokens_note(study: Study) -> str:
+    """State how tokens to match are read off, and what a schedule that decays does to them."""
+    arms = [] if study.manifest is None else study.manifest.arms
+    schedules = [str((arm.get("schedule") or {}).get("_target_", "")) for arm in arms]
+    is_constant = any(one.rpartition(".")[2] == "constant" for one in schedules)
+    return _NOTE if is_constant else _NOTE + _DECAYS
 
 
 def tokens_to_match(study: Study, verdict: Verdict) -> str:

@@ -187,6 +187,14 @@ def decision_rule(design: Comparison) -> Rule:
     )
 
 
+def looks_phrase(design: Comparison) -> str:
+    """Return ``testing twice`` for a study that may test its arms twice; empty for one test."""
+    number = len(decision_rule(design).looks)
+    if number < 2:
+        return ""
+    return "testing twice" if number == 2 else f"testing {number} times"
+
+
 def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Verdict]:
     """Return the verdict on each compared arm, in the order of the study.
 

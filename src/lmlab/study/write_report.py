@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.storage.io import atomic_write_text
+from lmlab.study.csv_tables import render_csv, render_sweep_csv
 from lmlab.study.figure_style import FORMATS
 from lmlab.study.figures import draw_figures
 from lmlab.study.index_page import write_index, write_summary
 from lmlab.study.links import build_links
-from lmlab.study.markdown import render_csv, render_markdown, render_sweep_csv
+from lmlab.study.markdown import render_markdown
 from lmlab.study.page import render_page
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import Study, is_study_folder, load_study

@@ -17,7 +17,8 @@ from designs import a_design
 from lmlab.config.compose import compose
 from lmlab.design.manifest import Job, Manifest
 from lmlab.design.search import TrialOutcome
-from lmlab.study.markdown import render_csv, render_markdown
+from lmlab.study.csv_tables import render_csv
+from lmlab.study.markdown import render_markdown
 from lmlab.study.page import render_page
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import RunRecord, Study

@@ -25,8 +25,8 @@ WriteStudy = Callable[..., Path]
 
 def test_the_report_of_a_finished_study_finds_the_simulated_effects(finished: Path) -> None:
     lines = write_report(finished)
-    assert any(line.startswith("Better than rms") and "none (loss -0.10" in line for line in lines)
-    assert any(line.startswith("Worse than rms") and "post (loss +0.20" in line for line in lines)
+    assert any(line.startswith("Better than rms") and ": none by 0.10" in line for line in lines)
+    assert any(line.startswith("Worse than rms") and ": post by 0.20" in line for line in lines)
     assert any(line.endswith("different seeds): no difference, as expected.") for line in lines)
     content = build_content(load_study(finished))
     by_arm = {row["arm"]: row for row in content["verdicts"] if row["at"] == "own best lr"}

@@ -10,6 +10,7 @@ from pathlib import Path
 from lmlab.study.captions import time_notes, verdict_notes
 from lmlab.study.run_records import load_study
 from lmlab.study.verdict_section import judge_all
+from lmlab.study.verdicts import OWN_RATE
 
 
 def test_wall_times_of_equal_work_are_told_to_vary(finished_study: Path) -> None:
@@ -48,6 +49,26 @@ def test_arms_with_fewer_seeds_name_the_mean_that_they_are_compared_with(
     shown = dataclasses.replace(verdict, pairs=pairs, baseline_seeds=pairs)
     notes = verdict_notes(study, [shown])
     assert f"(mean {expected:.4f} over 3)" in notes[0]
+
+
+def test_captions_tell_of_two_looks_and_of_levels_only_where_they_are(
+    finished_study: Path,
+) -> None:
+    study = load_study(finished_study)
+    assert study.manifest is not None and study.manifest.comparison is not None
+    once = verdict_notes(study, judge_all(study))
+    assert not any("twice" in note for note in once)
+    assert any(
+        note.startswith("The confidence differs by row of the first table:") for note in once
+    )
+    own = [verdict for verdict in judge_all(study) if verdict.at == OWN_RATE]
+    assert any("differs by row: it" in note for note in verdict_notes(study, own))
+    design = dataclasses.replace(study.manifest.comparison, extra_seeds=3)
+    twice = dataclasses.replace(
+        study, manifest=dataclasses.replace(study.manifest, comparison=design)
+    )
+    notes = verdict_notes(twice, judge_all(twice))
+    assert any("provides for testing twice (after 5 and 8 seeds)" in note for note in notes)
 
 
 def test_two_intervals_are_explained_where_a_row_shows_two(finished_study: Path) -> None:

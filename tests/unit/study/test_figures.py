@@ -72,7 +72,8 @@ def test_a_huge_effect_leaves_small_ones_legible(content: dict[str, Any]) -> Non
     assert places[3] - places[2] > 0.02, "the huge interval"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["post", "none", "again"]
     assert [text.get_text() for text in axes.texts] == [
-        "+0.01 [-0.01, +0.03]  " + small["verdict"], "+5 [+4, +6]  worse", "failed to learn",
+        f"+0.01 [-0.01, +0.03] ({small['confidence']})  {small['verdict']}",
+        f"+5 [+4, +6] ({huge['confidence']})  worse", "failed to learn",
     ]  # fmt: skip
     assert [line.get_ydata()[0] for line in axes.get_lines() if line.get_marker() == "x"] == [2]
 
@@ -97,7 +98,7 @@ def test_curves_are_means_over_the_judged_runs(content: dict[str, Any]) -> None:
     assert len(losses) == 5
     assert lines["post"].get_ydata()[-1] == pytest.approx(math.fsum(losses) / 5)
     assert axes.get_xlabel() == "training tokens"
-    assert axes.get_ylabel() == "validation loss (nats per token)"
+    assert axes.get_ylabel() == "validation loss (nats per token; logarithmic axis)"
 
 
 def test_each_seed_is_drawn_beside_the_mean(content: dict[str, Any]) -> None:

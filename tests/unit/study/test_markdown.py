@@ -1,4 +1,4 @@
-"""Markdown tables and CSV: escaping, columns, and what an empty report leaves out."""
+"""Markdown tables: escaping, columns, and what an empty report leaves out."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from markdown_it import MarkdownIt
 from rich.table import Table
 
 from lmlab.console.stdout import stdout_console
+from lmlab.study.csv_tables import render_csv, render_sweep_csv
 from lmlab.study.markdown import (
-    render_csv,
     render_markdown,
-    render_sweep_csv,
     table_lines,
     wrap_markdown,
 )
+from lmlab.study.page import render_page
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study
 
@@ -53,9 +53,11 @@ def test_a_cell_cannot_break_its_table(cell: str, written: str) -> None:
 def test_verdicts_have_a_table_for_each_rate(content: dict[str, Any]) -> None:
     text = render_markdown(content, [])
     own = table_after(text, "Each arm at its own best learning rate:")
-    baseline = table_after(text, "Each arm at the baseline's learning rate:")
+    heading = "Each arm at the baseline's learning rate (descriptive, no verdicts):"
+    baseline = table_after(text, heading)
     assert [row[0] for row in own] == ["arm", "---", "rms", "post", "none", "again"]
-    assert [row[0] for row in baseline] == ["arm", "---", "rms", "post", "none"]
+    assert [row[0] for row in baseline] == ["arm", "---", "rms (baseline)", "post", "none"]
+    assert baseline[0] == [one for one in own[0][:7]], "neither p-value nor verdict"
     row = next(row for row in content["verdicts"] if row["arm"] == "post")
     cells = dict(zip(own[0], own[3], strict=True))
     assert cells["difference"] == f"{row['difference']:+.4f}"
@@ -66,6 +68,24 @@ def test_verdicts_have_a_table_for_each_rate(content: dict[str, Any]) -> None:
     assert cells["verdict"] == f"**worse**, by {least:.4f} or more"
     unadjusted = [row[0] for row in own if "not adjusted" in row[own[0].index("adjusted p")]]
     assert unadjusted == ["again"], "the replicate is outside the family"
+
+
+def test_a_descriptive_table_says_why_an_arm_has_no_difference(content: dict[str, Any]) -> None:
+    lost = [
+        row | {"verdict": "diverged", "shown_verdict": "diverged", "detail": " with 1 of 5 seeds"}
+        if (row["arm"], row["at"]) == ("post", "baseline's lr")
+        else row
+        for row in content["verdicts"]
+    ]
+    heading = "Each arm at the baseline's learning rate (descriptive, no verdicts):"
+    rows = table_after(render_markdown(content | {"verdicts": lost}, []), heading)
+    assert [row[-1] for row in rows] == ["note", "---", "", "diverged with 1 of 5 seeds", ""]
+    page = render_page(content | {"verdicts": lost})
+    assert '<td class="outcome">diverged with 1 of 5 seeds</td>' in page
+    plain = render_page(content)
+    tables = re.findall(r'<table class="verdicts cards">.*?</table>', plain, flags=re.DOTALL)
+    assert [one.count("<th>verdict</th>") + one.count(">adjusted p<") for one in tables] == [2, 0]
+    assert len({row.count("<t") for row in re.findall("<tr.*?</tr>", tables[1], re.DOTALL)}) == 1
 
 
 def test_searched_arms_show_the_rates_on_both_sides_of_the_edge(content: dict[str, Any]) -> None:
@@ -110,22 +130,6 @@ def test_every_section_has_its_heading(content: dict[str, Any]) -> None:
         "## Environment",
     ]  # fmt: skip
     assert "![curves](curves.png)" in text
-
-
-def test_the_csv_has_the_final_values_of_each_run(content: dict[str, Any]) -> None:
-    rows = list(csv.reader(io.StringIO(render_csv(content))))
-    assert rows[0] == [
-        "arm", "lr", "seed", "purpose", "status", "steps", "tokens", "seconds", "loss",
-        "bits_per_byte",
-    ]  # fmt: skip
-    assert len(rows) - 1 == len(content["runs"]) == sum(content["counts"].values())
-    curves = {(curve["arm"], curve["lr"], curve["seed"]): curve for curve in content["curves"]}
-    for row in rows[1:]:
-        curve = curves[row[0], float(row[1]), int(row[2])]
-        loss = curve["loss"][-1]
-        assert row[4] == curve["status"] and int(row[6]) == curve["tokens"][-1]
-        assert row[8] == ("" if loss is None else str(loss)), "a diverged run has no loss"
-        assert row[9] == ("" if loss is None else str(loss / 3))
 
 
 def test_wrapping_keeps_the_words_and_makes_no_list() -> None:

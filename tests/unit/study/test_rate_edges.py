@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from lmlab.study.rate_edges import at_steps, edge_basis, edge_name, runs_by_rate, stable_edge
+from lmlab.study.rate_edges import (
+    at_steps,
+    edge_basis,
+    edge_name,
+    near_edge,
+    runs_by_rate,
+    stable_edge,
+)
 from lmlab.study.run_records import load_study
 
 
@@ -61,6 +68,9 @@ def test_an_edge_that_depends_on_the_threshold_says_so() -> None:
     assert "0.169 trained with 1 seed (final loss 5.436, near the limit)" in texts["ffn-silu"]
     assert "0.169 trained with 1 seed (final loss 5.514, near the limit)" in texts["pos-learned"]
     assert "0.169 trained with 1 seed (final loss 4.394);" in texts["ffn-gelu"]
+    near = {arm: near_edge(runs_by_rate(study, arm)) for arm in (*texts, "baseline")}
+    assert near["pos-learned"] == [True, True] and near["ffn-gelu"] == [False, True]
+    assert near["baseline"] == [False, False]
     assert texts["ffn-silu"].endswith("; a run fails to learn above a final loss of 5.48")
 
 

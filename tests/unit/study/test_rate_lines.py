@@ -18,8 +18,11 @@ def test_the_headline_tells_at_which_rates_arms_are_judged_and_which_are_fragile
     study = load_study(RECORDS)
     verdicts = judge_all(study)
     assert rate_lines(study, verdicts) == [
-        "Verdicts are at each arm's own best learning rate; the table at the baseline's learning "
-        "rate is descriptive.",
+        "Verdicts are at each arm's own best learning rate. Arms are compared with the baseline "
+        "only, not with each other.",
+        "Differences at the baseline's learning rate, in nats per token (descriptive): norm-none "
+        "-0.001, norm-layernorm -0.005, pos-nope +0.176, pos-learned +0.241, ffn-silu +0.036, "
+        "ffn-gelu -0.004, ffn-relu2 +0.019.",
         "The learning rate may not be the best one, so that a difference may be due to the rate: "
         "norm-post; see the table of learning rates.",
         "Diverged or failed to learn at the baseline's learning rate (left out of the means "

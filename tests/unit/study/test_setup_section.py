@@ -8,6 +8,8 @@ from pathlib import Path
 from lmlab.study.run_records import load_study
 from lmlab.study.setup_section import build_setup
 
+RECORDS = Path(__file__).parents[3] / "experiments" / "ablations" / "records"
+
 
 def test_the_setup_is_that_of_the_baseline(finished_study: Path) -> None:
     study = load_study(finished_study)
@@ -20,3 +22,11 @@ def test_the_setup_is_that_of_the_baseline(finished_study: Path) -> None:
     assert rows["optimizer"].startswith("adamw, betas")
     assert rows["steps x batch"].startswith(f"{arm['training']['steps']:,} steps")
     assert build_setup(dataclasses.replace(study, manifest=None)) == []
+
+
+def test_the_number_of_evaluated_tokens_is_told_where_it_is_known() -> None:
+    study = load_study(RECORDS)
+    rows = dict(map(tuple, build_setup(study)))
+    assert rows["evaluation"].startswith("49,152 of the 118,136 validation tokens, in full windows")
+    rows = dict(map(tuple, build_setup(dataclasses.replace(study, arm_costs={}))))
+    assert rows["evaluation"].startswith("at most 49,152 validation tokens, in full windows")

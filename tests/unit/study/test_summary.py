@@ -12,6 +12,7 @@ import pytest
 
 from lmlab.study.limitations import limits
 from lmlab.study.power import smallest_detectable
+from lmlab.study.report_content import build_content
 from lmlab.study.run_records import Study, load_study
 from lmlab.study.statistics import ArmComparison
 from lmlab.study.summary import headline, noise
@@ -26,7 +27,10 @@ def with_design(study: Study, **changes: object) -> Study:
     )
 
 
-OWN_RATES = "Verdicts are at each arm's own best learning rate."
+OWN_RATES = (
+    "Verdicts are at each arm's own best learning rate. Arms are compared with rms only, not with "
+    "each other."
+)
 
 
 def test_the_headline_groups_arms_by_verdict(finished_study: Path) -> None:
@@ -38,7 +42,7 @@ def test_the_headline_groups_arms_by_verdict(finished_study: Path) -> None:
     ]
     replicate = Verdict("again", OWN_RATE, None, None, "no difference", None, {}, is_replicate=True)
     assert headline(study, [*verdicts, replicate]) == [
-        "Better than rms: arm0, arm4.",
+        "Better than rms, in nats per token: arm0, arm4.",
         "Diverged with at least one seed: arm2.",
         "Inconclusive (more seeds needed): arm1.",
         "Not finished: arm3.",
@@ -131,7 +135,8 @@ def test_the_noise_floor_is_the_spread_of_the_baseline_over_seeds(finished_study
     assert second == (
         f"With 5 seeds per arm, the study detects a true difference of {smallest:.4f} nats per "
         "token with 80% power, if the noise of the arm is that of the baseline, at the level of "
-        "the clearest arm. A difference within the margin of 0.02 still counts as none."
+        'the clearest arm. If the whole interval lies within \u00b10.02, the verdict is "no '
+        'difference".'
     )
     assert smallest < 0.02
 
@@ -159,8 +164,37 @@ def test_the_decision_rule_states_only_what_the_study_does(finished_study: Path)
     )  # fmt: skip
     text = " ".join(noise(study))
     assert "at their configured learning rates" in text
-    for absent in ("corrected", "tested again", "replicate", "tuned", "plus"):
+    for absent in ("corrected", "tested again", "replicate", "tuned", "plus", "twice", "jointly"):
         assert absent not in text
+
+
+@pytest.mark.parametrize("test", ["t", "sign_flips"])
+def test_intervals_are_claimed_for_single_arms_and_for_each_look(
+    finished_study: Path, test: str
+) -> None:
+    study = load_study(finished_study)
+    text = " ".join(noise(with_design(study, test=test, extra_seeds=3)))
+    assert "their intervals are not corrected for several arms, but widened for testing twice" in (
+        text
+    )
+    assert "these intervals do not hold jointly at 95%" in text
+    assert "All other intervals" not in text
+    one_look = " ".join(noise(with_design(study, test=test)))
+    assert "their intervals are not corrected for several arms." in one_look
+    assert "twice" not in one_look
+    one_arm = with_design(study, arms={"rms": [], "post": []}, extra_seeds=3, replicate=None)
+    assert "they get no verdict, and their intervals are widened for testing twice." in " ".join(
+        noise(one_arm)
+    )
+    later = " ".join(noise(with_design(study, test=test, extra_seeds=3, earlier_looks=[3])))
+    assert "widened for testing 3 times" in later
+
+
+def test_failing_to_learn_is_defined_once(finished_study: Path) -> None:
+    content = build_content(load_study(finished_study))
+    texts = [*content["noise"], *content["rate_notes"], *dict(content["glossary"]).values()]
+    assert sum("less than half as much" in text for text in texts) == 1
+    assert sum("decision rule defines" in text for text in texts) == 2
 
 
 @pytest.mark.parametrize(

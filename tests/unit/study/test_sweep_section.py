@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lmlab.design.manifest import Job, Manifest
-from lmlab.study.markdown import render_csv, render_sweep_csv
+from lmlab.study.csv_tables import render_csv, render_sweep_csv
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import RunRecord, Study, load_study
 from lmlab.study.sweep_section import build_sweep

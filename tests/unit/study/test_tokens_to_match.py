@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from lmlab.design.manifest import Job, Manifest
 from lmlab.study.run_records import RunRecord, Study
-from lmlab.study.tokens_to_match import fraction_to_reach, mean_curve, tokens_to_match
+from lmlab.study.tokens_to_match import (
+    fraction_to_reach,
+    mean_curve,
+    tokens_note,
+    tokens_to_match,
+)
 from lmlab.study.verdicts import OWN_RATE, Verdict
 
 
@@ -70,3 +76,13 @@ def test_the_better_arm_has_the_loss_of_the_other_after_fewer_tokens(
 ) -> None:
     records = [a_record("rms", 0, baseline), a_record("post", 0, arm)]
     assert tokens_to_match(a_study(manifest, records), a_verdict(label)) == sentence
+
+
+def test_only_a_schedule_that_decays_is_said_to_bias_the_tokens(manifest: Manifest) -> None:
+    def note(schedule: str) -> str:
+        target = {"_target_": f"lmlab.optim.lr_schedule.{schedule}"}
+        arms = [arm | {"schedule": target} for arm in manifest.arms]
+        return tokens_note(a_study(dataclasses.replace(manifest, arms=arms), []))
+
+    assert "has not fully decayed there" in note("cosine") and "fewer tokens" in note("wsd")
+    assert "decayed" not in note("constant") and "interpolated linearly" in note("constant")

@@ -12,11 +12,12 @@ from lmlab.console.formatting import format_count
 from lmlab.storage.json_text import dump_json
 from lmlab.study.chart_scales import limits, loss_scale, ticks
 from lmlab.study.figure_style import COLOURS, DARK_COLOURS, DASHES, MARKERS, themed_svg
-from lmlab.study.links import LOCAL_FILES, SAME_RUNS, Links
-from lmlab.study.markdown import seeds_text, signed, sweep_table
+from lmlab.study.links import LOCAL_FILES, Links
+from lmlab.study.markdown import descriptive_note, edge_texts, seeds_text, signed, sweep_table
 from lmlab.study.page.forest import forest_layout
 from lmlab.study.rate_edges import BEYOND, DIVERGED, FAILED, STABLE
 from lmlab.study.rate_figure import split_states
+from lmlab.study.reused_runs import SAME_RUNS
 from lmlab.study.sweep_figure import draw_sweep, is_numeric
 
 _HERE = Path(__file__).parent
@@ -132,7 +133,8 @@ def render_template(name: str, **values: Any) -> str:
     )
     environment.filters |= {
         "number": _number, "signed": signed, "css_class": _css_class, "seeds_text": seeds_text,
-        "loss": _loss, "whole": _whole, "count": format_count,
+        "descriptive_note": descriptive_note, "edge_texts": edge_texts, "loss": _loss,
+        "whole": _whole, "count": format_count,
     }  # fmt: skip
     return environment.get_template(name).render(style=STYLE, **values)
 
