@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,11 @@ from lmlab.study.figure_style import (
 from lmlab.study.rate_edges import BEYOND, DIVERGED, FAILED, STABLE
 
 _STATE_MARKS = {DIVERGED: DIVERGED_MARK, FAILED: "o", BEYOND: "^"}
+_MEANINGS = {
+    DIVERGED: "crosses: a run diverged",
+    FAILED: "rings around a dot: a run failed to learn",
+    BEYOND: "triangles: trained, but above a rate that did not",
+}
 
 Losses = dict[float, list[float | None]]  # losses of the seeds by rate; None: diverged
 
@@ -139,18 +145,35 @@ def _draw_stability(
             rates = by_state[state]
             axes.plot(rates, [y] * len(rates), mark, color=colour, markersize=6,
                       markerfacecolor="none", markeredgewidth=1.6)  # fmt: skip
+            if state == FAILED:
+                axes.plot(rates, [y] * len(rates), ".", color=colour, markersize=3.5)
         numbers = [f"{rate:g}" for rate in (*stable[-1:], *sorted(unstable)[:1])]
         axes.annotate(" | ".join(numbers), (1.01, y), xycoords=("axes fraction", "data"),
                       fontsize=8, va="center")  # fmt: skip
     axes.set_yticks(range(len(searches)), [shorten(arm, 24) for arm in searches])
     axes.set_ylim(len(searches) - 0.4, -0.6)
     axes.set_title(
-        "bar: highest stable rate; crosses: a run diverged; circles: a run failed to learn;\n"
-        "triangles: trained, but above a rate that did not; numbers: highest stable | lowest "
-        "unstable",
-        loc="left", fontsize=9,
+        _meaning_of_marks(states), loc="left", fontsize=9,
     )  # fmt: skip
     add_grid(axes)
+
+
+def _meaning_of_marks(states: Mapping[str, Sequence[tuple[float, str]]]) -> str:
+    """Return what the marks below the chart say: only of those that are drawn."""
+    drawn = {state for rates in states.values() for _, state in rates}
+    marks = [meaning for state, meaning in _MEANINGS.items() if state in drawn]
+    return "\n".join(
+        textwrap.wrap(
+            "; ".join(
+                [
+                    "bar: highest stable rate",
+                    *marks,
+                    "numbers: highest stable | lowest unstable",
+                ]
+            ),
+            width=88,
+        )
+    )
 
 
 def split_states(states: Sequence[tuple[float, str]]) -> dict[str, list[float]]:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from lmlab.study.figure_style import MARKERS, line_style
 from lmlab.study.figures import draw_curves, draw_figures, draw_verdicts
+from lmlab.study.rate_figure import draw_rates
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study
 
@@ -172,3 +174,17 @@ def test_curves_of_few_evaluations_are_drawn_whole(content: dict[str, Any]) -> N
     low, high = figure.axes[0].get_ylim()
     losses = [loss for curve in curves for loss in curve["loss"][1:]]
     assert low < min(losses) and max(losses) < high
+
+
+def test_an_arm_has_one_mark_in_all_figures(content: dict[str, Any]) -> None:
+    figures = [draw_verdicts(content), draw_curves(content), draw_rates(content)]
+    marks: dict[str, set[object]] = {}
+    for figure in figures:
+        assert figure is not None
+        for line in figure.axes[0].get_lines():
+            if line.get_marker() in MARKERS:
+                marks.setdefault(str(line.get_color()), set()).add(line.get_marker())
+    dots = {"o"}  # of single seeds
+    for index, arm in enumerate(content["arms"]):
+        style = line_style(index)
+        assert style["marker"] in marks[style["color"]] <= dots | {style["marker"]}, arm["name"]

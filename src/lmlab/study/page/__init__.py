@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lmlab.console.formatting import format_count
 from lmlab.storage.json_text import dump_json
 from lmlab.study.chart_scales import limits, loss_scale, ticks
+from lmlab.study.figure_captions import rate_caption
 from lmlab.study.figure_style import COLOURS, DARK_COLOURS, DASHES, MARKERS, themed_svg
 from lmlab.study.links import LOCAL_FILES, Links
 from lmlab.study.markdown import descriptive_note, edge_texts, seeds_text, signed, sweep_table
@@ -68,6 +69,7 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
         reference=_reference(content),
         local_files=LOCAL_FILES,
         same_runs=SAME_RUNS,
+        rate_caption=rate_caption(content),
         links=links,
         has_settings=any(
             arm["overrides"] or arm["differences"] or arm["settings"] for arm in content["arms"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmlab.study.chart_scales import Scale, effect_scale, effect_values
 
-_REACH = 46.0  # percent of the width from the middle to either end of the scale
+_EDGE = 8.0  # percent of the width that stay free at either end, for labels
+_OVERHANG = 1.0  # percent by which a label may leave the width
+_DECADES = 5  # over which round numbers are tried as ticks
 _CHARACTER = 3.3  # percent of the least width that a character of a label takes
 _SHARED = 5.0  # ratio of the ranges of two tables up to which they share a scale
 _LABEL_GAP = 1.5  # percent
@@ -20,7 +22,8 @@ def forest_layout(rows: Sequence[dict[str, Any]], margin: float | None = None) -
 
     All tables share one scale, unless their ranges differ by more than a factor of five. The scale
     is compressed where a few effects are much larger than the others, so that all of them are
-    drawn. It always contains the margin, whose ends are ticks.
+    drawn. Its range is that of what is shown: intervals, seeds, zero and the margin, whose ends are
+    ticks.
 
     Args:
         rows: rows of the content's ``verdicts``.
@@ -29,7 +32,8 @@ def forest_layout(rows: Sequence[dict[str, Any]], margin: float | None = None) -
     Returns:
         ``is_compressed``, whether any scale is; ``is_shared``, whether all tables have one scale;
         and for each table, by the ``at`` of its rows: ``ticks`` as pairs of position and label,
-        which is empty where it would overlap another; ``margins``, the ends of the band, or None;
+        which is empty where it would overlap another; ``zeros``, the position of zero;
+        ``margins``, the ends of the band, or None;
         and ``rows``: the positions of both ends of the interval, of the difference and of every
         seed, in percent of the width. A row without a difference is None.
     """
@@ -40,7 +44,8 @@ def forest_layout(rows: Sequence[dict[str, Any]], margin: float | None = None) -
     is_shared = not reaches or max(reaches) <= _SHARED * min(reaches)
     axes = {at: _Axis.of(rows if is_shared else one, margin) for at, one in tables.items()}
     return {
-        "ticks": {at: axis.ticks for at, axis in axes.items()},
+        "ticks": {at: axis.ticks() for at, axis in axes.items()},
+        "zeros": {at: axis.position(0.0) for at, axis in axes.items()},
         "is_compressed": any(axis.scale.width is not None for axis in axes.values()),
         "is_shared": is_shared,
         "margins": {
@@ -59,25 +64,27 @@ def _reach(rows: Sequence[dict[str, Any]], margin: float | None) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class _Axis:
-    """The axis of one table or several: its scale, and the value at its end."""
+    """The axis of one table or several: its scale, and the range that it shows."""
 
     scale: Scale
-    limit: float
+    low: float
+    high: float
     margin: float
 
     @classmethod
     def of(cls, rows: Sequence[dict[str, Any]], margin: float | None) -> _Axis:
         effects = [effect_values(row) for row in rows if row["difference"] is not None]
-        limit = _round_up(max(_reach(rows, margin), margin or 0.0) or 1.0)
-        return cls(effect_scale(effects, margin or 0.0), limit, margin or 0.0)
-
-    @property
-    def ticks(self) -> list[tuple[float, str]]:
-        found = _ticks(self.scale, self.limit, self.margin)
-        return [(self.position(tick), label) for tick, label in found]
+        ends = margin or 0.0
+        values = [value for effect in effects for value in effect] + [-ends, 0.0, ends]
+        low, high = min(values), max(values)
+        if low == high:
+            low, high = -1.0, 1.0
+        return cls(effect_scale(effects, ends), low, high, ends)
 
     def position(self, value: float) -> float:
-        return round(50 + _REACH * self.scale.forward(value) / self.scale.forward(self.limit), 2)
+        first, last = self.scale.forward(self.low), self.scale.forward(self.high)
+        share = (self.scale.forward(value) - first) / (last - first)
+        return round(_EDGE + (100 - 2 * _EDGE) * share, 2)
 
     def row(self, row: dict[str, Any]) -> dict[str, Any] | None:
         if row["difference"] is None:
@@ -90,38 +97,40 @@ class _Axis:
             "seeds": [self.position(value) for value in row.get("differences", [])],
         }
 
+    def ticks(self) -> list[tuple[float, str]]:
+        """Return the ticks from left to right: zero, the ends of the margin, and round numbers.
 
-def _ticks(scale: Scale, limit: float, margin: float) -> list[tuple[float, str]]:
-    """Return the ticks from left to right: zero, the ends of the margin and of the scale.
+        Coarse numbers come first, and finer ones where their labels have room.
+        """
+        found = {0.0: "0"}
+        if self.margin:
+            ends = {-self.margin: f"{-self.margin:+g}", self.margin: f"{self.margin:+g}"}
+            if all(self._has_room(*end, found) for end in ends.items()):
+                found |= ends
+            else:  # one label for both ends, at zero
+                both = f"0 \u00b1 {self.margin:g}"
+                found = {0.0: both if self._has_room(0.0, both, {}) else "0"}
+                found |= dict.fromkeys(ends, "")
+        for step in _steps(max(-self.low, self.high)):
+            for multiple in (1, -1, 2, -2, 3, -3, 4, -4):
+                value = round(multiple * step, 12)
+                label = f"{value:+g}"
+                if self.low <= value <= self.high and self._has_room(value, label, found):
+                    found[value] = label
+        return [(self.position(tick), label) for tick, label in sorted(found.items())]
 
-    One more about halfway distinguishes the compressed part of a scale from the linear one.
-    """
-    halfway = scale.inverse(scale.forward(limit) / 2)
-    inner = [] if scale.width is None else [_round_up(halfway), _round_up(halfway / 2)]
-    found = {0.0: "0"}
-    for tick in (margin, limit, *inner):
-        if not tick or tick in found:
-            continue
-        label = f"{tick:+g}"
-        if all(_has_room(scale, limit, tick, label, *other) for other in found.items()):
-            found[tick] = label
-        elif tick == margin:  # one label for both ends, at zero
-            found |= {0.0: f"0 \u00b1 {margin:g}", tick: ""}
-    ordered = sorted(found.items())
-    mirrored = [(-tick, label.replace("+", "-")) for tick, label in reversed(ordered[1:])]
-    return [*mirrored, *ordered]
+    def _has_room(self, tick: float, label: str, others: Mapping[float, str]) -> bool:
+        """Return whether a label overlaps no other and does not leave the width."""
+        place, half = self.position(tick), _CHARACTER * len(label) / 2
+        return half - _OVERHANG <= place <= 100 + _OVERHANG - half and all(
+            abs(place - self.position(other)) >= half + _CHARACTER * len(text) / 2 + _LABEL_GAP
+            for other, text in others.items()
+            if text
+        )
 
 
-def _has_room(
-    scale: Scale, limit: float, tick: float, label: str, other: float, other_label: str
-) -> bool:
-    """Return whether the labels of two ticks on one side of zero do not overlap."""
-    distance = abs(scale.forward(tick) - scale.forward(other)) * _REACH / scale.forward(limit)
-    return distance >= _CHARACTER * (len(label) + len(other_label)) / 2 + _LABEL_GAP
-
-
-def _round_up(value: float) -> float:
-    """Round up to 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
-    digits = (1, 2, 5, 10)
-    return next(round(digit * power, 12) for digit in digits if digit * power >= value * (1 - 1e-9))
+def _steps(reach: float) -> list[float]:
+    """Return 5, 2 and 1 times powers of ten, from the reach of an axis down to its finest part."""
+    power = math.floor(math.log10(reach))
+    steps = [digit * 10.0 ** (power - down) for down in range(_DECADES) for digit in (5, 2, 1)]
+    return [step for step in steps if step <= reach]

@@ -84,6 +84,13 @@ function drawStability(drawn, arm, y) {
     make("path", { d: `M${drawn.at.x(stable[0])} ${y}L${last} ${y}M${last} ${y - 6}v12`, style: `${stroke(style.colour)};stroke-width:2`, class: "edge" }, group);
   }
   for (const rate of chart.unstable[arm]) drawCross(drawn.at.x(rate), y, 4.5, style.colour, group);
-  for (const rate of chart.failed[arm]) drawMarker("o", drawn.at.x(rate), y, 4, style.colour, group, true).setAttribute("class", "failed");
+  for (const rate of chart.failed[arm]) drawFailed(drawn.at.x(rate), y, style.colour, group);
   for (const rate of chart.beyond[arm]) drawMarker("^", drawn.at.x(rate), y, 3.6, style.colour, group, true);
+}
+
+/* A ring around a dot: a run failed to learn. Open circles are judged runs. */
+function drawFailed(x, y, colour, parent) {
+  const mark = make("g", { class: "failed" }, parent);
+  drawMarker("o", x, y, 4.5, colour, mark, true);
+  make("circle", { cx: x, cy: y, r: 1.8, style: `fill:${colour}` }, mark);
 }
