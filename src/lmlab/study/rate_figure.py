@@ -162,18 +162,9 @@ def _meaning_of_marks(states: Mapping[str, Sequence[tuple[float, str]]]) -> str:
     """Return what the marks below the chart say: only of those that are drawn."""
     drawn = {state for rates in states.values() for _, state in rates}
     marks = [meaning for state, meaning in _MEANINGS.items() if state in drawn]
-    return "\n".join(
-        textwrap.wrap(
-            "; ".join(
-                [
-                    "bar: highest stable rate",
-                    *marks,
-                    "numbers: highest stable | lowest unstable",
-                ]
-            ),
-            width=88,
-        )
-    )
+    parts = ["bar: highest stable rate", *marks, "numbers: highest stable | lowest unstable"]
+    whole = [part.replace(" ", "\u00a0") for part in parts]  # lines break between the parts
+    return "\n".join(textwrap.wrap("; ".join(whole), width=84)).replace("\u00a0", " ")
 
 
 def split_states(states: Sequence[tuple[float, str]]) -> dict[str, list[float]]:

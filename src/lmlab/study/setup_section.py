@@ -83,8 +83,11 @@ def _regularization(arm: Mapping[str, Any]) -> str:
 
 def _precision(arm: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
     runtime = arm.get("runtime") or {}
-    policy = meta.get("policy") or {}
-    value = policy.get("precision") or runtime.get("policy") or runtime.get("precision")
+    value = runtime.get("policy") or runtime.get("precision")
+    used = (meta.get("policy") or {}).get("name")
+    if value in (None, "auto"):
+        known = f"{used}, chosen by auto" if used else "auto (the format in effect is not recorded)"
+        value = known if value else used
     device = next((one.get("device") for one in reversed(meta.get("sessions", []))), None)
     return ", ".join(str(one) for one in (value, device and f"on {device}") if one)
 

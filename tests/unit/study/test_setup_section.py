@@ -30,3 +30,20 @@ def test_the_number_of_evaluated_tokens_is_told_where_it_is_known() -> None:
     assert rows["evaluation"].startswith("49,152 of the 118,136 validation tokens, in full windows")
     rows = dict(map(tuple, build_setup(dataclasses.replace(study, arm_costs={}))))
     assert rows["evaluation"].startswith("at most 49,152 validation tokens, in full windows")
+
+
+def test_the_precision_in_effect_is_told_where_it_is_recorded() -> None:
+    study = load_study(RECORDS)
+    assert study.manifest is not None
+    rows = dict(map(tuple, build_setup(study)))
+    assert rows["precision"] == "auto (the format in effect is not recorded), on cpu"
+    records = [
+        dataclasses.replace(one, meta=one.meta | {"policy": {"name": "fast", "products": "high"}})
+        for one in study.records
+    ]
+    rows = dict(map(tuple, build_setup(dataclasses.replace(study, records=records))))
+    assert rows["precision"] == "fast, chosen by auto, on cpu"
+    arms = [arm | {"runtime": {"policy": "exact"}} for arm in study.manifest.arms]
+    exact = dataclasses.replace(study.manifest, arms=arms)
+    rows = dict(map(tuple, build_setup(dataclasses.replace(study, manifest=exact))))
+    assert rows["precision"] == "exact, on cpu"
