@@ -60,13 +60,10 @@ def curve_note(study: Study) -> str:
     design = None if study.manifest is None else study.manifest.comparison
     if design is None:
         return ""
-    at = "best" if design.lr == "search" else "configured"
-    return f"Curves are of the judged runs of each arm at its own {at} learning rate" + (
-        ", or of those at the baseline's, if that is chosen; runs of the learning rate search "
-        "are left out."
-        if at == "best"
-        else "."
-    )
+    is_search = design.lr == "search"
+    at = "best" if is_search else "configured"
+    note = f"Curves are of the judged runs of each arm at its own {at} learning rate"
+    return f"{note}; runs of the learning rate search are left out." if is_search else f"{note}."
 
 
 def rate_notes(study: Study) -> list[str]:
