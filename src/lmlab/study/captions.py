@@ -34,8 +34,8 @@ def verdict_notes(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
         *first, last = decision_rule(manifest.comparison).looks
         at = f"{', '.join(map(str, first))} and {last}"
         notes.append(
-            f"The study provides for {looks} (after {at} seeds), so p-values are larger and "
-            "intervals wider than those of a single test of the same runs."
+            f"P-values and intervals account for {looks} (after {at} seeds): they are larger and "
+            "wider than those of a single test of the same runs."
         )
     if any("needed" in verdict.detail for verdict in verdicts):
         notes.append(

@@ -68,7 +68,7 @@ def test_captions_tell_of_two_looks_and_of_levels_only_where_they_are(
         study, manifest=dataclasses.replace(study.manifest, comparison=design)
     )
     notes = verdict_notes(twice, judge_all(twice))
-    assert any("provides for testing twice (after 5 and 8 seeds)" in note for note in notes)
+    assert any("account for testing twice (after 5 and 8 seeds)" in note for note in notes)
 
 
 def test_two_intervals_are_explained_where_a_row_shows_two(finished_study: Path) -> None:
