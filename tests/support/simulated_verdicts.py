@@ -191,7 +191,9 @@ def is_false(kind: StudyKind, arms: int, noise: str, chance: Chance) -> bool:
     Its margin is 0, so that no difference is too small to be called one.
     """
     lr = "search" if kind.is_search else "fixed"
-    study = a_study(arms, kind.extra_seeds, margin=0.0, lr=lr, num_seeds=kind.num_seeds)
+    study = a_study(
+        arms, kind.extra_seeds, margin=0.0, lr=lr, num_seeds=kind.num_seeds, confirm_rate="auto"
+    )
     runs = SimulatedRuns([0.0] * arms, chance, noise, depends_on_rate=kind.is_search)
     found = runs.run_all(study)
     if kind.follows_advice and not _any_false(found):
