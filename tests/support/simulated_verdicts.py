@@ -11,10 +11,13 @@ confirmation of searched rates changes.
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
+import contextlib
 import dataclasses
 import math
 import sys
 import time
+import unittest.mock
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -185,6 +188,10 @@ class SimulatedRuns:
         return TrialOutcome("done", loss, 7.0)
 
 
+# Advice changes no verdict, and takes most of the time.
+_NO_ADVICE = unittest.mock.patch("lmlab.study.statistics.seeds_to_decide_later", lambda *_: 0)
+
+
 def is_false(kind: StudyKind, arms: int, noise: str, chance: Chance) -> bool:
     """Run one study in which no arm differs; return whether it finds any arm better or worse.
 
@@ -195,7 +202,8 @@ def is_false(kind: StudyKind, arms: int, noise: str, chance: Chance) -> bool:
         arms, kind.extra_seeds, margin=0.0, lr=lr, num_seeds=kind.num_seeds, confirm_rate="auto"
     )
     runs = SimulatedRuns([0.0] * arms, chance, noise, depends_on_rate=kind.is_search)
-    found = runs.run_all(study)
+    with contextlib.nullcontext() if kind.follows_advice else _NO_ADVICE:
+        found = runs.run_all(study)
     if kind.follows_advice and not _any_false(found):
         advised = [
             verdict.comparison.more_seeds
@@ -265,24 +273,31 @@ def _any_false(verdicts: Sequence[Verdict]) -> bool:
 
 
 def noise_table(studies: int, seed: int) -> list[list[str]]:
-    """Return false verdicts by noise, number of arms and kind of study."""
+    """Return false verdicts by noise, number of arms and kind of study; uses all cores."""
+    labels = [(noise, arms) for noise in NOISES for arms in ARMS]
+    cells = [
+        (kind, arms, noise, studies, (seed, row, column))
+        for row, (noise, arms) in enumerate(labels, 1)
+        for column, kind in enumerate(KINDS, 2)
+    ]
+    start, texts = time.monotonic(), []
+    with concurrent.futures.ProcessPoolExecutor() as pool:
+        for text in pool.map(false_verdicts, *zip(*cells, strict=True)):
+            texts.append(text)
+            left = (time.monotonic() - start) / len(texts) * (len(cells) - len(texts))
+            print(f"{len(texts)} of {len(cells)} cells, {left / 60:.0f} min left", file=sys.stderr)
     rows = [["noise of the runs", "arms", *(kind.name for kind in KINDS)]]
-    start, cells = time.monotonic(), len(NOISES) * len(ARMS) * len(KINDS)
-    for noise in NOISES:
-        for arms in ARMS:
-            row = [noise, str(arms)]
-            for kind in KINDS:
-                chance = np.random.default_rng([seed, len(rows), len(row)])
-                row.append(
-                    _with_error(
-                        np.array([is_false(kind, arms, noise, chance) for _ in range(studies)])
-                    )
-                )
-                done = (len(rows) - 1) * len(KINDS) + len(row) - 2
-                left = (time.monotonic() - start) / done * (cells - done)
-                print(f"{done} of {cells} cells, {left / 60:.0f} min left", file=sys.stderr)
-            rows.append(row)
+    for row, (noise, arms) in enumerate(labels):
+        rows.append([noise, str(arms), *texts[row * len(KINDS) : (row + 1) * len(KINDS)]])
     return rows
+
+
+def false_verdicts(
+    kind: StudyKind, arms: int, noise: str, studies: int, seed: tuple[int, ...]
+) -> str:
+    """Return the share of studies with a false verdict and its standard error."""
+    chance = np.random.default_rng(seed)
+    return _with_error(np.array([is_false(kind, arms, noise, chance) for _ in range(studies)]))
 
 
 def main() -> None:

@@ -179,7 +179,7 @@ def _decides(
 def _power_to_decide(
     effect: float, sd: float, rule: Rule, number: int, levels: tuple[float, float]
 ) -> float:
-    """Return the probability of a verdict; a lower bound of it where that is below the power."""
+    """Return the probability of a verdict; a bound of it where that is below the power."""
     if rule.test == SIGN_FLIPS and number <= _MAX_FLIPPED:
         (low, _), (lowest, highest) = (
             _standard_intervals(number, level, (number,), rule.test) for level in levels
@@ -189,10 +189,16 @@ def _power_to_decide(
             effect + sd * highest <= rule.margin
         )
         return float(np.mean(is_found | is_equivalent))
+    share = 0.0
+    if rule.margin > 0:  # no interval is within the margin unless the observed spread is small
+        ratio = rule.margin / sd * math.sqrt(number) / t_bound(levels[1], number - 1)
+        share = float(special.chdtr(number - 1, (number - 1) * min(ratio, 1e100) ** 2))
+    # No test of this level is more powerful than the one that knows the spread: by the lemma of
+    # Neyman and Pearson (1933), it is uniformly most powerful.
+    most = float(special.ndtr(effect / sd * math.sqrt(number) + special.ndtri(levels[0] / 2)))
+    if most + share < rule.power:
+        return most
     found = _one_look_power(effect, sd, number, levels[0], rule.test)
-    # No interval is within the margin unless the observed spread is small enough.
-    ratio = rule.margin / sd * math.sqrt(number) / t_bound(levels[1], number - 1)
-    share = float(special.chdtr(number - 1, (number - 1) * min(ratio, 1e100) ** 2))
     if found + share < rule.power or not _can_reject(number, levels[1], rule.test):
         return found
     return found + _equivalence(effect / sd, rule.margin / sd, number, share, levels)
