@@ -3,9 +3,9 @@
     python tests/support/simulated_verdicts.py --save FILE
 
 Everything but the training is real: the search for the rates, the looks, and the verdicts. It takes
-about half an hour on one core. With ``--basins``, a minute, the table is of arms that are equally
-good at their best rates, whose losses depend on the rate in different ways; it shows what the
-confirmation of searched rates changes.
+a quarter of an hour to half an hour on two cores. With ``--basins``, a minute, the table is of arms
+that are equally good at their best rates, whose losses depend on the rate in different ways; it
+shows what the confirmation of searched rates changes. Both tables are in docs/verdicts.md.
 """
 
 from __future__ import annotations
@@ -303,7 +303,7 @@ def false_verdicts(
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=1000, help="simulated studies per cell")
+    parser.add_argument("--studies", type=int, default=500, help="simulated studies per cell")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--basins", action="store_true", help="the table of basins")
     parser.add_argument("--save", type=Path, help="file for the table")

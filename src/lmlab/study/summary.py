@@ -321,8 +321,10 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
             f"Every other interval of the {family} arms at {_RATES[design.lr]} has the level of "
             "its step in Holm's method, so that it excludes zero exactly where the verdict is "
             "better or worse. That of the clearest arm has the confidence "
-            f"{level_name(1 - design.alpha / family)}. Holm's method protects the verdicts: these "
-            f"intervals do not hold jointly at {level_name(1 - design.alpha)}."
+            f"{level_name(1 - design.alpha / family)}; from the first arm that is "
+            "neither better nor worse on, all have that of the step at which the method stops. "
+            "Holm's method protects the verdicts: these intervals do not hold jointly at "
+            f"{level_name(1 - design.alpha)}."
         )
     if design.extra_seeds:
         lines.append(
