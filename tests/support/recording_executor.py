@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lmlab import run_folder
 from lmlab.build.identity import run_identity
 from lmlab.config.compose import settings_to_yaml
 from lmlab.config.identity_settings import identity_settings
 from lmlab.runs import auto_settings
+from lmlab.runs.run_register import register
 from lmlab.sweep.executor import JobResult
 from lmlab.sweep.run_data_cache import RunDataCache
 from lmlab.sweep.scheduled_run import ScheduledRun
@@ -64,7 +64,7 @@ def write_metadata(run: ScheduledRun) -> None:
     run.folder.path.mkdir(parents=True, exist_ok=True)
     run.folder.config.write_text(settings_to_yaml(run.config.as_dict()), "utf-8")
     run.folder.write_meta({"run": run.folder.key(identity), "identity": identity})
-    run_folder.register(Path(run.config.output_root), run.folder, identity)
+    register(Path(run.config.output_root), run.folder, identity)
 
 
 def write_run(run: ScheduledRun, first: float, last: float, status: str = "done") -> None:

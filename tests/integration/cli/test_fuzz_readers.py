@@ -20,7 +20,8 @@ def test_no_reader_fails_or_is_silent(num_files: int, seed: int) -> None:
     counts, failures = fuzz(num_files, seed)
     assert not failures, "\n".join(map(str, failures[:20]))
     assert sum(counts.values()) == num_files
-    assert {outcome for *_, outcome in counts} == {"same", "told", "as the content says"}
+    outcomes = {outcome for *_, outcome in counts}
+    assert {"same", "told"} <= outcomes <= {"same", "told", "as the content says"}
     assert len({reader for reader, *_ in counts}) == len(FOLDERS)
 
 

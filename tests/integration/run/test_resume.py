@@ -90,7 +90,7 @@ def kill_at_call(of: str, number: int) -> None:
 
 @pytest.mark.parametrize(
     ("of", "number"),
-    [("_fsync", 1), ("_fsync", 4), ("write_json", 2), ("os.replace", 2), ("os.replace", 4),
+    [("_fsync", 1), ("_fsync", 4), ("write_sealed", 2), ("os.replace", 2), ("os.replace", 4),
      ("fsync_folder", 1), ("remove_checkpoint", 2)],
 )  # fmt: skip
 def test_a_kill_at_each_point_of_a_save(
@@ -130,7 +130,7 @@ def test_a_damaged_newest_checkpoint_is_skipped(
 ) -> None:
     assert train(elsewhere(overrides, tmp_path / "straight")) == 0
     cut = elsewhere(overrides, tmp_path / "cut")
-    assert train(cut, functools.partial(kill_at_call, "write_json", 6)) == -signal.SIGKILL
+    assert train(cut, functools.partial(kill_at_call, "write_sealed", 6)) == -signal.SIGKILL
     run = the_run(tmp_path / "cut")
     newest = sorted(run.checkpoints.glob("step_*"))[-1] / "model.safetensors"
     data = newest.read_bytes()

@@ -87,4 +87,4 @@ def test_a_diverged_run_has_no_samples_and_no_measured_time(overrides) -> None:
     run = execute(compose([*overrides, "optim.lr=1e9", "training.grad_clip_norm=null"])).run
     assert run.status()["status"] == "diverged"
     assert not run.samples.exists()
-    assert run.preflight()["actual"] is None
+    assert run.preflight().get("actual") is None
