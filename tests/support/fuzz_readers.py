@@ -239,6 +239,7 @@ def fuzz(
                 shown = f"{mutation.kind} {mutation.field}".strip()
                 failures.append(Failure(folder.name, file, shown, wrong))
                 if keep is not None:
+                    keep.mkdir(parents=True, exist_ok=True)
                     (keep / f"{number}-{path.name}").write_bytes(mutation.content)
     return counts, failures
 

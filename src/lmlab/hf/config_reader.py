@@ -160,7 +160,10 @@ def _rope_theta(config: dict[str, Any]) -> float:
     )
     if scales:
         factor = f" with factor {rope['factor']}" if "factor" in rope else ""
-        raise DataError(f"config.json: {key}.rope_type={kind}{factor}: lmlab supports only default")
+        shown = kind if str(kind).isprintable() else repr(kind)
+        raise DataError(
+            f"config.json: {key}.rope_type={shown}{factor}: lmlab supports only default"
+        )
     for settings in (config, rope):
         _require(settings, "partial_rotary_factor", 1, None)
     found = (

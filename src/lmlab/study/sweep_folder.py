@@ -186,8 +186,12 @@ class SweepFolder:
         failed, failure = row.get("failure"), None
         if failed is not None:
             failure = Failure(failed.get("reason", ""), self._absolute(failed.get("log", "")))
-        run = RunFolder(self._absolute(row["run"]))
-        return LedgerEntry(job, tuple(row["purposes"]), run, failure)
+        run = self._absolute(row["run"])
+        if self.path.resolve().is_relative_to(run.resolve()):
+            raise DataError(
+                f"{self.path / 'ledger.jsonl'}: run={row['run']}: expected the folder of a run"
+            )
+        return LedgerEntry(job, tuple(row["purposes"]), RunFolder(run), failure)
 
     def _relative(self, path: Path) -> str:
         return os.path.relpath(path.resolve(), self.path.resolve())

@@ -75,6 +75,7 @@ def test_missing_gpt2_settings_have_the_defaults_of_transformers() -> None:
         (LLAMA, {"layer_types": ["full_attention", "sliding_attention"]}, "layer_types=["),
         (LLAMA, {"rope_parameters": {"rope_type": "llama3"}}, "rope_parameters.rope_type=llama3"),
         (LLAMA, {"rope_scaling": {"rope_type": "yarn"}}, "rope_scaling.rope_type=yarn"),
+        (LLAMA, {"rope_scaling": {"rope_type": "a\nb"}}, "rope_scaling.rope_type='a\\nb'"),
         (
             LLAMA,
             {"rope_scaling": {"type": "linear", "factor": 2.0}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -124,3 +125,15 @@ def test_missing_or_damaged_arm_costs_are_empty(tmp_path: Path) -> None:
     assert sweep.arm_costs() == {}
     sweep.write_arm_costs({"rms": {"parameters": 5}})
     assert sweep.arm_costs() == {"rms": {"parameters": 5}}
+
+
+@pytest.mark.parametrize("place", ["..", ".", "../.."])
+def test_a_row_that_leads_to_its_own_sweep_names_no_run(
+    tmp_path: Path, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sweep = SweepFolder(tmp_path / "norms" / "sweeps" / "id")
+    sweep.path.mkdir(parents=True)
+    row = {"arm": "rms", "lr": None, "seed": 0, "number": 0, "purposes": ["judged"], "run": place}
+    (sweep.path / "ledger.jsonl").write_text(json.dumps(row) + "\n")
+    assert sweep.scan_entries() == ([], 1)
+    assert f"run={place}: expected the folder of a run" in caplog.text
