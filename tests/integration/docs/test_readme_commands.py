@@ -28,6 +28,7 @@ NOT_RUN = {
     "make train": "takes minutes; tests/integration/run trains small models",
     "make test": "runs this test",
     "python benchmarks/": "take minutes",
+    "python -m lmlab.build.record_numerics": "changes files of the checkout; tests/unit/build",
     "python3 -m venv": "make setup runs the same commands",
 }
 
