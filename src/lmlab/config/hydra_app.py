@@ -112,8 +112,8 @@ def _query(options: Namespace, flags: list[str], overrides: list[str], folder: P
 def _check_and_print(options: Namespace, overrides: list[str]) -> bool:
     """Check the configuration of ``--cfg``, unless required settings are missing.
 
-    Print it for ``--cfg job --resolve`` and ``--cfg all --resolve``, for which Hydra calls
-    OmegaConf: this refuses lists that a resolver returns.
+    Print it for ``--cfg job``, for which Hydra would compose it again, and for ``--cfg all
+    --resolve``, for which Hydra calls OmegaConf: this refuses lists that a resolver returns.
 
     Returns:
         Whether it was printed.
@@ -127,9 +127,11 @@ def _check_and_print(options: Namespace, overrides: list[str]) -> bool:
     with reading_hydra(hydra_node):
         if not OmegaConf.missing_keys(config):
             freeze(config, overrides)
-        if options.cfg == "hydra" or not options.resolve:
+        if options.cfg == "hydra" or (options.cfg == "all" and not options.resolve):
             return False
-        content: Any = with_custom_resolvers(lambda: OmegaConf.to_container(config, resolve=True))
+        content: Any = with_custom_resolvers(
+            lambda: OmegaConf.to_container(config, resolve=bool(options.resolve))
+        )
         if options.cfg == "all":
             rest = OmegaConf.create({"hydra": hydra_node})
             OmegaConf.resolve(rest)  # leaves what only a job has as ???

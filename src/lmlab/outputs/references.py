@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lmlab.config.yaml_files import load_plain
 from lmlab.errors import DataError
 from lmlab.outputs.entries import folders_with
 from lmlab.run_folder import RunFolder
 from lmlab.storage.fields import OBJECTS, PATH, or_null, read_fields, warn_once
+from lmlab.storage.plain_yaml import load_plain
 from lmlab.study.sweep_folder import SweepFolder
 
 _NO_PATHS = ("parent", "output_root", "notes")  # of a run; its meta.json has the parent

@@ -7,8 +7,8 @@ from typing import Any
 
 from lmlab.config.deprecated_keys import upgrade
 from lmlab.config.identity_settings import select_identity, unlike_recorded
-from lmlab.config.yaml_files import load_plain
 from lmlab.run_folder import RunFolder
+from lmlab.storage.plain_yaml import load_plain
 
 
 def why_another(meta: Mapping[str, Any], run: RunFolder, content: dict[str, Any]) -> str:

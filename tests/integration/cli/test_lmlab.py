@@ -115,6 +115,16 @@ def test_lmlab_starts_without_heavy_imports() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_status_starts_without_heavy_imports() -> None:
+    script = (
+        "import sys, lmlab.status\n"
+        "heavy = {'torch', 'numpy', 'hydra', 'omegaconf', 'wandb'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("flag", ["-s", "-P"])
 def test_modules_in_the_working_directory_are_imported_unless_python_is_safe(
     flag: str, tmp_path: Path

@@ -24,6 +24,7 @@ def never(config: RunConfig) -> int:
         (["--run", "-m"], "--run and -m: expected one of them"),
         (["--experimental-rerun", "missing"], "--experimental-rerun missing: not supported"),
         (["--shell-completion"], "--shell-completion: expected install=SHELL"),
+        (["--cfg", "job", "-p", "optom"], "--package optom: no such part of the configuration"),
         (["--config-path", "."], "--config-path .: expected a folder with a complete"),
         (["--config-dir", "nowhere"], "--config-dir nowhere: no such folder"),
         (["--config-name", "nothing"], "--config-name nothing: no such file in"),
