@@ -191,7 +191,7 @@ def _delete_folder(root: Path, folder: Path) -> int | None:
         print(f"kept: {folder.resolve().relative_to(root.resolve())}: a process is writing it")
         return None
     size = measure(folder).bytes
-    remove_folder(folder)
+    remove_folder(root, folder)
     parent = folder.resolve().parent
     while parent != root.resolve() and not any(parent.iterdir()):
         parent.rmdir()

@@ -67,7 +67,7 @@ def prune(
             print(f"skipping {entry.path.relative_to(root)}: a process is writing it")
             continue
         removed += measure(folder).bytes
-        remove_folder(folder)
+        remove_folder(root, folder)
     print(f"removed {size_text(removed)}")
     return 0
 
@@ -82,27 +82,21 @@ def confirm(question: str, command: str) -> bool:
         ) from None
 
 
-def remove_folder(folder: Path) -> None:
+def remove_folder(root: Path, folder: Path) -> None:
     """Remove a folder, its top-level files last: an interrupted removal leaves a visible run.
 
     wandb's files of the run are removed too: a new run of these settings gets another id in wandb.
+    Nothing outside ``root``, the output folder, is removed, whatever the files of the run name.
     """
-    wandb_folder = RunFolder(folder).wandb_folder()
+    named = RunFolder(folder).wandb_folder()
+    wandb_folder = None if named is None else named.resolve()
     with translate_write_errors(folder):
-        # The file that names it may come from elsewhere: nothing outside the outputs is removed.
-        is_own = wandb_folder is not None and _is_within(wandb_folder, folder)
-        if wandb_folder is not None and is_own and wandb_folder.is_dir():
+        if wandb_folder and wandb_folder.is_dir() and wandb_folder.is_relative_to(root.resolve()):
             shutil.rmtree(wandb_folder)
         for child in folder.iterdir():
             if child.is_dir() and not child.is_symlink():
                 shutil.rmtree(child)
         shutil.rmtree(folder)
-
-
-def _is_within(wandb_folder: Path, run: Path) -> bool:
-    """Whether wandb's folder of a run is below the output folder of ``<study>/<arm>/<run>``."""
-    root = run.resolve().parents[min(2, len(run.resolve().parents) - 1)]
-    return wandb_folder.resolve().is_relative_to(root)
 
 
 def _saved_steps(run: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,19 @@ def test_checkpoints_are_counted_and_best_weights_stay(
     assert "removed 80.0 kB" in capsys.readouterr().out, "two checkpoints of each of four runs"
     left = {path.name for path in root.glob("*/*/seed*/checkpoints/*")}
     assert left == {"best_00000004"}
+
+
+def test_wandbs_files_of_a_run_are_removed_and_nothing_outside(root: Path) -> None:
+    own, other = root / "s/wandb/offline-run-1-a", root.parent / "wandb/offline-run-2-b"
+    for place, folder in (("s/a/seed0", own), ("s/a/seed1", other), ("t", other)):
+        folder.mkdir(parents=True, exist_ok=True)
+        (root / place / "wandb").mkdir()
+        (root / place / "wandb/place.json").write_text(json.dumps({"folder": str(folder)}))
+    assert prune_all(root) == 0
+    assert (own.exists(), other.exists(), (root / "s/a/seed1").exists()) == (False, True, False)
+    make_run(root, "t/d/seed0", "done")
+    assert main(["delete", "study=t", "--root", str(root), "--yes"]) == 0
+    assert (other.exists(), (root / "t").exists()) == (True, False)
 
 
 def test_a_run_that_starts_during_the_question_is_skipped(
