@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lmlab.errors import DataError
 from lmlab.outputs.entries import folders_with
 from lmlab.run_folder import RunFolder
 from lmlab.storage.fields import OBJECTS, PATH, or_null, read_fields, warn_once
@@ -111,10 +110,7 @@ def _from_sweeps(root: Path) -> Iterator[Reference]:
 
 def _parents(manifest: Path) -> set[Path]:
     """Return the runs that the arms of a sweep continue, as typed: relative to here."""
-    try:
-        content = read_fields(manifest, {"arms": OBJECTS, "arms[].parent": or_null(PATH)})
-    except DataError:
-        return set()
+    content = read_fields(manifest, {"arms": OBJECTS, "arms[].parent": or_null(PATH)})
     arms = content.get("arms", [])
     return {Path(arm["parent"]) for arm in arms if arm.get("parent")}
 
