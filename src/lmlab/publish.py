@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 from lmlab.console.command_line import Command
 from lmlab.console.options import argument
 from lmlab.console.stdout import run_main
 from lmlab.demos import CONTENTS_FILE
 from lmlab.errors import DataError
-from lmlab.storage.fields import TEXT, TEXTS, Fields, check_fields
-from lmlab.storage.io import (
-    atomic_write_bytes,
-    make_folder,
-    read_json,
-    translate_read_errors,
-)
+from lmlab.storage.fields import TEXT, TEXTS, read_valid
+from lmlab.storage.io import atomic_write_bytes, make_folder, translate_read_errors
 from lmlab.storage.path_below import path_below
 
 
@@ -81,7 +75,7 @@ def publish(study_folder: Path, target: Path) -> list[str]:
 
 def _copy_demo(folder: Path, target: Path) -> list[str]:
     listed = folder / CONTENTS_FILE
-    contents = _read_object(listed, {"title": TEXT, "files": TEXTS}, ("title", "files"))
+    contents = read_valid(listed, {"title": TEXT, "files": TEXTS}, ("title", "files"))
     _refuse_another(target, contents["title"])
     make_folder(target)
     # The repository keeps one binary form of each figure.
@@ -95,20 +89,11 @@ def _copy_demo(folder: Path, target: Path) -> list[str]:
     return [f"write-up: {target / 'README.md'}"]
 
 
-def _read_object(path: Path, fields: Fields, required: tuple[str, ...] = ()) -> dict[str, Any]:
-    try:
-        with translate_read_errors(path):
-            content = read_json(path)
-    except ValueError as error:
-        raise DataError(f"{path}: cannot be read: {error}", "restore the file") from error
-    return check_fields(path, content, fields, required)
-
-
 def _refuse_another(target: Path, study: str) -> None:
     """Raise :class:`DataError` if ``target`` holds the write-up of another study."""
     manifest, write_up = target / "records" / "manifest.json", target / "README.md"
     if manifest.is_file():
-        path, found = manifest, _read_object(manifest, {"study": TEXT}).get("study")
+        path, found = manifest, read_valid(manifest, {"study": TEXT}).get("study")
     elif write_up.is_file():
         text = write_up.read_bytes().decode("utf-8", "replace")
         path, found = write_up, text.partition("\n")[0].removeprefix("# ")

@@ -18,10 +18,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from lmlab.config.hydra_settings import check_callbacks
 from lmlab.config.interpolation import set_hydra_config
 from lmlab.config.run_config import RunConfig
-from lmlab.errors import DataError
 from lmlab.runtime.launch_env import read_launch_env
-from lmlab.storage.fields import check_fields
-from lmlab.storage.io import read_json
+from lmlab.storage.fields import read_valid
 from lmlab.storage.record_fields import MANIFEST
 
 # The settings of a multirun that its jobs need, wherever they run.
@@ -73,11 +71,7 @@ def _read_manifest(config_file: Path) -> dict[str, Any]:
     """The manifest of the sweep whose folder contains the file; empty where there is none."""
     for folder in list(config_file.resolve().parents)[1:3]:
         if folder.parent.name == "sweeps" and (folder / "manifest.json").is_file():
-            path = folder / "manifest.json"
-            try:
-                return check_fields(path, read_json(path), MANIFEST)
-            except ValueError as error:
-                raise DataError(f"{path}: cannot be read: {error}") from error
+            return read_valid(folder / "manifest.json", MANIFEST)
     return {}
 
 

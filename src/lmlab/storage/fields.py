@@ -19,6 +19,7 @@ from lmlab.storage.io import read_json, translate_read_errors
 log = logging.getLogger(__name__)
 
 _LARGEST = 2**63
+_WRITE_AGAIN = "restore the file, or write it again"
 
 
 class Kind(NamedTuple):
@@ -146,9 +147,25 @@ def check_fields(
     """
     wrong = wrong_field(content, fields, required)
     if wrong is not None:
-        raise DataError(f"{path}: {wrong}", "restore the file, or write it again")
+        raise DataError(f"{path}: {wrong}", _WRITE_AGAIN)
     assert isinstance(content, dict)
     return content
+
+
+def read_valid(
+    path: Path, fields: Fields = NO_FIELDS, required: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Read a JSON object whose fields are valid.
+
+    Raises:
+        DataError: the file is missing or damaged, or a field is not valid; names both.
+    """
+    try:
+        with translate_read_errors(path):
+            content = read_json(path)
+    except ValueError as error:
+        raise DataError(f"{path}: cannot be read: {error}", _WRITE_AGAIN) from error
+    return check_fields(path, content, fields, required)
 
 
 def valid_fields(

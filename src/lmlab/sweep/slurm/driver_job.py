@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lmlab.errors import ConfigError, DataError
-from lmlab.storage.fields import OBJECT, TEXT, check_fields
-from lmlab.storage.io import make_folder, read_json, translate_read_errors, write_json
+from lmlab.storage.fields import OBJECT, TEXT, read_valid
+from lmlab.storage.io import make_folder, write_json
 from lmlab.storage.lock import Lock
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.slurm import queue
@@ -79,10 +79,9 @@ def read_driver_launch(folder: Path) -> tuple[SlurmSettings, Path]:
         DataError: the file is missing or damaged.
     """
     path = folder / "launch.json"
+    content = read_valid(path, _LAUNCH, ("code",))
+    code = Path(content.pop("code"))
     try:
-        with translate_read_errors(path):
-            content = check_fields(path, read_json(path), _LAUNCH, ("code",))
-        code = Path(content.pop("code"))
         return SlurmSettings.from_dict(content), code
     except ConfigError as error:
         raise DataError(f"{path}: {error.message}", error.help) from error
