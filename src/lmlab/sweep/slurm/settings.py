@@ -148,10 +148,11 @@ class SlurmSettings:
             ConfigError: a value is invalid.
             KeyError, TypeError, ValueError: one is missing, unknown, or of the wrong type.
         """
-        submission = dict(content.pop("submission"))
+        options = dict(content)
+        submission = dict(options.pop("submission"))
         resources = dict(submission.pop("resources"))
         common = resources.pop("common")
-        return cls.from_options(resources=common, **resources, **submission, **content)
+        return cls.from_options(resources=common, **resources, **submission, **options)
 
 
 def _arm_options(per_arm: Any) -> dict[str, dict[str, Any]]:
