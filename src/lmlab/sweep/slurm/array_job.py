@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmlab.errors import DataError, LockedError
-from lmlab.runtime.launch_env import read_launch_env
+from lmlab.runtime.launch_env import print_error, read_launch_env
 from lmlab.runtime.signals import EarlySignalHandler
 from lmlab.sweep.slurm.requeue import catch_signals, requeue, should_requeue
 from lmlab.sweep.slurm.slurm_records import run_owners
@@ -41,8 +41,8 @@ def main(arguments: Sequence[str]) -> int:
     """Train the runs of this job; return the first exit code that is not 0."""
     try:
         return _train_runs(arguments)
-    except DataError as error:  # its record
-        print(f"error: {error}", file=sys.stderr)
+    except DataError as error:  # its record is damaged; a run reports its own errors
+        print_error(error)
         return error.exit_code
 
 
