@@ -47,14 +47,15 @@ def generation_grid(
     from lmlab.training.state import load_weights
 
     run = execute(config).run
-    if not run.evaluations():
+    evaluated = run.evaluations()
+    if not evaluated:
         raise DataError(f"{run.path}: the run has no validation loss, so it cannot generate text")
     spec = resolve(config)
     model = factory.build_model(spec)
     folder = find_run_weights(run, "best")
     load_weights(model, read_weights(folder), folder)
     tokenizer = Tokenizer.load(run.tokenizer)
-    loss = run.evaluations()[-1]["loss"]
+    loss = evaluated[-1]["loss"]
     valid = prepare_data(spec.data).corpus.valid_paths[0]
     return explore(
         model, tokenizer, f"{run.path}, validation loss {loss:.4f} nats per token", temperatures,
