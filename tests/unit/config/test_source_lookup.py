@@ -96,8 +96,9 @@ def test_a_name_that_no_star_brings_does_not_exist(package: Path) -> None:
 def test_torch_is_read_and_not_imported() -> None:
     script = (
         "import sys; from lmlab.config.signatures import read_signature\n"
-        "assert list(read_signature('torch.optim.AdamW').parameters)[:2] == ['params', 'lr']\n"
-        "assert 'size_average' in read_signature('torch.nn.CrossEntropyLoss').parameters\n"
-        "assert 'torch' not in sys.modules"
+        "print(*list(read_signature('torch.optim.AdamW').parameters)[:2])\n"
+        "print('size_average' in read_signature('torch.nn.CrossEntropyLoss').parameters)\n"
+        "print('torch' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    printed = subprocess.check_output([sys.executable, "-c", script], text=True)
+    assert printed == "params lr\nTrue\nFalse\n"
