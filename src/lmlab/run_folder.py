@@ -105,6 +105,10 @@ class RunFolder:
         """Replace ``meta.json``."""
         write_json(self.path / "meta.json", meta)
 
+    def update_meta(self, changes: dict[str, Any]) -> None:
+        """Replace keys of ``meta.json``; the others stay as they are, also those not valid."""
+        self.write_meta(read_fields(self.path / "meta.json") | changes)
+
     def status(self) -> dict[str, Any]:
         """Read ``status.json``, and correct the recorded state.
 

@@ -247,7 +247,7 @@ MUTATIONS = [
              "tests/unit/build/test_run_spec.py"),
     Mutation("ranks of updates that were not kept count", "runs/run_metadata.py", "if first < step:", "if True:",
              "tests/unit/runs/test_run_metadata.py"),
-    Mutation("a session forgets the earlier ones", "runs/run_metadata.py", '[*folder.meta().get("sessions", []), session]',
+    Mutation("a session forgets the earlier ones", "runs/run_metadata.py", '[*meta.get("sessions", []), session]',
              "[session]", "tests/integration/run/test_session.py"),
     Mutation("a child with another learning rate", "runs/continuation.py", '("config.training.steps", "config.schedule.")',
              '("config.training.steps", "config.schedule.", "config.optim.")', "tests/integration/run/test_continuation.py"),

@@ -107,13 +107,12 @@ def different_code(folder: RunFolder, identity: Mapping[str, Any]) -> list[str]:
 
 def note_other_code(folder: RunFolder, spec: RunSpec, changes: list[str]) -> None:
     """Record in ``meta.json`` that a run was taken for one of other code, for reports."""
-    meta = folder.meta()
     entry = {"study": spec.study, "arm": spec.arm, "seed": spec.seed, "changes": changes}
-    noted = meta.get(REUSED_KEY)
+    noted = folder.meta().get(REUSED_KEY)
     noted = noted if isinstance(noted, list) else []
     known = [{**one, "time": None} for one in noted if isinstance(one, dict)]
     if entry | {"time": None} not in known:
-        folder.write_meta(meta | {REUSED_KEY: [*noted, entry | {"time": utc_now()}]})
+        folder.update_meta({REUSED_KEY: [*noted, entry | {"time": utc_now()}]})
 
 
 def changed_callbacks(spec: RunSpec, folder: RunFolder) -> list[str]:

@@ -41,12 +41,12 @@ def write_metadata(
         "packages": user_code(context.spec.settings),
         "environment": numeric_environment_of(device),
     }  # fmt: skip
-    sessions = [*folder.meta().get("sessions", []), session]
+    meta = folder.meta()
+    sessions = [*meta.get("sessions", []), session]
     settings = context.spec.settings
     folder.annotate(settings.get("notes"), settings.get("tags") or None)
     atomic_write_text(folder.config, settings_to_yaml(settings))
     data.tokenizer.save(folder.tokenizer)
-    meta = folder.meta()
     folder.write_meta(
         {key: meta[key] for key in (REUSED_KEY,) if key in meta}
         | {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,16 @@ def test_other_code_is_another_run_unless_the_user_knows_better(
 ) -> None:
     caplog.set_level(logging.INFO)
     identity = IDENTITY | changed
-    old = finished(spec.named_folder, IDENTITY)
+    others = {"floor": None, "num_parameters": "many", "key_of_a_later_version": None}
+    old = finished(spec.named_folder, IDENTITY, **others)
     folder, is_finished = find(spec, identity)
     assert folder != old and not is_finished
     across = dataclasses.replace(spec, reuse_across_code=True, study="second")
     for _ in range(2):
         assert find(across, identity) == (old, True)
     (entry,) = old.meta()[REUSED_KEY]
+    kept = json.loads((old.path / "meta.json").read_text())
+    assert {key: kept[key] for key in others if key in kept} == others, "only the note is added"
     assert (entry["study"], entry["arm"]) == ("second", "a") and entry["changes"]
     assert sum("reuse_across_code=true: taking" in line for line in caplog.messages) == 2
     assert without_code(old.meta()["identity"]) == without_code(identity)
