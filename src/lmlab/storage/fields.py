@@ -56,45 +56,37 @@ def _is_file_name(value: Any) -> bool:
     return _is_path(value) and value not in ("", ".", "..") and "/" not in value
 
 
-def _are(kind: type) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and all(isinstance(one, kind) for one in value)
+def _list_of(kind: Kind, named: str) -> Kind:
+    return Kind(
+        lambda value: isinstance(value, list) and all(map(kind.accepts, value)),
+        f"a list of {named}",
+    )
+
+
+def _by_name(kind: Kind, named: str) -> Kind:
+    return Kind(
+        lambda value: isinstance(value, dict) and all(map(kind.accepts, value.values())),
+        f"an object of {named}",
+    )
 
 
 NUMBER = Kind(_is_number, "a number")
 COUNT = Kind(_is_count, "an integer of 0 or more")
 INTEGER = Kind(lambda value: type(value) is int and abs(value) < _LARGEST, "an integer")
 AMOUNT = Kind(lambda v: _is_number(v) and math.isfinite(v) and v >= 0, "a number of 0 or more")
-NUMBERS = Kind(
-    lambda value: isinstance(value, dict) and all(map(_is_number, value.values())),
-    "an object of numbers",
-)
-COUNTS = Kind(
-    lambda value: isinstance(value, list) and all(map(_is_count, value)),
-    "a list of integers of 0 or more",
-)
-COUNTS_BY_NAME = Kind(
-    lambda value: isinstance(value, dict) and all(map(_is_count, value.values())),
-    "an object of integers of 0 or more",
-)
-TEXTS_BY_NAME = Kind(
-    lambda value: isinstance(value, dict) and all(isinstance(one, str) for one in value.values()),
-    "an object of texts",
-)
+NUMBERS_BY_NAME = _by_name(NUMBER, "numbers")
+COUNTS = _list_of(COUNT, "integers of 0 or more")
+COUNTS_BY_NAME = _by_name(COUNT, "integers of 0 or more")
 FLAG = Kind(lambda value: isinstance(value, bool), "true or false")
 TEXT = Kind(lambda value: isinstance(value, str), "a text")
-TEXTS = Kind(_are(str), "a list of texts")
-LISTS_OF_TEXTS = Kind(
-    lambda value: isinstance(value, list) and all(TEXTS.accepts(one) for one in value),
-    "a list of lists of texts",
-)
+TEXTS = _list_of(TEXT, "texts")
+TEXTS_BY_NAME = _by_name(TEXT, "texts")
+LISTS_OF_TEXTS = _list_of(TEXTS, "lists of texts")
 PATH = Kind(_is_path, "a path")
 FILE_NAME = Kind(_is_file_name, "the name of a file, without a folder")
-FILE_NAMES = Kind(
-    lambda value: isinstance(value, list) and all(map(_is_file_name, value)),
-    "a list of names of files, without folders",
-)
+FILE_NAMES = _list_of(FILE_NAME, "names of files, without folders")
 OBJECT = Kind(lambda value: isinstance(value, dict), "an object")
-OBJECTS = Kind(_are(dict), "a list of objects")
+OBJECTS = _list_of(OBJECT, "objects")
 
 # Dotted names of fields, such as "floor.bits_per_byte" or "sessions[].versions", and their kinds.
 Fields = Mapping[str, Kind]
@@ -114,7 +106,7 @@ def wrong_field(content: Any, fields: Fields, required: tuple[str, ...] = ()) ->
     if not isinstance(content, dict):
         return f"{_shown(content)}: expected an object"
     for name in required:
-        if name not in content and next(_values(content, name), None) is None:
+        if next(_values(content, name), None) is None:
             return f"{name}: missing"
     for name, kind in fields.items():
         for shown, value in _values(content, name):

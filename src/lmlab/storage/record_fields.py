@@ -14,7 +14,7 @@ from lmlab.storage.fields import (
     FLAG,
     LISTS_OF_TEXTS,
     NUMBER,
-    NUMBERS,
+    NUMBERS_BY_NAME,
     OBJECT,
     OBJECTS,
     PATH,
@@ -27,11 +27,16 @@ from lmlab.storage.fields import (
     warn_once,
 )
 
+
+def _inside(name: str, fields: Fields) -> Fields:
+    return {f"{name}.{key}": kind for key, kind in fields.items()}
+
+
 STATUSES = ("queued", "running", "done", "diverged", "failed", "preempted", "interrupted")
 _NO_RUN = "missing"  # in the records of a study
 STATUS: Fields = {
     "status": Kind(lambda value: value in (*STATUSES, _NO_RUN), f"one of {', '.join(STATUSES)}"),
-     "step": COUNT, "steps": COUNT, "tokens": COUNT, "seconds": AMOUNT,
+    "step": COUNT, "steps": COUNT, "tokens": COUNT, "seconds": AMOUNT,
     "reason": TEXT, "log": PATH, "time": TEXT,
 }  # fmt: skip
 STATUS_EXPECTED = ("status", "step", "steps", "tokens", "seconds")
@@ -47,11 +52,11 @@ META: Fields = {
     "sessions[].folder": or_null(PATH),
 }  # fmt: skip
 NOTES: Fields = {"notes": TEXT, "tags": TEXTS}
-_COSTS_OF_A_RUN = ("seconds", "training_seconds", "peak_bytes", "disk_bytes")
+_RUN_COSTS: Fields = dict.fromkeys(
+    ("seconds", "training_seconds", "peak_bytes", "disk_bytes"), or_null(AMOUNT)
+)
 PREFLIGHT: Fields = {
-    "from_step": COUNT,
-    **{f"{side}.{name}": or_null(AMOUNT) for side in ("predicted", "actual")
-       for name in _COSTS_OF_A_RUN},
+    "from_step": COUNT, **_inside("predicted", _RUN_COSTS), **_inside("actual", _RUN_COSTS),
 }  # fmt: skip
 ARM_COSTS: Fields = {
     **dict.fromkeys(("parameters", "flops", "tokens", "steps", "batch_size", "context",
@@ -59,41 +64,40 @@ ARM_COSTS: Fields = {
     "data": TEXT, "tokenizer": TEXT, "d_ff": or_null(COUNT), "matching_d_ff": or_null(COUNT),
     "validation": or_null(TEXT), "evaluates_all": or_null(FLAG),
 }  # fmt: skip
-REQUIRED_COSTS = 11  # the first so many; files of earlier versions lack the others
+_LATER_COSTS = ("matching_d_ff", "validation", "evaluates_all")  # earlier versions wrote none
+REQUIRED_COSTS = tuple(name for name in ARM_COSTS if name not in _LATER_COSTS)
 _MEASURED = ("loss", "lr", "grad_norm", "tokens_per_second", "bits_per_byte", "perplexity")
 ROW: Fields = {
     "kind": TEXT, "step": COUNT, "tokens": COUNT, "seconds": NUMBER, "num_tokens": COUNT,
     **{name: or_null(NUMBER) for name in _MEASURED},
 }  # fmt: skip
 PURPOSES = Kind(lambda value: bool(value) and TEXTS.accepts(value), "a list of purposes")
+JOB: Fields = {"arm": TEXT, "lr": or_null(AMOUNT), "seed": COUNT, "number": COUNT}
 LEDGER_ROW: Fields = {
-    "arm": TEXT, "lr": or_null(AMOUNT), "seed": COUNT, "number": COUNT, "purposes": PURPOSES,
-    "run": PATH, "failure": or_null(OBJECT), "failure.reason": TEXT, "failure.log": PATH,
+    **JOB, "purposes": PURPOSES, "run": PATH, "failure": or_null(OBJECT), "failure.reason": TEXT,
+    "failure.log": PATH,
 }  # fmt: skip
 # Names and numbers of jobs are part of commands and of the names of files.
 JOB_NAME = Kind(FILE_NAME.accepts, "the name of a job")
 JOB_NUMBER = Kind(FILE_NAME.accepts, "the number of a job")
-JOB: Fields = {"arm": TEXT, "lr": or_null(AMOUNT), "seed": COUNT, "number": COUNT}
 SUBMISSION: Fields = {
     "name": JOB_NAME, "job_id": or_null(JOB_NUMBER), "time": TEXT, "output_root": PATH,
     "runs": OBJECTS,
 }  # fmt: skip
 ASSIGNMENT: Fields = {
-    "job": OBJECT, **{f"job.{name}": kind for name, kind in JOB.items()}, "identity": TEXT,
+    "job": OBJECT, **_inside("job", JOB), "identity": TEXT,
     "frozen": FILE_NAME, "index": COUNT, "step": COUNT, "attempt": COUNT,
 }  # fmt: skip
 ADOPTION: Fields = {
-    "job": OBJECT, **{f"job.{name}": kind for name, kind in JOB.items()}, "submission": PATH,
-    "identity": TEXT,
+    "job": OBJECT, **_inside("job", JOB), "submission": PATH, "identity": TEXT,
 }  # fmt: skip
 OWNER: Fields = {"submission": PATH, "index": COUNT}
 DRIVER_JOB: Fields = {"name": JOB_NAME, "job_id": JOB_NUMBER}
 STACK: Fields = {"most": COUNT, "files": FILE_NAMES}
 COMPACT_ROW: Fields = {
-    "arm": TEXT, "lr": or_null(AMOUNT), "seed": COUNT, "number": COUNT, "purposes": PURPOSES,
-    "place": PATH, "status": OBJECT, "meta": OBJECT, "validation": OBJECTS, "train": OBJECTS,
-    "samples": TEXT, "preflight": OBJECT, "notes": or_null(TEXT), "tags": TEXTS,
-    "settings": OBJECT, "num_damaged_rows": COUNT,
+    **JOB, "purposes": PURPOSES, "place": PATH, "status": OBJECT, "meta": OBJECT,
+    "validation": OBJECTS, "train": OBJECTS, "samples": TEXT, "preflight": OBJECT,
+    "notes": or_null(TEXT), "tags": TEXTS, "settings": OBJECT, "num_damaged_rows": COUNT,
 }  # fmt: skip
 MANIFEST: dict[str, Kind] = {
     "study": TEXT, "command": TEXT, "names": TEXTS, "overrides": LISTS_OF_TEXTS,
@@ -111,17 +115,14 @@ MANIFEST: dict[str, Kind] = {
     "arms[].data": OBJECT,
     "arms[].tokenizer": OBJECT, "arms[].schedule": OBJECT, "hydra": or_null(OBJECT),
 }  # fmt: skip
-MANIFEST |= {
-    f"comparison.{name}": kind
-    for name, kind in {
-        "question": TEXT, "arms": OBJECT, "baseline": or_null(TEXT), "replicate": or_null(TEXT),
-        "lr": TEXT, "lr_factor": NUMBER, "edge_ratio": NUMBER, "at_baseline_lr": FLAG,
-        "num_seeds": COUNT, "num_tuning_seeds": COUNT, "extra_seeds": COUNT, "hold_tokens": FLAG,
-        "solve_d_ff": FLAG, "tolerance": NUMBERS, "allow": TEXTS, "margin": NUMBER,
-        "alpha": NUMBER, "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT,
-        "test": TEXT, "earlier_looks": COUNTS,
-    }.items()
-}  # fmt: skip
+MANIFEST |= _inside("comparison", {
+    "question": TEXT, "arms": OBJECT, "baseline": or_null(TEXT), "replicate": or_null(TEXT),
+    "lr": TEXT, "lr_factor": NUMBER, "edge_ratio": NUMBER, "at_baseline_lr": FLAG,
+    "num_seeds": COUNT, "num_tuning_seeds": COUNT, "extra_seeds": COUNT, "hold_tokens": FLAG,
+    "solve_d_ff": FLAG, "tolerance": NUMBERS_BY_NAME, "allow": TEXTS, "margin": NUMBER,
+    "alpha": NUMBER, "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT,
+    "test": TEXT, "earlier_looks": COUNTS,
+})  # fmt: skip
 SUMMARY: Fields = {
     "study": TEXT, "title": TEXT, "question": or_null(TEXT), "headline": TEXTS, "counts": OBJECT,
     "generated": or_null(TEXT),

@@ -96,7 +96,7 @@ class SweepFolder:
         """Return the number of the last submission in its study; 0 for an earlier version's."""
         try:
             number = read_json(self.path / "manifest.json")["submitted"]["number"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError):
             return 0
         return number if isinstance(number, int) else 0
 
@@ -223,7 +223,7 @@ def checked_costs(path: Path, content: Any, manifest: Manifest | None) -> dict[s
             f"{path}: {missing[0]}, an arm of manifest.json: missing", "restore the files"
         )
     for arm, each in costs.items():
-        check_fields(f"{path}: {arm}", each, ARM_COSTS, tuple(ARM_COSTS)[:REQUIRED_COSTS])
+        check_fields(f"{path}: {arm}", each, ARM_COSTS, REQUIRED_COSTS)
         if unknown := each.keys() - ARM_COSTS.keys():
             raise DataError(f"{path}: {arm}.{min(unknown)}: unknown field", "restore the file")
     return costs
