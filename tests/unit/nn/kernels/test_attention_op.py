@@ -69,9 +69,12 @@ def test_gradients_are_those_of_the_kernel_and_tables_have_none() -> None:
 
 def test_fake_tensors_and_autograd_are_registered_correctly() -> None:
     inputs, scale, gradient = random_inputs()
-    torch.library.opcheck(attend, (*inputs, scale))
+    forward = torch.library.opcheck(attend, (*inputs, scale))
     detached = [part.detach() for part in inputs]
-    torch.library.opcheck(differentiate, (gradient, *detached, scale, *attend(*detached, scale)))
+    backward = torch.library.opcheck(
+        differentiate, (gradient, *detached, scale, *attend(*detached, scale))
+    )
+    assert {*forward.values(), *backward.values()} == {"SUCCESS"}
 
 
 def test_vmap_over_models_shares_the_table_and_equals_each_model_alone() -> None:

@@ -143,12 +143,13 @@ def test_fake_tensors_and_autograd_are_registered_correctly(dtype: torch.dtype) 
     for tables in ((None, None), (pos.cos_SK[:17], pos.sin_SK[:17])):
         for layout in (parts, [part.contiguous() for part in parts]):
             inputs = [part.detach().requires_grad_() for part in layout]
-            torch.library.opcheck(cpp_attention._operation, (*inputs, *tables))
+            forward = torch.library.opcheck(cpp_attention._operation, (*inputs, *tables))
             detached = [part.detach() for part in layout]
             results = cpp_attention._operation(*detached, *tables)
-            torch.library.opcheck(
+            backward = torch.library.opcheck(
                 cpp_attention._backward_operation, (gradient, *detached, *tables, *results)
             )
+            assert {*forward.values(), *backward.values()} == {"SUCCESS"}
 
 
 def test_vmap_over_models_equals_each_model_alone() -> None:

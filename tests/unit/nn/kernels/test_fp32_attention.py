@@ -61,10 +61,13 @@ def test_fake_tensors_and_autograd_are_registered_correctly(dtype: torch.dtype) 
     *inputs, gradient = random_inputs((2, 3, 17, 16), dtype)
     token_major = [part.detach().transpose(1, 2).contiguous().transpose(1, 2) for part in inputs]
     for layout in (inputs, token_major, [inputs[0], *token_major[1:]]):
-        torch.library.opcheck(fp32_attention._operation, tuple(layout))
+        forward = torch.library.opcheck(fp32_attention._operation, tuple(layout))
         detached = [part.detach() for part in layout]
         results = fp32_attention._operation(*detached)
-        torch.library.opcheck(fp32_attention._backward_operation, (gradient, *detached, *results))
+        backward = torch.library.opcheck(
+            fp32_attention._backward_operation, (gradient, *detached, *results)
+        )
+        assert {*forward.values(), *backward.values()} == {"SUCCESS"}
 
 
 def test_splitting_the_batch_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,12 +123,13 @@ def test_fake_tensors_and_autograd_are_registered_correctly() -> None:
     qkv, gradient = random_inputs(shape)
     pos = positions(shape, True)
     for tables in ((None, None), (pos.cos_SK[:17], pos.sin_SK[:17])):
-        torch.library.opcheck(triton_attention._operation, (qkv, *tables, 4, 32))
+        forward = torch.library.opcheck(triton_attention._operation, (qkv, *tables, 4, 32))
         detached = qkv.detach()
         results = triton_attention._operation(detached, *tables, 4, 32)
-        torch.library.opcheck(
+        backward = torch.library.opcheck(
             triton_attention._backward_operation, (gradient, detached, *tables, *results, 4, 32)
         )
+        assert {*forward.values(), *backward.values()} == {"SUCCESS"}
 
 
 @pytest.mark.parametrize(
