@@ -34,7 +34,7 @@ from rich.console import Console
 
 from lmlab.build import factory
 from lmlab.build.identity import is_same_run
-from lmlab.build.run_spec import resolve
+from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.compose import load_frozen
 from lmlab.config.hydra_errors import translate_hydra_errors
 from lmlab.data.token_file import write_token_file
@@ -88,7 +88,7 @@ class Folder:
 
     def files(self, place: Path) -> list[Path]:
         """The files to mutate."""
-        return _files(place, self.template)
+        return _files(place)
 
     def named(self, file: Path) -> set[str]:
         """What an error may call a file: its name, or that of its checkpoint or tokenizer."""
@@ -98,8 +98,7 @@ class Folder:
 
 
 @functools.cache
-def _files(place: Path, template: str) -> list[Path]:
-    del template
+def _files(place: Path) -> list[Path]:
     found = (path for path in place.rglob("*") if path.is_file() and _is_read(path))
     # The folders of submissions have random names.
     return sorted(found, key=lambda path: re.sub("/[0-9a-f]{10}/", "/token/", str(path)))
@@ -185,9 +184,9 @@ def _device() -> Device:
 def read_checkpoint(root: Path) -> Any:
     """What a rerun of the command reads before it resumes."""
     run = RunFolder(run_in(root))
-    state = factory.build_state(resolve(load_frozen(KEPT / "finished/kept/post/seed0/config.yaml")),
-                                _device())  # fmt: skip
-    restored = factory.build_checkpoints(_workload(), run.checkpoints).restore_latest(state)
+    state = factory.build_state(_spec(), _device())
+    checkpoints = factory.build_checkpoints(_spec().workload, run.checkpoints)
+    restored = checkpoints.restore_latest(state)
     status = run.status()
     rows = [row for row in run.rows() if row.get("step", 0) <= state.progress.step]
     losses = [row.get("loss") for row in rows]
@@ -196,8 +195,8 @@ def read_checkpoint(root: Path) -> Any:
 
 
 @functools.cache
-def _workload() -> Any:
-    return resolve(load_frozen(KEPT / "finished/kept/post/seed0/config.yaml")).workload
+def _spec() -> RunSpec:
+    return resolve(load_frozen(run_in(KEPT / "finished") / "config.yaml"))
 
 
 def read_records(root: Path) -> Any:

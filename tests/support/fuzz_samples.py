@@ -66,8 +66,8 @@ def make_study(place: Path) -> Path:
         (folder / "config.yaml").write_text(to_yaml(configs[0]))
         RunFolder(folder).annotate("a note", ["one", "two"])
         (folder / "preflight.json").write_text(json.dumps(
-            {"from_step": 0, "predicted": {"seconds": 20.0, "memory_bytes": 1000},
-             "actual": {"seconds": 21.0, "memory_bytes": 1100}}))  # fmt: skip
+            {"from_step": 0, "predicted": {"seconds": 20.0, "peak_bytes": 1000},
+             "actual": {"seconds": 21.0, "peak_bytes": 1100}}))  # fmt: skip
     return place
 
 
