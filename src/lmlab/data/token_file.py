@@ -74,7 +74,7 @@ class TokenFile:
             size = path.stat().st_size
             expected = found.num_tokens * np.dtype(found.dtype).itemsize
             is_intact = size == expected and remembered_hash(path) == found.sha256
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path}: cannot read token file ({sidecar.name}: {error})") from error
         if size != expected:
             raise DataError(

@@ -214,7 +214,7 @@ def has_partial_line(path: Path) -> bool:
 def _row(line: bytes) -> dict[str, Any] | None:
     try:
         row = load_json(line)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     return row if isinstance(row, dict) else None
 

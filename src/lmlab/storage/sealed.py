@@ -54,10 +54,7 @@ def read_sealed(path: Path, place: str | None = None) -> dict[str, Any]:
         OSError: the file is missing or cannot be read.
         ValueError: it is damaged, belongs to another place, or has no checksum.
     """
-    try:
-        content = read_json(path)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    content = read_json(path)
     if not isinstance(content, dict) or SEAL not in content:
         raise ValueError("no checksum: another file, or one of an earlier version")
     return unseal(content, _place_of(path) if place is None else place)
@@ -125,7 +122,7 @@ def get_or_create(
 
 def read_stored(path: Path, keys: frozenset[str]) -> dict[str, Any] | None:
     """Return the object stored in ``path``; None if there is none. See :func:`get_or_create`."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
+    with contextlib.suppress(OSError, ValueError):
         content = read_json(path)
         if isinstance(content, dict) and set(content) == keys:
             return content

@@ -207,7 +207,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         version, files = record["format_version"], dict(record["files"])
         if version == FORMAT_VERSION and SEAL in record:  # earlier builds wrote no checksum
             record = unseal(record, folder.name)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, f"state.json: {error}") from error
     if version != FORMAT_VERSION:
         raise DataError(
