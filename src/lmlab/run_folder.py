@@ -113,13 +113,14 @@ class RunFolder:
         """Read ``status.json``, and correct the recorded state.
 
         ``running`` without a live writer becomes ``interrupted``. ``done`` becomes ``diverged`` if
-        the last evaluation is not finite, and ``interrupted`` if its row is missing.
+        the last evaluation is not finite, and ``interrupted`` if its row, or the loss in it, is
+        missing.
         """
         status = read_fields(self.path / "status.json", STATUS, STATUS_EXPECTED)
         if status.get("status") == "running" and not is_alive(self.path / "run.lock"):
             status["status"] = "interrupted"
         if status.get("status") == "done":
-            validation = self.rows("validation")
+            validation = self.evaluations()
             status["status"] = final_state("done", validation)
             if lost := lost_result(status, validation):
                 warn_once(f"{self.path}: {lost}; the run counts as interrupted")

@@ -125,5 +125,9 @@ def test_an_earlier_evaluation_is_not_the_result_of_a_run(tmp_path: Path) -> Non
     run = finished(tmp_path)
     assert run.status()["status"] == "done"
     run.write_status("done", step=10, steps=10)
-    assert run.status()["status"] == "interrupted"
-    assert "lacks the evaluation at step 10" in run.status()["reason"]
+    for _ in range(2):
+        assert run.status()["status"] == "interrupted"
+        assert "lacks the evaluation at step 10" in run.status()["reason"]
+        run.append_row({"kind": "validation", "step": 10})  # its loss was lost
+    run.append_row({"kind": "validation", "step": 10, "loss": None})
+    assert run.status()["status"] == "diverged"

@@ -197,7 +197,7 @@ class Session:
     def _has_rows(self, step: int) -> bool:
         """Whether the rows of a checkpoint's evaluations exist; a resumed run writes later ones."""
         workload = self.context.spec.workload
-        evaluated = {row.get("step") for row in self.context.folder.rows("validation")}
+        evaluated = {row.get("step") for row in self.context.folder.evaluations()}
         due = {*range(workload.validate_every, step + 1, workload.validate_every)}
         lost = sorted((due | {step} if step == workload.steps else due) - evaluated)
         if lost:

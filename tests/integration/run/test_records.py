@@ -66,6 +66,12 @@ def test_a_run_whose_records_are_damaged_comes_to_the_same_result(
     assert "metrics.jsonl: 1 line cannot be read" in caplog.text
     assert "lacks the evaluation at step 20; not resuming from step 20" in caplog.text
 
+    metrics = run.path / "metrics.jsonl"
+    metrics.write_text(metrics.read_text().replace(f'"loss": {expected[-1][1]}', '"los": 1'))
+    assert run.status()["status"] == "interrupted"
+    assert execute(config).run == run
+    assert losses(run) == expected
+
     (run.path / "meta.json").write_text('{"iden')
     assert execute(config).run == run, "status.json names the run"
     other = execute(compose([*overrides, "optim.lr=0.007", "training.steps=5", "arm=a"]))
