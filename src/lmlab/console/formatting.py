@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 def format_bytes(size: float, number_format: str = ".3g") -> str:
@@ -39,6 +39,12 @@ def format_count(number: float, noun: str, plural: str | None = None) -> str:
         plural: for any other number; by default with an ``s``.
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def format_list(words: Iterable[str]) -> str:
+    """Join one word or more: ``a``, ``a and b``, ``a, b and c``."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from lmlab.console.formatting import format_list
 from lmlab.design.comparison import Comparison
 from lmlab.design.fairness import LABELS, TABLE_COLUMNS, ArmCosts, cost_table, find_differences
 from lmlab.run_folder import differences
@@ -164,13 +165,8 @@ def _describe_match(reference: str, design: Comparison, arm_costs: Collection[Ar
         if len({getattr(costs, key, None) for costs in arm_costs}) > 1  # batches are equal
     }
     equal = [label for key, label in LABELS.items() if key not in near]
-    text = f"All arms match {reference}: {_enumerate(equal)} are equal"
+    text = f"All arms match {reference}: {format_list(equal)} are equal"
     if not near:
         return f"{text}."
     within = [f"{LABELS[key]} within the tolerance of {100 * one:g}%" for key, one in near.items()]
-    return f"{text}, {_enumerate(within)}."
-
-
-def _enumerate(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{text}, {format_list(within)}."

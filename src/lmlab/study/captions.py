@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from lmlab.console.formatting import format_list
 from lmlab.design.manifest import Manifest
 from lmlab.study.rate_edges import NEAR
 from lmlab.study.run_records import RunRecord, Study
@@ -31,8 +32,7 @@ def verdict_notes(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
         )
     looks = looks_phrase(manifest.comparison)
     if looks and any(one.comparison and one.comparison.confidence for one in verdicts):
-        *first, last = decision_rule(manifest.comparison).looks
-        at = f"{', '.join(map(str, first))} and {last}"
+        at = format_list(map(str, decision_rule(manifest.comparison).looks))
         notes.append(
             f"P-values and intervals account for {looks} (after {at} seeds): they are larger and "
             "wider than those of a single test of the same runs."

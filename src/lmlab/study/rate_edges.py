@@ -6,7 +6,7 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 
-from lmlab.console.formatting import format_count
+from lmlab.console.formatting import format_count, format_list
 from lmlab.design.manifest import tuning_outcomes
 from lmlab.design.search import FAILED_TO_LEARN
 from lmlab.study.run_records import RunRecord, Study
@@ -201,5 +201,4 @@ def at_steps(steps: Sequence[float | None]) -> str:
     known = sorted({round(step) for step in steps if step is not None})
     if not known or None in steps:
         return ""
-    *first, last = (f"{step:,}" for step in known)
-    return f", at steps {', '.join(first)} and {last}" if first else f", at step {last}"
+    return f", at {'step' if len(known) == 1 else 'steps'} {format_list(map('{:,}'.format, known))}"

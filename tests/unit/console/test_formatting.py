@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmlab.console.formatting import format_bytes, format_count, format_duration
+from lmlab.console.formatting import format_bytes, format_count, format_duration, format_list
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,7 @@ def test_a_number_of_things(number: int, text: str) -> None:
 
 def test_a_plural_of_its_own() -> None:
     assert [format_count(n, "pass", "passes") for n in (1, 2)] == ["1 pass", "2 passes"]
+
+
+def test_the_last_word_of_a_list_follows_and() -> None:
+    assert [format_list("abc"[:number]) for number in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
