@@ -104,7 +104,7 @@ def measure_basin(
     if below is None or above is None:
         return Basin(error, None)
     step = math.log(above / below) / 2
-    bend = curvature(losses, means, best) * step**2
+    bend = _parabola(losses, means, best)[1] * step**2
     rates = sorted(rate for rate in losses if abs(math.log(rate / best)) < _NEAR * step)
     if len(rates) < _MIN_RATES:
         return Basin(error, bend)
@@ -164,9 +164,10 @@ def neighbours(rates: Collection[float], best: float) -> tuple[float | None, flo
     return below, min((rate for rate in rates if rate > best), default=None)
 
 
-def curvature(rates: Collection[float], means: Mapping[float, float], best: float) -> float:
-    """Return the coefficient of log(rate)^2 of the parabola through ``best`` and its neighbours."""
-    return _parabola(rates, means, best)[1]
+def with_neighbours(rates: Collection[float], best: float) -> tuple[float, ...]:
+    """Return ``best`` and the rates next to it, ascending."""
+    below, above = neighbours(rates, best)
+    return tuple(rate for rate in (below, best, above) if rate is not None)
 
 
 def vertex(rates: Collection[float], means: Mapping[float, float], best: float) -> float:
@@ -187,7 +188,7 @@ def vertex(rates: Collection[float], means: Mapping[float, float], best: float) 
 def _parabola(
     rates: Collection[float], means: Mapping[float, float], best: float
 ) -> tuple[float, float]:
-    """Return slope and curvature at ``best``, which has two neighbours, in log(rate)."""
+    """Return the coefficients of x and x^2, x = log(rate / best); ``best`` has two neighbours."""
     below, above = neighbours(rates, best)
     assert below is not None and above is not None
     left, right = math.log(below / best), math.log(above / best)

@@ -104,7 +104,7 @@ class Comparison:
         self._check_arms()
         self._check_ranges()
         self._check_names()
-        if self.lr == "fixed":  # nothing to confirm, and the identity of studies of before
+        if self.lr == "fixed":  # nothing to confirm; the ids of earlier studies stay the same
             object.__setattr__(self, "confirm_rate", NEVER)
         if self.test == "auto":
             suffice = self.num_seeds >= self.seeds_for_sign_flips
@@ -143,11 +143,7 @@ class Comparison:
             ("expected_sd", 0 < self.expected_sd < math.inf, "a finite number above 0"),
             ("metric", self.metric in METRICS, f"one of {', '.join(METRICS)}"),
             ("test", self.test in TESTS, f"one of {', '.join(TESTS)}"),
-            (
-                "confirm_rate",
-                self.confirm_rate in POLICIES,
-                f"one of {', '.join(POLICIES)}",
-            ),
+            ("confirm_rate", self.confirm_rate in POLICIES, f"one of {', '.join(POLICIES)}"),
             ("replicate", self.replicate not in self.arms, "a name that no arm has"),
             *(
                 (f"tolerance.{quantity}", 0 <= value < math.inf, "a finite number, 0 or more")

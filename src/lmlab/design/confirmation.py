@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from lmlab.design.basin import Basin, measure_basin, neighbours, vertex
+from lmlab.design.basin import Basin, measure_basin, vertex, with_neighbours
 from lmlab.design.search import (
     RATE_TOLERANCE,
     Fit,
@@ -40,7 +40,8 @@ class Confirmation:
         searched: the rate that the search found.
         rates: the rates to run with all tuning seeds, ascending.
         rate: the confirmed rate; None while runs are missing.
-        fitted: the rates that the confirmed one rests on: the best one and its neighbours.
+        fitted: the rates that the confirmed one rests on: the best one and its neighbours; empty
+            if none of ``rates`` trains with all tuning seeds, and the searched rate stays.
         is_enclosed: whether both neighbours of the best rate are worse or unstable.
     """
 
@@ -87,11 +88,11 @@ class ConfirmedSearch:
         found = self._confirmation(searched, trials)
         return self.search.best_lr(searched) if found is None else found.rate
 
-    def fitted_rates(self, trials: Trials) -> list[float]:
+    def fitted_rates(self, trials: Trials) -> tuple[float, ...]:
         """Return the rates on which the best one rests; empty while there is no best rate."""
         searched = self._searched(trials)
         found = self._confirmation(searched, trials)
-        return self.search.fitted_rates(searched) if found is None else list(found.fitted)
+        return self.search.fitted_rates(searched) if found is None else found.fitted
 
     def basin(self, trials: Trials) -> Basin | None:
         """Return the shape of the loss that the search found; None while it is unfinished."""
@@ -122,17 +123,17 @@ class ConfirmedSearch:
         if self.policy == AUTO and not in_doubt:
             return None
         limit = 0.0 if in_doubt else _SUPPORTED * math.sqrt(2) * basin.error
-        ratio = self.search.factor ** (1 / 4)
-        first = self._near(rate, [rate / ratio, rate, rate * ratio], searched)
+        ratio = self._ratio
+        first = self._rates_to_run(rate, [rate / ratio, rate, rate * ratio], searched)
         means = self._means(first, searched, trials)
         if means is None:
             return Confirmation(rate, first)
         best = _lowest(first, means)
         if rate in means and means[rate] - means[best] <= limit:
             found = rounded(vertex(means, means, rate)) if in_doubt else rate
-            return Confirmation(rate, first, found, _around(means, rate), is_enclosed=True)
+            return Confirmation(rate, first, found, with_neighbours(means, rate), is_enclosed=True)
         beyond = best / ratio if best < rate else best * ratio
-        rates = self._near(rate, [*first, beyond], searched)
+        rates = self._rates_to_run(rate, [*first, beyond], searched)
         means = self._means(rates, searched, trials)
         if means is None:
             return Confirmation(rate, rates)
@@ -140,7 +141,9 @@ class ConfirmedSearch:
             return Confirmation(rate, rates, rate)
         # The loss is far from a parabola here, so that the best rate tried beats another vertex.
         best = _lowest(rates, means)
-        return Confirmation(rate, rates, best, _around(means, best), is_enclosed=best in first)
+        return Confirmation(
+            rate, rates, best, with_neighbours(means, best), is_enclosed=best in first
+        )
 
     def _searched(self, trials: Trials) -> Trials:
         """Return the outcomes that the search by itself calls for.
@@ -161,18 +164,27 @@ class ConfirmedSearch:
     def _basin(self, fit: Fit) -> Basin:
         return measure_basin(fit.losses, fit.means, fit.best, self.search.seeds, self.expected_sd)
 
-    def _near(self, center: float, rates: Sequence[float], searched: Trials) -> list[float]:
-        """Return those rates that may train, and in place of each a searched one next to it."""
+    @property
+    def _ratio(self) -> float:
+        """The ratio of neighbouring rates of a confirmation: a quarter of a grid step."""
+        return self.search.factor ** (1 / 4)
+
+    def _rates_to_run(self, center: float, rates: Sequence[float], searched: Trials) -> list[float]:
+        """Return the rates that are not known to diverge, ascending.
+
+        A rate that the search has tried takes the place of one that is almost equal to it. The rate
+        to confirm, ``center``, stays.
+        """
         _, unstable = self.search.divergence_edge(searched)
         if unstable is None or unstable <= center:
             unstable = math.inf
-        tolerance = min(RATE_TOLERANCE, (self.search.factor ** (1 / 4) - 1) / 4)
+        tolerance = min(RATE_TOLERANCE, (self._ratio - 1) / 4)
         tried = sorted({rate for rate, _ in searched})
-        near = {center}
+        kept = {center}
         for rate in rates:
             alike = (one for one in tried if math.isclose(one, rate, rel_tol=tolerance))
-            near.add(center if rate == center else next(alike, rounded(rate)))
-        return sorted(rate for rate in near if rate < unstable)
+            kept.add(center if rate == center else next(alike, rounded(rate)))
+        return sorted(rate for rate in kept if rate < unstable)
 
     def _runs(self, rates: Sequence[float]) -> list[tuple[float, int]]:
         return [(rate, seed) for seed in self.search.seeds for rate in rates]
@@ -191,8 +203,3 @@ class ConfirmedSearch:
 def _lowest(rates: Sequence[float], means: Mapping[float, float]) -> float:
     """Return the rate with the lowest mean loss, the lowest rate if none trains."""
     return min(rates, key=lambda rate: means.get(rate, math.inf))
-
-
-def _around(rates: Collection[float], best: float) -> tuple[float, ...]:
-    below, above = neighbours(rates, best)
-    return tuple(rate for rate in (below, best, above) if rate is not None)

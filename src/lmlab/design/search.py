@@ -15,7 +15,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from lmlab.design.basin import neighbours, vertex
+from lmlab.design.basin import vertex, with_neighbours
 
 MAX_RATIO = 1000.0  # of the grid's outermost rates to the start, in both directions
 _MIN_RATES_TO_REPAIR = 5
@@ -160,16 +160,13 @@ class LRSearch:
         fit = self.fit(trials)
         return None if fit is None else fit.rate
 
-    def fitted_rates(self, trials: Trials) -> list[float]:
+    def fitted_rates(self, trials: Trials) -> tuple[float, ...]:
         """Return the rates on which the best one rests: the best searched one and its neighbours.
 
-        Empty while there is no best rate.
+        Ascending; empty while there is no best rate.
         """
         fit = self.fit(trials)
-        if fit is None:
-            return []
-        around = neighbours(fit.rates, fit.best)
-        return [rate for rate in (*around, fit.best) if rate is not None]
+        return () if fit is None else with_neighbours(fit.rates, fit.best)
 
     def fit(self, trials: Trials) -> Fit | None:
         """Return what the best rate is fitted to; None while there is no best rate."""

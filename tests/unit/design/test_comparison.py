@@ -91,6 +91,6 @@ def test_auto_chooses_sign_flips_where_the_seeds_suffice(
 
 def test_fields_that_are_newer_than_a_manifest_are_left_out_at_their_defaults() -> None:
     assert not {"test", "earlier_looks", "confirm_rate"} & a_design().as_dict().keys()
-    assert a_design().confirm_rate == "never", "as in studies of before"
+    assert a_design().confirm_rate == "never", "as in studies that are older than the setting"
     assert a_design(confirm_rate="auto").as_dict()["confirm_rate"] == "auto"
     assert a_design(test="sign_flips").as_dict()["test"] == "sign_flips"
