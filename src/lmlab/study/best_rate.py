@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from lmlab.console.formatting import format_count
+from lmlab.console.formatting import format_count, format_list
 from lmlab.design.manifest import Manifest, tuning_outcomes
 from lmlab.study.rate_edges import RateRuns, edge_name, runs_by_rate, stable_edge
 from lmlab.study.run_records import Study
@@ -79,9 +79,9 @@ def _indistinct_rates(manifest: Manifest, study: Study, arm: str) -> str:
     error = statistics.stdev(losses) * math.sqrt(2 / seeds)
     alike = [f"{rate:g}" for rate in sorted(means) if means[rate] <= means[best] + 2 * error]
     return (
-        f"{how} Noise does not distinguish the searched rates {', '.join(alike[:-1])} and "
-        f"{alike[-1]}: the means of their {format_count(seeds, 'seed')} are within two standard "
-        f"errors of the lowest one{_ERROR}."
+        f"{how} Noise does not distinguish the searched rates {format_list(alike)}: the means of "
+        f"their {format_count(seeds, 'seed')} are within two standard errors of the lowest one"
+        f"{_ERROR}."
         if len(alike) > 1
         else f"{how} No other searched rate is within two standard errors of the lowest mean "
         f"loss{_ERROR}."
@@ -92,7 +92,7 @@ def _origin(manifest: Manifest, study: Study, arm: str) -> str:
     """State how the best rate follows from the rates that were tried."""
     found = manifest.lr_search(arm).confirmation(tuning_outcomes(arm, study.outcomes))
     if found is None or found.rate == found.searched:
-        confirmed = ", confirmed by runs at it and beside it" if found is not None else ""
+        confirmed = ", confirmed by runs at it and beside it" if found and found.fitted else ""
         return (
             "It is the minimum of a parabola through the best searched rate and its neighbours"
             f"{confirmed}."

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from lmlab.console.formatting import format_count
+from lmlab.console.formatting import format_count, format_list
 from lmlab.design.basin import ASYMMETRIC, FEW_RATES, FLAT, ONE_SIDED
-from lmlab.design.confirmation import ALWAYS, NEVER
+from lmlab.design.confirmation import ALWAYS, NEVER, ConfirmedSearch
 from lmlab.design.manifest import tuning_outcomes
+from lmlab.design.search import Trials
 from lmlab.study.run_records import Study
 
 _DOUBTS = {
@@ -30,9 +31,7 @@ def describe_basin(study: Study, arm: str) -> str:
         asymmetric basin; runs at 0.003, 0.004 and 0.0053 (2 seeds each) moved the rate from 0.004
         to 0.0043``; empty until there is a rate.
     """
-    assert study.manifest is not None
-    search = study.manifest.lr_search(arm)
-    trials = tuning_outcomes(arm, study.outcomes)
+    search, trials = _search(study, arm)
     rate, basin = search.best_lr(trials), search.basin(trials)
     if rate is None or basin is None:
         return ""
@@ -42,32 +41,31 @@ def describe_basin(study: Study, arm: str) -> str:
     found = search.confirmation(trials)
     if found is None:
         return shape if search.policy == NEVER else f"{shape}; it needed no confirmation"
-    rates = [f"{one:g}" for one in found.rates]
-    listed = " and ".join([", ".join(rates[:-1]), rates[-1]] if len(rates) > 1 else rates)
-    seeds = format_count(len(search.search.seeds), "seed")
     outcome = (
-        "confirmed it"
-        if rate == found.searched
-        else f"moved the rate from {found.searched:g} to {rate:g}"
+        f"moved the rate from {found.searched:g} to {rate:g}"
+        if rate != found.searched
+        else "confirmed it"
+        if found.fitted
+        else "did not confirm it: at each of these rates, a run failed"
     )
-    return f"{shape}; runs at {listed} ({seeds} each) {outcome}"
+    rates = format_list(f"{one:g}" for one in found.rates)
+    seeds = format_count(len(search.search.seeds), "seed")
+    return f"{shape}; runs at {rates} ({seeds} each) {outcome}"
 
 
 def basin_caution(study: Study, arm: str) -> str:
     """Return why the fit of a rate is in doubt although runs could have confirmed it, or empty."""
-    assert study.manifest is not None
-    search = study.manifest.lr_search(arm)
-    trials = tuning_outcomes(arm, study.outcomes)
+    search, trials = _search(study, arm)
     rate, basin = search.best_lr(trials), search.basin(trials)
     if rate is None or basin is None:
         return ""
     found = search.confirmation(trials)
     if found is not None:
-        return (
-            ""
-            if found.is_enclosed
-            else f"of the rates that were to confirm it, the outermost one, {rate:g}, is best"
-        )
+        if found.is_enclosed:
+            return ""
+        if not found.fitted:
+            return "at each of the rates that were to confirm it, a run failed"
+        return f"of the rates that were to confirm it, the outermost one, {rate:g}, is best"
     doubt = basin.doubt(search.negligible)
     if not doubt:
         return ""
@@ -91,16 +89,19 @@ def confirmation_rule(study: Study) -> str:
     )
     if manifest.comparison.confirm_rate == ALWAYS:
         return f"The searched rate of each arm is confirmed: {how}."
-    confirmed = [
-        arm
-        for arm in manifest.comparison.arms
-        if manifest.lr_search(arm).confirmation(tuning_outcomes(arm, study.outcomes))
-    ]
+    searches = {arm: _search(study, arm) for arm in manifest.comparison.arms}
+    confirmed = [arm for arm, (search, trials) in searches.items() if search.confirmation(trials)]
     return (
         "A searched rate is confirmed where the losses around it suggest that the parabola misses "
         f"the minimum: {how}. Arms with such runs, and so with more tuning runs than others: "
         f"{', '.join(confirmed) or 'none'}."
     )
+
+
+def _search(study: Study, arm: str) -> tuple[ConfirmedSearch, Trials]:
+    """Return the search of an arm, and the outcomes of its tuning runs."""
+    assert study.manifest is not None
+    return study.manifest.lr_search(arm), tuning_outcomes(arm, study.outcomes)
 
 
 def _rises(means: Mapping[float, float], rate: float) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Collection
 
-from lmlab.console.formatting import format_count
+from lmlab.console.formatting import format_count, format_list
 from lmlab.design.manifest import tuning_outcomes
 from lmlab.study.rate_basin import basin_caution
 from lmlab.study.rate_edges import runs_by_rate, stable_edge
@@ -40,7 +41,7 @@ def rate_cautions(study: Study, arm: str) -> list[str]:
         beyond = [f"{rate:g}" for rate in sorted(fitted) if rate >= unstable]
         if beyond:
             reasons.append(
-                f"it was fitted through {' and '.join(beyond)}, although a run failed at "
+                f"it was fitted through {format_list(beyond)}, although a run failed at "
                 f"{unstable:g}"
             )
     searched = _searched(study, arm, fitted)
@@ -60,7 +61,9 @@ def rate_cautions(study: Study, arm: str) -> list[str]:
     return reasons
 
 
-def _searched(study: Study, arm: str, fitted: list[float]) -> tuple[float, list[float]] | None:
+def _searched(
+    study: Study, arm: str, fitted: Collection[float]
+) -> tuple[float, list[float]] | None:
     """Return the best fitted rate of the search and the losses there; None without any."""
     losses: dict[float, list[float]] = {}
     for (rate, _), outcome in tuning_outcomes(arm, study.outcomes).items():

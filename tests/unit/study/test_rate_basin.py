@@ -13,6 +13,7 @@ from designs import a_design
 
 from lmlab.design.manifest import Job, Manifest, tuning_outcomes
 from lmlab.design.search import TrialOutcome
+from lmlab.study.best_rate import describe_best_rate
 from lmlab.study.rate_basin import basin_caution, confirmation_rule, describe_basin
 from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.run_records import RunRecord, Study, load_study
@@ -21,8 +22,12 @@ from lmlab.study.verdict_section import judge_all, verdict_row
 RECORDS = Path(__file__).parents[3] / "experiments" / "ablations" / "records"
 
 
-def a_study(loss: Callable[[float], float | None], **changes: Any) -> Study:
-    """A finished study whose arm ``b`` has these losses at x = log(rate / 0.01)."""
+def a_study(
+    loss: Callable[[float], float | None],
+    lost: Callable[[Job], bool] = lambda _: False,
+    **changes: Any,
+) -> Study:
+    """A finished study whose arm ``b`` has these losses at x = log(rate / 0.01), unless lost."""
     design = a_design(num_seeds=2, at_baseline_lr=False, **changes)
     content = {"optim": {"lr": 3e-3}, "seed": 7, "seeds": {}}
     manifest = Manifest("s", "", [content] * 2, ["a", "b"], [[]] * 2, design)
@@ -31,7 +36,7 @@ def a_study(loss: Callable[[float], float | None], **changes: Any) -> Study:
         for job in fresh:
             away = math.log((job.lr or 1) / 1e-2)
             found = loss(away) if job.arm == "b" else 0.05 * away**2
-            value = None if found is None else 3 + found + 0.001 * (job.seed % 2)
+            value = None if found is None or lost(job) else 3 + found + 0.001 * (job.seed % 2)
             outcomes[job] = TrialOutcome("diverged" if value is None else "done", value, 9.0)
     records = [
         RunRecord(job, ("search",), "", {"status": one.status}, {}, [
@@ -84,6 +89,20 @@ def test_a_doubt_that_no_run_confirmed_is_told_at_the_verdict() -> None:
     (row,) = [verdict_row(study, one) for one in judge_all(study)]
     assert caution in rate_cautions(study, "b")
     assert row["caution"].startswith("the rate may not be the best: ")
+
+
+def test_runs_that_all_fail_confirm_nothing() -> None:
+    searched = {record.job for record in a_study(steep_above).records}
+    study = a_study(
+        steep_above,
+        lambda job: job.arm == "b" and job.seed >= 1000 and job not in searched,
+        confirm_rate="always",
+    )
+    assert study.manifest is not None
+    told = describe_basin(study, "b")
+    assert told.endswith(") did not confirm it: at each of these rates, a run failed")
+    assert basin_caution(study, "b").endswith("that were to confirm it, a run failed")
+    assert "confirmed" not in describe_best_rate(study.manifest, study, "b")
 
 
 def test_a_basin_that_ends_at_the_edge_is_told() -> None:
