@@ -108,7 +108,7 @@ MUTATIONS = [
              "for seed in ()", "tests/unit/study/test_verdicts.py"),
     Mutation("settings that change no result hide a look", "study/earlier_looks.py", "typed_arm_settings(arm) | ",
              "arm | ", "tests/unit/study/test_earlier_looks.py"),
-    Mutation("studies of before start anew", "sweep/prepared_sweep.py", "manifest = keep_earlier_rules(manifest, Path(configs[0].output_root))",
+    Mutation("studies that were started earlier start anew", "sweep/prepared_sweep.py", "manifest = keep_earlier_rules(manifest, Path(configs[0].output_root))",
              "pass", "tests/unit/sweep/test_prepared_sweep.py"),
     Mutation("confirming runs change the search", "design/confirmation.py", "if self.policy == NEVER:\n            return trials",
              "if True:\n            return trials", "tests/unit/design/test_confirmation.py"),

@@ -239,7 +239,7 @@ def search_for_rates(
     return (
         _any_false([found]),
         len(runs.outcomes),
-        runs.true_loss("arm1", found.lr) - (runs.true_loss("arm0", found.baseline_lr)),
+        runs.true_loss("arm1", found.lr) - runs.true_loss("arm0", found.baseline_lr),
     )
 
 

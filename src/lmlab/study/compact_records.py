@@ -50,7 +50,7 @@ def read_compact(
         num_damaged += has_partial_line(path)  # the file is written whole
         if num_damaged:
             raise ValueError(f"{num_damaged} of its lines cannot be read")
-        if len(rows) != content.get(NUM_RECORDS, len(rows)):  # records of before have no number
+        if len(rows) != content.get(NUM_RECORDS, len(rows)):  # older ones lack it
             raise ValueError(f"expected {content[NUM_RECORDS]} rows, found {len(rows)}")
         records = [_record(path, row, manifest.metric) for row in rows]
         unknown = [record["job"].arm for record in records if not manifest.has(record["job"])]

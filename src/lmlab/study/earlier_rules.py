@@ -1,4 +1,4 @@
-"""A study that was started before there was a choice of rules continues by the rule of then."""
+"""Studies continue by the rules under which they were started, before there was a choice."""
 
 from __future__ import annotations
 

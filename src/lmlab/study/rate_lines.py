@@ -31,11 +31,10 @@ def rate_lines(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
     if design is None or not verdicts:
         return []
     at = "own best" if design.lr == "search" else "configured"
-    line = f"Verdicts are at each arm's {at} learning rate."
+    lines = [f"Verdicts are at each arm's {at} learning rate."]
     if design.family > 1:
-        line += f" Arms are compared with {arm_phrase(str(design.baseline))} only, not with each"
-        line += " other."
-    lines = [line]
+        reference = arm_phrase(str(design.baseline))
+        lines[0] += f" Arms are compared with {reference} only, not with each other."
     if design.lr != "search":
         return lines
     descriptive = [

@@ -24,15 +24,9 @@ from lmlab.run_folder import (
     final_state,
 )
 from lmlab.storage.fields import warn_once
-from lmlab.storage.io import (
-    atomic_write_text,
-    translate_read_errors,
-    write_json,
-)
+from lmlab.storage.io import atomic_write_text, translate_read_errors, write_json
 from lmlab.storage.json_text import dump_json
-from lmlab.storage.record_fields import (
-    with_losses,
-)
+from lmlab.storage.record_fields import with_losses
 from lmlab.study.compact_records import NUM_RECORDS, read_compact
 from lmlab.study.other_run import why_another
 from lmlab.study.plain_runs import (

@@ -8,7 +8,7 @@ from typing import Any
 
 from lmlab.console.formatting import format_count
 from lmlab.design.fairness import is_incomparable
-from lmlab.study.matched_runs import lost_by_cause
+from lmlab.study.matched_runs import known_losses, lost_by_cause
 from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.rate_edges import at_steps
 from lmlab.study.run_records import Study
@@ -137,8 +137,7 @@ def baseline_row(study: Study) -> dict[str, Any] | None:
     if manifest is None or manifest.comparison is None or manifest.comparison.baseline is None:
         return None
     outcomes = baseline_outcomes(manifest, study.outcomes)
-    known = [outcome.loss for outcome in outcomes.values() if outcome.loss is not None]
-    lost = lost_by_cause(outcomes)
+    known, lost = list(known_losses(outcomes).values()), lost_by_cause(outcomes)
     is_searched = manifest.comparison.lr == "search"
     return {
         "arm": manifest.comparison.baseline,

@@ -105,6 +105,7 @@ def test_every_report_agrees_with_its_facts(config: dict[str, Any], case: str) -
         for arms in rng.sample((1, 2, 3, 10), 2):
             study = make_study(config, arms, case, **design)
             content = build_content(study)
+            assert content["headline"], "a report has a summary"
             text, page = render_markdown(content, []), render_page(content)
             check_verdicts(content, design)
             check_counts(content, text, page, render_csv(content))
@@ -142,7 +143,6 @@ def check_sentences(
     study: Study, content: dict[str, Any], text: str, design: dict[str, Any], arms: int
 ) -> None:
     lines = content["headline"]
-    assert lines, "a report has a summary"
     if design["baseline"]:
         on_rates = (
             "The learning rate may", "Diverged or failed to learn at", "Stable learning",

@@ -57,7 +57,7 @@ def test_verdicts_have_a_table_for_each_rate(content: dict[str, Any]) -> None:
     baseline = table_after(text, heading)
     assert [row[0] for row in own] == ["arm", "---", "rms", "post", "none", "again"]
     assert [row[0] for row in baseline] == ["arm", "---", "rms (baseline)", "post", "none"]
-    assert baseline[0] == [one for one in own[0][:7]], "neither p-value nor verdict"
+    assert baseline[0] == own[0][:7], "neither p-value nor verdict"
     row = next(row for row in content["verdicts"] if row["arm"] == "post")
     cells = dict(zip(own[0], own[3], strict=True))
     assert cells["difference"] == f"{row['difference']:+.4f}"
