@@ -5,7 +5,7 @@
 Everything but the training is real: the search for the rates, the looks, and the verdicts. It takes
 a quarter of an hour to half an hour on two cores. With ``--basins``, a minute, the table is of arms
 that are equally good at their best rates, whose losses depend on the rate in different ways; it
-shows what the confirmation of searched rates changes. Both tables are in docs/verdicts.md.
+shows what the confirmation of searched rates changes. The results of both are in docs/verdicts.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The captions of a report's figures in Markdown, where no page explains them."""
+"""Captions that explain marks: of the figures in Markdown, and of the page's chart of rates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RATE_MARKS = {
 
 
 def figure_caption(name: str, content: dict[str, Any]) -> str:
-    """Return how to read a figure.
+    """Return how to read a figure of the report in Markdown.
 
     Args:
         name: file name of the figure.

@@ -10,10 +10,10 @@ from typing import Any
 
 from lmlab.design.comparison import METRICS
 from lmlab.study.arm_section import build_arms, build_costs
-from lmlab.study.captions import curve_note, rate_notes, time_notes, verdict_notes
 from lmlab.study.glossary import build_glossary
 from lmlab.study.limitations import limits
 from lmlab.study.prediction_accuracy import prediction_accuracy
+from lmlab.study.report_notes import curve_note, rate_notes, time_notes, verdict_notes
 from lmlab.study.rerun_commands import study_commands
 from lmlab.study.run_records import RunRecord, Study
 from lmlab.study.run_section import (

@@ -13,9 +13,9 @@ from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.rate_edges import at_steps
 from lmlab.study.run_records import Study
 from lmlab.study.run_section import finite
+from lmlab.study.seed_caution import seed_caution
 from lmlab.study.statistics import INCONCLUSIVE, level_name
 from lmlab.study.tokens_to_match import tokens_to_match
-from lmlab.study.unlike_seeds import unlike_seeds
 from lmlab.study.verdicts import (
     BASELINE_RATE,
     INCOMPARABLE,
@@ -115,7 +115,7 @@ def _caution(study: Study, verdict: Verdict) -> str:
     is_searched = design.lr == "search" and not verdict.is_replicate
     doubts = [
         _doubt(study, verdict.arm) if is_searched else "",
-        unlike_seeds(verdict, design.test),
+        seed_caution(verdict, design.test),
     ]
     return "; ".join(doubt for doubt in doubts if doubt)
 

@@ -1,4 +1,4 @@
-"""The captions that say how to read verdicts and wall times."""
+"""The notes that say how to read verdicts and wall times."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import statistics
 from pathlib import Path
 
-from lmlab.study.captions import time_notes, verdict_notes
+from lmlab.study.report_notes import time_notes, verdict_notes
 from lmlab.study.run_records import load_study
 from lmlab.study.verdict_section import judge_all
 from lmlab.study.verdicts import OWN_RATE
@@ -51,7 +51,7 @@ def test_arms_with_fewer_seeds_name_the_mean_that_they_are_compared_with(
     assert f"(mean {expected:.4f} over 3)" in notes[0]
 
 
-def test_captions_tell_of_two_looks_and_of_levels_only_where_they_are(
+def test_notes_tell_of_two_looks_and_of_levels_only_where_they_are(
     finished_study: Path,
 ) -> None:
     study = load_study(finished_study)

@@ -1,4 +1,4 @@
-"""Captions that say how to read the tables of verdicts and the chart of curves."""
+"""Notes of a report that say how to read its tables of verdicts and its charts."""
 
 from __future__ import annotations
 

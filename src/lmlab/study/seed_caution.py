@@ -1,4 +1,4 @@
-"""The sentence at a verdict whose seeds do not look alike, so that mean and spread mislead."""
+"""A caution at verdicts whose seeds do not look alike, so that mean and spread mislead."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from scipy import stats
 from lmlab.study.statistics import INCONCLUSIVE
 from lmlab.study.verdicts import OWN_RATE, Verdict
 
-_MIN_PAIRS = 4  # fewer are never far from normal at the level below
+_MIN_PAIRS = 4  # of three, the test finds only that two are almost equal
 _LEVEL = 0.01
 _JUDGED = ("better", "worse", "no difference", INCONCLUSIVE)
 
 
-def unlike_seeds(verdict: Verdict, test: str) -> str:
+def seed_caution(verdict: Verdict, test: str) -> str:
     """Return in what way the seeds of a verdict do not look alike; empty if they do.
 
     A few seeds far from all others are named. For the t test, which assumes normal differences,

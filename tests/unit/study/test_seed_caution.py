@@ -9,7 +9,7 @@ from designs import a_design
 
 from lmlab.design.manifest import Job, Manifest
 from lmlab.design.search import TrialOutcome
-from lmlab.study.unlike_seeds import unlike_seeds
+from lmlab.study.seed_caution import seed_caution
 from lmlab.study.verdicts import Verdict, judge
 
 
@@ -35,7 +35,7 @@ def test_a_single_breakdown_is_told_at_a_verdict_of_any_test() -> None:
     differences = [0.05 + 0.001 * number for number in range(12)] + [0.9]
     verdict = verdict_of(differences, "sign_flips")
     assert verdict.label == "worse"
-    told = unlike_seeds(verdict, "sign_flips")
+    told = seed_caution(verdict, "sign_flips")
     assert told.startswith("the seeds do not look alike: 12 of 13 differences agree")
     assert "+0.900 with seed 12" in told
 
@@ -43,22 +43,22 @@ def test_a_single_breakdown_is_told_at_a_verdict_of_any_test() -> None:
 def test_an_inconclusive_arm_tells_its_breakdown_once() -> None:
     verdict = verdict_of([0.01, 0.02, 0.015, 0.012, 1.9])
     assert verdict.label == "inconclusive" and "far off" in verdict.detail
-    assert unlike_seeds(verdict, "t") == ""
+    assert seed_caution(verdict, "t") == ""
 
 
 def test_differences_far_from_normal_are_told_where_the_test_assumes_normal_ones() -> None:
     differences = [0.05, 0.0501, 0.0502, 0.0503, 0.0504, 0.064, 0.0505, 0.0506]
     verdict = verdict_of(differences)
     assert not verdict.agreement
-    assert "Shapiro-Wilk p = " in unlike_seeds(verdict, "t")
-    assert unlike_seeds(verdict, "sign_flips") == "", "it holds for noise of any distribution"
+    assert "Shapiro-Wilk p = " in seed_caution(verdict, "t")
+    assert seed_caution(verdict, "sign_flips") == "", "it holds for noise of any distribution"
 
 
 def test_normal_seeds_rarely_raise_suspicion() -> None:
     chance = np.random.default_rng(0)
     told = [
-        bool(unlike_seeds(verdict_of(chance.normal(0.0, 0.01, 5).tolist()), "t"))
+        bool(seed_caution(verdict_of(chance.normal(0.0, 0.01, 5).tolist()), "t"))
         for _ in range(200)
     ]
     assert sum(told) <= 8
-    assert unlike_seeds(verdict_of([0.1] * 5), "t") == ""
+    assert seed_caution(verdict_of([0.1] * 5), "t") == ""
