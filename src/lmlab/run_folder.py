@@ -188,9 +188,13 @@ class RunFolder:
         """Read the rows of ``metrics.jsonl``, all or of one kind."""
         return [row for row in self.scan_rows()[0] if kind in (None, row.get("kind"))]
 
-    def evaluations(self) -> list[dict[str, Any]]:
-        """Read the validation rows that have a loss."""
-        return with_losses(self.path / "metrics.jsonl", self.scan_rows()[0], "validation")
+    def evaluations(self, metric: str = "loss") -> list[dict[str, Any]]:
+        """Read the validation rows that have a loss.
+
+        Raises:
+            DataError: one of them lacks ``metric``.
+        """
+        return with_losses(self.path / "metrics.jsonl", self.scan_rows()[0], "validation", metric)
 
     def scan_rows(self) -> tuple[list[dict[str, Any]], int]:
         """Read all rows of ``metrics.jsonl``, and count the lines that cannot be read."""

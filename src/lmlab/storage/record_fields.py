@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lmlab.errors import DataError
 from lmlab.storage.fields import (
     AMOUNT,
     COUNT,
@@ -144,13 +145,21 @@ def metric_rows(
 
 
 def with_losses(
-    path: Path, rows: list[dict[str, Any]], kind: str, keys: tuple[str, ...] = ("loss",)
+    path: Path, rows: list[dict[str, Any]], kind: str, metric: str = "loss"
 ) -> list[dict[str, Any]]:
-    """Return the rows of a kind that have all ``keys``; a warning says where one is missing."""
+    """Return the rows of a kind that have a loss; a warning says where it is missing.
+
+    Raises:
+        DataError: one of them lacks ``metric``, by which a study compares its runs.
+    """
     chosen = [row for row in rows if row.get("kind") == kind]
-    for key in keys:
-        kept = [row for row in chosen if key in row]
-        if len(kept) < len(chosen):
-            warn_once(f"{path}: {key}: missing in a {kind} row; the row counts as missing")
-        chosen = kept
-    return chosen
+    kept = [row for row in chosen if "loss" in row]
+    if len(kept) < len(chosen):
+        warn_once(f"{path}: loss: missing in a {kind} row; the row counts as missing")
+    lacking = next((row for row in kept if metric not in row), None)
+    if lacking is not None:
+        raise DataError(
+            f"{path}: {metric}: missing in the {kind} row of step {lacking.get('step')}",
+            "restore the file, or delete it and rerun the study, which trains the run again",
+        )
+    return kept

@@ -67,8 +67,8 @@ def read_compact(
 def _record(path: Path, row: dict[str, Any], metric: str) -> dict[str, Any]:
     check_fields(path, row, COMPACT_ROW, _REQUIRED)
     rows = {
-        key: restore_numbers(with_losses(path, metric_rows(path, row[key], key), key))
-        for key in _ROW_KINDS
+        kind: restore_numbers(with_losses(path, metric_rows(path, row[kind], kind), kind, needed))
+        for kind, needed in (("validation", metric), ("train", "loss"))
     }
     return {
         "job": Job(row["arm"], row["lr"], row["seed"], row["number"]),

@@ -304,7 +304,7 @@ def read_run(
         folder=_relative_to_root(run.path, study_folder),
         status=run.status() or {"status": "missing"},
         meta=run.meta(),
-        validation=with_losses(run.path / "metrics.jsonl", rows, "validation"),
+        validation=with_losses(run.path / "metrics.jsonl", rows, "validation", metric),
         train=with_losses(run.path / "metrics.jsonl", rows, "train"),
         samples=samples,
         metric=metric,

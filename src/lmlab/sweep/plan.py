@@ -114,7 +114,7 @@ def describe_power(
     if design.num_seeds == 1:
         return ["One seed cannot support a verdict; use five or more."]
     done = [run for run in baseline_runs if run.status().get("status") == "done"]
-    losses = [run.evaluations()[-1][design.metric] for run in done]
+    losses = [run.evaluations(design.metric)[-1][design.metric] for run in done]
     is_measured = len(losses) >= _MIN_SEEDS_FOR_SD
     sd, source = assumed or (design.expected_sd, "assumed")
     if is_measured:

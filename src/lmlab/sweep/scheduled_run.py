@@ -140,7 +140,7 @@ class ScheduledRun:
             return TrialOutcome(self.state)
         if self._final_outcome is None:
             self._final_outcome = outcome_from_losses(
-                self.state, [row[self.metric] for row in self.folder.evaluations()]
+                self.state, [row[self.metric] for row in self.folder.evaluations(self.metric)]
             )
         return self._final_outcome
 

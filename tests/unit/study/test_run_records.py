@@ -57,6 +57,18 @@ def test_only_a_finished_run_has_a_result(
     assert record.outcome.is_final == (status != "running")
 
 
+def test_a_row_without_the_metric_of_the_study_is_refused(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "rms" / "seed3")
+    run.path.mkdir(parents=True)
+    run.append_row({"kind": "validation", "step": 1, "loss": 2.5, "bits_per_byte": 1.25})
+    run.write_status("done", step=1, steps=1)
+    assert read_run(run, JOB, ["run"], tmp_path, "bits_per_byte").outcome.loss == 1.25
+    run.append_row({"kind": "validation", "step": 2, "loss": 2.5})
+    with pytest.raises(DataError, match="bits_per_byte: missing in the validation row of step 2"):
+        read_run(run, JOB, ["run"], tmp_path, "bits_per_byte")
+    assert read_run(run, JOB, ["run"], tmp_path).outcome.loss == 2.5
+
+
 def test_runs_without_a_sweep_are_read_by_folder(tmp_path: Path) -> None:
     for name in ("rms/seed3", "post/seed4-9f"):
         run = RunFolder(tmp_path / "plain" / name)
