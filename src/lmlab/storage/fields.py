@@ -26,8 +26,8 @@ class Kind(NamedTuple):
     """What a field may be.
 
     Attributes:
-        accepts: whether a value is valid.
-        expected: what is, as the rest of "expected ...".
+        accepts: returns whether a value is valid.
+        expected: the valid values, in words that follow "expected".
     """
 
     accepts: Callable[[Any], bool]
@@ -45,7 +45,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_path(value: Any) -> bool:
-    """Whether a system call takes it: others raise what no reader of a path expects."""
+    """Whether system calls take it as a path; on others they raise errors that nobody expects."""
     if not isinstance(value, str) or "\0" in value:
         return False
     encoded = value.encode("utf-8", "replace")
@@ -99,9 +99,12 @@ def or_null(kind: Kind) -> Kind:
 
 
 def wrong_field(content: Any, fields: Fields, required: tuple[str, ...] = ()) -> str | None:
-    """Say which field of a record is not what it should be; None if none is.
+    """Describe the first field of a record that is not valid; None if all are valid.
 
-    Fields that are missing are valid unless they are required, and further ones are not checked.
+    Args:
+        content: the record.
+        fields: those to check. One that is missing is valid; further ones are not checked.
+        required: fields that may not be missing.
     """
     if not isinstance(content, dict):
         return f"{_shown(content)}: expected an object"
@@ -166,6 +169,7 @@ def valid_fields(
     """Return a record without the fields that are not valid, which count as missing.
 
     A warning names each once, and those of ``expected`` that are missing. A null counts as missing.
+    Do not write the result back to the file, which would lose what was left out.
     """
     if not isinstance(content, dict):
         warn_once(f"{path}: {_shown(content)}: expected an object; it counts as missing")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.errors import DataError
-from lmlab.storage.fields import COUNT, COUNTS_BY_NAME, warn_once
+from lmlab.storage.fields import COUNT, warn_once
 from lmlab.storage.json_text import parse_json
 from lmlab.tokenizer.formats.byte_alphabet import (
     from_printable,
@@ -59,9 +59,8 @@ def from_gpt2(contents: Mapping[str, bytes]) -> BPEVocabulary:
     ids = parse_json(vocab_text)
     if not isinstance(ids, dict):
         raise DataError(f"{VOCAB}: expected an object")
-    if not COUNTS_BY_NAME.accepts(ids):
-        named = [name for name, index in ids.items() if not COUNT.accepts(index)]
-        raise DataError(f"{VOCAB}: {named[0]}: expected {COUNT.expected}")
+    if wrong := [name for name, index in ids.items() if not COUNT.accepts(index)]:
+        raise DataError(f"{VOCAB}: {wrong[0]}: expected {COUNT.expected}")
     lines = [line for line in merges_text.splitlines() if line and not line.startswith("#version")]
     specials = _special_tokens(contents, ids)
     values = {text: text.encode("utf-8") for text in specials}
