@@ -37,7 +37,7 @@ NOT_NUMERIC = (
     "build/added_code.py", "build/identity.py", "build/loaded_code.py", "build/module_imports.py",
     "build/numeric_files.py", "build/numerics.py", "build/optimizer_check.py",
     "build/parallel_check.py", "build/record_numerics.py", "build/source_hash.py",
-    "build/user_code.py",
+    "build/user_code.py", "runs/weight_sizes.py",
     # The session around the training loop; what it chooses is part of the identity.
     "runs/auto_settings.py", "runs/context.py", "runs/execute.py", "runs/find_run.py",
     "runs/load.py", "runs/recorded_config.py", "runs/run_metadata.py", "runs/run_register.py",

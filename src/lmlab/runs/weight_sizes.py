@@ -11,9 +11,9 @@ from safetensors import SafetensorError, safe_open
 from lmlab.config.run_config import Model
 from lmlab.errors import DataError
 
-# Tables of positions have no weights: most numbers, in 4 GB.
+# Position tables have no weights to compare with: at most so many numbers, 4 GB in float32.
 _LARGEST_TABLE = 10**9
-_LAYERS_WITHOUT_WEIGHTS = 1000
+_MOST_LAYERS = 1000  # of a file with fewer tensors: a user's layers may have no weights
 
 
 def check_sizes(model: Model, files: Sequence[Path], source: Path) -> None:
@@ -39,7 +39,7 @@ def check_sizes(model: Model, files: Sequence[Path], source: Path) -> None:
         ("d_model", model.d_model, largest),
         ("vocab_size", model.vocab_size, largest),
         ("vocab_size x d_model", model.vocab_size * model.d_model, total),
-        ("num_layers", model.num_layers, max(len(shapes), _LAYERS_WITHOUT_WEIGHTS)),
+        ("num_layers", model.num_layers, max(len(shapes), _MOST_LAYERS)),
         ("d_ff", d_ff, max(total, model.d_model)),
         ("d_ff x d_model", d_ff * model.d_model, max(total, _LARGEST_TABLE)),
         ("num_heads", model.num_heads, model.d_model),
