@@ -72,7 +72,6 @@ def _by_name(kind: Kind, named: str) -> Kind:
 
 NUMBER = Kind(_is_number, "a number")
 COUNT = Kind(_is_count, "an integer of 0 or more")
-INTEGER = Kind(lambda value: type(value) is int and abs(value) < _LARGEST, "an integer")
 AMOUNT = Kind(lambda v: _is_number(v) and math.isfinite(v) and v >= 0, "a number of 0 or more")
 NUMBERS_BY_NAME = _by_name(NUMBER, "numbers")
 COUNTS = _list_of(COUNT, "integers of 0 or more")
