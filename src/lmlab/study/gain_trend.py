@@ -1,0 +1,179 @@
+"""The trend of the log gain of an arm against the log cost, with its interval.
+
+The gains g_k of the rungs are fitted by a weighted straight line in x_k = log C_k. Weights follow
+the smooth noise of the rungs, so that they need be only roughly right: the errors of the line come
+from the observed spread of the seeds, through the influence of every mean loss on every gain. Gains
+of neighbouring rungs share mean losses, and this counts their correlation. Degrees of freedom are
+Satterthwaite's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special
+
+from lmlab.study.compute_gain import Gain
+from lmlab.study.ladder_losses import Array, Ladder, t_quantile, two_sided_p
+
+
+_ROUNDING = 1e-6  # of a log gain, by the search for its root
+
+
+@dataclasses.dataclass(frozen=True)
+class Contrast:
+    """An estimated combination of log gains.
+
+    Attributes:
+        estimate: in units of the log gain.
+        error: standard error.
+        freedom: degrees of freedom.
+    """
+
+    estimate: float
+    error: float
+    freedom: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value for a true value of 0."""
+        return two_sided_p(self.estimate, self.error, self.freedom)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Return the confidence interval at 1 - ``level``."""
+        half = float(t_quantile(level, self.freedom)) * self.error
+        return self.estimate - half, self.estimate + half
+
+
+@dataclasses.dataclass(frozen=True)
+class GainTrend:
+    """A straight line through the log gains of the rungs.
+
+    Attributes:
+        log_cost: natural log of the baseline's cost at the rungs of the line, of shape (points,).
+        log_gain: log gains, of shape (points,).
+        weights: weights of the gains in the line, of shape (points,), which sum to 1.
+        influence: change of each log gain per change of each mean loss, of shape
+            (points, 2, rungs).
+        range_error: error of each log gain by E, of shape (points,); shared by all.
+        pair: the losses of arm and baseline.
+        misfit_p: p-value of the deviations of the gains from the line; NaN for two points.
+    """
+
+    log_cost: Array
+    log_gain: Array
+    weights: Array
+    influence: Array
+    range_error: Array
+    pair: Ladder
+    misfit_p: float = math.nan
+
+    def combine(self, coefficients: Array) -> Contrast:
+        """Return the estimate of a linear combination of the log gains, of shape (points,)."""
+        weights = np.tensordot(coefficients, self.influence, 1)
+        known = float(coefficients @ self.range_error) ** 2 + _ROUNDING**2
+        error, freedom = self.pair.error(weights, known)
+        return Contrast(float(coefficients @ self.log_gain), float(error), float(freedom))
+
+    @property
+    def slope_coefficients(self) -> Array:
+        """Coefficients of the log gains in the slope of the line, of shape (points,)."""
+        away = self.log_cost - self.weights @ self.log_cost
+        return self.weights * away / (self.weights @ away**2)
+
+    @property
+    def slope(self) -> Contrast:
+        """Change of the log gain per unit of log cost; 0 for a constant gain."""
+        return self.combine(self.slope_coefficients)
+
+    def coefficients_at(self, log_cost: float) -> Array:
+        """Coefficients of the log gains in the line's value at a log cost, of shape (points,)."""
+        middle = float(self.weights @ self.log_cost)
+        return self.weights + (log_cost - middle) * self.slope_coefficients
+
+    def at(self, log_cost: float, max_factor: float = 10.0) -> Contrast:
+        """Return the log gain of the line at a log cost.
+
+        Args:
+            log_cost: natural log of the baseline's cost.
+            max_factor: largest factor beyond the last rung.
+
+        Raises:
+            ValueError: if the cost is further than ``max_factor`` beyond the last rung.
+        """
+        factor = math.exp(log_cost - float(self.log_cost[-1]))
+        if factor > max_factor * (1 + 1e-9):
+            raise ValueError(
+                f"a gain at {factor:.3g} times the last rung: expected at most {max_factor:g} times"
+            )
+        return self.combine(self.coefficients_at(log_cost))
+
+
+def fit_trend(ladder: Ladder, arm: str, baseline: str, gains: Sequence[Gain]) -> GainTrend | None:
+    """Fit the trend to the gains of an arm; None if fewer than two rungs have a gain.
+
+    Rungs with a bound instead of a gain are left out.
+
+    Args:
+        ladder: the losses.
+        arm: name of the arm.
+        baseline: name of the baseline.
+        gains: of :func:`lmlab.study.compute_gain.compute_gains`.
+    """
+    pair = ladder.pair(arm, baseline)
+    known = [gain for gain in gains if not gain.bound]
+    if len(known) < 2:
+        return None
+    rungs = [gain.rung for gain in known]
+    influence = np.array([gain.influence for gain in known])
+    noise = pair.smooth_sd(pair.log_cost) ** 2 / pair.seeds + pair.rate_var
+    variance = (influence**2 * noise).sum((1, 2))
+    variance = variance + (1e-9 + 1e-12 * variance.max())  # equal weights without noise
+    line = GainTrend(
+        pair.log_cost[1, rungs],
+        np.array([gain.log_gain for gain in known]),
+        (1 / variance) / (1 / variance).sum(),
+        influence,
+        np.array([gain.range_error for gain in known]),
+        pair,
+    )
+    return dataclasses.replace(line, misfit_p=_misfit_p(line))
+
+
+def _misfit_p(line: GainTrend) -> float:
+    """Return Bonferroni's p-value of the deviation of each gain from the line of the others."""
+    count = len(line.log_gain)
+    if count < 3:
+        return math.nan
+    ps = []
+    for point in range(count):
+        others = line.weights.copy()
+        others[point] = 0.0
+        rest = dataclasses.replace(line, weights=others / others.sum())
+        away = np.eye(count)[point] - rest.coefficients_at(float(line.log_cost[point]))
+        ps.append(rest.combine(away).p)
+    return min(1.0, (count - 1) * min(ps))
+
+
+def planned_contrast(contrast: Contrast, factor: float) -> Contrast:
+    """Return a contrast as it would be with ``factor`` times the seeds, for planning."""
+    freedom = contrast.freedom * factor + 2 * (factor - 1)
+    return Contrast(contrast.estimate, contrast.error / math.sqrt(factor), freedom)
+
+
+def power_to_exclude_zero(contrast: Contrast, level: float) -> float:
+    """Return the probability of finding a contrast with its sign if the estimate is true.
+
+    Normal approximation to the noncentral t distribution (Johnson and Welch 1940, Biometrika
+    31(3/4)).
+    """
+    if contrast.error == 0:
+        return float(contrast.estimate != 0)
+    bound = float(t_quantile(level, contrast.freedom))
+    shrink = 1 - 1 / (4 * max(contrast.freedom, 1.0))
+    spread = math.sqrt(1 + bound**2 / (2 * max(contrast.freedom, 1.0)))
+    away = abs(contrast.estimate) / contrast.error
+    return float(special.ndtr((away - bound * shrink) / spread))

@@ -1,0 +1,198 @@
+"""The losses of a ladder by arm, rung and seed, and the standard errors of what they add up to.
+
+Every estimate of a ladder is, to first order, a linear combination of the mean losses of arms at
+rungs. Its error is computed here, once for all of them: arms that share their seeds at a rung are
+combined seed by seed, so that the noise that they share cancels; rungs are independent. The degrees
+of freedom of the sum are those of Satterthwaite (1946, Biometrics Bulletin 2(6)).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+Array = npt.NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ladder:
+    """Final losses of arms on the same rungs.
+
+    Attributes:
+        losses: for each arm, and for each rung from the lowest, the final losses by seed, in nats
+            per token. Two seeds or more.
+        cost: for each arm, what a run of each rung costs: training compute in FLOPs, or seconds.
+            The unit cancels in gains and trends.
+        rate_variance: for each arm, the variance of the mean loss of each rung that the choice of
+            the learning rate adds, in nats squared; all seeds of a rung share it. Empty for none.
+        floor: lower bound of the asymptote E, in nats per token: 0, or the known entropy of the
+            text, which no model can be better than. It is a bound, not E.
+
+    Raises:
+        ValueError: if arms differ in their number of rungs, a rung has fewer than two seeds or a
+            loss that is not above ``floor``, or costs do not increase from rung to rung.
+    """
+
+    losses: Mapping[str, Sequence[Mapping[int, float]]]
+    cost: Mapping[str, Sequence[float]]
+    rate_variance: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        rungs = {len(rows) for rows in self.losses.values()}
+        if len(rungs) != 1 or min(rungs) < 2:
+            raise ValueError(f"expected the same two rungs or more for all arms, received {rungs}")
+        for arm, rows in self.losses.items():
+            cost = np.asarray(self.cost[arm], float)
+            if len(cost) != len(rows) or not (cost > 0).all() or not (np.diff(cost) > 0).all():
+                raise ValueError(f"arm {arm}: expected positive, increasing costs: {cost}")
+            if len(self.rate_variance.get(arm, rows)) != len(rows):
+                raise ValueError(f"arm {arm}: expected a rate variance for each rung")
+            for rung, row in enumerate(rows):
+                values = np.array(list(row.values()), float)
+                if len(values) < 2 or not np.isfinite(values).all():
+                    raise ValueError(f"arm {arm}, rung {rung}: expected two finite losses or more")
+                if values.mean() <= self.floor:
+                    raise ValueError(f"arm {arm}, rung {rung}: expected a loss > {self.floor}")
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the arms, in order."""
+        return tuple(self.losses)
+
+    @property
+    def num_rungs(self) -> int:
+        """Number of rungs of every arm."""
+        return len(next(iter(self.losses.values())))
+
+    def pair(self, arm: str, baseline: str) -> Ladder:
+        """Return the ladder of two arms; where they share two seeds or more, with those only."""
+        rows: dict[str, list[Mapping[int, float]]] = {arm: [], baseline: []}
+        for own, other in zip(self.losses[arm], self.losses[baseline], strict=True):
+            shared = set(own) & set(other)
+            keep_all = len(shared) < 2
+            for name, row in ((arm, own), (baseline, other)):
+                rows[name].append({s: v for s, v in row.items() if keep_all or s in shared})
+        return dataclasses.replace(self, losses=rows)
+
+    def first(self, rungs: int) -> Ladder:
+        """Return the ladder of the lowest ``rungs`` rungs."""
+        return dataclasses.replace(
+            self,
+            losses={arm: rows[:rungs] for arm, rows in self.losses.items()},
+            cost={arm: row[:rungs] for arm, row in self.cost.items()},
+            rate_variance={arm: row[:rungs] for arm, row in self.rate_variance.items()},
+        )
+
+    @functools.cached_property
+    def log_cost(self) -> Array:
+        """Natural logarithms of the costs, of shape (arms, rungs)."""
+        return np.log(np.array([self.cost[arm] for arm in self.arms], float))
+
+    @functools.cached_property
+    def mean(self) -> Array:
+        """Mean losses over seeds, of shape (arms, rungs)."""
+        return np.array([[np.mean(list(r.values())) for r in rows] for rows in self.losses.values()])
+
+    @functools.cached_property
+    def seeds(self) -> Array:
+        """Number of seeds, of shape (arms, rungs)."""
+        return np.array([[len(row) for row in rows] for rows in self.losses.values()])
+
+    @functools.cached_property
+    def sd(self) -> Array:
+        """Sample standard deviations over seeds, of shape (arms, rungs)."""
+        return np.array(
+            [[np.std(list(row.values()), ddof=1) for row in rows] for rows in self.losses.values()]
+        )
+
+    @functools.cached_property
+    def rate_var(self) -> Array:
+        """Variances that the learning rates add, of shape (arms, rungs)."""
+        zeros = [0.0] * self.num_rungs
+        return np.array([self.rate_variance.get(arm, zeros) for arm in self.arms], float)
+
+    def smooth_sd(self, log_cost: Array) -> Array:
+        """Return the standard deviation of one run at given log costs, from a smooth curve.
+
+        The logarithms of the variances of all arms and rungs are fitted by one straight line in
+        the log cost, weighted by their degrees of freedom, each corrected for the mean of the
+        logarithm of a chi-squared variable over its degrees of freedom, psi(f/2) - log(f/2) (Smyth
+        2004, Stat. Appl. Genet. Mol. Biol. 3(1), section 5). The result serves as weight and to
+        plan; no interval of a gain rests on it.
+
+        Args:
+            log_cost: of any shape.
+        """
+        freedom = self.seeds - 1.0
+        tiny = (1e-12 * self.mean) ** 2  # runs without any spread
+        log_var = np.log(self.sd**2 + tiny) - special.digamma(freedom / 2) + np.log(freedom / 2)
+        weight, x = freedom / freedom.sum(), self.log_cost
+        middle = float((weight * x).sum())
+        slope = (weight * (x - middle) * log_var).sum() / (weight * (x - middle) ** 2).sum()
+        level = float((weight * log_var).sum())
+        return np.exp((level + slope * (np.asarray(log_cost) - middle)) / 2)
+
+    @functools.cached_property
+    def _groups(self) -> list[tuple[int, Array, Array]]:
+        """For each rung and set of arms with the same seeds: rung, arms, covariance of the means.
+
+        The covariance, of shape (arms of the group, arms of the group), has (seeds - 1) degrees of
+        freedom.
+        """
+        groups = []
+        for rung in range(self.num_rungs):
+            by_seeds: dict[frozenset[int], list[int]] = {}
+            for index, rows in enumerate(self.losses.values()):
+                by_seeds.setdefault(frozenset(rows[rung]), []).append(index)
+            for seeds, members in by_seeds.items():
+                values = np.array(
+                    [[self.losses[self.arms[i]][rung][seed] for seed in sorted(seeds)]
+                     for i in members]
+                )  # fmt: skip
+                covariance = np.atleast_2d(np.cov(values)) / len(seeds)
+                groups.append((rung, np.array(members), covariance))
+        return groups
+
+    def error(self, weights: Array, extra_variance: Array | float = 0.0) -> tuple[Array, Array]:
+        """Return standard errors and degrees of freedom of combinations of the mean losses.
+
+        Args:
+            weights: of shape (..., arms, rungs); combination = sum of weights * mean losses.
+            extra_variance: of shape (...); variance that is known, such as that of an asymptote
+                whose range is known.
+
+        Returns:
+            Standard errors and degrees of freedom, each of shape (...). The variances of the
+            learning rates count as known.
+        """
+        weights = np.asarray(weights, float)
+        known = extra_variance + (weights**2 * self.rate_var).sum((-2, -1))
+        total, curvature = np.array(known), np.zeros(weights.shape[:-2])
+        for rung, members, covariance in self._groups:
+            part = weights[..., members, rung]
+            variance = np.einsum("...i,ij,...j->...", part, covariance, part)
+            total = total + variance
+            curvature = curvature + variance**2 / (self.seeds[members[0], rung] - 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            freedom = np.where(curvature > 0, total**2 / curvature, math.inf)
+        return np.sqrt(np.maximum(total, 0.0)), freedom
+
+
+def t_quantile(level: float, freedom: Array | float) -> Array:
+    """Return the t value of a two-sided interval at 1 - ``level``, for infinite freedom too."""
+    return -special.stdtrit(np.minimum(freedom, 1e9), level / 2)
+
+
+def two_sided_p(estimate: float, error: float, freedom: float) -> float:
+    """Return the two-sided p-value of the t test; 0 or 1 without any spread."""
+    if error == 0:
+        return 1.0 if estimate == 0 else 0.0
+    return float(2 * special.stdtr(min(freedom, 1e9), -abs(estimate) / error))
