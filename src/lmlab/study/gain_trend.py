@@ -129,8 +129,7 @@ def fit_trend(ladder: Ladder, arm: str, baseline: str, gains: Sequence[Gain]) ->
         return None
     rungs = [gain.rung for gain in known]
     influence = np.array([gain.influence for gain in known])
-    noise = pair.smooth_sd(pair.log_cost) ** 2 / pair.seeds + pair.rate_var
-    variance = (influence**2 * noise).sum((1, 2))
+    variance = pair.expected_error(influence) ** 2
     variance = variance + (1e-9 + 1e-12 * variance.max())  # equal weights without noise
     line = GainTrend(
         pair.log_cost[1, rungs],

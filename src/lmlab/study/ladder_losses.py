@@ -2,8 +2,15 @@
 
 Every estimate of a ladder is, to first order, a linear combination of the mean losses of arms at
 rungs. Its error is computed here, once for all of them: arms that share their seeds at a rung are
-combined seed by seed, so that the noise that they share cancels; rungs are independent. The degrees
-of freedom of the sum are those of Satterthwaite (1946, Biometrics Bulletin 2(6)).
+combined seed by seed, so that the noise that they share cancels; rungs are independent.
+
+The degrees of freedom of a sum of variances v_i with f_i degrees of freedom are those of
+Satterthwaite (1946, Biometrics Bulletin 2(6)), 1 / sum(s_i^2 / f_i), for the true shares s_i = v_i /
+sum(v). He puts the observed shares for the true ones. With two or three seeds this fails where one
+variance is known, as that of a learning rate: a small observed variance then takes a small quantile
+as well, and 90 % intervals cover 83 to 88 %. Shares by the smooth noise of the ladder alone cover 90
+to 97 %. Of their mixtures, the one used here, 0.3 of the observed shares, covers 90 to 92 % for one
+to five variances of one to four degrees of freedom each, with and without a known one.
 """
 
 from __future__ import annotations
@@ -19,6 +26,9 @@ import numpy.typing as npt
 from scipy import special
 
 Array = npt.NDArray[Any]
+
+# Share of the observed variances in the degrees of freedom; see the head of this module.
+_OBSERVED = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,26 +129,57 @@ class Ladder:
         zeros = [0.0] * self.num_rungs
         return np.array([self.rate_variance.get(arm, zeros) for arm in self.arms], float)
 
+    @functools.cached_property
+    def _noise_line(self) -> tuple[Array, float, float]:
+        """Log variance of one run: level of each arm at the middle log cost, slope, middle."""
+        freedom, x = self.seeds - 1.0, self.log_cost
+        tiny = (1e-12 * self.mean) ** 2  # runs without any spread
+        log_var = np.log(self.sd**2 + tiny) - special.digamma(freedom / 2) + np.log(freedom / 2)
+        by_arm = freedom.sum(1, keepdims=True)
+        own_middle = (freedom * x).sum(1, keepdims=True) / by_arm
+        own_level = (freedom * log_var).sum(1, keepdims=True) / by_arm
+        away = x - own_middle
+        slope = float((freedom * away * (log_var - own_level)).sum() / (freedom * away**2).sum())
+        middle = float((freedom * x).sum() / freedom.sum())
+        return (own_level + slope * (middle - own_middle))[:, 0], slope, middle
+
     def smooth_sd(self, log_cost: Array) -> Array:
         """Return the standard deviation of one run at given log costs, from a smooth curve.
 
-        The logarithms of the variances of all arms and rungs are fitted by one straight line in
-        the log cost, weighted by their degrees of freedom, each corrected for the mean of the
-        logarithm of a chi-squared variable over its degrees of freedom, psi(f/2) - log(f/2) (Smyth
-        2004, Stat. Appl. Genet. Mol. Biol. 3(1), section 5). The result serves as weight and to
-        plan; no interval of a gain rests on it.
+        The logarithms of the variances of all rungs are fitted by straight lines in the log cost,
+        one level for each arm and one slope for all. They are weighted by their degrees of freedom
+        f, and corrected for the mean of the logarithm of a chi-squared variable over f, psi(f/2) -
+        log(f/2) (Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3(1), section 5). The result serves as
+        weight, for degrees of freedom and to plan; the width of no interval of a gain rests on it
+        otherwise.
 
         Args:
-            log_cost: of any shape.
+            log_cost: natural logs of costs of each arm, of shape (arms, ...).
+
+        Returns:
+            Standard deviations in nats, of the same shape.
         """
-        freedom = self.seeds - 1.0
-        tiny = (1e-12 * self.mean) ** 2  # runs without any spread
-        log_var = np.log(self.sd**2 + tiny) - special.digamma(freedom / 2) + np.log(freedom / 2)
-        weight, x = freedom / freedom.sum(), self.log_cost
-        middle = float((weight * x).sum())
-        slope = (weight * (x - middle) * log_var).sum() / (weight * (x - middle) ** 2).sum()
-        level = float((weight * log_var).sum())
-        return np.exp((level + slope * (np.asarray(log_cost) - middle)) / 2)
+        level, slope, middle = self._noise_line
+        x = np.asarray(log_cost, float)
+        return np.exp((level.reshape(-1, *[1] * (x.ndim - 1)) + slope * (x - middle)) / 2)
+
+    @functools.cached_property
+    def correlation(self) -> float:
+        """Correlation of two arms' losses with the same seed, pooled over rungs; 0 to 0.95."""
+        shared, own = 0.0, 0.0
+        for rung, members, covariance in self._groups:
+            if len(members) < 2:
+                continue
+            sd = np.sqrt(np.diag(covariance))
+            if not sd.all():
+                continue
+            weight = self.seeds[members[0], rung] - 1
+            smooth = self.smooth_sd(self.log_cost)[members, rung]
+            scaled = weight * covariance / np.outer(smooth, smooth)
+            pairs = len(members) * (len(members) - 1)
+            shared += (scaled.sum() - np.trace(scaled)) / pairs
+            own += np.trace(scaled) / len(members)
+        return min(max(shared / own, 0.0), 0.95) if own else 0.0
 
     @functools.cached_property
     def _groups(self) -> list[tuple[int, Array, Array]]:
@@ -175,15 +216,44 @@ class Ladder:
         """
         weights = np.asarray(weights, float)
         known = extra_variance + (weights**2 * self.rate_var).sum((-2, -1))
-        total, curvature = np.array(known), np.zeros(weights.shape[:-2])
-        for rung, members, covariance in self._groups:
-            part = weights[..., members, rung]
-            variance = np.einsum("...i,ij,...j->...", part, covariance, part)
-            total = total + variance
-            curvature = curvature + variance**2 / (self.seeds[members[0], rung] - 1)
+        parts = self._parts(weights, [group[2] for group in self._groups])
+        expected = self._parts(weights, self._expected_covariances)
+        total, smooth_total = known + parts.sum(0), known + expected.sum(0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            freedom = np.where(curvature > 0, total**2 / curvature, math.inf)
+            share = _OBSERVED * np.where(total > 0, parts / total, 0.0)
+            share += (1 - _OBSERVED) * np.where(smooth_total > 0, expected / smooth_total, 0.0)
+            freedom = 1 / np.einsum("g...,g->...", share**2, 1 / self._freedoms)
         return np.sqrt(np.maximum(total, 0.0)), freedom
+
+    def expected_error(self, weights: Array) -> Array:
+        """Return standard errors of combinations by the smooth noise; see :meth:`error`."""
+        weights = np.asarray(weights, float)
+        known = (weights**2 * self.rate_var).sum((-2, -1))
+        return np.sqrt(known + self._parts(weights, self._expected_covariances).sum(0))
+
+    def _parts(self, weights: Array, covariances: list[Array]) -> Array:
+        """Variance of combinations by each group of runs, of shape (groups, ...)."""
+        found = []
+        for (rung, members, _), covariance in zip(self._groups, covariances, strict=True):
+            part = weights[..., members, rung]
+            found.append(((part @ covariance) * part).sum(-1))
+        return np.array(found)
+
+    @functools.cached_property
+    def _expected_covariances(self) -> list[Array]:
+        """Covariances of the means of each group, by the smooth noise."""
+        sd = self.smooth_sd(self.log_cost)
+        found = []
+        for rung, members, _ in self._groups:
+            correlation = np.full((len(members), len(members)), self.correlation)
+            np.fill_diagonal(correlation, 1.0)
+            one = sd[members, rung] / math.sqrt(self.seeds[members[0], rung])
+            found.append(correlation * np.outer(one, one))
+        return found
+
+    @functools.cached_property
+    def _freedoms(self) -> Array:
+        return np.array([self.seeds[members[0], rung] - 1.0 for rung, members, _ in self._groups])
 
 
 def t_quantile(level: float, freedom: Array | float) -> Array:
