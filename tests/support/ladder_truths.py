@@ -44,8 +44,8 @@ class Cell:
         gain: one of :data:`GAINS`.
         rungs: number of rungs, spaced evenly in log cost.
         seeds: number of seeds of every rung.
-        asymptote: ``known``: the lower bound of E is E itself; ``unknown``: it is 0; ``broken law``:
-            it is 0, and the exponent changes in the middle of the ladder.
+        asymptote: ``known``: the lower bound of E is E itself; ``unknown``: it is 0;
+            ``broken law``: it is 0, and the exponent changes in the middle of the ladder.
         noise: one of :data:`NOISES`.
         gain_factor: multiplies the log gain, for tables of power.
     """

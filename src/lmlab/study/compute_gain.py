@@ -27,7 +27,7 @@ import math
 import numpy as np
 
 from lmlab.study.ladder_losses import Array, Ladder, t_quantile
-from lmlab.study.scaling_fit import ScalingFit, fit_scaling
+from lmlab.study.scaling_fit import ScalingFit
 
 _POINTS = 49  # per side of a path, twice: first the whole, then the step with the crossing
 _ARM, _BASE = 0, 1
@@ -70,21 +70,14 @@ class Gain:
         return math.exp(self.low), math.exp(self.high) if self.high < math.inf else math.inf
 
 
-def compute_gains(
-    ladder: Ladder, arm: str, baseline: str, level: float = 0.1, fit: ScalingFit | None = None
-) -> list[Gain]:
+def compute_gains(pair: Ladder, fit: ScalingFit, level: float = 0.1) -> list[Gain]:
     """Return the gain of an arm over the baseline at every rung.
 
     Args:
-        ladder: two rungs or more.
-        arm: name of the arm.
-        baseline: name of the baseline.
+        pair: the losses of arm and baseline, in this order.
+        fit: their power laws, whose asymptote bends the interpolated curves.
         level: probability that an interval misses the true value.
-        fit: power laws of arm and baseline, in this order, whose asymptote bends the interpolated
-            curves; None to fit them with a shared one.
     """
-    pair = ladder.pair(arm, baseline)
-    fit = fit or fit_scaling(pair)
     return [_gain(pair, fit, rung, level) for rung in range(pair.num_rungs)]
 
 
@@ -139,21 +132,22 @@ class _Path:
         reads_arm = (g > self._start) == (self._direction < 0)
         x = pair.log_cost
         where = np.where(reads_arm, x[_BASE, rung] - g, x[_ARM, rung] + g)
-        loss, weights, by_asymptote = [], [], []
-        for curve in (_ARM, _BASE):
-            found = _interpolate(x[curve], pair.mean[curve], self._fit.asymptote, where)
-            loss.append(found[0]), weights.append(found[1]), by_asymptote.append(found[2])
-        sign = np.where(reads_arm, 1.0, -1.0)
+        arm_loss, arm_weights, arm_slope = self._read(_ARM, where)
+        base_loss, base_weights, base_slope = self._read(_BASE, where)
         value = np.where(
-            reads_arm, loss[_ARM] - pair.mean[_BASE, rung], pair.mean[_ARM, rung] - loss[_BASE]
+            reads_arm, arm_loss - pair.mean[_BASE, rung], pair.mean[_ARM, rung] - base_loss
         )
-        slope = sign * np.where(reads_arm, by_asymptote[_ARM], by_asymptote[_BASE])
+        slope = np.where(reads_arm, arm_slope, -base_slope)
         total = np.zeros((len(g), 2, pair.num_rungs))
-        total[:, _ARM] = np.where(reads_arm[:, None], weights[_ARM], 0.0)
-        total[:, _BASE] = np.where(reads_arm[:, None], 0.0, -weights[_BASE])
+        total[:, _ARM] = np.where(reads_arm[:, None], arm_weights, 0.0)
+        total[:, _BASE] = np.where(reads_arm[:, None], 0.0, -base_weights)
         total[reads_arm, _BASE, rung] -= 1
         total[~reads_arm, _ARM, rung] += 1
         return value, total + slope[:, None, None] * self._fit.influence, slope
+
+    def _read(self, curve: int, where: Array) -> tuple[Array, Array, Array]:
+        pair = self._pair
+        return _interpolate(pair.log_cost[curve], pair.mean[curve], self._fit.asymptote, where)
 
     def root(self, shift: float, level: float) -> float:
         """Return the g at which contrast + shift * t * error vanishes.

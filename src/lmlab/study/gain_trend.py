@@ -14,11 +14,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
 
 from lmlab.study.compute_gain import Gain
 from lmlab.study.ladder_losses import Array, Ladder, t_quantile, two_sided_p
-
+from lmlab.study.scaling_fit import ScalingFit
 
 _ROUNDING = 1e-6  # of a log gain, by the search for its root
 
@@ -42,9 +41,16 @@ class Contrast:
         """Two-sided p-value for a true value of 0."""
         return two_sided_p(self.estimate, self.error, self.freedom)
 
-    def interval(self, level: float) -> tuple[float, float]:
-        """Return the confidence interval at 1 - ``level``."""
-        half = float(t_quantile(level, self.freedom)) * self.error
+    def interval(self, level: float, slack: float = 0.0) -> tuple[float, float]:
+        """Return the confidence interval at 1 - ``level``.
+
+        Args:
+            level: probability that the interval misses the true value.
+            slack: standard errors by which the interval is wider at both ends. With the normal
+                quantile of a power, an interval about the true value that excludes another value
+                predicts that a study excludes it with that power.
+        """
+        half = (float(t_quantile(level, self.freedom)) + slack) * self.error
         return self.estimate - half, self.estimate + half
 
 
@@ -60,6 +66,7 @@ class GainTrend:
             (points, 2, rungs).
         range_error: error of each log gain by E, of shape (points,); shared by all.
         pair: the losses of arm and baseline.
+        fit: their power laws, from which gains beyond the last rung take the slope of the loss.
         misfit_p: p-value of the deviations of the gains from the line; NaN for two points.
     """
 
@@ -69,6 +76,7 @@ class GainTrend:
     influence: Array
     range_error: Array
     pair: Ladder
+    fit: ScalingFit
     misfit_p: float = math.nan
 
     def combine(self, coefficients: Array) -> Contrast:
@@ -94,6 +102,29 @@ class GainTrend:
         middle = float(self.weights @ self.log_cost)
         return self.weights + (log_cost - middle) * self.slope_coefficients
 
+    def noise_at(self, log_cost: float, seeds: int) -> float:
+        """Return the standard error that a rung gives its own log gain, by the smooth noise.
+
+        The error of the paired difference of losses is divided by the slope of the loss in log
+        cost. The learning rates of the rung are as uncertain as those of the last one.
+
+        Args:
+            log_cost: natural log of the cost of the rung.
+            seeds: number of seeds of both arms.
+        """
+        sd = self.pair.smooth_sd(np.full((2, 1), log_cost))[:, 0]
+        paired = (sd**2).sum() - 2 * self.pair.correlation * sd.prod()
+        slope = self.fit.exponent[1] * (self.fit.loss(1, log_cost) - self.fit.asymptote)
+        return float(np.sqrt(paired / seeds + self.pair.rate_var[:, -1].sum()) / slope)
+
+    def check_reach(self, log_cost: float, max_factor: float) -> None:
+        """Raise ValueError if a cost is further than ``max_factor`` beyond the last rung."""
+        factor = math.exp(log_cost - float(self.pair.log_cost[1, -1]))
+        if factor > max_factor * (1 + 1e-9):
+            raise ValueError(
+                f"a gain at {factor:.3g} times the last rung: expected at most {max_factor:g} times"
+            )
+
     def at(self, log_cost: float, max_factor: float = 10.0) -> Contrast:
         """Return the log gain of the line at a log cost.
 
@@ -104,26 +135,20 @@ class GainTrend:
         Raises:
             ValueError: if the cost is further than ``max_factor`` beyond the last rung.
         """
-        factor = math.exp(log_cost - float(self.log_cost[-1]))
-        if factor > max_factor * (1 + 1e-9):
-            raise ValueError(
-                f"a gain at {factor:.3g} times the last rung: expected at most {max_factor:g} times"
-            )
+        self.check_reach(log_cost, max_factor)
         return self.combine(self.coefficients_at(log_cost))
 
 
-def fit_trend(ladder: Ladder, arm: str, baseline: str, gains: Sequence[Gain]) -> GainTrend | None:
+def fit_trend(pair: Ladder, fit: ScalingFit, gains: Sequence[Gain]) -> GainTrend | None:
     """Fit the trend to the gains of an arm; None if fewer than two rungs have a gain.
 
     Rungs with a bound instead of a gain are left out.
 
     Args:
-        ladder: the losses.
-        arm: name of the arm.
-        baseline: name of the baseline.
+        pair: the losses of arm and baseline, in this order.
+        fit: their power laws.
         gains: of :func:`lmlab.study.compute_gain.compute_gains`.
     """
-    pair = ladder.pair(arm, baseline)
     known = [gain for gain in gains if not gain.bound]
     if len(known) < 2:
         return None
@@ -138,6 +163,7 @@ def fit_trend(ladder: Ladder, arm: str, baseline: str, gains: Sequence[Gain]) ->
         influence,
         np.array([gain.range_error for gain in known]),
         pair,
+        fit,
     )
     return dataclasses.replace(line, misfit_p=_misfit_p(line))
 
@@ -155,24 +181,3 @@ def _misfit_p(line: GainTrend) -> float:
         away = np.eye(count)[point] - rest.coefficients_at(float(line.log_cost[point]))
         ps.append(rest.combine(away).p)
     return min(1.0, (count - 1) * min(ps))
-
-
-def planned_contrast(contrast: Contrast, factor: float) -> Contrast:
-    """Return a contrast as it would be with ``factor`` times the seeds, for planning."""
-    freedom = contrast.freedom * factor + 2 * (factor - 1)
-    return Contrast(contrast.estimate, contrast.error / math.sqrt(factor), freedom)
-
-
-def power_to_exclude_zero(contrast: Contrast, level: float) -> float:
-    """Return the probability of finding a contrast with its sign if the estimate is true.
-
-    Normal approximation to the noncentral t distribution (Johnson and Welch 1940, Biometrika
-    31(3/4)).
-    """
-    if contrast.error == 0:
-        return float(contrast.estimate != 0)
-    bound = float(t_quantile(level, contrast.freedom))
-    shrink = 1 - 1 / (4 * max(contrast.freedom, 1.0))
-    spread = math.sqrt(1 + bound**2 / (2 * max(contrast.freedom, 1.0)))
-    away = abs(contrast.estimate) / contrast.error
-    return float(special.ndtr((away - bound * shrink) / spread))

@@ -9,9 +9,9 @@ differently here:
 - Residuals of log L are robust by Huber's weights (1964, Ann. Math. Statist. 35(1)), because one
   seed that went astray must not bend a curve of four points. They are divided by the noise of the
   rung, which falls several times over from the lowest rung to the highest; Hoffmann's constant of
-  0.001 for all runs would ignore the noise of some rungs and believe that of others. They are taken
-  from the median of the rung instead of the curve: a whole rung off the curve is misfit, and weights
-  that fade out one rung of four would hide it.
+  0.001 for all runs would ignore the noise of some rungs and trust that of others. They are taken
+  from the median of the rung instead of the curve: a whole rung off the curve is misfit, and
+  downweighting one rung of four would hide it.
 - For a given E, the law is a straight line in log(L - E) against log C, and weighted least squares
   has a closed form (variable projection: Golub and Pereyra 1973, SIAM J. Numer. Anal. 10(2)). Only
   E is searched, on a grid and then in the valley found, so that no starting point and no stopping
@@ -107,14 +107,7 @@ def fit_scaling(ladder: Ladder) -> ScalingFit:
 
 def fit_each(ladder: Ladder) -> dict[str, ScalingFit]:
     """Fit every arm with an asymptote of its own."""
-    return {
-        arm: fit_scaling(
-            dataclasses.replace(
-                ladder, losses={arm: ladder.losses[arm]}, cost={arm: ladder.cost[arm]}
-            )
-        )
-        for arm in ladder.arms
-    }
+    return {arm: fit_scaling(ladder.only(arm)) for arm in ladder.arms}
 
 
 def misfit_sd(ladder: Ladder, fit: ScalingFit) -> float:
