@@ -30,6 +30,8 @@ Array = npt.NDArray[Any]
 
 # Share of the observed variances in the degrees of freedom; see the head of this module.
 _OBSERVED = 0.3
+# Expected standard deviation of the log noise variance of arms: 0.5 is 28% in the noise.
+_ARM_SPREAD = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +150,12 @@ class Ladder:
         away = x - own_middle
         slope = float((freedom * away * (log_var - own_level)).sum() / (freedom * away**2).sum())
         middle = float((freedom * x).sum() / freedom.sum())
-        return (own_level + slope * (middle - own_middle))[:, 0], slope, middle
+        level = (own_level + slope * (middle - own_middle))[:, 0]
+        # Few seeds tell little about the noise of an arm, and weights that follow what they seem to
+        # tell make errors too small; so levels are shrunk towards their mean.
+        unsure = ((freedom / by_arm) ** 2 * special.polygamma(1, freedom / 2)).sum(1)
+        trust = _ARM_SPREAD**2 / (_ARM_SPREAD**2 + unsure)
+        return trust * level + (1 - trust) * level.mean(), slope, middle
 
     def smooth_sd(self, log_cost: Array) -> Array:
         """Return the standard deviation of one run at given log costs, from a smooth curve.
@@ -169,6 +176,24 @@ class Ladder:
         level, slope, middle = self._noise_line
         x = np.asarray(log_cost, float)
         return np.exp((level.reshape(-1, *[1] * (x.ndim - 1)) + slope * (x - middle)) / 2)
+
+    def smooth_freedom(self, log_cost: Array) -> Array:
+        """Return the degrees of freedom of :meth:`smooth_sd` at given log costs.
+
+        They are those of a chi-squared variable whose logarithm has the variance of the fitted
+        line, psi'(f/2) (Smyth 2004, section 5), by the first two terms of psi' for large f.
+
+        Args:
+            log_cost: natural logs of costs of each arm, of shape (arms,).
+        """
+        freedom, x = self.seeds - 1.0, self.log_cost
+        one = special.polygamma(1, freedom / 2)  # variance of each log variance
+        weight = freedom / freedom.sum(1, keepdims=True)
+        middle = (weight * x).sum(1)
+        spread = freedom * (x - middle[:, None]) ** 2
+        slope = (spread * freedom * one).sum() / spread.sum() ** 2
+        variance = (weight**2 * one).sum(1) + slope * (np.asarray(log_cost) - middle) ** 2
+        return (1 + np.sqrt(1 + 2 * variance)) / variance
 
     @functools.cached_property
     def correlation(self) -> float:

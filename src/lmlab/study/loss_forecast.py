@@ -54,6 +54,7 @@ def forecast_losses(
     """
     log_cost = np.log([cost[arm] for arm in ladder.arms])
     noise = ladder.smooth_sd(log_cost[:, None])[:, 0]
+    noise_freedom = ladder.smooth_freedom(log_cost)
     misfit = misfit_sd(ladder, fit)
     misfit = 0.0 if math.isnan(misfit) else misfit
     found = {}
@@ -67,6 +68,8 @@ def forecast_losses(
             + ladder.rate_var[index, -1]
         )
         error, freedom = ladder.error(weights, known)
+        own = noise[index] ** 2 / seeds / float(error) ** 2 if error else 0.0
+        freedom = _with_part(float(freedom), own, float(noise_freedom[index]))
         half = float(t_quantile(level, freedom) * error)
         found[arm] = Forecast(value, value - half, value + half)
     return found
@@ -90,10 +93,23 @@ def forecast_gain(
     line = trend.at(math.log(cost), max_factor)
     own = trend.noise_at(math.log(cost), seeds)
     error = math.hypot(line.error, own)
-    # The variance of the new rung counts as known, as in the degrees of freedom of the line.
     freedom = line.freedom * (error / line.error) ** 4 if line.error else math.inf
+    noise_freedom = float(trend.pair.smooth_freedom(np.full(2, math.log(cost))).min())
+    freedom = _with_part(freedom, (own / error) ** 2 if error else 0.0, noise_freedom)
     half = float(t_quantile(level, freedom)) * error
     return Forecast(line.estimate, line.estimate - half, line.estimate + half)
+
+
+def _with_part(freedom: float, share: float, own: float) -> float:
+    """Return Satterthwaite's degrees of freedom if a part of a variance is not known after all.
+
+    Args:
+        freedom: degrees of freedom with the part as known.
+        share: part over the whole variance.
+        own: degrees of freedom of the part.
+    """
+    total = 1 / freedom + share**2 / own
+    return 1 / total if total > 0 else math.inf
 
 
 def _influence(ladder: Ladder, fit: ScalingFit, arm: int, log_cost: float) -> tuple[Array, float]:

@@ -96,6 +96,8 @@ def fit_scaling(ladder: Ladder) -> ScalingFit:
     freedom = means.size - 2 * len(means) - 1
     if freedom > 0:  # misfit makes E less certain than noise alone (Birge 1932)
         weights = weights / max(1.0, float(squares[0]) / freedom)
+    # Noise that arms share by their seeds moves E as a whole (Kish 1965: the design effect).
+    weights = weights / (1 + (len(means) - 1) * ladder.correlation)
     asymptote = _best_asymptote(ladder.log_cost, means, weights, low, high)
     _, intercept, slope = _profile(ladder.log_cost, means, weights, np.array([asymptote]))
     influence, share = _influence(ladder.log_cost, means, weights, asymptote, low, high)

@@ -67,9 +67,7 @@ def test_two_rungs_by_hand() -> None:
 
 
 def test_exchanging_the_arms_inverts_gain_and_interval() -> None:
-    swapped = dataclasses.replace(
-        NOISY, losses={arm: NOISY.losses[arm] for arm in ("base", "arm")}
-    )
+    swapped = dataclasses.replace(NOISY, losses={arm: NOISY.losses[arm] for arm in ("base", "arm")})
     for one, other in zip(gains_of(NOISY), gains_of(swapped), strict=True):
         assert one.log_gain == pytest.approx(-other.log_gain, abs=1e-6)
         assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=1e-5)
@@ -116,7 +114,9 @@ def test_the_estimate_is_the_crossing_of_curves_by_bisection() -> None:
         assert gain.direction == "down"
         target = base[gain.rung]
         assert arm[gain.rung] < target
-        where = optimize.brentq(lambda at: np.interp(at, x, arm) - target, x[0], x[gain.rung])
+        where = optimize.brentq(
+            lambda at, target=target: np.interp(at, x, arm) - target, x[0], x[gain.rung]
+        )
         assert gain.log_gain == pytest.approx(x[gain.rung] - where, abs=1e-6)
 
 
@@ -139,6 +139,9 @@ def test_uncertain_rates_and_levels_widen_intervals() -> None:
     variance = {arm: [0.01**2] * 4 for arm in NOISY.arms}
     uncertain = gains_of(dataclasses.replace(NOISY, rate_variance=variance))
     wider = gains_of(NOISY, level=0.05)
-    for one, other, third in zip(bare, uncertain, wider, strict=True):
+    for one, third in zip(bare, wider, strict=True):
         assert third.low < one.low <= one.log_gain <= one.high < third.high
-    assert uncertain[-1].high - uncertain[-1].low > 0.5 * (bare[-1].high - bare[-1].low)
+    # Variances that are known have more degrees of freedom, so that not every width grows.
+    large = {arm: [0.2**2] * 4 for arm in NOISY.arms}
+    unsure = gains_of(dataclasses.replace(NOISY, rate_variance=large))
+    assert unsure[-1].high - unsure[-1].low > uncertain[-1].high - uncertain[-1].low

@@ -59,9 +59,7 @@ def test_influence_is_what_refitting_a_moved_rung_shows(rungs: int) -> None:
     fit, step = fit_scaling(ladder), 2e-5
     for arm, name in enumerate(ladder.arms):
         for rung in range(rungs):
-            moved = [
-                fit_scaling(shifted(ladder, name, rung, by)).asymptote for by in (step, -step)
-            ]
+            moved = [fit_scaling(shifted(ladder, name, rung, by)).asymptote for by in (step, -step)]
             slope = (moved[0] - moved[1]) / (2 * step)
             assert slope == pytest.approx(fit.influence[arm, rung], rel=0.1, abs=0.3)
 
