@@ -2,8 +2,9 @@
 
 The gain G is how many times the baseline's cost would be needed for the arm's loss. It is read
 between rungs, never beyond them. A point of a curve between two rungs is interpolated so that
-log(L - E) is linear in log C, as a power law is; between rungs this depends little on E, and not at
-all on whether the same power law holds elsewhere. At rung k, g = log G is measured
+log(L - E) is linear in log C, as a power law is; between rungs this depends little on E. Where the
+rungs show another curve than a power law, so may the points between them: the interval carries what
+a corner there, as large as those at the rungs, would change. At rung k, g = log G is measured
 
 - downward, where that stays inside the ladder: if the arm is better, its own curve reaches the
   baseline's loss of rung k at a lower cost C', and G = C_k / C'; if it is worse, the baseline's
@@ -47,6 +48,9 @@ class Gain:
         direction: ``down`` or ``up``: where the curve is read from the rung.
         influence: change of g per change of each mean loss, of shape (2, rungs): arm, baseline.
         range_error: standard deviation of g by what the losses do not tell of E.
+        misfit_error: standard deviation of g by what lies between rungs if the curves are as far
+            from power laws as their rungs show; 0 where seed noise explains that. The interval
+            carries it.
     """
 
     rung: int
@@ -58,6 +62,7 @@ class Gain:
     direction: str
     influence: Array
     range_error: float
+    misfit_error: float
 
     @property
     def gain(self) -> float:
@@ -91,11 +96,11 @@ def _gain(pair: Ladder, fit: ScalingFit, rung: int, level: float) -> Gain:
     path, g = paths[direction], crossing[direction]
     low, high = path.root(+1.0, level), path.root(-1.0, level)
     if math.isfinite(g):
-        influence, range_error = path.influence(g)
-        return Gain(rung, g, low, high, "", math.nan, direction, influence, range_error)
+        influence, range_error, misfit = path.influence(g)
+        return Gain(rung, g, low, high, "", math.nan, direction, influence, range_error, misfit)
     bound, end = ("at least", path.ends[1]) if sign > 0 else ("at most", path.ends[0])
     nothing = np.full((2, pair.num_rungs), math.nan)
-    return Gain(rung, math.nan, low, high, bound, end, direction, nothing, math.nan)
+    return Gain(rung, math.nan, low, high, bound, end, direction, nothing, math.nan, math.nan)
 
 
 class _Path:
@@ -117,7 +122,7 @@ class _Path:
         arm_end, base_end = x[_BASE, rung] - x[_ARM, edge], x[_BASE, edge] - x[_ARM, rung]
         self.ends = (float(min(arm_end, base_end)), float(max(arm_end, base_end)))
 
-    def contrast(self, g: Array) -> tuple[Array, Array, Array]:
+    def contrast(self, g: Array) -> tuple[Array, Array, Array, Array]:
         """Return arm's loss minus baseline's where a gain of g makes them equal; it grows with g.
 
         Args:
@@ -126,14 +131,14 @@ class _Path:
         Returns:
             Contrasts in nats, of shape (points,); their weights of the mean losses, of shape
             (points, 2, rungs), with the influence of the losses through E; their derivatives by E,
-            of shape (points,).
+            and their standard deviations by misfit, each of shape (points,).
         """
         pair, rung = self._pair, self._rung
         reads_arm = (g > self._start) == (self._direction < 0)
         x = pair.log_cost
         where = np.where(reads_arm, x[_BASE, rung] - g, x[_ARM, rung] + g)
-        arm_loss, arm_weights, arm_slope = self._read(_ARM, where)
-        base_loss, base_weights, base_slope = self._read(_BASE, where)
+        arm_loss, arm_weights, arm_slope, arm_bend = self._read(_ARM, where)
+        base_loss, base_weights, base_slope, base_bend = self._read(_BASE, where)
         value = np.where(
             reads_arm, arm_loss - pair.mean[_BASE, rung], pair.mean[_ARM, rung] - base_loss
         )
@@ -143,9 +148,10 @@ class _Path:
         total[:, _BASE] = np.where(reads_arm[:, None], 0.0, -base_weights)
         total[reads_arm, _BASE, rung] -= 1
         total[~reads_arm, _ARM, rung] += 1
-        return value, total + slope[:, None, None] * self._fit.influence, slope
+        misfit = self._fit.kink * np.where(reads_arm, arm_bend, base_bend)
+        return value, total + slope[:, None, None] * self._fit.influence, slope, misfit
 
-    def _read(self, curve: int, where: Array) -> tuple[Array, Array, Array]:
+    def _read(self, curve: int, where: Array) -> tuple[Array, Array, Array, Array]:
         pair = self._pair
         return _interpolate(pair.log_cost[curve], pair.mean[curve], self._fit.asymptote, where)
 
@@ -162,10 +168,11 @@ class _Path:
         """
 
         def bounded(g: Array) -> Array:
-            value, weights, slope = self.contrast(g)
+            value, weights, slope, misfit = self.contrast(g)
             if not shift:
                 return value
-            error, freedom = self._pair.error(weights, (slope * self._fit.range_error) ** 2)
+            known = (slope * self._fit.range_error) ** 2 + misfit**2
+            error, freedom = self._pair.error(weights, known)
             return value + shift * t_quantile(level, freedom) * error
 
         low, high = self.ends
@@ -195,18 +202,19 @@ class _Path:
         share = -values[at] / rise if rise > 0 else 0.5
         return float(fine[at] + share * (fine[at + 1] - fine[at]))
 
-    def influence(self, g: float) -> tuple[Array, float]:
-        """Return the influence of the mean losses on the estimate g, and its error by E."""
+    def influence(self, g: float) -> tuple[Array, float, float]:
+        """Return the influence of the mean losses on g, and its errors by E and by misfit."""
         step = 1e-4 * (self.ends[1] - self.ends[0])
         points = np.clip([g - step, g + step, g], *self.ends)
-        value, weights, slope = self.contrast(points)
+        value, weights, slope, misfit = self.contrast(points)
         rise = float(value[1] - value[0]) / float(points[1] - points[0])
-        return -weights[2] / rise, abs(float(slope[2]) / rise) * self._fit.range_error
+        range_error = abs(float(slope[2])) * self._fit.range_error
+        return -weights[2] / rise, range_error / rise, float(misfit[2]) / rise
 
 
 def _interpolate(
     log_cost: Array, means: Array, asymptote: float, where: Array
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array, Array, Array]:
     """Interpolate the losses of one arm, with log(L - E) linear in the log cost.
 
     Args:
@@ -217,7 +225,8 @@ def _interpolate(
 
     Returns:
         Losses of shape (points,), their derivatives by the means, of shape (points, rungs), and by
-        E, of shape (points,).
+        E, of shape (points,), and their change, of shape (points,), for a line of log(L - E) whose
+        slope changes by one just there, as at the corner of a broken line through both rungs.
     """
     upper = np.clip(np.searchsorted(log_cost, where), 1, len(log_cost) - 1)
     lower = upper - 1
@@ -229,4 +238,5 @@ def _interpolate(
     rows = np.arange(len(where))
     weights[rows, lower] = share * height / above[lower]
     weights[rows, upper] = (1 - share) * height / above[upper]
-    return asymptote + height, weights, 1 - weights.sum(1)
+    bend = height * share * (1 - share) * (log_cost[upper] - log_cost[lower])
+    return asymptote + height, weights, 1 - weights.sum(1), bend

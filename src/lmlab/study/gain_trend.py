@@ -65,6 +65,7 @@ class GainTrend:
         influence: change of each log gain per change of each mean loss, of shape
             (points, 2, rungs).
         range_error: error of each log gain by E, of shape (points,); shared by all.
+        misfit_error: error of each log gain by misfit, of shape (points,); of each its own.
         pair: the losses of arm and baseline.
         fit: their power laws, from which gains beyond the last rung take the slope of the loss.
         misfit_p: p-value of the deviations of the gains from the line; NaN for two points.
@@ -75,6 +76,7 @@ class GainTrend:
     weights: Array
     influence: Array
     range_error: Array
+    misfit_error: Array
     pair: Ladder
     fit: ScalingFit
     misfit_p: float = math.nan
@@ -83,6 +85,7 @@ class GainTrend:
         """Return the estimate of a linear combination of the log gains, of shape (points,)."""
         weights = np.tensordot(coefficients, self.influence, 1)
         known = float(coefficients @ self.range_error) ** 2 + _ROUNDING**2
+        known += float(coefficients**2 @ self.misfit_error**2)
         error, freedom = self.pair.error(weights, known)
         return Contrast(float(coefficients @ self.log_gain), float(error), float(freedom))
 
@@ -154,7 +157,8 @@ def fit_trend(pair: Ladder, fit: ScalingFit, gains: Sequence[Gain]) -> GainTrend
         return None
     rungs = [gain.rung for gain in known]
     influence = np.array([gain.influence for gain in known])
-    variance = pair.expected_error(influence) ** 2
+    misfit = np.array([gain.misfit_error for gain in known])
+    variance = pair.expected_error(influence) ** 2 + misfit**2
     variance = variance + (1e-9 + 1e-12 * variance.max())  # equal weights without noise
     line = GainTrend(
         pair.log_cost[1, rungs],
@@ -162,6 +166,7 @@ def fit_trend(pair: Ladder, fit: ScalingFit, gains: Sequence[Gain]) -> GainTrend
         (1 / variance) / (1 / variance).sum(),
         influence,
         np.array([gain.range_error for gain in known]),
+        misfit,
         pair,
         fit,
     )

@@ -52,6 +52,7 @@ class ScalingFit:
             (arms, rungs), in nats^2.
         means: robust mean losses that were fitted, of shape (arms, rungs).
         shares_asymptote: whether E was shared by several arms.
+        kink: of :func:`kink_sd`.
     """
 
     asymptote: float
@@ -63,6 +64,7 @@ class ScalingFit:
     variance: Array
     means: Array
     shares_asymptote: bool
+    kink: float = 0.0
 
     def loss(self, arm: int, log_cost: Array | float) -> Array:
         """Return the fitted loss of an arm at a natural log of cost, in nats per token."""
@@ -101,10 +103,11 @@ def fit_scaling(ladder: Ladder) -> ScalingFit:
     asymptote = _best_asymptote(ladder.log_cost, means, weights, low, high)
     _, intercept, slope = _profile(ladder.log_cost, means, weights, np.array([asymptote]))
     influence, share = _influence(ladder.log_cost, means, weights, asymptote, low, high)
-    return ScalingFit(
+    fit = ScalingFit(
         asymptote, intercept[0], -slope[0], influence, (1 - share) * (high - low) / 2, weights,
         variance, means, len(ladder.arms) > 1,
     )  # fmt: skip
+    return dataclasses.replace(fit, kink=kink_sd(ladder, fit))
 
 
 def fit_each(ladder: Ladder) -> dict[str, ScalingFit]:
@@ -115,22 +118,54 @@ def fit_each(ladder: Ladder) -> dict[str, ScalingFit]:
 def misfit_sd(ladder: Ladder, fit: ScalingFit) -> float:
     """Return the standard deviation between rungs that seed noise does not explain, in nats.
 
-    It is the excess that makes the weighted sum of squared residuals equal to its degrees of
-    freedom (Paule and Mandel 1982, J. Res. Natl. Bur. Stand. 87(5)); 0 where they are no larger
-    than seed noise and learning rates explain, NaN where rungs are too few to tell.
+    Returns:
+        0 where residuals are no larger than seed noise and learning rates explain; NaN where rungs
+        are too few to tell. See :func:`_excess`.
     """
     arms, rungs = ladder.mean.shape
     freedom = arms * (rungs - 2) - 1
+    return _excess(fit.residuals(ladder) ** 2, fit.variance, freedom)
+
+
+def kink_sd(ladder: Ladder, fit: ScalingFit) -> float:
+    """Return by how much exponents change from one step between rungs to the next, beyond noise.
+
+    A power law has one exponent, so its line in log(L - E) has the same slope at every step. What
+    the slopes differ by in excess of noise bounds the error of interpolating between rungs.
+
+    Returns:
+        Standard deviation of the change of slope; 0 where noise explains it, or for two rungs.
+    """
+    arms, rungs = ladder.mean.shape
+    if rungs < 3:
+        return 0.0
+    above, steps = ladder.mean - fit.asymptote, np.diff(ladder.log_cost)
+    changes = np.diff(np.diff(np.log(above)) / steps)
+    weights = np.zeros((arms, rungs - 2, arms, rungs))
+    for arm in range(arms):
+        for rung in range(rungs - 2):
+            left, right = 1 / steps[arm, rung], 1 / steps[arm, rung + 1]
+            weights[arm, rung, arm, rung : rung + 3] = left, -left - right, right
+        weights[arm, :, arm] /= above[arm]
+    variance = ladder.expected_error(weights) ** 2
+    return _excess(changes**2, variance + 1e-14, max(arms * (rungs - 2) - 1, 1))
+
+
+def _excess(squares: Array, variance: Array, freedom: int) -> float:
+    """Return the standard deviation that squares show in excess of their known variances.
+
+    It makes the weighted sum of squares equal to its degrees of freedom (Paule and Mandel 1982, J.
+    Res. Natl. Bur. Stand. 87(5)); 0 where that is no larger without it.
+    """
     if freedom < 1:
         return float("nan")
-    squares, variance = fit.residuals(ladder) ** 2, fit.variance
 
-    def excess(extra: float) -> float:
+    def surplus(extra: float) -> float:
         return float((squares / (variance + extra)).sum() - freedom)
 
-    if excess(0.0) <= 0:
+    if surplus(0.0) <= 0:
         return 0.0
-    return float(np.sqrt(optimize.brentq(excess, 0.0, squares.sum() + variance.max())))
+    return float(np.sqrt(optimize.brentq(surplus, 0.0, squares.sum() + variance.max())))
 
 
 def _profile(
