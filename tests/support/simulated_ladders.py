@@ -5,7 +5,9 @@
 The analysis is the one of the reports; the generator shares nothing with it. Every row is one kind
 of ladder: ``cover`` is the share of 90% intervals that contain the truth, over all rungs and at the
 worst rung, for the slope of the trend, and for forecasts of the top rung from those below it; then
-the words of the verdicts. Standard errors are those over ladders.
+the words of the verdicts, and with ``--plan`` how often the true word would be given according to
+:mod:`lmlab.study.ladder_power`, which has its own generator. Standard errors are those over
+ladders.
 """
 
 from __future__ import annotations
@@ -22,15 +24,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ladder_truths import Cell, selected_cells
+from ladder_truths import (
+    ARM_SD,
+    CORRELATION,
+    ENTROPY,
+    GAINS,
+    RATE_SD,
+    Cell,
+    selected_cells,
+)
 
 from lmlab.study.ladder_losses import Ladder
+from lmlab.study.ladder_power import PlannedLadder, predict_power
 from lmlab.study.scaling import LadderResult, analyse_ladder, forecast_rung
 
 LEVEL, LIMIT = 0.1, 3.0  # of the intervals; standard errors off the nominal coverage
+WORDS = dict(zip(GAINS, ("no difference", "holds", "shrinks", "reverses"), strict=True))
 HEAD = (
     "gain", "rungs", "seeds", "E", "noise", "cover: gains", "worst rung", "slope", "loss forecast",
-    "gain forecast", "median interval, last rung", "verdicts", "verdict",
+    "gain forecast", "median interval, last rung", "verdicts", "planned", "coverage is",
 )  # fmt: skip
 
 
@@ -94,7 +106,7 @@ def _score_forecast(ladder: Ladder, result: LadderResult, score: Score) -> None:
         score.gain.append(forecast.log_gains["arm"].contains(top.log_gain))
 
 
-def row_of(cell: Cell, score: Score) -> list[str]:
+def row_of(cell: Cell, score: Score, draws: int) -> list[str]:
     """Return a row of the table; see :data:`HEAD`."""
     inside = np.array(score.gains, float)
     worst = int(np.argmin(inside.mean(0)))
@@ -102,12 +114,36 @@ def row_of(cell: Cell, score: Score) -> list[str]:
         f"{word} {share(np.repeat([1.0, 0.0], [count, len(inside) - count]))}"
         for word, count in score.words.most_common()
     )
+    planned = f"{WORDS[cell.gain]} {planned_share(cell, draws)}" if draws else "-"
     return [
         cell.gain, str(cell.rungs), str(cell.seeds), cell.asymptote, cell.noise,
         share(inside.mean(1)), f"{worst + 1}: {share(inside[:, worst])}", share(score.slope),
         share(score.losses), share(score.gain), f"{np.median(score.widths):.3f}", words,
-        judged(cell, inside),
+        planned, judged(cell, inside),
     ]  # fmt: skip
+
+
+def planned_share(cell: Cell, draws: int) -> str:
+    """Return how often a plan of the cell says that its true word would be given."""
+    if cell.asymptote == "broken law":
+        return "-"
+    x = cell.log_cost
+    sd = cell.run_sd(x)
+    plan = PlannedLadder(
+        cost=list(np.exp(x)),
+        seeds=[cell.seeds] * cell.rungs,
+        sd=list(sd),
+        losses=(cell.baseline_loss(x[0]), cell.baseline_loss(x[-1])),
+        asymptote=ENTROPY,
+        floor=ENTROPY if cell.asymptote == "known" else 0.0,
+        arm_noise=ARM_SD,
+        correlation=CORRELATION,
+        rate_sd=list(RATE_SD * sd),
+    )
+    gain = GAINS[cell.gain]
+    words = predict_power(plan, gain(0.0), gain(1.0), draws=draws).words
+    found = round(draws * words.get(WORDS[cell.gain], 0.0))
+    return share(np.repeat([1.0, 0.0], [found, draws - found]))
 
 
 def share(values: Any) -> str:
@@ -133,9 +169,9 @@ def judged(cell: Cell, inside: Any) -> str:
     return f"ok{f', {off.max() * error:+.3f}' if off.max() > LIMIT else ''}"
 
 
-def _work(job: tuple[int, Cell, int, int]) -> tuple[int, list[str]]:
-    index, cell, ladders, seed = job
-    return index, row_of(cell, simulate(cell, ladders, [seed, index]))
+def _work(job: tuple[int, Cell, int, int, int]) -> tuple[int, list[str]]:
+    index, cell, ladders, seed, draws = job
+    return index, row_of(cell, simulate(cell, ladders, [seed, index]), draws)
 
 
 def main() -> None:
@@ -144,13 +180,16 @@ def main() -> None:
     parser.add_argument("--ladders", type=int, default=1000, help="simulated ladders per cell")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cells", help="indices of the cells to run, such as 0,4,8")
+    parser.add_argument("--plan", type=int, default=0, help="draws of the power that is planned")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--save", type=Path, help="file for the table")
     arguments = parser.parse_args()
     cells, start = list(enumerate(selected_cells())), time.monotonic()
     if arguments.cells:
         cells = [cells[int(index)] for index in arguments.cells.split(",")]
-    jobs = [(index, cell, arguments.ladders, arguments.seed) for index, cell in cells]
+    jobs = [
+        (index, cell, arguments.ladders, arguments.seed, arguments.plan) for index, cell in cells
+    ]
     rows: dict[int, list[str]] = {}
     with multiprocessing.Pool(arguments.processes) as pool:
         for index, row in pool.imap_unordered(_work, jobs):

@@ -69,8 +69,8 @@ def forecast_losses(
         )
         error, freedom = ladder.error(weights, known)
         own = noise[index] ** 2 / seeds / float(error) ** 2 if error else 0.0
-        freedom = _with_part(float(freedom), own, float(noise_freedom[index]))
-        half = float(t_quantile(level, freedom) * error)
+        all_freedom = _with_part(float(freedom), own, float(noise_freedom[index]))
+        half = float(t_quantile(level, all_freedom) * error)
         found[arm] = Forecast(value, value - half, value + half)
     return found
 

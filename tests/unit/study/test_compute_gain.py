@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from scipy import optimize, stats
-from small_ladders import a_ladder, gained, law
+from small_ladders import EXPONENT, a_ladder, gained, law
 
 from lmlab.study.compute_gain import Gain, compute_gains
 from lmlab.study.ladder_losses import Ladder
@@ -145,3 +145,17 @@ def test_uncertain_rates_and_levels_widen_intervals() -> None:
     large = {arm: [0.2**2] * 4 for arm in NOISY.arms}
     unsure = gains_of(dataclasses.replace(NOISY, rate_variance=large))
     assert unsure[-1].high - unsure[-1].low > uncertain[-1].high - uncertain[-1].low
+
+
+def test_misfit_is_a_corner_at_the_point_that_is_read() -> None:
+    """A change of slope k at distances a and b from the rungs moves log(L - E) by k ab / (a + b).
+
+    Divided by the slope of the line between them, that is the change of the log gain.
+    """
+    ladder = a_ladder({"arm": gained(0.4), "base": law}, rungs=4)
+    fit = dataclasses.replace(fit_scaling(ladder), kink=0.01)
+    step = math.log(100) / 3
+    for gain in compute_gains(ladder, fit)[1:]:
+        expected = 0.01 * 0.4 * (step - 0.4) / step / EXPONENT
+        assert gain.misfit_error == pytest.approx(expected, rel=1e-3)
+        assert gain.high - gain.log_gain == pytest.approx(1.645 * expected, rel=0.08)

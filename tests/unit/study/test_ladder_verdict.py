@@ -83,6 +83,7 @@ def test_a_larger_family_of_arms_is_harder_to_convince() -> None:
     trend = line_from(0.2, 0.2, sd=0.03, seed=4)
     alone = judge_trends({"arm": trend}, RULE)["arm"]
     many = judge_trends({"arm": trend}, RULE, family=12)["arm"]
+    assert alone.p == pytest.approx(min(1, 2 * min(alone.first.p, alone.last.p)))
     assert many.level == pytest.approx(RULE.alpha / 12)
     assert alone.level == RULE.alpha
     assert many.adjusted_p == pytest.approx(min(1, 12 * alone.p))

@@ -11,7 +11,7 @@ from scipy import optimize
 from small_ladders import AMPLITUDE, ENTROPY, EXPONENT, LOWEST, a_ladder, gained, law
 
 from lmlab.study.ladder_losses import Ladder
-from lmlab.study.scaling_fit import fit_each, fit_scaling, misfit_sd
+from lmlab.study.scaling_fit import fit_each, fit_scaling, kink_sd, misfit_sd
 
 CURVES = {"arm": gained(0.3), "base": law}
 
@@ -109,3 +109,20 @@ def test_misfit_is_what_seed_noise_does_not_explain() -> None:
     assert 0.01 < found < 0.08
     few = a_ladder({"base": law}, rungs=3, seeds=3, sd=0.002)
     assert math.isnan(misfit_sd(few, fit_scaling(few)))
+
+
+def test_a_kink_is_the_change_of_slope_between_steps() -> None:
+    """Without noise, three points of one arm have one change of slope, which is known here."""
+    ladder = a_ladder({"base": law}, rungs=3)
+    assert fit_scaling(ladder).kink < 1e-4
+    fit = dataclasses.replace(fit_scaling(ladder), asymptote=1.0)
+    above, step = np.log(ladder.mean[0] - 1.0), math.log(10)
+    change = (above[2] - above[1]) / step - (above[1] - above[0]) / step
+    assert kink_sd(ladder, fit) == pytest.approx(abs(change), rel=1e-3)
+    assert kink_sd(a_ladder({"base": law}, rungs=2), fit) == 0.0
+
+
+def test_noise_alone_shows_little_of_a_kink() -> None:
+    kinks = [fit_scaling(a_ladder(CURVES, seeds=4, sd=0.01, seed=seed)).kink for seed in range(20)]
+    assert np.mean(np.array(kinks) == 0) > 0.3
+    assert max(kinks) < 0.03  # of an exponent of 0.165
