@@ -70,6 +70,16 @@ def test_fewer_seeds_noisier_rates_and_a_shorter_ladder_widen_the_interval() -> 
     assert width(NOISY.first(2)) > width(NOISY.first(3))
 
 
+def test_a_new_rung_of_one_seed_has_the_noise_of_one_run() -> None:
+    many = a_ladder(CURVES, seeds=200, sd=0.02)
+    _, low, high = forecast_of(many, seeds=1)["base"]
+    _, narrow_low, narrow_high = forecast_of(many, seeds=10**9)["base"]
+    added = math.sqrt((high - low) ** 2 - (narrow_high - narrow_low) ** 2) / (2 * 1.645)
+    noise = many.smooth_sd(np.full((2, 1), math.log(COST)))[1, 0]
+    assert added == pytest.approx(noise, rel=0.05)
+    assert 0.005 < noise < 0.012  # 0.02 at the lowest rung, half of it at the top
+
+
 def test_a_rung_off_the_curve_widens_the_interval_as_misfit() -> None:
     rows = [dict(row) for row in NOISY.losses["base"]]
     rows[2] = {seed: loss + 0.1 for seed, loss in rows[2].items()}
