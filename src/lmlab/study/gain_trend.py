@@ -89,6 +89,23 @@ class GainTrend:
         error, freedom = self.pair.error(weights, known)
         return Contrast(float(coefficients @ self.log_gain), float(error), float(freedom))
 
+    def lasting_covariance(self, combinations: Array) -> Array:
+        """Return the part of the covariance of combinations that more seeds would not reduce.
+
+        It comes from the learning rates, the asymptote and the misfit.
+
+        Args:
+            combinations: coefficients of the log gains, of shape (combinations, points).
+
+        Returns:
+            Covariance matrix of shape (combinations, combinations).
+        """
+        weights = np.tensordot(combinations, self.influence, 1)
+        rates = np.einsum("iar,jar,ar->ij", weights, weights, self.pair.rate_var)
+        by_range = combinations @ self.range_error
+        misfit = (combinations * self.misfit_error**2) @ combinations.T
+        return rates + np.outer(by_range, by_range) + misfit
+
     @property
     def slope_coefficients(self) -> Array:
         """Coefficients of the log gains in the slope of the line, of shape (points,)."""

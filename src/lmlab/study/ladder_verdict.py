@@ -135,6 +135,7 @@ class _Line:
     Attributes:
         values: log gains at the first and the last rung, of shape (2,).
         covariance: of shape (2, 2).
+        lasting: the part of it that more seeds would not reduce, of shape (2, 2).
         span: log cost of the last rung over that of the first.
         freedom: degrees of freedom of first, last, slope, and of the two contrasts that bound the
             change, by the coefficients of the values.
@@ -142,6 +143,7 @@ class _Line:
 
     values: Array
     covariance: Array
+    lasting: Array
     span: float
     freedom: Mapping[tuple[float, float], float]
 
@@ -158,6 +160,7 @@ class _Line:
         return cls(
             np.array([a.estimate, b.estimate]),
             np.array([[a.error**2, shared], [shared, b.error**2]]),
+            trend.lasting_covariance(np.stack([first, last])),
             float(x[-1] - x[0]),
             {pair: contrast.freedom for pair, contrast in found.items()},
         )
@@ -233,7 +236,8 @@ def _deciding_seeds(trend: GainTrend, line: _Line, rule: LadderRule, level: floa
     for seeds in range(now + 1, MAX_SEEDS + 1):
         factor = seeds / now
         freedom = {pair: f * (seeds - 1) / max(now - 1, 1) for pair, f in line.freedom.items()}
-        planned = dataclasses.replace(line, covariance=line.covariance / factor, freedom=freedom)
+        covariance = line.lasting + (line.covariance - line.lasting) / factor
+        planned = dataclasses.replace(line, covariance=covariance, freedom=freedom)
         if planned.label(rule, level, slack) != CANNOT_TELL:
             return seeds - now
     return None
@@ -263,4 +267,10 @@ def _with_rung(line: _Line, away: float, error: float, seeds: int) -> _Line:
     updated = line.covariance - np.outer(gain, gain) / (to_new @ gain + error**2)
     move = np.array([[1.0, 0.0], to_new])
     freedom = {pair: f + seeds - 1 for pair, f in line.freedom.items()}
-    return _Line(move @ line.values, move @ updated @ move.T, line.span + away, freedom)
+    return _Line(
+        move @ line.values,
+        move @ updated @ move.T,
+        move @ line.lasting @ move.T,
+        line.span + away,
+        freedom,
+    )

@@ -91,7 +91,8 @@ def fit_scaling(ladder: Ladder) -> ScalingFit:
     variance = noise**2 / ladder.seeds + ladder.rate_var + (1e-7 * ladder.mean) ** 2
     means, efficiency = _robust_means(ladder, noise)
     weights = efficiency / variance
-    high = means.min() - 0.02 * np.ptp(means)
+    gap = 0.02 * np.ptp(means) + 1e-6 * means.max()
+    high = min(means.min(), ladder.mean.min()) - gap
     low = min(ladder.floor, high - 1e-3)
     asymptote = _best_asymptote(ladder.log_cost, means, weights, low, high)
     squares, _, _ = _profile(ladder.log_cost, means, weights, np.array([asymptote]))

@@ -112,6 +112,19 @@ def test_noise_at_a_rung_is_that_of_the_gain_measured_there() -> None:
     assert trend.noise_at(math.log(100 * LOWEST), 3) == pytest.approx(10 * measured, rel=0.12)
 
 
+def test_what_more_seeds_do_not_reduce_is_what_remains_without_noise() -> None:
+    ladder = a_ladder({"arm": gained(0.3), "base": law}, rungs=4)
+    variance = {"arm": [0.01**2, 0.02**2, 0.01**2, 0.005**2]}
+    trend = trend_of(dataclasses.replace(ladder, rate_variance=variance))
+    trend = dataclasses.replace(trend, misfit_error=np.array([0.01, 0.02, 0.0, 0.01]))
+    both = np.stack([trend.coefficients_at(x) for x in trend.log_cost[[0, -1]]])
+    found = trend.lasting_covariance(both)
+    for index in (0, 1):
+        assert trend.combine(both[index]).error ** 2 == pytest.approx(found[index, index], rel=1e-3)
+    change = trend.combine(both[1] - both[0]).error ** 2
+    assert change == pytest.approx(found[0, 0] + found[1, 1] - 2 * found[0, 1], rel=1e-3)
+
+
 def test_a_contrast_has_its_t_interval() -> None:
     contrast = Contrast(0.3, 0.1, 4.0)
     half = stats.t.ppf(0.95, 4) * 0.1

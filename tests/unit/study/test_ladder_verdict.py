@@ -79,6 +79,14 @@ def test_more_noise_needs_more_seeds() -> None:
     assert needed[0] is not None and (needed[1] is None or needed[1] > needed[0])
 
 
+def test_no_number_of_seeds_makes_up_for_uncertain_rates() -> None:
+    trend = line_from(0.3, 0.3, sd=0.1, seed=1)
+    unsure = dataclasses.replace(trend.pair, rate_variance={"arm": [0.1**2] * 5})
+    trend = dataclasses.replace(trend, log_gain=np.full(5, 0.3), pair=unsure)
+    found = judge_trends({"arm": trend}, RULE)["arm"]
+    assert (found.label, found.more_seeds) == ("cannot tell", None)
+
+
 def test_a_larger_family_of_arms_is_harder_to_convince() -> None:
     trend = line_from(0.2, 0.2, sd=0.03, seed=4)
     alone = judge_trends({"arm": trend}, RULE)["arm"]
@@ -104,7 +112,7 @@ def test_one_more_rung_is_that_of_least_squares_with_one_more_point() -> None:
         return read @ of_line @ (weighted.T @ values), read @ of_line @ read.T
 
     values, covariance = ends(3, 4.0)
-    line = _Line(values, covariance, 4.0, {(1.0, 0.0): 5.0})
+    line = _Line(values, covariance, 0 * covariance, 4.0, {(1.0, 0.0): 5.0})
     found = _with_rung(line, 1.5, 0.04, seeds=3)
     values, covariance = ends(4, 5.5)
     assert found.values == pytest.approx(values)
