@@ -47,7 +47,7 @@ class Cell:
         asymptote: ``known``: the lower bound of E is E itself; ``unknown``: it is 0;
             ``broken law``: it is 0, and the exponent changes in the middle of the ladder.
         noise: one of :data:`NOISES`.
-        gain_factor: multiplies the log gain, for tables of power.
+        paired: whether the arm shares its seeds with the baseline; a replicate does not.
     """
 
     gain: str
@@ -55,7 +55,7 @@ class Cell:
     seeds: int = 3
     asymptote: str = "unknown"
     noise: str = "falls 10x"
-    gain_factor: float = 1.0
+    paired: bool = True
 
     @property
     def log_cost(self) -> npt.NDArray[np.float64]:
@@ -75,7 +75,7 @@ class Cell:
     def arm_loss(self, log_cost: float) -> float:
         """Return the expected loss of the arm: the baseline's at the gain times the cost."""
         z = (log_cost - math.log(LOWEST_COST)) / math.log(SPAN)
-        return self.baseline_loss(log_cost + self.gain_factor * GAINS[self.gain](z))
+        return self.baseline_loss(log_cost + GAINS[self.gain](z))
 
     def true_log_gain(self, log_cost: float, direction: str) -> float:
         """Return the log gain at a cost, read downward or upward; found by bisection."""
@@ -102,11 +102,14 @@ class Cell:
             ("baseline", 1.0, self.baseline_loss), ("arm", ARM_SD, self.arm_loss)
         ):  # fmt: skip
             own = math.sqrt(1 - CORRELATION) * chance.normal(size=shape)
+            if not self.paired:
+                shared = math.sqrt(CORRELATION) * chance.normal(size=shape)
             rate_sd = RATE_SD * sd[:, 0]
             rate = rate_sd * chance.normal(size=self.rungs)
             expected = np.array([true(one) for one in x])
             values = expected[:, None] + rate[:, None] + scale * sd * (shared + own)
-            rows[name] = [dict(enumerate(map(float, row))) for row in values]
+            start = 100 if name == "arm" and not self.paired else 0
+            rows[name] = [dict(enumerate(map(float, row), start)) for row in values]
             rate_variance[name] = list(rate_sd**2)
         floor = ENTROPY if self.asymptote == "known" else 0.0
         costs = {name: list(np.exp(x)) for name in rows}
@@ -114,11 +117,13 @@ class Cell:
 
 
 def selected_cells() -> list[Cell]:
-    """Return the stated selection of forty cells."""
+    """Return the stated selection of 44 cells."""
     cells = [Cell(gain, rungs=rungs) for rungs in (3, 4, 5) for gain in GAINS]
     cells += [Cell(gain, seeds=seeds) for seeds in (2, 4, 5) for gain in GAINS]
     cells += [Cell(gain, asymptote=kind) for kind in ("known", "broken law") for gain in GAINS]
     cells += [Cell(gain, noise="equal") for gain in GAINS]
     few = [("none", 3, 2, "unknown"), ("constant 1.3", 3, 2, "unknown")]
     few += [("constant 1.3", 3, 3, "broken law"), ("shrinking 1.5 to 1.1", 3, 3, "broken law")]
-    return cells + [Cell(*one) for one in few]
+    cells += [Cell(*one) for one in few]
+    cells += [Cell("constant 1.3", noise="rises 10x"), Cell("none", paired=False)]
+    return cells + [Cell("none", seeds=2, paired=False), Cell("constant 1.3", paired=False)]

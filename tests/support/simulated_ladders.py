@@ -116,7 +116,7 @@ def row_of(cell: Cell, score: Score, draws: int) -> list[str]:
     )
     planned = f"{WORDS[cell.gain]} {planned_share(cell, draws)}" if draws else "-"
     return [
-        cell.gain, str(cell.rungs), str(cell.seeds), cell.asymptote, cell.noise,
+        cell.gain, str(cell.rungs), f"{cell.seeds}{'' if cell.paired else ', unpaired'}", cell.asymptote, cell.noise,
         share(inside.mean(1)), f"{worst + 1}: {share(inside[:, worst])}", share(score.slope),
         share(score.losses), share(score.gain), f"{np.median(score.widths):.3f}", words,
         planned, judged(cell, inside),
@@ -137,7 +137,7 @@ def planned_share(cell: Cell, draws: int) -> str:
         asymptote=ENTROPY,
         floor=ENTROPY if cell.asymptote == "known" else 0.0,
         arm_noise=ARM_SD,
-        correlation=CORRELATION,
+        correlation=CORRELATION if cell.paired else 0.0,
         rate_sd=list(RATE_SD * sd),
     )
     gain = GAINS[cell.gain]

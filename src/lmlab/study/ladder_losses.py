@@ -163,7 +163,7 @@ class Ladder:
         The logarithms of the variances of all rungs are fitted by straight lines in the log cost,
         one level for each arm and one slope for all. They are weighted by their degrees of freedom
         f, and corrected for the mean of the logarithm of a chi-squared variable over f, psi(f/2) -
-        log(f/2) (Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3(1), section 5). The result serves as
+        log(f/2) (Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3(1), section 6). The result serves as
         weight, for degrees of freedom and to plan; the width of no interval of a gain rests on it
         otherwise.
 
@@ -181,7 +181,7 @@ class Ladder:
         """Return the degrees of freedom of :meth:`smooth_sd` at given log costs.
 
         They are those of a chi-squared variable whose logarithm has the variance of the fitted
-        line, psi'(f/2) (Smyth 2004, section 5), by the first two terms of psi' for large f.
+        line, psi'(f/2) (Smyth 2004, section 6), by the first two terms of psi' for large f.
 
         Args:
             log_cost: natural logs of costs of each arm, of shape (arms,).

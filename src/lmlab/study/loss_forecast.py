@@ -5,7 +5,7 @@ there. Its error has four parts: the noise of the rungs below, through their inf
 law; what they leave open about the asymptote; the misfit between rungs, of which the new rung has
 its own; and the noise of the new seeds and learning rates. The variances are added, and the
 quantile is that of a t distribution with Satterthwaite's degrees of freedom, as for any prediction
-interval of a regression (Draper and Smith 1998, Applied Regression Analysis, section 3.1).
+interval of a regression (Draper and Smith 1998, Applied Regression Analysis).
 """
 
 from __future__ import annotations

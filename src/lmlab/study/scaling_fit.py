@@ -51,7 +51,6 @@ class ScalingFit:
         variance: expected variance of the mean losses by noise and learning rate, of shape
             (arms, rungs), in nats^2.
         means: robust mean losses that were fitted, of shape (arms, rungs).
-        shares_asymptote: whether E was shared by several arms.
         kink: of :func:`kink_sd`.
     """
 
@@ -63,7 +62,6 @@ class ScalingFit:
     weights: Array
     variance: Array
     means: Array
-    shares_asymptote: bool
     kink: float = 0.0
 
     def loss(self, arm: int, log_cost: Array | float) -> Array:
@@ -106,7 +104,7 @@ def fit_scaling(ladder: Ladder) -> ScalingFit:
     influence, share = _influence(ladder.log_cost, means, weights, asymptote, low, high)
     fit = ScalingFit(
         asymptote, intercept[0], -slope[0], influence, (1 - share) * (high - low) / 2, weights,
-        variance, means, len(ladder.arms) > 1,
+        variance, means,
     )  # fmt: skip
     return dataclasses.replace(fit, kink=kink_sd(ladder, fit))
 

@@ -14,7 +14,7 @@ from simulated_ladders import HEAD, judged, row_of, simulate
 
 
 def test_a_row_of_the_table_and_its_truths() -> None:
-    assert len(selected_cells()) == len(set(selected_cells())) == 40
+    assert len(selected_cells()) == len(set(selected_cells())) == 44
     cell = Cell("shrinking 1.5 to 1.1", rungs=4)
     for x in cell.log_cost[1:]:
         for direction in ("down", "up"):
@@ -37,6 +37,7 @@ def test_a_row_of_the_table_and_its_truths() -> None:
         Cell("shrinking 1.5 to 1.1", seeds=2),
         Cell("reversing 1.3 to 0.8", asymptote="known"),
         Cell("constant 1.3", noise="rises 10x"),
+        Cell("none", seeds=2, paired=False),
     ],
     ids=str,
 )
