@@ -126,4 +126,5 @@ def selected_cells() -> list[Cell]:
     few += [("constant 1.3", 3, 3, "broken law"), ("shrinking 1.5 to 1.1", 3, 3, "broken law")]
     cells += [Cell(*one) for one in few]
     cells += [Cell("constant 1.3", noise="rises 10x"), Cell("none", paired=False)]
-    return cells + [Cell("none", seeds=2, paired=False), Cell("constant 1.3", paired=False)]
+    cells += [Cell("none", seeds=2, paired=False), Cell("constant 1.3", paired=False)]
+    return cells

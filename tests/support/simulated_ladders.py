@@ -115,8 +115,9 @@ def row_of(cell: Cell, score: Score, draws: int) -> list[str]:
         for word, count in score.words.most_common()
     )
     planned = f"{WORDS[cell.gain]} {planned_share(cell, draws)}" if draws else "-"
+    seeds = f"{cell.seeds}{'' if cell.paired else ', unpaired'}"
     return [
-        cell.gain, str(cell.rungs), f"{cell.seeds}{'' if cell.paired else ', unpaired'}", cell.asymptote, cell.noise,
+        cell.gain, str(cell.rungs), seeds, cell.asymptote, cell.noise,
         share(inside.mean(1)), f"{worst + 1}: {share(inside[:, worst])}", share(score.slope),
         share(score.losses), share(score.gain), f"{np.median(score.widths):.3f}", words,
         planned, judged(cell, inside),
