@@ -170,6 +170,18 @@ def judged(cell: Cell, inside: Any) -> str:
     return f"ok{f', {off.max() * error:+.3f}' if off.max() > LIMIT else ''}"
 
 
+def table_of(rows: dict[int, list[str]]) -> str:
+    """Return the rows of cells by index as a Markdown table."""
+    lines = [f"| {' | '.join(row)} |" for row in (list(HEAD), *(rows[i] for i in sorted(rows)))]
+    lines.insert(1, "|---" * len(HEAD) + "|")
+    return "\n".join(lines)
+
+
+def write_table(path: Path, rows: dict[int, list[str]]) -> None:
+    """Write the table of the rows so far."""
+    path.write_text(table_of(rows) + "\n", encoding="utf-8")
+
+
 def _work(job: tuple[int, Cell, int, int, int]) -> tuple[int, list[str]]:
     index, cell, ladders, seed, draws = job
     return index, row_of(cell, simulate(cell, ladders, [seed, index]), draws)
@@ -195,14 +207,11 @@ def main() -> None:
     with multiprocessing.Pool(arguments.processes) as pool:
         for index, row in pool.imap_unordered(_work, jobs):
             rows[index] = row
+            if arguments.save:  # a table that is interrupted keeps its rows
+                write_table(arguments.save, rows)
             spent = (time.monotonic() - start) / 60
             print(f"{len(rows)} of {len(jobs)} cells, {spent:.1f} min", file=sys.stderr)
-    table = [list(HEAD), *(rows[index] for index, _ in cells)]
-    lines = [f"| {' | '.join(row)} |" for row in table]
-    lines.insert(1, "|---" * len(HEAD) + "|")
-    print("\n".join(lines))
-    if arguments.save:
-        arguments.save.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(table_of(rows))
 
 
 if __name__ == "__main__":
