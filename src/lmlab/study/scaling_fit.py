@@ -29,11 +29,12 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from scipy import optimize
+from scipy import optimize, special
 
 from lmlab.study.ladder_losses import Array, Ladder
 
 _HUBER = 1.345  # 95 % efficient for normal noise (Holland and Welsch 1977)
+_KINK_LEVEL = 0.1  # of the test whether exponents change from step to step
 _GRID = 1 - np.geomspace(1, 0.03, 60)  # shares of the range of E; dense near the lowest loss
 
 
@@ -133,7 +134,8 @@ def kink_sd(ladder: Ladder, fit: ScalingFit) -> float:
     the slopes differ by in excess of noise bounds the error of interpolating between rungs.
 
     Returns:
-        Standard deviation of the change of slope; 0 where noise explains it, or for two rungs.
+        Standard deviation of the change of slope; 0 for two rungs, or where noise explains it (by
+        a chi-squared test).
     """
     arms, rungs = ladder.mean.shape
     if rungs < 3:
@@ -146,8 +148,12 @@ def kink_sd(ladder: Ladder, fit: ScalingFit) -> float:
             left, right = 1 / steps[arm, rung], 1 / steps[arm, rung + 1]
             weights[arm, rung, arm, rung : rung + 3] = left, -left - right, right
         weights[arm, :, arm] /= above[arm]
-    variance = ladder.expected_error(weights) ** 2
-    return _excess(changes**2, variance + 1e-14, max(arms * (rungs - 2) - 1, 1))
+    squares, variance = changes**2, ladder.expected_error(weights) ** 2 + 1e-14
+    freedom = max(arms * (rungs - 2) - 1, 1)
+    # An excess that noise often shows would widen the intervals of every ladder.
+    if (squares / variance).sum() < special.chdtri(freedom, _KINK_LEVEL):
+        return 0.0
+    return _excess(squares, variance, freedom)
 
 
 def _excess(squares: Array, variance: Array, freedom: int) -> float:
