@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from lmlab.study.ladder_losses import Array, Ladder
+from lmlab.study.ladder_losses import Array, LadderLosses
 
 LOWEST_COST, SPAN = 4e11, 100.0  # training FLOPs of the lowest rung; top over lowest
 ENTROPY, AMPLITUDE, EXPONENT = 1.7, 3.0, 0.165  # nats per token, at the lowest cost
@@ -92,7 +92,7 @@ class Cell:
         """Return the standard deviation of runs of the baseline."""
         return SD * NOISES[self.noise]((log_cost - math.log(LOWEST_COST)) / math.log(SPAN))
 
-    def draw(self, chance: np.random.Generator) -> Ladder:
+    def draw(self, chance: np.random.Generator) -> LadderLosses:
         """Return one ladder of ``baseline`` and ``arm``."""
         x = self.log_cost
         sd, shape = self.run_sd(x)[:, None], (self.rungs, self.seeds)
@@ -113,7 +113,7 @@ class Cell:
             rate_variance[name] = list(rate_sd**2)
         floor = ENTROPY if self.asymptote == "known" else 0.0
         costs = {name: list(np.exp(x)) for name in rows}
-        return Ladder(rows, costs, rate_variance, floor)
+        return LadderLosses(rows, costs, rate_variance, floor)
 
 
 def selected_cells() -> list[Cell]:

@@ -34,7 +34,7 @@ from ladder_truths import (
     selected_cells,
 )
 
-from lmlab.study.ladder_losses import Ladder
+from lmlab.study.ladder_losses import LadderLosses
 from lmlab.study.ladder_power import PlannedLadder, predict_power
 from lmlab.study.scaling import LadderResult, analyse_ladder, forecast_rung
 
@@ -92,7 +92,7 @@ def simulate(cell: Cell, ladders: int, seed: Sequence[int]) -> Score:
     return score
 
 
-def _score_forecast(ladder: Ladder, result: LadderResult, score: Score) -> None:
+def _score_forecast(ladder: LadderLosses, result: LadderResult, score: Score) -> None:
     """Forecast the top rung from those below it and compare with what it showed."""
     below = analyse_ladder(ladder.first(ladder.num_rungs - 1), "baseline", level=LEVEL)
     cost = {arm: ladder.cost[arm][-1] for arm in ladder.arms}

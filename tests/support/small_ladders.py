@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from lmlab.study.ladder_losses import Ladder
+from lmlab.study.ladder_losses import LadderLosses
 
 ENTROPY, AMPLITUDE, EXPONENT = 1.7, 3.0, 0.165
 LOWEST = 4e11
@@ -30,7 +30,7 @@ def a_ladder(
     sd: float = 0.0,
     seed: int = 0,
     own: float = 0.7,
-) -> Ladder:
+) -> LadderLosses:
     """Return a ladder whose top rung has a hundred times the cost of the lowest.
 
     Args:
@@ -50,4 +50,4 @@ def a_ladder(
         noise = scale * (shared + own * chance.normal(size=(rungs, seeds)))
         rows = np.array([curve(cost) for cost in costs])[:, None] + noise
         losses[name] = [{seed: float(loss) for seed, loss in enumerate(row)} for row in rows]
-    return Ladder(losses, {name: list(map(float, costs)) for name in curves})
+    return LadderLosses(losses, {name: list(map(float, costs)) for name in curves})

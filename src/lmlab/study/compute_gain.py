@@ -14,10 +14,10 @@ a corner there, as large as those at the rungs, would change. At rung k, g = log
 
 Every value of g states an equality between an interpolated loss and a mean loss. Their difference
 is, to first order, a linear combination of mean losses over seeds, so that a t test of the equality
-rests on the observed spread (:meth:`lmlab.study.ladder_losses.Ladder.error`). The interval is the
-set of all g that this test does not reject (Fieller 1954, J. R. Stat. Soc. B 16(2), for a ratio of
-two means): it is right for a curve whose slope is uncertain too, and is unbounded where the ladder
-has no end for it. For g = 0 the test is the paired t test of the losses of the rung.
+rests on the observed spread (:meth:`lmlab.study.ladder_losses.LadderLosses.error`). The interval is
+the set of all g that this test does not reject (Fieller 1954, J. R. Stat. Soc. B 16(2), for a ratio
+of two means): it is right for a curve whose slope is uncertain too, and is unbounded where the
+ladder has no end for it. For g = 0 the test is the paired t test of the losses of the rung.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import math
 
 import numpy as np
 
-from lmlab.study.ladder_losses import Array, Ladder, t_quantile
+from lmlab.study.ladder_losses import Array, LadderLosses, t_quantile
 from lmlab.study.scaling_fit import ScalingFit
 
 _POINTS = 49  # per side of a path, twice: first the whole, then the step with the crossing
@@ -75,7 +75,7 @@ class Gain:
         return math.exp(self.low), math.exp(self.high) if self.high < math.inf else math.inf
 
 
-def compute_gains(pair: Ladder, fit: ScalingFit, level: float = 0.1) -> list[Gain]:
+def compute_gains(pair: LadderLosses, fit: ScalingFit, level: float = 0.1) -> list[Gain]:
     """Return the gain of an arm over the baseline at every rung.
 
     Args:
@@ -86,7 +86,7 @@ def compute_gains(pair: Ladder, fit: ScalingFit, level: float = 0.1) -> list[Gai
     return [_gain(pair, fit, rung, level) for rung in range(pair.num_rungs)]
 
 
-def _gain(pair: Ladder, fit: ScalingFit, rung: int, level: float) -> Gain:
+def _gain(pair: LadderLosses, fit: ScalingFit, rung: int, level: float) -> Gain:
     paths = {"down": _Path(pair, fit, rung, -1), "up": _Path(pair, fit, rung, +1)}
     crossing = {name: path.root(0.0, level) for name, path in paths.items()}
     direction = next((name for name, g in crossing.items() if math.isfinite(g)), "")
@@ -113,7 +113,7 @@ class _Path:
         direction: -1 to read curves at lower costs than those of the rung, +1 at higher ones.
     """
 
-    def __init__(self, pair: Ladder, fit: ScalingFit, rung: int, direction: int) -> None:
+    def __init__(self, pair: LadderLosses, fit: ScalingFit, rung: int, direction: int) -> None:
         self._pair, self._fit, self._rung, self._direction = pair, fit, rung, direction
         x = pair.log_cost
         # Here both curves are read at the rung itself.

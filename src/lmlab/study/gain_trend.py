@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lmlab.study.compute_gain import Gain
-from lmlab.study.ladder_losses import Array, Ladder, t_quantile, two_sided_p
+from lmlab.study.ladder_losses import Array, LadderLosses, t_quantile, two_sided_p
 from lmlab.study.scaling_fit import ScalingFit
 
 _ROUNDING = 1e-6  # of a log gain, by the search for its root
@@ -77,7 +77,7 @@ class GainTrend:
     influence: Array
     range_error: Array
     misfit_error: Array
-    pair: Ladder
+    pair: LadderLosses
     fit: ScalingFit
     misfit_p: float = math.nan
 
@@ -159,7 +159,7 @@ class GainTrend:
         return self.combine(self.coefficients_at(log_cost))
 
 
-def fit_trend(pair: Ladder, fit: ScalingFit, gains: Sequence[Gain]) -> GainTrend | None:
+def fit_trend(pair: LadderLosses, fit: ScalingFit, gains: Sequence[Gain]) -> GainTrend | None:
     """Fit the trend to the gains of an arm; None if fewer than two rungs have a gain.
 
     Rungs with a bound instead of a gain are left out.

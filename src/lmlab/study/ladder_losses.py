@@ -35,7 +35,7 @@ _ARM_SPREAD = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class Ladder:
+class LadderLosses:
     """Final losses of arms on the same rungs.
 
     Attributes:
@@ -85,7 +85,7 @@ class Ladder:
         """Number of rungs of every arm."""
         return len(next(iter(self.losses.values())))
 
-    def pair(self, arm: str, baseline: str) -> Ladder:
+    def pair(self, arm: str, baseline: str) -> LadderLosses:
         """Return the ladder of two arms; where they share two seeds or more, with those only."""
         rows: dict[str, list[Mapping[int, float]]] = {arm: [], baseline: []}
         for own, other in zip(self.losses[arm], self.losses[baseline], strict=True):
@@ -95,11 +95,11 @@ class Ladder:
                 rows[name].append({s: v for s, v in row.items() if keep_all or s in shared})
         return dataclasses.replace(self, losses=rows)
 
-    def only(self, arm: str) -> Ladder:
+    def only(self, arm: str) -> LadderLosses:
         """Return the ladder of one arm."""
         return dataclasses.replace(self, losses={arm: self.losses[arm]})
 
-    def first(self, rungs: int) -> Ladder:
+    def first(self, rungs: int) -> LadderLosses:
         """Return the ladder of the lowest ``rungs`` rungs."""
         return dataclasses.replace(
             self,

@@ -15,7 +15,7 @@ import numpy as np
 
 from lmlab.study.compute_gain import compute_gains
 from lmlab.study.gain_trend import fit_trend
-from lmlab.study.ladder_losses import Array, Ladder
+from lmlab.study.ladder_losses import Array, LadderLosses
 from lmlab.study.ladder_verdict import CANNOT_TELL, LadderRule, judge_trends
 from lmlab.study.scaling_fit import fit_scaling
 
@@ -46,7 +46,7 @@ class PlannedLadder:
     correlation: float = 0.5
     rate_sd: Sequence[float] = ()
 
-    def draw(self, first: float, last: float, chance: np.random.Generator) -> Ladder:
+    def draw(self, first: float, last: float, chance: np.random.Generator) -> LadderLosses:
         """Return a ladder of ``arm`` and ``baseline``.
 
         Args:
@@ -68,7 +68,7 @@ class PlannedLadder:
                 noise = sd * (shared + own) + rate_sd[rung] * chance.normal()
                 rows[name].append(dict(enumerate(map(float, self._loss(at) + noise))))
         variance = {name: list(rate_sd**2) for name in rows}
-        return Ladder(rows, {name: list(self.cost) for name in rows}, variance, self.floor)
+        return LadderLosses(rows, {name: list(self.cost) for name in rows}, variance, self.floor)
 
     def _loss(self, log_cost: float) -> Array:
         """Expected loss of the baseline at a log cost, by the power law through both ends."""

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lmlab.study.gain_trend import GainTrend
-from lmlab.study.ladder_losses import Array, Ladder, t_quantile
+from lmlab.study.ladder_losses import Array, LadderLosses, t_quantile
 from lmlab.study.scaling_fit import ScalingFit, misfit_sd
 
 
@@ -35,7 +35,7 @@ class Forecast:
 
 
 def forecast_losses(
-    ladder: Ladder,
+    ladder: LadderLosses,
     fit: ScalingFit,
     cost: Mapping[str, float],
     seeds: int,
@@ -112,7 +112,9 @@ def _with_part(freedom: float, share: float, own: float) -> float:
     return 1 / total if total > 0 else math.inf
 
 
-def _influence(ladder: Ladder, fit: ScalingFit, arm: int, log_cost: float) -> tuple[Array, float]:
+def _influence(
+    ladder: LadderLosses, fit: ScalingFit, arm: int, log_cost: float
+) -> tuple[Array, float]:
     """Return the derivatives of a fitted loss by the mean losses, and by E alone.
 
     Returns:

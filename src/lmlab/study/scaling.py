@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from lmlab.study.compute_gain import Gain, compute_gains
 from lmlab.study.gain_trend import GainTrend, fit_trend
-from lmlab.study.ladder_losses import Ladder
+from lmlab.study.ladder_losses import LadderLosses
 from lmlab.study.ladder_verdict import LadderRule, LadderVerdict, judge_trends
 from lmlab.study.loss_forecast import Forecast, forecast_gain, forecast_losses
 from lmlab.study.scaling_fit import ScalingFit, fit_each, fit_scaling, misfit_sd
@@ -33,7 +33,7 @@ class LadderResult:
         verdicts: for each arm with a trend.
     """
 
-    ladder: Ladder
+    ladder: LadderLosses
     baseline: str
     shared: ScalingFit
     free: Mapping[str, ScalingFit]
@@ -59,7 +59,7 @@ class LadderForecast:
 
 
 def analyse_ladder(
-    ladder: Ladder,
+    ladder: LadderLosses,
     baseline: str,
     rule: LadderRule | None = None,
     replicate: str | None = None,

@@ -31,7 +31,7 @@ import dataclasses
 import numpy as np
 from scipy import optimize, special
 
-from lmlab.study.ladder_losses import Array, Ladder
+from lmlab.study.ladder_losses import Array, LadderLosses
 
 _HUBER = 1.345  # 95 % efficient for normal noise (Holland and Welsch 1977)
 _KINK_LEVEL = 0.1  # of the test whether exponents change from step to step
@@ -71,13 +71,13 @@ class ScalingFit:
             self.log_amplitude[arm] - self.exponent[arm] * np.asarray(log_cost)
         )
 
-    def residuals(self, ladder: Ladder) -> Array:
+    def residuals(self, ladder: LadderLosses) -> Array:
         """Return mean loss minus fitted loss, of shape (arms, rungs)."""
         fitted = [self.loss(arm, x) for arm, x in enumerate(ladder.log_cost)]
         return ladder.mean - np.array(fitted)
 
 
-def fit_scaling(ladder: Ladder) -> ScalingFit:
+def fit_scaling(ladder: LadderLosses) -> ScalingFit:
     """Fit power laws with a shared asymptote to all arms of a ladder, or to the only one.
 
     Two rungs do not determine a power law of three constants, and E is the middle of its range
@@ -110,12 +110,12 @@ def fit_scaling(ladder: Ladder) -> ScalingFit:
     return dataclasses.replace(fit, kink=kink_sd(ladder, fit))
 
 
-def fit_each(ladder: Ladder) -> dict[str, ScalingFit]:
+def fit_each(ladder: LadderLosses) -> dict[str, ScalingFit]:
     """Fit every arm with an asymptote of its own."""
     return {arm: fit_scaling(ladder.only(arm)) for arm in ladder.arms}
 
 
-def misfit_sd(ladder: Ladder, fit: ScalingFit) -> float:
+def misfit_sd(ladder: LadderLosses, fit: ScalingFit) -> float:
     """Return the standard deviation between rungs that seed noise does not explain, in nats.
 
     Returns:
@@ -127,7 +127,7 @@ def misfit_sd(ladder: Ladder, fit: ScalingFit) -> float:
     return _excess(fit.residuals(ladder) ** 2, fit.variance, freedom)
 
 
-def kink_sd(ladder: Ladder, fit: ScalingFit) -> float:
+def kink_sd(ladder: LadderLosses, fit: ScalingFit) -> float:
     """Return by how much exponents change from one step between rungs to the next, beyond noise.
 
     A power law has one exponent, so its line in log(L - E) has the same slope at every step. What
@@ -241,7 +241,7 @@ def _influence(
     return (-mixed / (second + from_range)).reshape(means.shape), second / (second + from_range)
 
 
-def _robust_means(ladder: Ladder, noise: Array) -> tuple[Array, Array]:
+def _robust_means(ladder: LadderLosses, noise: Array) -> tuple[Array, Array]:
     """Return Huber's one-step means of the seeds, and the means of his weights.
 
     Args:

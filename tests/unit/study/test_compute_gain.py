@@ -11,13 +11,13 @@ from scipy import optimize, stats
 from small_ladders import EXPONENT, a_ladder, gained, law
 
 from lmlab.study.compute_gain import Gain, compute_gains
-from lmlab.study.ladder_losses import Ladder
+from lmlab.study.ladder_losses import LadderLosses
 from lmlab.study.scaling_fit import fit_scaling
 
 NOISY = a_ladder({"arm": gained(0.3), "base": law}, rungs=4, seeds=3, sd=0.02, seed=5)
 
 
-def gains_of(ladder: Ladder, level: float = 0.1) -> list[Gain]:
+def gains_of(ladder: LadderLosses, level: float = 0.1) -> list[Gain]:
     return compute_gains(ladder, fit_scaling(ladder), level)
 
 
@@ -54,7 +54,7 @@ def test_two_rungs_by_hand() -> None:
     w = log(2.7/2.5) / log(3.2/2.5).
     """
     rows = {"arm": [3.2, 2.5], "base": [3.5, 2.7]}
-    ladder = Ladder(
+    ladder = LadderLosses(
         {arm: [{0: v, 1: v} for v in row] for arm, row in rows.items()},
         {arm: [1.0, 10.0] for arm in rows},
     )

@@ -12,11 +12,11 @@ from small_ladders import LOWEST, a_ladder, gained, law
 
 from lmlab.study.compute_gain import compute_gains
 from lmlab.study.gain_trend import Contrast, GainTrend, fit_trend
-from lmlab.study.ladder_losses import Ladder
+from lmlab.study.ladder_losses import LadderLosses
 from lmlab.study.scaling_fit import fit_scaling
 
 
-def trend_of(ladder: Ladder) -> GainTrend:
+def trend_of(ladder: LadderLosses) -> GainTrend:
     fit = fit_scaling(ladder)
     trend = fit_trend(ladder, fit, compute_gains(ladder, fit))
     assert trend is not None

@@ -10,12 +10,12 @@ import pytest
 from scipy import stats
 from small_ladders import a_ladder, gained, law
 
-from lmlab.study.ladder_losses import Ladder, t_quantile, two_sided_p
+from lmlab.study.ladder_losses import LadderLosses, t_quantile, two_sided_p
 
 LADDER = a_ladder({"arm": gained(0.2), "base": law}, rungs=4, seeds=4, sd=0.02)
 
 
-def rows(ladder: Ladder, arm: str) -> np.ndarray:
+def rows(ladder: LadderLosses, arm: str) -> np.ndarray:
     return np.array([list(row.values()) for row in ladder.losses[arm]])
 
 
@@ -86,7 +86,7 @@ def test_smooth_noise_finds_levels_and_slope_from_many_seeds() -> None:
 
 def test_a_pair_keeps_the_seeds_that_both_have_or_all_if_they_share_none() -> None:
     rows = {"arm": [{1: 3.0, 2: 3.1, 3: 3.2}] * 2, "base": [{2: 3.0, 3: 3.3, 4: 3.2}, {7: 3, 8: 4}]}
-    ladder = Ladder(rows, {"arm": [1, 2], "base": [1, 2]}).pair("arm", "base")
+    ladder = LadderLosses(rows, {"arm": [1, 2], "base": [1, 2]}).pair("arm", "base")
     assert [list(row) for row in ladder.losses["arm"]] == [[2, 3], [1, 2, 3]]
     assert [list(row) for row in ladder.losses["base"]] == [[2, 3], [7, 8]]
 
@@ -109,7 +109,7 @@ def test_a_ladder_that_cannot_be_analysed_is_refused(
     rows = [{1: 3.0, 2: 2.9}, {1: 2.8, 2: 2.9}]
     fields = {"losses": {"arm": rows, "base": rows}, "cost": {"arm": [1, 2], "base": [1, 2]}}
     with pytest.raises(ValueError, match=message):
-        Ladder(**(fields | changes))  # type: ignore[arg-type]
+        LadderLosses(**(fields | changes))  # type: ignore[arg-type]
 
 
 def test_quantiles_are_those_of_scipy_with_infinite_freedom_too() -> None:

@@ -11,7 +11,7 @@ from small_ladders import LOWEST, a_ladder, gained, law
 
 from lmlab.study.compute_gain import compute_gains
 from lmlab.study.gain_trend import GainTrend, fit_trend
-from lmlab.study.ladder_losses import Ladder
+from lmlab.study.ladder_losses import LadderLosses
 from lmlab.study.loss_forecast import _influence, forecast_gain, forecast_losses
 from lmlab.study.scaling_fit import fit_scaling
 
@@ -20,13 +20,15 @@ COST = 300 * LOWEST
 NOISY = a_ladder(CURVES, seeds=3, sd=0.01, seed=1)
 
 
-def forecast_of(ladder: Ladder, seeds: int = 3, level: float = 0.1) -> dict[str, tuple[float, ...]]:
+def forecast_of(
+    ladder: LadderLosses, seeds: int = 3, level: float = 0.1
+) -> dict[str, tuple[float, ...]]:
     cost = {arm: COST for arm in ladder.arms}
     found = forecast_losses(ladder, fit_scaling(ladder), cost, seeds, level)
     return {arm: (one.value, one.low, one.high) for arm, one in found.items()}
 
 
-def trend_of(ladder: Ladder) -> GainTrend:
+def trend_of(ladder: LadderLosses) -> GainTrend:
     fit = fit_scaling(ladder)
     trend = fit_trend(ladder, fit, compute_gains(ladder, fit))
     assert trend is not None
@@ -57,7 +59,7 @@ def test_influence_is_what_refitting_a_moved_rung_shows() -> None:
 
 
 def test_fewer_seeds_noisier_rates_and_a_shorter_ladder_widen_the_interval() -> None:
-    def width(ladder: Ladder, **changes: float) -> float:
+    def width(ladder: LadderLosses, **changes: float) -> float:
         _, low, high = forecast_of(ladder, **changes)["base"]  # type: ignore[arg-type]
         return high - low
 

@@ -8,14 +8,14 @@ import math
 import pytest
 from small_ladders import a_ladder, gained, law
 
-from lmlab.study.ladder_losses import Ladder
+from lmlab.study.ladder_losses import LadderLosses
 from lmlab.study.scaling import analyse_ladder, forecast_rung
 
 CURVES = {"base": law, "better": gained(0.3), "same": law, "far": gained(math.log(250))}
 LADDER = a_ladder(CURVES, seeds=3, sd=0.003)
 
 
-def with_other_seeds(ladder: Ladder, arm: str) -> Ladder:
+def with_other_seeds(ladder: LadderLosses, arm: str) -> LadderLosses:
     rows = [{seed + 100: loss for seed, loss in row.items()} for row in ladder.losses[arm]]
     return dataclasses.replace(ladder, losses={**ladder.losses, arm: rows})
 

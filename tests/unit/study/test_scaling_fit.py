@@ -10,13 +10,13 @@ import pytest
 from scipy import optimize
 from small_ladders import AMPLITUDE, ENTROPY, EXPONENT, LOWEST, a_ladder, gained, law
 
-from lmlab.study.ladder_losses import Ladder
+from lmlab.study.ladder_losses import LadderLosses
 from lmlab.study.scaling_fit import fit_each, fit_scaling, kink_sd, misfit_sd
 
 CURVES = {"arm": gained(0.3), "base": law}
 
 
-def shifted(ladder: Ladder, arm: str, rung: int, by: float) -> Ladder:
+def shifted(ladder: LadderLosses, arm: str, rung: int, by: float) -> LadderLosses:
     """Return a ladder with all seeds of one arm and rung moved."""
     rows = [dict(row) for row in ladder.losses[arm]]
     rows[rung] = {seed: loss + by for seed, loss in rows[rung].items()}
