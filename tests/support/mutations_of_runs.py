@@ -9,6 +9,15 @@ from __future__ import annotations
 from mutation import Mutation
 
 MUTATIONS = [
+    Mutation("FLOPs of forward passes are taken for those of training", "accounting/model_counts.py",
+             "return 3 * self.forward_flops(causal)", "return self.forward_flops(causal)",
+             "tests/unit/config/test_run_length.py"),
+    Mutation("a budget makes another run", "config/identity_settings.py",
+             'training = without_budgets(content["training"])',
+             'training = dict(content["training"])', "tests/unit/config/test_run_length.py"),
+    Mutation("a length of a file stays beside a typed one", "config/run_length.py",
+             "training[name] if name in given else None", "training[name]",
+             "tests/unit/config/test_run_length.py"),
     Mutation("what a module of one's own imports does not count", "build/user_code.py",
              "waiting += imports.names", "pass", "tests/unit/build/test_user_code.py"),
     Mutation("docstrings count as code", "build/source_hash.py",

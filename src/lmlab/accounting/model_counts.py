@@ -188,10 +188,26 @@ def count_optimizer(optim: Mapping[str, Any], model: ModelCounts) -> OptimizerCo
     return counts
 
 
+def count_update_flops(config: Mapping[str, Any]) -> int:
+    """Return the training FLOPs per update: three times those of the forward passes.
+
+    They are those of all matrix products, two per multiplication, with the full square of attention
+    scores (Chowdhery et al. 2022, appendix B) and with the output layer. Norms, activation
+    functions and the optimizer do not count.
+
+    Args:
+        config: a configuration as plain values.
+
+    Raises:
+        UnknownCostError: a component has no counts.
+    """
+    batch_size = int(config["training"]["batch_size"])
+    return batch_size * count_model(config["model"]).training_flops()
+
+
 def update_flops(config: Mapping[str, Any]) -> int | None:
-    """Return the FLOPs per update of a run, or None if a component has no counts."""
+    """Return :func:`count_update_flops`, or None if a component has no counts."""
     try:
-        flops_per_sequence = count_model(config["model"]).training_flops()
+        return count_update_flops(config)
     except UnknownCostError:
         return None
-    return int(config["training"]["batch_size"]) * flops_per_sequence

@@ -17,8 +17,9 @@ from lmlab.config.hydra_errors import translate_hydra_errors
 from lmlab.config.interpolation import reading_hydra, resolve
 from lmlab.config.paths import conf_folder
 from lmlab.config.renamed_targets import resolve_targets
-from lmlab.config.rules import check_rules
+from lmlab.config.rules import check_rules, check_values
 from lmlab.config.run_config import RunConfig, build_tree
+from lmlab.config.run_length import choose_length, count_steps, has_counted_steps
 from lmlab.config.schedule_settings import check_ignored, fit_warmup
 from lmlab.config.target_validation import check_components, check_trunk
 from lmlab.config.user_settings import search_path
@@ -87,9 +88,19 @@ def _freeze_values(
     if content["arm"] is None:
         content["arm"] = arm_name(overrides, swept)
     content = resolve_targets(content)
+    choose_length(content, overrides)
     check_ignored(content, overrides)
+    if has_counted_steps(content):
+        _check_components_and_values(content)
+        count_steps(content)
     fit_warmup(content, overrides)
     return from_dict(content)
+
+
+def _check_components_and_values(content: dict[str, Any]) -> None:
+    check_trunk(content)
+    check_components(content)
+    check_values(content)
 
 
 def load_frozen(path: Path) -> RunConfig:

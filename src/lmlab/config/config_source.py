@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from lmlab.config.deprecated_keys import RENAMED_KEYS, rename_key
 from lmlab.config.group_selection import extract_choices, rewrite
 from lmlab.config.paths import conf_folder
+from lmlab.config.run_length import complete_lengths
 from lmlab.config.schedule_settings import check_rivals
 from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError
@@ -72,6 +73,7 @@ def _translate_body(body: dict[str, Any], folders: list[Path]) -> dict[str, Any]
     choices = extract_choices(body, folders)
     body = nest_dotted_keys(body)
     check_rivals(body.get("schedule"))
+    complete_lengths(body.get("training"))
     defaults += [{f"override /{group}": option} for group, option in choices.items()]
     if "_self_" not in defaults:
         defaults.append("_self_")

@@ -20,7 +20,7 @@ RENAMED_KEYS = {"exhibit": "demo"}
 ADDED_SETTINGS = [
     ("schedule", "warmup", None), ("tokenizer", "end_of_text", None), ("model", "dropout", 0.0),
     ("training", "patience", None),
-    ("training", "ema", None),
+    ("training", "ema", None), ("training", "tokens", None), ("training", "flops", None),
 ]  # fmt: skip
 _POLICY_OF = {"fp32": "exact", "bf16": "bf16"}
 # An override ("++exhibit.count=2", "exhibit/group=option"), or an entry of a defaults list.

@@ -26,6 +26,7 @@ from lmlab.config.interpolation import reading_hydra, with_custom_resolvers
 from lmlab.config.override_file import naming_the_file
 from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import RunConfig
+from lmlab.config.run_length import LENGTHS
 from lmlab.config.sweep_axes import parse, require_separate_axes
 from lmlab.config.user_settings import search_path
 from lmlab.config.zip_arguments import is_zip, rewrite_zip
@@ -125,13 +126,16 @@ def _check_and_print(options: Namespace, overrides: list[str]) -> bool:
     name = options.config_name or "train"
     config, hydra_node = compose_files(folder, name, overrides, options.config_dir)
     with reading_hydra(hydra_node):
+        lengths: dict[str, Any] = {}
         if not OmegaConf.missing_keys(config):
-            freeze(config, overrides)
+            frozen = freeze(config, overrides).training
+            lengths = {name: getattr(frozen, name) for name in LENGTHS}
         if options.cfg == "hydra" or (options.cfg == "all" and not options.resolve):
             return False
         content: Any = with_custom_resolvers(
             lambda: OmegaConf.to_container(config, resolve=bool(options.resolve))
         )
+        content["training"] |= lengths  # the steps that a budget gives
         if options.cfg == "all":
             rest = OmegaConf.create({"hydra": hydra_node})
             OmegaConf.resolve(rest)  # leaves what only a job has as ???

@@ -7,6 +7,7 @@ from typing import Any
 
 from lmlab.config.deprecated_keys import original_names
 from lmlab.config.run_config import RunConfig
+from lmlab.config.run_length import without_budgets
 from lmlab.run_folder import flatten
 from lmlab.storage.json_text import dump_json, load_json
 
@@ -25,7 +26,8 @@ def identity_settings(config: RunConfig) -> dict[str, Any]:
 def select_identity(config: dict[str, Any]) -> dict[str, Any]:
     """Return :func:`identity_settings` of a configuration as nested plain values."""
     content = original_names(config)
-    training = {k: v for k, v in content["training"].items() if k != "log_every"}
+    training = without_budgets(content["training"])
+    del training["log_every"]
     validation = {k: v for k, v in content["validation"].items() if k != "batch_size"}
     model = content["model"]
     if model["init"].get("sha256"):  # weights from a folder: their hash replaces its path

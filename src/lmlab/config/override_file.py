@@ -21,7 +21,8 @@ from typing import Any
 from lmlab.config.group_selection import check_choice, dotted_key, is_group
 from lmlab.config.open_mappings import escape_key
 from lmlab.config.paths import conf_folder
-from lmlab.config.schedule_settings import RIVALS
+from lmlab.config.run_length import RIVALS as LENGTHS
+from lmlab.config.schedule_settings import RIVALS as WARMUPS
 from lmlab.config.target_validation import SUPPLIED
 from lmlab.config.user_settings import search_path
 from lmlab.config.value_types import format_value
@@ -33,6 +34,7 @@ _PLAIN_TEXT = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 _WORDS_WITH_A_TYPE = ("null", "true", "false", "nan", "inf", "infinity", "none")
 # Nodes whose keys are parameters, of which a mapping is one value.
 _PARENTS_OF_VALUES = (*SUPPLIED, "hydra.launcher", "hydra.sweeper", "hydra.job")
+_RIVALS = WARMUPS | LENGTHS
 _DEFAULT = re.compile(r"override /?([\w./]+)")
 
 
@@ -91,11 +93,12 @@ def read_override_files(
 def _replaced_by(overrides: Sequence[str]) -> set[str]:
     """The keys that overrides replace in a file.
 
-    ``schedule.warmup=0.1`` replaces ``schedule.warmup_steps``, and the other way round.
+    ``schedule.warmup=0.1`` replaces ``schedule.warmup_steps``, and the other way round; so do
+    ``training.steps`` and the budgets in its place.
     """
     given = {dotted_key(override) for override in overrides}
     not_null = {dotted_key(o) for o in overrides if o.partition("=")[2] != "null"}
-    return given | {RIVALS[key] for key in not_null & RIVALS.keys()}
+    return given.union(*(_RIVALS[key] for key in not_null & _RIVALS.keys()))
 
 
 def is_whole_configuration(path: Path) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from lmlab.config.run_length import BUDGETS
 from lmlab.config.value_types import format_value
 from lmlab.errors import Check, ConfigError, check_settings
 
@@ -33,6 +34,13 @@ _NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
 def check_rules(config: dict[str, Any]) -> None:
     """Check a resolved configuration. Raises :class:`ConfigError` for the first violated rule."""
+    check_values(config)
+    _check_schedule(config)
+    _check_optimizer(config["optim"]["_target_"])
+
+
+def check_values(config: dict[str, Any]) -> None:
+    """Check what does not depend on the number of steps. Raises :class:`ConfigError`."""
     for rules in (
         _names, _seeds, _model, _components, _vocabulary, _training, _optim, _intervals, _samples,
         _runtime, _design,
@@ -41,8 +49,6 @@ def check_rules(config: dict[str, Any]) -> None:
             Check(key, format_value(_value(config, key)), is_valid, expected)
             for key, is_valid, expected in rules(config)
         )
-    _check_schedule(config)
-    _check_optimizer(config["optim"]["_target_"])
 
 
 # Key, whether its value is valid, and which values are, as the rest of "expected ...".
@@ -150,6 +156,10 @@ def _vocabulary(config: dict[str, Any]) -> Rules:
 def _training(config: dict[str, Any]) -> Rules:
     training = config["training"]
     yield "training.steps", training["steps"] >= 0, "0 (an untrained model) or more"
+    for name in BUDGETS:
+        budget = training.get(name)
+        is_valid = budget is None or 0 < budget < math.inf
+        yield f"training.{name}", is_valid, "a finite number above 0, or null"
     for key in ("batch_size", "log_every"):
         yield f"training.{key}", training[key] >= 1, "1 or more"
     micro, total = training["micro_batch_size"], training["batch_size"]

@@ -119,6 +119,7 @@ class Model:
 class Training:
     """The training loop; see :class:`lmlab.training.trainer.LoopSettings`.
 
+    Where a budget is given (:mod:`lmlab.config.run_length`), ``steps`` follows from it.
     Fields with a default are missing in configurations that earlier versions froze.
     """
 
@@ -130,6 +131,8 @@ class Training:
     divergence_margin: float
     patience: int | None = None
     ema: float | None = None
+    tokens: float | None = None
+    flops: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 
 # Settings of which one replaces the other.
 RIVALS = {
-    "schedule.warmup": "schedule.warmup_steps",
-    "schedule.warmup_steps": "schedule.warmup",
+    "schedule.warmup": ("schedule.warmup_steps",),
+    "schedule.warmup_steps": ("schedule.warmup",),
 }
 
 

@@ -17,6 +17,7 @@ _SYNONYMS = {
     "learning_rate": "optim.lr", "wd": "optim.weight_decay", "optimizer": "optim",
     "max_steps": "training.steps", "max_iters": "training.steps", "epochs": "training.steps",
     "num_epochs": "training.steps", "grad_clip": "training.grad_clip_norm",
+    "num_tokens": "training.tokens", "train_tokens": "training.tokens",
     "n_layer": "model.num_layers", "n_layers": "model.num_layers", "layers": "model.num_layers",
     "n_head": "model.num_heads", "n_heads": "model.num_heads", "heads": "model.num_heads",
     "n_embd": "model.d_model", "hidden_size": "model.d_model", "block_size": "model.context_length",

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from lmlab.config.deprecated_keys import original_names, upgrade
+from lmlab.config.run_length import BUDGETS, without_budgets
 from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, METRICS, Comparison
 from lmlab.design.confirmation import ConfirmedSearch
 from lmlab.design.search import LRSearch, TrialOutcome
@@ -306,6 +307,8 @@ def identifying_settings(arm: dict[str, Any]) -> dict[str, Any]:
     and classes have the names that they had first.
     """
     kept = {key: value for key, value in original_names(arm).items() if key not in _RECORDED}
+    if isinstance(kept.get("training"), dict):
+        kept["training"] = without_budgets(kept["training"])
     tokenizer = kept.get("tokenizer")
     if isinstance(tokenizer, dict) and tokenizer.get("end_of_text", "") is None:
         kept["tokenizer"] = {k: v for k, v in tokenizer.items() if k != "end_of_text"}
@@ -333,6 +336,7 @@ def match_tokens(content: dict[str, Any], baseline: dict[str, Any]) -> dict[str,
     Warm-up and the intervals of logging, validation and saving keep their tokens too.
     """
     changed = copy.deepcopy(content)
+    changed["training"] |= dict.fromkeys(changed["training"].keys() & set(BUDGETS))
     ratio = _tokens_per_step(baseline) / _tokens_per_step(content)
     for section, key in _SETTINGS_IN_STEPS:
         value = baseline[section].get(key)

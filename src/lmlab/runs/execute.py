@@ -16,6 +16,7 @@ from lmlab.build.run_data import check_source, prepare_data
 from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.compose import load_frozen
 from lmlab.config.run_config import RunConfig
+from lmlab.config.run_length import describe_length
 from lmlab.config.value_types import format_value
 from lmlab.distributed.communicator import Communicator
 from lmlab.distributed.process_group import join
@@ -68,6 +69,8 @@ def _execute(spec: RunSpec) -> RunResult:
     check_source(spec.data)
     check_tracker(spec.tracker.target, spec.tracker.parameters)
     _warn_of_unreached_steps(spec)
+    if length := describe_length(spec.settings["training"]):
+        log.info("%s", length)
     with join(spec.device.parallel, read_launch_env()) as comm:
         context, is_finished = _resolve_on_machine(spec, comm)
         if is_finished:

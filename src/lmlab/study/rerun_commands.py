@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from lmlab.config.run_length import BUDGETS
 from lmlab.design.manifest import Job, Manifest
 from lmlab.study.reused_runs import reused_runs
 from lmlab.study.run_records import Study
@@ -27,6 +28,8 @@ def arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
     ]
     like = str(manifest.comparison.baseline) if arm == manifest.comparison.replicate else arm
     of_arm = manifest.overrides[manifest.names.index(like)]
+    if manifest.comparison.hold_tokens:  # the steps of the study replace the arm's own length
+        shared, of_arm = ([o for o in each if not _is_budget(o)] for each in (shared, of_arm))
     of_run = [f"optim.lr={rate!r}", f"seed={job.seed}", f"study={manifest.study}"]
     of_run.append(f"arm={content['arm']}")
     if content["model"]["d_ff"] != "auto" and manifest.comparison.solve_d_ff:
@@ -34,6 +37,11 @@ def arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
     if manifest.comparison.hold_tokens:
         of_run += _step_overrides(content)
     return [shlex.join(["python", "-m", "lmlab.train", *shared, *of_arm, *of_run])]
+
+
+def _is_budget(override: str) -> bool:
+    key = override.lstrip("+~").partition("=")[0].replace("/", ".")
+    return key in {f"training.{name}" for name in BUDGETS}
 
 
 def _step_overrides(content: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from lmlab.build.network import build_network
 from lmlab.build.run_data import RunData
 from lmlab.config.compose import from_dict
 from lmlab.config.run_config import RunConfig
+from lmlab.config.run_length import count_steps
 from lmlab.data.batches import validation_windows
 from lmlab.design.fairness import ArmCosts
 from lmlab.storage.io import hash_json
@@ -72,6 +73,7 @@ def match_width(config: RunConfig, baseline: RunConfig, tolerance: float) -> dic
         matching = _matching_width(config, d_ff, parameters, target)
         if matching is not None:
             content["model"]["d_ff"] = matching
+            count_steps(content)  # the FLOPs of an update have changed
     return content
 
 

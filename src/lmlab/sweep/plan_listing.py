@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from lmlab.config.run_config import RunConfig
+from lmlab.config.run_length import has_counted_steps
 from lmlab.console.formatting import format_count
 from lmlab.console.stdout import stdout_console
 from lmlab.design.manifest import Job, Manifest
@@ -137,14 +138,20 @@ def _join(actions: Counter[str]) -> str:
 
 
 def _shown_overrides(manifest: Manifest) -> list[str]:
-    """Return the overrides of each arm; of a plain sweep, those that its jobs do not share."""
+    """Return the overrides of each arm; of a plain sweep, those that its jobs do not share.
+
+    The steps that a budget gives stand beside them.
+    """
     shared: set[str] = set()
     if manifest.comparison is None and len(manifest.overrides) > 1:
         shared = set.intersection(*map(set, manifest.overrides))
-    return [
-        " ".join(text for text in overrides if text not in shared and not text.startswith("seed="))
-        for overrides in manifest.overrides
-    ]
+    shown = []
+    for content, overrides in zip(manifest.arms, manifest.overrides, strict=True):
+        own = [text for text in overrides if text not in shared and not text.startswith("seed=")]
+        if has_counted_steps(content):
+            own.append(f"({format_count(content['training']['steps'], 'step')})")
+        shown.append(" ".join(own))
+    return shown
 
 
 def _arm_index(manifest: Manifest, job: Job) -> int:

@@ -175,6 +175,14 @@ def test_matched_steps_process_as_many_tokens_as_the_baseline() -> None:
     assert (one["steps"], one["log_every"]) == (1, 1), "an interval of zero steps does not exist"
 
 
+def test_equal_tokens_replace_the_budget_of_an_arm() -> None:
+    training = {"steps": 10, "batch_size": 4, "flops": 1e9, "tokens": None}
+    rest = {"model": {"context_length": 8}, "schedule": {}, "validation": {}, "checkpoint": {}}
+    content, baseline = ({"training": training | {"steps": n}, **rest} for n in (10, 30))
+    matched = match_tokens(content, baseline)
+    assert (matched["training"]["steps"], matched["training"]["flops"]) == (30, None)
+
+
 def test_configured_rates_are_never_compared_at_the_baselines_rate() -> None:
     manifest = a_manifest(lr="fixed", num_seeds=2, at_baseline_lr=True)
     purposes = {one for found in manifest.required_jobs({}).values() for one in found}

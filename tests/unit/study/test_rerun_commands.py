@@ -59,6 +59,16 @@ def test_steps_set_by_the_study_are_spelled_out(norms: Manifest) -> None:
     assert "training.steps=77" not in shlex.split(arm_commands(norms, "rms", 0.01)[0])
 
 
+def test_the_steps_of_the_study_replace_the_length_of_an_arm(norms: Manifest) -> None:
+    assert norms.comparison is not None
+    command = f"{norms.command} training.tokens=1e4"
+    held = dataclasses.replace(
+        norms, command=command, comparison=dataclasses.replace(norms.comparison, hold_tokens=True)
+    )
+    (command,) = arm_commands(held, "post", 0.01)
+    assert "training.tokens" not in command and "training.steps=50" in shlex.split(command)
+
+
 def test_the_report_of_an_earlier_sweep_names_its_folder() -> None:
     design = a_design()
     manifest = Manifest("norms", "python -m lmlab.train experiment=norms", [], [], [], design)

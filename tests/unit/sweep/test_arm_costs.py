@@ -48,3 +48,10 @@ def test_the_solved_width_has_the_parameters_of_the_baseline(overrides: list[str
     sizes = {build_network(config.model).num_parameters() for config in (gated, from_dict(solved))}
     assert len(sizes) == 1
     assert match_width(gated, gated, tolerance=0.01)["model"]["d_ff"] == 64
+
+
+def test_the_solved_width_keeps_the_flops_of_the_run(overrides: list[str]) -> None:
+    budget = [one for one in overrides if "training.steps" not in one] + ["training.flops=1e9"]
+    gated, plain = compose([*budget, "model.d_ff=64"]), compose([*budget, "model.ffn=silu"])
+    solved = match_width(plain, gated, tolerance=0.01)
+    assert solved["training"]["steps"] == gated.training.steps != plain.training.steps

@@ -1,0 +1,148 @@
+"""The length of a run: ``training.steps``, or a budget from which the steps follow.
+
+``training.tokens`` and ``training.flops`` are functions of the configuration. They are resolved
+when it is frozen, so that a run with 500 steps is one run, however its length was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmlab.config.group_selection import dotted_key
+from lmlab.config.value_types import format_value
+from lmlab.errors import ConfigError
+
+# Budgets in place of training.steps. They are recorded, and the steps are what counts.
+BUDGETS = ("tokens", "flops")
+LENGTHS = ("steps", *BUDGETS)
+# Keys that a key replaces.
+RIVALS = {
+    f"training.{name}": tuple(f"training.{other}" for other in LENGTHS if other != name)
+    for name in LENGTHS
+}
+
+
+def choose_length(content: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Keep one of the lengths, and set the others to null: a typed one wins over those of files.
+
+    Args:
+        content: a resolved configuration, changed in place.
+        overrides: as typed.
+
+    Raises:
+        ConfigError: two are given.
+    """
+    training = content["training"]
+    budgets = [name for name in BUDGETS if training.get(name) is not None]
+    typed = [name for name in ("steps", *budgets) if _sets(overrides, name)]
+    given = typed or budgets
+    if len(given) > 1:
+        raise _both(training, given)
+    for name in budgets:
+        training[name] = training[name] if name in given else None
+
+
+def complete_lengths(training: Any) -> None:
+    """Let the length that a file sets replace those of earlier files.
+
+    Args:
+        training: the node ``training`` of one file, changed in place.
+
+    Raises:
+        ConfigError: the file sets two.
+    """
+    if not isinstance(training, dict):
+        return
+    given = [name for name in LENGTHS if training.get(name) is not None]
+    if len(given) > 1:
+        raise _both(training, given)
+    if given:
+        for name in BUDGETS:
+            training.setdefault(name, None)
+
+
+def has_counted_steps(content: Mapping[str, Any]) -> bool:
+    """Whether the steps follow from other settings."""
+    return any(content["training"].get(name) is not None for name in BUDGETS)
+
+
+def count_steps(content: dict[str, Any]) -> None:
+    """Set ``training.steps`` to the number nearest to the budget, if there is one.
+
+    The nearest number, not the next larger: arms with different batch sizes then miss the budget in
+    both directions. ``design.hold_tokens`` rounds in the same way.
+
+    Args:
+        content: a configuration whose sizes and components are valid, changed in place.
+
+    Raises:
+        ConfigError: the budget is less than half an update, or its FLOPs cannot be counted.
+    """
+    training = content["training"]
+    for name, count in (("tokens", _update_tokens), ("flops", _update_flops)):
+        budget = training.get(name)
+        if budget is None:
+            continue
+        update = count(content)
+        training["steps"] = round(budget / update)
+        if training["steps"] < 1:
+            raise ConfigError(
+                f"training.{name}={format_value(budget)}: expected at least {update:,}, which one "
+                f"update of {training['batch_size']} sequences takes",
+                f"raise training.{name}, or lower training.batch_size or model.context_length",
+            )
+
+
+def describe_length(training: Mapping[str, Any]) -> str:
+    """Return the budget of a frozen configuration and its steps; empty if it has no budget."""
+    shown = [
+        f"training.{name}={training[name]:g}: {training['steps']:,} steps"
+        for name in BUDGETS
+        if training.get(name) is not None
+    ]
+    return ", ".join(shown)
+
+
+def without_budgets(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the node ``training`` of a frozen configuration as if its steps had been given."""
+    return {key: value for key, value in training.items() if key not in BUDGETS}
+
+
+def _update_tokens(content: Mapping[str, Any]) -> int:
+    return int(content["training"]["batch_size"]) * int(content["model"]["context_length"])
+
+
+def _update_flops(content: Mapping[str, Any]) -> int:
+    from lmlab.accounting.model_counts import count_update_flops  # most runs need no counts
+
+    try:
+        return count_update_flops(content)
+    except ConfigError as error:
+        flops = format_value(content["training"]["flops"])
+        raise ConfigError(
+            f"training.flops={flops}: {error.message}",
+            f"{error.help}, or set training.tokens or training.steps",
+        ) from error
+
+
+def _both(training: Mapping[str, Any], given: Sequence[str]) -> ConfigError:
+    shown = " and ".join(f"training.{name}={format_value(training[name])}" for name in given)
+    return ConfigError(
+        f"{shown}: expected one length of the run",
+        f"remove {'one of the two' if len(given) == 2 else 'all but one'}",
+    )
+
+
+def _sets(overrides: Sequence[str], name: str) -> bool:
+    """Whether an override sets a length, alone or in a mapping."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if dotted_key(override) == f"training.{name}" and not key.startswith("~"):
+            return True
+        inside = value.strip("{} ").split(",")
+        if dotted_key(override) == "training" and any(
+            part.partition(":")[0].strip() == name for part in inside
+        ):
+            return True
+    return False
