@@ -263,6 +263,23 @@ class LadderLosses:
         known = (weights**2 * self.rate_var).sum((-2, -1))
         return np.sqrt(known + self._parts(weights, self._expected_covariances).sum(0))
 
+    def expected_covariance(self, weights: Array) -> Array:
+        """Return the covariance of combinations by the smooth noise; see :meth:`error`.
+
+        Args:
+            weights: of shape (combinations, arms, rungs).
+
+        Returns:
+            Matrix of shape (combinations, combinations), in nats squared.
+        """
+        total = np.einsum("iar,jar,ar->ij", weights, weights, self.rate_var)
+        for (rung, members, _), covariance in zip(
+            self._groups, self._expected_covariances, strict=True
+        ):
+            part = weights[:, members, rung]
+            total = total + part @ covariance @ part.T
+        return total
+
     def _parts(self, weights: Array, covariances: list[Array]) -> Array:
         """Variance of combinations by each group of runs, of shape (groups, ...)."""
         found = []

@@ -33,6 +33,7 @@ class PlannedLadder:
         floor: lower bound of E that the analysis will know.
         arm_noise: standard deviation of one run of the arm over that of the baseline.
         correlation: of baseline and arm with the same seed.
+        paired: whether the arm shares its seeds with the baseline; a replicate does not.
         rate_sd: standard deviation of the mean loss of each rung by the learning rate, in nats.
     """
 
@@ -44,6 +45,7 @@ class PlannedLadder:
     floor: float = 0.0
     arm_noise: float = 1.0
     correlation: float = 0.5
+    paired: bool = True
     rate_sd: Sequence[float] = ()
 
     def draw(self, first: float, last: float, chance: np.random.Generator) -> LadderLosses:
@@ -58,15 +60,17 @@ class PlannedLadder:
         gain = first + (last - first) * (x - x[0]) / (x[-1] - x[0])
         rate_sd = np.asarray(self.rate_sd or np.zeros(len(x)), float)
         rows: dict[str, list[dict[int, float]]] = {"arm": [], "baseline": []}
+        correlation = self.correlation if self.paired else 0.0
         for rung, count in enumerate(self.seeds):
-            shared = math.sqrt(self.correlation) * chance.normal(size=count)
+            shared = math.sqrt(correlation) * chance.normal(size=count)
             for name, at, sd in (
                 ("arm", x[rung] + gain[rung], self.arm_noise * self.sd[rung]),
                 ("baseline", x[rung], self.sd[rung]),
             ):
-                own = math.sqrt(1 - self.correlation) * chance.normal(size=count)
+                own = math.sqrt(1 - correlation) * chance.normal(size=count)
                 noise = sd * (shared + own) + rate_sd[rung] * chance.normal()
-                rows[name].append(dict(enumerate(map(float, self._loss(at) + noise))))
+                start = count if name == "arm" and not self.paired else 0
+                rows[name].append(dict(enumerate(map(float, self._loss(at) + noise), start)))
         variance = {name: list(rate_sd**2) for name in rows}
         return LadderLosses(rows, {name: list(self.cost) for name in rows}, variance, self.floor)
 

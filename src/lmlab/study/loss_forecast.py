@@ -20,6 +20,8 @@ from lmlab.study.gain_trend import GainTrend
 from lmlab.study.ladder_losses import Array, LadderLosses, t_quantile
 from lmlab.study.scaling_fit import ScalingFit, misfit_sd
 
+MIN_RUNGS_FOR_FORECAST = 3  # a power law with an asymptote has three constants
+
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:

@@ -13,7 +13,12 @@ from lmlab.study.compute_gain import Gain, compute_gains
 from lmlab.study.gain_trend import GainTrend, fit_trend
 from lmlab.study.ladder_losses import LadderLosses
 from lmlab.study.ladder_verdict import LadderRule, LadderVerdict, judge_trends
-from lmlab.study.loss_forecast import Forecast, forecast_gain, forecast_losses
+from lmlab.study.loss_forecast import (
+    MIN_RUNGS_FOR_FORECAST,
+    Forecast,
+    forecast_gain,
+    forecast_losses,
+)
 from lmlab.study.scaling_fit import ScalingFit, fit_each, fit_scaling, misfit_sd
 
 
@@ -122,8 +127,14 @@ def forecast_rung(
         max_factor: largest factor of the baseline's cost beyond the last rung, for gains.
 
     Raises:
-        ValueError: if the cost is further than that beyond the last rung.
+        ValueError: if the rungs are too few for a power law, or the cost is further than
+            ``max_factor`` beyond the last rung.
     """
+    if result.ladder.num_rungs < MIN_RUNGS_FOR_FORECAST:
+        raise ValueError(
+            f"a forecast from {result.ladder.num_rungs} rungs: expected "
+            f"{MIN_RUNGS_FOR_FORECAST} or more, because a power law has three constants"
+        )
     return LadderForecast(
         dict(cost),
         forecast_losses(result.ladder, result.shared, cost, seeds, level),

@@ -134,8 +134,7 @@ def kink_sd(ladder: LadderLosses, fit: ScalingFit) -> float:
     the slopes differ by in excess of noise bounds the error of interpolating between rungs.
 
     Returns:
-        Standard deviation of the change of slope; 0 for two rungs, or where noise explains it (by
-        a chi-squared test).
+        Standard deviation of the change of slope; 0 for two rungs, or where noise explains it.
     """
     arms, rungs = ladder.mean.shape
     if rungs < 3:
@@ -148,12 +147,30 @@ def kink_sd(ladder: LadderLosses, fit: ScalingFit) -> float:
             left, right = 1 / steps[arm, rung], 1 / steps[arm, rung + 1]
             weights[arm, rung, arm, rung : rung + 3] = left, -left - right, right
         weights[arm, :, arm] /= above[arm]
-    squares, variance = changes**2, ladder.expected_error(weights) ** 2 + 1e-14
     freedom = max(arms * (rungs - 2) - 1, 1)
-    # An excess that noise often shows would widen the intervals of every ladder.
-    if (squares / variance).sum() < special.chdtri(freedom, _KINK_LEVEL):
+    if _noise_explains(ladder, changes.ravel(), weights.reshape(-1, arms, rungs), freedom):
         return 0.0
+    squares, variance = changes**2, ladder.expected_error(weights) ** 2 + 1e-14
     return _excess(squares, variance, freedom)
+
+
+def _noise_explains(ladder: LadderLosses, changes: Array, weights: Array, freedom: int) -> bool:
+    """Return whether changes of slope are no larger than noise often makes them.
+
+    An excess that noise often shows would widen the intervals of every ladder. Changes that share
+    a rung are correlated, so their sum of squares is that of generalized least squares; the noise
+    is itself an estimate, so it is tested by the F distribution.
+
+    Args:
+        ladder: the losses.
+        changes: of shape (changes,).
+        weights: of the mean losses in each change, of shape (changes, arms, rungs).
+        freedom: number of changes, less one for the asymptote.
+    """
+    covariance = ladder.expected_covariance(weights) + 1e-14 * np.eye(len(changes))
+    statistic = float(changes @ np.linalg.solve(covariance, changes)) / freedom
+    of_noise = float(ladder.smooth_freedom(ladder.log_cost.mean(1)).sum())
+    return statistic < special.fdtri(freedom, of_noise, 1 - _KINK_LEVEL)
 
 
 def _excess(squares: Array, variance: Array, freedom: int) -> float:

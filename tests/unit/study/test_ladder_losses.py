@@ -53,6 +53,19 @@ def test_any_combination_has_the_error_of_its_sums_over_seeds() -> None:
         assert freedom > 3
 
 
+def test_expected_covariance_agrees_with_the_expected_errors_of_sums_and_differences() -> None:
+    variance = {"arm": [0.01**2] * 4}
+    ladder = dataclasses.replace(LADDER, rate_variance=variance)
+    weights = np.random.default_rng(2).normal(size=(3, 2, 4))
+    found = ladder.expected_covariance(weights)
+    assert np.diag(found) == pytest.approx(ladder.expected_error(weights) ** 2)
+    for i, j in ((0, 1), (1, 2)):
+        total, gap = (
+            ladder.expected_error(weights[i] + sign * weights[j]) ** 2 for sign in (1, -1)
+        )
+        assert found[i, j] == pytest.approx(float(total - gap) / 4)
+
+
 def test_degrees_of_freedom_mix_observed_and_smooth_shares() -> None:
     weights = np.zeros((2, 4))
     weights[1, :2] = 1.0

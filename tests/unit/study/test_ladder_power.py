@@ -26,6 +26,9 @@ def test_drawn_ladders_have_the_expected_means_noise_and_gains() -> None:
     )
     assert ladder.sd == pytest.approx(np.outer([1.5, 1], plan.sd), rel=0.06)
     assert ladder.correlation == pytest.approx(0.5, abs=0.03)
+    apart = dataclasses.replace(plan, paired=False).draw(0.4, 0.1, np.random.default_rng(1))
+    assert not set(apart.losses["arm"][0]) & set(apart.losses["baseline"][0])
+    assert apart.sd == pytest.approx(np.outer([1.5, 1], plan.sd), rel=0.06)
     shifted = dataclasses.replace(PLAN, rate_sd=[0.1] * 4).draw(0, 0, np.random.default_rng(1))
     assert shifted.rate_var == pytest.approx(np.full((2, 4), 0.01))
     assert np.abs(shifted.mean - ladder.mean).max() > 0.03

@@ -58,3 +58,11 @@ def test_the_top_rung_is_forecast_from_those_below() -> None:
     assert forecast.log_gains["better"].contains(0.3)
     with pytest.raises(ValueError, match="times the last rung"):
         forecast_rung(below, {arm: 100 * one for arm, one in cost.items()}, seeds=3)
+
+
+def test_two_rungs_forecast_nothing() -> None:
+    cost = {arm: row[2] for arm, row in LADDER.cost.items()}
+    below = analyse_ladder(LADDER.first(2), "base")
+    with pytest.raises(ValueError, match="a forecast from 2 rungs: expected 3 or more"):
+        forecast_rung(below, cost, seeds=3)
+    assert set(forecast_rung(analyse_ladder(LADDER.first(3), "base"), cost, 3).losses) == set(CURVES)
