@@ -14,7 +14,7 @@ from lmlab.study.ladder_losses import Array, LadderLosses
 
 LOWEST_COST, SPAN = 4e11, 100.0  # training FLOPs of the lowest rung; top over lowest
 ENTROPY, AMPLITUDE, EXPONENT = 1.7, 3.0, 0.165  # nats per token, at the lowest cost
-LOWER_EXPONENT, UPPER_EXPONENT, SHARPNESS = 0.12, 0.24, 0.3  # of the broken power law
+SHARPNESS = 0.3  # of the break of a broken power law
 SD = 0.009  # nats; of runs of the baseline, in the middle of the ladder
 ARM_SD = 1.5  # times that of the baseline
 CORRELATION = 0.5  # of runs of arm and baseline with the same seed
@@ -33,7 +33,8 @@ NOISES: dict[str, Callable[[Array], Array]] = {
     "equal": lambda z: np.ones_like(z),
     "rises 10x": lambda z: 10.0 ** (z - 0.5),
 }
-ASYMPTOTES = ("known", "unknown", "broken law")
+# Exponents of broken power laws below and above the middle of the ladder.
+BROKEN = {"broken law": (0.12, 0.24), "slightly broken law": (0.15, 0.18)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Cell:
         rungs: number of rungs, spaced evenly in log cost.
         seeds: number of seeds of every rung.
         asymptote: ``known``: the lower bound of E is E itself; ``unknown``: it is 0;
-            ``broken law``: it is 0, and the exponent changes in the middle of the ladder.
+            one of :data:`BROKEN`: it is 0, and the exponent changes in the middle of the ladder.
         noise: one of :data:`NOISES`.
         paired: whether the arm shares its seeds with the baseline; a replicate does not.
     """
@@ -65,11 +66,12 @@ class Cell:
     def baseline_loss(self, log_cost: float) -> float:
         """Return the expected loss of the baseline, in nats per token."""
         x = log_cost - math.log(LOWEST_COST)
-        if self.asymptote != "broken law":
+        if self.asymptote not in BROKEN:
             return ENTROPY + AMPLITUDE * math.exp(-EXPONENT * x)
         # Caballero et al. (2022, arXiv:2210.14891), equation 1, with one break.
         bend = np.logaddexp(0, (x - math.log(SPAN) / 2) / SHARPNESS) * SHARPNESS
-        exponent = LOWER_EXPONENT * x + (UPPER_EXPONENT - LOWER_EXPONENT) * bend
+        lower, upper = BROKEN[self.asymptote]
+        exponent = lower * x + (upper - lower) * bend
         return ENTROPY + AMPLITUDE * math.exp(-exponent)
 
     def arm_loss(self, log_cost: float) -> float:
@@ -117,7 +119,7 @@ class Cell:
 
 
 def selected_cells() -> list[Cell]:
-    """Return the stated selection of 44 cells."""
+    """Return the stated selection of 46 cells."""
     cells = [Cell(gain, rungs=rungs) for rungs in (3, 4, 5) for gain in GAINS]
     cells += [Cell(gain, seeds=seeds) for seeds in (2, 4, 5) for gain in GAINS]
     cells += [Cell(gain, asymptote=kind) for kind in ("known", "broken law") for gain in GAINS]
@@ -127,4 +129,5 @@ def selected_cells() -> list[Cell]:
     cells += [Cell(*one) for one in few]
     cells += [Cell("constant 1.3", noise="rises 10x"), Cell("none", paired=False)]
     cells += [Cell("none", seeds=2, paired=False), Cell("constant 1.3", paired=False)]
+    cells += [Cell(gain, asymptote="slightly broken law") for gain in ("none", "constant 1.3")]
     return cells

@@ -1,49 +1,23 @@
-"""Coverage of intervals and verdicts of simulated ladders with a known truth.
+"""Simulated ladders with a known truth: what their analysis shows, and what a plan predicts.
 
-    python tests/support/simulated_ladders.py --save FILE
-
-The analysis is the one of the reports; the generator shares nothing with it. Every row is one kind
-of ladder: ``cover`` is the share of 90% intervals that contain the truth, over all rungs and at the
-worst rung, for the slope of the trend, and for forecasts of the top rung from those below it; then
-the words of the verdicts, and with ``--plan`` how often the true word would be given according to
-:mod:`lmlab.study.ladder_power`, which has its own generator. Standard errors are those over
-ladders.
+The analysis is the one of the reports; the generator shares nothing with it. The table of many
+kinds of ladders is that of ``tests/support/ladder_table.py``.
 """
 
 from __future__ import annotations
 
-import argparse
 import collections
 import dataclasses
-import math
-import multiprocessing
-import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from ladder_truths import (
-    ARM_SD,
-    CORRELATION,
-    ENTROPY,
-    GAINS,
-    RATE_SD,
-    Cell,
-    selected_cells,
-)
+from ladder_truths import ARM_SD, BROKEN, CORRELATION, ENTROPY, GAINS, RATE_SD, Cell
 
 from lmlab.study.ladder_losses import LadderLosses
 from lmlab.study.ladder_power import PlannedLadder, predict_power
 from lmlab.study.scaling import LadderResult, analyse_ladder, forecast_rung
 
-LEVEL, LIMIT = 0.1, 3.0  # of the intervals; standard errors off the nominal coverage
-WORDS = dict(zip(GAINS, ("no difference", "holds", "shrinks", "reverses"), strict=True))
-HEAD = (
-    "gain", "rungs", "seeds", "E", "noise", "cover: gains", "worst rung", "slope", "loss forecast",
-    "gain forecast", "median interval, last rung", "verdicts", "planned", "coverage is",
-)  # fmt: skip
+LEVEL = 0.1  # of the intervals
 
 
 @dataclasses.dataclass
@@ -87,8 +61,10 @@ def simulate(cell: Cell, ladders: int, seed: Sequence[int]) -> Score:
             known = [gain.rung for gain in gains if not gain.bound]
             low, high = trend.slope.interval(LEVEL)
             score.slope.append(low <= float(trend.slope_coefficients @ true[known]) <= high)
-            score.words[result.verdicts["arm"].label] += 1
-        _score_forecast(ladder, result, score)
+        word = result.verdicts["arm"].label if "arm" in result.verdicts else "cannot tell"
+        score.words[word] += 1
+        if cell.rungs > 3:  # two rungs below the top forecast nothing
+            _score_forecast(ladder, result, score)
     return score
 
 
@@ -106,28 +82,13 @@ def _score_forecast(ladder: LadderLosses, result: LadderResult, score: Score) ->
         score.gain.append(forecast.log_gains["arm"].contains(top.log_gain))
 
 
-def row_of(cell: Cell, score: Score, draws: int) -> list[str]:
-    """Return a row of the table; see :data:`HEAD`."""
-    inside = np.array(score.gains, float)
-    worst = int(np.argmin(inside.mean(0)))
-    words = ", ".join(
-        f"{word} {share(np.repeat([1.0, 0.0], [count, len(inside) - count]))}"
-        for word, count in score.words.most_common()
-    )
-    planned = f"{WORDS[cell.gain]} {planned_share(cell, draws)}" if draws else "-"
-    seeds = f"{cell.seeds}{'' if cell.paired else ', unpaired'}"
-    return [
-        cell.gain, str(cell.rungs), seeds, cell.asymptote, cell.noise,
-        share(inside.mean(1)), f"{worst + 1}: {share(inside[:, worst])}", share(score.slope),
-        share(score.losses), share(score.gain), f"{np.median(score.widths):.3f}", words,
-        planned, judged(cell, inside),
-    ]  # fmt: skip
+def planned_words(cell: Cell, draws: int) -> collections.Counter[str]:
+    """Return how often a plan of the cell says that each verdict would be given, in draws.
 
-
-def planned_share(cell: Cell, draws: int) -> str:
-    """Return how often a plan of the cell says that its true word would be given."""
-    if cell.asymptote == "broken law":
-        return "-"
+    Empty for a broken power law, which no plan expects.
+    """
+    if cell.asymptote in BROKEN:
+        return collections.Counter()
     x = cell.log_cost
     sd = cell.run_sd(x)
     plan = PlannedLadder(
@@ -138,81 +99,10 @@ def planned_share(cell: Cell, draws: int) -> str:
         asymptote=ENTROPY,
         floor=ENTROPY if cell.asymptote == "known" else 0.0,
         arm_noise=ARM_SD,
-        correlation=CORRELATION if cell.paired else 0.0,
+        correlation=CORRELATION,
+        paired=cell.paired,
         rate_sd=list(RATE_SD * sd),
     )
     gain = GAINS[cell.gain]
     words = predict_power(plan, gain(0.0), gain(1.0), draws=draws).words
-    found = round(draws * words.get(WORDS[cell.gain], 0.0))
-    return share(np.repeat([1.0, 0.0], [found, draws - found]))
-
-
-def share(values: Any) -> str:
-    """Return a mean with its standard error."""
-    values = np.asarray(values, float)
-    if not len(values):
-        return "-"
-    return f"{values.mean():.3f} ± {values.std() / math.sqrt(len(values)):.3f}"
-
-
-def judged(cell: Cell, inside: Any) -> str:
-    """Say whether the coverage of gains is within the limit, at every rung and over all."""
-    count = len(inside)
-    error = math.sqrt(LEVEL * (1 - LEVEL) / count)
-    off = (inside.mean(0) - (1 - LEVEL)) / error
-    if cell.asymptote == "broken law":
-        return f"off by {inside.mean() - (1 - LEVEL):+.3f}"
-    if off.min() < -LIMIT:
-        return "too low"
-    may_exceed = cell.rungs == 3 or cell.seeds == 2
-    if off.max() > LIMIT and not may_exceed:
-        return "too high"
-    return f"ok{f', {off.max() * error:+.3f}' if off.max() > LIMIT else ''}"
-
-
-def table_of(rows: dict[int, list[str]]) -> str:
-    """Return the rows of cells by index as a Markdown table."""
-    lines = [f"| {' | '.join(row)} |" for row in (list(HEAD), *(rows[i] for i in sorted(rows)))]
-    lines.insert(1, "|---" * len(HEAD) + "|")
-    return "\n".join(lines)
-
-
-def write_table(path: Path, rows: dict[int, list[str]]) -> None:
-    """Write the table of the rows so far."""
-    path.write_text(table_of(rows) + "\n", encoding="utf-8")
-
-
-def _work(job: tuple[int, Cell, int, int, int]) -> tuple[int, list[str]]:
-    index, cell, ladders, seed, draws = job
-    return index, row_of(cell, simulate(cell, ladders, [seed, index]), draws)
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ladders", type=int, default=1000, help="simulated ladders per cell")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cells", help="indices of the cells to run, such as 0,4,8")
-    parser.add_argument("--plan", type=int, default=0, help="draws of the power that is planned")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--save", type=Path, help="file for the table")
-    arguments = parser.parse_args()
-    cells, start = list(enumerate(selected_cells())), time.monotonic()
-    if arguments.cells:
-        cells = [cells[int(index)] for index in arguments.cells.split(",")]
-    jobs = [
-        (index, cell, arguments.ladders, arguments.seed, arguments.plan) for index, cell in cells
-    ]
-    rows: dict[int, list[str]] = {}
-    with multiprocessing.Pool(arguments.processes) as pool:
-        for index, row in pool.imap_unordered(_work, jobs):
-            rows[index] = row
-            if arguments.save:  # a table that is interrupted keeps its rows
-                write_table(arguments.save, rows)
-            spent = (time.monotonic() - start) / 60
-            print(f"{len(rows)} of {len(jobs)} cells, {spent:.1f} min", file=sys.stderr)
-    print(table_of(rows))
-
-
-if __name__ == "__main__":
-    main()
+    return collections.Counter({word: round(draws * share) for word, share in words.items()})

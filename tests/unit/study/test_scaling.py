@@ -65,4 +65,6 @@ def test_two_rungs_forecast_nothing() -> None:
     below = analyse_ladder(LADDER.first(2), "base")
     with pytest.raises(ValueError, match="a forecast from 2 rungs: expected 3 or more"):
         forecast_rung(below, cost, seeds=3)
-    assert set(forecast_rung(analyse_ladder(LADDER.first(3), "base"), cost, 3).losses) == set(CURVES)
+    assert set(forecast_rung(analyse_ladder(LADDER.first(3), "base"), cost, 3).losses) == set(
+        CURVES
+    )
