@@ -1,15 +1,75 @@
-"""Parameter groups of the optimizer."""
+"""Parameter groups of the optimizer, and multipliers of their settings by name of the parameter."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import dataclasses
+import fnmatch
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from lmlab.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+HIDDEN, EMBEDDING, VECTORS = "hidden", "embedding", "vectors"
 
 
-def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
+@dataclasses.dataclass(frozen=True)
+class Multipliers:
+    """What the settings of the optimizer are multiplied by for some parameters.
+
+    Attributes:
+        lr: of the learning rate.
+        weight_decay: of the weight decay.
+        eps: of the epsilon in the denominator of Adam.
+    """
+
+    lr: float = 1.0
+    weight_decay: float = 1.0
+    eps: float = 1.0
+
+    def __mul__(self, other: Multipliers) -> Multipliers:
+        return Multipliers(
+            self.lr * other.lr, self.weight_decay * other.weight_decay, self.eps * other.eps
+        )
+
+    def settings(self) -> dict[str, float]:
+        """Return the multipliers that are not 1, by setting."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if value != 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupRule:
+    """Multipliers of the parameters whose names match a pattern.
+
+    Attributes:
+        pattern: of the full name, such as ``blocks.*.ffn.*``, with the wildcards of a shell.
+        multipliers: of these parameters.
+        kind: apply only to parameters of this kind; see :func:`parameter_groups`.
+    """
+
+    pattern: str
+    multipliers: Multipliers
+    kind: str | None = None
+
+    def matches(self, name: str, kind: str) -> bool:
+        """Whether the rule applies to a parameter."""
+        return self.kind in (None, kind) and fnmatch.fnmatchcase(name, self.pattern)
+
+
+def parameter_kind(name: str, num_axes: int) -> str:
+    """Return ``hidden``, ``embedding`` or ``vectors``; see :func:`parameter_groups`."""
+    if num_axes < 2:
+        return VECTORS
+    return HIDDEN if name.startswith("blocks.") else EMBEDDING
+
+
+def parameter_groups(model: nn.Module, *rule_sets: Sequence[GroupRule]) -> list[dict[str, Any]]:
     """Split the parameters of a model into groups for a torch optimizer.
+
+    Each parameter is of one kind:
 
     - ``hidden``: matrices inside the blocks.
     - ``embedding``: the embedding, the head and learned positions.
@@ -17,21 +77,106 @@ def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
       smaller map. Loshchilov and Hutter 2019 decay all parameters; GPT-2 and Llama decay matrices
       only.
 
+    A kind whose parameters have different multipliers makes several groups.
+
+    Args:
+        model: the model.
+        rule_sets: in each, the first rule that matches a parameter applies to it; the multipliers
+            of several sets are multiplied.
+
     Returns:
-        Non-empty groups with the keys ``params``, ``names`` and ``name``.
+        Non-empty groups with the keys ``params``, ``names`` and ``name``. Groups with multipliers
+        have them under the key of :func:`multiplier_key`, for :func:`apply_multipliers`. The name
+        is that of the kind; further groups of a kind have a number in their names, and the kind as
+        ``kind``.
     """
-    groups: dict[str, dict[str, Any]] = {}
+    groups: dict[tuple[str, Multipliers], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
-        if parameter.ndim < 2:
-            kind = "vectors"
-        else:
-            kind = "hidden" if name.startswith("blocks.") else "embedding"
-        group = groups.setdefault(kind, {"params": [], "names": [], "name": kind})
+        kind = parameter_kind(name, parameter.ndim)
+        multipliers = multipliers_of(name, kind, rule_sets)
+        group = groups.get((kind, multipliers))
+        if group is None:
+            group = groups[kind, multipliers] = _new_group(kind, multipliers, groups)
         group["params"].append(parameter)
         group["names"].append(name)
-    if "vectors" in groups:
-        groups["vectors"]["weight_decay"] = 0.0
     return list(groups.values())
+
+
+def multipliers_of(name: str, kind: str, rule_sets: Sequence[Sequence[GroupRule]]) -> Multipliers:
+    """Return the multipliers of a parameter; see :func:`parameter_groups`."""
+    total = Multipliers()
+    for rules in rule_sets:
+        found = next((rule.multipliers for rule in rules if rule.matches(name, kind)), None)
+        total = total if found is None else total * found
+    return total
+
+
+def multiplier_key(setting: str) -> str:
+    """Return the key under which a group has the multiplier of a setting, such as ``lr``."""
+    return f"{setting}_multiplier"
+
+
+def _new_group(
+    kind: str, multipliers: Multipliers, groups: Mapping[tuple[str, Multipliers], Any]
+) -> dict[str, Any]:
+    number = 1 + sum(other == kind for other, _ in groups)
+    group: dict[str, Any] = {"params": [], "names": [], "name": kind}
+    if number > 1:
+        group |= {"name": f"{kind}_{number}", "kind": kind}
+    if kind == VECTORS:
+        group["weight_decay"] = 0.0
+    return group | {multiplier_key(key): value for key, value in multipliers.settings().items()}
+
+
+def group_kind(group: Mapping[str, Any]) -> str:
+    """Return the kind of the parameters of a group of :func:`parameter_groups`."""
+    return str(group.get("kind", group.get("name")))
+
+
+def apply_multipliers(
+    optimizer: torch.optim.Optimizer, groups: Sequence[Mapping[str, Any]], target: str
+) -> None:
+    """Multiply the settings of a new optimizer's groups by the multipliers of their parameters.
+
+    Args:
+        optimizer: built from ``groups``; it may have divided them further.
+        groups: of :func:`parameter_groups`.
+        target: dotted path of the optimizer, for messages.
+
+    Raises:
+        ConfigError: the optimizer has joined groups of different multipliers, or has no setting of
+            that name.
+    """
+    wanted = {id(one): _multipliers_in(group) for group in groups for one in group["params"]}
+    if not any(wanted.values()):
+        return
+    for group in optimizer.param_groups:
+        found = [wanted.get(id(one), {}) for one in group["params"]]
+        if any(multipliers != found[0] for multipliers in found):
+            raise ConfigError(
+                f"optim._target_={target}: expected an optimizer that keeps the parameter groups "
+                "it is given, because their multipliers differ",
+                "choose another optimizer, or set model.param=standard",
+            )
+        for setting, multiplier in found[0].items() if found else ():
+            if setting not in group:
+                raise ConfigError(
+                    f"optim._target_={target}: expected an optimizer whose parameter groups have "
+                    f"{setting}, which has a multiplier of {multiplier:g} for "
+                    f"{', '.join(_names(groups, setting))}",
+                    "choose another optimizer, or set model.param=standard",
+                )
+            group[setting] = group[setting] * multiplier
+            group[multiplier_key(setting)] = multiplier
+
+
+def _multipliers_in(group: Mapping[str, Any]) -> dict[str, float]:
+    settings = (field.name for field in dataclasses.fields(Multipliers))
+    return {key: group[multiplier_key(key)] for key in settings if multiplier_key(key) in group}
+
+
+def _names(groups: Sequence[Mapping[str, Any]], setting: str) -> Iterator[str]:
+    return (str(group["name"]) for group in groups if multiplier_key(setting) in group)
 
 
 def rate_names(groups: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -43,15 +188,23 @@ def rate_names(groups: Sequence[Mapping[str, Any]], settings: Mapping[str, Any])
 
     Returns:
         For each group ``lr`` if ``optim.lr`` sets its rate, otherwise the setting of this value
-        that ends in ``lr``, and ``lr_`` with the name of the group where there is none. Where no
-        group has the rate of ``optim.lr``, the first group's is ``lr``.
+        that ends in ``lr``, and ``lr_`` with the name of the group where there is none or it has a
+        multiplier. Where no group has the rate of ``optim.lr``, with or without a multiplier, the
+        first group's is ``lr``.
     """
     others = {key: value for key, value in settings.items() if key != "lr" and key.endswith("lr")}
     rates = [float(group["initial_lr"]) for group in groups]
-    main = float(settings["lr"]) if settings.get("lr") is not None else rates[0]
-    main = main if main in rates else rates[0]
+    factors = [float(group.get(multiplier_key("lr"), 1.0)) for group in groups]
+    main = None if settings.get("lr") is None else float(settings["lr"])
+    pairs = list(zip(rates, factors, strict=True))
+    if main is None or all(rate != main * factor for rate, factor in pairs):
+        main = rates[0]
     names = []
-    for group, rate in zip(groups, rates, strict=True):
+    for group, rate, factor in zip(groups, rates, factors, strict=True):
         setting = next((key for key, value in others.items() if value == rate), None)
-        names.append("lr" if rate == main else setting or f"lr_{group.get('name', 'other')}")
+        own = f"lr_{group.get('name', 'other')}"
+        if factor != 1:
+            names.append(own)
+        else:
+            names.append("lr" if rate == main else setting or own)
     return tuple(names)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from lmlab.errors import ConfigError
+from lmlab.optim.groups import HIDDEN, group_kind
 
 
 class MuonAdamW(torch.optim.Optimizer):
@@ -57,12 +58,12 @@ class MuonAdamW(torch.optim.Optimizer):
             )
         groups = [dict(group) for group in params]
         for group in groups:
-            hidden = group["name"] == "hidden"
-            group.setdefault("lr", lr if hidden else adamw_lr)
+            is_hidden = group_kind(group) == HIDDEN
+            group.setdefault("lr", lr if is_hidden else adamw_lr)
             group.setdefault("weight_decay", weight_decay)
         super().__init__(groups, defaults={})
-        hidden = [group for group in self.param_groups if group["name"] == "hidden"]
-        rest = [group for group in self.param_groups if group["name"] != "hidden"]
+        hidden = [group for group in self.param_groups if group_kind(group) == HIDDEN]
+        rest = [group for group in self.param_groups if group_kind(group) != HIDDEN]
         self._optimizers: list[torch.optim.Optimizer] = []
         if hidden:
             self._optimizers.append(

@@ -18,6 +18,7 @@ from lmlab.distributed.state_layout import tensors_in
 from lmlab.errors import ConfigError, UserError
 from lmlab.nn.transformer import Transformer
 from lmlab.optim.clip import clip_gradients
+from lmlab.optim.groups import HIDDEN, group_kind
 from lmlab.optim.optimizer_counts import OptimizerCounts
 from lmlab.runtime.random_streams import RandomStreams, preserved_generators
 from lmlab.training.gradient_accumulation import GradientAccumulator
@@ -145,7 +146,7 @@ def _state_bytes(spec: RunSpec, network: torch.nn.Module) -> list[tuple[int, int
         optimizer.step()
     sizes = [[0, 0], [0, 0]]
     for group in optimizer.param_groups:
-        size = sizes[0 if group["name"] == "hidden" else 1]
+        size = sizes[0 if group_kind(group) == HIDDEN else 1]
         for parameter in group["params"]:
             size[0] += sum(tensor.nbytes for tensor in tensors_in(optimizer.state.get(parameter)))
             size[1] += parameter.numel()

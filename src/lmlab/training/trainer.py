@@ -16,6 +16,7 @@ from lmlab.console.formatting import format_count
 from lmlab.console.progress_bar import progress as progress_bar
 from lmlab.distributed.full_tensor import full_tensor
 from lmlab.optim.clip import clip_gradients
+from lmlab.optim.groups import multiplier_key
 from lmlab.runtime.random_streams import RandomStreams
 from lmlab.runtime.signals import SignalHandler
 from lmlab.training.callbacks import Callbacks
@@ -283,7 +284,11 @@ class Trainer:
         rates: dict[str, float] = {}
         for name, group in zip(self.settings.rate_names or ["lr"], groups, strict=False):
             rates.setdefault(name, float(group["lr"]))
-        return {"lr": rates.pop("lr", float(groups[0]["lr"])), **rates}
+        if "lr" not in rates:  # every group that optim.lr sets has a multiplier
+            named = zip(self.settings.rate_names, groups, strict=False)
+            of_lr = next((one for name, one in named if name.startswith("lr_")), groups[0])
+            rates["lr"] = float(of_lr["lr"]) / float(of_lr.get(multiplier_key("lr"), 1.0))
+        return {"lr": rates.pop("lr"), **rates}
 
     def _has_diverged(self) -> bool:
         """Judge the losses at the end of a window of updates, and after the last update."""
