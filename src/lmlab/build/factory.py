@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from lmlab.build.callbacks import build_callbacks
+from lmlab.build.initial_weights import scale_initial_weights
 from lmlab.build.instantiate import describe_failure
 from lmlab.build.kernel_choice import choose_kernels
 from lmlab.build.optimizer_check import check_optimizer
@@ -30,7 +31,7 @@ from lmlab.distributed.fsdp import FSDPOptimizer, unsharded
 from lmlab.distributed.zero1 import Zero1Optimizer
 from lmlab.errors import ConfigError, UserError
 from lmlab.nn.transformer import Transformer
-from lmlab.optim.groups import parameter_groups, rate_names
+from lmlab.optim.groups import apply_multipliers, parameter_groups, rate_names
 from lmlab.runtime.background import ThreadWorker
 from lmlab.runtime.device import Device
 from lmlab.runtime.inductor_cache import set_inductor_cache
@@ -54,7 +55,9 @@ def build_model(spec: RunSpec) -> Transformer:
     """Build the model with its initial weights, on the CPU."""
     model = spec.network()
     with seeded(derive_seed(spec.init_seed, "initialization")):
-        spec.initializer()(model, seed=spec.init_seed)
+        initializer = spec.initializer()
+        initializer(model, seed=spec.init_seed)
+    scale_initial_weights(model, initializer, spec.param.init_rules())
     return model
 
 
@@ -86,9 +89,10 @@ def build_optimizer(spec: RunSpec, model: nn.Module) -> torch.optim.Optimizer:
         ConfigError: the optimizer refuses the parameters, has no learning rate, or needs a closure.
     """
     target = spec.optimizer.target
+    groups = parameter_groups(model, spec.param.group_rules(spec.workload.optim))
     try:
         with seeded(derive_seed(spec.init_seed, "optimizer")):
-            optimizer: torch.optim.Optimizer = spec.optimizer(params=parameter_groups(model))
+            optimizer: torch.optim.Optimizer = spec.optimizer(params=groups)
     except UserError:
         raise
     except Exception as error:
@@ -97,6 +101,7 @@ def build_optimizer(spec: RunSpec, model: nn.Module) -> torch.optim.Optimizer:
             "change the parameters of optim, or choose another optimizer",
         ) from error
     check_optimizer(optimizer, target)
+    apply_multipliers(optimizer, groups, target)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from lmlab.build.bound_parametrization import BoundParametrization
 from lmlab.build.instantiate import BoundTarget, bind
 from lmlab.config.auto_width import auto_width
 from lmlab.config.run_config import Model
@@ -40,6 +41,7 @@ def network_builder(model: Model, init_seed: int) -> Callable[..., Transformer]:
         pos=bind(model.pos),
         ffn=bind(model.ffn),
         attention=bind(model.attention),
+        param=BoundParametrization(model),
     )
 
 
@@ -49,12 +51,14 @@ def _build(
     pos: BoundTarget,
     ffn: BoundTarget,
     attention: BoundTarget,
+    param: BoundParametrization,
     seed: int,
     **sizes: Any,
 ) -> Transformer:
     d_model, num_heads = sizes["d_model"], sizes["num_heads"]
     if sizes["d_ff"] is None:
         sizes["d_ff"] = auto_width(ffn.target, d_model)
+    factors = param.factors()
     with seeded(seed):
         return Transformer(
             norm=norm(),
@@ -63,5 +67,8 @@ def _build(
             ),
             ffn=ffn.load(),
             attention=attention.load(),
+            query_factor=factors.queries,
+            residual_factor=factors.residual,
+            logit_factor=factors.logits,
             **sizes,
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lmlab.build.bound_parametrization import BoundParametrization
 from lmlab.build.instantiate import BoundTarget, bind
 from lmlab.build.network import network_builder
 from lmlab.build.run_data import DataSpec
@@ -81,6 +82,7 @@ class RunSpec:
         data: corpus and tokenizer.
         network: builds the model; keyword arguments replace sizes.
         initializer: makes the function that draws the initial weights.
+        param: the parametrization.
         init_seed: seed of the initial weights.
         data_seed: seed of the order of batches.
         optimizer: makes the optimizer, given ``params``.
@@ -109,6 +111,7 @@ class RunSpec:
     data: DataSpec
     network: Callable[..., Transformer]
     initializer: BoundTarget
+    param: BoundParametrization
     init_seed: int
     data_seed: int
     optimizer: BoundTarget
@@ -153,6 +156,7 @@ def resolve(config: RunConfig) -> RunSpec:
         ),
         network=network_builder(model, config.seeds.init),
         initializer=bind(model.init),
+        param=BoundParametrization(model),
         init_seed=config.seeds.init,
         data_seed=config.seeds.data,
         optimizer=bind(config.optim),

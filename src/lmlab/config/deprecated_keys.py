@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from lmlab.config.renamed_targets import original_targets, resolve_targets, warn_renamed
+from lmlab.config.run_config import STANDARD_PARAM
 
 # Removed setting -> what to use instead.
 REMOVED_KEYS = {
@@ -21,6 +22,7 @@ ADDED_SETTINGS = [
     ("schedule", "warmup", None), ("tokenizer", "end_of_text", None), ("model", "dropout", 0.0),
     ("training", "patience", None),
     ("training", "ema", None), ("training", "tokens", None), ("training", "flops", None),
+    ("model", "param", STANDARD_PARAM.as_dict()),
 ]  # fmt: skip
 _POLICY_OF = {"fp32": "exact", "bf16": "bf16"}
 # An override ("++exhibit.count=2", "exhibit/group=option"), or an entry of a defaults list.

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from lmlab.config.auto_width import auto_width
 from lmlab.config.run_length import BUDGETS
 from lmlab.config.value_types import format_value
 from lmlab.errors import Check, ConfigError, check_settings
@@ -37,6 +38,7 @@ def check_rules(config: dict[str, Any]) -> None:
     check_values(config)
     _check_schedule(config)
     _check_optimizer(config["optim"]["_target_"])
+    _check_param(config)
 
 
 def check_values(config: dict[str, Any]) -> None:
@@ -272,3 +274,23 @@ def _check_optimizer(target: str) -> None:
             f"optim._target_={target}: expected an optimizer that can update this model: {reason}",
             muon if target.endswith("Muon") else "set optim=adamw, optim=sgd or optim=muon",
         )
+
+
+def _check_param(config: dict[str, Any]) -> None:
+    """Let lmlab's own parametrizations, which need no torch, check their settings."""
+    model, parameters = config["model"], dict(config["model"]["param"])
+    module, _, name = parameters.pop("_target_").rpartition(".")
+    if name != "Standard" and model["init"]["_target_"] == "lmlab.hf.weights.Imported":
+        raise ConfigError(
+            f"model.param._target_={module}.{name}: expected standard with imported weights, which "
+            "it would multiply",
+            "set model.param=standard, or model.init=truncated_normal to train from new weights",
+        )
+    if module != "lmlab.optim.parametrization" or name == "Standard":
+        return
+    parametrizations = importlib.import_module(module)
+    d_ff = model["d_ff"]
+    if d_ff == "auto":
+        d_ff = auto_width(str(model["ffn"]["_target_"]), int(model["d_model"]))
+    shape = parametrizations.ModelShape.of(model, d_ff)
+    getattr(parametrizations, name)(**parameters).check(shape, config["optim"])

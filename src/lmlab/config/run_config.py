@@ -76,6 +76,7 @@ class Component:
         return copy.deepcopy(self._content)
 
 
+STANDARD_PARAM = Component({"_target_": "lmlab.optim.parametrization.Standard"})
 # Callbacks are several components by name, each with every_steps in addition.
 NO_CALLBACKS = Component({})
 
@@ -109,6 +110,7 @@ class Model:
     attention: Component
     init: Component
     dropout: float = 0.0
+    param: Component = STANDARD_PARAM
 
     def as_dict(self) -> dict[str, Any]:
         """Return the node as plain values: a copy."""

@@ -32,6 +32,7 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "model.ffn": ("d_model", "d_ff"),
     "model.attention": ("d_model", "num_heads", "pos"),
     "model.init": (),
+    "model.param": (),
     "optim": ("params",),
     "schedule": ("step", "total_steps"),
     "logger": ("run_info",),

@@ -67,6 +67,10 @@ class CausalSelfAttention(nn.Module):
         qk_norm_eps: epsilon of that norm, added to the mean square.
 
     No biases; scores are divided by sqrt(K).
+
+    Attributes:
+        query_factor: multiplies the queries, and so the scores; 1 unless
+            :class:`lmlab.nn.transformer.Transformer` sets it.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class CausalSelfAttention(nn.Module):
         self.apply_linears: ApplyLinears = separate_linears
         self.causal_attention: CausalAttention = causal_attention
         self.fused_qkv_attention: FusedQKVAttention | None = None
+        self.query_factor = 1.0
         # All layers share one object, which belongs to the model. The list keeps it out of this
         # module's children, so that its parameters appear once.
         self._pos = [pos]
@@ -116,11 +121,13 @@ class CausalSelfAttention(nn.Module):
         (pos,) = self._pos
         uses_causal_mask = positions_BT is None and cache is None and mask_BTS is None
         if uses_causal_mask and self.fused_qkv_attention is not None:
-            qkv = fused_linear(x_BTD, (self.q, self.k, self.v))
+            qkv = fused_linear(x_BTD, (self.q, self.k, self.v), (self.query_factor, 1.0, 1.0))
             output = self.fused_qkv_attention(qkv, self.num_heads, self.d_head, pos)
             return self._project(output)
         q, k, v = map(self._split_heads, self.apply_linears(x_BTD, (self.q, self.k, self.v)))
         q, k = self.q_norm(q), self.k_norm(k)
+        if self.query_factor != 1:
+            q = q * self.query_factor
         if uses_causal_mask:
             output = self.causal_attention(q, k, v, pos)
         else:

@@ -25,6 +25,18 @@ def fused_linears(x: Tensor, maps: Sequence[nn.Linear]) -> Sequence[Tensor]:
     return fused_linear(x, maps).split([linear.out_features for linear in maps], dim=-1)
 
 
-def fused_linear(x: Tensor, maps: Sequence[nn.Linear]) -> Tensor:
-    """Return the concatenated outputs, (..., sum of d_out). Maps have no bias."""
-    return F.linear(x, torch.cat([linear.weight for linear in maps]))
+def fused_linear(
+    x: Tensor, maps: Sequence[nn.Linear], factors: Sequence[float] | None = None
+) -> Tensor:
+    """Return the concatenated outputs, (..., sum of d_out). Maps have no bias.
+
+    Args:
+        x: input of all maps.
+        maps: the maps.
+        factors: multiplies the output of each map; None for 1.
+    """
+    weights = [linear.weight for linear in maps]
+    if factors is not None:
+        pairs = zip(weights, factors, strict=True)
+        weights = [weight if factor == 1 else weight * factor for weight, factor in pairs]
+    return F.linear(x, torch.cat(weights))

@@ -7,6 +7,7 @@ values, however much else differs between them.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -14,6 +15,29 @@ import torch
 from torch import Tensor, nn
 
 from lmlab.runtime.random_streams import derive_seed
+
+_WRITERS = (".out.weight", ".down.weight")  # projections that write into the residual stream
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawnWeight:
+    """What the standard deviation of an initial weight depends on.
+
+    Sizes are real numbers, because those of a base shape need not exist.
+
+    Attributes:
+        name: of the parameter.
+        rows: size of the first axis.
+        columns: size of the second axis.
+        is_embedding: whether it is looked up or added, not multiplied by.
+        num_writers: number of the model's projections that write into the residual stream.
+    """
+
+    name: str
+    rows: float
+    columns: float
+    is_embedding: bool
+    num_writers: float
 
 
 class TruncatedNormal:
@@ -25,10 +49,13 @@ class TruncatedNormal:
 
     def __call__(self, model: nn.Module, seed: int) -> None:
         """Overwrite the weights of ``model`` in place."""
-        for name, weight, is_embedding in _weights(model):
-            std = 1.0 if is_embedding else math.sqrt(2 / sum(weight.shape))
-            generator = _generator(seed, name)
+        for weight, drawn in drawn_weights(model):
+            std, generator = self.std(drawn), _generator(seed, drawn.name)
             nn.init.trunc_normal_(weight, 0.0, std, -3 * std, 3 * std, generator=generator)
+
+    def std(self, weight: DrawnWeight) -> float:
+        """Return the standard deviation before the truncation."""
+        return 1.0 if weight.is_embedding else math.sqrt(2 / (weight.rows + weight.columns))
 
 
 class Normal:
@@ -42,15 +69,18 @@ class Normal:
     """
 
     def __init__(self, *, std: float) -> None:
-        self.std = std
+        self._std = std
 
     def __call__(self, model: nn.Module, seed: int) -> None:
         """Overwrite the weights of ``model`` in place."""
-        writes_residual = (".out.weight", ".down.weight")
-        count = sum(name.endswith(writes_residual) for name, _, _ in _weights(model))
-        for name, weight, _ in _weights(model):
-            std = self.std / math.sqrt(count) if name.endswith(writes_residual) else self.std
-            nn.init.normal_(weight, 0.0, std, generator=_generator(seed, name))
+        for weight, drawn in drawn_weights(model):
+            nn.init.normal_(weight, 0.0, self.std(drawn), generator=_generator(seed, drawn.name))
+
+    def std(self, weight: DrawnWeight) -> float:
+        """Return the standard deviation."""
+        if weight.name.endswith(_WRITERS):
+            return self._std / math.sqrt(weight.num_writers)
+        return self._std
 
 
 class XavierUniform:
@@ -58,21 +88,27 @@ class XavierUniform:
 
     def __call__(self, model: nn.Module, seed: int) -> None:
         """Overwrite the weights of ``model`` in place."""
-        for name, weight, _ in _weights(model):
-            nn.init.xavier_uniform_(weight, generator=_generator(seed, name))
+        for weight, drawn in drawn_weights(model):
+            nn.init.xavier_uniform_(weight, generator=_generator(seed, drawn.name))
+
+    def std(self, weight: DrawnWeight) -> float:
+        """Return the standard deviation."""
+        return math.sqrt(2 / (weight.rows + weight.columns))
 
 
-def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
-    """Yield name, weight and whether it is an embedding, for each parameter with two axes.
+def drawn_weights(model: nn.Module) -> Iterator[tuple[Tensor, DrawnWeight]]:
+    """Yield each parameter with two axes or more, and its description.
 
     Vectors (norm gains) keep their initial ones. A weight tied between embedding and head is
     yielded once, under the embedding's name.
     """
     linear = {id(part.weight) for part in model.modules() if isinstance(part, nn.Linear)}
     linear -= {id(part.weight) for part in model.modules() if isinstance(part, nn.Embedding)}
-    for name, parameter in model.named_parameters():
-        if parameter.ndim >= 2:
-            yield name, parameter, id(parameter) not in linear
+    matrices = {name: one for name, one in model.named_parameters() if one.ndim >= 2}
+    num_writers = sum(name.endswith(_WRITERS) for name in matrices)
+    for name, one in matrices.items():
+        columns = one.numel() // len(one)
+        yield one, DrawnWeight(name, len(one), columns, id(one) not in linear, num_writers)
 
 
 def _generator(seed: int, name: str) -> torch.Generator:

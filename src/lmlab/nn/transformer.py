@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lmlab.errors import ConfigError
 from lmlab.nn.attention import CausalAttention, CausalSelfAttention, FusedQKVAttention
 from lmlab.nn.block import Block
 from lmlab.nn.ffn import SwiGLU
@@ -34,6 +35,9 @@ class Transformer(nn.Module):
         dropout: probability with which training drops each value of the embeddings, positions
             included, and of the output of each sublayer before it is added (Vaswani et al. 2017,
             section 5.4).
+        query_factor: multiplies the queries of all layers.
+        residual_factor: multiplies the output of each sublayer before it is added.
+        logit_factor: multiplies the input of the head, and so the logits.
 
     Draw the initial weights afterwards with :mod:`lmlab.nn.init`.
     """
@@ -53,11 +57,17 @@ class Transformer(nn.Module):
         ffn: Callable[..., nn.Module],
         attention: Callable[..., CausalSelfAttention],
         dropout: float = 0.0,
+        query_factor: float = 1.0,
+        residual_factor: float = 1.0,
+        logit_factor: float = 1.0,
     ) -> None:
         super().__init__()
         self.context_length = context_length
         self.d_head = d_model // num_heads
         self.dropout = dropout
+        self.query_factor = query_factor
+        self.residual_factor = residual_factor
+        self.logit_factor = logit_factor
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.pos: Positions = pos
         self.blocks = nn.ModuleList(
@@ -67,6 +77,7 @@ class Transformer(nn.Module):
                 norm=norm,
                 d_model=d_model,
                 dropout=dropout,
+                residual_factor=residual_factor,
             )
             for _ in range(num_layers)
         )
@@ -74,6 +85,19 @@ class Transformer(nn.Module):
         self.head = nn.Linear(d_model, vocab_size, bias=False)
         if tie_embeddings:
             self.head.weight = self.embedding.weight
+        if query_factor != 1:
+            self._scale_queries(query_factor)
+
+    def _scale_queries(self, factor: float) -> None:
+        attentions = self._attentions()
+        if len(attentions) < len(self.blocks):
+            raise ConfigError(
+                "model.attention: expected a subclass of lmlab.nn.attention.CausalSelfAttention, "
+                f"whose queries model.param multiplies by {factor:g}",
+                "set model.param.base_d_head to model.d_model / model.num_heads",
+            )
+        for part in attentions:
+            part.query_factor = factor
 
     def forward(
         self,
@@ -119,7 +143,7 @@ class Transformer(nn.Module):
         for index, block in enumerate(self.blocks):
             x = block(x, positions_BT, None if caches is None else caches[index], mask_BTS)
         final: Tensor = self.final_norm(x)
-        return final
+        return final if self.logit_factor == 1 else final * self.logit_factor
 
     def fuse_linears(self) -> None:
         """Fuse linear maps of one input into one product; see :mod:`lmlab.nn.fused_linear`."""

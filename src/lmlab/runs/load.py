@@ -143,5 +143,5 @@ def _defaults() -> dict[str, Any]:
 def _config_of(model: dict[str, Any]) -> RunConfig:
     """Compose a full configuration around a ``model`` node, so that it is validated as usual."""
     content = _defaults()
-    rest = {key: content["model"][key] for key in ("init", "dropout")}
+    rest = {key: content["model"][key] for key in ("init", "dropout", "param")}
     return from_dict(content | {"model": rest | model})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lmlab.config.run_config import STANDARD_PARAM
 from lmlab.study.arm_section import described_width
 from lmlab.study.run_records import Study
 
@@ -46,7 +47,11 @@ def _model(model: Mapping[str, Any]) -> str:
         "context_length": "context", "vocab_size": "vocabulary",
     }  # fmt: skip
     sizes = [f"{word} {model[key]}" for key, word in words.items() if model.get(key) is not None]
-    parts = [f"{key} {_class(value)}" for key, value in model.items() if _is_component(value)]
+    parts = [
+        f"{key} {_class(value)}"
+        for key, value in model.items()
+        if _is_component(value) and value != STANDARD_PARAM.as_dict()
+    ]
     tied = {True: ["tied embeddings"], False: ["untied embeddings"]}
     return ", ".join([*sizes, *parts, *tied.get(model.get("tie_embeddings"), [])])  # type: ignore[arg-type]
 

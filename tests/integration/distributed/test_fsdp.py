@@ -86,7 +86,13 @@ def test_each_rank_stores_about_half_of_everything(
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "overrides", [["runtime.policy=fast"], ["model.tie_embeddings=false", "optim=sgd"]], ids=str
+    "overrides",
+    [
+        ["runtime.policy=fast"],
+        ["model.tie_embeddings=false", "optim=sgd"],
+        ["model.param=completep", "model.param.base_d_model=4", "model.param.base_num_layers=1"],
+    ],
+    ids=str,
 )
 def test_other_policies_and_optimizers_work(
     settings, launch: Launcher, tmp_path: Path, overrides: list[str]

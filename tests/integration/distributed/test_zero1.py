@@ -167,3 +167,15 @@ def test_the_preflight_counts_the_shard_of_one_rank(settings) -> None:
     assert part.memory.gradients == full.memory.gradients
     assert part.memory.saving == full.memory.saving, "rank 0 copies all"
     assert part.disk_most == full.disk_most
+
+
+@pytest.mark.long
+def test_groups_with_multipliers_are_sharded(
+    settings, launch: Launcher, tmp_path: Path
+) -> None:  # fmt: skip
+    more = ["model.param=completep", "model.param.base_d_model=4", "model.param.base_num_layers=1",
+            "optim=muon"]  # fmt: skip
+    plain = launch([*settings, *more, f"output_root={tmp_path / 'plain'}"], 2)
+    sharded = launch([*settings, *more, ZERO, f"output_root={tmp_path / 'sharded'}"], 2)
+    assert sharded.codes == plain.codes == [0, 0]
+    assert saved(sharded.run) == saved(plain.run)

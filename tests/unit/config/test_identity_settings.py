@@ -26,6 +26,7 @@ def settings_of(*overrides: str) -> dict[str, Any]:
         "validation.every_steps=7", "validation.max_tokens=99", "seeds.init=1", "seeds.data=1",
         "seed=1", "model.tie_embeddings=true", "model.vocab_size=999",
         "model.dropout=0.1", "training.patience=3", "training.ema=0.9",
+        "model.param=mup", "model.param=completep",
     ],
 )  # fmt: skip
 def test_a_setting_that_changes_the_result_is_in_the_identity(override: str) -> None:
@@ -54,6 +55,12 @@ def test_imported_weights_are_identified_by_their_hash_and_not_by_their_folder(
         (tmp_path / name / "model.safetensors").write_bytes(weights)
         found.append(settings_of("model=imported", f"model.init.path={tmp_path / name}"))
     assert found[0] == found[1] != found[2]
+
+
+def test_the_standard_parametrization_is_not_in_the_identity() -> None:
+    assert "param" not in settings_of()["model"]
+    mup = settings_of("model.param=mup")["model"]["param"]
+    assert mup["base_d_model"] == 128
 
 
 def test_targets_have_their_original_names() -> None:

@@ -49,7 +49,9 @@ def test_muon_updates_hidden_matrices_and_adamw_all_other_parameters() -> None:
 
 @needs_muon
 def test_resuming_from_a_checkpoint_is_bit_identical(tmp_path: Path) -> None:
-    assert_resume_is_exact(tmp_path, "optim=muon")
+    param = ["model.param=completep", "model.param.base_d_model=8"]  # several groups of each kind
+    assert_resume_is_exact(tmp_path / "standard", "optim=muon")
+    assert_resume_is_exact(tmp_path / "completep", "optim=muon", *param)
 
 
 def test_torch_without_muon_is_reported_with_the_version_needed(

@@ -52,6 +52,8 @@ def batches() -> tuple[torch.Tensor, torch.Tensor]:
         ["model.norm=post", "model.pos=learned", "model.ffn=gelu"],
         ["model.norm=layernorm", "model.pos=nope", "model.attention.qk_norm=true"],
         ["model.norm=none", "model.ffn=relu2", "model.attention.num_kv_heads=1"],
+        ["model.param=completep", "model.param.base_d_model=8", "model.param.base_d_head=4",
+         "model.param.base_num_layers=1"],
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("micro_batch_size", [B, 2])
