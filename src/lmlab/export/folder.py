@@ -12,6 +12,7 @@ import lmlab
 from lmlab.errors import DataError
 from lmlab.export.card import model_card
 from lmlab.export.check import check_export
+from lmlab.export.folded_weights import check_foldable, folded_weights
 from lmlab.hf import config_writer as hf_config
 from lmlab.hf.weight_files import WEIGHTS
 from lmlab.hf.weights import write_weights
@@ -64,7 +65,8 @@ def export_run(
         A summary: path, architecture, and checks.
 
     Raises:
-        ConfigError: a component of the model is not one of lmlab's.
+        ConfigError: a component of the model is not one of lmlab's, or a factor of its
+            parametrization has no place among the weights.
         DataError: the run has no weights, ``target`` holds other files, or the check failed.
     """
     with translate_read_errors(target):
@@ -76,6 +78,7 @@ def export_run(
     config = load_recorded(RunFolder(run_folder))
     node = config.model.as_dict()
     hf_config.config_to_hf(node, d_ff=1)  # fails before anything is loaded
+    check_foldable(node)
     loaded = load(run_folder, checkpoint=checkpoint, device="cpu")
     loaded = loaded._replace(tokenizer=loaded.tokenizer.with_end_of_text(end_of_text))
     content = hf_config.config_to_hf(node, d_ff=_width(loaded.model))
@@ -128,7 +131,7 @@ def _write(
 ) -> None:
     model, tokenizer = loaded
     kind = content["model_type"]
-    write_weights(folder, kind, model.state_dict())
+    write_weights(folder, kind, folded_weights(model))
     ids = _text_marker_ids(tokenizer)
     version = {_VERSION: lmlab.__version__}
     write_json(folder / "config.json", content | ids | {"use_cache": True} | version)

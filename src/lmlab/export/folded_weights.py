@@ -1,0 +1,74 @@
+"""The weights of a model with the factors of its parametrization multiplied in.
+
+Formats of other libraries have no such factors. Each is folded into weights that are linear in the
+place where it stands, so that the logits stay the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from lmlab.errors import ConfigError
+from lmlab.nn.transformer import Transformer
+
+_FINAL_NORMS = ("lmlab.nn.norm.PreRMSNorm", "lmlab.nn.norm.PreLayerNorm")
+_POST_NORM = "lmlab.nn.norm.PostRMSNorm"
+
+
+def check_foldable(model: dict[str, Any]) -> None:
+    """Check that the factors of a model can be folded, before its weights are read.
+
+    A factor of the logits goes into the head. A tied head is also the embedding, so the factor goes
+    into the gain of the last norm instead.
+
+    Args:
+        model: the ``model`` section of a frozen configuration.
+
+    Raises:
+        ConfigError: the head is tied, the logits may have a factor, and there is no norm.
+    """
+    param = model.get("param") or {}
+    has_factor = param.get("base_d_model", model["d_model"]) != model["d_model"]
+    is_normed = model["norm"]["_target_"] in (*_FINAL_NORMS, _POST_NORM)
+    if model["tie_embeddings"] and has_factor and not is_normed:
+        raise ConfigError(
+            f"model.param._target_={param['_target_']}: cannot be exported with "
+            "model.tie_embeddings=true and model.norm=none: the factor of the logits fits neither "
+            "into the head, which is the embedding, nor into a norm before it",
+            "export a model with model.tie_embeddings=false or with another norm",
+        )
+
+
+def folded_weights(model: Transformer) -> dict[str, Tensor]:
+    """Return the state dictionary of a model without factors that computes the same logits.
+
+    - The factor of queries goes into the matrix of queries, or into the gain of ``qk_norm``.
+    - The factor of sublayers goes into the matrices that write into the residual stream.
+    - The factor of logits goes into the head; into the last norm if the head is tied.
+    """
+    state = model.state_dict()
+    is_normed = any(name.endswith(".q_norm.weight") for name in state)
+    queries = "q_norm.weight" if is_normed else "q.weight"
+    for name in list(state):
+        part = name.rpartition(".sublayer.")[2]
+        if part in ("out.weight", "down.weight"):
+            _multiply(state, name, model.residual_factor)
+        elif part == queries:
+            _multiply(state, name, model.query_factor)
+    _multiply(state, _place_of_logit_factor(model), model.logit_factor)
+    return state
+
+
+def _place_of_logit_factor(model: Transformer) -> str:
+    if model.head.weight is not model.embedding.weight:
+        return "head.weight"
+    # A post-norm model ends in the norm of its last feed-forward layer, which only the head reads.
+    last = f"blocks.{len(model.blocks) - 1}.ffn.norm.weight"
+    return "final_norm.weight" if "final_norm.weight" in model.state_dict() else last
+
+
+def _multiply(state: dict[str, Tensor], name: str, factor: float) -> None:
+    if factor != 1:
+        state[name] = state[name] * factor
