@@ -9,7 +9,7 @@ from __future__ import annotations
 from mutation import Mutation
 
 MUTATIONS = [
-    Mutation("freedom by observed shares alone", "study/ladder_losses.py", "_OBSERVED = 0.3",
+    Mutation("freedom by observed shares alone", "study/effective_freedom.py", "_OBSERVED = 0.3",
              "_OBSERVED = 1.0", "tests/unit/study/test_ladder_losses.py"),
     Mutation("rate variance divided by seeds", "study/ladder_losses.py",
              "known = extra_variance + (weights**2 * self.rate_var).sum((-2, -1))",
@@ -38,4 +38,20 @@ MUTATIONS = [
              "tests/unit/study/test_ladder_verdict.py"),
     Mutation("forecasts without the noise of the new rung", "study/loss_forecast.py",
              "            + noise[index] ** 2 / seeds\n", "", "tests/unit/study/test_loss_forecast.py"),
+    Mutation("a vertex without the uncertainty of its bend", "study/parabola.py",
+             "square = 4 * (bend**2 - quantile**2 * part[1, 1])", "square = 4 * bend**2",
+             "tests/unit/study/test_parabola.py"),
+    Mutation("scatter of a law without its degrees of freedom", "study/power_law.py",
+             "unit = float(share @ self.residuals() ** 2) / freedom",
+             "unit = float(share @ self.residuals() ** 2) / (freedom + 2)",
+             "tests/unit/study/test_power_law.py"),
+    Mutation("a tuning seed's noise not averaged", "study/rate_error.py", "return np.cov(values) / seeds,",
+             "return np.cov(values),", "tests/unit/study/test_rate_error.py"),
+    Mutation("excess loss without its second moment", "study/rate_error.py", "return 3 * self.excess**2",
+             "return 3 * self.excess", "tests/unit/study/test_rate_error.py"),
+    Mutation("rates off their law trusted", "study/rate_law.py",
+             "return max(one, other, key=", "return min(one, other, key=",
+             "tests/unit/study/test_rate_law.py"),
+    Mutation("a bracket without its band", "study/regret.py",
+             "half = quantile * np.sqrt(", "half = 0.3 * np.sqrt(", "tests/unit/study/test_regret.py"),
 ]  # fmt: skip

@@ -4,14 +4,7 @@ Every estimate of a ladder is, to first order, a linear combination of the mean 
 rungs. Its error is computed here, once for all of them: arms that share their seeds at a rung are
 combined seed by seed, so that the noise that they share cancels; rungs are independent.
 
-The degrees of freedom of a sum of variances v_i with f_i degrees of freedom each are those of
-Satterthwaite (1946, Biometrics Bulletin 2(6)), 1 / sum(s_i^2 / f_i), where s_i = v_i / sum(v) is
-the true share of a variance. He uses the observed shares. With two or three seeds this fails where
-one variance is known, such as that of a learning rate: a small observed variance then gets a small
-quantile as well, and 90% intervals cover 83% to 88%. With the shares by the smooth noise of the
-ladder they cover 90% to 97%. The shares used here, 0.3 times observed plus 0.7 times smooth, cover
-90% to 92% for one to five variances of one to four degrees of freedom, with and without a known
-one.
+Degrees of freedom are those of :mod:`lmlab.study.effective_freedom`.
 """
 
 from __future__ import annotations
@@ -26,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from lmlab.study.effective_freedom import effective_freedom
+
 Array = npt.NDArray[Any]
 
-# Share of the observed variances in the degrees of freedom; see the head of this module.
-_OBSERVED = 0.3
 # Expected standard deviation of the log noise variance of arms: 0.5 is 28% in the noise.
 _ARM_SPREAD = 0.5
 
@@ -250,12 +243,8 @@ class LadderLosses:
         known = extra_variance + (weights**2 * self.rate_var).sum((-2, -1))
         parts = self._parts(weights, [group[2] for group in self._groups])
         expected = self._parts(weights, self._expected_covariances)
-        total, smooth_total = known + parts.sum(0), known + expected.sum(0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = _OBSERVED * np.where(total > 0, parts / total, 0.0)
-            share += (1 - _OBSERVED) * np.where(smooth_total > 0, expected / smooth_total, 0.0)
-            freedom = 1 / np.einsum("g...,g->...", share**2, 1 / self._freedoms)
-        return np.sqrt(np.maximum(total, 0.0)), freedom
+        freedom = effective_freedom(parts, expected, self._freedoms, known)
+        return np.sqrt(np.maximum(known + parts.sum(0), 0.0)), freedom
 
     def expected_error(self, weights: Array) -> Array:
         """Return standard errors of combinations by the smooth noise; see :meth:`error`."""
