@@ -146,20 +146,18 @@ class ConfirmedSearch:
         )
 
     def _searched(self, trials: Trials) -> Trials:
-        """Return the outcomes that the search by itself calls for.
+        """Return the outcomes that the search by itself calls for, stage by stage.
 
-        Outcomes of confirming runs would change what the search decides. It is repeated from the
-        beginning, so that they are told apart whatever has finished already.
+        A stage is what the outcomes of those before it call for, and counts once all of its runs
+        have finished. The result is thus the same in whichever order runs finish, and whatever else
+        has finished, such as runs of the confirmation.
         """
-        if self.policy == NEVER:
-            return trials
         kept: dict[tuple[float, int], TrialOutcome] = {}
         while True:
             fresh = [run for run in self.search.required_runs(kept) if run not in kept]
-            known = {run: trials[run] for run in fresh if run in trials}
-            if not known:
+            if not fresh or not self.search.all_final(fresh, trials):
                 return kept
-            kept |= known
+            kept |= {run: trials[run] for run in fresh}
 
     def _basin(self, fit: Fit) -> Basin:
         return measure_basin(fit.losses, fit.means, fit.best, self.search.seeds, self.expected_sd)
