@@ -15,7 +15,7 @@ from rich.text import Text
 from lmlab.console.command_line import Command
 from lmlab.console.options import argument, option
 from lmlab.console.stdout import run_main, stdout_console
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.errors import DataError
 from lmlab.run_folder import FINISHED, early_stop
 from lmlab.study.run_records import RunRecord, Study, load_study, other_runs

@@ -18,7 +18,8 @@ from lmlab.config.compose import compose, to_yaml
 from lmlab.data.token_file import TokenFile, encode_corpus, write_token_file
 from lmlab.demos import CONTENTS_FILE
 from lmlab.design.comparison import Comparison
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.export.folder import export_run
 from lmlab.hf.weight_files import WEIGHTS
 from lmlab.run_folder import RunFolder

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fake_slurm import FakeSlurm
 
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.run_folder import RunFolder
 from lmlab.study.sweep_folder import SweepFolder
 

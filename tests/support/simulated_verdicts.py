@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from lmlab.design.comparison import Comparison
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.design.search import TrialOutcome
 from lmlab.study.verdicts import Verdict, judge, undecided_arms
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.config.compose import compose, from_dict
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.run_folder import RunFolder
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.run_data_cache import RunDataCache

@@ -15,7 +15,8 @@ import pytest
 from lmlab.config.compose import compose
 from lmlab.design.comparison import Comparison
 from lmlab.design.fairness import ArmCosts
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.run_folder import RunFolder
 from lmlab.study.sweep_folder import SweepFolder

@@ -221,7 +221,7 @@ def make_manifest(
         study=configs[0].study,
         command=shlex.join(["python", "-m", "lmlab.train", *sys.argv[1:]]),
         # The configuration of a run does not depend on the study.
-        arms=[config.as_dict() | {"design": None} for config in configs],
+        arms=[config.as_dict() | {"design": None, "ladder": None} for config in configs],
         names=names,
         overrides=[list(each) for each in overrides],
         comparison=design,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -11,17 +10,10 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from omegaconf import OmegaConf
 
-from hydra_plugins.lmlab_launcher.launcher import LocalLauncher, freeze_jobs, make_manifest
-from lmlab.config.group_selection import rewrite_all
-from lmlab.config.paths import conf_folder
-from lmlab.config.run_config import RunConfig
+from hydra_plugins.lmlab_launcher.launcher import LocalLauncher, freeze_jobs
+from hydra_plugins.lmlab_launcher.study_arms import freeze_study
 from lmlab.config.sweep_axes import expand_jobs, parse
-from lmlab.config.user_settings import search_path
-from lmlab.design.comparison import Comparison
-from lmlab.design.manifest import Manifest, match_tokens
-from lmlab.design.replaced_settings import check_replaced
-from lmlab.design.study_checks import check_overrides, check_study
-from lmlab.design.study_seeds import other_seed
+from lmlab.design.manifest import Manifest
 from lmlab.design.sweep_jobs import split_sweep
 from lmlab.errors import ConfigError
 from lmlab.runtime.launch_env import require_single_process
@@ -98,36 +90,7 @@ class Sweeper(BasicSweeper):
                     "give one value, or change design.arms",
                 )
         base = [str(override.input_line) for override in overrides]
-        launcher = self._launcher()
-        declared = launcher.compose(base).design
-        assert declared is not None
-        design = Comparison(**declared.parameters)
-        check_overrides(design)
-        for note in check_replaced(design, [str(override.input_line) for override in typed]):
-            print(note, file=sys.stderr)
-        folders = [conf_folder(), *search_path()]
-        configs: list[RunConfig] = []
-        reseeded: list[RunConfig] = []
-        for arm_overrides in design.arms.values():
-            job = rewrite_all([*base, *arm_overrides], folders)
-            number = len(configs)
-            configs.append(launcher.compose(job, number=number))
-            seed = f"seed={other_seed(configs[0].seed)}"
-            reseeded.append(launcher.compose([*job, seed], number=number))
-        held = check_study(
-            design, [one.as_dict() for one in configs], [one.as_dict() for one in reseeded]
-        )
-        manifest = make_manifest(
-            configs, list(design.arms), list(design.arms.values()), launcher, design
-        )
-        manifest = manifest.with_held_seeds(held)
-        if manifest.held_seeds_note:
-            print(manifest.held_seeds_note, file=sys.stderr)
-        if not design.hold_tokens:
-            return manifest
-        reference = manifest.arms[manifest.names.index(design.baseline or manifest.names[0])]
-        arms = [match_tokens(content, reference) for content in manifest.arms]
-        return dataclasses.replace(manifest, arms=arms)
+        return freeze_study(self._launcher(), base, typed)
 
 
 def _as_text(value: Any) -> str:

@@ -17,7 +17,7 @@ from lmlab.config.open_mappings import open_mapping
 from lmlab.config.paths import conf_folder
 from lmlab.errors import ConfigError
 
-_OPTIONAL = ("experiment", "design", "demo")
+_OPTIONAL = ("experiment", "design", "ladder", "demo")
 
 
 def is_group(key: str, folders: Iterable[Path]) -> bool:

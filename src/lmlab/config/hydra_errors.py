@@ -107,7 +107,7 @@ def _below_null(overrides: Sequence[str]) -> ConfigError:
     for given in overrides:
         key, _, _ = given.lstrip("+~").partition("=")
         first = key.partition(".")[0]
-        if first in ("design", "demo") and "." in key:
+        if first in ("design", "ladder", "demo") and "." in key:
             advice = f"select one: experiment=..., or {first}=<option>"
             typed = given.lstrip("+")  # open mappings get ++
             return ConfigError(f"{typed}: {first} is null, and has no settings", advice)

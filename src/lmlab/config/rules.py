@@ -51,6 +51,7 @@ def check_values(config: dict[str, Any]) -> None:
             Check(key, format_value(_value(config, key)), is_valid, expected)
             for key, is_valid, expected in rules(config)
         )
+    _check_ladder(config)
 
 
 # Key, whether its value is valid, and which values are, as the rest of "expected ...".
@@ -254,6 +255,16 @@ def _design(config: dict[str, Any]) -> Rules:
         is_valid = _is_number(share) and share >= 0
         expected = "a fraction of 0 or more, for example 0.01"
         yield f"design.tolerance.{quantity}", is_valid, expected
+
+
+def _check_ladder(config: dict[str, Any]) -> None:
+    """Refuse sizes of a ladder where nothing compares at them."""
+    is_ladder = str((config["design"] or {}).get("_target_")).endswith(".Ladder")
+    if config.get("ladder") is not None and not is_ladder:
+        raise ConfigError(
+            "ladder: expected design=ladder, which compares at these sizes",
+            "set design=ladder, or remove the setting",
+        )
 
 
 def _check_schedule(config: dict[str, Any]) -> None:

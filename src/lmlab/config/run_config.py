@@ -227,6 +227,7 @@ class RunConfig:
     purpose: str | None = None
     callbacks: Component = NO_CALLBACKS
     reuse_across_code: bool = False
+    ladder: Component | None = None
 
     @functools.cached_property
     def cache_folder(self) -> Path:

@@ -36,7 +36,7 @@ _TRUSTED = (*_LMLAB, _TORCH)
 # Targets of options that fill a slot from another group: model=imported sets model.init.
 _OF_OTHER_GROUPS = {"model.init": ("lmlab.hf.weights.Imported",)}
 # Slots that a user's package cannot fill.
-_WITHOUT_OWN = ("design",)
+_WITHOUT_OWN = ("design", "ladder")
 _CALLBACKS = "callbacks"
 _MODEL_SLOTS = ("model.norm", "model.pos", "model.ffn", "model.attention", "model.init")
 _TARGET = re.compile(r"^\s*_target_:\s*['\"]?([\w.]+)", re.MULTILINE)

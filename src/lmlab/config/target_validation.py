@@ -37,10 +37,11 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "schedule": ("step", "total_steps"),
     "logger": ("run_info",),
     "design": (),
+    "ladder": (),
     "demo": ("config",),
 }
 _CALLBACK_SUPPLIED = ("model", "step", "tokenizer")
-_OPTIONAL = ("design", "demo")
+_OPTIONAL = ("design", "ladder", "demo")
 
 
 def check_trunk(config: dict[str, Any], kind: type = RunConfig, prefix: str = "") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from lmlab.config.deprecated_keys import original_names, upgrade
 from lmlab.config.run_length import BUDGETS, without_budgets
 from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, METRICS, Comparison
 from lmlab.design.confirmation import ConfirmedSearch
+from lmlab.design.job import Job, Outcomes
+from lmlab.design.ladder import Ladder
+from lmlab.design.ladder_runs import judged_rate, required_on_ladder
 from lmlab.design.search import LRSearch, TrialOutcome
 from lmlab.design.study_seeds import describe_held
 from lmlab.errors import DataError
@@ -18,36 +22,10 @@ from lmlab.storage.io import hash_json
 
 FORMAT_VERSION = 1
 # Settings of an arm that change no result.
-_RECORDED = ("notes", "tags", "purpose", "callbacks", "reuse_across_code")
+_RECORDED = ("notes", "tags", "purpose", "callbacks", "reuse_across_code", "ladder")
 _FIXED_TOKENIZERS = ("byte_level", "saved")  # they learn nothing from the training text
 _NEGLIGIBLE = 0.025  # of the margin: excess loss at a searched rate that needs no confirmation
 PURPOSES = ("search", "judged", "baseline's lr", "run")
-
-
-@dataclasses.dataclass(frozen=True, order=True)
-class Job:
-    """One run that a study requires.
-
-    Attributes:
-        arm: name of the arm in the study.
-        lr: peak learning rate chosen by the study; None for the configured one.
-        seed: seed of initialization, data order and sampling.
-        number: position in a plain sweep, where several runs may share an arm and a seed.
-    """
-
-    arm: str
-    lr: float | None
-    seed: int
-    number: int = 0
-
-    @property
-    def name(self) -> str:
-        """The name in messages and file names."""
-        rate = "" if self.lr is None else f"+lr-{self.lr:g}"
-        return f"{self.arm}{rate}/seed{self.seed}"
-
-
-Outcomes = Mapping[Job, TrialOutcome]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +36,10 @@ class Manifest:
         study: name of the study.
         command: the command line that submitted it.
         arms: resolved configuration of each arm (for a plain sweep, of each run).
-        names: names of the arms, in the same order.
+        names: names of the arms, in the same order. An arm of a ladder has one for each rung.
         overrides: overrides of each arm, as typed.
-        comparison: the declaration of the study; None for a plain sweep.
+        comparison: the declaration of a study of one size; None for a ladder and a plain sweep.
+        ladder: the declaration of a ladder.
         hydra: the callbacks and the log level that its jobs get; None for none of these.
         held_seeds: names of the seeds of a study that are held fixed at the number of its first
             seed. Those held at another number show in the configurations of the arms.
@@ -74,6 +53,34 @@ class Manifest:
     comparison: Comparison | None = None
     hydra: dict[str, Any] | None = None
     held_seeds: tuple[str, ...] = ()
+    ladder: Ladder | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether this is a plain sweep, which declares no study."""
+        return self.comparison is None and self.ladder is None
+
+    @functools.cached_property
+    def rungs(self) -> list[Manifest]:
+        """The rungs of a ladder from the lowest, each as a study of one size."""
+        assert self.ladder is not None
+        number = len(self.ladder.arms)
+        return [
+            dataclasses.replace(
+                self,
+                ladder=None,
+                comparison=self.ladder.on_rung(rung),
+                arms=self.arms[rung * number : (rung + 1) * number],
+                names=self.names[rung * number : (rung + 1) * number],
+                overrides=self.overrides[rung * number : (rung + 1) * number],
+            )
+            for rung in range(len(self.ladder.rungs))
+        ]
+
+    def _rung_of(self, arm: str) -> Manifest:
+        """Return the rung of an arm of a ladder."""
+        assert self.ladder is not None
+        return self.rungs[self.ladder.cells[arm][0]]
 
     @property
     def id(self) -> str:
@@ -98,6 +105,7 @@ class Manifest:
             "arms": self.arms,
             **({} if self.hydra is None else {"hydra": self.hydra}),
             **({"held_seeds": list(self.held_seeds)} if self.held_seeds else {}),
+            **({} if self.ladder is None else {"ladder": self.ladder.as_dict()}),
         }
 
     @classmethod
@@ -113,10 +121,14 @@ class Manifest:
             found = ", ".join(f"{number} {key}" for key, number in numbers.items())
             raise DataError(f"manifest: expected as many arms, names and overrides, found {found}",
                             "rerun the study")  # fmt: skip
-        declared = content["comparison"]
-        missing = set() if declared is None else set(declared["arms"]) - set(content["names"])
+        declared, ladder = content["comparison"], content.get("ladder")
+        ladder = None if ladder is None else Ladder.from_dict(ladder)
+        expected = set() if declared is None else set(declared["arms"])
+        if ladder is not None:
+            expected = {cell for cell, (_, arm) in ladder.cells.items() if arm in ladder.arms}
+        missing = expected - set(content["names"])
         if missing:
-            raise DataError(f"manifest: names: expected {min(missing)}, an arm of the comparison",
+            raise DataError(f"manifest: names: expected {min(missing)}, an arm of the study",
                             "rerun the study")  # fmt: skip
         return cls(
             study=content["study"],
@@ -127,6 +139,7 @@ class Manifest:
             comparison=None if declared is None else Comparison(**declared),
             hydra=content.get("hydra"),
             held_seeds=tuple(content.get("held_seeds", ())),
+            ladder=ladder,
         )
 
     def with_held_seeds(self, names: Collection[str]) -> Manifest:
@@ -138,7 +151,7 @@ class Manifest:
     @property
     def held_seeds_note(self) -> str:
         """State which source of noise a study holds fixed; empty where it holds none."""
-        if self.comparison is None:
+        if self.is_plain:
             return ""
         arm = self.arms[0]
         held = [
@@ -157,6 +170,8 @@ class Manifest:
         """
         if self.comparison is not None:
             return self.comparison.metric
+        if self.ladder is not None:
+            return "loss"
         tokenizers = {hash_json(_tokenizer_settings(arm)) for arm in self.arms}
         return "bits_per_byte" if len(tokenizers) > 1 else "loss"
 
@@ -167,12 +182,16 @@ class Manifest:
 
     def has(self, job: Job) -> bool:
         """Whether a job in the records of the study is one of its arms or runs."""
+        if self.ladder is not None:
+            return job.arm in self.ladder.cells
         if self.comparison is None:
             return job.number < len(self.arms)
         return job.arm in self.comparison.judged_arms
 
     def job_config(self, job: Job) -> dict[str, Any]:
         """Return the full configuration of a run."""
+        if self.ladder is not None:
+            return self._rung_of(job.arm).job_config(job)
         if self.comparison is None:
             return copy.deepcopy(self.arms[job.number])
         content = copy.deepcopy(self._arm_config(job.arm))
@@ -187,16 +206,24 @@ class Manifest:
         return content
 
     def required_jobs(
-        self, outcomes: Outcomes, undecided: Collection[str] = ()
+        self,
+        outcomes: Outcomes,
+        undecided: Collection[str] = (),
+        num_open_rungs: int | None = None,
     ) -> dict[Job, list[str]]:
         """Return the runs that the outcomes so far call for, each with its purposes.
 
-        Call it again when runs finish: a search or a second look may then require more.
+        Call it again when runs finish: a search, a second look or the next rung may then require
+        more.
 
         Args:
             outcomes: outcomes of the runs so far.
             undecided: arms whose first verdict was inconclusive; they get ``extra_seeds``.
+            num_open_rungs: of a ladder, the number of rungs whose runs may start; None for all.
         """
+        if self.ladder is not None:
+            number = len(self.ladder.rungs) if num_open_rungs is None else num_open_rungs
+            return required_on_ladder(self, outcomes, number)
         required: dict[Job, list[str]] = {}
         if self.comparison is None:
             for number, (name, content) in enumerate(zip(self.names, self.arms, strict=True)):
@@ -229,6 +256,8 @@ class Manifest:
 
     def lr_search(self, arm: str) -> ConfirmedSearch:
         """Return the learning-rate search of an arm."""
+        if self.ladder is not None:
+            return self._rung_of(arm).lr_search(arm)
         assert self.comparison is not None
         design = self.comparison
         search = LRSearch(
@@ -249,6 +278,8 @@ class Manifest:
 
         None while its search is unfinished, or if no rate trains.
         """
+        if self.ladder is not None:
+            return judged_rate(self, arm, outcomes)
         assert self.comparison is not None
         source = self._source_arm(arm)
         if self.comparison.lr == "fixed":
@@ -258,6 +289,8 @@ class Manifest:
 
     def is_untrainable(self, arm: str, outcomes: Outcomes) -> bool:
         """Return whether the search of an arm has finished, and every rate diverged."""
+        if self.ladder is not None:
+            return self._rung_of(arm).is_untrainable(arm, outcomes)
         assert self.comparison is not None
         if self.comparison.lr == "fixed":
             return False
@@ -271,6 +304,8 @@ class Manifest:
 
         The baseline gets the extra seeds of every undecided arm, so that all pairs share seeds.
         """
+        if self.ladder is not None:
+            return self._rung_of(arm).evaluation_seeds(arm)
         assert self.comparison is not None
         design = self.comparison
         first = self._arm_config(arm)["seed"]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from lmlab.design.comparison import Comparison
 from lmlab.errors import ConfigError
 
 
-def check_replaced(design: Comparison, typed: Sequence[str]) -> list[str]:
+def check_replaced(declared: Mapping[str, Sequence[str]], typed: Sequence[str]) -> list[str]:
     """Check that each setting for the whole study reaches an arm.
 
     Args:
-        design: of the study.
+        declared: overrides of each arm of the study.
         typed: overrides of the command line, in dotted or slash form.
 
     Returns:
@@ -23,7 +22,7 @@ def check_replaced(design: Comparison, typed: Sequence[str]) -> list[str]:
         ConfigError: every arm replaces a setting, which would have no effect.
     """
     given = {_key(override): override for override in typed}
-    arms = {name: {_key(each): each for each in own} for name, own in design.arms.items()}
+    arms = {name: {_key(each): each for each in own} for name, own in declared.items()}
     notes = []
     for key, override in given.items():
         value = override.partition("=")[2]

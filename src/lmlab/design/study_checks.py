@@ -15,13 +15,17 @@ from lmlab.errors import ConfigError
 
 # Keys that belong to the whole study; in one arm they would be undone, or break the comparison.
 _OF_THE_STUDY = re.compile(
-    r"(study|arm|seed|seeds(\..*)?|output_root|experiment|demo|design(\..*)?|hydra(\..*)?|reuse|reuse_across_code)"
+    r"(study|arm|seed|seeds(\..*)?|output_root|experiment|demo|design(\..*)?|ladder(\..*)?|hydra(\..*)?|reuse|reuse_across_code)"
 )
 
 
-def check_overrides(design: Comparison) -> None:
-    """Raise :class:`ConfigError` where an arm overrides what belongs to the whole study."""
-    for arm, overrides in design.arms.items():
+def check_overrides(arms: Mapping[str, Sequence[str]]) -> None:
+    """Raise :class:`ConfigError` where an arm overrides what belongs to the whole study.
+
+    Args:
+        arms: overrides of each arm.
+    """
+    for arm, overrides in arms.items():
         for override in overrides:
             key = re.split(r"[=@]", override.lstrip("+~"), maxsplit=1)[0].replace("/", ".")
             if _OF_THE_STUDY.fullmatch(key):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.errors import DataError, UserError
 from lmlab.run_folder import restore_numbers
 from lmlab.storage.fields import COUNT, check_fields, valid_fields
@@ -54,7 +55,7 @@ def read_compact(
             raise ValueError(f"expected {content[NUM_RECORDS]} rows, found {len(rows)}")
         records = [_record(path, row, manifest.metric) for row in rows]
         unknown = [record["job"].arm for record in records if not manifest.has(record["job"])]
-        if unknown and manifest.comparison is not None:
+        if unknown and not manifest.is_plain:
             raise ValueError(f"arm={unknown[0]}: expected an arm of manifest.json")
         return manifest, arm_costs, records
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:

@@ -97,8 +97,7 @@ def _further_sweeps(study: Study, root: Path, target: Path) -> list[tuple[str, s
     further = []
     for sweep in list(sweeps_in(study.folder))[1:]:
         manifest, entries = sweep.manifest(), sweep.entries()
-        is_plain = manifest.comparison is None
-        if is_plain and all(entry.run.path.resolve() in shown for entry in entries):
+        if manifest.is_plain and all(entry.run.path.resolve() in shown for entry in entries):
             continue
         folder = Path(manifest.arms[0]["output_root"]) / study.folder.resolve().name
         path = folder / "sweeps" / sweep.path.name

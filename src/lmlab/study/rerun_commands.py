@@ -6,7 +6,8 @@ import shlex
 from typing import Any
 
 from lmlab.config.run_length import BUDGETS
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.study.reused_runs import reused_runs
 from lmlab.study.run_records import Study
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.console.formatting import format_count
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.errors import DataError
 from lmlab.run_folder import (
@@ -204,7 +205,7 @@ def load_study(folder: Path) -> Study:
         records = [_read_entry(entry, sweep.study_folder, manifest) for entry in known]
         if num_damaged:
             records += _unrecorded(manifest, records)
-        if manifest.comparison is None:
+        if manifest.is_plain:
             if folder.resolve() != sweep.path.resolve():
                 records += _runs_alone(sweep.study_folder, len(manifest.arms))
             records = with_one_metric(separate_arms(distinct(records)))
@@ -274,7 +275,7 @@ def _read_entry(entry: LedgerEntry, study_folder: Path, manifest: Manifest) -> R
     if reason:
         status = {"status": "missing", "reason": reason}
         return dataclasses.replace(record, status=status, validation=[], train=[], samples="")
-    if manifest.comparison is None:
+    if manifest.is_plain:
         settings = settings_of_run(record.meta) or settings_of_job(manifest.job_config(entry.job))
         record = dataclasses.replace(record, settings=settings)
     if entry.failure is None or record.state in (*FINISHED, "running", "failed"):

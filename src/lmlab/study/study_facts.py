@@ -105,7 +105,7 @@ def swept_settings(study: Study) -> list[str]:
     Names are those of the command line: a component is one setting. The result is empty for a
     study that declares a comparison, and where all runs have one configuration.
     """
-    if study.manifest is not None and study.manifest.comparison is not None:
+    if study.manifest is not None and not study.manifest.is_plain:
         return []
     typed = _typed_overrides(study)
     if typed is not None:

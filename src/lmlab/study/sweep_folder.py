@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.errors import DataError, UserError
 from lmlab.run_folder import RunFolder, utc_now
 from lmlab.storage.fields import check_fields, warn_once, wrong_field

@@ -8,7 +8,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from lmlab.design.comparison import Comparison
-from lmlab.design.manifest import Job, Manifest, Outcomes
+from lmlab.design.job import Job, Outcomes
+from lmlab.design.manifest import Manifest
 from lmlab.design.search import FAILED_TO_LEARN, TrialOutcome, collapsed_seeds
 from lmlab.study.hypothesis_test import Sample
 from lmlab.study.matched_runs import (

@@ -93,7 +93,7 @@ def run_local_sweep(manifest: Manifest, settings: LocalLaunchSettings) -> int:
             return
         new_runs = sum(not run.was_finished for run in runs)
         # The prediction for a plain sweep covers the missing runs; that for a study covers all.
-        is_comparable = manifest.comparison is None or new_runs == len(runs)
+        is_comparable = manifest.is_plain or new_runs == len(runs)
         summary = record.finish(new_runs if is_comparable else 0)
         if summary:
             print(summary)

@@ -13,7 +13,8 @@ from lmlab.config.run_config import RunConfig
 from lmlab.config.run_length import has_counted_steps
 from lmlab.console.formatting import format_count
 from lmlab.console.stdout import stdout_console
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.run_folder import FINISHED
 from lmlab.runtime.device import Device
 from lmlab.study.sweep_folder import SweepFolder

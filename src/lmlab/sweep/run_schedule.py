@@ -12,7 +12,8 @@ from lmlab.config.compose import from_dict
 from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_config import RunConfig
 from lmlab.console.formatting import format_count
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.runs.find_run import different_code, locate, note_other_code
 from lmlab.runtime.device import Device

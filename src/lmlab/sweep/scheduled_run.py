@@ -9,7 +9,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from lmlab.config.run_config import RunConfig
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.design.run_keys import arm_settings, run_seeds
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.run_folder import FINISHED, RunFolder

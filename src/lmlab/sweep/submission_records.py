@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.errors import DataError
 from lmlab.run_folder import utc_now
 from lmlab.storage.fields import (

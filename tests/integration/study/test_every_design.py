@@ -15,7 +15,8 @@ import pytest
 from designs import a_design
 
 from lmlab.config.compose import compose
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.design.search import TrialOutcome
 from lmlab.study.csv_tables import render_csv
 from lmlab.study.markdown import render_markdown

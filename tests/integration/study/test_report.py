@@ -13,7 +13,8 @@ import pytest
 from study_fixtures import write_run
 
 from lmlab import publish, report, status
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.run_folder import RunFolder
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study

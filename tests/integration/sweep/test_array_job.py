@@ -14,7 +14,7 @@ import pytest
 from fake_slurm import FakeSlurm
 
 from lmlab.config.compose import compose, to_yaml
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.slurm.slurm_records import run_owners, submission_records
 from lmlab.sweep.submission_records import Assignment, Submission

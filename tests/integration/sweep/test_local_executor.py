@@ -11,7 +11,7 @@ import pytest
 from sweep_fixtures import FAULTY, Sweeps
 
 from lmlab.config.compose import compose
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.errors import LockedError
 from lmlab.run_folder import RunFolder
 from lmlab.study.run_records import load_study

@@ -12,7 +12,8 @@ import pytest
 from designs import a_design
 
 from lmlab.design.comparison import Comparison
-from lmlab.design.manifest import Job, Manifest, match_tokens, tuning_outcomes
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest, match_tokens, tuning_outcomes
 from lmlab.design.search import TrialOutcome
 from lmlab.errors import DataError
 
@@ -150,7 +151,7 @@ def test_a_manifest_survives_a_file_and_refuses_another_format() -> None:
     with pytest.raises(DataError, match="format_version=2: expected 1"):
         Manifest.from_dict(stored | {"format_version": 2})
     names = stored["names"]
-    with pytest.raises(DataError, match=f"names: expected {names[-1]}, an arm of the comparison"):
+    with pytest.raises(DataError, match=f"names: expected {names[-1]}, an arm of the study"):
         Manifest.from_dict(stored | {"names": [*names[:-1], "other"]})
     with pytest.raises(DataError, match="as many arms, names and overrides, found"):
         Manifest.from_dict(stored | {"overrides": stored["overrides"][:-1]})

@@ -44,7 +44,7 @@ def test_a_sensible_study_passes(two_arms: list[dict[str, Any]]) -> None:
 )  # fmt: skip
 def test_an_arm_sets_nothing_that_all_arms_share(override: str) -> None:
     with pytest.raises(ConfigError, match=r"design\.arms\.b: .*expected settings of the arm alone"):
-        check_overrides(a_design(arms={"a": [], "b": ["model.norm=post", override]}))
+        check_overrides({"a": [], "b": ["model.norm=post", override]})
 
 
 def test_two_arms_of_one_configuration_are_named() -> None:

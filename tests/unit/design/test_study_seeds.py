@@ -12,7 +12,8 @@ from designs import a_design
 from lmlab.config.compose import compose
 from lmlab.config.rules import LARGEST_SEED
 from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.design.run_keys import run_seeds
 from lmlab.design.study_checks import check_study
 from lmlab.design.study_seeds import other_seed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from output_folders import make_outputs
 
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.outputs.references import find_references
 from lmlab.run_folder import RunFolder
 from lmlab.study.sweep_folder import SweepFolder

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lmlab.demos import CONTENTS_FILE
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.errors import DataError
 from lmlab.hf.weight_files import weight_files
 from lmlab.publish import publish

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.study.limitations import limits
 from lmlab.study.mixed_runs import mixed_runs
 from lmlab.study.run_records import RunRecord, Study

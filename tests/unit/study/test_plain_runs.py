@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.study.plain_runs import distinct, separate_arms, settings_of_run
 from lmlab.study.run_records import RunRecord
 

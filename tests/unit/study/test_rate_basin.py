@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from designs import a_design
 
-from lmlab.design.manifest import Job, Manifest, tuning_outcomes
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest, tuning_outcomes
 from lmlab.design.search import TrialOutcome
 from lmlab.study.best_rate import describe_best_rate
 from lmlab.study.rate_basin import basin_caution, confirmation_rule, describe_basin

@@ -10,7 +10,8 @@ import pytest
 from designs import a_design
 
 from lmlab.config.compose import compose
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.study.rerun_commands import arm_commands, study_commands
 from lmlab.study.run_records import Study
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.errors import DataError
 from lmlab.run_folder import RunFolder
 from lmlab.storage.fields import warn_once

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.study.run_records import RunRecord, Study, load_study
 from lmlab.study.run_section import (
     build_curves,

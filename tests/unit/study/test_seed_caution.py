@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from designs import a_design
 
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.design.search import TrialOutcome
 from lmlab.study.seed_caution import seed_caution
 from lmlab.study.verdicts import Verdict, judge

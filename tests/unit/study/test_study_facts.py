@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from lmlab.config.compose import compose
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.run_folder import RunFolder, final_state
 from lmlab.study.plain_runs import settings_of_job
 from lmlab.study.run_records import RunRecord, Study

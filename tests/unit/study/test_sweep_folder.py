@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.errors import DataError
 from lmlab.run_folder import RunFolder
 from lmlab.storage.io import write_json

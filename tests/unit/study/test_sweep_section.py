@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.study.csv_tables import render_csv, render_sweep_csv
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import RunRecord, Study, load_study

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.study.run_records import RunRecord, Study
 from lmlab.study.tokens_to_match import (
     fraction_to_reach,

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.study.run_records import RunRecord, Study
 from lmlab.study.train_curves import build_train_curves
 

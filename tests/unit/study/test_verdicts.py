@@ -10,7 +10,8 @@ from designs import a_design
 from scipy import stats
 
 from lmlab.design.comparison import FIRST_REPLICATE_SEED
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.design.search import TrialOutcome
 from lmlab.study.sequential_test import Rule
 from lmlab.study.statistics import compare

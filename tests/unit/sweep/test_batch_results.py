@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lmlab.config.compose import compose
-from lmlab.design.manifest import Job, Manifest
+from lmlab.design.job import Job
+from lmlab.design.manifest import Manifest
 from lmlab.run_folder import RunFolder
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.batch_results import join_batches, read_results

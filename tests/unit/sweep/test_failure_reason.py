@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lmlab.config.compose import compose
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.run_folder import RunFolder
 from lmlab.sweep.executor import JobResult
 from lmlab.sweep.failure_reason import find_failure_reason

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.errors import LockedError
 from lmlab.run_folder import RunFolder
 from lmlab.sweep.executor import JobResult

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from lmlab.config.compose import compose
 from lmlab.config.run_config import RunConfig
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.run_folder import RunFolder
 from lmlab.sweep.progress_view import ProgressView, print_results
 from lmlab.sweep.scheduled_run import ScheduledRun

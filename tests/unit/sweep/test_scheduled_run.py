@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lmlab.config.compose import compose
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.run_folder import RunFolder
 from lmlab.sweep.scheduled_run import ScheduledRun
 

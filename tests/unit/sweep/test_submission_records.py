@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.errors import DataError
 from lmlab.storage.fields import warn_once
 from lmlab.study.sweep_folder import SweepFolder

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from lmlab.design.manifest import Job
+from lmlab.design.job import Job
 from lmlab.study.sweep_folder import sweeps_in
 from lmlab.sweep.slurm import queue
 from lmlab.sweep.slurm.commands import UnreachableError

@@ -1,0 +1,126 @@
+"""Compose and check the arms of a study, on one size or on the rungs of a ladder."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+
+from hydra.core.override_parser.types import Override
+
+from hydra_plugins.lmlab_launcher.launcher import LocalLauncher, make_manifest
+from lmlab.config.group_selection import rewrite_all
+from lmlab.config.paths import conf_folder
+from lmlab.config.run_config import Component, RunConfig
+from lmlab.config.user_settings import search_path
+from lmlab.design.comparison import Comparison
+from lmlab.design.ladder import Ladder
+from lmlab.design.ladder_checks import check_rungs, check_rungs_of_arms
+from lmlab.design.manifest import Manifest, match_tokens
+from lmlab.design.replaced_settings import check_replaced
+from lmlab.design.rungs import GivenRungs, SizedRungs, measure_rung
+from lmlab.design.study_checks import check_overrides, check_study
+from lmlab.design.study_seeds import other_seed
+from lmlab.errors import ConfigError
+
+
+def freeze_study(launcher: LocalLauncher, base: list[str], typed: Sequence[Override]) -> Manifest:
+    """Return the manifest of the study that ``design`` declares.
+
+    Args:
+        launcher: composes configurations.
+        base: overrides that all arms share.
+        typed: those of the command line.
+
+    Raises:
+        ConfigError: a setting of the study or of one of its arms is not valid.
+    """
+    declared = launcher.compose(base)
+    assert declared.design is not None
+    settings = declared.design.parameters
+    design: Comparison | Ladder
+    if declared.design.target.endswith(f".{Ladder.__name__}"):
+        design = Ladder(**settings)
+    else:
+        design = Comparison(**settings)
+    check_overrides(design.arms)
+    texts = [str(override.input_line) for override in typed]
+    for note in check_replaced(design.arms, texts):
+        print(note, file=sys.stderr)
+    if isinstance(design, Ladder):
+        manifest = _freeze_ladder(launcher, base, texts, design, declared.ladder)
+    else:
+        manifest = _freeze_comparison(launcher, base, design)
+    if manifest.held_seeds_note:
+        print(manifest.held_seeds_note, file=sys.stderr)
+    return manifest
+
+
+def _freeze_comparison(launcher: LocalLauncher, base: list[str], design: Comparison) -> Manifest:
+    configs = _compose_arms(launcher, base, design.arms)
+    held = _check_arms(launcher, base, design, configs)
+    manifest = make_manifest(
+        configs, list(design.arms), list(design.arms.values()), launcher, design
+    ).with_held_seeds(held)
+    if not design.hold_tokens:
+        return manifest
+    reference = manifest.arms[manifest.names.index(design.baseline or manifest.names[0])]
+    arms = [match_tokens(content, reference) for content in manifest.arms]
+    return dataclasses.replace(manifest, arms=arms)
+
+
+def _freeze_ladder(
+    launcher: LocalLauncher,
+    base: list[str],
+    typed: Sequence[str],
+    design: Ladder,
+    declared: Component | None,
+) -> Manifest:
+    if declared is None:
+        raise ConfigError(
+            "ladder=null: expected the sizes at which design=ladder compares",
+            "set ladder=sizes to generate them, or ladder=given to list them",
+        )
+    kind = GivenRungs if declared.target.endswith(f".{GivenRungs.__name__}") else SizedRungs
+    declaration = kind(**declared.parameters)
+    (baseline,) = _compose_arms(launcher, base, {design.baseline: design.arms[design.baseline]})
+    rungs = declaration.overrides(baseline.as_dict())
+    check_rungs(design.arms, rungs, typed)
+    configs: list[RunConfig] = []
+    measured = []
+    for rung in rungs:
+        of_rung = _compose_arms(launcher, [*base, *rung], design.arms, number=len(configs))
+        on_baseline = of_rung[list(design.arms).index(design.baseline)]
+        measured.append(measure_rung(rung, on_baseline.as_dict()))
+        configs += of_rung
+    check_rungs_of_arms([one.as_dict() for one in configs], len(rungs))
+    design = dataclasses.replace(design, rungs=tuple(measured), sealed=declaration.sealed)
+    of_lowest = configs[: len(design.arms)]
+    held = _check_arms(launcher, [*base, *rungs[0]], design.on_rung(0), of_lowest)
+    overrides = [[*rung, *own] for rung in rungs for own in design.arms.values()]
+    names = [cell for cell, (_, arm) in design.cells.items() if arm in design.arms]
+    manifest = make_manifest(configs, names, overrides, launcher)
+    return dataclasses.replace(manifest, ladder=design).with_held_seeds(held)
+
+
+def _compose_arms(
+    launcher: LocalLauncher, base: list[str], arms: Mapping[str, Sequence[str]], number: int = 0
+) -> list[RunConfig]:
+    """Compose the configuration of each arm; ``number`` is the position of the first."""
+    folders = [conf_folder(), *search_path()]
+    return [
+        launcher.compose(rewrite_all([*base, *own], folders), number=number + position)
+        for position, own in enumerate(arms.values())
+    ]
+
+
+def _check_arms(
+    launcher: LocalLauncher, base: list[str], design: Comparison, configs: Sequence[RunConfig]
+) -> tuple[str, ...]:
+    """Check the arms of a study against each other; return the seeds that are held fixed."""
+    seed = f"seed={other_seed(configs[0].seed)}"
+    arms = {arm: [*own, seed] for arm, own in design.arms.items()}
+    reseeded = _compose_arms(launcher, base, arms)
+    return check_study(
+        design, [one.as_dict() for one in configs], [one.as_dict() for one in reseeded]
+    )

@@ -1,0 +1,254 @@
+"""The rungs of a ladder: the same arms at growing training compute.
+
+A rung is a list of overrides. It is given, or generated from one dial: the shape follows from the
+width, the tokens from the parameters, and the steps from the tokens.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmlab.accounting.model_counts import count_model
+from lmlab.errors import Check, ConfigError, check_settings
+
+_MAX_HEADS = 1024
+_MAX_RUNGS = 20
+# Settings that keep their share of the steps at every rung, with the smallest value of each.
+_IN_STEPS = (
+    ("schedule.warmup_steps", 0),
+    ("validation.every_steps", 1),
+    ("checkpoint.every_steps", 1),
+    ("training.log_every", 1),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rung:
+    """One rung, with the sizes of the baseline on it.
+
+    Attributes:
+        overrides: settings of all arms on the rung.
+        d_model: width.
+        num_layers: number of blocks.
+        parameters: number of parameters; tied ones count once.
+        hidden_parameters: of these, entries of the matrices in the blocks.
+        tokens: training tokens.
+        flops: training FLOPs: three times those of the forward passes over all tokens.
+    """
+
+    overrides: tuple[str, ...]
+    d_model: int
+    num_layers: int
+    parameters: int
+    hidden_parameters: int
+    tokens: int
+    flops: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return dataclasses.asdict(self) | {"overrides": list(self.overrides)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Rung:
+        """Invert :meth:`as_dict`."""
+        return cls(**{**content, "overrides": tuple(content["overrides"])})
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenRungs:
+    """Rungs that are listed, each with its overrides.
+
+    Attributes:
+        rungs: overrides of each rung, from the lowest.
+        sealed: whether forecasts of the highest rung are written before any of its runs starts.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    rungs: list[list[str]]
+    sealed: bool = True
+
+    def __post_init__(self) -> None:
+        is_valid = all(
+            isinstance(rung, list | tuple) and all(isinstance(text, str) for text in rung)
+            for rung in self.rungs
+        )
+        expected = f"2 to {_MAX_RUNGS} lists of overrides, from the lowest rung"
+        check_settings(
+            [Check("ladder.rungs", self.rungs, is_valid and 2 <= len(self.rungs) <= _MAX_RUNGS,
+                   expected)]
+        )  # fmt: skip
+
+    def overrides(self, baseline: Mapping[str, Any]) -> list[tuple[str, ...]]:
+        """Return the overrides of each rung, whatever the configuration of the baseline."""
+        return [tuple(rung) for rung in self.rungs]
+
+
+@dataclasses.dataclass(frozen=True)
+class SizedRungs:
+    """Rungs generated from one dial, the width of the model.
+
+    A model of k heads has the width ``k * d_head`` and ``d_model / aspect_ratio`` layers. It is
+    trained on ``tokens_per_parameter`` tokens per parameter in its blocks: embedding and head,
+    which are most of a small model, would make the horizon depend on the vocabulary. The rungs are
+    the models whose training compute is closest to a geometric series.
+
+    Attributes:
+        sizes: number of rungs.
+        span: training compute of the highest rung over that of the lowest.
+        flops: training compute of the lowest rung, in FLOPs; None for that of a model of the
+            configured ``model.d_model``.
+        d_head: width of a head.
+        aspect_ratio: width over number of layers.
+        d_ff_ratio: feed-forward width over model width; None for the configured ``model.d_ff``.
+        tokens_per_parameter: 20 is about compute-optimal (Hoffmann et al. 2022, table 3).
+        batch_exponent: the batch size grows as this power of the training tokens; 0 keeps it.
+        sealed: whether forecasts of the highest rung are written before any of its runs starts.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    sizes: int
+    span: float
+    flops: float | None
+    d_head: int
+    aspect_ratio: float
+    d_ff_ratio: float | None
+    tokens_per_parameter: float
+    batch_exponent: float
+    sealed: bool = True
+
+    def __post_init__(self) -> None:
+        def positive(value: float | None) -> bool:
+            return value is None or 0 < value < math.inf
+
+        rules = [
+            ("sizes", 2 <= self.sizes <= _MAX_RUNGS, f"2 to {_MAX_RUNGS}"),
+            ("span", 1 < self.span < math.inf, "a finite number above 1"),
+            ("flops", positive(self.flops), "a positive number, such as 4e11, or null"),
+            ("d_head", self.d_head >= 1, "1 or more"),
+            ("aspect_ratio", positive(self.aspect_ratio), "a positive number"),
+            ("d_ff_ratio", positive(self.d_ff_ratio), "a positive number, or null"),
+            ("tokens_per_parameter", positive(self.tokens_per_parameter), "a positive number"),
+            ("batch_exponent", 0 <= self.batch_exponent <= 1, "0 to 1"),
+        ]
+        check_settings(
+            Check(f"ladder.{key}", getattr(self, key), is_valid, expected)
+            for key, is_valid, expected in rules
+        )
+
+    def overrides(self, baseline: Mapping[str, Any]) -> list[tuple[str, ...]]:
+        """Return the overrides of each rung.
+
+        Args:
+            baseline: its configuration, without a rung.
+
+        Raises:
+            ConfigError: the widths of two rungs would be equal, or a component has no counts.
+        """
+        heads = self._heads(baseline)
+        first_tokens = self._tokens(self._model(baseline, heads[0]))
+        return [self._rung(baseline, number, first_tokens) for number in heads]
+
+    def _heads(self, baseline: Mapping[str, Any]) -> list[int]:
+        """Return the number of heads of each rung."""
+        lowest = self.flops
+        if lowest is None:
+            configured = max(1, round(baseline["model"]["d_model"] / self.d_head))
+            lowest = self._flops(baseline, configured)
+        compute = [self._flops(baseline, 1)]  # by number of heads, from 1
+        while compute[-1] < lowest * self.span and len(compute) < _MAX_HEADS:
+            compute.append(self._flops(baseline, len(compute) + 1))
+        heads = []
+        for rung in range(self.sizes):
+            target = lowest * self.span ** (rung / (self.sizes - 1))
+            closest = min(compute, key=lambda one: abs(math.log(one / target)))
+            heads.append(1 + compute.index(closest))
+        if len(set(heads)) < len(heads) or not 1 / 3 < compute[heads[0] - 1] / lowest < 3:
+            widths = ", ".join(str(number * self.d_head) for number in heads)
+            raise ConfigError(
+                f"ladder.d_head={self.d_head}: the models closest to {self.sizes} rungs from "
+                f"{lowest:.2g} to {lowest * self.span:.2g} FLOPs have the widths {widths}; "
+                "expected a model near each rung",
+                "set a smaller ladder.d_head, a larger ladder.flops or ladder.span, or fewer "
+                "ladder.sizes",
+            )
+        return heads
+
+    def _model(self, baseline: Mapping[str, Any], heads: int) -> dict[str, Any]:
+        width = heads * self.d_head
+        shape = {
+            "d_model": width,
+            "num_layers": max(1, round(width / self.aspect_ratio)),
+            "num_heads": heads,
+        }
+        if self.d_ff_ratio is not None:
+            shape["d_ff"] = max(1, round(width * self.d_ff_ratio))
+        return {**baseline["model"], **shape}
+
+    def _tokens(self, model: Mapping[str, Any]) -> float:
+        return self.tokens_per_parameter * count_model(model).hidden_parameters
+
+    def _flops(self, baseline: Mapping[str, Any], heads: int) -> float:
+        model = self._model(baseline, heads)
+        return self._tokens(model) * count_model(model).training_flops() / model["context_length"]
+
+    def _rung(
+        self, baseline: Mapping[str, Any], heads: int, first_tokens: float
+    ) -> tuple[str, ...]:
+        model = self._model(baseline, heads)
+        tokens, batch = self._tokens(model), baseline["training"]["batch_size"]
+        batch = max(1, round(batch * (tokens / first_tokens) ** self.batch_exponent))
+        keys = ["d_model", "num_layers", "num_heads"]
+        keys += ["d_ff"] if self.d_ff_ratio is not None else []
+        shape = [f"model.{key}={model[key]}" for key in keys]
+        if self.batch_exponent:
+            shape.append(f"training.batch_size={batch}")
+        steps = max(1, round(tokens / (batch * model["context_length"])))
+        return (*shape, *steps_overrides(baseline, steps))
+
+
+def steps_overrides(config: Mapping[str, Any], steps: int) -> list[str]:
+    """Return overrides for another number of steps at which intervals keep their share of a run.
+
+    Args:
+        config: configuration with the intervals and the steps that they refer to.
+        steps: number of updates.
+    """
+    share = steps / config["training"]["steps"]
+    found = [f"training.steps={steps}"]
+    for key, least in _IN_STEPS:
+        section, name = key.split(".")
+        value = config[section].get(name)
+        if value is not None:
+            found.append(f"{key}={max(least, round(value * share))}")
+    return found
+
+
+def measure_rung(overrides: Sequence[str], config: Mapping[str, Any]) -> Rung:
+    """Return a rung with the sizes of a configuration on it.
+
+    Args:
+        overrides: of the rung.
+        config: configuration of the baseline on the rung.
+
+    Raises:
+        ConfigError: a component of the model has no counts.
+    """
+    model, training = config["model"], config["training"]
+    counts = count_model(model)
+    sequences = training["steps"] * training["batch_size"]
+    return Rung(
+        overrides=tuple(overrides),
+        d_model=model["d_model"],
+        num_layers=model["num_layers"],
+        parameters=counts.parameters,
+        hidden_parameters=counts.hidden_parameters,
+        tokens=sequences * model["context_length"],
+        flops=sequences * counts.training_flops(),
+    )
