@@ -36,6 +36,8 @@ class Ladder:
         confirm_rate: see :class:`lmlab.design.comparison.Comparison`.
         num_seeds: runs per arm and rung: a number, or one for each rung from the lowest.
         num_tuning_seeds: runs per learning rate of a search.
+        solve_d_ff: on each rung, where the parameters of an arm are outside the tolerance, set its
+            ``model.d_ff`` to match those of the baseline.
         tolerance: relative difference between arms on a rung that counts as equal.
         allow: quantities that may differ between arms and are then marked in the report.
         alpha: probability of one or more false claims of a difference in the study; intervals of
@@ -71,6 +73,7 @@ class Ladder:
     confirm_rate: str
     num_seeds: int | list[int]
     num_tuning_seeds: int
+    solve_d_ff: bool
     tolerance: dict[str, float]
     allow: list[str]
     alpha: float
@@ -194,7 +197,7 @@ class Ladder:
             num_tuning_seeds=self.num_tuning_seeds,
             extra_seeds=0,
             hold_tokens=False,
-            solve_d_ff=False,
+            solve_d_ff=self.solve_d_ff,
             tolerance=self.tolerance,
             allow=self.allow,
             margin=self.loss_margin,

@@ -92,8 +92,8 @@ class GivenRungs:
 class SizedRungs:
     """Rungs generated from one dial, the width of the model.
 
-    A model of k heads has the width ``k * d_head`` and ``d_model / aspect_ratio`` layers. It is
-    trained on ``tokens_per_parameter`` tokens per parameter in its blocks: embedding and head,
+    A model of k heads has the width ``k * d_head`` and ``d_model / aspect_ratio`` layers, rounded
+    down or up. It is trained on ``tokens_per_parameter`` tokens per parameter in its blocks: embedding and head,
     which are most of a small model, would make the horizon depend on the vocabulary. The rungs are
     the models whose training compute is closest to a geometric series.
 
@@ -149,28 +149,31 @@ class SizedRungs:
             baseline: its configuration, without a rung.
 
         Raises:
-            ConfigError: the widths of two rungs would be equal, or a component has no counts.
+            ConfigError: no model is near a rung, or a component has no counts.
         """
-        heads = self._heads(baseline)
-        first_tokens = self._tokens(self._model(baseline, heads[0]))
-        return [self._rung(baseline, number, first_tokens) for number in heads]
+        models = self._models(baseline)
+        first = self._tokens(models[0])
+        return [self._rung(baseline, model, first) for model in models]
 
-    def _heads(self, baseline: Mapping[str, Any]) -> list[int]:
-        """Return the number of heads of each rung."""
+    def _models(self, baseline: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the ``model`` section of each rung: the closest ones to a geometric series."""
         lowest = self.flops
         if lowest is None:
             configured = max(1, round(baseline["model"]["d_model"] / self.d_head))
-            lowest = self._flops(baseline, configured)
-        compute = [self._flops(baseline, 1)]  # by number of heads, from 1
-        while compute[-1] < lowest * self.span and len(compute) < _MAX_HEADS:
-            compute.append(self._flops(baseline, len(compute) + 1))
-        heads = []
+            lowest = self._flops(self._shapes(baseline, configured)[-1])
+        candidates: list[tuple[float, dict[str, Any]]] = []
+        for heads in range(1, _MAX_HEADS + 1):
+            candidates += [(self._flops(one), one) for one in self._shapes(baseline, heads)]
+            if candidates[-1][0] >= lowest * self.span:
+                break
+        found = []
         for rung in range(self.sizes):
             target = lowest * self.span ** (rung / (self.sizes - 1))
-            closest = min(compute, key=lambda one: abs(math.log(one / target)))
-            heads.append(1 + compute.index(closest))
-        if len(set(heads)) < len(heads) or not 1 / 3 < compute[heads[0] - 1] / lowest < 3:
-            widths = ", ".join(str(number * self.d_head) for number in heads)
+            found.append(min(candidates, key=lambda one: abs(math.log(one[0] / target))))
+        compute = [flops for flops, _ in found]
+        grows = all(low < high for low, high in zip(compute, compute[1:], strict=False))
+        if not grows or not 1 / 3 < compute[0] / lowest < 3:
+            widths = ", ".join(str(model["d_model"]) for _, model in found)
             raise ConfigError(
                 f"ladder.d_head={self.d_head}: the models closest to {self.sizes} rungs from "
                 f"{lowest:.2g} to {lowest * self.span:.2g} FLOPs have the widths {widths}; "
@@ -178,30 +181,27 @@ class SizedRungs:
                 "set a smaller ladder.d_head, a larger ladder.flops or ladder.span, or fewer "
                 "ladder.sizes",
             )
-        return heads
+        return [model for _, model in found]
 
-    def _model(self, baseline: Mapping[str, Any], heads: int) -> dict[str, Any]:
+    def _shapes(self, baseline: Mapping[str, Any], heads: int) -> list[dict[str, Any]]:
+        """Return the models of a number of heads: the depths next to the aspect ratio."""
         width = heads * self.d_head
-        shape = {
-            "d_model": width,
-            "num_layers": max(1, round(width / self.aspect_ratio)),
-            "num_heads": heads,
-        }
+        shape = {"d_model": width, "num_heads": heads}
         if self.d_ff_ratio is not None:
             shape["d_ff"] = max(1, round(width * self.d_ff_ratio))
-        return {**baseline["model"], **shape}
+        depth = width / self.aspect_ratio
+        depths = sorted({max(1, math.floor(depth)), max(1, math.ceil(depth))})
+        return [{**baseline["model"], **shape, "num_layers": number} for number in depths]
 
     def _tokens(self, model: Mapping[str, Any]) -> float:
         return self.tokens_per_parameter * count_model(model).hidden_parameters
 
-    def _flops(self, baseline: Mapping[str, Any], heads: int) -> float:
-        model = self._model(baseline, heads)
+    def _flops(self, model: Mapping[str, Any]) -> float:
         return self._tokens(model) * count_model(model).training_flops() / model["context_length"]
 
     def _rung(
-        self, baseline: Mapping[str, Any], heads: int, first_tokens: float
+        self, baseline: Mapping[str, Any], model: Mapping[str, Any], first_tokens: float
     ) -> tuple[str, ...]:
-        model = self._model(baseline, heads)
         tokens, batch = self._tokens(model), baseline["training"]["batch_size"]
         batch = max(1, round(batch * (tokens / first_tokens) ** self.batch_exponent))
         keys = ["d_model", "num_layers", "num_heads"]

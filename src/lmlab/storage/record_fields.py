@@ -124,6 +124,17 @@ MANIFEST |= _inside("comparison", {
     "alpha": NUMBER, "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT,
     "test": TEXT, "earlier_looks": COUNTS,
 })  # fmt: skip
+MANIFEST["ladder"] = or_null(OBJECT)
+MANIFEST |= _inside("ladder", {
+    "question": TEXT, "arms": OBJECT, "baseline": TEXT, "replicate": or_null(TEXT), "lr": TEXT,
+    "search_rungs": COUNT, "at_lowest_lr": FLAG, "num_tuning_seeds": COUNT, "solve_d_ff": FLAG,
+    "tolerance": NUMBERS_BY_NAME, "allow": TEXTS, "limits": TEXTS, "sealed": FLAG,
+    "rungs": OBJECTS, "rungs[].overrides": TEXTS,
+    **{f"rungs[].{name}": COUNT for name in (
+        "d_model", "num_layers", "parameters", "hidden_parameters", "tokens", "flops")},
+    **dict.fromkeys(("lr_factor", "edge_ratio", "alpha", "margin", "steady", "power", "max_factor",
+                     "entropy", "expected_sd", "loss_margin"), NUMBER),
+})  # fmt: skip
 SUMMARY: Fields = {
     "study": TEXT, "title": TEXT, "question": or_null(TEXT), "headline": TEXTS, "counts": OBJECT,
     "generated": or_null(TEXT),

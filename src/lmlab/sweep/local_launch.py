@@ -12,8 +12,8 @@ from lmlab.runs import auto_settings
 from lmlab.runs.stacked.eligibility import members_at_once
 from lmlab.sweep.driver import Driver
 from lmlab.sweep.follow import STOPPED_EXIT_CODE, follow_sweep
+from lmlab.sweep.ladder_plan import plan_study
 from lmlab.sweep.local_executor import LocalExecutor
-from lmlab.sweep.plan import make_plan
 from lmlab.sweep.plan_listing import PlannedSchedule, print_plan
 from lmlab.sweep.prepared_sweep import PreparedSweep, match_parameters
 from lmlab.sweep.progress_view import ProgressView
@@ -114,15 +114,14 @@ def _check_and_print_plan(
     """
     sweep.check_fairness()
     manifest, configs, data = sweep.manifest, sweep.configs, sweep.data
-    design = manifest.comparison
     device = auto_settings.build_device(configs[0])
-    runs = make_plan(design, len(configs), None, len(slots)).least_runs
+    runs = plan_study(manifest, len(configs), None, len(slots)).least_runs
     check_capacity(configs, data, slots * runs_per_process, runs)
-    if design is None:
+    if manifest.is_plain:
         configs = [config for config in configs if not is_finished(config, data)]
     # Measurements of single runs do not predict the steps of a stack.
     seconds = predict_run_seconds(configs, data, slots) if runs_per_process == 1 else None
-    plan = make_plan(design, len(configs), seconds, len(slots))
+    plan = plan_study(manifest, len(configs), seconds, len(slots))
     placement = describe_slots(slots, device.threads, runs_per_process)
     print(f"{manifest.study}: {plan.summary()}, {placement}", file=sys.stderr)
     return plan.seconds

@@ -13,7 +13,7 @@ from lmlab.config.run_config import RunConfig
 from lmlab.config.run_length import has_counted_steps
 from lmlab.console.formatting import format_count
 from lmlab.console.stdout import stdout_console
-from lmlab.design.job import Job
+from lmlab.design.job import Job, Outcomes
 from lmlab.design.manifest import Manifest
 from lmlab.run_folder import FINISHED
 from lmlab.runtime.device import Device
@@ -61,6 +61,9 @@ class PlannedSchedule(RunSchedule):
     def annotate(self, run: ScheduledRun) -> None:
         """Do nothing."""
 
+    def seal(self, outcomes: Outcomes) -> None:
+        """Do nothing: a plan forecasts nothing."""
+
 
 def print_plan(schedule: PlannedSchedule) -> None:
     """Print each arm with its overrides, its seeds, and what would happen to its runs."""
@@ -72,7 +75,7 @@ def print_plan(schedule: PlannedSchedule) -> None:
         table.add_column(column, overflow="fold", justify="right" if column == "lr" else "left")
     rows: dict[tuple[str, float | None, str], list[ScheduledRun]] = {}
     for run in schedule.runs:
-        index = run.job.number if manifest.comparison is None else _arm_index(manifest, run.job)
+        index = run.job.number if manifest.is_plain else _arm_index(manifest, run.job)
         rows.setdefault((run.job.arm, run.job.lr, shown[index]), []).append(run)
     for (arm, lr, overrides), runs in list(rows.items())[:_MAX_ROWS]:
         seeds = ", ".join(_seeds(runs))
@@ -101,12 +104,16 @@ def _total(schedule: PlannedSchedule) -> str:
     actions = Counter({run.identity: _action(run, schedule) for run in schedule.runs}.values())
     parts = [f"{actions[action]} {text}" for action, text in _ACTIONS.items() if actions[action]]
     text = f"{schedule.manifest.study}: {format_count(actions.total(), 'run')}: {', '.join(parts)}"
-    design = schedule.manifest.comparison
-    if design is None or schedule.is_settled:
+    manifest = schedule.manifest
+    design, ladder = manifest.comparison, manifest.ladder
+    study = design or ladder
+    if study is None or schedule.is_settled:
         return text
-    if design.lr == "search":
+    if study.lr != "fixed":
         text += "; the search for learning rates adds runs as results arrive"
-    if design.extra_seeds:
+    if ladder is not None and ladder.sealed:
+        text += f"; rung r{len(ladder.rungs)} starts once its forecast is sealed"
+    if design is not None and design.extra_seeds:
         text += (
             f"; an arm without a verdict then gets {format_count(design.extra_seeds, 'more seed')}"
         )
@@ -143,8 +150,11 @@ def _shown_overrides(manifest: Manifest) -> list[str]:
 
     The steps that a budget gives stand beside them.
     """
+    if manifest.ladder is not None:  # the rungs are printed above
+        arms = [" ".join(own) for own in manifest.ladder.arms.values()]
+        return arms * len(manifest.ladder.rungs)
     shared: set[str] = set()
-    if manifest.comparison is None and len(manifest.overrides) > 1:
+    if manifest.is_plain and len(manifest.overrides) > 1:
         shared = set.intersection(*map(set, manifest.overrides))
     shown = []
     for content, overrides in zip(manifest.arms, manifest.overrides, strict=True):
@@ -157,6 +167,8 @@ def _shown_overrides(manifest: Manifest) -> list[str]:
 
 def _arm_index(manifest: Manifest, job: Job) -> int:
     design = manifest.comparison
+    if manifest.ladder is not None:
+        design = manifest.rungs[manifest.ladder.cells[job.arm][0]].comparison
     assert design is not None
     is_replicate = job.arm == design.replicate
     return manifest.names.index(str(design.baseline) if is_replicate else job.arm)

@@ -20,6 +20,7 @@ from lmlab.study.earlier_looks import count_earlier_looks
 from lmlab.study.earlier_rules import keep_earlier_rules
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.arm_costs import count_arm_costs, match_width
+from lmlab.sweep.ladder_plan import describe_rungs
 from lmlab.sweep.plan import describe_power
 from lmlab.sweep.run_data_cache import RunDataCache
 from lmlab.tracking import check_tracker
@@ -60,11 +61,14 @@ class PreparedSweep:
         """Prepare all texts, and print and store what the arms of a study cost.
 
         Raises:
-            ConfigError: the arms differ in ways that the study does not allow.
+            ConfigError: the arms differ in ways that the study does not allow, or the text is too
+                short for a rung of a ladder.
             DataError: a text cannot be used.
         """
         prepared = [self.data.get(config) for config in self.configs]
         manifest, design = self.manifest, self.manifest.comparison
+        if manifest.ladder is not None:
+            self._check_rungs(prepared)
         if design is None:
             return
         reference = manifest.names.index(design.baseline or manifest.names[0])
@@ -86,9 +90,32 @@ class PreparedSweep:
         for line in describe_power(design, baseline_runs, assumed):
             print(line, file=sys.stderr)
 
+    def _check_rungs(self, prepared: list[RunData]) -> None:
+        """Check each rung of a ladder as a study of its own; print its sizes."""
+        manifest, ladder = self.manifest, self.manifest.ladder
+        assert ladder is not None
+        costs: dict[str, fairness.ArmCosts] = {}
+        for rung in manifest.rungs:
+            comparison = rung.comparison
+            assert comparison is not None
+            own = {}
+            for name in rung.names:
+                position = manifest.names.index(name)
+                own[name] = count_arm_costs(self.configs[position], prepared[position])
+            for difference in fairness.check_fairness(own, comparison):
+                print(f"allowed: {difference.description}", file=sys.stderr)
+            costs |= own
+        tokens = len(prepared[0].train.tokens)
+        for line in describe_rungs(ladder, self.configs[0], tokens):
+            print(line, file=sys.stderr)
+        self.folder.write_arm_costs({name: arm.as_dict() for name, arm in costs.items()})
+
 
 def match_parameters(manifest: Manifest) -> Manifest:
     """Set the feed-forward widths of a study with ``design.solve_d_ff``."""
+    if manifest.ladder is not None:
+        arms = [arm for rung in manifest.rungs for arm in match_parameters(rung).arms]
+        return dataclasses.replace(manifest, arms=arms)
     design = manifest.comparison
     if design is None or not design.solve_d_ff:
         return manifest

@@ -12,7 +12,8 @@ from lmlab.config.compose import from_dict
 from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_config import RunConfig
 from lmlab.console.formatting import format_count
-from lmlab.design.job import Job
+from lmlab.design.job import Job, Outcomes
+from lmlab.design.ladder_runs import is_complete_below
 from lmlab.design.manifest import Manifest
 from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.runs.find_run import different_code, locate, note_other_code
@@ -53,6 +54,9 @@ class RunSchedule:
         self._runs: dict[Job, ScheduledRun] = {}
         self._recorded = {entry.job: set(entry.purposes) for entry in folder.entries()}
         self._undecided: frozenset[str] = frozenset()
+        self._num_open = 0  # rungs of a ladder whose runs may start
+        if manifest.ladder is not None:
+            self._num_open = len(manifest.ladder.rungs) - int(manifest.ladder.sealed)
 
     @property
     def runs(self) -> list[ScheduledRun]:
@@ -67,7 +71,9 @@ class RunSchedule:
     def extend(self) -> None:
         """Add the runs that the outcomes so far call for."""
         while True:
-            required = self.manifest.required_jobs(self._outcomes(), self._undecided)
+            required = self.manifest.required_jobs(
+                self._outcomes(), self._undecided, self._num_open
+            )
             has_new_runs = any(job not in self._runs for job in required)
             for job, purposes in required.items():
                 if job in self._runs:
@@ -79,7 +85,7 @@ class RunSchedule:
                     self.record(self._runs[job])
             if has_new_runs:
                 continue  # some may be finished already and require more
-            if self.is_settled and self._grant_extra_seeds():
+            if self.is_settled and (self._grant_extra_seeds() or self._open_highest_rung()):
                 continue
             return
 
@@ -120,6 +126,27 @@ class RunSchedule:
                 f"second look: {format_count(design.extra_seeds, 'more seed')} each for {arms}"
             )
         return bool(self._undecided)
+
+    def _open_highest_rung(self) -> bool:
+        """Seal the forecast of the highest rung, so that its runs may start; once."""
+        ladder = self.manifest.ladder
+        if ladder is None or self._num_open == len(ladder.rungs):
+            return False
+        outcomes = self._outcomes()
+        if not is_complete_below(self.manifest, outcomes, self._num_open):
+            return False
+        self.seal(outcomes)
+        self._num_open += 1
+        return True
+
+    def seal(self, outcomes: Outcomes) -> None:
+        """Write the forecast of the highest rung, and print it if it is new."""
+        # Fits import scipy, which only ladders need.
+        from lmlab.study.seals import describe_seal, seal_highest_rung
+
+        seal, is_new = seal_highest_rung(self.folder, self.manifest, outcomes)
+        if is_new:
+            self.print_line(describe_seal(seal))
 
     def _schedule(self, job: Job, purposes: list[str]) -> ScheduledRun:
         config = from_dict(self.manifest.job_config(job) | {"purpose": ", ".join(purposes)})

@@ -38,7 +38,12 @@ def required_overrides(group: str, option: str, folder: Path) -> list[str]:
         Tokenizer({i: bytes([i]) for i in range(256)}, [], ["<|a|>", "<|b|>"]).save(folder)
         return [f"tokenizer.path={folder}"]
     if group == "design":
-        return ["design.question=why", "design.arms={one:['model.norm=rms']}"]
+        baseline = ["design.baseline=one"] if option == "ladder" else []
+        return ["design.question=why", "design.arms={one:['model.norm=rms']}", *baseline]
+    if group == "ladder":
+        rungs = ["ladder.rungs=[['model.d_model=64'],['model.d_model=128']]"]
+        design = ["design=ladder", *required_overrides("design", "ladder", folder)]
+        return [*design, *(rungs if option == "given" else [])]
     if (group, option) == ("model", "imported"):
         node = compose(["model.vocab_size=300"]).model.as_dict()
         write_json(folder / "config.json", hf_config.config_to_hf(node, d_ff=64))
@@ -55,6 +60,11 @@ def test_every_option_composes_and_is_valid(group: str, option: str, tmp_path: P
     dotted = compose([f"{group.replace('/', '.')}={option}", *more])
     slashed = compose([f"{group}={option}", *more])
     assert dotted.as_dict() == {**slashed.as_dict(), "arm": dotted.arm}
+
+
+def test_the_sizes_of_a_ladder_need_a_ladder() -> None:
+    with pytest.raises(ConfigError, match="ladder: expected design=ladder"):
+        compose(["ladder=sizes"])
 
 
 @pytest.mark.parametrize(

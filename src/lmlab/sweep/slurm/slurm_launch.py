@@ -16,7 +16,7 @@ from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.code_snapshot import take_snapshot
 from lmlab.sweep.driver import Driver
 from lmlab.sweep.follow import follow_sweep, write_sweep_report
-from lmlab.sweep.plan import make_plan
+from lmlab.sweep.ladder_plan import plan_study
 from lmlab.sweep.plan_listing import PlannedSchedule, print_plan
 from lmlab.sweep.prepared_sweep import PreparedSweep, match_parameters
 from lmlab.sweep.progress_view import ProgressView
@@ -58,7 +58,7 @@ def run_slurm_sweep(manifest: Manifest, settings: SlurmSettings) -> int:
     sweep.check_fairness()
     manifest = sweep.manifest
     slots = settings.submission.array_parallelism
-    plan = make_plan(manifest.comparison, len(sweep.configs), None, slots)
+    plan = plan_study(manifest, len(sweep.configs), None, slots)
     print(f"{manifest.study}: {plan.summary()}", file=sys.stderr)
     if settings.plan_only:
         print_plan(
