@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -135,7 +136,7 @@ class Ladder:
                 "the forecast fits a power law of three constants to the rungs below the highest",
                 "add rungs, or set ladder.sealed=false",
             )
-        for lower, upper in zip(self.rungs, self.rungs[1:], strict=False):
+        for lower, upper in itertools.pairwise(self.rungs):
             if upper.flops <= lower.flops:
                 raise ConfigError(
                     f"ladder.rungs: expected growing training compute, found {lower.flops:.3g} and "

@@ -7,6 +7,7 @@ width, the tokens from the parameters, and the steps from the tokens.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -93,9 +94,9 @@ class SizedRungs:
     """Rungs generated from one dial, the width of the model.
 
     A model of k heads has the width ``k * d_head`` and ``d_model / aspect_ratio`` layers, rounded
-    down or up. It is trained on ``tokens_per_parameter`` tokens per parameter in its blocks: embedding and head,
-    which are most of a small model, would make the horizon depend on the vocabulary. The rungs are
-    the models whose training compute is closest to a geometric series.
+    down or up. It is trained on ``tokens_per_parameter`` tokens per parameter in its blocks:
+    embedding and head, which are most of a small model, would make the horizon depend on the
+    vocabulary. The rungs are the models whose training compute is closest to a geometric series.
 
     Attributes:
         sizes: number of rungs.
@@ -171,7 +172,7 @@ class SizedRungs:
             target = lowest * self.span ** (rung / (self.sizes - 1))
             found.append(min(candidates, key=lambda one: abs(math.log(one[0] / target))))
         compute = [flops for flops, _ in found]
-        grows = all(low < high for low, high in zip(compute, compute[1:], strict=False))
+        grows = all(low < high for low, high in itertools.pairwise(compute))
         if not grows or not 1 / 3 < compute[0] / lowest < 3:
             widths = ", ".join(str(model["d_model"]) for _, model in found)
             raise ConfigError(

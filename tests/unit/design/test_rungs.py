@@ -89,7 +89,7 @@ def test_settings_out_of_range_are_refused(changes: dict[str, Any], message: str
 def test_given_rungs_are_used_as_they_are() -> None:
     given = GivenRungs([["model.d_model=64"], ["model.d_model=128"]])
     assert given.overrides({}) == [("model.d_model=64",), ("model.d_model=128",)]
-    with pytest.raises(ConfigError, match="ladder.rungs="):
+    with pytest.raises(ConfigError, match=r"ladder\.rungs="):
         GivenRungs([["model.d_model=64"]])
 
 
