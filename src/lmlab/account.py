@@ -226,6 +226,9 @@ def count(overrides: Sequence[str], cost_options: CostOptions) -> dict[str, Any]
 
 
 def _report(config: dict[str, Any], cost_options: CostOptions) -> dict[str, Any]:
+    from lmlab.config.run_length import require_known_steps
+
+    require_known_steps(config, "in lmlab.account, which trains nothing")
     return cost_report(config, cost_options, device_type(config["runtime"]["device"]))
 
 

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from hydra_plugins.lmlab_launcher.launcher import LocalLauncher
 from hydra_plugins.lmlab_launcher.options import SlurmOptions, read_options
 from lmlab.config.hydra_settings import environment
+from lmlab.config.run_length import require_known_steps
 from lmlab.design.manifest import Manifest
 from lmlab.errors import ConfigError
 from lmlab.sweep.slurm.resources import Resources
@@ -65,7 +66,13 @@ class SlurmLauncher(LocalLauncher):
                 options["setup"] = [*exports, *options["setup"]]
 
     def run_sweep(self, manifest: Manifest) -> int:
-        """Submit the sweep; return its exit code."""
+        """Submit the sweep; return its exit code.
+
+        Raises:
+            ConfigError: a setting is not valid, or the steps of a job are not known.
+        """
+        for content in manifest.arms:
+            require_known_steps(content, "with hydra/launcher=slurm, whose jobs wait for a machine")
         resources, lines = apply_site_defaults(self.settings["resources"], os.environ)
         for line in lines:
             print(line, file=sys.stderr)

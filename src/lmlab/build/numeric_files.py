@@ -40,7 +40,8 @@ NOT_NUMERIC = (
     "build/user_code.py", "runs/weight_sizes.py",
     # The session around the training loop; what it chooses is part of the identity.
     "runs/auto_settings.py", "runs/context.py", "runs/execute.py", "runs/find_run.py",
-    "runs/load.py", "runs/recorded_config.py", "runs/run_metadata.py", "runs/run_register.py",
+    "runs/load.py", "runs/measured_length.py", "runs/recorded_config.py", "runs/run_metadata.py",
+    "runs/run_register.py",
     "runs/run_summary.py", "runs/samples.py", "runs/session.py", "runs/stacked/__main__.py",
     "runs/status_writer.py", "runtime/background.py", "runtime/compile_policy.py",
     "runtime/inductor_cache.py", "runtime/launch_env.py", "runtime/numeric_environment.py",

@@ -103,6 +103,18 @@ def _check_components_and_values(content: dict[str, Any]) -> None:
     check_values(content)
 
 
+def with_steps(config: RunConfig, steps: int) -> RunConfig:
+    """Return a configuration whose steps were measured.
+
+    A warm-up that does not fit is shortened: its number of steps was chosen before theirs was
+    known.
+    """
+    content = config.as_dict()
+    content["training"]["steps"] = steps
+    fit_warmup(content, ())
+    return from_dict(content)
+
+
 def load_frozen(path: Path) -> RunConfig:
     """Read a configuration written by :func:`to_yaml`, and check it again.
 

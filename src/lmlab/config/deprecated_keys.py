@@ -23,6 +23,7 @@ ADDED_SETTINGS = [
     ("training", "patience", None),
     ("training", "ema", None), ("training", "tokens", None), ("training", "flops", None),
     ("model", "param", STANDARD_PARAM.as_dict()),
+    ("training", "minutes", None),
 ]  # fmt: skip
 _POLICY_OF = {"fp32": "exact", "bf16": "bf16"}
 # An override ("++exhibit.count=2", "exhibit/group=option"), or an entry of a defaults list.

@@ -163,6 +163,9 @@ def _training(config: dict[str, Any]) -> Rules:
         budget = training.get(name)
         is_valid = budget is None or 0 < budget < math.inf
         yield f"training.{name}", is_valid, "a finite number above 0, or null"
+    is_valid = training.get("minutes") is None or config["parent"] is None
+    expected = "null with parent, which has taken part of the steps; set training.steps"
+    yield "training.minutes", is_valid, expected
     for key in ("batch_size", "log_every"):
         yield f"training.{key}", training[key] >= 1, "1 or more"
     micro, total = training["micro_batch_size"], training["batch_size"]

@@ -135,6 +135,7 @@ class Training:
     ema: float | None = None
     tokens: float | None = None
     flops: float | None = None
+    minutes: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

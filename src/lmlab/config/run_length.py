@@ -1,7 +1,9 @@
 """The length of a run: ``training.steps``, or a budget from which the steps follow.
 
-``training.tokens`` and ``training.flops`` are functions of the configuration. They are resolved
-when it is frozen, so that a run with 500 steps is one run, however its length was given.
+With ``training.tokens`` and ``training.flops``, they are a function of the configuration, counted
+when it is frozen. With ``training.minutes``, they are measured when the run first starts
+(:mod:`lmlab.runs.measured_length`); until then they are 0. In either case, a run of 500 steps is
+the same run, however its length was given.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from lmlab.config.value_types import format_value
 from lmlab.errors import ConfigError
 
 # Budgets in place of training.steps. They are recorded, and the steps are what counts.
-BUDGETS = ("tokens", "flops")
+COUNTED = ("tokens", "flops")
+BUDGETS = (*COUNTED, "minutes")
 LENGTHS = ("steps", *BUDGETS)
 # Keys that a key replaces.
 RIVALS = {
@@ -41,6 +44,8 @@ def choose_length(content: dict[str, Any], overrides: Sequence[str]) -> None:
         raise _both(training, given)
     for name in budgets:
         training[name] = training[name] if name in given else None
+    if given == ["minutes"]:
+        training["steps"] = 0
 
 
 def complete_lengths(training: Any) -> None:
@@ -64,7 +69,33 @@ def complete_lengths(training: Any) -> None:
 
 def has_counted_steps(content: Mapping[str, Any]) -> bool:
     """Whether the steps follow from other settings."""
+    return any(content["training"].get(name) is not None for name in COUNTED)
+
+
+def has_budget(content: Mapping[str, Any]) -> bool:
+    """Whether the steps follow from a budget."""
     return any(content["training"].get(name) is not None for name in BUDGETS)
+
+
+def has_unmeasured_steps(content: Mapping[str, Any]) -> bool:
+    """Whether the steps are still to be measured."""
+    training = content["training"]
+    return training.get("minutes") is not None and training["steps"] == 0
+
+
+def require_known_steps(content: Mapping[str, Any], where: str) -> None:
+    """Check that the steps need no measurement. Raises :class:`ConfigError`.
+
+    Args:
+        content: a frozen configuration as plain values.
+        where: what cannot measure them, for the message.
+    """
+    if has_unmeasured_steps(content):
+        raise ConfigError(
+            f"training.minutes={content['training']['minutes']:g}: expected null {where}",
+            "set training.steps, training.tokens or training.flops; a single run with "
+            "training.minutes prints the steps that it measures",
+        )
 
 
 def count_steps(content: dict[str, Any]) -> None:

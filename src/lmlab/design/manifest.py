@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from lmlab.config.deprecated_keys import original_names, upgrade
-from lmlab.config.run_length import BUDGETS, without_budgets
+from lmlab.config.run_length import BUDGETS, require_known_steps, without_budgets
 from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, METRICS, Comparison
 from lmlab.design.confirmation import ConfirmedSearch
 from lmlab.design.job import Job, Outcomes
@@ -369,7 +369,12 @@ def match_tokens(content: dict[str, Any], baseline: dict[str, Any]) -> dict[str,
     """Return an arm's configuration with steps set to process as many tokens as the baseline.
 
     Warm-up and the intervals of logging, validation and saving keep their tokens too.
+
+    Raises:
+        ConfigError: the steps of one are not known yet.
     """
+    for one in (content, baseline):
+        require_known_steps(one, "with design.hold_tokens=true, which sets the steps")
     changed = copy.deepcopy(content)
     changed["training"] |= dict.fromkeys(changed["training"].keys() & set(BUDGETS))
     ratio = _tokens_per_step(baseline) / _tokens_per_step(content)

@@ -38,6 +38,8 @@ class Calibration:
         steps: number of timed updates.
         sequences: sequences per timed update.
         source: what was measured, as shown to the user.
+        spread: standard deviation of the step time between parts of the measurement, relative to
+            its mean; None where it was too short to tell.
     """
 
     step: float
@@ -49,6 +51,7 @@ class Calibration:
     steps: int
     sequences: int
     source: str
+    spread: float | None = None
 
 
 def shape_key(workload: RunWorkload, device: Device) -> str:
@@ -96,5 +99,7 @@ def update_calibration(path: Path, step_seconds: float, steps: int) -> None:
     known = read_calibration(path)
     if known is not None and steps >= LEARNED_STEPS:
         source = f"a run of {format_count(steps, 'step')} on this device"
-        better = dataclasses.replace(known, step=step_seconds, steps=steps, source=source)
+        better = dataclasses.replace(
+            known, step=step_seconds, steps=steps, source=source, spread=None
+        )
         write_calibration(path, better)

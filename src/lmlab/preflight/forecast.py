@@ -129,6 +129,24 @@ def seconds_of(
     )
 
 
+def steps_within(
+    workload: RunWorkload, data: RunData, measured: Calibration, seconds: float
+) -> int:
+    """Return the most steps of a run that is predicted to take at most ``seconds``; 0 if none."""
+
+    def fits(steps: int) -> bool:
+        longer = dataclasses.replace(workload, steps=steps)
+        return seconds_of(longer, data, measured).total <= seconds
+
+    least, most = 0, 1
+    while fits(most):
+        least, most = most, 2 * most
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (middle, most) if fits(middle) else (least, middle)
+    return least
+
+
 def _occurrences(steps: int, every: int, steps_done: int) -> int:
     """How often something is due after ``steps_done``: at multiples, and at the last step."""
     return math.ceil(steps / every) - steps_done // every if steps > steps_done else 0

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import functools
 import gc
-import itertools
 import logging
 import math
 import os
@@ -42,6 +41,7 @@ from lmlab.preflight.calibration import (
     read_calibration,
     write_calibration,
 )
+from lmlab.preflight.step_timing import MIN_SECONDS, StepTiming, spread
 from lmlab.runtime.device import Device
 from lmlab.runtime.random_streams import RandomStreams, preserved_generators
 from lmlab.runtime.signals import SignalHandler
@@ -53,12 +53,9 @@ from lmlab.training.generation import generate
 from lmlab.training.state import Progress, TrainState
 from lmlab.training.trainer import LoopSettings, Trainer
 
-MIN_SECONDS = 0.15  # of timed steps, for every run
-RUN_FRACTION = 1 / 30  # of a run's steps are timed where that takes longer,
-MAX_SECONDS = 4.0  # but not longer than this
-MAX_STEPS, MIN_STEPS = 30, 2
 CPU_PASS_FLOPS = 4e10  # of a timed pass on a CPU: about a second on one core
-MAX_SAVED_BYTES = 1 << 26  # states up to this size are really saved
+MAX_SAVED_BYTES = 1 << 26  # states up to this size are really saved,
+MAX_SAVED_FOR_LENGTH = 1 << 32  # or up to this, where the length of the run depends on it
 DISK_BYTES_PER_SECOND = 3e8  # assumed for larger ones: write, sync and hash
 NEW_TOKENS = 6
 
@@ -74,31 +71,42 @@ def find_or_calibrate(spec: RunSpec, device: Device) -> Calibration:
     return found
 
 
-def calibrate(spec: RunSpec, device: Device) -> Calibration:
+def calibrate(spec: RunSpec, device: Device, timing: StepTiming | None = None) -> Calibration:
     """Time a few updates, an evaluation, a save and some generated tokens.
+
+    Args:
+        spec: of the run.
+        device: where it computes.
+        timing: how many updates; None for those that predict the run.
 
     Raises:
         torch.OutOfMemoryError: an update does not fit the device.
     """
     is_cuda = device.device.type == "cuda"
+    timing = timing or StepTiming.short(spec.workload)
     with preserved_generators(), _no_training_log():
         before = machine_resources.baseline_bytes(device.device)
         machine_resources.reset_peak(device.device)
         state = _scratch_state(spec, device)
-        sequences = _pass_size(spec.workload, device)
-        seconds = _time_steps(spec, device, state, sequences)
+        workload = spec.workload
+        sequences = workload.pass_size if timing.is_long else _pass_size(workload, device)
+        seconds = timing.step_seconds(_time_steps(spec, device, state, sequences, timing))
+        steps = timing.log_every * len(seconds)
         peak = machine_resources.peak_bytes(device.device) if is_cuda else None
         update = _timed(functools.partial(_update, spec.workload, state), device)
         found = Calibration(
-            step=_step_seconds(seconds, update, spec.workload.batch_size / sequences),
+            step=_step_seconds(timing.typical(seconds), update, workload.batch_size / sequences),
             evaluation=_time_evaluation(spec.workload, device, state),
             token=_time_samples(spec.workload, device, state),
             peak_bytes=None if peak is None else peak - before,
-            steps=len(seconds),
+            steps=steps,
             sequences=sequences,
-            source=f"{format_count(len(seconds), 'step')} of "
+            source=f"{format_count(steps, 'step')} of "
             f"{format_count(sequences, 'sequence')} on this device",
-            **_time_saving(spec.cache_folder, state),
+            spread=spread(seconds) if timing.is_long else None,
+            **_time_saving(
+                spec.cache_folder, state, MAX_SAVED_FOR_LENGTH if timing.is_long else None
+            ),
         )
     del state
     gc.collect()
@@ -107,9 +115,8 @@ def calibrate(spec: RunSpec, device: Device) -> Calibration:
     return found
 
 
-def _step_seconds(seconds: list[float], update: float, passes: float) -> float:
+def _step_seconds(step: float, update: float, passes: float) -> float:
     """Time of a step of ``passes`` passes, where the timed steps had one pass each."""
-    step = statistics.median(seconds)
     return passes * max(step - update, 0.0) + update if passes != 1 else step
 
 
@@ -130,25 +137,25 @@ def _pass_size(workload: RunWorkload, device: Device) -> int:
     return max(1, min(workload.pass_size, int(CPU_PASS_FLOPS / per_sequence)))
 
 
-def _time_steps(spec: RunSpec, device: Device, state: TrainState, sequences: int) -> list[float]:
-    """Time single updates, in seconds; the first ones are warm-up."""
+def _time_steps(
+    spec: RunSpec, device: Device, state: TrainState, sequences: int, timing: StepTiming
+) -> list[float]:
+    """Take updates; return the times at which they ended, in seconds."""
     stop, ends = SignalHandler(), []
     workload = spec.workload
-    fraction = max(MIN_STEPS, round(RUN_FRACTION * workload.steps))
 
     def record(row: dict[str, Any]) -> None:
         if row["kind"] != "train":
             return
         ends.append(time.perf_counter())
-        steps, taken = len(ends) - 1, ends[-1] - ends[0]
-        is_enough = steps >= fraction and taken >= MIN_SECONDS
-        if is_enough or steps == MAX_STEPS or taken >= MAX_SECONDS:
+        if timing.is_enough(ends):
             stop.signal_number = signal.SIGTERM
 
     context = workload.context_length
     tokens = _tokens(workload.vocab_size, max(10_000, (context + 1) * (sequences + 1)))
     assert isinstance(state.model, Transformer)
     timed = dataclasses.replace(workload, micro_batch_size=sequences)
+    last_step = timing.most_steps + 2
     Trainer(
         state=state,
         gradients=factory.build_gradients(spec, state.model, device, timed),
@@ -159,11 +166,11 @@ def _time_steps(spec: RunSpec, device: Device, state: TrainState, sequences: int
         checkpoints=NoCheckpoints(),
         record=record,
         settings=LoopSettings(
-            steps=MAX_STEPS + 2,
+            steps=last_step,
             grad_clip_norm=workload.grad_clip_norm,
-            log_every=1,
-            validate_every=MAX_STEPS + 2,
-            save_every=MAX_STEPS + 2,
+            log_every=timing.log_every,
+            validate_every=last_step,
+            save_every=last_step,
             divergence_margin=math.inf,
             flops_per_token=1,
             peak_flops=None,
@@ -172,7 +179,7 @@ def _time_steps(spec: RunSpec, device: Device, state: TrainState, sequences: int
         device=device.device,
         stop=stop,
     ).train()
-    return [after - before for before, after in itertools.pairwise(ends)]
+    return ends
 
 
 def _update(workload: RunWorkload, state: TrainState) -> None:
@@ -206,11 +213,13 @@ def _time_samples(workload: RunWorkload, device: Device, state: TrainState) -> f
     return _timed(draw, device) / num_tokens
 
 
-def _time_saving(cache_folder: Path, state: TrainState) -> dict[str, float]:
+def _time_saving(
+    cache_folder: Path, state: TrainState, most_bytes: int | None = None
+) -> dict[str, float]:
     weights = 4 * sum(parameter.numel() for parameter in state.model.parameters())
     tensors = (t for s in state.optimizer.state.values() for t in s.values())
     total = weights + sum(t.nbytes for t in tensors if isinstance(t, torch.Tensor))
-    if total > MAX_SAVED_BYTES:
+    if total > (most_bytes or MAX_SAVED_BYTES):
         speed = DISK_BYTES_PER_SECOND
         return {"saving": total / speed, "saving_best": weights / speed}
     with temporary_folder(_writable(cache_folder), "calibration") as folder:

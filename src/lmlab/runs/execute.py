@@ -16,7 +16,7 @@ from lmlab.build.run_data import check_source, prepare_data
 from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.compose import load_frozen
 from lmlab.config.run_config import RunConfig
-from lmlab.config.run_length import describe_length
+from lmlab.config.run_length import describe_length, has_counted_steps
 from lmlab.config.value_types import format_value
 from lmlab.distributed.communicator import Communicator
 from lmlab.distributed.process_group import join
@@ -27,6 +27,7 @@ from lmlab.runs.auto_settings import choose_device
 from lmlab.runs.context import RunContext
 from lmlab.runs.continuation import find_parent
 from lmlab.runs.find_run import changed_callbacks, find_run
+from lmlab.runs.measured_length import known_steps
 from lmlab.runs.session import Session
 from lmlab.runs.worker_rank import WorkerRank
 from lmlab.runtime.launch_env import read_launch_env
@@ -61,16 +62,17 @@ def execute(config: RunConfig) -> RunResult:
     Raises:
         UserError: a setting, the data or the machine does not allow the run.
     """
-    return _execute(resolve(config))
-
-
-def _execute(spec: RunSpec) -> RunResult:
+    spec = resolve(config)
     check_creatable(spec.output_root)
     check_source(spec.data)
     check_tracker(spec.tracker.target, spec.tracker.parameters)
+    return _execute(resolve(known_steps(config)))
+
+
+def _execute(spec: RunSpec) -> RunResult:
     _warn_of_unreached_steps(spec)
-    if length := describe_length(spec.settings["training"]):
-        log.info("%s", length)
+    if has_counted_steps(spec.settings):
+        log.info("%s", describe_length(spec.settings["training"]))
     with join(spec.device.parallel, read_launch_env()) as comm:
         context, is_finished = _resolve_on_machine(spec, comm)
         if is_finished:

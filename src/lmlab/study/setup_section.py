@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.config.run_config import STANDARD_PARAM
+from lmlab.config.run_length import BUDGETS
 from lmlab.study.arm_section import described_width
 from lmlab.study.run_records import Study
 
@@ -64,6 +65,8 @@ def _component(settings: Mapping[str, Any]) -> str:
 def _steps(arm: Mapping[str, Any]) -> str:
     training = arm["training"]
     text = f"{training['steps']:,} steps" if training.get("steps") else "steps by the tokens"
+    budgets = {name: training[name] for name in BUDGETS if training.get(name) is not None}
+    text += "".join(f" (training.{name}={budget:g})" for name, budget in budgets.items())
     context = arm["model"].get("context_length")
     return f"{text} x {training['batch_size']} sequences of {context} tokens"
 

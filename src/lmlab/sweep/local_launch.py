@@ -7,6 +7,8 @@ import functools
 import sys
 from collections.abc import Sequence
 
+from lmlab.config.compose import from_dict
+from lmlab.config.run_length import has_unmeasured_steps
 from lmlab.design.manifest import Manifest
 from lmlab.runs import auto_settings
 from lmlab.runs.stacked.eligibility import members_at_once
@@ -14,6 +16,7 @@ from lmlab.sweep.driver import Driver
 from lmlab.sweep.follow import STOPPED_EXIT_CODE, follow_sweep
 from lmlab.sweep.ladder_plan import plan_study
 from lmlab.sweep.local_executor import LocalExecutor
+from lmlab.sweep.measured_lengths import with_measured_lengths
 from lmlab.sweep.plan_listing import PlannedSchedule, print_plan
 from lmlab.sweep.prepared_sweep import PreparedSweep, match_parameters
 from lmlab.sweep.progress_view import ProgressView
@@ -56,7 +59,10 @@ def run_local_sweep(manifest: Manifest, settings: LocalLaunchSettings) -> int:
     """
     manifest = match_parameters(manifest)
     arms = [resolve_threads(content) for content in manifest.arms]
-    sweep = PreparedSweep.from_manifest(dataclasses.replace(manifest, arms=arms))
+    manifest = dataclasses.replace(manifest, arms=arms)
+    if any(map(has_unmeasured_steps, arms)):
+        manifest = _measure_lengths(manifest, settings)
+    sweep = PreparedSweep.from_manifest(manifest)
     slots = find_slots(sweep.configs[0], settings.jobs_per_device)
     device_type = auto_settings.build_device(sweep.configs[0]).device.type
     max_members = functools.partial(
@@ -102,6 +108,14 @@ def run_local_sweep(manifest: Manifest, settings: LocalLaunchSettings) -> int:
     if code == STOPPED_EXIT_CODE:
         print("stopped; rerun the command to resume", file=sys.stderr)
     return code
+
+
+def _measure_lengths(manifest: Manifest, settings: LocalLaunchSettings) -> Manifest:
+    configs = [from_dict(content) for content in manifest.arms]
+    device_type = auto_settings.build_device(configs[0]).device.type
+    for config in configs:  # a stack is refused before anything is measured
+        members_at_once(config, device_type, settings.stack)
+    return with_measured_lengths(manifest, find_slots(configs[0], settings.jobs_per_device))
 
 
 def _check_and_print_plan(

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from lmlab.config.run_config import RunConfig
-from lmlab.config.run_length import has_counted_steps
+from lmlab.config.run_length import has_budget
 from lmlab.console.formatting import format_count
 from lmlab.console.stdout import stdout_console
 from lmlab.design.job import Job, Outcomes
@@ -159,7 +159,7 @@ def _shown_overrides(manifest: Manifest) -> list[str]:
     shown = []
     for content, overrides in zip(manifest.arms, manifest.overrides, strict=True):
         own = [text for text in overrides if text not in shared and not text.startswith("seed=")]
-        if has_counted_steps(content):
+        if has_budget(content):
             own.append(f"({format_count(content['training']['steps'], 'step')})")
         shown.append(" ".join(own))
     return shown

@@ -6,7 +6,7 @@ import heapq
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +60,30 @@ def _calibrate_all(configs: Sequence[RunConfig], slots: Sequence[Slot], concurre
             pending.setdefault(path, config)
     if not pending:
         return
-    waiting = list(pending.values())
+    measure_at_once(_calibrate, list(pending.values()), slots, concurrency)
+
+
+def measure_at_once(
+    measure: Callable[[dict[str, Any], Slot], None],
+    configs: Sequence[RunConfig],
+    slots: Sequence[Slot],
+    concurrency: int,
+) -> None:
+    """Call ``measure`` for each configuration in a process of its own, as the jobs will run.
+
+    Args:
+        measure: gets a plain configuration and the slot of the process; must be importable.
+        configs: of jobs that see their slot's device as the only one.
+        slots: slots for runs.
+        concurrency: processes at a time. The last configuration is repeated to fill up.
+    """
+    waiting = list(configs)
     context = worker_processes.make_context()
     while waiting:
         batch, waiting = waiting[:concurrency], waiting[concurrency:]
         batch += [batch[-1]] * (concurrency - len(batch))
         processes = [
-            context.Process(target=_calibrate, args=(config.as_dict(), slots[index % len(slots)]))
+            context.Process(target=measure, args=(config.as_dict(), slots[index % len(slots)]))
             for index, config in enumerate(batch)
         ]
         for process in processes:
@@ -81,11 +98,7 @@ def _calibration_file(spec: RunSpec) -> Path:
 
 def _calibrate(content: dict[str, Any], slot: Slot) -> None:
     """Measure a shape in a separate process, which stores the calibration file."""
-    slot.apply_to_process()
-    with open(os.devnull, "wb") as discard:
-        os.dup2(discard.fileno(), 1)
-        os.dup2(discard.fileno(), 2)
-    worker_processes.unblock_interrupts()
+    enter_slot(slot)
     try:
         spec = resolve(from_dict(content))
         device = choose_device(spec)
@@ -93,6 +106,15 @@ def _calibrate(content: dict[str, Any], slot: Slot) -> None:
         find_or_calibrate(spec, device)
     except (UserError, RuntimeError):
         sys.exit(1)  # the shape stays unknown; its own run reports the error
+
+
+def enter_slot(slot: Slot) -> None:
+    """Let a process that measures compute in a slot, and print nothing."""
+    slot.apply_to_process()
+    with open(os.devnull, "wb") as discard:
+        os.dup2(discard.fileno(), 1)
+        os.dup2(discard.fileno(), 2)
+    worker_processes.unblock_interrupts()
 
 
 def makespan(seconds: Sequence[float], slots: int) -> float:

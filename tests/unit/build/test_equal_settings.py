@@ -57,6 +57,7 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "schedule.min_lr_ratio": (RESULT, "0", ["schedule.min_lr_ratio=1e-1"]),
     "training.steps": (RESULT, "500", ["training.tokens=2457700"]),
     "training.tokens": (RESULT, "1e5", []), "training.flops": (RESULT, "1e12", []),
+    "training.minutes": (RESULT, "5", []),
     "training.batch_size": (RESULT, "16", []),
     "training.micro_batch_size": (RESULT, "16", ["training.micro_batch_size=32"]),
     "training.grad_clip_norm": (RESULT, "2", ["training.grad_clip_norm=1"]),

@@ -13,7 +13,7 @@ from lmlab.config import hydra_app
 from lmlab.config.compose import compose, load_frozen, to_yaml
 from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_length import count_steps
-from lmlab.design.manifest import identifying_settings
+from lmlab.design.manifest import identifying_settings, match_tokens
 from lmlab.errors import ConfigError
 
 # 4 sequences of 32 tokens, a model of one block whose FLOPs are counted by hand below.
@@ -80,6 +80,9 @@ def test_warm_up_follows_the_steps() -> None:
         (["training.steps=5", "training.tokens=1e4"], "training.steps=5 and training.tokens="),
         (["training.flops=1e9", "training.tokens=1e4"], "training.tokens=10000.0 and training.fl"),
         (["training={steps: 5, flops: 1e9}"], "training.steps=5 and training.flops="),
+        (["training.steps=5", "training.minutes=2"], "training.steps=5 and training.minutes=2.0"),
+        (["training.minutes=0"], "training.minutes=0.0: expected a finite number above 0, or null"),
+        (["training.minutes=2", "parent=x"], "training.minutes=2.0: expected null with parent"),
         (["training.tokens=0"], "training.tokens=0.0: expected a finite number above 0, or null"),
         (["training.flops=inf"], "training.flops=inf: expected a finite number above 0, or null"),
         (["training.tokens=nan"], "training.tokens=nan: expected a finite"),
@@ -177,6 +180,12 @@ def test_cfg_prints_the_steps(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--cfg", "job", "--package", "training", *SMALL, "training.tokens=12800"]
     assert hydra_app.main(arguments, lambda config: 0) == 0
     assert "steps: 100\n" in capsys.readouterr().out
+
+
+def test_equal_tokens_need_known_steps() -> None:
+    arm = compose([*SMALL, "training.minutes=2"]).as_dict()
+    with pytest.raises(ConfigError, match=r"minutes=2: expected null with design\.hold_tokens"):
+        match_tokens(arm, arm)
 
 
 def test_flops_are_counted_without_torch() -> None:

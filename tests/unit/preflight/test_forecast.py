@@ -21,6 +21,7 @@ from lmlab.preflight.forecast import (
     forecast,
     largest_pass,
     seconds_of,
+    steps_within,
 )
 from lmlab.runs.auto_settings import choose_device
 from lmlab.runtime.device import Device
@@ -50,6 +51,20 @@ def test_occurrences_are_those_of_the_training_loop() -> None:
             continue
         due = [s for s in range(done + 1, steps + 1) if s % every == 0 or s == steps]
         assert _occurrences(steps, every, done) == len(due), (steps, every, done)
+
+
+def test_the_most_steps_that_fit_a_time(overrides: list[str]) -> None:
+    workload, data = resolve(compose(overrides)).workload, data_of(3 * 16 + 1)
+
+    def seconds(steps: int) -> float:
+        longer = dataclasses.replace(workload, steps=steps)
+        return seconds_of(longer, data, MEASURED).total  # type: ignore[arg-type]
+
+    for steps in (1, 9, 10, 11, 300):
+        for more in (0.0, 1.0):
+            fitting = steps_within(workload, data, MEASURED, seconds(steps) + more)  # type: ignore[arg-type]
+            assert fitting == steps, "an update takes two seconds"
+    assert steps_within(workload, data, MEASURED, seconds(1) - 0.1) == 0  # type: ignore[arg-type]
 
 
 def test_the_parts_of_a_run_add_up(overrides: list[str]) -> None:

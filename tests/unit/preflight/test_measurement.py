@@ -66,9 +66,9 @@ def test_each_shape_is_measured_once(overrides: list[str], monkeypatch: pytest.M
 
 def test_a_step_of_several_passes_has_one_update() -> None:
     """A step of 4 passes costs four times the passes of a timed step, and its update once."""
-    assert measurement._step_seconds([9.0, 3.0, 3.5], update=0.5, passes=4) == 4 * 3.0 + 0.5
-    assert measurement._step_seconds([2.0, 3.0, 5.0], update=0.5, passes=1) == 3.0
-    assert measurement._step_seconds([0.25], update=0.5, passes=2) == 0.5, "noise is not negative"
+    assert measurement._step_seconds(3.5, update=0.5, passes=4) == 4 * 3.0 + 0.5
+    assert measurement._step_seconds(3.0, update=0.5, passes=1) == 3.0
+    assert measurement._step_seconds(0.25, update=0.5, passes=2) == 0.5, "noise is not negative"
 
 
 def test_a_timed_pass_is_no_larger_than_the_run_s(overrides: list[str]) -> None:

@@ -61,6 +61,8 @@ def members_at_once(config: RunConfig, device_type: str, setting: int | str) -> 
     if setting == "off":
         return 1
     problem = obstacle(config.runtime.policy, device_type, config.model.dropout)
+    if config.training.minutes is not None:
+        problem = "expected off with training.minutes, whose steps are those of a run alone"
     if setting == "auto":
         pays = device_type == AUTO_DEVICE_TYPE and config.model.d_model <= AUTO_D_MODEL
         return AUTO_MEMBERS if pays and problem is None else 1

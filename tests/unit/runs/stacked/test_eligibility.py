@@ -56,6 +56,14 @@ def test_runs_with_dropout_are_never_stacked(overrides: list[str]) -> None:
         members_at_once(dropping, "cuda", 4)
 
 
+def test_runs_of_some_minutes_are_never_stacked(overrides: list[str]) -> None:
+    shared = [one for one in overrides if "training.steps" not in one]
+    timed = compose([*shared, "runtime.policy=fast", "training.minutes=2"])
+    assert members_at_once(timed, "cuda", "auto") == 1
+    with pytest.raises(ConfigError, match=r"stack=4: expected off with training\.minutes"):
+        members_at_once(timed, "cuda", 4)
+
+
 def test_exact_runs_are_never_stacked(overrides: list[str]) -> None:
     content = compose(overrides).as_dict()
     content["runtime"]["policy"] = "exact"
