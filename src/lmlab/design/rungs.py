@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmlab.accounting.model_counts import count_model
+from lmlab.config.run_length import require_known_steps
 from lmlab.errors import Check, ConfigError, check_settings
 
 _MAX_HEADS = 1024
 _MAX_RUNGS = 20
+_IN_LADDERS = "in a ladder, whose rungs are amounts of compute"
 # Settings that keep their share of the steps at every rung, with the smallest value of each.
 _IN_STEPS = (
     ("schedule.warmup_steps", 0),
@@ -220,7 +222,11 @@ def steps_overrides(config: Mapping[str, Any], steps: int) -> list[str]:
     Args:
         config: configuration with the intervals and the steps that they refer to.
         steps: number of updates.
+
+    Raises:
+        ConfigError: the steps of the configuration are not known yet.
     """
+    require_known_steps(config, _IN_LADDERS)
     share = steps / config["training"]["steps"]
     found = [f"training.steps={steps}"]
     for key, least in _IN_STEPS:
@@ -241,6 +247,7 @@ def measure_rung(overrides: Sequence[str], config: Mapping[str, Any]) -> Rung:
     Raises:
         ConfigError: a component of the model has no counts.
     """
+    require_known_steps(config, _IN_LADDERS)
     model, training = config["model"], config["training"]
     counts = count_model(model)
     sequences = training["steps"] * training["batch_size"]
