@@ -46,7 +46,7 @@ def a_ladder(number: int = 4, **changes: Any) -> Ladder:
         "search_rungs": 2,
         "at_lowest_lr": False,
         "lr_factor": math.sqrt(10),
-        "edge_ratio": 1.5,
+        "edge_ratio": None,
         "confirm_rate": "never",
         "num_seeds": 3,
         "num_tuning_seeds": 1,

@@ -187,7 +187,10 @@ class Runtime:
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """The size of a study: numbers of runs that its design interpolates."""
+    """The size of a study: numbers of runs that its design interpolates, and rungs of a ladder.
+
+    Fields with a default are missing in configurations that earlier versions froze.
+    """
 
     name: str
     num_seeds: int
@@ -195,6 +198,9 @@ class Scale:
     extra_seeds: int
     margin: float
     expected_sd: float
+    ladder_sizes: int = 5
+    ladder_span: float = 100.0
+    ladder_flops: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Comparison:
             configured one.
         lr_factor: ratio of neighbouring rates on the coarse grid of the search.
         edge_ratio: the search for the divergence edge ends when the lowest diverging rate is at
-            most this many times the highest rate that trains.
+            most this many times the highest rate that trains; None to leave the edge unknown.
         at_baseline_lr: also compare each arm at the best learning rate of the baseline.
         num_seeds: runs per arm for the verdict; the first uses the configured ``seed``.
         num_tuning_seeds: runs per learning rate of the search.
@@ -81,7 +81,7 @@ class Comparison:
     replicate: str | None
     lr: str
     lr_factor: float
-    edge_ratio: float
+    edge_ratio: float | None
     at_baseline_lr: bool
     num_seeds: int
     num_tuning_seeds: int
@@ -128,7 +128,11 @@ class Comparison:
             ("lr", self.lr in ("search", "fixed"), "search or fixed"),
             # Rates have three digits, so that closer ones could not be told apart.
             ("lr_factor", 1.05 <= self.lr_factor <= MAX_RATIO, "1.05 to 1000"),
-            ("edge_ratio", 1.01 <= self.edge_ratio < math.inf, "a number of 1.01 or more"),
+            (
+                "edge_ratio",
+                self.edge_ratio is None or 1.01 <= self.edge_ratio < math.inf,
+                "a number of 1.01 or more, or null",
+            ),
             ("num_seeds", self.num_seeds >= 1, "1 or more"),
             ("num_tuning_seeds", self.num_tuning_seeds >= 1, "1 or more"),
             ("extra_seeds", self.extra_seeds >= 0, "0 or more"),

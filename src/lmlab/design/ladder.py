@@ -70,7 +70,7 @@ class Ladder:
     search_rungs: int
     at_lowest_lr: bool
     lr_factor: float
-    edge_ratio: float
+    edge_ratio: float | None
     confirm_rate: str
     num_seeds: int | list[int]
     num_tuning_seeds: int

@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lmlab.design.comparison import FIRST_TUNING_SEED
 from lmlab.design.job import Job, Outcomes
 from lmlab.design.ladder import TRANSFER, Ladder, cell_name
 from lmlab.design.search import rounded
@@ -126,10 +125,11 @@ def _at_transferred_rates(
         seeds = manifest.rungs[rung].evaluation_seeds(cell)
         jobs += [(Job(cell, rate, seed), JUDGED) for seed in seeds]
         if arm in ladder.arms and rung == len(ladder.rungs) - 1:
+            # They tune nothing, so that they may share seeds, and runs, with the verdict.
             jobs += [
-                (Job(cell, one, FIRST_TUNING_SEED + number), BRACKET)
+                (Job(cell, one, seed), BRACKET)
                 for one in bracket_rates(rate, ladder.lr_factor)
-                for number in range(ladder.num_tuning_seeds)
+                for seed in seeds[: ladder.num_tuning_seeds]
             ]
     return jobs
 

@@ -342,6 +342,8 @@ def identifying_settings(arm: dict[str, Any]) -> dict[str, Any]:
     and classes have the names that they had first.
     """
     kept = {key: value for key, value in original_names(arm).items() if key not in _RECORDED}
+    if isinstance(kept.get("scale"), dict):  # the rungs of a ladder are declared with it
+        kept["scale"] = {k: v for k, v in kept["scale"].items() if not k.startswith("ladder_")}
     if isinstance(kept.get("training"), dict):
         kept["training"] = without_budgets(kept["training"])
     tokenizer = kept.get("tokenizer")

@@ -232,7 +232,8 @@ def steps_overrides(config: Mapping[str, Any], steps: int) -> list[str]:
     for key, least in _IN_STEPS:
         section, name = key.split(".")
         value = config[section].get(name)
-        if value is not None:
+        is_fraction = name == "warmup_steps" and config[section].get("warmup") is not None
+        if value is not None and not is_fraction:
             found.append(f"{key}={max(least, round(value * share))}")
     return found
 

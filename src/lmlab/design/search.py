@@ -120,13 +120,14 @@ class LRSearch:
     Attributes:
         start: first learning rate.
         factor: ratio of neighbouring rates on the coarse grid.
-        edge_ratio: bisection of the divergence edge stops when its bracket has this ratio.
+        edge_ratio: bisection of the divergence edge stops when its bracket has this ratio; None to
+            leave the edge unknown.
         seeds: tuning seeds; the coarse grid and the edge use only the first.
     """
 
     start: float
     factor: float
-    edge_ratio: float
+    edge_ratio: float | None
     seeds: Sequence[int]
 
     def required_runs(self, trials: Trials) -> list[tuple[float, int]]:
@@ -238,7 +239,7 @@ class LRSearch:
         """Return the next run towards the edge, preferring a rate that the window tries anyway."""
         first = self.seeds[0]
         highest, lowest = self.divergence_edge(trials)
-        if highest is None:
+        if highest is None or self.edge_ratio is None:
             return []
         if lowest is None:
             steps = math.floor(math.log(highest / self.start) / math.log(self.factor) + 1e-6) + 1

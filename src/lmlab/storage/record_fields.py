@@ -118,7 +118,7 @@ MANIFEST: dict[str, Kind] = {
 }  # fmt: skip
 MANIFEST |= _inside("comparison", {
     "question": TEXT, "arms": OBJECT, "baseline": or_null(TEXT), "replicate": or_null(TEXT),
-    "lr": TEXT, "lr_factor": NUMBER, "edge_ratio": NUMBER, "at_baseline_lr": FLAG,
+    "lr": TEXT, "lr_factor": NUMBER, "edge_ratio": or_null(NUMBER), "at_baseline_lr": FLAG,
     "num_seeds": COUNT, "num_tuning_seeds": COUNT, "extra_seeds": COUNT, "hold_tokens": FLAG,
     "solve_d_ff": FLAG, "tolerance": NUMBERS_BY_NAME, "allow": TEXTS, "margin": NUMBER,
     "alpha": NUMBER, "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT,
@@ -132,7 +132,8 @@ MANIFEST |= _inside("ladder", {
     "rungs": OBJECTS, "rungs[].overrides": TEXTS,
     **{f"rungs[].{name}": COUNT for name in (
         "d_model", "num_layers", "parameters", "hidden_parameters", "tokens", "flops")},
-    **dict.fromkeys(("lr_factor", "edge_ratio", "alpha", "margin", "steady", "power", "max_factor",
+    "edge_ratio": or_null(NUMBER),
+    **dict.fromkeys(("lr_factor", "alpha", "margin", "steady", "power", "max_factor",
                      "entropy", "expected_sd", "loss_margin"), NUMBER),
 })  # fmt: skip
 SUMMARY: Fields = {

@@ -89,8 +89,10 @@ def make_ladder_plan(ladder: Ladder, seconds: Sequence[float] | None, slots: int
         plans.append(make_plan(ladder.on_rung(rung), number, own, slots))
     least = sum(plan.least_runs for plan in plans)
     total = None if seconds is None else sum(plan.seconds or 0.0 for plan in plans)
-    extra = (_NUM_BRACKETING + 1) * ladder.num_tuning_seeds if ladder.lr == TRANSFER else 0
-    extra += ladder.seeds(len(ladder.rungs) - 1) if ladder.at_lowest_lr else 0
+    highest = ladder.seeds(len(ladder.rungs) - 1)
+    bracketed = min(ladder.num_tuning_seeds, highest)
+    extra = _NUM_BRACKETING * bracketed if ladder.lr == TRANSFER else 0
+    extra += highest if ladder.at_lowest_lr else 0
     if total is not None and seconds is not None:
         total += extra * sum(seconds[-number:]) / slots
     most = sum(plan.most_runs for plan in plans)

@@ -18,6 +18,7 @@ from lmlab.sweep.time_prediction import makespan
 # With the first seed, a search tries about three coarse rates, two more on its way to the optimum,
 # and three for the edge; with every other seed, the five rates around the optimum.
 SEARCH_RUNS = (8, 5)
+_EDGE_RUNS = 3  # of the first seed's
 _CONFIRMING_RATES = (3, 4)  # with all tuning seeds; the fourth where one of the outer two is best
 _MIN_SEEDS_FOR_SD = 3
 
@@ -91,6 +92,7 @@ def _tuning_runs(design: Comparison) -> tuple[int, int]:
         return 0, 0
     least, most = (number * design.num_tuning_seeds for number in _CONFIRMING_RATES)
     runs = SEARCH_RUNS[0] + SEARCH_RUNS[1] * (design.num_tuning_seeds - 1)
+    runs -= _EDGE_RUNS if design.edge_ratio is None else 0
     if design.confirm_rate == ALWAYS:
         return runs + least, most - least
     return runs, most if design.confirm_rate == AUTO else 0

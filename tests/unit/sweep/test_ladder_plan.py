@@ -40,6 +40,6 @@ def test_searches_count_on_the_rungs_that_search_and_brackets_on_the_highest() -
     ladder = a_ladder(lr="transfer", search_rungs=2, num_tuning_seeds=1)
     seconds = [float(k) for k, _ in enumerate(some_rungs(), 1) for _ in ladder.arms]
     plan = make_ladder_plan(ladder, seconds, slots=1)
-    assert plan.least_runs == 2 * (2 * (8 + 3) + 2 * 3 + 3)
-    assert plan.seconds == pytest.approx(2 * ((8 + 3) * (1 + 2) + 3 * (3 + 4) + 3 * 4))
+    assert plan.least_runs == 2 * (2 * (5 + 3) + 2 * 3 + 2)
+    assert plan.seconds == pytest.approx(2 * ((5 + 3) * (1 + 2) + 3 * (3 + 4) + 2 * 4))
     assert make_ladder_plan(ladder, None, slots=1).seconds is None
