@@ -16,11 +16,14 @@ from lmlab.data.text_bytes import text_bytes
 from lmlab.design import fairness
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest
+from lmlab.design.search import outcome_from_losses
 from lmlab.study.earlier_looks import count_earlier_looks
 from lmlab.study.earlier_rules import keep_earlier_rules
+from lmlab.study.ladder_facts import ladder_facts
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.arm_costs import count_arm_costs, match_width
 from lmlab.sweep.ladder_plan import describe_rungs
+from lmlab.sweep.ladder_prediction import describe_ladder_power
 from lmlab.sweep.plan import describe_power
 from lmlab.sweep.run_data_cache import RunDataCache
 from lmlab.tracking import check_tracker
@@ -108,7 +111,18 @@ class PreparedSweep:
         tokens = len(prepared[0].train.tokens)
         for line in describe_rungs(ladder, self.configs[0], tokens):
             print(line, file=sys.stderr)
-        self.folder.write_arm_costs({name: arm.as_dict() for name, arm in costs.items()})
+        plain = {name: arm.as_dict() for name, arm in costs.items()}
+        self.folder.write_arm_costs(plain)
+        outcomes = {
+            entry.job: outcome_from_losses(
+                str(entry.run.status().get("status", "missing")),
+                [row["loss"] for row in entry.run.evaluations()],
+            )
+            for entry in self.folder.entries()
+        }
+        facts = ladder_facts(manifest, outcomes, plain)
+        for line in describe_ladder_power(facts, self.configs[0].model.vocab_size):
+            print(line, file=sys.stderr)
 
 
 def match_parameters(manifest: Manifest) -> Manifest:
