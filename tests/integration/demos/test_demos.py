@@ -33,3 +33,15 @@ def test_a_trained_model_generates_at_every_setting(tmp_path: Path, overrides: l
     assert text.count("| 0.6 |") == 2 and text.count("| 0 |") == 1
     assert "real text" in text
     assert "greedy:" in text and "temperature 1.3, top-p 0.9:" in text
+
+
+def test_the_coordinate_check_runs_with_its_own_settings(
+    tmp_path: Path, overrides: list[str]
+) -> None:
+    settings = ["demo.widths=[16,32]", "demo.steps=1", "demo.seeds=2", "demo.batch_size=2"]
+    arguments = ["experiment=coord_check", "demo.params=[mup,completep]", *settings, *overrides]
+    assert train_command.main(arguments) == 0
+    text = (tmp_path / "outputs" / "coord_check" / "report.md").read_text("utf-8")
+    assert "\nmup. " in text and "after 1 update |" in text
+    assert text.count("| completep |") == 10
+    assert (tmp_path / "outputs" / "coord_check" / "activations.png").is_file()
