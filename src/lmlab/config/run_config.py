@@ -201,6 +201,7 @@ class Scale:
     ladder_sizes: int = 5
     ladder_span: float = 100.0
     ladder_flops: float | None = None
+    ladder_d_head: int = 32
 
 
 @dataclasses.dataclass(frozen=True)
