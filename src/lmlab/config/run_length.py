@@ -136,8 +136,12 @@ def describe_length(training: Mapping[str, Any]) -> str:
 
 
 def without_budgets(training: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the node ``training`` of a frozen configuration as if its steps had been given."""
-    return {key: value for key, value in training.items() if key not in BUDGETS}
+    """Return the node ``training`` of a frozen configuration as if its steps had been given.
+
+    Minutes stay until they are steps: different minutes are different runs.
+    """
+    dropped = COUNTED if has_unmeasured_steps({"training": training}) else BUDGETS
+    return {key: value for key, value in training.items() if key not in dropped}
 
 
 def _update_tokens(content: Mapping[str, Any]) -> int:

@@ -34,9 +34,9 @@ def test_the_run_resumes_with_the_steps_that_were_measured(
     shared = [one for one in overrides if "training.steps" not in one]
     minutes = [*shared, "training.minutes=0.03", f"output_root={cut}"]
     steps = find_length(compose(minutes))[0].training.steps
-    assert steps > 20
-    process = start(minutes, functools.partial(hold_at, 12))
-    while not list(cut.glob("runs/*/seed0/checkpoints/step_00000010/state.json")):
+    assert steps > 7
+    process = start(minutes, functools.partial(hold_at, 7))
+    while not list(cut.glob("runs/*/seed0/checkpoints/step_00000005/state.json")):
         assert process.poll() is None
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)

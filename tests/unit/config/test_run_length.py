@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from lmlab.config import hydra_app
-from lmlab.config.compose import compose, load_frozen, to_yaml
+from lmlab.config.compose import compose, load_frozen, to_yaml, with_steps
 from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_length import count_steps
 from lmlab.design.manifest import identifying_settings, match_tokens
+from lmlab.design.run_keys import arm_settings
 from lmlab.errors import ConfigError
 
 # 4 sequences of 32 tokens, a model of one block whose FLOPs are counted by hand below.
@@ -180,6 +181,13 @@ def test_cfg_prints_the_steps(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--cfg", "job", "--package", "training", *SMALL, "training.tokens=12800"]
     assert hydra_app.main(arguments, lambda config: 0) == 0
     assert "steps: 100\n" in capsys.readouterr().out
+
+
+def test_different_minutes_are_different_runs_until_they_are_steps() -> None:
+    short, long = (compose([*SMALL, f"training.minutes={minutes}"]) for minutes in (1, 2))
+    assert arm_settings(short.as_dict()) != arm_settings(long.as_dict())
+    known = [arm_settings(with_steps(one, 100).as_dict()) for one in (short, long)]
+    assert known[0] == known[1]
 
 
 def test_equal_tokens_need_known_steps() -> None:

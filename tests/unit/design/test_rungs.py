@@ -96,3 +96,10 @@ def test_given_rungs_are_used_as_they_are() -> None:
 def test_a_rung_survives_a_file() -> None:
     rung = measure_rung(("model.d_model=64",), compose(["model.d_model=64"]).as_dict())
     assert Rung.from_dict(rung.as_dict()) == rung
+
+
+def test_a_rung_of_some_minutes_is_refused() -> None:
+    config = compose(["training.minutes=2"]).as_dict()
+    for use in (lambda: measure_rung([], config), lambda: steps_overrides(config, 5)):
+        with pytest.raises(ConfigError, match="minutes=2: expected null in a ladder"):
+            use()

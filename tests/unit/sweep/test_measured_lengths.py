@@ -39,7 +39,7 @@ def test_a_rerun_keeps_the_steps_of_the_sweep(
         find_length(from_dict(content))
     measured = with_measured_lengths(manifest, [Slot("cpu")] * 2)
     steps = steps_of(measured)
-    assert steps[0] == steps[1] > 20 and steps[2] > 20
+    assert steps[0] == steps[1] >= 1 and steps[2] >= 1
     assert capsys.readouterr().err.count("training.minutes=0.02: ") == 3
     root = tmp_path / "outputs"
     SweepFolder.of(measured, root).write_manifest(measured)
@@ -64,5 +64,5 @@ def test_new_arms_are_measured_as_many_at_a_time_as_run(
 
     monkeypatch.setattr(measured_lengths, "measure_at_once", counting)
     steps = steps_of(with_measured_lengths(manifest_of(overrides, **ARMS), [Slot("cpu")] * 2))
-    assert steps[0] == steps[1] > 20 and steps[2] > 20
+    assert steps[0] == steps[1] >= 1 and steps[2] >= 1
     assert together == [(2, 2)], "two kinds of work in three arms, and both slots busy"
