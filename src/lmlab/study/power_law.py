@@ -41,6 +41,8 @@ class PowerLaw:
         errors: standard errors of ``log_y``, of shape (points,).
         freedoms: degrees of freedom of the errors, of shape (points,).
         weights: of the points in the line, of shape (points,).
+        shared: known error of ``log_y`` that all points have in common, with its sign, of shape
+            (points,).
     """
 
     log_x: Array
@@ -48,6 +50,7 @@ class PowerLaw:
     errors: Array
     freedoms: Array
     weights: Array
+    shared: Array
 
     def combination(self, log_x: float) -> Array:
         """Return the weights of the points in the line at a position, of shape (points,)."""
@@ -74,8 +77,9 @@ class PowerLaw:
         """Return standard error and degrees of freedom of a combination, by errors."""
         parts = (combination * self.errors) ** 2
         expected = combination**2 * smooth_variances(self.errors, self.freedoms)
-        freedom = effective_freedom(parts, expected, np.minimum(self.freedoms, _KNOWN))
-        return math.sqrt(parts.sum()), float(freedom)
+        known = float(combination @ self.shared) ** 2
+        freedom = effective_freedom(parts, expected, np.minimum(self.freedoms, _KNOWN), known)
+        return math.sqrt(parts.sum() + known), float(freedom)
 
     def residuals(self) -> Array:
         """Return log values minus line, of shape (points,)."""
@@ -144,6 +148,7 @@ def fit_power_law(
     errors: Sequence[float] | Array,
     freedoms: Sequence[float] | Array,
     weights: Sequence[float] | Array | None = None,
+    shared: Sequence[float] | Array | None = None,
 ) -> PowerLaw:
     """Fit a power law.
 
@@ -155,6 +160,8 @@ def fit_power_law(
         weights: of the points; None for the inverse of their smoothed variances, so that a point
             whose few seeds happen to agree does not decide alone, with the variance between points
             that these do not explain. See :func:`smooth_variances`.
+        shared: known errors of log(y) that all points have in common, with their signs; None for
+            none.
     """
     log_x, log_y = np.log(np.asarray(x, float)), np.log(np.asarray(y, float))
     found, freedom = np.asarray(errors, float), np.asarray(freedoms, float)
@@ -164,10 +171,11 @@ def fit_power_law(
         raise ValueError(
             f"a power law: expected positive errors and freedoms: {errors}, {freedoms}"
         )
+    common = np.zeros(len(log_x)) if shared is None else np.asarray(shared, float)
     if weights is not None:
-        return PowerLaw(log_x, log_y, found, freedom, np.asarray(weights, float))
+        return PowerLaw(log_x, log_y, found, freedom, np.asarray(weights, float), common)
     variance = smooth_variances(found, freedom)
-    law = PowerLaw(log_x, log_y, found, freedom, 1 / variance)
+    law = PowerLaw(log_x, log_y, found, freedom, 1 / variance, common)
     return dataclasses.replace(law, weights=1 / (variance + _scatter_variance(law, variance)))
 
 
