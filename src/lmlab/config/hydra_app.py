@@ -27,6 +27,7 @@ from lmlab.config.override_file import naming_the_file
 from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import RunConfig
 from lmlab.config.run_length import LENGTHS
+from lmlab.config.started_runs import started_runs
 from lmlab.config.sweep_axes import parse, require_separate_axes
 from lmlab.config.user_settings import search_path
 from lmlab.config.zip_arguments import is_zip, rewrite_zip
@@ -128,8 +129,7 @@ def _check_and_print(options: Namespace, overrides: list[str]) -> bool:
     with reading_hydra(hydra_node):
         lengths: dict[str, Any] = {}
         if not OmegaConf.missing_keys(config):
-            frozen = freeze(config, overrides).training
-            lengths = {name: getattr(frozen, name) for name in LENGTHS}
+            lengths = _lengths(freeze(config, overrides))
         if options.cfg == "hydra" or (options.cfg == "all" and not options.resolve):
             return False
         content: Any = with_custom_resolvers(
@@ -150,6 +150,15 @@ def _check_and_print(options: Namespace, overrides: list[str]) -> bool:
     text = OmegaConf.to_yaml(OmegaConf.create(content)) if isinstance(content, dict) else content
     print(str(text).rstrip("\n"))
     return True
+
+
+def _lengths(config: RunConfig) -> dict[str, Any]:
+    """The length of a run as settings; measured steps are those of the run, if it has begun."""
+    lengths = {name: getattr(config.training, name) for name in LENGTHS}
+    if config.training.minutes is not None:
+        known = (steps for _, steps in started_runs(config))
+        lengths["steps"] = next(known, config.training.steps)
+    return lengths
 
 
 def _printed(function: Callable[[], object]) -> str:

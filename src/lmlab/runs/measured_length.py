@@ -15,23 +15,20 @@ import dataclasses
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from lmlab.build.equal_settings import mean_the_same
 from lmlab.build.run_data import RunData, prepare_data
 from lmlab.build.run_spec import RunSpec, resolve
-from lmlab.config.compose import load_frozen, with_steps
-from lmlab.config.identity_settings import identity_settings
+from lmlab.config.compose import with_steps
 from lmlab.config.run_config import RunConfig
 from lmlab.config.run_length import has_unmeasured_steps, require_known_steps
+from lmlab.config.started_runs import started_runs
 from lmlab.console.formatting import format_count, format_duration
-from lmlab.errors import ConfigError, UserError
+from lmlab.errors import ConfigError
 from lmlab.preflight.calibration import calibration_file, shape_key, write_calibration
 from lmlab.preflight.forecast import seconds_of, steps_within
 from lmlab.preflight.measurement import calibrate
 from lmlab.preflight.run_preflight import check_memory_early
 from lmlab.preflight.step_timing import StepTiming
-from lmlab.run_folder import RunFolder, runs_beside
 from lmlab.runs.auto_settings import choose_device
 from lmlab.runtime.device import Device, is_out_of_memory
 from lmlab.runtime.launch_env import read_launch_env
@@ -129,31 +126,14 @@ def _length_file(spec: RunSpec, data: RunData, device: Device) -> Path:
 
 
 def _steps_of_run(config: RunConfig, device: Device) -> int | None:
-    """The steps of a run that this command started before; None if there is none."""
-    for folder in (RunFolder(config.named_folder), *runs_beside(config.named_folder)):
+    """The steps of a run that this command started on such a device; None if there is none."""
+    here = device.identity()
+    for folder, steps in started_runs(config):
         identity = folder.meta().get("identity")
-        if not isinstance(identity, Mapping):
-            continue
-        try:
-            steps = _same_but_for_steps(load_frozen(folder.config), identity, config)
-        except (UserError, OSError):
-            continue  # damaged, or of code that is gone
-        there, here = identity.get("device"), device.identity()
-        if not isinstance(there, Mapping) or any(there.get(k) != here[k] for k in _ASKED_FOR):
-            continue
-        if steps is not None:
+        there = identity.get("device") if isinstance(identity, Mapping) else None
+        if isinstance(there, Mapping) and all(there.get(key) == here[key] for key in _ASKED_FOR):
             return steps
     return None
-
-
-def _same_but_for_steps(
-    recorded: RunConfig, identity: Mapping[str, Any], config: RunConfig
-) -> int | None:
-    steps = recorded.training.steps
-    if recorded.training.minutes != config.training.minutes or steps < 1:
-        return None
-    settings = identity_settings(with_steps(config, steps))
-    return steps if mean_the_same(settings, identity.get("config", {})) else None
 
 
 def _measure(config: RunConfig, data: RunData) -> MeasuredLength:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lmlab.build.run_spec import resolve
+from lmlab.config import hydra_app
 from lmlab.config.compose import compose
 from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_config import RunConfig
@@ -45,7 +46,10 @@ def test_the_steps_are_unknown_until_they_are_measured(overrides: list[str]) -> 
 
 
 def test_a_rerun_finds_the_steps_in_the_run_folder(
-    overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    overrides: list[str],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The run of a command keeps its steps where nothing else remembers them."""
     config = minutes_of(overrides, "schedule.warmup_steps=1000000")
@@ -56,6 +60,10 @@ def test_a_rerun_finds_the_steps_in_the_run_folder(
     warm_up = json.loads((run.path / "meta.json").read_text())["identity"]["config"]["schedule"]
     assert warm_up["warmup_steps"] == status["steps"], "shortened to what there is"
     assert rows[-1]["step"] == status["steps"]
+    kept = [one for one in overrides if not one.startswith("training.steps")]
+    kept += ["training.minutes=0.02", "study=s", "arm=a", "schedule.warmup_steps=1000000"]
+    assert hydra_app.main([*kept, "--cfg", "job", "-p", "training"], lambda config: 0) == 0
+    assert f"steps: {status['steps']}\n" in capsys.readouterr().out
     shutil.rmtree(tmp_path / "outputs" / "cache" / "lengths")
     shutil.rmtree(tmp_path / "outputs" / "cache" / "calibrations")
     caplog.clear()
