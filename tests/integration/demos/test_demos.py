@@ -35,6 +35,7 @@ def test_a_trained_model_generates_at_every_setting(tmp_path: Path, overrides: l
     assert "greedy:" in text and "temperature 1.3, top-p 0.9:" in text
 
 
+@pytest.mark.long
 def test_the_coordinate_check_runs_with_its_own_settings(
     tmp_path: Path, overrides: list[str]
 ) -> None:

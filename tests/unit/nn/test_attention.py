@@ -64,10 +64,15 @@ def test_naive_attention_rotates_queries_and_keys() -> None:
     torch.testing.assert_close(naive_attention(q, k, v, rope), causal_attention(q, k, v, rope))
 
 
-@pytest.mark.parametrize("num_kv_heads", [None, 2])
-def test_fused_attention_receives_the_product_of_all_projections(num_kv_heads: int | None) -> None:
+@pytest.mark.parametrize(("num_kv_heads", "factor"), [(None, 1.0), (2, 1.0), (2, 0.3)])
+def test_fused_attention_receives_the_product_of_all_projections(
+    num_kv_heads: int | None, factor: float
+) -> None:
     layer = make(num_kv_heads=num_kv_heads)
+    without = layer(tokens())
+    layer.query_factor = factor
     expected = layer(tokens())
+    assert torch.equal(expected, without) == (factor == 1)
 
     def attend(qkv: torch.Tensor, heads: int, width: int, pos: Positions) -> torch.Tensor:
         parts = qkv.unflatten(-1, (-1, width)).transpose(1, 2)
