@@ -28,6 +28,9 @@ class FileConfigSource(HydraSource):
     list, and keys of ``hydra.sweeper.params`` get Hydra's slashes. Parameters to sweep, or a
     design, make the experiment a multirun. The content goes to the root of the configuration.
 
+    A model of your own that selects its parts, but no parametrization, gets ``param: standard``, so
+    that ``model.param=mup`` can replace it.
+
     A folder with the old name of a group (:data:`lmlab.config.deprecated_keys.RENAMED_KEYS`) holds
     options of the group.
     """
@@ -42,6 +45,8 @@ class FileConfigSource(HydraSource):
                 result.config = OmegaConf.create(_translate_body(body, folders))
             result.header.setdefault("package", "_global_")
             result.header["package"] = result.header["package"] or "_global_"
+        elif config_path.startswith("model/") and config_path.count("/") == 1:
+            result.config = OmegaConf.create(_with_param(OmegaConf.to_container(result.config)))
         return result
 
     def is_group(self, config_path: str) -> bool:
@@ -86,6 +91,15 @@ def _translate_body(body: dict[str, Any], folders: list[Path]) -> dict[str, Any]
     if body.get("design") or any("design" in str(choice) for choice in defaults):
         body.setdefault("hydra", {}).setdefault("mode", "MULTIRUN")
     return {"defaults": defaults, **body}
+
+
+def _with_param(body: Any) -> Any:
+    """Add the group ``param``, which earlier versions did not have, to the defaults of a model."""
+    defaults = body.get("defaults") if isinstance(body, dict) else None
+    groups = {str(key) for one in defaults or () if isinstance(one, dict) for key in one}
+    if "init" not in groups or "param" in groups:  # it takes its parts from another option
+        return body
+    return body | {"defaults": [{"param": "standard"}, *(defaults or ())]}
 
 
 def nest_dotted_keys(body: dict[str, Any]) -> dict[str, Any]:

@@ -71,11 +71,6 @@ class Factors:
     residual: float = 1.0
     logits: float = 1.0
 
-    @property
-    def are_one(self) -> bool:
-        """Whether the forward pass is the standard one."""
-        return self == Factors()
-
 
 @dataclasses.dataclass(frozen=True)
 class InitRule:

@@ -111,10 +111,14 @@ OPTIONS: dict[str, dict[str, tuple[str, str | None, list[str]]]] = {
     "model.param=mup": {
         "model.param.base_d_model": (RESULT, "64", []),
         "model.param.base_d_head": (RESULT, "64", []),
+        "model.param.base_d_ff": (RESULT, "64", []),
+        "model.param.update_rule": (RESULT, "adamw", []),
     },
     "model.param=completep": {
         "model.param.base_d_model": (RESULT, "64", []),
         "model.param.base_d_head": (RESULT, "64", []),
+        "model.param.base_d_ff": (RESULT, "64", []),
+        "model.param.update_rule": (RESULT, "adamw", []),
         "model.param.base_num_layers": (RESULT, "2", []),
         "model.param.alpha": (RESULT, "0.5", ["model.param.alpha=1"]),
     },

@@ -37,7 +37,7 @@ def test_hidden_matrices_shrink_with_the_width_and_the_head_stays() -> None:
 
 
 def test_a_width_of_the_feed_forward_layer_of_its_own() -> None:
-    found = weights("model.param=mup", *BASE, "+model.param.base_d_ff=512", "model.init=normal")
+    found = weights("model.param=mup", *BASE, "model.param.base_d_ff=512", "model.init=normal")
     assert float(found["blocks.0.ffn.sublayer.up.weight"].std()) == pytest.approx(
         0.02 / math.sqrt(8), rel=0.02
     )

@@ -77,3 +77,30 @@ def test_an_unknown_experiment_is_reported_with_those_that_exist(
         "error: experiment=ablate_nrom: expected one of ablate_ffn, ablate_norm,"
     )
     assert error.endswith('\nhelp: did you mean "ablate_norm"?\n')
+
+
+OWN_MODEL = """\
+defaults: [{norm: post}, {pos: nope}, {ffn: silu}, {attention: causal}, {init: normal}, _self_]
+vocab_size: 300
+context_length: 16
+d_model: 16
+num_layers: 1
+num_heads: 2
+d_ff: auto
+tie_embeddings: false
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "norm_of_it"),
+    [(OWN_MODEL, "PostRMSNorm"), ("defaults: [tiny, {override norm: none}, _self_]", "NoNorm")],
+)
+def test_a_model_of_an_earlier_version_takes_a_parametrization(
+    tmp_path: Path, text: str, norm_of_it: str
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "own.yaml").write_text(text)
+    config = compose_with(tmp_path, BODY.replace("norm: post", "num_layers: 1"),
+                          "model=own", "model.param=mup", "model.param.base_d_model=8")  # fmt: skip
+    assert config.model.param.base_d_model == 8
+    assert norm(config) == norm_of_it

@@ -278,8 +278,8 @@ def test_muons_updates_keep_their_spectral_condition(adjust: str, shape: tuple[i
 
 CASES = [
     (["model.param.base_d_model=0"], r"model\.param\.base_d_model=0: expected 1 or more"),
-    (["+model.param.base_d_ff=0"], r"model\.param\.base_d_ff=0: expected 1 or more"),
-    (["+model.param.update_rule=adam"], r"update_rule=adam: expected one of auto, adamw"),
+    (["model.param.base_d_ff=0"], r"model\.param\.base_d_ff=0: expected 1 or more"),
+    (["model.param.update_rule=adam"], r"update_rule=adam: expected one of auto, adamw"),
     (["optim._target_=torch.optim.NAdam", "~optim.betas", "~optim.eps"],
      r"optim\._target_=torch\.optim\.NAdam: expected an optimizer whose learning rates MuP scales"),
     (["model.param=completep", "model.param.alpha=0.4"], r"alpha=0\.4: expected 0\.5 to 1"),
@@ -294,7 +294,7 @@ def test_settings_that_do_not_fit_are_refused(overrides: list[str], message: str
 
 
 def test_your_own_optimizer_is_scaled_by_the_rule_that_you_name() -> None:
-    spec = resolve(compose([*SHARED, *sizes(WIDTH, HEAD), *MUP, "+model.param.update_rule=adamw",
+    spec = resolve(compose([*SHARED, *sizes(WIDTH, HEAD), *MUP, "model.param.update_rule=adamw",
                             "optim._target_=torch.optim.NAdam"]))  # fmt: skip
     optimizer = build_optimizer(spec, build_model(spec))
     rates = {group["name"]: group["lr"] for group in optimizer.param_groups}

@@ -69,6 +69,18 @@ def test_the_loop_equals_a_plain_loop(tmp_path: Path) -> None:
     assert trained[2]["tokens"] == 12 * 4 * 8
 
 
+def test_the_rate_of_the_optimizer_is_logged_without_the_multipliers_of_groups(
+    tmp_path: Path,
+) -> None:
+    state, rows = make_state(), []
+    state.optimizer.param_groups[0]["lr_multiplier"] = 0.25
+    trainer = make_trainer(tmp_path, state, rows, rate_names=("lr_hidden",))
+    trainer.train()
+    first = next(row for row in rows if row["kind"] == "train")
+    assert first["lr_hidden"] == pytest.approx(0.05 / 5)
+    assert first["lr"] == pytest.approx(0.05 / 5 / 0.25)
+
+
 def test_evaluations_and_checkpoints_happen_at_their_steps_and_at_the_end(tmp_path: Path) -> None:
     state, rows = make_state(), []
     make_trainer(tmp_path, state, rows, steps=10).train()
