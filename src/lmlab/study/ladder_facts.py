@@ -17,6 +17,7 @@ from lmlab.design.ladder_runs import judged_rate
 from lmlab.design.manifest import Manifest
 from lmlab.design.search import FAILED_TO_LEARN, TrialOutcome, collapsed_seeds
 from lmlab.study.ladder_losses import LadderLosses
+from lmlab.study.ladder_rates import LadderRates, ladder_rates
 from lmlab.study.ladder_verdict import LadderRule
 from lmlab.study.scaling import LadderResult, analyse_ladder
 
@@ -76,13 +77,13 @@ class LadderFacts:
         manifest: of the ladder.
         outcomes: results of its runs.
         flops: training FLOPs of each arm by rung.
-        rate_variance: see :class:`lmlab.study.ladder_losses.LadderLosses`.
+        rates: its learning rates.
     """
 
     manifest: Manifest
     outcomes: Outcomes
     flops: Costs
-    rate_variance: Costs = dataclasses.field(default_factory=dict)
+    rates: LadderRates
 
     @property
     def ladder(self) -> Ladder:
@@ -138,9 +139,11 @@ class LadderFacts:
             costs: of each arm by rung; None for the training FLOPs.
 
         Returns:
-            None for fewer than two rungs, without the baseline and another arm, and where costs do
-            not grow from rung to rung.
+            None for fewer than two rungs, without the baseline, and where costs do not grow from
+            rung to rung.
         """
+        if num_rungs < 2:
+            return None
         costs = self.flops if costs is None else costs
         lost = self.lost_arms(num_rungs)
         arms = [arm for arm in self.cells if arm not in lost]
@@ -149,7 +152,7 @@ class LadderFacts:
             for arm in arms
             for low, high in zip(costs[arm][: num_rungs - 1], costs[arm][1:num_rungs], strict=True)
         )
-        if num_rungs < 2 or self.ladder.baseline not in arms or len(arms) < 2 or not grows:
+        if self.ladder.baseline not in arms or not grows:
             return None
         cells = {arm: self.cells[arm][:num_rungs] for arm in arms}
         floor = min(cell.mean for row in cells.values() for cell in row if cell.mean is not None)
@@ -157,7 +160,9 @@ class LadderFacts:
             losses={arm: [cell.losses for cell in row] for arm, row in cells.items()},
             cost={arm: costs[arm][:num_rungs] for arm in arms},
             rate_variance={
-                arm: row[:num_rungs] for arm, row in self.rate_variance.items() if arm in arms
+                arm: row[:num_rungs]
+                for arm, row in self.rates.loss_variances.items()
+                if arm in arms
             },
             floor=min(self.ladder.entropy, math.nextafter(floor, 0.0)),
         )
@@ -213,4 +218,5 @@ def ladder_facts(
             float(rung.flops) if cost is None else 3.0 * cost["flops"] * cost["tokens"]
             for rung, cost in zip(ladder.rungs, found, strict=True)
         ]
-    return LadderFacts(manifest, outcomes, flops)
+    rates = ladder_rates(manifest, outcomes)
+    return LadderFacts(manifest, outcomes, flops, rates)

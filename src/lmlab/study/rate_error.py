@@ -124,7 +124,8 @@ def rate_error(
     quantile = float(t_quantile(level, freedom))
     low, high = curve.vertex_interval(covariance, quantile)
     influence, away = curve.vertex_influence, math.log(rate) - curve.vertex
-    first_order = math.hypot(math.sqrt(influence @ covariance @ influence), away, _ROUNDING)
+    variance = max(float(influence @ covariance @ influence), 0.0)  # rounding may leave it below
+    first_order = math.hypot(math.sqrt(variance), away, _ROUNDING)
     error = math.hypot((high - low) / 2 / quantile, away, _ROUNDING)
     return RateError(
         rate,

@@ -81,6 +81,10 @@ class RateLaw:
         low, high = _wider(self.law.interval(x, level), self.law.interval_by_scatter(x, level))
         return RatePrediction(math.exp(self.law.log_value(x)), math.exp(low), math.exp(high))
 
+    def error_at(self, size: float) -> float:
+        """Return the standard error of the log rate of the law at a size."""
+        return self.law.error(self.law.combination(math.log(size)))[0]
+
     def drift(self, level: float = 0.1) -> Drift:
         """Return the drift of the best rate per doubling of the size.
 

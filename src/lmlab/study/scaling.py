@@ -88,6 +88,8 @@ def analyse_ladder(
         if arm == baseline:
             continue
         pair = ladder.pair(arm, baseline)
+        if arm == replicate:  # at the baseline's rates, whose errors cancel
+            pair = dataclasses.replace(pair, rate_variance={})
         fit = fit_scaling(pair)
         gains[arm] = compute_gains(pair, fit, level)
         trend = fit_trend(pair, fit, gains[arm])
