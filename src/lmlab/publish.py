@@ -49,7 +49,8 @@ def publish(study_folder: Path, target: Path) -> list[str]:
     """
     if (study_folder / CONTENTS_FILE).exists():
         return _copy_demo(study_folder, target)
-    from lmlab.study.run_records import load_study, write_compact
+    from lmlab.study.run_records import load_study
+    from lmlab.study.write_records import write_compact
     from lmlab.study.write_report import write_report_of
 
     records = target / "records"

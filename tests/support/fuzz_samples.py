@@ -23,8 +23,9 @@ from lmlab.design.manifest import Manifest
 from lmlab.export.folder import export_run
 from lmlab.hf.weight_files import WEIGHTS
 from lmlab.run_folder import RunFolder
-from lmlab.study.run_records import load_study, write_compact
+from lmlab.study.run_records import load_study
 from lmlab.study.sweep_folder import SweepFolder
+from lmlab.study.write_records import write_compact
 from lmlab.sweep.slurm.resources import ArmResources, Resources
 from lmlab.sweep.slurm.settings import SlurmSettings, SubmissionSettings
 from lmlab.sweep.slurm.slurm_records import (

@@ -99,6 +99,7 @@ COMPACT_ROW: Fields = {
     **JOB, "purposes": PURPOSES, "place": PATH, "status": OBJECT, "meta": OBJECT,
     "validation": OBJECTS, "train": OBJECTS, "samples": TEXT, "preflight": OBJECT,
     "notes": or_null(TEXT), "tags": TEXTS, "settings": OBJECT, "num_damaged_rows": COUNT,
+    "started": TEXT,
 }  # fmt: skip
 MANIFEST: dict[str, Kind] = {
     "study": TEXT, "command": TEXT, "names": TEXTS, "overrides": LISTS_OF_TEXTS,

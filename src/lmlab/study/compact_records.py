@@ -85,4 +85,5 @@ def _record(path: Path, row: dict[str, Any], metric: str) -> dict[str, Any]:
         "tags": tuple(row.get("tags", ())),
         "num_damaged_rows": row.get("num_damaged_rows", 0),
         "settings": row.get("settings", {}),
+        "started": row.get("started", ""),
     }

@@ -1,7 +1,7 @@
 """The records of a study, read from its files: its manifest, and a record of every run.
 
 A study is read from its folder below ``outputs/``, or from the compact records that
-:func:`write_compact` writes beside a write-up. Both give the same report.
+:mod:`lmlab.study.write_records` writes beside a write-up. Both give the same report.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.errors import DataError
 from lmlab.run_folder import (
     FINISHED,
-    REUSED_KEY,
     RunFolder,
     early_stop,
     final_state,
 )
 from lmlab.storage.fields import warn_once
-from lmlab.storage.io import atomic_write_text, translate_read_errors, write_json
-from lmlab.storage.json_text import dump_json
+from lmlab.storage.io import (
+    translate_read_errors,
+)
 from lmlab.storage.record_fields import with_losses
-from lmlab.study.compact_records import NUM_RECORDS, read_compact
+from lmlab.study.compact_records import read_compact
 from lmlab.study.other_run import why_another
 from lmlab.study.plain_runs import (
     distinct,
@@ -38,14 +38,6 @@ from lmlab.study.plain_runs import (
     with_one_metric,
 )
 from lmlab.study.sweep_folder import LedgerEntry, SweepFolder, sweeps_in
-
-_MAX_TRAIN_ROWS = 24  # per run in compact records
-_STATUS_KEYS = ("status", "step", "steps", "tokens", "seconds", "reason", "log", "time")
-_META_KEYS = (
-    "corpus", "train_tokens", "valid_tokens", "valid_text_bytes", "num_parameters",
-    "forward_flops_per_token", "floor", "policy",
-)  # fmt: skip
-_SESSION_KEYS = ("time", "platform", "python", "versions", "device", "environment")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +60,7 @@ class RunRecord:
         num_damaged_rows: rows of ``metrics.jsonl`` that cannot be read.
         settings: settings that distinguish a run of a plain sweep, or a run alone, from others;
             empty for the runs of a study, whose arms are declared.
+        started: when the run first started, in UTC; empty where it is not recorded.
     """
 
     job: Job
@@ -84,6 +77,7 @@ class RunRecord:
     tags: tuple[str, ...] = ()
     num_damaged_rows: int = 0
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    started: str = ""
 
     @property
     def annotation(self) -> str:
@@ -313,7 +307,13 @@ def read_run(
         notes=notes,
         tags=tuple(tags),
         num_damaged_rows=num_damaged,
+        started=_first_start(run.meta()),
     )
+
+
+def _first_start(meta: dict[str, Any]) -> str:
+    sessions = meta.get("sessions") or [{}]
+    return str(sessions[0].get("time") or "")
 
 
 def _read_text(path: Path) -> str:
@@ -331,52 +331,3 @@ def _runs_below(folder: Path, known: Collection[str] = ()) -> Iterator[RunRecord
         job = Job(config.parent.parent.name, None, int(seed) if seed.isdigit() else 0)
         record = read_run(run, job, ("run",), folder)
         yield dataclasses.replace(record, settings=settings_of_run(record.meta))
-
-
-def write_compact(study: Study, target: Path) -> list[Path]:
-    """Write the records that a report needs, without weights, logs and absolute paths.
-
-    Returns:
-        Paths of ``manifest.json``, ``facts.json`` and ``records.jsonl``.
-    """
-    assert study.manifest is not None
-    lines = []
-    for record in study.records:
-        session = (record.meta.get("sessions") or [{}])[-1]
-        short_session = {key: session[key] for key in _SESSION_KEYS if key in session}
-        short_session["commit"] = (session.get("code") or {}).get("commit")
-        meta = {key: record.meta.get(key) for key in _META_KEYS} | {"sessions": [short_session]}
-        meta |= {key: record.meta[key] for key in (REUSED_KEY,) if key in record.meta}
-        row = dataclasses.asdict(record.job) | {
-            "purposes": record.purposes,
-            "place": record.folder,
-            "status": {key: record.status[key] for key in _STATUS_KEYS if key in record.status},
-            "meta": meta,
-            "validation": [_compact_row(row) for row in record.validation],
-            "train": [_compact_row(row) for row in _subsample(record.train)],
-            "samples": record.samples if "judged" in record.purposes else "",
-            "preflight": record.preflight,
-        }
-        if record.annotation:
-            row |= {"notes": record.notes, "tags": record.tags}
-        if record.num_damaged_rows:
-            row["num_damaged_rows"] = record.num_damaged_rows
-        if record.settings:
-            row["settings"] = record.settings
-        lines.append(dump_json(row) + "\n")
-    paths = [target / name for name in ("manifest.json", "facts.json", "records.jsonl")]
-    write_json(paths[0], study.manifest.as_dict() | {NUM_RECORDS: len(lines)})
-    write_json(paths[1], study.arm_costs)
-    atomic_write_text(paths[2], "".join(lines))
-    return paths
-
-
-def _subsample(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    step = max(1, math.ceil(len(rows) / _MAX_TRAIN_ROWS))
-    return rows[::-1][::step][::-1]  # includes the last row
-
-
-def _compact_row(row: dict[str, Any]) -> dict[str, Any]:
-    keys = ("step", "tokens", "seconds", "loss", "lr", "grad_norm", "tokens_per_second",
-            "bits_per_byte", "num_tokens")  # fmt: skip
-    return {key: row[key] for key in keys if key in row}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,8 @@ from lmlab.storage.lock import Lock
 from lmlab.study.ladder_facts import LadderFacts, ladder_facts
 from lmlab.study.loss_forecast import Forecast
 from lmlab.study.scaling import forecast_rung
-from lmlab.study.sweep_folder import SweepFolder
+from lmlab.study.sweep_folder import SEALS_FILE, SweepFolder
 
-SEALS_FILE = "seals.jsonl"
 _HASH, _PREVIOUS = "hash", "previous"
 _ROW: Fields = {
     "sweep": TEXT, "rung": COUNT, "time": TEXT, "alpha": NUMBER, "arms": TEXTS, "results": TEXT,
@@ -87,6 +86,16 @@ class SealFile:
     problems: tuple[str, ...]
 
 
+def seals_file(folder: Path) -> Path:
+    """Return the file of seals of a study.
+
+    Args:
+        folder: of the study, of one of its sweeps, or of its compact records.
+    """
+    is_sweep = folder.resolve().parent.name == "sweeps"
+    return (folder.resolve().parents[1] if is_sweep else folder) / SEALS_FILE
+
+
 def read_seals(path: Path) -> SealFile:
     """Read the seals of a study, and check that no row was changed or removed.
 
@@ -145,18 +154,13 @@ def forecast_highest(facts: LadderFacts) -> Seal:
     """Return the forecast of a ladder's highest rung from the results of the rungs below."""
     ladder, manifest = facts.ladder, facts.manifest
     below = len(ladder.rungs) - 1
-    cells = {arm: [cell.losses for cell in row[:below]] for arm, row in sorted(facts.cells.items())}
-    results = {
-        arm: [sorted((str(seed), loss) for seed, loss in losses.items()) for losses in row]
-        for arm, row in cells.items()
-    }
     seal = Seal(
         sweep=manifest.id,
         rung=below + 1,
         time=utc_now(),
         alpha=ladder.alpha,
         arms=tuple(ladder.judged_arms),
-        results=hash_json(results),
+        results=hash_of_results(facts, below, ladder.judged_arms),
         losses={},
         log_gains={},
     )
@@ -173,6 +177,23 @@ def forecast_highest(facts: LadderFacts) -> Seal:
         return dataclasses.replace(seal, reason=reason)
     found = forecast_rung(result, cost, ladder.seeds(below), ladder.alpha, ladder.max_factor)
     return dataclasses.replace(seal, losses=found.losses, log_gains=found.log_gains)
+
+
+def hash_of_results(facts: LadderFacts, num_rungs: int, arms: Collection[str]) -> str:
+    """Return the hash of the losses of the lowest rungs.
+
+    Args:
+        facts: of the ladder.
+        num_rungs: number of rungs, from the lowest.
+        arms: names of arms; those that the ladder does not have count as without losses.
+    """
+    rows = {arm: facts.cells[arm][:num_rungs] if arm in facts.cells else [] for arm in arms}
+    return hash_json(
+        {
+            arm: [sorted((str(seed), loss) for seed, loss in cell.losses.items()) for cell in row]
+            for arm, row in sorted(rows.items())
+        }
+    )
 
 
 def _why_not(facts: LadderFacts, num_rungs: int) -> str:
@@ -201,7 +222,7 @@ def describe_seal(seal: Seal) -> str:
     if seal.reason:
         return f"rung {seal.rung}: no forecast: {seal.reason}"
     gains: Sequence[str] = [
-        f"{arm} {math.exp(one.value):.2f} [{math.exp(one.low):.2f}, {math.exp(one.high):.2f}]"
+        f"{arm} {math.exp(one.value):.3g} [{math.exp(one.low):.3g}, {math.exp(one.high):.3g}]"
         for arm, one in seal.log_gains.items()
     ]
     level = f"{100 * (1 - seal.alpha):g}%"

@@ -9,7 +9,8 @@ import pytest
 
 from lmlab.errors import DataError
 from lmlab.study.compact_records import read_compact
-from lmlab.study.run_records import load_study, write_compact
+from lmlab.study.run_records import load_study
+from lmlab.study.write_records import write_compact
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ from lmlab.run_folder import RunFolder
 from lmlab.study.markdown import render_markdown
 from lmlab.study.other_run import why_another
 from lmlab.study.report_content import build_content
-from lmlab.study.run_records import load_study, write_compact
+from lmlab.study.run_records import load_study
 from lmlab.study.sweep_folder import LedgerEntry, sweeps_in
+from lmlab.study.write_records import write_compact
 
 
 @pytest.fixture

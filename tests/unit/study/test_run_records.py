@@ -14,8 +14,9 @@ from lmlab.design.job import Job
 from lmlab.errors import DataError
 from lmlab.run_folder import RunFolder
 from lmlab.storage.fields import warn_once
-from lmlab.study.run_records import load_study, other_runs, read_run, write_compact
+from lmlab.study.run_records import load_study, other_runs, read_run
 from lmlab.study.sweep_folder import Failure, sweeps_in
+from lmlab.study.write_records import write_compact
 
 JOB = Job("rms", None, 3)
 
