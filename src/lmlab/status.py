@@ -87,12 +87,29 @@ def show(console: Console, folder: Path) -> None:
     for message in [*messages, *study.damage]:
         console.print(Text(message), soft_wrap=True)
     console.print(Text(f"{study.name}: {_counts(study.records)}"))
+    for line in _ladder_lines(study):
+        console.print(Text(line), soft_wrap=True)
     others = other_runs(study)
     if others:
         console.print(Text(f"other runs in {study.folder}: {_counts(others)}"))
     for sweep in list(sweeps_in(study.folder))[1:]:
         earlier = f"an earlier sweep: python -m lmlab.report {sweep.path}"
         console.print(Text(earlier), soft_wrap=True)
+
+
+def _ladder_lines(study: Study) -> list[str]:
+    """Return how far a ladder has come, and its seals; nothing for other studies."""
+    if study.manifest is None or study.manifest.ladder is None:
+        return []
+    from lmlab.study.ladder_report.ladder_study import LadderStudy  # scipy takes half a second
+    from lmlab.study.ladder_report.rung_rows import progress_line
+    from lmlab.study.seals import describe_seal
+
+    found = LadderStudy.of(study)
+    progress = (
+        progress_line(found) or f"All {len(found.ladder.rungs)} rungs have their judged runs."
+    )
+    return [progress, *map(describe_seal, found.seals.seals), *found.seals.problems]
 
 
 def _print_studies(console: Console, studies: Sequence[Study]) -> None:

@@ -20,22 +20,24 @@ def render_csv(content: dict[str, Any]) -> str:
     """Render one row per run, started or not, with final values, empty without any.
 
     ``loss`` is in nats per token, whatever metric the study compares runs by. The seeds of
-    initialization and data, where a run pins one, and swept settings follow as further columns.
+    initialization and data, where a run pins one, and swept settings follow as further columns. A
+    row of a ladder begins with its rung, and has the parameters and the training FLOPs of its cell.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     swept = content["sweep"]["keys"]
     values = {row["arm"]: row["values"] for row in content["sweep"]["rows"]}
     pinned = ("init", "data") if any(run["seeds"] for run in content["runs"]) else ()
-    columns = [*_RUN_COLUMNS, *(f"seeds.{name}" for name in pinned), *swept]
+    of_ladder = ("rung", "parameters", "flops") if content["ladder"] is not None else ()
+    run_columns = (*of_ladder[:1], *_RUN_COLUMNS, *of_ladder[1:])
+    columns = [*run_columns, *(f"seeds.{name}" for name in pinned), *swept]
     writer.writerow(map(csv_cell, columns))
     for run in content["runs"]:
         shown = run | {"lr": number_text(run["lr"])}
         found = values.get(run["arm"], [""] * len(swept))
         seeds = [run["seeds"].get(name, run["seed"]) for name in pinned]
-        writer.writerow(
-            map(csv_cell, [*(shown[column] for column in _RUN_COLUMNS), *seeds, *found])
-        )
+        own = [shown[column] for column in run_columns]
+        writer.writerow(map(csv_cell, [*own, *seeds, *found]))
     return buffer.getvalue()
 
 
@@ -50,4 +52,24 @@ def render_sweep_csv(content: dict[str, Any]) -> str:
     for row in content["sweep"]["rows"]:
         values = [*row["values"], *(row[column] for column in columns), row["arm"]]
         writer.writerow(map(csv_cell, values))
+    return buffer.getvalue()
+
+
+def render_gains_csv(ladder: dict[str, Any]) -> str:
+    """Render the gains of a ladder: one row per axis, arm and rung.
+
+    ``gain`` is empty where there is only a ``bound``, at least or at most ``bound_gain``; ``low``
+    and ``high`` are empty where the ladder does not bound them. ``cost`` is that of the baseline:
+    training FLOPs, or seconds.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    columns = ("gain", "low", "high", "bound", "bound_gain")
+    writer.writerow(["axis", "rung", "arm", "cost", *columns])
+    for axis, gains in (("flops", ladder["gains"]), ("seconds", ladder["timed"]["gains"])):
+        for row in gains:
+            for one in row["rungs"]:
+                name = ladder["rungs"][one["rung"]]["name"]
+                values = [axis, name, row["arm"], one["cost"], *(one[key] for key in columns)]
+                writer.writerow(map(csv_cell, values))
     return buffer.getvalue()

@@ -117,6 +117,9 @@ def _describe(manifest: Manifest) -> str:
     """Return what a sweep compares: its arms, or the overrides in which its runs differ."""
     if manifest.comparison is not None:
         return f"a comparison of {format_count(len(manifest.comparison.arms), 'arm')}"
+    if manifest.ladder is not None:
+        arms = format_count(len(manifest.ladder.arms), "arm")
+        return f"a ladder of {arms} on {format_count(len(manifest.ladder.rungs), 'rung')}"
     shared = set.intersection(*map(set, manifest.overrides))
     typed = [one for overrides in manifest.overrides for one in overrides if one not in shared]
     keys = dict.fromkeys(one.partition("=")[0] for one in typed)

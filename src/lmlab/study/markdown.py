@@ -43,6 +43,9 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
         yield from _verdict_tables(content)
         yield from _items(content["verdict_notes"])
         yield ""
+    if content["ladder"] is not None:
+        yield from _ladder_sections(content["ladder"]["sections"], figures)
+        figures = [one for one in figures if not _is_of_ladder(one, content["ladder"])]
     for name in figures:
         yield f"![{name.removesuffix('.png')}]({name})\n"
         if note := figure_caption(name, content):
@@ -109,6 +112,24 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
 def _items(lines: Sequence[str]) -> Iterator[str]:
     """Yield the items of a list."""
     return (f"- {paragraph(line)}" for line in lines)
+
+
+def _ladder_sections(sections: Sequence[dict[str, Any]], figures: Sequence[str]) -> Iterator[str]:
+    """Yield the sections that only a ladder has."""
+    for section in sections:
+        yield f"## {section['heading']}\n"
+        for name in section["figures"]:
+            if f"{name}.png" in figures:
+                yield f"![{name}]({name}.png)\n"
+        for table in section["tables"]:
+            yield f"{inline(table['label'][0].upper() + table['label'][1:])}:\n"
+            yield from table_lines(table["columns"], table["rows"])
+        yield from (f"{paragraph(note)}\n" for note in section["notes"])
+
+
+def _is_of_ladder(name: str, ladder: dict[str, Any]) -> bool:
+    shown = [figure for section in ladder["sections"] for figure in section["figures"]]
+    return name.removesuffix(".png") in shown
 
 
 def _cost_sections(content: dict[str, Any]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from lmlab.design.comparison import METRICS
 from lmlab.study.arm_section import build_arms, build_costs
 from lmlab.study.glossary import build_glossary
+from lmlab.study.ladder_report.ladder_content import ladder_parts
 from lmlab.study.limitations import limits
 from lmlab.study.prediction_accuracy import prediction_accuracy
 from lmlab.study.report_notes import curve_note, rate_notes, time_notes, verdict_notes
@@ -42,7 +43,7 @@ def build_content(study: Study) -> dict[str, Any]:
     sweep = build_sweep(study)
     arms = _in_order(build_arms(study), [row["arm"] for row in sweep["rows"]])
     ordered = _by_arm(study, [arm["name"] for arm in arms])
-    return {
+    content = {
         "study": study.name,
         "title": study.name.replace("_", " "),
         "question": None if design is None else design.question,
@@ -82,7 +83,10 @@ def build_content(study: Study) -> dict[str, Any]:
         "limits": limits(study),
         "glossary": build_glossary(study),
         "prediction_accuracy": prediction_accuracy(study.records),
+        "ladder": None,
     }
+    is_ladder = study.manifest is not None and study.manifest.ladder is not None
+    return content | ladder_parts(study, content) if is_ladder else content
 
 
 def _in_order(arms: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:

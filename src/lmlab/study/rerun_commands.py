@@ -11,6 +11,9 @@ from lmlab.design.manifest import Manifest
 from lmlab.study.reused_runs import reused_runs
 from lmlab.study.run_records import Study
 
+# Overrides that declare the study; a run by itself has none of them.
+_OF_STUDY = ("experiment", "design", "ladder", "hydra")
+
 
 def arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
     """Return the command that trains one run of an arm by itself; none without a rate."""
@@ -22,11 +25,7 @@ def arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
     study_overrides = [
         argument for argument in shlex.split(manifest.command)[3:] if not argument.startswith("-")
     ]
-    shared = [
-        override
-        for override in study_overrides
-        if not override.startswith(("experiment=", "design.", "hydra"))
-    ]
+    shared = [override for override in study_overrides if not _key(override).startswith(_OF_STUDY)]
     like = str(manifest.comparison.baseline) if arm == manifest.comparison.replicate else arm
     of_arm = manifest.overrides[manifest.names.index(like)]
     if manifest.comparison.hold_tokens:  # the steps of the study replace the arm's own length
@@ -35,14 +34,19 @@ def arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
     of_run.append(f"arm={content['arm']}")
     if content["model"]["d_ff"] != "auto" and manifest.comparison.solve_d_ff:
         of_run.append(f"model.d_ff={content['model']['d_ff']}")
+    own = {_key(override) for override in (*of_arm, *of_run)}
+    shared = [override for override in shared if _key(override) not in own]
     if manifest.comparison.hold_tokens:
         of_run += _step_overrides(content)
     return [shlex.join(["python", "-m", "lmlab.train", *shared, *of_arm, *of_run])]
 
 
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0].replace("/", ".")
+
+
 def _is_budget(override: str) -> bool:
-    key = override.lstrip("+~").partition("=")[0].replace("/", ".")
-    return key in {f"training.{name}" for name in BUDGETS}
+    return _key(override) in {f"training.{name}" for name in BUDGETS}
 
 
 def _step_overrides(content: dict[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lmlab.design.ladder_runs import BRACKET, LOWEST_RATE
 from lmlab.errors import shorten
 from lmlab.study.run_records import RunRecord, Study
 from lmlab.study.study_facts import swept_settings
@@ -21,7 +22,7 @@ def finite(value: float | None) -> float | None:
 
 def main_purpose(record: RunRecord) -> str:
     """Return the main purpose of a run in its study."""
-    order = ("judged", "baseline's lr", "search", "run")
+    order = ("judged", "baseline's lr", "search", BRACKET, LOWEST_RATE, "run")
     return next((purpose for purpose in order if purpose in record.purposes), "run")
 
 

@@ -74,11 +74,13 @@ class Group:
 
 
 def groups(study: Study) -> list[Group]:
-    """Return the runs by arm and learning rate, sorted by both."""
+    """Return the runs by arm and learning rate, sorted by both; those of a ladder by rung first."""
     found: dict[tuple[str, float | None], list[RunRecord]] = {}
     for record in study.records:
         found.setdefault((record.job.arm, record.lr), []).append(record)
-    order = sorted(found, key=lambda key: (key[0], key[1] or 0.0))
+    ladder = None if study.manifest is None else study.manifest.ladder
+    place = {} if ladder is None else {cell: rung for cell, (rung, _) in ladder.cells.items()}
+    order = sorted(found, key=lambda key: (place.get(key[0], 0), key[0], key[1] or 0.0))
     return [Group(arm, lr, found[arm, lr]) for arm, lr in order]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.storage.io import atomic_write_text
-from lmlab.study.csv_tables import render_csv, render_sweep_csv
+from lmlab.study.csv_tables import render_csv, render_gains_csv, render_sweep_csv
 from lmlab.study.figure_style import FORMATS
 from lmlab.study.figures import draw_figures
 from lmlab.study.index_page import write_index, write_summary
@@ -22,7 +22,7 @@ from lmlab.study.run_records import Study, is_study_folder, load_study
 def write_report(folder: Path, target: Path | None = None) -> list[str]:
     """Write ``report.html``, ``report.md``, ``report.json``, ``results.csv`` and figures.
 
-    A plain sweep also gets ``sweep.csv``, the table of its results.
+    A plain sweep also gets ``sweep.csv``, the table of its results, and a ladder ``gains.csv``.
 
     A report in the folder of its study also renews ``index.html``, the list of all studies, beside
     that folder. The same files give the same bytes. Unfinished studies are reported with the
@@ -68,6 +68,9 @@ def _write(
     if content["sweep"]["rows"]:
         atomic_write_text(target / "sweep.csv", render_sweep_csv(content))
         files.append(("sweep.csv", "sweep.csv"))
+    if content["ladder"] is not None and content["ladder"]["gains"]:
+        atomic_write_text(target / "gains.csv", render_gains_csv(content["ladder"]))
+        files.append(("gains.csv", "gains.csv"))
     links = build_links(study, target, files, paths)
     atomic_write_text(target / markdown, render_markdown(content, figures, links))
     atomic_write_text(target / "results.csv", render_csv(content))

@@ -10,6 +10,8 @@ import pytest
 
 from lmlab import status
 from lmlab.study.sweep_folder import sweeps_in
+from tests.support.ladder_folders import write_ladder
+from tests.support.ladders import a_ladder
 
 WriteStudy = Callable[..., Path]
 
@@ -48,3 +50,16 @@ def test_a_running_run_shows_its_progress_and_remaining_time(
 def test_a_missing_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status.main([str(tmp_path / "absent")]) == 2
     assert "absent: no such folder" in capsys.readouterr().err
+
+
+def test_a_ladder_shows_its_rungs_in_order_and_what_is_sealed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ladder = a_ladder(4, max_factor=12.0)
+    folder = write_ladder(tmp_path, ladder, skip=lambda job: job.arm == "r4-new")
+    assert status.main([str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rungs = [line[:2] for line in lines if re.match(r"r\d-", line)]
+    assert rungs == ["r1", "r1", "r2", "r2", "r3", "r3", "r4", "r4"]
+    assert lines[-2].startswith("3 of 4 rungs are complete") and "r4 lacks 3" in lines[-2]
+    assert lines[-1].startswith("rung 4: forecast sealed; gains with 90% intervals: new 1.")
