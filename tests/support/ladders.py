@@ -39,6 +39,7 @@ def a_ladder(number: int = 4, **changes: Any) -> Ladder:
     """Return a ladder of the arms ``base`` and ``new``, with the given changes."""
     fields: dict[str, Any] = {
         "question": "Does it hold?",
+        "analysis": "gains",
         "arms": {"base": [], "new": ["model.norm=post"]},
         "baseline": "base",
         "replicate": None,

@@ -18,7 +18,7 @@ from lmlab.design.ladder import Ladder
 from lmlab.design.ladder_checks import check_rungs, check_rungs_of_arms
 from lmlab.design.manifest import Manifest, match_tokens
 from lmlab.design.replaced_settings import check_replaced
-from lmlab.design.rungs import GivenRungs, SizedRungs, measure_rung
+from lmlab.design.rungs import measure_rung, read_declaration
 from lmlab.design.study_checks import check_overrides, check_study
 from lmlab.design.study_seeds import other_seed
 from lmlab.errors import ConfigError
@@ -81,8 +81,7 @@ def _freeze_ladder(
             "ladder=null: expected the sizes at which design=ladder compares",
             "set ladder=sizes to generate them, or ladder=given to list them",
         )
-    kind = GivenRungs if declared.target.endswith(f".{GivenRungs.__name__}") else SizedRungs
-    declaration = kind(**declared.parameters)
+    declaration = read_declaration(declared.target, declared.parameters)
     (baseline,) = _compose_arms(launcher, base, {design.baseline: design.arms[design.baseline]})
     rungs = declaration.overrides(baseline.as_dict())
     check_rungs(design.arms, rungs, typed)
@@ -94,7 +93,9 @@ def _freeze_ladder(
         measured.append(measure_rung(rung, on_baseline.as_dict()))
         configs += of_rung
     check_rungs_of_arms([one.as_dict() for one in configs], len(rungs))
-    design = dataclasses.replace(design, rungs=tuple(measured), sealed=declaration.sealed)
+    design = dataclasses.replace(
+        design, rungs=tuple(measured), sealed=declaration.sealed, generator=declared.as_dict()
+    )
     of_lowest = configs[: len(design.arms)]
     held = _check_arms(launcher, [*base, *rungs[0]], design.on_rung(0), of_lowest)
     overrides = [[*rung, *own] for rung in rungs for own in design.arms.values()]

@@ -13,6 +13,8 @@ from lmlab.design.rungs import Rung
 from lmlab.errors import Check, ConfigError, check_settings
 
 SEARCH, TRANSFER, FIXED = "search", "transfer", "fixed"
+GAINS, ISOFLOP = "gains", "isoflop"
+MIN_SIZES = 3  # of a parabola
 MIN_SEALED_RUNGS = 4  # a power law with an asymptote has three constants, so three rungs below
 
 
@@ -22,6 +24,8 @@ class Ladder:
 
     Attributes:
         question: the question that the report answers.
+        analysis: ``gains`` of arms over the baseline; or ``isoflop``, where the rungs are budgets
+            of compute, the arms are sizes, and the best size of each budget is sought.
         arms: the overrides of each arm, including the baseline.
         baseline: the arm that all others are compared with.
         replicate: name of an additional arm that repeats the baseline on other seeds; None for
@@ -55,14 +59,16 @@ class Ladder:
         loss_margin: in nats: a searched rate needs no confirmation where its excess loss is a small
             part of it.
         limits: what the study does not show.
-        rungs: from the lowest; set by lmlab from the node ``ladder``.
-        sealed: likewise: whether forecasts of the highest rung are written before it starts.
+        generator: the node ``ladder``; set by lmlab, as are ``rungs`` and ``sealed`` from it.
+        rungs: from the lowest.
+        sealed: whether forecasts of the highest rung are written before it starts.
 
     Raises:
         ConfigError: a field is out of range.
     """
 
     question: str
+    analysis: str
     arms: dict[str, list[str]]
     baseline: str
     replicate: str | None
@@ -86,6 +92,7 @@ class Ladder:
     expected_sd: float
     loss_margin: float
     limits: list[str]
+    generator: dict[str, Any] = dataclasses.field(default_factory=dict)
     rungs: tuple[Rung, ...] = ()
     sealed: bool = True
 
@@ -102,7 +109,18 @@ class Ladder:
     def _rules(self) -> list[tuple[str, bool, str]]:
         seeds = self.num_seeds if isinstance(self.num_seeds, list) else [self.num_seeds]
         return [
+            ("analysis", self.analysis in (GAINS, ISOFLOP), "gains or isoflop"),
             ("lr", self.lr in (SEARCH, TRANSFER, FIXED), "search, transfer or fixed"),
+            (
+                "lr",
+                self.lr != TRANSFER or self.analysis == GAINS,
+                "search or fixed with design=isoflop; model.param=mup keeps the best rate in place",
+            ),
+            (
+                "arms",
+                len(self.arms) >= MIN_SIZES or self.analysis == GAINS,
+                f"{MIN_SIZES} sizes or more with design=isoflop",
+            ),
             ("search_rungs", self.search_rungs >= 1, "1 or more"),
             (
                 "num_seeds",

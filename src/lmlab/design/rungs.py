@@ -216,6 +216,66 @@ class SizedRungs:
         return (*shape, *steps_overrides(baseline, steps))
 
 
+@dataclasses.dataclass(frozen=True)
+class BudgetRungs:
+    """Rungs that are budgets of training compute, for arms of different sizes.
+
+    Attributes:
+        budgets: number of rungs.
+        span: the largest budget over the smallest.
+        flops: the smallest budget, in FLOPs; None for that of the configured run.
+        sealed: whether forecasts of the highest rung are written before any of its runs starts.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    budgets: int
+    span: float
+    flops: float | None
+    sealed: bool = False
+
+    def __post_init__(self) -> None:
+        is_valid = self.flops is None or 0 < self.flops < math.inf
+        rules = [
+            ("budgets", 2 <= self.budgets <= _MAX_RUNGS, f"2 to {_MAX_RUNGS}"),
+            ("span", 1 < self.span < math.inf, "a finite number above 1"),
+            ("flops", is_valid, "a positive number, such as 4e11, or null"),
+        ]
+        check_settings(
+            Check(f"ladder.{key}", getattr(self, key), is_valid, expected)
+            for key, is_valid, expected in rules
+        )
+
+    def overrides(self, baseline: Mapping[str, Any]) -> list[tuple[str, ...]]:
+        """Return the overrides of each rung.
+
+        Args:
+            baseline: its configuration, without a rung.
+        """
+        lowest = self.flops or measure_rung((), baseline).flops
+        shares = [rung / (self.budgets - 1) for rung in range(self.budgets)]
+        return [(f"training.flops={lowest * self.span**share:.3e}",) for share in shares]
+
+
+Declaration = GivenRungs | SizedRungs | BudgetRungs
+
+
+def read_declaration(target: str, parameters: Mapping[str, Any]) -> Declaration:
+    """Return the declaration of rungs that the node ``ladder`` holds.
+
+    Args:
+        target: its ``_target_``.
+        parameters: its other settings.
+
+    Raises:
+        ConfigError: a setting is out of range.
+    """
+    kinds = {kind.__name__: kind for kind in (GivenRungs, SizedRungs, BudgetRungs)}
+    found: Declaration = kinds[target.rpartition(".")[2]](**parameters)
+    return found
+
+
 def steps_overrides(config: Mapping[str, Any], steps: int) -> list[str]:
     """Return overrides for another number of steps at which intervals keep their share of a run.
 

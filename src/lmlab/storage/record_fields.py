@@ -127,7 +127,8 @@ MANIFEST |= _inside("comparison", {
 })  # fmt: skip
 MANIFEST["ladder"] = or_null(OBJECT)
 MANIFEST |= _inside("ladder", {
-    "question": TEXT, "arms": OBJECT, "baseline": TEXT, "replicate": or_null(TEXT), "lr": TEXT,
+    "question": TEXT, "analysis": TEXT, "generator": OBJECT, "arms": OBJECT, "baseline": TEXT,
+    "replicate": or_null(TEXT), "lr": TEXT,
     "search_rungs": COUNT, "at_lowest_lr": FLAG, "num_tuning_seeds": COUNT, "solve_d_ff": FLAG,
     "tolerance": NUMBERS_BY_NAME, "allow": TEXTS, "limits": TEXTS, "sealed": FLAG,
     "rungs": OBJECTS, "rungs[].overrides": TEXTS,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from lmlab.config.run_config import RunConfig
 from lmlab.console.formatting import align_columns
-from lmlab.design.ladder import TRANSFER, Ladder
+from lmlab.design.fairness import ArmCosts
+from lmlab.design.ladder import GAINS, TRANSFER, Ladder, cell_name
 from lmlab.design.ladder_runs import describe_rates
 from lmlab.design.manifest import Manifest
 from lmlab.errors import ConfigError
@@ -20,43 +20,65 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def describe_rungs(ladder: Ladder, config: RunConfig, train_tokens: int) -> list[str]:
+def describe_rungs(ladder: Ladder, costs: Mapping[str, ArmCosts], train_tokens: int) -> list[str]:
     """Return the table of rungs as lines, with what else to know before the ladder starts.
 
     Args:
         ladder: with its rungs.
-        config: configuration of a run, for the context.
+        costs: of each cell.
         train_tokens: tokens of the training text.
 
     Raises:
         ConfigError: a rung would read the text more than four times.
     """
     rows: list[Sequence[str]] = [_COLUMNS]
-    notes = [describe_rates(ladder)]
-    for number, rung in enumerate(ladder.rungs, 1):
-        passes = rung.tokens / train_tokens
-        settings = dict(text.partition("=")[::2] for text in rung.overrides)
-        batch = int(settings.get("training.batch_size", config.training.batch_size))
-        steps = rung.tokens // (batch * config.model.context_length)
+    for number, rung in enumerate(ladder.rungs):
+        own = costs[cell_name(number, ladder.baseline)]
         rows.append([
-            f"r{number}", f"{rung.d_model:,}", str(rung.num_layers), f"{rung.parameters:,}",
-            f"{rung.hidden_parameters:,}", f"{rung.tokens:,}", str(batch), f"{steps:,}",
-            f"{rung.flops:.2e}", f"{passes:.2f}", str(ladder.seeds(number - 1)),
+            f"r{number + 1}", f"{rung.d_model:,}", str(rung.num_layers), f"{rung.parameters:,}",
+            f"{rung.hidden_parameters:,}", f"{rung.tokens:,}", str(own.batch_size),
+            f"{own.steps:,}", f"{rung.flops:.2e}", f"{rung.tokens / train_tokens:.2f}",
+            str(ladder.seeds(number)),
         ])  # fmt: skip
+    return [*align_columns(rows), *_notes(ladder, costs, train_tokens)]
+
+
+def describe_budgets(ladder: Ladder, costs: Mapping[str, ArmCosts], train_tokens: int) -> list[str]:
+    """Return the table of budgets and sizes as lines; see :func:`describe_rungs`.
+
+    Raises:
+        ConfigError: a run would read the text more than four times.
+    """
+    rows: list[Sequence[str]] = [["size", "parameters", *(f"tokens at {rung.flops:.2e} FLOPs" for
+                                                        rung in ladder.rungs)]]  # fmt: skip
+    for arm in ladder.arms:
+        cells = [costs[cell_name(number, arm)] for number in range(len(ladder.rungs))]
+        rows.append([arm, f"{cells[0].parameters:,}", *(f"{cell.tokens:,}" for cell in cells)])
+    return [*align_columns(rows), *_notes(ladder, costs, train_tokens)]
+
+
+def _notes(ladder: Ladder, costs: Mapping[str, ArmCosts], train_tokens: int) -> list[str]:
+    """Return where the rates come from, warnings about passes over the text, and the seal."""
+    notes = [describe_rates(ladder)]
+    for number in range(len(ladder.rungs)):
+        arm = max(ladder.arms, key=lambda one: costs[cell_name(number, one)].tokens)
+        name = f"rung r{number + 1}" if ladder.analysis == GAINS else cell_name(number, arm)
+        passes = costs[cell_name(number, arm)].tokens / train_tokens
         if passes > MAX_PASSES:
             raise ConfigError(
-                f"ladder: rung r{number} reads the training text {passes:.1f} times; expected at "
-                f"most {MAX_PASSES}, because repeated tokens teach less and bend the curve",
-                "train on a longer text, or lower ladder.span or ladder.tokens_per_parameter",
+                f"ladder: {name} reads the training text {passes:.1f} times; expected at most "
+                f"{MAX_PASSES}, because repeated tokens teach less and bend the curve",
+                "train on a longer text, or on fewer tokens: lower ladder.span, "
+                "ladder.tokens_per_parameter or ladder.flops",
             )
         if passes > 1:
             notes.append(
-                f"warning: rung r{number} reads the training text {passes:.2f} times; repeated "
-                "tokens teach less."
+                f"warning: {name} reads the training text {passes:.2f} times; repeated tokens "
+                "teach less."
             )
     if ladder.sealed:
         notes.append(f"Forecasts of r{len(ladder.rungs)} are sealed before any of its runs starts.")
-    return [*align_columns(rows), *notes]
+    return notes
 
 
 def plan_study(

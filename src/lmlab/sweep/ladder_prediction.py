@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Sequence
 
 from lmlab.console.formatting import format_count
+from lmlab.design.ladder import GAINS
 from lmlab.study.ladder_facts import LadderFacts
 from lmlab.study.ladder_power import PlannedLadder, predict_power
 
@@ -27,7 +28,7 @@ def describe_ladder_power(facts: LadderFacts, vocab_size: int) -> list[str]:
         vocab_size: number of tokens in the vocabulary.
     """
     ladder = facts.ladder
-    if not ladder.family:
+    if not ladder.family or ladder.analysis != GAINS:
         return []
     plan, source = _plan(facts, vocab_size)
     powers: dict[float, float] = {}

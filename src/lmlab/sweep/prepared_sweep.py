@@ -15,6 +15,7 @@ from lmlab.console.formatting import align_columns
 from lmlab.data.text_bytes import text_bytes
 from lmlab.design import fairness
 from lmlab.design.comparison import Comparison
+from lmlab.design.ladder import GAINS
 from lmlab.design.manifest import Manifest
 from lmlab.design.search import outcome_from_losses
 from lmlab.study.earlier_looks import count_earlier_looks
@@ -22,7 +23,7 @@ from lmlab.study.earlier_rules import keep_earlier_rules
 from lmlab.study.ladder_facts import ladder_facts
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.arm_costs import count_arm_costs, match_width
-from lmlab.sweep.ladder_plan import describe_rungs
+from lmlab.sweep.ladder_plan import describe_budgets, describe_rungs
 from lmlab.sweep.ladder_prediction import describe_ladder_power
 from lmlab.sweep.plan import describe_power
 from lmlab.sweep.run_data_cache import RunDataCache
@@ -106,10 +107,12 @@ class PreparedSweep:
                 position = manifest.names.index(name)
                 own[name] = count_arm_costs(self.configs[position], prepared[position])
             for difference in fairness.check_fairness(own, comparison):
-                print(f"allowed: {difference.description}", file=sys.stderr)
+                if ladder.analysis == GAINS:  # sizes differ in all that may differ
+                    print(f"allowed: {difference.description}", file=sys.stderr)
             costs |= own
         tokens = len(prepared[0].train.tokens)
-        for line in describe_rungs(ladder, self.configs[0], tokens):
+        describe = describe_rungs if ladder.analysis == GAINS else describe_budgets
+        for line in describe(ladder, costs, tokens):
             print(line, file=sys.stderr)
         plain = {name: arm.as_dict() for name, arm in costs.items()}
         self.folder.write_arm_costs(plain)

@@ -38,8 +38,10 @@ def required_overrides(group: str, option: str, folder: Path) -> list[str]:
         Tokenizer({i: bytes([i]) for i in range(256)}, [], ["<|a|>", "<|b|>"]).save(folder)
         return [f"tokenizer.path={folder}"]
     if group == "design":
-        baseline = ["design.baseline=one"] if option == "ladder" else []
-        return ["design.question=why", "design.arms={one:['model.norm=rms']}", *baseline]
+        arms = "{one:['model.norm=rms'],two:['model.norm=post'],three:['model.norm=none']}"
+        if option in ("ladder", "isoflop"):
+            return ["design.question=why", f"design.arms={arms}", "design.baseline=one"]
+        return ["design.question=why", "design.arms={one:['model.norm=rms']}"]
     if group == "ladder":
         rungs = ["ladder.rungs=[['model.d_model=64'],['model.d_model=128']]"]
         design = ["design=ladder", *required_overrides("design", "ladder", folder)]

@@ -32,6 +32,8 @@ def test_a_rung_is_a_comparison_of_its_cells() -> None:
         ({"num_seeds": 1}, "design.num_seeds=1: expected 2 or more"),
         ({"lr": "transfer", "search_rungs": 4}, "design.search_rungs=4: expected 1 to 3"),
         ({"baseline": "bse"}, "design.baseline=bse: expected one of base, new"),
+        ({"analysis": "size"}, "design.analysis=size: expected gains or isoflop"),
+        ({"analysis": "isoflop"}, "3 sizes or more with design=isoflop"),
         ({"margin": 0.0}, "design.margin=0.0: expected a finite number above 0"),
         ({"rungs": some_rungs(3)}, "ladder.sealed=true: expected 4 rungs or more, found 3"),
         ({"rungs": some_rungs()[::-1]}, "ladder.rungs: expected growing training compute"),

@@ -9,7 +9,14 @@ import pytest
 
 from lmlab.accounting.model_counts import count_model
 from lmlab.config.compose import compose
-from lmlab.design.rungs import GivenRungs, Rung, SizedRungs, measure_rung, steps_overrides
+from lmlab.design.rungs import (
+    BudgetRungs,
+    GivenRungs,
+    Rung,
+    SizedRungs,
+    measure_rung,
+    steps_overrides,
+)
 from lmlab.errors import ConfigError
 
 
@@ -103,3 +110,17 @@ def test_a_rung_of_some_minutes_is_refused() -> None:
     for use in (lambda: measure_rung([], config), lambda: steps_overrides(config, 5)):
         with pytest.raises(ConfigError, match="minutes=2: expected null in a ladder"):
             use()
+
+
+def test_budgets_are_a_geometric_series_of_compute() -> None:
+    budgets = BudgetRungs(budgets=3, span=100.0, flops=2e9)
+    assert budgets.overrides({}) == [
+        ("training.flops=2.000e+09",), ("training.flops=2.000e+10",), ("training.flops=2.000e+11",)
+    ]  # fmt: skip
+    config = compose([]).as_dict()
+    (lowest,), *_ = BudgetRungs(budgets=2, span=10.0, flops=None).overrides(config)
+    assert float(lowest.partition("=")[2]) == pytest.approx(
+        measure_rung((), config).flops, rel=1e-3
+    )
+    with pytest.raises(ConfigError, match=r"ladder.budgets=1: expected 2 to 20"):
+        BudgetRungs(budgets=1, span=10.0, flops=None)
