@@ -95,7 +95,10 @@ def power_law(rung: int, arm: str, rate: float, seed: int) -> float:
 def finish_ladder(
     manifest: Manifest, loss: Loss = power_law, num_open: int | None = None
 ) -> dict[Job, TrialOutcome]:
-    """Return results of every run that a ladder requires; rates above 0.1 diverge."""
+    """Return results of every run that a ladder requires.
+
+    Runs at rates above 0.1 diverge, and those whose loss is not a number.
+    """
     ladder = manifest.ladder
     assert ladder is not None
     outcomes: dict[Job, TrialOutcome] = {}
@@ -105,9 +108,11 @@ def finish_ladder(
         for job in fresh:
             rung, arm = ladder.cells[job.arm]
             rate = 3e-3 if job.lr is None else job.lr
+            final = loss(rung, arm, rate, job.seed)
+            has_diverged = rate > 0.1 or math.isnan(final)
             outcomes[job] = (
                 TrialOutcome("diverged", None, 9.0)
-                if rate > 0.1
-                else TrialOutcome("done", loss(rung, arm, rate, job.seed), 9.0)
+                if has_diverged
+                else TrialOutcome("done", final, 9.0)
             )
     return outcomes

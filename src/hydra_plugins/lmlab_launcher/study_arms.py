@@ -19,7 +19,12 @@ from lmlab.design.ladder_checks import check_rungs, check_rungs_of_arms
 from lmlab.design.manifest import Manifest, match_tokens
 from lmlab.design.replaced_settings import check_replaced
 from lmlab.design.rungs import measure_rung, read_declaration
-from lmlab.design.study_checks import check_overrides, check_study
+from lmlab.design.study_checks import (
+    check_arms,
+    check_overrides,
+    check_overrides_of_rungs,
+    check_study,
+)
 from lmlab.design.study_seeds import other_seed
 from lmlab.errors import ConfigError
 
@@ -84,7 +89,9 @@ def _freeze_ladder(
     declaration = read_declaration(declared.target, declared.parameters)
     (baseline,) = _compose_arms(launcher, base, {design.baseline: design.arms[design.baseline]})
     rungs = declaration.overrides(baseline.as_dict())
-    check_rungs(design.arms, rungs, typed)
+    check_overrides_of_rungs(rungs)
+    for note in check_rungs(design.arms, rungs, typed):
+        print(note, file=sys.stderr)
     configs: list[RunConfig] = []
     measured = []
     for rung in rungs:
@@ -96,8 +103,13 @@ def _freeze_ladder(
     design = dataclasses.replace(
         design, rungs=tuple(measured), sealed=declaration.sealed, generator=declared.as_dict()
     )
-    of_lowest = configs[: len(design.arms)]
-    held = _check_arms(launcher, [*base, *rungs[0]], design.on_rung(0), of_lowest)
+    number = len(design.arms)
+    most_seeds = max(map(design.seeds, range(len(rungs))))
+    lowest = dataclasses.replace(design.on_rung(0), num_seeds=most_seeds)
+    held = _check_arms(launcher, [*base, *rungs[0]], lowest, configs[:number])
+    for upper in range(1, len(rungs)):
+        of_rung = configs[upper * number : (upper + 1) * number]
+        check_arms(design.on_rung(upper), [one.as_dict() for one in of_rung])
     overrides = [[*rung, *own] for rung in rungs for own in design.arms.values()]
     names = [cell for cell, (_, arm) in design.cells.items() if arm in design.arms]
     manifest = make_manifest(configs, names, overrides, launcher)

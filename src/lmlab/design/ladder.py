@@ -159,7 +159,8 @@ class Ladder:
                 raise ConfigError(
                     f"ladder.rungs: expected growing training compute, found {lower.flops:.3g} and "
                     f"then {upper.flops:.3g} FLOPs",
-                    "order the rungs by their compute",
+                    "order the rungs by their compute; training.flops or training.tokens belong in "
+                    "ladder.rungs, where each rung has its own",
                 )
 
     def seeds(self, rung: int) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lmlab.config.run_length import RIVALS, require_known_steps
+from lmlab.design.rungs import IN_LADDERS
 from lmlab.errors import ConfigError
 
 # Intervals keep their share of the steps, so that a typed value applies to every rung.
@@ -20,7 +22,7 @@ _SHARED = (
 
 def check_rungs(
     arms: Mapping[str, Sequence[str]], rungs: Sequence[Sequence[str]], typed: Sequence[str]
-) -> None:
+) -> list[str]:
     """Check that neither an arm nor the command line sets what the rungs set.
 
     Args:
@@ -28,39 +30,62 @@ def check_rungs(
         rungs: overrides of each rung.
         typed: overrides of the command line.
 
+    Returns:
+        A note for each setting of the command line that some of the rungs replace.
+
     Raises:
         ConfigError: a setting would have no effect, or undo a rung.
     """
     values = {key: [_settings(rung).get(key) for rung in rungs] for key in _settings(_all(rungs))}
     for arm, overrides in arms.items():
         for key, value in _settings(overrides).items():
-            if key in values:
-                raise ConfigError(
-                    f"design.arms.{arm}: {key}={value}: expected no setting of the rungs, which "
-                    f"set {key} to {', '.join(map(str, values[key]))}",
-                    "remove it from the arm",
-                )
+            for one in (key, *RIVALS.get(key, ())):
+                if one in values:
+                    raise ConfigError(
+                        f"design.arms.{arm}: {key}={value}: expected no setting of the rungs, "
+                        f"which set {one} to {_listed(values[one])}",
+                        "remove it from the arm",
+                    )
+    notes = []
     for key, value in _settings(typed).items():
-        if key in values and key not in _SCALED and value not in values[key]:
+        for one in RIVALS.get(key, ()):
+            if one in values:
+                raise ConfigError(
+                    f"{key}={value}: expected no length of the whole study beside those of the "
+                    f"rungs, which set {one} to {_listed(values[one])}",
+                    "remove it, or set it for each rung in ladder.rungs of ladder=given",
+                )
+        if key not in values or key in _SCALED:
+            continue
+        if value == values[key][0] or set(values[key]) <= {value, None}:
+            continue  # of the lowest rung, from which others may be generated
+        if None in values[key]:
+            own = {f"r{rung + 1}": one for rung, one in enumerate(values[key]) if one is not None}
+            shown = ", ".join(f"{rung} ({key}={one})" for rung, one in own.items())
+            notes.append(f"{key}={value} does not apply to rungs with their own value: {shown}")
+        else:
             raise ConfigError(
                 f"{key}={value}: this has no effect: every rung of the ladder sets {key}: "
-                f"{', '.join(map(str, values[key]))}",
-                "remove it, or list the rungs with ladder=given",
+                f"{_listed(values[key])}",
+                "remove it, or set it for each rung in ladder.rungs of ladder=given",
             )
+    return notes
 
 
 def check_rungs_of_arms(configs: Sequence[Mapping[str, Any]], num_rungs: int) -> None:
-    """Check that an arm is evaluated on the same tokens at every rung.
+    """Check that the arms have lengths, and are evaluated on the same tokens at every rung.
 
     Args:
         configs: configurations of all arms of the lowest rung, then of the next.
         num_rungs: number of rungs.
 
     Raises:
-        ConfigError: a setting of the data, the tokenizer or the evaluation differs.
+        ConfigError: a setting of the data, the tokenizer or the evaluation differs, or the steps of
+            an arm are not known yet.
     """
     number = len(configs) // num_rungs
     for position, config in enumerate(configs):
+        require_known_steps(config, IN_LADDERS)
         lowest = configs[position % number]
         for key in _SHARED:
             found, expected = _value(config, key), _value(lowest, key)
@@ -78,6 +103,10 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
     for name in key.split("."):
         node = node[name]
     return node
+
+
+def _listed(values: Sequence[str | None]) -> str:
+    return ", ".join(value for value in values if value is not None)
 
 
 def _all(rungs: Sequence[Sequence[str]]) -> list[str]:

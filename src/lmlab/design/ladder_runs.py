@@ -79,6 +79,20 @@ def searched_rates(manifest: Manifest, arm: str, outcomes: Outcomes) -> list[flo
     ]
 
 
+def has_no_rate(manifest: Manifest, cell: str, outcomes: Outcomes) -> bool:
+    """Return whether every rate of a search that the rate of a cell comes from diverged."""
+    ladder = manifest.ladder
+    assert ladder is not None
+    rung, arm = ladder.cells[cell]
+    if ladder.searches(rung):
+        return manifest.rungs[rung].is_untrainable(cell, outcomes)
+    return any(
+        manifest.rungs[lower].is_untrainable(cell_name(lower, arm), outcomes)
+        for lower in range(len(ladder.rungs))
+        if ladder.searches(lower)
+    )
+
+
 def transferred_rate(sizes: Sequence[float], rates: Sequence[float], size: float) -> float:
     """Return the rate at a size by the power law through the best rates of other sizes.
 

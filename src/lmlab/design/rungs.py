@@ -18,7 +18,7 @@ from lmlab.errors import Check, ConfigError, check_settings
 
 _MAX_HEADS = 1024
 _MAX_RUNGS = 20
-_IN_LADDERS = "in a ladder, whose rungs are amounts of compute"
+IN_LADDERS = "in a ladder, whose rungs are amounts of compute"
 # Settings that keep their share of the steps at every rung, with the smallest value of each.
 _IN_STEPS = (
     ("schedule.warmup_steps", 0),
@@ -166,17 +166,20 @@ class SizedRungs:
             lowest = self._flops(self._shapes(baseline, configured)[-1])
         candidates: list[tuple[float, dict[str, Any]]] = []
         for heads in range(1, _MAX_HEADS + 1):
-            candidates += [(self._flops(one), one) for one in self._shapes(baseline, heads)]
-            if candidates[-1][0] >= lowest * self.span:
+            found = [(self._flops(one), one) for one in self._shapes(baseline, heads)]
+            candidates += found
+            # A wider and shallower model may be closer to the highest rung, and is chosen on the
+            # same rung of a longer ladder.
+            if found[0][0] >= lowest * self.span:
                 break
-        found = []
+        chosen = []
         for rung in range(self.sizes):
             target = lowest * self.span ** (rung / (self.sizes - 1))
-            found.append(min(candidates, key=lambda one: abs(math.log(one[0] / target))))
-        compute = [flops for flops, _ in found]
+            chosen.append(min(candidates, key=lambda one: abs(math.log(one[0] / target))))
+        compute = [flops for flops, _ in chosen]
         grows = all(low < high for low, high in itertools.pairwise(compute))
         if not grows or not 1 / 3 < compute[0] / lowest < 3:
-            widths = ", ".join(str(model["d_model"]) for _, model in found)
+            widths = ", ".join(str(model["d_model"]) for _, model in chosen)
             raise ConfigError(
                 f"ladder.d_head={self.d_head}: the models closest to {self.sizes} rungs from "
                 f"{lowest:.2g} to {lowest * self.span:.2g} FLOPs have the widths {widths}; "
@@ -184,7 +187,7 @@ class SizedRungs:
                 "set a smaller ladder.d_head, a larger ladder.flops or ladder.span, or fewer "
                 "ladder.sizes",
             )
-        return [model for _, model in found]
+        return [model for _, model in chosen]
 
     def _shapes(self, baseline: Mapping[str, Any], heads: int) -> list[dict[str, Any]]:
         """Return the models of a number of heads: the depths next to the aspect ratio."""
@@ -286,7 +289,7 @@ def steps_overrides(config: Mapping[str, Any], steps: int) -> list[str]:
     Raises:
         ConfigError: the steps of the configuration are not known yet.
     """
-    require_known_steps(config, _IN_LADDERS)
+    require_known_steps(config, IN_LADDERS)
     share = steps / config["training"]["steps"]
     found = [f"training.steps={steps}"]
     for key, least in _IN_STEPS:
@@ -308,7 +311,7 @@ def measure_rung(overrides: Sequence[str], config: Mapping[str, Any]) -> Rung:
     Raises:
         ConfigError: a component of the model has no counts.
     """
-    require_known_steps(config, _IN_LADDERS)
+    require_known_steps(config, IN_LADDERS)
     model, training = config["model"], config["training"]
     counts = count_model(model)
     sequences = training["steps"] * training["batch_size"]

@@ -26,14 +26,28 @@ def check_overrides(arms: Mapping[str, Sequence[str]]) -> None:
         arms: overrides of each arm.
     """
     for arm, overrides in arms.items():
-        for override in overrides:
-            key = re.split(r"[=@]", override.lstrip("+~"), maxsplit=1)[0].replace("/", ".")
-            if _OF_THE_STUDY.fullmatch(key):
-                raise ConfigError(
-                    f"design.arms.{arm}: {override}: expected settings of the arm alone; all arms "
-                    f"share {key}",
-                    f"remove it from the arm, and set {key} for the whole study",
-                )
+        _check_own(f"design.arms.{arm}", "arm", overrides)
+
+
+def check_overrides_of_rungs(rungs: Sequence[Sequence[str]]) -> None:
+    """Raise :class:`ConfigError` where a rung overrides what belongs to the whole study.
+
+    Args:
+        rungs: overrides of each rung of a ladder.
+    """
+    for number, overrides in enumerate(rungs):
+        _check_own(f"ladder.rungs[{number}]", "rung", overrides)
+
+
+def _check_own(name: str, kind: str, overrides: Sequence[str]) -> None:
+    for override in overrides:
+        key = re.split(r"[=@]", override.lstrip("+~"), maxsplit=1)[0].replace("/", ".")
+        if _OF_THE_STUDY.fullmatch(key):
+            raise ConfigError(
+                f"{name}: {override}: expected settings of the {kind} alone; all {kind}s share "
+                f"{key}",
+                f"remove it from the {kind}, and set {key} for the whole study",
+            )
 
 
 def check_study(
@@ -57,6 +71,21 @@ def check_study(
     """
     named = dict(zip(design.arms, configs, strict=True))
     held = check_seeds(design, named, dict(zip(design.arms, reseeded, strict=True)))
+    check_arms(design, configs)
+    return held
+
+
+def check_arms(design: Comparison, configs: Sequence[Mapping[str, Any]]) -> None:
+    """Check that arms differ, and that a search has a rate to start from.
+
+    Args:
+        design: the declaration of the study.
+        configs: configuration of each arm, in the order of ``design.arms``.
+
+    Raises:
+        ConfigError: two arms are one configuration, or a search has no rate to start from.
+    """
+    named = dict(zip(design.arms, configs, strict=True))
     for arm, content in named.items():
         if design.lr == "search":
             _check_start(arm, content["optim"].get("lr"))
@@ -69,7 +98,6 @@ def check_study(
                 "change or remove one; to retrain the baseline with other seeds, set "
                 "design.replicate=again",
             )
-    return held
 
 
 def _check_start(arm: str, rate: Any) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from lmlab.design.job import Job, Outcomes
 from lmlab.design.ladder import Ladder, cell_name
-from lmlab.design.ladder_runs import judged_rate
+from lmlab.design.ladder_runs import has_no_rate, judged_rate
 from lmlab.design.manifest import Manifest
 from lmlab.design.search import FAILED_TO_LEARN, TrialOutcome, collapsed_seeds
 from lmlab.study.ladder_losses import LadderLosses
@@ -34,7 +34,7 @@ class Cell:
         rate: learning rate at which the arm is judged; None while it is not known, and where the
             optimizer has none.
         outcomes: results by seed; runs that collapsed failed to learn.
-        is_untrainable: whether every rate of its search diverged.
+        is_untrainable: whether every rate of a search that its rate comes from diverged.
     """
 
     rung: int
@@ -109,9 +109,7 @@ class LadderFacts:
         }
         for seed in collapsed_seeds(found):
             found[seed] = dataclasses.replace(found[seed], status=FAILED_TO_LEARN, loss=None)
-        is_untrainable = self.ladder.searches(rung) and self.manifest.is_untrainable(
-            name, self.outcomes
-        )
+        is_untrainable = has_no_rate(self.manifest, name, self.outcomes)
         return Cell(rung, arm, rate, found, is_untrainable)
 
     @functools.cached_property

@@ -198,9 +198,14 @@ def hash_of_results(facts: LadderFacts, num_rungs: int, arms: Collection[str]) -
 
 def _why_not(facts: LadderFacts, num_rungs: int) -> str:
     lost = facts.lost_arms(num_rungs)
-    if facts.ladder.baseline in lost:
-        return f"{facts.ladder.baseline} lacks two losses on a rung"
-    return "no arm has two losses on each rung"
+    baseline = facts.ladder.baseline
+    arms = [baseline] if baseline in lost else list(lost)
+    if not arms:
+        return "the compute of an arm does not grow from rung to rung"
+    lacking = "; ".join(
+        f"{arm} on {', '.join(f'r{rung + 1}' for rung in lost[arm])}" for arm in arms
+    )
+    return f"fewer than two runs that trained, neither diverged nor failed to learn: {lacking}"
 
 
 def _hash(row: Mapping[str, Any]) -> str:

@@ -56,6 +56,23 @@ def test_the_lowest_rung_may_be_the_configured_width() -> None:
     assert rungs[0].d_model == 48
 
 
+@pytest.mark.parametrize(
+    ("ratio", "flops", "aspect_ratio"), [(4.6, 1e10, 20.0), (3.1623, 3e9, 30.0), (10.0, 1e10, 12.0)]
+)
+def test_a_further_rung_leaves_those_below_as_they_are(
+    ratio: float, flops: float, aspect_ratio: float
+) -> None:
+    config = compose([]).as_dict()
+    ladders = [
+        sized(sizes=n, span=ratio ** (n - 1), flops=flops, aspect_ratio=aspect_ratio)
+        for n in (3, 4, 5, 6)
+    ]
+    shorter, *longer = (one.overrides(config) for one in ladders)
+    for rungs in longer:
+        assert rungs[: len(shorter)] == shorter
+        shorter = rungs
+
+
 def test_batches_grow_as_a_power_of_the_tokens_and_the_width_of_the_ffn_with_the_model() -> None:
     rungs, configs = rungs_of(sized(batch_exponent=0.5, d_ff_ratio=3.0))
     ratio = rungs[-1].tokens / rungs[0].tokens

@@ -9,7 +9,12 @@ from designs import a_design
 
 from lmlab.config.compose import compose
 from lmlab.design.comparison import Comparison
-from lmlab.design.study_checks import check_overrides, check_study
+from lmlab.design.study_checks import (
+    check_arms,
+    check_overrides,
+    check_overrides_of_rungs,
+    check_study,
+)
 from lmlab.errors import ConfigError
 
 
@@ -45,6 +50,8 @@ def test_a_sensible_study_passes(two_arms: list[dict[str, Any]]) -> None:
 def test_an_arm_sets_nothing_that_all_arms_share(override: str) -> None:
     with pytest.raises(ConfigError, match=r"design\.arms\.b: .*expected settings of the arm alone"):
         check_overrides({"a": [], "b": ["model.norm=post", override]})
+    with pytest.raises(ConfigError, match=r"ladder\.rungs\[1\]: .*expected settings of the rung"):
+        check_overrides_of_rungs([["model.d_model=8"], ["model.d_model=16", override]])
 
 
 def test_two_arms_of_one_configuration_are_named() -> None:
@@ -59,3 +66,12 @@ def test_a_search_starts_at_a_positive_rate(two_arms: list[dict[str, Any]]) -> N
         with pytest.raises(ConfigError, match=r"optim\.lr=|has no parameter lr"):
             check(a_design(), arms)
         check(a_design(lr="fixed"), arms)
+
+
+def test_arms_of_an_upper_rung_are_checked_too(two_arms: list[dict[str, Any]]) -> None:
+    check_arms(a_design(), two_arms)
+    without = [two_arms[0], two_arms[1] | {"optim": two_arms[1]["optim"] | {"lr": None}}]
+    with pytest.raises(ConfigError, match="the optimizer of b has no parameter lr"):
+        check_arms(a_design(), without)
+    with pytest.raises(ConfigError, match="have the same configuration"):
+        check_arms(a_design(), [two_arms[0], two_arms[0]])

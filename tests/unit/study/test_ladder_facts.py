@@ -9,7 +9,13 @@ import pytest
 from lmlab.design.job import Job
 from lmlab.design.search import TrialOutcome
 from lmlab.study.ladder_facts import LadderFacts, ladder_facts
-from tests.support.ladders import a_ladder, a_ladder_manifest, finish_ladder, some_rungs
+from tests.support.ladders import (
+    a_ladder,
+    a_ladder_manifest,
+    finish_ladder,
+    power_law,
+    some_rungs,
+)
 
 RUNGS = some_rungs()
 
@@ -74,3 +80,17 @@ def test_wall_clock_is_another_axis() -> None:
     assert result is not None
     assert result.ladder.cost["new"] == pytest.approx(seconds["new"])
     assert facts.analyse(costs={arm: [1.0, 8.0, 7.0, 9.0] for arm in facts.cells}) is None
+
+
+@pytest.mark.parametrize("rung", [0, 1])
+def test_an_arm_without_a_rate_to_transfer_does_not_hold_up_the_ladder(rung: int) -> None:
+    manifest = a_ladder_manifest(a_ladder(lr="transfer", num_seeds=2, replicate="again"))
+
+    def loss(at: int, arm: str, rate: float, seed: int) -> float:
+        return math.nan if arm == "new" and at == rung else power_law(at, arm, rate, seed)
+
+    facts = ladder_facts(manifest, finish_ladder(manifest, loss), {})
+    assert facts.num_complete == 4
+    assert [cell.is_untrainable for cell in facts.cells["new"]][2:] == [True, True]
+    result = facts.analyse()
+    assert result is not None and list(result.gains) == ["again"]
