@@ -79,10 +79,8 @@ def ladder_rates(manifest: Manifest, outcomes: Outcomes) -> LadderRates:
             sizes = [ladder.rungs[rung].hidden_parameters for rung, _ in known]
             law = fit_rate_law(sizes, [one for _, one in known], ladder.lr == TRANSFER)
             laws[arm] = law
-        curvature = known[-1][1].curvature if known else 0.0
         cells[arm] = [
-            _cell(manifest, outcomes, rung, arm, error, law, curvature)
-            for rung, error in enumerate(errors)
+            _cell(manifest, outcomes, rung, arm, error, law) for rung, error in enumerate(errors)
         ]
     if ladder.replicate is not None:
         cells[ladder.replicate] = [
@@ -102,7 +100,7 @@ def _searched(manifest: Manifest, outcomes: Outcomes, rung: int, arm: str) -> Ra
 
 def _cell(
     manifest: Manifest, outcomes: Outcomes, rung: int, arm: str, error: RateError | None,
-    law: RateLaw | None, curvature: float,
+    law: RateLaw | None,
 ) -> CellRate:  # fmt: skip
     ladder = manifest.ladder
     assert ladder is not None
@@ -116,8 +114,7 @@ def _cell(
     if law is None or rate is None:
         return CellRate(rate, TRANSFERRED)
     predicted = law.predict(ladder.rungs[rung].hidden_parameters, ladder.alpha)
-    spread = law.error_at(ladder.rungs[rung].hidden_parameters)
-    variance = 3 * (max(curvature, 0.0) / 2 * spread**2) ** 2
+    variance = law.loss_variance(ladder.rungs[rung].hidden_parameters)
     bracket = _bracketed(manifest, outcomes, rung, arm, rate)
     if bracket is not None:
         variance = min(variance, bracket.loss_variance)

@@ -106,39 +106,43 @@ class PowerLaw:
         """Return the interval of the exponent by scatter; unbounded for two points."""
         share = self.weights / self.weights.sum()
         spread = float(share @ (self.log_x - share @ self.log_x) ** 2)
-        return self._by_scatter(self.slope, 1 / spread, level)
+        return self._by_scatter(self.slope, self._scatter_unit / spread, level)
 
     def interval(self, log_x: float, level: float = 0.1) -> tuple[float, float]:
         """Return the interval of the log value at a position by errors."""
         return self._by_errors(self.log_value(log_x), self.combination(log_x), level)
 
-    def interval_by_scatter(self, log_x: float, level: float = 0.1) -> tuple[float, float]:
-        """Return the interval of the log value of a new point by scatter; see the module."""
+    def scatter_variance(self, log_x: float) -> float:
+        """Return the variance of a new log value about the law at a position, by scatter.
+
+        Infinite for two points.
+        """
         share = self.weights / self.weights.sum()
         middle = float(share @ self.log_x)
         spread = float(share @ (self.log_x - middle) ** 2)
         lever = 1 + (log_x - middle) ** 2 / spread + len(share)  # a new point of average weight
-        return self._by_scatter(self.log_value(log_x), lever, level)
+        return self._scatter_unit * lever
+
+    def interval_by_scatter(self, log_x: float, level: float = 0.1) -> tuple[float, float]:
+        """Return the interval of the log value of a new point by scatter; see the module."""
+        return self._by_scatter(self.log_value(log_x), self.scatter_variance(log_x), level)
+
+    @property
+    def _scatter_unit(self) -> float:
+        """Variance of a value with the weight of all points, by scatter."""
+        freedom = len(self.log_x) - 2
+        share = self.weights / self.weights.sum()
+        return float(share @ self.residuals() ** 2) / freedom if freedom else math.inf
 
     def _by_errors(self, estimate: float, combination: Array, level: float) -> tuple[float, float]:
         error, freedom = self.error(combination)
         half = float(t_quantile(level, freedom)) * error
         return estimate - half, estimate + half
 
-    def _by_scatter(self, estimate: float, lever: float, level: float) -> tuple[float, float]:
-        """Return an interval by scatter.
-
-        Args:
-            estimate: its middle.
-            lever: its variance over that of a value with the weight of all points.
-            level: probability that it misses.
-        """
-        freedom = len(self.log_x) - 2
-        if freedom < 1:
+    def _by_scatter(self, estimate: float, variance: float, level: float) -> tuple[float, float]:
+        if not math.isfinite(variance):
             return -math.inf, math.inf
-        share = self.weights / self.weights.sum()
-        unit = float(share @ self.residuals() ** 2) / freedom
-        half = float(t_quantile(level, freedom)) * math.sqrt(unit * lever)
+        half = float(t_quantile(level, len(self.log_x) - 2)) * math.sqrt(variance)
         return estimate - half, estimate + half
 
 

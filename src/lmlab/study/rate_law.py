@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from lmlab.study.power_law import PowerLaw, fit_power_law
 from lmlab.study.rate_error import RateError
 
+_MISFIT_LEVEL = 0.1  # of the test whether rates are off the law
+
 
 @dataclasses.dataclass(frozen=True)
 class Drift:
@@ -56,9 +58,11 @@ class RateLaw:
 
     Attributes:
         law: log(rate) against log(size).
+        rates: the searched best rates, in the order of the sizes that were fitted.
     """
 
     law: PowerLaw
+    rates: Sequence[RateError]
 
     @property
     def exponent(self) -> float:
@@ -81,9 +85,28 @@ class RateLaw:
         low, high = _wider(self.law.interval(x, level), self.law.interval_by_scatter(x, level))
         return RatePrediction(math.exp(self.law.log_value(x)), math.exp(low), math.exp(high))
 
-    def error_at(self, size: float) -> float:
-        """Return the standard error of the log rate of the law at a size."""
-        return self.law.error(self.law.combination(math.log(size)))[0]
+    def loss_variance(self, size: float) -> float:
+        """Return the variance that a transferred rate adds to the mean loss of its size.
+
+        It is that of :mod:`lmlab.study.rate_error`: the second moment of the excess loss about
+        zero, by the errors of the searched rates to first order, and by their scatter where these
+        do not explain it. The curvature is that of the largest size that was searched.
+
+        Args:
+            size: in the unit of the sizes that were fitted.
+
+        Returns:
+            Nats squared; ``rate_variance`` of :class:`lmlab.study.ladder_losses.LadderLosses`.
+        """
+        x, nearest = math.log(size), self.rates[int(self.law.log_x.argmax())]
+        first_order = [
+            2 * one.excess / one.curvature if one.curvature > 0 else one.error**2
+            for one in self.rates
+        ]
+        variance = float(self.law.combination(x) ** 2 @ first_order)
+        if self.misfit_p < _MISFIT_LEVEL:
+            variance = max(variance, self.law.scatter_variance(x))
+        return 3 * (nearest.curvature / 2 * variance) ** 2
 
     def drift(self, level: float = 0.1) -> Drift:
         """Return the drift of the best rate per doubling of the size.
@@ -120,7 +143,8 @@ def fit_rate_law(
             [one.error for one in rates],
             [one.freedom for one in rates],
             [1.0] * len(sizes) if equal_weights else None,
-        )
+        ),
+        list(rates),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -74,6 +75,20 @@ def test_predictions_cover_the_best_rate_of_a_larger_size(number: int, scatter: 
         true = math.exp(-3 - 0.3 * math.log(top) + scatter * float(chance.normal()))
         hits += fit_rate_law(sizes, rates).predict(top).contains(true)
     assert hits / draws > 0.9 - 3 * math.sqrt(0.09 / draws)
+
+
+def test_a_transferred_rate_adds_the_second_moment_of_its_excess() -> None:
+    """Through two equal errors, the rate k steps beyond varies by (1 + k)^2 + k^2 times theirs."""
+    tau, curvature = 0.05, 0.2
+    rate = RateError(0.01, 0.3, 4.0, curvature, curvature / 2 * tau**2, 0.005, 0.02, True)
+    law = fit_rate_law([64, 256], [rate, rate])
+    chance = np.random.default_rng(1)
+    away = tau * (3 * chance.normal(size=200_000) - 2 * chance.normal(size=200_000))
+    expected = np.mean((curvature / 2 * away**2) ** 2)
+    assert law.loss_variance(256 * 16) == pytest.approx(expected, rel=0.03)
+    rates = [dataclasses.replace(rate, rate=one, error=0.02) for one in (0.02, 0.008, 0.012, 0.003)]
+    off, on = (fit_rate_law(SIZES, one) for one in (rates, [rates[0]] * 4))
+    assert off.loss_variance(1024) > 10 * on.loss_variance(1024)
 
 
 def test_one_size_has_no_law() -> None:
