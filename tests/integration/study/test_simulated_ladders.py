@@ -25,8 +25,10 @@ def test_a_row_of_the_table_and_its_truths(tmp_path: Path) -> None:
             where = x - log_gain if direction == "down" else x
             # By definition the arm at C' has the loss of the baseline at C' times the gain.
             assert cell.arm_loss(where) == pytest.approx(cell.baseline_loss(where + log_gain))
-    row = row_of(cell, simulate(cell, 12, [7]), draws=4)
+    score = simulate(cell, 12, [7])
+    row = row_of(cell, score, draws=4)
     assert len(row) == len(HEAD)
+    assert row_of(cell, score, 0, score)[HEAD.index("coverage")].count("again: ") == 1
     assert row[HEAD.index("coverage")].split(":")[0] in ("ok", "too low", "too high")
     assert "shrinks" in row[HEAD.index("verdicts")]
     assert "shrinks" in row[HEAD.index("planned")]
@@ -74,7 +76,7 @@ def test_a_plan_that_differs_from_what_is_shown_is_noticed() -> None:
 )
 def test_intervals_cover_as_stated_and_null_arms_are_rarely_called_anything(cell: Cell) -> None:
     score = simulate(cell, 150, [11])
-    assert judged(cell, np.array(score.gains, float)).startswith("ok")
+    assert judged(cell, np.array(score.gains)).startswith("ok")
     if cell.gain == "none":
         assert false_claims(score) / 150 < 0.1 + 3 * math.sqrt(0.1 * 0.9 / 150)
 
