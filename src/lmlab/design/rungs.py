@@ -158,20 +158,43 @@ class SizedRungs:
         first = self._tokens(models[0])
         return [self._rung(baseline, model, first) for model in models]
 
+    def nearest(self, config: Mapping[str, Any], flops: float) -> tuple[list[str], dict[str, Any]]:
+        """Return the overrides of the shape nearest to a compute, and its ``model`` section.
+
+        Args:
+            config: of an arm.
+            flops: training compute at the horizon of the ladder.
+        """
+        candidates = self._candidates(config, flops)
+        _, model = min(candidates, key=lambda one: abs(math.log(one[0] / flops)))
+        return self._shape_overrides(model), model
+
+    def _candidates(
+        self, config: Mapping[str, Any], flops: float
+    ) -> list[tuple[float, dict[str, Any]]]:
+        """Return models with their compute, up to those above a compute."""
+        candidates: list[tuple[float, dict[str, Any]]] = []
+        for heads in range(1, _MAX_HEADS + 1):
+            found = [(self._flops(one), one) for one in self._shapes(config, heads)]
+            candidates += found
+            # A wider and shallower model may be closer to the compute, and is chosen on the same
+            # rung of a longer ladder.
+            if found[0][0] >= flops:
+                break
+        return candidates
+
+    def _shape_overrides(self, model: Mapping[str, Any]) -> list[str]:
+        keys = ["d_model", "num_layers", "num_heads"]
+        keys += ["d_ff"] if self.d_ff_ratio is not None else []
+        return [f"model.{key}={model[key]}" for key in keys]
+
     def _models(self, baseline: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the ``model`` section of each rung: the closest ones to a geometric series."""
         lowest = self.flops
         if lowest is None:
             configured = max(1, round(baseline["model"]["d_model"] / self.d_head))
             lowest = self._flops(self._shapes(baseline, configured)[-1])
-        candidates: list[tuple[float, dict[str, Any]]] = []
-        for heads in range(1, _MAX_HEADS + 1):
-            found = [(self._flops(one), one) for one in self._shapes(baseline, heads)]
-            candidates += found
-            # A wider and shallower model may be closer to the highest rung, and is chosen on the
-            # same rung of a longer ladder.
-            if found[0][0] >= lowest * self.span:
-                break
+        candidates = self._candidates(baseline, lowest * self.span)
         chosen = []
         for rung in range(self.sizes):
             target = lowest * self.span ** (rung / (self.sizes - 1))
@@ -210,9 +233,7 @@ class SizedRungs:
     ) -> tuple[str, ...]:
         tokens, batch = self._tokens(model), baseline["training"]["batch_size"]
         batch = max(1, round(batch * (tokens / first_tokens) ** self.batch_exponent))
-        keys = ["d_model", "num_layers", "num_heads"]
-        keys += ["d_ff"] if self.d_ff_ratio is not None else []
-        shape = [f"model.{key}={model[key]}" for key in keys]
+        shape = self._shape_overrides(model)
         if self.batch_exponent:
             shape.append(f"training.batch_size={batch}")
         steps = max(1, round(tokens / (batch * model["context_length"])))
