@@ -20,7 +20,7 @@ _SUFFIXES = frozenset({".py", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", 
 NOT_NUMERIC = (
     # Commands, and what only shows, predicts, plans, sends or stores results.
     "__init__.py", "__main__.py", "account.py", "completion.py", "errors.py", "evaluate.py",
-    "generate.py", "publish.py", "report.py", "run.py", "run_folder.py", "status.py",
+    "forecast.py", "generate.py", "publish.py", "report.py", "run.py", "run_folder.py", "status.py",
     "tokenize.py", "train.py",
     "accounting/", "console/", "demos/", "design/", "export/", "outputs/", "preflight/", "storage/",
     "study/", "sweep/", "tracking/",
