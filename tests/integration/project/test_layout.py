@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "src" / "lmlab"
 UNIT = ROOT / "tests" / "unit"
 COMMANDS = {
-    "train", "run", "generate", "evaluate", "tokenize", "account", "status", "report", "publish",
+    "train", "run", "generate", "evaluate", "tokenize", "account", "status", "report", "forecast",
+    "publish",
     "completion",
 }  # fmt: skip
 COMMAND_PACKAGES = {"export", "outputs"}
