@@ -207,6 +207,9 @@ def themed_svg(figure: Figure) -> str:
     with matplotlib.rc_context(_REPRODUCIBLE):
         figure.savefig(buffer, format="svg", metadata=_METADATA["svg"])
     text = re.sub(r"^.*?(?=<svg)", "", buffer.getvalue(), flags=re.DOTALL)
+    used = set(re.findall(r"#([\w-]+)", text))  # others would be the same in each figure of a page
+    text = re.sub(r' id="([\w-]+)"', lambda found: found[0] if found[1] in used else "", text)
+    text = re.sub(r"\n\s+", "\n", text)
     variables = {colour.lower(): f"var(--c{index})" for index, colour in enumerate(COLOURS)}
     variables |= {"#000000": "var(--ink)", "#ffffff": "var(--paper)"}
     text = re.sub(r'(fill|stroke)="(#[0-9a-f]{6})"', r'style="\1: \2"', text)  # of hatches

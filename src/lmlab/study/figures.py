@@ -24,6 +24,7 @@ from lmlab.study.figure_style import (
     save,
     shorten,
 )
+from lmlab.study.ladder_report.figures import LADDER_FIGURES
 from lmlab.study.rate_figure import draw_rates
 from lmlab.study.sweep_figure import draw_sweep
 from lmlab.study.verdicts import OWN_RATE
@@ -51,6 +52,7 @@ def draw_figures(
         ("sweep", draw_sweep),
         ("curves", draw_curves),
         ("rates", draw_rates),
+        *LADDER_FIGURES.items(),
     ):
         figure = draw(content)
         if figure is not None:
@@ -129,7 +131,7 @@ def _effect_text(row: dict[str, Any]) -> str:
 def draw_curves(content: dict[str, Any]) -> Figure | None:
     """Draw the validation loss against tokens: the mean over seeds, and each seed."""
     groups = _judged_curves(content)
-    if not groups:
+    if not groups or content["ladder"] is not None:  # curves of different rungs show nothing
         return None
     figure = new_figure(8, 5)
     axes = figure.add_subplot()

@@ -16,6 +16,8 @@ import pytest
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study
 from lmlab.study.write_report import write_report
+from tests.support.ladder_folders import write_ladder
+from tests.support.ladders import a_ladder
 
 CHROMIUM = shutil.which("chromium")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -170,3 +172,48 @@ def test_a_study_without_a_baseline_shows_no_verdicts(finished: Path) -> None:
     without = (finished / "report.html").read_text("utf-8")
     for text in ("Verdicts</h2>", "<span>baseline's</span>"):
         assert text in with_one and text not in without
+
+
+LADDER_SCRIPT = """addEventListener("load", () => {
+  const all = selector => [...document.querySelectorAll(selector)];
+  const shapes = () => all("#curve-chart path.mean").map(node => node.getAttribute("d")).join();
+  const shown = all(".figure").filter(node => node.getBoundingClientRect().width > 0);
+  const highest = shapes();
+  all("input[name=rung][value=r1]")[0].click();
+  const ids = all("section[id]").map(node => node.id);
+  const seen = {
+    errors: window.seenErrors, requests: performance.getEntriesByType("resource").length,
+    changes: highest !== shapes() && shapes().length > 0, arms: all("#curve-legend label").length,
+    ids, figures: shown.map(node => node.className),
+    overflow: document.documentElement.scrollWidth - innerWidth,
+    wide: shown.filter(node => node.getBoundingClientRect().right > innerWidth + 1).length,
+  };
+  const out = document.createElement("pre");
+  out.id = "seen";
+  out.textContent = JSON.stringify(seen);
+  document.body.append(out);
+});"""
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1200, 500], ids=["desktop", "narrow"])
+def test_a_ladder_fits_the_screen_and_shows_the_curves_of_each_rung(
+    tmp_path: Path, width: int
+) -> None:
+    ladder = a_ladder(4, replicate="again", max_factor=12.0)
+    folder = write_ladder(tmp_path / "outputs", ladder)
+    write_report(folder)
+    first = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert {"gains.png", "loss_by_compute.svg", "gains.csv", "report.html"} < set(first)
+    write_report(folder)
+    assert first == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    document = browse(folder / "report.html", tmp_path, width, LADDER_SCRIPT)
+    match = re.search(r'<pre id="seen">(.*?)</pre>', document, flags=re.DOTALL)
+    assert match, document[-2000:]
+    seen = json.loads(html.unescape(match[1]))
+    assert seen["errors"] == [] and seen["requests"] == 0 and seen["changes"]
+    assert seen["arms"] == 3 and seen["overflow"] <= 0 and seen["wide"] == 0
+    kind = "figure wide" if width > 640 else "figure narrow"
+    assert seen["figures"] == [kind] * 3, "one of each pair is shown"
+    assert seen["ids"][:5] == ["gains", "losses", "seconds", "seals", "rungs"]
+    assert len(set(seen["ids"])) == len(seen["ids"])

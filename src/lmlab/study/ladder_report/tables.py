@@ -44,19 +44,16 @@ def _gains(content: Mapping[str, Any]) -> Section:
         rows.append(
             [
                 row["arm"],
-                row["sentence"],
+                f"{row['sentence']}: {row['advice']}" if row["advice"] else row["sentence"],
                 "" if gains is None else with_interval(gains["rungs"][-1]),
                 *(_line(trend) if trend is not None else ("", "", "")),
                 _p(row),
-                row["advice"],
             ]
         )
     columns = [
         "arm", "verdict", f"gain at {top}", "trend at r1", f"trend at {top}",
-        "change per tenfold compute", "adjusted p", "note",
+        "change per tenfold compute", "adjusted p",
     ]  # fmt: skip
-    if not any(row[-1] for row in rows):
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
     level, name = content["confidence"], content["baseline"]
     notes = []
     if content["gains"]:
@@ -71,7 +68,7 @@ def _gains(content: Mapping[str, Any]) -> Section:
         "gains",
         "Gains and verdicts",
         [
-            table("verdicts", columns, rows, (0, 1, 7)),
+            table("verdicts", columns, rows, (0, 1)),
             _gain_table(content["gains"], content["rungs"]),
         ],
         notes,
@@ -205,7 +202,7 @@ def _asymptote(law: Mapping[str, float]) -> str:
 
 
 def _law(law: Mapping[str, float]) -> str:
-    return f"A {law['amplitude']:.4g}, a {law['exponent']:.3f}"
+    return f"A {law['amplitude']:#.4g}, a {law['exponent']:.3f}"
 
 
 def _timed(content: Mapping[str, Any]) -> Section:

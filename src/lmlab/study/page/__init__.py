@@ -13,6 +13,7 @@ from lmlab.storage.json_text import dump_json
 from lmlab.study.chart_scales import limits, loss_scale, ticks
 from lmlab.study.figure_captions import rate_caption
 from lmlab.study.figure_style import COLOURS, DARK_COLOURS, DASHES, MARKERS, themed_svg
+from lmlab.study.ladder_report.figures import LADDER_FIGURES
 from lmlab.study.links import LOCAL_FILES, Links
 from lmlab.study.markdown import descriptive_note, edge_texts, seeds_text, signed, sweep_table
 from lmlab.study.page.forest import forest_layout
@@ -61,6 +62,8 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
         ),
         script="\n".join((_HERE / name).read_text("utf-8") for name in _SCRIPTS),
         forest=forest_layout(content["verdicts"], content["margin"]),
+        ladder_charts=_ladder_charts(content),
+        curve_rungs=list(dict.fromkeys(curve.get("rung") for curve in content["curves"])),
         sweep_chart=None if sweep is None else themed_svg(sweep),
         sweep_table=sweep_table(content),
         sweep_numbers=_number_columns(content),
@@ -75,6 +78,16 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
             arm["overrides"] or arm["differences"] or arm["settings"] for arm in content["arms"]
         ),
     )
+
+
+def _ladder_charts(content: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the figures of a ladder by name, each for a wide and for a narrow screen."""
+    charts = {}
+    for name, draw in LADDER_FIGURES.items():
+        wide, narrow = draw(content, narrow=False), draw(content, narrow=True)
+        if wide is not None and narrow is not None:
+            charts[name] = {"wide": themed_svg(wide), "narrow": themed_svg(narrow)}
+    return charts
 
 
 def _number_columns(content: dict[str, Any]) -> list[int]:

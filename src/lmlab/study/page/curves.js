@@ -1,5 +1,6 @@
 /* Learning curves: one line per arm, its seeds, and several quantities. */
-const chosen = { view: "loss", x: "tokens", scale: "log", at: "judged" };
+const rungs = [...new Set(data.curves.map(curve => curve.rung))];  /* of a ladder, from the lowest */
+const chosen = { view: "loss", x: "tokens", scale: "log", at: "judged", rung: rungs[rungs.length - 1] };
 const hidden = new Set();
 const axisLabels = { tokens: "training tokens", steps: "training steps", seconds: "training time (seconds)", flops: "training FLOPs" };
 const baseline = data.arms.find(arm => arm.is_baseline) || data.arms[0];
@@ -19,7 +20,8 @@ function groups() {
   for (const curve of data.curves) {
     const arm = armOf.get(curve.arm);
     let wanted = curve.purpose === "run";
-    if (arm && curve.purpose !== "search" && curve.purpose !== "run")
+    if (curve.rung) wanted = curve.rung === chosen.rung;
+    else if (arm && curve.purpose !== "search" && curve.purpose !== "run")
       wanted = curve.lr === (chosen.at === "judged" || !baseline ? arm.best_lr : baseline.best_lr);
     if (wanted) found.get(curve.arm).push(curve);
   }
