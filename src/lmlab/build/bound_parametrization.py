@@ -7,7 +7,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmlab.build.instantiate import bind
+from lmlab.build.instantiate import BoundTarget, bind
 from lmlab.config.auto_width import auto_width
 from lmlab.config.run_config import Model
 from lmlab.optim.groups import GroupRule
@@ -19,21 +19,29 @@ class BoundParametrization:
     """Everything that a parametrization says about one model; computed when first asked.
 
     Attributes:
-        model: the node ``model`` of the configuration.
+        target: makes the parametrization.
+        model: the node ``model`` of the configuration as plain values.
     """
 
-    model: Model
+    target: BoundTarget
+    model: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, model: Model) -> BoundParametrization:
+        """Bind the parametrization of a node ``model``, without importing it."""
+        return cls(bind(model.param), model.as_dict())
 
     @functools.cached_property
     def shape(self) -> ModelShape:
         """The shape that is compared with the base shape."""
-        model, d_ff = self.model, self.model.d_ff
-        width = auto_width(model.ffn.target, model.d_model) if d_ff == "auto" else int(d_ff)
-        return ModelShape.of(model.as_dict(), width)
+        model, d_ff = self.model, self.model["d_ff"]
+        is_auto = d_ff == "auto"
+        width = auto_width(model["ffn"]["_target_"], model["d_model"]) if is_auto else int(d_ff)
+        return ModelShape.of(model, width)
 
     @functools.cached_property
     def _parametrization(self) -> Parametrization:
-        parametrization: Parametrization = bind(self.model.param)()
+        parametrization: Parametrization = self.target()
         return parametrization
 
     def factors(self) -> Factors:

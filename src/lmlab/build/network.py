@@ -41,7 +41,7 @@ def network_builder(model: Model, init_seed: int) -> Callable[..., Transformer]:
         pos=bind(model.pos),
         ffn=bind(model.ffn),
         attention=bind(model.attention),
-        param=BoundParametrization(model),
+        param=BoundParametrization.of(model),
     )
 
 

@@ -156,7 +156,7 @@ def resolve(config: RunConfig) -> RunSpec:
         ),
         network=network_builder(model, config.seeds.init),
         initializer=bind(model.init),
-        param=BoundParametrization(model),
+        param=BoundParametrization.of(model),
         init_seed=config.seeds.init,
         data_seed=config.seeds.data,
         optimizer=bind(config.optim),
