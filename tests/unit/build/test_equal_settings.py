@@ -80,7 +80,9 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "scale.name": (NONE, "other", []), "scale.num_seeds": (NONE, "9", []),
     "scale.num_tuning_seeds": (NONE, "9", []), "scale.extra_seeds": (NONE, "9", []),
     "scale.margin": (NONE, "1", []), "scale.expected_sd": (NONE, "1", []),
-    "design": (NONE, None, []), "demo": (NONE, None, []), "notes": (NONE, "text", []),
+    "scale.ladder_sizes": (NONE, "9", []), "scale.ladder_span": (NONE, "9", []),
+    "scale.ladder_flops": (NONE, "9", []), "scale.ladder_d_head": (NONE, "9", []),
+    "design": (NONE, None, []), "ladder": (NONE, None, []), "demo": (NONE, None, []), "notes": (NONE, "text", []),
     "tags": (NONE, "[a]", []), "purpose": (NONE, "text", []), "callbacks": (NONE, None, []),
 }  # fmt: skip
 # The same of options that have further keys.
@@ -111,13 +113,13 @@ OPTIONS: dict[str, dict[str, tuple[str, str | None, list[str]]]] = {
     "model.param=mup": {
         "model.param.base_d_model": (RESULT, "64", []),
         "model.param.base_d_head": (RESULT, "64", []),
-        "model.param.base_d_ff": (RESULT, "64", []),
+        "model.param.base_d_ff": (RESULT, None, []),  # needs a number in model.d_ff
         "model.param.update_rule": (RESULT, "adamw", []),
     },
     "model.param=completep": {
         "model.param.base_d_model": (RESULT, "64", []),
         "model.param.base_d_head": (RESULT, "64", []),
-        "model.param.base_d_ff": (RESULT, "64", []),
+        "model.param.base_d_ff": (RESULT, None, []),
         "model.param.update_rule": (RESULT, "adamw", []),
         "model.param.base_num_layers": (RESULT, "2", []),
         "model.param.alpha": (RESULT, "0.5", ["model.param.alpha=1"]),
