@@ -82,7 +82,8 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "scale.margin": (NONE, "1", []), "scale.expected_sd": (NONE, "1", []),
     "scale.ladder_sizes": (NONE, "9", []), "scale.ladder_span": (NONE, "9", []),
     "scale.ladder_flops": (NONE, "9", []), "scale.ladder_d_head": (NONE, "9", []),
-    "design": (NONE, None, []), "ladder": (NONE, None, []), "demo": (NONE, None, []), "notes": (NONE, "text", []),
+    "design": (NONE, None, []), "ladder": (NONE, None, []),
+    "demo": (NONE, None, []), "notes": (NONE, "text", []),
     "tags": (NONE, "[a]", []), "purpose": (NONE, "text", []), "callbacks": (NONE, None, []),
 }  # fmt: skip
 # The same of options that have further keys.
