@@ -19,6 +19,7 @@ from fuzz_samples import (
     make_caches,
     make_demo,
     make_hf,
+    make_ladder,
     make_records,
     make_run,
     make_sharded,
@@ -79,16 +80,18 @@ class Folder:
         template: name of the folder; readers of one template share it.
         make: writes the folder to an empty place, and returns that place.
         read: reads it, and returns what must not change silently.
+        only: names of the files to mutate; empty for all.
     """
 
     name: str
     template: str
     make: Callable[[Path], Path]
     read: Callable[[Path], Any]
+    only: tuple[str, ...] = ()
 
     def files(self, place: Path) -> list[Path]:
         """The files to mutate."""
-        return _files(place)
+        return [path for path in _files(place) if not self.only or path.name in self.only]
 
     def named(self, file: Path) -> set[str]:
         """What an error may call a file: its name, or that of its checkpoint or tokenizer."""
@@ -134,6 +137,22 @@ def read_report(root: Path) -> Any:
     text = render_markdown(content, []) + render_csv(content)
     print(text)
     return results_of(content)
+
+
+def read_ladder(root: Path) -> Any:
+    """``lmlab.report`` and ``lmlab.status`` of a ladder."""
+    study = load_study(root / "ladder")
+    content = build_content(study)
+    print(render_markdown(content, []), render_csv(content))
+    out = io.StringIO()
+    show(Console(file=out, width=300, markup=False, color_system=None), root / "ladder")
+    print(out.getvalue())
+    ladder = content["ladder"]
+    keys = ("rung", "time", "level", "reason", "problems", "rows")
+    seals = [tuple(str(row[key]) for key in keys) for row in ladder["seals"]]
+    numbers = [(row["arm"], row["verdict"], row["adjusted_p"]) for row in ladder["verdicts"]]
+    rungs = [tuple(row.items()) for row in ladder["rungs"]]
+    return seals, ladder["seal_problems"], numbers, rungs
 
 
 def read_outputs(root: Path) -> Any:
@@ -286,6 +305,13 @@ FOLDERS = [
     Folder("token files", "caches", make_caches, read_tokens_of_a_text),
     Folder("Slurm's records", "slurm", make_slurm, read_slurm),
     Folder("Slurm's driver", "slurm", make_slurm, read_launch),
+    Folder(
+        "report of a ladder",
+        "ladder",
+        make_ladder,
+        read_ladder,
+        ("seals.jsonl", "manifest.json", "facts.json"),
+    ),
     Folder("published records", "records", make_records, read_records),
     Folder("publish a demo", "demo", make_demo, read_demo),
     Folder("list of studies", "demo", make_demo, read_index),

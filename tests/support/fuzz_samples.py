@@ -36,6 +36,8 @@ from lmlab.sweep.slurm.slurm_records import (
 from lmlab.sweep.submission_records import Assignment
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.convert import write as write_tokenizer
+from tests.support.ladder_folders import write_ladder
+from tests.support.ladders import a_ladder
 
 
 def run_in(root: Path) -> Path:
@@ -70,6 +72,12 @@ def make_study(place: Path) -> Path:
         (folder / "preflight.json").write_text(json.dumps(
             {"from_step": 0, "predicted": {"seconds": 20.0, "peak_bytes": 1000},
              "actual": {"seconds": 21.0, "peak_bytes": 1100}}))  # fmt: skip
+    return place
+
+
+def make_ladder(place: Path) -> Path:
+    """An output folder with a ladder of four rungs and two arms, and its seal."""
+    write_ladder(place, a_ladder(4, num_seeds=2))
     return place
 
 

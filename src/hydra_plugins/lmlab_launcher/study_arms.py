@@ -6,7 +6,9 @@ import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 
 from hydra_plugins.lmlab_launcher.launcher import LocalLauncher, make_manifest
 from lmlab.config.group_selection import rewrite_all
@@ -15,7 +17,7 @@ from lmlab.config.run_config import Component, RunConfig
 from lmlab.config.user_settings import search_path
 from lmlab.design.comparison import Comparison
 from lmlab.design.ladder import Ladder
-from lmlab.design.ladder_checks import check_rungs, check_rungs_of_arms
+from lmlab.design.ladder_checks import check_entropy, check_rungs, check_rungs_of_arms
 from lmlab.design.manifest import Manifest, match_tokens
 from lmlab.design.replaced_settings import check_replaced
 from lmlab.design.rungs import measure_rung, read_declaration
@@ -48,6 +50,8 @@ def freeze_study(launcher: LocalLauncher, base: list[str], typed: Sequence[Overr
         design = Ladder(**settings)
     else:
         design = Comparison(**settings)
+    for arm, overrides in design.arms.items():
+        _check_values(f"design.arms.{arm}", overrides)
     check_overrides(design.arms)
     texts = [str(override.input_line) for override in typed]
     for note in check_replaced(design.arms, texts):
@@ -89,6 +93,8 @@ def _freeze_ladder(
     declaration = read_declaration(declared.target, declared.parameters)
     (baseline,) = _compose_arms(launcher, base, {design.baseline: design.arms[design.baseline]})
     rungs = declaration.overrides(baseline.as_dict())
+    for position, overrides_of_rung in enumerate(rungs):
+        _check_values(f"ladder.rungs[{position}]", overrides_of_rung)
     check_overrides_of_rungs(rungs)
     for note in check_rungs(design.arms, rungs, typed):
         print(note, file=sys.stderr)
@@ -100,6 +106,7 @@ def _freeze_ladder(
         measured.append(measure_rung(rung, on_baseline.as_dict()))
         configs += of_rung
     check_rungs_of_arms([one.as_dict() for one in configs], len(rungs))
+    check_entropy(design.entropy, configs[0].model.vocab_size)
     design = dataclasses.replace(
         design, rungs=tuple(measured), sealed=declaration.sealed, generator=declared.as_dict()
     )
@@ -114,6 +121,23 @@ def _freeze_ladder(
     names = [cell for cell, (_, arm) in design.cells.items() if arm in design.arms]
     manifest = make_manifest(configs, names, overrides, launcher)
     return dataclasses.replace(manifest, ladder=design).with_held_seeds(held)
+
+
+def _check_values(name: str, overrides: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` where an arm or a rung gives a setting no value, or several."""
+    parser = OverridesParser.create()
+    for text in overrides:
+        try:
+            is_swept = parser.parse_override(text).is_sweep_override()
+        except HydraException as error:
+            raise ConfigError(
+                f"{name}: {text}: expected key=value",
+                "write a setting as on the command line, with quotes around special characters",
+            ) from error
+        if is_swept:
+            raise ConfigError(
+                f"{name}: {text}: expected one value", "declare an arm or a rung for each value"
+            )
 
 
 def _compose_arms(

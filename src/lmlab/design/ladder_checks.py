@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -96,6 +97,17 @@ def check_rungs_of_arms(configs: Sequence[Mapping[str, Any]], num_rungs: int) ->
                     f"{expected} on the lowest",
                     f"set {key} for the whole study",
                 )
+
+
+def check_entropy(entropy: float, vocab_size: int) -> None:
+    """Raise :class:`ConfigError` where a text cannot have this entropy, in nats per token."""
+    uniform = math.log(vocab_size)
+    if entropy >= uniform:
+        raise ConfigError(
+            f"design.entropy={entropy:g}: expected less than {uniform:.4g} nats per token, the "
+            f"loss of uniform guesses among {vocab_size:,} tokens",
+            "give the entropy in nats per token, or 0 where it is not known",
+        )
 
 
 def _value(config: Mapping[str, Any], key: str) -> Any:

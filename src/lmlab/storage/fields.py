@@ -72,6 +72,7 @@ def _by_name(kind: Kind, named: str) -> Kind:
 
 NUMBER = Kind(_is_number, "a number")
 COUNT = Kind(_is_count, "an integer of 0 or more")
+FINITE = Kind(lambda v: _is_number(v) and math.isfinite(v), "a finite number")
 AMOUNT = Kind(lambda v: _is_number(v) and math.isfinite(v) and v >= 0, "a number of 0 or more")
 NUMBERS_BY_NAME = _by_name(NUMBER, "numbers")
 COUNTS = _list_of(COUNT, "integers of 0 or more")

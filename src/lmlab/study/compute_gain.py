@@ -32,6 +32,10 @@ from lmlab.study.scaling_fit import ScalingFit
 
 _POINTS = 49  # per side of a path, twice: first the whole, then the step with the crossing
 _ARM, _BASE = 0, 1
+# Nats per unit of log cost: no number of seeds tells a curve that falls more slowly from a flat
+# one.
+_FLATTEST = 1e-9
+_LARGEST_LOG = 700.0  # its exponential is close to the largest float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,12 +71,20 @@ class Gain:
     @property
     def gain(self) -> float:
         """The gain G; NaN where there is only a bound."""
-        return math.exp(self.log_gain)
+        return as_factor(self.log_gain)
 
     @property
     def interval(self) -> tuple[float, float]:
         """Interval of G; 0 and inf where the ladder does not bound it."""
-        return math.exp(self.low), math.exp(self.high) if self.high < math.inf else math.inf
+        return as_factor(self.low), as_factor(self.high) if self.high < math.inf else math.inf
+
+
+def as_factor(log_factor: float) -> float:
+    """Return the exponential; the largest power that a float holds, where that exceeds one.
+
+    Where a curve is almost flat, logarithms of gains are as uncertain as that.
+    """
+    return math.exp(min(log_factor, _LARGEST_LOG))
 
 
 def compute_gains(pair: LadderLosses, fit: ScalingFit, level: float = 0.1) -> list[Gain]:
@@ -207,7 +219,7 @@ class _Path:
         step = 1e-4 * (self.ends[1] - self.ends[0])
         points = np.clip([g - step, g + step, g], *self.ends)
         value, weights, slope, misfit = self.contrast(points)
-        rise = float(value[1] - value[0]) / float(points[1] - points[0])
+        rise = max(float(value[1] - value[0]) / float(points[1] - points[0]), _FLATTEST)
         range_error = abs(float(slope[2])) * self._fit.range_error
         return -weights[2] / rise, range_error / rise, float(misfit[2]) / rise
 

@@ -137,8 +137,8 @@ class LadderFacts:
             costs: of each arm by rung; None for the training FLOPs.
 
         Returns:
-            None for fewer than two rungs, without the baseline, and where costs do not grow from
-            rung to rung.
+            None for fewer than two rungs, without the baseline, where costs do not grow from rung
+            to rung, and for a mean loss of 0, of which no power law tells anything.
         """
         if num_rungs < 2:
             return None
@@ -154,6 +154,8 @@ class LadderFacts:
             return None
         cells = {arm: self.cells[arm][:num_rungs] for arm in arms}
         floor = min(cell.mean for row in cells.values() for cell in row if cell.mean is not None)
+        if floor <= 0:
+            return None
         return LadderLosses(
             losses={arm: [cell.losses for cell in row] for arm, row in cells.items()},
             cost={arm: costs[arm][:num_rungs] for arm in arms},

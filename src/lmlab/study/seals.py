@@ -16,18 +16,41 @@ from typing import Any
 from lmlab.design.job import Outcomes
 from lmlab.design.manifest import Manifest
 from lmlab.run_folder import utc_now
-from lmlab.storage.fields import COUNT, NUMBER, OBJECT, TEXT, TEXTS, Fields, rows_with_fields
+from lmlab.storage.fields import (
+    COUNT,
+    FINITE,
+    NUMBER,
+    TEXT,
+    TEXTS,
+    Fields,
+    Kind,
+    rows_with_fields,
+    wrong_field,
+)
 from lmlab.storage.io import append_jsonl, has_partial_line, hash_json, scan_jsonl
 from lmlab.storage.lock import Lock
+from lmlab.study.compute_gain import as_factor
 from lmlab.study.ladder_facts import LadderFacts, ladder_facts
 from lmlab.study.loss_forecast import Forecast
 from lmlab.study.scaling import forecast_rung
 from lmlab.study.sweep_folder import SEALS_FILE, SweepFolder
 
 _HASH, _PREVIOUS = "hash", "previous"
+_FORECAST: Fields = dict.fromkeys(("value", "low", "high"), FINITE)
+
+
+def _are_forecasts(value: Any) -> bool:
+    return isinstance(value, dict) and not any(
+        wrong_field(one, _FORECAST, tuple(_FORECAST)) for one in value.values()
+    )
+
+
+_FORECASTS = Kind(_are_forecasts, "forecasts, each with a finite value, low and high")
+_RUNG = Kind(lambda value: COUNT.accepts(value) and value >= 1, "an integer of 1 or more")
+_ALPHA = Kind(lambda value: NUMBER.accepts(value) and 0 < value < 1, "a number between 0 and 1")
 _ROW: Fields = {
-    "sweep": TEXT, "rung": COUNT, "time": TEXT, "alpha": NUMBER, "arms": TEXTS, "results": TEXT,
-    "losses": OBJECT, "log_gains": OBJECT, "reason": TEXT, _PREVIOUS: TEXT, _HASH: TEXT,
+    "sweep": TEXT, "rung": _RUNG, "time": TEXT, "alpha": _ALPHA, "arms": TEXTS, "results": TEXT,
+    "losses": _FORECASTS, "log_gains": _FORECASTS, "reason": TEXT, _PREVIOUS: TEXT, _HASH: TEXT,
 }  # fmt: skip
 
 
@@ -66,7 +89,10 @@ class Seal:
         """Invert :meth:`as_dict`; further keys are ignored."""
         names = [field.name for field in dataclasses.fields(cls)]
         forecasts = {
-            key: {arm: Forecast(**each) for arm, each in content[key].items()}
+            key: {
+                arm: Forecast(*(each[name] for name in _FORECAST))
+                for arm, each in content[key].items()
+            }
             for key in ("losses", "log_gains")
         }
         kept = {name: content[name] for name in names}
@@ -102,26 +128,33 @@ def read_seals(path: Path) -> SealFile:
     Args:
         path: the file; a missing one holds no seal.
     """
-    rows, num_damaged = scan_jsonl(path)
-    num_damaged += has_partial_line(path)  # rows are written whole
-    kept = rows_with_fields(path, rows, _ROW, tuple(_ROW))
+    kept, num_damaged = _valid_rows(path)
     problems = []
-    if num_damaged or len(kept) < len(rows):
-        number = num_damaged + len(rows) - len(kept)
-        problems.append(f"{number} of the rows of {path.name} cannot be read.")
+    if num_damaged:
+        problems.append(f"{num_damaged} of the rows of {path.name} cannot be read.")
     seals, previous = [], ""
     for row in kept:
         seal = Seal.from_dict(row)
         if row[_HASH] != _hash(row):
             problems.append(
-                f"The forecast of rung {seal.rung} that is dated {seal.time} was changed after it "
-                "was sealed."
+                f"The forecast of rung {seal.rung} that is dated {seal.time} was changed in "
+                f"{path.name} after it was sealed."
             )
         if row[_PREVIOUS] != previous:
-            problems.append(f"A seal before that of {seal.time} was removed or changed.")
+            problems.append(
+                f"A seal before that of {seal.time} was removed from {path.name}, or changed."
+            )
         previous = row[_HASH]
         seals.append(seal)
     return SealFile(tuple(seals), tuple(problems))
+
+
+def _valid_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Return the rows that can be read, and the number of the others."""
+    rows, num_damaged = scan_jsonl(path)
+    num_damaged += has_partial_line(path)  # rows are written whole
+    kept = rows_with_fields(path, rows, _ROW, tuple(_ROW))
+    return kept, num_damaged + len(rows) - len(kept)
 
 
 def seal_highest_rung(
@@ -144,8 +177,8 @@ def seal_highest_rung(
                 return known, False
         facts = ladder_facts(manifest, outcomes, folder.arm_costs(manifest))
         seal = forecast_highest(facts)
-        rows, _ = scan_jsonl(path)
-        row = seal.as_dict() | {_PREVIOUS: rows[-1].get(_HASH, "") if rows else ""}
+        rows, _ = _valid_rows(path)
+        row = seal.as_dict() | {_PREVIOUS: rows[-1][_HASH] if rows else ""}
         append_jsonl(path, row | {_HASH: _hash(row)})
     return seal, True
 
@@ -176,7 +209,18 @@ def forecast_highest(facts: LadderFacts) -> Seal:
         )
         return dataclasses.replace(seal, reason=reason)
     found = forecast_rung(result, cost, ladder.seeds(below), ladder.alpha, ladder.max_factor)
-    return dataclasses.replace(seal, losses=found.losses, log_gains=found.log_gains)
+    losses, log_gains = _finite(found.losses), _finite(found.log_gains)
+    reason = "" if losses else "the losses of the rungs below leave it open"
+    return dataclasses.replace(seal, losses=losses, log_gains=log_gains, reason=reason)
+
+
+def _finite(forecasts: Mapping[str, Forecast]) -> dict[str, Forecast]:
+    """Return the forecasts that say anything."""
+    return {
+        arm: one
+        for arm, one in forecasts.items()
+        if all(map(math.isfinite, (one.value, one.low, one.high)))
+    }
 
 
 def hash_of_results(facts: LadderFacts, num_rungs: int, arms: Collection[str]) -> str:
@@ -201,7 +245,7 @@ def _why_not(facts: LadderFacts, num_rungs: int) -> str:
     baseline = facts.ladder.baseline
     arms = [baseline] if baseline in lost else list(lost)
     if not arms:
-        return "the compute of an arm does not grow from rung to rung"
+        return "the compute of an arm does not grow from rung to rung, or a mean loss is 0"
     lacking = "; ".join(
         f"{arm} on {', '.join(f'r{rung + 1}' for rung in lost[arm])}" for arm in arms
     )
@@ -227,7 +271,7 @@ def describe_seal(seal: Seal) -> str:
     if seal.reason:
         return f"rung {seal.rung}: no forecast: {seal.reason}"
     gains: Sequence[str] = [
-        f"{arm} {math.exp(one.value):.3g} [{math.exp(one.low):.3g}, {math.exp(one.high):.3g}]"
+        f"{arm} {as_factor(one.value):.3g} [{as_factor(one.low):.3g}, {as_factor(one.high):.3g}]"
         for arm, one in seal.log_gains.items()
     ]
     level = f"{100 * (1 - seal.alpha):g}%"

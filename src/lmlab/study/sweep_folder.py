@@ -220,7 +220,8 @@ def checked_costs(path: Path, content: Any, manifest: Manifest | None) -> dict[s
     costs = check_fields(path, content, {})
     if manifest is None:
         return costs
-    missing = [name for name in manifest.names if name not in costs] if costs else []
+    is_needed = bool(costs) or manifest.ladder is not None  # gains are amounts of compute
+    missing = [name for name in manifest.names if name not in costs] if is_needed else []
     if missing:
         raise DataError(
             f"{path}: {missing[0]}, an arm of manifest.json: missing", "restore the files"

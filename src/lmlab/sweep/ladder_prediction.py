@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from lmlab.console.formatting import format_count
 from lmlab.design.ladder import GAINS
+from lmlab.study.compute_gain import as_factor
 from lmlab.study.ladder_facts import LadderFacts
 from lmlab.study.ladder_power import PlannedLadder, predict_power
 
@@ -54,8 +55,10 @@ def describe_ladder_power(facts: LadderFacts, vocab_size: int) -> list[str]:
             f"not even a gain of {_GAINS[-1]:g} gets the verdict holds with probability "
             f"{ladder.power:.0%}; use more seeds or rungs."
         )
+    factors = [as_factor(width) for width in half_widths]
     widths = ", ".join(
-        f"r{rung} {math.exp(width):.2f}" for rung, width in enumerate(half_widths, 1)
+        f"r{rung} {one:.2f}" if one < 100 else f"r{rung} {one:.0e}"
+        for rung, one in enumerate(factors, 1)
     )
     level = f"{100 * (1 - ladder.alpha):g}%"
     return [
@@ -81,13 +84,14 @@ def _plan(facts: LadderFacts, vocab_size: int) -> tuple[PlannedLadder, str]:
         decades = math.log10(flops[-1] / flops[0])
         last = first * (1 - _FALL_PER_DECADE) ** decades
         assumed.append(f"the loss falls from {first:.1f} to {last:.1f}")
+    entropy = min(ladder.entropy, 0.95 * last)  # a bound above the losses is none
     plan = PlannedLadder(
         cost=flops,
         seeds=[ladder.seeds(rung) for rung in range(len(flops))],
         sd=sd,
         losses=(first, last),
-        asymptote=max(ladder.entropy, min(_ASYMPTOTE_SHARE * first, 0.9 * last)),
-        floor=ladder.entropy,
+        asymptote=max(entropy, min(_ASYMPTOTE_SHARE * first, 0.9 * last)),
+        floor=entropy,
     )
     source = f"Assumed: {' and '.join(assumed)}" if assumed else "By the results so far"
     return plan, source

@@ -21,7 +21,8 @@ from lmlab.design.search import outcome_from_losses
 from lmlab.study.earlier_looks import count_earlier_looks
 from lmlab.study.earlier_rules import keep_earlier_rules
 from lmlab.study.ladder_facts import ladder_facts
-from lmlab.study.sweep_folder import SweepFolder
+from lmlab.study.seals import read_seals
+from lmlab.study.sweep_folder import SEALS_FILE, SweepFolder
 from lmlab.sweep.arm_costs import count_arm_costs, match_width
 from lmlab.sweep.ladder_plan import describe_budgets, describe_rungs
 from lmlab.sweep.ladder_prediction import describe_ladder_power
@@ -110,6 +111,9 @@ class PreparedSweep:
                 if ladder.analysis == GAINS:  # sizes differ in all that may differ
                     print(f"allowed: {difference.description}", file=sys.stderr)
             costs |= own
+        if ladder.sealed:  # not only when the rungs below have been trained
+            for problem in read_seals(self.folder.study_folder / SEALS_FILE).problems:
+                print(f"warning: {problem}", file=sys.stderr)
         tokens = len(prepared[0].train.tokens)
         describe = describe_rungs if ladder.analysis == GAINS else describe_budgets
         for line in describe(ladder, costs, tokens):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lmlab.config.compose import compose
-from lmlab.design.ladder_checks import check_rungs, check_rungs_of_arms
+from lmlab.design.ladder_checks import check_entropy, check_rungs, check_rungs_of_arms
 from lmlab.errors import ConfigError
 
 RUNGS = [
@@ -80,3 +80,9 @@ def test_an_arm_whose_steps_are_to_be_measured_is_refused() -> None:
     measured = compose(["training.minutes=1"]).as_dict()
     with pytest.raises(ConfigError, match=r"training\.minutes=1: expected null in a ladder"):
         check_rungs_of_arms([config, measured, config, measured], 2)
+
+
+def test_a_text_has_less_entropy_than_uniform_guesses() -> None:
+    check_entropy(5.63, 280)
+    with pytest.raises(ConfigError, match=r"design\.entropy=5\.64: expected less than 5\.635 nats"):
+        check_entropy(5.64, 280)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lmlab.errors import DataError
 from lmlab.study.seals import (
     SEALS_FILE,
     describe_seal,
@@ -68,7 +69,7 @@ def rewrite(path: Path, row: int, change: str) -> None:
     ("row", "change", "problem"),
     [
         (0, "forecast", "The forecast of rung 4 that is dated"),
-        (1, "time", "The forecast of rung 5 that is dated 2020-01-01T00:00:00Z was changed"),
+        (1, "time", "The forecast of rung 5 that is dated 2020-01-01T00:00:00Z was changed in"),
         (0, "removed", "A seal before that of"),
     ],
 )
@@ -99,3 +100,34 @@ def test_a_rung_too_far_above_is_not_forecast(tmp_path: Path) -> None:
     (seal,) = read_seals(seal_in(tmp_path, max_factor=3.0)).seals
     assert not seal.losses and "10 times the compute" in seal.reason
     assert "no forecast" in describe_seal(seal)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("losses", {"new": {"value": 1.0, "low": 0.5}}),
+        ("losses", {"new": 1.0}),
+        ("log_gains", {"new": {"value": 1.0, "low": "much", "high": 2.0}}),
+        ("rung", 0),
+        ("alpha", 1.5),
+        ("hash", 5),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_told_and_the_next_seal_stands(
+    tmp_path: Path, key: str, value: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = seal_in(tmp_path)
+    row = json.loads(path.read_text())
+    path.write_text(json.dumps(row | {key: value}) + "\n")
+    found = read_seals(path)
+    assert not found.seals and found.problems == ("1 of the rows of seals.jsonl cannot be read.",)
+    assert f"{path}: {key}" in caplog.text
+    seal_in(tmp_path, 5)
+    found = read_seals(path)
+    assert [seal.rung for seal in found.seals] == [5] and len(found.problems) == 1
+
+
+def test_a_file_that_is_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / SEALS_FILE).mkdir()
+    with pytest.raises(DataError, match=r"seals\.jsonl cannot be read: Is a directory"):
+        read_seals(tmp_path / SEALS_FILE)

@@ -30,3 +30,16 @@ def test_results_replace_the_assumptions() -> None:
     halfway = ladder_facts(manifest, finish_ladder(manifest, num_open=2), {})
     lines = describe_ladder_power(halfway, 1024)
     assert lines[0].startswith("Assumed: the loss falls from")
+
+
+def test_an_entropy_above_the_expected_losses_bounds_nothing() -> None:
+    manifest = a_ladder_manifest(a_ladder(entropy=6.0))
+    lines = describe_ladder_power(ladder_facts(manifest, {}, {}), 1024)
+    assert len(widths(lines)) == 4
+
+
+def test_losses_that_hardly_fall_are_told_as_such() -> None:
+    manifest = a_ladder_manifest()
+    outcomes = finish_ladder(manifest, lambda rung, arm, rate, seed: 3 - 1e-7 * rung)
+    lines = describe_ladder_power(ladder_facts(manifest, outcomes, {}), 1024)
+    assert all(len(line) < 300 for line in lines)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lmlab.study.compute_gain import Gain
+from lmlab.study.compute_gain import Gain, as_factor
 from lmlab.study.gain_trend import GainTrend
 from lmlab.study.ladder_report.wording import bounded
 from lmlab.study.run_section import finite
@@ -67,12 +67,12 @@ def _trend(trend: GainTrend, alpha: float, cost: Sequence[float]) -> dict[str, A
     line = [trend.at(float(x)) for x in grid]
     ends = [one.interval(alpha) for one in line]
     return {
-        "factor": math.exp(LOG_TEN * slope.estimate),
+        "factor": as_factor(LOG_TEN * slope.estimate),
         "low": bounded(LOG_TEN * low),
         "high": bounded(LOG_TEN * high),
         "misfit_p": finite(trend.misfit_p),
         "cost": np.exp(grid).tolist(),
-        "line": [math.exp(one.estimate) for one in line],
-        "band_low": [math.exp(one) for one, _ in ends],
-        "band_high": [math.exp(one) for _, one in ends],
+        "line": [as_factor(one.estimate) for one in line],
+        "band_low": [as_factor(one) for one, _ in ends],
+        "band_high": [as_factor(one) for _, one in ends],
     }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lmlab.console.formatting import format_count
+from lmlab.study.compute_gain import as_factor
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladder_report.wording import rung_name
-from lmlab.study.seals import Seal, hash_of_results, started_before
+from lmlab.study.seals import SEALS_FILE, Seal, hash_of_results, started_before
 
 _SHOWN = 6
 
@@ -97,7 +97,7 @@ def _compared(found: LadderStudy, seal: Seal, arms: Sequence[str]) -> Iterator[d
     for arm, forecast in seal.log_gains.items():
         if arm not in arms:
             continue
-        value, low, high = map(math.exp, (forecast.value, forecast.low, forecast.high))
+        value, low, high = map(as_factor, (forecast.value, forecast.low, forecast.high))
         yield _row(arm, "gain", value, low, high, _gain(found, arm, number))
 
 
@@ -109,7 +109,7 @@ def _gain(found: LadderStudy, arm: str, rung: int) -> float | None:
     if not gains:
         return None
     gain = gains[rung]
-    return math.exp(gain.bound_log_gain if gain.bound else gain.log_gain)
+    return as_factor(gain.bound_log_gain if gain.bound else gain.log_gain)
 
 
 def _row(
@@ -150,5 +150,8 @@ def seal_sentences(found: LadderStudy, seals: Sequence[dict[str, Any]]) -> list[
         elif seal["rows"]:
             lines.append(f"Forecasts of {top} are sealed since {seal['time']}.")
     if not own and found.ladder.sealed and found.facts.num_complete >= len(found.ladder.rungs):
-        lines.append(f"No sealed forecast of {top} was found, although the ladder declares one.")
+        lines.append(
+            f"No sealed forecast of {top} was found in {SEALS_FILE}, although the ladder declares "
+            "one."
+        )
     return lines

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from lmlab.study.compute_gain import as_factor
+
 UNBOUNDED = "not bounded"
 
 
@@ -61,7 +63,7 @@ def bounded(log_value: float) -> float | None:
     """Return a factor from its logarithm; None where it is not bounded or not known."""
     if not math.isfinite(log_value):
         return None
-    return math.exp(log_value)
+    return as_factor(log_value)
 
 
 def rung_name(rung: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from lmlab.study.csv_tables import render_csv, render_gains_csv
 from lmlab.study.markdown import render_markdown
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study
+from lmlab.study.seals import SEALS_FILE, describe_seal, read_seals
+from tests.support.ladder_folders import write_ladder
+from tests.support.ladders import Loss, a_ladder
 
 
 def test_published_records_give_the_same_report(transfer_folder: Path, tmp_path: Path) -> None:
@@ -77,3 +81,37 @@ def test_a_ladder_in_any_state_has_a_report(
     dump_json(content, mark_nonfinite=False)
     render_csv(content)
     render_gains_csv(content["ladder"])
+
+
+def _some(rung: int, seed: int, arm: str) -> float:
+    return 1e-3 * math.sin(7 * rung + 3 * seed + len(arm))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda rung, arm, rate, seed: 3.0,
+        lambda rung, arm, rate, seed: 3.0 if arm == "new" else 3.0 - 0.2 * rung,
+        lambda rung, arm, rate, seed: 3.0 if arm == "base" else 3.0 - 0.2 * rung,
+        lambda rung, arm, rate, seed: [5.6, 5.6, 3.0, 3.0][rung] + _some(rung, seed, arm),
+        lambda rung, arm, rate, seed: 3.0 + 0.1 * rung + _some(rung, seed, arm),
+        lambda rung, arm, rate, seed: 0.0,
+    ],
+    ids=["flat", "flat arm", "flat baseline", "one step", "rising", "zero"],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_losses_that_no_power_law_describes_are_sealed_and_reported(
+    loss: Loss, tmp_path: Path
+) -> None:
+    folder = write_ladder(tmp_path, a_ladder(num_seeds=2), loss)
+    (seal,) = read_seals(folder / SEALS_FILE).seals
+    assert describe_seal(seal).startswith("rung 4: ")
+    content = build_content(load_study(folder))
+    text = render_markdown(content, []) + render_csv(content) + dump_json(content)
+    assert "24 done" not in text and "16 done" in text and "NaN" not in text
+
+
+def test_a_law_needs_losses_above_zero(tmp_path: Path) -> None:
+    folder = write_ladder(tmp_path, a_ladder(num_seeds=2), lambda *cell: 0.0)
+    (seal,) = read_seals(folder / SEALS_FILE).seals
+    assert "a mean loss is 0" in seal.reason

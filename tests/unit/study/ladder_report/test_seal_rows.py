@@ -58,7 +58,8 @@ def test_a_rewritten_forecast_is_in_the_headline(tmp_path: Path) -> None:
     row["losses"]["new"]["low"] -= 1
     path.write_text(json.dumps(row) + "\n")
     found = LadderStudy.of(load_study(folder))
-    assert "was changed after it was sealed" in seal_sentences(found, seal_rows(found))[0]
+    (sentence, *_) = seal_sentences(found, seal_rows(found))
+    assert "was changed in seals.jsonl after it was sealed" in sentence
     path.unlink()
     found = LadderStudy.of(load_study(folder))
     assert seal_rows(found) == []
