@@ -202,7 +202,9 @@ def _work(job: tuple[int, Cell, int, int, int]) -> tuple[int, list[str]]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--ladders", type=int, default=1000, help="simulated ladders per cell")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cells", help="indices of the cells to run, such as 0,4,8")
