@@ -83,12 +83,10 @@ def find_optimum(budget: Budget, curves: Curves, level: float = 0.1) -> Optimum:
     if not math.isfinite(low):
         anything = Forecast(size, 0.0, math.inf), Forecast(tokens, 0.0, math.inf)
         return Optimum(budget.flops, FLAT, *anything, missing)
-    by_skew = _skew_error(budget, curves)
-    # The skew is shared by budgets and known apart, so its error joins at both ends.
-    low, high = (
-        x - math.hypot(x - low, quantile * by_skew),
-        x + math.hypot(high - x, quantile * by_skew),
-    )
+    error, by_skew = (high - low) / 2 / quantile, _skew_error(budget, curves)
+    # The error by the skew is known, so it joins with the quantile of a normal distribution.
+    beside = float(t_quantile(level, math.inf)) * by_skew
+    low, high = x - math.hypot(x - low, beside), x + math.hypot(high - x, beside)
     step = 1e-4
     found = Optimum(
         budget.flops,
@@ -96,7 +94,7 @@ def find_optimum(budget: Budget, curves: Curves, level: float = 0.1) -> Optimum:
         Forecast(size, math.exp(low), math.exp(high)),
         Forecast(tokens, math.exp(budget.log_tokens(high)), math.exp(budget.log_tokens(low))),
         missing,
-        math.sqrt(max(((high - low) / 2 / quantile) ** 2 - by_skew**2, 0.0)),
+        error,
         by_skew,
         freedom,
         (budget.log_tokens(x + step) - budget.log_tokens(x - step)) / (2 * step),
