@@ -103,4 +103,12 @@ MUTATIONS = [
     Mutation("curves of all rungs at once", "study/page/curves.js",
              "if (curve.rung) wanted = curve.rung === chosen.rung;", "if (curve.rung) wanted = true;",
              "tests/integration/study/test_page.py -k ladder"),
+    Mutation("drift of widths by parameters", "study/ladder_rates.py",
+             "of_axis = [axis.sizes[rung] for rung, _ in known]", "of_axis = sizes",
+             "tests/unit/study/ladder_report/test_certificate.py"),
+    Mutation("widths of different depths", "study/size_axis.py", "if len(set(others)) == 1 and ",
+             "if ", "tests/unit/study/test_size_axis.py"),
+    Mutation("a rate that stays whatever it costs", "study/ladder_report/certificate.py",
+             "return high is not None and high <= found.ladder.loss_margin", "return True",
+             "tests/unit/study/ladder_report/test_certificate.py"),
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from lmlab.design.ladder_runs import bracket_rates, judged_rate
 from lmlab.design.manifest import Manifest, tuning_outcomes
 from lmlab.study.rate_error import RateError, rate_error, searched_rate
 from lmlab.study.rate_law import RateLaw, fit_rate_law
+from lmlab.study.size_axis import SizeAxis, size_axis
 
 SEARCHED, TRANSFERRED, CONFIGURED = "searched", "transferred", "configured"
 
@@ -49,11 +50,15 @@ class LadderRates:
     Attributes:
         cells: rates of each arm, from the lowest rung.
         laws: power law of the best rate in the parameters of the blocks, of each arm with two
-            searched rungs or more.
+            searched sizes or more; rates are transferred by it.
+        axis: the size that the rungs vary.
+        drift_laws: the same law in that size.
     """
 
     cells: Mapping[str, Sequence[CellRate]]
     laws: Mapping[str, RateLaw]
+    axis: SizeAxis
+    drift_laws: Mapping[str, RateLaw]
 
     @property
     def loss_variances(self) -> dict[str, list[float]]:
@@ -70,15 +75,19 @@ def ladder_rates(manifest: Manifest, outcomes: Outcomes) -> LadderRates:
     """
     ladder = manifest.ladder
     assert ladder is not None
-    cells, laws = {}, {}
+    axis = size_axis(ladder.rungs)
+    cells, laws, drift_laws = {}, {}, {}
     for arm in ladder.arms:
         errors = [_searched(manifest, outcomes, rung, arm) for rung in range(len(ladder.rungs))]
         known = [(rung, one) for rung, one in enumerate(errors) if one is not None]
         law = None
-        if len(known) > 1:
-            sizes = [ladder.rungs[rung].hidden_parameters for rung, _ in known]
-            law = fit_rate_law(sizes, [one for _, one in known], ladder.lr == TRANSFER)
+        sizes = [ladder.rungs[rung].hidden_parameters for rung, _ in known]
+        if len(set(sizes)) > 1:
+            rates, has_equal_weights = [one for _, one in known], ladder.lr == TRANSFER
+            law = fit_rate_law(sizes, rates, has_equal_weights)
             laws[arm] = law
+            of_axis = [axis.sizes[rung] for rung, _ in known]
+            drift_laws[arm] = fit_rate_law(of_axis, rates, has_equal_weights)
         cells[arm] = [
             _cell(manifest, outcomes, rung, arm, error, law) for rung, error in enumerate(errors)
         ]
@@ -86,7 +95,7 @@ def ladder_rates(manifest: Manifest, outcomes: Outcomes) -> LadderRates:
         cells[ladder.replicate] = [
             dataclasses.replace(one, loss_variance=0.0) for one in cells[ladder.baseline]
         ]
-    return LadderRates({arm: cells[arm] for arm in ladder.judged_arms}, laws)
+    return LadderRates({arm: cells[arm] for arm in ladder.judged_arms}, laws, axis, drift_laws)
 
 
 def _searched(manifest: Manifest, outcomes: Outcomes, rung: int, arm: str) -> RateError | None:

@@ -28,6 +28,7 @@ def headline(
     verdicts: Sequence[Mapping[str, Any]],
     gains: Mapping[str, Mapping[str, Any]],
     seals: Sequence[dict[str, Any]],
+    certificates: Sequence[str] = (),
 ) -> list[str]:
     """Return the sentences of the headline.
 
@@ -36,8 +37,11 @@ def headline(
         verdicts: its rows of verdicts.
         gains: its rows of gains, by arm.
         seals: its rows of seals.
+        certificates: sentences on learning rates, which answer the question of a ladder that has
+            any.
     """
-    lines = [_scope(found)] if verdicts and found.result is not None else []
+    lines = list(certificates)
+    lines += [_scope(found)] if verdicts and found.result is not None else []
     progress = progress_line(found)
     lines += [progress] if progress else []
     lines += _of_baseline(found)

@@ -18,6 +18,7 @@ from lmlab.study.ladder_report.arm_parts import (
     ladder_setup,
     rate_cautions,
 )
+from lmlab.study.ladder_report.certificate import certificate_rows
 from lmlab.study.ladder_report.fit_rows import fit_rows, fitted_curves, loss_rows, residual_rows
 from lmlab.study.ladder_report.gain_rows import gains_of
 from lmlab.study.ladder_report.headline import headline
@@ -39,8 +40,9 @@ def build_ladder(found: LadderStudy) -> dict[str, Any]:
 
     Returns:
         Rows of ``verdicts``, ``gains``, ``losses``, ``fits``, ``residuals``, ``seals``, ``rungs``
-        and ``rates``; ``curves`` of the fitted laws; ``timed``, gains by wall-clock seconds; the
-        ``headline``, and the ``sections`` of :mod:`lmlab.study.ladder_report.tables`.
+        and ``rates``; ``certificates`` of rates that stay; ``curves`` of the fitted laws;
+        ``timed``, gains by wall-clock seconds; the ``headline``, and the ``sections`` of
+        :mod:`lmlab.study.ladder_report.tables`.
     """
     ladder, result = found.ladder, found.result
     gains = [] if result is None else gains_of(result, ladder.alpha, ladder.replicate)
@@ -68,8 +70,11 @@ def build_ladder(found: LadderStudy) -> dict[str, Any]:
         "rungs": rung_rows(found),
         "rates": _rates(found),
     }
+    content["certificates"] = certificate_rows(found, content["rates"]["regrets"])
     by_arm = {row["arm"]: row for row in gains}
-    content["headline"] = headline(found, verdicts, by_arm, seals)
+    content["headline"] = headline(
+        found, verdicts, by_arm, seals, [row["sentence"] for row in content["certificates"]]
+    )
     content["sections"] = build_sections(content)
     return content
 
@@ -158,16 +163,16 @@ def _machine_notes(found: LadderStudy) -> list[str]:
 
 
 def _rates(found: LadderStudy) -> dict[str, Any]:
-    ladder, rows = found.ladder, rate_rows(found)
+    ladder, rows, axis = found.ladder, rate_rows(found), found.facts.rates.axis
     if not has_rates(rows):
-        return {"arms": [], "regrets": [], "spent": [], "notes": []}
+        return {"arms": [], "axis": axis.label, "regrets": [], "spent": [], "notes": []}
     notes = []
     if ladder.lr == FIXED:
         notes.append("Learning rates are configured, not tuned.")
     else:
         notes.append(
             f"Behind a rate: the {level_name(1 - ladder.alpha)} interval of the best one. Drift is "
-            "the change of the best rate per doubling of the parameters in blocks; 1 is none."
+            f"the factor by which the best rate changes per doubling of {axis.doubling}; 1 is none."
         )
     if ladder.lr == TRANSFER:
         notes.append(
@@ -186,6 +191,7 @@ def _rates(found: LadderStudy) -> dict[str, Any]:
         notes.append(f"The learning rate may not be the best one: {'. '.join(cautions)}.")
     return {
         "arms": rows,
+        "axis": axis.label,
         "regrets": regrets,
         "spent": spent_rows(found) if ladder.lr != FIXED else [],
         "notes": notes,

@@ -6,6 +6,7 @@ from lmlab.console.formatting import format_count
 from lmlab.design.ladder import FIXED, TRANSFER, Ladder
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladder_report.wording import factor_text
+from lmlab.study.size_axis import size_axis
 from lmlab.study.statistics import level_name
 from lmlab.study.verdicts import arm_phrase
 
@@ -127,8 +128,8 @@ def ladder_glossary(ladder: Ladder) -> list[list[str]]:
         )
     if ladder.lr != FIXED:
         terms |= {
-            "drift": "The factor by which the best learning rate changes when the parameters in "
-            "blocks double.",
+            "drift": "The factor by which the best learning rate changes when "
+            f"{size_axis(ladder.rungs).phrase}.",
             "peak lr": "The peak learning rate: the highest one of a run, at the end of its "
             "warm-up.",
             "regret": "Loss at a learning rate above the loss at the best one, in nats per token.",

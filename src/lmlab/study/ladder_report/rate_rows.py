@@ -23,14 +23,14 @@ def rate_rows(found: LadderStudy) -> list[dict[str, Any]]:
     Returns:
         ``arm``, ``rungs`` (``size``, ``rate``, ``origin``, and ``low`` and ``high`` of the best
         rate, None where they are not known), ``drift`` per doubling of the size (``factor``,
-        ``low``, ``high``), None without a law, ``law`` (``size`` and ``rate`` of its line), and the
-        regrets of :func:`regret_rows`.
+        ``low``, ``high``), None without a law, and ``law`` (``size`` and ``rate`` of its line). The
+        size is that of :mod:`lmlab.study.size_axis`.
     """
     ladder, rows = found.ladder, []
     for arm in ladder.arms:
-        law = found.facts.rates.laws.get(arm)
+        law = found.facts.rates.drift_laws.get(arm)
         drift = None if law is None else law.drift(ladder.alpha)
-        sizes = [float(rung.hidden_parameters) for rung in ladder.rungs]
+        sizes = list(found.facts.rates.axis.sizes)
         rows.append(
             {
                 "arm": arm,

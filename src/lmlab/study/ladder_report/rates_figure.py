@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -21,10 +21,11 @@ from lmlab.study.ladder_report.loss_figure import shifts_of
 
 _REACH = 2.0  # factor beyond the rates at which intervals are cut off
 _SMALL = 8  # font size
+_LARGE = 20_000  # sizes from here on are labelled by powers of ten
 
 
 def draw_rates_by_size(content: dict[str, Any], narrow: bool = False) -> Figure | None:
-    """Draw the rates of each arm against the parameters in blocks, and their power law.
+    """Draw the rates of each arm against the size that the rungs vary, and their power law.
 
     Args:
         content: result of :func:`lmlab.study.report_content.build_content`.
@@ -47,7 +48,7 @@ def draw_rates_by_size(content: dict[str, Any], narrow: bool = False) -> Figure 
         _draw_arm(axes, row, styles[row["arm"]], shifts[row["arm"]], ends)
     axes.set_ylim(ends[0] / 1.05, ends[1] * 1.05)
     label_sparsely(axes.yaxis)
-    axes.set_xlabel("parameters in blocks")
+    label_sizes(axes, ladder["rates"]["axis"], sizes)
     axes.set_ylabel("peak learning rate")
     axes.set_title(f"{content['title']}: rates against size", loc="left", fontsize=11)
     add_grid(axes)
@@ -63,6 +64,14 @@ def draw_rates_by_size(content: dict[str, Any], narrow: bool = False) -> Figure 
     figure.legend(handles, labels, loc="outside lower center", ncols=3 if narrow else 6,
                   fontsize=_SMALL, handlelength=3, edgecolor="none")  # fmt: skip
     return figure
+
+
+def label_sizes(axes: Axes, label: str, sizes: Sequence[float]) -> None:
+    """Label an axis of sizes; a few small ones, such as widths, each with its number."""
+    axes.set_xlabel(label)
+    if max(sizes) < _LARGE:
+        axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        axes.set_xticks([], minor=True)
 
 
 def _draw_arm(
