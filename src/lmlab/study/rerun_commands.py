@@ -8,6 +8,7 @@ from typing import Any
 from lmlab.config.run_length import BUDGETS
 from lmlab.design.job import Job
 from lmlab.design.manifest import Manifest
+from lmlab.study.experiment_overrides import experiment_overrides
 from lmlab.study.reused_runs import reused_runs
 from lmlab.study.run_records import Study
 
@@ -25,7 +26,9 @@ def arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
     study_overrides = [
         argument for argument in shlex.split(manifest.command)[3:] if not argument.startswith("-")
     ]
-    shared = [override for override in study_overrides if not _key(override).startswith(_OF_STUDY)]
+    experiments = [one.partition("=")[2] for one in study_overrides if _key(one) == "experiment"]
+    shared = [override for name in experiments for override in experiment_overrides(name)]
+    shared += [one for one in study_overrides if _key(one).partition(".")[0] not in _OF_STUDY]
     like = str(manifest.comparison.baseline) if arm == manifest.comparison.replicate else arm
     of_arm = manifest.overrides[manifest.names.index(like)]
     if manifest.comparison.hold_tokens:  # the steps of the study replace the arm's own length

@@ -81,10 +81,8 @@ def _of_baseline(found: LadderStudy) -> list[str]:
         if lost[0] > 1
         else "nothing is compared with it"
     )
-    return [
-        f"{name[0].upper()}{name[1:]} lacks two losses on {rung_name(lost[0])} ({reason}), so that "
-        f"{rest}."
-    ]
+    start = "The baseline" if name == "the baseline" else f"The baseline, {name},"
+    return [f"{start} lacks two losses on {rung_name(lost[0])} ({reason}), so that {rest}."]
 
 
 def _of_arm(row: Mapping[str, Any], gains: Mapping[str, Any] | None) -> str:

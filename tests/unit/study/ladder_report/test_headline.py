@@ -41,7 +41,9 @@ def test_a_lost_baseline_is_named_with_its_reason(written: Any) -> None:
     at = {"status": lambda job: "diverged" if job.arm == "r3-base" and job.seed else "done"}
     lines = headline(written(how=at))
     assert any(
-        line.startswith("Base lacks two losses on r3 (2 of 3 runs diverged), so that verdicts rest")
+        line.startswith(
+            "The baseline, base, lacks two losses on r3 (2 of 3 runs diverged), so that"
+        )
         for line in lines
     )
 
