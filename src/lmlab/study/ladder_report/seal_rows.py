@@ -141,9 +141,10 @@ def seal_sentences(found: LadderStudy, seals: Sequence[dict[str, Any]]) -> list[
         inside, number = inside_share(seal["rows"])
         level = f"{100 * seal['level']:g}%"
         if number:
+            first = "" if seal["problems"] or found.seals.problems else ", sealed before it started"
             lines.append(
-                f"Forecasts of {top}, sealed before it started: {inside} of {number} results are "
-                f"within their {level} intervals."
+                f"Forecasts of {top}{first}: {inside} of {number} results are within their {level} "
+                "intervals."
             )
         elif seal["reason"]:
             lines.append(f"No forecast of {top} was made: {seal['reason']}.")

@@ -36,8 +36,11 @@ def test_forecasts_are_compared_with_what_the_rung_showed(fixed: LadderStudy) ->
 
 def test_runs_before_the_seal_are_named(written: Any) -> None:
     early = lambda job: EARLY if job.arm == "r4-new" and job.seed == 1 else "2099-01-01T00:00:00Z"  # noqa: E731
-    (seal,) = seal_rows(written(how={"started": early}))
+    found = written(how={"started": early})
+    (seal,) = seal_rows(found)
     (problem,) = seal["problems"]
+    sentences = seal_sentences(found, [seal])
+    assert sentences[0] == problem and not any("before it started" in one for one in sentences)
     assert "1 run of r4 started before" in problem and "r4-new+lr-0.003/seed1" in problem
 
 
