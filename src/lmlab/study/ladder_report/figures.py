@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from lmlab.study.ladder_report.gain_figure import draw_gains, draw_timed_gains
 from lmlab.study.ladder_report.loss_figure import draw_losses
 from lmlab.study.ladder_report.rates_figure import draw_rates_by_size
+from lmlab.study.ladder_report.search_figure import draw_searches
 
 
 class Draw(Protocol):
@@ -23,4 +24,5 @@ LADDER_FIGURES: dict[str, Draw] = {
     "loss_by_compute": draw_losses,
     "gains_by_seconds": draw_timed_gains,
     "rates_by_size": draw_rates_by_size,
+    "searches": draw_searches,
 }

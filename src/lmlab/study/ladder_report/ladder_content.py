@@ -24,7 +24,13 @@ from lmlab.study.ladder_report.gain_rows import gains_of
 from lmlab.study.ladder_report.headline import headline
 from lmlab.study.ladder_report.ladder_study import LadderStudy, num_sharing
 from lmlab.study.ladder_report.notes import decision_rule, ladder_glossary, ladder_limits
-from lmlab.study.ladder_report.rate_rows import has_rates, rate_rows, regret_rows, spent_rows
+from lmlab.study.ladder_report.rate_rows import (
+    has_rates,
+    rate_rows,
+    regret_rows,
+    search_rows,
+    spent_rows,
+)
 from lmlab.study.ladder_report.rung_rows import rung_rows
 from lmlab.study.ladder_report.seal_rows import seal_rows
 from lmlab.study.ladder_report.tables import build_sections
@@ -165,7 +171,14 @@ def _machine_notes(found: LadderStudy) -> list[str]:
 def _rates(found: LadderStudy) -> dict[str, Any]:
     ladder, rows, axis = found.ladder, rate_rows(found), found.facts.rates.axis
     if not has_rates(rows):
-        return {"arms": [], "axis": axis.label, "regrets": [], "spent": [], "notes": []}
+        return {
+            "arms": [],
+            "axis": axis.label,
+            "searches": [],
+            "regrets": [],
+            "spent": [],
+            "notes": [],
+        }
     notes = []
     if ladder.lr == FIXED:
         notes.append("Learning rates are configured, not tuned.")
@@ -192,6 +205,7 @@ def _rates(found: LadderStudy) -> dict[str, Any]:
     return {
         "arms": rows,
         "axis": axis.label,
+        "searches": search_rows(found),
         "regrets": regrets,
         "spent": spent_rows(found) if ladder.lr != FIXED else [],
         "notes": notes,

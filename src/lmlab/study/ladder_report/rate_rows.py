@@ -9,6 +9,8 @@ from typing import Any
 
 from lmlab.design.ladder import FIXED, cell_name
 from lmlab.design.ladder_runs import BRACKET, LOWEST_RATE
+from lmlab.design.manifest import tuning_outcomes
+from lmlab.design.search import TrialOutcome
 from lmlab.study.ladder_rates import bracket_losses
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.regret import Regret, bracket_regret, paired_regret
@@ -52,6 +54,40 @@ def rate_rows(found: LadderStudy) -> list[dict[str, Any]]:
                 else {"size": sizes, "rate": [law.predict(size).rate for size in sizes]},
             }
         )
+    return rows
+
+
+def search_rows(found: LadderStudy) -> list[dict[str, Any]]:
+    """Return the losses of each search by rate, from the lowest mean of its rung.
+
+    Returns:
+        ``arm``, ``rung`` (from 0), ``best`` rate, and ``points`` with ``rate``, ``excess`` (loss of
+        each run above the lowest mean, in nats) and the number of runs ``lost``.
+    """
+    rows = []
+    for arm in found.ladder.arms:
+        for rung, cell in enumerate(found.facts.cells[arm]):
+            trials = tuning_outcomes(cell_name(rung, arm), found.facts.outcomes)
+            runs: dict[float, list[TrialOutcome]] = {}
+            for (rate, _), outcome in sorted(trials.items()):
+                if outcome.is_final:
+                    runs.setdefault(rate, []).append(outcome)
+            losses = {
+                rate: [one.loss for one in each if one.loss is not None]
+                for rate, each in runs.items()
+            }
+            means = [statistics.fmean(known) for known in losses.values() if known]
+            if not found.ladder.searches(rung) or not means:
+                continue
+            points = [
+                {
+                    "rate": rate,
+                    "excess": [loss - min(means) for loss in known],
+                    "lost": len(runs[rate]) - len(known),
+                }
+                for rate, known in losses.items()
+            ]
+            rows.append({"arm": arm, "rung": rung, "best": cell.rate, "points": points})
     return rows
 
 

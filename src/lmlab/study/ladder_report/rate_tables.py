@@ -100,7 +100,10 @@ def rate_section(content: Mapping[str, Any]) -> Section:
             table("what the runs were for", ["runs for", "runs", "FLOPs", "of all", "time"], spent),
         ],
         rates["notes"],
-        ["rates_by_size"] if tuned else [],
+        [
+            *(["rates_by_size"] if tuned else []),
+            *(["searches"] if rates["searches"] else []),
+        ],
     )
 
 

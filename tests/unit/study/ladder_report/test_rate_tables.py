@@ -16,7 +16,7 @@ def test_a_transferred_ladder_shows_rates_drift_regret_and_cost(transfer: Ladder
     assert [row[0] for row in found["regret at r4"]["rows"]].count("new") >= 1
     spent = found["what the runs were for"]["rows"]
     assert [row[0] for row in spent][:2] == ["search for rates", "bracketing check"]
-    assert section["figures"] == ["rates_by_size"]
+    assert section["figures"] == ["rates_by_size", "searches"]
 
 
 def test_configured_rates_have_no_search_to_show(fixed: LadderStudy) -> None:
