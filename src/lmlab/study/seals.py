@@ -160,7 +160,9 @@ def _valid_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
 def seal_highest_rung(
     folder: SweepFolder, manifest: Manifest, outcomes: Outcomes
 ) -> tuple[Seal, bool]:
-    """Write the forecast of the highest rung, unless this ladder has done so before.
+    """Write the forecast of the highest rung, unless it has been written before.
+
+    A ladder whose folder was moved has another id, and the same forecast.
 
     Args:
         folder: of the ladder's sweep.
@@ -177,6 +179,9 @@ def seal_highest_rung(
                 return known, False
         facts = ladder_facts(manifest, outcomes, folder.arm_costs(manifest))
         seal = forecast_highest(facts)
+        for known in read_seals(path).seals:
+            if dataclasses.replace(known, sweep=seal.sweep, time=seal.time) == seal:
+                return known, False
         rows, _ = _valid_rows(path)
         row = seal.as_dict() | {_PREVIOUS: rows[-1][_HASH] if rows else ""}
         append_jsonl(path, row | {_HASH: _hash(row)})

@@ -36,6 +36,8 @@ def follow_sweep(
     with view:
         runs = driver.run()
     print_results(runs)
+    if driver.schedule.held_back:
+        print(driver.schedule.held_back)
     if on_results is not None:
         on_results(runs)
     if report:

@@ -68,6 +68,18 @@ class RunSchedule:
         """Whether no run can change any more."""
         return not any(run.is_open for run in self._runs.values())
 
+    @property
+    def held_back(self) -> str:
+        """State that the highest rung of a ladder waits, and for what; empty where none waits."""
+        ladder = self.manifest.ladder
+        if ladder is None or self._num_open == len(ladder.rungs):
+            return ""
+        number = sum(not run.outcome().is_final for run in self._runs.values())
+        return (
+            f"r{len(ladder.rungs)} has not started, because {format_count(number, 'run')} of the "
+            f"rungs below {'has' if number == 1 else 'have'} not finished"
+        )
+
     def extend(self) -> None:
         """Add the runs that the outcomes so far call for."""
         while True:

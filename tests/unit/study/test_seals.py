@@ -131,3 +131,14 @@ def test_a_file_that_is_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / SEALS_FILE).mkdir()
     with pytest.raises(DataError, match=r"seals\.jsonl cannot be read: Is a directory"):
         read_seals(tmp_path / SEALS_FILE)
+
+
+def test_a_ladder_in_another_folder_keeps_its_seal(tmp_path: Path) -> None:
+    path = seal_in(tmp_path / "one")
+    moved = tmp_path / "two"
+    (tmp_path / "one").rename(moved)
+    manifest = a_ladder_manifest(a_ladder(), str(moved))
+    folder = SweepFolder.of(manifest, moved)
+    seal, is_new = seal_highest_rung(folder, manifest, finish_ladder(manifest, num_open=3))
+    assert not is_new and seal.sweep != manifest.id
+    assert len(read_seals(moved / path.relative_to(tmp_path / "one")).seals) == 1

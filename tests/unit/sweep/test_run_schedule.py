@@ -15,10 +15,11 @@ from lmlab.config.compose import compose
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest
 from lmlab.runs import auto_settings
-from lmlab.study.sweep_folder import SweepFolder
+from lmlab.study.sweep_folder import SEALS_FILE, SweepFolder
 from lmlab.sweep.run_data_cache import RunDataCache
 from lmlab.sweep.run_schedule import RunSchedule
 from lmlab.sweep.scheduled_run import ScheduledRun
+from tests.support.ladders import a_ladder
 
 Build = Callable[..., RunSchedule]
 
@@ -117,3 +118,43 @@ def test_a_rerun_adds_nothing_to_the_ledger(build: Build) -> None:
     schedule.extend()
     assert ledger.read_text() == before
     assert len(before.splitlines()) == 4
+
+
+def test_the_highest_rung_waits_for_every_run_below_and_for_the_seal(
+    overrides: list[str], tmp_path: Path, data: RunDataCache
+) -> None:
+    ladder = a_ladder(4, num_seeds=2)
+    arms = [
+        compose([*overrides, f"training.steps={20 * 2**rung}", *ladder.arms[arm], "study=s"])
+        for rung, arm in ladder.cells.values()
+    ]
+    contents = [{**one.as_dict(), "design": None} for one in arms]
+    manifest = Manifest("s", "", contents, list(ladder.cells), [[] for _ in arms], ladder=ladder)
+    printed: list[str] = []
+    folder = SweepFolder.of(manifest, tmp_path / "outputs")
+    seals = folder.study_folder / SEALS_FILE
+
+    def schedule() -> RunSchedule:
+        return RunSchedule(manifest, folder, data, auto_settings.build_device,
+                           lambda run: False, printed.append)  # fmt: skip
+
+    first = schedule()
+    first.extend()
+    below = first.runs
+    assert len(below) == 12 and not any(run.job.arm.startswith("r4") for run in below)
+    for run in below[:-1]:
+        finish(run, 4.0 - 0.3 * ladder.cells[run.job.arm][0] + 0.001 * run.job.seed)
+    below[-1].state = "failed"
+    first.extend()
+    assert len(first.runs) == 12 and first.is_settled and not seals.exists()
+    assert first.held_back == (
+        "r4 has not started, because 1 run of the rungs below has not finished"
+    )
+    finish(below[-1], 3.4)
+    first.extend()
+    assert len(first.runs) == 16 and not first.held_back
+    kept = seals.read_bytes()
+    again = schedule()
+    again.extend()
+    assert len(again.runs) == 16 and seals.read_bytes() == kept
+    assert [line.partition(":")[0] for line in printed] == ["rung 4"]

@@ -19,17 +19,20 @@ def seal_rows(found: LadderStudy) -> list[dict[str, Any]]:
 
     Returns:
         ``rung``, from 0; ``time``, ``level``, ``reason`` and ``problems`` of the seal; ``is_own``,
-        whether this ladder made it; ``rows`` with ``arm``, ``quantity`` (``loss`` or ``gain``),
-        ``value``, ``low``, ``high``, ``actual`` (None where not known yet) and ``is_inside``.
-        ``loss`` is in nats per token, ``gain`` a factor.
+        whether this ladder made it, perhaps in another folder; ``rows`` with ``arm``, ``quantity``
+        (``loss`` or ``gain``), ``value``, ``low``, ``high``, ``actual`` (None where not known yet)
+        and ``is_inside``. ``loss`` is in nats per token, ``gain`` a factor.
     """
     rows = []
     sealed: set[tuple[int, str]] = set()  # rung and arm of seals before
     for seal in found.seals.seals:
-        number, is_own = seal.rung - 1, seal.sweep == found.facts.manifest.id
+        number = seal.rung - 1
         if number >= len(found.ladder.rungs):
             continue
         is_same = _rests_on_these(found, seal)
+        is_own = seal.sweep == found.facts.manifest.id or (
+            is_same and seal.rung == len(found.ladder.rungs) and _has_all_arms(found, seal)
+        )
         if not is_own and not is_same:
             continue  # of another ladder in the folder of the study
         fresh = [arm for arm in seal.arms if (number, arm) not in sealed]
@@ -51,6 +54,10 @@ def seal_rows(found: LadderStudy) -> list[dict[str, Any]]:
 def _rests_on_these(found: LadderStudy, seal: Seal) -> bool:
     """Whether a seal was made from the results that the rungs below have now."""
     return seal.results == hash_of_results(found.facts, seal.rung - 1, seal.arms)
+
+
+def _has_all_arms(found: LadderStudy, seal: Seal) -> bool:
+    return set(seal.arms) == set(found.ladder.judged_arms)
 
 
 def _problems(found: LadderStudy, seal: Seal, arms: Sequence[str], is_same: bool) -> list[str]:
