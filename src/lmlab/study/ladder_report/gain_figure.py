@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from lmlab.study.figure_style import (
     GREY,
@@ -18,6 +19,7 @@ from lmlab.study.figure_style import (
     shorten,
 )
 from lmlab.study.ladder_report.loss_figure import draw_forecast, sealed_forecasts
+from lmlab.study.ladder_report.wording import cost_ticks
 
 _REACH = 1.5  # factor beyond gains and trends at which intervals are cut off
 _ARROW = 1.12  # factor by which the arrow of a bound is long
@@ -82,6 +84,11 @@ def _draw(
             panel.tick_params(labelbottom=True)
         add_grid(panel)
         panel.grid(which="minor", axis="x", visible=False)
+    costs = [one["cost"] for row in gains for one in row["rungs"]]
+    ends = [*costs, *(ladder["rungs"][one["rung"]]["flops"] for one in forecasts.values())]
+    ticks = cost_ticks(min(ends) / 1.2, max(ends) * 1.2, 3 if narrow else 4)
+    panels.flat[0].set_xticks(list(ticks), list(ticks.values()))
+    panels.flat[0].xaxis.set_minor_formatter(NullFormatter())
     panels.flat[0].set_ylim(low, high)
     label_sparsely(panels.flat[0].yaxis)
     figure.supylabel(f"gain over {shorten(ladder['baseline'], 20)}", fontsize=_SMALL + 2)

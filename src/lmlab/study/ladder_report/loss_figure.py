@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from lmlab.study.figure_style import (
     GREY,
@@ -20,6 +21,7 @@ from lmlab.study.figure_style import (
     new_figure,
     shorten,
 )
+from lmlab.study.ladder_report.wording import cost_ticks
 
 _SPREAD = 0.3  # of the least distance of two rungs, over which the arms are set side by side
 _SMALL = 8  # font size
@@ -67,6 +69,10 @@ def draw_losses(content: dict[str, Any], narrow: bool = False) -> Figure | None:
     for panel in panels:
         add_grid(panel)
         panel.grid(which="minor", axis="x", visible=False)
+    costs = [one["flops"] for row in ladder["losses"] for one in row["rungs"]]
+    ticks = cost_ticks(min(costs) / 1.2, max(costs) * 1.2, 5 if narrow else 8)
+    panels[-1].set_xticks(list(ticks), list(ticks.values()))
+    panels[-1].xaxis.set_minor_formatter(NullFormatter())
     beside = "; below, arms of a rung are set side by side" if law is not None else ""
     gap = "\n" if narrow else " "
     panels[-1].set_xlabel(f"training compute{gap}(FLOPs{beside})", fontsize=_SMALL + 1)

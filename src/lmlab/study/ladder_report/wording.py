@@ -69,3 +69,23 @@ def bounded(log_value: float) -> float | None:
 def rung_name(rung: int) -> str:
     """Return the name of a rung, counted from 0: ``r1`` for the lowest."""
     return f"r{rung + 1}"
+
+
+def cost_ticks(low: float, high: float, most: int) -> dict[float, str]:
+    """Return round costs within a range, evenly spread on a logarithmic axis, with their labels.
+
+    Args:
+        low: lower end of the range.
+        high: upper end.
+        most: largest number of ticks.
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [10.0**power for power in powers if low <= 10.0**power <= high]
+    if len(found) < 2:
+        round_costs = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+        found = [cost for cost in round_costs if low <= cost <= high]
+    step = math.ceil(len(found) / most)
+    return {
+        cost: f"{cost:g}" if 0.01 <= cost < 1e4 else power_text(cost).replace(".0e", "e")
+        for cost in found[::step]
+    }

@@ -8,6 +8,7 @@ import pytest
 
 from lmlab.study.ladder_report.wording import (
     bounded,
+    cost_ticks,
     factor_text,
     interval_text,
     power_text,
@@ -44,3 +45,9 @@ def test_numbers_keep_three_digits() -> None:
     ]  # fmt: skip
     assert power_text(6.5431e8) == "6.5e8" and power_text(3e13) == "3.0e13"
     assert bounded(math.inf) is None and bounded(math.nan) is None and bounded(0.0) == 1.0
+
+
+def test_ticks_are_round_costs_and_no_more_than_fit() -> None:
+    assert cost_ticks(1.4e9, 4e10, 4) == {2e9: "2e9", 5e9: "5e9", 1e10: "1e10", 2e10: "2e10"}
+    assert list(cost_ticks(8e9, 1.2e14, 3).values()) == ["1e10", "1e12", "1e14"]
+    assert list(cost_ticks(3.9, 60.0, 4).values()) == ["5", "10", "20", "50"]
