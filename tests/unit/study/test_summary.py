@@ -143,9 +143,8 @@ def test_the_noise_floor_is_the_spread_of_the_baseline_over_seeds(finished_study
 
 def test_the_decision_rule_states_its_settings(finished_study: Path) -> None:
     study = with_design(
-        load_study(finished_study), alpha=0.1, margin=0.03, extra_seeds=3, num_tuning_seeds=1,
-        metric="bits_per_byte",
-    )  # fmt: skip
+        load_study(finished_study), alpha=0.1, margin=0.03, extra_seeds=3, metric="bits_per_byte"
+    )
     text = " ".join(noise(study))
     assert "With 5 seeds per arm, plus 3 if an arm is still inconclusive, the study detects" in text
     assert (
@@ -154,7 +153,7 @@ def test_the_decision_rule_states_its_settings(finished_study: Path) -> None:
     assert "the 90% confidence interval (CI) lies within 0.03 bits per byte of zero" in text
     assert "inconclusive after 5 seeds are tested again after 8" in text
     assert "Comparisons at the baseline's learning rate are descriptive" in text
-    assert "Learning rates were tuned on 1 seed that the final runs do not use." in text
+    assert "Learning rates were tuned on up to 2 seeds that the final runs do not use." in text
 
 
 def test_the_decision_rule_states_only_what_the_study_does(finished_study: Path) -> None:
