@@ -16,6 +16,7 @@ from lmlab.console.command_line import Command
 from lmlab.console.options import argument, option
 from lmlab.console.stdout import run_main, stdout_console
 from lmlab.design.job import Job
+from lmlab.design.ladder import ISOFLOP
 from lmlab.errors import DataError
 from lmlab.run_folder import FINISHED, early_stop
 from lmlab.study.run_records import RunRecord, Study, load_study, other_runs
@@ -98,17 +99,24 @@ def show(console: Console, folder: Path) -> None:
 
 
 def _ladder_lines(study: Study) -> list[str]:
-    """Return how far a ladder has come, and its seals; nothing for other studies."""
+    """Return how far a ladder has come, and its seals or best sizes; nothing for other studies."""
     if study.manifest is None or study.manifest.ladder is None:
         return []
     from lmlab.study.ladder_report.ladder_study import LadderStudy  # scipy takes half a second
-    from lmlab.study.ladder_report.rung_rows import progress_line
+    from lmlab.study.ladder_report.rung_rows import progress_line, stage_name
     from lmlab.study.seals import describe_seal
 
     found = LadderStudy.of(study)
     progress = (
-        progress_line(found) or f"All {len(found.ladder.rungs)} rungs have their judged runs."
+        progress_line(found)
+        or f"All {len(found.ladder.rungs)} {stage_name(found)}s have their judged runs."
     )
+    if found.ladder.analysis == ISOFLOP:
+        from lmlab.study.isoflop_report.isoflop_content import build_isoflop
+        from lmlab.study.isoflop_report.isoflop_study import IsoflopStudy
+
+        lines = build_isoflop(IsoflopStudy(found))["headline"]
+        return [progress, *(line for line in lines if line != progress)]
     return [progress, *map(describe_seal, found.seals.seals), *found.seals.problems]
 
 

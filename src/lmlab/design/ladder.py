@@ -148,6 +148,12 @@ class Ladder:
                 f"the {number} rungs",
                 "set design.lr=search to search on all rungs",
             )
+        if self.sealed and self.analysis == ISOFLOP:
+            raise ConfigError(
+                "ladder.sealed=true: expected false with design=isoflop, whose sizes have no gains "
+                "to forecast",
+                "set ladder.sealed=false",
+            )
         if self.sealed and number < MIN_SEALED_RUNGS:
             raise ConfigError(
                 f"ladder.sealed=true: expected {MIN_SEALED_RUNGS} rungs or more, found {number}; "

@@ -73,3 +73,23 @@ def render_gains_csv(ladder: dict[str, Any]) -> str:
                 values = [axis, name, row["arm"], one["cost"], *(one[key] for key in columns)]
                 writer.writerow(map(csv_cell, values))
     return buffer.getvalue()
+
+
+def render_optima_csv(isoflop: dict[str, Any]) -> str:
+    """Render the best size of each budget of an isoFLOP study: one row per budget.
+
+    ``bound`` is empty for a best size between the sizes; with ``at least`` or ``at most``, that is
+    what ``parameters`` are, and ``tokens`` are the opposite; with ``flat``, nothing is known. Ends
+    of intervals are empty where they are not bounded.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    quantities = ("parameters", "tokens", "tokens_per_parameter", "loss")
+    parts = (("", "value"), ("_low", "low"), ("_high", "high"))
+    columns = [f"{quantity}{suffix}" for quantity in quantities for suffix, _ in parts]
+    writer.writerow(["budget", "flops", "bound", *columns])
+    for row in isoflop["optima"]:
+        values = [row[quantity][key] for quantity in quantities for _, key in parts]
+        name = isoflop["budgets"][row["rung"]]["name"]
+        writer.writerow(map(csv_cell, [name, row["flops"], row["bound"], *values]))
+    return buffer.getvalue()

@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Mapping
 
 from lmlab.design.job import Job, Outcomes
-from lmlab.design.ladder import Ladder, cell_name
+from lmlab.design.ladder import ISOFLOP, Ladder, cell_name
 from lmlab.design.ladder_runs import has_no_rate, judged_rate
 from lmlab.design.manifest import Manifest
 from lmlab.design.search import FAILED_TO_LEARN, TrialOutcome, collapsed_seeds
@@ -181,12 +181,16 @@ class LadderFacts:
     def analyse(
         self, num_rungs: int | None = None, costs: Costs | None = None
     ) -> LadderResult | None:
-        """Return what the lowest rungs show; None where they show nothing.
+        """Return what the lowest rungs show of gains; None where they show nothing.
+
+        An isoFLOP study shows no gains: its arms are sizes, of which none is to beat another.
 
         Args:
             num_rungs: number of rungs, from the lowest; None for all that are complete.
             costs: of each arm by rung; None for the training FLOPs.
         """
+        if self.ladder.analysis == ISOFLOP:
+            return None
         losses = self.losses(self.num_complete if num_rungs is None else num_rungs, costs)
         if losses is None:
             return None

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmlab.design.comparison import METRICS
+from lmlab.design.ladder import ISOFLOP
 from lmlab.study.arm_section import build_arms, build_costs
 from lmlab.study.glossary import build_glossary
+from lmlab.study.isoflop_report.isoflop_content import isoflop_parts
 from lmlab.study.ladder_report.ladder_content import ladder_parts
 from lmlab.study.limitations import limits
 from lmlab.study.prediction_accuracy import prediction_accuracy
@@ -85,8 +87,11 @@ def build_content(study: Study) -> dict[str, Any]:
         "prediction_accuracy": prediction_accuracy(study.records),
         "ladder": None,
     }
-    is_ladder = study.manifest is not None and study.manifest.ladder is not None
-    return content | ladder_parts(study, content) if is_ladder else content
+    ladder = None if study.manifest is None else study.manifest.ladder
+    if ladder is None:
+        return content
+    parts = isoflop_parts if ladder.analysis == ISOFLOP else ladder_parts
+    return content | parts(study, content)
 
 
 def _in_order(arms: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:

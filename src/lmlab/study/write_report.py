@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.storage.io import atomic_write_text
-from lmlab.study.csv_tables import render_csv, render_gains_csv, render_sweep_csv
+from lmlab.study.csv_tables import (
+    render_csv,
+    render_gains_csv,
+    render_optima_csv,
+    render_sweep_csv,
+)
 from lmlab.study.figure_style import FORMATS
 from lmlab.study.figures import draw_figures
 from lmlab.study.index_page import write_index, write_summary
@@ -22,7 +27,8 @@ from lmlab.study.run_records import Study, is_study_folder, load_study
 def write_report(folder: Path, target: Path | None = None) -> list[str]:
     """Write ``report.html``, ``report.md``, ``report.json``, ``results.csv`` and figures.
 
-    A plain sweep also gets ``sweep.csv``, the table of its results, and a ladder ``gains.csv``.
+    A plain sweep also gets ``sweep.csv``, the table of its results, a ladder ``gains.csv``, and an
+    isoFLOP study ``optima.csv``.
 
     A report in the folder of its study also renews ``index.html``, the list of all studies, beside
     that folder. The same files give the same bytes. Unfinished studies are reported with the
@@ -71,6 +77,10 @@ def _write(
     if content["ladder"] is not None and content["ladder"]["gains"]:
         atomic_write_text(target / "gains.csv", render_gains_csv(content["ladder"]))
         files.append(("gains.csv", "gains.csv"))
+    if content["ladder"] is not None and content["ladder"].get("isoflop"):
+        optima = render_optima_csv(content["ladder"]["isoflop"])
+        atomic_write_text(target / "optima.csv", optima)
+        files.append(("optima.csv", "optima.csv"))
     links = build_links(study, target, files, paths)
     atomic_write_text(target / markdown, render_markdown(content, figures, links))
     atomic_write_text(target / "results.csv", render_csv(content))

@@ -9,6 +9,7 @@ from lmlab.design.fairness import ArmCosts
 from lmlab.design.ladder import GAINS, TRANSFER, Ladder, cell_name
 from lmlab.design.ladder_runs import describe_rates
 from lmlab.design.manifest import Manifest
+from lmlab.design.met_budgets import MAX_OFF, budget_of, off_budget
 from lmlab.errors import ConfigError
 from lmlab.sweep.plan import Plan, make_plan
 
@@ -54,7 +55,23 @@ def describe_budgets(ladder: Ladder, costs: Mapping[str, ArmCosts], train_tokens
     for arm in ladder.arms:
         cells = [costs[cell_name(number, arm)] for number in range(len(ladder.rungs))]
         rows.append([arm, f"{cells[0].parameters:,}", *(f"{cell.tokens:,}" for cell in cells)])
-    return [*align_columns(rows), *_notes(ladder, costs, train_tokens)]
+    return [*align_columns(rows), *_missed(ladder, costs), *_notes(ladder, costs, train_tokens)]
+
+
+def _missed(ladder: Ladder, costs: Mapping[str, ArmCosts]) -> list[str]:
+    """Warn of sizes that will be left out of a budget, because whole steps miss it."""
+    missed = []
+    for number, rung in enumerate(ladder.rungs):
+        cells = {arm: costs[cell_name(number, arm)] for arm in ladder.arms}
+        flops = {arm: 3.0 * cell.flops * cell.tokens for arm, cell in cells.items()}
+        missed += [cell_name(number, arm) for arm in off_budget(flops, budget_of(rung, flops))]
+    if not missed:
+        return []
+    return [
+        f"warning: left out of the analysis, because whole steps miss the budget by more than "
+        f"{MAX_OFF:.0%}: {', '.join(missed)}; raise ladder.flops, lower training.batch_size, or "
+        "list smaller sizes in design.arms."
+    ]
 
 
 def _notes(ladder: Ladder, costs: Mapping[str, ArmCosts], train_tokens: int) -> list[str]:

@@ -36,6 +36,10 @@ def test_a_rung_is_a_comparison_of_its_cells() -> None:
         ({"analysis": "isoflop"}, "3 sizes or more with design=isoflop"),
         ({"margin": 0.0}, "design.margin=0.0: expected a finite number above 0"),
         ({"rungs": some_rungs(3)}, "ladder.sealed=true: expected 4 rungs or more, found 3"),
+        (
+            {"analysis": "isoflop", "arms": {"base": [], "new": [], "other": []}},
+            "ladder.sealed=true: expected false with design=isoflop",
+        ),
         ({"rungs": some_rungs()[::-1]}, "ladder.rungs: expected growing training compute"),
     ],
 )

@@ -85,7 +85,11 @@ def test_an_isoflop_study_recommends_the_size_at_the_bottom_of_its_parabolas() -
         return 1.8 + 30 * parameters**-0.3 + 40 * tokens**-0.3 + noise
 
     costs = {
-        cell: {"parameters": size(arm), "tokens": budgets[rung] / 6 / size(arm), "flops": 1.0}
+        cell: {
+            "parameters": size(arm),
+            "tokens": budgets[rung] / 6 / size(arm),
+            "flops": 2 * size(arm),
+        }
         for cell, (rung, arm) in ladder.cells.items()
     }
     outcomes = finish_ladder(manifest, loss)

@@ -49,6 +49,8 @@ def test_budgets_show_the_tokens_of_every_size() -> None:
     lines = describe_budgets(ladder, costs, train_tokens=10**7)
     assert lines[1].split() == ["w16", "30,000", "200,000", "600,000", "1,800,000", "30,000,000"]
     assert any("r4-w16 reads the training text 3.00 times" in line for line in lines)
+    (missed,) = [line for line in lines if line.startswith("warning: left out of the analysis")]
+    assert "budget by more than 5%: r4-w16; raise ladder.flops" in missed
 
 
 def test_the_plan_counts_the_runs_that_a_ladder_without_surprises_needs() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmlab.console.formatting import format_duration
@@ -76,16 +76,6 @@ def rate_section(content: Mapping[str, Any]) -> Section:
         ]
         for row in rates["regrets"]
     ]
-    spent = [
-        [
-            _PURPOSES.get(row["purpose"], row["purpose"]),
-            f"{row['runs']:,}",
-            power_text(row["flops"]),
-            f"{100 * row['share']:.0f}%",
-            format_duration(row["seconds"]),
-        ]
-        for row in rates["spent"]
-    ]
     return section(
         "rates",
         "Learning rates",
@@ -97,7 +87,7 @@ def rate_section(content: Mapping[str, Any]) -> Section:
                 regrets,
                 (0, 2),
             ),
-            table("what the runs were for", ["runs for", "runs", "FLOPs", "of all", "time"], spent),
+            spent_table(rates["spent"]),
         ],
         rates["notes"],
         [
@@ -105,6 +95,21 @@ def rate_section(content: Mapping[str, Any]) -> Section:
             *(["searches"] if rates["searches"] else []),
         ],
     )
+
+
+def spent_table(spent: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the table of runs, compute and time by what the runs were for."""
+    rows = [
+        [
+            _PURPOSES.get(row["purpose"], row["purpose"]),
+            f"{row['runs']:,}",
+            power_text(row["flops"]),
+            f"{100 * row['share']:.0f}%",
+            format_duration(row["seconds"]),
+        ]
+        for row in spent
+    ]
+    return table("what the runs were for", ["runs for", "runs", "FLOPs", "of all", "time"], rows)
 
 
 def _rate_cell(row: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lmlab.console.formatting import format_count
+from lmlab.design.ladder import ISOFLOP
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladder_report.wording import rung_name
 
@@ -51,6 +52,11 @@ def num_missing(found: LadderStudy, rung: int) -> int:
     )
 
 
+def stage_name(found: LadderStudy) -> str:
+    """Return what a rung of the study is: a ``rung``, or the ``budget`` of an isoFLOP study."""
+    return "budget" if found.ladder.analysis == ISOFLOP else "rung"
+
+
 def progress_line(found: LadderStudy) -> str:
     """Return what is missing of an unfinished ladder; empty where nothing is."""
     total, complete = len(found.ladder.rungs), found.facts.num_complete
@@ -61,6 +67,9 @@ def progress_line(found: LadderStudy) -> str:
         for rung in range(complete, total)
         if (number := num_missing(found, rung))
     ]
-    known = "No rung is complete" if not complete else f"{complete} of {total} rungs are complete"
+    name = stage_name(found)
+    known = f"No {name} is complete"
+    if complete:
+        known = f"{complete} of {total} {name}s are complete"
     rests = ", and what is said rests on these" if complete else ""
     return f"{known}{rests}: {', '.join(missing)}."

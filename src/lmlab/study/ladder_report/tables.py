@@ -126,7 +126,7 @@ def _p(row: Mapping[str, Any]) -> str:
 
 def _losses(content: Mapping[str, Any]) -> Section:
     names = [rung["name"] for rung in content["rungs"]]
-    losses = [[row["arm"], *(_loss_cell(one) for one in row["rungs"])] for row in content["losses"]]
+    losses = [[row["arm"], *(loss_cell(one) for one in row["rungs"])] for row in content["losses"]]
     fits = [
         [
             row["arm"],
@@ -188,7 +188,8 @@ def _misfit_note(content: Mapping[str, Any]) -> str:
     return f"{text}; that of the replicate, {own['misfit']:.4f}, is what an arm without effect has."
 
 
-def _loss_cell(row: Mapping[str, Any]) -> str:
+def loss_cell(row: Mapping[str, Any]) -> str:
+    """Return the mean loss of a cell with its standard deviation and number of seeds."""
     if row["mean"] is None:
         return f"{row['lost']} lost" if row["lost"] else ""
     sd = "" if row["sd"] is None else f" \u00b1 {row['sd']:.4f}"
