@@ -31,7 +31,7 @@ from lmlab.study.ladder_report.arm_parts import (
     ladder_setup,
     rate_cautions,
 )
-from lmlab.study.ladder_report.rate_rows import spent_rows
+from lmlab.study.ladder_report.rate_rows import search_rows, spent_rows
 from lmlab.study.ladder_report.rung_rows import rung_rows
 from lmlab.study.run_records import Study
 from lmlab.study.statistics import level_name
@@ -64,6 +64,7 @@ def build_isoflop(found: IsoflopStudy) -> dict[str, Any]:
         "left_out": dict(found.budgets.left_out),
         "pass_notes": _passes(ladder_study.study, sizes),
         "spent": spent_rows(ladder_study) if is_tuned else [],
+        "searches": search_rows(ladder_study) if is_tuned else [],
         "rate_notes": [
             f"The learning rate may not be the best one: {caution}."
             for caution in (rate_cautions(ladder_study) if is_tuned else [])
@@ -137,10 +138,11 @@ def _without_gains(isoflop: dict[str, Any]) -> dict[str, Any]:
     return nothing | {
         "isoflop": isoflop,
         "timed": {"gains": [], "seconds": [], "notes": []},
-        "rates": {"arms": [], "axis": "", "regrets": [], "spent": [], "notes": []},
+        "rates": {"arms": [], "axis": "", "regrets": [], "spent": [], "notes": [],
+                  "searches": isoflop["searches"]},
         "rungs": isoflop["budgets"],
         "headline": isoflop["headline"],
         "sections": isoflop["sections"],
         "confidence": isoflop["confidence"],
         "num_complete": isoflop["num_complete"],
-    }
+    }  # fmt: skip

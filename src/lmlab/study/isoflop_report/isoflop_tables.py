@@ -161,4 +161,5 @@ def _rates(content: Mapping[str, Any]) -> Section:
             spent_table(content["spent"]),
         ],
         content["rate_notes"],
+        ["searches"] if content["searches"] else [],
     )

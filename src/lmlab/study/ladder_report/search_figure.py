@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter
 
 from lmlab.study.chart_scales import limits, loss_scale, set_scale
 from lmlab.study.figure_style import add_grid, line_style, new_figure, shorten
+from lmlab.study.ladder_report.wording import power_text
 
 _SMALL = 8  # font size
 
@@ -84,7 +85,14 @@ def _add_legend(
 ) -> None:  # fmt: skip
     shown = sorted({row["rung"] for row in searches})
     handles = [Line2D([], [], markersize=5, linewidth=1.2, **line_style(rung)) for rung in shown]
-    names = [f"{rungs[rung]['name']}, width {rungs[rung]['d_model']:,}" for rung in shown]
+    names = [_rung_label(rungs[rung]) for rung in shown]
     figure.legend(handles, names, loc="outside lower center", ncols=2 if narrow else 4,
                   fontsize=_SMALL, handlelength=3, edgecolor="none", title_fontsize=_SMALL + 1,
                   title="peak learning rate (bar: the best one, as fitted)")  # fmt: skip
+
+
+def _rung_label(rung: Mapping[str, Any]) -> str:
+    """Return a rung with its width, or a budget of an isoFLOP study with its compute."""
+    if "d_model" in rung:
+        return f"{rung['name']}, width {rung['d_model']:,}"
+    return f"{rung['name']}: {power_text(rung['flops'])} FLOPs"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lmlab.study.ladder_report.search_figure import draw_searches
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study
 from tests.support.isoflop_folders import SIZES, isoflop_ladder, write_isoflop
@@ -43,3 +44,5 @@ def test_searched_rates_have_a_table_and_a_cost(tmp_path: Path) -> None:
     tables = _tables(content)
     assert tables["peak learning rates by budget"]["rows"][0][0] == f"n{SIZES[1]}"
     assert tables["what the runs were for"]["rows"][0][0] == "search for rates"
+    assert draw_searches(content) is not None
+    assert content["ladder"]["sections"][-1]["figures"] == ["searches"]
