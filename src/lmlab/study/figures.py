@@ -24,8 +24,8 @@ from lmlab.study.figure_style import (
     save,
     shorten,
 )
-from lmlab.study.ladder_report.figures import LADDER_FIGURES
 from lmlab.study.rate_figure import draw_rates
+from lmlab.study.section_figures import SECTION_FIGURES
 from lmlab.study.sweep_figure import draw_sweep
 from lmlab.study.verdicts import OWN_RATE
 
@@ -52,7 +52,7 @@ def draw_figures(
         ("sweep", draw_sweep),
         ("curves", draw_curves),
         ("rates", draw_rates),
-        *LADDER_FIGURES.items(),
+        *SECTION_FIGURES.items(),
     ):
         figure = draw(content)
         if figure is not None:

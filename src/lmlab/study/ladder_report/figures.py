@@ -1,4 +1,4 @@
-"""The figures of a ladder or an isoFLOP study, by their names in the sections of the report."""
+"""The figures of a ladder, by the names that the sections of its report have for them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from typing import Any, Protocol
 
 from matplotlib.figure import Figure
 
-from lmlab.study.isoflop_report.loss_by_size_figure import draw_losses_by_size
-from lmlab.study.isoflop_report.optimum_figure import draw_optima
 from lmlab.study.ladder_report.gain_figure import draw_gains, draw_timed_gains
 from lmlab.study.ladder_report.loss_figure import draw_losses
 from lmlab.study.ladder_report.rates_figure import draw_rates_by_size
@@ -27,6 +25,4 @@ LADDER_FIGURES: dict[str, Draw] = {
     "gains_by_seconds": draw_timed_gains,
     "rates_by_size": draw_rates_by_size,
     "searches": draw_searches,
-    "loss_by_size": draw_losses_by_size,
-    "optima_by_compute": draw_optima,
 }

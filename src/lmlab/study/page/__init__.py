@@ -13,13 +13,13 @@ from lmlab.storage.json_text import dump_json
 from lmlab.study.chart_scales import limits, loss_scale, ticks
 from lmlab.study.figure_captions import rate_caption
 from lmlab.study.figure_style import COLOURS, DARK_COLOURS, DASHES, MARKERS, themed_svg
-from lmlab.study.ladder_report.figures import LADDER_FIGURES
 from lmlab.study.links import LOCAL_FILES, Links
 from lmlab.study.markdown import descriptive_note, edge_texts, seeds_text, signed, sweep_table
 from lmlab.study.page.forest import forest_layout
 from lmlab.study.rate_edges import BEYOND, DIVERGED, FAILED, STABLE
 from lmlab.study.rate_figure import split_states
 from lmlab.study.reused_runs import SAME_RUNS
+from lmlab.study.section_figures import SECTION_FIGURES
 from lmlab.study.sweep_figure import draw_sweep, is_numeric
 
 _HERE = Path(__file__).parent
@@ -83,7 +83,7 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
 def _ladder_charts(content: dict[str, Any]) -> dict[str, dict[str, str]]:
     """Return the figures of a ladder by name, each for a wide and for a narrow screen."""
     charts = {}
-    for name, draw in LADDER_FIGURES.items():
+    for name, draw in SECTION_FIGURES.items():
         wide, narrow = draw(content, narrow=False), draw(content, narrow=True)
         if wide is not None and narrow is not None:
             charts[name] = {"wide": themed_svg(wide), "narrow": themed_svg(narrow)}

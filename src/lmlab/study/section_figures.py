@@ -1,0 +1,8 @@
+"""The figures that sections of a report name: those of ladders and of isoFLOP studies."""
+
+from __future__ import annotations
+
+from lmlab.study.isoflop_report.figures import ISOFLOP_FIGURES
+from lmlab.study.ladder_report.figures import LADDER_FIGURES, Draw
+
+SECTION_FIGURES: dict[str, Draw] = {**LADDER_FIGURES, **ISOFLOP_FIGURES}
