@@ -121,7 +121,7 @@ class Ladder:
                 len(self.arms) >= MIN_SIZES or self.analysis == GAINS,
                 f"{MIN_SIZES} sizes or more with design=isoflop",
             ),
-            ("search_rungs", self.search_rungs >= 1, "1 or more"),
+            ("search_rungs", self.search_rungs >= 2, "2 or more, for a law of two constants"),
             (
                 "num_seeds",
                 bool(seeds) and all(isinstance(one, int) and one >= 2 for one in seeds),
@@ -144,7 +144,7 @@ class Ladder:
             )
         if self.lr == TRANSFER and self.search_rungs >= number:
             raise ConfigError(
-                f"design.search_rungs={self.search_rungs}: expected 1 to {number - 1}, fewer than "
+                f"design.search_rungs={self.search_rungs}: expected 2 to {number - 1}, fewer than "
                 f"the {number} rungs",
                 "set design.lr=search to search on all rungs",
             )

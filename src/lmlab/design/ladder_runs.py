@@ -168,10 +168,7 @@ def describe_rates(ladder: Ladder) -> str:
         return "Every run is trained at its configured learning rate."
     if ladder.lr == "search":
         return "The learning rate of each arm is searched on every rung."
-    rungs = "the lowest rung" if ladder.search_rungs == 1 else (
-        f"the lowest {ladder.search_rungs} rungs"
-    )  # fmt: skip
     return (
-        f"The learning rate of each arm is searched on {rungs}, predicted above by a power law of "
-        "the size, and bracketed at the highest rung."
+        f"The learning rate of each arm is searched on the lowest {ladder.search_rungs} rungs, "
+        "predicted above by a power law of the size, and bracketed at the highest rung."
     )
