@@ -43,7 +43,12 @@ def verdict_rows(found: LadderStudy) -> list[dict[str, Any]]:
 
 
 def verdict_sentence(verdict: LadderVerdict) -> str:
-    """Return a verdict as a clause: ``the gain holds``, ``the disadvantage grows``."""
+    """Return a verdict as a clause: ``the gain holds``, ``the disadvantage grows``.
+
+    Where the verdict is open, a difference at an end of the ladder may stand all the same.
+    """
+    if verdict.label == CANNOT_TELL:
+        return _open_sentence(verdict)
     if verdict.label == "reverses":
         before, after = ("better", "worse") if verdict.last.estimate < 0 else ("worse", "better")
         return f"it reverses, from {before} to {after}"
@@ -52,6 +57,18 @@ def verdict_sentence(verdict: LadderVerdict) -> str:
     at_last = verdict.label in ("holds", "grows")
     decisive = verdict.last if at_last else max(verdict.first, verdict.last, key=_size)
     return f"the {'gain' if decisive.estimate > 0 else 'disadvantage'} {verdict.label}"
+
+
+def _open_sentence(verdict: LadderVerdict) -> str:
+    """Return what stands of an arm whose verdict is open: it gets the word, and a difference."""
+    if verdict.p > verdict.level:
+        return CANNOT_TELL
+    ends = ((verdict.last, "highest", "it holds"), (verdict.first, "lowest", "any of it is left"))
+    for contrast, rung, question in ends:
+        if contrast.p <= verdict.level:
+            word = "gain" if contrast.estimate > 0 else "disadvantage"
+            return f"a {word} at the {rung} rung; {CANNOT_TELL} whether {question}"
+    return CANNOT_TELL
 
 
 def _size(contrast: Any) -> float:

@@ -14,7 +14,8 @@ from lmlab.study.ladder_verdict import LadderVerdict
 
 def verdict(label: str, first: float, last: float, **advice: Any) -> LadderVerdict:
     ends = [Contrast(value, 0.01, 9.0) for value in (first, last, last - first)]
-    return LadderVerdict(label, *ends, p=0.01, adjusted_p=0.02, level=0.1, **advice)
+    p = min(1.0, 2 * min(ends[0].p, ends[1].p))
+    return LadderVerdict(label, *ends, p=p, adjusted_p=2 * p, level=0.1, **advice)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,20 @@ def verdict(label: str, first: float, last: float, **advice: Any) -> LadderVerdi
         ("reverses", 0.3, -0.3, "it reverses, from better to worse"),
         ("reverses", -0.3, 0.3, "it reverses, from worse to better"),
         ("no difference", 0.01, 0.0, "no difference"),
+        ("cannot tell", 0.3, 0.2, "a gain at the highest rung; cannot tell whether it holds"),
+        (
+            "cannot tell",
+            0.01,
+            -0.2,
+            "a disadvantage at the highest rung; cannot tell whether it holds",
+        ),
+        (
+            "cannot tell",
+            0.3,
+            0.0,
+            "a gain at the lowest rung; cannot tell whether any of it is left",
+        ),
+        ("cannot tell", 0.01, 0.01, "cannot tell"),
     ],
 )
 def test_a_verdict_names_the_side_it_is_about(
