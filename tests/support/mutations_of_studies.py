@@ -131,7 +131,7 @@ MUTATIONS = [
              "        if arm.name == name and not name:", "tests/unit/design/test_sweep_jobs.py"),
     Mutation("every job counts as a seed", "design/sweep_jobs.py", "        if seeds in arm.seeds:",
              "        if False:", "tests/unit/design/test_sweep_jobs.py"),
-    Mutation("ids of studies on the current names", "design/manifest.py", "original_names(arm).items()",
+    Mutation("ids of studies on the current names", "design/identifying_settings.py", "original_names(arm).items()",
              "arm.items()", "tests/integration/compatibility/test_runs_kept_from_before.py"),
     Mutation("a rename reported each time", "config/renamed_targets.py", "@functools.cache\n", "",
              "tests/unit/config/test_renamed_targets.py"),

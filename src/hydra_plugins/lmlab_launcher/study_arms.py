@@ -18,7 +18,8 @@ from lmlab.config.user_settings import search_path
 from lmlab.design.comparison import Comparison
 from lmlab.design.ladder import Ladder
 from lmlab.design.ladder_checks import check_entropy, check_rungs, check_rungs_of_arms
-from lmlab.design.manifest import Manifest, match_tokens
+from lmlab.design.manifest import Manifest
+from lmlab.design.matched_tokens import match_tokens
 from lmlab.design.replaced_settings import check_replaced
 from lmlab.design.rungs import measure_rung, read_declaration
 from lmlab.design.study_checks import (

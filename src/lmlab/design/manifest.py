@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from lmlab.config.deprecated_keys import original_names, upgrade
-from lmlab.config.run_length import BUDGETS, require_known_steps, without_budgets
+from lmlab.config.deprecated_keys import upgrade
 from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, METRICS, Comparison
 from lmlab.design.confirmation import ConfirmedSearch
+from lmlab.design.identifying_settings import identifying_settings
 from lmlab.design.job import Job, Outcomes
 from lmlab.design.ladder import Ladder
 from lmlab.design.ladder_runs import judged_rate, required_on_ladder
@@ -21,8 +21,6 @@ from lmlab.errors import DataError
 from lmlab.storage.io import hash_json
 
 FORMAT_VERSION = 1
-# Settings of an arm that change no result.
-_RECORDED = ("notes", "tags", "purpose", "callbacks", "reuse_across_code", "ladder")
 _FIXED_TOKENIZERS = ("byte_level", "saved")  # they learn nothing from the training text
 _NEGLIGIBLE = 0.025  # of the margin: excess loss at a searched rate that needs no confirmation
 PURPOSES = ("search", "judged", "baseline's lr", "run")
@@ -335,27 +333,6 @@ def _tokenizer_settings(arm: Mapping[str, Any]) -> list[Any]:
     return [{key: one for key, one in tokenizer.items() if key != "end_of_text"}, data]
 
 
-def identifying_settings(arm: dict[str, Any]) -> dict[str, Any]:
-    """Return an arm's configuration without what may change between launches of one sweep.
-
-    Settings that are newer than the files of a sweep and have their default are left out as well,
-    and classes have the names that they had first.
-    """
-    kept = {key: value for key, value in original_names(arm).items() if key not in _RECORDED}
-    if isinstance(kept.get("scale"), dict):  # the rungs of a ladder are declared with it
-        kept["scale"] = {k: v for k, v in kept["scale"].items() if not k.startswith("ladder_")}
-    if isinstance(kept.get("training"), dict):
-        kept["training"] = without_budgets(kept["training"])
-    tokenizer = kept.get("tokenizer")
-    if isinstance(tokenizer, dict) and tokenizer.get("end_of_text", "") is None:
-        kept["tokenizer"] = {k: v for k, v in tokenizer.items() if k != "end_of_text"}
-    tracker = kept.get("logger")
-    if isinstance(tracker, dict):  # other settings depend on the environment of the launch
-        keys = ("_target_", "project", "mode")
-        kept["logger"] = {key: tracker[key] for key in keys if key in tracker}
-    return kept
-
-
 def tuning_outcomes(arm: str, outcomes: Outcomes) -> dict[tuple[float, int], TrialOutcome]:
     """Return the outcomes of an arm's tuning runs by learning rate and seed."""
     return {
@@ -365,36 +342,3 @@ def tuning_outcomes(arm: str, outcomes: Outcomes) -> dict[tuple[float, int], Tri
         and job.lr is not None
         and FIRST_TUNING_SEED <= job.seed < FIRST_REPLICATE_SEED
     }
-
-
-def match_tokens(content: dict[str, Any], baseline: dict[str, Any]) -> dict[str, Any]:
-    """Return an arm's configuration with steps set to process as many tokens as the baseline.
-
-    Warm-up and the intervals of logging, validation and saving keep their tokens too.
-
-    Raises:
-        ConfigError: the steps of one are not known yet.
-    """
-    for one in (content, baseline):
-        require_known_steps(one, "with design.hold_tokens=true, which sets the steps")
-    changed = copy.deepcopy(content)
-    changed["training"] |= dict.fromkeys(changed["training"].keys() & set(BUDGETS))
-    ratio = _tokens_per_step(baseline) / _tokens_per_step(content)
-    for section, key in _SETTINGS_IN_STEPS:
-        value = baseline[section].get(key)
-        if value is not None and key in changed[section]:
-            changed[section][key] = max(0 if key == "warmup_steps" else 1, round(value * ratio))
-    return changed
-
-
-_SETTINGS_IN_STEPS: Sequence[tuple[str, str]] = (
-    ("training", "steps"),
-    ("training", "log_every"),
-    ("schedule", "warmup_steps"),
-    ("validation", "every_steps"),
-    ("checkpoint", "every_steps"),
-)
-
-
-def _tokens_per_step(content: dict[str, Any]) -> int:
-    return int(content["training"]["batch_size"]) * int(content["model"]["context_length"])

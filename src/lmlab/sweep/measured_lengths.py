@@ -16,7 +16,8 @@ from lmlab.config.compose import from_dict, with_steps
 from lmlab.config.run_config import RunConfig
 from lmlab.config.run_length import has_unmeasured_steps
 from lmlab.console.formatting import format_count
-from lmlab.design.manifest import Manifest, identifying_settings
+from lmlab.design.identifying_settings import identifying_settings
+from lmlab.design.manifest import Manifest
 from lmlab.errors import UserError
 from lmlab.runs.measured_length import find_length, length_file
 from lmlab.study.sweep_folder import sweeps_in

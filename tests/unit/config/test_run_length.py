@@ -13,7 +13,8 @@ from lmlab.config import hydra_app
 from lmlab.config.compose import compose, load_frozen, to_yaml, with_steps
 from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_length import count_steps
-from lmlab.design.manifest import identifying_settings, match_tokens
+from lmlab.design.identifying_settings import identifying_settings
+from lmlab.design.matched_tokens import match_tokens
 from lmlab.design.run_keys import arm_settings
 from lmlab.errors import ConfigError
 

@@ -13,7 +13,8 @@ from designs import a_design
 
 from lmlab.design.comparison import Comparison
 from lmlab.design.job import Job
-from lmlab.design.manifest import Manifest, match_tokens, tuning_outcomes
+from lmlab.design.manifest import Manifest, tuning_outcomes
+from lmlab.design.matched_tokens import match_tokens
 from lmlab.design.search import TrialOutcome
 from lmlab.errors import DataError
 
