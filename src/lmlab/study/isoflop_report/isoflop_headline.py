@@ -30,8 +30,9 @@ def isoflop_headline(found: IsoflopStudy, content: Mapping[str, Any]) -> list[st
     progress = progress_line(found.ladder_study)
     lines = [progress] if progress else []
     level = content["confidence"]
-    for number, row in enumerate(content["optima"]):
-        lines.append(_best(row, f"{level} interval " if number == 0 else ""))
+    first = next((row["rung"] for row in content["optima"] if not row["bound"]), None)
+    for row in content["optima"]:
+        lines.append(_best(row, f"{level} interval " if row["rung"] == first else ""))
     lines += [
         f"{rung_name(rung)} has no best size: {reason}."
         for rung, reason in found.budgets.without_curve.items()

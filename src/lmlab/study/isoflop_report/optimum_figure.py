@@ -7,14 +7,16 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter
 
 from lmlab.study.figure_style import BLUE, ORANGE, add_grid, label_sparsely, new_figure
 from lmlab.study.isoflop_optimum import AT_LEAST, FLAT
 from lmlab.study.isoflop_report.isoflop_wording import exponent_text, with_ends
 from lmlab.study.ladder_report.loss_figure import name_rungs
+from lmlab.study.ladder_report.wording import power_text
 
 _SMALL = 8  # font size
+_MAX_LABELS = 6  # budgets that have a label each
 _REACH = 2.0  # factor beyond the values at which intervals are cut off
 _ARROW = 1.3  # factor by which the arrow of a bound is long
 _QUANTITIES = (("parameters", "best parameters N*", BLUE, "o"), ("tokens", "their tokens D*",
@@ -54,6 +56,7 @@ def draw_optima(content: dict[str, Any], narrow: bool = False) -> Figure | None:
         name_rungs(panel, [isoflop["budgets"][row["rung"]] | {"flops": row["flops"]}
                            for row in shown])  # fmt: skip
         panel.set_title(f"{label}{_exponent(law)}", loc="left", fontsize=_SMALL + 1, pad=14)
+        _label_budgets(panel, [row["flops"] for row in isoflop["optima"]])
         panel.tick_params(labelbottom=True, labelsize=_SMALL)
         add_grid(panel)
         panel.grid(which="minor", axis="x", visible=False)
@@ -61,6 +64,14 @@ def draw_optima(content: dict[str, Any], narrow: bool = False) -> Figure | None:
     gap = "\n" if narrow and meaning else ""
     figure.supxlabel(f"training compute (FLOPs{gap}{meaning})", fontsize=_SMALL + 1)
     return figure
+
+
+def _label_budgets(axes: Axes, flops: Sequence[float]) -> None:
+    """Label the axis of compute at the budgets, where they are few, and at powers of ten else."""
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if len(flops) <= _MAX_LABELS:
+        axes.set_xticks(flops, [power_text(one) for one in flops])
+        axes.set_xticks([], minor=True)
 
 
 def _exponent(law: Mapping[str, Any] | None) -> str:

@@ -21,6 +21,8 @@ def test_sizes_and_tokens_have_their_optima_and_laws(content: dict[str, Any], na
         assert [float(one.get_ydata()[0]) for one in marks] == [
             row[law["quantity"]]["value"] for row in isoflop["optima"]
         ]
+        labels = [tick.get_text() for tick in axes.get_xticklabels()]
+        assert labels == ["4.0e11", "1.6e12", "6.4e12", "2.6e13"]
         assert f"exponent {law['exponent']['value']:.3f}" in axes.get_title(loc="left")
 
 
