@@ -18,7 +18,7 @@ from lmlab.errors import ConfigError
         ("train.steps=3", "training.steps"),
         ("optim.lrr=3", "optim.lr"),
         ("modle=tiny", "model"),
-        ("+training.zloss=0.9", None),
+        ("+training.label_smoothing=0.9", None),
     ],
 )
 def test_the_suggested_setting_is_that_of_the_nearest_name(
