@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from launching import hold_at
 
 from lmlab.config.compose import compose, load_frozen
@@ -27,6 +28,7 @@ def timeless(run: RunFolder) -> list[dict[str, Any]]:
     return [{key: v for key, v in row.items() if key not in drop} for row in run.rows()]
 
 
+@pytest.mark.long
 def test_the_run_resumes_with_the_steps_that_were_measured(
     overrides: list[str], train: Any, start: Any, tmp_path: Path
 ) -> None:

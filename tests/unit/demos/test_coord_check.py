@@ -27,6 +27,7 @@ def data(config: RunConfig) -> RunData:
     return prepare_data(resolve(config).data)
 
 
+@pytest.mark.long
 def test_a_missing_multiplier_passes_a_lenient_check_and_shows_in_the_change(
     config: RunConfig, data: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,6 +72,7 @@ def test_settings_of_the_chosen_option_are_kept(overrides: list[str]) -> None:
     assert option_node(chosen, "mup")["_target_"].endswith("MuP")
 
 
+@pytest.mark.long
 def test_the_report_names_what_grows(config: RunConfig) -> None:
     demo = coord_check(config=config, params=["standard", "mup"], widths=[32, 128], steps=2,
                        batch_size=4, seeds=2, tolerance=0.2)  # fmt: skip

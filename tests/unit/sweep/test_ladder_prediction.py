@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from lmlab.study.ladder_facts import ladder_facts
+from lmlab.sweep import ladder_prediction
 from lmlab.sweep.ladder_prediction import describe_ladder_power
 from tests.support.ladders import a_ladder, a_ladder_manifest, finish_ladder
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder_prediction, "_DRAWS", 8)
 
 
 def widths(lines: list[str]) -> list[float]:

@@ -31,6 +31,7 @@ def steps_of(manifest: Manifest) -> list[int]:
     return [content["training"]["steps"] for content in manifest.arms]
 
 
+@pytest.mark.long
 def test_a_rerun_keeps_the_steps_of_the_sweep(
     overrides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

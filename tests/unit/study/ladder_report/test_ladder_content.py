@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
-from lmlab import publish
 from lmlab.storage.json_text import dump_json
 from lmlab.study.csv_tables import render_csv, render_gains_csv
 from lmlab.study.markdown import render_markdown
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study
 from lmlab.study.seals import SEALS_FILE, describe_seal, read_seals
+from lmlab.study.write_records import write_compact
 from tests.support.ladder_folders import write_ladder
 from tests.support.ladders import Loss, a_ladder
 
 
 def test_published_records_give_the_same_report(transfer_folder: Path, tmp_path: Path) -> None:
-    publish.publish(transfer_folder, tmp_path / "kept")
+    write_compact(load_study(transfer_folder), tmp_path / "kept" / "records")
     direct = build_content(load_study(transfer_folder))
     kept = build_content(load_study(tmp_path / "kept" / "records"))
     for key, value in direct["ladder"].items():
