@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup train test test-long test-slurm test-triton lr-sweep batch-sweep docs lint format clean
+.PHONY: help setup train test test-long test-exhaustive test-slurm test-triton lr-sweep batch-sweep docs lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,7 +30,10 @@ test: $(VENV)/.installed ## run the tests (ARGS="-k tokenizer" selects some)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not long and not slurm" $(ARGS)
 
 test-long: $(VENV)/.installed ## run the long tests: documentation pages, random kills, every shape of a model
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "long and not slurm" $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "long and not slurm and not exhaustive" $(ARGS)
+
+test-exhaustive: $(VENV)/.installed ## run the tests that train for many minutes, and are no part of .ci/run
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m exhaustive $(ARGS)
 
 test-slurm: $(VENV)/.installed ## run the tests that start a private Slurm (ARGS="-k usr2" selects some)
 	@$(BIN)/python -m pytest -m slurm --numprocesses 2 --dist worksteal $(ARGS)

@@ -29,6 +29,7 @@ NOT_RUN = {
     "make test": "runs this test",
     "python benchmarks/": "take minutes",
     "python -m lmlab.build.record_numerics": "changes files of the checkout; tests/unit/build",
+    "python -m lmlab.forecast": "reads a finished ladder; tests/unit/study/test_budget_forecast.py",
     "python3 -m venv": "make setup runs the same commands",
 }
 
@@ -48,8 +49,13 @@ def small(command: str) -> list[str]:
     is_training = arguments[:start] in (["lmlab", "train"], ["python", "-m", "lmlab.train"])
     if not is_training or "--help" in arguments:
         return arguments
-    if "experiment=tokenizer" in arguments:  # a demo, which is a single run
+    if {"experiment=tokenizer", "experiment=coord_check"} & set(arguments):  # single runs
         return [*arguments, *SMALL, "--cfg", "job"]
+    if {"experiment=ladder", "experiment=lr_transfer", "experiment=isoflop"} & set(arguments):
+        # They refuse a text as short as that of the other commands, which they would read often.
+        kept = [one for one in arguments if not one.startswith(("data", "model="))]
+        small = ["scale=smoke", "runtime.preflight=off", "hydra.launcher.plan_only=true"]
+        return [*kept, *small]
     if any(argument.startswith("experiment=") for argument in arguments):
         return [*arguments, *SMALL, "hydra.launcher.plan_only=true"]
     if "data=text" in arguments:

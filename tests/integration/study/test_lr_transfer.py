@@ -49,6 +49,7 @@ def _study(root: Path) -> list[str]:
 
 
 @pytest.mark.long
+@pytest.mark.exhaustive
 def test_a_missing_multiplier_passes_a_lenient_coordinate_check_and_is_caught_by_its_drift(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
