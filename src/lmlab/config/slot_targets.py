@@ -127,8 +127,9 @@ def check_trust(path: str, target: str) -> None:
     """Raise :class:`ConfigError` where ``target`` is in no trusted package."""
     if not target.startswith((*_TRUSTED, *_users_packages())):
         trusted = ", ".join((*_TRUSTED, *_users_packages()))
+        shown = target if target.isprintable() else repr(target)
         raise ConfigError(
-            f"{path}._target_={target}: expected a target in one of {trusted}",
+            f"{path}._target_={shown}: expected a target in one of {trusted}",
             f"if it is your own, add {target.partition('.')[0]} to trusted_packages in "
             f"{user_settings_file()}",
         )

@@ -13,7 +13,7 @@ from user_settings_file import use_settings
 from lmlab.config.compose import compose, from_dict, load_frozen
 from lmlab.config.hydra_settings import check_callbacks
 from lmlab.config.paths import conf_folder
-from lmlab.config.slot_targets import registered
+from lmlab.config.slot_targets import check_trust, registered
 from lmlab.config.target_validation import SUPPLIED, check_component
 from lmlab.errors import ConfigError
 
@@ -228,3 +228,9 @@ def test_a_saved_configuration_is_checked_as_a_typed_one(tmp_path: Path) -> None
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(ConfigError, match=r"model\.norm\._target_=lmlab\.storage\.io\.make_folder"):
         load_frozen(tmp_path / "config.yaml")
+
+
+def test_a_target_of_several_lines_has_a_message_of_one() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_trust("model.init", "a\nb")
+    assert "\n" not in caught.value.message and "'a\\nb'" in caught.value.message
