@@ -33,7 +33,7 @@ class Options:
 def act(options: Options) -> None:
     """Print the predicted losses, and the configuration that the study recommends."""
     # scipy takes half a second to import; mistakes in the options are reported before.
-    from lmlab.study.budget_forecast import forecast_budget, forecast_rows
+    from lmlab.study.budget_forecast import forecast_budget, forecast_rows, size_lines
     from lmlab.study.run_records import load_study
 
     study = load_study(options.study)
@@ -43,11 +43,8 @@ def act(options: Options) -> None:
     if found.losses:
         for line in align_columns(forecast_rows(found)):
             print(line)
-    for name, value in (("parameters", found.parameters), ("tokens", found.tokens)):
-        if value is not None:
-            is_exact = value.low == value.high
-            interval = "" if is_exact else f", {value.low:.3g} to {value.high:.3g}"
-            print(f"recommended {name}: {value.value:.3g}{interval}")
+    for line in size_lines(found):
+        print(line)
     if found.command:
         print(found.command)
 

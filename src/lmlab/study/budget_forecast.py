@@ -14,9 +14,12 @@ from lmlab.design.rungs import SizedRungs, read_declaration
 from lmlab.design.search import rounded
 from lmlab.errors import DataError
 from lmlab.study.isoflop_facts import analyse_budgets
+from lmlab.study.isoflop_report.isoflop_wording import count_text
 from lmlab.study.ladder_facts import LadderFacts, ladder_facts
 from lmlab.study.loss_forecast import MIN_RUNGS_FOR_FORECAST, Forecast, forecast_losses
+from lmlab.study.rerun_commands import BUDGET_KEYS, override_key, shared_overrides
 from lmlab.study.run_records import Study
+from lmlab.study.statistics import level_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +29,7 @@ class BudgetForecast:
     Attributes:
         flops: training compute.
         factor: the budget over the highest rung of the study.
-        level: probability that an interval misses.
+        alpha: probability that an interval misses.
         losses: mean final loss of each arm with its prediction interval, the best arm first.
         parameters: recommended number of parameters, with an interval where the study has one.
         tokens: recommended training tokens, likewise.
@@ -35,7 +38,7 @@ class BudgetForecast:
 
     flops: float
     factor: float
-    level: float
+    alpha: float
     losses: Mapping[str, Forecast]
     parameters: Forecast | None
     tokens: Forecast | None
@@ -145,22 +148,29 @@ def _rate(facts: LadderFacts, arm: str, size: int) -> list[str]:
 
 
 def _command(facts: LadderFacts, overrides: Sequence[str]) -> str:
-    """Return the command of a run, with what the command of the study set for all."""
-    typed = shlex.split(facts.manifest.command)[3:]
-    shared = [
-        text
-        for text in typed
-        if "=" in text
-        and not text.startswith(("-", "experiment=", "design", "ladder", "hydra", "study="))
-    ]
+    """Return the command of a run, with what the study sets for all of its runs."""
+    replaced = {override_key(override) for override in overrides} | BUDGET_KEYS
+    shared = shared_overrides(facts.manifest, replaced | {"study", "training.steps"})
     return shlex.join(["python", "-m", "lmlab.train", *shared, *overrides])
 
 
 def forecast_rows(forecast: BudgetForecast) -> list[list[Any]]:
     """Return the rows of the table of losses, with its head."""
-    level = f"{100 * (1 - forecast.level):g}% interval"
-    rows: list[list[Any]] = [["", "loss", level, "perplexity"]]
+    level = level_name(1 - forecast.alpha)
+    rows: list[list[Any]] = [["", "loss", f"{level} interval", "perplexity"]]
     for arm, loss in forecast.losses.items():
         interval = f"{loss.low:.4f} to {loss.high:.4f}"
         rows.append([arm, f"{loss.value:.4f}", interval, f"{math.exp(loss.value):.2f}"])
     return rows
+
+
+def size_lines(forecast: BudgetForecast) -> list[str]:
+    """Return the recommended parameters and tokens, each with its interval where it has one."""
+    lines = []
+    for name, value in (("parameters", forecast.parameters), ("tokens", forecast.tokens)):
+        if value is None:
+            continue
+        is_exact = value.low == value.high
+        ends = "" if is_exact else f", {count_text(value.low)} to {count_text(value.high)}"
+        lines.append(f"recommended {name}: {count_text(value.value)}{ends}")
+    return lines

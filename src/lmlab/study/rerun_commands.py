@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from typing import Any
 
 from lmlab.config.run_length import BUDGETS
@@ -14,6 +15,7 @@ from lmlab.study.run_records import Study
 
 # Overrides that declare the study; a run by itself has none of them.
 _OF_STUDY = ("experiment", "design", "ladder", "hydra")
+BUDGET_KEYS = frozenset(f"training.{name}" for name in BUDGETS)
 
 
 def arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
@@ -23,33 +25,40 @@ def arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
     assert manifest.comparison is not None
     job = Job(arm, rate, manifest.evaluation_seeds(arm)[0])
     content = manifest.job_config(job)
-    study_overrides = [
-        argument for argument in shlex.split(manifest.command)[3:] if not argument.startswith("-")
-    ]
-    experiments = [one.partition("=")[2] for one in study_overrides if _key(one) == "experiment"]
-    shared = [override for name in experiments for override in experiment_overrides(name)]
-    shared += [one for one in study_overrides if _key(one).partition(".")[0] not in _OF_STUDY]
     like = str(manifest.comparison.baseline) if arm == manifest.comparison.replicate else arm
     of_arm = manifest.overrides[manifest.names.index(like)]
+    budgets: frozenset[str] = frozenset()
     if manifest.comparison.hold_tokens:  # the steps of the study replace the arm's own length
-        shared, of_arm = ([o for o in each if not _is_budget(o)] for each in (shared, of_arm))
+        budgets = BUDGET_KEYS
+        of_arm = [override for override in of_arm if override_key(override) not in budgets]
     of_run = [f"optim.lr={rate!r}", f"seed={job.seed}", f"study={manifest.study}"]
     of_run.append(f"arm={content['arm']}")
     if content["model"]["d_ff"] != "auto" and manifest.comparison.solve_d_ff:
         of_run.append(f"model.d_ff={content['model']['d_ff']}")
-    own = {_key(override) for override in (*of_arm, *of_run)}
-    shared = [override for override in shared if _key(override) not in own]
+    own = {override_key(override) for override in (*of_arm, *of_run)}
+    shared = shared_overrides(manifest, own | budgets)
     if manifest.comparison.hold_tokens:
         of_run += _step_overrides(content)
     return [shlex.join(["python", "-m", "lmlab.train", *shared, *of_arm, *of_run])]
 
 
-def _key(override: str) -> str:
+def shared_overrides(manifest: Manifest, without: Collection[str]) -> list[str]:
+    """Return what the experiment file and the command of a study set for all of its runs.
+
+    Args:
+        manifest: of the study.
+        without: keys of overrides to leave out, such as those that a run sets itself.
+    """
+    typed = [one for one in shlex.split(manifest.command)[3:] if not one.startswith("-")]
+    names = [one.partition("=")[2] for one in typed if override_key(one) == "experiment"]
+    shared = [override for name in names for override in experiment_overrides(name)]
+    shared += [one for one in typed if override_key(one).partition(".")[0] not in _OF_STUDY]
+    return [override for override in shared if override_key(override) not in without]
+
+
+def override_key(override: str) -> str:
+    """Return the key that an override sets, with dots: ``model.norm`` for ``model/norm=post``."""
     return override.lstrip("+~").partition("=")[0].replace("/", ".")
-
-
-def _is_budget(override: str) -> bool:
-    return _key(override) in {f"training.{name}" for name in BUDGETS}
 
 
 def _step_overrides(content: dict[str, Any]) -> list[str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 import pytest
 
+from lmlab.config.compose import compose
 from lmlab.design.job import Job
 from lmlab.design.manifest import Manifest
 from lmlab.design.search import TrialOutcome
 from lmlab.errors import DataError
-from lmlab.study.budget_forecast import forecast_budget
+from lmlab.study.budget_forecast import forecast_budget, size_lines
+from lmlab.study.loss_forecast import Forecast
 from lmlab.study.run_records import RunRecord, Study
 from tests.support.ladders import a_ladder, a_ladder_manifest, finish_ladder, some_rungs
 
@@ -41,16 +44,25 @@ def test_a_ladder_predicts_the_loss_and_recommends_a_run() -> None:
     ladder = a_ladder(lr="transfer", num_seeds=5, generator=SIZES)
     manifest = dataclasses.replace(
         a_ladder_manifest(ladder),
-        command="python -m lmlab.train experiment=ladder data=text design.lr=transfer -m",
+        command="python -m lmlab.train experiment=ladder data=text design.lr=transfer study=mine "
+        "training.steps=50 optim.lr=1 -m",
     )
     found = forecast_budget(study_of(manifest, finish_ladder(manifest)), 5e13)
     assert list(found.losses) == ["new", "base"] and found.factor == pytest.approx(5.0)
     assert found.losses["new"].contains(expected_loss(5e13, 1.5))
     assert found.losses["base"].contains(expected_loss(5e13))
-    assert found.command.startswith("python -m lmlab.train data=text model.d_model=")
+    start = "python -m lmlab.train schedule.warmup=0.1 data=text model.d_model="
+    assert found.command.startswith(start), "the experiment file sets the warm-up"
     assert "model.norm=post" in found.command and "training.flops=5e+13" in found.command
+    for replaced in ("study=", "training.steps=", "optim.lr=1 "):
+        assert replaced not in found.command
+    typed = [one for one in shlex.split(found.command)[3:] if one != "data=text"]
+    composed = compose(typed).as_dict()
+    assert composed["training"]["flops"] == 5e13 and composed["schedule"]["warmup"] == 0.1
     rate = float(found.command.rpartition("optim.lr=")[2])
     assert 1e-3 < rate < 9e-3, "best at 3e-3 on every rung"
+    exact = dataclasses.replace(found, parameters=Forecast(52_736.0, 52_736.0, 52_736.0))
+    assert size_lines(exact)[0] == "recommended parameters: 52,700"
     more = forecast_budget(study_of(manifest, finish_ladder(manifest)), 5e13, num_seeds=9)
     assert more.losses["new"].high < found.losses["new"].high
 
@@ -99,6 +111,8 @@ def test_an_isoflop_study_recommends_the_size_at_the_bottom_of_its_parabolas() -
     assert found.parameters is not None and found.tokens is not None
     assert found.parameters.low < best < found.parameters.high
     assert found.tokens.low < 3e12 / 6 / best < found.tokens.high
+    rough = dataclasses.replace(found, parameters=None, tokens=Forecast(1.234e6, 9.5e5, 2.01e6))
+    assert size_lines(rough) == ["recommended tokens: 1,230,000, 950,000 to 2,010,000"]
     assert found.losses["best size"].contains(
         1.8 + 30 * best**-0.3 + 40 * (3e12 / 6 / best) ** -0.3
     )
