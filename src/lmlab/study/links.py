@@ -13,7 +13,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lmlab.console.formatting import format_count
+from lmlab.design.ladder import ISOFLOP
 from lmlab.design.manifest import Manifest
+from lmlab.errors import DataError
+from lmlab.storage.fields import warn_once
 from lmlab.storage.path_below import is_in_outputs
 from lmlab.study.reused_runs import reused_runs
 from lmlab.study.run_records import Study
@@ -92,11 +95,18 @@ def build_links(
 
 
 def _further_sweeps(study: Study, root: Path, target: Path) -> list[tuple[str, str, str]]:
-    """Return the sweeps in the folder of a study whose runs or verdicts its report leaves out."""
+    """Return the sweeps in the folder of a study whose runs or verdicts its report leaves out.
+
+    A damaged one is named in a warning.
+    """
     shown = {(root / record.folder).resolve() for record in study.records}
     further = []
     for sweep in list(sweeps_in(study.folder))[1:]:
-        manifest, entries = sweep.manifest(), sweep.entries()
+        try:
+            manifest, entries = sweep.manifest(), sweep.entries()
+        except DataError as error:
+            warn_once(f"{error.message}; the report leaves this sweep out")
+            continue
         if manifest.is_plain and all(entry.run.path.resolve() in shown for entry in entries):
             continue
         folder = Path(manifest.arms[0]["output_root"]) / study.folder.resolve().name
@@ -118,8 +128,11 @@ def _describe(manifest: Manifest) -> str:
     if manifest.comparison is not None:
         return f"a comparison of {format_count(len(manifest.comparison.arms), 'arm')}"
     if manifest.ladder is not None:
-        arms = format_count(len(manifest.ladder.arms), "arm")
-        return f"a ladder of {arms} on {format_count(len(manifest.ladder.rungs), 'rung')}"
+        arms, rungs = len(manifest.ladder.arms), len(manifest.ladder.rungs)
+        if manifest.ladder.analysis == ISOFLOP:
+            budgets = format_count(rungs, "budget")
+            return f"an isoFLOP study of {format_count(arms, 'size')} at {budgets}"
+        return f"a ladder of {format_count(arms, 'arm')} on {format_count(rungs, 'rung')}"
     shared = set.intersection(*map(set, manifest.overrides))
     typed = [one for overrides in manifest.overrides for one in overrides if one not in shared]
     keys = dict.fromkeys(one.partition("=")[0] for one in typed)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
+import pytest
+
 from lmlab.publish import publish
 from lmlab.run_folder import RunFolder
+from lmlab.study.links import build_links
+from lmlab.study.run_records import load_study
 from lmlab.study.sweep_folder import sweeps_in
 from lmlab.study.write_report import write_report
+from tests.support.isoflop_folders import isoflop_ladder
+from tests.support.ladder_folders import ladder_manifest
 
 
 def addresses(folder: Path, markdown: str = "report.md") -> set[str]:
@@ -59,3 +66,21 @@ def test_studies_whose_runs_are_reused_are_named(finished: Path) -> None:
     assert "[earlier one](../earlier%20one/report.html) (1 run)" in (
         finished / "report.md"
     ).read_text("utf-8")
+
+
+def test_an_earlier_sweep_is_described_and_a_damaged_one_is_named_and_left_out(
+    finished: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, content in (
+        ("iso", ladder_manifest(isoflop_ladder(), finished.parent, "norms").as_dict()),
+        ("old", {"names": 3}),
+    ):
+        folder = finished / "sweeps" / name
+        folder.mkdir()
+        (folder / "manifest.json").write_text(json.dumps(content))
+    links = build_links(load_study(finished), finished, [], [])
+    assert [sweep for sweep, _, _ in links.sweeps] == [
+        "sweep iso (0 runs of an isoFLOP study of 7 sizes at 4 budgets)"
+    ]
+    assert f"{finished}/sweeps/old/manifest.json: invalid manifest: names=3: " in caplog.text
+    assert "the report leaves this sweep out" in caplog.text
