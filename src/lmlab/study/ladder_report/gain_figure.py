@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -79,7 +80,8 @@ def _draw(
         if forecast is not None:
             at = float(ladder["rungs"][forecast["rung"]]["flops"])
             draw_forecast(panel, at * 1.25, forecast, styles[row["arm"]])
-        panel.set_title(_title(row, sentences), loc="left", fontsize=_SMALL + 1)
+        title = _title(row, sentences, 24 if narrow else 32)
+        panel.set_title(title, loc="left", fontsize=_SMALL + 1)
         if index + columns >= len(gains):  # the lowest panel of its column
             panel.tick_params(labelbottom=True)
         add_grid(panel)
@@ -96,11 +98,10 @@ def _draw(
     return figure
 
 
-def _title(row: Mapping[str, Any], sentences: Mapping[str, str]) -> str:
-    name = shorten(row["arm"], 28)
-    if row["is_replicate"]:
-        return f"{name}\nreplicate, true gain 1"
-    return f"{name}\n{sentences[row['arm']]}" if row["arm"] in sentences else name
+def _title(row: Mapping[str, Any], sentences: Mapping[str, str], width: int) -> str:
+    """Return the name of an arm and its verdict, in lines of at most ``width`` characters."""
+    sentence = "replicate, true gain 1" if row["is_replicate"] else sentences.get(row["arm"], "")
+    return "\n".join([shorten(row["arm"], width), *textwrap.wrap(sentence, width)])
 
 
 def _meaning(gains: Sequence[Mapping[str, Any]], forecasts: Any, narrow: bool) -> str:

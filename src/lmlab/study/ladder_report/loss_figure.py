@@ -23,7 +23,8 @@ from lmlab.study.figure_style import (
 )
 from lmlab.study.ladder_report.wording import cost_ticks
 
-_SPREAD = 0.3  # of the least distance of two rungs, over which the arms are set side by side
+# Arms are set side by side, so far apart and over so much, in parts of the least distance of rungs.
+_STEP, _SPREAD = 0.05, 0.3
 _SMALL = 8  # font size
 
 
@@ -91,10 +92,16 @@ def shifts_of(names: Sequence[str], costs: Sequence[float]) -> dict[str, float]:
         names: of the arms.
         costs: of the rungs.
     """
+    step = _step(len(names), costs)
+    middle = (len(names) - 1) / 2
+    return {name: math.exp(step * (number - middle)) for number, name in enumerate(names)}
+
+
+def _step(number: int, costs: Sequence[float]) -> float:
+    """Return the distance of neighbours of ``number`` arms, on the axis of logarithms."""
     gaps = np.diff(np.log(costs))
-    width = _SPREAD * float(gaps.min()) if len(gaps) else 0.1
-    places = np.linspace(-width / 2, width / 2, len(names)) if len(names) > 1 else [0.0]
-    return {name: math.exp(place) for name, place in zip(names, places, strict=True)}
+    gap = float(gaps.min()) if len(gaps) else 0.3
+    return gap * min(_STEP, _SPREAD / max(number - 1, 1))
 
 
 def sealed_forecasts(ladder: Mapping[str, Any], quantity: str) -> dict[str, dict[str, Any]]:
@@ -195,9 +202,7 @@ def _draw_differences(
 
 def _beside(ladder: Mapping[str, Any]) -> float:
     """Return the factor by which forecasts stand to the right of what they forecast."""
-    gaps = np.diff(np.log(_costs(ladder)))
-    number = len(ladder["losses"])
-    return math.exp(0.5 * _SPREAD * float(gaps.min()) / max(number - 1, 1)) if len(gaps) else 1.02
+    return math.exp(0.5 * _step(len(ladder["losses"]), _costs(ladder)))
 
 
 def _add_legend(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 
 from lmlab.study.ladder_report.gain_figure import draw_gains, draw_timed_gains
 from lmlab.study.report_content import build_content
@@ -60,6 +61,26 @@ def test_a_bound_is_an_arrow_and_an_open_interval_has_an_arrowhead(
     assert max(y for _, y in arrows) == pytest.approx(panel.get_ylim()[1])
     label = figure.get_supxlabel()
     assert "arrows: bounds" in label
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_a_long_verdict_stays_within_its_panel(content: dict[str, Any], narrow: bool) -> None:
+    changed = copy.deepcopy(content)
+    changed["ladder"]["verdicts"][0]["sentence"] = (
+        "a disadvantage at the highest rung; cannot tell whether any of it is left"
+    )
+    rows = changed["ladder"]["gains"]
+    changed["ladder"]["gains"] = [rows[0], rows[1], rows[1]]
+    figure = draw_gains(changed, narrow=narrow)
+    assert figure is not None
+    figure.draw_without_rendering()
+    first, second = (panel.get_window_extent() for panel in panels(figure)[:2])
+    (title,) = [
+        one.get_window_extent()
+        for one in panels(figure)[0].findobj(Text)
+        if one.get_text().startswith("new")
+    ]
+    assert first.x0 <= title.x0 and title.x1 < second.x0
 
 
 def test_gains_by_seconds_have_seconds_as_axis_and_no_verdicts(content: dict[str, Any]) -> None:

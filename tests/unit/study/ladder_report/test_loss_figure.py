@@ -62,3 +62,8 @@ def test_arms_of_a_rung_stay_nearer_to_it_than_to_the_next() -> None:
     shifts = list(shifts_of(list("abcdefg"), [1e10, 3e10, 1e13]).values())
     assert shifts == sorted(shifts) and shifts[3] == pytest.approx(1)
     assert shifts[-1] / shifts[0] < 3**0.5
+
+
+def test_two_arms_stay_near_their_rung() -> None:
+    below, above = shifts_of(["a", "b"], [32.0, 64.0, 128.0]).values()
+    assert 0.97 < below < 1 < above < 1.03
