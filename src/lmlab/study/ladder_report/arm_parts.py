@@ -76,8 +76,9 @@ def ladder_costs(found: LadderStudy) -> dict[str, Any]:
 
 
 def ladder_curves(found: LadderStudy) -> dict[str, Any]:
-    """Return the learning curves of the judged runs, by arm and ``rung``."""
+    """Return the learning curves of the judged runs, with their ``rung``, from the lowest."""
     records = [record for runs in found.records.values() for record in runs]
+    records.sort(key=lambda record: _place(found, record))
     judged = dataclasses.replace(found.study, records=records)
     curves = build_curves(judged)
     for curve in curves:
