@@ -12,8 +12,7 @@ from lmlab.study.isoflop import IsoflopResult, OptimumLaw
 from lmlab.study.isoflop_curves import Budget, skewed_curve
 from lmlab.study.isoflop_optimum import Optimum
 from lmlab.study.isoflop_report.isoflop_study import IsoflopStudy
-from lmlab.study.ladder_losses import t_quantile
-from lmlab.study.ladder_report.fit_rows import loss_rows
+from lmlab.study.ladder_report.fit_rows import asymptote_row, loss_rows
 from lmlab.study.loss_forecast import Forecast
 from lmlab.study.run_section import finite
 
@@ -145,7 +144,7 @@ def _law(quantity: str, law: OptimumLaw, grid: list[float], level: float) -> dic
     }
 
 
-def loss_law(result: IsoflopResult | None, level: float) -> dict[str, float] | None:
+def loss_law(result: IsoflopResult | None, alpha: float) -> dict[str, float] | None:
     """Return the power law of the loss at the best size; None with fewer than three of them.
 
     Returns:
@@ -155,14 +154,10 @@ def loss_law(result: IsoflopResult | None, level: float) -> dict[str, float] | N
     if result is None or result.losses is None or result.loss_law is None:
         return None
     losses, fit = result.losses, result.loss_law
-    error, freedom = losses.error(fit.influence, fit.range_error**2)
-    half = float(t_quantile(level, freedom) * error)
     flops = float(next(iter(losses.cost.values()))[0])
     exponent = float(fit.exponent[0])
     return {
-        "asymptote": fit.asymptote,
-        "low": max(fit.asymptote - half, losses.floor),
-        "high": min(fit.asymptote + half, float(losses.mean.min())),
+        **asymptote_row(losses, fit, alpha),
         "amplitude": math.exp(float(fit.log_amplitude[0]) - exponent * math.log(flops)),
         "flops": flops,
         "exponent": exponent,

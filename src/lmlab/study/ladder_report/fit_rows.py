@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lmlab.study.ladder_losses import t_quantile
+from lmlab.study.ladder_losses import LadderLosses, t_quantile
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.run_section import finite
 from lmlab.study.scaling import LadderResult
@@ -56,30 +56,37 @@ def fit_rows(result: LadderResult, alpha: float) -> list[dict[str, Any]]:
     return [
         {
             "arm": arm,
-            "shared": _law(result, result.shared, index, alpha),
-            "free": _law(result, result.free[arm], 0, alpha),
+            "shared": _law(result.ladder, result.shared, index, alpha),
+            "free": _law(result.ladder.only(arm), result.free[arm], 0, alpha),
             "misfit": finite(result.misfit[arm]),
         }
         for index, arm in enumerate(result.ladder.arms)
     ]
 
 
-def _law(result: LadderResult, fit: ScalingFit, index: int, alpha: float) -> dict[str, float]:
-    is_shared = fit is result.shared
-    losses = result.ladder if is_shared else result.ladder.only(_arm_of(result, fit))
+def _law(losses: LadderLosses, fit: ScalingFit, index: int, alpha: float) -> dict[str, float]:
+    return {
+        **asymptote_row(losses, fit, alpha),
+        "log_amplitude": float(fit.log_amplitude[index]),
+        "exponent": float(fit.exponent[index]),
+    }
+
+
+def asymptote_row(losses: LadderLosses, fit: ScalingFit, alpha: float) -> dict[str, float]:
+    """Return the ``asymptote`` of a fit, and the ends ``low`` and ``high`` of its interval.
+
+    Args:
+        losses: those that were fitted, in nats per token.
+        fit: their power laws.
+        alpha: probability that the interval misses.
+    """
     error, freedom = losses.error(fit.influence, fit.range_error**2)
     half = float(t_quantile(alpha, freedom) * error)
     return {
         "asymptote": fit.asymptote,
         "low": max(fit.asymptote - half, losses.floor),
         "high": min(fit.asymptote + half, float(losses.mean.min())),
-        "log_amplitude": float(fit.log_amplitude[index]),
-        "exponent": float(fit.exponent[index]),
     }
-
-
-def _arm_of(result: LadderResult, fit: ScalingFit) -> str:
-    return next(arm for arm, one in result.free.items() if one is fit)
 
 
 def fitted_curves(result: LadderResult, cost: Mapping[str, float] | None) -> list[dict[str, Any]]:
