@@ -31,6 +31,7 @@ from lmlab.study.ladder_report.arm_parts import (
     ladder_setup,
     rate_cautions,
 )
+from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladder_report.rate_rows import search_rows, spent_rows
 from lmlab.study.ladder_report.rung_rows import rung_rows
 from lmlab.study.run_records import Study
@@ -62,7 +63,7 @@ def build_isoflop(found: IsoflopStudy) -> dict[str, Any]:
         "laws": law_rows(found),
         "loss_law": loss_law(found.result, ladder.alpha),
         "left_out": dict(found.budgets.left_out),
-        "pass_notes": _passes(ladder_study.study, sizes),
+        "pass_notes": _passes(ladder_study.train_tokens, sizes),
         "spent": spent_rows(ladder_study) if is_tuned else [],
         "searches": search_rows(ladder_study) if is_tuned else [],
         "rate_notes": [
@@ -75,10 +76,8 @@ def build_isoflop(found: IsoflopStudy) -> dict[str, Any]:
     return content
 
 
-def _passes(study: Study, sizes: list[dict[str, Any]]) -> list[str]:
-    """Name the sizes that read the training text more than once."""
-    text = next((one.meta["train_tokens"] for one in study.records if one.meta.get("train_tokens")),
-                None)  # fmt: skip
+def _passes(text: int | None, sizes: list[dict[str, Any]]) -> list[str]:
+    """Name the sizes that read the training text, of so many tokens, more than once."""
     cells = [
         f"{row['arm']} at r{one['rung'] + 1} ({one['tokens'] / text:.2g})"
         for row in sizes
@@ -122,7 +121,7 @@ def isoflop_parts(study: Study, content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _setup(ladder_study: Any) -> list[list[str]]:
+def _setup(ladder_study: LadderStudy) -> list[list[str]]:
     """Return the setup that all sizes and budgets share."""
     rows = ladder_setup(ladder_study)
     return [row for row in rows if row[0] != "baseline" and not row[0].startswith("model on ")]

@@ -41,6 +41,12 @@ class LadderStudy:
         """The declaration."""
         return self.facts.ladder
 
+    @property
+    def train_tokens(self) -> int | None:
+        """Tokens of the training text; None before any run has recorded them."""
+        known = (record.meta.get("train_tokens") for record in self.study.records)
+        return next((number for number in known if number), None)
+
     @functools.cached_property
     def num_analysed(self) -> int:
         """Number of rungs, from the lowest, on which the statistics rest.

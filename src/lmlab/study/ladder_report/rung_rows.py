@@ -13,11 +13,7 @@ from lmlab.study.ladder_report.wording import rung_name
 def rung_rows(found: LadderStudy) -> list[dict[str, Any]]:
     """Return the sizes of the baseline on each rung, from the lowest, and the state of its runs."""
     manifest, ladder = found.facts.manifest, found.ladder
-    text = next(
-        (one.meta["train_tokens"] for one in found.study.records if one.meta.get("train_tokens")),
-        None,
-    )
-    rows = []
+    text, rows = found.train_tokens, []
     for number, rung in enumerate(ladder.rungs):
         arms = manifest.rungs[number].arms
         training, model = arms[0]["training"], arms[0]["model"]
