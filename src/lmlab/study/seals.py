@@ -33,8 +33,10 @@ from lmlab.study.compute_gain import as_factor
 from lmlab.study.ladder_facts import LadderFacts, ladder_facts
 from lmlab.study.loss_forecast import Forecast
 from lmlab.study.scaling import forecast_rung
-from lmlab.study.sweep_folder import SEALS_FILE, SweepFolder
+from lmlab.study.statistics import level_name
+from lmlab.study.sweep_folder import SweepFolder
 
+SEALS_FILE = "seals.jsonl"
 _HASH, _PREVIOUS = "hash", "previous"
 _FORECAST: Fields = dict.fromkeys(("value", "low", "high"), FINITE)
 
@@ -174,12 +176,13 @@ def seal_highest_rung(
     """
     path = folder.study_folder / SEALS_FILE
     with Lock(folder.study_folder / "seals.lock"):
-        for known in read_seals(path).seals:
+        earlier = read_seals(path).seals
+        for known in earlier:
             if known.sweep == manifest.id:
                 return known, False
         facts = ladder_facts(manifest, outcomes, folder.arm_costs(manifest))
         seal = forecast_highest(facts)
-        for known in read_seals(path).seals:
+        for known in earlier:
             if dataclasses.replace(known, sweep=seal.sweep, time=seal.time) == seal:
                 return known, False
         rows, _ = _valid_rows(path)
@@ -279,5 +282,5 @@ def describe_seal(seal: Seal) -> str:
         f"{arm} {as_factor(one.value):.3g} [{as_factor(one.low):.3g}, {as_factor(one.high):.3g}]"
         for arm, one in seal.log_gains.items()
     ]
-    level = f"{100 * (1 - seal.alpha):g}%"
+    level = level_name(1 - seal.alpha)
     return f"rung {seal.rung}: forecast sealed; gains with {level} intervals: {', '.join(gains)}"

@@ -30,8 +30,6 @@ from lmlab.storage.litter import remove_litter
 from lmlab.storage.path_below import is_in_outputs
 from lmlab.storage.record_fields import ARM_COSTS, LEDGER_ROW, MANIFEST, REQUIRED_COSTS
 
-SEALS_FILE = "seals.jsonl"  # in the folder of a study; :mod:`lmlab.study.seals` writes it
-
 
 @dataclasses.dataclass(frozen=True)
 class Failure:

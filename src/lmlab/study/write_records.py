@@ -20,7 +20,7 @@ from lmlab.storage.io import (
 from lmlab.storage.json_text import dump_json
 from lmlab.study.compact_records import NUM_RECORDS
 from lmlab.study.run_records import Study
-from lmlab.study.sweep_folder import SEALS_FILE
+from lmlab.study.seals import seals_file
 
 _MAX_TRAIN_ROWS = 24  # per run
 _STATUS_KEYS = ("status", "step", "steps", "tokens", "seconds", "reason", "log", "time")
@@ -74,14 +74,13 @@ def write_compact(study: Study, target: Path) -> list[Path]:
 
 def _copy_seals(study: Study, target: Path) -> list[Path]:
     """Copy the sealed forecasts of a ladder as they are, so that their hashes still hold."""
-    is_sweep = study.folder.resolve().parent.name == "sweeps"
-    source = (study.folder.resolve().parents[1] if is_sweep else study.folder) / SEALS_FILE
+    source = seals_file(study.folder)
     if study.manifest is None or study.manifest.ladder is None or not source.exists():
         return []
     with translate_read_errors(source):
         content = source.read_bytes()
-    atomic_write_bytes(target / SEALS_FILE, content)
-    return [target / SEALS_FILE]
+    atomic_write_bytes(target / source.name, content)
+    return [target / source.name]
 
 
 def _subsample(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
