@@ -12,6 +12,7 @@ from lmlab.design.ladder import GAINS
 from lmlab.study.compute_gain import as_factor
 from lmlab.study.ladder_facts import LadderFacts
 from lmlab.study.ladder_power import PlannedLadder, predict_power
+from lmlab.study.statistics import level_name
 
 _GAINS = (1.05, 1.1, 1.2, 1.35, 1.5, 2.0)
 _DRAWS = 40  # per gain: a standard error of 0.06 where the power is 0.8
@@ -60,7 +61,7 @@ def describe_ladder_power(facts: LadderFacts, vocab_size: int) -> list[str]:
         f"r{rung} {one:.2f}" if one < 100 else f"r{rung} {one:.0e}"
         for rung, one in enumerate(factors, 1)
     )
-    level = f"{100 * (1 - ladder.alpha):g}%"
+    level = level_name(1 - ladder.alpha)
     return [
         f"{source}; intervals of gains ({level}) then reach this factor to either side: {widths}.",
         f"With {format_count(ladder.family, 'arm')}, {sentence}",

@@ -47,9 +47,8 @@ def draw_losses_by_size(content: dict[str, Any], narrow: bool = False) -> Figure
         curve = next(one for one in isoflop["curves"] if one["rung"] == row["rung"])
         _draw_minimum(axes, row, curve, line_style(row["rung"]), ends)
     axes.set_xlim(*ends)
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     label_sparsely(axes.yaxis)
-    label_sizes_sparsely(axes, narrow)
+    _label_sizes(axes, narrow)
     axes.set_xlabel("parameters")
     axes.set_ylabel(f"final validation loss ({content['unit']})", fontsize=_SMALL + 1)
     axes.set_title(f"{content['title']}: loss against size", loc="left", fontsize=11)
@@ -59,7 +58,7 @@ def draw_losses_by_size(content: dict[str, Any], narrow: bool = False) -> Figure
     return figure
 
 
-def label_sizes_sparsely(axes: Axes, narrow: bool) -> None:
+def _label_sizes(axes: Axes, narrow: bool) -> None:
     """Label a logarithmic axis of sizes at round values: 50K, 100K, 1M."""
     label_sparsely(axes.xaxis)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -8,7 +8,7 @@ from typing import Any
 from lmlab.design.ladder import FIXED
 from lmlab.design.ladder_runs import LOWEST_RATE
 from lmlab.study.ladder_report.ladder_study import LadderStudy
-from lmlab.study.ladder_report.wording import factor_text, interval_text, rung_name
+from lmlab.study.ladder_report.wording import factor_text, interval_text, nats_interval, rung_name
 from lmlab.study.rate_law import Drift
 from lmlab.study.statistics import level_name
 
@@ -99,10 +99,8 @@ def _regret(found: LadderStudy, arm: str, regret: Mapping[str, Any] | None) -> s
         return f"{_top(found)} has the same best rate, {highest:g}"
     if regret is None:
         return f"the runs of {_top(found)} at the best rate of {rung_name(0)} are not finished"
-    ends = " to ".join(
-        "not bounded" if regret[key] is None else f"{regret[key]:.4f}" for key in ("low", "high")
-    )
     return (
         f"at the best rate of {rung_name(0)}, {lowest:g}, {_top(found)} loses "
-        f"{regret['nats']:.4f} nats per token ({ends}) against its own, {highest:g}"
+        f"{regret['nats']:.4f} nats per token ({nats_interval(regret)}) against its own, "
+        f"{highest:g}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmlab.design.ladder import FIXED, cell_name
@@ -181,6 +181,6 @@ def spent_rows(found: LadderStudy) -> list[dict[str, Any]]:
     ]
 
 
-def has_rates(rows: list[Mapping[str, Any]] | list[dict[str, Any]]) -> bool:
+def has_rates(rows: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether any rate is known."""
     return any(one["rate"] is not None for row in rows for one in row["rungs"])

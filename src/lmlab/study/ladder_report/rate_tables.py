@@ -8,7 +8,7 @@ from typing import Any
 from lmlab.console.formatting import format_duration
 from lmlab.design.ladder_runs import BRACKET
 from lmlab.study.ladder_report.sections import Section, section, table
-from lmlab.study.ladder_report.wording import factor_text, interval_text, power_text
+from lmlab.study.ladder_report.wording import factor_text, interval_text, nats_interval, power_text
 
 _PURPOSES = {
     "search": "search for rates",
@@ -71,7 +71,7 @@ def rate_section(content: Mapping[str, Any]) -> Section:
             row["arm"],
             f"{row['rate']:g}",
             "bracketing check" if row["evidence"] == BRACKET else "best rate of r1",
-            f"{row['bound']} {row['nats']:.4f} ({_nats(row)})".strip(),
+            f"{row['bound']} {row['nats']:.4f} ({nats_interval(row)})".strip(),
             f"{row['best_rate']:.3g}",
         ]
         for row in rates["regrets"]
@@ -129,9 +129,3 @@ def _drift(row: Mapping[str, Any] | None) -> str:
 
 def _ends(row: Mapping[str, Any]) -> str:
     return interval_text(row["low"] or None, row["high"])
-
-
-def _nats(row: Mapping[str, Any]) -> str:
-    low = "not bounded" if row["low"] is None else f"{row['low']:.4f}"
-    high = "not bounded" if row["high"] is None else f"{row['high']:.4f}"
-    return f"{low} to {high}"

@@ -10,6 +10,7 @@ from lmlab.study.compute_gain import as_factor
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladder_report.wording import rung_name
 from lmlab.study.seals import SEALS_FILE, Seal, hash_of_results, started_before
+from lmlab.study.statistics import level_name
 
 _SHOWN = 6
 
@@ -146,7 +147,7 @@ def seal_sentences(found: LadderStudy, seals: Sequence[dict[str, Any]]) -> list[
     top = rung_name(len(found.ladder.rungs) - 1)
     for seal in own:
         inside, number = inside_share(seal["rows"])
-        level = f"{100 * seal['level']:g}%"
+        level = level_name(seal["level"])
         if number:
             first = "" if seal["problems"] or found.seals.problems else ", sealed before it started"
             lines.append(

@@ -15,6 +15,7 @@ from lmlab.study.ladder_report.wording import (
     rung_name,
     with_interval,
 )
+from lmlab.study.statistics import level_name
 
 
 def build_sections(content: Mapping[str, Any]) -> list[Section]:
@@ -241,7 +242,7 @@ def _seals(content: Mapping[str, Any]) -> Section:
     tables, notes = [], list(content["seal_problems"])
     for seal in content["seals"]:
         name = rung_name(seal["rung"])
-        level = f"{100 * seal['level']:g}%"
+        level = level_name(seal["level"])
         rows = [
             [
                 row["arm"],

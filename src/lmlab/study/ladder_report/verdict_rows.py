@@ -87,8 +87,8 @@ def advice(verdict: LadderVerdict, ladder: Ladder) -> str:
     if ways:
         return f"{' or '.join(ways)} would probably decide"
     return (
-        f"no rung up to {ladder.max_factor:g} times the highest compute would probably decide, and "
-        f"no {MAX_SEEDS} seeds per rung"
+        f"neither a rung at up to {ladder.max_factor:g} times the highest compute nor {MAX_SEEDS} "
+        "seeds per rung would probably decide"
     )
 
 

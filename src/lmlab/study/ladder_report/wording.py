@@ -59,6 +59,12 @@ def with_interval(row: Mapping[str, Any]) -> str:
     return f"{gain_text(row)} ({interval_text(row['low'], row['high'])})"
 
 
+def nats_interval(row: Mapping[str, Any]) -> str:
+    """Return the interval of a loss in nats; an end that is None is not bounded."""
+    low, high = (UNBOUNDED if row[key] is None else f"{row[key]:.4f}" for key in ("low", "high"))
+    return f"{low} to {high}"
+
+
 def bounded(log_value: float) -> float | None:
     """Return a factor from its logarithm; None where it is not bounded or not known."""
     if not math.isfinite(log_value):

@@ -55,7 +55,9 @@ def test_what_would_decide_is_said_only_where_nothing_is_decided(fixed: LadderSt
     assert advice(unsure, fixed.ladder) == (
         "a rung at about 3.0e12 FLOPs or 1 more seed per rung would probably decide"
     )
-    assert "no rung up to 12 times" in advice(verdict("cannot tell", 0.1, 0.1), fixed.ladder)
+    assert "neither a rung at up to 12 times" in advice(
+        verdict("cannot tell", 0.1, 0.1), fixed.ladder
+    )
     assert advice(verdict("holds", 0.1, 0.1, rung_cost=3e12), fixed.ladder) == ""
 
 
