@@ -36,7 +36,7 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "optim": ("params",),
     "schedule": ("step", "total_steps"),
     "logger": ("run_info",),
-    "design": (),
+    "design": ("generator", "rungs", "sealed", "earlier_looks"),
     "ladder": (),
     "demo": ("config",),
 }

@@ -77,6 +77,14 @@ def test_an_invalid_component_or_key_is_refused(override: str, parts: list[str])
     assert all(part in str(caught.value) for part in parts), str(caught.value)
 
 
+def test_what_a_study_computes_may_not_be_set() -> None:
+    for setting in ("sealed=false", "rungs=[]", "generator={}"):
+        with pytest.raises(ConfigError, match=r"design\.\w+=.*computed automatically"):
+            compose(["experiment=ladder", f"++design.{setting}"])
+    with pytest.raises(ConfigError, match=r"earlier_looks=\[2\]: .*computed automatically"):
+        compose(["experiment=ablate_norm", "++design.earlier_looks=[2]"])
+
+
 def test_parameters_of_another_option_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"optim\.betas.*sgd"):
         compose(["optim=sgd", "+optim.betas=[0.9,0.95]"])
