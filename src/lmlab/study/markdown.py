@@ -122,7 +122,8 @@ def _ladder_sections(sections: Sequence[dict[str, Any]], figures: Sequence[str])
             if f"{name}.png" in figures:
                 yield f"![{name}]({name}.png)\n"
         for table in section["tables"]:
-            yield f"{inline(table['label'][0].upper() + table['label'][1:])}:\n"
+            if table["label"].lower() != section["heading"].lower():
+                yield f"{inline(table['label'][0].upper() + table['label'][1:])}:\n"
             yield from table_lines(table["columns"], table["rows"])
         yield from (f"{paragraph(note)}\n" for note in section["notes"])
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lmlab.console.formatting import format_count
 from lmlab.design.ladder import FIXED, Ladder
 from lmlab.design.met_budgets import MAX_OFF
+from lmlab.study.ladder_report.notes import FLOPS_COUNTED, entropy_notes, seeds_text
 from lmlab.study.statistics import level_name
 
 
@@ -29,15 +29,12 @@ def isoflop_rule(ladder: Ladder) -> list[str]:
 
 def isoflop_limits(ladder: Ladder) -> list[str]:
     """State what the study does not show: its declared limitations, and those of its design."""
-    seeds = [ladder.seeds(rung) for rung in range(len(ladder.rungs))]
-    least, most = min(seeds), max(seeds)
-    number = format_count(least, "seed") if least == most else f"{least} to {most} seeds"
     lines = [
         *ladder.limits,
-        f"The study has {len(ladder.rungs)} budgets and {len(ladder.arms)} sizes with {number} "
-        "each. Its laws hold for the shapes, the batch size and the text of these runs; nothing is "
-        f"said about more than {ladder.max_factor:g} times the compute of the outermost best "
-        "sizes.",
+        f"The study has {len(ladder.rungs)} budgets and {len(ladder.arms)} sizes with "
+        f"{seeds_text(ladder)} each. Its laws hold for the shapes, the batch size and the text of "
+        f"these runs; nothing is said about more than {ladder.max_factor:g} times the compute of "
+        "the outermost best sizes.",
         "Small models are mostly embeddings, so that exponents in all parameters may differ from "
         "those of large models.",
     ]
@@ -51,16 +48,7 @@ def isoflop_limits(ladder: Ladder) -> list[str]:
             "Learning rates are chosen by the loss on the same validation text that is reported "
             "(with other seeds). Weight decay, warm-up and schedule are not tuned."
         )
-    if ladder.entropy:
-        lines.append(
-            f"E is taken to be at least {ladder.entropy:g} nats per token, the stated entropy of "
-            "the text."
-        )
-    lines.append(
-        "FLOPs count matrix products, two per multiplication, over the full square of attention, "
-        "and three times the forward pass for training; the optimizer is left out."
-    )
-    return lines
+    return [*lines, *entropy_notes(ladder), FLOPS_COUNTED]
 
 
 def isoflop_glossary(ladder: Ladder) -> list[list[str]]:

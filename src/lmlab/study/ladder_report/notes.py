@@ -10,6 +10,11 @@ from lmlab.study.size_axis import size_axis
 from lmlab.study.statistics import level_name
 from lmlab.study.verdicts import arm_phrase
 
+FLOPS_COUNTED = (
+    "FLOPs count matrix products, two per multiplication, over the full square of attention, and "
+    "three times the forward pass for training; the optimizer is left out."
+)
+
 
 def decision_rule(ladder: Ladder) -> list[str]:
     """State how the verdicts of a ladder are made."""
@@ -50,13 +55,11 @@ def decision_rule(ladder: Ladder) -> list[str]:
 def ladder_limits(found: LadderStudy) -> list[str]:
     """State what a ladder does not show: its declared limitations, and those of its design."""
     ladder = found.ladder
-    seeds = [ladder.seeds(rung) for rung in range(len(ladder.rungs))]
-    least, most = min(seeds), max(seeds)
-    number = format_count(least, "seed") if least == most else f"{least} to {most} seeds"
     lines = [
         *ladder.limits,
-        f"The ladder has {len(ladder.rungs)} rungs with {number} each. Results may differ beyond "
-        "the highest rung, at another number of tokens per parameter, and on other text.",
+        f"The ladder has {len(ladder.rungs)} rungs with {seeds_text(ladder)} each. Results may "
+        "differ beyond the highest rung, at another number of tokens per parameter, and on other "
+        "text.",
         "A gain compares arms at the shape, the number of tokens and the batch size of each rung; "
         "another choice of these may favour another arm.",
     ]
@@ -76,17 +79,28 @@ def ladder_limits(found: LadderStudy) -> list[str]:
             "(with other seeds), so final losses may be slightly too low for new text. Weight "
             "decay, warm-up and schedule are not tuned."
         )
-    if ladder.entropy:
-        lines.append(
-            f"E is taken to be at least {ladder.entropy:g} nats per token, the stated entropy of "
-            "the text."
-        )
-    lines.append(
-        "FLOPs count matrix products, two per multiplication, over the full square of attention, "
-        "and three times the forward pass for training; the optimizer is left out. Gains in "
-        "wall-clock time include it."
-    )
-    return lines
+    return [
+        *lines,
+        *entropy_notes(ladder),
+        f"{FLOPS_COUNTED} Gains in wall-clock time include it.",
+    ]
+
+
+def seeds_text(ladder: Ladder) -> str:
+    """Return the number of seeds of a rung: ``3 seeds``, ``3 to 5 seeds``."""
+    seeds = [ladder.seeds(rung) for rung in range(len(ladder.rungs))]
+    least, most = min(seeds), max(seeds)
+    return format_count(least, "seed") if least == most else f"{least} to {most} seeds"
+
+
+def entropy_notes(ladder: Ladder) -> list[str]:
+    """State what the asymptote is bounded by, where the entropy of the text is known."""
+    if not ladder.entropy:
+        return []
+    return [
+        f"E is taken to be at least {ladder.entropy:g} nats per token, the stated entropy of the "
+        "text."
+    ]
 
 
 def ladder_glossary(ladder: Ladder) -> list[list[str]]:
