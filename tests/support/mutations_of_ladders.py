@@ -33,6 +33,8 @@ MUTATIONS = [
              "tests/unit/study/test_compute_gain.py"),
     Mutation("gains extrapolated without limit", "study/gain_trend.py",
              "if factor > max_factor * (1 + 1e-9):", "if False:", "tests/unit/study/test_gain_trend.py"),
+    Mutation("a trend of losses that do not fall", "study/gain_trend.py",
+             "if len(known) < 2 or pair.rises:", "if len(known) < 2:", "tests/unit/study/test_scaling.py"),
     Mutation("two ends tested as one", "study/ladder_verdict.py",
              "min(1.0, 2 * min(self.at(0).p, self.at(1).p))", "min(1.0, min(self.at(0).p, self.at(1).p))",
              "tests/unit/study/test_ladder_verdict.py"),

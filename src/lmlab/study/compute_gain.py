@@ -195,14 +195,18 @@ class _Path:
         )
         values = bounded(grid)
         rises = np.flatnonzero((values[:-1] <= 0) & (values[1:] >= 0))
+        if not shift:  # curves that do not fall may cross on the other arm's side as well
+            is_better = values[np.searchsorted(grid, self._start)] < 0
+            rises = rises[(grid[rises] >= self._start) == is_better]
+            if not len(rises):
+                return math.inf if is_better else -math.inf
         if shift > 0 and values[0] > 0:
             return -math.inf
         if shift < 0 and values[-1] < 0:
             return math.inf
         if not len(rises):
-            beyond = math.inf if values[0] < 0 else -math.inf
             # An end of the interval beyond the path lies, as far as the ladder tells, at its end.
-            return float(np.clip(beyond, low, high)) if shift else beyond
+            return high if values[0] < 0 else low
         order = {1.0: 0, -1.0: -1}.get(shift)
         if order is None:
             order = int(np.argmin(np.abs(grid[rises] + grid[rises + 1] - 2 * self._start)))

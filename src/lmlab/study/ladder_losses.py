@@ -125,6 +125,12 @@ class LadderLosses:
             [[np.std(list(row.values()), ddof=1) for row in rows] for rows in self.losses.values()]
         )
 
+    @property
+    def rises(self) -> list[tuple[str, int]]:
+        """Steps at which a mean loss does not fall: arm, and index of the upper rung."""
+        steps = np.argwhere(np.diff(self.mean, axis=1) >= 0)
+        return [(self.arms[arm], int(step) + 1) for arm, step in steps]
+
     @functools.cached_property
     def rate_var(self) -> Array:
         """Variances that the learning rates add, of shape (arms, rungs)."""

@@ -47,6 +47,15 @@ def test_a_gain_beyond_the_ladder_is_a_bound() -> None:
             assert gain.low <= gain.high
 
 
+def test_a_gain_has_the_sign_of_the_difference_where_losses_rise_again() -> None:
+    middle = math.log(a_ladder({"base": law}).cost["base"][2])
+    curves = {name: (lambda cost, at=at: at + 0.1 * (math.log(cost) - middle) ** 2)
+              for name, at in (("arm", 2.8), ("base", 2.9))}  # fmt: skip
+    for arms, sign in (("arm", "base"), 1), (("base", "arm"), -1):
+        for gain in gains_of(a_ladder({arm: curves[arm] for arm in arms})):
+            assert sign * (gain.bound_log_gain if gain.bound else gain.log_gain) > 0
+
+
 def test_two_rungs_by_hand() -> None:
     """With E pinned near 0, log L is linear in log C between the rungs.
 

@@ -33,6 +33,18 @@ def test_every_arm_but_the_baseline_has_gains_and_a_verdict_where_there_is_a_tre
     assert all(gain.low < 0 < gain.high for gain in found.gains["same"][1:])
 
 
+def test_an_arm_without_effect_is_called_nothing_where_losses_do_not_fall() -> None:
+    for rungs, curve in ((5, lambda cost: 3.0), (4, lambda cost: 3.0 + 1e-14 * cost)):
+        claims = 0
+        for seed in range(20):
+            ladder = a_ladder({"arm": curve, "base": curve}, rungs=rungs, sd=0.005, seed=seed)
+            found = analyse_ladder(ladder, "base")
+            assert set(found.trends) == set(found.verdicts)
+            assert not (ladder.rises and found.trends)
+            claims += bool(found.verdicts)
+        assert claims <= 2
+
+
 def test_gains_in_seconds_are_those_of_compute_over_the_slowdown() -> None:
     slow = {**LADDER.cost, "better": [1.2 * cost for cost in LADDER.cost["better"]]}
     compute = analyse_ladder(LADDER, "base")

@@ -10,6 +10,7 @@ from lmlab.study.ladder_facts import Cell
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladder_report.wording import power_text, rung_name
 from lmlab.study.ladder_verdict import CANNOT_TELL, MAX_SEEDS, LadderVerdict
+from lmlab.study.verdicts import arm_phrase
 
 NO_VERDICT = "no verdict"
 _MOVES = {"holds", "grows", "shrinks", "vanishes"}
@@ -106,6 +107,11 @@ def why_no_verdict(found: LadderStudy, arm: str) -> str:
         return "a gain is read between rungs, so two complete ones are needed"
     if found.result is None:
         return "the compute of its rungs does not grow"
+    rises = found.result.ladder.pair(arm, found.ladder.baseline).rises
+    if rises:
+        name, rung = rises[0]
+        step = f"from {rung_name(rung - 1)} to {rung_name(rung)}"
+        return f"the mean loss of {arm_phrase(name)} does not fall {step}"
     return "fewer than two rungs have a gain; the others have a bound"
 
 

@@ -10,6 +10,7 @@ from lmlab.study.gain_trend import Contrast
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladder_report.verdict_rows import advice, verdict_rows, verdict_sentence
 from lmlab.study.ladder_verdict import LadderVerdict
+from tests.support.ladders import power_law
 
 
 def verdict(label: str, first: float, last: float, **advice: Any) -> LadderVerdict:
@@ -72,6 +73,16 @@ def test_an_arm_that_was_lost_says_where_and_why(written: Any) -> None:
     new, _ = verdict_rows(written(how=lost))
     assert new["verdict"] == "no verdict"
     assert new["advice"] == "r3: 2 of 3 runs diverged"
+
+
+def test_an_arm_whose_loss_does_not_fall_says_where(written: Any) -> None:
+    def loss(rung: int, arm: str, rate: float, seed: int) -> float:
+        return power_law(2 if arm == "new" and rung == 3 else rung, arm, rate, seed)
+
+    new, again = verdict_rows(written(how={"loss": loss}))
+    assert new["verdict"] == "no verdict"
+    assert new["advice"] == "the mean loss of new does not fall from r3 to r4"
+    assert again["verdict"] != "no verdict"
 
 
 def test_a_ladder_with_one_complete_rung_has_no_verdicts(written: Any) -> None:
