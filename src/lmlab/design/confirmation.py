@@ -92,7 +92,7 @@ class ConfirmedSearch:
         """Return the rates on which the best one rests; empty while there is no best rate."""
         searched = self._searched(trials)
         found = self._confirmation(searched, trials)
-        return self.search.fitted_rates(searched) if found is None else found.fitted
+        return (found.fitted if found else ()) or self.search.fitted_rates(searched)
 
     def basin(self, trials: Trials) -> Basin | None:
         """Return the shape of the loss that the search found; None while it is unfinished."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lmlab.config.group_selection import dotted_key
 from lmlab.config.run_length import RIVALS, require_known_steps
 from lmlab.design.rungs import IN_LADDERS
 from lmlab.errors import ConfigError
@@ -126,5 +127,4 @@ def _all(rungs: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _settings(overrides: Sequence[str]) -> dict[str, str]:
-    pairs = (text.lstrip("+~").partition("=") for text in overrides)
-    return {key.replace("/", "."): value for key, _, value in pairs}
+    return {dotted_key(text): text.partition("=")[2] for text in overrides}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
+from lmlab.config.group_selection import dotted_key
 from lmlab.errors import ConfigError
 
 
@@ -21,8 +22,8 @@ def check_replaced(declared: Mapping[str, Sequence[str]], typed: Sequence[str]) 
     Raises:
         ConfigError: every arm replaces a setting, which would have no effect.
     """
-    given = {_key(override): override for override in typed}
-    arms = {name: {_key(each): each for each in own} for name, own in declared.items()}
+    given = {dotted_key(override): override for override in typed}
+    arms = {name: {dotted_key(each): each for each in own} for name, own in declared.items()}
     notes = []
     for key, override in given.items():
         value = override.partition("=")[2]
@@ -47,7 +48,3 @@ def check_replaced(declared: Mapping[str, Sequence[str]], typed: Sequence[str]) 
 def _in_quotes(text: str) -> str:
     """Quote for a shell, readably where the text has single quotes only."""
     return shlex.quote(text) if set(text) & set('"\\$`!') else f'"{text}"'
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0].replace("/", ".")

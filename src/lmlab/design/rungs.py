@@ -60,6 +60,18 @@ class Rung:
         return cls(**{**content, "overrides": tuple(content["overrides"])})
 
 
+def _is_positive(value: float | None) -> bool:
+    return value is None or 0 < value < math.inf
+
+
+def _check_fields(declaration: object, rules: Sequence[tuple[str, bool, str]]) -> None:
+    """Raise :class:`ConfigError` for the first field that is out of range."""
+    check_settings(
+        Check(f"ladder.{key}", getattr(declaration, key), is_valid, expected)
+        for key, is_valid, expected in rules
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class GivenRungs:
     """Rungs that are listed, each with its overrides.
@@ -81,10 +93,8 @@ class GivenRungs:
             for rung in self.rungs
         )
         expected = f"2 to {_MAX_RUNGS} lists of overrides, from the lowest rung"
-        check_settings(
-            [Check("ladder.rungs", self.rungs, is_valid and 2 <= len(self.rungs) <= _MAX_RUNGS,
-                   expected)]
-        )  # fmt: skip
+        is_valid = is_valid and 2 <= len(self.rungs) <= _MAX_RUNGS
+        _check_fields(self, [("rungs", is_valid, expected)])
 
     def overrides(self, baseline: Mapping[str, Any]) -> list[tuple[str, ...]]:
         """Return the overrides of each rung, whatever the configuration of the baseline."""
@@ -127,23 +137,17 @@ class SizedRungs:
     sealed: bool = True
 
     def __post_init__(self) -> None:
-        def positive(value: float | None) -> bool:
-            return value is None or 0 < value < math.inf
-
         rules = [
             ("sizes", 2 <= self.sizes <= _MAX_RUNGS, f"2 to {_MAX_RUNGS}"),
             ("span", 1 < self.span < math.inf, "a finite number above 1"),
-            ("flops", positive(self.flops), "a positive number, such as 4e11, or null"),
+            ("flops", _is_positive(self.flops), "a positive number, such as 4e11, or null"),
             ("d_head", self.d_head >= 1, "1 or more"),
-            ("aspect_ratio", positive(self.aspect_ratio), "a positive number"),
-            ("d_ff_ratio", positive(self.d_ff_ratio), "a positive number, or null"),
-            ("tokens_per_parameter", positive(self.tokens_per_parameter), "a positive number"),
+            ("aspect_ratio", _is_positive(self.aspect_ratio), "a positive number"),
+            ("d_ff_ratio", _is_positive(self.d_ff_ratio), "a positive number, or null"),
+            ("tokens_per_parameter", _is_positive(self.tokens_per_parameter), "a positive number"),
             ("batch_exponent", 0 <= self.batch_exponent <= 1, "0 to 1"),
         ]
-        check_settings(
-            Check(f"ladder.{key}", getattr(self, key), is_valid, expected)
-            for key, is_valid, expected in rules
-        )
+        _check_fields(self, rules)
 
     def overrides(self, baseline: Mapping[str, Any]) -> list[tuple[str, ...]]:
         """Return the overrides of each rung.
@@ -260,16 +264,12 @@ class BudgetRungs:
     sealed: bool = False
 
     def __post_init__(self) -> None:
-        is_valid = self.flops is None or 0 < self.flops < math.inf
         rules = [
             ("budgets", 2 <= self.budgets <= _MAX_RUNGS, f"2 to {_MAX_RUNGS}"),
             ("span", 1 < self.span < math.inf, "a finite number above 1"),
-            ("flops", is_valid, "a positive number, such as 4e11, or null"),
+            ("flops", _is_positive(self.flops), "a positive number, such as 4e11, or null"),
         ]
-        check_settings(
-            Check(f"ladder.{key}", getattr(self, key), is_valid, expected)
-            for key, is_valid, expected in rules
-        )
+        _check_fields(self, rules)
 
     def overrides(self, baseline: Mapping[str, Any]) -> list[tuple[str, ...]]:
         """Return the overrides of each rung.

@@ -6,6 +6,9 @@ with all tuning seeds. Meanwhile it raises the rate until training breaks down, 
 divergence edge. The result is the vertex of the parabola in log(rate) through the best rate and its
 two neighbours: a fitted optimum has a smaller error than the best of several noisy measurements,
 which matters because two arms are compared at rates that were each found this way.
+
+Outcomes of later runs, such as a failure at a low rate, can change what the search calls for.
+:class:`lmlab.design.confirmation.ConfirmedSearch` therefore passes it outcomes stage by stage.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmlab.accounting.model_counts import count_model
+from lmlab.config.group_selection import dotted_key
 from lmlab.design.ladder import ISOFLOP, TRANSFER, cell_name
 from lmlab.design.rungs import SizedRungs, read_declaration
 from lmlab.design.search import rounded
@@ -17,7 +18,7 @@ from lmlab.study.isoflop_facts import analyse_budgets
 from lmlab.study.isoflop_report.isoflop_wording import count_text
 from lmlab.study.ladder_facts import LadderFacts, ladder_facts
 from lmlab.study.loss_forecast import MIN_RUNGS_FOR_FORECAST, Forecast, forecast_losses
-from lmlab.study.rerun_commands import BUDGET_KEYS, override_key, shared_overrides
+from lmlab.study.rerun_commands import BUDGET_KEYS, shared_overrides
 from lmlab.study.run_records import Study
 from lmlab.study.statistics import level_name
 
@@ -142,14 +143,14 @@ def _rate(facts: LadderFacts, arm: str, size: int) -> list[str]:
     """Return the override of the learning rate: by its law, or that of the highest rung."""
     law = facts.rates.laws.get(arm)
     if law is not None and facts.ladder.lr == TRANSFER:
-        return [f"optim.lr={rounded(law.predict(size).rate):g}"]
+        return [f"optim.lr={rounded(law.predict(size).value):g}"]
     rate = facts.cells[arm][facts.num_complete - 1].rate
     return [] if rate is None else [f"optim.lr={rate:g}"]
 
 
 def _command(facts: LadderFacts, overrides: Sequence[str]) -> str:
     """Return the command of a run, with what the study sets for all of its runs."""
-    replaced = {override_key(override) for override in overrides} | BUDGET_KEYS
+    replaced = {dotted_key(override) for override in overrides} | BUDGET_KEYS
     shared = shared_overrides(facts.manifest, replaced | {"study", "training.steps"})
     return shlex.join(["python", "-m", "lmlab.train", *shared, *overrides])
 

@@ -25,7 +25,7 @@ MIN_RUNGS_FOR_FORECAST = 3  # a power law with an asymptote has three constants
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """A forecast with its prediction interval; of a loss in nats per token, or of a log gain."""
+    """A value with its interval: a loss in nats per token, a log gain, a size or a rate."""
 
     value: float
     low: float

@@ -86,7 +86,7 @@ def searched_rate(search: ConfirmedSearch, trials: Trials, level: float = 0.1) -
         None while the search is unfinished, or if fewer than two rates train.
     """
     rate, losses = search.best_lr(trials), search.search.losses(trials)
-    fitted = search.fitted_rates(trials) or search.search.fitted_rates(trials)
+    fitted = search.fitted_rates(trials)
     if rate is None or len(fitted) < 2:
         return None
     return rate_error(losses, fitted, rate, search.expected_sd, level)

@@ -13,6 +13,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from lmlab.study.loss_forecast import Forecast
 from lmlab.study.power_law import PowerLaw, fit_power_law
 from lmlab.study.rate_error import RateError
 
@@ -40,19 +41,6 @@ class Drift:
 
 
 @dataclasses.dataclass(frozen=True)
-class RatePrediction:
-    """The best rate at a size, with its interval."""
-
-    rate: float
-    low: float
-    high: float
-
-    def contains(self, rate: float) -> bool:
-        """Whether a rate lies within the interval."""
-        return self.low <= rate <= self.high
-
-
-@dataclasses.dataclass(frozen=True)
 class RateLaw:
     """A power law of the best rate.
 
@@ -74,7 +62,7 @@ class RateLaw:
         """P-value of rates off the law, by their errors; NaN for two sizes."""
         return self.law.scatter_p
 
-    def predict(self, size: float, level: float = 0.1) -> RatePrediction:
+    def predict(self, size: float, level: float = 0.1) -> Forecast:
         """Predict the best rate at a size.
 
         Args:
@@ -83,7 +71,7 @@ class RateLaw:
         """
         x = math.log(size)
         low, high = _wider(self.law.interval(x, level), self.law.interval_by_scatter(x, level))
-        return RatePrediction(math.exp(self.law.log_value(x)), math.exp(low), math.exp(high))
+        return Forecast(math.exp(self.law.log_value(x)), math.exp(low), math.exp(high))
 
     def loss_variance(self, size: float) -> float:
         """Return the variance that a transferred rate adds to the mean loss of its size.

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Collection
 from typing import Any
 
+from lmlab.config.group_selection import dotted_key
 from lmlab.config.run_length import BUDGETS
 from lmlab.design.job import Job
 from lmlab.design.manifest import Manifest
@@ -30,12 +31,12 @@ def arm_commands(manifest: Manifest, arm: str, rate: float | None) -> list[str]:
     budgets: frozenset[str] = frozenset()
     if manifest.comparison.hold_tokens:  # the steps of the study replace the arm's own length
         budgets = BUDGET_KEYS
-        of_arm = [override for override in of_arm if override_key(override) not in budgets]
+        of_arm = [override for override in of_arm if dotted_key(override) not in budgets]
     of_run = [f"optim.lr={rate!r}", f"seed={job.seed}", f"study={manifest.study}"]
     of_run.append(f"arm={content['arm']}")
     if content["model"]["d_ff"] != "auto" and manifest.comparison.solve_d_ff:
         of_run.append(f"model.d_ff={content['model']['d_ff']}")
-    own = {override_key(override) for override in (*of_arm, *of_run)}
+    own = {dotted_key(override) for override in (*of_arm, *of_run)}
     shared = shared_overrides(manifest, own | budgets)
     if manifest.comparison.hold_tokens:
         of_run += _step_overrides(content)
@@ -50,15 +51,10 @@ def shared_overrides(manifest: Manifest, without: Collection[str]) -> list[str]:
         without: keys of overrides to leave out, such as those that a run sets itself.
     """
     typed = [one for one in shlex.split(manifest.command)[3:] if not one.startswith("-")]
-    names = [one.partition("=")[2] for one in typed if override_key(one) == "experiment"]
+    names = [one.partition("=")[2] for one in typed if dotted_key(one) == "experiment"]
     shared = [override for name in names for override in experiment_overrides(name)]
-    shared += [one for one in typed if override_key(one).partition(".")[0] not in _OF_STUDY]
-    return [override for override in shared if override_key(override) not in without]
-
-
-def override_key(override: str) -> str:
-    """Return the key that an override sets, with dots: ``model.norm`` for ``model/norm=post``."""
-    return override.lstrip("+~").partition("=")[0].replace("/", ".")
+    shared += [one for one in typed if dotted_key(one).partition(".")[0] not in _OF_STUDY]
+    return [override for override in shared if dotted_key(override) not in without]
 
 
 def _step_overrides(content: dict[str, Any]) -> list[str]:

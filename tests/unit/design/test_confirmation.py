@@ -173,7 +173,8 @@ def test_runs_that_confirm_may_all_fail() -> None:
     """Search runs train with seed 1000 only up to the vertex; later runs beside it fail."""
     search = a_search(ALWAYS)
     outcome = curve(6e-3, above=10)
-    searched = set(finish(a_search(NEVER), outcome))
+    plain = a_search(NEVER)
+    searched = finish(plain, outcome)
 
     def failing(rate: float, seed: int) -> TrialOutcome:
         return (
@@ -183,4 +184,7 @@ def test_runs_that_confirm_may_all_fail() -> None:
     trials = finish(search, failing)
     found = search.confirmation(trials)
     assert found is not None and found.rate == found.searched and not found.is_enclosed
+    # The searched rate stays, and rests on what the search found before these runs failed.
+    assert len(search.fitted_rates(trials)) == 3
+    assert search.fitted_rates(trials) == plain.fitted_rates(searched)
     assert doubt(search, trials) == ASYMMETRIC

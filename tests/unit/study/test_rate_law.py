@@ -20,7 +20,7 @@ def searched(rate: float, error: float = 0.1, freedom: float = 4.0) -> RateError
 
 def test_an_exact_law_is_predicted_and_its_drift_is_per_doubling() -> None:
     law = fit_rate_law(SIZES, [searched(0.02 * (size / 64) ** -0.5) for size in SIZES])
-    assert law.predict(4096).rate == pytest.approx(0.02 / 8)
+    assert law.predict(4096).value == pytest.approx(0.02 / 8)
     drift = law.drift()
     assert drift.factor == pytest.approx(2**-0.5)
     assert drift.low < 2**-0.5 < drift.high < 1
@@ -36,7 +36,7 @@ def test_two_sizes_have_the_interval_of_their_own_errors() -> None:
     low, high = two.law.interval(math.log(1024))
     found = two.predict(1024)
     assert (math.log(found.low), math.log(found.high)) == pytest.approx((low, high))
-    assert found.rate == pytest.approx(0.005)
+    assert found.value == pytest.approx(0.005)
     near, far = two.predict(300), two.predict(5000)
     assert near.high / near.low < found.high / found.low < far.high / far.low
 
@@ -53,9 +53,9 @@ def test_a_rate_that_was_transferred_by_equal_weights_has_its_interval_too() -> 
     rates = [searched(0.02, 0.3), searched(0.013, 0.02), searched(0.01, 0.02)]
     equal = fit_rate_law(SIZES[:3], rates, equal_weights=True)
     line = np.polyfit(np.log(SIZES[:3]), np.log([one.rate for one in rates]), 1)
-    assert math.log(equal.predict(1024).rate) == pytest.approx(np.polyval(line, math.log(1024)))
+    assert math.log(equal.predict(1024).value) == pytest.approx(np.polyval(line, math.log(1024)))
     weighted = fit_rate_law(SIZES[:3], rates)
-    assert weighted.predict(1024).rate != pytest.approx(equal.predict(1024).rate, rel=1e-3)
+    assert weighted.predict(1024).value != pytest.approx(equal.predict(1024).value, rel=1e-3)
 
 
 @pytest.mark.parametrize(("number", "scatter"), [(2, 0.0), (3, 0.0), (3, 0.2), (4, 0.0), (4, 0.2)])

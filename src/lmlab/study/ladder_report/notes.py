@@ -37,8 +37,7 @@ def decision_rule(ladder: Ladder) -> list[str]:
         "rungs. The level is that of one interval, without correction for several arms or rungs.",
         "A straight line is fitted to the logarithms of the gains against the logarithm of the "
         f"compute. The verdict is about its values at the lowest and the highest rung.{holm} "
-        "Whether the gain changes is tested only for an arm that differs. There is no verdict where "
-        "the mean loss of the arm or of the baseline does not fall from one rung to the next.",
+        "Whether the gain changes is tested only for an arm that differs.",
         "Grows, shrinks: the slope of the line is not zero, and the gain moves away from 1 or "
         "towards it. Vanishes: it shrinks to within the margin. Reverses: the line is certainly "
         "above 1 at one end and below 1 at the other. Holds: it differs at the highest rung, and "
@@ -48,6 +47,8 @@ def decision_rule(ladder: Ladder) -> list[str]:
         f"{margin}, even where it excludes 1.",
         "Cannot tell: none of these is certain enough. A rung or a number of seeds is then named "
         f"that would decide with {100 * ladder.power:g}% power if the line were the true one.",
+        "No verdict: fewer than two rungs have a gain, or the mean loss of the arm or of the "
+        "baseline does not fall from one rung to the next.",
         f"Nothing is said about compute beyond {ladder.max_factor:g} times that of the highest "
         "rung.",
     ]

@@ -51,7 +51,7 @@ def rate_rows(found: LadderStudy) -> list[dict[str, Any]]:
                 else {"factor": drift.factor, "low": drift.low, "high": finite(drift.high)},
                 "law": None
                 if law is None
-                else {"size": sizes, "rate": [law.predict(size).rate for size in sizes]},
+                else {"size": sizes, "rate": [law.predict(size).value for size in sizes]},
             }
         )
     return rows
