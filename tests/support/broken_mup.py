@@ -23,22 +23,11 @@ class MuPWithout(MuP):
         without: ``hidden_lr``: matrices in the blocks keep the rate and weight decay of the base
             shape. ``logits``: logits are not divided by the width. ``hidden_init``: matrices in the
             blocks keep the spread of the base shape. ``queries``: scores stay divided by sqrt(K).
-        sizes: see the base class.
+        settings: see the base class.
     """
 
-    def __init__(
-        self,
-        *,
-        base_d_model: int,
-        base_d_head: int,
-        base_d_ff: int | None = None,
-        update_rule: str = "auto",
-        without: str,
-    ) -> None:
-        super().__init__(
-            base_d_model=base_d_model, base_d_head=base_d_head, base_d_ff=base_d_ff,
-            update_rule=update_rule,
-        )  # fmt: skip
+    def __init__(self, *, without: str, **settings: Any) -> None:
+        super().__init__(**settings)
         assert without in LEFT_OUT, without
         self.without = without
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lmlab.accounting.target_counts import UnknownCostError, counts_of
-from lmlab.config.auto_width import auto_width
+from lmlab.config.auto_width import feed_forward_width
 from lmlab.nn.component_counts import ComponentCounts, Kind, SavedTensor
 from lmlab.optim.optimizer_counts import OptimizerCounts
 
@@ -133,15 +133,11 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
     """
     vocab, context, width = model["vocab_size"], model["context_length"], model["d_model"]
     layers, heads = model["num_layers"], model["num_heads"]
-    if model["d_ff"] == "auto":
-        d_ff = auto_width(str(model["ffn"]["_target_"]), width)
-    else:
-        d_ff = int(model["d_ff"])
     pos = counts_of("model.pos", model["pos"])(
         d_model=width, d_head=width // heads, context_length=context
     )
     attention = counts_of("model.attention", model["attention"])(d_model=width, num_heads=heads)
-    ffn = counts_of("model.ffn", model["ffn"])(d_model=width, d_ff=d_ff)
+    ffn = counts_of("model.ffn", model["ffn"])(d_model=width, d_ff=feed_forward_width(model))
     norm = counts_of("model.norm", model["norm"])()
     projections = dataclasses.replace(attention, products_per_pair=0)
     scores = ComponentCounts(products_per_pair=attention.products_per_pair)

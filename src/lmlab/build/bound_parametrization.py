@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmlab.build.instantiate import BoundTarget, bind
-from lmlab.config.auto_width import auto_width
+from lmlab.config.auto_width import feed_forward_width
 from lmlab.config.run_config import Model
 from lmlab.optim.groups import GroupRule
 from lmlab.optim.parametrization import Factors, InitRule, ModelShape, Parametrization
@@ -34,10 +34,7 @@ class BoundParametrization:
     @functools.cached_property
     def shape(self) -> ModelShape:
         """The shape that is compared with the base shape."""
-        model, d_ff = self.model, self.model["d_ff"]
-        is_auto = d_ff == "auto"
-        width = auto_width(model["ffn"]["_target_"], model["d_model"]) if is_auto else int(d_ff)
-        return ModelShape.of(model, width)
+        return ModelShape.of(self.model, feed_forward_width(self.model))
 
     @functools.cached_property
     def _parametrization(self) -> Parametrization:

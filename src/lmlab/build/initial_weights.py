@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -30,7 +30,8 @@ def scale_initial_weights(model: nn.Module, initializer: object, rules: Sequence
     """
     if not rules:
         return
-    if not callable(getattr(initializer, "std", None)):
+    std = getattr(initializer, "std", None)
+    if not callable(std):
         kind = type(initializer)
         raise ConfigError(
             f"model.init._target_={kind.__module__}.{kind.__qualname__}: expected a method "
@@ -39,19 +40,19 @@ def scale_initial_weights(model: nn.Module, initializer: object, rules: Sequence
         )
     for weight, drawn in drawn_weights(model):
         rule = next((one for one in rules if one.matches(drawn.name, weight.ndim)), None)
-        factor = 1.0 if rule is None else initial_factor(drawn, initializer, rule)
+        factor = 1.0 if rule is None else _initial_factor(drawn, std, rule)
         if factor != 1:
             weight.mul_(factor)
 
 
-def initial_factor(drawn: DrawnWeight, initializer: object, rule: InitRule) -> float:
-    """Return the factor that a drawn weight is multiplied by."""
+def _initial_factor(
+    drawn: DrawnWeight, std: Callable[[DrawnWeight], float], rule: InitRule
+) -> float:
     base = replace(
         drawn,
         rows=drawn.rows / rule.row_ratio,
         columns=drawn.columns / rule.column_ratio,
         num_writers=drawn.num_writers / rule.layer_ratio,
     )
-    deviation = getattr(initializer, "std")  # noqa: B009, of any class
-    here = float(deviation(drawn))
-    return rule.factor if here == 0 else rule.factor * float(deviation(base)) / here
+    here = float(std(drawn))
+    return rule.factor if here == 0 else rule.factor * float(std(base)) / here

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from lmlab.config.signatures import read_signature
 
 UNGATED_FACTOR = 4  # as in Vaswani et al. 2017, section 3.3
+
+
+def feed_forward_width(model: Mapping[str, Any]) -> int | None:
+    """Return F of a ``model`` node; None if the layer chooses it, see :func:`auto_width`."""
+    if model["d_ff"] == "auto":
+        return auto_width(str(model["ffn"]["_target_"]), int(model["d_model"]))
+    return int(model["d_ff"])
 
 
 def auto_width(target: str, d_model: int) -> int | None:

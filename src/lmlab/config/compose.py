@@ -91,16 +91,12 @@ def _freeze_values(
     choose_length(content, overrides)
     check_ignored(content, overrides)
     if has_counted_steps(content):
-        _check_components_and_values(content)
+        check_trunk(content)
+        check_components(content)
+        check_values(content)
         count_steps(content)
     fit_warmup(content, overrides)
     return from_dict(content)
-
-
-def _check_components_and_values(content: dict[str, Any]) -> None:
-    check_trunk(content)
-    check_components(content)
-    check_values(content)
 
 
 def with_steps(config: RunConfig, steps: int) -> RunConfig:

@@ -30,6 +30,16 @@ def dotted_key(override: str) -> str:
     return override.lstrip("+~").partition("=")[0].replace("/", ".")
 
 
+def is_set(overrides: Iterable[str], node: str, name: str) -> bool:
+    """Whether an override sets ``node.name``, alone or in a mapping ``node={name: ...}``."""
+    in_mapping = re.compile(rf"\+*{node}=.*[{{,]\s*{name}\s*:", re.DOTALL)
+    return any(
+        (dotted_key(override) == f"{node}.{name}" and not override.startswith("~"))
+        or in_mapping.match(override)
+        for override in overrides
+    )
+
+
 def rewrite(override: str, folders: Sequence[Path]) -> str:
     """Turn ``model.norm=post`` into ``model/norm=post`` where ``model/norm`` is a group.
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lmlab.config.auto_width import auto_width
+from lmlab.config.auto_width import feed_forward_width
 from lmlab.config.run_length import BUDGETS
 from lmlab.config.value_types import format_value
 from lmlab.errors import Check, ConfigError, check_settings
@@ -303,8 +303,5 @@ def _check_param(config: dict[str, Any]) -> None:
     if module != "lmlab.optim.parametrization" or name == "Standard":
         return
     parametrizations = importlib.import_module(module)
-    d_ff = model["d_ff"]
-    if d_ff == "auto":
-        d_ff = auto_width(str(model["ffn"]["_target_"]), int(model["d_model"]))
-    shape = parametrizations.ModelShape.of(model, d_ff)
+    shape = parametrizations.ModelShape.of(model, feed_forward_width(model))
     getattr(parametrizations, name)(**parameters).check(shape, config["optim"])

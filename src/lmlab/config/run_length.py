@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmlab.config.group_selection import dotted_key
+from lmlab.config.group_selection import is_set
 from lmlab.config.value_types import format_value
 from lmlab.errors import ConfigError
 
@@ -38,7 +38,7 @@ def choose_length(content: dict[str, Any], overrides: Sequence[str]) -> None:
     """
     training = content["training"]
     budgets = [name for name in BUDGETS if training.get(name) is not None]
-    typed = [name for name in ("steps", *budgets) if _sets(overrides, name)]
+    typed = [name for name in ("steps", *budgets) if is_set(overrides, "training", name)]
     given = typed or budgets
     if len(given) > 1:
         raise _both(training, given)
@@ -167,17 +167,3 @@ def _both(training: Mapping[str, Any], given: Sequence[str]) -> ConfigError:
         f"{shown}: expected one length of the run",
         f"remove {'one of the two' if len(given) == 2 else 'all but one'}",
     )
-
-
-def _sets(overrides: Sequence[str], name: str) -> bool:
-    """Whether an override sets a length, alone or in a mapping."""
-    for override in overrides:
-        key, _, value = override.partition("=")
-        if dotted_key(override) == f"training.{name}" and not key.startswith("~"):
-            return True
-        inside = value.strip("{} ").split(",")
-        if dotted_key(override) == "training" and any(
-            part.partition(":")[0].strip() == name for part in inside
-        ):
-            return True
-    return False

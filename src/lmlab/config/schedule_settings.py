@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from lmlab.config.group_selection import dotted_key
+from lmlab.config.group_selection import is_set
 from lmlab.config.value_types import format_value
 from lmlab.errors import ConfigError
 
@@ -36,9 +35,9 @@ def check_ignored(content: dict[str, Any], overrides: Sequence[str]) -> None:
     schedule = _lmlab_schedule(content)
     if schedule is None:
         return
-    if schedule.get("warmup") is not None and _sets(overrides, "warmup_steps"):
+    if schedule.get("warmup") is not None and is_set(overrides, "schedule", "warmup_steps"):
         raise _no_effect(schedule, "warmup_steps", "warmup", "null")
-    if schedule.get("decay_fraction") == 0 and _sets(overrides, "min_lr_ratio"):
+    if schedule.get("decay_fraction") == 0 and is_set(overrides, "schedule", "min_lr_ratio"):
         raise _no_effect(schedule, "min_lr_ratio", "decay_fraction", "0.2")
 
 
@@ -62,7 +61,9 @@ def fit_warmup(content: dict[str, Any], overrides: Sequence[str]) -> None:
     if schedule is None or not isinstance(steps, int) or steps <= 0:
         return
     warmup_steps, decay = schedule.get("warmup_steps"), schedule.get("decay_fraction", 0)
-    if _sets(overrides, "warmup_steps") or _sets(overrides, "decay_fraction"):
+    if is_set(overrides, "schedule", "warmup_steps") or is_set(
+        overrides, "schedule", "decay_fraction"
+    ):
         return
     if schedule.get("warmup") is not None or not isinstance(warmup_steps, int):
         return
@@ -96,14 +97,4 @@ def _no_effect(schedule: dict[str, Any], ignored: str, other: str, value: str) -
     return ConfigError(
         f"{first}: this has no effect with {second}",
         f"remove one of the two, or set schedule.{other}={value}",
-    )
-
-
-def _sets(overrides: Sequence[str], name: str) -> bool:
-    """Whether an override sets a parameter of the schedule, alone or in a mapping."""
-    in_mapping = re.compile(rf"\+*schedule=.*[{{,]\s*{name}\s*:", re.DOTALL)
-    return any(
-        (dotted_key(override) == f"schedule.{name}" and not override.startswith("~"))
-        or in_mapping.match(override)
-        for override in overrides
     )

@@ -38,7 +38,9 @@ _OF_OTHER_GROUPS = {"model.init": ("lmlab.hf.weights.Imported",)}
 # Slots that a user's package cannot fill.
 _WITHOUT_OWN = ("design", "ladder")
 _CALLBACKS = "callbacks"
-_MODEL_SLOTS = ("model.norm", "model.pos", "model.ffn", "model.attention", "model.init")
+_MODEL_SLOTS = (
+    "model.norm", "model.pos", "model.ffn", "model.attention", "model.init", "model.param",
+)  # fmt: skip
 _TARGET = re.compile(r"^\s*_target_:\s*['\"]?([\w.]+)", re.MULTILINE)
 
 
@@ -98,7 +100,7 @@ def check_nested_target(path: str, target: Any, may_import: bool = True) -> None
 
     Raises:
         ConfigError: it is no class of a user's package, no optimizer of torch, and no layer, norm,
-            position encoding or initialization of lmlab.
+            position encoding, initialization or parametrization of lmlab.
     """
     if not isinstance(target, str):
         raise ConfigError(f"{path}._target_={target}: expected the dotted path of a class")

@@ -33,7 +33,7 @@ from lmlab.demos.activation_slopes import (
     fit_slopes,
 )  # fmt: skip
 from lmlab.demos.coord_check_figure import draw_sizes
-from lmlab.errors import ConfigError, suggestion
+from lmlab.errors import Check, ConfigError, check_settings, suggestion
 
 
 def coord_check(
@@ -56,9 +56,11 @@ def coord_check(
         batch_size: sequences per update.
         seeds: models per width.
         tolerance: largest slope that counts as none.
+
+    Raises:
+        ConfigError: a setting gives no slope, or there is no such option.
     """
-    check_widths(config, widths, seeds)
-    check_widths(config, widths, seeds)
+    check_demo_settings(config, widths, steps, batch_size, seeds)
     nodes = {name: option_node(config, name) for name in params}
     data = prepare_data(resolve(config).data)
     measured = {
@@ -101,7 +103,9 @@ _EXPECTED = (
 )
 
 
-def check_widths(config: RunConfig, widths: Sequence[int], seeds: int) -> None:
+def check_demo_settings(
+    config: RunConfig, widths: Sequence[int], steps: int, batch_size: int, seeds: int
+) -> None:
     """Raise :class:`ConfigError` where slopes cannot be fitted or heads do not divide a width."""
     head = _head_width(config)
     wrong = [width for width in widths if width < 1 or width % head]
@@ -111,8 +115,13 @@ def check_widths(config: RunConfig, widths: Sequence[int], seeds: int) -> None:
             f"{head}",
             "change demo.widths, or model.d_model and model.num_heads",
         )
-    if seeds < 2:
-        raise ConfigError(f"demo.seeds={seeds}: expected 2 or more, for an interval")
+    most = config.training.batch_size
+    check_settings((
+        Check("demo.steps", steps, steps >= 1, "1 or more"),
+        Check("demo.batch_size", batch_size, 1 <= batch_size <= most,
+              f"1 to training.batch_size, {most}"),
+        Check("demo.seeds", seeds, seeds >= 2, "2 or more, for an interval"),
+    ))  # fmt: skip
 
 
 def option_node(config: RunConfig, name: str) -> dict[str, Any]:

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
 
 from lmlab.console.formatting import format_count
-from lmlab.demos.activation_sizes import KINDS, Sizes
+from lmlab.demos.activation_sizes import KINDS
+from lmlab.demos.activation_slopes import CHANGE, END, START, Measured
 from lmlab.study.figure_style import COLOURS, MARKERS, add_grid, label_sparsely, new_figure
 
-_STYLES: dict[str, Any] = {"start": (0, (5, 2)), "end": "-", "change": (0, (1.2, 1.4))}
+_STYLES: dict[str, Any] = {START: (0, (5, 2)), END: "-", CHANGE: (0, (1.2, 1.4))}
 
 
-def draw_sizes(
-    measured: Mapping[str, Mapping[int, Sequence[dict[str, Sizes] | None]]], steps: int
-) -> Figure:
+def draw_sizes(measured: Mapping[str, Measured], steps: int) -> Figure:
     """Draw a panel per kind of activation: mean absolute value against width, on log axes.
 
     Args:
-        measured: sizes by parametrization and width, one per seed; None where infinite.
+        measured: sizes by parametrization.
         steps: number of updates between both measurements.
     """
     figure = new_figure(8, 5.6)
@@ -34,14 +34,14 @@ def draw_sizes(
                 marker = MARKERS[index % len(MARKERS)]
                 axes.plot(
                     widths, values, color=COLOURS[index % len(COLOURS)], linestyle=style,
-                    marker=marker, markersize=4, markerfacecolor="none" if which != "end" else None,
+                    marker=marker, markersize=4, markerfacecolor="none" if which != END else None,
                 )  # fmt: skip
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_title(kind, loc="left", fontsize=10)
         label_sparsely(axes.yaxis)
-        axes.xaxis.set_major_locator(_at(sorted(next(iter(measured.values())))))
-        axes.xaxis.set_minor_locator(_at([]))
+        axes.xaxis.set_major_locator(FixedLocator(sorted(next(iter(measured.values())))))
+        axes.xaxis.set_minor_locator(FixedLocator([]))
         axes.xaxis.set_major_formatter("{x:g}")
         add_grid(axes)
     last = figure.axes[-1]
@@ -55,15 +55,7 @@ def draw_sizes(
     return figure
 
 
-def _at(ticks: Sequence[float]) -> Any:
-    from matplotlib.ticker import FixedLocator
-
-    return FixedLocator(list(ticks))
-
-
-def _means(
-    found: Mapping[int, Sequence[dict[str, Sizes] | None]], kind: str, which: str
-) -> tuple[list[int], list[float]]:
+def _means(found: Measured, kind: str, which: str) -> tuple[list[int], list[float]]:
     """Return the geometric means over seeds where all are finite and above 0."""
     widths, means = [], []
     for width, of_seeds in found.items():
@@ -81,8 +73,8 @@ def _handles(names: Sequence[str], steps: int) -> list[Line2D]:
         for index, name in enumerate(names)
     ]  # fmt: skip
     meanings = {
-        "start": "at initialization", "end": f"after {format_count(steps, 'update')}",
-        "change": f"change in {format_count(steps, 'update')}",
+        START: "at initialization", END: f"after {format_count(steps, 'update')}",
+        CHANGE: f"change in {format_count(steps, 'update')}",
     }  # fmt: skip
     styles = [
         Line2D([], [], color="#8A8A8A", linestyle=_STYLES[which], label=meaning)

@@ -6,35 +6,33 @@ place where it stands, so that the logits stay the same.
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
+from lmlab.build.bound_parametrization import BoundParametrization
+from lmlab.config.run_config import Model
 from lmlab.errors import ConfigError
 from lmlab.nn.transformer import Transformer
 
-_FINAL_NORMS = ("lmlab.nn.norm.PreRMSNorm", "lmlab.nn.norm.PreLayerNorm")
-_POST_NORM = "lmlab.nn.norm.PostRMSNorm"
+_NO_NORM = "lmlab.nn.norm.NoNorm"
 
 
-def check_foldable(model: dict[str, Any]) -> None:
+def check_foldable(model: Model) -> None:
     """Check that the factors of a model can be folded, before its weights are read.
 
     A factor of the logits goes into the head. A tied head is also the embedding, so the factor goes
     into the gain of the last norm instead.
 
     Args:
-        model: the ``model`` section of a frozen configuration.
+        model: of a frozen configuration.
 
     Raises:
-        ConfigError: the head is tied, the logits may have a factor, and there is no norm.
+        ConfigError: the head is tied, the logits have a factor, and there is no norm.
     """
-    param = model.get("param") or {}
-    has_factor = param.get("base_d_model", model["d_model"]) != model["d_model"]
-    is_normed = model["norm"]["_target_"] in (*_FINAL_NORMS, _POST_NORM)
-    if model["tie_embeddings"] and has_factor and not is_normed:
+    if not model.tie_embeddings or model.norm.target != _NO_NORM:
+        return
+    if BoundParametrization.of(model).factors().logits != 1:
         raise ConfigError(
-            f"model.param._target_={param['_target_']}: cannot be exported with "
+            f"model.param._target_={model.param.target}: cannot be exported with "
             "model.tie_embeddings=true and model.norm=none: the factor of the logits fits neither "
             "into the head, which is the embedding, nor into a norm before it",
             "export a model with model.tie_embeddings=false or with another norm",

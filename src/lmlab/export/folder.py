@@ -78,7 +78,7 @@ def export_run(
     config = load_recorded(RunFolder(run_folder))
     node = config.model.as_dict()
     hf_config.config_to_hf(node, d_ff=1)  # fails before anything is loaded
-    check_foldable(node)
+    check_foldable(config.model)
     loaded = load(run_folder, checkpoint=checkpoint, device="cpu")
     loaded = loaded._replace(tokenizer=loaded.tokenizer.with_end_of_text(end_of_text))
     content = hf_config.config_to_hf(node, d_ff=_width(loaded.model))

@@ -105,7 +105,9 @@ def calibrate(spec: RunSpec, device: Device, timing: StepTiming | None = None) -
             f"{format_count(sequences, 'sequence')} on this device",
             spread=spread(seconds) if timing.is_long else None,
             **_time_saving(
-                spec.cache_folder, state, MAX_SAVED_FOR_LENGTH if timing.is_long else None
+                spec.cache_folder,
+                state,
+                MAX_SAVED_FOR_LENGTH if timing.is_long else MAX_SAVED_BYTES,
             ),
         )
     del state
@@ -214,12 +216,12 @@ def _time_samples(workload: RunWorkload, device: Device, state: TrainState) -> f
 
 
 def _time_saving(
-    cache_folder: Path, state: TrainState, most_bytes: int | None = None
+    cache_folder: Path, state: TrainState, most_bytes: int = MAX_SAVED_BYTES
 ) -> dict[str, float]:
     weights = 4 * sum(parameter.numel() for parameter in state.model.parameters())
     tensors = (t for s in state.optimizer.state.values() for t in s.values())
     total = weights + sum(t.nbytes for t in tensors if isinstance(t, torch.Tensor))
-    if total > (most_bytes or MAX_SAVED_BYTES):
+    if total > most_bytes:
         speed = DISK_BYTES_PER_SECOND
         return {"saving": total / speed, "saving_best": weights / speed}
     with temporary_folder(_writable(cache_folder), "calibration") as folder:

@@ -30,6 +30,7 @@ from lmlab.preflight.measurement import calibrate
 from lmlab.preflight.run_preflight import check_memory_early
 from lmlab.preflight.step_timing import StepTiming
 from lmlab.runs.auto_settings import choose_device
+from lmlab.runs.session import out_of_memory
 from lmlab.runtime.device import Device, is_out_of_memory
 from lmlab.runtime.launch_env import read_launch_env
 from lmlab.storage.io import hash_json
@@ -60,7 +61,7 @@ class MeasuredLength:
     source: str
 
     def summary(self) -> str:
-        """Describe it in one line: ``12,300 steps, 41 min to 48 min (80 steps of ...)``."""
+        """Describe it in one line: ``12,300 steps, 41 min to 49 min (80 steps of ...)``."""
         shortest, longest = (self.seconds * (1 + sign * self.uncertainty) for sign in (-1, 1))
         times = f"{format_duration(shortest)} to {format_duration(longest)}"
         return f"{format_count(self.steps, 'step')}, {times} ({self.source})"
@@ -156,17 +157,16 @@ def _measure_on(device: Device, spec: RunSpec, data: RunData) -> MeasuredLength:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        raise ConfigError(
-            "out of memory", "lower training.micro_batch_size or validation.batch_size"
-        ) from error
+        raise out_of_memory() from error
     write_calibration(calibration_file(spec.workload, device, spec.cache_folder), found)
     steps = steps_within(spec.workload, data, found, 60 * minutes)
-    least = seconds_of(dataclasses.replace(spec.workload, steps=max(1, steps)), data, found).total
+    run = dataclasses.replace(spec.workload, steps=max(1, steps))
+    seconds = seconds_of(run, data, found).total
     if steps < 1:
         raise ConfigError(
-            f"training.minutes={minutes:g}: expected at least {least / 60:.2g}, which one update "
+            f"training.minutes={minutes:g}: expected at least {seconds / 60:.2g}, which one update "
             "with its evaluations takes",
             "raise training.minutes, or lower training.batch_size or validation.max_tokens",
         )
     uncertainty = max(LEAST_UNCERTAINTY, 2 * (found.spread or 0.0))
-    return MeasuredLength(steps, least, uncertainty, found.source)
+    return MeasuredLength(steps, seconds, uncertainty, found.source)

@@ -119,11 +119,7 @@ class Session:
         except Exception as error:
             self._stop_if_lost()  # the new owner may have removed what this process needed
             if is_out_of_memory(error):
-                problem = ConfigError(
-                    "out of memory",
-                    "lower training.micro_batch_size (a divisor of training.batch_size; updates "
-                    "stay equal up to rounding) or validation.batch_size",
-                )
+                problem = out_of_memory()
                 self._fail(f"{traceback.format_exc()}\n{problem}")
                 raise problem from error
             log.exception("the run failed")
@@ -273,3 +269,12 @@ def _train_alone(trainer: Trainer) -> GradientRequests:
     """Train with the trainer's own gradients, without requests."""
     yield from ()
     return trainer.train()
+
+
+def out_of_memory() -> ConfigError:
+    """Return the error of a run whose updates or evaluations do not fit the memory."""
+    return ConfigError(
+        "out of memory",
+        "lower training.micro_batch_size (a divisor of training.batch_size; updates stay equal up "
+        "to rounding) or validation.batch_size",
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lmlab.config.group_selection import extract_choices, rewrite, rewrite_all
+from lmlab.config.group_selection import extract_choices, is_set, rewrite, rewrite_all
 from lmlab.config.paths import conf_folder
 
 CONF = [conf_folder()]
@@ -34,6 +34,22 @@ CONF = [conf_folder()]
 )
 def test_dots_become_slashes_where_a_group_has_that_name(given: str, expected: str) -> None:
     assert rewrite(given, CONF) == expected
+
+
+@pytest.mark.parametrize(
+    ("override", "sets_steps"),
+    [
+        ("training.steps=5", True),
+        ("++training.steps=5", True),
+        ("training={ema: 0.9, steps: 5}", True),
+        ("~training.steps", False),
+        ("training.log_every=5", False),
+        ("training={warmup_steps: 5}", False),
+        ("schedule.steps=5", False),
+    ],
+)
+def test_a_setting_is_set_alone_or_in_a_mapping(override: str, sets_steps: bool) -> None:
+    assert is_set(["seed=1", override], "training", "steps") == sets_steps
 
 
 def test_of_several_choices_from_a_group_the_last_is_kept() -> None:

@@ -19,7 +19,7 @@ from lmlab.errors import ConfigError
 
 SLOTS = {
     "data", "tokenizer", "model.norm", "model.pos", "model.ffn", "model.attention", "model.init",
-    "optim", "schedule", "logger", "design", "demo", "callbacks.mine",
+    "model.param", "optim", "schedule", "logger", "design", "ladder", "demo", "callbacks.mine",
 }  # fmt: skip
 
 OWN = """
@@ -199,7 +199,8 @@ def test_nested_targets_are_checked_too() -> None:
                 {"mine": {"_target_": "parts_for_slots.Norm", "x": {"_target_": inner}}}
             )
     check("model.ffn", layer, inner={"_target_": "parts_for_slots.Norm"})
-    check("model.ffn", layer, inner={"_target_": "lmlab.nn.ffn.SwiGLU"})
+    for inner in ("lmlab.nn.ffn.SwiGLU", "lmlab.optim.parametrization.MuP"):
+        check("model.ffn", layer, inner={"_target_": inner})
     for target in ("hydra.experimental.callbacks.logging.shutdown", "lmlab.nn.ffn.make_folder"):
         with pytest.raises(ConfigError, match=r"hydra\.callbacks\.mine"):
             check_callbacks({"mine": {"_target_": target}})

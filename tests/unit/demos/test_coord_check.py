@@ -13,7 +13,12 @@ from lmlab.config.compose import compose
 from lmlab.config.run_config import RunConfig
 from lmlab.demos.activation_sizes import FFN, KINDS, LOGITS
 from lmlab.demos.activation_slopes import fit_slopes
-from lmlab.demos.coord_check import check_widths, coord_check, measure, option_node
+from lmlab.demos.coord_check import (
+    check_demo_settings,
+    coord_check,
+    measure,
+    option_node,
+)
 from lmlab.errors import ConfigError
 
 
@@ -59,9 +64,13 @@ def test_the_smallest_width_is_the_base_shape(config: RunConfig, data: RunData) 
 def test_settings_that_give_no_slope_are_refused(config: RunConfig) -> None:
     for widths in ([32], [32, 40], [0, 32], [64, 64]):
         with pytest.raises(ConfigError, match=r"demo\.widths=.*multiples of the width of a h"):
-            check_widths(config, widths, 3)
+            check_demo_settings(config, widths, 1, 8, 3)
     with pytest.raises(ConfigError, match=r"demo\.seeds=1: expected 2 or more"):
-        check_widths(config, [16, 32], 1)
+        check_demo_settings(config, [16, 32], 1, 8, 1)
+    with pytest.raises(ConfigError, match=r"demo\.steps=0: expected 1 or more"):
+        check_demo_settings(config, [16, 32], 0, 8, 2)
+    with pytest.raises(ConfigError, match=r"demo\.batch_size=9: expected 1 to training\.batch_s"):
+        check_demo_settings(config, [16, 32], 1, 9, 2)
     with pytest.raises(ConfigError, match=r"demo\.params=mupp: expected one of completep, mup"):
         option_node(config, "mupp")
 
