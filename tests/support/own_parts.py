@@ -15,8 +15,10 @@ def trust(folder: Path, monkeypatch: Any = None) -> None:
     """Trust this module in the user settings below ``folder``, in this process."""
     import os
 
-    (folder / "lmlab").mkdir(parents=True, exist_ok=True)
-    (folder / "lmlab" / "config.yaml").write_text("trusted_packages: [own_parts]\n")
+    settings = folder / "lmlab" / "config.yaml"
+    if not settings.exists():  # ranks that write it anew could read each other's empty file
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text("trusted_packages: [own_parts]\n")
     if monkeypatch is None:
         os.environ["XDG_CONFIG_HOME"] = str(folder)
     else:
