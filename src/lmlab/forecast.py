@@ -33,7 +33,7 @@ class Options:
 def act(options: Options) -> None:
     """Print the predicted losses, and the configuration that the study recommends."""
     # scipy takes half a second to import; mistakes in the options are reported before.
-    from lmlab.study.budget_forecast import forecast_budget, forecast_rows, size_lines
+    from lmlab.study.ladders.budget_forecast import forecast_budget, forecast_rows, size_lines
     from lmlab.study.run_records import load_study
 
     study = load_study(options.study)

@@ -104,7 +104,7 @@ def _ladder_lines(study: Study) -> list[str]:
         return []
     from lmlab.study.ladder_report.ladder_study import LadderStudy  # scipy takes half a second
     from lmlab.study.ladder_report.rung_rows import progress_line, stage_name
-    from lmlab.study.seals import describe_seal
+    from lmlab.study.ladders.seals import describe_seal
 
     found = LadderStudy.of(study)
     progress = (

@@ -15,7 +15,7 @@ from lmlab.design.ladder_runs import is_complete_below
 from lmlab.design.manifest import Manifest
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.run_folder import RunFolder
-from lmlab.study.seals import seal_highest_rung
+from lmlab.study.ladders.seals import seal_highest_rung
 from lmlab.study.sweep_folder import SweepFolder
 from tests.support.ladders import Loss, _base_config, power_law
 

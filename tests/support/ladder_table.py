@@ -18,8 +18,8 @@ Every row is one kind of ladder. The columns are:
 - ``verdicts``: how often each word was given; ``false claims``: how often a null arm got a word
   other than "cannot tell" and "no difference", of which the level allows 0.1;
 - ``planned``: how often a plan of the same ladder says that each word would be given, from
-  :mod:`lmlab.study.ladder_power`, which has its own generator; ``plan - shown``: the largest
-  difference of a word between both, in its standard errors.
+  :mod:`lmlab.study.ladders.ladder_power`, which has its own generator; ``plan - shown``: the
+  largest difference of a word between both, in its standard errors.
 
 With ``--save`` a table that is interrupted keeps its rows, and the same command goes on.
 """

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from lmlab.study.ladder_losses import Array, LadderLosses
+from lmlab.study.ladders.ladder_losses import Array, LadderLosses
 
 LOWEST_COST, SPAN = 4e11, 100.0  # training FLOPs of the lowest rung; top over lowest
 ENTROPY, AMPLITUDE, EXPONENT = 1.7, 3.0, 0.165  # nats per token, at the lowest cost

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from lmlab.study.isoflop_curves import Budget
+from lmlab.study.ladders.isoflop_curves import Budget
 
 ENTROPY, SIZE_EXPONENT, TOKEN_EXPONENT = 1.7, 0.34, 0.28
 LOWEST, BEST_SIZE, LOSS_AT_BEST = 4e11, 5e4, 1.35  # FLOPs, parameters, nats by the size alone

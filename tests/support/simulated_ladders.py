@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from ladder_truths import ARM_SD, BROKEN, CORRELATION, ENTROPY, GAINS, RATE_SD, Cell
 
-from lmlab.study.ladder_losses import LadderLosses
-from lmlab.study.ladder_power import PlannedLadder, predict_power
-from lmlab.study.scaling import LadderResult, analyse_ladder, forecast_rung
+from lmlab.study.ladders.ladder_losses import LadderLosses
+from lmlab.study.ladders.ladder_power import PlannedLadder, predict_power
+from lmlab.study.ladders.scaling import LadderResult, analyse_ladder, forecast_rung
 
 LEVEL = 0.1  # of the intervals
 

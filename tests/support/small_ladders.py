@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from lmlab.study.ladder_losses import LadderLosses
+from lmlab.study.ladders.ladder_losses import LadderLosses
 
 ENTROPY, AMPLITUDE, EXPONENT = 1.7, 3.0, 0.165
 LOWEST = 4e11

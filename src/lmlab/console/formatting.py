@@ -41,6 +41,11 @@ def format_count(number: float, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def format_rounded(number: float) -> str:
+    """Format a number of parameters or tokens with three digits: ``52,300``."""
+    return f"{float(f'{number:.3g}'):,.0f}"
+
+
 def format_list(words: Iterable[str]) -> str:
     """Join one word or more: ``a``, ``a and b``, ``a, b and c``."""
     *first, last = words

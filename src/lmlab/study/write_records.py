@@ -19,8 +19,8 @@ from lmlab.storage.io import (
 )
 from lmlab.storage.json_text import dump_json
 from lmlab.study.compact_records import NUM_RECORDS
+from lmlab.study.ladders.seals import seals_file
 from lmlab.study.run_records import Study
-from lmlab.study.seals import seals_file
 
 _MAX_TRAIN_ROWS = 24  # per run
 _STATUS_KEYS = ("status", "step", "steps", "tokens", "seconds", "reason", "log", "time")

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from lmlab.console.formatting import format_count
 from lmlab.design.ladder import GAINS
-from lmlab.study.compute_gain import as_factor
-from lmlab.study.ladder_facts import LadderFacts
-from lmlab.study.ladder_power import PlannedLadder, predict_power
+from lmlab.study.ladders.compute_gain import as_factor
+from lmlab.study.ladders.ladder_facts import LadderFacts
+from lmlab.study.ladders.ladder_power import PlannedLadder, predict_power
 from lmlab.study.statistics import level_name
 
 _GAINS = (1.05, 1.1, 1.2, 1.35, 1.5, 2.0)

@@ -20,8 +20,8 @@ from lmlab.design.manifest import Manifest
 from lmlab.design.search import outcome_from_losses
 from lmlab.study.earlier_looks import count_earlier_looks
 from lmlab.study.earlier_rules import keep_earlier_rules
-from lmlab.study.ladder_facts import ladder_facts
-from lmlab.study.seals import SEALS_FILE, read_seals
+from lmlab.study.ladders.ladder_facts import ladder_facts
+from lmlab.study.ladders.seals import SEALS_FILE, read_seals
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.arm_costs import count_arm_costs, match_width
 from lmlab.sweep.ladder_plan import describe_budgets, describe_rungs

@@ -154,7 +154,7 @@ class RunSchedule:
     def seal(self, outcomes: Outcomes) -> None:
         """Write the forecast of the highest rung, and print it if it is new."""
         # Fits import scipy, which only ladders need.
-        from lmlab.study.seals import describe_seal, seal_highest_rung
+        from lmlab.study.ladders.seals import describe_seal, seal_highest_rung
 
         seal, is_new = seal_highest_rung(self.folder, self.manifest, outcomes)
         if is_new:

@@ -29,7 +29,7 @@ NOT_RUN = {
     "make test": "runs this test",
     "python benchmarks/": "take minutes",
     "python -m lmlab.build.record_numerics": "changes files of the checkout; tests/unit/build",
-    "python -m lmlab.forecast": "reads a finished ladder; tests/unit/study/test_budget_forecast.py",
+    "python -m lmlab.forecast": "reads a finished ladder; tests/unit/study/ladders",
     "python3 -m venv": "make setup runs the same commands",
 }
 

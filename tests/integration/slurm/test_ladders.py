@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lmlab.study.seals import SEALS_FILE, read_seals
+from lmlab.study.ladders.seals import SEALS_FILE, read_seals
 
 pytestmark = pytest.mark.slurm
 

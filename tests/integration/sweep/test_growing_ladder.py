@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sweep_fixtures import Sweeps
 
-from lmlab.study.seals import SEALS_FILE, SealFile, read_seals
+from lmlab.study.ladders.seals import SEALS_FILE, SealFile, read_seals
 
 STEPS = (10, 16, 26, 42, 68)
 ARMS = {"baseline": [], "nope": ["model.pos=nope"], "post": ["model.norm=post"]}

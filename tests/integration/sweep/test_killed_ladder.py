@@ -19,7 +19,7 @@ from sweep_fixtures import Sweeps
 from warm import Process, run_command
 
 from lmlab.storage.io import hash_json
-from lmlab.study.seals import SEALS_FILE, Seal, read_seals
+from lmlab.study.ladders.seals import SEALS_FILE, Seal, read_seals
 
 if sys.platform != "linux":
     pytest.skip("processes are found through /proc", allow_module_level=True)

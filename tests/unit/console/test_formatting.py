@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from lmlab.console.formatting import format_bytes, format_count, format_duration, format_list
+from lmlab.console.formatting import (
+    format_bytes,
+    format_count,
+    format_duration,
+    format_list,
+    format_rounded,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +50,8 @@ def test_a_plural_of_its_own() -> None:
 
 def test_the_last_word_of_a_list_follows_and() -> None:
     assert [format_list("abc"[:number]) for number in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+
+
+def test_rounded_numbers_have_three_digits() -> None:
+    numbers = (52_345.0, 7.0, 1_234_567.0)
+    assert [format_rounded(one) for one in numbers] == ["52,300", "7", "1,230,000"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from lmlab.study.ladders.seals import SEALS_FILE, read_seals, seals_file
 from lmlab.study.run_records import load_study
-from lmlab.study.seals import SEALS_FILE, read_seals, seals_file
 from lmlab.study.write_records import write_compact
 from tests.support.ladder_folders import write_ladder
 from tests.support.ladders import a_ladder

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from lmlab.study.ladder_facts import ladder_facts
+from lmlab.study.ladders.ladder_facts import ladder_facts
 from lmlab.sweep import ladder_prediction
 from lmlab.sweep.ladder_prediction import describe_ladder_power
 from tests.support.ladders import a_ladder, a_ladder_manifest, finish_ladder

@@ -15,7 +15,7 @@ from lmlab.config.compose import compose
 from lmlab.design.comparison import Comparison
 from lmlab.design.manifest import Manifest
 from lmlab.runs import auto_settings
-from lmlab.study.seals import SEALS_FILE
+from lmlab.study.ladders.seals import SEALS_FILE
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.run_data_cache import RunDataCache
 from lmlab.sweep.run_schedule import RunSchedule

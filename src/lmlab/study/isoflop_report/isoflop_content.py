@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.design.ladder import FIXED
-from lmlab.study.isoflop_facts import budget_flops
 from lmlab.study.isoflop_report.isoflop_headline import isoflop_headline
 from lmlab.study.isoflop_report.isoflop_notes import (
     isoflop_glossary,
@@ -34,6 +33,7 @@ from lmlab.study.ladder_report.arm_parts import (
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladder_report.rate_rows import search_rows, spent_rows
 from lmlab.study.ladder_report.rung_rows import rung_rows
+from lmlab.study.ladders.isoflop_facts import budget_flops
 from lmlab.study.run_records import Study
 from lmlab.study.statistics import level_name
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmlab.design.ladder_runs import describe_rates
-from lmlab.study.isoflop_optimum import AT_LEAST, FLAT
 from lmlab.study.isoflop_report.isoflop_study import IsoflopStudy
 from lmlab.study.isoflop_report.isoflop_wording import (
     ends_text,
@@ -17,6 +16,7 @@ from lmlab.study.isoflop_report.isoflop_wording import (
 )
 from lmlab.study.ladder_report.rung_rows import progress_line
 from lmlab.study.ladder_report.wording import factor_text, power_text, rung_name
+from lmlab.study.ladders.isoflop_optimum import AT_LEAST, FLAT
 
 
 def isoflop_headline(found: IsoflopStudy, content: Mapping[str, Any]) -> list[str]:

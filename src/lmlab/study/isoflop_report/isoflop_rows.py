@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from lmlab.design.ladder import cell_name
-from lmlab.study.isoflop import IsoflopResult, OptimumLaw
-from lmlab.study.isoflop_curves import Budget, skewed_curve
-from lmlab.study.isoflop_optimum import Optimum
 from lmlab.study.isoflop_report.isoflop_study import IsoflopStudy
 from lmlab.study.ladder_report.fit_rows import asymptote_row, loss_rows
-from lmlab.study.loss_forecast import Forecast
+from lmlab.study.ladders.isoflop import IsoflopResult, OptimumLaw
+from lmlab.study.ladders.isoflop_curves import Budget, skewed_curve
+from lmlab.study.ladders.isoflop_optimum import Optimum
+from lmlab.study.ladders.loss_forecast import Forecast
 from lmlab.study.run_section import finite
 
 _POINTS = 41  # of a curve
@@ -47,9 +47,10 @@ def optimum_rows(found: IsoflopStudy) -> list[dict[str, Any]]:
     """Return the best size of each budget.
 
     Returns:
-        ``rung``, from 0; ``flops``; ``bound`` of :class:`lmlab.study.isoflop_optimum.Optimum`;
-        and ``parameters``, ``tokens``, ``tokens_per_parameter`` and ``loss``, each with ``value``,
-        ``low`` and ``high``, None where they are not bounded or not known.
+        ``rung``, from 0; ``flops``; ``bound`` of
+        :class:`lmlab.study.ladders.isoflop_optimum.Optimum`; and ``parameters``, ``tokens``,
+        ``tokens_per_parameter`` and ``loss``, each with ``value``, ``low`` and ``high``, None where
+        they are not bounded or not known.
     """
     if found.result is None:
         return []

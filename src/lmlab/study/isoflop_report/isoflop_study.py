@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-from lmlab.study.isoflop import IsoflopResult
-from lmlab.study.isoflop_facts import CompleteBudgets, analyse_known, complete_budgets
 from lmlab.study.ladder_report.ladder_study import LadderStudy
+from lmlab.study.ladders.isoflop import IsoflopResult
+from lmlab.study.ladders.isoflop_facts import CompleteBudgets, analyse_known, complete_budgets
 from lmlab.study.run_records import Study
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lmlab.console.formatting import format_rounded
 from lmlab.study.isoflop_report.isoflop_wording import (
-    count_text,
     exponent_text,
     loss_text,
     quantity_text,
@@ -94,8 +94,8 @@ def _optima(content: Mapping[str, Any]) -> Section:
             {"parameters": "parameters N*", "tokens": "tokens D*"}[row["quantity"]],
             with_ends(row["exponent"], exponent_text),
             f"times {with_ends(row['factor'], factor_text)}",
-            count_text(row["line"][0]),
-            count_text(row["line"][-1]),
+            format_rounded(row["line"][0]),
+            format_rounded(row["line"][-1]),
         ]
         for row in content["laws"]
     ]

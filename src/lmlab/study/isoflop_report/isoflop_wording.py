@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lmlab.study.isoflop_optimum import AT_LEAST, AT_MOST, FLAT
+from lmlab.console.formatting import format_rounded
 from lmlab.study.ladder_report.wording import factor_text
+from lmlab.study.ladders.isoflop_optimum import AT_LEAST, AT_MOST, FLAT
 
 NOT_LOCATED = "not located"
 _OPPOSITE = {AT_LEAST: AT_MOST, AT_MOST: AT_LEAST}
-
-
-def count_text(value: float) -> str:
-    """Return a number of parameters or tokens with three digits: ``52,300``."""
-    return f"{float(f'{value:.3g}'):,.0f}"
 
 
 def loss_text(value: float) -> str:
@@ -58,7 +54,7 @@ def quantity_text(
         unit: what follows the value.
         label: what precedes the interval.
     """
-    text = factor_text if quantity == "tokens_per_parameter" else count_text
+    text = factor_text if quantity == "tokens_per_parameter" else format_rounded
     row, bound = optimum[quantity], optimum["bound"]
     if bound == FLAT:
         return NOT_LOCATED

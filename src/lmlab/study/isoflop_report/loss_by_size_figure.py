@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
 from lmlab.study.figure_style import GREY, add_grid, label_sparsely, line_style, new_figure
-from lmlab.study.isoflop_optimum import AT_LEAST, FLAT
 from lmlab.study.ladder_report.wording import power_text
+from lmlab.study.ladders.isoflop_optimum import AT_LEAST, FLAT
 
 _SMALL = 8  # font size
 _REACH = 1.6  # factor beyond the sizes at which intervals are cut off

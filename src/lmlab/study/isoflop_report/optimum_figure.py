@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter
 
 from lmlab.study.figure_style import BLUE, ORANGE, add_grid, label_sparsely, new_figure
-from lmlab.study.isoflop_optimum import AT_LEAST, FLAT
 from lmlab.study.isoflop_report.isoflop_wording import exponent_text, with_ends
 from lmlab.study.ladder_report.loss_figure import name_rungs
 from lmlab.study.ladder_report.wording import power_text
+from lmlab.study.ladders.isoflop_optimum import AT_LEAST, FLAT
 
 _SMALL = 8  # font size
 _MAX_LABELS = 6  # budgets that have a label each

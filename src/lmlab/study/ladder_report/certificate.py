@@ -9,7 +9,7 @@ from lmlab.design.ladder import FIXED
 from lmlab.design.ladder_runs import LOWEST_RATE
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladder_report.wording import factor_text, interval_text, nats_interval, rung_name
-from lmlab.study.rate_law import Drift
+from lmlab.study.ladders.rate_law import Drift
 from lmlab.study.statistics import level_name
 
 STAYS, MOVES, UNCLEAR = "stays", "moves", "cannot tell"

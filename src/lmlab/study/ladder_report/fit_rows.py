@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from lmlab.study.ladder_losses import LadderLosses, t_quantile
 from lmlab.study.ladder_report.ladder_study import LadderStudy
+from lmlab.study.ladders.ladder_losses import LadderLosses, t_quantile
+from lmlab.study.ladders.scaling import LadderResult
+from lmlab.study.ladders.scaling_fit import ScalingFit
 from lmlab.study.run_section import finite
-from lmlab.study.scaling import LadderResult
-from lmlab.study.scaling_fit import ScalingFit
 
 _POINTS = 40
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from lmlab.study.compute_gain import Gain, as_factor
-from lmlab.study.gain_trend import GainTrend
 from lmlab.study.ladder_report.wording import bounded
+from lmlab.study.ladders.compute_gain import Gain, as_factor
+from lmlab.study.ladders.gain_trend import GainTrend
+from lmlab.study.ladders.scaling import LadderResult
 from lmlab.study.run_section import finite
-from lmlab.study.scaling import LadderResult
 
 _BAND_POINTS = 25
 LOG_TEN = math.log(10)

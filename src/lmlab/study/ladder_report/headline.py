@@ -18,7 +18,7 @@ from lmlab.study.ladder_report.wording import (
     rung_name,
     with_interval,
 )
-from lmlab.study.ladder_verdict import CANNOT_TELL
+from lmlab.study.ladders.ladder_verdict import CANNOT_TELL
 from lmlab.study.statistics import level_name
 from lmlab.study.verdicts import arm_phrase
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 
 from lmlab.design.ladder import Ladder, cell_name
 from lmlab.design.ladder_runs import JUDGED
-from lmlab.study.ladder_facts import Cell, LadderFacts, ladder_facts
+from lmlab.study.ladders.ladder_facts import Cell, LadderFacts, ladder_facts
+from lmlab.study.ladders.scaling import LadderResult
+from lmlab.study.ladders.seals import SealFile, read_seals, seals_file
 from lmlab.study.run_records import RunRecord, Study
-from lmlab.study.scaling import LadderResult
-from lmlab.study.seals import SealFile, read_seals, seals_file
 
 
 @dataclasses.dataclass(frozen=True)

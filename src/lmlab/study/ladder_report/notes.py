@@ -6,7 +6,7 @@ from lmlab.console.formatting import format_count
 from lmlab.design.ladder import FIXED, TRANSFER, Ladder
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladder_report.wording import factor_text
-from lmlab.study.size_axis import size_axis
+from lmlab.study.ladders.size_axis import size_axis
 from lmlab.study.statistics import level_name
 from lmlab.study.verdicts import arm_phrase
 

@@ -11,9 +11,9 @@ from lmlab.design.ladder import FIXED, cell_name
 from lmlab.design.ladder_runs import BRACKET, LOWEST_RATE
 from lmlab.design.manifest import tuning_outcomes
 from lmlab.design.search import TrialOutcome
-from lmlab.study.ladder_rates import bracket_losses
 from lmlab.study.ladder_report.ladder_study import LadderStudy
-from lmlab.study.regret import Regret, bracket_regret, paired_regret
+from lmlab.study.ladders.ladder_rates import bracket_losses
+from lmlab.study.ladders.regret import Regret, bracket_regret, paired_regret
 from lmlab.study.run_section import finite, main_purpose
 
 _SPENT = ("search", BRACKET, LOWEST_RATE, "judged")
@@ -26,7 +26,7 @@ def rate_rows(found: LadderStudy) -> list[dict[str, Any]]:
         ``arm``, ``rungs`` (``size``, ``rate``, ``origin``, and ``low`` and ``high`` of the best
         rate, None where they are not known), ``drift`` per doubling of the size (``factor``,
         ``low``, ``high``), None without a law, and ``law`` (``size`` and ``rate`` of its line). The
-        size is that of :mod:`lmlab.study.size_axis`.
+        size is that of :mod:`lmlab.study.ladders.size_axis`.
     """
     ladder, rows = found.ladder, []
     for arm in ladder.arms:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lmlab.console.formatting import format_count
-from lmlab.study.compute_gain import as_factor
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladder_report.wording import rung_name
-from lmlab.study.seals import SEALS_FILE, Seal, hash_of_results, started_before
+from lmlab.study.ladders.compute_gain import as_factor
+from lmlab.study.ladders.seals import SEALS_FILE, Seal, hash_of_results, started_before
 from lmlab.study.statistics import level_name
 
 _SHOWN = 6

@@ -6,10 +6,10 @@ from typing import Any
 
 from lmlab.console.formatting import format_count, format_list
 from lmlab.design.ladder import Ladder
-from lmlab.study.ladder_facts import Cell
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladder_report.wording import power_text, rung_name
-from lmlab.study.ladder_verdict import CANNOT_TELL, MAX_SEEDS, LadderVerdict
+from lmlab.study.ladders.ladder_facts import Cell
+from lmlab.study.ladders.ladder_verdict import CANNOT_TELL, MAX_SEEDS, LadderVerdict
 from lmlab.study.verdicts import arm_phrase
 
 NO_VERDICT = "no verdict"
@@ -20,9 +20,9 @@ def verdict_rows(found: LadderStudy) -> list[dict[str, Any]]:
     """Return a row for each compared arm, in the order of the study, with the replicate last.
 
     Returns:
-        ``arm``, ``is_replicate``, ``verdict`` (a word of :mod:`lmlab.study.ladder_verdict`, or
-        ``no verdict``), ``sentence``, ``advice`` (what would decide, or why there is no verdict),
-        ``adjusted_p``.
+        ``arm``, ``is_replicate``, ``verdict`` (a word of :mod:`lmlab.study.ladders.ladder_verdict`,
+        or ``no verdict``), ``sentence``, ``advice`` (what would decide, or why there is no
+        verdict), ``adjusted_p``.
     """
     rows = []
     for arm in found.ladder.compared_arms:

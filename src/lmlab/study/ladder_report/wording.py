@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from lmlab.study.compute_gain import as_factor
+from lmlab.study.ladders.compute_gain import as_factor
 
 UNBOUNDED = "not bounded"
 

@@ -13,7 +13,7 @@ import pytest
 from lmlab import status
 from lmlab.storage.json_text import dump_json
 from lmlab.study.csv_tables import render_csv, render_optima_csv
-from lmlab.study.ladder_facts import LadderFacts
+from lmlab.study.ladders.ladder_facts import LadderFacts
 from lmlab.study.markdown import render_markdown
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study
@@ -31,7 +31,7 @@ def test_published_records_give_the_same_report(iso_folder: Path, tmp_path: Path
 
 
 def test_no_gain_is_computed(iso_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmlab.study.ladder_facts.analyse_ladder", _fail)
+    monkeypatch.setattr("lmlab.study.ladders.ladder_facts.analyse_ladder", _fail)
     content = build_content(load_study(iso_folder))
     assert not content["ladder"]["gains"] and not content["verdicts"]
     text = render_markdown(content, []).lower()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lmlab.study.isoflop_curves import Budget
 from lmlab.study.isoflop_report.isoflop_rows import fitted_curve
+from lmlab.study.ladders.isoflop_curves import Budget
 from tests.support.isoflop_folders import SIZES, TRUTH
 from tests.support.simulated_isoflop import ENTROPY, EXPONENT
 

@@ -12,10 +12,10 @@ import pytest
 
 from lmlab.storage.json_text import dump_json
 from lmlab.study.csv_tables import render_csv, render_gains_csv
+from lmlab.study.ladders.seals import SEALS_FILE, describe_seal, read_seals
 from lmlab.study.markdown import render_markdown
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study
-from lmlab.study.seals import SEALS_FILE, describe_seal, read_seals
 from lmlab.study.write_records import write_compact
 from tests.support.ladder_folders import write_ladder
 from tests.support.ladders import Loss, a_ladder

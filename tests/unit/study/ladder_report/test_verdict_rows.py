@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from lmlab.study.gain_trend import Contrast
 from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladder_report.verdict_rows import advice, verdict_rows, verdict_sentence
-from lmlab.study.ladder_verdict import LadderVerdict
+from lmlab.study.ladders.gain_trend import Contrast
+from lmlab.study.ladders.ladder_verdict import LadderVerdict
 from tests.support.ladders import power_law
 
 

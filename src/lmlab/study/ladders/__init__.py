@@ -1,0 +1,1 @@
+"""What ladders and isoFLOP studies measure: laws, gains, verdicts, forecasts, seals, rates."""
