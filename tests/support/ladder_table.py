@@ -41,7 +41,7 @@ import numpy as np
 from ladder_truths import BROKEN, Cell, selected_cells
 from simulated_ladders import LEVEL, Score, planned_words, simulate
 
-import lmlab.study
+import lmlab.study.ladders
 
 LIMIT = 3.0  # standard errors off the nominal coverage
 NO_CLAIM = ("cannot tell", "no difference")
@@ -185,10 +185,8 @@ class SavedRows:
 def _fingerprint() -> str:
     """Return a hash of the code that the rows rest on."""
     own = [Path(__file__).parent / f"{name}.py" for name in ("ladder_truths", "simulated_ladders")]
-    study = Path(lmlab.study.__file__).parent
-    names = ("ladder_losses", "scaling_fit", "compute_gain", "gain_trend", "ladder_verdict")
-    names += ("loss_forecast", "ladder_power", "scaling")
-    files = [Path(__file__), *own, *(study / f"{name}.py" for name in names)]
+    statistics = sorted(Path(lmlab.study.ladders.__file__).parent.glob("*.py"))
+    files = [Path(__file__), *own, *statistics]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

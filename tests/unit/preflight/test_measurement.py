@@ -82,13 +82,10 @@ def test_a_timed_pass_is_no_larger_than_the_run_s(overrides: list[str]) -> None:
     assert measurement._pass_size(huge, cuda) == 8
 
 
-def test_large_states_are_not_saved_to_be_timed(
-    overrides: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_states_are_not_saved_to_be_timed(overrides: list[str]) -> None:
     spec, device = prepared(overrides)
     state = measurement._scratch_state(spec, device)
     weights = 4 * sum(parameter.numel() for parameter in state.model.parameters())
-    monkeypatch.setattr(measurement, "MAX_SAVED_BYTES", weights - 1)
-    found = measurement._time_saving(spec.cache_folder, state)
+    found = measurement._time_saving(spec.cache_folder, state, most_bytes=weights - 1)
     assert found["saving_best"] == weights / measurement.DISK_BYTES_PER_SECOND
     assert not spec.cache_folder.exists()
