@@ -20,6 +20,7 @@ from lmlab.design.manifest import Manifest
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.run_folder import RunFolder
 from lmlab.study.sweep_folder import SweepFolder
+from lmlab.study.write_report import write_report
 
 UNSAFE_TEXT = "</script><b>bold</b> & 'quotes' \u2028 牛乳"
 ARMS = {
@@ -57,6 +58,21 @@ def finished_study(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory)
 def finished(finished_study: Path, tmp_path: Path) -> Path:
     """A copy of the finished study."""
     return Path(shutil.copytree(finished_study, tmp_path / "outputs" / "norms"))
+
+
+@pytest.fixture(scope="session")
+def reported_study(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished study with its report; do not write to it."""
+    outputs = tmp_path_factory.mktemp("reported") / "outputs"
+    study = Path(shutil.copytree(finished_study, outputs / "norms"))
+    write_report(study)
+    return study
+
+
+@pytest.fixture
+def reported(reported_study: Path, tmp_path: Path) -> Path:
+    """A copy of the finished study with its report."""
+    return Path(shutil.copytree(reported_study.parent, tmp_path / "outputs"), "norms")
 
 
 @pytest.fixture

@@ -122,6 +122,7 @@ def test_a_killed_rank_ends_all_ranks_with_one_error(killed_sharded: Trained) ->
     assert "Traceback" not in killed_sharded.printed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("size", "how"), [(2, "fsdp"), (4, "ddp"), (1, "none"), (2, "zero1")])
 def test_a_killed_run_resumes_under_any_strategy(
     killed_sharded: Trained, sharded: Trained, resume, size: int, how: str
@@ -137,6 +138,7 @@ def test_an_unsharded_run_resumes_sharded(killed: Trained, resume, size: int) ->
     resume(killed, size, "fsdp")
 
 
+@pytest.mark.long
 def test_a_signal_stops_all_ranks(
     settings, sharded: Trained, launch: Launcher, tmp_path: Path
 ) -> None:
@@ -152,12 +154,11 @@ def break_at_seven() -> None:
     at_step(7, break_down)
 
 
-@pytest.mark.parametrize("rank", [0, 1])
 def test_a_bug_ends_all_ranks_and_is_recorded_with_its_traceback(
-    settings, launch: Launcher, tmp_path: Path, rank: int
+    settings, launch: Launcher, tmp_path: Path
 ) -> None:
     overrides = [*settings, FSDP, f"output_root={tmp_path / 'outputs'}"]
-    trained = launch(overrides, 2, {rank: break_at_seven})
+    trained = launch(overrides, 2, {0: break_at_seven})
     # Torch keeps the connections open: if rank 0 fails, they close only with its store.
     assert trained.codes in ([1, 1], [1, LostRankError.exit_code]), trained.printed
     assert trained.printed.count("RuntimeError: a bug\n") == 1

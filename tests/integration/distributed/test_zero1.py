@@ -107,6 +107,7 @@ def killed_sharded(
     return Launcher(root)([*settings, ZERO, f"output_root={root / 'outputs'}"], 2, kill)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [2, 4])
 def test_an_unsharded_run_resumes_sharded(killed: Trained, two: Trained, resume, size: int) -> None:
     resumed = resume(killed, size, "zero1")
@@ -135,6 +136,7 @@ def warn_at(step: int) -> None:
     signal_at(step, signal.SIGTERM)()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_warning_to_one_rank_makes_all_ranks_save(
     settings, launch: Launcher, tmp_path: Path, rank: int

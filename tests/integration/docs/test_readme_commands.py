@@ -103,7 +103,7 @@ def can_run(command: str) -> bool:
     return not command.startswith(tuple(NOT_RUN)) and "launcher=slurm" not in command
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_python_code_of_the_readme_runs(folder: Path) -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```$", text, flags=re.M | re.S)

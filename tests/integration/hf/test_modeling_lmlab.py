@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import pytest
 import torch
+from part_choices import choices
 from run_to_export import SIZES, make_run
 
 import lmlab
 from lmlab.config.compose import compose
-from lmlab.config.paths import conf_folder
 from lmlab.export.folder import export_run
 from lmlab.hf.config_reader import read_config
 from lmlab.training.generation import generate
@@ -21,14 +20,6 @@ transformers = pytest.importorskip("transformers")
 NEW_TOKENS = 200
 
 
-def options(kind: str) -> list[str]:
-    return sorted(path.stem for path in (conf_folder() / "model" / kind).glob("*.yaml"))
-
-
-COMBINATIONS = [
-    [f"model.norm={norm}", f"model.pos={pos}", f"model.ffn={ffn}"]
-    for norm, pos, ffn in itertools.product(options("norm"), options("pos"), options("ffn"))
-]
 # Other parameters, each with Llama, GPT-2 and the exported class where they support it.
 GPT2 = ["model.norm=layernorm", "model.pos=learned", "model.ffn=gelu"]
 PARAMETERS = [
@@ -61,7 +52,7 @@ def _offline_on_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("choice", [*COMBINATIONS, *PARAMETERS], ids=",".join)
+@pytest.mark.parametrize("choice", [*choices(), *PARAMETERS], ids=",".join)
 def test_logits_and_greedy_text_equal_those_of_lmlab(tmp_path: Path, choice: list[str]) -> None:
     config = compose([*SIZES, *choice])
     model, tokenizer = make_run(tmp_path / "run", config)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "src" / "lmlab"
 UNIT = ROOT / "tests" / "unit"
@@ -48,35 +46,40 @@ def test_the_root_holds_the_commands_and_nothing_else() -> None:
     assert folders == ROOMS | COMMAND_PACKAGES
 
 
-@pytest.mark.parametrize("path", python_files(), ids=place)
-def test_no_file_is_too_long(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= LONGEST_FILE
+def test_no_file_is_too_long() -> None:
+    lengths = {place(path): len(path.read_text("utf-8").splitlines()) for path in python_files()}
+    assert {path: length for path, length in lengths.items() if length > LONGEST_FILE} == {}
 
 
-@pytest.mark.parametrize("path", python_files(), ids=place)
-def test_no_function_is_too_long(path: Path) -> None:
-    if any(folder in place(path) for folder in KERNEL_FOLDERS):
-        return
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert node.end_lineno is not None
-            assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name
+def test_no_function_is_too_long() -> None:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = []
+    for path in python_files():
+        if any(folder in place(path) for folder in KERNEL_FOLDERS):
+            continue
+        nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+        for function in (node for node in nodes if isinstance(node, functions)):
+            assert function.end_lineno is not None
+            if function.end_lineno - function.lineno >= LONGEST_FUNCTION:
+                found.append(f"{place(path)}: {function.name}")
+    assert found == []
 
 
-@pytest.mark.parametrize("path", sorted(UNIT.rglob("test_*.py")), ids=place)
-def test_a_unit_test_lies_where_its_module_does(path: Path) -> None:
-    below = path.relative_to(UNIT)
-    package = ROOT / "src" if below.parts[0] == "lmlab_studies" else PACKAGE
-    name = below.name.removeprefix("test_")
-    assert (package / below.parent / name).is_file() or (
-        package / below.parent / name.removesuffix(".py") / "__init__.py"
-    ).is_file()
+def test_a_unit_test_lies_where_its_module_does() -> None:
+    def has_module(path: Path) -> bool:
+        below = path.relative_to(UNIT)
+        package = ROOT / "src" if below.parts[0] == "lmlab_studies" else PACKAGE
+        module = package / below.parent / below.name.removeprefix("test_")
+        return module.is_file() or (module.with_suffix("") / "__init__.py").is_file()
+
+    assert [place(path) for path in UNIT.rglob("test_*.py") if not has_module(path)] == []
 
 
-@pytest.mark.parametrize("path", modules(), ids=place)
-def test_a_module_of_some_length_has_a_test_of_its_name(path: Path) -> None:
-    if len(path.read_text("utf-8").splitlines()) <= LEAST_TESTED:
-        return
-    name = path.parent.name if path.name == "__main__.py" else path.stem
-    found = [test for test in (ROOT / "tests").rglob(f"test_{name}.py")]
-    assert found, f"no tests/**/test_{name}.py"
+def test_a_module_of_some_length_has_a_test_of_its_name() -> None:
+    tests = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+
+    def name(path: Path) -> str:
+        return path.parent.name if path.name == "__main__.py" else path.stem
+
+    long = (path for path in modules() if len(path.read_text("utf-8").splitlines()) > LEAST_TESTED)
+    assert [place(path) for path in long if f"test_{name(path)}.py" not in tests] == []

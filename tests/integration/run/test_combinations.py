@@ -1,34 +1,21 @@
-"""Every choice of parts trains, saves, and loads bit-identically; runs repeat bit for bit."""
+"""Parts of every kind train, save, and load bit-identically; runs repeat bit for bit."""
 
 from __future__ import annotations
 
-import itertools
-from pathlib import Path
-
 import pytest
 import torch
+from part_choices import choices, options
 from processors import needs_bf16
 
 from lmlab.build import factory
 from lmlab.build.run_data import prepare_data
 from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
-from lmlab.config.paths import conf_folder
 from lmlab.nn.loss import cross_entropy
 from lmlab.runs import auto_settings
 from lmlab.runs.execute import execute
 
-
-def options(group: str) -> list[str]:
-    return sorted(path.stem for path in Path(conf_folder(), group).glob("*.yaml"))
-
-
-CHOICES = [
-    [f"model.norm={norm}", f"model.pos={pos}", f"model.ffn={ffn}"]
-    for norm, pos, ffn in itertools.product(
-        options("model/norm"), options("model/pos"), options("model/ffn")
-    )
-]
+CHOICES = choices()
 CHOICES += [[f"optim={optim}"] for optim in options("optim")]
 CHOICES += [[f"schedule={schedule}", "schedule.warmup_steps=2"] for schedule in options("schedule")]
 CHOICES += [[f"model.init={init}"] for init in options("model/init")]

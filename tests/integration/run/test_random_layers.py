@@ -52,6 +52,7 @@ def trust_and_kill_at(step: int, settings: Path) -> None:
     kill_at(step, settings.parent / "cut")
 
 
+@pytest.mark.long
 def test_a_killed_run_with_random_layers_ends_with_the_bits_of_an_uninterrupted_one(
     overrides: list[str], start: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -90,8 +90,13 @@ def kill_at_call(of: str, number: int) -> None:
 
 @pytest.mark.parametrize(
     ("of", "number"),
-    [("_fsync", 1), ("_fsync", 4), ("write_sealed", 2), ("os.replace", 2), ("os.replace", 4),
-     ("fsync_folder", 1), ("remove_checkpoint", 2)],
+    [
+        ("write_sealed", 2), ("os.replace", 4),
+        *(pytest.param(*point, marks=pytest.mark.long) for point in (
+            ("_fsync", 1), ("_fsync", 4), ("os.replace", 2), ("fsync_folder", 1),
+            ("remove_checkpoint", 2),
+        )),
+    ],
 )  # fmt: skip
 def test_a_kill_at_each_point_of_a_save(
     overrides, train, tmp_path: Path, of: str, number: int

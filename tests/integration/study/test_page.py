@@ -57,10 +57,9 @@ def drive(page: Path, folder: Path, width: int) -> dict[str, Any]:
 
 @needs_browser
 @pytest.mark.parametrize("width", [1200, 500], ids=["desktop", "narrow"])
-def test_the_controls_change_the_charts(finished: Path, tmp_path: Path, width: int) -> None:
-    write_report(finished)
-    content = build_content(load_study(finished))
-    seen = drive(finished / "report.html", tmp_path, width)
+def test_the_controls_change_the_charts(reported: Path, tmp_path: Path, width: int) -> None:
+    content = build_content(load_study(reported))
+    seen = drive(reported / "report.html", tmp_path, width)
     assert seen["errors"] == []
     assert seen["requests"] == [], "the page requests nothing"
     assert seen["arms"] == 4
@@ -89,10 +88,9 @@ def test_the_controls_change_the_charts(finished: Path, tmp_path: Path, width: i
 
 
 @needs_browser
-def test_the_chart_shows_other_quantities_and_every_seed(finished: Path, tmp_path: Path) -> None:
-    write_report(finished)
-    content = build_content(load_study(finished))
-    seen = drive(finished / "report.html", tmp_path, 1200)
+def test_the_chart_shows_other_quantities_and_every_seed(reported: Path, tmp_path: Path) -> None:
+    content = build_content(load_study(reported))
+    seen = drive(reported / "report.html", tmp_path, 1200)
     arms = [arm["name"] for arm in content["arms"]]
     assert {view: label for view, (label, _, _) in seen["views"].items()} == {
         "loss": "validation loss (nats per token)",
@@ -113,9 +111,8 @@ def test_the_chart_shows_other_quantities_and_every_seed(finished: Path, tmp_pat
 
 
 @needs_browser
-def test_the_page_fits_a_phone(finished: Path, tmp_path: Path) -> None:
-    write_report(finished)
-    page = finished / "report.html"
+def test_the_page_fits_a_phone(reported: Path, tmp_path: Path) -> None:
+    page = reported / "report.html"
     # Chromium's windows are no narrower than 500 pixels; a frame of a page may be.
     frame = (
         f"""<iframe id="phone" style="width:360px;height:800px" src="{page.as_uri()}"></iframe>"""
@@ -143,9 +140,8 @@ def test_a_page_without_runs_says_so(write_study: Callable[..., Path], tmp_path:
     assert "This study is not finished." in document and "Learning curves</h2>" not in document
 
 
-def test_the_page_refers_to_no_other_file(finished: Path) -> None:
-    write_report(finished)
-    text = (finished / "report.html").read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+def test_the_page_refers_to_no_other_file(reported: Path) -> None:
+    text = (reported / "report.html").read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"https?://|@import|<link[^>]+stylesheet|src=", text)
 
 
@@ -158,18 +154,17 @@ def test_the_verdicts_fit_the_width_of_a_laptop(tmp_path: Path) -> None:
     assert 'data-cut="0"' in browse(tmp_path / "report.html", tmp_path, 1280, script)
 
 
-def test_a_study_without_a_baseline_shows_no_verdicts(finished: Path) -> None:
-    write_report(finished)
-    with_one = (finished / "report.html").read_text("utf-8")
-    path = next(finished.glob("sweeps/*/manifest.json"))
+def test_a_study_without_a_baseline_shows_no_verdicts(reported: Path) -> None:
+    with_one = (reported / "report.html").read_text("utf-8")
+    path = next(reported.glob("sweeps/*/manifest.json"))
     manifest = json.loads(path.read_text("utf-8"))
     manifest["comparison"] |= {"baseline": None, "replicate": None}
     path.write_text(json.dumps(manifest), "utf-8")
     ledger = path.with_name("ledger.jsonl")
     rows = [row for row in ledger.read_text("utf-8").splitlines() if '"again"' not in row]
     ledger.write_text("".join(f"{row}\n" for row in rows), "utf-8")
-    write_report(finished)
-    without = (finished / "report.html").read_text("utf-8")
+    write_report(reported)
+    without = (reported / "report.html").read_text("utf-8")
     for text in ("Verdicts</h2>", "<span>baseline's</span>"):
         assert text in with_one and text not in without
 
@@ -195,19 +190,29 @@ LADDER_SCRIPT = """addEventListener("load", () => {
 });"""
 
 
-@needs_browser
-@pytest.mark.parametrize("width", [1200, 500], ids=["desktop", "narrow"])
-def test_a_ladder_fits_the_screen_and_shows_the_curves_of_each_rung(
-    tmp_path: Path, width: int
-) -> None:
+@pytest.fixture(scope="module")
+def ladder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished ladder with its report; do not write to it."""
     ladder = a_ladder(4, replicate="again", max_factor=12.0)
-    folder = write_ladder(tmp_path / "outputs", ladder)
+    folder = write_ladder(tmp_path_factory.mktemp("ladder"), ladder)
     write_report(folder)
+    return folder
+
+
+def test_the_report_of_a_ladder_has_the_same_bytes_again(ladder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(ladder.parent, tmp_path / "outputs"), ladder.name)
     first = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert {"gains.png", "loss_by_compute.svg", "gains.csv", "report.html"} < set(first)
     write_report(folder)
     assert first == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    document = browse(folder / "report.html", tmp_path, width, LADDER_SCRIPT)
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1200, 500], ids=["desktop", "narrow"])
+def test_a_ladder_fits_the_screen_and_shows_the_curves_of_each_rung(
+    ladder: Path, tmp_path: Path, width: int
+) -> None:
+    document = browse(ladder / "report.html", tmp_path, width, LADDER_SCRIPT)
     match = re.search(r'<pre id="seen">(.*?)</pre>', document, flags=re.DOTALL)
     assert match, document[-2000:]
     seen = json.loads(html.unescape(match[1]))

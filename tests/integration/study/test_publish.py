@@ -15,6 +15,7 @@ from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study
 
 
+@pytest.mark.long
 def test_a_write_up_is_reproduced_from_its_records(finished: Path, tmp_path: Path) -> None:
     target = tmp_path / "experiments" / "norms"
     assert publish.main([str(finished), str(target)]) == 0

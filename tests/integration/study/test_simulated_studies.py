@@ -63,6 +63,7 @@ def test_power_is_as_predicted(extra_seeds: int) -> None:
     assert wrong <= 3
 
 
+@pytest.mark.long
 def test_differences_are_unbiased() -> None:
     """Seeds that choose the rates are not used for verdicts, so the choice adds no bias."""
     chance = np.random.default_rng(13)

@@ -26,6 +26,7 @@ def test_a_sweep_in_stacks_and_its_rerun(sweeps: Sweeps) -> None:
     assert len(csv.splitlines()) == 7
 
 
+@pytest.mark.long
 def test_the_runs_of_a_failing_stack_continue_separately(sweeps: Sweeps) -> None:
     """A failure of the shared passes has no owner; by itself, each run fails or not."""
     arguments = ["-m", "optim.lr=1e-3,2e-3", FAULTY, "+model.ffn.what=raises,nothing"]

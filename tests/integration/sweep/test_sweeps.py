@@ -34,6 +34,7 @@ def test_a_rerun_trains_nothing_again(sweeps: Sweeps) -> None:
         assert (sweeps.outputs / "runs" / name).stat().st_size > 100
 
 
+@pytest.mark.long
 def test_a_sweep_with_a_wider_grid_trains_only_what_is_new(sweeps: Sweeps) -> None:
     sweeps.run("-m", "optim.lr=1e-3,1e-2")
     sweeps.run("-m", "optim.lr=1e-3,3e-3,1e-2")
@@ -41,6 +42,7 @@ def test_a_sweep_with_a_wider_grid_trains_only_what_is_new(sweeps: Sweeps) -> No
     assert len(sweeps.runs()) == 3
 
 
+@pytest.mark.long
 def test_another_study_reuses_matching_runs(sweeps: Sweeps) -> None:
     sweeps.run("-m", "optim.lr=1e-3,1e-2", "study=first")
     printed = sweeps.run("-m", "optim.lr=1e-3,1e-2", "model.norm=rms,post", "study=second")

@@ -44,6 +44,7 @@ def test_one_arm_name_for_two_configurations_trains_nothing(sweeps: Sweeps) -> N
     assert not (sweeps.outputs / "runs").exists()
 
 
+@pytest.mark.long
 def test_runs_alone_are_reported_with_the_sweep_of_their_folder(sweeps: Sweeps) -> None:
     sweeps.run("seed=7")
     sweeps.run("arm=alone", "optim.lr=0.5")

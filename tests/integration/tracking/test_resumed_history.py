@@ -40,6 +40,7 @@ def killed_run(overrides, train, monkeypatch, tmp_path: Path):
     return run
 
 
+@pytest.mark.long
 def test_wandb_has_one_folder_with_every_row_once(killed_run, tmp_path: Path, monkeypatch) -> None:
     run = killed_run("logger=wandb", "logger.mode=offline")
     (folder,) = tmp_path.rglob("offline-run-*")
@@ -83,7 +84,7 @@ def trackio_rows(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trackio_has_every_row_once_and_keeps_runs_apart(
     killed_run, overrides, train, tmp_path: Path, monkeypatch
 ) -> None:

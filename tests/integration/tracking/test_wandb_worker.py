@@ -67,7 +67,11 @@ SERVERS = {
 }
 
 
-@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize(
+    "kind",
+    ["no network", "bad key", *(pytest.param(kind, marks=pytest.mark.long)
+                                for kind in ("unknown key", "broken", "black hole"))],
+)  # fmt: skip
 def test_a_failing_server_means_offline_with_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:

@@ -24,13 +24,17 @@ def test_different_overrides_give_different_names(one: dict[str, str], two: dict
     assert (arm_name(overrides_of(one)) == arm_name(overrides_of(two))) == (one == two)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(sets)
 def test_a_name_is_a_folder_name_that_needs_no_quotes(chosen: dict[str, str]) -> None:
     name = arm_name(overrides_of(chosen))
     assert re.fullmatch(r"[A-Za-z0-9._+-]+", name)
     assert len(name) <= 120
     assert arm_name(list(reversed(overrides_of(chosen)))) == name
+
+
+def test_a_name_is_a_value_that_needs_no_quotes() -> None:
+    name = arm_name(["model.norm=post", "data.train=/a, b/[é].txt", "optim.lr=+1e-3"])
     assert compose([f"arm={name}"]).arm == name
 
 

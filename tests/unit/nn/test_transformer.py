@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import itertools
-from pathlib import Path
-
 import pytest
 import torch
+from part_choices import choices, options
 
 from lmlab.build.factory import build_model
 from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
-from lmlab.config.paths import conf_folder
 from lmlab.nn.transformer import Transformer
 
 SMALL = [
@@ -18,13 +15,8 @@ SMALL = [
 ]  # fmt: skip
 
 
-def options(group: str) -> list[str]:
-    return sorted(path.stem for path in Path(conf_folder(), "model", group).glob("*.yaml"))
-
-
-COMBINATIONS = list(itertools.product(options("norm"), options("pos"), options("ffn")))
-EXTRAS = [
-    ["model.attention.num_kv_heads=2"], ["model.attention.qk_norm=true"],
+CHOICES = [
+    *choices(), ["model.attention.num_kv_heads=2"], ["model.attention.qk_norm=true"],
     ["model.tie_embeddings=true"],
 ]  # fmt: skip
 
@@ -35,12 +27,6 @@ def model(*overrides: str) -> Transformer:
 
 def tokens(length: int = 16, batch: int = 2) -> torch.Tensor:
     return torch.randint(0, 300, (batch, length), generator=torch.Generator().manual_seed(0))
-
-
-CHOICES = [
-    [f"model.norm={norm}", f"model.pos={pos}", f"model.ffn={ffn}"]
-    for norm, pos, ffn in COMBINATIONS
-] + EXTRAS
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=",".join)
@@ -75,7 +61,7 @@ def test_logits_with_caches_equal_those_of_the_full_sequence(choice: list[str]) 
         torch.testing.assert_close(torch.cat(read, 1), net(ids), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("pos", options("pos"))
+@pytest.mark.parametrize("pos", options("model/pos"))
 def test_padding_on_the_left_changes_no_logit(pos: str) -> None:
     net, ids, pad = model(f"model.pos={pos}"), tokens(10, 1), 4
     padded = torch.cat([torch.zeros(1, pad, dtype=torch.int64), ids], 1)

@@ -28,10 +28,9 @@ def addresses(folder: Path, markdown: str = "report.md") -> set[str]:
     return {address for address in found if not address.startswith(("#", "data:"))}
 
 
-def test_links_of_a_report_lead_to_its_files_and_runs(finished: Path, tmp_path: Path) -> None:
-    write_report(finished)
+def test_links_of_a_report_lead_to_its_files_and_runs(reported: Path, tmp_path: Path) -> None:
     moved = tmp_path / "a b" / "norms"
-    shutil.move(finished.parent, moved.parent)
+    shutil.move(reported.parent, moved.parent)
     found = addresses(moved)
     assert all((moved / unquote(address)).exists() for address in found), found
     figures = {f"{name}.{kind}" for name in ("verdicts", "curves", "rates")
@@ -41,10 +40,9 @@ def test_links_of_a_report_lead_to_its_files_and_runs(finished: Path, tmp_path: 
     assert {(moved / unquote(address)).resolve() for address in found} > runs and len(runs) > 20
 
 
-def test_a_published_study_links_to_nothing_outside(finished: Path, tmp_path: Path) -> None:
-    write_report(finished)
+def test_a_published_study_links_to_nothing_outside(reported: Path, tmp_path: Path) -> None:
     kept = tmp_path / "experiments" / "norms"
-    publish(finished, kept)
+    publish(reported, kept)
     found = addresses(kept, "README.md")
     assert {"README.md", "results.csv", "curves.png"} <= found
     assert "records/" in found

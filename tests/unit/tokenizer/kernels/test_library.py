@@ -31,6 +31,7 @@ def test_kernels_are_compiled_once_then_loaded_without_numba(
     assert errors == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("keep", [0, 20, -100])
 def test_a_damaged_cache_file_is_compiled_again(package: Path, tmp_path: Path, keep: int) -> None:
     run(package, tmp_path / "cache")

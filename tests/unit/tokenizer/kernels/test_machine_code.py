@@ -28,6 +28,7 @@ ctypes.CDLL = refuse
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not LINKS, reason="no compiler here whose linker makes libraries")
 @pytest.mark.parametrize("since", ["always", "now"])
 def test_systems_without_library_loading_use_the_object(
