@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError, DataError, LockedError
 from lmlab.run_folder import RunFolder
+from lmlab.runs import execute as execute_module
 from lmlab.runs.execute import execute
 
 
@@ -41,6 +43,23 @@ def test_a_finished_run_is_skipped(overrides) -> None:
     again = execute(compose(overrides))
     assert (again.run, again.exit_code) == (run, 0)
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+
+
+def test_a_run_that_another_process_finishes_meanwhile_is_not_trained_again(
+    overrides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process finishes it after this one has looked, and before it has the lock."""
+    config, real = compose(overrides), execute_module.RunPreflight.prepare
+
+    def prepare(*arguments: Any) -> Any:
+        monkeypatch.setattr(execute_module.RunPreflight, "prepare", real)
+        execute(config)
+        return real(*arguments)
+
+    monkeypatch.setattr(execute_module.RunPreflight, "prepare", prepare)
+    outcome = execute(config)
+    assert outcome.exit_code == 0
+    assert len(outcome.run.meta()["sessions"]) == 1
 
 
 def test_settings_that_change_no_result_share_the_folder(overrides, capsys) -> None:
