@@ -156,10 +156,6 @@ def _run_session(context: RunContext) -> int:
     state = factory.build_state(context.spec, context.device, context.comm)
     is_new = not folder.path.exists()
     with folder.lock() as lock:
-        # Another process may have finished the run since this one looked.
-        if context.comm.size == 1 and find_run(context.spec, context.identity, context.device)[1]:
-            log.info("already complete; skipping")
-            return 0
         try:
             return Session(context, state, parent, preflight).run_to_end()
         except UserError:

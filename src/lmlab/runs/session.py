@@ -20,7 +20,7 @@ from lmlab.distributed.fsdp import unsharded
 from lmlab.errors import ConfigError, LostLockError, UserError
 from lmlab.nn.transformer import Transformer
 from lmlab.preflight.run_preflight import RunPreflight
-from lmlab.run_folder import RunFolder
+from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.runs.context import RunContext
 from lmlab.runs.continuation import ParentRun
 from lmlab.runs.find_run import holds_run
@@ -104,6 +104,11 @@ class Session:
             raise ConfigError(
                 f"{folder.path}: used by another configuration", "rerun to get a new folder"
             )
+        # Another process may have finished the run since this one looked. Further ranks are in a
+        # session already, which trains no step then.
+        if self.context.comm.size == 1 and folder.status().get("status") in FINISHED:
+            log.info("already complete; skipping")
+            return 0
         edited = changed_since(self.context.spec.identity_settings)
         if edited:  # it may be imported already, or not yet
             raise ConfigError(

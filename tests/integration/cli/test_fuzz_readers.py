@@ -13,7 +13,7 @@ from lmlab.errors import UserError
 
 
 @pytest.mark.parametrize(
-    ("num_files", "seed"), [(60, 1), pytest.param(2000, 2, marks=pytest.mark.long)]
+    ("num_files", "seed"), [(150, 1), pytest.param(2000, 2, marks=pytest.mark.long)]
 )
 def test_no_reader_fails_or_is_silent(num_files: int, seed: int) -> None:
     """``tests/support/fuzz_readers.py`` reads more files and prints tables."""

@@ -124,7 +124,7 @@ def test_an_experiment_runs_its_arms_from_any_folder(tmp_path: Path, small: list
 
 
 def test_help_of_other_commands_names_the_command(tmp_path: Path) -> None:
-    for name in ("generate", "runs.stacked"):
+    for name in ("generate", "outputs", "run", "runs.stacked"):
         done = fresh(name, "--help", cwd=tmp_path)
         assert done.returncode == 0
         assert f"usage: python -m lmlab.{name}" in done.stdout

@@ -135,7 +135,8 @@ def test_a_killed_run_resumes_under_any_strategy(
 @pytest.mark.long
 @pytest.mark.parametrize("size", [1, 4])
 def test_an_unsharded_run_resumes_sharded(killed: Trained, resume, size: int) -> None:
-    resume(killed, size, "fsdp")
+    resumed = resume(killed, size, "fsdp")
+    assert resumed.meta()["sessions"][-1]["ranks"] == size
 
 
 @pytest.mark.long
@@ -154,11 +155,12 @@ def break_at_seven() -> None:
     at_step(7, break_down)
 
 
+@pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_bug_ends_all_ranks_and_is_recorded_with_its_traceback(
-    settings, launch: Launcher, tmp_path: Path
+    settings, launch: Launcher, tmp_path: Path, rank: int
 ) -> None:
     overrides = [*settings, FSDP, f"output_root={tmp_path / 'outputs'}"]
-    trained = launch(overrides, 2, {0: break_at_seven})
+    trained = launch(overrides, 2, {rank: break_at_seven})
     # Torch keeps the connections open: if rank 0 fails, they close only with its store.
     assert trained.codes in ([1, 1], [1, LostRankError.exit_code]), trained.printed
     assert trained.printed.count("RuntimeError: a bug\n") == 1

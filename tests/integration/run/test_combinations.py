@@ -1,4 +1,4 @@
-"""Parts of every kind train, save, and load bit-identically; runs repeat bit for bit."""
+"""Every choice of parts trains, saves, and loads bit-identically; runs repeat bit for bit."""
 
 from __future__ import annotations
 

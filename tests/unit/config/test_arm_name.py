@@ -33,9 +33,15 @@ def test_a_name_is_a_folder_name_that_needs_no_quotes(chosen: dict[str, str]) ->
     assert arm_name(list(reversed(overrides_of(chosen)))) == name
 
 
-def test_a_name_is_a_value_that_needs_no_quotes() -> None:
-    name = arm_name(["model.norm=post", "data.train=/a, b/[é].txt", "optim.lr=+1e-3"])
-    assert compose([f"arm={name}"]).arm == name
+@pytest.mark.parametrize("examples", [3, pytest.param(40, marks=pytest.mark.long)])
+def test_a_name_is_a_value_that_needs_no_quotes(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(sets)
+    def check(chosen: dict[str, str]) -> None:
+        name = arm_name(overrides_of(chosen))
+        assert compose([f"arm={name}"]).arm == name
+
+    check()
 
 
 def test_a_name_lists_the_overrides() -> None:

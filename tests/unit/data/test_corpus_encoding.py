@@ -89,7 +89,7 @@ def test_after_a_kill_at_any_moment_the_next_call_writes_the_same_file(
         expected += tokenizer.encoder.reference.encode(text.read_bytes().decode("utf-8"))
     assert complete.tokens.tolist() == expected
     resumed = 0
-    for moment in (0, 1, 3, 6, 9):
+    for moment in range(10):
         cache = tmp_path / f"cache{moment}"
         child = start(folder, cache)
         assert child.stdout is not None
@@ -111,7 +111,7 @@ def test_after_a_kill_at_any_moment_the_next_call_writes_the_same_file(
         assert TokenFile.open(path).num_text_bytes == complete.num_text_bytes
         left = [name for name in everything(cache) if not name.endswith((".lock", ".checked"))]
         assert sorted(left) == ["train.bin", "train.json"]
-    assert resumed >= 3
+    assert resumed >= 8
 
 
 def test_the_journal_never_runs_ahead_of_the_disk(

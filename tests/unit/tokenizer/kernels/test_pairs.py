@@ -18,9 +18,13 @@ def random_base64(size: int) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sign", ["a", " ", "1", "\n", "東", ".", "base64"])
-def test_megabytes_of_one_pretoken(sign: str) -> None:
-    size = 3_000_000
+@pytest.mark.parametrize(
+    "sign",
+    ["a", "東", "base64",
+     *(pytest.param(sign, marks=pytest.mark.long) for sign in (" ", "1", "\n", "."))],
+)  # fmt: skip
+def test_ten_megabytes_of_one_pretoken(sign: str) -> None:
+    size = 10_000_000
     text = random_base64(size) if sign == "base64" else sign * (size // len(sign.encode()))
     entries = [bytes([byte]) for byte in range(256)]
     merges: list[tuple[bytes, bytes]] = []
@@ -42,7 +46,7 @@ def test_megabytes_of_one_pretoken(sign: str) -> None:
     start = time.process_time()
     ids = quick.encode_array(text)
     seconds = time.process_time() - start
-    assert seconds < 2, f"{seconds:.1f} s"
+    assert seconds < 5, f"{seconds:.1f} s"
     assert sum(len(slow.vocab[index]) for index in ids[:1000].tolist()) > 0
     assert int(slow.token_byte_lengths[ids].sum()) == len(text.encode())
     short = text[:3000]
