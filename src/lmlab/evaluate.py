@@ -88,7 +88,7 @@ def evaluate(
         context_length=min(model.context_length, len(tokens) - 1),
         max_tokens=max_tokens,
     )
-    device = model.embedding.weight.device
+    device = model.device
     num_bytes = evaluated_bytes(tokenizer, tokens, windows)
     evaluator = Evaluator(tokens, windows, num_bytes, batch_size=batch_size, device=device)
     return evaluator.evaluate(model)

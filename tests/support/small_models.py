@@ -28,6 +28,10 @@ def options(group: str) -> list[str]:
 def combinations() -> list[dict[str, Any]]:
     """The node ``model`` of every norm, position, feed-forward, key/value heads, tied or not."""
     found = []
+    embeddings, residuals, heads = (
+        [leaf(f"model/{group}", option) for option in options(f"model/{group}")]
+        for group in ("embedding", "residual", "head")
+    )
     parts = itertools.product(
         options("model/norm"), options("model/pos"), options("model/ffn"),
         [None, 1, 2], [False, True], [False, True],
@@ -48,9 +52,17 @@ def combinations() -> list[dict[str, Any]]:
                 "ffn": leaf("model/ffn", ffn),
                 "attention": leaf("model/attention", "causal")
                 | {"num_kv_heads": kv_heads, "qk_norm": qk_norm},
+                "embedding": _with_tables(embeddings[number // 5 % len(embeddings)], number % 2),
+                "residual": residuals[number // 7 % len(residuals)],
+                "head": heads[number // 3 % len(heads)],
             }
         )
     return found
+
+
+def _with_tables(embedding: dict[str, Any], last_layer: int) -> dict[str, Any]:
+    """Give an embedding no more tables than there are layers."""
+    return embedding | ({"num_tables": 1 + last_layer} if "num_tables" in embedding else {})
 
 
 def build(model: dict[str, Any]) -> Transformer:

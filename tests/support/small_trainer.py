@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from lmlab.nn.loss import cross_entropy
 from lmlab.runtime.random_streams import RandomStreams
 from lmlab.runtime.signals import SignalHandler
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.evaluator import ValidationResult
 from lmlab.training.gradient_accumulation import GradientAccumulator
-from lmlab.training.objective import full_logits_loss
+from lmlab.training.objective import Losses, Objective
 from lmlab.training.state import Progress, TrainState
 from lmlab.training.trainer import LoopSettings, Trainer, weight_norm
 
@@ -43,6 +45,11 @@ def make_state(seed: int = 0) -> TrainState:
     return TrainState(model, optimizer, Progress())
 
 
+def objective_of(forward: Callable[[torch.Tensor], torch.Tensor]) -> Objective:
+    """The objective of a model that is any function from tokens to logits."""
+    return lambda inputs, targets: Losses(cross_entropy(forward(inputs), targets), {}, {})
+
+
 def schedule(step: int) -> float:
     return 1 / (step + 1)
 
@@ -55,7 +62,7 @@ def measure(model: nn.Module) -> ValidationResult:
 def make_trainer(folder: Path, state: TrainState, rows: list[dict[str, Any]], **changes: Any):
     parts: dict[str, Any] = {
         "state": state,
-        "gradients": GradientAccumulator(full_logits_loss(state.model), micro_batch_size=4),
+        "gradients": GradientAccumulator(objective_of(state.model), micro_batch_size=4),
         "batches": Batches(),
         "schedule": schedule,
         "streams": RandomStreams(0, torch.device("cpu")),

@@ -94,15 +94,16 @@ def activation_bytes(model: ModelCounts, batch: int, settings: ComputeSettings) 
 
     Each saved tensor counts once; parameters and tables do not count.
     """
+    chunk = _loss_chunk(model, settings)
     sizes: dict[str, int] = {}
     for component, tensor in model.saved_tensors(settings.fused_attention):
         size = component.times * _bytes(tensor, model.context, batch, settings)
-        if tensor.name in ("log softmax", "targets") and settings.loss_chunk is not None:
+        if tensor.name in ("log softmax", "targets") and chunk is not None:
             size = 0  # those of a chunk are freed before the next chunk
         sizes[component.name] = sizes.get(component.name, 0) + size
     if settings.checkpointing:
         sizes = _checkpointed(model, batch, settings, sizes)
-    if settings.loss_chunk is not None:
+    if chunk is not None:
         sizes["the head's gradient"] = settings.compute_bytes * model.vocab_size * model.d_model
     return {name: size for name, size in sizes.items() if size}
 
@@ -187,6 +188,10 @@ def largest_batch(
     return low
 
 
+def _loss_chunk(model: ModelCounts, settings: ComputeSettings) -> int | None:
+    return settings.loss_chunk if model.loss_in_chunks else None
+
+
 def _values(tensor: SavedTensor, context: int, batch: int) -> int:
     return batch * context * (tensor.per_token + tensor.per_pair * context)
 
@@ -223,13 +228,13 @@ def _loss_transient(model: ModelCounts, batch: int, settings: ComputeSettings) -
 
     The trainer keeps a reference to the logits through the backward pass.
     """
-    tokens = batch * model.context
-    if settings.loss_chunk is None:
+    tokens, chunk = batch * model.context, _loss_chunk(model, settings)
+    if chunk is None:
         return tokens * model.vocab_size * (settings.compute_bytes + 2 * FLOAT32)
     # Per logit: a float32 buffer, and the logits or their gradient in the dtype of the products. In
     # addition the head's accumulated gradient and that of the chunk, in float32.
     bytes_per_logit = FLOAT32 + (settings.compute_bytes if settings.precision != "fp32" else 0)
-    rows = min(tokens, settings.loss_chunk)
+    rows = min(tokens, chunk)
     return model.vocab_size * (rows * bytes_per_logit + 2 * FLOAT32 * model.d_model)
 
 

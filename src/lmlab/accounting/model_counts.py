@@ -7,8 +7,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lmlab.accounting.target_counts import UnknownCostError, counts_of
+from lmlab.config import run_config
 from lmlab.config.auto_width import feed_forward_width
-from lmlab.nn.component_counts import ComponentCounts, Kind, SavedTensor
+from lmlab.config.run_config import (
+    LINEAR_HEAD,
+    PLAIN_RESIDUAL,
+    STANDARD_BLOCK,
+    TOKEN_EMBEDDING,
+)
+from lmlab.nn.component_counts import BlockCounts, ComponentCounts, Kind, SavedTensor
 from lmlab.optim.optimizer_counts import OptimizerCounts
 
 ATTENTION, FFN, HEAD, OTHER = "attention", "feed-forward", "head", "other"
@@ -95,6 +102,11 @@ class ModelCounts:
         return sum(c.times * c.counts.tables for c in self.components)
 
     @property
+    def loss_in_chunks(self) -> bool:
+        """Whether the loss can be computed without all logits in memory."""
+        return any(c.counts.loss_in_chunks for c in self.components)
+
+    @property
     def d_ff(self) -> int | None:
         """F, or None if no component has a feed-forward width."""
         return next((c.counts.d_ff for c in self.components if c.counts.d_ff is not None), None)
@@ -141,37 +153,47 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
     norm = counts_of("model.norm", model["norm"])()
     projections = dataclasses.replace(attention, products_per_pair=0)
     scores = ComponentCounts(products_per_pair=attention.products_per_pair)
-    tokens = (SavedTensor("tokens", 1, Kind.INDEX),)
-    head = ComponentCounts(
-        parameters=0 if model["tie_embeddings"] else vocab * width,
-        matmul_weights=vocab * width,
-        saved=(SavedTensor("head input", width), SavedTensor("log softmax", vocab, Kind.FLOAT32),
-              SavedTensor("targets", 1, Kind.INDEX)),
-        textbook=(SavedTensor("logits", vocab), SavedTensor("cross-entropy", 1)),
-    )  # fmt: skip
+    embedding = _counts(model, "embedding", TOKEN_EMBEDDING)(
+        {"num_layers": layers, "d_values": attention.d_values}, vocab_size=vocab, d_model=width
+    )
+    block: BlockCounts = _counts(model, "block", STANDARD_BLOCK)()
+    residual = _counts(model, "residual", PLAIN_RESIDUAL)(d_model=width, num_layers=layers)
+    head = _counts(model, "head", LINEAR_HEAD)(d_model=width, vocab_size=vocab)
+    if model["tie_embeddings"]:
+        head = dataclasses.replace(head, parameters=head.parameters - vocab * width)
     components: tuple[Component, ...] = (
-        Component("embedding", OTHER, 1, False, ComponentCounts(vocab * width, saved=tokens)),
+        Component("embedding", OTHER, 1, False, embedding),
         Component("positions", OTHER, 1, False, pos),
         Component("attention projections", ATTENTION, layers, True, projections),
         Component("attention scores and mixing", ATTENTION, layers, True, scores),
         Component("feed-forward", FFN, layers, True, ffn),
-        Component("norms", OTHER, 2 * layers, True, norm.wrap(width)),
+        Component("norms", OTHER, block.num_branches * layers, True, norm.wrap(width)),
         Component("final norm", OTHER, 1, False, norm.final(width)),
         Component("tied head" if model["tie_embeddings"] else "head", HEAD, 1, False, head),
     )
+    further = (
+        Component("blocks", OTHER, layers, True, block.own),
+        Component("residual", OTHER, 1, False, residual),
+    )
+    components += tuple(one for one in further if one.counts != ComponentCounts())
     if model.get("dropout"):  # configurations of earlier versions do not have it
-        components += _dropout(width, layers)
+        components += _dropout(width, block.num_branches * layers)
     return ModelCounts(vocab, context, width, layers, heads, components)
 
 
-def _dropout(width: int, layers: int) -> tuple[Component, ...]:
+def _counts(model: Mapping[str, Any], key: str, default: run_config.Component) -> Any:
+    """Return the counts of a component that configurations of earlier versions do not have."""
+    return counts_of(f"model.{key}", model.get(key) or default.as_dict())
+
+
+def _dropout(width: int, branches: int) -> tuple[Component, ...]:
     """Count the masks of dropout on the embeddings and on the output of each sublayer."""
     counts = ComponentCounts(
         saved=(SavedTensor("mask", width, Kind.MASK),), textbook=(SavedTensor("kept", width),)
     )
     return (
         Component("dropout of embeddings", OTHER, 1, False, counts),
-        Component("dropout", OTHER, 2 * layers, True, counts),
+        Component("dropout", OTHER, branches, True, counts),
     )
 
 

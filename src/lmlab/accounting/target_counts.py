@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,6 +30,9 @@ def counts_of(path: str, leaf: Mapping[str, Any]) -> Callable[..., Any]:
         path: key of the component in the configuration, for messages.
         leaf: ``_target_`` and parameters of the component.
 
+    Returns:
+        A function of the sizes; of those in its argument ``offered``, counts take what they name.
+
     Raises:
         UnknownCostError: there is no counts module, or it does not define the target's name.
     """
@@ -47,8 +51,11 @@ def counts_of(path: str, leaf: Mapping[str, Any]) -> Callable[..., Any]:
             "choose a component of lmlab",
         ) from error
 
-    def bound(**sizes: Any) -> Any:
-        return count(**parameters, **sizes)
+    named = inspect.signature(count).parameters
+
+    def bound(offered: Mapping[str, Any] | None = None, **sizes: Any) -> Any:
+        wanted = {key: value for key, value in (offered or {}).items() if key in named}
+        return count(**parameters, **sizes, **wanted)
 
     return bound
 

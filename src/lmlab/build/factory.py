@@ -7,6 +7,7 @@ folders, the comm) is supplied here.
 from __future__ import annotations
 
 import functools
+import logging
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import nn
 from lmlab.build.callbacks import build_callbacks
 from lmlab.build.initial_weights import scale_initial_weights
 from lmlab.build.instantiate import describe_failure
-from lmlab.build.kernel_choice import choose_kernels
+from lmlab.build.kernel_choice import choose_kernels, describe_kernels
 from lmlab.build.optimizer_check import check_optimizer
 from lmlab.build.run_data import RunData
 from lmlab.build.run_spec import RunSpec
@@ -45,10 +46,12 @@ from lmlab.training.device_batches import DeviceBatches, fits_on_device
 from lmlab.training.evaluator import Evaluator, ValidationResult
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.mixed_precision import Bf16Weights
-from lmlab.training.objective import chunked_loss, compile_objective, full_logits_loss
+from lmlab.training.objective import compile_objective, training_objective
 from lmlab.training.state import Progress, TrainState
 from lmlab.training.trainer import LoopSettings, Trainer
 from lmlab.training.weight_average import WeightAverage
+
+log = logging.getLogger(__name__)
 
 
 def build_model(spec: RunSpec) -> Transformer:
@@ -78,7 +81,7 @@ def build_scratch_network(
         for parameter in network.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(0.0, 0.02, generator=generator)
-    choose_kernels(device, spec.workload.vocab_size, spec.kernel_folder).install(network)
+    network.use(choose_kernels(device, network.context_length, spec.kernel_folder))
     return network
 
 
@@ -132,6 +135,7 @@ def build_gradients(
     device: Device,
     workload: RunWorkload | None = None,
     comm: Communicator = SINGLE_PROCESS,
+    announce: bool = False,
 ) -> ComputeGradients:
     """Build the function that computes the gradients of an update.
 
@@ -141,18 +145,17 @@ def build_gradients(
         device: where the model is.
         workload: of this rank; that of the full run by default.
         comm: of the ranks that share a batch.
+        announce: log which parts of the model compute with kernels.
     """
     workload = workload or spec.workload
     working = Bf16Weights(model) if device.policy.precision == "bf16" else None
     computing = model if working is None else working.model
-    kernels = choose_kernels(device, workload.vocab_size, spec.kernel_folder)
-    kernels.install(computing)
-    objective = full_logits_loss(computing)
-    if not device.policy.is_exact:
-        objective = chunked_loss(computing, kernels.head_loss())
+    kernels = choose_kernels(device, workload.context_length, spec.kernel_folder)
+    used = computing.use(kernels)
+    if announce:
+        log.info("%s", describe_kernels(kernels, used))
+    objective = training_objective(computing)
     if device.compile:
-        # In eager mode, the parts of a joint product would keep each other in memory.
-        computing.fuse_linears()
         set_inductor_cache(spec.cache_folder)
         objective = compile_objective(objective, device.device)
     gradients = GradientAccumulator(
@@ -260,7 +263,9 @@ def build_trainer(
     """Build the training loop of this process: of a full run, or of one of its ranks."""
     model, workload = state.model, spec.workload
     assert isinstance(model, Transformer)
-    gradients = build_gradients(spec, model, device, workload.for_rank(comm.size), comm)
+    gradients = build_gradients(
+        spec, model, device, workload.for_rank(comm.size), comm, comm.is_rank0
+    )
     evaluator = build_evaluator(workload, data, device, comm)
     peak = device.peak_flops()
 

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 import importlib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,11 +26,18 @@ class BoundTarget:
     target: str
     parameters: Mapping[str, Any]
 
-    def load(self) -> functools.partial[Any]:
-        """Import the target and bind copies of the parameters."""
+    def load(self, **offered: Any) -> functools.partial[Any]:
+        """Import the target and bind copies of the parameters.
+
+        Args:
+            offered: values that the target gets where its signature names them.
+        """
         module, _, name = self.target.rpartition(".")
         function = getattr(importlib.import_module(module), name)
-        return functools.partial(function, **copy.deepcopy(dict(self.parameters)))
+        if offered:
+            named = inspect.signature(function).parameters
+            offered = {key: value for key, value in offered.items() if key in named}
+        return functools.partial(function, **copy.deepcopy(dict(self.parameters)), **offered)
 
     def __call__(self, **supplied: Any) -> Any:
         """Call the target with its parameters and with the values that the program supplies."""

@@ -41,6 +41,10 @@ def network_builder(model: Model, init_seed: int) -> Callable[..., Transformer]:
         pos=bind(model.pos),
         ffn=bind(model.ffn),
         attention=bind(model.attention),
+        embedding=bind(model.embedding),
+        block=bind(model.block),
+        residual=bind(model.residual),
+        head=bind(model.head),
         param=BoundParametrization.of(model),
     )
 
@@ -51,6 +55,10 @@ def _build(
     pos: BoundTarget,
     ffn: BoundTarget,
     attention: BoundTarget,
+    embedding: BoundTarget,
+    block: BoundTarget,
+    residual: BoundTarget,
+    head: BoundTarget,
     param: BoundParametrization,
     seed: int,
     **sizes: Any,
@@ -59,14 +67,23 @@ def _build(
     if sizes["d_ff"] is None:
         sizes["d_ff"] = auto_width(ffn.target, d_model)
     factors = param.factors()
+    num_layers = sizes["num_layers"]
+
+    def by_layer(part: BoundTarget) -> Callable[[int], Callable[..., Any]]:
+        return lambda layer: part.load(layer=layer, num_layers=num_layers)
+
     with seeded(seed):
         return Transformer(
             norm=norm(),
             pos=pos(
                 d_model=d_model, d_head=d_model // num_heads, context_length=sizes["context_length"]
             ),
-            ffn=ffn.load(),
-            attention=attention.load(),
+            ffn=by_layer(ffn),
+            attention=by_layer(attention),
+            embedding=embedding.load(num_layers=num_layers),
+            block=by_layer(block),
+            residual=residual.load(),
+            head=head.load(),
             query_factor=factors.queries,
             residual_factor=factors.residual,
             logit_factor=factors.logits,

@@ -6,7 +6,13 @@ import re
 from typing import Any
 
 from lmlab.config.renamed_targets import original_targets, resolve_targets, warn_renamed
-from lmlab.config.run_config import STANDARD_PARAM
+from lmlab.config.run_config import (
+    LINEAR_HEAD,
+    PLAIN_RESIDUAL,
+    STANDARD_BLOCK,
+    STANDARD_PARAM,
+    TOKEN_EMBEDDING,
+)
 
 # Removed setting -> what to use instead.
 REMOVED_KEYS = {
@@ -23,6 +29,8 @@ ADDED_SETTINGS = [
     ("training", "patience", None),
     ("training", "ema", None), ("training", "tokens", None), ("training", "flops", None),
     ("model", "param", STANDARD_PARAM.as_dict()),
+    ("model", "embedding", TOKEN_EMBEDDING.as_dict()), ("model", "block", STANDARD_BLOCK.as_dict()),
+    ("model", "residual", PLAIN_RESIDUAL.as_dict()), ("model", "head", LINEAR_HEAD.as_dict()),
     ("training", "minutes", None),
 ]  # fmt: skip
 _POLICY_OF = {"fp32": "exact", "bf16": "bf16"}

@@ -140,6 +140,16 @@ def _components(config: dict[str, Any]) -> Rules:
                 0 <= model[part][name] < math.inf,
                 "a finite number of 0 or more",
             )
+    head, embedding = model.get("head") or {}, model.get("embedding") or {}
+    if "cap" in head:
+        yield "model.head.cap", 0 < head["cap"] < math.inf, "a finite number above 0"
+    if "coefficient" in head:
+        is_valid = 0 <= head["coefficient"] < math.inf
+        yield "model.head.coefficient", is_valid, "a finite number of 0 or more"
+    if "num_tables" in embedding:
+        is_valid = 1 <= embedding["num_tables"] <= model["num_layers"]
+        expected = f"1 to model.num_layers={model['num_layers']}"
+        yield "model.embedding.num_tables", is_valid, expected
 
 
 def _vocabulary(config: dict[str, Any]) -> Rules:

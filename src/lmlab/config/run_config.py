@@ -77,6 +77,10 @@ class Component:
 
 
 STANDARD_PARAM = Component({"_target_": "lmlab.optim.parametrization.Standard"})
+TOKEN_EMBEDDING = Component({"_target_": "lmlab.nn.embedding.TokenEmbedding"})
+STANDARD_BLOCK = Component({"_target_": "lmlab.nn.block.Block"})
+PLAIN_RESIDUAL = Component({"_target_": "lmlab.nn.residual.PlainResidual"})
+LINEAR_HEAD = Component({"_target_": "lmlab.nn.head.LinearHead"})
 # Callbacks are several components by name, each with every_steps in addition.
 NO_CALLBACKS = Component({})
 
@@ -111,6 +115,10 @@ class Model:
     init: Component
     dropout: float = 0.0
     param: Component = STANDARD_PARAM
+    embedding: Component = TOKEN_EMBEDDING
+    block: Component = STANDARD_BLOCK
+    residual: Component = PLAIN_RESIDUAL
+    head: Component = LINEAR_HEAD
 
     def as_dict(self) -> dict[str, Any]:
         """Return the node as plain values: a copy."""

@@ -31,6 +31,10 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "model.pos": ("d_model", "d_head", "context_length"),
     "model.ffn": ("d_model", "d_ff"),
     "model.attention": ("d_model", "num_heads", "pos"),
+    "model.embedding": ("vocab_size", "d_model"),
+    "model.block": ("attention", "ffn", "norm", "d_model", "dropout", "residual_factor"),
+    "model.residual": ("d_model", "num_layers"),
+    "model.head": ("d_model", "vocab_size"),
     "model.init": (),
     "model.param": (),
     "optim": ("params",),
@@ -39,6 +43,13 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "design": ("generator", "rungs", "sealed", "earlier_looks"),
     "ladder": (),
     "demo": ("config",),
+}
+# The parameters that the program computes for targets that have them.
+OFFERED: dict[str, tuple[str, ...]] = {
+    "model.attention": ("layer", "num_layers"),
+    "model.ffn": ("layer", "num_layers"),
+    "model.block": ("layer", "num_layers"),
+    "model.embedding": ("num_layers",),
 }
 _CALLBACK_SUPPLIED = ("model", "step", "tokenizer")
 _OPTIONAL = ("design", "ladder", "demo")
@@ -162,6 +173,7 @@ def _check_parameters(
     supplied: tuple[str, ...],
     config: dict[str, Any],
 ) -> None:
+    supplied = (*supplied, *OFFERED.get(path, ()))
     settable = {
         name: parameter for name, parameter in signature.parameters.items() if name not in supplied
     }

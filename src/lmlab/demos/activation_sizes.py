@@ -14,7 +14,7 @@ from lmlab.build.run_data import RunData
 from lmlab.build.run_spec import RunSpec
 from lmlab.nn.transformer import Transformer
 from lmlab.optim.clip import clip_gradients
-from lmlab.training.objective import full_logits_loss
+from lmlab.training.objective import training_objective
 
 EMBEDDING, ATTENTION, FFN, RESIDUAL, LOGITS = KINDS = (
     "embedding", "attention output", "feed-forward output", "residual stream", "logits",
@@ -55,10 +55,10 @@ def measure_sizes(
     batches = factory.build_batches(spec, data)
     inputs = _batch(batches.batch, steps, batch_size)[0]
     before = _activations(model, inputs)
-    loss = full_logits_loss(model)
+    objective = training_objective(model)
     for step in range(steps):
         optimizer.zero_grad(set_to_none=True)
-        loss(*_batch(batches.batch, step, batch_size)).backward()
+        objective(*_batch(batches.batch, step, batch_size)).total().backward()
         clip_gradients(model.parameters(), spec.workload.grad_clip_norm)
         optimizer.step()
     after = _activations(model, inputs)

@@ -133,7 +133,7 @@ def mean_nats(model: Transformer, start: Sequence[int], ids: Sequence[int]) -> f
     """Return the mean -log p of ``ids`` after ``start``, in the last window of the context."""
     window = [*start, *ids][-(model.context_length + 1) :]
     counted = min(len(ids), len(window) - 1)
-    device = model.embedding.weight.device
+    device = model.device
     logits = model(torch.tensor([window[:-1]], device=device))[0].double()
     losses = torch.nn.functional.cross_entropy(
         logits, torch.tensor(window[1:], device=device), reduction="none"

@@ -9,7 +9,7 @@ from torch import nn
 
 from lmlab.distributed.communicator import Communicator
 
-GradientFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+GradientFunction = Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
 
 
 class DataParallelGradients:
@@ -21,7 +21,8 @@ class DataParallelGradients:
     own, are then those of rank 0 on every rank, as in torch's ``DistributedDataParallel``.
 
     Args:
-        gradients: leaves the gradients of a shard's mean loss in the parameters; returns the loss.
+        gradients: leaves the gradients of a shard's mean loss in the parameters; returns
+            the loss and its terms by name.
         model: the module with these parameters.
         comm: the ranks that share the batch.
     """
@@ -38,13 +39,16 @@ class DataParallelGradients:
             if f"{prefix}.{name}".lstrip(".") in saved
         ]
 
-    def __call__(self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
-        """Leave the batch's gradients in the parameters; return its loss, equal on all ranks."""
-        loss = self.gradients(inputs_BT, targets_BT).detach().clone()
+    def __call__(
+        self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Leave the batch's gradients in the parameters; return its losses, equal on all ranks."""
+        losses = self.gradients(inputs_BT, targets_BT)
+        losses = {name: one.detach().clone() for name, one in losses.items()}
         gradients = []
         if not self.comm.shards_model:
             gradients = [one.grad for one in self.parameters if one.grad is not None]
-        self.comm.all_reduce_mean([loss, *gradients])
+        self.comm.all_reduce_mean([*losses.values(), *gradients])
         if self._buffers:  # a pass may have replaced the tensors
             self.comm.broadcast(0, [getattr(owner, name) for owner, name in self._buffers])
-        return loss
+        return losses

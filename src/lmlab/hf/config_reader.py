@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DataError
-from lmlab.hf.config_writer import ATTENTION, FFNS, NORMS, POSITIONS
+from lmlab.hf.config_writer import ATTENTION, FFNS, NORMS, ONLY, POSITIONS
 from lmlab.storage.fields import (
     AMOUNT,
     COUNT,
@@ -84,6 +84,7 @@ def _model_section(
         **sizes,
         "tie_embeddings": bool(config.get("tie_word_embeddings", False)),
         "dropout": 0.0,
+        **{group: {"_target_": target} for group, target in ONLY.items()},
         **parts,
     }
 

@@ -31,6 +31,11 @@ FFNS = {
     "lmlab.nn.ffn.ReLU2": "relu2",
 }
 ATTENTION = "lmlab.nn.attention.CausalSelfAttention"
+# Groups of which only one option can be exported.
+ONLY = {
+    "embedding": "lmlab.nn.embedding.TokenEmbedding", "block": "lmlab.nn.block.Block",
+    "residual": "lmlab.nn.residual.PlainResidual", "head": "lmlab.nn.head.LinearHead",
+}  # fmt: skip
 _QK_NORM_EPS = 1e-5  # the default of the attention
 REMOTE_MODULE = "modeling_lmlab"
 
@@ -71,6 +76,9 @@ class _Components:
         self.ffn = _name(model, "ffn", FFNS)
         attention = model["attention"]
         _name(model, "attention", {ATTENTION: "causal"})
+        for group, target in ONLY.items():
+            if group in model:  # configurations of earlier versions do not have it
+                _name(model, group, {target: ""})
         self.norm_eps = float(model["norm"].get("eps", 0.0))
         self.theta = float(model["pos"].get("theta", 0.0))
         self.kv_heads = attention.get("num_kv_heads") or model["num_heads"]

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmlab.nn.fused_linear import ApplyLinears, fused_linear, separate_linears
+from lmlab.nn.kernel_set import CausalAttention, FusedQKVAttention, KernelSet
 from lmlab.nn.kv_cache import KVCache
 from lmlab.nn.norm import RMSNorm
 from lmlab.nn.pos import Positions
-
-CausalAttention = Callable[[Tensor, Tensor, Tensor, Positions], Tensor]
-# (qkv_BTJ, num_heads, d_head, pos) -> attention output (B, T, H K), where J = (H + 2 G) K is the
-# width of the concatenated queries, keys and values.
-FusedQKVAttention = Callable[[Tensor, int, int, Positions], Tensor]
 
 
 def causal_attention(
@@ -69,9 +63,14 @@ class CausalSelfAttention(nn.Module):
     No biases; scores are divided by sqrt(K).
 
     Attributes:
+        wants: see :class:`lmlab.nn.block.Block`.
         query_factor: multiplies the queries, and so the scores; 1 unless
             :class:`lmlab.nn.transformer.Transformer` sets it.
+        score_products: multiplications per pair of a query and a key.
+        d_values: width G K of the values, to which the embedding may add.
     """
+
+    wants: tuple[str, ...] = ("values",)
 
     def __init__(
         self,
@@ -92,12 +91,15 @@ class CausalSelfAttention(nn.Module):
         self.k = nn.Linear(d_model, d_kv, bias=False)
         self.v = nn.Linear(d_model, d_kv, bias=False)
         self.out = nn.Linear(num_heads * self.d_head, d_model, bias=False)
+        self._has_qk_norm = qk_norm
         self.q_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
         self.k_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
         self.apply_linears: ApplyLinears = separate_linears
         self.causal_attention: CausalAttention = causal_attention
         self.fused_qkv_attention: FusedQKVAttention | None = None
         self.query_factor = 1.0
+        self.score_products = 2 * num_heads * self.d_head
+        self.d_values = d_kv
         # All layers share one object, which belongs to the model. The list keeps it out of this
         # module's children, so that its parameters appear once.
         self._pos = [pos]
@@ -108,6 +110,7 @@ class CausalSelfAttention(nn.Module):
         positions_BT: Tensor | None = None,
         cache: KVCache | None = None,
         mask_BTS: Tensor | None = None,
+        values_BTJ: Tensor | None = None,
     ) -> Tensor:
         """Return (B, T, D).
 
@@ -117,14 +120,18 @@ class CausalSelfAttention(nn.Module):
             cache: keys and values of earlier tokens; the new ones are appended.
             mask_BTS: True where query t may attend to key s; required with a cache. None for the
                 causal mask.
+            values_BTJ: added to the values, J = G K; None for nothing.
         """
         (pos,) = self._pos
         uses_causal_mask = positions_BT is None and cache is None and mask_BTS is None
-        if uses_causal_mask and self.fused_qkv_attention is not None:
+        if uses_causal_mask and values_BTJ is None and self.fused_qkv_attention is not None:
             qkv = fused_linear(x_BTD, (self.q, self.k, self.v), (self.query_factor, 1.0, 1.0))
             output = self.fused_qkv_attention(qkv, self.num_heads, self.d_head, pos)
             return self._project(output)
-        q, k, v = map(self._split_heads, self.apply_linears(x_BTD, (self.q, self.k, self.v)))
+        q, k, v = self.apply_linears(x_BTD, (self.q, self.k, self.v))
+        if values_BTJ is not None:
+            v = v + values_BTJ.to(v.dtype)
+        q, k, v = map(self._split_heads, (q, k, v))
         q, k = self.q_norm(q), self.k_norm(k)
         if self.query_factor != 1:
             q = q * self.query_factor
@@ -136,6 +143,40 @@ class CausalSelfAttention(nn.Module):
                 k, v = cache.append(k.to(cache.k_BGSK.dtype), v.to(cache.v_BGSK.dtype))
             output = self._masked_attention(q, k.to(q.dtype), v.to(q.dtype), mask_BTS)
         return self._project(output.transpose(1, 2).flatten(2))
+
+    def use(self, kernels: KernelSet) -> set[str]:
+        """Take kernels of attention and of linear maps; with ``qk_norm`` no fused one."""
+        taken: set[str] = set()
+        if kernels.apply_linears is not None:
+            self.apply_linears = kernels.apply_linears
+            taken.add("apply_linears")
+        if kernels.causal_attention is not None:
+            self.causal_attention = kernels.causal_attention(self.d_head)
+            taken.add("causal_attention")
+        if kernels.fused_qkv_attention is not None and not self._has_qk_norm:
+            self.fused_qkv_attention = kernels.fused_qkv_attention(self.d_head)
+            taken |= set() if self.fused_qkv_attention is None else {"fused_qkv_attention"}
+        return taken
+
+    def make_cache(
+        self, *, batch_size: int, max_length: int, device: torch.device, dtype: torch.dtype
+    ) -> KVCache:
+        """Return an empty cache for generation.
+
+        Args:
+            batch_size: B.
+            max_length: capacity in tokens.
+            device: of the model.
+            dtype: of keys and values.
+        """
+        return KVCache(
+            batch_size=batch_size,
+            num_kv_heads=self.num_kv_heads,
+            max_length=max_length,
+            d_head=self.d_head,
+            device=device,
+            dtype=dtype,
+        )
 
     def _project(self, output_BTJ: Tensor) -> Tensor:
         update: Tensor = self.out(output_BTJ)

@@ -53,6 +53,7 @@ def CausalSelfAttention(
         parameters=weights + (2 * d_head if qk_norm else 0),
         matmul_weights=weights,
         products_per_pair=2 * width,
+        d_values=kv_width,
         saved=fused,
         saved_unfused=(layer_input, *repeated, softmax, output, *normed[:-1]),
         textbook=(

@@ -61,6 +61,8 @@ class ComponentCounts:
         textbook: the result of each operation in a derivation on paper.
         tables: float32 values of constants that are not parameters.
         d_ff: hidden width of a feed-forward layer; None for other components.
+        d_values: width of the values of an attention, to which the embedding may add.
+        loss_in_chunks: whether the loss of a head can be computed for some tokens at a time.
     """
 
     parameters: int = 0
@@ -71,3 +73,18 @@ class ComponentCounts:
     textbook: tuple[SavedTensor, ...] = ()
     tables: int = 0
     d_ff: int | None = None
+    d_values: int | None = None
+    loss_in_chunks: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockCounts:
+    """Costs of a block apart from those of its attention and its feed-forward layer.
+
+    Attributes:
+        num_branches: residual branches that the norm strategy wraps.
+        own: what the block adds to them.
+    """
+
+    num_branches: int
+    own: ComponentCounts = ComponentCounts()

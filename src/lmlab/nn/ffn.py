@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from lmlab.nn.ffn_width import auto_d_ff
 from lmlab.nn.fused_linear import ApplyLinears, fused_linear, separate_linears
+from lmlab.nn.kernel_set import KernelSet
 
 
 class SwiGLU(nn.Module):
@@ -27,6 +28,17 @@ class SwiGLU(nn.Module):
         self.down = nn.Linear(d_ff, d_model, bias=False)
         self.apply_linears: ApplyLinears = separate_linears
         self.silu_and_mul: Callable[[Tensor], Tensor] | None = None
+
+    def use(self, kernels: KernelSet) -> set[str]:
+        """Take the kernels of the gate and of linear maps."""
+        taken: set[str] = set()
+        if kernels.apply_linears is not None:
+            self.apply_linears = kernels.apply_linears
+            taken.add("apply_linears")
+        if kernels.silu_and_mul is not None:
+            self.silu_and_mul = kernels.silu_and_mul
+            taken.add("silu_and_mul")
+        return taken
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return (B, T, D)."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmlab.errors import ConfigError
-from lmlab.nn.attention import CausalAttention, CausalSelfAttention, FusedQKVAttention
-from lmlab.nn.block import Block
-from lmlab.nn.ffn import SwiGLU
-from lmlab.nn.fused_linear import fused_linears
-from lmlab.nn.kv_cache import KVCache
+from lmlab.nn.block import wants_of
+from lmlab.nn.kernel_set import KernelSet
+from lmlab.nn.loss_terms import LossTerms
 from lmlab.nn.norm import NormStrategy
 from lmlab.nn.pos import Positions
 
@@ -28,10 +28,19 @@ class Transformer(nn.Module):
         num_heads: H.
         d_ff: F; None for the default of the feed-forward layer.
         tie_embeddings: also use the embedding matrix as the output head (Press and Wolf 2017).
+        embedding: called with ``vocab_size`` and ``d_model``; see
+            :class:`lmlab.nn.embedding.TokenEmbedding`.
         norm: builds the residual branches.
         pos: position encoding, shared by all layers.
-        ffn: called with ``d_model`` and ``d_ff`` for each layer.
-        attention: called with ``d_model``, ``num_heads`` and ``pos`` for each layer.
+        ffn: maps the number of a layer to what builds its feed-forward layer from ``d_model`` and
+            ``d_ff``.
+        attention: maps the number of a layer to what builds its attention from ``d_model``,
+            ``num_heads`` and ``pos``.
+        block: maps the number of a layer to what builds it from its parts; see
+            :class:`lmlab.nn.block.Block`.
+        residual: called with ``d_model`` and ``num_layers``; see
+            :class:`lmlab.nn.residual.PlainResidual`.
+        head: called with ``d_model`` and ``vocab_size``; see :class:`lmlab.nn.head.LinearHead`.
         dropout: probability with which training drops each value of the embeddings, positions
             included, and of the output of each sublayer before it is added (Vaswani et al. 2017,
             section 5.4).
@@ -52,71 +61,79 @@ class Transformer(nn.Module):
         num_heads: int,
         d_ff: int | None,
         tie_embeddings: bool,
+        embedding: Callable[..., Any],
         norm: NormStrategy,
         pos: Positions,
-        ffn: Callable[..., nn.Module],
-        attention: Callable[..., CausalSelfAttention],
+        ffn: Callable[[int], Callable[..., nn.Module]],
+        attention: Callable[[int], Callable[..., Any]],
+        block: Callable[[int], Callable[..., nn.Module]],
+        residual: Callable[..., Any],
+        head: Callable[..., Any],
         dropout: float = 0.0,
         query_factor: float = 1.0,
         residual_factor: float = 1.0,
         logit_factor: float = 1.0,
     ) -> None:
         super().__init__()
+        self.vocab_size = vocab_size
         self.context_length = context_length
-        self.d_head = d_model // num_heads
         self.dropout = dropout
         self.query_factor = query_factor
         self.residual_factor = residual_factor
         self.logit_factor = logit_factor
-        self.embedding = nn.Embedding(vocab_size, d_model)
+        self.embedding: Any = embedding(vocab_size=vocab_size, d_model=d_model)
         self.pos: Positions = pos
-        self.blocks = nn.ModuleList(
-            Block(
-                attention=attention(d_model=d_model, num_heads=num_heads, pos=pos),
-                ffn=ffn(d_model=d_model, d_ff=d_ff),
-                norm=norm,
-                d_model=d_model,
-                dropout=dropout,
-                residual_factor=residual_factor,
+        attentions = []
+        self.blocks = nn.ModuleList()
+        for layer in range(num_layers):
+            attentions.append(attention(layer)(d_model=d_model, num_heads=num_heads, pos=pos))
+            self.blocks.append(
+                block(layer)(
+                    attention=attentions[-1],
+                    ffn=ffn(layer)(d_model=d_model, d_ff=d_ff),
+                    norm=norm,
+                    d_model=d_model,
+                    dropout=dropout,
+                    residual_factor=residual_factor,
+                )
             )
-            for _ in range(num_layers)
-        )
         self.final_norm = norm.final(d_model)
-        self.head = nn.Linear(d_model, vocab_size, bias=False)
+        self.head: Any = head(d_model=d_model, vocab_size=vocab_size)
+        self.residual: Any = residual(d_model=d_model, num_layers=num_layers)
+        self._wants = [wants_of(one) for one in self.blocks]
         if tie_embeddings:
             self.head.weight = self.embedding.weight
         if query_factor != 1:
-            self._scale_queries(query_factor)
+            _scale_queries(attentions, query_factor)
+        if hasattr(self.embedding, "add_values"):
+            _check_values(self._wants)
+            self.embedding.add_values([one.d_values for one in attentions])
 
-    def _scale_queries(self, factor: float) -> None:
-        attentions = self._attentions()
-        if len(attentions) < len(self.blocks):
-            raise ConfigError(
-                "model.attention: expected a subclass of lmlab.nn.attention.CausalSelfAttention, "
-                f"whose queries model.param multiplies by {factor:g}",
-                "set model.param.base_d_head to model.d_model / model.num_heads",
-            )
-        for part in attentions:
-            part.query_factor = factor
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
 
     def forward(
         self,
         tokens_BT: Tensor,
         positions_BT: Tensor | None = None,
-        caches: list[KVCache] | None = None,
+        caches: list[Any] | None = None,
         mask_BTS: Tensor | None = None,
+        terms: LossTerms | None = None,
     ) -> Tensor:
         """Return the logits of each next token (B, T, V); see :meth:`hidden` for the arguments."""
         # Does not call `hidden`: FSDP2 hooks both methods, and its hooks do not nest.
-        logits: Tensor = self.head(self._hidden(tokens_BT, positions_BT, caches, mask_BTS))
+        logits: Tensor = self.head(self._hidden(tokens_BT, positions_BT, caches, mask_BTS, terms))
         return logits
 
     def hidden(
         self,
         tokens_BT: Tensor,
         positions_BT: Tensor | None = None,
-        caches: list[KVCache] | None = None,
+        caches: list[Any] | None = None,
         mask_BTS: Tensor | None = None,
+        terms: LossTerms | None = None,
     ) -> Tensor:
         """Return the input of the output head (B, T, D), in the head's dtype.
 
@@ -126,68 +143,63 @@ class Transformer(nn.Module):
             caches: one per layer from :meth:`make_caches`, with the tokens before these.
             mask_BTS: True where query t may attend to key s, where S includes the cached tokens;
                 required with caches. None for the causal mask.
+            terms: takes the terms of the training loss that parts add; None outside of training.
         """
-        return self._hidden(tokens_BT, positions_BT, caches, mask_BTS)
+        return self._hidden(tokens_BT, positions_BT, caches, mask_BTS, terms)
 
     def _hidden(
         self,
         tokens_BT: Tensor,
         positions_BT: Tensor | None,
-        caches: list[KVCache] | None,
+        caches: list[Any] | None,
         mask_BTS: Tensor | None,
+        terms: LossTerms | None,
     ) -> Tensor:
         # Embeddings are summed in their own dtype, products computed in that of the matrices.
-        x = self.pos.embed(self.embedding(tokens_BT), positions_BT).to(self.head.weight.dtype)
+        x = self.pos.embed(self.embedding(tokens_BT), positions_BT).to(self.head.dtype)
         if self.dropout:
             x = F.dropout(x, self.dropout, self.training)
-        for index, block in enumerate(self.blocks):
-            x = block(x, positions_BT, None if caches is None else caches[index], mask_BTS)
-        final: Tensor = self.final_norm(x)
+        values = self.embedding.values(tokens_BT)
+        offered: dict[str, Any] = {"tokens": tokens_BT, "first": x, "terms": terms, "earlier": ()}
+        state = self.residual.begin(x)
+        for layer, block in enumerate(self.blocks):
+            offered["values"] = None if values is None else values[layer]
+            cache = None if caches is None else caches[layer]
+            wanted = [offered[name] for name in self._wants[layer]]
+            x = block(self.residual.read(state, layer), positions_BT, cache, mask_BTS, *wanted)
+            state = self.residual.write(state, x, layer)
+            offered["earlier"] = (*offered["earlier"], x)
+        final: Tensor = self.final_norm(self.residual.end(state))
         return final if self.logit_factor == 1 else final * self.logit_factor
 
-    def fuse_linears(self) -> None:
-        """Fuse linear maps of one input into one product; see :mod:`lmlab.nn.fused_linear`."""
-        for part in self.modules():
-            if hasattr(part, "apply_linears"):
-                setattr(part, "apply_linears", fused_linears)  # noqa: B010, nn.Module has no such type
+    def use(self, kernels: KernelSet) -> frozenset[str]:
+        """Let every part take the kernels that it can use.
 
-    def use_causal_attention(self, causal_attention: CausalAttention) -> None:
-        """Replace :func:`lmlab.nn.attention.causal_attention` in all layers.
-
-        Calls with explicit positions, a cache or a mask do not use it.
+        Returns:
+            The names of those that at least one part took, as fields of :class:`KernelSet`.
         """
-        for part in self._attentions():
-            part.causal_attention = causal_attention
-
-    def use_fused_qkv_attention(self, fused_qkv_attention: FusedQKVAttention) -> None:
-        """Compute attention from the fused product of queries, keys and values by this function.
-
-        Layers with ``qk_norm`` do not use it, nor do calls with explicit positions, a cache or a
-        mask.
-        """
-        for part in self._attentions():
-            if isinstance(part.q_norm, nn.Identity):
-                part.fused_qkv_attention = fused_qkv_attention
-
-    def use_silu_and_mul(self, silu_and_mul: Callable[[Tensor], Tensor]) -> None:
-        """Compute SwiGLU's ``silu(gate) * up`` by this function of the fused (B, T, 2 F)."""
+        taken: set[str] = set()
         for part in self.modules():
-            if isinstance(part, SwiGLU):
-                part.silu_and_mul = silu_and_mul
+            use: Any = getattr(part, "use", None)
+            if part is not self and use is not None:
+                taken.update(use(kernels))
+        return frozenset(taken)
 
-    def make_caches(self, batch_size: int, max_length: int) -> list[KVCache]:
-        """Return an empty cache of ``max_length`` tokens per layer."""
-        weight = self.embedding.weight
+    def make_caches(self, batch_size: int, max_length: int) -> list[Any]:
+        """Return an empty cache of ``max_length`` tokens per layer, made by its attention.
+
+        Raises:
+            ConfigError: the attention of a layer has no ``make_cache``.
+        """
+        weight = next(self.parameters())
         return [
-            KVCache(
+            _part_with(block, "make_cache").make_cache(
                 batch_size=batch_size,
-                num_kv_heads=attention.num_kv_heads,
                 max_length=max_length,
-                d_head=self.d_head,
                 device=weight.device,
                 dtype=weight.dtype,
             )
-            for attention in self._attentions()
+            for block in self.blocks
         ]
 
     def num_parameters(self) -> int:
@@ -198,15 +210,54 @@ class Transformer(nn.Module):
         """Return the FLOPs per token of a forward pass over a full context.
 
         Two per entry of each matrix that a token is multiplied by, including a tied head, and
-        4 T D per layer for the scores and the weighted sum of the values over the full T x T
-        square, as in Chowdhery et al. 2022 (PaLM), appendix B: the causal half is not subtracted.
-        Norms, activations and softmax are not counted.
+        2 T per product of a pair of a query and a key, over the full T x T square, as in Chowdhery
+        et al. 2022 (PaLM), appendix B: the causal half is not subtracted. Norms, activations and
+        softmax are not counted.
         """
-        matrices = sum(
-            part.weight.numel() for part in self.modules() if isinstance(part, nn.Linear)
-        )
-        widths = sum(attention.num_heads * self.d_head for attention in self._attentions())
-        return 2 * matrices + 4 * self.context_length * widths
+        products = sum(getattr(part, "score_products", 0) for part in self.modules())
+        return 2 * _matmul_entries(self) + 2 * self.context_length * products
 
-    def _attentions(self) -> list[CausalSelfAttention]:
-        return [part for part in self.modules() if isinstance(part, CausalSelfAttention)]
+
+def _matmul_entries(part: nn.Module) -> int:
+    """Return the entries of all matrices below ``part`` that each token is multiplied by.
+
+    A part that does not multiply every token by all of its matrices has a method
+    ``matmul_entries`` that says how many it does.
+    """
+    count: Any = getattr(part, "matmul_entries", None)
+    if count is not None:
+        return int(count())
+    if isinstance(part, nn.Linear):
+        return part.weight.numel()
+    return sum(map(_matmul_entries, part.children()))
+
+
+def _scale_queries(attentions: list[Any], factor: float) -> None:
+    if not all(hasattr(one, "query_factor") for one in attentions):
+        raise ConfigError(
+            "model.attention: expected an attention with an attribute query_factor, such as a "
+            "subclass of lmlab.nn.attention.CausalSelfAttention, whose queries model.param "
+            f"multiplies by {factor:g}",
+            "set model.param.base_d_head to model.d_model / model.num_heads",
+        )
+    for one in attentions:
+        one.query_factor = factor
+
+
+def _check_values(wants: list[tuple[str, ...]]) -> None:
+    if any("values" not in names for names in wants):
+        raise ConfigError(
+            "model.embedding: expected an attention that adds the embedding's values to its own "
+            "(its wants contains values)",
+            "set model.attention=causal, or model.embedding=tokens",
+        )
+
+
+def _part_with(block: nn.Module, name: str) -> Any:
+    for part in block.modules():
+        if hasattr(part, name):
+            return part
+    raise ConfigError(
+        f"model.attention: cannot generate text, because it has no {name}",
+        "subclass lmlab.nn.attention.CausalSelfAttention, or write the method as it does",
+    )

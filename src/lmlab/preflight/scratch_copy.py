@@ -22,7 +22,7 @@ from lmlab.optim.groups import HIDDEN, group_kind
 from lmlab.optim.optimizer_counts import OptimizerCounts
 from lmlab.runtime.random_streams import RandomStreams, preserved_generators
 from lmlab.training.gradient_accumulation import GradientAccumulator
-from lmlab.training.objective import full_logits_loss
+from lmlab.training.objective import LOSS, training_objective
 from lmlab.training.state import Progress, TrainState
 
 MEASURED_PARAMETERS = 5_000_000  # a model of at most so many is measured as it is
@@ -58,13 +58,13 @@ class ScratchCopy:
         """
         model, optimizer = self.state.model, self.state.optimizer
         assert isinstance(model, Transformer)
-        device = model.embedding.weight.device
+        device = model.device
         number, streams = self.state.progress.step, RandomStreams(0, device)
         tokens = _tokens(model, number).to(device)
         optimizer.zero_grad(set_to_none=True)
         streams.begin("gradients", number)
-        gradients = GradientAccumulator(full_logits_loss(model), micro_batch_size=SEQUENCES)
-        self.losses.append(gradients(tokens[:, :-1], tokens[:, 1:]))
+        gradients = GradientAccumulator(training_objective(model), micro_batch_size=SEQUENCES)
+        self.losses.append(gradients(tokens[:, :-1], tokens[:, 1:])[LOSS])
         clip_gradients(model.parameters(), self.spec.workload.grad_clip_norm)
         streams.begin("update", number)
         for group in optimizer.param_groups:
@@ -101,7 +101,7 @@ def _small_network(spec: RunSpec) -> Transformer:
 def _tokens(model: Transformer, number: int) -> torch.Tensor:
     shape = (SEQUENCES, min(LENGTH, model.context_length) + 1)
     generator = torch.Generator().manual_seed(number)
-    return torch.randint(0, model.embedding.num_embeddings, shape, generator=generator)
+    return torch.randint(0, model.vocab_size, shape, generator=generator)
 
 
 def measure_optimizer(spec: RunSpec) -> OptimizerCounts | None:

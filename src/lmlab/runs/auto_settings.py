@@ -32,7 +32,7 @@ from lmlab.runtime.precision import FULL_PRECISION, time_matmuls
 from lmlab.storage.io import hash_json
 from lmlab.storage.sealed import get_or_create
 from lmlab.training.gradient_accumulation import GradientAccumulator
-from lmlab.training.objective import chunked_loss
+from lmlab.training.objective import training_objective
 
 # FLOPs of a timed pass of one layer: about a tenth of a second on a core of 200 GFLOP/s.
 PROBE_FLOPS = 2e10
@@ -137,7 +137,7 @@ def _time_products(spec: RunSpec, device: Device) -> dict[str, Any]:
     network = factory.build_scratch_network(
         spec, device, {"num_layers": 1, "context_length": length}
     )
-    gradients = GradientAccumulator(chunked_loss(network), micro_batch_size=sequences)
+    gradients = GradientAccumulator(training_objective(network), micro_batch_size=sequences)
     tokens = torch.arange(sequences * length).reshape(sequences, length) % probe.vocab_size
     former = torch.get_num_threads()
     torch.set_num_threads(device.threads)

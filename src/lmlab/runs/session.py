@@ -39,9 +39,9 @@ from lmlab.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
-# Yields the inputs and targets of an update, is sent their loss when their gradients are in the
+# Yields the inputs and targets of an update, is sent their losses when the gradients are in the
 # parameters, and returns how it ended.
-GradientRequests = Generator[tuple[torch.Tensor, torch.Tensor], torch.Tensor, Any]
+GradientRequests = Generator[tuple[torch.Tensor, torch.Tensor], dict[str, torch.Tensor], Any]
 
 
 @dataclasses.dataclass

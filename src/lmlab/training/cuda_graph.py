@@ -21,8 +21,9 @@ LAUNCH_BOUND_SECONDS = 0.1  # predicted time per step above which launches do no
 NUM_WARM_UP_PASSES = 3  # libraries choose their kernels, Inductor compiles
 log = logging.getLogger(__name__)
 
-# Maps inputs and targets, each (B, T), to their loss; leaves its gradients in the parameters.
-ComputeGradients = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+# Maps inputs and targets, each (B, T), to their losses by name; leaves the gradients of the
+# training loss in the parameters.
+ComputeGradients = Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
 
 
 def maybe_graphed(
@@ -58,7 +59,7 @@ class CudaGraphGradients:
     buffers, so a run that resumes, and captures again, computes the same numbers.
 
     Args:
-        compute: adds the gradients of the mean loss to the parameters and returns the loss.
+        compute: adds the gradients of the mean loss to the parameters and returns the losses.
         parameters: parameters with these gradients, which are cleared before each call.
         buffers: returns the tensors that a pass may change, such as running statistics.
     """
@@ -75,8 +76,10 @@ class CudaGraphGradients:
         self._graph: torch.cuda.CUDAGraph | None = None
         self._can_capture = True
 
-    def __call__(self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
-        """Leave the batch's gradients in the parameters; return its loss, left on the device."""
+    def __call__(
+        self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Leave the batch's gradients in the parameters; return its losses, left on the device."""
         if self._graph is None and self._can_capture:
             try:
                 with preserved_generators(), self._preserved_buffers():
@@ -92,7 +95,7 @@ class CudaGraphGradients:
         self._graph.replay()
         for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
             parameter.grad = gradient
-        return self._loss.clone()
+        return {name: one.clone() for name, one in self._losses.items()}
 
     def _capture(self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> None:
         self._inputs, self._targets = inputs_BT.clone(), targets_BT.clone()
@@ -105,7 +108,7 @@ class CudaGraphGradients:
         torch.cuda.current_stream().wait_stream(side_stream)
         graph, drawn = torch.cuda.CUDAGraph(), host_positions()
         with torch.cuda.graph(graph):
-            self._loss = self.compute(self._inputs, self._targets)
+            self._losses = self.compute(self._inputs, self._targets)
         if drawn != host_positions():
             raise RuntimeError("a layer draws from NumPy's or Python's generator")
         self._gradients = [parameter.grad for parameter in self.parameters]

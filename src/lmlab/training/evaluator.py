@@ -14,7 +14,7 @@ from lmlab.console.progress_bar import progress
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.nn.transformer import Transformer
 from lmlab.training.mixed_precision import Bf16Weights
-from lmlab.training.objective import full_logits_loss
+from lmlab.training.objective import token_losses
 
 Tokens = np.ndarray[Any, np.dtype[Any]]
 
@@ -108,7 +108,7 @@ class Evaluator:
         if self.use_bf16:
             assert isinstance(model, Transformer)
             network = Bf16Weights(model).model
-        token_losses = full_logits_loss(network, reduction="none")
+        losses_of = token_losses(network)
         # Nats and tokens of each batch; each rank fills in the rows of its batches. Float32 losses
         # are summed in float64, on the host because MPS has no float64.
         batches = self._batches()
@@ -118,7 +118,7 @@ class Evaluator:
             desc="evaluating", unit="batch", shown=self.comm.is_rank0, is_part=True,
         ):  # fmt: skip
             inputs, targets = self._windows(starts, length)
-            losses = token_losses(
+            losses = losses_of(
                 torch.from_numpy(inputs).to(self.device), torch.from_numpy(targets).to(self.device)
             )
             sums[index] = float(losses.cpu().double().sum()), targets.size

@@ -5,13 +5,13 @@ from __future__ import annotations
 import codecs
 import math
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lmlab.config.rules import LARGEST_SEED
 from lmlab.errors import Check, ConfigError, DataError, check_settings
-from lmlab.nn.kv_cache import KVCache
 from lmlab.nn.transformer import Transformer
 from lmlab.runtime.random_streams import derive_seed
 from lmlab.tokenizer import Tokenizer
@@ -100,7 +100,7 @@ def _generate(
     stop_ids: set[int],
     on_token: Callable[[int, int], None] | None,
 ) -> list[list[int]]:
-    device = model.embedding.weight.device
+    device = model.device
     windows = [list(prompt)[-model.context_length :] for prompt in prompts]
     generated: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
@@ -177,7 +177,7 @@ class _BatchDecoder:
         self.model = model
         self.windows = windows
         self.device = device
-        self.caches: list[KVCache] = []
+        self.caches: list[Any] = []
         self.pads_B = torch.empty(0)
 
     def prefill(self) -> Tensor:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 
 from lmlab.training.mixed_precision import Bf16Weights
-from lmlab.training.objective import Objective
+from lmlab.training.objective import LOSS, Objective
 
 
 class GradientAccumulator:
     """Accumulates the gradients of a batch in the parameters.
 
     Args:
-        objective: maps inputs and targets to their mean loss.
+        objective: maps inputs and targets to their mean losses.
         micro_batch_size: sequences per forward pass; divides the batch size.
         bf16_weights: the weights that ``objective`` computes with if they are bfloat16 copies;
             their gradients are added to those of the float32 weights.
@@ -29,19 +29,28 @@ class GradientAccumulator:
         self.micro_batch_size = micro_batch_size
         self.bf16_weights = bf16_weights
 
-    def __call__(self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
-        """Add the gradients of the batch's mean loss; return that loss, left on the device."""
+    def __call__(
+        self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Add the gradients of the batch's mean loss.
+
+        Returns:
+            What :meth:`lmlab.training.objective.Losses.recorded` names, as means over the batch,
+            left on the device.
+        """
         if self.bf16_weights is not None:
             self.bf16_weights.copy_from_master()
-        total = torch.zeros((), device=inputs_BT.device)
+        totals = {LOSS: torch.zeros((), device=inputs_BT.device)}
         for inputs, targets in zip(
             inputs_BT.split(self.micro_batch_size),
             targets_BT.split(self.micro_batch_size),
             strict=True,
         ):
-            loss = self.objective(inputs, targets) * (len(inputs) / len(inputs_BT))
-            loss.backward()
+            losses, share = self.objective(inputs, targets), len(inputs) / len(inputs_BT)
+            (losses.total() * share).backward()
             if self.bf16_weights is not None:
                 self.bf16_weights.add_gradients_to_master()
-            total += loss.detach()
-        return total
+            for name, one in losses.recorded().items():
+                part = one.detach() * share
+                totals[name] = totals[name] + part if name in totals else part
+        return totals

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import torch
 
+from lmlab.training.objective import LOSS
 from lmlab.training.state import Progress
 
 
@@ -21,39 +23,51 @@ class IntervalMeter:
 
     def __init__(self, progress: Progress, device: torch.device) -> None:
         self.progress = progress
-        self.loss_sum = torch.full((), progress.interval_loss, device=device)
+        self.sums = {LOSS: torch.full((), progress.interval_loss, device=device)}
+        for name, value in progress.interval_terms.items():
+            self.sums[name] = torch.full((), value, device=device)
         self._start_tokens, self._start_seconds = progress.tokens, progress.seconds
 
-    def add(self, loss: torch.Tensor, num_tokens: int, started: float) -> None:
-        """Count one update that began at ``started`` on the performance counter."""
+    def add(self, losses: Mapping[str, torch.Tensor], num_tokens: int, started: float) -> None:
+        """Count one update that began at ``started`` on the performance counter.
+
+        Args:
+            losses: of the update, by name.
+            num_tokens: of the update.
+            started: its start.
+        """
         progress = self.progress
-        self.loss_sum = self.loss_sum + loss
+        for name, value in losses.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
         if progress.first_loss is None:
-            progress.first_loss = float(loss)
+            progress.first_loss = float(losses[LOSS])
         progress.step += 1
         progress.tokens += num_tokens
         progress.interval_steps += 1
         progress.seconds += time.perf_counter() - started
 
-    def read(self) -> tuple[float, float]:
-        """Return mean loss and tokens per second of the interval, and start the next one."""
+    def read(self) -> tuple[dict[str, float], float]:
+        """Return mean losses and tokens per second of the interval, and start the next one."""
         self.synchronize()
         progress = self.progress
-        loss = float(self.loss_sum) / progress.interval_steps
+        steps = progress.interval_steps
+        losses = {name: float(one) / steps for name, one in self.sums.items()}
         seconds = max(progress.seconds - self._start_seconds, 1e-9)
         tokens_per_second = (progress.tokens - self._start_tokens) / seconds
-        self.loss_sum = torch.zeros_like(self.loss_sum)
+        self.sums = {LOSS: torch.zeros_like(self.sums[LOSS])}
         self._start_tokens, self._start_seconds = progress.tokens, progress.seconds
         progress.interval_steps = 0
-        return loss, tokens_per_second
+        return losses, tokens_per_second
 
     def synchronize(self) -> None:
         """Wait for the updates that a GPU has queued, and count the wait as training time."""
         started = time.perf_counter()
-        self.loss_sum.item()
+        self.sums[LOSS].item()
         self.progress.seconds += time.perf_counter() - started
 
     def store(self) -> None:
-        """Copy the sum of losses into ``progress``, for a checkpoint."""
+        """Copy the sums of losses into ``progress``, for a checkpoint."""
         self.synchronize()
-        self.progress.interval_loss = float(self.loss_sum)
+        values = {name: float(one) for name, one in self.sums.items()}
+        self.progress.interval_loss = values.pop(LOSS)
+        self.progress.interval_terms = values

@@ -1,61 +1,81 @@
-"""The language-model loss as a function of inputs and targets.
+"""The loss of a model as a function of inputs and targets.
 
-Training, stacked training and evaluation all take their loss from here. An objective is everything
-that ``torch.compile`` compiles.
+Training, stacked training and the trial steps before a run take their loss from here. An objective
+is everything that ``torch.compile`` compiles.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import Literal
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lmlab.nn.chunked_loss import chunked_cross_entropy
 from lmlab.nn.loss import cross_entropy
-from lmlab.nn.loss_counts import chunk_rows
+from lmlab.nn.loss_terms import LossTerms
 from lmlab.nn.transformer import Transformer
 
-# Maps inputs and targets, each (B, T) int64, to the loss in nats per token.
-Objective = Callable[[Tensor, Tensor], Tensor]
-# Maps the head's input (tokens, D), its weight (V, D) and the targets (tokens,) to the mean loss.
-HeadLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+# The loss of the language model in recorded losses; other names begin with "terms/".
+LOSS = "loss"
 
 
-def full_logits_loss(
-    forward: Callable[[Tensor], Tensor], reduction: Literal["mean", "none"] = "mean"
-) -> Objective:
-    """Return the loss computed from all logits at once.
+class Losses(NamedTuple):
+    """What a training pass computes.
+
+    Attributes:
+        language: loss of the language model, in nats per token.
+        terms: further terms of the training loss by name, such as a load-balancing loss.
+        metrics: quantities that are recorded only.
+    """
+
+    language: Tensor
+    terms: dict[str, Tensor]
+    metrics: dict[str, Tensor]
+
+    def total(self) -> Tensor:
+        """Return the training loss: that of the language model plus all terms."""
+        return sum(self.terms.values(), start=self.language)
+
+    def recorded(self) -> dict[str, Tensor]:
+        """Return all of them by the names that rows of metrics give them."""
+        further = {f"terms/{name}": one for name, one in (self.terms | self.metrics).items()}
+        return {LOSS: self.language, **further}
+
+
+# Maps inputs and targets, each (B, T) int64, to the losses of a training pass.
+Objective = Callable[[Tensor, Tensor], Losses]
+
+
+def training_objective(model: Transformer) -> Objective:
+    """Return the objective of training: the mean loss of the model's head, and the terms of parts.
+
+    Whether the head computes all logits at once depends on the kernels that it uses; see
+    :class:`lmlab.nn.kernel_set.KernelSet`.
+    """
+
+    def objective(inputs_BT: Tensor, targets_BT: Tensor) -> Losses:
+        terms = LossTerms()
+        hidden = model.hidden(inputs_BT, terms=terms)
+        language = model.head.loss(hidden, targets_BT, terms)
+        return Losses(language, terms.losses, terms.metrics)
+
+    return objective
+
+
+def token_losses(
+    forward: Callable[[Tensor], Tensor],
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the loss of the language model at each token, (B * T,), from all logits at once.
 
     Args:
         forward: maps token ids (B, T) to logits (B, T, V).
-        reduction: ``mean`` for a scalar; ``none`` for the loss of each token, (B * T,).
     """
 
-    def objective(inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        return cross_entropy(forward(inputs_BT), targets_BT, reduction)
+    def losses(inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        return cross_entropy(forward(inputs_BT), targets_BT, "none")
 
-    return objective
-
-
-def chunked_loss(model: Transformer, head_loss: HeadLoss | None = None) -> Objective:
-    """Return the mean loss that computes the logits of one chunk of tokens at a time.
-
-    Args:
-        model: the network; its head is applied inside the loss.
-        head_loss: computes the loss from the head's input; by default
-            :func:`lmlab.nn.chunked_loss.chunked_cross_entropy`.
-    """
-    rows = chunk_rows(model.head.out_features, model.head.weight.device.type)
-    head_loss = head_loss or functools.partial(chunked_cross_entropy, rows=rows)
-
-    def objective(inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        hidden = model.hidden(inputs_BT).flatten(0, 1)
-        return head_loss(hidden, model.head.weight, targets_BT.flatten())
-
-    return objective
+    return losses
 
 
 def compile_objective(objective: Objective, device: torch.device) -> Objective:

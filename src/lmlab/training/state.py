@@ -37,6 +37,7 @@ class Progress:
             divergence.
         interval_loss: sum of the losses since the last training row, in nats per token.
         interval_steps: number of updates in that sum.
+        interval_terms: sums of the terms of the loss in the same updates, by name.
         window_loss: sum of the losses that the rule of divergence has not judged yet, in nats per
             token; see :mod:`lmlab.training.divergence`.
         window_steps: number of updates in that sum.
@@ -56,6 +57,7 @@ class Progress:
     evaluations_since_best: int = 0
     window_loss: float = 0.0  # missing in checkpoints of earlier versions, as the next one
     window_steps: int = 0
+    interval_terms: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass

@@ -24,9 +24,13 @@ from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.divergence import DivergenceWatch
 from lmlab.training.evaluator import ValidationResult
 from lmlab.training.interval_meter import IntervalMeter
+from lmlab.training.objective import LOSS
 from lmlab.training.state import TrainState
 
 log = logging.getLogger(__name__)
+
+# Yields inputs and targets, is sent their losses by name, and returns how the loop ended.
+GradientRequests = Generator[tuple[torch.Tensor, torch.Tensor], dict[str, torch.Tensor], str]
 
 
 class BatchSource(Protocol):
@@ -87,8 +91,8 @@ class Trainer:
 
     Args:
         state: model, optimizer and progress: everything that changes and everything that is saved.
-        gradients: maps inputs and targets to their mean loss and leaves its gradients in the
-            model's parameters.
+        gradients: maps inputs and targets to their mean losses by name, and leaves the gradients
+            of the training loss in the model's parameters.
         batches: inputs and targets by step.
         schedule: maps a step to the factor of each group's peak learning rate.
         streams: what layers, optimizers and evaluations draw random numbers from.
@@ -105,7 +109,7 @@ class Trainer:
         self,
         *,
         state: TrainState,
-        gradients: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        gradients: Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]],
         batches: BatchSource,
         schedule: Callable[[int], float],
         streams: RandomStreams,
@@ -142,11 +146,11 @@ class Trainer:
             except StopIteration as end:
                 return str(end.value)
 
-    def loop(self) -> Generator[tuple[torch.Tensor, torch.Tensor], torch.Tensor, str]:
-        """Run the loop as a generator: yields inputs and targets (B, T) and is sent their loss.
+    def loop(self) -> GradientRequests:
+        """Run the loop as a generator: yields inputs and targets (B, T) and is sent their losses.
 
-        The caller leaves the gradients of the mean loss in the model's parameters. Returns how the
-        loop ended, as :meth:`train` does.
+        The caller leaves the gradients of the training loss in the model's parameters. Returns how
+        the loop ended, as :meth:`train` does.
 
         At each step boundary the checkpoint comes last, so that a checkpoint at step s covers
         every row up to s. Checkpoints may be written in the background: a failed write ends the
@@ -158,7 +162,7 @@ class Trainer:
         finally:
             self.checkpoints.drain()  # the caller may release the lock of the run folder
 
-    def _steps(self) -> Generator[tuple[torch.Tensor, torch.Tensor], torch.Tensor, str]:
+    def _steps(self) -> GradientRequests:
         progress, settings = self.state.progress, self.settings
         if progress.step == 0:
             self._validate()
@@ -173,11 +177,11 @@ class Trainer:
                 inputs, targets = self._fetch(progress.step)
                 self.state.optimizer.zero_grad(set_to_none=True)
                 self.streams.begin("gradients", progress.step)
-                loss = yield inputs, targets
+                losses = yield inputs, targets
                 grad_norm = clip_gradients(self.state.model.parameters(), settings.grad_clip_norm)
                 self._update(progress.step)
-                self._meter.add(loss, inputs.numel() * settings.num_ranks, started)
-                self._watch.add(loss)
+                self._meter.add(losses, inputs.numel() * settings.num_ranks, started)
+                self._watch.add(losses[LOSS])
                 bar.update()
                 self.checkpoints.raise_errors()
 
@@ -265,9 +269,9 @@ class Trainer:
 
     def _record_row(self, grad_norm: torch.Tensor) -> dict[str, Any]:
         settings = self.settings
-        loss, tokens_per_second = self._meter.read()
+        losses, tokens_per_second = self._meter.read()
         row = self._row("train") | {
-            "loss": loss,
+            **losses,
             **self._rates(),
             "grad_norm": float(grad_norm),
             "weight_norm": weight_norm(self.state.model),

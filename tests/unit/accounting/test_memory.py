@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import Any
 
 import pytest
@@ -19,20 +20,24 @@ from lmlab.accounting.memory import (
 )
 from lmlab.accounting.model_counts import count_model
 from lmlab.config.compose import compose
+from lmlab.nn.chunked_loss import chunked_cross_entropy
+from lmlab.nn.kernel_set import KernelSet
 from lmlab.optim.optimizer_counts import OptimizerCounts
 from lmlab.training.mixed_precision import Bf16Weights
-from lmlab.training.objective import chunked_loss, full_logits_loss
+from lmlab.training.objective import training_objective
 
 BATCH = 3
+ROWS = 1 << 14
 
 
 def saved_bytes(network: Any, context: int, policy: str, unfused: bool) -> int:
     """Bytes of all tensors that autograd saves, each once, excluding parameters and tables."""
     if policy == "bf16":
         network = Bf16Weights(network).model
-    objective = full_logits_loss(network)
     if policy != "exact":
-        objective = chunked_loss(network)
+        chunked = functools.partial(chunked_cross_entropy, rows=ROWS)
+        network.use(KernelSet(head_loss=lambda vocabulary, device: chunked))
+    objective = training_objective(network)
     of_model = {t.untyped_storage().data_ptr() for t in [*network.parameters(), *network.buffers()]}
     seen: dict[int, int] = {}
     references = []

@@ -46,7 +46,9 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "model.ffn._target_": (RESULT, None, []), "model.attention._target_": (RESULT, None, []),
     "model.attention.num_kv_heads": (RESULT, "2", ["model.attention.num_kv_heads=4"]),
     "model.attention.qk_norm": (RESULT, "true", []), "model.init._target_": (RESULT, None, []),
-    "model.param._target_": (RESULT, None, []),
+    "model.param._target_": (RESULT, None, []), "model.embedding._target_": (RESULT, None, []),
+    "model.block._target_": (RESULT, None, []), "model.residual._target_": (RESULT, None, []),
+    "model.head._target_": (RESULT, None, []),
     "model.dropout": (RESULT, "0.1", ["model.dropout=0", "model.dropout=-0.0"]),
     "optim._target_": (RESULT, None, []), "optim.lr": (RESULT, "1", ["optim.lr=3e-3"]),
     "optim.betas": (RESULT, "[0, 0.9]", ["optim.betas=[0.90, 9.5e-1]"]),
@@ -110,6 +112,14 @@ OPTIONS: dict[str, dict[str, tuple[str, str | None, list[str]]]] = {
         "schedule.warmup_steps": (RESULT, "60", []),
         "schedule.decay_fraction": (RESULT, "0.5", ["schedule.decay_fraction=2e-1"]),
         "schedule.min_lr_ratio": (RESULT, "1", ["schedule.min_lr_ratio=0"]),
+    },
+    "model.embedding=value": {
+        "model.embedding.num_tables": (RESULT, "1", []),
+        "model.embedding.scale": (RESULT, "1", ["model.embedding.scale=5e-1"]),
+    },
+    "model.head=softcap": {"model.head.cap": (RESULT, "15", ["model.head.cap=30"])},
+    "model.head=zloss": {
+        "model.head.coefficient": (RESULT, "1", ["model.head.coefficient=0.0001"]),
     },
     "model.param=mup": {
         "model.param.base_d_model": (RESULT, "64", []),

@@ -9,18 +9,15 @@ import pytest
 import torch
 
 from lmlab.build.factory import build_gradients
-from lmlab.build.kernel_choice import (
-    CppKernels,
-    Fp32Attention,
-    TorchKernels,
-    TritonKernels,
-    choose_kernels,
-)
+from lmlab.build.kernel_choice import choose_kernels, describe_kernels
 from lmlab.build.network import build_network
 from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.nn.attention import CausalSelfAttention, causal_attention
+from lmlab.nn.chunked_loss import chunked_cross_entropy
 from lmlab.nn.ffn import SwiGLU
+from lmlab.nn.head import LinearHead
+from lmlab.nn.kernel_set import KernelSet
 from lmlab.nn.kernels import cpp_attention, cpp_loss, fp32_attention
 from lmlab.nn.transformer import Transformer
 from lmlab.runtime import cpp_extension
@@ -44,6 +41,12 @@ def model(*overrides: str) -> Transformer:
     return build_network(compose(["scale=smoke", *overrides]).model)
 
 
+def triton(model: Transformer) -> KernelSet:
+    return choose_kernels(
+        device("cuda", "bf16", compile=True), model.context_length, Path("unused")
+    )
+
+
 def attentions(model: Transformer) -> list[CausalSelfAttention]:
     return [part for part in model.modules() if isinstance(part, CausalSelfAttention)]
 
@@ -51,58 +54,77 @@ def attentions(model: Transformer) -> list[CausalSelfAttention]:
 @pytest.mark.parametrize(
     ("kind", "policy", "compile", "expected"),
     [
-        ("cpu", "exact", True, TorchKernels),
-        ("cpu", "exact", False, TorchKernels),
-        ("cpu", "fast", False, Fp32Attention),
-        ("cpu", "bf16", False, Fp32Attention),
-        ("cpu", "fast", True, CppKernels),
-        ("cpu", "bf16", True, CppKernels),
-        ("cuda", "exact", True, TorchKernels),
-        ("cuda", "fast", True, TorchKernels),
-        ("cuda", "bf16", False, TorchKernels),
-        ("cuda", "bf16", True, TritonKernels),
-        ("mps", "fast", True, TorchKernels),
-        ("mps", "exact", False, TorchKernels),
+        ("cpu", "exact", True, "torch"),
+        ("cpu", "exact", False, "torch"),
+        ("cpu", "fast", False, "float32 attention"),
+        ("cpu", "bf16", False, "float32 attention"),
+        ("cpu", "fast", True, "C++"),
+        ("cpu", "bf16", True, "C++"),
+        ("cuda", "exact", True, "torch"),
+        ("cuda", "fast", True, "torch"),
+        ("cuda", "bf16", False, "torch"),
+        ("cuda", "bf16", True, "Triton"),
+        ("mps", "fast", True, "torch"),
+        ("mps", "exact", False, "torch"),
     ],
 )
 def test_policy_device_and_compilation_choose_the_kernels(
-    kind: str, policy: str, compile: bool, expected: type, monkeypatch: pytest.MonkeyPatch
+    kind: str, policy: str, compile: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cpp_extension, "is_supported", lambda: True)
-    kernels = choose_kernels(device(kind, policy, compile), 1000, Path("unused"))
-    assert type(kernels) is expected
+    if expected == "Triton":
+        pytest.importorskip("triton")
+    kernels = choose_kernels(device(kind, policy, compile), 64, Path("unused"))
+    assert kernels.name == expected
+    assert (kernels.head_loss is None) == (policy == "exact"), "exact computes all logits"
+    assert (kernels.apply_linears is None) == (not compile)
 
 
 def test_a_cpu_without_support_for_the_cpp_kernels_uses_float32_attention(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cpp_extension, "is_supported", lambda: False)
-    kernels = choose_kernels(device("cpu", "fast", compile=True), 1000, Path("unused"))
-    assert type(kernels) is Fp32Attention
+    kernels = choose_kernels(device("cpu", "fast", compile=True), 64, Path("unused"))
+    assert kernels.name == "float32 attention"
 
 
 @pytest.mark.parametrize(
-    ("kernels", "attention"),
+    ("policy", "compile", "attention", "loss"),
     [
-        (TorchKernels(), causal_attention),
-        (Fp32Attention(), fp32_attention.causal_attention),
-        pytest.param(None, cpp_attention.causal_attention, marks=needs_compiler, id="cpp"),
+        ("exact", False, causal_attention, None),
+        ("fast", False, fp32_attention.causal_attention, chunked_cross_entropy),
+        pytest.param(
+            "fast", True, cpp_attention.causal_attention, cpp_loss.chunked_cross_entropy,
+            marks=needs_compiler, id="cpp",
+        ),
     ],
-)
-def test_installing_replaces_the_attention_of_every_layer(
-    kernels: TorchKernels | Fp32Attention | None, attention: object, tmp_path: Path
+)  # fmt: skip
+def test_every_layer_and_the_head_take_the_kernels(
+    policy: str, compile: bool, attention: object, loss: object, tmp_path: Path
 ) -> None:
     network = model()
-    (kernels or CppKernels(tmp_path)).install(network)
+    kernels = choose_kernels(device("cpu", policy, compile), network.context_length, tmp_path)
+    used = network.use(kernels)
     layers = attentions(network)
     assert layers and all(layer.causal_attention is attention for layer in layers)
+    found = network.head.head_loss
+    assert getattr(found, "func", found) is loss
+    assert "without" not in describe_kernels(kernels, used)
 
 
-@needs_compiler
-def test_only_compiled_kernels_fuse_head_and_loss(tmp_path: Path) -> None:
-    assert TorchKernels().head_loss() is None
-    assert Fp32Attention().head_loss() is None
-    assert CppKernels(tmp_path).head_loss() is cpp_loss.chunked_cross_entropy
+def test_what_a_model_computes_without_kernels_is_said() -> None:
+    class OtherHead(LinearHead):
+        is_plain = False
+
+    network = model()
+    network.head = OtherHead(d_model=network.head.in_features, vocab_size=network.vocab_size)
+    kernels = choose_kernels(device("cpu", "fast", compile=False), 64, Path("unused"))
+    line = describe_kernels(kernels, network.use(kernels))
+    assert line == (
+        "kernels: float32 attention for attention; parts of this model compute without them: "
+        "the loss"
+    )
+    assert network.head.head_loss is None
 
 
 @needs_triton
@@ -113,14 +135,16 @@ def test_triton_computes_the_shapes_that_it_supports() -> None:
     short = model(*sizes, "model.context_length=256")
     long = model(*sizes, "model.context_length=257")
     for network in (short, long):
-        TritonKernels(1000).install(network)
+        network.use(triton(network))
         gates = [part for part in network.modules() if isinstance(part, SwiGLU)]
         assert gates and all(gate.silu_and_mul is triton_gate.silu_and_mul for gate in gates)
     assert all(layer.fused_qkv_attention is not None for layer in attentions(short))
     assert all(layer.fused_qkv_attention is None for layer in attentions(long))
     largest = triton_loss.MAX_VOCABULARY
-    assert TritonKernels(largest).head_loss() is triton_loss.chunked_cross_entropy
-    assert TritonKernels(largest + 1).head_loss() is None
+    losses = triton(short).head_loss
+    assert losses is not None
+    assert losses(largest, "cuda") is triton_loss.chunked_cross_entropy
+    assert getattr(losses(largest + 1, "cuda"), "func", None) is chunked_cross_entropy
 
 
 @needs_compiler

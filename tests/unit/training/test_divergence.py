@@ -59,13 +59,13 @@ def train(
     """Train with given losses by step; return how the loop ended."""
     stop = SignalHandler()
 
-    def gradients(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def gradients(inputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
         step = state.progress.step
         if stop_at is not None and step == stop_at - 1:
             stop.signal_number = 15
         for parameter in state.model.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        return torch.tensor(losses[step])
+        return {"loss": torch.tensor(losses[step])}
 
     return Trainer(
         state=state,

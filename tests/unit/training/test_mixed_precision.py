@@ -13,7 +13,7 @@ from lmlab.config.compose import compose
 from lmlab.nn.transformer import Transformer
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.mixed_precision import Bf16Weights
-from lmlab.training.objective import chunked_loss
+from lmlab.training.objective import training_objective
 
 
 def tiny(*more: str) -> Transformer:
@@ -44,13 +44,13 @@ def test_gradients_reach_the_float32_weights_in_every_micro_batch(tied: str) -> 
     model = tiny(f"model.tie_embeddings={tied}")
     tokens = torch.randint(0, 300, (4, 17), generator=torch.Generator().manual_seed(0))
     inputs, targets = tokens[:, :-1], tokens[:, 1:]
-    GradientAccumulator(chunked_loss(model), micro_batch_size=4)(inputs, targets)
+    GradientAccumulator(training_objective(model), micro_batch_size=4)(inputs, targets)
     expected = {name: parameter.grad for name, parameter in model.named_parameters()}
     for size in (4, 2):
         model.zero_grad(set_to_none=True)
         weights = Bf16Weights(model)
         GradientAccumulator(
-            chunked_loss(weights.model), micro_batch_size=size, bf16_weights=weights
+            training_objective(weights.model), micro_batch_size=size, bf16_weights=weights
         )(inputs, targets)
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None and parameter.grad.dtype == torch.float32, name
@@ -66,9 +66,11 @@ def test_updated_weights_are_used_in_the_next_pass() -> None:
         model.head.weight.zero_()
     tokens = torch.zeros(1, 4, dtype=torch.long)
     gradients = GradientAccumulator(
-        chunked_loss(weights.model), micro_batch_size=1, bf16_weights=weights
+        training_objective(weights.model), micro_batch_size=1, bf16_weights=weights
     )
-    assert gradients(tokens, tokens).item() == pytest.approx(torch.log(torch.tensor(300.0)).item())
+    assert gradients(tokens, tokens)["loss"].item() == pytest.approx(
+        torch.log(torch.tensor(300.0)).item()
+    )
 
 
 def test_linear_layers_of_a_user_may_have_biases(
@@ -78,13 +80,13 @@ def test_linear_layers_of_a_user_may_have_biases(
     model = tiny("model.ffn={_target_: own_parts.Width}", "model.d_ff=48")
     tokens = torch.randint(0, 300, (4, 17), generator=torch.Generator().manual_seed(0))
     inputs, targets = tokens[:, :-1], tokens[:, 1:]
-    GradientAccumulator(chunked_loss(model), micro_batch_size=4)(inputs, targets)
+    GradientAccumulator(training_objective(model), micro_batch_size=4)(inputs, targets)
     expected = {name: parameter.grad for name, parameter in model.named_parameters()}
     model.zero_grad(set_to_none=True)
     weights = Bf16Weights(model)
-    GradientAccumulator(chunked_loss(weights.model), micro_batch_size=2, bf16_weights=weights)(
-        inputs, targets
-    )
+    GradientAccumulator(
+        training_objective(weights.model), micro_batch_size=2, bf16_weights=weights
+    )(inputs, targets)
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             assert parameter.grad is not None and parameter.grad.dtype == torch.float32

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_trainer import Batches, make_state, make_trainer, measure
+from small_trainer import Batches, make_state, make_trainer, measure, objective_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -21,7 +21,6 @@ from lmlab.runtime.signals import EarlySignalHandler, SignalHandler
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.evaluator import ValidationResult
 from lmlab.training.gradient_accumulation import GradientAccumulator
-from lmlab.training.objective import full_logits_loss
 from lmlab.training.state import TrainState
 from lmlab.training.trainer import weight_norm
 from lmlab.training.weight_average import WeightAverage
@@ -92,7 +91,7 @@ def test_evaluations_and_checkpoints_happen_at_their_steps_and_at_the_end(tmp_pa
 def test_accumulation_equals_the_full_batch(tmp_path: Path, size: int) -> None:
     full, parts = make_state(), make_state()
     make_trainer(tmp_path / "full", full, []).train()
-    gradients = GradientAccumulator(full_logits_loss(parts.model), micro_batch_size=size)
+    gradients = GradientAccumulator(objective_of(parts.model), micro_batch_size=size)
     make_trainer(tmp_path / "parts", parts, [], gradients=gradients).train()
     for ours, theirs in zip(parameters(full), parameters(parts), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
@@ -176,7 +175,7 @@ def test_nothing_is_being_written_when_the_caller_ends_the_loop(tmp_path: Path, 
     ).loop()  # fmt: skip
     next(loop)
     with contextlib.suppress(DiskError):
-        loop.send(torch.tensor(1.0))
+        loop.send({"loss": torch.tensor(1.0)})
     loop.close()
     assert written == [0]
     assert Checkpoints(tmp_path).steps() == [0]
@@ -203,7 +202,7 @@ class FakeLoss:
 def test_a_diverged_run_ends_and_is_not_saved(tmp_path: Path, factor: float) -> None:
     state, rows = make_state(), []
     gradients = GradientAccumulator(
-        full_logits_loss(FakeLoss(state.model, 8, factor)), micro_batch_size=4
+        objective_of(FakeLoss(state.model, 8, factor)), micro_batch_size=4
     )
     trainer = make_trainer(tmp_path, state, rows, gradients=gradients, save_every=5)
     assert trainer.train() == "diverged"
@@ -218,7 +217,7 @@ def test_a_diverged_run_ends_and_is_not_saved(tmp_path: Path, factor: float) -> 
 def test_a_high_loss_within_the_margin_is_not_divergence(tmp_path: Path) -> None:
     state = make_state()
     gradients = GradientAccumulator(
-        full_logits_loss(FakeLoss(state.model, 8, 10.0)), micro_batch_size=4
+        objective_of(FakeLoss(state.model, 8, 10.0)), micro_batch_size=4
     )
     trainer = make_trainer(tmp_path, state, [], gradients=gradients, divergence_margin=1e6)
     assert trainer.train() == "done"
@@ -344,10 +343,10 @@ def test_the_wait_for_a_device_counts_as_training_time(tmp_path: Path) -> None:
         time.sleep(0.5)  # evaluation does not
         return measure(model)
 
-    inner = GradientAccumulator(full_logits_loss(state.model), micro_batch_size=4)
+    inner = GradientAccumulator(objective_of(state.model), micro_batch_size=4)
     trainer = make_trainer(
         tmp_path, state, rows, evaluate=evaluate, validate_every=6, log_every=12, save_every=12,
-        gradients=lambda *batch: inner(*batch).as_subclass(PendingLoss),
+        gradients=lambda *batch: {"loss": inner(*batch)["loss"].as_subclass(PendingLoss)},
     )  # fmt: skip
     started = time.perf_counter()
     trainer.train()

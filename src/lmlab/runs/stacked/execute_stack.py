@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import warnings
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError
 from lmlab.nn.attention import naive_attention
+from lmlab.nn.kernel_set import KernelSet
 from lmlab.runs.auto_settings import choose_device
 from lmlab.runs.stacked.eligibility import obstacle, stack_key
 from lmlab.runs.stacked.member import StackMember
@@ -71,8 +73,10 @@ def _build_shared(
     warnings.filterwarnings("ignore", message=".*batching rule")
     template = spec.network().to(device.device)
     if device.device.type == "cuda":  # stacked, torch's fused attention has wrong gradients
-        template.use_causal_attention(naive_attention)
-    choose_kernels(device, spec.workload.vocab_size, spec.kernel_folder).install(template)
+        template.use(KernelSet(causal_attention=lambda d_head: naive_attention))
+    kernels = choose_kernels(device, spec.workload.context_length, spec.kernel_folder)
+    # vmap has no rule for losses that compute their own gradients, and fuses maps by itself.
+    template.use(dataclasses.replace(kernels, head_loss=None, apply_linears=None))
     parameters = StackedParameters(template, size, device.device)
     gradients = StackedGradients(
         template,
@@ -103,4 +107,4 @@ def _train(
         losses = gradients(inputs_KBT, targets_KBT)
         for member, _ in active:
             parameters.assign_gradients(member.index)
-            member.step(losses[member.index])
+            member.step({name: one[member.index] for name, one in losses.items()})

@@ -81,21 +81,23 @@ class StackMember:
             self._resources.enter_context(contextlib.closing(self._loop))
             self.batch = self._advance(None)
 
-    def step(self, loss: torch.Tensor) -> None:
+    def step(self, losses: dict[str, torch.Tensor]) -> None:
         """Take the update for which the parameters hold gradients, up to the next batch."""
         with self._ending_on_errors():
-            self.batch = self._advance(loss)
+            self.batch = self._advance(losses)
 
     def leave(self) -> None:
         """Release the run; unless it has ended, its last checkpoint is where it resumes."""
         self.batch, self._loop = None, None
         self._resources.close()
 
-    def _advance(self, loss: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor] | None:
+    def _advance(
+        self, losses: dict[str, torch.Tensor] | None
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
         assert self._loop is not None
         with log_to_file(self.context.folder.log):
             try:
-                return next(self._loop) if loss is None else self._loop.send(loss)
+                return next(self._loop) if losses is None else self._loop.send(losses)
             except StopIteration as end:
                 self.exit_code = int(end.value)
         self.leave()

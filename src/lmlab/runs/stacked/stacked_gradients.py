@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from lmlab.nn.transformer import Transformer
 from lmlab.runs.stacked.stacked_parameters import StackedParameters
 from lmlab.runtime.random_streams import host_positions
-from lmlab.training.objective import full_logits_loss
+from lmlab.training.objective import LOSS, Losses, training_objective
 
 
 class StackedGradients:
@@ -31,7 +32,7 @@ class StackedGradients:
 
     def __init__(
         self,
-        template: nn.Module,
+        template: Transformer,
         parameters: StackedParameters,
         *,
         micro_batch_size: int,
@@ -49,22 +50,24 @@ class StackedGradients:
             for kind, parameter in part.named_parameters(recurse=False)
         }
 
-        def loss_of(weights: dict[str, Tensor], inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        objective = _ObjectiveModule(template)
+
+        def losses_of(
+            weights: dict[str, Tensor], inputs_BT: Tensor, targets_BT: Tensor
+        ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
             rounded = {name: weights[owner].to(products) for name, owner in matrices.items()}
+            named = {f"model.{name}": one for name, one in (weights | rounded).items()}
+            losses = functional_call(objective, named, (inputs_BT, targets_BT), tie_weights=False)
+            return tuple(losses)
 
-            def forward(tokens_BT: Tensor) -> Tensor:
-                logits: Tensor = functional_call(
-                    template, weights | rounded, (tokens_BT,), tie_weights=False
-                )
-                return logits
+        losses = vmap(losses_of)
+        self._losses: Callable[..., Any] = torch.compile(losses) if compiled else losses
 
-            return full_logits_loss(forward)(inputs_BT, targets_BT)
+    def __call__(self, inputs_KBT: Tensor, targets_KBT: Tensor) -> dict[str, Tensor]:
+        """Leave the gradients of each batch's training loss in the stack.
 
-        losses = vmap(loss_of)
-        self._losses: Callable[..., Tensor] = torch.compile(losses) if compiled else losses
-
-    def __call__(self, inputs_KBT: Tensor, targets_KBT: Tensor) -> Tensor:
-        """Leave the gradients of each batch's mean loss in the stack; return the losses (K,).
+        Returns:
+            The losses by name (:meth:`lmlab.training.objective.Losses.recorded`), each (K,).
 
         Raises:
             RuntimeError: at the first call, if a layer draws random numbers or keeps statistics,
@@ -73,24 +76,39 @@ class StackedGradients:
         self.parameters.clear_gradients()
         before = None if self._is_checked else self._shared_state()
         size, batch = inputs_KBT.shape[:2]
-        total = torch.zeros(size, device=inputs_KBT.device)
+        totals = {LOSS: torch.zeros(size, device=inputs_KBT.device)}
         for inputs, targets in zip(
             inputs_KBT.split(self.micro_batch_size, dim=1),
             targets_KBT.split(self.micro_batch_size, dim=1),
             strict=True,
         ):
-            losses = self._losses(self.parameters.tensors, inputs, targets)
-            losses = losses * (inputs.shape[1] / batch)
+            losses = Losses(*self._losses(self.parameters.tensors, inputs, targets))
+            share = inputs.shape[1] / batch
+            total = losses.total() * share
             # Not their mean: each loss starts its own backward pass, independent of the others.
-            losses.backward(torch.ones_like(losses))
-            total += losses.detach()
+            total.backward(torch.ones_like(total))
+            for name, one in losses.recorded().items():
+                part = one.detach() * share
+                totals[name] = totals[name] + part if name in totals else part
         if before is not None and before != self._shared_state():
             raise RuntimeError(
                 "a layer draws random numbers or changes a buffer, which the runs of a stack share"
             )
         self._is_checked = True
-        return total
+        return totals
 
     def _shared_state(self) -> tuple[Any, ...]:
         buffers = [(id(buffer), buffer._version) for buffer in self.template.buffers()]
         return buffers, host_positions()
+
+
+class _ObjectiveModule(nn.Module):
+    """The training objective of a model as a module, whose weights ``functional_call`` replaces."""
+
+    def __init__(self, model: Transformer) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = training_objective(model)
+
+    def forward(self, inputs_BT: Tensor, targets_BT: Tensor) -> Losses:
+        return self.objective(inputs_BT, targets_BT)

@@ -13,7 +13,7 @@ from lmlab.runs.stacked.stacked_gradients import StackedGradients
 from lmlab.runs.stacked.stacked_parameters import StackedParameters
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.mixed_precision import Bf16Weights
-from lmlab.training.objective import full_logits_loss
+from lmlab.training.objective import training_objective
 
 SIZE, B, T = 3, 4, 16
 pytestmark = pytest.mark.filterwarnings("ignore:.*batching rule")
@@ -65,11 +65,11 @@ def test_each_model_gets_the_gradients_it_would_get_alone(
     gradients = stack_of(stacked, micro_batch_size)
     losses = gradients(inputs, targets)
     for place, (one, other) in enumerate(zip(alone, stacked, strict=True)):
-        loss = GradientAccumulator(full_logits_loss(one), micro_batch_size=micro_batch_size)(
+        loss = GradientAccumulator(training_objective(one), micro_batch_size=micro_batch_size)(
             inputs[place], targets[place]
         )
         gradients.parameters.assign_gradients(place)
-        assert float(losses[place]) == pytest.approx(float(loss), abs=1e-5)
+        assert float(losses["loss"][place]) == pytest.approx(float(loss["loss"]), abs=1e-5)
         pairs = zip(one.parameters(), other.parameters(), strict=True)
         for expected, found in pairs:
             assert expected.grad is not None and found.grad is not None
@@ -86,15 +86,15 @@ def test_bf16_rounds_the_same_matrices_as_for_a_single_model(
     gradients = stack_of(stacked, products=torch.bfloat16)
     losses = gradients(inputs, targets)
     exact = stack_of(models(settings))(inputs, targets)
-    assert not torch.equal(losses, exact), "it must have rounded"
+    assert not torch.equal(losses["loss"], exact["loss"]), "it must have rounded"
     for place, (one, other) in enumerate(zip(alone, stacked, strict=True)):
         working = Bf16Weights(one)
         compute = GradientAccumulator(
-            full_logits_loss(working.model), micro_batch_size=B, bf16_weights=working
+            training_objective(working.model), micro_batch_size=B, bf16_weights=working
         )
         loss = compute(inputs[place], targets[place])
         gradients.parameters.assign_gradients(place)
-        assert float(losses[place]) == pytest.approx(float(loss), abs=2e-3)
+        assert float(losses["loss"][place]) == pytest.approx(float(loss["loss"]), abs=2e-3)
         for (name, expected), found in zip(one.named_parameters(), other.parameters(), strict=True):
             assert expected.grad is not None and found.grad is not None
             assert found.grad.dtype == torch.float32
@@ -109,7 +109,7 @@ def test_a_nan_stays_in_its_model(overrides: list[str]) -> None:
     with torch.no_grad():
         for stacked in spoiled.parameters.tensors.values():
             stacked[1] = float("nan")
-    expected, found = clean(inputs, targets), spoiled(inputs, targets)
+    expected, found = clean(inputs, targets)["loss"], spoiled(inputs, targets)["loss"]
     assert torch.equal(expected[[0, 2]], found[[0, 2]])
     assert torch.isnan(found[1])
     for name, stacked in clean.parameters.tensors.items():
