@@ -110,7 +110,8 @@ def with_floats(node: Any) -> Any:
         signature = None
     for key, parameter in (signature.parameters if signature else {}).items():
         annotation = parameter.annotation or ""
-        is_float = "float" in annotation and not _OTHER_NUMBERS.search(annotation)
+        values = annotation.replace("dict[str, float]", "float")
+        is_float = "float" in values and not _OTHER_NUMBERS.search(values)
         if key in form and is_float:
             form[key] = _as_float(form[key])
     return form
@@ -119,6 +120,8 @@ def with_floats(node: Any) -> Any:
 def _as_float(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_as_float(one) for one in value]
+    if isinstance(value, Mapping):
+        return {key: _as_float(one) for key, one in value.items()}
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     try:

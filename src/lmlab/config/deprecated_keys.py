@@ -33,6 +33,8 @@ ADDED_SETTINGS = [
     ("model", "residual", PLAIN_RESIDUAL.as_dict()), ("model", "head", LINEAR_HEAD.as_dict()),
     ("training", "minutes", None),
 ]  # fmt: skip
+# The same for parameters of components: target, and the defaults of its new parameters.
+ADDED_PARAMETERS: dict[str, dict[str, Any]] = {"lmlab.nn.pos.RoPE": {"scaling": None}}
 _POLICY_OF = {"fp32": "exact", "bf16": "bf16"}
 # An override ("++exhibit.count=2", "exhibit/group=option"), or an entry of a defaults list.
 _FIRST_NAME = re.compile(r"((?:override )?/?[+~]*)(\w+)(?=[./@=]|$)")
@@ -64,9 +66,10 @@ def upgrade(content: dict[str, Any]) -> dict[str, Any]:
 def original_names(content: dict[str, Any]) -> dict[str, Any]:
     """Return a frozen configuration under the original names of its keys and targets.
 
-    Settings of :data:`ADDED_SETTINGS` are left out while they have their defaults. Whatever is
-    hashed or compared with files of earlier versions uses the result.
+    Settings of :data:`ADDED_SETTINGS` and :data:`ADDED_PARAMETERS` are left out while they have
+    their defaults. Whatever is hashed or compared with files of earlier versions uses the result.
     """
+    content = _without_added_parameters(content)
     content = {
         section: {k: v for k, v in node.items() if (section, k, v) not in ADDED_SETTINGS}
         if isinstance(node, dict)
@@ -75,3 +78,14 @@ def original_names(content: dict[str, Any]) -> dict[str, Any]:
     }
     originals = {current: original for original, current in RENAMED_KEYS.items()}
     return original_targets({originals.get(key, key): value for key, value in content.items()})
+
+
+def _without_added_parameters(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    added = ADDED_PARAMETERS.get(str(value.get("_target_")), {})
+    return {
+        key: _without_added_parameters(inner)
+        for key, inner in value.items()
+        if key not in added or inner != added[key]
+    }

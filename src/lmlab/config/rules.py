@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lmlab.config.auto_width import feed_forward_width
+from lmlab.config.part_rules import head_width_multiple, part_rules
 from lmlab.config.run_length import BUDGETS
 from lmlab.config.value_types import format_value
 from lmlab.errors import Check, ConfigError, check_settings
@@ -97,8 +98,7 @@ def _model(config: dict[str, Any]) -> Rules:
     is_width = isinstance(d_ff, int) and not isinstance(d_ff, bool) and d_ff >= 1
     yield "model.d_ff", d_ff == "auto" or is_width, "auto, or a width of 1 or more"
     yield "model.dropout", 0 <= model["dropout"] < 1, "a probability of 0 or more and below 1"
-    if "theta" in model["pos"]:
-        yield "model.pos.theta", 0 < model["pos"]["theta"] < math.inf, "a finite number above 0"
+    yield from part_rules(model)
     kv_heads = model["attention"].get("num_kv_heads")
     if kv_heads is not None:
         yield (
@@ -111,7 +111,7 @@ def _model(config: dict[str, Any]) -> Rules:
 def _check_heads(model: dict[str, Any]) -> None:
     """Check that the heads divide the width. Raises :class:`ConfigError` with the nearest sizes."""
     width, heads = model["d_model"], model["num_heads"]
-    multiple = 2 if "theta" in model["pos"] else 1  # RoPE rotates pairs of features
+    multiple = head_width_multiple(model)
     if width % (heads * multiple) == 0:
         return
     expected = f"expected a divisor of model.d_model={width}"

@@ -5,11 +5,12 @@ Settings that lmlab would not compute exactly are rejected by name.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DataError
-from lmlab.hf.config_writer import ATTENTION, FFNS, NORMS, ONLY, POSITIONS
+from lmlab.hf.config_writer import ATTENTION, FFNS, NORMS, ONLY, POSITIONS, SCALING_FACTORS
 from lmlab.storage.fields import (
     AMOUNT,
     COUNT,
@@ -37,7 +38,7 @@ _FIELDS: Fields = {
     **dict.fromkeys(_FLAGS, or_null(FLAG)),
     "layer_types": or_null(TEXTS), "rope_parameters": or_null(OBJECT),
     "rope_parameters.rope_theta": or_null(AMOUNT), "rope_scaling": or_null(OBJECT),
-    "rope_scaling.rope_theta": or_null(AMOUNT),
+    "rope_scaling.rope_theta": or_null(AMOUNT), "rotary_scaling": or_null(OBJECT),
 }  # fmt: skip
 # Rotary scalings that do nothing at factor 1.
 _SCALINGS_BY_FACTOR = ("linear", "dynamic", "yarn", "llama3")
@@ -116,7 +117,7 @@ def _from_llama(config: dict[str, Any]) -> dict[str, Any]:
         config,
         {
             "norm": {"_target_": "lmlab.nn.norm.PreRMSNorm", "eps": eps},
-            "pos": {"_target_": "lmlab.nn.pos.RoPE", "theta": _rope_theta(config)},
+            "pos": _rope(config),
             "ffn": {"_target_": "lmlab.nn.ffn.SwiGLU"},
             "attention": attention | ({"qk_norm_eps": eps} if qk_norm else {}),
         },
@@ -143,8 +144,8 @@ def _require_full_attention(config: dict[str, Any]) -> None:
         _require(config, "use_sliding_window", False, None)
 
 
-def _rope_theta(config: dict[str, Any]) -> float:
-    """Return the base of the rotary angles, from the places where transformers 4 and 5 keep it.
+def _rope(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the position encoding, from the places where transformers 4 and 5 keep its settings.
 
     A scaling by a factor of 1 scales nothing, no matter its type.
     """
@@ -159,18 +160,46 @@ def _rope_theta(config: dict[str, Any]) -> float:
         and rope.get("attention_factor") in (None, 1)
         and not any(rope.get(name) for name in ("mscale", "mscale_all_dim"))
     )
-    if scales:
+    scaling = None
+    if scales and kind == "llama3":
+        scaling = _llama3_scaling(key, rope, config)
+    elif scales:
         factor = f" with factor {rope['factor']}" if "factor" in rope else ""
         shown = kind if str(kind).isprintable() else repr(kind)
         raise DataError(
-            f"config.json: {key}.rope_type={shown}{factor}: lmlab supports only default"
+            f"config.json: {key}.rope_type={shown}{factor}: lmlab supports only default and llama3"
         )
     for settings in (config, rope):
         _require(settings, "partial_rotary_factor", 1, None)
     found = (
         place.get("rope_theta") for place in (rope, config, config.get("rope_parameters") or {})
     )
-    return float(next((theta for theta in found if theta is not None), 10000.0))
+    theta = float(next((theta for theta in found if theta is not None), 10000.0))
+    return {"_target_": "lmlab.nn.pos.RoPE", "theta": theta, "scaling": scaling}
+
+
+def _llama3_scaling(key: str, rope: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of Llama 3's scaling, which ``attention_factor`` does not change."""
+    missing = [name for name in SCALING_FACTORS if rope.get(name) is None]
+    if missing:
+        raise DataError(f"config.json: {key}.rope_type=llama3: expected {', '.join(missing)}, too")
+    length = "original_max_position_embeddings"
+    places = (rope.get(length), config.get(length), config["max_position_embeddings"])
+    scaling = {name: float(rope[name]) for name in SCALING_FACTORS}
+    scaling["original_context_length"] = int(next(one for one in places if one is not None))
+    return _checked_scaling(key, scaling)
+
+
+def _checked_scaling(key: str, scaling: dict[str, Any]) -> dict[str, Any]:
+    """Check the relation of the factors. Raises :class:`DataError`."""
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+    is_valid = scaling["factor"] >= 1 and 0 < low < high < math.inf
+    if not is_valid or scaling["original_context_length"] < 1:
+        raise DataError(
+            f"config.json: {key}={scaling}: expected a factor of 1 or more, and "
+            "0 < low_freq_factor < high_freq_factor"
+        )
+    return scaling
 
 
 def _from_gpt2(config: dict[str, Any]) -> dict[str, Any]:
@@ -207,6 +236,12 @@ def _from_lmlab(config: dict[str, Any]) -> dict[str, Any]:
         return {"_target_": next(t for t, name in names.items() if name == config[key])}
 
     norm, pos = target(NORMS, "norm"), target(POSITIONS, "position")
+    if config["position"] in ("rope", "partial_rope"):
+        scaling = config.get("rotary_scaling")
+        scaling = None if scaling is None else _checked_scaling("rotary_scaling", scaling)
+        pos |= {"theta": config["rope_theta"], "scaling": scaling}
+    if config["position"] == "partial_rope":
+        pos["fraction"] = float(config["rotary_fraction"])
     attention = {
         "_target_": ATTENTION,
         "num_kv_heads": int(config["num_key_value_heads"]),
@@ -217,7 +252,7 @@ def _from_lmlab(config: dict[str, Any]) -> dict[str, Any]:
         config,
         {
             "norm": norm if config["norm"] == "none" else norm | {"eps": config["norm_eps"]},
-            "pos": pos if config["position"] != "rope" else pos | {"theta": config["rope_theta"]},
+            "pos": pos,
             "ffn": target(FFNS, "ffn"),
             "attention": attention,
         },

@@ -21,6 +21,8 @@ NORMS = {
 }
 POSITIONS = {
     "lmlab.nn.pos.RoPE": "rope",
+    "lmlab.nn.pos.PartialRoPE": "partial_rope",
+    "lmlab.nn.pos.ALiBi": "alibi",
     "lmlab.nn.pos.NoPE": "none",
     "lmlab.nn.pos.LearnedPositions": "learned",
 }
@@ -31,6 +33,7 @@ FFNS = {
     "lmlab.nn.ffn.ReLU2": "relu2",
 }
 ATTENTION = "lmlab.nn.attention.CausalSelfAttention"
+SCALING_FACTORS = ("factor", "low_freq_factor", "high_freq_factor")
 # Groups of which only one option can be exported.
 ONLY = {
     "embedding": "lmlab.nn.embedding.TokenEmbedding", "block": "lmlab.nn.block.Block",
@@ -81,6 +84,8 @@ class _Components:
                 _name(model, group, {target: ""})
         self.norm_eps = float(model["norm"].get("eps", 0.0))
         self.theta = float(model["pos"].get("theta", 0.0))
+        self.fraction = model["pos"].get("fraction")
+        self.scaling = model["pos"].get("scaling")
         self.kv_heads = attention.get("num_kv_heads") or model["num_heads"]
         self.qk_norm = bool(attention.get("qk_norm", False))
         self.qk_norm_eps = float(attention.get("qk_norm_eps", _QK_NORM_EPS))
@@ -109,6 +114,7 @@ def _name(model: dict[str, Any], kind: str, names: dict[str, str]) -> str:
 
 def _llama(model: dict[str, Any], components: _Components, d_ff: int) -> dict[str, Any]:
     kind = "qwen3" if components.qk_norm else "llama"
+    scaling = _rope_scaling(components.scaling)
     return {
         "model_type": kind,
         "architectures": ["Qwen3ForCausalLM" if components.qk_norm else "LlamaForCausalLM"],
@@ -125,10 +131,19 @@ def _llama(model: dict[str, Any], components: _Components, d_ff: int) -> dict[st
         "mlp_bias": False,
         "attention_dropout": 0.0,
         "rope_theta": components.theta,
-        "rope_scaling": None,
-        "rope_parameters": {"rope_type": "default", "rope_theta": components.theta},
+        "rope_scaling": scaling,
+        "rope_parameters": (scaling or {"rope_type": "default"}) | {"rope_theta": components.theta},
         "use_sliding_window": False,
     }
+
+
+def _rope_scaling(scaling: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return Llama 3's scaling of RoPE under the names of transformers."""
+    if scaling is None:
+        return None
+    factors = {key: float(scaling[key]) for key in SCALING_FACTORS}
+    length = int(scaling["original_context_length"])
+    return {"rope_type": "llama3", **factors, "original_max_position_embeddings": length}
 
 
 def _gpt2(model: dict[str, Any], components: _Components, d_ff: int) -> dict[str, Any]:
@@ -172,4 +187,11 @@ def _lmlab(model: dict[str, Any], components: _Components, d_ff: int) -> dict[st
         "ffn": components.ffn,
         "qk_norm": components.qk_norm,
         "qk_norm_eps": components.qk_norm_eps,
+        **_rotation(components),
     }
+
+
+def _rotation(components: _Components) -> dict[str, Any]:
+    """Return what differs from a rotation of whole heads without scaling."""
+    settings = {"rotary_fraction": components.fraction, "rotary_scaling": components.scaling}
+    return {key: value for key, value in settings.items() if value is not None}

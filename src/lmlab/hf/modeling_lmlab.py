@@ -22,7 +22,10 @@ class LMLabConfig(PretrainedConfig):
     Args:
         norm: ``pre_rms``, ``pre_layer`` (before each sublayer and before the head), ``post_rms``
             (after each residual sum) or ``none``.
-        position: ``rope``, ``learned`` (added to the embeddings) or ``none``.
+        position: ``rope``, ``partial_rope``, ``alibi``, ``learned`` (added to the embeddings) or
+            ``none``.
+        rotary_fraction: of the features of each head, for ``partial_rope``.
+        rotary_scaling: factors of Llama 3's scaling, and the context length that it starts from.
         ffn: ``swiglu``, ``silu``, ``gelu`` or ``relu2``.
         qk_norm: RMS-normalise queries and keys of each head before rotation.
     """
@@ -43,6 +46,8 @@ class LMLabConfig(PretrainedConfig):
         norm_eps: float = 1e-5,
         position: str = "rope",
         rope_theta: float = 10000.0,
+        rotary_fraction: float = 1.0,
+        rotary_scaling: dict | None = None,
         ffn: str = "swiglu",
         qk_norm: bool = False,
         qk_norm_eps: float = 1e-5,
@@ -62,6 +67,8 @@ class LMLabConfig(PretrainedConfig):
         self.norm_eps = norm_eps
         self.position = position
         self.rope_theta = rope_theta
+        self.rotary_fraction = rotary_fraction
+        self.rotary_scaling = rotary_scaling
         self.ffn = ffn
         self.qk_norm = qk_norm
         self.qk_norm_eps = qk_norm_eps
@@ -128,12 +135,22 @@ class Attention(nn.Module):
 
 
 def rotate(x: torch.Tensor, angles: torch.Tensor | None) -> torch.Tensor:
-    """Rotate feature i with feature i + K/2 by the angles of each position (B, 1, T, K/2)."""
+    """Rotate feature i with feature i + R/2 by the angles of each position (B, 1, T, R/2)."""
     if angles is None:
         return x
-    a, b = x.float().chunk(2, dim=-1)
+    half = angles.shape[-1]
+    a, b, still = x.float().tensor_split([half, 2 * half], dim=-1)
     cos, sin = angles.cos().float(), angles.sin().float()
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1).to(x.dtype)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin, still], dim=-1).to(x.dtype)
+
+
+def alibi_bias(num_heads: int, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """Return minus slope times distance of positions (B, T) and (B, S): (B, H, T, S)."""
+    power = 2 ** (num_heads.bit_length() - 1)
+    slopes = [2.0 ** (-8 * i / power) for i in range(1, power + 1)]
+    slopes += [2.0 ** (-4 * i / power) for i in range(1, 2 * power, 2)][: num_heads - power]
+    factors = torch.tensor(slopes, device=queries.device)[:, None, None]
+    return -factors * (queries[:, None, :, None] - keys[:, None, None, :])
 
 
 class FeedForward(nn.Module):
@@ -274,6 +291,8 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
             position_ids = _positions(x, past, attention_mask)
         if config.position == "learned":
             x = x + self._learned(position_ids)
+        if config.position == "alibi":
+            mask = self._biased(mask, x, past, position_ids, attention_mask)
         context = (self._angles(position_ids), mask)
         if cache is not None or attentions is not None:
             context += (cache, torch.arange(past, past + x.shape[1], device=x.device), attentions)
@@ -328,14 +347,32 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
         return self.pos.weight[position_ids]
 
     def _angles(self, position_ids: torch.Tensor) -> torch.Tensor | None:
-        """Return rotation angles (B, 1, T, K/2), in float64 as in lmlab if the device has it."""
-        if self.config.position != "rope":
+        """Return rotation angles (B, 1, T, R/2), in float64 as in lmlab if the device has it."""
+        config, device = self.config, position_ids.device
+        if config.position not in ("rope", "partial_rope"):
             return None
-        dtype = torch.float32 if position_ids.device.type == "mps" else torch.float64
-        d_head = self.config.head_dim
-        exponents = torch.arange(0, d_head, 2, dtype=dtype, device=position_ids.device) / d_head
-        turns = float(self.config.rope_theta) ** -exponents
-        return position_ids[:, None, :, None].to(dtype) * turns
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        fraction = config.rotary_fraction if config.position == "partial_rope" else 1.0
+        width = 2 * int(config.head_dim * fraction / 2)
+        exponents = torch.arange(0, width, 2, dtype=dtype, device=device) / width
+        angles = float(config.rope_theta) ** -exponents
+        if (scaling := config.rotary_scaling) is not None:
+            low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+            turns = scaling["original_context_length"] * angles / (2 * math.pi)
+            kept = ((turns - low) / (high - low)).clamp(0, 1)
+            angles = angles * (kept + (1 - kept) / scaling["factor"])
+        return position_ids[:, None, :, None].to(dtype) * angles
+
+    def _biased(self, mask, x, past, position_ids, attention_mask):
+        """Return the mask as a term of the scores (B, H, T, S), with the bias of each distance."""
+        keys = position_ids
+        if past:
+            whole = x.new_empty(x.shape[0], past + x.shape[1])
+            keys = _positions(whole, 0, attention_mask)
+        bias = alibi_bias(self.config.num_attention_heads, position_ids, keys).to(x.dtype)
+        if mask.dtype == torch.bool:
+            return bias.masked_fill(~mask, torch.finfo(x.dtype).min)
+        return (bias + mask[..., : bias.shape[-1]]).clamp(min=torch.finfo(x.dtype).min)
 
 
 # Inputs of other models: passing them on would give a result that does not depend on them.

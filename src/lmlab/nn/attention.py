@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,7 +13,7 @@ from lmlab.nn.fused_linear import ApplyLinears, fused_linear, separate_linears
 from lmlab.nn.kernel_set import CausalAttention, FusedQKVAttention, KernelSet
 from lmlab.nn.kv_cache import KVCache
 from lmlab.nn.norm import RMSNorm
-from lmlab.nn.pos import Positions
+from lmlab.nn.pos import Positions, score_bias
 
 
 def causal_attention(
@@ -22,26 +25,41 @@ def causal_attention(
         q_BHTK: queries.
         k_BGTK: keys; each key head serves H / G query heads.
         v_BGTK: values.
-        pos: rotates queries and keys of positions 0 .. T-1; None if they are already rotated.
+        pos: rotates queries and keys of positions 0 .. T-1, and may add to the scores; None if they
+            are already rotated.
     """
+    bias = None
     if pos is not None:
         q_BHTK, k_BGTK = pos.rotate(q_BHTK, None), pos.rotate(k_BGTK, None)
+        if (find_bias := score_bias(pos)) is not None:
+            bias = as_kernel_bias(find_bias(q_BHTK, k_BGTK, None, None), q_BHTK)
     grouped = k_BGTK.shape[1] != q_BHTK.shape[1]
     return F.scaled_dot_product_attention(
-        q_BHTK, k_BGTK, v_BGTK.to(q_BHTK.dtype), is_causal=True, enable_gqa=grouped
+        q_BHTK, k_BGTK, v_BGTK.to(q_BHTK.dtype), bias, is_causal=bias is None, enable_gqa=grouped
     )
+
+
+def as_kernel_bias(bias_BHTS: Tensor, q_BHTK: Tensor) -> Tensor:
+    """Return a bias in a dtype that torch's kernel takes beside these queries.
+
+    The one for CPUs takes float32 at every precision, those for GPUs only the queries' dtype.
+    """
+    return bias_BHTS if q_BHTK.device.type == "cpu" else bias_BHTS.to(q_BHTK.dtype)
 
 
 def naive_attention(
     q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, pos: Positions | None = None
 ) -> Tensor:
     """Compute :func:`causal_attention` with all scores in memory and a float32 softmax."""
+    bias: Tensor | float = 0.0
     if pos is not None:
         q_BHTK, k_BGTK = pos.rotate(q_BHTK, None), pos.rotate(k_BGTK, None)
+        if (find_bias := score_bias(pos)) is not None:
+            bias = find_bias(q_BHTK, k_BGTK, None, None)
     heads_per_group = q_BHTK.shape[1] // k_BGTK.shape[1]
     if heads_per_group > 1:
         k_BGTK, v_BGTK = (part.repeat_interleave(heads_per_group, 1) for part in (k_BGTK, v_BGTK))
-    scores = (q_BHTK @ k_BGTK.mT).float() * q_BHTK.shape[-1] ** -0.5
+    scores = (q_BHTK @ k_BGTK.mT).float() * q_BHTK.shape[-1] ** -0.5 + bias
     hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
     weights = scores.masked_fill(hidden, float("-inf")).softmax(-1)
     return weights.to(q_BHTK.dtype) @ v_BGTK.to(q_BHTK.dtype)
@@ -53,7 +71,7 @@ class CausalSelfAttention(nn.Module):
     Args:
         d_model: D.
         num_heads: H; divides D.
-        pos: rotates queries and keys by position.
+        pos: rotates queries and keys by position, and may add to the scores.
         num_kv_heads: G key/value heads, each shared by H / G query heads (grouped-query attention,
             Ainslie et al. 2023); None for H.
         qk_norm: normalise each query and key over its width K by RMSNorm before rotation
@@ -138,10 +156,17 @@ class CausalSelfAttention(nn.Module):
         if uses_causal_mask:
             output = self.causal_attention(q, k, v, pos)
         else:
+            find_bias, key_positions_BS = score_bias(pos), positions_BT
             q, k = pos.rotate(q, positions_BT), pos.rotate(k, positions_BT)
             if cache is not None:
+                if find_bias is not None and positions_BT is not None:
+                    key_positions_BS = cache.append_positions(positions_BT)
                 k, v = cache.append(k.to(cache.k_BGSK.dtype), v.to(cache.v_BGSK.dtype))
-            output = self._masked_attention(q, k.to(q.dtype), v.to(q.dtype), mask_BTS)
+            k, v = k.to(q.dtype), v.to(q.dtype)
+            bias = None
+            if find_bias is not None:
+                bias = find_bias(q, k, positions_BT, key_positions_BS)
+            output = self._masked_attention(q, k, v, mask_BTS, bias)
         return self._project(output.transpose(1, 2).flatten(2))
 
     def use(self, kernels: KernelSet) -> set[str]:
@@ -183,15 +208,26 @@ class CausalSelfAttention(nn.Module):
         return update
 
     def _masked_attention(
-        self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask_BTS: Tensor | None
+        self,
+        q_BHTK: Tensor,
+        k_BGSK: Tensor,
+        v_BGSK: Tensor,
+        mask_BTS: Tensor | None,
+        bias_BHTS: Tensor | None,
     ) -> Tensor:
-        if mask_BTS is None:
+        if mask_BTS is None and bias_BHTS is None:
             return causal_attention(q_BHTK, k_BGSK, v_BGSK)
+        if mask_BTS is None:
+            places = torch.arange(q_BHTK.shape[2], device=q_BHTK.device)
+            mask_BTS = (places[None, :] <= places[:, None])[None]
+        mask = mask_BTS[:, None]
+        if bias_BHTS is not None:
+            mask = as_kernel_bias(bias_BHTS.masked_fill(~mask, -math.inf), q_BHTK)
         return F.scaled_dot_product_attention(
             q_BHTK,
             k_BGSK,
             v_BGSK,
-            attn_mask=mask_BTS[:, None],
+            attn_mask=mask,
             enable_gqa=self.num_kv_heads != self.num_heads,
         )
 

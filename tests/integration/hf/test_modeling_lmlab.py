@@ -20,6 +20,9 @@ transformers = pytest.importorskip("transformers")
 NEW_TOKENS = 200
 
 
+SCALED = (
+    "model.pos.scaling={factor:8,low_freq_factor:1,high_freq_factor:4,original_context_length:32}"
+)
 # Other parameters, each with Llama, GPT-2 and the exported class where they support it.
 GPT2 = ["model.norm=layernorm", "model.pos=learned", "model.ffn=gelu"]
 PARAMETERS = [
@@ -29,6 +32,9 @@ PARAMETERS = [
     ["model.attention.qk_norm=true", "+model.attention.qk_norm_eps=1e-3"],
     ["model.attention.qk_norm=true", "model.attention.num_kv_heads=1", "model.tie_embeddings=true"],
     ["model.norm.eps=1e-2", "model.pos.theta=500"],
+    [SCALED],
+    [SCALED, "model.pos=partial_rope", "model.norm=post", "model.pos.fraction=0.75"],
+    ["model.pos=alibi", "model.attention.num_kv_heads=2"],
     [*GPT2, "model.tie_embeddings=true", "model.norm.eps=1e-2"],
     [*GPT2, "model.attention.num_kv_heads=2"],
     ["model.norm=post", "model.pos=nope", "model.tie_embeddings=true"],
@@ -91,8 +97,9 @@ def test_logits_and_greedy_text_equal_those_of_lmlab(tmp_path: Path, choice: lis
     assert expected == generated
 
 
-def test_the_exported_class_ignores_padding_on_the_left(tmp_path: Path) -> None:
-    config = compose([*SIZES, "model.norm=post", "model.pos=learned"])
+@pytest.mark.parametrize("pos", ["learned", "alibi"])
+def test_the_exported_class_ignores_padding_on_the_left(tmp_path: Path, pos: str) -> None:
+    config = compose([*SIZES, "model.norm=post", f"model.pos={pos}"])
     model, _ = make_run(tmp_path / "run", config)
     export_run(tmp_path / "run", tmp_path / "out", check=False)
     exported = transformers.AutoModelForCausalLM.from_pretrained(

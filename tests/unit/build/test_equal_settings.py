@@ -22,6 +22,8 @@ CONTENT = "changes the identity through the hash of the text or tokenizer that i
 DEVICE = "changes the identity through the resolved device"
 NONE = "changes no result"
 
+SCALING = "factor:8,low_freq_factor:1,high_freq_factor:4,original_context_length:64"
+
 # Key -> (what it belongs to, another value, other spellings of the value that it has).
 DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "study": (NONE, "other", []), "arm": (NONE, "other", []), "seed": (NONE, None, []),
@@ -43,6 +45,7 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "model.norm.eps": (RESULT, "0.1", ["model.norm.eps=0.00001"]),
     "model.pos._target_": (RESULT, None, []),
     "model.pos.theta": (RESULT, "500", ["model.pos.theta=10000", "model.pos.theta=1e4"]),
+    "model.pos.scaling": (RESULT, "{" + SCALING + "}", []),
     "model.ffn._target_": (RESULT, None, []), "model.attention._target_": (RESULT, None, []),
     "model.attention.num_kv_heads": (RESULT, "2", ["model.attention.num_kv_heads=4"]),
     "model.attention.qk_norm": (RESULT, "true", []), "model.init._target_": (RESULT, None, []),
@@ -135,6 +138,11 @@ OPTIONS: dict[str, dict[str, tuple[str, str | None, list[str]]]] = {
         "model.param.base_num_layers": (RESULT, "2", []),
         "model.param.alpha": (RESULT, "0.5", ["model.param.alpha=1"]),
     },
+    "model.pos=partial_rope": {
+        "model.pos.theta": (RESULT, "500", []),
+        "model.pos.fraction": (RESULT, "0.25", ["model.pos.fraction=5e-1"]),
+        "model.pos.scaling": (RESULT, "{" + SCALING + "}", []),
+    },
     "model.init=normal": {"model.init.std": (RESULT, "1", ["model.init.std=2e-2"])},
     "model.ffn=gelu": {"model.d_ff": (RESULT, "320", ["model.d_ff=512"])},
     "model.ffn=relu2": {"model.d_ff": (RESULT, "320", ["model.d_ff=512"])},
@@ -220,6 +228,14 @@ def test_spellings_of_an_integer_for_a_float_differ_as_typed() -> None:
         left, right = composed(whole), composed(f"{whole.partition('=')[0]}={number}")
         assert typed(left) != typed(right), "identities of earlier runs stay as they are"
         assert canonical(left) == canonical(right)
+
+
+def test_integers_in_a_mapping_of_floats_are_floats() -> None:
+    left, right = (
+        composed(f"model.pos.scaling={{{text}}}")
+        for text in (SCALING, SCALING.replace("8", "8.0").replace("64", "64.0"))
+    )
+    assert typed(left) != typed(right) and canonical(left) == canonical(right)
 
 
 def test_settings_of_any_content_are_compared() -> None:

@@ -27,6 +27,8 @@ def settings_of(*overrides: str) -> dict[str, Any]:
         "seed=1", "model.tie_embeddings=true", "model.vocab_size=999",
         "model.dropout=0.1", "training.patience=3", "training.ema=0.9",
         "model.param=mup", "model.param=completep",
+        "model.pos.scaling={factor:8,low_freq_factor:1,high_freq_factor:4,"
+        "original_context_length:64}",
     ],
 )  # fmt: skip
 def test_a_setting_that_changes_the_result_is_in_the_identity(override: str) -> None:
@@ -61,6 +63,13 @@ def test_the_standard_parametrization_is_not_in_the_identity() -> None:
     assert "param" not in settings_of()["model"]
     mup = settings_of("model.param=mup")["model"]["param"]
     assert mup["base_d_model"] == 128
+
+
+def test_parameters_that_earlier_versions_did_not_have_are_left_out_at_their_defaults() -> None:
+    config = compose([])
+    assert "scaling" in config.model.pos.parameters
+    assert settings_of()["model"]["pos"].keys() == {"_target_", "theta"}
+    assert "scaling" in settings_of("model.pos=partial_rope")["model"]["pos"]
 
 
 def test_targets_have_their_original_names() -> None:

@@ -5,6 +5,8 @@ import pytest
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 
+SCALING = "factor:8,low_freq_factor:1,high_freq_factor:4,original_context_length:64"
+
 
 @pytest.mark.parametrize(
     ("override", "message"),
@@ -108,6 +110,45 @@ def test_each_rule_names_key_value_and_valid_values(override: str, message: str)
             "model.init.std=-1: expected a finite number of 0 or more",
         ),
         ("model.init=normal model.init.std=nan", "model.init.std=nan"),
+        (
+            "model.pos=partial_rope model.pos.fraction=0",
+            "model.pos.fraction=0: expected a number above 0 and at most 1",
+        ),
+        ("model.pos=partial_rope model.pos.fraction=1.1", "model.pos.fraction=1.1: expected"),
+        ("model.pos=partial_rope model.pos.theta=0", "model.pos.theta=0: expected a finite"),
+        (
+            "model.pos=partial_rope model.pos.fraction=0.05",
+            "model.pos.fraction=0.05: expected a fraction that rotates a pair of the features of a "
+            "head or more, and a head has 32\nhelp: set model.pos.fraction=0.0625 or more",
+        ),
+        (
+            "model.pos=partial_rope model.num_heads=128",
+            "and a head has 1\nhelp: set a smaller model.num_heads",
+        ),
+        (
+            "model.pos.scaling={factor:8,low_freq_factor:1}",
+            "model.pos.scaling: expected high_freq_factor, original_context_length, too\nhelp: set "
+            "model.pos.scaling={factor:8,",
+        ),
+        (
+            f"model.pos.scaling={{{SCALING},lowfreq:1}}",
+            "model.pos.scaling.lowfreq=1: expected one of factor, low_freq_factor, "
+            'high_freq_factor, original_context_length\nhelp: did you mean "low_freq_factor"?',
+        ),
+        (
+            f"model.pos.scaling={{{SCALING.replace('factor:8', 'factor:0.5', 1)}}}",
+            "model.pos.scaling.factor=0.5: expected 1 or more",
+        ),
+        (
+            f"model.pos.scaling={{{SCALING.replace('high_freq_factor:4', 'high_freq_factor:1')}}}",
+            "model.pos.scaling.high_freq_factor=1: expected a number above "
+            "model.pos.scaling.low_freq_factor=1",
+        ),
+        (
+            f"model.pos.scaling={{{SCALING.replace('64', '0')}}}",
+            "model.pos.scaling.original_context_length=0: expected a finite number above 0",
+        ),
+        ("model.pos.scaling=8", "model.pos.scaling=8: expected a mapping, {name: value} or null"),
         ("experiment=ablate_norm design.tolerance.flops=-1", "design.tolerance.flops=-1"),
         (
             "experiment=ablate_norm design.tolerance.parameters=abc",
@@ -143,4 +184,5 @@ def test_boundary_values_are_valid(override: str) -> None:
 
 
 def test_odd_head_widths_are_valid_without_rope() -> None:
-    assert compose(["model.num_heads=128", "model.pos=nope"]).model.num_heads == 128
+    for pos in ("nope", "alibi"):
+        assert compose(["model.num_heads=128", f"model.pos={pos}"]).model.num_heads == 128

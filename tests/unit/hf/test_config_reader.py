@@ -17,10 +17,16 @@ LLAMA = {
     "model_type": "llama", "vocab_size": 300, "hidden_size": 32, "intermediate_size": 48,
     "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64,
 }  # fmt: skip
+FACTORS = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+LLAMA3 = {"rope_type": "llama3", **FACTORS}
 GPT2 = {
     "model_type": "gpt2", "vocab_size": 300, "n_embd": 32, "n_layer": 2, "n_head": 4,
     "n_positions": 64, "activation_function": "gelu",
 }  # fmt: skip
+SCALED = (
+    "model.pos.scaling={factor:8.0,low_freq_factor:1.0,high_freq_factor:4.0,"
+    "original_context_length:64}"
+)
 ROUND_TRIPS = [
     ["model.attention.num_kv_heads=4"],
     ["model.attention.num_kv_heads=2", "model.tie_embeddings=true", "model.pos.theta=500"],
@@ -29,6 +35,11 @@ ROUND_TRIPS = [
     ["model.norm=layernorm", "model.pos=learned", "model.ffn=gelu"],
     ["model.norm=post", "model.pos=nope", "model.ffn=relu2", "model.attention.num_kv_heads=1"],
     ["model.norm=none", "model.attention.num_kv_heads=4"],
+    ["model.attention.num_kv_heads=4", SCALED],
+    ["model.norm=none", "model.attention.num_kv_heads=4", SCALED],
+    ["model.pos=partial_rope", "model.attention.num_kv_heads=4", "model.norm=post"],
+    ["model.pos=partial_rope", "model.attention.num_kv_heads=4", SCALED, "model.norm=post"],
+    ["model.pos=alibi", "model.attention.num_kv_heads=4", "model.norm=post"],
 ]  # fmt: skip
 
 
@@ -73,13 +84,22 @@ def test_missing_gpt2_settings_have_the_defaults_of_transformers() -> None:
             "use_sliding_window=True: lmlab supports only False",
         ),
         (LLAMA, {"layer_types": ["full_attention", "sliding_attention"]}, "layer_types=["),
-        (LLAMA, {"rope_parameters": {"rope_type": "llama3"}}, "rope_parameters.rope_type=llama3"),
+        (
+            LLAMA,
+            {"rope_parameters": {"rope_type": "llama3", "factor": 8.0}},
+            "rope_parameters.rope_type=llama3: expected low_freq_factor, high_freq_factor, too",
+        ),
+        (
+            LLAMA,
+            {"rope_scaling": {"rope_type": "llama3", **FACTORS, "high_freq_factor": 1.0}},
+            "rope_scaling={'factor': 8.0, 'low_freq_factor': 1.0, 'high_freq_factor': 1.0",
+        ),
         (LLAMA, {"rope_scaling": {"rope_type": "yarn"}}, "rope_scaling.rope_type=yarn"),
         (LLAMA, {"rope_scaling": {"rope_type": "a\nb"}}, "rope_scaling.rope_type='a\\nb'"),
         (
             LLAMA,
             {"rope_scaling": {"type": "linear", "factor": 2.0}},
-            "rope_scaling.rope_type=linear with factor 2.0: lmlab supports only default",
+            "rope_scaling.rope_type=linear with factor 2.0: lmlab supports only default and llama3",
         ),
         (
             LLAMA,
@@ -146,6 +166,23 @@ def test_settings_that_change_nothing_are_accepted(
 )
 def test_the_base_of_the_rotary_angles_is_read_from_every_place(places: dict[str, Any]) -> None:
     assert config_from_hf(LLAMA | places)["pos"]["theta"] == 500.0
+
+
+@pytest.mark.parametrize(
+    ("places", "length"),
+    [
+        ({"rope_scaling": LLAMA3 | {"original_max_position_embeddings": 16}}, 16),
+        ({"rope_parameters": LLAMA3 | {"original_max_position_embeddings": 16}}, 16),
+        ({"rope_scaling": LLAMA3, "original_max_position_embeddings": 32}, 32),
+        ({"rope_scaling": LLAMA3}, 64),
+    ],
+)
+def test_the_scaling_of_llama_3_is_read_from_every_place(
+    places: dict[str, Any], length: int
+) -> None:
+    pos = config_from_hf(LLAMA | {"rope_theta": 500.0} | places)["pos"]
+    scaling = FACTORS | {"original_context_length": length}
+    assert pos == {"_target_": "lmlab.nn.pos.RoPE", "theta": 500.0, "scaling": scaling}
 
 
 def test_a_missing_size_is_named() -> None:

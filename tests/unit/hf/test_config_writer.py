@@ -8,6 +8,9 @@ from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 from lmlab.hf.config_writer import config_to_hf
 
+SCALED = (
+    "model.pos.scaling={factor:8,low_freq_factor:1,high_freq_factor:4,original_context_length:64}"
+)
 GPT2 = ["model.norm=layernorm", "model.pos=learned", "model.ffn=gelu"]
 
 
@@ -25,6 +28,9 @@ GPT2 = ["model.norm=layernorm", "model.pos=learned", "model.ffn=gelu"]
         ([*GPT2, "model.attention.qk_norm=true"], "lmlab"),
         (["model.ffn=gelu"], "lmlab"),
         (["model.norm=post"], "lmlab"),
+        ([SCALED], "llama"),
+        (["model.pos=alibi"], "lmlab"),
+        (["model.pos=partial_rope"], "lmlab"),
     ],
 )
 def test_transformers_classes_are_used_only_for_models_that_they_compute(

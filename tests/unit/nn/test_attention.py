@@ -12,7 +12,7 @@ from lmlab.nn.attention import (
     naive_attention,
 )
 from lmlab.nn.kv_cache import KVCache
-from lmlab.nn.pos import NoPE, Positions, RoPE
+from lmlab.nn.pos import ALiBi, NoPE, Positions, RoPE, alibi_slopes
 
 WIDTH, HEADS, K = 16, 4, 4
 
@@ -32,8 +32,13 @@ def tokens(length: int = 7, batch: int = 2) -> torch.Tensor:
     return torch.randn(batch, length, WIDTH, generator=torch.Generator().manual_seed(1))
 
 
-def by_hand(layer: CausalSelfAttention, x_BTD: torch.Tensor) -> torch.Tensor:
-    """Attention of one query and head at a time by Vaswani et al., equation 1."""
+def by_hand(
+    layer: CausalSelfAttention, x_BTD: torch.Tensor, slopes: list[float] | None = None
+) -> torch.Tensor:
+    """Attention of one query and head at a time by Vaswani et al., equation 1.
+
+    Slopes are those of Press et al. 2022, section 3, for each head.
+    """
     q, k, v = (part(x_BTD) for part in (layer.q, layer.k, layer.v))
     heads_per_group = HEADS // layer.num_kv_heads
     out = torch.zeros_like(q)
@@ -45,7 +50,9 @@ def by_hand(layer: CausalSelfAttention, x_BTD: torch.Tensor) -> torch.Tensor:
                     slice(h // heads_per_group * K, h // heads_per_group * K + K),
                 )
                 scores = torch.stack([q[b, t, own] @ k[b, s, shared] for s in range(t + 1)])
-                weights = torch.softmax(scores / math.sqrt(K), 0)
+                distances = torch.arange(t, -1, -1)
+                bias = 0 if slopes is None else -slopes[h] * distances
+                weights = torch.softmax(scores / math.sqrt(K) + bias, 0)
                 out[b, t, own] = weights @ v[b, : t + 1, shared]
     return layer.out(out)
 
@@ -56,6 +63,24 @@ def test_output_equals_the_equation(num_kv_heads: int | None, attend: CausalAtte
     layer = make(num_kv_heads=num_kv_heads)
     layer.causal_attention = attend
     torch.testing.assert_close(layer(tokens()), by_hand(layer, tokens()))
+
+
+def alibi() -> ALiBi:
+    return ALiBi(d_model=WIDTH, d_head=K, context_length=32)
+
+
+@pytest.mark.parametrize("num_kv_heads", [None, 2, 1])
+@pytest.mark.parametrize("attend", [causal_attention, naive_attention])
+def test_a_bias_is_added_to_the_scaled_scores(
+    num_kv_heads: int | None, attend: CausalAttention
+) -> None:
+    layer = make(alibi(), num_kv_heads=num_kv_heads)
+    layer.causal_attention = attend
+    expected = by_hand(layer, tokens(), alibi_slopes(HEADS))
+    torch.testing.assert_close(layer(tokens()), expected)
+    assert not torch.allclose(by_hand(layer, tokens()), expected, atol=1e-3)
+    explicit = layer(tokens(), torch.arange(7).expand(2, -1))
+    torch.testing.assert_close(explicit, expected)
 
 
 def test_naive_attention_rotates_queries_and_keys() -> None:
@@ -104,12 +129,12 @@ def test_nope_scores_depend_on_content_only() -> None:
 
 
 @pytest.mark.parametrize("num_kv_heads", [None, 2])
+@pytest.mark.parametrize("biased", [False, True])
 def test_attention_with_a_cache_equals_attention_over_the_full_sequence(
-    num_kv_heads: int | None,
+    num_kv_heads: int | None, biased: bool
 ) -> None:
-    layer = make(
-        RoPE(d_model=WIDTH, d_head=K, context_length=32, theta=10000.0), num_kv_heads=num_kv_heads
-    )
+    rope = RoPE(d_model=WIDTH, d_head=K, context_length=32, theta=10000.0)
+    layer = make(alibi() if biased else rope, num_kv_heads=num_kv_heads)
     x = tokens(7)
     cache = KVCache(
         batch_size=2, num_kv_heads=layer.num_kv_heads, max_length=7, d_head=K,

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmlab.nn import attention
 from lmlab.nn.kernels.attention_op import define_attention_op, empty_token_major
-from lmlab.nn.pos import Positions, RoPE
+from lmlab.nn.pos import Positions, RotaryTables, rotary_tables, score_bias
 from lmlab.runtime.cpp_extension import build_library
 
 SOURCE = Path(__file__).with_name("causal_attention.cpp")
@@ -47,13 +48,18 @@ def causal_attention(
     """Compute :func:`lmlab.nn.attention.causal_attention`.
 
     Call :func:`load_kernel` for this head width first. The kernel itself applies rotary positions,
-    so that no rotated queries and keys are saved for the backward pass.
+    so that no rotated queries and keys are saved for the backward pass. A position encoding that
+    adds to the scores falls back to torch's kernel.
     """
-    tables: tuple[Tensor | None, Tensor | None] = (None, None)
-    if type(pos) is RoPE:  # a user's subclass may rotate differently
-        tables = pos.cos_SK[: q_BHTK.shape[2]], pos.sin_SK[: q_BHTK.shape[2]]
-    elif pos is not None:
+    tables: RotaryTables | None = RotaryTables()
+    if pos is not None:
+        if score_bias(pos) is not None:
+            return attention.causal_attention(q_BHTK, k_BGTK, v_BGTK, pos)
+        tables = rotary_tables(pos, q_BHTK.shape[2])
+    if tables is None:
+        assert pos is not None
         q_BHTK, k_BGTK = pos.rotate(q_BHTK, None), pos.rotate(k_BGTK, None)
+        tables = RotaryTables()
     output: Tensor = _operation(q_BHTK, k_BGTK, v_BGTK.to(q_BHTK.dtype), *tables)[0]
     return output
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lmlab.nn import attention
 from lmlab.nn.kernels.attention_op import define_attention_op, empty_token_major
-from lmlab.nn.pos import Positions
+from lmlab.nn.pos import Positions, score_bias
 
 _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
@@ -28,9 +28,11 @@ def causal_attention(
 ) -> Tensor:
     """Compute :func:`lmlab.nn.attention.causal_attention`.
 
-    Grouped keys and values, G < H, fall back to that function.
+    Grouped keys and values, G < H, fall back to that function, as does a position encoding that
+    adds to the scores.
     """
-    if k_BGTK.shape[1] != q_BHTK.shape[1]:
+    is_biased = pos is not None and score_bias(pos) is not None
+    if is_biased or k_BGTK.shape[1] != q_BHTK.shape[1]:
         return attention.causal_attention(q_BHTK, k_BGTK, v_BGTK, pos)
     if pos is not None:
         q_BHTK, k_BGTK = pos.rotate(q_BHTK, None), pos.rotate(k_BGTK, None)

@@ -20,8 +20,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from lmlab.nn.attention import causal_attention
 from lmlab.nn.kernels.vmap_rule import register_vmap_rule
-from lmlab.nn.pos import Positions, RoPE
+from lmlab.nn.pos import Positions, rotary_tables, score_bias
 
 HEAD_WIDTHS = (32, 64)
 MAX_TOKENS = 256  # for longer sequences torch's kernels are faster
@@ -61,12 +62,16 @@ def fused_qkv_attention(qkv_BTJ: Tensor, num_heads: int, d_head: int, pos: Posit
         qkv_BTJ: concatenated queries, keys and values, J = (H + 2 G) K.
         num_heads: H.
         d_head: K.
-        pos: rotary positions, or a position encoding without rotation.
+        pos: the position encoding; one that rotates without tables or adds to the scores falls back
+            to torch's kernel.
     """
-    tables: tuple[Tensor | None, Tensor | None] = (None, None)
-    if type(pos) is RoPE:  # a user's subclass may rotate differently
-        tokens = qkv_BTJ.shape[1]
-        tables = pos.cos_SK[:tokens], pos.sin_SK[:tokens]
+    tables = rotary_tables(pos, qkv_BTJ.shape[1])
+    if tables is None or score_bias(pos) is not None:
+        parts = qkv_BTJ.unflatten(-1, (-1, d_head)).transpose(1, 2)
+        groups = (parts.shape[1] - num_heads) // 2
+        q_BHTK, k_BGTK, v_BGTK = parts.split([num_heads, groups, groups], 1)
+        output_BHTK = causal_attention(q_BHTK, k_BGTK, v_BGTK, pos)
+        return output_BHTK.transpose(1, 2).flatten(2)
     output: Tensor = _operation(qkv_BTJ, *tables, num_heads, d_head)[0]
     return output
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from lmlab.nn.attention import CausalSelfAttention
+from lmlab.nn.attention import causal_attention as torch_attention
 from lmlab.nn.kernels import cpp_attention
 from lmlab.nn.kernels.cpp_attention import causal_attention
-from lmlab.nn.pos import NoPE, Positions, RoPE
+from lmlab.nn.pos import ALiBi, NoPE, PartialRoPE, Positions, RoPE
 from lmlab.runtime import cpp_extension
 
 pytestmark = pytest.mark.skipif(
@@ -187,6 +188,15 @@ def test_a_layer_compiles_without_graph_breaks(num_kv_heads: int, variant: type)
     for loss, gradients in zip(losses[1:], others, strict=True):
         torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(gradients, first, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("groups", [4, 2])
+def test_a_bias_and_a_rotation_without_tables_equal_torch(groups: int) -> None:
+    *parts, _ = random_inputs((2, 4, groups, 12, 16), torch.float32)
+    sizes = {"d_model": 64, "d_head": 16, "context_length": 16}
+    for pos in (ALiBi(**sizes), PartialRoPE(theta=10.0, fraction=0.5, **sizes)):
+        found, expected = causal_attention(*parts, pos), torch_attention(*parts, pos)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 class DoubledRotation(RoPE):

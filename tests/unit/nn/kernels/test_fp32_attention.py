@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lmlab.nn import attention
 from lmlab.nn.attention import CausalSelfAttention
 from lmlab.nn.kernels import fp32_attention
 from lmlab.nn.kernels.fp32_attention import causal_attention
-from lmlab.nn.pos import NoPE
+from lmlab.nn.pos import ALiBi, NoPE
 
 SHAPES = [(1, 1, 1, 8), (2, 3, 17, 16), (2, 4, 130, 32)]
 
@@ -92,6 +93,14 @@ def test_bits_equal_plain_float32_products_and_the_precision_is_restored(medium:
     plain = F.scaled_dot_product_attention(*inputs, is_causal=True)
     expected_gradients = torch.autograd.grad(plain, inputs, gradient)
     assert all(map(torch.equal, found_gradients, expected_gradients))
+
+
+@pytest.mark.parametrize("groups", [4, 2])
+def test_a_bias_falls_back_to_torch(medium: None, groups: int) -> None:
+    pos = ALiBi(d_model=32, d_head=8, context_length=16)
+    q, k, v, _ = random_inputs((2, 4, 9, 8), torch.float32)
+    k, v = k[:, :groups], v[:, :groups]
+    assert torch.equal(causal_attention(q, k, v, pos), attention.causal_attention(q, k, v, pos))
 
 
 def test_vmap_over_models_equals_each_model_alone() -> None:

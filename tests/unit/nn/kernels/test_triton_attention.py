@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from triton_cases import DEVICE, INTERPRETED
 
+from lmlab.nn.attention import causal_attention
 from lmlab.nn.kernels import triton_attention
-from lmlab.nn.pos import NoPE, RoPE
+from lmlab.nn.pos import ALiBi, NoPE, PartialRoPE, Positions, RoPE
 
 DTYPE = torch.float32 if INTERPRETED else torch.bfloat16
 BOUNDS = {"rtol": 1e-5, "atol": 3e-6} if INTERPRETED else {"rtol": 2**-7, "atol": 0.03}
@@ -130,6 +131,27 @@ def test_fake_tensors_and_autograd_are_registered_correctly() -> None:
             triton_attention._backward_operation, (gradient, detached, *tables, *results, 4, 32)
         )
         assert {*forward.values(), *backward.values()} == {"SUCCESS"}
+
+
+class DoubledRotation(RoPE):
+    """A rotation that a user derived from RoPE."""
+
+    def rotate(self, x_BHTK: Tensor, positions_BT: Tensor | None) -> Tensor:
+        return 2 * super().rotate(x_BHTK, positions_BT)
+
+
+def encodings() -> list[Positions]:
+    sizes = {"d_model": 128, "d_head": 32, "context_length": 17}
+    rotations = PartialRoPE(theta=10.0, fraction=0.5, **sizes), DoubledRotation(theta=10.0, **sizes)
+    return [part.to(DEVICE) for part in (ALiBi(**sizes), *rotations)]
+
+
+@pytest.mark.parametrize("pos", encodings(), ids=lambda pos: type(pos).__name__)
+def test_a_bias_and_a_rotation_without_tables_fall_back_to_torch(pos: Positions) -> None:
+    qkv, _ = random_inputs((2, 4, 2, 17, 32))
+    found = triton_attention.fused_qkv_attention(qkv, 4, 32, pos)
+    parts = qkv.unflatten(-1, (-1, 32)).transpose(1, 2).split([4, 2, 2], 1)
+    assert torch.equal(found, causal_attention(*parts, pos).transpose(1, 2).flatten(2))
 
 
 @pytest.mark.parametrize(
