@@ -10,13 +10,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lmlab.runtime.random_streams import derive_seed
 
-_WRITERS = (".out.weight", ".down.weight")  # projections that write into the residual stream
+# Projections that write into the residual stream, unless a part names its own.
+_WRITERS = (".out.weight", ".down.weight")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +32,9 @@ class DrawnWeight:
         rows: size of the first axis.
         columns: size of the second axis.
         is_embedding: whether it is looked up or added, not multiplied by.
-        num_writers: number of the model's projections that write into the residual stream.
+        num_writers: number of the model's branches that write into the residual stream.
+        writes: whether it is the output projection of such a branch; see
+            :func:`output_projections`.
     """
 
     name: str
@@ -38,6 +42,7 @@ class DrawnWeight:
     columns: float
     is_embedding: bool
     num_writers: float
+    writes: bool = False
 
 
 class TruncatedNormal:
@@ -51,11 +56,38 @@ class TruncatedNormal:
         """Overwrite the weights of ``model`` in place."""
         for weight, drawn in drawn_weights(model):
             std, generator = self.std(drawn), _generator(seed, drawn.name)
-            nn.init.trunc_normal_(weight, 0.0, std, -3 * std, 3 * std, generator=generator)
+            if std == 0:
+                nn.init.zeros_(weight)
+            else:
+                nn.init.trunc_normal_(weight, 0.0, std, -3 * std, 3 * std, generator=generator)
 
     def std(self, weight: DrawnWeight) -> float:
         """Return the standard deviation before the truncation."""
         return 1.0 if weight.is_embedding else math.sqrt(2 / (weight.rows + weight.columns))
+
+
+class ZeroOut(TruncatedNormal):
+    """:class:`TruncatedNormal`, with the output projection of each branch at zero.
+
+    Each branch then adds nothing at first, so that the network starts as the identity on the
+    residual stream: Zhang et al. 2019 (Fixup), section 3, for the last layer of each branch.
+    """
+
+    def std(self, weight: DrawnWeight) -> float:
+        """Return the standard deviation before the truncation; 0 for output projections."""
+        return 0.0 if weight.writes else super().std(weight)
+
+
+class DepthScaled(TruncatedNormal):
+    """:class:`TruncatedNormal`, with output projections of branches divided by sqrt(N).
+
+    N is their number, two per layer: Radford et al. 2019, section 2.3. :class:`Normal` does the
+    same with the one standard deviation that GPT-2 has for all other weights.
+    """
+
+    def std(self, weight: DrawnWeight) -> float:
+        """Return the standard deviation before the truncation."""
+        return super().std(weight) / (math.sqrt(weight.num_writers) if weight.writes else 1.0)
 
 
 class Normal:
@@ -78,7 +110,7 @@ class Normal:
 
     def std(self, weight: DrawnWeight) -> float:
         """Return the standard deviation."""
-        if weight.name.endswith(_WRITERS):
+        if weight.writes:
             return self._std / math.sqrt(weight.num_writers)
         return self._std
 
@@ -105,10 +137,38 @@ def drawn_weights(model: nn.Module) -> Iterator[tuple[Tensor, DrawnWeight]]:
     linear = {id(part.weight) for part in model.modules() if isinstance(part, nn.Linear)}
     linear -= {id(part.weight) for part in model.modules() if isinstance(part, nn.Embedding)}
     matrices = {name: one for name, one in model.named_parameters() if one.ndim >= 2}
-    num_writers = sum(name.endswith(_WRITERS) for name in matrices)
+    writers = output_projections(model)
+    branches = {name.partition(".sublayer.")[0] if ".sublayer." in name else name
+                for name in writers}  # fmt: skip
     for name, one in matrices.items():
         columns = one.numel() // len(one)
-        yield one, DrawnWeight(name, len(one), columns, id(one) not in linear, num_writers)
+        yield (
+            one,
+            DrawnWeight(
+                name, len(one), columns, id(one) not in linear, len(branches), name in writers
+            ),
+        )
+
+
+def output_projections(model: nn.Module) -> set[str]:
+    """Return the names of the matrices that write into the residual stream.
+
+    They are those called ``out.weight`` or ``down.weight``. A part whose projections have other
+    names lists them in an attribute ``output_projections``, relative to itself; the names of its
+    own parts then say nothing.
+    """
+    declared: dict[str, set[str]] = {}
+    for name, part in model.named_modules():
+        listed: Any = getattr(part, "output_projections", None)
+        if listed is not None:
+            prefix = f"{name}." if name else ""
+            declared[prefix] = {prefix + one for one in listed}
+    by_name = {
+        name
+        for name, one in model.named_parameters()
+        if one.ndim >= 2 and name.endswith(_WRITERS) and not name.startswith(tuple(declared))
+    }
+    return by_name.union(*declared.values())
 
 
 def _generator(seed: int, name: str) -> torch.Generator:

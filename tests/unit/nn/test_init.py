@@ -10,7 +10,15 @@ from torch import nn
 from lmlab.build.factory import build_model
 from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
-from lmlab.nn.init import Normal, TruncatedNormal, XavierUniform
+from lmlab.nn.init import (
+    DepthScaled,
+    Normal,
+    TruncatedNormal,
+    XavierUniform,
+    ZeroOut,
+    drawn_weights,
+    output_projections,
+)
 
 SIZES = ["model.d_model=192", "model.num_layers=2", "model.vocab_size=2048"]
 
@@ -57,7 +65,65 @@ def test_xavier_uniform_stays_within_its_bound() -> None:
     )
 
 
-@pytest.mark.parametrize("scheme", [TruncatedNormal(), Normal(std=0.02), XavierUniform()])
+WRITERS = [
+    f"blocks.{layer}.{name}.weight"
+    for layer in range(2)
+    for name in ("attention.sublayer.out", "ffn.sublayer.down")
+]
+
+
+@pytest.mark.parametrize(("init", "factor"), [("zero_out", 0.0), ("depth_scaled", 0.5)])
+def test_output_projections_are_drawn_as_by_default_times_a_factor(
+    init: str, factor: float
+) -> None:
+    weights, default = (
+        dict(model(f"model.init={name}").named_parameters()) for name in (init, "truncated_normal")
+    )
+    for name, weight in weights.items():
+        expected = default[name] * (factor if name in WRITERS else 1.0)
+        torch.testing.assert_close(weight, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_the_default_initialization_adds_nothing_where_branches_start_at_zero() -> None:
+    net = model("model.init=zero_out", "model.norm=sandwich")
+    x = torch.randn(1, 4, 192, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(net.blocks[0](x, None, None, None), x)
+
+
+class Mixer(nn.Module):
+    """A layer of one's own, which names its projections differently."""
+
+    output_projections = ("mix.weight",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Linear(4, 3, bias=False)
+        self.mix = nn.Linear(3, 4, bias=False)
+
+
+class Expert(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(4, 3, bias=False), nn.Linear(3, 4, bias=False)
+
+
+def test_a_part_names_its_own_output_projections() -> None:
+    branch = nn.ModuleDict({"sublayer": nn.ModuleList([Expert(), Expert()])})
+    net = nn.ModuleDict({"own": nn.ModuleDict({"sublayer": Mixer()}), "experts": branch})
+    experts = {f"experts.sublayer.{number}.down.weight" for number in range(2)}
+    assert output_projections(net) == {"own.sublayer.mix.weight", *experts}
+    found = {drawn.name: drawn for _, drawn in drawn_weights(net)}
+    assert {name for name, drawn in found.items() if drawn.writes} == output_projections(net)
+    assert {drawn.num_writers for drawn in found.values()} == {2}, "branches, not matrices"
+    ZeroOut()(net, seed=0)
+    assert not net["own"]["sublayer"].mix.weight.any()
+    assert net["own"]["sublayer"].down.weight.any()
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [TruncatedNormal(), Normal(std=0.02), XavierUniform(), ZeroOut(), DepthScaled()],
+)
 def test_a_weight_depends_only_on_seed_and_name(scheme) -> None:
     def drawn(seed: int, **parts: nn.Module) -> dict[str, torch.Tensor]:
         model_of_parts = nn.ModuleDict(parts)
