@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DataError
-from lmlab.hf.config_writer import ATTENTION, FFNS, NORMS, ONLY, POSITIONS, SCALING_FACTORS
+from lmlab.hf.config_writer import (
+    ATTENTION,
+    FFNS,
+    GATES,
+    NORMS,
+    ONLY,
+    POSITIONS,
+    SCALING_FACTORS,
+)
 from lmlab.storage.fields import (
     AMOUNT,
     COUNT,
@@ -29,7 +37,14 @@ _SIZES = (
     "intermediate_size", "max_position_embeddings", "n_embd", "n_head", "n_layer", "n_positions",
     "n_inner", "head_dim", "sliding_window", "max_window_layers",
 )  # fmt: skip
-_AMOUNTS = ("rms_norm_eps", "layer_norm_epsilon", "norm_eps", "qk_norm_eps", "rope_theta")
+_AMOUNTS = (
+    "norm_alpha",
+    "rms_norm_eps",
+    "layer_norm_epsilon",
+    "norm_eps",
+    "qk_norm_eps",
+    "rope_theta",
+)
 _FLAGS = ("tie_word_embeddings", "qk_norm")
 _FIELDS: Fields = {
     "model_type": or_null(TEXT),
@@ -77,6 +92,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     return check_fields(path, content, _FIELDS)
 
 
+def _target_of(names: dict[str, str], name: str) -> str:
+    return next(target for target, one in names.items() if one == name)
+
+
 def _model_section(
     config: dict[str, Any], parts: dict[str, dict[str, Any]], sizes: dict[str, int]
 ) -> dict[str, Any]:
@@ -101,7 +120,9 @@ def _require(config: dict[str, Any], key: str, *supported: Any) -> None:
 
 def _from_llama(config: dict[str, Any]) -> dict[str, Any]:
     width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
-    _require(config, "hidden_act", "silu", "swish")  # two names of one function
+    gates = {activation: _target_of(FFNS, name) for name, activation in GATES.items()}
+    gates["swish"] = gates["silu"]  # two names of one function
+    _require(config, "hidden_act", *gates)
     for key in ("attention_bias", "mlp_bias"):
         _require(config, key, False, None)
     _require(config, "head_dim", width // heads, None)
@@ -118,7 +139,7 @@ def _from_llama(config: dict[str, Any]) -> dict[str, Any]:
         {
             "norm": {"_target_": "lmlab.nn.norm.PreRMSNorm", "eps": eps},
             "pos": _rope(config),
-            "ffn": {"_target_": "lmlab.nn.ffn.SwiGLU"},
+            "ffn": {"_target_": gates[config.get("hidden_act", "silu")]},
             "attention": attention | ({"qk_norm_eps": eps} if qk_norm else {}),
         },
         {
@@ -203,7 +224,7 @@ def _checked_scaling(key: str, scaling: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_gpt2(config: dict[str, Any]) -> dict[str, Any]:
-    names = {name: target for target, name in FFNS.items() if name != "swiglu"}
+    names = {name: target for target, name in FFNS.items() if name not in GATES}
     names["swish"] = names["silu"]
     activation = config.get("activation_function", "gelu_new")
     _require({"activation_function": activation}, "activation_function", *names)
@@ -233,9 +254,13 @@ def _from_gpt2(config: dict[str, Any]) -> dict[str, Any]:
 def _from_lmlab(config: dict[str, Any]) -> dict[str, Any]:
     def target(names: dict[str, str], key: str) -> dict[str, Any]:
         _require(config, key, *names.values())
-        return {"_target_": next(t for t, name in names.items() if name == config[key])}
+        return {"_target_": _target_of(names, config[key])}
 
     norm, pos = target(NORMS, "norm"), target(POSITIONS, "position")
+    if config["norm"] == "pre_dyt":
+        norm["alpha"] = float(config["norm_alpha"])
+    elif config["norm"] != "none":
+        norm["eps"] = config["norm_eps"]
     if config["position"] in ("rope", "partial_rope"):
         scaling = config.get("rotary_scaling")
         scaling = None if scaling is None else _checked_scaling("rotary_scaling", scaling)
@@ -251,7 +276,7 @@ def _from_lmlab(config: dict[str, Any]) -> dict[str, Any]:
     return _model_section(
         config,
         {
-            "norm": norm if config["norm"] == "none" else norm | {"eps": config["norm_eps"]},
+            "norm": norm,
             "pos": pos,
             "ffn": target(FFNS, "ffn"),
             "attention": attention,

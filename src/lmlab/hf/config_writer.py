@@ -17,7 +17,11 @@ NORMS = {
     "lmlab.nn.norm.PreRMSNorm": "pre_rms",
     "lmlab.nn.norm.PostRMSNorm": "post_rms",
     "lmlab.nn.norm.PreLayerNorm": "pre_layer",
+    "lmlab.nn.norm.SandwichRMSNorm": "sandwich_rms",
+    "lmlab.nn.norm.PreDyT": "pre_dyt",
     "lmlab.nn.norm.NoNorm": "none",
+    # Exported with gains of one, and read as the first of its name.
+    "lmlab.nn.norm.PreGainlessRMSNorm": "pre_rms",
 }
 POSITIONS = {
     "lmlab.nn.pos.RoPE": "rope",
@@ -28,10 +32,14 @@ POSITIONS = {
 }
 FFNS = {
     "lmlab.nn.ffn.SwiGLU": "swiglu",
+    "lmlab.nn.ffn.GEGLU": "geglu",
+    "lmlab.nn.ffn.ReGLU": "reglu",
     "lmlab.nn.ffn.SiLU": "silu",
     "lmlab.nn.ffn.GELU": "gelu",
     "lmlab.nn.ffn.ReLU2": "relu2",
 }
+# The activation functions of gated feed-forward layers, named as in transformers.
+GATES = {"swiglu": "silu", "geglu": "gelu", "reglu": "relu"}
 ATTENTION = "lmlab.nn.attention.CausalSelfAttention"
 SCALING_FACTORS = ("factor", "low_freq_factor", "high_freq_factor")
 # Groups of which only one option can be exported.
@@ -83,6 +91,7 @@ class _Components:
             if group in model:  # configurations of earlier versions do not have it
                 _name(model, group, {target: ""})
         self.norm_eps = float(model["norm"].get("eps", 0.0))
+        self.norm_alpha = model["norm"].get("alpha")
         self.theta = float(model["pos"].get("theta", 0.0))
         self.fraction = model["pos"].get("fraction")
         self.scaling = model["pos"].get("scaling")
@@ -92,13 +101,13 @@ class _Components:
 
     def match_llama(self) -> bool:
         """Whether Llama or Qwen3 of transformers computes the same."""
-        matches = (self.norm, self.position, self.ffn) == ("pre_rms", "rope", "swiglu")
+        matches = (self.norm, self.position) == ("pre_rms", "rope") and self.ffn in GATES
         return matches and (not self.qk_norm or self.qk_norm_eps == self.norm_eps)
 
     def match_gpt2(self) -> bool:
         """Whether GPT-2 of transformers with zero biases computes the same."""
         matches = (self.norm, self.position) == ("pre_layer", "learned")
-        return matches and self.ffn != "swiglu" and not self.qk_norm
+        return matches and self.ffn not in GATES and not self.qk_norm
 
 
 def _name(model: dict[str, Any], kind: str, names: dict[str, str]) -> str:
@@ -126,7 +135,7 @@ def _llama(model: dict[str, Any], components: _Components, d_ff: int) -> dict[st
         "head_dim": model["d_model"] // model["num_heads"],
         "max_position_embeddings": model["context_length"],
         "rms_norm_eps": components.norm_eps,
-        "hidden_act": "silu",
+        "hidden_act": GATES[components.ffn],
         "attention_bias": False,
         "mlp_bias": False,
         "attention_dropout": 0.0,
@@ -187,11 +196,15 @@ def _lmlab(model: dict[str, Any], components: _Components, d_ff: int) -> dict[st
         "ffn": components.ffn,
         "qk_norm": components.qk_norm,
         "qk_norm_eps": components.qk_norm_eps,
-        **_rotation(components),
+        **_of_some_parts(components),
     }
 
 
-def _rotation(components: _Components) -> dict[str, Any]:
-    """Return what differs from a rotation of whole heads without scaling."""
-    settings = {"rotary_fraction": components.fraction, "rotary_scaling": components.scaling}
+def _of_some_parts(components: _Components) -> dict[str, Any]:
+    """Return the settings that only some norms and position encodings have."""
+    settings = {
+        "norm_alpha": components.norm_alpha,
+        "rotary_fraction": components.fraction,
+        "rotary_scaling": components.scaling,
+    }
     return {key: value for key, value in settings.items() if value is not None}

@@ -20,13 +20,15 @@ class LMLabConfig(PretrainedConfig):
     """Sizes and components.
 
     Args:
-        norm: ``pre_rms``, ``pre_layer`` (before each sublayer and before the head), ``post_rms``
-            (after each residual sum) or ``none``.
+        norm: ``pre_rms``, ``pre_layer``, ``pre_dyt`` (before each sublayer and before the head),
+            ``sandwich_rms`` (after each sublayer, too), ``post_rms`` (after each residual sum) or
+            ``none``.
+        norm_alpha: initial scale of ``pre_dyt``.
         position: ``rope``, ``partial_rope``, ``alibi``, ``learned`` (added to the embeddings) or
             ``none``.
         rotary_fraction: of the features of each head, for ``partial_rope``.
         rotary_scaling: factors of Llama 3's scaling, and the context length that it starts from.
-        ffn: ``swiglu``, ``silu``, ``gelu`` or ``relu2``.
+        ffn: ``swiglu``, ``geglu``, ``reglu``, ``silu``, ``gelu`` or ``relu2``.
         qk_norm: RMS-normalise queries and keys of each head before rotation.
     """
 
@@ -44,6 +46,7 @@ class LMLabConfig(PretrainedConfig):
         max_position_embeddings: int = 128,
         norm: str = "pre_rms",
         norm_eps: float = 1e-5,
+        norm_alpha: float = 0.5,
         position: str = "rope",
         rope_theta: float = 10000.0,
         rotary_fraction: float = 1.0,
@@ -65,6 +68,7 @@ class LMLabConfig(PretrainedConfig):
         self.max_position_embeddings = max_position_embeddings
         self.norm = norm
         self.norm_eps = norm_eps
+        self.norm_alpha = norm_alpha
         self.position = position
         self.rope_theta = rope_theta
         self.rotary_fraction = rotary_fraction
@@ -79,15 +83,19 @@ class LMLabConfig(PretrainedConfig):
 
 
 class Norm(nn.Module):
-    """RMSNorm or LayerNorm without bias, in float32."""
+    """RMSNorm, LayerNorm or dynamic tanh, without bias, in float32."""
 
-    def __init__(self, kind: str, width: int, eps: float) -> None:
+    def __init__(self, kind: str, width: int, eps: float, alpha: float = 0.5) -> None:
         super().__init__()
         self.kind, self.eps = kind, eps
+        if kind == "dyt":
+            self.alpha = nn.Parameter(torch.full((1,), alpha))
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight, y = self.weight.float(), x.float()
+        if self.kind == "dyt":
+            return (torch.tanh(self.alpha.float() * y) * weight).to(x.dtype)
         if self.kind == "layer":
             return F.layer_norm(y, weight.shape, weight, None, self.eps).to(x.dtype)
         return (y * torch.rsqrt(y.square().mean(-1, keepdim=True) + self.eps) * weight).to(x.dtype)
@@ -154,38 +162,44 @@ def alibi_bias(num_heads: int, queries: torch.Tensor, keys: torch.Tensor) -> tor
 
 
 class FeedForward(nn.Module):
-    """``down(silu(gate(x)) * up(x))``, or ``down(activation(up(x)))``."""
+    """``down(activation(gate(x)) * up(x))``, or ``down(activation(up(x)))``."""
+
+    gates = {"swiglu": F.silu, "geglu": F.gelu, "reglu": F.relu}
 
     def __init__(self, config: LMLabConfig) -> None:
         super().__init__()
         self.kind = config.ffn
-        if self.kind == "swiglu":
+        if self.kind in self.gates:
             self.gate = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.up = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         up = self.up(x)
-        if self.kind == "swiglu":
-            return self.down(F.silu(self.gate(x)) * up)
+        if self.kind in self.gates:
+            return self.down(self.gates[self.kind](self.gate(x)) * up)
         if self.kind == "relu2":
             return self.down(F.relu(up).square())
         return self.down({"silu": F.silu, "gelu": F.gelu}[self.kind](up))
 
 
 class Branch(nn.Module):
-    """A residual branch, normalised before the sublayer, after the sum, or not at all."""
+    """A residual branch, normalised around the sublayer, after the sum, or not at all."""
 
     def __init__(self, config: LMLabConfig, sublayer: nn.Module) -> None:
         super().__init__()
         self.norm_position, _, kind = config.norm.partition("_")
         if kind:
-            self.norm = Norm(kind, config.hidden_size, config.norm_eps)
+            self.norm = Norm(kind, config.hidden_size, config.norm_eps, config.norm_alpha)
+        if self.norm_position == "sandwich":
+            self.last = Norm(kind, config.hidden_size, config.norm_eps, config.norm_alpha)
         self.sublayer = sublayer
 
     def forward(self, x: torch.Tensor, *context: object) -> torch.Tensor:
         if self.norm_position == "pre":
             return x + self.sublayer(self.norm(x), *context)
+        if self.norm_position == "sandwich":
+            return x + self.last(self.sublayer(self.norm(x), *context))
         total = x + self.sublayer(x, *context)
         return self.norm(total) if self.norm_position == "post" else total
 
@@ -229,9 +243,9 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
         self.blocks = nn.ModuleList(
             Block(config, layer) for layer in range(config.num_hidden_layers)
         )
-        if config.norm.startswith("pre_"):
-            kind = config.norm.removeprefix("pre_")
-            self.final_norm = Norm(kind, config.hidden_size, config.norm_eps)
+        position, _, kind = config.norm.partition("_")
+        if position in ("pre", "sandwich"):
+            self.final_norm = Norm(kind, config.hidden_size, config.norm_eps, config.norm_alpha)
         self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.gradient_checkpointing = False
         self.post_init()
@@ -303,7 +317,7 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
                 x = self._gradient_checkpointing_func(block.__call__, x, *context)
             else:
                 x = block(x, *context)
-        if config.norm.startswith("pre_"):
+        if hasattr(self, "final_norm"):
             x = self.final_norm(x)
         if states is not None:
             states.append(x)

@@ -13,7 +13,7 @@ from lmlab.nn.fused_linear import ApplyLinears, fused_linear, separate_linears
 from lmlab.nn.kernel_set import CausalAttention, FusedQKVAttention, KernelSet
 from lmlab.nn.kv_cache import KVCache
 from lmlab.nn.norm import RMSNorm
-from lmlab.nn.pos import Positions, score_bias
+from lmlab.nn.pos import Positions, rotary_tables, score_bias
 
 
 def causal_attention(
@@ -170,15 +170,22 @@ class CausalSelfAttention(nn.Module):
         return self._project(output.transpose(1, 2).flatten(2))
 
     def use(self, kernels: KernelSet) -> set[str]:
-        """Take kernels of attention and of linear maps; with ``qk_norm`` no fused one."""
+        """Take kernels of attention and of linear maps.
+
+        None of attention where the position encoding adds to the scores; no fused one with
+        ``qk_norm``, or where the encoding rotates without tables.
+        """
+        (pos,) = self._pos
+        is_biased, has_tables = score_bias(pos) is not None, rotary_tables(pos, 1) is not None
         taken: set[str] = set()
         if kernels.apply_linears is not None:
             self.apply_linears = kernels.apply_linears
             taken.add("apply_linears")
-        if kernels.causal_attention is not None:
+        if kernels.causal_attention is not None and not is_biased:
             self.causal_attention = kernels.causal_attention(self.d_head)
             taken.add("causal_attention")
-        if kernels.fused_qkv_attention is not None and not self._has_qk_norm:
+        can_fuse = has_tables and not is_biased and not self._has_qk_norm
+        if kernels.fused_qkv_attention is not None and can_fuse:
             self.fused_qkv_attention = kernels.fused_qkv_attention(self.d_head)
             taken |= set() if self.fused_qkv_attention is None else {"fused_qkv_attention"}
         return taken

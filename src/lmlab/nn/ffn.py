@@ -51,6 +51,56 @@ class SwiGLU(nn.Module):
         return x
 
 
+class _Gated(nn.Module):
+    def __init__(
+        self, activation: Callable[[Tensor], Tensor], *, d_model: int, d_ff: int | None
+    ) -> None:
+        super().__init__()
+        self.d_ff = d_ff = auto_d_ff(d_model, gated=True) if d_ff is None else d_ff
+        self.activation = activation
+        self.gate = nn.Linear(d_model, d_ff, bias=False)
+        self.up = nn.Linear(d_model, d_ff, bias=False)
+        self.down = nn.Linear(d_ff, d_model, bias=False)
+        self.apply_linears: ApplyLinears = separate_linears
+
+    def use(self, kernels: KernelSet) -> set[str]:
+        """Take the kernel of linear maps."""
+        if kernels.apply_linears is None:
+            return set()
+        self.apply_linears = kernels.apply_linears
+        return {"apply_linears"}
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return (B, T, D)."""
+        gate, up = self.apply_linears(x_BTD, (self.gate, self.up))
+        x: Tensor = self.down(self.activation(gate) * up)
+        return x
+
+
+class GEGLU(_Gated):
+    """``down(gelu(gate(x)) * up(x))`` with the exact error function: Shazeer 2020, equation 6.
+
+    Args:
+        d_model: D.
+        d_ff: F; None for :func:`auto_d_ff` of a gated layer.
+    """
+
+    def __init__(self, *, d_model: int, d_ff: int | None) -> None:
+        super().__init__(F.gelu, d_model=d_model, d_ff=d_ff)
+
+
+class ReGLU(_Gated):
+    """``down(relu(gate(x)) * up(x))``: Shazeer 2020, equation 6.
+
+    Args:
+        d_model: D.
+        d_ff: F; None for :func:`auto_d_ff` of a gated layer.
+    """
+
+    def __init__(self, *, d_model: int, d_ff: int | None) -> None:
+        super().__init__(F.relu, d_model=d_model, d_ff=d_ff)
+
+
 class _Ungated(nn.Module):
     def __init__(
         self, activation: Callable[[Tensor], Tensor], *, d_model: int, d_ff: int | None

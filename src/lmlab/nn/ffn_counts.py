@@ -8,9 +8,17 @@ from lmlab.nn.ffn_width import auto_d_ff
 
 def SwiGLU(*, d_model: int, d_ff: int | None) -> ComponentCounts:
     """Count three matrices; gate, SiLU of the gate, up projection and their product are saved."""
-    width = auto_d_ff(d_model, gated=True) if d_ff is None else d_ff
-    names = ("gate", "silu of the gate", "up", "product")
-    return _counts(d_model, width, matrices=3, names=names)
+    return _gated(d_model, d_ff, ("gate", "silu of the gate", "up", "product"))
+
+
+def GEGLU(*, d_model: int, d_ff: int | None) -> ComponentCounts:
+    """Count three matrices; gate, GELU of the gate, up projection and their product are saved."""
+    return _gated(d_model, d_ff, ("gate", "gelu of the gate", "up", "product"))
+
+
+def ReGLU(*, d_model: int, d_ff: int | None) -> ComponentCounts:
+    """Count three matrices; the rectified gate, up projection and their product are saved."""
+    return _gated(d_model, d_ff, ("relu of the gate", "up", "product"))
 
 
 def SiLU(*, d_model: int, d_ff: int | None) -> ComponentCounts:
@@ -26,6 +34,11 @@ def GELU(*, d_model: int, d_ff: int | None) -> ComponentCounts:
 def ReLU2(*, d_model: int, d_ff: int | None) -> ComponentCounts:
     """Count two matrices; the rectified values and their squares are saved."""
     return _ungated(d_model, d_ff)
+
+
+def _gated(d_model: int, d_ff: int | None, names: tuple[str, ...]) -> ComponentCounts:
+    width = auto_d_ff(d_model, gated=True) if d_ff is None else d_ff
+    return _counts(d_model, width, matrices=3, names=names)
 
 
 def _ungated(d_model: int, d_ff: int | None) -> ComponentCounts:

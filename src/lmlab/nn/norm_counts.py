@@ -31,6 +31,19 @@ def _layer(d_model: int) -> ComponentCounts:
     return ComponentCounts(d_model, saved=saved, textbook=(SavedTensor("norm", d_model),))
 
 
+def _gainless(d_model: int) -> ComponentCounts:
+    saved = tuple(tensor for tensor in rms_norm(d_model) if not tensor.cpu_only)
+    return ComponentCounts(saved=saved, textbook=(SavedTensor("norm", d_model),))
+
+
+def _dyt(d_model: int) -> ComponentCounts:
+    saved = (
+        SavedTensor("input of dynamic tanh", d_model, Kind.FLOAT32),
+        SavedTensor("tanh", d_model, Kind.FLOAT32),
+    )
+    return ComponentCounts(d_model + 1, saved=saved, textbook=(SavedTensor("norm", d_model),))
+
+
 class PreRMSNorm:
     """RMSNorm before each sublayer and before the head."""
 
@@ -52,6 +65,45 @@ class PostRMSNorm(PreRMSNorm):
     def final(self, d_model: int) -> ComponentCounts:
         """Count nothing: no norm precedes the head."""
         return ComponentCounts()
+
+
+class SandwichRMSNorm(PreRMSNorm):
+    """RMSNorm before and after each sublayer, and before the head."""
+
+    def wrap(self, d_model: int) -> ComponentCounts:
+        """Count a residual branch without its sublayer."""
+        one = _rms(d_model)
+        return ComponentCounts(2 * one.parameters, saved=2 * one.saved, textbook=2 * one.textbook)
+
+
+class PreGainlessRMSNorm:
+    """RMSNorm without learned gain before each sublayer and before the head."""
+
+    def __init__(self, *, eps: float) -> None:
+        del eps
+
+    def wrap(self, d_model: int) -> ComponentCounts:
+        """Count a residual branch without its sublayer."""
+        return _gainless(d_model)
+
+    def final(self, d_model: int) -> ComponentCounts:
+        """Count the norm before the head."""
+        return _gainless(d_model)
+
+
+class PreDyT:
+    """Dynamic tanh before each sublayer and before the head: a gain per feature, and a scale."""
+
+    def __init__(self, *, alpha: float) -> None:
+        del alpha
+
+    def wrap(self, d_model: int) -> ComponentCounts:
+        """Count a residual branch without its sublayer."""
+        return _dyt(d_model)
+
+    def final(self, d_model: int) -> ComponentCounts:
+        """Count the squashing function before the head."""
+        return _dyt(d_model)
 
 
 class PreLayerNorm:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from lmlab.errors import ConfigError
 from lmlab.optim.groups import EMBEDDING, HIDDEN, VECTORS, GroupRule, Multipliers, parameter_kind
 
-INPUT, OUTPUT = "input", "output"
+INPUT, OUTPUT, SCALAR = "input", "output", "scalar"
 ADAMW, MUON, SGD = "adamw", "muon", "sgd"
 FAMILIES = (ADAMW, MUON, SGD)
 _FAMILY_OF = {
@@ -139,7 +139,10 @@ class Standard:
 
 @dataclasses.dataclass(frozen=True)
 class _Matrix:
-    """Parameters of one role and their size; of embedding, head and gains only the width counts."""
+    """Parameters of one role and their size; of embedding, head and gains only the width counts.
+
+    A scalar is a parameter of one value for all features.
+    """
 
     pattern: str
     kind: str
@@ -276,6 +279,10 @@ class MuP:
         d_head, d_head_ratio = shape.d_head, shape.d_head / self.base_d_head
         yield _Matrix("head.weight", EMBEDDING, OUTPUT, 1, d_model, 1.0, width)
         yield _Matrix("*", EMBEDDING, INPUT, 1, d_model, 1.0, width)
+        # One number for all features, such as that of dynamic tanh: its gradient is the sum over
+        # them, so that no width counts.
+        for pattern in ("blocks.*.alpha", "*.alpha"):
+            yield _Matrix(pattern, VECTORS, SCALAR, 1, 1, 1.0, 1.0)
         yield _Matrix("blocks.*.[qk]_norm.weight", VECTORS, INPUT, 1, d_head, 1.0, d_head_ratio)
         yield _Matrix("blocks.*", VECTORS, INPUT, 1, d_model, 1.0, width)
         yield _Matrix("*", VECTORS, INPUT, 1, d_model, 1.0, width)
@@ -343,7 +350,8 @@ class CompleteP(MuP):
             return Multipliers()
         depth = self._layer_ratio(shape)
         uses_eps = family == ADAMW or one.kind == VECTORS
-        eps = depth**-self.alpha / self._width_ratio(shape) if uses_eps else 1.0
+        width = 1.0 if one.role == SCALAR else self._width_ratio(shape)
+        eps = depth**-self.alpha / width if uses_eps else 1.0
         return Multipliers(lr=depth ** (self.alpha - 1), eps=eps)
 
 

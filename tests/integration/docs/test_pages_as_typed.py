@@ -54,7 +54,7 @@ def test_a_page_works_as_shown(page: Path, tmp_path: Path) -> None:
     if page.stem == "tutorial":
         # The added norm is an arm of the report, with a verdict.
         report = (tmp_path / "lm" / "outputs" / "my_norm" / "report.md").read_text("utf-8")
-        assert re.search(r"sandwich.*(better|worse|no difference|inconclusive)", report)
+        assert re.search(r"olmo2.*(better|worse|no difference|inconclusive)", report)
         assert (tmp_path / "lm" / "outputs" / "my_norm" / "report.html").is_file()
     if page.stem == "tracking":
         written = (tmp_path / "lm" / "losses.txt").read_text("utf-8")

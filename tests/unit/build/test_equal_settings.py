@@ -138,6 +138,7 @@ OPTIONS: dict[str, dict[str, tuple[str, str | None, list[str]]]] = {
         "model.param.base_num_layers": (RESULT, "2", []),
         "model.param.alpha": (RESULT, "0.5", ["model.param.alpha=1"]),
     },
+    "model.norm=dyt": {"model.norm.alpha": (RESULT, "1", ["model.norm.alpha=5e-1"])},
     "model.pos=partial_rope": {
         "model.pos.theta": (RESULT, "500", []),
         "model.pos.fraction": (RESULT, "0.25", ["model.pos.fraction=5e-1"]),

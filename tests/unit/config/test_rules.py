@@ -110,6 +110,8 @@ def test_each_rule_names_key_value_and_valid_values(override: str, message: str)
             "model.init.std=-1: expected a finite number of 0 or more",
         ),
         ("model.init=normal model.init.std=nan", "model.init.std=nan"),
+        ("model.norm=dyt model.norm.alpha=0", "model.norm.alpha=0: expected a finite number ab"),
+        ("model.norm=dyt model.norm.alpha=nan", "model.norm.alpha=nan: expected a finite number"),
         (
             "model.pos=partial_rope model.pos.fraction=0",
             "model.pos.fraction=0: expected a number above 0 and at most 1",

@@ -109,12 +109,12 @@ def test_an_option_is_found_by_its_beginning_and_its_family(given: str, help: st
 def test_an_option_in_a_folder_that_is_not_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "my_conf" / "model" / "norm" / "sandwich.yaml"
+    file = tmp_path / "my_conf" / "model" / "norm" / "olmo2.yaml"
     file.parent.mkdir(parents=True)
-    file.write_text("_target_: my_parts.Sandwich\n")
+    file.write_text("_target_: my_parts.OLMo2\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as caught:
-        compose(["model.norm=sandwich"])
+        compose(["model.norm=olmo2"])
     assert str(file) in str(caught.value.help)
     assert f"add {tmp_path / 'my_conf'} to search_path in" in str(caught.value.help)
 

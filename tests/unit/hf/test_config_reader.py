@@ -40,6 +40,10 @@ ROUND_TRIPS = [
     ["model.pos=partial_rope", "model.attention.num_kv_heads=4", "model.norm=post"],
     ["model.pos=partial_rope", "model.attention.num_kv_heads=4", SCALED, "model.norm=post"],
     ["model.pos=alibi", "model.attention.num_kv_heads=4", "model.norm=post"],
+    ["model.norm=dyt", "model.norm.alpha=0.8", "model.attention.num_kv_heads=4"],
+    ["model.norm=sandwich", "model.attention.num_kv_heads=4", "model.ffn=geglu"],
+    ["model.ffn=geglu", "model.attention.num_kv_heads=4"],
+    ["model.ffn=reglu", "model.attention.num_kv_heads=4", "model.norm=post"],
 ]  # fmt: skip
 
 
@@ -74,7 +78,11 @@ def test_missing_gpt2_settings_have_the_defaults_of_transformers() -> None:
     ("config", "changes", "message"),
     [
         (LLAMA, {"model_type": "phi"}, "model_type=phi: expected one of llama, qwen3, gpt2, lmlab"),
-        (LLAMA, {"hidden_act": "gelu"}, "hidden_act=gelu: lmlab supports only silu"),
+        (
+            LLAMA,
+            {"hidden_act": "gelu_new"},
+            "hidden_act=gelu_new: lmlab supports only silu or gelu or relu or swish",
+        ),
         (LLAMA, {"attention_bias": True}, "attention_bias=True: lmlab supports only False"),
         (LLAMA, {"mlp_bias": True}, "mlp_bias=True"),
         (LLAMA, {"head_dim": 3}, "head_dim=3: lmlab supports only 8"),

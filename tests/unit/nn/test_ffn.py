@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lmlab.nn.ffn import GELU, ReLU2, SiLU, SwiGLU
+from lmlab.nn.ffn import GEGLU, GELU, ReGLU, ReLU2, SiLU, SwiGLU
 from lmlab.nn.ffn_width import auto_d_ff
 
 
@@ -31,11 +31,15 @@ def silu(x: float) -> float:
     return x / (1 + math.exp(-x))
 
 
+def gelu(x: float) -> float:
+    return x * (1 + math.erf(x / math.sqrt(2))) / 2
+
+
 @pytest.mark.parametrize(
     ("kind", "activation"),
     [
         (SiLU, silu),
-        (GELU, lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2),
+        (GELU, gelu),
         (ReLU2, lambda x: max(x, 0.0) ** 2),
     ],
 )
@@ -51,16 +55,26 @@ def test_ungated_layers_equal_their_formula(kind: type[nn.Module], activation) -
     torch.testing.assert_close(layer(x[None, None])[0, 0], down @ hidden)
 
 
-def test_swiglu_equals_its_formula() -> None:
-    layer = SwiGLU(d_model=1, d_ff=1)
+@pytest.mark.parametrize(
+    ("kind", "activation"),
+    [(SwiGLU, silu), (GEGLU, gelu), (ReGLU, lambda x: max(x, 0.0))],
+)
+def test_gated_layers_equal_their_formula(kind: type[nn.Module], activation) -> None:
+    layer = kind(d_model=1, d_ff=1)
     with torch.no_grad():
         for part, value in ((layer.gate, 2.0), (layer.up, 3.0), (layer.down, 5.0)):
             part.weight.fill_(value)
-    assert layer(torch.tensor([[[0.7]]])).item() == pytest.approx(5 * silu(1.4) * 2.1, rel=1e-6)
+    for x in (0.7, -0.7):
+        expected = 5 * activation(2 * x) * 3 * x
+        assert layer(torch.tensor([[[x]]])).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_layers_have_the_default_width_and_no_biases() -> None:
-    assert SwiGLU(d_model=128, d_ff=None).up.weight.shape == (320, 128)
+    for kind in (SwiGLU, GEGLU, ReGLU):
+        assert kind(d_model=128, d_ff=None).up.weight.shape == (320, 128)
+        assert {name for name, _ in kind(d_model=8, d_ff=8).named_parameters()} == {
+            "gate.weight", "up.weight", "down.weight"
+        }  # fmt: skip
     for kind in (SiLU, GELU, ReLU2):
         assert kind(d_model=128, d_ff=None).up.weight.shape == (512, 128)
         assert {name for name, _ in kind(d_model=8, d_ff=8).named_parameters()} == {

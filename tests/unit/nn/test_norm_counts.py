@@ -10,9 +10,13 @@ from lmlab.nn import norm, norm_counts
 D = 24
 
 
-@pytest.mark.parametrize("name", ["PreRMSNorm", "PostRMSNorm", "PreLayerNorm"])
+NAMES = ["PreRMSNorm", "PostRMSNorm", "PreLayerNorm", "SandwichRMSNorm", "PreGainlessRMSNorm"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "PreDyT"])
 def test_branch_and_final_norm_have_the_counted_parameters(name: str) -> None:
-    strategy, counts = getattr(norm, name)(eps=1e-5), getattr(norm_counts, name)(eps=1e-5)
+    parameters = {"alpha": 0.5} if name == "PreDyT" else {"eps": 1e-5}
+    strategy, counts = (getattr(module, name)(**parameters) for module in (norm, norm_counts))
     branch, final = strategy.wrap(nn.Identity(), D), strategy.final(D)
     for module, counted in ((branch, counts.wrap(D)), (final, counts.final(D))):
         assert counted.parameters == sum(weight.numel() for weight in module.parameters())

@@ -253,6 +253,33 @@ def test_tied_embeddings_and_learned_positions_keep_their_rate() -> None:
         assert rate == pytest.approx(0.004 / 3 if is_hidden else 0.004), name
 
 
+def groups_by_name(optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
+    return {name: group for group in optimizer.param_groups for name in group["names"]}
+
+
+def test_one_scale_for_all_features_has_a_gradient_without_width() -> None:
+    """The scale of dynamic tanh sums over the width, where a gain has a gradient per feature."""
+    sgd = groups_by_name(built(*sizes(WIDTH, HEAD), *MUP, "model.norm=dyt", *SGD)[1])
+    depth, ratio, alpha = 2, WIDTH / BASE_WIDTH, 0.75
+    completep = groups_by_name(
+        built(
+            *sizes(WIDTH, HEAD), "model.num_layers=4", "model.norm=dyt", "optim.eps=1e-6",
+            "model.param=completep", *BASE, "model.param.base_num_layers=2",
+            f"model.param.alpha={alpha}",
+        )[1]
+    )  # fmt: skip
+    for place, in_block in (("blocks.1.ffn.norm", True), ("final_norm", False)):
+        scale, gain = f"{place}.alpha", f"{place}.weight"
+        assert sgd[scale]["lr"] == pytest.approx(0.004)
+        assert sgd[gain]["lr"] == pytest.approx(0.004 * ratio)
+        for name, width in ((scale, 1), (gain, ratio)):
+            rate = 0.004 * (depth ** (alpha - 1) if in_block else 1)
+            eps = 1e-6 * (depth**-alpha / width if in_block else 1)
+            assert completep[name]["lr"] == pytest.approx(rate)
+            assert completep[name]["eps"] == pytest.approx(eps)
+            assert completep[name]["weight_decay"] == 0
+
+
 @pytest.mark.parametrize("adjust", ["original", "match_rms_adamw"])
 @pytest.mark.parametrize("shape", [(64, 64), (192, 64), (64, 192)])
 def test_muons_updates_keep_their_spectral_condition(adjust: str, shape: tuple[int, int]) -> None:
