@@ -127,6 +127,20 @@ def test_what_a_model_computes_without_kernels_is_said() -> None:
     assert network.head.head_loss is None
 
 
+def test_attention_takes_the_kernels_that_its_position_encoding_allows() -> None:
+    def fused(*parts: object) -> torch.Tensor:
+        raise AssertionError
+
+    kernels = KernelSet(
+        causal_attention=lambda d_head: fp32_attention.causal_attention,
+        fused_qkv_attention=lambda d_head: fused,
+    )
+    both = {"causal_attention", "fused_qkv_attention"}
+    allowed = {"rope": both, "alibi": set(), "partial_rope": {"causal_attention"}}
+    for pos, names in allowed.items():
+        assert model(f"model.pos={pos}").use(kernels) == names, pos
+
+
 @needs_triton
 def test_triton_computes_the_shapes_that_it_supports() -> None:
     from lmlab.nn.kernels import triton_gate, triton_loss
