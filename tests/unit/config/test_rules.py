@@ -97,6 +97,13 @@ def test_each_rule_names_key_value_and_valid_values(override: str, message: str)
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (
+            "model.embedding=value model.embedding.num_tables=9",
+            "model.embedding.num_tables=9: expected 1 to model.num_layers=4",
+        ),
+        ("model.head=softcap model.head.cap=0", "model.head.cap=0: expected a finite number above"),
+        ("model.head=zloss model.head.coefficient=-1", "model.head.coefficient=-1: expected"),
+        ("++model.block.layer=3", "model.block.layer=3: this parameter is computed automatically"),
         ("optim=muon optim.adamw_lr=-1", "optim.adamw_lr=-1: expected a finite number above 0"),
         ("optim=muon optim.momentum=2", "optim.momentum=2: expected a number in [0, 1)"),
         ("optim=muon optim.ns_steps=-1", "optim.ns_steps=-1: expected 0 to 99"),

@@ -17,7 +17,8 @@ SMALL = [
 
 CHOICES = [
     *choices(), ["model.attention.num_kv_heads=2"], ["model.attention.qk_norm=true"],
-    ["model.tie_embeddings=true"],
+    ["model.tie_embeddings=true"], ["model.embedding=value"], ["model.residual=x0"],
+    ["model.head=softcap"], ["model.head=zloss"],
 ]  # fmt: skip
 
 
