@@ -29,7 +29,7 @@ def canonical_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     - ``training.micro_batch_size`` of the full batch is null, as is
       ``model.attention.num_kv_heads`` with a key head for each head.
     - ``model.d_ff=auto`` is its number.
-    - ``schedule.warmup`` is its number of steps.
+    - ``schedule.warmup`` and ``schedule.warmup_tokens`` are their number of steps.
 
     Args:
         settings: see :func:`lmlab.config.identity_settings.identity_settings`. They are trusted:
@@ -43,7 +43,11 @@ def canonical_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     if training["micro_batch_size"] == training["batch_size"]:
         form["training"] = training | {"micro_batch_size": None}
     form["model"] = _canonical_model(form["model"])
-    form["schedule"] = _canonical_schedule(form["schedule"], training["steps"])
+    form["schedule"] = _canonical_schedule(
+        form["schedule"],
+        training["steps"],
+        training["batch_size"] * form["model"]["context_length"],
+    )
     return form
 
 
@@ -86,10 +90,16 @@ def _auto_d_ff(target: str, d_model: int) -> int | str:
     return "auto" if width is None else int(width)
 
 
-def _canonical_schedule(schedule: Mapping[str, Any], steps: int) -> dict[str, Any]:
+def _canonical_schedule(
+    schedule: Mapping[str, Any], steps: int, tokens_per_step: int
+) -> dict[str, Any]:
     form = dict(schedule)
-    if _target(form).startswith("lmlab.optim.lr_schedule.") and form.get("warmup") is not None:
+    if not _target(form).startswith("lmlab.optim.lr_schedule."):
+        return form
+    if form.get("warmup") is not None:
         form["warmup_steps"] = round(form.pop("warmup") * steps)
+    if form.get("warmup_tokens") is not None:
+        form["warmup_steps"] = round(form.pop("warmup_tokens") / tokens_per_step)
     return form
 
 

@@ -178,7 +178,10 @@ def training_flops(model: Transformer, workload: RunWorkload) -> int:
 
 def build_schedule(spec: RunSpec) -> Callable[[int], float]:
     """Build the learning-rate schedule: the factor of the peak rate, by step."""
-    return functools.partial(spec.schedule.load(), total_steps=spec.workload.steps)
+    workload = spec.workload
+    tokens_per_step = workload.batch_size * workload.context_length
+    schedule = spec.schedule.load(tokens_per_step=tokens_per_step)
+    return functools.partial(schedule, total_steps=workload.steps)
 
 
 def build_batches(

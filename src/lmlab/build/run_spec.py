@@ -86,7 +86,8 @@ class RunSpec:
         init_seed: seed of the initial weights.
         data_seed: seed of the order of batches.
         optimizer: makes the optimizer, given ``params``.
-        schedule: factor of the learning rate, given the step and ``total_steps``.
+        schedule: factor of the learning rate, given the step and ``total_steps``, and where it
+            takes them ``tokens_per_step``.
         tracker: makes the tracker, given ``run_info``.
         callbacks: interval in steps and function of each callback, by name.
         workload: sizes and intervals.

@@ -94,7 +94,7 @@ def _replaced_by(overrides: Sequence[str]) -> set[str]:
     """The keys that overrides replace in a file.
 
     ``schedule.warmup=0.1`` replaces ``schedule.warmup_steps``, and the other way round; so do
-    ``training.steps`` and the budgets in its place.
+    other lengths of the warm-up, and ``training.steps`` and the budgets in its place.
     """
     given = {dotted_key(override) for override in overrides}
     not_null = {dotted_key(o) for o in overrides if o.partition("=")[2] != "null"}

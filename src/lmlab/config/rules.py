@@ -286,7 +286,11 @@ def _check_schedule(config: dict[str, Any]) -> None:
     module, _, name = parameters.pop("_target_").rpartition(".")
     if module == "lmlab.optim.lr_schedule" and config["training"]["steps"] > 0:
         schedule = getattr(importlib.import_module(module), name)
-        schedule(0, total_steps=config["training"]["steps"], **parameters)
+        supplied = {
+            "total_steps": config["training"]["steps"],
+            "tokens_per_step": config["training"]["batch_size"] * config["model"]["context_length"],
+        }
+        schedule(0, **supplied, **parameters)
 
 
 def _check_optimizer(target: str) -> None:

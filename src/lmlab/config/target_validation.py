@@ -50,6 +50,7 @@ OFFERED: dict[str, tuple[str, ...]] = {
     "model.ffn": ("layer", "num_layers"),
     "model.block": ("layer", "num_layers"),
     "model.embedding": ("num_layers",),
+    "schedule": ("tokens_per_step",),
 }
 _CALLBACK_SUPPLIED = ("model", "step", "tokenizer")
 _OPTIONAL = ("design", "ladder", "demo")

@@ -58,7 +58,9 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "optim.eps": (RESULT, "0", ["optim.eps=0.00000001"]),
     "optim.weight_decay": (RESULT, "0", ["optim.weight_decay=1e-1"]),
     "schedule._target_": (RESULT, None, []),
-    "schedule.warmup_steps": (RESULT, "60", ["schedule.warmup=0.0833"]),
+    "schedule.warmup_steps": (
+        RESULT, "60", ["schedule.warmup=0.0833", "schedule.warmup_tokens=204799.5"]
+    ),
     "schedule.min_lr_ratio": (RESULT, "0", ["schedule.min_lr_ratio=1e-1"]),
     "training.steps": (RESULT, "500", ["training.tokens=2457700"]),
     "training.tokens": (RESULT, "1e5", []), "training.flops": (RESULT, "1e12", []),
@@ -115,6 +117,16 @@ OPTIONS: dict[str, dict[str, tuple[str, str | None, list[str]]]] = {
         "schedule.warmup_steps": (RESULT, "60", []),
         "schedule.decay_fraction": (RESULT, "0.5", ["schedule.decay_fraction=2e-1"]),
         "schedule.min_lr_ratio": (RESULT, "1", ["schedule.min_lr_ratio=0"]),
+        "schedule.decay_shape": (RESULT, "sqrt", []),
+    },
+    "schedule=cosine_to_zero": {
+        "schedule.warmup_steps": (RESULT, "60", []),
+        "schedule.min_lr_ratio": (RESULT, "1", ["schedule.min_lr_ratio=0"]),
+    },
+    "schedule=inverse_sqrt": {
+        "schedule.warmup_steps": (RESULT, "60", ["schedule.warmup_tokens=2.048e5"]),
+        "schedule.decay_fraction": (RESULT, "0.5", ["schedule.decay_fraction=0"]),
+        "schedule.decay_shape": (RESULT, None, []),  # needs a decay
     },
     "model.embedding=value": {
         "model.embedding.num_tables": (RESULT, "1", []),
