@@ -18,7 +18,7 @@ from torch import nn
 
 from lmlab.build.callbacks import build_callbacks
 from lmlab.build.initial_weights import scale_initial_weights
-from lmlab.build.instantiate import describe_failure
+from lmlab.build.instantiate import BoundTarget, describe_failure
 from lmlab.build.kernel_choice import choose_kernels, describe_kernels
 from lmlab.build.optimizer_check import check_optimizer
 from lmlab.build.run_data import RunData
@@ -38,8 +38,9 @@ from lmlab.runtime.device import Device
 from lmlab.runtime.inductor_cache import set_inductor_cache
 from lmlab.runtime.random_streams import RandomStreams, derive_seed, seeded
 from lmlab.runtime.signals import SignalHandler
-from lmlab.tracking import NO_TRACKER, NoTracker, RunInfo
+from lmlab.tracking import RunInfo
 from lmlab.tracking.guarded_tracker import GuardedTracker
+from lmlab.tracking.several import SeveralTrackers
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.cuda_graph import ComputeGradients, maybe_graphed
 from lmlab.training.device_batches import DeviceBatches, fits_on_device
@@ -236,19 +237,23 @@ def build_checkpoints(workload: RunWorkload, folder: Path) -> Checkpoints:
     )
 
 
-def build_tracker(spec: RunSpec, info: RunInfo) -> GuardedTracker | NoTracker:
+def build_tracker(spec: RunSpec, info: RunInfo) -> SeveralTrackers:
     """Build what receives metrics in addition to ``metrics.jsonl``.
 
     Raises:
-        ConfigError: its settings are not valid; no other error of a tracker ends a run.
+        ConfigError: settings of a tracker are not valid; no other error of one ends a run.
     """
-    if spec.tracker.target == NO_TRACKER:
-        return NoTracker()
-    return GuardedTracker(
-        lambda: spec.tracker(run_info=info),
-        name=f"the tracker {spec.tracker.target}",
-        remedy=f"send it later: python -m lmlab.outputs track {shlex.quote(str(info.folder))}",
-        waits=not spec.tracker.target.startswith("lmlab."),
+
+    def start(tracker: BoundTarget) -> GuardedTracker:
+        return GuardedTracker(
+            lambda: tracker(run_info=info),
+            name=f"the tracker {tracker.target}",
+            remedy=f"send it later: python -m lmlab.outputs track {shlex.quote(str(info.folder))}",
+            waits=not tracker.target.startswith("lmlab."),
+        )
+
+    return SeveralTrackers(
+        {key: functools.partial(start, tracker) for key, tracker in spec.trackers.items()}
     )
 
 

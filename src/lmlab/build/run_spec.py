@@ -19,6 +19,7 @@ from lmlab.build.workload import RunWorkload
 from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_config import Component, RunConfig
 from lmlab.nn.transformer import Transformer
+from lmlab.tracking import trackers_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +89,7 @@ class RunSpec:
         optimizer: makes the optimizer, given ``params``.
         schedule: factor of the learning rate, given the step and ``total_steps``, and where it
             takes them ``tokens_per_step``.
-        tracker: makes the tracker, given ``run_info``.
+        trackers: make the trackers, each given ``run_info``, by their dotted keys.
         callbacks: interval in steps and function of each callback, by name.
         workload: sizes and intervals.
         divergence_margin: see :class:`lmlab.training.trainer.LoopSettings`.
@@ -117,7 +118,7 @@ class RunSpec:
     data_seed: int
     optimizer: BoundTarget
     schedule: BoundTarget
-    tracker: BoundTarget
+    trackers: dict[str, BoundTarget]
     callbacks: dict[str, tuple[int, BoundTarget]]
     workload: RunWorkload
     divergence_margin: float
@@ -162,7 +163,9 @@ def resolve(config: RunConfig) -> RunSpec:
         data_seed=config.seeds.data,
         optimizer=bind(config.optim),
         schedule=bind(config.schedule),
-        tracker=bind(config.logger),
+        trackers={
+            key: bind(Component(node)) for key, node in trackers_of(settings["logger"]).items()
+        },
         callbacks=_bind_callbacks(config.callbacks),
         workload=_workload(config, settings),
         divergence_margin=config.training.divergence_margin,
