@@ -44,6 +44,7 @@ from lmlab.tracking.several import SeveralTrackers
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.cuda_graph import ComputeGradients, maybe_graphed
 from lmlab.training.device_batches import DeviceBatches, fits_on_device
+from lmlab.training.diagnostics import Diagnostics
 from lmlab.training.evaluator import Evaluator, ValidationResult
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.mixed_precision import Bf16Weights
@@ -227,6 +228,20 @@ def build_evaluator(
     )
 
 
+def build_diagnostics(
+    workload: RunWorkload, device: Device, comm: Communicator = SINGLE_PROCESS
+) -> Diagnostics | None:
+    """Build what measures norms per layer; None for a run without."""
+    if not workload.diagnose_every:
+        return None
+    return Diagnostics(
+        every=workload.diagnose_every,
+        pass_size=workload.pass_size,
+        use_bf16=device.policy.precision == "bf16",
+        comm=comm,
+    )
+
+
 def build_checkpoints(workload: RunWorkload, folder: Path) -> Checkpoints:
     """Build the store of the run's checkpoints, which writes in the background."""
     return Checkpoints(
@@ -289,6 +304,7 @@ def build_trainer(
         streams=RandomStreams(spec.data_seed, device.device, comm.rank),
         evaluate=evaluate,
         callbacks=build_callbacks(spec.callbacks, data.tokenizer),
+        diagnostics=build_diagnostics(workload.for_rank(comm.size), device, comm),
         checkpoints=checkpoints,
         record=record,
         settings=LoopSettings(

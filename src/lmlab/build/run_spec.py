@@ -222,4 +222,5 @@ def _workload(config: RunConfig, settings: dict[str, Any]) -> RunWorkload:
         sample_tokens=samples.max_new_tokens,
         concurrent_jobs=config.runtime.beside,
         ema=training.ema,
+        diagnose_every=training.diagnose_every,
     )

@@ -26,7 +26,7 @@ RENAMED_KEYS = {"exhibit": "demo"}
 # setting is not used.
 ADDED_SETTINGS = [
     ("schedule", "warmup", None), ("tokenizer", "end_of_text", None), ("model", "dropout", 0.0),
-    ("training", "patience", None),
+    ("training", "patience", None), ("training", "diagnose_every", None),
     ("training", "ema", None), ("training", "tokens", None), ("training", "flops", None),
     ("model", "param", STANDARD_PARAM.as_dict()),
     ("model", "embedding", TOKEN_EMBEDDING.as_dict()), ("model", "block", STANDARD_BLOCK.as_dict()),

@@ -22,6 +22,7 @@ def identifying_settings(arm: dict[str, Any]) -> dict[str, Any]:
         kept["scale"] = {k: v for k, v in kept["scale"].items() if not k.startswith("ladder_")}
     if isinstance(kept.get("training"), dict):
         kept["training"] = without_budgets(kept["training"])
+        kept["training"].pop("diagnose_every", None)
     tokenizer = kept.get("tokenizer")
     if isinstance(tokenizer, dict) and tokenizer.get("end_of_text", "") is None:
         kept["tokenizer"] = {k: v for k, v in tokenizer.items() if k != "end_of_text"}

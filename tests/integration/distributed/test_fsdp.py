@@ -52,6 +52,7 @@ def test_the_loss_curve_is_that_of_one_process(sharded: Trained, single: RunFold
     assert sharded.codes == [0, 0]
     assert sharded.errors == []
     assert_same_curve(sharded.run, single)
+    assert [row["step"] for row in sharded.run.rows("diagnostics")] == [25, STEPS]
     assert sharded.run.meta()["identity"] == single.meta()["identity"]
     assert sharded.run.meta()["sessions"][0]["parallel"] == "fsdp"
     for key in ("grad_norm", "weight_norm"):

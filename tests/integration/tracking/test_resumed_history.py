@@ -30,6 +30,7 @@ def killed_run(overrides, train, monkeypatch, tmp_path: Path):
 
     def run(*more: str) -> RunFolder:
         often = ["training.log_every=2", "checkpoint.every_steps=10", "runtime.preflight=off"]
+        often.append("training.diagnose_every=4")
         everything = [*overrides, *often, *more]
         kill = functools.partial(kill_at, 13, tmp_path / "outputs")
         assert train(everything, kill) == -signal.SIGKILL

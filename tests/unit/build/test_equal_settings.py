@@ -71,6 +71,7 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "training.log_every": (NONE, "7", []),
     "training.divergence_margin": (RESULT, "4", ["training.divergence_margin=3"]),
     "training.patience": (RESULT, "3", []), "training.ema": (RESULT, "0.9", []),
+    "training.diagnose_every": (NONE, "7", []),
     "validation.every_steps": (RESULT, "50", []), "validation.batch_size": (NONE, "16", []),
     "validation.max_tokens": (RESULT, "5000", []),
     "checkpoint.every_steps": (NONE, "50", []), "checkpoint.keep_last": (NONE, "3", []),

@@ -40,7 +40,8 @@ def test_a_setting_that_changes_the_result_is_in_the_identity(override: str) -> 
     [
         "study=x", "arm=y", "output_root=/tmp/x", "logger=none", "logger.project=p",
         "samples.count=2", "seeds.sampling=4", "checkpoint.keep_last=5", "checkpoint.every_steps=9",
-        "runtime.device=cpu", "training.log_every=3", "validation.batch_size=8", "parent=x",
+        "runtime.device=cpu", "training.log_every=3", "training.diagnose_every=3",
+        "validation.batch_size=8", "parent=x",
     ],
 )  # fmt: skip
 def test_a_setting_that_does_not_change_the_result_is_not_in_the_identity(override: str) -> None:
