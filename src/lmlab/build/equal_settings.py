@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.config.auto_width import auto_width
+from lmlab.config.deprecated_keys import without_added_parameters
 from lmlab.config.renamed_targets import RENAMED_TARGETS
 from lmlab.config.signatures import read_signature
 from lmlab.nn import ffn_counts
@@ -26,6 +27,7 @@ def canonical_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings in the form that all their spellings share.
 
     - An integer for a parameter that is annotated as a float is a float.
+    - A parameter of a component that earlier versions did not list is missing at its default.
     - ``training.micro_batch_size`` of the full batch is null, as is
       ``model.attention.num_kv_heads`` with a key head for each head.
     - ``model.d_ff=auto`` is its number.
@@ -35,7 +37,7 @@ def canonical_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: see :func:`lmlab.config.identity_settings.identity_settings`. They are trusted:
             their targets are looked up.
     """
-    form = {key: with_floats(node) for key, node in settings.items()}
+    form = {key: with_floats(without_added_parameters(node)) for key, node in settings.items()}
     for section, key in _FLOATS:
         if key in form[section]:
             form[section] = form[section] | {key: _as_float(form[section][key])}

@@ -48,7 +48,9 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "model.pos.scaling": (RESULT, "{" + SCALING + "}", []),
     "model.ffn._target_": (RESULT, None, []), "model.attention._target_": (RESULT, None, []),
     "model.attention.num_kv_heads": (RESULT, "2", ["model.attention.num_kv_heads=4"]),
-    "model.attention.qk_norm": (RESULT, "true", []), "model.init._target_": (RESULT, None, []),
+    "model.attention.qk_norm": (RESULT, "true", []),
+    "model.attention.qk_norm_eps": (RESULT, "1e-6", ["model.attention.qk_norm_eps=0.00001"]),
+    "model.init._target_": (RESULT, None, []),
     "model.param._target_": (RESULT, None, []), "model.embedding._target_": (RESULT, None, []),
     "model.block._target_": (RESULT, None, []), "model.residual._target_": (RESULT, None, []),
     "model.head._target_": (RESULT, None, []),
@@ -61,6 +63,7 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "schedule.warmup_steps": (
         RESULT, "60", ["schedule.warmup=0.0833", "schedule.warmup_tokens=204799.5"]
     ),
+    "schedule.warmup": (RESULT, "0.5", []), "schedule.warmup_tokens": (RESULT, "1e5", []),
     "schedule.min_lr_ratio": (RESULT, "0", ["schedule.min_lr_ratio=1e-1"]),
     "training.steps": (RESULT, "500", ["training.tokens=2457700"]),
     "training.tokens": (RESULT, "1e5", []), "training.flops": (RESULT, "1e12", []),
