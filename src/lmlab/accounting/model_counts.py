@@ -87,14 +87,29 @@ class ModelCounts:
         return sum(component.parameters for component in self.components)
 
     @property
+    def active_parameters(self) -> int:
+        """Parameters without the matrices of experts that a token does not use."""
+        return self.parameters - self.unused_weights
+
+    @property
     def hidden_parameters(self) -> int:
-        """Entries of all matrices in the blocks."""
+        """Entries of the matrices in the blocks that a token is multiplied by."""
         return sum(c.times * c.counts.matmul_weights for c in self.components if c.in_block)
 
     @property
+    def stored_hidden_parameters(self) -> int:
+        """Entries of all matrices in the blocks, also of experts that a token does not use."""
+        return self.hidden_parameters + self.unused_weights
+
+    @property
     def matrix_entries(self) -> int:
-        """Entries of all matrices that a token is multiplied by."""
-        return sum(c.times * c.counts.matmul_weights for c in self.components)
+        """Entries of all matrices, also of experts that a token does not use."""
+        return sum(c.times * c.counts.matmul_weights for c in self.components) + self.unused_weights
+
+    @property
+    def unused_weights(self) -> int:
+        """Entries of the matrices that a token is not multiplied by; all are in the blocks."""
+        return sum(c.times * c.counts.unused_weights for c in self.components)
 
     @property
     def tables(self) -> int:
@@ -199,7 +214,7 @@ def _dropout(width: int, branches: int) -> tuple[Component, ...]:
 
 def count_optimizer(optim: Mapping[str, Any], model: ModelCounts) -> OptimizerCounts:
     """Count an optimizer of a model. Raises :class:`UnknownCostError`."""
-    hidden = model.hidden_parameters
+    hidden = model.stored_hidden_parameters
     counts: OptimizerCounts = counts_of("optim", optim)(
         hidden=hidden, other=model.parameters - hidden
     )

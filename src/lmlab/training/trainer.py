@@ -19,6 +19,7 @@ from lmlab.optim.clip import clip_gradients
 from lmlab.optim.groups import multiplier_key
 from lmlab.runtime.random_streams import RandomStreams
 from lmlab.runtime.signals import SignalHandler
+from lmlab.training.after_update import parts_after_update
 from lmlab.training.callbacks import Callbacks
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.diagnostics import Diagnostics
@@ -137,6 +138,7 @@ class Trainer:
         self.settings = settings
         self.device = device
         self.stop = stop
+        self._parts_after_update = parts_after_update(state.model)
         self._meter = IntervalMeter(state.progress, device)
         self._watch = DivergenceWatch(state.progress, device, settings.divergence_margin)
 
@@ -277,6 +279,8 @@ class Trainer:
         for group in self.state.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         self.state.optimizer.step()
+        for part in self._parts_after_update:
+            part.after_update()
         if self.state.average is not None:
             self.state.average.update()
 

@@ -50,7 +50,7 @@ def execute_stack(configs: Sequence[RunConfig]) -> list[StackMember]:
     first = specs[0]
     check_source(first.data)
     device = choose_device(first)
-    problem = obstacle(first.device.policy, device.device.type, configs[0].model.dropout)
+    problem = obstacle(first.device.policy, device.device.type, configs[0].model)
     if problem is not None:
         raise ConfigError(f"the runs cannot be stacked: {problem}")
     device.apply()
