@@ -123,7 +123,8 @@ def _is_marked(folder: Path) -> bool:
 
 def _width(model: Transformer) -> int:
     """Return F, the hidden width that the feed-forward layer has chosen."""
-    return int(model.state_dict()["blocks.0.ffn.sublayer.up.weight"].shape[0])
+    shapes = (one.shape for name, one in model.named_parameters() if name.endswith(".up.weight"))
+    return int(next(shapes)[0])
 
 
 def _write(

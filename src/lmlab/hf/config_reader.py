@@ -19,6 +19,7 @@ from lmlab.hf.config_writer import (
     POSITIONS,
     SCALING_FACTORS,
 )
+from lmlab.hf.experts import MIXTRAL, MODEL_TYPES, QWEN3_MOE, experts_from_hf
 from lmlab.storage.fields import (
     AMOUNT,
     COUNT,
@@ -35,7 +36,8 @@ from lmlab.storage.json_text import parse_json
 _SIZES = (
     "vocab_size", "hidden_size", "num_attention_heads", "num_key_value_heads", "num_hidden_layers",
     "intermediate_size", "max_position_embeddings", "n_embd", "n_head", "n_layer", "n_positions",
-    "n_inner", "head_dim", "sliding_window", "max_window_layers",
+    "n_inner", "head_dim", "sliding_window", "max_window_layers", "num_local_experts",
+    "num_experts", "num_experts_per_tok", "moe_intermediate_size",
 )  # fmt: skip
 _AMOUNTS = (
     "norm_alpha",
@@ -45,7 +47,7 @@ _AMOUNTS = (
     "qk_norm_eps",
     "rope_theta",
 )
-_FLAGS = ("tie_word_embeddings", "qk_norm")
+_FLAGS = ("tie_word_embeddings", "qk_norm", "norm_topk_prob")
 _FIELDS: Fields = {
     "model_type": or_null(TEXT),
     **dict.fromkeys(_SIZES, or_null(COUNT)),
@@ -59,6 +61,7 @@ _FIELDS: Fields = {
 _SCALINGS_BY_FACTOR = ("linear", "dynamic", "yarn", "llama3")
 # Defaults of Qwen3 in transformers.
 _SLIDING_WINDOW, _MAX_WINDOW_LAYERS = 4096, 28
+_MIXTRAL_THETA = 1e6  # default of Mixtral in transformers
 
 
 def config_from_hf(config: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +70,8 @@ def config_from_hf(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: lmlab does not support the architecture or one of its settings.
     """
-    readers = {"llama": _from_llama, "qwen3": _from_llama, "gpt2": _from_gpt2, "lmlab": _from_lmlab}
+    readers = dict.fromkeys(("llama", "qwen3", *MODEL_TYPES), _from_llama)
+    readers |= {"gpt2": _from_gpt2, "lmlab": _from_lmlab}
     kind = config.get("model_type")
     if kind not in readers:
         raise DataError(f"config.json: model_type={kind}: expected one of {', '.join(readers)}")
@@ -127,7 +131,13 @@ def _from_llama(config: dict[str, Any]) -> dict[str, Any]:
         _require(config, key, False, None)
     _require(config, "head_dim", width // heads, None)
     _require_full_attention(config)
-    qk_norm = config["model_type"] == "qwen3"
+    kind = config["model_type"]
+    qk_norm = kind in ("qwen3", QWEN3_MOE)
+    ffn: dict[str, Any] = {"_target_": gates[config.get("hidden_act", "silu")]}
+    if kind in MODEL_TYPES:
+        _require(config, "hidden_act", "silu", "swish")
+        ffn = experts_from_hf(config)
+    d_ff = "moe_intermediate_size" if kind == QWEN3_MOE else "intermediate_size"
     eps = float(config.get("rms_norm_eps", 1e-6))
     attention = {
         "_target_": ATTENTION,
@@ -139,7 +149,7 @@ def _from_llama(config: dict[str, Any]) -> dict[str, Any]:
         {
             "norm": {"_target_": "lmlab.nn.norm.PreRMSNorm", "eps": eps},
             "pos": _rope(config),
-            "ffn": {"_target_": gates[config.get("hidden_act", "silu")]},
+            "ffn": ffn,
             "attention": attention | ({"qk_norm_eps": eps} if qk_norm else {}),
         },
         {
@@ -147,7 +157,7 @@ def _from_llama(config: dict[str, Any]) -> dict[str, Any]:
             "d_model": width,
             "num_layers": int(config["num_hidden_layers"]),
             "num_heads": heads,
-            "d_ff": int(config["intermediate_size"]),
+            "d_ff": int(config[d_ff]),
         },
     )
 
@@ -157,8 +167,11 @@ def _require_full_attention(config: dict[str, Any]) -> None:
     kinds = config.get("layer_types")
     if kinds is not None and set(kinds) - {"full_attention"}:
         raise DataError(f"config.json: layer_types={kinds}: lmlab supports only full_attention")
-    window = config.get("sliding_window", _SLIDING_WINDOW)
+    is_mixtral = config["model_type"] == MIXTRAL  # its window is null unless it is set, and counts
+    window = config.get("sliding_window", None if is_mixtral else _SLIDING_WINDOW)
     is_wide = window is None or window >= int(config["max_position_embeddings"])
+    if is_mixtral and not is_wide:
+        _require(config, "sliding_window", None)
     first = config.get("max_window_layers", _MAX_WINDOW_LAYERS)
     is_unused = kinds is not None or int(config["num_hidden_layers"]) <= first
     if not is_wide and not is_unused:
@@ -195,7 +208,8 @@ def _rope(config: dict[str, Any]) -> dict[str, Any]:
     found = (
         place.get("rope_theta") for place in (rope, config, config.get("rope_parameters") or {})
     )
-    theta = float(next((theta for theta in found if theta is not None), 10000.0))
+    usual = _MIXTRAL_THETA if config["model_type"] == MIXTRAL else 10000.0
+    theta = float(next((theta for theta in found if theta is not None), usual))
     return {"_target_": "lmlab.nn.pos.RoPE", "theta": theta, "scaling": scaling}
 
 

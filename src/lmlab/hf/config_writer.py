@@ -1,9 +1,10 @@
 """Writes a model's configuration as Hugging Face's ``config.json``. JSON only, no torch.
 
-The architecture is ``llama``, ``qwen3`` (Llama with normalised queries and keys) or ``gpt2`` if it
-computes exactly what the model computes. Otherwise it is ``lmlab``, whose class is exported with
-the weights (:mod:`lmlab.hf.modeling_lmlab`). A model with a component that this class does not
-support cannot be exported.
+The architecture is ``llama``, ``qwen3`` (Llama with normalised queries and keys), either of them
+with experts (:mod:`lmlab.hf.experts`), or ``gpt2`` if it computes exactly what the model computes.
+Otherwise it is ``lmlab``, whose class is exported with the weights
+(:mod:`lmlab.hf.modeling_lmlab`). A model with a component that this class does not support cannot
+be exported.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from lmlab.errors import ConfigError
+from lmlab.hf.experts import MOE, experts_to_hf
 
 # Components of an exported model: their targets in lmlab and their names in modeling_lmlab.
 NORMS = {
@@ -40,6 +42,7 @@ FFNS = {
 }
 # The activation functions of gated feed-forward layers, named as in transformers.
 GATES = {"swiglu": "silu", "geglu": "gelu", "reglu": "relu"}
+_EXPERTS = "experts"
 ATTENTION = "lmlab.nn.attention.CausalSelfAttention"
 SCALING_FACTORS = ("factor", "low_freq_factor", "high_freq_factor")
 # Groups of which only one option can be exported.
@@ -59,7 +62,8 @@ def config_to_hf(model: dict[str, Any], d_ff: int) -> dict[str, Any]:
         d_ff: F, which the section may leave to the feed-forward layer.
 
     Raises:
-        ConfigError: a component of the model is not one of lmlab's.
+        ConfigError: a component of the model is not one of lmlab's, or no class of transformers
+            computes what its experts do.
     """
     components = _Components(model)
     shape = {
@@ -67,6 +71,9 @@ def config_to_hf(model: dict[str, Any], d_ff: int) -> dict[str, Any]:
         "tie_word_embeddings": model["tie_embeddings"],
         "dtype": "float32",
     }
+    if components.ffn == _EXPERTS:
+        llama = shape | _llama(model, components, d_ff)
+        return experts_to_hf(model["ffn"], llama, components.is_like_llama())
     if components.match_llama():
         return shape | _llama(model, components, d_ff)
     if components.match_gpt2() and components.kv_heads == model["num_heads"]:
@@ -84,7 +91,7 @@ class _Components:
     def __init__(self, model: dict[str, Any]) -> None:
         self.norm = _name(model, "norm", NORMS)
         self.position = _name(model, "pos", POSITIONS)
-        self.ffn = _name(model, "ffn", FFNS)
+        self.ffn = _name(model, "ffn", FFNS | {MOE: _EXPERTS})
         attention = model["attention"]
         _name(model, "attention", {ATTENTION: "causal"})
         for group, target in ONLY.items():
@@ -101,7 +108,11 @@ class _Components:
 
     def match_llama(self) -> bool:
         """Whether Llama or Qwen3 of transformers computes the same."""
-        matches = (self.norm, self.position) == ("pre_rms", "rope") and self.ffn in GATES
+        return self.ffn in GATES and self.is_like_llama()
+
+    def is_like_llama(self) -> bool:
+        """Whether they compute the same with a feed-forward layer of their own."""
+        matches = (self.norm, self.position) == ("pre_rms", "rope")
         return matches and (not self.qk_norm or self.qk_norm_eps == self.norm_eps)
 
     def match_gpt2(self) -> bool:
@@ -135,7 +146,7 @@ def _llama(model: dict[str, Any], components: _Components, d_ff: int) -> dict[st
         "head_dim": model["d_model"] // model["num_heads"],
         "max_position_embeddings": model["context_length"],
         "rms_norm_eps": components.norm_eps,
-        "hidden_act": GATES[components.ffn],
+        "hidden_act": (GATES | {_EXPERTS: "silu"})[components.ffn],
         "attention_bias": False,
         "mlp_bias": False,
         "attention_dropout": 0.0,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lmlab.errors import DataError
 from lmlab.hf.config_reader import read_config
+from lmlab.hf.experts import expert_names
 from lmlab.hf.weight_files import WEIGHTS, hash_weights, weight_files
 from lmlab.storage.io import match_mode
 
@@ -56,7 +57,8 @@ def weights_to_hf(model_type: str, state: dict[str, Tensor]) -> dict[str, Tensor
         return dict(state)
     if model_type == "gpt2":
         return _to_gpt2(state)
-    return {_hf_name(name, _LLAMA, _LLAMA_LAYER, "model.layers"): t for name, t in state.items()}
+    of_layer = _LLAMA_LAYER | expert_names(model_type, state)
+    return {_hf_name(name, _LLAMA, of_layer, "model.layers"): t for name, t in state.items()}
 
 
 def weights_from_hf(model_type: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -71,7 +73,8 @@ def weights_from_hf(model_type: str, tensors: dict[str, Tensor]) -> dict[str, Te
     if model_type == "gpt2":
         return _from_gpt2(tensors)
     of_model = {value: key for key, value in _LLAMA.items()}
-    of_layer = {value: key for key, value in _LLAMA_LAYER.items()}
+    layer = _LLAMA_LAYER | expert_names(model_type, tensors)
+    of_layer = {value: key for key, value in layer.items()}
     return {
         _lmlab_name(name, of_model, of_layer, "model.layers."): t for name, t in tensors.items()
     }

@@ -141,7 +141,7 @@ def test_the_balance_loss_of_a_switch_layer_by_hand() -> None:
     moe(with_logits(moe, LOGITS), terms)
     mean = [sum(column) / 4 for column in zip(*map(softmax, LOGITS), strict=True)]
     expected = 0.5 * 3 * (3 / 4 * mean[0] + 1 / 4 * mean[1])
-    assert float(terms.losses[BALANCE]) == pytest.approx(expected, rel=1e-6)
+    assert terms.losses[BALANCE].item() == pytest.approx(expected, rel=1e-6)
     assert float(terms.metrics[MAX_LOAD]) == pytest.approx(3 * 3 / 4)
     assert set(terms.losses) == {BALANCE} and DROPPED not in terms.metrics
 
@@ -155,14 +155,14 @@ def test_the_balance_loss_of_sigmoids_and_two_choices_by_hand() -> None:
     mean = [sum(column) / 4 for column in zip(*normed, strict=True)]
     # Choices: 0 and 1, 0 and 2, 1 and 2, 0 and 2.
     expected = 0.5 * 3 * (3 / 8 * mean[0] + 2 / 8 * mean[1] + 3 / 8 * mean[2])
-    assert float(terms.losses[BALANCE]) == pytest.approx(expected, rel=1e-6)
+    assert terms.losses[BALANCE].item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_balanced_experts_have_a_balance_loss_of_the_coefficient() -> None:
     logits = [[5.0 if e == n else 0.0 for e in range(3)] for n in range(3)]
     moe, terms = layer(num_experts=3, top_k=1), LossTerms()
     moe(with_logits(moe, logits), terms)
-    assert float(terms.losses[BALANCE]) == pytest.approx(0.5, rel=1e-6)
+    assert terms.losses[BALANCE].item() == pytest.approx(0.5, rel=1e-6)
 
 
 def test_the_z_loss_by_hand() -> None:
@@ -170,7 +170,7 @@ def test_the_z_loss_by_hand() -> None:
     moe, terms = layer(num_experts=3, balance_coefficient=0.0, z_loss_coefficient=0.2), LossTerms()
     moe(with_logits(moe, LOGITS), terms)
     squares = [math.log(sum(map(math.exp, row))) ** 2 for row in LOGITS]
-    assert float(terms.losses[ROUTER_Z]) == pytest.approx(0.2 * sum(squares) / 4, rel=1e-6)
+    assert terms.losses[ROUTER_Z].item() == pytest.approx(0.2 * sum(squares) / 4, rel=1e-6)
     assert set(terms.losses) == {ROUTER_Z}
 
 
