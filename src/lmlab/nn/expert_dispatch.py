@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,60 +70,3 @@ def expert_capacity(num_pairs: int, num_experts: int, factor: float) -> int:
         factor: 1 for the pairs of each expert if all had equally many.
     """
     return math.ceil(factor * num_pairs / num_experts)
-
-
-@torch.compiler.disable  # the number of rows of each expert depends on the data
-def apply_experts(experts: Sequence[nn.Module], x_ND: Tensor, plan: Dispatch) -> Tensor:
-    """Return the output of its expert for each pair, (N * K, D) in the order of pairs.
-
-    Dropped pairs have zeros. In gradient mode, experts without tokens get gradients of zero.
-
-    Args:
-        experts: each maps (n, D) to (n, D), where n may be 0.
-        x_ND: the tokens.
-        plan: of these tokens and experts.
-    """
-    num_pairs = len(plan.order)
-    counts = plan.ends.diff(prepend=plan.ends.new_zeros(1)).tolist()  # waits for a GPU
-    kept = plan.order[: sum(counts)]
-    rows: Tensor = _GatherRows.apply(x_ND, kept, num_pairs // len(x_ND))
-    outputs = [
-        expert(part)
-        for expert, part in zip(experts, rows.split(counts), strict=True)
-        if len(part) or torch.is_grad_enabled()
-    ]
-    scattered: Tensor = _ScatterRows.apply(torch.cat(outputs), kept, num_pairs)
-    return scattered
-
-
-class _GatherRows(torch.autograd.Function):
-    """Copy the token of each pair; the gradients of a token's pairs are added over an axis."""
-
-    @staticmethod
-    def forward(ctx: Any, x_ND: Tensor, pairs: Tensor, num_choices: int) -> Tensor:
-        ctx.save_for_backward(pairs)
-        ctx.shape = (len(x_ND), num_choices, x_ND.shape[1])
-        return x_ND.index_select(0, pairs // num_choices)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (pairs,) = ctx.saved_tensors
-        tokens, choices, width = ctx.shape
-        spread = gradient.new_zeros(tokens * choices, width).index_copy_(0, pairs, gradient)
-        return spread.view(tokens, choices, width).sum(1), None, None
-
-
-class _ScatterRows(torch.autograd.Function):
-    """Put rows at their pairs, with zeros elsewhere; torch's own copy would keep the rows."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, pairs: Tensor, num_pairs: int) -> Tensor:
-        ctx.save_for_backward(pairs)
-        return rows.new_zeros(num_pairs, rows.shape[1]).index_copy_(0, pairs, rows)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (pairs,) = ctx.saved_tensors
-        return gradient.index_select(0, pairs), None, None

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lmlab.nn.expert_dispatch import Dispatch, apply_experts, dispatch, expert_capacity
+from lmlab.nn.expert_dispatch import Dispatch, dispatch, expert_capacity
+from lmlab.nn.experts import Expert, apply_experts
 from lmlab.nn.ffn import SwiGLU
 from lmlab.nn.ffn_width import expert_d_ff
 from lmlab.nn.float32_linear import Float32Linear
@@ -66,7 +67,7 @@ class MoE(nn.Module):
 
     wants = ("terms",)
     is_stackable = False  # each model of a stack would give its experts other numbers of tokens
-    is_capturable = False  # the host reads how many tokens each expert has
+    is_capturable = False  # in a CUDA graph: the host reads how many tokens each expert has
     summed_buffers = ("loads",)
 
     def __init__(
@@ -174,21 +175,6 @@ class MoE(nn.Module):
         """Return the entries of the matrices that a token is multiplied by if none is dropped."""
         shared = 0 if self.shared is None else _num_entries(self.shared)
         return self.router.weight.numel() + self.top_k * _num_entries(self.experts[0]) + shared
-
-
-class Expert(nn.Module):
-    """``down(silu(gate(x)) * up(x))`` of (n, D): Shazeer 2020, equation 6."""
-
-    def __init__(self, *, d_model: int, d_ff: int) -> None:
-        super().__init__()
-        self.gate = nn.Linear(d_model, d_ff, bias=False)
-        self.up = nn.Linear(d_model, d_ff, bias=False)
-        self.down = nn.Linear(d_ff, d_model, bias=False)
-
-    def forward(self, x_ND: Tensor) -> Tensor:
-        """Return (n, D)."""
-        x: Tensor = self.down(F.silu(self.gate(x_ND)) * self.up(x_ND))
-        return x
 
 
 def _num_entries(part: nn.Module) -> int:
