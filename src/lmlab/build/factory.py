@@ -168,7 +168,7 @@ def build_gradients(
     return maybe_graphed(
         gradients, list(model.parameters()),
         device=device.device, step_flops=training_flops(model, workload),
-        setting=spec.device.cuda_graph, buffers=model.buffers,
+        setting=spec.device.cuda_graph, buffers=model.buffers, parts=model.modules(),
     )  # fmt: skip
 
 

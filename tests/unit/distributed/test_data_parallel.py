@@ -40,10 +40,10 @@ class SecondRank(Communicator):
 def test_counts_are_summed_and_saved_buffers_are_those_of_rank_0() -> None:
     layer = Counting()
 
-    def gradients(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def gradients(inputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
         layer.counts += torch.tensor([1, 2])
         layer.mean += 1
-        return torch.zeros(())
+        return {"loss": torch.zeros(())}
 
     DataParallelGradients(gradients, layer, SecondRank())(torch.zeros(1), torch.zeros(1))
     assert layer.counts.tolist() == [6, 9]
