@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from lmlab.config.expert_rules import expert_rules
 from lmlab.config.value_types import format_value
 from lmlab.errors import ConfigError, did_you_mean, nearest
 
@@ -89,6 +90,7 @@ def _dyt(path: str, model: Mapping[str, Any]) -> Rules:
 
 
 _RULES: dict[str, Callable[[str, Mapping[str, Any]], Rules]] = {
+    "lmlab.nn.moe.MoE": expert_rules,
     "lmlab.nn.norm.PreDyT": _dyt,
     "lmlab.nn.pos.RoPE": _rope,
     "lmlab.nn.pos.PartialRoPE": _partial_rope,

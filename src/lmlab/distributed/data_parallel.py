@@ -18,8 +18,8 @@ class DataParallelGradients:
     Because the shards are equal, the mean of their mean losses is the mean loss of the batch. The
     ranks reduce once per update, after the last micro-batch. Where they shard the gradients, the
     backward pass already leaves means. Saved buffers, such as running statistics of a layer of your
-    own, are then those of rank 0 on every rank, as in torch's ``DistributedDataParallel``. Buffers
-    that a layer names in ``summed_buffers``, such as the loads of experts, are added over the ranks.
+    own, are then those of rank 0 on every rank, as in torch's ``DistributedDataParallel``. Those
+    that a layer names in ``summed_buffers``, such as the loads of experts, are added over ranks.
 
     Args:
         gradients: leaves the gradients of a shard's mean loss in the parameters; returns

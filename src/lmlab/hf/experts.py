@@ -25,7 +25,9 @@ _THEIRS = "as in Mixtral and Qwen3-MoE of transformers"
 _REQUIRED = (("scores", "softmax"), ("num_shared_experts", 0), ("bias_update_rate", None))
 
 
-def experts_to_hf(ffn: dict[str, Any], llama: dict[str, Any], is_like_llama: bool) -> dict[str, Any]:
+def experts_to_hf(
+    ffn: dict[str, Any], llama: dict[str, Any], is_like_llama: bool
+) -> dict[str, Any]:
     """Return ``config.json`` of a model with experts.
 
     Args:

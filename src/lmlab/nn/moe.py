@@ -20,7 +20,7 @@ _SMALLEST_SUM = 1e-20  # as in DeepSeek-V3's code: sigmoids of very negative log
 
 
 class MoE(nn.Module):
-    """Top-k routed experts: ``sum of gate_i(x) expert_i(x) + shared(x)``, Shazeer et al. 2017, eq. 1.
+    """Top-k routed experts: sum of ``gate_i(x) expert_i(x)``, Shazeer et al. 2017, equation 1.
 
     A router gives each expert a score: a softmax over the experts (Fedus et al. 2022, equation 1)
     or a sigmoid (DeepSeek-AI 2024, DeepSeek-V3, equation 15). A token uses the ``top_k`` experts
@@ -95,9 +95,7 @@ class MoE(nn.Module):
         self.z_loss_coefficient = z_loss_coefficient
         self.capacity_factor = capacity_factor
         self.router = Float32Linear(d_model, num_experts)
-        self.experts = nn.ModuleList(
-            Expert(d_model=d_model, d_ff=d_ff) for _ in range(num_experts)
-        )
+        self.experts = nn.ModuleList(Expert(d_model=d_model, d_ff=d_ff) for _ in range(num_experts))
         self.shared = None
         if num_shared_experts:
             self.shared = SwiGLU(d_model=d_model, d_ff=num_shared_experts * d_ff)
@@ -164,7 +162,7 @@ class MoE(nn.Module):
 
     @torch.no_grad()
     def after_update(self) -> None:
-        """Move the biases by the loads of the batch, which are those of all ranks, and clear them."""
+        """Move the biases by the loads of the batch, summed over all ranks, and clear them."""
         if self.selection_bias is None or self.loads is None or self.bias_update_rate is None:
             return
         excess = len(self.loads) * self.loads - self.loads.sum()

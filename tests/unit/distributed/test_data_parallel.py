@@ -24,7 +24,7 @@ class Counting(nn.Module):
 
 
 class SecondRank(Communicator):
-    """The communicator of rank 1 of two, of which rank 0 has counted 5 and 7, and has means of 3."""
+    """The communicator of rank 1 of two; rank 0 has counted 5 and 7, and has means of 3."""
 
     rank, size = 1, 2
 

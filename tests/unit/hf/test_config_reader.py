@@ -77,8 +77,11 @@ def test_missing_gpt2_settings_have_the_defaults_of_transformers() -> None:
 @pytest.mark.parametrize(
     ("config", "changes", "message"),
     [
-        (LLAMA, {"model_type": "phi"}, "model_type=phi: expected one of llama, qwen3, mixtral, "
-         "qwen3_moe, gpt2, lmlab"),
+        (
+            LLAMA,
+            {"model_type": "phi"},
+            "model_type=phi: expected one of llama, qwen3, mixtral, qwen3_moe, gpt2, lmlab",
+        ),
         (
             LLAMA,
             {"hidden_act": "gelu_new"},

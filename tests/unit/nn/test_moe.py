@@ -41,7 +41,9 @@ def layer(**changes: Any) -> MoE:
     with torch.no_grad():
         built.router.weight.mul_(4)  # scores that differ clearly
         if built.selection_bias is not None:
-            built.selection_bias.copy_(torch.tensor([0.3, -0.2, 0.0, 0.1, -0.4][: len(built.experts)]))
+            built.selection_bias.copy_(
+                torch.tensor([0.3, -0.2, 0.0, 0.1, -0.4][: len(built.experts)])
+            )
     return built
 
 
@@ -66,7 +68,7 @@ def slow(moe: MoE, x_BTD: Tensor) -> Tensor:
         logits = moe.router.weight @ x
         scores = torch.sigmoid(logits) if moe.uses_sigmoid else logits.exp() / logits.exp().sum()
         bias = [0.0] * num_experts if moe.selection_bias is None else moe.selection_bias.tolist()
-        ranked = sorted(range(num_experts), key=lambda e: -(scores[e].item() + bias[e]))  # noqa: B023
+        ranked = sorted(range(num_experts), key=lambda e: -(scores[e].item() + bias[e]))
         chosen = ranked[: moe.top_k]
         total = sum(scores[e] for e in chosen) if moe.top_k > 1 else 1.0
         y = torch.zeros(D) if moe.shared is None else swiglu(moe.shared, x)

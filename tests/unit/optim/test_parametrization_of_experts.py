@@ -48,9 +48,7 @@ def test_rates_of_muon_and_sgd() -> None:
     # Muon's update of a flat matrix has a norm that does not depend on the width, and it should
     # fall as the square root of the width.
     assert groups[ROUTER]["lr"] == pytest.approx(0.01 / 2)
-    _, groups = settings(
-        "model.param=mup", *WIDER, "optim=sgd", "training.grad_clip_norm=null"
-    )
+    _, groups = settings("model.param=mup", *WIDER, "optim=sgd", "training.grad_clip_norm=null")
     assert groups[EXPERT.format("up")]["lr"] == 0.01
     assert groups[ROUTER]["lr"] == pytest.approx(0.01 / 4)
 

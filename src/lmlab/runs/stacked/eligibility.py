@@ -36,8 +36,8 @@ def obstacle(policy: str, device_type: str, model: Model) -> str | None:
     Args:
         policy: ``runtime.policy`` of the runs.
         device_type: where they compute.
-        model: ``model`` of the runs. The class of a part whose passes cannot be computed for several
-            models at once declares ``is_stackable = False``.
+        model: ``model`` of the runs. The class of a part whose passes cannot be computed for
+            several models at once declares ``is_stackable = False``.
     """
     if device_type not in DEVICE_TYPES:
         return f"stacks need a device of type {' or '.join(DEVICE_TYPES)}, not {device_type}"
