@@ -24,8 +24,7 @@ class TrackOptions:
     logger: str | None = option(
         None,
         metavar="NAME",
-        help="wandb, tensorboard, trackio or your own, or a list of these; null: those that the "
-        "run had",
+        help="the tracker: wandb, trackio or your own; null: the one that the run had",
     )
 
 
