@@ -135,7 +135,7 @@ def signal_at(step: int, number: signal.Signals) -> Prepare:
 
 
 def losses(run: RunFolder) -> list[tuple[str, int, float]]:
-    return [(row["kind"], row["step"], row["loss"]) for row in run.rows()]
+    return [(row["kind"], row["step"], row["loss"]) for row in run.rows() if "loss" in row]
 
 
 def assert_same_curve(run: RunFolder, reference: RunFolder) -> None:
@@ -143,6 +143,11 @@ def assert_same_curve(run: RunFolder, reference: RunFolder) -> None:
     ours, theirs = losses(run), losses(reference)
     assert [row[:2] for row in ours] == [row[:2] for row in theirs]
     assert max(abs(a[2] - b[2]) for a, b in zip(ours, theirs, strict=True)) < 1e-4
+    # Norms per layer are those of the full batch and the full weights.
+    for a, b in zip(run.rows("diagnostics"), reference.rows("diagnostics"), strict=True):
+        norms = [key for key in b if "/" in key]
+        assert a["step"] == b["step"] and norms
+        assert max(abs(a[key] / b[key] - 1) for key in norms) < 1e-3
 
 
 def last_weights(run: RunFolder) -> bytes:

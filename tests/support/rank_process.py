@@ -28,9 +28,12 @@ def exchange(comm: ProcessGroup) -> dict[str, Any]:
     half = torch.full((3,), rank, dtype=torch.bfloat16)
     sent = [torch.arange(5.0) * (rank + 1), torch.full((2, 2), rank)]
     comm.all_reduce_mean([*means, half])
+    sums = [torch.arange(size) + comm.rank for size in (6, 2)]  # int64
+    comm.sum_tensors(sums)
     comm.broadcast(1, sent)
     return {
         "mean": [tensor.tolist() for tensor in [*means, half]],
+        "totals": [tensor.tolist() for tensor in sums],
         "broadcast": [tensor.tolist() for tensor in sent],
         "sum": comm.all_reduce_sum(np.array([rank, 0.1])).tolist(),
         "max": comm.all_reduce_max(7 - comm.rank),

@@ -98,6 +98,7 @@ def composition(model: Mapping[str, Any]) -> str:
 def _parameters(model: ModelCounts) -> dict[str, Any]:
     return {
         "total": model.parameters,
+        "active": model.active_parameters,
         "bytes": FLOAT32 * model.parameters,
         "components": {c.name: c.parameters for c in model.components if c.parameters},
     }

@@ -40,5 +40,8 @@ def run_folder_bytes(
     state += weights if training.get("ema") else 0
     rows = training["steps"] // training["log_every"]
     rows += training["steps"] // config["validation"]["every_steps"]
+    if every_diagnosis := training.get("diagnose_every"):
+        # Three norms for each layer and for what is outside of them; a row has about ten numbers.
+        rows += steps // every_diagnosis * (config["model"]["num_layers"] + 4) * 3 // 10
     final = len(kept) * state + weights + rows * ROW_BYTES + OTHER_BYTES
     return final, final + (state if len(saved) > len(kept) else weights)

@@ -51,6 +51,9 @@ def _parameters(found: Mapping[str, Any]) -> Table:
         for name, count in found["components"].items()
     ]
     rows.append(["all", f"{found['total']:,}", ""])
+    if found["active"] != found["total"]:
+        share = f"{found['active'] / found['total']:.1%}"
+        rows.append(["used per token", f"{found['active']:,}", share])
     size = f"{found['total']:,} parameters, {format_bytes(found['bytes'])} in float32"
     notes = [f"{found['composition']}: {size}."]
     return Table("Parameters", ["component", "parameters", "share"], rows, notes)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.config.auto_width import auto_width
+from lmlab.config.deprecated_keys import without_added_parameters
 from lmlab.config.renamed_targets import RENAMED_TARGETS
 from lmlab.config.signatures import read_signature
 from lmlab.nn import ffn_counts
@@ -19,7 +20,6 @@ _FLOATS = (
     ("model", "dropout"), ("training", "grad_clip_norm"), ("training", "divergence_margin"),
     ("training", "ema"),
 )  # fmt: skip
-_OWN_ATTENTION = ("lmlab.nn.attention.", "lmlab.nn.gated_attention.")
 _OTHER_NUMBERS = re.compile(r"\b(int|bool|Any|object|str)\b")
 
 
@@ -27,16 +27,17 @@ def canonical_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings in the form that all their spellings share.
 
     - An integer for a parameter that is annotated as a float is a float.
+    - A parameter of a component that earlier versions did not list is missing at its default.
     - ``training.micro_batch_size`` of the full batch is null, as is
       ``model.attention.num_kv_heads`` with a key head for each head.
     - ``model.d_ff=auto`` is its number.
-    - ``schedule.warmup`` is its number of steps.
+    - ``schedule.warmup`` and ``schedule.warmup_tokens`` are their number of steps.
 
     Args:
         settings: see :func:`lmlab.config.identity_settings.identity_settings`. They are trusted:
             their targets are looked up.
     """
-    form = {key: with_floats(node) for key, node in settings.items()}
+    form = {key: with_floats(without_added_parameters(node)) for key, node in settings.items()}
     for section, key in _FLOATS:
         if key in form[section]:
             form[section] = form[section] | {key: _as_float(form[section][key])}
@@ -44,7 +45,11 @@ def canonical_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     if training["micro_batch_size"] == training["batch_size"]:
         form["training"] = training | {"micro_batch_size": None}
     form["model"] = _canonical_model(form["model"])
-    form["schedule"] = _canonical_schedule(form["schedule"], training["steps"])
+    form["schedule"] = _canonical_schedule(
+        form["schedule"],
+        training["steps"],
+        training["batch_size"] * form["model"]["context_length"],
+    )
     return form
 
 
@@ -71,7 +76,7 @@ def _canonical_model(model: Mapping[str, Any]) -> dict[str, Any]:
     if form["d_ff"] == "auto":
         form["d_ff"] = _auto_d_ff(_target(form["ffn"]), form["d_model"])
     attention = form["attention"]
-    is_lmlabs = _target(attention).startswith(_OWN_ATTENTION)
+    is_lmlabs = _target(attention).startswith("lmlab.nn.attention.")
     if is_lmlabs and attention.get("num_kv_heads") == form["num_heads"]:
         form["attention"] = attention | {"num_kv_heads": None}
     return form
@@ -87,10 +92,16 @@ def _auto_d_ff(target: str, d_model: int) -> int | str:
     return "auto" if width is None else int(width)
 
 
-def _canonical_schedule(schedule: Mapping[str, Any], steps: int) -> dict[str, Any]:
+def _canonical_schedule(
+    schedule: Mapping[str, Any], steps: int, tokens_per_step: int
+) -> dict[str, Any]:
     form = dict(schedule)
-    if _target(form).startswith("lmlab.optim.lr_schedule.") and form.get("warmup") is not None:
+    if not _target(form).startswith("lmlab.optim.lr_schedule."):
+        return form
+    if form.get("warmup") is not None:
         form["warmup_steps"] = round(form.pop("warmup") * steps)
+    if form.get("warmup_tokens") is not None:
+        form["warmup_steps"] = round(form.pop("warmup_tokens") / tokens_per_step)
     return form
 
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from lmlab.build.callbacks import build_callbacks
 from lmlab.build.initial_weights import scale_initial_weights
-from lmlab.build.instantiate import describe_failure
+from lmlab.build.instantiate import BoundTarget, describe_failure
 from lmlab.build.kernel_choice import choose_kernels, describe_kernels
 from lmlab.build.optimizer_check import check_optimizer
 from lmlab.build.run_data import RunData
@@ -38,11 +38,13 @@ from lmlab.runtime.device import Device
 from lmlab.runtime.inductor_cache import set_inductor_cache
 from lmlab.runtime.random_streams import RandomStreams, derive_seed, seeded
 from lmlab.runtime.signals import SignalHandler
-from lmlab.tracking import NO_TRACKER, NoTracker, RunInfo
+from lmlab.tracking import RunInfo
 from lmlab.tracking.guarded_tracker import GuardedTracker
+from lmlab.tracking.several import SeveralTrackers
 from lmlab.training.checkpoint import Checkpoints
 from lmlab.training.cuda_graph import ComputeGradients, maybe_graphed
 from lmlab.training.device_batches import DeviceBatches, fits_on_device
+from lmlab.training.diagnostics import Diagnostics
 from lmlab.training.evaluator import Evaluator, ValidationResult
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.mixed_precision import Bf16Weights
@@ -166,7 +168,7 @@ def build_gradients(
     return maybe_graphed(
         gradients, list(model.parameters()),
         device=device.device, step_flops=training_flops(model, workload),
-        setting=spec.device.cuda_graph, buffers=model.buffers,
+        setting=spec.device.cuda_graph, buffers=model.buffers, parts=model.modules(),
     )  # fmt: skip
 
 
@@ -178,7 +180,10 @@ def training_flops(model: Transformer, workload: RunWorkload) -> int:
 
 def build_schedule(spec: RunSpec) -> Callable[[int], float]:
     """Build the learning-rate schedule: the factor of the peak rate, by step."""
-    return functools.partial(spec.schedule.load(), total_steps=spec.workload.steps)
+    workload = spec.workload
+    tokens_per_step = workload.batch_size * workload.context_length
+    schedule = spec.schedule.load(tokens_per_step=tokens_per_step)
+    return functools.partial(schedule, total_steps=workload.steps)
 
 
 def build_batches(
@@ -223,6 +228,20 @@ def build_evaluator(
     )
 
 
+def build_diagnostics(
+    workload: RunWorkload, device: Device, comm: Communicator = SINGLE_PROCESS
+) -> Diagnostics | None:
+    """Build what measures norms per layer; None for a run without."""
+    if not workload.diagnose_every:
+        return None
+    return Diagnostics(
+        every=workload.diagnose_every,
+        pass_size=workload.pass_size,
+        use_bf16=device.policy.precision == "bf16",
+        comm=comm,
+    )
+
+
 def build_checkpoints(workload: RunWorkload, folder: Path) -> Checkpoints:
     """Build the store of the run's checkpoints, which writes in the background."""
     return Checkpoints(
@@ -233,19 +252,23 @@ def build_checkpoints(workload: RunWorkload, folder: Path) -> Checkpoints:
     )
 
 
-def build_tracker(spec: RunSpec, info: RunInfo) -> GuardedTracker | NoTracker:
+def build_tracker(spec: RunSpec, info: RunInfo) -> SeveralTrackers:
     """Build what receives metrics in addition to ``metrics.jsonl``.
 
     Raises:
-        ConfigError: its settings are not valid; no other error of a tracker ends a run.
+        ConfigError: settings of a tracker are not valid; no other error of one ends a run.
     """
-    if spec.tracker.target == NO_TRACKER:
-        return NoTracker()
-    return GuardedTracker(
-        lambda: spec.tracker(run_info=info),
-        name=f"the tracker {spec.tracker.target}",
-        remedy=f"send it later: python -m lmlab.outputs track {shlex.quote(str(info.folder))}",
-        waits=not spec.tracker.target.startswith("lmlab."),
+
+    def start(tracker: BoundTarget) -> GuardedTracker:
+        return GuardedTracker(
+            lambda: tracker(run_info=info),
+            name=f"the tracker {tracker.target}",
+            remedy=f"send it later: python -m lmlab.outputs track {shlex.quote(str(info.folder))}",
+            waits=not tracker.target.startswith("lmlab."),
+        )
+
+    return SeveralTrackers(
+        {key: functools.partial(start, tracker) for key, tracker in spec.trackers.items()}
     )
 
 
@@ -281,6 +304,7 @@ def build_trainer(
         streams=RandomStreams(spec.data_seed, device.device, comm.rank),
         evaluate=evaluate,
         callbacks=build_callbacks(spec.callbacks, data.tokenizer),
+        diagnostics=build_diagnostics(workload.for_rank(comm.size), device, comm),
         checkpoints=checkpoints,
         record=record,
         settings=LoopSettings(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -71,17 +70,13 @@ def _build(
     num_layers = sizes["num_layers"]
 
     def by_layer(part: BoundTarget) -> Callable[[int], Callable[..., Any]]:
-        return lambda layer: part.load(
-            layer=layer, num_layers=num_layers, context_length=sizes["context_length"]
-        )
+        return lambda layer: part.load(layer=layer, num_layers=num_layers)
 
     with seeded(seed):
         return Transformer(
             norm=norm(),
             pos=pos(
-                d_model=d_model,
-                d_head=_rotated_width(attention, d_model, num_heads),
-                context_length=sizes["context_length"],
+                d_model=d_model, d_head=d_model // num_heads, context_length=sizes["context_length"]
             ),
             ffn=by_layer(ffn),
             attention=by_layer(attention),
@@ -94,17 +89,3 @@ def _build(
             logit_factor=factors.logits,
             **sizes,
         )
-
-
-def _rotated_width(attention: BoundTarget, d_model: int, num_heads: int) -> int:
-    """Return the width of the features of a head that the position encoding rotates.
-
-    An attention that rotates a part of each head, or wider ones, says so in a static method
-    ``rotated_width``, which is called with ``d_model``, ``num_heads`` and the settings it names.
-    """
-    find: Callable[..., int] | None = getattr(attention.load().func, "rotated_width", None)
-    if find is None:
-        return d_model // num_heads
-    named = inspect.signature(find).parameters
-    settings = {key: value for key, value in attention.parameters.items() if key in named}
-    return find(d_model=d_model, num_heads=num_heads, **settings)

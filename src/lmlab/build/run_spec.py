@@ -19,6 +19,7 @@ from lmlab.build.workload import RunWorkload
 from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_config import Component, RunConfig
 from lmlab.nn.transformer import Transformer
+from lmlab.tracking import trackers_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +87,9 @@ class RunSpec:
         init_seed: seed of the initial weights.
         data_seed: seed of the order of batches.
         optimizer: makes the optimizer, given ``params``.
-        schedule: factor of the learning rate, given the step and ``total_steps``.
-        tracker: makes the tracker, given ``run_info``.
+        schedule: factor of the learning rate, given the step and ``total_steps``, and where it
+            takes them ``tokens_per_step``.
+        trackers: make the trackers, each given ``run_info``, by their dotted keys.
         callbacks: interval in steps and function of each callback, by name.
         workload: sizes and intervals.
         divergence_margin: see :class:`lmlab.training.trainer.LoopSettings`.
@@ -116,7 +118,7 @@ class RunSpec:
     data_seed: int
     optimizer: BoundTarget
     schedule: BoundTarget
-    tracker: BoundTarget
+    trackers: dict[str, BoundTarget]
     callbacks: dict[str, tuple[int, BoundTarget]]
     workload: RunWorkload
     divergence_margin: float
@@ -161,7 +163,9 @@ def resolve(config: RunConfig) -> RunSpec:
         data_seed=config.seeds.data,
         optimizer=bind(config.optim),
         schedule=bind(config.schedule),
-        tracker=bind(config.logger),
+        trackers={
+            key: bind(Component(node)) for key, node in trackers_of(settings["logger"]).items()
+        },
         callbacks=_bind_callbacks(config.callbacks),
         workload=_workload(config, settings),
         divergence_margin=config.training.divergence_margin,
@@ -218,4 +222,5 @@ def _workload(config: RunConfig, settings: dict[str, Any]) -> RunWorkload:
         sample_tokens=samples.max_new_tokens,
         concurrent_jobs=config.runtime.beside,
         ema=training.ema,
+        diagnose_every=training.diagnose_every,
     )

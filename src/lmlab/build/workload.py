@@ -31,6 +31,7 @@ class RunWorkload:
         sample_tokens: most tokens of each of these texts.
         concurrent_jobs: other jobs on the same device.
         ema: decay of the average of the weights; None for none.
+        diagnose_every: steps between measurements of norms per layer; 0 or None for none.
     """
 
     model: Mapping[str, Any]
@@ -50,6 +51,7 @@ class RunWorkload:
     sample_tokens: int
     concurrent_jobs: int
     ema: float | None = None
+    diagnose_every: int | None = None
 
     @property
     def pass_size(self) -> int:
@@ -82,6 +84,7 @@ class RunWorkload:
                 "micro_batch_size": self.micro_batch_size,
                 "log_every": self.log_every,
                 "ema": self.ema,
+                "diagnose_every": self.diagnose_every,
             },
             "validation": {
                 "every_steps": self.validate_every,

@@ -13,7 +13,7 @@ _IGNORED_KEYS = re.compile(
     r"(study|arm|notes|tags|purpose|seed|seeds\..*|output_root|parent|experiment|scale\..*"
     r"|reuse|reuse_across_code"
     r"|logger(\..*)?|callbacks(\..*)?|hydra([./].*)?"
-    r"|samples(\..*)?|checkpoint(\..*)?|runtime\.(device|preflight|beside|parallel)|training\.log_every)"
+    r"|samples(\..*)?|checkpoint(\..*)?|runtime\.(device|preflight|beside|parallel)|training\.(log|diagnose)_every)"
 )
 
 

@@ -17,6 +17,7 @@ from lmlab.config.group_selection import extract_choices, rewrite
 from lmlab.config.paths import conf_folder
 from lmlab.config.run_length import complete_lengths
 from lmlab.config.schedule_settings import check_rivals
+from lmlab.config.several_options import joined_defaults, joined_option, parts_of
 from lmlab.config.user_settings import search_path
 from lmlab.errors import ConfigError
 
@@ -31,12 +32,17 @@ class FileConfigSource(HydraSource):
     A model of your own that selects its parts, but no parametrization, gets ``param: standard``, so
     that ``model.param=mup`` can replace it.
 
+    Several options of a group are one option here; see :mod:`lmlab.config.several_options`.
+
     A folder with the old name of a group (:data:`lmlab.config.deprecated_keys.RENAMED_KEYS`) holds
     options of the group.
     """
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Load a file. Raises Hydra's ConfigLoadError where it does not exist."""
+        if parts := parts_of(config_path):
+            content = OmegaConf.create(joined_defaults(parts))
+            return ConfigResult(self.provider, f"file://{self.path}", content, {"package": None})
         result = super().load_config(self._on_disk(config_path))
         if config_path.startswith(("experiment/", "scale/")):
             folders = [Path(self.path), conf_folder(), *search_path()]
@@ -54,7 +60,9 @@ class FileConfigSource(HydraSource):
         return bool(super().is_group(self._on_disk(config_path)))
 
     def is_config(self, config_path: str) -> bool:
-        """Whether the path is a file."""
+        """Whether the path is a file, or stands for several."""
+        if parts_of(config_path):
+            return self.is_group(config_path.rpartition("/")[0])
         return bool(super().is_config(self._on_disk(config_path)))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
@@ -129,10 +137,15 @@ def _merge_into(nested: dict[str, Any], added: dict[str, Any], prefix: str) -> N
 
 
 def _rename(choice: Any) -> Any:
-    """Return an entry of a defaults list with the current name of its group."""
+    """Return an entry of a defaults list with the current name of its group and one option."""
     if isinstance(choice, dict):
-        return {rename_key(str(group)): option for group, option in choice.items()}
+        renamed = {rename_key(str(group)): option for group, option in choice.items()}
+        return {key: joined_option(_group_of(key), option) for key, option in renamed.items()}
     return rename_key(choice) if isinstance(choice, str) else choice
+
+
+def _group_of(key: str) -> str:
+    return key.removeprefix("override ").strip().lstrip("/")
 
 
 def register() -> None:

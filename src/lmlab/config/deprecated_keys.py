@@ -26,17 +26,19 @@ RENAMED_KEYS = {"exhibit": "demo"}
 # setting is not used.
 ADDED_SETTINGS = [
     ("schedule", "warmup", None), ("tokenizer", "end_of_text", None), ("model", "dropout", 0.0),
-    ("training", "patience", None),
+    ("training", "patience", None), ("training", "diagnose_every", None),
     ("training", "ema", None), ("training", "tokens", None), ("training", "flops", None),
     ("model", "param", STANDARD_PARAM.as_dict()),
     ("model", "embedding", TOKEN_EMBEDDING.as_dict()), ("model", "block", STANDARD_BLOCK.as_dict()),
     ("model", "residual", PLAIN_RESIDUAL.as_dict()), ("model", "head", LINEAR_HEAD.as_dict()),
     ("training", "minutes", None),
+    ("schedule", "warmup_tokens", None), ("schedule", "decay_shape", "linear"),
 ]  # fmt: skip
 # The same for parameters of components: target, and the defaults of its new parameters.
 ADDED_PARAMETERS: dict[str, dict[str, Any]] = {
-    "lmlab.nn.attention.CausalSelfAttention": {"window": None, "window_pattern": ["local"]},
     "lmlab.nn.pos.RoPE": {"scaling": None},
+    "lmlab.nn.attention.CausalSelfAttention": {"qk_norm_eps": 1e-5},
+    "lmlab.data.sources.Downloaded": {"train_sha256": None, "valid_sha256": None},
 }
 _POLICY_OF = {"fp32": "exact", "bf16": "bf16"}
 # An override ("++exhibit.count=2", "exhibit/group=option"), or an entry of a defaults list.
@@ -72,7 +74,7 @@ def original_names(content: dict[str, Any]) -> dict[str, Any]:
     Settings of :data:`ADDED_SETTINGS` and :data:`ADDED_PARAMETERS` are left out while they have
     their defaults. Whatever is hashed or compared with files of earlier versions uses the result.
     """
-    content = _without_added_parameters(content)
+    content = without_added_parameters(content)
     content = {
         section: {k: v for k, v in node.items() if (section, k, v) not in ADDED_SETTINGS}
         if isinstance(node, dict)
@@ -83,12 +85,13 @@ def original_names(content: dict[str, Any]) -> dict[str, Any]:
     return original_targets({originals.get(key, key): value for key, value in content.items()})
 
 
-def _without_added_parameters(value: Any) -> Any:
+def without_added_parameters(value: Any) -> Any:
+    """Return nested plain values without :data:`ADDED_PARAMETERS` that have their defaults."""
     if not isinstance(value, dict):
         return value
     added = ADDED_PARAMETERS.get(str(value.get("_target_")), {})
     return {
-        key: _without_added_parameters(inner)
+        key: without_added_parameters(inner)
         for key, inner in value.items()
         if key not in added or inner != added[key]
     }

@@ -15,6 +15,7 @@ from typing import Any
 from lmlab.config.deprecated_keys import rename_key
 from lmlab.config.open_mappings import open_mapping
 from lmlab.config.paths import conf_folder
+from lmlab.config.several_options import joined_option
 from lmlab.errors import ConfigError
 
 _OPTIONAL = ("experiment", "design", "ladder", "demo")
@@ -44,7 +45,8 @@ def rewrite(override: str, folders: Sequence[Path]) -> str:
     """Turn ``model.norm=post`` into ``model/norm=post`` where ``model/norm`` is a group.
 
     The text of ``notes`` is quoted, ``tags=a,b`` becomes a list, and mappings with free keys are
-    opened (:func:`lmlab.config.open_mappings.open_mapping`). Overrides of a complete node
+    opened (:func:`lmlab.config.open_mappings.open_mapping`). A list of options becomes the option
+    that stands for them (:mod:`lmlab.config.several_options`). Overrides of a complete node
     (``model.norm={...}``) and of other keys stay unchanged, except for the old names of
     :data:`lmlab.config.deprecated_keys.RENAMED_KEYS`.
     """
@@ -61,7 +63,7 @@ def rewrite(override: str, folders: Sequence[Path]) -> str:
     prefix = key[: len(key) - len(name)]
     if "/" not in slashed and (conf_folder() / slashed).is_dir():
         prefix = prefix.replace("+", "")  # the defaults list already has this group
-    return f"{prefix}{slashed}={value}"
+    return f"{prefix}{slashed}={joined_option(slashed, value)}"
 
 
 def _quoted(text: str) -> str:
@@ -140,9 +142,11 @@ def extract_choices(
         key = f"{prefix}{name}".replace(".", "/")
         value = body[name]
         if isinstance(value, list) and is_group(key, folders):
+            value = joined_option(key, value)
             check_choice(key, value)
         if isinstance(value, str) and is_group(key, folders):
-            found[key] = body.pop(name)
+            found[key] = value
+            del body[name]
         elif isinstance(value, dict) and key not in ("hydra", "defaults"):
             found |= extract_choices(value, folders, f"{key}/")
     return found

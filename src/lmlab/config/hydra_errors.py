@@ -55,7 +55,7 @@ def explain(error: Exception, overrides: Sequence[str], folder: Path) -> ConfigE
     """Return the error that reports a composition error to the user."""
     chain = _chain(error)
     text = "\n".join(chain)
-    option = re.search(r"Could not find '([^']+)'", text)
+    option = re.search(r"Could not (?:find|load) '([^']+)'", text)
     if option:
         return _unknown_option(option[1], folder)
     group = re.search(r"Could not override '([^']+)'", text)

@@ -41,6 +41,7 @@ from lmlab.config.hydra_settings import (
 from lmlab.config.interpolation import set_hydra_config
 from lmlab.config.job_hooks import given_overrides, run_job
 from lmlab.config.run_config import RunConfig
+from lmlab.config.tracker_variables import print_sources
 from lmlab.console.command_line import INTERRUPTED_EXIT_CODE
 from lmlab.errors import ConfigError
 
@@ -148,6 +149,7 @@ class HydraProgram:
                     "design: describes a study of several runs, not a single run",
                     "remove hydra.mode=RUN" if typed else "add -m",
                 )
+            print_sources(config)
             callbacks = Callbacks(config)
             callbacks.on_run_start(config=config, config_name=self.config_name)
             code, returned = run_job(config, callbacks, frozen, lambda: run(frozen))
@@ -219,6 +221,7 @@ class _Multirun:
                 self.sweeper.prepare(self._task_overrides(), self.program.zipped)
             else:
                 self._prepare_sampling()
+            print_sources(self.config)
 
     def _prepare_sampling(self) -> None:
         """Check what a sweeper that chooses jobs by their results cannot do; make its folder."""

@@ -28,6 +28,7 @@ def select_identity(config: dict[str, Any]) -> dict[str, Any]:
     content = original_names(config)
     training = without_budgets(content["training"])
     del training["log_every"]
+    training.pop("diagnose_every", None)
     validation = {k: v for k, v in content["validation"].items() if k != "batch_size"}
     model = content["model"]
     if model["init"].get("sha256"):  # weights from a folder: their hash replaces its path

@@ -23,6 +23,7 @@ from lmlab.config.open_mappings import escape_key
 from lmlab.config.paths import conf_folder
 from lmlab.config.run_length import RIVALS as LENGTHS
 from lmlab.config.schedule_settings import RIVALS as WARMUPS
+from lmlab.config.several_options import joined_option
 from lmlab.config.target_validation import SUPPLIED
 from lmlab.config.user_settings import search_path
 from lmlab.config.value_types import format_value
@@ -94,7 +95,7 @@ def _replaced_by(overrides: Sequence[str]) -> set[str]:
     """The keys that overrides replace in a file.
 
     ``schedule.warmup=0.1`` replaces ``schedule.warmup_steps``, and the other way round; so do
-    ``training.steps`` and the budgets in its place.
+    other lengths of the warm-up, and ``training.steps`` and the budgets in its place.
     """
     given = {dotted_key(override) for override in overrides}
     not_null = {dotted_key(o) for o in overrides if o.partition("=")[2] != "null"}
@@ -151,7 +152,7 @@ def _choices(defaults: Any) -> Iterator[str]:
                 f"defaults: {group}: expected override /group: option",
                 "or set the option as a key: model.norm: post",
             )
-        yield f"{found[1].replace('/', '.')}={option}"
+        yield f"{found[1].replace('/', '.')}={joined_option(found[1], option)}"
 
 
 def _sweep(body: dict[str, Any]) -> Iterator[str]:
@@ -176,6 +177,7 @@ def _flatten(node: dict[str, Any], prefix: str, folders: Sequence[Path]) -> Iter
             raise ConfigError(f"{key}: expected a name of letters, digits, . _ - /")
         group = key.replace(".", "/")
         if is_group(group, folders) and not isinstance(value, dict):
+            value = joined_option(group, value)
             check_choice(group, value)
             yield f"{key}={value}"
         elif isinstance(value, dict) and value and prefix.rstrip(".") not in _PARENTS_OF_VALUES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from os.path import expanduser
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +9,7 @@ from typing import Any, cast
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from lmlab.config.tracker_variables import tracker_variable
 from lmlab.errors import ConfigError
 from lmlab.hf.config_reader import config_from_hf, read_config
 from lmlab.hf.weight_files import hash_weights
@@ -28,14 +28,13 @@ _SAVED_TOKENIZER = {
     "added_tokens": or_null(OBJECTS), "added_tokens[].id": COUNT,
 }  # fmt: skip
 _DIRNAME = "job.override_dirname"
-_TRUE = ("1", "true", "yes", "on")
 
 
 def register() -> None:
     """Make the resolvers known; harmless when repeated."""
     OmegaConf.register_new_resolver("saved_vocab_size", _saved_vocab_size, replace=True)
     OmegaConf.register_new_resolver("imported", _imported, replace=True)
-    OmegaConf.register_new_resolver("tracker_variable", _tracker_variable, replace=True)
+    OmegaConf.register_new_resolver("tracker_variable", tracker_variable, replace=True)
 
 
 def register_hydra() -> None:
@@ -90,20 +89,3 @@ def _imported(folder: str, key: str) -> Any:
     """A setting of the model in a Hugging Face folder, or the ``sha256`` of its weights."""
     path = Path(expanduser(folder))
     return hash_weights(path) if key == "sha256" else config_from_hf(read_config(path))[key]
-
-
-def _tracker_variable(name: str, default: Any = None) -> Any:
-    """An environment variable of a tracker, or ``default`` where it is unset or empty.
-
-    As the default of a setting, it takes precedence over ``default`` and not over explicit values.
-    It is read once, in the process that composes the configuration, and frozen for jobs elsewhere.
-
-    ``WANDB_TAGS`` is a comma-separated list. A true ``WANDB_DISABLED`` makes ``WANDB_MODE``
-    ``disabled``.
-    """
-    if name == "WANDB_MODE" and os.environ.get("WANDB_DISABLED", "").lower() in _TRUE:
-        return "disabled"
-    text = os.environ.get(name, "").strip()
-    if name == "WANDB_TAGS":
-        return [tag.strip() for tag in text.split(",") if tag.strip()]
-    return text or default

@@ -189,6 +189,9 @@ def _training(config: dict[str, Any]) -> Rules:
     yield "training.divergence_margin", training["divergence_margin"] > 0, "above 0"
     ema = training["ema"]
     yield "training.ema", ema is None or 0 < ema < 1, "a decay between 0 and 1, or null"
+    diagnose = training["diagnose_every"]
+    expected = "1 or more updates, or null for no diagnostics"
+    yield "training.diagnose_every", diagnose is None or diagnose >= 0, expected
     patience = training["patience"]
     expected = "1 or more evaluations, or null to train all steps"
     yield "training.patience", patience is None or patience >= 1, expected
@@ -286,7 +289,11 @@ def _check_schedule(config: dict[str, Any]) -> None:
     module, _, name = parameters.pop("_target_").rpartition(".")
     if module == "lmlab.optim.lr_schedule" and config["training"]["steps"] > 0:
         schedule = getattr(importlib.import_module(module), name)
-        schedule(0, total_steps=config["training"]["steps"], **parameters)
+        supplied = {
+            "total_steps": config["training"]["steps"],
+            "tokens_per_step": config["training"]["batch_size"] * config["model"]["context_length"],
+        }
+        schedule(0, **supplied, **parameters)
 
 
 def _check_optimizer(target: str) -> None:

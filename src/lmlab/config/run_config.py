@@ -144,6 +144,7 @@ class Training:
     tokens: float | None = None
     flops: float | None = None
     minutes: float | None = None
+    diagnose_every: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

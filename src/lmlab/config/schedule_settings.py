@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmlab.config.group_selection import is_set
@@ -13,10 +13,13 @@ from lmlab.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-# Settings of which one replaces the other.
+# Lengths of the warm-up that replace schedule.warmup_steps.
+_OTHER_WARMUPS = ("warmup", "warmup_tokens")
+_WARMUPS = ("warmup_steps", *_OTHER_WARMUPS)
+# Settings of which one replaces the others.
 RIVALS = {
-    "schedule.warmup": ("schedule.warmup_steps",),
-    "schedule.warmup_steps": ("schedule.warmup",),
+    f"schedule.{name}": tuple(f"schedule.{other}" for other in _WARMUPS if other != name)
+    for name in _WARMUPS
 }
 
 
@@ -35,17 +38,24 @@ def check_ignored(content: dict[str, Any], overrides: Sequence[str]) -> None:
     schedule = _lmlab_schedule(content)
     if schedule is None:
         return
-    if schedule.get("warmup") is not None and is_set(overrides, "schedule", "warmup_steps"):
-        raise _no_effect(schedule, "warmup_steps", "warmup", "null")
-    if schedule.get("decay_fraction") == 0 and is_set(overrides, "schedule", "min_lr_ratio"):
-        raise _no_effect(schedule, "min_lr_ratio", "decay_fraction", "0.2")
+    for name in _OTHER_WARMUPS:
+        if schedule.get(name) is not None and is_set(overrides, "schedule", "warmup_steps"):
+            raise _no_effect(schedule, "warmup_steps", name, "null")
+    for name in ("min_lr_ratio", "decay_shape"):
+        if schedule.get("decay_fraction") == 0 and is_set(overrides, "schedule", name):
+            raise _no_effect(schedule, name, "decay_fraction", "0.2")
 
 
 def check_rivals(schedule: Any) -> None:
-    """Check that one file does not set both parameters. Raises :class:`ConfigError`."""
-    both = ("warmup", "warmup_steps")
-    if isinstance(schedule, dict) and all(schedule.get(name) is not None for name in both):
-        raise _no_effect(schedule, "warmup_steps", "warmup", "null")
+    """Check that one file does not set two lengths. Raises :class:`ConfigError`."""
+    given = [name for name in _WARMUPS if isinstance(schedule, dict) and _is_given(schedule, name)]
+    if len(given) > 1:
+        raise _no_effect(schedule, given[0], given[1], "null")
+
+
+def has_other_warmup(schedule: Mapping[str, Any]) -> bool:
+    """Whether a length of the warm-up replaces ``warmup_steps``, which then has no effect."""
+    return any(_is_given(schedule, name) for name in _OTHER_WARMUPS)
 
 
 def fit_warmup(content: dict[str, Any], overrides: Sequence[str]) -> None:
@@ -65,12 +75,16 @@ def fit_warmup(content: dict[str, Any], overrides: Sequence[str]) -> None:
         overrides, "schedule", "decay_fraction"
     ):
         return
-    if schedule.get("warmup") is not None or not isinstance(warmup_steps, int):
+    if has_other_warmup(schedule) or not isinstance(warmup_steps, int):
         return
     longest = steps - round(decay * steps) if 0 <= decay <= 1 else steps
     if warmup_steps > longest:
         schedule["warmup_steps"] = longest
         _log_shortened(warmup_steps, longest, steps)
+
+
+def _is_given(schedule: Mapping[str, Any], name: str) -> bool:
+    return schedule.get(name) is not None
 
 
 @functools.cache

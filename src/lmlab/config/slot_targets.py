@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.config.paths import conf_folder, user_settings_file
+from lmlab.config.several_options import GROUPS
 from lmlab.config.signatures import names_in, signature_of
 from lmlab.config.source_lookup import Definition, NotInSource, find_definition, find_expression
 from lmlab.config.user_settings import search_path, trusted_packages
@@ -58,7 +59,9 @@ def check_slot(path: str, target: str, supplied: Sequence[str], may_import: bool
         ConfigError: the target is in no trusted package, does not exist, or is meant for something
             else.
     """
-    slot = _CALLBACKS if path.startswith(f"{_CALLBACKS}.") else path
+    # Nodes of several components: callbacks, and groups that take several options.
+    first = path.partition(".")[0]
+    slot = first if first in (_CALLBACKS, *GROUPS) else path
     if target in _registered(slot, (conf_folder(),)):
         return
     check_trust(path, target)

@@ -15,6 +15,7 @@ from typing import Any
 
 from lmlab.config.keyword_forwarding import names_of_kwargs, with_names
 from lmlab.config.run_config import RunConfig, field_types
+from lmlab.config.several_options import components_of
 from lmlab.config.signatures import Signature, read_signature
 from lmlab.config.slot_targets import check_nested, check_slot, no_such_target
 from lmlab.config.unknown_settings import unknown_parameter, unknown_setting
@@ -46,10 +47,11 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
 }
 # The parameters that the program computes for targets that have them.
 OFFERED: dict[str, tuple[str, ...]] = {
-    "model.attention": ("layer", "num_layers", "context_length"),
+    "model.attention": ("layer", "num_layers"),
     "model.ffn": ("layer", "num_layers"),
     "model.block": ("layer", "num_layers"),
     "model.embedding": ("num_layers",),
+    "schedule": ("tokens_per_step",),
 }
 _CALLBACK_SUPPLIED = ("model", "step", "tokenizer")
 _OPTIONAL = ("design", "ladder", "demo")
@@ -92,7 +94,8 @@ def check_components(config: dict[str, Any]) -> None:
         for part in path.split("."):
             node = node[part]
         if node is not None or path not in _OPTIONAL:
-            components[path] = node, supplied
+            for key, one in components_of(path, node).items():
+                components[key] = one, supplied
     callbacks = {f"callbacks.{name}": node for name, node in config["callbacks"].items()}
     for path, (node, supplied) in components.items():
         _check_targets(path, node, supplied, may_import=False)

@@ -22,11 +22,20 @@ def identifying_settings(arm: dict[str, Any]) -> dict[str, Any]:
         kept["scale"] = {k: v for k, v in kept["scale"].items() if not k.startswith("ladder_")}
     if isinstance(kept.get("training"), dict):
         kept["training"] = without_budgets(kept["training"])
+        kept["training"].pop("diagnose_every", None)
     tokenizer = kept.get("tokenizer")
     if isinstance(tokenizer, dict) and tokenizer.get("end_of_text", "") is None:
         kept["tokenizer"] = {k: v for k, v in tokenizer.items() if k != "end_of_text"}
     tracker = kept.get("logger")
-    if isinstance(tracker, dict):  # other settings depend on the environment of the launch
-        keys = ("_target_", "project", "mode")
-        kept["logger"] = {key: tracker[key] for key in keys if key in tracker}
+    if isinstance(tracker, dict):
+        kept["logger"] = _of_tracker(tracker)
     return kept
+
+
+def _of_tracker(node: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a tracker, or of each of several, without most of those that depend
+    on the environment of the launch.
+    """
+    if "_target_" not in node:
+        return {k: _of_tracker(one) if isinstance(one, dict) else one for k, one in node.items()}
+    return {key: node[key] for key in ("_target_", "project", "mode") if key in node}

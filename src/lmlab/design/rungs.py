@@ -14,6 +14,7 @@ from typing import Any
 
 from lmlab.accounting.model_counts import count_model
 from lmlab.config.run_length import require_known_steps
+from lmlab.config.schedule_settings import has_other_warmup
 from lmlab.errors import Check, ConfigError, check_settings
 
 _MAX_HEADS = 1024
@@ -316,8 +317,7 @@ def steps_overrides(config: Mapping[str, Any], steps: int) -> list[str]:
     for key, least in _IN_STEPS:
         section, name = key.split(".")
         value = config[section].get(name)
-        is_fraction = name == "warmup_steps" and config[section].get("warmup") is not None
-        if value is not None and not is_fraction:
+        if value is not None and not (name == "warmup_steps" and has_other_warmup(config[section])):
             found.append(f"{key}={max(least, round(value * share))}")
     return found
 

@@ -77,6 +77,13 @@ class TorchCollectives(Communicator):
 
     def all_reduce_mean(self, tensors: Sequence[torch.Tensor]) -> None:
         """All-reduce in flat buckets; flatten the next bucket while one is being reduced."""
+        self._reduce(tensors, divisor=self.size)
+
+    def sum_tensors(self, tensors: Sequence[torch.Tensor]) -> None:
+        """All-reduce in flat buckets."""
+        self._reduce(tensors, divisor=None)
+
+    def _reduce(self, tensors: Sequence[torch.Tensor], divisor: int | None) -> None:
         pending: list[tuple[list[torch.Tensor], torch.Tensor, Any]] = []
         with self._raising_lost_ranks():
             for bucket in make_buckets(tensors):
@@ -84,13 +91,16 @@ class TorchCollectives(Communicator):
                 work = dist.all_reduce(flat, group=self._group_of(flat), async_op=True)
                 pending.append((bucket, flat, work))
                 if len(pending) > 1:
-                    self._finish_mean(*pending.pop(0))
+                    self._finish(*pending.pop(0), divisor)
             for last in pending:
-                self._finish_mean(*last)
+                self._finish(*last, divisor)
 
-    def _finish_mean(self, bucket: list[torch.Tensor], flat: torch.Tensor, work: Any) -> None:
+    def _finish(
+        self, bucket: list[torch.Tensor], flat: torch.Tensor, work: Any, divisor: int | None
+    ) -> None:
         work.wait()
-        flat /= self.size
+        if divisor is not None:
+            flat /= divisor
         unflatten_into(bucket, flat)
 
     def all_reduce_sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

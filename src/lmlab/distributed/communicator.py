@@ -84,6 +84,9 @@ class Communicator:
     def all_reduce_mean(self, tensors: Sequence[torch.Tensor]) -> None:
         """Replace each tensor with its mean over the ranks, bit-identical on every rank."""
 
+    def sum_tensors(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Replace each tensor with its sum over the ranks, bit-identical on every rank."""
+
     def all_reduce_sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return the sum over the ranks of a float64 array on the host."""
         return values

@@ -123,7 +123,8 @@ def _is_marked(folder: Path) -> bool:
 
 def _width(model: Transformer) -> int:
     """Return F, the hidden width that the feed-forward layer has chosen."""
-    return int(model.state_dict()["blocks.0.ffn.sublayer.up.weight"].shape[0])
+    shapes = (one.shape for name, one in model.named_parameters() if name.endswith(".up.weight"))
+    return int(next(shapes)[0])
 
 
 def _write(
@@ -131,8 +132,7 @@ def _write(
 ) -> None:
     model, tokenizer = loaded
     kind = content["model_type"]
-    heads = content.get("num_attention_heads")
-    write_weights(folder, kind, folded_weights(model), heads)
+    write_weights(folder, kind, folded_weights(model))
     ids = _text_marker_ids(tokenizer)
     version = {_VERSION: lmlab.__version__}
     write_json(folder / "config.json", content | ids | {"use_cache": True} | version)

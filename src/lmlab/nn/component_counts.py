@@ -63,10 +63,8 @@ class ComponentCounts:
         d_ff: hidden width of a feed-forward layer; None for other components.
         d_values: width of the values of an attention, to which the embedding may add.
         loss_in_chunks: whether the loss of a head can be computed for some tokens at a time.
-        window: width of the sliding window of attention; None for all pairs. See
-            :func:`lmlab.nn.window_layout.keys_per_query`.
-        d_rotated: width of the features of a head that the position encoding rotates; None for
-            that of the head.
+        stored_weights: entries of all its matrices, where a token is multiplied by only some of
+            them; None where ``matmul_weights`` are all.
     """
 
     parameters: int = 0
@@ -79,8 +77,12 @@ class ComponentCounts:
     d_ff: int | None = None
     d_values: int | None = None
     loss_in_chunks: bool = False
-    window: int | None = None
-    d_rotated: int | None = None
+    stored_weights: int | None = None
+
+    @property
+    def unused_weights(self) -> int:
+        """Entries of the matrices that a token is not multiplied by."""
+        return 0 if self.stored_weights is None else self.stored_weights - self.matmul_weights
 
 
 @dataclasses.dataclass(frozen=True)

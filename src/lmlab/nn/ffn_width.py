@@ -18,3 +18,16 @@ def auto_d_ff(d_model: int, gated: bool) -> int:
         return 4 * d_model
     # Rounds half up: Python's round() would round ties to the even multiple.
     return max(64, (8 * d_model + 96) // 192 * 64)
+
+
+def expert_d_ff(d_model: int, num_used: int) -> int:
+    """Return the width of experts of which a token uses about as many weights as of one layer.
+
+    That is 8/3 d_model divided by their number, rounded to the nearest multiple of 16, at least 16,
+    so that matrices fill hardware tiles.
+
+    Args:
+        d_model: model width.
+        num_used: gated experts that a token uses, shared ones included.
+    """
+    return max(16, (8 * d_model + 24 * num_used) // (48 * num_used) * 16)

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from lmlab.errors import ConfigError
 from lmlab.optim.groups import EMBEDDING, HIDDEN, VECTORS, GroupRule, Multipliers, parameter_kind
 
-INPUT, OUTPUT, SCALAR = "input", "output", "scalar"
+INPUT, OUTPUT, ROUTER, SCALAR = "input", "output", "router", "scalar"
 ADAMW, MUON, SGD = "adamw", "muon", "sgd"
 FAMILIES = (ADAMW, MUON, SGD)
 _FAMILY_OF = {
@@ -168,6 +168,11 @@ class MuP:
     SGD's rate is multiplied by m for embedding, head and gains. For Muon see
     :func:`muon_multiplier`.
 
+    Experts are hidden matrices. Their router maps the width to a number of experts that does not
+    grow, as an output layer does, but nothing divides its logits by m: as in table 3 of the paper,
+    it starts with 1 / m of the standard deviation at the base shape, and the learning rates of Adam
+    and SGD are divided by m.
+
     Args:
         base_d_model: D of the base shape, at which this is model.param=standard.
         base_d_head: K of the base shape.
@@ -245,7 +250,7 @@ class MuP:
         return [
             InitRule(
                 one.pattern, one.kind, one.row_ratio, one.column_ratio, layers,
-                one.column_ratio**-0.5 if one.role == HIDDEN else 1.0,
+                _initial_factor(one),
             )
             for one in self._matrices(shape)
             if one.kind != VECTORS
@@ -286,6 +291,8 @@ class MuP:
         yield _Matrix("blocks.*.[qk]_norm.weight", VECTORS, INPUT, 1, d_head, 1.0, d_head_ratio)
         yield _Matrix("blocks.*", VECTORS, INPUT, 1, d_model, 1.0, width)
         yield _Matrix("*", VECTORS, INPUT, 1, d_model, 1.0, width)
+        # One row stands for few experts, fewer than columns.
+        yield _Matrix("blocks.*.router.weight", HIDDEN, ROUTER, 1, d_model, 1.0, width)
         for name in ("gate", "up"):
             pattern = f"blocks.*.{name}.weight"
             yield _Matrix(pattern, HIDDEN, HIDDEN, d_ff, d_model, d_ff_ratio, width)
@@ -355,11 +362,17 @@ class CompleteP(MuP):
         return Multipliers(lr=depth ** (self.alpha - 1), eps=eps)
 
 
+def _initial_factor(one: _Matrix) -> float:
+    """Return what an initial standard deviation is multiplied by: Yang et al. 2022, tables 3, 8."""
+    return one.column_ratio ** {HIDDEN: -0.5, ROUTER: -1.0}.get(one.role, 0.0)
+
+
 def _lr_multiplier(family: str, one: _Matrix, adjust_lr: str) -> float:
     """Return the multiplier of a learning rate: Yang et al. 2022, table 8; see MuP for Muon."""
     if family == SGD:
-        return one.row_ratio / one.column_ratio if one.role == HIDDEN else one.column_ratio
-    if one.role != HIDDEN:
+        is_hidden = one.role in (HIDDEN, ROUTER)
+        return one.row_ratio / one.column_ratio if is_hidden else one.column_ratio
+    if one.role not in (HIDDEN, ROUTER):
         return 1.0
     if family == MUON:
         return muon_multiplier(

@@ -1,4 +1,4 @@
-"""Send runs that have ended to a tracker."""
+"""Send runs that have ended to trackers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from lmlab.run_folder import RunFolder
 from lmlab.runs.recorded_config import load_recorded
 from lmlab.runs.run_summary import wandb_sync_command
 from lmlab.storage.lock import is_alive
-from lmlab.tracking import NO_TRACKER, NoTracker
+from lmlab.tracking import NoTracker, trackers_of
 from lmlab.tracking.deliveries import is_delivered, record_delivery
 from lmlab.tracking.run_info import describe_to_tracker, final_values, read_samples
+
+_LOGGER = "logger"
+_EXAMPLES = "wandb, tensorboard, trackio or your own"
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -48,43 +51,44 @@ def find_run_folders(paths: Sequence[str]) -> list[RunFolder]:
 
 
 def track(runs: Sequence[RunFolder], logger: str | None, settings: Sequence[str]) -> int:
-    """Send runs to a tracker, and print what was sent.
+    """Send runs to trackers, and print what was sent.
 
     Args:
         runs: runs that have ended; others are skipped.
-        logger: option of ``logger``; None for the tracker that each run was configured with.
+        logger: option of ``logger``, or a list of options; None for the trackers that each run was
+            configured with.
         settings: overrides such as ``logger.project=mine``.
 
     Returns:
-        The exit code: 1 if a run was not sent, because of an error or for lack of a tracker.
+        The exit code: 1 if a run was not sent to a tracker, because of an error or for lack of one.
 
     Raises:
-        ConfigError: the tracker or its settings are not valid.
+        ConfigError: a tracker or its settings are not valid.
     """
-    chosen = None if logger is None else _compose_logger(logger, settings)
+    chosen = None if logger is None else _compose_trackers(logger, settings)
     # All are composed first, so that a mistake in a setting is reported before anything is sent.
-    components = [chosen or _logger_of(run, settings) for run in runs]
-    if all(component["_target_"] == NO_TRACKER for component in components):
-        raise ConfigError(
-            "missing required option logger=NAME", "set logger=wandb, trackio or your own"
-        )
+    trackers = [chosen or _trackers_of_run(run, settings) for run in runs]
+    if not any(trackers):
+        raise ConfigError("missing required option logger=NAME", f"set logger={_EXAMPLES}")
     failed, folders = 0, set()
-    for run, component in zip(runs, components, strict=True):
-        if component["_target_"] == NO_TRACKER:
+    for run, components in zip(runs, trackers, strict=True):
+        if not components:
             failed += 1
             print(f"{run.path}: not sent: it had no tracker; add logger=NAME", flush=True)
-            continue
-        try:
-            print(f"{run.path}: {_track_run(run, component)}", flush=True)
-        except UserError:
-            raise
-        except (Exception, SystemExit) as error:  # of a tracker; the other runs are sent anyway
-            logging.getLogger("lmlab").debug("tracking failed", exc_info=error)
-            failed += 1
-            print(f"{run.path}: not sent ({_first_line(error)})", flush=True)
-        offline = run.offline_wandb() if "wandb" in str(component["_target_"]) else None
-        if offline is not None:
-            folders.add(offline if len(runs) == 1 else offline.parent)
+        for key, component in components.items():
+            # Of several trackers, each line names its own.
+            label = str(run.path) if key == _LOGGER else f"{run.path}, {key.partition('.')[2]}"
+            try:
+                print(f"{label}: {_track_run(run, component)}", flush=True)
+            except UserError:
+                raise
+            except (Exception, SystemExit) as error:  # of a tracker; the rest is sent anyway
+                logging.getLogger("lmlab").debug("tracking failed", exc_info=error)
+                failed += 1
+                print(f"{label}: not sent ({_first_line(error)})", flush=True)
+            offline = run.offline_wandb() if "wandb" in str(component["_target_"]) else None
+            if offline is not None:
+                folders.add(offline if len(runs) == 1 else offline.parent)
     for folder in sorted(folders):
         print(f"wandb, offline: {wandb_sync_command(folder)}")
     return 1 if failed else 0
@@ -94,23 +98,31 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".strip().splitlines()[0].removesuffix(":")
 
 
-def _compose_logger(logger: str, settings: Sequence[str]) -> dict[str, Any]:
-    component = compose([f"logger={logger}", *settings]).logger.as_dict()
-    if component["_target_"] == NO_TRACKER:
-        raise ConfigError(f"logger={logger}: expected a tracker", "set logger=wandb or trackio")
-    return component
+def _compose_trackers(logger: str, settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found = trackers_of(compose([f"logger={logger}", *settings]).logger.as_dict())
+    if not found:
+        raise ConfigError(f"logger={logger}: expected a tracker", f"set logger={_EXAMPLES}")
+    return found
 
 
-def _logger_of(run: RunFolder, settings: Sequence[str]) -> dict[str, Any]:
-    """Return the tracker that a run was configured with, with the changed settings."""
+def _trackers_of_run(run: RunFolder, settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the trackers that a run was configured with, with the changed settings."""
     config = load_recorded(run).as_dict()
-    component: dict[str, Any] = config["logger"]
-    if component["_target_"] == NO_TRACKER or not settings:
-        return component
+    if not trackers_of(config[_LOGGER]):
+        return {}
     for setting in settings:
-        key, _, text = setting.removeprefix("logger.").partition("=")
-        component[key] = parse_text(text)
-    return from_dict(config).logger.as_dict()
+        keys, _, text = setting.partition("=")
+        *parents, name = keys.split(".")
+        node = config
+        for parent in parents:
+            if not isinstance(node.get(parent), dict):
+                raise ConfigError(
+                    f"{setting}: the run at {run.path} was configured with other trackers",
+                    "add logger=NAME, or leave the setting out",
+                )
+            node = node[parent]
+        node[name] = parse_text(text)
+    return trackers_of(from_dict(config).logger.as_dict())
 
 
 def _track_run(run: RunFolder, logger: dict[str, Any]) -> str:

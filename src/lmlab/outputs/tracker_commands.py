@@ -24,7 +24,8 @@ class TrackOptions:
     logger: str | None = option(
         None,
         metavar="NAME",
-        help="the tracker: wandb, trackio or your own; null: the one that the run had",
+        help="wandb, tensorboard, trackio or your own, or a list of these; null: those that the "
+        "run had",
     )
 
 

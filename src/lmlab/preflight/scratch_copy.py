@@ -21,6 +21,7 @@ from lmlab.optim.clip import clip_gradients
 from lmlab.optim.groups import HIDDEN, group_kind
 from lmlab.optim.optimizer_counts import OptimizerCounts
 from lmlab.runtime.random_streams import RandomStreams, preserved_generators
+from lmlab.training.after_update import parts_after_update
 from lmlab.training.gradient_accumulation import GradientAccumulator
 from lmlab.training.objective import LOSS, training_objective
 from lmlab.training.state import Progress, TrainState
@@ -78,6 +79,8 @@ class ScratchCopy:
                 describe_failure("optim", self.spec.optimizer.target, "update this model", error),
                 "change the parameters of optim, or choose another optimizer",
             ) from error
+        for part in parts_after_update(model):
+            part.after_update()
         self.state.progress.step += 1
 
 
@@ -129,7 +132,7 @@ def measure_optimizer(spec: RunSpec) -> OptimizerCounts | None:
         log.debug("the optimizer cannot be counted without values: %r", error)
     is_small = model.parameters <= MEASURED_PARAMETERS
     sizes = _state_bytes(spec, spec.network() if is_small else _small_network(spec))
-    hidden = model.hidden_parameters
+    hidden = model.stored_hidden_parameters
     needed = [
         count * state / weights if weights else 0.0
         for count, (state, weights) in zip((hidden, model.parameters - hidden), sizes, strict=True)

@@ -32,7 +32,7 @@ from lmlab.runs.session import Session
 from lmlab.runs.worker_rank import WorkerRank
 from lmlab.runtime.launch_env import read_launch_env
 from lmlab.storage.io import check_creatable
-from lmlab.tracking import NO_TRACKER, check_tracker
+from lmlab.tracking import check_tracker, trackers_of
 from lmlab.tracking.deliveries import is_delivered
 
 log = logging.getLogger("lmlab.run")
@@ -65,7 +65,8 @@ def execute(config: RunConfig) -> RunResult:
     spec = resolve(config)
     check_creatable(spec.output_root)
     check_source(spec.data)
-    check_tracker(spec.tracker.target, spec.tracker.parameters)
+    for key, tracker in spec.trackers.items():
+        check_tracker(key, tracker.target, tracker.parameters)
     return _execute(resolve(known_steps(config)))
 
 
@@ -88,21 +89,27 @@ def _execute(spec: RunSpec) -> RunResult:
 
 
 def _mention_tracker(context: RunContext) -> None:
-    """Say how to send a run that is complete to its tracker, unless it is there."""
-    logger, folder = context.spec.settings["logger"], context.folder
-    if context.spec.tracker.target == NO_TRACKER or is_delivered(folder, logger):
+    """Say how to send a run that is complete to its trackers, unless all of it is there."""
+    folder, wanted = context.folder, trackers_of(context.spec.settings["logger"])
+    if all(is_delivered(folder, component) for component in wanted.values()):
         return
     words = ["python", "-m", "lmlab.outputs", "track", str(folder.path)]
-    recorded: dict[str, Any] = {}
+    recorded: dict[str, dict[str, Any]] = {}
     with contextlib.suppress(UserError):  # the run may need a package that has changed
-        recorded = load_frozen(folder.config).as_dict()["logger"]
-    if recorded.get("_target_") != logger["_target_"]:
-        words.append("logger=NAME")
-    else:  # the tracker that the run was configured with, perhaps with other settings
+        recorded = trackers_of(load_frozen(folder.config).as_dict()["logger"])
+    targets, there = (
+        {key: component.get("_target_") for key, component in each.items()}
+        for each in (wanted, recorded)
+    )
+    if targets != there:
+        names = [key.removeprefix("logger.") for key in wanted]
+        words.append("logger=NAME" if "logger" in wanted else f"logger=[{','.join(names)}]")
+    else:  # the trackers that the run was configured with, perhaps with other settings
         words += [
-            f"logger.{key}={format_value(value)}"
-            for key, value in logger.items()
-            if value != recorded.get(key)
+            f"{key}.{name}={format_value(value)}"
+            for key, component in wanted.items()
+            for name, value in component.items()
+            if value != recorded[key].get(name)
         ]
     log.info("to send it to the tracker: %s", shlex.join(words))
 

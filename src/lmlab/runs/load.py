@@ -36,7 +36,8 @@ def load(folder: str | Path, *, checkpoint: str = "best", device: str = "auto") 
 
     Args:
         folder: a run folder, or a Hugging Face model folder of an architecture that lmlab
-            supports: Llama, Qwen3, GPT-2 without biases, or an export of ``lmlab.export``.
+            supports: Llama, Qwen3, Mixtral, Qwen3-MoE, GPT-2 without biases, or an export of
+            ``lmlab.export``.
         checkpoint: of a run: ``best`` (lowest validation loss) or ``last``.
         device: ``auto``, ``cpu``, ``mps``, ``cuda``, ``cuda:1`` ...
 

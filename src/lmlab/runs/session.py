@@ -31,6 +31,7 @@ from lmlab.runs.status_writer import StatusWriter
 from lmlab.runtime.device import is_out_of_memory
 from lmlab.runtime.signals import SignalHandler
 from lmlab.storage.ownership import check_ownership
+from lmlab.tracking import trackers_of
 from lmlab.tracking.deliveries import record_delivery
 from lmlab.tracking.run_info import RunInfo, Tracker, describe_to_tracker, final_values
 from lmlab.training.checkpoint_files import remove_temporaries
@@ -160,8 +161,9 @@ class Session:
             purpose = context.spec.settings.get("purpose") or ""
             tracker.summary(final_values(context.folder, purpose, status))
             tracker.finish(exit_code)
-            if tracker.has_delivered:
-                record_delivery(context.folder, context.spec.settings["logger"])
+            components = trackers_of(context.spec.settings["logger"])
+            for key in tracker.delivered():
+                record_delivery(context.folder, components[key])
         return exit_code
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 from lmlab.config.group_selection import dotted_key
 from lmlab.config.run_length import BUDGETS
+from lmlab.config.schedule_settings import has_other_warmup
 from lmlab.design.job import Job
 from lmlab.design.manifest import Manifest
 from lmlab.study.experiment_overrides import experiment_overrides
@@ -65,6 +66,8 @@ def _step_overrides(content: dict[str, Any]) -> list[str]:
     overrides = []
     for key in keys:
         section, _, name = key.partition(".")
+        if name == "warmup_steps" and has_other_warmup(content[section]):
+            continue
         if name in content[section]:
             overrides.append(f"{key}={content[section][name]}")
     return overrides

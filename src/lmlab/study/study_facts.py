@@ -34,7 +34,7 @@ STATES = (
 _UNFINISHED = ("queued", "running", "preempted", "interrupted", "missing", "failed")
 _NO_SETTING = re.compile(
     r"(study|arm|seed|seeds\..*|output_root|parent|reuse|reuse_across_code|logger(\..*)?|hydra([./].*)?"
-    r"|samples(\..*)?|checkpoint(\..*)?|training\.log_every)"
+    r"|samples(\..*)?|checkpoint(\..*)?|training\.(log|diagnose)_every)"
 )
 
 

@@ -28,7 +28,7 @@ from lmlab.sweep.ladder_plan import describe_budgets, describe_rungs
 from lmlab.sweep.ladder_prediction import describe_ladder_power
 from lmlab.sweep.plan import describe_power
 from lmlab.sweep.run_data_cache import RunDataCache
-from lmlab.tracking import check_tracker
+from lmlab.tracking import check_tracker, trackers_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,8 @@ class PreparedSweep:
         """
         configs = [from_dict(content) for content in manifest.arms]
         for config in configs:
-            check_tracker(config.logger.target, config.logger.parameters)
+            for key, tracker in trackers_of(config.logger.as_dict()).items():
+                check_tracker(key, tracker["_target_"], tracker)
         manifest = keep_earlier_rules(manifest, Path(configs[0].output_root))
         folder = SweepFolder.of(manifest, Path(configs[0].output_root))
         manifest = count_earlier_looks(manifest, folder)

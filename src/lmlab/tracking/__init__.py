@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmlab.config.several_options import components_of
 from lmlab.errors import ConfigError, UserError, suggestion
 from lmlab.tracking.run_info import RunInfo, Tracker
 from lmlab.tracking.run_token import run_token
+from lmlab.tracking.tensorboard import TensorBoardTracker
 from lmlab.tracking.trackio import TrackioTracker
 from lmlab.tracking.wandb_process import WandbTracker
 
 __all__ = [
     "NO_TRACKER", "NoTracker", "RunInfo", "Tracker", "check_tracker", "no_tracker",
-    "trackio_tracker", "wandb_tracker",
+    "tensorboard_tracker", "trackers_of", "trackio_tracker", "wandb_tracker",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
 NO_TRACKER = "lmlab.tracking.no_tracker"
 _MODES = ("auto", "online", "offline", "disabled")
+# Extras of lmlab have the names of the packages that the options of their name need.
+_PACKAGES = {f"{__name__}.{name}_tracker": name for name in ("tensorboard", "trackio")}
 _OLD_MODES = {"run": "online", "dryrun": "offline"}  # wandb still takes them in WANDB_MODE
 
 
@@ -45,26 +50,42 @@ class NoTracker:
         """Do nothing."""
 
 
-def check_tracker(target: str, parameters: Mapping[str, Any]) -> None:
+def trackers_of(logger: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the components of the trackers of a run by their dotted keys, without ``none``.
+
+    Args:
+        logger: ``logger`` of a configuration, as plain values.
+    """
+    components = components_of("logger", logger)
+    return {key: one for key, one in components.items() if one["_target_"] != NO_TRACKER}
+
+
+def check_tracker(key: str, target: str, parameters: Mapping[str, Any]) -> None:
     """Check the settings of a tracker as far as possible before anything is prepared.
 
     Args:
+        key: its dotted key in the configuration.
         target: dotted path of its class or function.
         parameters: from the configuration.
 
     Raises:
-        ConfigError: the mode of wandb is not valid, or trackio is not installed.
+        ConfigError: the mode of wandb or an interval is not valid, or the package of the tracker is
+            not installed.
     """
     if target == f"{__name__}.wandb_tracker":
-        _resolve_mode(str(parameters.get("mode", "auto")))
-    if target == f"{__name__}.trackio_tracker" and importlib.util.find_spec("trackio") is None:
-        raise _missing_trackio("trackio")
+        _resolve_mode(str(parameters.get("mode", "auto")), key)
+    seconds = parameters.get("flush_seconds", 1.0)
+    if target == f"{__name__}.tensorboard_tracker" and not 0 < seconds < math.inf:
+        raise ConfigError(f"{key}.flush_seconds={seconds}: expected a number above 0")
+    package = _PACKAGES.get(target)
+    if package is not None and importlib.util.find_spec(package) is None:
+        raise _not_installed(package, package)
 
 
-def _missing_trackio(package: str | None) -> ConfigError:
+def _not_installed(option: str, package: str | None) -> ConfigError:
     return ConfigError(
-        f"logger=trackio: the package {package} is not installed",
-        "run pip install 'lmlab[trackio]', or set logger=none",
+        f"logger={option}: the package {package} is not installed",
+        f"run pip install 'lmlab[{option}]', or set logger=none",
     )
 
 
@@ -139,7 +160,7 @@ def wandb_tracker(
         return NoTracker()
 
 
-def _resolve_mode(mode: str) -> str:
+def _resolve_mode(mode: str, key: str = "logger") -> str:
     """Return a mode without ``auto`` where the environment of this process decides it."""
     if mode == "auto":
         is_disabled = os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true", "yes", "on")
@@ -147,7 +168,7 @@ def _resolve_mode(mode: str) -> str:
     mode = _OLD_MODES.get(mode, mode)
     if mode not in _MODES:
         raise ConfigError(
-            f"logger.mode={mode}: expected one of {', '.join(_MODES)}", suggestion(mode, _MODES)
+            f"{key}.mode={mode}: expected one of {', '.join(_MODES)}", suggestion(mode, _MODES)
         )
     return mode
 
@@ -156,6 +177,37 @@ def _display_name(name: str | None, run_info: RunInfo) -> str:
     if name is None:
         return run_info.name
     return f"{name}/{run_info.name}" if run_info.purpose else name
+
+
+def tensorboard_tracker(
+    run_info: RunInfo, *, dir: str | None = None, flush_seconds: float = 30.0
+) -> Tracker:
+    """Write event files for TensorBoard, which ``tensorboard --logdir`` shows.
+
+    Args:
+        run_info: of the run.
+        dir: a folder in which each run gets a folder of its own; None for the folder
+            ``tensorboard`` in the run folder.
+        flush_seconds: the longest time until a row is in the file.
+
+    Raises:
+        ConfigError: tensorboard is not installed.
+    """
+    own = run_info.folder / "tensorboard"
+    folder = own
+    if dir is not None:
+        # Another run of these names, in another output folder, is another run.
+        token = run_token(own / "run_id")[:8]
+        folder = Path(dir).expanduser() / run_info.group / f"{run_info.name}-{token}"
+    try:
+        return TensorBoardTracker(
+            folder,
+            config=run_info.config,
+            earlier_rows=run_info.earlier_rows,
+            flush_seconds=flush_seconds,
+        )
+    except ModuleNotFoundError as error:
+        raise _not_installed("tensorboard", error.name) from error
 
 
 def trackio_tracker(
@@ -183,7 +235,7 @@ def trackio_tracker(
     try:
         library = importlib.import_module("trackio")
     except ModuleNotFoundError as error:
-        raise _missing_trackio(error.name) from error
+        raise _not_installed("trackio", error.name) from error
     token = run_token(run_info.folder / "trackio" / "run_id")
     init = {
         "project": project,

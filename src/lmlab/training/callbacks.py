@@ -71,7 +71,7 @@ class Callbacks:
         """
         step, results = state.progress.step, []
         before: dict[str, int] = {}
-        with unsharded(state.model), _evaluating(state.model):
+        with unsharded(state.model), evaluating(state.model):
             for callback in self.callbacks:
                 if step % callback.every_steps or callback.name in self._failed:
                     continue
@@ -130,7 +130,7 @@ def _plain_numbers(returned: Any) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Put the model in evaluation mode, and restore the mode of each module afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

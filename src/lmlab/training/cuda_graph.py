@@ -34,6 +34,7 @@ def maybe_graphed(
     step_flops: int,
     setting: str | bool,
     buffers: Callable[[], Iterable[torch.Tensor]] = tuple,
+    parts: Iterable[nn.Module] = (),
 ) -> ComputeGradients:
     """Return ``compute``, captured as a graph if launches take longer than the kernels.
 
@@ -44,11 +45,17 @@ def maybe_graphed(
         step_flops: FLOPs per call.
         setting: ``runtime.cuda_graph``: ``auto``, or False for no graph.
         buffers: see :class:`CudaGraphGradients`.
+        parts: of the model. One whose pass reads from the device declares
+            ``is_capturable = False``, and there is no graph.
     """
     is_small = step_flops < LAUNCH_BOUND_SECONDS * GPU_RATE
-    if device.type == "cuda" and is_small and setting == "auto":
-        return CudaGraphGradients(compute, parameters, buffers)
-    return compute
+    if device.type != "cuda" or not is_small or setting != "auto":
+        return compute
+    for part in parts:
+        if not getattr(part, "is_capturable", True):
+            log.info("no CUDA graph of the step: %s reads from the device", type(part).__name__)
+            return compute
+    return CudaGraphGradients(compute, parameters, buffers)
 
 
 class CudaGraphGradients:

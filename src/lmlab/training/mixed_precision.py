@@ -16,7 +16,8 @@ class Bf16Weights:
 
     The weights and biases of its linear layers are bfloat16 copies. It shares everything else
     (embeddings, learned positions, gains, tables) with the master model: a look-up is no faster in
-    bfloat16, and a sum of many gradients of a frequent token would lose the small ones.
+    bfloat16, and a sum of many gradients of a frequent token would lose the small ones. It also
+    shares linear layers that declare ``keeps_float32``, such as the router of experts.
 
     Args:
         master: the float32 model, which is updated and saved.
@@ -34,6 +35,8 @@ class Bf16Weights:
         for layer, source in zip(self.model.modules(), master.modules(), strict=True):
             if layer._buffers:
                 self._layers_with_buffers.append((layer, source))
+            if getattr(layer, "keeps_float32", False):
+                continue
             if isinstance(layer, nn.Linear) and isinstance(source, nn.Linear):
                 for name, master_weight in source.named_parameters(recurse=False):  # and a bias
                     setattr(layer, name, nn.Parameter(master_weight.detach().to(torch.bfloat16)))

@@ -19,8 +19,10 @@ from lmlab.optim.clip import clip_gradients
 from lmlab.optim.groups import multiplier_key
 from lmlab.runtime.random_streams import RandomStreams
 from lmlab.runtime.signals import SignalHandler
+from lmlab.training.after_update import parts_after_update
 from lmlab.training.callbacks import Callbacks
 from lmlab.training.checkpoint import Checkpoints
+from lmlab.training.diagnostics import Diagnostics
 from lmlab.training.divergence import DivergenceWatch
 from lmlab.training.evaluator import ValidationResult
 from lmlab.training.interval_meter import IntervalMeter
@@ -98,6 +100,7 @@ class Trainer:
         streams: what layers, optimizers and evaluations draw random numbers from.
         evaluate: measures the model on held-out text.
         callbacks: functions that observe the model.
+        diagnostics: measures norms per layer; None for none.
         checkpoints: saves the state.
         record: receives each row of metrics as soon as it exists.
         settings: what the loop does and when.
@@ -120,6 +123,7 @@ class Trainer:
         device: torch.device,
         stop: SignalHandler,
         callbacks: Callbacks | None = None,
+        diagnostics: Diagnostics | None = None,
     ) -> None:
         self.state = state
         self.gradients = gradients
@@ -128,11 +132,13 @@ class Trainer:
         self.streams = streams
         self.evaluate = evaluate
         self.callbacks = callbacks or Callbacks()
+        self.diagnostics = diagnostics
         self.checkpoints = checkpoints
         self.record = record
         self.settings = settings
         self.device = device
         self.stop = stop
+        self._parts_after_update = parts_after_update(state.model)
         self._meter = IntervalMeter(state.progress, device)
         self._watch = DivergenceWatch(state.progress, device, settings.divergence_margin)
 
@@ -178,12 +184,15 @@ class Trainer:
                 self.state.optimizer.zero_grad(set_to_none=True)
                 self.streams.begin("gradients", progress.step)
                 losses = yield inputs, targets
+                norms, seconds = self._diagnose(inputs, losses[LOSS])
                 grad_norm = clip_gradients(self.state.model.parameters(), settings.grad_clip_norm)
                 self._update(progress.step)
-                self._meter.add(losses, inputs.numel() * settings.num_ranks, started)
+                self._meter.add(losses, inputs.numel() * settings.num_ranks, started + seconds)
                 self._watch.add(losses[LOSS])
                 bar.update()
                 self.checkpoints.raise_errors()
+                if norms:
+                    self.record(self._row("diagnostics") | norms)
 
                 diverged = self._has_diverged()
                 if diverged or self._is_due(settings.log_every):
@@ -247,6 +256,22 @@ class Trainer:
             targets.to(self.device, non_blocking=True),
         )
 
+    def _diagnose(self, inputs: torch.Tensor, loss: torch.Tensor) -> tuple[dict[str, float], float]:
+        """Measure norms before an update, if they are due after it.
+
+        Returns:
+            The norms by name, and the seconds that they took, which are no training time.
+        """
+        step = self.state.progress.step + 1
+        if self.diagnostics is None or (
+            step % self.diagnostics.every and step != self.settings.steps
+        ):
+            return {}, 0.0
+        loss.item()  # the gradients that a GPU is still computing are training time
+        started = time.perf_counter()
+        norms = self.diagnostics.measure(self.state.model, inputs, self.streams, step)
+        return norms, time.perf_counter() - started
+
     def _update(self, step: int) -> None:
         """Run optimizer step number ``step`` (from 0) at its scheduled learning rate."""
         self.streams.begin("update", step, same_on_all_ranks=self.settings.replicated_weights)
@@ -254,6 +279,8 @@ class Trainer:
         for group in self.state.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         self.state.optimizer.step()
+        for part in self._parts_after_update:
+            part.after_update()
         if self.state.average is not None:
             self.state.average.update()
 

@@ -28,7 +28,7 @@ def settings(texts: tuple[Path, Path]) -> list[str]:
         "runtime.device=cpu", "runtime.threads=1", "logger=none", "arm=x",
         "runtime.preflight='off'", f"training.steps={STEPS}", "training.batch_size=8",
         "training.micro_batch_size=2", "training.log_every=1", "validation.batch_size=4",
-        "checkpoint.keep_last=1", "samples.count=0",
+        "checkpoint.keep_last=1", "samples.count=0", "training.diagnose_every=25",
     ]  # fmt: skip
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
+from event_files import expected_scalars, scalars, without_final
 from own_trackers import add_tracker
 
-from lmlab.config.compose import compose
+from lmlab.config.compose import compose, load_frozen
+from lmlab.run_folder import RunFolder
 from lmlab.runs.execute import execute
+from lmlab.tracking import trackers_of
+from lmlab.tracking.deliveries import is_delivered
 
 TRACKER = """
     import torch
@@ -68,3 +73,18 @@ def test_a_tracker_that_draws_random_numbers_changes_no_number_of_a_run(
         run = execute(compose([*dropout, chosen, f"arm={chosen[7:]}", "reuse=false"])).run
         losses.append([row["loss"] for row in run.rows()])
     assert losses[0] == losses[1] and len(losses[0]) > 20
+
+
+def test_a_tracker_that_fails_leaves_the_others(overrides: list[str], option: str) -> None:
+    both = ["logger=[mine,tensorboard]", "logger.mine.failing=log"]
+    outcome = execute(compose([*overrides, *both]))
+    run = outcome.run
+    assert (outcome.exit_code, run.status()["status"]) == (0, "done")
+    assert without_final(scalars(run.path / "tensorboard")) == expected_scalars(run.rows())
+    mine, tensorboard = trackers_of(run_config(run)["logger"]).values()
+    assert not is_delivered(run, mine) and is_delivered(run, tensorboard)
+    assert run.log.read_text().count("a bug of my own when") == 1
+
+
+def run_config(run: RunFolder) -> dict[str, Any]:
+    return load_frozen(run.config).as_dict()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from event_files import expected_scalars, read, scalars, without_final
 from launching import kill_at
 from wandb_runs import history, inspect
 
@@ -29,6 +30,7 @@ def killed_run(overrides, train, monkeypatch, tmp_path: Path):
 
     def run(*more: str) -> RunFolder:
         often = ["training.log_every=2", "checkpoint.every_steps=10", "runtime.preflight=off"]
+        often.append("training.diagnose_every=4")
         everything = [*overrides, *often, *more]
         kill = functools.partial(kill_at, 13, tmp_path / "outputs")
         assert train(everything, kill) == -signal.SIGKILL
@@ -41,8 +43,12 @@ def killed_run(overrides, train, monkeypatch, tmp_path: Path):
 
 
 @pytest.mark.long
-def test_wandb_has_one_folder_with_every_row_once(killed_run, tmp_path: Path, monkeypatch) -> None:
-    run = killed_run("logger=wandb", "logger.mode=offline")
+def test_each_of_two_trackers_has_every_row_once(killed_run, tmp_path: Path, monkeypatch) -> None:
+    run = killed_run("logger=[wandb,tensorboard]", "logger.wandb.mode=offline")
+    events = run.path / "tensorboard"
+    assert without_final(scalars(events)) == expected_scalars(run.rows())
+    assert len(list(events.glob("events.out.tfevents.*"))) == 2, "the killed session keeps its file"
+    assert read(events).Tensors("samples/text_summary")[0].step == 20
     (folder,) = tmp_path.rglob("offline-run-*")
     assert folder.parent == tmp_path / "outputs" / "runs" / "wandb", "one place per study"
     rows = history(folder)

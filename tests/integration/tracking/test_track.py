@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from event_files import expected_scalars, scalars, without_final
 from own_trackers import add_tracker
 from wandb_runs import history, inspect
 
 from lmlab.config.compose import compose, to_yaml
+from lmlab.errors import ConfigError
 from lmlab.outputs.__main__ import main
+from lmlab.outputs.track import track
 from lmlab.run_folder import RunFolder
 from lmlab.runs.execute import execute
 
@@ -100,6 +103,34 @@ def test_the_command_that_a_rerun_prints_sends_the_run(
     words = printed("logger=mine", f"logger.path={other}")
     assert main(words) == 0
     assert calls_in(Path(other))[-1] == ["finish", 0] and not own.exists()
+
+
+def test_several_trackers_get_a_run_each_once(
+    overrides: list[str], run: RunFolder, capsys, caplog
+) -> None:
+    chosen = ["logger=[wandb,tensorboard]", "logger.wandb.mode=offline"]
+    assert main(["track", str(run.path), *chosen]) == 0
+    printed = capsys.readouterr().out
+    assert f"{run.path}, wandb: sent" in printed and f"{run.path}, tensorboard: sent" in printed
+    (folder,) = (run.path.parents[1] / "wandb").glob("offline-run-*")
+    losses = [(row["step"], row["train/loss"]) for row in history(folder) if "train/loss" in row]
+    assert losses == [(row["step"], row["loss"]) for row in run.rows("train")]
+    assert without_final(scalars(run.path / "tensorboard")) == expected_scalars(run.rows())
+    assert main(["track", str(run.path), *chosen]) == 0
+    assert capsys.readouterr().out.count("nothing to send") == 2
+
+    # A run that was configured with both is sent to both, and says how where one lacks it.
+    (run.path / "tracked.json").unlink()
+    run.config.write_text(to_yaml(compose([*overrides, "arm=sent", *chosen])))
+    caplog.set_level("INFO")
+    assert execute(compose([*overrides, "arm=sent", *chosen, "logger.wandb.project=p"])).run == run
+    (line,) = (text for text in caplog.messages if text.startswith("to send it"))
+    words = shlex.split(line.partition("lmlab.outputs ")[2])
+    assert words == ["track", str(run.path), "logger.wandb.project=p"]
+    assert main(words) == 0
+    assert capsys.readouterr().out.count(": sent") == 2
+    with pytest.raises(ConfigError, match="configured with other trackers"):
+        track([run], None, ["logger.mine.path=x"])
 
 
 def test_wandb_gets_all_of_a_finished_run_in_one_folder(run: RunFolder, capsys) -> None:

@@ -37,6 +37,15 @@ def test_tables_show_the_figures_of_the_report() -> None:
     assert [f"largest batch: {found['textbook']['largest_batch']}"] in textbook.rows
 
 
+def test_the_parameters_that_a_token_uses_are_shown_beside_all() -> None:
+    dense, routed = report(), report("model.ffn=moe")
+    assert "used per token" not in rows_by_name(report_tables(dense)[0].rows)
+    active = routed["parameters"]["active"]
+    # Six of the eight experts of each layer, of three matrices, are not used.
+    assert routed["parameters"]["total"] - active == 4 * 6 * 3 * 128 * 176
+    assert rows_by_name(report_tables(routed)[0].rows)["used per token"][0] == f"{active:,}"
+
+
 def test_an_optimizer_with_unknown_flops_has_no_row() -> None:
     row = "FLOPs of the optimizer per update"
     adamw, muon = (report_tables(report(f"optim={name}"))[3] for name in ("adamw", "muon"))

@@ -48,7 +48,9 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "model.pos.scaling": (RESULT, "{" + SCALING + "}", []),
     "model.ffn._target_": (RESULT, None, []), "model.attention._target_": (RESULT, None, []),
     "model.attention.num_kv_heads": (RESULT, "2", ["model.attention.num_kv_heads=4"]),
-    "model.attention.qk_norm": (RESULT, "true", []), "model.init._target_": (RESULT, None, []),
+    "model.attention.qk_norm": (RESULT, "true", []),
+    "model.attention.qk_norm_eps": (RESULT, "1e-6", ["model.attention.qk_norm_eps=0.00001"]),
+    "model.init._target_": (RESULT, None, []),
     "model.param._target_": (RESULT, None, []), "model.embedding._target_": (RESULT, None, []),
     "model.block._target_": (RESULT, None, []), "model.residual._target_": (RESULT, None, []),
     "model.head._target_": (RESULT, None, []),
@@ -58,7 +60,10 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "optim.eps": (RESULT, "0", ["optim.eps=0.00000001"]),
     "optim.weight_decay": (RESULT, "0", ["optim.weight_decay=1e-1"]),
     "schedule._target_": (RESULT, None, []),
-    "schedule.warmup_steps": (RESULT, "60", ["schedule.warmup=0.0833"]),
+    "schedule.warmup_steps": (
+        RESULT, "60", ["schedule.warmup=0.0833", "schedule.warmup_tokens=204799.5"]
+    ),
+    "schedule.warmup": (RESULT, "0.5", []), "schedule.warmup_tokens": (RESULT, "1e5", []),
     "schedule.min_lr_ratio": (RESULT, "0", ["schedule.min_lr_ratio=1e-1"]),
     "training.steps": (RESULT, "500", ["training.tokens=2457700"]),
     "training.tokens": (RESULT, "1e5", []), "training.flops": (RESULT, "1e12", []),
@@ -69,6 +74,7 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "training.log_every": (NONE, "7", []),
     "training.divergence_margin": (RESULT, "4", ["training.divergence_margin=3"]),
     "training.patience": (RESULT, "3", []), "training.ema": (RESULT, "0.9", []),
+    "training.diagnose_every": (NONE, "7", []),
     "validation.every_steps": (RESULT, "50", []), "validation.batch_size": (NONE, "16", []),
     "validation.max_tokens": (RESULT, "5000", []),
     "checkpoint.every_steps": (NONE, "50", []), "checkpoint.keep_last": (NONE, "3", []),
@@ -115,6 +121,16 @@ OPTIONS: dict[str, dict[str, tuple[str, str | None, list[str]]]] = {
         "schedule.warmup_steps": (RESULT, "60", []),
         "schedule.decay_fraction": (RESULT, "0.5", ["schedule.decay_fraction=2e-1"]),
         "schedule.min_lr_ratio": (RESULT, "1", ["schedule.min_lr_ratio=0"]),
+        "schedule.decay_shape": (RESULT, "sqrt", []),
+    },
+    "schedule=cosine_to_zero": {
+        "schedule.warmup_steps": (RESULT, "60", []),
+        "schedule.min_lr_ratio": (RESULT, "1", ["schedule.min_lr_ratio=0"]),
+    },
+    "schedule=inverse_sqrt": {
+        "schedule.warmup_steps": (RESULT, "60", ["schedule.warmup_tokens=2.048e5"]),
+        "schedule.decay_fraction": (RESULT, "0.5", ["schedule.decay_fraction=0"]),
+        "schedule.decay_shape": (RESULT, None, []),  # needs a decay
     },
     "model.embedding=value": {
         "model.embedding.num_tables": (RESULT, "1", []),

@@ -66,7 +66,7 @@ def test_components_keep_target_and_parameters() -> None:
     spec = resolve(config)
     for bound, component in (
         (spec.optimizer, config.optim), (spec.schedule, config.schedule),
-        (spec.initializer, config.model.init), (spec.tracker, config.logger),
+        (spec.initializer, config.model.init), (spec.trackers["logger"], config.logger),
         (spec.data.source, config.data), (spec.data.tokenizer, config.tokenizer),
     ):  # fmt: skip
         assert (bound.target, bound.parameters) == (component.target, component.parameters)

@@ -40,7 +40,8 @@ def test_a_setting_that_changes_the_result_is_in_the_identity(override: str) -> 
     [
         "study=x", "arm=y", "output_root=/tmp/x", "logger=none", "logger.project=p",
         "samples.count=2", "seeds.sampling=4", "checkpoint.keep_last=5", "checkpoint.every_steps=9",
-        "runtime.device=cpu", "training.log_every=3", "validation.batch_size=8", "parent=x",
+        "runtime.device=cpu", "training.log_every=3", "training.diagnose_every=3",
+        "validation.batch_size=8", "parent=x",
     ],
 )  # fmt: skip
 def test_a_setting_that_does_not_change_the_result_is_not_in_the_identity(override: str) -> None:
@@ -70,10 +71,6 @@ def test_parameters_that_earlier_versions_did_not_have_are_left_out_at_their_def
     assert "scaling" in config.model.pos.parameters
     assert settings_of()["model"]["pos"].keys() == {"_target_", "theta"}
     assert "scaling" in settings_of("model.pos=partial_rope")["model"]["pos"]
-    assert "window" in config.model.attention.parameters
-    causal = settings_of()["model"]["attention"]
-    assert causal.keys() == {"_target_", "num_kv_heads", "qk_norm"}
-    assert settings_of("model.attention.window=8")["model"]["attention"] == causal | {"window": 8}
 
 
 def test_targets_have_their_original_names() -> None:

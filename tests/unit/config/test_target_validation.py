@@ -63,6 +63,10 @@ from lmlab.errors import ConfigError
             "+schedule.total_steps=5",
             ["schedule.total_steps=5: this parameter is computed automatically"],
         ),
+        (
+            "+schedule.tokens_per_step=5",
+            ["schedule.tokens_per_step=5: this parameter is computed automatically"],
+        ),
         ("+model.pos.d_head=5", ["model.pos.d_head=5: this parameter is computed automatically"]),
         ("~optim.lr", ["optim: lmlab.optim.adamw.adamw requires lr\nhelp: set optim.lr="]),
         (

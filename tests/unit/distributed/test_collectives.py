@@ -31,6 +31,11 @@ def test_all_ranks_get_the_mean_of_tensors_in_any_bucket(ranks) -> None:
         assert found["mean"] == [[size + 0.5] * size for size in (3, 7, 1, 40)] + [[0.5] * 3]
 
 
+def test_all_ranks_get_the_sum_of_counts(ranks) -> None:
+    for found in ranks:
+        assert found["totals"] == [[1, 3, 5, 7, 9, 11], [1, 3]]
+
+
 def test_all_ranks_get_the_tensors_of_the_source(ranks) -> None:
     for found in ranks:
         assert found["broadcast"] == [[0, 2, 4, 6, 8], [[1, 1], [1, 1]]]

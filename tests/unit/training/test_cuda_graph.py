@@ -22,6 +22,15 @@ def is_graphed(device: str, step_flops: int, setting: str | bool) -> bool:
     return found is not compute
 
 
+def test_parts_that_read_from_the_device_are_not_captured() -> None:
+    parts = [nn.Linear(1, 1), nn.Linear(1, 1)]
+    keywords = {"device": torch.device("cuda"), "step_flops": SMALL, "setting": "auto"}
+    weights = [nn.Parameter(torch.zeros(1))]
+    assert maybe_graphed(compute, weights, **keywords, parts=parts) is not compute
+    parts[1].is_capturable = False
+    assert maybe_graphed(compute, weights, **keywords, parts=parts) is compute
+
+
 def test_only_small_steps_on_cuda_are_captured_unless_turned_off() -> None:
     assert is_graphed("cuda", SMALL, "auto")
     assert not is_graphed("cuda", 4 * SMALL, "auto")

@@ -385,3 +385,26 @@ def test_a_warning_saves_once_and_training_continues(tmp_path: Path) -> None:
         assert Checkpoints(tmp_path).steps()[0] == 5
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class Balanced(nn.Linear):
+    """Records the weights that it has when it is told of an update."""
+
+    def __init__(self) -> None:
+        super().__init__(5, 7)
+        self.seen: list[torch.Tensor] = []
+
+    def after_update(self) -> None:
+        self.seen.append(self.weight.detach().clone())
+
+
+def test_parts_are_told_of_each_update_after_it(tmp_path: Path) -> None:
+    state = make_state()
+    state.model[1] = part = Balanced()
+    state.optimizer = torch.optim.SGD(state.model.parameters(), lr=0.05)
+    state.optimizer.param_groups[0]["initial_lr"] = 0.05
+    before = part.weight.detach().clone()
+    make_trainer(tmp_path, state, [], steps=3).train()
+    assert len(part.seen) == 3
+    assert not torch.equal(part.seen[0], before)
+    assert torch.equal(part.seen[2], part.weight)

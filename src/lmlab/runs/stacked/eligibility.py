@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
-from lmlab.config.run_config import RunConfig
+from lmlab.config.class_constants import class_constant
+from lmlab.config.run_config import Component, Model, RunConfig
 from lmlab.errors import ConfigError
 from lmlab.storage.io import hash_json
 
@@ -28,20 +30,25 @@ def stack_key(config: RunConfig) -> str:
     return hash_json(content)
 
 
-def obstacle(policy: str, device_type: str, dropout: float) -> str | None:
+def obstacle(policy: str, device_type: str, model: Model) -> str | None:
     """Explain why runs cannot be stacked; None where they can.
 
     Args:
         policy: ``runtime.policy`` of the runs.
         device_type: where they compute.
-        dropout: ``model.dropout`` of the runs.
+        model: ``model`` of the runs. The class of a part whose passes cannot be computed for
+            several models at once declares ``is_stackable = False``.
     """
     if device_type not in DEVICE_TYPES:
         return f"stacks need a device of type {' or '.join(DEVICE_TYPES)}, not {device_type}"
     if policy in BITWISE_POLICIES:
         return f"runtime.policy={policy} promises the bits of a run that trains alone"
-    if dropout:
-        return f"model.dropout={dropout:g} draws numbers that the runs of a stack would share"
+    if model.dropout:
+        return f"model.dropout={model.dropout:g} draws numbers that the runs of a stack would share"
+    for field in dataclasses.fields(model):
+        part = getattr(model, field.name)
+        if isinstance(part, Component) and class_constant(part.target, "is_stackable") is False:
+            return f"model.{field.name}._target_={part.target} computes one model at a time"
     return None
 
 
@@ -60,7 +67,7 @@ def members_at_once(config: RunConfig, device_type: str, setting: int | str) -> 
         setting = "on" if setting else "off"
     if setting == "off":
         return 1
-    problem = obstacle(config.runtime.policy, device_type, config.model.dropout)
+    problem = obstacle(config.runtime.policy, device_type, config.model)
     if config.training.minutes is not None:
         problem = "expected off with training.minutes, whose steps are those of a run alone"
     if setting == "auto":

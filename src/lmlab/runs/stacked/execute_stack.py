@@ -16,7 +16,6 @@ from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError
 from lmlab.nn.attention import naive_attention
-from lmlab.nn.biased_attention import naive_biased_attention
 from lmlab.nn.kernel_set import KernelSet
 from lmlab.runs.auto_settings import choose_device
 from lmlab.runs.stacked.eligibility import obstacle, stack_key
@@ -51,7 +50,7 @@ def execute_stack(configs: Sequence[RunConfig]) -> list[StackMember]:
     first = specs[0]
     check_source(first.data)
     device = choose_device(first)
-    problem = obstacle(first.device.policy, device.device.type, configs[0].model.dropout)
+    problem = obstacle(first.device.policy, device.device.type, configs[0].model)
     if problem is not None:
         raise ConfigError(f"the runs cannot be stacked: {problem}")
     device.apply()
@@ -74,12 +73,7 @@ def _build_shared(
     warnings.filterwarnings("ignore", message=".*batching rule")
     template = spec.network().to(device.device)
     if device.device.type == "cuda":  # stacked, torch's fused attention has wrong gradients
-        template.use(
-            KernelSet(
-                causal_attention=lambda d_head: naive_attention,
-                biased_attention=naive_biased_attention,
-            )
-        )
+        template.use(KernelSet(causal_attention=lambda d_head: naive_attention))
     kernels = choose_kernels(device, spec.workload.context_length, spec.kernel_folder)
     # vmap has no rule for losses that compute their own gradients, and fuses maps by itself.
     template.use(dataclasses.replace(kernels, head_loss=None, apply_linears=None))

@@ -56,6 +56,14 @@ def test_runs_with_dropout_are_never_stacked(overrides: list[str]) -> None:
         members_at_once(dropping, "cuda", 4)
 
 
+def test_runs_of_experts_are_never_stacked(overrides: list[str]) -> None:
+    routed = compose([*overrides, "runtime.policy=fast", "model.ffn=moe"])
+    assert members_at_once(routed, "cuda", "auto") == 1
+    expected = r"model\.ffn\._target_=lmlab\.nn\.moe\.MoE computes one model at a time"
+    with pytest.raises(ConfigError, match=expected):
+        members_at_once(routed, "cuda", 4)
+
+
 def test_runs_of_some_minutes_are_never_stacked(overrides: list[str]) -> None:
     shared = [one for one in overrides if "training.steps" not in one]
     timed = compose([*shared, "runtime.policy=fast", "training.minutes=2"])

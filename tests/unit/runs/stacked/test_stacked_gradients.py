@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from part_choices import ATTENTIONS
 
 from lmlab.build.instantiate import instantiate
 from lmlab.build.network import build_network
@@ -55,7 +54,6 @@ def batches() -> tuple[torch.Tensor, torch.Tensor]:
         ["model.norm=none", "model.ffn=relu2", "model.attention.num_kv_heads=1"],
         ["model.param=completep", "model.param.base_d_model=8", "model.param.base_d_head=4",
          "model.param.base_num_layers=1"],
-        *ATTENTIONS,
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("micro_batch_size", [B, 2])
