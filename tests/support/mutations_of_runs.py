@@ -70,7 +70,7 @@ MUTATIONS = [
              "        if state.average is not None:\n            tensors |=", "        if False:\n            tensors |=",
              "tests/unit/training/test_trainer.py"),
     Mutation("the weights are evaluated instead of their average", "training/trainer.py",
-             "with self.state.averaged():", "if True:", "tests/unit/training/test_trainer.py"),
+             "with self.state.evaluated():", "if True:", "tests/unit/training/test_trainer.py"),
     Mutation("patience counts no evaluations", "training/trainer.py",
              "progress.evaluations_since_best += 1", "pass", "tests/unit/training/test_trainer.py"),
     Mutation("an evaluated model drops", "nn/dropout.py", "self.probability, module.training",

@@ -197,6 +197,40 @@ class NoRate(torch.optim.Optimizer):
         """Do nothing."""
 
 
+class Undeclared(torch.optim.Optimizer):
+    """Needs whole matrices, and does not say so."""
+
+    def __init__(self, params: Any, *, lr: float) -> None:
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for weight in group["params"]:
+                weight.sub_(weight.grad / weight.grad.norm(), alpha=group["lr"])
+
+
+class OfElements(Undeclared):
+    """Says that it works on elements."""
+
+    update_unit = "element"
+
+    def step(self, closure: Any = None) -> None:
+        super().step(closure)
+
+
+class OfTensors(OfElements):
+    """Says that it works on tensors."""
+
+    update_unit = "tensor"
+
+
+class OfModel(OfElements):
+    """Says that it needs all tensors."""
+
+    update_unit = "model"
+
+
 class Counting:
     """A schedule that counts its calls."""
 
@@ -262,3 +296,8 @@ def writes(model: nn.Module, how: str) -> None:
         raise RuntimeError("no luck")
     elif how == "text":
         return {"value": "text"}  # type: ignore[return-value]
+
+
+def first_norm(model: nn.Module) -> dict[str, float]:
+    """A callback that measures the first weights that it sees."""
+    return {"norm": float(next(model.parameters()).norm())}

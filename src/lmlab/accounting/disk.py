@@ -14,8 +14,8 @@ OTHER_BYTES = 60_000  # approximate: configuration, provenance, log, samples, to
 
 
 def checkpoint_bytes(model: ModelCounts, optimizer: OptimizerCounts) -> int:
-    """Return the size of a checkpoint: weights and optimizer state."""
-    return FLOAT32 * (model.parameters + optimizer.state)
+    """Return the size of a checkpoint: weights, optimizer state, and weights to be evaluated."""
+    return FLOAT32 * (model.parameters + optimizer.state + optimizer.evaluated)
 
 
 def run_folder_bytes(

@@ -137,7 +137,8 @@ def estimate_memory(
     workspace = CUBLAS_WORKSPACE if settings.device == "cuda" else 0
     saved = sum(activation_bytes(model, micro_batch, settings).values())
     transient = _loss_transient(model, micro_batch, settings)
-    saving = FLOAT32 * (2 * model.parameters + optimizer.state) + average
+    evaluated = FLOAT32 * optimizer.evaluated
+    saving = FLOAT32 * (2 * model.parameters + optimizer.state) + average + evaluated
     saving = 0 if settings.device == "cuda" else saving
     fixed = parameters + state + workspace
     if passes > 1:
@@ -155,9 +156,10 @@ def estimate_memory(
         workspace=workspace,
         saving=saving,
         training=training,
-        # While the average is evaluated, the weights are kept aside.
-        validation=fixed + average + gradients + _validation(model, validation_batch, settings),
-    )
+        # While other weights are evaluated than are trained, the latter are kept aside.
+        validation=fixed + average + evaluated + gradients
+        + _validation(model, validation_batch, settings),
+    )  # fmt: skip
 
 
 def largest_batch(

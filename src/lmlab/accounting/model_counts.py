@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -126,6 +127,17 @@ class ModelCounts:
         """F, or None if no component has a feed-forward width."""
         return next((c.counts.d_ff for c in self.components if c.counts.d_ff is not None), None)
 
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...] | None:
+        """Shapes of all parameters, in no order; None where a component does not give them."""
+        found: list[tuple[int, ...]] = []
+        for component in self.components:
+            if component.counts.parameters and component.counts.shapes is None:
+                return None
+            found += component.times * list(component.counts.shapes or ())
+        is_complete = sum(map(math.prod, found)) == self.parameters
+        return tuple(found) if is_complete else None
+
     def forward_flops(self, causal: bool = False) -> int:
         """Return the FLOPs of a forward pass over a full context; see :class:`Component`."""
         return sum(c.forward_flops(self.context, causal) for c in self.components)
@@ -175,7 +187,7 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
     residual = _counts(model, "residual", PLAIN_RESIDUAL)(d_model=width, num_layers=layers)
     head = _counts(model, "head", LINEAR_HEAD)(d_model=width, vocab_size=vocab)
     if model["tie_embeddings"]:
-        head = dataclasses.replace(head, parameters=head.parameters - vocab * width)
+        head = dataclasses.replace(head, parameters=head.parameters - vocab * width, shapes=())
     components: tuple[Component, ...] = (
         Component("embedding", OTHER, 1, False, embedding),
         Component("positions", OTHER, 1, False, pos),
@@ -216,7 +228,7 @@ def count_optimizer(optim: Mapping[str, Any], model: ModelCounts) -> OptimizerCo
     """Count an optimizer of a model. Raises :class:`UnknownCostError`."""
     hidden = model.stored_hidden_parameters
     counts: OptimizerCounts = counts_of("optim", optim)(
-        hidden=hidden, other=model.parameters - hidden
+        {"shapes": model.shapes}, hidden=hidden, other=model.parameters - hidden
     )
     return counts
 

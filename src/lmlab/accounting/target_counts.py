@@ -55,12 +55,24 @@ def counts_of(path: str, leaf: Mapping[str, Any]) -> Callable[..., Any]:
 
     def bound(offered: Mapping[str, Any] | None = None, **sizes: Any) -> Any:
         wanted = {key: value for key, value in (offered or {}).items() if key in named}
+        if "shapes" in wanted and wanted["shapes"] is None:
+            raise _without_shapes(target)
         return count(**parameters, **sizes, **wanted)
 
     return bound
 
 
-def _torch_optimizer(name: str, parameters: Mapping[str, Any]) -> Callable[..., OptimizerCounts]:
+def _without_shapes(target: str) -> UnknownCostError:
+    return UnknownCostError(
+        f"optim._target_={target}: its state depends on the shapes of the weights, which a "
+        "component of the model does not give",
+        "give shapes in the counts of the component (see lmlab.nn.component_counts)",
+    )
+
+
+def _torch_optimizer(name: str, parameters: dict[str, Any]) -> Callable[..., OptimizerCounts]:
+    if name == "Adafactor":
+        return counts_of("optim", {"_target_": "lmlab.optim.adafactor.adafactor"} | parameters)
     if name in _TORCH_STATES:
         states = _TORCH_STATES[name] + sum(bool(parameters.get(key)) for key in _ADDED_STATES)
     else:
@@ -69,7 +81,9 @@ def _torch_optimizer(name: str, parameters: Mapping[str, Any]) -> Callable[..., 
             "choose another optimizer",
         )
 
-    def count(*, hidden: int, other: int) -> OptimizerCounts:
+    def count(
+        offered: Mapping[str, Any] | None = None, *, hidden: int, other: int
+    ) -> OptimizerCounts:
         return OptimizerCounts(states * (hidden + other), flops=None)
 
     return count

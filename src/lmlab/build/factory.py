@@ -33,6 +33,7 @@ from lmlab.distributed.zero1 import Zero1Optimizer
 from lmlab.errors import ConfigError, UserError
 from lmlab.nn.transformer import Transformer
 from lmlab.optim.groups import apply_multipliers, parameter_groups, rate_names
+from lmlab.optim.modes import set_training_mode
 from lmlab.runtime.background import ThreadWorker
 from lmlab.runtime.device import Device
 from lmlab.runtime.inductor_cache import set_inductor_cache
@@ -91,7 +92,8 @@ def build_optimizer(spec: RunSpec, model: nn.Module) -> torch.optim.Optimizer:
     """Build the optimizer; each parameter group has its peak learning rate as ``initial_lr``.
 
     Raises:
-        ConfigError: the optimizer refuses the parameters, has no learning rate, or needs a closure.
+        ConfigError: the optimizer refuses the parameters, has no learning rate, needs a closure, or
+            evaluates weights of its own where the run averages them.
     """
     target = spec.optimizer.target
     groups = parameter_groups(model, spec.param.group_rules(spec.workload.optim))
@@ -105,10 +107,11 @@ def build_optimizer(spec: RunSpec, model: nn.Module) -> torch.optim.Optimizer:
             describe_failure("optim", target, "be built for this model", error),
             "change the parameters of optim, or choose another optimizer",
         ) from error
-    check_optimizer(optimizer, target)
+    check_optimizer(optimizer, target, spec.workload.ema)
     apply_multipliers(optimizer, groups, target)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
+    set_training_mode(optimizer)
     return optimizer
 
 

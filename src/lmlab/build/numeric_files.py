@@ -31,13 +31,17 @@ NOT_NUMERIC = (
     "data/toystories.py", "data/sources.py", "tokenizer/formats/", "tokenizer/convert.py",
     # Counts of parameters, FLOPs and memory.
     "nn/attention_counts.py", "nn/component_counts.py", "nn/ffn_counts.py", "nn/loss_counts.py",
-    "nn/norm_counts.py", "nn/pos_counts.py", "optim/adamw_counts.py", "optim/muon_counts.py",
-    "optim/optimizer_counts.py", "optim/sgd_counts.py",
+    "nn/norm_counts.py", "nn/pos_counts.py", "optim/adafactor_counts.py",
+    "optim/adamw_counts.py", "optim/ademamix_counts.py", "optim/lion_counts.py",
+    "optim/muon_counts.py", "optim/optimizer_counts.py", "optim/schedule_free_counts.py",
+    "optim/sgd_counts.py", "optim/soap_counts.py",
     # The identity itself, and checks that refuse a run.
     "build/added_code.py", "build/identity.py", "build/loaded_code.py", "build/module_imports.py",
     "build/numeric_files.py", "build/numerics.py", "build/optimizer_check.py",
+    "build/optimizer_packages.py",
     "build/parallel_check.py", "build/record_numerics.py", "build/source_hash.py",
     "build/user_code.py", "runs/weight_sizes.py",
+    "optim/optional_package.py", "optim/update_unit.py",
     # The session around the training loop; what it chooses is part of the identity.
     "runs/auto_settings.py", "runs/context.py", "runs/execute.py", "runs/find_run.py",
     "runs/load.py", "runs/measured_length.py", "runs/recorded_config.py", "runs/run_metadata.py",

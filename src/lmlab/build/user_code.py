@@ -4,7 +4,8 @@ Counted are the modules that targets are found in, with everything that they imp
 which are edited in place, and from trusted ones: conditional and late imports, and the
 ``__init__`` files on the way. Each module is hashed by its meaning, so that comments, docstrings
 and formatting do not count; sources in other languages are hashed by their content. Installed
-packages count by their version. What lmlab itself computes is in :mod:`lmlab.build.numerics`.
+packages count by their version, those too that an optimizer of lmlab comes from. What lmlab itself
+computes is in :mod:`lmlab.build.numerics`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from lmlab.build.module_imports import (
     package_folders,
     read_imports,
 )
+from lmlab.build.optimizer_packages import packages_of
 from lmlab.build.source_hash import hash_bytes, hash_source
 from lmlab.config.user_settings import trusted_packages
 
@@ -48,9 +50,21 @@ def user_code(settings: Any) -> dict[str, str]:
 
     Returns:
         Hashes by the names of modules, and by paths of files in other languages, such as
-        ``mine/kernel.cu``. An installed package that these modules import has its version.
+        ``mine/kernel.cu``. An installed package that these modules import has its version, and so
+        does one that an optimizer of lmlab comes from.
     """
-    return dict(_code_of(_named(settings)))
+    packages = {f"version of {name}": _version(name) for name in sorted(_of_optimizers(settings))}
+    return _code_of(_named(settings)) | {k: v for k, v in packages.items() if v is not None}
+
+
+def _of_optimizers(settings: Any) -> set[str]:
+    """Return the packages that optimizers of lmlab in nested plain values come from."""
+    inner = settings.values() if isinstance(settings, Mapping) else settings
+    if isinstance(settings, str) or not isinstance(settings, Mapping | list | tuple):
+        return set()
+    found = set().union(*map(_of_optimizers, inner))
+    target = settings.get("_target_") if isinstance(settings, Mapping) else None
+    return found | packages_of(target) if isinstance(target, str) else found
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from lmlab.config.auto_width import feed_forward_width
@@ -24,6 +24,20 @@ _UNUSABLE_OPTIMIZERS = {
     "SparseAdam": "SparseAdam takes sparse gradients, and those of these models are dense",
     "Muon": "torch's Muon updates matrices only, and these models have vectors, too",
     "Optimizer": "Optimizer is the base class of optimizers",
+}
+# Settings of lmlab's optimizers whose names may mean something else in others.
+_OWN_OPTIMIZER_RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
+    "slow_beta": (lambda rate: 0 <= rate < 1, "a number in [0, 1)"),
+    "alpha": (lambda weight: 0 <= weight < math.inf, "a finite number of 0 or more"),
+    "t_alpha_beta3": (lambda steps: 0 < steps < math.inf, "a number of steps above 0, or null"),
+    "shampoo_beta": (lambda rate: 0 <= rate < 1, "a number in [0, 1), or null"),
+    "precondition_frequency": (lambda steps: steps >= 1, "1 or more"),
+    "max_precondition_dim": (lambda size: size >= 1, "1 or more"),
+    "warmup_steps": (lambda steps: steps >= 0, "0 or more"),
+    "r": (lambda power: 0 <= power < math.inf, "a finite number of 0 or more"),
+    "weight_lr_power": (lambda power: 0 <= power < math.inf, "a finite number of 0 or more"),
+    "beta2_decay": (lambda power: -math.inf < power <= 0, "a finite number of 0 or less"),
+    "d": (lambda size: 1 <= size < math.inf, "a finite number of 1 or more"),
 }
 _ADJUST_LR = ("match_rms_adamw", "original")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -211,6 +225,10 @@ def _optim(config: dict[str, Any]) -> Rules:
     for key, (is_in_range, expected) in ranges.items():
         if _is_number(optim.get(key)):
             yield f"optim.{key}", is_in_range(optim[key]), expected
+    if optim["_target_"].startswith("lmlab."):
+        for key, (is_in_range, expected) in _OWN_OPTIMIZER_RANGES.items():
+            if _is_number(optim.get(key)):
+                yield f"optim.{key}", is_in_range(optim[key]), expected
     betas = optim.get("betas")
     if betas is not None and optim["_target_"].startswith(_KNOWN_OPTIMIZERS):
         is_valid = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)

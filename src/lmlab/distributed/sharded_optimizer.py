@@ -43,6 +43,18 @@ class ShardedOptimizer(abc.ABC):
     def step(self) -> None:
         """Run one update."""
 
+    def train(self) -> None:
+        """Put an optimizer that has modes in training mode; see :mod:`lmlab.optim.modes`."""
+        self._modal.train()
+
+    def eval(self) -> None:
+        """Put it in evaluation mode; all ranks then hold the weights that it evaluates."""
+        self._modal.eval()
+
+    @property
+    def _modal(self) -> Any:
+        return self.optimizer
+
     @abc.abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Return the full state on rank 0."""

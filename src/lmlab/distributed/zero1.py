@@ -43,8 +43,15 @@ class Zero1Optimizer(ShardedOptimizer):
             if owner != self.comm.rank:
                 parameter.grad = None
         self.optimizer.step()
-        for rank in range(self.comm.size):
-            self.comm.broadcast(rank, self._owned_by(rank))
+        self._exchange_weights()
+
+    def eval(self) -> None:
+        """Compute the weights to evaluate of this rank's parameters, and receive the others'.
+
+        Only the owner of a parameter has the state that they follow from.
+        """
+        super().eval()
+        self._exchange_weights()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of all parameters on rank 0, the other ranks' part in host memory.
@@ -58,6 +65,8 @@ class Zero1Optimizer(ShardedOptimizer):
         device = self.parameters[0].device
         for rank, layout in enumerate(layouts):
             for index in split_state(layout["state"])[0] if rank else ():
+                if self.owners[index] != rank:  # an optimizer may note other parameters, too
+                    continue
                 # One parameter at a time, so that no device stores the full state.
                 part = {"state": {index: layout["state"][index]}}
                 is_sender = rank == self.comm.rank
@@ -65,11 +74,15 @@ class Zero1Optimizer(ShardedOptimizer):
                 part = allocate(part, device) if sent is None else sent
                 self.comm.broadcast(rank, list(state_tensors(part)))
                 if self.comm.is_rank0:
-                    state[index] = {key: _to_host(one) for key, one in part["state"][index].items()}
+                    state[index] = _to_host(part["state"][index])
         return local | {"state": dict(sorted(state.items())) | others}
 
     def _shard(self, index: int, values: dict[str, Any]) -> dict[str, Any] | None:
         return values if self.owners[index] == self.comm.rank else None
+
+    def _exchange_weights(self) -> None:
+        for rank in range(self.comm.size):
+            self.comm.broadcast(rank, self._owned_by(rank))
 
     def _owned_by(self, rank: int) -> list[torch.Tensor]:
         pairs = zip(self.parameters, self.owners, strict=True)
@@ -87,4 +100,8 @@ def assign_owners(sizes: list[int], num_ranks: int) -> list[int]:
 
 
 def _to_host(value: Any) -> Any:
+    if type(value) in (list, tuple):
+        return type(value)(map(_to_host, value))
+    if isinstance(value, dict):
+        return {key: _to_host(one) for key, one in value.items()}
     return value.to("cpu") if isinstance(value, torch.Tensor) else value

@@ -63,4 +63,8 @@ def CausalSelfAttention(
             output,
             SavedTensor("output projection", d_model),
         ),
-    )
+        shapes=(
+            (width, d_model), (kv_width, d_model), (kv_width, d_model), (d_model, width),
+            *[(d_head,)] * (2 if qk_norm else 0),
+        ),
+    )  # fmt: skip

@@ -65,6 +65,7 @@ class ComponentCounts:
         loss_in_chunks: whether the loss of a head can be computed for some tokens at a time.
         stored_weights: entries of all its matrices, where a token is multiplied by only some of
             them; None where ``matmul_weights`` are all.
+        shapes: of its own weights, for optimizers whose state depends on them; None if unknown.
     """
 
     parameters: int = 0
@@ -78,6 +79,7 @@ class ComponentCounts:
     d_values: int | None = None
     loss_in_chunks: bool = False
     stored_weights: int | None = None
+    shapes: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def unused_weights(self) -> int:

@@ -8,7 +8,10 @@ from lmlab.nn.value_tables import tables_of_layers
 
 def TokenEmbedding(*, vocab_size: int, d_model: int) -> ComponentCounts:
     """Count a vector per token, and the ids that the backward pass needs."""
-    return ComponentCounts(vocab_size * d_model, saved=(SavedTensor("tokens", 1, Kind.INDEX),))
+    return ComponentCounts(
+        vocab_size * d_model, saved=(SavedTensor("tokens", 1, Kind.INDEX),),
+        shapes=((vocab_size, d_model),),
+    )  # fmt: skip
 
 
 def ValueEmbedding(
@@ -34,4 +37,9 @@ def ValueEmbedding(
             SavedTensor("value embeddings", width, Kind.FLOAT32),
         ),
         textbook=(SavedTensor("value embeddings", width),),
+        shapes=(
+            (vocab_size, d_model),
+            *[(vocab_size, d_values)] * len(tables),
+            (num_layers,),
+        ),
     )

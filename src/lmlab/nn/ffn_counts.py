@@ -56,4 +56,5 @@ def _counts(d_model: int, width: int, matrices: int, names: tuple[str, ...]) -> 
         saved=(layer_input, *saved),
         textbook=(*saved, SavedTensor("down", d_model)),
         d_ff=width,
+        shapes=(*[(width, d_model)] * (matrices - 1), (d_model, width)),
     )

@@ -19,6 +19,7 @@ def LinearHead(*, d_model: int, vocab_size: int) -> ComponentCounts:
         ),
         textbook=(SavedTensor("logits", vocab_size), SavedTensor("cross-entropy", 1)),
         loss_in_chunks=True,
+        shapes=((vocab_size, d_model),),
     )
 
 

@@ -19,8 +19,9 @@ def rms_norm(size: int, groups: int = 1) -> tuple[SavedTensor, ...]:
 
 def _rms(d_model: int) -> ComponentCounts:
     return ComponentCounts(
-        d_model, saved=rms_norm(d_model), textbook=(SavedTensor("norm", d_model),)
-    )
+        d_model, saved=rms_norm(d_model), textbook=(SavedTensor("norm", d_model),),
+        shapes=((d_model,),),
+    )  # fmt: skip
 
 
 def _layer(d_model: int) -> ComponentCounts:
@@ -28,7 +29,9 @@ def _layer(d_model: int) -> ComponentCounts:
         SavedTensor("norm input", d_model, Kind.FLOAT32),
         SavedTensor("norm mean and deviation", 2, Kind.FLOAT32),
     )
-    return ComponentCounts(d_model, saved=saved, textbook=(SavedTensor("norm", d_model),))
+    return ComponentCounts(
+        d_model, saved=saved, textbook=(SavedTensor("norm", d_model),), shapes=((d_model,),)
+    )
 
 
 def _gainless(d_model: int) -> ComponentCounts:

@@ -49,4 +49,4 @@ def ALiBi(*, d_model: int, d_head: int, context_length: int) -> ComponentCounts:
 def LearnedPositions(*, d_model: int, d_head: int, context_length: int) -> ComponentCounts:
     """Count a vector per position."""
     del d_head
-    return ComponentCounts(parameters=context_length * d_model)
+    return ComponentCounts(parameters=context_length * d_model, shapes=((context_length, d_model),))

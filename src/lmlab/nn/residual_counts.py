@@ -16,4 +16,5 @@ def FirstInputResidual(*, d_model: int, num_layers: int) -> ComponentCounts:
         2 * num_layers,
         saved=(SavedTensor("streams", num_layers * d_model),),
         textbook=(SavedTensor("mixes", num_layers * d_model),),
+        shapes=((num_layers,), (num_layers,)),
     )

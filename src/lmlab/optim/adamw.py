@@ -7,7 +7,10 @@ from typing import Any
 
 import torch
 
+from lmlab.optim.update_unit import ELEMENT, updates_by
 
+
+@updates_by(ELEMENT)
 def adamw(
     params: Iterable[dict[str, Any]],
     *,

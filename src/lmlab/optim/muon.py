@@ -9,6 +9,7 @@ import torch
 
 from lmlab.errors import ConfigError
 from lmlab.optim.groups import HIDDEN, group_kind
+from lmlab.optim.update_unit import TENSOR
 
 
 class MuonAdamW(torch.optim.Optimizer):
@@ -35,7 +36,7 @@ class MuonAdamW(torch.optim.Optimizer):
         ConfigError: this version of torch has no Muon; it was added in torch 2.9.
     """
 
-    needs_full_matrices = True  # excludes FSDP, where a rank holds only part of a matrix
+    update_unit = TENSOR  # excludes FSDP, where a rank holds only part of a matrix
 
     def __init__(
         self,

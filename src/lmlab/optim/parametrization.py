@@ -27,6 +27,11 @@ ADAMW, MUON, SGD = "adamw", "muon", "sgd"
 FAMILIES = (ADAMW, MUON, SGD)
 _FAMILY_OF = {
     "lmlab.optim.adamw.adamw": ADAMW,
+    # Other entrywise updates whose size does not depend on the size of the gradient: Yang and
+    # Littwin 2023 (Tensor Programs IVb).
+    "lmlab.optim.ademamix.ademamix": ADAMW,
+    "lmlab.optim.lion.lion": ADAMW,
+    "lmlab.optim.schedule_free.schedule_free_adamw": ADAMW,
     "lmlab.optim.muon.MuonAdamW": MUON,
     "lmlab.optim.sgd.sgd": SGD,
     "torch.optim.AdamW": ADAMW,

@@ -19,6 +19,7 @@ from lmlab.errors import ConfigError, UserError
 from lmlab.nn.transformer import Transformer
 from lmlab.optim.clip import clip_gradients
 from lmlab.optim.groups import HIDDEN, group_kind
+from lmlab.optim.modes import has_modes
 from lmlab.optim.optimizer_counts import OptimizerCounts
 from lmlab.runtime.random_streams import RandomStreams, preserved_generators
 from lmlab.training.after_update import parts_after_update
@@ -123,11 +124,14 @@ def measure_optimizer(spec: RunSpec) -> OptimizerCounts | None:
         return None
     with contextlib.suppress(UnknownCostError):
         return count_optimizer(spec.workload.optim, model)
+    has_others = has_modes(factory.build_optimizer(spec, _small_network(spec)))
+    evaluated = model.parameters if has_others else 0
     try:
         with torch.device("meta"):
             network = spec.network()
         sizes = _state_bytes(spec, network)
-        return OptimizerCounts(sum(state for state, _ in sizes) // FLOAT32, flops=None)
+        state = sum(state for state, _ in sizes) // FLOAT32
+        return OptimizerCounts(state, flops=None, evaluated=evaluated)
     except Exception as error:
         log.debug("the optimizer cannot be counted without values: %r", error)
     is_small = model.parameters <= MEASURED_PARAMETERS
@@ -137,7 +141,7 @@ def measure_optimizer(spec: RunSpec) -> OptimizerCounts | None:
         count * state / weights if weights else 0.0
         for count, (state, weights) in zip((hidden, model.parameters - hidden), sizes, strict=True)
     ]
-    return OptimizerCounts(round(sum(needed) / FLOAT32), flops=None)
+    return OptimizerCounts(round(sum(needed) / FLOAT32), flops=None, evaluated=evaluated)
 
 
 def _state_bytes(spec: RunSpec, network: torch.nn.Module) -> list[tuple[int, int]]:

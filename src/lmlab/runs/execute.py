@@ -11,6 +11,7 @@ from typing import Any
 
 from lmlab.build import factory
 from lmlab.build.identity import run_identity
+from lmlab.build.optimizer_packages import check_packages
 from lmlab.build.parallel_check import check_parallel
 from lmlab.build.run_data import check_source, prepare_data
 from lmlab.build.run_spec import RunSpec, resolve
@@ -67,6 +68,7 @@ def execute(config: RunConfig) -> RunResult:
     check_source(spec.data)
     for key, tracker in spec.trackers.items():
         check_tracker(key, tracker.target, tracker.parameters)
+    check_packages(spec.optimizer.target)
     return _execute(resolve(known_steps(config)))
 
 

@@ -151,7 +151,7 @@ class Session:
                 exit_code, status = self._note_stop(stop)
             else:
                 if ended == "done":
-                    with unsharded(self.state.model), self.state.averaged():
+                    with self.state.evaluated(), unsharded(self.state.model):
                         self._write_samples(tracker)
                     self.preflight.end(self.state.progress)
                 context.folder.sync_rows()  # before the status says that they are complete

@@ -39,8 +39,8 @@ class WorkerRank:
             with comm.reporting_lost_ranks():
                 ended = trainer.train()
                 if ended == "done":
-                    with unsharded(self.state.model):  # rank 0 generates samples
-                        pass
+                    with self.state.evaluated(), unsharded(self.state.model):
+                        pass  # rank 0 generates samples
             if ended in FINISHED:
                 return 0
             assert stop.signal_number is not None

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from lmlab.build.optimizer_packages import check_packages
 from lmlab.build.run_data import RunData
 from lmlab.config.compose import from_dict
 from lmlab.config.run_config import RunConfig
@@ -52,12 +53,13 @@ class PreparedSweep:
         """Freeze the configurations of a manifest.
 
         Raises:
-            ConfigError: a tracker cannot be used.
+            ConfigError: a tracker cannot be used, or the package of an optimizer is missing.
         """
         configs = [from_dict(content) for content in manifest.arms]
         for config in configs:
             for key, tracker in trackers_of(config.logger.as_dict()).items():
                 check_tracker(key, tracker["_target_"], tracker)
+            check_packages(config.optim.target)
         manifest = keep_earlier_rules(manifest, Path(configs[0].output_root))
         folder = SweepFolder.of(manifest, Path(configs[0].output_root))
         manifest = count_earlier_looks(manifest, folder)

@@ -39,7 +39,7 @@ from lmlab.storage.io import (
 )
 from lmlab.storage.ownership import check_ownership, writing
 from lmlab.storage.sealed import SEAL, unseal, write_sealed
-from lmlab.training.state import AVERAGE, Snapshot, TrainState
+from lmlab.training.state import AVERAGE, EVALUATED, Snapshot, TrainState
 
 FORMAT_VERSION = 1
 RUN = "run"  # key of state.json: names the run, as meta.json does
@@ -185,7 +185,9 @@ def restore_snapshot(snapshot: Snapshot, state: TrainState, folder: Path) -> Non
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Read and verify the weights of a checkpoint; of a run that averages them, the average.
+    """Read and verify the weights of a checkpoint by which the run is measured.
+
+    They may differ from those that it trains: :meth:`lmlab.training.state.TrainState.evaluated`.
 
     Raises:
         DataError: a file is missing, truncated, altered or of another format; names it.
@@ -195,8 +197,10 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     training = folder / "training.safetensors"
     if training.is_file():
         with safetensors.safe_open(str(training), framework="pt") as file:
-            averaged = [name for name in file.keys() if name.startswith(AVERAGE)]  # noqa: SIM118
-            weights |= {name.removeprefix(AVERAGE): file.get_tensor(name) for name in averaged}
+            names = list(file.keys())
+            for prefix in (AVERAGE, EVALUATED):
+                found = [name for name in names if name.startswith(prefix)]
+                weights |= {name.removeprefix(prefix): file.get_tensor(name) for name in found}
     return weights
 
 

@@ -16,13 +16,15 @@ from lmlab.distributed.full_tensor import full_tensor
 from lmlab.distributed.sharded_optimizer import ShardedOptimizer
 from lmlab.distributed.state_layout import allocate, layout_without_tensors, state_tensors
 from lmlab.errors import DataError
+from lmlab.optim.modes import evaluation_mode, has_modes
 from lmlab.runtime.random_streams import generator_states, restore_generators
 from lmlab.training.optimizer_state import flatten_optimizer, restore_optimizer
 from lmlab.training.state_values import ABSENT, copy_to_host
 from lmlab.training.weight_average import WeightAverage
 
-# Names of the averaged weights in a file are those of the weights with this prefix.
-AVERAGE = "average."
+# Names in a file of the weights that a run is measured by, where they are not those it trains: its
+# average of the weights, and those of the optimizer's evaluation mode.
+AVERAGE, EVALUATED = "average.", "evaluated."
 
 
 @dataclasses.dataclass
@@ -95,9 +97,17 @@ class TrainState:
             return self.optimizer.optimizer
         return self.optimizer
 
-    def averaged(self) -> contextlib.AbstractContextManager[None]:
-        """Put the average of the weights into the model inside, if the run keeps one."""
-        return contextlib.nullcontext() if self.average is None else self.average.in_model()
+    def evaluated(self) -> contextlib.AbstractContextManager[None]:
+        """Put the weights that the run is measured by into the model inside.
+
+        These are the average, if the run keeps one, or those of the optimizer's evaluation mode.
+        All ranks enter and leave together.
+        """
+        return self.in_evaluation_mode() if self.average is None else self.average.in_model()
+
+    def in_evaluation_mode(self) -> contextlib.AbstractContextManager[None]:
+        """Put the optimizer in evaluation mode inside; see :mod:`lmlab.optim.modes`."""
+        return evaluation_mode(self.optimizer, self.model)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +116,8 @@ class Snapshot:
 
     Attributes:
         weights: tensors of the model by name.
-        training: tensors of the optimizer, random states and averaged weights by name.
+        training: tensors of the optimizer, random states, and the weights that the run is measured
+            by where they differ, by name.
         record: progress and the optimizer's plain numbers, as JSON values.
     """
 
@@ -122,6 +133,9 @@ class Snapshot:
         tensors |= generator_states()
         if state.average is not None:
             tensors |= {f"{AVERAGE}{n}": copy_to_host(t) for n, t in state.average.tensors.items()}
+        if has_modes(state.optimizer):
+            with state.in_evaluation_mode():
+                tensors |= {f"{EVALUATED}{n}": t for n, t in copy_weights(state.model).items()}
         return cls(copy_weights(state.model), tensors, record)
 
     def restore(self, state: TrainState, source: Path) -> None:
@@ -147,6 +161,9 @@ def gather_shards(state: TrainState) -> None:
     """Send this rank's shards of the state to rank 0, which calls :meth:`Snapshot.capture`."""
     if isinstance(state.optimizer, ShardedOptimizer):
         state.optimizer.state_dict()
+    if has_modes(state.optimizer):
+        with state.in_evaluation_mode():
+            gather_weight_shards(state.model)
     gather_weight_shards(state.model)
 
 

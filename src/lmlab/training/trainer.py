@@ -329,8 +329,8 @@ class Trainer:
         return self._watch.has_diverged()
 
     def _validate(self) -> None:
-        """Evaluate the model, or the average of its weights if the run keeps one."""
-        with self.state.averaged():
+        """Evaluate the weights by which the run is measured, perhaps not those it trains."""
+        with self.state.evaluated():
             self._validate_weights()
 
     def _validate_weights(self) -> None:
@@ -362,7 +362,9 @@ class Trainer:
     def _call_back(self) -> None:
         """Call the callbacks that are due, and record what they return."""
         self._meter.synchronize()
-        for name, numbers in self.callbacks.call(self.state, self.streams):
+        with self.state.in_evaluation_mode():
+            results = self.callbacks.call(self.state, self.streams)
+        for name, numbers in results:
             self.record(self._row("callback") | {"name": name} | numbers)
 
     def _save(self) -> None:

@@ -92,6 +92,9 @@ def test_each_rank_stores_about_half_of_everything(
         ["runtime.policy=fast"],
         ["model.tie_embeddings=false", "optim=sgd"],
         ["model.param=completep", "model.param.base_d_model=4", "model.param.base_num_layers=1"],
+        ["optim=schedule_free_adamw", "schedule=constant"],
+        ["optim=lion", "optim.lr=3e-5"],
+        ["optim=ademamix"],
     ],
     ids=str,
 )

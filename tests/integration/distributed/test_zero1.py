@@ -88,6 +88,26 @@ def test_muon_assigns_whole_matrices_to_ranks(settings, launch: Launcher, tmp_pa
     assert weights[0] == weights[1]
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["schedule_free_adamw", "soap"])
+def test_state_of_other_shapes_and_weights_to_evaluate_are_those_of_whole_optimizers(
+    settings, launch: Launcher, tmp_path: Path, name: str
+) -> None:
+    overrides = [
+        *settings, f"optim={name}", "optim.lr=0.01", "training.steps=20", "checkpoint.keep_last=9",
+        "samples.count=1",
+    ]  # fmt: skip
+    found = []
+    for how in ("ddp", "zero1"):
+        where = tmp_path / how
+        trained = launch([*overrides, f"output_root={where}", f"runtime.parallel={how}"], 2)
+        assert trained.codes == [0, 0], trained.printed
+        files = sorted(trained.run.checkpoints.rglob("*.safetensors"))
+        losses = [row["loss"] for row in trained.run.rows("validation")]
+        found.append((losses, [path.read_bytes() for path in files]))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(("size", "how"), [(2, "zero1"), (4, "ddp"), (1, "none"), (1, "zero1")])
 def test_a_killed_run_resumes_under_any_strategy(
     killed_sharded: Trained, two: Trained, resume, size: int, how: str

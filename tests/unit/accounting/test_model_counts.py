@@ -14,7 +14,9 @@ from lmlab.accounting.model_counts import count_model, count_optimizer
 from lmlab.build.network import build_network
 from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
+from lmlab.distributed.state_layout import tensors_in
 from lmlab.nn.loss import cross_entropy
+from lmlab.optim.modes import has_modes
 
 
 def test_parameters_equal_those_of_the_module(models: list[Any]) -> None:
@@ -83,7 +85,8 @@ def test_the_state_of_an_optimizer_is_as_large_as_counted(optim: str) -> None:
         torch.nn.init.normal_(parameter)
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
-    states = (value for state in optimizer.state.values() for value in state.values())
-    num_values = sum(value.numel() for value in states if torch.is_tensor(value) and value.ndim)
+    num_values = sum(one.numel() for one in tensors_in(dict(optimizer.state)) if one.ndim)
     counted = count_model(config.as_dict()["model"])
-    assert count_optimizer(config.as_dict()["optim"], counted).state == num_values
+    counts = count_optimizer(config.as_dict()["optim"], counted)
+    assert counts.state == num_values
+    assert counts.evaluated == (counted.parameters if has_modes(optimizer) else 0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from lmlab.build.instantiate import BoundTarget, bind
+from lmlab.build.parallel_check import optimizer_unit
 from lmlab.config.class_constants import class_constant
 from lmlab.config.run_config import Component, Model, RunConfig
 from lmlab.errors import ConfigError
@@ -52,6 +54,22 @@ def obstacle(policy: str, device_type: str, model: Model) -> str | None:
     return None
 
 
+def undeclared_optimizer(optimizer: BoundTarget) -> str | None:
+    """Explain why runs with an optimizer cannot be stacked; None where they can.
+
+    The weights of a run are parts of larger tensors, which an optimizer must update in place.
+
+    Raises:
+        ConfigError: the declaration of the optimizer is not valid.
+    """
+    if optimizer_unit(optimizer) is not None:
+        return None
+    return (
+        f"optim._target_={optimizer.target} does not declare update_unit (see docs/extending.md), "
+        "and may not update weights that are parts of larger tensors"
+    )
+
+
 def members_at_once(config: RunConfig, device_type: str, setting: int | str) -> int:
     """Return how many runs a stack of a sweep may hold; 1 where its runs train alone.
 
@@ -72,11 +90,13 @@ def members_at_once(config: RunConfig, device_type: str, setting: int | str) -> 
         problem = "expected off with training.minutes, whose steps are those of a run alone"
     if setting == "auto":
         pays = device_type == AUTO_DEVICE_TYPE and config.model.d_model <= AUTO_D_MODEL
-        return AUTO_MEMBERS if pays and problem is None else 1
+        stacks = pays and problem is None and undeclared_optimizer(bind(config.optim)) is None
+        return AUTO_MEMBERS if stacks else 1
     if not isinstance(setting, int) or setting < 2:
         raise ConfigError(
             f"hydra.launcher.stack={setting}: expected auto, off, or an integer of at least 2"
         )
+    problem = problem or undeclared_optimizer(bind(config.optim))
     if problem is not None:
         raise ConfigError(
             f"hydra.launcher.stack={setting}: {problem}", "set hydra.launcher.stack=auto or off"

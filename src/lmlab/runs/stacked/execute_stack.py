@@ -18,7 +18,7 @@ from lmlab.errors import ConfigError
 from lmlab.nn.attention import naive_attention
 from lmlab.nn.kernel_set import KernelSet
 from lmlab.runs.auto_settings import choose_device
-from lmlab.runs.stacked.eligibility import obstacle, stack_key
+from lmlab.runs.stacked.eligibility import obstacle, stack_key, undeclared_optimizer
 from lmlab.runs.stacked.member import StackMember
 from lmlab.runs.stacked.stacked_gradients import StackedGradients
 from lmlab.runs.stacked.stacked_parameters import StackedParameters
@@ -51,6 +51,8 @@ def execute_stack(configs: Sequence[RunConfig]) -> list[StackMember]:
     check_source(first.data)
     device = choose_device(first)
     problem = obstacle(first.device.policy, device.device.type, configs[0].model)
+    problems = (undeclared_optimizer(spec.optimizer) for spec in specs)
+    problem = problem or next((one for one in problems if one is not None), None)
     if problem is not None:
         raise ConfigError(f"the runs cannot be stacked: {problem}")
     device.apply()
