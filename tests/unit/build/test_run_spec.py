@@ -62,7 +62,7 @@ def test_each_part_has_the_value_that_was_set(spec: RunSpec) -> None:
 
 
 def test_components_keep_target_and_parameters() -> None:
-    config = compose([*DISTINCT, "optim.lr=0.0123"])
+    config = compose([*DISTINCT, "optim.lr=0.0123", "logger=wandb"])
     spec = resolve(config)
     for bound, component in (
         (spec.optimizer, config.optim), (spec.schedule, config.schedule),
