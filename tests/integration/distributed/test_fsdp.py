@@ -92,6 +92,8 @@ def test_each_rank_stores_about_half_of_everything(
         ["runtime.policy=fast"],
         ["model.tie_embeddings=false", "optim=sgd"],
         ["model.param=completep", "model.param.base_d_model=4", "model.param.base_num_layers=1"],
+        ["model.embedding=value", "model.embedding.num_tables=1", "model.residual=x0",
+         "model.head=zloss", "model.head.coefficient=0.1"],
         ["optim=schedule_free_adamw", "schedule=constant"],
         ["optim=lion", "optim.lr=3e-5"],
         ["optim=ademamix"],

@@ -22,6 +22,9 @@ CHOICES += [[f"model.init={init}"] for init in options("model/init")]
 CHOICES += [
     ["model.attention.num_kv_heads=1"], ["model.attention.qk_norm=true"],
     ["model.tie_embeddings=true"], ["tokenizer=bytes", "model.vocab_size=257"],
+    ["model.embedding=value", "model.embedding.num_tables=1"], ["model.residual=x0"],
+    ["model.head=softcap", "model.tie_embeddings=true"],
+    ["model.head=zloss", "runtime.policy=fast"],
     ["runtime.policy=fast"],
     ["training.micro_batch_size=2"], ["training.grad_clip_norm=null"],
 ]  # fmt: skip

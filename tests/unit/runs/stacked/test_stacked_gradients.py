@@ -54,6 +54,9 @@ def batches() -> tuple[torch.Tensor, torch.Tensor]:
         ["model.norm=none", "model.ffn=relu2", "model.attention.num_kv_heads=1"],
         ["model.param=completep", "model.param.base_d_model=8", "model.param.base_d_head=4",
          "model.param.base_num_layers=1"],
+        ["model.embedding=value", "model.embedding.num_tables=1", "model.residual=x0",
+         "model.head=zloss", "model.head.coefficient=0.1"],
+        ["model.head=softcap", "model.head.cap=3"],
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("micro_batch_size", [B, 2])
