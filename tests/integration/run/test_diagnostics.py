@@ -32,7 +32,7 @@ def weights(run: RunFolder) -> bytes:
     "more",
     [
         ["model.dropout=0.2", "training.micro_batch_size=2"],
-        ["runtime.policy=bf16", "runtime.compile=false"],
+        pytest.param(["runtime.policy=bf16", "runtime.compile=false"], marks=pytest.mark.long),
         pytest.param(["runtime.policy=fast", "runtime.compile=true"], marks=pytest.mark.long),
     ],
     ids=["dropout", "bf16", "compiled"],

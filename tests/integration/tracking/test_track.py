@@ -105,6 +105,7 @@ def test_the_command_that_a_rerun_prints_sends_the_run(
     assert calls_in(Path(other))[-1] == ["finish", 0] and not own.exists()
 
 
+@pytest.mark.long
 def test_several_trackers_get_a_run_each_once(
     overrides: list[str], run: RunFolder, capsys, caplog
 ) -> None:

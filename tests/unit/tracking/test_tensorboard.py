@@ -78,6 +78,7 @@ def test_a_resumed_session_shows_each_step_once_without_removing_a_file(tmp_path
     assert first.read_bytes() == content and len(list(folder.iterdir())) == 2
 
 
+@pytest.mark.long
 def test_sessions_within_one_second_are_read_in_order(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
