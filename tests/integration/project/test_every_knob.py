@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from lmlab.config.paths import conf_folder
-from lmlab.config.target_validation import SUPPLIED, SUPPLIED_WHERE_TAKEN
+from lmlab.config.target_validation import OFFERED, SUPPLIED
 
 # Parameters with a default that no file may set, by target, and why.
 EXCEPTIONS = {
@@ -76,7 +76,7 @@ def test_a_file_lists_every_parameter_with_a_default(name: str) -> None:
     for key, node in components(name):
         target = node["_target_"]
         excepted = {parameter for other, parameter in EXCEPTIONS if other == target}
-        supplied = {*SUPPLIED[key], *SUPPLIED_WHERE_TAKEN.get(key, ())}
+        supplied = {*SUPPLIED[key], *OFFERED.get(key, ())}
         expected = parameters_with_a_default(target) - supplied - excepted
         missing = sorted(expected - set(node) - inherited(name))
         assert not missing, f"add {', '.join(missing)} of {target} to conf/{name}, with its default"
