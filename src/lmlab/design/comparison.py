@@ -49,6 +49,8 @@ class Comparison:
         hold_tokens: set the steps of each arm to process as many tokens as the baseline.
         solve_d_ff: where the parameters of an arm are outside the tolerance, set its
             ``model.d_ff`` to match those of the baseline.
+        keep_d_ff: arms whose width ``solve_d_ff`` leaves alone, such as those that match the
+            baseline in FLOPs.
         tolerance: relative difference from the baseline that counts as equal, by quantity:
             ``parameters``, ``flops`` (per token), ``tokens``, ``evaluation`` (tokens).
         allow: quantities that may differ and are then marked in the report: those of
@@ -99,6 +101,7 @@ class Comparison:
     test: str = "t"  # of studies that were frozen before there was a choice
     earlier_looks: list[int] = dataclasses.field(default_factory=list)
     confirm_rate: str = NEVER  # of studies that were frozen before there was a choice
+    keep_d_ff: list[str] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._check_arms()
@@ -180,6 +183,13 @@ class Comparison:
                 f"design.replicate={self.replicate}: expected null without design.baseline",
                 "set design.baseline, or remove design.replicate",
             )
+        for name in self.keep_d_ff:
+            if name not in self.arms:
+                raise ConfigError(
+                    f"design.keep_d_ff: unknown arm {name}, expected some of "
+                    f"{', '.join(self.arms)}",
+                    suggestion(name, self.arms) or "list names of arms",
+                )
         for setting in ("allow", "tolerance"):
             for quantity in getattr(self, setting):
                 if quantity not in QUANTITIES:
@@ -212,7 +222,8 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, without newer ones that have their default."""
         content = dataclasses.asdict(self)
-        newer = [("test", "t"), ("earlier_looks", []), ("confirm_rate", NEVER)]
+        newer = [("test", "t"), ("earlier_looks", []), ("confirm_rate", NEVER),
+                 ("keep_d_ff", [])]  # fmt: skip
         return {key: one for key, one in content.items() if (key, one) not in newer}
 
 

@@ -21,13 +21,13 @@ def auto_d_ff(d_model: int, gated: bool) -> int:
 
 
 def expert_d_ff(d_model: int, num_used: int) -> int:
-    """Return the width of experts of which a token uses about as many weights as of one layer.
+    """Return the width of experts of which a token uses as many weights as of one gated layer.
 
-    That is 8/3 d_model divided by their number, rounded to the nearest multiple of 16, at least 16,
-    so that matrices fill hardware tiles.
+    That is :func:`auto_d_ff` divided by their number, rounded to the nearest multiple of 8, at
+    least 8.
 
     Args:
         d_model: model width.
         num_used: gated experts that a token uses, shared ones included.
     """
-    return max(16, (8 * d_model + 24 * num_used) // (48 * num_used) * 16)
+    return max(8, (auto_d_ff(d_model, gated=True) + 4 * num_used) // (8 * num_used) * 8)

@@ -51,7 +51,8 @@ def build_arms(study: Study) -> list[dict[str, Any]]:
             [line for line in lines if not _IGNORED_DIFFERENCES.match(line)],
             ["optim.lr"] if design.lr == "search" else [],
         )
-        is_solved = design.solve_d_ff and not _sets_width(manifest.overrides[index])
+        is_solved = design.solve_d_ff and arm not in design.keep_d_ff
+        is_solved = is_solved and not _sets_width(manifest.overrides[index])
         arms.append(
             {
                 "name": arm,

@@ -145,7 +145,12 @@ def match_parameters(manifest: Manifest) -> Manifest:
         return manifest
     baseline = from_dict(manifest.arms[manifest.names.index(design.baseline or manifest.names[0])])
     tolerance = design.tolerance.get("parameters", 0.0)
-    arms = [match_width(from_dict(content), baseline, tolerance) for content in manifest.arms]
+    arms = [
+        content
+        if name in design.keep_d_ff
+        else match_width(from_dict(content), baseline, tolerance)
+        for name, content in zip(manifest.names, manifest.arms, strict=True)
+    ]
     return dataclasses.replace(manifest, arms=arms)
 
 

@@ -38,6 +38,7 @@ from lmlab.errors import ConfigError
         ({"edge_ratio": math.inf}, "design.edge_ratio=inf: expected a number of 1.01 or more"),
         ({"expected_sd": math.inf}, "design.expected_sd=inf: expected a finite number"),
         ({"tolerance": {"flops": -0.1}}, "design.tolerance.flops=-0.1: expected a finite number"),
+        ({"keep_d_ff": ["c"]}, "design.keep_d_ff: unknown arm c, expected some of"),
         ({"confirm_rate": "yes"}, "design.confirm_rate=yes: expected one of auto, always, never"),
         ({"metric": "acc"}, "design.metric=acc: expected one of loss, bits_per_byte"),
         ({"replicate": "a"}, "design.replicate=a: expected a name that no arm has"),
@@ -90,7 +91,7 @@ def test_auto_chooses_sign_flips_where_the_seeds_suffice(
 
 
 def test_fields_that_are_newer_than_a_manifest_are_left_out_at_their_defaults() -> None:
-    assert not {"test", "earlier_looks", "confirm_rate"} & a_design().as_dict().keys()
+    assert not {"test", "earlier_looks", "confirm_rate", "keep_d_ff"} & a_design().as_dict().keys()
     assert a_design().confirm_rate == "never", "as in studies that are older than the setting"
     assert a_design(confirm_rate="auto").as_dict()["confirm_rate"] == "auto"
     assert a_design(test="sign_flips").as_dict()["test"] == "sign_flips"

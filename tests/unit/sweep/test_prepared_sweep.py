@@ -86,6 +86,8 @@ def test_widths_are_solved_only_for_a_study_that_wants_it(manifest_of: ManifestO
         for solve in (False, True)
     ]
     assert widths == [[64, 64], [64, 96]]
+    kept = match_parameters(manifest_of(gated, solve_d_ff=True, keep_d_ff=["b"]))
+    assert [arm["model"]["d_ff"] for arm in kept.arms] == [64, 64]
 
 
 def test_a_plain_sweep_prepares_its_texts_without_counting(
