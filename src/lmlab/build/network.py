@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
+
+import torch
 
 from lmlab.build.bound_parametrization import BoundParametrization
 from lmlab.build.instantiate import BoundTarget, bind
 from lmlab.config.auto_width import auto_width
 from lmlab.config.run_config import Model
+from lmlab.errors import ConfigError
+from lmlab.nn.pos import Positions, score_bias
 from lmlab.nn.transformer import Transformer
 from lmlab.runtime.random_streams import derive_seed, seeded
 
@@ -75,9 +80,7 @@ def _build(
     with seeded(seed):
         return Transformer(
             norm=norm(),
-            pos=pos(
-                d_model=d_model, d_head=d_model // num_heads, context_length=sizes["context_length"]
-            ),
+            pos=_build_positions(pos, d_model, num_heads, sizes["context_length"]),
             ffn=by_layer(ffn),
             attention=by_layer(attention),
             embedding=embedding.load(num_layers=num_layers),
@@ -89,3 +92,26 @@ def _build(
             logit_factor=factors.logits,
             **sizes,
         )
+
+
+def _build_positions(
+    pos: BoundTarget, d_model: int, num_heads: int, context_length: int
+) -> Positions:
+    """Build the position encoding, and check that its bias hides later keys.
+
+    Raises:
+        ConfigError: a token could attend to the one after it.
+    """
+    d_head = d_model // num_heads
+    encoding: Positions = pos(d_model=d_model, d_head=d_head, context_length=context_length)
+    find_bias = score_bias(encoding)
+    if find_bias is not None and context_length > 1:
+        q_BHTK = torch.zeros(1, num_heads, 2, d_head)
+        bias_BHTS = find_bias(q_BHTK, q_BHTK, None, None)
+        if not bool((bias_BHTS[..., 0, 1] == -math.inf).all()):
+            raise ConfigError(
+                f"model.pos._target_={pos.target}: expected a score_bias of -inf where a key comes "
+                "after its query, so that no token attends to later ones",
+                "mask the result of score_bias, for keys after their query, with -inf",
+            )
+    return encoding

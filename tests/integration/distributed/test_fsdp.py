@@ -91,6 +91,7 @@ def test_each_rank_stores_about_half_of_everything(
     [
         ["runtime.policy=fast"],
         ["model.tie_embeddings=false", "optim=sgd"],
+        ["model.norm=dyt", "model.pos=alibi"],
         ["model.param=completep", "model.param.base_d_model=4", "model.param.base_num_layers=1"],
         [
             "model.embedding=value",

@@ -8,6 +8,8 @@ import torch
 
 from lmlab.build.network import build_network, network_builder
 from lmlab.config.compose import compose
+from lmlab.config.run_config import Model, build_tree
+from lmlab.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +37,27 @@ def test_an_auto_width_follows_the_width_of_the_model(overrides: list[str]) -> N
         assert own_parts.Width.seen == 4 * d_model
     builder(d_ff=24)
     assert own_parts.Width.seen == 24
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_bias_that_shows_later_keys_is_refused(
+    hidden: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = f"own_bias_{hidden}"
+    (tmp_path / f"{module}.py").write_text(
+        "import torch\n"
+        "from lmlab.nn.pos import NoPE\n\n\n"
+        "class Biased(NoPE):\n"
+        "    def score_bias(self, q, k, positions, key_positions):\n"
+        "        later = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).triu(1)\n"
+        f"        later = later & {hidden}\n"
+        "        return torch.zeros(1, 1, *later.shape).masked_fill(later, -torch.inf)\n"
+    )
+    content = compose([]).model.as_dict() | {"pos": {"_target_": f"{module}.Biased"}}
+    model = build_tree(Model, content)
+    if hidden:
+        build_network(model)
+        return
+    with pytest.raises(ConfigError, match=r"Biased: expected a score_bias of -inf where a key"):
+        build_network(model)
