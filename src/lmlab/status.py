@@ -20,6 +20,7 @@ from lmlab.design.ladder import ISOFLOP
 from lmlab.errors import DataError
 from lmlab.run_folder import FINISHED, early_stop
 from lmlab.study.run_records import RunRecord, Study, load_study, other_runs
+from lmlab.study.shared_updates import shared_note
 from lmlab.study.study_facts import describe_states, groups
 from lmlab.study.sweep_folder import sweeps_in
 from lmlab.sweep.slurm.job_status import JobStatus, job_status
@@ -88,6 +89,8 @@ def show(console: Console, folder: Path) -> None:
     for message in [*messages, *study.damage]:
         console.print(Text(message), soft_wrap=True)
     console.print(Text(f"{study.name}: {_counts(study.records)}"))
+    if note := shared_note(study.records):
+        console.print(Text(note), soft_wrap=True)
     for line in _ladder_lines(study):
         console.print(Text(line), soft_wrap=True)
     others = other_runs(study)

@@ -43,5 +43,8 @@ def run_folder_bytes(
     if every_diagnosis := training.get("diagnose_every"):
         # Three norms for each layer and for what is outside of them; a row has about ten numbers.
         rows += steps // every_diagnosis * (config["model"]["num_layers"] + 4) * 3 // 10
-    final = len(kept) * state + weights + rows * ROW_BYTES + OTHER_BYTES
+    every = config["validation"]["every_steps"]
+    # The best weights of the end, and at most those of each pinned step after an evaluation.
+    best = 1 + len({step // every for step in pinned if every <= step} - {steps // every})
+    final = len(kept) * state + best * weights + rows * ROW_BYTES + OTHER_BYTES
     return final, final + (state if len(saved) > len(kept) else weights)

@@ -17,7 +17,7 @@ from lmlab.build.network import network_builder
 from lmlab.build.run_data import DataSpec
 from lmlab.build.workload import RunWorkload
 from lmlab.config.identity_settings import identity_settings
-from lmlab.config.run_config import Component, RunConfig
+from lmlab.config.run_config import AUTO_PARENT, Component, RunConfig
 from lmlab.nn.transformer import Transformer
 from lmlab.tracking import trackers_of
 
@@ -146,7 +146,7 @@ def resolve(config: RunConfig) -> RunSpec:
         output_root=Path(config.output_root),
         cache_folder=cache_folder,
         named_folder=config.named_folder,
-        parent=config.parent,
+        parent=None if config.parent == AUTO_PARENT else config.parent,
         reuse=config.reuse,
         reuse_across_code=config.reuse_across_code,
         data=DataSpec(

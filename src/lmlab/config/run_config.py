@@ -213,6 +213,10 @@ class Scale:
     ladder_d_head: int = 32
 
 
+# Of ``parent``: the runs of a sweep share the updates that they have in common.
+AUTO_PARENT = "auto"
+
+
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
     """The configuration of a run."""

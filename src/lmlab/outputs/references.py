@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lmlab.config.run_config import AUTO_PARENT
 from lmlab.outputs.entries import folders_with
-from lmlab.run_folder import RunFolder
+from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.storage.fields import OBJECTS, PATH, or_null, read_fields, warn_once
 from lmlab.storage.plain_yaml import load_plain
 from lmlab.study.sweep_folder import SweepFolder
@@ -52,7 +53,10 @@ def _from_run(run: RunFolder, root: Path) -> Iterator[Reference]:
     folder, source = _started_in(meta), run.path.resolve()
     name = run.path.relative_to(root)
     if meta.get("parent"):
-        yield Reference((folder / meta["parent"]).resolve(), source, f"parent of {name}")
+        # A finished run reads the checkpoints of its parent no more.
+        is_finished = run.status().get("status") in FINISHED
+        parent = (folder / meta["parent"]).resolve()
+        yield Reference(parent, source, f"parent of {name}", needs_checkpoints=not is_finished)
     for key, text in _texts_in(_settings(run)):
         try:
             path = (folder / Path(text).expanduser()).resolve()
@@ -112,7 +116,7 @@ def _parents(manifest: Path) -> set[Path]:
     """Return the runs that the arms of a sweep continue, as typed: relative to here."""
     content = read_fields(manifest, {"arms": OBJECTS, "arms[].parent": or_null(PATH)})
     arms = content.get("arms", [])
-    return {Path(arm["parent"]) for arm in arms if arm.get("parent")}
+    return {Path(arm["parent"]) for arm in arms if arm.get("parent") not in (None, "", AUTO_PARENT)}
 
 
 def _started_in(meta: dict[str, Any]) -> Path:

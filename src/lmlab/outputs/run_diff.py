@@ -61,7 +61,7 @@ def read_run(path: Path) -> RunFacts:
         raise DataError(f"{path}: expected a run folder", "name outputs/<study>/<arm>/seed<k>")
     facts = dict(flatten({key: value for key, value in meta.items() if key != "sessions"}))
     session = dict((meta.get("sessions") or [{}])[-1])
-    for name in ("time", "command", "from_step"):
+    for name in ("time", "command", "from_step", "from_seconds"):
         session.pop(name, None)
     code = session.get("code") or {}
     if code.get("diff"):  # long, and known by its hash

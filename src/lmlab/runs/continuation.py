@@ -31,7 +31,8 @@ class ParentRun:
     Attributes:
         folder: of the parent.
         checkpoints: of the parent.
-        shared_steps: number of first updates for which both schedules agree.
+        shared_steps: number of first updates for which both schedules agree; at most all but the
+            last of the child, which then evaluates and saves its result itself.
     """
 
     folder: RunFolder
@@ -99,10 +100,11 @@ def find_parent(spec: RunSpec, identity: dict[str, Any]) -> ParentRun | None:
     checkpoints = build_checkpoints(parent.workload, folder.checkpoints)
     checkpoints.run = folder.recorded_key()
     shared, kept = _shared_steps(spec, parent), checkpoints.steps()
+    shared = min(shared, max(0, spec.workload.steps - 1))
     if not any(step <= shared for step in kept):
         raise ConfigError(
-            f"{key}: expected a checkpoint at a step for which both schedules agree, the first "
-            f"{shared}; the parent keeps steps {kept}",
+            f"{key}: expected a checkpoint at a step up to which both schedules agree and before "
+            f"the last one, the first {shared}; the parent keeps steps {kept}",
             _remedies(spec.workload.steps, shared, kept),
         )
     return ParentRun(folder, checkpoints, shared)
@@ -111,9 +113,9 @@ def find_parent(spec: RunSpec, identity: dict[str, Any]) -> ParentRun | None:
 def _remedies(steps: int, shared: int, kept: list[int]) -> str:
     """What to do where the parent keeps no checkpoint that the run could start from."""
     remedies = [f"leave parent out to train all {format_count(steps, 'step')}"]
-    if shared == steps and kept:
+    if shared == steps - 1 and kept:
         remedies.append(f"set training.steps above {kept[0]}")
-    if shared < steps:
+    if shared < steps - 1:
         remedies.append("set schedule=constant or schedule=wsd for both, which agree for longer")
     if shared:
         remedies.append(

@@ -16,7 +16,7 @@ from lmlab.build.parallel_check import check_parallel
 from lmlab.build.run_data import check_source, prepare_data
 from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.compose import load_frozen
-from lmlab.config.run_config import RunConfig
+from lmlab.config.run_config import AUTO_PARENT, RunConfig
 from lmlab.config.run_length import describe_length, has_counted_steps
 from lmlab.config.value_types import format_value
 from lmlab.distributed.communicator import Communicator
@@ -69,6 +69,11 @@ def execute(config: RunConfig) -> RunResult:
     for key, tracker in spec.trackers.items():
         check_tracker(key, tracker.target, tracker.parameters)
     check_packages(spec.optimizer.target)
+    if config.parent == AUTO_PARENT:
+        log.info(
+            "parent=auto: nothing to share, because this run belongs to no sweep; to train several "
+            "horizons from one trunk, start them together: -m training.steps=200,400 schedule=wsd"
+        )
     return _execute(resolve(known_steps(config)))
 
 

@@ -24,7 +24,12 @@ FORMAT_VERSION = 1
 
 
 def write_metadata(
-    context: RunContext, model: Transformer, *, from_step: int, stack_size: int
+    context: RunContext,
+    model: Transformer,
+    *,
+    from_step: int,
+    from_seconds: float,
+    stack_size: int,
 ) -> None:
     """Write ``config.yaml``, ``tokenizer/`` and ``meta.json``, and register the run.
 
@@ -32,12 +37,14 @@ def write_metadata(
         context: of the run.
         model: of the run.
         from_step: number of updates that the session starts from.
+        from_seconds: training time of these updates.
         stack_size: number of runs that train as one, this one included.
     """
     folder, data, device = context.folder, context.data, context.device
     session = provenance() | {
         "device": device.name(), "ranks": context.comm.size,
         "parallel": context.comm.parallel, "stacked": stack_size, "from_step": from_step,
+        "from_seconds": round(from_seconds, 3),
         "packages": user_code(context.spec.settings),
         "environment": numeric_environment_of(device),
     }  # fmt: skip
@@ -53,7 +60,8 @@ def write_metadata(
             "format_version": FORMAT_VERSION,
             "run": folder.key(context.identity),
             "identity": context.identity,
-            "parent": context.spec.parent,
+            # A branch that resumes from its own checkpoint names its trunk no longer.
+            "parent": context.spec.parent or (meta.get("parent") if from_step > 0 else None),
             "corpus": data.corpus.name,
             "train_tokens": data.train.num_tokens,
             "valid_tokens": data.valid.num_tokens,

@@ -138,8 +138,11 @@ class Session:
         context = self.context
         is_resumed = self._restore()
         broadcast_state(self.state, context.comm)
-        step = self.state.progress.step
-        write_metadata(context, self._model, from_step=step, stack_size=self.stack_size)
+        progress = self.state.progress
+        write_metadata(
+            context, self._model, from_step=progress.step, from_seconds=progress.seconds,
+            stack_size=self.stack_size,
+        )  # fmt: skip
         self.status.write("running")
         self.preflight.begin(self.state.progress)
         tracker = factory.build_tracker(context.spec, self._run_info(is_resumed))

@@ -51,6 +51,8 @@ META: Fields = {
     "sessions[].code": or_null(OBJECT), "sessions[].code.commit": or_null(TEXT),
     "sessions[].versions": OBJECT, "sessions[].command": or_null(TEXTS),
     "sessions[].folder": or_null(PATH),
+    "sessions[].from_step": COUNT, "sessions[].from_seconds": AMOUNT,
+    "taken_over": OBJECT, "taken_over.updates": COUNT, "taken_over.seconds": AMOUNT,
 }  # fmt: skip
 NOTES: Fields = {"notes": TEXT, "tags": TEXTS}
 _RUN_COSTS: Fields = dict.fromkeys(

@@ -28,6 +28,7 @@ from lmlab.study.run_section import (
     build_samples,
 )
 from lmlab.study.setup_section import build_setup
+from lmlab.study.shared_updates import shared_note, taken_over
 from lmlab.study.statistics import level_name
 from lmlab.study.study_facts import count_states, is_finished, swept_settings
 from lmlab.study.summary import headline, noise
@@ -147,6 +148,15 @@ def _environment(study: Study) -> list[list[str]]:
     for record in study.records:
         if record.meta.get("corpus"):
             count("corpus", record.meta["corpus"])
-    seconds = math.fsum(float(record.status.get("seconds", 0)) for record in study.records)
+    # The times of a run include those of updates that it took over.
+    seconds = math.fsum(
+        float(record.status.get("seconds", 0)) - taken_over(record).seconds
+        for record in study.records
+    )
     rows = [[key, ", ".join(sorted(values))] for key, values in found.items()]
-    return [*rows, ["training time of all runs", f"{seconds / 60:.1f} min"]] if rows else []
+    if not rows:
+        return []
+    rows.append(["training time of all runs", f"{seconds / 60:.1f} min"])
+    if note := shared_note(study.records):
+        rows.append(["shared updates", note])
+    return rows

@@ -21,6 +21,7 @@ from lmlab.storage.json_text import dump_json
 from lmlab.study.compact_records import NUM_RECORDS
 from lmlab.study.ladders.seals import seals_file
 from lmlab.study.run_records import Study
+from lmlab.study.shared_updates import recorded_start
 
 _MAX_TRAIN_ROWS = 24  # per run
 _STATUS_KEYS = ("status", "step", "steps", "tokens", "seconds", "reason", "log", "time")
@@ -46,6 +47,8 @@ def write_compact(study: Study, target: Path) -> list[Path]:
         short_session["commit"] = (session.get("code") or {}).get("commit")
         meta = {key: record.meta.get(key) for key in _META_KEYS} | {"sessions": [short_session]}
         meta |= {key: record.meta[key] for key in (REUSED_KEY,) if key in record.meta}
+        if start := recorded_start(record.meta):
+            meta["taken_over"] = start
         row = dataclasses.asdict(record.job) | {
             "purposes": record.purposes,
             "place": record.folder,

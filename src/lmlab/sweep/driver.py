@@ -105,7 +105,9 @@ class Driver:
             for run in sorted(queued, key=lambda run: -run.training_flops):
                 if not self.executor.has_capacity():
                     break
-                if run.state == "queued" and not self._is_active(run):
+                if run.state != "queued" or self._is_active(run):
+                    continue
+                if self.schedule.is_ready(run):
                     self._find_folder(run)
                     run.refresh_state()  # another launch may have run it meanwhile
                     if run.state == "queued":

@@ -22,6 +22,7 @@ from lmlab.sweep.prepared_sweep import PreparedSweep, match_parameters
 from lmlab.sweep.progress_view import ProgressView
 from lmlab.sweep.run_schedule import RunSchedule
 from lmlab.sweep.scheduled_run import ScheduledRun
+from lmlab.sweep.shared_trunks import plan_arms
 from lmlab.sweep.slots import Slot, describe_slots, find_slots
 from lmlab.sweep.stacked_executor import StackedExecutor
 from lmlab.sweep.sweep_preflight import check_capacity, is_finished
@@ -130,11 +131,12 @@ def _check_and_print_plan(
     manifest, configs, data = sweep.manifest, sweep.configs, sweep.data
     device = auto_settings.build_device(configs[0])
     runs = plan_study(manifest, len(configs), None, len(slots)).least_runs
-    check_capacity(configs, data, slots * runs_per_process, runs)
+    check_capacity(plan_arms(configs)[0], data, slots * runs_per_process, runs)
     if manifest.is_plain:
         configs = [config for config in configs if not is_finished(config, data)]
+    configs, starts = plan_arms(configs)
     # Measurements of single runs do not predict the steps of a stack.
-    seconds = predict_run_seconds(configs, data, slots) if runs_per_process == 1 else None
+    seconds = predict_run_seconds(configs, data, slots, starts) if runs_per_process == 1 else None
     plan = plan_study(manifest, len(configs), seconds, len(slots))
     placement = describe_slots(slots, device.threads, runs_per_process)
     print(f"{manifest.study}: {plan.summary()}, {placement}", file=sys.stderr)

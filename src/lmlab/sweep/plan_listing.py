@@ -136,6 +136,8 @@ def _describe(run: ScheduledRun, schedule: PlannedSchedule) -> str:
         return f"reused from {os.path.relpath(run.folder.path.parent, root)}"
     if action == "resumes":
         return f"to resume at step {list_steps(run.folder.checkpoints, 'step')[-1]}"
+    if action == "trains" and run.trunk is not None:
+        return f"to train from step {run.branch_step} of {run.trunk.job.arm}"
     return _ACTIONS[action]
 
 

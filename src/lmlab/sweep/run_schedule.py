@@ -22,6 +22,7 @@ from lmlab.study.sweep_folder import SweepFolder
 from lmlab.study.verdicts import undecided_arms
 from lmlab.sweep.run_data_cache import RunDataCache
 from lmlab.sweep.scheduled_run import ScheduledRun
+from lmlab.sweep.shared_trunks import SharedTrunks
 from lmlab.sweep.threads import training_flops
 
 
@@ -53,6 +54,7 @@ class RunSchedule:
         self._is_elsewhere = is_elsewhere
         self._runs: dict[Job, ScheduledRun] = {}
         self._recorded = {entry.job: set(entry.purposes) for entry in folder.entries()}
+        self._trunks = SharedTrunks(print_line)
         self._undecided: frozenset[str] = frozenset()
         self._num_open = 0  # rungs of a ladder whose runs may start
         if manifest.ladder is not None:
@@ -80,6 +82,15 @@ class RunSchedule:
             f"rungs below {'has' if number == 1 else 'have'} not finished"
         )
 
+    @property
+    def has_waiting_runs(self) -> bool:
+        """Whether a run waits for a checkpoint of another."""
+        return self._trunks.has_waiting_runs
+
+    def is_ready(self, run: ScheduledRun) -> bool:
+        """Return whether a queued run may start: a branch waits for a checkpoint of its trunk."""
+        return self._trunks.is_ready(run)
+
     def extend(self) -> None:
         """Add the runs that the outcomes so far call for."""
         while True:
@@ -97,6 +108,7 @@ class RunSchedule:
                     self.record(self._runs[job])
             if has_new_runs:
                 continue  # some may be finished already and require more
+            self._trunks.plan(self.runs)
             if self.is_settled and (self._grant_extra_seeds() or self._open_highest_rung()):
                 continue
             return

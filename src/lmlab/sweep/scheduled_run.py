@@ -42,6 +42,9 @@ class ScheduledRun:
         slot: the slot of that process.
         started: time of its start, in seconds of :func:`time.monotonic`.
         seconds: how long its job took.
+        shares_updates: whether it may start from a checkpoint of another run of the sweep.
+        trunk: the run that it starts from; None where it trains all updates.
+        branch_step: of the checkpoint.
     """
 
     job: Job
@@ -58,6 +61,9 @@ class ScheduledRun:
     slot: Slot | None = None
     started: float = 0.0
     seconds: float = 0.0
+    shares_updates: bool = False
+    trunk: ScheduledRun | None = None
+    branch_step: int = 0
     _final_outcome: TrialOutcome | None = None
 
     @property

@@ -27,11 +27,20 @@ STARTUP_SECONDS = 0.3  # of a forked run, before its preflight and after its end
 
 
 def predict_run_seconds(
-    configs: Sequence[RunConfig], data: RunDataCache, slots: Sequence[Slot]
+    configs: Sequence[RunConfig],
+    data: RunDataCache,
+    slots: Sequence[Slot],
+    steps_done: Sequence[int] | None = None,
 ) -> list[float] | None:
     """Predict the seconds of each run while the other slots are busy; None if unknown.
 
     Shapes without a calibration are measured first, as many at once as jobs will run.
+
+    Args:
+        configs: of the runs.
+        data: prepared texts of the configurations.
+        slots: slots for runs.
+        steps_done: the step at which each run starts; None for 0.
     """
     if not configs:
         return []
@@ -41,12 +50,12 @@ def predict_run_seconds(
     jobs = [config_in_slot(config, slots[0], co_runners) for config in configs]
     _calibrate_all(jobs, slots, concurrency=co_runners + 1)
     seconds = []
-    for config in jobs:
+    for config, start in zip(jobs, steps_done or [0] * len(jobs), strict=True):
         spec = resolve(config)
         calibration = read_calibration(_calibration_file(spec))
         if calibration is None:
             return None
-        forecast = seconds_of(spec.workload, data.get(config), calibration)
+        forecast = seconds_of(spec.workload, data.get(config), calibration, start)
         seconds.append(forecast.total + STARTUP_SECONDS)
     return seconds
 

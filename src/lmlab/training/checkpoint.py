@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from torch import nn
@@ -100,6 +100,8 @@ class Checkpoints:
     def save_best(self, model: nn.Module, step: int, loss: float) -> Path:
         """Save the weights with the lowest validation loss so far and remove the previous ones.
 
+        Those that were the best at a pinned step stay, for runs that start from it.
+
         Returns and raises as :meth:`save` does.
         """
         self._wait_for_earlier_steps(step)
@@ -108,9 +110,7 @@ class Checkpoints:
         def write() -> None:
             record = {"step": step, "validation_loss": loss}
             write_checkpoint(target, {"model": weights}, record | self._named())
-            for old in list_steps(self.folder, "best"):
-                if old != step:
-                    remove_checkpoint(checkpoint_path(self.folder, "best", old))
+            self._prune_best([one for one in list_steps(self.folder, "best") if one != step], step)
 
         self.worker.submit(write)
         return target
@@ -153,8 +153,17 @@ class Checkpoints:
             step: from which the run resumes.
         """
         self.prune(self.keep_last, step)
-        for old in [one for one in list_steps(self.folder, "best") if one <= step][:-1]:
-            remove_checkpoint(checkpoint_path(self.folder, "best", old))
+        found = [one for one in list_steps(self.folder, "best") if one <= step]
+        self._prune_best(found[:-1], *found[-1:])
+
+    def _prune_best(self, steps: Sequence[int], *newest: int) -> None:
+        """Remove best weights, except those that were the best so far at a pinned step.
+
+        A run that starts from the checkpoint of that step takes them over.
+        """
+        for old, later in itertools.pairwise([*steps, *newest]):
+            if not any(old <= pinned < later for pinned in self.keep_steps):
+                remove_checkpoint(checkpoint_path(self.folder, "best", old))
 
     def restore_latest(
         self, state: TrainState, accept: Callable[[int], bool] = lambda step: True

@@ -67,7 +67,9 @@ def test_the_remedies_for_a_shorter_child_work(overrides) -> None:
     assert f"set training.steps above {kept[0]}," in str(refused.value)
     repeated = execute(compose([*constant, "arm=repeated", *advice.groups()])).run
     run = execute(compose([*child, "reuse=false", f"parent={repeated.path}"])).run
-    assert f"extending {repeated.path} from step 10" in run.log.read_text()
+    assert f"extending {repeated.path} from step 9" in run.log.read_text()
+    assert [row["step"] for row in run.evaluations()] == [0, 10], "the last update is its own"
+    assert build_checkpoints(resolve(compose(constant)).workload, run.checkpoints).steps() == [10]
 
 
 def test_without_shared_steps_no_checkpoint_is_recommended(overrides) -> None:

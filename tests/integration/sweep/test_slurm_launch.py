@@ -40,6 +40,19 @@ def test_the_driver_of_a_search_starts_at_once(sweeps: Sweeps, slurm: FakeSlurm)
     assert arrays and "--dependency" not in driver
 
 
+def test_branches_of_a_trunk_are_left_to_a_driver_that_starts_at_once(
+    sweeps: Sweeps, slurm: FakeSlurm
+) -> None:
+    horizons = ["schedule=wsd", "training.steps=8,16", "arm=s${training.steps}"]
+    printed = sweeps.run(*SLURM[:-1], *horizons, "parent=auto")
+    assert "s16/seed0 is the trunk of s8/seed0 from step 7" in printed
+    assert "1 run in 1 job" in printed and "1 queued, 1 submitted" in printed
+    _, driver = slurm.scripts()
+    assert "--dependency" not in driver, "it submits the branch while the trunk trains"
+    (job,) = sweeps.outputs.glob("runs/sweeps/*/slurm/*/*.yaml")
+    assert "keep_steps:\n  - 7\n" in job.read_text() and "parent: null" in job.read_text()
+
+
 @pytest.mark.long
 def test_a_rerun_submits_only_what_no_job_has(sweeps: Sweeps, slurm: FakeSlurm) -> None:
     sweeps.run(*SLURM, "seed=0,1")

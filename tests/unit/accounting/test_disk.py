@@ -14,7 +14,12 @@ from lmlab.runs.execute import execute
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["checkpoint.keep_last=1", "optim=sgd"], ["checkpoint.every_steps=100"]]
+    "words",
+    [
+        [],
+        ["checkpoint.keep_last=1", "optim=sgd"],
+        ["checkpoint.every_steps=100", "checkpoint.keep_steps=[3,12]"],
+    ],
 )
 def test_a_run_folder_is_as_large_as_predicted(
     tmp_path: Path, overrides: list[str], words: list[str]

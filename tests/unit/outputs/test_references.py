@@ -32,6 +32,24 @@ def test_references_of_other_studies_and_of_continued_runs(tmp_path: Path) -> No
     }
 
 
+def test_a_finished_run_needs_no_checkpoints_of_its_parent(tmp_path: Path) -> None:
+    root = make_outputs(tmp_path)
+    child = RunFolder(root / "s" / "a" / "seed0")
+    child.write_meta(child.meta() | {"parent": f"{root}/s/b/seed0"})
+    for status, needs_checkpoints in (("failed", True), ("diverged", False)):
+        child.write_status(status, step=20, steps=20, tokens=0, seconds=0.0)
+        (reference,) = find_references(root)
+        assert reference.needs_checkpoints == needs_checkpoints
+
+
+def test_runs_that_share_a_trunk_by_themselves_refer_to_no_parent(tmp_path: Path) -> None:
+    root = make_outputs(tmp_path)
+    sweep = root / "t" / "sweeps" / "id"
+    sweep.mkdir(parents=True)
+    (sweep / "manifest.json").write_text('{"arms": [{"parent": "auto"}]}')
+    assert find_references(root) == []
+
+
 def test_a_study_that_has_not_started_refers_to_its_parents(tmp_path: Path) -> None:
     root = make_outputs(tmp_path)
     sweep = root / "t" / "sweeps" / "id"

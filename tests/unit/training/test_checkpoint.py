@@ -165,6 +165,20 @@ def test_what_a_kill_between_save_and_removal_left_is_removed(tmp_path: Path) ->
     assert list_steps(tmp_path, "best") == [4, 6], "the best so far, and a later one"
 
 
+def test_the_best_weights_of_a_pinned_step_are_kept(tmp_path: Path) -> None:
+    """A run that starts from the checkpoint of step 5 takes over the best weights up to there."""
+    state, checkpoints = make_state(0), Checkpoints(tmp_path, keep_last=1, keep_steps=[5])
+    for step in range(1, 10):
+        take_steps(state, 1)
+        if step in (2, 4, 7, 9):
+            checkpoints.save_best(state.model, step, 1 / step)
+    assert list_steps(tmp_path, "best") == [4, 9]
+    checkpoints.remove_leftovers(9)
+    assert list_steps(tmp_path, "best") == [4, 9]
+    Checkpoints(tmp_path, keep_last=1).remove_leftovers(9)
+    assert list_steps(tmp_path, "best") == [9]
+
+
 def test_a_damaged_later_checkpoint_does_not_push_out_new_ones(tmp_path: Path) -> None:
     state, checkpoints = make_state(0), Checkpoints(tmp_path, keep_last=1)
     take_steps(state, 5)

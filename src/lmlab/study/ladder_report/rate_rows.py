@@ -15,6 +15,7 @@ from lmlab.study.ladder_report.ladder_study import LadderStudy
 from lmlab.study.ladders.ladder_rates import bracket_losses
 from lmlab.study.ladders.regret import Regret, bracket_regret, paired_regret
 from lmlab.study.run_section import finite, main_purpose
+from lmlab.study.shared_updates import taken_over
 
 _SPENT = ("search", BRACKET, LOWEST_RATE, "judged")
 
@@ -168,11 +169,13 @@ def spent_rows(found: LadderStudy) -> list[dict[str, Any]]:
             continue
         rung, arm = cells[record.job.arm]
         planned = float(found.ladder.rungs[rung].tokens)
-        share = min(1.0, (record.reached("tokens") or 0.0) / planned) if planned else 0.0
+        shared = taken_over(record)
+        trained = (record.reached("tokens") or 0.0) - shared.tokens
+        share = min(1.0, trained / planned) if planned else 0.0
         row = spent.setdefault(main_purpose(record), {"runs": 0, "flops": 0.0, "seconds": 0.0})
         row["runs"] += 1
         row["flops"] += share * found.facts.flops[arm][rung]
-        row["seconds"] += record.reached("seconds") or 0.0
+        row["seconds"] += (record.reached("seconds") or 0.0) - shared.seconds
     total = math.fsum(row["flops"] for row in spent.values())
     return [
         {"purpose": purpose, **spent[purpose], "share": spent[purpose]["flops"] / total}

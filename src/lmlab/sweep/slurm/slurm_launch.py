@@ -153,8 +153,8 @@ def _detach(
         return 0
     design = manifest.comparison
     has_waves = design is not None and (design.lr == "search" or design.extra_seeds > 0)
-    # Without waves, the driver has nothing to submit before the arrays end.
-    must_submit = has_waves or executor.is_delayed
+    # Without waves and branches, the driver has nothing to submit before the arrays end.
+    must_submit = has_waves or executor.is_delayed or schedule.has_waiting_runs
     if executor.is_unreachable or not start_driver([] if must_submit else executor.job_ids()):
         raise ConfigError(
             "Slurm does not accept the driver job now, so only the submitted jobs run",
