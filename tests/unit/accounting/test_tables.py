@@ -42,7 +42,7 @@ def test_the_parameters_that_a_token_uses_are_shown_beside_all() -> None:
     assert "used per token" not in rows_by_name(report_tables(dense)[0].rows)
     active = routed["parameters"]["active"]
     # Six of the eight experts of each layer, of three matrices, are not used.
-    assert routed["parameters"]["total"] - active == 4 * 6 * 3 * 128 * 176
+    assert routed["parameters"]["total"] - active == 4 * 6 * 3 * 128 * 160
     assert rows_by_name(report_tables(routed)[0].rows)["used per token"][0] == f"{active:,}"
 
 
