@@ -47,11 +47,13 @@ CANDIDATES = [
 class Worker:
     """The process of a library."""
 
-    def __init__(self, python: str, library: str, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, python: str, library: str, settings: dict[str, Any], script: Path = JOBS
+    ) -> None:
         environment = dict(os.environ)
         environment["TORCHINDUCTOR_CACHE_DIR"] = settings["inductor"]
         self._process = subprocess.Popen(
-            [python, str(JOBS), library, json.dumps(settings)], text=True, env=environment,
+            [python, str(script), library, json.dumps(settings)], text=True, env=environment,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         self.missing = self._answer().get("missing")

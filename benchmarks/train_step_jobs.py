@@ -49,7 +49,7 @@ def lmlab(settings: dict[str, Any]) -> Step:
 
     def step(inputs: Tensor, targets: Tensor) -> Tensor:
         state.optimizer.zero_grad(set_to_none=True)
-        loss: Tensor = gradients(inputs, targets)
+        loss: Tensor = gradients(inputs, targets)["loss"]
         clip(state.model.parameters(), CLIP)
         state.optimizer.step()
         return loss
