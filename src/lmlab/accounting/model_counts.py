@@ -10,6 +10,7 @@ from typing import Any
 from lmlab.accounting.target_counts import UnknownCostError, counts_of
 from lmlab.config import run_config
 from lmlab.config.auto_width import feed_forward_width
+from lmlab.config.optimizer_groups import group_entries, without_groups
 from lmlab.config.run_config import (
     LINEAR_HEAD,
     PLAIN_RESIDUAL,
@@ -19,6 +20,10 @@ from lmlab.config.run_config import (
 from lmlab.nn.component_counts import BlockCounts, ComponentCounts, Kind, SavedTensor
 from lmlab.optim.optimizer_counts import OptimizerCounts
 
+# Settings of some parameters that change no count.
+_WITHOUT_COST = frozenset(
+    {"match", "kind", "name", "lr_multiplier", "lr", "weight_decay", "betas", "eps"}
+)
 ATTENTION, FFN, HEAD, OTHER = "attention", "feed-forward", "head", "other"
 GROUPS = (ATTENTION, FFN, HEAD, OTHER)
 
@@ -225,7 +230,21 @@ def _dropout(width: int, branches: int) -> tuple[Component, ...]:
 
 
 def count_optimizer(optim: Mapping[str, Any], model: ModelCounts) -> OptimizerCounts:
-    """Count an optimizer of a model. Raises :class:`UnknownCostError`."""
+    """Count an optimizer of a model.
+
+    Raises:
+        UnknownCostError: the optimizer has no counts, or some parameters have settings or an
+            optimizer of their own that change them.
+    """
+    for index, entry in enumerate(group_entries(optim)):
+        changed = [key for key in entry if key not in _WITHOUT_COST]
+        if changed:
+            raise UnknownCostError(
+                f"optim.groups[{index}].{changed[0]}: the size of the state of these parameters is "
+                "unknown before a run measures it",
+                "start the run, whose preflight measures it",
+            )
+    optim = without_groups(optim)
     hidden = model.stored_hidden_parameters
     counts: OptimizerCounts = counts_of("optim", optim)(
         {"shapes": model.shapes}, hidden=hidden, other=model.parameters - hidden

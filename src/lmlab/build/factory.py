@@ -18,9 +18,9 @@ from torch import nn
 
 from lmlab.build.callbacks import build_callbacks
 from lmlab.build.initial_weights import scale_initial_weights
-from lmlab.build.instantiate import BoundTarget, describe_failure
+from lmlab.build.instantiate import BoundTarget
 from lmlab.build.kernel_choice import choose_kernels, describe_kernels
-from lmlab.build.optimizer_check import check_optimizer
+from lmlab.build.optimizers import OptimizerPlan, plan_entries
 from lmlab.build.run_data import RunData
 from lmlab.build.run_spec import RunSpec
 from lmlab.build.workload import RunWorkload
@@ -30,10 +30,8 @@ from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.distributed.data_parallel import DataParallelGradients
 from lmlab.distributed.fsdp import FSDPOptimizer, unsharded
 from lmlab.distributed.zero1 import Zero1Optimizer
-from lmlab.errors import ConfigError, UserError
 from lmlab.nn.transformer import Transformer
-from lmlab.optim.groups import apply_multipliers, parameter_groups, rate_names
-from lmlab.optim.modes import set_training_mode
+from lmlab.optim.groups import rate_names
 from lmlab.runtime.background import ThreadWorker
 from lmlab.runtime.device import Device
 from lmlab.runtime.inductor_cache import set_inductor_cache
@@ -88,31 +86,25 @@ def build_scratch_network(
     return network
 
 
-def build_optimizer(spec: RunSpec, model: nn.Module) -> torch.optim.Optimizer:
+def build_optimizer(
+    spec: RunSpec, model: nn.Module, *, is_whole: bool = True
+) -> torch.optim.Optimizer:
     """Build the optimizer; each parameter group has its peak learning rate as ``initial_lr``.
 
+    Args:
+        spec: of the run.
+        model: whose parameters it updates.
+        is_whole: False for a smaller copy of the network, which groups may find no parameter in.
+
     Raises:
-        ConfigError: the optimizer refuses the parameters, has no learning rate, needs a closure, or
-            evaluates weights of its own where the run averages them.
+        ConfigError: see :meth:`lmlab.build.optimizers.OptimizerPlan.build`.
     """
-    target = spec.optimizer.target
-    groups = parameter_groups(model, spec.param.group_rules(spec.workload.optim))
-    try:
-        with seeded(derive_seed(spec.init_seed, "optimizer")):
-            optimizer: torch.optim.Optimizer = spec.optimizer(params=groups)
-    except UserError:
-        raise
-    except Exception as error:
-        raise ConfigError(
-            describe_failure("optim", target, "be built for this model", error),
-            "change the parameters of optim, or choose another optimizer",
-        ) from error
-    check_optimizer(optimizer, target, spec.workload.ema)
-    apply_multipliers(optimizer, groups, target)
-    for group in optimizer.param_groups:
-        group["initial_lr"] = group["lr"]
-    set_training_mode(optimizer)
-    return optimizer
+    optim, rules_of = spec.workload.optim, spec.param.group_rules
+    plan = OptimizerPlan(
+        spec.optimizer, plan_entries(optim, rules_of), rules_of(optim), spec.workload.ema
+    )
+    with seeded(derive_seed(spec.init_seed, "optimizer")):
+        return plan.build(model, is_whole=is_whole)
 
 
 def build_state(spec: RunSpec, device: Device, comm: Communicator = SINGLE_PROCESS) -> TrainState:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lmlab.build.instantiate import BoundTarget
 from lmlab.distributed.communicator import Communicator
 from lmlab.errors import ConfigError
@@ -15,7 +17,10 @@ _DDP = "set runtime.parallel=ddp, under which every rank updates the whole model
 
 
 def check_parallel(
-    optimizer: BoundTarget, device: Device, comm: Communicator, ema: float | None = None
+    optimizers: Sequence[BoundTarget],
+    device: Device,
+    comm: Communicator,
+    ema: float | None = None,
 ) -> None:
     """Refuse settings that cannot be combined with how the ranks share the model.
 
@@ -24,7 +29,8 @@ def check_parallel(
             optimizer that needs more than its part or does not declare what it needs.
     """
     if comm.shards_model or comm.parallel == "zero1":
-        _check_unit(optimizer, comm)
+        for optimizer in optimizers:
+            _check_unit(optimizer, comm)
     if not comm.shards_model:
         return
     where = "with runtime.parallel=fsdp"

@@ -14,6 +14,7 @@ from typing import Any
 from lmlab.build.bound_parametrization import BoundParametrization
 from lmlab.build.instantiate import BoundTarget, bind
 from lmlab.build.network import network_builder
+from lmlab.build.optimizers import bind_optimizer, bind_optimizers
 from lmlab.build.run_data import DataSpec
 from lmlab.build.workload import RunWorkload
 from lmlab.config.identity_settings import identity_settings
@@ -87,6 +88,7 @@ class RunSpec:
         init_seed: seed of the initial weights.
         data_seed: seed of the order of batches.
         optimizer: makes the optimizer, given ``params``.
+        optimizers: this one, then those of its groups.
         schedule: factor of the learning rate, given the step and ``total_steps``, and where it
             takes them ``tokens_per_step``.
         trackers: make the trackers, each given ``run_info``, by their dotted keys.
@@ -117,6 +119,7 @@ class RunSpec:
     init_seed: int
     data_seed: int
     optimizer: BoundTarget
+    optimizers: tuple[BoundTarget, ...]
     schedule: BoundTarget
     trackers: dict[str, BoundTarget]
     callbacks: dict[str, tuple[int, BoundTarget]]
@@ -161,7 +164,8 @@ def resolve(config: RunConfig) -> RunSpec:
         param=BoundParametrization.of(model),
         init_seed=config.seeds.init,
         data_seed=config.seeds.data,
-        optimizer=bind(config.optim),
+        optimizer=bind_optimizer(config.optim),
+        optimizers=bind_optimizers(config.optim),
         schedule=bind(config.schedule),
         trackers={
             key: bind(Component(node)) for key, node in trackers_of(settings["logger"]).items()

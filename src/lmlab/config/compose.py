@@ -15,6 +15,7 @@ from lmlab.config.deprecated_keys import upgrade
 from lmlab.config.group_selection import rewrite_all
 from lmlab.config.hydra_errors import translate_hydra_errors
 from lmlab.config.interpolation import reading_hydra, resolve
+from lmlab.config.optimizer_groups import expand_options
 from lmlab.config.paths import conf_folder
 from lmlab.config.renamed_targets import resolve_targets
 from lmlab.config.rules import check_rules, check_values
@@ -78,6 +79,7 @@ def freeze(config: DictConfig, overrides: Sequence[str], swept: Collection[str] 
 
 def _resolve(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     with translate_hydra_errors(overrides):
+        expand_options(config)
         return resolve(config)
 
 

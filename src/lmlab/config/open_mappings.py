@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-OPEN_MAPPINGS = ("hydra.launcher.per_arm", "hydra.launcher.driver", "design.arms", "callbacks")
+OPEN_MAPPINGS = (
+    "hydra.launcher.per_arm", "hydra.launcher.driver", "design.arms", "callbacks", "optim.groups",
+)  # fmt: skip
 _QUOTED_KEY = re.compile(r"""([{,]\s*)(?:"([^"\\]*)"|'([^'\\]*)')(?=\s*:)""")
 _SPECIAL = re.compile(r"([()\[\]{}:=, \t\\])")
 

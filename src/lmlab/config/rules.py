@@ -9,6 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from lmlab.config.auto_width import feed_forward_width
+from lmlab.config.optimizer_groups import (
+    GROUPS,
+    KEYS,
+    group_entries,
+    own_optimizers,
+    without_groups,
+)
 from lmlab.config.part_rules import head_width_multiple, part_rules
 from lmlab.config.run_length import BUDGETS
 from lmlab.config.value_types import format_value
@@ -52,20 +59,22 @@ def check_rules(config: dict[str, Any]) -> None:
     """Check a resolved configuration. Raises :class:`ConfigError` for the first violated rule."""
     check_values(config)
     _check_schedule(config)
-    _check_optimizer(config["optim"]["_target_"])
+    for node in (config["optim"], *(one for _, one in own_optimizers(config["optim"]))):
+        _check_optimizer(node["_target_"])
     _check_param(config)
 
 
 def check_values(config: dict[str, Any]) -> None:
     """Check what does not depend on the number of steps. Raises :class:`ConfigError`."""
     for rules in (
-        _names, _seeds, _model, _components, _vocabulary, _training, _optim, _intervals, _samples,
-        _runtime, _design,
+        _names, _seeds, _model, _components, _vocabulary, _training, _intervals, _samples, _runtime,
+        _design,
     ):  # fmt: skip
         check_settings(
             Check(key, format_value(_value(config, key)), is_valid, expected)
             for key, is_valid, expected in rules(config)
         )
+    _check_optimizers(config)
     _check_ladder(config)
 
 
@@ -211,9 +220,22 @@ def _training(config: dict[str, Any]) -> Rules:
     yield "training.patience", patience is None or patience >= 1, expected
 
 
-def _optim(config: dict[str, Any]) -> Rules:
-    """The parameters that optimizers share, including those of ``torch.optim``."""
+def _check_optimizers(config: dict[str, Any]) -> None:
+    """Check the settings of optim, and those of its groups. Raises :class:`ConfigError`."""
     optim = config["optim"]
+    nodes = [("optim", without_groups(optim)), *own_optimizers(optim)]
+    for index, entry in enumerate(group_entries(optim)):
+        settings = {key: value for key, value in entry.items() if key not in KEYS}
+        nodes.append((f"optim.{GROUPS}[{index}]", {"_target_": optim["_target_"]} | settings))
+    for path, node in nodes:
+        check_settings(
+            Check(f"{path}.{key}", format_value(node[key]), is_valid, expected)
+            for key, is_valid, expected in _optim(node)
+        )
+
+
+def _optim(optim: dict[str, Any]) -> Rules:
+    """The parameters that optimizers share, including those of ``torch.optim``."""
     ranges = {
         "lr": (lambda rate: 0 < rate < math.inf, "a finite number above 0"),
         "adamw_lr": (lambda rate: 0 < rate < math.inf, "a finite number above 0"),
@@ -224,20 +246,20 @@ def _optim(config: dict[str, Any]) -> Rules:
     }
     for key, (is_in_range, expected) in ranges.items():
         if _is_number(optim.get(key)):
-            yield f"optim.{key}", is_in_range(optim[key]), expected
+            yield key, is_in_range(optim[key]), expected
     if optim["_target_"].startswith("lmlab."):
         for key, (is_in_range, expected) in _OWN_OPTIMIZER_RANGES.items():
             if _is_number(optim.get(key)):
-                yield f"optim.{key}", is_in_range(optim[key]), expected
+                yield key, is_in_range(optim[key]), expected
     betas = optim.get("betas")
     if betas is not None and optim["_target_"].startswith(_KNOWN_OPTIMIZERS):
         is_valid = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
-        yield "optim.betas", is_valid, "two numbers in [0, 1), for example [0.9, 0.95]"
+        yield "betas", is_valid, "two numbers in [0, 1), for example [0.9, 0.95]"
     if optim.get("nesterov"):
         has_momentum = optim.get("momentum") != 0
-        yield "optim.nesterov", has_momentum, "false with optim.momentum=0"
+        yield "nesterov", has_momentum, "false with optim.momentum=0"
     if "adjust_lr" in optim:
-        yield "optim.adjust_lr", optim["adjust_lr"] in _ADJUST_LR, _one_of(_ADJUST_LR)
+        yield "adjust_lr", optim["adjust_lr"] in _ADJUST_LR, _one_of(_ADJUST_LR)
 
 
 def _intervals(config: dict[str, Any]) -> Rules:
@@ -339,4 +361,6 @@ def _check_param(config: dict[str, Any]) -> None:
         return
     parametrizations = importlib.import_module(module)
     shape = parametrizations.ModelShape.of(model, feed_forward_width(model))
-    getattr(parametrizations, name)(**parameters).check(shape, config["optim"])
+    parametrization = getattr(parametrizations, name)(**parameters)
+    for node in (config["optim"], *(one for _, one in own_optimizers(config["optim"]))):
+        parametrization.check(shape, node)

@@ -39,6 +39,7 @@ _OF_OTHER_GROUPS = {"model.init": ("lmlab.hf.weights.Imported",)}
 # Slots that a user's package cannot fill.
 _WITHOUT_OWN = ("design", "ladder")
 _CALLBACKS = "callbacks"
+_OPTIMIZER_GROUPS = "optim.groups["
 _MODEL_SLOTS = (
     "model.norm", "model.pos", "model.ffn", "model.attention", "model.init", "model.param",
 )  # fmt: skip
@@ -62,6 +63,7 @@ def check_slot(path: str, target: str, supplied: Sequence[str], may_import: bool
     # Nodes of several components: callbacks, and groups that take several options.
     first = path.partition(".")[0]
     slot = first if first in (_CALLBACKS, *GROUPS) else path
+    slot = "optim" if path.startswith(_OPTIMIZER_GROUPS) else slot
     if target in _registered(slot, (conf_folder(),)):
         return
     check_trust(path, target)

@@ -14,6 +14,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lmlab.config.keyword_forwarding import names_of_kwargs, with_names
+from lmlab.config.optimizer_groups import (
+    GROUPS,
+    KEYS,
+    check_entries,
+    group_entries,
+    own_optimizers,
+    without_groups,
+)
 from lmlab.config.run_config import RunConfig, field_types
 from lmlab.config.several_options import components_of
 from lmlab.config.signatures import Signature, read_signature
@@ -88,11 +96,15 @@ def check_components(config: dict[str, Any]) -> None:
         ConfigError: a component has no target, a target that is not meant for its slot or does not
             exist, or parameters that are not valid for its target.
     """
-    components = {}
+    components: dict[str, tuple[Any, tuple[str, ...]]] = {}
     for path, supplied in SUPPLIED.items():
         node: Any = config
         for part in path.split("."):
             node = node[part]
+        if path == "optim":
+            check_entries(node)
+            components |= {key: (one, supplied) for key, one in own_optimizers(node)}
+            node = without_groups(node)
         if node is not None or path not in _OPTIONAL:
             for key, one in components_of(path, node).items():
                 components[key] = one, supplied
@@ -103,6 +115,7 @@ def check_components(config: dict[str, Any]) -> None:
         _check_targets(path, node, _CALLBACK_SUPPLIED, may_import=False)
     for path, (node, supplied) in components.items():
         check_component(path, node, supplied, config)
+    _check_group_settings(config["optim"])
     for path, node in callbacks.items():
         _check_callback(path, node, config)
 
@@ -116,6 +129,22 @@ def _check_targets(
         check_nested(
             path, {key: value for key, value in node.items() if key != "_target_"}, may_import
         )
+
+
+def _check_group_settings(optim: dict[str, Any]) -> None:
+    """Check the settings of optim that differ for some parameters, as those of optim itself."""
+    plain = without_groups(optim)
+    for index, entry in enumerate(group_entries(optim)):
+        settings = {key: value for key, value in entry.items() if key not in KEYS}
+        if entry.get("optimizer") is None and settings:
+            path, target = f"optim.{GROUPS}[{index}]", optim["_target_"]
+            check_component(path, plain | settings, SUPPLIED["optim"])
+            if unknown := [key for key in settings if key not in plain]:
+                known = [key for key in plain if key != "_target_"]
+                raise unknown_parameter(
+                    f"{path}.{unknown[0]}={format_value(settings[unknown[0]])}", path, unknown[0],
+                    target, known, [],
+                )  # fmt: skip
 
 
 def _check_callback(path: str, node: Any, config: dict[str, Any]) -> None:

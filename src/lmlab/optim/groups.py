@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lmlab.errors import ConfigError
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 HIDDEN, EMBEDDING, VECTORS = "hidden", "embedding", "vectors"
+_OF_LMLAB = frozenset({"params", "names", "name", "kind", "entry"})
+ENTRY = "entry"  # key of a group's entry of optim.groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +68,32 @@ def parameter_kind(name: str, num_axes: int) -> str:
     return HIDDEN if name.startswith("blocks.") else EMBEDDING
 
 
-def parameter_groups(model: nn.Module, *rule_sets: Sequence[GroupRule]) -> list[dict[str, Any]]:
+class Entry(Protocol):
+    """An entry of ``optim.groups``; see :class:`lmlab.optim.group_entry.GroupEntry`."""
+
+    @property
+    def name(self) -> str:
+        """The name of its groups."""
+        ...
+
+    @property
+    def multipliers(self) -> Multipliers:
+        """The multipliers of its parameters."""
+        ...
+
+    @property
+    def rules(self) -> Sequence[GroupRule] | None:
+        """The rules of its parameters; None for those of the model."""
+        ...
+
+    def matches(self, name: str, kind: str) -> bool:
+        """Whether it applies to a parameter."""
+        ...
+
+
+def parameter_groups(
+    model: nn.Module, *rule_sets: Sequence[GroupRule], entries: Sequence[Entry] = ()
+) -> list[dict[str, Any]]:
     """Split the parameters of a model into groups for a torch optimizer.
 
     Each parameter is of one kind:
@@ -83,20 +110,34 @@ def parameter_groups(model: nn.Module, *rule_sets: Sequence[GroupRule]) -> list[
         model: the model.
         rule_sets: in each, the first rule that matches a parameter applies to it; the multipliers
             of several sets are multiplied.
+        entries: the first that matches a parameter puts it into groups of its own, and has its
+            multipliers in addition.
 
     Returns:
         Non-empty groups with the keys ``params``, ``names`` and ``name``. Groups with multipliers
         have them under the key of :func:`multiplier_key`, for :func:`apply_multipliers`. The name
-        is that of the kind; further groups of a kind have a number in their names, and the kind as
-        ``kind``.
+        is that of the kind or of the entry; further groups of the same name have a number in
+        theirs. Where the name is not the kind, it is there as ``kind``. Groups of an entry have its
+        index as :data:`ENTRY`.
     """
-    groups: dict[tuple[str, Multipliers], dict[str, Any]] = {}
+    groups: dict[tuple[str, Multipliers, int | None], dict[str, Any]] = {}
+    names: list[str] = []
     for name, parameter in model.named_parameters():
         kind = parameter_kind(name, parameter.ndim)
-        multipliers = multipliers_of(name, kind, rule_sets)
-        group = groups.get((kind, multipliers))
+        index = next((i for i, entry in enumerate(entries) if entry.matches(name, kind)), None)
+        if index is None:
+            multipliers, base = multipliers_of(name, kind, rule_sets), kind
+        else:
+            own = entries[index].rules
+            multipliers = multipliers_of(name, kind, rule_sets if own is None else [own])
+            multipliers, base = multipliers * entries[index].multipliers, entries[index].name
+        group = groups.get((kind, multipliers, index))
         if group is None:
-            group = groups[kind, multipliers] = _new_group(kind, multipliers, groups)
+            group = _new_group(kind, multipliers, base, 1 + names.count(base))
+            if index is not None:
+                group[ENTRY] = index
+            groups[kind, multipliers, index] = group
+            names.append(base)
         group["params"].append(parameter)
         group["names"].append(name)
     return list(groups.values())
@@ -116,13 +157,11 @@ def multiplier_key(setting: str) -> str:
     return f"{setting}_multiplier"
 
 
-def _new_group(
-    kind: str, multipliers: Multipliers, groups: Mapping[tuple[str, Multipliers], Any]
-) -> dict[str, Any]:
-    number = 1 + sum(other == kind for other, _ in groups)
-    group: dict[str, Any] = {"params": [], "names": [], "name": kind}
-    if number > 1:
-        group |= {"name": f"{kind}_{number}", "kind": kind}
+def _new_group(kind: str, multipliers: Multipliers, base: str, number: int) -> dict[str, Any]:
+    name = base if number == 1 else f"{base}_{number}"
+    group: dict[str, Any] = {"params": [], "names": [], "name": name}
+    if name != kind:
+        group["kind"] = kind
     if kind == VECTORS:
         group["weight_decay"] = 0.0
     return group | {multiplier_key(key): value for key, value in multipliers.settings().items()}
@@ -168,6 +207,47 @@ def apply_multipliers(
                 )
             group[setting] = group[setting] * multiplier
             group[multiplier_key(setting)] = multiplier
+
+
+def apply_settings(
+    optimizer: torch.optim.Optimizer,
+    groups: Sequence[Mapping[str, Any]],
+    settings: Mapping[int, Mapping[str, Any]],
+    target: str,
+) -> None:
+    """Give a new optimizer's groups the settings of their entries of ``optim.groups``.
+
+    Args:
+        optimizer: built from ``groups``; it may have divided them further.
+        groups: of :func:`parameter_groups`.
+        settings: by index of the entry.
+        target: dotted path of the optimizer, for messages.
+
+    Raises:
+        ConfigError: the optimizer has joined groups of different entries, or a setting is not one
+            that it keeps for each group.
+    """
+    entries = {id(one): group.get(ENTRY) for group in groups for one in group["params"]}
+    if not any(settings.values()):
+        return
+    for group in optimizer.param_groups:
+        found = {entries.get(id(one)) for one in group["params"]}
+        if len(found) > 1:
+            raise ConfigError(
+                f"optim._target_={target}: expected an optimizer that keeps the parameter groups "
+                "it is given, because their settings differ",
+                "choose another optimizer, or remove optim.groups",
+            )
+        index = next(iter(found), None)
+        for key, value in settings.get(index, {}).items() if index is not None else ():
+            if key not in group:
+                kept = sorted(set(group) - _OF_LMLAB - {"initial_lr"})
+                raise ConfigError(
+                    f"optim.groups[{index}].{key}: expected a setting that {target} keeps for each "
+                    f"group of parameters: {', '.join(kept)}",
+                    "remove it, or give the group an optimizer of its own",
+                )
+            group[key] = tuple(value) if isinstance(group[key], tuple) else value
 
 
 def _multipliers_in(group: Mapping[str, Any]) -> dict[str, float]:

@@ -10,7 +10,7 @@ The values are :data:`ELEMENT`, :data:`TENSOR` and :data:`MODEL`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from lmlab.errors import ConfigError
@@ -65,14 +65,6 @@ def update_unit(target: Any, name: str) -> str | None:
             "see docs/extending.md",
         )
     return declared
-
-
-def coarsest(units: Iterable[str | None]) -> str | None:
-    """Return what optimizers that share a model depend on together; None where one is unknown."""
-    found = list(units)
-    if None in found:
-        return None
-    return max((unit for unit in found if unit is not None), key=UNITS.index, default=ELEMENT)
 
 
 def _declared(target: Any) -> Any:

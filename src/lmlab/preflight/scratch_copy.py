@@ -50,7 +50,8 @@ class ScratchCopy:
     def build(cls, spec: RunSpec, device: torch.device) -> ScratchCopy:
         """Build the copy on ``device``. Raises :class:`ConfigError` if the optimizer cannot be."""
         model = _small_network(spec).to(device)
-        return cls(spec, TrainState(model, factory.build_optimizer(spec, model), Progress()))
+        optimizer = factory.build_optimizer(spec, model, is_whole=False)
+        return cls(spec, TrainState(model, optimizer, Progress()))
 
     def step(self) -> None:
         """Take a step of training on random tokens.
@@ -124,7 +125,7 @@ def measure_optimizer(spec: RunSpec) -> OptimizerCounts | None:
         return None
     with contextlib.suppress(UnknownCostError):
         return count_optimizer(spec.workload.optim, model)
-    has_others = has_modes(factory.build_optimizer(spec, _small_network(spec)))
+    has_others = has_modes(factory.build_optimizer(spec, _small_network(spec), is_whole=False))
     evaluated = model.parameters if has_others else 0
     try:
         with torch.device("meta"):
@@ -146,7 +147,7 @@ def measure_optimizer(spec: RunSpec) -> OptimizerCounts | None:
 
 def _state_bytes(spec: RunSpec, network: torch.nn.Module) -> list[tuple[int, int]]:
     """Take a step; return the bytes of state and the weights, of hidden and of other groups."""
-    optimizer = factory.build_optimizer(spec, network)
+    optimizer = factory.build_optimizer(spec, network, is_whole=False)
     for parameter in network.parameters():
         parameter.grad = torch.full_like(parameter, 1e-3)
     with preserved_generators():

@@ -43,7 +43,8 @@ def check_state(spec: RunSpec, device: Device) -> None:
         _check_schedule(spec)
     model = spec.workload.model
     parts = [value["_target_"] for value in model.values() if isinstance(value, dict)]
-    if all(target.startswith(_OWN) for target in [spec.optimizer.target, *parts]):
+    optimizers = [optimizer.target for optimizer in spec.optimizers]
+    if all(target.startswith(_OWN) for target in [*optimizers, *parts]):
         return
     with preserved_generators():
         _check_round_trip(spec, device)

@@ -12,6 +12,7 @@ from typing import Any
 from lmlab.build import factory
 from lmlab.build.identity import run_identity
 from lmlab.build.optimizer_packages import check_packages
+from lmlab.build.optimizers import check_groups
 from lmlab.build.parallel_check import check_parallel
 from lmlab.build.run_data import check_source, prepare_data
 from lmlab.build.run_spec import RunSpec, resolve
@@ -68,7 +69,9 @@ def execute(config: RunConfig) -> RunResult:
     check_source(spec.data)
     for key, tracker in spec.trackers.items():
         check_tracker(key, tracker.target, tracker.parameters)
-    check_packages(spec.optimizer.target)
+    for optimizer in spec.optimizers:
+        check_packages(optimizer.target)
+    check_groups(spec.workload.optim, spec.network)
     if config.parent == AUTO_PARENT:
         log.info(
             "parent=auto: nothing to share, because this run belongs to no sweep; to train several "
@@ -150,7 +153,7 @@ def _resolve_on_machine(spec: RunSpec, comm: Communicator) -> tuple[RunContext, 
     """Choose device and folder, and prepare the data; return whether the run is finished, too."""
     workload = spec.workload.for_rank(comm.size)
     device = comm.assign_device(choose_device(spec))
-    check_parallel(spec.optimizer, device, comm, workload.ema)
+    check_parallel(spec.optimizers, device, comm, workload.ema)
     device.apply(comm.num_sharing_cores)
     if not spec.named_folder.exists():
         check_memory_early(workload, device, spec.preflight, comm)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lmlab.build.optimizer_packages import check_packages
+from lmlab.build.optimizers import bind_optimizers
 from lmlab.build.run_data import RunData
 from lmlab.config.compose import from_dict
 from lmlab.config.run_config import RunConfig
@@ -59,7 +60,8 @@ class PreparedSweep:
         for config in configs:
             for key, tracker in trackers_of(config.logger.as_dict()).items():
                 check_tracker(key, tracker["_target_"], tracker)
-            check_packages(config.optim.target)
+            for optimizer in bind_optimizers(config.optim):
+                check_packages(optimizer.target)
         manifest = keep_earlier_rules(manifest, Path(configs[0].output_root))
         folder = SweepFolder.of(manifest, Path(configs[0].output_root))
         manifest = count_earlier_looks(manifest, folder)

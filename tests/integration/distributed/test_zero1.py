@@ -89,12 +89,20 @@ def test_muon_assigns_whole_matrices_to_ranks(settings, launch: Launcher, tmp_pa
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["schedule_free_adamw", "soap"])
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        ["optim=schedule_free_adamw", "optim.lr=0.01"],
+        ["optim=soap", "optim.lr=0.01"],
+        ["optim=muon", "optim.groups=[{kind: embedding, optimizer: schedule_free_adamw}]"],
+    ],
+    ids=["schedule_free", "soap", "groups"],
+)
 def test_state_of_other_shapes_and_weights_to_evaluate_are_those_of_whole_optimizers(
-    settings, launch: Launcher, tmp_path: Path, name: str
+    settings, launch: Launcher, tmp_path: Path, chosen: list[str]
 ) -> None:
     overrides = [
-        *settings, f"optim={name}", "optim.lr=0.01", "training.steps=20", "checkpoint.keep_last=9",
+        *settings, *chosen, "training.steps=20", "checkpoint.keep_last=9",
         "samples.count=1",
     ]  # fmt: skip
     found = []

@@ -17,7 +17,7 @@ def check(kind: type, parallel: str) -> None:
     comm = Communicator()
     comm.size, comm.parallel = 2, parallel
     device = build_device(compose(["runtime.policy=fast", "runtime.device=cpu"]))
-    check_parallel(BoundTarget(f"own_parts.{kind.__name__}", {"lr": 0.1}), device, comm)
+    check_parallel([BoundTarget(f"own_parts.{kind.__name__}", {"lr": 0.1})], device, comm)
 
 
 @pytest.mark.parametrize("parallel", ["none", "ddp"])

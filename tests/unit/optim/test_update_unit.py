@@ -11,7 +11,7 @@ from lmlab.build.instantiate import bind
 from lmlab.build.parallel_check import optimizer_unit
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
-from lmlab.optim.update_unit import ELEMENT, MODEL, TENSOR, coarsest, update_unit, updates_by
+from lmlab.optim.update_unit import ELEMENT, MODEL, TENSOR, update_unit, updates_by
 
 
 class Whitened(torch.optim.SGD):
@@ -71,12 +71,6 @@ def test_every_option_and_every_optimizer_of_torch_is_known() -> None:
     for name in TORCH_OPTIMIZERS:
         unit = update_unit(getattr(torch.optim, name), name)
         assert unit == (TENSOR if name == "Adafactor" else ELEMENT), name
-
-
-def test_optimizers_that_share_a_model_depend_on_the_most_that_one_does() -> None:
-    assert coarsest([ELEMENT, TENSOR, ELEMENT]) == TENSOR
-    assert coarsest([MODEL, TENSOR]) == MODEL
-    assert coarsest([ELEMENT, None, MODEL]) is None
 
 
 @pytest.mark.parametrize("name", TORCH_OPTIMIZERS)

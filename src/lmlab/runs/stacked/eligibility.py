@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-from lmlab.build.instantiate import BoundTarget, bind
+from lmlab.build.instantiate import BoundTarget
+from lmlab.build.optimizers import bind_optimizers
 from lmlab.build.parallel_check import optimizer_unit
 from lmlab.config.class_constants import class_constant
 from lmlab.config.run_config import Component, Model, RunConfig
@@ -54,18 +56,19 @@ def obstacle(policy: str, device_type: str, model: Model) -> str | None:
     return None
 
 
-def undeclared_optimizer(optimizer: BoundTarget) -> str | None:
-    """Explain why runs with an optimizer cannot be stacked; None where they can.
+def undeclared_optimizer(optimizers: Sequence[BoundTarget]) -> str | None:
+    """Explain why runs with these optimizers cannot be stacked; None where they can.
 
     The weights of a run are parts of larger tensors, which an optimizer must update in place.
 
     Raises:
         ConfigError: the declaration of the optimizer is not valid.
     """
-    if optimizer_unit(optimizer) is not None:
+    unknown = next((one for one in optimizers if optimizer_unit(one) is None), None)
+    if unknown is None:
         return None
     return (
-        f"optim._target_={optimizer.target} does not declare update_unit (see docs/extending.md), "
+        f"optim._target_={unknown.target} does not declare update_unit (see docs/extending.md), "
         "and may not update weights that are parts of larger tensors"
     )
 
@@ -90,13 +93,15 @@ def members_at_once(config: RunConfig, device_type: str, setting: int | str) -> 
         problem = "expected off with training.minutes, whose steps are those of a run alone"
     if setting == "auto":
         pays = device_type == AUTO_DEVICE_TYPE and config.model.d_model <= AUTO_D_MODEL
-        stacks = pays and problem is None and undeclared_optimizer(bind(config.optim)) is None
+        stacks = (
+            pays and problem is None and undeclared_optimizer(bind_optimizers(config.optim)) is None
+        )
         return AUTO_MEMBERS if stacks else 1
     if not isinstance(setting, int) or setting < 2:
         raise ConfigError(
             f"hydra.launcher.stack={setting}: expected auto, off, or an integer of at least 2"
         )
-    problem = problem or undeclared_optimizer(bind(config.optim))
+    problem = problem or undeclared_optimizer(bind_optimizers(config.optim))
     if problem is not None:
         raise ConfigError(
             f"hydra.launcher.stack={setting}: {problem}", "set hydra.launcher.stack=auto or off"

@@ -51,7 +51,7 @@ def execute_stack(configs: Sequence[RunConfig]) -> list[StackMember]:
     check_source(first.data)
     device = choose_device(first)
     problem = obstacle(first.device.policy, device.device.type, configs[0].model)
-    problems = (undeclared_optimizer(spec.optimizer) for spec in specs)
+    problems = (undeclared_optimizer(spec.optimizers) for spec in specs)
     problem = problem or next((one for one in problems if one is not None), None)
     if problem is not None:
         raise ConfigError(f"the runs cannot be stacked: {problem}")
