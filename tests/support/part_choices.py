@@ -11,7 +11,18 @@ import pytest
 from lmlab.config.paths import conf_folder
 
 GROUPS = ("norm", "pos", "ffn")
-NUM_FAST = 16
+NUM_FAST = 24
+# Attention other than the plain one, with windows that divide the context of most tests and that do
+# not; the last layer sees all tokens.
+ATTENTIONS = [
+    ["model.attention=gated"],
+    ["model.attention=mla"],
+    ["model.attention=mla", "model.attention.kv_lora_rank=7", "model.attention.q_lora_rank=6",
+     "model.attention.d_nope=6", "model.attention.d_rope=2", "model.attention.d_value=8"],
+    ["model.attention.window=3", "model.attention.window_pattern=[local,global]"],
+    ["model.attention=gated", "model.attention.window=4", "model.attention.num_kv_heads=2",
+     "model.attention.window_pattern=[local,global]"],
+]  # fmt: skip
 
 
 def options(group: str) -> list[str]:

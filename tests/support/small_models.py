@@ -68,6 +68,33 @@ def combinations() -> list[dict[str, Any]]:
     return found
 
 
+def attentions() -> list[dict[str, Any]]:
+    """The node ``model`` of other attention than the plain one, with and without windows."""
+    window = {"window": 3, "window_pattern": ["local", "global", "local"]}
+    narrow = {"kv_lora_rank": 7, "d_nope": 5, "d_rope": 4, "d_value": 9}  # values as wide as keys
+    chosen = [
+        leaf("model/attention", option) | settings
+        for option, settings in (
+            *((kind, window | more) for kind in ("causal", "gated")
+              for more in ({}, {"num_kv_heads": 2}, {"num_kv_heads": 1, "qk_norm": True})),
+            ("gated", {}), ("gated", {"qk_norm": True, "num_kv_heads": 2}),
+            ("mla", {}), ("mla", {"q_lora_rank": 5}), ("mla", narrow),
+        )
+    ]  # fmt: skip
+    models = combinations()
+    return [
+        models[17 * number % len(models)]  # other norms, encodings and feed-forward layers
+        | {
+            "attention": attention,
+            "pos": leaf("model/pos", ("rope", "nope", "learned")[number % 3]),
+            "embedding": leaf("model/embedding", "tokens"),
+            "num_layers": 3,
+            "context_length": length,  # in blocks of the window, and over all pairs
+        }
+        for number, (attention, length) in enumerate(itertools.product(chosen, (12, 7)))
+    ]
+
+
 def _with_tables(embedding: dict[str, Any], last_layer: int) -> dict[str, Any]:
     """Give an embedding no more tables than there are layers."""
     return embedding | ({"num_tables": 1 + last_layer} if "num_tables" in embedding else {})

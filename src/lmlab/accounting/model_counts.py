@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from lmlab.config.run_config import (
     TOKEN_EMBEDDING,
 )
 from lmlab.nn.component_counts import BlockCounts, ComponentCounts, Kind, SavedTensor
+from lmlab.nn.window_layout import keys_per_query, visible_pairs
 from lmlab.optim.optimizer_counts import OptimizerCounts
 
 # Settings of some parameters that change no count.
@@ -56,10 +58,15 @@ class Component:
 
         Args:
             context: T.
-            causal: count only the pairs that the causal mask leaves, which a causal kernel
-                executes. Otherwise count the full square (Chowdhery et al. 2022, appendix B).
+            causal: count only the pairs that the causal mask and a window leave, which a causal
+                kernel executes. Otherwise count the full square (Chowdhery et al. 2022, appendix
+                B), or with a window the pairs that are computed
+                (:func:`lmlab.nn.window_layout.keys_per_query`).
         """
-        pairs = context * (context + 1) // 2 if causal else context * context
+        window = self.counts.window
+        pairs = (
+            visible_pairs(context, window) if causal else context * keys_per_query(context, window)
+        )
         return (
             self.times
             * 2
@@ -177,14 +184,13 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
     """
     vocab, context, width = model["vocab_size"], model["context_length"], model["d_model"]
     layers, heads = model["num_layers"], model["num_heads"]
+    attention, attentions = _attention(model)
+    rotated = width // heads if attention.d_rotated is None else attention.d_rotated
     pos = counts_of("model.pos", model["pos"])(
-        d_model=width, d_head=width // heads, context_length=context
+        d_model=width, d_head=rotated, context_length=context
     )
-    attention = counts_of("model.attention", model["attention"])(d_model=width, num_heads=heads)
     ffn = counts_of("model.ffn", model["ffn"])(d_model=width, d_ff=feed_forward_width(model))
     norm = counts_of("model.norm", model["norm"])()
-    projections = dataclasses.replace(attention, products_per_pair=0)
-    scores = ComponentCounts(products_per_pair=attention.products_per_pair)
     embedding = _counts(model, "embedding", TOKEN_EMBEDDING)(
         {"num_layers": layers, "d_values": attention.d_values}, vocab_size=vocab, d_model=width
     )
@@ -196,8 +202,7 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
     components: tuple[Component, ...] = (
         Component("embedding", OTHER, 1, False, embedding),
         Component("positions", OTHER, 1, False, pos),
-        Component("attention projections", ATTENTION, layers, True, projections),
-        Component("attention scores and mixing", ATTENTION, layers, True, scores),
+        *attentions,
         Component("feed-forward", FFN, layers, True, ffn),
         Component("norms", OTHER, block.num_branches * layers, True, norm.wrap(width)),
         Component("final norm", OTHER, 1, False, norm.final(width)),
@@ -211,6 +216,29 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
     if model.get("dropout"):  # configurations of earlier versions do not have it
         components += _dropout(width, block.num_branches * layers)
     return ModelCounts(vocab, context, width, layers, heads, components)
+
+
+def _attention(model: Mapping[str, Any]) -> tuple[ComponentCounts, tuple[Component, ...]]:
+    """Return the counts of one layer's attention and the components of all, which may differ."""
+    layers, count = model["num_layers"], counts_of("model.attention", model["attention"])
+    of_layers = [
+        count(
+            {"layer": layer, "num_layers": layers, "context_length": model["context_length"]},
+            d_model=model["d_model"],
+            num_heads=model["num_heads"],
+        )
+        for layer in range(layers)
+    ]
+    components = []
+    for counts, times in collections.Counter(of_layers).items():
+        window = "" if counts.window is None else f", window of {counts.window}"
+        projections = dataclasses.replace(counts, products_per_pair=0)
+        scores = ComponentCounts(products_per_pair=counts.products_per_pair, window=counts.window)
+        components += [
+            Component(f"attention projections{window}", ATTENTION, times, True, projections),
+            Component(f"attention scores and mixing{window}", ATTENTION, times, True, scores),
+        ]
+    return of_layers[0], tuple(components)
 
 
 def _counts(model: Mapping[str, Any], key: str, default: run_config.Component) -> Any:

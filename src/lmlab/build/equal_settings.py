@@ -20,6 +20,7 @@ _FLOATS = (
     ("model", "dropout"), ("training", "grad_clip_norm"), ("training", "divergence_margin"),
     ("training", "ema"),
 )  # fmt: skip
+_OWN_ATTENTION = ("lmlab.nn.attention.", "lmlab.nn.gated_attention.")
 _OTHER_NUMBERS = re.compile(r"\b(int|bool|Any|object|str)\b")
 
 
@@ -76,7 +77,7 @@ def _canonical_model(model: Mapping[str, Any]) -> dict[str, Any]:
     if form["d_ff"] == "auto":
         form["d_ff"] = _auto_d_ff(_target(form["ffn"]), form["d_model"])
     attention = form["attention"]
-    is_lmlabs = _target(attention).startswith("lmlab.nn.attention.")
+    is_lmlabs = _target(attention).startswith(_OWN_ATTENTION)
     if is_lmlabs and attention.get("num_kv_heads") == form["num_heads"]:
         form["attention"] = attention | {"num_kv_heads": None}
     return form

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -75,12 +76,20 @@ def _build(
     num_layers = sizes["num_layers"]
 
     def by_layer(part: BoundTarget) -> Callable[[int], Callable[..., Any]]:
-        return lambda layer: part.load(layer=layer, num_layers=num_layers)
+        return lambda layer: part.load(
+            layer=layer, num_layers=num_layers, context_length=sizes["context_length"]
+        )
 
     with seeded(seed):
         return Transformer(
             norm=norm(),
-            pos=_build_positions(pos, d_model, num_heads, sizes["context_length"]),
+            pos=_build_positions(
+                pos,
+                d_model,
+                num_heads,
+                _rotated_width(attention, d_model, num_heads),
+                sizes["context_length"],
+            ),
             ffn=by_layer(ffn),
             attention=by_layer(attention),
             embedding=embedding.load(num_layers=num_layers),
@@ -95,14 +104,13 @@ def _build(
 
 
 def _build_positions(
-    pos: BoundTarget, d_model: int, num_heads: int, context_length: int
+    pos: BoundTarget, d_model: int, num_heads: int, d_head: int, context_length: int
 ) -> Positions:
     """Build the position encoding, and check that its bias hides later keys.
 
     Raises:
         ConfigError: a token could attend to the one after it.
     """
-    d_head = d_model // num_heads
     encoding: Positions = pos(d_model=d_model, d_head=d_head, context_length=context_length)
     find_bias = score_bias(encoding)
     if find_bias is not None and context_length > 1:
@@ -115,3 +123,17 @@ def _build_positions(
                 "mask the result of score_bias, for keys after their query, with -inf",
             )
     return encoding
+
+
+def _rotated_width(attention: BoundTarget, d_model: int, num_heads: int) -> int:
+    """Return the width of the features of a head that the position encoding rotates.
+
+    An attention that rotates a part of each head, or wider ones, says so in a static method
+    ``rotated_width``, which is called with ``d_model``, ``num_heads`` and the settings it names.
+    """
+    find: Callable[..., int] | None = getattr(attention.load().func, "rotated_width", None)
+    if find is None:
+        return d_model // num_heads
+    named = inspect.signature(find).parameters
+    settings = {key: value for key, value in attention.parameters.items() if key in named}
+    return find(d_model=d_model, num_heads=num_heads, **settings)

@@ -37,7 +37,11 @@ ADDED_SETTINGS = [
 # The same for parameters of components: target, and the defaults of its new parameters.
 ADDED_PARAMETERS: dict[str, dict[str, Any]] = {
     "lmlab.nn.pos.RoPE": {"scaling": None},
-    "lmlab.nn.attention.CausalSelfAttention": {"qk_norm_eps": 1e-5},
+    "lmlab.nn.attention.CausalSelfAttention": {
+        "qk_norm_eps": 1e-5,
+        "window": None,
+        "window_pattern": ["local"],
+    },
     "lmlab.data.sources.Downloaded": {"train_sha256": None, "valid_sha256": None},
 }
 _POLICY_OF = {"fp32": "exact", "bf16": "bf16"}

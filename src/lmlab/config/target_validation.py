@@ -55,7 +55,7 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
 }
 # The parameters that the program computes for targets that have them.
 OFFERED: dict[str, tuple[str, ...]] = {
-    "model.attention": ("layer", "num_layers"),
+    "model.attention": ("layer", "num_layers", "context_length"),
     "model.ffn": ("layer", "num_layers"),
     "model.block": ("layer", "num_layers"),
     "model.embedding": ("num_layers",),

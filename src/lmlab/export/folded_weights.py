@@ -45,7 +45,8 @@ def check_foldable(model: Model) -> None:
 def folded_weights(model: Transformer) -> dict[str, Tensor]:
     """Return the state dictionary of a model without factors that computes the same logits.
 
-    - The factor of queries goes into the matrix of queries, or into the gain of ``qk_norm``.
+    - The factor of queries goes into the matrix that computes them (of latent attention, from their
+      latent where there is one), or into the gain of ``qk_norm``.
     - The factor of sublayers goes into the matrices that write into the residual stream, or into
       the gain of a norm after the sublayer.
     - The factor of logits goes into the head; into the last norm if the head is tied.
@@ -59,13 +60,13 @@ def folded_weights(model: Transformer) -> dict[str, Tensor]:
             state |= {f"{name}.{key}": weight for key, weight in implied().items()}
     writers = output_projections(model)
     is_normed = any(name.endswith(".q_norm.weight") for name in state)
-    queries = "q_norm.weight" if is_normed else "q.weight"
+    queries = ("q_norm.weight",) if is_normed else ("q.weight", "q_up.weight")
     for name in list(state):
         part = name.rpartition(".sublayer.")[2]
         if name in writers:
             last = f"{name.partition('.sublayer.')[0]}.last.weight"
             _multiply(state, last if last in state else name, model.residual_factor)
-        elif part == queries:
+        elif part in queries:
             _multiply(state, name, model.query_factor)
     _multiply(state, _place_of_logit_factor(model, state), model.logit_factor)
     return state

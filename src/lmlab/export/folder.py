@@ -132,7 +132,8 @@ def _write(
 ) -> None:
     model, tokenizer = loaded
     kind = content["model_type"]
-    write_weights(folder, kind, folded_weights(model))
+    heads = content.get("num_attention_heads")
+    write_weights(folder, kind, folded_weights(model), heads)
     ids = _text_marker_ids(tokenizer)
     version = {_VERSION: lmlab.__version__}
     write_json(folder / "config.json", content | ids | {"use_cache": True} | version)

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.errors import DataError
-from lmlab.hf.config_writer import (
-    ATTENTION,
-    FFNS,
-    GATES,
-    NORMS,
-    ONLY,
-    POSITIONS,
-    SCALING_FACTORS,
+from lmlab.hf.attention_settings import (
+    ATTENTIONS,
+    CAUSAL,
+    FULL,
+    latent_from_hf,
+    lmlab_window,
+    transformers_window,
 )
+from lmlab.hf.config_writer import FFNS, GATES, NORMS, ONLY, POSITIONS, SCALING_FACTORS
 from lmlab.hf.experts import MIXTRAL, MODEL_TYPES, QWEN3_MOE, experts_from_hf
 from lmlab.storage.fields import (
     AMOUNT,
@@ -37,7 +37,9 @@ _SIZES = (
     "vocab_size", "hidden_size", "num_attention_heads", "num_key_value_heads", "num_hidden_layers",
     "intermediate_size", "max_position_embeddings", "n_embd", "n_head", "n_layer", "n_positions",
     "n_inner", "head_dim", "sliding_window", "max_window_layers", "num_local_experts",
-    "num_experts", "num_experts_per_tok", "moe_intermediate_size",
+    "num_experts", "num_experts_per_tok", "moe_intermediate_size", "window", "kv_lora_rank",
+    "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "first_k_dense_replace",
+    "num_nextn_predict_layers",
 )  # fmt: skip
 _AMOUNTS = (
     "norm_alpha",
@@ -46,8 +48,11 @@ _AMOUNTS = (
     "norm_eps",
     "qk_norm_eps",
     "rope_theta",
+    "latent_norm_eps",
 )
-_FLAGS = ("tie_word_embeddings", "qk_norm", "norm_topk_prob")
+_FLAGS = (
+    "tie_word_embeddings", "qk_norm", "norm_topk_prob", "rope_interleave", "use_sliding_window",
+)  # fmt: skip
 _FIELDS: Fields = {
     "model_type": or_null(TEXT),
     **dict.fromkeys(_SIZES, or_null(COUNT)),
@@ -70,8 +75,8 @@ def config_from_hf(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: lmlab does not support the architecture or one of its settings.
     """
-    readers = dict.fromkeys(("llama", "qwen3", *MODEL_TYPES), _from_llama)
-    readers |= {"gpt2": _from_gpt2, "lmlab": _from_lmlab}
+    readers = dict.fromkeys(("llama", "mistral", "qwen3", *MODEL_TYPES), _from_llama)
+    readers |= {"deepseek_v3": _from_deepseek, "gpt2": _from_gpt2, "lmlab": _from_lmlab}
     kind = config.get("model_type")
     if kind not in readers:
         raise DataError(f"config.json: model_type={kind}: expected one of {', '.join(readers)}")
@@ -124,49 +129,91 @@ def _require(config: dict[str, Any], key: str, *supported: Any) -> None:
 
 def _from_llama(config: dict[str, Any]) -> dict[str, Any]:
     width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
+    _require(config, "head_dim", width // heads, None)
+    kind = config["model_type"]
+    qk_norm = kind in ("qwen3", QWEN3_MOE)
+    eps = float(config.get("rms_norm_eps", 1e-6))
+    attention = {
+        "_target_": CAUSAL,
+        "num_kv_heads": int(config.get("num_key_value_heads") or heads),
+        "qk_norm": qk_norm,
+    }
+    attention |= {"qk_norm_eps": eps} if qk_norm else {}
+    attention |= _window(config)
+    if kind not in MODEL_TYPES:
+        return _llama_section(config, attention)
+    _require(config, "hidden_act", "silu", "swish")
+    d_ff = "moe_intermediate_size" if kind == QWEN3_MOE else "intermediate_size"
+    return _llama_section(config, attention, experts_from_hf(config), d_ff)
+
+
+def _from_deepseek(config: dict[str, Any]) -> dict[str, Any]:
+    """Read DeepSeek-V3 without experts, with features rotated as lmlab does."""
+    layers = int(config["num_hidden_layers"])
+    interleave = config.get("rope_interleave", True)  # the default of transformers
+    _require({"rope_interleave": interleave}, "rope_interleave", False)
+    dense = min(layers, int(config.get("first_k_dense_replace", 3)))
+    _require({"first_k_dense_replace": dense}, "first_k_dense_replace", layers)
+    predicted = config.get("num_nextn_predict_layers", config.get("num_mtp_layers", 1))
+    _require({"num_nextn_predict_layers": predicted}, "num_nextn_predict_layers", 0)
+    return _llama_section(config, latent_from_hf(config))
+
+
+def _llama_section(
+    config: dict[str, Any],
+    attention: dict[str, Any],
+    ffn: dict[str, Any] | None = None,
+    d_ff: str = "intermediate_size",
+) -> dict[str, Any]:
+    """Return the section of a model whose layers but for some parts are those of Llama.
+
+    Args:
+        config: the content of ``config.json``.
+        attention: its attention.
+        ffn: its feed-forward layer; None for that of Llama.
+        d_ff: name of F.
+    """
     gates = {activation: _target_of(FFNS, name) for name, activation in GATES.items()}
     gates["swish"] = gates["silu"]  # two names of one function
     _require(config, "hidden_act", *gates)
     for key in ("attention_bias", "mlp_bias"):
         _require(config, key, False, None)
-    _require(config, "head_dim", width // heads, None)
-    _require_full_attention(config)
-    kind = config["model_type"]
-    qk_norm = kind in ("qwen3", QWEN3_MOE)
-    ffn: dict[str, Any] = {"_target_": gates[config.get("hidden_act", "silu")]}
-    if kind in MODEL_TYPES:
-        _require(config, "hidden_act", "silu", "swish")
-        ffn = experts_from_hf(config)
-    d_ff = "moe_intermediate_size" if kind == QWEN3_MOE else "intermediate_size"
+    ffn = ffn or {"_target_": gates[config.get("hidden_act", "silu")]}
     eps = float(config.get("rms_norm_eps", 1e-6))
-    attention = {
-        "_target_": ATTENTION,
-        "num_kv_heads": int(config.get("num_key_value_heads") or heads),
-        "qk_norm": qk_norm,
-    }
     return _model_section(
         config,
         {
             "norm": {"_target_": "lmlab.nn.norm.PreRMSNorm", "eps": eps},
             "pos": _rope(config),
             "ffn": ffn,
-            "attention": attention | ({"qk_norm_eps": eps} if qk_norm else {}),
+            "attention": attention,
         },
         {
             "context_length": int(config["max_position_embeddings"]),
-            "d_model": width,
+            "d_model": int(config["hidden_size"]),
             "num_layers": int(config["num_hidden_layers"]),
-            "num_heads": heads,
+            "num_heads": int(config["num_attention_heads"]),
             "d_ff": int(config[d_ff]),
         },
     )
 
 
+def _window(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the sliding window of a model of Llama's kind; nothing where no layer has one."""
+    if config["model_type"] == "mistral":
+        return transformers_window({"sliding_window": _SLIDING_WINDOW} | config, 0)
+    if config["model_type"] == "qwen3" and config.get("use_sliding_window"):
+        first = config.get("max_window_layers", _MAX_WINDOW_LAYERS)
+        return transformers_window({"sliding_window": _SLIDING_WINDOW} | config, first)
+    _require_full_attention(config)
+    return {}
+
+
 def _require_full_attention(config: dict[str, Any]) -> None:
     """Reject attention to only the last tokens, unless no text or no layer is affected."""
     kinds = config.get("layer_types")
-    if kinds is not None and set(kinds) - {"full_attention"}:
-        raise DataError(f"config.json: layer_types={kinds}: lmlab supports only full_attention")
+    if kinds is not None and set(kinds) - {FULL}:
+        raise DataError(f"config.json: layer_types={kinds}: lmlab supports only {FULL}")
     is_mixtral = config["model_type"] == MIXTRAL  # its window is null unless it is set, and counts
     window = config.get("sliding_window", None if is_mixtral else _SLIDING_WINDOW)
     is_wide = window is None or window >= int(config["max_position_embeddings"])
@@ -253,7 +300,7 @@ def _from_gpt2(config: dict[str, Any]) -> dict[str, Any]:
             "norm": {"_target_": "lmlab.nn.norm.PreLayerNorm", "eps": eps},
             "pos": {"_target_": "lmlab.nn.pos.LearnedPositions"},
             "ffn": {"_target_": names[activation]},
-            "attention": {"_target_": ATTENTION, "num_kv_heads": None, "qk_norm": False},
+            "attention": {"_target_": CAUSAL, "num_kv_heads": None, "qk_norm": False},
         },
         {
             "context_length": int(config["n_positions"]),
@@ -266,6 +313,8 @@ def _from_gpt2(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_lmlab(config: dict[str, Any]) -> dict[str, Any]:
+    config = {"attention": "causal"} | config  # exports of plain attention do not name it
+
     def target(names: dict[str, str], key: str) -> dict[str, Any]:
         _require(config, key, *names.values())
         return {"_target_": _target_of(names, config[key])}
@@ -281,12 +330,16 @@ def _from_lmlab(config: dict[str, Any]) -> dict[str, Any]:
         pos |= {"theta": config["rope_theta"], "scaling": scaling}
     if config["position"] == "partial_rope":
         pos["fraction"] = float(config["rotary_fraction"])
-    attention = {
-        "_target_": ATTENTION,
-        "num_kv_heads": int(config["num_key_value_heads"]),
-        "qk_norm": bool(config["qk_norm"]),
-        "qk_norm_eps": float(config["qk_norm_eps"]),
-    }
+    attention = target(ATTENTIONS, "attention")
+    if config["attention"] == "latent":
+        attention = latent_from_hf(config)
+    else:
+        attention |= {
+            "num_kv_heads": int(config["num_key_value_heads"]),
+            "qk_norm": bool(config["qk_norm"]),
+            "qk_norm_eps": float(config["qk_norm_eps"]),
+            **lmlab_window(config),
+        }
     return _model_section(
         config,
         {

@@ -1,8 +1,9 @@
 """Writes a model's configuration as Hugging Face's ``config.json``. JSON only, no torch.
 
-The architecture is ``llama``, ``qwen3`` (Llama with normalised queries and keys), either of them
-with experts (:mod:`lmlab.hf.experts`), or ``gpt2`` if it computes exactly what the model computes.
-Otherwise it is ``lmlab``, whose class is exported with the weights
+The architecture is ``llama``, ``mistral`` (Llama with a sliding window), ``qwen3`` (Llama with
+normalised queries and keys, and windows), ``llama`` or ``qwen3`` with experts
+(:mod:`lmlab.hf.experts`), ``deepseek_v3`` (without experts) or ``gpt2`` if it computes exactly what
+the model computes. Otherwise it is ``lmlab``, whose class is exported with the weights
 (:mod:`lmlab.hf.modeling_lmlab`). A model with a component that this class does not support cannot
 be exported.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from lmlab.errors import ConfigError
+from lmlab.hf.attention_settings import ATTENTIONS, AttentionSettings, latent_sizes
 from lmlab.hf.experts import MOE, experts_to_hf
 
 # Components of an exported model: their targets in lmlab and their names in modeling_lmlab.
@@ -43,7 +45,6 @@ FFNS = {
 # The activation functions of gated feed-forward layers, named as in transformers.
 GATES = {"swiglu": "silu", "geglu": "gelu", "reglu": "relu"}
 _EXPERTS = "experts"
-ATTENTION = "lmlab.nn.attention.CausalSelfAttention"
 SCALING_FACTORS = ("factor", "low_freq_factor", "high_freq_factor")
 # Groups of which only one option can be exported.
 ONLY = {
@@ -51,6 +52,7 @@ ONLY = {
     "residual": "lmlab.nn.residual.PlainResidual", "head": "lmlab.nn.head.LinearHead",
 }  # fmt: skip
 _QK_NORM_EPS = 1e-5  # the default of the attention
+_DEEPSEEK_LATENT_EPS = 1e-6  # fixed in the code of transformers
 REMOTE_MODULE = "modeling_lmlab"
 
 
@@ -76,6 +78,8 @@ def config_to_hf(model: dict[str, Any], d_ff: int) -> dict[str, Any]:
         return experts_to_hf(model["ffn"], llama, components.is_like_llama())
     if components.match_llama():
         return shape | _llama(model, components, d_ff)
+    if components.match_deepseek():
+        return shape | _deepseek(model, components, d_ff)
     if components.match_gpt2() and components.kv_heads == model["num_heads"]:
         return shape | _gpt2(model, components, d_ff)
     return shape | _lmlab(model, components, d_ff)
@@ -93,7 +97,8 @@ class _Components:
         self.position = _name(model, "pos", POSITIONS)
         self.ffn = _name(model, "ffn", FFNS | {MOE: _EXPERTS})
         attention = model["attention"]
-        _name(model, "attention", {ATTENTION: "causal"})
+        _name(model, "attention", ATTENTIONS)
+        self.attention = AttentionSettings(model)
         for group, target in ONLY.items():
             if group in model:  # configurations of earlier versions do not have it
                 _name(model, group, {target: ""})
@@ -107,18 +112,35 @@ class _Components:
         self.qk_norm_eps = float(attention.get("qk_norm_eps", _QK_NORM_EPS))
 
     def match_llama(self) -> bool:
-        """Whether Llama or Qwen3 of transformers computes the same."""
-        return self.ffn in GATES and self.is_like_llama()
+        """Whether Llama, Mistral or Qwen3 of transformers computes the same."""
+        if self.ffn not in GATES or not self._has_llama_norms():
+            return False
+        window = self.attention.window
+        has_class = window is None or self.qk_norm or self.attention.has_window_everywhere()
+        return self.attention.kind == "causal" and has_class
 
     def is_like_llama(self) -> bool:
-        """Whether they compute the same with a feed-forward layer of their own."""
-        matches = (self.norm, self.position) == ("pre_rms", "rope")
-        return matches and (not self.qk_norm or self.qk_norm_eps == self.norm_eps)
+        """Whether Llama or Qwen3 computes the same with a feed-forward layer of its own."""
+        is_plain = self.attention.kind == "causal" and self.attention.window is None
+        return is_plain and self._has_llama_norms()
+
+    def match_deepseek(self) -> bool:
+        """Whether DeepSeek-V3 of transformers computes the same with no layer of experts."""
+        if self.ffn not in GATES or not self._has_llama_norms() or self.scaling is not None:
+            return False
+        attention = self.attention
+        return attention.kind == "latent" and attention.latent_norm_eps == _DEEPSEEK_LATENT_EPS
 
     def match_gpt2(self) -> bool:
         """Whether GPT-2 of transformers with zero biases computes the same."""
         matches = (self.norm, self.position) == ("pre_layer", "learned")
+        matches = matches and self.attention.kind == "causal" and self.attention.window is None
         return matches and self.ffn not in GATES and not self.qk_norm
+
+    def _has_llama_norms(self) -> bool:
+        """Whether norms and positions are those of Llama or Qwen3."""
+        matches = (self.norm, self.position) == ("pre_rms", "rope")
+        return matches and (not self.qk_norm or self.qk_norm_eps == self.norm_eps)
 
 
 def _name(model: dict[str, Any], kind: str, names: dict[str, str]) -> str:
@@ -133,27 +155,62 @@ def _name(model: dict[str, Any], kind: str, names: dict[str, str]) -> str:
 
 
 def _llama(model: dict[str, Any], components: _Components, d_ff: int) -> dict[str, Any]:
-    kind = "qwen3" if components.qk_norm else "llama"
-    scaling = _rope_scaling(components.scaling)
+    kind, architecture = "llama", "LlamaForCausalLM"
+    if components.qk_norm:
+        kind, architecture = "qwen3", "Qwen3ForCausalLM"
+    elif components.attention.window is not None:
+        kind, architecture = "mistral", "MistralForCausalLM"
+    window = components.attention.to_transformers()
+    if kind == "mistral":  # it has the window in every layer, and no setting for others
+        window = {"sliding_window": window["sliding_window"]}
     return {
         "model_type": kind,
-        "architectures": ["Qwen3ForCausalLM" if components.qk_norm else "LlamaForCausalLM"],
+        "architectures": [architecture],
+        **_llama_sizes(model, components, d_ff),
+        "num_key_value_heads": components.kv_heads,
+        "head_dim": model["d_model"] // model["num_heads"],
+        **_rotation_of_llama(components),
+        "mlp_bias": False,
+        "use_sliding_window": False,
+        **window,
+    }
+
+
+def _deepseek(model: dict[str, Any], components: _Components, d_ff: int) -> dict[str, Any]:
+    widths = components.attention.widths()
+    return {
+        "model_type": "deepseek_v3",
+        "architectures": ["DeepseekV3ForCausalLM"],
+        **_llama_sizes(model, components, d_ff),
+        "num_key_value_heads": model["num_heads"],
+        **latent_sizes(widths),
+        **_rotation_of_llama(components),
+        "rope_interleave": False,
+        "first_k_dense_replace": model["num_layers"],
+        "num_nextn_predict_layers": 0,
+    }
+
+
+def _llama_sizes(model: dict[str, Any], components: _Components, d_ff: int) -> dict[str, Any]:
+    return {
         "hidden_size": model["d_model"],
         "intermediate_size": d_ff,
         "num_hidden_layers": model["num_layers"],
         "num_attention_heads": model["num_heads"],
-        "num_key_value_heads": components.kv_heads,
-        "head_dim": model["d_model"] // model["num_heads"],
         "max_position_embeddings": model["context_length"],
         "rms_norm_eps": components.norm_eps,
         "hidden_act": (GATES | {_EXPERTS: "silu"})[components.ffn],
         "attention_bias": False,
-        "mlp_bias": False,
         "attention_dropout": 0.0,
+    }
+
+
+def _rotation_of_llama(components: _Components) -> dict[str, Any]:
+    scaling = _rope_scaling(components.scaling)
+    return {
         "rope_theta": components.theta,
         "rope_scaling": scaling,
         "rope_parameters": (scaling or {"rope_type": "default"}) | {"rope_theta": components.theta},
-        "use_sliding_window": False,
     }
 
 
@@ -208,6 +265,7 @@ def _lmlab(model: dict[str, Any], components: _Components, d_ff: int) -> dict[st
         "qk_norm": components.qk_norm,
         "qk_norm_eps": components.qk_norm_eps,
         **_of_some_parts(components),
+        **components.attention.to_lmlab(),
     }
 
 

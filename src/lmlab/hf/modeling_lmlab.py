@@ -30,6 +30,10 @@ class LMLabConfig(PretrainedConfig):
         rotary_scaling: factors of Llama 3's scaling, and the context length that it starts from.
         ffn: ``swiglu``, ``geglu``, ``reglu``, ``silu``, ``gelu`` or ``relu2``.
         qk_norm: RMS-normalise queries and keys of each head before rotation.
+        attention: ``causal``, ``gated`` (its output times a sigmoid) or ``latent`` (keys and values
+            from a latent of ``kv_lora_rank``; the other sizes as in DeepSeek-V3).
+        window: number of last tokens that a query sees in the layers of ``window_layers``.
+        window_layers: whether each layer has the window.
     """
 
     model_type = "lmlab"
@@ -54,6 +58,15 @@ class LMLabConfig(PretrainedConfig):
         ffn: str = "swiglu",
         qk_norm: bool = False,
         qk_norm_eps: float = 1e-5,
+        attention: str = "causal",
+        window: int | None = None,
+        window_layers: list | None = None,
+        kv_lora_rank: int = 16,
+        q_lora_rank: int | None = None,
+        qk_nope_head_dim: int = 32,
+        qk_rope_head_dim: int = 16,
+        v_head_dim: int = 32,
+        latent_norm_eps: float = 1e-6,
         initializer_range: float = 0.02,
         use_cache: bool = True,
         **more: object,
@@ -76,6 +89,15 @@ class LMLabConfig(PretrainedConfig):
         self.ffn = ffn
         self.qk_norm = qk_norm
         self.qk_norm_eps = qk_norm_eps
+        self.attention = attention
+        self.window = window
+        self.window_layers = window_layers
+        self.kv_lora_rank = kv_lora_rank
+        self.q_lora_rank = q_lora_rank
+        self.qk_nope_head_dim = qk_nope_head_dim
+        self.qk_rope_head_dim = qk_rope_head_dim
+        self.v_head_dim = v_head_dim
+        self.latent_norm_eps = latent_norm_eps
         self.initializer_range = initializer_range
         self.use_cache = use_cache
         more.setdefault("tie_word_embeddings", False)
@@ -102,13 +124,15 @@ class Norm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal attention with H query heads that share G key/value heads."""
+    """Causal attention with H query heads that share G key/value heads, and maybe a gate."""
 
     def __init__(self, config: LMLabConfig, layer: int) -> None:
         super().__init__()
         width, d_head = config.hidden_size, config.head_dim
         self.layer, self.d_head = layer, d_head
         self.groups = config.num_attention_heads // config.num_key_value_heads
+        has_window = config.window is not None and config.window_layers[layer]
+        self.window = config.window if has_window else None
         self.q = nn.Linear(width, config.num_attention_heads * d_head, bias=False)
         self.k = nn.Linear(width, config.num_key_value_heads * d_head, bias=False)
         self.v = nn.Linear(width, config.num_key_value_heads * d_head, bias=False)
@@ -116,6 +140,9 @@ class Attention(nn.Module):
         for name in ("q_norm", "k_norm"):
             eps = config.qk_norm_eps
             setattr(self, name, Norm("rms", d_head, eps) if config.qk_norm else nn.Identity())
+        self.is_gated = config.attention == "gated"
+        if self.is_gated:
+            self.output_gate = nn.Linear(width, config.num_attention_heads * d_head, bias=False)
 
     def forward(self, x, angles, mask, cache=None, positions=None, weights=None):
         """Return the output (B, T, D); append attention probabilities to ``weights`` if given."""
@@ -127,19 +154,81 @@ class Attention(nn.Module):
         if cache is not None:
             k, v = cache.update(k, v, self.layer, {"cache_position": positions})
         k, v = (part.repeat_interleave(self.groups, dim=1) for part in (k, v))
-        if mask.shape[-1] < k.shape[-2]:  # a static cache returns its unused positions too
-            hidden = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
-            mask = F.pad(mask, (0, k.shape[-2] - mask.shape[-1]), value=hidden)
-        v = v.to(q.dtype)
-        if weights is not None:
-            scores = (q @ k.transpose(-1, -2)).float() / math.sqrt(self.d_head)
-            if mask.dtype == torch.bool:
-                scores = scores.masked_fill(~mask, -torch.inf)
-            else:
-                scores = scores + mask
-            weights.append(scores.softmax(-1).to(q.dtype))
-        output = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        if self.window is not None:
+            mask = restrict(mask, self.window, x.shape[1], positions)
+        output = attend(q, k, v, mask, weights).transpose(1, 2).flatten(2)
+        if self.is_gated:
+            output = output * torch.sigmoid(self.output_gate(x))
+        return self.out(output)
+
+
+class LatentAttention(nn.Module):
+    """Attention whose keys and values come from one latent per token, which alone is cached."""
+
+    def __init__(self, config: LMLabConfig, layer: int) -> None:
+        super().__init__()
+        width, heads, eps = config.hidden_size, config.num_attention_heads, config.latent_norm_eps
+        self.layer, self.heads = layer, heads
+        self.d_nope, self.d_rope = config.qk_nope_head_dim, config.qk_rope_head_dim
+        d_key, d_value = self.d_nope + self.d_rope, config.v_head_dim
+        self.has_query_latent = config.q_lora_rank is not None
+        if self.has_query_latent:
+            self.q_down = nn.Linear(width, config.q_lora_rank, bias=False)
+            self.q_latent_norm = Norm("rms", config.q_lora_rank, eps)
+            self.q_up = nn.Linear(config.q_lora_rank, heads * d_key, bias=False)
+        else:
+            self.q = nn.Linear(width, heads * d_key, bias=False)
+        self.kv_down = nn.Linear(width, config.kv_lora_rank, bias=False)
+        self.kv_latent_norm = Norm("rms", config.kv_lora_rank, eps)
+        self.k_rope = nn.Linear(width, self.d_rope, bias=False)
+        self.k_up = nn.Linear(config.kv_lora_rank, heads * self.d_nope, bias=False)
+        self.v_up = nn.Linear(config.kv_lora_rank, heads * d_value, bias=False)
+        self.out = nn.Linear(heads * d_value, width, bias=False)
+
+    def forward(self, x, angles, mask, cache=None, positions=None, weights=None):
+        """Return the output (B, T, D); append attention probabilities to ``weights`` if given."""
+        q = self.q_up(self.q_latent_norm(self.q_down(x))) if self.has_query_latent else self.q(x)
+        q_nope, q_rope = self._by_head(q).split([self.d_nope, self.d_rope], dim=-1)
+        latent, k_rope = self.kv_latent_norm(self.kv_down(x))[:, None], self.k_rope(x)[:, None]
+        k_rope = rotate(k_rope, angles)
+        if cache is not None:
+            latent, k_rope = cache.update(latent, k_rope, self.layer, {"cache_position": positions})
+        k_nope, v = self._by_head(self.k_up(latent[:, 0])), self._by_head(self.v_up(latent[:, 0]))
+        q = torch.cat([q_nope, rotate(q_rope, angles)], dim=-1)
+        k = torch.cat([k_nope, k_rope.expand(-1, self.heads, -1, -1)], dim=-1)
+        output = attend(q, k, v, mask, weights)
         return self.out(output.transpose(1, 2).flatten(2))
+
+    def _by_head(self, x):
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def attend(q, k, v, mask, weights=None):
+    """Return softmax(q k / sqrt(K)) v; append attention probabilities to ``weights`` if given."""
+    if mask.shape[-1] < k.shape[-2]:  # a static cache returns its unused positions too
+        hidden = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+        mask = F.pad(mask, (0, k.shape[-2] - mask.shape[-1]), value=hidden)
+    v = v.to(q.dtype)
+    if weights is not None:
+        scores = (q @ k.transpose(-1, -2)).float() / math.sqrt(q.shape[-1])
+        if mask.dtype == torch.bool:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        else:
+            scores = scores + mask
+        weights.append(scores.softmax(-1).to(q.dtype))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+def restrict(mask, window, count, positions=None):
+    """Hide keys before the last ``window`` ones of each of ``count`` queries, its own included.
+
+    ``positions`` are those of the queries among the keys; None for the first ones.
+    """
+    keys = torch.arange(mask.shape[-1], device=mask.device)
+    queries = keys[:count] if positions is None else positions
+    hidden = keys[None, :] <= queries[:, None] - window
+    lowest = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+    return mask.masked_fill(hidden, lowest)
 
 
 def rotate(x: torch.Tensor, angles: torch.Tensor | None) -> torch.Tensor:
@@ -209,7 +298,8 @@ class Block(nn.Module):
 
     def __init__(self, config: LMLabConfig, layer: int) -> None:
         super().__init__()
-        self.attention = Branch(config, Attention(config, layer))
+        attention = LatentAttention if config.attention == "latent" else Attention
+        self.attention = Branch(config, attention(config, layer))
         self.ffn = Branch(config, FeedForward(config))
 
     def forward(self, x: torch.Tensor, *context: object) -> torch.Tensor:
@@ -367,7 +457,8 @@ class LMLabForCausalLM(PreTrainedModel, GenerationMixin):
             return None
         dtype = torch.float32 if device.type == "mps" else torch.float64
         fraction = config.rotary_fraction if config.position == "partial_rope" else 1.0
-        width = 2 * int(config.head_dim * fraction / 2)
+        whole = config.qk_rope_head_dim if config.attention == "latent" else config.head_dim
+        width = 2 * int(whole * fraction / 2)
         exponents = torch.arange(0, width, 2, dtype=dtype, device=device) / width
         angles = float(config.rope_theta) ** -exponents
         if (scaling := config.rotary_scaling) is not None:

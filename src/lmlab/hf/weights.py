@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lmlab.errors import DataError
 from lmlab.hf.config_reader import read_config
 from lmlab.hf.experts import expert_names
+from lmlab.hf.latent_weights import join_latent_weights, split_latent_weights
 from lmlab.hf.weight_files import WEIGHTS, hash_weights, weight_files
 from lmlab.storage.io import match_mode
 
@@ -29,6 +30,13 @@ _LLAMA_LAYER = {
     "attention.sublayer.out.weight": "self_attn.o_proj.weight",
     "attention.sublayer.q_norm.weight": "self_attn.q_norm.weight",
     "attention.sublayer.k_norm.weight": "self_attn.k_norm.weight",
+    # Of latent attention; its other matrices are not those of DeepSeek one by one.
+    "attention.sublayer.q_down.weight": "self_attn.q_a_proj.weight",
+    "attention.sublayer.q_latent_norm.weight": "self_attn.q_a_layernorm.weight",
+    "attention.sublayer.q_up.weight": "self_attn.q_b_proj.weight",
+    "attention.sublayer.kv_latent_norm.weight": "self_attn.kv_a_layernorm.weight",
+    "attention.sublayer.kv_down_and_k_rope.weight": "self_attn.kv_a_proj_with_mqa.weight",
+    "attention.sublayer.k_up_and_v_up.weight": "self_attn.kv_b_proj.weight",
     "ffn.norm.weight": "post_attention_layernorm.weight",
     "ffn.sublayer.gate.weight": "mlp.gate_proj.weight",
     "ffn.sublayer.up.weight": "mlp.up_proj.weight",
@@ -51,17 +59,29 @@ _GPT2_MATRICES = {
 _BUFFERS = (".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias")
 
 
-def weights_to_hf(model_type: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename a state dictionary for the ``model_type`` in ``config.json``."""
+def weights_to_hf(
+    model_type: str, state: dict[str, Tensor], num_heads: int | None = None
+) -> dict[str, Tensor]:
+    """Rename a state dictionary for ``config.json``.
+
+    Args:
+        model_type: of ``config.json``.
+        state: weights by their names in lmlab.
+        num_heads: H, which the layout of ``deepseek_v3`` depends on.
+    """
     if model_type == "lmlab":
         return dict(state)
     if model_type == "gpt2":
         return _to_gpt2(state)
+    if model_type == "deepseek_v3":
+        state = join_latent_weights(state, _known(num_heads))
     of_layer = _LLAMA_LAYER | expert_names(model_type, state)
     return {_hf_name(name, _LLAMA, of_layer, "model.layers"): t for name, t in state.items()}
 
 
-def weights_from_hf(model_type: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def weights_from_hf(
+    model_type: str, tensors: dict[str, Tensor], num_heads: int | None = None
+) -> dict[str, Tensor]:
     """Undo :func:`weights_to_hf`.
 
     Raises:
@@ -75,9 +95,15 @@ def weights_from_hf(model_type: str, tensors: dict[str, Tensor]) -> dict[str, Te
     of_model = {value: key for key, value in _LLAMA.items()}
     layer = _LLAMA_LAYER | expert_names(model_type, tensors)
     of_layer = {value: key for key, value in layer.items()}
-    return {
+    state = {
         _lmlab_name(name, of_model, of_layer, "model.layers."): t for name, t in tensors.items()
     }
+    return split_latent_weights(state, _known(num_heads)) if model_type == "deepseek_v3" else state
+
+
+def _known(num_heads: int | None) -> int:
+    assert num_heads is not None
+    return num_heads
 
 
 def _hf_name(name: str, of_model: dict[str, str], of_layer: dict[str, str], layers: str) -> str:
@@ -145,7 +171,8 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     Raises:
         DataError: a file is missing or damaged, or lmlab does not support the weights.
     """
-    model_type = str(read_config(folder).get("model_type"))
+    config = read_config(folder)
+    model_type, num_heads = str(config.get("model_type")), config.get("num_attention_heads")
     tensors: dict[str, Tensor] = {}
     for path in weight_files(folder):
         try:
@@ -153,14 +180,20 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         except (OSError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{path}: cannot be read as safetensors: {reason}") from error
-    return {name: tensor.float() for name, tensor in weights_from_hf(model_type, tensors).items()}
+    converted = weights_from_hf(model_type, tensors, num_heads)
+    return {name: tensor.float() for name, tensor in converted.items()}
 
 
-def write_weights(folder: Path, model_type: str, state: dict[str, Tensor]) -> Path:
-    """Write a state dictionary as ``model.safetensors`` in a new folder; tied weights once."""
+def write_weights(
+    folder: Path, model_type: str, state: dict[str, Tensor], num_heads: int | None = None
+) -> Path:
+    """Write a state dictionary as ``model.safetensors`` in a new folder; tied weights once.
+
+    See :func:`weights_to_hf` for the arguments.
+    """
     seen: set[int] = set()
     tensors = {}
-    for name, tensor in weights_to_hf(model_type, state).items():
+    for name, tensor in weights_to_hf(model_type, state, num_heads).items():
         if tensor.data_ptr() not in seen:
             tensors[name] = tensor.detach().cpu().contiguous()
         seen.add(tensor.data_ptr())

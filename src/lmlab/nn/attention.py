@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lmlab.nn.biased_attention import as_kernel_bias
 from lmlab.nn.fused_linear import ApplyLinears, fused_linear, separate_linears
 from lmlab.nn.kernel_set import CausalAttention, FusedQKVAttention, KernelSet
 from lmlab.nn.kv_cache import KVCache
 from lmlab.nn.norm import RMSNorm
-from lmlab.nn.pos import Positions, rotary_tables, score_bias
+from lmlab.nn.pos import Positions, refuse_score_bias, rotary_tables, score_bias
+from lmlab.nn.sliding_window import SlidingWindow
+from lmlab.nn.window_layout import LOCAL, keys_per_query, window_of_layer
 
 
 def causal_attention(
@@ -36,14 +40,6 @@ def causal_attention(
     return F.scaled_dot_product_attention(
         q_BHTK, k_BGTK, v_BGTK.to(q_BHTK.dtype), bias, is_causal=bias is None, enable_gqa=grouped
     )
-
-
-def as_kernel_bias(bias_BHTS: Tensor, q_BHTK: Tensor) -> Tensor:
-    """Return a bias in a dtype that torch's kernel takes beside these queries.
-
-    The one for CPUs takes float32 at every precision, those for GPUs only the queries' dtype.
-    """
-    return bias_BHTS if q_BHTK.device.type == "cpu" else bias_BHTS.to(q_BHTK.dtype)
 
 
 def naive_attention(
@@ -76,6 +72,12 @@ class CausalSelfAttention(nn.Module):
         qk_norm: normalise each query and key over its width K by RMSNorm before rotation
             (Henry et al. 2020, with RMSNorm in place of the L2 norm).
         qk_norm_eps: epsilon of that norm, added to the mean square.
+        window: number of last tokens that a query sees in ``local`` layers, its own included; None
+            for all in every layer. See :class:`lmlab.nn.sliding_window.SlidingWindow`.
+        window_pattern: ``local`` or ``global``, repeated over the layers, as Gemma 2 alternates
+            them (Gemma Team 2024, section 2).
+        layer: number of this layer, counted from 0.
+        context_length: longest sequence of the model; required with a window.
 
     No biases; scores are divided by sqrt(K).
 
@@ -98,6 +100,10 @@ class CausalSelfAttention(nn.Module):
         num_kv_heads: int | None = None,
         qk_norm: bool = False,
         qk_norm_eps: float = 1e-5,
+        window: int | None = None,
+        window_pattern: Sequence[str] = (LOCAL,),
+        layer: int = 0,
+        context_length: int | None = None,
     ) -> None:
         super().__init__()
         self.d_head = d_model // num_heads
@@ -120,6 +126,16 @@ class CausalSelfAttention(nn.Module):
         # All layers share one object, which belongs to the model. The list keeps it out of this
         # module's children, so that its parameters appear once.
         self._pos = [pos]
+        self.window: SlidingWindow | None = None
+        width = window_of_layer(window, window_pattern, layer, context_length)
+        if width is not None:
+            assert context_length is not None
+            refuse_score_bias(pos, f"model.attention.window={width}", "set it to null")
+            self.window = SlidingWindow(
+                window=width,
+                context_length=context_length,
+                heads_per_group=num_heads // self.num_kv_heads,
+            )
 
     def forward(
         self,
@@ -139,12 +155,23 @@ class CausalSelfAttention(nn.Module):
                 causal mask.
             values_BTJ: added to the values, J = G K; None for nothing.
         """
+        update: Tensor = self.out(self.attend(x_BTD, positions_BT, cache, mask_BTS, values_BTJ))
+        return update
+
+    def attend(
+        self,
+        x_BTD: Tensor,
+        positions_BT: Tensor | None = None,
+        cache: KVCache | None = None,
+        mask_BTS: Tensor | None = None,
+        values_BTJ: Tensor | None = None,
+    ) -> Tensor:
+        """Return the weighted sums of the values, before the output projection: (B, T, H K)."""
         (pos,) = self._pos
         uses_causal_mask = positions_BT is None and cache is None and mask_BTS is None
         if uses_causal_mask and values_BTJ is None and self.fused_qkv_attention is not None:
             qkv = fused_linear(x_BTD, (self.q, self.k, self.v), (self.query_factor, 1.0, 1.0))
-            output = self.fused_qkv_attention(qkv, self.num_heads, self.d_head, pos)
-            return self._project(output)
+            return self.fused_qkv_attention(qkv, self.num_heads, self.d_head, pos)
         q, k, v = self.apply_linears(x_BTD, (self.q, self.k, self.v))
         if values_BTJ is not None:
             v = v + values_BTJ.to(v.dtype)
@@ -152,7 +179,7 @@ class CausalSelfAttention(nn.Module):
         q, k = self.q_norm(q), self.k_norm(k)
         if self.query_factor != 1:
             q = q * self.query_factor
-        if uses_causal_mask:
+        if uses_causal_mask and self.window is None:
             output = self.causal_attention(q, k, v, pos)
         else:
             find_bias, key_positions_BS = score_bias(pos), positions_BT
@@ -166,13 +193,17 @@ class CausalSelfAttention(nn.Module):
             if find_bias is not None:
                 bias = find_bias(q, k, positions_BT, key_positions_BS)
             output = self._masked_attention(q, k, v, mask_BTS, bias)
-        return self._project(output.transpose(1, 2).flatten(2))
+        return output.transpose(1, 2).flatten(2)
+
+    def keys_per_query(self, num_tokens: int) -> int:
+        """Return the number of keys that each query of a sequence is multiplied with."""
+        return keys_per_query(num_tokens, None if self.window is None else self.window.window)
 
     def use(self, kernels: KernelSet) -> set[str]:
         """Take kernels of attention and of linear maps.
 
-        None of attention where the position encoding adds to the scores; no fused one with
-        ``qk_norm``, or where the encoding rotates without tables.
+        None of attention where the position encoding adds to the scores, or with a window, which
+        takes its own; no fused one with ``qk_norm``, or where the encoding rotates without tables.
         """
         (pos,) = self._pos
         is_biased, has_tables = score_bias(pos) is not None, rotary_tables(pos, 1) is not None
@@ -180,6 +211,8 @@ class CausalSelfAttention(nn.Module):
         if kernels.apply_linears is not None:
             self.apply_linears = kernels.apply_linears
             taken.add("apply_linears")
+        if self.window is not None:
+            return taken
         if kernels.causal_attention is not None and not is_biased:
             self.causal_attention = kernels.causal_attention(self.d_head)
             taken.add("causal_attention")
@@ -209,10 +242,6 @@ class CausalSelfAttention(nn.Module):
             dtype=dtype,
         )
 
-    def _project(self, output_BTJ: Tensor) -> Tensor:
-        update: Tensor = self.out(output_BTJ)
-        return update
-
     def _masked_attention(
         self,
         q_BHTK: Tensor,
@@ -222,10 +251,13 @@ class CausalSelfAttention(nn.Module):
         bias_BHTS: Tensor | None,
     ) -> Tensor:
         if mask_BTS is None and bias_BHTS is None:
-            return causal_attention(q_BHTK, k_BGSK, v_BGSK)
+            attend = causal_attention if self.window is None else self.window.attend
+            return attend(q_BHTK, k_BGSK, v_BGSK)
         if mask_BTS is None:
             places = torch.arange(q_BHTK.shape[2], device=q_BHTK.device)
             mask_BTS = (places[None, :] <= places[:, None])[None]
+        if self.window is not None:
+            mask_BTS = self.window.restrict(mask_BTS)
         mask = mask_BTS[:, None]
         if bias_BHTS is not None:
             mask = as_kernel_bias(bias_BHTS.masked_fill(~mask, -math.inf), q_BHTK)

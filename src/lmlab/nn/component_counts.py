@@ -66,6 +66,10 @@ class ComponentCounts:
         stored_weights: entries of all its matrices, where a token is multiplied by only some of
             them; None where ``matmul_weights`` are all.
         shapes: of its own weights, for optimizers whose state depends on them; None if unknown.
+        window: width of the sliding window of attention; None for all pairs. See
+            :func:`lmlab.nn.window_layout.keys_per_query`.
+        d_rotated: width of the features of a head that the position encoding rotates; None for
+            that of the head.
     """
 
     parameters: int = 0
@@ -80,6 +84,8 @@ class ComponentCounts:
     loss_in_chunks: bool = False
     stored_weights: int | None = None
     shapes: tuple[tuple[int, ...], ...] | None = None
+    window: int | None = None
+    d_rotated: int | None = None
 
     @property
     def unused_weights(self) -> int:

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from lmlab.errors import ConfigError
+
 # (q_BHTK, k_BGSK, positions_BT, key_positions_BS) -> what is added to the scores, (B or 1, H, T, S)
 ScoreBias = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
 
@@ -58,6 +60,24 @@ def score_bias(pos: Positions) -> ScoreBias | None:
     """
     found: ScoreBias | None = getattr(pos, "score_bias", None)
     return found
+
+
+def refuse_score_bias(pos: Positions, setting: str, fix: str) -> None:
+    """Refuse an encoding that adds to the attention scores.
+
+    Args:
+        pos: the encoding.
+        setting: what cannot be combined with it, ``key=value``.
+        fix: how to do without.
+
+    Raises:
+        ConfigError: it adds to the scores.
+    """
+    if score_bias(pos) is not None:
+        raise ConfigError(
+            f"{setting}: expected a position encoding that adds nothing to the attention scores",
+            f"{fix}, or choose another model.pos",
+        )
 
 
 def rotary_tables(pos: Positions, num_tokens: int) -> RotaryTables | None:

@@ -210,12 +210,21 @@ class Transformer(nn.Module):
         """Return the FLOPs per token of a forward pass over a full context.
 
         Two per entry of each matrix that a token is multiplied by, including a tied head, and
-        2 T per product of a pair of a query and a key, over the full T x T square, as in Chowdhery
-        et al. 2022 (PaLM), appendix B: the causal half is not subtracted. Norms, activations and
-        softmax are not counted.
+        two per product of a pair of a query and a key, over the full T x T square, as in Chowdhery
+        et al. 2022 (PaLM), appendix B: the causal half is not subtracted. Attention that computes
+        fewer pairs says so in ``keys_per_query``. Norms, activations and softmax are not counted.
         """
-        products = sum(getattr(part, "score_products", 0) for part in self.modules())
-        return 2 * _matmul_entries(self) + 2 * self.context_length * products
+        products = sum(_score_products(part, self.context_length) for part in self.modules())
+        return 2 * (_matmul_entries(self) + products)
+
+
+def _score_products(part: nn.Module, num_tokens: int) -> int:
+    """Return the multiplications of a part for the scores of one query and their weighted sum."""
+    products = getattr(part, "score_products", None)
+    if products is None:
+        return 0
+    count = getattr(part, "keys_per_query", None)
+    return int(products * (num_tokens if count is None else count(num_tokens)))
 
 
 def _matmul_entries(part: nn.Module) -> int:

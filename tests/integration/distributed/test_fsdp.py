@@ -103,6 +103,8 @@ def test_each_rank_stores_about_half_of_everything(
         ["optim=schedule_free_adamw", "schedule=constant"],
         ["optim=lion", "optim.lr=3e-5"],
         ["optim=ademamix"],
+        ["model.attention=mla", "model.attention.q_lora_rank=4"],
+        ["model.attention=gated", "model.attention.window=4"],
     ],
     ids=str,
 )

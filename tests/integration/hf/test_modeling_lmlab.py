@@ -44,6 +44,17 @@ PARAMETERS = [
     [*MUP, *GPT2, "model.param=completep", "model.param.base_num_layers=3"],
     [*MUP, "model.param=completep", "model.param.base_num_layers=3", "model.norm=post",
      "model.pos=nope", "model.tie_embeddings=true"],
+    # Mistral, Qwen3 and DeepSeek-V3 of transformers are independent references.
+    ["model.attention.window=32", "model.attention.num_kv_heads=2"],
+    ["model.attention.window=50", "model.attention.window_pattern=[local,global]",
+     "model.attention.qk_norm=true"],
+    ["model.attention=mla"],
+    [*MUP, "model.attention=mla", "model.attention.q_lora_rank=6", "model.attention.d_rope=2",
+     "model.attention.d_value=5"],
+    # The exported class.
+    ["model.attention.window=32", "model.attention.window_pattern=[local,global]"],
+    [*GPT2, "model.attention=gated", "model.attention.window=50", "model.attention.qk_norm=true"],
+    [*MUP, "model.attention=mla", "model.norm=post", "model.attention.q_lora_rank=6"],
 ]  # fmt: skip
 
 

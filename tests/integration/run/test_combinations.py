@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from part_choices import choices, options
+from part_choices import ATTENTIONS, choices, options
 from processors import needs_bf16
 
 from lmlab.build import factory
@@ -20,7 +20,7 @@ CHOICES += [[f"optim={optim}"] for optim in options("optim")]
 CHOICES += [[f"schedule={schedule}", "schedule.warmup_steps=2"] for schedule in options("schedule")]
 CHOICES += [[f"model.init={init}"] for init in options("model/init")]
 CHOICES += [
-    ["model.attention.num_kv_heads=1"], ["model.attention.qk_norm=true"],
+    *ATTENTIONS, ["model.attention.num_kv_heads=1"], ["model.attention.qk_norm=true"],
     ["model.tie_embeddings=true"], ["tokenizer=bytes", "model.vocab_size=257"],
     ["model.embedding=value", "model.embedding.num_tables=1"], ["model.residual=x0"],
     ["model.head=softcap", "model.tie_embeddings=true"],

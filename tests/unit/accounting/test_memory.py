@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_models import build
+from small_models import attentions, build
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lmlab.accounting.cost_report import CostOptions, compute_settings
@@ -73,6 +73,23 @@ def test_activations_equal_what_autograd_saves(
         predicted = sum(activation_bytes(counted, BATCH, settings).values())
         worst = max(worst, abs(predicted / saved - 1))
     assert worst < 0.01  # the four bytes of the loss's total weight are not counted
+
+
+@pytest.mark.parametrize("policy", ["exact", "fast", "bf16"])
+@pytest.mark.parametrize("unfused", [False, True])
+def test_activations_of_each_attention_equal_what_autograd_saves(
+    policy: str, unfused: bool
+) -> None:
+    cost_options = CostOptions(fused_attention=not unfused)
+    for model in attentions():
+        counted = count_model(model)
+        settings = compute_settings({"model": model}, "cpu", cost_options, policy)
+        network = build(model)
+        saved = saved_bytes(network, counted.context, policy, unfused)
+        predicted = sum(activation_bytes(counted, BATCH, settings).values())
+        assert predicted == pytest.approx(saved, rel=0.01), model["attention"]
+        tables = sum(buffer.numel() for buffer in network.buffers())
+        assert counted.tables == tables, model["attention"]
 
 
 @pytest.mark.parametrize("policy", ["exact", "fast", "bf16"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_models import build, options
+from small_models import attentions, build, options
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -20,13 +20,13 @@ from lmlab.optim.modes import has_modes
 
 
 def test_parameters_equal_those_of_the_module(models: list[Any]) -> None:
-    for model in models:
+    for model in [*models, *attentions()]:
         assert count_model(model).parameters == build(model).num_parameters(), model
 
 
 @pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.long)])
 def test_flops_equal_torch_flop_counter(models: list[Any], every: int) -> None:
-    for model in models[::every]:
+    for model in [*models[::every], *attentions()[::every]]:
         counted, network = count_model(model), build(model)
         tokens = torch.zeros(1, counted.context, dtype=torch.long)
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
@@ -34,6 +34,7 @@ def test_flops_equal_torch_flop_counter(models: list[Any], every: int) -> None:
             forward = counter.get_total_flops()
             cross_entropy(logits, tokens).backward()
         assert counted.forward_flops() == forward, model
+        assert network.forward_flops_per_token() * counted.context == forward, model
         assert counted.training_flops() == counter.get_total_flops(), model
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from part_choices import ATTENTIONS
 
 from lmlab.build.factory import build_gradients
 from lmlab.build.kernel_choice import choose_kernels, describe_kernels
@@ -171,3 +172,22 @@ def test_a_compiled_run_on_a_cpu_computes_with_the_cpp_kernels(policy: str, tmp_
     layers = attentions(computing)
     assert layers
     assert all(layer.causal_attention is cpp_attention.causal_attention for layer in layers)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("compile", [False, pytest.param(True, marks=needs_compiler)])
+@pytest.mark.parametrize("choice", ATTENTIONS, ids=",".join)
+def test_other_attention_computes_the_same_with_the_kernels_of_a_run(
+    choice: list[str], compile: bool, tmp_path: Path
+) -> None:
+    net = model(*choice, "model.context_length=12", "model.d_model=32", "model.num_heads=4")
+    tokens = torch.randint(0, 256, (2, 12), generator=torch.Generator().manual_seed(0))
+    expected = net(tokens)
+    taken = net.use(choose_kernels(device("cpu", "fast", compile), 12, tmp_path))
+    assert "causal_attention" in taken  # of a layer without a window
+    found = net(tokens)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    if compile:
+        torch.compiler.reset()  # other models count towards the limit of recompilations
+        compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(tokens), expected, rtol=1e-4, atol=1e-5)

@@ -71,6 +71,10 @@ def test_parameters_that_earlier_versions_did_not_have_are_left_out_at_their_def
     assert "scaling" in config.model.pos.parameters
     assert settings_of()["model"]["pos"].keys() == {"_target_", "theta"}
     assert "scaling" in settings_of("model.pos=partial_rope")["model"]["pos"]
+    assert "window" in config.model.attention.parameters
+    causal = settings_of()["model"]["attention"]
+    assert causal.keys() == {"_target_", "num_kv_heads", "qk_norm"}
+    assert settings_of("model.attention.window=8")["model"]["attention"] == causal | {"window": 8}
 
 
 def test_targets_have_their_original_names() -> None:

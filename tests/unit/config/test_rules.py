@@ -158,6 +158,40 @@ def test_each_rule_names_key_value_and_valid_values(override: str, message: str)
             "model.pos.scaling.original_context_length=0: expected a finite number above 0",
         ),
         ("model.pos.scaling=8", "model.pos.scaling=8: expected a mapping, {name: value} or null"),
+        ("model.attention.window=0", "model.attention.window=0: expected 1 token or more, or null"),
+        (
+            "model.attention.window=8 model.attention.window_pattern=[local,all]",
+            "model.attention.window_pattern=['local', 'all']: expected a list of local and global",
+        ),
+        (
+            "model.attention=gated model.attention.window_pattern=[local,global]",
+            "model.attention.window_pattern=['local', 'global']: expected [local] with model.att",
+        ),
+        (
+            "model.attention=mla model.attention.kv_lora_rank=0",
+            "model.attention.kv_lora_rank=0: expected 1 or more, or null",
+        ),
+        (
+            "model.attention=mla model.attention.d_rope=3",
+            "model.attention.d_rope=3: expected an even number, whose pairs model.pos rotates",
+        ),
+        (
+            "model.attention=mla model.attention.d_nope=4 model.attention.d_value=21",
+            "model.attention.d_value=21: expected at most d_nope + d_rope = 20",
+        ),
+        (
+            "model.attention=mla model.attention.d_nope=4",
+            "model.attention: expected values no wider than keys, found values of 32 and keys of "
+            "d_nope + d_rope = 20\nhelp: set model.attention.d_value=20",
+        ),
+        (
+            "model.attention=mla model.attention.latent_norm_eps=-1",
+            "model.attention.latent_norm_eps=-1: expected a finite number of 0 or more",
+        ),
+        (
+            "model.attention=mla model.attention.d_rope=2 model.pos=partial_rope",
+            "model.pos.fraction=0.5: expected a fraction that rotates a pair of the features",
+        ),
         ("experiment=ablate_norm design.tolerance.flops=-1", "design.tolerance.flops=-1"),
         (
             "experiment=ablate_norm design.tolerance.parameters=abc",

@@ -23,10 +23,18 @@ GPT2 = {
     "model_type": "gpt2", "vocab_size": 300, "n_embd": 32, "n_layer": 2, "n_head": 4,
     "n_positions": 64, "activation_function": "gelu",
 }  # fmt: skip
+QWEN3 = LLAMA | {"model_type": "qwen3"}
+DEEPSEEK = LLAMA | {
+    "model_type": "deepseek_v3", "kv_lora_rank": 8, "q_lora_rank": None, "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 4, "v_head_dim": 8, "rope_interleave": False, "first_k_dense_replace": 2,
+    "num_nextn_predict_layers": 0,
+}  # fmt: skip
 SCALED = (
     "model.pos.scaling={factor:8.0,low_freq_factor:1.0,high_freq_factor:4.0,"
     "original_context_length:64}"
 )
+LATENT = ["model.attention=mla", "model.attention.kv_lora_rank=7", "model.attention.d_nope=6",
+          "model.attention.d_rope=2", "model.attention.d_value=8"]  # fmt: skip
 ROUND_TRIPS = [
     ["model.attention.num_kv_heads=4"],
     ["model.attention.num_kv_heads=2", "model.tie_embeddings=true", "model.pos.theta=500"],
@@ -44,6 +52,13 @@ ROUND_TRIPS = [
     ["model.norm=sandwich", "model.attention.num_kv_heads=4", "model.ffn=geglu"],
     ["model.ffn=geglu", "model.attention.num_kv_heads=4"],
     ["model.ffn=reglu", "model.attention.num_kv_heads=4", "model.norm=post"],
+    ["model.attention.num_kv_heads=4", "model.attention.window=5"],
+    ["model.attention.num_kv_heads=4", "model.attention.window=5", "model.num_layers=6",
+     "model.attention.window_pattern=[local,local,global]", "model.attention.qk_norm=true",
+     "+model.attention.qk_norm_eps=1e-5", "model.norm.eps=1e-5"],
+    ["model.attention=gated", "model.attention.num_kv_heads=2", "model.attention.window=5",
+     "model.attention.window_pattern=[local,global]"],
+    LATENT, [*LATENT, "model.norm=post", "model.attention.latent_norm_eps=1e-3"],
 ]  # fmt: skip
 
 
@@ -54,8 +69,10 @@ def test_an_exported_configuration_is_read_as_the_same_model(overrides: list[str
     ).model.as_dict()
     again = config_from_hf(config_to_hf(model, d_ff=48))
     expected = {key: value for key, value in model.items() if key not in ("init", "param")}
-    again["attention"].setdefault("qk_norm_eps", 1e-5)
-    expected["attention"] = {"qk_norm_eps": 1e-5} | expected["attention"]
+    if model["attention"]["_target_"] != "lmlab.nn.latent_attention.LatentAttention":
+        defaults = {"qk_norm_eps": 1e-5, "window": None, "window_pattern": ["local"]}
+        again["attention"] = defaults | again["attention"]
+        expected["attention"] = defaults | expected["attention"]
     assert again == expected
 
 
@@ -80,7 +97,8 @@ def test_missing_gpt2_settings_have_the_defaults_of_transformers() -> None:
         (
             LLAMA,
             {"model_type": "phi"},
-            "model_type=phi: expected one of llama, qwen3, mixtral, qwen3_moe, gpt2, lmlab",
+            "model_type=phi: expected one of llama, mistral, qwen3, mixtral, qwen3_moe, "
+            "deepseek_v3, gpt2, lmlab",
         ),
         (
             LLAMA,
@@ -125,6 +143,15 @@ def test_missing_gpt2_settings_have_the_defaults_of_transformers() -> None:
         (GPT2, {"activation_function": "gelu_new"}, "activation_function=gelu_new: lmlab supports"),
         (GPT2, {"scale_attn_weights": False}, "scale_attn_weights=False"),
         (GPT2, {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=True"),
+        (
+            QWEN3,
+            {"use_sliding_window": True, "layer_types": ["full_attention", "chunked_attention"]},
+            "layer_types=['full_attention', 'chunked_attention']: expected full_attention or",
+        ),
+        (QWEN3, {"layer_types": ["sliding_attention"] * 2}, "layer_types=["),
+        (DEEPSEEK, {"rope_interleave": True}, "rope_interleave=True: lmlab supports only False"),
+        (DEEPSEEK, {"first_k_dense_replace": 1}, "first_k_dense_replace=1: lmlab supports only 2"),
+        (DEEPSEEK, {"num_nextn_predict_layers": 1}, "num_nextn_predict_layers=1"),
     ],
 )
 def test_settings_that_change_the_result_are_rejected_by_name(
@@ -221,3 +248,23 @@ def test_a_file_without_settings_is_rejected(
 def test_a_valid_file_is_read_completely(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA))
     assert read_config(tmp_path) == LLAMA
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "window", "pattern"),
+    [
+        (LLAMA, {"model_type": "mistral", "sliding_window": 9}, 9, ["local"]),
+        (LLAMA, {"model_type": "mistral", "sliding_window": None}, None, None),
+        (LLAMA, {"model_type": "mistral"}, None, None),  # 4,096 by default hide nothing here
+        (QWEN3, {"sliding_window": 9}, None, None),
+        (QWEN3, {"sliding_window": 9, "use_sliding_window": True, "max_window_layers": 1}, 9,
+         ["global", "local"]),
+        (QWEN3, {"sliding_window": 9, "use_sliding_window": True,
+                 "layer_types": ["sliding_attention", "full_attention"]}, 9, ["local", "global"]),
+    ],
+)  # fmt: skip
+def test_windows_of_transformers_are_read(
+    config: dict[str, Any], changes: dict[str, Any], window: int | None, pattern: list[str] | None
+) -> None:
+    attention = config_from_hf(config | changes)["attention"]
+    assert (attention.get("window"), attention.get("window_pattern")) == (window, pattern)

@@ -11,6 +11,7 @@ from lmlab.hf.config_writer import config_to_hf
 SCALED = (
     "model.pos.scaling={factor:8,low_freq_factor:1,high_freq_factor:4,original_context_length:64}"
 )
+PATTERN = ["model.attention.window=5", "model.attention.window_pattern=[local,global]"]
 GPT2 = ["model.norm=layernorm", "model.pos=learned", "model.ffn=gelu"]
 
 
@@ -34,6 +35,18 @@ GPT2 = ["model.norm=layernorm", "model.pos=learned", "model.ffn=gelu"]
         ([*GPT2, "model.attention.qk_norm=true"], "lmlab"),
         (["model.ffn=gelu"], "lmlab"),
         (["model.norm=post"], "lmlab"),
+        (["model.attention.window=5"], "mistral"),
+        (["model.attention.window=5", "model.attention.num_kv_heads=2"], "mistral"),
+        (["model.attention.window=9999"], "llama"),  # hides nothing
+        ([*PATTERN, "model.num_layers=1"], "mistral"),  # its only layer has the window
+        (PATTERN, "lmlab"),
+        ([*PATTERN, "model.attention.qk_norm=true"], "qwen3"),
+        ([*GPT2, "model.attention.window=5"], "lmlab"),
+        (["model.attention=gated"], "lmlab"),
+        (["model.attention=mla"], "deepseek_v3"),
+        (["model.attention=mla", "model.attention.q_lora_rank=8"], "deepseek_v3"),
+        (["model.attention=mla", "model.attention.latent_norm_eps=1e-5"], "lmlab"),
+        (["model.attention=mla", "model.ffn=gelu"], "lmlab"),
         ([SCALED], "llama"),
         (["model.pos=alibi"], "lmlab"),
         (["model.pos=partial_rope"], "lmlab"),

@@ -34,8 +34,11 @@ KINDS = {
     "llama": ["model.attention.num_kv_heads=2"],
     "qwen3": ["model.attention.qk_norm=true"],
     "gpt2": GPT2,
+    "mistral": ["model.attention.window=5"],
+    "deepseek_v3": ["model.attention=mla", "model.attention.q_lora_rank=6",
+                    "model.attention.d_rope=2", "model.attention.d_value=5"],
     "lmlab": ["model.norm=post"],
-}
+}  # fmt: skip
 
 
 def random_model(*overrides: str, seed: int = 0) -> Transformer:
@@ -53,7 +56,7 @@ def export(folder: Path, model: Transformer, *overrides: str) -> Path:
     config = config_to_hf(compose([*SIZES, *overrides]).model.as_dict(), d_ff=24)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
-    write_weights(folder, config["model_type"], model.state_dict())
+    write_weights(folder, config["model_type"], model.state_dict(), num_heads=4)
     return folder
 
 
@@ -66,9 +69,22 @@ def assert_equal_states(found: dict[str, Tensor], expected: dict[str, Tensor]) -
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_round_trip_returns_the_same_weights(kind: str) -> None:
     state = random_model(*KINDS[kind]).state_dict()
-    converted = weights_to_hf(kind, state)
+    converted = weights_to_hf(kind, state, num_heads=4)
     assert (converted.keys() == state.keys()) == (kind == "lmlab")
-    assert_equal_states(weights_from_hf(kind, converted), dict(state))
+    assert_equal_states(weights_from_hf(kind, converted, num_heads=4), dict(state))
+
+
+def test_keys_and_values_of_a_head_follow_each_other_in_the_matrix_of_deepseek() -> None:
+    state = random_model(*KINDS["deepseek_v3"]).state_dict()
+    converted = weights_to_hf("deepseek_v3", state, num_heads=4)
+    joined = converted["model.layers.1.self_attn.kv_b_proj.weight"]
+    k_up, v_up = (state[f"blocks.1.attention.sublayer.{name}.weight"] for name in ("k_up", "v_up"))
+    assert joined.shape == (4 * (4 + 5), 4)
+    assert torch.equal(joined[9:13], k_up[4:8])  # of the second head
+    assert torch.equal(joined[13:18], v_up[5:10])
+    del converted["model.layers.1.self_attn.o_proj.weight"]
+    with pytest.raises(DataError, match=r"blocks\.1\.attention\.sublayer\.\*: not those of latent"):
+        weights_from_hf("deepseek_v3", converted, num_heads=4)
 
 
 def test_exported_weights_heed_the_umask(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from part_choices import choices, options
+from part_choices import ATTENTIONS, choices, options
 
 from lmlab.build.factory import build_model
 from lmlab.build.run_spec import resolve
@@ -19,6 +19,7 @@ CHOICES = [
     *choices(), ["model.attention.num_kv_heads=2"], ["model.attention.qk_norm=true"],
     ["model.tie_embeddings=true"], ["model.embedding=value"], ["model.residual=x0"],
     ["model.head=softcap"], ["model.head=zloss"],
+    *ATTENTIONS,
 ]  # fmt: skip
 
 
@@ -48,6 +49,22 @@ def test_future_tokens_change_no_earlier_logit(choice: list[str]) -> None:
         assert bool((reach[: t + 1] > 0).all()), "the past is not seen"
 
 
+@pytest.mark.parametrize("window", [3, 4])  # over all pairs, and in blocks
+def test_a_window_in_every_layer_reaches_further_with_each_layer(window: int) -> None:
+    net = model(f"model.attention.window={window}")
+    kept: list[torch.Tensor] = []
+
+    def keep(module: object, inputs: object, output: torch.Tensor) -> torch.Tensor:
+        kept.append(output.detach().requires_grad_())
+        return kept[0]
+
+    net.embedding.register_forward_hook(keep)
+    logits = net(tokens(16, 1))
+    (gradient,) = torch.autograd.grad(logits[0, 11].square().sum(), kept)
+    first = 11 - 2 * (window - 1)  # two layers
+    assert (gradient[0].abs().sum(-1) > 0).nonzero()[:, 0].tolist() == list(range(first, 12))
+
+
 @pytest.mark.parametrize("choice", CHOICES, ids=",".join)
 def test_logits_with_caches_equal_those_of_the_full_sequence(choice: list[str]) -> None:
     net = model(*choice)
@@ -62,9 +79,11 @@ def test_logits_with_caches_equal_those_of_the_full_sequence(choice: list[str]) 
         torch.testing.assert_close(torch.cat(read, 1), net(ids), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("pos", options("model/pos"))
-def test_padding_on_the_left_changes_no_logit(pos: str) -> None:
-    net, ids, pad = model(f"model.pos={pos}"), tokens(10, 1), 4
+@pytest.mark.parametrize(
+    "choice", [*([f"model.pos={pos}"] for pos in options("model/pos")), *ATTENTIONS], ids=",".join
+)
+def test_padding_on_the_left_changes_no_logit(choice: list[str]) -> None:
+    net, ids, pad = model(*choice), tokens(10, 1), 4
     padded = torch.cat([torch.zeros(1, pad, dtype=torch.int64), ids], 1)
     places = torch.arange(10 + pad)
     mask = (places[None, :] <= places[:, None]) & (places[None, :] >= pad)

@@ -280,6 +280,23 @@ def test_one_scale_for_all_features_has_a_gradient_without_width() -> None:
             assert completep[name]["weight_decay"] == 0
 
 
+@pytest.mark.parametrize("attention", ["gated", "mla"])
+def test_gates_and_latents_scale_as_the_other_matrices_in_blocks(attention: str) -> None:
+    chosen = [f"model.attention={attention}", "model.init=normal", *MUP]
+    chosen += ["model.attention.q_lora_rank=24"] if attention == "mla" else []
+    model, optimizer = built(*sizes(WIDTH, HEAD), *chosen)
+    rates = {name: group["lr"] for group in optimizer.param_groups for name in group["names"]}
+    for name, weight in model.named_parameters():
+        is_hidden = name.startswith("blocks.") and weight.ndim == 2
+        assert rates[name] == pytest.approx(0.004 / 3 if is_hidden else 0.004), name
+        if is_hidden and not name.endswith((".out.weight", ".down.weight")):
+            # The standard deviation is that of the base shape, divided by sqrt(3).
+            assert float(weight.std()) == pytest.approx(0.02 / math.sqrt(3), rel=0.1), name
+    # Scores are divided by K in place of sqrt(K), relative to the base shape.
+    factor = math.sqrt(BASE_HEAD / HEAD)
+    assert model.blocks[0].attention.sublayer.query_factor == pytest.approx(factor)
+
+
 @pytest.mark.parametrize("adjust", ["original", "match_rms_adamw"])
 @pytest.mark.parametrize("shape", [(64, 64), (192, 64), (64, 192)])
 def test_muons_updates_keep_their_spectral_condition(adjust: str, shape: tuple[int, int]) -> None:

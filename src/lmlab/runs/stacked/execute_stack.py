@@ -16,6 +16,7 @@ from lmlab.build.run_spec import RunSpec, resolve
 from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError
 from lmlab.nn.attention import naive_attention
+from lmlab.nn.biased_attention import naive_biased_attention
 from lmlab.nn.kernel_set import KernelSet
 from lmlab.runs.auto_settings import choose_device
 from lmlab.runs.stacked.eligibility import obstacle, stack_key, undeclared_optimizer
@@ -75,7 +76,12 @@ def _build_shared(
     warnings.filterwarnings("ignore", message=".*batching rule")
     template = spec.network().to(device.device)
     if device.device.type == "cuda":  # stacked, torch's fused attention has wrong gradients
-        template.use(KernelSet(causal_attention=lambda d_head: naive_attention))
+        template.use(
+            KernelSet(
+                causal_attention=lambda d_head: naive_attention,
+                biased_attention=naive_biased_attention,
+            )
+        )
     kernels = choose_kernels(device, spec.workload.context_length, spec.kernel_folder)
     # vmap has no rule for losses that compute their own gradients, and fuses maps by itself.
     template.use(dataclasses.replace(kernels, head_loss=None, apply_linears=None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from part_choices import ATTENTIONS
 
 from lmlab.build.instantiate import instantiate
 from lmlab.build.network import build_network
@@ -57,6 +58,7 @@ def batches() -> tuple[torch.Tensor, torch.Tensor]:
         ["model.norm=rms_nogain", "model.pos=alibi", "model.attention.num_kv_heads=1"],
         ["model.param=completep", "model.param.base_d_model=8", "model.param.base_d_head=4",
          "model.param.base_num_layers=1"],
+        *ATTENTIONS,
         ["model.embedding=value", "model.embedding.num_tables=1", "model.residual=x0",
          "model.head=zloss", "model.head.coefficient=0.1"],
         ["model.head=softcap", "model.head.cap=3"],
