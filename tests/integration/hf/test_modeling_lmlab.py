@@ -29,7 +29,7 @@ PARAMETERS = [
     ["model.tie_embeddings=true"],
     ["model.attention.num_kv_heads=2"],
     ["model.attention.qk_norm=true"],
-    ["model.attention.qk_norm=true", "+model.attention.qk_norm_eps=1e-3"],
+    ["model.attention.qk_norm=true", "model.attention.qk_norm_eps=1e-3"],
     ["model.attention.qk_norm=true", "model.attention.num_kv_heads=1", "model.tie_embeddings=true"],
     ["model.norm.eps=1e-2", "model.pos.theta=500"],
     [SCALED],
