@@ -85,7 +85,7 @@ def test_a_compiled_run_computes_the_same(overrides: list[str]) -> None:
         execute(compose([*shared, f"study={study}", f"runtime.compile={study == 'compiled'}"])).run
         for study in ("eager", "compiled")
     )
-    assert compiled.meta()["sessions"][0]["compile"] is True
+    assert compiled.meta()["identity"]["device"]["compile"] is True
     for ours, theirs in zip(compiled.rows(), eager.rows(), strict=True):
         for key in ours.keys() & {"loss", "terms/load_balance", "terms/dropped_share"}:
             assert ours[key] == pytest.approx(theirs[key], abs=1e-4), key
