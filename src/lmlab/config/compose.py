@@ -12,10 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from lmlab.config import config_loader, config_source, resolvers, schema
 from lmlab.config.arm_name import arm_name
 from lmlab.config.deprecated_keys import upgrade
+from lmlab.config.group_optimizers import expand_options
 from lmlab.config.group_selection import rewrite_all
 from lmlab.config.hydra_errors import translate_hydra_errors
 from lmlab.config.interpolation import reading_hydra, resolve
-from lmlab.config.optimizer_groups import expand_options
 from lmlab.config.paths import conf_folder
 from lmlab.config.renamed_targets import resolve_targets
 from lmlab.config.rules import check_rules, check_values

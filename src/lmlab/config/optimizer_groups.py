@@ -9,14 +9,8 @@ composed, so that a frozen one holds all settings.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-
-from lmlab.config.paths import conf_folder
-from lmlab.config.unknown_settings import unknown_option
-from lmlab.config.user_settings import search_path
 from lmlab.config.value_types import format_value
 from lmlab.errors import ConfigError
 
@@ -25,40 +19,6 @@ KEYS = ("match", "kind", "name", "lr_multiplier", "optimizer")
 KINDS = ("matrices", "embedding", "head", "gains")
 GROUPS = "groups"
 _EXAMPLE = "set optim.groups=[{kind: embedding, lr_multiplier: 0.1}]"
-
-
-def expand_options(config: DictConfig) -> None:
-    """Replace the names of options in ``optim.groups`` by their components, in place.
-
-    Other settings of such an entry replace those of the option.
-
-    Raises:
-        ConfigError: there is no option of a name.
-    """
-    optim = config.get("optim")
-    groups = optim.get(GROUPS) if isinstance(optim, DictConfig) else None
-    if not isinstance(groups, ListConfig):
-        return
-    for index, entry in enumerate(groups):
-        name = OmegaConf.select(entry, "optimizer") if isinstance(entry, DictConfig) else None
-        if not isinstance(name, str):
-            continue
-        own = {key: entry._get_node(key) for key in entry if key not in KEYS}
-        component = OmegaConf.merge(_read_option(name), own)
-        kept = {key: entry._get_node(key) for key in entry if key in KEYS and key != "optimizer"}
-        OmegaConf.set_struct(config, False)
-        groups[index] = kept | {"optimizer": component}
-
-
-def _read_option(name: str) -> DictConfig:
-    folders = [Path(folder) / "optim" for folder in (conf_folder(), *search_path())]
-    file = next((one for one in (f / f"{name}.yaml" for f in folders) if one.is_file()), None)
-    if file is None:
-        options = sorted(path.stem for folder in folders for path in folder.glob("*.yaml"))
-        raise unknown_option("optim", name, options)
-    content = OmegaConf.load(file)
-    assert isinstance(content, DictConfig)
-    return content
 
 
 def without_groups(optim: Any) -> Any:

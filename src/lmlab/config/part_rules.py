@@ -110,7 +110,8 @@ def _scaling(path: str, scaling: Mapping[str, Any]) -> Rules:
 def _window(path: str, model: Mapping[str, Any]) -> Rules:
     window = model["attention"].get("window")
     pattern = model["attention"].get("window_pattern", [LOCAL])
-    yield f"{path}.window", window is None or window >= 1, "1 token or more, or null"
+    if window is not None:
+        yield f"{path}.window", window >= 1, "1 token or more, or null"
     if "window_pattern" in model["attention"]:
         is_valid = bool(pattern) and set(pattern) <= {LOCAL, GLOBAL}
         expected = f"a list of {LOCAL} and {GLOBAL}, for example [{LOCAL}, {LOCAL}, {GLOBAL}]"

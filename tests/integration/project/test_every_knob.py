@@ -20,6 +20,14 @@ from lmlab.config.target_validation import OFFERED, SUPPLIED
 # Parameters with a default that no file may set, by target, and why.
 EXCEPTIONS = {
     ("lmlab_studies.unicode.unicode_text", "tokenizer"): "an object, which only code can give",
+    **{
+        (f"lmlab.optim.lr_schedule.{schedule}", name): (
+            "another spelling of warmup_steps, which a schedule of one's own need not take: "
+            "schedule=constant schedule._target_=my_schedule keeps the rest of the file"
+        )
+        for schedule in ("constant", "linear", "cosine", "wsd", "inverse_sqrt")
+        for name in ("warmup", "warmup_tokens")
+    },
 }
 
 

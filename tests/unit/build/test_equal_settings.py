@@ -48,6 +48,8 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "model.pos.scaling": (RESULT, "{" + SCALING + "}", []),
     "model.ffn._target_": (RESULT, None, []), "model.attention._target_": (RESULT, None, []),
     "model.attention.num_kv_heads": (RESULT, "2", ["model.attention.num_kv_heads=4"]),
+    "model.attention.window": (RESULT, "8", []),
+    "model.attention.window_pattern": (RESULT, None, []),  # needs a window
     "model.attention.qk_norm": (RESULT, "true", []),
     "model.attention.qk_norm_eps": (RESULT, "1e-6", ["model.attention.qk_norm_eps=0.00001"]),
     "model.init._target_": (RESULT, None, []),
