@@ -44,6 +44,8 @@ ADDED_PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "lmlab.data.sources.Downloaded": {"train_sha256": None, "valid_sha256": None},
 }
+# Settings that files list now; earlier versions asked for a + before them, which commands keep.
+_LISTED_NOW = ("model.attention.qk_norm_eps", "data.train_sha256", "data.valid_sha256")
 _POLICY_OF = {"fp32": "exact", "bf16": "bf16"}
 # An override ("++exhibit.count=2", "exhibit/group=option"), or an entry of a defaults list.
 _FIRST_NAME = re.compile(r"((?:override )?/?[+~]*)(\w+)(?=[./@=]|$)")
@@ -60,6 +62,12 @@ def rename_key(key: str) -> str:
     current = RENAMED_KEYS[found[2]]
     warn_renamed(found[2], current)
     return f"{found[1]}{current}{key[found.end() :]}"
+
+
+def without_needless_plus(override: str) -> str:
+    """Remove the + of ``+key=value`` where files list the key since a later version."""
+    key = override.removeprefix("+").partition("=")[0]
+    return override.removeprefix("+") if key in _LISTED_NOW else override
 
 
 def upgrade(content: dict[str, Any]) -> dict[str, Any]:

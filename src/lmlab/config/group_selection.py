@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmlab.config.deprecated_keys import rename_key
+from lmlab.config.deprecated_keys import rename_key, without_needless_plus
 from lmlab.config.open_mappings import open_mapping
 from lmlab.config.paths import conf_folder
 from lmlab.config.several_options import joined_option
@@ -50,7 +50,7 @@ def rewrite(override: str, folders: Sequence[Path]) -> str:
     (``model.norm={...}``) and of other keys stay unchanged, except for the old names of
     :data:`lmlab.config.deprecated_keys.RENAMED_KEYS`.
     """
-    override = rename_key(override)
+    override = without_needless_plus(rename_key(override))
     key, equals, value = override.partition("=")
     name = key.lstrip("+~")
     if name == "notes" and equals:

@@ -29,6 +29,12 @@ def test_only_the_first_name_of_a_key_is_renamed(old: str, new: str) -> None:
     assert rename_key(old) == new
 
 
+def test_a_plus_is_allowed_before_what_files_list_since_a_later_version() -> None:
+    for plus in ("", "+", "++"):
+        config = compose([f"{plus}model.attention.qk_norm_eps=1e-6"])
+        assert config.model.attention.qk_norm_eps == 1e-6
+
+
 def test_names_round_trip_through_the_original_ones() -> None:
     config = compose(["demo=generate"])
     old = original_names(config.as_dict())
