@@ -45,6 +45,14 @@ def make_state(seed: int = 0) -> TrainState:
     return TrainState(model, optimizer, Progress())
 
 
+def parameters(state: TrainState) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in state.model.parameters()]
+
+
+def same(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
 def objective_of(forward: Callable[[torch.Tensor], torch.Tensor]) -> Objective:
     """The objective of a model that is any function from tokens to logits."""
     return lambda inputs, targets: Losses(cross_entropy(forward(inputs), targets), {}, {})

@@ -148,8 +148,3 @@ def test_options_without_a_package_have_no_code_of_others() -> None:
 def test_wrong_settings_are_refused_at_once(words: list[str], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         compose(words)
-
-
-def test_a_first_beta_of_zero_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"optim\.betas=\[0\.0, 0\.99\]: expected a first one ab"):
-        model_and_optimizer("optim=schedule_free_adamw", "optim.betas=[0,0.99]")

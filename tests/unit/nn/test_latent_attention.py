@@ -5,12 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from lmlab.errors import ConfigError
 from lmlab.nn.latent_attention import LatentAttention
-from lmlab.nn.latent_attention_counts import LatentAttention as latent_counts
 from lmlab.nn.pos import ALiBi, NoPE, Positions, RoPE
 
 WIDTH, HEADS, T = 24, 4, 7
@@ -141,29 +138,6 @@ def test_without_rotation_the_order_of_earlier_tokens_does_not_matter() -> None:
     torch.testing.assert_close(plain(x)[:, -1], plain(x[:, order])[:, -1])
     layer = make({})
     assert not torch.allclose(layer(x)[:, -1], layer(x[:, order])[:, -1], atol=1e-4)
-
-
-@pytest.mark.parametrize("parameters", VARIANTS, ids=str)
-def test_counts_equal_those_of_the_module(parameters: dict[str, Any]) -> None:
-    layer = make(parameters)
-    counts = latent_counts(d_model=WIDTH, num_heads=HEADS, **parameters)
-    assert counts.parameters == sum(weight.numel() for weight in layer.parameters())
-    shapes = sorted(tuple(weight.shape) for weight in layer.parameters())
-    assert counts.shapes is not None and sorted(counts.shapes) == shapes
-    assert counts.products_per_pair == layer.score_products
-    assert counts.d_rotated == rope(parameters).cos_SK.shape[1]
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        layer(tokens()[:1])
-    flops = 2 * (counts.matmul_weights * T + counts.products_per_pair * T * T)
-    assert flops == counter.get_total_flops()
-
-
-def test_null_widths_are_the_proportions_of_deepseek_v2_lite() -> None:
-    counts = latent_counts(d_model=2048, num_heads=16)
-    # 512 for the latent, heads of 128 + 64, values of 128.
-    queries, keys_and_values = 2048 * 16 * 192, 512 * 16 * (128 + 128)
-    into_latent, out = 2048 * (512 + 64), 16 * 128 * 2048
-    assert counts.matmul_weights == queries + keys_and_values + into_latent + out
 
 
 def test_an_encoding_that_adds_to_the_scores_is_refused() -> None:
