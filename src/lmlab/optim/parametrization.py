@@ -20,11 +20,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from lmlab.errors import ConfigError
-from lmlab.optim.groups import EMBEDDING, HIDDEN, VECTORS, GroupRule, Multipliers, parameter_kind
+from lmlab.optim.groups import VECTORS, GroupRule, Multipliers, parameter_kind
+from lmlab.optim.sized_roles import (
+    ADAMW,
+    FAMILIES,
+    MUON,
+    SCALAR,
+    SGD,
+    Size,
+    SizedRole,
+    initial_factor,
+    lr_multiplier,
+    sized_roles,
+)
 
-INPUT, OUTPUT, ROUTER, SCALAR = "input", "output", "router", "scalar"
-ADAMW, MUON, SGD = "adamw", "muon", "sgd"
-FAMILIES = (ADAMW, MUON, SGD)
 _FAMILY_OF = {
     "lmlab.optim.adamw.adamw": ADAMW,
     # Other entrywise updates whose size does not depend on the size of the gradient: Yang and
@@ -142,26 +151,6 @@ class Standard:
         return ()
 
 
-@dataclasses.dataclass(frozen=True)
-class _Matrix:
-    """Parameters of one role and their size; of embedding, head and gains only the width counts.
-
-    A scalar is a parameter of one value for all features.
-    """
-
-    pattern: str
-    kind: str
-    role: str
-    rows: float
-    columns: float
-    row_ratio: float
-    column_ratio: float
-
-    @property
-    def in_block(self) -> bool:
-        return self.pattern.startswith("blocks.")
-
-
 class MuP:
     """Maximal update parametrization: Yang et al. 2022 (Tensor Programs V), table 8.
 
@@ -171,7 +160,7 @@ class MuP:
     4.1), relative to base_d_head. Adam's learning rate of hidden matrices is divided by m and their
     weight decay multiplied by it, so that the product stays, as in the authors' package ``mup``.
     SGD's rate is multiplied by m for embedding, head and gains. For Muon see
-    :func:`muon_multiplier`.
+    :func:`lmlab.optim.sized_roles.muon_multiplier`.
 
     Experts are hidden matrices. Their router maps the width to a number of experts that does not
     grow, as an output layer does, but nothing divides its logits by m: as in table 3 of the paper,
@@ -254,10 +243,10 @@ class MuP:
         layers = self._layer_ratio(shape)
         return [
             InitRule(
-                one.pattern, one.kind, one.row_ratio, one.column_ratio, layers,
-                _initial_factor(one),
+                one.pattern, one.kind, one.rows.ratio, one.columns.ratio, layers,
+                initial_factor(one),
             )
-            for one in self._matrices(shape)
+            for one in self._roles(shape)
             if one.kind != VECTORS
         ]  # fmt: skip
 
@@ -265,8 +254,8 @@ class MuP:
         """Return the multipliers of each parameter; see the class."""
         family = self.family(optim)
         rules = []
-        for one in self._matrices(shape):
-            lr = _lr_multiplier(family, one, str(optim.get("adjust_lr")))
+        for one in self._roles(shape):
+            lr = lr_multiplier(family, one, str(optim.get("adjust_lr")))
             multipliers = Multipliers(lr, 1 / lr) * self._depth_multipliers(one, shape, family)
             rules.append(GroupRule(one.pattern, multipliers, one.kind))
         return rules
@@ -274,35 +263,18 @@ class MuP:
     def _layer_ratio(self, shape: ModelShape) -> float:
         return 1.0
 
-    def _depth_multipliers(self, one: _Matrix, shape: ModelShape, family: str) -> Multipliers:
+    def _depth_multipliers(self, one: SizedRole, shape: ModelShape, family: str) -> Multipliers:
         return Multipliers()
 
     def _width_ratio(self, shape: ModelShape) -> float:
         return shape.d_model / self.base_d_model
 
-    def _matrices(self, shape: ModelShape) -> Iterator[_Matrix]:
-        """Yield the roles of all parameters; the first whose pattern and kind match applies."""
-        width, d_model = self._width_ratio(shape), shape.d_model
-        d_ff, d_ff_ratio = float(d_model), width
+    def _roles(self, shape: ModelShape) -> Iterator[SizedRole]:
+        width = Size.of(shape.d_model, self.base_d_model)
+        d_ff = width
         if self.base_d_ff is not None and shape.d_ff is not None:
-            d_ff, d_ff_ratio = shape.d_ff, shape.d_ff / self.base_d_ff
-        d_head, d_head_ratio = shape.d_head, shape.d_head / self.base_d_head
-        yield _Matrix("head.weight", EMBEDDING, OUTPUT, 1, d_model, 1.0, width)
-        yield _Matrix("*", EMBEDDING, INPUT, 1, d_model, 1.0, width)
-        # One number for all features, such as that of dynamic tanh: its gradient is the sum over
-        # them, so that no width counts.
-        for pattern in ("blocks.*.alpha", "*.alpha"):
-            yield _Matrix(pattern, VECTORS, SCALAR, 1, 1, 1.0, 1.0)
-        yield _Matrix("blocks.*.[qk]_norm.weight", VECTORS, INPUT, 1, d_head, 1.0, d_head_ratio)
-        yield _Matrix("blocks.*", VECTORS, INPUT, 1, d_model, 1.0, width)
-        yield _Matrix("*", VECTORS, INPUT, 1, d_model, 1.0, width)
-        # One row stands for few experts, fewer than columns.
-        yield _Matrix("blocks.*.router.weight", HIDDEN, ROUTER, 1, d_model, 1.0, width)
-        for name in ("gate", "up"):
-            pattern = f"blocks.*.{name}.weight"
-            yield _Matrix(pattern, HIDDEN, HIDDEN, d_ff, d_model, d_ff_ratio, width)
-        yield _Matrix("blocks.*.down.weight", HIDDEN, HIDDEN, d_model, d_ff, width, d_ff_ratio)
-        yield _Matrix("blocks.*", HIDDEN, HIDDEN, d_model, d_model, width, width)
+            d_ff = Size.of(shape.d_ff, self.base_d_ff)
+        return sized_roles(width=width, d_ff=d_ff, d_head=Size.of(shape.d_head, self.base_d_head))
 
 
 class CompleteP(MuP):
@@ -357,7 +329,7 @@ class CompleteP(MuP):
     def _layer_ratio(self, shape: ModelShape) -> float:
         return shape.num_layers / self.base_num_layers
 
-    def _depth_multipliers(self, one: _Matrix, shape: ModelShape, family: str) -> Multipliers:
+    def _depth_multipliers(self, one: SizedRole, shape: ModelShape, family: str) -> Multipliers:
         if not one.in_block:
             return Multipliers()
         depth = self._layer_ratio(shape)
@@ -365,50 +337,3 @@ class CompleteP(MuP):
         width = 1.0 if one.role == SCALAR else self._width_ratio(shape)
         eps = depth**-self.alpha / width if uses_eps else 1.0
         return Multipliers(lr=depth ** (self.alpha - 1), eps=eps)
-
-
-def _initial_factor(one: _Matrix) -> float:
-    """Return what an initial standard deviation is multiplied by: Yang et al. 2022, tables 3, 8."""
-    return one.column_ratio ** {HIDDEN: -0.5, ROUTER: -1.0}.get(one.role, 0.0)
-
-
-def _lr_multiplier(family: str, one: _Matrix, adjust_lr: str) -> float:
-    """Return the multiplier of a learning rate: Yang et al. 2022, table 8; see MuP for Muon."""
-    if family == SGD:
-        is_hidden = one.role in (HIDDEN, ROUTER)
-        return one.row_ratio / one.column_ratio if is_hidden else one.column_ratio
-    if one.role not in (HIDDEN, ROUTER):
-        return 1.0
-    if family == MUON:
-        return muon_multiplier(
-            (one.rows, one.columns), (one.row_ratio, one.column_ratio), adjust_lr
-        )
-    return 1 / one.column_ratio
-
-
-def muon_multiplier(
-    sizes: tuple[float, float], ratios: tuple[float, float], adjust_lr: str
-) -> float:
-    """Return the multiplier of Muon's learning rate for a matrix inside the blocks.
-
-    Features change by an amount that does not depend on the width if the spectral norm of an update
-    is in proportion to sqrt(rows / columns): Yang, Simon and Bernstein 2023, condition 1. Muon's is
-    its rate times sqrt(max(rows, columns)) with ``match_rms_adamw``, and times
-    sqrt(max(1, rows / columns)) with ``original``. The multiplier is the quotient, relative to that
-    of the base shape: 1 / sqrt(m) and 1 where both sizes have grown by m.
-
-    Args:
-        sizes: rows (outputs) and columns (inputs) of the matrix.
-        ratios: the sizes relative to the base shape.
-        adjust_lr: ``optim.adjust_lr``.
-    """
-    if ratios[0] == ratios[1]:  # exact at the base shape, and one group for all such matrices
-        return ratios[0] ** -0.5 if adjust_lr == "match_rms_adamw" else 1.0
-
-    def quotient(rows: float, columns: float) -> float:
-        if adjust_lr == "match_rms_adamw":
-            return math.sqrt(rows / columns / max(rows, columns))
-        return math.sqrt(rows / columns / max(1.0, rows / columns))
-
-    base = [size / ratio for size, ratio in zip(sizes, ratios, strict=True)]
-    return quotient(*sizes) / quotient(*base)
