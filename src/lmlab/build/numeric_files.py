@@ -51,7 +51,7 @@ NOT_NUMERIC = (
     "runtime/inductor_cache.py", "runtime/launch_env.py", "runtime/numeric_environment.py",
     "runtime/provenance.py", "runtime/signals.py",
     # Models that leave lmlab.
-    "hf/config_writer.py", "hf/modeling_lmlab.py",
+    "hf/config_writer.py", "hf/modeling_lmlab.py", "hf/parts_lmlab.py",
 )  # fmt: skip
 _LEFT_OUT = frozenset({*NOT_NUMERIC, "conf/"})  # a wheel holds conf/ in the package
 

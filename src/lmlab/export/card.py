@@ -48,8 +48,8 @@ def model_card(
         "",
         "In lmlab: `model, tokenizer = lmlab.load(\"FOLDER\")`.",
         "",
-        *(["`modeling_lmlab.py` defines the model class; transformers has none for this "
-           "architecture.", ""] if remote else []),
+        *(["`modeling_lmlab.py` and `parts_lmlab.py` define the model class; transformers has "
+           "none for this architecture.", ""] if remote else []),
         "| | |",
         "|---|---|",
         *(f"| {name} | {cell(value)} |" for name, value in _facts(run, meta, session, model, step)),

@@ -35,9 +35,8 @@ from lmlab.tokenizer.text_markers import pad_token
 from lmlab.training.checkpoint_files import find_weights, read_record
 
 CURVE = "learning_curve.png"
-_REMOTE = f"{hf_config.REMOTE_MODULE}.py"
 _WRITTEN = {
-    WEIGHTS, "config.json", "generation_config.json", _REMOTE, serialization.NAME,
+    WEIGHTS, "config.json", "generation_config.json", *hf_config.REMOTE_FILES, serialization.NAME,
     "tokenizer_config.json", CURVE, "README.md",
 }  # fmt: skip
 _VERSION = "lmlab_version"
@@ -139,7 +138,8 @@ def _write(
     write_json(folder / "config.json", content | ids | {"use_cache": True} | version)
     write_json(folder / "generation_config.json", ids)
     if kind == "lmlab":
-        shutil.copyfile(Path(hf_config.__file__).with_name(_REMOTE), folder / _REMOTE)
+        for name in hf_config.REMOTE_FILES:
+            shutil.copyfile(Path(hf_config.__file__).with_name(name), folder / name)
     write_tokenizer(tokenizer, folder, "hf")
     # GPT-2 of transformers counts positions from the padding on, so padding must be on the right.
     side = "right" if kind == "gpt2" else "left"

@@ -54,6 +54,7 @@ ONLY = {
 _QK_NORM_EPS = 1e-5  # the default of the attention
 _DEEPSEEK_LATENT_EPS = 1e-6  # fixed in the code of transformers
 REMOTE_MODULE = "modeling_lmlab"
+REMOTE_FILES = (f"{REMOTE_MODULE}.py", "parts_lmlab.py")  # the class, and what it imports
 
 
 def config_to_hf(model: dict[str, Any], d_ff: int) -> dict[str, Any]:

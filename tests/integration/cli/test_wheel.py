@@ -55,7 +55,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "lmlab/conf/train.yaml" in names
-    assert "lmlab/hf/modeling_lmlab.py" in names
+    assert {"lmlab/hf/modeling_lmlab.py", "lmlab/hf/parts_lmlab.py"} <= set(names)
     assert "lmlab_studies/unicode.py" in names
     assert not [name for name in names if name.startswith(("tests", "conf", "src"))]
     venv.create(folder / "venv", with_pip=False)

@@ -56,9 +56,10 @@ def test_an_export_replaces_an_earlier_one_also_in_the_working_directory(
     target.mkdir()
     monkeypatch.chdir(target)
     export_run(other.path, Path("."), check=False)
-    assert (target / "modeling_lmlab.py").is_file()
+    code = [target / "modeling_lmlab.py", target / "parts_lmlab.py"]
+    assert all(path.is_file() for path in code)
     export_run(run.path, target, check=False)
-    assert not (target / "modeling_lmlab.py").exists()
+    assert not any(path.exists() for path in code)
     assert (target / "learning_curve.png").is_file()
 
 
