@@ -86,7 +86,7 @@ def original_names(content: dict[str, Any]) -> dict[str, Any]:
     Settings of :data:`ADDED_SETTINGS` and :data:`ADDED_PARAMETERS` are left out while they have
     their defaults. Whatever is hashed or compared with files of earlier versions uses the result.
     """
-    content = without_added_parameters(content)
+    content = _with_read_settings(content, without_added_parameters(content))
     content = {
         section: {k: v for k, v in node.items() if (section, k, v) not in ADDED_SETTINGS}
         if isinstance(node, dict)
@@ -95,6 +95,16 @@ def original_names(content: dict[str, Any]) -> dict[str, Any]:
     }
     originals = {current: original for original, current in RENAMED_KEYS.items()}
     return original_targets({originals.get(key, key): value for key, value in content.items()})
+
+
+def _with_read_settings(content: dict[str, Any], original: dict[str, Any]) -> dict[str, Any]:
+    """Keep ``qk_norm_eps`` of a model that was read from a folder, which always listed it."""
+    model = content.get("model") or {}
+    init, attention = model.get("init") or {}, model.get("attention") or {}
+    if init.get("_target_") != "lmlab.hf.weights.Imported" or "qk_norm_eps" not in attention:
+        return original
+    kept = original["model"]["attention"] | {"qk_norm_eps": attention["qk_norm_eps"]}
+    return original | {"model": original["model"] | {"attention": kept}}
 
 
 def without_added_parameters(value: Any) -> Any:
