@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from remote_code import keep_remote_code_in
 from run_to_export import SIZES, make_run
 from torch.nn import functional as F
 
@@ -43,7 +44,7 @@ class Export(NamedTuple):
 def _offline_on_one_thread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         cache = str(tmp_path_factory.mktemp("modules"))
-        patch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", cache)
+        keep_remote_code_in(Path(cache), patch)
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         transformers.utils.logging.disable_progress_bar()
         threads = torch.get_num_threads()

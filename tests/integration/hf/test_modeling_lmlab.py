@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from part_choices import choices
+from remote_code import keep_remote_code_in
 from run_to_export import SIZES, make_run
 
 import lmlab
@@ -60,7 +61,7 @@ PARAMETERS = [
 
 @pytest.fixture(autouse=True)
 def _offline_on_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "m"))
+    keep_remote_code_in(tmp_path / "m", monkeypatch)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     transformers.utils.logging.disable_progress_bar()
     threads = torch.get_num_threads()
