@@ -44,7 +44,8 @@ def test_an_error_of_the_configuration_is_printed_with_its_help(
 ) -> None:
     assert hydra_app.main(["model.norm=psot"], never) == 2
     assert capsys.readouterr().err == (
-        "error: model.norm=psot: expected one of layernorm, none, post, rms\n"
+        "error: model.norm=psot: expected one of dyt, layernorm, none, post, rms, rms_nogain, "
+        "sandwich\n"
         'help: did you mean "post"?\n'
     )
 

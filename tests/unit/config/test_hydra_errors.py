@@ -9,6 +9,8 @@ import pytest
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
 
+NORMS = "dyt, layernorm, none, post, rms, rms_nogain, sandwich"
+
 
 @pytest.mark.parametrize(
     ("override", "nearest"),
@@ -34,14 +36,14 @@ def test_the_suggested_setting_is_that_of_the_nearest_name(
     ("override", "message", "help"),
     [
         (
-            "model.norm=psot", "model.norm=psot: expected one of layernorm, none, post, rms",
+            "model.norm=psot", f"model.norm=psot: expected one of {NORMS}",
             'did you mean "post"?',
         ),
         (
-            "model/norm=psot", "model.norm=psot: expected one of layernorm, none, post, rms",
+            "model/norm=psot", f"model.norm=psot: expected one of {NORMS}",
             'did you mean "post"?',
         ),
-        ("model.norm=xyz", "model.norm=xyz: expected one of layernorm, none, post, rms", None),
+        ("model.norm=xyz", f"model.norm=xyz: expected one of {NORMS}", None),
         ("training.steps=many", "training.steps=many: expected an integer", None),
         ("samples.temperature=hot", "samples.temperature=hot: expected a number", None),
         ("reuse=maybe", "reuse=maybe: expected true or false", None),

@@ -70,5 +70,11 @@ def test_a_target_that_does_not_exist_is_named(target: str, message: str) -> Non
 
 
 def test_names_of_a_module_are_its_public_classes_and_functions() -> None:
-    assert names_in("lmlab.optim.lr_schedule") == ["constant", "linear", "cosine", "wsd"]
+    assert names_in("lmlab.optim.lr_schedule") == [
+        "constant",
+        "linear",
+        "cosine",
+        "wsd",
+        "inverse_sqrt",
+    ]
     assert names_in("lmlab.optim.nothing") == []

@@ -57,7 +57,8 @@ def test_a_users_option_is_chosen_like_one_of_lmlab(home: Path, override: str) -
 
 def test_a_wrong_option_lists_the_users_options_too(home: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"expected one of layernorm, mine, none.*\nhelp: did you mean \"mine\""
+        ConfigError,
+        match=r"expected one of dyt, layernorm, mine, none.*\nhelp: did you mean \"mine\"",
     ):
         compose(["model.norm=mne"])
 
