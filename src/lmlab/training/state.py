@@ -154,7 +154,14 @@ class Snapshot:
         if state.average is not None:
             for name, tensor in state.average.tensors.items():
                 tensor.copy_(self.training[f"{AVERAGE}{name}"])
-        state.progress = Progress(**self.record["progress"])
+        progress = Progress(**self.record["progress"])
+        for name in ("interval_steps", "window_steps"):
+            if not 0 <= getattr(progress, name) <= progress.step:
+                raise DataError(
+                    f"{source}: progress.{name}={getattr(progress, name)}: expected 0 to "
+                    f"{progress.step}, the steps of the run"
+                )
+        state.progress = progress
 
 
 def gather_shards(state: TrainState) -> None:
