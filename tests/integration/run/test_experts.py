@@ -78,7 +78,7 @@ def test_a_run_resumes_bit_for_bit(overrides: list[str], policy: str) -> None:
     assert [row["loss"] for row in run.rows()] == losses
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_a_compiled_run_computes_the_same(overrides: list[str]) -> None:
     shared = [*overrides, *SHORT, *BALANCED, "training.steps=2", "runtime.policy=fast"]
     eager, compiled = (
