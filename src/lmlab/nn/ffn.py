@@ -12,45 +12,6 @@ from lmlab.nn.fused_linear import ApplyLinears, fused_linear, separate_linears
 from lmlab.nn.kernel_set import KernelSet
 
 
-class SwiGLU(nn.Module):
-    """``down(silu(gate(x)) * up(x))``: Shazeer 2020, equation 6.
-
-    Args:
-        d_model: D.
-        d_ff: F; None for :func:`auto_d_ff` of a gated layer.
-    """
-
-    def __init__(self, *, d_model: int, d_ff: int | None) -> None:
-        super().__init__()
-        self.d_ff = d_ff = auto_d_ff(d_model, gated=True) if d_ff is None else d_ff
-        self.gate = nn.Linear(d_model, d_ff, bias=False)
-        self.up = nn.Linear(d_model, d_ff, bias=False)
-        self.down = nn.Linear(d_ff, d_model, bias=False)
-        self.apply_linears: ApplyLinears = separate_linears
-        self.silu_and_mul: Callable[[Tensor], Tensor] | None = None
-
-    def use(self, kernels: KernelSet) -> set[str]:
-        """Take the kernels of the gate and of linear maps."""
-        taken: set[str] = set()
-        if kernels.apply_linears is not None:
-            self.apply_linears = kernels.apply_linears
-            taken.add("apply_linears")
-        if kernels.silu_and_mul is not None:
-            self.silu_and_mul = kernels.silu_and_mul
-            taken.add("silu_and_mul")
-        return taken
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Return (B, T, D)."""
-        if self.silu_and_mul is not None:
-            hidden = self.silu_and_mul(fused_linear(x_BTD, (self.gate, self.up)))
-        else:
-            gate, up = self.apply_linears(x_BTD, (self.gate, self.up))
-            hidden = F.silu(gate) * up
-        x: Tensor = self.down(hidden)
-        return x
-
-
 class _Gated(nn.Module):
     def __init__(
         self, activation: Callable[[Tensor], Tensor], *, d_model: int, d_ff: int | None
@@ -74,6 +35,34 @@ class _Gated(nn.Module):
         """Return (B, T, D)."""
         gate, up = self.apply_linears(x_BTD, (self.gate, self.up))
         x: Tensor = self.down(self.activation(gate) * up)
+        return x
+
+
+class SwiGLU(_Gated):
+    """``down(silu(gate(x)) * up(x))``: Shazeer 2020, equation 6.
+
+    Args:
+        d_model: D.
+        d_ff: F; None for :func:`auto_d_ff` of a gated layer.
+    """
+
+    def __init__(self, *, d_model: int, d_ff: int | None) -> None:
+        super().__init__(F.silu, d_model=d_model, d_ff=d_ff)
+        self.silu_and_mul: Callable[[Tensor], Tensor] | None = None
+
+    def use(self, kernels: KernelSet) -> set[str]:
+        """Take the kernels of the gate and of linear maps."""
+        taken = super().use(kernels)
+        if kernels.silu_and_mul is not None:
+            self.silu_and_mul = kernels.silu_and_mul
+            taken.add("silu_and_mul")
+        return taken
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return (B, T, D)."""
+        if self.silu_and_mul is None:
+            return super().forward(x_BTD)
+        x: Tensor = self.down(self.silu_and_mul(fused_linear(x_BTD, (self.gate, self.up))))
         return x
 
 

@@ -160,12 +160,9 @@ class RoPE(TabulatedRotation):
     ) -> None:
         super().__init__()
         del d_model
-        positions = torch.arange(context_length, dtype=torch.float64)
-        angles = torch.outer(positions, inverse_wavelengths(d_head, theta, scaling))
-        cos, sin = angles.cos(), angles.sin()
-        # The sine of the first half is negated: (a cos - b sin, b cos + a sin).
-        self.register_buffer("cos_SK", torch.cat([cos, cos], -1).float(), persistent=False)
-        self.register_buffer("sin_SK", torch.cat([-sin, sin], -1).float(), persistent=False)
+        cos_SK, sin_SK = _tabulate(context_length, d_head, d_head, theta, scaling)
+        self.register_buffer("cos_SK", cos_SK, persistent=False)
+        self.register_buffer("sin_SK", sin_SK, persistent=False)
 
     def embed(self, x_BTD: Tensor, positions_BT: Tensor | None) -> Tensor:
         """Return ``x`` unchanged."""
@@ -215,13 +212,9 @@ class PartialRoPE(nn.Module):  # without tables: those of kernels rotate halves 
         super().__init__()
         del d_model
         self.num_pairs = int(d_head * fraction / 2)
-        width = 2 * self.num_pairs
-        positions = torch.arange(context_length, dtype=torch.float64)
-        angles = torch.outer(positions, inverse_wavelengths(width, theta, scaling))
-        cos, sin = angles.cos(), angles.sin()
-        still = torch.zeros(context_length, d_head - width, dtype=torch.float64)
-        self.register_buffer("cos_SK", torch.cat([cos, cos, still + 1], -1).float(), False)
-        self.register_buffer("sin_SK", torch.cat([-sin, sin, still], -1).float(), False)
+        cos_SK, sin_SK = _tabulate(context_length, d_head, 2 * self.num_pairs, theta, scaling)
+        self.register_buffer("cos_SK", cos_SK, persistent=False)
+        self.register_buffer("sin_SK", sin_SK, persistent=False)
 
     def embed(self, x_BTD: Tensor, positions_BT: Tensor | None) -> Tensor:
         """Return ``x`` unchanged."""
@@ -235,6 +228,21 @@ class PartialRoPE(nn.Module):  # without tables: those of kernels rotate halves 
         )
         partner = torch.cat([second, first, still], dim=-1)
         return (x_BHTK * cos + partner * sin).to(x_BHTK.dtype)
+
+
+def _tabulate(
+    num_positions: int, d_head: int, width: int, theta: float, scaling: dict[str, float] | None
+) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines (S, K) in float32; after ``width`` features those of no rotation."""
+    positions = torch.arange(num_positions, dtype=torch.float64)
+    angles = torch.outer(positions, inverse_wavelengths(width, theta, scaling))
+    cos, sin = angles.cos(), angles.sin()
+    still = torch.zeros(num_positions, d_head - width, dtype=torch.float64)
+    # The sine of the first half is negated: (a cos - b sin, b cos + a sin).
+    return (
+        torch.cat([cos, cos, still + 1], -1).float(),
+        torch.cat([-sin, sin, still], -1).float(),
+    )
 
 
 def _rows(table_SK: Tensor, x_BHTK: Tensor, positions_BT: Tensor | None) -> Tensor:

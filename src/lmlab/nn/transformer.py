@@ -161,6 +161,7 @@ class Transformer(nn.Module):
             x = F.dropout(x, self.dropout, self.training)
         values = self.embedding.values(tokens_BT)
         offered: dict[str, Any] = {"tokens": tokens_BT, "first": x, "terms": terms, "earlier": ()}
+        keeps_outputs = any("earlier" in wants for wants in self._wants)
         state = self.residual.begin(x)
         for layer, block in enumerate(self.blocks):
             offered["values"] = None if values is None else values[layer]
@@ -168,7 +169,8 @@ class Transformer(nn.Module):
             wanted = [offered[name] for name in self._wants[layer]]
             x = block(self.residual.read(state, layer), positions_BT, cache, mask_BTS, *wanted)
             state = self.residual.write(state, x, layer)
-            offered["earlier"] = (*offered["earlier"], x)
+            if keeps_outputs:  # otherwise they are freed where no gradient needs them
+                offered["earlier"] = (*offered["earlier"], x)
         final: Tensor = self.final_norm(self.residual.end(state))
         return final if self.logit_factor == 1 else final * self.logit_factor
 

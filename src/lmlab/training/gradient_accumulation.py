@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from lmlab.training.mixed_precision import Bf16Weights
-from lmlab.training.objective import LOSS, Objective
+from lmlab.training.objective import LOSS, Objective, add_losses
 
 
 class GradientAccumulator:
@@ -50,7 +50,5 @@ class GradientAccumulator:
             (losses.total() * share).backward()
             if self.bf16_weights is not None:
                 self.bf16_weights.add_gradients_to_master()
-            for name, one in losses.recorded().items():
-                part = one.detach() * share
-                totals[name] = totals[name] + part if name in totals else part
+            add_losses(totals, losses.recorded(), share)
         return totals

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
-from lmlab.training.objective import LOSS
+from lmlab.training.objective import LOSS, add_losses
 from lmlab.training.state import Progress
 
 
@@ -37,8 +37,7 @@ class IntervalMeter:
             started: its start.
         """
         progress = self.progress
-        for name, value in losses.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        add_losses(self.sums, losses)
         if progress.first_loss is None:
             progress.first_loss = float(losses[LOSS])
         progress.step += 1

@@ -6,7 +6,7 @@ is everything that ``torch.compile`` compiles.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -41,6 +41,21 @@ class Losses(NamedTuple):
         """Return all of them by the names that rows of metrics give them."""
         further = {f"terms/{name}": one for name, one in (self.terms | self.metrics).items()}
         return {LOSS: self.language, **further}
+
+
+def add_losses(
+    totals: dict[str, Tensor], losses: Mapping[str, Tensor], share: float | None = None
+) -> None:
+    """Add losses to totals in place; a name that is new starts with its first value.
+
+    Args:
+        totals: by name.
+        losses: by name, as :meth:`Losses.recorded` returns them.
+        share: multiplies each loss; None for 1.
+    """
+    for name, one in losses.items():
+        part = one.detach() if share is None else one.detach() * share
+        totals[name] = totals[name] + part if name in totals else part
 
 
 # Maps inputs and targets, each (B, T) int64, to the losses of a training pass.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from own_parts import OfElements, OfModel, OfTensors, Undeclared
 
@@ -13,24 +15,29 @@ from lmlab.errors import ConfigError
 from lmlab.runs.auto_settings import build_device
 
 
-def check(kind: type, parallel: str) -> None:
+def refusal(kind: type, parallel: str) -> str:
+    """What the check of an optimizer says; empty where it accepts it."""
     comm = Communicator()
     comm.size, comm.parallel = 2, parallel
     device = build_device(compose(["runtime.policy=fast", "runtime.device=cpu"]))
-    check_parallel([BoundTarget(f"own_parts.{kind.__name__}", {"lr": 0.1})], device, comm)
+    try:
+        check_parallel([BoundTarget(f"own_parts.{kind.__name__}", {"lr": 0.1})], device, comm)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 @pytest.mark.parametrize("parallel", ["none", "ddp"])
 @pytest.mark.parametrize("kind", [Undeclared, OfElements, OfTensors, OfModel])
 def test_ranks_that_hold_the_whole_model_take_any_optimizer(kind: type, parallel: str) -> None:
-    check(kind, parallel)
+    assert refusal(kind, parallel) == ""
 
 
 @pytest.mark.parametrize(
     ("kind", "parallel"), [(OfElements, "zero1"), (OfElements, "fsdp"), (OfTensors, "zero1")]
 )
 def test_ranks_divide_what_may_be_divided(kind: type, parallel: str) -> None:
-    check(kind, parallel)
+    assert refusal(kind, parallel) == ""
 
 
 @pytest.mark.parametrize(
@@ -44,6 +51,6 @@ def test_ranks_divide_what_may_be_divided(kind: type, parallel: str) -> None:
     ],
 )
 def test_what_would_be_divided_wrongly_is_refused(kind: type, parallel: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^optim\._target_=.*{kind.__name__}: .*{message}") as e:
-        check(kind, parallel)
-    assert "\nhelp: " in str(e.value)
+    said = refusal(kind, parallel)
+    assert re.match(rf"optim\._target_=.*{kind.__name__}: .*{message}", said), said
+    assert "\nhelp: " in said

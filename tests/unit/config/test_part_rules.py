@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lmlab.config.compose import compose
-from lmlab.config.part_rules import head_width_multiple
+from lmlab.config.part_rules import head_width_multiple, part_rules
 from lmlab.errors import ConfigError
 
 SCALING = "factor:8,low_freq_factor:1,high_freq_factor:4,original_context_length:64"
@@ -124,4 +124,6 @@ def test_only_heads_that_are_rotated_as_a_whole_are_even(overrides: str, multipl
     ],
 )
 def test_boundary_values_are_valid(overrides: str) -> None:
-    compose(overrides.split())
+    model = compose(overrides.split()).model.as_dict()
+    rules = list(part_rules(model))
+    assert rules and all(is_valid for _, is_valid, _ in rules)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 from part_choices import ATTENTIONS, choices, options
@@ -153,3 +155,17 @@ def test_dropout_drops_embeddings_and_what_sublayers_add_in_training_only(norm: 
             x = x + drop(branch.sublayer(before))  # type: ignore[operator]
             x = branch.norm(x) if norm == "post" else x  # type: ignore[operator]
     torch.testing.assert_close(logits, plain.head(plain.final_norm(x)))
+
+
+def test_outputs_of_blocks_are_freed_where_no_gradient_needs_them() -> None:
+    net = model("model.num_layers=4")
+    outputs: list[weakref.ref[torch.Tensor]] = []
+    alive: list[int] = []
+    for block in net.blocks:
+        block.register_forward_hook(lambda part, given, output: outputs.append(weakref.ref(output)))
+    net.final_norm.register_forward_pre_hook(
+        lambda part, given: alive.append(sum(one() is not None for one in outputs))
+    )
+    with torch.no_grad():
+        net(tokens())
+    assert (len(outputs), alive) == (4, [1]), "the memory of an evaluation does not grow with depth"

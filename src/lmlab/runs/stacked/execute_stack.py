@@ -83,7 +83,7 @@ def _build_shared(
             )
         )
     kernels = choose_kernels(device, spec.workload.context_length, spec.kernel_folder)
-    # vmap has no rule for losses that compute their own gradients, and fuses maps by itself.
+    # vmap has no rule for losses that compute their own gradients.
     template.use(dataclasses.replace(kernels, head_loss=None, apply_linears=None))
     parameters = StackedParameters(template, size, device.device)
     gradients = StackedGradients(

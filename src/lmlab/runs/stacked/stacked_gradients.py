@@ -12,7 +12,7 @@ from torch.func import functional_call, vmap
 from lmlab.nn.transformer import Transformer
 from lmlab.runs.stacked.stacked_parameters import StackedParameters
 from lmlab.runtime.random_streams import host_positions
-from lmlab.training.objective import LOSS, Losses, training_objective
+from lmlab.training.objective import LOSS, Losses, add_losses, training_objective
 
 
 class StackedGradients:
@@ -87,9 +87,7 @@ class StackedGradients:
             total = losses.total() * share
             # Not their mean: each loss starts its own backward pass, independent of the others.
             total.backward(torch.ones_like(total))
-            for name, one in losses.recorded().items():
-                part = one.detach() * share
-                totals[name] = totals[name] + part if name in totals else part
+            add_losses(totals, losses.recorded(), share)
         if before is not None and before != self._shared_state():
             raise RuntimeError(
                 "a layer draws random numbers or changes a buffer, which the runs of a stack share"
