@@ -2,7 +2,8 @@
 
 Build a grammar from :class:`Say`, :class:`Pick`, :class:`OneOf` and :class:`Seq`. Generation makes
 a choice at each ``Pick`` and ``OneOf``. The probability of a text is found by parsing it: it is the
-product of the probabilities of the choices that lead to it.
+product of the probabilities of the choices that lead to it. :mod:`lmlab.data.prefix_probability`
+computes the probability of what follows the beginning of a text.
 """
 
 from __future__ import annotations
@@ -10,10 +11,46 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 WordForms = Mapping[str, str]  # forms of an option: "" for itself, "he", "his", ...
 Memory = Mapping[str, WordForms]  # options picked so far, by role
+
+
+class Mention(NamedTuple):
+    """A form of an option in a text.
+
+    Attributes:
+        start: index of its first character.
+        role: of the option.
+        form: of the option that is said.
+        words: what is said.
+        is_pick: whether the option is picked here; otherwise it was picked before.
+    """
+
+    start: int
+    role: str
+    form: str
+    words: str
+    is_pick: bool
+
+
+class Expansion(NamedTuple):
+    """One way to expand a part of a grammar from the left.
+
+    Attributes:
+        log_prob: of this choice, in nats.
+        words: what it says first.
+        then: the parts that follow, in order.
+        memory: the options picked so far.
+        mentions: the options in ``words``.
+    """
+
+    log_prob: float
+    words: str
+    then: tuple[Node, ...]
+    memory: Memory
+    mentions: tuple[Mention, ...] = ()
 
 
 class Node(Protocol):
@@ -25,6 +62,10 @@ class Node(Protocol):
 
     def parse(self, text: str, start: int, memory: Memory) -> Iterator[tuple[int, Memory, float]]:
         """Yield end, memory and log-probability in nats of each parse from ``start``."""
+        ...
+
+    def expand(self, memory: Memory) -> Iterator[Expansion]:
+        """Yield each way to expand the part; their probabilities sum to 1."""
         ...
 
 
@@ -52,6 +93,18 @@ class Say:
         words = self.render(memory)
         if text.startswith(words, start):
             yield start + len(words), memory, 0.0
+
+    def expand(self, memory: Memory) -> Iterator[Expansion]:
+        """See :class:`Node`."""
+        words, mentions = "", []
+        for part in self.parts:
+            if isinstance(part, str):
+                words += part
+            else:
+                said = memory[part[0]][part[1]]
+                mentions.append(Mention(len(words), *part, said, is_pick=False))
+                words += said
+        yield Expansion(0.0, words, (), memory, tuple(mentions))
 
 
 class Pick:
@@ -90,6 +143,15 @@ class Pick:
                 log_prob = -math.log(len(available))
                 yield start + len(words), {**memory, self.role: option}, log_prob
 
+    def expand(self, memory: Memory) -> Iterator[Expansion]:
+        """See :class:`Node`."""
+        available = self._available(memory)
+        log_prob = -math.log(len(available))
+        for option in available:
+            words = option[self.form]
+            mention = Mention(0, self.role, self.form, words, is_pick=True)
+            yield Expansion(log_prob, words, (), {**memory, self.role: option}, (mention,))
+
 
 class OneOf:
     """One of several alternatives, with their weights."""
@@ -110,6 +172,11 @@ class OneOf:
         for node, log_prob in zip(self.nodes, self.log_probs, strict=True):
             for end, after, inner in node.parse(text, start, memory):
                 yield end, after, log_prob + inner
+
+    def expand(self, memory: Memory) -> Iterator[Expansion]:
+        """See :class:`Node`."""
+        for node, log_prob in zip(self.nodes, self.log_probs, strict=True):
+            yield Expansion(log_prob, "", (node,), memory)
 
 
 class Seq:
@@ -135,6 +202,10 @@ class Seq:
         for middle, between, log_prob in self.nodes[index].parse(text, start, memory):
             for end, after, rest in self._parse_from(index + 1, text, middle, between):
                 yield end, after, log_prob + rest
+
+    def expand(self, memory: Memory) -> Iterator[Expansion]:
+        """See :class:`Node`."""
+        yield Expansion(0.0, "", tuple(self.nodes), memory)
 
 
 def as_node(part: Any) -> Node:
