@@ -27,7 +27,7 @@ train: $(VENV)/.installed ## train the default model and print a sample (ARGS="m
 	@$(BIN)/python -m lmlab.train $(ARGS)
 
 test: $(VENV)/.installed ## run the tests (ARGS="-k tokenizer" selects some)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not long and not slurm" $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not long and not slurm and not exhaustive" $(ARGS)
 
 test-long: $(VENV)/.installed ## run the long tests: documentation pages, random kills, every shape of a model
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "long and not slurm and not exhaustive" $(ARGS)

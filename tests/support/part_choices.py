@@ -11,7 +11,7 @@ import pytest
 from lmlab.config.paths import conf_folder
 
 GROUPS = ("norm", "pos", "ffn")
-NUM_FAST = 12
+NUM_FAST = 7
 # Attention other than the plain one, with windows that divide the context of most tests and that do
 # not; the last layer sees all tokens.
 ATTENTIONS = [
