@@ -8,6 +8,7 @@
 - ``metrics.jsonl``: one row per event, with step, tokens and seconds,
 - ``notes.json``: notes and tags of the user, if there are any,
 - ``preflight.json``: predicted and actual cost of the last session,
+- ``tasks/<name>.jsonl``: the items of the last evaluation of each task, if there are any,
 - ``checkpoints/``, ``tokenizer/``, ``samples.md``, ``train.log``, ``learning_curve.png``.
 """
 
@@ -95,7 +96,7 @@ class RunFolder:
 
     def remove_litter(self) -> None:
         """Remove temporary files of processes that were killed; for the owner of the lock."""
-        remove_litter(self.path, self.tokenizer, of=_WRITTEN)
+        remove_litter(self.path, self.tokenizer, self.path / "tasks", of=_WRITTEN)
 
     def meta(self) -> dict[str, Any]:
         """Read ``meta.json``; empty if it is missing or damaged."""
@@ -204,7 +205,9 @@ class RunFolder:
             warn_once(f"{path}: {num_damaged} of its rows cannot be read and count as missing")
         valid = metric_rows(path, rows)
         times = [
-            (row.get("kind"), row["step"], row["seconds"]) for row in valid if "seconds" in row
+            (row.get("kind"), row.get("name"), row["step"], row["seconds"])
+            for row in valid
+            if "seconds" in row
         ]
         if len(set(times)) < len(times):
             warn_once(f"{path}: {len(times) - len(set(times))} of its rows are repeated")

@@ -23,6 +23,7 @@ from lmlab.build.kernel_choice import choose_kernels, describe_kernels
 from lmlab.build.optimizers import OptimizerPlan, plan_entries
 from lmlab.build.run_data import RunData
 from lmlab.build.run_spec import RunSpec
+from lmlab.build.task_scores import KeepItems, build_task_scores
 from lmlab.build.workload import RunWorkload
 from lmlab.data.batches import Batches, validation_windows
 from lmlab.data.text_bytes import evaluated_bytes
@@ -276,6 +277,7 @@ def build_trainer(
     *,
     checkpoints: Checkpoints,
     record: Callable[[dict[str, Any]], None],
+    keep_items: KeepItems,
     stop: SignalHandler,
 ) -> Trainer:
     """Build the training loop of this process: of a full run, or of one of its ranks."""
@@ -298,6 +300,9 @@ def build_trainer(
         schedule=build_schedule(spec),
         streams=RandomStreams(spec.data_seed, device.device, comm.rank),
         evaluate=evaluate,
+        score_tasks=build_task_scores(
+            data, device, comm, batch_size=workload.validation_batch_size, keep_items=keep_items
+        ),
         callbacks=build_callbacks(spec.callbacks, data.tokenizer),
         diagnostics=build_diagnostics(workload.for_rank(comm.size), device, comm),
         checkpoints=checkpoints,

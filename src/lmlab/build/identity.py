@@ -31,7 +31,8 @@ def run_identity(
 ) -> dict[str, Any]:
     """Return the identity of a run; two runs with equal identities are the same run.
 
-    Three keys are there only if they apply: ``code``, where the settings name code of one's own;
+    Four keys are there only if they apply: ``tasks``, the hashes of the tasks on which the run is
+    scored, by name; ``code``, where the settings name code of one's own;
     ``lmlab``, where files of lmlab that compute numbers differ from the record of the release; and
     ``environment``, under the policy ``exact``.
 
@@ -50,6 +51,8 @@ def run_identity(
         "device": device.identity(),
         "numerics": NUMERICS_VERSIONS[device.device.type],
     }
+    if data.tasks:
+        identity["tasks"] = {task.name: task.hash for task in data.tasks}
     if code := user_code(settings):
         identity["code"] = code
     if changed := numerics.numeric_code(settings):

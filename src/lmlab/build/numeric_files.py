@@ -36,6 +36,8 @@ NOT_NUMERIC = (
     "optim/adamw_counts.py", "optim/ademamix_counts.py", "optim/lion_counts.py",
     "optim/muon_counts.py", "optim/optimizer_counts.py", "optim/schedule_free_counts.py",
     "optim/sgd_counts.py", "optim/soap_counts.py",
+    # The hash of a task has a version of how it is scored.
+    "tasks/", "build/task_scores.py",
     # The identity itself, and checks that refuse a run.
     "build/added_code.py", "build/identity.py", "build/loaded_code.py", "build/module_imports.py",
     "build/numeric_files.py", "build/numerics.py", "build/optimizer_check.py",

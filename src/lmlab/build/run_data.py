@@ -11,6 +11,7 @@ from lmlab.build.instantiate import BoundTarget
 from lmlab.data.sources import Corpus
 from lmlab.data.token_file import TokenFile, encode_corpus
 from lmlab.errors import ConfigError, TextChangedError
+from lmlab.tasks.task import Task, TaskSource
 from lmlab.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class DataSpec:
         cache_folder: where corpora, tokenizers and token files are kept.
         vocab_size: of the model; the tokenizer must have as many entries.
         context_length: of the model, in tokens; each split must hold at least one window.
+        tasks: on which the model is scored.
     """
 
     source: BoundTarget
@@ -33,16 +35,18 @@ class DataSpec:
     cache_folder: Path
     vocab_size: int
     context_length: int
+    tasks: tuple[TaskSource, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class RunData:
-    """The data of a run: its corpus, its tokenizer, and both splits as token files."""
+    """The data of a run: its corpus, its tokenizer, both splits as token files, and its tasks."""
 
     corpus: Corpus
     tokenizer: Tokenizer
     train: TokenFile
     valid: TokenFile
+    tasks: tuple[Task, ...] = ()
 
     def floor(self) -> dict[str, Any] | None:
         """Return the exact entropy of the validation text; None where it is not known."""
@@ -57,8 +61,14 @@ class RunData:
 
 
 def check_source(spec: DataSpec) -> None:
-    """Check the data settings without reading the text. Raises :class:`DataError`."""
+    """Check the data settings without reading the text, and the files of tasks.
+
+    Raises:
+        DataError: a file is missing, or cannot be used.
+    """
     spec.source(cache_dir=spec.cache_folder).check()
+    for task in spec.tasks:
+        task.check()
 
 
 def prepare_data(spec: DataSpec) -> RunData:
@@ -97,4 +107,5 @@ def _prepare(spec: DataSpec) -> RunData:
     ):
         splits[name] = encode_corpus(paths, tokenizer, cache, name=name, text_hash=text_hash)
         splits[name].check(tokenizer.hash, spec.context_length, tokenizer.vocab_size)
-    return RunData(corpus, tokenizer, splits["train"], splits["valid"])
+    tasks = tuple(source.load(tokenizer, spec.context_length) for source in spec.tasks)
+    return RunData(corpus, tokenizer, splits["train"], splits["valid"], tasks)

@@ -19,7 +19,10 @@ from lmlab.build.run_data import DataSpec
 from lmlab.build.workload import RunWorkload
 from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_config import AUTO_PARENT, Component, RunConfig
+from lmlab.config.task_settings import parse_tasks
 from lmlab.nn.transformer import Transformer
+from lmlab.tasks.task import TaskSource
+from lmlab.tasks.task_file import TaskFile
 from lmlab.tracking import trackers_of
 
 
@@ -158,6 +161,7 @@ def resolve(config: RunConfig) -> RunSpec:
             cache_folder=cache_folder,
             vocab_size=model.vocab_size,
             context_length=model.context_length,
+            tasks=_task_sources(config),
         ),
         network=network_builder(model, config.seeds.init),
         initializer=bind(model.init),
@@ -204,6 +208,11 @@ def _bind_callbacks(component: Component) -> dict[str, tuple[int, BoundTarget]]:
         parameters = {k: v for k, v in node.items() if k not in ("_target_", "every_steps")}
         bound[name] = node["every_steps"], BoundTarget(node["_target_"], parameters)
     return bound
+
+
+def _task_sources(config: RunConfig) -> tuple[TaskSource, ...]:
+    """Return where the tasks of a run come from, in the order in which they are evaluated."""
+    return tuple(TaskFile(entry) for entry in parse_tasks(config.validation.tasks))
 
 
 def _workload(config: RunConfig, settings: dict[str, Any]) -> RunWorkload:

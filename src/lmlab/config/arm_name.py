@@ -8,12 +8,14 @@ from collections.abc import Collection, Sequence
 
 _MAX_LENGTH = 100
 _UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9._-]+")
-# Settings that do not distinguish arms: names, paths, seeds, and what is only recorded or shown.
+# Settings that do not distinguish arms: names, paths, seeds, and what is only recorded, scored or
+# shown.
 _IGNORED_KEYS = re.compile(
     r"(study|arm|notes|tags|purpose|seed|seeds\..*|output_root|parent|experiment|scale\..*"
     r"|reuse|reuse_across_code"
     r"|logger(\..*)?|callbacks(\..*)?|hydra([./].*)?"
-    r"|samples(\..*)?|checkpoint(\..*)?|runtime\.(device|preflight|beside|parallel)|training\.(log|diagnose)_every)"
+    r"|samples(\..*)?|checkpoint(\..*)?|runtime\.(device|preflight|beside|parallel)|training\.(log|diagnose)_every"
+    r"|validation\.tasks(\..*)?)"
 )
 
 

@@ -31,7 +31,7 @@ ADDED_SETTINGS = [
     ("model", "param", STANDARD_PARAM.as_dict()),
     ("model", "embedding", TOKEN_EMBEDDING.as_dict()), ("model", "block", STANDARD_BLOCK.as_dict()),
     ("model", "residual", PLAIN_RESIDUAL.as_dict()), ("model", "head", LINEAR_HEAD.as_dict()),
-    ("training", "minutes", None),
+    ("training", "minutes", None), ("validation", "tasks", None),
     ("schedule", "warmup_tokens", None), ("schedule", "decay_shape", "linear"),
 ]  # fmt: skip
 # The same for parameters of components: target, and the defaults of its new parameters.

@@ -15,8 +15,8 @@ from lmlab.storage.json_text import dump_json, load_json
 def identity_settings(config: RunConfig) -> dict[str, Any]:
     """Return the part of a configuration that changes a run's result.
 
-    It excludes names and paths, what is only recorded, observed or kept, the data and the
-    tokenizer (the identity holds their content hashes instead), and the runtime (it holds the
+    It excludes names and paths, what is only recorded, observed or kept, the data, the tokenizer
+    and the tasks (the identity holds their content hashes instead), and the runtime (it holds the
     resolved device).
     Targets have their original names, so that runs of earlier versions have the same identity.
     """
@@ -29,7 +29,9 @@ def select_identity(config: dict[str, Any]) -> dict[str, Any]:
     training = without_budgets(content["training"])
     del training["log_every"]
     training.pop("diagnose_every", None)
-    validation = {k: v for k, v in content["validation"].items() if k != "batch_size"}
+    validation = {
+        k: v for k, v in content["validation"].items() if k not in ("batch_size", "tasks")
+    }
     model = content["model"]
     if model["init"].get("sha256"):  # weights from a folder: their hash replaces its path
         model["init"] = {k: v for k, v in model["init"].items() if k != "path"}

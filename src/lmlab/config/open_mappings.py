@@ -10,6 +10,7 @@ import re
 
 OPEN_MAPPINGS = (
     "hydra.launcher.per_arm", "hydra.launcher.driver", "design.arms", "callbacks", "optim.groups",
+    "validation.tasks",
 )  # fmt: skip
 _QUOTED_KEY = re.compile(r"""([{,]\s*)(?:"([^"\\]*)"|'([^'\\]*)')(?=\s*:)""")
 _SPECIAL = re.compile(r"([()\[\]{}:=, \t\\])")

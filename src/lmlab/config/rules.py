@@ -18,6 +18,7 @@ from lmlab.config.optimizer_groups import (
 )
 from lmlab.config.part_rules import head_width_multiple, part_rules
 from lmlab.config.run_length import BUDGETS
+from lmlab.config.task_settings import parse_tasks
 from lmlab.config.value_types import format_value
 from lmlab.errors import Check, ConfigError, check_settings
 
@@ -75,6 +76,7 @@ def check_values(config: dict[str, Any]) -> None:
             for key, is_valid, expected in rules(config)
         )
     _check_optimizers(config)
+    parse_tasks(config["validation"].get("tasks"))
     _check_ladder(config)
 
 

@@ -149,11 +149,15 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class ValidationSettings:
-    """When and on how many tokens the model is evaluated."""
+    """When and on how many tokens the model is evaluated, and on which tasks.
+
+    The tasks are as given; see :mod:`lmlab.config.task_settings`.
+    """
 
     every_steps: int
     batch_size: int
     max_tokens: int | None
+    tasks: Any = None
 
 
 @dataclasses.dataclass(frozen=True)

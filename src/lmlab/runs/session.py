@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import logging
 import signal
 import traceback
@@ -31,6 +32,7 @@ from lmlab.runs.status_writer import StatusWriter
 from lmlab.runtime.device import is_out_of_memory
 from lmlab.runtime.signals import SignalHandler
 from lmlab.storage.ownership import check_ownership
+from lmlab.tasks.item_records import write_items
 from lmlab.tracking import trackers_of
 from lmlab.tracking.deliveries import record_delivery
 from lmlab.tracking.run_info import RunInfo, Tracker, describe_to_tracker, final_values
@@ -241,6 +243,7 @@ class Session:
         return factory.build_trainer(
             context.spec, context.device, context.data, self.state, context.comm,
             checkpoints=self.checkpoints, record=record, stop=stop,
+            keep_items=functools.partial(write_items, context.folder),
         )  # fmt: skip
 
     def _note_stop(self, stop: SignalHandler) -> tuple[int, str]:

@@ -34,7 +34,8 @@ class WorkerRank:
             broadcast_state(self.state, comm)
             trainer = factory.build_trainer(
                 context.spec, context.device, context.data, self.state, comm,
-                checkpoints=_ShardContribution(), record=_discard, stop=stop,
+                checkpoints=_ShardContribution(), record=_discard, keep_items=_discard,
+                stop=stop,
             )  # fmt: skip
             with comm.reporting_lost_ranks():
                 ended = trainer.train()
@@ -61,5 +62,5 @@ class _ShardContribution(NoCheckpoints):
         return super().save_best(model, step, loss)
 
 
-def _discard(row: dict[str, Any]) -> None:
+def _discard(*recorded: Any) -> None:
     """Record nothing; rank 0 does."""

@@ -25,6 +25,7 @@ class RunDataCache:
                 "tokenizer": config.tokenizer.as_dict(),
                 "output_root": config.output_root,
                 "sizes": [config.model.vocab_size, config.model.context_length],
+                "tasks": config.validation.tasks,
             }
         )
         if key not in self._prepared:

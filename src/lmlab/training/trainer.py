@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Protocol
 
 import torch
@@ -33,6 +33,14 @@ log = logging.getLogger(__name__)
 
 # Yields inputs and targets, is sent their losses by name, and returns how the loop ended.
 GradientRequests = Generator[tuple[torch.Tensor, torch.Tensor], dict[str, torch.Tensor], str]
+
+
+# Yields the name and the scores of each task, given the model and the number of steps.
+TaskScores = Callable[[nn.Module, int], Iterable[tuple[str, dict[str, float]]]]
+
+
+def _no_tasks(model: nn.Module, step: int) -> Iterable[tuple[str, dict[str, float]]]:
+    return ()
 
 
 class BatchSource(Protocol):
@@ -99,6 +107,7 @@ class Trainer:
         schedule: maps a step to the factor of each group's peak learning rate.
         streams: what layers, optimizers and evaluations draw random numbers from.
         evaluate: measures the model on held-out text.
+        score_tasks: scores the model on tasks after a number of steps; by default on none.
         callbacks: functions that observe the model.
         diagnostics: measures norms per layer; None for none.
         checkpoints: saves the state.
@@ -117,6 +126,7 @@ class Trainer:
         schedule: Callable[[int], float],
         streams: RandomStreams,
         evaluate: Callable[[nn.Module], ValidationResult],
+        score_tasks: TaskScores = _no_tasks,
         checkpoints: Checkpoints,
         record: Callable[[dict[str, Any]], None],
         settings: LoopSettings,
@@ -131,6 +141,7 @@ class Trainer:
         self.schedule = schedule
         self.streams = streams
         self.evaluate = evaluate
+        self.score_tasks = score_tasks
         self.callbacks = callbacks or Callbacks()
         self.diagnostics = diagnostics
         self.checkpoints = checkpoints
@@ -351,6 +362,8 @@ class Trainer:
             result.loss,
             result.bits_per_byte,
         )
+        for name, scores in self.score_tasks(self.state.model, progress.step):
+            self.record(self._row("tasks") | {"name": name} | scores)
         is_best = progress.best_loss is None or result.loss < progress.best_loss
         if progress.step > 0 and result.is_finite and is_best:
             progress.best_loss, progress.best_step = result.loss, progress.step

@@ -138,6 +138,7 @@ def test_the_loop_has_the_intervals_of_the_run_and_the_batch_of_its_rank(
     trainer = factory.build_trainer(
         spec, device, data, factory.build_state(spec, device), comm,
         checkpoints=NoCheckpoints(), record=lambda row: None, stop=SignalHandler(),
+        keep_items=lambda *item: None,
     )  # fmt: skip
     settings = trainer.settings
     assert (settings.steps, settings.log_every) == (20, 5)

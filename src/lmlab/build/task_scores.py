@@ -1,0 +1,65 @@
+"""Build what scores the model of a run on its tasks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from lmlab.build.run_data import RunData
+from lmlab.distributed.communicator import Communicator
+from lmlab.distributed.fsdp import unsharded
+from lmlab.nn.transformer import Transformer
+from lmlab.runtime.device import Device
+from lmlab.tasks.evaluation import evaluate_tasks
+from lmlab.training.trainer import TaskScores
+
+log = logging.getLogger(__name__)
+
+# Keeps the items of a task: its name, the step, and the items.
+KeepItems = Callable[[str, int, Sequence[Mapping[str, Any]]], None]
+
+
+def build_task_scores(
+    data: RunData, device: Device, comm: Communicator, *, batch_size: int, keep_items: KeepItems
+) -> TaskScores:
+    """Build the function that scores the model on the tasks of a run.
+
+    All ranks call it, and share the forward passes.
+
+    Args:
+        data: tasks and tokenizer.
+        device: of the model.
+        comm: the ranks.
+        batch_size: sequences per forward pass.
+        keep_items: receives the items of each task, before its scores are returned.
+    """
+
+    def score(model: nn.Module, step: int) -> Iterator[tuple[str, dict[str, float]]]:
+        if not data.tasks:
+            return
+        assert isinstance(model, Transformer)
+        with unsharded(model):  # ranks may score different numbers of batches
+            for name, result in evaluate_tasks(
+                model,
+                data.tokenizer,
+                data.tasks,
+                batch_size=batch_size,
+                use_bf16=device.policy.precision == "bf16",
+                comm=comm,
+            ):
+                keep_items(name, step, result.items)
+                log.info("step %d: %s: %s", step, name, _describe(result.scores))
+                yield name, dict(result.scores)
+
+    return score
+
+
+def _describe(scores: Mapping[str, float]) -> str:
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value:.4f}"
+        for name, value in scores.items()
+        if not name.startswith("num_")
+    )
