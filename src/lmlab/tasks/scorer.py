@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from lmlab.console.progress_bar import progress
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.nn.transformer import Transformer
-from lmlab.tasks.requests import Request
+from lmlab.tasks.requests import Ids, Request
 from lmlab.tokenizer import Tokenizer
 
 Values = np.ndarray[Any, np.dtype[np.float64]]
@@ -44,7 +44,8 @@ class Scorer:
 
     Sequences of similar lengths share a forward pass and are padded on the right, where causal
     attention does not see it: results are those of one sequence at a time up to rounding. Equal
-    requests are computed once, so that their results are equal.
+    requests are computed once, so that their results are equal. A request whose inputs begin those
+    of another one shares its row: answers of one token after the same context cost one pass.
 
     Args:
         model: in evaluation mode.
@@ -87,10 +88,10 @@ class Scorer:
             assert 1 <= size <= self.context_length, "tasks refuse longer continuations"
         keys = [(window.tobytes(), size) for window, size in zip(windows, sizes, strict=True)]
         first = {key: index for index, key in reversed(list(enumerate(keys)))}
-        order = sorted(first.values(), key=lambda index: (-len(windows[index]), index))
+        rows = _shared_rows({index: windows[index][:-1] for index in sorted(first.values())})
+        rows.sort(key=lambda row: (1 - len(windows[row[0]]), row[0]))
         batches = [
-            order[start : start + self.batch_size]
-            for start in range(0, len(order), self.batch_size)
+            rows[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size)
         ]
         ends = np.cumsum([0, *sizes])
         # Log-likelihood of each token, and whether it is the most likely; each rank fills in those
@@ -100,9 +101,9 @@ class Scorer:
             self.comm.shard(batches), total=math.ceil(len(batches) / self.comm.size),
             desc="scoring", unit="batch", shown=self.comm.is_rank0, is_part=True,
         ):  # fmt: skip
-            found = self._score_batch([windows[i] for i in batch], [sizes[i] for i in batch])
+            found = self._score_batch(batch, windows, sizes)
             start = 0
-            for index in batch:
+            for index in (one for row in batch for one in row):
                 values[ends[index] : ends[index + 1]] = found[start : start + sizes[index]]
                 start += sizes[index]
         values = self.comm.all_reduce_sum(values)
@@ -110,16 +111,24 @@ class Scorer:
         return [Score(part[:, 0].copy(), bool(part[:, 1].all())) for part in parts]
 
     @torch.inference_mode()
-    def _score_batch(self, windows: Sequence[Any], sizes: Sequence[int]) -> Values:
-        """Return log-likelihood and greediness (0 or 1) of all predicted tokens, (N, 2)."""
-        inputs_BT = np.zeros((len(windows), max(map(len, windows)) - 1), dtype=np.int64)
-        for row, window in enumerate(windows):
-            inputs_BT[row, : len(window) - 1] = window[:-1]
-        rows = np.repeat(np.arange(len(windows)), sizes)
-        columns = np.concatenate(
-            [np.arange(len(w) - 1 - n, len(w) - 1) for w, n in zip(windows, sizes, strict=True)]
-        )
-        targets = np.concatenate([w[len(w) - n :] for w, n in zip(windows, sizes, strict=True)])
+    def _score_batch(
+        self, batch: Sequence[Sequence[int]], windows: Sequence[Any], sizes: Sequence[int]
+    ) -> Values:
+        """Return log-likelihood and greediness (0 or 1) of all predicted tokens, (N, 2).
+
+        Args:
+            batch: the requests of each row; the inputs of the first one are those of the row.
+            windows: of all requests.
+            sizes: number of predicted tokens of all requests.
+        """
+        inputs_BT = np.zeros((len(batch), len(windows[batch[0][0]]) - 1), dtype=np.int64)
+        for row, (longest, *_) in enumerate(batch):
+            inputs_BT[row, : len(windows[longest]) - 1] = windows[longest][:-1]
+        requests = [(row, index) for row, shared in enumerate(batch) for index in shared]
+        rows = np.concatenate([np.full(sizes[index], row) for row, index in requests])
+        last = [(len(windows[index]), sizes[index]) for _, index in requests]
+        columns = np.concatenate([np.arange(length - 1 - n, length - 1) for length, n in last])
+        targets = np.concatenate([windows[index][-sizes[index] :] for _, index in requests])
         device = self.network.device
         hidden_BTD = self.network.hidden(torch.from_numpy(inputs_BT).to(device))
         place = torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device)
@@ -139,3 +148,21 @@ class Scorer:
         log_probabilities = logits_NV.log_softmax(-1).gather(-1, targets_N[:, None])
         is_greedy = logits_NV.argmax(-1) == targets_N
         return torch.cat([log_probabilities, is_greedy[:, None].float()], dim=1)
+
+
+def _shared_rows(inputs: Mapping[int, Ids]) -> list[list[int]]:
+    """Group requests whose inputs begin alike: the inputs of the first one hold all others.
+
+    In lexicographic order, inputs that begin other ones stand before them, and everything between
+    begins so too. Comparing neighbours therefore finds all of them.
+    """
+    rows: list[list[int]] = []
+    texts = {index: ids.tolist() for index, ids in inputs.items()}
+    longest: list[int] = []
+    for index in sorted(texts, key=lambda one: (texts[one], -one), reverse=True):
+        if rows and longest[: len(texts[index])] == texts[index]:
+            rows[-1].append(index)
+        else:
+            longest = texts[index]
+            rows.append([index])
+    return rows

@@ -62,6 +62,23 @@ def test_equal_requests_have_equal_scores_bit_for_bit() -> None:
     assert len(set(values)) == 12
 
 
+def test_requests_that_begin_alike_share_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = np.arange(20) % 7
+    answers = [Request(story[:9], np.array([token])) for token in (3, 5, 200)]
+    longer = [Request(story[:12], np.array([4, 6])), Request(story[:5], story[5:8])]
+    apart = [Request(story[1:9], np.array([3])), Request(story[:9], np.array([8, 9]))]
+    requests = [*answers, *longer, *apart]
+    expected = [Scorer(MODEL, TOKENIZER).score([one])[0] for one in requests]
+    seen, hidden = [], MODEL.hidden
+    monkeypatch.setattr(MODEL, "hidden", lambda ids: seen.append(ids.shape) or hidden(ids))
+    found = Scorer(MODEL, TOKENIZER).score(requests)
+    # story[:12] and its first target, story[1:9], and story[:9] with its first target
+    assert seen == [(3, 13)]
+    for one, other in zip(found, expected, strict=True):
+        assert one.token_log_likelihoods == pytest.approx(other.token_log_likelihoods, abs=2e-5)
+        assert one.is_greedy == other.is_greedy
+
+
 class _Rank(Communicator):
     """One of two ranks that never meet: sums what the test gives it."""
 
