@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from lmlab.tokenizer import Tokenizer, kernel_encoder
+from lmlab.tokenizer.buffers import PADDING
 from lmlab.tokenizer.fast_encoder import FastEncoder
 from lmlab.tokenizer.kernels import kinds
 
@@ -51,5 +52,5 @@ def fast_of(slow: Tokenizer) -> FastEncoder:
 
 def encoded(worker: kernel_encoder.Worker, text: str) -> kernel_encoder.Encoded:
     data = text.encode()
-    array = np.frombuffer(data + bytes(kernel_encoder.PADDING), dtype=np.uint8)
+    array = np.frombuffer(data + bytes(PADDING), dtype=np.uint8)
     return worker.encode(array, np.array([0, len(data)], dtype=np.int64))

@@ -216,7 +216,7 @@ def build_evaluator(
     return Evaluator(
         data.valid.tokens,
         windows,
-        evaluated_bytes(data.tokenizer, data.valid.tokens, windows),
+        evaluated_bytes(data.tokenizer, data.valid.tokens, windows, data.valid.end_id),
         batch_size=workload.validation_batch_size,
         device=device.device,
         use_bf16=device.policy.precision == "bf16",

@@ -92,7 +92,7 @@ def _prepare(spec: DataSpec) -> RunData:
     cache = spec.cache_folder
     corpus: Corpus = spec.source(cache_dir=cache).prepare()
     tokenizer: Tokenizer = spec.tokenizer(
-        train_paths=corpus.train_paths, cache_dir=cache, corpus_hash=corpus.train_hash
+        text=corpus.train, cache_dir=cache, corpus_hash=corpus.train_hash
     )
     if tokenizer.vocab_size != spec.vocab_size:
         raise ConfigError(
@@ -101,11 +101,11 @@ def _prepare(spec: DataSpec) -> RunData:
             f"set model.vocab_size={tokenizer.vocab_size}",
         )
     splits = {}
-    for name, paths, text_hash in (
-        ("train", corpus.train_paths, corpus.train_hash),
-        ("valid", corpus.valid_paths, corpus.valid_hash),
+    for name, text, text_hash in (
+        ("train", corpus.train, corpus.train_hash),
+        ("valid", corpus.valid, corpus.valid_hash),
     ):
-        splits[name] = encode_corpus(paths, tokenizer, cache, name=name, text_hash=text_hash)
+        splits[name] = encode_corpus(text, tokenizer, cache, name=name, text_hash=text_hash)
         splits[name].check(tokenizer.hash, spec.context_length, tokenizer.vocab_size)
     tasks = tuple(source.load(tokenizer, spec.context_length) for source in spec.tasks)
     return RunData(corpus, tokenizer, splits["train"], splits["valid"], tasks)

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 # The parameters of each component that the program computes; configurations may not set them.
 SUPPLIED: dict[str, tuple[str, ...]] = {
     "data": ("cache_dir",),
-    "tokenizer": ("train_paths", "cache_dir", "corpus_hash"),
+    "tokenizer": ("text", "cache_dir", "corpus_hash"),
     "model.norm": (),
     "model.pos": ("d_model", "d_head", "context_length"),
     "model.ffn": ("d_model", "d_ff"),

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lmlab.data.text_survey import survey
+from lmlab.records.file_kind import PLAIN
+from lmlab.records.text import Text
 from lmlab.storage.io import hash_file, hash_json, translate_read_errors
 
 
@@ -31,38 +34,48 @@ class Floor:
         return self.nats / math.log(2) / self.text_bytes
 
 
-@dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Training and validation text on disk.
+    """Training and validation text.
 
-    Attributes:
+    Args:
         name: name to display.
-        train_paths: training files, read in order.
-        valid_paths: validation files, read in order.
+        train: training text, or its files in order.
+        valid: validation text, or its files in order.
         floor: floor of the validation text; None where it is unknown.
         hash_of: the SHA-256 of one of the files. For files in a cache folder,
             :func:`lmlab.storage.content_hash.remembered_hash` reads each of them only once.
+        train_hash: hash of the content of the training text; None computes it when it is needed.
+        valid_hash: that of the validation text.
     """
 
-    name: str
-    train_paths: list[Path]
-    valid_paths: list[Path]
-    floor: Floor | None = None
-    hash_of: Callable[[Path], str] = dataclasses.field(default=hash_file, repr=False, compare=False)
+    def __init__(
+        self,
+        name: str,
+        train: Text | Sequence[Path],
+        valid: Text | Sequence[Path],
+        floor: Floor | None = None,
+        hash_of: Callable[[Path], str] = hash_file,
+        *,
+        train_hash: str | None = None,
+        valid_hash: str | None = None,
+    ) -> None:
+        self.name, self.floor, self._hash_of = name, floor, hash_of
+        self.train, self.valid = Text.of(train), Text.of(valid)
+        self._train_hash, self._valid_hash = train_hash, valid_hash
 
     @functools.cached_property
     def train_hash(self) -> str:
         """Hash of the content of the training text, independent of its path."""
-        return self._hash(self.train_paths)
+        return self._train_hash or self._hash(self.train)
 
     @functools.cached_property
     def valid_hash(self) -> str:
         """Hash of the content of the validation text, independent of its path."""
-        return self._hash(self.valid_paths)
+        return self._valid_hash or self._hash(self.valid)
 
-    def _hash(self, paths: list[Path]) -> str:
-        hashes = []
-        for path in paths:
-            with translate_read_errors(path):
-                hashes.append(self.hash_of(path))
-        return hash_json(hashes)
+    def _hash(self, text: Text) -> str:
+        (first, *others) = text.files
+        if others or first.kind != PLAIN or text.has_documents():
+            return survey(text).text_hash
+        with translate_read_errors(first.path):
+            return hash_json([self._hash_of(first.path)])

@@ -1,4 +1,4 @@
-"""Encode text files to a file of ids: with progress, in bounded memory, resumable after a kill.
+"""Encode a text to a file of ids: with progress, in bounded memory, resumable after a kill.
 
 The pass that encodes the text also hashes it, so that the hash is that of the encoded bytes even if
 the text changes meanwhile. Ids are written to ``.<name>.partial``, which is renamed when it is
@@ -17,25 +17,27 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmlab.console.progress_bar import progress
-from lmlab.errors import DiskError, TextChangedError
-from lmlab.storage.content_hash import FilesHash
+from lmlab.errors import DataError, DiskError, TextChangedError
+from lmlab.records.text import Text
+from lmlab.records.text_hash import TextHash
 from lmlab.storage.io import fsync_folder, translate_write_errors
 from lmlab.storage.ownership import writing
 from lmlab.storage.sealed import read_sealed, write_sealed
 from lmlab.tokenizer import Tokenizer
-from lmlab.tokenizer.utf8 import read_utf8, size_of_texts
+from lmlab.tokenizer.text_parts import TextParts
+from lmlab.tokenizer.text_runs import EncodedRuns
 
 if TYPE_CHECKING:
     from lmlab.tokenizer.file_encoding import Position
     from lmlab.tokenizer.kernel_encoder import Tables
 
 _JOURNAL_SECONDS = 10.0
-_JOURNAL_VERSION = 2
+_JOURNAL_VERSION = 3
 _CHUNK_BYTES = 1 << 20
 
 
@@ -57,39 +59,41 @@ class EncodedText(NamedTuple):
 
 def encode_to(
     path: Path,
-    paths: Sequence[Path],
+    text: Text | Sequence[Path],
     tokenizer: Tokenizer,
     text_hash: str | None = None,
     *,
     sidecar: Path | None = None,
 ) -> EncodedText:
-    """Write the ids of the text of ``paths`` to ``path``, atomically.
+    """Write the ids of a text to ``path``, atomically.
 
     Args:
         path: the file of ids; no other process may write it at the same time.
-        paths: UTF-8 text files.
-        tokenizer: encodes them.
+        text: what is encoded, or its files.
+        tokenizer: encodes it.
         text_hash: the hash that the text had before; None accepts any text.
         sidecar: description of the previous file at ``path``; removed with it.
 
     Raises:
-        TextChangedError: the text does not have ``text_hash``.
+        TextChangedError: the text does not have ``text_hash``, or changes while it is read.
         DataError: a text cannot be read or is not UTF-8.
+        ConfigError: documents need an end of text, and the tokenizer has none.
         DiskError: the disk is full or not writable. In all cases partial files are removed.
     """
     partial = path.with_name(f".{path.name}.partial")
     journal = _Journal(path.with_name(f".{path.name}.journal"), tokenizer)
-    total = size_of_texts(paths)
+    text = Text.of(text)
+    total = text.size()
     try:
         with translate_write_errors(path):
             tables = tokenizer.encoder.tables(total)
             if tables is None:
                 journal.remove()
-                encoded = _encode_in_python(partial, paths, tokenizer, total)
+                encoded = _encode_in_python(partial, text, tokenizer, total)
             else:
-                encoded = _encode_by_kernels(partial, journal, paths, tables, total)
+                encoded = _encode_by_kernels(partial, journal, text, tables, tokenizer, total)
             if text_hash not in (None, encoded.text_hash):
-                raise TextChangedError(paths)
+                raise TextChangedError(text.paths)
             with writing(path):
                 if sidecar is not None:
                     sidecar.unlink(missing_ok=True)
@@ -105,17 +109,19 @@ def encode_to(
 
 
 def _encode_by_kernels(
-    partial: Path, journal: _Journal, paths: Sequence[Path], tables: Tables, total: int
+    partial: Path, journal: _Journal, text: Text, tables: Tables, tokenizer: Tokenizer, total: int
 ) -> EncodedText:
     from lmlab.tokenizer.file_encoding import encode_files
 
     descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        start, text_hash, ids_hash = journal.resume(descriptor, paths)
+        start, parts, ids_hash = journal.resume(
+            descriptor, lambda: TextParts(text, tokenizer.end_marker, tables.cut)
+        )
         os.ftruncate(descriptor, start.num_tokens * tables.id_bytes)
-        done = start.offset + size_of_texts(paths[: start.file])
+        text_hash = parts.text_hash
         with (
-            _bar(partial, total, done) as bar,
+            _bar(partial, total, parts.skipped_bytes) as bar,
             _BackgroundSync(descriptor, journal, text_hash, ids_hash) as sync,
         ):
 
@@ -124,8 +130,9 @@ def _encode_by_kernels(
                 sync.reach(position)
 
             end = encode_files(
-                tables, paths, descriptor, start=start, advance=advance, text_hash=text_hash
-            )
+                tables, parts, descriptor, end_id=tokenizer.end_of_text_id, advance=advance,
+                start=start,
+            )  # fmt: skip
         ids_hash.read_to(descriptor, end.num_tokens * tables.id_bytes)
         os.fsync(descriptor)
     finally:
@@ -168,8 +175,10 @@ class _Journal:
         """What must be equal to resume; hashing a tokenizer takes longer than a short text."""
         return {"format_version": _JOURNAL_VERSION, "tokenizer_hash": self._tokenizer.hash}
 
-    def resume(self, ids: int, paths: Sequence[Path]) -> tuple[Position, FilesHash, _IdsHash]:
-        """Return where to resume, and the hashes of text and ids up to there.
+    def resume(
+        self, ids: int, read: Callable[[], TextParts]
+    ) -> tuple[Position, TextParts, _IdsHash]:
+        """Return where to resume, the parts of the text from there, and the hash of ids before.
 
         If in doubt, this is the beginning. Both are read again: the text may have changed since,
         and a partial file may hold other ids.
@@ -179,15 +188,17 @@ class _Journal:
         try:
             record = read_sealed(self.path)
             position = Position(**record.pop("place"))
-            text_hash, ids_hash = _hash_text(paths, position), _IdsHash()
-            ids_hash.read_to(ids, position.num_tokens * self.id_bytes)
-            found = {"text": text_hash.prefix(), "ids": ids_hash.hexdigest()}
-            if record == self._job | found:
-                return position, text_hash, ids_hash
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            parts, ids_hash = read(), _IdsHash()
+            if parts.skip_to(position.file, position.place):
+                ids_hash.read_to(ids, position.num_tokens * self.id_bytes)
+                found = {"text": parts.text_hash.prefix(), "ids": ids_hash.hexdigest()}
+                if record == self._job | found:
+                    return position, parts, ids_hash
+            parts.close()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError):
             pass
         self.remove()  # it may belong to another job, which would take these ids for its own
-        return Position(), FilesHash(), _IdsHash()
+        return Position(), read(), _IdsHash()
 
     def remove(self) -> None:
         """Remove the journal for good, with temporary files of a killed write."""
@@ -198,29 +209,15 @@ class _Journal:
         if found:
             fsync_folder(self.path.parent)
 
-    def keep(self, position: Position, text_hash: FilesHash, ids_hash: _IdsHash) -> None:
+    def keep(self, position: Position, text_hash: TextHash, ids_hash: _IdsHash) -> None:
         """Record ``position``, before which every id is on disk, if the interval has passed."""
         if time.monotonic() >= self._due:
             hashes = {
-                "text": text_hash.take_mark(position.file, position.offset),
+                "text": text_hash.take_mark(position.file, position.place),
                 "ids": ids_hash.hexdigest(),
             }
             write_sealed(self.path, {**self._job, **hashes, "place": position._asdict()})
             self._due = time.monotonic() + _JOURNAL_SECONDS
-
-
-def _hash_text(paths: Sequence[Path], position: Position) -> FilesHash:
-    """Hash the text before a position; of less text where a file is shorter now."""
-    found = FilesHash()
-    for number, path in enumerate(paths[: position.file + 1]):
-        rest = position.offset if number == position.file else path.stat().st_size
-        with open(path, "rb") as file:
-            while chunk := file.read(min(rest, _CHUNK_BYTES)):
-                found.update(chunk)
-                rest -= len(chunk)
-        if number < position.file:
-            found.end_file()
-    return found
 
 
 class _BackgroundSync:
@@ -236,7 +233,7 @@ class _BackgroundSync:
     """
 
     def __init__(
-        self, descriptor: int, journal: _Journal, text_hash: FilesHash, ids_hash: _IdsHash
+        self, descriptor: int, journal: _Journal, text_hash: TextHash, ids_hash: _IdsHash
     ) -> None:
         self._descriptor, self._journal = descriptor, journal
         self._text_hash, self._ids_hash = text_hash, ids_hash
@@ -287,25 +284,23 @@ class _BackgroundSync:
             self._error = error
 
 
-def _encode_in_python(
-    partial: Path, paths: Sequence[Path], tokenizer: Tokenizer, total: int
-) -> EncodedText:
+def _encode_in_python(partial: Path, text: Text, tokenizer: Tokenizer, total: int) -> EncodedText:
     import numpy as np  # not needed with kernels, which then start faster
 
     lengths = tokenizer.token_byte_lengths
     num_tokens = num_text_bytes = 0
-    text_hash, ids_hash = FilesHash(), hashlib.sha256()
+    text_hash, ids_hash = TextHash(), hashlib.sha256()
     with open(partial, "wb") as file, _bar(partial, total, 0) as bar:
-        for text in paths:
-            for chunk in tokenizer.encode_chunks(read_utf8(text, text_hash=text_hash)):
-                ids = np.array(chunk, dtype=tokenizer.dtype)
-                data = ids.tobytes()
-                file.write(data)
-                ids_hash.update(data)
-                num_bytes = int(lengths[ids].sum())
-                num_tokens += len(ids)
-                num_text_bytes += num_bytes
-                bar.update(num_bytes)
+        runs, read = EncodedRuns(text, tokenizer, text_hash), 0
+        for chunk, num_ends in runs:
+            ids = np.array(chunk, dtype=tokenizer.dtype)
+            data = ids.tobytes()
+            file.write(data)
+            ids_hash.update(data)
+            num_tokens += len(ids)
+            num_text_bytes += int(lengths[ids[: len(ids) - num_ends]].sum())
+            bar.update(runs.disk_bytes - read)
+            read = runs.disk_bytes
         file.flush()
         os.fsync(file.fileno())
     return EncodedText(num_tokens, num_text_bytes, text_hash.combined, ids_hash.hexdigest())

@@ -6,56 +6,142 @@ and can ``prepare`` the text.
 
 from __future__ import annotations
 
+import functools
+import logging
 from pathlib import Path
+from typing import Literal
 
 from lmlab.console.progress_bar import progress
 from lmlab.data.corpus import Corpus
 from lmlab.data.download import fetch
-from lmlab.errors import Check, ConfigError, DataError, check_settings, suggestion
+from lmlab.data.held_out import check_held_out, held_out_line, split
+from lmlab.data.text_survey import (
+    Survey,
+    check_not_equal,
+    remarks,
+    remembered_survey,
+    survey,
+)
+from lmlab.errors import Check, ConfigError, DataError, check_settings
+from lmlab.records.paths import find_files
+from lmlab.records.text import DOCUMENT_RULES, Text, is_pipe
 from lmlab.storage.content_hash import remembered_hash
 from lmlab.storage.io import translate_read_errors
 from lmlab.tokenizer.utf8 import read_utf8
 
+log = logging.getLogger(__name__)
+
 
 class TextFiles:
-    """UTF-8 text files.
+    """Text of one's own: plain, compressed, JSON lines, Parquet, or a folder of datasets.
 
     Args:
-        cache_dir: not used; the text stays where it is.
-        train: the training text, one path or several.
-        valid: the validation text, one path or several.
+        cache_dir: where what is known of the text is kept; the text stays where it is.
+        train: the training text: a file, a folder, a pattern such as ``text/*.parquet``, or a list
+            of these.
+        valid: the validation text; None holds out a part of ``train``.
+        valid_fraction: of the documents, about that many are held out if ``valid`` is None.
+        column: the column of records that holds the text, with dots between nested names.
+        documents: what a document of plain text is: ``marker`` (text between ``<|endoftext|>``,
+            which is read as it stands), ``blank_line``, ``line`` or ``file``.
     """
 
-    def __init__(self, cache_dir: Path, *, train: str | list[str], valid: str | list[str]) -> None:
-        del cache_dir
-        self.train = [Path(path) for path in ([train] if isinstance(train, str) else train)]
-        self.valid = [Path(path) for path in ([valid] if isinstance(valid, str) else valid)]
+    def __init__(
+        self,
+        cache_dir: Path,
+        *,
+        train: str | list[str],
+        valid: str | list[str] | None = None,
+        valid_fraction: float = 0.01,
+        column: str = "text",
+        documents: Literal["marker", "blank_line", "line", "file"] = "marker",
+    ) -> None:
+        self.cache_dir = Path(cache_dir)
+        self.train, self.valid, self.valid_fraction = train, valid, valid_fraction
+        self.column, self.documents = column, documents
 
     def check(self) -> None:
-        """Check the files without reading them.
+        """Find the files and recognize them by their first bytes.
 
         Raises:
-            DataError: a file is missing, empty, or in both splits.
+            ConfigError: the fraction or the rule of documents is not valid.
+            DataError: a file is missing, empty, in both splits, or recognized and not text.
         """
-        for key, paths in (("data.train", self.train), ("data.valid", self.valid)):
-            if not paths:
-                raise DataError(f"{key}=[]: expected a text file, or a list of text files")
-            for path in paths:
-                _check_file(key, path)
-        both = {path.resolve() for path in self.train} & {path.resolve() for path in self.valid}
+        check_settings(
+            [
+                Check("data.valid_fraction", self.valid_fraction, 0 < self.valid_fraction < 1,
+                      "more than 0 and less than 1"),
+                Check("data.documents", self.documents, self.documents in DOCUMENT_RULES,
+                      f"one of {', '.join(DOCUMENT_RULES)}"),
+            ]
+        )  # fmt: skip
+        train = self._find("train", self.train)
+        if self.valid is None:
+            return
+        valid = self._find("valid", self.valid)
+        both = {path.resolve() for path in train.paths} & {path.resolve() for path in valid.paths}
         if both:
             raise DataError(
                 f"data.valid={sorted(map(str, both))[0]}: expected held-out text, but this file is "
                 "in data.train",
-                "choose another file: a loss on training text does not measure generalization",
+                "choose another file, or leave data.valid out to hold out a part of data.train: a "
+                "loss on training text does not measure generalization",
             )
 
+    def _find(self, split: str, value: str | list[str]) -> Text:
+        key = f"data.{split}"
+        paths = find_files(key, value, split=split)
+        for path in paths:
+            _check_file(key, path)
+        rules = Text((), column=self.column, documents=self.documents, key=key)
+        return rules.with_files(paths)
+
     def prepare(self) -> Corpus:
-        """Return the files. Raises :class:`DataError` if one is not UTF-8."""
+        """Read the text once, unless it is known, and return both splits.
+
+        Raises:
+            DataError: a text cannot be read or is not UTF-8, or both splits are the same.
+        """
         self.check()
-        for path in [*self.train, *self.valid]:
-            check_utf8(path)
-        return Corpus(self.train[0].stem, self.train, self.valid)
+        train = self._find("train", self.train)
+        name = train.paths[0].name.partition(".")[0] or "text"
+        if self.valid is None:
+            train, valid, how = split(train, self.valid_fraction)
+            first, second = (
+                remembered_survey(text, self.cache_dir, functools.partial(survey, text))
+                for text in (train, valid)
+            )
+            check_held_out(first, second, self.valid_fraction)
+            log.info(held_out_line(train.key, first, second, how))
+        else:
+            valid = self._find("valid", self.valid)
+            first, second = self._compare(train, valid)
+        for text, found in ((train, first), (valid, second)):
+            for line in remarks(text, found):
+                log.info(line)
+        return Corpus(
+            name, train, valid, train_hash=first.text_hash, valid_hash=second.text_hash
+        )
+
+    def _compare(self, train: Text, valid: Text) -> tuple[Survey, Survey]:
+        """The surveys of both splits; the documents that are in both are told."""
+        held_out = remembered_survey(valid, self.cache_dir, lambda: survey(valid))
+
+        def read_train() -> Survey:
+            documents: set[bytes] = set()
+            survey(valid, collect=documents)
+            return survey(train, known=documents)
+
+        found = remembered_survey(train, self.cache_dir, read_train, against=held_out.text_hash)
+        check_not_equal(found, held_out)
+        if found.num_known:
+            share = found.num_known / max(1, held_out.num_documents)
+            log.warning(
+                "data.valid: %s of %s documents (%.2g %%) are in data.train too, where the loss "
+                "does not measure generalization",
+                f"{found.num_known:,}", f"{held_out.num_documents:,}", 100 * share,
+            )  # fmt: skip
+        return found, held_out
 
 
 class Downloaded:
@@ -160,18 +246,11 @@ def check_utf8(path: Path) -> None:
 
 
 def _check_file(key: str, path: Path) -> None:
-    if path.is_dir():
+    if is_pipe(path):
         raise DataError(
-            f"{key}={path}: expected a file, found a folder", "give the path of a text file in it"
+            f"{key}={path}: expected a file, found a pipe, which can be read only once",
+            "write the text to a file",
         )
-    if not path.is_file():
-        raise DataError(f"{key}={path}: no such file", _similar_path(path))
     with translate_read_errors(f"{key}={path}"), open(path, "rb") as file:
         if not file.read(1):
             raise DataError(f"{key}={path}: the file is empty", "provide some text")
-
-
-def _similar_path(path: Path) -> str | None:
-    if not path.parent.is_dir():
-        return f"check the path: its folder {path.parent} does not exist either"
-    return suggestion(path.name, [other.name for other in path.parent.iterdir()])

@@ -18,14 +18,23 @@ _MARKER = END_OF_TEXT.encode()
 _PART = 1 << 20  # tokens at once
 
 
-def text_bytes(tokenizer: Tokenizer, tokens: np.ndarray[Any, np.dtype[Any]]) -> int:
+def text_bytes(
+    tokenizer: Tokenizer, tokens: np.ndarray[Any, np.dtype[Any]], end_id: int | None = None
+) -> int:
     """UTF-8 bytes of the text that ``tokens`` encode, without ``<|endoftext|>``.
 
     Args:
         tokenizer: the one that encoded the text.
         tokens: (num_tokens,) ids, for example a memmap.
+        end_id: the id that follows each document and is not part of its text, in which markers
+            that it spells are text; None for text that was read as it stands.
     """
     lengths = tokenizer.token_byte_lengths
+    if end_id is not None:
+        lengths = np.array(tokenizer.ids.lengths, dtype=np.int64)
+        lengths[end_id] = 0
+        parts = range(0, len(tokens), _PART)
+        return sum(int(lengths[tokens[start : start + _PART]].sum()) for start in parts)
     is_special = END_OF_TEXT in tokenizer.ids.special_ids
     total, before = 0, b""
     for start in range(0, len(tokens), _PART):
@@ -44,6 +53,7 @@ def evaluated_bytes(
     tokenizer: Tokenizer,
     tokens: np.ndarray[Any, np.dtype[Any]],
     windows: Sequence[tuple[int, int]],
+    end_id: int | None = None,
 ) -> int:
     """Bytes of the text on which :class:`lmlab.training.evaluator.Evaluator` measures a model.
 
@@ -55,7 +65,8 @@ def evaluated_bytes(
         tokenizer: the one that encoded the text.
         tokens: (num_tokens,) ids.
         windows: start and length in tokens; all tokens of a window but the first are predicted.
+        end_id: see :func:`text_bytes`.
     """
     if sum(length - 1 for _, length in windows) >= len(tokens) - 1:
-        return text_bytes(tokenizer, tokens)
-    return sum(text_bytes(tokenizer, tokens[a + 1 : a + length]) for a, length in windows)
+        return text_bytes(tokenizer, tokens, end_id)
+    return sum(text_bytes(tokenizer, tokens[a + 1 : a + n], end_id) for a, n in windows)

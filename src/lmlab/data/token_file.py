@@ -12,13 +12,13 @@ import numpy as np
 from lmlab.data.corpus_encoding import encode_to
 from lmlab.data.text_bytes import text_bytes
 from lmlab.errors import DataError
+from lmlab.records.text import Text
 from lmlab.storage.cache_entry import open_or_make
 from lmlab.storage.content_hash import remembered_hash
 from lmlab.storage.io import hash_json, make_folder, read_json
 from lmlab.storage.sealed import read_sealed, write_sealed
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.text_markers import END_OF_TEXT
-from lmlab.tokenizer.utf8 import size_of_texts
 
 FORMAT_VERSION = 2
 _KIND = "token file"  # sidecars keep their checksum when the pair is renamed
@@ -39,6 +39,7 @@ class TokenFile:
         vocab_size: number of entries of that tokenizer.
         largest_id: the largest id in the file; -1 in an empty file.
         sha256: hash of the file.
+        end_id: see :func:`lmlab.data.text_bytes.text_bytes`.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class TokenFile:
     vocab_size: int
     largest_id: int
     sha256: str
+    end_id: int | None = None
 
     @classmethod
     def open(cls, path: Path) -> TokenFile:
@@ -128,16 +130,21 @@ def _parts(tokens: np.ndarray[Any, np.dtype[Any]]) -> Iterator[np.ndarray[Any, n
 
 
 def encode_corpus(
-    paths: Sequence[Path], tokenizer: Tokenizer, cache_dir: Path, *, name: str, text_hash: str
+    text: Text | Sequence[Path],
+    tokenizer: Tokenizer,
+    cache_dir: Path,
+    *,
+    name: str,
+    text_hash: str,
 ) -> TokenFile:
-    """Encode the text of ``paths`` in order, or reuse it if it is encoded already.
+    """Encode a text, or reuse it if it is encoded already.
 
     A damaged token file is encoded again, with a warning. After a kill, the next call resumes; see
     :mod:`lmlab.data.corpus_encoding`.
 
     Args:
-        paths: UTF-8 text files.
-        tokenizer: encodes them.
+        text: what is encoded, or its files.
+        tokenizer: encodes it.
         cache_dir: where token files are kept, by the hash of text and tokenizer.
         name: name of the split.
         text_hash: hash of the text.
@@ -147,6 +154,7 @@ def encode_corpus(
         DataError: a text cannot be read or is not UTF-8.
         DiskError: the disk is full or not writable; partial files are removed.
     """
+    text = Text.of(text)
     key = hash_json({"version": FORMAT_VERSION, "text": text_hash, "tokenizer": tokenizer.hash})
     binary, sidecar = f"{name}.bin", f"{name}.json"
 
@@ -161,22 +169,22 @@ def encode_corpus(
     return open_or_make(
         Path(cache_dir) / "tokens" / key[:16],
         open_in,
-        lambda folder: write_token_file(paths, tokenizer, folder / binary, text_hash),
+        lambda folder: write_token_file(text, tokenizer, folder / binary, text_hash),
         lock=f"{name}.lock",
         files=(binary, sidecar),
         doing="encoding the text",
-        num_bytes=size_of_texts(paths),
+        num_bytes=text.size(),
     )
 
 
 def write_token_file(
-    paths: Sequence[Path], tokenizer: Tokenizer, path: Path, text_hash: str | None = None
+    text: Text | Sequence[Path], tokenizer: Tokenizer, path: Path, text_hash: str | None = None
 ) -> TokenFile:
-    """Encode the text of ``paths`` to ``path`` (``.bin``) and write its sidecar.
+    """Encode a text to ``path`` (``.bin``) and write its sidecar.
 
     Args:
-        paths: UTF-8 text files.
-        tokenizer: encodes them.
+        text: what is encoded, or its files.
+        tokenizer: encodes it.
         path: the file of ids.
         text_hash: the hash that the text had before; None accepts any text.
 
@@ -185,12 +193,14 @@ def write_token_file(
     """
     make_folder(path.parent)
     sidecar = path.with_suffix(".json")
-    encoded = encode_to(path, paths, tokenizer, text_hash, sidecar=sidecar)
+    text = Text.of(text)
+    encoded = encode_to(path, text, tokenizer, text_hash, sidecar=sidecar)
     num_tokens, num_text_bytes = encoded.num_tokens, encoded.num_text_bytes
     dtype = tokenizer.dtype
+    end_id = tokenizer.end_of_text_id if text.has_documents() else None
     tokens = np.memmap(path, dtype, "r") if num_tokens else np.empty(0, dtype)
     if tokenizer.special_tokens != [END_OF_TEXT]:  # encoders leave out all special tokens, or none
-        num_text_bytes = text_bytes(tokenizer, tokens)
+        num_text_bytes = text_bytes(tokenizer, tokens, end_id)
     found = TokenFile(
         path,
         dtype.name,
@@ -201,9 +211,12 @@ def write_token_file(
         tokenizer.vocab_size,
         max((int(part.max()) for part in _parts(tokens)), default=-1),
         encoded.sha256,
+        end_id,
     )
     record = dataclasses.asdict(found)
     del record["path"]
+    if end_id is None:  # as earlier versions wrote it
+        del record["end_id"]
     write_sealed(sidecar, {"format_version": FORMAT_VERSION, **record}, _KIND)
     return found
 

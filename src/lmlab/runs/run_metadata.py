@@ -65,7 +65,7 @@ def write_metadata(
             "corpus": data.corpus.name,
             "train_tokens": data.train.num_tokens,
             "valid_tokens": data.valid.num_tokens,
-            "valid_text_bytes": text_bytes(data.tokenizer, data.valid.tokens),
+            "valid_text_bytes": text_bytes(data.tokenizer, data.valid.tokens, data.valid.end_id),
             "num_parameters": model.num_parameters(),
             "forward_flops_per_token": model.forward_flops_per_token(),
             "floor": data.floor(),

@@ -162,7 +162,7 @@ def _assumed_sd(design: Comparison, config: RunConfig, data: RunData) -> tuple[f
     None where the metric is the loss, or where the study declares a value of its own.
     """
     sd = config.scale.expected_sd
-    num_bytes = text_bytes(data.tokenizer, data.valid.tokens)
+    num_bytes = text_bytes(data.tokenizer, data.valid.tokens, data.valid.end_id)
     if design.metric == "loss" or design.expected_sd != sd or not num_bytes:
         return None
     tokens_per_byte = len(data.valid.tokens) / num_bytes

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lmlab.errors import ConfigError
-from lmlab.storage.content_hash import FilesHash
+from lmlab.records.text import Text
+from lmlab.records.text_hash import TextHash
 from lmlab.tokenizer import merge_learner, pretoken_counting
 from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 from lmlab.tokenizer.kernels.library import is_cached
 from lmlab.tokenizer.tokenizer import Tokenizer
-from lmlab.tokenizer.utf8 import size_of_texts
 from lmlab.tokenizer.word_counts import Merge, WordCounts
 
 log = logging.getLogger(__name__)
@@ -23,15 +23,15 @@ _WORDS_WORTH_COMPILING = 1 << 17
 
 
 def train_bpe(
-    paths: Iterable[str | Path] | str | Path,
+    text: Text | Sequence[str | Path] | str | Path,
     vocab_size: int,
     special_tokens: Sequence[str],
     *,
     pattern: str = GPT2_PATTERN,
     threads: int | None = None,
-    text_hash: FilesHash | None = None,
+    text_hash: TextHash | None = None,
 ) -> Tokenizer:
-    """Learn a byte-level BPE vocabulary from UTF-8 text files.
+    """Learn a byte-level BPE vocabulary from text.
 
     Sennrich et al. 2016, algorithm 1, on bytes. The most frequent pair within pre-tokens is merged
     first; ties go to the lexicographically greatest pair of byte strings. Ids 0 to 255 are the
@@ -40,9 +40,9 @@ def train_bpe(
     If the text has too few pairs, the vocabulary is smaller, with a warning.
 
     Args:
-        paths: the training text: one file or several.
+        text: the training text, or its files; see :mod:`lmlab.records`.
         vocab_size: total number of entries: at least 256 plus the special tokens.
-        special_tokens: strings that are cut out of the text and get one id each.
+        special_tokens: strings that are cut out of plain text and get one id each.
         pattern: regular expression of the pre-tokens.
         threads: number of threads that count words; None for one per usable core. The result does
             not depend on it.
@@ -52,11 +52,9 @@ def train_bpe(
         ConfigError: ``vocab_size`` is too small, or special tokens are empty or repeated.
         DataError: the text is not UTF-8.
     """
-    if isinstance(paths, str | Path):
-        paths = [paths]
     num_merges = check_sizes(vocab_size, special_tokens)
     words = count_words(
-        [Path(path) for path in paths],
+        Text.of(text),
         special_tokens,
         pattern,
         threads=threads,
@@ -81,35 +79,36 @@ def check_sizes(vocab_size: int, special_tokens: Sequence[str]) -> int:
 
 
 def count_words(
-    paths: Sequence[Path],
+    text: Text | Sequence[Path],
     special_tokens: Sequence[str],
     pattern: str = GPT2_PATTERN,
     *,
     threads: int | None = None,
-    text_hash: FilesHash | None = None,
+    text_hash: TextHash | None = None,
 ) -> WordCounts:
-    """Count the pre-tokens of two bytes or more in all files; none spans two files.
+    """Count the pre-tokens of two bytes or more; none spans two documents or files.
 
     Args:
-        paths: UTF-8 text files.
-        special_tokens: strings that are cut out of the text.
+        text: what is counted, or its files.
+        special_tokens: strings that are cut out of plain text; in records they are text.
         pattern: regular expression of the pre-tokens.
         threads: see :func:`train_bpe`.
-        text_hash: receives the bytes that are counted.
+        text_hash: receives the text that is counted.
 
     Raises:
         DataError: a file is not UTF-8.
     """
     words = None
-    size = size_of_texts(paths)
+    text = Text.of(text)
+    size = text.size()
     if size >= _TEXT_WORTH_COMPILING or is_cached("counting"):
         words = pretoken_counting.count_words(
-            paths, special_tokens, pattern, threads=threads, text_hash=text_hash
+            text, special_tokens, pattern, threads=threads, text_hash=text_hash
         )
     if words is None:
         from lmlab.tokenizer import reference_training  # imports regex
 
-        words = reference_training.count_words(paths, special_tokens, pattern, text_hash)
+        words = reference_training.count_words(text, special_tokens, pattern, text_hash)
     return words
 
 

@@ -7,6 +7,7 @@ import mmap
 from array import array
 from typing import Any
 
+PADDING = 64  # bytes after a text that kernels may read
 _WORTH_HUGE_PAGES = 1 << 22
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lmlab.errors import DataError, TextChangedError
+from lmlab.records.text import Text
+from lmlab.records.text_hash import TextHash
 from lmlab.storage.cache_entry import open_or_make
-from lmlab.storage.content_hash import FilesHash
 from lmlab.storage.io import hash_json
 from lmlab.storage.sealed import read_sealed, write_sealed
 from lmlab.tokenizer import serialization
@@ -21,7 +22,7 @@ _RECORD = "trained.json"
 
 
 def bpe(
-    train_paths: Sequence[Path],
+    text: Text,
     cache_dir: Path,
     corpus_hash: str,
     *,
@@ -32,7 +33,7 @@ def bpe(
     """A tokenizer trained on the corpus, or loaded if the same was trained before.
 
     Args:
-        train_paths: the training text.
+        text: the training text.
         cache_dir: folder of trained tokenizers, by the hash of settings and text.
         corpus_hash: hash of the training text.
         vocab_size: total number of entries.
@@ -65,10 +66,10 @@ def bpe(
         return tokenizer
 
     def train_in(folder: Path) -> Tokenizer:
-        text = FilesHash()
-        tokenizer = train_bpe(train_paths, vocab_size, special_tokens, text_hash=text)
-        if text.combined != corpus_hash:
-            raise TextChangedError(train_paths)
+        text_hash = TextHash()
+        tokenizer = train_bpe(text, vocab_size, special_tokens, text_hash=text_hash)
+        if text_hash.combined != corpus_hash:
+            raise TextChangedError(text.paths)
         tokenizer.save(folder)
         write_sealed(folder / _RECORD, {**settings, "tokenizer": tokenizer.hash})
         return tokenizer
@@ -85,7 +86,7 @@ def bpe(
 
 
 def byte_level(
-    train_paths: Sequence[Path],
+    text: Text,
     cache_dir: Path,
     corpus_hash: str,
     *,
@@ -95,20 +96,20 @@ def byte_level(
     """A tokenizer of the 256 bytes and the special tokens; the corpus is not used.
 
     Args:
-        train_paths: not used.
+        text: not used.
         cache_dir: not used.
         corpus_hash: not used.
         special_tokens: strings that are never split.
         end_of_text: see :func:`bpe`.
     """
-    del train_paths, cache_dir, corpus_hash
+    del text, cache_dir, corpus_hash
     check_end_of_text(end_of_text, special_tokens, _END_KEY)
     tokenizer = Tokenizer({byte: bytes([byte]) for byte in range(256)}, [], special_tokens)
     return tokenizer.with_end_of_text(end_of_text)
 
 
 def saved(
-    train_paths: Sequence[Path],
+    text: Text,
     cache_dir: Path,
     corpus_hash: str,
     *,
@@ -118,12 +119,12 @@ def saved(
     """The tokenizer saved in the folder ``path``. Raises :class:`DataError` if there is none.
 
     Args:
-        train_paths: not used.
+        text: not used.
         cache_dir: not used.
         corpus_hash: not used.
         path: the folder.
         end_of_text: the special token that ends a text; None: what the folder says, otherwise as
             for :func:`bpe`.
     """
-    del train_paths, cache_dir, corpus_hash
+    del text, cache_dir, corpus_hash
     return Tokenizer.load(path).with_end_of_text(end_of_text, _END_KEY)

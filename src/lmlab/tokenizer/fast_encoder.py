@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lmlab.runtime.processor import usable_cores
-from lmlab.tokenizer.kernel_encoder import PADDING, Tables, Worker
+from lmlab.tokenizer.buffers import PADDING
+from lmlab.tokenizer.kernel_encoder import Tables, Worker
 from lmlab.tokenizer.kernels.layout import OUT_SLACK
 from lmlab.tokenizer.utf8 import to_utf8
 

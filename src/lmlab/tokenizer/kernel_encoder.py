@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 GROUP = "encoding"
-PADDING = 64  # bytes after a text that kernels may read
 _LONGEST_PRETOKEN = 1 << 12  # to begin with
 
 
@@ -56,6 +56,13 @@ class Tables:
         pairs = Memory(8 * size + size // 2 + 4 * count)
         self.kernels["fill_pairs"](address(merge_ids), count, pairs.address, size - 1)
         return pairs, size - 1
+
+    def without_specials(self) -> Tables:
+        """The same tables, for text in which special tokens are text."""
+        plain = copy.copy(self)
+        plain.special_numbers, plain.special_text = pack([])
+        plain.special_ids = array("q")
+        return plain
 
     @functools.cached_property
     def dtype(self) -> np.dtype[Any]:

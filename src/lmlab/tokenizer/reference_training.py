@@ -9,37 +9,45 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lmlab.console.progress_bar import progress
-from lmlab.storage.content_hash import FilesHash
+from lmlab.records.text import Text
+from lmlab.records.text_hash import TextHash
 from lmlab.tokenizer.pretokenize import PreTokenizer
-from lmlab.tokenizer.utf8 import read_utf8, size_of_texts
+from lmlab.tokenizer.text_parts import TextParts, marker_among
+from lmlab.tokenizer.text_runs import TextRuns
+from lmlab.tokenizer.utf8 import to_utf8
 from lmlab.tokenizer.word_counts import Merge, WordCounts
 
 
 def count_words(
-    paths: Sequence[Path],
+    text: Text | Sequence[Path],
     special_tokens: Sequence[str],
     pattern: str,
-    text_hash: FilesHash | None = None,
+    text_hash: TextHash | None = None,
 ) -> WordCounts:
-    """Count the pre-tokens of all files; none spans two files.
+    """Count the pre-tokens of a text; none spans two documents or files.
 
     Args:
-        paths: UTF-8 text files.
-        special_tokens: strings that are cut out of the text.
+        text: what is counted, or its files.
+        special_tokens: strings that are cut out of plain text; in records they are text.
         pattern: regular expression of the pre-tokens.
-        text_hash: receives the bytes that are counted.
+        text_hash: receives the text that is counted.
 
     Raises:
         DataError: a file is not UTF-8.
     """
-    pretokenizer = PreTokenizer(pattern, special_tokens)
+    marked, plain = PreTokenizer(pattern, special_tokens), PreTokenizer(pattern, [])
     counts: Counter[str] = Counter()
-    total = size_of_texts(paths)
-    with progress(total=total, desc="counting words", unit="B", unit_scale=True) as bar:
-        for path in paths:
-            text = read_utf8(path, bar.update, text_hash)
-            for pretokens, _ in pretokenizer.split_stream(text):
+    text = Text.of(text)
+    marker = marker_among(list(map(to_utf8, special_tokens)))
+    runs = TextRuns(TextParts(text, marker, None, text_hash), marker)
+    with progress(total=text.size(), desc="counting words", unit="B", unit_scale=True) as bar:
+        read = 0
+        for run in runs:
+            pretokenizer = plain if run.is_plain else marked
+            for pretokens, _ in pretokenizer.split_stream(run.strings):
                 counts.update(pretokens)
+            bar.update(runs.disk_bytes - read)
+            read = runs.disk_bytes
     return WordCounts.of((word.encode("utf-8"), count) for word, count in counts.items())
 
 

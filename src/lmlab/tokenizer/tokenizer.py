@@ -107,6 +107,12 @@ class Tokenizer:
         return next(iter(self.markers.ends), None)
 
     @property
+    def end_marker(self) -> bytes | None:
+        """The bytes of the token that separates documents; None if there is no such token."""
+        end = self.end_of_text_id
+        return None if end is None else self.token_bytes(end)
+
+    @property
     def start_id(self) -> int:
         """Id with which a text without a prompt starts; a newline if no token is for this."""
         start, end = self.markers.start, self.end_of_text_id

@@ -79,12 +79,19 @@ def read_utf8(
             offset += len(chunk)
 
 
-def not_utf8(path: Path, offset: int) -> DataError:
-    """The error for a file whose byte at ``offset`` belongs to no character."""
+def not_utf8(named: Path | str, offset: int, path: Path | None = None) -> DataError:
+    """The error for a text whose byte at ``offset`` belongs to no character.
+
+    Args:
+        named: the file, or the beginning of the message.
+        offset: in the text, after decompression.
+        path: the file; None for ``named``.
+    """
+    path = Path(named) if path is None else path
     encoding = _guess_encoding(path)
     written = f", found {encoding.upper()}" if encoding != "latin1" else ""
     return DataError(
-        f"{path}: expected UTF-8 text{written}, malformed at byte offset {offset}",
+        f"{named}: expected UTF-8 text{written}, malformed at byte offset {offset}",
         f"convert it, for example: iconv -f {encoding} -t utf-8 {path} > {path.stem}.utf8.txt",
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lmlab.tokenizer.buffers import address
+from lmlab.tokenizer.buffers import Memory, address
 from lmlab.tokenizer.kernels import word_state as fields
 from lmlab.tokenizer.kernels.classes import class_table
 from lmlab.tokenizer.kernels.library import Kernel
@@ -44,7 +44,7 @@ class WordCounter:
         self._counter[fields.LONG_SIZE] = _INITIAL_LONG
         self._counter[fields.TEXT_SIZE] = _INITIAL_TEXT
 
-    def count(self, buffer: Array, size: int) -> int | None:
+    def count(self, buffer: Array | Memory, size: int) -> int | None:
         """Count the words of a text; return the index of its first malformed byte, or None."""
         self._counter[fields.POSITION] = 0
         numbers, text = self._specials

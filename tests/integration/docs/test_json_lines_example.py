@@ -30,7 +30,7 @@ def prepare(source: Any, tmp_path: Path, content: bytes, field: str = "text") ->
     path.write_bytes(content)
     corpus = source(tmp_path / "cache", path=str(path), field=field).prepare()
     parts = [p.read_bytes().decode().split("\n<|endoftext|>\n")
-             for p in (*corpus.valid_paths, *corpus.train_paths)]  # fmt: skip
+             for p in (*corpus.valid.paths, *corpus.train.paths)]  # fmt: skip
     assert all(part[-1] == "" for part in parts)
     return [text for part in parts for text in part[:-1]]
 

@@ -231,7 +231,7 @@ def content(data: RunData) -> tuple[object, ...]:
         data.corpus.train_hash, data.corpus.valid_hash, floor, data.tokenizer.hash,
         data.train.tokens.tobytes(), data.valid.tokens.tobytes(),
         data.train.num_text_bytes, data.valid.num_text_bytes,
-        [path.read_bytes() for path in data.corpus.train_paths + data.corpus.valid_paths],
+        [path.read_bytes() for path in data.corpus.train.paths + data.corpus.valid.paths],
     )  # fmt: skip
 
 

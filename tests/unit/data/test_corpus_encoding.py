@@ -35,12 +35,13 @@ from lmlab.tokenizer import Tokenizer, file_encoding
 corpus_encoding._JOURNAL_SECONDS = 0.0  # after every part
 plain = file_encoding.encode_files
 
-def slowly(*arguments, advance, **options):
+def slowly(tables, parts, *arguments, advance, **options):
     def wait(position, size):
         advance(position, size)
-        print(position.file, position.offset, flush=True)
+        print(position.file, position.place, flush=True)
         time.sleep(0.01)
-    return plain(*arguments, advance=wait, part_bytes=8_000, threads=2, **options)
+    parts._part_bytes = 8_000
+    return plain(tables, parts, *arguments, advance=wait, threads=2, **options)
 
 file_encoding.encode_files = slowly
 tokenizer = Tokenizer.load(sys.argv[1])
@@ -121,14 +122,16 @@ def test_the_journal_never_runs_ahead_of_the_disk(
     events: list[tuple[str, int]] = []
     plain = file_encoding.encode_files
 
-    def slowly(*arguments: Any, advance: Any, **options: Any) -> Any:
+    def slowly(tables: Any, parts: Any, *arguments: Any, advance: Any, **options: Any) -> Any:
+        parts._part_bytes = 8_000
+
         def advance_slowly(position: file_encoding.Position, size: int) -> None:
             nonlocal written
             written = position.num_tokens
             advance(position, size)
             time.sleep(0.005)
 
-        return plain(*arguments, advance=advance_slowly, part_bytes=8_000, **options)
+        return plain(tables, parts, *arguments, advance=advance_slowly, **options)
 
     monkeypatch.setattr(file_encoding, "encode_files", slowly)
     monkeypatch.setattr(

@@ -240,8 +240,8 @@ def source(server: Server, folder: Path, **changes: str) -> Downloaded:
 def test_a_corpus_is_downloaded_once(server: Server, tmp_path: Path) -> None:
     server.files = {"/train.txt.gz": gzip.compress("é a b".encode()), "/valid.txt": b"c d"}
     corpus = source(server, tmp_path).prepare()
-    assert corpus.train_paths[0].read_text("utf-8") == "é a b"
-    assert corpus.valid_paths[0].read_text("utf-8") == "c d"
+    assert corpus.train.paths[0].read_text("utf-8") == "é a b"
+    assert corpus.valid.paths[0].read_text("utf-8") == "c d"
     assert corpus.name == "web"
     source(server, tmp_path).prepare()
     assert len(server.asked) == 2

@@ -24,7 +24,7 @@ def files(folder: Path, train: str | list[str] = "train.txt", valid: str = "vali
 
 def test_text_files_stay_in_place_and_are_identified_by_content(folder: Path) -> None:
     corpus = files(folder).prepare()
-    assert corpus.train_paths == [folder / "train.txt"]
+    assert corpus.train.paths == [folder / "train.txt"]
     assert corpus.floor is None
     (folder / "copy.txt").write_text("some text")
     assert files(folder, "copy.txt").prepare().train_hash == corpus.train_hash
@@ -36,7 +36,7 @@ def test_text_files_stay_in_place_and_are_identified_by_content(folder: Path) ->
     [
         ("trian.txt", r'data\.train=.*trian\.txt: no such file\nhelp: did you mean "train\.txt"'),
         ("none/train.txt", r"no such file\nhelp: check the path: its folder .*none does not exist"),
-        (".", r"data\.train=.*: expected a file, found a folder"),
+        (".", r"data\.train=.*: expected one split, found train, valid\nhelp: .*\*train\*"),
         ("empty.txt", r"data\.train=.*empty\.txt: the file is empty"),
         ("./none/../valid.txt", "no such file"),
         ("link.txt", r"data\.valid=.*valid\.txt: expected held-out text"),
@@ -109,8 +109,8 @@ def test_toystories_have_a_floor(tmp_path: Path) -> None:
     corpus = source.prepare()
     assert corpus.floor is not None
     assert 0 < corpus.floor.bits_per_byte < 8
-    assert [path.read_text("utf-8").count(END) for path in corpus.train_paths] == [20]
-    assert [path.read_text("utf-8").count(END) for path in corpus.valid_paths] == [5]
+    assert [path.read_text("utf-8").count(END) for path in corpus.train.paths] == [20]
+    assert [path.read_text("utf-8").count(END) for path in corpus.valid.paths] == [5]
 
 
 def test_a_number_of_stories_below_one_is_refused(tmp_path: Path) -> None:

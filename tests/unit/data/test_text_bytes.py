@@ -54,7 +54,7 @@ def test_token_files_record_the_same_bytes(tmp_path: Path, name: str) -> None:
 def test_the_floor_of_a_corpus_has_the_same_denominator(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path, num_train=2, num_valid=3, seed=0)
     assert corpus.floor is not None
-    text = corpus.valid_paths[0].read_text()
+    text = corpus.valid.paths[0].read_text()
     for tokenizer in TOKENIZERS.values():
         tokens = np.array(tokenizer.encode(text))
         assert text_bytes(tokenizer, tokens) == corpus.floor.text_bytes

@@ -47,13 +47,13 @@ def test_tokens_and_counts_match_the_text(text: Path, tokenizer: Tokenizer, tmp_
     assert TokenFile.open(found.path) == found
 
 
-def test_several_files_are_encoded_in_order(
+def test_several_files_are_encoded_in_order_with_an_end_between_them(
     text: Path, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     found = encode_corpus(
         [text, text], tokenizer, tmp_path, name="x", text_hash=hash_of(text, text)
     )
-    assert list(found.tokens) == 2 * tokenizer.encode(TEXT)
+    assert list(found.tokens) == tokenizer.encode(TEXT + END + TEXT)
 
 
 def test_large_vocabularies_use_four_bytes_per_id(text: Path, tmp_path: Path) -> None:

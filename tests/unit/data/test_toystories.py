@@ -15,7 +15,7 @@ def corpus(folder: Path, seed: int = 0):
 
 def test_splits_are_disjoint_and_the_floor_is_their_sum(tmp_path: Path) -> None:
     found = corpus(tmp_path)
-    train, valid = (paths[0].read_text() for paths in (found.train_paths, found.valid_paths))
+    train, valid = (paths[0].read_text() for paths in (found.train.paths, found.valid.paths))
     assert len(documents(train)) == 300
     held_out = documents(valid)
     assert len(set(held_out)) == 100
@@ -35,7 +35,7 @@ def test_a_training_story_is_never_held_out(
     monkeypatch.setattr(toystories, "generate", lambda chance: f"story {chance.randrange(40)}")
     monkeypatch.setattr(toystories, "log_prob", lambda story: -1.0)
     found = write_corpus(tmp_path, num_train=30, num_valid=10, seed=0)
-    train, valid = (documents(p[0].read_text()) for p in (found.train_paths, found.valid_paths))
+    train, valid = (documents(p[0].read_text()) for p in (found.train.paths, found.valid.paths))
     assert len(set(train)) < len(train) == 30
     assert len(set(valid)) == len(valid) == 10
     assert not set(train) & set(valid)
@@ -44,8 +44,8 @@ def test_a_training_story_is_never_held_out(
 def test_the_same_seed_writes_the_same_text(tmp_path: Path) -> None:
     first, again = corpus(tmp_path / "a"), corpus(tmp_path / "b")
     assert (first.train_hash, first.valid_hash) == (again.train_hash, again.valid_hash)
-    written = first.train_paths[0].stat().st_mtime_ns
-    assert corpus(tmp_path / "a").train_paths[0].stat().st_mtime_ns == written
+    written = first.train.paths[0].stat().st_mtime_ns
+    assert corpus(tmp_path / "a").train.paths[0].stat().st_mtime_ns == written
     other = corpus(tmp_path / "a", seed=1)
     assert other.train_hash != first.train_hash
     assert other.valid_hash != first.valid_hash

@@ -108,7 +108,7 @@ def test_the_assumed_noise_is_converted_to_the_unit_of_the_metric(
     sweep.check_fairness()
     line = capsys.readouterr().err.splitlines()[-2]
     data = sweep.data.get(sweep.configs[0])
-    texts = "".join(path.read_text("utf-8") for path in data.corpus.valid_paths)
+    texts = "".join(path.read_text("utf-8") for path in data.corpus.valid.paths)
     num_bytes = len(texts.replace("<|endoftext|>", "").encode())
     sd = 0.01 / math.log(2) * len(data.valid.tokens) / num_bytes
     assert f"vary by {sd:.4f} bits per byte" in line

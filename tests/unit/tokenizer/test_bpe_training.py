@@ -88,7 +88,7 @@ def test_merges_depend_on_neither_threads_nor_pieces(
     path = write(tmp_path / "t.txt", TEXT * 3 + "<|endoftext|>" + TEXT)
     whole = train_bpe(path, 300, ["<|endoftext|>"]).merges
     monkeypatch.setattr(
-        pretoken_counting.count_words, "__kwdefaults__", {"threads": None, "piece_bytes": 9}
+        pretoken_counting.count_words, "__kwdefaults__", {"threads": None, "part_bytes": 9}
     )
     for threads in (1, 2, 3):
         assert train_bpe(path, 300, ["<|endoftext|>"], threads=threads).merges == whole

@@ -16,9 +16,12 @@ import numpy as np
 import pytest
 
 from lmlab.errors import DataError
+from lmlab.records.text import Text
 from lmlab.tokenizer import Tokenizer, file_encoding
 from lmlab.tokenizer.file_encoding import Position, encode_files
 from lmlab.tokenizer.kernel_encoder import Encoded, Tables, Worker
+from lmlab.tokenizer.part_encoder import PartEncoder
+from lmlab.tokenizer.text_parts import PART_BYTES, Part, TextParts
 
 END = "<|endoftext|>"
 PIECES = [
@@ -61,15 +64,35 @@ def write(folder: Path, texts: list[str]) -> list[Path]:
     return paths
 
 
+def parts_of(
+    tables: Tables, paths: list[Path], part_bytes: int, start: Position | None = None
+) -> TextParts:
+    parts = TextParts(Text.of(paths), END.encode(), tables.cut, part_bytes=part_bytes)
+    assert start is None or parts.skip_to(start.file, start.place)
+    return parts
+
+
+def joined(texts: list[str]) -> list[str]:
+    """Each text, with an end where another one follows and it has none."""
+    marker = END.encode()
+    ends = [bool(text) and not text.encode().rstrip().endswith(marker) for text in texts]
+    return [text + END * end for text, end in zip(texts, [*ends[:-1], False], strict=True)]
+
+
 def encoded(
-    tables: Tables, paths: list[Path], folder: Path, start: Position | None = None, **options: int
+    tables: Tables,
+    paths: list[Path],
+    folder: Path,
+    start: Position | None = None,
+    part_bytes: int = PART_BYTES,
+    **options: int,
 ) -> tuple[list[int], Position, list[tuple[Position, int]]]:
     out = folder / "ids"
     advances: list[tuple[Position, int]] = []
     descriptor = os.open(out, os.O_RDWR | os.O_CREAT)
     try:
         end = encode_files(
-            tables, paths, descriptor, start=start,
+            tables, parts_of(tables, paths, part_bytes, start), descriptor, start=start,
             advance=lambda position, size: advances.append((position, size)), **options,
         )  # fmt: skip
     finally:
@@ -85,14 +108,14 @@ def test_ids_do_not_depend_on_threads_or_part_size(
     texts = [some_text(1, 3000), "", some_text(2, 50), "a", some_text(3, 700), ""]
     paths = write(tmp_path, texts)
     found, end, advances = encoded(tables, paths, tmp_path, threads=threads, part_bytes=part_bytes)
-    expected = [tokenizer.encoder.reference.encode(text) for text in texts]
+    expected = [tokenizer.encoder.reference.encode(text) for text in joined(texts)]
     assert found == list(itertools.chain(*expected))
     size = sum(len(text.encode()) for text in texts)
     plain = sum(len(text.replace(END, "").encode()) for text in texts)
     assert end == Position(len(texts), 0, len(found), plain)
     assert sum(count for _, count in advances) == size
     positions = [position for position, _ in advances]
-    assert positions == sorted(positions, key=lambda position: (position.file, position.offset))
+    assert positions == sorted(positions, key=lambda position: (position.file, position.place))
 
 
 def test_threads_encode_ahead_of_a_slower_one_up_to_a_limit(
@@ -149,16 +172,20 @@ def test_a_missing_file_or_failing_callback_ends_all_threads(
     tables: Tables, tmp_path: Path
 ) -> None:
     paths = write(tmp_path, [some_text(1, 3000)] * 2)
-    paths[1].unlink()
     with pytest.raises(DataError, match=r"1\.txt cannot be read: No such file"):
-        encoded(tables, paths, tmp_path, threads=3, part_bytes=100)
+        parts = parts_of(tables, paths, 100)
+        paths[1].unlink()
+        descriptor = os.open(tmp_path / "ids", os.O_RDWR | os.O_CREAT)
+        encode_files(tables, parts, descriptor, advance=lambda *advances: None, threads=3)
+    os.close(descriptor)
 
     def fail(position: Position, size: int) -> None:
         raise KeyboardInterrupt
 
     descriptor = os.open(tmp_path / "ids", os.O_RDWR | os.O_CREAT)
     with pytest.raises(KeyboardInterrupt):
-        encode_files(tables, paths[:1], descriptor, advance=fail, threads=3, part_bytes=100)
+        parts = parts_of(tables, paths[:1], 100)
+        encode_files(tables, parts, descriptor, advance=fail, threads=3)
     os.close(descriptor)
 
 
@@ -214,9 +241,8 @@ def test_an_abandoned_thread_never_writes_to_another_file(
     monkeypatch.setattr(threading.Thread, "join", interrupted)
     descriptor = os.open(tmp_path / "ids", os.O_RDWR | os.O_CREAT)
     with pytest.raises(KeyboardInterrupt):
-        encode_files(
-            tables, paths, descriptor, advance=lambda *advances: None, threads=2, part_bytes=100
-        )
+        parts = parts_of(tables, paths, 100)
+        encode_files(tables, parts, descriptor, advance=lambda *advances: None, threads=2)
     os.close(descriptor)
     other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
     assert other == descriptor  # the system reuses the number
@@ -233,14 +259,14 @@ def test_the_first_of_several_malformed_bytes_is_reported(
     data = bytearray(b"the lower one " * 3000)
     data[9_000] = data[11_000] = 0xE9
     (tmp_path / "odd.txt").write_bytes(data)
-    check = file_encoding._Job._check
+    check = PartEncoder._check
 
-    def check_later(job: Any, part: Any, found: Encoded) -> None:
-        if part.offset <= 9_000 < part.offset + part.size:
+    def check_later(encoder: PartEncoder, part: Part, found: Encoded) -> None:
+        if part.place <= 9_000 < part.place + part.size:
             time.sleep(0.2)  # other threads find the second
-        check(job, part, found)
+        check(encoder, part, found)
 
-    monkeypatch.setattr(file_encoding._Job, "_check", check_later)
+    monkeypatch.setattr(PartEncoder, "_check", check_later)
     with pytest.raises(DataError, match=r"byte offset 9000\n"):
         encoded(tables, [tmp_path / "odd.txt"], tmp_path, threads=3, part_bytes=900)
 
@@ -249,21 +275,24 @@ PEAK = """
 import os, sys, time
 from pathlib import Path
 from lmlab.tokenizer import Tokenizer, file_encoding
+from lmlab.records.text import Text
 from lmlab.tokenizer.file_encoding import encode_files
+from lmlab.tokenizer.text_parts import TextParts
 
-check = file_encoding._Job._check
+in_order = file_encoding._Job._in_order
 
-def check_late(job, part, encoded):
+def in_order_late(job, number, part, encoded):
     deadline = time.monotonic() + 20  # the other thread gets as far ahead as it may
-    while part.number == 0 and len(job._ahead) < job._max_ahead and time.monotonic() < deadline:
+    while number == 0 and len(job._ahead) < job._max_ahead and time.monotonic() < deadline:
         time.sleep(0.001)
-    check(job, part, encoded)
+    return in_order(job, number, part, encoded)
 
-file_encoding._Job._check = check_late
+file_encoding._Job._in_order = in_order_late
 fast = Tokenizer.load(sys.argv[1]).encoder.fast(1 << 30)
 out = os.open(os.devnull, os.O_WRONLY)
-text = [Path(sys.argv[2])] * int(sys.argv[3])
-encode_files(fast.tables, text, out, advance=lambda position, size: None, threads=2)
+text = Text.of([Path(sys.argv[2])] * int(sys.argv[3]))
+parts = TextParts(text, b"", fast.tables.cut)
+encode_files(fast.tables, parts, out, advance=lambda position, size: None, threads=2)
 (line,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(line.split()[1])
 """

@@ -18,9 +18,9 @@ from lmlab.tokenizer.kernels.kinds import GPT2_PATTERN
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("piece_bytes", [1, 2, 7, 64, 1000])
+@pytest.mark.parametrize("part_bytes", [1, 2, 7, 64, 1000])
 def test_counts_depend_on_neither_threads_nor_pieces(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, piece_bytes: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, part_bytes: int
 ) -> None:
     specials = ["<|x|>", "<|x|><|x|>", "a b"]
     long = (
@@ -33,7 +33,7 @@ def test_counts_depend_on_neither_threads_nor_pieces(
         monkeypatch.setattr(word_counter, name, 2 * word_state.BATCH)
     monkeypatch.setattr(word_counter, "_INITIAL_TEXT", 1)
     found = pretoken_counting.count_words(
-        paths, specials, GPT2_PATTERN, threads=threads, piece_bytes=piece_bytes
+        paths, specials, GPT2_PATTERN, threads=threads, part_bytes=part_bytes
     )
     assert found is not None
     assert len(found) == len(dict(found))  # no word twice
@@ -48,5 +48,5 @@ def test_the_offset_of_malformed_utf8_is_reported(tmp_path: Path) -> None:
             DataError, match=r"bad\.txt: expected UTF-8 text, malformed at byte offset 150000\n"
         ):
             pretoken_counting.count_words(
-                [good, tmp_path / "bad.txt"], [], GPT2_PATTERN, threads=threads, piece_bytes=4096
+                [good, tmp_path / "bad.txt"], [], GPT2_PATTERN, threads=threads, part_bytes=4096
             )

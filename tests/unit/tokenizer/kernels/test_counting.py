@@ -26,7 +26,7 @@ def test_tables_keep_every_word_as_they_grow(tmp_path: Path, threads: int) -> No
     ]
     path = write(tmp_path / "t.txt", " ".join(words))
     found = pretoken_counting.count_words(
-        [path], [], GPT2_PATTERN, threads=threads, piece_bytes=1 << 14
+        [path], [], GPT2_PATTERN, threads=threads, part_bytes=1 << 14
     )
     assert found is not None
     expected = Counter([words[0], *(" " + word for word in words[1:])])

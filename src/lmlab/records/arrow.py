@@ -1,0 +1,180 @@
+"""Documents of Parquet and Arrow files, by pyarrow."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lmlab.errors import ConfigError, DataError
+from lmlab.records.documents import BLOCK_BYTES, Documents, no_such_column
+
+_ROWS = 1 << 10  # of a batch, before it is known how long documents are
+_BUFFER = 1 << 20
+
+
+@functools.cache
+def _pyarrow() -> ModuleType:
+    try:
+        import pyarrow
+        import pyarrow.compute
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ConfigError(
+            "Parquet and Arrow files need the package pyarrow", "pip install 'lmlab[parquet]'"
+        ) from error
+    return pyarrow
+
+
+def read_parquet(path: Path, column: str, marker: bytes, named: str) -> Iterator[Documents]:
+    """Yield the documents of a Parquet file, in its order.
+
+    Args:
+        path: the file.
+        column: the name of the text, with dots between nested ones.
+        marker: see :class:`~lmlab.records.documents.Documents`.
+        named: the beginning of messages.
+
+    Raises:
+        DataError: the file is damaged, has no such column, or no strings there.
+        ConfigError: pyarrow is not installed.
+    """
+    arrow = _pyarrow()
+    with _translated(named), arrow.OSFile(str(path)) as raw:
+        # By default batches keep all that has been read (pyarrow 26, tried 2026-11-29).
+        file = arrow.parquet.ParquetFile(raw, pre_buffer=False, buffer_size=_BUFFER)
+        parts = _find_column(file.schema_arrow, column, named)
+        rows, per_row = 0, path.stat().st_size / max(1, file.metadata.num_rows)
+        for batch in file.iter_batches(batch_size=_ROWS, columns=[".".join(parts)]):
+            for found in _documents(_select(batch, parts), rows, marker):
+                yield found._replace(disk_bytes=int(found.rows * per_row))
+            rows += batch.num_rows
+
+
+def read_arrow(path: Path, column: str, marker: bytes, named: str) -> Iterator[Documents]:
+    """Yield the documents of an Arrow file, in the form of files or of streams.
+
+    Args, Raises: as :func:`read_parquet`.
+    """
+    arrow = _pyarrow()
+    with _translated(named), arrow.OSFile(str(path)) as raw:
+        is_file = raw.read(6) == b"ARROW1"
+        raw.seek(0)
+        if is_file:
+            file = arrow.ipc.open_file(raw)
+            batches = (file.get_batch(index) for index in range(file.num_record_batches))
+            schema = file.schema
+        else:
+            batches = arrow.ipc.open_stream(raw)
+            schema = batches.schema
+        parts = _find_column(schema, column, named)
+        rows = 0
+        for batch in batches:
+            for found in _documents(_select(batch, parts), rows, marker):
+                yield found._replace(disk_bytes=raw.tell())
+            rows += batch.num_rows
+
+
+@contextlib.contextmanager
+def _translated(named: str) -> Iterator[None]:
+    try:
+        yield
+    except (_pyarrow().ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{named} cannot be read: {reason}", "copy or write the file again"
+        ) from error
+
+
+def _find_column(schema: Any, column: str, named: str) -> list[str]:
+    """The names from the outermost column to that of the text, whose type is checked."""
+    types = _pyarrow().types
+    found: list[str] = []
+    fields, rest = {field.name: field.type for field in schema}, column
+    while True:
+        name = rest if rest in fields else rest.partition(".")[0]
+        if name not in fields:
+            raise no_such_column(named, column, _columns(schema))
+        found.append(name)
+        kind, rest = fields[name], rest[len(name) + 1 :]
+        if not rest:
+            break
+        if not types.is_struct(kind):
+            raise no_such_column(named, column, _columns(schema))
+        fields = {field.name: field.type for field in kind}
+    plain = kind.value_type if types.is_dictionary(kind) else kind
+    if not _is_text(plain):
+        texts = [name for name, kind in _typed_columns(schema) if _is_text(kind)]
+        raise DataError(
+            f"{named}: column {column}: expected strings, found {kind}",
+            f"set data.column to one of: {', '.join(texts)}" if texts else None,
+        )
+    return found
+
+
+def _is_text(kind: Any) -> bool:
+    types = _pyarrow().types
+    return bool(
+        types.is_string(kind)
+        or types.is_large_string(kind)
+        or (hasattr(types, "is_string_view") and types.is_string_view(kind))
+        or (types.is_dictionary(kind) and _is_text(kind.value_type))
+    )
+
+
+def _columns(schema: Any) -> list[str]:
+    return [name for name, _ in _typed_columns(schema)]
+
+
+def _typed_columns(fields: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for field in fields:
+        yield prefix + field.name, field.type
+        if _pyarrow().types.is_struct(field.type):
+            yield from _typed_columns(field.type, f"{prefix}{field.name}.")
+
+
+def _select(batch: Any, parts: list[str]) -> Any:
+    """The column of a batch as large strings."""
+    arrow = _pyarrow()
+    array = batch.column(parts[0])
+    for name in parts[1:]:
+        # Rows without the outer value have none inside either.
+        array = arrow.compute.struct_field(array, name)
+    return array.cast(arrow.large_string())
+
+
+def _documents(array: Any, rows: int, marker: bytes) -> Iterator[Documents]:
+    """Cut a column into blocks of text, each with at least one row."""
+    compute = _pyarrow().compute
+    start = 0
+    ends = compute.cumulative_sum(compute.fill_null(compute.binary_length(array), 0)).to_numpy()
+    while start < len(array):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, int(ends.searchsorted(before + BLOCK_BYTES, side="right")))
+        yield _block(array.slice(start, stop - start), rows + stop, marker)
+        start = stop
+
+
+def _block(array: Any, rows: int, marker: bytes) -> Documents:
+    arrow = _pyarrow()
+    compute = arrow.compute
+    num_null = array.null_count
+    if num_null:
+        array = array.drop_null()
+    lengths = compute.binary_length(array)
+    num_rows = len(array)
+    if num_rows and compute.min(lengths).as_py() == 0:
+        array = array.filter(compute.greater(lengths, 0))
+        lengths = compute.binary_length(array)
+    end = arrow.scalar(marker.decode(), arrow.large_string())
+    empty = arrow.scalar("", arrow.large_string())
+    ended = compute.binary_join_element_wise(array, end, empty)
+    text = memoryview(b"")
+    if len(ended):
+        offsets = memoryview(ended.buffers()[1]).cast("q")
+        first, last = offsets[ended.offset], offsets[ended.offset + len(ended)]
+        text = memoryview(ended.buffers()[2]).cast("B")[first:last]
+    return Documents(text, len(array), lengths.to_pylist, rows, num_rows - len(array), num_null)

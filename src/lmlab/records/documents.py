@@ -1,0 +1,91 @@
+"""Documents in a row, as the text that ends each of them with a marker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from lmlab.errors import DataError, suggestion
+
+BLOCK_BYTES = 1 << 21  # of text; a longer document is a block of its own
+
+
+class Documents(NamedTuple):
+    """Documents in a row of one file, without empty ones.
+
+    Attributes:
+        text: the UTF-8 text of each of them, followed by the marker.
+        num_documents: how many.
+        lengths: returns the bytes of each, without the marker; not needed by most readers.
+        rows: rows of the file up to their end, empty and null ones included.
+        num_empty: documents without text that were left out.
+        num_null: rows without a document.
+        disk_bytes: bytes of the file up to their end, about.
+        is_marked: whether special tokens inside them are special, as in plain text.
+    """
+
+    text: memoryview
+    num_documents: int
+    lengths: Callable[[], Sequence[int]]
+    rows: int
+    num_empty: int = 0
+    num_null: int = 0
+    disk_bytes: int = 0
+    is_marked: bool = False
+
+    def pieces(self, marker: bytes) -> Iterator[memoryview]:
+        """Yield the text of each document, without the marker."""
+        start = 0
+        for length in self.lengths():
+            yield self.text[start : start + length]
+            start += length + len(marker)
+
+
+def joined(
+    texts: Sequence[bytes], marker: bytes, rows: int, num_empty: int = 0, num_null: int = 0
+) -> Documents:
+    """Return documents from the text of each."""
+    text = memoryview(marker.join([*texts, b""]))
+    return Documents(text, len(texts), lambda: list(map(len, texts)), rows, num_empty, num_null)
+
+
+def no_such_column(named: str, column: str, columns: Sequence[str]) -> DataError:
+    """The error for a column that a file does not have.
+
+    Args:
+        named: the beginning of the message.
+        column: the name, with dots between the names of nested ones.
+        columns: the names that it has.
+    """
+    listed = ", ".join(columns) or "none"
+    help = suggestion(column, columns) or "set data.column to the one that holds the text"
+    return DataError(f"{named}: no column {column}; it has {listed}", help)
+
+
+def nested_value(record: Mapping[str, Any], column: str) -> Any:
+    """Return the value of a column; in ``a.b``, that of ``b`` in ``a`` unless ``a.b`` is a name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    if column in record:
+        return record[column]
+    first, _, rest = column.partition(".")
+    if not rest:
+        raise KeyError(column)
+    inner = record[first]
+    if inner is None:
+        return None
+    if not isinstance(inner, Mapping):
+        raise KeyError(column)
+    return nested_value(inner, rest)
+
+
+def columns_of(record: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """List the columns of a record, nested ones with dots."""
+    names: list[str] = []
+    for name, value in record.items():
+        names.append(prefix + name)
+        if isinstance(value, Mapping):
+            names += columns_of(value, f"{prefix}{name}.")
+    return names

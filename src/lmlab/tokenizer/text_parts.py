@@ -1,0 +1,275 @@
+"""Text in parts that can be encoded independently, read by one thread after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from lmlab.errors import ConfigError, DataError
+from lmlab.records.byte_stream import ByteStream
+from lmlab.records.documents import Documents
+from lmlab.records.file_kind import refuse_nul
+from lmlab.records.plain_documents import END_OF_TEXT
+from lmlab.records.text import Text, TextFile
+from lmlab.records.text_hash import TextHash
+from lmlab.storage.io import translate_read_errors
+from lmlab.tokenizer.buffers import PADDING, Memory
+from lmlab.tokenizer.utf8 import not_utf8
+
+PART_BYTES = 2 << 20
+_TAIL = 64  # bytes in which the end of a file is looked for
+
+
+class Part(NamedTuple):
+    """A part of a text, in a buffer.
+
+    Attributes:
+        file: index of the file in which the part begins.
+        place: where in the file: the byte of plain text, the row of records.
+        next_file: index of the file after the part.
+        next_place: where the part ends.
+        size: bytes in the buffer.
+        documents: the documents of the part, each of which the end of text follows in the buffer;
+            special tokens inside them are text. None for a part of plain text.
+        is_plain: whether special tokens are text in a part of plain text.
+        ends_document: whether the end of text follows such a part, which is not in the buffer.
+        disk_bytes: bytes read from disk since the last part.
+    """
+
+    file: int
+    place: int
+    next_file: int
+    next_place: int
+    size: int
+    documents: Documents | None = None
+    is_plain: bool = False
+    ends_document: bool = False
+    disk_bytes: int = 0
+
+
+class TextParts:
+    """The parts of a text, from the beginning or from a place.
+
+    Args:
+        text: what is read.
+        marker: the end of text of the tokenizer; None if it has none.
+        cut: given a buffer and its size, the last position where the text may be cut; negative or
+            0 for none. None cuts it anywhere.
+        text_hash: receives the text in order; each place between parts is marked in it.
+        part_bytes: bytes of plain text that are read at a time; more where it cannot be cut.
+
+    Attributes:
+        skipped_bytes: bytes on disk of the text that :meth:`skip_to` has read.
+    """
+
+    def __init__(
+        self,
+        text: Text,
+        marker: bytes | None,
+        cut: Callable[[Memory, int], int] | None,
+        text_hash: TextHash | None = None,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
+        self.text, self._marker, self._cut = text, marker, cut
+        self.text_hash = text_hash or TextHash()
+        self._part_bytes = part_bytes
+        self._file, self._place = 0, 0
+        self._stream: ByteStream | None = None
+        self._documents: Iterator[Documents] | None = None
+        self._state: tuple[int, ...] | None = None
+        self._carried, self._tail = b"", b""
+        self._disk_bytes = 0  # reported of the current file
+        self.skipped_bytes = 0
+
+    def buffer(self) -> Memory:
+        """A buffer for :meth:`read`."""
+        return Memory(self._part_bytes + PADDING)
+
+    def read(self, buffer: Memory) -> tuple[Part | None, Memory]:
+        """Read the next part into ``buffer``, or a larger one; None at the end of the text.
+
+        Raises:
+            DataError: a file cannot be read.
+            TextChangedError: a file has changed since it was opened.
+            ConfigError: a document needs an end of text, and the tokenizer has none.
+        """
+        files = self.text.files
+        while self._file < len(files):
+            file = files[self._file]
+            if self.text.is_as_it_stands(file) or self.text.is_one_document(file):
+                part, buffer = self._read_plain(file, buffer)
+            else:
+                part, buffer = self._read_documents(file, buffer)
+            if part is not None:
+                self.text_hash.mark(self._file, self._place)
+                return part, buffer
+        self.text_hash.end_documents()
+        return None, buffer
+
+    def skip_to(self, file: int, place: int) -> bool:
+        """Read up to a place for the hash; return whether there is a part that ends there."""
+        buffer, part_bytes, cut = self.buffer(), self._part_bytes, self._cut
+        self._cut = None
+        while (self._file, self._place) < (file, place):
+            if self._file == file:
+                self._part_bytes = min(part_bytes, max(1, place - self._place))
+            part, buffer = self.read(buffer)
+            if part is None:
+                break
+            self.skipped_bytes += part.disk_bytes
+        self._part_bytes, self._cut = part_bytes, cut
+        return (self._file, self._place) == (file, place)
+
+    def close(self) -> None:
+        """Close all files."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        self._documents = None
+
+    def end_marker(self) -> bytes:
+        """The end of text. Raises :class:`ConfigError` if the tokenizer has none."""
+        if self._marker is None:
+            raise ConfigError(
+                f"{self.text.key or 'text'}: its documents need a tokenizer with an end of text, "
+                "which this one has not",
+                "add <|endoftext|> to tokenizer.special_tokens, or set tokenizer.end_of_text",
+            )
+        return self._marker
+
+    def _read_plain(self, file: TextFile, buffer: Memory) -> tuple[Part | None, Memory]:
+        if self._stream is None:
+            if not self.text.is_one_document(file):
+                self.text_hash.end_documents()
+            self._stream = self.text.stream(file)
+            self._place = max(self._place, file.start)
+            self._opened(file)
+        before = self._place
+        size, has_ended, buffer = self._fill(file, buffer)
+        self._refuse_nul(file, buffer, size)
+        is_plain = self.text.is_one_document(file)
+        data = buffer.view[:size]
+        self._tail = (self._tail + bytes(data[-_TAIL:]))[-_TAIL:]
+        if is_plain and size == 0 and before == file.start:
+            self._close_file(file)  # an empty document
+            return None, buffer
+        if is_plain:
+            self.text_hash.add_part(data)
+        else:
+            self.text_hash.update(data)
+        self._place += size
+        here, added = self._file, 0
+        disk_bytes = self._progress(self._stream.position())
+        if has_ended:
+            added, buffer = self._end_plain(file, buffer, size, is_plain)
+        if size + added == 0 and not is_plain:
+            return None, buffer
+        return Part(
+            here, before, self._file, self._place, size + added, None, is_plain,
+            is_plain and has_ended, disk_bytes,
+        ), buffer  # fmt: skip
+
+    def _end_plain(
+        self, file: TextFile, buffer: Memory, size: int, is_plain: bool
+    ) -> tuple[int, Memory]:
+        """End a file of plain text; return the bytes of an end of text added to the buffer."""
+        added = 0
+        if is_plain:
+            self.end_marker()
+            self.text_hash.end_document()
+        else:
+            is_last = self._file == len(self.text.files) - 1
+            if not is_last and not self._tail.rstrip().endswith(END_OF_TEXT) and self._tail:
+                # Nothing else says that a document ends here.
+                marker = self.end_marker()
+                added = len(marker)
+                buffer = _enlarged(buffer, size, size + added)
+                buffer.view[size : size + added] = marker
+                self.text_hash.update(END_OF_TEXT)
+            self.text_hash.end_file()
+        self._close_file(file)
+        return added, buffer
+
+    def _fill(self, file: TextFile, buffer: Memory) -> tuple[int, bool, Memory]:
+        """Read until the text can be cut or ends: the size, whether it ends, and the buffer."""
+        assert self._stream is not None
+        filled = len(self._carried)
+        limit = max(self._part_bytes, filled + 1)
+        buffer = _enlarged(buffer, 0, limit)
+        buffer.view[:filled] = self._carried
+        self._carried = b""
+        while True:
+            room = limit - filled
+            left = room if file.stop is None else min(room, file.stop - self._place - filled)
+            count = self._stream.fill(buffer.view[filled : filled + left])
+            filled += count
+            if count < room:
+                return filled, True, buffer
+            end = filled if self._cut is None else self._cut(buffer, filled)
+            if end > 0:
+                self._carried = bytes(buffer.view[end:filled])
+                return end, False, buffer
+            limit = 2 * filled
+            buffer = _enlarged(buffer, filled, limit)
+
+    def _read_documents(self, file: TextFile, buffer: Memory) -> tuple[Part | None, Memory]:
+        if self._documents is None:
+            self.text_hash.begin_documents()
+            self._documents = self.text.read_documents(file, self.end_marker())
+            self._opened(file)
+        found = next(self._documents, None)
+        if found is None:
+            self._close_file(file)
+            return None, buffer
+        before, self._place = self._place, found.rows
+        size = len(found.text)
+        buffer = _enlarged(buffer, 0, size)
+        buffer.view[:size] = found.text
+        self.text_hash.add_documents(found, self.end_marker())
+        part = Part(
+            self._file, before, self._file, self._place, size, found,
+            disk_bytes=self._progress(found.disk_bytes),
+        )  # fmt: skip
+        return part, buffer
+
+    def _opened(self, file: TextFile) -> None:
+        self._tail, self._carried, self._disk_bytes = b"", b"", 0
+        with translate_read_errors(self.text.named(file)):
+            self._state = self.text.state(file)
+
+    def _close_file(self, file: TextFile) -> None:
+        self.close()
+        self.text.check_unchanged(file, self._state)
+        self._file, self._place = self._file + 1, 0
+
+    def _progress(self, position: int) -> int:
+        new = max(0, position - self._disk_bytes)
+        self._disk_bytes += new
+        return new
+
+    def _refuse_nul(self, file: TextFile, buffer: Memory, size: int) -> None:
+        refuse_nul(buffer.view[:size], self.text.named(file), self._place)
+
+
+def marker_among(specials: Sequence[bytes]) -> bytes:
+    """What ends documents while words are counted; empty where no special token does."""
+    return END_OF_TEXT if END_OF_TEXT in specials else b""
+
+
+def malformed_part(text: Text, part: Part, offset: int) -> DataError:
+    """The error for a part that is not UTF-8 from ``offset`` on."""
+    file = text.files[part.file]
+    if part.documents is None:
+        return not_utf8(text.named(file), part.place + offset, file.path)
+    return DataError(
+        f"{text.named(file)}: rows {part.place + 1} to {part.next_place}: expected UTF-8 text",
+        "write the file again with text in UTF-8",
+    )
+
+
+def _enlarged(buffer: Memory, used: int, capacity: int) -> Memory:
+    if len(buffer) - PADDING >= capacity:
+        return buffer
+    larger = Memory(capacity + PADDING)
+    larger.view[:used] = buffer.view[:used]
+    return larger
