@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,11 @@ from lmlab.console.options import at_least, one_of, option
 from lmlab.console.stdout import run_main
 from lmlab.errors import DataError
 from lmlab.generate import check_folder
+from lmlab.records.paths import find_files
+from lmlab.records.text import Text
 
 if TYPE_CHECKING:
+    from lmlab.data.token_file import TokenFile
     from lmlab.runs.load import Loaded
     from lmlab.training.evaluator import ValidationResult
 
@@ -32,7 +36,17 @@ class Options:
     text: tuple[str, ...] = option(
         by_position=True,
         metavar="FILE",
-        help="a UTF-8 text file; the output has one line per file, and their total",
+        help="a file, folder or quoted pattern of text (plain, compressed, JSON lines, Parquet, "
+        "Arrow), or - for standard input; the output has one line per text, and their total",
+    )
+    column: str = option(
+        "text", metavar="NAME", help="column of JSON lines, Parquet or Arrow that holds the text"
+    )
+    documents: str = option(
+        "marker",
+        valid=one_of("marker", "blank_line", "line", "file"),
+        metavar="RULE",
+        help="what a document of plain text is; see data.documents",
     )
     checkpoint: str = option(
         "best",
@@ -57,65 +71,75 @@ class Options:
 
 
 def evaluate(
-    loaded: Loaded, text: Path, *, max_tokens: int | None = None, batch_size: int = 32
+    loaded: Loaded, text: Path | Text, *, max_tokens: int | None = None, batch_size: int = 32
 ) -> ValidationResult:
     """Measure a model on a text.
 
     Args:
         loaded: model and tokenizer, as :func:`lmlab.load` returns them.
-        text: a UTF-8 file.
+        text: a file, or several as a :class:`lmlab.records.text.Text`.
         max_tokens: see :func:`lmlab.data.batches.validation_windows`.
         batch_size: windows per forward pass.
 
     Raises:
         DataError: the text is not UTF-8, or is shorter than two tokens.
     """
-    import numpy as np
+    with tempfile.TemporaryDirectory(prefix="lmlab-evaluate-") as folder:
+        tokens = _encode(loaded, Text.of(text), str(text), Path(folder))
+        return _evaluate(loaded, tokens, max_tokens, batch_size)
 
+
+def _encode(loaded: Loaded, text: Text, name: str, folder: Path) -> TokenFile:
+    from lmlab.data.token_file import write_token_file
+
+    found = write_token_file(text, loaded.tokenizer, folder / "text.bin")
+    if found.num_tokens < 2:
+        raise DataError(f"text={name}: expected 2 tokens or more, found {found.num_tokens}")
+    return found
+
+
+def _evaluate(
+    loaded: Loaded, text: TokenFile, max_tokens: int | None, batch_size: int
+) -> ValidationResult:
     from lmlab.data.batches import validation_windows
     from lmlab.data.text_bytes import evaluated_bytes
-    from lmlab.tokenizer.utf8 import read_utf8
     from lmlab.training.evaluator import Evaluator
 
     model, tokenizer = loaded
-    dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
-    chunks = [np.array(chunk, dtype=dtype) for chunk in tokenizer.encode_chunks(read_utf8(text))]
-    tokens = np.concatenate(chunks) if chunks else np.empty(0, dtype=dtype)
-    if len(tokens) < 2:
-        raise _too_short(text, len(tokens))
+    tokens = text.tokens
     windows = validation_windows(
         tokens,
         context_length=min(model.context_length, len(tokens) - 1),
         max_tokens=max_tokens,
     )
-    device = model.device
-    num_bytes = evaluated_bytes(tokenizer, tokens, windows)
-    evaluator = Evaluator(tokens, windows, num_bytes, batch_size=batch_size, device=device)
+    num_bytes = evaluated_bytes(tokenizer, tokens, windows, text.end_id)
+    evaluator = Evaluator(tokens, windows, num_bytes, batch_size=batch_size, device=model.device)
     return evaluator.evaluate(model)
 
 
 def print_losses(options: Options) -> None:
     """Evaluate and print one line per text, and the total of several texts."""
     check_folder(options.run)
-    for text in options.text:
-        _check_file(text)
+    texts = [_find(name, options) for name in options.text]
     # Importing torch takes seconds; mistakes in the options are reported before.
     from lmlab.runs.load import load
     from lmlab.training.evaluator import ValidationResult
 
     loaded = load(options.run, checkpoint=options.checkpoint, device=options.device)
-    for text in options.text:  # a mistake in the last one is met before the first takes minutes
-        _check_content(loaded, Path(text))
-    width = max(map(len, [*options.text, _TOTAL]))
-    print(f"{'text':<{width}}  {'loss':>8}  {'perplexity':>10}  {'bits/byte':>9}  {'tokens':>11}")
-    results = []
-    for text in options.text:
-        results.append(
-            evaluate(
-                loaded, Path(text), max_tokens=options.max_tokens, batch_size=options.batch_size
-            )
+    with tempfile.TemporaryDirectory(prefix="lmlab-evaluate-") as folder:
+        # A mistake in the last text is met before the first takes minutes.
+        encoded = [
+            _encode(loaded, text, name, Path(folder, str(number)))
+            for number, (name, text) in enumerate(zip(options.text, texts, strict=True))
+        ]
+        width = max(map(len, [*options.text, _TOTAL]))
+        print(
+            f"{'text':<{width}}  {'loss':>8}  {'perplexity':>10}  {'bits/byte':>9}  {'tokens':>11}"
         )
-        print(_line(text, width, results[-1]), flush=True)
+        results = []
+        for name, tokens in zip(options.text, encoded, strict=True):
+            results.append(_evaluate(loaded, tokens, options.max_tokens, options.batch_size))
+            print(_line(name, width, results[-1]), flush=True)
     if len(results) > 1:
         nats = math.fsum(result.loss * result.num_tokens for result in results)
         num_tokens = sum(result.num_tokens for result in results)
@@ -123,42 +147,22 @@ def print_losses(options: Options) -> None:
         print(_line(_TOTAL, width, ValidationResult.of_sums(nats, num_tokens, num_bytes)))
 
 
-def _check_file(text: str) -> None:
-    path = Path(text)
-    if path.is_file():
-        return
+def _find(name: str, options: Options) -> Text:
+    """The text of an option, whose files are found and recognized."""
+    path = Path(name)
     if (path / "config.yaml").is_file() or (path / "config.json").is_file():
         raise DataError(
-            f"text={text}: expected a text file, found the folder of a model",
+            f"text={name}: expected text, found the folder of a model",
             "evaluate one run at a time",
         )
-    if path.is_dir():
-        raise DataError(f"text={text}: is a folder", "pass the path of a UTF-8 text file")
-    if text.startswith("[") and text.endswith("]"):
-        names = [name.strip(" '\"") for name in text[1:-1].split(",") if name.strip(" '\"")]
+    if name.startswith("[") and name.endswith("]") and not path.exists():
+        names = [one.strip(" '\"") for one in name[1:-1].split(",") if one.strip(" '\"")]
         raise DataError(
-            f"text={text}: no such file",
-            f"repeat the key: {' '.join(f'text={name}' for name in names or ['FILE'])}",
+            f"text={name}: no such file",
+            f"repeat the key: {' '.join(f'text={one}' for one in names or ['FILE'])}",
         )
-    raise DataError(f"text={text}: no such file", "pass the path of a UTF-8 text file")
-
-
-def _check_content(loaded: Loaded, text: Path) -> None:
-    """Refuse a text that is not UTF-8, or is shorter than two tokens."""
-    from lmlab.tokenizer.utf8 import read_utf8
-
-    for _ in read_utf8(text):
-        pass
-    num_tokens = 0
-    for chunk in loaded.tokenizer.encode_chunks(read_utf8(text)):
-        num_tokens += len(chunk)
-        if num_tokens >= 2:
-            return
-    raise _too_short(text, num_tokens)
-
-
-def _too_short(text: Path, num_tokens: int) -> DataError:
-    return DataError(f"text={text}: expected 2 tokens or more, found {num_tokens}")
+    rules = Text((), column=options.column, documents=options.documents, key="text")
+    return rules.with_files(find_files("text", name, split="valid"))
 
 
 def _line(text: str, width: int, result: ValidationResult) -> str:
@@ -173,13 +177,14 @@ COMMAND = Command(
     options=Options,
     act=print_losses,
     description="Measure the loss of a trained model (a run or a Hugging Face model directory)\n"
-    "on UTF-8 text.",
+    "on text.",
     notes="""\
 The loss is in nats per token, computed in float32. A text is split into windows of the model's
 context length, and each token is predicted from the tokens that precede it in its window. Only the
-first token of a text is not predicted. Bits per byte are the total bits divided by the UTF-8 bytes
-of the text, without <|endoftext|>; the bytes do not depend on the tokenizer, so that models with
-different tokenizers can be compared. With max_tokens, they are the bytes of the tokens predicted.
+first token of a text is not predicted. An end of text follows each record, and its loss counts.
+Bits per byte are the total bits divided by the UTF-8 bytes of the text, without <|endoftext|>; the
+bytes do not depend on the tokenizer, so that models with different tokenizers can be compared. With
+max_tokens, they are the bytes of the tokens predicted.
 """,
     examples=["outputs/runs/default/seed0 story.txt other.txt"],
 )

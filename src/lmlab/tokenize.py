@@ -16,7 +16,9 @@ from lmlab.console.formatting import format_count
 from lmlab.console.options import argument, at_least, one_of, option
 from lmlab.console.stdout import run_main
 from lmlab.errors import ConfigError, DataError, DiskError, shorten
-from lmlab.storage.io import make_folder, translate_read_errors
+from lmlab.records.paths import find_files
+from lmlab.records.text import DOCUMENT_RULES, Text, is_pipe
+from lmlab.storage.io import make_folder
 
 if TYPE_CHECKING:
     from lmlab.tokenizer import Tokenizer
@@ -25,13 +27,19 @@ END_OF_TEXT = "<|endoftext|>"
 _MAX_THREADS = 256
 _NUM_LONGEST = 10
 _SHOWN_BYTES = 48  # of an entry
+_TEXT_HELP = (
+    "files, folders or quoted patterns of text (plain, compressed, JSON lines, Parquet, Arrow); "
+    "- for standard input"
+)
+_COLUMN_HELP = "column of JSON lines, Parquet or Arrow that holds the text"
+_RULE_HELP = "documents of plain text: marker (between <|endoftext|>), blank_line, line or file"
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainOptions:
     """The options of ``train``."""
 
-    text: tuple[Path, ...] = argument(metavar="FILE", help="UTF-8 text files")
+    text: tuple[str, ...] = argument(metavar="FILE", help=_TEXT_HELP)
     vocab_size: int = option(
         valid=at_least(256), help="vocabulary size, including the 256 bytes and the special tokens"
     )
@@ -56,6 +64,10 @@ class TrainOptions:
         valid=at_least(1, _MAX_THREADS),
         help="number of threads, which does not affect the result; null: one per core",
     )
+    column: str = option("text", metavar="NAME", help=_COLUMN_HELP)
+    documents: str = option(
+        "marker", valid=one_of(*DOCUMENT_RULES), metavar="RULE", help=_RULE_HELP
+    )
     force: bool = option(False, help="overwrite a saved tokenizer")
 
 
@@ -64,8 +76,12 @@ class EncodeOptions:
     """The options of ``encode``."""
 
     tokenizer: Path = argument(metavar="TOKENIZER", help="folder of a saved tokenizer")
-    text: tuple[Path, ...] = argument(metavar="FILE", help="UTF-8 text files")
+    text: tuple[str, ...] = argument(metavar="FILE", help=_TEXT_HELP)
     to: Path = option(metavar="FILE.bin", help="token file to write")
+    column: str = option("text", metavar="NAME", help=_COLUMN_HELP)
+    documents: str = option(
+        "marker", valid=one_of(*DOCUMENT_RULES), metavar="RULE", help=_RULE_HELP
+    )
     force: bool = option(
         False, help="overwrite FILE.bin even if it was not written by this command"
     )
@@ -90,7 +106,7 @@ def train(options: TrainOptions) -> None:
     from lmlab.tokenizer.text_markers import check_end_of_text
 
     patterns = {"gpt2": GPT2_PATTERN, "cl100k": CL100K_PATTERN, "llama3": CL100K_PATTERN}
-    _check_texts(options.text)
+    text = _find_texts(options)
     check_end_of_text(options.end_of_text, options.special, "end_of_text")
     if not options.force and is_saved(options.to):
         raise ConfigError(
@@ -103,7 +119,7 @@ def train(options: TrainOptions) -> None:
         raise DiskError(f"to={options.to}: the folder is not writable", "choose another folder")
     start = time.perf_counter()
     tokenizer = train_bpe(
-        options.text,
+        text,
         options.vocab_size,
         list(options.special),
         pattern=patterns[options.pattern],
@@ -111,7 +127,7 @@ def train(options: TrainOptions) -> None:
     ).with_end_of_text(options.end_of_text)
     seconds = time.perf_counter() - start
     tokenizer.save(options.to)
-    size = sum(path.stat().st_size for path in options.text)
+    size = text.size()
     print(
         f"{tokenizer.vocab_size:,} entries from {size / 1e6:,.1f} MB in {seconds:.2f} s: "
         f"{options.to}"
@@ -125,16 +141,17 @@ def encode(options: EncodeOptions) -> None:
     from lmlab.storage.lock import Lock
     from lmlab.tokenizer import Tokenizer
 
-    _check_texts(options.text)
-    _check_target(options.to, [*options.text, *options.tokenizer.glob("*")], options.force)
+    text = _find_texts(options)
+    inputs = [path for path in text.paths if not is_pipe(path)]
+    _check_target(options.to, [*inputs, *options.tokenizer.glob("*")], options.force)
     tokenizer = Tokenizer.load(options.tokenizer)
     start = time.perf_counter()
     make_folder(options.to.parent)
     lock = options.to.with_name(f".{options.to.name}.lock")
     with Lock(lock, wait=False, protects=options.to):
-        written = write_token_file(options.text, tokenizer, options.to)
+        written = write_token_file(text, tokenizer, options.to)
     seconds = time.perf_counter() - start
-    size = sum(path.stat().st_size for path in options.text)
+    size = text.size() or written.num_text_bytes
     print(
         f"{size / 1e6:,.1f} MB in {seconds:.2f} s ({size / 1e6 / seconds:,.0f} MB/s): "
         f"{format_count(written.num_tokens, 'token')}, "
@@ -183,17 +200,13 @@ def _print_longest(folder: Path, number: int) -> None:
         print(f"  {index:>8}  {lengths[index]:>4} bytes  {start!r}{more}")
 
 
-def _check_texts(paths: Sequence[Path]) -> None:
-    """Raise :class:`DataError` unless all files are readable and one has text."""
-    for path in paths:
-        if not path.is_file():
-            raise DataError(
-                f"{path}: no such file", "pass the paths of one or more UTF-8 text files"
-            )
-        with translate_read_errors(path), open(path, "rb"):
-            pass
-    if not any(path.stat().st_size for path in paths):
-        raise DataError(f"{' '.join(map(str, paths))}: the text is empty", "provide some text")
+def _find_texts(options: TrainOptions | EncodeOptions) -> Text:
+    """Find and recognize the files. Raises :class:`DataError` unless one of them has text."""
+    paths = find_files("text", options.text, split="train")
+    text = Text((), column=options.column, documents=options.documents).with_files(paths)
+    if not text.size() and not any(map(is_pipe, paths)):
+        raise DataError(f"{' '.join(options.text)}: the text is empty", "provide some text")
+    return text
 
 
 def _check_target(path: Path, inputs: Sequence[Path], force: bool) -> None:
@@ -228,7 +241,7 @@ COMMAND = CommandGroup(
             name="tokenize train",
             options=TrainOptions,
             act=train,
-            description="Learn a vocabulary from text files.",
+            description="Learn a vocabulary from text.",
             examples=["books.txt --vocab-size 32000 --to books32k"],
             when_interrupted="interrupted; nothing was saved",
             allow_abbrev=True,
@@ -237,9 +250,12 @@ COMMAND = CommandGroup(
             name="tokenize encode",
             options=EncodeOptions,
             act=encode,
-            description="Encode text files as token ids in a .bin file, with a .json file that "
+            description="Encode text as token ids in a .bin file, with a .json file that "
             "describes it.",
-            examples=["books32k books.txt --to books.bin"],
+            examples=[
+                "books32k books.txt --to books.bin",
+                "books32k 'shards/*.parquet' --column content --to web.bin",
+            ],
             when_interrupted="interrupted; rerun the command to resume",
             notes="To resume an interrupted command, rerun it.",
             allow_abbrev=True,

@@ -119,9 +119,7 @@ class TextFiles:
         for text, found in ((train, first), (valid, second)):
             for line in remarks(text, found):
                 log.info(line)
-        return Corpus(
-            name, train, valid, train_hash=first.text_hash, valid_hash=second.text_hash
-        )
+        return Corpus(name, train, valid, train_hash=first.text_hash, valid_hash=second.text_hash)
 
     def _compare(self, train: Text, valid: Text) -> tuple[Survey, Survey]:
         """The surveys of both splits; the documents that are in both are told."""

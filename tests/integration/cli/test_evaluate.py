@@ -72,7 +72,6 @@ def test_texts_give_a_line_each_and_a_total(
         ([], "missing required option text=FILE"),
         (["text=nowhere.txt"], "text=nowhere.txt: no such file"),
         (["text=[a.txt,b.txt]"], "help: repeat the key: text=a.txt text=b.txt"),
-        (["text=."], "text=.: is a folder"),
         (["RUN"], "found the folder of a model\nhelp: evaluate one run at a time"),
         (["text=x", "batch_size=0"], "batch_size=0: expected an integer of 1 or more"),
         (["text=x", "max_tokens=0"], "max_tokens=0: expected an integer of 1 or more, or null"),

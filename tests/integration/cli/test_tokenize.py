@@ -91,7 +91,7 @@ def trained(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
         (["t.txt", "--to", "settings.bin"], "settings.json, which is not a token file"),
         (["t.txt", "--to", "weights.bin"], "weights.bin, which is not a token file"),
         (["t.txt", "--to", "folder.bin"], "expected a file, found a folder"),
-        (["tok", "--to", "x.bin"], "no such file"),
+        (["tok", "--to", "x.bin"], "found one JSON value over several lines"),
     ],
 )
 def test_only_a_token_file_is_overwritten(

@@ -110,7 +110,7 @@ def test_characters_of_stories_sum_to_one_and_multiply_to_the_story() -> None:
 def test_held_out_stories_have_the_probability_that_the_corpus_reports(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path, num_train=50, num_valid=40, seed=5)
     start, nats = Prefix.empty(DOCUMENT), 0.0
-    for story in documents(corpus.valid_paths[0].read_text()):
+    for story in documents(corpus.valid.paths[0].read_text()):
         middle = start.extend(story[: len(story) // 2])
         nats -= middle.log_prob + middle.log_prob_of(story[len(story) // 2 :] + SEPARATOR)
     assert corpus.floor is not None

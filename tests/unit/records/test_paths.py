@@ -94,5 +94,5 @@ def test_a_folder_of_datasets_without_the_split_or_a_file_is_refused(tmp_path: P
     with pytest.raises(DataError, match=r"expected a split train, found all\n.*both/all"):
         find_files(KEY, str(tmp_path / "both"), split="train")
     next((tmp_path / "both" / "all").glob("*.arrow")).unlink()
-    with pytest.raises(DataError, match="found no data-00000-of-00001.arrow"):
+    with pytest.raises(DataError, match=r"found no data-00000-of-00001\.arrow"):
         find_files(KEY, str(tmp_path / "both" / "all"))

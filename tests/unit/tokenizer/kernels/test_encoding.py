@@ -10,6 +10,7 @@ import pytest
 from random_merges import WORDS, encoded, fast_of, trained
 
 from lmlab.tokenizer import Tokenizer, kernel_encoder
+from lmlab.tokenizer.buffers import PADDING
 
 
 def test_random_bytes_decode_back() -> None:
@@ -18,7 +19,7 @@ def test_random_bytes_decode_back() -> None:
     worker = kernel_encoder.Worker(tables)
     for _ in range(300):
         data = chance.randbytes(chance.choice([1, 5, 64, 300]))
-        text = np.frombuffer(data + bytes(kernel_encoder.PADDING), dtype=np.uint8)
+        text = np.frombuffer(data + bytes(PADDING), dtype=np.uint8)
         found = worker.encode(text, np.array([0, len(data)], dtype=np.int64))
         assert b"".join(trained().vocab[index] for index in found.ids.tolist()) == data
         try:
