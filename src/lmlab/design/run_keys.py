@@ -42,6 +42,9 @@ def _flat(content: Mapping[str, Any], selected: dict[str, Any]) -> dict[str, Any
     nodes = selected | {
         "data": content["data"], "tokenizer": content["tokenizer"], "runtime": runtime
     }  # fmt: skip
+    tasks = content["validation"].get("tasks")
+    if tasks is not None:
+        nodes["validation"] = selected["validation"] | {"tasks": tasks}
     return {key: _plain(value) for key, value in flatten(nodes)}
 
 

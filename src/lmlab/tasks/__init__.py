@@ -2,6 +2,5 @@
 
 :mod:`task` defines what a task is and what it returns; :mod:`scorer` computes log-likelihoods of
 continuations for all tasks. :mod:`task_file` reads items from JSON lines, and :mod:`choice_task`,
-:mod:`cloze_task` and :mod:`text_task` score them. :mod:`harness` lets lm-evaluation-harness
-evaluate a model of lmlab.
+:mod:`cloze_task` and :mod:`text_task` score them.
 """

@@ -15,9 +15,9 @@ COMMANDS = {
 }  # fmt: skip
 COMMAND_PACKAGES = {"export", "outputs"}
 ROOMS = {
-    "accounting", "build", "config", "console", "data", "demos", "design", "distributed", "hf",
-    "nn", "optim", "preflight", "runs", "runtime", "storage", "study", "sweep", "tokenizer",
-    "tracking", "training",
+    "accounting", "build", "config", "console", "data", "demos", "design", "distributed",
+    "harness", "hf", "nn", "optim", "preflight", "runs", "runtime", "storage", "study", "sweep",
+    "tasks", "tokenizer", "tracking", "training",
 }  # fmt: skip
 LONGEST_FILE, LONGEST_FUNCTION, LEAST_TESTED = 400, 80, 60
 # One Triton kernel is one function.

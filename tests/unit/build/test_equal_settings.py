@@ -192,7 +192,7 @@ def canonical(config: RunConfig) -> str:
 def content(config: RunConfig) -> str:
     """What the identity holds a content hash of, or the resolved device."""
     whole = config.as_dict()
-    return hash_json([whole["data"], whole["tokenizer"]])
+    return hash_json([whole["data"], whole["tokenizer"], whole["validation"]["tasks"]])
 
 
 def device(config: RunConfig) -> str:

@@ -1,0 +1,1 @@
+"""Models of lmlab in lm-evaluation-harness."""
