@@ -1,17 +1,18 @@
-"""``python -m lmlab.evaluate run=<folder> text=<file>``: the loss of a saved model on a text."""
+"""``python -m lmlab.evaluate run=<folder> text=<file>``: a saved model on texts and tasks."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lmlab.console.command_line import Command
 from lmlab.console.options import at_least, one_of, option
 from lmlab.console.stdout import run_main
-from lmlab.errors import DataError
+from lmlab.errors import ConfigError, DataError
 from lmlab.generate import check_folder
 from lmlab.records.paths import find_files
 from lmlab.records.text import Text
@@ -19,6 +20,8 @@ from lmlab.records.text import Text
 if TYPE_CHECKING:
     from lmlab.data.token_file import TokenFile
     from lmlab.runs.load import Loaded
+    from lmlab.tasks.task import Task
+    from lmlab.tasks.task_file import TaskFile
     from lmlab.training.evaluator import ValidationResult
 
 _TOTAL = "total"
@@ -34,6 +37,7 @@ class Options:
         help="outputs/<study>/<arm>/seed<k>, or a local Hugging Face model directory",
     )
     text: tuple[str, ...] = option(
+        (),
         by_position=True,
         metavar="FILE",
         help="a file, folder or quoted pattern of text (plain, compressed, JSON lines, Parquet, "
@@ -48,6 +52,12 @@ class Options:
         metavar="RULE",
         help="what a document of plain text is; see data.documents",
     )
+    tasks: tuple[str, ...] = option(
+        (),
+        metavar="FILE",
+        help="items to score the model on, as JSON lines, or the names of tasks with their files, "
+        "{NAME: FILE}, as in validation.tasks; one line per task",
+    )
     checkpoint: str = option(
         "best",
         valid=one_of("best", "last"),
@@ -61,7 +71,7 @@ class Options:
         "null: the full text",
     )
     batch_size: int = option(
-        32, valid=at_least(1), help="windows per forward pass; affects only speed"
+        32, valid=at_least(1), help="sequences per forward pass; affects only speed"
     )
     device: str = option(
         "auto",
@@ -117,15 +127,33 @@ def _evaluate(
     return evaluator.evaluate(model)
 
 
-def print_losses(options: Options) -> None:
-    """Evaluate and print one line per text, and the total of several texts."""
+def print_scores(options: Options) -> None:
+    """Evaluate, and print one line per text, the total of several texts, and one per task."""
     check_folder(options.run)
+    if not options.text and not options.tasks:
+        raise ConfigError(
+            "missing required option text=FILE or tasks=FILE", "run lmlab evaluate --help"
+        )
     texts = [_find(name, options) for name in options.text]
+    sources = _task_sources(options.tasks)
+    for source in sources:
+        source.check()
     # Importing torch takes seconds; mistakes in the options are reported before.
     from lmlab.runs.load import load
-    from lmlab.training.evaluator import ValidationResult
 
     loaded = load(options.run, checkpoint=options.checkpoint, device=options.device)
+    tasks = [source.load(loaded.tokenizer, loaded.model.context_length) for source in sources]
+    if texts:
+        _print_losses(loaded, texts, options)
+    if texts and tasks:
+        print()
+    if tasks:
+        _print_tasks(loaded, tasks, options.batch_size)
+
+
+def _print_losses(loaded: Loaded, texts: Sequence[Text], options: Options) -> None:
+    from lmlab.training.evaluator import ValidationResult
+
     with tempfile.TemporaryDirectory(prefix="lmlab-evaluate-") as folder:
         # A mistake in the last text is met before the first takes minutes.
         encoded = [
@@ -145,6 +173,39 @@ def print_losses(options: Options) -> None:
         num_tokens = sum(result.num_tokens for result in results)
         num_bytes = sum(result.num_bytes for result in results)
         print(_line(_TOTAL, width, ValidationResult.of_sums(nats, num_tokens, num_bytes)))
+
+
+def _task_sources(values: Sequence[str]) -> list[TaskFile]:
+    """Return the tasks of ``tasks=FILE`` and ``tasks={NAME: FILE}``, each given once or more."""
+    import yaml
+
+    from lmlab.config.task_settings import check_names, parse_tasks
+    from lmlab.tasks.task_file import TaskFile
+
+    nodes: list[Any] = []
+    for value in values:
+        node: Any = value
+        if value[:1] in ("{", "[") and not Path(value).exists():
+            try:
+                node = yaml.safe_load(value)
+            except yaml.YAMLError as error:
+                raise ConfigError(
+                    f"tasks={value}: expected a file, or {{NAME: FILE}}",
+                    "write a space after each colon: 'tasks={name: items.jsonl}'",
+                ) from error
+        nodes.append(node)
+    entries = [entry for node in nodes for entry in parse_tasks(node, "tasks")]
+    check_names(entries, "tasks")
+    return [TaskFile(entry) for entry in entries]
+
+
+def _print_tasks(loaded: Loaded, tasks: Sequence[Task], batch_size: int) -> None:
+    from lmlab.tasks.evaluation import evaluate_tasks
+    from lmlab.tasks.score_table import score_table
+
+    model, tokenizer = loaded
+    results = list(evaluate_tasks(model, tokenizer, tasks, batch_size=batch_size))
+    print("\n".join(score_table(results)))
 
 
 def _find(name: str, options: Options) -> Text:
@@ -175,9 +236,9 @@ def _line(text: str, width: int, result: ValidationResult) -> str:
 COMMAND = Command(
     name="evaluate",
     options=Options,
-    act=print_losses,
+    act=print_scores,
     description="Measure the loss of a trained model (a run or a Hugging Face model directory)\n"
-    "on text.",
+    "on text, or score it on tasks.",
     notes="""\
 The loss is in nats per token, computed in float32. A text is split into windows of the model's
 context length, and each token is predicted from the tokens that precede it in its window. Only the
@@ -185,8 +246,14 @@ first token of a text is not predicted. An end of text follows each record, and 
 Bits per byte are the total bits divided by the UTF-8 bytes of the text, without <|endoftext|>; the
 bytes do not depend on the tokenizer, so that models with different tokenizers can be compared. With
 max_tokens, they are the bytes of the tokens predicted.
+
+Tasks are minimal pairs, multiple choice, cloze items and texts; docs/tasks.md lists their fields
+and scores. A score that is a mean over items has its standard error beside it.
 """,
-    examples=["outputs/runs/default/seed0 story.txt other.txt"],
+    examples=[
+        "outputs/runs/default/seed0 story.txt other.txt",
+        "outputs/runs/default/seed0 'tasks={order: pairs.jsonl, wiki: {text: wiki.txt}}'",
+    ],
 )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from os.path import expanduser
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,17 @@ def parse_tasks(value: Any, key: str = "validation.tasks") -> tuple[TaskEntry, .
         ConfigError: the value has another form, or a name occurs twice.
     """
     entries = [_entry(name, node, where) for name, node, where in _nodes(value, key)]
+    check_names(entries, key)
+    return tuple(entries)
+
+
+def check_names(entries: Sequence[TaskEntry], key: str) -> None:
+    """Check that tasks have different names. Raises :class:`ConfigError`.
+
+    Args:
+        entries: the tasks.
+        key: of the setting, for the message.
+    """
     first: dict[str, TaskEntry] = {}
     for entry in entries:
         other = first.setdefault(entry.name, entry)
@@ -68,7 +79,6 @@ def parse_tasks(value: Any, key: str = "validation.tasks") -> tuple[TaskEntry, .
                 f"{entry.path}",
                 f"name them: {key}={{{entry.name}: {other.path}, {entry.name}2: {entry.path}}}",
             )
-    return tuple(entries)
 
 
 def _nodes(value: Any, key: str) -> Iterator[tuple[str | None, Any, str]]:

@@ -69,7 +69,11 @@ def test_texts_give_a_line_each_and_a_total(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "missing required option text=FILE"),
+        ([], "missing required option text=FILE or tasks=FILE"),
+        (["tasks=nowhere.jsonl"], "nowhere.jsonl: no such file"),
+        (["tasks={a: b, c"], "tasks={a: b, c: expected a file, or {NAME: FILE}"),
+        (["tasks={a: {fil: x}}"], "tasks.a.fil: no such setting of a task"),
+        (["tasks=x/a.jsonl", "tasks=y/a.jsonl"], "tasks: expected different names, found a"),
         (["text=nowhere.txt"], "text=nowhere.txt: no such file"),
         (["text=[a.txt,b.txt]"], "help: repeat the key: text=a.txt text=b.txt"),
         (["RUN"], "found the folder of a model\nhelp: evaluate one run at a time"),
@@ -107,3 +111,24 @@ def test_all_texts_are_checked_before_the_first_is_evaluated(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "empty.txt: expected 2 tokens or more, found 0" in printed.err
+
+
+def test_tasks_have_a_line_each(
+    run: RunFolder, texts: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs, cloze = tmp_path / "pairs.jsonl", tmp_path / "cloze.jsonl"
+    pairs.write_text('{"good": "a bad cab", "bad": "zz zz"}\n{"good": "a cab", "bad": "a fed"}\n')
+    cloze.write_text('{"text": "a bad cab"}\n')
+    command = [
+        str(run.path), f"tasks={pairs}", f"tasks={{last: {{file: {cloze}, kind: cloze}}}}",
+        f"tasks={{wiki: {{text: {texts[1]}}}}}", "checkpoint=last", "device=cpu",
+    ]  # fmt: skip
+    assert main(command) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["task", "items", "accuracy"]
+    assert [row.split()[:2] for row in rows] == [["pairs", "2"], ["last", "1"], ["wiki", "1"]]
+    # With a text as well, its table comes first.
+    assert main([*command, f"text={texts[1]}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[0] == "text"
+    assert lines[2:] == ["", header, *rows]
