@@ -28,7 +28,8 @@ NOT_NUMERIC = (
     "config/",
     # Their texts and vocabularies are known by their content.
     "data/download.py", "data/grammar.py", "data/stories.py", "data/story_words.py",
-    "data/toystories.py", "data/sources.py", "data/held_out.py", "data/text_survey.py", "records/", "data/prefix_probability.py", "data/story_probes.py",
+    "data/toystories.py", "data/sources.py", "data/held_out.py", "data/text_survey.py", "records/",
+    "data/prefix_probability.py", "data/story_probes.py",
     "tokenizer/formats/", "tokenizer/convert.py",
     # Counts of parameters, FLOPs and memory.
     "nn/attention_counts.py", "nn/component_counts.py", "nn/ffn_counts.py", "nn/loss_counts.py",

@@ -36,6 +36,11 @@ ADDED_SETTINGS = [
 ]  # fmt: skip
 # The same for parameters of components: target, and the defaults of its new parameters.
 ADDED_PARAMETERS: dict[str, dict[str, Any]] = {
+    "lmlab.data.sources.TextFiles": {
+        "valid_fraction": 0.01,
+        "column": "text",
+        "documents": "marker",
+    },
     "lmlab.nn.pos.RoPE": {"scaling": None},
     "lmlab.nn.attention.CausalSelfAttention": {
         "qk_norm_eps": 1e-5,
