@@ -109,3 +109,17 @@ def test_a_missing_package_is_named_with_the_extra(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'lmlab[parquet]'" in done.stderr
+
+
+def test_reading_does_not_import_pandas(tmp_path: Path) -> None:
+    """It takes a quarter of a second, which pyarrow spends where a scalar is made."""
+    path = tmp_path / "rows"
+    path.write_bytes(parquet_by_pyarrow([*DOCUMENTS, ""]))
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from lmlab.records.arrow import read_parquet\n"
+        f"for one in read_parquet(Path({str(path)!r}), 'text', b'|', 'x'): one.lengths()\n"
+        "assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
