@@ -8,7 +8,8 @@
 - ``metrics.jsonl``: one row per event, with step, tokens and seconds,
 - ``notes.json``: notes and tags of the user, if there are any,
 - ``preflight.json``: predicted and actual cost of the last session,
-- ``tasks/<name>.jsonl``: the items of the last evaluation of each task, if there are any,
+- ``tasks/<name>.jsonl``, ``probes/<name>.jsonl``: the items of the last evaluation of each task
+  and each probe, if there are any,
 - ``checkpoints/``, ``tokenizer/``, ``samples.md``, ``train.log``, ``learning_curve.png``.
 """
 
@@ -96,7 +97,9 @@ class RunFolder:
 
     def remove_litter(self) -> None:
         """Remove temporary files of processes that were killed; for the owner of the lock."""
-        remove_litter(self.path, self.tokenizer, self.path / "tasks", of=_WRITTEN)
+        remove_litter(
+            self.path, self.tokenizer, self.path / "tasks", self.path / "probes", of=_WRITTEN
+        )
 
     def meta(self) -> dict[str, Any]:
         """Read ``meta.json``; empty if it is missing or damaged."""

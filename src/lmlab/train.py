@@ -35,8 +35,10 @@ def train(config: RunConfig) -> int:
         return outcome.exit_code
     if outcome.run.rows():
         from lmlab.study.learning_curve import draw_learning_curve
+        from lmlab.study.probe_figure import draw_run_probes
 
         draw_learning_curve(outcome.run.path)
+        draw_run_probes(outcome.run.path)
     print(describe(outcome.run))
     return outcome.exit_code
 

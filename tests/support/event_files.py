@@ -29,9 +29,10 @@ def expected_scalars(rows: list[dict[str, Any]]) -> dict[str, list[tuple[int, fl
     found: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
         for key, value in row.items():
-            if key not in ("kind", "step"):
+            if key not in ("kind", "name", "step"):
                 point = (row["step"], float(np.float32(value)))
-                found.setdefault(f"{row['kind']}/{key}", []).append(point)
+                tag = "/".join([row["kind"], *([row["name"]] if "name" in row else []), key])
+                found.setdefault(tag, []).append(point)
     return found
 
 

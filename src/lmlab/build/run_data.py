@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from lmlab.build.instantiate import BoundTarget
 from lmlab.data.sources import Corpus
 from lmlab.data.token_file import TokenFile, encode_corpus
 from lmlab.errors import ConfigError, TextChangedError
+from lmlab.tasks.probes import Probes, load_probes
 from lmlab.tasks.task import Task, TaskSource
 from lmlab.tokenizer import Tokenizer
 
@@ -28,6 +30,7 @@ class DataSpec:
         vocab_size: of the model; the tokenizer must have as many entries.
         context_length: of the model, in tokens; each split must hold at least one window.
         tasks: on which the model is scored.
+        probe_items: items of each probe, where the text has probes.
     """
 
     source: BoundTarget
@@ -36,17 +39,38 @@ class DataSpec:
     vocab_size: int
     context_length: int
     tasks: tuple[TaskSource, ...] = ()
+    probe_items: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class RunData:
-    """The data of a run: its corpus, its tokenizer, both splits as token files, and its tasks."""
+    """The data of a run: its corpus, its tokenizer, both splits as token files, and its tasks.
+
+    Attributes:
+        probe_items: items of each probe.
+        context_length: of the model, in tokens.
+    """
 
     corpus: Corpus
     tokenizer: Tokenizer
     train: TokenFile
     valid: TokenFile
     tasks: tuple[Task, ...] = ()
+    probe_items: int = 0
+    context_length: int = 0
+
+    @functools.cached_property
+    def probes(self) -> Probes:
+        """The probes that the corpus offers, by the optional method ``probe_items(num_items)``.
+
+        It returns items by the name of their probe; see
+        :meth:`lmlab.data.toystories.StoryCorpus.probe_items`. They are found when they are first
+        needed, since a process that only plans runs does not need them.
+        """
+        if not self.probe_items or not hasattr(self.corpus, "probe_items"):
+            return Probes()
+        items = self.corpus.probe_items(self.probe_items)
+        return load_probes(items, self.tokenizer, self.context_length)
 
     def floor(self) -> dict[str, Any] | None:
         """Return the exact entropy of the validation text; None where it is not known."""
@@ -108,4 +132,7 @@ def _prepare(spec: DataSpec) -> RunData:
         splits[name] = encode_corpus(text, tokenizer, cache, name=name, text_hash=text_hash)
         splits[name].check(tokenizer.hash, spec.context_length, tokenizer.vocab_size)
     tasks = tuple(source.load(tokenizer, spec.context_length) for source in spec.tasks)
-    return RunData(corpus, tokenizer, splits["train"], splits["valid"], tasks)
+    return RunData(
+        corpus, tokenizer, splits["train"], splits["valid"], tasks, spec.probe_items,
+        spec.context_length,
+    )  # fmt: skip

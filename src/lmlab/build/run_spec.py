@@ -162,6 +162,7 @@ def resolve(config: RunConfig) -> RunSpec:
             vocab_size=model.vocab_size,
             context_length=model.context_length,
             tasks=_task_sources(config),
+            probe_items=config.validation.probes,
         ),
         network=network_builder(model, config.seeds.init),
         initializer=bind(model.init),

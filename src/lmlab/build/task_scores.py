@@ -14,6 +14,7 @@ from lmlab.distributed.fsdp import unsharded
 from lmlab.nn.transformer import Transformer
 from lmlab.runtime.device import Device
 from lmlab.tasks.evaluation import evaluate_tasks
+from lmlab.tasks.probes import GROUP
 from lmlab.training.trainer import TaskScores
 
 log = logging.getLogger(__name__)
@@ -25,12 +26,12 @@ KeepItems = Callable[[str, int, Sequence[Mapping[str, Any]]], None]
 def build_task_scores(
     data: RunData, device: Device, comm: Communicator, *, batch_size: int, keep_items: KeepItems
 ) -> TaskScores:
-    """Build the function that scores the model on the tasks of a run.
+    """Build the function that scores the model on the tasks and probes of a run.
 
     All ranks call it, and share the forward passes.
 
     Args:
-        data: tasks and tokenizer.
+        data: tasks, probes and tokenizer.
         device: of the model.
         comm: the ranks.
         batch_size: sequences per forward pass.
@@ -38,21 +39,29 @@ def build_task_scores(
     """
 
     def score(model: nn.Module, step: int) -> Iterator[tuple[str, dict[str, float]]]:
-        if not data.tasks:
+        if not data.tasks and not data.probes.probes:
             return
         assert isinstance(model, Transformer)
+        accuracies = []
         with unsharded(model):  # ranks may score different numbers of batches
             for name, result in evaluate_tasks(
                 model,
                 data.tokenizer,
                 data.tasks,
+                data.probes,
                 batch_size=batch_size,
                 use_bf16=device.policy.precision == "bf16",
                 comm=comm,
             ):
                 keep_items(name, step, result.items)
-                log.info("step %d: %s: %s", step, name, _describe(result.scores))
+                if name.startswith(f"{GROUP}/"):
+                    accuracy = result.scores["accuracy"]
+                    accuracies.append(f"{name.removeprefix(f'{GROUP}/')} {accuracy:.3f}")
+                else:
+                    log.info("step %d: %s: %s", step, name, _describe(result.scores))
                 yield name, dict(result.scores)
+        if accuracies:
+            log.info("step %d: accuracy on probes: %s", step, ", ".join(accuracies))
 
     return score
 

@@ -15,7 +15,7 @@ _IGNORED_KEYS = re.compile(
     r"|reuse|reuse_across_code"
     r"|logger(\..*)?|callbacks(\..*)?|hydra([./].*)?"
     r"|samples(\..*)?|checkpoint(\..*)?|runtime\.(device|preflight|beside|parallel)|training\.(log|diagnose)_every"
-    r"|validation\.tasks(\..*)?)"
+    r"|validation\.(tasks(\..*)?|probes))"
 )
 
 

@@ -15,9 +15,9 @@ from lmlab.storage.json_text import dump_json, load_json
 def identity_settings(config: RunConfig) -> dict[str, Any]:
     """Return the part of a configuration that changes a run's result.
 
-    It excludes names and paths, what is only recorded, observed or kept, the data, the tokenizer
-    and the tasks (the identity holds their content hashes instead), and the runtime (it holds the
-    resolved device).
+    It excludes names and paths, what is only recorded, observed or kept, such as probes, the data,
+    the tokenizer and the tasks (the identity holds their content hashes instead), and the runtime
+    (it holds the resolved device).
     Targets have their original names, so that runs of earlier versions have the same identity.
     """
     return select_identity(config.as_dict())
@@ -30,7 +30,7 @@ def select_identity(config: dict[str, Any]) -> dict[str, Any]:
     del training["log_every"]
     training.pop("diagnose_every", None)
     validation = {
-        k: v for k, v in content["validation"].items() if k not in ("batch_size", "tasks")
+        k: v for k, v in content["validation"].items() if k not in ("batch_size", "tasks", "probes")
     }
     model = content["model"]
     if model["init"].get("sha256"):  # weights from a folder: their hash replaces its path

@@ -273,6 +273,8 @@ def _intervals(config: dict[str, Any]) -> Rules:
     limit = config["validation"]["max_tokens"]
     expected = "1 or more, or null for the full split"
     yield "validation.max_tokens", limit is None or limit >= 1, expected
+    probes = config["validation"].get("probes", 0)
+    yield "validation.probes", probes >= 0, "a number of items per probe, or 0 for no probes"
 
 
 def _samples(config: dict[str, Any]) -> Rules:

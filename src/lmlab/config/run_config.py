@@ -149,15 +149,17 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class ValidationSettings:
-    """When and on how many tokens the model is evaluated, and on which tasks.
+    """When and on how many tokens the model is evaluated, and on which tasks and probes.
 
-    The tasks are as given; see :mod:`lmlab.config.task_settings`.
+    The tasks are as given; see :mod:`lmlab.config.task_settings`. The number of ``probes`` is that
+    of the items of each; see :mod:`lmlab.tasks.probes`.
     """
 
     every_steps: int
     batch_size: int
     max_tokens: int | None
     tasks: Any = None
+    probes: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -206,3 +206,6 @@ _NEXT_DAY = OneOf(
 )
 
 STORY = Seq(_OPENING, _WEATHER, _PLOT, maybe(0.4, (_NEXT_DAY, _PLOT)), _MORAL)
+
+SEPARATOR = "\n<|endoftext|>\n"  # follows each story of a text
+DOCUMENT = Seq(STORY, SEPARATOR)

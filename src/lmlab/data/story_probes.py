@@ -15,14 +15,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lmlab.data import story_words as words
-from lmlab.data.grammar import Mention, Seq, WordForms
+from lmlab.data.grammar import Mention, WordForms
 from lmlab.data.prefix_probability import Prefix
-from lmlab.data.stories import STORY
-from lmlab.data.toystories import SEPARATOR
+from lmlab.data.stories import DOCUMENT, SEPARATOR
 
 # With the default vocabulary about 110 tokens, which fit the default context with an answer.
 MAX_CONTEXT_CHARACTERS = 480
-DOCUMENT = Seq(STORY, SEPARATOR)
 _MAX_OTHERS = 8
 _NEAR, _FAR = 12, 20  # words since a child was last named
 _OTHER_GENDER = {

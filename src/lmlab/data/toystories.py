@@ -6,6 +6,7 @@ probabilities of its choices. No model's loss can be lower on average.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import random
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,8 @@ from pathlib import Path
 
 from lmlab.data.corpus import Corpus, Floor
 from lmlab.data.grammar import derivations
-from lmlab.data.stories import STORY
+from lmlab.data.stories import SEPARATOR, STORY
+from lmlab.data.story_probes import ProbeItem, probe_items
 from lmlab.errors import DataError
 from lmlab.storage.cache_entry import open_or_make
 from lmlab.storage.content_hash import remembered_hash
@@ -22,9 +24,39 @@ from lmlab.storage.sealed import read_sealed, write_sealed
 
 # Increase with every change of the grammar or of its sampling.
 GRAMMAR_VERSION = 1
-SEPARATOR = "\n<|endoftext|>\n"
 _NOTE = "no model can do better on average"
 _FILES = ("train.txt", "valid.txt", "about.json")
+
+
+class StoryCorpus(Corpus):
+    """The stories, and questions about those held out.
+
+    Args:
+        train: file of the training stories.
+        valid: file of the held-out stories.
+        floor: entropy of the latter.
+    """
+
+    def __init__(self, train: Path, valid: Path, floor: Floor) -> None:
+        super().__init__("toystories", [train], [valid], floor, remembered_hash)
+        self.held_out = valid
+
+    def probe_items(self, num_items: int) -> dict[str, list[ProbeItem]]:
+        """Return items of each probe; see :func:`lmlab.data.story_probes.probe_items`.
+
+        Contexts begin as stories do in the text: after the separator of the story before.
+
+        Args:
+            num_items: items per probe; fewer if the held-out stories do not have so many.
+        """
+        found = probe_items(
+            documents(self.held_out.read_bytes().decode("utf-8")), num_items=num_items
+        )
+        start = SEPARATOR.lstrip("\n")
+        return {
+            probe: [dataclasses.replace(item, context=start + item.context) for item in items]
+            for probe, items in found.items()
+        }
 
 
 def generate(chance: random.Random) -> str:
@@ -89,7 +121,7 @@ def _open(folder: Path, recipe: Mapping[str, int]) -> Corpus | None:
         raise DataError(f"{about}: cannot be read: {error}") from error
     if changed or not is_same_recipe:
         raise DataError(f"{(changed or [about])[0]}: not the file that was written")
-    return Corpus("toystories", [train], [valid], floor, remembered_hash)
+    return StoryCorpus(train, valid, floor)
 
 
 def _write(folder: Path, recipe: Mapping[str, int]) -> Corpus:

@@ -69,6 +69,7 @@ def write_metadata(
             "num_parameters": model.num_parameters(),
             "forward_flops_per_token": model.forward_flops_per_token(),
             "floor": data.floor(),
+            "probes": data.probes.facts(),
             "policy": device.policy.as_dict(),
             "sessions": sessions,
         }

@@ -47,7 +47,8 @@ META: Fields = {
     "corpus": TEXT, "train_tokens": COUNT, "valid_tokens": COUNT,
     "valid_text_bytes": COUNT, "num_parameters": COUNT, "forward_flops_per_token": AMOUNT,
     "floor": OBJECT, "floor.bits_per_byte": NUMBER, "floor.nats_per_token": NUMBER,
-    "floor.note": TEXT, "parent": PATH, "sessions": OBJECTS, "sessions[].time": TEXT,
+    "floor.note": TEXT, "probes": or_null(OBJECT), "parent": PATH,
+    "sessions": OBJECTS, "sessions[].time": TEXT,
     "sessions[].code": or_null(OBJECT), "sessions[].code.commit": or_null(TEXT),
     "sessions[].versions": OBJECT, "sessions[].command": or_null(TEXTS),
     "sessions[].folder": or_null(PATH),
@@ -101,7 +102,7 @@ COMPACT_ROW: Fields = {
     **JOB, "purposes": PURPOSES, "place": PATH, "status": OBJECT, "meta": OBJECT,
     "validation": OBJECTS, "train": OBJECTS, "samples": TEXT, "preflight": OBJECT,
     "notes": or_null(TEXT), "tags": TEXTS, "settings": OBJECT, "num_damaged_rows": COUNT,
-    "started": TEXT,
+    "started": TEXT, "probes": OBJECTS,
 }  # fmt: skip
 MANIFEST: dict[str, Kind] = {
     "study": TEXT, "command": TEXT, "names": TEXTS, "overrides": LISTS_OF_TEXTS,
@@ -160,6 +161,17 @@ def metric_rows(
     """
     kept = rows_with_fields(path, rows, ROW, ("step",))
     return kept if kind is None else [row | {"kind": kind} for row in kept]
+
+
+def probe_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of probes that name one and have a number as ``accuracy``, perhaps NaN."""
+    return [
+        row
+        for row in rows
+        if row.get("kind") == "probes"
+        and isinstance(row.get("name"), str)
+        and isinstance(row.get("accuracy"), int | float)
+    ]
 
 
 def with_losses(

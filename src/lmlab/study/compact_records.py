@@ -18,6 +18,7 @@ from lmlab.storage.record_fields import (
     PREFLIGHT,
     STATUS,
     metric_rows,
+    probe_rows,
     with_losses,
 )
 from lmlab.study.sweep_folder import checked_costs
@@ -84,6 +85,7 @@ def _record(path: Path, row: dict[str, Any], metric: str) -> dict[str, Any]:
         "notes": row.get("notes"),
         "tags": tuple(row.get("tags", ())),
         "num_damaged_rows": row.get("num_damaged_rows", 0),
+        "probes": probe_rows(restore_numbers(row.get("probes", []))),
         "settings": row.get("settings", {}),
         "started": row.get("started", ""),
     }

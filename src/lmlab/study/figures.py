@@ -24,6 +24,7 @@ from lmlab.study.figure_style import (
     save,
     shorten,
 )
+from lmlab.study.probe_figure import draw_probes
 from lmlab.study.rate_figure import draw_rates
 from lmlab.study.section_figures import SECTION_FIGURES
 from lmlab.study.sweep_figure import draw_sweep
@@ -52,6 +53,7 @@ def draw_figures(
         ("sweep", draw_sweep),
         ("curves", draw_curves),
         ("rates", draw_rates),
+        ("probes", draw_probes),
         *SECTION_FIGURES.items(),
     ):
         figure = draw(content)

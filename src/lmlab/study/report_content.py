@@ -16,6 +16,7 @@ from lmlab.study.isoflop_report.isoflop_content import isoflop_parts
 from lmlab.study.ladder_report.ladder_content import ladder_parts
 from lmlab.study.limitations import limits
 from lmlab.study.prediction_accuracy import prediction_accuracy
+from lmlab.study.probe_section import build_probes
 from lmlab.study.report_notes import curve_note, rate_notes, time_notes, verdict_notes
 from lmlab.study.rerun_commands import study_commands
 from lmlab.study.run_records import RunRecord, Study
@@ -86,6 +87,7 @@ def build_content(study: Study) -> dict[str, Any]:
         "limits": limits(study),
         "glossary": build_glossary(study),
         "prediction_accuracy": prediction_accuracy(study.records),
+        "probes": build_probes(ordered),
         "ladder": None,
     }
     ladder = None if study.manifest is None else study.manifest.ladder

@@ -27,7 +27,7 @@ from lmlab.storage.fields import warn_once
 from lmlab.storage.io import (
     translate_read_errors,
 )
-from lmlab.storage.record_fields import with_losses
+from lmlab.storage.record_fields import probe_rows, with_losses
 from lmlab.study.compact_records import read_compact
 from lmlab.study.other_run import why_another
 from lmlab.study.plain_runs import (
@@ -52,6 +52,7 @@ class RunRecord:
         meta: content of ``meta.json``.
         validation: validation rows of ``metrics.jsonl``.
         train: training rows of ``metrics.jsonl``.
+        probes: rows of ``metrics.jsonl`` with the scores of probes.
         samples: content of ``samples.md``.
         metric: key of the validation rows by which the study compares runs.
         preflight: content of ``preflight.json``; empty where there is none.
@@ -76,6 +77,7 @@ class RunRecord:
     notes: str | None = None
     tags: tuple[str, ...] = ()
     num_damaged_rows: int = 0
+    probes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     started: str = ""
 
@@ -268,7 +270,9 @@ def _read_entry(entry: LedgerEntry, study_folder: Path, manifest: Manifest) -> R
     reason = why_another(record.meta, entry.run, manifest.job_config(entry.job))
     if reason:
         status = {"status": "missing", "reason": reason}
-        return dataclasses.replace(record, status=status, validation=[], train=[], samples="")
+        return dataclasses.replace(
+            record, status=status, validation=[], train=[], probes=[], samples=""
+        )
     if manifest.is_plain:
         settings = settings_of_run(record.meta) or settings_of_job(manifest.job_config(entry.job))
         record = dataclasses.replace(record, settings=settings)
@@ -307,6 +311,7 @@ def read_run(
         notes=notes,
         tags=tuple(tags),
         num_damaged_rows=num_damaged,
+        probes=probe_rows(rows),
         started=_first_start(run.meta()),
     )
 

@@ -21,13 +21,14 @@ from lmlab.storage.json_text import dump_json
 from lmlab.study.compact_records import NUM_RECORDS
 from lmlab.study.ladders.seals import seals_file
 from lmlab.study.run_records import Study
+from lmlab.study.run_section import main_purpose
 from lmlab.study.shared_updates import recorded_start
 
 _MAX_TRAIN_ROWS = 24  # per run
 _STATUS_KEYS = ("status", "step", "steps", "tokens", "seconds", "reason", "log", "time")
 _META_KEYS = (
     "corpus", "train_tokens", "valid_tokens", "valid_text_bytes", "num_parameters",
-    "forward_flops_per_token", "floor", "policy",
+    "forward_flops_per_token", "floor", "policy", "probes",
 )  # fmt: skip
 _SESSION_KEYS = ("time", "platform", "python", "versions", "device", "environment")
 
@@ -59,6 +60,8 @@ def write_compact(study: Study, target: Path) -> list[Path]:
             "samples": record.samples if "judged" in record.purposes else "",
             "preflight": record.preflight,
         }
+        if record.probes and main_purpose(record) in ("judged", "run"):
+            row["probes"] = [_compact_probe(one) for one in record.probes]
         if record.annotation:
             row |= {"notes": record.notes, "tags": record.tags}
         if record.started:
@@ -89,6 +92,16 @@ def _copy_seals(study: Study, target: Path) -> list[Path]:
 def _subsample(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     step = max(1, math.ceil(len(rows) / _MAX_TRAIN_ROWS))
     return rows[::-1][::step][::-1]  # includes the last row
+
+
+def _compact_probe(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the scores of a probe with five digits."""
+    scores = {
+        key: float(f"{value:.5g}")
+        for key in ("accuracy", "margin", "kl")
+        if isinstance(value := row.get(key), int | float)
+    }
+    return {key: row[key] for key in ("kind", "name", "step", "tokens") if key in row} | scores
 
 
 def _compact_row(row: dict[str, Any]) -> dict[str, Any]:

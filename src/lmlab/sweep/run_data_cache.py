@@ -26,6 +26,7 @@ class RunDataCache:
                 "output_root": config.output_root,
                 "sizes": [config.model.vocab_size, config.model.context_length],
                 "tasks": config.validation.tasks,
+                "probes": config.validation.probes,
             }
         )
         if key not in self._prepared:

@@ -1,4 +1,7 @@
-"""Items of the last evaluation of a run, in its folder: ``tasks/<name>.jsonl``."""
+"""Items of the last evaluation of a run, in its folder: ``tasks/<name>.jsonl``.
+
+Those of a probe, whose name is ``probes/<name>``, are in ``probes/<name>.jsonl``.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _DIGITS = 8  # of numbers that are computed in float32
 
 def items_file(run: RunFolder, name: str) -> Path:
     """Return the file of the items of a task."""
-    return run.path / "tasks" / f"{name}.jsonl"
+    return run.path / f"{name if '/' in name else f'tasks/{name}'}.jsonl"
 
 
 def write_items(run: RunFolder, name: str, step: int, items: Iterable[Mapping[str, Any]]) -> None:

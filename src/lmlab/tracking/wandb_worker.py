@@ -126,7 +126,9 @@ def _init(wandb: Any, arguments: dict[str, Any], *, online: bool) -> Any:
     run = wandb.init(mode="online" if online else "offline", settings=settings, **arguments)
     for axis in _AXES:
         run.define_metric(axis, hidden=True)
-    for metrics in ("train/*", "validation/*", "callback/*", "diagnostics/*", "samples"):
+    for metrics in (
+        "train/*", "validation/*", "tasks/*", "probes/*", "callback/*", "diagnostics/*", "samples",
+    ):  # fmt: skip
         run.define_metric(metrics, step_metric="step")
     # The losses again, plotted against the other two axes.
     for axis in _AXES[1:]:

@@ -363,7 +363,8 @@ class Trainer:
             result.bits_per_byte,
         )
         for name, scores in self.score_tasks(self.state.model, progress.step):
-            self.record(self._row("tasks") | {"name": name} | scores)
+            kind, _, name = name.rpartition("/")  # probes/plots
+            self.record(self._row(kind or "tasks") | {"name": name} | scores)
         is_best = progress.best_loss is None or result.loss < progress.best_loss
         if progress.step > 0 and result.is_finite and is_best:
             progress.best_loss, progress.best_step = result.loss, progress.step

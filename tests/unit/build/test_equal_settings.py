@@ -79,7 +79,7 @@ DEFAULT: dict[str, tuple[str, str | None, list[str]]] = {
     "training.diagnose_every": (NONE, "7", []),
     "validation.every_steps": (RESULT, "50", []), "validation.batch_size": (NONE, "16", []),
     "validation.max_tokens": (RESULT, "5000", []),
-    "validation.tasks": (CONTENT, "[items.jsonl]", []),
+    "validation.tasks": (CONTENT, "[items.jsonl]", []), "validation.probes": (NONE, "7", []),
     "checkpoint.every_steps": (NONE, "50", []), "checkpoint.keep_last": (NONE, "3", []),
     "checkpoint.keep_steps": (NONE, "[5]", []),
     "samples.prompts": (NONE, "[a]", []), "samples.count": (NONE, "2", []),

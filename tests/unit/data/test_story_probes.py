@@ -9,8 +9,8 @@ import pytest
 
 from lmlab.data import story_words as words
 from lmlab.data.prefix_probability import Prefix
+from lmlab.data.stories import DOCUMENT
 from lmlab.data.story_probes import (
-    DOCUMENT,
     MAX_CONTEXT_CHARACTERS,
     PROBES,
     ProbeItem,

@@ -49,3 +49,15 @@ def test_the_same_seed_writes_the_same_text(tmp_path: Path) -> None:
     other = corpus(tmp_path / "a", seed=1)
     assert other.train_hash != first.train_hash
     assert other.valid_hash != first.valid_hash
+
+
+def test_questions_are_about_held_out_stories(tmp_path: Path) -> None:
+    items = corpus(tmp_path).probe_items(5)
+    (path,) = tmp_path.glob("toystories/*/valid.txt")
+    text = path.read_text()
+    for of_probe in items.values():
+        assert len(of_probe) == 5
+        for item in of_probe:
+            assert item.context.startswith("<|endoftext|>\n")
+            # The first story has no separator before it.
+            assert item.context + item.right in f"<|endoftext|>\n{text}"

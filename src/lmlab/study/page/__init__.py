@@ -16,6 +16,7 @@ from lmlab.study.figure_style import COLOURS, DARK_COLOURS, DASHES, MARKERS, the
 from lmlab.study.links import LOCAL_FILES, Links
 from lmlab.study.markdown import descriptive_note, edge_texts, seeds_text, signed, sweep_table
 from lmlab.study.page.forest import forest_layout
+from lmlab.study.probe_figure import draw_probes
 from lmlab.study.rate_edges import BEYOND, DIVERGED, FAILED, STABLE
 from lmlab.study.rate_figure import split_states
 from lmlab.study.reused_runs import SAME_RUNS
@@ -48,7 +49,7 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
         content: result of :func:`lmlab.study.report_content.build_content`. Its texts are escaped.
         links: what the page links to.
     """
-    sweep = draw_sweep(content)
+    sweep, probes = draw_sweep(content), draw_probes(content)
     return render_template(
         "report.html",
         content=content,
@@ -65,6 +66,7 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
         ladder_charts=_ladder_charts(content),
         curve_rungs=list(dict.fromkeys(curve.get("rung") for curve in content["curves"])),
         sweep_chart=None if sweep is None else themed_svg(sweep),
+        probe_chart=None if probes is None else themed_svg(probes),
         sweep_table=sweep_table(content),
         sweep_numbers=_number_columns(content),
         num_seeds=len({curve["seed"] for curve in content["curves"]}),

@@ -1,0 +1,133 @@
+"""Figures of probes: accuracy over training tokens, with the best possible accuracy as a line."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+from lmlab.run_folder import RunFolder
+from lmlab.storage.record_fields import probe_rows
+from lmlab.study.figure_style import (
+    GREEN,
+    GREY,
+    add_grid,
+    line_style,
+    marks_for,
+    new_figure,
+    save,
+    shorten,
+)
+from lmlab.study.probe_section import probe_facts
+
+_COLUMNS = 3
+# (tokens, accuracy) of the evaluations of a run, by probe.
+Curves = Mapping[str, Mapping[str, Sequence[float]]]
+
+
+def draw_run_probes(run_folder: Path) -> list[Path]:
+    """Draw the probes of one run into its folder.
+
+    Returns:
+        Paths of ``probes.png``, ``.svg`` and ``.pdf``; empty if the run has no probes.
+    """
+    run = RunFolder(Path(run_folder))
+    facts = probe_facts(run.meta())
+    curves: dict[str, dict[str, list[float]]] = {}
+    for row in probe_rows(run.rows("probes")):
+        curve = curves.setdefault(row["name"], {"tokens": [], "accuracy": []})
+        curve["tokens"].append(row.get("tokens", 0))
+        curve["accuracy"].append(row["accuracy"])
+    if not facts or not curves:
+        return []
+    name = "/".join(run.path.resolve().parts[-3:])
+    figure = _draw(facts, {"": [curves]}, shorten(name, 80))
+    return save(figure, run.path / "probes")
+
+
+def draw_probes(content: dict[str, Any]) -> Figure | None:
+    """Draw the probes of a study, one panel each: means over seeds, and single seeds.
+
+    Args:
+        content: result of :func:`lmlab.study.report_content.build_content`.
+
+    Returns:
+        The figure; None without probes, and for a ladder, whose rungs have no common axis.
+    """
+    probes = content["probes"]
+    if probes is None or content["ladder"] is not None:
+        return None
+    by_arm: dict[str, list[Curves]] = {arm["name"]: [] for arm in content["arms"]}
+    for curve in probes["curves"]:
+        by_arm.setdefault(curve["arm"], []).append(curve["probes"])
+    return _draw(probes["facts"], by_arm, f"{content['title']}: accuracy on probes")
+
+
+def _draw(
+    facts: Mapping[str, Mapping[str, float]],
+    by_arm: Mapping[str, Sequence[Curves]],
+    title: str,
+) -> Figure:
+    columns = min(_COLUMNS, len(facts))
+    rows = math.ceil(len(facts) / columns)
+    figure = new_figure(2.9 * columns, 0.9 + 2.1 * rows)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
+    for axes, (name, of_probe) in zip(panels, facts.items(), strict=False):
+        axes.axhline(of_probe["best"], color=GREEN, linestyle="--", linewidth=1.3, label="_best")
+        axes.axhline(of_probe["chance"], color=GREY, linestyle=":", linewidth=1.1, label="_chance")
+        for index, (arm, runs) in enumerate(by_arm.items()):
+            _draw_arm(axes, arm, [run[name] for run in runs if name in run], line_style(index))
+        axes.set_title(name.replace("_", " "), loc="left", fontsize=10)
+        axes.set_ylim(0, 1.04)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        add_grid(axes)
+    for axes in panels[len(facts) :]:
+        axes.set_visible(False)
+    for axes in panels[max(0, len(facts) - columns) : len(facts)]:
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel("training tokens", fontsize=9)
+    panels[0].annotate(
+        "best possible", (0.98, facts[next(iter(facts))]["best"]), color=GREEN, fontsize=7.5,
+        xycoords=("axes fraction", "data"), ha="right", va="top", xytext=(0, -2),
+        textcoords="offset points",
+    )  # fmt: skip
+    panels[0].annotate(
+        "a guess", (0.98, facts[next(iter(facts))]["chance"]), color=GREY, fontsize=7.5,
+        xycoords=("axes fraction", "data"), ha="right", va="top", xytext=(0, -2),
+        textcoords="offset points",
+    )  # fmt: skip
+    figure.supylabel("accuracy", fontsize=9)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    handles, labels = panels[0].get_legend_handles_labels()
+    if len(labels) > 1:
+        figure.legend(
+            handles, [shorten(label) for label in labels], loc="outside lower center",
+            ncols=min(3, len(labels)), fontsize=8, handlelength=4, edgecolor="none",
+        )  # fmt: skip
+    return figure
+
+
+def _draw_arm(
+    axes: Axes, arm: str, runs: Sequence[Mapping[str, Sequence[float]]], style: dict[str, Any]
+) -> None:
+    """Draw the mean over runs where all were evaluated, and each run as a thin line."""
+    points = [dict(zip(run["tokens"], run["accuracy"], strict=True)) for run in runs]
+    shared = sorted(set.intersection(*map(set, points))) if points else []
+    if not shared:
+        return
+    axes.plot(
+        shared, [statistics.fmean(run[tokens] for run in points) for tokens in shared],
+        linewidth=1.6, markersize=4, markevery=marks_for(len(shared)), label=arm or "_run",
+        **style,
+    )  # fmt: skip
+    for run in points if len(points) > 1 else []:
+        axes.plot(
+            list(run), list(run.values()), color=style["color"], linewidth=0.6, alpha=0.4,
+            label="_seed",
+        )  # fmt: skip
