@@ -29,6 +29,7 @@ NOT_RUN = {
     "make test": "runs this test",
     "python benchmarks/": "take minutes",
     "python -m lmlab.build.record_numerics": "changes files of the checkout; tests/unit/build",
+    "python -m lmlab.harness": "downloads tasks; tests/integration/tasks runs one from a file",
     "python -m lmlab.forecast": "reads a finished ladder; tests/unit/study/ladders",
     "python3 -m venv": "make setup runs the same commands",
 }
@@ -74,6 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.mkdir()
     for name in ("a", "b", "books"):
         (path / f"{name}.txt").write_text(f"The {name} cat sat on the mat and saw a dog. " * 200)
+    (path / "pairs.jsonl").write_text('{"good": "The cat sat.", "bad": "The sat cat."}\n')
     for setting in ("model.norm=post", "schedule=constant"):
         named = f"arm={setting.replace('=', '-')}"
         run(["python", "-m", "lmlab.train", setting, named, *SMALL], path)
