@@ -26,7 +26,6 @@ from lmlab.build.run_spec import RunSpec
 from lmlab.build.task_scores import KeepItems, build_task_scores
 from lmlab.build.workload import RunWorkload
 from lmlab.data.batches import Batches, validation_windows
-from lmlab.data.text_bytes import evaluated_bytes
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.distributed.data_parallel import DataParallelGradients
 from lmlab.distributed.fsdp import FSDPOptimizer, unsharded
@@ -216,7 +215,7 @@ def build_evaluator(
     return Evaluator(
         data.valid.tokens,
         windows,
-        evaluated_bytes(data.tokenizer, data.valid.tokens, windows, data.valid.end_id),
+        data.valid.evaluated_bytes(data.tokenizer, windows),
         batch_size=workload.validation_batch_size,
         device=device.device,
         use_bf16=device.policy.precision == "bf16",

@@ -1,4 +1,4 @@
-"""The data of a run: its corpus, its tokenizer, and both splits as token files."""
+"""The data of a run: its corpus, its tokenizer, and the ids of both splits."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.build.instantiate import BoundTarget
-from lmlab.data.sources import Corpus
-from lmlab.data.token_file import TokenFile, encode_corpus
+from lmlab.data.corpus import Corpus
+from lmlab.data.split import SplitTokens
 from lmlab.errors import ConfigError, TextChangedError
 from lmlab.tasks.probes import Probes, load_probes
 from lmlab.tasks.task import Task, TaskSource
@@ -44,7 +44,7 @@ class DataSpec:
 
 @dataclasses.dataclass(frozen=True)
 class RunData:
-    """The data of a run: its corpus, its tokenizer, both splits as token files, and its tasks.
+    """The data of a run: its corpus, its tokenizer, the ids of both splits, and its tasks.
 
     Attributes:
         probe_items: items of each probe.
@@ -53,8 +53,8 @@ class RunData:
 
     corpus: Corpus
     tokenizer: Tokenizer
-    train: TokenFile
-    valid: TokenFile
+    train: SplitTokens
+    valid: SplitTokens
     tasks: tuple[Task, ...] = ()
     probe_items: int = 0
     context_length: int = 0
@@ -125,11 +125,8 @@ def _prepare(spec: DataSpec) -> RunData:
             f"set model.vocab_size={tokenizer.vocab_size}",
         )
     splits = {}
-    for name, text, text_hash in (
-        ("train", corpus.train, corpus.train_hash),
-        ("valid", corpus.valid, corpus.valid_hash),
-    ):
-        splits[name] = encode_corpus(text, tokenizer, cache, name=name, text_hash=text_hash)
+    for name, split in corpus.splits.items():
+        splits[name] = split.encode(tokenizer, cache, name=name)
         splits[name].check(tokenizer.hash, spec.context_length, tokenizer.vocab_size)
     tasks = tuple(source.load(tokenizer, spec.context_length) for source in spec.tasks)
     return RunData(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lmlab.data.ids import Ids
 from lmlab.errors import DataError
 
 Tokens = np.ndarray[Any, np.dtype[Any]]
@@ -33,7 +34,7 @@ class Batches:
 
     def __init__(
         self,
-        tokens: Tokens,
+        tokens: Ids,
         *,
         context_length: int,
         batch_size: int,
@@ -126,7 +127,7 @@ def _mix(x: Tokens) -> Tokens:
 
 
 def validation_windows(
-    tokens: Tokens, *, context_length: int, max_tokens: int | None
+    tokens: Ids, *, context_length: int, max_tokens: int | None
 ) -> list[tuple[int, int]]:
     """Start and length of the evaluation windows, the same for every run.
 

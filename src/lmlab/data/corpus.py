@@ -1,17 +1,15 @@
-"""The files of a corpus, their hashes, and the entropy of the text where it is known."""
+"""The splits of a corpus, and the entropy of the text where it is known."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lmlab.data.text_survey import survey
-from lmlab.records.file_kind import PLAIN
+from lmlab.data.split import Split, TextSplit
 from lmlab.records.text import Text
-from lmlab.storage.io import hash_file, hash_json, translate_read_errors
+from lmlab.storage.io import hash_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,23 +57,35 @@ class Corpus:
         train_hash: str | None = None,
         valid_hash: str | None = None,
     ) -> None:
-        self.name, self.floor, self._hash_of = name, floor, hash_of
-        self.train, self.valid = Text.of(train), Text.of(valid)
-        self._train_hash, self._valid_hash = train_hash, valid_hash
+        self.name, self.floor = name, floor
+        self.splits: dict[str, Split] = {
+            "train": TextSplit(Text.of(train), train_hash, hash_of),
+            "valid": TextSplit(Text.of(valid), valid_hash, hash_of),
+        }
 
-    @functools.cached_property
+    @classmethod
+    def of_splits(cls, name: str, train: Split, valid: Split, floor: Floor | None = None) -> Corpus:
+        """Return the corpus of two splits, which need not be text."""
+        corpus = cls(name, (), (), floor)
+        corpus.splits = {"train": train, "valid": valid}
+        return corpus
+
+    @property
+    def train(self) -> Text:
+        """Training text; without files where there are only ids."""
+        return self.splits["train"].text
+
+    @property
+    def valid(self) -> Text:
+        """Validation text; without files where there are only ids."""
+        return self.splits["valid"].text
+
+    @property
     def train_hash(self) -> str:
-        """Hash of the content of the training text, independent of its path."""
-        return self._train_hash or self._hash(self.train)
+        """Hash of the content of the training split, independent of its path."""
+        return self.splits["train"].hash
 
-    @functools.cached_property
+    @property
     def valid_hash(self) -> str:
-        """Hash of the content of the validation text, independent of its path."""
-        return self._valid_hash or self._hash(self.valid)
-
-    def _hash(self, text: Text) -> str:
-        (first, *others) = text.files
-        if others or first.kind != PLAIN or text.has_documents():
-            return survey(text).text_hash
-        with translate_read_errors(first.path):
-            return hash_json([self._hash_of(first.path)])
+        """Hash of the content of the validation split, independent of its path."""
+        return self.splits["valid"].hash

@@ -7,10 +7,10 @@ tokens encode it. Everything else counts with its UTF-8 bytes, other special tok
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from lmlab.data.ids import Ids
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.text_markers import END_OF_TEXT
 
@@ -18,9 +18,7 @@ _MARKER = END_OF_TEXT.encode()
 _PART = 1 << 20  # tokens at once
 
 
-def text_bytes(
-    tokenizer: Tokenizer, tokens: np.ndarray[Any, np.dtype[Any]], end_id: int | None = None
-) -> int:
+def text_bytes(tokenizer: Tokenizer, tokens: Ids, end_id: int | None = None) -> int:
     """UTF-8 bytes of the text that ``tokens`` encode, without ``<|endoftext|>``.
 
     Args:
@@ -51,7 +49,7 @@ def text_bytes(
 
 def evaluated_bytes(
     tokenizer: Tokenizer,
-    tokens: np.ndarray[Any, np.dtype[Any]],
+    tokens: Ids,
     windows: Sequence[tuple[int, int]],
     end_id: int | None = None,
 ) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lmlab.data.corpus_encoding import encode_to
-from lmlab.data.text_bytes import text_bytes
+from lmlab.data.text_bytes import evaluated_bytes, text_bytes
 from lmlab.errors import DataError
 from lmlab.records.text import Text
 from lmlab.storage.cache_entry import open_or_make
@@ -121,6 +121,14 @@ class TokenFile:
                 f"(model.vocab_size={vocab_size}), found {self.largest_id}",
                 "encode the text again",
             )
+
+    def text_bytes(self, tokenizer: Tokenizer) -> int:
+        """UTF-8 bytes of the text; see :func:`lmlab.data.text_bytes.text_bytes`."""
+        return text_bytes(tokenizer, self.tokens, self.end_id)
+
+    def evaluated_bytes(self, tokenizer: Tokenizer, windows: Sequence[tuple[int, int]]) -> int:
+        """Bytes of a part; see :func:`lmlab.data.text_bytes.evaluated_bytes`."""
+        return evaluated_bytes(tokenizer, self.tokens, windows, self.end_id)
 
 
 def _parts(tokens: np.ndarray[Any, np.dtype[Any]]) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:

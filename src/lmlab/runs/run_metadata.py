@@ -12,7 +12,6 @@ from lmlab.build.identity import (
 )
 from lmlab.build.user_code import user_code
 from lmlab.config.compose import settings_to_yaml
-from lmlab.data.text_bytes import text_bytes
 from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import REUSED_KEY
 from lmlab.runs.context import RunContext
@@ -65,7 +64,7 @@ def write_metadata(
             "corpus": data.corpus.name,
             "train_tokens": data.train.num_tokens,
             "valid_tokens": data.valid.num_tokens,
-            "valid_text_bytes": text_bytes(data.tokenizer, data.valid.tokens, data.valid.end_id),
+            "valid_text_bytes": data.valid.text_bytes(data.tokenizer),
             "num_parameters": model.num_parameters(),
             "forward_flops_per_token": model.forward_flops_per_token(),
             "floor": data.floor(),

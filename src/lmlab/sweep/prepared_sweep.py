@@ -14,7 +14,6 @@ from lmlab.build.run_data import RunData
 from lmlab.config.compose import from_dict
 from lmlab.config.run_config import RunConfig
 from lmlab.console.formatting import align_columns
-from lmlab.data.text_bytes import text_bytes
 from lmlab.design import fairness
 from lmlab.design.comparison import Comparison
 from lmlab.design.ladder import GAINS
@@ -162,7 +161,7 @@ def _assumed_sd(design: Comparison, config: RunConfig, data: RunData) -> tuple[f
     None where the metric is the loss, or where the study declares a value of its own.
     """
     sd = config.scale.expected_sd
-    num_bytes = text_bytes(data.tokenizer, data.valid.tokens, data.valid.end_id)
+    num_bytes = data.valid.text_bytes(data.tokenizer)
     if design.metric == "loss" or design.expected_sd != sd or not num_bytes:
         return None
     tokens_per_byte = len(data.valid.tokens) / num_bytes

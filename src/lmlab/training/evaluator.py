@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lmlab.console.progress_bar import progress
+from lmlab.data.ids import Ids
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.nn.transformer import Transformer
 from lmlab.training.mixed_precision import Bf16Weights
@@ -82,7 +83,7 @@ class Evaluator:
 
     def __init__(
         self,
-        tokens: np.ndarray[Any, Any],
+        tokens: Ids,
         windows: list[tuple[int, int]],
         num_bytes: int,
         *,
