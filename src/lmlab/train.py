@@ -36,9 +36,11 @@ def train(config: RunConfig) -> int:
     if outcome.run.rows():
         from lmlab.study.learning_curve import draw_learning_curve
         from lmlab.study.probe_figure import draw_run_probes
+        from lmlab.study.task_figure import draw_run_tasks
 
         draw_learning_curve(outcome.run.path)
         draw_run_probes(outcome.run.path)
+        draw_run_tasks(outcome.run.path)
     print(describe(outcome.run))
     return outcome.exit_code
 

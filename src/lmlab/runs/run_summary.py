@@ -11,6 +11,8 @@ from pathlib import Path
 from lmlab.errors import shorten
 from lmlab.run_folder import RunFolder, early_stop
 
+_SHOWN_SCORES = ("accuracy", "bits_per_byte", "margin", "log_likelihood")  # of a task: the first
+
 
 def describe(run: RunFolder) -> str:
     """Summarize a run in a few lines, from its files alone."""
@@ -36,6 +38,7 @@ def describe(run: RunFolder) -> str:
             lines.append(
                 f"  text entropy     {floor['bits_per_byte']:.4f} bits per byte ({floor['note']})"
             )
+    lines += _task_lines(run)
     notes, tags = run.annotations()
     if notes:
         lines.append(f"  notes            {notes}")
@@ -52,6 +55,18 @@ def describe(run: RunFolder) -> str:
     if run.samples.exists():
         lines.append(_first_sample(run.samples))
     return "\n".join(lines)
+
+
+def _task_lines(run: RunFolder) -> list[str]:
+    """Return a line per task: the first score of its last evaluation that is no count."""
+    last = {row["name"]: row for row in run.rows("tasks") if isinstance(row.get("name"), str)}
+    lines = []
+    for name, row in last.items():
+        shown = next((key for key in _SHOWN_SCORES if isinstance(row.get(key), int | float)), None)
+        if shown is not None:
+            score = f"{shown.replace('_', ' ')} {row[shown]:.4f}"
+            lines.append(f"  {name:<15}  {score} (step {row['step']:,})")
+    return lines
 
 
 def wandb_sync_command(folder: Path) -> str:

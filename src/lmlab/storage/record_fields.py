@@ -102,7 +102,7 @@ COMPACT_ROW: Fields = {
     **JOB, "purposes": PURPOSES, "place": PATH, "status": OBJECT, "meta": OBJECT,
     "validation": OBJECTS, "train": OBJECTS, "samples": TEXT, "preflight": OBJECT,
     "notes": or_null(TEXT), "tags": TEXTS, "settings": OBJECT, "num_damaged_rows": COUNT,
-    "started": TEXT, "probes": OBJECTS,
+    "started": TEXT, "probes": OBJECTS, "tasks": OBJECTS,
 }  # fmt: skip
 MANIFEST: dict[str, Kind] = {
     "study": TEXT, "command": TEXT, "names": TEXTS, "overrides": LISTS_OF_TEXTS,
@@ -172,6 +172,11 @@ def probe_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         and isinstance(row.get("name"), str)
         and isinstance(row.get("accuracy"), int | float)
     ]
+
+
+def task_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of tasks that name one."""
+    return [row for row in rows if row.get("kind") == "tasks" and isinstance(row.get("name"), str)]
 
 
 def with_losses(

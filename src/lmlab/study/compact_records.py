@@ -19,6 +19,7 @@ from lmlab.storage.record_fields import (
     STATUS,
     metric_rows,
     probe_rows,
+    task_rows,
     with_losses,
 )
 from lmlab.study.sweep_folder import checked_costs
@@ -86,6 +87,7 @@ def _record(path: Path, row: dict[str, Any], metric: str) -> dict[str, Any]:
         "tags": tuple(row.get("tags", ())),
         "num_damaged_rows": row.get("num_damaged_rows", 0),
         "probes": probe_rows(restore_numbers(row.get("probes", []))),
+        "tasks": task_rows(restore_numbers(row.get("tasks", []))),
         "settings": row.get("settings", {}),
         "started": row.get("started", ""),
     }

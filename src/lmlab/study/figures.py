@@ -28,6 +28,7 @@ from lmlab.study.probe_figure import draw_probes
 from lmlab.study.rate_figure import draw_rates
 from lmlab.study.section_figures import SECTION_FIGURES
 from lmlab.study.sweep_figure import draw_sweep
+from lmlab.study.task_figure import draw_tasks
 from lmlab.study.verdicts import OWN_RATE
 
 _MAX_DOTS_PER_CURVE = 40
@@ -54,6 +55,7 @@ def draw_figures(
         ("curves", draw_curves),
         ("rates", draw_rates),
         ("probes", draw_probes),
+        ("tasks", draw_tasks),
         *SECTION_FIGURES.items(),
     ):
         figure = draw(content)

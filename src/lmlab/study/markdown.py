@@ -53,10 +53,11 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
     if content["sweep"]["rows"]:
         yield "## Results of the sweep\n"
         yield from table_lines(*sweep_table(content))
-    if content["probes"]:
-        yield "## Probes\n"
-        yield from table_lines(content["probes"]["columns"], content["probes"]["rows"])
-        yield from (f"{paragraph(note)}\n" for note in content["probes"]["notes"])
+    for title, section in (("Probes", content["probes"]), ("Tasks", content.get("tasks"))):
+        if section:
+            yield f"## {title}\n"
+            yield from table_lines(section["columns"], section["rows"])
+            yield from (f"{paragraph(note)}\n" for note in section["notes"])
     if any(arm["best_lr"] for arm in content["arms"]):
         yield "## Learning rates\n"
         yield from (f"{paragraph(note)}\n" for note in content["rate_notes"])

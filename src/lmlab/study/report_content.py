@@ -34,6 +34,7 @@ from lmlab.study.statistics import level_name
 from lmlab.study.study_facts import count_states, is_finished, swept_settings
 from lmlab.study.summary import headline, noise
 from lmlab.study.sweep_section import build_sweep
+from lmlab.study.task_section import build_tasks
 from lmlab.study.train_curves import build_train_curves
 from lmlab.study.verdict_section import baseline_row, judge_all, verdict_row
 from lmlab.study.verdicts import rate_names
@@ -88,6 +89,7 @@ def build_content(study: Study) -> dict[str, Any]:
         "glossary": build_glossary(study),
         "prediction_accuracy": prediction_accuracy(study.records),
         "probes": build_probes(ordered),
+        "tasks": build_tasks(ordered),
         "ladder": None,
     }
     ladder = None if study.manifest is None else study.manifest.ladder

@@ -27,7 +27,7 @@ from lmlab.storage.fields import warn_once
 from lmlab.storage.io import (
     translate_read_errors,
 )
-from lmlab.storage.record_fields import probe_rows, with_losses
+from lmlab.storage.record_fields import probe_rows, task_rows, with_losses
 from lmlab.study.compact_records import read_compact
 from lmlab.study.other_run import why_another
 from lmlab.study.plain_runs import (
@@ -53,6 +53,7 @@ class RunRecord:
         validation: validation rows of ``metrics.jsonl``.
         train: training rows of ``metrics.jsonl``.
         probes: rows of ``metrics.jsonl`` with the scores of probes.
+        tasks: rows of ``metrics.jsonl`` with the scores of tasks.
         samples: content of ``samples.md``.
         metric: key of the validation rows by which the study compares runs.
         preflight: content of ``preflight.json``; empty where there is none.
@@ -78,6 +79,7 @@ class RunRecord:
     tags: tuple[str, ...] = ()
     num_damaged_rows: int = 0
     probes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    tasks: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     started: str = ""
 
@@ -271,7 +273,7 @@ def _read_entry(entry: LedgerEntry, study_folder: Path, manifest: Manifest) -> R
     if reason:
         status = {"status": "missing", "reason": reason}
         return dataclasses.replace(
-            record, status=status, validation=[], train=[], probes=[], samples=""
+            record, status=status, validation=[], train=[], probes=[], tasks=[], samples=""
         )
     if manifest.is_plain:
         settings = settings_of_run(record.meta) or settings_of_job(manifest.job_config(entry.job))
@@ -312,6 +314,7 @@ def read_run(
         tags=tuple(tags),
         num_damaged_rows=num_damaged,
         probes=probe_rows(rows),
+        tasks=task_rows(rows),
         started=_first_start(run.meta()),
     )
 

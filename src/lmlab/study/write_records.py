@@ -23,6 +23,7 @@ from lmlab.study.ladders.seals import seals_file
 from lmlab.study.run_records import Study
 from lmlab.study.run_section import main_purpose
 from lmlab.study.shared_updates import recorded_start
+from lmlab.study.task_section import scores_of
 
 _MAX_TRAIN_ROWS = 24  # per run
 _STATUS_KEYS = ("status", "step", "steps", "tokens", "seconds", "reason", "log", "time")
@@ -62,6 +63,8 @@ def write_compact(study: Study, target: Path) -> list[Path]:
         }
         if record.probes and main_purpose(record) in ("judged", "run"):
             row["probes"] = [_compact_probe(one) for one in record.probes]
+        if record.tasks and main_purpose(record) in ("judged", "run"):
+            row["tasks"] = [_compact_task(one) for one in record.tasks]
         if record.annotation:
             row |= {"notes": record.notes, "tags": record.tags}
         if record.started:
@@ -102,6 +105,12 @@ def _compact_probe(row: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value := row.get(key), int | float)
     }
     return {key: row[key] for key in ("kind", "name", "step", "tokens") if key in row} | scores
+
+
+def _compact_task(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the scores of a task with five digits."""
+    kept = {key: row[key] for key in ("kind", "name", "step", "tokens", "num_items") if key in row}
+    return kept | {key: float(f"{value:.5g}") for key, value in scores_of(row).items()}
 
 
 def _compact_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,10 @@ def test_the_summary_shows_loss_entropy_and_sample(tmp_path: Path) -> None:
     run.append_row(
         {"kind": "validation", "step": 10, "loss": 1.2345, "perplexity": 3.44, "bits_per_byte": 0.5}
     )
+    for step in (5, 10):
+        run.append_row(
+            {"kind": "tasks", "name": "order", "step": step, "num_items": 4, "accuracy": step / 16}
+        )
     run.samples.write_text("# Samples\n\n```text\nOnce upon\na time\n```\n")
     summary = describe(run)
     for part in (
@@ -28,6 +32,7 @@ def test_the_summary_shows_loss_entropy_and_sample(tmp_path: Path) -> None:
         "1.2345 nats per token",
         "0.5000",
         "0.4321 bits per byte",
+        "  order            accuracy 0.6250 (step 10)",
         "Once upon\na time",
     ):
         assert part in summary

@@ -22,6 +22,7 @@ from lmlab.study.rate_figure import split_states
 from lmlab.study.reused_runs import SAME_RUNS
 from lmlab.study.section_figures import SECTION_FIGURES
 from lmlab.study.sweep_figure import draw_sweep, is_numeric
+from lmlab.study.task_figure import draw_tasks
 
 _HERE = Path(__file__).parent
 _NO_LINKS = Links()
@@ -49,7 +50,7 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
         content: result of :func:`lmlab.study.report_content.build_content`. Its texts are escaped.
         links: what the page links to.
     """
-    sweep, probes = draw_sweep(content), draw_probes(content)
+    sweep, probes, tasks = draw_sweep(content), draw_probes(content), draw_tasks(content)
     return render_template(
         "report.html",
         content=content,
@@ -67,6 +68,7 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
         curve_rungs=list(dict.fromkeys(curve.get("rung") for curve in content["curves"])),
         sweep_chart=None if sweep is None else themed_svg(sweep),
         probe_chart=None if probes is None else themed_svg(probes),
+        task_chart=None if tasks is None else themed_svg(tasks),
         sweep_table=sweep_table(content),
         sweep_numbers=_number_columns(content),
         num_seeds=len({curve["seed"] for curve in content["curves"]}),
