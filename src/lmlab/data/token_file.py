@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +131,13 @@ class TokenFile:
         return evaluated_bytes(tokenizer, self.tokens, windows, self.end_id)
 
 
-def _parts(tokens: np.ndarray[Any, np.dtype[Any]]) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
-    """Slices small enough to check a large file in little memory."""
-    step = 1 << 22
-    return (tokens[start : start + step] for start in range(0, len(tokens), step))
+def _largest_id(path: Path, dtype: np.dtype[Any]) -> int:
+    """The largest id in a file; -1 in an empty one. Read in parts: mapped pages count as memory."""
+    largest = -1
+    with open(path, "rb") as file:
+        while len(part := np.fromfile(file, dtype, 1 << 20)):
+            largest = max(largest, int(part.max()))
+    return largest
 
 
 def encode_corpus(
@@ -206,9 +209,9 @@ def write_token_file(
     num_tokens, num_text_bytes = encoded.num_tokens, encoded.num_text_bytes
     dtype = tokenizer.dtype
     end_id = tokenizer.end_of_text_id if text.has_documents() else None
-    tokens = np.memmap(path, dtype, "r") if num_tokens else np.empty(0, dtype)
     if tokenizer.special_tokens != [END_OF_TEXT]:  # encoders leave out all special tokens, or none
-        num_text_bytes = text_bytes(tokenizer, tokens, end_id)
+        mapped = np.memmap(path, dtype, "r") if num_tokens else np.empty(0, dtype)
+        num_text_bytes = text_bytes(tokenizer, mapped, end_id)
     found = TokenFile(
         path,
         dtype.name,
@@ -217,7 +220,7 @@ def write_token_file(
         tokenizer.hash,
         encoded.text_hash,
         tokenizer.vocab_size,
-        max((int(part.max()) for part in _parts(tokens)), default=-1),
+        _largest_id(path, dtype),
         encoded.sha256,
         end_id,
     )

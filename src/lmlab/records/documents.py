@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from lmlab.errors import DataError, suggestion
 
-BLOCK_BYTES = 1 << 21  # of text; a longer document is a block of its own
+BLOCK_BYTES = 1 << 19  # of text, which caches hold; a longer document is a block of its own
 
 
 class Documents(NamedTuple):
@@ -24,7 +24,7 @@ class Documents(NamedTuple):
         is_marked: whether special tokens inside them are special, as in plain text.
     """
 
-    text: memoryview
+    text: bytes | memoryview
     num_documents: int
     lengths: Callable[[], Sequence[int]]
     rows: int
@@ -35,9 +35,9 @@ class Documents(NamedTuple):
 
     def pieces(self, marker: bytes) -> Iterator[memoryview]:
         """Yield the text of each document, without the marker."""
-        start = 0
+        text, start = memoryview(self.text), 0
         for length in self.lengths():
-            yield self.text[start : start + length]
+            yield text[start : start + length]
             start += length + len(marker)
 
 
@@ -45,8 +45,22 @@ def joined(
     texts: Sequence[bytes], marker: bytes, rows: int, num_empty: int = 0, num_null: int = 0
 ) -> Documents:
     """Return documents from the text of each."""
-    text = memoryview(marker.join([*texts, b""]))
+    text = marker.join([*texts, b""])
     return Documents(text, len(texts), lambda: list(map(len, texts)), rows, num_empty, num_null)
+
+
+def merged(blocks: Sequence[Documents], text: memoryview) -> Documents:
+    """Return blocks in a row as one, whose reader has joined their text."""
+    return Documents(
+        text,
+        sum(block.num_documents for block in blocks),
+        lambda: [length for block in blocks for length in block.lengths()],
+        blocks[-1].rows,
+        sum(block.num_empty for block in blocks),
+        sum(block.num_null for block in blocks),
+        blocks[-1].disk_bytes,
+        blocks[0].is_marked,
+    )
 
 
 def no_such_column(named: str, column: str, columns: Sequence[str]) -> DataError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import orjson
+import msgspec
 
 from lmlab.errors import DataError
 from lmlab.records.byte_stream import ByteStream
@@ -36,6 +36,7 @@ def read_json_lines(
             message has the number of the line.
     """
     rest: list[bytes] = []
+    columns = _Columns(column)
     rows, is_first = 0, True
     for piece in stream.pieces(block):
         if is_first:
@@ -44,44 +45,54 @@ def read_json_lines(
         if end == 0:
             rest.append(piece)
             continue
-        lines = b"".join([*rest, piece[:end]]).split(b"\n")[:-1]
+        found = _documents(b"".join([*rest, piece[:end]]), rows, columns, marker, stream.named)
         rest = [piece[end:]]
-        found = _documents(lines, rows, column, marker, stream.named)
         yield found._replace(disk_bytes=stream.position())
-        rows += len(lines)
+        rows = found.rows
     if last := b"".join(rest):
-        yield _documents([last], rows, column, marker, stream.named)
+        yield _documents(last, rows, columns, marker, stream.named)
 
 
 def _documents(
-    lines: list[bytes], rows: int, column: str, marker: bytes, named: object
+    data: bytes, rows: int, columns: _Columns, marker: bytes, named: object
 ) -> Documents:
-    texts: list[bytes] = []
-    num_empty = num_null = 0
-    load = orjson.loads
-    for number, line in enumerate(lines, start=rows + 1):
-        try:
-            text = load(line)[column].encode()
-        except Exception:  # the slow way finds out what this line is
-            found = _text_of(line, column, f"{named}: line {number}")
-            if found is None:
-                num_null += bool(line.strip())
-                continue
-            text = found
-        if text:
-            texts.append(text)
-        else:
-            num_empty += 1
-    return joined(texts, marker, rows + len(lines), num_empty, num_null)
+    """The documents of whole lines."""
+    num_lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    values: list[str | bytes | None]
+    try:
+        values = columns.read(data)
+    except Exception:  # the slow way finds the line, and reads what is valid
+        lines = data.split(b"\n")[:num_lines]
+        values = [
+            _text_of(line, columns.column, f"{named}: line {number}")
+            for number, line in enumerate(lines, start=rows + 1)
+            if line.strip()
+        ]
+    encoded = [value.encode() if isinstance(value, str) else value for value in values]
+    texts = [text for text in encoded if text]
+    num_null = encoded.count(None)
+    num_empty = len(encoded) - len(texts) - num_null
+    return joined(texts, marker, rows + num_lines, num_empty, num_null)
+
+
+class _Columns:
+    """Reads one column of many lines at once; others are skipped without objects for them."""
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+        row = msgspec.defstruct("Row", [("value", str | None)], rename={"value": column})
+        self._decode = msgspec.json.Decoder(row).decode_lines
+
+    def read(self, data: bytes) -> list[str | None]:
+        """Return the values. Raises :class:`msgspec.MsgspecError` for any that are no strings."""
+        return [row.value for row in self._decode(data)]
 
 
 def _text_of(line: bytes, column: str, place: str) -> bytes | None:
-    """The text of a line; None for null and for a line without anything."""
-    if not line.strip():
-        return None
+    """The text of a line; None for null."""
     try:
-        record = orjson.loads(line)
-    except ValueError as error:
+        record = msgspec.json.decode(line)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise DataError(
             f"{place}: expected a JSON object in UTF-8 ({error})", "repair or remove this line"
         ) from error

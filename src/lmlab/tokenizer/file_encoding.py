@@ -137,7 +137,7 @@ class _Job:
         """Encode parts until none is left: the body of each thread."""
         number = None
         try:
-            encoder = PartEncoder(self.tables, self.parts.text, self.end_id)
+            encoder = PartEncoder(self.tables, self.parts, self.end_id)
             buffer = self.parts.buffer()
             while not self._stopped:
                 with self._reading:
@@ -178,6 +178,7 @@ class _Job:
             data = bytes(data)
         ready = []
         with self._changed:
+            part = part._replace(documents=None)  # its buffer is used again
             self._ahead[number] = _Ids(number, part, data, encoded.num_ids, encoded.num_text_bytes)
             while not self._stopped and self._next in self._ahead:
                 ids = self._ahead.pop(self._next)

@@ -6,10 +6,9 @@ from array import array
 from typing import NamedTuple
 
 from lmlab.records.documents import Documents
-from lmlab.records.text import Text
 from lmlab.tokenizer.buffers import Memory
 from lmlab.tokenizer.kernel_encoder import Encoded, Tables, Worker
-from lmlab.tokenizer.text_parts import Part, malformed_part
+from lmlab.tokenizer.text_parts import Part, TextParts, malformed_part
 
 
 class EncodedPart(NamedTuple):
@@ -31,12 +30,13 @@ class PartEncoder:
 
     Args:
         tables: the tokenizer's.
-        text: whose parts are encoded, for messages.
+        parts: of the text that is encoded.
         end_id: the id that ends a document; None if the tokenizer has none.
     """
 
-    def __init__(self, tables: Tables, text: Text, end_id: int | None) -> None:
-        self._tables, self._text, self._end_id = tables, text, end_id
+    def __init__(self, tables: Tables, parts: TextParts, end_id: int | None) -> None:
+        self._tables, self._text, self._end_id = tables, parts.text, end_id
+        self._marker_bytes = len(parts.marker or b"")
         self._worker = Worker(tables)
         self._plain: Worker | None = None
 
@@ -49,8 +49,8 @@ class PartEncoder:
         self._check(part, encoded)
         num_text_bytes = part.size - encoded.special_bytes
         if found is not None and not found.is_marked:
-            num_text_bytes = sum(found.lengths())
-            if encoded.special_bytes + num_text_bytes != part.size:
+            ends = found.num_documents * self._marker_bytes
+            if encoded.special_bytes != ends:
                 return self._encode_spelled(part, found, buffer)
         return EncodedPart(encoded.data, encoded.num_ids, num_text_bytes)
 
@@ -70,8 +70,7 @@ class PartEncoder:
 
     def _encode_spelled(self, part: Part, found: Documents, buffer: Memory) -> EncodedPart:
         """Encode documents of which at least one spells a special token."""
-        lengths = found.lengths()
-        gap = (part.size - sum(lengths)) // len(lengths)
+        lengths, gap = found.lengths(), self._marker_bytes
         worker, pieces, num_ids, start = self._plain_worker(), [], 0, 0
         for length in lengths:
             encoded = worker.encode(buffer, array("q", [start, start + length]))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from lmlab.errors import ConfigError, DataError
 from lmlab.records.byte_stream import ByteStream
-from lmlab.records.documents import Documents
+from lmlab.records.documents import Documents, merged
 from lmlab.records.file_kind import refuse_nul
 from lmlab.records.plain_documents import END_OF_TEXT
 from lmlab.records.text import Text, TextFile
@@ -70,9 +70,9 @@ class TextParts:
         text_hash: TextHash | None = None,
         part_bytes: int = PART_BYTES,
     ) -> None:
-        self.text, self._marker, self._cut = text, marker, cut
+        self.text, self.marker, self._cut = text, marker, cut
         self.text_hash = text_hash or TextHash()
-        self._part_bytes = part_bytes
+        self._part_bytes = self._block_bytes = part_bytes
         self._file, self._place = 0, 0
         self._stream: ByteStream | None = None
         self._documents: Iterator[Documents] | None = None
@@ -109,7 +109,7 @@ class TextParts:
     def skip_to(self, file: int, place: int) -> bool:
         """Read up to a place for the hash; return whether there is a part that ends there."""
         buffer, part_bytes, cut = self.buffer(), self._part_bytes, self._cut
-        self._cut = None
+        self._cut, self._block_bytes = None, 1  # one block at a time
         while (self._file, self._place) < (file, place):
             if self._file == file:
                 self._part_bytes = min(part_bytes, max(1, place - self._place))
@@ -117,7 +117,8 @@ class TextParts:
             if part is None:
                 break
             self.skipped_bytes += part.disk_bytes
-        self._part_bytes, self._cut = part_bytes, cut
+        self._part_bytes = self._block_bytes = part_bytes
+        self._cut = cut
         return (self._file, self._place) == (file, place)
 
     def close(self) -> None:
@@ -129,13 +130,13 @@ class TextParts:
 
     def end_marker(self) -> bytes:
         """The end of text. Raises :class:`ConfigError` if the tokenizer has none."""
-        if self._marker is None:
+        if self.marker is None:
             raise ConfigError(
                 f"{self.text.key or 'text'}: its documents need a tokenizer with an end of text, "
                 "which this one has not",
                 "add <|endoftext|> to tokenizer.special_tokens, or set tokenizer.end_of_text",
             )
-        return self._marker
+        return self.marker
 
     def _read_plain(self, file: TextFile, buffer: Memory) -> tuple[Part | None, Memory]:
         if self._stream is None:
@@ -217,18 +218,27 @@ class TextParts:
             self.text_hash.begin_documents()
             self._documents = self.text.read_documents(file, self.end_marker())
             self._opened(file)
-        found = next(self._documents, None)
-        if found is None:
+        blocks: list[Documents] = []
+        size, before = 0, self._place
+        # Blocks are small, so that caches hold them; a part has several, because threads wait for
+        # each other at its ends.
+        while size < self._block_bytes:
+            found = next(self._documents, None)
+            if found is None:
+                self._documents = iter(())
+                break
+            blocks.append(found)
+            end = size + len(found.text)
+            buffer = _enlarged(buffer, size, end)
+            buffer.view[size:end] = found.text
+            self.text_hash.add_documents(found, self.end_marker())
+            size, self._place = end, found.rows
+        if not blocks:
             self._close_file(file)
             return None, buffer
-        before, self._place = self._place, found.rows
-        size = len(found.text)
-        buffer = _enlarged(buffer, 0, size)
-        buffer.view[:size] = found.text
-        self.text_hash.add_documents(found, self.end_marker())
         part = Part(
-            self._file, before, self._file, self._place, size, found,
-            disk_bytes=self._progress(found.disk_bytes),
+            self._file, before, self._file, self._place, size, merged(blocks, buffer.view[:size]),
+            disk_bytes=self._progress(blocks[-1].disk_bytes),
         )  # fmt: skip
         return part, buffer
 
