@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -58,7 +59,7 @@ def _documents(
 ) -> Documents:
     """The documents of whole lines."""
     num_lines = data.count(b"\n") + (not data.endswith(b"\n"))
-    values: list[str | bytes | None]
+    values: Sequence[str | bytes | None]
     try:
         values = columns.read(data)
     except Exception:  # the slow way finds the line, and reads what is valid
@@ -80,7 +81,7 @@ class _Columns:
 
     def __init__(self, column: str) -> None:
         self.column = column
-        row = msgspec.defstruct("Row", [("value", str | None)], rename={"value": column})
+        row: Any = msgspec.defstruct("Row", [("value", str | None)], rename={"value": column})
         self._decode = msgspec.json.Decoder(row).decode_lines
 
     def read(self, data: bytes) -> list[str | None]:

@@ -30,9 +30,9 @@ class TextHash(FilesHash):
     def add_documents(self, found: Documents, marker: bytes) -> None:
         """Add documents, each of which ``marker`` follows."""
         self.begin_documents()
-        text = found.text if isinstance(found.text, bytes) else bytes(found.text)
-        if marker == END_OF_TEXT and _has_only_ends(text, found.num_documents):
-            self.update(text)
+        joined = found.text if isinstance(found.text, bytes) else bytes(found.text)
+        if marker == END_OF_TEXT and _has_only_ends(joined, found.num_documents):
+            self.update(joined)
             return
         for text in found.pieces(marker):
             self.update(bytes(text).replace(END_OF_TEXT, _ESCAPED))

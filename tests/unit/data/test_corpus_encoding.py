@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from record_files import json_lines, parquet_by_pyarrow
 
 from lmlab.data import corpus_encoding
 from lmlab.data.corpus import Corpus
@@ -30,8 +32,11 @@ from pathlib import Path
 from lmlab.data import corpus_encoding
 from lmlab.data.corpus import Corpus
 from lmlab.data.token_file import encode_corpus
+from lmlab.records import arrow, json_lines
 from lmlab.tokenizer import Tokenizer, file_encoding
 
+arrow.BLOCK_BYTES = 4_000
+json_lines.read_json_lines.__defaults__ = (4_000,)
 corpus_encoding._JOURNAL_SECONDS = 0.0  # after every part
 plain = file_encoding.encode_files
 
@@ -40,13 +45,13 @@ def slowly(tables, parts, *arguments, advance, **options):
         advance(position, size)
         print(position.file, position.place, flush=True)
         time.sleep(0.01)
-    parts._part_bytes = 8_000
+    parts._part_bytes = parts._block_bytes = 8_000
     return plain(tables, parts, *arguments, advance=wait, threads=2, **options)
 
 file_encoding.encode_files = slowly
 tokenizer = Tokenizer.load(sys.argv[1])
 tokenizer.encoder.fast(1 << 30)
-texts = [Path(sys.argv[1]) / name for name in ("first.txt", "second.txt")]
+texts = [Path(sys.argv[1]) / name for name in sys.argv[3:]]
 text_hash = Corpus("text", texts, []).train_hash
 encode_corpus(texts, tokenizer, Path(sys.argv[2]), name="train", text_hash=text_hash)
 print("done", flush=True)
@@ -66,8 +71,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(folder: Path, cache: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", ENCODE, str(folder), str(cache)]
+def start(folder: Path, cache: Path, names: list[str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", ENCODE, str(folder), str(cache), *names]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -75,24 +80,41 @@ def everything(cache: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in cache.rglob("*") if path.is_file()}
 
 
+def write_records(texts: list[str], folder: Path) -> None:
+    """The same texts, of a few hundred words each, as records."""
+    for text, name in zip(texts, ("first", "second"), strict=True):
+        documents = [document for document in text.split(END) if document]
+        (folder / f"{name}.parquet").write_bytes(parquet_by_pyarrow(documents))
+        (folder / f"{name}.jsonl.gz").write_bytes(gzip.compress(json_lines(documents)))
+
+
 @pytest.mark.long
+@pytest.mark.parametrize("form", ["txt", "parquet", "jsonl.gz"])
 def test_after_a_kill_at_any_moment_the_next_call_writes_the_same_file(
-    folder: Path, tmp_path: Path
+    form: str, folder: Path, tmp_path: Path
 ) -> None:
     tokenizer = Tokenizer.load(folder)
-    texts = [folder / "first.txt", folder / "second.txt"]
+    names = [f"{name}.{form}" for name in ("first", "second")]
+    originals = [(folder / f"{name}.txt").read_bytes().decode() for name in ("first", "second")]
+    if form != "txt":
+        write_records(originals, folder)
+    texts = [folder / name for name in names]
     text_hash = Corpus("text", texts, []).train_hash
     complete = encode_corpus(
         texts, tokenizer, tmp_path / "complete", name="train", text_hash=text_hash
     )
-    expected = []
-    for text in texts:
-        expected += tokenizer.encoder.reference.encode(text.read_bytes().decode("utf-8"))
+    if form == "txt":
+        first, second = originals
+        whole = first + END * (not first.rstrip().endswith(END)) + second
+    else:
+        documents = [one for text in originals for one in text.split(END) if one]
+        whole = "".join(one + END for one in documents)
+    expected = tokenizer.encoder.reference.encode(whole)
     assert complete.tokens.tolist() == expected
     resumed = 0
     for moment in range(10):
         cache = tmp_path / f"cache{moment}"
-        child = start(folder, cache)
+        child = start(folder, cache, names)
         assert child.stdout is not None
         lines = [child.stdout.readline() for _ in range(1 + 3 * moment)]
         time.sleep(0.003 * moment)
@@ -103,11 +125,11 @@ def test_after_a_kill_at_any_moment_the_next_call_writes_the_same_file(
         with pytest.raises(DataError):
             TokenFile.open(path)
         assert not path.exists()
-        again = start(folder, cache)
+        again = start(folder, cache, names)
         output, _ = again.communicate()
         assert again.returncode == 0
         first = output.split("\n", 1)[0].split()
-        resumed += (int(first[0]), int(first[1])) > (0, 8_000)
+        resumed += (int(first[0]), int(first[1])) > (0, 8_000 if form == "txt" else 100)
         assert path.read_bytes() == complete.path.read_bytes()
         assert TokenFile.open(path).num_text_bytes == complete.num_text_bytes
         left = [name for name in everything(cache) if not name.endswith((".lock", ".checked"))]
@@ -158,7 +180,7 @@ def test_the_journal_never_runs_ahead_of_the_disk(
 def half_done(folder: Path, out: Path) -> tuple[Path, Path]:
     """The files that a kill leaves after a few parts, once there is a journal."""
     out.parent.mkdir(exist_ok=True)
-    child = start(folder, out.parent)
+    child = start(folder, out.parent, ["first.txt", "second.txt"])
     assert child.stdout is not None
     for _ in range(8):
         child.stdout.readline()
