@@ -92,16 +92,16 @@ def _draw(
     for axes in panels[max(0, len(facts) - columns) : len(facts)]:
         axes.tick_params(labelbottom=True)
         axes.set_xlabel("training tokens", fontsize=9)
-    panels[0].annotate(
-        "best possible", (0.98, facts[next(iter(facts))]["best"]), color=GREEN, fontsize=7.5,
-        xycoords=("axes fraction", "data"), ha="right", va="top", xytext=(0, -2),
-        textcoords="offset points",
-    )  # fmt: skip
-    panels[0].annotate(
-        "a guess", (0.98, facts[next(iter(facts))]["chance"]), color=GREY, fontsize=7.5,
-        xycoords=("axes fraction", "data"), ha="right", va="top", xytext=(0, -2),
-        textcoords="offset points",
-    )  # fmt: skip
+    first = next(iter(facts.values()))
+    # Curves start at the left near a guess, and end at the right near the best.
+    for text, value, colour, x in (
+        ("best possible", first["best"], GREEN, 0.02), ("a guess", first["chance"], GREY, 0.98),
+    ):  # fmt: skip
+        panels[0].annotate(
+            text, (x, value), color=colour, fontsize=7.5, xycoords=("axes fraction", "data"),
+            ha="left" if x < 0.5 else "right", va="top", xytext=(0, -2),
+            textcoords="offset points",
+        )  # fmt: skip
     figure.supylabel("accuracy", fontsize=9)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     handles, labels = panels[0].get_legend_handles_labels()

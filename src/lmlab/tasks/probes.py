@@ -8,6 +8,8 @@ probabilities of a few answers after a context.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -184,25 +186,29 @@ def _question(item: ProbeItem, tokenizer: Tokenizer, context_length: int) -> Que
     Its answers are what the text says and up to three others of as many tokens. If none of these is
     impossible, they are impossible ones of any length.
     """
-    answers = (item.right, *item.others)
-    requests = [make_request(tokenizer, item.context, one) for one in answers]
-    lengths = [len(request.continuation) for request in requests]
-    others = range(1, len(answers))
-    chosen = [one for one in others if lengths[one] == lengths[0]][: MAX_ANSWERS - 1]
-    is_per_token = all(item.probs[one] for one in chosen)
+    request = functools.cache(functools.partial(make_request, tokenizer, item.context))
+    length = len(request(item.right).continuation)
+    alike = (
+        at
+        for at, answer in enumerate(item.others, start=1)
+        if len(request(answer).continuation) == length
+    )
+    chosen = list(itertools.islice(alike, MAX_ANSWERS - 1))  # encodes no more than are needed
+    is_per_token = all(item.probs[at] for at in chosen)
     if is_per_token:
-        chosen = [one for one in others if not item.probs[one]][: MAX_ANSWERS - 1]
+        chosen = [at for at in range(1, len(item.probs)) if not item.probs[at]][: MAX_ANSWERS - 1]
     chosen = [0, *chosen]
-    if max(lengths[one] for one in chosen) > context_length:
+    requests = tuple(request((item.right, *item.others)[at]) for at in chosen)
+    lengths = [len(one.continuation) for one in requests]
+    if max(lengths) > context_length:
         return None
-    probs = np.array([item.probs[one] for one in chosen])
-    longest = max(len(requests[one].context) + lengths[one] - 1 for one in chosen)
+    probs = np.array([item.probs[at] for at in chosen])
     return Question(
-        requests=tuple(requests[one] for one in chosen),
+        requests=requests,
         truth=probs / probs.sum(),
         is_per_token=is_per_token,
         distance=item.distance,
-        is_cut=longest > context_length,
+        is_cut=len(requests[0].context) + max(lengths) - 1 > context_length,
     )
 
 

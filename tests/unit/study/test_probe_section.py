@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.design.job import Job
+from lmlab.run_folder import RunFolder
+from lmlab.study.markdown import render_markdown
+from lmlab.study.page import render_page
+from lmlab.study.probe_figure import draw_probes
 from lmlab.study.probe_section import build_probes, probe_facts
-from lmlab.study.run_records import RunRecord, Study
+from lmlab.study.report_content import build_content
+from lmlab.study.run_records import RunRecord, Study, load_study
+from lmlab.study.write_records import write_compact
 
 FACTS = {
     "names": {"num_items": 9, "best": {"accuracy": 1.0, "kl": 0.0}, "chance": 0.25},
@@ -91,3 +97,25 @@ def test_damaged_facts_count_as_missing() -> None:
         "plots": {"best": 0.7, "chance": 0.25, "num_items": 8},
     }
     assert probe_facts({"probes": None}) == probe_facts({}) == {}
+
+
+def test_page_markdown_and_records_show_the_probes(finished: Path, tmp_path: Path) -> None:
+    for config in finished.glob("*/seed*/status.json"):
+        run = RunFolder(config.parent)
+        run.write_meta(run.meta() | {"probes": FACTS})
+        for row in a_run("a", 0, {"names": [0.2, 0.9], "plots": [0.3, 0.123456789]}).probes:
+            run.append_row(row | {"seconds": row["step"]})
+    study = load_study(finished)
+    content = build_content(study)
+    rows = content["probes"]["rows"]
+    judged = {row["arm"] for row in content["runs"] if row["purpose"] == "judged"}
+    assert {row[0] for row in rows[2:]} <= judged and len(rows) > 2
+    page, text = render_page(content), render_markdown(content, [])
+    assert 'id="probes"' in page and "accuracy on probes" in page
+    assert "## Probes" in text and "best possible accuracy" in text
+    write_compact(study, tmp_path / "records")
+    read = build_content(load_study(tmp_path / "records"))
+    assert read["probes"]["rows"] == rows
+    (curve, *_) = read["probes"]["curves"]
+    assert curve["probes"]["plots"]["accuracy"] == [0.3, 0.12346]
+    assert draw_probes(read) is not None
