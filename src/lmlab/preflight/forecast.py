@@ -112,7 +112,9 @@ def seconds_of(
         context_length=workload.context_length,
         max_tokens=workload.validation_max_tokens,
     )
-    batches = len(windows) / workload.validation_batch_size
+    # A forward pass takes about as long as its tokens.
+    further = sum(task.num_tokens for task in data.tasks) / workload.context_length
+    batches = (len(windows) + further) / workload.validation_batch_size
     evaluations = _occurrences(workload.steps, workload.validate_every, steps_done)
     saves = _occurrences(workload.steps, workload.save_every, steps_done)
     saves += sum(

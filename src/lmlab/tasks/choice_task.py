@@ -11,7 +11,7 @@ import numpy as np
 
 from lmlab.tasks.item_requests import request_of
 from lmlab.tasks.items import Item
-from lmlab.tasks.requests import Request
+from lmlab.tasks.requests import Request, num_tokens
 from lmlab.tasks.task import TaskResult
 from lmlab.tokenizer import Tokenizer
 
@@ -49,9 +49,9 @@ class ChoiceTask:
         return cls(name, hash, tuple(items), tuple(requests))
 
     @property
-    def num_sequences(self) -> int:
-        """Number of choices of all items."""
-        return len(self.requests)
+    def num_tokens(self) -> int:
+        """Tokens that an evaluation passes through the model."""
+        return num_tokens(self.requests)
 
     def evaluate(self, scorer: Scorer) -> TaskResult:
         """Score a model.

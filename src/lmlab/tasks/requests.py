@@ -7,7 +7,7 @@ Text is split into both as lm-evaluation-harness does (``TemplateLM.loglikelihoo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,11 @@ class Request:
     def window(self, context_length: int) -> Ids:
         """Return context and continuation, cut from the left to T inputs and the last target."""
         return np.concatenate([self.context, self.continuation])[-(context_length + 1) :]
+
+
+def num_tokens(requests: Iterable[Request]) -> int:
+    """Return the tokens of contexts and continuations, of which the last is no input."""
+    return sum(len(one.context) + len(one.continuation) - 1 for one in requests)
 
 
 def make_request(tokenizer: Tokenizer, context: str, continuation: str) -> Request:

@@ -54,8 +54,8 @@ class Task(Protocol):
         ...
 
     @property
-    def num_sequences(self) -> int:
-        """Sequences that an evaluation passes through the model, to predict its time."""
+    def num_tokens(self) -> int:
+        """Tokens that an evaluation passes through the model, to predict its time."""
         ...
 
     def evaluate(self, scorer: Scorer) -> TaskResult:

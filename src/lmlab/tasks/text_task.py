@@ -13,7 +13,7 @@ import numpy as np
 from lmlab.data.text_bytes import text_bytes
 from lmlab.errors import DataError
 from lmlab.tasks.items import Document
-from lmlab.tasks.requests import Request, rolling_requests
+from lmlab.tasks.requests import Request, num_tokens, rolling_requests
 from lmlab.tasks.task import TaskResult
 from lmlab.tokenizer import Tokenizer
 
@@ -60,9 +60,9 @@ class TextTask:
         return cls(name, hash, ids_of_items, tuple(requests), tuple(num_requests), tuple(num_bytes))
 
     @property
-    def num_sequences(self) -> int:
-        """Number of windows of all texts."""
-        return len(self.requests)
+    def num_tokens(self) -> int:
+        """Tokens that an evaluation passes through the model."""
+        return num_tokens(self.requests)
 
     def evaluate(self, scorer: Scorer) -> TaskResult:
         """Score a model.
@@ -86,14 +86,14 @@ class TextTask:
                 }
             )
             start += count
-        nats, num_tokens, num_bytes = (
+        nats, num_targets, num_bytes = (
             sum(row[key] for row in rows)  # type: ignore[misc]
             for key in ("nats", "num_tokens", "num_bytes")
         )
         totals = {
-            "loss": nats / num_tokens,
+            "loss": nats / num_targets,
             "bits_per_byte": nats / math.log(2) / num_bytes,
-            "num_tokens": num_tokens,
+            "num_tokens": num_targets,
             "num_bytes": num_bytes,
             "num_items": len(rows),
         }

@@ -12,6 +12,7 @@ from task_model import small_model
 from lmlab.build.run_data import RunData
 from lmlab.build.task_scores import build_task_scores
 from lmlab.distributed.communicator import SINGLE_PROCESS
+from lmlab.tasks.probes import NO_PROBES
 from lmlab.tasks.requests import make_request
 from lmlab.tasks.scorer import Scorer
 from lmlab.tasks.task import TaskResult
@@ -21,7 +22,7 @@ from lmlab.tasks.task import TaskResult
 class OneRequest:
     name: str
     hash: str = "0"
-    num_sequences: int = 1
+    num_tokens: int = 1
 
     def evaluate(self, scorer: Scorer) -> TaskResult:
         (score,) = scorer.score([make_request(scorer.tokenizer, "the", " dog on")])
@@ -36,7 +37,9 @@ def scores_of(precision: str) -> tuple[list[tuple[str, dict[str, float]]], list[
     def keep(name: str, step: int, items: Sequence[Mapping[str, Any]]) -> None:
         kept.append((name, step, list(items)))
 
-    data: Any = SimpleNamespace(tokenizer=tokenizer, tasks=(OneRequest("a"), OneRequest("b")))
+    data: Any = SimpleNamespace(
+        tokenizer=tokenizer, tasks=(OneRequest("a"), OneRequest("b")), probes=NO_PROBES
+    )
     device: Any = SimpleNamespace(policy=SimpleNamespace(precision=precision))
     score = build_task_scores(data, device, SINGLE_PROCESS, batch_size=4, keep_items=keep)
     return list(score(model, 20)), kept
@@ -58,7 +61,7 @@ def test_the_bf16_policy_computes_in_bfloat16_as_the_evaluator_does() -> None:
 def test_a_run_without_tasks_scores_nothing() -> None:
     fields = {field.name for field in dataclasses.fields(RunData)}
     assert "tasks" in fields
-    data: Any = SimpleNamespace(tasks=())
+    data: Any = SimpleNamespace(tasks=(), probes=NO_PROBES)
     device: Any = SimpleNamespace(policy=SimpleNamespace(precision="fp32"))
     score = build_task_scores(
         data, device, SINGLE_PROCESS, batch_size=4, keep_items=lambda *item: None

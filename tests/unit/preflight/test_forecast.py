@@ -32,9 +32,12 @@ MEASURED = Calibration(
 )  # fmt: skip
 
 
-def data_of(num_tokens: int) -> SimpleNamespace:
-    """Only the validation tokens matter."""
-    return SimpleNamespace(valid=SimpleNamespace(tokens=np.zeros(num_tokens, np.uint16)))
+def data_of(num_tokens: int, *tasks: int) -> SimpleNamespace:
+    """Only the validation tokens and those of the tasks matter."""
+    return SimpleNamespace(
+        valid=SimpleNamespace(tokens=np.zeros(num_tokens, np.uint16)),
+        tasks=[SimpleNamespace(num_tokens=one) for one in tasks],
+    )
 
 
 def counted(overrides: list[str]) -> tuple[Costs, Device]:
@@ -77,6 +80,9 @@ def test_the_parts_of_a_run_add_up(overrides: list[str]) -> None:
     assert found.saving == 4 * 5.0 + 2 * 7.0
     assert found.samples == 8 * 11.0
     assert found.total == STARTUP_SECONDS + 40.0 + 13.5 + 34.0 + 88.0
+    # Tasks whose tokens fill five windows of 16.
+    scored = seconds_of(workload, data_of(3 * 16 + 1, 60, 20), MEASURED)  # type: ignore[arg-type]
+    assert scored.evaluation == 3 * 4.0 * 3.0
 
 
 def test_a_resumed_run_takes_what_is_left(overrides: list[str]) -> None:

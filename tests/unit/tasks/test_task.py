@@ -18,7 +18,7 @@ from lmlab.tokenizer import Tokenizer
 class Probe:
     name: str = "probe"
     hash: str = "0"
-    num_sequences: int = 1
+    num_tokens: int = 1
 
     def evaluate(self, scorer: Scorer) -> TaskResult:
         assert not scorer.model.training

@@ -99,4 +99,7 @@ def test_an_item_that_does_not_fit_the_context_is_refused_with_its_line(tmp_path
     file.check()
     with pytest.raises(DataError, match=r"line 2: expected continuations of up to .*=50 .* 61"):
         file.load(TOKENIZER, 50)
-    assert file.load(TOKENIZER, 61).num_sequences == 4
+    task = file.load(TOKENIZER, 61)
+    encoded = [PAIR["sentence_good"], PAIR["sentence_bad"], PAIR["sentence_good"], "x" * 60]
+    # One token before each and one delimiter; the last token is no input.
+    assert task.num_tokens == sum(len(TOKENIZER.encode(f" {text}")) for text in encoded)
