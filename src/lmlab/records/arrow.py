@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from lmlab.errors import ConfigError, DataError
-from lmlab.records.documents import BLOCK_BYTES, Documents, no_such_column
+from lmlab.records.documents import BLOCK_BYTES, Documents, Rows, no_such_column
 
 _ROWS = 1 << 10  # of a batch, before it is known how long documents are
 _BUFFER = 1 << 20
@@ -31,7 +31,7 @@ def _pyarrow() -> ModuleType:
     return pyarrow
 
 
-def read_parquet(path: Path, column: str, marker: bytes, named: str) -> Iterator[Documents]:
+def read_parquet(path: Path, column: str, marker: bytes, named: str) -> Iterator[Rows]:
     """Yield the documents of a Parquet file, in its order.
 
     Args:
@@ -51,12 +51,12 @@ def read_parquet(path: Path, column: str, marker: bytes, named: str) -> Iterator
         parts = _find_column(file.schema_arrow, column, named)
         rows, per_row = 0, path.stat().st_size / max(1, file.metadata.num_rows)
         for batch in file.iter_batches(_ROWS, columns=[".".join(parts)], use_threads=False):
-            for found in _documents(_select(batch, parts), rows, marker):
+            for found in _cut(_select(batch, parts), rows, marker):
                 yield found._replace(disk_bytes=int(found.rows * per_row))
             rows += batch.num_rows
 
 
-def read_arrow(path: Path, column: str, marker: bytes, named: str) -> Iterator[Documents]:
+def read_arrow(path: Path, column: str, marker: bytes, named: str) -> Iterator[Rows]:
     """Yield the documents of an Arrow file, in the form of files or of streams.
 
     Args, Raises: as :func:`read_parquet`.
@@ -75,7 +75,7 @@ def read_arrow(path: Path, column: str, marker: bytes, named: str) -> Iterator[D
         parts = _find_column(schema, column, named)
         rows = 0
         for batch in batches:
-            for found in _documents(_select(batch, parts), rows, marker):
+            for found in _cut(_select(batch, parts), rows, marker):
                 yield found._replace(disk_bytes=raw.tell())
             rows += batch.num_rows
 
@@ -148,18 +148,20 @@ def _select(batch: Any, parts: list[str]) -> Any:
     return array.cast(arrow.large_string())
 
 
-def _documents(array: Any, rows: int, marker: bytes) -> Iterator[Documents]:
+def _cut(array: Any, rows: int, marker: bytes) -> Iterator[Rows]:
     """Cut a column into blocks of text, each with at least one row."""
     offsets = _offsets(array)
     start = 0
     while start < len(array):
         stop = bisect.bisect_right(offsets, offsets[start] + BLOCK_BYTES) - 1
         stop = max(start + 1, min(stop, len(array)))
-        yield _block(array.slice(start, stop - start), rows + stop, marker)
+        block = array.slice(start, stop - start)
+        read = functools.partial(_documents, block, rows + stop, marker)
+        yield Rows(rows + stop, offsets[stop] - offsets[start], 0, read)
         start = stop
 
 
-def _block(array: Any, rows: int, marker: bytes) -> Documents:
+def _documents(array: Any, rows: int, marker: bytes) -> Documents:
     compute = _pyarrow().compute
     num_null = array.null_count
     if num_null:

@@ -60,7 +60,7 @@ class ByteStream:
             head = self._raw.peek(HEAD_BYTES)
         compression = compression_of(head)
         self._stream = _decompressed(self._raw, compression)
-        self._head = b""
+        self._head, self._end = b"", 0
         try:
             self._head = self._first_bytes()
             self.kind = FileKind(compression, layout_of(self._head, str(named)))
@@ -119,6 +119,8 @@ class ByteStream:
 
     def position(self) -> int:
         """Bytes of the file read so far, before decompression."""
+        if self._raw.closed:
+            return self._end
         try:
             return self._raw.tell()
         except OSError:  # a pipe
@@ -126,6 +128,7 @@ class ByteStream:
 
     def close(self) -> None:
         """Close the file."""
+        self._end = self.position()
         if self.path != STANDARD_INPUT:
             self._raw.close()
 

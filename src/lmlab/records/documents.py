@@ -20,7 +20,6 @@ class Documents(NamedTuple):
         rows: rows of the file up to their end, empty and null ones included.
         num_empty: documents without text that were left out.
         num_null: rows without a document.
-        disk_bytes: bytes of the file up to their end, about.
         is_marked: whether special tokens inside them are special, as in plain text.
     """
 
@@ -30,7 +29,6 @@ class Documents(NamedTuple):
     rows: int
     num_empty: int = 0
     num_null: int = 0
-    disk_bytes: int = 0
     is_marked: bool = False
 
     def pieces(self, marker: bytes) -> Iterator[memoryview]:
@@ -39,6 +37,22 @@ class Documents(NamedTuple):
         for length in self.lengths():
             yield text[start : start + length]
             start += length + len(marker)
+
+
+class Rows(NamedTuple):
+    """Rows of a file in a row, whose documents are read later, perhaps by another thread.
+
+    Attributes:
+        rows: rows of the file up to their end.
+        num_bytes: their size, about.
+        disk_bytes: bytes of the file up to their end, about.
+        read: returns their documents. Raises :class:`DataError` where they are not valid.
+    """
+
+    rows: int
+    num_bytes: int
+    disk_bytes: int
+    read: Callable[[], Documents]
 
 
 def joined(
@@ -58,7 +72,6 @@ def merged(blocks: Sequence[Documents], text: memoryview) -> Documents:
         blocks[-1].rows,
         sum(block.num_empty for block in blocks),
         sum(block.num_null for block in blocks),
-        blocks[-1].disk_bytes,
         blocks[0].is_marked,
     )
 

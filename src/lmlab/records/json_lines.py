@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from lmlab.records.byte_stream import ByteStream
 from lmlab.records.documents import (
     BLOCK_BYTES,
     Documents,
+    Rows,
     columns_of,
     joined,
     nested_value,
@@ -23,22 +25,29 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 def read_json_lines(
     stream: ByteStream, column: str, marker: bytes, block: int = BLOCK_BYTES
-) -> Iterator[Documents]:
+) -> Iterator[Rows]:
     """Yield the documents of a file. Only ``\\n`` ends a line: a string may hold U+2028.
+
+    A line that is no JSON object in UTF-8, has no such column, or no string there is an error,
+    whose message has the number of the line.
 
     Args:
         stream: of the file.
-        column: the name of the text in each object, with dots between nested ones.
+        column: the name of the text in each object, with dots between nested names.
         marker: see :class:`~lmlab.records.documents.Documents`.
         block: about as many bytes of the file are read at a time.
-
-    Raises:
-        DataError: a line is no JSON object in UTF-8, has no such column, or no string there; the
-            message has the number of the line.
     """
     rest: list[bytes] = []
     columns = _Columns(column)
-    rows, is_first = 0, True
+    num_lines, is_first = 0, True
+
+    def rows_of(data: bytes) -> Rows:
+        nonlocal num_lines
+        before = num_lines
+        num_lines += data.count(b"\n") + (not data.endswith(b"\n"))
+        read = functools.partial(_documents, data, before, num_lines, columns, marker, stream.named)
+        return Rows(num_lines, len(data), stream.position(), read)
+
     for piece in stream.pieces(block):
         if is_first:
             piece, is_first = piece.removeprefix(_BYTE_ORDER_MARK), False
@@ -46,34 +55,31 @@ def read_json_lines(
         if end == 0:
             rest.append(piece)
             continue
-        found = _documents(b"".join([*rest, piece[:end]]), rows, columns, marker, stream.named)
+        yield rows_of(b"".join([*rest, piece[:end]]))
         rest = [piece[end:]]
-        yield found._replace(disk_bytes=stream.position())
-        rows = found.rows
     if last := b"".join(rest):
-        yield _documents(last, rows, columns, marker, stream.named)
+        yield rows_of(last)
 
 
 def _documents(
-    data: bytes, rows: int, columns: _Columns, marker: bytes, named: object
+    data: bytes, before: int, rows: int, columns: _Columns, marker: bytes, named: object
 ) -> Documents:
-    """The documents of whole lines."""
-    num_lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    """The documents of whole lines, from line ``before`` + 1 to line ``rows``."""
     values: Sequence[str | bytes | None]
     try:
         values = columns.read(data)
     except Exception:  # the slow way finds the line, and reads what is valid
-        lines = data.split(b"\n")[:num_lines]
+        lines = data.split(b"\n")[: rows - before]
         values = [
             _text_of(line, columns.column, f"{named}: line {number}")
-            for number, line in enumerate(lines, start=rows + 1)
+            for number, line in enumerate(lines, start=before + 1)
             if line.strip()
         ]
     encoded = [value.encode() if isinstance(value, str) else value for value in values]
     texts = [text for text in encoded if text]
     num_null = encoded.count(None)
     num_empty = len(encoded) - len(texts) - num_null
-    return joined(texts, marker, rows + num_lines, num_empty, num_null)
+    return joined(texts, marker, rows, num_empty, num_null)
 
 
 class _Columns:

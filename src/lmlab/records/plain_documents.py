@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from lmlab.records.byte_stream import ByteStream
-from lmlab.records.documents import BLOCK_BYTES, Documents, joined
+from lmlab.records.documents import BLOCK_BYTES, Documents, Rows, joined
 
 END_OF_TEXT = b"<|endoftext|>"
 # A line end with one or more lines after it that hold nothing but white space.
@@ -16,20 +16,19 @@ _MARKER = re.compile(re.escape(END_OF_TEXT))
 _LONGEST_END = 1 << 16  # bytes at the end of a piece in which white space may go on
 
 
-def by_marker(stream: ByteStream, marker: bytes, block: int = BLOCK_BYTES) -> Iterator[Documents]:
+def by_marker(stream: ByteStream, marker: bytes, block: int = BLOCK_BYTES) -> Iterator[Rows]:
     """Yield the text between markers ``<|endoftext|>``, byte for byte: line ends stay in it."""
-    found = _split(stream, marker, _MARKER, len(END_OF_TEXT), block, lambda text: text)
-    return (documents._replace(is_marked=True) for documents in found)
+    return _split(
+        stream, marker, _MARKER, len(END_OF_TEXT), block, lambda text: text, is_marked=True
+    )
 
 
-def by_line(stream: ByteStream, marker: bytes, block: int = BLOCK_BYTES) -> Iterator[Documents]:
+def by_line(stream: ByteStream, marker: bytes, block: int = BLOCK_BYTES) -> Iterator[Rows]:
     """Yield each line, without its line end."""
     return _split(stream, marker, _LINE_END, 2, block, lambda text: text.removesuffix(b"\r"))
 
 
-def by_blank_line(
-    stream: ByteStream, marker: bytes, block: int = BLOCK_BYTES
-) -> Iterator[Documents]:
+def by_blank_line(stream: ByteStream, marker: bytes, block: int = BLOCK_BYTES) -> Iterator[Rows]:
     """Yield the text between blank lines, without line ends at its beginning and end."""
     return _split(
         stream, marker, _BLANK_LINES, _LONGEST_END, block, lambda text: text.strip(b"\r\n")
@@ -43,7 +42,9 @@ def _split(
     longest_end: int,
     block: int,
     clean: Callable[[bytes], bytes],
-) -> Iterator[Documents]:
+    *,
+    is_marked: bool = False,
+) -> Iterator[Rows]:
     """Cut a stream at the matches of ``end``.
 
     A match within ``longest_end`` bytes of what has been read may go on, and waits for more.
@@ -60,9 +61,9 @@ def _split(
         found = [clean(one) for one in end.split(text[: last.start()])]
         rest, searched = text[last.end() :], 0
         rows += len(found)
-        yield _without_empty(found, marker, rows)._replace(disk_bytes=stream.position())
+        yield _rows(found, marker, rows, stream.position(), is_marked)
     found = [clean(one) for one in end.split(rest)]
-    yield _without_empty(found, marker, rows + len(found))
+    yield _rows(found, marker, rows + len(found), stream.position(), is_marked)
 
 
 def _goes_on(end: re.Pattern[bytes], found: re.Match[bytes]) -> bool:
@@ -71,6 +72,10 @@ def _goes_on(end: re.Pattern[bytes], found: re.Match[bytes]) -> bool:
     return longer is None or longer.end() != found.end()
 
 
-def _without_empty(found: list[bytes], marker: bytes, rows: int) -> Documents:
-    texts = [text for text in found if text]
-    return joined(texts, marker, rows, num_empty=len(found) - len(texts))
+def _rows(found: list[bytes], marker: bytes, rows: int, disk_bytes: int, is_marked: bool) -> Rows:
+    def read() -> Documents:
+        texts = [text for text in found if text]
+        documents = joined(texts, marker, rows, num_empty=len(found) - len(texts))
+        return documents._replace(is_marked=is_marked)
+
+    return Rows(rows, sum(map(len, found)), disk_bytes, read)

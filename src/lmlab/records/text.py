@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lmlab.errors import TextChangedError
 from lmlab.records import arrow, plain_documents
 from lmlab.records.byte_stream import STANDARD_INPUT, ByteStream
-from lmlab.records.documents import Documents, joined
+from lmlab.records.documents import Documents, Rows, joined
 from lmlab.records.file_kind import FileKind
 from lmlab.records.json_lines import read_json_lines
 from lmlab.storage.io import file_state, translate_read_errors
@@ -168,7 +168,7 @@ class Text:
         if state is not None and self.state(file) != state:
             raise TextChangedError([file.path])
 
-    def read_documents(self, file: TextFile, marker: bytes) -> Iterator[Documents]:
+    def read_documents(self, file: TextFile, marker: bytes) -> Iterator[Rows]:
         """Yield the documents of a file, those of its side of a split.
 
         Args:
@@ -176,9 +176,9 @@ class Text:
             marker: what follows each document.
         """
         found = self._all_documents(file, marker)
-        return found if self.held_out is None else map(self._side(marker), found)
+        return found if self.held_out is None else map(self._on_one_side(marker), found)
 
-    def _all_documents(self, file: TextFile, marker: bytes) -> Iterator[Documents]:
+    def _all_documents(self, file: TextFile, marker: bytes) -> Iterator[Rows]:
         if file.kind.layout == "parquet":
             return arrow.read_parquet(file.path, self.column, marker, self.named(file))
         if file.kind.layout == "arrow":
@@ -188,16 +188,16 @@ class Text:
             return read_json_lines(stream, self.column, marker)
         return _SPLITTERS[self.documents](stream, marker)
 
-    def _side(self, marker: bytes) -> Callable[[Documents], Documents]:
+    def _on_one_side(self, marker: bytes) -> Callable[[Rows], Rows]:
         side = self.held_out
         assert side is not None
 
         def select(found: Documents) -> Documents:
             texts = [bytes(text) for text in found.pieces(marker) if side.has(text)]
             kept = joined(texts, marker, found.rows, found.num_empty, found.num_null)
-            return kept._replace(disk_bytes=found.disk_bytes, is_marked=found.is_marked)
+            return kept._replace(is_marked=found.is_marked)
 
-        return select
+        return lambda rows: rows._replace(read=lambda: select(rows.read()))
 
 
 _pipes: dict[Path, ByteStream] = {}

@@ -89,6 +89,7 @@ def encode_files(
         job.close()
     if job.error is not None:
         raise job.error
+    parts.end_hash()
     return job.safe._replace(file=len(parts.text.files), place=0)
 
 
@@ -124,7 +125,7 @@ class _Job:
         self._error_part = -1
         self.safe = start
         self._reading = threading.Lock()
-        self._number = 0
+        self._number = self._hashed = 0
         self._changed = threading.Condition()
         self._next, self._reserved = 0, start  # the next part in order, and where its ids begin
         self._max_ahead = _PARTS_AHEAD * threads
@@ -143,8 +144,11 @@ class _Job:
                 with self._reading:
                     number = self._number
                     self._number += 1
-                    part, buffer = self.parts.read(buffer)
+                    part, buffer = self.parts.take(buffer)
                 if part is None:
+                    return
+                part, buffer = self.parts.finish(part, buffer)
+                if not self._hash_in_turn(number, part):
                     return
                 encoded = encoder.encode(part, buffer)
                 for position, ids in self._in_order(number, part, encoded):
@@ -157,6 +161,21 @@ class _Job:
                 if self.error is None or failed < self._error_part:
                     self.error, self._error_part = error, failed
             self.stop()
+
+    def _hash_in_turn(self, number: int, part: Part) -> bool:
+        """Add a part to the hash once all before it are; return False if that will not be."""
+        with self._changed:
+            # Earlier parts than one with an error go on, so that the first error is reported.
+            self._changed.wait_for(
+                lambda: self._hashed == number or (self._stopped and self._error_part < number)
+            )
+            if self._hashed != number:
+                return False
+        self.parts.add_to_hash(part)
+        with self._changed:
+            self._hashed += 1
+            self._changed.notify_all()
+        return True
 
     def stop(self) -> None:
         """Make every thread end after its current step."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from lmlab.errors import ConfigError, DataError
 from lmlab.records.byte_stream import ByteStream
-from lmlab.records.documents import Documents, merged
+from lmlab.records.documents import Documents, Rows, merged
 from lmlab.records.file_kind import refuse_nul
 from lmlab.records.plain_documents import END_OF_TEXT
 from lmlab.records.text import Text, TextFile
@@ -34,6 +35,8 @@ class Part(NamedTuple):
         is_plain: whether special tokens are text in a part of plain text.
         ends_document: whether the end of text follows such a part, which is not in the buffer.
         disk_bytes: bytes read from disk since the last part.
+        rows: what :meth:`TextParts.finish` reads into the buffer.
+        steps: what :meth:`TextParts.add_to_hash` does.
     """
 
     file: int
@@ -45,10 +48,15 @@ class Part(NamedTuple):
     is_plain: bool = False
     ends_document: bool = False
     disk_bytes: int = 0
+    rows: Sequence[Rows] = ()
+    steps: Sequence[Callable[[], None]] = ()
 
 
 class TextParts:
     """The parts of a text, from the beginning or from a place.
+
+    Threads share the work on a part: one at a time takes it from the files, any thread finishes it,
+    and all add their parts to the hash in order. :meth:`read` does all three.
 
     Args:
         text: what is read.
@@ -75,10 +83,11 @@ class TextParts:
         self._part_bytes = self._block_bytes = part_bytes
         self._file, self._place = 0, 0
         self._stream: ByteStream | None = None
-        self._documents: Iterator[Documents] | None = None
+        self._rows: Iterator[Rows] | None = None
         self._state: tuple[int, ...] | None = None
         self._carried, self._tail = b"", b""
         self._disk_bytes = 0  # reported of the current file
+        self._steps: list[Callable[[], None]] = []  # of the part that is taken next
         self.skipped_bytes = 0
 
     def buffer(self) -> Memory:
@@ -93,18 +102,64 @@ class TextParts:
             TextChangedError: a file has changed since it was opened.
             ConfigError: a document needs an end of text, and the tokenizer has none.
         """
+        part, buffer = self.take(buffer)
+        if part is None:
+            self.end_hash()
+            return None, buffer
+        part, buffer = self.finish(part, buffer)
+        self.add_to_hash(part)
+        return part, buffer
+
+    def take(self, buffer: Memory) -> tuple[Part | None, Memory]:
+        """Take the next part from the files, one thread at a time; see :meth:`read`."""
         files = self.text.files
         while self._file < len(files):
             file = files[self._file]
             if self.text.is_as_it_stands(file) or self.text.is_one_document(file):
                 part, buffer = self._read_plain(file, buffer)
             else:
-                part, buffer = self._read_documents(file, buffer)
+                part, buffer = self._take_rows(file), buffer
             if part is not None:
-                self.text_hash.mark(self._file, self._place)
-                return part, buffer
-        self.text_hash.end_documents()
+                steps, self._steps = self._steps, []
+                return part._replace(steps=steps), buffer
         return None, buffer
+
+    def finish(self, part: Part, buffer: Memory) -> tuple[Part, Memory]:
+        """Read the documents of a part into ``buffer``, or a larger one; any thread may.
+
+        Raises:
+            DataError: a record is not valid, or plain text has a NUL byte.
+        """
+        if not part.rows:
+            file = self.text.files[part.file]
+            refuse_nul(buffer.view[: part.size], self.text.named(file), part.place)
+            return part, buffer
+        size, blocks, marker = 0, [], self.end_marker()
+        for rows in part.rows:
+            found = rows.read()
+            end = size + len(found.text)
+            buffer = _enlarged(buffer, size, end)
+            buffer.view[size:end] = found.text
+            blocks.append(found)
+            size = end
+        add = [functools.partial(self.text_hash.add_documents, one, marker) for one in blocks]
+        return part._replace(
+            size=size, documents=merged(blocks, buffer.view[:size]), rows=(),
+            steps=[*part.steps, *add],
+        ), buffer  # fmt: skip
+
+    def add_to_hash(self, part: Part) -> None:
+        """Add a finished part to the hash: in the order of parts, while its buffer holds it."""
+        for step in part.steps:
+            step()
+        self.text_hash.mark(part.next_file, part.next_place)
+
+    def end_hash(self) -> None:
+        """End the hash, once all parts are in it."""
+        for step in self._steps:
+            step()
+        self._steps = []
+        self.text_hash.end_documents()
 
     def skip_to(self, file: int, place: int) -> bool:
         """Read up to a place for the hash; return whether there is a part that ends there."""
@@ -126,7 +181,7 @@ class TextParts:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
-        self._documents = None
+        self._rows = None
 
     def end_marker(self) -> bytes:
         """The end of text. Raises :class:`ConfigError` if the tokenizer has none."""
@@ -141,23 +196,20 @@ class TextParts:
     def _read_plain(self, file: TextFile, buffer: Memory) -> tuple[Part | None, Memory]:
         if self._stream is None:
             if not self.text.is_one_document(file):
-                self.text_hash.end_documents()
+                self._steps.append(self.text_hash.end_documents)
             self._stream = self.text.stream(file)
             self._place = max(self._place, file.start)
             self._opened(file)
         before = self._place
         size, has_ended, buffer = self._fill(file, buffer)
-        self._refuse_nul(file, buffer, size)
         is_plain = self.text.is_one_document(file)
         data = buffer.view[:size]
         self._tail = (self._tail + bytes(data[-_TAIL:]))[-_TAIL:]
         if is_plain and size == 0 and before == file.start:
             self._close_file(file)  # an empty document
             return None, buffer
-        if is_plain:
-            self.text_hash.add_part(data)
-        else:
-            self.text_hash.update(data)
+        add = self.text_hash.add_part if is_plain else self.text_hash.update
+        self._steps.append(functools.partial(add, data))
         self._place += size
         here, added = self._file, 0
         disk_bytes = self._progress(self._stream.position())
@@ -177,7 +229,7 @@ class TextParts:
         added = 0
         if is_plain:
             self.end_marker()
-            self.text_hash.end_document()
+            self._steps.append(self.text_hash.end_document)
         else:
             is_last = self._file == len(self.text.files) - 1
             if not is_last and not self._tail.rstrip().endswith(END_OF_TEXT) and self._tail:
@@ -186,8 +238,8 @@ class TextParts:
                 added = len(marker)
                 buffer = _enlarged(buffer, size, size + added)
                 buffer.view[size : size + added] = marker
-                self.text_hash.update(END_OF_TEXT)
-            self.text_hash.end_file()
+                self._steps.append(functools.partial(self.text_hash.update, END_OF_TEXT))
+            self._steps.append(self.text_hash.end_file)
         self._close_file(file)
         return added, buffer
 
@@ -213,34 +265,29 @@ class TextParts:
             limit = 2 * filled
             buffer = _enlarged(buffer, filled, limit)
 
-    def _read_documents(self, file: TextFile, buffer: Memory) -> tuple[Part | None, Memory]:
-        if self._documents is None:
-            self.text_hash.begin_documents()
-            self._documents = self.text.read_documents(file, self.end_marker())
+    def _take_rows(self, file: TextFile) -> Part | None:
+        if self._rows is None:
+            self._steps.append(self.text_hash.begin_documents)
+            self._rows = self.text.read_documents(file, self.end_marker())
             self._opened(file)
-        blocks: list[Documents] = []
-        size, before = 0, self._place
+        taken: list[Rows] = []
+        before, size = self._place, 0
         # Blocks are small, so that caches hold them; a part has several, because threads wait for
         # each other at its ends.
         while size < self._block_bytes:
-            found = next(self._documents, None)
-            if found is None:
-                self._documents = iter(())
+            rows = next(self._rows, None)
+            if rows is None:
+                self._rows = iter(())
                 break
-            blocks.append(found)
-            end = size + len(found.text)
-            buffer = _enlarged(buffer, size, end)
-            buffer.view[size:end] = found.text
-            self.text_hash.add_documents(found, self.end_marker())
-            size, self._place = end, found.rows
-        if not blocks:
+            taken.append(rows)
+            size, self._place = size + rows.num_bytes, rows.rows
+        if not taken:
             self._close_file(file)
-            return None, buffer
-        part = Part(
-            self._file, before, self._file, self._place, size, merged(blocks, buffer.view[:size]),
-            disk_bytes=self._progress(blocks[-1].disk_bytes),
+            return None
+        return Part(
+            self._file, before, self._file, self._place, size, rows=taken,
+            disk_bytes=self._progress(taken[-1].disk_bytes),
         )  # fmt: skip
-        return part, buffer
 
     def _opened(self, file: TextFile) -> None:
         self._tail, self._carried, self._disk_bytes = b"", b"", 0
@@ -256,9 +303,6 @@ class TextParts:
         new = max(0, position - self._disk_bytes)
         self._disk_bytes += new
         return new
-
-    def _refuse_nul(self, file: TextFile, buffer: Memory, size: int) -> None:
-        refuse_nul(buffer.view[:size], self.text.named(file), self._place)
 
 
 def marker_among(specials: Sequence[bytes]) -> bytes:

@@ -27,7 +27,7 @@ def parquet(table: object, folder: Path, column: str = "text") -> list[Documents
 
     path = folder / "rows"
     pyarrow.parquet.write_table(table, path)
-    return list(read_parquet(path, column, MARKER, f"data.train={path}"))
+    return [rows.read() for rows in read_parquet(path, column, MARKER, f"data.train={path}")]
 
 
 def test_nulls_and_empty_texts_are_counted_and_left_out(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_both_forms_of_arrow_are_read(form: str, tmp_path: Path) -> None:
             writer.write_batch(batch)
     path = tmp_path / "rows"
     path.write_bytes(out.getvalue())
-    found = list(read_arrow(path, "text", MARKER, str(path)))
+    found = [rows.read() for rows in read_arrow(path, "text", MARKER, str(path))]
     assert texts(found) == DOCUMENTS
     assert [one.rows for one in found] == [2, 4, 6, 7]
 
@@ -119,7 +119,7 @@ def test_reading_does_not_import_pandas(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from lmlab.records.arrow import read_parquet\n"
-        f"for one in read_parquet(Path({str(path)!r}), 'text', b'|', 'x'): one.lengths()\n"
+        f"for one in read_parquet(Path({str(path)!r}), 'text', b'|', 'x'): one.read().lengths()\n"
         "assert 'pandas' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -21,7 +21,7 @@ def blocks(data: bytes, folder: Path, column: str = "text", size: int = 1 << 20)
     path = folder / "rows"
     path.write_bytes(data)
     stream = ByteStream(path, "data.train=rows")
-    return list(read_json_lines(stream, column, MARKER, size))
+    return [rows.read() for rows in read_json_lines(stream, column, MARKER, size)]
 
 
 def texts(found: list[Documents]) -> list[str]:

@@ -78,7 +78,7 @@ def test_folders_of_datasets_are_read_in_their_order(tmp_path: Path) -> None:
     def texts(folder: str, split: str) -> list[str]:
         text = Text.of(find_files(KEY, str(tmp_path / folder), split=split))
         found = [one for file in text.files for one in text.read_documents(file, b"|")]
-        return [bytes(one).decode() for block in found for one in block.pieces(b"|")]
+        return [bytes(one).decode() for rows in found for one in rows.read().pieces(b"|")]
 
     assert texts("one", "train") == shuffled["text"][:]
     assert texts("both", "train") == shuffled["text"][:]
