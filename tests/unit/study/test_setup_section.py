@@ -47,3 +47,18 @@ def test_the_precision_in_effect_is_told_where_it_is_recorded() -> None:
     exact = dataclasses.replace(study.manifest, arms=arms)
     rows = dict(map(tuple, build_setup(dataclasses.replace(study, manifest=exact))))
     assert rows["precision"] == "exact, on cpu"
+
+
+def test_how_the_text_was_split_is_told() -> None:
+    study = load_study(RECORDS)
+    assert study.manifest is not None
+
+    def split(**data: object) -> str | None:
+        arms = [arm | {"data": {"_target_": "x.Y", **data}} for arm in study.manifest.arms]
+        manifest = dataclasses.replace(study.manifest, arms=arms)
+        rows = build_setup(dataclasses.replace(study, manifest=manifest))
+        return dict(map(tuple, rows)).get("split")
+
+    assert split(train="a", valid="b") == "separate files for training and validation"
+    assert str(split(train="a", valid=None, valid_fraction=0.02)).startswith("2.00% of the text")
+    assert split() is None
