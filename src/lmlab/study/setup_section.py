@@ -109,7 +109,9 @@ def _data_rows(
     if data.get("train") and data.get("valid"):
         rows.append(["split", "separate files for training and validation"])
     elif data.get("train") and data.get("valid_fraction"):
-        held_out = f"{data['valid_fraction']:.2%} of the text held out, by the hash of each document"
+        held_out = (
+            f"{data['valid_fraction']:.2%} of the text held out, by the hash of each document"
+        )
         rows.append(["split", f"{held_out} (of text without boundaries, its tail)"])
     if costs.get("data"):
         rows.append(["SHA-256 of the data", f"{costs['data']} (texts as they are encoded)"])
