@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from event_files import expected_scalars, scalars, without_final
+from stacks import members, runs, stack
 
 from lmlab.build.identity import is_same_run
 from lmlab.config.compose import compose
@@ -80,3 +82,40 @@ def test_other_texts_have_no_probes(overrides: list[str]) -> None:
 def test_a_number_of_items_below_zero_is_refused(overrides: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"validation.probes=-1: expected a number of items"):
         compose([*overrides, "validation.probes=-1"])
+
+
+@pytest.mark.long
+def test_stacked_runs_answer_as_separate_ones(overrides: list[str], tmp_path: Path) -> None:
+    more = [*on_stories(overrides), "validation.probes=3"]
+    together, apart = tmp_path / "together", tmp_path / "apart"
+    arms = {"a": ["seed=1"], "b": ["seed=2"]}
+    stack(members(more, together, **arms))
+    for own in members(more, apart, **arms):
+        execute(compose(own))
+    for arm, found in runs(together).items():
+        rows, expected = (run.rows("probes") for run in (found, runs(apart)[arm]))
+        assert len(rows) == len(expected) == 3 * len(PROBES)
+        for mine, yours in zip(rows, expected, strict=True):
+            for name in ("name", "step", "num_items", "accuracy"):
+                assert mine[name] == yours[name]
+            assert mine["kl"] == pytest.approx(yours["kl"], abs=1e-4)
+
+
+def test_a_resumed_run_has_the_rows_of_an_uninterrupted_one(
+    overrides: list[str], tmp_path: Path
+) -> None:
+    more = [*on_stories(overrides), "validation.probes=3"]
+    whole = execute(compose([*more, f"output_root={tmp_path / 'whole'}"])).run
+    resumed = execute(compose([*more, f"output_root={tmp_path / 'resumed'}"])).run
+    # As if it had been killed after its checkpoint of step 15.
+    for folder in resumed.checkpoints.iterdir():
+        if folder.name not in ("step_00000015",):
+            shutil.rmtree(folder)
+    resumed.write_status("interrupted", step=15)
+    (resumed.path / "probes" / "plots.jsonl").write_text('{"id": 0')
+    assert execute(compose([*more, f"output_root={tmp_path / 'resumed'}"])).run == resumed
+    for name in PROBES:
+        assert read_items(resumed, f"probes/{name}") == read_items(whole, f"probes/{name}")
+    keys = ("step", "name", "accuracy", "margin", "kl", "num_items")
+    rows = [[[row[key] for key in keys] for row in run.rows("probes")] for run in (whole, resumed)]
+    assert rows[0] == rows[1]
