@@ -42,7 +42,7 @@ from lm_eval.api.registry import register_model
 _MAX_NEW_TOKENS = 256  # where a task sets no limit, as the harness has for its own models
 
 
-class HarnessModel(TemplateLM):  # type: ignore[misc]
+class HarnessModel(TemplateLM):
     """Answers the requests of the harness.
 
     Args:

@@ -15,6 +15,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lmlab.build.run_data import RunData, prepare_data
 from lmlab.build.run_spec import RunSpec, resolve
@@ -114,7 +115,7 @@ def length_file(config: RunConfig) -> Path:
 
 def _length_file(spec: RunSpec, data: RunData, device: Device) -> Path:
     workload = spec.workload
-    key = {
+    key: dict[str, Any] = {
         "shape": shape_key(dataclasses.replace(workload, concurrent_jobs=0), device),
         "minutes": spec.settings["training"]["minutes"],
         "text": [data.corpus.train_hash, data.corpus.valid_hash, data.tokenizer.hash],
@@ -123,6 +124,8 @@ def _length_file(spec: RunSpec, data: RunData, device: Device) -> Path:
         "sample_tokens": workload.sample_tokens,
         "ema": workload.ema,
     }
+    if data.tasks:  # each evaluation takes their time, too
+        key["tasks"] = [task.hash for task in data.tasks]
     return spec.cache_folder / "lengths" / f"{hash_json(key)[:24]}.json"
 
 

@@ -46,7 +46,8 @@ def curves_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[flo
     for row in rows:
         scores = scores_of(row)
         drawn = [next((key for key in keys if key in scores), None) for keys in _DRAWN]
-        curve = curves.setdefault(row["name"], {"tokens": []} | {k: [] for k in drawn if k})
+        empty: dict[str, list[float]] = {key: [] for key in ("tokens", *drawn) if key}
+        curve = curves.setdefault(row["name"], empty)
         if any(key not in scores for key in curve if key != "tokens"):
             continue  # a damaged row
         curve["tokens"].append(row.get("tokens", 0))

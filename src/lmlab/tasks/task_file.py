@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,12 @@ from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.utf8 import read_utf8
 
 _VERSION = 1  # of the scores; raise it when those of the same items change
-_TASKS = {"pairs": ChoiceTask, "choice": ChoiceTask, "cloze": ClozeTask, "text": TextTask}
+_LOADERS: Mapping[str, Callable[..., Task]] = {
+    "pairs": ChoiceTask.load,
+    "choice": ChoiceTask.load,
+    "cloze": ClozeTask.load,
+    "text": TextTask.load,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +55,7 @@ class TaskFile:
         # Paths and names of fields do not count, nor do lines, which messages alone need.
         plain = [dataclasses.asdict(item) | {"line": 0} for item in items]
         content = hash_json({"version": _VERSION, "kind": kind, "items": plain})
-        return _TASKS[kind].load(entry.name, content, entry.path, items, tokenizer, context_length)
+        return _LOADERS[kind](entry.name, content, entry.path, items, tokenizer, context_length)
 
     def read(self) -> tuple[str, Sequence[Any]]:
         """Return the kind and the items of the file, at least one.

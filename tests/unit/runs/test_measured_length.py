@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from task_files import write_tasks
 
 from lmlab.build.run_spec import resolve
 from lmlab.config import hydra_app
@@ -105,3 +106,12 @@ def test_several_ranks_cannot_measure(
 def test_the_summary_states_the_uncertainty() -> None:
     length = MeasuredLength(12_300, 2700.0, 0.08, "80 steps of 4 sequences")
     assert length.summary() == "12,300 steps, 41 min to 49 min (80 steps of 4 sequences)"
+
+
+def test_a_length_is_that_of_runs_with_the_same_tasks(overrides: list[str], tmp_path: Path) -> None:
+    def file_of(*more: str) -> Path:
+        return length_file(minutes_of(overrides, *more))
+
+    scored = [file_of(write_tasks(tmp_path / str(seed), seed)) for seed in (0, 1)]
+    assert len({file_of(), *scored}) == 3
+    assert file_of(write_tasks(tmp_path / "moved", 1)) == scored[1]
