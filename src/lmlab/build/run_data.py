@@ -12,6 +12,7 @@ from lmlab.build.instantiate import BoundTarget
 from lmlab.data.corpus import Corpus
 from lmlab.data.split import SplitTokens
 from lmlab.errors import ConfigError, TextChangedError
+from lmlab.records.text import Text
 from lmlab.tasks.probes import Probes, load_probes
 from lmlab.tasks.task import Task, TaskSource
 from lmlab.tokenizer import Tokenizer
@@ -90,7 +91,10 @@ def check_source(spec: DataSpec) -> None:
     Raises:
         DataError: a file is missing, or cannot be used.
     """
-    spec.source(cache_dir=spec.cache_folder).check()
+    source = spec.source(cache_dir=spec.cache_folder)
+    source.check()
+    if not getattr(source, "has_text", True):  # a tokenizer that must be trained refuses
+        spec.tokenizer(text=Text(()), cache_dir=spec.cache_folder, corpus_hash="")
     for task in spec.tasks:
         task.check()
 

@@ -56,7 +56,7 @@ def _find(key: str, value: str, split: str | None) -> list[Path]:
         return [path]
     if glob.has_magic(value):
         matches = [Path(match) for match in glob.glob(value, recursive=True)]
-        files = sorted((match for match in matches if match.is_file()), key=_natural)
+        files = sorted((match for match in matches if match.is_file()), key=natural_order)
         if not files:
             raise DataError(
                 f"{key}={value}: no file matches this pattern", "check it with ls, unquoted"
@@ -72,13 +72,13 @@ def _in_folder(key: str, folder: Path, split: str | None) -> list[Path]:
         return _arrow_files(key, folder)
     files = [
         path
-        for path in sorted(folder.rglob("*"), key=_natural)
+        for path in sorted(folder.rglob("*"), key=natural_order)
         if path.is_file() and not any(part.startswith(".") for part in _below(folder, path))
     ]
     if not files:
         raise DataError(f"{key}={folder}: the folder is empty", "give a file, or a folder of files")
     files = _of_one_format(key, folder, files)
-    names = {match[1] for file in files if (match := _split_of(folder, file))}
+    names = {name for file in files if (name := split_name(folder, file))}
     if len(names) > 1:
         wanted = min(names, key=lambda name: (name not in _SPLITS.get(split or "train", ()), name))
         raise DataError(
@@ -158,14 +158,15 @@ def _below(folder: Path, path: Path) -> tuple[str, ...]:
     return path.relative_to(folder).parts
 
 
-def _split_of(folder: Path, path: Path) -> re.Match[str] | None:
+def split_name(folder: Path, path: Path) -> str | None:
+    """Return the split that the name of a file, or of a folder around it, says; None if none."""
     for part in reversed(_below(folder, path)):
         if match := _SPLIT_NAME.search(part.lower()):
-            return match
+            return match[1]
     return None
 
 
-def _natural(path: Path) -> list[tuple[bool, int, str]]:
+def natural_order(path: Path) -> list[tuple[bool, int, str]]:
     """A key that orders numbers in names by value."""
     pieces = re.split(r"(\d+)", str(path))
     return [(not piece.isdigit(), int(piece) if piece.isdigit() else 0, piece) for piece in pieces]

@@ -20,6 +20,7 @@ from lmlab.runs.weight_sizes import check_sizes
 from lmlab.runtime.device import resolve_torch_device
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.convert import read as read_tokenizer
+from lmlab.tokenizer.ids_only import load_tokenizer
 from lmlab.training.checkpoint_files import find_weights, list_steps, read_weights
 from lmlab.training.state import load_weights
 
@@ -81,7 +82,7 @@ def _load_run(folder: Path, checkpoint: str) -> tuple[Transformer, Tokenizer]:
 
 
 def _load_tokenizer(run: RunFolder) -> Tokenizer:
-    tokenizer, identity = Tokenizer.load(run.tokenizer), run.meta().get("identity")
+    tokenizer, identity = load_tokenizer(run.tokenizer), run.meta().get("identity")
     recorded = identity.get("tokenizer") if isinstance(identity, dict) else None
     if recorded not in (None, tokenizer.hash):
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from lmlab.nn.transformer import Transformer
 from lmlab.storage.io import atomic_write_text
 from lmlab.tokenizer import Tokenizer
 from lmlab.training.generation import generate
+
+log = logging.getLogger(__name__)
 
 
 def draw_samples(
@@ -21,6 +24,9 @@ def draw_samples(
     """
     prompts = [prompt for prompt in settings.prompts for _ in range(settings.count)]
     if not prompts:
+        return []
+    if not tokenizer.has_text:
+        log.info("no samples are written: tokenizer=ids stands for no text")
         return []
     generated = generate(
         model,

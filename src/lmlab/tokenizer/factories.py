@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lmlab.errors import DataError, TextChangedError
+from lmlab.errors import ConfigError, DataError, TextChangedError
 from lmlab.records.text import Text
 from lmlab.records.text_hash import TextHash
 from lmlab.storage.cache_entry import open_or_make
@@ -13,6 +13,7 @@ from lmlab.storage.io import hash_json
 from lmlab.storage.sealed import read_sealed, write_sealed
 from lmlab.tokenizer import serialization
 from lmlab.tokenizer.bpe_training import train_bpe
+from lmlab.tokenizer.ids_only import IdsOnly
 from lmlab.tokenizer.text_markers import check_end_of_text
 from lmlab.tokenizer.tokenizer import Tokenizer
 
@@ -42,10 +43,17 @@ def bpe(
             first one with another usual name, such as ``</s>``.
 
     Raises:
-        ConfigError, DataError: see :func:`lmlab.tokenizer.train_bpe`.
+        ConfigError: the data have no text, or see :func:`lmlab.tokenizer.train_bpe`.
+        DataError: see :func:`lmlab.tokenizer.train_bpe`.
         TextChangedError: the text does not have ``corpus_hash``.
     """
     check_end_of_text(end_of_text, special_tokens, _END_KEY)
+    text = Text.of(text)
+    if not text.files:
+        raise ConfigError(
+            "tokenizer=bpe: expected text to train on, but the data are ids",
+            "set tokenizer=saved tokenizer.path=FOLDER, or tokenizer=ids with model.vocab_size",
+        )
     settings = {
         "version": _TRAINING_VERSION,
         "corpus": corpus_hash,
@@ -128,3 +136,24 @@ def saved(
     """
     del text, cache_dir, corpus_hash
     return Tokenizer.load(path).with_end_of_text(end_of_text, _END_KEY)
+
+
+def ids_only(text: Text, cache_dir: Path, corpus_hash: str, *, vocab_size: int) -> Tokenizer:
+    """A vocabulary of which only the size is known, for data that are ids.
+
+    Args:
+        text: must have no files.
+        cache_dir: not used.
+        corpus_hash: not used.
+        vocab_size: number of ids.
+
+    Raises:
+        ConfigError: the data are text, which nothing could encode.
+    """
+    del cache_dir, corpus_hash
+    if Text.of(text).files:
+        raise ConfigError(
+            "tokenizer=ids: expected ids, but the data are text",
+            "set tokenizer=bpe, or data=tokens for files of ids",
+        )
+    return IdsOnly(vocab_size)

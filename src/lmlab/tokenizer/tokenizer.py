@@ -44,6 +44,8 @@ class Tokenizer:
         DataError: inconsistent parts; see :class:`~lmlab.tokenizer.vocabulary.BPEVocabulary`.
     """
 
+    has_text = True  # see lmlab.tokenizer.ids_only
+
     def __init__(
         self,
         vocab: dict[int, bytes],

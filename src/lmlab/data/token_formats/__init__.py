@@ -1,0 +1,1 @@
+"""Files of token ids that other programs write, one format per file."""
