@@ -71,21 +71,7 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
         yield from _items(content["noise"])
         yield ""
     if content["problems"]:
-        yield "## Runs without a final loss\n"
-        rows = [
-            [
-                row["arm"],
-                number_text(row["lr"]),
-                str(row["seed"]),
-                row["status"],
-                row["reason"],
-                row["log"],
-            ]
-            for row in content["problems"]
-        ]
-        yield from table_lines(["arm", "lr", "seed", "status", "reason", "log"], rows)
-        if links.is_published:
-            yield f"{LOCAL_FILES}\n"
+        yield from _problem_section(content["problems"], links)
     if content.get("annotations"):
         yield "## Notes\n"
         columns = ["arm", "seeds", "notes", "tags"]
@@ -112,6 +98,19 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
     if content["environment"]:
         yield "## Environment\n"
         yield from table_lines(["", ""], content["environment"])
+
+
+def _problem_section(problems: Sequence[dict[str, Any]], links: Links) -> Iterator[str]:
+    """Yield the runs without a final loss."""
+    yield "## Runs without a final loss\n"
+    rows = [
+        [row["arm"], number_text(row["lr"]), str(row["seed"]), row["status"], row["reason"],
+         row["log"]]
+        for row in problems
+    ]  # fmt: skip
+    yield from table_lines(["arm", "lr", "seed", "status", "reason", "log"], rows)
+    if links.is_published:
+        yield f"{LOCAL_FILES}\n"
 
 
 def _items(lines: Sequence[str]) -> Iterator[str]:

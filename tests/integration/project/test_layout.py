@@ -16,7 +16,8 @@ COMMANDS = {
 COMMAND_PACKAGES = {"export", "outputs"}
 ROOMS = {
     "accounting", "build", "config", "console", "data", "demos", "design", "distributed",
-    "harness", "hf", "nn", "optim", "preflight", "runs", "runtime", "storage", "study", "sweep",
+    "harness", "hf", "nn", "optim", "preflight", "records", "runs", "runtime", "storage", "study",
+    "sweep",
     "tasks", "tokenizer", "tracking", "training",
 }  # fmt: skip
 LONGEST_FILE, LONGEST_FUNCTION, LEAST_TESTED = 400, 80, 60
