@@ -82,6 +82,13 @@ class EncodeOptions:
     documents: str = option(
         "marker", valid=one_of(*DOCUMENT_RULES), metavar="RULE", help=_RULE_HELP
     )
+    format: str = option(
+        "lmlab",
+        valid=one_of("lmlab", "nanogpt", "llmc", "megatron"),
+        metavar="NAME",
+        help="lmlab; nanogpt: raw 16-bit ids; llmc: also for modded-nanogpt; megatron: with an "
+        ".idx file",
+    )
     force: bool = option(
         False, help="overwrite FILE.bin even if it was not written by this command"
     )
@@ -138,18 +145,32 @@ def train(options: TrainOptions) -> None:
 def encode(options: EncodeOptions) -> None:
     """Encode files to a token file."""
     from lmlab.data.token_file import write_token_file
+    from lmlab.data.token_formats.write import check_form, write_form
     from lmlab.storage.lock import Lock
     from lmlab.tokenizer import Tokenizer
 
     text = _find_texts(options)
     inputs = [path for path in text.paths if not is_pipe(path)]
-    _check_target(options.to, [*inputs, *options.tokenizer.glob("*")], options.force)
+    is_own = options.format == "lmlab"
+    _check_target(options.to, [*inputs, *options.tokenizer.glob("*")], options.force, is_own)
     tokenizer = Tokenizer.load(options.tokenizer)
+    if not is_own:
+        check_form(options.format, tokenizer.vocab_size, tokenizer.end_of_text_id)
     start = time.perf_counter()
     make_folder(options.to.parent)
     lock = options.to.with_name(f".{options.to.name}.lock")
     with Lock(lock, wait=False, protects=options.to):
-        written = write_token_file(text, tokenizer, options.to)
+        own = options.to if is_own else options.to.with_name(f".{options.to.stem}.ids.bin")
+        written = write_token_file(text, tokenizer, own)
+        if not is_own:
+            sidecar = own.with_suffix(".json")
+            options.to.with_suffix(".json").unlink(missing_ok=True)
+            write_form(
+                options.format, written.tokens, options.to, vocab_size=tokenizer.vocab_size,
+                end_id=tokenizer.end_of_text_id,
+            )  # fmt: skip
+            for path in (own, sidecar):
+                path.unlink()
     seconds = time.perf_counter() - start
     size = text.size() or written.num_text_bytes
     print(
@@ -209,8 +230,15 @@ def _find_texts(options: TrainOptions | EncodeOptions) -> Text:
     return text
 
 
-def _check_target(path: Path, inputs: Sequence[Path], force: bool) -> None:
-    """Refuse to overwrite an input, and without ``force`` any file that is not a token file."""
+def _check_target(path: Path, inputs: Sequence[Path], force: bool, is_own: bool) -> None:
+    """Refuse to overwrite an input, and without ``force`` any file that is not lmlab's own.
+
+    Args:
+        path: what is written.
+        inputs: what is read.
+        force: whether other files may be overwritten.
+        is_own: whether a token file of lmlab is written; in other forms, none is overwritten.
+    """
     from lmlab.data.token_file import is_sidecar
 
     if path.suffix != ".bin":
@@ -218,15 +246,17 @@ def _check_target(path: Path, inputs: Sequence[Path], force: bool) -> None:
     if path.is_dir():
         raise ConfigError(f"to={path}: expected a file, found a folder")
     sidecar = path.with_suffix(".json")
-    for output in (path, sidecar):
+    for output in (path, sidecar, path.with_suffix(".idx")):
         if output.exists() and any(output.samefile(other) for other in inputs):
             raise ConfigError(
                 f"to={path}: would overwrite {output}, which is an input", "choose another name"
             )
     existing = sidecar if sidecar.exists() else path
-    if existing.exists() and not force and not is_sidecar(existing):
+    if existing.exists() and not force and not (is_own and is_sidecar(existing)):
         raise ConfigError(
-            f"to={path}: would overwrite {existing}, which is not a token file",
+            f"to={path}: would overwrite {existing}, which is not a token file of lmlab"
+            if is_own
+            else f"to={path}: would overwrite {existing}",
             "choose another name, or add --force",
         )
 
@@ -255,6 +285,7 @@ COMMAND = CommandGroup(
             examples=[
                 "books32k books.txt --to books.bin",
                 "books32k 'shards/*.parquet' --column content --to web.bin",
+                "books32k books.txt --to train.bin --format nanogpt",
             ],
             when_interrupted="interrupted; rerun the command to resume",
             notes="To resume an interrupted command, rerun it.",
