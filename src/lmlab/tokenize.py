@@ -86,8 +86,7 @@ class EncodeOptions:
         "lmlab",
         valid=one_of("lmlab", "nanogpt", "llmc", "megatron"),
         metavar="NAME",
-        help="lmlab; nanogpt: raw 16-bit ids; llmc: also for modded-nanogpt; megatron: with an "
-        ".idx file",
+        help="lmlab; nanogpt: raw 16-bit ids; llmc: with a header; megatron: with an .idx file",
     )
     force: bool = option(
         False, help="overwrite FILE.bin even if it was not written by this command"

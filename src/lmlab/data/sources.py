@@ -18,9 +18,10 @@ from lmlab.data.held_out import check_held_out, held_out_line, split
 from lmlab.data.text_survey import (
     Survey,
     check_not_equal,
-    remarks,
+    left_out,
     remembered_survey,
     survey,
+    without_boundaries,
 )
 from lmlab.errors import Check, ConfigError, DataError, check_settings
 from lmlab.records.paths import find_files
@@ -116,9 +117,10 @@ class TextFiles:
         else:
             valid = self._find("valid", self.valid)
             first, second = self._compare(train, valid)
-        for text, found in ((train, first), (valid, second)):
-            for line in remarks(text, found):
-                log.info(line)
+        for line in (
+            *without_boundaries(train, first), *left_out(train, first), *left_out(valid, second),
+        ):  # fmt: skip
+            log.info(line)
         return Corpus(name, train, valid, train_hash=first.text_hash, valid_hash=second.text_hash)
 
     def _compare(self, train: Text, valid: Text) -> tuple[Survey, Survey]:

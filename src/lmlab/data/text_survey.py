@@ -221,11 +221,15 @@ def check_not_equal(train: Survey, valid: Survey) -> None:
         )
 
 
-def remarks(text: Text, found: Survey) -> Iterator[str]:
-    """Yield what a user may want to know of a text."""
+def left_out(text: Text, found: Survey) -> Iterator[str]:
+    """Say which rows of records are left out."""
     skipped = {"empty": found.num_empty, "null": found.num_null}
     if counted := [f"{number:,} {name}" for name, number in skipped.items() if number]:
         yield f"{text.key}: {' and '.join(counted)} documents are left out"
+
+
+def without_boundaries(text: Text, found: Survey) -> Iterator[str]:
+    """Say that nothing separates the documents of plain text."""
     if not text.has_documents() and not found.num_markers and len(text.files) == 1:
         yield (
             f"{text.key}: no {END_OF_TEXT.decode()} stands between documents, so that it is read "

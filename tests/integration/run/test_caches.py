@@ -38,8 +38,9 @@ def tokenizer() -> Tokenizer:
 
 
 def hash_of(*paths: Path) -> str:
-    """The hash of texts, computed independently."""
-    return hash_json([hashlib.sha256(path.read_bytes()).hexdigest() for path in paths])
+    """The hash of texts, computed independently; an end is put between two of them."""
+    contents = [path.read_bytes() + END.encode() * (path != paths[-1]) for path in paths]
+    return hash_json([hashlib.sha256(content).hexdigest() for content in contents])
 
 
 def edit_unseen(path: Path) -> None:
@@ -90,7 +91,7 @@ def test_a_text_that_changes_before_it_is_encoded_leaves_no_wrong_ids(
         text.unlink()
         text.write_text(FIRST)
     found = encode_corpus(texts, tokenizer, tmp_path / "cache", **options)
-    assert tokenizer.decode(found.tokens.tolist()) == 2 * FIRST
+    assert tokenizer.decode(found.tokens.tolist()) == FIRST + END + FIRST
 
 
 def test_a_text_that_is_removed_is_an_error_that_names_it(
@@ -104,18 +105,14 @@ def test_a_text_that_is_removed_is_an_error_that_names_it(
         encode_corpus([text], tokenizer, tmp_path / "cache", name="train", text_hash="")
     with pytest.raises(DataError, match=message):
         bpe([text], tmp_path / "cache", "", vocab_size=270, special_tokens=[END])
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kernels", [True, False])
 @pytest.mark.parametrize("kind", [kind for kind in CHANGES if kind != "emptied"])
 def test_the_hash_is_that_of_the_encoded_bytes_even_if_they_change_meanwhile(
-    tmp_path: Path,
-    tokenizer: Tokenizer,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: str,
-    kernels: bool,
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, kind: str, kernels: bool
 ) -> None:
     texts = [tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "c.txt"]
     for text in texts:
@@ -141,8 +138,8 @@ def test_the_hash_is_that_of_the_encoded_bytes_even_if_they_change_meanwhile(
     monkeypatch.setattr(corpus_encoding, "_bar", bar)
     found = write_token_file(texts, tokenizer, tmp_path / "x.bin")
     content = tokenizer.decode(found.tokens.tolist()).encode()
-    size = len(400 * FIRST if kernels else FIRST)
-    parts = [content[:size], content[size : 2 * size], content[2 * size :]]
+    size = len(400 * FIRST if kernels else FIRST) + len(END)
+    parts = [content[start : start + size] for start in (0, size)] + [content[2 * size :]]
     assert found.text_hash == hash_json([hashlib.sha256(part).hexdigest() for part in parts])
     assert found.sha256 == hashlib.sha256(found.path.read_bytes()).hexdigest()
 

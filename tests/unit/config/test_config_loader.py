@@ -31,7 +31,7 @@ data: tinystories
 logger: trackio
 training: {steps: 777, batch_size: 3, log_every: 7}
 schedule: {warmup_steps: 33}
-validation: {every_steps: 11, max_tokens: 5}
+validation: {every_steps: 11, max_tokens: 5, probes: 2}
 checkpoint: {every_steps: 12, keep_last: 9}
 samples: {max_new_tokens: 6}
 runtime: {device: mps, threads: 2}
