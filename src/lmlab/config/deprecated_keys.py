@@ -32,6 +32,7 @@ ADDED_SETTINGS = [
     ("model", "embedding", TOKEN_EMBEDDING.as_dict()), ("model", "block", STANDARD_BLOCK.as_dict()),
     ("model", "residual", PLAIN_RESIDUAL.as_dict()), ("model", "head", LINEAR_HEAD.as_dict()),
     ("training", "minutes", None), ("validation", "tasks", None),
+    *(("validation", "probes", number) for number in (48, 32, 8)),  # with the values of scales
     ("validation", "probes", 0),
     ("schedule", "warmup_tokens", None), ("schedule", "decay_shape", "linear"),
 ]  # fmt: skip
