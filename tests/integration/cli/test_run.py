@@ -51,6 +51,7 @@ def test_a_mistake_has_exit_code_2(
     assert error.startswith("error: ") and message in error
 
 
+@pytest.mark.long
 def test_only_rank_0_prints_errors_at_once(tmp_path: Path) -> None:
     ranks = os.environ | {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
     done = run_command("run", "absent.yaml", cwd=tmp_path, env=ranks)

@@ -112,6 +112,7 @@ def test_a_job_that_cannot_run_is_refused_before_any_starts(
     assert not list(tmp_path.glob("outputs/s/*/seed*"))
 
 
+@pytest.mark.long
 def test_an_experiment_runs_its_arms_from_any_folder(tmp_path: Path, small: list[str]) -> None:
     quick = ["design.lr=fixed", "design.num_seeds=1"]
     done = lmlab("train", "experiment=ablate_norm", *quick, *small, cwd=tmp_path)

@@ -213,6 +213,7 @@ def test_the_tasks_of_a_slurm_step_are_ranks(settings, launch: Launcher, tmp_pat
     assert trained.run.meta()["sessions"][0]["ranks"] == 2
 
 
+@pytest.mark.long
 def test_torchrun_starts_ranks(settings, single: RunFolder, tmp_path: Path) -> None:
     overrides = [*settings, f"output_root={tmp_path / 'outputs'}", "training.steps=4"]
     done = subprocess.run(

@@ -76,6 +76,7 @@ def test_each_rank_stores_about_half_of_the_state(
     assert max(part[2] for part in parts) < 0.6 * moments
 
 
+@pytest.mark.long
 def test_muon_assigns_whole_matrices_to_ranks(settings, launch: Launcher, tmp_path: Path) -> None:
     overrides = [*settings, "optim=muon", "training.steps=20", "checkpoint.keep_last=9"]
     weights = []
@@ -143,6 +144,7 @@ def test_an_unsharded_run_resumes_sharded(killed: Trained, two: Trained, resume,
         assert saved(resumed) == saved(two.run)
 
 
+@pytest.mark.long
 def test_a_signal_stops_all_ranks_after_a_save(
     settings, two: Trained, launch: Launcher, tmp_path: Path
 ) -> None:  # fmt: skip

@@ -20,6 +20,7 @@ def weights(run: RunFolder) -> bytes:
     return (run.checkpoints / "step_00000012" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.long
 def test_a_run_with_a_callback_is_the_run_without_it_and_records_each_step_once(
     overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:

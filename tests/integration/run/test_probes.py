@@ -39,6 +39,7 @@ def weights(run: RunFolder) -> bytes:
     return (run.checkpoints / "step_00000020" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.long
 def test_a_run_has_the_same_bits_with_and_without(overrides: list[str], tmp_path: Path) -> None:
     more = [*on_stories(overrides), "model.dropout=0.2", "logger=tensorboard"]
     found = {}
@@ -101,6 +102,7 @@ def test_stacked_runs_answer_as_separate_ones(overrides: list[str], tmp_path: Pa
             assert mine["kl"] == pytest.approx(yours["kl"], abs=1e-4)
 
 
+@pytest.mark.long
 def test_a_resumed_run_has_the_rows_of_an_uninterrupted_one(
     overrides: list[str], tmp_path: Path
 ) -> None:

@@ -146,6 +146,7 @@ def test_the_page_refers_to_no_other_file(reported: Path) -> None:
 
 
 @needs_browser
+@pytest.mark.long
 def test_the_verdicts_fit_the_width_of_a_laptop(tmp_path: Path) -> None:
     records = Path(__file__).parents[3] / "experiments" / "ablations" / "records"
     write_report(records, tmp_path)

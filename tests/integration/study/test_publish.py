@@ -34,6 +34,7 @@ def test_a_write_up_is_reproduced_from_its_records(finished: Path, tmp_path: Pat
     assert "All losses are simulated." in text
 
 
+@pytest.mark.long
 def test_the_write_up_of_another_study_is_not_overwritten(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

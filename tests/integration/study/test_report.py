@@ -199,6 +199,7 @@ def test_a_folder_without_a_study_is_refused(
         assert "nowhere: no such folder" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_study_may_compare_bits_per_byte(finished: Path, tmp_path: Path) -> None:
     in_nats = build_content(load_study(finished))
     for path in (finished / "sweeps").glob("*/manifest.json"):

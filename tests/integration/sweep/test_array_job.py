@@ -66,6 +66,7 @@ def statuses(submission: Submission) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 def test_a_job_trains_its_run_and_records_its_exit_code(submit: Submit, slurm: FakeSlurm) -> None:
     submission = submit([])
     code, printed = run_job(submission)

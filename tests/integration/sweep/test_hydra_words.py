@@ -111,6 +111,7 @@ def test_several_studies_run_one_after_another(sweeps: Sweeps) -> None:
     assert "model.norm=none" in planned and "reused from first/rms+lr-0.003" in planned
 
 
+@pytest.mark.long
 def test_a_sampling_sweeper_gets_the_losses_of_its_batches(sweeps: Sweeps, tmp_path: Path) -> None:
     """A sweeper of another package chooses the second batch by the results of the first."""
     package = sweeps.folder / "packages" / "hydra_plugins" / "sampler_for_test"

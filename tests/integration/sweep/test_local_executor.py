@@ -98,6 +98,7 @@ def test_a_run_that_another_process_writes_is_elsewhere(tmp_path: Path, run_of: 
     assert (results[0].state, results[0].exit_code) == ("elsewhere", LockedError.exit_code)
 
 
+@pytest.mark.long
 def test_stop_lets_a_run_save_and_kill_does_not(
     tmp_path: Path, run_of: RunOf, wait_for: Callable[[Callable[[], bool]], None]
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sweep_fixtures import FAULTY, Sweeps
 
 
+@pytest.mark.long
 def test_a_sweep_in_stacks_and_its_rerun(sweeps: Sweeps) -> None:
     arguments = [
         "-m", "optim.lr=1e-3,2e-3,3e-3", "seed=0,1", "hydra.launcher.stack=4",

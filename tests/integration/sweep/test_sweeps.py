@@ -53,6 +53,7 @@ def test_another_study_reuses_matching_runs(sweeps: Sweeps) -> None:
     assert len(csv.splitlines()) == 5, "and both studies report them"
 
 
+@pytest.mark.long
 def test_editing_a_file_does_not_change_later_jobs(
     sweeps: Sweeps, tmp_path: Path, wait_for: WaitFor
 ) -> None:

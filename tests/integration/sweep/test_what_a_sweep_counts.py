@@ -59,6 +59,7 @@ def test_runs_alone_are_reported_with_the_sweep_of_their_folder(sweeps: Sweeps) 
     assert "4 runs of 2 arms, which differ in optim.lr" in text
 
 
+@pytest.mark.long
 def test_data_seeds_make_two_runs_of_one_arm(sweeps: Sweeps) -> None:
     printed = sweeps.run("-m", "seeds.data=1,2")
     assert "2 of 2 runs are done" in printed

@@ -134,6 +134,7 @@ def test_several_trackers_get_a_run_each_once(
         track([run], None, ["logger.mine.path=x"])
 
 
+@pytest.mark.long
 def test_wandb_gets_all_of_a_finished_run_in_one_folder(run: RunFolder, capsys) -> None:
     command = ["track", str(run.path), "logger=wandb", "logger.mode=offline"]
     for _ in range(2):

@@ -14,6 +14,7 @@ from wandb_runs import ROWS, history, offline_folders, start
 from lmlab.tracking import wandb_process
 
 
+@pytest.mark.long
 def test_a_resumed_run_keeps_its_id_and_leaves_one_whole_folder(tmp_path: Path) -> None:
     ids = []
     for earlier, row in (([], ROWS[0]), (ROWS[:1], ROWS[1])):

@@ -30,6 +30,8 @@ def required_overrides(group: str, option: str, folder: Path) -> list[str]:
     """The settings without which an option does not compose."""
     if (group, option) == ("data", "text"):
         return ["data.train=a.txt", "data.valid=b.txt"]
+    if (group, option) == ("data", "tokens"):
+        return ["data.train=a.bin", "tokenizer=ids"]
     if (group, option) == ("tokenizer", "saved"):
         Tokenizer({i: bytes([i]) for i in range(256)}, [], ["<|a|>", "<|b|>"]).save(folder)
         return [f"tokenizer.path={folder}"]

@@ -47,6 +47,7 @@ def test_no_prompts_means_no_time_for_samples(overrides: list[str]) -> None:
     assert calibrate(spec, device).token == 0.0
 
 
+@pytest.mark.long
 def test_each_shape_is_measured_once(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[str] = []
 

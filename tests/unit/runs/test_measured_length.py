@@ -46,6 +46,7 @@ def test_the_steps_are_unknown_until_they_are_measured(overrides: list[str]) -> 
         assert length_file(minutes_of(overrides, more)) != length_file(config), more
 
 
+@pytest.mark.long
 def test_a_rerun_finds_the_steps_in_the_run_folder(
     overrides: list[str],
     tmp_path: Path,

@@ -37,6 +37,7 @@ def faults_of(mode: str) -> int:
     return int(faults)
 
 
+@pytest.mark.long
 def test_large_tensors_reuse_freed_memory() -> None:
     # Not zero: a small allocation inside freed memory can make the heap grow again.
     assert 4 * faults_of("retained") < faults_of("returned")

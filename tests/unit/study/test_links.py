@@ -49,6 +49,7 @@ def test_a_published_study_links_to_nothing_outside(reported: Path, tmp_path: Pa
     assert all("/" not in one.removesuffix("/") and (kept / one).exists() for one in found), found
 
 
+@pytest.mark.long
 def test_studies_whose_runs_are_reused_are_named(finished: Path) -> None:
     sweep = next(sweeps_in(finished))
     entry = sweep.entries()[0]

@@ -97,6 +97,7 @@ def test_a_sweep_over_two_numbers_has_a_heat_map(sweep: Path) -> None:
     assert arms[0] == "optim.lr-1e-1+training.batch_size-8", "legends have the order of the table"
 
 
+@pytest.mark.long
 def test_further_sweeps_of_a_study_are_named_with_the_command_that_reports_them(
     sweep: Path,
 ) -> None:

@@ -52,6 +52,7 @@ process.join()
 """
 
 
+@pytest.mark.long
 def test_a_run_saves_and_stops_when_its_parent_is_killed(
     tmp_path: Path, overrides: list[str]
 ) -> None:

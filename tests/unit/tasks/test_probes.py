@@ -97,6 +97,7 @@ def test_a_model_that_forgets_scores_below_the_best(words: Tokenizer) -> None:
         assert 0 < result.scores["margin"] < math.inf
 
 
+@pytest.mark.long
 def test_an_untrained_model_scores_chance(words: Tokenizer) -> None:
     # Ten initializations; the answers of one model to different items are not independent.
     found: dict[str, list[float]] = {f"probes/{name}": [] for name in PROBES}

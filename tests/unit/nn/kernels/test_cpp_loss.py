@@ -108,6 +108,7 @@ def test_a_non_finite_logit_makes_loss_and_gradients_of_its_token_nan(
     assert values.isnan().any(1).tolist() == [False, True]
 
 
+@pytest.mark.long
 def test_a_tied_head_receives_both_gradients_when_compiled() -> None:
     _, weight, targets = random_inputs(23, 50)
     tokens = targets.roll(1)
