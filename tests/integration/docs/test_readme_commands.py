@@ -5,6 +5,8 @@ Training is scaled down, and studies print only their plan; other tests run stud
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import re
 import shlex
@@ -14,6 +16,8 @@ import time
 from pathlib import Path
 
 import pytest
+import zstandard
+from record_files import parquet_by_pyarrow, plain
 from typing_process import type_command
 
 ROOT = Path(__file__).parents[3]
@@ -30,6 +34,7 @@ NOT_RUN = {
     "python benchmarks/": "take minutes",
     "python -m lmlab.build.record_numerics": "changes files of the checkout; tests/unit/build",
     "python -m lmlab.harness": "downloads tasks; tests/integration/tasks runs one from a file",
+    "python -m lmlab.train data=tokens": "needs a real vocabulary; run/test_token_files.py trains",
     "python -m lmlab.forecast": "reads a finished ladder; tests/unit/study/ladders",
     "python3 -m venv": "make setup runs the same commands",
 }
@@ -75,12 +80,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.mkdir()
     for name in ("a", "b", "books"):
         (path / f"{name}.txt").write_text(f"The {name} cat sat on the mat and saw a dog. " * 200)
+    write_texts(path)
     (path / "pairs.jsonl").write_text('{"good": "The cat sat.", "bad": "The sat cat."}\n')
     for setting in ("model.norm=post", "schedule=constant"):
         named = f"arm={setting.replace('=', '-')}"
         run(["python", "-m", "lmlab.train", setting, named, *SMALL], path)
     run(["python", "-m", "lmlab.train", "arm=default", *SMALL], path)
     return path
+
+
+def write_texts(path: Path) -> None:
+    """The text of ``docs/data.md``, in the forms that it names."""
+    documents = [f"Document {n}: the cat sat on mat {n} and saw {n % 7} dogs." for n in range(300)]
+    (path / "corpus.parquet").write_bytes(parquet_by_pyarrow(documents))
+    (path / "shards").mkdir()
+    for number, part in enumerate((documents[:200], documents[200:])):
+        rows = "".join(json.dumps({"body": text}) + "\n" for text in part).encode()
+        (path / "shards" / f"{number}.jsonl.zst").write_bytes(zstandard.compress(rows))
+    (path / "books.txt.gz").write_bytes(gzip.compress(plain(documents[:200])))
+    (path / "held-out.txt").write_bytes(plain(documents[200:]))
 
 
 def environment(path: Path) -> dict[str, str]:
