@@ -234,7 +234,7 @@ MUTATIONS = [
              "False", "tests/integration/run/test_caches.py"),
     Mutation("a token file's content unchecked", "data/token_file.py", "remembered_hash(path) == found.sha256",
              "True", "tests/integration/run/test_caches.py"),
-    Mutation("a racy memo is believed", "storage/content_hash.py", " and is_settled(state, written_ns)",
+    Mutation("a racy memo is believed", "storage/file_memo.py", " and _are_settled(states, written_ns)",
              "", "tests/unit/storage/test_content_hash.py"),
     Mutation("a journal of other ids or text", "data/corpus_encoding.py",
              "record == self._job | found", "self._job.items() <= record.items()", "tests/unit/data/test_corpus_encoding.py"),

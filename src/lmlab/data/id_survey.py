@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,9 @@ import numpy as np
 
 from lmlab.console.progress_bar import progress
 from lmlab.data.id_shards import IdShard
-from lmlab.errors import DiskError, TextChangedError
-from lmlab.storage.io import file_state, hash_json, is_settled, translate_read_errors
-from lmlab.storage.sealed import read_sealed, write_sealed
+from lmlab.errors import TextChangedError
+from lmlab.storage.file_memo import remembered
+from lmlab.storage.io import file_state, hash_json, translate_read_errors
 
 _VERSION = 1
 _STEP = 1 << 22  # ids at once
@@ -95,24 +93,13 @@ def remembered_ids(shards: Sequence[IdShard], end_id: int | None, cache_dir: Pat
     paths = sorted({shard.path for shard in shards})
     described = [[str(shard.path.resolve()), *shard[1:]] for shard in shards]
     memo = cache_dir / "ids" / f"{hash_json([_VERSION, described, end_id])[:24]}.json"
-    with translate_read_errors(paths[0]):
-        states = [list(file_state(path)) for path in paths]
-        if (known := _read(memo, states)) is not None:
-            return known
+
+    def read() -> dict[str, Any]:
+        states = list(map(file_state, paths))
         found = survey_ids(shards, end_id)
-        if [list(file_state(path)) for path in paths] != states:
+        if list(map(file_state, paths)) != states:
             raise TextChangedError(paths)
-    now = time.time_ns()
-    if all(is_settled(tuple(state), now) for state in states):
-        with contextlib.suppress(DiskError, OSError):
-            memo.parent.mkdir(parents=True, exist_ok=True)
-            write_sealed(memo, {"states": states, "survey": dataclasses.asdict(found)})
-    return found
+        return dataclasses.asdict(found)
 
-
-def _read(memo: Path, states: list[list[int]]) -> IdSurvey | None:
-    try:
-        record: dict[str, Any] = read_sealed(memo)
-        return IdSurvey(**record["survey"]) if record["states"] == states else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    with translate_read_errors(paths[0]):
+        return IdSurvey(**remembered(memo, paths, read))

@@ -5,18 +5,16 @@ from __future__ import annotations
 import codecs
 import contextlib
 import dataclasses
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from lmlab.console.progress_bar import progress
-from lmlab.errors import DataError, DiskError
+from lmlab.errors import DataError
 from lmlab.records.plain_documents import END_OF_TEXT
 from lmlab.records.text import Text, document_hash, is_pipe
 from lmlab.records.text_hash import TextHash
-from lmlab.storage.io import hash_json, is_settled
-from lmlab.storage.sealed import read_sealed, write_sealed
+from lmlab.storage.file_memo import remembered
+from lmlab.storage.io import hash_json
 from lmlab.tokenizer.text_parts import Part, TextParts, malformed_part
 
 _VERSION = 1
@@ -178,25 +176,7 @@ def remembered_survey(
     ]
     rules = [text.column, text.documents, text.held_out, against]
     memo = cache_dir / "texts" / f"{hash_json([_VERSION, described, rules])[:24]}.json"
-    states = [list(text.state(file) or ()) for file in text.files]
-    known = _read(memo, states)
-    if known is not None:
-        return known
-    found = make()
-    now = time.time_ns()
-    if all(is_settled(tuple(state), now) for state in states):
-        with contextlib.suppress(DiskError, OSError):
-            memo.parent.mkdir(parents=True, exist_ok=True)
-            write_sealed(memo, {"states": states, "survey": dataclasses.asdict(found)})
-    return found
-
-
-def _read(memo: Path, states: list[list[int]]) -> Survey | None:
-    try:
-        record: dict[str, Any] = read_sealed(memo)
-        return Survey(**record["survey"]) if record["states"] == states else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return Survey(**remembered(memo, text.paths, lambda: dataclasses.asdict(make())))
 
 
 def has_marker(text: Text) -> bool:

@@ -1,22 +1,12 @@
-"""Hashes of the content of files: taken in the pass that reads them, or remembered beside them.
-
-A hash is remembered with the state of its file: device, inode, size, and the times of the last
-change of content and of inode. No program can set the last one, so that an edit that keeps size and
-modification time, such as ``cp -p``, shows nevertheless.
-"""
+"""Hashes of the content of files: taken in the pass that reads them, or remembered beside them."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import time
 from pathlib import Path
-from typing import Any
 
-from lmlab.errors import DiskError
-from lmlab.storage.io import file_state, hash_content, hash_json, is_settled
-from lmlab.storage.sealed import read_sealed, write_sealed
+from lmlab.storage.file_memo import remembered
+from lmlab.storage.io import hash_content, hash_json
 
 Buffer = bytes | bytearray | memoryview
 
@@ -63,35 +53,6 @@ def remembered_hash(path: Path) -> str:
 
     The hash is kept in ``.<name>.checked`` beside the file, where the disk allows it.
     """
-    known = _remembered(path)
-    if known is not None:
-        return known
-    state = file_state(path)
-    found = hash_content(path)
-    if file_state(path) == state:
-        _remember(path, found, state)
-    return found
-
-
-def _place(path: Path) -> Path:
-    return path.with_name(f".{path.name}.checked")
-
-
-def _remembered(path: Path) -> str | None:
-    memo = _place(path)
-    try:
-        written_ns = os.stat(memo).st_mtime_ns
-        record: dict[str, Any] = read_sealed(memo)
-        state = file_state(path)
-        # By the clock of the file system: an edit right after the check could leave the same state.
-        if record["state"] == list(state) and is_settled(state, written_ns):
-            return str(record["sha256"])
-    except (OSError, ValueError, KeyError):
-        pass
-    return None
-
-
-def _remember(path: Path, sha256: str, state: tuple[int, ...]) -> None:
-    if is_settled(state, time.time_ns()):
-        with contextlib.suppress(DiskError, OSError):
-            write_sealed(_place(path), {"sha256": sha256, "state": list(state)})
+    memo = path.with_name(f".{path.name}.checked")
+    found = remembered(memo, [path], lambda: {"sha256": hash_content(path)})
+    return str(found["sha256"])

@@ -13,6 +13,7 @@ from lmlab.data.corpus import Corpus
 from lmlab.data.text_survey import remembered_survey, survey
 from lmlab.errors import DataError
 from lmlab.records.text import Text, document_hash
+from lmlab.storage import file_memo
 
 END = "<|endoftext|>"
 
@@ -69,7 +70,7 @@ def test_a_text_is_read_once_for_each_state(
 
     first = again()
     assert (again(), reads) == (first, 2), "a file that has just changed may change again"
-    monkeypatch.setattr(text_survey, "is_settled", lambda state, now: True)
+    monkeypatch.setattr(file_memo, "is_settled", lambda state, now: True)
     again()
     assert (again(), again(), reads) == (first, first, 3)
     stat = path.stat()

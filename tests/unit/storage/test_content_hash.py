@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lmlab.storage import content_hash
+from lmlab.storage import content_hash, file_memo
 from lmlab.storage.content_hash import FilesHash, remembered_hash
 from lmlab.storage.io import hash_file, hash_json
 
@@ -25,17 +25,15 @@ def sha256(content: bytes) -> str:
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that are written in the test count as old; their memos are written later."""
-    plain = content_hash.write_sealed
+    plain = file_memo.write_sealed
 
     def write(path: Path, content: dict[str, object]) -> None:
         plain(path, content)
         stamp = time.time() + AGE_SECONDS
         os.utime(path, (stamp, stamp))
 
-    monkeypatch.setattr(content_hash, "write_sealed", write)
-    monkeypatch.setattr(
-        content_hash.time, "time_ns", lambda: int((time.time() + AGE_SECONDS) * 1e9)
-    )
+    monkeypatch.setattr(file_memo, "write_sealed", write)
+    monkeypatch.setattr(file_memo.time, "time_ns", lambda: int((time.time() + AGE_SECONDS) * 1e9))
 
 
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
@@ -102,7 +100,7 @@ def test_a_memo_that_is_damaged_or_of_another_file_is_not_believed(tmp_path: Pat
     expected = remembered_hash(path)
     memo = tmp_path / ".x.bin.checked"
     intact = memo.read_text()
-    forged = json.dumps(json.loads(intact) | {"sha256": sha256(b"other")})
+    forged = json.dumps(json.loads(intact) | {"result": {"sha256": sha256(b"other")}})
     for text in ("", "null", "{}", forged, intact[:-9], (tmp_path / ".y.bin.checked").read_text()):
         memo.write_text(text)
         assert remembered_hash(path) == expected
@@ -121,15 +119,14 @@ def test_nothing_is_remembered_of_a_file_that_has_just_changed(
     """Another write in the same tick of the file system's clock would leave the same state."""
     path, found = tmp_path / "x.bin", reads(monkeypatch)
     path.write_bytes(b"content")
-    state = content_hash.file_state(path)
-    monkeypatch.setattr(content_hash, "file_state", lambda path: state)
+    state = file_memo.file_state(path)
+    monkeypatch.setattr(file_memo, "file_state", lambda path: state)
     monkeypatch.setattr("lmlab.storage.io.file_state", lambda path: state)
     for content in (b"content", b"CONTENT"):
         path.write_bytes(content)
         assert remembered_hash(path) == hash_file(path) == sha256(content)
     assert found == [path, path]
     # Nor is a memo believed that says so, whatever this machine's clock: it is no later.
-    content_hash.write_sealed(
-        tmp_path / ".x.bin.checked", {"sha256": sha256(b"content"), "state": list(state)}
-    )
+    believed = {"states": [list(state)], "result": {"sha256": sha256(b"content")}}
+    file_memo.write_sealed(tmp_path / ".x.bin.checked", believed)
     assert remembered_hash(path) == sha256(b"CONTENT")
