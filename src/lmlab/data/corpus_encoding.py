@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _JOURNAL_SECONDS = 10.0
 _JOURNAL_VERSION = 3
 _CHUNK_BYTES = 1 << 20
+_UNKNOWN_SIZE = 1 << 30  # a pipe is worth the kernels
 
 
 class EncodedText(NamedTuple):
@@ -86,7 +87,7 @@ def encode_to(
     total = text.size()
     try:
         with translate_write_errors(path):
-            tables = tokenizer.encoder.tables(total)
+            tables = tokenizer.encoder.tables(_UNKNOWN_SIZE if text.has_pipe() else total)
             if tables is None:
                 journal.remove()
                 encoded = _encode_in_python(partial, text, tokenizer, total)
@@ -115,6 +116,8 @@ def _encode_by_kernels(
 
     descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
     try:
+        if text.has_pipe():  # it begins where it has been read to
+            journal.remove()
         start, parts, ids_hash = journal.resume(
             descriptor, lambda: TextParts(text, tokenizer.end_marker, tables.cut)
         )

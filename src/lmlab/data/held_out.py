@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 
 from lmlab.console.formatting import format_count
 from lmlab.data.text_survey import Survey, has_marker
 from lmlab.errors import DataError
-from lmlab.records.text import FILE, MARKER, HeldOut, Text, TextFile, in_fraction
+from lmlab.records.document_hash import DocumentHash, HeldOut
+from lmlab.records.text import MARKER, Text, TextFile
 
 _KEY = "data.valid_fraction"
 
@@ -29,17 +29,21 @@ def split(text: Text, fraction: float) -> tuple[Text, Text, str]:
         Both texts, and how they were split, in words.
 
     Raises:
-        DataError: the text is too short, or a pipe.
+        DataError: the text is too short.
     """
-    if text.documents == FILE and all(map(text.is_one_document, text.files)):
-        return _split_files(text, fraction)
     if not text.has_documents() and not has_marker(text):
         return _split_tail(text, fraction)
-    sides = [
-        dataclasses.replace(text, held_out=HeldOut(fraction, is_held_out))
-        for is_held_out in (False, True)
-    ]
-    return sides[0], sides[1], "by the hash of each document"
+    sides = (HeldOut(fraction, is_held_out=False), HeldOut(fraction, is_held_out=True))
+    hashes = {file: _hash(text, file) for file in text.files if text.is_one_document(file)}
+    train, valid = (
+        dataclasses.replace(
+            text,
+            files=tuple(f for f in text.files if f not in hashes or side.has(hashes[f])),
+            held_out=side,
+        )
+        for side in sides
+    )
+    return train, valid, "by the hash of each document"
 
 
 def check_held_out(train: Survey, valid: Survey, fraction: float) -> None:
@@ -64,21 +68,8 @@ def held_out_line(key: str, train: Survey, valid: Survey, how: str) -> str:
     )
 
 
-def _split_files(text: Text, fraction: float) -> tuple[Text, Text, str]:
-    held_out = [file for file in text.files if in_fraction(_hash(text, file), fraction)]
-    kept = [file for file in text.files if file not in held_out]
-    if not held_out or not kept:
-        which = "none" if not held_out else "all"
-        raise DataError(
-            f"{_KEY}={fraction}: holds out {which} of {len(text.files)} files",
-            "set another fraction, or data.valid to files of your choice",
-        )
-    sides = [dataclasses.replace(text, files=tuple(files)) for files in (kept, held_out)]
-    return sides[0], sides[1], f"{len(held_out)} of {len(text.files)} files, by the hash of each"
-
-
 def _hash(text: Text, file: TextFile) -> bytes:
-    found = hashlib.blake2b(digest_size=8)
+    found = DocumentHash()
     for piece in text.stream(file).pieces():
         found.update(piece)
     return found.digest()

@@ -68,6 +68,10 @@ class TextFiles:
             ConfigError: the fraction or the rule of documents is not valid.
             DataError: a file is missing, empty, in both splits, or recognized and not text.
         """
+        self._check_settings()
+        self._texts()
+
+    def _check_settings(self) -> None:
         check_settings(
             [
                 Check("data.valid_fraction", self.valid_fraction, 0 < self.valid_fraction < 1,
@@ -76,9 +80,12 @@ class TextFiles:
                       f"one of {', '.join(DOCUMENT_RULES)}"),
             ]
         )  # fmt: skip
+
+    def _texts(self) -> tuple[Text, Text | None]:
+        """The texts of both splits; see :meth:`check`."""
         train = self._find("train", self.train)
         if self.valid is None:
-            return
+            return train, None
         valid = self._find("valid", self.valid)
         both = {path.resolve() for path in train.paths} & {path.resolve() for path in valid.paths}
         if both:
@@ -88,6 +95,7 @@ class TextFiles:
                 "choose another file, or leave data.valid out to hold out a part of data.train: a "
                 "loss on training text does not measure generalization",
             )
+        return train, valid
 
     def _find(self, split: str, value: str | list[str]) -> Text:
         key = f"data.{split}"
@@ -103,10 +111,10 @@ class TextFiles:
         Raises:
             DataError: a text cannot be read or is not UTF-8, or both splits are the same.
         """
-        self.check()
-        train = self._find("train", self.train)
+        self._check_settings()
+        train, valid = self._texts()
         name = train.paths[0].name.partition(".")[0] or "text"
-        if self.valid is None:
+        if valid is None:
             train, valid, how = split(train, self.valid_fraction)
             first, second = (
                 remembered_survey(text, self.cache_dir, functools.partial(survey, text))
@@ -115,7 +123,6 @@ class TextFiles:
             check_held_out(first, second, self.valid_fraction)
             log.info(held_out_line(train.key, first, second, how))
         else:
-            valid = self._find("valid", self.valid)
             first, second = self._compare(train, valid)
         for line in (
             *without_boundaries(train, first), *left_out(train, first), *left_out(valid, second),
@@ -125,11 +132,13 @@ class TextFiles:
 
     def _compare(self, train: Text, valid: Text) -> tuple[Survey, Survey]:
         """The surveys of both splits; the documents that are in both are told."""
-        held_out = remembered_survey(valid, self.cache_dir, lambda: survey(valid))
+        documents: set[bytes] = set()
+        read_valid = functools.partial(survey, valid, collect=documents)
+        held_out = remembered_survey(valid, self.cache_dir, read_valid)
 
         def read_train() -> Survey:
-            documents: set[bytes] = set()
-            survey(valid, collect=documents)
+            if not documents:  # the survey of the held-out text was known
+                read_valid()
             return survey(train, known=documents)
 
         found = remembered_survey(train, self.cache_dir, read_train, against=held_out.text_hash)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from lmlab.console.progress_bar import progress
 from lmlab.errors import DataError
+from lmlab.records.document_hash import DocumentHash, document_hash
 from lmlab.records.plain_documents import END_OF_TEXT
-from lmlab.records.text import Text, document_hash, is_pipe
+from lmlab.records.text import Text
 from lmlab.records.text_hash import TextHash
 from lmlab.storage.file_memo import remembered
 from lmlab.storage.io import hash_json
 from lmlab.tokenizer.text_parts import Part, TextParts, malformed_part
 
 _VERSION = 1
-_LONGEST_COMPARED = 64 << 20  # bytes of a document that is kept in memory to be compared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +93,7 @@ class _Documents:
         self._is_compared = collect is not None or bool(known)
         self.num_documents = self.num_empty = self.num_null = 0
         self.num_bytes = self.num_markers = 0
-        self._open: list[bytes] = []  # the beginning of a document of plain text
-        self._open_bytes = 0
+        self._open, self._open_bytes = DocumentHash(), 0  # of a document of plain text
         self._tail = b""
 
     def add(self, part: Part, data: bytes) -> None:
@@ -108,7 +107,7 @@ class _Documents:
             self.num_bytes -= found.num_documents * len(END_OF_TEXT)
             if self._is_compared:
                 for text in found.pieces(END_OF_TEXT):
-                    self._compare(bytes(text))
+                    self._compare(document_hash(text))
             return
         if part.is_plain:
             self._extend(data)
@@ -129,20 +128,17 @@ class _Documents:
 
     def _extend(self, text: bytes) -> None:
         self._open_bytes += len(text)
-        if self._is_compared and self._open_bytes <= _LONGEST_COMPARED:
-            self._open.append(text)
+        if self._is_compared:
+            self._open.update(text)
 
     def _end_document(self) -> None:
         if self._open_bytes:
             self.num_documents += 1
-            if self._is_compared and self._open_bytes <= _LONGEST_COMPARED:
-                self._compare(b"".join(self._open))
-        self._open, self._open_bytes = [], 0
+            if not self._open.is_empty:
+                self._compare(self._open.digest())
+        self._open, self._open_bytes = DocumentHash(), 0
 
-    def _compare(self, text: bytes) -> None:
-        if not text.strip():
-            return
-        found = document_hash(text)
+    def _compare(self, found: bytes) -> None:
         self._known.discard(found)
         if self._collect is not None:
             self._collect.add(found)
@@ -169,8 +165,6 @@ def remembered_survey(
         make: makes the survey.
         against: what else it depends on.
     """
-    if any(is_pipe(file.path) for file in text.files):
-        return make()
     described = [
         [str(file.path.resolve()), *file.kind, file.start, file.stop] for file in text.files
     ]

@@ -94,7 +94,10 @@ def layout_of(head: bytes, named: str) -> str:
                 f"{named}: expected UTF-8 text, found {encoding.upper()}",
                 f"convert it, for example: iconv -f {encoding} -t utf-8 FILE > FILE.utf8.txt",
             )
-    return _layout_of_text(head.removeprefix(b"\xef\xbb\xbf").lstrip(), named)
+    layout = _layout_of_text(head.removeprefix(b"\xef\xbb\xbf").lstrip(), named)
+    if layout == "plain":
+        refuse_nul(head, named, 0)
+    return layout
 
 
 def _layout_of_text(text: bytes, named: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from lmlab.records.byte_stream import ByteStream
 from lmlab.records.documents import BLOCK_BYTES, Documents, Rows, joined
+from lmlab.records.file_kind import refuse_nul
 
 END_OF_TEXT = b"<|endoftext|>"
 # A line end with one or more lines after it that hold nothing but white space.
@@ -49,21 +50,29 @@ def _split(
 
     A match within ``longest_end`` bytes of what has been read may go on, and waits for more.
     """
-    rest, rows, searched = b"", 0, 0
+    before: list[bytes] = []  # the beginning of a document, in which no boundary is
+    text, rows, offset = b"", 0, 0
     for piece in stream.pieces(block):
-        text = rest + piece
-        limit = max(searched, len(text) - longest_end)
-        last = max(end.finditer(text, searched, limit), key=re.Match.start, default=None)
+        refuse_nul(piece, stream.named, offset)
+        offset += len(piece)
+        text += piece
+        limit = max(0, len(text) - longest_end)
+        last = max(end.finditer(text, 0, limit), key=re.Match.start, default=None)
         if last is None or _goes_on(end, last):
-            start = len(text) - 2 * longest_end
-            rest, searched = text, max(0, start if last is None else min(start, last.start()))
+            # What may be a part of a boundary stays; the rest is not searched again.
+            start = max(0, limit - longest_end)
+            start = start if last is None else min(start, last.start())
+            if end.search(text, 0, start) is None:
+                before.append(text[:start])
+                text = text[start:]
             continue
-        found = [clean(one) for one in end.split(text[: last.start()])]
-        rest, searched = text[last.end() :], 0
+        found = end.split(b"".join([*before, text[: last.start()]]))
+        before, text = [], text[last.end() :]
         rows += len(found)
-        yield _rows(found, marker, rows, stream.position(), is_marked)
-    found = [clean(one) for one in end.split(rest)]
-    yield _rows(found, marker, rows + len(found), stream.position(), is_marked)
+        yield _rows(list(map(clean, found)), marker, rows, stream.position(), is_marked)
+    found = end.split(b"".join([*before, text]))
+    rows += len(found)
+    yield _rows(list(map(clean, found)), marker, rows, stream.position(), is_marked)
 
 
 def _goes_on(end: re.Pattern[bytes], found: re.Match[bytes]) -> bool:

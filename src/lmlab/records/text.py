@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lmlab.errors import TextChangedError
+from lmlab.errors import DataError, TextChangedError
 from lmlab.records import arrow, plain_documents
 from lmlab.records.byte_stream import STANDARD_INPUT, ByteStream
+from lmlab.records.document_hash import HeldOut, document_hash
 from lmlab.records.documents import Documents, Rows, joined
 from lmlab.records.file_kind import FileKind
 from lmlab.records.json_lines import read_json_lines
 from lmlab.storage.io import file_state, translate_read_errors
 
 MARKER, BLANK_LINE, LINE, FILE = "marker", "blank_line", "line", "file"
+_NOT_IN_PIPES = ("parquet", "arrow")
 DOCUMENT_RULES = (MARKER, BLANK_LINE, LINE, FILE)
 _SPLITTERS = {
     MARKER: plain_documents.by_marker,
     BLANK_LINE: plain_documents.by_blank_line,
     LINE: plain_documents.by_line,
 }
-_HASH_BYTES = 8
 
 
 class TextFile(NamedTuple):
@@ -43,32 +43,6 @@ class TextFile(NamedTuple):
     stop: int | None = None
 
 
-class HeldOut(NamedTuple):
-    """Which documents belong to one side of a split by the hash of each document.
-
-    Attributes:
-        fraction: of the documents, about that many are held out.
-        is_held_out: whether this side holds them.
-    """
-
-    fraction: float
-    is_held_out: bool
-
-    def has(self, text: memoryview | bytes) -> bool:
-        """Whether a document belongs to this side; duplicates belong to the same."""
-        return in_fraction(document_hash(text), self.fraction) == self.is_held_out
-
-
-def in_fraction(found: bytes, fraction: float) -> bool:
-    """Whether a hash is among the lowest ``fraction`` of all."""
-    return int.from_bytes(found, "little") < fraction * 256 ** len(found)
-
-
-def document_hash(text: memoryview | bytes) -> bytes:
-    """Return a hash of 8 bytes of a document, without white space at its ends."""
-    return hashlib.blake2b(bytes(text).strip(), digest_size=_HASH_BYTES).digest()
-
-
 @dataclasses.dataclass(frozen=True)
 class Text:
     """The text of files in a row.
@@ -82,7 +56,8 @@ class Text:
         files: where it is.
         column: the column of records that holds it, with dots between nested names.
         documents: one of :data:`DOCUMENT_RULES`.
-        held_out: the side of a split to which documents must belong; None for all.
+        held_out: the side of a split to which documents must belong, apart from files that are one
+            document; None for all.
         key: the setting that names the text, for messages; may be empty.
     """
 
@@ -117,10 +92,16 @@ class Text:
     def recognize(self, file: TextFile) -> TextFile:
         """Return a file with its kind. Pipes are opened once, and stay open to be read."""
         stream = ByteStream(file.path, self.named(file))
-        if is_pipe(file.path):
-            _pipes[file.path] = stream
-        else:
+        if not is_pipe(file.path):
             stream.close()
+        elif stream.kind.layout in _NOT_IN_PIPES:
+            raise DataError(
+                f"{self.named(file)}: expected a file, found {stream.kind.layout} in a pipe, which "
+                "cannot be read in order",
+                "write it to a file",
+            )
+        else:
+            _pipes[file.path] = stream
         return file._replace(kind=stream.kind)
 
     def named(self, file: TextFile) -> str:
@@ -132,8 +113,12 @@ class Text:
         """Its files."""
         return [file.path for file in self.files]
 
+    def has_pipe(self) -> bool:
+        """Whether a file can be read only once, and has no size."""
+        return any(is_pipe(file.path) for file in self.files)
+
     def size(self) -> int:
-        """Bytes of its files, for progress. Raises :class:`DataError` if one cannot be read."""
+        """Bytes of its files without pipes. Raises :class:`DataError` if one cannot be read."""
         size = 0
         for file in self.files:
             if not is_pipe(file.path):
@@ -193,7 +178,8 @@ class Text:
         assert side is not None
 
         def select(found: Documents) -> Documents:
-            texts = [bytes(text) for text in found.pieces(marker) if side.has(text)]
+            pieces = found.pieces(marker)
+            texts = [bytes(text) for text in pieces if side.has(document_hash(text))]
             kept = joined(texts, marker, found.rows, found.num_empty, found.num_null)
             return kept._replace(is_marked=found.is_marked)
 

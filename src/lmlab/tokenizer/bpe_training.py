@@ -100,8 +100,8 @@ def count_words(
     """
     words = None
     text = Text.of(text)
-    size = text.size()
-    if size >= _TEXT_WORTH_COMPILING or is_cached("counting"):
+    is_large = text.has_pipe() or text.size() >= _TEXT_WORTH_COMPILING
+    if is_large or is_cached("counting"):
         words = pretoken_counting.count_words(
             text, special_tokens, pattern, threads=threads, text_hash=text_hash
         )

@@ -36,9 +36,6 @@ class EncodedRuns:
         text: what is encoded.
         tokenizer: encodes it.
         text_hash: receives the text.
-
-    Attributes:
-        disk_bytes: bytes of the files read so far.
     """
 
     def __init__(self, text: Text, tokenizer: Tokenizer, text_hash: TextHash) -> None:
@@ -48,6 +45,7 @@ class EncodedRuns:
 
     @property
     def disk_bytes(self) -> int:
+        """Bytes of the files read so far."""
         return self._runs.disk_bytes
 
     def __iter__(self) -> Iterator[tuple[list[int], int]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,17 @@ def test_train_encode_show(text: Path, tmp_path: Path, capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "270 entries, 13 merges" in out
     assert f"{len(tokenizer.encode('lowest'))} tokens of 6 bytes" in out
+
+
+def test_standard_input_is_encoded_like_the_file(text: Path, tmp_path: Path) -> None:
+    folder, ids = tmp_path / "tok", tmp_path / "ids.bin"
+    train_bpe(text, 270, ["<|endoftext|>"]).save(folder)
+    for data in (TEXT.encode(), gzip.compress(TEXT.encode())):
+        subprocess.run(
+            [sys.executable, "-m", "lmlab.tokenize", "encode", str(folder), "-", "--to", str(ids)],
+            input=data, check=True, capture_output=True,
+        )  # fmt: skip
+        assert TokenFile.open(ids).tokens.tolist() == Tokenizer.load(folder).encode(TEXT)
 
 
 def test_special_tokens_pattern_and_a_small_text(

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,19 @@ def test_a_journal_is_not_used_with_the_ids_of_another_job(
         with pytest.raises(KeyboardInterrupt):
             encode_to(out, texts[::-1], tokenizer)
     encode_to(out, texts, tokenizer)
+    assert out.read_bytes() == (tmp_path / "expected.bin").read_bytes()
+
+
+def test_a_pipe_is_encoded_from_its_beginning(folder: Path, tmp_path: Path) -> None:
+    """What a journal would read of it again is gone."""
+    tokenizer = Tokenizer.load(folder)
+    encode_to(tmp_path / "expected.bin", [folder / "second.txt"], tokenizer)
+    partial, _ = half_done(folder, tmp_path / "cache" / "x")
+    pipe, out = tmp_path / "pipe", partial.with_name("train.bin")
+    os.mkfifo(pipe)
+    data = (folder / "second.txt").read_bytes()
+    threading.Thread(target=lambda: pipe.write_bytes(data), daemon=True).start()
+    encode_to(out, [pipe], tokenizer)
     assert out.read_bytes() == (tmp_path / "expected.bin").read_bytes()
 
 

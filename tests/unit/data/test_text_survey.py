@@ -12,7 +12,8 @@ from lmlab.data import text_survey
 from lmlab.data.corpus import Corpus
 from lmlab.data.text_survey import remembered_survey, survey
 from lmlab.errors import DataError
-from lmlab.records.text import Text, document_hash
+from lmlab.records.document_hash import document_hash
+from lmlab.records.text import Text
 from lmlab.storage import file_memo
 
 END = "<|endoftext|>"

@@ -122,6 +122,11 @@ def test_zero_bytes_are_refused(data: bytes, said: str) -> None:
         refuse_nul(data, "a.bin", 100)
 
 
+def test_zero_bytes_are_refused_when_a_file_is_recognized(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.train=.*: expected text, found a NUL byte"):
+        kind_of(np.arange(65, dtype="<u2").tobytes(), tmp_path)
+
+
 def test_the_first_line_of_records_may_be_long(tmp_path: Path) -> None:
     line = json.dumps({"text": "word " * 200_000}).encode()
     assert kind_of(line + b"\n" + line, tmp_path) == ("", "json lines")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lmlab.errors import DataError
 from lmlab.records import plain_documents
 from lmlab.records.byte_stream import ByteStream
 
@@ -58,3 +59,11 @@ def test_white_space_of_any_length_is_one_boundary(tmp_path: Path) -> None:
         b"first",
         b"second",
     ]
+
+
+@pytest.mark.parametrize("rule", SLOW)
+def test_a_zero_byte_is_refused_wherever_it_is(rule: str, tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(b"a line\n" * 20_000 + b"\x00")
+    with pytest.raises(DataError, match="a NUL byte at offset 140000"):
+        list(getattr(plain_documents, rule)(ByteStream(path, ""), MARKER, 1000))

@@ -7,10 +7,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from record_files import DOCUMENTS, json_lines
+from record_files import DOCUMENTS, json_lines, parquet_by_pyarrow
 
 from lmlab.errors import DataError, TextChangedError
-from lmlab.records.text import HeldOut, Text, document_hash, in_fraction, is_pipe
+from lmlab.records.document_hash import HeldOut
+from lmlab.records.text import Text, is_pipe
 
 
 def write(folder: Path, data: bytes, name: str = "text") -> Path:
@@ -34,12 +35,6 @@ def test_plain_text_is_read_as_it_stands_unless_a_rule_says_otherwise(tmp_path: 
         assert text.has_documents()
     assert not Text.of(plain).has_documents()
     assert Text.of(plain).size() == 1
-
-
-def test_white_space_at_the_ends_does_not_make_another_document() -> None:
-    assert document_hash(b"\n text\r\n") == document_hash(b"text") != document_hash(b"tex t")
-    found = [in_fraction(document_hash(str(n).encode()), 0.25) for n in range(4000)]
-    assert 0.22 < sum(found) / len(found) < 0.28
 
 
 def test_messages_name_the_setting(tmp_path: Path) -> None:
@@ -69,3 +64,13 @@ def test_a_pipe_is_recognized_and_read_once(tmp_path: Path) -> None:
     found = [bytes(one).decode() for block in rows for one in block.read().pieces(b"|")]
     writer.join(10)
     assert found == DOCUMENTS
+    assert text.has_pipe() and text.size() == 0
+
+
+def test_what_cannot_be_read_in_order_is_refused_in_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    data = parquet_by_pyarrow(DOCUMENTS)
+    threading.Thread(target=lambda: path.write_bytes(data), daemon=True).start()
+    with pytest.raises(DataError, match="found parquet in a pipe"):
+        Text.of(path)

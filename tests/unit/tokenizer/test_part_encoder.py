@@ -10,7 +10,8 @@ from record_files import DOCUMENTS, forms, json_lines, parquet_by_pyarrow
 
 from lmlab.data.corpus_encoding import encode_to
 from lmlab.errors import DataError
-from lmlab.records.text import HeldOut, Text
+from lmlab.records.document_hash import HeldOut
+from lmlab.records.text import Text
 from lmlab.tokenizer import Tokenizer
 from lmlab.tokenizer.adaptive_encoder import AdaptiveEncoder
 

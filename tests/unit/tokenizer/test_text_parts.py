@@ -11,7 +11,8 @@ import pytest
 from record_files import DOCUMENTS, forms, json_lines, parquet_by_pyarrow, plain
 
 from lmlab.errors import ConfigError, DataError, TextChangedError
-from lmlab.records.text import HeldOut, Text
+from lmlab.records.document_hash import HeldOut
+from lmlab.records.text import Text
 from lmlab.records.text_hash import TextHash
 from lmlab.tokenizer.text_parts import TextParts
 
