@@ -15,7 +15,7 @@ from lmlab.console.stdout import run_main
 from lmlab.errors import ConfigError, DataError
 from lmlab.generate import check_folder
 from lmlab.records.paths import find_files
-from lmlab.records.text import Text
+from lmlab.records.text import DOCUMENT_RULES, Text
 
 if TYPE_CHECKING:
     from lmlab.data.token_file import TokenFile
@@ -48,7 +48,7 @@ class Options:
     )
     documents: str = option(
         "marker",
-        valid=one_of("marker", "blank_line", "line", "file"),
+        valid=one_of(*DOCUMENT_RULES),
         metavar="RULE",
         help="what a document of plain text is; see data.documents",
     )

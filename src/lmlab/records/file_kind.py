@@ -11,7 +11,7 @@ from lmlab.errors import DataError
 HEAD_BYTES = 1 << 16
 LONGEST_FIRST_LINE = 1 << 26  # of JSON lines
 
-_GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
+_GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 _BLOCK_OF_BZIP2, _END_OF_BZIP2 = b"1AY&SY", b"\x17\x72\x45\x38\x50\x90"
 _BYTE_ORDER_MARKS = {  # those of UTF-32 begin with those of UTF-16
     b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32",
@@ -50,6 +50,22 @@ class FileKind(NamedTuple):
 
 
 PLAIN = FileKind("", "plain")
+_RECORDS = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
+
+
+def binary_format(head: bytes) -> str | None:
+    """Name the known format of a file that begins with ``head``; None for text and for others.
+
+    Formats are left out whose first bytes token ids may have by chance.
+    """
+    if compression := compression_of(head):
+        return compression
+    names = {magic: layout.capitalize() for magic, layout in _RECORDS.items()}
+    names |= {magic: name for magic, (name, _) in _UNREAD.items()}
+    for magic, name in names.items():
+        if head.startswith(magic):
+            return name
+    return "a tar archive" if head[_PLACE_OF_TAR:].startswith(_MAGIC_OF_TAR) else None
 
 
 def compression_of(head: bytes) -> str:
@@ -74,10 +90,9 @@ def layout_of(head: bytes, named: str) -> str:
     Raises:
         DataError: it is recognized, and cannot be read as text.
     """
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
-        return "arrow"
+    for magic, layout in _RECORDS.items():
+        if head.startswith(magic):
+            return layout
     for magic, (name, help) in _UNREAD.items():
         if head.startswith(magic):
             raise DataError(f"{named}: expected text, found {name}", help)

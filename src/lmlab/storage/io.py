@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +124,12 @@ def fsync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def atomic_write_bytes(path: Path, data: bytes) -> None:
+def atomic_write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Replace the content of ``path`` atomically: readers see the old file or the new one.
+
+    Args:
+        path: the file; its folder is made if it is missing.
+        data: the content, or its pieces.
 
     Raises:
         DiskError: the disk is full or the folder is not writable; the old file is unharmed.

@@ -13,7 +13,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 _NAME = re.compile(r"\..+\.tmp-[0-9a-f]{12}")
@@ -27,8 +27,12 @@ def _temporary_path(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def temporary_file(path: Path, data: bytes) -> Iterator[Path]:
+def temporary_file(path: Path, data: bytes | Iterable[bytes]) -> Iterator[Path]:
     """Write ``data`` to a hidden file beside ``path``, which is removed at the end if still there.
+
+    Args:
+        path: the file that is to be replaced.
+        data: the content, or its pieces.
 
     Yields:
         The file, whose content is on disk.
@@ -39,7 +43,7 @@ def temporary_file(path: Path, data: bytes) -> Iterator[Path]:
             try:
                 if not _hold(file.fileno()):
                     continue
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 os.fsync(file.fileno())
                 yield temporary

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
 
 from lmlab.run_folder import RunFolder
 from lmlab.storage.record_fields import probe_rows
-from lmlab.study.figure_style import (
-    GREEN,
-    GREY,
-    add_grid,
-    line_style,
-    marks_for,
-    new_figure,
-    save,
-    shorten,
-)
+from lmlab.study.figure_style import GREEN, GREY, new_figure, save, shorten
 from lmlab.study.probe_section import probe_facts
+from lmlab.study.score_panels import Curves, draw_score, finish_panels
 
 _COLUMNS = 3
-# (tokens, accuracy) of the evaluations of a run, by probe.
-Curves = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 def draw_run_probes(run_folder: Path) -> list[Path]:
@@ -81,17 +68,9 @@ def _draw(
     for axes, (name, of_probe) in zip(panels, facts.items(), strict=False):
         axes.axhline(of_probe["best"], color=GREEN, linestyle="--", linewidth=1.3, label="_best")
         axes.axhline(of_probe["chance"], color=GREY, linestyle=":", linewidth=1.1, label="_chance")
-        for index, (arm, runs) in enumerate(by_arm.items()):
-            _draw_arm(axes, arm, [run[name] for run in runs if name in run], line_style(index))
+        draw_score(axes, by_arm, name, "accuracy")
         axes.set_title(name.replace("_", " "), loc="left", fontsize=10)
         axes.set_ylim(0, 1.04)
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        add_grid(axes)
-    for axes in panels[len(facts) :]:
-        axes.set_visible(False)
-    for axes in panels[max(0, len(facts) - columns) : len(facts)]:
-        axes.tick_params(labelbottom=True)
-        axes.set_xlabel("training tokens", fontsize=9)
     first = next(iter(facts.values()))
     # Curves start at the left near a guess, and end at the right near the best.
     for text, value, colour, x in (
@@ -103,31 +82,5 @@ def _draw(
             textcoords="offset points",
         )  # fmt: skip
     figure.supylabel("accuracy", fontsize=9)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    handles, labels = panels[0].get_legend_handles_labels()
-    if len(labels) > 1:
-        figure.legend(
-            handles, [shorten(label) for label in labels], loc="outside lower center",
-            ncols=min(3, len(labels)), fontsize=8, handlelength=4, edgecolor="none",
-        )  # fmt: skip
+    finish_panels(figure, list(panels), len(facts), columns, title)
     return figure
-
-
-def _draw_arm(
-    axes: Axes, arm: str, runs: Sequence[Mapping[str, Sequence[float]]], style: dict[str, Any]
-) -> None:
-    """Draw the mean over runs where all were evaluated, and each run as a thin line."""
-    points = [dict(zip(run["tokens"], run["accuracy"], strict=True)) for run in runs]
-    shared = sorted(set.intersection(*map(set, points))) if points else []
-    if not shared:
-        return
-    axes.plot(
-        shared, [statistics.fmean(run[tokens] for run in points) for tokens in shared],
-        linewidth=1.6, markersize=4, markevery=marks_for(len(shared)), label=arm or "_run",
-        **style,
-    )  # fmt: skip
-    for run in points if len(points) > 1 else []:
-        axes.plot(
-            list(run), list(run.values()), color=style["color"], linewidth=0.6, alpha=0.4,
-            label="_seed",
-        )  # fmt: skip

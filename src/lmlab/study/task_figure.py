@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
 
 from lmlab.run_folder import RunFolder
 from lmlab.storage.record_fields import task_rows
-from lmlab.study.figure_style import add_grid, line_style, marks_for, new_figure, save, shorten
+from lmlab.study.figure_style import new_figure, save, shorten
+from lmlab.study.score_panels import Curves, draw_score, finish_panels
 from lmlab.study.task_section import MOST_DRAWN, curves_of
 
 _COLUMNS = 4
-Curves = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 def draw_run_tasks(run_folder: Path) -> list[Path]:
@@ -59,28 +56,13 @@ def _draw(by_arm: Mapping[str, Sequence[Curves]], title: str) -> Figure:
     figure = new_figure(max(6.0, 2.9 * columns), 0.9 + 2.1 * rows)
     grid = figure.subplots(rows, columns, sharex=True, squeeze=False).flatten()
     for axes, (task, score) in zip(grid, panels, strict=False):
-        for index, (arm, runs) in enumerate(by_arm.items()):
-            found = [run[task] for run in runs if score in run.get(task, {})]
-            _draw_arm(axes, arm, score, found, line_style(index))
+        draw_score(axes, by_arm, task, score)
         axes.set_title(shorten(task, 28), loc="left", fontsize=10)
         axes.set_ylabel(score.replace("_", " "), fontsize=8)
         if score == "accuracy":
             axes.set_ylim(-0.03, 1.03)
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.tick_params(labelsize=8)
-        add_grid(axes)
-    for axes in grid[len(panels) :]:
-        axes.set_visible(False)
-    for axes in grid[max(0, len(panels) - columns) : len(panels)]:
-        axes.tick_params(labelbottom=True)
-        axes.set_xlabel("training tokens", fontsize=9)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    handles, labels = grid[0].get_legend_handles_labels()
-    if len(labels) > 1:
-        figure.legend(
-            handles, [shorten(label) for label in labels], loc="outside lower center",
-            ncols=min(3, len(labels)), fontsize=8, handlelength=4, edgecolor="none",
-        )  # fmt: skip
+    finish_panels(figure, list(grid), len(panels), columns, title)
     return figure
 
 
@@ -92,24 +74,3 @@ def _panels(by_arm: Mapping[str, Sequence[Curves]]) -> list[tuple[str, str]]:
             for task, curve in run.items():
                 scores.setdefault(task, [key for key in curve if key != "tokens"])
     return [(task, score) for task, keys in list(scores.items())[:MOST_DRAWN] for score in keys]
-
-
-def _draw_arm(
-    axes: Axes, arm: str, score: str, runs: Sequence[Mapping[str, Sequence[float]]],
-    style: dict[str, Any],
-) -> None:  # fmt: skip
-    """Draw the mean over runs where all were evaluated, and each run as a thin line."""
-    points = [dict(zip(run["tokens"], run[score], strict=True)) for run in runs]
-    shared = sorted(set.intersection(*map(set, points))) if points else []
-    if not shared:
-        return
-    axes.plot(
-        shared, [statistics.fmean(run[tokens] for run in points) for tokens in shared],
-        linewidth=1.6, markersize=4, markevery=marks_for(len(shared)), label=arm or "_run",
-        **style,
-    )  # fmt: skip
-    for run in points if len(points) > 1 else []:
-        axes.plot(
-            list(run), list(run.values()), color=style["color"], linewidth=0.6, alpha=0.4,
-            label="_seed",
-        )  # fmt: skip

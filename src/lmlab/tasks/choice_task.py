@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmlab.tasks.item_requests import request_of
+from lmlab.tasks.item_requests import requests_of
 from lmlab.tasks.items import Item
 from lmlab.tasks.requests import Request, num_tokens
 from lmlab.tasks.task import TaskResult
@@ -41,12 +41,8 @@ class ChoiceTask:
         context_length: int,
     ) -> ChoiceTask:  # fmt: skip
         """Encode the items. Raises :class:`DataError` for one that does not fit the context."""
-        requests = [
-            request_of(item, continuation, path, tokenizer, context_length)
-            for item in items
-            for continuation in item.continuations
-        ]
-        return cls(name, hash, tuple(items), tuple(requests))
+        requests = requests_of(items, path, tokenizer, context_length)
+        return cls(name, hash, tuple(items), requests)
 
     @property
     def num_tokens(self) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lmlab.tasks.item_requests import request_of
+from lmlab.tasks.item_requests import requests_of
 from lmlab.tasks.items import Item
 from lmlab.tasks.requests import Request, num_tokens
 from lmlab.tasks.task import TaskResult
@@ -42,11 +42,8 @@ class ClozeTask:
         context_length: int,
     ) -> ClozeTask:  # fmt: skip
         """Encode the items. Raises :class:`DataError` for one that does not fit the context."""
-        requests = [
-            request_of(item, item.continuations[0], path, tokenizer, context_length)
-            for item in items
-        ]
-        return cls(name, hash, tuple(items), tuple(requests))
+        requests = requests_of(items, path, tokenizer, context_length)
+        return cls(name, hash, tuple(items), requests)
 
     @property
     def num_tokens(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lmlab.errors import DataError
@@ -10,21 +11,30 @@ from lmlab.tasks.requests import Request, make_request
 from lmlab.tokenizer import Tokenizer
 
 
-def request_of(
-    item: Item, continuation: str, path: Path, tokenizer: Tokenizer, context_length: int
-) -> Request:
-    """Return the request of one continuation of an item.
+def requests_of(
+    items: Sequence[Item], path: Path, tokenizer: Tokenizer, context_length: int
+) -> tuple[Request, ...]:
+    """Return the requests of all continuations of all items, in order.
 
     Args:
-        item: of a task.
-        continuation: one of its continuations.
+        items: of a task.
         path: of the file, for messages.
         tokenizer: of the model.
         context_length: most tokens that the model reads, T.
 
     Raises:
-        DataError: it has no token, or more than the model reads.
+        DataError: a continuation has no token, or more than the model reads.
     """
+    return tuple(
+        _request(item, continuation, path, tokenizer, context_length)
+        for item in items
+        for continuation in item.continuations
+    )
+
+
+def _request(
+    item: Item, continuation: str, path: Path, tokenizer: Tokenizer, context_length: int
+) -> Request:
     place = f"{path}: line {item.line}"
     try:
         request = make_request(tokenizer, item.context, continuation)

@@ -11,17 +11,13 @@ from lmlab.data.token_file import TokenFile, is_sidecar
 from lmlab.data.token_formats import datatrove, llmc, megatron, numpy_files
 from lmlab.data.token_formats.stored_ids import StoredIds, shard_to_the_end
 from lmlab.errors import DataError
+from lmlab.records.file_kind import binary_format
 from lmlab.storage.io import translate_read_errors
 
 _HEAD_BYTES = 1 << 16
 _SAMPLE = 1 << 16  # ids
 _SHARE_OF_ZEROS = 0.99
 _LARGEST_OF_16_BITS = 1 << 16
-_OTHER = {
-    b"PAR1": "Parquet", b"ARROW1": "Arrow", b"\xff\xff\xff\xff": "Arrow",
-    b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "Zstandard", b"\xfd7zXZ\x00": "xz",
-    b"PK\x03\x04": "a zip archive", b"\x89HDF\r\n\x1a\n": "HDF5",
-}  # fmt: skip
 
 
 def recognize(key: str, path: Path, *, dtype: str | None, vocab_size: int) -> StoredIds:
@@ -81,12 +77,11 @@ def _own(path: Path) -> StoredIds:
 
 def _refuse_other(named: str, head: bytes) -> None:
     """Raise :class:`DataError` for text and for files that hold other things than ids."""
-    for magic, name in _OTHER.items():
-        if head.startswith(magic):
-            raise DataError(
-                f"{named}: expected token ids, found {name}",
-                "decompress it if it holds ids; text is read with data=text",
-            )
+    if name := binary_format(head):
+        raise DataError(
+            f"{named}: expected token ids, found {name}",
+            "decompress it if it holds ids; text is read with data=text",
+        )
     try:
         head[: head.rfind(b"\n") + 1 or len(head)].decode("utf-8")
     except UnicodeDecodeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from lmlab.data.token_formats.llmc import header_of
 from lmlab.data.token_formats.megatron import index_of
 from lmlab.errors import ConfigError
-from lmlab.storage.io import translate_write_errors
+from lmlab.storage.io import atomic_write_bytes
 
 IdArray = np.ndarray[Any, np.dtype[Any]]
 _STEP = 1 << 22  # ids at once
@@ -36,8 +35,7 @@ def write_form(form: str, ids: IdArray, path: Path, *, vocab_size: int, end_id: 
         DiskError: the disk is full or not writable.
     """
     check_form(form, vocab_size, end_id)
-    with translate_write_errors(path):
-        _WRITERS[form](ids, path, vocab_size, end_id)
+    _WRITERS[form](ids, path, vocab_size, end_id)
 
 
 def check_form(form: str, vocab_size: int, end_id: int | None) -> None:
@@ -58,7 +56,7 @@ def check_form(form: str, vocab_size: int, end_id: int | None) -> None:
 
 def _nanogpt(ids: IdArray, path: Path, vocab_size: int, end_id: int | None) -> None:
     del vocab_size, end_id
-    _replace(path, _parts(ids, "<u2"))
+    atomic_write_bytes(path, _parts(ids, "<u2"))
 
 
 def _llmc(ids: IdArray, path: Path, vocab_size: int, end_id: int | None) -> None:
@@ -78,7 +76,7 @@ def _llmc(ids: IdArray, path: Path, vocab_size: int, end_id: int | None) -> None
         yield np.array([end_id], dtype).tobytes()
         yield from _parts(ids, dtype)
 
-    _replace(path, pieces())
+    atomic_write_bytes(path, pieces())
 
 
 def _megatron(ids: IdArray, path: Path, vocab_size: int, end_id: int | None) -> None:
@@ -87,9 +85,9 @@ def _megatron(ids: IdArray, path: Path, vocab_size: int, end_id: int | None) -> 
     ends = [np.flatnonzero(ids[start : start + _STEP] == end_id) + start + 1 for start in starts]
     boundaries = np.concatenate([*ends, [len(ids)]]).astype(np.int64)
     lengths = np.diff(boundaries, prepend=0)
-    _replace(path, _parts(ids, dtype))
+    atomic_write_bytes(path, _parts(ids, dtype))
     # After the ids: an index that is there describes what is there.
-    _replace(path.with_suffix(".idx"), index_of(dtype, lengths[lengths > 0]))
+    atomic_write_bytes(path.with_suffix(".idx"), index_of(dtype, lengths[lengths > 0]))
 
 
 _WRITERS: dict[str, Callable[[IdArray, Path, int, int | None], None]] = {
@@ -101,13 +99,3 @@ FORMS = tuple(_WRITERS)
 def _parts(ids: IdArray, dtype: str) -> Iterator[bytes]:
     for start in range(0, len(ids), _STEP):
         yield ids[start : start + _STEP].astype(dtype).tobytes()
-
-
-def _replace(path: Path, pieces: Iterator[bytes] | list[bytes]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "wb") as file:
-        for piece in pieces:
-            file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
