@@ -14,7 +14,7 @@ from typing import Any
 from lmlab.errors import ConfigError, DataError
 from lmlab.records.documents import BLOCK_BYTES, Documents, Rows, no_such_column
 
-_ROWS = 1 << 10  # of a batch, before it is known how long documents are
+_MOST_ROWS = 1 << 10  # of a batch; fewer of long documents, so that caches hold them
 _BUFFER = 1 << 20
 
 
@@ -50,10 +50,18 @@ def read_parquet(path: Path, column: str, marker: bytes, named: str) -> Iterator
         file = arrow.parquet.ParquetFile(raw, pre_buffer=False, buffer_size=_BUFFER)
         parts = _find_column(file.schema_arrow, column, named)
         rows, per_row = 0, path.stat().st_size / max(1, file.metadata.num_rows)
-        for batch in file.iter_batches(_ROWS, columns=[".".join(parts)], use_threads=False):
+        name, num_rows = ".".join(parts), _rows_of_batch(file.metadata)
+        for batch in file.iter_batches(num_rows, columns=[name], use_threads=False):
             for found in _cut(_select(batch, parts), rows, marker):
                 yield found._replace(disk_bytes=int(found.rows * per_row))
             rows += batch.num_rows
+
+
+def _rows_of_batch(metadata: Any) -> int:
+    """How many rows hold about one block, at most, if all columns were text."""
+    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+    num_bytes = sum(group.total_byte_size for group in groups)
+    return max(1, min(_MOST_ROWS, BLOCK_BYTES * metadata.num_rows // max(1, num_bytes)))
 
 
 def read_arrow(path: Path, column: str, marker: bytes, named: str) -> Iterator[Rows]:

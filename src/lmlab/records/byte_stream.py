@@ -27,6 +27,7 @@ from lmlab.storage.io import translate_read_errors
 
 STANDARD_INPUT = Path("-")
 _PIECE = 1 << 17  # compressed bytes at a time
+_DECOMPRESSED = 1 << 20  # bytes that usually hold a decompressed piece
 _LARGEST_WINDOW = 1 << 31  # zstd refuses 2^28 and more unless it is told (--long=31)
 _DAMAGES = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
@@ -175,10 +176,13 @@ class _ZstdFrames:
     def __init__(self, raw: io.BufferedReader) -> None:
         self._raw = raw
         self._context = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
-        self._frame = self._context.decompressobj()
+        self._frame = self._new_frame()
         self._pending = memoryview(b"")
         self._rest = b""
         self._is_between = True
+
+    def _new_frame(self) -> Any:
+        return self._context.decompressobj(write_size=_DECOMPRESSED)
 
     def readinto(self, view: memoryview, /) -> int:
         while not self._pending:
@@ -192,7 +196,7 @@ class _ZstdFrames:
             self._pending = memoryview(self._frame.decompress(data))
             if self._frame.eof:
                 self._rest = self._frame.unused_data
-                self._frame = self._context.decompressobj()
+                self._frame = self._new_frame()
                 self._is_between = True
         count = min(len(view), len(self._pending))
         view[:count] = self._pending[:count]

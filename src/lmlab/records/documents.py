@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from lmlab.errors import DataError, suggestion
 
+_RARE, _MANY = 256, 1 << 14  # bytes between two, on average, after so many bytes
 BLOCK_BYTES = 1 << 19  # of text, which caches hold; a longer document is a block of its own
 
 
@@ -74,6 +75,17 @@ def merged(blocks: Sequence[Documents], text: memoryview) -> Documents:
         sum(block.num_null for block in blocks),
         blocks[0].is_marked,
     )
+
+
+def count_rare(data: bytes | bytearray, byte: bytes) -> int:
+    """Count a byte, several times as fast as :meth:`bytes.count` where it is rare."""
+    count, place = 0, data.find(byte)
+    while place >= 0:
+        count += 1
+        if count * _RARE > place + _MANY:
+            return count + data.count(byte, place + 1)
+        place = data.find(byte, place + 1)
+    return count
 
 
 def no_such_column(named: str, column: str, columns: Sequence[str]) -> DataError:

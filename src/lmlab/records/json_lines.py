@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from lmlab.records.documents import (
     Documents,
     Rows,
     columns_of,
+    count_rare,
     joined,
     nested_value,
     no_such_column,
@@ -37,39 +39,43 @@ def read_json_lines(
         marker: see :class:`~lmlab.records.documents.Documents`.
         block: about as many bytes of the file are read at a time.
     """
-    rest: list[bytes] = []
     columns = _Columns(column)
-    num_lines, is_first = 0, True
+    before = 0
+    for data in _whole_lines(stream, block):
+        rows = before + count_rare(data, b"\n") + (not data.endswith(b"\n"))
+        read = functools.partial(_documents, data, before, rows, columns, marker, stream.named)
+        yield Rows(rows, len(data), stream.position(), read)
+        before = rows
 
-    def rows_of(data: bytes) -> Rows:
-        nonlocal num_lines
-        before = num_lines
-        num_lines += data.count(b"\n") + (not data.endswith(b"\n"))
-        read = functools.partial(_documents, data, before, num_lines, columns, marker, stream.named)
-        return Rows(num_lines, len(data), stream.position(), read)
 
-    for piece in stream.pieces(block):
-        if is_first:
-            piece, is_first = piece.removeprefix(_BYTE_ORDER_MARK), False
-        end = piece.rfind(b"\n") + 1
-        if end == 0:
-            rest.append(piece)
-            continue
-        yield rows_of(b"".join([*rest, piece[:end]]))
-        rest = [piece[end:]]
-    if last := b"".join(rest):
-        yield rows_of(last)
+def _whole_lines(stream: ByteStream, block: int) -> Iterator[bytearray]:
+    """Yield the file in pieces of about ``block`` bytes that end where lines do, and close it."""
+    rest, has_more, is_first = bytearray(), True, True
+    with contextlib.closing(stream):
+        while has_more:
+            data = bytearray(max(block, 2 * len(rest)))
+            data[: len(rest)] = rest
+            with memoryview(data) as view:
+                filled = len(rest) + stream.fill(view[len(rest) :])
+            has_more = filled == len(data)
+            end = data.rfind(b"\n") + 1 if has_more else filled
+            rest = data[end:filled]
+            del data[end:]
+            if is_first and data:
+                data, is_first = data.removeprefix(_BYTE_ORDER_MARK), False
+            if data:
+                yield data
 
 
 def _documents(
-    data: bytes, before: int, rows: int, columns: _Columns, marker: bytes, named: object
+    data: bytearray, before: int, rows: int, columns: _Columns, marker: bytes, named: object
 ) -> Documents:
     """The documents of whole lines, from line ``before`` + 1 to line ``rows``."""
     values: Sequence[str | bytes | None]
     try:
         values = columns.read(data)
     except Exception:  # the slow way finds the line, and reads what is valid
-        lines = data.split(b"\n")[: rows - before]
+        lines = bytes(data).split(b"\n")[: rows - before]
         values = [
             _text_of(line, columns.column, f"{named}: line {number}")
             for number, line in enumerate(lines, start=before + 1)
@@ -90,7 +96,7 @@ class _Columns:
         row: Any = msgspec.defstruct("Row", [("value", str | None)], rename={"value": column})
         self._decode = msgspec.json.Decoder(row).decode_lines
 
-    def read(self, data: bytes) -> list[str | None]:
+    def read(self, data: bytearray) -> list[str | None]:
         """Return the values. Raises :class:`msgspec.MsgspecError` for any that are no strings."""
         return [row.value for row in self._decode(data)]
 

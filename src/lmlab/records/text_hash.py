@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmlab.records.documents import Documents
+from lmlab.records.documents import Documents, count_rare
 from lmlab.records.plain_documents import END_OF_TEXT
 from lmlab.storage.content_hash import Buffer, FilesHash
 
@@ -66,4 +66,4 @@ def _has_only_ends(text: bytes, number: int) -> bool:
     """Whether the marker stands nowhere but after each of a number of documents."""
     # Searching for one byte is several times as fast, and it is rare.
     bars = END_OF_TEXT.count(b"|") * number
-    return text.count(b"|") == bars or text.count(END_OF_TEXT) == number
+    return count_rare(text, b"|") == bars or text.count(END_OF_TEXT) == number

@@ -61,7 +61,8 @@ def encode_files(
         advance: called in order, by one thread at a time, with a position before which every id
             has been written, and the bytes read from disk since the last call.
         start: where to resume; None for the beginning.
-        threads: number of threads; None for one per usable core.
+        threads: number of threads; None for one per usable core, and one more for text that must
+            be decompressed.
 
     Returns:
         The position at the end.
@@ -70,7 +71,8 @@ def encode_files(
         DataError: a file cannot be read or is not UTF-8.
         OSError: the ids cannot be written.
     """
-    threads = threads or usable_cores()
+    # One thread at a time decompresses, and meanwhile the others keep all cores busy.
+    threads = threads or usable_cores() + parts.text.must_be_decoded()
     job = _Job(tables, parts, end_id, descriptor, start or Position(), advance, threads)
     workers: list[threading.Thread] = []
     try:

@@ -42,9 +42,9 @@ class Tables:
         self.id_bytes = ids.id_bytes
         self.classes = class_table()
         encoded = {token.encode("utf-8"): index for token, index in ids.special_ids.items()}
-        specials = sorted(encoded, key=len, reverse=True)
-        self.special_numbers, self.special_text = pack(specials)
-        self.special_ids = array("q", [encoded[token] for token in specials])
+        self.specials = sorted(encoded, key=len, reverse=True)
+        self.special_numbers, self.special_text = pack(self.specials)
+        self.special_ids = array("q", [encoded[token] for token in self.specials])
         self.byte_ids = array("i", ids.byte_ids)
         self.pairs, self.pair_mask = self._pairs(ids.merge_ids)
         self.words = Memory(8 * lines * layout.ENTRY * layout.ENTRIES_PER_LINE)
@@ -60,6 +60,7 @@ class Tables:
     def without_specials(self) -> Tables:
         """The same tables, for text in which special tokens are text."""
         plain = copy.copy(self)
+        plain.specials = []
         plain.special_numbers, plain.special_text = pack([])
         plain.special_ids = array("q")
         return plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lmlab.records.documents import Documents
@@ -37,6 +38,7 @@ class PartEncoder:
     def __init__(self, tables: Tables, parts: TextParts, end_id: int | None) -> None:
         self._tables, self._text, self._end_id = tables, parts.text, end_id
         self._marker_bytes = len(parts.marker or b"")
+        self._is_apart = _is_apart(parts.marker or b"", tables.specials)
         self._worker = Worker(tables)
         self._plain: Worker | None = None
 
@@ -48,11 +50,14 @@ class PartEncoder:
         encoded = self._worker.encode(buffer, array("q", [0, part.size]))
         self._check(part, encoded)
         num_text_bytes = part.size - encoded.special_bytes
-        if found is not None and not found.is_marked:
-            ends = found.num_documents * self._marker_bytes
-            if encoded.special_bytes != ends:
-                return self._encode_spelled(part, found, buffer)
-        return EncodedPart(encoded.data, encoded.num_ids, num_text_bytes)
+        if found is None or found.is_marked:
+            return EncodedPart(encoded.data, encoded.num_ids, num_text_bytes)
+        if (
+            self._is_apart
+            and num_text_bytes == part.size - found.num_documents * self._marker_bytes
+        ):
+            return EncodedPart(encoded.data, encoded.num_ids, num_text_bytes)
+        return self._encode_spelled(part, found, buffer)
 
     def _plain_worker(self) -> Worker:
         """For text in which special tokens are text."""
@@ -86,3 +91,19 @@ class PartEncoder:
     def _check(self, part: Part, encoded: Encoded) -> None:
         if encoded.malformed is not None:
             raise malformed_part(self._text, part, encoded.malformed)
+
+
+def _is_apart(marker: bytes, specials: Sequence[bytes]) -> bool:
+    """Whether a marker is found wherever it stands, since no special token reaches into it.
+
+    Special tokens are matched from the left, the longest first, so another one can hide a marker
+    only if it begins before the marker and reaches into it, or begins with the marker.
+    """
+    for token in specials:
+        for start in range(len(token)):
+            rest = token[start:]
+            if rest.startswith(marker) and token != marker:
+                return False
+            if start and marker.startswith(rest):
+                return False
+    return True

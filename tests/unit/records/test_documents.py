@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from lmlab.records.documents import columns_of, joined, merged, nested_value, no_such_column
+from lmlab.records.documents import (
+    columns_of,
+    count_rare,
+    joined,
+    merged,
+    nested_value,
+    no_such_column,
+)
 
 RECORD = {"text": "t", "a.b": "dotted", "a": {"b": "inner", "c": {"d": None}}, "n": 1}
 
@@ -40,3 +47,8 @@ def test_the_nearest_column_is_named() -> None:
     assert str(error) == (
         'data.train=x: no column texts; it has text, n\nhelp: did you mean "text"?'
     )
+
+
+def test_a_rare_byte_is_counted_wherever_it_stands() -> None:
+    for data in (b"", b"|", b"||" * 40_000, (b"x" * 300 + b"|") * 99, b"y" * 70_000 + b"|" * 999):
+        assert count_rare(data, b"|") == count_rare(bytearray(data), b"|") == data.count(b"|")

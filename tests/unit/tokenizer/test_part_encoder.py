@@ -118,3 +118,15 @@ def test_a_document_may_be_longer_than_a_part(tmp_path: Path) -> None:
     expected = [*whole.encode(documents[0]), tokenizer.end_of_text_id]
     expected += [*whole.encode("the"), tokenizer.end_of_text_id]
     assert ids(Text.of(path), tokenizer, tmp_path) == expected
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_special_token_that_reaches_into_the_end_does_not_hide_it(
+    fast: bool, tmp_path: Path
+) -> None:
+    # Ten bytes of one document are those that the end of the other lacks.
+    tokenizer = make([END, "w<|", "<|ten-by|>"], fast)
+    documents = ["the low", "a <|ten-by|> b"]
+    (tmp_path / "text").write_bytes(parquet_by_pyarrow(documents))
+    text = Text.of(tmp_path / "text")
+    assert ids(text, tokenizer, tmp_path) == slow(documents, tokenizer)
