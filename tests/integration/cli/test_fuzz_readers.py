@@ -13,7 +13,12 @@ from lmlab.errors import UserError
 
 
 @pytest.mark.parametrize(
-    ("num_files", "seed"), [(150, 1), pytest.param(2000, 2, marks=pytest.mark.long)]
+    ("num_files", "seed"),
+    [
+        (150, 1),
+        pytest.param(600, 2, marks=pytest.mark.long),
+        pytest.param(2000, 2, marks=[pytest.mark.long, pytest.mark.exhaustive]),
+    ],
 )
 def test_no_reader_fails_or_is_silent(num_files: int, seed: int) -> None:
     """``tests/support/fuzz_readers.py`` reads more files and prints tables."""

@@ -16,7 +16,7 @@ from simulated_verdicts import RUN_SD, SimulatedRuns, a_study
 from lmlab.study.power import predicted_power
 from lmlab.study.verdicts import decision_rule
 
-REPEATS = 1000
+REPEATS = [400, pytest.param(1000, marks=pytest.mark.exhaustive)]
 PAIR_SD = math.sqrt(2) * RUN_SD
 
 
@@ -34,28 +34,30 @@ def simulate(
 
 @pytest.mark.long
 @pytest.mark.parametrize("extra_seeds", [0, 5], ids=["one look", "two looks"])
-def test_false_verdicts_are_as_rare_as_stated(extra_seeds: int) -> None:
+@pytest.mark.parametrize("repeats", REPEATS)
+def test_false_verdicts_are_as_rare_as_stated(extra_seeds: int, repeats: int) -> None:
     chance = np.random.default_rng(11)
     wrong = 0
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         found = simulate(extra_seeds, [0.0, 0.0, 0.0], chance)
         wrong += any(word in ("better", "worse") for word, _ in found)
-    error = math.sqrt(0.05 * 0.95 / REPEATS)
-    print(f"any false verdict over three arms: {wrong / REPEATS:.3f}, stated 0.05")
-    assert wrong / REPEATS <= 0.05 + 3 * error
+    error = math.sqrt(0.05 * 0.95 / repeats)
+    print(f"any false verdict over three arms: {wrong / repeats:.3f}, stated 0.05")
+    assert wrong / repeats <= 0.05 + 3 * error
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("extra_seeds", [0, 5], ids=["one look", "two looks"])
-def test_power_is_as_predicted(extra_seeds: int) -> None:
+@pytest.mark.parametrize("repeats", REPEATS)
+def test_power_is_as_predicted(extra_seeds: int, repeats: int) -> None:
     manifest, chance = a_study(1, extra_seeds), np.random.default_rng(12)
     assert manifest.comparison is not None
     effect = 0.022
     predicted = predicted_power(effect, PAIR_SD, decision_rule(manifest.comparison))
-    found = [simulate(extra_seeds, [effect], chance)[0] for _ in range(REPEATS)]
-    power = sum(word == "worse" for word, _ in found) / REPEATS
+    found = [simulate(extra_seeds, [effect], chance)[0] for _ in range(repeats)]
+    power = sum(word == "worse" for word, _ in found) / repeats
     wrong = sum(word == "better" for word, _ in found)
-    error = math.sqrt(predicted * (1 - predicted) / REPEATS)
+    error = math.sqrt(predicted * (1 - predicted) / repeats)
     print(f"power {power:.3f}, predicted {predicted:.3f}")
     assert abs(power - predicted) <= 3 * error + 0.02, (
         "0.02 because the search finds the learning rates only approximately"

@@ -10,8 +10,9 @@ from simulated_hosts import refusal
 
 
 @pytest.mark.long
-def test_twenty_random_events_change_no_result(tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_events", [8, pytest.param(20, marks=pytest.mark.exhaustive)])
+def test_random_events_change_no_result(tmp_path: Path, num_events: int) -> None:
     reason = refusal()
     if reason is not None:
         pytest.skip(reason)
-    assert play(20, seed=19, root=tmp_path) == []
+    assert play(num_events, seed=19, root=tmp_path) == []

@@ -37,24 +37,26 @@ LADDER = [
     "checkpoint.every_steps=2", "samples.max_new_tokens=4", "runtime.preflight=off",
     "hydra.launcher.jobs_per_device=2",
 ]  # fmt: skip
-NUM_KILLS = 10
 TARGETS = ("driver", "job", "fork server", "all of them", "Ctrl-C")
 REPORT = ("report.md", "report.json", "report.html", "results.csv")
 TIME = "2026-01-01T00:00:00Z"
 
 
 @pytest.mark.long
-def test_ten_random_kills_change_neither_report_nor_seal(
-    tmp_path: Path, overrides: list[str], wait_for: WaitFor
+@pytest.mark.parametrize(
+    "num_kills", [len(TARGETS), pytest.param(2 * len(TARGETS), marks=pytest.mark.exhaustive)]
+)
+def test_random_kills_change_neither_report_nor_seal(
+    tmp_path: Path, overrides: list[str], wait_for: WaitFor, num_kills: int
 ) -> None:
     left_alone, killed = (_ladder_in(tmp_path / name, overrides) for name in ("calm", "kills"))
     left_alone.run()
     total = len(left_alone.runs("ladder"))
     chance, events = random.Random(20), []
     process = killed.start()
-    for kill in range(NUM_KILLS):
+    for kill in range(num_kills):
         # Spread over the whole ladder, whatever the speed of the machine.
-        wanted = 0.95 * total * (kill + chance.random()) / NUM_KILLS
+        wanted = 0.95 * total * (kill + chance.random()) / num_kills
         process = _follow(killed, process, wanted)
         target = TARGETS[kill % len(TARGETS)]
         events.append((target, round(_progress(killed), 1), _strike(process, target, chance)))

@@ -117,9 +117,14 @@ def test_a_signal_while_the_fork_server_imports_stops_the_sweep(
 
 
 @pytest.mark.long
-def test_ten_kills_change_no_result(sweeps: Sweeps, tmp_path: Path, wait_for: WaitFor) -> None:
+@pytest.mark.parametrize(
+    ("num_kills", "seeds"), [(4, "0,1"), pytest.param(10, "0,1,2,3", marks=pytest.mark.exhaustive)]
+)
+def test_kills_change_no_result(
+    sweeps: Sweeps, tmp_path: Path, wait_for: WaitFor, num_kills: int, seeds: str
+) -> None:
     """Kill the launcher and single jobs in turn, and rerun the sweep each time."""
-    arguments = ["-m", "model.norm=rms,none,post", "seed=0,1,2,3", "training.steps=80"]
+    arguments = ["-m", "model.norm=rms,none,post", f"seed={seeds}", "training.steps=80"]
     arguments += ["checkpoint.every_steps=10", "optim.lr=1e-3", *SLOW]
     undisturbed = Sweeps(_folder(tmp_path / "undisturbed"), [*sweeps.overrides])
     undisturbed.overrides.append(f"output_root={undisturbed.outputs}")
@@ -127,7 +132,7 @@ def test_ten_kills_change_no_result(sweeps: Sweeps, tmp_path: Path, wait_for: Wa
 
     chance = random.Random(5)
     sessions_when_done: dict[str, int] = {}
-    for kill in range(10):
+    for kill in range(num_kills):
         process = sweeps.start(*arguments)
         killed = _kill_under_way(sweeps, process, None if kill % 2 == 0 else chance, wait_for)
         wait_for(functools.partial(_have_ended, killed))
@@ -137,11 +142,12 @@ def test_ten_kills_change_no_result(sweeps: Sweeps, tmp_path: Path, wait_for: Wa
         sessions_when_done |= {run: sessions[run] for run in done}
     sweeps.run(*arguments)
     assert {status["status"] for status in sweeps.runs().values()} == {"done"}
-    assert len(sweeps.runs()) == 12
+    num_runs = len(undisturbed.runs())
+    assert len(sweeps.runs()) == num_runs == 3 * len(seeds.split(","))
     assert sweeps.weights() == undisturbed.weights(), "bit for bit"
     sessions = sweeps.sessions()
-    print(f"12 runs in {sum(sessions.values())} sessions, {max(sessions.values())} at most")
-    assert sum(sessions.values()) > 12, "some kills interrupted a run"
+    print(f"{num_runs} runs in {sum(sessions.values())} sessions, {max(sessions.values())} at most")
+    assert sum(sessions.values()) > num_runs, "some kills interrupted a run"
     for path in (sweeps.outputs / "runs").glob("*/seed*/metrics.jsonl"):
         steps = [json.loads(line)["step"] for line in path.read_text().splitlines()
                  if '"train"' in line]  # fmt: skip
