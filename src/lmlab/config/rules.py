@@ -187,7 +187,7 @@ def _vocabulary(config: dict[str, Any]) -> Rules:
         yield (
             "tokenizer.vocab_size",
             config["tokenizer"]["vocab_size"] == size,
-            f"the same as model.vocab_size={size}",
+            f"the same as model.vocab_size={size}, from which it follows; set that one alone",
         )
 
 

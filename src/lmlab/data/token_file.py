@@ -107,7 +107,8 @@ class TokenFile:
             raise DataError(
                 f"model.context_length={context_length}: expected at least {context_length + 1} "
                 f"tokens in {self.path}, found {self.num_tokens}",
-                "provide more text or lower model.context_length",
+                "provide more text, lower model.context_length, or set data.valid or "
+                "data.valid_fraction, if this is the held-out part",
             )
         if self.tokenizer_hash != tokenizer_hash:
             raise DataError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from lmlab.console.formatting import format_count
 from lmlab.errors import DataError, suggestion
 from lmlab.records.byte_stream import STANDARD_INPUT, ByteStream
 from lmlab.storage.io import read_json, translate_read_errors
@@ -149,9 +151,15 @@ def _of_one_format(key: str, folder: Path, files: list[Path]) -> list[Path]:
     if left:
         names = ", ".join(str(file.relative_to(folder)) for file in left[:_SHOWN])
         more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
-        log.info("%s=%s: reading %d %s files; left out: %s%s", key, folder,
-                 len(by_layout[chosen]), chosen, names, more)  # fmt: skip
+        read = format_count(len(by_layout[chosen]), f"{chosen} file")
+        _tell(f"{key}={folder}: reading {read}; left out: {names}{more}")
     return by_layout[chosen]
+
+
+@functools.cache
+def _tell(line: str) -> None:
+    """Say something once, though files are looked for by the check and again by the run."""
+    log.info("%s", line)
 
 
 def _below(folder: Path, path: Path) -> tuple[str, ...]:
