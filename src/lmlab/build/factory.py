@@ -25,7 +25,9 @@ from lmlab.build.run_data import RunData
 from lmlab.build.run_spec import RunSpec
 from lmlab.build.task_scores import KeepItems, build_task_scores
 from lmlab.build.workload import RunWorkload
-from lmlab.data.batches import Batches, validation_windows
+from lmlab.data.batches import Batches
+from lmlab.data.mixed_batches import MixedBatches
+from lmlab.data.mixed_tokens import Part, Windows, evaluated_parts, parts_of
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.distributed.data_parallel import DataParallelGradients
 from lmlab.distributed.fsdp import FSDPOptimizer, unsharded
@@ -46,6 +48,7 @@ from lmlab.training.device_batches import DeviceBatches, fits_on_device
 from lmlab.training.diagnostics import Diagnostics
 from lmlab.training.evaluator import Evaluator, ValidationResult
 from lmlab.training.gradient_accumulation import GradientAccumulator
+from lmlab.training.mixed_evaluator import MeasuredSource, MixedEvaluator
 from lmlab.training.mixed_precision import Bf16Weights
 from lmlab.training.objective import compile_objective, training_objective
 from lmlab.training.state import Progress, TrainState
@@ -191,36 +194,49 @@ def build_batches(
 
     They are gathered on ``device`` where that is a GPU with space for all training tokens.
     """
-    batches = Batches(
-        data.train.tokens,
-        context_length=spec.workload.context_length,
-        batch_size=spec.workload.batch_size,
-        seed=spec.data_seed,
-        part=comm.batch_slice(spec.workload.batch_size),
-    )
+    batches = build_host_batches(spec, data, comm)
     if device is not None and fits_on_device(device, len(batches.tokens)):
         return DeviceBatches(batches, device)
     return batches
 
 
+def build_host_batches(
+    spec: RunSpec, data: RunData, comm: Communicator = SINGLE_PROCESS
+) -> MixedBatches:
+    """Build the training batches by step as arrays in the memory of the host."""
+    return MixedBatches(
+        data.train.tokens,
+        parts_of(data.train),
+        context_length=spec.workload.context_length,
+        batch_size=spec.workload.batch_size,
+        seed=spec.data_seed,
+        part=comm.batch_slice(spec.workload.batch_size),
+    )
+
+
 def build_evaluator(
     workload: RunWorkload, data: RunData, device: Device, comm: Communicator = SINGLE_PROCESS
-) -> Evaluator:
-    """Build the evaluator of the validation loss."""
-    windows = validation_windows(
-        data.valid.tokens,
+) -> MixedEvaluator:
+    """Build the evaluator of the validation loss, of each source of the text and of all."""
+
+    def measure(part: Part, windows: Windows) -> MeasuredSource:
+        evaluator = Evaluator(
+            part.split.tokens,
+            windows,
+            part.split.evaluated_bytes(data.tokenizer, windows),
+            batch_size=workload.validation_batch_size,
+            device=device.device,
+            use_bf16=device.policy.precision == "bf16",
+            comm=comm,
+        )
+        return MeasuredSource(part.name, part.share, evaluator)
+
+    evaluated = evaluated_parts(
+        data.valid,
         context_length=workload.context_length,
         max_tokens=workload.validation_max_tokens,
     )
-    return Evaluator(
-        data.valid.tokens,
-        windows,
-        data.valid.evaluated_bytes(data.tokenizer, windows),
-        batch_size=workload.validation_batch_size,
-        device=device.device,
-        use_bf16=device.policy.precision == "bf16",
-        comm=comm,
-    )
+    return MixedEvaluator([measure(*one) for one in evaluated])
 
 
 def build_diagnostics(

@@ -29,6 +29,7 @@ NOT_NUMERIC = (
     # Their texts and vocabularies are known by their content.
     "data/download.py", "data/grammar.py", "data/stories.py", "data/story_words.py",
     "data/toystories.py", "data/sources.py", "data/held_out.py", "data/text_survey.py", "records/",
+    "data/mixture.py", "data/mixed_corpus.py", "data/mixed_floor.py", "data/source_names.py",
     "data/corpus.py", "data/ids.py", "data/split.py", "data/token_sources.py",
     "data/token_formats/", "data/id_documents.py", "data/id_survey.py",
     "tokenizer/ids_only.py",
@@ -52,7 +53,7 @@ NOT_NUMERIC = (
     # The session around the training loop; what it chooses is part of the identity.
     "runs/auto_settings.py", "runs/context.py", "runs/execute.py", "runs/find_run.py",
     "runs/load.py", "runs/measured_length.py", "runs/recorded_config.py", "runs/run_metadata.py",
-    "runs/run_register.py",
+    "runs/run_register.py", "runs/source_lines.py",
     "runs/run_summary.py", "runs/samples.py", "runs/session.py", "runs/stacked/__main__.py",
     "runs/status_writer.py", "runtime/background.py", "runtime/compile_policy.py",
     "runtime/inductor_cache.py", "runtime/launch_env.py", "runtime/numeric_environment.py",

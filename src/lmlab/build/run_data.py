@@ -10,6 +10,7 @@ from typing import Any
 
 from lmlab.build.instantiate import BoundTarget
 from lmlab.data.corpus import Corpus
+from lmlab.data.mixed_floor import floor_of
 from lmlab.data.split import SplitTokens
 from lmlab.errors import ConfigError, TextChangedError
 from lmlab.records.text import Text
@@ -75,14 +76,7 @@ class RunData:
 
     def floor(self) -> dict[str, Any] | None:
         """Return the exact entropy of the validation text; None where it is not known."""
-        floor = self.corpus.floor
-        if floor is None:
-            return None
-        return {
-            "nats_per_token": floor.nats / max(self.valid.num_tokens - 1, 1),
-            "bits_per_byte": floor.bits_per_byte,
-            "note": floor.note,
-        }
+        return floor_of(self.corpus, self.valid)
 
 
 def check_source(spec: DataSpec) -> None:
@@ -120,7 +114,7 @@ def _prepare(spec: DataSpec) -> RunData:
     cache = spec.cache_folder
     corpus: Corpus = spec.source(cache_dir=cache).prepare()
     tokenizer: Tokenizer = spec.tokenizer(
-        text=corpus.train, cache_dir=cache, corpus_hash=corpus.train_hash
+        text=corpus.train, cache_dir=cache, corpus_hash=corpus.train_text_hash
     )
     if tokenizer.vocab_size != spec.vocab_size:
         raise ConfigError(

@@ -16,6 +16,8 @@ from lmlab.config.group_optimizers import expand_options
 from lmlab.config.group_selection import rewrite_all
 from lmlab.config.hydra_errors import translate_hydra_errors
 from lmlab.config.interpolation import reading_hydra, resolve
+from lmlab.config.mixture_options import expand_sources
+from lmlab.config.mixture_settings import mixture_sources
 from lmlab.config.paths import conf_folder
 from lmlab.config.renamed_targets import resolve_targets
 from lmlab.config.rules import check_rules, check_values
@@ -80,6 +82,7 @@ def freeze(config: DictConfig, overrides: Sequence[str], swept: Collection[str] 
 def _resolve(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     with translate_hydra_errors(overrides):
         expand_options(config)
+        expand_sources(config)
         return resolve(config)
 
 
@@ -142,7 +145,8 @@ def _frozen(content: dict[str, Any]) -> RunConfig:
 
 def _expand_home(content: dict[str, Any]) -> None:
     """Expand ``~`` in paths: a shell does not expand it after ``a.key=``."""
-    for key in _PATHS:
+    sources = [key for key, _ in mixture_sources(content.get("data"))]
+    for key in (*_PATHS, *(f"{one}.{split}" for one in sources for split in ("train", "valid"))):
         *parents, name = key.split(".")
         node: Any = content
         for parent in parents:

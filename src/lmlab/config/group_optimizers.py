@@ -29,18 +29,19 @@ def expand_options(config: DictConfig) -> None:
         if not isinstance(name, str):
             continue
         own = {key: entry._get_node(key) for key in entry if key not in KEYS}
-        component = OmegaConf.merge(_read_option(name), own)
+        component = OmegaConf.merge(read_option("optim", name), own)
         kept = {key: entry._get_node(key) for key in entry if key in KEYS and key != "optimizer"}
         OmegaConf.set_struct(config, False)
         groups[index] = kept | {"optimizer": component}
 
 
-def _read_option(name: str) -> DictConfig:
-    folders = [Path(folder) / "optim" for folder in (conf_folder(), *search_path())]
+def read_option(group: str, name: str) -> DictConfig:
+    """Return the content of an option of a group. Raises :class:`ConfigError` without one."""
+    folders = [Path(folder) / group for folder in (conf_folder(), *search_path())]
     file = next((one for one in (f / f"{name}.yaml" for f in folders) if one.is_file()), None)
     if file is None:
         options = sorted(path.stem for folder in folders for path in folder.glob("*.yaml"))
-        raise unknown_option("optim", name, options)
+        raise unknown_option(group, name, options)
     content = OmegaConf.load(file)
     assert isinstance(content, DictConfig)
     return content

@@ -10,9 +10,10 @@ import re
 
 OPEN_MAPPINGS = (
     "hydra.launcher.per_arm", "hydra.launcher.driver", "design.arms", "callbacks", "optim.groups",
-    "validation.tasks",
+    "validation.tasks", "data.sources", "data.weights", "data.valid_weights",
 )  # fmt: skip
 _QUOTED_KEY = re.compile(r"""([{,]\s*)(?:"([^"\\]*)"|'([^'\\]*)')(?=\s*:)""")
+_SOURCE = re.compile(r"data\.sources\.[^.]+")  # data.sources.books=books.txt
 _SPECIAL = re.compile(r"([()\[\]{}:=, \t\\])")
 
 
@@ -25,6 +26,8 @@ def open_mapping(override: str) -> str:
     name = key.lstrip("+")
     if not equals or not any(name == one or name.startswith(f"{one}.") for one in OPEN_MAPPINGS):
         return override
+    if _SOURCE.fullmatch(name) and not value.lstrip().startswith("{"):
+        name += ".train"  # of a source that is a file, so that its other settings can be given, too
     if value.lstrip().startswith("{"):
         value = _QUOTED_KEY.sub(
             lambda found: found[1] + escape_key(found[2] or found[3] or ""), value

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lmlab.config.mixture_settings import SOURCES
 from lmlab.config.paths import conf_folder, user_settings_file
 from lmlab.config.several_options import GROUPS
 from lmlab.config.signatures import names_in, signature_of
@@ -64,6 +65,7 @@ def check_slot(path: str, target: str, supplied: Sequence[str], may_import: bool
     first = path.partition(".")[0]
     slot = first if first in (_CALLBACKS, *GROUPS) else path
     slot = "optim" if path.startswith(_OPTIMIZER_GROUPS) else slot
+    slot = "data" if path.startswith(f"{SOURCES}.") else slot
     if target in _registered(slot, (conf_folder(),)):
         return
     check_trust(path, target)

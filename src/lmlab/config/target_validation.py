@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lmlab.config.keyword_forwarding import names_of_kwargs, with_names
+from lmlab.config.mixture_settings import check_mixture, mixture_sources, without_sources
 from lmlab.config.optimizer_groups import (
     GROUPS,
     KEYS,
@@ -105,6 +106,10 @@ def check_components(config: dict[str, Any]) -> None:
             check_entries(node)
             components |= {key: (one, supplied) for key, one in own_optimizers(node)}
             node = without_groups(node)
+        if path == "data":
+            check_mixture(node)
+            components |= {key: (one, supplied) for key, one in mixture_sources(node)}
+            node = without_sources(node)
         if node is not None or path not in _OPTIONAL:
             for key, one in components_of(path, node).items():
                 components[key] = one, supplied

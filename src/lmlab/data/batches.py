@@ -64,9 +64,18 @@ class Batches:
 
     def starts(self, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Offsets of the windows of update number ``step``, (B,)."""
-        samples = step * self.batch_size + np.arange(self.batch_size, dtype=np.int64)
+        return self.starts_of(self.samples(step))
+
+    def samples(self, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Numbers of the sequences of update number ``step``, (B,)."""
+        return step * self.batch_size + np.arange(self.batch_size, dtype=np.int64)
+
+    def starts_of(
+        self, samples: np.ndarray[Any, np.dtype[np.int64]]
+    ) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Offsets of the windows of sequences, given their numbers, (N,)."""
         epochs, indices = np.divmod(samples, self.num_windows)
-        starts = np.empty(self.batch_size, dtype=np.int64)
+        starts = np.empty(len(samples), dtype=np.int64)
         for epoch in np.unique(epochs):
             chosen = epochs == epoch
             keys = _keys(self.seed, int(epoch))

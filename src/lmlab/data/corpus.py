@@ -86,6 +86,11 @@ class Corpus:
         return self.splits["train"].hash
 
     @property
+    def train_text_hash(self) -> str:
+        """Hash of :attr:`train`, of which a run may read a part; see :mod:`lmlab.data.split`."""
+        return self.splits["train"].text_hash
+
+    @property
     def valid_hash(self) -> str:
         """Hash of the content of the validation split, independent of its path."""
         return self.splits["valid"].hash

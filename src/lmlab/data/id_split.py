@@ -112,6 +112,11 @@ class IdSplit:
         """Hash of the ids in order, independent of files and formats."""
         return self.ids.survey.hash
 
+    @property
+    def text_hash(self) -> str:
+        """The same: there is no other text."""
+        return self.hash
+
     def encode(self, tokenizer: Tokenizer, cache_dir: Path, *, name: str) -> IdTokens:
         """Return the ids, which are not copied.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from lmlab.data.id_shards import IdShard
 from lmlab.data.ids import Ids
 from lmlab.data.text_survey import survey
 from lmlab.data.token_file import encode_corpus
@@ -27,6 +28,11 @@ class SplitTokens(Protocol):
     @property
     def tokens(self) -> Ids:
         """The ids."""
+        ...
+
+    @property
+    def shards(self) -> tuple[IdShard, ...]:
+        """The parts of files that hold the ids, in order."""
         ...
 
     def check(self, tokenizer_hash: str, context_length: int, vocab_size: int) -> None:
@@ -68,6 +74,11 @@ class Split(Protocol):
     @property
     def hash(self) -> str:
         """Hash of its content, which does not depend on paths and formats."""
+        ...
+
+    @property
+    def text_hash(self) -> str:
+        """Hash of :attr:`text`, which may be more than what a run reads of it."""
         ...
 
     def encode(self, tokenizer: Tokenizer, cache_dir: Path, *, name: str) -> SplitTokens:
@@ -112,6 +123,11 @@ class TextSplit:
             return survey(self.text).text_hash
         with translate_read_errors(first.path):
             return hash_json([self._hash_of(first.path)])
+
+    @property
+    def text_hash(self) -> str:
+        """The same: all of the text is read."""
+        return self.hash
 
     def encode(self, tokenizer: Tokenizer, cache_dir: Path, *, name: str) -> SplitTokens:
         """Encode the text, or reuse it if it is encoded already."""

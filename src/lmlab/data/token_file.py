@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lmlab.data.corpus_encoding import encode_to
+from lmlab.data.id_shards import IdShard
 from lmlab.data.text_bytes import evaluated_bytes, text_bytes
 from lmlab.errors import DataError
 from lmlab.records.text import Text
@@ -86,6 +87,11 @@ class TokenFile:
         if not is_intact:
             raise DataError(f"{path}: not the content that {sidecar.name} describes", _AGAIN)
         return found
+
+    @property
+    def shards(self) -> tuple[IdShard, ...]:
+        """Where the ids are: one part, the whole file."""
+        return (IdShard(self.path, self.dtype, 0, self.num_tokens),)
 
     @property
     def tokens(self) -> np.ndarray[Any, np.dtype[Any]]:

@@ -15,7 +15,7 @@ from lmlab.accounting.target_counts import UnknownCostError
 from lmlab.build.run_data import RunData
 from lmlab.build.workload import RunWorkload
 from lmlab.console.formatting import format_bytes, format_count, format_duration
-from lmlab.data.batches import validation_windows
+from lmlab.data.mixed_tokens import evaluated_parts
 from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.optim.optimizer_counts import OptimizerCounts
 from lmlab.preflight import machine_resources
@@ -107,14 +107,15 @@ def seconds_of(
     workload: RunWorkload, data: RunData, measured: Calibration, steps_done: int = 0
 ) -> Seconds:
     """Predict the remaining time of a run after ``steps_done`` steps."""
-    windows = validation_windows(
-        data.valid.tokens,
+    parts = evaluated_parts(
+        data.valid,
         context_length=workload.context_length,
         max_tokens=workload.validation_max_tokens,
     )
     # A forward pass takes about as long as its tokens.
     further = sum(task.num_tokens for task in data.tasks) / workload.context_length
-    batches = (len(windows) + further) / workload.validation_batch_size
+    windows = sum(len(part.windows) for part in parts)
+    batches = (windows + further) / workload.validation_batch_size
     evaluations = _occurrences(workload.steps, workload.validate_every, steps_done)
     saves = _occurrences(workload.steps, workload.save_every, steps_done)
     saves += sum(

@@ -113,6 +113,11 @@ class Text:
         """Its files."""
         return [file.path for file in self.files]
 
+    def begins_text(self, index: int) -> bool:
+        """Whether another text begins with a file; see :mod:`lmlab.records.mixed_text`."""
+        del index
+        return False
+
     def has_pipe(self) -> bool:
         """Whether a file can be read only once, and has no size."""
         return any(is_pipe(file.path) for file in self.files)

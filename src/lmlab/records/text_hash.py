@@ -5,6 +5,7 @@ from __future__ import annotations
 from lmlab.records.documents import Documents, count_rare
 from lmlab.records.plain_documents import END_OF_TEXT
 from lmlab.storage.content_hash import Buffer, FilesHash
+from lmlab.storage.io import hash_json
 
 _ESCAPED = b"\xff" + END_OF_TEXT  # no UTF-8 has this byte
 
@@ -22,6 +23,19 @@ class TextHash(FilesHash):
         super().__init__()
         self._pending = b""  # of a document: what may be the beginning of a marker
         self._has_documents = False
+        self._texts: list[str] = []  # hashes of those before the current one
+
+    @property
+    def combined(self) -> str:
+        """The hash of all files that have ended; of several texts, the hash of their hashes."""
+        current = super().combined
+        return hash_json([*self._texts, current]) if self._texts else current
+
+    def begin_text(self) -> None:
+        """Begin another text, which does not change the hash of those before it."""
+        self.end_documents()
+        self._texts.append(super().combined)
+        self.hashes = []
 
     def begin_documents(self) -> None:
         """Begin documents in a row, unless they have begun."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lmlab.build.factory import build_host_batches
 from lmlab.build.identity import (
     canonical_form,
     numeric_environment_of,
@@ -16,8 +18,11 @@ from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import REUSED_KEY
 from lmlab.runs.context import RunContext
 from lmlab.runs.run_register import register
+from lmlab.runs.source_lines import describe_sources
 from lmlab.runtime.provenance import provenance
 from lmlab.storage.io import atomic_write_text
+
+log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 
@@ -50,6 +55,10 @@ def write_metadata(
     meta = folder.meta()
     sessions = [*meta.get("sessions", []), session]
     settings = context.spec.settings
+    batches = build_host_batches(context.spec, data)
+    sources = batches.source_facts(context.spec.workload.steps)
+    for line in describe_sources(sources):
+        log.info("%s", line)
     folder.annotate(settings.get("notes"), settings.get("tags") or None)
     atomic_write_text(folder.config, settings_to_yaml(settings))
     data.tokenizer.save(folder.tokenizer)
@@ -69,6 +78,7 @@ def write_metadata(
             "forward_flops_per_token": model.forward_flops_per_token(),
             "floor": data.floor(),
             "probes": data.probes.facts(),
+            **({"sources": sources} if sources else {}),
             "policy": device.policy.as_dict(),
             "sessions": sessions,
         }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lmlab.errors import shorten
 from lmlab.run_folder import RunFolder, early_stop
+from lmlab.storage.record_fields import source_rows
 
 _SHOWN_SCORES = ("accuracy", "bits_per_byte", "margin", "log_likelihood")  # of a task: the first
 
@@ -33,6 +34,9 @@ def describe(run: RunFolder) -> str:
             f"perplexity {last.get('perplexity', math.nan):.2f} (step {last['step']:,})"
         )
         lines.append(f"  bits per byte    {last.get('bits_per_byte', math.nan):.4f}")
+        for row in source_rows([last]):
+            name = row["name"].partition("/")[2]
+            lines.append(f"    of {name:<13} {row.get('loss', math.nan):.4f} nats per token")
         floor = meta.get("floor")
         if floor and {"bits_per_byte", "note"} <= floor.keys():
             lines.append(

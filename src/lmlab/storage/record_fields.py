@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,27 @@ def probe_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def task_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of tasks that name one."""
     return [row for row in rows if row.get("kind") == "tasks" and isinstance(row.get("name"), str)]
+
+
+def source_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the losses on sources of a mixture as rows of tasks ``validation/<source>``.
+
+    Args:
+        rows: of the kind ``validation``; others are left out. See
+            :meth:`lmlab.training.evaluator.ValidationResult.scores`.
+    """
+    found = []
+    for row in rows:
+        names = [key.partition("/")[2] for key in row if key.startswith("loss/")]
+        for name in names if row.get("kind") == "validation" else ():
+            of_source = {"kind": "tasks", "name": f"validation/{name}"}
+            of_source |= {key: row[key] for key in ("step", "tokens", "seconds") if key in row}
+            for score in ("loss", "bits_per_byte"):
+                value = row.get(f"{score}/{name}")
+                if isinstance(value, int | float) and math.isfinite(value):
+                    of_source[score] = value
+            found.append(of_source)
+    return found
 
 
 def with_losses(

@@ -27,7 +27,7 @@ from lmlab.storage.fields import warn_once
 from lmlab.storage.io import (
     translate_read_errors,
 )
-from lmlab.storage.record_fields import probe_rows, task_rows, with_losses
+from lmlab.storage.record_fields import probe_rows, source_rows, task_rows, with_losses
 from lmlab.study.compact_records import read_compact
 from lmlab.study.other_run import why_another
 from lmlab.study.plain_runs import (
@@ -314,7 +314,7 @@ def read_run(
         tags=tuple(tags),
         num_damaged_rows=num_damaged,
         probes=probe_rows(rows),
-        tasks=task_rows(rows),
+        tasks=[*source_rows(rows), *task_rows(rows)],
         started=_first_start(run.meta()),
     )
 

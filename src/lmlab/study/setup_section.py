@@ -7,6 +7,7 @@ from typing import Any
 
 from lmlab.config.run_config import STANDARD_PARAM
 from lmlab.config.run_length import BUDGETS
+from lmlab.run_folder import flatten
 from lmlab.study.arm_section import described_width
 from lmlab.study.run_records import Study
 
@@ -116,7 +117,7 @@ def _data_rows(
     if costs.get("data"):
         rows.append(["SHA-256 of the data", f"{costs['data']} (texts as they are encoded)"])
     settings = " ".join(
-        f"data.{key}={value}" for key, value in data.items() if key != "_target_" and value
+        f"data.{key}={value}" for key, value in flatten(data) if key != "_target_" and value
     )
     if settings:
         rows.append(["to use the same data", f"{_class(data)}: {settings}"])
@@ -139,14 +140,19 @@ def _tokenizer(arm: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
 def _evaluation(arm: Mapping[str, Any], meta: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
     validation = arm.get("validation") or {}
     limit, total = validation.get("max_tokens"), meta.get("valid_tokens")
+    of_sources = ""
+    if isinstance(meta.get("sources"), Mapping):
+        weights = (arm.get("data") or {}).get("valid_weights") or {}
+        weighed = ", ".join(f"{name} {weights.get(name, 1):g}" for name in meta["sources"])
+        of_sources = f"; the loss is the mean of those of the sources, with the weights {weighed}"
     if limit and (not total or limit < total):
         number = costs.get("evaluation")
         counted = f"{number:,} of the {total:,}" if number and total else f"at most {limit:,}"
         return (
             f"{counted} validation tokens, in full windows spread evenly over the validation text: "
-            "the same ones in every evaluation of every run"
+            f"the same ones in every evaluation of every run{of_sources}"
         )
-    return "all validation tokens, in every evaluation of every run"
+    return f"all validation tokens, in every evaluation of every run{of_sources}"
 
 
 def _seeds(arm: Mapping[str, Any]) -> str:

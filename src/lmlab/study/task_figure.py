@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from lmlab.run_folder import RunFolder
-from lmlab.storage.record_fields import task_rows
+from lmlab.storage.record_fields import source_rows, task_rows
 from lmlab.study.figure_style import new_figure, save, shorten
 from lmlab.study.score_panels import Curves, draw_score, finish_panels
 from lmlab.study.task_section import MOST_DRAWN, curves_of
@@ -24,7 +24,7 @@ def draw_run_tasks(run_folder: Path) -> list[Path]:
         Paths of ``tasks.png``, ``.svg`` and ``.pdf``; empty if the run has no tasks.
     """
     run = RunFolder(Path(run_folder))
-    curves = curves_of(task_rows(run.rows("tasks")))
+    curves = curves_of([*source_rows(run.rows("validation")), *task_rows(run.rows("tasks"))])
     if not curves:
         return []
     name = "/".join(run.path.resolve().parts[-3:])

@@ -24,7 +24,7 @@ _NO_SCORES = (
     "nonfinite",
 )  # fmt: skip
 # What is drawn of a task: the first of these that it has, and the first of those.
-_DRAWN = (("accuracy", "bits_per_byte"), ("margin", "log_likelihood"))
+_DRAWN = (("accuracy", "bits_per_byte", "loss"), ("margin", "log_likelihood"))
 
 
 def scores_of(row: Mapping[str, Any]) -> dict[str, float]:
@@ -57,7 +57,7 @@ def curves_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[flo
 
 
 def build_tasks(study: Study) -> dict[str, Any] | None:
-    """Return the tasks of the runs that a report shows.
+    """Return the tasks of the runs that a report shows, and the sources of their validation text.
 
     Runs of a search are left out. So are runs whose tasks have other items than those of the first
     run; they are counted.

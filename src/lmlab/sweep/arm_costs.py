@@ -13,7 +13,7 @@ from lmlab.build.run_data import RunData
 from lmlab.config.compose import from_dict
 from lmlab.config.run_config import RunConfig
 from lmlab.config.run_length import count_steps
-from lmlab.data.batches import validation_windows
+from lmlab.data.mixed_tokens import evaluated_parts
 from lmlab.design.fairness import ArmCosts
 from lmlab.storage.io import hash_json
 
@@ -33,15 +33,15 @@ def count_arm_costs(
     """
     training, model = config.training, config.model
     parameters, flops, d_ff = _count(config)
-    windows = validation_windows(
-        data.valid.tokens,
+    parts = evaluated_parts(
+        data.valid,
         context_length=model.context_length,
         max_tokens=config.validation.max_tokens,
     )
     matching = None
     if baseline is not None and d_ff is not None:
         matching = _matching_width(config, d_ff, parameters, target=_count(baseline)[0])
-    evaluation = sum(length - 1 for _, length in windows)
+    evaluation = sum(part.num_tokens for part in parts)
     return ArmCosts(
         parameters=parameters,
         flops=flops,
@@ -56,7 +56,7 @@ def count_arm_costs(
         d_ff=d_ff,
         matching_d_ff=None if matching == d_ff else matching,
         validation=data.corpus.valid_hash,
-        evaluates_all=evaluation == len(data.valid.tokens) - 1,
+        evaluates_all=all(part.is_whole for part in parts),
     )
 
 

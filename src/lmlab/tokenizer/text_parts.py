@@ -195,6 +195,7 @@ class TextParts:
 
     def _read_plain(self, file: TextFile, buffer: Memory) -> tuple[Part | None, Memory]:
         if self._stream is None:
+            self._begin_text()
             if not self.text.is_one_document(file):
                 self._steps.append(self.text_hash.end_documents)
             self._stream = self.text.stream(file)
@@ -231,7 +232,8 @@ class TextParts:
             self.end_marker()
             self._steps.append(self.text_hash.end_document)
         else:
-            is_last = self._file == len(self.text.files) - 1
+            following = self._file + 1
+            is_last = following == len(self.text.files) or self.text.begins_text(following)
             if not is_last and not self._tail.rstrip().endswith(END_OF_TEXT) and self._tail:
                 # Nothing else says that a document ends here.
                 marker = self.end_marker()
@@ -267,6 +269,7 @@ class TextParts:
 
     def _take_rows(self, file: TextFile) -> Part | None:
         if self._rows is None:
+            self._begin_text()
             self._steps.append(self.text_hash.begin_documents)
             self._rows = self.text.read_documents(file, self.end_marker())
             self._opened(file)
@@ -288,6 +291,10 @@ class TextParts:
             self._file, before, self._file, self._place, size, rows=taken,
             disk_bytes=self._progress(taken[-1].disk_bytes),
         )  # fmt: skip
+
+    def _begin_text(self) -> None:
+        if self.text.begins_text(self._file):
+            self._steps.append(self.text_hash.begin_text)
 
     def _opened(self, file: TextFile) -> None:
         self._tail, self._carried, self._disk_bytes = b"", b"", 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ class ValidationResult:
             bytes, but their loss counts.
         num_tokens: number of predicted tokens.
         num_bytes: number of bytes of the text; 0 if it is not known.
+        sources: results for the sources of the text by name, where it has several; see
+            :func:`lmlab.training.mixed_evaluator.weighted_mean`.
     """
 
     loss: float
@@ -39,6 +42,7 @@ class ValidationResult:
     bits_per_byte: float
     num_tokens: int
     num_bytes: int = 0
+    sources: Mapping[str, ValidationResult] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of_sums(cls, nats: float, num_tokens: int, num_bytes: int) -> ValidationResult:
@@ -57,6 +61,18 @@ class ValidationResult:
             num_tokens=num_tokens,
             num_bytes=num_bytes,
         )
+
+    def scores(self) -> dict[str, float]:
+        """Return what is recorded; of a source, ``loss/<name>`` and ``bits_per_byte/<name>``."""
+        found = {
+            "loss": self.loss,
+            "perplexity": self.perplexity,
+            "bits_per_byte": self.bits_per_byte,
+            "num_tokens": self.num_tokens,
+        }
+        for name, one in self.sources.items():
+            found |= {f"loss/{name}": one.loss, f"bits_per_byte/{name}": one.bits_per_byte}
+        return found
 
     @property
     def is_finite(self) -> bool:

@@ -349,19 +349,16 @@ class Trainer:
         progress = self.state.progress
         self.streams.begin("evaluation", progress.step)
         result = self.evaluate(self.state.model)
-        row = self._row("validation") | {
-            "loss": result.loss,
-            "perplexity": result.perplexity,
-            "bits_per_byte": result.bits_per_byte,
-            "num_tokens": result.num_tokens,
-        }
-        self.record(row)
+        self.record(self._row("validation") | result.scores())
         log.info(
             "step %d: validation loss %.4f, %.4f bits per byte",
             progress.step,
             result.loss,
             result.bits_per_byte,
         )
+        if result.sources:
+            by_source = (f"{name} {one.loss:.4f}" for name, one in result.sources.items())
+            log.info("step %d: validation loss of %s", progress.step, ", ".join(by_source))
         for name, scores in self.score_tasks(self.state.model, progress.step):
             kind, _, name = name.rpartition("/")  # probes/plots
             self.record(self._row(kind or "tasks") | {"name": name} | scores)
