@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lmlab.data.split import Split, TextSplit
 from lmlab.records.text import Text
@@ -44,7 +45,12 @@ class Corpus:
             :func:`lmlab.storage.content_hash.remembered_hash` reads each of them only once.
         train_hash: hash of the content of the training text; None computes it when it is needed.
         valid_hash: that of the validation text.
+
+    Attributes:
+        origin: where the text was downloaded from, for the record of a run; None for other text.
     """
+
+    origin: Mapping[str, Any] | None = None
 
     def __init__(
         self,

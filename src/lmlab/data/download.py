@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,13 @@ _CONNECTION_ERRORS = (
 )
 
 
-def fetch(url: str, target: Path, *, sha256: str | None = None) -> Path:
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    sha256: str | None = None,
+    secret_headers: Mapping[str, str] | None = None,
+) -> Path:
     """Download ``url`` to ``target``, once; unpack ``.gz`` unless ``target`` ends in ``.gz``.
 
     An interrupted download resumes where it stopped, also in a later run, if the server supports it
@@ -57,12 +64,13 @@ def fetch(url: str, target: Path, *, sha256: str | None = None) -> Path:
         url: over HTTP or HTTPS.
         target: the file to write.
         sha256: expected hash of the downloaded file; None accepts any.
+        secret_headers: sent to the server of ``url``, and not to one to which it redirects.
 
     Raises:
         DataError: the server cannot be reached or refuses, or the hash differs.
         DiskError: the disk is full or not writable; the partial download is kept.
     """
-    if _problem(target, url, sha256) is None:
+    if is_complete(url, target, sha256=sha256):
         return target
     with Lock(target.with_name(f"{target.name}.lock")):
         problem = _problem(target, url, sha256)
@@ -71,14 +79,19 @@ def fetch(url: str, target: Path, *, sha256: str | None = None) -> Path:
         if problem:
             log.warning("%s; downloading it again", problem)
             discard(target, _record(target))
-        _fetch(url, target, sha256)
+        _fetch(url, target, sha256, secret_headers or {})
     return target
 
 
-def _fetch(url: str, target: Path, sha256: str | None) -> None:
+def is_complete(url: str, target: Path, *, sha256: str | None = None) -> bool:
+    """Whether ``target`` is the content of ``url`` already; see :func:`fetch`."""
+    return _problem(target, url, sha256) is None
+
+
+def _fetch(url: str, target: Path, sha256: str | None, secret_headers: Mapping[str, str]) -> None:
     make_folder(target.parent)
     part = target.with_name(f"{target.name}.part")
-    _download(url, part, target)
+    _download(url, part, target, secret_headers)
     digest = hash_content(part)
     if sha256 is not None and digest != sha256:
         part.unlink()
@@ -168,7 +181,7 @@ def _state(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _download(url: str, part: Path, target: Path) -> None:
+def _download(url: str, part: Path, target: Path, secret_headers: Mapping[str, str]) -> None:
     """Complete ``part``, over several connections if needed."""
     reason: Exception | None = None
     for attempt in range(_ATTEMPTS):
@@ -176,7 +189,7 @@ def _download(url: str, part: Path, target: Path) -> None:
             time.sleep(min(0.2 * 2**attempt, 5.0))
         before = part.stat().st_size if part.exists() else 0
         try:
-            if _receive(url, part):
+            if _receive(url, part, secret_headers):
                 return
             reason = ConnectionError("the connection was interrupted")
         except urllib.error.HTTPError as error:
@@ -197,7 +210,7 @@ def _download(url: str, part: Path, target: Path) -> None:
     ) from reason
 
 
-def _receive(url: str, part: Path) -> bool:
+def _receive(url: str, part: Path, secret_headers: Mapping[str, str]) -> bool:
     """Receive the missing bytes of ``part``; False if the connection ended early."""
     size = part.stat().st_size if part.exists() else 0
     state: dict[str, Any] = {}
@@ -210,6 +223,8 @@ def _receive(url: str, part: Path) -> bool:
         if state.get("validator"):
             headers["If-Range"] = state["validator"]
     request = urllib.request.Request(url, headers=headers)
+    for name, value in secret_headers.items():
+        request.add_unredirected_header(name, value)
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT and state.get("url") == url
         if size and not resumed and response.status == http.HTTPStatus.PARTIAL_CONTENT:

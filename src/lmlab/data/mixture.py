@@ -92,7 +92,10 @@ class Mixture:
         _check_distinct(corpora)
         for name in corpora:
             self._find_leaks(name, corpora)
-        return MixedCorpus(corpora, self.shares, self.valid_shares)
+        mixed = MixedCorpus(corpora, self.shares, self.valid_shares)
+        origins = {name: corpus.origin for name, corpus in corpora.items() if corpus.origin}
+        mixed.origin = origins or None
+        return mixed
 
     def _find_leaks(self, name: str, corpora: Mapping[str, Corpus]) -> None:
         """Tell how many documents that other sources hold out are in the training text of one."""

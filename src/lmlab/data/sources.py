@@ -68,10 +68,11 @@ class TextFiles:
             ConfigError: the fraction or the rule of documents is not valid.
             DataError: a file is missing, empty, in both splits, or recognized and not text.
         """
-        self._check_settings()
+        self.check_settings()
         self._texts()
 
-    def _check_settings(self) -> None:
+    def check_settings(self) -> None:
+        """Check what needs no file. Raises :class:`ConfigError`."""
         check_settings(
             [
                 Check("data.valid_fraction", self.valid_fraction, 0 < self.valid_fraction < 1,
@@ -111,7 +112,7 @@ class TextFiles:
         Raises:
             DataError: a text cannot be read or is not UTF-8, or both splits are the same.
         """
-        self._check_settings()
+        self.check_settings()
         train, valid = self._texts()
         name = train.paths[0].name.partition(".")[0] or "text"
         if valid is None:

@@ -82,6 +82,7 @@ def write_metadata(
             "policy": device.policy.as_dict(),
             "sessions": sessions,
         }
+        | ({"origin": data.corpus.origin} if data.corpus.origin else {})
     )
     forms = without_environment(context.identity), canonical_form(context.identity)
     register(context.spec.output_root, folder, context.identity, *forms)

@@ -35,6 +35,8 @@ NOT_RUN = {
     "python -m lmlab.build.record_numerics": "changes files of the checkout; tests/unit/build",
     "python -m lmlab.harness": "downloads tasks; tests/integration/tasks runs one from a file",
     "python -m lmlab.train data=tokens": "needs a real vocabulary; run/test_token_files.py trains",
+    "python -m lmlab.train data=fineweb_edu": "downloads; unit/data/test_hub_source.py",
+    "python -m lmlab.train data=hub": "downloads; integration/run/test_public_sets.py trains",
     "python -m lmlab.forecast": "reads a finished ladder; tests/unit/study/ladders",
     "python3 -m venv": "make setup runs the same commands",
 }

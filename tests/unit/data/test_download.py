@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -82,7 +83,8 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmlab.data.download.time.sleep", lambda seconds: None)
+    # Not time.sleep itself, with which those who wait for a lock would take all of the processor.
+    monkeypatch.setattr("lmlab.data.download.time", SimpleNamespace(sleep=lambda seconds: None))
     monkeypatch.setattr("lmlab.data.download._CHUNK_BYTES", 10_000)
 
 
