@@ -66,6 +66,11 @@ def small(command: str) -> list[str]:
         return [*kept, *small]
     if any(argument.startswith("experiment=") for argument in arguments):
         return [*arguments, *SMALL, "hydra.launcher.plan_only=true"]
+    if "data=mixture" in arguments:
+        own = re.findall(r"data[.]sources[.]\w+(?=[.]data=toystories)", command)
+        few = [f"{one}.num_train_documents=50" for one in own]
+        plan = ["hydra.launcher.plan_only=true"] if "-m" in arguments[start:] else []
+        return [*arguments, *TINY_TEXT, *few, *plan]
     if "data=text" in arguments:
         kept = [one for one in arguments if not one.startswith("model.vocab_size")]
         return kept + TINY_TEXT

@@ -104,7 +104,7 @@ def test_a_text_that_is_named_twice_is_refused(tmp_path: Path, sources: Any) -> 
     copy.write_text((tmp_path / "books.txt").read_text())
     twice = {"a": sources["books"], "b": sources["books"] | {"train": str(copy)}}
     with pytest.raises(
-        DataError, match="sources.b: expected a text of its own".replace(".", "[.]")
+        DataError, match=r"sources\.b: expected a text of its own"
     ) as refused:
         prepare(tmp_path, twice)
     assert "its weight says how often" in str(refused.value.help)
