@@ -42,14 +42,21 @@ ADDED_PARAMETERS: dict[str, dict[str, Any]] = {
         "valid_fraction": 0.01,
         "column": "text",
         "documents": "marker",
+        "tokens": None,
     },
+    "lmlab.data.sources.ToyStories": {"tokens": None},
+    "lmlab.data.token_sources.TokenFiles": {"tokens": None},
     "lmlab.nn.pos.RoPE": {"scaling": None},
     "lmlab.nn.attention.CausalSelfAttention": {
         "qk_norm_eps": 1e-5,
         "window": None,
         "window_pattern": ["local"],
     },
-    "lmlab.data.sources.Downloaded": {"train_sha256": None, "valid_sha256": None},
+    "lmlab.data.sources.Downloaded": {
+        "train_sha256": None,
+        "valid_sha256": None,
+        "tokens": None,
+    },
 }
 # Settings that files list now; earlier versions asked for a + before them, which commands keep.
 _LISTED_NOW = ("model.attention.qk_norm_eps", "data.train_sha256", "data.valid_sha256")

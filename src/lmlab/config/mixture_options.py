@@ -47,7 +47,7 @@ def expand_sources(config: DictConfig) -> None:
             message = f"{SOURCES}.{name}.{error.message}"
             raise ConfigError(message, error.help) from None
         assert isinstance(component, DictConfig)
-        for key in component:
+        for key in map(str, component):
             if OmegaConf.is_missing(component, key):
                 raise ConfigError(
                     f"{SOURCES}.{name}.{key}: missing required setting",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmlab.data.capped_split import CappedSplit
 from lmlab.data.split import Split, TextSplit
 from lmlab.records.text import Text
 from lmlab.storage.io import hash_file
@@ -68,6 +69,12 @@ class Corpus:
             "train": TextSplit(Text.of(train), train_hash, hash_of),
             "valid": TextSplit(Text.of(valid), valid_hash, hash_of),
         }
+
+    def capped(self, tokens: float | None) -> Corpus:
+        """Let runs read at most the first ``tokens`` training tokens; None for all of them."""
+        if tokens is not None:
+            self.splits["train"] = CappedSplit(self.splits["train"], int(tokens))
+        return self
 
     @classmethod
     def of_splits(cls, name: str, train: Split, valid: Split, floor: Floor | None = None) -> Corpus:

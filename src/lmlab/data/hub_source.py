@@ -46,6 +46,7 @@ class HubText:
             files.
         column: the column of records that holds the text, with dots between nested names.
         documents: what a document of plain text is; see :class:`~lmlab.data.sources.TextFiles`.
+        tokens: at most so many training tokens are read, the first ones; None for all.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class HubText:
         valid_fraction: float = 0.01,
         column: str = "text",
         documents: Literal["marker", "blank_line", "line", "file"] = "marker",
+        tokens: float | None = None,
     ) -> None:
         self.cache_dir, self.repo, self.revision = Path(cache_dir), repo, revision
         self.files, self.valid_files = _listed(files), _listed(valid_files)
         self.shards = shards
         self._rules: dict[str, Any] = {
             "valid_fraction": valid_fraction, "column": column, "documents": documents,
+            "tokens": tokens,
         }  # fmt: skip
 
     def check(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from lmlab.console.progress_bar import progress
+from lmlab.data.capped_split import tokens_check
 from lmlab.data.corpus import Corpus
 from lmlab.data.download import fetch
 from lmlab.data.held_out import check_held_out, held_out_line, split
@@ -45,6 +46,7 @@ class TextFiles:
         column: the column of records that holds the text, with dots between nested names.
         documents: what a document of plain text is: ``marker`` (text between ``<|endoftext|>``,
             which is read as it stands), ``blank_line``, ``line`` or ``file``.
+        tokens: at most so many training tokens are read, the first ones; None for all.
     """
 
     def __init__(
@@ -56,10 +58,11 @@ class TextFiles:
         valid_fraction: float = 0.01,
         column: str = "text",
         documents: Literal["marker", "blank_line", "line", "file"] = "marker",
+        tokens: float | None = None,
     ) -> None:
         self.cache_dir = Path(cache_dir)
         self.train, self.valid, self.valid_fraction = train, valid, valid_fraction
-        self.column, self.documents = column, documents
+        self.column, self.documents, self.tokens = column, documents, tokens
 
     def check(self) -> None:
         """Find the files and recognize them by their first bytes.
@@ -79,6 +82,7 @@ class TextFiles:
                       "more than 0 and less than 1"),
                 Check("data.documents", self.documents, self.documents in DOCUMENT_RULES,
                       f"one of {', '.join(DOCUMENT_RULES)}"),
+                tokens_check(self.tokens),
             ]
         )  # fmt: skip
 
@@ -129,7 +133,8 @@ class TextFiles:
             *without_boundaries(train, first), *left_out(train, first), *left_out(valid, second),
         ):  # fmt: skip
             log.info(line)
-        return Corpus(name, train, valid, train_hash=first.text_hash, valid_hash=second.text_hash)
+        corpus = Corpus(name, train, valid, train_hash=first.text_hash, valid_hash=second.text_hash)
+        return corpus.capped(self.tokens)
 
     def _compare(self, train: Text, valid: Text) -> tuple[Survey, Survey]:
         """The surveys of both splits; the documents that are in both are told."""
@@ -165,6 +170,7 @@ class Downloaded:
         valid: name of the validation file there.
         train_sha256: expected hash of the training file; None accepts and records any.
         valid_sha256: expected hash of the validation file; None accepts and records any.
+        tokens: at most so many training tokens are read, the first ones; None for all.
     """
 
     def __init__(
@@ -177,14 +183,17 @@ class Downloaded:
         valid: str,
         train_sha256: str | None = None,
         valid_sha256: str | None = None,
+        tokens: float | None = None,
     ) -> None:
         self.folder = Path(cache_dir) / "downloads" / name
         self.name = name
         self.base_url = base_url.rstrip("/")
         self.files = {train: train_sha256, valid: valid_sha256}
+        self.tokens = tokens
 
     def check(self) -> None:
         """Check the address. Raises :class:`ConfigError` unless it is HTTP or HTTPS."""
+        check_settings([tokens_check(self.tokens)])
         if not self.base_url.startswith(("http://", "https://")):
             raise ConfigError(f"data.base_url={self.base_url}: expected an http or https address")
         if len(set(map(self._target, self.files))) < 2:
@@ -202,7 +211,8 @@ class Downloaded:
             paths.append(fetch(f"{self.base_url}/{file}", target, sha256=sha256))
             if is_new:
                 check_utf8(target)
-        return Corpus(self.name, paths[:1], paths[1:], hash_of=remembered_hash)
+        corpus = Corpus(self.name, paths[:1], paths[1:], hash_of=remembered_hash)
+        return corpus.capped(self.tokens)
 
     def _target(self, file: str) -> Path:
         return self.folder / file.removesuffix(".gz")
@@ -216,15 +226,22 @@ class ToyStories:
         num_train_documents: number of stories for training.
         num_valid_documents: number of stories for validation, distinct from those for training.
         seed: seed of the random stories.
+        tokens: at most so many training tokens are read, the first ones; None for all.
     """
 
     def __init__(
-        self, cache_dir: Path, *, num_train_documents: int, num_valid_documents: int, seed: int
+        self,
+        cache_dir: Path,
+        *,
+        num_train_documents: int,
+        num_valid_documents: int,
+        seed: int,
+        tokens: float | None = None,
     ) -> None:
         self.cache_dir = Path(cache_dir)
         self.num_train_documents = num_train_documents
         self.num_valid_documents = num_valid_documents
-        self.seed = seed
+        self.seed, self.tokens = seed, tokens
 
     def check(self) -> None:
         """Check the numbers. Raises :class:`ConfigError`."""
@@ -232,19 +249,21 @@ class ToyStories:
             "data.num_train_documents": self.num_train_documents,
             "data.num_valid_documents": self.num_valid_documents,
         }
-        check_settings(Check(key, size, size >= 1, "1 or more") for key, size in sizes.items())
+        counts = [Check(key, size, size >= 1, "1 or more") for key, size in sizes.items()]
+        check_settings([*counts, tokens_check(self.tokens)])
 
     def prepare(self) -> Corpus:
         """Write the stories, or reuse those written before."""
         from lmlab.data.toystories import write_corpus
 
         self.check()
-        return write_corpus(
+        corpus = write_corpus(
             self.cache_dir,
             num_train=self.num_train_documents,
             num_valid=self.num_valid_documents,
             seed=self.seed,
         )
+        return corpus.capped(self.tokens)
 
 
 def check_utf8(path: Path) -> None:

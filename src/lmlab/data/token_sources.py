@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from lmlab.console.formatting import format_count
+from lmlab.data.capped_split import tokens_check
 from lmlab.data.corpus import Corpus
 from lmlab.data.id_documents import IdDocuments
 from lmlab.data.id_shards import part_of
@@ -37,6 +38,7 @@ class TokenFiles:
         end_id: the id that stands between documents; None: what the format says.
         bytes_per_token: mean UTF-8 bytes of text per id, for bits per byte; None: those of the
             tokenizer's entries, where there is a tokenizer.
+        tokens: at most so many training tokens are read, the first ones; None for all.
     """
 
     has_text = False
@@ -52,11 +54,12 @@ class TokenFiles:
         dtype: Literal["uint16", "uint32", "int32"] | None = None,
         end_id: int | None = None,
         bytes_per_token: float | None = None,
+        tokens: float | None = None,
     ) -> None:
         self.cache_dir = Path(cache_dir)
         self.values = {"train": train} | ({} if valid is None else {"valid": valid})
         self.valid_fraction, self.vocab_size, self.dtype = valid_fraction, vocab_size, dtype
-        self.end_id, self.bytes_per_token = end_id, bytes_per_token
+        self.end_id, self.bytes_per_token, self.tokens = end_id, bytes_per_token, tokens
 
     def check(self) -> None:
         """Find the files, and check their headers against them.
@@ -73,6 +76,7 @@ class TokenFiles:
             Check("data.end_id", self.end_id,
                   self.end_id is None or 0 <= self.end_id < self.vocab_size,
                   f"an id below model.vocab_size={self.vocab_size}, or null"),
+            tokens_check(self.tokens),
         ]  # fmt: skip
         check_settings(checks)
         files = {split: self._find(split) for split in self.values}
@@ -111,7 +115,7 @@ class TokenFiles:
                 "choose other files, or leave data.valid out to hold out a part of data.train",
             )
         name = files["train"][0].shard.path.name.partition(".")[0]
-        return Corpus.of_splits(name or "tokens", train, valid)
+        return Corpus.of_splits(name or "tokens", train, valid).capped(self.tokens)
 
     def _split(self, split: str, files: Sequence[StoredIds]) -> IdSplit:
         documents = IdDocuments(files, self.end_id)

@@ -191,7 +191,7 @@ def source_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         names = [key.partition("/")[2] for key in row if key.startswith("loss/")]
         for name in names if row.get("kind") == "validation" else ():
-            of_source = {"kind": "tasks", "name": f"validation/{name}"}
+            of_source: dict[str, Any] = {"kind": "tasks", "name": f"validation/{name}"}
             of_source |= {key: row[key] for key in ("step", "tokens", "seconds") if key in row}
             for score in ("loss", "bits_per_byte"):
                 value = row.get(f"{score}/{name}")

@@ -103,9 +103,7 @@ def test_a_text_that_is_named_twice_is_refused(tmp_path: Path, sources: Any) -> 
     copy = tmp_path / "copy.txt"
     copy.write_text((tmp_path / "books.txt").read_text())
     twice = {"a": sources["books"], "b": sources["books"] | {"train": str(copy)}}
-    with pytest.raises(
-        DataError, match=r"sources\.b: expected a text of its own"
-    ) as refused:
+    with pytest.raises(DataError, match=r"sources\.b: expected a text of its own") as refused:
         prepare(tmp_path, twice)
     assert "its weight says how often" in str(refused.value.help)
 
