@@ -33,10 +33,10 @@ def describe(run: RunFolder) -> str:
             f"  validation loss  {last['loss']:.4f} nats per token, "
             f"perplexity {last.get('perplexity', math.nan):.2f} (step {last['step']:,})"
         )
-        lines.append(f"  bits per byte    {last.get('bits_per_byte', math.nan):.4f}")
         for row in source_rows([last]):
             name = row["name"].partition("/")[2]
             lines.append(f"    of {name:<13} {row.get('loss', math.nan):.4f} nats per token")
+        lines.append(f"  bits per byte    {last.get('bits_per_byte', math.nan):.4f}")
         floor = meta.get("floor")
         if floor and {"bits_per_byte", "note"} <= floor.keys():
             lines.append(

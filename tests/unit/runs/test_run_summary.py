@@ -37,3 +37,16 @@ def test_the_summary_shows_loss_entropy_and_sample(tmp_path: Path) -> None:
     ):
         assert part in summary
     assert json.loads((tmp_path / "status.json").read_text())["status"] == "done"
+
+
+def test_the_loss_on_each_source_is_shown(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    row = {"kind": "validation", "step": 4, "tokens": 9, "seconds": 1.0, "loss": 2.0}
+    row |= {"bits_per_byte": 1.0, "loss/books": 1.25, "loss/code": 2.75}
+    run.append_row(row)
+    lines = describe(run).splitlines()
+    at = next(number for number, line in enumerate(lines) if "validation loss" in line)
+    assert [line.split() for line in lines[at + 1 : at + 3]] == [
+        ["of", "books", "1.2500", "nats", "per", "token"],
+        ["of", "code", "2.7500", "nats", "per", "token"],
+    ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lmlab.storage.fields import warn_once, wrong_field
-from lmlab.storage.record_fields import META, STATUS, metric_rows, with_losses
+from lmlab.storage.record_fields import META, STATUS, metric_rows, source_rows, with_losses
 
 ROW = {"kind": "validation", "step": 5, "tokens": 64, "seconds": 0.5, "loss": 3.0}
 
@@ -49,3 +50,14 @@ def test_records_of_a_run_have_these_fields() -> None:
     assert (
         wrong_field({"sessions": [3]}, META) == "sessions=a list of 1: expected a list of objects"
     )
+
+
+def test_losses_on_sources_are_rows_of_tasks() -> None:
+    row = ROW | {"kind": "validation", "loss/a": 2.0, "bits_per_byte/a": 1.5, "loss/b": 3.0}
+    where = {key: row[key] for key in ("step", "tokens", "seconds")}
+    unknown = row | {"bits_per_byte/b": math.nan}
+    assert source_rows([ROW | {"kind": "train", "loss/a": 1.0}, unknown]) == [
+        {"kind": "tasks", "name": "validation/a", **where, "loss": 2.0, "bits_per_byte": 1.5},
+        {"kind": "tasks", "name": "validation/b", **where, "loss": 3.0},
+    ]
+    assert source_rows([ROW | {"kind": "validation"}]) == []
