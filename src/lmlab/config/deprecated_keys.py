@@ -43,6 +43,7 @@ ADDED_PARAMETERS: dict[str, dict[str, Any]] = {
         "column": "text",
         "documents": "marker",
         "tokens": None,
+        "near_duplicates": None,
     },
     "lmlab.data.sources.ToyStories": {"tokens": None},
     "lmlab.data.token_sources.TokenFiles": {"tokens": None},

@@ -47,6 +47,7 @@ class HubText:
         column: the column of records that holds the text, with dots between nested names.
         documents: what a document of plain text is; see :class:`~lmlab.data.sources.TextFiles`.
         tokens: at most so many training tokens are read, the first ones; None for all.
+        near_duplicates: whether near duplicates are counted; see there.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class HubText:
         column: str = "text",
         documents: Literal["marker", "blank_line", "line", "file"] = "marker",
         tokens: float | None = None,
+        near_duplicates: float | None = None,
     ) -> None:
         self.cache_dir, self.repo, self.revision = Path(cache_dir), repo, revision
         self.files, self.valid_files = _listed(files), _listed(valid_files)
@@ -69,6 +71,7 @@ class HubText:
         self._rules: dict[str, Any] = {
             "valid_fraction": valid_fraction, "column": column, "documents": documents,
             "tokens": tokens,
+            "near_duplicates": near_duplicates,
         }  # fmt: skip
 
     def check(self) -> None:

@@ -16,6 +16,7 @@ from lmlab.data.capped_split import tokens_check
 from lmlab.data.corpus import Corpus
 from lmlab.data.download import fetch
 from lmlab.data.held_out import check_held_out, held_out_line, split
+from lmlab.data.near_duplicates import check_near_duplicates, near_duplicates_line
 from lmlab.data.text_survey import (
     Survey,
     check_not_equal,
@@ -47,6 +48,8 @@ class TextFiles:
         documents: what a document of plain text is: ``marker`` (text between ``<|endoftext|>``,
             which is read as it stands), ``blank_line``, ``line`` or ``file``.
         tokens: at most so many training tokens are read, the first ones; None for all.
+        near_duplicates: from which Jaccard similarity of word shingles on a held-out document is
+            counted that is like one in the training text; None counts exact duplicates alone.
     """
 
     def __init__(
@@ -59,10 +62,12 @@ class TextFiles:
         column: str = "text",
         documents: Literal["marker", "blank_line", "line", "file"] = "marker",
         tokens: float | None = None,
+        near_duplicates: float | None = None,
     ) -> None:
         self.cache_dir = Path(cache_dir)
         self.train, self.valid, self.valid_fraction = train, valid, valid_fraction
         self.column, self.documents, self.tokens = column, documents, tokens
+        self.near_duplicates = near_duplicates
 
     def check(self) -> None:
         """Find the files and recognize them by their first bytes.
@@ -85,6 +90,7 @@ class TextFiles:
                 tokens_check(self.tokens),
             ]
         )  # fmt: skip
+        check_near_duplicates(self.near_duplicates)
 
     def _texts(self) -> tuple[Text, Text | None]:
         """The texts of both splits; see :meth:`check`."""
@@ -133,6 +139,11 @@ class TextFiles:
             *without_boundaries(train, first), *left_out(train, first), *left_out(valid, second),
         ):  # fmt: skip
             log.info(line)
+        if self.near_duplicates is not None:
+            number, line = near_duplicates_line(
+                train, valid, (first, second), self.near_duplicates, self.cache_dir
+            )
+            log.log(logging.WARNING if number else logging.INFO, line)
         corpus = Corpus(name, train, valid, train_hash=first.text_hash, valid_hash=second.text_hash)
         return corpus.capped(self.tokens)
 

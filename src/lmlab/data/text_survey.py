@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from lmlab.console.progress_bar import progress
 from lmlab.errors import DataError
@@ -165,12 +166,15 @@ def remembered_survey(
         make: makes the survey.
         against: what else it depends on.
     """
-    described = [
-        [str(file.path.resolve()), *file.kind, file.start, file.stop] for file in text.files
-    ]
-    rules = [text.column, text.documents, text.held_out, against]
-    memo = cache_dir / "texts" / f"{hash_json([_VERSION, described, rules])[:24]}.json"
+    files, rules = described(text)
+    memo = cache_dir / "texts" / f"{hash_json([_VERSION, files, [*rules, against]])[:24]}.json"
     return Survey(**remembered(memo, text.paths, lambda: dataclasses.asdict(make())))
+
+
+def described(text: Text) -> tuple[list[Any], list[Any]]:
+    """Return what a text is, apart from the content of its files: the files, and the rules."""
+    files = [[str(file.path.resolve()), *file.kind, file.start, file.stop] for file in text.files]
+    return files, [text.column, text.documents, text.held_out]
 
 
 def has_marker(text: Text) -> bool:
