@@ -13,7 +13,7 @@ _KEYS = ("train", "valid", "valid_fraction", "tokens")
 
 @contextlib.contextmanager
 def named(source: str, keys: Iterable[str] = ()) -> Iterator[None]:
-    """Let errors name ``data.sources.<source>.train`` in place of ``data.train``.
+    """Let errors name ``data.sources.<source>.train`` in place of ``data.train``, or the source.
 
     Args:
         source: name of the source.
@@ -29,8 +29,10 @@ def named(source: str, keys: Iterable[str] = ()) -> Iterator[None]:
     except UserError as error:
         settings = "|".join(map(re.escape, {*_KEYS, *keys}))
         found = re.compile(rf"(?<![\w./=-])data\.(?=(?:{settings})\b)")
-        place = f"data.sources.{source}."
-        error.message = found.sub(place, error.message)
-        error.help = None if error.help is None else found.sub(place, error.help)
+        place = f"data.sources.{source}"
+        message = found.sub(f"{place}.", error.message)
+        is_named = message != error.message
+        error.message = message if is_named else f"{place}: {message}"
+        error.help = None if error.help is None else found.sub(f"{place}.", error.help)
         error.args = (error.message, error.help)
         raise

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mixed_ids import StoredTokens
@@ -14,6 +15,7 @@ from lmlab.data.batches import Batches
 from lmlab.data.mixed_batches import MixedBatches
 from lmlab.data.mixed_tokens import MixedTokens, parts_of
 from lmlab.data.share_schedule import shares_of
+from lmlab.training.device_batches import DeviceBatches
 
 SIZES = dict(context_length=7, batch_size=5, seed=3)
 
@@ -87,6 +89,14 @@ def test_ranks_share_a_batch_and_batch_sizes_the_order() -> None:
         assert np.array_equal(inputs, np.concatenate([one.batch(step)[0] for one in halves]))
         parts = [small.batch(3 * step + number)[0] for number in range(3)]
         assert np.array_equal(inputs, np.concatenate(parts))
+
+
+def test_batches_gathered_on_a_device_are_the_same() -> None:
+    batches = mixed([3, 1.5, 0.7], [300, 120, 77])
+    gathered = DeviceBatches(batches, torch.device("cpu"))
+    for step in (0, 1, 50):
+        for one, two in zip(batches.batch(step), gathered.batch(step), strict=True):
+            assert np.array_equal(one, two.numpy())
 
 
 def test_facts_say_how_often_each_source_is_read() -> None:

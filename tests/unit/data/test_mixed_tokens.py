@@ -64,7 +64,16 @@ def test_every_source_is_checked_and_named() -> None:
         def check(self, *given: Any) -> None:
             raise DataError("data.valid: expected more ids", "set data.valid")
 
+    class Short(StoredTokens):
+        def check(self, *given: Any) -> None:
+            raise DataError("model.context_length=7: expected 8 ids in cache/data.train.bin")
+
     first = StoredTokens(range(9))
+    with pytest.raises(DataError) as unnamed:
+        two(Short(range(9)), first).check("hash", 7, 256)
+    assert unnamed.value.message == (
+        "data.sources.a: model.context_length=7: expected 8 ids in cache/data.train.bin"
+    )
     with pytest.raises(DataError) as refused:
         two(first, Refusing(range(9))).check("hash", 7, 256)
     assert first.checked == [("hash", 7, 256)]
