@@ -36,6 +36,20 @@ def without_sources(data: Any) -> Any:
     return {**data, "sources": {}} if is_mixture(data) else data
 
 
+def text_settings(data: Any) -> Any:
+    """Return the settings of a node ``data`` that say which text there is.
+
+    Left out are those that say how much of it a run reads: shares of sources, and caps.
+    """
+    if not isinstance(data, Mapping):
+        return data
+    left_out = ("tokens", "weights", "valid_weights") if is_mixture(data) else ("tokens",)
+    kept = {key: value for key, value in data.items() if key not in left_out}
+    if is_mixture(data):
+        kept["sources"] = {name: text_settings(one) for name, one in data["sources"].items()}
+    return kept
+
+
 def check_mixture(data: Any) -> None:
     """Check the names and weights of a mixture; other options of ``data`` pass.
 

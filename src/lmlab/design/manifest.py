@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from lmlab.config.deprecated_keys import upgrade
+from lmlab.config.mixture_settings import text_settings
 from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, METRICS, Comparison
 from lmlab.design.confirmation import ConfirmedSearch
 from lmlab.design.identifying_settings import identifying_settings
@@ -329,7 +330,7 @@ def _tokenizer_settings(arm: Mapping[str, Any]) -> list[Any]:
     """Return what an arm's tokenizer depends on: its settings, and the text that it learns from."""
     tokenizer = dict(arm.get("tokenizer") or {})
     target = str(tokenizer.get("_target_", "")).rpartition(".")[2]
-    data = None if target in _FIXED_TOKENIZERS else arm.get("data")
+    data = None if target in _FIXED_TOKENIZERS else text_settings(arm.get("data"))
     return [{key: one for key, one in tokenizer.items() if key != "end_of_text"}, data]
 
 

@@ -189,3 +189,20 @@ def test_configured_rates_are_never_compared_at_the_baselines_rate() -> None:
     manifest = a_manifest(lr="fixed", num_seeds=2, at_baseline_lr=True)
     purposes = {one for found in manifest.required_jobs({}).values() for one in found}
     assert purposes == {"judged"}
+
+
+def test_shares_and_caps_leave_the_tokenizer_as_it_is() -> None:
+    def metric(*data: dict[str, Any]) -> str:
+        arms = [content(data=one, tokenizer={"_target_": "lmlab.bpe"}) for one in data]
+        names = [str(number) for number in range(len(arms))]
+        return Manifest("s", "cmd", arms, names, [[] for _ in arms], None).metric
+
+    target = {"_target_": "lmlab.data.mixture.Mixture"}
+    books = {"_target_": "x", "train": "a.txt"}
+    mixtures = [
+        {**target, "sources": {"a": {**books, "tokens": tokens}}, "weights": {"a": weight}}
+        for tokens, weight in ((None, 1), (100, 1), (None, 2))
+    ]
+    assert metric(*mixtures) == metric(books, {**books, "tokens": 5}) == "loss"
+    other = {**target, "sources": {"a": {**books, "train": "b.txt"}}, "weights": {"a": 1}}
+    assert metric(mixtures[0], other) == metric(books, {**books, "train": "c"}) == "bits_per_byte"
