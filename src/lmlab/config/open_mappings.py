@@ -10,7 +10,8 @@ import re
 
 OPEN_MAPPINGS = (
     "hydra.launcher.per_arm", "hydra.launcher.driver", "design.arms", "callbacks", "optim.groups",
-    "validation.tasks", "data.sources", "data.weights", "data.valid_weights",
+    "validation.tasks", "data.sources", "data.weights", "data.valid_weights", "design.margins",
+    "design.expected_sds",
 )  # fmt: skip
 _QUOTED_KEY = re.compile(r"""([{,]\s*)(?:"([^"\\]*)"|'([^'\\]*)')(?=\s*:)""")
 _SOURCE = re.compile(r"data\.sources\.[^.]+")  # data.sources.books=books.txt

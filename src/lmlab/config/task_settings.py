@@ -15,6 +15,7 @@ from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
+from lmlab.config.paths import conf_folder
 from lmlab.config.value_types import format_value
 from lmlab.errors import ConfigError, suggestion
 
@@ -112,7 +113,7 @@ def _entry(name: str | None, node: Any, where: str) -> TaskEntry:
     given = [key for key in ("file", "text") if node.get(key) is not None]
     if len(given) != 1 or not isinstance(node[given[0]], str) or not node[given[0]]:
         raise ConfigError(f"{where}: expected the path of one file, as file or as text", _HELP)
-    path = Path(expanduser(node[given[0]]))
+    path = _found(Path(expanduser(node[given[0]])))
     _check_values(node, where, is_text=given == ["text"])
     if name is not None and "name" in node:
         raise ConfigError(f"{where}.name: the task is named {name} already", "remove name")
@@ -132,6 +133,13 @@ def _entry(name: str | None, node: Any, where: str) -> TaskEntry:
         delimiter=node.get("delimiter", " "),
         max_items=node.get("max_items"),
     )
+
+
+def _found(path: Path) -> Path:
+    """Return the path, or that of the shipped file ``conf/...`` where the folder has none such."""
+    shipped = conf_folder().parent / path
+    is_shipped = path.parts[:1] == ("conf",) and not path.exists() and shipped.is_file()
+    return shipped if is_shipped else path
 
 
 def _check_values(node: Mapping[str, Any], where: str, *, is_text: bool) -> None:

@@ -10,7 +10,8 @@ from lmlab.demos import CONTENTS_FILE, Demo
 from lmlab.storage.io import atomic_write_text, write_json
 from lmlab.study.figure_style import save, themed_svg
 from lmlab.study.index_page import write_summary
-from lmlab.study.markdown import table_lines, wrap_markdown
+from lmlab.study.markdown import table_lines
+from lmlab.study.markdown_wrap import wrap_markdown
 from lmlab.study.page import STYLE
 
 _PAGE = """<!doctype html>

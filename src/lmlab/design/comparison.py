@@ -26,6 +26,11 @@ TESTS = ("auto", "t", "sign_flips")
 # Metrics to compare runs by, with their units; each is a key of a validation row.
 METRICS = {"loss": "nats per token", "bits_per_byte": "bits per byte"}
 
+_BY_NAME = "a number by the name of a metric, as in {blimp.margin: 0.1}"
+
+# How the items of a task are read: as a sample, or as the task itself.
+RANDOM_ITEMS, FIXED_ITEMS = "random", "fixed"
+
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
@@ -72,6 +77,13 @@ class Comparison:
             vertex of the parabola misses the minimum.
         earlier_looks: numbers of seeds at which the same study was judged before; set by lmlab when
             a study is repeated with more seeds.
+        metrics: what arms get verdicts by, ``metric`` among them, in the names of
+            :mod:`lmlab.design.metrics`; empty for ``metric`` alone.
+        items: ``random`` for verdicts on the phenomena that the items of a task are examples of,
+            ``fixed`` for verdicts on these very items. See :mod:`lmlab.study.item_test`.
+        margins: largest difference that counts as no difference, by name of one of ``metrics``
+            other than ``metric``; where there is none, no verdict is "no difference".
+        expected_sds: standard deviation over seeds, for the plan, by name of one of these.
 
     Raises:
         ConfigError: a field is out of range.
@@ -102,11 +114,16 @@ class Comparison:
     earlier_looks: list[int] = dataclasses.field(default_factory=list)
     confirm_rate: str = NEVER  # of studies that were frozen before there was a choice
     keep_d_ff: list[str] = dataclasses.field(default_factory=list)
+    metrics: list[str] = dataclasses.field(default_factory=list)
+    items: str = RANDOM_ITEMS
+    margins: dict[str, float] = dataclasses.field(default_factory=dict)
+    expected_sds: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_arms()
         self._check_ranges()
         self._check_names()
+        self._check_metrics()
         if self.lr == "fixed":  # nothing to confirm; the ids of earlier studies stay the same
             object.__setattr__(self, "confirm_rate", NEVER)
         if self.test == "auto":
@@ -151,7 +168,16 @@ class Comparison:
             ("metric", self.metric in METRICS, f"one of {', '.join(METRICS)}"),
             ("test", self.test in TESTS, f"one of {', '.join(TESTS)}"),
             ("confirm_rate", self.confirm_rate in POLICIES, f"one of {', '.join(POLICIES)}"),
+            ("items", self.items in (RANDOM_ITEMS, FIXED_ITEMS), "random or fixed"),
             ("replicate", self.replicate not in self.arms, "a name that no arm has"),
+            *(
+                (f"margins.{name}", _is_finite(value) and value >= 0, f"0 or more, {_BY_NAME}")
+                for name, value in self.margins.items()
+            ),
+            *(
+                (f"expected_sds.{name}", _is_finite(value) and value > 0, f"above 0, {_BY_NAME}")
+                for name, value in self.expected_sds.items()
+            ),
             *(
                 (f"tolerance.{quantity}", 0 <= value < math.inf, "a finite number, 0 or more")
                 for quantity, value in self.tolerance.items()
@@ -199,6 +225,33 @@ class Comparison:
                         suggestion(quantity, QUANTITIES) or "choose one of these quantities",
                     )
 
+    def _check_metrics(self) -> None:
+        if self.metrics and self.metric not in self.metrics:
+            raise ConfigError(
+                f"design.metrics=[{', '.join(self.metrics)}]: expected {self.metric} among them, "
+                "by which learning rates are chosen and runs count as diverged",
+                f"set design.metrics=[{', '.join([self.metric, *self.metrics])}]",
+            )
+        if len(set(self.metrics)) < len(self.metrics):
+            raise ConfigError(
+                f"design.metrics=[{', '.join(self.metrics)}]: expected each metric once",
+                "remove the repeated one",
+            )
+        if self.metrics and self.baseline is None:
+            raise ConfigError(
+                "design.metrics: expected none without design.baseline", "set design.baseline"
+            )
+        others = [name for name in self.metrics if name != self.metric]
+        for setting in ("margins", "expected_sds"):
+            for name in getattr(self, setting):
+                if name not in others:
+                    raise ConfigError(
+                        f"design.{setting}.{name}: expected one of design.metrics other than "
+                        f"{self.metric} ({', '.join(others) or 'there is none'})",
+                        suggestion(name, others)
+                        or f"design.{setting.removesuffix('s')} is that of {self.metric}",
+                    )
+
     @property
     def compared_arms(self) -> list[str]:
         """The arms that get a verdict, with the replicate last."""
@@ -211,6 +264,11 @@ class Comparison:
 
     @property
     def family(self) -> int:
+        """Number of verdicts that share ``alpha``: by each metric, on arms but the replicate."""
+        return self.num_tested * max(len(self.metrics), 1)
+
+    @property
+    def num_tested(self) -> int:
         """Number of arms whose verdicts share ``alpha``: all compared ones but the replicate."""
         return len([arm for arm in self.compared_arms if arm != self.replicate])
 
@@ -223,8 +281,13 @@ class Comparison:
         """Return the fields as plain values, without newer ones that have their default."""
         content = dataclasses.asdict(self)
         newer = [("test", "t"), ("earlier_looks", []), ("confirm_rate", NEVER),
-                 ("keep_d_ff", [])]  # fmt: skip
+                 ("keep_d_ff", []), ("metrics", []), ("items", RANDOM_ITEMS), ("margins", {}),
+                 ("expected_sds", {})]  # fmt: skip
         return {key: one for key, one in content.items() if (key, one) not in newer}
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def pairs_needed(level: float) -> int:

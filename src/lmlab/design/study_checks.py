@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmlab.design.comparison import Comparison
+from lmlab.design.metrics import check_metrics
 from lmlab.design.run_keys import arm_settings
 from lmlab.design.study_seeds import check_seeds
 from lmlab.errors import ConfigError
@@ -67,11 +68,14 @@ def check_study(
 
     Raises:
         ConfigError: two arms are one configuration, seeds for different purposes overlap, all
-            seeds of an arm would train the same run, or a search has no rate to start from.
+            seeds of an arm would train the same run, a search has no rate to start from, or a
+            metric of ``design.metrics`` is not measured.
+        DataError: the file of a task cannot be read.
     """
     named = dict(zip(design.arms, configs, strict=True))
     held = check_seeds(design, named, dict(zip(design.arms, reseeded, strict=True)))
     check_arms(design, configs)
+    check_metrics(design, named)
     return held
 
 

@@ -103,7 +103,7 @@ COMPACT_ROW: Fields = {
     **JOB, "purposes": PURPOSES, "place": PATH, "status": OBJECT, "meta": OBJECT,
     "validation": OBJECTS, "train": OBJECTS, "samples": TEXT, "preflight": OBJECT,
     "notes": or_null(TEXT), "tags": TEXTS, "settings": OBJECT, "num_damaged_rows": COUNT,
-    "started": TEXT, "probes": OBJECTS, "tasks": OBJECTS,
+    "started": TEXT, "probes": OBJECTS, "tasks": OBJECTS, "scores": OBJECT,
 }  # fmt: skip
 MANIFEST: dict[str, Kind] = {
     "study": TEXT, "command": TEXT, "names": TEXTS, "overrides": LISTS_OF_TEXTS,
@@ -129,7 +129,8 @@ MANIFEST |= _inside("comparison", {
     "num_seeds": COUNT, "num_tuning_seeds": COUNT, "extra_seeds": COUNT, "hold_tokens": FLAG,
     "solve_d_ff": FLAG, "tolerance": NUMBERS_BY_NAME, "allow": TEXTS, "margin": NUMBER,
     "alpha": NUMBER, "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT,
-    "test": TEXT, "earlier_looks": COUNTS, "keep_d_ff": TEXTS,
+    "test": TEXT, "earlier_looks": COUNTS, "keep_d_ff": TEXTS, "metrics": TEXTS, "items": TEXT,
+    "margins": NUMBERS_BY_NAME, "expected_sds": NUMBERS_BY_NAME,
 })  # fmt: skip
 MANIFEST["ladder"] = or_null(OBJECT)
 MANIFEST |= _inside("ladder", {

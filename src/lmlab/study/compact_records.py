@@ -22,6 +22,7 @@ from lmlab.storage.record_fields import (
     task_rows,
     with_losses,
 )
+from lmlab.study.metric_matches import RunScores
 from lmlab.study.sweep_folder import checked_costs
 
 NUM_RECORDS = "num_records"  # key of manifest.json: the rows of records.jsonl
@@ -90,4 +91,8 @@ def _record(path: Path, row: dict[str, Any], metric: str) -> dict[str, Any]:
         "tasks": task_rows(restore_numbers(row.get("tasks", []))),
         "settings": row.get("settings", {}),
         "started": row.get("started", ""),
+        "scores": {
+            name: RunScores(one["items"], tuple(map(float, one["values"])))
+            for name, one in row.get("scores", {}).items()
+        },
     }

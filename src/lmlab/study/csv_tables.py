@@ -9,6 +9,7 @@ from typing import Any
 from lmlab.design.comparison import METRICS
 from lmlab.study.markdown import number_text
 from lmlab.study.plain_text import csv_cell
+from lmlab.study.verdicts import OWN_RATE
 
 _RUN_COLUMNS = (
     "arm", "lr", "seed", "purpose", "status", "steps", "tokens", "seconds", "loss",
@@ -20,8 +21,9 @@ def render_csv(content: dict[str, Any]) -> str:
     """Render one row per run, started or not, with final values, empty without any.
 
     ``loss`` is in nats per token, whatever metric the study compares runs by. The seeds of
-    initialization and data, where a run pins one, and swept settings follow as further columns. A
-    row of a ladder begins with its rung, and has the parameters and the training FLOPs of its cell.
+    initialization and data, where a run pins one, swept settings, and the scores by the further
+    metrics of ``design.metrics`` follow as further columns. A row of a ladder begins with its rung,
+    and has the parameters and the training FLOPs of its cell.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -30,14 +32,43 @@ def render_csv(content: dict[str, Any]) -> str:
     pinned = ("init", "data") if any(run["seeds"] for run in content["runs"]) else ()
     of_ladder = ("rung", "parameters", "flops") if content["ladder"] is not None else ()
     run_columns = (*of_ladder[:1], *_RUN_COLUMNS, *of_ladder[1:])
-    columns = [*run_columns, *(f"seeds.{name}" for name in pinned), *swept]
+    metrics = [one["name"] for one in content["metrics"]]
+    columns = [*run_columns, *(f"seeds.{name}" for name in pinned), *swept, *metrics]
     writer.writerow(map(csv_cell, columns))
     for run in content["runs"]:
         shown = run | {"lr": number_text(run["lr"])}
         found = values.get(run["arm"], [""] * len(swept))
         seeds = [run["seeds"].get(name, run["seed"]) for name in pinned]
         own = [shown[column] for column in run_columns]
-        writer.writerow(map(csv_cell, [*own, *seeds, *found]))
+        scores = [run["scores"].get(name) for name in metrics]
+        writer.writerow(map(csv_cell, [*own, *seeds, *found, *scores]))
+    return buffer.getvalue()
+
+
+def render_verdicts_csv(content: dict[str, Any]) -> str:
+    """Render the verdicts by all metrics of a study: one row per metric and compared arm.
+
+    ``difference`` is arm minus baseline in ``unit``. ``low`` to ``high`` is the interval on which
+    the verdict rests, at ``confidence``; ``p`` and ``adjusted_p`` are empty below two pairs of
+    runs. ``items`` is empty for a metric that is no mean over items.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    columns = (
+        "arm", "lr", "seeds", "pairs", "mean", "sd", "difference", "low", "high", "confidence", "p",
+        "adjusted_p",
+    )  # fmt: skip
+    writer.writerow(["metric", "unit", "sense", "items", *columns, "verdict", "detail"])
+    main = next(key for key, unit in METRICS.items() if unit == content["unit"])
+    own = [row for row in content["verdicts"] if row["at"] == OWN_RATE]
+    first = {"name": main, "unit": content["unit"], "sense": "lower is better", "items": None}
+    for metric in [first | {"rows": own}, *content["metrics"]]:
+        head = [metric[key] for key in ("name", "unit", "sense", "items")]
+        for row in metric["rows"]:
+            shown = row | {"lr": number_text(row["lr"])}
+            values = [shown[column] for column in columns]
+            told = [row["shown_verdict"], row["detail"].lstrip(":, ")]
+            writer.writerow(map(csv_cell, [*head, *values, *told]))
     return buffer.getvalue()
 
 

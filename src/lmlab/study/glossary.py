@@ -56,7 +56,8 @@ def _verdict_terms(study: Study, design: Comparison, unit: str) -> dict[str, str
         "negative is better.",
     }
     if design.num_seeds > 1:
-        correction = ", corrected for comparing several arms (Holm's method)"
+        several = "arms" if len(design.metrics) < 2 else "arms by several metrics"
+        correction = f", corrected for comparing several {several} (Holm's method)"
         terms |= {
             "adjusted p": "The p-value of the difference from the baseline"
             f"{correction if design.family > 1 else ''}. An arm is better or worse if it is "

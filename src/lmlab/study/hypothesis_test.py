@@ -23,6 +23,10 @@ class Result(Protocol):
     def p(self) -> float:
         """Two-sided p-value."""
 
+    @property
+    def items_error(self) -> float:
+        """Standard error from the choice of the items, which no number of seeds reduces."""
+
     def interval(self, level: float) -> tuple[float, float]:
         """Return the lower and upper end of the interval with the confidence 1 - ``level``."""
 

@@ -39,7 +39,7 @@ import numpy as np
 from scipy import optimize, special
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-_LEAST_P = 1e-300
+_LEAST_P = 1e-100  # SciPy's stdtrit (1.17.1) returns infinity at some points far below
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,9 +231,9 @@ def half_width(level: float, parts: Sequence[tuple[Any, float]]) -> Any:
     Returns:
         The half-width for each set of parts.
     """
-    squares = (
-        special.stdtrit(freedom, level / 2) ** 2 * np.asarray(variance)
+    ends = (
+        -special.stdtrit(freedom, level / 2) * np.sqrt(variance)
         for variance, freedom in parts
         if freedom >= 1
     )
-    return np.sqrt(sum(squares))
+    return functools.reduce(np.hypot, ends)

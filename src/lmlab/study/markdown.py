@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lmlab.console.formatting import format_count
 from lmlab.study.figure_captions import figure_caption
 from lmlab.study.links import LOCAL_FILES, Links
+from lmlab.study.markdown_wrap import wrap_markdown
 from lmlab.study.plain_text import Markdown, cell, code_block, inline, paragraph
 from lmlab.study.reused_runs import SAME_RUNS
 from lmlab.study.verdicts import BASELINE_RATE, DESCRIPTIVE, arm_phrase
@@ -43,6 +42,11 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
         yield from _verdict_tables(content)
         yield from _items(content["verdict_notes"])
         yield ""
+        for metric in content["metrics"]:
+            yield f"### {inline(metric['title'])}\n"
+            yield from table_lines(*_emphasized_table(metric["rows"], metric["baseline"], "mean"))
+            yield from _items(metric["notes"])
+            yield ""
     if content["ladder"] is not None:
         yield from _ladder_sections(content["ladder"]["sections"], figures)
         figures = [one for one in figures if not _is_of_ladder(one, content["ladder"])]
@@ -214,11 +218,7 @@ def _verdict_tables(content: dict[str, Any]) -> Iterator[str]:
             f"{' (descriptive, no verdicts)' if is_descriptive else ''}:\n"
         )
         rows_at = [row for row in rows if row["at"] == at]
-        columns = ["arm", "lr", "seeds", "mean loss", "sd", "difference", "interval", "adjusted p",
-                   "verdict"]  # fmt: skip
-        cells = [_verdict_cells(row) for row in rows_at]
-        if content["baseline"] is not None:
-            cells.insert(0, _baseline_cells(content["baseline"]))
+        columns, cells = _emphasized_table(rows_at, content["baseline"], "mean loss")
         if is_descriptive:
             columns, cells = _without_verdicts(columns, cells, rows_at)
         if any(row["tokens_to_match"] for row in rows_at):
@@ -227,6 +227,34 @@ def _verdict_tables(content: dict[str, Any]) -> Iterator[str]:
             tokens = ["" for _ in range(len(cells) - len(tokens))] + tokens
             cells = [[*known, one] for known, one in zip(cells, tokens, strict=True)]
         yield from table_lines(columns, cells)
+
+
+def verdict_table(
+    rows: Sequence[dict[str, Any]], baseline: dict[str, Any] | None, mean: str
+) -> tuple[list[str], list[list[str]]]:
+    """Return columns and cells of a table of verdicts.
+
+    Args:
+        rows: of :func:`lmlab.study.verdict_section.verdict_row`.
+        baseline: of :func:`lmlab.study.verdict_section.baseline_row`; its row is the first.
+        mean: head of the column of means.
+    """
+    columns = ["arm", "lr", "seeds", mean, "sd", "difference", "interval", "adjusted p", "verdict"]
+    cells = [_verdict_cells(row) for row in rows]
+    if baseline is not None:
+        cells.insert(0, _baseline_cells(baseline))
+    return columns, cells
+
+
+def _emphasized_table(
+    rows: Sequence[dict[str, Any]], baseline: dict[str, Any] | None, mean: str
+) -> tuple[list[str], list[list[str]]]:
+    """Return a table of verdicts in Markdown, with the labels in bold."""
+    columns, cells = verdict_table(rows, baseline, mean)
+    for row, own in zip(rows, cells[len(cells) - len(rows) :], strict=True):
+        label = f"**{inline(row['shown_verdict'])}**"
+        own[-1] = Markdown(f"{label}{inline(row['detail'] + _caution(row))}")
+    return columns, cells
 
 
 def _baseline_cells(row: dict[str, Any]) -> list[str]:
@@ -247,7 +275,7 @@ def _verdict_cells(row: dict[str, Any]) -> list[str]:
         signed(row["difference"]),
         "; ".join(_interval(one) for one in (row, row["equivalence"]) if one) if known else "",
         _adjusted_p(row),
-        Markdown(f"**{inline(row['shown_verdict'])}**{inline(row['detail'] + _caution(row))}"),
+        f"{row['shown_verdict']}{row['detail']}{_caution(row)}",
     ]
 
 
@@ -366,21 +394,3 @@ def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterat
     for row in rows:
         yield "| " + " | ".join(cell(text) for text in row) + " |"
     yield ""
-
-
-def wrap_markdown(text: str, width: int = 100) -> str:
-    """Wrap paragraphs and list items; leave tables, headings, images and indented code alone."""
-    return "\n".join(_wrap_line(line, width) for line in text.split("\n"))
-
-
-def _wrap_line(line: str, width: int) -> str:
-    if len(line) <= width or re.match(r"\||#|!\[|\s", line):
-        return line
-    # A marker of a list item at the start of a line would begin a new item.
-    glued = re.sub(r" (?=([-+*]|\d+[.)]) )", "\0", line.removeprefix("- "))
-    item = line.startswith("- ")
-    lines = textwrap.wrap(
-        glued, width, initial_indent="- " if item else "", subsequent_indent="  " if item else "",
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
-    return "\n".join(lines).replace("\0", " ")

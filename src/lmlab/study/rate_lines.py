@@ -32,7 +32,7 @@ def rate_lines(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
         return []
     at = "own best" if design.lr == "search" else "configured"
     lines = [f"Verdicts are at each arm's {at} learning rate."]
-    if design.family > 1:
+    if design.num_tested > 1:
         reference = arm_phrase(str(design.baseline))
         lines[0] += f" Arms are compared with {reference} only, not with each other."
     if design.lr != "search":

@@ -15,6 +15,7 @@ from lmlab.study.glossary import build_glossary
 from lmlab.study.isoflop_report.isoflop_content import isoflop_parts
 from lmlab.study.ladder_report.ladder_content import ladder_parts
 from lmlab.study.limitations import limits
+from lmlab.study.metric_section import build_metrics, metric_headline
 from lmlab.study.prediction_accuracy import prediction_accuracy
 from lmlab.study.probe_section import build_probes
 from lmlab.study.report_notes import curve_note, rate_notes, time_notes, verdict_notes
@@ -43,7 +44,9 @@ from lmlab.study.verdicts import rate_names
 def build_content(study: Study) -> dict[str, Any]:
     """Collect everything that a report shows; the page's template and script name the keys."""
     design = None if study.manifest is None else study.manifest.comparison
-    verdicts = judge_all(study)
+    judged = judge_all(study)
+    verdicts = [one for one in judged if not one.metric.task]
+    by_metrics = [one for one in judged if one.metric.task]
     swept = swept_settings(study)
     sweep = build_sweep(study)
     arms = _in_order(build_arms(study), [row["arm"] for row in sweep["rows"]])
@@ -56,7 +59,7 @@ def build_content(study: Study) -> dict[str, Any]:
         "finished": is_finished(study.records),
         "generated": _last_time(study.records),
         "counts": count_states(study.records),
-        "headline": headline(study, verdicts),
+        "headline": [*headline(study, verdicts), *metric_headline(study, by_metrics)],
         "margin": None if design is None else design.margin,
         "confidence": "" if design is None else level_name(1 - design.alpha),
         "has_baseline": design is not None and design.baseline is not None,
@@ -66,6 +69,7 @@ def build_content(study: Study) -> dict[str, Any]:
         "rate_names": rate_names(design),
         "verdicts": [verdict_row(study, verdict) for verdict in verdicts],
         "verdict_notes": verdict_notes(study, verdicts),
+        "metrics": build_metrics(study, by_metrics),
         "baseline": baseline_row(study),
         "setup": build_setup(study),
         "time_notes": time_notes(study.records),

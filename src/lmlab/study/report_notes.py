@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from lmlab.console.formatting import format_list
 from lmlab.design.manifest import Manifest
+from lmlab.study.decision_rules import decision_rule, looks_phrase
 from lmlab.study.rate_edges import NEAR
 from lmlab.study.run_records import RunRecord, Study
 from lmlab.study.tokens_to_match import tokens_note, tokens_to_match
 from lmlab.study.verdict_section import equivalence_interval
-from lmlab.study.verdicts import OWN_RATE, Verdict, baseline_outcomes, decision_rule, looks_phrase
+from lmlab.study.verdicts import OWN_RATE, Verdict, baseline_outcomes
 
 _VARYING = 1.2  # ratio of wall times from which runs of equal work are no measure of speed
 

@@ -15,6 +15,7 @@ from typing import Any
 from lmlab.console.formatting import format_count
 from lmlab.design.job import Job
 from lmlab.design.manifest import Manifest
+from lmlab.design.metrics import Metric, further_metrics
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.errors import DataError
 from lmlab.run_folder import (
@@ -29,6 +30,7 @@ from lmlab.storage.io import (
 )
 from lmlab.storage.record_fields import probe_rows, source_rows, task_rows, with_losses
 from lmlab.study.compact_records import read_compact
+from lmlab.study.metric_matches import RunScores, read_scores
 from lmlab.study.other_run import why_another
 from lmlab.study.plain_runs import (
     distinct,
@@ -63,6 +65,7 @@ class RunRecord:
         settings: settings that distinguish a run of a plain sweep, or a run alone, from others;
             empty for the runs of a study, whose arms are declared.
         started: when the run first started, in UTC; empty where it is not recorded.
+        scores: by name of the further metrics that the study judges arms by.
     """
 
     job: Job
@@ -82,6 +85,7 @@ class RunRecord:
     tasks: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     started: str = ""
+    scores: dict[str, RunScores] = dataclasses.field(default_factory=dict)
 
     @property
     def annotation(self) -> str:
@@ -165,6 +169,19 @@ class Study:
     def outcomes(self) -> dict[Job, TrialOutcome]:
         """Result of each run."""
         return {record.job: record.outcome for record in self.records}
+
+    @property
+    def scores(self) -> dict[Job, dict[str, RunScores]]:
+        """The scores of each run by the further metrics of the study."""
+        return {record.job: record.scores for record in self.records if record.scores}
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """What arms are judged by besides the main metric."""
+        design = None if self.manifest is None else self.manifest.comparison
+        if self.manifest is None or design is None:
+            return []
+        return further_metrics(design, self.manifest.arms[0])
 
     @property
     def damage(self) -> list[str]:
@@ -268,13 +285,17 @@ def _unrecorded(manifest: Manifest, records: Sequence[RunRecord]) -> list[RunRec
 
 
 def _read_entry(entry: LedgerEntry, study_folder: Path, manifest: Manifest) -> RunRecord:
-    record = read_run(entry.run, entry.job, entry.purposes, study_folder, manifest.metric)
+    metrics: list[Metric] = []
+    if manifest.comparison is not None and "judged" in entry.purposes:
+        metrics = further_metrics(manifest.comparison, manifest.arms[0])
+    record = read_run(entry.run, entry.job, entry.purposes, study_folder, manifest.metric, metrics)
     reason = why_another(record.meta, entry.run, manifest.job_config(entry.job))
     if reason:
         status = {"status": "missing", "reason": reason}
         return dataclasses.replace(
-            record, status=status, validation=[], train=[], probes=[], tasks=[], samples=""
-        )
+            record, status=status, validation=[], train=[], probes=[], tasks=[], samples="",
+            scores={},
+        )  # fmt: skip
     if manifest.is_plain:
         settings = settings_of_run(record.meta) or settings_of_job(manifest.job_config(entry.job))
         record = dataclasses.replace(record, settings=settings)
@@ -293,9 +314,19 @@ def _relative_to_root(path: Path, study_folder: Path) -> str:
 
 
 def read_run(
-    run: RunFolder, job: Job, purposes: Sequence[str], study_folder: Path, metric: str = "loss"
-) -> RunRecord:
-    """Read the record of a run folder, which may not exist yet."""
+    run: RunFolder, job: Job, purposes: Sequence[str], study_folder: Path, metric: str = "loss",
+    metrics: Sequence[Metric] = (),
+) -> RunRecord:  # fmt: skip
+    """Read the record of a run folder, which may not exist yet.
+
+    Args:
+        run: the run folder.
+        job: arm, rate and seed.
+        purposes: what the study needs the run for.
+        study_folder: folder of the study.
+        metric: key of the validation rows by which runs are compared.
+        metrics: further metrics, whose scores are read.
+    """
     samples = _read_text(run.samples)
     rows, num_damaged = run.scan_rows()
     notes, tags = run.annotations()
@@ -316,6 +347,7 @@ def read_run(
         probes=probe_rows(rows),
         tasks=[*source_rows(rows), *task_rows(rows)],
         started=_first_start(run.meta()),
+        scores=read_scores(run, metrics, rows),
     )
 
 

@@ -81,6 +81,7 @@ def build_runs(study: Study) -> list[dict[str, Any]]:
             "seconds": record.reached("seconds"),
             "loss": record.final("loss"),
             "bits_per_byte": record.final("bits_per_byte"),
+            "scores": {name: one.mean for name, one in record.scores.items()},
             "seeds": _pinned_seeds(study, record),
             "folder": record.folder,
         }

@@ -41,6 +41,7 @@ class Rule:
         earlier_looks: numbers of pairs at which the study was judged before it was extended.
         test: ``t`` or ``sign_flips``; see :mod:`lmlab.study.t_test` and
             :mod:`lmlab.study.sign_flips`.
+        is_higher_better: whether an arm is better if its metric is higher.
     """
 
     seeds: int
@@ -50,6 +51,7 @@ class Rule:
     margin: float = 0.02
     earlier_looks: tuple[int, ...] = ()
     test: str = "t"
+    is_higher_better: bool = False
 
     @property
     def looks(self) -> tuple[int, ...]:

@@ -48,6 +48,11 @@ class FlipEstimate:
     subset_means: Array
 
     @property
+    def items_error(self) -> float:
+        """Zero: the items, if there are any, are not a sample."""
+        return 0.0
+
+    @property
     def p(self) -> float:
         """Two-sided p-value: at least 2^(1 - pairs)."""
         below = int(np.searchsorted(self.subset_means, 0.0, side="right"))

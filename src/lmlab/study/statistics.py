@@ -21,7 +21,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from lmlab.study.hypothesis_test import Sample
+from lmlab.study.hypothesis_test import Result, Sample
+from lmlab.study.item_power import seeds_with_items
 from lmlab.study.outlying_seeds import find_agreeing
 from lmlab.study.power import seeds_to_decide_later
 from lmlab.study.sequential_test import Rule, deciding_look, sequential_p
@@ -32,7 +33,7 @@ MIN_SEEDS_FOR_A_VERDICT = 5  # with three, Holm's first step over eight arms is 
 
 @dataclasses.dataclass(frozen=True)
 class ArmComparison:
-    """The comparison of one arm with the baseline.
+    """The comparison of one arm with the baseline by one metric.
 
     Attributes:
         seeds: number of seeds that the verdict rests on: all, unless the first look decided and the
@@ -49,6 +50,8 @@ class ArmComparison:
         confidence: confidence level of the interval, such as 0.95; None for fewer than two seeds.
         agreeing: indices of the seeds that agree where all others are far off; None otherwise.
         equivalence: interval that decides on "no difference"; None for fewer than two seeds.
+        items_error: standard error from the choice of the items of a task.
+        needs_items: whether no number of seeds would decide, because the task has too few items.
     """
 
     seeds: int
@@ -63,6 +66,8 @@ class ArmComparison:
     confidence: float | None = None
     agreeing: tuple[int, ...] | None = None
     equivalence: tuple[float, float] | None = None
+    items_error: float = 0.0
+    needs_items: bool = False
 
     @property
     def is_significant(self) -> bool:
@@ -86,12 +91,25 @@ def compare(
         family: number of arms that the study announced; None for the number given. Arms without
             enough runs count too, so that missing runs never make a verdict easier.
     """
-    ps = [sequential_p(sample, rule) for sample in samples]
+    return compare_by([(sample, rule) for sample in samples], family)
+
+
+def compare_by(
+    tested: Sequence[tuple[Sample, Rule]], family: int | None = None
+) -> list[ArmComparison]:
+    """Compare arms with the baseline by several metrics, which share one level.
+
+    Args:
+        tested: for each arm and metric, a sample and how the study decides; ``alpha`` is the same.
+        family: number of verdicts that the study announced; None for the number given.
+    """
+    ps = [sequential_p(sample, rule) for sample, rule in tested]
     total = max(family or 0, len(ps))
-    adjusted, levels = holm(ps, total), holm_levels(ps, rule.alpha, total)
+    alpha = tested[0][1].alpha if tested else 1.0
+    adjusted, levels = holm(ps, total), holm_levels(ps, alpha, total)
     return [
         _decide(sample, p, adjusted_p, level, rule, total)
-        for sample, p, adjusted_p, level in zip(samples, ps, adjusted, levels, strict=True)
+        for (sample, rule), p, adjusted_p, level in zip(tested, ps, adjusted, levels, strict=True)
     ]
 
 
@@ -110,21 +128,28 @@ def _decide(
     if -rule.margin <= low and high <= rule.margin:
         return ArmComparison(
             number, found.difference, found.sd, low, high, p, adjusted_p, "no difference", None,
-            1 - rule.alpha, agreeing, (low, high),
+            1 - rule.alpha, agreeing, (low, high), found.items_error,
         )  # fmt: skip
-    verdict, more_seeds, equivalence = INCONCLUSIVE, None, (low, high)
+    verdict, more_seeds, equivalence, needs_items = INCONCLUSIVE, None, (low, high), False
     if adjusted_p <= rule.alpha:
         number = deciding_look(sample, rule, level)
         found = sample.first(number).estimate()
-        verdict = "better" if found.difference < 0 else "worse"
+        verdict = "better" if (found.difference > 0) == rule.is_higher_better else "worse"
     elif agreeing is None:
-        needed = seeds_to_decide_later(found.difference, found.sd, rule, number, family)
-        more_seeds = needed - number
+        needed = _seeds_needed(found, rule, number, family)
+        more_seeds, needs_items = (None, True) if needed is None else (needed - number, False)
     low, high = found.interval(rule.nominal_level(level))
     return ArmComparison(
         number, found.difference, found.sd, low, high, p, adjusted_p, verdict, more_seeds,
-        1 - level, agreeing, equivalence,
+        1 - level, agreeing, equivalence, found.items_error, needs_items,
     )  # fmt: skip
+
+
+def _seeds_needed(found: Result, rule: Rule, number: int, family: int) -> int | None:
+    """Estimate the number of seeds that would decide; None where the items are too few."""
+    if found.items_error == 0:
+        return seeds_to_decide_later(found.difference, found.sd, rule, number, family)
+    return seeds_with_items(found.difference, found.sd, found.items_error, rule, number, family)
 
 
 def holm_levels(ps: Sequence[float], alpha: float, family: int | None = None) -> list[float]:

@@ -4,56 +4,36 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import Counter
 from collections.abc import Sequence
 
 from lmlab.console.formatting import format_count
 from lmlab.design.comparison import Comparison
 from lmlab.design.confirmation import NEVER
 from lmlab.design.manifest import Manifest
-from lmlab.design.search import FAILED_TO_LEARN
 from lmlab.study.best_rate import describe_best_rate
+from lmlab.study.decision_rules import decision_rule, looks_phrase
 from lmlab.study.matched_runs import lost_by_cause
 from lmlab.study.power import smallest_detectable
 from lmlab.study.rate_basin import confirmation_rule
-from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.rate_edges import runs_by_rate, stable_edge
-from lmlab.study.rate_lines import rate_lines, short_difference
+from lmlab.study.rate_lines import rate_lines
 from lmlab.study.run_records import Study
 from lmlab.study.sequential_test import SIGN_FLIPS
 from lmlab.study.statistics import INCONCLUSIVE, level_name, sd_interval
 from lmlab.study.study_facts import swept_settings
 from lmlab.study.sweep_section import build_sweep
+from lmlab.study.verdict_groups import grouped_arms, replicate_result
 from lmlab.study.verdicts import (
-    INCOMPARABLE,
     OWN_RATE,
     Verdict,
     arm_phrase,
     baseline_losses,
     baseline_outcomes,
-    decision_rule,
     final_losses,
     judge,
-    looks_phrase,
     lost_phrase,
 )
 
-# Groups of the headline that are no labels of verdicts.
-UNTRAINABLE, OUTLYING, UNMATCHED = "untrainable", "outlying", "unmatched"
-_HEADLINES = {
-    "better": "Better than {baseline}, in {unit}: {arms}.",
-    "worse": "Worse than {baseline}, in {unit}: {arms}.",
-    "no difference": "No meaningful difference from {baseline}: {arms}.",
-    "diverged": "Diverged with at least one seed: {arms}.",
-    FAILED_TO_LEARN: "Failed to learn with at least one seed: {arms}.",
-    UNTRAINABLE: "Diverged at every learning rate tried: {arms}.",
-    INCONCLUSIVE: "Inconclusive (more seeds needed): {arms}.",
-    OUTLYING: "Inconclusive (most seeds agree, but a few are far off): {arms}.",
-    "missing": "Not finished: {arms}.",
-    INCOMPARABLE: "Not comparable with {baseline}, because losses per token of different "
-    "tokenizers have no common unit (design.metric=bits_per_byte compares them): {arms}.",
-    UNMATCHED: "Not compared, because too few runs of {baseline} have a final loss: {arms}.",
-}
 _TESTS = {
     "t": "a two-sided paired t test, which assumes that the noise of the seeds is normal",
     "sign_flips": "a two-sided sign-flip test, which makes no assumption on the distribution of "
@@ -69,22 +49,12 @@ def headline(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
     if manifest is None or manifest.comparison is None:
         return [_sweep_summary(study), *_best_of_sweep(study)]
     own = [verdict for verdict in verdicts if verdict.at == OWN_RATE and not verdict.is_replicate]
-    num_failed = Counter(record.job.arm for record in study.records if record.state == "failed")
     baseline = manifest.comparison.baseline
     reference = arm_phrase(str(baseline))
-    lines = []
-    for kind, sentence in _HEADLINES.items():
-        arms = [
-            _with_difference(verdict, num_failed, study)
-            for verdict in own
-            if _kind(verdict) == kind
-        ]
-        if arms:
-            joined = ", ".join(arms)
-            lines.append(sentence.format(baseline=reference, unit=manifest.unit, arms=joined))
+    lines = grouped_arms(study, own)
     for verdict in verdicts:
         if verdict.is_replicate:
-            lines.append(f"{_REPLICATE}: {_replicate_result(verdict)}.")
+            lines.append(f"{_REPLICATE}: {replicate_result(verdict)}.")
     if baseline is not None:
         lines += _baseline_state(manifest, study, reference)
     if manifest.comparison.compared_arms:
@@ -123,17 +93,6 @@ def _best_of_sweep(study: Study) -> list[str]:
     return [f"Lowest mean final loss: {best['mean']:.4f} ({sd}{seeds}) at {at}."]
 
 
-def _kind(verdict: Verdict) -> str:
-    """Return the group of the headline to which an arm belongs."""
-    if verdict.label == "diverged" and not verdict.trains:
-        return UNTRAINABLE
-    if verdict.label == INCONCLUSIVE and verdict.agreement:
-        return OUTLYING
-    if verdict.label == "missing" and verdict.losses and None not in verdict.losses.values():
-        return UNMATCHED
-    return verdict.shown_label
-
-
 def _baseline_state(manifest: Manifest, study: Study, reference: str) -> list[str]:
     """State which seeds of the baseline have no loss, since no arm is compared on them."""
     design = manifest.comparison
@@ -146,39 +105,6 @@ def _baseline_state(manifest: Manifest, study: Study, reference: str) -> list[st
     if not lost:
         return []
     return [f"{name} {lost_phrase(lost)} of {len(found)}; no arm is compared on these seeds."]
-
-
-def _replicate_result(verdict: Verdict) -> str:
-    """State whether the result is plausible, given that the true difference is zero."""
-    if verdict.label == "no difference":
-        return "no difference, as expected"
-    if verdict.label in ("better", "worse"):
-        return f"{verdict.label}, although the true difference is zero; check the study"
-    if verdict.agreement:
-        return f"inconclusive, {verdict.agreement}"
-    kinds = {"missing": "not finished", UNMATCHED: "not compared"}
-    return kinds.get(_kind(verdict), verdict.shown_label)
-
-
-def _with_difference(verdict: Verdict, num_failed: Counter[str], study: Study) -> str:
-    assert study.manifest is not None and study.manifest.comparison is not None
-    comparison, failed = verdict.comparison, num_failed[verdict.arm]
-    if verdict.label == "missing" and failed:
-        return f"{verdict.arm} ({format_count(failed, 'run')} failed)"
-    if comparison is None or not math.isfinite(comparison.difference):
-        return verdict.arm
-    is_decided = verdict.label in ("better", "worse")
-    notes = []
-    if not is_decided:
-        notes.append(f"loss {short_difference(comparison.difference)} {study.manifest.unit}")
-    elif verdict.least_difference < verdict.margin:
-        notes.append(f"possibly within the margin of {verdict.margin:g}")
-    if study.manifest.comparison.lr == "search" and rate_cautions(study, verdict.arm):
-        notes.append("at a learning rate that may not be its best")
-    by = abs(comparison.difference)
-    size = f" by {by:.3f}" if float(f"{by:.3f}") else f" by {by:.1e}"
-    aside = f" ({', '.join(notes)})" if notes else ""
-    return f"{verdict.arm}{size if is_decided else ''}{aside}"
 
 
 def _fixed_rate(manifest: Manifest, study: Study, arm: str) -> str:
@@ -299,12 +225,13 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
     """State how the study decides on a verdict."""
     if design.num_seeds == 1:
         return ["One seed per arm supports no verdict: its difference may be noise."]
-    family = design.family
+    family, tests = design.family, family_phrase(design)
+    judged = "arms" if len(design.metrics) < 2 else "arms and metrics"
     lines = []
     if family:
         lines.append(
             f"Differences are paired by seed, and tested with {_TESTS[design.test]}. Over all "
-            f"arms of the study, at {_RATES[design.lr]}, the probability of one or more false "
+            f"{judged} of the study, at {_RATES[design.lr]}, the probability of one or more false "
             f'"better" or "worse" verdicts is at most {_percent(design.alpha)}'
             + (" (Holm's method)." if family > 1 else ".")
         )
@@ -318,7 +245,7 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
     )
     if family > 1:
         lines.append(
-            f"Every other interval of the {family} arms at {_RATES[design.lr]} has the level of "
+            f"Every other interval of the {tests} at {_RATES[design.lr]} has the level of "
             "its step in Holm's method, so that it excludes zero exactly where the verdict is "
             "better or worse. That of the clearest arm has the confidence "
             f"{level_name(1 - design.alpha / family)}; from the first arm that is "
@@ -346,6 +273,12 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
             "not ask about the replicate, so its p-value is not adjusted for the other arms."
         )
     return lines
+
+
+def family_phrase(design: Comparison) -> str:
+    """Return what shares the level of the study: ``3 arms``, ``3 arms by 2 metrics``."""
+    arms = format_count(design.num_tested, "arm")
+    return arms if len(design.metrics) < 2 else f"{arms} by {len(design.metrics)} metrics"
 
 
 def _descriptive_rule(design: Comparison) -> str:

@@ -34,6 +34,11 @@ class Estimate:
     freedom: float
 
     @property
+    def items_error(self) -> float:
+        """Zero: the items, if there are any, are not a sample."""
+        return 0.0
+
+    @property
     def p(self) -> float:
         """Two-sided p-value; 0 or 1 without any spread."""
         if self.error == 0:

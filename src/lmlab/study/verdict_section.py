@@ -28,10 +28,13 @@ from lmlab.study.verdicts import (
 
 
 def judge_all(study: Study) -> list[Verdict]:
-    """Return the verdicts at each arm's own rate, then those at the baseline's where asked for."""
+    """Return the verdicts at each arm's own rate, then those at the baseline's where asked for.
+
+    Those at the own rate are by the main metric first, and then by each further one.
+    """
     if study.manifest is None or study.manifest.comparison is None:
         return []
-    verdicts = judge(study.manifest, study.outcomes, OWN_RATE)
+    verdicts = judge(study.manifest, study.outcomes, OWN_RATE, study.scores)
     if study.manifest.comparison.at_baseline_lr and study.manifest.comparison.lr == "search":
         verdicts += judge(study.manifest, study.outcomes, BASELINE_RATE)
     return [_withhold(study, verdict) for verdict in verdicts]
@@ -45,7 +48,10 @@ def _withhold(study: Study, verdict: Verdict) -> Verdict:
         study.arm_costs.get(str(name), {}).get("tokenizer")
         for name in (verdict.arm, design.baseline)
     )
-    if arm is None or baseline is None or not is_incomparable(arm, baseline, design.metric):
+    per_token = "loss" if verdict.metric.is_of_tokens else design.metric
+    if verdict.metric.task and not verdict.metric.is_of_tokens:
+        return verdict
+    if arm is None or baseline is None or not is_incomparable(arm, baseline, per_token):
         return verdict
     label = verdict.label if verdict.label in ("diverged", "missing") else INCOMPARABLE
     return dataclasses.replace(
@@ -86,7 +92,7 @@ def verdict_row(study: Study, verdict: Verdict) -> dict[str, Any]:
         "mean": finite(verdict.mean),
         "sd": statistics.stdev(known) if len(known) > 1 else None,
         "caution": _caution(study, verdict),
-        "tokens_to_match": tokens_to_match(study, verdict),
+        "tokens_to_match": "" if verdict.metric.task else tokens_to_match(study, verdict),
     }
 
 
@@ -99,6 +105,8 @@ def equivalence_interval(study: Study, verdict: Verdict) -> dict[str, Any] | Non
     found = verdict.comparison
     if verdict.label != INCONCLUSIVE or found is None or found.equivalence is None:
         return None
+    if verdict.metric.task and not verdict.margin:
+        return None  # no verdict rests on it
     assert study.manifest is not None and study.manifest.comparison is not None
     confidence = level_name(1 - study.manifest.comparison.alpha)
     low, high = map(finite, found.equivalence)

@@ -5,23 +5,25 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lmlab.design.comparison import Comparison
 from lmlab.design.job import Job, Outcomes
 from lmlab.design.manifest import Manifest
+from lmlab.design.metrics import Metric, further_metrics, main_metric
 from lmlab.design.search import FAILED_TO_LEARN, TrialOutcome, collapsed_seeds
-from lmlab.study.hypothesis_test import Sample
+from lmlab.study.decision_rules import metric_rule
 from lmlab.study.matched_runs import (
+    BySeed,
     Match,
     known_losses,
     lost_by_cause,
     match_by_seed,
     match_replicate,
 )
+from lmlab.study.metric_matches import MetricRuns, RunScores, Scores, match_by_metric
 from lmlab.study.power import MAX_SEEDS
-from lmlab.study.sequential_test import Rule
-from lmlab.study.statistics import INCONCLUSIVE, ArmComparison, compare
+from lmlab.study.statistics import INCONCLUSIVE, ArmComparison, compare, compare_by
 
 INCOMPARABLE = "not comparable"
 DESCRIPTIVE = "descriptive"
@@ -31,11 +33,12 @@ _RATE_NAMES = {
     BASELINE_RATE: "the baseline's learning rate",
 }
 _MISSING = TrialOutcome("missing")
+_LOSS = Metric("loss", "loss")
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """The verdict on one arm.
+    """The verdict on one arm by one metric; "losses" are scores where it is not the loss.
 
     Attributes:
         arm: name of the arm.
@@ -63,6 +66,7 @@ class Verdict:
         unpaired: seeds at which only the arm or only the baseline has a final loss.
         margin: largest difference that counts as no difference.
         trains: False if the arm diverged at every learning rate of its search.
+        metric: what the arm is judged by.
     """
 
     arm: str
@@ -82,6 +86,7 @@ class Verdict:
     unpaired: tuple[int, ...] = ()
     margin: float = 0.0
     trains: bool = True
+    metric: Metric = _LOSS
 
     @property
     def mean(self) -> float | None:
@@ -100,6 +105,8 @@ class Verdict:
         """The rest of the verdict: the largest possible difference, or the seeds needed."""
         found = self.comparison
         if self.label == INCOMPARABLE:
+            if self.metric.is_probe:
+                return ": the tokenizer decides which answers a probe compares"
             return ": losses per token of different tokenizers"
         if not self.trains:
             return " at every learning rate tried"
@@ -115,6 +122,8 @@ class Verdict:
             return ""
         if found.agreeing is not None:
             return f": {self.agreement}"
+        if found.needs_items:
+            return ": more items needed, since more seeds alone would not decide"
         if found.more_seeds is None:
             return ""
         if found.seeds + found.more_seeds >= MAX_SEEDS:
@@ -175,34 +184,17 @@ def lost_phrase(lost: Mapping[str, Sequence[int]]) -> str:
     return " and ".join(f"{cause} with {seeds_phrase(seeds)}" for cause, seeds in lost.items())
 
 
-def decision_rule(design: Comparison) -> Rule:
-    """Return how the study decides."""
-    return Rule(
-        seeds=design.num_seeds,
-        extra_seeds=design.extra_seeds,
-        alpha=design.alpha,
-        power=design.power,
-        margin=design.margin,
-        earlier_looks=tuple(design.earlier_looks),
-        test=design.test,
-    )
-
-
-def looks_phrase(design: Comparison) -> str:
-    """Return ``testing twice`` for a study that may test its arms twice; empty for one test."""
-    number = len(decision_rule(design).looks)
-    if number < 2:
-        return ""
-    return "testing twice" if number == 2 else f"testing {number} times"
-
-
-def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Verdict]:
+def judge(
+    manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE, scores: Scores | None = None
+) -> list[Verdict]:
     """Return the verdict on each compared arm, in the order of the study.
 
     Args:
         manifest: manifest of the study; without a baseline there are no verdicts.
         outcomes: results of its runs; missing ones are ignored.
         at: ``OWN_RATE`` to judge each arm at its own best rate, or ``BASELINE_RATE``.
+        scores: of the runs, for the verdicts by further metrics at ``OWN_RATE``, which follow those
+            by the main one. Without them, the p-values by the main one still count the others.
     """
     design = manifest.comparison
     if design is None or design.baseline is None:
@@ -214,65 +206,123 @@ def judge(manifest: Manifest, outcomes: Outcomes, at: str = OWN_RATE) -> list[Ve
         arm: manifest.judged_lr(arm, outcomes) if at == OWN_RATE else baseline_lr for arm in arms
     }
     results = {arm: _judging_outcomes(manifest, outcomes, arm, rate) for arm, rate in rates.items()}
-    matches = {
-        arm: match_replicate(own, base)
-        if arm == design.replicate
-        else match_by_seed(own, base, design.test)
+    judged = [
+        _Judged(main_metric(design), arm, own, _match(design, arm, own, base))
         for arm, own in results.items()
-    }
-    samples = {arm: match.sample for arm, match in matches.items()}
-    compared = _compare_all(design, samples, together=at == OWN_RATE)
+    ]
+    if scores and at == OWN_RATE:
+        judged += _by_further_metrics(manifest, scores, results, base, rates, baseline_lr)
+    compared = _compare_all(design, judged, together=at == OWN_RATE)
     verdicts = []
-    for arm, own in results.items():
-        match, lost = matches[arm], lost_by_cause(own)
-        trains = at != OWN_RATE or not manifest.is_untrainable(arm, outcomes)
-        label = _label(own, match, compared[arm], at) if trains else "diverged"
-        is_selection = bool(match.baseline_lost) and label in (INCONCLUSIVE, DESCRIPTIVE)
-        verdicts.append(
-            Verdict(
-                arm,
-                at,
-                rates[arm],
-                baseline_lr,
-                label,
-                None if is_selection else compared[arm],
-                {seed: outcome.loss for seed, outcome in own.items()},
-                diverged=sum(map(len, lost.values())),
-                collapsed=tuple(lost.get(FAILED_TO_LEARN, ())),
-                baseline_lost=match.baseline_lost,
-                is_replicate=arm == design.replicate,
-                pairs=match.seeds,
-                baseline_seeds=match.baseline_seeds,
-                differences=tuple(match.sample.differences),
-                unpaired=match.unpaired,
-                margin=design.margin,
-                trains=trains,
-            )
-        )
+    for case, comparison in zip(judged, compared, strict=True):
+        trains = at != OWN_RATE or not manifest.is_untrainable(case.arm, outcomes)
+        both = rates[case.arm], baseline_lr
+        verdicts.append(_verdict(design, case, comparison, at, both, trains))
     return verdicts
 
 
+@dataclasses.dataclass(frozen=True)
+class _Judged:
+    """What the verdict on an arm by a metric rests on: its results by seed, and their match."""
+
+    metric: Metric
+    arm: str
+    own: BySeed
+    match: Match
+
+
+def _by_further_metrics(
+    manifest: Manifest,
+    scores: Scores,
+    results: Mapping[str, BySeed],
+    base: BySeed,
+    rates: Mapping[str, float | None],
+    baseline_lr: float | None,
+) -> list[_Judged]:
+    """Return what verdicts by further metrics rest on, for each metric in the order of the arms."""
+    design = manifest.comparison
+    assert design is not None and design.baseline is not None
+
+    def of_runs(
+        metric: Metric, arm: str, rate: float | None, seeds: Iterable[int]
+    ) -> dict[int, RunScores]:
+        found = {seed: scores.get(Job(arm, rate, seed), {}) for seed in seeds}
+        return {seed: one[metric.name] for seed, one in found.items() if metric.name in one}
+
+    judged = []
+    for metric in further_metrics(design, manifest.arms[0]):
+        known = of_runs(metric, design.baseline, baseline_lr, base)
+        items = next((one.items for one in known.values()), "")
+        reference = MetricRuns.of(base, known, items)
+        for arm, own in results.items():
+            runs = MetricRuns.of(own, of_runs(metric, arm, rates[arm], own), items)
+            is_replicate = arm == design.replicate
+            match = match_by_metric(runs, reference, metric, design, is_replicate=is_replicate)
+            judged.append(_Judged(metric, arm, runs.outcomes, match))
+    return judged
+
+
+def _match(design: Comparison, arm: str, own: BySeed, base: BySeed) -> Match:
+    if arm == design.replicate:
+        return match_replicate(own, base)
+    return match_by_seed(own, base, design.test)
+
+
+def _verdict(
+    design: Comparison,
+    judged: _Judged,
+    comparison: ArmComparison,
+    at: str,
+    rates: tuple[float | None, float | None],
+    trains: bool,
+) -> Verdict:
+    match, lost = judged.match, lost_by_cause(judged.own)
+    label = _label(judged.own, match, comparison, at) if trains else "diverged"
+    is_selection = bool(match.baseline_lost) and label in (INCONCLUSIVE, DESCRIPTIVE)
+    return Verdict(
+        judged.arm,
+        at,
+        rates[0],
+        rates[1],
+        label,
+        None if is_selection else comparison,
+        {seed: outcome.loss for seed, outcome in judged.own.items()},
+        diverged=sum(map(len, lost.values())),
+        collapsed=tuple(lost.get(FAILED_TO_LEARN, ())),
+        baseline_lost=match.baseline_lost,
+        is_replicate=judged.arm == design.replicate,
+        pairs=match.seeds,
+        baseline_seeds=match.baseline_seeds,
+        differences=tuple(match.sample.differences),
+        unpaired=match.unpaired,
+        margin=metric_rule(design, judged.metric).margin,
+        trains=trains,
+        metric=judged.metric,
+    )
+
+
 def _compare_all(
-    design: Comparison, samples: dict[str, Sample], together: bool
-) -> dict[str, ArmComparison]:
+    design: Comparison, judged: Sequence[_Judged], together: bool
+) -> list[ArmComparison]:
     """Compare the arms, the replicate by itself because it is no hypothesis of the study.
 
     Args:
         design: declaration of the study.
-        samples: the losses of each arm beside those of the baseline.
-        together: whether to correct for comparing several arms.
+        judged: the losses or scores of each arm beside those of the baseline, by metric.
+        together: whether to correct for comparing several arms by several metrics.
     """
-    rule = decision_rule(design)
-    tested = [arm for arm in samples if arm != design.replicate]
-    families = [tested] if together else [[arm] for arm in tested]
-    compared: dict[str, ArmComparison] = {}
-    for family in families:
-        found = compare([samples[arm] for arm in family], rule)
-        compared |= dict(zip(family, found, strict=True))
-    if design.replicate in samples:
-        welch = dataclasses.replace(rule, test="t")
-        compared[design.replicate] = compare([samples[design.replicate]], welch)[0]
-    return compared
+    rules = [metric_rule(design, one.metric) for one in judged]
+    found: dict[int, ArmComparison] = {}
+    tested = [index for index, one in enumerate(judged) if one.arm != design.replicate]
+    for family in [tested] if together else [[index] for index in tested]:
+        samples = [(judged[index].match.sample, rules[index]) for index in family]
+        announced = design.family if together else None
+        found |= dict(zip(family, compare_by(samples, announced), strict=True))
+    for index, one in enumerate(judged):
+        if one.arm == design.replicate:
+            welch = dataclasses.replace(rules[index], test="t")
+            found[index] = compare([one.match.sample], welch)[0]
+    return [found[index] for index in range(len(judged))]
 
 
 def undecided_arms(manifest: Manifest, outcomes: Outcomes) -> frozenset[str]:
@@ -339,7 +389,7 @@ def _judging_outcomes(
     }
 
 
-def _label(own: dict[int, TrialOutcome], match: Match, found: ArmComparison, at: str) -> str:
+def _label(own: Mapping[int, TrialOutcome], match: Match, found: ArmComparison, at: str) -> str:
     """Return the label of an arm that trains at its rate."""
     if any(outcome.has_diverged for outcome in own.values()):
         return "diverged"

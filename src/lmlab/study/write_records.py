@@ -65,6 +65,8 @@ def write_compact(study: Study, target: Path) -> list[Path]:
             row["probes"] = [_compact_probe(one) for one in record.probes]
         if record.tasks and main_purpose(record) in ("judged", "run"):
             row["tasks"] = [_compact_task(one) for one in record.tasks]
+        if record.scores:
+            row["scores"] = {name: dataclasses.asdict(one) for name, one in record.scores.items()}
         if record.annotation:
             row |= {"notes": record.notes, "tags": record.tags}
         if record.started:

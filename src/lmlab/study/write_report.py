@@ -13,6 +13,7 @@ from lmlab.study.csv_tables import (
     render_gains_csv,
     render_optima_csv,
     render_sweep_csv,
+    render_verdicts_csv,
 )
 from lmlab.study.figure_style import FORMATS
 from lmlab.study.figures import draw_figures
@@ -27,8 +28,8 @@ from lmlab.study.run_records import Study, is_study_folder, load_study
 def write_report(folder: Path, target: Path | None = None) -> list[str]:
     """Write ``report.html``, ``report.md``, ``report.json``, ``results.csv`` and figures.
 
-    A plain sweep also gets ``sweep.csv``, the table of its results, a ladder ``gains.csv``, and an
-    isoFLOP study ``optima.csv``.
+    A plain sweep also gets ``sweep.csv``, the table of its results, a study with ``design.metrics``
+    ``verdicts.csv``, a ladder ``gains.csv``, and an isoFLOP study ``optima.csv``.
 
     A report in the folder of its study also renews ``index.html``, the list of all studies, beside
     that folder. The same files give the same bytes. Unfinished studies are reported with the
@@ -74,6 +75,9 @@ def _write(
     if content["sweep"]["rows"]:
         atomic_write_text(target / "sweep.csv", render_sweep_csv(content))
         files.append(("sweep.csv", "sweep.csv"))
+    if content["metrics"]:
+        atomic_write_text(target / "verdicts.csv", render_verdicts_csv(content))
+        files.append(("verdicts.csv", "verdicts.csv"))
     if content["ladder"] is not None and content["ladder"]["gains"]:
         atomic_write_text(target / "gains.csv", render_gains_csv(content["ladder"]))
         files.append(("gains.csv", "gains.csv"))

@@ -11,8 +11,8 @@ from lmlab.console.formatting import format_count, format_duration
 from lmlab.design.comparison import METRICS, Comparison
 from lmlab.design.confirmation import ALWAYS, AUTO
 from lmlab.run_folder import RunFolder
+from lmlab.study.decision_rules import decision_rule
 from lmlab.study.power import predicted_power, smallest_detectable
-from lmlab.study.verdicts import decision_rule
 from lmlab.sweep.time_prediction import makespan
 
 # With the first seed, a search tries about three coarse rates, two more on its way to the optimum,

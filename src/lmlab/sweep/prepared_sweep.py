@@ -18,6 +18,7 @@ from lmlab.design import fairness
 from lmlab.design.comparison import Comparison
 from lmlab.design.ladder import GAINS
 from lmlab.design.manifest import Manifest
+from lmlab.design.metrics import check_probe_names, further_metrics
 from lmlab.design.search import outcome_from_losses
 from lmlab.study.earlier_looks import count_earlier_looks
 from lmlab.study.earlier_rules import keep_earlier_rules
@@ -27,6 +28,7 @@ from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.arm_costs import count_arm_costs, match_width
 from lmlab.sweep.ladder_plan import describe_budgets, describe_rungs
 from lmlab.sweep.ladder_prediction import describe_ladder_power
+from lmlab.sweep.metric_plan import describe_metric, metric_facts
 from lmlab.sweep.plan import describe_power
 from lmlab.sweep.run_data_cache import RunDataCache
 from lmlab.tracking import check_tracker, trackers_of
@@ -70,8 +72,8 @@ class PreparedSweep:
         """Prepare all texts, and print and store what the arms of a study cost.
 
         Raises:
-            ConfigError: the arms differ in ways that the study does not allow, or the text is too
-                short for a rung of a ladder.
+            ConfigError: the arms differ in ways that the study does not allow, the text is too
+                short for a rung of a ladder, or it lacks a probe of ``design.metrics``.
             DataError: a text cannot be used.
         """
         prepared = [self.data.get(config) for config in self.configs]
@@ -82,6 +84,9 @@ class PreparedSweep:
             return
         reference = manifest.names.index(design.baseline or manifest.names[0])
         baseline = self.configs[reference]
+        if any(one.is_probe for one in further_metrics(design, manifest.arms[0])):
+            known = list(prepared[reference].probes.facts() or {})
+            check_probe_names(design, manifest.arms[0], known)
         costs = {
             name: count_arm_costs(config, data, baseline)
             for name, config, data in zip(manifest.names, self.configs, prepared, strict=True)
@@ -98,6 +103,10 @@ class PreparedSweep:
         assumed = _assumed_sd(design, baseline, prepared[reference])
         for line in describe_power(design, baseline_runs, assumed):
             print(line, file=sys.stderr)
+        for metric in further_metrics(design, manifest.arms[0]):
+            facts = metric_facts(metric, prepared[reference])
+            for line in describe_metric(design, metric, facts, baseline_runs):
+                print(line, file=sys.stderr)
 
     def _check_rungs(self, prepared: list[RunData]) -> None:
         """Check each rung of a ladder as a study of its own; print its sizes."""

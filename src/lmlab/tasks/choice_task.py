@@ -49,6 +49,16 @@ class ChoiceTask:
         """Tokens that an evaluation passes through the model."""
         return num_tokens(self.requests)
 
+    @property
+    def num_items(self) -> int:
+        """Number of items."""
+        return len(self.items)
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of a guess."""
+        return float(np.mean([1 / len(item.continuations) for item in self.items]))
+
     def evaluate(self, scorer: Scorer) -> TaskResult:
         """Score a model.
 

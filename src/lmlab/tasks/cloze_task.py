@@ -50,6 +50,16 @@ class ClozeTask:
         """Tokens that an evaluation passes through the model."""
         return num_tokens(self.requests)
 
+    @property
+    def num_items(self) -> int:
+        """Number of items."""
+        return len(self.items)
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of a guess, which hardly ever finds the answer among all texts."""
+        return 0.0
+
     def evaluate(self, scorer: Scorer) -> TaskResult:
         """Score a model.
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from simulated_verdicts import RUN_SD, SimulatedRuns, a_study
 
+from lmlab.study.decision_rules import decision_rule
 from lmlab.study.power import predicted_power
-from lmlab.study.verdicts import decision_rule
 
 REPEATS = [400, pytest.param(1000, marks=pytest.mark.exhaustive)]
 PAIR_SD = math.sqrt(2) * RUN_SD

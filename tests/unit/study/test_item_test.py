@@ -109,6 +109,18 @@ def test_without_spread_a_difference_is_certain() -> None:
     assert IndependentItemRuns(same, same).estimate().p == 1.0
 
 
+@pytest.mark.filterwarnings("error")
+def test_two_seeds_and_items_that_do_not_matter() -> None:
+    """One degree of freedom reaches far: its bound at the least p has no finite square."""
+    found = ItemPairs(np.array([[1.0, 1.0, 1.0], [1.5, 1.5, 1.5]])).estimate()
+    assert found.items_error == 0
+    assert found.p == pytest.approx(Pairs([1.0, 1.5]).estimate().p)
+    for number in (2, 4, 12, 30, 300):
+        wide = np.tile(np.random.default_rng(2).normal(size=number), (2, 1))
+        found = ItemPairs(wide + [[0.3], [0.2]]).estimate()
+        assert 0 < found.p < 1
+
+
 def test_samples_count_their_seeds() -> None:
     values = a_layout(5, 9, seed_sd=1, item_sd=1)
     pairs = ItemPairs(values)

@@ -17,8 +17,8 @@ from lmlab.study.csv_tables import render_csv, render_sweep_csv
 from lmlab.study.markdown import (
     render_markdown,
     table_lines,
-    wrap_markdown,
 )
+from lmlab.study.markdown_wrap import wrap_markdown
 from lmlab.study.page import render_page
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import load_study

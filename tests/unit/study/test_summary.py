@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from lmlab.study.decision_rules import decision_rule
 from lmlab.study.limitations import limits
 from lmlab.study.power import smallest_detectable
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import Study, load_study
 from lmlab.study.statistics import ArmComparison
 from lmlab.study.summary import headline, noise
-from lmlab.study.verdicts import OWN_RATE, Verdict, decision_rule, judge
+from lmlab.study.verdicts import OWN_RATE, Verdict, judge
 
 
 def with_design(study: Study, **changes: object) -> Study:

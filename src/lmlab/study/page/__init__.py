@@ -14,7 +14,14 @@ from lmlab.study.chart_scales import limits, loss_scale, ticks
 from lmlab.study.figure_captions import rate_caption
 from lmlab.study.figure_style import COLOURS, DARK_COLOURS, DASHES, MARKERS, themed_svg
 from lmlab.study.links import LOCAL_FILES, Links
-from lmlab.study.markdown import descriptive_note, edge_texts, seeds_text, signed, sweep_table
+from lmlab.study.markdown import (
+    descriptive_note,
+    edge_texts,
+    seeds_text,
+    signed,
+    sweep_table,
+    verdict_table,
+)
 from lmlab.study.page.forest import forest_layout
 from lmlab.study.probe_figure import draw_probes
 from lmlab.study.rate_edges import BEYOND, DIVERGED, FAILED, STABLE
@@ -64,6 +71,9 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
         ),
         script="\n".join((_HERE / name).read_text("utf-8") for name in _SCRIPTS),
         forest=forest_layout(content["verdicts"], content["margin"]),
+        metric_tables=[
+            verdict_table(one["rows"], one["baseline"], "mean") for one in content["metrics"]
+        ],
         ladder_charts=_ladder_charts(content),
         curve_rungs=list(dict.fromkeys(curve.get("rung") for curve in content["curves"])),
         sweep_chart=None if sweep is None else themed_svg(sweep),

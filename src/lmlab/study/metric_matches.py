@@ -1,0 +1,161 @@
+"""The scores of runs by which arms are compared besides the loss, and which runs they pair."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lmlab.design.comparison import RANDOM_ITEMS, Comparison
+from lmlab.design.job import Job
+from lmlab.design.metrics import Metric
+from lmlab.design.search import TrialOutcome
+from lmlab.run_folder import RunFolder
+from lmlab.storage.io import hash_json
+from lmlab.study.hypothesis_test import Sample
+from lmlab.study.item_test import IndependentItemRuns, ItemPairs
+from lmlab.study.matched_runs import BySeed, Match, match_by_seed, match_replicate
+from lmlab.tasks.item_records import read_items
+
+
+@dataclasses.dataclass(frozen=True)
+class RunScores:
+    """The scores of a run by one metric.
+
+    Attributes:
+        items: hash of the ids of the items, in order; empty for a score that is not their mean.
+        values: of each item; the score itself where it is not a mean over items.
+    """
+
+    items: str
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The score of the run."""
+        return float(np.mean(self.values))
+
+
+# The scores of the runs of a study: by run, then by name of the metric.
+Scores = Mapping[Job, Mapping[str, RunScores]]
+
+
+def read_scores(
+    run: RunFolder, metrics: Sequence[Metric], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, RunScores]:
+    """Return the scores of a run at its last evaluation, by name of the metric.
+
+    Args:
+        run: the run folder.
+        metrics: those besides the loss.
+        rows: of its ``metrics.jsonl``, in order.
+
+    Returns:
+        A metric of which a value is missing or not finite is left out.
+    """
+    last = max((row["step"] for row in rows if row.get("kind") == "validation"), default=None)
+    found = {}
+    for metric in metrics:
+        scores = _of_items(run, metric, last) if metric.is_of_items else _of_row(metric, rows, last)
+        if scores is not None and all(map(_is_finite, scores.values)):
+            found[metric.name] = scores
+    return found
+
+
+def _of_items(run: RunFolder, metric: Metric, step: int | None) -> RunScores | None:
+    items = read_items(run, metric.items_name, step)
+    values = [float(item[metric.score]) for item in items if _is_finite(item.get(metric.score))]
+    if not values or len(values) < len(items):
+        return None
+    return RunScores(hash_json([str(item["id"]) for item in items])[:16], tuple(values))
+
+
+def _of_row(
+    metric: Metric, rows: Sequence[Mapping[str, Any]], step: int | None
+) -> RunScores | None:
+    for row in reversed(rows):
+        is_its = row.get("kind") == metric.row_kind and row.get("name") == metric.task
+        if is_its and row.get("step") == step and _is_finite(row.get(metric.score)):
+            return RunScores("", (row[metric.score],))
+    return None
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class MetricRuns:
+    """The runs of an arm or of the baseline as one metric shows them.
+
+    Attributes:
+        outcomes: results by seed, whose ``loss`` is the score. A run without one counts as missing.
+        scores: of the runs that have one, by seed.
+    """
+
+    outcomes: dict[int, TrialOutcome]
+    scores: dict[int, RunScores]
+
+    @classmethod
+    def of(cls, outcomes: BySeed, scores: Mapping[int, RunScores], items: str) -> MetricRuns:
+        """Return the runs by a metric.
+
+        Args:
+            outcomes: results by seed, with losses.
+            scores: by seed.
+            items: hash of the items of the study; runs that were scored on others count as missing.
+        """
+        known = {
+            seed: scores[seed]
+            for seed, outcome in outcomes.items()
+            if outcome.loss is not None and seed in scores and scores[seed].items == items
+        }
+        found = {}
+        for seed, outcome in outcomes.items():
+            if seed in known:
+                found[seed] = dataclasses.replace(outcome, loss=known[seed].mean)
+            else:
+                found[seed] = outcome if outcome.has_diverged else TrialOutcome("missing")
+        return cls(found, known)
+
+    def values(self, seeds: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return the scores of these seeds by item, (seeds, items)."""
+        if not seeds:
+            return np.zeros((0, 0))
+        return np.array([self.scores[seed].values for seed in seeds], dtype=np.float64)
+
+
+def match_by_metric(
+    own: MetricRuns, base: MetricRuns, metric: Metric, design: Comparison, *, is_replicate: bool
+) -> Match:
+    """Match the runs of an arm with those of the baseline by one metric.
+
+    Args:
+        own: runs of the arm.
+        base: runs of the baseline.
+        metric: a metric other than the loss.
+        design: declaration of the study.
+        is_replicate: whether the arm shares no seeds with the baseline.
+    """
+    match = (
+        match_replicate(own.outcomes, base.outcomes)
+        if is_replicate
+        else match_by_seed(own.outcomes, base.outcomes, design.test)
+    )
+    if not has_random_items(metric, design):
+        return match
+    arm, baseline = own.values(match.seeds), base.values(match.baseline_seeds)
+    if min(arm.shape[1], baseline.shape[1]) < 2 and min(len(arm), len(baseline)):
+        return match  # one item is no sample
+    sample: Sample = (
+        IndependentItemRuns(arm, baseline) if is_replicate else ItemPairs(arm - baseline)
+    )
+    return dataclasses.replace(match, sample=sample)
+
+
+def has_random_items(metric: Metric, design: Comparison) -> bool:
+    """Return whether verdicts by a metric are on what its items are a sample of."""
+    return metric.is_of_items and design.items == RANDOM_ITEMS
