@@ -117,7 +117,7 @@ def test_two_seeds_and_items_that_do_not_matter() -> None:
     assert found.p == pytest.approx(Pairs([1.0, 1.5]).estimate().p)
     for number in (2, 4, 12, 30, 300):
         wide = np.tile(np.random.default_rng(2).normal(size=number), (2, 1))
-        found = ItemPairs(wide + [[0.3], [0.2]]).estimate()
+        found = ItemPairs(wide + np.array([[0.3], [0.2]])).estimate()
         assert 0 < found.p < 1
 
 
