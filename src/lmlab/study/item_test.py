@@ -11,8 +11,13 @@ expectations
 where the names stand for variances. The variance of the grand mean, seed / n + item / m +
 rest / (n * m), is the sum of two parts: that between the seeds, MS_seeds / (n * m) with n - 1
 degrees of freedom, which is the squared error of the t test over the seeds' means; and that of the
-choice of the items, (MS_items - MS_rest) / (n * m), with m - 1 degrees. A negative second part is
-estimated as zero (Searle et al., section 4.4), which leaves the t test over the seeds' means.
+choice of the items, (MS_items - MS_rest) / (n * m), with m - 1 degrees.
+
+A negative second part counts as zero (Searle et al., section 4.4), which leaves the t test over the
+seeds' means. Where the items are the task itself, and no sample, the first part always stands
+alone. Right and wrong answers give means in steps: those of a few seeds are often equal, which is
+no sign of certainty. The first part is therefore at least that of the rounding to such steps, whose
+variance is a twelfth of the squared step (Sheppard 1898, Proc. London Math. Soc. s1-29).
 
 The half-width of the interval at a level is
 
@@ -101,13 +106,15 @@ class PartsEstimate:
 
 @dataclasses.dataclass(frozen=True)
 class ItemPairs:
-    """An arm whose runs share seeds and items with runs of the baseline; the items are a sample.
+    """An arm whose runs share seeds and items with runs of the baseline.
 
     Attributes:
         values: arm minus baseline, (seeds, items); two items or more.
+        are_items_random: whether the items are a sample, and not the task itself.
     """
 
     values: Array
+    are_items_random: bool = True
 
     def __len__(self) -> int:
         return len(self.values)
@@ -119,12 +126,13 @@ class ItemPairs:
 
     def first(self, number: int) -> ItemPairs:
         """Return the first ``number`` pairs."""
-        return ItemPairs(self.values[:number])
+        return ItemPairs(self.values[:number], self.are_items_random)
 
     def estimate(self) -> PartsEstimate:
         """Return the estimate of two pairs or more."""
         seeds, items = self.values.shape
-        between, of_items = map(float, variance_parts(self.values))
+        between, of_items = map(float, variance_parts(self.values, smallest_step(self.values)))
+        of_items = of_items if self.are_items_random else 0.0
         return PartsEstimate(
             float(self.values.mean()),
             math.sqrt(between * seeds),
@@ -144,10 +152,12 @@ class IndependentItemRuns:
     Attributes:
         arm: scores of the arm, (seeds, items).
         baseline: scores of the baseline, (seeds, items).
+        are_items_random: whether the items are a sample, and not the task itself.
     """
 
     arm: Array
     baseline: Array
+    are_items_random: bool = True
 
     def __len__(self) -> int:
         return min(len(self.arm), len(self.baseline))
@@ -164,18 +174,20 @@ class IndependentItemRuns:
         """Return the first ``number`` runs of both; all runs where one side has no more."""
         if number >= len(self):
             return self
-        return IndependentItemRuns(self.arm[:number], self.baseline[:number])
+        return IndependentItemRuns(self.arm[:number], self.baseline[:number], self.are_items_random)
 
     def estimate(self) -> PartsEstimate:
         """Return the estimate of two runs or more on both sides."""
         between, rest = [], 0.0
         for side in (self.arm, self.baseline):
             of_seeds, _, residual = mean_squares(side)
-            between.append(Part(float(of_seeds) / side.size, len(side) - 1))
+            least = rounding(smallest_step(side), *side.shape)
+            between.append(Part(max(float(of_seeds) / side.size, least), len(side) - 1))
             rest += float(residual) / len(side)
         number = self.arm.shape[1]
         by_item = self.arm.mean(axis=0) - self.baseline.mean(axis=0)
         of_items = max(float(by_item.var(ddof=1)) - rest, 0.0) / number
+        of_items = of_items if self.are_items_random else 0.0
         sides = zip(between, (self.arm, self.baseline), strict=True)
         return PartsEstimate(
             float(by_item.mean()),
@@ -203,22 +215,44 @@ def mean_squares(values: Array) -> tuple[Array, Array, Array]:
     return of_seeds, of_items, np.maximum(rest, 0.0) / ((seeds - 1) * (items - 1))
 
 
-def variance_parts(values: Array) -> tuple[Array, Array]:
+def variance_parts(values: Array, step: float = 0.0) -> tuple[Array, Array]:
     """Return the parts of the variance of the grand mean: between seeds, and of the items.
 
     Args:
         values: (..., seeds, items), two or more of each.
+        step: smallest difference of two values that are not equal; 0 for continuous ones.
 
     Returns:
-        Two arrays of shape (...); the second is zero where its estimate is negative.
+        Two arrays of shape (...).
     """
-    return split_variance(mean_squares(values), values.shape[-2] * values.shape[-1])
+    seeds, items = values.shape[-2:]
+    return split_variance(mean_squares(values), seeds, items, step)
 
 
-def split_variance(squares: tuple[Array, Array, Array], number: int) -> tuple[Array, Array]:
-    """Return the parts of the variance of the mean of ``number`` values from their mean squares."""
+def split_variance(
+    squares: tuple[Array, Array, Array], seeds: int, items: int, step: float = 0.0
+) -> tuple[Array, Array]:
+    """Return :func:`variance_parts` from mean squares."""
     of_seeds, of_items, rest = squares
-    return of_seeds / number, np.maximum(of_items - rest, 0.0) / number
+    number, least = seeds * items, rounding(step, seeds, items)
+    return np.maximum(of_seeds / number, least), np.maximum(of_items - rest, 0.0) / number
+
+
+def rounding(step: float, seeds: int, items: int) -> float:
+    """Return the variance that rounding the means of the seeds adds to their mean.
+
+    Args:
+        step: of the values; that of their means is ``step / items``.
+        seeds: number of them.
+        items: number of items.
+    """
+    return (step / items) ** 2 / (12 * seeds)
+
+
+def smallest_step(values: Array) -> float:
+    """Return the smallest difference of two values that are not equal; 0 where all are."""
+    gaps = np.diff(np.unique(values))
+    return float(gaps.min()) if gaps.size else 0.0
 
 
 def half_width(level: float, parts: Sequence[tuple[Any, float]]) -> Any:

@@ -18,6 +18,7 @@ from lmlab.storage.io import hash_json
 from lmlab.study.hypothesis_test import Sample
 from lmlab.study.item_test import IndependentItemRuns, ItemPairs
 from lmlab.study.matched_runs import BySeed, Match, match_by_seed, match_replicate
+from lmlab.study.sequential_test import SIGN_FLIPS
 from lmlab.tasks.item_records import read_items
 
 
@@ -145,13 +146,16 @@ def match_by_metric(
         if is_replicate
         else match_by_seed(own.outcomes, base.outcomes, design.test)
     )
-    if not has_random_items(metric, design):
+    is_random = has_random_items(metric, design)
+    if not metric.is_of_items or (design.test == SIGN_FLIPS and not is_random):
         return match
     arm, baseline = own.values(match.seeds), base.values(match.baseline_seeds)
     if min(arm.shape[1], baseline.shape[1]) < 2 and min(len(arm), len(baseline)):
         return match  # one item is no sample
     sample: Sample = (
-        IndependentItemRuns(arm, baseline) if is_replicate else ItemPairs(arm - baseline)
+        IndependentItemRuns(arm, baseline, is_random)
+        if is_replicate
+        else ItemPairs(arm - baseline, is_random)
     )
     return dataclasses.replace(match, sample=sample)
 

@@ -109,6 +109,26 @@ def test_without_spread_a_difference_is_certain() -> None:
     assert IndependentItemRuns(same, same).estimate().p == 1.0
 
 
+def test_equal_means_of_few_right_answers_are_no_certainty() -> None:
+    answers = np.array([[1.0, 0, 1, 0, 1, 0, 0, 1], [0.0, 1, 1, 1, 1, 0, 0, 0]])
+    found = ItemPairs(answers).estimate()
+    # Means in steps of 1/8; rounding to a step has the variance 1 / 12.
+    assert found.parts[0].variance == pytest.approx((1 / 8) ** 2 / 12 / 2)
+    assert 0.01 < found.p < 1
+    fine = ItemPairs(answers + np.array([[0.0, 0, 0, 0, 0, 0, 0, 1e-9], [0.0] * 8]), False)
+    assert fine.estimate().p < 1e-6, "continuous values have no steps"
+    alone = IndependentItemRuns(answers, np.zeros((3, 8)), are_items_random=False).estimate()
+    assert alone.parts[0] == found.parts[0] and alone.items_error == 0
+
+
+def test_fixed_items_leave_the_t_test_over_seeds() -> None:
+    values = a_layout(4, 200, seed_sd=0.5, item_sd=3)
+    found = ItemPairs(values, are_items_random=False)
+    reference = Pairs(list(values.mean(axis=1))).estimate()
+    assert found.estimate().p == pytest.approx(reference.p, rel=1e-6)
+    assert found.first(3).estimate().items_error == 0 < ItemPairs(values).estimate().items_error
+
+
 @pytest.mark.filterwarnings("error")
 def test_two_seeds_and_items_that_do_not_matter() -> None:
     """One degree of freedom reaches far: its bound at the least p has no finite square."""

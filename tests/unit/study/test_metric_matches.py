@@ -91,7 +91,10 @@ def test_random_items_are_paired_by_seed_and_item() -> None:
 @pytest.mark.parametrize(("test", "kind"), [("t", Pairs), ("sign_flips", FlippedPairs)])
 def test_fixed_items_are_tested_as_losses_are(test: str, kind: type) -> None:
     found = match(a_design(items="fixed", test=test)).sample
-    assert isinstance(found, kind) and list(found.differences) == [0.5, 1.0, 3.0]
+    assert list(found.differences) == [0.5, 1.0, 3.0]
+    expected = kind(found.differences).estimate()
+    assert found.estimate().p == pytest.approx(expected.p)
+    assert found.estimate().items_error == 0
     whole = match(a_design(test=test), WIKI).sample
     assert isinstance(whole, kind), "a score that is no mean over items"
 
