@@ -1,7 +1,8 @@
 """One sequence of ids in every form; those of Megatron and datatrove by their own packages.
 
 ``python tests/support/token_forms.py`` writes the files in ``token_files/`` again. It needs
-megatron-core 0.16.1 and datatrove 0.10.1.
+megatron-core 0.16.1, datatrove 0.10.1, litdata 0.2.76 and mosaicml-streaming 0.13.0. Not all of
+them can be installed at once: name those that are, as in ``token_forms.py litdata``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,10 +102,28 @@ def copied(name: str) -> Callable[[Path], Path]:
     return copy
 
 
+def copied_folder(name: str) -> Callable[[Path], Path]:
+    """A folder whose chunks were written by their own package."""
+
+    def copy(folder: Path) -> Path:
+        return Path(shutil.copytree(FILES / name, folder / name))
+
+    return copy
+
+
+LITDATA = ("litdata", "litdata_tensor", "litdata_tree")
+MDS = {  # columns, type of an id, compression
+    "mds": ({"tokens": "ndarray"}, np.uint16, None),
+    "mds_fixed": ({"tokens": "ndarray:uint16:1033"}, np.uint16, None),
+    "mds_bytes": ({"tokens": "bytes"}, np.int64, "gz"),
+    "mds_columns": ({"id": "int", "tokens": "ndarray:int32", "source": "str"}, np.int32, "zstd:3"),
+}
+CHUNKED = (*LITDATA, *MDS)
 FORMS: dict[str, Callable[[Path], Path]] = {
     "nanogpt": nanogpt, "llmc": llmc, "llama": llama, "olmo": olmo, "array": array,
     "megatron": copied("mine_text_document.bin"), "megatron32": copied("wide_text_document"),
     "datatrove": copied("00000_mine.ds"),
+    **{name: copied_folder(name) for name in CHUNKED},
 }  # fmt: skip
 
 
@@ -131,7 +151,53 @@ def write_datatrove(folder: Path) -> None:
     file.close()
 
 
+def ids_of(number: int) -> Ids:
+    """A document for litdata, whose processes get this function."""
+    return documents()[number].astype(np.uint16)
+
+
+def tensor_of(number: int) -> Any:
+    """The same as a tensor."""
+    import torch
+
+    return torch.from_numpy(ids_of(number))
+
+
+def write_litdata(folder: Path) -> None:
+    """Write with litdata: ids alone, as arrays and as tensors, and with its default loader."""
+    from litdata import optimize
+    from litdata.streaming.item_loader import TokensLoader
+
+    ways = {
+        "litdata": (ids_of, TokensLoader()), "litdata_tensor": (tensor_of, TokensLoader()),
+        "litdata_tree": (ids_of, None),
+    }  # fmt: skip
+    for name, (of, loader) in ways.items():
+        shutil.rmtree(folder / name, ignore_errors=True)
+        optimize(
+            fn=of, inputs=list(range(len(documents()))), output_dir=str(folder / name),
+            chunk_bytes=1500, num_workers=1, item_loader=loader,
+        )  # fmt: skip
+
+
+def write_mds(folder: Path) -> None:
+    """Write with mosaicml-streaming, in samples of 60 ids or two halves."""
+    from streaming import MDSWriter
+
+    for name, (columns, dtype, compression) in MDS.items():
+        shutil.rmtree(folder / name, ignore_errors=True)
+        size = 1033 if "fixed" in name else 60
+        with MDSWriter(
+            out=str(folder / name), columns=columns, compression=compression, size_limit=3000
+        ) as writer:
+            for start in range(0, len(sequence()), size):
+                ids = sequence()[start : start + size].astype(dtype)
+                tokens = ids.tobytes() if columns["tokens"] == "bytes" else ids
+                writer.write({"id": start, "source": "a" * (start % 7), "tokens": tokens})
+
+
 if __name__ == "__main__":
     FILES.mkdir(exist_ok=True)
-    write_megatron(FILES)
-    write_datatrove(FILES)
+    wanted = sys.argv[1:] or ["megatron", "datatrove", "litdata", "mds"]
+    for name in wanted:
+        globals()[f"write_{name}"](FILES)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from lmlab.console.formatting import format_count
+from lmlab.console.progress_bar import progress
 from lmlab.data.capped_split import tokens_check
 from lmlab.data.corpus import Corpus
 from lmlab.data.id_documents import IdDocuments
@@ -23,9 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class TokenFiles:
-    """Token files of lmlab, nanoGPT, llm.c, Megatron, datatrove, OLMo or NumPy.
+    """Token files of lmlab, nanoGPT, llm.c, Megatron, datatrove, OLMo, NumPy, litdata or MDS.
 
-    They stay where they are, and are read through memory mapping; several are one sequence.
+    They stay where they are, and are read through memory mapping; several are one sequence. Where
+    other bytes stand between the ids, as in MDS, these are written to the cache once.
 
     Args:
         cache_dir: where what is known of the ids is kept.
@@ -103,9 +106,11 @@ class TokenFiles:
             DataError: a file cannot be used, or both splits are the same.
         """
         self.check()
-        files = {split: self._find(split) for split in self.values}
+        found = {split: self._find(split) for split in self.values}
+        name = found["train"][0].shard.path.name.partition(".")[0]
+        files = {split: self._unpacked(split, files) for split, files in found.items()}
         if "valid" in files:
-            splits = [self._split(split, found) for split, found in files.items()]
+            splits = [self._split(split, shards) for split, shards in files.items()]
         else:
             splits = self._hold_out(files["train"])
         train, valid = splits
@@ -114,8 +119,20 @@ class TokenFiles:
                 "data.valid: expected held-out ids, but they are those of data.train",
                 "choose other files, or leave data.valid out to hold out a part of data.train",
             )
-        name = files["train"][0].shard.path.name.partition(".")[0]
         return Corpus.of_splits(name or "tokens", train, valid).capped(self.tokens)
+
+    def _unpacked(self, split: str, files: Sequence[StoredIds]) -> list[StoredIds]:
+        """The files with their ids in a row, which are written to the cache once."""
+        number = sum(file.unpack is not None for file in files)
+        found = []
+        with progress(total=number, desc=f"unpacking data.{split}", unit="file",
+                      shown=number > 0) as bar:  # fmt: skip
+            for file in files:
+                if file.unpack is not None:
+                    file = dataclasses.replace(file, shard=file.unpack(self.cache_dir))
+                    bar.update(1)
+                found.append(file)
+        return found
 
     def _split(self, split: str, files: Sequence[StoredIds]) -> IdSplit:
         documents = IdDocuments(files, self.end_id)

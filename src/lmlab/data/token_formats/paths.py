@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lmlab.data.token_formats.chunks import chunks_of, read_index
 from lmlab.data.token_formats.datatrove import BESIDE
 from lmlab.data.token_formats.megatron import find_pair
 from lmlab.errors import DataError
 from lmlab.records.paths import find_files, natural_order, split_name
-from lmlab.storage.io import read_json
 
 _NOT_IDS = (*BESIDE, ".idx", ".json", ".csv.gz", ".pkl", ".md", ".txt", ".checked", ".lock")
-_CHUNKED = "index.json"  # of litdata and MDS
 
 
 def find_token_files(key: str, value: str | Sequence[str], split: str) -> list[Path]:
     """Return the token files that a setting names, in order.
 
     A file stands for itself, a pattern for the files that it matches, and a folder for those in it
-    in natural order (2 before 10), without indexes and descriptions. Of Megatron's pairs, either
+    in natural order (2 before 10), without indexes and descriptions. Of a folder of litdata or MDS,
+    these are the chunks that its index lists. Of Megatron's pairs, either
     file or their common name stands for both.
 
     Args:
@@ -51,11 +51,8 @@ def _may_hold_ids(path: Path) -> bool:
 
 
 def _in_folder(key: str, folder: Path, split: str) -> list[Path]:
-    if (kind := _chunked(folder)) is not None:
-        raise DataError(
-            f"{key}={folder}: expected token files, found chunks of {kind}, which are not read",
-            "write their ids with its own package: numpy.save('ids.npy', ids.astype('uint32'))",
-        )
+    if (index := read_index(folder)) is not None:
+        return chunks_of(key, folder, index)
     files = [
         path
         for path in sorted(folder.rglob("*"), key=natural_order)
@@ -71,16 +68,3 @@ def _in_folder(key: str, folder: Path, split: str) -> list[Path]:
             f"choose its files with a pattern: {key}='{folder}/*{wanted}*'",
         )
     return files
-
-
-def _chunked(folder: Path) -> str | None:
-    """The package that wrote a folder of chunks with ``index.json``; None for other folders."""
-    try:
-        content = read_json(folder / _CHUNKED)
-    except (OSError, ValueError):
-        return None
-    if not isinstance(content, dict):
-        return None
-    if "chunks" in content:
-        return "litdata"
-    return "MDS (mosaicml-streaming)" if "shards" in content else None

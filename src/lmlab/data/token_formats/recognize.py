@@ -9,6 +9,7 @@ import numpy as np
 from lmlab.data.id_shards import IdShard
 from lmlab.data.token_file import TokenFile, is_sidecar
 from lmlab.data.token_formats import datatrove, llmc, megatron, numpy_files
+from lmlab.data.token_formats.chunks import open_chunk
 from lmlab.data.token_formats.stored_ids import StoredIds, shard_to_the_end
 from lmlab.errors import DataError
 from lmlab.records.file_kind import binary_format
@@ -44,6 +45,8 @@ def recognize(key: str, path: Path, *, dtype: str | None, vocab_size: int) -> St
 def _open(named: str, path: Path, dtype: str | None, vocab_size: int) -> StoredIds:
     if pair := megatron.find_pair(path):
         return megatron.open_megatron(named, *pair)
+    if (chunk := open_chunk(named, path, dtype)) is not None:
+        return chunk
     with open(path, "rb") as file:
         head = file.read(_HEAD_BYTES)
     if not head:

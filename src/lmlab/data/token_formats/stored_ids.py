@@ -30,6 +30,8 @@ class StoredIds:
         read_ends: reads the numbers of ids up to the end of each document, increasing; None where
             no index says it.
         beside: further files that belong to it.
+        unpack: writes the ids to a cache folder and returns where they are; until then
+            :attr:`shard` has none. None where they stand in a row in the file.
     """
 
     shard: IdShard
@@ -40,6 +42,7 @@ class StoredIds:
     tokenizer_hash: str | None = None
     read_ends: Callable[[], IdArray] | None = None
     beside: tuple[Path, ...] = ()
+    unpack: Callable[[Path], IdShard] | None = None
 
 
 def shard_to_the_end(named: str, path: Path, dtype: str, offset: int = 0) -> IdShard:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -37,13 +36,6 @@ def test_a_folder_of_several_splits_is_refused_with_a_pattern(tmp_path: Path) ->
     with pytest.raises(DataError) as refused:
         find_token_files("data.valid", str(tmp_path), "valid")
     assert "*val*" in str(refused.value.help)
-
-
-@pytest.mark.parametrize(("key", "name"), [("chunks", "litdata"), ("shards", "MDS")])
-def test_chunks_of_other_packages_are_named(key: str, name: str, tmp_path: Path) -> None:
-    (tmp_path / "index.json").write_text(json.dumps({key: []}))
-    with pytest.raises(DataError, match=f"found chunks of {name}"):
-        names(tmp_path, "chunk-0-0.bin")
 
 
 def test_nothing_is_an_error(tmp_path: Path) -> None:
