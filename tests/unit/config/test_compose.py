@@ -44,6 +44,13 @@ def required_overrides(group: str, option: str, folder: Path) -> list[str]:
         rungs = ["ladder.rungs=[['model.d_model=64'],['model.d_model=128']]"]
         design = ["design=ladder", *required_overrides("design", "ladder", folder)]
         return [*design, *(rungs if option == "given" else [])]
+    if (group, option) == ("data", "hub"):
+        return ["data.repo=someone/stories"]
+    if (group, option) == ("data", "mixture"):
+        return [
+            "data.sources={a: a.txt, b: {data: tokens, train: b.bin}}",
+            "data.weights={a: 1, b: 2}",
+        ]
     if (group, option) == ("model", "imported"):
         node = compose(["model.vocab_size=300"]).model.as_dict()
         write_json(folder / "config.json", hf_config.config_to_hf(node, d_ff=64))
