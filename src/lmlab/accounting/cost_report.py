@@ -18,6 +18,7 @@ from lmlab.accounting.memory import (
 from lmlab.accounting.model_counts import GROUPS, ModelCounts, count_model, count_optimizer
 from lmlab.accounting.target_counts import UnknownCostError
 from lmlab.accounting.textbook import EXPRESSION, Textbook
+from lmlab.config.shared_parameters import CROSS, DOCUMENT
 from lmlab.nn.loss_counts import chunk_rows
 from lmlab.optim.optimizer_counts import OptimizerCounts
 
@@ -63,13 +64,19 @@ def cost_report(config: Mapping[str, Any], options: CostOptions, device: str) ->
     Raises:
         UnknownCostError: a component of the model has no counts.
     """
-    model = count_model(config["model"])
+    windows = (config.get("data") or {}).get("windows", CROSS)
+    model = count_model(config["model"], windows)
     missing: list[str] = []
     optimizer: OptimizerCounts | None = None
     try:
         optimizer = count_optimizer(config["optim"], model)
     except UnknownCostError as error:
         missing.append(f"The optimizer's state is unknown: {error.message}; {error.help}.")
+    if windows == DOCUMENT:
+        missing.append(
+            f"data.windows={DOCUMENT}: FLOPs are counted as if each window were one document. A "
+            "run counts those of the documents of its text, which are fewer."
+        )
     return {
         "sizes": {
             "vocab_size": model.vocab_size, "context_length": model.context,

@@ -18,6 +18,7 @@ from lmlab.config.run_config import (
     STANDARD_BLOCK,
     TOKEN_EMBEDDING,
 )
+from lmlab.config.shared_parameters import CROSS, DOCUMENT
 from lmlab.nn.component_counts import BlockCounts, ComponentCounts, Kind, SavedTensor
 from lmlab.nn.window_layout import keys_per_query, visible_pairs
 from lmlab.optim.optimizer_counts import OptimizerCounts
@@ -173,11 +174,13 @@ class ModelCounts:
             yield from ((component, tensor) for tensor in saved)
 
 
-def count_model(model: Mapping[str, Any]) -> ModelCounts:
+def count_model(model: Mapping[str, Any], windows: str = CROSS) -> ModelCounts:
     """Count a model.
 
     Args:
         model: the ``model`` section of a configuration as plain values.
+        windows: whether attention crosses documents; where it does not, each layer saves a mask.
+            FLOPs are those of windows of one document.
 
     Raises:
         UnknownCostError: a component has no counts.
@@ -213,6 +216,10 @@ def count_model(model: Mapping[str, Any]) -> ModelCounts:
         Component("residual", OTHER, 1, False, residual),
     )
     components += tuple(one for one in further if one.counts != ComponentCounts())
+    if windows == DOCUMENT:
+        mask = SavedTensor("mask of documents", 0, Kind.FLOAT32, per_pair=1)
+        counts = ComponentCounts(saved=(mask,), textbook=(mask,))
+        components += (Component("mask of documents", OTHER, layers, True, counts),)
     if model.get("dropout"):  # configurations of earlier versions do not have it
         components += _dropout(width, block.num_branches * layers)
     return ModelCounts(vocab, context, width, layers, heads, components)

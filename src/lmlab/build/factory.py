@@ -25,6 +25,7 @@ from lmlab.build.run_data import RunData
 from lmlab.build.run_spec import RunSpec
 from lmlab.build.task_scores import KeepItems, build_task_scores
 from lmlab.build.workload import RunWorkload
+from lmlab.config.shared_parameters import DOCUMENT
 from lmlab.data.batches import Batches
 from lmlab.data.mixed_batches import MixedBatches
 from lmlab.data.mixed_tokens import Part, Windows, evaluated_parts, parts_of
@@ -32,6 +33,7 @@ from lmlab.distributed.communicator import SINGLE_PROCESS, Communicator
 from lmlab.distributed.data_parallel import DataParallelGradients
 from lmlab.distributed.fsdp import FSDPOptimizer, unsharded
 from lmlab.distributed.zero1 import Zero1Optimizer
+from lmlab.nn.document_layout import Documents
 from lmlab.nn.transformer import Transformer
 from lmlab.optim.groups import rate_names
 from lmlab.runtime.background import ThreadWorker
@@ -85,6 +87,8 @@ def build_scratch_network(
         for parameter in network.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(0.0, 0.02, generator=generator)
+    if spec.workload.windows == DOCUMENT:  # which id ends them makes no difference to the time
+        network.documents = Documents(end_id=0)
     network.use(choose_kernels(device, network.context_length, spec.kernel_folder))
     return network
 
@@ -110,9 +114,22 @@ def build_optimizer(
         return plan.build(model, is_whole=is_whole)
 
 
-def build_state(spec: RunSpec, device: Device, comm: Communicator = SINGLE_PROCESS) -> TrainState:
-    """Build model, optimizer and progress before the first step, as this rank holds them."""
+def build_state(
+    spec: RunSpec,
+    device: Device,
+    comm: Communicator = SINGLE_PROCESS,
+    documents: Documents | None = None,
+) -> TrainState:
+    """Build model, optimizer and progress before the first step, as this rank holds them.
+
+    Args:
+        spec: of the run.
+        device: where the model is.
+        comm: the ranks that share it.
+        documents: what its attention must not cross; see :class:`lmlab.build.run_data.RunData`.
+    """
     model = build_model(spec).to(device.device)
+    model.documents = documents
     optimizer = build_optimizer(spec, model)
     average = build_average(spec, model)
     if comm.shards_model:  # without an average: see check_parallel

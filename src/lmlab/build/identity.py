@@ -31,10 +31,10 @@ def run_identity(
 ) -> dict[str, Any]:
     """Return the identity of a run; two runs with equal identities are the same run.
 
-    Four keys are there only if they apply: ``tasks``, the hashes of the tasks on which the run is
-    scored, by name; ``code``, where the settings name code of one's own;
-    ``lmlab``, where files of lmlab that compute numbers differ from the record of the release; and
-    ``environment``, under the policy ``exact``.
+    Five keys are there only if they apply: ``tasks``, the hashes of the tasks on which the run is
+    scored, by name; ``documents``, which attention does not cross; ``code``, where the settings
+    name code of one's own; ``lmlab``, where files of lmlab that compute numbers differ from the
+    record of the release; and ``environment``, under the policy ``exact``.
 
     Args:
         settings: the part of the configuration that changes the result; see
@@ -53,6 +53,9 @@ def run_identity(
     }
     if data.tasks:
         identity["tasks"] = {task.name: task.hash for task in data.tasks}
+    if data.documents is not None:
+        documents = data.documents
+        identity["documents"] = {"end_id": documents.end_id, "is_before": documents.is_before}
     if code := user_code(settings):
         identity["code"] = code
     if changed := numerics.numeric_code(settings):

@@ -33,6 +33,7 @@ NOT_NUMERIC = (
     "data/hub/", "data/hub_source.py", "data/near_duplicates.py", "data/shingles.py",
     "data/corpus.py", "data/ids.py", "data/split.py", "data/token_sources.py",
     "data/token_formats/", "data/id_documents.py", "data/id_survey.py",
+    "data/document_parts.py", "nn/document_layout.py",
     "tokenizer/ids_only.py",
     "data/prefix_probability.py", "data/story_probes.py",
     "tokenizer/formats/", "tokenizer/convert.py",

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.build.instantiate import BoundTarget
+from lmlab.config.shared_parameters import CROSS, DOCUMENT
 from lmlab.data.corpus import Corpus
+from lmlab.data.document_parts import check_documents, find_documents
 from lmlab.data.mixed_floor import floor_of
 from lmlab.data.split import SplitTokens
 from lmlab.errors import ConfigError, TextChangedError
+from lmlab.nn.document_layout import Documents
 from lmlab.records.text import Text
 from lmlab.tasks.probes import Probes, load_probes
 from lmlab.tasks.task import Task, TaskSource
@@ -33,6 +36,7 @@ class DataSpec:
         context_length: of the model, in tokens; each split must hold at least one window.
         tasks: on which the model is scored.
         probe_items: items of each probe, where the text has probes.
+        windows: whether attention crosses documents: ``cross`` or ``document``.
     """
 
     source: BoundTarget
@@ -42,6 +46,7 @@ class DataSpec:
     context_length: int
     tasks: tuple[TaskSource, ...] = ()
     probe_items: int = 0
+    windows: str = CROSS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +56,7 @@ class RunData:
     Attributes:
         probe_items: items of each probe.
         context_length: of the model, in tokens.
+        documents: what attention must not cross; None where it sees windows as one text.
     """
 
     corpus: Corpus
@@ -60,6 +66,7 @@ class RunData:
     tasks: tuple[Task, ...] = ()
     probe_items: int = 0
     context_length: int = 0
+    documents: Documents | None = None
 
     @functools.cached_property
     def probes(self) -> Probes:
@@ -84,11 +91,16 @@ def check_source(spec: DataSpec) -> None:
 
     Raises:
         DataError: a file is missing, or cannot be used.
+        ConfigError: documents are to be separated, and no id is known to stand between them.
     """
     source = spec.source(cache_dir=spec.cache_folder)
     source.check()
     if not getattr(source, "has_text", True):  # a tokenizer that must be trained refuses
-        spec.tokenizer(text=Text(()), cache_dir=spec.cache_folder, corpus_hash="")
+        tokenizer = spec.tokenizer(text=Text(()), cache_dir=spec.cache_folder, corpus_hash="")
+        if spec.windows == DOCUMENT and hasattr(source, "documents"):
+            check_documents(source.documents(tokenizer))
+    elif spec.windows == DOCUMENT and not spec.tokenizer.parameters.get("special_tokens", True):
+        check_documents(None)
     for task in spec.tasks:
         task.check()
 
@@ -126,8 +138,14 @@ def _prepare(spec: DataSpec) -> RunData:
     for name, split in corpus.splits.items():
         splits[name] = split.encode(tokenizer, cache, name=name)
         splits[name].check(tokenizer.hash, spec.context_length, tokenizer.vocab_size)
+    documents = None
+    if spec.windows == DOCUMENT:
+        documents = find_documents(
+            splits["train"], splits["valid"], tokenizer, text_hash=corpus.train_hash,
+            context_length=spec.context_length, cache_dir=cache,
+        )  # fmt: skip
     tasks = tuple(source.load(tokenizer, spec.context_length) for source in spec.tasks)
     return RunData(
         corpus, tokenizer, splits["train"], splits["valid"], tasks, spec.probe_items,
-        spec.context_length,
+        spec.context_length, documents,
     )  # fmt: skip

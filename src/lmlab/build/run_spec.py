@@ -19,6 +19,7 @@ from lmlab.build.run_data import DataSpec
 from lmlab.build.workload import RunWorkload
 from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_config import AUTO_PARENT, Component, RunConfig
+from lmlab.config.shared_parameters import own_component, shared_value
 from lmlab.config.task_settings import parse_tasks
 from lmlab.nn.transformer import Transformer
 from lmlab.tasks.task import TaskSource
@@ -156,13 +157,14 @@ def resolve(config: RunConfig) -> RunSpec:
         reuse=config.reuse,
         reuse_across_code=config.reuse_across_code,
         data=DataSpec(
-            source=bind(config.data),
+            source=bind(own_component("data", config.data)),
             tokenizer=bind(config.tokenizer),
             cache_folder=cache_folder,
             vocab_size=model.vocab_size,
             context_length=model.context_length,
             tasks=_task_sources(config),
             probe_items=config.validation.probes,
+            windows=shared_value("data", config.data, "windows"),
         ),
         network=network_builder(model, config.seeds.init),
         initializer=bind(model.init),
@@ -237,4 +239,5 @@ def _workload(config: RunConfig, settings: dict[str, Any]) -> RunWorkload:
         concurrent_jobs=config.runtime.beside,
         ema=training.ema,
         diagnose_every=training.diagnose_every,
+        windows=shared_value("data", config.data, "windows"),
     )

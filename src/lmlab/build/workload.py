@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmlab.config.rank_batch import per_rank_batch
+from lmlab.config.shared_parameters import CROSS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,7 @@ class RunWorkload:
         concurrent_jobs: other jobs on the same device.
         ema: decay of the average of the weights; None for none.
         diagnose_every: steps between measurements of norms per layer; 0 or None for none.
+        windows: whether attention crosses documents: ``cross`` or ``document``.
     """
 
     model: Mapping[str, Any]
@@ -52,6 +54,7 @@ class RunWorkload:
     concurrent_jobs: int
     ema: float | None = None
     diagnose_every: int | None = None
+    windows: str = CROSS
 
     @property
     def pass_size(self) -> int:
@@ -76,6 +79,7 @@ class RunWorkload:
     def accounting_settings(self) -> dict[str, Any]:
         """Return the part of the configuration that :mod:`lmlab.accounting` reads."""
         return {
+            "data": {"windows": self.windows},
             "model": self.model,
             "optim": self.optim,
             "training": {

@@ -35,6 +35,7 @@ ADDED_SETTINGS = [
     *(("validation", "probes", number) for number in (48, 32, 8)),  # with the values of scales
     ("validation", "probes", 0),
     ("schedule", "warmup_tokens", None), ("schedule", "decay_shape", "linear"),
+    ("data", "windows", "cross"),
 ]  # fmt: skip
 # The same for parameters of components: target, and the defaults of its new parameters.
 ADDED_PARAMETERS: dict[str, dict[str, Any]] = {

@@ -17,7 +17,7 @@ def identity_settings(config: RunConfig) -> dict[str, Any]:
 
     It excludes names and paths, what is only recorded, observed or kept, such as probes, the data,
     the tokenizer and the tasks (the identity holds their content hashes instead), and the runtime
-    (it holds the resolved device).
+    (it holds the resolved device). Of the data it holds ``windows`` unless that is ``cross``.
     Targets have their original names, so that runs of earlier versions have the same identity.
     """
     return select_identity(config.as_dict())
@@ -35,7 +35,9 @@ def select_identity(config: dict[str, Any]) -> dict[str, Any]:
     model = content["model"]
     if model["init"].get("sha256"):  # weights from a folder: their hash replaces its path
         model["init"] = {k: v for k, v in model["init"].items() if k != "path"}
+    windows = content["data"].get("windows")
     return {
+        **({} if windows is None else {"data": {"windows": windows}}),
         "model": model,
         "optim": content["optim"],
         "schedule": content["schedule"],

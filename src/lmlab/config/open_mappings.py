@@ -1,7 +1,8 @@
 """Overrides of settings whose keys are free, such as the patterns of ``hydra.launcher.per_arm``.
 
 Hydra accepts only keys that a mapping has already, and the defaults of these are empty: without a
-``+`` it would refuse every key. With a ``+`` it refuses those that a file has set.
+``+`` it would refuse every key. With a ``+`` it refuses those that a file has set. The same goes
+for ``data.windows``, which every source has, whether its file lists it or not.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 OPEN_MAPPINGS = (
     "hydra.launcher.per_arm", "hydra.launcher.driver", "design.arms", "callbacks", "optim.groups",
     "validation.tasks", "data.sources", "data.weights", "data.valid_weights", "design.margins",
-    "design.expected_sds",
+    "design.expected_sds", "data.windows",
 )  # fmt: skip
 _QUOTED_KEY = re.compile(r"""([{,]\s*)(?:"([^"\\]*)"|'([^'\\]*)')(?=\s*:)""")
 _SOURCE = re.compile(r"data\.sources\.[^.]+")  # data.sources.books=books.txt

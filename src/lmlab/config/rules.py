@@ -18,6 +18,7 @@ from lmlab.config.optimizer_groups import (
 )
 from lmlab.config.part_rules import head_width_multiple, part_rules
 from lmlab.config.run_length import BUDGETS
+from lmlab.config.shared_parameters import CROSS, WINDOWS
 from lmlab.config.task_settings import parse_tasks
 from lmlab.config.value_types import format_value
 from lmlab.errors import Check, ConfigError, check_settings
@@ -68,8 +69,8 @@ def check_rules(config: dict[str, Any]) -> None:
 def check_values(config: dict[str, Any]) -> None:
     """Check what does not depend on the number of steps. Raises :class:`ConfigError`."""
     for rules in (
-        _names, _seeds, _model, _components, _vocabulary, _training, _intervals, _samples, _runtime,
-        _design,
+        _names, _seeds, _model, _components, _data, _vocabulary, _training, _intervals, _samples,
+        _runtime, _design,
     ):  # fmt: skip
         check_settings(
             Check(key, format_value(_value(config, key)), is_valid, expected)
@@ -175,6 +176,11 @@ def _components(config: dict[str, Any]) -> Rules:
         is_valid = 1 <= embedding["num_tables"] <= model["num_layers"]
         expected = f"1 to model.num_layers={model['num_layers']}"
         yield "model.embedding.num_tables", is_valid, expected
+
+
+def _data(config: dict[str, Any]) -> Rules:
+    windows = config["data"].get("windows", CROSS)
+    yield "data.windows", windows in WINDOWS, _one_of(WINDOWS)
 
 
 def _vocabulary(config: dict[str, Any]) -> Rules:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmlab.config.group_selection import is_set
+from lmlab.config.shared_parameters import DOCUMENT
 from lmlab.config.value_types import format_value
 from lmlab.errors import ConfigError
 
@@ -149,6 +150,12 @@ def _update_tokens(content: Mapping[str, Any]) -> int:
 
 
 def _update_flops(content: Mapping[str, Any]) -> int:
+    if content["data"].get("windows") == DOCUMENT:
+        raise ConfigError(
+            f"training.flops={format_value(content['training']['flops'])}: expected null with "
+            f"data.windows={DOCUMENT}, whose FLOPs depend on documents that are not read yet",
+            "set training.tokens or training.steps",
+        )
     from lmlab.accounting.model_counts import count_update_flops  # most runs need no counts
 
     try:

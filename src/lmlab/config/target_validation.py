@@ -25,6 +25,7 @@ from lmlab.config.optimizer_groups import (
 )
 from lmlab.config.run_config import RunConfig, field_types
 from lmlab.config.several_options import components_of
+from lmlab.config.shared_parameters import SHARED
 from lmlab.config.signatures import Signature, read_signature
 from lmlab.config.slot_targets import check_nested, check_slot, no_such_target
 from lmlab.config.unknown_settings import unknown_parameter, unknown_setting
@@ -213,7 +214,7 @@ def _check_parameters(
     supplied = (*supplied, *OFFERED.get(path, ()))
     settable = {
         name: parameter for name, parameter in signature.parameters.items() if name not in supplied
-    }
+    } | SHARED.get(path, {})
     for key, value in parameters.items():
         given = f"{path}.{key}={format_value(value)}"
         if key in supplied:

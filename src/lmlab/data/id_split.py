@@ -11,6 +11,7 @@ from lmlab.data.id_survey import IdSurvey
 from lmlab.data.ids import Ids
 from lmlab.data.text_bytes import evaluated_bytes, text_bytes
 from lmlab.errors import DataError
+from lmlab.nn.document_layout import Documents
 from lmlab.records.text import Text
 from lmlab.tokenizer import Tokenizer
 
@@ -26,6 +27,7 @@ class IdTokens:
         end_id: the id between documents; None if none is known.
         bytes_per_token: of the text, as the user says; None: those of the tokenizer's entries.
         made_by: hashes of the tokenizers that made them, as far as they are known.
+        end_is_before: whether ``end_id`` stands before each document instead of after it.
     """
 
     shards: tuple[IdShard, ...]
@@ -34,6 +36,7 @@ class IdTokens:
     end_id: int | None
     bytes_per_token: float | None
     made_by: frozenset[str]
+    end_is_before: bool = False
 
     @property
     def num_tokens(self) -> int:
@@ -87,6 +90,11 @@ class IdTokens:
         if not tokenizer.has_text:
             return 0
         return evaluated_bytes(tokenizer, self.tokens, windows, self._end_of(tokenizer))
+
+    def documents(self, tokenizer: Tokenizer) -> Documents | None:
+        """Which id stands between documents, and where; None if none is known."""
+        end_id = self._end_of(tokenizer)
+        return None if end_id is None else Documents(end_id, self.end_is_before)
 
     def _end_of(self, tokenizer: Tokenizer) -> int | None:
         return tokenizer.end_of_text_id if self.end_id is None else self.end_id

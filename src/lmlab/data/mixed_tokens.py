@@ -13,6 +13,8 @@ from lmlab.data.id_shards import IdShard, open_ids
 from lmlab.data.ids import Ids
 from lmlab.data.source_names import named
 from lmlab.data.split import SplitTokens
+from lmlab.errors import ConfigError
+from lmlab.nn.document_layout import Documents
 from lmlab.tokenizer import Tokenizer
 
 Windows = list[tuple[int, int]]
@@ -142,3 +144,26 @@ class MixedTokens:
                 return 0
             total += found if own else 0
         return total
+
+    def documents(self, tokenizer: Tokenizer) -> Documents | None:
+        """Which id stands between documents, and where; None if that of a source is not known.
+
+        Raises:
+            ConfigError: it differs between the sources.
+        """
+        found = {part.name: part.split.documents(tokenizer) for part in self.parts}
+        first, *others = found.items()
+        for name, documents in others:
+            if documents != first[1]:
+                raise ConfigError(
+                    f"data.windows: expected one id between the documents of all sources, found "
+                    f"{_in_words(first[1])} in {first[0]} and {_in_words(documents)} in {name}",
+                    "set end_id of a source of ids, or data.windows=cross",
+                )
+        return first[1]
+
+
+def _in_words(documents: Documents | None) -> str:
+    if documents is None:
+        return "none"
+    return f"{documents.end_id} {'before' if documents.is_before else 'after'} each"

@@ -11,6 +11,7 @@ from lmlab.data.id_shards import IdShard
 from lmlab.data.ids import Ids
 from lmlab.data.text_survey import survey
 from lmlab.data.token_file import encode_corpus
+from lmlab.nn.document_layout import Documents
 from lmlab.records.file_kind import PLAIN
 from lmlab.records.text import Text
 from lmlab.storage.io import hash_file, hash_json, translate_read_errors
@@ -60,6 +61,10 @@ class SplitTokens(Protocol):
             tokenizer: the run's tokenizer.
             windows: see :func:`lmlab.data.text_bytes.evaluated_bytes`.
         """
+        ...
+
+    def documents(self, tokenizer: Tokenizer) -> Documents | None:
+        """Which id stands between documents, and where; None if none is known."""
         ...
 
 

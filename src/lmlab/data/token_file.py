@@ -13,6 +13,7 @@ from lmlab.data.corpus_encoding import encode_to
 from lmlab.data.id_shards import IdShard
 from lmlab.data.text_bytes import evaluated_bytes, text_bytes
 from lmlab.errors import DataError
+from lmlab.nn.document_layout import Documents
 from lmlab.records.text import Text
 from lmlab.storage.cache_entry import open_or_make
 from lmlab.storage.content_hash import remembered_hash
@@ -136,6 +137,11 @@ class TokenFile:
     def evaluated_bytes(self, tokenizer: Tokenizer, windows: Sequence[tuple[int, int]]) -> int:
         """Bytes of a part; see :func:`lmlab.data.text_bytes.evaluated_bytes`."""
         return evaluated_bytes(tokenizer, self.tokens, windows, self.end_id)
+
+    def documents(self, tokenizer: Tokenizer) -> Documents | None:
+        """The end of text follows each document; None if the tokenizer has none."""
+        end_id = tokenizer.end_of_text_id
+        return None if end_id is None else Documents(end_id)
 
 
 def _largest_id(path: Path, dtype: np.dtype[Any]) -> int:

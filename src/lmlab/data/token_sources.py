@@ -20,6 +20,8 @@ from lmlab.data.token_formats.paths import find_token_files
 from lmlab.data.token_formats.recognize import recognize
 from lmlab.data.token_formats.stored_ids import StoredIds
 from lmlab.errors import Check, DataError, check_settings
+from lmlab.nn.document_layout import Documents
+from lmlab.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +92,15 @@ class TokenFiles:
                 "data.train",
                 "choose another file, or leave data.valid out to hold out a part of data.train",
             )
+
+    def documents(self, tokenizer: Tokenizer) -> Documents | None:
+        """Return which id stands between the training documents, before the ids are read.
+
+        None if none is known: neither ``end_id``, nor the format, nor the tokenizer says it.
+        """
+        end_id = IdDocuments(self._find("train"), self.end_id).end_id
+        end_id = tokenizer.end_of_text_id if end_id is None else end_id
+        return None if end_id is None else Documents(end_id)
 
     def _find(self, split: str) -> list[StoredIds]:
         key = f"data.{split}"
@@ -170,7 +181,7 @@ class TokenFiles:
         return IdSplit(
             IdTokens(
                 shards, found, f"data.{split}", documents.end_id, self.bytes_per_token,
-                frozenset(map(str, made_by)),
+                frozenset(map(str, made_by)), documents.is_before,
             )
         )  # fmt: skip
 

@@ -56,7 +56,8 @@ def generation_grid(
     load_weights(model, read_weights(folder), folder)
     tokenizer = Tokenizer.load(run.tokenizer)
     loss = evaluated[-1]["loss"]
-    valid = prepare_data(spec.data).corpus.valid.paths[0]
+    data = prepare_data(spec.data)
+    model.documents, valid = data.documents, data.corpus.valid.paths[0]
     return explore(
         model, tokenizer, f"{run.path}, validation loss {loss:.4f} nats per token", temperatures,
         top_ps, prompts, count, max_new_tokens, config.seeds.sampling, _excerpts(valid, tokenizer,

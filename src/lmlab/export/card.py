@@ -58,9 +58,23 @@ def model_card(
         "",
         fenced(shlex.join(session.get("command", [])) or "unknown"),
         "",
+        *_documents(meta),
         *(["![training and validation loss](learning_curve.png)", ""] if has_curve else []),
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _documents(meta: dict[str, Any]) -> list[str]:
+    """Say what to keep in mind where attention did not cross documents."""
+    recorded = meta.get("identity", {}).get("documents")
+    if not recorded:
+        return []
+    return [
+        "In training, attention did not cross documents (`data.windows=document`), which the id "
+        f"{recorded.get('end_id')} separates. This model does not separate them itself: give it "
+        "one document per sequence.",
+        "",
+    ]
 
 
 def _facts(

@@ -79,6 +79,7 @@ def export_run(
     hf_config.config_to_hf(node, d_ff=1)  # fails before anything is loaded
     check_foldable(config.model)
     loaded = load(run_folder, checkpoint=checkpoint, device="cpu")
+    loaded.model.documents = None  # no exported class separates them; the card says so
     loaded = loaded._replace(tokenizer=loaded.tokenizer.with_end_of_text(end_of_text))
     content = hf_config.config_to_hf(node, d_ff=_width(loaded.model))
     # In the same folder as the target, so that renaming is atomic.

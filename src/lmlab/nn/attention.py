@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lmlab.nn.biased_attention import as_kernel_bias
+from lmlab.nn.biased_attention import as_kernel_bias, bias_of, biased_attention
 from lmlab.nn.fused_linear import ApplyLinears, fused_linear, separate_linears
-from lmlab.nn.kernel_set import CausalAttention, FusedQKVAttention, KernelSet
+from lmlab.nn.kernel_set import BiasedAttention, CausalAttention, FusedQKVAttention, KernelSet
 from lmlab.nn.kv_cache import KVCache
 from lmlab.nn.norm import RMSNorm
 from lmlab.nn.pos import Positions, refuse_score_bias, rotary_tables, score_bias
@@ -119,6 +119,7 @@ class CausalSelfAttention(nn.Module):
         self.k_norm = RMSNorm(self.d_head, qk_norm_eps) if qk_norm else nn.Identity()
         self.apply_linears: ApplyLinears = separate_linears
         self.causal_attention: CausalAttention = causal_attention
+        self.biased_attention: BiasedAttention = biased_attention
         self.fused_qkv_attention: FusedQKVAttention | None = None
         self.query_factor = 1.0
         self.score_products = 2 * num_heads * self.d_head
@@ -202,8 +203,9 @@ class CausalSelfAttention(nn.Module):
     def use(self, kernels: KernelSet) -> set[str]:
         """Take kernels of attention and of linear maps.
 
-        None of attention where the position encoding adds to the scores, or with a window, which
-        takes its own; no fused one with ``qk_norm``, or where the encoding rotates without tables.
+        None of causal attention where the position encoding adds to the scores, or with a window,
+        which takes its own; no fused one with ``qk_norm``, or where the encoding rotates without
+        tables.
         """
         (pos,) = self._pos
         is_biased, has_tables = score_bias(pos) is not None, rotary_tables(pos, 1) is not None
@@ -211,6 +213,9 @@ class CausalSelfAttention(nn.Module):
         if kernels.apply_linears is not None:
             self.apply_linears = kernels.apply_linears
             taken.add("apply_linears")
+        if kernels.biased_attention is not None:
+            self.biased_attention = kernels.biased_attention
+            taken.add("biased_attention")
         if self.window is not None:
             return taken
         if kernels.causal_attention is not None and not is_biased:
@@ -258,16 +263,11 @@ class CausalSelfAttention(nn.Module):
             mask_BTS = (places[None, :] <= places[:, None])[None]
         if self.window is not None:
             mask_BTS = self.window.restrict(mask_BTS)
-        mask = mask_BTS[:, None]
-        if bias_BHTS is not None:
-            mask = as_kernel_bias(bias_BHTS.masked_fill(~mask, -math.inf), q_BHTK)
-        return F.scaled_dot_product_attention(
-            q_BHTK,
-            k_BGSK,
-            v_BGSK,
-            attn_mask=mask,
-            enable_gqa=self.num_kv_heads != self.num_heads,
-        )
+        mask_B1TS = mask_BTS[:, None]
+        if bias_BHTS is None:
+            return self.biased_attention(q_BHTK, k_BGSK, v_BGSK, bias_of(mask_B1TS))
+        bias = bias_BHTS.masked_fill(~mask_B1TS, -math.inf)
+        return self.biased_attention(q_BHTK, k_BGSK, v_BGSK, bias)
 
     def _split_heads(self, x_BTD: Tensor) -> Tensor:
         """Give each head its own axis: (B, heads, T, K)."""

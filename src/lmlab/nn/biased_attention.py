@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+
+def bias_of(visible: Tensor) -> Tensor:
+    """Return the bias of a mask: 0 where it is True, -inf elsewhere, in float32."""
+    bias = torch.zeros(visible.shape, device=visible.device)
+    return bias.masked_fill(~visible, -math.inf)
 
 
 def as_kernel_bias(bias_BHTS: Tensor, q_BHTK: Tensor) -> Tensor:
     """Return a bias in a dtype that torch's kernel takes beside these queries.
 
-    The one for CPUs takes float32 at every precision, those for GPUs only the queries' dtype.
+    The one for CPUs takes float32 at every lower precision, those for GPUs only the queries' dtype.
+    Beside float64, the one for CPUs would read a float32 bias as if it were float64.
     """
-    return bias_BHTS if q_BHTK.device.type == "cpu" else bias_BHTS.to(q_BHTK.dtype)
+    is_fine = q_BHTK.device.type == "cpu" and q_BHTK.dtype is not torch.float64
+    return bias_BHTS if is_fine else bias_BHTS.to(q_BHTK.dtype)
 
 
 def biased_attention(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, bias_BHTS: Tensor) -> Tensor:

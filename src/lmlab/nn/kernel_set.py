@@ -51,3 +51,7 @@ class KernelSet:
     silu_and_mul: Callable[[Tensor], Tensor] | None = None
     apply_linears: ApplyLinears | None = None
     head_loss: Callable[[int, str], HeadLoss | None] | None = None
+
+    def with_mask(self) -> KernelSet:
+        """Return the kernels that can compute attention with a mask, and all others."""
+        return dataclasses.replace(self, causal_attention=None, fused_qkv_attention=None)

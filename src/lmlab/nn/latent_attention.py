@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmlab.nn.attention import causal_attention
+from lmlab.nn.biased_attention import bias_of, biased_attention
 from lmlab.nn.fused_linear import ApplyLinears, separate_linears
-from lmlab.nn.kernel_set import CausalAttention, KernelSet
+from lmlab.nn.kernel_set import BiasedAttention, CausalAttention, KernelSet
 from lmlab.nn.latent_cache import LatentCache
 from lmlab.nn.latent_widths import latent_widths, rotated_width_of_latent
 from lmlab.nn.norm import RMSNorm
@@ -85,6 +86,7 @@ class LatentAttention(nn.Module):
         self.out = nn.Linear(num_heads * widths.d_value, d_model, bias=False)
         self.apply_linears: ApplyLinears = separate_linears
         self.causal_attention: CausalAttention = causal_attention
+        self.biased_attention: BiasedAttention = biased_attention
         self.query_factor = 1.0
         self.score_products = 2 * num_heads * widths.d_key
         # All layers share one object, which belongs to the model. The list keeps it out of this
@@ -145,6 +147,9 @@ class LatentAttention(nn.Module):
         if kernels.causal_attention is not None:
             self.causal_attention = kernels.causal_attention(self.widths.d_key)
             taken.add("causal_attention")
+        if kernels.biased_attention is not None:
+            self.biased_attention = kernels.biased_attention
+            taken.add("biased_attention")
         return taken
 
     def make_cache(
@@ -185,7 +190,7 @@ class LatentAttention(nn.Module):
         if mask_BTS is None:
             output = self.causal_attention(q, k, v, None)
         else:
-            output = F.scaled_dot_product_attention(q, k, v, attn_mask=mask_BTS[:, None])
+            output = self.biased_attention(q, k, v, bias_of(mask_BTS[:, None]))
         return output[..., : widths.d_value]
 
     def _attend_to_latents(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lmlab.nn.biased_attention import biased_attention
+from lmlab.nn.biased_attention import bias_of, biased_attention
 from lmlab.nn.kernel_set import BiasedAttention, KernelSet
 from lmlab.nn.window_layout import is_blocked
 
@@ -80,13 +78,13 @@ class SlidingWindow(nn.Module):
         if not is_blocked(tokens, window):
             query_T1 = torch.arange(tokens, device=device)[:, None]
             key_S = torch.arange(tokens, device=device)
-            return _as_bias((key_S <= query_T1) & (key_S > query_T1 - window))
+            return bias_of((key_S <= query_T1) & (key_S > query_T1 - window))
         query_T1 = torch.arange(window, 2 * window, device=device)[:, None]
         key_S = torch.arange(2 * window, device=device)
         visible = (key_S <= query_T1) & (key_S > query_T1 - window)
         visible = visible.repeat(tokens // window, self.heads_per_group, 1)
         visible[0, :, :window] = False  # no block comes before the first
-        return _as_bias(visible)[None]
+        return bias_of(visible)[None]
 
     def _query_blocks(self, q_BHTK: Tensor) -> Tensor:
         """Return (B G, blocks, W H / G, K): a block's queries of all heads that share keys."""
@@ -98,7 +96,3 @@ class SlidingWindow(nn.Module):
         before = F.pad(x_BGTK, (0, 0, self.window, 0))[:, :, : x_BGTK.shape[2]]
         pair = [part.unflatten(2, (-1, self.window)) for part in (before, x_BGTK)]
         return torch.cat(pair, dim=3).flatten(0, 1)
-
-
-def _as_bias(visible: Tensor) -> Tensor:
-    return torch.zeros(visible.shape, device=visible.device).masked_fill(~visible, -math.inf)

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from lmlab.errors import ConfigError
 from lmlab.nn.block import wants_of
+from lmlab.nn.document_layout import Documents
+from lmlab.nn.document_mask import document_mask
 from lmlab.nn.kernel_set import KernelSet
 from lmlab.nn.loss_terms import LossTerms
 from lmlab.nn.norm import NormStrategy
@@ -48,6 +50,10 @@ class Transformer(nn.Module):
         residual_factor: multiplies the output of each sublayer before it is added.
         logit_factor: multiplies the input of the head, and so the logits.
 
+    Attributes:
+        documents: what attention must not cross; None for windows that are attended to as one text.
+            Set it before :meth:`use`.
+
     Draw the initial weights afterwards with :mod:`lmlab.nn.init`.
     """
 
@@ -81,6 +87,7 @@ class Transformer(nn.Module):
         self.query_factor = query_factor
         self.residual_factor = residual_factor
         self.logit_factor = logit_factor
+        self.documents: Documents | None = None
         self.embedding: Any = embedding(vocab_size=vocab_size, d_model=d_model)
         self.pos: Positions = pos
         attentions = []
@@ -142,7 +149,9 @@ class Transformer(nn.Module):
             positions_BT: int64 positions below ``context_length``; None for 0 .. T-1.
             caches: one per layer from :meth:`make_caches`, with the tokens before these.
             mask_BTS: True where query t may attend to key s, where S includes the cached tokens;
-                required with caches. None for the causal mask.
+                required with caches. None for the causal mask. With :attr:`documents` and without
+                caches, keys of other documents are hidden in addition; with caches, this mask must
+                hide them, because earlier tokens are not known here.
             terms: takes the terms of the training loss that parts add; None outside of training.
         """
         return self._hidden(tokens_BT, positions_BT, caches, mask_BTS, terms)
@@ -160,6 +169,9 @@ class Transformer(nn.Module):
         if self.dropout:
             x = F.dropout(x, self.dropout, self.training)
         values = self.embedding.values(tokens_BT)
+        if self.documents is not None and caches is None:
+            visible_BTT = document_mask(tokens_BT, self.documents)
+            mask_BTS = visible_BTT if mask_BTS is None else mask_BTS & visible_BTT
         offered: dict[str, Any] = {"tokens": tokens_BT, "first": x, "terms": terms, "earlier": ()}
         keeps_outputs = any("earlier" in wants for wants in self._wants)
         state = self.residual.begin(x)
@@ -175,11 +187,14 @@ class Transformer(nn.Module):
         return final if self.logit_factor == 1 else final * self.logit_factor
 
     def use(self, kernels: KernelSet) -> frozenset[str]:
-        """Let every part take the kernels that it can use.
+        """Let every part take the kernels that it can use; of attention, those that take a mask
+        where :attr:`documents` need one.
 
         Returns:
             The names of those that at least one part took, as fields of :class:`KernelSet`.
         """
+        if self.documents is not None:
+            kernels = kernels.with_mask()
         taken: set[str] = set()
         for part in self.modules():
             use: Any = getattr(part, "use", None)
@@ -214,19 +229,21 @@ class Transformer(nn.Module):
         Two per entry of each matrix that a token is multiplied by, including a tied head, and
         two per product of a pair of a query and a key, over the full T x T square, as in Chowdhery
         et al. 2022 (PaLM), appendix B: the causal half is not subtracted. Attention that computes
-        fewer pairs says so in ``keys_per_query``. Norms, activations and softmax are not counted.
+        fewer pairs says so in ``keys_per_query``. With :attr:`documents`, the pairs are those of
+        each part of a document in a sequence of its own, as a mean over the training text. Norms,
+        activations and softmax are not counted.
         """
-        products = sum(_score_products(part, self.context_length) for part in self.modules())
-        return 2 * (_matmul_entries(self) + products)
+        whole = Documents(end_id=-1) if self.documents is None else self.documents
+        products = sum(self._score_products(part, whole) for part in self.modules())
+        return 2 * (_matmul_entries(self) + round(products))
 
-
-def _score_products(part: nn.Module, num_tokens: int) -> int:
-    """Return the multiplications of a part for the scores of one query and their weighted sum."""
-    products = getattr(part, "score_products", None)
-    if products is None:
-        return 0
-    count = getattr(part, "keys_per_query", None)
-    return int(products * (num_tokens if count is None else count(num_tokens)))
+    def _score_products(self, part: nn.Module, documents: Documents) -> float:
+        """Return the multiplications for the scores of one query and their weighted sum."""
+        products = getattr(part, "score_products", None)
+        if products is None:
+            return 0
+        count: Callable[[int], int] = getattr(part, "keys_per_query", int)
+        return float(products * documents.mean_keys(count, self.context_length))
 
 
 def _matmul_entries(part: nn.Module) -> int:

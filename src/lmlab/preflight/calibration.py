@@ -10,6 +10,7 @@ import torch
 
 from lmlab.build.identity import NUMERICS_VERSIONS
 from lmlab.build.workload import RunWorkload
+from lmlab.config.shared_parameters import CROSS
 from lmlab.console.formatting import format_count
 from lmlab.errors import DiskError
 from lmlab.runtime.device import Device
@@ -68,6 +69,7 @@ def shape_key(workload: RunWorkload, device: Device) -> str:
             "samples": workload.num_samples,
             "device": device.identity() | {"name": device.name(), "cpu": cpu_name()},
             "beside": workload.concurrent_jobs,
+            **({} if workload.windows == CROSS else {"windows": workload.windows}),
         }
     )
 

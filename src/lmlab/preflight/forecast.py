@@ -62,7 +62,7 @@ def costs_of(
     """
     settings = workload.accounting_settings()
     try:
-        model = count_model(workload.model)
+        model = count_model(workload.model, workload.windows)
         optimizer = optimizer or count_optimizer(workload.optim, model)
     except UnknownCostError:
         return None

@@ -170,7 +170,7 @@ def _run_session(context: RunContext) -> int:
     preflight = RunPreflight.prepare(
         context.spec, context.device, context.data, folder, context.comm
     )
-    state = factory.build_state(context.spec, context.device, context.comm)
+    state = factory.build_state(context.spec, context.device, context.comm, context.data.documents)
     is_new = not folder.path.exists()
     with folder.lock() as lock:
         try:

@@ -13,6 +13,7 @@ from lmlab.errors import ConfigError, DataError
 from lmlab.hf.config_reader import config_from_hf, read_config
 from lmlab.hf.weight_files import weight_files
 from lmlab.hf.weights import Imported
+from lmlab.nn.document_layout import Documents
 from lmlab.nn.transformer import Transformer
 from lmlab.run_folder import RunFolder
 from lmlab.runs.recorded_config import load_recorded
@@ -78,7 +79,23 @@ def _load_run(folder: Path, checkpoint: str) -> tuple[Transformer, Tokenizer]:
     check_sizes(config.model, [weights / "model.safetensors"], run.config)
     model = build_network(config.model, config.seeds.init)
     load_weights(model, read_weights(weights), weights)
+    model.documents = _documents(run)
     return model, tokenizer
+
+
+def _documents(run: RunFolder) -> Documents | None:
+    """Return the documents that the attention of a run does not cross; None if it does."""
+    identity = run.meta().get("identity")
+    recorded = identity.get("documents") if isinstance(identity, dict) else None
+    if recorded is None:
+        return None
+    try:
+        return Documents(int(recorded["end_id"]), bool(recorded["is_before"]))
+    except (LookupError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{run.path}: cannot read which documents the run separates (documents in meta.json)",
+            "restore the folder of the run from a copy",
+        ) from error
 
 
 def _load_tokenizer(run: RunFolder) -> Tokenizer:

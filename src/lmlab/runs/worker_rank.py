@@ -25,7 +25,9 @@ class WorkerRank:
 
     def __init__(self, context: RunContext) -> None:
         self.context = context
-        self.state = factory.build_state(context.spec, context.device, context.comm)
+        self.state = factory.build_state(
+            context.spec, context.device, context.comm, context.data.documents
+        )
 
     def run_to_end(self) -> int:
         """Train as long as rank 0 does; return the exit code of the process."""

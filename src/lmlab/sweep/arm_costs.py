@@ -15,6 +15,7 @@ from lmlab.config.run_config import RunConfig
 from lmlab.config.run_length import count_steps
 from lmlab.data.mixed_tokens import evaluated_parts
 from lmlab.design.fairness import ArmCosts
+from lmlab.nn.document_layout import Documents
 from lmlab.storage.io import hash_json
 
 _PROBE_WIDTH = 64  # added to d_ff to measure the parameters per unit of width
@@ -32,7 +33,7 @@ def count_arm_costs(
             has as many parameters.
     """
     training, model = config.training, config.model
-    parameters, flops, d_ff = _count(config)
+    parameters, flops, d_ff = _count(config, data.documents)
     parts = evaluated_parts(
         data.valid,
         context_length=model.context_length,
@@ -77,10 +78,11 @@ def match_width(config: RunConfig, baseline: RunConfig, tolerance: float) -> dic
     return content
 
 
-def _count(config: RunConfig) -> tuple[int, int, int | None]:
+def _count(config: RunConfig, documents: Documents | None = None) -> tuple[int, int, int | None]:
     """Return parameters, forward FLOPs per token, and ``d_ff`` if a layer reports it."""
     with torch.device("meta"):
         network = build_network(config.model, config.seeds.init)
+    network.documents = documents
     return network.num_parameters(), network.forward_flops_per_token(), _find_d_ff(network)
 
 

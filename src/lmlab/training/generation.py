@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lmlab.config.rules import LARGEST_SEED
 from lmlab.errors import Check, ConfigError, DataError, check_settings
+from lmlab.nn.document_mask import document_numbers, same_document
 from lmlab.nn.transformer import Transformer
 from lmlab.runtime.random_streams import derive_seed
 from lmlab.tokenizer import Tokenizer
@@ -170,7 +171,8 @@ class _BatchDecoder:
     """Runs the model on sequences of different lengths, aligned at their ends.
 
     Shorter sequences are padded on the left. The mask hides the padding, and positions count from
-    the first token of each sequence.
+    the first token of each sequence. Where the model separates documents, a token sees the keys of
+    its own document only, as in training.
     """
 
     def __init__(self, model: Transformer, windows: list[list[int]], device: torch.device) -> None:
@@ -179,6 +181,7 @@ class _BatchDecoder:
         self.device = device
         self.caches: list[Any] = []
         self.pads_B = torch.empty(0)
+        self.ids_BS = torch.empty(0, dtype=torch.long)  # the tokens of the caches
 
     def prefill(self) -> Tensor:
         """Compute keys and values of all windows; return the next logits (B, V) on the CPU."""
@@ -187,6 +190,7 @@ class _BatchDecoder:
         padded = [[0] * pad + window for pad, window in zip(pads, self.windows, strict=True)]
         self.pads_B = torch.tensor(pads, device=self.device)
         self.caches = self.model.make_caches(len(pads), self.model.context_length)
+        self.ids_BS = self.pads_B.new_empty(len(pads), 0)
         return self._forward(torch.tensor(padded, device=self.device))
 
     def decode(self, rows: list[int], windows: list[list[int]]) -> Tensor:
@@ -201,7 +205,7 @@ class _BatchDecoder:
             return self.prefill()
         if len(rows) < len(self.pads_B):
             kept = torch.tensor(rows, device=self.device)
-            self.pads_B = self.pads_B[kept]
+            self.pads_B, self.ids_BS = self.pads_B[kept], self.ids_BS[kept]
             for cache in self.caches:
                 cache.keep_rows(kept)
         return self._forward(torch.tensor([[w[-1]] for w in windows], device=self.device))
@@ -214,7 +218,12 @@ class _BatchDecoder:
         real_BS = keys_S[None, :] >= self.pads_B[:, None]
         # A padding query attends to itself, because a row of only -inf would become NaN.
         itself_TS = keys_S[None, :] == queries_T[:, None]
-        mask_BTS = (causal_TS[None] & real_BS[:, None]) | itself_TS[None]
+        visible_BTS = causal_TS[None] & real_BS[:, None]
+        self.ids_BS = torch.cat([self.ids_BS, tokens_BT], dim=1)
+        if self.model.documents is not None:
+            numbers_BS = document_numbers(self.ids_BS, self.model.documents)
+            visible_BTS = visible_BTS & same_document(numbers_BS[:, start:], numbers_BS)
+        mask_BTS = visible_BTS | itself_TS[None]
         positions_BT = (queries_T[None] - self.pads_B[:, None]).clamp(min=0)
         logits = self.model(tokens_BT, positions_BT, self.caches, mask_BTS)
         last: Tensor = logits[:, -1].float().cpu()

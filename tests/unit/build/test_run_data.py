@@ -6,7 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from token_forms import END, FORMS
 
 from lmlab.build.run_data import RunData, check_source, prepare_data
 from lmlab.build.run_spec import resolve
@@ -69,3 +71,63 @@ def test_the_floor_is_per_predicted_token(overrides: list[str]) -> None:
     assert floor["bits_per_byte"] == entropy.bits_per_byte
     unknown = dataclasses.replace(data, corpus=prepared(overrides).corpus)
     assert unknown.floor() is None
+
+
+def test_documents_end_with_the_end_of_text(overrides: list[str]) -> None:
+    assert prepared(overrides).documents is None
+    data = prepared([*overrides, "data.windows=document"])
+    assert data.documents is not None
+    assert data.documents.end_id == data.tokenizer.end_of_text_id
+    assert not data.documents.is_before
+    ids = data.train.tokens
+    ends = int((ids[: len(ids) // 16 * 16] == data.documents.end_id).sum())
+    windows = len(ids) // 16
+    # A part begins with each window and after each end that is not the last id of one.
+    parts = windows * 16 * sum(number for _, number in data.documents.lengths)
+    assert windows < round(parts) <= windows + ends
+
+
+@pytest.mark.parametrize(
+    ("more", "fix"),
+    [(["tokenizer.special_tokens=[]"], "tokenizer.end_of_text"),
+     (["data.train={ids}", "data=tokens", "tokenizer=ids", "data.valid=null"], "data.end_id")],
+)  # fmt: skip
+def test_documents_without_an_end_are_refused_at_once(
+    more: list[str], fix: str, overrides: list[str], tmp_path: Path
+) -> None:
+    ids = tmp_path / "train.bin"
+    np.arange(999, dtype=np.uint16).tofile(ids)
+    words = [word.format(ids=ids) for word in more]
+    kept = [word for word in overrides if "data=tokens" not in words or "data" not in word]
+    spec = resolve(compose([*kept, *words, "data.windows=document"])).data
+    with pytest.raises(ConfigError, match=r"data\.windows=document: expected an id") as refused:
+        check_source(spec)
+    assert fix in str(refused.value.help)
+    assert not spec.cache_folder.exists()
+
+
+def test_a_mixture_separates_documents(overrides: list[str], texts: tuple[Path, Path]) -> None:
+    kept = [word for word in overrides if not word.startswith("data")]
+    names = {"one": texts[0], "other": texts[1]}
+    sources = [
+        word for name, path in names.items()
+        for word in (f"data.sources.{name}={path}", f"data.sources.{name}.valid_fraction=0.2",
+                     f"data.weights.{name}=1")
+    ]  # fmt: skip
+    words = [*kept, "data=mixture", *sources, "data.windows=document"]
+    data = prepared(words)
+    assert data.documents is not None
+    assert data.documents.end_id == data.tokenizer.end_of_text_id
+    with pytest.raises(ConfigError, match=r"data\.sources\.one\.windows=document: unknown"):
+        compose([*words, "data.sources.one.windows=document"])
+
+
+def test_llmc_ends_stand_before_documents(overrides: list[str], tmp_path: Path) -> None:
+    words = [word for word in overrides if not word.startswith(("data", "model.vocab_size"))]
+    path = FORMS["llmc"](tmp_path)
+    data = prepared(
+        [*words, "data=tokens", f"data.train={path}", f"data.end_id={END}", "tokenizer=ids",
+         "model.vocab_size=1000", "data.windows=document"]
+    )  # fmt: skip
+    assert data.documents is not None and data.documents.end_id == END
+    assert data.documents.is_before == (int(data.train.tokens[0]) == END)

@@ -26,7 +26,7 @@ def settings_of(*overrides: str) -> dict[str, Any]:
         "validation.every_steps=7", "validation.max_tokens=99", "seeds.init=1", "seeds.data=1",
         "seed=1", "model.tie_embeddings=true", "model.vocab_size=999",
         "model.dropout=0.1", "training.patience=3", "training.ema=0.9",
-        "model.param=mup", "model.param=completep",
+        "model.param=mup", "model.param=completep", "data.windows=document",
         "model.pos.scaling={factor:8,low_freq_factor:1,high_freq_factor:4,"
         "original_context_length:64}",
     ],

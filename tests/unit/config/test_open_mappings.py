@@ -23,6 +23,7 @@ from lmlab.config.open_mappings import open_mapping
         ),
         ("hydra.launcher.driver.mem_gb=8", 8),
         ("hydra.launcher.driver=null", None),
+        ("data.windows=document", "document"),  # files of the user's own sources do not list it
         ("design.arms.new=['optim.lr=2e-3']", ["optim.lr=2e-3"]),
     ],
 )

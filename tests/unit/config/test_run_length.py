@@ -204,3 +204,9 @@ def test_flops_are_counted_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_flops_of_documents_are_no_budget() -> None:
+    with pytest.raises(ConfigError, match=r"expected null with data\.windows=document") as refused:
+        compose(["training.flops=1e12", "data.windows=document"])
+    assert refused.value.help == "set training.tokens or training.steps"

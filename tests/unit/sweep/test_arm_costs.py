@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
+from designs import a_design
+
 from lmlab.build.network import build_network
 from lmlab.build.run_data import prepare_data
 from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose, from_dict
+from lmlab.design.fairness import find_differences
 from lmlab.sweep.arm_costs import count_arm_costs, match_width
 
 
@@ -27,6 +30,20 @@ def test_costs_are_those_of_the_model_and_the_data(overrides: list[str]) -> None
     assert costs.validation == data.corpus.valid_hash
     cut = count_arm_costs(compose([*overrides, "validation.max_tokens=32"]), data)
     assert (cut.evaluation, cut.evaluates_all) == (32, False)
+
+
+def test_separated_documents_cost_less(overrides: list[str]) -> None:
+    crossing, separate = (
+        compose([*overrides, f"data.windows={windows}"]) for windows in ("cross", "document")
+    )
+    costs = [
+        count_arm_costs(config, prepare_data(resolve(config).data))
+        for config in (crossing, separate)
+    ]
+    assert costs[1].flops < costs[0].flops
+    design = a_design(tolerance={"flops": 0.0})
+    (difference,) = find_differences(dict(zip("ab", costs, strict=True)), design)
+    assert difference.quantity == "flops" and not difference.is_allowed
 
 
 def test_a_narrower_arm_reports_the_width_that_matches_the_baseline(overrides: list[str]) -> None:

@@ -5,6 +5,7 @@ import pytest
 from task_model import small_model, token_by_token
 
 from lmlab.distributed.communicator import Communicator
+from lmlab.nn.document_layout import Documents
 from lmlab.tasks.requests import Request
 from lmlab.tasks.scorer import Scorer
 
@@ -19,6 +20,24 @@ def some_requests(number: int = 30) -> list[Request]:
         sizes = draw.integers(1, T - 3), draw.integers(1, 4)
         found.append(Request(*(draw.integers(0, MODEL.vocab_size, size) for size in sizes)))
     return found
+
+
+def test_documents_in_a_context_are_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = int(some_requests()[0].context[-2])
+    monkeypatch.setattr(MODEL, "documents", Documents(end))
+    ids = np.arange(12) + 20
+    ids[6] = end
+    requests = [*some_requests(), Request(ids, np.array([3, 4]))]
+    scores = Scorer(MODEL, TOKENIZER, batch_size=7).score(requests)
+    for request, score in zip(requests, scores, strict=True):
+        expected, _ = token_by_token(MODEL, request.context.tolist(), request.continuation.tolist())
+        assert score.token_log_likelihoods == pytest.approx(expected, abs=2e-5)
+    ids[:6] = 7  # of the document before
+    (again,) = Scorer(MODEL, TOKENIZER).score([Request(ids, np.array([3, 4]))])
+    assert again.log_likelihood == pytest.approx(scores[-1].log_likelihood, abs=1e-5)
+    MODEL.documents = None
+    (crossing,) = Scorer(MODEL, TOKENIZER).score([Request(ids, np.array([3, 4]))])
+    assert crossing.log_likelihood != pytest.approx(again.log_likelihood, abs=1e-4)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])

@@ -12,6 +12,7 @@ from lmlab.build.factory import build_model
 from lmlab.build.run_spec import resolve
 from lmlab.config.compose import compose
 from lmlab.errors import ConfigError
+from lmlab.nn.document_layout import Documents
 from lmlab.nn.transformer import Transformer
 from lmlab.tokenizer import Tokenizer
 from lmlab.training.generation import StreamDecoder, filter_probabilities, generate, sample_token
@@ -52,6 +53,36 @@ def generate_slowly(
 
 
 PROMPTS = [[5], [7, 8, 9, 10, 11], list(range(20, 32)), list(range(100, 130)), [5, 6]]
+
+
+@pytest.mark.parametrize("option", ["causal", "gated", "mla", "window", "alibi"])
+@pytest.mark.parametrize("is_before", [False, True])
+def test_documents_are_separated_with_a_cache_as_without(option: str, is_before: bool) -> None:
+    settings = {
+        "window": ["model.attention.window=3", "model.attention.num_kv_heads=2"],
+        "alibi": ["model.pos=alibi"],
+    }
+    net = build_model(resolve(compose(
+            [
+                f"model.vocab_size={VOCABULARY}", "model.num_layers=2", "model.d_model=32",
+                f"model.context_length={CONTEXT}", "model.num_heads=4",
+                *settings.get(option, [f"model.attention={option}"]),
+            ]
+        )))  # fmt: skip
+    with torch.no_grad():  # initial weights are too small for the mask to change a choice
+        for weight in net.parameters():
+            weight.mul_(8 if weight.ndim > 1 else 1)
+    end = 9
+    prompts = [[5, end, 3, 4], [end], [7, 8, 2, end], [1, end, end, 5, 6, 3], list(range(20, 32))]
+    crossing = generate(net, prompts, max_new_tokens=30, temperature=0.0)
+    net.documents = Documents(end, is_before)
+    generated = generate(net, prompts, max_new_tokens=30, temperature=0.0)
+    assert generated != crossing
+    for index, prompt in enumerate(prompts):
+        assert generated[index] == generate_slowly(net, prompt, 30, 0.0, 0, index)
+    # The first document of a window does not matter to the second.
+    other = generate(net, [[8, end, 3, 4]], max_new_tokens=5, temperature=0.0)
+    assert other[0] == generated[0][:5]
 
 
 @pytest.mark.parametrize("pos", ["rope", "nope", "learned"])

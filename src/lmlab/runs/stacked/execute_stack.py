@@ -17,6 +17,7 @@ from lmlab.config.run_config import RunConfig
 from lmlab.errors import ConfigError
 from lmlab.nn.attention import naive_attention
 from lmlab.nn.biased_attention import naive_biased_attention
+from lmlab.nn.document_layout import Documents
 from lmlab.nn.kernel_set import KernelSet
 from lmlab.runs.auto_settings import choose_device
 from lmlab.runs.stacked.eligibility import obstacle, stack_key, undeclared_optimizer
@@ -59,7 +60,7 @@ def execute_stack(configs: Sequence[RunConfig]) -> list[StackMember]:
     device.apply()
     data = prepare_data(first.data)
     members = [StackMember(spec, index, data, device) for index, spec in enumerate(specs)]
-    parameters, gradients = _build_shared(first, len(specs), device)
+    parameters, gradients = _build_shared(first, len(specs), device, data.documents)
     with SignalHandler().listen() as stop, contextlib.ExitStack() as cleanup:
         for member in members:
             cleanup.callback(member.leave)
@@ -69,12 +70,13 @@ def execute_stack(configs: Sequence[RunConfig]) -> list[StackMember]:
 
 
 def _build_shared(
-    spec: RunSpec, size: int, device: Device
+    spec: RunSpec, size: int, device: Device, documents: Documents | None
 ) -> tuple[StackedParameters, ComputeGradients]:
     """Build the stacked weights and the passes that all members share."""
     # Torch's attention has no batching rule on a CPU; vmap loops over the members there.
     warnings.filterwarnings("ignore", message=".*batching rule")
     template = spec.network().to(device.device)
+    template.documents = documents
     if device.device.type == "cuda":  # stacked, torch's fused attention has wrong gradients
         template.use(
             KernelSet(

@@ -73,7 +73,9 @@ class StackMember:
             preflight = RunPreflight.prepare(
                 context.spec, context.device, context.data, context.folder, is_stacked=True
             )
-            state = factory.build_state(context.spec, context.device)
+            state = factory.build_state(
+                context.spec, context.device, documents=context.data.documents
+            )
             parameters.adopt(self.index, state.model)
             self._resources.enter_context(context.folder.lock())
             session = Session(context, state, parent, preflight, stack_size)
