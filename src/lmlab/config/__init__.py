@@ -17,6 +17,7 @@ or multiruns, whose jobs :mod:`sweep_axes` expands. :mod:`hydra_settings` checks
 **Checks.** :mod:`slot_targets` says which classes and functions a component may name, and
 :mod:`target_validation` checks components against their signatures: :mod:`signatures`, found by
 :mod:`source_lookup` and :mod:`keyword_forwarding`, with values that :mod:`value_types` compares.
+:mod:`shared_parameters` are those of every option of a group, which lmlab reads itself.
 :mod:`rules` checks ranges and relations, :mod:`schedule_settings` those of a schedule, and
 :mod:`rank_batch` those of a batch on several ranks. :mod:`unknown_settings` suggests what was
 meant. :mod:`auto_width` is the default of ``d_ff``.

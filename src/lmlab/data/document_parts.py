@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lmlab.config.shared_parameters import CROSS, DOCUMENT
+from lmlab.console.formatting import format_count
 from lmlab.console.progress_bar import progress
 from lmlab.data.ids import Ids
 from lmlab.data.mixed_tokens import parts_of
@@ -20,6 +22,7 @@ from lmlab.storage.io import hash_json
 from lmlab.storage.sealed import get_or_create
 from lmlab.tokenizer import Tokenizer
 
+log = logging.getLogger(__name__)
 _VERSION = 1
 _STEP = 1 << 22  # ids at once, about
 _SETTING = f"data.windows={DOCUMENT}"
@@ -125,7 +128,13 @@ def find_documents(
             f"{_OTHERWISE}",
         )
     lengths = tuple((int(length), float(number)) for length, number in kept["lengths"])
-    return dataclasses.replace(found, lengths=lengths)
+    documents = dataclasses.replace(found, lengths=lengths)
+    log.info(
+        "%s: attention does not cross the id %d; of %s, the document of one has a mean of %.0f",
+        _SETTING, found.end_id, format_count(context_length, "token"),
+        documents.mean_keys(int, context_length),
+    )  # fmt: skip
+    return documents
 
 
 def check_documents(found: Documents | None) -> None:
