@@ -18,7 +18,7 @@ from lmlab.config.optimizer_groups import (
 )
 from lmlab.config.part_rules import head_width_multiple, part_rules
 from lmlab.config.run_length import BUDGETS
-from lmlab.config.shared_parameters import CROSS, WINDOWS
+from lmlab.config.shared_parameters import WINDOWS
 from lmlab.config.task_settings import parse_tasks
 from lmlab.config.value_types import format_value
 from lmlab.errors import Check, ConfigError, check_settings
@@ -179,8 +179,8 @@ def _components(config: dict[str, Any]) -> Rules:
 
 
 def _data(config: dict[str, Any]) -> Rules:
-    windows = config["data"].get("windows", CROSS)
-    yield "data.windows", windows in WINDOWS, _one_of(WINDOWS)
+    if "windows" in config["data"]:  # files of earlier versions, or of sources of one's own
+        yield "data.windows", config["data"]["windows"] in WINDOWS, _one_of(WINDOWS)
 
 
 def _vocabulary(config: dict[str, Any]) -> Rules:
