@@ -8,7 +8,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lmlab.config.group_optimizers import read_option
 from lmlab.config.mixture_settings import SOURCES, TARGET
-from lmlab.config.shared_parameters import SHARED
+from lmlab.config.shared_parameters import without_shared
 from lmlab.errors import ConfigError
 
 _OPTION = "data"
@@ -43,7 +43,9 @@ def expand_sources(config: DictConfig) -> None:
         else:
             continue  # refused with the other mistakes
         try:
-            component = OmegaConf.merge(_own_settings(str(option)), own)
+            component = OmegaConf.merge(
+                without_shared("data", read_option("data", str(option))), own
+            )
         except ConfigError as error:
             message = f"{SOURCES}.{name}.{error.message}"
             raise ConfigError(message, error.help) from None
@@ -55,11 +57,3 @@ def expand_sources(config: DictConfig) -> None:
                     f"set {SOURCES}.{name}.{key}",
                 )
         sources[name] = component
-
-
-def _own_settings(option: str) -> DictConfig:
-    """Return the settings of an option of ``data`` that are not those of all data of a run."""
-    content = read_option("data", option)
-    for name in SHARED["data"]:
-        content.pop(name, None)
-    return content

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import MutableMapping
+from typing import Any, TypeVar
 
 from lmlab.config.run_config import Component
 from lmlab.config.signatures import Parameter
 
+Content = TypeVar("Content", bound=MutableMapping[Any, Any])
 CROSS, DOCUMENT = "cross", "document"  # of data.windows: what attention sees of a window
 WINDOWS = (CROSS, DOCUMENT)
 SHARED: dict[str, dict[str, Parameter]] = {
@@ -25,3 +27,10 @@ def own_component(path: str, component: Component) -> Component:
     """Return the component at ``path`` with the parameters that it receives."""
     shared = SHARED[path]
     return Component({key: v for key, v in component.as_dict().items() if key not in shared})
+
+
+def without_shared(path: str, content: Content) -> Content:
+    """Remove the shared parameters from the content of an option for ``path``, in place."""
+    for name in SHARED[path]:
+        content.pop(name, None)
+    return content
