@@ -11,6 +11,7 @@ from lmlab.data.id_shards import IdShard, open_ids, part_of
 from lmlab.data.ids import Ids
 from lmlab.data.split import Split, SplitTokens
 from lmlab.errors import Check, DataError
+from lmlab.nn.document_layout import Documents
 from lmlab.records.text import Text
 from lmlab.storage.io import hash_json
 from lmlab.tokenizer import Tokenizer
@@ -66,6 +67,10 @@ class CappedTokens:
         if sum(length - 1 for _, length in windows) >= self.num_tokens - 1:
             return self.text_bytes(tokenizer)
         return self.split.evaluated_bytes(tokenizer, windows)
+
+    def documents(self, tokenizer: Tokenizer) -> Documents | None:
+        """Which id stands between documents, and where; None if none is known."""
+        return self.split.documents(tokenizer)
 
 
 @dataclasses.dataclass(frozen=True)

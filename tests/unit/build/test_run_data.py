@@ -85,6 +85,9 @@ def test_documents_end_with_the_end_of_text(overrides: list[str]) -> None:
     # A part begins with each window and after each end that is not the last id of one.
     parts = windows * 16 * sum(number for _, number in data.documents.lengths)
     assert windows < round(parts) <= windows + ends
+    first = prepared([*overrides, "data.windows=document", "data.tokens=64"])
+    assert first.documents is not None and first.documents.end_id == data.documents.end_id
+    assert first.documents.lengths != data.documents.lengths
 
 
 @pytest.mark.parametrize(
