@@ -278,7 +278,7 @@ MUTATIONS = [
              "tests/unit/tokenizer/formats/test_gpt2.py"),
     Mutation("top-p leaves one out", "training/generation.py", "before >= top_p", "before + ordered >= top_p",
              "tests/unit/training/test_generation.py"),
-    Mutation("padding is seen", "training/generation.py", "(causal_TS[None] & real_BS[:, None])",
+    Mutation("padding is seen", "training/generation.py", "causal_TS[None] & real_BS[:, None]",
              "causal_TS[None]", "tests/unit/training/test_generation.py"),
     Mutation("probability of a pick", "data/grammar.py", "log_prob = -math.log(len(available))\n                yield",
              "log_prob = -math.log(len(self.options))\n                yield", "tests/unit/data/test_grammar.py"),
