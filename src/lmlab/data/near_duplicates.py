@@ -87,8 +87,8 @@ def near_duplicates_line(
     share = 100 * number / max(1, held_out.num_documents)
     return number, (
         f"{named}: {number:,} of {held_out.num_documents:,} held-out documents ({share:.2g} %) "
-        f"have a near duplicate in the training text, of which {threshold:.0%} of the shingles of "
-        f"{WORDS} words are the same"
+        f"have a near duplicate in the training text (shingles of {WORDS} words with a Jaccard "
+        f"similarity of {threshold:g} or more)"
     )
 
 
