@@ -23,7 +23,7 @@ from lmlab.study.run_records import Study
 from lmlab.study.statistics import INCONCLUSIVE
 from lmlab.study.verdict_groups import grouped_arms, replicate_result
 from lmlab.study.verdict_section import verdict_row
-from lmlab.study.verdicts import Verdict, arm_phrase, baseline_outcomes
+from lmlab.study.verdicts import Verdict, arm_phrase, baseline_outcomes, seeds_phrase
 
 _READINGS = {
     True: "The items are read as a sample: a verdict is on what they are examples of. Intervals "
@@ -151,6 +151,13 @@ def _notes(
             f"{format_count(lacking, 'run')} of {arm} without these scores, or with those of other "
             "items."
         )
+    for one in verdicts:
+        if one.unpaired and one.pairs:
+            seeds = seeds_phrase(one.unpaired)
+            notes.append(
+                f"{one.arm} is compared on {len(one.pairs)} pairs; left out is {seeds}, for which "
+                "one of both has no score on the same items."
+            )
     if margin and any(one.label == INCONCLUSIVE for one in verdicts):
         notes.append(
             'Of two intervals, the first decides on better or worse, the second on "no difference".'

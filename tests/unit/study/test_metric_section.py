@@ -126,7 +126,10 @@ def test_fixed_items_narrow_the_interval(tmp_path: Path, study: Study) -> None:
 
 def test_a_run_without_its_items_is_left_out(tmp_path: Path) -> None:
     folder = write_task_study(task_manifest(), tmp_path, EFFECTS, lose=("post/seed1",))
-    found = by_name(judge_all(load_study(folder)))
+    lost = load_study(folder)
+    found = by_name(judge_all(lost))
+    (notes,) = (one["notes"] for one in build_content(lost)["metrics"] if one["name"] == "order")
+    assert any("post is compared on 3 pairs; left out is seed 1" in note for note in notes)
     assert found["order.margin", "post"].pairs == (0, 2, 3)
     assert found["order.margin", "post"].unpaired == (1,)
     assert found["loss", "post"].pairs == (0, 1, 2, 3)
