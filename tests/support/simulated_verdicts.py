@@ -190,7 +190,7 @@ class SimulatedRuns:
 
 
 # Advice changes no verdict, and takes most of the time.
-_NO_ADVICE = unittest.mock.patch("lmlab.study.statistics.seeds_to_decide_later", lambda *_: 0)
+NO_ADVICE = unittest.mock.patch("lmlab.study.statistics.seeds_to_decide_later", lambda *_: 0)
 
 
 def is_false(kind: StudyKind, arms: int, noise: str, chance: Chance) -> bool:
@@ -203,7 +203,7 @@ def is_false(kind: StudyKind, arms: int, noise: str, chance: Chance) -> bool:
         arms, kind.extra_seeds, margin=0.0, lr=lr, num_seeds=kind.num_seeds, confirm_rate="auto"
     )
     runs = SimulatedRuns([0.0] * arms, chance, noise, depends_on_rate=kind.is_search)
-    with contextlib.nullcontext() if kind.follows_advice else _NO_ADVICE:
+    with contextlib.nullcontext() if kind.follows_advice else NO_ADVICE:
         found = runs.run_all(study)
     if kind.follows_advice and not _any_false(found):
         advised = [

@@ -7,17 +7,74 @@ pair, and independent noise.
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import unittest.mock
+from typing import Any
 
 import numpy as np
 import pytest
-from simulated_verdicts import RUN_SD, SimulatedRuns, a_study
+from simulated_verdicts import NO_ADVICE, RUN_SD, SimulatedRuns, a_study
 
+from lmlab.design.job import Job
+from lmlab.design.search import TrialOutcome
 from lmlab.study.decision_rules import decision_rule
+from lmlab.study.metric_matches import RunScores
 from lmlab.study.power import predicted_power
+from lmlab.study.verdicts import judge
 
 REPEATS = [400, pytest.param(1000, marks=pytest.mark.exhaustive)]
 PAIR_SD = math.sqrt(2) * RUN_SD
+
+
+# Advice changes no verdict, and takes most of the time.
+NO_ITEM_ADVICE = unittest.mock.patch("lmlab.study.statistics.seeds_with_items", lambda *_: 0)
+METRICS = ["loss", "order", "order.margin"]
+NUM_ITEMS = 100
+
+
+def scores_of_study(arms: int, seeds: int, chance: np.random.Generator) -> Any:
+    """Losses and scores of a study in which no arm differs, but some items suit some arms."""
+    hard = chance.normal(size=NUM_ITEMS)
+    outcomes, scores = {}, {}
+    for arm in range(arms + 1):
+        suits = chance.normal(0, 0.5, NUM_ITEMS)
+        for seed in range(seeds):
+            job = Job(f"arm{arm}", 3e-3, seed)
+            margins = hard + suits + chance.normal(0, 0.1) + chance.normal(0, 0.7, NUM_ITEMS)
+            outcomes[job] = TrialOutcome("done", 3 + chance.normal(0, 0.01), 7.0)
+            scores[job] = {
+                "order.margin": RunScores("x", tuple(margins)),
+                "order": RunScores("x", tuple((margins > 0).astype(float))),
+            }
+    return outcomes, scores
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("arms", "seeds"), [(1, 2), (3, 3), (3, 5)])
+def test_false_verdicts_over_arms_and_metrics(arms: int, seeds: int) -> None:
+    """Seeds and items are both random; the loss, right answers and margins share the level."""
+    study = a_study(arms, margin=0.0, lr="fixed", num_seeds=seeds, metrics=METRICS)
+    tasks = {"validation": {"tasks": {"order": "order.jsonl"}}}
+    study = dataclasses.replace(study, arms=[one | tasks for one in study.arms])
+    chance, repeats, wrong, by_seeds = np.random.default_rng(14), 600, 0, 0
+    fixed = dataclasses.replace(
+        study, comparison=dataclasses.replace(study.comparison, items="fixed")
+    )
+    for _ in range(repeats):
+        outcomes, scores = scores_of_study(arms, seeds, chance)
+        for declared in (study, fixed):
+            with NO_ADVICE, NO_ITEM_ADVICE:
+                found = judge(declared, outcomes, scores=scores)
+            assert len(found) == arms * len(METRICS)
+            is_wrong = any(one.label in ("better", "worse") for one in found)
+            wrong += is_wrong and declared is study
+            by_seeds += is_wrong and declared is fixed
+    print(
+        f"{arms} arms, {seeds} seeds: {wrong / repeats:.3f}, items fixed {by_seeds / repeats:.3f}"
+    )
+    assert wrong / repeats <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / repeats)
+    assert by_seeds > wrong or seeds == 2, "no statement about other items"
 
 
 def simulate(
