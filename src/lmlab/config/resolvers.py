@@ -9,7 +9,6 @@ from typing import Any, cast
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from lmlab.config.paths import conf_folder
 from lmlab.config.tracker_variables import tracker_variable
 from lmlab.errors import ConfigError
 from lmlab.hf.config_reader import config_from_hf, read_config
@@ -35,18 +34,12 @@ def register() -> None:
     """Make the resolvers known; harmless when repeated."""
     OmegaConf.register_new_resolver("saved_vocab_size", _saved_vocab_size, replace=True)
     OmegaConf.register_new_resolver("imported", _imported, replace=True)
-    OmegaConf.register_new_resolver("conf", _conf, replace=True)
     OmegaConf.register_new_resolver("tracker_variable", tracker_variable, replace=True)
 
 
 def register_hydra() -> None:
     """Make ``${hydra:...}`` refuse what is not known, after Hydra has registered its resolvers."""
     OmegaConf.register_new_resolver("hydra", _hydra, replace=True)
-
-
-def _conf(path: str) -> str:
-    """A file of ``conf/``, wherever that is: an installed lmlab has its own."""
-    return str(conf_folder() / path)
 
 
 def _hydra(path: str) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from lmlab.config.compose import compose, to_yaml
@@ -91,11 +89,3 @@ def test_the_values_are_frozen_for_jobs_elsewhere(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("TRACKIO_PROJECT", "of-trackio")
     assert "project: of-environment" in to_yaml(compose(["logger=wandb"]))
     assert "project: of-trackio" in to_yaml(compose(["logger=trackio"]))
-
-
-def test_a_file_beside_the_configuration_is_found_from_any_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    config = compose(["experiment=task_verdicts"])
-    assert Path(config.validation.tasks["story_order"]["file"]).is_file()

@@ -71,3 +71,16 @@ def test_overrides_take_all_forms(overrides: list[str], expected: list[TaskEntry
 def test_a_wrong_form_is_refused_before_anything_else() -> None:
     with pytest.raises(ConfigError, match=r"validation\.tasks\.a\.kind=pair: expected one of"):
         compose(["validation.tasks.a.kind=pair", "validation.tasks.a.file=f"])
+
+
+def test_a_file_that_lmlab_ships_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (entry,) = parse_tasks(compose(["experiment=task_verdicts"]).validation.tasks)
+    assert entry.path.is_file()
+    own = tmp_path / "conf" / "experiment" / "story_order.jsonl"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    (entry,) = parse_tasks(compose(["experiment=task_verdicts"]).validation.tasks)
+    assert entry.path.resolve() == own
