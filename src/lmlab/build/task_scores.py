@@ -14,7 +14,7 @@ from lmlab.distributed.fsdp import unsharded
 from lmlab.nn.transformer import Transformer
 from lmlab.runtime.device import Device
 from lmlab.tasks.evaluation import evaluate_tasks
-from lmlab.tasks.probes import GROUP
+from lmlab.tasks.probe_scores import GROUP
 from lmlab.training.trainer import TaskScores
 
 log = logging.getLogger(__name__)

@@ -13,12 +13,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmlab.config.task_settings import parse_tasks
+from lmlab.config.task_settings import TaskEntry, parse_tasks
 from lmlab.design.comparison import METRICS, Comparison
 from lmlab.errors import ConfigError, suggestion
-from lmlab.tasks.probes import GROUP
-from lmlab.tasks.probes import SCORES as PROBE_SCORES
-from lmlab.tasks.task_file import TaskFile
+from lmlab.tasks.probe_scores import GROUP
+from lmlab.tasks.probe_scores import SCORES as PROBE_SCORES
 
 # Scores by the kind of the items; the first one stands for the task.
 TASK_SCORES = {
@@ -144,9 +143,8 @@ def check_metrics(design: Comparison, configs: Mapping[str, Mapping[str, Any]]) 
     probes = {
         arm: (content.get("validation") or {}).get("probes", 0) for arm, content in configs.items()
     }
-    # Read only where a file has to tell its kind.
     kinds = {
-        entry.name: entry.kind or TaskFile(entry).read()[0]
+        entry.name: entry.kind or _kind_in_file(entry)
         for entry in tasks[first]
         if any(name == entry.name or name.startswith(f"{entry.name}.") for name in design.metrics)
     }
@@ -187,6 +185,13 @@ def check_probe_names(design: Comparison, config: Mapping[str, Any], known: Sequ
                 f"design.metrics: {metric.name}: unknown probe {metric.task}, expected {expected}",
                 suggestion(metric.task, known) or "data=toystories has probes",
             )
+
+
+def _kind_in_file(entry: TaskEntry) -> str:
+    """The kind of a task whose settings do not tell it."""
+    from lmlab.tasks.task_file import TaskFile  # imports numpy
+
+    return TaskFile(entry).read()[0]
 
 
 def _resolve(name: str, kinds: Mapping[str, str | None], main: str) -> Metric:

@@ -22,7 +22,7 @@ from lmlab.storage.record_fields import (
     task_rows,
     with_losses,
 )
-from lmlab.study.metric_matches import RunScores
+from lmlab.study.run_scores import RunScores
 from lmlab.study.sweep_folder import checked_costs
 
 NUM_RECORDS = "num_records"  # key of manifest.json: the rows of records.jsonl

@@ -17,9 +17,10 @@ from lmlab.design.metrics import Metric
 from lmlab.study.decision_rules import metric_rule
 from lmlab.study.item_power import smallest_with_items
 from lmlab.study.matched_runs import known_losses
-from lmlab.study.metric_matches import MetricRuns, RunScores, has_random_items
+from lmlab.study.metric_matches import MetricRuns, has_random_items
 from lmlab.study.power import smallest_detectable
 from lmlab.study.run_records import Study
+from lmlab.study.run_scores import RunScores
 from lmlab.study.statistics import INCONCLUSIVE
 from lmlab.study.verdict_groups import grouped_arms, replicate_result
 from lmlab.study.verdict_section import verdict_row

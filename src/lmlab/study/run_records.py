@@ -30,7 +30,6 @@ from lmlab.storage.io import (
 )
 from lmlab.storage.record_fields import probe_rows, source_rows, task_rows, with_losses
 from lmlab.study.compact_records import read_compact
-from lmlab.study.metric_matches import RunScores, read_scores
 from lmlab.study.other_run import why_another
 from lmlab.study.plain_runs import (
     distinct,
@@ -39,6 +38,7 @@ from lmlab.study.plain_runs import (
     settings_of_run,
     with_one_metric,
 )
+from lmlab.study.run_scores import RunScores, read_scores
 from lmlab.study.sweep_folder import LedgerEntry, SweepFolder, sweeps_in
 
 

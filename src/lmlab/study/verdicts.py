@@ -21,17 +21,17 @@ from lmlab.study.matched_runs import (
     match_by_seed,
     match_replicate,
 )
-from lmlab.study.metric_matches import MetricRuns, RunScores, Scores, match_by_metric
+from lmlab.study.metric_matches import MetricRuns, match_by_metric
 from lmlab.study.power import MAX_SEEDS
+from lmlab.study.run_scores import RunScores, Scores
 from lmlab.study.statistics import INCONCLUSIVE, ArmComparison, compare, compare_by
 
 INCOMPARABLE = "not comparable"
 DESCRIPTIVE = "descriptive"
 OWN_RATE, BASELINE_RATE = "own best lr", "baseline's lr"
 _RATE_NAMES = {
-    OWN_RATE: "its own best learning rate",
-    BASELINE_RATE: "the baseline's learning rate",
-}
+    OWN_RATE: "its own best learning rate", BASELINE_RATE: "the baseline's learning rate",
+}  # fmt: skip
 _MISSING = TrialOutcome("missing")
 _LOSS = Metric("loss", "loss")
 

@@ -13,8 +13,9 @@ from lmlab.design.comparison import Comparison
 from lmlab.design.metrics import Metric
 from lmlab.run_folder import RunFolder
 from lmlab.study.decision_rules import metric_rule
-from lmlab.study.metric_matches import has_random_items, read_scores
+from lmlab.study.metric_matches import has_random_items
 from lmlab.study.power import smallest_detectable
+from lmlab.study.run_scores import read_scores
 
 _MIN_SEEDS_FOR_SD = 3
 

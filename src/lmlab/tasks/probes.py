@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmlab.data.story_probes import ProbeItem
+from lmlab.tasks.probe_scores import GROUP, SCORES
 from lmlab.tasks.requests import Request, make_request
 from lmlab.tasks.task import TaskResult
 from lmlab.tokenizer import Tokenizer
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from lmlab.tasks.scorer import Score, Scorer
 
 MAX_ANSWERS = 4
-GROUP = "probes"  # the probe "plots" records its scores under "probes/plots"
-SCORES = ("accuracy", "margin", "kl")
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 
 

@@ -19,8 +19,8 @@ from simulated_verdicts import NO_ADVICE, RUN_SD, SimulatedRuns, a_study
 from lmlab.design.job import Job
 from lmlab.design.search import TrialOutcome
 from lmlab.study.decision_rules import decision_rule
-from lmlab.study.metric_matches import RunScores
 from lmlab.study.power import predicted_power
+from lmlab.study.run_scores import RunScores
 from lmlab.study.verdicts import judge
 
 REPEATS = [400, pytest.param(1000, marks=pytest.mark.exhaustive)]

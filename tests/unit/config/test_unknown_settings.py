@@ -23,7 +23,7 @@ from lmlab.errors import ConfigError
         ),
         (
             ["data=text", "data.train=a", "data.valid=b", "data.seed=1"],
-            "train, valid, valid_fraction, column, documents\n"
+            "train, valid, valid_fraction, column, documents, tokens, near_duplicates, windows\n"
             "help: remove data.seed, or select an option that has it: data=toystories",
         ),
         (

@@ -18,7 +18,8 @@ from lmlab.data.grammar import derivations
 from lmlab.data.stories import SEPARATOR, STORY
 from lmlab.data.story_probes import PROBES, ProbeItem, probe_items
 from lmlab.data.toystories import generate
-from lmlab.tasks.probes import NO_PROBES, SCORES, Probe, Probes, Question, load_probes
+from lmlab.tasks.probe_scores import SCORES
+from lmlab.tasks.probes import NO_PROBES, Probe, Probes, Question, load_probes
 from lmlab.tasks.requests import Request
 from lmlab.tasks.scorer import Score, Scorer
 from lmlab.tokenizer import Tokenizer
