@@ -1,4 +1,4 @@
-"""Measure the time to a configuration error, and what wandb adds to a short run.
+"""Measure the time to a configuration error and of small commands, and what wandb adds to a run.
 
 python benchmarks/startup.py
 """
@@ -18,16 +18,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
-def config_error_seconds(override: str, rounds: int = 7) -> list[float]:
-    """Wall time of a command that ends with a configuration error, in seconds."""
+def command_seconds(*arguments: str, code: int = 0, rounds: int = 7) -> list[float]:
+    """Wall times of ``python -m lmlab.<arguments>``, which ends with ``code``, in seconds."""
     seconds = []
     for _ in range(rounds):
         started = time.perf_counter()
-        command = [sys.executable, "-m", "lmlab.train", override]
+        command = [sys.executable, "-m", f"lmlab.{arguments[0]}", *arguments[1:]]
         done = subprocess.run(command, capture_output=True, text=True)
         seconds.append(time.perf_counter() - started)
-        assert done.returncode == 2, done.stderr
+        assert done.returncode == code, done.stderr
     return seconds
+
+
+def print_times(name: str, seconds: list[float]) -> None:
+    """Print the median and the longest of some wall times."""
+    print(
+        f"{name:<38} median {statistics.median(seconds):.2f} s, "
+        f"longest {max(seconds):.2f} s of {len(seconds)}"
+    )
 
 
 class RejectingServer(http.server.BaseHTTPRequestHandler):
@@ -88,11 +96,8 @@ def run_seconds(logger: str, environment: dict[str, str], folder: Path) -> float
 def main() -> None:
     """Measure and print."""
     for override in ("optim.lrr=1", "model.norm=pots", "model.d_model=130"):
-        seconds = config_error_seconds(override)
-        print(
-            f"configuration error {override:<18} median {statistics.median(seconds):.2f} s, "
-            f"longest {max(seconds):.2f} s of {len(seconds)}"
-        )
+        print_times(f"configuration error {override}", command_seconds("train", override, code=2))
+    print_times("account model=gpt2_xl", command_seconds("account", "model=gpt2_xl", "memory=80GB"))
     servers: dict[str, Callable[[], Iterator[str]]] = {
         "bad key": bad_key, "no network": no_network, "black hole": black_hole,
     }  # fmt: skip

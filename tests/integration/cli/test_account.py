@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -125,7 +124,7 @@ def test_options_and_settings_are_told_apart() -> None:
     assert request("loss_chunk=null", "figure=null").cost_options.loss_chunk is None
 
 
-def test_counting_needs_no_torch_and_takes_under_a_second() -> None:
+def test_counting_needs_neither_torch_nor_numpy() -> None:
     script = (
         "import sys\n"
         "from lmlab.account import main\n"
@@ -133,12 +132,8 @@ def test_counting_needs_no_torch_and_takes_under_a_second() -> None:
         "heavy = {'torch', 'numpy', 'scipy', 'matplotlib', 'wandb'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
-    # Processor time, since other tests run on the same machine.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
