@@ -360,6 +360,8 @@ DATA_SETTINGS = {
     "data.seed": ("data.seed=1", {*TEXT, "valid_hash"}),
     "data.num_train_documents": ("data.num_train_documents=31", TEXT),
     "data.num_valid_documents": ("data.num_valid_documents=11", {"valid_hash"}),
+    "data.tokens": ("data.tokens=200", {"train_hash", "tokens"}),
+    "data.windows": ("data.windows=document", set()),
     "tokenizer.vocab_size": ("tokenizer.vocab_size=281", {"tokenizer", "tokens"}),
     "tokenizer.special_tokens": (SPECIALS, {"tokenizer", "tokens"}),
     "tokenizer.end_of_text": ('tokenizer.end_of_text="<|endoftext|>"', set()),
