@@ -227,7 +227,7 @@ def content(data: RunData) -> tuple[object, ...]:
     return (
         data.corpus.train_hash, data.corpus.valid_hash, floor, data.tokenizer.hash,
         data.train.tokens.tobytes(), data.valid.tokens.tobytes(),
-        data.train.num_text_bytes, data.valid.num_text_bytes,
+        data.train.text_bytes(data.tokenizer), data.valid.text_bytes(data.tokenizer),
         [path.read_bytes() for path in data.corpus.train.paths + data.corpus.valid.paths],
     )  # fmt: skip
 
