@@ -16,10 +16,12 @@ from lmlab.storage.io import read_json, translate_read_errors
 
 log = logging.getLogger(__name__)
 
-_SPLITS = {
+# The names of splits, those for validation in the order in which they are preferred.
+SPLITS = {
     "train": ("train",), "valid": ("validation", "valid", "val", "dev", "test"),
 }  # fmt: skip
-_SPLIT_NAME = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|dev|test)(?:[^a-z]|$)")
+_NAMES = "|".join(name for names in SPLITS.values() for name in names)
+_SPLIT_NAME = re.compile(rf"(?:^|[^a-z])({_NAMES})(?:[^a-z]|$)")
 _ARROW_STATE, _DICT_STATE = "state.json", "dataset_dict.json"
 _SHOWN = 3
 
@@ -82,7 +84,7 @@ def _in_folder(key: str, folder: Path, split: str | None) -> list[Path]:
     files = _of_one_format(key, folder, files)
     names = {name for file in files if (name := split_name(folder, file))}
     if len(names) > 1:
-        wanted = min(names, key=lambda name: (name not in _SPLITS.get(split or "train", ()), name))
+        wanted = min(names, key=lambda name: (name not in SPLITS.get(split or "train", ()), name))
         raise DataError(
             f"{key}={folder}: expected one split, found {', '.join(sorted(names))}",
             f"choose its files with a pattern: {key}='{folder}/**/*{wanted}*'",
@@ -94,12 +96,12 @@ def _split_folder(key: str, folder: Path, split: str | None) -> Path:
     """The folder of a split of a DatasetDict."""
     with translate_read_errors(f"{key}={folder}"):
         splits = [str(name) for name in read_json(folder / _DICT_STATE).get("splits", [])]
-    for name in _SPLITS.get(split or "train", ()):
+    for name in SPLITS.get(split or "train", ()):
         if name in splits:
             log.info("%s=%s: reading its split %s", key, folder, name)
             return folder / name
     raise DataError(
-        f"{key}={folder}: expected a split {' or '.join(_SPLITS[split or 'train'])}, found "
+        f"{key}={folder}: expected a split {' or '.join(SPLITS[split or 'train'])}, found "
         f"{', '.join(splits) or 'none'}",
         f"give the folder of a split, such as {key}={folder / (splits or ['train'])[0]}",
     )

@@ -23,7 +23,7 @@ from lmlab.study.run_records import Study
 from lmlab.study.run_scores import RunScores
 from lmlab.study.statistics import INCONCLUSIVE
 from lmlab.study.verdict_groups import grouped_arms, replicate_result
-from lmlab.study.verdict_section import verdict_row
+from lmlab.study.verdict_section import baseline_values, verdict_row
 from lmlab.study.verdicts import Verdict, arm_phrase, baseline_outcomes, seeds_phrase
 
 _READINGS = {
@@ -82,7 +82,7 @@ def build_metrics(study: Study, verdicts: Sequence[Verdict]) -> list[dict[str, A
                 "items": _num_items(runs) if metric.is_of_items else None,
                 "margin": metric_rule(design, metric).margin,
                 "rows": [verdict_row(study, one) for one in own],
-                "baseline": _baseline_row(study, runs),
+                "baseline": baseline_values(study, runs.outcomes),
                 "notes": _notes(design, metric, runs, own),
             }
         )
@@ -106,22 +106,6 @@ def _baseline_runs(study: Study, metric: Metric) -> MetricRuns:
 def _num_items(runs: MetricRuns) -> int | None:
     first: RunScores | None = next(iter(runs.scores.values()), None)
     return None if first is None else len(first.values)
-
-
-def _baseline_row(study: Study, runs: MetricRuns) -> dict[str, Any]:
-    """Return the row of the baseline; see :func:`lmlab.study.verdict_section.baseline_row`."""
-    assert study.manifest is not None and study.manifest.comparison is not None
-    arm = str(study.manifest.comparison.baseline)
-    known = list(known_losses(runs.outcomes).values())
-    return {
-        "arm": arm,
-        "lr": study.manifest.judged_lr(arm, study.outcomes),
-        "seeds": len(known),
-        "mean": statistics.fmean(known) if known else None,
-        "sd": statistics.stdev(known) if len(known) > 1 else None,
-        "detail": "",
-        "caution": "",
-    }
 
 
 def _notes(

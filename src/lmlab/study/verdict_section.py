@@ -8,7 +8,7 @@ from typing import Any
 
 from lmlab.console.formatting import format_count
 from lmlab.design.fairness import is_incomparable
-from lmlab.study.matched_runs import known_losses, lost_by_cause
+from lmlab.study.matched_runs import BySeed, known_losses, lost_by_cause
 from lmlab.study.rate_cautions import rate_cautions
 from lmlab.study.rate_edges import at_steps
 from lmlab.study.run_records import Study
@@ -145,16 +145,30 @@ def baseline_row(study: Study) -> dict[str, Any] | None:
     if manifest is None or manifest.comparison is None or manifest.comparison.baseline is None:
         return None
     outcomes = baseline_outcomes(manifest, study.outcomes)
-    known, lost = list(known_losses(outcomes).values()), lost_by_cause(outcomes)
-    is_searched = manifest.comparison.lr == "search"
+    lost, is_searched = lost_by_cause(outcomes), manifest.comparison.lr == "search"
+    return baseline_values(study, outcomes) | {
+        "detail": "".join(f", {seeds_phrase(seeds)} {cause}" for cause, seeds in lost.items()),
+        "caution": _doubt(study, manifest.comparison.baseline) if is_searched else "",
+    }
+
+
+def baseline_values(study: Study, outcomes: BySeed) -> dict[str, Any]:
+    """Return the row of the baseline by any metric; see :func:`baseline_row`.
+
+    Args:
+        study: a study with a baseline.
+        outcomes: of the baseline by seed, whose ``loss`` is the score.
+    """
+    assert study.manifest is not None and study.manifest.comparison is not None
+    arm, known = str(study.manifest.comparison.baseline), list(known_losses(outcomes).values())
     return {
-        "arm": manifest.comparison.baseline,
-        "lr": manifest.judged_lr(manifest.comparison.baseline, study.outcomes),
+        "arm": arm,
+        "lr": study.manifest.judged_lr(arm, study.outcomes),
         "seeds": len(known),
         "mean": statistics.fmean(known) if known else None,
         "sd": statistics.stdev(known) if len(known) > 1 else None,
-        "detail": "".join(f", {seeds_phrase(seeds)} {cause}" for cause, seeds in lost.items()),
-        "caution": _doubt(study, manifest.comparison.baseline) if is_searched else "",
+        "detail": "",
+        "caution": "",
     }
 
 

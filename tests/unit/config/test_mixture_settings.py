@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,18 @@ def test_mistakes_in_names_and_weights(changes: dict[str, Any], message: str, he
     assert help in str(refused.value.help)
 
 
-def test_what_is_right_passes() -> None:
-    check_mixture(mixture())
-    check_mixture(mixture(valid_weights={"books": 0.25, "tales": 1e-9}))
-    check_mixture({"_target_": "mine.Source", "sources": 3, "weights": "all"})
+@pytest.mark.parametrize(
+    "data",
+    [
+        mixture(),
+        mixture(valid_weights={"books": 0.25, "tales": 1e-9}),
+        {"_target_": "mine.Source", "sources": 3, "weights": "all"},
+    ],
+)
+def test_what_is_right_passes_as_it_is(data: dict[str, Any]) -> None:
+    before = copy.deepcopy(data)
+    check_mixture(data)
+    assert data == before
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 from lmlab.data.hub.listing import HubFile
 from lmlab.errors import DataError, did_you_mean, nearest
-from lmlab.records.paths import natural_order, split_name
+from lmlab.records.paths import SPLITS, natural_order, split_name
 
 _TRAIN = "train"
-_VALID = ("validation", "valid", "val", "dev", "test")
 _RECORDS = (".parquet", ".jsonl", ".arrow", ".json", ".txt", ".gz", ".zst", ".xz", ".bz2")
 _SHOWN = 5
 _MAGIC = re.compile(r"[*?\[]")
@@ -90,7 +89,7 @@ def _by_split(found: tuple[HubFile, ...]) -> tuple[tuple[HubFile, ...], tuple[Hu
     for file in found:
         by_split[split_name(Path(), Path(file.path)) or _TRAIN].append(file)
     train = tuple(by_split.get(_TRAIN, ()))
-    for name in _VALID:
+    for name in SPLITS["valid"]:
         if name in by_split:
             return train, tuple(by_split[name]), f"the split {name} of the repository"
     return train, (), "held out by the hash of each document"
