@@ -63,7 +63,7 @@ def _gains(content: Mapping[str, Any]) -> Section:
             f"of the arm. In parentheses: {level} intervals. At least and at most are bounds, "
             "where neither curve reaches the loss of the other within the ladder. Verdicts are "
             "about the trend: a straight line through the logarithms of the gains.",
-            *_misfit_notes(content["gains"]),
+            *_misfit_notes(content["gains"], "compute"),
         ]
     return section(
         "gains",
@@ -77,8 +77,13 @@ def _gains(content: Mapping[str, Any]) -> Section:
     )
 
 
-def _misfit_notes(gains: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name the arms whose gains are off their line by more than noise explains."""
+def _misfit_notes(gains: Sequence[Mapping[str, Any]], cost: str) -> list[str]:
+    """Name the arms whose gains are off their line by more than noise explains.
+
+    Args:
+        gains: by ``cost``, of each arm.
+        cost: ``compute`` or ``time``.
+    """
     off = [
         f"{row['arm']} (p = {row['trend']['misfit_p']:.2g})"
         for row in gains
@@ -90,7 +95,7 @@ def _misfit_notes(gains: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     return [
         "Gains that no straight line in the logarithms describes, so that the change per tenfold "
-        f"compute is an average: {', '.join(off)}."
+        f"{cost} is an average: {', '.join(off)}."
     ]
 
 
@@ -233,7 +238,7 @@ def _timed(content: Mapping[str, Any]) -> Section:
             _gain_table(timed["gains"], content["rungs"], "gains in wall-clock time"),
             table("mean training time of a judged run", ["arm", *names], seconds),
         ],
-        timed["notes"],
+        [*timed["notes"], *_misfit_notes(timed["gains"], "time")],
         ["gains_by_seconds"],
     )
 

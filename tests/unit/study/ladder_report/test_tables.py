@@ -38,3 +38,16 @@ def test_forecasts_say_inside_or_outside(fixed: LadderStudy) -> None:
     (label,) = [name for name in tables(content) if name.startswith("forecast of r4, sealed")]
     ends = {row[-1] for row in tables(content)[label]["rows"]}
     assert ends <= {"inside", "outside"} and ends
+
+
+def test_gains_off_their_line_are_named_on_both_axes(fixed: LadderStudy) -> None:
+    content = build_ladder(fixed)
+    for gains in (content["gains"], content["timed"]["gains"]):
+        gains[0]["trend"]["misfit_p"] = 6e-6
+        for row in gains[1:]:
+            row["trend"]["misfit_p"] = 0.5
+    notes = [note for one in build_sections(content) for note in one["notes"]]
+    off = [note for note in notes if "no straight line" in note]
+    arm = content["gains"][0]["arm"]
+    for cost, note in zip(("compute", "time"), off, strict=True):
+        assert f"tenfold {cost} is an average: {arm} (p = 6e-06)" in note
