@@ -18,6 +18,7 @@ Here d has the normal distribution with mean 0 and standard deviation ``spread``
 half. The first has a closed form (Wang and Ramdas 2024, "Anytime-valid t-tests and confidence
 sequences for Gaussian means with unknown variance", with c = 1 / spread); so does the second, as
 the mean of exp(a X) over the half is a distribution function of Student's t.
+:mod:`lmlab.study.group_bounds` needs fewer pairs, but has to know their largest number beforehand.
 """
 
 from __future__ import annotations
