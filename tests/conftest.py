@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,11 @@ STORY = "The cat sat on the mat. A dog ran to the hill and saw the sun.\n<|endof
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the slow tests first, so that no core waits for one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Exempt the tests and what they import from garbage collection, which each run asks for."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

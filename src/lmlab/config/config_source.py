@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ class FileConfigSource(HydraSource):
         if parts := parts_of(config_path):
             content = OmegaConf.create(joined_defaults(parts))
             return ConfigResult(self.provider, f"file://{self.path}", content, {"package": None})
-        result = super().load_config(self._on_disk(config_path))
+        result = self._read(self._on_disk(config_path))
         if config_path.startswith(("experiment/", "scale/")):
             folders = [Path(self.path), conf_folder(), *search_path()]
             body: Any = OmegaConf.to_container(result.config)
@@ -70,6 +72,14 @@ class FileConfigSource(HydraSource):
         found: list[str] = super().list(self._on_disk(config_path), results_filter)
         return found
 
+    def _read(self, config_path: str) -> ConfigResult:
+        try:
+            found = Path(self.path, self._normalize_file_name(config_path)).stat()
+        except OSError:
+            return super().load_config(config_path)  # Hydra's error
+        state = found.st_ino, found.st_mtime_ns, found.st_size
+        return copy.deepcopy(_parsed(self.provider, self.path, config_path, state))
+
     def _on_disk(self, config_path: str) -> str:
         """Return the path with the old name of its group where only that one is a folder here."""
         group, slash, rest = config_path.partition("/")
@@ -78,6 +88,22 @@ class FileConfigSource(HydraSource):
         if old is None or (folder / group).is_dir() or not (folder / old).is_dir():
             return config_path
         return f"{old}{slash}{rest}"
+
+
+@functools.lru_cache(maxsize=512)
+def _parsed(provider: str, path: str, config_path: str, state: tuple[int, int, int]) -> Any:
+    """Read a file once for all configurations that a process composes: parsing YAML is slow.
+
+    Args:
+        provider: name of the source.
+        path: folder of the source.
+        config_path: of the file in it.
+        state: inode, time and size, so that a file that has changed is read again.
+
+    Returns:
+        The content, to be copied before it is changed.
+    """
+    return HydraSource(provider, path).load_config(config_path)
 
 
 def _translate_body(body: dict[str, Any], folders: list[Path]) -> dict[str, Any]:

@@ -50,5 +50,7 @@ def _as_composed(hint: Any) -> Any:
 
 
 def register() -> None:
-    """Register the schema with Hydra under the name ``schema``."""
-    ConfigStore.instance().store(name="schema", node=hydra_schema())
+    """Register the schema with Hydra under the name ``schema``, unless it is there."""
+    store = ConfigStore.instance()
+    if "schema.yaml" not in store.repo:
+        store.store(name="schema", node=hydra_schema())
