@@ -18,7 +18,7 @@ from lmlab.training.generation import generate
 
 transformers = pytest.importorskip("transformers")
 
-NEW_TOKENS = 200
+NEW_TOKENS = 64
 
 
 SCALED = (

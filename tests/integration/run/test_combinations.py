@@ -15,23 +15,37 @@ from lmlab.nn.loss import cross_entropy
 from lmlab.runs import auto_settings
 from lmlab.runs.execute import execute
 
-CHOICES = choices()
-CHOICES += [[f"optim={optim}"] for optim in options("optim")]
-CHOICES += [[f"schedule={schedule}", "schedule.warmup_steps=2"] for schedule in options("schedule")]
-CHOICES += [[f"model.init={init}"] for init in options("model/init")]
-CHOICES += [
-    *ATTENTIONS, ["model.attention.num_kv_heads=1"], ["model.attention.qk_norm=true"],
-    ["model.tie_embeddings=true"], ["tokenizer=bytes", "model.vocab_size=257"],
-    ["model.embedding=value", "model.embedding.num_tables=1"], ["model.residual=x0"],
-    ["model.head=softcap", "model.tie_embeddings=true"],
+OPTIMIZERS = [f"optim={name}" for name in options("optim")]
+SCHEDULES = [f"schedule={name}" for name in options("schedule")]
+INITS = [f"model.init={name}" for name in options("model/init")]
+PARTS = [
+    *ATTENTIONS,
+    ["model.attention.num_kv_heads=1", "training.micro_batch_size=2"],
+    ["model.attention.qk_norm=true", "tokenizer=bytes", "model.vocab_size=257"],
+    ["model.embedding=value", "model.embedding.num_tables=1", "model.tie_embeddings=true"],
+    ["model.residual=x0", "runtime.policy=fast"],
+    ["model.head=softcap", "model.tie_embeddings=true", "training.grad_clip_norm=null"],
     ["model.head=zloss", "runtime.policy=fast"],
-    ["runtime.policy=fast"],
-    ["training.micro_batch_size=2"], ["training.grad_clip_norm=null"],
 ]  # fmt: skip
-CHOICES += [
-    pytest.param(["runtime.policy=bf16", *more], marks=needs_bf16)
-    for more in ([], ["model.tie_embeddings=true"])
+
+
+def together(*lists: list[str]) -> list[list[str]]:
+    """Return as many choices as the longest list has options; each contains one of every list."""
+    number = max(map(len, lists))
+    return [[one[row % len(one)] for one in lists] for row in range(number)]
+
+
+# Options that do not meet in one place of the code share a run.
+TRAINED = together(OPTIMIZERS, SCHEDULES, INITS)
+CHOICES = [
+    *choices(),
+    *([*parts, *TRAINED[row % len(TRAINED)]] for row, parts in enumerate(PARTS)),
+    *(
+        pytest.param(["runtime.policy=bf16", *more], marks=needs_bf16)
+        for more in ([], ["model.tie_embeddings=true"])
+    ),
 ]
+assert len(PARTS) >= len(TRAINED)
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=",".join)

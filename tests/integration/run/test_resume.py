@@ -115,18 +115,18 @@ def test_a_kill_at_each_point_of_a_save(
 def test_a_signal_saves_and_a_rerun_resumes(
     overrides, train, tmp_path: Path, number: signal.Signals
 ) -> None:
-    overrides = [*overrides, "training.steps=300", "checkpoint.every_steps=1000"]
+    overrides = [*overrides, "training.steps=100", "checkpoint.every_steps=1000"]
     assert train(elsewhere(overrides, tmp_path / "straight")) == 0
     cut = [*elsewhere(overrides, tmp_path / "cut"), "runtime.preflight=off"]
-    assert train(cut, signal_at(100, number)) == 128 + number
+    assert train(cut, signal_at(30, number)) == 128 + number
     run = the_run(tmp_path / "cut")
     status = run.status()
     assert status["status"] == ("preempted" if number == signal.SIGUSR2 else "interrupted")
-    assert 0 < status["step"] < 300
+    assert 0 < status["step"] < 100
     assert train(cut) == 0
     assert run.status()["status"] == "done"
     assert f"resuming {run.path} at step {status['step']}" in run.log.read_text()
-    assert final_weights(run, 300) == final_weights(the_run(tmp_path / "straight"), 300)
+    assert final_weights(run, 100) == final_weights(the_run(tmp_path / "straight"), 100)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "noise"])

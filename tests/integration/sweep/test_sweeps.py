@@ -20,14 +20,14 @@ SLOW = [FAULTY, "+model.ffn.what=slow"]
 
 
 def test_a_rerun_trains_nothing_again(sweeps: Sweeps) -> None:
-    arguments = ["-m", "model.norm=rms,none", "optim.lr=1e-3,1e-2", "seed=0,1"]
+    arguments = ["-m", "model.norm=rms,none", "seed=0,1"]
     printed = sweeps.run(*arguments)
-    assert "8 of 8 runs are done" in printed
+    assert "4 of 4 runs are done" in printed
     runs = sweeps.runs()
-    assert len(runs) == 8
+    assert len(runs) == 4
     assert {status["status"] for status in runs.values()} == {"done"}
     again = sweeps.run(*arguments)
-    assert "8 of 8 runs are done" in again
+    assert "4 of 4 runs are done" in again
     assert set(sweeps.sessions().values()) == {1}, "nothing was trained again"
     assert sweeps.runs() == runs
     for name in ("report.html", "report.md", "results.csv"):

@@ -48,10 +48,11 @@ def test_the_sizes_of_new_stacks(
     tmp_path: Path, runs_of: RunsOf, runs: int, limit: int, slots: int, sizes: list[int]
 ) -> None:
     groups = groups_of(tmp_path, limit, slots)
-    stacks = list(groups.group(runs_of(runs)))
+    waiting = runs_of(runs)
+    stacks = list(groups.group(waiting))
     assert [len(names) for names, _ in stacks] == sizes
     assert sorted(name for names, _ in stacks for name in names) == sorted(
-        groups.folder.job_file(run.job, "yaml").name for run in runs_of(runs)
+        groups.folder.job_file(run.job, "yaml").name for run in waiting
     )
 
 

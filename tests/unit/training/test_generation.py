@@ -55,8 +55,11 @@ def generate_slowly(
 PROMPTS = [[5], [7, 8, 9, 10, 11], list(range(20, 32)), list(range(100, 130)), [5, 6]]
 
 
-@pytest.mark.parametrize("option", ["causal", "gated", "mla", "window", "alibi"])
-@pytest.mark.parametrize("is_before", [False, True])
+@pytest.mark.parametrize(
+    ("option", "is_before"),
+    [("causal", False), ("causal", True), ("gated", False), ("mla", True), ("window", False),
+     ("alibi", True)],
+)  # fmt: skip
 def test_documents_are_separated_with_a_cache_as_without(option: str, is_before: bool) -> None:
     settings = {
         "window": ["model.attention.window=3", "model.attention.num_kv_heads=2"],

@@ -117,8 +117,8 @@ def test_vmap_over_models_equals_each_model_alone() -> None:
             torch.testing.assert_close(one, other[index], rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("num_kv_heads", [4, 2])
-def test_a_layer_compiles_without_graph_breaks(medium: None, num_kv_heads: int) -> None:
+def test_a_layer_compiles_without_graph_breaks(medium: None) -> None:
+    num_kv_heads = 2
     pos = NoPE(d_model=32, d_head=8, context_length=16)
     layer = CausalSelfAttention(d_model=32, num_heads=4, pos=pos, num_kv_heads=num_kv_heads)
     x = torch.randn(2, 16, 32, generator=torch.Generator().manual_seed(1), requires_grad=True)

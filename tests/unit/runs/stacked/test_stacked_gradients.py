@@ -46,25 +46,27 @@ def batches() -> tuple[torch.Tensor, torch.Tensor]:
     return inputs, targets
 
 
+PARTS = [
+    ["model.norm=rms", "model.pos=rope", "model.ffn=swiglu", "model.tie_embeddings=true"],
+    ["model.norm=post", "model.pos=learned", "model.ffn=gelu"],
+    ["model.norm=layernorm", "model.pos=nope", "model.attention.qk_norm=true"],
+    ["model.norm=none", "model.ffn=relu2", "model.attention.num_kv_heads=1"],
+    ["model.norm=sandwich", "model.pos=alibi", "model.ffn=geglu"],
+    ["model.norm=dyt", "model.pos=partial_rope", "model.ffn=reglu"],
+    ["model.norm=rms_nogain", "model.pos=alibi", "model.attention.num_kv_heads=1"],
+    ["model.param=completep", "model.param.base_d_model=8", "model.param.base_d_head=4",
+     "model.param.base_num_layers=1"],
+    *ATTENTIONS,
+    ["model.embedding=value", "model.embedding.num_tables=1", "model.residual=x0",
+     "model.head=zloss", "model.head.coefficient=0.1"],
+    ["model.head=softcap", "model.head.cap=3"],
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "parts",
-    [
-        ["model.norm=rms", "model.pos=rope", "model.ffn=swiglu", "model.tie_embeddings=true"],
-        ["model.norm=post", "model.pos=learned", "model.ffn=gelu"],
-        ["model.norm=layernorm", "model.pos=nope", "model.attention.qk_norm=true"],
-        ["model.norm=none", "model.ffn=relu2", "model.attention.num_kv_heads=1"],
-        ["model.norm=sandwich", "model.pos=alibi", "model.ffn=geglu"],
-        ["model.norm=dyt", "model.pos=partial_rope", "model.ffn=reglu"],
-        ["model.norm=rms_nogain", "model.pos=alibi", "model.attention.num_kv_heads=1"],
-        ["model.param=completep", "model.param.base_d_model=8", "model.param.base_d_head=4",
-         "model.param.base_num_layers=1"],
-        *ATTENTIONS,
-        ["model.embedding=value", "model.embedding.num_tables=1", "model.residual=x0",
-         "model.head=zloss", "model.head.coefficient=0.1"],
-        ["model.head=softcap", "model.head.cap=3"],
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("micro_batch_size", [B, 2])
+    ("parts", "micro_batch_size"),
+    [(parts, (B, 2)[row % 2]) for row, parts in enumerate(PARTS)] + [(PARTS[0], 2)],
+)
 def test_each_model_gets_the_gradients_it_would_get_alone(
     overrides: list[str], parts: list[str], micro_batch_size: int
 ) -> None:
