@@ -16,7 +16,7 @@ from lmlab.errors import UserError
     ("num_files", "seed"),
     [
         (150, 1),
-        pytest.param(600, 2, marks=pytest.mark.long),
+        pytest.param(300, 2, marks=pytest.mark.long),
         pytest.param(2000, 2, marks=[pytest.mark.long, pytest.mark.exhaustive]),
     ],
 )

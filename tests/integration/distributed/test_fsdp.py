@@ -90,10 +90,16 @@ def test_each_rank_stores_about_half_of_everything(
     "overrides",
     [
         ["runtime.policy=fast"],
-        ["model.tie_embeddings=false", "optim=sgd", "model.norm=dyt", "model.pos=alibi"],
-        ["model.param=completep", "model.param.base_d_model=4", "model.param.base_num_layers=1"],
+        [
+            "model.param=completep",
+            "model.param.base_d_model=4",
+            "model.param.base_num_layers=1",
+            "model.norm=dyt",
+            "optim=sgd",
+        ],
         [
             "optim=lion",
+            "model.pos=alibi",
             "optim.lr=3e-5",
             "model.embedding=value",
             "model.embedding.num_tables=1",
@@ -107,7 +113,6 @@ def test_each_rank_stores_about_half_of_everything(
             "model.attention=mla",
             "model.attention.q_lora_rank=4",
         ],
-        ["optim=ademamix", "model.attention=gated", "model.attention.window=4"],
     ],
     ids=str,
 )

@@ -59,7 +59,9 @@ def files(run: RunFolder) -> set[str]:
     return {str(path.relative_to(run.path)) for path in run.path.rglob("*")}
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(8, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "kills", [1, pytest.param(8, marks=[pytest.mark.long, pytest.mark.exhaustive])]
+)
 def test_kills_change_no_bit_though_members_resume_at_different_steps(
     overrides, tmp_path: Path, kills: int
 ) -> None:

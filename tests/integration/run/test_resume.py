@@ -36,8 +36,10 @@ def elsewhere(overrides: list[str], root: Path) -> list[str]:
 
 
 @pytest.mark.long
-def test_twenty_kills_at_random_moments(overrides, train, start, tmp_path: Path) -> None:
-    more = ["training.steps=400", "checkpoint.every_steps=1", "validation.every_steps=25"]
+@pytest.mark.parametrize("num_kills", [6, pytest.param(20, marks=pytest.mark.exhaustive)])
+def test_kills_at_random_moments(overrides, train, start, tmp_path: Path, num_kills: int) -> None:
+    steps = 20 * num_kills
+    more = [f"training.steps={steps}", "checkpoint.every_steps=1", "validation.every_steps=25"]
     overrides = overrides + more
     assert train(elsewhere(overrides, tmp_path / "straight")) == 0
     straight = the_run(tmp_path / "straight")
@@ -45,7 +47,7 @@ def test_twenty_kills_at_random_moments(overrides, train, start, tmp_path: Path)
     moments = random.Random(0)
     kills = during_saving = 0
     cut = [*elsewhere(overrides, tmp_path / "cut"), "runtime.preflight=off"]
-    while kills < 20:
+    while kills < num_kills:
         # On a fast machine, the run would end before the last kill.
         process = start(cut, functools.partial(hold_at, 19 * (kills + 1)))
         saved = tmp_path / "cut" / "outputs"
@@ -63,7 +65,7 @@ def test_twenty_kills_at_random_moments(overrides, train, start, tmp_path: Path)
         kills += 1
     assert train(cut) == 0
     print(f"{kills} kills, {during_saving} of them while saving")
-    assert final_weights(the_run(tmp_path / "cut"), 400) == final_weights(straight, 400)
+    assert final_weights(the_run(tmp_path / "cut"), steps) == final_weights(straight, steps)
     assert timeless(the_run(tmp_path / "cut")) == timeless(straight)
 
 

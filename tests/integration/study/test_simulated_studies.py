@@ -23,7 +23,7 @@ from lmlab.study.power import predicted_power
 from lmlab.study.run_scores import RunScores
 from lmlab.study.verdicts import judge
 
-REPEATS = [400, pytest.param(1000, marks=pytest.mark.exhaustive)]
+REPEATS = [200, pytest.param(1000, marks=pytest.mark.exhaustive)]
 PAIR_SD = math.sqrt(2) * RUN_SD
 
 
@@ -57,7 +57,7 @@ def test_false_verdicts_over_arms_and_metrics(arms: int, seeds: int) -> None:
     study = a_study(arms, margin=0.0, lr="fixed", num_seeds=seeds, metrics=METRICS)
     tasks = {"validation": {"tasks": {"order": "order.jsonl"}}}
     study = dataclasses.replace(study, arms=[one | tasks for one in study.arms])
-    chance, repeats, wrong, by_seeds = np.random.default_rng(14), 600, 0, 0
+    chance, repeats, wrong, by_seeds = np.random.default_rng(14), 300, 0, 0
     fixed = dataclasses.replace(
         study, comparison=dataclasses.replace(study.comparison, items="fixed")
     )

@@ -10,7 +10,7 @@ from simulated_hosts import refusal
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("num_events", [8, pytest.param(20, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("num_events", [5, pytest.param(20, marks=pytest.mark.exhaustive)])
 def test_random_events_change_no_result(tmp_path: Path, num_events: int) -> None:
     reason = refusal()
     if reason is not None:

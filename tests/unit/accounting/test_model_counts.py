@@ -24,7 +24,14 @@ def test_parameters_equal_those_of_the_module(models: list[Any]) -> None:
         assert count_model(model).parameters == build(model).num_parameters(), model
 
 
-@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "every",
+    [
+        7,
+        pytest.param(3, marks=pytest.mark.long),
+        pytest.param(1, marks=[pytest.mark.long, pytest.mark.exhaustive]),
+    ],
+)
 def test_flops_equal_torch_flop_counter(models: list[Any], every: int) -> None:
     for model in [*models[::every], *attentions()[::every]]:
         counted, network = count_model(model), build(model)
