@@ -89,13 +89,12 @@ def test_each_rank_stores_about_half_of_everything(
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["runtime.policy=fast"],
+        ["runtime.policy=fast", "optim=sgd", "model.tie_embeddings=false"],
         [
             "model.param=completep",
             "model.param.base_d_model=4",
             "model.param.base_num_layers=1",
             "model.norm=dyt",
-            "optim=sgd",
         ],
         [
             "optim=lion",
