@@ -36,7 +36,7 @@ test-exhaustive: $(VENV)/.installed ## run the tests that train for many minutes
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m exhaustive $(ARGS)
 
 test-slurm: $(VENV)/.installed ## run the tests that start a private Slurm (ARGS="-k usr2" selects some)
-	@$(BIN)/python -m pytest -m slurm --numprocesses 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -m "slurm and not exhaustive" --numprocesses 3 --dist worksteal $(ARGS)
 
 # Triton gets a folder of its own, because torch on a CPU would find it and try to use it. It is not
 # in constraints.txt, because torch for CUDA depends on a version of its own.

@@ -183,7 +183,7 @@ def studies(tmp_path: Path, texts: tuple[Path, Path], cluster: Cluster) -> Studi
 
 @pytest.fixture
 def wait_for() -> Callable[..., None]:
-    def wait(condition: Callable[[], bool], seconds: float = 90) -> None:
+    def wait(condition: Callable[[], bool], seconds: float = 240) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "the condition was never met"

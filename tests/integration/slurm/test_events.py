@@ -26,7 +26,7 @@ from slurm_events import (
 pytestmark = pytest.mark.slurm
 
 # Seconds of training: several times the delay until an event reaches its run.
-LONG = ["training.steps=6000", "checkpoint.every_steps=500", "study=disturbed"]
+LONG = ["training.steps=3000", "checkpoint.every_steps=250", "study=disturbed"]
 
 
 def preempt(studies: Any) -> None:
@@ -150,7 +150,9 @@ def test_a_run_at_its_time_limit_saves_and_is_requeued(
     process.communicate()
 
 
-@pytest.mark.parametrize("case", ["at_start", "twice", "while_saving"])
+@pytest.mark.parametrize(
+    "case", ["at_start", "while_saving", pytest.param("twice", marks=pytest.mark.exhaustive)]
+)
 def test_a_run_survives_usr2_at_any_moment(
     studies: Any,
     wait_for: Callable[..., None],
@@ -243,6 +245,7 @@ def test_status_shows_lost_jobs(studies: Any, wait_for: Callable[..., None]) -> 
     assert "is lost: Slurm has no record of it" in shown
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", [0])
 def test_random_events_do_not_change_the_weights(
     studies: Any,

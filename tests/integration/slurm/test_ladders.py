@@ -27,7 +27,7 @@ def test_a_detached_driver_seals_the_highest_rung_before_it_starts(
     printed = studies.run(*arguments, "hydra.launcher.wait=false")
     assert "which drives the study" in printed
     folder = studies.outputs / "ladder"
-    wait_for((folder / "report.html").exists, seconds=200)
+    wait_for((folder / "report.html").exists, seconds=500)
     found = read_seals(folder / SEALS_FILE)
     (seal,) = found.seals
     assert set(seal.losses) == {"baseline", "nope"} and not found.problems

@@ -75,7 +75,7 @@ def test_a_detached_study_works_from_within_its_driver_and_finds_the_site_defaul
     driver = studies.cluster.ask("scontrol", "-o", "show", "job", printed.split("driver job ")[1]
                                  .split(",")[0])  # fmt: skip
     assert "Partition=debug " in driver and "TimeLimit=00:07:00 " in driver
-    wait_for((studies.outputs / "detached" / "report.html").exists, seconds=120)
+    wait_for((studies.outputs / "detached" / "report.html").exists, seconds=400)
     assert set(studies.statuses("detached").values()) == {"done"}
 
 

@@ -51,7 +51,7 @@ def test_a_detached_search_runs_to_its_report(studies: Any, wait_for: Callable[.
     )  # fmt: skip
     assert "which drives the study" in printed
     report = studies.outputs / "search" / "report.html"
-    wait_for(report.exists, seconds=200)
+    wait_for(report.exists, seconds=500)
     shown = studies.command("status", str(studies.outputs / "search"))
     assert set(studies.statuses("search").values()) <= {"done", "diverged"}
     assert "driver" in shown
