@@ -34,6 +34,8 @@ NOT_NUMERIC = (
     "data/corpus.py", "data/ids.py", "data/split.py", "data/token_sources.py",
     "data/token_formats/", "data/id_documents.py", "data/id_survey.py",
     "data/document_parts.py", "nn/document_layout.py",
+    "tokenizer/raw_rows.py", "tokenizer/kernels/rows.py", "tokenizer/kernels/json_values.py",
+    "tokenizer/kernels/row_results.py", "tokenizer/kernels/ir/rows.json.xz",
     "tokenizer/ids_only.py",
     "data/prefix_probability.py", "data/story_probes.py",
     "tokenizer/formats/", "tokenizer/convert.py",

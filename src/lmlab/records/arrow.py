@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from lmlab.errors import ConfigError, DataError
-from lmlab.records.documents import BLOCK_BYTES, Documents, Rows, no_such_column
+from lmlab.records.documents import BLOCK_BYTES, Documents, RawRows, Rows, no_such_column
 
 _MOST_ROWS = 1 << 10  # of a batch; fewer of long documents, so that caches hold them
 _BUFFER = 1 << 20
@@ -22,13 +22,19 @@ _BUFFER = 1 << 20
 def _pyarrow() -> ModuleType:
     try:
         import pyarrow
-        import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
         raise ConfigError(
             "Parquet and Arrow files need the package pyarrow", "pip install 'lmlab[parquet]'"
         ) from error
     return pyarrow
+
+
+@functools.cache
+def _compute() -> ModuleType:
+    import pyarrow.compute as compute  # not needed to read most files, which then begins earlier
+
+    return compute
 
 
 def read_parquet(path: Path, column: str, marker: bytes, named: str) -> Iterator[Rows]:
@@ -147,13 +153,21 @@ def _typed_columns(fields: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _select(batch: Any, parts: list[str]) -> Any:
-    """The column of a batch as large strings."""
+    """The column of a batch as strings or large strings."""
     arrow = _pyarrow()
     array = batch.column(parts[0])
     for name in parts[1:]:
         # Rows without the outer value have none inside either.
-        array = arrow.compute.struct_field(array, name)
-    return array.cast(arrow.large_string())
+        array = _compute().struct_field(array, name)
+    return array if _offset_bytes(array) else array.cast(arrow.large_string())
+
+
+def _offset_bytes(array: Any) -> int:
+    """Bytes of an offset of an array of strings; 0 for other layouts."""
+    types = _pyarrow().types
+    if types.is_string(array.type):
+        return 4
+    return 8 if types.is_large_string(array.type) else 0
 
 
 def _cut(array: Any, rows: int, marker: bytes) -> Iterator[Rows]:
@@ -165,12 +179,25 @@ def _cut(array: Any, rows: int, marker: bytes) -> Iterator[Rows]:
         stop = max(start + 1, min(stop, len(array)))
         block = array.slice(start, stop - start)
         read = functools.partial(_documents, block, rows + stop, marker)
-        yield Rows(rows + stop, offsets[stop] - offsets[start], 0, read)
+        size = offsets[stop] - offsets[start]
+        yield Rows(rows + stop, size, 0, read, _raw(block, size))
         start = stop
 
 
+def _raw(array: Any, size: int) -> RawRows:
+    """Strings as kernels read them, which have ``size`` bytes."""
+    valid, offsets, text = array.buffers()
+    width = _offset_bytes(array)
+    arguments = (
+        offsets.address + width * array.offset, width.bit_length() - 1, len(array),
+        valid.address if valid else 0, array.offset if valid else -1, text.address if text else 0,
+    )  # fmt: skip
+    return RawRows("arrow_strings", arguments, len(array), size, (array,))
+
+
 def _documents(array: Any, rows: int, marker: bytes) -> Documents:
-    compute = _pyarrow().compute
+    compute = _compute()
+    array = array.cast(_pyarrow().large_string())
     num_null = array.null_count
     if num_null:
         array = array.drop_null()
@@ -188,8 +215,8 @@ def _documents(array: Any, rows: int, marker: bytes) -> Documents:
 
 
 def _offsets(array: Any) -> memoryview:
-    """Where the texts of an array of large strings begin, and where the last one ends."""
-    buffer = memoryview(array.buffers()[1]).cast("q")
+    """Where the texts of an array of strings begin, and where the last one ends."""
+    buffer = memoryview(array.buffers()[1]).cast("i" if _offset_bytes(array) == 4 else "q")
     return buffer[array.offset : array.offset + len(array) + 1]
 
 

@@ -22,6 +22,7 @@ class Documents(NamedTuple):
         num_empty: documents without text that were left out.
         num_null: rows without a document.
         is_marked: whether special tokens inside them are special, as in plain text.
+        has_bars: whether a vertical bar may be in them, without which none spells an end of text.
     """
 
     text: bytes | memoryview
@@ -31,6 +32,7 @@ class Documents(NamedTuple):
     num_empty: int = 0
     num_null: int = 0
     is_marked: bool = False
+    has_bars: bool = True
 
     def pieces(self, marker: bytes) -> Iterator[memoryview]:
         """Yield the text of each document, without the marker."""
@@ -38,6 +40,24 @@ class Documents(NamedTuple):
         for length in self.lengths():
             yield text[start : start + length]
             start += length + len(marker)
+
+
+class RawRows(NamedTuple):
+    """Rows as they are in memory, for kernels that read them without an object for each.
+
+    Attributes:
+        kernel: its name in :mod:`lmlab.tokenizer.kernels.rows`.
+        arguments: the arguments that describe the rows: addresses and numbers.
+        num_rows: how many documents there are at most.
+        num_bytes: how much space they take at most, without what follows each.
+        owners: what the addresses are of.
+    """
+
+    kernel: str
+    arguments: tuple[int, ...]
+    num_rows: int
+    num_bytes: int
+    owners: tuple[object, ...]
 
 
 class Rows(NamedTuple):
@@ -48,12 +68,14 @@ class Rows(NamedTuple):
         num_bytes: their size, about.
         disk_bytes: bytes of the file up to their end, about.
         read: returns their documents. Raises :class:`DataError` where they are not valid.
+        raw: the same for kernels; None where there are none for them.
     """
 
     rows: int
     num_bytes: int
     disk_bytes: int
     read: Callable[[], Documents]
+    raw: RawRows | None = None
 
 
 def joined(
@@ -74,6 +96,7 @@ def merged(blocks: Sequence[Documents], text: memoryview) -> Documents:
         sum(block.num_empty for block in blocks),
         sum(block.num_null for block in blocks),
         blocks[0].is_marked,
+        any(block.has_bars for block in blocks),
     )
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-
-import msgspec
 
 from lmlab.errors import DataError
 from lmlab.records.byte_stream import ByteStream
 from lmlab.records.documents import (
     BLOCK_BYTES,
     Documents,
+    RawRows,
     Rows,
     columns_of,
     count_rare,
@@ -23,6 +23,7 @@ from lmlab.records.documents import (
 )
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_PADDING = 64  # zero bytes at the end of a block, where kernels stop
 
 
 def read_json_lines(
@@ -42,33 +43,43 @@ def read_json_lines(
     columns = _Columns(column)
     before = 0
     for data in _whole_lines(stream, block):
-        rows = before + count_rare(data, b"\n") + (not data.endswith(b"\n"))
-        read = functools.partial(_documents, data, before, rows, columns, marker, stream.named)
-        yield Rows(rows, len(data), stream.position(), read)
+        size = len(data) - _PADDING
+        rows = before + count_rare(data, b"\n") + (not data.endswith(b"\n", 0, size))
+        read = functools.partial(
+            _documents, memoryview(data)[:size], before, rows, columns, marker, stream.named
+        )
+        yield Rows(rows, size, stream.position(), read, columns.raw(data, size, rows - before))
         before = rows
 
 
 def _whole_lines(stream: ByteStream, block: int) -> Iterator[bytearray]:
-    """Yield the file in pieces of about ``block`` bytes that end where lines do, and close it."""
+    """Yield the file in pieces of about ``block`` bytes that end where lines do, and close it.
+
+    Zero bytes follow each piece; see :data:`_PADDING`.
+    """
     rest, has_more, is_first = bytearray(), True, True
     with contextlib.closing(stream):
         while has_more:
-            data = bytearray(max(block, 2 * len(rest)))
+            capacity = max(block, 2 * len(rest))
+            data = bytearray(capacity + _PADDING)
             data[: len(rest)] = rest
             with memoryview(data) as view:
-                filled = len(rest) + stream.fill(view[len(rest) :])
-            has_more = filled == len(data)
-            end = data.rfind(b"\n") + 1 if has_more else filled
+                filled = len(rest) + stream.fill(view[len(rest) : capacity])
+            has_more = filled == capacity
+            end = data.rfind(b"\n", 0, filled) + 1 if has_more else filled
             rest = data[end:filled]
-            del data[end:]
-            if is_first and data:
-                data, is_first = data.removeprefix(_BYTE_ORDER_MARK), False
-            if data:
+            if is_first and end:
+                is_first = False
+                if data.startswith(_BYTE_ORDER_MARK):
+                    del data[: len(_BYTE_ORDER_MARK)]
+                    end -= len(_BYTE_ORDER_MARK)
+            data[end:] = bytes(_PADDING)
+            if end:
                 yield data
 
 
 def _documents(
-    data: bytearray, before: int, rows: int, columns: _Columns, marker: bytes, named: object
+    data: memoryview, before: int, rows: int, columns: _Columns, marker: bytes, named: object
 ) -> Documents:
     """The documents of whole lines, from line ``before`` + 1 to line ``rows``."""
     values: Sequence[str | bytes | None]
@@ -93,16 +104,35 @@ class _Columns:
 
     def __init__(self, column: str) -> None:
         self.column = column
-        row: Any = msgspec.defstruct("Row", [("value", str | None)], rename={"value": column})
-        self._decode = msgspec.json.Decoder(row).decode_lines
+        name = column.encode()
+        # Kernels compare names as they stand.
+        is_plain = not any(byte < 0x20 or byte in b'"\\' for byte in name)
+        self._name = ctypes.create_string_buffer(name) if is_plain else None
 
-    def read(self, data: bytearray) -> list[str | None]:
+    def raw(self, data: bytearray, size: int, rows: int) -> RawRows | None:
+        """Lines as kernels read them; None for a name that cannot stand in JSON as it is."""
+        if self._name is None:
+            return None
+        lines, name = ctypes.c_char.from_buffer(data), self._name
+        arguments = (ctypes.addressof(lines), size, ctypes.addressof(name), len(name) - 1)
+        return RawRows("json_strings", arguments, rows, size + _PADDING, (lines, name))
+
+    def read(self, data: memoryview) -> list[str | None]:
         """Return the values. Raises :class:`msgspec.MsgspecError` for any that are no strings."""
         return [row.value for row in self._decode(data)]
+
+    @functools.cached_property
+    def _decode(self) -> Callable[[memoryview], list[Any]]:
+        import msgspec  # here and below: not needed where kernels read the lines
+
+        row: Any = msgspec.defstruct("Row", [("value", str | None)], rename={"value": self.column})
+        return msgspec.json.Decoder(row).decode_lines
 
 
 def _text_of(line: bytes, column: str, place: str) -> bytes | None:
     """The text of a line; None for null."""
+    import msgspec
+
     try:
         record = msgspec.json.decode(line)
     except (msgspec.MsgspecError, ValueError) as error:

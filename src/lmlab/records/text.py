@@ -192,7 +192,7 @@ class Text:
             kept = joined(texts, marker, found.rows, found.num_empty, found.num_null)
             return kept._replace(is_marked=found.is_marked)
 
-        return lambda rows: rows._replace(read=lambda: select(rows.read()))
+        return lambda rows: rows._replace(read=lambda: select(rows.read()), raw=None)
 
 
 _pipes: dict[Path, ByteStream] = {}

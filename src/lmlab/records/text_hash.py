@@ -44,9 +44,8 @@ class TextHash(FilesHash):
     def add_documents(self, found: Documents, marker: bytes) -> None:
         """Add documents, each of which ``marker`` follows."""
         self.begin_documents()
-        joined = found.text if isinstance(found.text, bytes) else bytes(found.text)
-        if marker == END_OF_TEXT and _has_only_ends(joined, found.num_documents):
-            self.update(joined)
+        if marker == END_OF_TEXT and _has_only_ends(found):
+            self.update(found.text)
             return
         for text in found.pieces(marker):
             self.update(bytes(text).replace(END_OF_TEXT, _ESCAPED))
@@ -76,8 +75,11 @@ class TextHash(FilesHash):
             self._has_documents = False
 
 
-def _has_only_ends(text: bytes, number: int) -> bool:
-    """Whether the marker stands nowhere but after each of a number of documents."""
+def _has_only_ends(found: Documents) -> bool:
+    """Whether the marker stands nowhere but after each document."""
+    if not found.has_bars:
+        return True
+    text = found.text if isinstance(found.text, bytes) else bytes(found.text)
     # Searching for one byte is several times as fast, and it is rare.
-    bars = END_OF_TEXT.count(b"|") * number
-    return count_rare(text, b"|") == bars or text.count(END_OF_TEXT) == number
+    bars = END_OF_TEXT.count(b"|") * found.num_documents
+    return count_rare(text, b"|") == bars or text.count(END_OF_TEXT) == found.num_documents

@@ -15,6 +15,8 @@ from lmlab.records.text import Text, TextFile
 from lmlab.records.text_hash import TextHash
 from lmlab.storage.io import translate_read_errors
 from lmlab.tokenizer.buffers import PADDING, Memory
+from lmlab.tokenizer.kernels.library import load
+from lmlab.tokenizer.raw_rows import ROWS, read_raw, space_of
 from lmlab.tokenizer.utf8 import not_utf8
 
 PART_BYTES = 2 << 20
@@ -62,7 +64,7 @@ class TextParts:
         text: what is read.
         marker: the end of text of the tokenizer; None if it has none.
         cut: given a buffer and its size, the last position where the text may be cut; negative or
-            0 for none. None cuts it anywhere.
+            0 for none. None cuts it anywhere, and reads records in Python.
         text_hash: receives the text in order; each place between parts is marked in it.
         part_bytes: bytes of plain text that are read at a time; more where it cannot be cut.
 
@@ -79,6 +81,7 @@ class TextParts:
         part_bytes: int = PART_BYTES,
     ) -> None:
         self.text, self.marker, self._cut = text, marker, cut
+        self._has_kernels = cut is not None
         self.text_hash = text_hash or TextHash()
         self._part_bytes = self._block_bytes = part_bytes
         self._file, self._place = 0, 0
@@ -136,17 +139,28 @@ class TextParts:
             return part, buffer
         size, blocks, marker = 0, [], self.end_marker()
         for rows in part.rows:
-            found = rows.read()
-            end = size + len(found.text)
-            buffer = _enlarged(buffer, size, end)
-            buffer.view[size:end] = found.text
+            found, buffer = self._read_rows(rows, buffer, size)
             blocks.append(found)
-            size = end
+            size += len(found.text)
         add = [functools.partial(self.text_hash.add_documents, one, marker) for one in blocks]
         return part._replace(
             size=size, documents=merged(blocks, buffer.view[:size]), rows=(),
             steps=[*part.steps, *add],
         ), buffer  # fmt: skip
+
+    def _read_rows(self, rows: Rows, buffer: Memory, at: int) -> tuple[Documents, Memory]:
+        """Read documents into ``buffer``, or a larger one, from ``at``."""
+        marker, kernels = self.end_marker(), load(ROWS) if self._has_kernels else None
+        if rows.raw is not None and kernels is not None:
+            buffer = _enlarged(buffer, at, at + space_of(rows.raw, marker))
+            found = read_raw(rows, marker, buffer, at, kernels[rows.raw.kernel])
+            if found is not None:
+                return found, buffer
+        found = rows.read()
+        end = at + len(found.text)
+        buffer = _enlarged(buffer, at, end)
+        buffer.view[at:end] = found.text
+        return found, buffer
 
     def add_to_hash(self, part: Part) -> None:
         """Add a finished part to the hash: in the order of parts, while its buffer holds it."""

@@ -204,6 +204,41 @@ def match_byte(typingctx: Any, base: Any, index: Any, byte: Any) -> Any:
 
 
 @intrinsic
+def string_classes(typingctx: Any, base: Any, index: Any) -> Any:
+    """Of the 64 bytes from an offset, in a string of JSON, three uint64 masks.
+
+    Bytes that copying stops at (quotes, backslashes, control characters), non-ASCII bytes, and
+    vertical bars.
+    """
+    kind = types.UniTuple(types.uint64, 3)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        block = _block(builder, arguments[0], arguments[1])
+        quotes, slashes, bars = (
+            builder.icmp_unsigned("==", block, _constant(ord(byte))) for byte in '"\\|'
+        )
+        control = builder.icmp_unsigned("<", block, _constant(0x20))
+        stops = builder.or_(builder.or_(quotes, slashes), control)
+        high = builder.icmp_signed("<", block, _constant(0))
+        masks = [_bits(builder, mask) for mask in (stops, high, bars)]
+        return context.make_tuple(builder, kind, masks)
+
+    return kind(base, types.int64), generate
+
+
+@intrinsic
+def copy_block(typingctx: Any, target: Any, at: Any, source: Any, index: Any) -> Any:
+    """Copy 64 bytes from an offset of ``source`` to one of ``target``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to, at, source, index = arguments
+        builder.store(_block(builder, source, index), _pointer(builder, to, at, _VECTOR), align=1)
+        return context.get_dummy_value()
+
+    return types.void(target, types.int64, source, types.int64), generate
+
+
+@intrinsic
 def ascii_classes(typingctx: Any, base: Any, index: Any) -> Any:
     """Classes of the 64 bytes from an offset, as six uint64 masks.
 

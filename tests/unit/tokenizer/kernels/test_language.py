@@ -16,6 +16,7 @@ from lmlab.tokenizer.kernels import compile_ir, machine_code
 from lmlab.tokenizer.kernels.language import (
     U64,
     ascii_classes,
+    copy_block,
     count_ones,
     highest_bit,
     kernel,
@@ -27,6 +28,7 @@ from lmlab.tokenizer.kernels.language import (
     store_shared,
     store_u32,
     store_u64,
+    string_classes,
     trailing_zeros,
 )
 
@@ -47,6 +49,7 @@ def numbers(values: Any, out: Any) -> int:
 def block(text: Any, offset: int, byte: int, out: Any) -> int:
     out[0], out[1], out[2], out[3], out[4], out[5] = ascii_classes(text, offset)
     out[6] = match_byte(text, offset, byte)
+    out[7], out[8], out[9] = string_classes(text, offset)
     return 0
 
 
@@ -54,6 +57,7 @@ def block(text: Any, offset: int, byte: int, out: Any) -> int:
 def copy(text: Any, offset: int, to: int, out: Any) -> int:
     store_u64(out, to, load_u64(text, offset))
     store_u32(out, to + 8, load_u32(text, offset + 8))
+    copy_block(out, to + 12, text, offset + 12)
     return 0
 
 
@@ -91,7 +95,7 @@ def test_bit_operations_equal_those_of_integers(kernels: dict[str, Callable[...,
 def test_classes_of_64_bytes_equal_those_of_each(kernels: dict[str, Callable[..., int]]) -> None:
     chance = random.Random(2)
     data = bytes(range(256)) + chance.randbytes(600)
-    text, out = np.frombuffer(data + bytes(64), dtype=np.uint8), np.zeros(7, dtype=np.uint64)
+    text, out = np.frombuffer(data + bytes(64), dtype=np.uint8), np.zeros(10, dtype=np.uint64)
     for offset in [*range(0, 256, 64), *chance.choices(range(700), k=200)]:
         byte = chance.choice(data)
         kernels["block"](address(text), offset, byte, address(out))
@@ -108,6 +112,9 @@ def test_classes_of_64_bytes_equal_those_of_each(kernels: dict[str, Callable[...
             mask(lambda value: value == 0x27),
             mask(lambda value: value >= 0x80),
             mask(lambda value, byte=byte: value == byte),
+            mask(lambda value: value < 0x20 or value in b'"\\'),
+            mask(lambda value: value >= 0x80),
+            mask(lambda value: value == 0x7C),
         ]
 
 
@@ -115,8 +122,8 @@ def test_classes_of_64_bytes_equal_those_of_each(kernels: dict[str, Callable[...
 def test_loads_and_stores_need_no_alignment(
     kernels: dict[str, Callable[..., int]], offset: int
 ) -> None:
-    text = np.frombuffer(bytes(range(1, 41)), dtype=np.uint8)
-    out = np.zeros(40, dtype=np.uint8)
+    text = np.frombuffer(bytes(range(1, 101)), dtype=np.uint8)
+    out = np.zeros(100, dtype=np.uint8)
     kernels["copy"](address(text), offset, 8 - offset, address(out))
-    expected = bytes(8 - offset) + bytes(text[offset : offset + 12])
-    assert out.tobytes() == expected.ljust(40, b"\0")
+    expected = bytes(8 - offset) + bytes(text[offset : offset + 76])
+    assert out.tobytes() == expected.ljust(100, b"\0")
