@@ -20,6 +20,7 @@ from lmlab.design.ladder import GAINS
 from lmlab.design.manifest import Manifest
 from lmlab.design.metrics import check_probe_names, further_metrics
 from lmlab.design.search import outcome_from_losses
+from lmlab.errors import ConfigError
 from lmlab.study.earlier_looks import count_earlier_looks
 from lmlab.study.earlier_rules import keep_earlier_rules
 from lmlab.study.ladders.ladder_facts import ladder_facts
@@ -73,7 +74,8 @@ class PreparedSweep:
 
         Raises:
             ConfigError: the arms differ in ways that the study does not allow, the text is too
-                short for a rung of a ladder, or it lacks a probe of ``design.metrics``.
+                short for a rung of a ladder, it lacks a probe of ``design.metrics``, or its bytes
+                are not known to a study of bits per byte.
             DataError: a text cannot be used.
         """
         prepared = [self.data.get(config) for config in self.configs]
@@ -84,6 +86,7 @@ class PreparedSweep:
             return
         reference = manifest.names.index(design.baseline or manifest.names[0])
         baseline = self.configs[reference]
+        _check_metric(design, dict(zip(manifest.names, prepared, strict=True)))
         if any(one.is_probe for one in further_metrics(design, manifest.arms[0])):
             known = list(prepared[reference].probes.facts() or {})
             check_probe_names(design, manifest.arms[0], known)
@@ -162,6 +165,20 @@ def match_parameters(manifest: Manifest) -> Manifest:
         for name, content in zip(manifest.names, manifest.arms, strict=True)
     ]
     return dataclasses.replace(manifest, arms=arms)
+
+
+def _check_metric(design: Comparison, prepared: Mapping[str, RunData]) -> None:
+    """Refuse bits per byte where ids came without their text, so that its bytes are not known."""
+    if design.metric != "bits_per_byte":
+        return
+    for arm, data in prepared.items():
+        if not data.valid.text_bytes(data.tokenizer):
+            raise ConfigError(
+                f"design.metric=bits_per_byte: the bytes of the validation text of {arm} are not "
+                "known",
+                "set data.bytes_per_token, give the text or a tokenizer that decodes the ids, or "
+                "set design.metric=loss",
+            )
 
 
 def _assumed_sd(design: Comparison, config: RunConfig, data: RunData) -> tuple[float, str] | None:

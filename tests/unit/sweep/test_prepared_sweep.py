@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from designs import a_design
+from token_forms import END, FORMS
 
 from lmlab.config.compose import compose
 from lmlab.design.manifest import Manifest
@@ -113,3 +115,22 @@ def test_the_assumed_noise_is_converted_to_the_unit_of_the_metric(
     sd = 0.01 / math.log(2) * len(data.valid.tokens) / num_bytes
     assert f"vary by {sd:.4f} bits per byte" in line
     assert "assumed: scale.expected_sd=0.01 nats per token" in line
+
+
+def test_bits_per_byte_need_the_bytes_of_the_text(tmp_path: Path) -> None:
+    """Ids alone do not tell them; data.bytes_per_token does."""
+    for bytes_per_token in ("null", "4"):
+        words = [
+            "study=s", "data=tokens", f"data.train={FORMS['nanogpt'](tmp_path)}",
+            f"data.end_id={END}", "tokenizer=ids", "model.vocab_size=1000",
+            "model.context_length=16", f"data.bytes_per_token={bytes_per_token}",
+            f"output_root={tmp_path / 'outputs'}",
+        ]  # fmt: skip
+        arms = [compose([*words, *own]).as_dict() for own in ([], ["model.norm=post"])]
+        design = a_design(arms={"a": [], "b": []}, lr="fixed", metric="bits_per_byte")
+        sweep = PreparedSweep.from_manifest(Manifest("s", "", arms, ["a", "b"], [[], []], design))
+        if bytes_per_token == "4":
+            sweep.check_fairness()
+            continue
+        with pytest.raises(ConfigError, match=r"design\.metric=bits_per_byte: the bytes of .* a "):
+            sweep.check_fairness()
