@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from pathlib import Path
 
 from lmlab.console.command_line import Command, CommandGroup
 from lmlab.console.options import argument, option
 from lmlab.console.stdout import run_main
-from lmlab.errors import ConfigError, DataError, suggestion
+from lmlab.errors import ConfigError
+from lmlab.outputs import note_commands
 from lmlab.outputs.delete import delete, parse_targets
-from lmlab.outputs.entries import AGE_UNITS, find_caches, find_runs, print_entries, select
+from lmlab.outputs.entries import find_caches, find_runs
+from lmlab.outputs.list_command import LIST, FilterOptions, check_root
 from lmlab.outputs.prune import prune
 from lmlab.outputs.run_diff import compare, describe, read_run
-from lmlab.outputs.tracker_commands import ANNOTATE, TRACK
-from lmlab.run_folder import STATUSES
+from lmlab.outputs.tracker_commands import TRACK
 from lmlab.storage.json_text import dump_json
 
 
 @dataclasses.dataclass(frozen=True)
-class ListOptions:
-    """The options of ``list``."""
-
-    root: Path = option(
-        Path("outputs"), by_position=True, metavar="FOLDER", help="the output folder"
-    )
-    status: str = option(
-        "",
-        metavar="STATUS,...",
-        help=f"only runs with one of these statuses: {', '.join(STATUSES)}",
-    )
-    older_than: str = option(
-        "", metavar="AGE", help="only entries of at least this age, e.g. 90m, 12h, 7d"
-    )
-
-    def __post_init__(self) -> None:
-        parse_statuses(self.status)
-        parse_age(self.older_than)
-        _check_root(self.root)
-
-
-@dataclasses.dataclass(frozen=True)
-class PruneOptions(ListOptions):
+class PruneOptions(FilterOptions):
     """The options of ``prune``."""
 
     checkpoints_only: bool = option(
@@ -63,12 +41,14 @@ class PruneOptions(ListOptions):
         super().__post_init__()
         _check_exclusive("--checkpoints-only", self.checkpoints_only, "--caches", self.caches)
         _check_exclusive("--yes", self.yes, "--dry-run", self.dry_run)
-        if not (self.status or self.older_than or self.caches):
+        if not (self.status or self.older_than or self.tag or self.caches):
             raise ConfigError(
-                "prune: nothing is selected", "add --status, --older-than or --caches"
+                "prune: nothing is selected", "add --status, --older-than, --tag or --caches"
             )
         if self.caches and self.status:
             raise ConfigError(f"status={self.status}: caches have no status", "remove --status")
+        if self.caches and self.tag:
+            raise ConfigError(f"tag={self.tag}: caches have no tags", "remove --tag")
         _check_exclusive("--caches", self.caches, "--force", self.force)
 
 
@@ -93,7 +73,7 @@ class DeleteOptions:
     dry_run: bool = option(False, help="print what would be deleted, and delete nothing")
 
     def __post_init__(self) -> None:
-        _check_root(self.root)
+        check_root(self.root)
         _check_exclusive("--yes", self.yes, "--dry-run", self.dry_run)
 
 
@@ -109,47 +89,9 @@ class DiffOptions:
             raise ConfigError(f"diff: expected two runs, found {len(self.runs)}")
 
 
-def _check_root(root: Path) -> None:
-    if not root.is_dir():
-        raise DataError(f"root={root}: no such folder")
-
-
 def _check_exclusive(first: str, has_first: bool, second: str, has_second: bool) -> None:
     if has_first and has_second:
         raise ConfigError(f"{first} {second}: expected only one of them", f"remove {second}")
-
-
-def parse_age(text: str) -> float:
-    """Convert an age such as ``90m``, ``12h``, ``7d``, ``2w`` to seconds; an empty text is 0.
-
-    Raises:
-        ConfigError: the text is not an age.
-    """
-    if not text:
-        return 0.0
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", text)
-    if not found:
-        raise ConfigError(f"older_than={text}: expected an age such as 90m, 12h, 7d or 2w")
-    return float(found[1]) * AGE_UNITS[found[2]]
-
-
-def parse_statuses(text: str) -> list[str]:
-    """Split a comma-separated list of statuses. Raises :class:`ConfigError` for unknown ones."""
-    statuses = [part for part in text.split(",") if part]
-    for status in statuses:
-        if status not in STATUSES:
-            raise ConfigError(
-                f"status={status}: expected one of {', '.join(STATUSES)}",
-                suggestion(status, STATUSES),
-            )
-    return statuses
-
-
-def list_entries(options: ListOptions) -> None:
-    """Print runs and caches."""
-    root, statuses = options.root, parse_statuses(options.status)
-    entries = find_runs(root) if statuses else [*find_runs(root), *find_caches(root)]
-    print_entries(root, select(entries, statuses, parse_age(options.older_than)))
 
 
 def prune_entries(options: PruneOptions) -> int:
@@ -157,7 +99,7 @@ def prune_entries(options: PruneOptions) -> int:
     entries = find_caches(options.root) if options.caches else find_runs(options.root)
     return prune(
         options.root,
-        select(entries, parse_statuses(options.status), parse_age(options.older_than)),
+        options.select(entries),
         checkpoints_only=options.checkpoints_only,
         force=options.force,
         yes=options.yes,
@@ -187,21 +129,15 @@ COMMAND = CommandGroup(
     "tracker, and remove what is obsolete.",
     default="list",
     commands={
-        "list": Command(
-            name="outputs list",
-            options=ListOptions,
-            act=list_entries,
-            description="List runs and caches with status, size, age and progress.",
-            examples=["", "--status failed"],
-        ),
+        "list": LIST,
         "prune": Command(
             name="outputs prune",
             options=PruneOptions,
             act=prune_entries,
             description="Remove runs, their checkpoints, or caches, after confirmation.",
-            notes="At least one of --status, --older-than and --caches is required. Runs that are "
-            "being written or queued, that another study uses, or that another run continues or "
-            "names in a setting are kept.",
+            notes="At least one of --status, --older-than, --tag and --caches is required. Runs "
+            "that are being written or queued, that another study uses, or that another run "
+            "continues or names in a setting are kept.",
             examples=[
                 "--status failed,diverged",
                 "--older-than 30d --yes",
@@ -232,7 +168,7 @@ COMMAND = CommandGroup(
             examples=["outputs/runs/first/seed0 outputs/runs/second/seed0", "A B --json"],
         ),
         "track": TRACK,
-        "annotate": ANNOTATE,
+        **note_commands.COMMANDS,
     },
 )
 

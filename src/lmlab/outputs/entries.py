@@ -29,6 +29,7 @@ class Entry:
         age_seconds: time since the newest file was written.
         detail: progress and loss of a run; kind of a cache.
         is_alive: whether a process is writing it.
+        tags: the user's tags of a run.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Entry:
     age_seconds: float
     detail: str
     is_alive: bool
+    tags: tuple[str, ...] = ()
 
 
 def find_runs(root: Path) -> list[Entry]:
@@ -59,8 +61,11 @@ def find_runs(root: Path) -> list[Entry]:
         if num_damaged:
             detail += f", {format_count(num_damaged, 'row')} cannot be read"
         detail += "" if meta else ", meta.json is missing or damaged"
+        tags = tuple(run.annotations()[1])
+        detail += f", [{', '.join(tags)}]" if tags else ""
         alive = is_alive(run.path / "run.lock")
-        entries.append(measure(run.path, str(status.get("status", "?")), detail, alive))
+        entry = measure(run.path, str(status.get("status", "?")), detail, alive)
+        entries.append(dataclasses.replace(entry, tags=tags))
     return entries
 
 

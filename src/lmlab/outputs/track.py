@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from lmlab.build.instantiate import BoundTarget
 from lmlab.config.compose import compose, from_dict
 from lmlab.config.interpolation import parse_text
 from lmlab.console.formatting import format_count
-from lmlab.errors import ConfigError, DataError, UserError
-from lmlab.outputs.entries import folders_with
+from lmlab.errors import ConfigError, UserError
 from lmlab.run_folder import RunFolder
 from lmlab.runs.recorded_config import load_recorded
 from lmlab.runs.run_summary import wandb_sync_command
@@ -30,24 +28,6 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split the arguments of ``outputs track`` into folders and settings ``logger.KEY=VALUE``."""
     settings = [text for text in arguments if text.startswith("logger.") and "=" in text]
     return [text for text in arguments if text not in settings], settings
-
-
-def find_run_folders(paths: Sequence[str]) -> list[RunFolder]:
-    """Return the runs in folders, each a run folder or one with run folders below it.
-
-    Raises:
-        DataError: a folder does not exist or contains no run.
-    """
-    found: dict[Path, RunFolder] = {}
-    for path in map(Path, paths):
-        if not path.is_dir():
-            raise DataError(f"{path}: no such folder", "pass run folders or folders of studies")
-        runs = [RunFolder(folder) for folder in folders_with(path, "config.yaml")]
-        runs = [run for run in runs if run.status() and run.meta()]
-        if not runs:
-            raise DataError(f"{path}: contains no run", "pass run folders or folders of studies")
-        found |= {run.path.resolve(): run for run in runs}
-    return list(found.values())
 
 
 def track(runs: Sequence[RunFolder], logger: str | None, settings: Sequence[str]) -> int:

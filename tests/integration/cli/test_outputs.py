@@ -10,7 +10,8 @@ import pytest
 from output_folders import DAY, make_outputs
 
 from lmlab.errors import ConfigError
-from lmlab.outputs.__main__ import main, parse_age, parse_statuses
+from lmlab.outputs.__main__ import main
+from lmlab.outputs.list_command import parse_age, parse_statuses
 from lmlab.outputs.entries import find_runs
 
 
@@ -114,7 +115,7 @@ def test_a_live_run_is_never_removed(root: Path) -> None:
             "older_than=7: expected an age such as 90m, 12h, 7d or 2w",
         ),
         (["prune", "older_than=-1d"], "older_than=-1d: expected an age"),
-        (["prune"], "help: add --status, --older-than or --caches"),
+        (["prune"], "help: add --status, --older-than, --tag or --caches"),
         (["prune", "--caches", "--status", "done"], "status=done: caches have no status"),
         (
             ["prune", "--caches", "--checkpoints-only"],
