@@ -51,7 +51,7 @@ SUPPLIED: dict[str, tuple[str, ...]] = {
     "optim": ("params",),
     "schedule": ("step", "total_steps"),
     "logger": ("run_info",),
-    "design": ("generator", "rungs", "sealed", "earlier_looks"),
+    "design": ("generator", "rungs", "sealed", "earlier_looks", "earlier_arms", "dropped_arms"),
     "ladder": (),
     "demo": ("config",),
 }

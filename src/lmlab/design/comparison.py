@@ -77,6 +77,9 @@ class Comparison:
             vertex of the parabola misses the minimum.
         earlier_looks: numbers of seeds at which the same study was judged before; set by lmlab when
             a study is repeated with more seeds.
+        earlier_arms: arms that this study has judged before the others were added; set by lmlab
+            when a study is repeated with further arms, empty otherwise.
+        dropped_arms: names of arms that it has judged before and no longer has; set by lmlab.
         metrics: what arms get verdicts by, ``metric`` among them, in the names of
             :mod:`lmlab.design.metrics`; empty for ``metric`` alone.
         items: ``random`` for verdicts on the phenomena that the items of a task are examples of,
@@ -118,6 +121,8 @@ class Comparison:
     items: str = RANDOM_ITEMS
     margins: dict[str, float] = dataclasses.field(default_factory=dict)
     expected_sds: dict[str, float] = dataclasses.field(default_factory=dict)
+    earlier_arms: list[str] = dataclasses.field(default_factory=list)
+    dropped_arms: list[str] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._check_arms()
@@ -268,6 +273,12 @@ class Comparison:
         return self.num_tested * max(len(self.metrics), 1)
 
     @property
+    def added_arms(self) -> list[str]:
+        """The compared arms that were added after the study had judged others."""
+        old = [*self.earlier_arms, self.replicate]
+        return [arm for arm in self.compared_arms if arm not in old] if self.earlier_arms else []
+
+    @property
     def num_tested(self) -> int:
         """Number of arms whose verdicts share ``alpha``: all compared ones but the replicate."""
         return len([arm for arm in self.compared_arms if arm != self.replicate])
@@ -282,7 +293,7 @@ class Comparison:
         content = dataclasses.asdict(self)
         newer = [("test", "t"), ("earlier_looks", []), ("confirm_rate", NEVER),
                  ("keep_d_ff", []), ("metrics", []), ("items", RANDOM_ITEMS), ("margins", {}),
-                 ("expected_sds", {})]  # fmt: skip
+                 ("expected_sds", {}), ("earlier_arms", []), ("dropped_arms", [])]  # fmt: skip
         return {key: one for key, one in content.items() if (key, one) not in newer}
 
 

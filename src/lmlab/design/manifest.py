@@ -89,7 +89,8 @@ class Manifest:
         content.pop("hydra", None)
         content["arms"] = [identifying_settings(arm) for arm in self.arms]
         if content["comparison"] is not None:
-            content["comparison"].pop("earlier_looks", None)
+            for key in ("earlier_looks", "earlier_arms", "dropped_arms"):
+                content["comparison"].pop(key, None)
         return hash_json(content)[:8]
 
     def as_dict(self) -> dict[str, Any]:

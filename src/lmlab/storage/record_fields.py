@@ -129,8 +129,9 @@ MANIFEST |= _inside("comparison", {
     "num_seeds": COUNT, "num_tuning_seeds": COUNT, "extra_seeds": COUNT, "hold_tokens": FLAG,
     "solve_d_ff": FLAG, "tolerance": NUMBERS_BY_NAME, "allow": TEXTS, "margin": NUMBER,
     "alpha": NUMBER, "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT,
-    "test": TEXT, "earlier_looks": COUNTS, "keep_d_ff": TEXTS, "metrics": TEXTS, "items": TEXT,
-    "margins": NUMBERS_BY_NAME, "expected_sds": NUMBERS_BY_NAME,
+    "test": TEXT, "earlier_looks": COUNTS, "earlier_arms": TEXTS, "dropped_arms": TEXTS,
+    "keep_d_ff": TEXTS, "metrics": TEXTS, "items": TEXT, "margins": NUMBERS_BY_NAME,
+    "expected_sds": NUMBERS_BY_NAME,
 })  # fmt: skip
 MANIFEST["ladder"] = or_null(OBJECT)
 MANIFEST |= _inside("ladder", {

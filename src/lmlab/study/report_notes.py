@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from lmlab.console.formatting import format_list
 from lmlab.design.manifest import Manifest
+from lmlab.study.added_arms import describe_added_arms
 from lmlab.study.decision_rules import decision_rule, looks_phrase
 from lmlab.study.rate_edges import NEAR
 from lmlab.study.run_records import RunRecord, Study
@@ -23,6 +24,7 @@ def verdict_notes(study: Study, verdicts: Sequence[Verdict]) -> list[str]:
     if manifest is None or manifest.comparison is None or not verdicts:
         return []
     notes = [f"{manifest.held_seeds_note}."] if manifest.held_seeds_note else []
+    notes += describe_added_arms(manifest.comparison)
     notes += _shared_seeds(manifest, study, verdicts)
     own = [verdict for verdict in verdicts if verdict.at == OWN_RATE]
     if len({one.comparison.confidence for one in own if one.comparison is not None}) > 1:

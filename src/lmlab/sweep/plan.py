@@ -11,6 +11,7 @@ from lmlab.console.formatting import format_count, format_duration
 from lmlab.design.comparison import METRICS, Comparison
 from lmlab.design.confirmation import ALWAYS, AUTO
 from lmlab.run_folder import RunFolder
+from lmlab.study.added_arms import describe_added_arms
 from lmlab.study.decision_rules import decision_rule
 from lmlab.study.power import predicted_power, smallest_detectable
 from lmlab.sweep.time_prediction import makespan
@@ -159,4 +160,4 @@ def _describe_test(design: Comparison) -> list[str]:
             f"The study was judged before with fewer seeds ({looks}), which counts as a further "
             "look at the same runs."
         )
-    return sentences
+    return sentences + describe_added_arms(design)
