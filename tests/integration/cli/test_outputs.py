@@ -11,8 +11,8 @@ from output_folders import DAY, make_outputs
 
 from lmlab.errors import ConfigError
 from lmlab.outputs.__main__ import main
-from lmlab.outputs.list_command import parse_age, parse_statuses
 from lmlab.outputs.entries import find_runs
+from lmlab.outputs.list_command import parse_age, parse_statuses
 
 
 @pytest.fixture
