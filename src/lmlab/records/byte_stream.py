@@ -23,12 +23,10 @@ from lmlab.records.file_kind import (
     compression_of,
     layout_of,
 )
+from lmlab.records.zstd_frames import ZstdFrames
 from lmlab.storage.io import translate_read_errors
 
 STANDARD_INPUT = Path("-")
-_PIECE = 1 << 17  # compressed bytes at a time
-_DECOMPRESSED = 1 << 20  # bytes that usually hold a decompressed piece
-_LARGEST_WINDOW = 1 << 31  # zstd refuses 2^28 and more unless it is told (--long=31)
 _DAMAGES = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
@@ -163,42 +161,4 @@ def _decompressed(raw: io.BufferedReader, compression: str) -> ReadsInto:
         return bz2.BZ2File(raw)
     if compression == "xz":
         return lzma.LZMAFile(raw)
-    return _ZstdFrames(raw) if compression == "zstd" else raw
-
-
-class _ZstdFrames:
-    """All frames of a zstd file.
-
-    Frame by frame, because ``stream_reader`` of zstandard ends a file that is cut off without an
-    error (0.25.0, tried 2026-11-30).
-    """
-
-    def __init__(self, raw: io.BufferedReader) -> None:
-        self._raw = raw
-        self._context = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
-        self._frame = self._new_frame()
-        self._pending = memoryview(b"")
-        self._rest = b""
-        self._is_between = True
-
-    def _new_frame(self) -> Any:
-        return self._context.decompressobj(write_size=_DECOMPRESSED)
-
-    def readinto(self, view: memoryview, /) -> int:
-        while not self._pending:
-            data = self._rest or self._raw.read1(_PIECE)
-            self._rest = b""
-            if not data:
-                if not self._is_between:
-                    raise EOFError("the last zstd frame is cut off")
-                return 0
-            self._is_between = False
-            self._pending = memoryview(self._frame.decompress(data))
-            if self._frame.eof:
-                self._rest = self._frame.unused_data
-                self._frame = self._new_frame()
-                self._is_between = True
-        count = min(len(view), len(self._pending))
-        view[:count] = self._pending[:count]
-        self._pending = self._pending[count:]
-        return count
+    return ZstdFrames(raw) if compression == "zstd" else raw
