@@ -7,7 +7,9 @@ import math
 import re
 from typing import Any
 
+from lmlab.design import look_settings
 from lmlab.design.confirmation import NEVER, POLICIES
+from lmlab.design.look_settings import SEQUENTIAL
 from lmlab.design.search import MAX_RATIO
 from lmlab.errors import Check, ConfigError, check_settings, suggestion
 
@@ -87,6 +89,18 @@ class Comparison:
         margins: largest difference that counts as no difference, by name of one of ``metrics``
             other than ``metric``; where there is none, no verdict is "no difference".
         expected_sds: standard deviation over seeds, for the plan, by name of one of these.
+        look: ``fixed`` decides after ``num_seeds`` seeds, and once more after ``extra_seeds``;
+            ``sequential`` after every seed: arms that are still undecided get one more, and so
+            does the baseline.
+        min_seeds: of a sequential study, seeds per arm before the first look.
+        max_seeds: of a sequential study, most seeds per arm; None for a quarter more than
+            ``num_seeds`` and ``extra_seeds`` together, which has the same power.
+        futility: of a sequential study, an arm ends without a verdict where one at ``max_seeds`` is
+            less probable than this; 0 for never.
+        max_runs: of a sequential study, no seeds are added where it would have more runs, those
+            of the search included; None for no limit.
+        max_minutes: of a sequential study, no seeds are added once its runs have trained for so
+            many minutes, all together; None for no limit.
 
     Raises:
         ConfigError: a field is out of range.
@@ -123,6 +137,12 @@ class Comparison:
     expected_sds: dict[str, float] = dataclasses.field(default_factory=dict)
     earlier_arms: list[str] = dataclasses.field(default_factory=list)
     dropped_arms: list[str] = dataclasses.field(default_factory=list)
+    look: str = look_settings.FIXED
+    min_seeds: int = 3
+    max_seeds: int | None = None
+    futility: float = 0.05
+    max_runs: int | None = None
+    max_minutes: float | None = None
 
     def __post_init__(self) -> None:
         self._check_arms()
@@ -132,7 +152,7 @@ class Comparison:
         if self.lr == "fixed":  # nothing to confirm; the ids of earlier studies stay the same
             object.__setattr__(self, "confirm_rate", NEVER)
         if self.test == "auto":
-            suffice = self.num_seeds >= self.seeds_for_sign_flips
+            suffice = self.num_seeds >= self.seeds_for_sign_flips and self.look != SEQUENTIAL
             object.__setattr__(self, "test", "sign_flips" if suffice else "t")
 
     def _check_arms(self) -> None:
@@ -175,6 +195,7 @@ class Comparison:
             ("confirm_rate", self.confirm_rate in POLICIES, f"one of {', '.join(POLICIES)}"),
             ("items", self.items in (RANDOM_ITEMS, FIXED_ITEMS), "random or fixed"),
             ("replicate", self.replicate not in self.arms, "a name that no arm has"),
+            *look_settings.look_rules(self),
             *(
                 (f"margins.{name}", _is_finite(value) and value >= 0, f"0 or more, {_BY_NAME}")
                 for name, value in self.margins.items()
@@ -268,6 +289,21 @@ class Comparison:
         return [*self.arms, *([self.replicate] if self.replicate else [])]
 
     @property
+    def is_sequential(self) -> bool:
+        """Whether the study looks at its arms after every seed."""
+        return self.look == SEQUENTIAL
+
+    @property
+    def first_seeds(self) -> int:
+        """Number of seeds that every arm gets before the first look."""
+        return look_settings.first_seeds(self)
+
+    @property
+    def most_seeds(self) -> int:
+        """Number of seeds that an arm gets at most."""
+        return look_settings.most_seeds(self)
+
+    @property
     def family(self) -> int:
         """Number of verdicts that share ``alpha``: by each metric, on arms but the replicate."""
         return self.num_tested * max(len(self.metrics), 1)
@@ -293,7 +329,8 @@ class Comparison:
         content = dataclasses.asdict(self)
         newer = [("test", "t"), ("earlier_looks", []), ("confirm_rate", NEVER),
                  ("keep_d_ff", []), ("metrics", []), ("items", RANDOM_ITEMS), ("margins", {}),
-                 ("expected_sds", {}), ("earlier_arms", []), ("dropped_arms", [])]  # fmt: skip
+                 ("expected_sds", {}), ("earlier_arms", []), ("dropped_arms", []),
+                 *look_settings.DEFAULTS.items()]  # fmt: skip
         return {key: one for key, one in content.items() if (key, one) not in newer}
 
 

@@ -210,6 +210,7 @@ class Manifest:
         outcomes: Outcomes,
         undecided: Collection[str] = (),
         num_open_rungs: int | None = None,
+        granted: Mapping[str, int] | None = None,
     ) -> dict[Job, list[str]]:
         """Return the runs that the outcomes so far call for, each with its purposes.
 
@@ -220,6 +221,8 @@ class Manifest:
             outcomes: outcomes of the runs so far.
             undecided: arms whose first verdict was inconclusive; they get ``extra_seeds``.
             num_open_rungs: of a ladder, the number of rungs whose runs may start; None for all.
+            granted: of a sequential study, the number of seeds of each arm, by
+                :mod:`lmlab.study.waves`; None for those before the first look.
         """
         if self.ladder is not None:
             number = len(self.ladder.rungs) if num_open_rungs is None else num_open_rungs
@@ -243,7 +246,7 @@ class Manifest:
                     require(Job(arm, trial_lr, seed), "search")
         baseline_lr = None if design.baseline is None else self.judged_lr(design.baseline, outcomes)
         for arm in design.judged_arms:
-            seeds = self.evaluation_seeds(arm, undecided)
+            seeds = self.evaluation_seeds(arm, undecided, granted)
             rate = self.judged_lr(arm, outcomes)
             if rate is not None or design.lr == "fixed":
                 for seed in seeds:
@@ -299,10 +302,17 @@ class Manifest:
         search = self.lr_search(source)
         return search.is_finished(trials) and search.best_lr(trials) is None
 
-    def evaluation_seeds(self, arm: str, undecided: Collection[str] = ()) -> list[int]:
+    def evaluation_seeds(
+        self,
+        arm: str,
+        undecided: Collection[str] = (),
+        granted: Mapping[str, int] | None = None,
+    ) -> list[int]:
         """Return the seeds on which an arm is judged.
 
-        The baseline gets the extra seeds of every undecided arm, so that all pairs share seeds.
+        The baseline gets the extra seeds of every undecided arm, so that all pairs share seeds. An
+        undecided arm of a sequential study gets all that it may get, unless ``granted`` says how
+        many each arm has.
         """
         if self.ladder is not None:
             return self._rung_of(arm).evaluation_seeds(arm)
@@ -312,7 +322,9 @@ class Manifest:
         if arm == design.replicate:
             first += FIRST_REPLICATE_SEED
         gets_extra = arm in undecided or (arm == design.baseline and bool(undecided))
-        number = design.num_seeds + (design.extra_seeds if gets_extra else 0)
+        number = design.most_seeds if gets_extra else design.first_seeds
+        if granted is not None:
+            number = granted[arm]
         return [first + index for index in range(number)]
 
     def _arm_config(self, arm: str) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def _check_dependence(arm: str, content: Mapping[str, Any], reseeded: Mapping[st
 def _check_held(
     design: Comparison, arm: str, content: Mapping[str, Any], held: Sequence[str]
 ) -> None:
-    is_repeated = design.num_seeds > 1 or design.replicate is not None or design.lr == "search"
+    is_repeated = design.first_seeds > 1 or design.replicate is not None or design.lr == "search"
     if is_repeated and set(SOURCES) <= set(held):
         seeds = content["seeds"]
         way_out = " with design.lr=fixed" if design.lr == "search" else ""
@@ -126,7 +126,7 @@ def _check_ranges(design: Comparison, first: int) -> None:
     The seeds that tune are reserved in all studies: the rate that one has tuned may be fixed in
     the next one.
     """
-    last = first + design.num_seeds + design.extra_seeds - 1
+    last = first + design.most_seeds - 1
     end_of_tuning = FIRST_TUNING_SEED + design.num_tuning_seeds - 1
     if design.lr == "search" and end_of_tuning >= FIRST_REPLICATE_SEED:
         raise ConfigError(
@@ -135,7 +135,7 @@ def _check_ranges(design: Comparison, first: int) -> None:
         )
     if first < FIRST_REPLICATE_SEED and last >= FIRST_TUNING_SEED:
         raise ConfigError(
-            f"seed={first}: the {design.num_seeds + design.extra_seeds} seeds up to {last} overlap "
+            f"seed={first}: the {design.most_seeds} seeds up to {last} overlap "
             f"with those that tune the learning rate, {FIRST_TUNING_SEED} to "
             f"{FIRST_REPLICATE_SEED - 1}, in this study or in one before",
             "set a smaller seed, or fewer seeds",

@@ -131,7 +131,9 @@ MANIFEST |= _inside("comparison", {
     "alpha": NUMBER, "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT,
     "test": TEXT, "earlier_looks": COUNTS, "earlier_arms": TEXTS, "dropped_arms": TEXTS,
     "keep_d_ff": TEXTS, "metrics": TEXTS, "items": TEXT, "margins": NUMBERS_BY_NAME,
-    "expected_sds": NUMBERS_BY_NAME,
+    "expected_sds": NUMBERS_BY_NAME, "look": TEXT, "min_seeds": COUNT,
+    "max_seeds": or_null(COUNT), "futility": NUMBER, "max_runs": or_null(COUNT),
+    "max_minutes": or_null(NUMBER),
 })  # fmt: skip
 MANIFEST["ladder"] = or_null(OBJECT)
 MANIFEST |= _inside("ladder", {

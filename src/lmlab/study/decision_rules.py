@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from lmlab.console.formatting import format_count
 from lmlab.design.comparison import Comparison
 from lmlab.design.metrics import Metric
 from lmlab.study.metric_matches import has_random_items
@@ -12,7 +13,7 @@ from lmlab.study.sequential_test import Rule
 
 def decision_rule(design: Comparison) -> Rule:
     """Return how the study decides."""
-    return Rule(
+    rule = Rule(
         seeds=design.num_seeds,
         extra_seeds=design.extra_seeds,
         alpha=design.alpha,
@@ -21,6 +22,12 @@ def decision_rule(design: Comparison) -> Rule:
         earlier_looks=tuple(design.earlier_looks),
         test=design.test,
     )
+    if not design.is_sequential:
+        return rule
+    return dataclasses.replace(
+        rule, seeds=design.most_seeds, extra_seeds=0, min_seeds=design.first_seeds,
+        futility=design.futility,
+    )  # fmt: skip
 
 
 def metric_rule(design: Comparison, metric: Metric) -> Rule:
@@ -34,6 +41,13 @@ def metric_rule(design: Comparison, metric: Metric) -> Rule:
         test="t" if has_random_items(metric, design) else rule.test,
         is_higher_better=metric.is_higher_better,
     )
+
+
+def seeds_per_arm(design: Comparison) -> str:
+    """Return ``5 seeds per arm``, or ``3 to 13 seeds per arm`` of a sequential study."""
+    if design.is_sequential:
+        return f"{design.first_seeds} to {format_count(design.most_seeds, 'seed')} per arm"
+    return f"{format_count(design.num_seeds, 'seed')} per arm"
 
 
 def looks_phrase(design: Comparison) -> str:

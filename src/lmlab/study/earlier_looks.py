@@ -16,6 +16,7 @@ from lmlab.design.manifest import Manifest
 from lmlab.design.run_keys import differing, typed_arm_settings
 from lmlab.errors import DataError
 from lmlab.run_folder import FINISHED
+from lmlab.study.decision_rules import decision_rule
 from lmlab.study.sweep_folder import SweepFolder, sweeps_in
 
 
@@ -38,7 +39,7 @@ def count_earlier_looks(manifest: Manifest, folder: SweepFolder) -> Manifest:
     design = manifest.comparison
     if design is None or design.baseline is None:
         return manifest
-    total = design.num_seeds + design.extra_seeds
+    total = design.most_seeds
     looks: set[int] = set()
     before: dict[str, None] = {}
     dropped: dict[str, None] = {}
@@ -125,5 +126,5 @@ def _looks_taken(manifest: Manifest, sweep: SweepFolder) -> list[int]:
         and entry.run.status().get("status") in FINISHED
     }
     seeds = manifest.evaluation_seeds(str(design.baseline), undecided=[str(design.baseline)])
-    planned = {design.num_seeds, design.num_seeds + design.extra_seeds}
+    planned = set(decision_rule(dataclasses.replace(design, earlier_looks=[])).looks)
     return [number for number in sorted(planned) if finished >= set(seeds[:number])]

@@ -37,7 +37,7 @@ def build_glossary(study: Study) -> list[list[str]]:
             "the decision rule defines it. The edge is between the highest stable and the lowest "
             "unstable one."
         )
-    if design.num_seeds > 1:
+    if design.first_seeds > 1:
         terms["noise floor"] = (
             "The standard deviation of the baseline's final loss over seeds. Differences of this "
             "size occur by chance."
@@ -55,7 +55,7 @@ def _verdict_terms(study: Study, design: Comparison, unit: str) -> dict[str, str
         "difference": f"Final validation loss of the arm minus that of the baseline, in {unit}: "
         "negative is better.",
     }
-    if design.num_seeds > 1:
+    if design.first_seeds > 1:
         several = "arms" if len(design.metrics) < 2 else "arms by several metrics"
         correction = f", corrected for comparing several {several} (Holm's method)"
         terms |= {

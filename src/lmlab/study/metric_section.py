@@ -14,7 +14,7 @@ from typing import Any
 from lmlab.console.formatting import format_count
 from lmlab.design.comparison import Comparison
 from lmlab.design.metrics import Metric
-from lmlab.study.decision_rules import metric_rule
+from lmlab.study.decision_rules import metric_rule, seeds_per_arm
 from lmlab.study.item_power import smallest_with_items
 from lmlab.study.matched_runs import known_losses
 from lmlab.study.metric_matches import MetricRuns, has_random_items
@@ -155,7 +155,7 @@ def _noise(
 ) -> list[str]:
     """State the noise of the metric itself, and the difference that the study detects with it."""
     known = list(known_losses(runs.outcomes).values())
-    if len(known) < 2 or design.num_seeds < 2:
+    if len(known) < 2 or design.first_seeds < 2:
         return []
     sd, rule = statistics.stdev(known), metric_rule(design, metric)
     arm = arm_phrase(str(design.baseline))
@@ -178,7 +178,7 @@ def _noise(
         )
     if math.isfinite(detectable):
         text += (
-            f" With {format_count(design.num_seeds, 'seed')} per arm, the study detects a true "
+            f" With {seeds_per_arm(design)}, the study detects a true "
             f"difference of {detectable:.4f} with {100 * rule.power:g}% power, at the level of the "
             f"clearest of {design.family} verdicts."
         )

@@ -1,7 +1,7 @@
 """Power: the difference that a study can find, and the number of seeds that would decide.
 
 The t value of a true difference has the noncentral t distribution; see
-:mod:`lmlab.study.noncentral_t`. The power of two looks, which has no closed form, is simulated.
+:mod:`lmlab.study.noncentral_t`. The power of several looks, which has no closed form, is simulated.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from lmlab.study.noncentral_t import upper_tail
 from lmlab.study.sequential_test import SIGN_FLIPS, Array, Rule
 from lmlab.study.sign_flips import flip_intervals
 from lmlab.study.t_test import t_bound
+from lmlab.study.wave_forecast import forecast
 
 MAX_SEEDS = 1000  # the search for a number of seeds ends here
 _NUMBERS = range(2, MAX_SEEDS)
@@ -41,6 +42,8 @@ def predicted_power(effect: float, sd: float, rule: Rule, family: int = 1) -> fl
     if rule.looks[0] < 2:
         return 0.0  # no test can judge one pair
     effect, level = abs(effect), rule.nominal_level(rule.alpha / family)
+    if rule.waves and sd > 0:
+        return forecast(effect, sd, rule, family).found
     if sd == 0:
         return float(effect != 0 and _can_reject(rule.looks[-1], level, rule.test))
     if len(rule.looks) == 1:

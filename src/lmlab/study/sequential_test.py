@@ -7,7 +7,9 @@ one observed (Pocock 1977, Biometrika 64(2), with t in place of the normal distr
 is tested at the level at which all together have level alpha. The level is computed for the paired
 t test. Welch's test uses the same one: the t values of its looks have the same correlation, and its
 error rate, by simulation, stays below the stated one. The looks of a sign-flip test, whose p-values
-have few possible values, share alpha equally (Bonferroni), which is exact for any noise.
+have few possible values, share alpha equally (Bonferroni), which is exact for any noise. A
+sequential study looks after every pair; its level and p-values are those of
+:mod:`lmlab.study.group_bounds`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, special, stats
 
+from lmlab.study import group_bounds
 from lmlab.study.hypothesis_test import Sample
 from lmlab.study.t_test import t_bound
 
@@ -42,6 +45,11 @@ class Rule:
         test: ``t`` or ``sign_flips``; see :mod:`lmlab.study.t_test` and
             :mod:`lmlab.study.sign_flips`.
         is_higher_better: whether an arm is better if its metric is higher.
+        min_seeds: number of pairs at the first look of a sequential study, which looks after every
+            further pair, up to ``seeds``; 0 for a study of one or two looks. ``extra_seeds`` add
+            one more look.
+        futility: an undecided arm of a sequential study ends where a verdict at ``seeds`` has a
+            smaller probability than this; see :mod:`lmlab.study.futility`.
     """
 
     seeds: int
@@ -52,28 +60,42 @@ class Rule:
     earlier_looks: tuple[int, ...] = ()
     test: str = "t"
     is_higher_better: bool = False
+    min_seeds: int = 0
+    futility: float = 0.0
 
     @property
     def looks(self) -> tuple[int, ...]:
         """Number of pairs at each look, ascending."""
         last = self.seeds + self.extra_seeds
         earlier = {number for number in self.earlier_looks if 2 <= number < last}
-        return tuple(sorted(earlier | {self.seeds, last}))
+        own = range(self.min_seeds, self.seeds + 1) if self.min_seeds else [self.seeds]
+        return tuple(sorted(earlier | {*own, last}))
+
+    @property
+    def waves(self) -> tuple[int, ...]:
+        """The looks of a sequential study but that of ``extra_seeds``; empty for another study."""
+        return tuple(one for one in self.looks if one <= self.seeds) if self.min_seeds else ()
 
     def extended(self, seeds: int) -> Rule:
         """Return the rule of this study repeated with more seeds, which is one more look."""
+        if self.min_seeds:
+            return dataclasses.replace(self, extra_seeds=max(seeds - self.seeds, 0))
         return dataclasses.replace(self, seeds=seeds, extra_seeds=0, earlier_looks=self.looks)
 
     def nominal_level(self, alpha: float) -> float:
         """Return the level of each look at which all looks together have level ``alpha``."""
         if self.test == SIGN_FLIPS:
             return alpha / len(self.looks)
+        if self.waves:
+            return _level_of_waves(alpha, self.waves, self.looks[-1])
         return nominal_level(alpha, self.looks)
 
     def overall_p(self, smallest: float) -> float:
         """Return the p-value of all looks from the smallest one of a look."""
         if self.test == SIGN_FLIPS:
             return min(1.0, len(self.looks) * smallest)
+        if self.waves:
+            return _p_of_waves(smallest, self.waves, self.looks[-1])
         return smallest_p_cdf(smallest, self.looks)
 
 
@@ -84,7 +106,7 @@ def sequential_p(sample: Sample, rule: Rule) -> float:
     null hypothesis, that the smallest of their p-values is as small as the smallest one observed.
     It applies even when a later look was not needed, because the rule allowed it in advance.
     """
-    if len(sample) < 2:
+    if len(sample) < max(2, rule.looks[0] if rule.min_seeds else 2):
         return 1.0
     taken = {number for number in rule.looks if number < len(sample)} | {len(sample)}
     return rule.overall_p(min(sample.first(number).estimate().p for number in taken))
@@ -130,6 +152,30 @@ def _shared_level(alpha: float, looks: tuple[int, ...]) -> float:
         return high
     return float(
         optimize.brentq(lambda p: smallest_p_cdf(p, looks) - alpha, low, high, xtol=low / 1e6)
+    )
+
+
+def _p_of_waves(p: float, waves: tuple[int, ...], last: int) -> float:
+    """Probability that the smallest p-value of the waves and of a later look is at most ``p``.
+
+    Where there is a later look, it is the bound of Hunter and Worsley; see :func:`smallest_p_cdf`.
+    """
+    of_waves = group_bounds.overall_p(p, waves)
+    if last == waves[-1] or p <= 0:
+        return of_waves
+    return min(of_waves + p * (1 - _second_given_first(min(p, 1.0), (waves[-1], last))), 1.0)
+
+
+@functools.lru_cache(maxsize=4096)
+def _level_of_waves(alpha: float, waves: tuple[int, ...], last: int) -> float:
+    high = group_bounds.shared_level(alpha, waves)
+    if last == waves[-1]:
+        return high
+    low = high / 2  # one more look at most doubles the probability
+    if _p_of_waves(low, waves, last) >= alpha:
+        return low
+    return float(
+        optimize.brentq(lambda p: _p_of_waves(p, waves, last) - alpha, low, high, xtol=low / 1e4)
     )
 
 

@@ -119,7 +119,8 @@ def _decide(
     number, differences = len(sample), sample.differences
     if number < 2:
         mean = float(np.mean(differences)) if number else math.nan
-        missing = (rule.seeds if rule.seeds > 1 else MIN_SEEDS_FOR_A_VERDICT) - number
+        first = rule.min_seeds or rule.seeds
+        missing = (first if first > 1 else MIN_SEEDS_FOR_A_VERDICT) - number
         return ArmComparison(
             number, mean, math.nan, -math.inf, math.inf, 1.0, 1.0, INCONCLUSIVE, missing
         )

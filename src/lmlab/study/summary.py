@@ -11,7 +11,7 @@ from lmlab.design.comparison import Comparison
 from lmlab.design.confirmation import NEVER
 from lmlab.design.manifest import Manifest
 from lmlab.study.best_rate import describe_best_rate
-from lmlab.study.decision_rules import decision_rule, looks_phrase
+from lmlab.study.decision_rules import decision_rule, looks_phrase, seeds_per_arm
 from lmlab.study.matched_runs import lost_by_cause
 from lmlab.study.power import smallest_detectable
 from lmlab.study.rate_basin import confirmation_rule
@@ -33,6 +33,7 @@ from lmlab.study.verdicts import (
     judge,
     lost_phrase,
 )
+from lmlab.study.wave_section import describe_ends, looks_rule
 
 _TESTS = {
     "t": "a two-sided paired t test, which assumes that the noise of the seeds is normal",
@@ -128,6 +129,7 @@ def noise(study: Study) -> list[str]:
     lines = _noise_floor(manifest, baseline_losses(manifest, study.outcomes))
     if design.compared_arms:
         lines += _decision_rule(design, manifest.unit)
+        lines += describe_ends(manifest, study.outcomes)
         lines += _pairing(manifest, study)
     if design.lr == "search":
         lines += _search_rule(manifest, study)
@@ -199,7 +201,7 @@ def _noise_floor(manifest: Manifest, losses: Sequence[float]) -> list[str]:
         "for normally distributed losses)."
     ]
     family = design.family
-    if family and design.num_seeds > 1:
+    if family and design.first_seeds > 1:
         smallest = smallest_detectable(math.sqrt(2) * sd, rule, family)
         extra = (
             f", plus {design.extra_seeds} if an arm is still inconclusive,"
@@ -207,7 +209,7 @@ def _noise_floor(manifest: Manifest, losses: Sequence[float]) -> list[str]:
             else ""
         )
         lines.append(
-            f"With {format_count(design.num_seeds, 'seed')} per arm{extra or ','} the study "
+            f"With {seeds_per_arm(design)}{extra or ','} the study "
             f"detects a true "
             f"difference of {smallest:.4f} {manifest.unit} with {_percent(design.power)} power, if "
             "the noise of the arm is that of the baseline, at the level of the clearest arm."
@@ -223,7 +225,7 @@ def _noise_floor(manifest: Manifest, losses: Sequence[float]) -> list[str]:
 
 def _decision_rule(design: Comparison, unit: str) -> list[str]:
     """State how the study decides on a verdict."""
-    if design.num_seeds == 1:
+    if design.first_seeds == 1:
         return ["One seed per arm supports no verdict: its difference may be noise."]
     family, tests = design.family, family_phrase(design)
     judged = "arms" if len(design.metrics) < 2 else "arms and metrics"
@@ -253,7 +255,9 @@ def _decision_rule(design: Comparison, unit: str) -> list[str]:
             "Holm's method protects the verdicts: these intervals do not hold jointly at "
             f"{level_name(1 - design.alpha)}."
         )
-    if design.extra_seeds:
+    if design.is_sequential:
+        lines.append(looks_rule(design))
+    elif design.extra_seeds:
         lines.append(
             f"Arms that are inconclusive after {format_count(design.num_seeds, 'seed')} are "
             f"tested again after "

@@ -337,7 +337,7 @@ def undecided_arms(manifest: Manifest, outcomes: Outcomes) -> frozenset[str]:
     extra = {
         (arm, seed)
         for arm in design.judged_arms
-        for seed in manifest.evaluation_seeds(arm, undecided=[arm])[design.num_seeds :]
+        for seed in manifest.evaluation_seeds(arm, undecided=[arm])[design.first_seeds :]
     }
     first = {job: one for job, one in outcomes.items() if (job.arm, job.seed) not in extra}
     found = judge(manifest, first)
@@ -377,7 +377,7 @@ def _judging_outcomes(
     """
     assert manifest.comparison is not None
     seeds = manifest.evaluation_seeds(arm, undecided=[arm])
-    planned = manifest.comparison.num_seeds
+    planned = manifest.comparison.first_seeds
     found = {}
     for position, seed in enumerate(seeds):
         outcome = outcomes.get(Job(arm, lr, seed), _MISSING)

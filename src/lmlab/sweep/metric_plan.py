@@ -69,7 +69,7 @@ def describe_metric(
         facts: what is known of it.
         baseline_runs: earlier runs of the baseline.
     """
-    if not design.compared_arms or design.num_seeds < 2:
+    if not design.compared_arms or design.first_seeds < 2:
         return []
     values = _finished(metric, baseline_runs)
     sd, source = _noise(design, metric, facts, values)

@@ -14,6 +14,7 @@ from lmlab.run_folder import RunFolder
 from lmlab.study.added_arms import describe_added_arms
 from lmlab.study.decision_rules import decision_rule
 from lmlab.study.power import predicted_power, smallest_detectable
+from lmlab.study.wave_forecast import forecast
 from lmlab.sweep.time_prediction import makespan
 
 # With the first seed, a search tries about three coarse rates, two more on its way to the optimum,
@@ -68,10 +69,12 @@ def make_plan(
     tuning, confirming = _tuning_runs(design)
     at_two_rates = design.at_baseline_lr and design.lr == "search" and design.baseline is not None
     runs_by_arm = [
-        tuning + design.num_seeds * (2 if at_two_rates and arm != design.baseline else 1)
+        tuning + design.first_seeds * (2 if at_two_rates and arm != design.baseline else 1)
         for arm in design.arms
     ]
-    extra = len(design.compared_arms) * design.extra_seeds * (2 if at_two_rates else 1)
+    further = design.most_seeds - design.first_seeds
+    extra = len(design.compared_arms) * further * (2 if at_two_rates else 1)
+    extra += further if design.is_sequential else 0  # of the baseline
     reasons = ["more seeds"] if extra else []
     if confirming:
         reasons.append("runs to confirm its learning rate")
@@ -79,8 +82,8 @@ def make_plan(
     reason = " and ".join(reasons)
     runs = sum(runs_by_arm)
     if design.replicate is not None:
-        runs += design.num_seeds
-        runs_by_arm[list(design.arms).index(str(design.baseline))] += design.num_seeds
+        runs += design.first_seeds
+        runs_by_arm[list(design.arms).index(str(design.baseline))] += design.first_seeds
     if seconds is None:
         return Plan(runs, runs + extra, None, reason)
     total = sum(number * each for number, each in zip(runs_by_arm, seconds, strict=True))
@@ -114,7 +117,7 @@ def describe_power(
     """
     if not design.compared_arms:
         return []
-    if design.num_seeds == 1:
+    if design.first_seeds == 1:
         return ["One seed cannot support a verdict; use five or more."]
     done = [run for run in baseline_runs if run.status().get("status") == "done"]
     losses = [run.evaluations(design.metric)[-1][design.metric] for run in done]
@@ -132,9 +135,43 @@ def describe_power(
         f"Final losses vary by {sd:.4f} {METRICS[design.metric]} ({source}); the study detects a "
         f"true difference of {smallest:.4f} with probability {power:.0%}.",
     ]
-    if design.num_seeds == 2:
+    if design.most_seeds == 2:
         sentences.append("Two seeds can hardly support a verdict; use five or more.")
+    if design.is_sequential:
+        sentences += _describe_waves(design, difference_sd, smallest)
     return [*sentences, *_describe_test(design)]
+
+
+def _describe_waves(design: Comparison, sd: float, smallest: float) -> list[str]:
+    """State how many runs a sequential study will probably take, by the true difference.
+
+    Args:
+        design: declaration of the study.
+        sd: standard deviation of the difference of a pair, in the unit of the metric.
+        smallest: difference that the study detects, in the same unit.
+    """
+    rule, family, arms = decision_rule(design), max(design.family, 1), design.num_tested
+    at_two_rates = 2 if design.at_baseline_lr and design.lr == "search" else 1
+    search = _tuning_runs(design)[0] * len(design.arms)
+    cases = {
+        "no arm differs": 0.0,
+        f"every arm differs by the margin of {design.margin:g}": design.margin,
+        f"by {smallest:.4f}": smallest,
+        f"by {2 * smallest:.4f}": 2 * smallest,
+    }
+    texts = []
+    for name, effect in cases.items():
+        if arms and sd > 0:
+            found = forecast(effect, sd, rule, family, arms)
+            judged = arms * found.seeds * at_two_rates + found.baseline_seeds
+            texts.append(f"{search + judged:.0f} where {name}".replace("where by", "by"))
+    if not texts:
+        return []
+    but = " (not counting those of the replicate)" if design.replicate is not None else ""
+    return [
+        f"Arms are tested after each seed, from {design.first_seeds} to {design.most_seeds}. "
+        f"Expected runs{but}: {', '.join(texts)}."
+    ]
 
 
 def _describe_test(design: Comparison) -> list[str]:
@@ -151,8 +188,13 @@ def _describe_test(design: Comparison) -> list[str]:
             )
     else:
         sentences = [
-            "Differences are judged by the t test, which assumes normal noise; from "
-            f"design.num_seeds={needed} on, design.test=auto needs no such assumption."
+            "Differences are judged by the t test, which assumes normal noise"
+            + (
+                "."
+                if design.is_sequential
+                else f"; from design.num_seeds={needed} on, design.test=auto needs no such "
+                "assumption."
+            )
         ]
     if design.earlier_looks:
         looks = ", ".join(map(str, design.earlier_looks))

@@ -113,7 +113,11 @@ def _total(schedule: PlannedSchedule) -> str:
         text += "; the search for learning rates adds runs as results arrive"
     if ladder is not None and ladder.sealed:
         text += f"; rung r{len(ladder.rungs)} starts once its forecast is sealed"
-    if design is not None and design.extra_seeds:
+    if design is not None and design.is_sequential:
+        text += (
+            f"; arms without a verdict then get one more seed at a time, up to {design.most_seeds}"
+        )
+    elif design is not None and design.extra_seeds:
         text += (
             f"; an arm without a verdict then gets {format_count(design.extra_seeds, 'more seed')}"
         )

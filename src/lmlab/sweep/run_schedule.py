@@ -20,6 +20,7 @@ from lmlab.runs.find_run import different_code, locate, note_other_code
 from lmlab.runtime.device import Device
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.study.verdicts import undecided_arms
+from lmlab.study.waves import UNFINISHED, follow_waves
 from lmlab.sweep.run_data_cache import RunDataCache
 from lmlab.sweep.scheduled_run import ScheduledRun
 from lmlab.sweep.shared_trunks import SharedTrunks
@@ -56,6 +57,11 @@ class RunSchedule:
         self._recorded = {entry.job: set(entry.purposes) for entry in folder.entries()}
         self._trunks = SharedTrunks(print_line)
         self._undecided: frozenset[str] = frozenset()
+        self._granted: dict[str, int] | None = None  # of a sequential study, seeds by arm
+        self._ends: dict[str, str] = {}
+        design = manifest.comparison
+        if design is not None and design.is_sequential:
+            self._granted = dict.fromkeys(design.judged_arms, design.first_seeds)
         self._num_open = 0  # rungs of a ladder whose runs may start
         if manifest.ladder is not None:
             self._num_open = len(manifest.ladder.rungs) - int(manifest.ladder.sealed)
@@ -95,7 +101,7 @@ class RunSchedule:
         """Add the runs that the outcomes so far call for."""
         while True:
             required = self.manifest.required_jobs(
-                self._outcomes(), self._undecided, self._num_open
+                self._outcomes(), self._undecided, self._num_open, self._granted
             )
             has_new_runs = any(job not in self._runs for job in required)
             for job, purposes in required.items():
@@ -141,6 +147,8 @@ class RunSchedule:
     def _grant_extra_seeds(self) -> bool:
         """Give more seeds to the arms without a verdict; once, by the rule of the design."""
         design = self.manifest.comparison
+        if self._granted is not None:
+            return self._grant_wave()
         if design is None or not design.extra_seeds or self._undecided:
             return False
         self._undecided = undecided_arms(self.manifest, self._outcomes())
@@ -150,6 +158,30 @@ class RunSchedule:
                 f"second look: {format_count(design.extra_seeds, 'more seed')} each for {arms}"
             )
         return bool(self._undecided)
+
+    def _grant_wave(self) -> bool:
+        """Give one more seed to each undecided arm of a sequential study, and to the baseline."""
+        assert self._granted is not None
+        waves = follow_waves(self.manifest, self._outcomes(), self._has_time)
+        for arm, end in waves.ends.items():
+            if end != UNFINISHED and arm not in self._ends:
+                self._ends[arm] = end
+                self.print_line(f"{arm}: {end} after {format_count(waves.seeds[arm], 'seed')}")
+        if waves.seeds == self._granted:
+            return False
+        going_on = [arm for arm, end in waves.ends.items() if end == UNFINISHED]
+        self.print_line(f"seed {max(waves.seeds.values())} for {', '.join(going_on)}")
+        self._granted = waves.seeds
+        return True
+
+    def _has_time(self) -> bool:
+        """Return whether ``design.max_minutes`` of a sequential study allow another wave."""
+        design = self.manifest.comparison
+        if design is None or design.max_minutes is None:
+            return True
+        folders = {run.folder.path: run.folder for run in self.runs if not run.is_open}
+        spent = sum(float(one.status().get("seconds", 0.0)) for one in folders.values())
+        return spent < 60 * design.max_minutes
 
     def _open_highest_rung(self) -> bool:
         """Seal the forecast of the highest rung, so that its runs may start; once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,15 @@ def test_the_replicate_adds_the_runs_of_a_baseline_without_a_search() -> None:
 )
 def test_the_summary_of_a_plan(plan: Plan, summary: str) -> None:
     assert plan.summary() == summary
+
+
+def test_the_plan_of_a_sequential_study_states_the_expected_runs() -> None:
+    design = a_design(lr="fixed", look="sequential", max_seeds=8, margin=0.005)
+    lines = describe_power(design, [])
+    (line,) = [one for one in lines if one.startswith("Arms are tested after each seed")]
+    assert "from 3 to 8" in line
+    numbers = [float(text) for text in re.findall(r"(\d+) (?:where|by)", line)]
+    assert len(numbers) == 4 and all(6 <= number <= 16 for number in numbers)
+    assert numbers[3] < numbers[2]  # twice the detectable difference takes fewer
+    plan = make_plan(design, 2, None, slots=1)
+    assert (plan.least_runs, plan.most_runs) == (6, 16)

@@ -159,3 +159,46 @@ def test_the_highest_rung_waits_for_every_run_below_and_for_the_seal(
     again.extend()
     assert len(again.runs) == 16 and seals.read_bytes() == kept
     assert [line.partition(":")[0] for line in printed] == ["rung 4"]
+
+
+def test_a_sequential_study_adds_one_seed_at_a_time_and_resumes_there(build: Build) -> None:
+    design = a_design(lr="fixed", look="sequential", max_seeds=6, margin=0.0, futility=0.0,
+                      at_baseline_lr=False)  # fmt: skip
+
+    def loss(run: ScheduledRun) -> float:
+        return 3.0 if run.job.arm == "a" else 2.0 + 2 * (run.job.seed % 2)
+
+    schedule, counts = build(design), []
+    for _ in range(3):
+        schedule.extend()
+        counts.append(len(schedule.runs))
+        for run in schedule.runs:
+            if run.state == "queued":
+                finish(run, loss(run))
+    assert counts == [6, 8, 10]
+    assert schedule.printed == ["seed 4 for b", "seed 5 for b"]
+    again = build(design)  # killed, and started anew
+    again.extend()
+    assert [run.job.seed for run in again.runs if run.state == "queued"] == [5, 5]
+    for run in again.runs[-2:]:
+        finish(run, loss(run))
+    again.extend()
+    assert len(again.runs) == 12 and again.is_settled
+    assert again.printed[-1] == "b: max_seeds after 6 seeds"
+
+
+@pytest.mark.parametrize(("max_minutes", "num_runs"), [(3.1, 8), (3.0, 6)])
+def test_no_seeds_are_added_after_the_minutes_of_a_study(
+    build: Build, max_minutes: float, num_runs: int
+) -> None:
+    design = a_design(lr="fixed", look="sequential", margin=0.0, futility=0.0,
+                      at_baseline_lr=False, max_minutes=max_minutes)  # fmt: skip
+    schedule = build(design)
+    schedule.extend()
+    for run in schedule.runs:
+        finish(run, 3.0 if run.job.arm == "a" else 2.0 + 2 * (run.job.seed % 2))
+        status = run.folder.status()
+        run.folder.write_status(**status | {"seconds": 30.0})
+    schedule.extend()
+    assert len(schedule.runs) == num_runs
+    assert (schedule.printed == ["b: max_minutes after 3 seeds"]) == (num_runs == 6)

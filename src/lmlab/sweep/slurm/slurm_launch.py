@@ -152,7 +152,9 @@ def _detach(
             write_sweep_report(folder)
         return 0
     design = manifest.comparison
-    has_waves = design is not None and (design.lr == "search" or design.extra_seeds > 0)
+    has_waves = design is not None and (
+        design.lr == "search" or design.most_seeds > design.first_seeds
+    )
     # Without waves and branches, the driver has nothing to submit before the arrays end.
     must_submit = has_waves or executor.is_delayed or schedule.has_waiting_runs
     if executor.is_unreachable or not start_driver([] if must_submit else executor.job_ids()):
