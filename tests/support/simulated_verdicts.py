@@ -29,6 +29,7 @@ from lmlab.design.job import Job
 from lmlab.design.manifest import Manifest
 from lmlab.design.search import TrialOutcome
 from lmlab.study.verdicts import Verdict, judge, undecided_arms
+from lmlab.study.waves import follow_waves
 
 SHARED_SD, RUN_SD = 0.008, 0.01  # nats per token
 MAX_EXTENSION = 20  # seeds that somebody who follows the advice of a report adds at most
@@ -169,6 +170,16 @@ class SimulatedRuns:
                 if not undecided:
                     break
         return judge(manifest, self.outcomes)
+
+    def run_waves(self, manifest: Manifest) -> None:
+        """Run what a sequential study requires, wave by wave."""
+        while True:
+            granted = follow_waves(manifest, self.outcomes).seeds
+            required = manifest.required_jobs(self.outcomes, granted=granted)
+            fresh = [job for job in required if job not in self.outcomes]
+            if not fresh:
+                return
+            self.outcomes |= {job: self._run(job) for job in fresh}
 
     def true_loss(self, arm: str, rate: float | None) -> float:
         """Return the expected loss of an arm at a rate, above that at its best rate."""
