@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmlab.design.comparison import Comparison
 
 FIXED, SEQUENTIAL = "fixed", "sequential"
 LOOKS = (FIXED, SEQUENTIAL)
@@ -19,27 +22,12 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Looks(Protocol):
-    """The settings of a study that its looks depend on."""
-
-    look: str
-    test: str
-    num_seeds: int
-    extra_seeds: int
-    min_seeds: int
-    max_seeds: int | None
-    futility: float
-    max_runs: int | None
-    max_minutes: float | None
-    baseline: str | None
-
-
-def first_seeds(looks: Looks) -> int:
+def first_seeds(looks: Comparison) -> int:
     """Return the number of seeds that every arm gets before the first look."""
     return looks.min_seeds if looks.look == SEQUENTIAL else looks.num_seeds
 
 
-def most_seeds(looks: Looks) -> int:
+def most_seeds(looks: Comparison) -> int:
     """Return the number of seeds that an arm gets at most."""
     fixed = looks.num_seeds + looks.extra_seeds
     if looks.look != SEQUENTIAL:
@@ -49,7 +37,7 @@ def most_seeds(looks: Looks) -> int:
     )  # fmt: skip
 
 
-def look_rules(looks: Looks) -> list[tuple[str, bool, str]]:
+def look_rules(looks: Comparison) -> list[tuple[str, bool, str]]:
     """Return a rule for each setting: its name, whether it holds, and what is expected."""
     is_sequential = looks.look == SEQUENTIAL
     rules = [
