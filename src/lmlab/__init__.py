@@ -31,7 +31,7 @@ def results(folder: str | Path = "outputs") -> pandas.DataFrame:
     """Return all runs below a folder as a pandas DataFrame, one row for each run.
 
     The columns are the names of the run, every setting that differs between runs by its dotted
-    key, and the results; see :func:`lmlab.outputs.result_rows.read_results`. ``python -m
+    key, and the results; see :func:`lmlab.study.result_rows.read_results`. ``python -m
     lmlab.outputs --parquet FILE`` writes the same table.
 
     Args:
@@ -41,7 +41,7 @@ def results(folder: str | Path = "outputs") -> pandas.DataFrame:
         lmlab.errors.DataError: there is no such folder.
         lmlab.errors.ConfigError: pandas is not installed; ``pip install 'lmlab[pandas]'``.
     """
-    from lmlab.outputs.result_files import to_frame
-    from lmlab.outputs.result_rows import read_results
+    from lmlab.study.result_files import to_frame
+    from lmlab.study.result_rows import read_results
 
     return to_frame(read_results(Path(folder)))

@@ -19,9 +19,9 @@ _SUFFIXES = frozenset({".py", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", 
 # up to a slash. All others count, so a new module counts from the beginning.
 NOT_NUMERIC = (
     # Commands, and what only shows, predicts, plans, sends or stores results.
-    "__init__.py", "__main__.py", "account.py", "completion.py", "errors.py", "evaluate.py",
-    "forecast.py", "generate.py", "publish.py", "report.py", "run.py", "run_folder.py", "status.py",
-    "tokenize.py", "train.py",
+    "__init__.py", "__main__.py", "account.py", "compare.py", "completion.py", "errors.py",
+    "evaluate.py", "forecast.py", "generate.py", "publish.py", "report.py", "run.py",
+    "run_folder.py", "status.py", "tokenize.py", "train.py",
     "accounting/", "console/", "demos/", "design/", "export/", "harness/", "outputs/",
     "preflight/", "storage/", "study/", "sweep/", "tracking/",
     # The settings that it resolves are part of the identity.

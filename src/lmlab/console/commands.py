@@ -15,9 +15,10 @@ COMMANDS = {
     "account": "compute parameters, FLOPs and memory of a configuration",
     "status": "show the progress of a study",
     "report": "write the report of a study",
+    "compare": "compare runs that no study planned",
     "forecast": "predict the loss of a budget of compute from a ladder",
     "publish": "write a study's records and report to a folder for Git",
-    "outputs": "list and remove runs and caches",
+    "outputs": "list, tabulate, annotate and remove runs",
     "completion": "print a script for shell completion",
 }
 _PACKAGES = ("export", "outputs")

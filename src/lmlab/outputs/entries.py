@@ -14,6 +14,7 @@ from lmlab.outputs.queued import queued_runs
 from lmlab.run_folder import RunFolder, early_stop
 from lmlab.storage.lock import is_alive
 from lmlab.storage.record_fields import with_losses
+from lmlab.study.named_runs import folders_with
 
 AGE_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -67,45 +68,6 @@ def find_runs(root: Path) -> list[Entry]:
         entry = measure(run.path, str(status.get("status", "?")), detail, alive)
         entries.append(dataclasses.replace(entry, tags=tags))
     return entries
-
-
-def folders_with(root: Path, name: str) -> list[Path]:
-    """Return the folders below ``root``, apart from its caches, that contain a file; sorted.
-
-    Symbolic links are followed. A folder to which several paths lead is returned once, by the path
-    with the fewest links.
-    """
-    found: dict[str, Path] = {}
-    waiting = [root]
-    while waiting:
-        links = []
-        for folder in waiting:
-            for path, names, files in os.walk(folder):
-                here = Path(path)
-                if here == root and "cache" in names and not _holds_runs(here / "cache"):
-                    names.remove("cache")
-                if name in files:
-                    found.setdefault(os.path.realpath(here), here)
-                links += [here / one for one in names if (here / one).is_symlink()]
-        seen = {os.path.realpath(path) for path in found.values()}
-        waiting = [one for one in sorted(links) if _leads_on(one, root, seen)]
-    return sorted(found.values())
-
-
-def _holds_runs(folder: Path) -> bool:
-    """Whether a folder is an arm, which may be called cache, rather than the caches."""
-    return any(folder.glob("*/config.yaml"))
-
-
-def _leads_on(link: Path, root: Path, seen: set[str]) -> bool:
-    """Whether a link leads to a folder that is not visited yet, and is no circle."""
-    real = os.path.realpath(link)
-    parents = {os.path.realpath(parent) for parent in link.parents}
-    return (
-        real not in seen
-        and real not in parents
-        and not Path(real).is_relative_to(os.path.realpath(root))
-    )
 
 
 def find_caches(root: Path) -> list[Entry]:

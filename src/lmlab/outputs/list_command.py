@@ -121,8 +121,8 @@ def list_entries(options: ListOptions) -> None:
 
 
 def _write(options: ListOptions, entries: list[Entry]) -> None:
-    from lmlab.outputs.result_files import write_results
-    from lmlab.outputs.result_rows import read_results
+    from lmlab.study.result_files import write_results
+    from lmlab.study.result_rows import read_results
 
     table = read_results(options.root, [RunFolder(entry.path) for entry in entries])
     table = table.sorted_by(options.sort) if options.sort else table
@@ -138,7 +138,7 @@ def _sorted(options: ListOptions, entries: list[Entry]) -> list[Entry]:
             entries, key=lambda one: sign * (one.bytes if key == "size" else one.age_seconds)
         )
     from lmlab.design.run_keys import typed_text
-    from lmlab.outputs.result_rows import read_results
+    from lmlab.study.result_rows import read_results
 
     table = read_results(options.root, [RunFolder(entry.path) for entry in entries])
     by_path = {str(entry.path): entry for entry in entries}

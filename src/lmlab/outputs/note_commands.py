@@ -13,8 +13,8 @@ from typing import Any
 from lmlab.console.command_line import Command
 from lmlab.console.options import argument, option
 from lmlab.errors import ConfigError
-from lmlab.outputs.run_arguments import find_run_folders
 from lmlab.run_folder import RunFolder
+from lmlab.study.named_runs import find_run_folders
 
 _UNCHANGED = "unchanged"
 _RUNS = "run folders, or folders of studies for all of their runs"

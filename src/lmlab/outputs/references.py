@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from lmlab.config.run_config import AUTO_PARENT
-from lmlab.outputs.entries import folders_with
 from lmlab.run_folder import FINISHED, RunFolder
 from lmlab.storage.fields import OBJECTS, PATH, or_null, read_fields, warn_once
 from lmlab.storage.plain_yaml import load_plain
+from lmlab.study.named_runs import folders_with
 from lmlab.study.sweep_folder import SweepFolder
 
 _NO_PATHS = ("parent", "output_root", "notes")  # of a run; its meta.json has the parent

@@ -7,7 +7,7 @@ import dataclasses
 from lmlab.console.command_line import Command
 from lmlab.console.logging import log_to_stderr
 from lmlab.console.options import argument, option
-from lmlab.outputs.run_arguments import find_run_folders
+from lmlab.study.named_runs import find_run_folders
 
 
 @dataclasses.dataclass(frozen=True)

@@ -48,7 +48,7 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
             yield from _items(metric["notes"])
             yield ""
     if content["ladder"] is not None:
-        yield from _ladder_sections(content["ladder"]["sections"], figures)
+        yield from section_lines(content["ladder"]["sections"], figures)
         figures = [one for one in figures if not _is_of_ladder(one, content["ladder"])]
     for name in figures:
         yield f"![{name.removesuffix('.png')}]({name})\n"
@@ -122,8 +122,8 @@ def _items(lines: Sequence[str]) -> Iterator[str]:
     return (f"- {paragraph(line)}" for line in lines)
 
 
-def _ladder_sections(sections: Sequence[dict[str, Any]], figures: Sequence[str]) -> Iterator[str]:
-    """Yield the sections that only a ladder has."""
+def section_lines(sections: Sequence[dict[str, Any]], figures: Sequence[str]) -> Iterator[str]:
+    """Yield sections with ``heading``, ``figures``, ``tables`` and ``notes``, as ladders have."""
     for section in sections:
         yield f"## {section['heading']}\n"
         for name in section["figures"]:

@@ -61,10 +61,19 @@ def match_replicate(own: BySeed, base: BySeed) -> Match:
         own: results of the replicate's runs by seed; none is a seed of the baseline.
         base: results of the baseline's runs.
     """
-    first = dict(itertools.islice(base.items(), len(own)))
-    losses, reference = known_losses(own), known_losses(first)
+    return match_independent(own, dict(itertools.islice(base.items(), len(own))))
+
+
+def match_independent(own: BySeed, base: BySeed) -> Match:
+    """Match all runs of an arm with all of the baseline, unpaired.
+
+    Args:
+        own: results of the arm's runs by seed.
+        base: results of the baseline's runs.
+    """
+    losses, reference = known_losses(own), known_losses(base)
     sample = IndependentRuns(list(losses.values()), list(reference.values()))
-    return Match(tuple(losses), tuple(reference), sample, lost_by_cause(first))
+    return Match(tuple(losses), tuple(reference), sample, lost_by_cause(base))
 
 
 def known_losses(outcomes: BySeed) -> dict[int, float]:

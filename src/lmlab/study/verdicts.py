@@ -277,7 +277,7 @@ def _verdict(
     trains: bool,
 ) -> Verdict:
     match, lost = judged.match, lost_by_cause(judged.own)
-    label = _label(judged.own, match, comparison, at) if trains else "diverged"
+    label = label_of(judged.own, match, comparison, at) if trains else "diverged"
     is_selection = bool(match.baseline_lost) and label in (INCONCLUSIVE, DESCRIPTIVE)
     return Verdict(
         judged.arm,
@@ -389,8 +389,8 @@ def _judging_outcomes(
     }
 
 
-def _label(own: Mapping[int, TrialOutcome], match: Match, found: ArmComparison, at: str) -> str:
-    """Return the label of an arm that trains at its rate."""
+def label_of(own: BySeed, match: Match, found: ArmComparison, at: str = OWN_RATE) -> str:
+    """Return the label of an arm that trains, from its results and their match, at one rate."""
     if any(outcome.has_diverged for outcome in own.values()):
         return "diverged"
     if found.seeds < min(2, len(own)) or not math.isfinite(found.difference):

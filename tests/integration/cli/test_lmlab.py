@@ -28,6 +28,7 @@ MISTAKES = {
     "account": (["model=gpt3"], "model=gpt3"),
     "status": (["absent"], "absent"),
     "report": (["absent"], "absent"),
+    "compare": (["absent", "other"], "absent"),
     "forecast": (["absent", "1e12"], "absent"),
     "publish": (["absent", "new"], "absent"),
     "outputs": (["--root", "absent"], "root=absent"),

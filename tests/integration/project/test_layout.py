@@ -11,7 +11,7 @@ UNIT = ROOT / "tests" / "unit"
 COMMANDS = {
     "train", "run", "generate", "evaluate", "tokenize", "account", "status", "report", "forecast",
     "publish",
-    "completion",
+    "compare", "completion",
 }  # fmt: skip
 COMMAND_PACKAGES = {"export", "outputs"}
 ROOMS = {

@@ -11,12 +11,12 @@ from lmlab.outputs.entries import (
     Entry,
     find_caches,
     find_runs,
-    folders_with,
     select,
     size_text,
     table,
 )
 from lmlab.run_folder import RunFolder
+from lmlab.study.named_runs import folders_with
 
 
 @pytest.fixture

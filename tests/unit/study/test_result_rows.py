@@ -11,8 +11,8 @@ import yaml
 from output_folders import use
 
 from lmlab.errors import ConfigError, DataError
-from lmlab.outputs.result_rows import ResultTable, read_results
 from lmlab.run_folder import RunFolder
+from lmlab.study.result_rows import ResultTable, read_results
 
 _LAYER = "lmlab.nn.norm.LayerNorm"
 _RMS = "lmlab.nn.norm.RMSNorm"

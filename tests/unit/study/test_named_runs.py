@@ -8,7 +8,7 @@ import pytest
 from output_folders import make_outputs
 
 from lmlab.errors import DataError
-from lmlab.outputs.run_arguments import find_run_folders
+from lmlab.study.named_runs import find_run_folders
 
 
 def test_folders_and_globs_lead_to_runs_each_once(tmp_path: Path) -> None:

@@ -12,14 +12,14 @@ import pytest
 
 import lmlab
 from lmlab.errors import ConfigError
-from lmlab.outputs.result_files import (
+from lmlab.study.result_files import (
     STDOUT,
     render_csv,
     render_json,
     to_frame,
     write_results,
 )
-from lmlab.outputs.result_rows import ResultTable
+from lmlab.study.result_rows import ResultTable
 
 TYPES = {"arm": str, "seed": int, "optim.lr": float, "tied": bool, "loss": float}
 ROWS: list[dict[str, Any]] = [

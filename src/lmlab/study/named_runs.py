@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lmlab.errors import DataError
-from lmlab.outputs.entries import folders_with
 from lmlab.run_folder import RunFolder
 
 _HELP = "pass run folders or folders of studies"
@@ -48,3 +48,42 @@ def _runs_in(folder: Path) -> Iterator[RunFolder]:
         run = RunFolder(path)
         if run.status() and run.meta():
             yield run
+
+
+def folders_with(root: Path, name: str) -> list[Path]:
+    """Return the folders below ``root``, apart from its caches, that contain a file; sorted.
+
+    Symbolic links are followed. A folder to which several paths lead is returned once, by the path
+    with the fewest links.
+    """
+    found: dict[str, Path] = {}
+    waiting = [root]
+    while waiting:
+        links = []
+        for folder in waiting:
+            for path, names, files in os.walk(folder):
+                here = Path(path)
+                if here == root and "cache" in names and not _holds_runs(here / "cache"):
+                    names.remove("cache")
+                if name in files:
+                    found.setdefault(os.path.realpath(here), here)
+                links += [here / one for one in names if (here / one).is_symlink()]
+        seen = {os.path.realpath(path) for path in found.values()}
+        waiting = [one for one in sorted(links) if _leads_on(one, root, seen)]
+    return sorted(found.values())
+
+
+def _holds_runs(folder: Path) -> bool:
+    """Whether a folder is an arm, which may be called cache, rather than the caches."""
+    return any(folder.glob("*/config.yaml"))
+
+
+def _leads_on(link: Path, root: Path, seen: set[str]) -> bool:
+    """Whether a link leads to a folder that is not visited yet, and is no circle."""
+    real = os.path.realpath(link)
+    parents = {os.path.realpath(parent) for parent in link.parents}
+    return (
+        real not in seen
+        and real not in parents
+        and not Path(real).is_relative_to(os.path.realpath(root))
+    )

@@ -17,11 +17,11 @@ from typing import Any
 from lmlab.config.deprecated_keys import upgrade
 from lmlab.design.run_keys import typed_text
 from lmlab.errors import ConfigError, DataError, suggestion
-from lmlab.outputs.entries import folders_with
 from lmlab.run_folder import RunFolder, flatten, sessions_of
 from lmlab.storage.fields import warn_once
 from lmlab.storage.plain_yaml import load_plain
 from lmlab.storage.record_fields import with_losses
+from lmlab.study.named_runs import folders_with
 from lmlab.study.sweep_folder import SweepFolder
 
 Value = str | int | float | bool | None

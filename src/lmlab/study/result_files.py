@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmlab.errors import ConfigError
-from lmlab.outputs.result_rows import ResultTable, columns_of
 from lmlab.storage.io import atomic_write_text, make_folder, translate_write_errors
 from lmlab.storage.json_text import dump_json
 from lmlab.study.plain_text import csv_cell
+from lmlab.study.result_rows import ResultTable, columns_of
 
 if TYPE_CHECKING:
     import pandas

@@ -1,0 +1,1 @@
+"""The comparison of runs that no study planned; its verdicts are exploratory."""
