@@ -22,8 +22,8 @@ NOT_NUMERIC = (
     "__init__.py", "__main__.py", "account.py", "compare.py", "completion.py", "errors.py",
     "evaluate.py", "forecast.py", "generate.py", "publish.py", "report.py", "run.py",
     "run_folder.py", "status.py", "tokenize.py", "train.py",
-    "accounting/", "console/", "demos/", "design/", "export/", "harness/", "outputs/",
-    "preflight/", "storage/", "study/", "sweep/", "tracking/",
+    "accounting/", "console/", "demos/", "design/", "export/", "harness/", "judge/",
+    "outputs/", "preflight/", "storage/", "study/", "sweep/", "tracking/",
     # The settings that it resolves are part of the identity.
     "config/",
     # Their texts and vocabularies are known by their content.

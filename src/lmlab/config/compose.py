@@ -65,6 +65,25 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> RunCon
         return freeze(config, overrides)
 
 
+def compose_launcher(overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the settings of the launcher: its ``_target_`` and its options.
+
+    Args:
+        overrides: such as ``["hydra/launcher=slurm", "hydra.launcher.gpus=1"]``.
+
+    Raises:
+        ConfigError: a key or an option is invalid.
+    """
+    register()
+    folder = conf_folder()
+    rewritten = rewrite_all(overrides, [folder, *search_path()])
+    with translate_hydra_errors(rewritten, folder):
+        _, hydra = config_loader.compose_files(folder, "train", rewritten)
+        content = OmegaConf.to_container(hydra.launcher, resolve=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
 def freeze(config: DictConfig, overrides: Sequence[str], swept: Collection[str] = ()) -> RunConfig:
     """Resolve, check and freeze a composed configuration.
 

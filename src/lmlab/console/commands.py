@@ -18,10 +18,11 @@ COMMANDS = {
     "compare": "compare runs that no study planned",
     "forecast": "predict the loss of a budget of compute from a ladder",
     "publish": "write a study's records and report to a folder for Git",
+    "judge": "try ideas against a standing baseline, with error control over all of them",
     "outputs": "list, tabulate, annotate and remove runs",
     "completion": "print a script for shell completion",
 }
-_PACKAGES = ("export", "outputs")
+_PACKAGES = ("export", "judge", "outputs")
 
 
 def import_command(name: str) -> Any:

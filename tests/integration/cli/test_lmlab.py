@@ -31,6 +31,7 @@ MISTAKES = {
     "compare": (["absent", "other"], "absent"),
     "forecast": (["absent", "1e12"], "absent"),
     "publish": (["absent", "new"], "absent"),
+    "judge": (["add", "post", "overides=[a=1]"], "overrides"),
     "outputs": (["--root", "absent"], "root=absent"),
     "completion": (["fish"], "shell=fish"),
 }

@@ -38,6 +38,8 @@ NOT_RUN = {
     "python -m lmlab.train data=fineweb_edu": "downloads; unit/data/test_hub_source.py",
     "python -m lmlab.train data=hub": "downloads; integration/run/test_public_sets.py trains",
     "python -m lmlab.forecast": "reads a finished ladder; tests/unit/study/ladders",
+    "python -m lmlab.judge add": "trains many runs; docs/judge.md is typed, integration/judge",
+    "python -m lmlab.judge final": "needs a kept idea; integration/judge",
     "python3 -m venv": "make setup runs the same commands",
 }
 

@@ -13,7 +13,7 @@ COMMANDS = {
     "publish",
     "compare", "completion",
 }  # fmt: skip
-COMMAND_PACKAGES = {"export", "outputs"}
+COMMAND_PACKAGES = {"export", "judge", "outputs"}
 ROOMS = {
     "accounting", "build", "config", "console", "data", "demos", "design", "distributed",
     "harness", "hf", "nn", "optim", "preflight", "records", "runs", "runtime", "storage", "study",

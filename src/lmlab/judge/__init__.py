@@ -1,0 +1,1 @@
+"""``python -m lmlab.judge``: a stream of ideas against a standing baseline, and its ledger."""

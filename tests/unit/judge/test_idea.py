@@ -1,0 +1,71 @@
+"""Ideas beside their baseline: composed, checked, and known by their settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from judged_ideas import started
+
+from lmlab.errors import ConfigError
+from lmlab.judge.idea import compose_arms
+from lmlab.sweep.run_data_cache import RunDataCache
+
+Texts = tuple[Path, Path]
+
+
+def test_both_arms_differ_in_the_idea_alone(tmp_path: Path, texts: Texts) -> None:
+    _, stream = started(tmp_path, texts)
+    arms = compose_arms(stream, "post", ("model.norm=post",), [7, 8, 9, 10])
+    manifest = arms.manifest(3)
+    assert manifest.names == ["baseline", "post"] and manifest.study == "judge-ideas"
+    assert [manifest.evaluation_seeds(name) for name in manifest.names] == [[7, 8, 9]] * 2
+    baseline, idea = manifest.arms
+    assert {key for key in baseline if baseline[key] != idea[key]} == {"arm", "model"}
+    assert manifest.comparison is not None and manifest.comparison.baseline is None
+
+
+def test_spellings_of_one_idea_have_one_hash(tmp_path: Path, texts: Texts) -> None:
+    _, stream = started(tmp_path, texts)
+
+    def settings(*overrides: str) -> str:
+        return compose_arms(stream, "a", overrides, stream.next_seeds()).settings
+
+    one = settings("optim.weight_decay=0.1", "model.norm=post")
+    assert one == settings("model/norm=post", "optim.weight_decay=1e-1", "logger=none")
+    assert one != settings("optim.weight_decay=0.2", "model.norm=post")
+
+
+def test_an_idea_that_changes_nothing_is_refused(tmp_path: Path, texts: Texts) -> None:
+    _, stream = started(tmp_path, texts)
+    for overrides in ((), ("model.norm=rms",), ("training.log_every=3",)):
+        with pytest.raises(ConfigError, match="change nothing"):
+            compose_arms(stream, "same", overrides, stream.next_seeds())
+
+
+@pytest.mark.parametrize(
+    ("override", "quantity"),
+    [
+        ("training.steps=16", "training tokens"),
+        ("model.d_model=64", "parameters"),
+        ("model.context_length=8", "context|evaluated tokens"),
+        ("data.train=VALID", "data"),
+    ],
+)
+def test_an_idea_that_costs_more_is_refused(
+    tmp_path: Path, texts: Texts, override: str, quantity: str
+) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("".join(f"Tale {n}. The dog ran.\n<|endoftext|>\n" for n in range(200)))
+    _, stream = started(tmp_path, texts, metric="bits_per_byte")
+    text = override.replace("VALID", str(other))
+    arms = compose_arms(stream, "more", (text,), stream.next_seeds())
+    with pytest.raises(ConfigError, match=quantity) as caught:
+        arms.check_data(RunDataCache())
+    assert caught.value.help
+
+
+def test_what_the_ledger_allows_passes(tmp_path: Path, texts: Texts) -> None:
+    _, stream = started(tmp_path, texts, allow=("parameters", "flops"))
+    arms = compose_arms(stream, "wide", ("model.d_model=48",), stream.next_seeds())
+    arms.check_data(RunDataCache())
