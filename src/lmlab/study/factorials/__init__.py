@@ -1,0 +1,1 @@
+"""The statistics of factorial designs: effects and interactions of factors over seeds."""
