@@ -16,6 +16,8 @@ from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import Component, RunConfig
 from lmlab.config.user_settings import search_path
 from lmlab.design.comparison import Comparison
+from lmlab.design.factorial import Factorial
+from lmlab.design.factorial_checks import check_typed
 from lmlab.design.ladder import Ladder
 from lmlab.design.ladder_checks import check_entropy, check_rungs, check_rungs_of_arms
 from lmlab.design.manifest import Manifest
@@ -46,7 +48,11 @@ def freeze_study(launcher: LocalLauncher, base: list[str], typed: Sequence[Overr
     declared = launcher.compose(base)
     assert declared.design is not None
     settings = declared.design.parameters
+    texts = [str(override.input_line) for override in typed]
     design: Comparison | Ladder
+    if declared.design.target.endswith(f".{Factorial.__name__}"):
+        manifest = _freeze_factorial(launcher, base, texts, Factorial(**settings))
+        return _noted(manifest)
     if declared.design.target.endswith(f".{Ladder.__name__}"):
         design = Ladder(**settings)
     else:
@@ -54,13 +60,17 @@ def freeze_study(launcher: LocalLauncher, base: list[str], typed: Sequence[Overr
     for arm, overrides in design.arms.items():
         _check_values(f"design.arms.{arm}", overrides)
     check_overrides(design.arms)
-    texts = [str(override.input_line) for override in typed]
     for note in check_replaced(design.arms, texts):
         print(note, file=sys.stderr)
     if isinstance(design, Ladder):
         manifest = _freeze_ladder(launcher, base, texts, design, declared.ladder)
     else:
         manifest = _freeze_comparison(launcher, base, design)
+    return _noted(manifest)
+
+
+def _noted(manifest: Manifest) -> Manifest:
+    """Print which seeds a study holds fixed, if any."""
     if manifest.held_seeds_note:
         print(manifest.held_seeds_note, file=sys.stderr)
     return manifest
@@ -77,6 +87,19 @@ def _freeze_comparison(launcher: LocalLauncher, base: list[str], design: Compari
     reference = manifest.arms[manifest.names.index(design.baseline or manifest.names[0])]
     arms = [match_tokens(content, reference) for content in manifest.arms]
     return dataclasses.replace(manifest, arms=arms)
+
+
+def _freeze_factorial(
+    launcher: LocalLauncher, base: list[str], typed: Sequence[str], design: Factorial
+) -> Manifest:
+    for name, levels in design.levels.items():
+        for overrides in levels:
+            _check_values(f"design.factors.{name}", overrides)
+            check_overrides({name: overrides}, "factors")
+    for note in check_typed(design.levels, typed):
+        print(note, file=sys.stderr)
+    manifest = _freeze_comparison(launcher, base, design.comparison)
+    return dataclasses.replace(manifest, factorial=design)
 
 
 def _freeze_ladder(

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 
 OPEN_MAPPINGS = (
-    "hydra.launcher.per_arm", "hydra.launcher.driver", "design.arms", "callbacks", "optim.groups",
-    "validation.tasks", "data.sources", "data.weights", "data.valid_weights", "design.margins",
-    "design.expected_sds", "data.windows",
+    "hydra.launcher.per_arm", "hydra.launcher.driver", "design.arms", "design.factors",
+    "design.changes", "callbacks", "optim.groups", "validation.tasks", "data.sources",
+    "data.weights", "data.valid_weights", "design.margins", "design.expected_sds", "data.windows",
 )  # fmt: skip
 _QUOTED_KEY = re.compile(r"""([{,]\s*)(?:"([^"\\]*)"|'([^'\\]*)')(?=\s*:)""")
 _SOURCE = re.compile(r"data\.sources\.[^.]+")  # data.sources.books=books.txt

@@ -12,10 +12,12 @@ from lmlab.config.deprecated_keys import upgrade
 from lmlab.config.mixture_settings import text_settings
 from lmlab.design.comparison import FIRST_REPLICATE_SEED, FIRST_TUNING_SEED, METRICS, Comparison
 from lmlab.design.confirmation import ConfirmedSearch
+from lmlab.design.factorial import Factorial
+from lmlab.design.factorial_rates import checking_jobs, has_no_model, predicted_rate
 from lmlab.design.identifying_settings import identifying_settings
 from lmlab.design.job import Job, Outcomes
 from lmlab.design.ladder import Ladder
-from lmlab.design.ladder_runs import judged_rate, required_on_ladder
+from lmlab.design.ladder_runs import BRACKET, judged_rate, required_on_ladder
 from lmlab.design.search import LRSearch, TrialOutcome
 from lmlab.design.study_seeds import describe_held
 from lmlab.errors import DataError
@@ -39,6 +41,7 @@ class Manifest:
         overrides: overrides of each arm, as typed.
         comparison: the declaration of a study of one size; None for a ladder and a plain sweep.
         ladder: the declaration of a ladder.
+        factorial: the declaration of a factorial study, whose cells ``comparison`` has as arms.
         hydra: the callbacks and the log level that its jobs get; None for none of these.
         held_seeds: names of the seeds of a study that are held fixed at the number of its first
             seed. Those held at another number show in the configurations of the arms.
@@ -53,6 +56,7 @@ class Manifest:
     hydra: dict[str, Any] | None = None
     held_seeds: tuple[str, ...] = ()
     ladder: Ladder | None = None
+    factorial: Factorial | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -106,6 +110,7 @@ class Manifest:
             **({} if self.hydra is None else {"hydra": self.hydra}),
             **({"held_seeds": list(self.held_seeds)} if self.held_seeds else {}),
             **({} if self.ladder is None else {"ladder": self.ladder.as_dict()}),
+            **({} if self.factorial is None else {"factorial": self.factorial.as_dict()}),
         }
 
     @classmethod
@@ -123,6 +128,7 @@ class Manifest:
                             "rerun the study")  # fmt: skip
         declared, ladder = content["comparison"], content.get("ladder")
         ladder = None if ladder is None else Ladder.from_dict(ladder)
+        factorial = content.get("factorial")
         expected = set() if declared is None else set(declared["arms"])
         if ladder is not None:
             expected = {cell for cell, (_, arm) in ladder.cells.items() if arm in ladder.arms}
@@ -140,6 +146,7 @@ class Manifest:
             hydra=content.get("hydra"),
             held_seeds=tuple(content.get("held_seeds", ())),
             ladder=ladder,
+            factorial=None if factorial is None else Factorial.from_dict(factorial),
         )
 
     def with_held_seeds(self, names: Collection[str]) -> Manifest:
@@ -240,7 +247,7 @@ class Manifest:
 
         design = self.comparison
         if design.lr == "search":
-            for arm in design.arms:
+            for arm in self.searched_arms:
                 trials = tuning_outcomes(arm, outcomes)
                 for trial_lr, seed in self.lr_search(arm).required_runs(trials):
                     require(Job(arm, trial_lr, seed), "search")
@@ -255,7 +262,18 @@ class Manifest:
             if is_at_both and baseline_lr is not None and arm in design.arms:
                 for seed in seeds:
                     require(Job(arm, baseline_lr, seed), "baseline's lr")
+        if self.factorial is not None:
+            for job in checking_jobs(self, outcomes):
+                require(job, BRACKET)
         return required
+
+    @property
+    def searched_arms(self) -> list[str]:
+        """The arms of a comparison whose learning rate is searched, if any is."""
+        assert self.comparison is not None
+        if self.factorial is not None:
+            return self.factorial.searched_cells
+        return list(self.comparison.arms)
 
     def lr_search(self, arm: str) -> ConfirmedSearch:
         """Return the learning-rate search of an arm."""
@@ -288,15 +306,28 @@ class Manifest:
         if self.comparison.lr == "fixed":
             rate = self._arm_config(arm)["optim"].get("lr")
             return None if rate is None else float(rate)
-        return self.lr_search(source).best_lr(tuning_outcomes(source, outcomes))
+        if self.factorial is not None and self.factorial.predicts(arm):
+            return predicted_rate(self, arm, outcomes)
+        trials = tuning_outcomes(source, outcomes)
+        key = source, frozenset(trials.items())
+        if key not in self._found_rates:
+            self._found_rates[key] = self.lr_search(source).best_lr(trials)
+        return self._found_rates[key]
+
+    @functools.cached_property
+    def _found_rates(self) -> dict[tuple[str, frozenset[Any]], float | None]:
+        """Results of searches by arm and outcomes: a prediction asks for many of them, often."""
+        return {}
 
     def is_untrainable(self, arm: str, outcomes: Outcomes) -> bool:
-        """Return whether the search of an arm has finished, and every rate diverged."""
+        """Return whether the search that gives the rate of an arm has finished without one."""
         if self.ladder is not None:
             return self._rung_of(arm).is_untrainable(arm, outcomes)
         assert self.comparison is not None
         if self.comparison.lr == "fixed":
             return False
+        if self.factorial is not None and self.factorial.predicts(arm):
+            return has_no_model(self, outcomes)
         source = self._source_arm(arm)
         trials = tuning_outcomes(source, outcomes)
         search = self.lr_search(source)

@@ -20,14 +20,15 @@ _OF_THE_STUDY = re.compile(
 )
 
 
-def check_overrides(arms: Mapping[str, Sequence[str]]) -> None:
+def check_overrides(arms: Mapping[str, Sequence[str]], setting: str = "arms") -> None:
     """Raise :class:`ConfigError` where an arm overrides what belongs to the whole study.
 
     Args:
         arms: overrides of each arm.
+        setting: where the design declares them.
     """
     for arm, overrides in arms.items():
-        _check_own(f"design.arms.{arm}", "arm", overrides)
+        _check_own(f"design.{setting}.{arm}", setting.removesuffix("s"), overrides)
 
 
 def check_overrides_of_rungs(rungs: Sequence[Sequence[str]]) -> None:

@@ -148,6 +148,14 @@ MANIFEST |= _inside("ladder", {
     **dict.fromkeys(("lr_factor", "alpha", "margin", "steady", "power", "max_factor",
                      "entropy", "expected_sd", "loss_margin"), NUMBER),
 })  # fmt: skip
+MANIFEST["factorial"] = or_null(OBJECT)
+MANIFEST |= _inside("factorial", {
+    "question": TEXT, "factors": OBJECT, "fraction": COUNT, "resolution": or_null(COUNT),
+    "generators": TEXTS, "lr": TEXT, "lr_factor": NUMBER, "edge_ratio": or_null(NUMBER),
+    "confirm_rate": TEXT, "num_seeds": COUNT, "num_tuning_seeds": COUNT, "solve_d_ff": FLAG,
+    "tolerance": NUMBERS_BY_NAME, "allow": TEXTS, "margin": NUMBER, "alpha": NUMBER,
+    "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT, "test": TEXT,
+})  # fmt: skip
 SUMMARY: Fields = {
     "study": TEXT, "title": TEXT, "question": or_null(TEXT), "headline": TEXTS, "counts": OBJECT,
     "generated": or_null(TEXT),

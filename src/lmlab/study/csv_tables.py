@@ -106,6 +106,22 @@ def render_gains_csv(ladder: dict[str, Any]) -> str:
     return buffer.getvalue()
 
 
+def render_effects_csv(factorial: dict[str, Any]) -> str:
+    """Render the effects of a factorial study: one row per effect, those of low order first.
+
+    ``order`` is the number of factors. Effects of more than two have no verdict; ``low``, ``high``,
+    ``p`` and ``adjusted_p`` are empty for these, and with fewer than two seeds.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    columns = ("estimate", "low", "high", "confidence", "p", "adjusted_p", "verdict", "aliases")
+    writer.writerow(["effect", "order", *columns])
+    for row in factorial["effects"]:
+        values = [row["name"], row["order"], *(row[column] for column in columns)]
+        writer.writerow(map(csv_cell, values))
+    return buffer.getvalue()
+
+
 def render_optima_csv(isoflop: dict[str, Any]) -> str:
     """Render the best size of each budget of an isoFLOP study: one row per budget.
 

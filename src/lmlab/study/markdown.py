@@ -47,9 +47,8 @@ def _lines(content: dict[str, Any], figures: Sequence[str], links: Links) -> Ite
             yield from table_lines(*_emphasized_table(metric["rows"], metric["baseline"], "mean"))
             yield from _items(metric["notes"])
             yield ""
-    if content["ladder"] is not None:
-        yield from section_lines(content["ladder"]["sections"], figures)
-        figures = [one for one in figures if not _is_of_ladder(one, content["ladder"])]
+    yield from section_lines(content["sections"], figures)
+    figures = [one for one in figures if not _is_of_section(one, content["sections"])]
     for name in figures:
         yield f"![{name.removesuffix('.png')}]({name})\n"
         if note := figure_caption(name, content):
@@ -123,7 +122,7 @@ def _items(lines: Sequence[str]) -> Iterator[str]:
 
 
 def section_lines(sections: Sequence[dict[str, Any]], figures: Sequence[str]) -> Iterator[str]:
-    """Yield sections with ``heading``, ``figures``, ``tables`` and ``notes``, as ladders have."""
+    """Yield sections with ``heading``, ``figures``, ``tables`` and ``notes``."""
     for section in sections:
         yield f"## {section['heading']}\n"
         for name in section["figures"]:
@@ -136,8 +135,8 @@ def section_lines(sections: Sequence[dict[str, Any]], figures: Sequence[str]) ->
         yield from (f"{paragraph(note)}\n" for note in section["notes"])
 
 
-def _is_of_ladder(name: str, ladder: dict[str, Any]) -> bool:
-    shown = [figure for section in ladder["sections"] for figure in section["figures"]]
+def _is_of_section(name: str, sections: Sequence[dict[str, Any]]) -> bool:
+    shown = [figure for section in sections for figure in section["figures"]]
     return name.removesuffix(".png") in shown
 
 

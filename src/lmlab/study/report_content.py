@@ -11,6 +11,7 @@ from typing import Any
 from lmlab.design.comparison import METRICS
 from lmlab.design.ladder import ISOFLOP
 from lmlab.study.arm_section import build_arms, build_costs
+from lmlab.study.factorial_report.factorial_content import factorial_parts
 from lmlab.study.glossary import build_glossary
 from lmlab.study.isoflop_report.isoflop_content import isoflop_parts
 from lmlab.study.ladder_report.ladder_content import ladder_parts
@@ -95,7 +96,11 @@ def build_content(study: Study) -> dict[str, Any]:
         "probes": build_probes(ordered),
         "tasks": build_tasks(ordered),
         "ladder": None,
+        "factorial": None,
+        "sections": [],
     }
+    if study.manifest is not None and study.manifest.factorial is not None:
+        return content | factorial_parts(study, content)
     ladder = None if study.manifest is None else study.manifest.ladder
     if ladder is None:
         return content

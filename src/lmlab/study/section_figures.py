@@ -1,8 +1,9 @@
-"""The figures that sections of a report name: those of ladders and of isoFLOP studies."""
+"""The figures that sections of a report name: of ladders, isoFLOP and factorial studies."""
 
 from __future__ import annotations
 
+from lmlab.study.factorial_report.figures import FACTORIAL_FIGURES
 from lmlab.study.isoflop_report.figures import ISOFLOP_FIGURES
 from lmlab.study.ladder_report.figures import LADDER_FIGURES, Draw
 
-SECTION_FIGURES: dict[str, Draw] = {**LADDER_FIGURES, **ISOFLOP_FIGURES}
+SECTION_FIGURES: dict[str, Draw] = {**LADDER_FIGURES, **ISOFLOP_FIGURES, **FACTORIAL_FIGURES}

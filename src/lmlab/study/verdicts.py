@@ -353,8 +353,7 @@ def baseline_outcomes(manifest: Manifest, outcomes: Outcomes) -> dict[int, Trial
     design = manifest.comparison
     if design is None:
         return {}
-    arm = design.baseline or next(iter(design.arms))
-    return _judging_outcomes(manifest, outcomes, arm, manifest.judged_lr(arm, outcomes))
+    return final_outcomes(manifest, outcomes, design.baseline or next(iter(design.arms)))
 
 
 def baseline_losses(manifest: Manifest, outcomes: Outcomes) -> list[float]:
@@ -364,8 +363,12 @@ def baseline_losses(manifest: Manifest, outcomes: Outcomes) -> list[float]:
 
 def final_losses(manifest: Manifest, outcomes: Outcomes, arm: str) -> list[float]:
     """Return the final losses of an arm's judging runs."""
-    found = _judging_outcomes(manifest, outcomes, arm, manifest.judged_lr(arm, outcomes))
-    return list(known_losses(found).values())
+    return list(known_losses(final_outcomes(manifest, outcomes, arm)).values())
+
+
+def final_outcomes(manifest: Manifest, outcomes: Outcomes, arm: str) -> dict[int, TrialOutcome]:
+    """Return the results of an arm's judging runs by seed."""
+    return _judging_outcomes(manifest, outcomes, arm, manifest.judged_lr(arm, outcomes))
 
 
 def _judging_outcomes(
@@ -377,12 +380,9 @@ def _judging_outcomes(
     """
     assert manifest.comparison is not None
     seeds = manifest.evaluation_seeds(arm, undecided=[arm])
-    planned = manifest.comparison.first_seeds
-    found = {}
-    for position, seed in enumerate(seeds):
-        outcome = outcomes.get(Job(arm, lr, seed), _MISSING)
-        if position < planned or outcome.is_final:
-            found[seed] = outcome
+    every = {seed: outcomes.get(Job(arm, lr, seed), _MISSING) for seed in seeds}
+    planned = seeds[: manifest.comparison.first_seeds]
+    found = {seed: one for seed, one in every.items() if seed in planned or one.is_final}
     return found | {
         seed: dataclasses.replace(found[seed], status=FAILED_TO_LEARN, loss=None)
         for seed in collapsed_seeds(found)

@@ -10,6 +10,7 @@ from typing import Any
 from lmlab.storage.io import atomic_write_text
 from lmlab.study.csv_tables import (
     render_csv,
+    render_effects_csv,
     render_gains_csv,
     render_optima_csv,
     render_sweep_csv,
@@ -29,7 +30,8 @@ def write_report(folder: Path, target: Path | None = None) -> list[str]:
     """Write ``report.html``, ``report.md``, ``report.json``, ``results.csv`` and figures.
 
     A plain sweep also gets ``sweep.csv``, the table of its results, a study with ``design.metrics``
-    ``verdicts.csv``, a ladder ``gains.csv``, and an isoFLOP study ``optima.csv``.
+    ``verdicts.csv``, a ladder ``gains.csv``, an isoFLOP study ``optima.csv``, and a factorial study
+    ``effects.csv``.
 
     A report in the folder of its study also renews ``index.html``, the list of all studies, beside
     that folder. The same files give the same bytes. Unfinished studies are reported with the
@@ -81,6 +83,9 @@ def _write(
     if content["ladder"] is not None and content["ladder"]["gains"]:
         atomic_write_text(target / "gains.csv", render_gains_csv(content["ladder"]))
         files.append(("gains.csv", "gains.csv"))
+    if content["factorial"] is not None and content["factorial"]["effects"]:
+        atomic_write_text(target / "effects.csv", render_effects_csv(content["factorial"]))
+        files.append(("effects.csv", "effects.csv"))
     if content["ladder"] is not None and content["ladder"].get("isoflop"):
         optima = render_optima_csv(content["ladder"]["isoflop"])
         atomic_write_text(target / "optima.csv", optima)

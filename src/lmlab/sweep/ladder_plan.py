@@ -11,6 +11,7 @@ from lmlab.design.ladder_runs import describe_rates
 from lmlab.design.manifest import Manifest
 from lmlab.design.met_budgets import MAX_OFF, budget_of, off_budget
 from lmlab.errors import ConfigError
+from lmlab.sweep.factorial_plan import make_factorial_plan
 from lmlab.sweep.plan import Plan, make_plan
 
 MAX_PASSES = 4  # over the text; repeated tokens teach less from there on (Muennighoff et al. 2023)
@@ -111,6 +112,8 @@ def plan_study(
     """
     if manifest.ladder is not None:
         return make_ladder_plan(manifest.ladder, seconds, slots)
+    if manifest.factorial is not None:
+        return make_factorial_plan(manifest.factorial, seconds, slots)
     return make_plan(manifest.comparison, num_configs, seconds, slots)
 
 

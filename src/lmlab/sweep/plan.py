@@ -119,13 +119,7 @@ def describe_power(
         return []
     if design.first_seeds == 1:
         return ["One seed cannot support a verdict; use five or more."]
-    done = [run for run in baseline_runs if run.status().get("status") == "done"]
-    losses = [run.evaluations(design.metric)[-1][design.metric] for run in done]
-    is_measured = len(losses) >= _MIN_SEEDS_FOR_SD
-    sd, source = assumed or (design.expected_sd, "assumed")
-    if is_measured:
-        sd = statistics.stdev(losses)
-        source = f"over {format_count(len(losses), 'seed')} of the baseline"
+    sd, source = spread_over_seeds(design, baseline_runs, assumed)
     # The difference of independent runs; pairing by seed can only make it smaller.
     difference_sd = math.sqrt(2) * sd
     rule, family = decision_rule(design), max(design.family, 1)
@@ -172,6 +166,22 @@ def _describe_waves(design: Comparison, sd: float, smallest: float) -> list[str]
         f"Arms are tested after each seed, from {design.first_seeds} to {design.most_seeds}. "
         f"Expected runs{but}: {', '.join(texts)}."
     ]
+
+
+def spread_over_seeds(
+    design: Comparison,
+    baseline_runs: Iterable[RunFolder],
+    assumed: tuple[float, str] | None = None,
+) -> tuple[float, str]:
+    """Return the standard deviation of the metric over seeds, and where it comes from.
+
+    See :func:`describe_power`.
+    """
+    done = [run for run in baseline_runs if run.status().get("status") == "done"]
+    losses = [run.evaluations(design.metric)[-1][design.metric] for run in done]
+    if len(losses) >= _MIN_SEEDS_FOR_SD:
+        return statistics.stdev(losses), f"over {format_count(len(losses), 'seed')} of the baseline"
+    return assumed or (design.expected_sd, "assumed")
 
 
 def _describe_test(design: Comparison) -> list[str]:

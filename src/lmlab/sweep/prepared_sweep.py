@@ -27,10 +27,11 @@ from lmlab.study.ladders.ladder_facts import ladder_facts
 from lmlab.study.ladders.seals import SEALS_FILE, read_seals
 from lmlab.study.sweep_folder import SweepFolder
 from lmlab.sweep.arm_costs import count_arm_costs, match_width
+from lmlab.sweep.factorial_plan import describe_factorial
 from lmlab.sweep.ladder_plan import describe_budgets, describe_rungs
 from lmlab.sweep.ladder_prediction import describe_ladder_power
 from lmlab.sweep.metric_plan import describe_metric, metric_facts
-from lmlab.sweep.plan import describe_power
+from lmlab.sweep.plan import describe_power, spread_over_seeds
 from lmlab.sweep.run_data_cache import RunDataCache
 from lmlab.tracking import check_tracker, trackers_of
 
@@ -104,7 +105,12 @@ class PreparedSweep:
             if entry.job.arm == design.baseline and "judged" in entry.purposes
         ]
         assumed = _assumed_sd(design, baseline, prepared[reference])
-        for line in describe_power(design, baseline_runs, assumed):
+        if manifest.factorial is not None:
+            spread = spread_over_seeds(design, baseline_runs, assumed)
+            lines = describe_factorial(manifest.factorial, *spread)
+        else:
+            lines = describe_power(design, baseline_runs, assumed)
+        for line in lines:
             print(line, file=sys.stderr)
         for metric in further_metrics(design, manifest.arms[0]):
             facts = metric_facts(metric, prepared[reference])

@@ -37,6 +37,9 @@ def required_overrides(group: str, option: str, folder: Path) -> list[str]:
         return [f"tokenizer.path={folder}"]
     if group == "design":
         arms = "{one:['model.norm=rms'],two:['model.norm=post'],three:['model.norm=none']}"
+        if option == "factorial":
+            factors = "{norm:['model.norm=none'],pos:['model.pos=nope']}"
+            return ["design.question=why", f"design.factors={factors}"]
         if option in ("ladder", "isoflop"):
             return ["design.question=why", f"design.arms={arms}", "design.baseline=one"]
         return ["design.question=why", "design.arms={one:['model.norm=rms']}"]

@@ -102,6 +102,7 @@ def isoflop_parts(study: Study, content: Mapping[str, Any]) -> dict[str, Any]:
     arms = {arm["name"]: arm | {"is_baseline": False} for arm in ladder_arms(ladder_study)}
     return {
         "ladder": _without_gains(isoflop),
+        "sections": isoflop["sections"],
         "question": ladder.question,
         "headline": isoflop["headline"],
         "confidence": isoflop["confidence"],

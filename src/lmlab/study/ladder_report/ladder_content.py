@@ -96,6 +96,7 @@ def ladder_parts(study: Study, content: Mapping[str, Any]) -> dict[str, Any]:
     ladder = build_ladder(found)
     return {
         "ladder": ladder,
+        "sections": ladder["sections"],
         "question": found.ladder.question,
         "headline": ladder["headline"],
         "confidence": ladder["confidence"],

@@ -74,7 +74,7 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
         metric_tables=[
             verdict_table(one["rows"], one["baseline"], "mean") for one in content["metrics"]
         ],
-        ladder_charts=_ladder_charts(content),
+        section_charts=_section_charts(content),
         curve_rungs=list(dict.fromkeys(curve.get("rung") for curve in content["curves"])),
         sweep_chart=None if sweep is None else themed_svg(sweep),
         probe_chart=None if probes is None else themed_svg(probes),
@@ -94,8 +94,8 @@ def render_page(content: dict[str, Any], links: Links = _NO_LINKS) -> str:
     )
 
 
-def _ladder_charts(content: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """Return the figures of a ladder by name, each for a wide and for a narrow screen."""
+def _section_charts(content: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the figures of further sections by name, each for a wide and for a narrow screen."""
     charts = {}
     for name, draw in SECTION_FIGURES.items():
         wide, narrow = draw(content, narrow=False), draw(content, narrow=True)

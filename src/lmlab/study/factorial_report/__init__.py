@@ -1,0 +1,1 @@
+"""The report of a factorial study: its effects in words, tables and figures."""
