@@ -107,6 +107,13 @@ def method(a: RunGroup, b: RunGroup, judged: GroupVerdict, design: Comparison) -
             f"The groups {shared or 'share no seeds'}, so their runs are compared unpaired, by "
             "Welch's two-sided t test. Runs with equal seeds would often show smaller differences."
         )
+    found, fewest = verdict.comparison, MIN_SEEDS_FOR_A_VERDICT
+    is_t = design.test != SIGN_FLIPS or not judged.is_paired
+    if is_t and found is not None and 1 < found.seeds < fewest:
+        lines.append(
+            f"With fewer than {fewest} runs on a side, the result rests on the assumption that the "
+            "noise of the seeds is normal, which so few runs cannot check."
+        )
     if verdict.unpaired:
         lines.append(
             f"Left out, because only one group has a result: {seeds_phrase(verdict.unpaired)}."

@@ -49,4 +49,5 @@ def test_every_verdict_is_called_exploratory(tmp_path: Path) -> None:
     notes = [note for one in content["sections"] for note in one["notes"]]
     assert any(note.startswith("Exploratory: the runs") for note in notes)
     assert any("configured learning rate" in note for note in notes)
+    assert any(note.startswith("With fewer than 5 runs on a side") for note in notes)
     assert content["figure_title"] == "Exploratory, B (b) against A (a)"
