@@ -60,7 +60,7 @@ MUTATIONS = [
              "shared = [override for name in names for override in experiment_overrides(name)]",
              "shared = []", "tests/unit/study/ladders/test_budget_forecast.py"),
     Mutation("a computed setting of a design is accepted", "config/target_validation.py",
-             '"design": ("generator", "rungs", "sealed", "earlier_looks"),', '"design": (),',
+             '"design": ("generator", "rungs", "sealed", "earlier_looks", "earlier_arms", "dropped_arms"),', '"design": (),',
              "tests/unit/config/test_target_validation.py -k computes"),
     Mutation("the highest rung starts before its seal", "design/ladder_runs.py", "for rung in range(num_open):",
              "for rung in range(len(ladder.rungs)):", "tests/unit/design/test_ladder_runs.py -k waits"),
