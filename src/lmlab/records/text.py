@@ -13,7 +13,7 @@ from lmlab.records import arrow, plain_documents
 from lmlab.records.byte_stream import STANDARD_INPUT, ByteStream
 from lmlab.records.document_hash import HeldOut, document_hash
 from lmlab.records.documents import Documents, Rows, joined
-from lmlab.records.file_kind import PLAIN, FileKind
+from lmlab.records.file_kind import FileKind
 from lmlab.records.json_lines import read_json_lines
 from lmlab.storage.io import file_state, translate_read_errors
 
@@ -138,10 +138,6 @@ class Text:
     def has_documents(self) -> bool:
         """Whether ends of texts are put after documents, in place of those that stand in them."""
         return not all(map(self.is_as_it_stands, self.files))
-
-    def must_be_decoded(self) -> bool:
-        """Whether a file is more than the bytes of its text."""
-        return any(file.kind != PLAIN for file in self.files)
 
     def is_one_document(self, file: TextFile) -> bool:
         """Whether a file is one document, which is read in any parts."""

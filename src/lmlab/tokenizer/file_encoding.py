@@ -1,9 +1,9 @@
 """Encode a text to a file of ids, in several threads, bounded memory and resumably.
 
-Each thread reads the next few MiB, up to a position where text may be cut, and encodes them in its
-own buffers. The file offset of a part's ids is known once all text before it is encoded. The thread
-that completes this knowledge writes the ids, so no thread waits for a slower one. The ids do not
-depend on the number of threads or the size of the parts.
+Each thread takes the next MiB or two, up to a position where text may be cut, and encodes them in
+its own buffers. The file offset of a part's ids is known once all text before it is encoded. The
+thread that completes this knowledge writes the ids, so no thread waits for a slower one. The ids do
+not depend on the number of threads or the size of the parts.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 from lmlab.errors import DataError
 from lmlab.runtime.processor import usable_cores
+from lmlab.tokenizer.buffers import Memory
 from lmlab.tokenizer.kernel_encoder import Tables
 from lmlab.tokenizer.part_encoder import EncodedPart, PartEncoder
 from lmlab.tokenizer.text_parts import Part, TextParts
@@ -61,8 +63,7 @@ def encode_files(
         advance: called in order, by one thread at a time, with a position before which every id
             has been written, and the bytes read from disk since the last call.
         start: where to resume; None for the beginning.
-        threads: number of threads; None for one per usable core, and one more for text that must
-            be decompressed.
+        threads: number of threads; None for one per usable core.
 
     Returns:
         The position at the end.
@@ -71,8 +72,8 @@ def encode_files(
         DataError: a file cannot be read or is not UTF-8.
         OSError: the ids cannot be written.
     """
-    # One thread at a time decompresses, and meanwhile the others keep all cores busy.
-    threads = threads or usable_cores() + parts.text.must_be_decoded()
+    # Not one more for text that is decompressed: preempted threads find their caches emptied.
+    threads = threads or usable_cores()
     job = _Job(tables, parts, end_id, descriptor, start or Position(), advance, threads)
     workers: list[threading.Thread] = []
     try:
@@ -126,8 +127,11 @@ class _Job:
         self.error: BaseException | None = None
         self._error_part = -1
         self.safe = start
-        self._reading = threading.Lock()
+        self._turn = threading.Condition()  # of what concerns taking parts
         self._number = self._hashed = 0
+        self._taken: deque[tuple[int, Part]] = deque()  # whose rows no thread reads yet
+        self._most_taken = threads + 1
+        self._is_taking = self._has_ended = False
         self._changed = threading.Condition()
         self._next, self._reserved = 0, start  # the next part in order, and where its ids begin
         self._max_ahead = _PARTS_AHEAD * threads
@@ -142,11 +146,8 @@ class _Job:
         try:
             encoder = PartEncoder(self.tables, self.parts, self.end_id)
             buffer = self.parts.buffer()
-            while not self._stopped:
-                with self._reading:
-                    number = self._number
-                    self._number += 1
-                    part, buffer = self.parts.take(buffer)
+            while True:
+                number, part, buffer = self._next_part(buffer)
                 if part is None:
                     return
                 part, buffer = self.parts.finish(part, buffer)
@@ -157,12 +158,47 @@ class _Job:
                     self._write(memoryview(ids.data), position.num_tokens * self.tables.id_bytes)
                     self._finish(ids)
         except BaseException as error:  # encode_files raises it in the calling thread
-            # Threads finish earlier parts, so that the first malformed byte is reported.
-            failed = -1 if number is None or not isinstance(error, DataError) else number
-            with self._changed:
-                if self.error is None or failed < self._error_part:
-                    self.error, self._error_part = error, failed
-            self.stop()
+            self._fail(number, error)
+
+    def _fail(self, number: int | None, error: BaseException) -> None:
+        """Stop with an error in a part, or in none."""
+        # Threads finish earlier parts, so that the first malformed byte is reported.
+        failed = -1 if number is None or not isinstance(error, DataError) else number
+        with self._changed:
+            if self.error is None or failed < self._error_part:
+                self.error, self._error_part = error, failed
+        self.stop()
+
+    def _next_part(self, buffer: Memory) -> tuple[int, Part | None, Memory]:
+        """Return the next part and its number; None at the end.
+
+        One thread at a time takes parts from the files. Rows are taken ahead, because what their
+        reader decompresses at once may be many parts, for which other threads need not wait.
+        """
+        while True:
+            with self._turn:
+                self._turn.wait_for(lambda: self._taken or not self._is_taking or self._stopped)
+                if self._stopped:
+                    is_earlier = self._taken and self._taken[0][0] < self._error_part
+                    return *(self._taken.popleft() if is_earlier else (-1, None)), buffer
+                if self._has_ended or self._is_taking or len(self._taken) >= self._most_taken:
+                    return *(self._taken.popleft() if self._taken else (-1, None)), buffer
+                self._is_taking = True
+                number = self._number
+                self._number += 1
+            part = None
+            try:
+                part, buffer = self.parts.take(buffer)
+            except DataError as error:
+                self._fail(number, error)
+            finally:
+                with self._turn:
+                    self._is_taking, self._has_ended = False, part is None
+                    if part is not None and part.rows:
+                        self._taken.append((number, part))
+                    self._turn.notify_all()
+            if part is not None and not part.rows:
+                return number, part, buffer
 
     def _hash_in_turn(self, number: int, part: Part) -> bool:
         """Add a part to the hash once all before it are; return False if that will not be."""
@@ -184,6 +220,8 @@ class _Job:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
+        with self._turn:
+            self._turn.notify_all()
 
     def close(self) -> None:
         """Close all files, once every thread has ended."""

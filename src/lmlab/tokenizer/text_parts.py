@@ -66,7 +66,8 @@ class TextParts:
         cut: given a buffer and its size, the last position where the text may be cut; negative or
             0 for none. None cuts it anywhere, and reads records in Python.
         text_hash: receives the text in order; each place between parts is marked in it.
-        part_bytes: bytes of plain text that are read at a time; more where it cannot be cut.
+        part_bytes: bytes of plain text that are read at a time, more where it cannot be cut; of
+            records half as many, since they are in memory twice.
 
     Attributes:
         skipped_bytes: bytes on disk of the text that :meth:`skip_to` has read.
@@ -83,7 +84,7 @@ class TextParts:
         self.text, self.marker, self._cut = text, marker, cut
         self._has_kernels = cut is not None
         self.text_hash = text_hash or TextHash()
-        self._part_bytes = self._block_bytes = part_bytes
+        self._part_bytes, self._block_bytes = part_bytes, part_bytes // 2
         self._file, self._place = 0, 0
         self._stream: ByteStream | None = None
         self._rows: Iterator[Rows] | None = None
@@ -186,7 +187,7 @@ class TextParts:
             if part is None:
                 break
             self.skipped_bytes += part.disk_bytes
-        self._part_bytes = self._block_bytes = part_bytes
+        self._part_bytes, self._block_bytes = part_bytes, part_bytes // 2
         self._cut = cut
         return (self._file, self._place) == (file, place)
 

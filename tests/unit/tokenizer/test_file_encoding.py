@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import subprocess
@@ -14,10 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zstandard
 
 from lmlab.errors import DataError
+from lmlab.records.json_lines import read_json_lines
 from lmlab.records.text import Text
 from lmlab.tokenizer import Tokenizer, file_encoding
+from lmlab.tokenizer.buffers import Memory
 from lmlab.tokenizer.file_encoding import Position, encode_files
 from lmlab.tokenizer.kernel_encoder import Encoded, Tables, Worker
 from lmlab.tokenizer.part_encoder import PartEncoder
@@ -269,6 +273,71 @@ def test_the_first_of_several_malformed_bytes_is_reported(
     monkeypatch.setattr(PartEncoder, "_check", check_later)
     with pytest.raises(DataError, match=r"byte offset 9000\n"):
         encoded(tables, [tmp_path / "odd.txt"], tmp_path, threads=3, part_bytes=900)
+
+
+def lines_of(texts: list[str]) -> bytes:
+    return b"".join(json.dumps({"text": text}).encode() + b"\n" for text in texts)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_json_lines, "__defaults__", (900,))
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("part_bytes", [7, 2000, 1 << 20])
+def test_rows_taken_ahead_give_the_ids_of_the_text_in_order(
+    tables: Tables, tmp_path: Path, threads: int, part_bytes: int
+) -> None:
+    texts = [some_text(seed, 30).replace(END, "") for seed in range(300)]
+    halves = [lines_of(texts[:170]), b"", lines_of(texts[170:])]
+    paths = [tmp_path / f"{number}.jsonl" for number in range(3)]
+    for path, data in zip(paths, halves, strict=True):
+        path.write_bytes(data)
+    (tmp_path / "plain.txt").write_text("".join(text + END for text in texts if text), "utf-8")
+    expected, _, _ = encoded(tables, [tmp_path / "plain.txt"], tmp_path)
+    options = {"threads": threads, "part_bytes": part_bytes, "end_id": tables.special_ids[-1]}
+    found, end, advances = encoded(tables, paths, tmp_path, **options)
+    assert found == expected
+    assert (end.file, end.num_tokens) == (3, len(expected))
+    positions = [position for position, _ in advances]
+    assert positions == sorted(positions, key=lambda position: (position.file, position.place))
+    resumed = encoded(tables, paths, tmp_path, positions[len(positions) // 3], **options)
+    assert resumed[0] == expected
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_the_first_of_several_errors_in_rows_is_reported(
+    tables: Tables,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    threads: int,
+    is_cut: bool,
+) -> None:
+    """Also where the file is found to be cut off while earlier rows wait to be read."""
+    lines = lines_of(["the lower one" * 20] * 600).splitlines(keepends=True)
+    bad = 568 if is_cut else 520
+    lines[bad] = b'{"text": 1}\n'
+    if not is_cut:
+        lines[540] = lines[560] = b'{"text": 2}\n'
+    write = zstandard.ZstdCompressor().compress
+    end = write(b"".join(lines[580:]))
+    data = write(b"".join(lines[:580])) + (end[:-1] if is_cut else end)
+    (tmp_path / "odd").write_bytes(data)
+    finish = TextParts.finish
+
+    def finish_later(parts: TextParts, part: Part, buffer: Memory) -> tuple[Part, Memory]:
+        if part.place <= bad < part.next_place:
+            time.sleep(0.2)  # other threads find the other errors
+        return finish(parts, part, buffer)
+
+    monkeypatch.setattr(TextParts, "finish", finish_later)
+    options = {"threads": threads, "part_bytes": 2000, "end_id": tables.special_ids[-1]}
+    with pytest.raises(DataError, match=f"odd: line {bad + 1}: text: expected a string"):
+        encoded(tables, [tmp_path / "odd"], tmp_path, **options)
 
 
 PEAK = """
