@@ -104,7 +104,7 @@ def arm_table(found: Replay) -> list[list[str]]:
 def report(folder: Path) -> str:
     """Return the replays of a recorded study as Markdown."""
     study = load_study(folder)
-    texts = [f"# {study.name}, replayed as a sequential study\n"]
+    texts = [f"# python tests/support/replay_sequential.py experiments/{study.name}\n"]
     for max_seeds, futility in ((None, 0.05), (None, 0.0), (8, 0.05)):
         found = replay(study, max_seeds, futility)
         design = found.manifest.comparison

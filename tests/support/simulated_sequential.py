@@ -21,6 +21,7 @@ import numpy as np
 from scipy import special
 from simulated_verdicts import Chance, SimulatedRuns, a_study
 
+from lmlab.study.e_process import two_sided_e
 from lmlab.study.futility import chance_of_verdict
 from lmlab.study.power import smallest_detectable
 from lmlab.study.sequential_test import Rule
@@ -333,7 +334,21 @@ def parts_table(studies: int) -> list[list[str]]:
         found = [follow(factor * d + x, rule) for factor in (0, 1, 2, 4)]
         power = (found[1][0] == WORSE).mean()
         rows.append([name, f"{power:.3f}", *(f"{pairs.mean():.2f}" for _, pairs in found)])
+    found = [follow_e_process(factor * d + x) for factor in (0, 1, 2, 4)]
+    power = (found[1][0] == WORSE).mean()
+    rows.append(
+        ["e-process, up to 13", f"{power:.3f}", *(f"{pairs.mean():.2f}" for _, pairs in found)]
+    )
     return rows
+
+
+def follow_e_process(x: Array) -> tuple[Any, Any]:
+    """End each arm where the e-process reaches 1 / 0.05; see :func:`follow`."""
+    is_found = two_sided_e(x) >= 1 / 0.05
+    pairs = np.where(is_found.any(axis=-1), is_found.argmax(axis=-1) + 1, x.shape[-1])
+    mean = np.take_along_axis(np.cumsum(x, axis=-1), pairs[..., None] - 1, -1)[..., 0]
+    codes = np.where(is_found.any(axis=-1), np.where(mean > 0, WORSE, BETTER), OPEN)
+    return codes, pairs
 
 
 def run_study(is_search: bool, arms: int, chance: Chance) -> tuple[bool, int]:
@@ -393,7 +408,11 @@ def main() -> None:
     parser.add_argument("--searched", type=int, default=1000, help="studies run by their own code")
     parser.add_argument("--save", type=Path, help="file for the tables")
     arguments = parser.parse_args()
-    texts = [f"# Sequential verdicts: {arguments.studies:,} simulated studies per cell\n"]
+    texts = [
+        f"# python tests/support/simulated_sequential.py --studies {arguments.studies}\n",
+        "A cell has as many studies; shares have their standard errors. The docstrings of the "
+        "command say what the rows and columns are.\n",
+    ]
     for title, make in TABLES.items():
         texts.append(f"## {title}\n\n{as_table(make(arguments.studies))}\n")
         print(texts[-1], flush=True)

@@ -23,6 +23,7 @@ from lmlab.study.markdown import render_markdown
 from lmlab.study.page import render_page
 from lmlab.study.report_content import build_content
 from lmlab.study.run_records import RunRecord, Study
+from lmlab.study.waves import follow_waves
 
 BEST = 0.003
 STEPS = (0, 20, 40)
@@ -56,16 +57,23 @@ def make_study(config: dict[str, Any], arms: int, case: str, **changes: Any) -> 
     manifest = Manifest("s", "python -m lmlab.train", content, names, [[]] * arms, design)
     rng = random.Random(f"{arms}{case}{changes}")
     outcomes: dict[Job, TrialOutcome] = {}
-    while fresh := [job for job in manifest.required_jobs(outcomes) if job not in outcomes]:
+    while fresh := [job for job in required(manifest, outcomes) if job not in outcomes]:
         for job in fresh:
             index = names.index(job.arm) if job.arm in names else 0
             outcomes[job] = outcome_of(job.arm, index, job, case, rng)
-    purposes = manifest.required_jobs(outcomes)
+    purposes = required(manifest, outcomes)
     records = [
         record_of(job, outcome, tuple(purposes.get(job, ["search"])))
         for job, outcome in outcomes.items()
     ]
     return Study("s", Path("outputs/s"), manifest, {}, records)
+
+
+def required(manifest: Manifest, outcomes: dict[Job, TrialOutcome]) -> dict[Job, list[str]]:
+    assert manifest.comparison is not None
+    if not manifest.comparison.is_sequential:
+        return manifest.required_jobs(outcomes)
+    return manifest.required_jobs(outcomes, granted=follow_waves(manifest, outcomes).seeds)
 
 
 def record_of(job: Job, outcome: TrialOutcome, purposes: tuple[str, ...]) -> RunRecord:
@@ -95,6 +103,11 @@ DESIGNS = [
     )
     if not (baseline is None and replicate) and not (extra and seeds < 2)
 ]  # fmt: skip
+SEQUENTIAL = [
+    design | {"look": "sequential", "max_seeds": 6}
+    for design in DESIGNS
+    if design["baseline"] and design["num_seeds"] == 5 and not design["extra_seeds"]
+]
 CASES = ["plain", "missing", "no baseline runs", "arm diverges", "baseline diverges",
          "all diverge", "outliers"]  # fmt: skip
 
@@ -102,7 +115,7 @@ CASES = ["plain", "missing", "no baseline runs", "arm diverges", "baseline diver
 @pytest.mark.parametrize("case", CASES)
 def test_every_report_agrees_with_its_facts(config: dict[str, Any], case: str) -> None:
     rng = random.Random(case)
-    for design in rng.sample(DESIGNS, 4):
+    for design in [*rng.sample(DESIGNS, 4), rng.choice(SEQUENTIAL)]:
         for arms in rng.sample((1, 2, 3, 10), 2):
             study = make_study(config, arms, case, **design)
             content = build_content(study)
