@@ -9,8 +9,11 @@ from typing import Any
 from lmlab.console.command_line import Command, CommandGroup
 from lmlab.console.options import at_least, one_of, option
 from lmlab.console.stdout import run_main
+from lmlab.judge.admission import check_open, known_overrides
+from lmlab.judge.guards import check_baseline, check_overrides
 from lmlab.judge.ledger import Ledger
 from lmlab.judge.overrides import plain_overrides
+from lmlab.judge.place import check_name, find_ledger
 from lmlab.judge.stream import Stream, read_stream
 from lmlab.storage.json_text import dump_json
 
@@ -121,6 +124,8 @@ def start_ledger(options: StartOptions) -> None:
         "num_tuning_seeds": options.tuning_seeds, "allow": plain_overrides(options.allow)
     }  # fmt: skip
     baseline = plain_overrides(options.baseline)
+    check_name(options.name)
+    check_baseline(baseline)
     # torch takes seconds to import; mistakes in the options are reported before.
     from lmlab.judge.start import start
 
@@ -131,12 +136,10 @@ def start_ledger(options: StartOptions) -> None:
 def add_idea(options: AddOptions) -> int:
     """Try an idea, and print its answer. Returns the exit code."""
     overrides = plain_overrides(options.overrides)
-    from lmlab.judge.start import check_name, find_ledger
-
     check_name(options.name)
+    check_overrides(overrides)
     ledger = find_ledger(options.ledger)
-    if not ledger.exists:
-        _read(ledger)  # raises before a folder is made for the lock
+    known_overrides(_read(ledger), options.name, overrides)  # before a lock, and torch
     if options.plan:
         return _act_on_idea(ledger, options, overrides)
     with ledger.lock():
@@ -149,7 +152,7 @@ def _act_on_idea(ledger: Ledger, options: AddOptions, overrides: tuple[str, ...]
     from lmlab.judge.wave import make_launcher
 
     stream = _read(ledger)
-    known = trials.find_trial(stream, options.name, overrides)
+    known = known_overrides(stream, options.name, overrides)
     launcher = make_launcher(plain_overrides(options.launcher))
     trial, arms = trials.prepare(stream, options.name, known)
     if options.plan and arms is not None:
@@ -176,20 +179,19 @@ def _act_on_idea(ledger: Ledger, options: AddOptions, overrides: tuple[str, ...]
 
 def show(options: ShowOptions) -> None:
     """Print the ideas of a ledger with their answers."""
-    from lmlab.judge.start import find_ledger
-
     ledger = find_ledger(options.ledger)
     _show(_read(ledger), ledger, options.json)
 
 
 def speak_last_word(options: FinalOptions) -> int:
     """Compare the standing baseline with the first one on the held-out text, once."""
+    ledger = find_ledger(options.ledger)
+    check_open(_read(ledger))
+    # torch takes seconds to import; what the ledger alone shows is reported before.
     from lmlab.judge.final import check_final, speak
-    from lmlab.judge.start import find_ledger
     from lmlab.judge.trial import say
     from lmlab.judge.wave import make_launcher
 
-    ledger = find_ledger(options.ledger)
     check_final(_read(ledger), ledger)
     with ledger.lock():
         stream = _read(ledger)

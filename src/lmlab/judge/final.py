@@ -14,6 +14,7 @@ from typing import Any
 
 from lmlab.design.manifest import Manifest
 from lmlab.errors import ConfigError, DataError
+from lmlab.judge.admission import check_open
 from lmlab.judge.held_out import check_unused, read_final_text
 from lmlab.judge.idea import Arms, compose_run
 from lmlab.judge.ledger import Ledger, Row
@@ -42,33 +43,12 @@ def check_final(stream: Stream, ledger: Ledger) -> None:
     """Check that the last word can be spoken.
 
     Raises:
-        ConfigError: it has been spoken, no text was held out or it is another one now, an idea is
-            open, or no idea was kept.
+        ConfigError: see :func:`lmlab.judge.stream.check_open`; or the text is another one now.
         DataError: the text cannot be read.
     """
+    check_open(stream)
     terms = stream.terms
-    if stream.final is not None:
-        raise ConfigError(
-            f"{terms.final_text}: used on {stream.final['time']} for the last word of "
-            f"{terms.name}; expected a held-out text to be used once",
-            "python -m lmlab.judge show prints the result; start a new ledger with another text",
-        )
-    if terms.final_text is None:
-        raise ConfigError(
-            f"{terms.name}: no held-out text; expected final_text=FILE of judge start",
-            "start a new ledger with one",
-        )
-    waiting = [trial.name for trial in stream.trials if trial.is_open]
-    if waiting:
-        raise ConfigError(
-            f"{', '.join(waiting)}: open; expected all ideas to be answered before the last word",
-            f"run python -m lmlab.judge add name={waiting[0]}",
-        )
-    if len(stream.baselines) == 1:
-        raise ConfigError(
-            f"{terms.name}: the baseline has not moved, so that there is nothing to confirm",
-            "the held-out text is unused: try further ideas",
-        )
+    assert terms.final_text is not None
     check_files(terms)
     _, digest, _ = read_final_text(terms.final_text)
     if digest != terms.pins["final text"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import shlex
 import sys
@@ -106,7 +107,13 @@ def settings_hash(config: RunConfig) -> str:
 
 def compose_run(terms: Terms, overrides: Sequence[str], seed: int, arm: str) -> RunConfig:
     """Compose a configuration of the stream."""
-    return compose([*overrides, f"study={terms.study}", f"arm={arm}", f"seed={seed}"])
+    return _compose((*overrides, f"study={terms.study}", f"arm={arm}", f"seed={seed}"))
+
+
+@functools.lru_cache(maxsize=64)
+def _compose(overrides: tuple[str, ...]) -> RunConfig:
+    """Compose each configuration once per process; it takes a fifth of a second."""
+    return compose(overrides)
 
 
 def compose_arms(stream: Stream, name: str, overrides: Sequence[str], seeds: list[int]) -> Arms:

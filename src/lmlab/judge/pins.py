@@ -23,9 +23,9 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # Files below src/lmlab that compute the metric, read it, or decide by it.
 EVALUATION_FILES = (
     "data/batches.py", "data/mixed_tokens.py", "data/text_bytes.py", "design/search.py",
-    "evaluate.py", "judge/causality.py", "judge/final.py", "judge/guards.py", "judge/held_out.py",
-    "judge/idea.py", "judge/ledger.py", "judge/pins.py", "judge/stream.py", "judge/terms.py",
-    "judge/trial.py", "judge/wave.py",
+    "evaluate.py", "judge/admission.py", "judge/causality.py", "judge/final.py", "judge/guards.py",
+    "judge/held_out.py", "judge/idea.py", "judge/ledger.py", "judge/pins.py", "judge/stream.py",
+    "judge/terms.py", "judge/trial.py", "judge/wave.py",
     "nn/loss.py", "run_folder.py", "study/e_process.py", "study/idea_rule.py",
     "study/online_level.py", "tasks/scorer.py", "training/evaluator.py",
     "training/mixed_evaluator.py", "training/objective.py",

@@ -2,60 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lmlab.config.compose import compose
-from lmlab.errors import ConfigError, DataError
+from lmlab.errors import ConfigError
 from lmlab.judge import guards, pins
 from lmlab.judge.held_out import check_apart, check_unused, read_final_text
 from lmlab.judge.idea import compose_run, settings_hash
-from lmlab.judge.ledger import FORMAT_VERSION, LEDGER_FILE, Ledger
+from lmlab.judge.ledger import FORMAT_VERSION, Ledger
+from lmlab.judge.place import FOLDER, check_name
 from lmlab.judge.stream import BASELINE_ARM, START, Stream, read_stream
 from lmlab.judge.terms import Terms
 from lmlab.sweep.run_data_cache import RunDataCache
-
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,60}")
-FOLDER = "judge"  # of ledgers, below the output root
-
-
-def check_name(name: str) -> None:
-    """Check the name of a ledger or an idea, which is that of a folder.
-
-    Raises:
-        ConfigError: it is not one, or it is reserved.
-    """
-    if not _NAME.fullmatch(name) or set(name) == {"."}:
-        raise ConfigError(f"name={name}: expected 1 to 60 letters, digits and . _ -")
-    if name == BASELINE_ARM:
-        raise ConfigError(
-            f"name={name}: expected another name: the first baseline has this one",
-            "choose another name",
-        )
-
-
-def find_ledger(folder: Path | None, root: Path = Path("outputs")) -> Ledger:
-    """Return the ledger of a folder; without one, the only ledger below ``root``.
-
-    Raises:
-        DataError: there is none, or there are several.
-    """
-    if folder is not None:
-        return Ledger(folder)
-    found = sorted(path.parent for path in (root / FOLDER).glob(f"*/{LEDGER_FILE}"))
-    if not found:
-        raise DataError(
-            f"{root / FOLDER}: no ledger",
-            "start one with python -m lmlab.judge start, or give ledger=FOLDER",
-        )
-    if len(found) > 1:
-        raise DataError(
-            f"{root / FOLDER}: expected one ledger, found {', '.join(one.name for one in found)}",
-            f"give one of them, for example ledger={found[0]}",
-        )
-    return Ledger(found[0])
 
 
 def start(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from lmlab.errors import DataError
 from lmlab.judge.ledger import FORMAT_VERSION, Row
 from lmlab.judge.terms import FRESH, Terms
+from lmlab.study.e_process import confidence_sequence
 from lmlab.study.idea_rule import KEEP, Decision, decide
 
 START, IDEA, PAIRS, ANSWER = "start", "idea", "pairs", "answer"
@@ -77,6 +79,17 @@ class Trial:
                 break
             found.append(pair.baseline - pair.idea)
         return found
+
+    def interval(self, level: float) -> list[float] | None:
+        """Return the ends of the confidence sequence of the mean improvement; None if unknown.
+
+        Args:
+            level: probability that the mean is outside at any time.
+        """
+        if len(self.improvements) < 2:
+            return None
+        low, high = confidence_sequence(np.array(self.improvements), level)
+        return [float(low[-1]), float(high[-1])] if math.isfinite(low[-1]) else None
 
     def decision(self, terms: Terms) -> Decision:
         """Return where the trial stands by its pairs."""

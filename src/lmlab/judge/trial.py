@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
-
-import numpy as np
 
 from lmlab.console.formatting import format_count, format_duration
 from lmlab.errors import ConfigError, DataError
@@ -15,7 +12,6 @@ from lmlab.judge.ledger import Ledger
 from lmlab.judge.pins import check_files
 from lmlab.judge.stream import ANSWER, IDEA, PAIRS, Stream, Trial, read_stream
 from lmlab.judge.wave import Launcher, WaveResult, read_wave, run_wave
-from lmlab.study.e_process import confidence_sequence
 from lmlab.study.idea_rule import CANNOT_TELL, DROP, KEEP, Decision
 from lmlab.sweep.run_data_cache import RunDataCache
 
@@ -26,28 +22,6 @@ FIRST_PAIRS = 3
 def say(text: str) -> None:
     """Print a line about the progress of a trial."""
     print(text, file=sys.stderr, flush=True)
-
-
-def find_trial(stream: Stream, name: str, overrides: Sequence[str]) -> tuple[str, ...]:
-    """Return the overrides of an idea: those that are given, or those that its name has.
-
-    Raises:
-        ConfigError: there are none, or the ledger has ended.
-    """
-    if stream.is_closed:
-        raise ConfigError(
-            f"{stream.terms.name}: the last word has been spoken; expected a ledger that is open",
-            "start a new ledger, with another held-out text",
-        )
-    known = stream.named(name)
-    if overrides:
-        return tuple(overrides)
-    if not known:
-        raise ConfigError(
-            f"name={name}: expected overrides with the name of a new idea",
-            f"write for example judge add name={name} overrides=[model.norm=post]",
-        )
-    return known[-1].overrides
 
 
 def prepare(stream: Stream, name: str, overrides: Sequence[str]) -> tuple[Trial, Arms | None]:
@@ -181,17 +155,9 @@ def _record_answer(
             "level": trial.level,
             "keep_evidence": decision.keep_evidence,
             "drop_evidence": decision.drop_evidence,
-            "interval": interval(trial, 1 - stream.terms.level),
+            "interval": trial.interval(stream.terms.level),
         },
     )
-
-
-def interval(trial: Trial, confidence: float) -> list[float] | None:
-    """Return the ends of the improvement's confidence sequence; None with fewer than two pairs."""
-    if len(trial.improvements) < 2:
-        return None
-    low, high = confidence_sequence(np.array(trial.improvements), 1 - confidence)
-    return [float(low[-1]), float(high[-1])] if math.isfinite(low[-1]) else None
 
 
 def describe_decision(decision: Decision, trial: Trial, arms: Arms) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 from lmlab.console.formatting import align_columns, format_count
 from lmlab.judge.ledger import Ledger
 from lmlab.judge.stream import Stream, Trial
-from lmlab.judge.trial import interval
 from lmlab.study.idea_rule import ANSWERS
 
 _COLUMNS = (
@@ -41,7 +40,7 @@ def trial_content(trial: Trial, stream: Stream) -> dict[str, Any]:
         "keep_evidence": decision.keep_evidence,
         "drop_evidence": decision.drop_evidence,
         "improvement": statistics.fmean(gains) if gains else None,
-        "interval": interval(trial, 1 - stream.terms.level),
+        "interval": trial.interval(stream.terms.level),
         "pairs": [vars(pair) for pair in trial.pairs],
         "rates": {"baseline": trial.rates[0], "idea": trial.rates[1]},
         "runs": trial.runs,

@@ -136,7 +136,7 @@ def test_the_last_word_is_spoken_on_text_that_no_run_reads(tmp_path: Path, texts
         ("seed=3", "expected no seed"),
         ("data.valid=other.txt", "expected the validation text to stay"),
         ("design.metric=bits_per_byte", "expected the metric"),
-        ("training.steps=16", "training tokens 4,096"),
+        pytest.param("training.steps=16", "training tokens 4,096", marks=pytest.mark.long),
         ("model.norm=rms", "change nothing"),
         ("model.nrom=post", "model.nrom"),
     ],
@@ -188,6 +188,7 @@ def test_an_edited_ledger_is_refused_in_words(
     assert "row 1 was changed" in printed and "\nhelp: restore" in printed
 
 
+@pytest.mark.long
 def test_plans_and_states_are_printed_for_people_and_programs(
     shared: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:

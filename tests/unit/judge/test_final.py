@@ -9,6 +9,7 @@ from judged_ideas import SimulatedLauncher, add, kinds, started
 
 from lmlab.errors import ConfigError
 from lmlab.judge import final
+from lmlab.judge.admission import known_overrides
 from lmlab.judge.final import FinalRun, check_final, conclude, speak
 from lmlab.judge.ledger import Ledger
 from lmlab.judge.stream import read_stream
@@ -30,6 +31,7 @@ def refused(ledger: Ledger, message: str) -> None:
     assert caught.value.help
 
 
+@pytest.mark.long
 def test_without_a_text_or_a_kept_idea_there_is_no_last_word(
     tmp_path: Path, texts: Texts, apart: str
 ) -> None:
@@ -58,9 +60,7 @@ def test_the_text_is_used_once(
         assert speak(ledger, stream, SimulatedLauncher(code=130, most=5)) == 130
         assert not read and kinds(ledger)[-1] == "closed"
         with pytest.raises(ConfigError, match="last word has been spoken"):
-            from lmlab.judge.trial import find_trial
-
-            find_trial(read_stream(ledger.rows()), "late", (GOOD,))
+            known_overrides(read_stream(ledger.rows()), "late", (GOOD,))
         assert speak(ledger, read_stream(ledger.rows()), SimulatedLauncher()) == 0
     assert len(read) == 24 and not {run.seed for run in read} & {*kept.seeds}
     row = read_stream(ledger.rows()).final

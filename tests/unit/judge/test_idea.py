@@ -25,6 +25,7 @@ def test_both_arms_differ_in_the_idea_alone(tmp_path: Path, texts: Texts) -> Non
     assert manifest.comparison is not None and manifest.comparison.baseline is None
 
 
+@pytest.mark.long
 def test_spellings_of_one_idea_have_one_hash(tmp_path: Path, texts: Texts) -> None:
     _, stream = started(tmp_path, texts)
 
@@ -36,6 +37,7 @@ def test_spellings_of_one_idea_have_one_hash(tmp_path: Path, texts: Texts) -> No
     assert one != settings("optim.weight_decay=0.2", "model.norm=post")
 
 
+@pytest.mark.long
 def test_an_idea_that_changes_nothing_is_refused(tmp_path: Path, texts: Texts) -> None:
     _, stream = started(tmp_path, texts)
     for overrides in ((), ("model.norm=rms",), ("training.log_every=3",)):
@@ -46,10 +48,10 @@ def test_an_idea_that_changes_nothing_is_refused(tmp_path: Path, texts: Texts) -
 @pytest.mark.parametrize(
     ("override", "quantity"),
     [
-        ("training.steps=16", "training tokens"),
+        pytest.param("training.steps=16", "training tokens", marks=pytest.mark.long),
         ("model.d_model=64", "parameters"),
-        ("model.context_length=8", "context|evaluated tokens"),
-        ("data.train=VALID", "data"),
+        pytest.param("model.context_length=8", "context|evaluated", marks=pytest.mark.long),
+        pytest.param("data.train=VALID", "data", marks=pytest.mark.long),
     ],
 )
 def test_an_idea_that_costs_more_is_refused(
@@ -65,6 +67,7 @@ def test_an_idea_that_costs_more_is_refused(
     assert caught.value.help
 
 
+@pytest.mark.long
 def test_what_the_ledger_allows_passes(tmp_path: Path, texts: Texts) -> None:
     _, stream = started(tmp_path, texts, allow=("parameters", "flops"))
     arms = compose_arms(stream, "wide", ("model.d_model=48",), stream.next_seeds())

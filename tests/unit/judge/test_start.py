@@ -9,7 +9,8 @@ from judged_ideas import micro, started
 
 from lmlab.errors import ConfigError, DataError
 from lmlab.judge.ledger import Ledger
-from lmlab.judge.start import check_name, find_ledger, start
+from lmlab.judge.place import check_name, find_ledger
+from lmlab.judge.start import start
 
 Texts = tuple[Path, Path]
 

@@ -9,8 +9,9 @@ import pytest
 from judged_ideas import SD, SimulatedLauncher, add, kinds, of_decay, started
 
 from lmlab.errors import ConfigError, DataError
+from lmlab.judge.admission import known_overrides
 from lmlab.judge.stream import read_stream
-from lmlab.judge.trial import find_trial, prepare
+from lmlab.judge.trial import prepare
 from lmlab.study.online_level import e_lond_level
 
 Texts = tuple[Path, Path]
@@ -93,6 +94,7 @@ def test_fresh_seeds_share_no_run(tmp_path: Path, texts: Texts) -> None:
     assert (one.runs, two.runs) == (2 * len(one.pairs), 2 * len(two.pairs))
 
 
+@pytest.mark.long
 def test_the_same_settings_under_another_name_are_answered_from_the_ledger(
     tmp_path: Path, texts: Texts
 ) -> None:
@@ -112,11 +114,12 @@ def test_a_name_stands_for_one_idea(tmp_path: Path, texts: Texts) -> None:
     with pytest.raises(ConfigError, match="another idea of this name"):
         add(ledger, "one", "optim.weight_decay=0.0002")
     stream = read_stream(ledger.rows())
-    assert find_trial(stream, "one", ()) == ("optim.weight_decay=0.0001",)
+    assert known_overrides(stream, "one", ()) == ("optim.weight_decay=0.0001",)
     with pytest.raises(ConfigError, match="expected overrides"):
-        find_trial(stream, "two", ())
+        known_overrides(stream, "two", ())
 
 
+@pytest.mark.long
 def test_the_baseline_moves_to_what_is_kept_on_fresh_seeds(tmp_path: Path, texts: Texts) -> None:
     ledger, _ = started(tmp_path, texts)
     waiting = add(ledger, "waits", "optim.weight_decay=0.0001", launcher=SimulatedLauncher(code=1))
@@ -142,6 +145,7 @@ def test_without_moves_the_first_baseline_stays(tmp_path: Path, texts: Texts) ->
     assert stream.standing.name == "baseline" and stream.keeps == 1
 
 
+@pytest.mark.long
 def test_an_idea_that_diverges_is_dropped(tmp_path: Path, texts: Texts) -> None:
     ledger, _ = started(tmp_path, texts)
 

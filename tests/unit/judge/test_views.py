@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from judged_ideas import add, started
 
 from lmlab.judge.forecast import describe_plan, pair_sd
@@ -38,6 +39,7 @@ def test_people_and_programs_see_the_same_answers(tmp_path: Path, texts: Texts) 
     assert describe_trial(good, stream).startswith("good: keep, improvement +0.0")
 
 
+@pytest.mark.long
 def test_a_plan_says_what_a_trial_would_take(tmp_path: Path, texts: Texts) -> None:
     ledger, stream = started(tmp_path, texts, lr="search")
     trial, arms = prepare(stream, "good", ("optim.weight_decay=0.08",))
