@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,11 +73,12 @@ def measure(way: str, form: str, folder: Path, gpt2: Path) -> dict[str, float] |
             [sys.executable, str(JOBS), way, str(folder / FORMS[form]), str(gpt2), str(out)],
             stdout=messages, stderr=messages, env=environment,
         )  # fmt: skip
-        peak = 0.0
-        while child.poll() is None:
-            peak = max(peak, sum(map(_proportional_mb, _tree(child.pid))))
-            time.sleep(POLL_SECONDS)
+        found = [0.0]
+        watch = threading.Thread(target=_watch, args=(child.pid, found), daemon=True)
+        watch.start()
+        child.wait()
     wall = time.perf_counter() - started
+    watch.join()
     text = (folder / "messages").read_text("utf-8", errors="replace")
     if "ModuleNotFoundError" in text:
         return text.rstrip().rpartition("\n")[2]
@@ -84,7 +86,14 @@ def measure(way: str, form: str, folder: Path, gpt2: Path) -> dict[str, float] |
         raise SystemExit(f"{way} {form} failed:\n{text[-3000:]}")
     with open(out, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"wall": wall, "peak": peak, "ids": int(digest[:12], 16)}
+    return {"wall": wall, "peak": max(found), "ids": int(digest[:12], 16)}
+
+
+def _watch(pid: int, found: list[float]) -> None:
+    """Append the megabytes of a process and its children until it ends."""
+    while megabytes := sum(map(_proportional_mb, _tree(pid))):
+        found.append(megabytes)
+        time.sleep(POLL_SECONDS)
 
 
 def _tree(pid: int) -> Iterator[int]:
