@@ -179,20 +179,28 @@ def _cut(array: Any, rows: int, marker: bytes) -> Iterator[Rows]:
         stop = max(start + 1, min(stop, len(array)))
         block = array.slice(start, stop - start)
         read = functools.partial(_documents, block, rows + stop, marker)
-        size = offsets[stop] - offsets[start]
-        yield Rows(rows + stop, size, 0, read, _raw(block, size))
+        raw = _raw(block, offsets[start], offsets[stop])
+        yield Rows(rows + stop, offsets[stop] - offsets[start], 0, read, raw)
         start = stop
 
 
-def _raw(array: Any, size: int) -> RawRows:
-    """Strings as kernels read them, which have ``size`` bytes."""
+def _raw(array: Any, first: int, last: int) -> RawRows | None:
+    """Strings as kernels read them; None if they are not within the text, in a damaged file.
+
+    Args:
+        array: the strings.
+        first: where in the text they begin.
+        last: where they end.
+    """
     valid, offsets, text = array.buffers()
+    if not 0 <= first <= last <= (text.size if text else 0):
+        return None
     width = _offset_bytes(array)
     arguments = (
         offsets.address + width * array.offset, width.bit_length() - 1, len(array),
         valid.address if valid else 0, array.offset if valid else -1, text.address if text else 0,
     )  # fmt: skip
-    return RawRows("arrow_strings", arguments, len(array), size, (array,))
+    return RawRows("arrow_strings", arguments, len(array), last - first, (array,))
 
 
 def _documents(array: Any, rows: int, marker: bytes) -> Documents:

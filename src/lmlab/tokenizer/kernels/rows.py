@@ -67,17 +67,20 @@ def arrow_strings(
         lengths: where the bytes of each document are written.
         control: the results.
 
-    Returns 0.
+    Returns 0, or 1 if strings do not follow each other up to the last: the file is damaged.
     """
     documents, empty, null, bars = 0, 0, 0, ZERO
+    last = _offset(offsets, count, shift)
     for row in range(count):
+        start, end = _offset(offsets, row, shift), _offset(offsets, row + 1, shift)
+        length = end - start
+        if length < 0 or end > last:
+            return 1
         if first_bit >= 0:
             bit = first_bit + row
             if I64(valid[bit >> 3]) >> (bit & 7) & 1 == 0:
                 null += 1
                 continue
-        start, end = _offset(offsets, row, shift), _offset(offsets, row + 1, shift)
-        length = end - start
         if length == 0:
             empty += 1
             continue
@@ -201,8 +204,8 @@ def _object(
     while True:
         position = skip_blanks(text, position + 1)
         is_name = _is_name(text, position, name, name_size)
-        if _has_escapes(text, position):
-            return missing  # it may be another way to write the name
+        if text[position] != _QUOTE or _has_escapes(text, position):
+            return missing  # with escapes, it may be another way to write the name
         position = skip_name(text, position, end, table)
         if position < 0:
             return missing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from array import array as array_of_integers
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pyarrow
 import pytest
 from raw_row_cases import MARKER, assert_equal, by_kernel, lines_of, random_line, random_text
 
-from lmlab.records.arrow import read_arrow
+from lmlab.records.arrow import _raw, read_arrow
 from lmlab.records.byte_stream import ByteStream
+from lmlab.records.documents import Documents, Rows
 from lmlab.records.json_lines import read_json_lines
 
 
@@ -84,3 +86,23 @@ def test_strings_of_arrow_are_read_as_python_reads_them(kind: str, tmp_path: Pat
             assert_equal(found, rows.read())
             found_texts += map(bytes, found.pieces(MARKER))
         assert found_texts == texts
+
+
+@pytest.mark.parametrize("width", [4, 8])
+def test_strings_of_a_damaged_file_are_not_read(width: int) -> None:
+    """Memory outside the text is neither read nor written."""
+    kind: Any = pyarrow.string() if width == 4 else pyarrow.large_string()
+    text = pyarrow.py_buffer(b"x" * 100)
+    for ends, is_read in [
+        ([0, 10, 100], True),
+        ([0, 90, 10, 100], False),
+        ([0, 5_000_000, 100], False),
+        ([0, -5, 100], False),
+    ]:
+        offsets = pyarrow.py_buffer(array_of_integers("i" if width == 4 else "q", ends).tobytes())
+        array = pyarrow.Array.from_buffers(kind, len(ends) - 1, [None, offsets, text])
+        raw = _raw(array, 0, 100)
+        assert raw is not None
+        rows = Rows(0, 100, 0, lambda: Documents(b"", 0, list, 0), raw)
+        assert (by_kernel(rows) is not None) == is_read
+        assert _raw(array, -1, 100) is _raw(array, 0, 101) is _raw(array, 20, 10) is None
