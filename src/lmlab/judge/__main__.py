@@ -105,6 +105,14 @@ class ShowOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class GiveUpOptions:
+    """The options of ``give-up``."""
+
+    name: str = option(by_position=True, metavar="NAME", help="name of an open idea")
+    ledger: Path | None = option(None, metavar="FOLDER", help=_LEDGER)
+
+
+@dataclasses.dataclass(frozen=True)
 class FinalOptions:
     """The options of ``final``."""
 
@@ -183,6 +191,18 @@ def show(options: ShowOptions) -> None:
     _show(_read(ledger), ledger, options.json)
 
 
+def drop_idea(options: GiveUpOptions) -> None:
+    """Drop an idea whose runs fail, so that others can go on."""
+    ledger = find_ledger(options.ledger)
+    _read(ledger)
+    from lmlab.judge.trial import give_up
+    from lmlab.judge.views import describe_trial
+
+    with ledger.lock():
+        trial = give_up(ledger, _read(ledger), options.name)
+    print(describe_trial(trial, _read(ledger)))
+
+
 def speak_last_word(options: FinalOptions) -> int:
     """Compare the standing baseline with the first one on the held-out text, once."""
     ledger = find_ledger(options.ledger)
@@ -254,6 +274,13 @@ COMMAND = CommandGroup(
             act=show,
             description="Show the ideas of a ledger, their answers and the standing baseline.",
             examples=["", "outputs/judge/ideas --json"],
+        ),
+        "give-up": Command(
+            name="judge give-up",
+            options=GiveUpOptions,
+            act=drop_idea,
+            description="Drop an open idea whose runs fail. Its level stays spent.",
+            examples=["name=post"],
         ),
         "final": Command(
             name="judge final",

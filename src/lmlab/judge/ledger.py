@@ -26,6 +26,7 @@ from lmlab.storage.io import (
 )
 from lmlab.storage.json_text import dump_json, load_json
 from lmlab.storage.lock import Lock
+from lmlab.storage.ownership import writing
 from lmlab.storage.sealed import read_sealed, write_sealed
 
 FORMAT_VERSION = 1
@@ -56,7 +57,7 @@ class Ledger:
 
     def lock(self) -> Lock:
         """The lock of the process that tries an idea; entering it raises if another one does."""
-        return Lock(self.folder / "judge.lock", wait=False, protects=self.path)
+        return Lock(self.folder / "judge.lock", wait=False, protects=self.folder)
 
     def rows(self) -> list[Row]:
         """Read all rows, and check that none was edited, inserted or removed.
@@ -92,6 +93,7 @@ class Ledger:
         Raises:
             DataError: the ledger was changed after it was written.
             DiskError: the disk is full or not writable; no row is added then.
+            LostLockError: another process has taken the lock.
         """
         make_folder(self.folder)
         rows = self.rows() if self.exists else []
@@ -99,7 +101,11 @@ class Ledger:
         row = {"kind": kind, "time": utc_now(), **plain}
         row["previous"] = rows[-1]["hash"] if rows else ""
         row["hash"] = hash_json(row)
-        with translate_write_errors(self.path), open(self.path, "ab") as file:
+        with (
+            translate_write_errors(self.path),
+            writing(self.path),
+            open(self.path, "ab") as file,
+        ):
             file.truncate(self._length_of_rows())
             file.write(dump_json(row).encode("utf-8") + b"\n")
             file.flush()

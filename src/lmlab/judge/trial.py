@@ -114,6 +114,32 @@ def try_idea(
         say(_progress(read_stream(ledger.rows()).trials[trial.number - 1], arms, result))
 
 
+def give_up(ledger: Ledger, stream: Stream, name: str) -> Trial:
+    """Drop an open idea that cannot be finished, for example because its runs fail.
+
+    Its level stays spent, so that no idea is started anew when its first pairs disappoint.
+
+    Args:
+        ledger: whose lock this process holds.
+        stream: of the ledger.
+        name: of the idea.
+
+    Raises:
+        ConfigError: no idea of this name is open.
+    """
+    waiting = [trial for trial in stream.trials if trial.is_open]
+    found = [trial for trial in waiting if trial.name == name]
+    if not found:
+        names = ", ".join(trial.name for trial in waiting) or "none is"
+        raise ConfigError(
+            f"name={name}: expected an open idea: {names}", "judge show lists all ideas"
+        )
+    trial = found[-1]
+    decision = trial.decision(stream.terms)
+    _record_answer(ledger, stream, trial, DROP, "Given up before an answer.", decision)
+    return read_stream(ledger.rows()).trials[trial.number - 1]
+
+
 def _failure(trial: Trial) -> str:
     """Say that the idea does not train, which needs no further evidence; empty where it does."""
     if trial.is_untrainable:

@@ -206,8 +206,8 @@ def test_plans_and_states_are_printed_for_people_and_programs(
 
 
 def test_commands_explain_themselves(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["start"], ["add"], ["show"], ["final"]):
+    for arguments in ([], ["start"], ["add"], ["show"], ["give-up"], ["final"]):
         assert main([*arguments, "--help"]) == 0
         assert "usage: " in capsys.readouterr().out
     assert main(["judge"]) == 2
-    assert "expected one of start, add, show, final" in capsys.readouterr().err
+    assert "expected one of start, add, show, give-up, final" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from judged_ideas import SD, SimulatedLauncher, add, kinds, of_decay, started
 from lmlab.errors import ConfigError, DataError
 from lmlab.judge.admission import known_overrides
 from lmlab.judge.stream import read_stream
-from lmlab.judge.trial import prepare
+from lmlab.judge.trial import give_up, prepare
 from lmlab.study.online_level import e_lond_level
 
 Texts = tuple[Path, Path]
@@ -181,6 +181,18 @@ def test_rates_are_searched_on_seeds_that_never_judge(tmp_path: Path, texts: Tex
     assert {1000, 1001} <= seeds and not {*trial.seeds} & {1000, 1001}
     assert trial.rates[1] == pytest.approx(3e-3, rel=0.5)  # of the simulated losses, not 1e-2
     assert trial.answer == "keep"
+
+
+def test_an_idea_whose_runs_fail_can_be_given_up(tmp_path: Path, texts: Texts) -> None:
+    ledger, _ = started(tmp_path, texts)
+    add(ledger, "fails", "optim.weight_decay=0.0001", launcher=SimulatedLauncher(code=1, most=0))
+    with ledger.lock():
+        trial = give_up(ledger, read_stream(ledger.rows()), "fails")
+    assert (trial.answer, trial.pairs) == ("drop", [])
+    stream = read_stream(ledger.rows())
+    assert stream.next_level() == e_lond_level(0.05, 2, 0)  # its level is spent
+    with pytest.raises(ConfigError, match="expected an open idea: none is"):
+        give_up(ledger, stream, "fails")
 
 
 def test_preparing_an_idea_writes_nothing(tmp_path: Path, texts: Texts) -> None:
