@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from scipy import special
-from simulated_verdicts import Chance, SimulatedRuns, a_study
+from simulated_verdicts import NO_ADVICE, Chance, SimulatedRuns, a_study
 
 from lmlab.study.e_process import two_sided_e
 from lmlab.study.futility import chance_of_verdict
@@ -362,9 +362,10 @@ def run_study(is_search: bool, arms: int, chance: Chance) -> tuple[bool, int]:
         lr="search" if is_search else "fixed",
     )  # fmt: skip
     runs = SimulatedRuns([0.0] * arms, chance, depends_on_rate=is_search)
-    runs.run_waves(study)
-    waves = follow_waves(study, runs.outcomes)
-    labels = [verdict.label for verdict in judge(study, runs.outcomes)]
+    with NO_ADVICE:
+        runs.run_waves(study)
+        waves = follow_waves(study, runs.outcomes)
+        labels = [verdict.label for verdict in judge(study, runs.outcomes)]
     return any(label in ("better", "worse") for label in labels), sum(waves.seeds.values())
 
 
@@ -405,7 +406,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=STUDIES, help="simulated studies per cell")
-    parser.add_argument("--searched", type=int, default=1000, help="studies run by their own code")
+    parser.add_argument("--searched", type=int, default=500, help="studies run by their own code")
     parser.add_argument("--save", type=Path, help="file for the tables")
     arguments = parser.parse_args()
     texts = [

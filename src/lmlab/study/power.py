@@ -152,6 +152,7 @@ def seeds_to_decide(
     return next((n for n in numbers if _decides(abs(mean), sd, rule, n, levels)), MAX_SEEDS)
 
 
+@functools.lru_cache(maxsize=4096)  # waves and reports ask again for the same pairs
 def seeds_to_decide_later(mean: float, sd: float, rule: Rule, number: int, family: int = 1) -> int:
     """Estimate the number of pairs at which a study that has ``number`` pairs would decide.
 

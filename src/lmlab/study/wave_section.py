@@ -48,8 +48,8 @@ def describe_ends(manifest: Manifest, outcomes: Outcomes) -> list[str]:
     texts = []
     for arm in design.compared_arms:
         number, end = followed.seeds[arm], followed.ends[arm]
-        if end == waves.UNFINISHED and design.max_minutes is not None:
-            end = waves.MAX_MINUTES
         reason = f"undecided, since {_REASONS[end]}" if end in _REASONS else end
+        if end == waves.UNFINISHED and design.max_minutes is not None:
+            reason = f"undecided, since runs are missing, or {_REASONS[waves.MAX_MINUTES]}"
         texts.append(f"{arm} after {format_count(number, 'seed')} ({reason})")
     return [f"How the arms ended: {'; '.join(texts)}."]

@@ -129,3 +129,38 @@ def test_pairs_between_two_looks_count() -> None:
     assert sequential_p(sample, rule) == pytest.approx(
         smallest_p_cdf(min(Pairs(pairs[:5]).estimate().p, sample.estimate().p), rule.looks)
     )
+
+
+WAVES = Rule(seeds=8, min_seeds=3)
+
+
+def test_a_sequential_rule_looks_after_every_pair() -> None:
+    assert WAVES.looks == WAVES.waves == (3, 4, 5, 6, 7, 8)
+    assert Rule(seeds=8).waves == ()
+    again = Rule(seeds=10, min_seeds=3, earlier_looks=(2, 5))
+    assert again.looks == (2, *range(3, 11)) == again.waves
+
+
+def test_p_value_and_level_of_a_sequential_rule_are_inverse() -> None:
+    for alpha in (0.05, 0.01, 0.05 / 8):
+        level = WAVES.nominal_level(alpha)
+        assert alpha / 6 < level < alpha
+        assert WAVES.overall_p(level) == pytest.approx(alpha, rel=1e-3)
+
+
+def test_a_sequential_study_that_is_extended_takes_one_more_look() -> None:
+    later = WAVES.extended(16)
+    assert later.looks == (*range(3, 9), 16) and later.waves == WAVES.looks
+    assert later.nominal_level(0.05) < WAVES.nominal_level(0.05)
+    assert later.overall_p(later.nominal_level(0.05)) == pytest.approx(0.05, rel=1e-3)
+    rng = np.random.default_rng(12)
+    pairs = rng.normal(size=(60_000, 16))
+    ps = [stats.ttest_1samp(pairs[:, :number], 0.0, axis=1).pvalue for number in later.looks]
+    found = np.mean(np.min(ps, axis=0) <= later.nominal_level(0.05))
+    assert 0.04 < found <= 0.0535  # a bound, and three standard errors
+    assert WAVES.extended(6).looks == WAVES.looks  # fewer seeds than it may take anyway
+
+
+def test_pairs_before_the_first_look_decide_nothing() -> None:
+    assert sequential_p(Pairs([1.0, 1.0]), WAVES) == 1.0
+    assert sequential_p(Pairs([1.0, 1.0, 1.0]), WAVES) == 0.0

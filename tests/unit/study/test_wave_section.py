@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from lmlab.design.job import Job
 from lmlab.design.search import TrialOutcome
 from lmlab.study.group_bounds import crossing_probability
@@ -33,3 +35,7 @@ def test_each_arm_is_listed_with_its_seeds_and_reason() -> None:
     (text,) = describe_ends(study, outcomes)
     assert "arm1 after 3 seeds (worse)" in text
     assert "arm2 after 3 seeds (undecided, since runs are missing, so it may go on)" in text
+    assert study.comparison is not None
+    timed = dataclasses.replace(study.comparison, max_minutes=5.0)
+    (text,) = describe_ends(dataclasses.replace(study, comparison=timed), outcomes)
+    assert "or design.max_minutes allow no more" in text
