@@ -112,7 +112,7 @@ class Tokenizer:
     def end_marker(self) -> bytes | None:
         """The bytes of the token that separates documents; None if there is no such token."""
         end = self.end_of_text_id
-        return None if end is None else self.token_bytes(end)
+        return None if end is None else self._source.entry(end)
 
     @property
     def start_id(self) -> int:

@@ -96,6 +96,10 @@ class BPEVocabulary:
             object.__setattr__(vocabulary, name, value)
         return vocabulary
 
+    def entry(self, index: int) -> bytes:
+        """The bytes of one id."""
+        return self.vocab[index]
+
 
 def keep_last_of_equal_merges(merges: Sequence[MergePair]) -> list[MergePair]:
     """Of each repeated merge, keep the last: the one whose rank GPT-2 and Hugging Face use."""

@@ -120,3 +120,16 @@ def test_the_oldest_entries_are_evicted(
         tokenizer(count).save(tmp_path)
         Tokenizer.load(tmp_path)
     assert len(kept(cache)) == 2
+
+
+def test_the_end_of_text_is_read_without_the_vocabulary(tmp_path: Path, cache: Path) -> None:
+    """It is all that encoding a file needs of the bytes of ids."""
+    made = tokenizer().with_end_of_text("<|x|>")
+    made.save(tmp_path / "saved")
+    first, second = (Tokenizer.load(tmp_path / "saved") for _ in range(2))
+    assert kept(cache)
+    for loaded in (first, second):
+        assert loaded.end_marker == made.end_marker == b"<|x|>"
+    assert "vocabulary" not in vars(second)
+    source = second._source
+    assert [source.entry(index) for index in range(made.vocab_size)] == list(made.vocab.values())
