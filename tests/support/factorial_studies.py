@@ -106,13 +106,14 @@ def a_study(
     manifest, outcomes = a_manifest(factorial), simulate(factorial, loss, status)
     purposes = manifest.required_jobs(outcomes)
     records = [
-        _record(job, outcome, tuple(purposes.get(job, ["search"])))
+        a_record(job, outcome, tuple(purposes.get(job, ["search"])))
         for job, outcome in outcomes.items()
     ]
     return FactorialStudy(Study("f", Path("outputs/f"), manifest, {}, records))
 
 
-def _record(job: Job, outcome: TrialOutcome, purposes: tuple[str, ...]) -> RunRecord:
+def a_record(job: Job, outcome: TrialOutcome, purposes: tuple[str, ...]) -> RunRecord:
+    """Return the record of a run with three evaluations, or with the first one if it diverged."""
     rows = []
     if outcome.is_final:
         losses = [FIRST_LOSS, 4.0, outcome.loss][: 3 if outcome.status == "done" else 1]

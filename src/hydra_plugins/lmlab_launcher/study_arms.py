@@ -16,10 +16,12 @@ from lmlab.config.paths import conf_folder
 from lmlab.config.run_config import Component, RunConfig
 from lmlab.config.user_settings import search_path
 from lmlab.design.comparison import Comparison
+from lmlab.design.factor_levels import Levels
 from lmlab.design.factorial import Factorial
 from lmlab.design.factorial_checks import check_typed
 from lmlab.design.ladder import Ladder
 from lmlab.design.ladder_checks import check_entropy, check_rungs, check_rungs_of_arms
+from lmlab.design.leave_one_out import LeaveOneOut
 from lmlab.design.manifest import Manifest
 from lmlab.design.matched_tokens import match_tokens
 from lmlab.design.replaced_settings import check_replaced
@@ -51,8 +53,15 @@ def freeze_study(launcher: LocalLauncher, base: list[str], typed: Sequence[Overr
     texts = [str(override.input_line) for override in typed]
     design: Comparison | Ladder
     if declared.design.target.endswith(f".{Factorial.__name__}"):
-        manifest = _freeze_factorial(launcher, base, texts, Factorial(**settings))
-        return _noted(manifest)
+        factorial = Factorial(**settings)
+        _check_levels("factors", factorial.levels, texts)
+        manifest = _freeze_comparison(launcher, base, factorial.comparison)
+        return _noted(dataclasses.replace(manifest, factorial=factorial))
+    if declared.design.target.endswith(f".{LeaveOneOut.__name__}"):
+        stack = LeaveOneOut(**settings)
+        _check_levels("changes", stack.levels, texts)
+        manifest = _freeze_comparison(launcher, base, stack.comparison)
+        return _noted(dataclasses.replace(manifest, leave_one_out=stack))
     if declared.design.target.endswith(f".{Ladder.__name__}"):
         design = Ladder(**settings)
     else:
@@ -89,17 +98,14 @@ def _freeze_comparison(launcher: LocalLauncher, base: list[str], design: Compari
     return dataclasses.replace(manifest, arms=arms)
 
 
-def _freeze_factorial(
-    launcher: LocalLauncher, base: list[str], typed: Sequence[str], design: Factorial
-) -> Manifest:
-    for name, levels in design.levels.items():
-        for overrides in levels:
-            _check_values(f"design.factors.{name}", overrides)
-            check_overrides({name: overrides}, "factors")
-    for note in check_typed(design.levels, typed):
+def _check_levels(setting: str, levels: Levels, typed: Sequence[str]) -> None:
+    """Check the overrides of changes that a study combines, and those of the command line."""
+    for name, both in levels.items():
+        for overrides in both:
+            _check_values(f"design.{setting}.{name}", overrides)
+            check_overrides({name: overrides}, setting)
+    for note in check_typed(levels, typed, setting):
         print(note, file=sys.stderr)
-    manifest = _freeze_comparison(launcher, base, design.comparison)
-    return dataclasses.replace(manifest, factorial=design)
 
 
 def _freeze_ladder(

@@ -195,7 +195,11 @@ def _quoting(given: str) -> str:
 def _malformed_override(given: str) -> ConfigError:
     given = given.removeprefix("++")  # of lmlab's own for a mapping with free keys
     key, _, value = given.partition("=")
-    if key.startswith(("design.arms.", "design.factors.")) and "=" in value and "[" not in value:
+    if (
+        key.startswith(("design.arms.", "design.factors.", "design.changes."))
+        and "=" in value
+        and "[" not in value
+    ):
         return ConfigError(f"{given}: expected a list", f"write \"{key}=['{value}']\"")
     if key in ("study", "arm"):
         words = re.sub(r"[^A-Za-z0-9._+-]+", "-", value).strip("-")

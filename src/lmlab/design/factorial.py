@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from lmlab.config.group_selection import dotted_key
 from lmlab.design.comparison import TESTS, Comparison, pairs_needed
+from lmlab.design.factor_levels import Levels, read_levels
 from lmlab.design.ladder import FIXED, SEARCH, TRANSFER
 from lmlab.design.two_level import (
     MOST_FACTORS,
@@ -29,7 +27,6 @@ from lmlab.errors import Check, ConfigError, check_settings
 
 BASELINE = "baseline"
 MOST_CELLS = 128
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,23}")
 _FRACTIONS = tuple(2**halvings for halvings in range(MOST_FACTORS))
 _LONGEST_CELL = 60  # characters of the name of an arm
 
@@ -120,57 +117,12 @@ class Factorial:
             Check(f"design.{key}", getattr(self, key), is_valid, expected)
             for key, is_valid, expected in rules
         )
-        for name in self.factors:
-            self._check_factor(name)
-        self._check_keys()
+        _ = self.levels  # checks names and overrides
         self._check_cells()
         if self.test == "auto":
             suffice = self.num_seeds >= pairs_needed(self.alpha / self.family)
             object.__setattr__(self, "test", "sign_flips" if suffice else "t")
         _ = self.comparison  # checks the settings that it shares
-
-    def _check_factor(self, name: str) -> None:
-        if not _NAME.fullmatch(name) or name == BASELINE:
-            raise ConfigError(
-                f"design.factors.{name}: expected a name of 1 to 24 letters, digits, _ and . that "
-                f"starts with a letter and is not {BASELINE}",
-                "rename the factor; hyphens separate factors in the names of cells",
-            )
-        found = self.factors[name]
-        is_texts = isinstance(found, list | tuple) and all(isinstance(one, str) for one in found)
-        is_pair = (
-            isinstance(found, list | tuple)
-            and len(found) == 2
-            and all(isinstance(level, list | tuple) for level in found)
-            and all(isinstance(one, str) for level in found for one in level)
-        )
-        if not found or not (is_texts or is_pair):
-            raise ConfigError(
-                f"design.factors.{name}={found}: expected a list of overrides, or two such lists",
-                f"write for example design.factors.{name}=['model.norm=none'], or "
-                f"design.factors.{name}=[['model.norm=rms'],['model.norm=none']]",
-            )
-        off, on = self.levels[name]
-        if off == on:
-            raise ConfigError(
-                f"design.factors.{name}={found}: expected overrides that differ between off and on",
-                "change one of the two lists",
-            )
-
-    def _check_keys(self) -> None:
-        """Refuse factors that set the same setting, of which only the last would apply."""
-        keys = {
-            name: {dotted_key(text) for level in levels for text in level}
-            for name, levels in self.levels.items()
-        }
-        for one, other in itertools.combinations(keys, 2):
-            shared = sorted(keys[one] & keys[other])
-            if shared:
-                raise ConfigError(
-                    f"design.factors: {one} and {other} both set {shared[0]}; expected factors "
-                    "that can be combined",
-                    "remove one of them, or compare the two with design=comparison",
-                )
 
     def _check_cells(self) -> None:
         design = self.design
@@ -197,14 +149,9 @@ class Factorial:
             )
 
     @functools.cached_property
-    def levels(self) -> dict[str, tuple[list[str], list[str]]]:
+    def levels(self) -> Levels:
         """The overrides of each factor where it is off and where it is on."""
-        found = {}
-        for name, given in self.factors.items():
-            is_pair = not isinstance(given[0], str)
-            off, on = given if is_pair else ([], given)
-            found[name] = (list(off), list(on))
-        return found
+        return read_levels(self.factors, "factors", (BASELINE,))
 
     @functools.cached_property
     def design(self) -> TwoLevelDesign:

@@ -18,6 +18,7 @@ from lmlab.design.identifying_settings import identifying_settings
 from lmlab.design.job import Job, Outcomes
 from lmlab.design.ladder import Ladder
 from lmlab.design.ladder_runs import BRACKET, judged_rate, required_on_ladder
+from lmlab.design.leave_one_out import LeaveOneOut
 from lmlab.design.search import LRSearch, TrialOutcome
 from lmlab.design.study_seeds import describe_held
 from lmlab.errors import DataError
@@ -42,6 +43,7 @@ class Manifest:
         comparison: the declaration of a study of one size; None for a ladder and a plain sweep.
         ladder: the declaration of a ladder.
         factorial: the declaration of a factorial study, whose cells ``comparison`` has as arms.
+        leave_one_out: that of a study that takes a stack of changes apart, likewise.
         hydra: the callbacks and the log level that its jobs get; None for none of these.
         held_seeds: names of the seeds of a study that are held fixed at the number of its first
             seed. Those held at another number show in the configurations of the arms.
@@ -57,6 +59,7 @@ class Manifest:
     held_seeds: tuple[str, ...] = ()
     ladder: Ladder | None = None
     factorial: Factorial | None = None
+    leave_one_out: LeaveOneOut | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -110,7 +113,14 @@ class Manifest:
             **({} if self.hydra is None else {"hydra": self.hydra}),
             **({"held_seeds": list(self.held_seeds)} if self.held_seeds else {}),
             **({} if self.ladder is None else {"ladder": self.ladder.as_dict()}),
-            **({} if self.factorial is None else {"factorial": self.factorial.as_dict()}),
+            **{
+                key: design.as_dict()
+                for key, design in (
+                    ("factorial", self.factorial),
+                    ("leave_one_out", self.leave_one_out),
+                )
+                if design is not None
+            },
         }
 
     @classmethod
@@ -128,7 +138,7 @@ class Manifest:
                             "rerun the study")  # fmt: skip
         declared, ladder = content["comparison"], content.get("ladder")
         ladder = None if ladder is None else Ladder.from_dict(ladder)
-        factorial = content.get("factorial")
+        factorial, stack = content.get("factorial"), content.get("leave_one_out")
         expected = set() if declared is None else set(declared["arms"])
         if ladder is not None:
             expected = {cell for cell, (_, arm) in ladder.cells.items() if arm in ladder.arms}
@@ -147,6 +157,7 @@ class Manifest:
             held_seeds=tuple(content.get("held_seeds", ())),
             ladder=ladder,
             factorial=None if factorial is None else Factorial.from_dict(factorial),
+            leave_one_out=None if stack is None else LeaveOneOut.from_dict(stack),
         )
 
     def with_held_seeds(self, names: Collection[str]) -> Manifest:

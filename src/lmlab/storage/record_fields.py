@@ -156,6 +156,14 @@ MANIFEST |= _inside("factorial", {
     "tolerance": NUMBERS_BY_NAME, "allow": TEXTS, "margin": NUMBER, "alpha": NUMBER,
     "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT, "test": TEXT,
 })  # fmt: skip
+MANIFEST["leave_one_out"] = or_null(OBJECT)
+MANIFEST |= _inside("leave_one_out", {
+    "question": TEXT, "changes": OBJECT, "replicate": or_null(TEXT), "lr": TEXT,
+    "lr_factor": NUMBER, "edge_ratio": or_null(NUMBER), "confirm_rate": TEXT, "num_seeds": COUNT,
+    "num_tuning_seeds": COUNT, "extra_seeds": COUNT, "solve_d_ff": FLAG,
+    "tolerance": NUMBERS_BY_NAME, "allow": TEXTS, "margin": NUMBER, "alpha": NUMBER,
+    "power": NUMBER, "expected_sd": NUMBER, "limits": TEXTS, "metric": TEXT, "test": TEXT,
+})  # fmt: skip
 SUMMARY: Fields = {
     "study": TEXT, "title": TEXT, "question": or_null(TEXT), "headline": TEXTS, "counts": OBJECT,
     "generated": or_null(TEXT),

@@ -32,6 +32,7 @@ from lmlab.study.run_section import (
 )
 from lmlab.study.setup_section import build_setup
 from lmlab.study.shared_updates import shared_note, taken_over
+from lmlab.study.stack_report.stack_content import stack_parts
 from lmlab.study.statistics import level_name
 from lmlab.study.study_facts import count_states, is_finished, swept_settings
 from lmlab.study.summary import headline, noise
@@ -97,10 +98,13 @@ def build_content(study: Study) -> dict[str, Any]:
         "tasks": build_tasks(ordered),
         "ladder": None,
         "factorial": None,
+        "stack": None,
         "sections": [],
     }
     if study.manifest is not None and study.manifest.factorial is not None:
         return content | factorial_parts(study, content)
+    if study.manifest is not None and study.manifest.leave_one_out is not None:
+        return content | stack_parts(study, content, verdicts)
     ladder = None if study.manifest is None else study.manifest.ladder
     if ladder is None:
         return content

@@ -40,6 +40,9 @@ def required_overrides(group: str, option: str, folder: Path) -> list[str]:
         if option == "factorial":
             factors = "{norm:['model.norm=none'],pos:['model.pos=nope']}"
             return ["design.question=why", f"design.factors={factors}"]
+        if option == "leave_one_out":
+            changes = "{norm:['model.norm=post'],pos:['model.pos=nope']}"
+            return ["design.question=why", f"design.changes={changes}"]
         if option in ("ladder", "isoflop"):
             return ["design.question=why", f"design.arms={arms}", "design.baseline=one"]
         return ["design.question=why", "design.arms={one:['model.norm=rms']}"]

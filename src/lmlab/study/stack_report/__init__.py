@@ -1,0 +1,1 @@
+"""The report of a study that takes a stack of changes apart."""
