@@ -80,6 +80,7 @@ def build_comparison(
         "curves": build_curves(study),
         "verdicts": [row],
         "ladder": None,
+        "factorial": None,
         "headline": headline(a, b, judged, design),
         "counts": count_states(study.records),
         "commands": further_commands(a, b) if row["verdict"] == "inconclusive" else [],
