@@ -15,7 +15,7 @@ from pathlib import Path
 from lmlab.design.manifest import Manifest
 from lmlab.study.run_records import Study, load_study
 from lmlab.study.statistics import level_name
-from lmlab.study.verdicts import Verdict, judge
+from lmlab.study.verdicts import Verdict, judge, undecided_arms
 from lmlab.study.waves import Waves, follow_waves, granted_outcomes
 
 DECIDED = ("better", "worse", "no difference")
@@ -31,7 +31,9 @@ class Replay:
         recorded: verdict of each arm as recorded.
         replayed: verdict of each arm where the replay left it.
         recorded_runs: number of recorded runs.
+        fixed_runs: number of those that the study would require today by its own rule.
         runs: number of those that the replay took, the search included.
+        missing_runs: number of further runs of the wave at which the record ends.
     """
 
     manifest: Manifest
@@ -39,7 +41,9 @@ class Replay:
     recorded: dict[str, Verdict]
     replayed: dict[str, Verdict]
     recorded_runs: int
+    fixed_runs: int
     runs: int
+    missing_runs: int
 
     @property
     def reversed_arms(self) -> list[str]:
@@ -76,7 +80,9 @@ def replay(study: Study, max_seeds: int | None = None, futility: float = 0.05) -
         {verdict.arm: verdict for verdict in judge(manifest, study.outcomes)},
         {verdict.arm: verdict for verdict in judge(sequential, known)},
         len(study.outcomes),
+        len(manifest.required_jobs(study.outcomes, undecided_arms(manifest, study.outcomes))),
         sum(job in study.outcomes for job in required),
+        sum(job not in study.outcomes for job in required),
     )
 
 
@@ -114,7 +120,10 @@ def report(folder: Path) -> str:
         lines += [f"| {' | '.join(row)} |" for row in rows[1:]]
         texts.append(
             f"## {design.min_seeds} to {design.most_seeds} seeds, futility {futility:g}\n\n"
-            f"{found.runs} of {found.recorded_runs} recorded runs; verdicts reversed: "
+            f"{found.runs} recorded runs, and {found.missing_runs} to come in the wave at which "
+            f"the record ends; by its own rule, the study requires {found.fixed_runs} of its "
+            f"{found.recorded_runs} recorded runs today. "
+            f"Verdicts reversed: "
             f"{', '.join(found.reversed_arms) or 'none'}.\n\n" + "\n".join(lines) + "\n"
         )
     return "\n".join(texts)

@@ -91,7 +91,7 @@ class Comparison:
         expected_sds: standard deviation over seeds, for the plan, by name of one of these.
         look: ``fixed`` decides after ``num_seeds`` seeds, and once more after ``extra_seeds``;
             ``sequential`` after every seed: arms that are still undecided get one more, and so
-            does the baseline.
+            does the baseline. Comparisons at the baseline's rate keep their first seeds.
         min_seeds: of a sequential study, seeds per arm before the first look.
         max_seeds: of a sequential study, most seeds per arm; None for a quarter more than
             ``num_seeds`` and ``extra_seeds`` together, which has the same power.

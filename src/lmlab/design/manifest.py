@@ -271,7 +271,8 @@ class Manifest:
                     require(Job(arm, rate, seed), "judged")
             is_at_both = design.at_baseline_lr and design.lr == "search"
             if is_at_both and baseline_lr is not None and arm in design.arms:
-                for seed in seeds:
+                # Comparisons without a verdict get no waves.
+                for seed in seeds[: design.first_seeds] if design.is_sequential else seeds:
                     require(Job(arm, baseline_lr, seed), "baseline's lr")
         if self.factorial is not None:
             for job in checking_jobs(self, outcomes):

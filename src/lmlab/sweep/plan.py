@@ -73,7 +73,8 @@ def make_plan(
         for arm in design.arms
     ]
     further = design.most_seeds - design.first_seeds
-    extra = len(design.compared_arms) * further * (2 if at_two_rates else 1)
+    extra = len(design.compared_arms) * further
+    extra *= 2 if at_two_rates and not design.is_sequential else 1
     extra += further if design.is_sequential else 0  # of the baseline
     reasons = ["more seeds"] if extra else []
     if confirming:
@@ -145,8 +146,9 @@ def _describe_waves(design: Comparison, sd: float, smallest: float) -> list[str]
         smallest: difference that the study detects, in the same unit.
     """
     rule, family, arms = decision_rule(design), max(design.family, 1), design.num_tested
-    at_two_rates = 2 if design.at_baseline_lr and design.lr == "search" else 1
-    search = _tuning_runs(design)[0] * len(design.arms)
+    before = _tuning_runs(design)[0] * len(design.arms)
+    if design.at_baseline_lr and design.lr == "search":
+        before += arms * design.first_seeds
     cases = {
         "no arm differs": 0.0,
         f"every arm differs by the margin of {design.margin:g}": design.margin,
@@ -157,8 +159,8 @@ def _describe_waves(design: Comparison, sd: float, smallest: float) -> list[str]
     for name, effect in cases.items():
         if arms and sd > 0:
             found = forecast(effect, sd, rule, family, arms)
-            judged = arms * found.seeds * at_two_rates + found.baseline_seeds
-            texts.append(f"{search + judged:.0f} where {name}".replace("where by", "by"))
+            judged = arms * found.seeds + found.baseline_seeds
+            texts.append(f"{before + judged:.0f} where {name}".replace("where by", "by"))
     if not texts:
         return []
     but = " (not counting those of the replicate)" if design.replicate is not None else ""

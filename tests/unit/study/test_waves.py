@@ -18,7 +18,7 @@ from lmlab.study.verdicts import judge
 from lmlab.study.wave_forecast import decide_waves
 from lmlab.study.wave_section import describe_ends
 from lmlab.study.waves import Waves, follow_waves
-from tests.support.simulated_verdicts import a_study
+from tests.support.simulated_verdicts import SimulatedRuns, a_study
 
 Loss = Callable[[str, int], float | None]
 
@@ -185,3 +185,15 @@ def test_waves_of_a_search_begin_when_the_rates_are_known() -> None:
     waves = follow_waves(study, {})
     assert set(waves.ends.values()) == {"unfinished"}
     assert dataclasses.asdict(waves)["seeds"] == {"arm0": 3, "arm1": 3}
+
+
+def test_comparisons_at_the_baselines_rate_get_no_waves() -> None:
+    study = a_sequential_study(1, lr="search", at_baseline_lr=True, margin=0.0)
+    runs = SimulatedRuns([0.0], np.random.default_rng(3))
+    runs.run_waves(study)
+    required = study.required_jobs(runs.outcomes, granted=follow_waves(study, runs.outcomes).seeds)
+    seeds = {
+        purpose: {job.seed for job, own in required.items() if job.arm == "arm1" and purpose in own}
+        for purpose in ("judged", "baseline's lr")
+    }
+    assert seeds["baseline's lr"] == {0, 1, 2} < seeds["judged"]
