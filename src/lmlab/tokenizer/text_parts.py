@@ -84,7 +84,7 @@ class TextParts:
         self.text, self.marker, self._cut = text, marker, cut
         self._has_kernels = cut is not None
         self.text_hash = text_hash or TextHash()
-        self._part_bytes, self._block_bytes = part_bytes, part_bytes // 2
+        self._part_bytes, self._block_bytes = part_bytes, (part_bytes + 1) // 2
         self._file, self._place = 0, 0
         self._stream: ByteStream | None = None
         self._rows: Iterator[Rows] | None = None
@@ -187,7 +187,7 @@ class TextParts:
             if part is None:
                 break
             self.skipped_bytes += part.disk_bytes
-        self._part_bytes, self._block_bytes = part_bytes, part_bytes // 2
+        self._part_bytes, self._block_bytes = part_bytes, (part_bytes + 1) // 2
         self._cut = cut
         return (self._file, self._place) == (file, place)
 
