@@ -107,3 +107,22 @@ def check_seeds(baseline: Mapping[str, Any], idea: Mapping[str, Any]) -> None:
                 f"overrides: {key}={idea[key]}: expected {baseline[key]}, the seeds of the ledger",
                 "select no option that sets a seed",
             )
+
+
+def check_initial_weights(baseline: Mapping[str, Any], idea: Mapping[str, Any]) -> None:
+    """Check that an idea starts from no other weights on disk than the baseline.
+
+    Args:
+        baseline: its configuration, as nested plain values.
+        idea: that of the idea.
+
+    Raises:
+        ConfigError: it does.
+    """
+    found, expected = (content["model"]["init"].get("path") for content in (idea, baseline))
+    if found is not None and found != expected:
+        raise ConfigError(
+            f"overrides: model.init.path={found}: expected weights that are drawn, or those of the "
+            "baseline: trained ones have seen more tokens than the runs of the ledger",
+            "select another model.init",
+        )

@@ -76,3 +76,25 @@ def check_unused(digest: str, ledger: Ledger, path: str) -> None:
                 f"final_text={path}: the last word of {other.folder} has used this text",
                 "hold out a text that has decided nothing yet",
             )
+
+
+def check_training_text(name: str, idea: Corpus, baseline: Corpus) -> None:
+    """Check that an idea with another training text trains on no further validation document.
+
+    Args:
+        name: of the idea.
+        idea: its texts.
+        baseline: those of the standing baseline, whose validation text is the same.
+
+    Raises:
+        ConfigError: it does.
+    """
+    documents: set[bytes] = set()
+    survey(idea.valid, collect=documents)
+    shared, usual = (survey(corpus.train, known=documents).num_known for corpus in (idea, baseline))
+    if shared > usual:
+        raise ConfigError(
+            f"{name}: {shared} of the {len(documents)} documents of the validation text are in its "
+            f"training text; expected {usual or 'none'}, as in that of the baseline",
+            "leave them out of data.train",
+        )

@@ -14,6 +14,7 @@ from lmlab.build.user_code import user_code
 from lmlab.config.compose import compose
 from lmlab.config.identity_settings import identity_settings
 from lmlab.config.run_config import RunConfig
+from lmlab.data.corpus import Corpus
 from lmlab.design import fairness
 from lmlab.design.comparison import Comparison
 from lmlab.design.confirmation import AUTO
@@ -22,7 +23,7 @@ from lmlab.design.run_keys import arm_settings
 from lmlab.design.study_checks import check_study
 from lmlab.design.study_seeds import other_seed
 from lmlab.errors import ConfigError
-from lmlab.judge import guards, pins
+from lmlab.judge import guards, held_out, pins
 from lmlab.judge.causality import check_causality, names_other_code
 from lmlab.judge.stream import BASELINE_ARM, Stream
 from lmlab.judge.terms import Terms
@@ -72,7 +73,8 @@ class Arms:
 
         Raises:
             ConfigError: it is measured differently, its cost or its data differ by more than the
-                ledger allows, or its model sees the tokens that it is to predict.
+                ledger allows, it trains on text that measures, or its model sees the tokens that it
+                is to predict.
             DataError: a text cannot be used.
         """
         costs = {}
@@ -92,8 +94,18 @@ class Arms:
                 f"change the idea to match; to let ideas differ in it, start a ledger with allow="
                 f"[...], of {', '.join(fairness.LABELS)}",
             )
+        self._check_text(*(data.get(config).corpus for config in self.configs))
         if names_other_code(self.configs[1]):
             check_causality(self.names[1], self.configs[1])
+
+    def _check_text(self, baseline: Corpus, idea: Corpus) -> None:
+        """Check that another training text has nothing of the texts that measure."""
+        if idea.train_hash == baseline.train_hash or not idea.train.files:
+            return
+        held_out.check_training_text(self.names[1], idea, baseline)
+        if self.terms.final_text is not None:
+            _, _, documents = held_out.read_final_text(self.terms.final_text)
+            held_out.check_apart(self.terms.final_text, documents, idea, self.names[1])
 
 
 def settings_hash(config: RunConfig) -> str:
@@ -138,6 +150,7 @@ def compose_arms(stream: Stream, name: str, overrides: Sequence[str], seeds: lis
     ]
     first, again = ([one.as_dict() for one in configs] for configs in composed)
     guards.check_seeds(*first)
+    guards.check_initial_weights(*first)
     if arm_settings(first[0]) == arm_settings(first[1]):
         raise ConfigError(
             f"overrides: [{', '.join(overrides)}] change nothing: the standing baseline "

@@ -101,7 +101,7 @@ def check_measured(name: str, config: RunConfig, data: RunData, terms: Terms) ->
     """
     now, pinned = measured(config, data, terms.metric), terms.pins["measured"]
     for key, value in pinned.items():
-        if now[key] == value or key in terms.allow:
+        if now[key] == value:
             continue
         shown = ": ".join([f"{name}: {key}", _difference(value, now[key])])
         help = f"leave the data that measure as they are; {_NEW_LEDGER}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lmlab.errors import ConfigError
-from lmlab.judge.guards import check_baseline, check_overrides, check_seeds
+from lmlab.judge.guards import check_baseline, check_initial_weights, check_overrides, check_seeds
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,12 @@ def test_an_option_that_sets_a_seed_is_refused() -> None:
     check_seeds(baseline, dict(baseline))
     with pytest.raises(ConfigError, match="the seeds of the ledger"):
         check_seeds(baseline, baseline | {"seeds": {"init": 0, "data": 7}})
+
+
+def test_trained_weights_are_no_idea() -> None:
+    drawn, trained = ({"model": {"init": init}} for init in ({}, {"path": "outputs/a/seed0"}))
+    check_initial_weights(drawn, drawn)
+    check_initial_weights(trained, trained)
+    check_initial_weights(trained, drawn)
+    with pytest.raises(ConfigError, match="have seen more tokens"):
+        check_initial_weights(drawn, trained)

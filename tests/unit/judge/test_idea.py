@@ -72,3 +72,23 @@ def test_what_the_ledger_allows_passes(tmp_path: Path, texts: Texts) -> None:
     _, stream = started(tmp_path, texts, allow=("parameters", "flops"))
     arms = compose_arms(stream, "wide", ("model.d_model=48",), stream.next_seeds())
     arms.check_data(RunDataCache())
+
+
+@pytest.mark.parametrize("where", ["validation", pytest.param("held-out", marks=pytest.mark.long)])
+def test_training_on_a_text_that_measures_is_refused(
+    tmp_path: Path, texts: Texts, where: str
+) -> None:
+    apart, more = tmp_path / "apart.txt", tmp_path / "more.txt"
+    apart.write_text("".join(f"Fable {n}. A bird sang.\n<|endoftext|>\n" for n in range(9)))
+    _, stream = started(
+        tmp_path, texts, metric="bits_per_byte", allow=("data", "tokenizer"), final_text=str(apart)
+    )
+    first = texts[0].read_text().replace("Story", "Saga")
+    overrides = (f"data.train={more}",)
+    more.write_text(first)
+    compose_arms(stream, "more", overrides, stream.next_seeds()).check_data(RunDataCache())
+    leak = {"validation": texts[1], "held-out": apart}[where].read_text().partition("<|")[0]
+    more.write_text(f"{first}{leak}<|endoftext|>\n")
+    with pytest.raises(ConfigError, match=r"1 of (the|its)") as caught:
+        compose_arms(stream, "more", overrides, stream.next_seeds()).check_data(RunDataCache())
+    assert "training text" in caught.value.message

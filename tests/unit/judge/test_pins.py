@@ -82,7 +82,7 @@ def test_another_validation_text_is_refused(tmp_path: Path, texts: Texts) -> Non
 def test_other_settings_of_the_measurement_are_refused(
     tmp_path: Path, texts: Texts, change: list[str], name: str
 ) -> None:
-    _, stream = started(tmp_path, texts)
+    _, stream = started(tmp_path, texts, allow=("tokenizer", "evaluation"))
     config = compose(micro(tmp_path, texts, *change))
     with pytest.raises(ConfigError, match=re.escape(name)):
         pins.check_measured("idea", config, RunDataCache().get(config), stream.terms)
