@@ -3,7 +3,7 @@
     python tests/support/simulated_sequential.py --save FILE
 
 All arms of 10,000 studies are followed at once, by arrays, with Holm's method over the arms;
-tests/unit/study/test_simulated_sequential.py checks that they end like those of a study. The table
+tests/integration/study/test_simulated_sequential.py checks that they end like those of a study. The table
 of studies that search for their rates runs the search and the verdicts themselves. Everything takes
 a few minutes on one core.
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from scipy import special
+from simulated_differences import NOISES, STUDIES, Array, differences
 from simulated_verdicts import NO_ADVICE, Chance, SimulatedRuns, a_study
 
 from lmlab.study.e_process import two_sided_e
@@ -29,8 +30,6 @@ from lmlab.study.t_test import t_bound
 from lmlab.study.verdicts import judge
 from lmlab.study.waves import follow_waves
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
-STUDIES = 10_000
 OPEN, WORSE, BETTER, EQUAL, FUTILE = range(5)
 MARGIN = 1.4  # standard deviations of a pair; about that of the defaults, 0.02 at a spread of 0.014
 
@@ -61,55 +60,6 @@ class Pair:
 TODAY = Pair(5, 5)
 PAIRS = (TODAY, Pair(5, 3), Pair(3, 3), Pair(5, 0))
 FAMILIES = (1, 3, 8)
-
-
-def _normal(chance: Chance, shape: tuple[int, ...], is_arm: bool) -> Array:
-    return chance.normal(size=shape)
-
-
-def _heavy(chance: Chance, shape: tuple[int, ...], is_arm: bool) -> Array:
-    return chance.standard_t(5, shape) / math.sqrt(5 / 3)
-
-
-def _outlier(chance: Chance, shape: tuple[int, ...], is_arm: bool) -> Array:
-    """One of the first ten seeds of each arm is off by 5 standard deviations, on either side."""
-    noise = chance.normal(size=shape)
-    if is_arm:
-        where = chance.integers(0, min(10, shape[-1]), size=shape[:-1])
-        sign = np.where(chance.random(shape[:-1]) < 0.5, -5.0, 5.0)
-        np.put_along_axis(
-            noise, where[..., None],
-            np.take_along_axis(noise, where[..., None], -1) + sign[..., None], -1,
-        )  # fmt: skip
-    return noise
-
-
-def _unequal(chance: Chance, shape: tuple[int, ...], is_arm: bool) -> Array:
-    """The arms have three times the spread of the baseline; differences have that of the others."""
-    return chance.normal(size=shape) * (3.0 if is_arm else 1.0) / math.sqrt(5)
-
-
-def _skewed(chance: Chance, shape: tuple[int, ...], is_arm: bool) -> Array:
-    return math.sqrt(2) * (chance.exponential(size=shape) - 1) if is_arm else np.zeros(shape)
-
-
-# Noise of runs, such that differences of two have the standard deviation sqrt(2), but for outliers.
-NOISES: dict[str, Callable[[Chance, tuple[int, ...], bool], Array]] = {
-    "normal": _normal,
-    "t, 5 degrees": _heavy,
-    "one seed in ten off by 5 sd": _outlier,
-    "arms 3 times as noisy": _unequal,
-    "exponential, arms only": _skewed,
-}
-
-
-def differences(
-    noise: str, arms: int, seeds: int, key: Sequence[int], studies: int = STUDIES
-) -> Array:
-    """Return differences from the baseline of standard deviation 1: (studies, arms, seeds)."""
-    chance = np.random.default_rng(list(key))
-    base = NOISES[noise](chance, (studies, 1, seeds), False)
-    return (NOISES[noise](chance, (studies, arms, seeds), True) - base) / math.sqrt(2)
 
 
 def follow(x: Array, rule: Rule) -> tuple[Any, Any]:
