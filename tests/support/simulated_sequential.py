@@ -3,9 +3,9 @@
     python tests/support/simulated_sequential.py --save FILE
 
 All arms of 10,000 studies are followed at once, by arrays, with Holm's method over the arms;
-tests/integration/study/test_simulated_sequential.py checks that they end like those of a study. The table
-of studies that search for their rates runs the search and the verdicts themselves. Everything takes
-a few minutes on one core.
+tests/integration/study/test_simulated_sequential.py checks that they end like those of a study. The
+table of studies that search for their rates runs the search and the verdicts themselves. Everything
+takes a few minutes on one core.
 """
 
 from __future__ import annotations

@@ -366,8 +366,7 @@ class Manifest:
             first += FIRST_REPLICATE_SEED
         gets_extra = arm in undecided or (arm == design.baseline and bool(undecided))
         number = design.most_seeds if gets_extra else design.first_seeds
-        if granted is not None:
-            number = granted[arm]
+        number = number if granted is None else granted[arm]
         return [first + index for index in range(number)]
 
     def _arm_config(self, arm: str) -> dict[str, Any]:
