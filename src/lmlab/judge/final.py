@@ -21,9 +21,8 @@ from lmlab.judge.ledger import Ledger, Row
 from lmlab.judge.pins import check_files
 from lmlab.judge.stream import BASELINE_ARM, CLOSED, FINAL, Stream
 from lmlab.judge.trial import say
-from lmlab.judge.wave import Launcher, run_wave
+from lmlab.judge.wave import Launcher, run_wave, submitted_sweep
 from lmlab.records.text import Text
-from lmlab.study.sweep_folder import sweeps_in
 from lmlab.study.t_test import Pairs
 
 STANDING_ARM = "standing"
@@ -97,14 +96,13 @@ def speak(ledger: Ledger, stream: Stream, launcher: Launcher) -> int:
 
 
 def final_runs(manifest: Manifest) -> list[FinalRun]:
-    """Return the finished runs of the study that was submitted last.
+    """Return the finished runs of the last word.
 
     Raises:
         DataError: one has diverged, so that its pair has no difference.
     """
-    root = Path(manifest.arms[0]["output_root"]) / manifest.study
     found = []
-    for entry in next(iter(sweeps_in(root))).entries():
+    for entry in submitted_sweep(manifest).entries():
         if "judged" not in entry.purposes:
             continue
         if entry.run.status().get("status") != "done":

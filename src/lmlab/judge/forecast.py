@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
-from lmlab.console.formatting import format_count
+from lmlab.console.formatting import format_count, format_duration
 from lmlab.judge.idea import Arms
 from lmlab.judge.stream import Stream, Trial
+from lmlab.run_folder import RunFolder
 from lmlab.study.idea_rule import ANSWERS, decide_all
 from lmlab.sweep.plan import make_plan
 
@@ -58,9 +60,17 @@ def describe_plan(stream: Stream, trial: Trial, arms: Arms) -> Iterator[str]:
     search = most - terms.max_seeds
     done = [one for one in stream.trials if one.seeds == trial.seeds and one.pairs]
     baseline = terms.max_seeds - max((len(one.pairs) for one in done), default=0)
+    seconds = run_seconds(stream, Path(arms.configs[0].output_root))
     yield (
         f"runs: at most {most - len(trial.pairs)} of the idea"
         + (f", {search} of them to search for its learning rate" if search else "")
         + f"; at most {baseline + (0 if done else search)} of the baseline, which other ideas "
-        "share"
+        "share" + ("" if seconds is None else f"; {format_duration(seconds)} per run so far")
     )
+
+
+def run_seconds(stream: Stream, output_root: Path) -> float | None:
+    """Return the seconds that a run of the ledger took, in the median; None if unknown."""
+    states = (RunFolder(output_root / run).status() for run in sorted(stream.runs))
+    known = [float(state["seconds"]) for state in states if state.get("seconds")]
+    return statistics.median(known) if known else None

@@ -18,7 +18,7 @@ from lmlab.design.manifest import Manifest
 from lmlab.design.search import TrialOutcome, outcome_from_losses
 from lmlab.errors import ConfigError, DataError
 from lmlab.judge.stream import BASELINE_ARM, Pair
-from lmlab.study.sweep_folder import LedgerEntry, sweeps_in
+from lmlab.study.sweep_folder import LedgerEntry, SweepFolder, sweeps_in
 
 
 class Launcher(Protocol):
@@ -86,7 +86,7 @@ def run_wave(manifest: Manifest, launcher: Launcher) -> int:
 
 
 def read_wave(manifest: Manifest) -> WaveResult:
-    """Read the results of the wave that was submitted last in its study.
+    """Read the results of a wave that was run.
 
     Args:
         manifest: of the wave, as it was given to the launcher.
@@ -95,7 +95,7 @@ def read_wave(manifest: Manifest) -> WaveResult:
         DataError: a run of the baseline diverged, so that its seed tells nothing of any idea.
     """
     root = Path(manifest.arms[0]["output_root"])
-    sweep = next(iter(sweeps_in(root / manifest.study)))
+    sweep = submitted_sweep(manifest)
     entries = sweep.entries()
     submitted = sweep.manifest()
     outcomes = {entry.job: _outcome(entry, manifest.metric) for entry in entries}
@@ -122,6 +122,23 @@ def read_wave(manifest: Manifest) -> WaveResult:
         submitted.is_untrainable(idea, outcomes),
         _seconds(entries),
     )
+
+
+def submitted_sweep(manifest: Manifest) -> SweepFolder:
+    """Return the folder of a wave, whose launcher may have settled threads and other settings.
+
+    Raises:
+        DataError: there is none.
+    """
+    folder = Path(manifest.arms[0]["output_root"]) / manifest.study
+    for sweep in sweeps_in(folder):  # the newest first
+        found = sweep.manifest()
+        is_wave = (found.names, found.overrides) == (manifest.names, manifest.overrides)
+        if is_wave and found.comparison is not None and manifest.comparison is not None:
+            seeds = (found.arms[0]["seed"], found.comparison.num_seeds)
+            if seeds == (manifest.arms[0]["seed"], manifest.comparison.num_seeds):
+                return sweep
+    raise DataError(f"{folder}: the wave is missing", "rerun the command")
 
 
 def _outcome(entry: LedgerEntry, metric: str) -> TrialOutcome:

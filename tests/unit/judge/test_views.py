@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from judged_ideas import add, started
 
-from lmlab.judge.forecast import describe_plan, pair_sd
+from lmlab.judge.forecast import describe_plan, pair_sd, run_seconds
 from lmlab.judge.stream import read_stream
 from lmlab.judge.trial import prepare
 from lmlab.judge.views import describe_stream, describe_trial, stream_content
@@ -52,4 +52,5 @@ def test_a_plan_says_what_a_trial_would_take(tmp_path: Path, texts: Texts) -> No
     add(ledger, "good", "optim.weight_decay=0.08")
     stream = read_stream(ledger.rows())
     assert 0.005 < pair_sd(stream)[0] < 0.03
+    assert run_seconds(stream, tmp_path / "outputs") == 2.0
     assert pair_sd(stream)[1] == "over 1 idea of the ledger"

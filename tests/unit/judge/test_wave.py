@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from judged_ideas import SimulatedLauncher, started
 
-from lmlab.errors import ConfigError
+from lmlab.errors import ConfigError, DataError
 from lmlab.judge.idea import compose_arms
-from lmlab.judge.wave import make_launcher, read_wave, run_wave
+from lmlab.judge.wave import make_launcher, read_wave, run_wave, submitted_sweep
 
 Texts = tuple[Path, Path]
 
@@ -53,6 +53,21 @@ def test_pairs_are_read_up_to_the_first_that_is_incomplete(tmp_path: Path, texts
     assert len(found.pairs) == 4 and found.seconds == 2.0
     assert found.rates == (3e-3, 3e-3) or found.rates[0] == found.rates[1]
     assert all(pair.idea is not None and pair.baseline > pair.idea for pair in found.pairs)
+
+
+def test_a_wave_is_told_from_that_of_another_idea(tmp_path: Path, texts: Texts) -> None:
+    _, stream = started(tmp_path, texts)
+    one, other = (
+        compose_arms(stream, name, (f"optim.weight_decay={decay}",), stream.next_seeds())
+        for name, decay in (("one", 0.1), ("other", 0.2))
+    )
+    run_wave(one.manifest(3), SimulatedLauncher())
+    with pytest.raises(DataError, match="the wave is missing"):
+        submitted_sweep(one.manifest(4))
+    run_wave(other.manifest(3), SimulatedLauncher())
+    assert {Path(run).parts[1].partition("+")[0] for run in read_wave(one.manifest(3)).runs} == {
+        "baseline", "one"
+    }  # fmt: skip
 
 
 def test_what_launchers_print_leaves_the_output_to_programs(tmp_path: Path, texts: Texts) -> None:
