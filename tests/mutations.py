@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
+import mutations_of_factorials  # noqa: E402
 import mutations_of_ladders  # noqa: E402
 import mutations_of_runs  # noqa: E402
 import mutations_of_studies  # noqa: E402
@@ -27,6 +28,7 @@ from mutation import Mutation  # noqa: E402
 MUTATIONS = [
     *mutations_of_runs.MUTATIONS,
     *mutations_of_studies.MUTATIONS,
+    *mutations_of_factorials.MUTATIONS,
     *mutations_of_ladders.MUTATIONS,
 ]
 

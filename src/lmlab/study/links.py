@@ -125,6 +125,12 @@ def _further_sweeps(study: Study, root: Path, target: Path) -> list[tuple[str, s
 
 def _describe(manifest: Manifest) -> str:
     """Return what a sweep compares: its arms, or the overrides in which its runs differ."""
+    if manifest.factorial is not None:
+        factors = format_count(len(manifest.factorial.factors), "factor")
+        return f"a factorial study of {factors} in {len(manifest.names)} cells"
+    if manifest.leave_one_out is not None:
+        number = len(manifest.leave_one_out.changes)
+        return f"a stack of {format_count(number, 'change')} taken apart"
     if manifest.comparison is not None:
         return f"a comparison of {format_count(len(manifest.comparison.arms), 'arm')}"
     if manifest.ladder is not None:

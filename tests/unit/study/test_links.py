@@ -9,6 +9,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from factorial_studies import a_factorial, a_manifest
+from stack_studies import a_stack, stack_manifest
 
 from lmlab.publish import publish
 from lmlab.run_folder import RunFolder
@@ -72,14 +74,18 @@ def test_an_earlier_sweep_is_described_and_a_damaged_one_is_named_and_left_out(
 ) -> None:
     for name, content in (
         ("iso", ladder_manifest(isoflop_ladder(), finished.parent, "norms").as_dict()),
+        ("cells", a_manifest(a_factorial()).as_dict()),
+        ("parts", stack_manifest(a_stack()).as_dict()),
         ("old", {"names": 3}),
     ):
         folder = finished / "sweeps" / name
         folder.mkdir()
         (folder / "manifest.json").write_text(json.dumps(content))
     links = build_links(load_study(finished), finished, [], [])
-    assert [sweep for sweep, _, _ in links.sweeps] == [
-        "sweep iso (0 runs of an isoFLOP study of 7 sizes at 4 budgets)"
-    ]
+    assert {sweep for sweep, _, _ in links.sweeps} == {
+        "sweep iso (0 runs of an isoFLOP study of 7 sizes at 4 budgets)",
+        "sweep cells (0 runs of a factorial study of 4 factors in 16 cells)",
+        "sweep parts (0 runs of a stack of 3 changes taken apart)",
+    }
     assert f"{finished}/sweeps/old/manifest.json: invalid manifest: names=3: " in caplog.text
     assert "the report leaves this sweep out" in caplog.text

@@ -36,6 +36,10 @@ def test_changes_without_which_training_diverges_earn_their_place_but_leave_no_s
     found = stack_study(status=lambda job: "diverged" if job.arm == "without-a" else "done")
     assert found.label("a") == EARNS
     assert found.lost_arms == ["without-a"] and found.sums() is None
+    one_seed = stack_study(
+        status=lambda job: "diverged" if job.arm == "without-b" and job.seed == 2 else "done"
+    )
+    assert len(one_seed.seeds) == 4 and one_seed.sums() is None, "the others are a selection"
 
 
 def test_unfinished_studies_use_the_seeds_that_all_arms_have() -> None:
