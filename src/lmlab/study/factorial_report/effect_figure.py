@@ -41,8 +41,8 @@ def draw_effects(content: dict[str, Any], narrow: bool = False) -> Figure | None
     set_scale(axes, "x", scale, *limits(scale, values), marked=ends)
     axes.set_yticks(range(len(rows)), [shorten(row["name"], 20 if narrow else 36) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    label = f"effect on the final validation loss ({content['unit']};\nleft is better"
-    label += f"; grey: the margin, \u00b1{margin:g}" if margin else ""
+    label = f"effect on the final validation loss\n({content['unit']}; left is better"
+    label += f";\ngrey: the margin, \u00b1{margin:g}" if margin else ""
     if scale.width is not None:
         label += ";\nlinear near zero, logarithmic beyond"
     axes.set_xlabel(f"{label})", fontsize=_SMALL + 1 if narrow else None)

@@ -37,7 +37,7 @@ def draw_interactions(content: dict[str, Any], narrow: bool = False) -> Figure |
         name = shorten(panel["x"], 14)
         axes.set_xticks([0, 1], [f"{name} off", f"{name} on"])
         axes.set_xlim(-0.2, 1.2)
-        axes.tick_params(labelsize=_SMALL)
+        axes.tick_params(labelsize=_SMALL - narrow)
         axes.set_title(f"{panel['estimate']:+.3g}  {_verdict(panel['shown'])}", loc="left",
                        fontsize=_SMALL)  # fmt: skip
         axes.legend(fontsize=_SMALL - 1, handlelength=2.4, framealpha=0.8, edgecolor="none")

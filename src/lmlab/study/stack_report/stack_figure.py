@@ -44,7 +44,7 @@ def draw_stack(content: dict[str, Any], narrow: bool = False) -> Figure | None:
     set_scale(axes, "x", scale, *limits(scale, shown), marked=(-margin, margin) if margin else ())
     axes.set_yticks(range(len(rows)), [shorten(row["name"], 20 if narrow else 36) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    label = f"what its removal adds to the loss ({content['unit']}"
+    label = f"what its removal adds to the loss\n({content['unit']}; right: the change helps"
     label += f";\ngrey: the margin, \u00b1{margin:g}" if margin else ""
     label += ";\nlinear near zero, logarithmic beyond" if scale.width is not None else ""
     axes.set_xlabel(f"{label})", fontsize=_SMALL if narrow else None)
