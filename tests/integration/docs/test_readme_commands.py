@@ -67,7 +67,8 @@ def small(command: str) -> list[str]:
         small = ["scale=smoke", "runtime.preflight=off", "hydra.launcher.plan_only=true"]
         return [*kept, *small]
     if any(argument.startswith("experiment=") for argument in arguments):
-        return [*arguments, *SMALL, "hydra.launcher.plan_only=true"]
+        text = TINY_TEXT if "data=text" in arguments else SMALL
+        return [*arguments, *text, "hydra.launcher.plan_only=true"]
     if "data=mixture" in arguments:
         own = re.findall(r"data[.]sources[.]\w+(?=[.]data=toystories)", command)
         few = [f"{one}.num_train_documents=50" for one in own]
