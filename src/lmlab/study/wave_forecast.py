@@ -85,8 +85,10 @@ def decide_waves(differences: Array, rule: Rule, family: int = 1) -> tuple[Any, 
         is_found = np.abs(mean) > least * error
         now = np.where(is_equal, 3, np.where(is_found, np.where(mean > 0, 1, 2), 0))
         if rule.futility > 0 and number < rule.seeds:
-            chance = chance_of_verdict(mean, error, (number, rule.seeds), levels, rule.margin)
-            now = np.where((now == 0) & (chance < rule.futility), 4, now)
+            is_open = (codes == 0) & (now == 0)
+            numbers = number, rule.seeds
+            chance = chance_of_verdict(mean[is_open], error[is_open], numbers, levels, rule.margin)
+            now[is_open] = np.where(chance < rule.futility, 4, 0)
         ends = (codes == 0) & (now > 0)
         codes, seeds = np.where(ends, now, codes), np.where(ends, number, seeds)
     return codes, seeds

@@ -115,8 +115,9 @@ CASES = ["plain", "missing", "no baseline runs", "arm diverges", "baseline diver
 @pytest.mark.parametrize("case", CASES)
 def test_every_report_agrees_with_its_facts(config: dict[str, Any], case: str) -> None:
     rng = random.Random(case)
-    for design in [*rng.sample(DESIGNS, 4), rng.choice(SEQUENTIAL)]:
-        for arms in rng.sample((1, 2, 3, 10), 2):
+    sequential = rng.choice(SEQUENTIAL)  # whose reports take longer
+    for design in [*rng.sample(DESIGNS, 4), sequential]:
+        for arms in [3] if design is sequential else rng.sample((1, 2, 3, 10), 2):
             study = make_study(config, arms, case, **design)
             content = build_content(study)
             assert content["headline"], "a report has a summary"
