@@ -181,6 +181,10 @@ class SimulatedRuns:
                 return
             self.outcomes |= {job: self._run(job) for job in fresh}
 
+    def best(self, arm: str) -> float:
+        """Return the logarithm of the best rate of an arm."""
+        return self._best[arm]
+
     def true_loss(self, arm: str, rate: float | None) -> float:
         """Return the expected loss of an arm at a rate, above that at its best rate."""
         assert rate is not None

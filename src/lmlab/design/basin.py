@@ -92,14 +92,15 @@ def measure_basin(
     """Return the shape of the loss around a rate.
 
     Args:
-        losses: final losses by rate and seed.
-        means: mean losses of the same rates.
+        losses: final losses by rate and seed; some seeds may not have tried all rates.
+        means: mean losses of the same rates over the tuning seeds.
         best: the rate with the lowest mean.
         seeds: the tuning seeds.
         expected_sd: standard deviation over seeds to assume where there is only one.
     """
     noise = _noise(losses, seeds)
-    error = (expected_sd if noise is None else noise) / math.sqrt(len(seeds))
+    number = sum(seed in losses[best] for seed in seeds)
+    error = (expected_sd if noise is None else noise) / math.sqrt(number)
     below, above = neighbours(losses, best)
     if below is None or above is None:
         return Basin(error, None)
@@ -109,7 +110,9 @@ def measure_basin(
     if len(rates) < _MIN_RATES:
         return Basin(error, bend)
     skew, scale = _cubic_coefficient(
-        [math.log(rate / best) / step for rate in rates], [means[rate] for rate in rates]
+        [math.log(rate / best) / step for rate in rates],
+        [means[rate] for rate in rates],
+        [number / sum(seed in losses[rate] for seed in seeds) for rate in rates],
     )
     return Basin(error, bend, skew, error * scale)
 
@@ -137,10 +140,17 @@ def _noise(losses: Mapping[float, Mapping[int, float]], seeds: Collection[int]) 
     return scale * statistics.median(residuals) * math.sqrt(len(seeds) / (len(seeds) - 1))
 
 
-def _cubic_coefficient(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    """Return the cubic coefficient of a least-squares fit, and its error per error of ``y``.
+def _cubic_coefficient(
+    x: Sequence[float], y: Sequence[float], variances: Sequence[float]
+) -> tuple[float, float]:
+    """Return the cubic coefficient of a least-squares fit, and its error in units of that of ``y``.
 
     It is the projection of ``y`` on the part of x^3 that is orthogonal to 1, x and x^2.
+
+    Args:
+        x: distances in log(rate).
+        y: losses.
+        variances: of ``y``, relative to its largest number of seeds.
     """
     basis: list[list[float]] = []
     for degree in range(4):
@@ -151,7 +161,8 @@ def _cubic_coefficient(x: Sequence[float], y: Sequence[float]) -> tuple[float, f
         basis.append(column)
     cubic = basis[-1]
     size = _dot(cubic, cubic)
-    return _dot(cubic, y) / size, 1 / math.sqrt(size)
+    noise = _dot([one * variance for one, variance in zip(cubic, variances, strict=True)], cubic)
+    return _dot(cubic, y) / size, math.sqrt(noise / size) / math.sqrt(size)
 
 
 def _dot(x: Sequence[float], y: Sequence[float]) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 from lmlab.design import look_settings
 from lmlab.design.confirmation import NEVER, POLICIES
 from lmlab.design.look_settings import SEQUENTIAL
+from lmlab.design.pruning import PRUNES, effective_prune
 from lmlab.design.search import MAX_RATIO
 from lmlab.errors import Check, ConfigError, check_settings, suggestion
 
@@ -77,6 +78,9 @@ class Comparison:
         confirm_rate: whether runs at the searched rate and at one rate to either side confirm it:
             ``always``, ``never``, or ``auto``, where the losses of the search suggest that the
             vertex of the parabola misses the minimum.
+        prune: whether a search leaves out runs that its first tuning seed makes needless, by
+            :mod:`lmlab.design.pruning`: ``always``, ``never``, or ``auto``, which is replaced by
+            ``always`` for a sequential study and by ``never`` elsewhere.
         earlier_looks: numbers of seeds at which the same study was judged before; set by lmlab when
             a study is repeated with more seeds.
         earlier_arms: arms that this study has judged before the others were added; set by lmlab
@@ -143,6 +147,7 @@ class Comparison:
     futility: float = 0.05
     max_runs: int | None = None
     max_minutes: float | None = None
+    prune: str = NEVER  # of studies that were frozen before there was a choice
 
     def __post_init__(self) -> None:
         self._check_arms()
@@ -151,6 +156,7 @@ class Comparison:
         self._check_metrics()
         if self.lr == "fixed":  # nothing to confirm; the ids of earlier studies stay the same
             object.__setattr__(self, "confirm_rate", NEVER)
+        object.__setattr__(self, "prune", effective_prune(self.prune, self.lr, self.is_sequential))
         if self.test == "auto":
             suffice = self.num_seeds >= self.seeds_for_sign_flips and self.look != SEQUENTIAL
             object.__setattr__(self, "test", "sign_flips" if suffice else "t")
@@ -193,6 +199,7 @@ class Comparison:
             ("metric", self.metric in METRICS, f"one of {', '.join(METRICS)}"),
             ("test", self.test in TESTS, f"one of {', '.join(TESTS)}"),
             ("confirm_rate", self.confirm_rate in POLICIES, f"one of {', '.join(POLICIES)}"),
+            ("prune", self.prune in PRUNES, f"one of {', '.join(PRUNES)}"),
             ("items", self.items in (RANDOM_ITEMS, FIXED_ITEMS), "random or fixed"),
             ("replicate", self.replicate not in self.arms, "a name that no arm has"),
             *look_settings.look_rules(self),
@@ -330,7 +337,7 @@ class Comparison:
         newer = [("test", "t"), ("earlier_looks", []), ("confirm_rate", NEVER),
                  ("keep_d_ff", []), ("metrics", []), ("items", RANDOM_ITEMS), ("margins", {}),
                  ("expected_sds", {}), ("earlier_arms", []), ("dropped_arms", []),
-                 *look_settings.DEFAULTS.items()]  # fmt: skip
+                 ("prune", NEVER), *look_settings.DEFAULTS.items()]  # fmt: skip
         return {key: one for key, one in content.items() if (key, one) not in newer}
 
 

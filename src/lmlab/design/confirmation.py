@@ -17,6 +17,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from lmlab.design.basin import Basin, measure_basin, vertex, with_neighbours
+from lmlab.design.pruning import means_over_seeds
 from lmlab.design.search import (
     RATE_TOLERANCE,
     Fit,
@@ -72,8 +73,8 @@ class ConfirmedSearch:
         """Return every (rate, seed) that the outcomes so far call for, in order."""
         searched = self._searched(trials)
         found = self._confirmation(searched, trials)
-        runs = self.search.required_runs(searched)
-        return runs if found is None else list(dict.fromkeys(runs + self._runs(found.rates)))
+        runs = [*self.search.required_runs(searched), *searched]
+        return list(dict.fromkeys(runs + ([] if found is None else self._runs(found.rates))))
 
     def is_finished(self, trials: Trials) -> bool:
         """Return whether every run that search and confirmation call for has finished."""
@@ -100,12 +101,22 @@ class ConfirmedSearch:
         return None if fit is None else self._basin(fit)
 
     def mean_losses(self, trials: Trials) -> dict[float, float]:
-        """Return the mean loss of each rate that all tuning seeds tried and trained at."""
+        """Return the mean loss of each rate that all tuning seeds tried and trained at.
+
+        With pruning, also of the others, for which the shifts of the missing seeds stand in.
+        """
+        losses = self.search.losses(trials)
+        if self.search.pruning is not None:
+            return means_over_seeds(losses, self.search.seeds)
         return {
             rate: mean_loss(by_seed)
-            for rate, by_seed in self.search.losses(trials).items()
+            for rate, by_seed in losses.items()
             if len(by_seed) == len(self.search.seeds)
         }
+
+    def pruned_runs(self, trials: Trials) -> list[tuple[float, int]]:
+        """Return the runs that pruning has saved; empty while the search is unfinished."""
+        return self.search.pruned_runs(self._searched(trials))
 
     def confirmation(self, trials: Trials) -> Confirmation | None:
         """Return the rates to confirm and the result.

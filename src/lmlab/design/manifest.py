@@ -19,6 +19,7 @@ from lmlab.design.job import Job, Outcomes
 from lmlab.design.ladder import Ladder
 from lmlab.design.ladder_runs import BRACKET, judged_rate, required_on_ladder
 from lmlab.design.leave_one_out import LeaveOneOut
+from lmlab.design.pruning import ALWAYS, Pruning
 from lmlab.design.search import LRSearch, TrialOutcome
 from lmlab.design.study_seeds import describe_held
 from lmlab.errors import DataError
@@ -26,7 +27,7 @@ from lmlab.storage.io import hash_json
 
 FORMAT_VERSION = 1
 _FIXED_TOKENIZERS = ("byte_level", "saved")  # they learn nothing from the training text
-_NEGLIGIBLE = 0.025  # of the margin: excess loss at a searched rate that needs no confirmation
+_NEGLIGIBLE = 0.025  # of the margin: excess loss at a searched rate that needs no further runs
 PURPOSES = ("search", "judged", "baseline's lr", "run")
 
 
@@ -292,19 +293,16 @@ class Manifest:
         if self.ladder is not None:
             return self._rung_of(arm).lr_search(arm)
         assert self.comparison is not None
-        design = self.comparison
+        design, negligible = self.comparison, _NEGLIGIBLE * self.comparison.margin
+        is_pruned = design.prune == ALWAYS
         search = LRSearch(
             start=self.arms[self.names.index(arm)]["optim"]["lr"],
             factor=design.lr_factor,
             edge_ratio=design.edge_ratio,
             seeds=[FIRST_TUNING_SEED + number for number in range(design.num_tuning_seeds)],
+            pruning=Pruning(design.expected_sd, negligible) if is_pruned else None,
         )
-        return ConfirmedSearch(
-            search,
-            policy=design.confirm_rate,
-            expected_sd=design.expected_sd,
-            negligible=_NEGLIGIBLE * design.margin,
-        )
+        return ConfirmedSearch(search, design.confirm_rate, design.expected_sd, negligible)
 
     def judged_lr(self, arm: str, outcomes: Outcomes) -> float | None:
         """Return the learning rate at which an arm is judged.

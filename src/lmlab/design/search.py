@@ -19,6 +19,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from lmlab.design.basin import vertex, with_neighbours
+from lmlab.design.pruning import Pruning, means_over_seeds, rates_of_all_seeds
 
 MAX_RATIO = 1000.0  # of the grid's outermost rates to the start, in both directions
 _MIN_RATES_TO_REPAIR = 5
@@ -101,8 +102,8 @@ class Fit:
     Attributes:
         rates: the rates around the best one at which every run trains, ascending.
         losses: their final losses by rate and seed.
-        means: their mean losses.
-        best: the rate with the lowest mean.
+        means: their mean losses over the tuning seeds.
+        best: the rate with the lowest mean, of those that all tuning seeds have tried.
     """
 
     rates: list[float]
@@ -126,12 +127,16 @@ class LRSearch:
         edge_ratio: bisection of the divergence edge stops when its bracket has this ratio; None to
             leave the edge unknown.
         seeds: tuning seeds; the coarse grid and the edge use only the first.
+        pruning: which rates get no further seeds; None for all seeds at all rates around the best.
+            With it, the coarse grid starts with two rates instead of three: the one below the start
+            is tried only if the one above is no better.
     """
 
     start: float
     factor: float
     edge_ratio: float | None
     seeds: Sequence[int]
+    pruning: Pruning | None = None
 
     def required_runs(self, trials: Trials) -> list[tuple[float, int]]:
         """Return every (rate, seed) that the outcomes so far call for, in order.
@@ -148,13 +153,23 @@ class LRSearch:
         if best is None:
             return runs
         window = self._window(best)
-        training_rates = [
-            rate
-            for rate in window
-            if (rate, first) not in trials or self.trains(rate, trials[rate, first], trials)
-        ]
-        runs += [(rate, seed) for seed in self.seeds for rate in training_rates]
+        runs += self._window_runs(window, trials)
         return list(dict.fromkeys(runs + self._edge_runs(trials, window)))
+
+    def pruned_runs(self, trials: Trials) -> list[tuple[float, int]]:
+        """Return the runs that pruning saves: those that the search would need without it.
+
+        Empty while there is no best rate. Runs that it would need because of their outcomes are not
+        among them.
+        """
+        coarse = self._best_of(self._coarse_grid(trials), trials) if self.fit(trials) else None
+        if coarse is None:
+            return []
+        unpruned = dataclasses.replace(self, pruning=None)
+        runs = [(self._rate(step), self.seeds[0]) for step in (-1, 0, 1)]
+        runs += unpruned._window_runs(self._window(coarse), trials)
+        required = set(self.required_runs(trials))
+        return [run for run in dict.fromkeys(runs) if run not in required]
 
     def best_lr(self, trials: Trials) -> float | None:
         """Return the best rate, rounded to three digits so that it can be typed.
@@ -183,9 +198,10 @@ class LRSearch:
         rates = [rate for rate in self._window(coarse) if rate in losses]
         if not rates:
             return None
-        means = {rate: mean_loss(losses[rate]) for rate in rates}
         kept = {rate: losses[rate] for rate in rates}
-        return Fit(rates, kept, means, min(rates, key=lambda rate: means[rate]))
+        means = means_over_seeds(kept, self.seeds)
+        candidates = rates_of_all_seeds(kept, self.seeds) or rates
+        return Fit(rates, kept, means, min(candidates, key=lambda rate: means[rate]))
 
     def is_finished(self, trials: Trials) -> bool:
         """Return whether every run that the search calls for has finished."""
@@ -214,7 +230,7 @@ class LRSearch:
 
     def _coarse_grid(self, trials: Trials) -> list[float]:
         """Return the coarse grid, extended until its best rate has neighbours."""
-        low, high = -1, 1
+        low, high = (-1 if self.pruning is None else 0), 1
         while True:
             grid = [self._rate(step) for step in range(low, high + 1)]
             if not self.all_final([(rate, self.seeds[0]) for rate in grid], trials):
@@ -237,6 +253,33 @@ class LRSearch:
     def _window(self, best: float) -> list[float]:
         step = math.log(best / self.start) / math.log(self.factor)
         return [self._rate(round(2 * step) / 2 + shift) for shift in (-1, -0.5, 0, 0.5, 1)]
+
+    def _window_runs(self, window: Sequence[float], trials: Trials) -> list[tuple[float, int]]:
+        """Return the runs around the best rate of the coarse grid, seed by seed."""
+        first = self.seeds[0]
+        rates = [
+            rate
+            for rate in window
+            if (rate, first) not in trials or self.trains(rate, trials[rate, first], trials)
+        ]
+        alone = [(rate, first) for rate in rates]
+        if self.pruning is None or not self.all_final(alone, trials):
+            repeated = rates if self.pruning is None else []
+        else:
+            tried = {
+                run: trials[run]
+                for run in ((rate, seed) for rate in rates for seed in self.seeds)
+                if run in trials and trials[run].is_final
+            }
+            losses: dict[float, dict[int, float]] = {rate: {} for rate in rates}
+            failed = set()
+            for (rate, seed), outcome in tried.items():
+                if self.trains(rate, outcome, trials) and outcome.loss is not None:
+                    losses[rate][seed] = outcome.loss
+                else:
+                    failed.add((rate, seed))
+            repeated = self.pruning.repeated_rates(losses, failed, self.seeds)
+        return alone + [(rate, seed) for seed in self.seeds for rate in repeated]
 
     def _edge_runs(self, trials: Trials, window: Sequence[float]) -> list[tuple[float, int]]:
         """Return the next run towards the edge, preferring a rate that the window tries anyway."""

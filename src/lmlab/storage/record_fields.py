@@ -133,7 +133,7 @@ MANIFEST |= _inside("comparison", {
     "keep_d_ff": TEXTS, "metrics": TEXTS, "items": TEXT, "margins": NUMBERS_BY_NAME,
     "expected_sds": NUMBERS_BY_NAME, "look": TEXT, "min_seeds": COUNT,
     "max_seeds": or_null(COUNT), "futility": NUMBER, "max_runs": or_null(COUNT),
-    "max_minutes": or_null(NUMBER),
+    "max_minutes": or_null(NUMBER), "prune": TEXT,
 })  # fmt: skip
 MANIFEST["ladder"] = or_null(OBJECT)
 MANIFEST |= _inside("ladder", {

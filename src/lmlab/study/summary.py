@@ -14,6 +14,7 @@ from lmlab.study.best_rate import describe_best_rate
 from lmlab.study.decision_rules import decision_rule, looks_phrase, seeds_per_arm
 from lmlab.study.matched_runs import lost_by_cause
 from lmlab.study.power import smallest_detectable
+from lmlab.study.pruned_runs import describe_pruning
 from lmlab.study.rate_basin import confirmation_rule
 from lmlab.study.rate_edges import runs_by_rate, stable_edge
 from lmlab.study.rate_lines import rate_lines
@@ -171,6 +172,7 @@ def _search_rule(manifest: Manifest, study: Study) -> list[str]:
         lines[0] += " No further runs confirm it."
     else:
         lines.append(confirmation_rule(study))
+    lines += describe_pruning(study)
     counts = []
     for arm in design.arms:
         tried = runs_by_rate(study, arm)

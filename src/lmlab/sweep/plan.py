@@ -7,9 +7,9 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 
-from lmlab.console.formatting import format_count, format_duration
+from lmlab.console.formatting import format_count, format_duration, format_list
 from lmlab.design.comparison import METRICS, Comparison
-from lmlab.design.confirmation import ALWAYS, AUTO
+from lmlab.design.confirmation import ALWAYS, AUTO, NEVER
 from lmlab.run_folder import RunFolder
 from lmlab.study.added_arms import describe_added_arms
 from lmlab.study.decision_rules import decision_rule
@@ -66,7 +66,7 @@ def make_plan(
     """
     if design is None:
         return Plan(arms, arms, None if seconds is None else makespan(seconds, slots))
-    tuning, confirming = _tuning_runs(design)
+    tuning, repeating, confirming = _tuning_runs(design)
     at_two_rates = design.at_baseline_lr and design.lr == "search" and design.baseline is not None
     runs_by_arm = [
         tuning + design.first_seeds * (2 if at_two_rates and arm != design.baseline else 1)
@@ -77,10 +77,13 @@ def make_plan(
     extra *= 2 if at_two_rates and not design.is_sequential else 1
     extra += further if design.is_sequential else 0  # of the baseline
     reasons = ["more seeds"] if extra else []
+    if repeating:
+        reasons.append("all tuning seeds")
+        extra += repeating * len(design.arms)
     if confirming:
         reasons.append("runs to confirm its learning rate")
         extra += confirming * len(design.arms)
-    reason = " and ".join(reasons)
+    reason = format_list(reasons) if reasons else ""
     runs = sum(runs_by_arm)
     if design.replicate is not None:
         runs += design.first_seeds
@@ -91,16 +94,23 @@ def make_plan(
     return Plan(runs, runs + extra, total / slots, reason)
 
 
-def _tuning_runs(design: Comparison) -> tuple[int, int]:
-    """Return how many runs find the rate of an arm, and how many more may have to confirm it."""
+def _tuning_runs(design: Comparison) -> tuple[int, int, int]:
+    """Return how many runs find the rate of an arm, and how many more may have to.
+
+    Returns:
+        The runs of every search, those with further tuning seeds that may be left out, and those
+        that may have to confirm the rate.
+    """
     if design.lr == "fixed":
-        return 0, 0
+        return 0, 0, 0
     least, most = (number * design.num_tuning_seeds for number in _CONFIRMING_RATES)
-    runs = SEARCH_RUNS[0] + SEARCH_RUNS[1] * (design.num_tuning_seeds - 1)
+    runs, repeating = SEARCH_RUNS[0], SEARCH_RUNS[1] * (design.num_tuning_seeds - 1)
+    if design.prune == NEVER:
+        runs, repeating = runs + repeating, 0
     runs -= _EDGE_RUNS if design.edge_ratio is None else 0
     if design.confirm_rate == ALWAYS:
-        return runs + least, most - least
-    return runs, most if design.confirm_rate == AUTO else 0
+        return runs + least, repeating, most - least
+    return runs, repeating, most if design.confirm_rate == AUTO else 0
 
 
 def describe_power(

@@ -76,6 +76,21 @@ def test_the_plan_counts_the_runs_that_confirm_a_rate() -> None:
     assert fixed.most_runs == 10
 
 
+def test_the_plan_counts_the_runs_that_pruning_may_leave_out() -> None:
+    whole = make_plan(a_design(look="sequential", prune="never"), 2, None, slots=1)
+    pruned = make_plan(a_design(look="sequential", prune="auto"), 2, None, slots=1)
+    assert pruned.least_runs == whole.least_runs - 2 * 5
+    assert pruned.most_runs == whole.most_runs
+    assert "if every arm needs more seeds and all tuning seeds)" in pruned.summary()
+
+
+def test_looks_add_no_seeds_at_the_rate_of_the_baseline() -> None:
+    both = make_plan(a_design(look="sequential", at_baseline_lr=True), 2, None, slots=1)
+    own = make_plan(a_design(look="sequential", at_baseline_lr=False), 2, None, slots=1)
+    assert both.least_runs == own.least_runs + 3
+    assert both.most_runs - both.least_runs == own.most_runs - own.least_runs
+
+
 def test_the_replicate_adds_the_runs_of_a_baseline_without_a_search() -> None:
     without = make_plan(a_design(), 2, [3.0, 5.0], slots=1)
     with_replicate = make_plan(a_design(replicate="again"), 2, [3.0, 5.0], slots=1)
